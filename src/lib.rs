@@ -1,0 +1,9 @@
+//! Pillarbox receives callbacks from HMRC and GOV.UK Pay, proves who sent them, keeps each one
+//! exactly as it came, answers within the sender's patience, and hands it on afterwards.
+//!
+//! The modules stand in reading order; each may use those above it and none below.
+
+pub mod notification;
+pub mod world;
+pub mod secret;
+pub mod source;

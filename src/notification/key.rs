@@ -1,0 +1,167 @@
+//! What a notification is called: by its source, by its sender, and by us.
+
+use std::fmt;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use sha2::{Digest, Sha256};
+
+/// Everything a key writes as `%XX`: all but `[A-Za-z0-9._-]`.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
+
+/// The name of one configured sender, `[a-z][a-z0-9-]{0,31}`; it is served at `/{name}`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SourceName(String);
+
+impl SourceName {
+    /// Takes `name` if it has the form of a source name.
+    pub fn new(name: &str) -> Option<Self> {
+        let rest = name.strip_prefix(|first: char| first.is_ascii_lowercase())?;
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        (rest.len() <= 31 && rest.chars().all(plain)).then(|| Self(name.to_owned()))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SourceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A sender's own identifier for a notification: opaque, 1 to 200 printable ASCII characters.
+///
+/// Neither a UUID nor a fixed length is asked for: GOV.UK Pay's ids are unpadded and come in 22 to
+/// 26 characters.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Id(String);
+
+impl Id {
+    /// Takes `id` if it is 1 to 200 printable ASCII characters.
+    pub fn new(id: &str) -> Option<Self> {
+        let printable = |b: u8| (0x20..=0x7e).contains(&b);
+        ((1..=200).contains(&id.len()) && id.bytes().all(printable)).then(|| Self(id.to_owned()))
+    }
+
+    /// The id as its sender wrote it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The name a notification has from its first byte to its last delivery: `{source}:{id}`.
+///
+/// People see it and destinations dedupe by it. It never starts with `~`, so an inbox may keep
+/// items of its own under names that do.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key(String);
+
+impl Key {
+    /// The key of a notification whose sender's id could be read.
+    pub fn new(source: &SourceName, id: &Id) -> Self {
+        Self(format!("{source}:{}", utf8_percent_encode(id.as_str(), ESCAPED)))
+    }
+
+    /// The key of authentic bytes without a readable id: named by what they are.
+    pub fn unreadable(source: &SourceName, digest: &[u8; 32]) -> Self {
+        Self(format!("{source}:sha256-{}", hex::encode(digest)))
+    }
+
+    /// The key of a notification that came under `self` with other content.
+    pub fn conflict(&self, content_digest: &[u8; 32]) -> Self {
+        Self(format!("{self}~{}", hex::encode(&content_digest[..4])))
+    }
+
+    /// Takes text a person typed or an inbox stored, if it has the form of a key.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (source, id) = text.split_once(':')?;
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-%~".contains(&b);
+        (SourceName::new(source).is_some() && !id.is_empty() && id.bytes().all(plain)).then(|| Self(text.to_owned()))
+    }
+
+    /// The source this key belongs to.
+    pub fn source(&self) -> &str {
+        self.0.split_once(':').map_or("", |(source, _)| source)
+    }
+
+    /// The part behind the source, still percent-encoded.
+    pub fn encoded_id(&self) -> &str {
+        self.0.split_once(':').map_or("", |(_, id)| id)
+    }
+
+    /// The key as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// A stable number of this key, for spreading rows over index shards.
+    pub fn shard(&self, shards: u16) -> u16 {
+        let digest = Sha256::digest(self.0.as_bytes());
+        u16::from_be_bytes([digest[0], digest[1]]) % shards.max(1)
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_name_is_lower_case_letters_digits_and_dashes() {
+        for good in ["a", "pay", "hmrc-2", &"a".repeat(32)] {
+            assert!(SourceName::new(good).is_some(), "{good}");
+        }
+        for bad in ["", "2pay", "-pay", "Pay", "pay_1", "pay/", "päy", &"a".repeat(33)] {
+            assert!(SourceName::new(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_id_is_opaque_but_printable() {
+        for good in ["1", "1ed5f407-8096-40d1-87ef-9a2a103eeb85", "a b~c", &"x".repeat(200)] {
+            assert!(Id::new(good).is_some(), "{good}");
+        }
+        for bad in ["", "a\n", "é", "\u{7f}", &"x".repeat(201)] {
+            assert!(Id::new(bad).is_none(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn keys_escape_all_that_could_be_mistaken_for_structure() {
+        let source = SourceName::new("pay").unwrap();
+        for (id, key) in [
+            ("5s1k7c3g9v", "pay:5s1k7c3g9v"),
+            ("A.b_c-9", "pay:A.b_c-9"),
+            ("~x", "pay:%7Ex"),
+            ("a:b/c%d e", "pay:a%3Ab%2Fc%25d%20e"),
+        ] {
+            let made = Key::new(&source, &Id::new(id).unwrap());
+            assert_eq!(made.as_str(), key);
+            assert_eq!(Key::parse(key), Some(made), "a key reads back as itself");
+        }
+    }
+
+    #[test]
+    fn a_conflict_is_named_beside_the_first_and_unreadable_bytes_by_their_digest() {
+        let source = SourceName::new("hmrc").unwrap();
+        let first = Key::new(&source, &Id::new("n1").unwrap());
+        assert_eq!(first.conflict(&[0xab; 32]).as_str(), "hmrc:n1~abababab");
+        let unreadable = Key::unreadable(&source, &[1; 32]);
+        assert_eq!(unreadable.as_str(), format!("hmrc:sha256-{}", "01".repeat(32)));
+    }
+
+    #[test]
+    fn text_that_is_no_key_is_refused() {
+        for bad in ["", "pay", "pay:", "Pay:1", "~body:x", "pay:a b", "pay:a\n"] {
+            assert_eq!(Key::parse(bad), None, "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Where a notification stands.
+
+use std::fmt;
+
+/// Where a notification stands; the words people and tables see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Stored, not finished: "open".
+    Recorded,
+    /// Finished: handed on.
+    Delivered,
+    /// Finished: the same event under another id, kept but not handed on.
+    Repeat,
+    /// Tried until its budget ran out, or refused for good.
+    Dead,
+    /// Authentic but not to be acted on by itself.
+    Held,
+    /// Ended by a person.
+    Discarded,
+}
+
+impl State {
+    /// Every state, in the order a notification can meet them.
+    pub const ALL: [Self; 6] = [Self::Recorded, Self::Delivered, Self::Repeat, Self::Dead, Self::Held, Self::Discarded];
+
+    /// The state's one name, in storage, logs and tables alike.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Recorded => "recorded",
+            Self::Delivered => "delivered",
+            Self::Repeat => "repeat",
+            Self::Dead => "dead",
+            Self::Held => "held",
+            Self::Discarded => "discarded",
+        }
+    }
+
+    /// Reads a state's name; `open` is another word for recorded.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = if text == "open" { "recorded" } else { text };
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+
+    /// The index shelf of rows in this state, if someone still has to look at them.
+    pub fn shelf(self) -> Option<&'static str> {
+        match self {
+            Self::Recorded => Some("open"),
+            Self::Dead => Some("dead"),
+            Self::Held => Some("held"),
+            Self::Delivered | Self::Repeat | Self::Discarded => None,
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why an authentic notification is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HeldReason {
+    /// No JSON, no id, no date, or nested beyond reason.
+    Unreadable,
+    /// Another notification already has this id, with other content.
+    Conflict,
+    /// Its signed date lies outside the acceptance window.
+    Stale,
+}
+
+impl HeldReason {
+    /// The reason's one name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreadable => "unreadable",
+            Self::Conflict => "conflict",
+            Self::Stale => "stale",
+        }
+    }
+}
+
+impl fmt::Display for HeldReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How a notification reached us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// The sender posted it.
+    Push,
+    /// We asked for it.
+    Pull,
+}
+
+impl Origin {
+    /// The origin's one name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Push => "push",
+            Self::Pull => "pull",
+        }
+    }
+
+    /// Reads an origin's name.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Push, Self::Pull].into_iter().find(|origin| origin.as_str() == text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_reads_back_as_itself() {
+        for state in State::ALL {
+            assert_eq!(State::parse(state.as_str()), Some(state));
+        }
+        assert_eq!(State::parse("open"), Some(State::Recorded));
+        assert_eq!(State::parse("lost"), None);
+    }
+}

@@ -1,0 +1,194 @@
+//! Secrets: always named by reference, never printed, refused when they could not protect anything.
+
+use std::{fmt, io, path::Path, path::PathBuf};
+
+use secrecy::{ExposeSecret, SecretString};
+
+/// The fewest bytes a secret may have.
+const SHORTEST: usize = 16;
+
+/// Texts that stand in configurations until somebody replaces them.
+const PLACEHOLDERS: [&str; 11] = [
+    "changeme",
+    "change-me",
+    "change_me",
+    "placeholder",
+    "replaceme",
+    "replace-me",
+    "replace_me",
+    "your-secret",
+    "your_secret",
+    "secret-here",
+    "insert-secret",
+];
+
+/// Where a secret is kept: `env:NAME` or `file:PATH`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum SecretRef {
+    /// An environment variable.
+    Env(String),
+    /// A file whose whole content is the secret.
+    File(PathBuf),
+}
+
+impl SecretRef {
+    /// Reads a reference; what is no reference is not repeated in the error, since it may be the secret.
+    pub fn parse(text: &str) -> Result<Self, SecretProblem> {
+        match text.split_once(':') {
+            Some(("env", name)) if !name.is_empty() => Ok(Self::Env(name.to_owned())),
+            Some(("file", path)) if !path.is_empty() => Ok(Self::File(PathBuf::from(path))),
+            _ => Err(SecretProblem::NoReference),
+        }
+    }
+
+    /// Fetches the value, which must be there; its shape is not judged here.
+    pub fn fetch(&self, outside: &Outside<'_>) -> Result<Secret, SecretProblem> {
+        let value = match self {
+            Self::Env(name) => (outside.env)(name).ok_or(SecretProblem::Unset)?,
+            Self::File(path) => (outside.file)(path).map_err(|error| SecretProblem::File(error.kind()))?,
+        };
+        Ok(Secret(SecretString::from(value)))
+    }
+}
+
+impl fmt::Display for SecretRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Env(name) => write!(f, "env:{name}"),
+            Self::File(path) => write!(f, "file:{}", path.display()),
+        }
+    }
+}
+
+/// How configuration reaches variables and files, so that tests touch neither.
+#[derive(Clone, Copy)]
+pub struct Outside<'a> {
+    /// Reads an environment variable.
+    pub env: &'a dyn Fn(&str) -> Option<String>,
+    /// Reads a file to its end.
+    pub file: &'a dyn Fn(&Path) -> io::Result<String>,
+}
+
+/// A secret's value, used as the UTF-8 text it is: never decoded, never trimmed, never printed.
+#[derive(Clone)]
+pub struct Secret(SecretString);
+
+impl Secret {
+    /// Takes a value that some other part has fetched or made.
+    pub fn new(value: String) -> Self {
+        Self(SecretString::from(value))
+    }
+
+    /// The value, for the one line that needs it.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    /// Says what makes this value unfit to protect anything, if something does.
+    pub fn judge(&self) -> Result<(), SecretProblem> {
+        let value = self.expose();
+        let lower = value.to_ascii_lowercase();
+        if value.is_empty() {
+            Err(SecretProblem::Empty)
+        } else if value.trim() != value {
+            Err(SecretProblem::Padded)
+        } else if value.len() < SHORTEST {
+            Err(SecretProblem::Short(value.len()))
+        } else if PLACEHOLDERS.iter().any(|known| lower.contains(known)) || is_one_byte_repeated(value) {
+            Err(SecretProblem::Placeholder)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The value with all but its prefix and its last four characters hidden, for `doctor`.
+    pub fn masked(&self) -> String {
+        let value = self.expose();
+        let prefix = ["webhook_test_", "webhook_live_", "whsec_"].iter().find(|p| value.starts_with(**p));
+        let tail = value.chars().rev().take(4).collect::<Vec<_>>();
+        let tail: String = if value.len() > SHORTEST { tail.into_iter().rev().collect() } else { String::new() };
+        format!("{}…{tail} ({} bytes)", prefix.unwrap_or(&""), value.len())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(redacted)")
+    }
+}
+
+/// What is wrong with a secret or its reference; says what to do, never what the value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SecretProblem {
+    /// The text is no reference.
+    #[error("is not a secret reference: write env:NAME or file:PATH, never the secret itself")]
+    NoReference,
+    /// The variable is not set.
+    #[error("is not set: set that environment variable, or write secrets = [] to answer challenges only for now")]
+    Unset,
+    /// The file can't be read.
+    #[error("can't be read ({0}): check the path and its permissions")]
+    File(io::ErrorKind),
+    /// Nothing is there.
+    #[error("is empty: put the secret there exactly as the sender shows it")]
+    Empty,
+    /// White space around the value.
+    #[error("has white space around it, often a newline at the end: store it without (printf, not echo)")]
+    Padded,
+    /// Too short to be a secret.
+    #[error("is only {0} bytes long, and a secret needs at least 16: copy the whole of it")]
+    Short(usize),
+    /// A text that stands for a secret.
+    #[error("is a placeholder: replace it with the real secret")]
+    Placeholder,
+    /// A test key on a live source.
+    #[error(
+        "is a test secret (webhook_test_…) on a source with live = true: use the live webhook's secret, or set live = false"
+    )]
+    TestOnLive,
+    /// Not in the form Standard Webhooks asks for.
+    #[error("is not a Standard Webhooks secret: whsec_ and 24 to 64 bytes in base64")]
+    NotWhsec,
+}
+
+fn is_one_byte_repeated(value: &str) -> bool {
+    let mut bytes = value.bytes();
+    bytes.next().is_some_and(|first| bytes.all(|byte| byte == first))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_could_not_protect_anything_is_refused() {
+        for (value, problem) in [
+            ("", SecretProblem::Empty),
+            ("short", SecretProblem::Short(5)),
+            ("fifteen-bytes-x", SecretProblem::Short(15)),
+            ("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567\n", SecretProblem::Padded),
+            (" ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", SecretProblem::Padded),
+            ("please-CHANGEME-soon", SecretProblem::Placeholder),
+            ("xxxxxxxxxxxxxxxxxxxx", SecretProblem::Placeholder),
+        ] {
+            assert_eq!(Secret::new(value.into()).judge(), Err(problem), "{value:?}");
+        }
+        assert_eq!(Secret::new("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".into()).judge(), Ok(()));
+        assert_eq!(Secret::new("webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu".into()).judge(), Ok(()));
+    }
+
+    #[test]
+    fn what_is_no_reference_is_not_repeated() {
+        let error = SecretRef::parse("hunter2hunter2hunter2").unwrap_err();
+        assert!(!error.to_string().contains("hunter2"));
+        assert_eq!(SecretRef::parse("env:"), Err(SecretProblem::NoReference));
+    }
+
+    #[test]
+    fn neither_debug_nor_mask_shows_the_value() {
+        let secret = Secret::new("webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu".into());
+        assert_eq!(format!("{secret:?}"), "Secret(redacted)");
+        assert_eq!(secret.masked(), "webhook_test_…9cdu (39 bytes)");
+        assert_eq!(Secret::new("sixteen-bytes-xx".into()).masked(), "… (16 bytes)");
+    }
+}
