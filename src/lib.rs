@@ -7,3 +7,4 @@ pub mod notification;
 pub mod world;
 pub mod secret;
 pub mod source;
+pub mod inbox;

@@ -3,6 +3,8 @@
 //! Bytes and a signature come in; an [`Entry`] comes out, and only out of a proof.
 
 mod entry;
+#[cfg(test)]
+pub(crate) mod example;
 mod govuk_pay;
 pub mod hmrc;
 mod json;

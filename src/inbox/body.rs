@@ -1,0 +1,89 @@
+//! A body as it is stored: compressed when that is smaller.
+
+use std::{cell::RefCell, io::Read};
+
+use bytes::Bytes;
+use flate2::{Compress, Compression, FlushCompress, Status, read::DeflateDecoder};
+
+/// Nothing longer than this is ever taken in, so nothing longer comes out of a stored body.
+const LONGEST: u64 = 64 * 1024 * 1024;
+
+/// The bytes of a body in the form they are kept in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct StoredBody {
+    /// Raw DEFLATE if true, the bytes themselves if not.
+    pub(super) deflated: bool,
+    pub(super) bytes: Bytes,
+}
+
+thread_local! {
+    /// Making a compressor costs more than using it on a body of one kilobyte.
+    static DEFLATE: RefCell<Compress> = RefCell::new(Compress::new(Compression::fast(), false));
+}
+
+impl StoredBody {
+    /// Compresses `body`, unless that makes it longer.
+    pub(super) fn pack(body: &Bytes) -> Self {
+        match deflate(body) {
+            Some(smaller) => Self { deflated: true, bytes: smaller.into() },
+            None => Self { deflated: false, bytes: body.clone() },
+        }
+    }
+
+    /// The body as it was received.
+    pub(super) fn unpack(self) -> std::io::Result<Bytes> {
+        if !self.deflated {
+            return Ok(self.bytes);
+        }
+        let mut body = Vec::with_capacity(self.bytes.len() * 3);
+        DeflateDecoder::new(&self.bytes[..]).take(LONGEST).read_to_end(&mut body)?;
+        Ok(body.into())
+    }
+}
+
+/// `body` compressed into fewer bytes, or `None` if they would not be fewer.
+fn deflate(body: &[u8]) -> Option<Vec<u8>> {
+    DEFLATE.with_borrow_mut(|deflate| {
+        deflate.reset();
+        let mut smaller = Vec::with_capacity(body.len().saturating_sub(1));
+        match deflate.compress_vec(body, &mut smaller, FlushCompress::Finish) {
+            Ok(Status::StreamEnd) => Some(smaller),
+            _ => None,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_packed_comes_back_byte_for_byte(body: Vec<u8>) {
+            let body = Bytes::from(body);
+            let stored = StoredBody::pack(&body);
+            prop_assert!(stored.bytes.len() <= body.len());
+            prop_assert_eq!(stored.unpack().unwrap(), body);
+        }
+    }
+
+    #[test]
+    fn text_shrinks_and_noise_is_kept_as_it_is() {
+        let text = Bytes::from("the same words again and again, ".repeat(100));
+        let stored = StoredBody::pack(&text);
+        assert!(stored.deflated && stored.bytes.len() < text.len() / 10);
+        assert_eq!(stored.unpack().unwrap(), text);
+
+        let noise =
+            Bytes::from((0u32..500).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect::<Vec<_>>());
+        assert!(!StoredBody::pack(&noise).deflated);
+    }
+
+    #[test]
+    fn damaged_bytes_are_an_error() {
+        let stored = StoredBody { deflated: true, bytes: Bytes::from_static(b"\xff\xff\xff") };
+        assert!(stored.unpack().is_err());
+    }
+}

@@ -1,0 +1,355 @@
+//! What every inbox must do, whatever keeps it. Written once, run against each.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+
+use super::{
+    Claim, Discarded, Fence, Filter, Inbox, Lease, LeaseId, Mark, Marked, Owner, Page, Recorded, Replayed, Row,
+};
+use crate::{
+    notification::{HeldReason, Key, SourceName, State, Timestamp},
+    source::{
+        Entry, Kind,
+        example::{NOW, entry, hmrc, pay},
+    },
+};
+
+/// Makes a test of every promise below for one implementation; `$fresh` opens an empty
+/// inbox and derefs to it.
+macro_rules! contract {
+    ($fresh:expr) => {
+        crate::inbox::contract::contract!(@each $fresh,
+            records_each_key_once
+            keeps_other_content_under_a_taken_key_beside_it_and_holds_it
+            gives_every_byte_back_whatever_its_length
+            lets_one_of_many_concurrent_copies_be_the_first
+            touches_nothing_when_a_duplicate_comes
+            counts_an_attempt_before_the_work
+            gives_a_row_to_one_of_many_claimers
+            leaves_due_at_alone_at_the_first_claim_and_pushes_it_on_at_every_later_one
+            gives_a_row_away_once_its_lease_has_lapsed_and_refuses_the_late_mark
+            does_not_give_a_row_that_is_not_due_again_yet
+            lists_what_is_due_longest_due_first
+            finishes_a_row_off_the_shelf_and_lets_it_expire
+            never_lets_dead_or_held_rows_expire
+            lets_an_event_belong_to_the_first_key_that_asks
+            replays_dead_delivered_and_held_rows_but_nothing_unreadable
+            discards_and_erases_only_on_demand
+            lists_newest_first_page_by_page
+            notes_when_a_source_was_heard_and_never_goes_back
+        );
+    };
+    (@each $fresh:expr, $($name:ident)*) => {
+        $(#[tokio::test]
+        async fn $name() {
+            let fresh = $fresh;
+            crate::inbox::contract::$name(&*fresh).await;
+        })*
+    };
+}
+pub(crate) use contract;
+
+const LEASE: Duration = Duration::from_secs(150);
+const PUSH: Duration = Duration::from_secs(5);
+
+fn claim_at(now: Timestamp, id: u64) -> Claim {
+    Claim { now, lease: Lease { id: LeaseId(id), until: now.plus(LEASE) }, push: PUSH }
+}
+
+fn paid(id: &str) -> Entry {
+    pay(id, "payment", "card_payment_succeeded", NOW)
+}
+
+fn later(seconds: u64) -> Timestamp {
+    NOW.plus(Duration::from_secs(seconds))
+}
+
+async fn row(inbox: &impl Inbox, key: &Key) -> Row {
+    inbox.get(key).await.unwrap().expect("the row is there")
+}
+
+async fn recorded(inbox: &impl Inbox, id: &str) -> Key {
+    let entry = paid(id);
+    assert_eq!(inbox.record(&entry).await.unwrap(), Recorded::First);
+    entry.key
+}
+
+async fn claimed(inbox: &impl Inbox, key: &Key, now: Timestamp, id: u64) -> Fence {
+    inbox.claim(key, &claim_at(now, id)).await.unwrap().expect("the row is free").1
+}
+
+async fn dead(inbox: &impl Inbox, key: &Key) {
+    let fence = claimed(inbox, key, NOW, 1).await;
+    let mark = Mark::Dead { reason: "refused".into(), error: "422".into(), at: NOW };
+    assert_eq!(inbox.mark(&fence, &mark).await.unwrap(), Marked::Done);
+}
+
+pub(crate) async fn records_each_key_once(inbox: &impl Inbox) {
+    let entry = paid("m1");
+    assert_eq!(inbox.record(&entry).await.unwrap(), Recorded::First);
+    assert_eq!(inbox.record(&entry).await.unwrap(), Recorded::Duplicate);
+
+    let row = row(inbox, &entry.key).await;
+    assert_eq!(row.proven_body().unwrap(), &entry.body);
+    assert_eq!((row.state, row.attempts, row.due_at), (State::Recorded, 0, Some(NOW)));
+    assert_eq!((row.signature, row.key_label), (entry.signature, entry.key_label));
+    assert_eq!((row.event_type.as_str(), row.subject.as_deref()), ("card_payment_succeeded", Some("payment")));
+    assert_eq!((row.event_at, row.received_at, row.budget_from), (Some(NOW), NOW, NOW));
+}
+
+pub(crate) async fn keeps_other_content_under_a_taken_key_beside_it_and_holds_it(inbox: &impl Inbox) {
+    let (first, other) = (hmrc("n1", "[1]"), hmrc("n1", "[2]"));
+    assert_eq!(inbox.record(&first).await.unwrap(), Recorded::First);
+
+    let beside = other.as_conflict().key;
+    assert_eq!(inbox.record(&other).await.unwrap(), Recorded::Conflict(beside.clone()));
+    assert_eq!(inbox.record(&other).await.unwrap(), Recorded::Duplicate, "a conflict is kept once, too");
+
+    let (first_row, beside) = (row(inbox, &first.key).await, row(inbox, &beside).await);
+    assert_eq!((first_row.state, first_row.body), (State::Recorded, Some(first.body)));
+    assert_eq!((beside.state, beside.reason.as_deref()), (State::Held, Some("conflict")));
+    assert_eq!(beside.body, Some(other.body));
+}
+
+pub(crate) async fn gives_every_byte_back_whatever_its_length(inbox: &impl Inbox) {
+    let noise = |length: usize| -> Bytes {
+        let mut state = 1u64;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 56) as u8
+        };
+        (0..length).map(|_| next()).collect::<Vec<u8>>().into()
+    };
+    for length in [1, 100, 8 * 1024 - 1, 8 * 1024, 8 * 1024 + 1, 350 * 1024, 350 * 1024 + 1, 2_100_000, 8 << 20] {
+        let entry = entry(Kind::GovukPay, "pay", noise(length));
+        assert_eq!(inbox.record(&entry).await.unwrap(), Recorded::First, "{length}");
+        assert_eq!(inbox.record(&entry).await.unwrap(), Recorded::Duplicate, "{length}");
+        let row = row(inbox, &entry.key).await;
+        assert!(row.proven_body().unwrap() == &entry.body, "{length} bytes come back");
+        assert_eq!((row.state, row.is_unreadable()), (State::Held, true));
+    }
+}
+
+pub(crate) async fn lets_one_of_many_concurrent_copies_be_the_first(inbox: &impl Inbox) {
+    let entry = Arc::new(paid("m1"));
+    let copies = (0..64).map(|_| inbox.record(&entry));
+    let mut outcomes = Vec::new();
+    for outcome in futures_util::future::join_all(copies).await {
+        outcomes.push(outcome.unwrap());
+    }
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == Recorded::First).count(), 1);
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == Recorded::Duplicate).count(), 63);
+}
+
+pub(crate) async fn touches_nothing_when_a_duplicate_comes(inbox: &impl Inbox) {
+    let key = recorded(inbox, "m1").await;
+    let fence = claimed(inbox, &key, NOW, 1).await;
+    let retry = Mark::Retry { due_at: later(60), error: "503".into() };
+    inbox.mark(&fence, &retry).await.unwrap();
+    let before = format!("{:?}", row(inbox, &key).await);
+
+    assert_eq!(inbox.record(&paid("m1")).await.unwrap(), Recorded::Duplicate);
+    assert_eq!(format!("{:?}", row(inbox, &key).await), before, "a row still open stays open");
+}
+
+pub(crate) async fn counts_an_attempt_before_the_work(inbox: &impl Inbox) {
+    let key = recorded(inbox, "m1").await;
+    let (claimed, fence) = inbox.claim(&key, &claim_at(NOW, 7)).await.unwrap().unwrap();
+    assert_eq!((claimed.attempts, fence.attempt), (1, 1));
+    assert_eq!(claimed.body, Some(paid("m1").body), "a claim brings the bytes");
+
+    let row = row(inbox, &key).await;
+    assert_eq!(row.attempts, 1, "the attempt counts although nothing was done yet");
+    assert_eq!(row.lease, Some(Lease { id: LeaseId(7), until: NOW.plus(LEASE) }));
+}
+
+pub(crate) async fn gives_a_row_to_one_of_many_claimers(inbox: &impl Inbox) {
+    let key = recorded(inbox, "m1").await;
+    let claims: Vec<_> = (0..32).map(|id| claim_at(NOW, id)).collect();
+    let claimed = futures_util::future::join_all(claims.iter().map(|claim| inbox.claim(&key, claim))).await;
+    assert_eq!(claimed.into_iter().filter(|claim| claim.as_ref().unwrap().is_some()).count(), 1);
+}
+
+pub(crate) async fn leaves_due_at_alone_at_the_first_claim_and_pushes_it_on_at_every_later_one(inbox: &impl Inbox) {
+    let key = recorded(inbox, "m1").await;
+    claimed(inbox, &key, NOW, 1).await;
+    assert_eq!(row(inbox, &key).await.due_at, Some(NOW));
+
+    let mut now = NOW;
+    let mut pushed = Vec::new();
+    for id in 2..=13 {
+        let due = row(inbox, &key).await.due_at.unwrap();
+        now = now.plus(LEASE).max(due);
+        claimed(inbox, &key, now, id).await;
+        pushed.push(row(inbox, &key).await.due_at.unwrap().since(now).as_secs());
+    }
+    assert_eq!(pushed, [5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600]);
+}
+
+pub(crate) async fn gives_a_row_away_once_its_lease_has_lapsed_and_refuses_the_late_mark(inbox: &impl Inbox) {
+    let key = recorded(inbox, "m1").await;
+    let late = claimed(inbox, &key, NOW, 1).await;
+    let lapse = NOW.plus(LEASE);
+    let just_before = lapse.minus(Duration::from_millis(1));
+    assert!(inbox.claim(&key, &claim_at(just_before, 2)).await.unwrap().is_none());
+
+    let in_time = claimed(inbox, &key, lapse, 2).await;
+    let delivered = Mark::Delivered { expires_at: later(1000) };
+    assert_eq!(inbox.mark(&late, &delivered).await.unwrap(), Marked::Lost);
+    assert_eq!(row(inbox, &key).await.state, State::Recorded);
+    assert_eq!(inbox.mark(&in_time, &delivered).await.unwrap(), Marked::Done);
+    assert_eq!(inbox.mark(&in_time, &delivered).await.unwrap(), Marked::Lost, "a fence is good for one mark");
+}
+
+pub(crate) async fn does_not_give_a_row_that_is_not_due_again_yet(inbox: &impl Inbox) {
+    let key = recorded(inbox, "m1").await;
+    let fence = claimed(inbox, &key, NOW, 1).await;
+    let retry = Mark::Retry { due_at: later(30), error: "https: 503".into() };
+    assert_eq!(inbox.mark(&fence, &retry).await.unwrap(), Marked::Done);
+
+    assert!(inbox.claim(&key, &claim_at(later(29), 2)).await.unwrap().is_none());
+    assert_eq!(inbox.due(later(29), 10).await.unwrap(), []);
+    assert_eq!(inbox.due(later(30), 10).await.unwrap(), std::slice::from_ref(&key));
+    let (row, fence) = inbox.claim(&key, &claim_at(later(30), 2)).await.unwrap().unwrap();
+    assert_eq!((row.last_error.as_deref(), fence.attempt), (Some("https: 503"), 2));
+}
+
+pub(crate) async fn lists_what_is_due_longest_due_first(inbox: &impl Inbox) {
+    let (first, second, third) = (recorded(inbox, "a").await, recorded(inbox, "b").await, recorded(inbox, "c").await);
+    for (key, seconds) in [(&first, 20), (&second, 10)] {
+        let fence = claimed(inbox, key, NOW, 1).await;
+        inbox.mark(&fence, &Mark::Retry { due_at: later(seconds), error: String::new() }).await.unwrap();
+    }
+    claimed(inbox, &third, NOW, 1).await;
+
+    assert_eq!(inbox.due(later(60), 10).await.unwrap(), [second.clone(), first.clone()], "and not what is leased");
+    assert_eq!(inbox.due(later(60), 1).await.unwrap(), std::slice::from_ref(&second));
+    assert_eq!(inbox.due(NOW.plus(LEASE), 10).await.unwrap().len(), 3, "a lapsed lease keeps nobody away");
+}
+
+pub(crate) async fn finishes_a_row_off_the_shelf_and_lets_it_expire(inbox: &impl Inbox) {
+    let (done, again) = (recorded(inbox, "a").await, recorded(inbox, "b").await);
+    let fence = claimed(inbox, &done, NOW, 1).await;
+    inbox.mark(&fence, &Mark::Delivered { expires_at: later(90) }).await.unwrap();
+    let fence = claimed(inbox, &again, NOW, 1).await;
+    inbox.mark(&fence, &Mark::Repeat { of: done.clone(), expires_at: later(90) }).await.unwrap();
+
+    let (done, again) = (row(inbox, &done).await, row(inbox, &again).await);
+    assert_eq!((done.state, done.expires_at, done.due_at, done.lease), (State::Delivered, Some(later(90)), None, None));
+    assert_eq!((again.state, again.reason.as_deref()), (State::Repeat, Some("pay:a")));
+    assert_eq!(again.expires_at, Some(later(90)));
+    assert_eq!(inbox.due(later(1000), 10).await.unwrap(), []);
+}
+
+pub(crate) async fn never_lets_dead_or_held_rows_expire(inbox: &impl Inbox) {
+    let key = recorded(inbox, "m1").await;
+    dead(inbox, &key).await;
+    let held = entry(Kind::GovukPay, "pay", Bytes::from_static(b"{}"));
+    inbox.record(&held).await.unwrap();
+
+    let dead = row(inbox, &key).await;
+    assert_eq!(
+        (dead.state, dead.reason.as_deref(), dead.last_error.as_deref()),
+        (State::Dead, Some("refused"), Some("422"))
+    );
+    assert_eq!((dead.expires_at, dead.body.is_some()), (None, true));
+    assert_eq!(row(inbox, &held.key).await.expires_at, None);
+    assert_eq!(inbox.due(later(1000), 10).await.unwrap(), []);
+}
+
+pub(crate) async fn lets_an_event_belong_to_the_first_key_that_asks(inbox: &impl Inbox) {
+    let (first, second) = (recorded(inbox, "a").await, recorded(inbox, "b").await);
+    let event = row(inbox, &first).await.event().unwrap();
+    assert_eq!(row(inbox, &second).await.event().as_ref(), Some(&event), "one event under two ids");
+
+    assert_eq!(inbox.own(&event, &first, later(97)).await.unwrap(), Owner::Mine);
+    assert_eq!(inbox.own(&event, &first, later(97)).await.unwrap(), Owner::Mine, "after a crash it is still ours");
+    assert_eq!(inbox.own(&event, &second, later(97)).await.unwrap(), Owner::Other(first));
+
+    let refund = pay("c", "payment", "card_payment_refunded", later(1));
+    inbox.record(&refund).await.unwrap();
+    let refunded = row(inbox, &refund.key).await.event().unwrap();
+    assert_eq!(inbox.own(&refunded, &refund.key, later(97)).await.unwrap(), Owner::Mine);
+}
+
+pub(crate) async fn replays_dead_delivered_and_held_rows_but_nothing_unreadable(inbox: &impl Inbox) {
+    let (dead_key, done) = (recorded(inbox, "a").await, recorded(inbox, "b").await);
+    dead(inbox, &dead_key).await;
+    let fence = claimed(inbox, &done, NOW, 1).await;
+    inbox.mark(&fence, &Mark::Delivered { expires_at: later(90) }).await.unwrap();
+    let stale = pay("c", "payment", "card_payment_captured", Timestamp::from_millis(0));
+    assert_eq!(stale.held, Some(HeldReason::Stale));
+    inbox.record(&stale).await.unwrap();
+
+    for key in [&dead_key, &done, &stale.key] {
+        assert_eq!(inbox.replay(key, later(500)).await.unwrap(), Replayed::Again);
+        let row = row(inbox, key).await;
+        assert_eq!((row.state, row.reason, row.attempts, row.lease), (State::Recorded, None, 0, None));
+        assert_eq!((row.due_at, row.budget_from, row.expires_at), (Some(later(500)), later(500), None));
+        assert!(matches!(inbox.replay(key, later(501)).await.unwrap(), Replayed::Refused(_)), "it is open already");
+    }
+    let unreadable = entry(Kind::GovukPay, "pay", Bytes::from_static(b"{}"));
+    inbox.record(&unreadable).await.unwrap();
+    assert!(matches!(inbox.replay(&unreadable.key, NOW).await.unwrap(), Replayed::Refused(_)));
+    assert_eq!(inbox.replay(&paid("nobody").key, NOW).await.unwrap(), Replayed::Absent);
+}
+
+pub(crate) async fn discards_and_erases_only_on_demand(inbox: &impl Inbox) {
+    let long = entry(Kind::GovukPay, "pay", Bytes::from((0..60_000u32).flat_map(u32::to_le_bytes).collect::<Vec<_>>()));
+    inbox.record(&long).await.unwrap();
+    let open = recorded(inbox, "a").await;
+    let fence = claimed(inbox, &open, NOW, 1).await;
+
+    assert_eq!(inbox.discard(&open, false, later(90)).await.unwrap(), Discarded::Done);
+    assert_eq!(inbox.mark(&fence, &Mark::Delivered { expires_at: NOW }).await.unwrap(), Marked::Lost);
+    let kept = row(inbox, &open).await;
+    assert_eq!((kept.state, kept.expires_at, kept.body.is_some()), (State::Discarded, Some(later(90)), true));
+    assert!(matches!(inbox.discard(&open, false, NOW).await.unwrap(), Discarded::Refused(_)));
+
+    for key in [&open, &long.key] {
+        assert_eq!(inbox.discard(key, true, later(90)).await.unwrap(), Discarded::Done);
+        let erased = row(inbox, key).await;
+        assert_eq!((erased.state, erased.body), (State::Discarded, None));
+    }
+    assert_eq!(inbox.record(&long).await.unwrap(), Recorded::Duplicate, "what was erased does not come back");
+    assert_eq!(inbox.discard(&paid("nobody").key, true, NOW).await.unwrap(), Discarded::Absent);
+}
+
+pub(crate) async fn lists_newest_first_page_by_page(inbox: &impl Inbox) {
+    for number in 0..7 {
+        recorded(inbox, &format!("m{number}")).await;
+    }
+    inbox.record(&hmrc("n1", "1")).await.unwrap();
+    dead(inbox, &paid("m2").key).await;
+
+    let pages = |filter: Filter, limit: usize| async move {
+        let (mut keys, mut page) = (Vec::new(), Page::first(limit));
+        loop {
+            let listed = inbox.list(&filter, page).await.unwrap();
+            keys.extend(listed.rows.iter().map(|row| row.key.as_str().to_owned()));
+            assert!(listed.rows.iter().all(|row| row.body.is_none()), "a list carries no bytes");
+            let Some(next) = listed.next else { return keys.join(" ") };
+            page = Page { limit, after: Some(next) };
+        }
+    };
+    let source = |name: &str| Filter { source: Some(name.into()), ..Filter::default() };
+    let state = |state| Filter { state: Some(state), ..Filter::default() };
+    assert_eq!(pages(Filter::default(), 3).await, "hmrc:n1 pay:m6 pay:m5 pay:m4 pay:m3 pay:m2 pay:m1 pay:m0");
+    assert_eq!(pages(source("pay"), 7).await, "pay:m6 pay:m5 pay:m4 pay:m3 pay:m2 pay:m1 pay:m0");
+    assert_eq!(pages(source("hmrc"), 7).await, "hmrc:n1");
+    assert_eq!(pages(source("pa"), 7).await, "");
+    assert_eq!(pages(state(State::Dead), 7).await, "pay:m2");
+    assert_eq!(pages(state(State::Held), 7).await, "");
+    assert_eq!(pages(Filter { event_type: Some("notification".into()), ..Filter::default() }, 7).await, "hmrc:n1");
+    assert_eq!(pages(Filter { subject: Some("50dca3fc".into()), ..Filter::default() }, 7).await, "hmrc:n1");
+    assert_eq!(pages(Filter { since: Some(later(1)), ..Filter::default() }, 7).await, "");
+}
+
+pub(crate) async fn notes_when_a_source_was_heard_and_never_goes_back(inbox: &impl Inbox) {
+    let pay = SourceName::new("pay").unwrap();
+    for at in [later(10), later(30), later(20)] {
+        inbox.heard(&pay, at).await.unwrap();
+    }
+    assert_eq!(inbox.last_heard().await.unwrap(), [(pay, later(30))]);
+}

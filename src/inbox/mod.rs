@@ -1,0 +1,152 @@
+//! The durable record, where duplicates stop.
+//!
+//! Everything that happens to a notification after it is verified is one change of its row here.
+//! What is stored comes in as an [`Entry`]; what has to be done with it goes out as a [`Row`].
+
+mod body;
+mod error;
+mod lease;
+mod list;
+mod row;
+pub mod sqlite;
+
+#[cfg(test)]
+mod contract;
+
+use std::{future::Future, time::Duration};
+
+use crate::{
+    notification::{Key, SourceName, Timestamp},
+    source::{Entry, EventName},
+};
+
+pub use error::InboxError;
+pub use lease::{Claim, Fence, Lease, LeaseId, Mark, Marked};
+pub use list::{Cursor, Filter, Page};
+pub use row::{ROW_VERSION, Row};
+
+/// How recording ended. Each of these is answered 200: the notification is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// Stored now.
+    First,
+    /// Stored before, with the same content. Nothing was touched.
+    Duplicate,
+    /// The key belongs to other content; this is kept beside it, held, under the key named here.
+    Conflict(Key),
+}
+
+/// Whose an event in the life of a payment is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// It was nobody's, or ours already.
+    Mine,
+    /// It came under this key first.
+    Other(Key),
+}
+
+/// How a replay ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Replayed {
+    /// Recorded again: due now, with a new budget.
+    Again,
+    /// Nothing has this key.
+    Absent,
+    /// Its state, or its being unreadable, doesn't allow a replay.
+    Refused(&'static str),
+}
+
+/// How discarding ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Discarded {
+    /// Ended, and its bytes erased if that was asked for.
+    Done,
+    /// Nothing has this key.
+    Absent,
+    /// Its state doesn't allow it.
+    Refused(&'static str),
+}
+
+/// The durable record of notifications.
+///
+/// Every method that changes something returns only when the change would survive a power cut, and
+/// changes nothing when it fails. An implementation needs no clock: instants come in.
+pub trait Inbox: Send + Sync + 'static {
+    /// Stores `entry` durably before returning.
+    ///
+    /// Safe to repeat: the same key and content again is [`Recorded::Duplicate`] and touches
+    /// nothing; the same key with other content is kept beside it, held, as [`Recorded::Conflict`].
+    fn record(&self, entry: &Entry) -> impl Future<Output = Result<Recorded, InboxError>> + Send;
+
+    /// Takes the row for one attempt, which is counted before the work.
+    ///
+    /// `None` when it isn't open, isn't due again yet, or is someone else's. The first claim leaves
+    /// `due_at` alone; every later one pushes it on, so that a row that kills its processor can't
+    /// stand at the head.
+    fn claim(&self, key: &Key, claim: &Claim) -> impl Future<Output = Result<Option<(Row, Fence)>, InboxError>> + Send;
+
+    /// Makes `event` the property of `key`, unless another key has it.
+    fn own(
+        &self,
+        event: &EventName,
+        key: &Key,
+        expires_at: Timestamp,
+    ) -> impl Future<Output = Result<Owner, InboxError>> + Send;
+
+    /// Writes how an attempt ended, if the claim it was made under still stands.
+    fn mark(&self, fence: &Fence, mark: &Mark) -> impl Future<Output = Result<Marked, InboxError>> + Send;
+
+    /// Open rows whose time has come and that nobody is working on, longest due first.
+    fn due(&self, now: Timestamp, limit: usize) -> impl Future<Output = Result<Vec<Key>, InboxError>> + Send;
+
+    /// One row whole, or `None` if nothing has this key.
+    fn get(&self, key: &Key) -> impl Future<Output = Result<Option<Row>, InboxError>> + Send;
+
+    /// Rows without their bytes, newest first, one page at a time.
+    fn list(&self, filter: &Filter, page: Page) -> impl Future<Output = Result<Listed, InboxError>> + Send;
+
+    /// Sets a dead, delivered or held (not unreadable) row back to recorded: due now, new budget.
+    fn replay(&self, key: &Key, now: Timestamp) -> impl Future<Output = Result<Replayed, InboxError>> + Send;
+
+    /// Ends an open, dead or held row for good; with `erase`, its bytes go, too.
+    fn discard(
+        &self,
+        key: &Key,
+        erase: bool,
+        expires_at: Timestamp,
+    ) -> impl Future<Output = Result<Discarded, InboxError>> + Send;
+
+    /// Notes that a source was heard at `at`; an earlier instant than the one noted changes nothing.
+    fn heard(&self, source: &SourceName, at: Timestamp) -> impl Future<Output = Result<(), InboxError>> + Send;
+
+    /// When each source was last heard.
+    fn last_heard(&self) -> impl Future<Output = Result<Vec<(SourceName, Timestamp)>, InboxError>> + Send;
+}
+
+/// One page of a list, and where the next begins.
+#[derive(Clone, Debug, Default)]
+pub struct Listed {
+    /// The rows, without their bytes.
+    pub rows: Vec<Row>,
+    /// Where to go on; `None` at the end.
+    pub next: Option<Cursor>,
+}
+
+/// How long finished rows and the ledger are kept, and how they fall due.
+#[derive(Clone, Copy, Debug)]
+pub struct Keeping {
+    /// How long a finished row is kept.
+    pub retention: Duration,
+}
+
+impl Keeping {
+    /// When a row finished at `now` expires.
+    pub fn row_expiry(self, now: Timestamp) -> Timestamp {
+        now.plus(self.retention)
+    }
+
+    /// When a payment's ledger expires, counted from its last event: a week after its rows.
+    pub fn ledger_expiry(self, now: Timestamp) -> Timestamp {
+        now.plus(self.retention).plus(Duration::from_secs(7 * 24 * 60 * 60))
+    }
+}

@@ -1,0 +1,93 @@
+//! One stored notification, as every inbox gives it back.
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use super::{InboxError, Lease};
+use crate::{
+    notification::{HeldReason, Key, Origin, State, Timestamp},
+    source::{EventName, Kind},
+};
+
+/// The version of the rows this program writes. Rows of a later one are refused and left alone.
+pub const ROW_VERSION: u32 = 1;
+
+/// One stored notification.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Its name.
+    pub key: Key,
+    /// The bytes exactly as received; `None` in lists, and once erased.
+    pub body: Option<Bytes>,
+    /// SHA-256 of the bytes.
+    pub digest: [u8; 32],
+    /// SHA-256 of what its sender can't legitimately change.
+    pub content_digest: [u8; 32],
+    /// The header value that proved it; a pulled one has none.
+    pub signature: Option<String>,
+    /// Which secret matched, by label.
+    pub key_label: Option<String>,
+    /// Pay's event type, or `notification`.
+    pub event_type: String,
+    /// The payment or box it is about.
+    pub subject: Option<String>,
+    /// The sender's date.
+    pub event_at: Option<Timestamp>,
+    /// Ours.
+    pub received_at: Timestamp,
+    /// How it reached us.
+    pub origin: Origin,
+    /// Where it stands.
+    pub state: State,
+    /// Why it is held, dead, or a repeat.
+    pub reason: Option<String>,
+    /// How often it was claimed since it was last recorded.
+    pub attempts: u32,
+    /// Who works on it.
+    pub lease: Option<Lease>,
+    /// When its budget began.
+    pub budget_from: Timestamp,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+    /// When it is due, while it is open.
+    pub due_at: Option<Timestamp>,
+    /// When it goes, once it is finished.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Row {
+    /// The sender's own id, or what stands for it; a conflict keeps its mark.
+    pub fn id(&self) -> String {
+        percent_encoding::percent_decode_str(self.key.encoded_id()).decode_utf8_lossy().into_owned()
+    }
+
+    /// Whose protocol its bytes speak.
+    pub fn kind(&self) -> Kind {
+        Kind::of_event_type(&self.event_type)
+    }
+
+    /// The event it tells of, where the same event may come under another id: Pay's.
+    pub fn event(&self) -> Option<EventName> {
+        let (subject, event_at) = (self.subject.clone()?, self.event_at?);
+        (self.kind() == Kind::GovukPay).then(|| EventName {
+            source: self.key.source().to_owned(),
+            subject,
+            event: format!("{}|{event_at}", self.event_type),
+        })
+    }
+
+    /// Whether it is held because nothing in it could be read.
+    pub fn is_unreadable(&self) -> bool {
+        self.state == State::Held && self.reason.as_deref() == Some(HeldReason::Unreadable.as_str())
+    }
+
+    /// The bytes, checked against their digest.
+    pub fn proven_body(&self) -> Result<&Bytes, InboxError> {
+        let damaged = |what| InboxError::Damaged { key: self.key.clone(), what };
+        let body = self.body.as_ref().ok_or_else(|| damaged("its bytes are gone"))?;
+        if Sha256::digest(body)[..] != self.digest {
+            return Err(damaged("its bytes don't match their digest"));
+        }
+        Ok(body)
+    }
+}

@@ -1,0 +1,163 @@
+//! The inbox in one local file: SQLite, every change flushed to disk before it is reported done.
+//!
+//! All changes go through one writer ([`writer`]), which lets concurrent requests share a flush.
+//! Reads have a connection of their own and never wait for it.
+
+mod change;
+mod columns;
+mod connection;
+mod lock;
+mod query;
+mod schema;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use rusqlite::Connection;
+
+use super::{
+    Claim, Discarded, Fence, Filter, Inbox, InboxError, Listed, Mark, Marked, Owner, Page, Recorded, Replayed, Row,
+};
+use crate::{
+    notification::{Key, SourceName, Timestamp},
+    source::{Entry, EventName},
+};
+use change::Insert;
+use writer::{Urgency, Writer};
+
+pub use lock::{LockError, ServeLock};
+pub use query::{Inspection, Shelf};
+
+/// The inbox of one machine.
+///
+/// Dropping it finishes the changes already asked for.
+pub struct SqliteInbox {
+    path: PathBuf,
+    writer: Writer,
+    reader: Arc<Mutex<Connection>>,
+}
+
+impl SqliteInbox {
+    /// Opens the file at `path`, makes it if there is none, and brings its schema up to date.
+    pub fn create(path: &Path) -> Result<Self, InboxError> {
+        let mut connection = connection::open(path, connection::Missing::Make)?;
+        schema::migrate(&mut connection).map_err(|error| connection::unavailable(&error))?;
+        Self::over(path)
+    }
+
+    /// Opens the file at `path`, which must be there with a schema this program knows.
+    pub fn open(path: &Path) -> Result<Self, InboxError> {
+        if !path.exists() {
+            return Err(InboxError::Unavailable(format!(
+                "there is no inbox at {}: start `pillarbox serve` or run `pillarbox inbox init`",
+                path.display()
+            )));
+        }
+        Self::create(path)
+    }
+
+    fn over(path: &Path) -> Result<Self, InboxError> {
+        Ok(Self {
+            path: path.to_owned(),
+            writer: Writer::start(path)?,
+            reader: Arc::new(Mutex::new(connection::open(path, connection::Missing::Fail)?)),
+        })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Releases every lease. For the one `serve` that has the file, when it starts: whoever held
+    /// them is gone.
+    pub async fn release_leases(&self) -> Result<usize, InboxError> {
+        self.writer.change(Urgency::Later, change::release_leases).await
+    }
+
+    /// Removes at most `limit` rows and `limit` ledger entries that expired before `now`.
+    pub async fn purge(&self, now: Timestamp, limit: usize) -> Result<usize, InboxError> {
+        self.writer.change(Urgency::Later, move |db| change::purge(db, now, limit)).await
+    }
+
+    /// What still waits for someone, shelf by shelf.
+    pub async fn shelves(&self) -> Result<Vec<Shelf>, InboxError> {
+        self.read(query::shelves).await
+    }
+
+    /// Reads the whole file and says how it is kept and whether it is sound.
+    pub async fn inspect(&self) -> Result<Inspection, InboxError> {
+        self.read(query::inspect).await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, connection::Failure> + Send + 'static,
+    ) -> Result<T, InboxError> {
+        let reader = Arc::clone(&self.reader);
+        let run = move || work(&reader.lock().unwrap_or_else(PoisonError::into_inner));
+        let done = tokio::task::spawn_blocking(run).await;
+        done.map_err(|_| InboxError::Unavailable("a read was cut short".to_owned()))?.map_err(InboxError::from)
+    }
+}
+
+impl Inbox for SqliteInbox {
+    async fn record(&self, entry: &Entry) -> Result<Recorded, InboxError> {
+        let insert = Insert::of(entry);
+        self.writer.change(Urgency::Now, move |db| change::record(db, &insert)).await
+    }
+
+    async fn claim(&self, key: &Key, claim: &Claim) -> Result<Option<(Row, Fence)>, InboxError> {
+        let (key, claim) = (key.clone(), *claim);
+        self.writer.change(Urgency::Later, move |db| change::claim(db, &key, &claim)).await
+    }
+
+    async fn own(&self, event: &EventName, key: &Key, expires_at: Timestamp) -> Result<Owner, InboxError> {
+        let (event, key) = (event.clone(), key.clone());
+        self.writer.change(Urgency::Later, move |db| change::own(db, &event, &key, expires_at)).await
+    }
+
+    async fn mark(&self, fence: &Fence, mark: &Mark) -> Result<Marked, InboxError> {
+        let (fence, mark) = (fence.clone(), mark.clone());
+        self.writer.change(Urgency::Later, move |db| change::mark(db, &fence, &mark)).await
+    }
+
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Key>, InboxError> {
+        self.read(move |db| query::due(db, now, limit)).await
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Row>, InboxError> {
+        let key = key.clone();
+        self.read(move |db| query::get(db, &key)).await
+    }
+
+    async fn list(&self, filter: &Filter, page: Page) -> Result<Listed, InboxError> {
+        let filter = filter.clone();
+        self.read(move |db| query::list(db, &filter, &page)).await
+    }
+
+    async fn replay(&self, key: &Key, now: Timestamp) -> Result<Replayed, InboxError> {
+        let key = key.clone();
+        self.writer.change(Urgency::Later, move |db| change::replay(db, &key, now)).await
+    }
+
+    async fn discard(&self, key: &Key, erase: bool, expires_at: Timestamp) -> Result<Discarded, InboxError> {
+        let key = key.clone();
+        self.writer.change(Urgency::Later, move |db| change::discard(db, &key, erase, expires_at)).await
+    }
+
+    async fn heard(&self, source: &SourceName, at: Timestamp) -> Result<(), InboxError> {
+        let source = source.clone();
+        self.writer.change(Urgency::Later, move |db| change::heard(db, &source, at)).await
+    }
+
+    async fn last_heard(&self) -> Result<Vec<(SourceName, Timestamp)>, InboxError> {
+        self.read(query::last_heard).await
+    }
+}

@@ -1,0 +1,137 @@
+//! Every question asked of the file.
+
+use rusqlite::{Connection, named_params};
+
+use super::{
+    columns::{COLUMNS, row, whole_row},
+    connection::Failure,
+    schema,
+};
+use crate::{
+    inbox::{Cursor, Filter, InboxError, Listed, Page, ROW_VERSION, Row},
+    notification::{Key, SourceName, Timestamp},
+};
+
+/// What waits on one shelf.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shelf {
+    /// `open`, `dead` or `held`.
+    pub name: String,
+    /// How many rows.
+    pub rows: u32,
+    /// When the oldest of them was received.
+    pub oldest: Timestamp,
+}
+
+/// How the file is kept, and whether it is sound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inspection {
+    /// SQLite's version.
+    pub sqlite: String,
+    /// The schema's.
+    pub schema: u32,
+    /// The journal mode; `wal` is the one that keeps the promise.
+    pub journal_mode: String,
+    /// Whether every commit is flushed to disk.
+    pub flushes_every_commit: bool,
+    /// What is broken; empty when nothing is.
+    pub faults: Vec<String>,
+}
+
+/// Open rows whose time has come and that nobody is working on.
+pub(super) fn due(db: &Connection, now: Timestamp, limit: usize) -> Result<Vec<Key>, Failure> {
+    let mut select = db.prepare_cached(
+        "SELECT pk FROM notification
+         WHERE shelf = 'open:0' AND due_at <= :now AND (lease_until IS NULL OR lease_until <= :now) AND v <= :v
+         ORDER BY due_at LIMIT :limit",
+    )?;
+    let named = named_params! {
+        ":now": now.as_millis(), ":v": ROW_VERSION, ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
+    };
+    let keys = select.query_map(named, |row| row.get::<_, String>(0))?;
+    keys.map(|key| Ok(Key::parse(&key?))).filter_map(Result::transpose).collect()
+}
+
+/// One row whole.
+pub(super) fn get(db: &Connection, key: &Key) -> Result<Option<Row>, Failure> {
+    let mut select = db.prepare_cached(&format!("SELECT {COLUMNS}, body FROM notification WHERE pk = ?1"))?;
+    let mut rows = select.query([key.as_str()])?;
+    rows.next()?.map(|columns| whole_row(db, columns)).transpose()
+}
+
+/// Rows without their bytes, newest first.
+pub(super) fn list(db: &Connection, filter: &Filter, page: &Page) -> Result<Listed, Failure> {
+    let before = match &page.after {
+        None => i64::MAX,
+        Some(Cursor(id)) => id.parse().map_err(|_| InboxError::Unavailable("no such place in the list".to_owned()))?,
+    };
+    // What someone still has to look at is little, and stands on a shelf of its own.
+    let shelf = filter.state.and_then(|state| state.shelf()).map(|shelf| format!("{shelf}:0"));
+    let by_shelf = if shelf.is_some() { "shelf = :shelf" } else { ":shelf IS NULL" };
+    let mut select = db.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM notification
+         WHERE {by_shelf} AND id < :before
+             AND (:source IS NULL OR pk >= :source || ':' AND pk < :source || ';')
+             AND (:state IS NULL OR state = :state)
+             AND (:event_type IS NULL OR event_type = :event_type)
+             AND (:subject IS NULL OR subject = :subject)
+             AND (:since IS NULL OR received_at >= :since)
+         ORDER BY id DESC LIMIT :limit"
+    ))?;
+    let mut rows = select.query(named_params! {
+        ":shelf": shelf,
+        ":before": before,
+        ":source": filter.source,
+        ":state": filter.state.map(|state| state.as_str()),
+        ":event_type": filter.event_type,
+        ":subject": filter.subject,
+        ":since": filter.since.map(Timestamp::as_millis),
+        ":limit": i64::try_from(page.limit).unwrap_or(i64::MAX),
+    })?;
+    let mut listed = Listed::default();
+    while let Some(columns) = rows.next()? {
+        let (id, row) = row(columns)?;
+        listed.rows.push(row);
+        listed.next = (listed.rows.len() == page.limit).then(|| Cursor(id.to_string()));
+    }
+    Ok(listed)
+}
+
+/// When each source was last heard.
+pub(super) fn last_heard(db: &Connection) -> Result<Vec<(SourceName, Timestamp)>, Failure> {
+    let mut select = db.prepare_cached("SELECT name, heard_at FROM source ORDER BY name")?;
+    let mut rows = select.query([])?;
+    let mut heard = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (name, at): (String, i64) = (row.get(0)?, row.get(1)?);
+        heard.extend(SourceName::new(&name).map(|name| (name, Timestamp::from_millis(at))));
+    }
+    Ok(heard)
+}
+
+/// What waits for someone, shelf by shelf.
+pub(super) fn shelves(db: &Connection) -> Result<Vec<Shelf>, Failure> {
+    let mut select = db.prepare_cached(
+        "SELECT substr(shelf, 1, instr(shelf, ':') - 1), count(*), min(received_at)
+         FROM notification WHERE shelf IS NOT NULL GROUP BY 1 ORDER BY 1",
+    )?;
+    let shelf = |row: &rusqlite::Row<'_>| {
+        let oldest = Timestamp::from_millis(row.get(2)?);
+        Ok(Shelf { name: row.get(0)?, rows: row.get(1)?, oldest })
+    };
+    Ok(select.query_map([], shelf)?.collect::<Result<_, _>>()?)
+}
+
+/// Reads the whole file.
+pub(super) fn inspect(db: &Connection) -> Result<Inspection, Failure> {
+    let synchronous: i64 = db.pragma_query_value(None, "synchronous", |row| row.get(0))?;
+    let mut check = db.prepare("PRAGMA integrity_check")?;
+    let faults: Vec<String> = check.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    Ok(Inspection {
+        sqlite: rusqlite::version().to_owned(),
+        schema: schema::version(db)?,
+        journal_mode: db.pragma_query_value(None, "journal_mode", |row| row.get(0))?,
+        flushes_every_commit: synchronous >= 2,
+        faults: faults.into_iter().filter(|fault| fault != "ok").collect(),
+    })
+}

@@ -1,0 +1,57 @@
+//! Entries for tests, made the only way there is: signed, verified, read.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use hmac::{Hmac, KeyInit, Mac};
+use sha1::Sha1;
+use sha2::Sha256;
+
+use super::{Acceptance, Entry, Kind, SigningKey, read, verify};
+use crate::{
+    notification::{SourceName, Timestamp},
+    secret::Secret,
+};
+
+/// The instant the examples were received.
+pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_772_446_531_480);
+const SECRET: &str = "webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu";
+
+/// A Pay notification.
+pub(crate) fn pay(id: &str, payment: &str, event: &str, at: Timestamp) -> Entry {
+    let body = format!(
+        r#"{{"webhook_message_id":"{id}","created_date":"{at}","resource_id":"{payment}","event_type":"{event}","resource":{{"amount":5000}}}}"#
+    );
+    entry(Kind::GovukPay, "pay", body.into())
+}
+
+/// An HMRC notification.
+pub(crate) fn hmrc(id: &str, message: &str) -> Entry {
+    let message = serde_json::to_string(message).unwrap();
+    let body = format!(
+        r#"{{"notificationId":"{id}","boxId":"50dca3fc","messageContentType":"application/json","message":{message},"status":"PENDING","createdDateTime":"2026-03-02T10:15:31.480+0000"}}"#
+    );
+    entry(Kind::Hmrc, "hmrc", body.into())
+}
+
+/// Any authentic bytes.
+pub(crate) fn entry(kind: Kind, source: &str, body: Bytes) -> Entry {
+    let key = SigningKey::new(kind, "1:env:TEST", &Secret::new(SECRET.to_owned()));
+    let signature = sign(kind, &body);
+    let verified = verify(kind, &[key], &[signature.as_bytes()], body).unwrap();
+    let window = Acceptance(Duration::from_secs(60 * 24 * 60 * 60));
+    read(&SourceName::new(source).unwrap(), kind, verified, NOW, window)
+}
+
+fn sign(kind: Kind, body: &[u8]) -> String {
+    match kind {
+        Kind::Hmrc => {
+            let mac = Hmac::<Sha1>::new_from_slice(SECRET.as_bytes()).unwrap();
+            hex::encode(mac.chain_update(body).finalize().into_bytes())
+        }
+        Kind::GovukPay => {
+            let mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+            hex::encode(mac.chain_update(body).finalize().into_bytes())
+        }
+    }
+}
