@@ -8,3 +8,5 @@ pub mod world;
 pub mod secret;
 pub mod source;
 pub mod inbox;
+pub mod destination;
+pub mod process;

@@ -1,0 +1,151 @@
+//! A stored row -> the CloudEvent a consumer gets. Pure: the same row gives the same bytes for ever.
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::{
+    inbox::{InboxError, Row},
+    notification::Timestamp,
+    source::{self, Data, Kind},
+};
+
+/// One notification in CloudEvents 1.0, structured JSON.
+#[derive(Clone, Debug)]
+pub struct Event {
+    whole: Bytes,
+    envelope: Bytes,
+    source: String,
+    event_type: String,
+}
+
+/// The envelope's members, in the order they are written.
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+struct Envelope<'a> {
+    specversion: &'static str,
+    id: &'a str,
+    source: String,
+    #[serde(rename = "type")]
+    event_type: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    datacontenttype: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a RawValue>,
+}
+
+impl Event {
+    /// The event that a stored row tells of. Fails only if the row is damaged.
+    pub fn of(row: &Row) -> Result<Self, InboxError> {
+        let damaged = |_| InboxError::Damaged { key: row.key.clone(), what: "its content can't be embedded" };
+        let data = source::data(row.kind(), row.proven_body()?);
+        let embedded = data.as_ref().map(|data| serde_json::from_str(&data.json)).transpose().map_err(damaged)?;
+        let envelope = Envelope {
+            specversion: "1.0",
+            id: row.key.as_str(),
+            source: format!("/{}", row.key.source()),
+            event_type: type_of(row),
+            subject: row.subject.as_deref(),
+            time: row.event_at.map(|at: Timestamp| at.to_string()),
+            datacontenttype: data.as_ref().map(|data: &Data| data.content_type.as_str()),
+            data: None,
+        };
+        let bare = serde_json::to_vec(&envelope).map_err(damaged)?;
+        let whole = serde_json::to_vec(&Envelope { data: embedded, ..envelope }).map_err(damaged)?;
+        Ok(Self {
+            whole: whole.into(),
+            envelope: bare.into(),
+            source: row.key.source().to_owned(),
+            event_type: type_of(row),
+        })
+    }
+
+    /// The whole event: one JSON object, byte-identical on every attempt.
+    pub fn json(&self) -> &Bytes {
+        &self.whole
+    }
+
+    /// The event without its `data`, which holds what is personal.
+    pub fn envelope(&self) -> &Bytes {
+        &self.envelope
+    }
+
+    /// The name of the source it came from.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Its CloudEvents type: `uk.gov.hmrc.ppns.notification` or `uk.gov.payments.{event_type}`.
+    pub fn event_type(&self) -> &str {
+        &self.event_type
+    }
+}
+
+fn type_of(row: &Row) -> String {
+    match row.kind() {
+        Kind::Hmrc => "uk.gov.hmrc.ppns.notification".to_owned(),
+        Kind::GovukPay => format!("uk.gov.payments.{}", row.event_type),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::example::{NOW, hmrc, pay};
+
+    fn row(entry: &source::Entry) -> Row {
+        Row {
+            key: entry.key.clone(),
+            body: Some(entry.body.clone()),
+            digest: entry.digest,
+            content_digest: entry.content_digest,
+            signature: entry.signature.clone(),
+            key_label: entry.key_label.clone(),
+            event_type: entry.event_type.clone(),
+            subject: entry.subject.clone(),
+            event_at: entry.event_at,
+            received_at: entry.received_at,
+            origin: entry.origin,
+            state: crate::notification::State::Recorded,
+            reason: None,
+            attempts: 1,
+            lease: None,
+            budget_from: NOW,
+            last_error: None,
+            due_at: None,
+            expires_at: None,
+        }
+    }
+
+    /// These bytes are a promise to consumers: they may only ever change with a new major version.
+    #[test]
+    fn an_event_has_these_bytes_and_no_others() {
+        let paid = pay("m1", "p1", "card_payment_succeeded", NOW);
+        let event = Event::of(&row(&paid)).unwrap();
+        assert_eq!(
+            event.json(),
+            r#"{"specversion":"1.0","id":"pay:m1","source":"/pay","type":"uk.gov.payments.card_payment_succeeded","subject":"p1","time":"2026-03-02T10:15:31.480Z","datacontenttype":"application/json","data":{"amount":5000}}"#
+        );
+        assert_eq!(
+            event.envelope(),
+            r#"{"specversion":"1.0","id":"pay:m1","source":"/pay","type":"uk.gov.payments.card_payment_succeeded","subject":"p1","time":"2026-03-02T10:15:31.480Z","datacontenttype":"application/json"}"#
+        );
+
+        let filed = hmrc("n1", r#"{"duty": 1.10, "n":1e400}"#);
+        assert_eq!(
+            Event::of(&row(&filed)).unwrap().json(),
+            r#"{"specversion":"1.0","id":"hmrc:n1","source":"/hmrc","type":"uk.gov.hmrc.ppns.notification","subject":"50dca3fc","time":"2026-03-02T10:15:31.480Z","datacontenttype":"application/json","data":{"duty": 1.10, "n":1e400}}"#
+        );
+    }
+
+    #[test]
+    fn a_row_whose_bytes_changed_makes_no_event() {
+        let mut row = row(&pay("m1", "p1", "card_payment_succeeded", NOW));
+        row.body = Some(Bytes::from_static(b"{}"));
+        assert!(matches!(Event::of(&row), Err(InboxError::Damaged { .. })));
+    }
+}

@@ -1,0 +1,39 @@
+//! Where notifications go after they are stored.
+//!
+//! A stored row comes in as an [`Event`]; what happened to it goes out. Whoever receives it may get
+//! it more than once, always under the same key.
+
+mod address;
+mod event;
+mod https;
+mod log;
+mod webhook;
+
+use std::future::Future;
+
+use crate::notification::Key;
+
+pub use event::Event;
+pub use https::{Https, HttpsError, check as check_https_url};
+pub use log::Log;
+pub use webhook::WebhookSecret;
+
+/// Somewhere a notification can be handed on to.
+pub trait Destination: Send + Sync + 'static {
+    /// Hands `event` on, and returns once it has arrived.
+    ///
+    /// The same event may be handed on again, after a crash or a lost answer, always with the same
+    /// `key` and the same bytes: that is what to dedupe by.
+    fn deliver(&self, key: &Key, event: &Event) -> impl Future<Output = Result<(), DeliveryError>> + Send;
+}
+
+/// Why an event did not arrive, told apart only by what follows.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeliveryError {
+    /// Refused for good: trying again would only be refused again.
+    #[error("refused: {0}")]
+    Refused(String),
+    /// Not now: tried again until the budget runs out.
+    #[error("{0}")]
+    Unavailable(String),
+}

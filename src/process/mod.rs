@@ -1,0 +1,146 @@
+//! A stored row -> claim -> same event under another id? -> deliver -> mark.
+//!
+//! A key comes in; what became of its row goes out. It can be called for any key at any time by
+//! any number of processes: the claim decides who works, and the fence who may write.
+
+mod retry;
+#[cfg(test)]
+mod tests;
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    destination::{DeliveryError, Destination, Event},
+    inbox::{Claim, Fence, Inbox, InboxError, Keeping, Lease, LeaseId, Mark, Marked, Owner, Row},
+    notification::Key,
+    world::World,
+};
+
+pub use retry::{BUDGET, FIRST_BACKOFF, Next, after_failure};
+
+/// How long a claim stands. Longer than any attempt, and than any process that makes one may run.
+pub const LEASE: Duration = Duration::from_secs(150);
+/// The longest an attempt may take, whatever its destination does.
+pub const ATTEMPT: Duration = Duration::from_secs(30);
+
+/// What processing one row needs.
+pub struct Worker<I, D, W> {
+    /// Where the row is.
+    pub inbox: Arc<I>,
+    /// Where it goes.
+    pub destination: D,
+    /// Time and chance.
+    pub world: Arc<W>,
+    /// How long finished rows are kept.
+    pub keeping: Keeping,
+}
+
+/// What became of a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Handed on.
+    Delivered,
+    /// The same event had come under this key.
+    Repeat(Key),
+    /// Failed; due again later.
+    Retry(String),
+    /// Refused for good, or out of budget.
+    Dead(String),
+    /// Not open, not due, or someone else's: nothing was done.
+    NotOurs,
+    /// Done, but the claim had lapsed meanwhile: whoever has the row now will do it again.
+    Lost,
+}
+
+impl Outcome {
+    /// The outcome in one word, for logs.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Repeat(_) => "repeat",
+            Self::Retry(_) => "retry",
+            Self::Dead(_) => "dead",
+            Self::NotOurs => "not_ours",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// What happened in one call, for the log.
+#[derive(Clone, Debug)]
+pub struct Processed {
+    /// What became of the row.
+    pub outcome: Outcome,
+    /// The row's attempt number; 0 if it was not claimed.
+    pub attempt: u32,
+}
+
+impl<I: Inbox, D: Destination, W: World> Worker<I, D, W> {
+    /// Works on the row of `key`, if it is open, due and free.
+    ///
+    /// Fails only if the inbox does; whatever the destination does is an outcome.
+    pub async fn process(&self, key: &Key) -> Result<Processed, InboxError> {
+        let Some((row, fence)) = self.inbox.claim(key, &self.claim()).await? else {
+            return Ok(Processed { outcome: Outcome::NotOurs, attempt: 0 });
+        };
+        let mark = self.work(&row, &fence).await?;
+        let outcome = match self.inbox.mark(&fence, &mark).await? {
+            Marked::Done => Outcome::from(mark),
+            Marked::Lost => Outcome::Lost,
+        };
+        Ok(Processed { outcome, attempt: fence.attempt })
+    }
+
+    fn claim(&self) -> Claim {
+        let now = self.world.now();
+        let lease = Lease { id: LeaseId(self.world.random()), until: now.plus(LEASE) };
+        Claim { now, lease, push: FIRST_BACKOFF }
+    }
+
+    /// The work between claim and mark.
+    async fn work(&self, row: &Row, fence: &Fence) -> Result<Mark, InboxError> {
+        // Out of time before it began: its last attempts left no outcome, so it may kill whoever tries.
+        if fence.attempt > 1 && self.world.now().since(row.budget_from) >= BUDGET {
+            return Ok(self.dead("budget spent", row.last_error.clone().unwrap_or_default()));
+        }
+        if let Some(event) = row.event() {
+            let expires_at = self.keeping.ledger_expiry(self.world.now());
+            if let Owner::Other(of) = self.inbox.own(&event, &row.key, expires_at).await? {
+                return Ok(Mark::Repeat { of, expires_at: self.keeping.row_expiry(self.world.now()) });
+            }
+        }
+        Ok(match Event::of(row) {
+            Err(damaged) => self.dead("damaged", damaged.to_string()),
+            Ok(event) => self.deliver(row, fence, &event).await,
+        })
+    }
+
+    async fn deliver(&self, row: &Row, fence: &Fence, event: &Event) -> Mark {
+        let attempt = tokio::time::timeout(ATTEMPT, self.destination.deliver(&row.key, event)).await;
+        let now = self.world.now();
+        let error = match attempt {
+            Ok(Ok(())) => return Mark::Delivered { expires_at: self.keeping.row_expiry(now) },
+            Ok(Err(error)) => error,
+            Err(_) => DeliveryError::Unavailable(format!("no outcome within {} s", ATTEMPT.as_secs())),
+        };
+        match after_failure(&error, fence.attempt, now.since(row.budget_from), self.world.random()) {
+            Next::Dead(reason) => self.dead(reason, error.to_string()),
+            Next::RetryAfter(delay) => Mark::Retry { due_at: now.plus(delay), error: error.to_string() },
+        }
+    }
+
+    fn dead(&self, reason: &str, error: String) -> Mark {
+        Mark::Dead { reason: reason.to_owned(), error, at: self.world.now() }
+    }
+}
+
+impl From<Mark> for Outcome {
+    fn from(mark: Mark) -> Self {
+        match mark {
+            Mark::Delivered { .. } => Self::Delivered,
+            Mark::Repeat { of, .. } => Self::Repeat(of),
+            Mark::Retry { error, .. } => Self::Retry(error),
+            Mark::Dead { error, .. } => Self::Dead(error),
+        }
+    }
+}
