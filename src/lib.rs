@@ -10,3 +10,4 @@ pub mod source;
 pub mod inbox;
 pub mod destination;
 pub mod process;
+pub mod receive;
