@@ -11,3 +11,4 @@ pub mod inbox;
 pub mod destination;
 pub mod process;
 pub mod receive;
+pub mod simulate;
