@@ -9,6 +9,7 @@ pub mod secret;
 pub mod source;
 pub mod inbox;
 pub mod destination;
+pub mod config;
 pub mod process;
 pub mod receive;
 pub mod simulate;

@@ -4,6 +4,7 @@
 //! it more than once, always under the same key.
 
 mod address;
+mod endpoint;
 mod event;
 mod https;
 mod log;
@@ -13,8 +14,9 @@ use std::future::Future;
 
 use crate::notification::Key;
 
+pub use endpoint::{EndpointProblem, endpoint};
 pub use event::Event;
-pub use https::{Https, HttpsError, check as check_https_url};
+pub use https::{Https, HttpsError};
 pub use log::Log;
 pub use webhook::WebhookSecret;
 

@@ -54,10 +54,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_whsec_secret_is_refused() {
-        for value in ["MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_not base64 at all!", "whsec_c2hvcnQtYnl0ZXM="] {
-            assert_eq!(WebhookSecret::new(&Secret::new(value.into())).unwrap_err(), SecretProblem::NotWhsec, "{value}");
+    fn only_24_to_64_bytes_in_base64_behind_whsec_are_a_key() {
+        let of = |length: usize| {
+            format!("whsec_{}", BASE64_STANDARD.encode((0..length).map(|n| n as u8).collect::<Vec<_>>()))
+        };
+        for (value, outcome) in [
+            (of(24), Ok(())),
+            (of(32), Ok(())),
+            (of(64), Ok(())),
+            (of(23), Err(SecretProblem::NotWhsec)),
+            (of(65), Err(SecretProblem::NotWhsec)),
+            (of(32).replacen("whsec_", "whpk_", 1), Err(SecretProblem::NotWhsec)),
+            (of(32).replace('=', ""), Err(SecretProblem::NotWhsec)),
+            (of(32).replace('A', "!"), Err(SecretProblem::NotWhsec)),
+            (of(32) + "\n", Err(SecretProblem::Padded)),
+            (String::new(), Err(SecretProblem::Empty)),
+            ("whsec_".to_owned(), Err(SecretProblem::Short(6))),
+        ] {
+            let key = WebhookSecret::new(&Secret::new(value.clone()));
+            assert_eq!(key.map(drop), outcome, "{value:?}");
         }
-        assert_eq!(WebhookSecret::new(&Secret::new(String::new())).unwrap_err(), SecretProblem::Empty);
     }
 }

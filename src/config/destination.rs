@@ -1,0 +1,102 @@
+//! Where notifications are handed on to: `[destination]` and `[destinations.NAME]`.
+
+use std::{collections::BTreeMap, fmt};
+
+use url::Url;
+
+use super::{
+    problem::Placed,
+    reference,
+    secrets::Wanted,
+    walk::{Item, Table},
+};
+use crate::{destination::endpoint, notification::SourceName, secret::SecretRef};
+
+/// Every kind of destination the words of a configuration know.
+const KINDS: [&str; 4] = ["log", "https", "sqs", "eventbridge"];
+
+/// One place that notifications are handed on to.
+#[derive(Clone, Debug)]
+pub enum DestinationConfig {
+    /// A line of JSON without the data.
+    Log,
+    /// CloudEvents by POST.
+    Https(HttpsConfig),
+}
+
+/// A receiver of CloudEvents over https.
+#[derive(Clone)]
+pub struct HttpsConfig {
+    /// Where to POST: https, or http on loopback.
+    pub url: Url,
+    /// The `whsec_` secret to sign with.
+    pub secret: Placed<SecretRef>,
+}
+
+impl fmt::Debug for HttpsConfig {
+    /// Shows no more of the URL than its origin: paths and queries are where people keep tokens.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let origin = self.url.origin().ascii_serialization();
+        f.debug_struct("HttpsConfig").field("origin", &origin).field("secret", &self.secret).finish()
+    }
+}
+
+/// The destinations of one document, as far as they could be read.
+pub(super) struct Destinations {
+    pub(super) default: Option<DestinationConfig>,
+    pub(super) named: BTreeMap<String, DestinationConfig>,
+    /// Every name written, that of a destination which couldn't be read included.
+    pub(super) names: Vec<String>,
+}
+
+/// Reads `[destination]` and `[destinations]`.
+pub(super) fn read(root: &mut Table<'_, '_>, wanted: &mut Vec<Wanted>) -> Destinations {
+    let default = match root.take("destination") {
+        None => Some(DestinationConfig::Log),
+        Some(item) => one(item, wanted),
+    };
+    let entries = root.table("destinations").map(Table::entries).unwrap_or_default();
+    let names = entries.iter().map(|(name, _)| name.clone()).collect();
+    let named = entries.into_iter().filter_map(|(name, item)| named(name, item, wanted)).collect();
+    Destinations { default, named, names }
+}
+
+fn named(name: String, item: Item<'_, '_>, wanted: &mut Vec<Wanted>) -> Option<(String, DestinationConfig)> {
+    if SourceName::new(&name).is_none() {
+        item.complain("is no name for a destination: begin with a-z, then up to 31 of a-z, 0-9 and -");
+    }
+    one(item, wanted).map(|destination| (name, destination))
+}
+
+fn one(item: Item<'_, '_>, wanted: &mut Vec<Wanted>) -> Option<DestinationConfig> {
+    let mut table = item.table()?;
+    let kind = table.need("kind", "write kind = \"log\" or kind = \"https\"");
+    let destination = match kind.as_ref().and_then(|kind| kind.word(&KINDS)) {
+        Some("log") => Some(DestinationConfig::Log),
+        Some("https") => https(&mut table, wanted).map(DestinationConfig::Https),
+        other => {
+            // Which of the other keys belong here can't be said, so each of them may.
+            let _ = ["url", "secret", "bus"].map(|key| table.take(key));
+            if let (Some(word), Some(kind)) = (other, kind) {
+                let advice = "which this version can't use yet: write \"https\" or \"log\"";
+                kind.complain(format_args!("is \"{word}\", {advice}"));
+            }
+            None
+        }
+    };
+    table.finish();
+    destination
+}
+
+fn https(table: &mut Table<'_, '_>, wanted: &mut Vec<Wanted>) -> Option<HttpsConfig> {
+    let url = table.need("url", "write url = \"https://HOST/PATH\"").and_then(url);
+    let secret = table.need("secret", "write secret = \"env:NAME\"").and_then(reference::read);
+    wanted.extend(secret.clone().map(Wanted::Whsec));
+    Some(HttpsConfig { url: url?, secret: secret? })
+}
+
+/// Reads the URL of something we send requests to.
+pub(super) fn url(item: Item<'_, '_>) -> Option<Url> {
+    let text = item.text("must be a URL in quotes")?;
+    item.made(endpoint(&text)).map(|url| url.value)
+}

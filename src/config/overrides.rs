@@ -1,0 +1,142 @@
+//! Flags beat variables, and variables beat the document.
+
+use std::net::SocketAddr;
+
+use super::{
+    Config, InboxConfig,
+    addresses::{self, Setting},
+    problem::{Place, Placed, Problem, Problems},
+};
+use crate::secret::Outside;
+
+/// What the command line says in place of the document.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// `--listen`, which beats `PILLARBOX_LISTEN`.
+    pub listen: Option<String>,
+    /// `--console`, which beats `PILLARBOX_CONSOLE`.
+    pub console: Option<String>,
+    /// `--inbox`, which beats `PILLARBOX_INBOX`.
+    pub inbox: Option<String>,
+}
+
+impl Overrides {
+    /// Puts flags and variables in place of what `config` says, or leaves it alone if one of them is wrong.
+    ///
+    /// A variable that is set to nothing counts as unset.
+    pub fn apply(&self, config: &mut Config, outside: &Outside<'_>) -> Result<(), Problems> {
+        let mut problems = Vec::new();
+        let listen = said("--listen", &self.listen, "PILLARBOX_LISTEN", outside);
+        let listen = address(listen, config.listen, &mut problems);
+        let console = said("--console", &self.console, "PILLARBOX_CONSOLE", outside);
+        let console = address(console, config.console, &mut problems);
+        let inbox = said("--inbox", &self.inbox, "PILLARBOX_INBOX", outside);
+        let inbox = inbox.and_then(|said| keep(&said.place, InboxConfig::parse(&said.value), &mut problems));
+        problems.extend(addresses::check(&listen, &console));
+        Problems::or(problems, ())?;
+        (config.listen, config.console) = (listen.value, console.value);
+        config.inbox = inbox.unwrap_or_else(|| config.inbox.clone());
+        Ok(())
+    }
+}
+
+/// What the flag says, or else the variable.
+fn said(flag: &str, given: &Option<String>, variable: &str, outside: &Outside<'_>) -> Option<Placed<String>> {
+    let flag = given.clone().map(|value| Placed { value, place: Place::named(flag) });
+    let variable = || (outside.env)(variable).filter(|value| !value.is_empty()).zip(Some(Place::named(variable)));
+    flag.or_else(|| variable().map(|(value, place)| Placed { value, place }))
+}
+
+fn address(said: Option<Placed<String>>, document: SocketAddr, problems: &mut Vec<Problem>) -> Setting {
+    let read = said.and_then(|Placed { value, place }| {
+        let value = keep(&place, value.parse().map_err(|_| addresses::MUST), problems)?;
+        Some(Setting { value, place: Some(place) })
+    });
+    read.unwrap_or_else(|| Setting::unset(document))
+}
+
+fn keep<T>(place: &Place, made: Result<T, impl std::fmt::Display>, problems: &mut Vec<Problem>) -> Option<T> {
+    made.map_err(|what| problems.push(place.problem(what))).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::tests::{FINE, with};
+
+    #[test]
+    fn flags_beat_variables_which_beat_the_document() {
+        let document = format!(
+            "listen = \"127.0.0.1:1\"\nconsole = \"127.0.0.1:2\"\ninbox.kind = \"sqlite\"\ninbox.path = \"1.db\"{FINE}"
+        );
+        let flag = |value: &str| (!value.is_empty()).then(|| value.to_owned());
+        for (flags, variables, expected) in [
+            (["", "", ""], ["", "", ""], ["127.0.0.1:1", "127.0.0.1:2", "1.db"]),
+            (["", "", ""], ["0.0.0.0:3", "127.0.0.1:4", "sqlite:2.db"], ["0.0.0.0:3", "127.0.0.1:4", "2.db"]),
+            (
+                ["127.0.0.1:5", "", "sqlite:3.db"],
+                ["0.0.0.0:3", "127.0.0.1:4", ""],
+                ["127.0.0.1:5", "127.0.0.1:4", "3.db"],
+            ),
+            (["", "[::1]:6", ""], ["nonsense", "nonsense", ""], ["", "", ""]),
+            (
+                ["127.0.0.1:5", "[::1]:6", "sqlite:3.db"],
+                ["nonsense", "nonsense", "nonsense"],
+                ["127.0.0.1:5", "[::1]:6", "3.db"],
+            ),
+        ] {
+            let mut config = Config::read(&document, "p").unwrap();
+            let names = ["PILLARBOX_LISTEN", "PILLARBOX_CONSOLE", "PILLARBOX_INBOX"];
+            let variables: Vec<_> = names.into_iter().zip(variables).collect();
+            let [listen, console, inbox] = flags.map(flag);
+            let outcome = with(&variables, |outside| Overrides { listen, console, inbox }.apply(&mut config, outside));
+            if expected[0].is_empty() {
+                let said = "PILLARBOX_LISTEN must be an address and a port, such as 127.0.0.1:8080";
+                assert_eq!(outcome.unwrap_err().to_string(), said);
+                assert_eq!(config.console.to_string(), "127.0.0.1:2", "a refusal leaves everything as it was");
+                continue;
+            }
+            outcome.unwrap();
+            let InboxConfig::Sqlite { path } = &config.inbox;
+            assert_eq!([config.listen.to_string(), config.console.to_string(), path.display().to_string()], expected);
+        }
+    }
+
+    #[test]
+    fn a_flag_or_variable_that_is_wrong_is_named() {
+        for (flags, variable, expected) in [
+            (["8080", "", ""], ("", ""), "--listen must be an address and a port, such as 127.0.0.1:8080"),
+            (["", "", "pillarbox.db"], ("", ""), "--inbox must be sqlite:PATH"),
+            (
+                ["", "", ""],
+                ("PILLARBOX_INBOX", "dynamodb:pillarbox"),
+                "PILLARBOX_INBOX is a dynamodb inbox, which this version can't use yet: write sqlite:PATH",
+            ),
+            (
+                ["", "192.168.0.7:8081", ""],
+                ("", ""),
+                "--console is not a loopback address: the console shows personal data and has no login; \
+                 bind it to 127.0.0.1 and reach it through an SSH tunnel",
+            ),
+            (
+                ["", "", ""],
+                ("PILLARBOX_LISTEN", "127.0.0.1:8081"),
+                "PILLARBOX_LISTEN puts listen and console both on port 8081: give them different ports",
+            ),
+            (
+                ["x", "", "y"],
+                ("PILLARBOX_CONSOLE", "z"),
+                "--listen must be an address and a port, such as 127.0.0.1:8080\n\
+                 PILLARBOX_CONSOLE must be an address and a port, such as 127.0.0.1:8080\n\
+                 --inbox must be sqlite:PATH",
+            ),
+        ] {
+            let [listen, console, inbox] = flags.map(|value| (!value.is_empty()).then(|| value.to_owned()));
+            let mut config = Config::demo(Path::new("."));
+            let outcome = with(&[variable], |outside| Overrides { listen, console, inbox }.apply(&mut config, outside));
+            assert_eq!(outcome.unwrap_err().to_string(), expected);
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! Whole documents, and the whole of what is said about them.
+
+use std::{io, path::Path};
+
+use super::*;
+use crate::{secret::SecretRef, source::Kind};
+
+pub(super) const WHSEC: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+pub(super) const TEST_SECRET: &str = "webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu";
+pub(super) const HMRC_SECRET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+const DAY: u64 = 24 * 60 * 60;
+
+/// A source that is fine, for documents that are wrong elsewhere.
+pub(super) const FINE: &str = "\n[sources.hmrc]\nkind = \"hmrc\"\nsecrets = []\n";
+
+/// The example of the documentation, every key of it.
+pub(super) const EXAMPLE: &str = r#"
+listen = "127.0.0.1:8080"
+console = "127.0.0.1:8081"
+retention_days = 90
+acceptance_days = 60
+
+[sources.hmrc]                      # served at /hmrc
+kind = "hmrc"
+secrets = ["env:HMRC_PUSH_SECRET"]  # the list is the rotation overlap
+[sources.hmrc.pull]                 # optional
+environment = "sandbox"             # or "production"; base_url = "…" for tests
+boxes = ["50dca3fc-c37c-4f03-b719-63571333624c"]
+client_id = "env:HMRC_CLIENT_ID"
+client_secret = "env:HMRC_CLIENT_SECRET"
+
+[sources.pay]                       # served at /pay
+kind = "govuk-pay"
+secrets = ["env:PAY_SIGNING_SECRET"]
+live = false
+destination = "ledger"              # optional: by name
+[sources.pay.pull]
+api_key = "env:PAY_API_KEY"         # base_url = "…" for tests
+
+[inbox]
+kind = "sqlite"
+path = "pillarbox.db"
+
+[destination]                       # the default one; others are [destinations.NAME]
+kind = "log"
+[destinations.ledger]
+kind = "https"
+url = "https://ledger.example.gov.uk/events"
+secret = "env:LEDGER_WHSEC"
+"#;
+
+/// Runs `work` where `variables` are set and no file is there.
+pub(super) fn with<T>(variables: &[(&str, &str)], work: impl FnOnce(&Outside<'_>) -> T) -> T {
+    let env = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+    let file = |_: &Path| Err(io::ErrorKind::NotFound.into());
+    work(&Outside { env: &env, file: &file })
+}
+
+fn problems(document: &str) -> String {
+    Config::read(document, "pillarbox.toml").map(|_| ()).unwrap_err().to_string()
+}
+
+/// Checks every problem of `document`, of which `expected` leaves out the name.
+#[track_caller]
+fn check(document: &str, expected: &[&str]) {
+    let expected: Vec<_> = expected.iter().map(|line| format!("pillarbox.toml:{line}")).collect();
+    assert_eq!(problems(document), expected.join("\n"), "{document}");
+}
+
+#[test]
+fn the_example_of_the_documentation_reads() {
+    let config = Config::read(EXAMPLE, "pillarbox.toml").unwrap();
+
+    assert_eq!(
+        (config.listen.to_string(), config.console.to_string()),
+        ("127.0.0.1:8080".into(), "127.0.0.1:8081".into())
+    );
+    assert_eq!((config.retention.as_secs(), config.acceptance.0.as_secs()), (90 * DAY, 60 * DAY));
+    assert_eq!(config.inbox, InboxConfig::Sqlite { path: "pillarbox.db".into() });
+    let [hmrc, pay] = &config.sources[..] else { panic!("two sources") };
+    assert_eq!((hmrc.name.as_str(), hmrc.kind, hmrc.live), ("hmrc", Kind::Hmrc, false));
+    assert_eq!((pay.name.as_str(), pay.kind, pay.live), ("pay", Kind::GovukPay, false));
+    assert_eq!(pay.secrets[0].value, SecretRef::Env("PAY_SIGNING_SECRET".into()));
+    assert_eq!(pay.secrets[0].place.path(), "sources.pay.secrets[0]");
+
+    let Some(PullConfig::Hmrc(pull)) = &hmrc.pull else { panic!("HMRC's pull") };
+    assert_eq!(pull.base_url.as_str(), "https://test-api.service.hmrc.gov.uk/");
+    assert_eq!(pull.boxes, ["50dca3fc-c37c-4f03-b719-63571333624c"]);
+    assert_eq!(pull.client_secret.value.to_string(), "env:HMRC_CLIENT_SECRET");
+    let Some(PullConfig::GovukPay(pull)) = &pay.pull else { panic!("Pay's pull") };
+    assert_eq!(pull.base_url.as_str(), "https://publicapi.payments.service.gov.uk/");
+    assert_eq!(pull.api_key.value.to_string(), "env:PAY_API_KEY");
+
+    assert!(matches!(config.destination_of(hmrc), DestinationConfig::Log));
+    let DestinationConfig::Https(ledger) = config.destination_of(pay) else { panic!("the ledger") };
+    assert_eq!(ledger.url.as_str(), "https://ledger.example.gov.uk/events");
+}
+
+#[test]
+fn what_is_left_out_has_a_default_and_sources_keep_their_order() {
+    let config = Config::read(
+        "[sources.pay]\nkind = \"govuk-pay\"\nsecrets = []\n[sources.hmrc]\nkind = \"hmrc\"\nsecrets = []",
+        "pillarbox.toml",
+    )
+    .unwrap();
+    assert_eq!(
+        (config.listen.to_string(), config.console.to_string()),
+        ("127.0.0.1:8080".into(), "127.0.0.1:8081".into())
+    );
+    assert_eq!((config.retention.as_secs(), config.acceptance.0.as_secs()), (90 * DAY, 60 * DAY));
+    assert_eq!(config.inbox, InboxConfig::default());
+    assert!(matches!(config.destination, DestinationConfig::Log));
+    assert_eq!(config.sources.iter().map(|source| source.name.as_str()).collect::<Vec<_>>(), ["pay", "hmrc"]);
+    let secrets = with(&[], |outside| config.secrets(outside)).unwrap();
+    assert!(secrets.sources.iter().all(|source| source.keys.is_empty()), "no secret yet is no problem");
+}
+
+#[test]
+fn six_mistakes_are_six_problems_each_with_its_line() {
+    let document = r#"lissten = "127.0.0.1:8080"
+console = "0.0.0.0:8081"
+acceptance_days = 20
+
+[sources.pay]
+kind = "govukpay"
+secrets = ["webhook_live_7mrp1d5lsa5pdfs2bvim2f9cdu"]
+destination = "leger"
+
+[destinations.ledger]
+kind = "log"
+"#;
+    check(
+        document,
+        &[
+            "1: lissten is not a known key: did you mean listen?",
+            "2: console is not a loopback address: the console shows personal data and has no login; \
+             bind it to 127.0.0.1 and reach it through an SSH tunnel",
+            "3: acceptance_days does not fit: acceptance_days (20) must be more than 30, since HMRC may push what is \
+             that old, and 7 days more must be less than retention_days (90), so that a row outlasts its repeats",
+            "6: sources.pay.kind must be \"hmrc\" or \"govuk-pay\": did you mean \"govuk-pay\"?",
+            "7: sources.pay.secrets[0] is not a secret reference: write env:NAME or file:PATH, never the secret itself",
+            "8: sources.pay.destination names no destination: did you mean \"ledger\"?",
+        ],
+    );
+}
+
+#[test]
+fn text_that_is_no_toml_is_one_problem_that_does_not_repeat_it() {
+    check(
+        "listen = \"127.0.0.1:8080\"\nsecret = webhook_live_7mrp1d5lsa5pdfs2bvim2f9cdu\n",
+        &["2: the document is not TOML here: string values must be quoted, expected literal string"],
+    );
+    check("\n\n[sources.pay]\n[sources.pay]\n", &["4: the document is not TOML here: duplicate key"]);
+}
+
+#[test]
+fn a_document_without_a_source_is_refused() {
+    let expected = "pillarbox.toml: names no source: add [sources.NAME] with its kind and secrets";
+    for document in ["", "[sources]", "listen = \"127.0.0.1:9000\""] {
+        assert_eq!(problems(document), expected, "{document}");
+    }
+}
+
+#[test]
+fn addresses_and_windows_are_checked() {
+    for (line, expected) in [
+        ("listen = 8080", "listen must be an address and a port, such as 127.0.0.1:8080"),
+        ("listen = \"localhost\"", "listen must be an address and a port, such as 127.0.0.1:8080"),
+        ("listen = \"127.0.0.1:8081\"", "listen puts listen and console both on port 8081: give them different ports"),
+        ("listen = \"0.0.0.0:8081\"", "listen puts listen and console both on port 8081: give them different ports"),
+        ("console = \"[::1]:8080\"", ""),
+        (
+            "console = \"127.0.0.1:8080\"",
+            "console puts listen and console both on port 8080: give them different ports",
+        ),
+        ("retention_days = 0", "retention_days must be a whole number from 1 to 3650"),
+        ("retention_days = 1.5", "retention_days must be a whole number from 1 to 3650"),
+        ("acceptance_days = -1", "acceptance_days must be a whole number from 1 to 3650"),
+        ("acceptance_days = 99_999_999_999", "acceptance_days must be a whole number from 1 to 3650"),
+        (
+            "retention_days = 67",
+            "retention_days does not fit: acceptance_days (60) must be more than 30, since HMRC may push what is that \
+             old, and 7 days more must be less than retention_days (67), so that a row outlasts its repeats",
+        ),
+        ("retention_days = 68", ""),
+        ("acceptance_days = 0x20", ""),
+    ] {
+        let read = Config::read(&format!("{line}{FINE}"), "p");
+        let said = read.map_or_else(|problems| problems.to_string(), |_| String::new());
+        assert_eq!(said.strip_prefix("p:1: ").unwrap_or(&said), expected, "{line}");
+    }
+    let free = Config::read(&format!("listen = \"127.0.0.1:0\"\nconsole = \"127.0.0.1:0\"{FINE}"), "p");
+    assert!(free.is_ok(), "port 0 is another port each time");
+}
+
+#[test]
+fn a_source_that_is_wrong_is_told_what_to_write() {
+    check(
+        "[sources.Pay]\nkind = \"govuk-pay\"\nsecrets = []",
+        &["1: sources.Pay is no name for a source: begin with a-z, then up to 31 of a-z, 0-9 and -"],
+    );
+    check(
+        "[sources.pay]",
+        &[
+            "1: sources.pay needs kind: write kind = \"hmrc\" or kind = \"govuk-pay\"",
+            "1: sources.pay needs secrets: write secrets = [\"env:NAME\"], or secrets = [] while there is none yet",
+        ],
+    );
+    check(
+        "[sources.pay]\nkind = \"stripe\"\nsecrets = \"env:PAY\"\nlive = \"yes\"\ncolour = 1\n",
+        &[
+            "2: sources.pay.kind must be \"hmrc\" or \"govuk-pay\"",
+            "3: sources.pay.secrets must be a list: write [\"env:NAME\"]",
+            "4: sources.pay.live must be true or false",
+            "5: sources.pay.colour is not a known key: known here are kind, live, secrets, destination, pull",
+        ],
+    );
+    check(
+        "[sources.hmrc]\nkind = \"hmrc\"\nsecret = [\"env:A\"]\nsecrets = [\"env:A\",\n 7,\n \"secretsmanager:arn\"]\nlive = true\n",
+        &[
+            "3: sources.hmrc.secret is not a known key: did you mean secrets?",
+            "5: sources.hmrc.secrets[1] is not a secret reference: write env:NAME or file:PATH, never the secret itself",
+            "6: sources.hmrc.secrets[2] names Secrets Manager, which this version can't use yet: write env:NAME or \
+             file:PATH",
+            "7: sources.hmrc.live is for govuk-pay only: remove it, since HMRC's secrets don't say whether they are \
+             live",
+        ],
+    );
+    check("sources = 1", &["1: sources must be a table: write [sources]"]);
+    check("[sources]\npay = 1", &["2: sources.pay must be a table: write [sources.pay]"]);
+}
+
+#[test]
+fn a_long_name_that_may_be_a_secret_is_not_repeated() {
+    check(
+        &format!("{TEST_SECRET} = true{FINE}"),
+        &["1: (a name of 39 characters) is not a known key: known here are listen, console, retention_days, \
+           acceptance_days, inbox, destination, destinations, sources"],
+    );
+}
+
+#[test]
+fn a_secret_opens_one_source_only_but_hmrc_gives_one_to_all_boxes() {
+    let source =
+        |name: &str, kind: &str, secrets: &str| format!("[sources.{name}]\nkind = \"{kind}\"\nsecrets = [{secrets}]\n");
+    check(
+        &source("pay", "govuk-pay", "\"env:A\", \"env:B\", \"env:A\""),
+        &["3: sources.pay.secrets[2] (env:A) is named twice: remove one of the two"],
+    );
+    check(
+        &(source("pay", "govuk-pay", "\"env:A\"") + &source("pay-2", "govuk-pay", "\"env:A\"")),
+        &["6: sources.pay-2.secrets[0] (env:A) is a secret of sources.pay too: each needs its own"],
+    );
+    check(
+        &(source("hmrc", "hmrc", "\"env:A\"") + &source("pay", "govuk-pay", "\"env:A\"")),
+        &["6: sources.pay.secrets[0] (env:A) is a secret of sources.hmrc too: each needs its own"],
+    );
+    let boxes = source("vat", "hmrc", "\"env:A\"") + &source("customs", "hmrc", "\"env:A\"");
+    assert!(Config::read(&boxes, "p").is_ok());
+}
+
+#[test]
+fn an_inbox_or_a_destination_that_is_wrong_is_told_what_to_write() {
+    for (table, expected) in [
+        ("[inbox]", "1: inbox needs kind: write kind = \"sqlite\""),
+        ("[inbox]\nkind = \"sqlite\"", ""),
+        ("[inbox]\nkind = \"sqlte\"", "2: inbox.kind must be \"sqlite\" or \"dynamodb\": did you mean \"sqlite\"?"),
+        (
+            "[inbox]\nkind = \"dynamodb\"\ntable = \"t\"\nshards = 16",
+            "2: inbox.kind is \"dynamodb\", which this version can't use yet: write \"sqlite\"",
+        ),
+        ("[inbox]\nkind = \"sqlite\"\npth = \"p\"", "3: inbox.pth is not a known key: did you mean path?"),
+        ("[inbox]\nkind = \"sqlite\"\npath = 1", "3: inbox.path must be a path in quotes"),
+        (
+            "[inbox]\nkind = \"sqlite\"\npath = \":memory:\"",
+            "3: inbox.path names no file that lasts: write the path of one, such as pillarbox.db",
+        ),
+        ("[destination]", "1: destination needs kind: write kind = \"log\" or kind = \"https\""),
+        (
+            "[destination]\nkind = \"kafka\"",
+            "2: destination.kind must be \"log\", \"https\", \"sqs\" or \"eventbridge\"",
+        ),
+        (
+            "[destination]\nkind = \"sqs\"\nurl = \"https://sqs.eu-west-2.amazonaws.com/1/q\"",
+            "2: destination.kind is \"sqs\", which this version can't use yet: write \"https\" or \"log\"",
+        ),
+        (
+            "[destination]\nkind = \"eventbridge\"\nbus = \"b\"",
+            "2: destination.kind is \"eventbridge\", which this version can't use yet: write \"https\" or \"log\"",
+        ),
+        (
+            "[destination]\nkind = \"log\"\nurl = \"https://x.example\"",
+            "3: destination.url is not a known key: known here are kind",
+        ),
+        (
+            "[destination]\nkind = \"https\"\nurl = \"http://x.example\"\nsecret = \"env:A\"",
+            "3: destination.url is plain http to another machine: write https, which http may replace on loopback only",
+        ),
+        (
+            "[destination]\nkind = \"https\"\nurl = \"http://127.0.0.1:9000\"",
+            "1: destination needs secret: write secret = \"env:NAME\"",
+        ),
+        (
+            "[destinations.Ledger]\nkind = \"log\"",
+            "1: destinations.Ledger is no name for a destination: begin with a-z, then up to 31 of a-z, 0-9 and -",
+        ),
+    ] {
+        let read = Config::read(&format!("{table}{FINE}"), "p");
+        let said = read.map_or_else(|problems| problems.to_string(), |_| String::new());
+        assert_eq!(said.strip_prefix("p:").unwrap_or(&said), expected, "{table}");
+    }
+}
+
+#[test]
+fn a_source_hands_on_to_destinations_that_are_there() {
+    let document = |name: &str, rest: &str| {
+        format!("[sources.pay]\nkind = \"govuk-pay\"\nsecrets = []\ndestination = {name}\n{rest}")
+    };
+    let none = "4: sources.pay.destination names no destination: add [destinations.NAME], or remove this key";
+    check(&document("\"ledger\"", ""), &[none]);
+    let two = "[destinations.a]\nkind = \"log\"\n[destinations.b]\nkind = \"log\"\n";
+    let written = "4: sources.pay.destination names no destination: write one of those that are there, a or b";
+    check(&document("\"ledger\"", two), &[written]);
+    check(&document("1", two), &["4: sources.pay.destination must be the name of a destination in quotes"]);
+    let broken = "[destinations.ledger]\nkind = \"logg\"\n";
+    let kind =
+        "6: destinations.ledger.kind must be \"log\", \"https\", \"sqs\" or \"eventbridge\": did you mean \"log\"?";
+    check(&document("\"ledger\"", broken), &[kind]);
+}
+
+#[test]
+fn a_pull_that_is_wrong_is_told_what_to_write() {
+    check(
+        "[sources.hmrc]\nkind = \"hmrc\"\nsecrets = []\n[sources.hmrc.pull]\nenviroment = \"sandbox\"\nboxes = []\n\
+         client_id = \"abcdefgh\"\n",
+        &[
+            "4: sources.hmrc.pull needs environment: write environment = \"sandbox\" or environment = \"production\"",
+            "4: sources.hmrc.pull needs client_secret: write client_secret = \"env:NAME\"",
+            "5: sources.hmrc.pull.enviroment is not a known key: did you mean environment?",
+            "6: sources.hmrc.pull.boxes must be a list of one or more box ids: write \
+             [\"50dca3fc-c37c-4f03-b719-63571333624c\"]",
+            "7: sources.hmrc.pull.client_id is not a secret reference: write env:NAME or file:PATH, never the secret \
+             itself",
+        ],
+    );
+    check(
+        "[sources.hmrc]\nkind = \"hmrc\"\nsecrets = []\npull.base_url = \"http://127.0.0.1:1\"\npull.boxes = [\"b\"]\n\
+         pull.client_id = \"env:ID\"\npull.client_secret = \"env:SECRET\"\n",
+        &["5: sources.hmrc.pull.boxes[0] must be a box id, a UUID such as 50dca3fc-c37c-4f03-b719-63571333624c"],
+    );
+    check(
+        "[sources.pay]\nkind = \"govuk-pay\"\nsecrets = []\n[sources.pay.pull]\nbase_url = \"http://10.0.0.1\"\n",
+        &[
+            "4: sources.pay.pull needs api_key: write api_key = \"env:NAME\"",
+            "5: sources.pay.pull.base_url is plain http to another machine: write https, which http may replace on \
+             loopback only",
+        ],
+    );
+}
+
+#[test]
+fn debug_shows_no_more_of_a_destination_than_its_origin() {
+    let document = format!(
+        "[destination]\nkind = \"https\"\nurl = \"https://x.example/hook/s3cr3t?token=s3cr3t\"\nsecret = \"env:A\"{FINE}"
+    );
+    let shown = format!("{:?}", Config::read(&document, "p").unwrap());
+    assert!(shown.contains("https://x.example") && !shown.contains("s3cr3t"), "{shown}");
+}
+
+#[test]
+fn a_document_cut_off_anywhere_is_read_or_refused_and_never_panics() {
+    for (end, _) in EXAMPLE.char_indices() {
+        let outcome = Config::read(&EXAMPLE[..end], "p");
+        assert!(outcome.map_or_else(|problems| problems.iter().next().is_some(), |config| !config.sources.is_empty()));
+    }
+}

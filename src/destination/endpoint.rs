@@ -1,0 +1,108 @@
+//! Where requests of our own may go: https to public hosts, and plain http to this machine only.
+
+use std::net::IpAddr;
+
+use url::{Host, Url};
+
+use super::address::is_public;
+
+/// Why a URL can't be used; says what to do, and repeats nothing of the URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointProblem {
+    /// The text is no absolute URL with a host.
+    #[error("is not a URL: write https://HOST/PATH")]
+    NoUrl,
+    /// A scheme other than http and https.
+    #[error("is neither https nor http: write https://HOST/PATH")]
+    Scheme,
+    /// Credentials in the URL.
+    #[error("carries a user name or a password: remove them, since a URL is printed and logged")]
+    Credentials,
+    /// A fragment.
+    #[error("has a fragment (#…), which is never sent: remove it")]
+    Fragment,
+    /// Plain http to another machine.
+    #[error("is plain http to another machine: write https, which http may replace on loopback only")]
+    Plain,
+    /// https to an address that isn't public.
+    #[error("is https to a private, link-local or loopback address: write the name of a public host")]
+    NotPublic,
+}
+
+/// Reads the URL of something we send requests to.
+pub fn endpoint(text: &str) -> Result<Url, EndpointProblem> {
+    let url = Url::parse(text).map_err(|_| EndpointProblem::NoUrl)?;
+    let problem = match (url.scheme(), url.host()) {
+        ("http" | "https", Some(_)) if !url.username().is_empty() || url.password().is_some() => {
+            EndpointProblem::Credentials
+        }
+        ("http" | "https", Some(_)) if url.fragment().is_some() => EndpointProblem::Fragment,
+        ("http", Some(host)) if !is_loopback(&host) => EndpointProblem::Plain,
+        ("https", Some(host)) if !may_be_public(&host) => EndpointProblem::NotPublic,
+        ("http" | "https", Some(_)) => return Ok(url),
+        ("http" | "https", None) => EndpointProblem::NoUrl,
+        _ => EndpointProblem::Scheme,
+    };
+    Err(problem)
+}
+
+/// Whether `host` is this machine.
+pub(super) fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => *name == "localhost",
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    }
+}
+
+/// A name is judged by what it resolves to, when a connection is made.
+fn may_be_public(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => *name != "localhost",
+        Host::Ipv4(address) => is_public(IpAddr::V4(*address)),
+        Host::Ipv6(address) => is_public(IpAddr::V6(*address)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn https_goes_to_public_hosts_and_http_to_this_machine() {
+        for good in [
+            "https://ledger.example.gov.uk/events?team=7",
+            "https://ledger.example.gov.uk:8443",
+            "https://9.9.9.9/",
+            "https://[2620:fe::fe]/",
+            "http://localhost:9000/events",
+            "http://127.0.0.1:9000",
+            "http://127.1.2.3/",
+            "http://[::1]:9000/",
+        ] {
+            assert!(endpoint(good).is_ok(), "{good}");
+        }
+        for (bad, problem) in [
+            ("", EndpointProblem::NoUrl),
+            ("ledger.example.gov.uk/events", EndpointProblem::NoUrl),
+            ("https://", EndpointProblem::NoUrl),
+            ("ftp://ledger.example.gov.uk", EndpointProblem::Scheme),
+            ("data:text/plain,hello", EndpointProblem::Scheme),
+            ("https://me@ledger.example.gov.uk/", EndpointProblem::Credentials),
+            ("https://:word@ledger.example.gov.uk/", EndpointProblem::Credentials),
+            ("https://ledger.example.gov.uk/#top", EndpointProblem::Fragment),
+            ("http://ledger.example.gov.uk/", EndpointProblem::Plain),
+            ("http://10.0.0.1/", EndpointProblem::Plain),
+            ("http://localhost.example.gov.uk/", EndpointProblem::Plain),
+            ("https://localhost/", EndpointProblem::NotPublic),
+            ("https://127.0.0.1/", EndpointProblem::NotPublic),
+            ("https://0x7f.1/", EndpointProblem::NotPublic),
+            ("https://169.254.169.254/latest", EndpointProblem::NotPublic),
+            ("https://192.168.1.1/", EndpointProblem::NotPublic),
+            ("https://[::1]/", EndpointProblem::NotPublic),
+            ("https://[::ffff:10.0.0.1]/", EndpointProblem::NotPublic),
+        ] {
+            assert_eq!(endpoint(bad), Err(problem), "{bad}");
+        }
+    }
+}
