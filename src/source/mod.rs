@@ -2,6 +2,7 @@
 //!
 //! Bytes and a signature come in; an [`Entry`] comes out, and only out of a proof.
 
+pub mod diagnose;
 mod entry;
 #[cfg(test)]
 pub(crate) mod example;
