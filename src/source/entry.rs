@@ -5,6 +5,13 @@ use bytes::Bytes;
 use crate::notification::{HeldReason, Key, Origin, Timestamp};
 
 /// One notification, ready to be recorded. Only [`read`](super::read) makes one, from a proof.
+///
+/// ```compile_fail,E0451
+/// use pillarbox::source::Entry;
+/// fn forge(entry: Entry) -> Entry {
+///     Entry { body: "{}".into(), ..entry }
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// Its name from now on.

@@ -5,6 +5,11 @@ use bytes::Bytes;
 use super::{Kind, SigningKey, hmrc};
 
 /// A body that one of its source's keys has signed. Only [`verify`] makes one.
+///
+/// ```compile_fail,E0451
+/// use pillarbox::source::Verified;
+/// let forged = Verified { body: "{}".into(), signature: "00".into(), key_label: "1".into() };
+/// ```
 #[derive(Debug)]
 pub struct Verified {
     body: Bytes,
