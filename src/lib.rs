@@ -13,3 +13,6 @@ pub mod config;
 pub mod process;
 pub mod receive;
 pub mod simulate;
+pub mod observe;
+pub mod app;
+pub mod entry;

@@ -1,1 +1,7 @@
-fn main() {}
+//! `pillarbox`: arguments in, exit code out.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pillarbox::entry::cli::main()
+}

@@ -19,7 +19,7 @@ pub struct Log {
 
 struct Line {
     text: Bytes,
-    written: oneshot::Sender<io::Result<()>>,
+    written: oneshot::Sender<Result<(), io::ErrorKind>>,
 }
 
 impl Log {
@@ -54,8 +54,7 @@ fn write_all(mut out: impl Write, lines: &Receiver<Line>) {
         }
         let outcome = out.write_all(&text).and_then(|()| out.flush());
         for written in waiting {
-            let copy = outcome.as_ref().map(|()| ()).map_err(|error| io::Error::from(error.kind()));
-            let _ = written.send(copy); // an attempt that timed out no longer waits
+            let _ = written.send(outcome.as_ref().copied().map_err(io::Error::kind)); // an attempt that timed out no longer waits
         }
     }
 }

@@ -8,6 +8,7 @@ mod endpoint;
 mod event;
 mod https;
 mod log;
+mod routes;
 mod webhook;
 
 use std::future::Future;
@@ -18,6 +19,7 @@ pub use endpoint::{EndpointProblem, endpoint};
 pub use event::Event;
 pub use https::{Https, HttpsError};
 pub use log::Log;
+pub use routes::Routes;
 pub use webhook::WebhookSecret;
 
 /// Somewhere a notification can be handed on to.

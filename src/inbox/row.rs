@@ -81,6 +81,19 @@ impl Row {
         self.state == State::Held && self.reason.as_deref() == Some(HeldReason::Unreadable.as_str())
     }
 
+    /// Whether it may be set back to recorded, or why not: what could be handed on and waits for no one.
+    pub fn replayable(&self) -> Result<(), &'static str> {
+        match self.state {
+            State::Held if self.is_unreadable() => {
+                Err("it is unreadable, so nothing could be handed on; `show --raw` has its bytes")
+            }
+            State::Dead | State::Delivered | State::Held => Ok(()),
+            State::Recorded => Err("it is open already, and goes out when it is due"),
+            State::Repeat => Err("it repeats another: replay that one, which `show` names"),
+            State::Discarded => Err("it was discarded"),
+        }
+    }
+
     /// The bytes, checked against their digest.
     pub fn proven_body(&self) -> Result<&Bytes, InboxError> {
         let damaged = |what| InboxError::Damaged { key: self.key.clone(), what };

@@ -7,12 +7,16 @@ mod retry;
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use crate::{
     destination::{DeliveryError, Destination, Event},
     inbox::{Claim, Fence, Inbox, InboxError, Keeping, Lease, LeaseId, Mark, Marked, Owner, Row},
-    notification::Key,
+    notification::{Key, SourceName, Timestamp},
     world::World,
 };
 
@@ -23,16 +27,18 @@ pub const LEASE: Duration = Duration::from_secs(150);
 /// The longest an attempt may take, whatever its destination does.
 pub const ATTEMPT: Duration = Duration::from_secs(30);
 
+/// How often it is written down that a source was heard.
+const HEARD_EVERY: Duration = Duration::from_secs(10);
+
 /// What processing one row needs.
 pub struct Worker<I, D, W> {
     /// Where the row is.
     pub inbox: Arc<I>,
-    /// Where it goes.
-    pub destination: D,
     /// Time and chance.
     pub world: Arc<W>,
-    /// How long finished rows are kept.
-    pub keeping: Keeping,
+    destination: D,
+    keeping: Keeping,
+    heard: Mutex<HashMap<String, Timestamp>>,
 }
 
 /// What became of a row.
@@ -76,6 +82,11 @@ pub struct Processed {
 }
 
 impl<I: Inbox, D: Destination, W: World> Worker<I, D, W> {
+    /// A worker that hands the rows of `inbox` on to `destination`.
+    pub fn new(inbox: Arc<I>, destination: D, world: Arc<W>, keeping: Keeping) -> Self {
+        Self { inbox, world, destination, keeping, heard: Mutex::default() }
+    }
+
     /// Works on the row of `key`, if it is open, due and free.
     ///
     /// Fails only if the inbox does; whatever the destination does is an outcome.
@@ -83,6 +94,7 @@ impl<I: Inbox, D: Destination, W: World> Worker<I, D, W> {
         let Some((row, fence)) = self.inbox.claim(key, &self.claim()).await? else {
             return Ok(Processed { outcome: Outcome::NotOurs, attempt: 0 });
         };
+        self.note_heard(&row).await?;
         let mark = self.work(&row, &fence).await?;
         let outcome = match self.inbox.mark(&fence, &mark).await? {
             Marked::Done => Outcome::from(mark),
@@ -95,6 +107,21 @@ impl<I: Inbox, D: Destination, W: World> Worker<I, D, W> {
         let now = self.world.now();
         let lease = Lease { id: LeaseId(self.world.random()), until: now.plus(LEASE) };
         Claim { now, lease, push: FIRST_BACKOFF }
+    }
+
+    /// Notes that the row's source was heard, at most every [`HEARD_EVERY`].
+    async fn note_heard(&self, row: &Row) -> Result<(), InboxError> {
+        let Some(source) = SourceName::new(row.key.source()) else { return Ok(()) };
+        let is_news = {
+            let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+            let last = heard.get(source.as_str());
+            let is_news = last.is_none_or(|last| row.received_at >= last.plus(HEARD_EVERY));
+            if is_news {
+                heard.insert(source.as_str().to_owned(), row.received_at);
+            }
+            is_news
+        };
+        if is_news { self.inbox.heard(&source, row.received_at).await } else { Ok(()) }
     }
 
     /// The work between claim and mark.

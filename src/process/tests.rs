@@ -68,7 +68,7 @@ impl Rig {
             Arc::new(Obedient { answers: Mutex::new(answers.into_iter().collect()), ..Obedient::default() });
         let world = Arc::new(Told { now: AtomicI64::new(NOW.as_millis()) });
         let keeping = Keeping { retention: Duration::from_secs(90 * 24 * 60 * 60) };
-        let worker = Worker { inbox, destination: Arc::clone(&destination), world, keeping };
+        let worker = Worker::new(inbox, Arc::clone(&destination), world, keeping);
         Self { worker, destination, _folder: folder }
     }
 
@@ -226,6 +226,20 @@ async fn a_dead_owner_still_owns_and_its_replay_delivers() {
     assert_eq!(rig.process(&first).await, Outcome::Delivered);
 }
 
+#[tokio::test]
+async fn when_a_source_was_heard_is_written_at_most_every_ten_seconds() {
+    let rig = Rig::new([]);
+    for (id, after) in [("a", 0), ("b", 9), ("c", 10)] {
+        let mut entry = hmrc(id, "{}");
+        entry.received_at = NOW.plus(Duration::from_secs(after));
+        let key = rig.record(&entry).await;
+        rig.process(&key).await;
+        let heard = rig.worker.inbox.last_heard().await.unwrap();
+        let expected = if after < 10 { NOW } else { NOW.plus(Duration::from_secs(10)) };
+        assert_eq!(heard[0].1, expected, "after {after} s");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_attempt_that_never_ends_is_cut_short_within_its_lease() {
     struct Endless;
@@ -237,7 +251,7 @@ async fn an_attempt_that_never_ends_is_cut_short_within_its_lease() {
     let rig = Rig::new([]);
     let key = rig.record(&hmrc("n1", "{}")).await;
     let Rig { worker, .. } = rig;
-    let worker = Worker { inbox: worker.inbox, destination: Endless, world: worker.world, keeping: worker.keeping };
+    let worker = Worker::new(worker.inbox, Endless, worker.world, worker.keeping);
     let (row, fence) = worker.inbox.claim(&key, &worker.claim()).await.unwrap().unwrap();
     assert!(matches!(worker.work(&row, &fence).await.unwrap(), Mark::Retry { .. }));
     const { assert!(ATTEMPT.as_secs() < LEASE.as_secs()) };

@@ -194,15 +194,8 @@ pub(super) fn replay(db: &Connection, key: &Key, now: Timestamp) -> Result<Repla
     if changed == 1 {
         return Ok(Replayed::Again);
     }
-    Ok(match standing(db, key)? {
-        None => Replayed::Absent,
-        Some(State::Held) => {
-            Replayed::Refused("it is unreadable: nothing could be handed on; `show --raw` has its bytes")
-        }
-        Some(State::Recorded) => Replayed::Refused("it is open already: it goes out when it is due"),
-        Some(State::Repeat) => Replayed::Refused("it repeats another: replay that one (`show` names it)"),
-        Some(_) => Replayed::Refused("it was discarded"),
-    })
+    let row = super::query::get(db, key)?;
+    Ok(row.map_or(Replayed::Absent, |row| Replayed::Refused(row.replayable().err().unwrap_or("it just changed"))))
 }
 
 /// Ends an open, dead or held row; a discarded one can still lose its bytes.

@@ -1,0 +1,104 @@
+//! The parts of a running Pillarbox, built from its configuration.
+//!
+//! The only file that knows which inbox and which destinations there are to choose from.
+
+use std::{collections::HashMap, io, sync::Arc};
+
+use crate::{
+    config::{Config, DestinationConfig, InboxConfig, Secrets},
+    destination::{DeliveryError, Destination, Event, Https, HttpsError, Log, Routes, WebhookSecret},
+    inbox::{InboxError, Keeping, sqlite::SqliteInbox},
+    notification::{Key, SourceName},
+    source::{Acceptance, Source},
+    world::World,
+};
+
+/// What a receiver and a processor share.
+pub struct App<I> {
+    /// Every configured sender, by name.
+    pub sources: HashMap<SourceName, Source>,
+    /// Where notifications are stored.
+    pub inbox: Arc<I>,
+    /// How old one may be and still be acted on by itself.
+    pub window: Acceptance,
+    /// How long finished ones are kept.
+    pub keeping: Keeping,
+}
+
+impl<I> App<I> {
+    /// The parts that `config` describes, over an inbox that is open already.
+    pub fn new(config: &Config, sources: Vec<Source>, inbox: Arc<I>) -> Self {
+        Self {
+            sources: sources.into_iter().map(|source| (source.name.clone(), source)).collect(),
+            inbox,
+            window: config.acceptance,
+            keeping: Keeping { retention: config.retention },
+        }
+    }
+}
+
+/// Opens the configured inbox, which must be there.
+pub fn open_inbox(config: &InboxConfig) -> Result<SqliteInbox, InboxError> {
+    let InboxConfig::Sqlite { path } = config;
+    SqliteInbox::open(path)
+}
+
+/// Opens the configured inbox, and makes it if there is none.
+pub fn create_inbox(config: &InboxConfig) -> Result<SqliteInbox, InboxError> {
+    let InboxConfig::Sqlite { path } = config;
+    SqliteInbox::create(path)
+}
+
+/// A destination that configuration can name.
+pub enum Configured<W> {
+    /// One line an event.
+    Log(Log),
+    /// An endpoint of the team's own.
+    Https(Box<Https<W>>),
+}
+
+impl<W: World> Destination for Configured<W> {
+    async fn deliver(&self, key: &Key, event: &Event) -> Result<(), DeliveryError> {
+        match self {
+            Self::Log(log) => log.deliver(key, event).await,
+            Self::Https(https) => https.deliver(key, event).await,
+        }
+    }
+}
+
+/// Why the configured destinations can't be built.
+#[derive(Debug, thiserror::Error)]
+pub enum DestinationError {
+    /// An endpoint can't be used.
+    #[error("destination {0}: {1}")]
+    Https(String, HttpsError),
+    /// The log can't be written to.
+    #[error("destination log: {0}")]
+    Log(#[from] io::Error),
+}
+
+/// Builds the configured destinations; `log` makes what the `log` kind writes to.
+pub fn destinations<W: World, O: io::Write + Send + 'static>(
+    config: &Config,
+    secrets: &Secrets,
+    world: &Arc<W>,
+    log: impl Fn() -> O,
+) -> Result<Routes<Configured<W>>, DestinationError> {
+    let build = |name: &str, kind: &DestinationConfig, secret: Option<&WebhookSecret>| match (kind, secret) {
+        (DestinationConfig::Https(https), Some(secret)) => Https::new(&https.url, secret.clone(), Arc::clone(world))
+            .map(|https| Arc::new(Configured::Https(Box::new(https))))
+            .map_err(|error| DestinationError::Https(name.to_owned(), error)),
+        _ => Ok(Arc::new(Configured::Log(Log::new(log())?))),
+    };
+    let mut routes = Routes::to(build("(default)", &config.destination, secrets.destination.as_ref())?);
+    let mut named = HashMap::new();
+    for (name, kind) in &config.destinations {
+        named.insert(name, build(name, kind, secrets.destinations.get(name))?);
+    }
+    for source in &config.sources {
+        if let Some(own) = source.destination.as_ref().and_then(|name| named.get(name)) {
+            routes = routes.with(source.name.as_str(), Arc::clone(own));
+        }
+    }
+    Ok(routes)
+}

@@ -1,0 +1,22 @@
+//! `pillarbox completions`: what the shell may complete.
+
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+
+use super::{Cli, Failure, output::Output};
+
+/// Prints a completion script.
+#[derive(Args)]
+#[command(after_help = "Example:\n  pillarbox completions bash > ~/.local/share/bash-completion/completions/pillarbox")]
+pub(super) struct Completions {
+    /// The shell
+    shell: Shell,
+}
+
+impl Completions {
+    pub(super) fn run(self, output: &mut Output) -> Result<(), Failure> {
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut Cli::command(), "pillarbox", &mut script);
+        Ok(output.bytes(&script)?)
+    }
+}

@@ -1,0 +1,50 @@
+//! `pillarbox discard`: end what nobody is to act on.
+
+use clap::Args;
+
+use super::{
+    Failure, Global,
+    output::Output,
+    settings::Settings,
+    show::{no_such, parse_key},
+};
+use crate::{
+    app,
+    config::Overrides,
+    entry::System,
+    inbox::{Discarded, Inbox, Keeping},
+    world::World,
+};
+
+/// Ends open, dead or held notifications. They stay in the list, and their bytes until they expire.
+#[derive(Args)]
+#[command(after_help = "Example:\n  pillarbox discard --erase hmrc:1ed5f407-8096-40d1-87ef-9a2a103eeb85")]
+pub(super) struct Discard {
+    /// The keys, as `list` prints them
+    #[arg(value_name = "KEY", required = true)]
+    keys: Vec<String>,
+    /// Erase their bytes now
+    #[arg(long)]
+    erase: bool,
+}
+
+impl Discard {
+    pub(super) async fn run(self, global: &Global, output: &mut Output) -> Result<(), Failure> {
+        let settings = Settings::load(global, Overrides::default())?;
+        let keys = self.keys.iter().map(|key| parse_key(key)).collect::<Result<Vec<_>, _>>()?;
+        let inbox = app::open_inbox(&settings.config.inbox)?;
+        let expires_at = Keeping { retention: settings.config.retention }.row_expiry(System.now());
+        let mut discarded = 0;
+        for key in &keys {
+            match inbox.discard(key, self.erase, expires_at).await? {
+                Discarded::Done => {
+                    discarded += 1;
+                    output.data(key.as_str())?;
+                }
+                Discarded::Refused(why) => output.say(&format!("{key} is left alone: {why}"))?,
+                Discarded::Absent => output.error(&no_such(key))?,
+            }
+        }
+        if discarded == keys.len() { Ok(()) } else { Err(Failure::Wanting) }
+    }
+}

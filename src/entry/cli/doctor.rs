@@ -1,0 +1,217 @@
+//! `pillarbox doctor`: will it work? Each line is fine, worth a look, or wrong, and says what to do.
+
+use std::{net::TcpListener, time::Duration};
+
+use clap::Args;
+use serde::Serialize;
+
+use super::{
+    Failure, Global,
+    output::{GREEN, Output, RED, YELLOW, paint},
+    row::json,
+    settings::{Settings, outside},
+};
+use crate::{
+    app,
+    config::{Config, DestinationConfig, InboxConfig, Overrides},
+    entry::System,
+    inbox::{Inbox, sqlite::SqliteInbox},
+    secret::SecretRef,
+    world::World,
+};
+
+/// An open row older than this means that nothing hands rows on.
+const OPEN_TOO_LONG: Duration = Duration::from_secs(15 * 60);
+
+/// Checks everything that can be checked without a sender.
+#[derive(Args)]
+#[command(after_help = "Exits with 1 if anything is wrong.")]
+pub(super) struct Doctor {
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Health {
+    Fine,
+    Look,
+    Wrong,
+}
+
+/// One thing that was checked.
+#[derive(Serialize)]
+struct Finding {
+    health: Health,
+    what: String,
+    found: String,
+}
+
+impl Doctor {
+    pub(super) async fn run(self, global: &Global, output: &mut Output) -> Result<(), Failure> {
+        let settings = Settings::load(global, Overrides::default())?;
+        let config = &settings.config;
+        let mut findings = vec![fine("configuration", settings.place.clone())];
+        findings.push(fine("retention", format!("{} days", days(config.retention))));
+        findings.push(fine("acceptance", format!("{} days", days(config.acceptance.0))));
+        findings.push(port("listen", config.listen));
+        findings.push(port("console", config.console));
+        findings.extend(secrets(config));
+        findings.extend(destinations(config).await);
+        findings.extend(inbox(config).await);
+        for finding in &findings {
+            output.data(&if self.json { json(finding)? } else { line(finding) })?;
+        }
+        let is_wrong = findings.iter().any(|finding| finding.health == Health::Wrong);
+        if is_wrong { Err(Failure::Wanting) } else { Ok(()) }
+    }
+}
+
+fn finding(health: Health, what: impl Into<String>, found: impl Into<String>) -> Finding {
+    Finding { health, what: what.into(), found: found.into() }
+}
+
+fn fine(what: impl Into<String>, found: impl Into<String>) -> Finding {
+    finding(Health::Fine, what, found)
+}
+
+fn line(finding: &Finding) -> String {
+    let mark = match finding.health {
+        Health::Fine => paint(" fine", GREEN),
+        Health::Look => paint(" look", YELLOW),
+        Health::Wrong => paint("wrong", RED),
+    };
+    format!("{mark}  {}: {}", finding.what, finding.found)
+}
+
+fn port(name: &str, address: std::net::SocketAddr) -> Finding {
+    match TcpListener::bind(address) {
+        Ok(_) => fine(name, format!("{address} is free")),
+        Err(error) => {
+            let hint = "a running serve has it, or another program: then choose another with";
+            finding(Health::Look, name, format!("{address} can't be listened on ({error}); {hint} --{name}"))
+        }
+    }
+}
+
+/// The shape of every secret, never its value.
+fn secrets(config: &Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for source in &config.sources {
+        let name = format!("source {} ({})", source.name, source.kind.as_str());
+        if source.secrets.is_empty() {
+            let found = "has no secret yet: challenges are answered, POSTs get 503. Add it to its `secrets`";
+            findings.push(finding(Health::Look, name.clone(), found));
+        }
+        findings.extend(source.secrets.iter().map(|secret| shape(&name, &secret.value)));
+    }
+    // What is wrong with a secret in its place, such as a test key on a live source, only this knows.
+    if let Err(problems) = config.secrets(&outside()) {
+        findings.extend(problems.iter().map(|problem| finding(Health::Wrong, "secret", problem.to_string())));
+    }
+    findings
+}
+
+fn shape(name: &str, reference: &SecretRef) -> Finding {
+    match reference.fetch(&outside()) {
+        Ok(secret) => fine(name, format!("{reference} = {}", secret.masked())),
+        Err(problem) => finding(Health::Wrong, name, format!("{reference} {problem}")),
+    }
+}
+
+/// Whether each endpoint accepts a connection; nothing is sent to it.
+async fn destinations(config: &Config) -> Vec<Finding> {
+    let named = config.destinations.iter().map(|(name, kind)| (format!("destination {name}"), kind));
+    let mut findings = Vec::new();
+    for (name, kind) in std::iter::once(("destination".to_owned(), &config.destination)).chain(named) {
+        findings.push(match kind {
+            DestinationConfig::Log => fine(name, "log, on standard output"),
+            DestinationConfig::Https(https) => reach(&name, &https.url).await,
+        });
+    }
+    findings
+}
+
+async fn reach(name: &str, url: &url::Url) -> Finding {
+    let origin = url.origin().ascii_serialization();
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let address = (host, url.port_or_known_default().unwrap_or(443));
+    let connect = tokio::time::timeout(Duration::from_secs(5), tokio::net::TcpStream::connect(address)).await;
+    match connect {
+        Ok(Ok(_)) => fine(name, format!("{origin} accepts connections")),
+        Ok(Err(error)) => finding(
+            Health::Wrong,
+            name,
+            format!("{origin} can't be reached ({error}): check the name and the firewall"),
+        ),
+        Err(_) => finding(Health::Wrong, name, format!("{origin} does not answer within 5 s: check the firewall")),
+    }
+}
+
+async fn inbox(config: &Config) -> Vec<Finding> {
+    let InboxConfig::Sqlite { path } = &config.inbox;
+    let name = format!("inbox {}", path.display());
+    if !path.exists() {
+        return vec![finding(Health::Look, name, "is not there yet: serve makes it, or `pillarbox inbox init`")];
+    }
+    let inbox = match app::open_inbox(&config.inbox) {
+        Ok(inbox) => inbox,
+        Err(error) => return vec![finding(Health::Wrong, name, error.to_string())],
+    };
+    let mut findings = Vec::new();
+    match soundness(&inbox, &name).await {
+        Ok(found) => findings.extend(found),
+        Err(error) => findings.push(finding(Health::Wrong, name, error.to_string())),
+    }
+    findings
+}
+
+async fn soundness(inbox: &SqliteInbox, name: &str) -> Result<Vec<Finding>, crate::inbox::InboxError> {
+    let found = inbox.inspect().await?;
+    let mut findings = vec![fine(name, format!("SQLite {}, schema {}", found.sqlite, found.schema))];
+    findings.push(match found.journal_mode.as_str() {
+        "wal" if found.flushes_every_commit => fine(name, "WAL, every commit flushed to disk (synchronous=FULL)"),
+        mode => finding(Health::Wrong, name, format!("is kept in {mode} mode: copy it to a disk where WAL works")),
+    });
+    findings.extend(found.faults.iter().map(|fault| {
+        finding(Health::Wrong, name, format!("is damaged: {fault}. Stop serve, and restore it from a copy"))
+    }));
+    if found.faults.is_empty() {
+        findings.push(fine(name, "is sound (integrity_check)"));
+    }
+    let now = System.now();
+    for shelf in inbox.shelves().await? {
+        let age = now.since(shelf.oldest);
+        let found = format!("{} {}, the oldest received {} ago", shelf.rows, shelf.name, span(age));
+        findings.push(match shelf.name.as_str() {
+            "open" if age > OPEN_TOO_LONG => {
+                finding(Health::Look, name, format!("{found}: is serve running, and the destination up?"))
+            }
+            "open" => fine(name, found),
+            other => finding(
+                Health::Look,
+                name,
+                format!("{found}: `pillarbox list --state {other}`, then replay or discard"),
+            ),
+        });
+    }
+    for (source, at) in inbox.last_heard().await? {
+        findings.push(fine(format!("source {source}"), format!("last heard {} ago", span(now.since(at)))));
+    }
+    Ok(findings)
+}
+
+fn days(duration: Duration) -> u64 {
+    duration.as_secs() / (24 * 60 * 60)
+}
+
+/// A span in its largest unit.
+fn span(duration: Duration) -> String {
+    match duration.as_secs() {
+        seconds @ 0..60 => format!("{seconds} s"),
+        seconds @ 60..3_600 => format!("{} min", seconds / 60),
+        seconds @ 3_600..172_800 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} days", seconds / 86_400),
+    }
+}

@@ -1,0 +1,33 @@
+//! `pillarbox inbox init`: an inbox before the first `serve`.
+
+use clap::Subcommand;
+
+use super::{Failure, Global, output::Output, settings::Settings};
+use crate::{
+    app,
+    config::{InboxConfig, Overrides},
+};
+
+/// What can be done with an inbox as a whole.
+#[derive(Subcommand)]
+pub(super) enum Inbox {
+    /// Make the inbox, or bring the one that is there up to date
+    Init,
+}
+
+impl Inbox {
+    pub(super) fn run(self, global: &Global, output: &mut Output) -> Result<(), Failure> {
+        let Self::Init = self;
+        let settings = Settings::load(global, Overrides::default())?;
+        let InboxConfig::Sqlite { path } = &settings.config.inbox;
+        if settings.is_demo()
+            && let Some(folder) = path.parent()
+        {
+            std::fs::create_dir_all(folder)
+                .map_err(|error| Failure::Failed(format!("{} can't be made: {error}", folder.display())))?;
+        }
+        app::create_inbox(&settings.config.inbox)?;
+        output.say(&format!("The inbox {} is ready.", path.display()))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,149 @@
+//! The command line: one file a command.
+//!
+//! Data goes to standard output, everything else to standard error. Exit codes: 0 done, 1 failed or
+//! found wanting, 2 usage or configuration.
+
+mod completions;
+mod demo;
+mod discard;
+mod doctor;
+mod inbox;
+mod list;
+mod output;
+mod replay;
+mod row;
+mod send;
+mod serve;
+mod settings;
+mod show;
+mod verify;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+use output::Output;
+
+/// Receives GOV.UK Pay webhooks and HMRC push notifications, stores each before it answers 200, and
+/// hands it on.
+#[derive(Parser)]
+#[command(
+    name = "pillarbox",
+    version,
+    after_help = "Without a command, `pillarbox` is `pillarbox serve`.\n\
+                  Without any configuration, serve runs a demo that keeps everything in ./.pillarbox."
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What every command takes.
+#[derive(Args, Clone, Default)]
+struct Global {
+    /// The configuration file [default: the document in PILLARBOX_CONFIG, else ./pillarbox.toml, else the demo]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The inbox, as sqlite:PATH; beats PILLARBOX_INBOX and the configuration
+    #[arg(long, global = true, value_name = "INBOX")]
+    inbox: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Receive notifications, store them, and hand them on
+    Serve(serve::Serve),
+    /// Send a true-shaped, signed notification, as the source's sender would
+    Send(send::Send),
+    /// List notifications, newest first
+    List(list::List),
+    /// Show one notification whole
+    Show(show::Show),
+    /// Hand notifications on again: dead, delivered, or held but not unreadable
+    Replay(replay::Replay),
+    /// End notifications that nobody is to act on
+    Discard(discard::Discard),
+    /// Check a signature, and say what is likely wrong with it
+    Verify(verify::Verify),
+    /// Make the inbox
+    #[command(subcommand)]
+    Inbox(inbox::Inbox),
+    /// Check that everything will work, and say what to do where it will not
+    Doctor(doctor::Doctor),
+    /// Print a completion script for a shell
+    Completions(completions::Completions),
+}
+
+/// Why a command did not succeed.
+#[derive(Debug)]
+enum Failure {
+    /// The command line or the configuration is wrong: exit code 2.
+    Usage(String),
+    /// It failed: exit code 1.
+    Failed(String),
+    /// It found something wanting, and has said so: exit code 1.
+    Wanting,
+    /// Whoever read our output has had enough.
+    Closed,
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Self::Closed,
+            _ => Self::Failed(format!("the output can't be written: {error}")),
+        }
+    }
+}
+
+impl From<crate::inbox::InboxError> for Failure {
+    fn from(error: crate::inbox::InboxError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse(); // a wrong command line ends here, with 2
+    let mut output = Output::new();
+    let (why, code) = match run(cli, &mut output) {
+        Ok(()) | Err(Failure::Closed) => return ExitCode::SUCCESS,
+        Err(Failure::Wanting) => return ExitCode::from(1),
+        Err(Failure::Failed(why)) => (why, 1),
+        Err(Failure::Usage(why)) => (why, 2),
+    };
+    let _ = output.error(&why);
+    ExitCode::from(code)
+}
+
+fn run(cli: Cli, output: &mut Output) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Failed(format!("no threads to run on: {error}")))?;
+    let global = cli.global;
+    match cli.command.unwrap_or_else(|| Command::Serve(serve::Serve::default())) {
+        Command::Serve(command) => runtime.block_on(command.run(&global, output)),
+        Command::Send(command) => runtime.block_on(command.run(&global, output)),
+        Command::List(command) => runtime.block_on(command.run(&global, output)),
+        Command::Show(command) => runtime.block_on(command.run(&global, output)),
+        Command::Replay(command) => runtime.block_on(command.run(&global, output)),
+        Command::Discard(command) => runtime.block_on(command.run(&global, output)),
+        Command::Verify(command) => runtime.block_on(command.run(&global, output)),
+        Command::Inbox(command) => command.run(&global, output),
+        Command::Doctor(command) => runtime.block_on(command.run(&global, output)),
+        Command::Completions(command) => command.run(output),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,160 @@
+//! `pillarbox serve`: everything on one machine.
+
+use std::{
+    io::{self, IsTerminal},
+    net::SocketAddr,
+    sync::Arc,
+};
+
+use clap::Args;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::Level;
+use tracing_subscriber::{filter::Targets, prelude::*};
+
+use super::{
+    Failure, Global, demo,
+    output::{BOLD, Output, paint},
+    settings::{Settings, variable},
+};
+use crate::{
+    app::{self, App},
+    config::{InboxConfig, Overrides},
+    destination::Destination,
+    entry::{System, serve::serve},
+    inbox::sqlite::ServeLock,
+    observe::{Format, Guard, Lines},
+    source::Source,
+};
+
+/// Receives notifications, stores them, and hands them on.
+#[derive(Args, Default)]
+pub(super) struct Serve {
+    /// Where senders reach us [default: 127.0.0.1:8080]; beats PILLARBOX_LISTEN and the configuration
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// Where people on this machine look [default: 127.0.0.1:8081]; beats PILLARBOX_CONSOLE and the configuration
+    #[arg(long, value_name = "ADDR")]
+    console: Option<String>,
+}
+
+impl Serve {
+    pub(super) async fn run(self, global: &Global, output: &mut Output) -> Result<(), Failure> {
+        let flags = Overrides { listen: self.listen, console: self.console, inbox: None };
+        let settings = Settings::load(global, flags.clone());
+        if let Ok(settings) = &settings
+            && settings.is_demo()
+        {
+            demo::prepare(&settings.config, &System)?;
+        }
+        let (settings, secrets) = Settings::load_with_secrets(global, flags)?;
+        let world = Arc::new(System);
+        let destination = app::destinations(&settings.config, &secrets, &world, io::stdout)
+            .map_err(|error| Failure::Usage(error.to_string()))?;
+        run(settings, secrets.sources, destination, world, output).await
+    }
+}
+
+/// Opens everything, says so, and serves until a signal ends it.
+pub(super) async fn run<D: Destination>(
+    settings: Settings,
+    sources: Vec<Source>,
+    destination: D,
+    world: Arc<System>,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let _lines = log_to_stderr()?;
+    let InboxConfig::Sqlite { path } = &settings.config.inbox;
+    let _lock = ServeLock::take(path).map_err(|error| Failure::Failed(error.to_string()))?;
+    let inbox = Arc::new(app::create_inbox(&settings.config.inbox)?);
+    let listener = bind(settings.config.listen, "listen").await?;
+    let bound = listener.local_addr()?;
+
+    let stop = stop_on_signals()?;
+    welcome(&settings, bound, output)?;
+    serve(listener, App::new(&settings.config, sources, inbox), destination, world, stop).await?;
+    output.say("Stopped. What was stored and not handed on goes out at the next start.")?;
+    Ok(())
+}
+
+async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        Failure::Failed(format!(
+            "{address} can't be listened on ({error}): end what uses it, or choose another with --{flag}"
+        ))
+    })
+}
+
+/// Says where everything is, and what to try first.
+fn welcome(settings: &Settings, bound: SocketAddr, output: &mut Output) -> io::Result<()> {
+    let InboxConfig::Sqlite { path } = &settings.config.inbox;
+    output.say(&format!("{} {}", paint("Pillarbox", BOLD), env!("CARGO_PKG_VERSION")))?;
+    output.say(&format!("  configuration  {}", settings.place))?;
+    for source in &settings.config.sources {
+        let pending = if source.secrets.is_empty() { "; no secret yet, so POSTs are answered 503" } else { "" };
+        output.say(&format!("  callback       http://{bound}/{} ({}{pending})", source.name, source.kind.as_str()))?;
+        if source.pull.is_some() {
+            let name = &source.name;
+            output.say(&format!("                 [sources.{name}.pull] is read, but this version does not pull"))?;
+        }
+    }
+    output.say(&format!("  inbox          {}", path.display()))?;
+    if settings.is_demo() {
+        invite(bound, output)?;
+    }
+    output.say("Ready. Ctrl-C finishes what is in flight and stops.")
+}
+
+/// The lines to try next, exactly as they can be pasted.
+fn invite(bound: SocketAddr, output: &mut Output) -> io::Result<()> {
+    output.say("Try, in another terminal in this folder:")?;
+    for (source, rest) in
+        [("hmrc", ""), ("hmrc", " --xml"), ("pay", " --event captured"), ("pay", " --event refunded --repeat 1")]
+    {
+        // The default address needs no mention; one that a flag chose, `send` can't know.
+        let to = if bound.port() == 8080 { String::new() } else { format!(" --to http://{bound}/{source}") };
+        output.say(&format!("  {}", paint(&format!("cargo run -q -- send {source}{rest}{to}"), BOLD)))?;
+    }
+    output.say(&format!("  {}", paint("cargo run -q -- list", BOLD)))
+}
+
+/// Turns the first SIGTERM or Ctrl-C into an orderly stop, and the second into an immediate one.
+fn stop_on_signals() -> io::Result<CancellationToken> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let stop = CancellationToken::new();
+    let told = stop.clone();
+    tokio::spawn(async move {
+        for is_last in [false, true] {
+            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+            if is_last {
+                std::process::exit(1); // what was acknowledged is stored, so this loses nothing
+            }
+            told.cancel();
+        }
+    });
+    Ok(stop)
+}
+
+/// One line a request on standard error: readable on a terminal, JSON elsewhere.
+fn log_to_stderr() -> Result<Guard, Failure> {
+    let level = match variable("PILLARBOX_LOG").as_deref() {
+        None | Some("") => Level::INFO,
+        Some(word) => word
+            .parse()
+            .map_err(|_| Failure::Usage("PILLARBOX_LOG must be one of error, warn, info, debug, trace".to_owned()))?,
+    };
+    let format = if io::stderr().is_terminal() {
+        let colour = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
+        Format::Readable { colour }
+    } else {
+        Format::Json
+    };
+    let (lines, guard) = Lines::new(io::stderr(), format, Arc::new(System))?;
+    // Libraries may say what they carry at their finer levels, so they are never asked for those.
+    let which = Targets::new().with_target("pillarbox", level).with_default(Level::WARN);
+    tracing_subscriber::registry().with(lines.with_filter(which)).init();
+    Ok(guard)
+}

@@ -1,0 +1,116 @@
+//! `pillarbox show`: one row whole.
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use clap::Args;
+use serde::Serialize;
+
+use super::{
+    Failure, Global,
+    output::{BOLD, Output, paint},
+    row::{JsonRow, json},
+    settings::Settings,
+};
+use crate::{
+    app,
+    config::Overrides,
+    entry::words,
+    inbox::{Inbox, Row},
+    notification::Key,
+    observe::visible,
+};
+
+/// Shows one notification.
+#[derive(Args)]
+#[command(after_help = "Example:\n  pillarbox show pay:5s1k7c3g9v2m8a4e0q6i5o1u7t --raw > body.json")]
+pub(super) struct Show {
+    /// The notification's key, as `list` prints it
+    key: String,
+    /// Only the exact bytes, as they were received
+    #[arg(long, conflicts_with = "json")]
+    raw: bool,
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// A row and its bytes: as text where they are UTF-8, in base64 where they are not.
+#[derive(Serialize)]
+struct Whole {
+    #[serde(flatten)]
+    row: JsonRow,
+    signature: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body_base64: Option<String>,
+}
+
+impl Show {
+    pub(super) async fn run(self, global: &Global, output: &mut Output) -> Result<(), Failure> {
+        let settings = Settings::load(global, Overrides::default())?;
+        let key = parse_key(&self.key)?;
+        let inbox = app::open_inbox(&settings.config.inbox)?;
+        let row = inbox.get(&key).await?.ok_or_else(|| Failure::Failed(no_such(&key)))?;
+        if self.raw {
+            Ok(output.bytes(row.proven_body()?)?)
+        } else if self.json {
+            Ok(output.data(&json(&Whole::from(&row))?)?)
+        } else {
+            print(&row, output)
+        }
+    }
+}
+
+/// Reads a key from the command line.
+pub(super) fn parse_key(text: &str) -> Result<Key, Failure> {
+    let wrong = || format!("`{}` is not a key: a key is SOURCE:ID, as `pillarbox list` prints it", visible(text));
+    Key::parse(text).ok_or_else(|| Failure::Usage(wrong()))
+}
+
+/// Nothing has this key.
+pub(super) fn no_such(key: &Key) -> String {
+    format!("nothing has the key {key}: `pillarbox list` shows what there is")
+}
+
+impl From<&Row> for Whole {
+    fn from(row: &Row) -> Self {
+        let text = row.body.as_ref().and_then(|body| std::str::from_utf8(body).ok());
+        let other = row.body.as_ref().filter(|_| text.is_none());
+        Self {
+            row: JsonRow::from(row),
+            signature: row.signature.clone(),
+            body: text.map(str::to_owned),
+            body_base64: other.map(|body| BASE64_STANDARD.encode(body)),
+        }
+    }
+}
+
+fn print(row: &Row, output: &mut Output) -> Result<(), Failure> {
+    let text = |value: &Option<String>| value.as_deref().map_or_else(|| "-".to_owned(), visible);
+    let instant = |at: Option<crate::notification::Timestamp>| at.map_or_else(|| "-".to_owned(), words::local);
+    let reason = row.reason.as_ref().map_or(String::new(), |reason| format!(" ({})", visible(reason)));
+    for (name, value) in [
+        ("key", row.key.to_string()),
+        ("event", format!("{} ({})", words::event(row), visible(&row.event_type))),
+        ("subject", text(&row.subject)),
+        ("state", format!("{}{reason}", row.state)),
+        ("attempts", row.attempts.to_string()),
+        ("last error", text(&row.last_error)),
+        ("event at", instant(row.event_at)),
+        ("received at", instant(Some(row.received_at))),
+        ("due at", instant(row.due_at)),
+        ("expires at", instant(row.expires_at)),
+        ("origin", row.origin.as_str().to_owned()),
+        ("signed with", text(&row.key_label)),
+        ("signature", text(&row.signature)),
+        ("sha-256", hex::encode(row.digest)),
+        ("bytes", row.body.as_ref().map_or_else(|| "erased".to_owned(), |body| body.len().to_string())),
+    ] {
+        output.data(&format!("{} {value}", paint(&format!("{name:<12}"), BOLD)))?;
+    }
+    if let Some(body) = &row.body {
+        output.data("")?;
+        output.data(&visible(&String::from_utf8_lossy(body)))?;
+    }
+    Ok(())
+}

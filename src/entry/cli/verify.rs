@@ -1,0 +1,84 @@
+//! `pillarbox verify`: a signature, or every stored row, proved again offline.
+
+mod stored;
+
+use std::{fs, path::PathBuf};
+
+use clap::Args;
+
+use super::{
+    Failure, Global,
+    output::Output,
+    settings::{Settings, fetch},
+};
+use crate::{
+    config::{Overrides, SourceConfig},
+    secret::Secret,
+    source::diagnose::{Diagnosis, Named, diagnose},
+};
+
+/// Checks a body and its signature header, or every stored row.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  \
+    pillarbox verify --source pay --body body.json --signature 3f9a…\n  \
+    pillarbox verify --stored")]
+pub(super) struct Verify {
+    /// The source whose secrets are tried
+    #[arg(long, value_name = "NAME", required_unless_present = "stored", requires_all = ["body", "signature"])]
+    source: Option<String>,
+    /// A file with the exact bytes received
+    #[arg(long, value_name = "FILE", requires = "source")]
+    body: Option<PathBuf>,
+    /// The signature header's value
+    #[arg(long, value_name = "HEX", requires = "source")]
+    signature: Option<String>,
+    /// Every stored row: its digest, and its signature with the secrets there are now
+    #[arg(long, conflicts_with = "source")]
+    stored: bool,
+}
+
+impl Verify {
+    pub(super) async fn run(self, global: &Global, output: &mut Output) -> Result<(), Failure> {
+        match (self.source, self.body, self.signature) {
+            (Some(source), Some(body), Some(signature)) => one(global, &source, &body, &signature, output),
+            _ => stored::run(global, output).await,
+        }
+    }
+}
+
+/// Judges one body and header, and says what is likely wrong with them.
+fn one(global: &Global, source: &str, body: &PathBuf, signature: &str, output: &mut Output) -> Result<(), Failure> {
+    let settings = Settings::load(global, Overrides::default())?;
+    let source = settings.source(source)?;
+    let body = fs::read(body)
+        .map_err(|error| Failure::Usage(format!("{} can't be read ({error}): check --body", body.display())))?;
+    let own = secrets(source)?;
+    let others = settings.config.sources.iter().filter(|other| other.name != source.name);
+    // Another source's secret is only tried to explain; one that can't be read explains nothing.
+    let others: Vec<_> = others.filter_map(|other| secrets(other).ok()).flatten().collect();
+    let (own, others) = (named(&own), named(&others));
+    let diagnosis = diagnose(source.kind, &own, &others, signature.as_bytes(), &body);
+    for sentence in diagnosis.sentences() {
+        output.data(&sentence)?;
+    }
+    if matches!(diagnosis, Diagnosis::Genuine { .. }) { Ok(()) } else { Err(Failure::Wanting) }
+}
+
+/// A secret and what it is called.
+struct Labelled {
+    kind: crate::source::Kind,
+    label: String,
+    secret: Secret,
+}
+
+fn secrets(source: &SourceConfig) -> Result<Vec<Labelled>, Failure> {
+    let labelled = |secret: &crate::config::Placed<crate::secret::SecretRef>| {
+        let label = format!("{} of source {}", secret.value, source.name);
+        Ok(Labelled { kind: source.kind, label, secret: fetch(&secret.value)? })
+    };
+    source.secrets.iter().map(labelled).collect()
+}
+
+fn named(secrets: &[Labelled]) -> Vec<Named<'_>> {
+    secrets.iter().map(|one| Named { kind: one.kind, label: &one.label, secret: &one.secret }).collect()
+}

@@ -1,0 +1,108 @@
+//! Every stored row, proved again: the digest of its bytes, and its signature over them.
+
+use std::collections::HashMap;
+
+use crate::{
+    app,
+    config::Overrides,
+    entry::cli::{Failure, Global, output::Output, settings::Settings},
+    inbox::{Filter, Inbox, InboxError, Page, Row, sqlite::SqliteInbox},
+    observe::visible,
+    source::{Source, verify},
+};
+
+/// How many rows are read at once.
+const PAGE: usize = 500;
+
+/// What a row could be shown to be.
+enum Proof {
+    /// Signed by an active secret, over these very bytes.
+    Signed,
+    /// Pulled, so never signed; its bytes match their digest.
+    Pulled,
+    /// A person had its bytes erased.
+    Erased,
+    /// Its bytes match their digest, but the secret that proved them is gone.
+    NoSecret(String),
+    /// It is not what was received.
+    Broken(String),
+}
+
+#[derive(Default)]
+struct Counts {
+    signed: usize,
+    pulled: usize,
+    erased: usize,
+    without_secret: usize,
+    broken: usize,
+}
+
+pub(super) async fn run(global: &Global, output: &mut Output) -> Result<(), Failure> {
+    let (settings, secrets) = Settings::load_with_secrets(global, Overrides::default())?;
+    let inbox = app::open_inbox(&settings.config.inbox)?;
+    let sources = secrets.sources.into_iter().map(|source| (source.name.as_str().to_owned(), source)).collect();
+    let counts = prove_all(&inbox, &sources, output).await?;
+    let Counts { signed, pulled, erased, without_secret, broken } = counts;
+    output.data(&format!(
+        "{signed} signed and proven, {pulled} pulled, {erased} erased, {without_secret} whose secret is gone, {broken} broken"
+    ))?;
+    if broken == 0 { Ok(()) } else { Err(Failure::Wanting) }
+}
+
+async fn prove_all(
+    inbox: &SqliteInbox,
+    sources: &HashMap<String, Source>,
+    output: &mut Output,
+) -> Result<Counts, Failure> {
+    let mut counts = Counts::default();
+    let mut page = Some(Page::first(PAGE));
+    while let Some(this) = page.take() {
+        let listed = inbox.list(&Filter::default(), this).await?;
+        for summary in &listed.rows {
+            let proof = match inbox.get(&summary.key).await {
+                Ok(Some(row)) => prove(&row, sources),
+                Ok(None) => continue, // it expired meanwhile
+                Err(error @ InboxError::Damaged { .. }) => Proof::Broken(error.to_string()),
+                Err(error) => return Err(error.into()),
+            };
+            counts.add(&proof);
+            if let Proof::NoSecret(why) | Proof::Broken(why) = proof {
+                output.say(&why)?;
+            }
+        }
+        page = listed.next.map(|next| Page { limit: PAGE, after: Some(next) });
+    }
+    Ok(counts)
+}
+
+fn prove(row: &Row, sources: &HashMap<String, Source>) -> Proof {
+    if row.body.is_none() {
+        return Proof::Erased;
+    }
+    let body = match row.proven_body() {
+        Ok(body) => body.clone(),
+        Err(error) => return Proof::Broken(error.to_string()),
+    };
+    let Some(signature) = &row.signature else { return Proof::Pulled };
+    let label = row.key_label.as_deref().unwrap_or("-");
+    let gone = || Proof::NoSecret(format!("{}: its secret {} is not configured any more", row.key, visible(label)));
+    let Some(source) = sources.get(row.key.source()) else { return gone() };
+    match verify(source.kind, &source.keys, &[signature.as_bytes()], body) {
+        Ok(_) => Proof::Signed,
+        Err(_) if !source.keys.iter().any(|key| key.label() == label) => gone(),
+        Err(fault) => Proof::Broken(format!("{}: {fault}; or {} holds another secret now", row.key, visible(label))),
+    }
+}
+
+impl Counts {
+    fn add(&mut self, proof: &Proof) {
+        let count = match proof {
+            Proof::Signed => &mut self.signed,
+            Proof::Pulled => &mut self.pulled,
+            Proof::Erased => &mut self.erased,
+            Proof::NoSecret(_) => &mut self.without_secret,
+            Proof::Broken(_) => &mut self.broken,
+        };
+        *count += 1;
+    }
+}

@@ -1,0 +1,8 @@
+//! How the world reaches us: only here are HTTP servers and terminals known.
+
+pub mod cli;
+pub mod serve;
+mod system;
+mod words;
+
+pub use system::System;

@@ -1,0 +1,277 @@
+//! What is said about a run: one canonical line a request or an attempt, as JSON for machines and
+//! readable for people.
+//!
+//! Bodies, signatures, secrets and personal data are never fields of an event, so they can't be
+//! printed here. What a stranger sent is escaped.
+
+use std::{
+    fmt::{self, Write as _},
+    io::Write,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
+};
+
+use tracing::{
+    Event, Level, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{Layer, layer::Context};
+
+use crate::world::World;
+
+/// How many lines may wait for a slow reader before further ones are dropped and counted.
+const WAITING: usize = 4096;
+
+/// How a line is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object a line.
+    Json,
+    /// Time, level, message and fields; in colour if true.
+    Readable {
+        /// Whether levels are coloured.
+        colour: bool,
+    },
+}
+
+/// A layer that writes every event as one line, from a thread of its own: somebody who stops
+/// reading the log must not stop the receiver.
+pub struct Lines<W> {
+    world: Arc<W>,
+    format: Format,
+    lines: SyncSender<Said>,
+    dropped: Arc<AtomicU64>,
+}
+
+enum Said {
+    Line(String),
+    Flush(SyncSender<()>),
+}
+
+/// Waits until everything said so far is written, when dropped.
+pub struct Guard(SyncSender<Said>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let (done, written) = sync_channel(1);
+        if self.0.send(Said::Flush(done)).is_ok() {
+            let _ = written.recv_timeout(std::time::Duration::from_secs(1));
+        }
+    }
+}
+
+impl<W: World> Lines<W> {
+    /// Lines on `out`, stamped by `world`.
+    pub fn new(out: impl Write + Send + 'static, format: Format, world: Arc<W>) -> std::io::Result<(Self, Guard)> {
+        let (lines, taken) = sync_channel(WAITING);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&dropped);
+        std::thread::Builder::new().name("lines".to_owned()).spawn(move || write_all(out, &taken, &counted))?;
+        Ok((Self { world, format, lines: lines.clone(), dropped }, Guard(lines)))
+    }
+}
+
+fn write_all(mut out: impl Write, said: &Receiver<Said>, dropped: &AtomicU64) {
+    let mut text = String::new();
+    while let Ok(first) = said.recv() {
+        text.clear();
+        let mut flushed = None;
+        for said in std::iter::once(first).chain(said.try_iter().take(255)) {
+            match said {
+                Said::Line(line) => text.push_str(&line),
+                Said::Flush(done) => flushed = Some(done),
+            }
+        }
+        let lost = dropped.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            let _ = writeln!(
+                text,
+                r#"{{"level":"WARN","message":"log lines dropped: the reader is too slow","lines":{lost}}}"#
+            );
+        }
+        // There is nowhere left to report that the log itself can't be written.
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        if let Some(done) = flushed {
+            let _ = done.send(());
+        }
+    }
+}
+
+impl<W: World, S: Subscriber> Layer<S> for Lines<W> {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut line = Line { text: String::with_capacity(256), message: String::new(), format: self.format };
+        let (level, now) = (*event.metadata().level(), self.world.now());
+        match self.format {
+            Format::Json => {
+                event.record(&mut line);
+                let mut head = format!(r#"{{"time":"{now}","level":"{level}","message":"#);
+                push_json(&mut head, &line.message);
+                line.text.insert_str(0, &head);
+                line.text.push_str("}\n");
+            }
+            Format::Readable { colour } => {
+                event.record(&mut line);
+                let time = now.to_string();
+                let clock = time.get(11..19).unwrap_or(&time);
+                let head = format!("{clock} {} {}", paint(level, colour), visible(&line.message));
+                line.text.insert_str(0, &head);
+                line.text.push('\n');
+            }
+        }
+        if let Err(TrySendError::Full(_)) = self.lines.try_send(Said::Line(line.text)) {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn paint(level: Level, colour: bool) -> String {
+    let code = match level {
+        Level::ERROR => "31",
+        Level::WARN => "33",
+        Level::INFO => "32",
+        _ => "2",
+    };
+    if colour { format!("\x1b[{code}m{level:>5}\x1b[0m") } else { format!("{level:>5}") }
+}
+
+/// Gathers an event's fields behind each other.
+struct Line {
+    text: String,
+    message: String,
+    format: Format,
+}
+
+impl Line {
+    fn name(&mut self, field: &Field) {
+        match self.format {
+            Format::Json => {
+                self.text.push(',');
+                push_json(&mut self.text, field.name());
+                self.text.push(':');
+            }
+            Format::Readable { .. } => {
+                let _ = write!(self.text, " {}=", field.name());
+            }
+        }
+    }
+
+    fn plain(&mut self, field: &Field, value: impl fmt::Display) {
+        self.name(field);
+        let _ = write!(self.text, "{value}");
+    }
+}
+
+impl Visit for Line {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "message" {
+            value.clone_into(&mut self.message);
+            return;
+        }
+        self.name(field);
+        match self.format {
+            Format::Json => push_json(&mut self.text, value),
+            Format::Readable { .. } => self.text.push_str(&visible(value)),
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.record_str(field, &format!("{value:?}"));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.plain(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.plain(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.plain(field, value);
+    }
+}
+
+fn push_json(out: &mut String, text: &str) {
+    match serde_json::to_string(text) {
+        Ok(json) => out.push_str(&json),
+        Err(_) => out.push_str("null"),
+    }
+}
+
+/// `text` with everything that could move a terminal's cursor, or hide what follows, written as an
+/// escape: control characters, line separators and bidirectional marks.
+pub fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        let hides = matches!(character,
+            '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+        if character.is_control() || hides {
+            shown.extend(character.escape_unicode());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use tracing_subscriber::prelude::*;
+
+    use super::*;
+    use crate::notification::Timestamp;
+
+    struct Fixed;
+    impl World for Fixed {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(1_772_446_531_480)
+        }
+        fn random(&self) -> u64 {
+            0
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn said(format: Format, speak: impl FnOnce()) -> String {
+        let kept = Kept::default();
+        let (layer, guard) = Lines::new(kept.clone(), format, Arc::new(Fixed)).unwrap();
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), speak);
+        drop(guard);
+        String::from_utf8(kept.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn a_line_is_one_json_object_whatever_is_in_it() {
+        let hostile = "a\"b\r\n\u{1b}[31m\u{2028}\u{202e}";
+        let line = said(Format::Json, || tracing::warn!(source = hostile, bytes = 7_u64, ok = true, "refused"));
+        assert_eq!(line.lines().count(), 1);
+        let read: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(read["source"], hostile);
+        assert_eq!((&read["level"], &read["message"], &read["bytes"]), (&"WARN".into(), &"refused".into(), &7.into()));
+        assert_eq!(read["time"], "2026-03-02T10:15:31.480Z");
+    }
+
+    #[test]
+    fn a_readable_line_holds_no_control_characters() {
+        let line = said(Format::Readable { colour: false }, || {
+            tracing::info!(source = "a\r\n\u{1b}[31m\u{202e}b", "recorded")
+        });
+        assert_eq!(line, "10:15:31  INFO recorded source=a\\u{d}\\u{a}\\u{1b}[31m\\u{202e}b\n");
+    }
+}
