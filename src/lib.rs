@@ -5,6 +5,7 @@
 
 pub mod notification;
 pub mod world;
+mod text;
 pub mod secret;
 pub mod source;
 pub mod inbox;

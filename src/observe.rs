@@ -20,7 +20,7 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, layer::Context};
 
-use crate::world::World;
+use crate::{text::visible, world::World};
 
 /// How many lines may wait for a slow reader before further ones are dropped and counted.
 const WAITING: usize = 4096;
@@ -199,22 +199,6 @@ fn push_json(out: &mut String, text: &str) {
         Ok(json) => out.push_str(&json),
         Err(_) => out.push_str("null"),
     }
-}
-
-/// `text` with everything that could move a terminal's cursor, or hide what follows, written as an
-/// escape: control characters, line separators and bidirectional marks.
-pub fn visible(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        let hides = matches!(character,
-            '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-        if character.is_control() || hides {
-            shown.extend(character.escape_unicode());
-        } else {
-            shown.push(character);
-        }
-    }
-    shown
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! How the world reaches us: only here are HTTP servers and terminals known.
 
 pub mod cli;
+pub mod console;
 pub mod serve;
 mod system;
 mod words;

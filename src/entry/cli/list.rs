@@ -14,7 +14,7 @@ use crate::{
     entry::{System, words},
     inbox::{Filter, Inbox, Page, Row},
     notification::{State, Timestamp},
-    observe::visible,
+    text::visible,
     world::World,
 };
 
@@ -133,7 +133,7 @@ fn table(rows: &[Row], with_head: bool, output: &mut Output) -> Result<(), Failu
         output.data(&paint(&head, BOLD))?;
     }
     for row in rows {
-        let (at, event, state) = (words::local(row.received_at), words::event(row), state(row));
+        let (at, event, state) = (words::local(row.received_at), visible(words::event(&row.event_type)), state(row));
         let line = if narrow {
             format!("{}\n  {at}\n  {event}\n  {state}", row.key)
         } else {

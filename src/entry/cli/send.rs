@@ -14,10 +14,10 @@ use super::{
 use crate::{
     config::{Overrides, SourceConfig},
     entry::System,
-    observe::visible,
     secret::{Secret, SecretRef},
     simulate::{Attempt, Body, Next, Request, Sender, UnknownEvent, exchange, hmrc, verdict},
     source::Kind,
+    text::visible,
     world::World,
 };
 
@@ -123,8 +123,8 @@ async fn post(sender: Sender, request: &Request, url: &Url, copy: u32, output: &
     let took = millis(began.elapsed());
     let (outcome, said) = match &answered {
         Ok(answer) => {
-            let body = visible(&String::from_utf8_lossy(&answer.body));
-            (answer.outcome(System.now()), format!("{} {}", answer.status, body.trim()))
+            let body = String::from_utf8_lossy(&answer.body);
+            (answer.outcome(System.now()), format!("{} {}", answer.status, visible(body.trim())))
         }
         // A URL that the sender would never have tried is a mistake on the command line.
         Err(error) => (error.outcome().ok_or_else(|| Failure::Usage(error.to_string()))?, error.to_string()),

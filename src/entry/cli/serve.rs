@@ -24,7 +24,7 @@ use crate::{
     app::{self, App},
     config::{InboxConfig, Overrides},
     destination::Destination,
-    entry::{System, serve::serve},
+    entry::{System, console, serve::serve},
     inbox::sqlite::ServeLock,
     observe::{Format, Guard, Lines},
     source::Source,
@@ -71,10 +71,14 @@ pub(super) async fn run<D: Destination>(
     let _lock = ServeLock::take(path).map_err(|error| Failure::Failed(error.to_string()))?;
     let inbox = Arc::new(app::create_inbox(&settings.config.inbox)?);
     let listener = bind(settings.config.listen, "listen").await?;
-    let bound = listener.local_addr()?;
+    let console_listener = bind(settings.config.console, "console").await?;
+    let (bound, console_bound) = (listener.local_addr()?, console_listener.local_addr()?);
 
     let stop = stop_on_signals()?;
-    welcome(&settings, bound, output)?;
+    let pages = console::router(Arc::clone(&inbox), console_bound);
+    let stopped = stop.clone();
+    tokio::spawn(console::serve(console_listener, pages, async move { stopped.cancelled().await }));
+    welcome(&settings, bound, console_bound, output)?;
     serve(listener, App::new(&settings.config, sources, inbox), destination, world, stop).await?;
     output.say("Stopped. What was stored and not handed on goes out at the next start.")?;
     Ok(())
@@ -89,7 +93,7 @@ async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
 }
 
 /// Says where everything is, and what to try first.
-fn welcome(settings: &Settings, bound: SocketAddr, output: &mut Output) -> io::Result<()> {
+fn welcome(settings: &Settings, bound: SocketAddr, console: SocketAddr, output: &mut Output) -> io::Result<()> {
     let InboxConfig::Sqlite { path } = &settings.config.inbox;
     output.say(&format!("{} {}", paint("Pillarbox", BOLD), env!("CARGO_PKG_VERSION")))?;
     output.say(&format!("  configuration  {}", settings.place))?;
@@ -101,6 +105,7 @@ fn welcome(settings: &Settings, bound: SocketAddr, output: &mut Output) -> io::R
             output.say(&format!("                 [sources.{name}.pull] is read, but this version does not pull"))?;
         }
     }
+    output.say(&format!("  console        http://{console}/"))?;
     output.say(&format!("  inbox          {}", path.display()))?;
     if settings.is_demo() {
         invite(bound, output)?;

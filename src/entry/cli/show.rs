@@ -16,7 +16,7 @@ use crate::{
     entry::words,
     inbox::{Inbox, Row},
     notification::Key,
-    observe::visible,
+    text::{visible, visible_lines},
 };
 
 /// Shows one notification.
@@ -86,12 +86,13 @@ impl From<&Row> for Whole {
 }
 
 fn print(row: &Row, output: &mut Output) -> Result<(), Failure> {
-    let text = |value: &Option<String>| value.as_deref().map_or_else(|| "-".to_owned(), visible);
+    let text =
+        |value: &Option<String>| value.as_deref().map_or_else(|| "-".to_owned(), |text| visible(text).into_owned());
     let instant = |at: Option<crate::notification::Timestamp>| at.map_or_else(|| "-".to_owned(), words::local);
     let reason = row.reason.as_ref().map_or(String::new(), |reason| format!(" ({})", visible(reason)));
     for (name, value) in [
         ("key", row.key.to_string()),
-        ("event", format!("{} ({})", words::event(row), visible(&row.event_type))),
+        ("event", format!("{} ({})", visible(words::event(&row.event_type)), visible(&row.event_type))),
         ("subject", text(&row.subject)),
         ("state", format!("{}{reason}", row.state)),
         ("attempts", row.attempts.to_string()),
@@ -110,7 +111,7 @@ fn print(row: &Row, output: &mut Output) -> Result<(), Failure> {
     }
     if let Some(body) = &row.body {
         output.data("")?;
-        output.data(&visible(&String::from_utf8_lossy(body)))?;
+        output.data(&visible_lines(&String::from_utf8_lossy(body)))?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use super::{
     schema,
 };
 use crate::{
-    inbox::{Cursor, Filter, InboxError, Listed, Page, ROW_VERSION, Row},
+    inbox::{Cursor, Filter, Listed, Page, ROW_VERSION, Row},
     notification::{Key, SourceName, Timestamp},
 };
 
@@ -61,10 +61,8 @@ pub(super) fn get(db: &Connection, key: &Key) -> Result<Option<Row>, Failure> {
 
 /// Rows without their bytes, newest first.
 pub(super) fn list(db: &Connection, filter: &Filter, page: &Page) -> Result<Listed, Failure> {
-    let before = match &page.after {
-        None => i64::MAX,
-        Some(Cursor(id)) => id.parse().map_err(|_| InboxError::Unavailable("no such place in the list".to_owned()))?,
-    };
+    // A place that nobody gave out is the beginning.
+    let before = page.after.as_ref().and_then(|Cursor(id)| id.parse().ok()).unwrap_or(i64::MAX);
     // What someone still has to look at is little, and stands on a shelf of its own.
     let shelf = filter.state.and_then(|state| state.shelf()).map(|shelf| format!("{shelf}:0"));
     let by_shelf = if shelf.is_some() { "shelf = :shelf" } else { ":shelf IS NULL" };

@@ -7,8 +7,8 @@ use crate::{
     config::Overrides,
     entry::cli::{Failure, Global, output::Output, settings::Settings},
     inbox::{Filter, Inbox, InboxError, Page, Row, sqlite::SqliteInbox},
-    observe::visible,
     source::{Source, verify},
+    text::visible,
 };
 
 /// How many rows are read at once.

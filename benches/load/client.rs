@@ -1,0 +1,128 @@
+//! Sixty-four senders in one thread, each with one connection that it keeps.
+
+use std::{
+    cell::Cell,
+    net::SocketAddr,
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+/// A message of Pay's, from which every notification is made by changing its three ids.
+const MESSAGE: &str = include_str!("../../tests/fixtures/pay/card_payment_captured.json");
+const MESSAGE_ID: &str = "9d3h7l1p5t9b2f6j0n4r8v1q5";
+const PAYMENT: &str = "7k2m9vq0d4r6t8b1n3p5h0j2e4";
+
+/// What is sent where, and how far it is.
+pub(crate) struct Load {
+    key: Hmac<Sha256>,
+    address: SocketAddr,
+    connections: usize,
+    pieces: Vec<&'static str>,
+    created: String,
+    run: String,
+    done: Rc<Cell<u64>>,
+}
+
+/// How long each exchange took, and all of them.
+pub(crate) struct Outcome {
+    pub(crate) took: Duration,
+    micros: Vec<u32>,
+}
+
+impl Load {
+    pub(crate) fn new(secret: &str, address: SocketAddr, connections: usize) -> Self {
+        let now = jiff::Timestamp::now();
+        Self {
+            key: Hmac::new_from_slice(secret.as_bytes()).unwrap(),
+            address,
+            connections,
+            pieces: MESSAGE.trim_end().split(PAYMENT).collect(),
+            created: format!("{now:.3}"),
+            run: format!("{:x}", now.as_millisecond() & 0xff_ffff),
+            done: Rc::default(),
+        }
+    }
+
+    /// How many have been answered.
+    pub(crate) fn done(&self) -> u64 {
+        self.done.get()
+    }
+
+    /// Sends notifications number 0 to `count`, the same ones at every call.
+    pub(crate) async fn send(&self, count: u64) -> Outcome {
+        self.done.set(0);
+        let next = Cell::new(0);
+        let began = Instant::now();
+        let connections = (0..self.connections).map(|_| self.work(&next, count));
+        let micros = futures_util::future::join_all(connections).await.concat();
+        Outcome { took: began.elapsed(), micros }
+    }
+
+    async fn work(&self, next: &Cell<u64>, count: u64) -> Vec<u32> {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let (mut request, mut answer) = (Vec::with_capacity(2048), vec![0; 1024]);
+        let mut micros = Vec::new();
+        loop {
+            let number = next.get();
+            if number == count {
+                return micros;
+            }
+            next.set(number + 1);
+            self.write(number, &mut request);
+            let began = Instant::now();
+            stream.write_all(&request).await.unwrap();
+            let length = stream.read(&mut answer).await.unwrap();
+            assert!(answer[..length].starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer[..length]));
+            micros.push(u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX));
+            self.done.set(self.done.get() + 1);
+        }
+    }
+
+    fn write(&self, number: u64, request: &mut Vec<u8>) {
+        let payment = format!("{:0>26}", format!("{}p{number}", self.run));
+        let id = format!("{:0>25}", format!("{}m{number}", self.run));
+        let body = self.pieces.join(&payment).replacen(MESSAGE_ID, &id, 1).replacen(
+            "2026-03-02T10:16:20.512Z",
+            &self.created,
+            1,
+        );
+        let signature = hex::encode(self.key.clone().chain_update(&body).finalize().into_bytes());
+        request.clear();
+        request.extend_from_slice(
+            format!(
+                "POST /pay HTTP/1.1\r\nContent-Type: application/json\r\nPay-Signature: {signature}\r\n\
+                 Accept-Encoding: gzip, deflate, x-gzip\r\nHost: {}\r\nContent-Length: {}\r\n\
+                 Connection: keep-alive\r\nUser-Agent: Apache-HttpClient/5.6.4 (Java/25.0.1)\r\n\r\n{body}",
+                self.address,
+                body.len(),
+            )
+            .as_bytes(),
+        );
+    }
+}
+
+impl Outcome {
+    pub(crate) fn count(&self) -> usize {
+        self.micros.len()
+    }
+
+    pub(crate) fn rate(&self) -> f64 {
+        self.count() as f64 / self.took.as_secs_f64()
+    }
+
+    /// Milliseconds within which `percent` of the exchanges ended.
+    pub(crate) fn percentile(&self, percent: usize) -> f64 {
+        let mut sorted = self.micros.clone();
+        sorted.sort_unstable();
+        let at = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
+        f64::from(sorted.get(at).copied().unwrap_or(0)) / 1000.0
+    }
+}
