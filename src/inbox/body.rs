@@ -1,12 +1,12 @@
 //! A body as it is stored: compressed when that is smaller.
 
-use std::{cell::RefCell, io::Read};
+use std::{cell::RefCell, io};
 
 use bytes::Bytes;
-use flate2::{Compress, Compression, FlushCompress, Status, read::DeflateDecoder};
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
 /// Nothing longer than this is ever taken in, so nothing longer comes out of a stored body.
-const LONGEST: u64 = 64 * 1024 * 1024;
+const LONGEST: usize = 64 * 1024 * 1024;
 
 /// The bytes of a body in the form they are kept in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,8 +17,9 @@ pub(super) struct StoredBody {
 }
 
 thread_local! {
-    /// Making a compressor costs more than using it on a body of one kilobyte.
+    // Making these costs more than using them on a body of one kilobyte.
     static DEFLATE: RefCell<Compress> = RefCell::new(Compress::new(Compression::fast(), false));
+    static INFLATE: RefCell<Decompress> = RefCell::new(Decompress::new(false));
 }
 
 impl StoredBody {
@@ -31,13 +32,8 @@ impl StoredBody {
     }
 
     /// The body as it was received.
-    pub(super) fn unpack(self) -> std::io::Result<Bytes> {
-        if !self.deflated {
-            return Ok(self.bytes);
-        }
-        let mut body = Vec::with_capacity(self.bytes.len() * 3);
-        DeflateDecoder::new(&self.bytes[..]).take(LONGEST).read_to_end(&mut body)?;
-        Ok(body.into())
+    pub(super) fn unpack(self) -> io::Result<Bytes> {
+        if self.deflated { inflate(&self.bytes).map(Bytes::from) } else { Ok(self.bytes) }
     }
 }
 
@@ -49,6 +45,21 @@ fn deflate(body: &[u8]) -> Option<Vec<u8>> {
         match deflate.compress_vec(body, &mut smaller, FlushCompress::Finish) {
             Ok(Status::StreamEnd) => Some(smaller),
             _ => None,
+        }
+    })
+}
+
+fn inflate(stored: &[u8]) -> io::Result<Vec<u8>> {
+    INFLATE.with_borrow_mut(|inflate| {
+        inflate.reset(false);
+        let mut body = Vec::with_capacity(stored.len() * 4);
+        loop {
+            let rest = stored.get(usize::try_from(inflate.total_in()).unwrap_or(usize::MAX)..).unwrap_or_default();
+            match inflate.decompress_vec(rest, &mut body, FlushDecompress::None)? {
+                Status::StreamEnd => return Ok(body),
+                _ if body.len() == body.capacity() && body.len() < LONGEST => body.reserve(body.len().max(1024)),
+                _ => return Err(io::ErrorKind::InvalidData.into()),
+            }
         }
     })
 }

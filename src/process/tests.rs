@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    inbox::sqlite::SqliteInbox,
+    inbox::{Filter, Page, sqlite::SqliteInbox},
     notification::{State, Timestamp},
     source::{
         Entry,
@@ -224,6 +224,19 @@ async fn a_dead_owner_still_owns_and_its_replay_delivers() {
     assert_eq!(rig.process(&second).await, Outcome::Repeat(first.clone()));
     rig.worker.inbox.replay(&first, NOW).await.unwrap();
     assert_eq!(rig.process(&first).await, Outcome::Delivered);
+}
+
+#[tokio::test]
+async fn a_row_whose_bytes_are_damaged_is_dead_and_not_handed_on() {
+    for damage in ["UPDATE notification SET body = x'00'", "UPDATE notification SET body = x'7b7d', deflated = 0"] {
+        let rig = Rig::new([]);
+        let key = rig.record(&hmrc("n1", r#"{"long enough to be compressed": "aaaaaaaaaaaaaaaaaaaaaaaaaa"}"#)).await;
+        rusqlite::Connection::open(rig.worker.inbox.path()).unwrap().execute(damage, []).unwrap();
+        assert!(matches!(rig.process(&key).await, Outcome::Dead(_)), "{damage}");
+        let listed = rig.worker.inbox.list(&Filter::default(), Page::first(1)).await.unwrap();
+        assert_eq!(listed.rows[0].reason.as_deref(), Some("damaged"));
+        assert_eq!(rig.arrived(), [""; 0]);
+    }
 }
 
 #[tokio::test]

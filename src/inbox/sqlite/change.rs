@@ -3,13 +3,12 @@
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
 use super::{
-    columns::{COLUMNS, whole_row},
+    columns::{COLUMNS, Packed, whole_row},
     connection::Failure,
 };
 use crate::{
     inbox::{
-        Claim, Discarded, Fence, InboxError, Mark, Marked, Owner, ROW_VERSION, Recorded, Replayed, Row,
-        body::StoredBody,
+        Claim, Discarded, Fence, InboxError, Mark, Marked, Owner, ROW_VERSION, Recorded, Replayed, body::StoredBody,
     },
     notification::{Key, SourceName, State, Timestamp},
     source::{Entry, EventName},
@@ -104,7 +103,7 @@ fn content_digest(db: &Connection, key: &Key) -> Result<Option<[u8; 32]>, rusqli
 }
 
 /// Takes the row for one attempt, if it is open, due and free.
-pub(super) fn claim(db: &Connection, key: &Key, claim: &Claim) -> Result<Option<(Row, Fence)>, Failure> {
+pub(super) fn claim(db: &Connection, key: &Key, claim: &Claim) -> Result<Option<Packed>, Failure> {
     let mut update = db.prepare_cached(&format!(
         "UPDATE notification SET
              attempts = attempts + 1, lease = :lease, lease_until = :until,
@@ -124,9 +123,7 @@ pub(super) fn claim(db: &Connection, key: &Key, claim: &Claim) -> Result<Option<
         ":longest": LONGEST_PUSH_MS,
     })?;
     let Some(columns) = rows.next()? else { return Ok(None) };
-    let row = whole_row(db, columns)?;
-    let fence = Fence { key: key.clone(), attempt: row.attempts, lease: claim.lease.id };
-    Ok(Some((row, fence)))
+    whole_row(db, columns).map(Some)
 }
 
 /// Makes the event `key`'s, unless it is another's.
@@ -194,7 +191,7 @@ pub(super) fn replay(db: &Connection, key: &Key, now: Timestamp) -> Result<Repla
     if changed == 1 {
         return Ok(Replayed::Again);
     }
-    let row = super::query::get(db, key)?;
+    let row = super::query::get(db, key)?.map(Packed::unpack).transpose()?;
     Ok(row.map_or(Replayed::Absent, |row| Replayed::Refused(row.replayable().err().unwrap_or("it just changed"))))
 }
 

@@ -1,6 +1,5 @@
 //! A row's columns, there and back.
 
-use bytes::Bytes;
 use rusqlite::types::Type;
 
 use super::connection::Failure;
@@ -51,24 +50,37 @@ pub(super) fn row(columns: &rusqlite::Row<'_>) -> Result<(i64, Row), Failure> {
     Ok((columns.get(0)?, row))
 }
 
+/// A row whose bytes are still as they are kept: unpacking them is for the reader, not the writer.
+pub(super) struct Packed {
+    row: Row,
+    body: Option<StoredBody>,
+}
+
+impl Packed {
+    pub(super) fn unpack(self) -> Result<Row, InboxError> {
+        let damaged = || InboxError::Damaged { key: self.row.key.clone(), what: "its bytes can't be unpacked" };
+        let body = self.body.map(|body| body.unpack().map_err(|_| damaged())).transpose()?;
+        Ok(Row { body, ..self.row })
+    }
+
+    /// For an attempt: bytes that can't be unpacked count as gone, so that the row ends as damaged
+    /// where somebody sees it, instead of failing every claim for ever.
+    pub(super) fn unpack_for_work(self) -> Row {
+        Row { body: self.body.and_then(|body| body.unpack().ok()), ..self.row }
+    }
+}
+
 /// Reads the columns of [`COLUMNS`] and `body` after them, from the row or from its own table.
-pub(super) fn whole_row(db: &rusqlite::Connection, columns: &rusqlite::Row<'_>) -> Result<Row, Failure> {
-    let (id, mut row) = row(columns)?;
+pub(super) fn whole_row(db: &rusqlite::Connection, columns: &rusqlite::Row<'_>) -> Result<Packed, Failure> {
+    let (id, row) = row(columns)?;
     let inline: Option<Vec<u8>> = columns.get(22)?;
     let bytes = match inline {
         Some(bytes) => Some(bytes),
         None => beside(db, id)?,
     };
     let deflated: bool = columns.get(21)?;
-    row.body = match bytes {
-        None => None,
-        Some(bytes) => Some(unpack(&row.key, StoredBody { deflated, bytes: bytes.into() })?),
-    };
-    Ok(row)
-}
-
-fn unpack(key: &Key, stored: StoredBody) -> Result<Bytes, InboxError> {
-    stored.unpack().map_err(|_| InboxError::Damaged { key: key.clone(), what: "its bytes can't be unpacked" })
+    let body = bytes.map(|bytes| StoredBody { deflated, bytes: bytes.into() });
+    Ok(Packed { row, body })
 }
 
 fn beside(db: &rusqlite::Connection, id: i64) -> Result<Option<Vec<u8>>, Failure> {

@@ -29,6 +29,7 @@ use crate::{
     source::{Entry, EventName},
 };
 use change::Insert;
+use columns::Packed;
 use writer::{Urgency, Writer};
 
 pub use lock::{LockError, ServeLock};
@@ -115,7 +116,11 @@ impl Inbox for SqliteInbox {
 
     async fn claim(&self, key: &Key, claim: &Claim) -> Result<Option<(Row, Fence)>, InboxError> {
         let (key, claim) = (key.clone(), *claim);
-        self.writer.change(Urgency::Later, move |db| change::claim(db, &key, &claim)).await
+        let claimed = self.writer.change(Urgency::Later, move |db| change::claim(db, &key, &claim)).await?;
+        Ok(claimed.map(Packed::unpack_for_work).map(|row| {
+            let fence = Fence { key: row.key.clone(), attempt: row.attempts, lease: claim.lease.id };
+            (row, fence)
+        }))
     }
 
     async fn own(&self, event: &EventName, key: &Key, expires_at: Timestamp) -> Result<Owner, InboxError> {
@@ -134,7 +139,7 @@ impl Inbox for SqliteInbox {
 
     async fn get(&self, key: &Key) -> Result<Option<Row>, InboxError> {
         let key = key.clone();
-        self.read(move |db| query::get(db, &key)).await
+        self.read(move |db| query::get(db, &key)).await?.map(Packed::unpack).transpose()
     }
 
     async fn list(&self, filter: &Filter, page: Page) -> Result<Listed, InboxError> {

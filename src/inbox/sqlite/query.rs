@@ -3,12 +3,12 @@
 use rusqlite::{Connection, named_params};
 
 use super::{
-    columns::{COLUMNS, row, whole_row},
+    columns::{COLUMNS, Packed, row, whole_row},
     connection::Failure,
     schema,
 };
 use crate::{
-    inbox::{Cursor, Filter, Listed, Page, ROW_VERSION, Row},
+    inbox::{Cursor, Filter, Listed, Page, ROW_VERSION},
     notification::{Key, SourceName, Timestamp},
 };
 
@@ -53,7 +53,7 @@ pub(super) fn due(db: &Connection, now: Timestamp, limit: usize) -> Result<Vec<K
 }
 
 /// One row whole.
-pub(super) fn get(db: &Connection, key: &Key) -> Result<Option<Row>, Failure> {
+pub(super) fn get(db: &Connection, key: &Key) -> Result<Option<Packed>, Failure> {
     let mut select = db.prepare_cached(&format!("SELECT {COLUMNS}, body FROM notification WHERE pk = ?1"))?;
     let mut rows = select.query([key.as_str()])?;
     rows.next()?.map(|columns| whole_row(db, columns)).transpose()
