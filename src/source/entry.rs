@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::notification::{HeldReason, Key, Origin, Timestamp};
 
-/// One notification, ready to be recorded. Only [`read`](super::read) makes one, from a proof.
+/// One notification, ready to be recorded. Only [`read()`](super::read()) makes one, from a proof.
 ///
 /// ```compile_fail,E0451
 /// use pillarbox::source::Entry;

@@ -1,6 +1,6 @@
 //! The inbox in one local file: SQLite, every change flushed to disk before it is reported done.
 //!
-//! All changes go through one writer ([`writer`]), which lets concurrent requests share a flush.
+//! All changes go through one writer, which lets concurrent requests share a flush.
 //! Reads have a connection of their own and never wait for it.
 
 mod change;
