@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 
 use super::{
-    Claim, Discarded, Fence, Filter, Inbox, Lease, LeaseId, Mark, Marked, Owner, Page, Recorded, Replayed, Row,
+    Claim, Discarded, Fence, Filter, Inbox, Lease, LeaseId, Mark, Marked, Owner, Page, Recorded, Replayed, Row, Whose,
 };
 use crate::{
     notification::{HeldReason, Key, SourceName, State, Timestamp},
@@ -31,6 +31,7 @@ macro_rules! contract {
             gives_a_row_away_once_its_lease_has_lapsed_and_refuses_the_late_mark
             does_not_give_a_row_that_is_not_due_again_yet
             lists_what_is_due_longest_due_first
+            lists_what_is_due_of_some_sources_and_not_of_others
             finishes_a_row_off_the_shelf_and_lets_it_expire
             never_lets_dead_or_held_rows_expire
             lets_an_event_belong_to_the_first_key_that_asks
@@ -209,8 +210,8 @@ pub(crate) async fn does_not_give_a_row_that_is_not_due_again_yet(inbox: &impl I
     assert_eq!(inbox.mark(&fence, &retry).await.unwrap(), Marked::Done);
 
     assert!(inbox.claim(&key, &claim_at(later(29), 2)).await.unwrap().is_none());
-    assert_eq!(inbox.due(later(29), 10).await.unwrap(), []);
-    assert_eq!(inbox.due(later(30), 10).await.unwrap(), std::slice::from_ref(&key));
+    assert_eq!(inbox.due(&Whose::ALL, later(29), 10).await.unwrap(), []);
+    assert_eq!(inbox.due(&Whose::ALL, later(30), 10).await.unwrap(), std::slice::from_ref(&key));
     let (row, fence) = inbox.claim(&key, &claim_at(later(30), 2)).await.unwrap().unwrap();
     assert_eq!((row.last_error.as_deref(), fence.attempt), (Some("https: 503"), 2));
 }
@@ -223,9 +224,28 @@ pub(crate) async fn lists_what_is_due_longest_due_first(inbox: &impl Inbox) {
     }
     claimed(inbox, &third, NOW, 1).await;
 
-    assert_eq!(inbox.due(later(60), 10).await.unwrap(), [second.clone(), first.clone()], "and not what is leased");
-    assert_eq!(inbox.due(later(60), 1).await.unwrap(), std::slice::from_ref(&second));
-    assert_eq!(inbox.due(NOW.plus(LEASE), 10).await.unwrap().len(), 3, "a lapsed lease keeps nobody away");
+    assert_eq!(
+        inbox.due(&Whose::ALL, later(60), 10).await.unwrap(),
+        [second.clone(), first.clone()],
+        "and not what is leased"
+    );
+    assert_eq!(inbox.due(&Whose::ALL, later(60), 1).await.unwrap(), std::slice::from_ref(&second));
+    assert_eq!(inbox.due(&Whose::ALL, NOW.plus(LEASE), 10).await.unwrap().len(), 3, "a lapsed lease keeps nobody away");
+}
+
+pub(crate) async fn lists_what_is_due_of_some_sources_and_not_of_others(inbox: &impl Inbox) {
+    let (paid, filed) = (recorded(inbox, "a").await, hmrc("n1", "{}"));
+    inbox.record(&filed).await.unwrap();
+    for (whose, expected) in [
+        (Whose::ALL, vec![&paid, &filed.key]),
+        (Whose::Only("pay".into()), vec![&paid]),
+        (Whose::Only("pa".into()), vec![]),
+        (Whose::AllBut(vec!["pay".into()]), vec![&filed.key]),
+        (Whose::AllBut(vec!["pay".into(), "hmrc".into()]), vec![]),
+    ] {
+        let due = inbox.due(&whose, NOW, 10).await.unwrap();
+        assert_eq!(due.iter().collect::<Vec<_>>(), expected, "{whose:?}");
+    }
 }
 
 pub(crate) async fn finishes_a_row_off_the_shelf_and_lets_it_expire(inbox: &impl Inbox) {
@@ -239,7 +259,7 @@ pub(crate) async fn finishes_a_row_off_the_shelf_and_lets_it_expire(inbox: &impl
     assert_eq!((done.state, done.expires_at, done.due_at, done.lease), (State::Delivered, Some(later(90)), None, None));
     assert_eq!((again.state, again.reason.as_deref()), (State::Repeat, Some("pay:a")));
     assert_eq!(again.expires_at, Some(later(90)));
-    assert_eq!(inbox.due(later(1000), 10).await.unwrap(), []);
+    assert_eq!(inbox.due(&Whose::ALL, later(1000), 10).await.unwrap(), []);
 }
 
 pub(crate) async fn never_lets_dead_or_held_rows_expire(inbox: &impl Inbox) {
@@ -255,7 +275,7 @@ pub(crate) async fn never_lets_dead_or_held_rows_expire(inbox: &impl Inbox) {
     );
     assert_eq!((dead.expires_at, dead.body.is_some()), (None, true));
     assert_eq!(row(inbox, &held.key).await.expires_at, None);
-    assert_eq!(inbox.due(later(1000), 10).await.unwrap(), []);
+    assert_eq!(inbox.due(&Whose::ALL, later(1000), 10).await.unwrap(), []);
 }
 
 pub(crate) async fn lets_an_event_belong_to_the_first_key_that_asks(inbox: &impl Inbox) {

@@ -17,6 +17,20 @@ pub struct Filter {
     pub since: Option<Timestamp>,
 }
 
+/// Whose due rows are wanted. A source whose destination is down must not hide what is due behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// Only this source's.
+    Only(String),
+    /// All but these sources'.
+    AllBut(Vec<String>),
+}
+
+impl Whose {
+    /// Everybody's.
+    pub const ALL: Self = Self::AllBut(Vec::new());
+}
+
 /// Which part of a list.
 #[derive(Clone, Debug)]
 pub struct Page {

@@ -22,7 +22,7 @@ use crate::{
 
 pub use error::InboxError;
 pub use lease::{Claim, Fence, Lease, LeaseId, Mark, Marked};
-pub use list::{Cursor, Filter, Page};
+pub use list::{Cursor, Filter, Page, Whose};
 pub use row::{ROW_VERSION, Row};
 
 /// How recording ended. Each of these is answered 200: the notification is stored.
@@ -97,7 +97,12 @@ pub trait Inbox: Send + Sync + 'static {
     fn mark(&self, fence: &Fence, mark: &Mark) -> impl Future<Output = Result<Marked, InboxError>> + Send;
 
     /// Open rows whose time has come and that nobody is working on, longest due first.
-    fn due(&self, now: Timestamp, limit: usize) -> impl Future<Output = Result<Vec<Key>, InboxError>> + Send;
+    fn due(
+        &self,
+        whose: &Whose,
+        now: Timestamp,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Key>, InboxError>> + Send;
 
     /// One row whole, or `None` if nothing has this key.
     fn get(&self, key: &Key) -> impl Future<Output = Result<Option<Row>, InboxError>> + Send;

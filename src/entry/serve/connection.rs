@@ -29,8 +29,9 @@ use crate::{
     world::World,
 };
 
-/// How many connections there may be at once; further ones wait in the system's queue.
-const MOST: usize = 1024;
+/// How many connections there may be at once; further ones wait in the system's queue. Half of the
+/// file descriptors that a process commonly has: the inbox needs some, too.
+const MOST: usize = 512;
 /// How often a connection's clocks are looked at.
 const TICK: Duration = Duration::from_secs(1);
 /// How long requests in flight have to end once the process is told to stop.

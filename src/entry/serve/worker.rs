@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     destination::Destination,
-    inbox::{Inbox, InboxError, sqlite::SqliteInbox},
+    inbox::{Inbox, InboxError, Whose, sqlite::SqliteInbox},
     notification::Key,
     process::{Outcome, Processed, Worker},
     world::World,
@@ -48,7 +48,7 @@ pub(super) async fn run<D: Destination, W: World>(
             Some(done) = floor.running.join_next(), if !floor.running.is_empty() => floor.finished(done).await,
             Some(key) = woken.recv(), if floor.has_room() && floor.waiting.is_empty() => floor.start(key),
             _ = sweep.tick() => {
-                floor.brake.release_one_each();
+                floor.probe().await;
                 floor.sweep().await;
             }
             _ = purge.tick() => floor.purge().await,
@@ -81,13 +81,26 @@ impl<D: Destination, W: World> Floor<D, W> {
         if !self.waiting.is_empty() {
             return;
         }
-        match self.worker.inbox.due(self.worker.world.now(), PAGE).await {
-            Ok(keys) => {
-                self.more = keys.len() == PAGE;
-                self.waiting.extend(keys);
+        let keys = self.due(&Whose::AllBut(self.brake.down()), PAGE).await;
+        self.more = keys.len() == PAGE;
+        self.waiting.extend(keys);
+    }
+
+    /// Tries one row of every destination that is down, to find out whether it is up again.
+    async fn probe(&mut self) {
+        for source in self.brake.down() {
+            for key in self.due(&Whose::Only(source), 1).await {
+                self.attempt(key);
             }
-            Err(error) => tracing::error!(why = %error, "what is due could not be read"),
         }
+    }
+
+    async fn due(&self, whose: &Whose, limit: usize) -> Vec<Key> {
+        let due = self.worker.inbox.due(whose, self.worker.world.now(), limit).await;
+        due.unwrap_or_else(|error| {
+            tracing::error!(why = %error, "what is due could not be read");
+            Vec::new()
+        })
     }
 
     fn fill(&mut self) {
@@ -97,12 +110,15 @@ impl<D: Destination, W: World> Floor<D, W> {
         }
     }
 
-    /// Starts an attempt, unless the destination is down: then the row waits for a sweep, and its
-    /// attempts are not used up.
+    /// Starts an attempt, unless the destination is down: then the row stays due, and its attempts
+    /// are not used up.
     fn start(&mut self, key: Key) {
-        if !self.brake.lets_pass(key.source()) {
-            return;
+        if !self.brake.is_on(key.source()) {
+            self.attempt(key);
         }
+    }
+
+    fn attempt(&mut self, key: Key) {
         let worker = Arc::clone(&self.worker);
         self.running.spawn(async move {
             let began = Instant::now();
@@ -123,7 +139,7 @@ impl<D: Destination, W: World> Floor<D, W> {
                 tracing::error!(why = %error, "an attempt panicked; its row is due again when its lease lapses")
             }
         }
-        if self.more && self.waiting.is_empty() && !self.brake.is_on() {
+        if self.more && self.waiting.is_empty() {
             self.sweep().await;
         }
     }
@@ -137,48 +153,29 @@ impl<D: Destination, W: World> Floor<D, W> {
     }
 }
 
-/// Stops attempts to a destination that is down, but for one a sweep that finds out whether it is up.
+/// Knows which sources' destinations are down, by their failures in a row.
 #[derive(Default)]
 struct Brake {
-    sources: HashMap<String, Failures>,
-}
-
-#[derive(Default)]
-struct Failures {
-    in_a_row: u32,
-    tries: u32,
+    failures: HashMap<String, u32>,
 }
 
 impl Brake {
-    fn lets_pass(&mut self, source: &str) -> bool {
-        match self.sources.get_mut(source) {
-            Some(failures) if failures.in_a_row >= DOWN_AFTER => {
-                let passes = failures.tries > 0;
-                failures.tries = failures.tries.saturating_sub(1);
-                passes
-            }
-            _ => true,
-        }
+    fn is_on(&self, source: &str) -> bool {
+        self.failures.get(source).is_some_and(|in_a_row| *in_a_row >= DOWN_AFTER)
+    }
+
+    fn down(&self) -> Vec<String> {
+        self.failures.keys().filter(|source| self.is_on(source)).cloned().collect()
     }
 
     fn note(&mut self, source: &str, outcome: &Outcome) {
         match outcome {
-            Outcome::Retry(_) => self.sources.entry(source.to_owned()).or_default().in_a_row += 1,
+            Outcome::Retry(_) => *self.failures.entry(source.to_owned()).or_default() += 1,
             Outcome::Delivered | Outcome::Dead(_) => {
-                self.sources.remove(source);
+                self.failures.remove(source);
             }
             Outcome::Repeat(_) | Outcome::NotOurs | Outcome::Lost => {}
         }
-    }
-
-    fn release_one_each(&mut self) {
-        for failures in self.sources.values_mut() {
-            failures.tries = 1;
-        }
-    }
-
-    fn is_on(&self) -> bool {
-        self.sources.values().any(|failures| failures.in_a_row >= DOWN_AFTER)
     }
 }
 
@@ -207,18 +204,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_destination_that_is_down_gets_one_attempt_a_sweep_until_one_succeeds() {
+    fn a_destination_is_down_after_failures_in_a_row_and_up_after_one_arrival() {
         let mut brake = Brake::default();
         for _ in 0..DOWN_AFTER {
-            assert!(brake.lets_pass("pay"));
+            assert!(!brake.is_on("pay"));
             brake.note("pay", &Outcome::Retry("https: no connection".into()));
         }
-        assert!(brake.is_on() && !brake.lets_pass("pay"), "it is down");
-        assert!(brake.lets_pass("hmrc"), "another source's may be up");
+        assert!(brake.is_on("pay") && !brake.is_on("hmrc"), "another source's may be up");
+        assert_eq!(brake.down(), ["pay"]);
 
-        brake.release_one_each();
-        assert!(brake.lets_pass("pay") && !brake.lets_pass("pay"), "one attempt finds out");
+        brake.note("pay", &Outcome::Repeat(Key::parse("pay:a").unwrap()));
+        assert!(brake.is_on("pay"), "a repeat says nothing of the destination");
         brake.note("pay", &Outcome::Delivered);
-        assert!(!brake.is_on() && brake.lets_pass("pay") && brake.lets_pass("pay"));
+        assert!(!brake.is_on("pay") && brake.down().is_empty());
     }
 }

@@ -23,6 +23,7 @@ use rusqlite::Connection;
 
 use super::{
     Claim, Discarded, Fence, Filter, Inbox, InboxError, Listed, Mark, Marked, Owner, Page, Recorded, Replayed, Row,
+    Whose,
 };
 use crate::{
     notification::{Key, SourceName, Timestamp},
@@ -133,8 +134,9 @@ impl Inbox for SqliteInbox {
         self.writer.change(Urgency::Later, move |db| change::mark(db, &fence, &mark)).await
     }
 
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Key>, InboxError> {
-        self.read(move |db| query::due(db, now, limit)).await
+    async fn due(&self, whose: &Whose, now: Timestamp, limit: usize) -> Result<Vec<Key>, InboxError> {
+        let whose = whose.clone();
+        self.read(move |db| query::due(db, &whose, now, limit)).await
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Row>, InboxError> {

@@ -8,7 +8,7 @@ use super::{
     schema,
 };
 use crate::{
-    inbox::{Cursor, Filter, Listed, Page, ROW_VERSION},
+    inbox::{Cursor, Filter, InboxError, Listed, Page, ROW_VERSION, Whose},
     notification::{Key, SourceName, Timestamp},
 };
 
@@ -39,17 +39,32 @@ pub struct Inspection {
 }
 
 /// Open rows whose time has come and that nobody is working on.
-pub(super) fn due(db: &Connection, now: Timestamp, limit: usize) -> Result<Vec<Key>, Failure> {
-    let mut select = db.prepare_cached(
+pub(super) fn due(db: &Connection, whose: &Whose, now: Timestamp, limit: usize) -> Result<Vec<Key>, Failure> {
+    let is_of = |source: &String| format!("(pk >= '{source}:' AND pk < '{source};')");
+    let whose = match whose {
+        Whose::Only(source) => is_of(&named(source)?),
+        Whose::AllBut(sources) => {
+            let all = sources.iter().map(|source| Ok(format!(" AND NOT {}", is_of(&named(source)?))));
+            all.collect::<Result<String, Failure>>().map(|but| format!("TRUE{but}"))?
+        }
+    };
+    let mut select = db.prepare_cached(&format!(
         "SELECT pk FROM notification
          WHERE shelf = 'open:0' AND due_at <= :now AND (lease_until IS NULL OR lease_until <= :now) AND v <= :v
-         ORDER BY due_at LIMIT :limit",
-    )?;
+             AND {whose}
+         ORDER BY due_at LIMIT :limit"
+    ))?;
     let named = named_params! {
         ":now": now.as_millis(), ":v": ROW_VERSION, ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
     };
     let keys = select.query_map(named, |row| row.get::<_, String>(0))?;
     keys.map(|key| Ok(Key::parse(&key?))).filter_map(Result::transpose).collect()
+}
+
+/// A source's name, which is safe to write into a statement.
+fn named(source: &str) -> Result<String, Failure> {
+    let name = SourceName::new(source).ok_or_else(|| InboxError::Unavailable("no such source".to_owned()))?;
+    Ok(name.as_str().to_owned())
 }
 
 /// One row whole.

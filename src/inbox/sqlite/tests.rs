@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    inbox::contract::contract,
+    inbox::{Whose, contract::contract},
     source::example::{NOW, pay},
 };
 
@@ -82,7 +82,7 @@ async fn a_row_of_a_later_version_is_refused_and_left_alone() {
 
     let error = fresh.get(&entry.key).await.unwrap_err();
     assert!(matches!(error, InboxError::NewerRow { found: 2, .. }), "{error}");
-    assert_eq!(fresh.due(NOW.plus(Duration::from_secs(60)), 10).await.unwrap(), []);
+    assert_eq!(fresh.due(&Whose::ALL, NOW.plus(Duration::from_secs(60)), 10).await.unwrap(), []);
     assert!(fresh.replay(&entry.key, NOW).await.is_err());
     assert_eq!(fresh.record(&entry).await.unwrap(), Recorded::Duplicate, "it is stored, whoever stored it");
 }
@@ -195,10 +195,10 @@ async fn released_leases_make_rows_due_at_once() {
     fresh.record(&entry).await.unwrap();
     let lease = crate::inbox::Lease { id: crate::inbox::LeaseId(1), until: NOW.plus(Duration::from_secs(150)) };
     fresh.claim(&entry.key, &Claim { now: NOW, lease, push: Duration::from_secs(5) }).await.unwrap().unwrap();
-    assert_eq!(fresh.due(NOW, 10).await.unwrap(), []);
+    assert_eq!(fresh.due(&Whose::ALL, NOW, 10).await.unwrap(), []);
 
     assert_eq!(fresh.release_leases().await.unwrap(), 1);
-    assert_eq!(fresh.due(NOW, 10).await.unwrap(), [entry.key]);
+    assert_eq!(fresh.due(&Whose::ALL, NOW, 10).await.unwrap(), [entry.key]);
 }
 
 #[test]
