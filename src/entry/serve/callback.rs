@@ -53,7 +53,7 @@ impl<I: Inbox, W: World> Receiver<I, W> {
     /// Answers one request. Never fails: a failure is an answer, too.
     pub(super) async fn answer(&self, request: Request<Incoming>, watch: &Watch) -> Response<Full<Bytes>> {
         let began = Instant::now();
-        let framing = watch.begin();
+        let framing = watch.begin(request.headers().len());
         let chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
         let mut facts = Facts::default();
         let done = match framing {

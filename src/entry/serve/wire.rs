@@ -58,7 +58,7 @@ struct State {
     phase: Phase,
     since: Instant,
     head: Vec<u8>,
-    framing: Option<Framing>,
+    seen: Option<Seen>,
     served: bool,
     too_long: bool,
 }
@@ -76,18 +76,20 @@ impl Watch {
             phase: Phase::Idle,
             since: Instant::now(),
             head: Vec::new(),
-            framing: None,
+            seen: None,
             served: false,
             too_long: false,
         })))
     }
 
-    /// A request's head has been parsed. Returns its framing; `None` if its head came along with
-    /// the request before, where it was not seen.
-    pub(super) fn begin(&self) -> Option<Framing> {
+    /// A request's head has been parsed, and has so many headers. Returns its framing; `None` if it,
+    /// or the beginning of it, came along with the request before, where it was not seen.
+    pub(super) fn begin(&self, headers: usize) -> Option<Framing> {
         let mut state = self.state();
         state.phase = Phase::Busy;
-        state.framing.take()
+        let seen = state.seen.take()?;
+        // Of an ambiguous head the library drops a header; what is left of half a head has too few.
+        (seen.framing == Framing::Ambiguous || seen.headers == headers).then_some(seen.framing)
     }
 
     /// The request has been answered.
@@ -117,9 +119,9 @@ impl Watch {
         let mut state = self.state();
         if state.phase == Phase::Idle {
             state.head.clear();
-            (state.phase, state.since, state.framing) = (Phase::Head, Instant::now(), None);
+            (state.phase, state.since, state.seen) = (Phase::Head, Instant::now(), None);
         }
-        if state.phase == Phase::Head && state.framing.is_none() {
+        if state.phase == Phase::Head && state.seen.is_none() {
             state.scan(bytes)?;
         }
         Ok(())
@@ -132,33 +134,36 @@ impl Watch {
 
 impl State {
     fn scan(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let from = self.head.len().saturating_sub(3);
-        let room = (LONGEST_HEAD + 4).saturating_sub(self.head.len()).min(bytes.len());
+        let room = (LONGEST_HEAD + 1).saturating_sub(self.head.len()).min(bytes.len());
         self.head.extend_from_slice(&bytes[..room]);
-        let end = self.head[from..].windows(4).position(|four| four == b"\r\n\r\n").map(|at| from + at + 4);
-        match end {
-            Some(end) if end <= LONGEST_HEAD => self.framing = Some(framing(&self.head[..end])),
-            None if self.head.len() <= LONGEST_HEAD => {}
-            _ => {
-                self.too_long = true;
-                return Err(io::Error::other("the head is too long"));
-            }
+        if bytes.contains(&b'\n') {
+            self.seen = see(&self.head);
         }
-        Ok(())
+        let end = self.seen.as_ref().map_or(self.head.len(), |seen| seen.length);
+        self.too_long = end > LONGEST_HEAD;
+        if self.too_long { Err(io::Error::other("the head is too long")) } else { Ok(()) }
     }
 }
 
-/// Counts the headers that say where the body ends. What can't be parsed is the library's to refuse.
-fn framing(head: &[u8]) -> Framing {
+/// A head as the library reads it, too.
+struct Seen {
+    length: usize,
+    headers: usize,
+    framing: Framing,
+}
+
+/// Counts the headers that say where the body ends, once the head is whole. It is the library's own
+/// parser that says so: it passes over empty lines and takes a lone newline for the end of a line.
+/// What it can't parse is the library's to refuse.
+fn see(head: &[u8]) -> Option<Seen> {
     let mut headers = [httparse::EMPTY_HEADER; 100];
     let mut request = httparse::Request::new(&mut headers);
-    if request.parse(head).is_err() {
-        return Framing::Plain;
-    }
+    let Ok(httparse::Status::Complete(length)) = request.parse(head) else { return None };
     let ends =
         |name: &str| name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding");
     let count = request.headers.iter().filter(|header| ends(header.name)).count();
-    if count > 1 { Framing::Ambiguous } else { Framing::Plain }
+    let framing = if count > 1 { Framing::Ambiguous } else { Framing::Plain };
+    Some(Seen { length, headers: request.headers.len(), framing })
 }
 
 /// A TCP stream whose every byte is seen by its [`Watch`].
@@ -216,12 +221,12 @@ impl AsyncWrite for Wire {
 mod tests {
     use super::*;
 
-    fn seen(parts: &[&[u8]]) -> Option<Framing> {
+    fn seen(parts: &[&[u8]], headers: usize) -> Option<Framing> {
         let watch = Watch::new();
         for part in parts {
             watch.saw(part).unwrap();
         }
-        watch.begin()
+        watch.begin(headers)
     }
 
     #[test]
@@ -233,10 +238,19 @@ mod tests {
             ("POST /pay HTTP/1.1\r\nContent-Length: 2\r\ncontent-length: 2\r\n\r\n{}", Framing::Ambiguous),
             ("POST /pay HTTP/1.1\r\ntransfer-encoding: chunked\r\nContent-Length: 2\r\n\r\n", Framing::Ambiguous),
             ("POST /pay HTTP/1.1\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", Framing::Ambiguous),
+            ("\r\n\r\nPOST /pay HTTP/1.1\r\nContent-Length: 2\r\ncontent-length: 2\r\n\r\n{}", Framing::Ambiguous),
+            ("POST /pay HTTP/1.1\nContent-Length: 2\ncontent-length: 2\n\n{}", Framing::Ambiguous),
         ] {
-            assert_eq!(seen(&[head.as_bytes()]), Some(framing), "{head}");
+            assert_eq!(seen(&[head.as_bytes()], 1), Some(framing), "{head}");
             let bytes: Vec<&[u8]> = head.as_bytes().chunks(1).collect();
-            assert_eq!(seen(&bytes), Some(framing), "byte by byte: {head}");
+            assert_eq!(seen(&bytes, 1), Some(framing), "byte by byte: {head}");
+        }
+    }
+
+    #[test]
+    fn half_a_head_is_not_taken_for_a_head() {
+        for half in ["oding: chunked\r\n\r\n", "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"] {
+            assert_eq!(seen(&[half.as_bytes()], 3), None, "{half}");
         }
     }
 
@@ -263,7 +277,7 @@ mod tests {
         watch.saw(b"POST").unwrap();
         assert!(matches!(watch.verdict(at(4), false), Verdict::Keep));
         assert!(matches!(watch.verdict(at(6), false), Verdict::Refuse(Refusal::Slow)));
-        watch.begin();
+        watch.begin(0);
         assert!(matches!(watch.verdict(at(600), true), Verdict::Keep), "it is being answered");
         watch.end();
         assert!(matches!(watch.verdict(at(70), false), Verdict::Keep));
