@@ -31,7 +31,7 @@ use crate::{
 };
 use change::Insert;
 use columns::Packed;
-use writer::{Urgency, Writer};
+use writer::{Desk, Urgency, Writer};
 
 pub use lock::{LockError, ServeLock};
 pub use query::{Inspection, Shelf};
@@ -42,7 +42,7 @@ pub use query::{Inspection, Shelf};
 pub struct SqliteInbox {
     path: PathBuf,
     writer: Writer,
-    reader: Arc<Mutex<Connection>>,
+    reader: Arc<Mutex<Desk>>,
 }
 
 impl SqliteInbox {
@@ -65,11 +65,8 @@ impl SqliteInbox {
     }
 
     fn over(path: &Path) -> Result<Self, InboxError> {
-        Ok(Self {
-            path: path.to_owned(),
-            writer: Writer::start(path)?,
-            reader: Arc::new(Mutex::new(connection::open(path, connection::Missing::Fail)?)),
-        })
+        let (writer, reader) = (Writer::start(path)?, Desk::open(path)?);
+        Ok(Self { path: path.to_owned(), writer, reader: Arc::new(Mutex::new(reader)) })
     }
 
     /// The file.
@@ -103,7 +100,7 @@ impl SqliteInbox {
         work: impl FnOnce(&Connection) -> Result<T, connection::Failure> + Send + 'static,
     ) -> Result<T, InboxError> {
         let reader = Arc::clone(&self.reader);
-        let run = move || work(&reader.lock().unwrap_or_else(PoisonError::into_inner));
+        let run = move || reader.lock().unwrap_or_else(PoisonError::into_inner).read(work);
         let done = tokio::task::spawn_blocking(run).await;
         done.map_err(|_| InboxError::Unavailable("a read was cut short".to_owned()))?.map_err(InboxError::from)
     }

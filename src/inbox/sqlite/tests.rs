@@ -137,6 +137,25 @@ async fn a_file_that_was_deleted_or_replaced_is_not_written_to() {
 }
 
 #[tokio::test]
+async fn a_file_that_was_replaced_is_read_as_it_is_now() {
+    let (fresh, other) = (Fresh::new(), Fresh::new());
+    fresh.record(&paid("m1")).await.unwrap();
+    let elsewhere = other.file();
+    drop(other.inbox); // its last connection leaves one whole file
+    std::fs::rename(fresh.file(), fresh.folder.path().join("aside.db")).unwrap();
+    let key = paid("m1").key;
+    assert!(fresh.get(&key).await.unwrap_err().to_string().contains("no longer there"));
+
+    std::fs::copy(elsewhere, fresh.file()).unwrap();
+    for left_over in ["inbox.db-wal", "inbox.db-shm"] {
+        std::fs::remove_file(fresh.folder.path().join(left_over)).unwrap();
+    }
+    assert!(fresh.get(&key).await.unwrap().is_none());
+    assert_eq!(fresh.record(&paid("m1")).await.unwrap(), Recorded::First);
+    assert!(fresh.get(&key).await.unwrap().is_some(), "rows are read from where they are written to");
+}
+
+#[tokio::test]
 async fn a_damaged_body_is_named_and_the_rest_still_works() {
     let fresh = Fresh::new();
     let entry = paid("m1");

@@ -172,14 +172,14 @@ fn work_off(queue: &Queue, mut desk: Desk) {
 }
 
 /// The connection, the file it belongs to, and a new one when the old one is spoilt.
-struct Desk {
+pub(super) struct Desk {
     path: PathBuf,
     file: FileId,
     connection: Option<Connection>,
 }
 
 impl Desk {
-    fn open(path: &Path) -> Result<Self, InboxError> {
+    pub(super) fn open(path: &Path) -> Result<Self, InboxError> {
         let connection = connection::open(path, Missing::Fail)?;
         Ok(Self { path: path.to_owned(), file: FileId::of(path)?, connection: Some(connection) })
     }
@@ -197,6 +197,17 @@ impl Desk {
             }
             connection::unavailable(&error)
         })
+    }
+
+    /// Asks for something, without a transaction.
+    pub(super) fn read<T>(&mut self, work: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T, Failure> {
+        let outcome = work(self.ready()?);
+        if let Err(Failure::Sqlite(error)) = &outcome
+            && connection::spoils_connection(error)
+        {
+            self.connection = None;
+        }
+        outcome
     }
 
     /// The connection, to the file that is still at its path. A file that was deleted or replaced
