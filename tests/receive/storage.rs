@@ -1,0 +1,165 @@
+//! An inbox that is slow, away or spoilt: 503 in time, nothing acknowledged, and no restart needed.
+
+use std::{fs, future::pending, time::Duration};
+
+use futures_util::future::join_all;
+use pillarbox::{
+    inbox::{
+        Claim, Discarded, Fence, Filter, Inbox, InboxError, Listed, Mark, Marked, Owner, Page, Recorded, Replayed, Row, Whose,
+    },
+    notification::{Key, SourceName, Timestamp},
+    receive::{Callback, PATIENCE, Refusal, receive},
+    source::{Acceptance, Entry, EventName},
+};
+use rusqlite::Connection;
+use tokio::time::{Instant, sleep};
+
+use crate::support::{
+    client::Answer,
+    message::both,
+    request::Request,
+    server::{NOW, Server, WINDOW},
+};
+
+/// The one figure that is a promise: Pay hangs up at 3 s.
+const IN_TIME: Duration = Duration::from_millis(2_500);
+
+fn unavailable(answer: &Answer) {
+    assert_eq!((answer.status, answer.body.as_str()), (503, r#"{"error":"inbox"}"#));
+}
+
+#[tokio::test]
+async fn a_stalled_inbox_is_answered_for_in_time_and_recovers_by_itself() {
+    let server = Server::start().await;
+    let elsewhere = Connection::open(server.file()).unwrap();
+    elsewhere.execute_batch("BEGIN IMMEDIATE").unwrap();
+    // They come one after the other, so that some wait for those before them as well.
+    let posts = (0..20u32).map(async |n| {
+        sleep(Duration::from_millis(100) * n).await;
+        let source = &both()[n as usize % 2];
+        let mut client = server.client().await;
+        let began = Instant::now();
+        let answer = client.ask(Request::post(source, source.message(&format!("n{n}"), NOW)).bytes()).await;
+        (answer, began.elapsed())
+    });
+    for (answer, took) in join_all(posts).await {
+        unavailable(&answer);
+        assert!(took < IN_TIME, "{took:?}");
+    }
+    assert!(server.keys().await.is_empty());
+
+    elsewhere.execute_batch("ROLLBACK").unwrap();
+    for source in both() {
+        server.keeps(&source, source.message("after", NOW), "recorded", &format!("{}:after", source.name)).await;
+    }
+    let doubtful: Vec<String> = server.keys().await.into_iter().filter(|key| !key.ends_with(":after")).collect();
+    for source in both() {
+        for n in (0..20).filter(|n| both()[n % 2].name == source.name) {
+            // What was refused may have been stored all the same; its next attempt tells.
+            let answer = server.post(&source, source.message(&format!("n{n}"), NOW)).await;
+            let stored = doubtful.contains(&format!("{}:n{n}", source.name));
+            assert_eq!(answer.body.contains("duplicate"), stored, "{answer:?}");
+        }
+    }
+    assert_eq!(server.keys().await.len(), 22);
+}
+
+#[tokio::test]
+async fn an_inbox_file_that_is_gone_comes_back_without_a_restart() {
+    let server = Server::start().await;
+    let aside = server.file().with_extension("aside");
+    for (index, source) in both().iter().enumerate() {
+        server.keeps(source, source.message("before", NOW), "recorded", &format!("{}:before", source.name)).await;
+        fs::rename(server.file(), &aside).unwrap();
+        for n in 0..3 {
+            unavailable(&server.post(source, source.message(&format!("gone{n}"), NOW)).await);
+        }
+        assert!(!server.file().exists(), "no second inbox is begun in secret");
+        fs::rename(&aside, server.file()).unwrap();
+        server.keeps(source, source.message("after", NOW), "recorded", &format!("{}:after", source.name)).await;
+        assert_eq!(server.keys().await.len(), 2 * (index + 1));
+    }
+}
+
+#[tokio::test]
+async fn an_inbox_file_that_is_spoilt_acknowledges_nothing_until_it_is_whole_again() {
+    let server = Server::start().await;
+    let aside = server.file().with_extension("aside");
+    let [source, _] = both();
+    server.keeps(&source, source.message("before", NOW), "recorded", "hmrc:before").await;
+    let elsewhere = Connection::open(server.file()).unwrap();
+    let _: i64 = elsewhere.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).unwrap();
+    fs::rename(server.file(), &aside).unwrap();
+    for (what, spoilt) in
+        [("no database", vec![0x55; 64 * 1024]), ("not ours", fs::read(&aside).unwrap()[..4096].into())]
+    {
+        fs::write(server.file(), spoilt).unwrap();
+        for n in 0..3 {
+            let answer = server.post(&source, source.message(&format!("spoilt{n}"), NOW)).await;
+            assert_eq!(answer.status, 503, "{what}");
+        }
+        let read = server.inbox.get(&Key::parse("hmrc:before").unwrap()).await;
+        assert!(read.is_err(), "nor is the file that was there before read any more: {what}");
+        fs::remove_file(server.file()).unwrap();
+    }
+    fs::create_dir(server.file()).unwrap();
+    unavailable(&server.post(&source, source.message("spoilt", NOW)).await);
+    fs::remove_dir(server.file()).unwrap();
+    fs::rename(&aside, server.file()).unwrap();
+    server.keeps(&source, source.message("after", NOW), "recorded", "hmrc:after").await;
+    assert_eq!(server.keys().await, ["hmrc:before", "hmrc:after"]);
+}
+
+/// An inbox that never answers.
+struct Silent;
+
+impl Inbox for Silent {
+    async fn record(&self, _: &Entry) -> Result<Recorded, InboxError> {
+        pending().await
+    }
+    async fn claim(&self, _: &Key, _: &Claim) -> Result<Option<(Row, Fence)>, InboxError> {
+        pending().await
+    }
+    async fn own(&self, _: &EventName, _: &Key, _: Timestamp) -> Result<Owner, InboxError> {
+        pending().await
+    }
+    async fn mark(&self, _: &Fence, _: &Mark) -> Result<Marked, InboxError> {
+        pending().await
+    }
+    async fn due(&self, _: &Whose, _: Timestamp, _: usize) -> Result<Vec<Key>, InboxError> {
+        pending().await
+    }
+    async fn get(&self, _: &Key) -> Result<Option<Row>, InboxError> {
+        pending().await
+    }
+    async fn list(&self, _: &Filter, _: Page) -> Result<Listed, InboxError> {
+        pending().await
+    }
+    async fn replay(&self, _: &Key, _: Timestamp) -> Result<Replayed, InboxError> {
+        pending().await
+    }
+    async fn discard(&self, _: &Key, _: bool, _: Timestamp) -> Result<Discarded, InboxError> {
+        pending().await
+    }
+    async fn heard(&self, _: &SourceName, _: Timestamp) -> Result<(), InboxError> {
+        pending().await
+    }
+    async fn last_heard(&self) -> Result<Vec<(SourceName, Timestamp)>, InboxError> {
+        pending().await
+    }
+}
+
+/// Without a socket: the local server has no other inbox than SQLite's.
+#[tokio::test(start_paused = true)]
+async fn an_inbox_that_never_answers_is_given_up_in_time() {
+    for source in both() {
+        let (body, configured) = (source.message("n1", NOW), source.configured());
+        let signature = source.sign(&body);
+        let signatures = [signature.as_bytes()];
+        let callback = Callback { source: &configured, signatures: &signatures, body: body.into(), received_at: NOW };
+        let began = Instant::now();
+        let refusal = receive(&Silent, callback, Acceptance(WINDOW), PATIENCE).await.unwrap_err();
+        assert!(matches!(refusal, Refusal::Inbox(_)), "{refusal}");
+        assert!(began.elapsed() < IN_TIME, "{:?}", began.elapsed());
+    }
+}

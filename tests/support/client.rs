@@ -1,0 +1,150 @@
+//! A client that sends bytes as they are, and judges whatever comes back.
+
+use std::{net::SocketAddr, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    time::timeout,
+};
+
+/// After so long a test fails, whatever it waits for. Longer than the server is patient with anyone.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(100);
+
+/// The headers an answer may have; anything else would be noticed here.
+const HEADERS: [&str; 7] =
+    ["allow", "cache-control", "connection", "content-length", "content-type", "date", "x-content-type-options"];
+
+/// Every body an answer may have beside an echoed challenge, and `""` where the HTTP library refuses.
+const BODIES: [(u16, &[&str]); 9] = [
+    (200, &[r#"{"status":"recorded"}"#, r#"{"status":"duplicate"}"#, r#"{"status":"held"}"#]),
+    (400, &[r#"{"error":"challenge"}"#, r#"{"error":"malformed"}"#, ""]),
+    (401, &[r#"{"error":"signature"}"#]),
+    (404, &[r#"{"error":"not_found"}"#]),
+    (405, &[r#"{"error":"method"}"#]),
+    (408, &[r#"{"error":"slow"}"#]),
+    (413, &[r#"{"error":"too_large"}"#]),
+    (431, &[r#"{"error":"headers_too_large"}"#, ""]),
+    (503, &[r#"{"error":"inbox"}"#, r#"{"error":"no_secret"}"#]),
+];
+
+/// One answer, whole.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
+    /// What holds of every answer: no redirect, no cookie, no detail, and no status but ours.
+    fn judge(&self, to_head: bool) {
+        for (name, _) in &self.headers {
+            assert!(HEADERS.contains(&name.as_str()), "{name} in {self:?}");
+        }
+        let bodies = BODIES.iter().find(|(status, _)| *status == self.status).map(|(_, bodies)| *bodies);
+        let bodies = bodies.unwrap_or_else(|| panic!("a status of another world: {self:?}"));
+        let is_echo = self.status == 200 && self.body.starts_with(r#"{"challenge":""#);
+        assert!(is_echo || to_head || bodies.contains(&self.body.as_str()), "{self:?}");
+        assert_eq!(self.header("allow"), (self.status == 405).then_some("GET, POST"), "{self:?}");
+        if !self.body.is_empty() {
+            assert_eq!(self.header("content-type"), Some("application/json"), "{self:?}");
+        }
+    }
+}
+
+/// One connection.
+pub(crate) struct Client {
+    reader: OwnedReadHalf,
+    writer: OwnedWriteHalf,
+    unread: Vec<u8>,
+}
+
+impl Client {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let (reader, writer) = stream.into_split();
+        Self { reader, writer, unread: Vec::new() }
+    }
+
+    /// Sends bytes and goes on listening meanwhile; returns the first answer that is no interim one.
+    pub(crate) async fn ask(&mut self, bytes: impl AsRef<[u8]>) -> Answer {
+        let Self { reader, writer, unread } = self;
+        // A write that fails is no failure yet: the answer may have come before it.
+        let (_, answer) = tokio::join!(writer.write_all(bytes.as_ref()), heard(reader, unread, bytes.as_ref()));
+        answer.expect("an answer before the connection ended")
+    }
+
+    /// Sends bytes without waiting for an answer.
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.writer.write_all(bytes.as_ref()).await.unwrap();
+    }
+
+    /// The next answer; `None` if the connection ends without one.
+    pub(crate) async fn answer(&mut self) -> Option<Answer> {
+        heard(&mut self.reader, &mut self.unread, b"").await
+    }
+
+    /// Waits until the server asks for the body: from then on the request is in flight.
+    pub(crate) async fn is_told_to_continue(&mut self) {
+        let interim = next(&mut self.reader, &mut self.unread, false).await.unwrap();
+        assert_eq!(interim.status, 100);
+    }
+
+    /// Says that nothing more will come, and still listens.
+    pub(crate) async fn finish(&mut self) {
+        self.writer.shutdown().await.unwrap();
+    }
+
+    /// Waits for the server to close the connection.
+    pub(crate) async fn is_closed(&mut self) {
+        assert!(self.answer().await.is_none(), "one more answer");
+    }
+}
+
+async fn heard(reader: &mut OwnedReadHalf, unread: &mut Vec<u8>, request: &[u8]) -> Option<Answer> {
+    let to_head = request.starts_with(b"HEAD ");
+    loop {
+        let answer = next(reader, unread, to_head).await?;
+        if answer.status != 100 {
+            answer.judge(to_head);
+            return Some(answer);
+        }
+    }
+}
+
+async fn next(reader: &mut OwnedReadHalf, unread: &mut Vec<u8>, to_head: bool) -> Option<Answer> {
+    loop {
+        if let Some((answer, length)) = whole(unread, to_head) {
+            unread.drain(..length);
+            return Some(answer);
+        }
+        let read = timeout(DEADLINE, reader.read_buf(unread)).await.expect("the server says or does something in time");
+        if !matches!(read, Ok(1..)) {
+            assert!(unread.is_empty(), "half an answer: {}", String::from_utf8_lossy(unread));
+            return None;
+        }
+    }
+}
+
+/// The answer that `bytes` begin with, and its length, once it is whole.
+fn whole(bytes: &[u8], to_head: bool) -> Option<(Answer, usize)> {
+    let mut headers = [httparse::EMPTY_HEADER; 32];
+    let mut response = httparse::Response::new(&mut headers);
+    let httparse::Status::Complete(head) = response.parse(bytes).unwrap() else { return None };
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let mut answer = Answer { status: response.code.unwrap(), headers: Vec::new(), body: String::new() };
+    answer.headers.extend(response.headers.iter().map(|it| (it.name.to_ascii_lowercase(), text(it.value))));
+    let length = answer.header("content-length").map_or(0, |length| length.parse().unwrap());
+    let end = if to_head || answer.status == 100 { head } else { head + length };
+    answer.body = text(bytes.get(head..end)?);
+    Some((answer, end))
+}

@@ -1,0 +1,115 @@
+//! The sources of a server under test, and what their senders say to them.
+
+use pillarbox::{
+    notification::{SourceName, Timestamp},
+    secret::Secret,
+    simulate::Sender,
+    source::{self, Kind, SigningKey},
+};
+use sha2::{Digest, Sha256};
+
+use super::request;
+
+/// One configured sender, and the secrets a test knows it by.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    pub(crate) name: String,
+    pub(crate) sender: Sender,
+    pub(crate) secrets: Vec<String>,
+}
+
+impl Source {
+    pub(crate) fn new(name: &str, sender: Sender, secrets: &[&str]) -> Self {
+        Self { name: name.to_owned(), sender, secrets: secrets.iter().map(|&secret| secret.to_owned()).collect() }
+    }
+
+    pub(crate) fn path(&self) -> String {
+        format!("/{}", self.name)
+    }
+
+    /// The signature of `body` under the first secret.
+    pub(crate) fn sign(&self, body: impl AsRef<[u8]>) -> String {
+        request::signature(self.sender, &self.secrets[0], body)
+    }
+
+    /// The key of bytes that can't be read.
+    pub(crate) fn unreadable_key(&self, body: impl AsRef<[u8]>) -> String {
+        format!("{}:sha256-{}", self.name, hex::encode(Sha256::digest(body.as_ref())))
+    }
+
+    /// A message of this source's sender under that id, sent at `at`.
+    pub(crate) fn message(&self, id: &str, at: Timestamp) -> String {
+        match self.sender {
+            Sender::Hmrc => format!(
+                r#"{{"notificationId":"{id}","boxId":"50dca3fc-c37c-4f03-b719-63571333624c","messageContentType":"application/json","message":"{{\"n\":1}}","status":"PENDING","createdDateTime":"{at}"}}"#
+            ),
+            Sender::GovukPay => format!(
+                r#"{{"webhook_message_id":"{id}","created_date":"{at}","resource_id":"{}","api_version":1,"resource_type":"PAYMENT","event_type":"card_payment_captured","resource":{{"amount":5000}}}}"#,
+                payment(id)
+            ),
+        }
+    }
+
+    /// The source as the receiver has it.
+    pub(crate) fn configured(&self) -> source::Source {
+        let kind = Kind::parse(self.sender.as_str()).unwrap();
+        let key = |(index, secret): (usize, &String)| {
+            SigningKey::new(kind, format!("{}:env:TEST", index + 1), &Secret::new(secret.clone()))
+        };
+        let keys = self.secrets.iter().enumerate().map(key).collect();
+        source::Source { name: SourceName::new(&self.name).unwrap(), kind, keys }
+    }
+}
+
+/// The payment that [`Source::message`] tells of under that id: of each its own, or it would be a repeat.
+pub(crate) fn payment(id: &str) -> String {
+    hex::encode(&Sha256::digest(id)[..13])
+}
+
+/// HMRC's, with the secret it is leaving behind as the second.
+pub(crate) fn hmrc() -> Source {
+    Source::new("hmrc", Sender::Hmrc, &["ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", "234567ABCDEFGHIJKLMNOPQRSTUVWXYZ"])
+}
+
+/// HMRC's other box: one secret serves all boxes of an application.
+pub(crate) fn hmrc_too() -> Source {
+    Source { name: "hmrc-too".to_owned(), ..hmrc() }
+}
+
+pub(crate) fn pay() -> Source {
+    Source::new("pay", Sender::GovukPay, &["webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu"])
+}
+
+pub(crate) fn pay_too() -> Source {
+    Source::new("pay-too", Sender::GovukPay, &["webhook_test_0qk4h8d2m6r1v5b9f3j7n0s4w8"])
+}
+
+/// One of each sender that has no secret yet.
+pub(crate) fn without_secret() -> [Source; 2] {
+    [Source::new("hmrc-new", Sender::Hmrc, &[]), Source::new("pay-new", Sender::GovukPay, &[])]
+}
+
+/// Both senders, each with a secret.
+pub(crate) fn both() -> [Source; 2] {
+    [hmrc(), pay()]
+}
+
+/// `text` with one part put in place of another, which must be there.
+pub(crate) fn with(text: &str, part: &str, other: &str) -> String {
+    assert!(text.contains(part), "{part} in {text}");
+    text.replacen(part, other, 1)
+}
+
+/// Bytes that no compressor makes fewer, and that are no UTF-8.
+pub(crate) fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend(state.to_le_bytes());
+    }
+    bytes.truncate(length);
+    bytes
+}

@@ -1,0 +1,10 @@
+//! What test files share: a server under test, requests that can be wrong in any way, and a client
+//! that judges every answer it hears.
+
+#![allow(dead_code, reason = "every test file uses a part of its own")]
+
+pub(crate) mod client;
+pub(crate) mod message;
+pub(crate) mod process;
+pub(crate) mod request;
+pub(crate) mod server;

@@ -1,0 +1,164 @@
+//! The real server on a port and in a folder of its own, at an instant that never passes.
+
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use pillarbox::{
+    app::App,
+    destination::{DeliveryError, Destination, Event},
+    entry::serve::serve,
+    inbox::{Filter, Inbox, Keeping, Page, Row, sqlite::SqliteInbox},
+    notification::{Key, Timestamp},
+    source::Acceptance,
+    world::World,
+};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    client::{Answer, Client},
+    message::{Source, hmrc, hmrc_too, pay, pay_too, without_secret},
+    request::Request,
+};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// How old a notification may be.
+pub(crate) const WINDOW: Duration = Duration::from_secs(60 * DAY.as_secs());
+/// How far ahead its date may lie.
+pub(crate) const AHEAD: Duration = DAY;
+/// When everything happens: 2026-03-02T10:15:31.480Z.
+pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_772_446_531_480);
+
+/// A world in which it is always [`NOW`].
+pub(crate) struct Still;
+
+impl World for Still {
+    fn now(&self) -> Timestamp {
+        NOW
+    }
+
+    fn random(&self) -> u64 {
+        0x0123_4567_89ab_cdef
+    }
+}
+
+/// A destination that can't be reached, so that what is stored stays as it was stored.
+pub(crate) struct Away;
+
+impl Destination for Away {
+    async fn deliver(&self, _: &Key, _: &Event) -> Result<(), DeliveryError> {
+        Err(DeliveryError::Unavailable("away".to_owned()))
+    }
+}
+
+/// A destination that takes everything and remembers the keys.
+#[derive(Clone, Default)]
+pub(crate) struct Remembers(pub(crate) Arc<Mutex<Vec<String>>>);
+
+impl Destination for Remembers {
+    async fn deliver(&self, key: &Key, _: &Event) -> Result<(), DeliveryError> {
+        self.0.lock().unwrap().push(key.to_string());
+        Ok(())
+    }
+}
+
+/// A server under test.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) inbox: Arc<SqliteInbox>,
+    folder: TempDir,
+    stop: CancellationToken,
+    serving: JoinHandle<()>,
+}
+
+impl Server {
+    /// With every source of [`super::message`], and a destination that is away.
+    pub(crate) async fn start() -> Self {
+        let sources = [vec![hmrc(), hmrc_too(), pay(), pay_too()], without_secret().into()].concat();
+        Self::with(&sources, Away).await
+    }
+
+    pub(crate) async fn with(sources: &[Source], destination: impl Destination) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let inbox = Arc::new(SqliteInbox::create(&folder.path().join("inbox.db")).unwrap());
+        let sources = sources.iter().map(Source::configured).map(|source| (source.name.clone(), source));
+        let app = App {
+            sources: sources.collect(),
+            inbox: Arc::clone(&inbox),
+            window: Acceptance(WINDOW),
+            keeping: Keeping { retention: Duration::from_secs(90 * DAY.as_secs()) },
+        };
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let told = stop.clone();
+        let serving =
+            tokio::spawn(async move { serve(listener, app, destination, Arc::new(Still), told).await.unwrap() });
+        let server = Self { address, inbox, folder, stop, serving };
+        server.ask(&Request::new("GET", "/").bytes()).await; // it has started once it answers
+        server
+    }
+
+    /// The file everything is kept in.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.folder.path().join("inbox.db")
+    }
+
+    pub(crate) async fn client(&self) -> Client {
+        Client::connect(self.address).await
+    }
+
+    /// Asks on a connection of its own.
+    pub(crate) async fn ask(&self, bytes: &[u8]) -> Answer {
+        self.client().await.ask(bytes).await
+    }
+
+    /// Posts `body` as the source's sender would.
+    pub(crate) async fn post(&self, source: &Source, body: impl AsRef<[u8]>) -> Answer {
+        self.ask(&Request::post(source, body).bytes()).await
+    }
+
+    /// Posts `body`, which must end as `outcome`, such as `held stale`, and be kept whole under `key`.
+    pub(crate) async fn keeps(&self, source: &Source, body: impl AsRef<[u8]>, outcome: &str, key: &str) {
+        let answer = self.post(source, &body).await;
+        let (state, _) = outcome.split_once(' ').unwrap_or((outcome, ""));
+        let said = String::from_utf8_lossy(&body.as_ref()[..body.as_ref().len().min(300)]).into_owned();
+        assert_eq!((answer.status, answer.body), (200, format!(r#"{{"status":"{state}"}}"#)), "{said}");
+        self.has(source, body, outcome, key).await;
+    }
+
+    /// Checks that `body` is kept under `key`, byte for byte and with its proof, as `outcome` says.
+    pub(crate) async fn has(&self, source: &Source, body: impl AsRef<[u8]>, outcome: &str, key: &str) {
+        let row = self.row(key).await.unwrap_or_else(|| panic!("a row under {key}"));
+        assert!(row.body.as_deref() == Some(body.as_ref()), "{key} has other bytes than came");
+        row.proven_body().unwrap();
+        let found = [row.state.as_str(), row.reason.as_deref().unwrap_or("")].join(" ");
+        assert_eq!(found.trim_end(), outcome, "{key}");
+        assert_eq!(row.received_at, NOW);
+        let configured = source.configured();
+        let header = row.signature.expect("a pushed row has its signature");
+        pillarbox::source::verify(configured.kind, &configured.keys, &[header.as_bytes()], row.body.unwrap()).unwrap();
+    }
+
+    pub(crate) async fn row(&self, key: &str) -> Option<Row> {
+        self.inbox.get(&Key::parse(key).unwrap()).await.unwrap()
+    }
+
+    /// The keys of all that is stored, oldest first.
+    pub(crate) async fn keys(&self) -> Vec<String> {
+        let listed = self.inbox.list(&Filter::default(), Page::first(10_000)).await.unwrap();
+        listed.rows.iter().rev().map(|row| row.key.to_string()).collect()
+    }
+
+    /// Tells the server to stop, waits until it has, and leaves its folder.
+    pub(crate) async fn stop(self) -> TempDir {
+        self.stop.cancel();
+        self.serving.await.unwrap();
+        self.folder
+    }
+}
