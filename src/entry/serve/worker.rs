@@ -55,6 +55,12 @@ pub(super) async fn run<D: Destination, W: World>(
         }
         floor.fill();
     }
+    // What came last is handed on, too, as far as there is room; the rest goes out at the next start.
+    while floor.has_room()
+        && let Ok(key) = woken.try_recv()
+    {
+        floor.start(key);
+    }
     let ended = async { while floor.running.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(LAST_ATTEMPTS, ended).await;
 }
