@@ -43,7 +43,13 @@ async fn a_body_over_the_cap_is_refused_whoever_sent_it_and_the_refusal_is_heard
         for request in [Request::post(&pay(), &body), forged, not_ready] {
             for bytes in [request.bytes(), request.chunked(64 * 1024)] {
                 let mut client = server.client().await;
-                assert_eq!(client.ask(bytes).await.status, 413, "{length}");
+                let answer = if length == LONGEST_BODY + 1 {
+                    client.send(bytes).await; // to its end, without listening meanwhile
+                    client.answer().await.unwrap()
+                } else {
+                    client.ask(bytes).await
+                };
+                assert_eq!(answer.status, 413, "{length}");
                 client.is_closed().await;
             }
         }
