@@ -11,7 +11,7 @@ mod receive {
     mod dates;
     mod duplicates;
     mod framing;
-    mod process;
+    mod shipped;
     mod signatures;
     mod slow;
     mod storage;

@@ -5,6 +5,6 @@
 
 pub(crate) mod client;
 pub(crate) mod message;
-pub(crate) mod process;
 pub(crate) mod request;
 pub(crate) mod server;
+pub(crate) mod shipped;

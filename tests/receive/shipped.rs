@@ -15,8 +15,8 @@ use tokio::net::TcpStream;
 use crate::support::{
     client::DEADLINE,
     message::{Source, both, pay, with},
-    process::Process,
     request::{Request, signature_header},
+    shipped::Process,
 };
 
 async fn row(folder: &std::path::Path, key: &str) -> Row {
