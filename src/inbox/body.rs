@@ -52,13 +52,19 @@ fn deflate(body: &[u8]) -> Option<Vec<u8>> {
 fn inflate(stored: &[u8]) -> io::Result<Vec<u8>> {
     INFLATE.with_borrow_mut(|inflate| {
         inflate.reset(false);
-        let mut body = Vec::with_capacity(stored.len() * 4);
+        let mut body = Vec::with_capacity(stored.len().saturating_mul(4).clamp(1024, LONGEST));
         loop {
-            let rest = stored.get(usize::try_from(inflate.total_in()).unwrap_or(usize::MAX)..).unwrap_or_default();
-            match inflate.decompress_vec(rest, &mut body, FlushDecompress::None)? {
-                Status::StreamEnd => return Ok(body),
-                _ if body.len() == body.capacity() && body.len() < LONGEST => body.reserve(body.len().max(1024)),
-                _ => return Err(io::ErrorKind::InvalidData.into()),
+            let before = (inflate.total_in(), body.len());
+            let rest = usize::try_from(before.0).ok().and_then(|read| stored.get(read..)).unwrap_or_default();
+            if inflate.decompress_vec(rest, &mut body, FlushDecompress::None)? == Status::StreamEnd {
+                return Ok(body);
+            }
+            let is_stuck = before == (inflate.total_in(), body.len()) && body.len() < body.capacity();
+            if is_stuck || body.len() > LONGEST {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            if body.len() == body.capacity() {
+                body.reserve(body.len());
             }
         }
     })
@@ -90,6 +96,16 @@ mod tests {
         let noise =
             Bytes::from((0u32..500).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect::<Vec<_>>());
         assert!(!StoredBody::pack(&noise).deflated);
+    }
+
+    #[test]
+    fn however_much_a_body_shrinks_it_comes_back_whole() {
+        for length in [0, 1, 1023, 1024, 4096, 4097, 100_000, 350_000, 8 << 20] {
+            for pattern in ["[", "ab", "{\"n\":1}"] {
+                let body = Bytes::from(pattern.repeat(length / pattern.len()));
+                assert!(StoredBody::pack(&body).unpack().unwrap() == body, "{length} bytes of {pattern}");
+            }
+        }
     }
 
     #[test]

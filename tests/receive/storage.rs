@@ -5,7 +5,8 @@ use std::{fs, future::pending, time::Duration};
 use futures_util::future::join_all;
 use pillarbox::{
     inbox::{
-        Claim, Discarded, Fence, Filter, Inbox, InboxError, Listed, Mark, Marked, Owner, Page, Recorded, Replayed, Row, Whose,
+        Claim, Discarded, Fence, Filter, Inbox, InboxError, Listed, Mark, Marked, Owner, Page, Recorded, Replayed, Row,
+        Whose,
     },
     notification::{Key, SourceName, Timestamp},
     receive::{Callback, PATIENCE, Refusal, receive},

@@ -48,7 +48,7 @@ impl Process {
 
     fn launch(mut command: Command, [hmrc, pay]: &[Source; 2]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let config = "listen = \"127.0.0.1:0\"\n\
+        let config = "listen = \"127.0.0.1:0\"\nconsole = \"127.0.0.1:0\"\n\
             [sources.hmrc]\nkind = \"hmrc\"\nsecrets = [\"env:HMRC\"]\n\
             [sources.pay]\nkind = \"govuk-pay\"\nsecrets = [\"env:PAY\"]\n\
             [inbox]\nkind = \"sqlite\"\npath = \"inbox.db\"\n\
@@ -78,7 +78,7 @@ impl Process {
         let mut address = None;
         loop {
             let line = self.lines.recv_timeout(DEADLINE).expect("the banner ends with Ready");
-            if let Some((_, rest)) = line.split_once("http://") {
+            if let Some((_, rest)) = line.split_once("callback       http://") {
                 address = rest.split('/').next().and_then(|address| address.parse().ok());
             }
             if line.starts_with("Ready") {
