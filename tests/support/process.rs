@@ -1,0 +1,296 @@
+//! The shipped binary, run as people run it: in a folder of its own, over real pipes, sockets and signals.
+
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of this")]
+
+use std::{
+    collections::HashMap,
+    fs,
+    io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::{Arc, Mutex},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::time::Instant;
+use url::Url;
+
+/// The signing secrets of [`Folder`]'s configurations, and the variables that hold them.
+pub const HMRC_SECRET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+pub const PAY_SECRET: &str = "webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu";
+pub const WHSEC: &str = "whsec_cGlsbGFyYm94LXRlc3Qtc2VjcmV0LTMyLWJ5dGVzISE=";
+const VARIABLES: [(&str, &str); 3] =
+    [("HMRC_PUSH_SECRET", HMRC_SECRET), ("PAY_SIGNING_SECRET", PAY_SECRET), ("LEDGER_WHSEC", WHSEC)];
+
+/// Both senders, and everything to a log.
+pub const BOTH_SOURCES: &str = r#"
+[sources.hmrc]
+kind = "hmrc"
+secrets = ["env:HMRC_PUSH_SECRET"]
+
+[sources.pay]
+kind = "govuk-pay"
+secrets = ["env:PAY_SIGNING_SECRET"]
+"#;
+
+/// How long anything may take that is bound to happen. Only a failing test ever waits so long.
+pub const LONG: Duration = Duration::from_secs(120);
+
+/// Waits until `condition` holds.
+#[track_caller]
+pub fn until(what: &str, condition: impl FnMut() -> bool) {
+    within(LONG, what, condition);
+}
+
+/// The same, with a deadline of one's own.
+#[track_caller]
+pub fn within(deadline: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + deadline;
+    while !condition() {
+        assert!(Instant::now() < end, "after {deadline:?} still not: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// An empty folder that `pillarbox` is run in, with the secrets in its environment and nothing else.
+pub struct Folder {
+    dir: TempDir,
+    binary: PathBuf,
+}
+
+impl Folder {
+    /// Without any configuration: the demo.
+    pub fn empty() -> Self {
+        Self::running(env!("CARGO_BIN_EXE_pillarbox").into())
+    }
+
+    /// The same, for another binary.
+    pub fn running(binary: PathBuf) -> Self {
+        Self { dir: TempDir::with_prefix("pillarbox-").unwrap(), binary }
+    }
+
+    /// With a `pillarbox.toml`.
+    pub fn with(configuration: &str) -> Self {
+        let folder = Self::empty();
+        folder.write("pillarbox.toml", configuration);
+        folder
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path().join(name);
+        fs::write(&path, content).unwrap();
+        path
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path().join(name)).unwrap()
+    }
+
+    /// A command that is ready to run.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.args(arguments).current_dir(self.path()).env_clear().envs(VARIABLES).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command to its end.
+    #[track_caller]
+    pub fn run(&self, arguments: &[&str]) -> Ran {
+        Ran::of(arguments, &mut self.command(arguments))
+    }
+
+    /// What `list --json` shows with these filters, newest first.
+    #[track_caller]
+    pub fn list(&self, filters: &[&str]) -> Vec<Value> {
+        let ran = self.run(&[&["list", "--json"], filters].concat());
+        assert_eq!(ran.code, 0, "{ran:?}");
+        ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// How many rows are in a state.
+    #[track_caller]
+    pub fn count(&self, state: &str) -> usize {
+        self.list(&["--state", state]).len()
+    }
+
+    /// A running `serve`, once it says that it is ready.
+    #[track_caller]
+    pub fn serve(&self) -> Serve {
+        let mut serve = Serve::spawn(&mut self.serve_command());
+        serve.await_ready();
+        serve
+    }
+
+    /// `serve` on a free port; the log is quiet, since some tests make a lot of it.
+    pub fn serve_command(&self) -> Command {
+        let mut command = self.command(&["serve", "--listen", "127.0.0.1:0", "--console", "127.0.0.1:0"]);
+        command.env("PILLARBOX_LOG", "warn");
+        command
+    }
+}
+
+/// A command that has ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+    pub bytes: Vec<u8>,
+}
+
+impl Ran {
+    #[track_caller]
+    pub fn of(arguments: &[&str], command: &mut Command) -> Self {
+        let Output { status, stdout, stderr } = command.output().unwrap();
+        let ran = Self {
+            code: status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&stderr).into_owned(),
+            bytes: stdout,
+        };
+        ran.keeps_secrets(arguments);
+        ran
+    }
+
+    /// No command ever prints the value of a secret, and none panics.
+    #[track_caller]
+    fn keeps_secrets(&self, arguments: &[&str]) {
+        for text in [&self.stdout, &self.stderr] {
+            for (name, value) in VARIABLES {
+                assert!(!text.contains(value), "{arguments:?} prints {name}: {text}");
+            }
+            assert!(!text.contains("panicked"), "{arguments:?}: {text}");
+            assert!(!text.contains('\u{1b}'), "{arguments:?} is coloured without a terminal: {text:?}");
+        }
+    }
+}
+
+/// The lines a process has written so far, gathered by a thread that reads its pipe.
+#[derive(Clone, Default)]
+pub struct Lines(Arc<Mutex<Vec<String>>>);
+
+impl Lines {
+    pub fn all(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+
+    pub fn find(&self, part: &str) -> Option<String> {
+        self.0.lock().unwrap().iter().find(|line| line.contains(part)).cloned()
+    }
+
+    /// Reads `pipe` to its end. What follows the last newline was cut off with the process that wrote it.
+    fn gather(&self, pipe: impl Read + Send + 'static) -> JoinHandle<()> {
+        let lines = self.clone();
+        std::thread::spawn(move || {
+            let mut pipe = BufReader::new(pipe);
+            let mut line = Vec::new();
+            while pipe.read_until(b'\n', &mut line).unwrap_or(0) > 0 && line.pop() == Some(b'\n') {
+                lines.0.lock().unwrap().push(String::from_utf8_lossy(&line).into_owned());
+                line.clear();
+            }
+        })
+    }
+}
+
+/// A process that serves. It is killed when this is dropped.
+pub struct Serve {
+    child: Child,
+    readers: Vec<JoinHandle<()>>,
+    pub stdout: Lines,
+    pub stderr: Lines,
+}
+
+impl Serve {
+    /// Starts it and reads everything it writes.
+    pub fn spawn(command: &mut Command) -> Self {
+        let mut serve = Self::spawn_unread(command);
+        serve.read_stdout();
+        serve
+    }
+
+    /// Starts it, and lets its standard output fill up.
+    pub fn spawn_unread(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (stdout, stderr) = (Lines::default(), Lines::default());
+        let readers = vec![stderr.gather(child.stderr.take().unwrap())];
+        Self { child, readers, stdout, stderr }
+    }
+
+    /// Begins to read standard output.
+    pub fn read_stdout(&mut self) {
+        self.readers.push(self.stdout.gather(self.child.stdout.take().unwrap()));
+    }
+
+    #[track_caller]
+    pub fn await_ready(&mut self) {
+        until("serve is ready", || {
+            let ended = self.child.try_wait().unwrap();
+            assert!(ended.is_none(), "serve ended: {ended:?} {:?}", self.stderr.all());
+            self.stderr.find("Ready.").is_some()
+        });
+    }
+
+    /// The callback URL of a source, once it has been printed.
+    pub fn url(&self, source: &str) -> Url {
+        let line = self.stderr.find(&format!("/{source} (")).expect("the callback URL is printed before `Ready.`");
+        let url = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
+        Url::parse(url).unwrap()
+    }
+
+    /// Asks it to stop, as systemd or Ctrl-C would, and says how it ended.
+    pub fn stop(&mut self, signal: Signal) -> ExitStatus {
+        self.signal(signal);
+        let mut ended = None;
+        until("serve has stopped", || {
+            ended = self.child.try_wait().unwrap();
+            ended.is_some()
+        });
+        self.readers.drain(..).for_each(|reader| reader.join().unwrap());
+        ended.unwrap()
+    }
+
+    /// Ends it at once, as a power cut would, and waits until everything it had written is read.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.readers.drain(..).for_each(|reader| reader.join().unwrap());
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).unwrap();
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+}
+
+impl Drop for Serve {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The rows of a list by their keys; a key that stands there twice fails.
+#[track_caller]
+pub fn by_key(rows: Vec<Value>) -> HashMap<String, Value> {
+    let count = rows.len();
+    let keyed: HashMap<String, Value> =
+        rows.into_iter().map(|row| (row["key"].as_str().unwrap().to_owned(), row)).collect();
+    assert_eq!(keyed.len(), count, "a key is stored twice");
+    keyed
+}
