@@ -1,0 +1,224 @@
+//! A team's own endpoint, as `https` destinations meet it: it hears events, checks their signatures
+//! with code of its own, and behaves as badly as it is told to.
+
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of this")]
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use hmac::{Hmac, KeyInit, Mac};
+use pillarbox::{entry::System, world::World};
+use sha2::Sha256;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpSocket, TcpStream},
+};
+
+use crate::process::WHSEC;
+
+/// What it answers.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    Status(u16),
+    /// 204, but not at once.
+    Late(Duration),
+    /// 302 to this place.
+    Redirect(String),
+    /// 200, and a body without an end.
+    Endless,
+    /// Nothing, on a connection that stays open.
+    Silence,
+}
+
+/// One request it heard.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    /// The first line, without the version.
+    pub asked: String,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Heard {
+    #[track_caller]
+    pub fn header(&self, name: &str) -> &str {
+        let mut values = self.headers.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        let value = values.next().unwrap_or_else(|| panic!("no {name} in {:?}", self.headers));
+        assert_eq!(values.next(), None, "{name} comes once");
+        value
+    }
+
+    pub fn key(&self) -> &str {
+        self.header("webhook-id")
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    /// Standard Webhooks, from its specification: HMAC-SHA256 of `id.timestamp.body`, in base64 behind `v1,`.
+    #[track_caller]
+    pub fn check_signature(&self) {
+        let secret = BASE64_STANDARD.decode(WHSEC.strip_prefix("whsec_").unwrap()).unwrap();
+        let timestamp = self.header("webhook-timestamp");
+        let mut mac = Hmac::<Sha256>::new_from_slice(&secret).unwrap();
+        mac.update(self.key().as_bytes());
+        mac.update(b".");
+        mac.update(timestamp.as_bytes());
+        mac.update(b".");
+        mac.update(&self.body);
+        let expected = format!("v1,{}", BASE64_STANDARD.encode(mac.finalize().into_bytes()));
+        assert_eq!(self.header("webhook-signature"), expected);
+        let age = System.now().as_seconds() - timestamp.parse::<i64>().unwrap();
+        assert!((-1..300).contains(&age), "signed {age} s ago");
+    }
+}
+
+type Manner = Box<dyn Fn(&Heard, usize) -> Reply + Send + Sync>;
+
+/// The endpoint. Its port is taken from the beginning, but nothing listens there before [`Self::open`].
+pub struct Endpoint {
+    pub address: SocketAddr,
+    closed: Option<TcpSocket>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    heard: Mutex<Vec<Heard>>,
+    manner: Mutex<Manner>,
+}
+
+impl Endpoint {
+    /// Refuses every connection until it is opened.
+    pub fn closed() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let shared = Shared { heard: Mutex::default(), manner: Mutex::new(Box::new(|_, _| Reply::Status(204))) };
+        Self { address: socket.local_addr().unwrap(), closed: Some(socket), shared: Arc::new(shared) }
+    }
+
+    /// Takes everything with 204 until told otherwise.
+    pub fn opened() -> Self {
+        let mut endpoint = Self::closed();
+        endpoint.open();
+        endpoint
+    }
+
+    /// Begins to accept connections.
+    pub fn open(&mut self) {
+        let listener = self.closed.take().unwrap().listen(256).unwrap();
+        tokio::spawn(accept(listener, Arc::clone(&self.shared)));
+    }
+
+    /// From now on it answers so. The second argument is how often this key came before.
+    pub fn answers(&self, manner: impl Fn(&Heard, usize) -> Reply + Send + Sync + 'static) {
+        *self.shared.manner.lock().unwrap() = Box::new(manner);
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}/events?team=7", self.address)
+    }
+
+    pub fn heard(&self) -> Vec<Heard> {
+        self.shared.heard.lock().unwrap().clone()
+    }
+
+    /// How many requests came, those with the same key included.
+    pub fn times(&self) -> usize {
+        self.shared.heard.lock().unwrap().len()
+    }
+
+    /// What came under a key, one entry an attempt.
+    pub fn attempts(&self, key: &str) -> Vec<Heard> {
+        self.heard().into_iter().filter(|heard| heard.key() == key).collect()
+    }
+
+    /// A configuration that sends everything here.
+    pub fn configuration(&self) -> String {
+        let url = self.url();
+        format!(
+            "{}[destination]\nkind = \"https\"\nurl = \"{url}\"\nsecret = \"env:LEDGER_WHSEC\"\n",
+            crate::process::BOTH_SOURCES
+        )
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        tokio::spawn(keep(stream, Arc::clone(&shared)));
+    }
+}
+
+async fn keep(mut stream: TcpStream, shared: Arc<Shared>) {
+    let mut unread = Vec::new();
+    while let Some(heard) = hear(&mut stream, &mut unread).await {
+        let reply = {
+            let mut all = shared.heard.lock().unwrap();
+            let key = |heard: &Heard| heard.headers.iter().find(|(name, _)| name == "webhook-id").cloned();
+            let before = all.iter().filter(|earlier| key(earlier) == key(&heard)).count();
+            let reply = (shared.manner.lock().unwrap())(&heard, before);
+            all.push(heard);
+            reply
+        };
+        if answer(&mut stream, reply).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// One request, up to its content length; `None` once the connection has ended.
+async fn hear(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<Heard> {
+    loop {
+        if let Some(end) = unread.windows(4).position(|four| four == b"\r\n\r\n") {
+            let head = String::from_utf8(unread[..end].to_vec()).unwrap();
+            let mut lines = head.split("\r\n");
+            let asked = lines.next().unwrap().trim_end_matches(" HTTP/1.1").to_owned();
+            let headers: Vec<_> = lines
+                .map(|line| line.split_once(':').unwrap())
+                .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+                .collect();
+            let length = headers.iter().find(|(name, _)| name == "content-length").map(|(_, value)| value);
+            let length: usize = length.map_or(0, |value| value.parse().unwrap());
+            if unread.len() >= end + 4 + length {
+                let body = unread[end + 4..end + 4 + length].to_vec();
+                unread.drain(..end + 4 + length);
+                return Some(Heard { asked, headers, body });
+            }
+        }
+        if stream.read_buf(unread).await.ok()? == 0 {
+            return None;
+        }
+    }
+}
+
+async fn answer(stream: &mut TcpStream, reply: Reply) -> std::io::Result<()> {
+    let head = |status: u16, more: &str| format!("HTTP/1.1 {status} X\r\n{more}\r\n");
+    match reply {
+        Reply::Status(204) => stream.write_all(head(204, "").as_bytes()).await,
+        Reply::Status(status) => stream.write_all(head(status, "content-length: 0\r\n").as_bytes()).await,
+        Reply::Late(delay) => {
+            tokio::time::sleep(delay).await;
+            stream.write_all(head(204, "").as_bytes()).await
+        }
+        Reply::Redirect(to) => {
+            let more = format!("location: {to}\r\ncontent-length: 0\r\n");
+            stream.write_all(head(302, &more).as_bytes()).await
+        }
+        Reply::Endless => {
+            stream.write_all(head(200, "content-length: 1099511627776\r\n").as_bytes()).await?;
+            loop {
+                stream.write_all(&[b' '; 4096]).await?; // ends when the other side closes
+            }
+        }
+        Reply::Silence => {
+            let mut ignored = [0; 1024];
+            while stream.read(&mut ignored).await? > 0 {}
+            Err(std::io::ErrorKind::UnexpectedEof.into())
+        }
+    }
+}
