@@ -6,4 +6,5 @@ pub mod serve;
 mod system;
 mod words;
 
+pub use cli::serve_to;
 pub use system::System;

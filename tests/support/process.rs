@@ -4,6 +4,7 @@
 
 use std::{
     collections::HashMap,
+    ffi::OsStr,
     fs,
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
@@ -37,6 +38,9 @@ kind = "govuk-pay"
 secrets = ["env:PAY_SIGNING_SECRET"]
 "#;
 
+/// Arguments of `serve` that let tests run beside each other.
+pub const FREE_PORTS: &[&str] = &["--listen", "127.0.0.1:0", "--console", "127.0.0.1:0"];
+
 /// How long anything may take that is bound to happen. Only a failing test ever waits so long.
 pub const LONG: Duration = Duration::from_secs(120);
 
@@ -59,18 +63,12 @@ pub fn within(deadline: Duration, what: &str, mut condition: impl FnMut() -> boo
 /// An empty folder that `pillarbox` is run in, with the secrets in its environment and nothing else.
 pub struct Folder {
     dir: TempDir,
-    binary: PathBuf,
 }
 
 impl Folder {
     /// Without any configuration: the demo.
     pub fn empty() -> Self {
-        Self::running(env!("CARGO_BIN_EXE_pillarbox").into())
-    }
-
-    /// The same, for another binary.
-    pub fn running(binary: PathBuf) -> Self {
-        Self { dir: TempDir::with_prefix("pillarbox-").unwrap(), binary }
+        Self { dir: TempDir::with_prefix("pillarbox-").unwrap() }
     }
 
     /// With a `pillarbox.toml`.
@@ -96,7 +94,12 @@ impl Folder {
 
     /// A command that is ready to run.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.binary);
+        self.command_of(env!("CARGO_BIN_EXE_pillarbox"), arguments)
+    }
+
+    /// The same, of another program.
+    pub fn command_of(&self, program: impl AsRef<OsStr>, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command.args(arguments).current_dir(self.path()).env_clear().envs(VARIABLES).stdin(Stdio::null());
         command
     }
@@ -104,7 +107,7 @@ impl Folder {
     /// Runs a command to its end.
     #[track_caller]
     pub fn run(&self, arguments: &[&str]) -> Ran {
-        Ran::of(arguments, &mut self.command(arguments))
+        Ran::of(&mut self.command(arguments))
     }
 
     /// What `list --json` shows with these filters, newest first.
@@ -131,7 +134,7 @@ impl Folder {
 
     /// `serve` on a free port; the log is quiet, since some tests make a lot of it.
     pub fn serve_command(&self) -> Command {
-        let mut command = self.command(&["serve", "--listen", "127.0.0.1:0", "--console", "127.0.0.1:0"]);
+        let mut command = self.command(&[&["serve"], FREE_PORTS].concat());
         command.env("PILLARBOX_LOG", "warn");
         command
     }
@@ -148,7 +151,7 @@ pub struct Ran {
 
 impl Ran {
     #[track_caller]
-    pub fn of(arguments: &[&str], command: &mut Command) -> Self {
+    pub fn of(command: &mut Command) -> Self {
         let Output { status, stdout, stderr } = command.output().unwrap();
         let ran = Self {
             code: status.code().unwrap_or(-1),
@@ -156,19 +159,19 @@ impl Ran {
             stderr: String::from_utf8_lossy(&stderr).into_owned(),
             bytes: stdout,
         };
-        ran.keeps_secrets(arguments);
+        ran.keeps_secrets(command);
         ran
     }
 
     /// No command ever prints the value of a secret, and none panics.
     #[track_caller]
-    fn keeps_secrets(&self, arguments: &[&str]) {
+    fn keeps_secrets(&self, command: &Command) {
         for text in [&self.stdout, &self.stderr] {
             for (name, value) in VARIABLES {
-                assert!(!text.contains(value), "{arguments:?} prints {name}: {text}");
+                assert!(!text.contains(value), "{command:?} prints {name}: {text}");
             }
-            assert!(!text.contains("panicked"), "{arguments:?}: {text}");
-            assert!(!text.contains('\u{1b}'), "{arguments:?} is coloured without a terminal: {text:?}");
+            assert!(!text.contains("panicked"), "{command:?}: {text}");
+            assert!(!text.contains('\u{1b}'), "{command:?} is coloured without a terminal: {text:?}");
         }
     }
 }

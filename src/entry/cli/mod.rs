@@ -22,6 +22,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::destination::Destination;
 use output::Output;
 
 /// Receives GOV.UK Pay webhooks and HMRC push notifications, stores each before it answers 200, and
@@ -107,8 +108,32 @@ impl From<crate::inbox::InboxError> for Failure {
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     let cli = Cli::parse(); // a wrong command line ends here, with 2
+    to_its_end(|output| run(cli, output))
+}
+
+/// What a program with a destination of its own takes: the arguments of `serve`.
+#[derive(Parser)]
+struct Own {
+    #[command(flatten)]
+    global: Global,
+    #[command(flatten)]
+    serve: serve::Serve,
+}
+
+/// The whole of a program that hands every notification to `destination`: `pillarbox serve`, with
+/// its arguments and configuration, and your code at the end of it.
+///
+/// A configuration that names destinations is refused, since none of them would be used. The other
+/// commands, such as `pillarbox list`, work beside it on the same inbox.
+pub fn serve_to(destination: impl Destination) -> ExitCode {
+    let Own { global, serve } = Own::parse();
+    to_its_end(|output| runtime()?.block_on(serve.run_to(destination, &global, output)))
+}
+
+/// Runs a command, says why it failed if it did, and turns that into an exit code.
+fn to_its_end(command: impl FnOnce(&mut Output) -> Result<(), Failure>) -> ExitCode {
     let mut output = Output::new();
-    let (why, code) = match run(cli, &mut output) {
+    let (why, code) = match command(&mut output) {
         Ok(()) | Err(Failure::Closed) => return ExitCode::SUCCESS,
         Err(Failure::Wanting) => return ExitCode::from(1),
         Err(Failure::Failed(why)) => (why, 1),
@@ -118,12 +143,13 @@ pub fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|error| Failure::Failed(format!("no threads to run on: {error}")))
+}
+
 fn run(cli: Cli, output: &mut Output) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::Failed(format!("no threads to run on: {error}")))?;
-    let global = cli.global;
+    let (runtime, global) = (runtime()?, cli.global);
     match cli.command.unwrap_or_else(|| Command::Serve(serve::Serve::default())) {
         Command::Serve(command) => runtime.block_on(command.run(&global, output)),
         Command::Send(command) => runtime.block_on(command.run(&global, output)),
@@ -145,5 +171,6 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         super::Cli::command().debug_assert();
+        super::Own::command().debug_assert();
     }
 }

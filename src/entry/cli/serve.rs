@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     app::{self, App},
-    config::{InboxConfig, Overrides},
+    config::{DestinationConfig, InboxConfig, Overrides, Secrets},
     destination::Destination,
     entry::{System, console, serve::serve},
     inbox::sqlite::ServeLock,
@@ -43,6 +43,31 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) async fn run(self, global: &Global, output: &mut Output) -> Result<(), Failure> {
+        let (settings, secrets) = self.load(global)?;
+        let world = Arc::new(System);
+        let destination = app::destinations(&settings.config, &secrets, &world, io::stdout)
+            .map_err(|error| Failure::Usage(error.to_string()))?;
+        run(settings, secrets.sources, destination, world, output).await
+    }
+
+    /// The same, with a destination that no configuration knows.
+    pub(super) async fn run_to(
+        self,
+        destination: impl Destination,
+        global: &Global,
+        output: &mut Output,
+    ) -> Result<(), Failure> {
+        let (settings, secrets) = self.load(global)?;
+        let config = &settings.config;
+        if !matches!(config.destination, DestinationConfig::Log) || !config.destinations.is_empty() {
+            let why = "names destinations, but this program hands everything to its own: remove them";
+            return Err(Failure::Usage(format!("{} {why}", settings.place)));
+        }
+        run(settings, secrets.sources, destination, Arc::new(System), output).await
+    }
+
+    /// Reads everything there is to read; the demo's secrets are made first.
+    fn load(self, global: &Global) -> Result<(Settings, Secrets), Failure> {
         let flags = Overrides { listen: self.listen, console: self.console, inbox: None };
         let settings = Settings::load(global, flags.clone());
         if let Ok(settings) = &settings
@@ -50,11 +75,7 @@ impl Serve {
         {
             demo::prepare(&settings.config, &System)?;
         }
-        let (settings, secrets) = Settings::load_with_secrets(global, flags)?;
-        let world = Arc::new(System);
-        let destination = app::destinations(&settings.config, &secrets, &world, io::stdout)
-            .map_err(|error| Failure::Usage(error.to_string()))?;
-        run(settings, secrets.sources, destination, world, output).await
+        Settings::load_with_secrets(global, flags)
     }
 }
 
