@@ -22,6 +22,9 @@ const PLACEHOLDERS: [&str; 11] = [
     "insert-secret",
 ];
 
+/// How the values begin that people paste where a reference belongs.
+const VALUE_PREFIXES: [&str; 5] = ["webhook_test_", "webhook_live_", "whsec_", "api_test_", "api_live_"];
+
 /// Where a secret is kept: `env:NAME` or `file:PATH`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum SecretRef {
@@ -35,8 +38,8 @@ impl SecretRef {
     /// Reads a reference; what is no reference is not repeated in the error, since it may be the secret.
     pub fn parse(text: &str) -> Result<Self, SecretProblem> {
         match text.split_once(':') {
-            Some(("env", name)) if !name.is_empty() => Ok(Self::Env(name.to_owned())),
-            Some(("file", path)) if !path.is_empty() => Ok(Self::File(PathBuf::from(path))),
+            Some(("env", name)) if is_variable_name(name) => Ok(Self::Env(name.to_owned())),
+            Some(("file", path)) if !path.is_empty() && !begins_as_a_value(path) => Ok(Self::File(PathBuf::from(path))),
             _ => Err(SecretProblem::NoReference),
         }
     }
@@ -151,6 +154,17 @@ pub enum SecretProblem {
     NotWhsec,
 }
 
+/// Whether `name` is a variable's, rather than a secret put behind `env:` by mistake.
+fn is_variable_name(name: &str) -> bool {
+    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
+    // HMRC's secrets are 32 letters and digits; hardly a variable of that length has no separator.
+    plain && !name.is_empty() && (name.len() < 32 || name.contains('_')) && !begins_as_a_value(name)
+}
+
+fn begins_as_a_value(text: &str) -> bool {
+    VALUE_PREFIXES.iter().any(|prefix| text.starts_with(prefix))
+}
+
 fn is_one_byte_repeated(value: &str) -> bool {
     let mut bytes = value.bytes();
     bytes.next().is_some_and(|first| bytes.all(|byte| byte == first))
@@ -182,6 +196,21 @@ mod tests {
         let error = SecretRef::parse("hunter2hunter2hunter2").unwrap_err();
         assert!(!error.to_string().contains("hunter2"));
         assert_eq!(SecretRef::parse("env:"), Err(SecretProblem::NoReference));
+    }
+
+    #[test]
+    fn a_secret_behind_a_reference_prefix_is_no_reference() {
+        for pasted in [
+            "env:webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu",
+            "env:ABCDEFGHIJKLMNOPQRSTUVWXYZ234567",
+            "env:MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw=",
+            "file:whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        ] {
+            assert_eq!(SecretRef::parse(pasted), Err(SecretProblem::NoReference), "{pasted}");
+        }
+        for good in ["env:PAY_SIGNING_SECRET", "env:pay.secret-2", "file:/run/secrets/pay", "file:C:\\pay secret"] {
+            assert_eq!(SecretRef::parse(good).unwrap().to_string(), good);
+        }
     }
 
     #[test]

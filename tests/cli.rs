@@ -349,6 +349,7 @@ fn a_secret_that_was_put_where_a_reference_belongs_is_not_repeated() {
         let document = BOTH_SOURCES.replace("env:PAY_SIGNING_SECRET", &value);
         folder.write("wrong.toml", document);
         fails(&folder.run(&["serve", "--config", "wrong.toml"]), 2, &["wrong.toml:8: sources.pay.secrets[0]"]);
+        fails(&folder.run(&["send", "pay", "--secret", &value]), 2, &["secret"]);
     }
 }
 
