@@ -264,6 +264,8 @@ fn what_does_not_exist_is_named_together_with_what_does() {
     fails(&folder.run(&["send", "payy"]), 2, &["no source `payy`", "hmrc, pay"]);
     fails(&folder.run(&["send", "pay", "--event", "stolen"]), 2, &["`stolen`", "captured, refunded"]);
     fails(&folder.run(&["list", "--state", "lost"]), 2, &["lost", "recorded, delivered, repeat, dead, held"]);
+    fails(&folder.run(&["list", "--source", "payy"]), 2, &["no source `payy`", "hmrc, pay"]);
+    fails(&folder.run(&["list", "--source", "payy", "--json"]), 2, &["no source `payy`"]);
     fails(&folder.run(&["list", "--since", "yesterday"]), 2, &["--since", "30m"]);
     fails(&folder.run(&["verify", "--source", "payy", "--body", "x", "--signature", "y"]), 2, &["no source `payy`"]);
     fails(&folder.run(&["verify", "--source", "pay", "--body", "x", "--signature", "y"]), 2, &["x can't be read"]);

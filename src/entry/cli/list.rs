@@ -66,6 +66,10 @@ impl List {
             let Some(next) = listed.next else { break };
             page = Page { limit: (limit - shown).min(PAGE), after: Some(next) };
         }
+        // Rows outlive their source's configuration, so only a list without any can be a mistake.
+        if let (0, Some(name)) = (shown, &self.source) {
+            settings.source(name)?;
+        }
         if self.json { Ok(()) } else { self.close(shown, &settings, output) }
     }
 
