@@ -1,5 +1,7 @@
 //! Every command, as a person at a terminal or a script meets it: exit codes, streams and words.
 
+#![allow(clippy::unwrap_used, reason = "clippy does not take the helpers of a test for one")]
+
 #[path = "support/process.rs"]
 mod process;
 

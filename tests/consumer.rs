@@ -3,6 +3,8 @@
 //! Behind the feature `tool-checks`, since it needs `python3`:
 //! `cargo test --test consumer --features tool-checks`.
 
+#![allow(clippy::unwrap_used, reason = "clippy does not take the helpers of a test for one")]
+
 #[path = "support/process.rs"]
 mod process;
 

@@ -7,6 +7,8 @@
 //! `PILLARBOX_TEST_KILLS` sets the number of kills, `PILLARBOX_TEST_SEED` the chance. The long run:
 //! `PILLARBOX_TEST_KILLS=200 cargo test --test kill --release -- --nocapture`.
 
+#![allow(clippy::unwrap_used, reason = "clippy does not take the helpers of a test for one")]
+
 #[path = "support/process.rs"]
 mod process;
 

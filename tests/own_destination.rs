@@ -1,5 +1,7 @@
 //! `examples/own_destination.rs`, run as its reader would run it.
 
+#![allow(clippy::unwrap_used, reason = "clippy does not take the helpers of a test for one")]
+
 #[path = "support/process.rs"]
 mod process;
 

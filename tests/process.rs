@@ -1,5 +1,7 @@
 //! What happens to a notification after its 200, seen from the places it is handed on to.
 
+#![allow(clippy::unwrap_used, reason = "clippy does not take the helpers of a test for one")]
+
 #[path = "support/endpoint.rs"]
 mod endpoint;
 #[path = "support/process.rs"]
