@@ -497,6 +497,8 @@ fn discard_ends_a_row_and_erase_takes_its_bytes() {
         assert_eq!((ran.code, ran.stdout), (0, format!("{}\n", arguments.last().unwrap())));
     }
     assert_eq!(folder.count("discarded"), 2, "the entries stay");
+    assert!(!is_anywhere_in(&folder, "private-1"), "what is erased is in no file any more, while serve goes on");
+    assert!(is_anywhere_in(&folder, "private-2"));
     assert_eq!(folder.run(&["show", "--raw", kept]).stdout, "private-2");
     fails(&folder.run(&["show", "--raw", erased]), 1, &["its bytes are gone"]);
     assert!(folder.run(&["show", erased]).stdout.contains("erased"));
@@ -509,6 +511,12 @@ fn discard_ends_a_row_and_erase_takes_its_bytes() {
     let proven = folder.run(&["verify", "--stored"]);
     assert_eq!(proven.code, 0, "{proven:?}");
     assert!(proven.stdout.contains("2 erased, 0 whose secret is gone, 0 broken"), "{proven:?}");
+}
+
+/// Whether the inbox's files hold this text, in use or not; it is too short to be compressed.
+fn is_anywhere_in(folder: &Folder, text: &str) -> bool {
+    let files = fs::read_dir(folder.path()).unwrap().map(|file| fs::read(file.unwrap().path()).unwrap());
+    files.into_iter().any(|bytes| bytes.windows(text.len()).any(|window| window == text.as_bytes()))
 }
 
 #[test]

@@ -55,6 +55,8 @@ pub(super) fn open(path: &Path, missing: Missing) -> Result<Connection, InboxErr
         connection.pragma_update(None, "journal_mode", "WAL")?;
         // NORMAL would lose the last committed rows in a power cut.
         connection.pragma_update(None, "synchronous", "FULL")?;
+        // What is erased or expired must not live on in the unused parts of the file.
+        connection.pragma_update(None, "secure_delete", "ON")?;
         connection.pragma_update(None, "foreign_keys", "ON")?;
         connection.pragma_update(None, "cache_size", -8 * 1024)?;
         connection.set_prepared_statement_cache_capacity(64);

@@ -153,7 +153,12 @@ impl Inbox for SqliteInbox {
 
     async fn discard(&self, key: &Key, erase: bool, expires_at: Timestamp) -> Result<Discarded, InboxError> {
         let key = key.clone();
-        self.writer.change(Urgency::Later, move |db| change::discard(db, &key, erase, expires_at)).await
+        let discarded =
+            self.writer.change(Urgency::Later, move |db| change::discard(db, &key, erase, expires_at)).await?;
+        if erase {
+            self.read(query::empty_log).await?; // it still holds the bytes
+        }
+        Ok(discarded)
     }
 
     async fn heard(&self, source: &SourceName, at: Timestamp) -> Result<(), InboxError> {
