@@ -1,5 +1,7 @@
 //! The arrows of ARCHITECTURE.md, held against the code: a layer names only what stands below it.
 
+#![allow(clippy::unwrap_used, reason = "clippy does not take the helpers of a test for one")]
+
 use std::{
     fs,
     path::{Path, PathBuf},

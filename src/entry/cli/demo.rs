@@ -12,7 +12,7 @@ const PAY_ALPHABET: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
 
 /// Makes the folder and those secrets that are missing, readable by their owner only.
 pub(super) fn prepare(config: &Config, world: &impl World) -> Result<(), Failure> {
-    fs::create_dir_all(DEMO).map_err(|error| Failure::Failed(format!("./{DEMO} can't be made: {error}")))?;
+    make_folder(Path::new(DEMO))?;
     for source in &config.sources {
         for secret in &source.secrets {
             if let SecretRef::File(path) = &secret.value {
@@ -21,6 +21,16 @@ pub(super) fn prepare(config: &Config, world: &impl World) -> Result<(), Failure
         }
     }
     Ok(())
+}
+
+/// Makes the demo's folder for its owner alone, unless it is there.
+pub(super) fn make_folder(folder: &Path) -> Result<(), Failure> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    let made = builder.create(folder);
+    made.map_err(|error| Failure::Failed(format!("{} can't be made: {error}", folder.display())))
 }
 
 /// Writes a whole secret or none: it is made under another name, and takes its own only if that is free.

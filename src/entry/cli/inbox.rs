@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::{Failure, Global, output::Output, settings::Settings};
+use super::{Failure, Global, demo, output::Output, settings::Settings};
 use crate::{
     app,
     config::{InboxConfig, Overrides},
@@ -23,8 +23,7 @@ impl Inbox {
         if settings.is_demo()
             && let Some(folder) = path.parent()
         {
-            std::fs::create_dir_all(folder)
-                .map_err(|error| Failure::Failed(format!("{} can't be made: {error}", folder.display())))?;
+            demo::make_folder(folder)?;
         }
         app::create_inbox(&settings.config.inbox)?;
         output.say(&format!("The inbox {} is ready.", path.display()))?;

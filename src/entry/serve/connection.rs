@@ -151,7 +151,8 @@ async fn refuse(mut stream: TcpStream, refusal: &Refusal, told: Told) {
     tracing::warn!(code = refusal.code(), why = %refusal, status = u64::from(answer.status), "refused");
     if told == Told::NotYet {
         let text = format!(
-            "HTTP/1.1 {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{}",
+            "HTTP/1.1 {}\r\ncontent-type: application/json\r\nx-content-type-options: nosniff\r\n\
+             cache-control: no-store\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{}",
             http::StatusCode::from_u16(answer.status).unwrap_or(http::StatusCode::BAD_REQUEST),
             answer.body.len(),
             answer.body

@@ -46,9 +46,9 @@ impl From<Failure> for InboxError {
 
 /// Opens `path` so that a committed change survives a power cut.
 pub(super) fn open(path: &Path, missing: Missing) -> Result<Connection, InboxError> {
-    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     if missing == Missing::Make {
-        flags |= OpenFlags::SQLITE_OPEN_CREATE;
+        make_private(path)?;
     }
     let opened = Connection::open_with_flags(path, flags).and_then(|connection| {
         connection.busy_timeout(BUSY)?;
@@ -66,6 +66,24 @@ pub(super) fn open(path: &Path, missing: Missing) -> Result<Connection, InboxErr
         InboxError::Unavailable(why) => InboxError::Unavailable(format!("{}: {why}", path.display())),
         other => other,
     })
+}
+
+/// Makes an empty file for its owner alone, unless there is one: it will hold names and addresses.
+/// SQLite gives the files beside it the same permissions.
+fn make_private(path: &Path) -> Result<(), InboxError> {
+    let mut options = std::fs::File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            let path = path.display();
+            Err(InboxError::Unavailable(format!(
+                "{path} can't be made ({error}): check that its folder exists and may be written"
+            )))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Says what an SQLite error means and what to do about it.

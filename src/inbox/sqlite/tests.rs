@@ -220,6 +220,24 @@ async fn released_leases_make_rows_due_at_once() {
     assert_eq!(fresh.due(&Whose::ALL, NOW, 10).await.unwrap(), [entry.key]);
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn the_file_and_those_beside_it_are_for_their_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let fresh = Fresh::new();
+    fresh.record(&paid("m1")).await.unwrap();
+    for name in ["inbox.db", "inbox.db-wal"] {
+        let mode = std::fs::metadata(fresh.folder.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_named() {
+    let error = SqliteInbox::create(Path::new("/nowhere/inbox.db")).err().unwrap().to_string();
+    assert!(error.contains("/nowhere/inbox.db can't be made") && error.contains("folder exists"), "{error}");
+}
+
 #[test]
 fn one_serve_at_a_time_has_the_file() {
     let folder = TempDir::new().unwrap();
