@@ -25,6 +25,9 @@ use crate::{text::visible, world::World};
 /// How many lines may wait for a slow reader before further ones are dropped and counted.
 const WAITING: usize = 4096;
 
+/// How long a line may wait for others: writing them together costs the receiver far less.
+const GATHER: std::time::Duration = std::time::Duration::from_millis(2);
+
 /// How a line is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -77,6 +80,9 @@ impl<W: World> Lines<W> {
 fn write_all(mut out: impl Write, said: &Receiver<Said>, dropped: &AtomicU64) {
     let mut text = String::new();
     while let Ok(first) = said.recv() {
+        if matches!(first, Said::Line(_)) {
+            std::thread::sleep(GATHER);
+        }
         text.clear();
         let mut flushed = None;
         for said in std::iter::once(first).chain(said.try_iter().take(255)) {

@@ -26,7 +26,7 @@ pub(crate) struct Load {
     connections: usize,
     pieces: Vec<&'static str>,
     created: String,
-    run: String,
+    run: u64,
     done: Rc<Cell<u64>>,
 }
 
@@ -45,7 +45,7 @@ impl Load {
             connections,
             pieces: MESSAGE.trim_end().split(PAYMENT).collect(),
             created: format!("{now:.3}"),
-            run: format!("{:x}", now.as_millisecond() & 0xff_ffff),
+            run: now.as_nanosecond() as u64,
             done: Rc::default(),
         }
     }
@@ -86,9 +86,24 @@ impl Load {
         }
     }
 
+    /// The `number`th id of this run: as scattered as real ones, so that no index finds it next to the last.
+    fn id(&self, number: u64, length: usize) -> String {
+        const ALPHABET: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
+        let mut state = self.run ^ number;
+        let mut next = || {
+            // splitmix64
+            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            mixed ^ (mixed >> 31)
+        };
+        let words = [next(), next(), next()];
+        let digit = |at: usize| char::from(ALPHABET[(words[at / 12] >> (5 * (at % 12))) as usize % 32]);
+        (0..length).map(digit).collect()
+    }
+
     fn write(&self, number: u64, request: &mut Vec<u8>) {
-        let payment = format!("{:0>26}", format!("{}p{number}", self.run));
-        let id = format!("{:0>25}", format!("{}m{number}", self.run));
+        let (payment, id) = (self.id(number, 26), self.id(!number, 25));
         let body = self.pieces.join(&payment).replacen(MESSAGE_ID, &id, 1).replacen(
             "2026-03-02T10:16:20.512Z",
             &self.created,

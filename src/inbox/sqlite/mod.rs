@@ -4,6 +4,7 @@
 //! Reads have a connection of their own and never wait for it.
 
 mod change;
+mod checkpoint;
 mod columns;
 mod connection;
 mod lock;

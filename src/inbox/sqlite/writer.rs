@@ -3,18 +3,26 @@
 use std::{
     collections::VecDeque,
     path::{Path, PathBuf},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::JoinHandle,
 };
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::connection::{self, Failure, Missing};
+use super::{
+    checkpoint::{Checkpointer, checkpoint},
+    connection::{self, Failure, Missing},
+};
 use crate::inbox::InboxError;
 
-/// How many changes that can wait join one flush beside those that can't.
-const LATER_AT_ONCE: usize = 256;
+/// How many changes that can wait join one flush when nobody is waiting with a clock running.
+const LATER_ALONE: usize = 256;
+/// How many join a flush beside those that can't wait: each makes it a little longer.
+const LATER_BESIDE: usize = 32;
 
 /// Whether somebody is waiting for an answer with a clock running.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,6 +37,7 @@ pub(super) enum Urgency {
 pub(super) struct Writer {
     queue: Arc<Queue>,
     thread: Option<JoinHandle<()>>,
+    _checkpointer: Checkpointer,
 }
 
 impl Writer {
@@ -40,7 +49,8 @@ impl Writer {
             .name("inbox-writer".to_owned())
             .spawn(move || work_off(&taken, desk))
             .map_err(|error| InboxError::Unavailable(format!("no thread for the writer: {error}")))?;
-        Ok(Self { queue, thread: Some(thread) })
+        let checkpointer = Checkpointer::start(path, Arc::clone(&queue))?;
+        Ok(Self { queue, thread: Some(thread), _checkpointer: checkpointer })
     }
 
     /// Makes one change and returns once it would survive a power cut.
@@ -113,9 +123,11 @@ where
 
 /// Two lines before one desk.
 #[derive(Default)]
-struct Queue {
+pub(super) struct Queue {
     lines: Mutex<Lines>,
     filled: Condvar,
+    committed: AtomicBool,
+    settle: AtomicBool,
 }
 
 #[derive(Default)]
@@ -146,9 +158,20 @@ impl Queue {
             lines = self.filled.wait(lines).unwrap_or_else(PoisonError::into_inner);
         }
         let mut batch = std::mem::take(&mut lines.now);
-        let later = lines.later.len().min(LATER_AT_ONCE);
+        let most = if batch.is_empty() { LATER_ALONE } else { LATER_BESIDE };
+        let later = lines.later.len().min(most);
         batch.extend(lines.later.drain(..later));
         Some(batch)
+    }
+
+    /// Whether anything was committed since this was last asked.
+    pub(super) fn has_committed(&self) -> bool {
+        self.committed.swap(false, Ordering::Relaxed)
+    }
+
+    /// Has the writer copy the little that is left of its log, between two batches.
+    pub(super) fn settle(&self) {
+        self.settle.store(true, Ordering::Relaxed);
     }
 
     fn close(&self) {
@@ -167,6 +190,10 @@ fn work_off(queue: &Queue, mut desk: Desk) {
         let outcome = desk.commit(&mut batch);
         for job in batch {
             job.finish(outcome.clone());
+        }
+        queue.committed.store(true, Ordering::Relaxed);
+        if queue.settle.swap(false, Ordering::Relaxed) {
+            let _ = desk.read(checkpoint); // if it fails, the log goes on growing until the next pass
         }
     }
 }
