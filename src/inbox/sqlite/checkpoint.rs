@@ -20,8 +20,9 @@ use super::{
 };
 use crate::inbox::InboxError;
 
-/// How often the log is moved into the file.
-const EVERY: Duration = Duration::from_millis(500);
+/// How often the log is moved into the file. More often copies the same pages again and again, and
+/// its flushes come in the way of the writer's.
+const EVERY: Duration = Duration::from_secs(2);
 /// From so many pages of 2 KB on the log is begun anew.
 const LONG: i64 = 16 * 1024;
 

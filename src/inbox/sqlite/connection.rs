@@ -59,8 +59,8 @@ pub(super) fn open(path: &Path, missing: Missing) -> Result<Connection, InboxErr
         connection.pragma_update(None, "synchronous", "FULL")?;
         // What is erased or expired must not live on in the unused parts of the file.
         connection.pragma_update(None, "secure_delete", "ON")?;
-        // Checkpoints are made beside the writer; this is only for when those don't come.
-        connection.pragma_update(None, "wal_autocheckpoint", 64 * 1024)?;
+        // Checkpoints are made beside the writer; this, at half a gigabyte, is for when those don't come.
+        connection.pragma_update(None, "wal_autocheckpoint", 256 * 1024)?;
         connection.pragma_update(None, "foreign_keys", "ON")?;
         connection.pragma_update(None, "cache_size", -16 * 1024)?;
         connection.set_prepared_statement_cache_capacity(64);
