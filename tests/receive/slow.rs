@@ -69,6 +69,32 @@ async fn a_body_that_takes_longer_than_ten_seconds_is_refused_and_leaves_nothing
 }
 
 #[tokio::test]
+async fn long_bodies_wait_for_room_and_short_ones_pass_them() {
+    let server = Server::start().await;
+    let source = pay();
+    let long = Request::unsigned(&source, "x".repeat(100_000)).bytes();
+    let mut strangers = Vec::new();
+    for _ in 0..32 {
+        let mut stranger = server.client().await;
+        stranger.send(&long[..long.len() - 1]).await; // they take all the room, and never end
+        strangers.push(stranger);
+    }
+    let short = Request::post(&source, source.message("n1", NOW)).bytes();
+    assert_eq!(server.client().await.ask(&short).await.status, 200);
+
+    let padded = source.message("n2", NOW).replacen('{', &format!("{{\"pad\":\"{}\",", "x".repeat(100_000)), 1);
+    let mut client = server.client().await;
+    client.send(Request::post(&source, &padded).bytes()).await;
+    pause();
+    sleep(5 * SECOND).await;
+    tokio::time::resume();
+    assert_eq!(server.keys().await.len(), 1, "it waits");
+    drop(strangers.pop());
+    assert_eq!(client.answer().await.unwrap().status, 200, "one who leaves makes room");
+    assert_eq!(server.keys().await.len(), 2);
+}
+
+#[tokio::test]
 async fn a_connection_is_kept_longer_than_its_sender_keeps_it() {
     let server = Server::start().await;
     pause();

@@ -7,7 +7,10 @@ use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use sha2::{Digest, Sha256};
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit, mpsc},
+    time::Instant,
+};
 
 use super::wire::{Framing, Watch};
 use crate::{
@@ -25,12 +28,20 @@ const BODY: Duration = Duration::from_secs(10);
 const LONGEST_DRAIN: usize = 8 * 1024 * 1024;
 const DRAIN: Duration = Duration::from_secs(2);
 
+/// Bodies longer than this are long: there is room for few of them at once, so that strangers can't
+/// fill the memory. A notification of Pay's is some kilobytes long, and most of HMRC's are.
+const LONG: usize = 64 * 1024;
+/// How many long bodies there is room for.
+pub(super) const LONG_AT_ONCE: usize = 32;
+
 /// What answers requests, shared by all connections.
 pub(super) struct Receiver<I, W> {
     pub(super) app: App<I>,
     pub(super) world: Arc<W>,
     /// Where the processor hears of new rows. It finds those it misses by itself.
     pub(super) wake: mpsc::Sender<Key>,
+    /// The room for long bodies; they wait for it, as long as a body may take.
+    pub(super) room: Semaphore,
 }
 
 /// What is said about a request, gathered on its way.
@@ -101,7 +112,7 @@ impl<I: Inbox, W: World> Receiver<I, W> {
         body: Incoming,
         facts: &mut Facts,
     ) -> Result<Receipt, Refusal> {
-        let body = read(body).await?;
+        let (body, _room) = self.read(body).await?;
         let received_at = self.world.now();
         facts.body_bytes = body.len() as u64;
         let signatures = headers.get_all(source.kind.signature_header());
@@ -119,32 +130,36 @@ impl<I: Inbox, W: World> Receiver<I, W> {
         }
         received
     }
-}
 
-/// Reads a body to its end, at most so long and so slow.
-async fn read(body: Incoming) -> Result<Bytes, Refusal> {
-    if body.size_hint().lower() > LONGEST_BODY as u64 {
-        drain(body).await;
-        return Err(Refusal::TooLarge);
-    }
-    tokio::time::timeout(BODY, gather(body)).await.map_err(|_| Refusal::Slow)?
-}
-
-async fn gather(mut body: Incoming) -> Result<Bytes, Refusal> {
-    let mut all = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Refusal::Malformed("the body broke off"))?;
-        let Ok(data) = frame.into_data() else { continue };
-        if all.is_empty() && body.is_end_stream() {
-            return if data.len() > LONGEST_BODY { Err(Refusal::TooLarge) } else { Ok(data) };
-        }
-        if all.len() + data.len() > LONGEST_BODY {
+    /// Reads a body to its end, at most so long and so slow. A long one has its place until the
+    /// permit is dropped.
+    async fn read(&self, body: Incoming) -> Result<(Bytes, Option<SemaphorePermit<'_>>), Refusal> {
+        if body.size_hint().lower() > LONGEST_BODY as u64 {
             drain(body).await;
             return Err(Refusal::TooLarge);
         }
-        all.extend_from_slice(&data);
+        tokio::time::timeout(BODY, self.gather(body)).await.map_err(|_| Refusal::Slow)?
     }
-    Ok(all.freeze())
+
+    async fn gather(&self, mut body: Incoming) -> Result<(Bytes, Option<SemaphorePermit<'_>>), Refusal> {
+        let (mut all, mut place) = (BytesMut::new(), None);
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| Refusal::Malformed("the body broke off"))?;
+            let Ok(data) = frame.into_data() else { continue };
+            if all.is_empty() && body.is_end_stream() && data.len() <= LONG {
+                return Ok((data, None)); // nearly every body, and not copied
+            }
+            if all.len() + data.len() > LONGEST_BODY {
+                drain(body).await;
+                return Err(Refusal::TooLarge);
+            }
+            if place.is_none() && all.len() + data.len() > LONG {
+                place = self.room.acquire().await.ok();
+            }
+            all.extend_from_slice(&data);
+        }
+        Ok((all.freeze(), place))
+    }
 }
 
 /// Reads on and throws away, within bounds: a connection closed while its sender still writes would

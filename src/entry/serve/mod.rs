@@ -10,7 +10,10 @@ mod worker;
 
 use std::sync::Arc;
 
-use tokio::{net::TcpListener, sync::mpsc};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, mpsc},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -20,7 +23,7 @@ use crate::{
     process::Worker,
     world::World,
 };
-use callback::Receiver;
+use callback::{LONG_AT_ONCE, Receiver};
 
 /// How many new rows may wait to be worked on before the sweep has to find them.
 const HINTS: usize = 4096;
@@ -45,7 +48,7 @@ pub async fn serve<D: Destination, W: World>(
     // The processor stops after the receiver, so that what came last is still handed on.
     let received_all = CancellationToken::new();
     let working = tokio::spawn(worker::run(Arc::new(worker), woken, received_all.clone()));
-    let receiver = Arc::new(Receiver { app, world, wake });
+    let receiver = Arc::new(Receiver { app, world, wake, room: Semaphore::new(LONG_AT_ONCE) });
     connection::accept(listener, receiver, stop).await;
     received_all.cancel();
     let _ = working.await;
