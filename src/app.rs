@@ -72,6 +72,9 @@ pub enum DestinationError {
     /// An endpoint can't be used.
     #[error("destination {0}: {1}")]
     Https(String, HttpsError),
+    /// An endpoint has no secret to sign with.
+    #[error("destination {0}: its secret was not fetched, so nothing could be signed")]
+    NoSecret(String),
     /// The log can't be written to.
     #[error("destination log: {0}")]
     Log(#[from] io::Error),
@@ -85,10 +88,11 @@ pub fn destinations<W: World, O: io::Write + Send + 'static>(
     log: impl Fn() -> O,
 ) -> Result<Routes<Configured<W>>, DestinationError> {
     let build = |name: &str, kind: &DestinationConfig, secret: Option<&WebhookSecret>| match (kind, secret) {
+        (DestinationConfig::Log, _) => Ok(Arc::new(Configured::Log(Log::new(log())?))),
         (DestinationConfig::Https(https), Some(secret)) => Https::new(&https.url, secret.clone(), Arc::clone(world))
             .map(|https| Arc::new(Configured::Https(Box::new(https))))
             .map_err(|error| DestinationError::Https(name.to_owned(), error)),
-        _ => Ok(Arc::new(Configured::Log(Log::new(log())?))),
+        (DestinationConfig::Https(_), None) => Err(DestinationError::NoSecret(name.to_owned())),
     };
     let mut routes = Routes::to(build("(default)", &config.destination, secrets.destination.as_ref())?);
     let mut named = HashMap::new();
@@ -101,4 +105,32 @@ pub fn destinations<W: World, O: io::Write + Send + 'static>(
         }
     }
     Ok(routes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::notification::Timestamp;
+
+    struct Still;
+    impl World for Still {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(0)
+        }
+        fn random(&self) -> u64 {
+            0
+        }
+    }
+
+    #[test]
+    fn an_endpoint_without_its_secret_is_refused_and_nothing_else_takes_its_place() {
+        let document = "[sources.pay]\nkind = \"govuk-pay\"\nsecrets = []\n\
+            [destination]\nkind = \"https\"\nurl = \"https://ledger.example.gov.uk/\"\nsecret = \"env:LEDGER_WHSEC\"\n";
+        let config = Config::read(document, "pillarbox.toml").unwrap();
+        let none = Secrets { sources: vec![], destination: None, destinations: BTreeMap::new() };
+        let built = destinations(&config, &none, &Arc::new(Still), io::sink);
+        assert!(matches!(built.err(), Some(DestinationError::NoSecret(_))));
+    }
 }

@@ -1,7 +1,7 @@
 //! Pillarbox receives callbacks from HMRC and GOV.UK Pay, proves who sent them, keeps each one
 //! exactly as it came, answers within the sender's patience, and hands it on afterwards.
 //!
-//! The modules stand in reading order; each may use those above it and none below.
+//! The modules stand in reading order; each uses only some of those above it, as ARCHITECTURE.md says.
 
 pub mod notification;
 pub mod world;
@@ -11,8 +11,8 @@ pub mod source;
 pub mod inbox;
 pub mod destination;
 pub mod config;
-pub mod process;
 pub mod receive;
+pub mod process;
 pub mod simulate;
 pub mod observe;
 pub mod app;

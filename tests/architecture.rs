@@ -17,7 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("inbox", &["notification", "source"]),
     ("destination", &["notification", "world", "secret", "source", "inbox"]),
     ("config", &["notification", "secret", "source", "destination"]),
-    ("process", &["notification", "world", "source", "inbox", "destination"]),
+    ("process", &["notification", "world", "inbox", "destination"]),
     ("receive", &["notification", "source", "inbox"]),
     ("simulate", &["notification", "world"]),
     ("observe", &["world", "text"]),

@@ -188,10 +188,10 @@ fn work_off(queue: &Queue, mut desk: Desk) {
     while let Some(mut batch) = queue.take() {
         batch.retain(|job| !job.is_abandoned());
         let outcome = desk.commit(&mut batch);
+        queue.committed.fetch_or(outcome.is_ok(), Ordering::Relaxed);
         for job in batch {
             job.finish(outcome.clone());
         }
-        queue.committed.store(true, Ordering::Relaxed);
         if queue.settle.swap(false, Ordering::Relaxed) {
             let _ = desk.read(checkpoint); // if it fails, the log goes on growing until the next pass
         }
