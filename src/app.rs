@@ -2,12 +2,19 @@
 //!
 //! The only file that knows which inbox and which destinations there are to choose from.
 
+#[cfg(feature = "local")]
+use std::path::Path;
 use std::{collections::HashMap, io, sync::Arc};
 
+#[cfg(feature = "local")]
 use crate::{
-    config::{Config, DestinationConfig, InboxConfig, Secrets},
+    config::InboxConfig,
+    inbox::{InboxError, sqlite::SqliteInbox},
+};
+use crate::{
+    config::{Config, DestinationConfig, Secrets},
     destination::{DeliveryError, Destination, Event, Https, HttpsError, Log, Routes, WebhookSecret},
-    inbox::{InboxError, Keeping, sqlite::SqliteInbox},
+    inbox::Keeping,
     notification::{Key, SourceName},
     source::{Acceptance, Source},
     world::World,
@@ -38,15 +45,26 @@ impl<I> App<I> {
 }
 
 /// Opens the configured inbox, which must be there.
+#[cfg(feature = "local")]
 pub fn open_inbox(config: &InboxConfig) -> Result<SqliteInbox, InboxError> {
-    let InboxConfig::Sqlite { path } = config;
-    SqliteInbox::open(path)
+    SqliteInbox::open(file(config)?)
 }
 
 /// Opens the configured inbox, and makes it if there is none.
+#[cfg(feature = "local")]
 pub fn create_inbox(config: &InboxConfig) -> Result<SqliteInbox, InboxError> {
-    let InboxConfig::Sqlite { path } = config;
-    SqliteInbox::create(path)
+    SqliteInbox::create(file(config)?)
+}
+
+/// The file of a local inbox.
+#[cfg(feature = "local")]
+pub fn file(config: &InboxConfig) -> Result<&Path, InboxError> {
+    match config {
+        InboxConfig::Sqlite { path } => Ok(path),
+        InboxConfig::DynamoDb { table, .. } => {
+            Err(InboxError::Unavailable(format!("{table} is a table, and this command needs a file: use sqlite:PATH")))
+        }
+    }
 }
 
 /// A destination that configuration can name.

@@ -7,12 +7,14 @@ pub mod notification;
 pub mod world;
 mod text;
 pub mod secret;
+pub mod aws;
 pub mod source;
 pub mod inbox;
 pub mod destination;
 pub mod config;
 pub mod receive;
 pub mod process;
+#[cfg(feature = "local")]
 pub mod simulate;
 pub mod observe;
 pub mod app;

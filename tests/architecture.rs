@@ -13,6 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("world", &["notification"]),
     ("text", &[]),
     ("secret", &[]),
+    ("aws", &["secret"]),
     ("source", &["notification", "secret"]),
     ("inbox", &["notification", "source"]),
     ("destination", &["notification", "world", "secret", "source", "inbox"]),
@@ -51,6 +52,9 @@ const SECRETS_OF_THE_HOUSE: &[(&str, &[&str])] = &[
     ("std::process", &["main.rs", "entry/cli"]),
     // The database is known to its inbox alone.
     ("rusqlite::", &["inbox/sqlite"]),
+    // How AWS is reached is decided in one place.
+    ("aws_smithy_http_client::", &["aws"]),
+    ("aws_config::", &["aws"]),
     // Only a person's command tries what a receiver must never accept.
     ("diagnose::", &["source/diagnose", "entry/cli/verify.rs"]),
     // The clock and chance are read in one place.

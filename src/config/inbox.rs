@@ -1,4 +1,4 @@
-//! Which inbox notifications are kept in: `[inbox]`, or `--inbox sqlite:PATH`.
+//! Which inbox notifications are kept in: `[inbox]`, or `--inbox sqlite:PATH` and `--inbox dynamodb:TABLE`.
 
 use std::path::PathBuf;
 
@@ -9,6 +9,11 @@ const DEFAULT_PATH: &str = "pillarbox.db";
 /// Every kind of inbox the words of a configuration know.
 const KINDS: [&str; 2] = ["sqlite", "dynamodb"];
 
+/// How many shards the table's index has while nothing else is said: each carries about 1,000 writes a second.
+const DEFAULT_SHARDS: u32 = 16;
+/// More than any account may write in a second.
+const MOST_SHARDS: u32 = 1024;
+
 /// The inbox to use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InboxConfig {
@@ -16,6 +21,13 @@ pub enum InboxConfig {
     Sqlite {
         /// The file.
         path: PathBuf,
+    },
+    /// A table on AWS.
+    DynamoDb {
+        /// Its name.
+        table: String,
+        /// How many shards its index is spread over.
+        shards: u32,
     },
 }
 
@@ -29,22 +41,22 @@ impl Default for InboxConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InboxProblem {
     /// Not in the form KIND:NAME of a kind there is.
-    #[error("must be sqlite:PATH")]
+    #[error("must be sqlite:PATH or dynamodb:TABLE")]
     Unknown,
-    /// A kind this version doesn't have.
-    #[error("is a dynamodb inbox, which this version can't use yet: write sqlite:PATH")]
-    NotYet,
+    /// No name a table can have.
+    #[error("names no table: write 3 to 255 of A-Z, a-z, 0-9, _, - and .")]
+    NoTable,
     /// No file, or one that SQLite would keep in memory.
     #[error("names no file that lasts: write the path of one, such as pillarbox.db")]
     NoFile,
 }
 
 impl InboxConfig {
-    /// Reads `sqlite:PATH`, as `--inbox` takes it.
+    /// Reads `sqlite:PATH` or `dynamodb:TABLE`, as `--inbox` takes it.
     pub fn parse(text: &str) -> Result<Self, InboxProblem> {
         match text.split_once(':') {
             Some(("sqlite", path)) => Self::sqlite(path),
-            Some(("dynamodb", _)) => Err(InboxProblem::NotYet),
+            Some(("dynamodb", table)) => Self::dynamodb(table, DEFAULT_SHARDS),
             _ => Err(InboxProblem::Unknown),
         }
     }
@@ -54,21 +66,25 @@ impl InboxConfig {
         let vanishes = path.trim().is_empty() || path == ":memory:" || path.starts_with("file:");
         if vanishes { Err(InboxProblem::NoFile) } else { Ok(Self::Sqlite { path: PathBuf::from(path) }) }
     }
+
+    fn dynamodb(table: &str, shards: u32) -> Result<Self, InboxProblem> {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+        let is_name = (3..=255).contains(&table.len()) && table.bytes().all(fits);
+        if is_name { Ok(Self::DynamoDb { table: table.to_owned(), shards }) } else { Err(InboxProblem::NoTable) }
+    }
 }
 
 /// Reads `[inbox]`.
 pub(super) fn read(root: &mut Table<'_, '_>) -> Option<InboxConfig> {
     let Some(item) = root.take("inbox") else { return Some(InboxConfig::default()) };
     let mut table = item.table()?;
-    let kind = table.need("kind", "write kind = \"sqlite\"");
+    let kind = table.need("kind", "write kind = \"sqlite\" or kind = \"dynamodb\"");
     let inbox = match kind.as_ref().and_then(|kind| kind.word(&KINDS)) {
         Some("sqlite") => sqlite(&mut table),
-        other => {
+        Some(_) => dynamodb(&mut table),
+        None => {
             // Which of the other keys belong here can't be said, so each of them may.
             let _ = ["path", "table", "shards"].map(|key| table.take(key));
-            if let (Some("dynamodb"), Some(kind)) = (other, kind) {
-                kind.complain("is \"dynamodb\", which this version can't use yet: write \"sqlite\"");
-            }
             None
         }
     };
@@ -82,19 +98,30 @@ fn sqlite(table: &mut Table<'_, '_>) -> Option<InboxConfig> {
     path.made(InboxConfig::sqlite(&text)).map(|inbox| inbox.value)
 }
 
+fn dynamodb(table: &mut Table<'_, '_>) -> Option<InboxConfig> {
+    let name = table.need("table", "write table = \"NAME\"");
+    let shards = table.take("shards").map_or(Some(DEFAULT_SHARDS), |shards| shards.count(MOST_SHARDS));
+    let name = name?;
+    let text = name.text("must be the table's name in quotes")?;
+    let inbox = name.made(InboxConfig::dynamodb(&text, shards?))?;
+    Some(inbox.value)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn an_inbox_is_named_by_its_kind_and_a_file_that_lasts() {
+    fn an_inbox_is_named_by_its_kind_and_a_file_that_lasts_or_a_table() {
         for (text, outcome) in [
             ("sqlite:pillarbox.db", Ok(InboxConfig::default())),
             ("sqlite:/var/lib/a:b.db", Ok(InboxConfig::Sqlite { path: "/var/lib/a:b.db".into() })),
             ("sqlite:", Err(InboxProblem::NoFile)),
             ("sqlite::memory:", Err(InboxProblem::NoFile)),
             ("sqlite:file:x?mode=memory", Err(InboxProblem::NoFile)),
-            ("dynamodb:pillarbox", Err(InboxProblem::NotYet)),
+            ("dynamodb:pillarbox", Ok(InboxConfig::DynamoDb { table: "pillarbox".into(), shards: 16 })),
+            ("dynamodb:", Err(InboxProblem::NoTable)),
+            ("dynamodb:a table", Err(InboxProblem::NoTable)),
             ("pillarbox.db", Err(InboxProblem::Unknown)),
             ("postgres:x", Err(InboxProblem::Unknown)),
         ] {

@@ -99,8 +99,9 @@ mod tests {
                 continue;
             }
             outcome.unwrap();
-            let InboxConfig::Sqlite { path } = &config.inbox;
-            assert_eq!([config.listen.to_string(), config.console.to_string(), path.display().to_string()], expected);
+            let said = InboxConfig::parse(&format!("sqlite:{}", expected[2])).unwrap();
+            assert_eq!([config.listen.to_string(), config.console.to_string()], expected[..2]);
+            assert_eq!(config.inbox, said);
         }
     }
 
@@ -108,11 +109,11 @@ mod tests {
     fn a_flag_or_variable_that_is_wrong_is_named() {
         for (flags, variable, expected) in [
             (["8080", "", ""], ("", ""), "--listen must be an address and a port, such as 127.0.0.1:8080"),
-            (["", "", "pillarbox.db"], ("", ""), "--inbox must be sqlite:PATH"),
+            (["", "", "pillarbox.db"], ("", ""), "--inbox must be sqlite:PATH or dynamodb:TABLE"),
             (
                 ["", "", ""],
-                ("PILLARBOX_INBOX", "dynamodb:pillarbox"),
-                "PILLARBOX_INBOX is a dynamodb inbox, which this version can't use yet: write sqlite:PATH",
+                ("PILLARBOX_INBOX", "dynamodb:a table"),
+                "PILLARBOX_INBOX names no table: write 3 to 255 of A-Z, a-z, 0-9, _, - and .",
             ),
             (
                 ["", "192.168.0.7:8081", ""],
@@ -130,7 +131,7 @@ mod tests {
                 ("PILLARBOX_CONSOLE", "z"),
                 "--listen must be an address and a port, such as 127.0.0.1:8080\n\
                  PILLARBOX_CONSOLE must be an address and a port, such as 127.0.0.1:8080\n\
-                 --inbox must be sqlite:PATH",
+                 --inbox must be sqlite:PATH or dynamodb:TABLE",
             ),
         ] {
             let [listen, console, inbox] = flags.map(|value| (!value.is_empty()).then(|| value.to_owned()));

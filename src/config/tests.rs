@@ -262,12 +262,18 @@ fn a_secret_opens_one_source_only_but_hmrc_gives_one_to_all_boxes() {
 #[test]
 fn an_inbox_or_a_destination_that_is_wrong_is_told_what_to_write() {
     for (table, expected) in [
-        ("[inbox]", "1: inbox needs kind: write kind = \"sqlite\""),
+        ("[inbox]", "1: inbox needs kind: write kind = \"sqlite\" or kind = \"dynamodb\""),
         ("[inbox]\nkind = \"sqlite\"", ""),
         ("[inbox]\nkind = \"sqlte\"", "2: inbox.kind must be \"sqlite\" or \"dynamodb\": did you mean \"sqlite\"?"),
+        ("[inbox]\nkind = \"dynamodb\"\ntable = \"pillarbox\"\nshards = 4", ""),
+        ("[inbox]\nkind = \"dynamodb\"", "1: inbox needs table: write table = \"NAME\""),
         (
-            "[inbox]\nkind = \"dynamodb\"\ntable = \"t\"\nshards = 16",
-            "2: inbox.kind is \"dynamodb\", which this version can't use yet: write \"sqlite\"",
+            "[inbox]\nkind = \"dynamodb\"\ntable = \"a b\"",
+            "3: inbox.table names no table: write 3 to 255 of A-Z, a-z, 0-9, _, - and .",
+        ),
+        (
+            "[inbox]\nkind = \"dynamodb\"\ntable = \"pillarbox\"\nshards = 0",
+            "4: inbox.shards must be a whole number from 1 to 1024",
         ),
         ("[inbox]\nkind = \"sqlite\"\npth = \"p\"", "3: inbox.pth is not a known key: did you mean path?"),
         ("[inbox]\nkind = \"sqlite\"\npath = 1", "3: inbox.path must be a path in quotes"),

@@ -1,10 +1,15 @@
-//! How the world reaches us: only here are HTTP servers and terminals known.
+//! How the world reaches us: only here are Lambda, HTTP servers and terminals known.
 
+#[cfg(feature = "local")]
 pub mod cli;
+#[cfg(feature = "local")]
 pub mod console;
+#[cfg(feature = "local")]
 pub mod serve;
 mod system;
+#[cfg(feature = "local")]
 mod words;
 
+#[cfg(feature = "local")]
 pub use cli::serve_to;
 pub use system::System;

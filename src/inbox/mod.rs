@@ -8,6 +8,7 @@ mod error;
 mod lease;
 mod list;
 mod row;
+#[cfg(feature = "local")]
 pub mod sqlite;
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     app,
-    config::{Config, DestinationConfig, InboxConfig, Overrides},
+    config::{Config, DestinationConfig, Overrides},
     entry::System,
     inbox::{Inbox, sqlite::SqliteInbox},
     secret::SecretRef,
@@ -150,7 +150,10 @@ async fn reach(name: &str, url: &url::Url) -> Finding {
 }
 
 async fn inbox(config: &Config) -> Vec<Finding> {
-    let InboxConfig::Sqlite { path } = &config.inbox;
+    let path = match app::file(&config.inbox) {
+        Ok(path) => path,
+        Err(error) => return vec![finding(Health::Wrong, "inbox", error.to_string())],
+    };
     let name = format!("inbox {}", path.display());
     if !path.exists() {
         return vec![finding(Health::Look, name, "is not there yet: serve makes it, or `pillarbox inbox init`")];

@@ -3,10 +3,7 @@
 use clap::Subcommand;
 
 use super::{Failure, Global, demo, output::Output, settings::Settings};
-use crate::{
-    app,
-    config::{InboxConfig, Overrides},
-};
+use crate::{app, config::Overrides};
 
 /// What can be done with an inbox as a whole.
 #[derive(Subcommand)]
@@ -19,7 +16,7 @@ impl Inbox {
     pub(super) fn run(self, global: &Global, output: &mut Output) -> Result<(), Failure> {
         let Self::Init = self;
         let settings = Settings::load(global, Overrides::default())?;
-        let InboxConfig::Sqlite { path } = &settings.config.inbox;
+        let path = app::file(&settings.config.inbox)?;
         if settings.is_demo()
             && let Some(folder) = path.parent()
         {

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     app::{self, App},
-    config::{DestinationConfig, InboxConfig, Overrides, Secrets},
+    config::{DestinationConfig, Overrides, Secrets},
     destination::Destination,
     entry::{System, console, serve::serve},
     inbox::sqlite::ServeLock,
@@ -88,7 +88,7 @@ pub(super) async fn run<D: Destination>(
     output: &mut Output,
 ) -> Result<(), Failure> {
     let _lines = log_to_stderr()?;
-    let InboxConfig::Sqlite { path } = &settings.config.inbox;
+    let path = app::file(&settings.config.inbox)?;
     let _lock = ServeLock::take(path).map_err(|error| Failure::Failed(error.to_string()))?;
     let inbox = Arc::new(app::create_inbox(&settings.config.inbox)?);
     let listener = bind(settings.config.listen, "listen").await?;
@@ -114,8 +114,8 @@ async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
 }
 
 /// Says where everything is, and what to try first.
-fn welcome(settings: &Settings, bound: SocketAddr, console: SocketAddr, output: &mut Output) -> io::Result<()> {
-    let InboxConfig::Sqlite { path } = &settings.config.inbox;
+fn welcome(settings: &Settings, bound: SocketAddr, console: SocketAddr, output: &mut Output) -> Result<(), Failure> {
+    let path = app::file(&settings.config.inbox)?;
     output.say(&format!("{} {}", paint("Pillarbox", BOLD), env!("CARGO_PKG_VERSION")))?;
     output.say(&format!("  configuration  {}", settings.place))?;
     for source in &settings.config.sources {
@@ -131,7 +131,8 @@ fn welcome(settings: &Settings, bound: SocketAddr, console: SocketAddr, output: 
     if settings.is_demo() {
         invite(bound, output)?;
     }
-    output.say("Ready. Ctrl-C finishes what is in flight and stops.")
+    output.say("Ready. Ctrl-C finishes what is in flight and stops.")?;
+    Ok(())
 }
 
 /// The lines to try next, exactly as they can be pasted.
