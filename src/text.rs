@@ -13,6 +13,7 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
 }
 
 /// The same for text of many lines: line feeds and tabs stay.
+#[cfg(feature = "local")]
 pub(crate) fn visible_lines(text: &str) -> Cow<'_, str> {
     escape(text, |c| steers(c) && !matches!(c, '\n' | '\t'))
 }

@@ -50,8 +50,9 @@ const SECRETS_OF_THE_HOUSE: &[(&str, &[&str])] = &[
     ("axum::", &["entry/console"]),
     ("clap::", &["entry/cli"]),
     ("std::process", &["main.rs", "entry/cli"]),
-    // The database is known to its inbox alone.
+    // A database is known to its inbox alone.
     ("rusqlite::", &["inbox/sqlite"]),
+    ("aws_sdk_dynamodb::", &["inbox/dynamodb"]),
     // How AWS is reached is decided in one place.
     ("aws_smithy_http_client::", &["aws"]),
     ("aws_config::", &["aws"]),

@@ -21,6 +21,17 @@ pub(super) struct StoredBody {
     pub(super) bytes: Bytes,
 }
 
+/// A body in items of its own, where a row has no room for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// SHA-256 of the bytes as they are stored.
+    pub digest: [u8; 32],
+    /// How many items.
+    pub count: u32,
+    /// Whether they still have the expiry they were written with.
+    pub are_as_born: bool,
+}
+
 thread_local! {
     /// Making a compressor costs more than using it on a body of one kilobyte. So does a Huffman code
     /// of the body's own, which would save it a tenth.

@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use super::Parts;
 use crate::notification::{Key, Timestamp};
 
 /// A claim's random name, so that an attempt which outlived its lease can't write over a later one.
@@ -43,6 +44,8 @@ pub struct Fence {
     pub attempt: u32,
     /// The claim's name.
     pub lease: LeaseId,
+    /// Where the row's bytes are, if they don't fit into the row: their expiry goes with its end.
+    pub parts: Option<Parts>,
 }
 
 /// How an attempt ended.

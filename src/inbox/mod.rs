@@ -8,6 +8,7 @@ mod error;
 mod lease;
 mod list;
 mod row;
+pub mod dynamodb;
 #[cfg(feature = "local")]
 pub mod sqlite;
 
@@ -21,6 +22,7 @@ use crate::{
     source::{Entry, EventName},
 };
 
+pub use body::Parts;
 pub use error::InboxError;
 pub use lease::{Claim, Fence, Lease, LeaseId, Mark, Marked};
 pub use list::{Cursor, Filter, Page, Whose};
@@ -95,9 +97,13 @@ pub trait Inbox: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Owner, InboxError>> + Send;
 
     /// Writes how an attempt ended, if the claim it was made under still stands.
+    ///
+    /// A fence is good for one mark: what it says a second time changes nothing.
     fn mark(&self, fence: &Fence, mark: &Mark) -> impl Future<Output = Result<Marked, InboxError>> + Send;
 
-    /// Open rows whose time has come and that nobody is working on, longest due first.
+    /// Open rows whose time has come, longest due first.
+    ///
+    /// A hint: somebody may have a row of these already, or have finished it. The claim decides.
     fn due(
         &self,
         whose: &Whose,
@@ -125,8 +131,8 @@ pub trait Inbox: Send + Sync + 'static {
     /// Notes that a source was heard at `at`; an earlier instant than the one noted changes nothing.
     fn heard(&self, source: &SourceName, at: Timestamp) -> impl Future<Output = Result<(), InboxError>> + Send;
 
-    /// When each source was last heard.
-    fn last_heard(&self) -> impl Future<Output = Result<Vec<(SourceName, Timestamp)>, InboxError>> + Send;
+    /// When a source was last heard; `None` if it never was.
+    fn last_heard(&self, source: &SourceName) -> impl Future<Output = Result<Option<Timestamp>, InboxError>> + Send;
 }
 
 /// One page of a list, and where the next begins.
@@ -136,6 +142,8 @@ pub struct Listed {
     pub rows: Vec<Row>,
     /// Where to go on; `None` at the end.
     pub next: Option<Cursor>,
+    /// Rows of a later version than this program knows, which belong here and can't be shown.
+    pub newer: Vec<Key>,
 }
 
 /// How long finished rows and the ledger are kept, and how they fall due.

@@ -145,7 +145,7 @@ impl Inbox for Silent {
     async fn heard(&self, _: &SourceName, _: Timestamp) -> Result<(), InboxError> {
         pending().await
     }
-    async fn last_heard(&self) -> Result<Vec<(SourceName, Timestamp)>, InboxError> {
+    async fn last_heard(&self, _: &SourceName) -> Result<Option<Timestamp>, InboxError> {
         pending().await
     }
 }

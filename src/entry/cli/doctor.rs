@@ -16,6 +16,7 @@ use crate::{
     config::{Config, DestinationConfig, Overrides},
     entry::System,
     inbox::{Inbox, sqlite::SqliteInbox},
+    notification::SourceName,
     secret::SecretRef,
     world::World,
 };
@@ -163,14 +164,19 @@ async fn inbox(config: &Config) -> Vec<Finding> {
         Err(error) => return vec![finding(Health::Wrong, name, error.to_string())],
     };
     let mut findings = Vec::new();
-    match soundness(&inbox, &name).await {
+    let sources: Vec<&SourceName> = config.sources.iter().map(|source| &source.name).collect();
+    match soundness(&inbox, &name, &sources).await {
         Ok(found) => findings.extend(found),
         Err(error) => findings.push(finding(Health::Wrong, name, error.to_string())),
     }
     findings
 }
 
-async fn soundness(inbox: &SqliteInbox, name: &str) -> Result<Vec<Finding>, crate::inbox::InboxError> {
+async fn soundness(
+    inbox: &SqliteInbox,
+    name: &str,
+    sources: &[&SourceName],
+) -> Result<Vec<Finding>, crate::inbox::InboxError> {
     let found = inbox.inspect().await?;
     let mut findings = vec![fine(name, format!("SQLite {}, schema {}", found.sqlite, found.schema))];
     findings.push(match found.journal_mode.as_str() {
@@ -199,8 +205,10 @@ async fn soundness(inbox: &SqliteInbox, name: &str) -> Result<Vec<Finding>, crat
             ),
         });
     }
-    for (source, at) in inbox.last_heard().await? {
-        findings.push(fine(format!("source {source}"), format!("last heard {} ago", span(now.since(at)))));
+    for source in sources {
+        if let Some(at) = inbox.last_heard(source).await? {
+            findings.push(fine(format!("source {source}"), format!("last heard {} ago", span(now.since(at)))));
+        }
     }
     Ok(findings)
 }

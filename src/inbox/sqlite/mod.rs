@@ -117,7 +117,7 @@ impl Inbox for SqliteInbox {
         let (key, claim) = (key.clone(), *claim);
         let claimed = self.writer.change(Urgency::Later, move |db| change::claim(db, &key, &claim)).await?;
         Ok(claimed.map(Packed::unpack_for_work).map(|row| {
-            let fence = Fence { key: row.key.clone(), attempt: row.attempts, lease: claim.lease.id };
+            let fence = Fence { key: row.key.clone(), attempt: row.attempts, lease: claim.lease.id, parts: None };
             (row, fence)
         }))
     }
@@ -167,7 +167,8 @@ impl Inbox for SqliteInbox {
         self.writer.change(Urgency::Later, move |db| change::heard(db, &source, at)).await
     }
 
-    async fn last_heard(&self) -> Result<Vec<(SourceName, Timestamp)>, InboxError> {
-        self.read(query::last_heard).await
+    async fn last_heard(&self, source: &SourceName) -> Result<Option<Timestamp>, InboxError> {
+        let source = source.clone();
+        self.read(move |db| query::last_heard(db, &source)).await
     }
 }

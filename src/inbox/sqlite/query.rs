@@ -1,6 +1,6 @@
 //! Every question asked of the file.
 
-use rusqlite::{Connection, named_params};
+use rusqlite::{Connection, OptionalExtension, named_params};
 
 use super::{
     columns::{COLUMNS, Packed, row, whole_row},
@@ -110,16 +110,11 @@ pub(super) fn list(db: &Connection, filter: &Filter, page: &Page) -> Result<List
     Ok(listed)
 }
 
-/// When each source was last heard.
-pub(super) fn last_heard(db: &Connection) -> Result<Vec<(SourceName, Timestamp)>, Failure> {
-    let mut select = db.prepare_cached("SELECT name, heard_at FROM source ORDER BY name")?;
-    let mut rows = select.query([])?;
-    let mut heard = Vec::new();
-    while let Some(row) = rows.next()? {
-        let (name, at): (String, i64) = (row.get(0)?, row.get(1)?);
-        heard.extend(SourceName::new(&name).map(|name| (name, Timestamp::from_millis(at))));
-    }
-    Ok(heard)
+/// When a source was last heard.
+pub(super) fn last_heard(db: &Connection, source: &SourceName) -> Result<Option<Timestamp>, Failure> {
+    let mut select = db.prepare_cached("SELECT heard_at FROM source WHERE name = ?1")?;
+    let at: Option<i64> = select.query_row([source.as_str()], |row| row.get(0)).optional()?;
+    Ok(at.map(Timestamp::from_millis))
 }
 
 /// What waits for someone, shelf by shelf.

@@ -1,0 +1,38 @@
+//! A client that gives up in time: the SDK's own defaults wait without end.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::{
+    Client,
+    config::{self, retry::RetryConfig, timeout::TimeoutConfig},
+};
+use aws_types::SdkConfig;
+
+/// A handshake within a region takes a few milliseconds.
+const CONNECT: Duration = Duration::from_millis(300);
+/// A server that stored an item and then hung is found out after this long, and asked again.
+const ATTEMPT: Duration = Duration::from_millis(600);
+/// An answer is due 2.5 s after a request has come.
+const OPERATION: Duration = Duration::from_secs(2);
+const ATTEMPTS: u32 = 4;
+/// Three throttled attempts are over in about 0.1 s; with the SDK's default it would be two seconds.
+const FIRST_BACKOFF: Duration = Duration::from_millis(30);
+
+/// A client for requests that somebody waits for.
+pub(super) fn new(sdk: &SdkConfig) -> Client {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT)
+        .operation_attempt_timeout(ATTEMPT)
+        .operation_timeout(OPERATION);
+    let retries = RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(FIRST_BACKOFF);
+    Client::from_conf(config::Builder::from(sdk).timeout_config(timeouts.build()).retry_config(retries).build())
+}
+
+/// For what nobody waits for: the first handshake of a small function, and pages of a whole table.
+pub(super) fn patient() -> config::Builder {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(2))
+        .operation_attempt_timeout(Duration::from_secs(4))
+        .operation_timeout(Duration::from_secs(8));
+    config::Builder::new().timeout_config(timeouts.build())
+}

@@ -1,0 +1,53 @@
+//! What the SDK reports -> [`InboxError`], naming the thing to fix.
+
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+
+use super::{DynamoInbox, names::INDEX};
+use crate::inbox::InboxError;
+
+impl DynamoInbox {
+    /// Says why `operation` failed. What a service says of itself is kept short; no item is ever in it.
+    pub(super) fn failed<E: ProvideErrorMetadata, R>(&self, operation: &str, error: &SdkError<E, R>) -> InboxError {
+        InboxError::Unavailable(describe(operation, &self.settings.table, error))
+    }
+}
+
+pub(super) fn describe<E: ProvideErrorMetadata, R>(operation: &str, table: &str, error: &SdkError<E, R>) -> String {
+    match error {
+        SdkError::ServiceError(said) => service(operation, table, said.err()),
+        SdkError::TimeoutError(_) => format!("table {table}: {operation} was not answered in time"),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => {
+            format!("table {table}: no connection to DynamoDB in time")
+        }
+        SdkError::DispatchFailure(failure) if failure.is_io() => {
+            format!("table {table}: DynamoDB can't be reached: check the network, AWS_REGION and AWS_ENDPOINT_URL")
+        }
+        SdkError::DispatchFailure(_) => {
+            format!("table {table}: {operation} could not be sent: check the credentials and AWS_CA_BUNDLE")
+        }
+        SdkError::ResponseError(_) => format!("table {table}: the answer to {operation} broke off"),
+        _ => format!("table {table}: {operation} could not be made: check the region and the credentials"),
+    }
+}
+
+fn service(operation: &str, table: &str, error: &impl ProvideErrorMetadata) -> String {
+    let (code, message) = (error.code().unwrap_or("an unnamed error"), error.message().unwrap_or_default());
+    let advice = match code {
+        "ResourceNotFoundException" => {
+            "there is no such table here: check its name, the region and the account, or make it with `pillarbox inbox init`"
+        }
+        "AccessDeniedException" => "permission is missing: grant it to the role that runs this",
+        "UnrecognizedClientException" | "InvalidSignatureException" | "ExpiredTokenException" => {
+            "the credentials are not accepted: renew them"
+        }
+        "ValidationException" if message.contains("index") => {
+            return format!(
+                "table {table}: {operation}: it has no index `{INDEX}`: deploy the template's table, or see `pillarbox doctor`"
+            );
+        }
+        "ValidationException" => "the request doesn't fit the table: see `pillarbox doctor`",
+        "ThrottlingException" | "ProvisionedThroughputExceededException" | "RequestLimitExceeded" => "it is throttled",
+        _ => "the service failed",
+    };
+    format!("table {table}: {operation}: {code}: {advice}")
+}

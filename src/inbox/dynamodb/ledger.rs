@@ -1,0 +1,59 @@
+//! What is known of a payment's events, and of a source.
+
+use super::{
+    DynamoInbox,
+    change::{Change, Written},
+    item,
+    names::{self, expiry, instant, text},
+};
+use crate::{
+    inbox::{InboxError, Owner},
+    notification::{Key, SourceName, Timestamp},
+    source::EventName,
+};
+
+/// Makes the event `key`'s, unless it is another's: one attribute an event, in the item of its payment.
+///
+/// The whole ledger of a payment expires after its last event.
+pub(super) async fn own(
+    inbox: &DynamoInbox,
+    event: &EventName,
+    key: &Key,
+    expires_at: Timestamp,
+) -> Result<Owner, InboxError> {
+    let owning = Change::of(inbox, names::ledger(event))
+        .set(&event.event, text(key.as_str()))
+        .set("expires_at", expiry(expires_at))
+        .only_if("(attribute_not_exists(#event) OR #event = :key)")
+        .name("#event", &event.event)
+        .value(":key", text(key.as_str()));
+    match owning.send(inbox).await? {
+        Written::Done(_) => Ok(Owner::Mine),
+        Written::Refused(there) => {
+            let owner = item::text_of(&there, &event.event).and_then(Key::parse);
+            Ok(owner.filter(|owner| owner != key).map_or(Owner::Mine, Owner::Other))
+        }
+    }
+}
+
+/// The keys that own the events of one payment; `None` if there is no ledger of it.
+pub(super) async fn keys(inbox: &DynamoInbox, source: &str, subject: &str) -> Result<Option<Vec<Key>>, InboxError> {
+    let ledger = inbox.read(&names::ledger_of(source, subject)).await?;
+    let events = |item: names::Item| item.into_iter().filter(|(name, _)| name.contains('|'));
+    Ok(ledger.map(|item| events(item).filter_map(|(_, owner)| Key::parse(owner.as_s().ok()?)).collect()))
+}
+
+/// Notes when a source was last heard; never backwards.
+pub(super) async fn heard(inbox: &DynamoInbox, source: &SourceName, at: Timestamp) -> Result<(), InboxError> {
+    let hearing = Change::of(inbox, names::source(source))
+        .set("heard_at", instant(at))
+        .only_if("(attribute_not_exists(heard_at) OR heard_at < :at)")
+        .value(":at", instant(at));
+    hearing.send(inbox).await.map(drop)
+}
+
+/// When a source was last heard.
+pub(super) async fn last_heard(inbox: &DynamoInbox, source: &SourceName) -> Result<Option<Timestamp>, InboxError> {
+    let item = inbox.read(&names::source(source)).await?;
+    Ok(item.and_then(|item| item::instant_of(&item, "heard_at")))
+}

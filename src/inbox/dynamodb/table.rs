@@ -1,0 +1,185 @@
+//! The table itself: what it must look like, how a development table is made, and what is wrong with
+//! one that is there. The template describes the same table; a test holds the two together.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::{
+    operation::{create_table::CreateTableError, describe_table::DescribeTableOutput},
+    types::{
+        AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
+        ScalarAttributeType, StreamSpecification, StreamViewType, TableDescription, TableStatus,
+        TimeToLiveSpecification, TimeToLiveStatus,
+    },
+};
+
+use super::{
+    DynamoInbox, client,
+    names::{INDEX, PK},
+};
+use crate::inbox::InboxError;
+
+/// What the index carries of a row besides its keys.
+pub const PROJECTED: [&str; 4] = ["state", "event_type", "subject", "received_at"];
+/// The index's partition key.
+pub const SHELF: &str = "shelf";
+/// The index's sort key.
+pub const DUE_AT: &str = "due_at";
+/// The attribute by which DynamoDB removes what has expired.
+pub const EXPIRES_AT: &str = "expires_at";
+
+/// What is wrong with a table; says what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault(pub &'static str);
+
+impl DynamoInbox {
+    /// The table's name.
+    pub fn table(&self) -> &str {
+        &self.settings.table
+    }
+
+    /// Makes the table, or brings the one that is there up to date; says whether it was there.
+    pub async fn init(&self) -> Result<bool, InboxError> {
+        let was_there = self.create().await?;
+        self.wait_until_active().await?;
+        self.let_items_expire().await?;
+        Ok(was_there)
+    }
+
+    async fn create(&self) -> Result<bool, InboxError> {
+        let index = GlobalSecondaryIndex::builder()
+            .index_name(INDEX)
+            .key_schema(key(SHELF, KeyType::Hash))
+            .key_schema(key(DUE_AT, KeyType::Range))
+            .projection(
+                Projection::builder()
+                    .projection_type(ProjectionType::Include)
+                    .set_non_key_attributes(Some(PROJECTED.map(str::to_owned).to_vec()))
+                    .build(),
+            );
+        let stream = StreamSpecification::builder().stream_enabled(true).stream_view_type(StreamViewType::NewImage);
+        let create = self
+            .client
+            .create_table()
+            .table_name(self.table())
+            .billing_mode(BillingMode::PayPerRequest)
+            .attribute_definitions(attribute(PK, ScalarAttributeType::S))
+            .attribute_definitions(attribute(SHELF, ScalarAttributeType::S))
+            .attribute_definitions(attribute(DUE_AT, ScalarAttributeType::N))
+            .key_schema(key(PK, KeyType::Hash))
+            .global_secondary_indexes(built(index.build()))
+            .stream_specification(built(stream.build()));
+        match create.customize().config_override(client::patient()).send().await {
+            Ok(_) => Ok(false),
+            Err(error) if matches!(error.as_service_error(), Some(CreateTableError::ResourceInUseException(_))) => {
+                Ok(true)
+            }
+            Err(error) => Err(self.failed("CreateTable", &error)),
+        }
+    }
+
+    async fn wait_until_active(&self) -> Result<(), InboxError> {
+        for _ in 0..120 {
+            let described = self.describe().await?;
+            if described.table().and_then(TableDescription::table_status) == Some(&TableStatus::Active) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        Err(InboxError::Unavailable(format!("table {} is not active after a minute: run this again", self.table())))
+    }
+
+    async fn let_items_expire(&self) -> Result<(), InboxError> {
+        if self.lets_items_expire().await? {
+            return Ok(());
+        }
+        let expiry = TimeToLiveSpecification::builder().enabled(true).attribute_name(EXPIRES_AT).build();
+        let update =
+            self.client.update_time_to_live().table_name(self.table()).time_to_live_specification(built(expiry));
+        let done = update.customize().config_override(client::patient()).send().await;
+        done.map(drop).map_err(|error| self.failed("UpdateTimeToLive", &error))
+    }
+
+    async fn lets_items_expire(&self) -> Result<bool, InboxError> {
+        let described = self.client.describe_time_to_live().table_name(self.table()).send().await;
+        let described = described.map_err(|error| self.failed("DescribeTimeToLive", &error))?;
+        let expiry = described.time_to_live_description();
+        let is_on = |status| matches!(status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling));
+        Ok(expiry.is_some_and(|expiry| {
+            is_on(expiry.time_to_live_status().cloned()) && expiry.attribute_name() == Some(EXPIRES_AT)
+        }))
+    }
+
+    async fn describe(&self) -> Result<DescribeTableOutput, InboxError> {
+        let described = self.client.describe_table().table_name(self.table()).send().await;
+        described.map_err(|error| self.failed("DescribeTable", &error))
+    }
+
+    /// Everything about the table that would lose something or stop something.
+    pub async fn faults(&self) -> Result<Vec<Fault>, InboxError> {
+        let described = self.describe().await?;
+        let table = described.table().cloned().unwrap_or_else(|| TableDescription::builder().build());
+        let mut faults = shape_faults(&table);
+        if !self.lets_items_expire().await? {
+            faults.push(Fault("does not let items expire: enable its TTL on the attribute expires_at"));
+        }
+        Ok(faults)
+    }
+}
+
+/// What is wrong with a table's shape.
+fn shape_faults(table: &TableDescription) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    if table.table_status().is_some_and(|status| *status != TableStatus::Active) {
+        faults.push(Fault("is not active yet: wait, and look again"));
+    }
+    if !has_keys(table.key_schema(), &[PK]) {
+        faults.push(Fault("has another key than pk alone: it is not a table of Pillarbox; name another"));
+    }
+    match table.global_secondary_indexes().iter().find(|index| index.index_name() == Some(INDEX)) {
+        None => {
+            faults.push(Fault("has no index `shelf`: nothing that is due would be found; deploy the template's table"))
+        }
+        Some(index) if !has_keys(index.key_schema(), &[SHELF, DUE_AT]) => {
+            faults
+                .push(Fault("has an index `shelf` with other keys than shelf and due_at: deploy the template's table"));
+        }
+        Some(index) if !projects(index.projection()) => faults.push(Fault(
+            "has an index `shelf` that lacks state, event_type, subject or received_at: deploy the template's table",
+        )),
+        Some(_) => {}
+    }
+    let stream = table.stream_specification();
+    if !stream.is_some_and(|stream| {
+        stream.stream_enabled()
+            && matches!(stream.stream_view_type(), Some(StreamViewType::NewImage | StreamViewType::NewAndOldImages))
+    }) {
+        faults.push(Fault(
+            "has no stream with new images: rows are handed on by the sweep alone, minutes late; enable it",
+        ));
+    }
+    faults
+}
+
+fn has_keys(schema: &[KeySchemaElement], names: &[&str]) -> bool {
+    schema.iter().map(KeySchemaElement::attribute_name).eq(names.iter().copied())
+}
+
+fn projects(projection: Option<&Projection>) -> bool {
+    projection.is_some_and(|projection| {
+        let carried = projection.non_key_attributes();
+        projection.projection_type() == Some(&ProjectionType::All)
+            || PROJECTED.iter().all(|name| carried.iter().any(|carried| carried == name))
+    })
+}
+
+fn attribute(name: &str, of_type: ScalarAttributeType) -> AttributeDefinition {
+    built(AttributeDefinition::builder().attribute_name(name).attribute_type(of_type).build())
+}
+
+fn key(name: &str, of_type: KeyType) -> KeySchemaElement {
+    built(KeySchemaElement::builder().attribute_name(name).key_type(of_type).build())
+}
+
+fn built<T, E: std::fmt::Debug>(made: Result<T, E>) -> T {
+    made.expect("every required field was set")
+}

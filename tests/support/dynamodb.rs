@@ -1,0 +1,59 @@
+//! The emulator of DynamoDB, built and started once a test program; it ends when the program does.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    sync::{LazyLock, Mutex},
+};
+
+/// The emulator of this test program.
+pub(crate) static EMULATOR: LazyLock<Emulator> = LazyLock::new(Emulator::start);
+
+/// A running emulator.
+pub(crate) struct Emulator {
+    /// Where it answers.
+    pub(crate) endpoint: String,
+    talk: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
+    _child: Child,
+}
+
+impl Emulator {
+    fn start() -> Self {
+        let mut child = Command::new(build())
+            .arg("--with-parent")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the emulator starts");
+        let stdin = child.stdin.take().expect("stdin is piped");
+        let mut stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        let address = line(&mut stdout);
+        Self { endpoint: format!("http://{address}"), talk: Mutex::new((stdin, stdout)), _child: child }
+    }
+
+    /// Removes what has expired by the machine's clock, as DynamoDB does in its own time.
+    pub(crate) fn expire(&self) -> usize {
+        let mut talk = self.talk.lock().expect("nobody panicked while talking");
+        writeln!(talk.0, "expire").expect("the emulator listens");
+        line(&mut talk.1).parse().expect("it answers with a number")
+    }
+}
+
+fn line(from: &mut impl BufRead) -> String {
+    let mut line = String::new();
+    from.read_line(&mut line).expect("the emulator speaks");
+    line.trim().to_owned()
+}
+
+/// Builds the emulator's own package, into a folder of its own, and says where it is.
+fn build() -> String {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let (manifest, target) = (format!("{root}/tests/dynamodb/Cargo.toml"), format!("{root}/target/dynamodb"));
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--locked", "--manifest-path", &manifest, "--target-dir", &target])
+        .env_remove("CARGO_TARGET_DIR")
+        .status()
+        .expect("cargo runs");
+    assert!(built.success(), "the emulator can't be built: `cargo build --manifest-path {manifest}` says why");
+    format!("{target}/debug/dynamodb-emulator")
+}
