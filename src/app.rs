@@ -3,22 +3,37 @@
 //! The only file that knows which inbox and which destinations there are to choose from.
 
 #[cfg(feature = "local")]
-use std::path::Path;
-use std::{collections::HashMap, io, sync::Arc};
+mod any_inbox;
+
+use std::{collections::HashMap, io, sync::Arc, time::Duration};
 
 #[cfg(feature = "local")]
 use crate::{
+    aws::AwsProblem,
     config::InboxConfig,
     inbox::{InboxError, sqlite::SqliteInbox},
+    secret::Outside,
 };
 use crate::{
+    aws::{Aws, Service},
     config::{Config, DestinationConfig, Secrets},
     destination::{DeliveryError, Destination, Event, Https, HttpsError, Log, Routes, WebhookSecret},
-    inbox::Keeping,
+    inbox::{
+        Keeping,
+        dynamodb::{self, DynamoInbox},
+    },
     notification::{Key, SourceName},
     source::{Acceptance, Source},
     world::World,
 };
+
+#[cfg(feature = "local")]
+pub use any_inbox::AnyInbox;
+
+/// When the sweep takes up a row of a table that its stream did not: time enough for the stream.
+const FIRST_DUE: Duration = Duration::from_secs(2 * 60);
+/// How much longer than their rows long bodies are kept.
+const KEPT_AFTER_ROWS: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// What a receiver and a processor share.
 pub struct App<I> {
@@ -44,27 +59,39 @@ impl<I> App<I> {
     }
 }
 
-/// Opens the configured inbox, which must be there.
+/// Opens the configured inbox; a local one must be there.
 #[cfg(feature = "local")]
-pub fn open_inbox(config: &InboxConfig) -> Result<SqliteInbox, InboxError> {
-    SqliteInbox::open(file(config)?)
-}
-
-/// Opens the configured inbox, and makes it if there is none.
-#[cfg(feature = "local")]
-pub fn create_inbox(config: &InboxConfig) -> Result<SqliteInbox, InboxError> {
-    SqliteInbox::create(file(config)?)
-}
-
-/// The file of a local inbox.
-#[cfg(feature = "local")]
-pub fn file(config: &InboxConfig) -> Result<&Path, InboxError> {
-    match config {
-        InboxConfig::Sqlite { path } => Ok(path),
-        InboxConfig::DynamoDb { table, .. } => {
-            Err(InboxError::Unavailable(format!("{table} is a table, and this command needs a file: use sqlite:PATH")))
+pub async fn open_inbox(config: &Config, outside: &Outside<'_>) -> Result<AnyInbox, OpenError> {
+    match &config.inbox {
+        InboxConfig::Sqlite { path } => Ok(AnyInbox::Sqlite(SqliteInbox::open(path)?)),
+        InboxConfig::DynamoDb { table, shards } => {
+            let aws = Aws::from_settings(outside).await?;
+            Ok(AnyInbox::DynamoDb(table_inbox(&aws, table, *shards, config)))
         }
     }
+}
+
+/// The inbox in a table; nothing is sent before it is used.
+pub fn table_inbox(aws: &Aws, table: &str, shards: u32, config: &Config) -> DynamoInbox {
+    let settings = dynamodb::Settings {
+        table: table.to_owned(),
+        shards,
+        first_due: FIRST_DUE,
+        bodies_kept: config.retention + KEPT_AFTER_ROWS,
+    };
+    DynamoInbox::new(&aws.config(Service::DynamoDb), settings)
+}
+
+/// Why an inbox can't be opened.
+#[cfg(feature = "local")]
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The inbox itself is why.
+    #[error(transparent)]
+    Inbox(#[from] InboxError),
+    /// AWS can't be reached.
+    #[error(transparent)]
+    Aws(#[from] AwsProblem),
 }
 
 /// A destination that configuration can name.

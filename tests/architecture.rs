@@ -22,7 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("receive", &["notification", "source", "inbox"]),
     ("simulate", &["notification", "world"]),
     ("observe", &["world", "text"]),
-    ("app", &["notification", "world", "source", "inbox", "destination", "config"]),
+    ("app", &["notification", "world", "secret", "aws", "source", "inbox", "destination", "config"]),
     (
         "entry",
         &[
@@ -30,6 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "world",
             "text",
             "secret",
+            "aws",
             "source",
             "inbox",
             "destination",

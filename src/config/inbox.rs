@@ -1,6 +1,6 @@
 //! Which inbox notifications are kept in: `[inbox]`, or `--inbox sqlite:PATH` and `--inbox dynamodb:TABLE`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::walk::Table;
 
@@ -65,6 +65,14 @@ impl InboxConfig {
     fn sqlite(path: &str) -> Result<Self, InboxProblem> {
         let vanishes = path.trim().is_empty() || path == ":memory:" || path.starts_with("file:");
         if vanishes { Err(InboxProblem::NoFile) } else { Ok(Self::Sqlite { path: PathBuf::from(path) }) }
+    }
+
+    /// The file of a local inbox.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Sqlite { path } => Some(path),
+            Self::DynamoDb { .. } => None,
+        }
     }
 
     fn dynamodb(table: &str, shards: u32) -> Result<Self, InboxProblem> {

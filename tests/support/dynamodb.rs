@@ -1,5 +1,7 @@
 //! The emulator of DynamoDB, built and started once a test program; it ends when the program does.
 
+#![allow(dead_code, reason = "every test file uses a part of its own")]
+
 use std::{
     io::{BufRead, BufReader, Write},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},

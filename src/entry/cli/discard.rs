@@ -9,7 +9,6 @@ use super::{
     show::{no_such, parse_key},
 };
 use crate::{
-    app,
     config::Overrides,
     entry::System,
     inbox::{Discarded, Inbox, Keeping},
@@ -32,7 +31,7 @@ impl Discard {
     pub(super) async fn run(self, global: &Global, output: &mut Output) -> Result<(), Failure> {
         let settings = Settings::load(global, Overrides::default())?;
         let keys = self.keys.iter().map(|key| parse_key(key)).collect::<Result<Vec<_>, _>>()?;
-        let inbox = app::open_inbox(&settings.config.inbox)?;
+        let inbox = settings.open_inbox().await?;
         let expires_at = Keeping { retention: settings.config.retention }.row_expiry(System.now());
         let mut discarded = 0;
         for key in &keys {

@@ -1,5 +1,7 @@
 //! `pillarbox doctor`: will it work? Each line is fine, worth a look, or wrong, and says what to do.
 
+mod inbox;
+
 use std::{net::TcpListener, time::Duration};
 
 use clap::Args;
@@ -12,17 +14,9 @@ use super::{
     settings::{Settings, outside},
 };
 use crate::{
-    app,
     config::{Config, DestinationConfig, Overrides},
-    entry::System,
-    inbox::{Inbox, sqlite::SqliteInbox},
-    notification::SourceName,
     secret::SecretRef,
-    world::World,
 };
-
-/// An open row older than this means that nothing hands rows on.
-const OPEN_TOO_LONG: Duration = Duration::from_secs(15 * 60);
 
 /// Checks everything that can be checked without a sender.
 #[derive(Args)]
@@ -60,7 +54,7 @@ impl Doctor {
         findings.push(port("console", config.console));
         findings.extend(secrets(config));
         findings.extend(destinations(config).await);
-        findings.extend(inbox(config).await);
+        findings.extend(inbox::findings(config).await);
         for finding in &findings {
             output.data(&if self.json { json(finding)? } else { line(finding) })?;
         }
@@ -150,79 +144,6 @@ async fn reach(name: &str, url: &url::Url) -> Finding {
     }
 }
 
-async fn inbox(config: &Config) -> Vec<Finding> {
-    let path = match app::file(&config.inbox) {
-        Ok(path) => path,
-        Err(error) => return vec![finding(Health::Wrong, "inbox", error.to_string())],
-    };
-    let name = format!("inbox {}", path.display());
-    if !path.exists() {
-        return vec![finding(Health::Look, name, "is not there yet: serve makes it, or `pillarbox inbox init`")];
-    }
-    let inbox = match app::open_inbox(&config.inbox) {
-        Ok(inbox) => inbox,
-        Err(error) => return vec![finding(Health::Wrong, name, error.to_string())],
-    };
-    let mut findings = Vec::new();
-    let sources: Vec<&SourceName> = config.sources.iter().map(|source| &source.name).collect();
-    match soundness(&inbox, &name, &sources).await {
-        Ok(found) => findings.extend(found),
-        Err(error) => findings.push(finding(Health::Wrong, name, error.to_string())),
-    }
-    findings
-}
-
-async fn soundness(
-    inbox: &SqliteInbox,
-    name: &str,
-    sources: &[&SourceName],
-) -> Result<Vec<Finding>, crate::inbox::InboxError> {
-    let found = inbox.inspect().await?;
-    let mut findings = vec![fine(name, format!("SQLite {}, schema {}", found.sqlite, found.schema))];
-    findings.push(match found.journal_mode.as_str() {
-        "wal" if found.flushes_every_commit => fine(name, "WAL, every commit flushed to disk (synchronous=FULL)"),
-        mode => finding(Health::Wrong, name, format!("is kept in {mode} mode: copy it to a disk where WAL works")),
-    });
-    findings.extend(found.faults.iter().map(|fault| {
-        finding(Health::Wrong, name, format!("is damaged: {fault}. Stop serve, and restore it from a copy"))
-    }));
-    if found.faults.is_empty() {
-        findings.push(fine(name, "is sound (integrity_check)"));
-    }
-    let now = System.now();
-    for shelf in inbox.shelves().await? {
-        let age = now.since(shelf.oldest);
-        let found = format!("{} {}, the oldest received {} ago", shelf.rows, shelf.name, span(age));
-        findings.push(match shelf.name.as_str() {
-            "open" if age > OPEN_TOO_LONG => {
-                finding(Health::Look, name, format!("{found}: is serve running, and the destination up?"))
-            }
-            "open" => fine(name, found),
-            other => finding(
-                Health::Look,
-                name,
-                format!("{found}: `pillarbox list --state {other}`, then replay or discard"),
-            ),
-        });
-    }
-    for source in sources {
-        if let Some(at) = inbox.last_heard(source).await? {
-            findings.push(fine(format!("source {source}"), format!("last heard {} ago", span(now.since(at)))));
-        }
-    }
-    Ok(findings)
-}
-
 fn days(duration: Duration) -> u64 {
     duration.as_secs() / (24 * 60 * 60)
-}
-
-/// A span in its largest unit.
-fn span(duration: Duration) -> String {
-    match duration.as_secs() {
-        seconds @ 0..60 => format!("{seconds} s"),
-        seconds @ 60..3_600 => format!("{} min", seconds / 60),
-        seconds @ 3_600..172_800 => format!("{} h", seconds / 3_600),
-        seconds => format!("{} days", seconds / 86_400),
-    }
 }

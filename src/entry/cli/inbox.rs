@@ -1,29 +1,62 @@
-//! `pillarbox inbox init`: an inbox before the first `serve`.
+//! `pillarbox inbox init`: an inbox before the first notification.
+
+use std::path::Path;
 
 use clap::Subcommand;
 
-use super::{Failure, Global, demo, output::Output, settings::Settings};
-use crate::{app, config::Overrides};
+use super::{
+    Failure, Global, demo,
+    output::Output,
+    settings::{Settings, outside},
+};
+use crate::{
+    app,
+    aws::Aws,
+    config::{InboxConfig, Overrides},
+    inbox::sqlite::SqliteInbox,
+};
 
 /// What can be done with an inbox as a whole.
 #[derive(Subcommand)]
 pub(super) enum Inbox {
-    /// Make the inbox, or bring the one that is there up to date
+    /// Make the local file or a development table, or bring the one that is there up to date
     Init,
 }
 
 impl Inbox {
-    pub(super) fn run(self, global: &Global, output: &mut Output) -> Result<(), Failure> {
+    pub(super) async fn run(self, global: &Global, output: &mut Output) -> Result<(), Failure> {
         let Self::Init = self;
         let settings = Settings::load(global, Overrides::default())?;
-        let path = app::file(&settings.config.inbox)?;
-        if settings.is_demo()
-            && let Some(folder) = path.parent()
-        {
-            demo::make_folder(folder)?;
+        match &settings.config.inbox {
+            InboxConfig::Sqlite { path } => file(&settings, path, output),
+            InboxConfig::DynamoDb { table, shards } => init_table(&settings, table, *shards, output).await,
         }
-        app::create_inbox(&settings.config.inbox)?;
-        output.say(&format!("The inbox {} is ready.", path.display()))?;
-        Ok(())
     }
+}
+
+fn file(settings: &Settings, path: &Path, output: &mut Output) -> Result<(), Failure> {
+    if settings.is_demo()
+        && let Some(folder) = path.parent()
+    {
+        demo::make_folder(folder)?;
+    }
+    SqliteInbox::create(path)?;
+    Ok(output.say(&format!("The inbox {} is ready.", path.display()))?)
+}
+
+async fn init_table(settings: &Settings, table: &str, shards: u32, output: &mut Output) -> Result<(), Failure> {
+    let aws = Aws::from_settings(&outside()).await.map_err(|error| Failure::Failed(error.to_string()))?;
+    let inbox = app::table_inbox(&aws, table, shards, &settings.config);
+    let was_there = inbox.init().await?;
+    let faults = inbox.faults().await?;
+    for fault in &faults {
+        output.error(&format!("table {table} {}", fault.0))?;
+    }
+    if !faults.is_empty() {
+        return Err(Failure::Wanting);
+    }
+    let ready = if was_there { "was there, and is as it must be" } else { "is ready" };
+    output.say(&format!("The table {table} {ready}."))?;
+    let hint = "For development only: it is neither protected from deletion nor backed up. The template's table is.";
+    if was_there { Ok(()) } else { Ok(output.say(hint)?) }
 }

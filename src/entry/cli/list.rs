@@ -6,22 +6,20 @@ use super::{
     Failure, Global,
     output::{BOLD, GREEN, Output, RED, YELLOW, paint},
     row::{JsonRow, json},
+    scan::Progress,
     settings::Settings,
 };
 use crate::{
-    app,
     config::Overrides,
     entry::{System, words},
     inbox::{Filter, Inbox, Page, Row},
-    notification::{State, Timestamp},
+    notification::{Key, State, Timestamp},
     text::visible,
     world::World,
 };
 
 /// How many rows people are shown who ask for no number.
 const FOR_PEOPLE: usize = 50;
-/// How many rows are read at once.
-const PAGE: usize = 500;
 /// Below this width a row becomes a few lines.
 const NARROW: usize = 60;
 
@@ -56,15 +54,17 @@ impl List {
     pub(super) async fn run(self, global: &Global, output: &mut Output) -> Result<(), Failure> {
         let filter = self.filter()?;
         let settings = Settings::load(global, Overrides::default())?;
-        let inbox = app::open_inbox(&settings.config.inbox)?;
+        let (inbox, progress) = Progress::of(settings.open_inbox().await?, &filter, output).await?;
         let limit = self.limit.unwrap_or(if self.json { usize::MAX } else { FOR_PEOPLE });
-        let (mut shown, mut page) = (0, Page::first(limit.min(PAGE)));
+        let (mut shown, mut page) = (0, Page::first(inbox.page(limit)));
         while shown < limit {
             let listed = inbox.list(&filter, page).await?;
+            progress.end();
             self.print(&listed.rows, shown == 0, output)?;
+            newer(&listed.newer, output)?;
             shown += listed.rows.len();
             let Some(next) = listed.next else { break };
-            page = Page { limit: (limit - shown).min(PAGE), after: Some(next) };
+            page = Page { limit: inbox.page(limit - shown), after: Some(next) };
         }
         // Rows outlive their source's configuration, so only a list without any can be a mistake.
         if let (0, Some(name)) = (shown, &self.source) {
@@ -109,6 +109,14 @@ impl List {
         }
         Ok(())
     }
+}
+
+/// Names what is there and can't be shown.
+fn newer(keys: &[Key], output: &mut Output) -> Result<(), Failure> {
+    for key in keys {
+        output.say(&format!("{key} was written by a newer Pillarbox: list it with that one"))?;
+    }
+    Ok(())
 }
 
 /// Reads a date, or a span back from now.

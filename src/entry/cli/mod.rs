@@ -12,6 +12,7 @@ mod list;
 mod output;
 mod replay;
 mod row;
+mod scan;
 mod send;
 mod serve;
 mod settings;
@@ -47,7 +48,7 @@ struct Global {
     /// The configuration file [default: the document in PILLARBOX_CONFIG, else ./pillarbox.toml, else the demo]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The inbox, as sqlite:PATH; beats PILLARBOX_INBOX and the configuration
+    /// The inbox, as sqlite:PATH or dynamodb:TABLE; beats PILLARBOX_INBOX and the configuration
     #[arg(long, global = true, value_name = "INBOX")]
     inbox: Option<String>,
 }
@@ -158,7 +159,7 @@ fn run(cli: Cli, output: &mut Output) -> Result<(), Failure> {
         Command::Replay(command) => runtime.block_on(command.run(&global, output)),
         Command::Discard(command) => runtime.block_on(command.run(&global, output)),
         Command::Verify(command) => runtime.block_on(command.run(&global, output)),
-        Command::Inbox(command) => command.run(&global, output),
+        Command::Inbox(command) => runtime.block_on(command.run(&global, output)),
         Command::Doctor(command) => runtime.block_on(command.run(&global, output)),
         Command::Completions(command) => command.run(output),
     }

@@ -9,16 +9,13 @@ use super::{
     show::{no_such, parse_key},
 };
 use crate::{
-    app,
+    app::AnyInbox,
     config::Overrides,
     entry::System,
-    inbox::{Filter, Inbox, Page, Replayed, sqlite::SqliteInbox},
+    inbox::{Filter, Inbox, Page, Replayed},
     notification::{Key, State},
     world::World,
 };
-
-/// How many rows are read at once.
-const PAGE: usize = 500;
 
 /// Sets notifications back to recorded, so that they are handed on again under the same key.
 #[derive(Args)]
@@ -44,7 +41,7 @@ impl Replay {
     pub(super) async fn run(self, global: &Global, output: &mut Output) -> Result<(), Failure> {
         let settings = Settings::load(global, Overrides::default())?;
         let named = self.keys.iter().map(|key| parse_key(key)).collect::<Result<Vec<_>, _>>()?;
-        let inbox = app::open_inbox(&settings.config.inbox)?;
+        let inbox = settings.open_inbox().await?;
         let keys = if named.is_empty() { self.shelved(&inbox, output).await? } else { named };
         let mut replayed = 0;
         for key in &keys {
@@ -62,7 +59,7 @@ impl Replay {
         if replayed == keys.len() { Ok(()) } else { Err(Failure::Wanting) }
     }
 
-    async fn one(&self, inbox: &SqliteInbox, key: &Key) -> Result<Replayed, Failure> {
+    async fn one(&self, inbox: &AnyInbox, key: &Key) -> Result<Replayed, Failure> {
         if !self.dry_run {
             return Ok(inbox.replay(key, System.now()).await?);
         }
@@ -72,11 +69,11 @@ impl Replay {
 
     /// The keys of all rows on the shelves that were named, oldest first; unreadable ones are named
     /// and left.
-    async fn shelved(&self, inbox: &SqliteInbox, output: &mut Output) -> Result<Vec<Key>, Failure> {
+    async fn shelved(&self, inbox: &AnyInbox, output: &mut Output) -> Result<Vec<Key>, Failure> {
         let mut keys = Vec::new();
         for (wanted, state) in [(self.dead, State::Dead), (self.held, State::Held)] {
             let filter = Filter { state: Some(state), ..Filter::default() };
-            let mut page = wanted.then(|| Page::first(PAGE));
+            let mut page = wanted.then(|| Page::first(inbox.page(usize::MAX)));
             while let Some(this) = page.take() {
                 let listed = inbox.list(&filter, this).await?;
                 for row in listed.rows {
@@ -85,7 +82,7 @@ impl Replay {
                         Err(why) => output.say(&format!("{} is left alone: {why}", row.key))?,
                     }
                 }
-                page = listed.next.map(|next| Page { limit: PAGE, after: Some(next) });
+                page = listed.next.map(|next| Page { limit: inbox.page(usize::MAX), after: Some(next) });
             }
         }
         keys.reverse();

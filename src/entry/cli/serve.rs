@@ -3,6 +3,7 @@
 use std::{
     io::{self, IsTerminal},
     net::SocketAddr,
+    path::Path,
     sync::Arc,
 };
 
@@ -25,7 +26,7 @@ use crate::{
     config::{DestinationConfig, Overrides, Secrets},
     destination::Destination,
     entry::{System, console, serve::serve},
-    inbox::sqlite::ServeLock,
+    inbox::sqlite::{ServeLock, SqliteInbox},
     observe::{Format, Guard, Lines},
     source::Source,
 };
@@ -88,9 +89,9 @@ pub(super) async fn run<D: Destination>(
     output: &mut Output,
 ) -> Result<(), Failure> {
     let _lines = log_to_stderr()?;
-    let path = app::file(&settings.config.inbox)?;
+    let path = file(&settings)?;
     let _lock = ServeLock::take(path).map_err(|error| Failure::Failed(error.to_string()))?;
-    let inbox = Arc::new(app::create_inbox(&settings.config.inbox)?);
+    let inbox = Arc::new(SqliteInbox::create(path)?);
     let listener = bind(settings.config.listen, "listen").await?;
     let console_listener = bind(settings.config.console, "console").await?;
     let (bound, console_bound) = (listener.local_addr()?, console_listener.local_addr()?);
@@ -105,6 +106,16 @@ pub(super) async fn run<D: Destination>(
     Ok(())
 }
 
+/// The file to keep the inbox in: one process of its own is what `serve` is.
+fn file(settings: &Settings) -> Result<&Path, Failure> {
+    settings.config.inbox.file().ok_or_else(|| {
+        Failure::Usage(format!(
+            "serve keeps its inbox in a file, and {} names a table: the Lambda serves that; write sqlite:PATH here",
+            settings.place
+        ))
+    })
+}
+
 async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|error| {
         Failure::Failed(format!(
@@ -115,7 +126,7 @@ async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
 
 /// Says where everything is, and what to try first.
 fn welcome(settings: &Settings, bound: SocketAddr, console: SocketAddr, output: &mut Output) -> Result<(), Failure> {
-    let path = app::file(&settings.config.inbox)?;
+    let path = file(settings)?;
     output.say(&format!("{} {}", paint("Pillarbox", BOLD), env!("CARGO_PKG_VERSION")))?;
     output.say(&format!("  configuration  {}", settings.place))?;
     for source in &settings.config.sources {

@@ -4,6 +4,7 @@ use std::{fs, path::Path};
 
 use super::{Failure, Global};
 use crate::{
+    app::{self, AnyInbox},
     config::{Config, Overrides, Problems, Secrets, SourceConfig},
     secret::{Outside, Secret, SecretRef},
 };
@@ -51,6 +52,11 @@ impl Settings {
         let flags = Overrides { inbox: global.inbox.clone(), ..flags };
         flags.apply(&mut self.config, &outside()).map_err(wrong)?;
         Ok(self)
+    }
+
+    /// Opens the inbox; a local one must be there.
+    pub(super) async fn open_inbox(&self) -> Result<AnyInbox, Failure> {
+        app::open_inbox(&self.config, &outside()).await.map_err(|error| Failure::Failed(error.to_string()))
     }
 
     /// Whether nothing is configured.

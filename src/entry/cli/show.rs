@@ -11,7 +11,6 @@ use super::{
     settings::Settings,
 };
 use crate::{
-    app,
     config::Overrides,
     entry::words,
     inbox::{Inbox, Row},
@@ -49,7 +48,7 @@ impl Show {
     pub(super) async fn run(self, global: &Global, output: &mut Output) -> Result<(), Failure> {
         let settings = Settings::load(global, Overrides::default())?;
         let key = parse_key(&self.key)?;
-        let inbox = app::open_inbox(&settings.config.inbox)?;
+        let inbox = settings.open_inbox().await?;
         let row = inbox.get(&key).await?.ok_or_else(|| Failure::Failed(no_such(&key)))?;
         if self.raw {
             Ok(output.bytes(row.proven_body()?)?)

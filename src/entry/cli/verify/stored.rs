@@ -3,16 +3,13 @@
 use std::collections::HashMap;
 
 use crate::{
-    app,
+    app::AnyInbox,
     config::Overrides,
     entry::cli::{Failure, Global, output::Output, settings::Settings},
-    inbox::{Filter, Inbox, InboxError, Page, Row, sqlite::SqliteInbox},
+    inbox::{Filter, Inbox, InboxError, Page, Row},
     source::{Source, verify},
     text::visible,
 };
-
-/// How many rows are read at once.
-const PAGE: usize = 500;
 
 /// What a row could be shown to be.
 enum Proof {
@@ -39,7 +36,7 @@ struct Counts {
 
 pub(super) async fn run(global: &Global, output: &mut Output) -> Result<(), Failure> {
     let (settings, secrets) = Settings::load_with_secrets(global, Overrides::default())?;
-    let inbox = app::open_inbox(&settings.config.inbox)?;
+    let inbox = settings.open_inbox().await?;
     let sources = secrets.sources.into_iter().map(|source| (source.name.as_str().to_owned(), source)).collect();
     let counts = prove_all(&inbox, &sources, output).await?;
     let Counts { signed, pulled, erased, without_secret, broken } = counts;
@@ -50,12 +47,12 @@ pub(super) async fn run(global: &Global, output: &mut Output) -> Result<(), Fail
 }
 
 async fn prove_all(
-    inbox: &SqliteInbox,
+    inbox: &AnyInbox,
     sources: &HashMap<String, Source>,
     output: &mut Output,
 ) -> Result<Counts, Failure> {
     let mut counts = Counts::default();
-    let mut page = Some(Page::first(PAGE));
+    let mut page = Some(Page::first(inbox.page(usize::MAX)));
     while let Some(this) = page.take() {
         let listed = inbox.list(&Filter::default(), this).await?;
         for summary in &listed.rows {
@@ -70,7 +67,7 @@ async fn prove_all(
                 output.say(&why)?;
             }
         }
-        page = listed.next.map(|next| Page { limit: PAGE, after: Some(next) });
+        page = listed.next.map(|next| Page { limit: inbox.page(usize::MAX), after: Some(next) });
     }
     Ok(counts)
 }

@@ -1,0 +1,87 @@
+//! Whichever inbox a command was told to use.
+
+use crate::{
+    inbox::{
+        Claim, Discarded, Fence, Filter, Inbox, InboxError, Listed, Mark, Marked, Owner, Page, Recorded, Replayed, Row,
+        Whose, dynamodb::DynamoInbox, sqlite::SqliteInbox,
+    },
+    notification::{Key, SourceName, Timestamp},
+    source::{Entry, EventName},
+};
+
+/// The inbox of a command.
+pub enum AnyInbox {
+    /// One local file.
+    Sqlite(SqliteInbox),
+    /// A table on AWS.
+    DynamoDb(DynamoInbox),
+}
+
+/// How many rows of a file are read at once.
+const PAGE: usize = 500;
+
+impl AnyInbox {
+    /// How many rows to ask for at once when `wanted` are. A page of a table costs as much as all of it.
+    pub fn page(&self, wanted: usize) -> usize {
+        match self {
+            Self::Sqlite(_) => wanted.min(PAGE),
+            Self::DynamoDb(_) => wanted,
+        }
+    }
+}
+
+/// Asks whichever it is.
+macro_rules! either {
+    ($self:ident, $inbox:ident => $ask:expr) => {
+        match $self {
+            Self::Sqlite($inbox) => $ask.await,
+            Self::DynamoDb($inbox) => $ask.await,
+        }
+    };
+}
+
+impl Inbox for AnyInbox {
+    async fn record(&self, entry: &Entry) -> Result<Recorded, InboxError> {
+        either!(self, inbox => inbox.record(entry))
+    }
+
+    async fn claim(&self, key: &Key, claim: &Claim) -> Result<Option<(Row, Fence)>, InboxError> {
+        either!(self, inbox => inbox.claim(key, claim))
+    }
+
+    async fn own(&self, event: &EventName, key: &Key, expires_at: Timestamp) -> Result<Owner, InboxError> {
+        either!(self, inbox => inbox.own(event, key, expires_at))
+    }
+
+    async fn mark(&self, fence: &Fence, mark: &Mark) -> Result<Marked, InboxError> {
+        either!(self, inbox => inbox.mark(fence, mark))
+    }
+
+    async fn due(&self, whose: &Whose, now: Timestamp, limit: usize) -> Result<Vec<Key>, InboxError> {
+        either!(self, inbox => inbox.due(whose, now, limit))
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Row>, InboxError> {
+        either!(self, inbox => inbox.get(key))
+    }
+
+    async fn list(&self, filter: &Filter, page: Page) -> Result<Listed, InboxError> {
+        either!(self, inbox => inbox.list(filter, page))
+    }
+
+    async fn replay(&self, key: &Key, now: Timestamp) -> Result<Replayed, InboxError> {
+        either!(self, inbox => inbox.replay(key, now))
+    }
+
+    async fn discard(&self, key: &Key, erase: bool, expires_at: Timestamp) -> Result<Discarded, InboxError> {
+        either!(self, inbox => inbox.discard(key, erase, expires_at))
+    }
+
+    async fn heard(&self, source: &SourceName, at: Timestamp) -> Result<(), InboxError> {
+        either!(self, inbox => inbox.heard(source, at))
+    }
+
+    async fn last_heard(&self, source: &SourceName) -> Result<Option<Timestamp>, InboxError> {
+        either!(self, inbox => inbox.last_heard(source))
+    }
+}

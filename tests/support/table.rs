@@ -1,0 +1,92 @@
+//! Tables of the emulator, reached as the product reaches them, and rows put into them.
+
+#![allow(dead_code, reason = "every test file uses a part of its own")]
+
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use pillarbox::{
+    aws::{Aws, Service},
+    inbox::{
+        Inbox,
+        dynamodb::{DynamoInbox, Settings},
+    },
+    notification::{Key, SourceName, Timestamp},
+    secret::{Outside, Secret},
+    simulate::{Sender, sign},
+    source::{Acceptance, Entry, Kind, SigningKey, read, verify},
+};
+
+use super::dynamodb::EMULATOR;
+
+/// The variables by which any program reaches the emulator.
+pub(crate) fn variables() -> Vec<(&'static str, String)> {
+    vec![
+        ("AWS_REGION", "eu-west-2".to_owned()),
+        ("AWS_ACCESS_KEY_ID", "local".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
+        ("AWS_ENDPOINT_URL_DYNAMODB", EMULATOR.endpoint.clone()),
+    ]
+}
+
+/// AWS as it is reached through these variables.
+pub(crate) fn aws(variables: &[(&str, String)]) -> Aws {
+    let env = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
+    Aws::from_variables(&Outside { env: &env, file: &|_| Err(std::io::ErrorKind::NotFound.into()) }).unwrap()
+}
+
+/// A name no other table has.
+pub(crate) fn unique(name: &str) -> String {
+    static TABLES: AtomicU32 = AtomicU32::new(0);
+    format!("{name}-{}", TABLES.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The inbox in `table` at the emulator, which need not be there.
+pub(crate) fn inbox_in(table: &str) -> DynamoInbox {
+    inbox_at(&variables(), table)
+}
+
+/// The inbox in `table`, reached through these variables.
+pub(crate) fn inbox_at(variables: &[(&str, String)], table: &str) -> DynamoInbox {
+    let settings = Settings {
+        table: table.to_owned(),
+        shards: 16,
+        first_due: Duration::from_secs(120),
+        bodies_kept: Duration::from_secs(97 * 24 * 60 * 60),
+    };
+    DynamoInbox::new(&aws(variables).config(Service::DynamoDb), settings)
+}
+
+/// A table of one test's own.
+pub(crate) async fn fresh(name: &str) -> DynamoInbox {
+    let inbox = inbox_in(&unique(name));
+    inbox.init().await.unwrap();
+    inbox
+}
+
+/// An authentic entry, made the only way there is.
+pub(crate) fn entry(sender: Sender, body: impl Into<Bytes>, now: Timestamp) -> Entry {
+    let (kind, name, body) = match sender {
+        Sender::Hmrc => (Kind::Hmrc, "hmrc", body.into()),
+        Sender::GovukPay => (Kind::GovukPay, "pay", body.into()),
+    };
+    let secret = "a secret of the tests alone";
+    let signature = sign::signature(sender, secret, &body);
+    let key = SigningKey::new(kind, "1:env:TEST", &Secret::new(secret.to_owned()));
+    let verified = verify(kind, &[key], &[signature.as_bytes()], body).unwrap();
+    let window = Acceptance(Duration::from_secs(60 * 24 * 60 * 60));
+    read(&SourceName::new(name).unwrap(), kind, verified, now, window)
+}
+
+/// Stores a Pay event of this payment, and says under which key.
+pub(crate) async fn store(inbox: &DynamoInbox, id: &str, payment: &str, event: &str, now: Timestamp) -> Key {
+    let body = format!(
+        r#"{{"webhook_message_id":"{id}","created_date":"{now}","resource_id":"{payment}","event_type":"{event}","resource":{{"amount":5000}}}}"#
+    );
+    let entry = entry(Sender::GovukPay, body, now);
+    inbox.record(&entry).await.unwrap();
+    entry.key
+}
