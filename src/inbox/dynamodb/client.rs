@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::{
     Client,
-    config::{self, retry::RetryConfig, timeout::TimeoutConfig},
+    config::{
+        self,
+        retry::{RetryConfig, RetryPartition, TokenBucket},
+        timeout::TimeoutConfig,
+    },
 };
 use aws_types::SdkConfig;
 
@@ -25,7 +29,16 @@ pub(super) fn new(sdk: &SdkConfig) -> Client {
         .operation_attempt_timeout(ATTEMPT)
         .operation_timeout(OPERATION);
     let retries = RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(FIRST_BACKOFF);
-    Client::from_conf(config::Builder::from(sdk).timeout_config(timeouts.build()).retry_config(retries).build())
+    // The SDK's own quota of retries is given back by a 200 alone. A lost answer ends in a refused
+    // condition, so a few dozen of them would end all retrying; and a sender repeats a 503 anyway.
+    let quota = RetryPartition::custom("inbox").token_bucket(TokenBucket::unlimited()).build();
+    Client::from_conf(
+        config::Builder::from(sdk)
+            .timeout_config(timeouts.build())
+            .retry_config(retries)
+            .retry_partition(quota)
+            .build(),
+    )
 }
 
 /// For what nobody waits for: the first handshake of a small function, and pages of a whole table.

@@ -1,0 +1,215 @@
+//! A proxy in front of the emulator that forwards a request, or doesn't, and then loses, delays, cuts
+//! or falsifies the answer: what a network and a service under stress do, one request at a time.
+
+#![allow(dead_code, reason = "every test file uses a part of its own")]
+
+use std::{
+    convert::Infallible,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::request::Parts;
+use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
+use hyper::{
+    Request, Response,
+    body::{Frame, Incoming},
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use tokio::{net::TcpListener, task::JoinHandle, time::sleep};
+
+/// What befalls a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Fault {
+    /// Nothing.
+    None,
+    /// It is throttled, and not carried out.
+    Throttled,
+    /// The service fails before it carries it out.
+    FailsBefore,
+    /// The connection is closed before it is carried out.
+    ClosedBefore,
+    /// Nothing is heard, and it is not carried out.
+    HangsBefore,
+    /// It is carried out, and the connection is closed.
+    ClosedAfter,
+    /// It is carried out, and the service says that it failed.
+    FailsAfter,
+    /// It is carried out, and half of the answer comes.
+    CutAfter,
+    /// It is carried out, and nothing is heard.
+    HangsAfter,
+    /// It is carried out, and the answer comes a second late.
+    LateAfter,
+}
+
+impl Fault {
+    /// Every one that is one.
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Throttled,
+        Self::FailsBefore,
+        Self::ClosedBefore,
+        Self::HangsBefore,
+        Self::ClosedAfter,
+        Self::FailsAfter,
+        Self::CutAfter,
+        Self::HangsAfter,
+        Self::LateAfter,
+    ];
+
+    /// Whether what was asked for is done nevertheless.
+    pub(crate) fn is_after(self) -> bool {
+        matches!(self, Self::ClosedAfter | Self::FailsAfter | Self::CutAfter | Self::HangsAfter | Self::LateAfter)
+    }
+}
+
+/// A request, as far as a plan may want to know it.
+pub(crate) struct Asked<'a> {
+    /// What is asked for, such as `PutItem`.
+    pub(crate) operation: &'a str,
+    /// Which request this is, from 0.
+    pub(crate) number: usize,
+    /// Its bytes.
+    pub(crate) body: &'a Bytes,
+}
+
+/// Decides what befalls a request.
+pub(crate) type Plan = dyn Fn(&Asked<'_>) -> Fault + Send + Sync;
+
+/// A running proxy; it ends with its test.
+pub(crate) struct FaultProxy {
+    /// Where it listens.
+    pub(crate) endpoint: String,
+    requests: Arc<AtomicUsize>,
+    accepting: JoinHandle<()>,
+}
+
+impl Drop for FaultProxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+impl FaultProxy {
+    /// A proxy before `upstream` that does as `plan` says.
+    pub(crate) async fn before(upstream: &str, plan: impl Fn(&Asked<'_>) -> Fault + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let requests = Arc::new(AtomicUsize::new(0));
+        let proxy = Arc::new(Proxy {
+            upstream: upstream.to_owned(),
+            plan: Box::new(plan),
+            requests: Arc::clone(&requests),
+            client: reqwest::Client::builder().tls_backend_preconfigured(no_tls()).no_proxy().build().unwrap(),
+        });
+        let accepting = tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let proxy = Arc::clone(&proxy);
+                tokio::spawn(async move {
+                    let answer = service_fn(move |request| Arc::clone(&proxy).answer(request));
+                    // An error is the fault that was asked for.
+                    let _ =
+                        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+                });
+            }
+        });
+        Self { endpoint, requests, accepting }
+    }
+
+    /// How many requests have come.
+    pub(crate) fn requests(&self) -> usize {
+        self.requests.load(Ordering::Relaxed)
+    }
+}
+
+/// The client insists on some; there is nothing to encrypt on loopback.
+fn no_tls() -> rustls::ClientConfig {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth()
+}
+
+struct Proxy {
+    upstream: String,
+    plan: Box<Plan>,
+    requests: Arc<AtomicUsize>,
+    client: reqwest::Client,
+}
+
+type Answer = Response<BoxBody<Bytes, io::Error>>;
+
+impl Proxy {
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Answer, io::Error> {
+        let closed = || io::Error::from(io::ErrorKind::ConnectionReset);
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.map_err(|_| closed())?.to_bytes();
+        let target = head.headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+        let operation = target.rsplit('.').next().unwrap_or_default();
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        let fault = (self.plan)(&Asked { operation, number, body: &body });
+        match fault {
+            Fault::Throttled => {
+                let type_of = "com.amazonaws.dynamodb.v20120810#ThrottlingException";
+                return Ok(whole(400, format!(r#"{{"__type":"{type_of}","message":"Rate exceeded"}}"#).into()));
+            }
+            Fault::FailsBefore => return Ok(whole(500, Bytes::from_static(b"{}"))),
+            Fault::ClosedBefore => return Err(closed()),
+            Fault::HangsBefore => {
+                sleep(LONG).await;
+                return Err(closed());
+            }
+            _ => {}
+        }
+        let (status, body) = self.forward(&head, body).await;
+        match fault {
+            Fault::ClosedAfter => Err(closed()),
+            Fault::FailsAfter => Ok(whole(500, Bytes::from_static(b"{}"))),
+            Fault::CutAfter => Ok(cut(status, body)),
+            Fault::HangsAfter => {
+                sleep(LONG).await;
+                Err(closed())
+            }
+            Fault::LateAfter => {
+                sleep(Duration::from_secs(1)).await;
+                Ok(whole(status, body))
+            }
+            _ => Ok(whole(status, body)),
+        }
+    }
+
+    async fn forward(&self, head: &Parts, body: Bytes) -> (u16, Bytes) {
+        let mut forwarded = self.client.post(&self.upstream).body(body);
+        for name in ["x-amz-target", "content-type", "authorization", "x-amz-date"] {
+            if let Some(value) = head.headers.get(name) {
+                forwarded = forwarded.header(name, value);
+            }
+        }
+        let answer = forwarded.send().await.unwrap();
+        (answer.status().as_u16(), answer.bytes().await.unwrap())
+    }
+}
+
+/// Longer than anybody waits.
+const LONG: Duration = Duration::from_secs(30);
+
+fn whole(status: u16, body: Bytes) -> Answer {
+    let body = Full::new(body).map_err(|never: Infallible| match never {}).boxed();
+    let answer = Response::builder().status(status).header("content-type", "application/x-amz-json-1.0");
+    answer.body(body).unwrap()
+}
+
+/// An answer that promises all and brings half.
+fn cut(status: u16, body: Bytes) -> Answer {
+    let promised = body.len().max(2);
+    let half = body.slice(..body.len() / 2);
+    let parts = [Ok(Frame::data(half)), Err(io::Error::from(io::ErrorKind::UnexpectedEof))];
+    let answer = Response::builder().status(status).header("content-length", promised);
+    answer.body(BodyExt::boxed(StreamBody::new(futures_util::stream::iter(parts)))).unwrap()
+}
