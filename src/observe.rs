@@ -1,5 +1,5 @@
-//! What is said about a run: one canonical line a request or an attempt, as JSON for machines and
-//! readable for people.
+//! What is said about a run: one canonical line a request, an attempt or an invocation, as JSON for
+//! machines and readable for people.
 //!
 //! Bodies, signatures, secrets and personal data are never fields of an event, so they can't be
 //! printed here. What a stranger sent is escaped.
@@ -8,7 +8,7 @@ use std::{
     fmt::{self, Write as _},
     io::Write,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
@@ -40,13 +40,20 @@ pub enum Format {
     },
 }
 
-/// A layer that writes every event as one line, from a thread of its own: somebody who stops
-/// reading the log must not stop the receiver.
+/// A layer that writes every event as one line.
 pub struct Lines<W> {
     world: Arc<W>,
     format: Format,
-    lines: SyncSender<Said>,
-    dropped: Arc<AtomicU64>,
+    to: To,
+}
+
+/// Where lines go, and who waits for that.
+enum To {
+    /// To a thread that writes them: somebody who stops reading the log must not stop the receiver.
+    Thread { lines: SyncSender<Said>, dropped: Arc<AtomicU64> },
+    /// Out, before whoever says it goes on: a function is frozen once it has answered, and what had not
+    /// left it by then would come late, or never.
+    Out(Mutex<Box<dyn Write + Send>>),
 }
 
 enum Said {
@@ -67,13 +74,19 @@ impl Drop for Guard {
 }
 
 impl<W: World> Lines<W> {
-    /// Lines on `out`, stamped by `world`.
+    /// Lines on `out`, written at once.
+    pub fn direct(out: impl Write + Send + 'static, format: Format, world: Arc<W>) -> Self {
+        Self { world, format, to: To::Out(Mutex::new(Box::new(out))) }
+    }
+
+    /// Lines on `out`, written from a thread of their own.
     pub fn new(out: impl Write + Send + 'static, format: Format, world: Arc<W>) -> std::io::Result<(Self, Guard)> {
         let (lines, taken) = sync_channel(WAITING);
         let dropped = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&dropped);
         std::thread::Builder::new().name("lines".to_owned()).spawn(move || write_all(out, &taken, &counted))?;
-        Ok((Self { world, format, lines: lines.clone(), dropped }, Guard(lines)))
+        let to = To::Thread { lines: lines.clone(), dropped };
+        Ok((Self { world, format, to }, Guard(lines)))
     }
 }
 
@@ -113,7 +126,7 @@ impl<W: World, S: Subscriber> Layer<S> for Lines<W> {
         match self.format {
             Format::Json => {
                 event.record(&mut line);
-                let mut head = format!(r#"{{"time":"{now}","level":"{level}","message":"#);
+                let mut head = format!(r#"{{"timestamp":"{now}","level":"{level}","message":"#);
                 push_json(&mut head, &line.message);
                 line.text.insert_str(0, &head);
                 line.text.push_str("}\n");
@@ -127,8 +140,23 @@ impl<W: World, S: Subscriber> Layer<S> for Lines<W> {
                 line.text.push('\n');
             }
         }
-        if let Err(TrySendError::Full(_)) = self.lines.try_send(Said::Line(line.text)) {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+        self.to.write(line.text);
+    }
+}
+
+impl To {
+    fn write(&self, line: String) {
+        match self {
+            Self::Thread { lines, dropped } => {
+                if let Err(TrySendError::Full(_)) = lines.try_send(Said::Line(line)) {
+                    dropped.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            Self::Out(out) => {
+                let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
+                // There is nowhere left to report that the log itself can't be written.
+                let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+            }
         }
     }
 }
@@ -209,8 +237,6 @@ fn push_json(out: &mut String, text: &str) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use tracing_subscriber::prelude::*;
 
     use super::*;
@@ -254,7 +280,26 @@ mod tests {
         let read: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(read["source"], hostile);
         assert_eq!((&read["level"], &read["message"], &read["bytes"]), (&"WARN".into(), &"refused".into(), &7.into()));
-        assert_eq!(read["time"], "2026-03-02T10:15:31.480Z");
+        assert_eq!(read["timestamp"], "2026-03-02T10:15:31.480Z");
+    }
+
+    /// On Lambda, the platform reads both, and takes the level from nowhere else.
+    #[test]
+    fn a_direct_line_is_out_before_whoever_said_it_goes_on() {
+        let kept = Kept::default();
+        let layer = Lines::direct(kept.clone(), Format::Json, Arc::new(Fixed));
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            for count in 1..=3 {
+                tracing::info!(requestId = "r1", "recorded");
+                let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+                assert_eq!(
+                    text,
+                    "{\"timestamp\":\"2026-03-02T10:15:31.480Z\",\"level\":\"INFO\",\
+                     \"message\":\"recorded\",\"requestId\":\"r1\"}\n"
+                        .repeat(count)
+                );
+            }
+        });
     }
 
     #[test]
