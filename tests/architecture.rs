@@ -113,7 +113,8 @@ fn sources() -> Vec<(String, String)> {
     let mut files = Vec::new();
     collect(&src, &mut files);
     let relative = |path: &Path| path.strip_prefix(&src).unwrap().display().to_string();
-    let is_test = |file: &str| ["tests.rs", "example.rs", "contract.rs"].iter().any(|name| file.ends_with(name));
+    let is_test =
+        |file: &str| ["tests.rs", "example.rs", "contract.rs", "scripted.rs"].iter().any(|name| file.ends_with(name));
     let read = |path: &PathBuf| (relative(path), strip(&fs::read_to_string(path).unwrap()));
     files.iter().map(read).filter(|(file, _)| !is_test(file)).collect()
 }

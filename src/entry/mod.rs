@@ -1,5 +1,6 @@
 //! How the world reaches us: only here are Lambda, HTTP servers and terminals known.
 
+mod attempt;
 #[cfg(feature = "local")]
 pub mod cli;
 #[cfg(feature = "local")]

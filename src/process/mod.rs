@@ -3,7 +3,13 @@
 //! A key comes in; what became of its row goes out. It can be called for any key at any time by
 //! any number of processes: the claim decides who works, and the fence who may write.
 
+mod brake;
+mod crew;
 mod retry;
+#[cfg(test)]
+mod scripted;
+pub mod stream;
+pub mod sweep;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +26,8 @@ use crate::{
     world::World,
 };
 
+pub use brake::{Brake, DOWN_AFTER};
+pub use crew::{AT_ONCE, Attempt, Tally, Until, Unwritten};
 pub use retry::{BUDGET, FIRST_BACKOFF, Next, after_failure};
 
 /// How long a claim stands. Longer than any attempt, and than any process that makes one may run.

@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-struct Told {
+pub(super) struct Told {
     now: AtomicI64,
 }
 
@@ -35,14 +35,14 @@ impl World for Told {
 }
 
 impl Told {
-    fn pass(&self, time: Duration) {
+    pub(super) fn pass(&self, time: Duration) {
         self.now.fetch_add(i64::try_from(time.as_millis()).unwrap(), Ordering::SeqCst);
     }
 }
 
 /// Answers as it is told, then takes everything, and remembers what arrived.
 #[derive(Default)]
-struct Obedient {
+pub(super) struct Obedient {
     answers: Mutex<VecDeque<Result<(), DeliveryError>>>,
     arrived: Mutex<Vec<(String, bytes::Bytes)>>,
 }
@@ -54,25 +54,25 @@ impl Destination for Arc<Obedient> {
     }
 }
 
-struct Rig {
-    worker: Worker<SqliteInbox, Arc<Obedient>, Told>,
+pub(super) struct Rig {
+    pub(super) worker: Arc<Worker<SqliteInbox, Arc<Obedient>, Told>>,
     destination: Arc<Obedient>,
     _folder: TempDir,
 }
 
 impl Rig {
-    fn new(answers: impl IntoIterator<Item = Result<(), DeliveryError>>) -> Self {
+    pub(super) fn new(answers: impl IntoIterator<Item = Result<(), DeliveryError>>) -> Self {
         let folder = TempDir::new().unwrap();
         let inbox = Arc::new(SqliteInbox::create(&folder.path().join("inbox.db")).unwrap());
         let destination =
             Arc::new(Obedient { answers: Mutex::new(answers.into_iter().collect()), ..Obedient::default() });
         let world = Arc::new(Told { now: AtomicI64::new(NOW.as_millis()) });
         let keeping = Keeping { retention: Duration::from_secs(90 * 24 * 60 * 60) };
-        let worker = Worker::new(inbox, Arc::clone(&destination), world, keeping);
+        let worker = Arc::new(Worker::new(inbox, Arc::clone(&destination), world, keeping));
         Self { worker, destination, _folder: folder }
     }
 
-    async fn record(&self, entry: &Entry) -> Key {
+    pub(super) async fn record(&self, entry: &Entry) -> Key {
         self.worker.inbox.record(entry).await.unwrap();
         entry.key.clone()
     }
@@ -81,16 +81,16 @@ impl Rig {
         self.worker.process(key).await.unwrap().outcome
     }
 
-    async fn row(&self, key: &Key) -> Row {
+    pub(super) async fn row(&self, key: &Key) -> Row {
         self.worker.inbox.get(key).await.unwrap().unwrap()
     }
 
-    fn arrived(&self) -> Vec<String> {
+    pub(super) fn arrived(&self) -> Vec<String> {
         self.destination.arrived.lock().unwrap().iter().map(|(key, _)| key.clone()).collect()
     }
 }
 
-fn down() -> Result<(), DeliveryError> {
+pub(super) fn down() -> Result<(), DeliveryError> {
     Err(DeliveryError::Unavailable("https: status 503".into()))
 }
 
@@ -264,7 +264,7 @@ async fn an_attempt_that_never_ends_is_cut_short_within_its_lease() {
     let rig = Rig::new([]);
     let key = rig.record(&hmrc("n1", "{}")).await;
     let Rig { worker, .. } = rig;
-    let worker = Worker::new(worker.inbox, Endless, worker.world, worker.keeping);
+    let worker = Worker::new(Arc::clone(&worker.inbox), Endless, Arc::clone(&worker.world), worker.keeping);
     let (row, fence) = worker.inbox.claim(&key, &worker.claim()).await.unwrap().unwrap();
     assert!(matches!(worker.work(&row, &fence).await.unwrap(), Mark::Retry { .. }));
     const { assert!(ATTEMPT.as_secs() < LEASE.as_secs()) };

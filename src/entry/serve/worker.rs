@@ -1,10 +1,6 @@
 //! The local processor: wakes at once on a new row, and sweeps what is due every second.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use tokio::{
     sync::mpsc,
@@ -15,9 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     destination::Destination,
+    entry::attempt::say,
     inbox::{Inbox, InboxError, Whose, sqlite::SqliteInbox},
     notification::Key,
-    process::{Outcome, Processed, Worker},
+    process::{Brake, Processed, Worker},
     world::World,
 };
 
@@ -27,8 +24,6 @@ const AT_ONCE: usize = 128;
 const PAGE: usize = 1000;
 const SWEEP: Duration = Duration::from_secs(1);
 const PURGE: Duration = Duration::from_secs(60);
-/// After so many failures in a row a destination counts as down.
-const DOWN_AFTER: u32 = 8;
 /// How long attempts in flight have to end once the process is told to stop; their leases lapse.
 const LAST_ATTEMPTS: Duration = Duration::from_secs(10);
 
@@ -156,72 +151,5 @@ impl<D: Destination, W: World> Floor<D, W> {
             Ok(rows) => tracing::info!(rows = rows as u64, "expired rows removed"),
             Err(error) => tracing::error!(why = %error, "expired rows could not be removed"),
         }
-    }
-}
-
-/// Knows which sources' destinations are down, by their failures in a row.
-#[derive(Default)]
-struct Brake {
-    failures: HashMap<String, u32>,
-}
-
-impl Brake {
-    fn is_on(&self, source: &str) -> bool {
-        self.failures.get(source).is_some_and(|in_a_row| *in_a_row >= DOWN_AFTER)
-    }
-
-    fn down(&self) -> Vec<String> {
-        self.failures.keys().filter(|source| self.is_on(source)).cloned().collect()
-    }
-
-    fn note(&mut self, source: &str, outcome: &Outcome) {
-        match outcome {
-            Outcome::Retry(_) => *self.failures.entry(source.to_owned()).or_default() += 1,
-            Outcome::Delivered | Outcome::Dead(_) => {
-                self.failures.remove(source);
-            }
-            Outcome::Repeat(_) | Outcome::NotOurs | Outcome::Lost => {}
-        }
-    }
-}
-
-/// The canonical line of one attempt.
-fn say(key: &Key, took: Duration, processed: &Result<Processed, InboxError>) {
-    let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-    let key = key.as_str();
-    match processed {
-        Ok(Processed { outcome, attempt }) => {
-            let attempt = u64::from(*attempt);
-            match outcome {
-                Outcome::Delivered => tracing::info!(key, attempt, took_us, "delivered"),
-                Outcome::Repeat(of) => tracing::info!(key, of = of.as_str(), attempt, took_us, "repeat"),
-                Outcome::Retry(why) => tracing::warn!(key, why = why.as_str(), attempt, took_us, "failed, due again"),
-                Outcome::Dead(why) => tracing::error!(key, why = why.as_str(), attempt, took_us, "dead"),
-                Outcome::Lost => tracing::warn!(key, attempt, took_us, "outcome lost: the lease had lapsed"),
-                Outcome::NotOurs => tracing::debug!(key, "nothing to do"),
-            }
-        }
-        Err(error) => tracing::error!(key, why = %error, took_us, "the inbox failed; the row is due again later"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_destination_is_down_after_failures_in_a_row_and_up_after_one_arrival() {
-        let mut brake = Brake::default();
-        for _ in 0..DOWN_AFTER {
-            assert!(!brake.is_on("pay"));
-            brake.note("pay", &Outcome::Retry("https: no connection".into()));
-        }
-        assert!(brake.is_on("pay") && !brake.is_on("hmrc"), "another source's may be up");
-        assert_eq!(brake.down(), ["pay"]);
-
-        brake.note("pay", &Outcome::Repeat(Key::parse("pay:a").unwrap()));
-        assert!(brake.is_on("pay"), "a repeat says nothing of the destination");
-        brake.note("pay", &Outcome::Delivered);
-        assert!(!brake.is_on("pay") && brake.down().is_empty());
     }
 }

@@ -1,0 +1,124 @@
+//! An inbox and a clock that follow a script, for tests of what goes wrong between claim and mark.
+
+use std::{collections::VecDeque, future::pending, sync::Mutex, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{Claim, Fence, Inbox, InboxError, Keeping, Key, Mark, Marked, Owner, Row, SourceName, Timestamp, Worker};
+use crate::{
+    destination::{DeliveryError, Destination, Event},
+    inbox::{Discarded, Filter, Listed, Page, Recorded, Replayed, Whose},
+    source::{Entry, EventName, example::NOW},
+    world::World,
+};
+
+/// What becomes of a claim.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Claimed {
+    /// Answered: there is nothing to do.
+    NotOurs,
+    /// The inbox fails.
+    Fails,
+    /// No answer comes.
+    Hangs,
+    /// A bug.
+    Panics,
+    /// Answered after so many seconds.
+    After(u64),
+}
+
+type Script = Box<dyn Fn(&Key) -> Claimed + Send + Sync>;
+
+/// The inbox. It lists its pages one after the other, and then nothing any more.
+pub(super) struct Scripted {
+    claims: Script,
+    pages: Mutex<VecDeque<Result<Vec<Key>, InboxError>>>,
+    pub(super) claimed: Mutex<Vec<Key>>,
+    pub(super) limits: Mutex<Vec<usize>>,
+}
+
+impl Scripted {
+    pub(super) fn new(claims: impl Fn(&Key) -> Claimed + Send + Sync + 'static) -> Self {
+        Self { claims: Box::new(claims), pages: Mutex::default(), claimed: Mutex::default(), limits: Mutex::default() }
+    }
+
+    pub(super) fn listing(self, pages: impl IntoIterator<Item = Result<Vec<Key>, InboxError>>) -> Self {
+        Self { pages: Mutex::new(pages.into_iter().collect()), ..self }
+    }
+
+    pub(super) fn worker(self) -> Worker<Self, Nowhere, Ticking> {
+        let keeping = Keeping { retention: Duration::from_secs(1) };
+        Worker::new(self.into(), Nowhere, Ticking(Instant::now()).into(), keeping)
+    }
+}
+
+/// The instant of the examples, and on from there by the clock of the test.
+pub(super) struct Ticking(Instant);
+
+impl World for Ticking {
+    fn now(&self) -> Timestamp {
+        NOW.plus(self.0.elapsed())
+    }
+
+    fn random(&self) -> u64 {
+        0
+    }
+}
+
+/// Where nothing ever gets to.
+pub(super) struct Nowhere;
+
+impl Destination for Nowhere {
+    async fn deliver(&self, _: &Key, _: &Event) -> Result<(), DeliveryError> {
+        pending().await
+    }
+}
+
+impl Inbox for Scripted {
+    async fn claim(&self, key: &Key, _: &Claim) -> Result<Option<(Row, Fence)>, InboxError> {
+        self.claimed.lock().unwrap().push(key.clone());
+        match (self.claims)(key) {
+            Claimed::NotOurs => Ok(None),
+            Claimed::Fails => Err(InboxError::Unavailable("as scripted".to_owned())),
+            Claimed::Hangs => pending().await,
+            Claimed::Panics => panic!("as scripted"),
+            Claimed::After(seconds) => {
+                tokio::time::sleep(Duration::from_secs(seconds)).await;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn due(&self, _: &Whose, _: Timestamp, limit: usize) -> Result<Vec<Key>, InboxError> {
+        self.limits.lock().unwrap().push(limit);
+        self.pages.lock().unwrap().pop_front().unwrap_or(Ok(Vec::new()))
+    }
+
+    async fn record(&self, _: &Entry) -> Result<Recorded, InboxError> {
+        pending().await
+    }
+    async fn own(&self, _: &EventName, _: &Key, _: Timestamp) -> Result<Owner, InboxError> {
+        pending().await
+    }
+    async fn mark(&self, _: &Fence, _: &Mark) -> Result<Marked, InboxError> {
+        pending().await
+    }
+    async fn get(&self, _: &Key) -> Result<Option<Row>, InboxError> {
+        pending().await
+    }
+    async fn list(&self, _: &Filter, _: Page) -> Result<Listed, InboxError> {
+        pending().await
+    }
+    async fn replay(&self, _: &Key, _: Timestamp) -> Result<Replayed, InboxError> {
+        pending().await
+    }
+    async fn discard(&self, _: &Key, _: bool, _: Timestamp) -> Result<Discarded, InboxError> {
+        pending().await
+    }
+    async fn heard(&self, _: &SourceName, _: Timestamp) -> Result<(), InboxError> {
+        pending().await
+    }
+    async fn last_heard(&self, _: &SourceName) -> Result<Option<Timestamp>, InboxError> {
+        pending().await
+    }
+}
