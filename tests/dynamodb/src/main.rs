@@ -1,10 +1,13 @@
-//! DynamoDB on loopback, kept in memory: `dynamodb-emulator [ADDRESS] [--with-parent]`.
+//! DynamoDB on loopback, kept in memory or nearly so: `dynamodb-emulator [ADDRESS] [--with-parent]`.
 //!
 //! Prints the address it listens on as its first line. With `--with-parent` it ends when its
 //! standard input does, so that it can't outlive the tests that started it, and every line `expire`
 //! it reads removes what has expired and is answered by how much that was.
 
-use std::io::{BufRead, Write};
+use std::{
+    io::{BufRead, Write},
+    path::Path,
+};
 
 use dynoxide::{Database, server};
 
@@ -15,7 +18,7 @@ async fn main() {
     arguments.retain(|argument| argument != "--with-parent");
     let address = arguments.first().map_or("127.0.0.1:0", String::as_str);
 
-    let database = Database::memory().expect("a database in memory");
+    let database = open();
     let listener = tokio::net::TcpListener::bind(address).await.expect("the address is free");
     say(&listener.local_addr().expect("it is bound").to_string());
     if with_parent {
@@ -23,6 +26,21 @@ async fn main() {
         std::thread::spawn(move || obey(&database));
     }
     server::serve_on(listener, database).await;
+}
+
+/// Opens a database that is gone when this process is.
+///
+/// For every write to a table with a stream, the emulator looks for the highest sequence number so
+/// far, and without an index reads the whole stream for it. An index can only be added through a file.
+fn open() -> Database {
+    let memory = Path::new("/dev/shm");
+    let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    let folder = folder.expect("a folder for the database");
+    let path = folder.path().join("dynamodb.db");
+    let database = Database::new(path.to_str().expect("a path in UTF-8")).expect("a database");
+    let index = "CREATE INDEX sequence ON _stream_records (table_name, CAST(sequence_number AS INTEGER))";
+    rusqlite::Connection::open(&path).and_then(|file| file.execute_batch(index)).expect("the stream can be indexed");
+    database // the folder goes here; what is open stays
 }
 
 fn obey(database: &Database) {

@@ -1,0 +1,211 @@
+//! What AWS does between a table and its function: reads the table's stream, filters it, and invokes
+//! the function with batches, again and again until it says that they are done.
+//!
+//! As AWS may, it delivers some batches twice, and loses some records for good: a stream keeps a
+//! record for a day. As configured, it resumes from the lowest sequence number reported, cuts a batch
+//! in two when the function fails, and gives up after five retries.
+
+#![allow(dead_code, reason = "every test file uses a part of its own")]
+
+use serde_json::{Value, json};
+
+/// Records a batch may have.
+const BATCH: usize = 25;
+/// Retries of one batch.
+const RETRIES: u32 = 5;
+
+/// How an invocation ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Invoked {
+    /// Everything is done.
+    Done,
+    /// From this sequence number on, it is not.
+    ResumeFrom(String),
+    /// The function failed.
+    Error,
+}
+
+impl Invoked {
+    /// Reads a reply as AWS does: what is empty or misspelt is not what it seems.
+    pub(crate) fn of(reply: &Value) -> Self {
+        let failures = match reply.get("batchItemFailures") {
+            None | Some(Value::Null) => return Self::Done,
+            Some(Value::Array(failures)) if failures.is_empty() => return Self::Done,
+            Some(Value::Array(failures)) => failures,
+            Some(_) => return Self::Error,
+        };
+        let named = failures.iter().map(|failure| failure["itemIdentifier"].as_str().filter(|name| !name.is_empty()));
+        match named.collect::<Option<Vec<_>>>() {
+            Some(named) => {
+                Self::ResumeFrom(named.into_iter().min_by_key(|name| number(name)).unwrap_or_default().to_owned())
+            }
+            None => Self::Error,
+        }
+    }
+}
+
+fn number(sequence: &str) -> u128 {
+    sequence.parse().expect("a sequence number")
+}
+
+/// Chance that can be had again.
+#[derive(Clone)]
+pub(crate) struct Chance(u64);
+
+impl Chance {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// One of `most` numbers from 0.
+    pub(crate) fn below(&mut self, most: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % most
+    }
+
+    /// Whether something with `percent` percent of probability happens.
+    pub(crate) fn is(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+}
+
+/// What a pump did.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Pumped {
+    /// Records given to the function, repetitions included.
+    pub(crate) delivered: usize,
+    /// Records it lost on purpose.
+    pub(crate) lost: usize,
+    /// Batches it gave up.
+    pub(crate) given_up: usize,
+}
+
+/// A reader of one table's stream.
+pub(crate) struct Pump {
+    endpoint: String,
+    client: reqwest::Client,
+    table: String,
+    iterator: Option<String>,
+}
+
+impl Pump {
+    /// A pump at the beginning of the stream of `table`.
+    pub(crate) async fn at(endpoint: &str, table: &str) -> Self {
+        let client = reqwest::Client::builder().tls_backend_preconfigured(no_tls()).no_proxy().build().unwrap();
+        let mut pump = Self { endpoint: endpoint.to_owned(), client, table: table.to_owned(), iterator: None };
+        pump.iterator = pump.beginning().await;
+        pump
+    }
+
+    async fn beginning(&self) -> Option<String> {
+        let streams = self.ask("ListStreams", &json!({"TableName": self.table})).await;
+        let stream = streams["Streams"][0]["StreamArn"].as_str().expect("the table has a stream").to_owned();
+        let described = self.ask("DescribeStream", &json!({"StreamArn": stream})).await;
+        let shards = described["StreamDescription"]["Shards"].as_array().expect("it has shards").clone();
+        assert_eq!(shards.len(), 1, "the emulator's streams have one shard");
+        let wanted = json!({
+            "StreamArn": stream, "ShardId": shards[0]["ShardId"], "ShardIteratorType": "TRIM_HORIZON",
+        });
+        self.ask("GetShardIterator", &wanted).await["ShardIterator"].as_str().map(str::to_owned)
+    }
+
+    async fn ask(&self, operation: &str, body: &Value) -> Value {
+        let key = "AWS4-HMAC-SHA256 Credential=local/20260101/eu-west-2/dynamodb/aws4_request, \
+                   SignedHeaders=host;x-amz-date, Signature=0";
+        let request = self.client.post(&self.endpoint).header("content-type", "application/x-amz-json-1.0");
+        let request = request.header("x-amz-target", format!("DynamoDBStreams_20120810.{operation}"));
+        let request = request.header("authorization", key).header("x-amz-date", "20260101T000000Z");
+        let answer = request.body(body.to_string()).send().await.expect("the emulator answers");
+        let (status, text) = (answer.status(), answer.text().await.expect("whole"));
+        assert!(status.is_success(), "{operation}: {status} {text}");
+        serde_json::from_str(&text).expect("in JSON")
+    }
+
+    /// The next records of the stream, all kinds of them; empty at its end.
+    async fn read(&mut self) -> Vec<Value> {
+        let Some(iterator) = self.iterator.take() else { return Vec::new() };
+        let mut read = self.ask("GetRecords", &json!({"ShardIterator": iterator, "Limit": 1000})).await;
+        self.iterator = read["NextShardIterator"].as_str().map(str::to_owned);
+        match read["Records"].take() {
+            Value::Array(records) => records,
+            _ => Vec::new(),
+        }
+    }
+
+    /// Invokes `function` with everything in the stream up to its present end, losing `lost` percent
+    /// of the records and repeating `repeated` percent of the batches.
+    pub(crate) async fn drain(
+        &mut self,
+        chance: &mut Chance,
+        (lost, repeated): (u64, u64),
+        mut function: impl AsyncFnMut(Value) -> Invoked,
+    ) -> Pumped {
+        let mut pumped = Pumped::default();
+        loop {
+            let read = self.read().await;
+            if read.is_empty() {
+                return pumped;
+            }
+            let mut wanted: Vec<Value> = read.into_iter().filter(passes_the_filter).collect();
+            let all = wanted.len();
+            wanted.retain(|_| !chance.is(lost));
+            pumped.lost += all - wanted.len();
+            for batch in wanted.chunks(BATCH) {
+                self.invoke(batch, &mut pumped, &mut function).await;
+                if chance.is(repeated) {
+                    self.invoke(batch, &mut pumped, &mut function).await;
+                }
+            }
+        }
+    }
+
+    /// Invokes the function with a batch until it is done or given up.
+    async fn invoke(&self, batch: &[Value], pumped: &mut Pumped, function: &mut impl AsyncFnMut(Value) -> Invoked) {
+        let mut waiting = vec![(batch.to_vec(), 0)];
+        while let Some((batch, retries)) = waiting.pop() {
+            pumped.delivered += batch.len();
+            match function(self.event(&batch)).await {
+                Invoked::Done => {}
+                _ if retries == RETRIES => pumped.given_up += 1,
+                // What comes before the number is done, and cutting there uses up no retry.
+                Invoked::ResumeFrom(sequence) => {
+                    let from = batch.iter().position(|record| *sequence_of(record) == sequence);
+                    let from = from.unwrap_or_else(|| panic!("{sequence} is not in the batch"));
+                    waiting.push((batch[from..].to_vec(), if from == 0 { retries + 1 } else { retries }));
+                }
+                Invoked::Error if batch.len() > 1 => {
+                    let (first, second) = batch.split_at(batch.len() / 2);
+                    waiting.push((second.to_vec(), retries));
+                    waiting.push((first.to_vec(), retries));
+                }
+                Invoked::Error => waiting.push((batch, retries + 1)),
+            }
+        }
+    }
+
+    fn event(&self, batch: &[Value]) -> Value {
+        let stream =
+            format!("arn:aws:dynamodb:eu-west-2:123456789012:table/{}/stream/2026-01-01T00:00:00.000", self.table);
+        let record = |record: &Value| {
+            let mut record = record.clone();
+            record["eventSourceARN"] = json!(stream);
+            record
+        };
+        json!({"Records": batch.iter().map(record).collect::<Vec<_>>()})
+    }
+}
+
+fn sequence_of(record: &Value) -> &Value {
+    &record["dynamodb"]["SequenceNumber"]
+}
+
+/// The mapping's filter, as the template has it.
+fn passes_the_filter(record: &Value) -> bool {
+    record["eventName"] == "INSERT" && record["dynamodb"]["NewImage"]["state"]["S"] == "recorded"
+}
+
+fn no_tls() -> rustls::ClientConfig {
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth()
+}
