@@ -5,7 +5,7 @@
 #[cfg(feature = "local")]
 mod any_inbox;
 
-use std::{collections::HashMap, io, sync::Arc, time::Duration};
+use std::{collections::HashMap, convert::Infallible, io, sync::Arc, time::Duration};
 
 #[cfg(feature = "local")]
 use crate::{
@@ -16,8 +16,8 @@ use crate::{
 };
 use crate::{
     aws::{Aws, Service},
-    config::{Config, DestinationConfig, Secrets},
-    destination::{DeliveryError, Destination, Event, Https, HttpsError, Log, Routes, WebhookSecret},
+    config::{Config, DestinationConfig, DestinationSecrets},
+    destination::{DeliveryError, Destination, Event, EventBridge, Https, HttpsError, Log, Routes, Sqs, WebhookSecret},
     inbox::{
         Keeping,
         dynamodb::{self, DynamoInbox},
@@ -100,6 +100,12 @@ pub enum Configured<W> {
     Log(Log),
     /// An endpoint of the team's own.
     Https(Box<Https<W>>),
+    /// A queue of theirs.
+    Sqs(Box<Sqs>),
+    /// A bus of theirs.
+    EventBridge(Box<EventBridge>),
+    /// One that can't be used, and why: everything waits for it to be mended.
+    Broken(String),
 }
 
 impl<W: World> Destination for Configured<W> {
@@ -107,42 +113,103 @@ impl<W: World> Destination for Configured<W> {
         match self {
             Self::Log(log) => log.deliver(key, event).await,
             Self::Https(https) => https.deliver(key, event).await,
+            Self::Sqs(sqs) => sqs.deliver(key, event).await,
+            Self::EventBridge(bus) => bus.deliver(key, event).await,
+            Self::Broken(why) => Err(DeliveryError::Unavailable(why.clone())),
         }
     }
 }
 
-/// Why the configured destinations can't be built.
+/// Why a configured destination can't be built.
 #[derive(Debug, thiserror::Error)]
 pub enum DestinationError {
     /// An endpoint can't be used.
     #[error("destination {0}: {1}")]
     Https(String, HttpsError),
     /// An endpoint has no secret to sign with.
-    #[error("destination {0}: its secret was not fetched, so nothing could be signed")]
+    #[error("destination {0}: it has no secret that can be used, so nothing could be signed")]
     NoSecret(String),
+    /// A queue or a bus, and no AWS.
+    #[error("destination {0}: it is on AWS, which was not reached for: set AWS_REGION and credentials")]
+    NoAws(String),
     /// The log can't be written to.
     #[error("destination log: {0}")]
     Log(#[from] io::Error),
 }
 
-/// Builds the configured destinations; `log` makes what the `log` kind writes to.
+/// What destinations are built from.
+pub struct Parts<'a, W, L> {
+    /// The secrets they sign with.
+    pub secrets: &'a DestinationSecrets,
+    /// How AWS is reached; needed only where a destination is there.
+    pub aws: Option<&'a Aws>,
+    /// Time.
+    pub world: &'a Arc<W>,
+    /// Makes what the `log` kind writes to.
+    pub log: L,
+}
+
+/// Builds the configured destinations, or says what is wrong with the first that can't be.
 pub fn destinations<W: World, O: io::Write + Send + 'static>(
     config: &Config,
-    secrets: &Secrets,
-    world: &Arc<W>,
-    log: impl Fn() -> O,
+    parts: &Parts<'_, W, impl Fn() -> O>,
 ) -> Result<Routes<Configured<W>>, DestinationError> {
-    let build = |name: &str, kind: &DestinationConfig, secret: Option<&WebhookSecret>| match (kind, secret) {
-        (DestinationConfig::Log, _) => Ok(Arc::new(Configured::Log(Log::new(log())?))),
-        (DestinationConfig::Https(https), Some(secret)) => Https::new(&https.url, secret.clone(), Arc::clone(world))
-            .map(|https| Arc::new(Configured::Https(Box::new(https))))
-            .map_err(|error| DestinationError::Https(name.to_owned(), error)),
-        (DestinationConfig::Https(_), None) => Err(DestinationError::NoSecret(name.to_owned())),
-    };
-    let mut routes = Routes::to(build("(default)", &config.destination, secrets.destination.as_ref())?);
+    routes(config, parts.secrets, |name, kind, secret| parts.build(name, kind, secret))
+}
+
+/// The same for a process that can't be refused its start: in place of one that can't be built stands one
+/// that keeps everything waiting, and what is wrong comes beside them.
+pub fn usable_destinations<W: World, O: io::Write + Send + 'static>(
+    config: &Config,
+    parts: &Parts<'_, W, impl Fn() -> O>,
+) -> (Routes<Configured<W>>, Vec<DestinationError>) {
+    let mut wrong = Vec::new();
+    let routes = routes(config, parts.secrets, |name, kind, secret| {
+        let built = parts.build(name, kind, secret);
+        Ok::<_, Infallible>(built.unwrap_or_else(|error| {
+            let why = error.to_string();
+            wrong.push(error);
+            Configured::Broken(why)
+        }))
+    });
+    let Ok(routes) = routes;
+    (routes, wrong)
+}
+
+impl<W: World, O: io::Write + Send + 'static, L: Fn() -> O> Parts<'_, W, L> {
+    fn build(
+        &self,
+        name: &str,
+        kind: &DestinationConfig,
+        secret: Option<&WebhookSecret>,
+    ) -> Result<Configured<W>, DestinationError> {
+        let aws = || self.aws.ok_or_else(|| DestinationError::NoAws(name.to_owned()));
+        match kind {
+            DestinationConfig::Log => Ok(Configured::Log(Log::new((self.log)())?)),
+            DestinationConfig::Https(https) => {
+                let secret = secret.ok_or_else(|| DestinationError::NoSecret(name.to_owned()))?;
+                let built = Https::new(&https.url, secret.clone(), Arc::clone(self.world));
+                let built = built.map_err(|error| DestinationError::Https(name.to_owned(), error))?;
+                Ok(Configured::Https(Box::new(built)))
+            }
+            DestinationConfig::Sqs(queue) => Ok(Configured::Sqs(Box::new(Sqs::new(aws()?, queue.clone())))),
+            DestinationConfig::EventBridge(bus) => {
+                Ok(Configured::EventBridge(Box::new(EventBridge::new(aws()?, bus.clone()))))
+            }
+        }
+    }
+}
+
+/// Builds the default destination and the named ones, and sends each source's notifications to its own.
+fn routes<W: World, E>(
+    config: &Config,
+    secrets: &DestinationSecrets,
+    mut build: impl FnMut(&str, &DestinationConfig, Option<&WebhookSecret>) -> Result<Configured<W>, E>,
+) -> Result<Routes<Configured<W>>, E> {
+    let mut routes = Routes::to(Arc::new(build("(default)", &config.destination, secrets.default.as_ref())?));
     let mut named = HashMap::new();
     for (name, kind) in &config.destinations {
-        named.insert(name, build(name, kind, secrets.destinations.get(name))?);
+        named.insert(name, Arc::new(build(name, kind, secrets.named.get(name))?));
     }
     for source in &config.sources {
         if let Some(own) = source.destination.as_ref().and_then(|name| named.get(name)) {
@@ -154,10 +221,12 @@ pub fn destinations<W: World, O: io::Write + Send + 'static>(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-    use crate::notification::Timestamp;
+    use crate::{
+        destination::example::event,
+        notification::Timestamp,
+        source::example::{NOW, pay},
+    };
 
     struct Still;
     impl World for Still {
@@ -169,13 +238,33 @@ mod tests {
         }
     }
 
+    const LEDGERS: &str = "[sources.pay]\nkind = \"govuk-pay\"\nsecrets = []\n\
+        [destination]\nkind = \"https\"\nurl = \"https://ledger.example.gov.uk/\"\nsecret = \"env:LEDGER_WHSEC\"\n\
+        [destinations.queue]\nkind = \"sqs\"\nurl = \"https://sqs.eu-west-2.amazonaws.com/111122223333/ledger\"\n\
+        [destinations.bus]\nkind = \"eventbridge\"\nbus = \"ledger\"\n";
+
+    /// Neither the secret nor AWS is there.
+    fn nothing<'a>(world: &'a Arc<Still>, secrets: &'a DestinationSecrets) -> Parts<'a, Still, fn() -> io::Sink> {
+        Parts { secrets, aws: None, world, log: io::sink }
+    }
+
     #[test]
     fn an_endpoint_without_its_secret_is_refused_and_nothing_else_takes_its_place() {
-        let document = "[sources.pay]\nkind = \"govuk-pay\"\nsecrets = []\n\
-            [destination]\nkind = \"https\"\nurl = \"https://ledger.example.gov.uk/\"\nsecret = \"env:LEDGER_WHSEC\"\n";
-        let config = Config::read(document, "pillarbox.toml").unwrap();
-        let none = Secrets { sources: vec![], destination: None, destinations: BTreeMap::new() };
-        let built = destinations(&config, &none, &Arc::new(Still), io::sink);
+        let config = Config::read(LEDGERS, "pillarbox.toml").unwrap();
+        let (world, none) = (Arc::new(Still), DestinationSecrets::default());
+        let built = destinations(&config, &nothing(&world, &none));
         assert!(matches!(built.err(), Some(DestinationError::NoSecret(_))));
+    }
+
+    #[tokio::test]
+    async fn where_the_start_can_not_be_refused_everything_waits_for_what_is_wrong_to_be_mended() {
+        let config = Config::read(LEDGERS, "pillarbox.toml").unwrap();
+        let (world, none) = (Arc::new(Still), DestinationSecrets::default());
+        let (routes, wrong) = usable_destinations(&config, &nothing(&world, &none));
+        let wrong: Vec<_> = wrong.iter().map(ToString::to_string).collect();
+        assert_eq!(wrong.len(), 3, "{wrong:?}");
+        let entry = pay("m1", "p1", "card_payment_succeeded", NOW);
+        let waiting = DeliveryError::Unavailable(wrong[0].clone());
+        assert_eq!(routes.deliver(&entry.key, &event(&entry)).await, Err(waiting));
     }
 }

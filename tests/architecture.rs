@@ -16,7 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("aws", &["secret"]),
     ("source", &["notification", "secret"]),
     ("inbox", &["notification", "source"]),
-    ("destination", &["notification", "world", "secret", "source", "inbox"]),
+    ("destination", &["notification", "world", "secret", "aws", "source", "inbox"]),
     ("config", &["notification", "secret", "source", "destination"]),
     ("process", &["notification", "world", "inbox", "destination"]),
     ("receive", &["notification", "source", "inbox"]),
@@ -57,6 +57,9 @@ const SECRETS_OF_THE_HOUSE: &[(&str, &[&str])] = &[
     // How AWS is reached is decided in one place.
     ("aws_smithy_http_client::", &["aws"]),
     ("aws_config::", &["aws"]),
+    ("aws_sdk_secretsmanager::", &["aws/secretsmanager.rs"]),
+    ("aws_sdk_sqs::", &["destination/sqs.rs"]),
+    ("aws_sdk_eventbridge::", &["destination/eventbridge.rs"]),
     // Only a person's command tries what a receiver must never accept.
     ("diagnose::", &["source/diagnose", "entry/cli/verify.rs"]),
     // The clock and chance are read in one place.

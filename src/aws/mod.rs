@@ -3,6 +3,10 @@
 //! One HTTP client for every service, over TLS by ring and with nothing but Amazon's own roots built
 //! in: loading a system's roots costs a cold start more than the first call to DynamoDB does.
 
+pub mod fault;
+mod limits;
+mod secretsmanager;
+
 use std::{io, path::PathBuf};
 
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
@@ -17,6 +21,9 @@ use aws_smithy_http_client::{
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_types::{SdkConfig, region::Region, sdk_config::SharedHttpClient};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
+
+pub use limits::Limits;
+pub use secretsmanager::{SecretsManager, Waiting, arns};
 
 use crate::secret::Outside;
 
@@ -51,7 +58,7 @@ impl Service {
 #[derive(Debug, thiserror::Error)]
 pub enum AwsProblem {
     /// No region.
-    #[error("AWS_REGION is not set: set it to the region of the table, such as eu-west-2")]
+    #[error("AWS_REGION is not set: set it to the region where everything is, such as eu-west-2")]
     NoRegion,
     /// No credentials.
     #[error("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set: Lambda sets them; elsewhere, set both")]
@@ -148,10 +155,11 @@ fn check(bundle: &str) -> Result<(), AwsProblem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::Vault;
 
     fn aws(set: &[(&str, &str)], bundle: &str) -> Result<Aws, AwsProblem> {
         let env = |name: &str| set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-        Aws::from_variables(&Outside { env: &env, file: &|_| Ok(bundle.to_owned()) })
+        Aws::from_variables(&Outside { env: &env, file: &|_| Ok(bundle.to_owned()), vault: Vault::NOTHING })
     }
 
     const KEYS: [(&str, &str); 3] =

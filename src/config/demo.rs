@@ -44,7 +44,7 @@ mod tests {
     use super::*;
     use crate::{
         config::tests::{HMRC_SECRET, with},
-        secret::Outside,
+        secret::{Outside, Vault},
     };
 
     #[test]
@@ -57,7 +57,7 @@ mod tests {
             asked.borrow_mut().push(path.display().to_string());
             Ok(HMRC_SECRET.to_owned())
         };
-        let secrets = config.secrets(&Outside { env: &|_| None, file: &file }).unwrap();
+        let secrets = config.secrets(&Outside { env: &|_| None, file: &file, vault: Vault::NOTHING }).unwrap();
         assert_eq!(*asked.borrow(), [".pillarbox/hmrc.secret", ".pillarbox/pay.secret"]);
         let labels: Vec<_> = secrets.sources.iter().map(|source| (source.kind, source.keys[0].label())).collect();
         let expected =

@@ -10,7 +10,11 @@ use super::{
     secrets::Wanted,
     walk::{Item, Table},
 };
-use crate::{destination::endpoint, notification::SourceName, secret::SecretRef};
+use crate::{
+    destination::{Bus, Queue, endpoint},
+    notification::SourceName,
+    secret::SecretRef,
+};
 
 /// Every kind of destination the words of a configuration know.
 const KINDS: [&str; 4] = ["log", "https", "sqs", "eventbridge"];
@@ -22,6 +26,25 @@ pub enum DestinationConfig {
     Log,
     /// CloudEvents by POST.
     Https(HttpsConfig),
+    /// CloudEvents in a queue on AWS.
+    Sqs(Queue),
+    /// CloudEvents on a bus on AWS.
+    EventBridge(Bus),
+}
+
+impl DestinationConfig {
+    /// The secret it signs with, if it does.
+    pub fn secret(&self) -> Option<&Placed<SecretRef>> {
+        match self {
+            Self::Https(https) => Some(&https.secret),
+            Self::Log | Self::Sqs(_) | Self::EventBridge(_) => None,
+        }
+    }
+
+    /// Whether it is on AWS.
+    pub fn is_on_aws(&self) -> bool {
+        matches!(self, Self::Sqs(_) | Self::EventBridge(_))
+    }
 }
 
 /// A receiver of CloudEvents over https.
@@ -70,17 +93,15 @@ fn named(name: String, item: Item<'_, '_>, wanted: &mut Vec<Wanted>) -> Option<(
 
 fn one(item: Item<'_, '_>, wanted: &mut Vec<Wanted>) -> Option<DestinationConfig> {
     let mut table = item.table()?;
-    let kind = table.need("kind", "write kind = \"log\" or kind = \"https\"");
+    let kind = table.need("kind", "write kind = \"log\", \"https\", \"sqs\" or \"eventbridge\"");
     let destination = match kind.as_ref().and_then(|kind| kind.word(&KINDS)) {
         Some("log") => Some(DestinationConfig::Log),
         Some("https") => https(&mut table, wanted).map(DestinationConfig::Https),
-        other => {
+        Some("sqs") => sqs(&mut table).map(DestinationConfig::Sqs),
+        Some(_) => eventbridge(&mut table).map(DestinationConfig::EventBridge),
+        None => {
             // Which of the other keys belong here can't be said, so each of them may.
             let _ = ["url", "secret", "bus"].map(|key| table.take(key));
-            if let (Some(word), Some(kind)) = (other, kind) {
-                let advice = "which this version can't use yet: write \"https\" or \"log\"";
-                kind.complain(format_args!("is \"{word}\", {advice}"));
-            }
             None
         }
     };
@@ -93,6 +114,18 @@ fn https(table: &mut Table<'_, '_>, wanted: &mut Vec<Wanted>) -> Option<HttpsCon
     let secret = table.need("secret", "write secret = \"env:NAME\"").and_then(reference::read);
     wanted.extend(secret.clone().map(Wanted::Whsec));
     Some(HttpsConfig { url: url?, secret: secret? })
+}
+
+fn sqs(table: &mut Table<'_, '_>) -> Option<Queue> {
+    let url = table.need("url", "write url = \"https://sqs.REGION.amazonaws.com/ACCOUNT/NAME\"")?;
+    let text = url.text("must be a URL in quotes")?;
+    url.made(Queue::parse(&text)).map(|queue| queue.value)
+}
+
+fn eventbridge(table: &mut Table<'_, '_>) -> Option<Bus> {
+    let bus = table.need("bus", "write bus = \"NAME\"")?;
+    let text = bus.text("must be the name or the ARN of a bus in quotes")?;
+    bus.made(Bus::parse(&text)).map(|bus| bus.value)
 }
 
 /// Reads the URL of something we send requests to.

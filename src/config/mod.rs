@@ -28,10 +28,13 @@ pub use inbox::{InboxConfig, InboxProblem};
 pub use overrides::Overrides;
 pub use problem::{Place, Placed, Problem, Problems};
 pub use pull::{HmrcPull, PayPull, PullConfig};
-pub use secrets::Secrets;
+pub use secrets::{DestinationSecrets, Secrets, Unusable};
 pub use source::SourceConfig;
 
-use crate::{secret::Outside, source::Acceptance};
+use crate::{
+    secret::{Outside, SecretRef},
+    source::{Acceptance, Source},
+};
 
 /// All that can be configured, its secrets still references.
 #[derive(Clone, Debug)]
@@ -60,11 +63,10 @@ impl Config {
         document::read(document, place).finish()
     }
 
-    /// Reads a document and the secrets it names; the problems of both come in one list.
-    pub fn read_with_secrets(document: &str, place: &str, outside: &Outside<'_>) -> Result<(Self, Secrets), Problems> {
-        let config = document::read(document, place).judge_secrets(outside).finish()?;
-        let secrets = config.secrets(outside)?;
-        Ok((config, secrets))
+    /// The same, for somebody who fetches its secrets next: if the document is wrong, what is wrong with the secrets in
+    /// variables and files comes in the same list.
+    pub fn read_to_use(document: &str, place: &str, outside: &Outside<'_>) -> Result<Self, Problems> {
+        document::read(document, place).judge_secrets(outside).finish()
     }
 
     /// What runs when nothing is configured: both senders, everything kept in `folder`.
@@ -74,7 +76,45 @@ impl Config {
 
     /// Fetches and judges every secret that receiving and delivering need.
     pub fn secrets(&self, outside: &Outside<'_>) -> Result<Secrets, Problems> {
-        secrets::fetch(self, outside)
+        let (sources, mut unusable) = self.usable_sender_secrets(outside);
+        let (destinations, more) = self.usable_destination_secrets(outside);
+        unusable.extend(more);
+        secrets::all((Secrets { sources, destinations }, unusable))
+    }
+
+    /// Fetches and judges the senders' secrets, which receiving needs.
+    pub fn sender_secrets(&self, outside: &Outside<'_>) -> Result<Vec<Source>, Problems> {
+        secrets::all(secrets::senders(self, outside))
+    }
+
+    /// The same, without those that can't be used: a source may be left with fewer keys, or none.
+    pub fn usable_sender_secrets(&self, outside: &Outside<'_>) -> (Vec<Source>, Vec<Unusable>) {
+        secrets::senders(self, outside)
+    }
+
+    /// Fetches and judges the destinations' secrets, which delivering needs.
+    pub fn destination_secrets(&self, outside: &Outside<'_>) -> Result<DestinationSecrets, Problems> {
+        secrets::all(secrets::destinations(self, outside))
+    }
+
+    /// The same, without those that can't be used.
+    pub fn usable_destination_secrets(&self, outside: &Outside<'_>) -> (DestinationSecrets, Vec<Unusable>) {
+        secrets::destinations(self, outside)
+    }
+
+    /// Where the senders' secrets are.
+    pub fn sender_references(&self) -> impl Iterator<Item = &SecretRef> {
+        self.sources.iter().flat_map(|source| &source.secrets).map(|reference| &reference.value)
+    }
+
+    /// Where the destinations' secrets are.
+    pub fn destination_references(&self) -> impl Iterator<Item = &SecretRef> {
+        self.every_destination().filter_map(DestinationConfig::secret).map(|reference| &reference.value)
+    }
+
+    /// Every destination there is, the default one first.
+    pub fn every_destination(&self) -> impl Iterator<Item = &DestinationConfig> {
+        std::iter::once(&self.destination).chain(self.destinations.values())
     }
 
     /// The destination of a source's notifications.

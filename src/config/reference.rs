@@ -6,9 +6,5 @@ use crate::secret::{SecretProblem, SecretRef};
 /// Reads a reference. What is none is not repeated, since it may be the secret.
 pub(super) fn read(item: Item<'_, '_>) -> Option<Placed<SecretRef>> {
     let text = item.text(&SecretProblem::NoReference.to_string())?;
-    if text.starts_with("secretsmanager:") {
-        item.complain("names Secrets Manager, which this version can't use yet: write env:NAME or file:PATH");
-        return None;
-    }
     item.made(SecretRef::parse(&text))
 }

@@ -8,7 +8,8 @@ use super::{
 };
 use crate::{
     destination::WebhookSecret,
-    secret::{Outside, Secret, SecretProblem, SecretRef},
+    notification::SourceName,
+    secret::{Outside, Secret, SecretProblem, SecretRef, VaultFault},
     source::{SigningKey, Source},
 };
 
@@ -20,10 +21,28 @@ const TEST_PREFIX: &str = "webhook_test_";
 pub struct Secrets {
     /// The senders, in the order of the document.
     pub sources: Vec<Source>,
-    /// The signing key of the default destination, if it has one.
-    pub destination: Option<WebhookSecret>,
-    /// The signing keys of the named destinations that have one.
-    pub destinations: BTreeMap<String, WebhookSecret>,
+    /// What delivering needs.
+    pub destinations: DestinationSecrets,
+}
+
+/// The signing keys of those destinations that have one.
+#[derive(Clone, Debug, Default)]
+pub struct DestinationSecrets {
+    /// The default destination's.
+    pub default: Option<WebhookSecret>,
+    /// The named destinations'.
+    pub named: BTreeMap<String, WebhookSecret>,
+}
+
+/// A secret that can't be used, and that a role may do without if it says so loudly.
+#[derive(Clone, Debug)]
+pub struct Unusable {
+    /// The source whose secret it is; `None` if it is a destination's.
+    pub source: Option<SourceName>,
+    /// What is wrong with it. [`SecretProblem::Unread`] may be over soon; everything else a person has to mend.
+    pub why: SecretProblem,
+    /// The same in words, with its place.
+    pub problem: Problem,
 }
 
 /// A reference whose value will be needed, kept so that it can be judged even if the rest is wrong.
@@ -36,81 +55,108 @@ pub(super) enum Wanted {
 }
 
 impl Wanted {
-    /// What is wrong with the value, if something is.
+    /// What is wrong with the value, if something is. Secrets Manager is not asked for the sake of a broken document.
     pub(super) fn problem(&self, outside: &Outside<'_>) -> Option<Problem> {
-        match self {
+        let wrong = match self {
             Self::Signing { reference, live } => signing(reference, *live, outside).err(),
             Self::Whsec(reference) => whsec(reference, outside).err(),
-        }
+        };
+        wrong.filter(|(why, _)| *why != SecretProblem::Unread(VaultFault::NotAsked)).map(|(_, problem)| problem)
     }
 }
 
-/// Fetches every secret of `config`.
-pub(super) fn fetch(config: &Config, outside: &Outside<'_>) -> Result<Secrets, Problems> {
-    let mut problems = Vec::new();
-    let sources = config.sources.iter().map(|config| source(config, outside, &mut problems)).collect();
-    let mut key = |config| key(config, outside).map_err(|problem| problems.push(problem)).ok().flatten();
-    let destination = key(&config.destination);
-    let named = config.destinations.iter().filter_map(|(name, config)| Some((name.clone(), key(config)?)));
-    let destinations = named.collect();
-    Problems::or(problems, Secrets { sources, destination, destinations })
+/// A secret or, where there is none, why and in words.
+type Fetched<T> = Result<T, (SecretProblem, Problem)>;
+
+/// Fetches the senders' secrets that can be used; a source keeps those, and may be left with none.
+pub(super) fn senders(config: &Config, outside: &Outside<'_>) -> (Vec<Source>, Vec<Unusable>) {
+    let mut unusable = Vec::new();
+    let sources = config.sources.iter().map(|config| source(config, outside, &mut unusable)).collect();
+    (sources, unusable)
 }
 
-fn source(config: &SourceConfig, outside: &Outside<'_>, problems: &mut Vec<Problem>) -> Source {
+/// Fetches the destinations' secrets that can be used.
+pub(super) fn destinations(config: &Config, outside: &Outside<'_>) -> (DestinationSecrets, Vec<Unusable>) {
+    let mut unusable = Vec::new();
+    let mut key = |config: &DestinationConfig| {
+        let fetched = whsec(config.secret()?, outside);
+        fetched.map_err(|(why, problem)| unusable.push(Unusable { source: None, why, problem })).ok()
+    };
+    let default = key(&config.destination);
+    let named = config.destinations.iter().filter_map(|(name, config)| Some((name.clone(), key(config)?))).collect();
+    (DestinationSecrets { default, named }, unusable)
+}
+
+/// `value`, unless something was unusable.
+pub(super) fn all<T>((value, unusable): (T, Vec<Unusable>)) -> Result<T, Problems> {
+    Problems::or(unusable.into_iter().map(|one| one.problem).collect(), value)
+}
+
+fn source(config: &SourceConfig, outside: &Outside<'_>, unusable: &mut Vec<Unusable>) -> Source {
     let mut keys = Vec::new();
     for (index, reference) in config.secrets.iter().enumerate() {
-        let label = format!("{}:{}", index + 1, reference.value);
         match signing(reference, config.live, outside) {
-            Ok(secret) => keys.push(SigningKey::new(config.kind, label, &secret)),
-            Err(problem) => problems.push(problem),
+            Ok(None) => {}
+            Ok(Some(secret)) => {
+                let label = format!("{}:{}", index + 1, reference.value.label());
+                keys.push(SigningKey::new(config.kind, label, &secret));
+            }
+            Err((why, problem)) => unusable.push(Unusable { source: Some(config.name.clone()), why, problem }),
         }
     }
     Source { name: config.name.clone(), kind: config.kind, keys }
 }
 
-fn key(config: &DestinationConfig, outside: &Outside<'_>) -> Result<Option<WebhookSecret>, Problem> {
-    match config {
-        DestinationConfig::Log => Ok(None),
-        DestinationConfig::Https(https) => whsec(&https.secret, outside).map(Some),
-    }
-}
-
-fn signing(reference: &Placed<SecretRef>, live: bool, outside: &Outside<'_>) -> Result<Secret, Problem> {
+/// A sender's secret, or `None` while Secrets Manager has none yet.
+fn signing(reference: &Placed<SecretRef>, live: bool, outside: &Outside<'_>) -> Fetched<Option<Secret>> {
     let judged = reference.value.fetch(outside).and_then(|secret| {
         secret.judge()?;
         let opens_live = live && secret.expose().starts_with(TEST_PREFIX);
         if opens_live { Err(SecretProblem::TestOnLive) } else { Ok(secret) }
     });
-    judged.map_err(|problem| reference.problem(problem))
+    match judged {
+        Ok(secret) => Ok(Some(secret)),
+        Err(SecretProblem::NoneYet) => Ok(None),
+        Err(why) => Err((why, reference.problem(why))),
+    }
 }
 
 /// Some advice for senders' secrets would mislead here: nothing is sent without this one, and we choose it.
-fn whsec(reference: &Placed<SecretRef>, outside: &Outside<'_>) -> Result<WebhookSecret, Problem> {
+fn whsec(reference: &Placed<SecretRef>, outside: &Outside<'_>) -> Fetched<WebhookSecret> {
     let judged = reference.value.fetch(outside).and_then(|secret| WebhookSecret::new(&secret));
-    judged.map_err(|problem| match problem {
-        SecretProblem::Unset => reference.problem("is not set: set that environment variable"),
-        SecretProblem::Empty => reference.problem("is empty: put whsec_ and 24 to 64 random bytes in base64 there"),
-        other => reference.problem(other),
+    judged.map_err(|why| {
+        let problem = match why {
+            SecretProblem::Unset => reference.problem("is not set: set that environment variable"),
+            SecretProblem::Empty => reference.problem("is empty: put whsec_ and 24 to 64 random bytes in base64 there"),
+            other => reference.problem(other),
+        };
+        (why, problem)
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::tests::{EXAMPLE, HMRC_SECRET, TEST_SECRET, WHSEC, with};
+    use crate::{
+        config::tests::{EXAMPLE, HMRC_SECRET, TEST_SECRET, WHSEC, with},
+        secret::Vault,
+    };
+
+    fn read_with_secrets(document: &str, place: &str, outside: &Outside<'_>) -> Result<Secrets, Problems> {
+        Config::read_to_use(document, place, outside)?.secrets(outside)
+    }
 
     #[test]
     fn the_secrets_of_the_example_are_labelled_by_position_and_reference() {
         let variables =
             [("HMRC_PUSH_SECRET", HMRC_SECRET), ("PAY_SIGNING_SECRET", TEST_SECRET), ("LEDGER_WHSEC", WHSEC)];
-        let (_, secrets) =
-            with(&variables, |outside| Config::read_with_secrets(EXAMPLE, "pillarbox.toml", outside)).unwrap();
+        let secrets = with(&variables, |outside| read_with_secrets(EXAMPLE, "pillarbox.toml", outside)).unwrap();
 
         let labels: Vec<_> =
             secrets.sources.iter().map(|source| (source.name.as_str(), source.keys[0].label())).collect();
         assert_eq!(labels, [("hmrc", "1:env:HMRC_PUSH_SECRET"), ("pay", "1:env:PAY_SIGNING_SECRET")]);
-        assert!(secrets.destination.is_none());
-        assert!(secrets.destinations.contains_key("ledger"));
+        assert!(secrets.destinations.default.is_none());
+        assert!(secrets.destinations.named.contains_key("ledger"));
         for secret in [HMRC_SECRET, TEST_SECRET, WHSEC] {
             assert!(!format!("{secrets:?}").contains(secret));
         }
@@ -144,7 +190,7 @@ pillarbox.toml:7: sources.pay.secrets[4] (env:SHORT) is only 7 bytes long, and a
 pillarbox.toml:11: destination.secret (env:UNSET) is not set: set that environment variable
 pillarbox.toml:15: destinations.other.secret (env:TEST) is not a Standard Webhooks secret: whsec_ and 24 to 64 bytes in base64";
         let read = |document: &str| {
-            with(&variables, |outside| Config::read_with_secrets(document, "pillarbox.toml", outside).map(|_| ()))
+            with(&variables, |outside| read_with_secrets(document, "pillarbox.toml", outside).map(|_| ()))
         };
         assert_eq!(read(document).unwrap_err().to_string(), expected);
 
@@ -158,9 +204,118 @@ pillarbox.toml:15: destinations.other.secret (env:TEST) is not a Standard Webhoo
     #[test]
     fn a_source_that_can_not_be_read_has_its_secrets_judged_all_the_same() {
         let document = "[sources.Pay]\nkind = \"pay\"\nsecrets = [\"env:UNSET\"]\n";
-        let read = with(&[], |outside| Config::read_with_secrets(document, "p", outside).map(|_| ()));
+        let read = with(&[], |outside| read_with_secrets(document, "p", outside).map(|_| ()));
         let lines: Vec<_> = read.unwrap_err().iter().map(ToString::to_string).collect();
         assert_eq!(lines.len(), 3, "{lines:?}");
         assert!(lines[2].starts_with("p:3: sources.Pay.secrets[0] (env:UNSET) is not set"), "{lines:?}");
+    }
+
+    /// A document whose secrets are all kept under one ARN.
+    const MANAGED: &str = r#"
+[sources.pay]
+kind = "govuk-pay"
+live = true
+secrets = [
+  "secretsmanager:arn:aws:secretsmanager:eu-west-2:111122223333:secret:pay-AbCdEf#current",
+  "secretsmanager:arn:aws:secretsmanager:eu-west-2:111122223333:secret:pay-AbCdEf#previous",
+]
+[destination]
+kind = "https"
+url = "https://ledger.example.gov.uk/"
+secret = "secretsmanager:arn:aws:secretsmanager:eu-west-2:111122223333:secret:pay-AbCdEf#whsec"
+"#;
+    const ARN: &str = "arn:aws:secretsmanager:eu-west-2:111122223333:secret:pay-AbCdEf";
+    const LIVE_SECRET: &str = "webhook_live_7mrp1d5lsa5pdfs2bvim2f9cdu";
+
+    fn holding(read: Result<Option<String>, VaultFault>) -> Vault {
+        let mut vault = Vault::default();
+        vault.put(ARN.to_owned(), read.map(|text| text.map(Secret::new)));
+        vault
+    }
+
+    /// The labels of the keys that can be used, and what is wrong with the others, with their places.
+    fn usable(vault: &Vault) -> (Vec<String>, Vec<String>) {
+        let config = Config::read(MANAGED, "p").unwrap();
+        with(&[], |outside| {
+            let outside = Outside { vault, ..*outside };
+            let (sources, unusable) = config.usable_sender_secrets(&outside);
+            let strict = config.sender_secrets(&outside);
+            assert_eq!(strict.is_ok(), unusable.is_empty(), "strict is the same without the leniency");
+            let labels = sources[0].keys.iter().map(|key| key.label().to_owned()).collect();
+            (labels, unusable.iter().map(|one| format!("{:?}: {}", one.why, one.problem)).collect())
+        })
+    }
+
+    #[test]
+    fn of_secrets_manager_what_has_no_value_is_none_yet_and_what_can_not_be_used_is_said() {
+        let [current, previous] = ["current", "previous"].map(|field| {
+            format!("sources.pay.secrets[{}] (secretsmanager:{ARN}#{field})", usize::from(field == "previous"))
+        });
+        let (fields, no_fields) = (
+            |current: &str, previous: &str| Ok(Some(format!(r#"{{"current":"{current}","previous":"{previous}"}}"#))),
+            Vec::<String>::new(),
+        );
+        let both = ["1:pay-AbCdEf#current".to_owned(), "2:pay-AbCdEf#previous".to_owned()];
+        for (read, labels, wrong) in [
+            (fields(LIVE_SECRET, LIVE_SECRET), &both[..], no_fields.clone()),
+            (Ok(None), &[], vec![]),
+            (Ok(Some("{}".to_owned())), &[], vec![]),
+            (Ok(Some(format!(r#"{{"current":"{LIVE_SECRET}"}}"#))), &both[..1], vec![]),
+            (
+                fields(TEST_SECRET, LIVE_SECRET),
+                &both[1..],
+                vec![format!("TestOnLive: p:6: {current} {}", SecretProblem::TestOnLive)],
+            ),
+            (fields(LIVE_SECRET, ""), &both[..1], vec![format!("Empty: p:7: {previous} {}", SecretProblem::Empty)]),
+            (
+                Ok(Some(LIVE_SECRET.to_owned())),
+                &[],
+                vec![
+                    format!("NoFields: p:6: {current} {}", SecretProblem::NoFields),
+                    format!("NoFields: p:7: {previous} {}", SecretProblem::NoFields),
+                ],
+            ),
+            (
+                Err(VaultFault::Denied),
+                &[],
+                vec![
+                    format!("Unread(Denied): p:6: {current} {}", VaultFault::Denied),
+                    format!("Unread(Denied): p:7: {previous} {}", VaultFault::Denied),
+                ],
+            ),
+        ] {
+            let (found, said) = usable(&holding(read.clone()));
+            assert_eq!((&found[..], &said), (labels, &wrong), "{read:?}");
+            assert!(said.iter().all(|line| !line.contains(LIVE_SECRET) && !line.contains(TEST_SECRET)));
+        }
+    }
+
+    #[test]
+    fn a_destination_without_its_secret_is_a_problem_and_no_sender_s() {
+        let config = Config::read(MANAGED, "p").unwrap();
+        let outcome = |read| {
+            with(&[], |outside| {
+                let vault = holding(read);
+                let (secrets, unusable) = config.usable_destination_secrets(&Outside { vault: &vault, ..*outside });
+                (
+                    secrets.default.is_some(),
+                    unusable.iter().map(|one| (one.source.is_some(), one.why)).collect::<Vec<_>>(),
+                )
+            })
+        };
+        assert_eq!(outcome(Ok(Some(format!(r#"{{"whsec":"{WHSEC}"}}"#)))), (true, vec![]));
+        assert_eq!(outcome(Ok(None)), (false, vec![(false, SecretProblem::NoneYet)]));
+        let away = SecretProblem::Unread(VaultFault::Away);
+        assert_eq!(outcome(Err(VaultFault::Away)), (false, vec![(false, away)]));
+    }
+
+    #[test]
+    fn each_role_is_told_its_own_references_and_a_broken_document_asks_for_none() {
+        let config = Config::read(MANAGED, "p").unwrap();
+        assert_eq!(config.sender_references().filter_map(SecretRef::arn).collect::<Vec<_>>(), [ARN, ARN]);
+        assert_eq!(config.destination_references().filter_map(SecretRef::arn).collect::<Vec<_>>(), [ARN]);
+        let broken = format!("colour = \"red\"{MANAGED}");
+        let said = with(&[], |outside| read_with_secrets(&broken, "p", outside)).unwrap_err();
+        assert_eq!(said.iter().count(), 1, "{said}");
     }
 }

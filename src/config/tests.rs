@@ -3,7 +3,10 @@
 use std::{io, path::Path};
 
 use super::*;
-use crate::{secret::SecretRef, source::Kind};
+use crate::{
+    secret::{SecretRef, Vault},
+    source::Kind,
+};
 
 pub(super) const WHSEC: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 pub(super) const TEST_SECRET: &str = "webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu";
@@ -53,7 +56,7 @@ secret = "env:LEDGER_WHSEC"
 pub(super) fn with<T>(variables: &[(&str, &str)], work: impl FnOnce(&Outside<'_>) -> T) -> T {
     let env = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
     let file = |_: &Path| Err(io::ErrorKind::NotFound.into());
-    work(&Outside { env: &env, file: &file })
+    work(&Outside { env: &env, file: &file, vault: Vault::NOTHING })
 }
 
 fn problems(document: &str) -> String {
@@ -138,7 +141,7 @@ kind = "log"
             "3: acceptance_days does not fit: acceptance_days (20) must be more than 30, since HMRC may push what is \
              that old, and 7 days more must be less than retention_days (90), so that a row outlasts its repeats",
             "6: sources.pay.kind must be \"hmrc\" or \"govuk-pay\": did you mean \"govuk-pay\"?",
-            "7: sources.pay.secrets[0] is not a secret reference: write env:NAME or file:PATH, never the secret itself",
+            "7: sources.pay.secrets[0] is not a secret reference: write env:NAME, file:PATH or secretsmanager:ARN#field, never the secret itself",
             "8: sources.pay.destination names no destination: did you mean \"ledger\"?",
         ],
     );
@@ -219,9 +222,9 @@ fn a_source_that_is_wrong_is_told_what_to_write() {
         "[sources.hmrc]\nkind = \"hmrc\"\nsecret = [\"env:A\"]\nsecrets = [\"env:A\",\n 7,\n \"secretsmanager:arn\"]\nlive = true\n",
         &[
             "3: sources.hmrc.secret is not a known key: did you mean secrets?",
-            "5: sources.hmrc.secrets[1] is not a secret reference: write env:NAME or file:PATH, never the secret itself",
-            "6: sources.hmrc.secrets[2] names Secrets Manager, which this version can't use yet: write env:NAME or \
-             file:PATH",
+            "5: sources.hmrc.secrets[1] is not a secret reference: write env:NAME, file:PATH or secretsmanager:ARN#field, never the secret itself",
+            "6: sources.hmrc.secrets[2] names no secret in Secrets Manager: write secretsmanager:ARN#field, with its whole \
+             ARN (arn:aws:…) and the name of a field",
             "7: sources.hmrc.live is for govuk-pay only: remove it, since HMRC's secrets don't say whether they are \
              live",
         ],
@@ -281,18 +284,36 @@ fn an_inbox_or_a_destination_that_is_wrong_is_told_what_to_write() {
             "[inbox]\nkind = \"sqlite\"\npath = \":memory:\"",
             "3: inbox.path names no file that lasts: write the path of one, such as pillarbox.db",
         ),
-        ("[destination]", "1: destination needs kind: write kind = \"log\" or kind = \"https\""),
+        ("[destination]", "1: destination needs kind: write kind = \"log\", \"https\", \"sqs\" or \"eventbridge\""),
         (
             "[destination]\nkind = \"kafka\"",
             "2: destination.kind must be \"log\", \"https\", \"sqs\" or \"eventbridge\"",
         ),
+        ("[destination]\nkind = \"sqs\"\nurl = \"https://sqs.eu-west-2.amazonaws.com/1/q.fifo\"", ""),
+        ("[destination]\nkind = \"sqs\"\nurl = \"http://127.0.0.1:4566/1/q\"", ""),
         (
-            "[destination]\nkind = \"sqs\"\nurl = \"https://sqs.eu-west-2.amazonaws.com/1/q\"",
-            "2: destination.kind is \"sqs\", which this version can't use yet: write \"https\" or \"log\"",
+            "[destination]\nkind = \"sqs\"",
+            "1: destination needs url: write url = \"https://sqs.REGION.amazonaws.com/ACCOUNT/NAME\"",
         ),
         (
-            "[destination]\nkind = \"eventbridge\"\nbus = \"b\"",
-            "2: destination.kind is \"eventbridge\", which this version can't use yet: write \"https\" or \"log\"",
+            "[destination]\nkind = \"sqs\"\nurl = \"https://sqs.eu-west-2.amazonaws.com\"",
+            "3: destination.url is not the URL of a queue: copy it whole, such as \
+             https://sqs.eu-west-2.amazonaws.com/111122223333/NAME",
+        ),
+        (
+            "[destination]\nkind = \"sqs\"\nurl = \"http://sqs.eu-west-2.amazonaws.com/1/q\"",
+            "3: destination.url is plain http to another machine: write https, which http may replace on loopback only",
+        ),
+        (
+            "[destination]\nkind = \"sqs\"\nurl = \"https://sqs.eu-west-2.amazonaws.com/1/q\"\nbus = \"b\"",
+            "4: destination.bus is not a known key: known here are kind, url",
+        ),
+        ("[destination]\nkind = \"eventbridge\"\nbus = \"ledger\"", ""),
+        ("[destination]\nkind = \"eventbridge\"", "1: destination needs bus: write bus = \"NAME\""),
+        (
+            "[destination]\nkind = \"eventbridge\"\nbus = \"a bus\"",
+            "3: destination.bus is not a bus: write its name, or its ARN \
+             (arn:aws:events:REGION:ACCOUNT:event-bus/NAME)",
         ),
         (
             "[destination]\nkind = \"log\"\nurl = \"https://x.example\"",
@@ -345,8 +366,8 @@ fn a_pull_that_is_wrong_is_told_what_to_write() {
             "5: sources.hmrc.pull.enviroment is not a known key: did you mean environment?",
             "6: sources.hmrc.pull.boxes must be a list of one or more box ids: write \
              [\"50dca3fc-c37c-4f03-b719-63571333624c\"]",
-            "7: sources.hmrc.pull.client_id is not a secret reference: write env:NAME or file:PATH, never the secret \
-             itself",
+            "7: sources.hmrc.pull.client_id is not a secret reference: write env:NAME, file:PATH or \
+             secretsmanager:ARN#field, never the secret itself",
         ],
     );
     check(

@@ -15,8 +15,11 @@ use crate::{
 pub struct Event {
     whole: Bytes,
     envelope: Bytes,
+    claim_check: Bytes,
     source: String,
     event_type: String,
+    subject: Option<String>,
+    time: Option<Timestamp>,
 }
 
 /// The envelope's members, in the order they are written.
@@ -35,6 +38,8 @@ struct Envelope<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     datacontenttype: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    dataref: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<&'a RawValue>,
 }
 
@@ -52,15 +57,22 @@ impl Event {
             subject: row.subject.as_deref(),
             time: row.event_at.map(|at: Timestamp| at.to_string()),
             datacontenttype: data.as_ref().map(|data: &Data| data.content_type.as_str()),
+            dataref: None,
             data: None,
         };
         let bare = serde_json::to_vec(&envelope).map_err(damaged)?;
+        let envelope = Envelope { dataref: Some(row.key.as_str()), ..envelope };
+        let claim_check = serde_json::to_vec(&envelope).map_err(damaged)?;
+        let envelope = Envelope { dataref: None, ..envelope };
         let whole = serde_json::to_vec(&Envelope { data: embedded, ..envelope }).map_err(damaged)?;
         Ok(Self {
             whole: whole.into(),
             envelope: bare.into(),
+            claim_check: claim_check.into(),
             source: row.key.source().to_owned(),
             event_type: type_of(row),
+            subject: row.subject.clone(),
+            time: row.event_at,
         })
     }
 
@@ -74,6 +86,12 @@ impl Event {
         &self.envelope
     }
 
+    /// What goes where the whole event is too large: instead of `data`, a `dataref` that is the key, under
+    /// which `pillarbox show` has all of it.
+    pub fn claim_check(&self) -> &Bytes {
+        &self.claim_check
+    }
+
     /// The name of the source it came from.
     pub fn source(&self) -> &str {
         &self.source
@@ -82,6 +100,16 @@ impl Event {
     /// Its CloudEvents type: `uk.gov.hmrc.ppns.notification` or `uk.gov.payments.{event_type}`.
     pub fn event_type(&self) -> &str {
         &self.event_type
+    }
+
+    /// The payment or box it is about.
+    pub fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
+    }
+
+    /// The sender's date.
+    pub fn time(&self) -> Option<Timestamp> {
+        self.time
     }
 }
 
@@ -95,31 +123,10 @@ fn type_of(row: &Row) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::example::{NOW, hmrc, pay};
-
-    fn row(entry: &source::Entry) -> Row {
-        Row {
-            key: entry.key.clone(),
-            body: Some(entry.body.clone()),
-            digest: entry.digest,
-            content_digest: entry.content_digest,
-            signature: entry.signature.clone(),
-            key_label: entry.key_label.clone(),
-            event_type: entry.event_type.clone(),
-            subject: entry.subject.clone(),
-            event_at: entry.event_at,
-            received_at: entry.received_at,
-            origin: entry.origin,
-            state: crate::notification::State::Recorded,
-            reason: None,
-            attempts: 1,
-            lease: None,
-            budget_from: NOW,
-            last_error: None,
-            due_at: None,
-            expires_at: None,
-        }
-    }
+    use crate::{
+        destination::example::row,
+        source::example::{NOW, hmrc, pay},
+    };
 
     /// These bytes are a promise to consumers: they may only ever change with a new major version.
     #[test]
@@ -133,6 +140,11 @@ mod tests {
         assert_eq!(
             event.envelope(),
             r#"{"specversion":"1.0","id":"pay:m1","source":"/pay","type":"uk.gov.payments.card_payment_succeeded","subject":"p1","time":"2026-03-02T10:15:31.480Z","datacontenttype":"application/json"}"#
+        );
+
+        assert_eq!(
+            event.claim_check(),
+            r#"{"specversion":"1.0","id":"pay:m1","source":"/pay","type":"uk.gov.payments.card_payment_succeeded","subject":"p1","time":"2026-03-02T10:15:31.480Z","datacontenttype":"application/json","dataref":"pay:m1"}"#
         );
 
         let filed = hmrc("n1", r#"{"duty": 1.10, "n":1e400}"#);

@@ -6,9 +6,13 @@
 mod address;
 mod endpoint;
 mod event;
+mod eventbridge;
+#[cfg(test)]
+pub(crate) mod example;
 mod https;
 mod log;
 mod routes;
+mod sqs;
 mod webhook;
 
 use std::future::Future;
@@ -17,9 +21,11 @@ use crate::notification::Key;
 
 pub use endpoint::{EndpointProblem, endpoint};
 pub use event::Event;
+pub use eventbridge::{Bus, EventBridge, NoBus};
 pub use https::{Https, HttpsError};
 pub use log::Log;
 pub use routes::Routes;
+pub use sqs::{Queue, QueueProblem, Sqs};
 pub use webhook::WebhookSecret;
 
 /// Somewhere a notification can be handed on to.
@@ -40,4 +46,13 @@ pub enum DeliveryError {
     /// Not now: tried again until the budget runs out.
     #[error("{0}")]
     Unavailable(String),
+}
+
+/// What can be seen of a destination on AWS without sending anything to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// It is there.
+    There,
+    /// We may not look, which says nothing of sending.
+    Forbidden,
 }

@@ -15,7 +15,7 @@ use pillarbox::{
         dynamodb::{DynamoInbox, Settings},
     },
     notification::{Key, SourceName, Timestamp},
-    secret::{Outside, Secret},
+    secret::{Outside, Secret, Vault},
     simulate::{Sender, sign},
     source::{Acceptance, Entry, Kind, SigningKey, read, verify},
 };
@@ -35,7 +35,12 @@ pub(crate) fn variables() -> Vec<(&'static str, String)> {
 /// AWS as it is reached through these variables.
 pub(crate) fn aws(variables: &[(&str, String)]) -> Aws {
     let env = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
-    Aws::from_variables(&Outside { env: &env, file: &|_| Err(std::io::ErrorKind::NotFound.into()) }).unwrap()
+    Aws::from_variables(&Outside {
+        env: &env,
+        file: &|_| Err(std::io::ErrorKind::NotFound.into()),
+        vault: Vault::NOTHING,
+    })
+    .unwrap()
 }
 
 /// A name no other table has.

@@ -11,11 +11,13 @@ use super::{
     Failure, Global,
     output::{GREEN, Output, RED, YELLOW, paint},
     row::json,
-    settings::{Settings, outside},
+    settings::{Settings, aws, outside_with, vault},
 };
 use crate::{
+    aws::Aws,
     config::{Config, DestinationConfig, Overrides},
-    secret::SecretRef,
+    destination::{DeliveryError, EventBridge, Sight, Sqs},
+    secret::{Outside, SecretProblem, SecretRef, Vault},
 };
 
 /// Checks everything that can be checked without a sender.
@@ -52,7 +54,7 @@ impl Doctor {
         findings.push(fine("acceptance", format!("{} days", days(config.acceptance.0))));
         findings.push(port("listen", config.listen));
         findings.push(port("console", config.console));
-        findings.extend(secrets(config));
+        findings.extend(secrets(config).await);
         findings.extend(destinations(config).await);
         findings.extend(inbox::findings(config).await);
         for finding in &findings {
@@ -91,31 +93,38 @@ fn port(name: &str, address: std::net::SocketAddr) -> Finding {
 }
 
 /// The shape of every secret, never its value.
-fn secrets(config: &Config) -> Vec<Finding> {
+async fn secrets(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
+    let vault = vault(config.sender_references().chain(config.destination_references())).await;
+    let vault = vault.unwrap_or_else(|why| {
+        findings.push(finding(Health::Wrong, "AWS", why.into_text()));
+        Vault::default()
+    });
+    let outside = outside_with(&vault);
     for source in &config.sources {
         let name = format!("source {} ({})", source.name, source.kind.as_str());
         if source.secrets.is_empty() {
             let found = "has no secret yet: challenges are answered, POSTs get 503. Add it to its `secrets`";
             findings.push(finding(Health::Look, name.clone(), found));
         }
-        findings.extend(source.secrets.iter().map(|secret| shape(&name, &secret.value)));
+        findings.extend(source.secrets.iter().map(|secret| shape(&name, &secret.value, &outside)));
     }
     // What is wrong with a secret in its place, such as a test key on a live source, only this knows.
-    if let Err(problems) = config.secrets(&outside()) {
+    if let Err(problems) = config.secrets(&outside) {
         findings.extend(problems.iter().map(|problem| finding(Health::Wrong, "secret", problem.to_string())));
     }
     findings
 }
 
-fn shape(name: &str, reference: &SecretRef) -> Finding {
-    match reference.fetch(&outside()) {
+fn shape(name: &str, reference: &SecretRef, outside: &Outside<'_>) -> Finding {
+    match reference.fetch(outside) {
         Ok(secret) => fine(name, format!("{reference} = {}", secret.masked())),
+        Err(none @ SecretProblem::NoneYet) => finding(Health::Look, name, format!("{reference} {none}")),
         Err(problem) => finding(Health::Wrong, name, format!("{reference} {problem}")),
     }
 }
 
-/// Whether each endpoint accepts a connection; nothing is sent to it.
+/// Whether each destination is there; nothing is sent to it.
 async fn destinations(config: &Config) -> Vec<Finding> {
     let named = config.destinations.iter().map(|(name, kind)| (format!("destination {name}"), kind));
     let mut findings = Vec::new();
@@ -123,9 +132,39 @@ async fn destinations(config: &Config) -> Vec<Finding> {
         findings.push(match kind {
             DestinationConfig::Log => fine(name, "log, on standard output"),
             DestinationConfig::Https(https) => reach(&name, &https.url).await,
+            DestinationConfig::Sqs(queue) => {
+                let (what, may) = (format!("sqs, {}", queue.url()), "sqs:GetQueueAttributes");
+                let look = async |aws: Aws| Sqs::new(&aws, queue.clone()).look().await;
+                on_aws(&name, &what, may, look).await
+            }
+            DestinationConfig::EventBridge(bus) => {
+                let (what, may) = (format!("eventbridge, {}", bus.as_str()), "events:DescribeEventBus");
+                let look = async |aws: Aws| EventBridge::new(&aws, bus.clone()).look().await;
+                on_aws(&name, &what, may, look).await
+            }
         });
     }
     findings
+}
+
+/// Whether `what` is there, as far as we may look: sending needs no permission to.
+async fn on_aws(
+    name: &str,
+    what: &str,
+    may: &str,
+    look: impl AsyncFnOnce(Aws) -> Result<Sight, DeliveryError>,
+) -> Finding {
+    let aws = match aws().await {
+        Ok(aws) => aws,
+        Err(why) => return finding(Health::Wrong, name, format!("{what}: {}", why.into_text())),
+    };
+    match look(aws).await {
+        Ok(Sight::There) => fine(name, format!("{what}, is there")),
+        Ok(Sight::Forbidden) => {
+            finding(Health::Look, name, format!("{what}: whether it is there can't be seen without {may}"))
+        }
+        Err(why) => finding(Health::Wrong, name, format!("{what}: {why}")),
+    }
 }
 
 async fn reach(name: &str, url: &url::Url) -> Finding {

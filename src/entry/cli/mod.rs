@@ -91,6 +91,16 @@ enum Failure {
     Closed,
 }
 
+impl Failure {
+    /// Why, for a command that goes on all the same.
+    fn into_text(self) -> String {
+        match self {
+            Self::Usage(why) | Self::Failed(why) => why,
+            Self::Wanting | Self::Closed => String::new(),
+        }
+    }
+}
+
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         match error.kind() {

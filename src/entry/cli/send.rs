@@ -45,7 +45,7 @@ pub(super) struct Send {
     /// The callback URL [default: the source's own, at the configured address]
     #[arg(long, value_name = "URL")]
     to: Option<String>,
-    /// Sign with this secret, as env:NAME or file:PATH [default: the source's first]
+    /// Sign with this secret, as env:NAME, file:PATH or secretsmanager:ARN#field [default: the source's first]
     #[arg(long, value_name = "REF")]
     secret: Option<String>,
     /// After each notification, send the same bytes again so many times
@@ -64,7 +64,7 @@ impl Send {
         }
         let source = settings.source(&self.source)?;
         let sender = sender(source.kind);
-        let (url, secret) = (self.url(&settings, source)?, self.secret(source)?);
+        let (url, secret) = (self.url(&settings, source)?, self.secret(source).await?);
         let mut all_taken = true;
         for _ in 0..self.count {
             let request = sender.request(&self.body(sender)?, secret.expose(), &url);
@@ -84,13 +84,13 @@ impl Send {
         Url::parse(&text).map_err(|_| Failure::Usage("--to is not a URL: write https://HOST/PATH".to_owned()))
     }
 
-    fn secret(&self, source: &SourceConfig) -> Result<Secret, Failure> {
+    async fn secret(&self, source: &SourceConfig) -> Result<Secret, Failure> {
         if let Some(given) = &self.secret {
             let reference = SecretRef::parse(given).map_err(|problem| Failure::Usage(format!("--secret {problem}")))?;
-            return fetch(&reference);
+            return fetch(&reference).await;
         }
         let none = || format!("source {} has no secret yet: sign with --secret env:NAME", source.name);
-        fetch(&source.secrets.first().ok_or_else(|| Failure::Usage(none()))?.value)
+        fetch(&source.secrets.first().ok_or_else(|| Failure::Usage(none()))?.value).await
     }
 
     fn body(&self, sender: Sender) -> Result<Body, Failure> {

@@ -19,10 +19,10 @@ use tracing_subscriber::{filter::Targets, prelude::*};
 use super::{
     Failure, Global, demo,
     output::{BOLD, Output, paint},
-    settings::{Settings, variable},
+    settings::{Settings, aws, outside_with, variable, vault, wrong},
 };
 use crate::{
-    app::{self, App},
+    app::{self, App, Parts},
     config::{DestinationConfig, Overrides, Secrets},
     destination::Destination,
     entry::{System, console, serve::serve},
@@ -44,10 +44,16 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) async fn run(self, global: &Global, output: &mut Output) -> Result<(), Failure> {
-        let (settings, secrets) = self.load(global)?;
+        let (settings, secrets) = self.load(global).await?;
         let world = Arc::new(System);
-        let destination = app::destinations(&settings.config, &secrets, &world, io::stdout)
-            .map_err(|error| Failure::Usage(error.to_string()))?;
+        let aws = if settings.config.every_destination().any(DestinationConfig::is_on_aws) {
+            Some(aws().await?)
+        } else {
+            None
+        };
+        let parts = Parts { secrets: &secrets.destinations, aws: aws.as_ref(), world: &world, log: io::stdout };
+        let destination = app::destinations(&settings.config, &parts);
+        let destination = destination.map_err(|error| Failure::Usage(error.to_string()))?;
         run(settings, secrets.sources, destination, world, output).await
     }
 
@@ -58,7 +64,7 @@ impl Serve {
         global: &Global,
         output: &mut Output,
     ) -> Result<(), Failure> {
-        let (settings, secrets) = self.load(global)?;
+        let (settings, secrets) = self.load(global).await?;
         let config = &settings.config;
         if !matches!(config.destination, DestinationConfig::Log) || !config.destinations.is_empty() {
             let why = "names destinations, but this program hands everything to its own: remove them";
@@ -68,7 +74,7 @@ impl Serve {
     }
 
     /// Reads everything there is to read; the demo's secrets are made first.
-    fn load(self, global: &Global) -> Result<(Settings, Secrets), Failure> {
+    async fn load(self, global: &Global) -> Result<(Settings, Secrets), Failure> {
         let flags = Overrides { listen: self.listen, console: self.console, inbox: None };
         let settings = Settings::load(global, flags.clone());
         if let Ok(settings) = &settings
@@ -76,7 +82,11 @@ impl Serve {
         {
             demo::prepare(&settings.config, &System)?;
         }
-        Settings::load_with_secrets(global, flags)
+        let settings = Settings::load_to_use(global, flags)?;
+        let config = &settings.config;
+        let vault = vault(config.sender_references().chain(config.destination_references())).await?;
+        let secrets = config.secrets(&outside_with(&vault)).map_err(wrong)?;
+        Ok((settings, secrets))
     }
 }
 

@@ -5,8 +5,9 @@ use std::{fs, path::Path};
 use super::{Failure, Global};
 use crate::{
     app::{self, AnyInbox},
-    config::{Config, Overrides, Problems, Secrets, SourceConfig},
-    secret::{Outside, Secret, SecretRef},
+    aws::{self, Aws, SecretsManager, Waiting},
+    config::{Config, Overrides, Problems, SourceConfig},
+    secret::{Outside, Secret, SecretProblem, SecretRef, Vault},
 };
 
 /// Where the demo keeps everything.
@@ -34,18 +35,14 @@ impl Settings {
         Self { config, place, document }.beaten_by(flags, global)
     }
 
-    /// The same, and every secret it names; the problems of both come in one list.
-    pub(super) fn load_with_secrets(global: &Global, flags: Overrides) -> Result<(Self, Secrets), Failure> {
+    /// The same, for a command that fetches secrets next: the problems of both come in one list.
+    pub(super) fn load_to_use(global: &Global, flags: Overrides) -> Result<Self, Failure> {
         let (document, place) = find(global)?;
-        let (config, secrets) = match &document {
-            Some(document) => Config::read_with_secrets(document, &place, &outside()).map_err(wrong)?,
-            None => {
-                let config = Config::demo(Path::new(DEMO));
-                let secrets = config.secrets(&outside()).map_err(wrong)?;
-                (config, secrets)
-            }
+        let config = match &document {
+            Some(document) => Config::read_to_use(document, &place, &outside()).map_err(wrong)?,
+            None => Config::demo(Path::new(DEMO)),
         };
-        Ok((Self { config, place, document }.beaten_by(flags, global)?, secrets))
+        Self { config, place, document }.beaten_by(flags, global)
     }
 
     fn beaten_by(mut self, flags: Overrides, global: &Global) -> Result<Self, Failure> {
@@ -74,7 +71,8 @@ impl Settings {
     }
 }
 
-fn wrong(problems: Problems) -> Failure {
+/// Everything that is wrong, as the command's end.
+pub(super) fn wrong(problems: Problems) -> Failure {
     Failure::Usage(problems.to_string())
 }
 
@@ -102,7 +100,26 @@ fn read(path: &Path) -> Result<(Option<String>, String), Failure> {
 
 /// The real environment and file system.
 pub(super) fn outside() -> Outside<'static> {
-    Outside { env: &variable, file: &|path: &Path| fs::read_to_string(path) }
+    outside_with(Vault::NOTHING)
+}
+
+/// The same, and what Secrets Manager was found to hold.
+pub(super) fn outside_with(vault: &Vault) -> Outside<'_> {
+    Outside { env: &variable, file: &|path: &Path| fs::read_to_string(path), vault }
+}
+
+/// AWS as the person at this machine is known to it.
+pub(super) async fn aws() -> Result<Aws, Failure> {
+    Aws::from_settings(&outside()).await.map_err(|problem| Failure::Usage(problem.to_string()))
+}
+
+/// What Secrets Manager holds of `references`; it is only asked if one of them is kept there.
+pub(super) async fn vault<'a>(references: impl IntoIterator<Item = &'a SecretRef>) -> Result<Vault, Failure> {
+    let arns = aws::arns(references);
+    if arns.is_empty() {
+        return Ok(Vault::default());
+    }
+    Ok(SecretsManager::new(&aws().await?).read(&arns, Waiting::Nobody).await)
 }
 
 /// One environment variable; one that is no UTF-8 counts as unset.
@@ -112,7 +129,20 @@ pub(super) fn variable(name: &str) -> Option<String> {
 }
 
 /// Fetches a secret that the command line or a source names, and judges its shape.
-pub(super) fn fetch(reference: &SecretRef) -> Result<Secret, Failure> {
-    let secret = reference.fetch(&outside()).and_then(|secret| secret.judge().map(|()| secret));
-    secret.map_err(|problem| Failure::Usage(format!("the secret {reference} {problem}")))
+pub(super) async fn fetch(reference: &SecretRef) -> Result<Secret, Failure> {
+    fetch_if_there(reference).await?.ok_or_else(|| unusable(reference, SecretProblem::NoneYet))
+}
+
+/// The same, or `None` while Secrets Manager has none yet.
+pub(super) async fn fetch_if_there(reference: &SecretRef) -> Result<Option<Secret>, Failure> {
+    let vault = vault([reference]).await?;
+    let secret = reference.fetch(&outside_with(&vault)).and_then(|secret| secret.judge().map(|()| secret));
+    match secret {
+        Err(SecretProblem::NoneYet) => Ok(None),
+        secret => secret.map(Some).map_err(|problem| unusable(reference, problem)),
+    }
+}
+
+fn unusable(reference: &SecretRef, problem: SecretProblem) -> Failure {
+    Failure::Usage(format!("the secret {reference} {problem}"))
 }

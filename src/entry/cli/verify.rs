@@ -9,7 +9,7 @@ use clap::Args;
 use super::{
     Failure, Global,
     output::Output,
-    settings::{Settings, fetch},
+    settings::{Settings, fetch_if_there},
 };
 use crate::{
     config::{Overrides, SourceConfig},
@@ -40,22 +40,30 @@ pub(super) struct Verify {
 impl Verify {
     pub(super) async fn run(self, global: &Global, output: &mut Output) -> Result<(), Failure> {
         match (self.source, self.body, self.signature) {
-            (Some(source), Some(body), Some(signature)) => one(global, &source, &body, &signature, output),
+            (Some(source), Some(body), Some(signature)) => one(global, &source, &body, &signature, output).await,
             _ => stored::run(global, output).await,
         }
     }
 }
 
 /// Judges one body and header, and says what is likely wrong with them.
-fn one(global: &Global, source: &str, body: &PathBuf, signature: &str, output: &mut Output) -> Result<(), Failure> {
+async fn one(
+    global: &Global,
+    source: &str,
+    body: &PathBuf,
+    signature: &str,
+    output: &mut Output,
+) -> Result<(), Failure> {
     let settings = Settings::load(global, Overrides::default())?;
     let source = settings.source(source)?;
     let body = fs::read(body)
         .map_err(|error| Failure::Usage(format!("{} can't be read ({error}): check --body", body.display())))?;
-    let own = secrets(source)?;
-    let others = settings.config.sources.iter().filter(|other| other.name != source.name);
+    let own = secrets(source).await?;
     // Another source's secret is only tried to explain; one that can't be read explains nothing.
-    let others: Vec<_> = others.filter_map(|other| secrets(other).ok()).flatten().collect();
+    let mut others = Vec::new();
+    for other in settings.config.sources.iter().filter(|other| other.name != source.name) {
+        others.extend(secrets(other).await.unwrap_or_default());
+    }
     let (own, others) = (named(&own), named(&others));
     let diagnosis = diagnose(source.kind, &own, &others, signature.as_bytes(), &body);
     for sentence in diagnosis.sentences() {
@@ -71,12 +79,14 @@ struct Labelled {
     secret: Secret,
 }
 
-fn secrets(source: &SourceConfig) -> Result<Vec<Labelled>, Failure> {
-    let labelled = |secret: &crate::config::Placed<crate::secret::SecretRef>| {
-        let label = format!("{} of source {}", secret.value, source.name);
-        Ok(Labelled { kind: source.kind, label, secret: fetch(&secret.value)? })
-    };
-    source.secrets.iter().map(labelled).collect()
+async fn secrets(source: &SourceConfig) -> Result<Vec<Labelled>, Failure> {
+    let mut labelled = Vec::new();
+    for reference in source.secrets.iter().map(|secret| &secret.value) {
+        let label = format!("{reference} of source {}", source.name);
+        let secret = fetch_if_there(reference).await?;
+        labelled.extend(secret.map(|secret| Labelled { kind: source.kind, label, secret }));
+    }
+    Ok(labelled)
 }
 
 fn named(secrets: &[Labelled]) -> Vec<Named<'_>> {

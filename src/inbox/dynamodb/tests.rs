@@ -20,7 +20,7 @@ use crate::{
     aws::{Aws, Service},
     inbox::{Lease, LeaseId, contract::contract},
     notification::State,
-    secret::Outside,
+    secret::{Outside, Vault},
     source::{
         Kind,
         example::{NOW, entry, pay},
@@ -38,7 +38,7 @@ fn sdk() -> SdkConfig {
         };
         Some(value.to_owned())
     };
-    let outside = Outside { env: &env, file: &|_| Err(std::io::ErrorKind::NotFound.into()) };
+    let outside = Outside { env: &env, file: &|_| Err(std::io::ErrorKind::NotFound.into()), vault: Vault::NOTHING };
     Aws::from_variables(&outside).unwrap().config(Service::DynamoDb)
 }
 

@@ -5,7 +5,11 @@ use std::collections::HashMap;
 use crate::{
     app::AnyInbox,
     config::Overrides,
-    entry::cli::{Failure, Global, output::Output, settings::Settings},
+    entry::cli::{
+        Failure, Global,
+        output::Output,
+        settings::{Settings, outside_with, vault, wrong},
+    },
     inbox::{Filter, Inbox, InboxError, Page, Row},
     source::{Source, verify},
     text::visible,
@@ -35,9 +39,11 @@ struct Counts {
 }
 
 pub(super) async fn run(global: &Global, output: &mut Output) -> Result<(), Failure> {
-    let (settings, secrets) = Settings::load_with_secrets(global, Overrides::default())?;
+    let settings = Settings::load_to_use(global, Overrides::default())?;
+    let vault = vault(settings.config.sender_references()).await?;
+    let sources = settings.config.sender_secrets(&outside_with(&vault)).map_err(wrong)?;
     let inbox = settings.open_inbox().await?;
-    let sources = secrets.sources.into_iter().map(|source| (source.name.as_str().to_owned(), source)).collect();
+    let sources = sources.into_iter().map(|source| (source.name.as_str().to_owned(), source)).collect();
     let counts = prove_all(&inbox, &sources, output).await?;
     let Counts { signed, pulled, erased, without_secret, broken } = counts;
     output.data(&format!(

@@ -1,8 +1,14 @@
 //! Secrets: always named by reference, never printed, refused when they could not protect anything.
 
-use std::{fmt, io, path::Path, path::PathBuf};
+mod reference;
+mod vault;
+
+use std::{fmt, io, path::Path};
 
 use secrecy::{ExposeSecret, SecretString};
+
+pub use reference::{ManagerRef, SecretRef};
+pub use vault::{Vault, VaultFault};
 
 /// The fewest bytes a secret may have.
 const SHORTEST: usize = 16;
@@ -25,51 +31,15 @@ const PLACEHOLDERS: [&str; 11] = [
 /// How the values begin that people paste where a reference belongs.
 const VALUE_PREFIXES: [&str; 5] = ["webhook_test_", "webhook_live_", "whsec_", "api_test_", "api_live_"];
 
-/// Where a secret is kept: `env:NAME` or `file:PATH`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum SecretRef {
-    /// An environment variable.
-    Env(String),
-    /// A file whose whole content is the secret.
-    File(PathBuf),
-}
-
-impl SecretRef {
-    /// Reads a reference; what is no reference is not repeated in the error, since it may be the secret.
-    pub fn parse(text: &str) -> Result<Self, SecretProblem> {
-        match text.split_once(':') {
-            Some(("env", name)) if is_variable_name(name) => Ok(Self::Env(name.to_owned())),
-            Some(("file", path)) if !path.is_empty() && !begins_as_a_value(path) => Ok(Self::File(PathBuf::from(path))),
-            _ => Err(SecretProblem::NoReference),
-        }
-    }
-
-    /// Fetches the value, which must be there; its shape is not judged here.
-    pub fn fetch(&self, outside: &Outside<'_>) -> Result<Secret, SecretProblem> {
-        let value = match self {
-            Self::Env(name) => (outside.env)(name).ok_or(SecretProblem::Unset)?,
-            Self::File(path) => (outside.file)(path).map_err(|error| SecretProblem::File(error.kind()))?,
-        };
-        Ok(Secret(SecretString::from(value)))
-    }
-}
-
-impl fmt::Display for SecretRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Env(name) => write!(f, "env:{name}"),
-            Self::File(path) => write!(f, "file:{}", path.display()),
-        }
-    }
-}
-
-/// How configuration reaches variables and files, so that tests touch neither.
+/// How configuration reaches variables, files and Secrets Manager, so that tests touch none of them.
 #[derive(Clone, Copy)]
 pub struct Outside<'a> {
     /// Reads an environment variable.
     pub env: &'a dyn Fn(&str) -> Option<String>,
     /// Reads a file to its end.
     pub file: &'a dyn Fn(&Path) -> io::Result<String>,
+    /// What Secrets Manager was found to hold; [`Vault::NOTHING`] where it was not asked.
+    pub vault: &'a Vault,
 }
 
 /// A secret's value, used as the UTF-8 text it is: never decoded, never trimmed, never printed.
@@ -124,14 +94,31 @@ impl fmt::Debug for Secret {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretProblem {
     /// The text is no reference.
-    #[error("is not a secret reference: write env:NAME or file:PATH, never the secret itself")]
+    #[error(
+        "is not a secret reference: write env:NAME, file:PATH or secretsmanager:ARN#field, never the secret itself"
+    )]
     NoReference,
+    /// The text behind `secretsmanager:` is no ARN of a secret with a field.
+    #[error(
+        "names no secret in Secrets Manager: write secretsmanager:ARN#field, with its whole ARN (arn:aws:…) and the \
+         name of a field"
+    )]
+    NoArn,
     /// The variable is not set.
     #[error("is not set: set that environment variable, or write secrets = [] to answer challenges only for now")]
     Unset,
     /// The file can't be read.
     #[error("can't be read ({0}): check the path and its permissions")]
     File(io::ErrorKind),
+    /// Secrets Manager has no value there.
+    #[error("has no value in Secrets Manager yet: put the secret there, as that field of a JSON object")]
+    NoneYet,
+    /// What Secrets Manager holds is not made of fields.
+    #[error("is not text in a field of a JSON object: store {{\"current\":\"…\"}}, with the reference's own field")]
+    NoFields,
+    /// Secrets Manager could not be read.
+    #[error("{0}")]
+    Unread(VaultFault),
     /// Nothing is there.
     #[error("is empty: put the secret there exactly as the sender shows it")]
     Empty,
@@ -152,13 +139,6 @@ pub enum SecretProblem {
     /// Not in the form Standard Webhooks asks for.
     #[error("is not a Standard Webhooks secret: whsec_ and 24 to 64 bytes in base64")]
     NotWhsec,
-}
-
-/// Whether `name` is a variable's, rather than a secret put behind `env:` by mistake.
-fn is_variable_name(name: &str) -> bool {
-    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
-    // HMRC's secrets are 32 letters and digits; hardly a variable of that length has no separator.
-    plain && !name.is_empty() && (name.len() < 32 || name.contains('_')) && !begins_as_a_value(name)
 }
 
 fn begins_as_a_value(text: &str) -> bool {
@@ -189,28 +169,6 @@ mod tests {
         }
         assert_eq!(Secret::new("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".into()).judge(), Ok(()));
         assert_eq!(Secret::new("webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu".into()).judge(), Ok(()));
-    }
-
-    #[test]
-    fn what_is_no_reference_is_not_repeated() {
-        let error = SecretRef::parse("hunter2hunter2hunter2").unwrap_err();
-        assert!(!error.to_string().contains("hunter2"));
-        assert_eq!(SecretRef::parse("env:"), Err(SecretProblem::NoReference));
-    }
-
-    #[test]
-    fn a_secret_behind_a_reference_prefix_is_no_reference() {
-        for pasted in [
-            "env:webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu",
-            "env:ABCDEFGHIJKLMNOPQRSTUVWXYZ234567",
-            "env:MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw=",
-            "file:whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
-        ] {
-            assert_eq!(SecretRef::parse(pasted), Err(SecretProblem::NoReference), "{pasted}");
-        }
-        for good in ["env:PAY_SIGNING_SECRET", "env:pay.secret-2", "file:/run/secrets/pay", "file:C:\\pay secret"] {
-            assert_eq!(SecretRef::parse(good).unwrap().to_string(), good);
-        }
     }
 
     #[test]
