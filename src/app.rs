@@ -22,8 +22,9 @@ use crate::{
         Keeping,
         dynamodb::{self, DynamoInbox},
     },
-    notification::{Key, SourceName},
-    source::{Acceptance, Source},
+    keyring::Keyring,
+    notification::Key,
+    source::Acceptance,
     world::World,
 };
 
@@ -37,8 +38,8 @@ const KEPT_AFTER_ROWS: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// What a receiver and a processor share.
 pub struct App<I> {
-    /// Every configured sender, by name.
-    pub sources: HashMap<SourceName, Source>,
+    /// Every configured sender with its keys.
+    pub keyring: Arc<Keyring>,
     /// Where notifications are stored.
     pub inbox: Arc<I>,
     /// How old one may be and still be acted on by itself.
@@ -49,13 +50,8 @@ pub struct App<I> {
 
 impl<I> App<I> {
     /// The parts that `config` describes, over an inbox that is open already.
-    pub fn new(config: &Config, sources: Vec<Source>, inbox: Arc<I>) -> Self {
-        Self {
-            sources: sources.into_iter().map(|source| (source.name.clone(), source)).collect(),
-            inbox,
-            window: config.acceptance,
-            keeping: Keeping { retention: config.retention },
-        }
+    pub fn new(config: &Config, keyring: Arc<Keyring>, inbox: Arc<I>) -> Self {
+        Self { keyring, inbox, window: config.acceptance, keeping: Keeping { retention: config.retention } }
     }
 }
 

@@ -13,6 +13,7 @@ pub mod inbox;
 pub mod destination;
 pub mod config;
 pub mod receive;
+pub mod keyring;
 pub mod process;
 #[cfg(feature = "local")]
 pub mod simulate;

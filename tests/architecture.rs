@@ -20,9 +20,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("config", &["notification", "secret", "source", "destination"]),
     ("process", &["notification", "world", "inbox", "destination"]),
     ("receive", &["notification", "source", "inbox"]),
+    ("keyring", &["notification", "world", "secret", "aws", "source", "inbox", "config", "receive"]),
     ("simulate", &["notification", "world"]),
     ("observe", &["world", "text"]),
-    ("app", &["notification", "world", "secret", "aws", "source", "inbox", "destination", "config"]),
+    ("app", &["notification", "world", "secret", "aws", "source", "inbox", "destination", "config", "keyring"]),
     (
         "entry",
         &[
@@ -37,6 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "config",
             "process",
             "receive",
+            "keyring",
             "simulate",
             "observe",
             "app",

@@ -112,6 +112,17 @@ impl Config {
         self.every_destination().filter_map(DestinationConfig::secret).map(|reference| &reference.value)
     }
 
+    /// Where all of these are.
+    pub fn references(&self) -> impl Iterator<Item = &SecretRef> {
+        self.sender_references().chain(self.destination_references())
+    }
+
+    /// Whether secrets or destinations are on AWS.
+    pub fn is_on_aws(&self) -> bool {
+        self.references().any(|reference| reference.arn().is_some())
+            || self.every_destination().any(DestinationConfig::is_on_aws)
+    }
+
     /// Every destination there is, the default one first.
     pub fn every_destination(&self) -> impl Iterator<Item = &DestinationConfig> {
         std::iter::once(&self.destination).chain(self.destinations.values())

@@ -28,7 +28,7 @@ pub enum Refusal {
     #[error("the request did not come to an end in time")]
     Slow,
     /// The source has no secret yet.
-    #[error("the source has no secret yet: add it to its `secrets`")]
+    #[error("the source has no secret yet: add it to its `secrets`, or to where they say")]
     NoSecret,
     /// Not proven to come from the source's sender.
     #[error("{0}")]

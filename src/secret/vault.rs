@@ -1,6 +1,6 @@
 //! What AWS Secrets Manager was found to hold. Pure: whoever can ask it fills one of these beforehand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Secret, SecretProblem};
 
@@ -50,6 +50,22 @@ impl Vault {
                 self.0.insert(arn, read);
             }
         }
+    }
+
+    /// What was read of `arns`, and nothing else.
+    pub fn only(&self, arns: &BTreeSet<String>) -> Self {
+        Self(
+            self.0
+                .iter()
+                .filter(|(arn, _)| arns.contains(*arn))
+                .map(|(arn, read)| (arn.clone(), read.clone()))
+                .collect(),
+        )
+    }
+
+    /// Whether all of `arns` were read.
+    pub fn holds(&self, arns: &BTreeSet<String>) -> bool {
+        arns.iter().all(|arn| self.0.get(arn).is_some_and(Result::is_ok))
     }
 
     /// Whether something in it could not be read.

@@ -12,6 +12,7 @@ use pillarbox::{
     destination::{DeliveryError, Destination, Event},
     entry::serve::serve,
     inbox::{Filter, Inbox, Keeping, Page, Row, sqlite::SqliteInbox},
+    keyring::Keyring,
     notification::{Key, Timestamp},
     source::Acceptance,
     world::World,
@@ -86,9 +87,8 @@ impl Server {
     pub(crate) async fn with(sources: &[Source], destination: impl Destination) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let inbox = Arc::new(SqliteInbox::create(&folder.path().join("inbox.db")).unwrap());
-        let sources = sources.iter().map(Source::configured).map(|source| (source.name.clone(), source));
         let app = App {
-            sources: sources.collect(),
+            keyring: Keyring::fixed(sources.iter().map(Source::configured)),
             inbox: Arc::clone(&inbox),
             window: Acceptance(WINDOW),
             keeping: Keeping { retention: Duration::from_secs(90 * DAY.as_secs()) },

@@ -95,7 +95,7 @@ fn port(name: &str, address: std::net::SocketAddr) -> Finding {
 /// The shape of every secret, never its value.
 async fn secrets(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let vault = vault(config.sender_references().chain(config.destination_references())).await;
+    let vault = vault(config.references()).await;
     let vault = vault.unwrap_or_else(|why| {
         findings.push(finding(Health::Wrong, "AWS", why.into_text()));
         Vault::default()

@@ -19,16 +19,18 @@ use tracing_subscriber::{filter::Targets, prelude::*};
 use super::{
     Failure, Global, demo,
     output::{BOLD, Output, paint},
-    settings::{Settings, aws, outside_with, variable, vault, wrong},
+    settings::{Settings, aws, outside_with, variable, wrong},
 };
 use crate::{
     app::{self, App, Parts},
-    config::{DestinationConfig, Overrides, Secrets},
+    aws::{Aws, SecretsManager, Waiting, arns},
+    config::{DestinationConfig, DestinationSecrets, Overrides},
     destination::Destination,
     entry::{System, console, serve::serve},
     inbox::sqlite::{ServeLock, SqliteInbox},
+    keyring::Keyring,
     observe::{Format, Guard, Lines},
-    source::Source,
+    secret::Vault,
 };
 
 /// Receives notifications, stores them, and hands them on.
@@ -42,19 +44,22 @@ pub(super) struct Serve {
     console: Option<String>,
 }
 
+/// What there is to serve with.
+struct Loaded {
+    settings: Settings,
+    keyring: Arc<Keyring>,
+    secrets: DestinationSecrets,
+    aws: Option<Aws>,
+}
+
 impl Serve {
     pub(super) async fn run(self, global: &Global, output: &mut Output) -> Result<(), Failure> {
-        let (settings, secrets) = self.load(global).await?;
+        let Loaded { settings, keyring, secrets, aws } = self.load(global).await?;
         let world = Arc::new(System);
-        let aws = if settings.config.every_destination().any(DestinationConfig::is_on_aws) {
-            Some(aws().await?)
-        } else {
-            None
-        };
-        let parts = Parts { secrets: &secrets.destinations, aws: aws.as_ref(), world: &world, log: io::stdout };
+        let parts = Parts { secrets: &secrets, aws: aws.as_ref(), world: &world, log: io::stdout };
         let destination = app::destinations(&settings.config, &parts);
         let destination = destination.map_err(|error| Failure::Usage(error.to_string()))?;
-        run(settings, secrets.sources, destination, world, output).await
+        run(settings, keyring, destination, world, output).await
     }
 
     /// The same, with a destination that no configuration knows.
@@ -64,17 +69,17 @@ impl Serve {
         global: &Global,
         output: &mut Output,
     ) -> Result<(), Failure> {
-        let (settings, secrets) = self.load(global).await?;
+        let Loaded { settings, keyring, .. } = self.load(global).await?;
         let config = &settings.config;
         if !matches!(config.destination, DestinationConfig::Log) || !config.destinations.is_empty() {
             let why = "names destinations, but this program hands everything to its own: remove them";
             return Err(Failure::Usage(format!("{} {why}", settings.place)));
         }
-        run(settings, secrets.sources, destination, Arc::new(System), output).await
+        run(settings, keyring, destination, Arc::new(System), output).await
     }
 
     /// Reads everything there is to read; the demo's secrets are made first.
-    async fn load(self, global: &Global) -> Result<(Settings, Secrets), Failure> {
+    async fn load(self, global: &Global) -> Result<Loaded, Failure> {
         let flags = Overrides { listen: self.listen, console: self.console, inbox: None };
         let settings = Settings::load(global, flags.clone());
         if let Ok(settings) = &settings
@@ -84,16 +89,23 @@ impl Serve {
         }
         let settings = Settings::load_to_use(global, flags)?;
         let config = &settings.config;
-        let vault = vault(config.sender_references().chain(config.destination_references())).await?;
-        let secrets = config.secrets(&outside_with(&vault)).map_err(wrong)?;
-        Ok((settings, secrets))
+        let aws = if config.is_on_aws() { Some(aws().await?) } else { None };
+        let manager = aws.as_ref().map(SecretsManager::new);
+        let vault = match &manager {
+            Some(manager) => manager.read(&arns(config.references()), Waiting::Nobody).await,
+            None => Vault::default(),
+        };
+        let outside = outside_with(&vault);
+        let secrets = config.secrets(&outside).map_err(wrong)?;
+        let keyring = Keyring::new(config.clone(), &outside, manager, Arc::new(System));
+        Ok(Loaded { settings, keyring, secrets: secrets.destinations, aws })
     }
 }
 
 /// Opens everything, says so, and serves until a signal ends it.
 pub(super) async fn run<D: Destination>(
     settings: Settings,
-    sources: Vec<Source>,
+    keyring: Arc<Keyring>,
     destination: D,
     world: Arc<System>,
     output: &mut Output,
@@ -110,8 +122,8 @@ pub(super) async fn run<D: Destination>(
     let pages = console::router(Arc::clone(&inbox), console_bound);
     let stopped = stop.clone();
     tokio::spawn(console::serve(console_listener, pages, async move { stopped.cancelled().await }));
-    welcome(&settings, bound, console_bound, output)?;
-    serve(listener, App::new(&settings.config, sources, inbox), destination, world, stop).await?;
+    welcome(&settings, &keyring, bound, console_bound, output)?;
+    serve(listener, App::new(&settings.config, keyring, inbox), destination, world, stop).await?;
     output.say("Stopped. What was stored and not handed on goes out at the next start.")?;
     Ok(())
 }
@@ -135,12 +147,19 @@ async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
 }
 
 /// Says where everything is, and what to try first.
-fn welcome(settings: &Settings, bound: SocketAddr, console: SocketAddr, output: &mut Output) -> Result<(), Failure> {
+fn welcome(
+    settings: &Settings,
+    keyring: &Keyring,
+    bound: SocketAddr,
+    console: SocketAddr,
+    output: &mut Output,
+) -> Result<(), Failure> {
     let path = file(settings)?;
     output.say(&format!("{} {}", paint("Pillarbox", BOLD), env!("CARGO_PKG_VERSION")))?;
     output.say(&format!("  configuration  {}", settings.place))?;
     for source in &settings.config.sources {
-        let pending = if source.secrets.is_empty() { "; no secret yet, so POSTs are answered 503" } else { "" };
+        let has_keys = keyring.keys().sources().get(&source.name).is_some_and(|source| !source.keys.is_empty());
+        let pending = if !has_keys { "; no secret yet, so POSTs are answered 503" } else { "" };
         output.say(&format!("  callback       http://{bound}/{} ({}{pending})", source.name, source.kind.as_str()))?;
         if source.pull.is_some() {
             let name = &source.name;

@@ -16,7 +16,8 @@ use super::wire::{Framing, Watch};
 use crate::{
     app::App,
     inbox::Inbox,
-    notification::Key,
+    keyring::{Keyring, take_in},
+    notification::{Key, SourceName},
     receive::{self, Answer, Callback, LONGEST_BODY, PATIENCE, Receipt, Refusal, Route, Stored},
     source::Source,
     world::World,
@@ -87,7 +88,8 @@ impl<I: Inbox, W: World> Receiver<I, W> {
     async fn work(&self, request: Request<Incoming>, facts: &mut Facts) -> Result<Done, Refusal> {
         let (parts, body) = request.into_parts();
         let (path, query) = (parts.uri.path(), parts.uri.query());
-        match receive::route(&self.app.sources, parts.method.as_str(), path, query) {
+        let keys = self.app.keyring.keys();
+        match receive::route(keys.sources(), parts.method.as_str(), path, query) {
             Ok(Route::Callback(source)) => {
                 facts.source = Some(source.name.to_string());
                 self.callback(source, &parts.headers, body, facts).await.map(Done::Stored)
@@ -119,8 +121,9 @@ impl<I: Inbox, W: World> Receiver<I, W> {
         let signatures: Vec<&[u8]> = signatures.iter().map(HeaderValue::as_bytes).collect();
         let (storing, copy) = (Instant::now(), body.clone());
         let callback = Callback { source, signatures: &signatures, body, received_at };
-        let received = receive::receive(&*self.app.inbox, callback, self.app.window, PATIENCE).await;
+        let received = take_in(&*self.app.inbox, &self.app.keyring, callback, self.app.window, PATIENCE).await;
         facts.storing = storing.elapsed();
+        shout(&self.app.keyring);
         match &received {
             Ok(receipt) if receipt.stored == Stored::Recorded => {
                 let _ = self.wake.try_send(receipt.key.clone()); // if it is full, the sweep finds the row
@@ -223,6 +226,14 @@ fn say(done: &Result<Done, Refusal>, answer: &Answer, facts: &Facts, took: Durat
                 tracing::warn!(code, why, status, bytes, source, path, body_sha256, took_us, "refused");
             }
         }
+    }
+}
+
+/// Secrets that can't be used are said once a reading, since callbacks may be refused for them.
+fn shout(keyring: &Keyring) {
+    for unusable in keyring.take_unusable() {
+        let source = unusable.source.as_ref().map(SourceName::as_str);
+        tracing::error!(source, why = %unusable.problem, "a secret can't be used");
     }
 }
 

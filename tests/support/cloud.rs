@@ -1,0 +1,184 @@
+//! AWS, as far as its JSON protocols go, on loopback: it hears calls, and answers as badly as it is told to.
+
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of this")]
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use pillarbox::{
+    aws::Aws,
+    secret::{Outside, Vault},
+};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+/// One call it heard.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// What was asked for, such as `SendMessage`.
+    pub target: String,
+    pub body: Value,
+}
+
+/// What it answers.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// 200.
+    Done(Value),
+    /// The same, but not at once.
+    Late(Duration, Value),
+    /// An error of AWS's.
+    Fault(u16, &'static str, &'static str),
+    /// A status, and a page of HTML, as a proxy in between has it.
+    Page(u16),
+    /// 200, and only the first half of this.
+    Half(Value),
+    /// The end of the connection.
+    Drop,
+    /// Nothing, on a connection that stays open.
+    Silence,
+}
+
+type Manner = Box<dyn Fn(&Call) -> Reply + Send + Sync>;
+
+#[derive(Clone)]
+pub struct Cloud {
+    pub address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    calls: Mutex<Vec<Call>>,
+    manner: Mutex<Manner>,
+}
+
+impl Cloud {
+    /// Answers everything so.
+    pub async fn answering(manner: impl Fn(&Call) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let shared = Arc::new(Shared { calls: Mutex::default(), manner: Mutex::new(Box::new(manner)) });
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(accept(listener, Arc::clone(&shared)));
+        Self { address, shared }
+    }
+
+    /// From now on it answers so.
+    pub fn answers(&self, manner: impl Fn(&Call) -> Reply + Send + Sync + 'static) {
+        *self.shared.manner.lock().unwrap() = Box::new(manner);
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Every call that asked for this.
+    pub fn calls(&self, target: &str) -> Vec<Call> {
+        self.shared.calls.lock().unwrap().iter().filter(|call| call.target == target).cloned().collect()
+    }
+
+    /// How many calls came.
+    pub fn times(&self) -> usize {
+        self.shared.calls.lock().unwrap().len()
+    }
+
+    /// How our clients reach it.
+    pub fn aws(&self) -> Aws {
+        reached_at(&self.url())
+    }
+}
+
+/// AWS at this address, with credentials that mean nothing.
+pub fn reached_at(url: &str) -> Aws {
+    let env = |name: &str| variables(url).into_iter().find(|(known, _)| *known == name).map(|(_, value)| value);
+    let file = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
+    Aws::from_variables(&Outside { env: &env, file: &file, vault: Vault::NOTHING }).unwrap()
+}
+
+/// What a process needs in its environment to reach it.
+pub fn variables(url: &str) -> [(&'static str, String); 4] {
+    [
+        ("AWS_ENDPOINT_URL", url.to_owned()),
+        ("AWS_REGION", "eu-west-2".to_owned()),
+        ("AWS_ACCESS_KEY_ID", "test".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
+    ]
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        tokio::spawn(keep(stream, Arc::clone(&shared)));
+    }
+}
+
+async fn keep(mut stream: TcpStream, shared: Arc<Shared>) {
+    let mut unread = Vec::new();
+    while let Some(call) = hear(&mut stream, &mut unread).await {
+        let reply = (shared.manner.lock().unwrap())(&call);
+        shared.calls.lock().unwrap().push(call);
+        if answer(&mut stream, reply).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// One call, up to its content length; `None` once the connection has ended.
+async fn hear(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<Call> {
+    loop {
+        if let Some(end) = unread.windows(4).position(|four| four == b"\r\n\r\n") {
+            let head = String::from_utf8(unread[..end].to_vec()).unwrap();
+            let header = |name: &str| {
+                let mut headers = head.split("\r\n").filter_map(|line| line.split_once(':'));
+                headers.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_owned())
+            };
+            assert!(header("authorization").is_some_and(|value| value.starts_with("AWS4-HMAC-SHA256")), "{head}");
+            let length: usize = header("content-length").map_or(0, |value| value.parse().unwrap());
+            if unread.len() >= end + 4 + length {
+                let body = serde_json::from_slice(&unread[end + 4..end + 4 + length]).unwrap();
+                unread.drain(..end + 4 + length);
+                let target = header("x-amz-target").unwrap();
+                return Some(Call { target: target.rsplit('.').next().unwrap().to_owned(), body });
+            }
+        }
+        if stream.read_buf(unread).await.ok()? == 0 {
+            return None;
+        }
+    }
+}
+
+/// `None` if the connection can't be used again.
+async fn answer(stream: &mut TcpStream, reply: Reply) -> Option<()> {
+    let mut send = async |status: u16, body: &str, length: usize| {
+        let head = format!("HTTP/1.1 {status} X\r\ncontent-type: application/x-amz-json-1.1\r\n");
+        let text = format!("{head}content-length: {length}\r\n\r\n{body}");
+        stream.write_all(text.as_bytes()).await.ok()
+    };
+    match reply {
+        Reply::Done(value) => send(200, &value.to_string(), value.to_string().len()).await,
+        Reply::Late(delay, value) => {
+            tokio::time::sleep(delay).await;
+            send(200, &value.to_string(), value.to_string().len()).await
+        }
+        Reply::Fault(status, code, message) => {
+            let text = json!({"__type": format!("com.amazonaws.example#{code}"), "message": message}).to_string();
+            send(status, &text, text.len()).await
+        }
+        Reply::Page(status) => send(status, "<html></html>", 13).await,
+        Reply::Half(value) => {
+            let text = value.to_string();
+            send(200, &text[..text.len() / 2], text.len()).await;
+            None
+        }
+        Reply::Drop => None,
+        Reply::Silence => {
+            let mut ignored = [0; 1024];
+            while stream.read(&mut ignored).await.ok()? > 0 {}
+            None
+        }
+    }
+}
