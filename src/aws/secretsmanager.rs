@@ -85,7 +85,8 @@ async fn read(client: &Client, arn: &str, waiting: Waiting) -> Result<Option<Sec
     let asked = client.get_secret_value().secret_id(arn).customize().config_override(limited).send().await;
     match asked {
         Ok(GetSecretValueOutput { secret_string: Some(text), .. }) => Ok(Some(Secret::new(text))),
-        Ok(_) => Err(VaultFault::Binary),
+        Ok(GetSecretValueOutput { secret_binary: Some(_), .. }) => Err(VaultFault::Binary),
+        Ok(_) => Ok(None),
         Err(error) => judge(&error),
     }
 }

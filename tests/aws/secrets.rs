@@ -48,6 +48,7 @@ async fn each_answer_has_one_meaning_and_none_shows_a_secret() {
     for (reply, keys, problem) in [
         (field(CANARY), 1, None),
         // None yet.
+        (Reply::Done(json!({"ARN": ARN, "Name": "pay"})), 0, None),
         (holding(r#"{"previous":"x"}"#), 0, None),
         (
             Reply::Fault(
