@@ -152,7 +152,7 @@ async fn an_event_on_a_bus_reaches_a_queue_by_a_rule() {
     let attributes = attributes.send().await.unwrap().attributes.unwrap();
     let target = Target::builder().id("queue").arn(&attributes[&QueueAttributeName::QueueArn]).build().unwrap();
     let pattern = json!({
-        "source": ["pillarbox.pay"], "detail-type": ["uk.gov.payments.card_payment_captured"],
+        "source": ["pillarbox.pay"], "detail-type": ["card_payment_captured"],
         "detail": {"data": {"amount": [5000]}},
     });
     events.put_rule().name("paid").event_bus_name(&name).event_pattern(pattern.to_string()).send().await.unwrap();

@@ -70,7 +70,7 @@ impl Event {
             envelope: bare.into(),
             claim_check: claim_check.into(),
             source: row.key.source().to_owned(),
-            event_type: type_of(row),
+            event_type: row.event_type.clone(),
             subject: row.subject.clone(),
             time: row.event_at,
         })
@@ -97,7 +97,7 @@ impl Event {
         &self.source
     }
 
-    /// Its CloudEvents type: `uk.gov.hmrc.ppns.notification` or `uk.gov.payments.{event_type}`.
+    /// Pay's event type, or `notification`; the object's own `type` has its sender before it.
     pub fn event_type(&self) -> &str {
         &self.event_type
     }

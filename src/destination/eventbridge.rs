@@ -129,7 +129,7 @@ mod tests {
         let entry = entry(&bus(), &event);
         assert_eq!(entry.event_bus_name(), Some("ledger"));
         assert_eq!(entry.source(), Some("pillarbox.pay"));
-        assert_eq!(entry.detail_type(), Some("uk.gov.payments.card_payment_succeeded"));
+        assert_eq!(entry.detail_type(), Some("card_payment_succeeded"));
         assert_eq!(entry.detail().map(str::as_bytes), Some(&event.json()[..]));
         assert_eq!(entry.time().and_then(|time| time.to_millis().ok()), Some(NOW.as_millis()));
     }
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn an_entry_is_less_than_256_kib_large_as_eventbridge_counts() {
-        let event_type = "uk.gov.hmrc.ppns.notification";
+        let event_type = "notification";
         let least_too_large = LARGEST - TIME - "pillarbox.hmrc".len() - event_type.len();
         for (length, is_whole) in [(least_too_large - 1, true), (least_too_large, false)] {
             let event = example::event_of_length(length);

@@ -95,7 +95,7 @@ async fn a_bus_gets_the_same_object_with_who_what_and_when() {
     let entry = &calls[0].body["Entries"][0];
     assert_eq!(entry["EventBusName"], "ledger");
     assert_eq!(entry["Source"], "pillarbox.pay");
-    assert_eq!(entry["DetailType"], "uk.gov.payments.card_payment_captured");
+    assert_eq!(entry["DetailType"], "card_payment_captured");
     assert_eq!(entry["Detail"], std::str::from_utf8(event.json()).unwrap());
     assert_eq!(entry["Time"].as_f64().map(|seconds| (seconds * 1_000.0).round() as i64), Some(AT.as_millis()));
     assert_eq!((calls.len(), calls[0].body["Entries"].as_array().map(Vec::len)), (1, Some(1)));
