@@ -94,6 +94,7 @@ fn process_and_sweep_may_read_and_update_rows_and_only_sweep_may_list_them() {
     assert_eq!(process.keys().collect::<Vec<_>>(), ["Bus", "Failures", "Key", "Log", "Rows", "Stream"]);
     assert_eq!(sweep.keys().collect::<Vec<_>>(), ["Bus", "Failures", "Key", "Log", "Rows", "Shelf"]);
     for may in [&process, &sweep] {
+        assert_eq!(list(&may["Bus"]["Action"]), ["events:PutEvents", "events:DescribeEventBus"]);
         assert_eq!(list(&may["Rows"]["Action"]), rows);
         assert_eq!(may["Rows"]["Resource"], "<Table.Arn>");
     }
