@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy does not take the helpers of a test for one")]
 
+#[path = "support/cloudformation.rs"]
+mod cloudformation;
 #[path = "support/dynamodb.rs"]
 mod dynamodb;
 #[path = "support/process.rs"]
@@ -167,4 +169,50 @@ fn aws_that_cannot_be_reached_is_said_with_what_to_do() {
 fn serve_keeps_its_inbox_in_a_file() {
     let served = run(&Folder::with(BOTH_SOURCES), &["serve", "--inbox", "dynamodb:anything"]);
     assert!(served.code == 2 && served.stderr.contains("serve keeps its inbox in a file"), "{served:?}");
+}
+
+/// What decides whether rows are found, handed on and removed; the rest of the template's table protects it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_development_table_is_the_one_that_the_template_makes() {
+    let inbox = table::fresh("template").await;
+    let client =
+        aws_sdk_dynamodb::Client::new(&table::aws(&table::variables()).config(pillarbox::aws::Service::DynamoDb));
+    let described = client.describe_table().table_name(inbox.table()).send().await.unwrap();
+    let (made, template) = (described.table().unwrap(), cloudformation::Stack::with(&[]).properties("Table"));
+
+    let keys = |schema: &[aws_sdk_dynamodb::types::KeySchemaElement]| {
+        let key = |key: &aws_sdk_dynamodb::types::KeySchemaElement| serde_json::json!({"AttributeName": key.attribute_name(), "KeyType": key.key_type().as_str()});
+        Value::Array(schema.iter().map(key).collect())
+    };
+    assert_eq!(template["KeySchema"], keys(made.key_schema()));
+    let of_types: Vec<_> =
+        made.attribute_definitions().iter().map(|one| (one.attribute_name(), one.attribute_type().as_str())).collect();
+    let expected = template["AttributeDefinitions"].as_array().unwrap();
+    assert_eq!(of_types.len(), expected.len());
+    for attribute in expected {
+        let of_type = (attribute["AttributeName"].as_str().unwrap(), attribute["AttributeType"].as_str().unwrap());
+        assert!(of_types.contains(&of_type), "{of_type:?}");
+    }
+
+    let indexes = template["GlobalSecondaryIndexes"].as_array().unwrap();
+    assert_eq!((indexes.len(), made.global_secondary_indexes().len()), (1, 1));
+    let (index, made_index) = (&indexes[0], &made.global_secondary_indexes()[0]);
+    assert_eq!(index["IndexName"], made_index.index_name().unwrap());
+    assert_eq!(index["KeySchema"], keys(made_index.key_schema()));
+    let projection = made_index.projection().unwrap();
+    assert_eq!(index["Projection"]["ProjectionType"], projection.projection_type().unwrap().as_str());
+    let carried = |list: Vec<&str>| list.into_iter().map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
+    let wanted = index["Projection"]["NonKeyAttributes"].as_array().unwrap();
+    assert_eq!(
+        carried(wanted.iter().map(|name| name.as_str().unwrap()).collect()),
+        carried(projection.non_key_attributes().iter().map(String::as_str).collect())
+    );
+
+    let stream = made.stream_specification().unwrap();
+    assert_eq!(template["StreamSpecification"]["StreamViewType"], stream.stream_view_type().unwrap().as_str());
+    let expiry = client.describe_time_to_live().table_name(inbox.table()).send().await.unwrap();
+    let expiry = expiry.time_to_live_description().and_then(|expiry| expiry.attribute_name()).unwrap().to_owned();
+    assert_eq!(template["TimeToLiveSpecification"]["AttributeName"], expiry);
+    assert_eq!(template["TimeToLiveSpecification"]["Enabled"], true);
+    assert_eq!(template["BillingMode"], "PAY_PER_REQUEST");
 }

@@ -1,5 +1,7 @@
 //! Reads `template.yaml` as CloudFormation does: its short tags, and what a set of parameters makes of it.
 
+#![allow(dead_code, reason = "every test file uses a part of its own")]
+
 use std::{collections::BTreeMap, fs};
 
 use saphyr::{LoadableYamlNode, Scalar, Yaml};

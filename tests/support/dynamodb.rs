@@ -1,4 +1,6 @@
 //! The emulator of DynamoDB, built and started once a test program; it ends when the program does.
+//!
+//! `PILLARBOX_TEST_DYNAMODB` names another to test against, for a second opinion.
 
 #![allow(dead_code, reason = "every test file uses a part of its own")]
 
@@ -15,12 +17,25 @@ pub(crate) static EMULATOR: LazyLock<Emulator> = LazyLock::new(Emulator::start);
 pub(crate) struct Emulator {
     /// Where it answers.
     pub(crate) endpoint: String,
+    own: Option<Own>,
+}
+
+/// The one that we started.
+struct Own {
     talk: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
     _child: Child,
 }
 
 impl Emulator {
+    #[expect(clippy::disallowed_methods, reason = "a person who runs the tests says where it is")]
     fn start() -> Self {
+        match std::env::var("PILLARBOX_TEST_DYNAMODB") {
+            Ok(endpoint) => Self { endpoint, own: None },
+            Err(_) => Self::spawn(),
+        }
+    }
+
+    fn spawn() -> Self {
         let mut child = Command::new(build())
             .arg("--with-parent")
             .stdin(Stdio::piped())
@@ -30,12 +45,14 @@ impl Emulator {
         let stdin = child.stdin.take().expect("stdin is piped");
         let mut stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
         let address = line(&mut stdout);
-        Self { endpoint: format!("http://{address}"), talk: Mutex::new((stdin, stdout)), _child: child }
+        let own = Own { talk: Mutex::new((stdin, stdout)), _child: child };
+        Self { endpoint: format!("http://{address}"), own: Some(own) }
     }
 
     /// Removes what has expired by the machine's clock, as DynamoDB does in its own time.
     pub(crate) fn expire(&self) -> usize {
-        let mut talk = self.talk.lock().expect("nobody panicked while talking");
+        let own = self.own.as_ref().expect("only our own emulator removes at our word");
+        let mut talk = own.talk.lock().expect("nobody panicked while talking");
         writeln!(talk.0, "expire").expect("the emulator listens");
         line(&mut talk.1).parse().expect("it answers with a number")
     }

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     aws::{Aws, Service},
-    inbox::{Lease, LeaseId, contract::contract},
+    inbox::{Lease, LeaseId},
     notification::State,
     secret::{Outside, Vault},
     source::{
@@ -45,7 +45,7 @@ fn sdk() -> SdkConfig {
 /// A table of one test's own.
 async fn fresh() -> Box<DynamoInbox> {
     static TABLES: AtomicU32 = AtomicU32::new(0);
-    let table = format!("contract-{}", TABLES.fetch_add(1, Ordering::Relaxed));
+    let table = format!("inbox-{}-{}", std::process::id(), TABLES.fetch_add(1, Ordering::Relaxed));
     let days = |days: u64| Duration::from_secs(days * 24 * 60 * 60);
     let settings = Settings { table, shards: 4, first_due: Duration::ZERO, bodies_kept: days(97) };
     let inbox = DynamoInbox::new(&sdk(), settings);
@@ -53,7 +53,9 @@ async fn fresh() -> Box<DynamoInbox> {
     Box::new(inbox)
 }
 
-contract!(fresh().await);
+mod keeps_the_contract {
+    crate::inbox::contract::contract!(super::fresh().await);
+}
 
 /// Bytes that don't shrink, too many for a row.
 fn long(seed: u32) -> Bytes {
