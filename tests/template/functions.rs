@@ -75,13 +75,16 @@ fn the_mapping_takes_new_recorded_rows_and_can_not_block_its_shard() {
 #[test]
 fn the_schedules_repeat_nothing_before_its_time_and_keep_what_failed() {
     let stack = Stack::with(&PULLING);
-    for (id, event, rate) in
-        [("Sweep", "EveryMinute", "rate(1 minute)"), ("Reconciler", "EveryFiveMinutes", "rate(5 minutes)")]
-    {
+    for (id, role, event, rate) in [
+        ("Sweep", "sweep", "EveryMinute", "rate(1 minute)"),
+        ("Reconciler", "reconcile", "EveryFiveMinutes", "rate(5 minutes)"),
+    ] {
         let properties = stack.properties(id);
         let schedule = &properties["Events"][event];
         assert_eq!(schedule["Type"], "ScheduleV2");
         assert_eq!(schedule["Properties"]["ScheduleExpression"], rate);
+        // The function tells its events apart by their fields.
+        assert_eq!(schedule["Properties"]["Input"], json!({"role": role}).to_string());
         assert_eq!(schedule["Properties"]["RetryPolicy"], json!({"MaximumRetryAttempts": 0}));
         // A name of SAM's choice would be the same in every stack of an account.
         assert_eq!(schedule["Properties"]["OmitName"], true);
