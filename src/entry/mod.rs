@@ -1,5 +1,6 @@
 //! How the world reaches us: only here are Lambda, HTTP servers and terminals known.
 
+#[cfg(feature = "local")]
 mod attempt;
 #[cfg(feature = "local")]
 pub mod cli;
@@ -7,6 +8,7 @@ pub mod cli;
 pub mod console;
 #[cfg(feature = "local")]
 pub mod serve;
+mod shout;
 mod system;
 #[cfg(feature = "local")]
 mod words;

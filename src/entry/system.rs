@@ -18,3 +18,9 @@ impl World for System {
         getrandom::u64().expect("the operating system has a random source")
     }
 }
+
+/// One environment variable; one that is no UTF-8 counts as unset.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads variables")]
+pub(super) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

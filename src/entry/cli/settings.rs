@@ -3,6 +3,7 @@
 use std::{fs, path::Path};
 
 use super::{Failure, Global};
+pub(super) use crate::entry::system::variable;
 use crate::{
     app::{self, AnyInbox},
     aws::{self, Aws, SecretsManager, Waiting},
@@ -120,12 +121,6 @@ pub(super) async fn vault<'a>(references: impl IntoIterator<Item = &'a SecretRef
         return Ok(Vault::default());
     }
     Ok(SecretsManager::new(&aws().await?).read(&arns, Waiting::Nobody).await)
-}
-
-/// One environment variable; one that is no UTF-8 counts as unset.
-#[expect(clippy::disallowed_methods, reason = "the one place that reads variables")]
-pub(super) fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
 }
 
 /// Fetches a secret that the command line or a source names, and judges its shape.

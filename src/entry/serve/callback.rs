@@ -15,9 +15,10 @@ use tokio::{
 use super::wire::{Framing, Watch};
 use crate::{
     app::App,
+    entry::shout::shout,
     inbox::Inbox,
-    keyring::{Keyring, take_in},
-    notification::{Key, SourceName},
+    keyring::take_in,
+    notification::Key,
     receive::{self, Answer, Callback, LONGEST_BODY, PATIENCE, Receipt, Refusal, Route, Stored},
     source::Source,
     world::World,
@@ -123,7 +124,7 @@ impl<I: Inbox, W: World> Receiver<I, W> {
         let callback = Callback { source, signatures: &signatures, body, received_at };
         let received = take_in(&*self.app.inbox, &self.app.keyring, callback, self.app.window, PATIENCE).await;
         facts.storing = storing.elapsed();
-        shout(&self.app.keyring);
+        shout(&self.app.keyring.take_unusable());
         match &received {
             Ok(receipt) if receipt.stored == Stored::Recorded => {
                 let _ = self.wake.try_send(receipt.key.clone()); // if it is full, the sweep finds the row
@@ -226,14 +227,6 @@ fn say(done: &Result<Done, Refusal>, answer: &Answer, facts: &Facts, took: Durat
                 tracing::warn!(code, why, status, bytes, source, path, body_sha256, took_us, "refused");
             }
         }
-    }
-}
-
-/// Secrets that can't be used are said once a reading, since callbacks may be refused for them.
-fn shout(keyring: &Keyring) {
-    for unusable in keyring.take_unusable() {
-        let source = unusable.source.as_ref().map(SourceName::as_str);
-        tracing::error!(source, why = %unusable.problem, "a secret can't be used");
     }
 }
 
