@@ -52,7 +52,7 @@ const SECRETS_OF_THE_HOUSE: &[(&str, &[&str])] = &[
     ("hyper::", &["entry"]),
     ("axum::", &["entry/console"]),
     ("clap::", &["entry/cli"]),
-    ("std::process", &["main.rs", "entry/cli"]),
+    ("std::process", &["main.rs", "bin/", "entry/cli", "entry/lambda/run.rs"]),
     // A database is known to its inbox alone.
     ("rusqlite::", &["inbox/sqlite"]),
     ("aws_sdk_dynamodb::", &["inbox/dynamodb"]),
@@ -141,10 +141,10 @@ fn strip(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// The top-level module a file belongs to; the crate's own root belongs to none.
+/// The top-level module a file belongs to; the crate's own root and its binaries belong to none.
 fn layer_of(file: &str) -> Option<String> {
     let first = file.split('/').next().unwrap_or(file).trim_end_matches(".rs");
-    (!["lib", "main"].contains(&first)).then(|| first.to_owned())
+    (!["lib", "main", "bin"].contains(&first)).then(|| first.to_owned())
 }
 
 /// The modules a text reaches through `crate::`.

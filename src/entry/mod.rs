@@ -8,6 +8,7 @@ pub mod cli;
 pub mod console;
 #[cfg(feature = "local")]
 pub mod serve;
+pub mod lambda;
 mod shout;
 mod system;
 #[cfg(feature = "local")]

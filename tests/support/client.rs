@@ -45,7 +45,7 @@ impl Answer {
     }
 
     /// What holds of every answer: no redirect, no cookie, no detail, and no status but ours.
-    fn judge(&self, to_head: bool) {
+    pub(crate) fn judge(&self, to_head: bool) {
         for (name, _) in &self.headers {
             assert!(HEADERS.contains(&name.as_str()), "{name} in {self:?}");
         }

@@ -4,7 +4,11 @@
 #![allow(dead_code, reason = "every test file uses a part of its own")]
 
 pub(crate) mod client;
+pub(crate) mod dynamodb;
+pub(crate) mod fronts;
+pub(crate) mod function;
 pub(crate) mod message;
 pub(crate) mod request;
 pub(crate) mod server;
 pub(crate) mod shipped;
+pub(crate) mod table;

@@ -1,0 +1,48 @@
+//! How long there is: what the front and the platform say -> the time left. Pure.
+
+use std::time::Duration;
+
+use crate::{notification::Timestamp, receive::PATIENCE};
+
+/// What answering takes once storing is given up, before the platform stops the function.
+const ANSWER: Duration = Duration::from_millis(300);
+/// A front's request time further away than this is another clock's, and no use.
+const BELIEVED: Duration = Duration::from_secs(3);
+
+/// How long recording may take at `now`, for a request that its front had at `requested_at`, in a
+/// function that is stopped at `stopped_at`. Nothing left is zero: that still is an answer.
+pub(super) fn patience(requested_at: Option<Timestamp>, stopped_at: Timestamp, now: Timestamp) -> Duration {
+    let is_believed = |at: &Timestamp| *at <= now && now.since(*at) <= BELIEVED;
+    let asked = requested_at.filter(is_believed).unwrap_or(now);
+    asked.plus(PATIENCE).min(stopped_at.minus(ANSWER)).since(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_772_446_531_480);
+
+    #[test]
+    fn an_answer_is_due_by_the_fronts_clock_or_the_functions_whichever_is_first() {
+        let ms = Duration::from_millis;
+        for (requested, stopped, left) in [
+            (Some(0), 5_000, 2_300),
+            (Some(-40), 5_000, 2_260),
+            (Some(-2_300), 5_000, 0),
+            (Some(-3_000), 5_000, 0),
+            (Some(-3_001), 5_000, 2_300), // another clock's
+            (Some(1), 5_000, 2_300),
+            (None, 5_000, 2_300),
+            (Some(-40), 1_000, 700),
+            (Some(-40), 300, 0),
+            (Some(-40), 0, 0),
+            (Some(-40), -5_000, 0),
+            (Some(i64::MIN), 5_000, 2_300),
+            (Some(i64::MAX), i64::MIN, 0),
+        ] {
+            let at = |offset: i64| Timestamp::from_millis(NOW.as_millis().saturating_add(offset));
+            assert_eq!(patience(requested.map(at), at(stopped), NOW), ms(left), "{requested:?} {stopped}");
+        }
+    }
+}

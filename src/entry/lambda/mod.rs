@@ -1,0 +1,189 @@
+//! The Lambda: one invocation, told apart by the names of its fields -> the work of this function's role.
+//!
+//! What a function has no parts for is a foreign event to it: an error, and never a success, because
+//! a stream takes any answer it can't read for one. Nothing is left running once an answer is given.
+
+mod callback;
+mod deadline;
+mod event;
+mod fields;
+mod front;
+mod init_error;
+mod line;
+mod panic;
+mod parts;
+mod records;
+mod role;
+mod run;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::{
+    app::App,
+    destination::Destination,
+    inbox::{Inbox, InboxError},
+    notification::Timestamp,
+    process::{
+        Tally, Until, Worker,
+        stream::{self, BatchOutcome},
+        sweep::Sweeper,
+    },
+    world::World,
+};
+
+pub use callback::HttpReply;
+pub use event::{Payload, Shape, shape};
+use line::Line;
+pub use records::RecordProblem;
+pub use role::{Role, RoleProblem};
+pub use run::main;
+
+/// A function with the parts its role needs. It keeps nothing of an invocation.
+pub struct Function<I, D, W> {
+    role: Role,
+    world: Arc<W>,
+    receiver: Option<App<I>>,
+    batches: Option<Arc<Worker<I, D, W>>>,
+    sweeper: Option<Sweeper<I, D, W>>,
+    is_warm: AtomicBool,
+}
+
+/// What is known of an invocation beside its event.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    /// Its name in every log.
+    pub id: String,
+    /// When the function is stopped.
+    pub deadline: Timestamp,
+}
+
+/// What an invocation is answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Reply {
+    /// To a front.
+    Http(HttpReply),
+    /// To a stream.
+    Batch(BatchOutcome),
+    /// To a schedule, which reads nothing; a person who invokes it by hand does.
+    Swept {
+        /// How many were handed on.
+        delivered: u64,
+        /// How many were tried and are due again.
+        retry: u64,
+        /// How many ended as dead.
+        dead: u64,
+    },
+}
+
+/// Why an invocation has no answer. Said by shape and name, never by content.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Not an event of this function's role.
+    #[error("the function has the role {role}, and what came is {what}: check what invokes it")]
+    Foreign {
+        /// The function's role.
+        role: Role,
+        /// What came.
+        what: &'static str,
+    },
+    /// A batch that can't be worked on.
+    #[error("{0}")]
+    Records(#[from] RecordProblem),
+    /// What is due can't be read.
+    #[error("{0}")]
+    Inbox(#[from] InboxError),
+    /// A bug.
+    #[error("the program panicked: the log says where")]
+    Panicked,
+}
+
+impl Failure {
+    /// The failure in one word, for whoever counts them.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Foreign { .. } => "ForeignEvent",
+            Self::Records(_) => "MalformedRecord",
+            Self::Inbox(_) => "Inbox",
+            Self::Panicked => "Panic",
+        }
+    }
+}
+
+impl<I: Inbox, D: Destination, W: World> Function<I, D, W> {
+    /// A function in `role`. `app` is what receiving needs, `worker` what handing on needs; what the
+    /// role doesn't need is left aside.
+    pub fn new(role: Role, world: Arc<W>, app: Option<App<I>>, worker: Option<Arc<Worker<I, D, W>>>) -> Self {
+        let worker = worker.filter(|_| role.hands_on());
+        Self {
+            role,
+            world,
+            receiver: app.filter(|_| role.receives()),
+            sweeper: worker.clone().filter(|_| role != Role::Process).map(Sweeper::new),
+            batches: worker.filter(|_| role != Role::Sweep),
+            is_warm: AtomicBool::new(false),
+        }
+    }
+
+    /// Works on one invocation and says one line about it.
+    pub async fn handle(&self, raw: &RawValue, invocation: &Invocation) -> Result<Reply, Failure> {
+        let mut line = Line::begin(!self.is_warm.swap(true, Ordering::Relaxed));
+        let done = panic::caught(self.work(raw, invocation, &mut line)).await;
+        let done = done.unwrap_or(Err(Failure::Panicked));
+        line.say(self.role, invocation, done.as_ref().err());
+        done
+    }
+
+    async fn work(&self, raw: &RawValue, invocation: &Invocation, line: &mut Line) -> Result<Reply, Failure> {
+        let shape = shape(raw);
+        let foreign = || Failure::Foreign { role: self.role, what: shape.as_str() };
+        match shape {
+            Shape::Http(payload) => {
+                let app = self.receiver.as_ref().ok_or_else(foreign)?;
+                Ok(Reply::Http(callback::answer(app, &*self.world, invocation, (raw, payload), line).await))
+            }
+            Shape::Stream => {
+                let worker = self.batches.as_ref().ok_or_else(foreign)?;
+                batch(worker, raw, invocation, line).await.map(Reply::Batch)
+            }
+            Shape::Sweep => {
+                let sweeper = self.sweeper.as_ref().ok_or_else(foreign)?;
+                let Tally { delivered, retry, dead, .. } = sweep(sweeper, invocation, line).await?;
+                Ok(Reply::Swept { delivered, retry, dead })
+            }
+            Shape::Foreign(_) => Err(foreign()),
+        }
+    }
+}
+
+async fn batch<I: Inbox, D: Destination, W: World>(
+    worker: &Arc<Worker<I, D, W>>,
+    raw: &RawValue,
+    invocation: &Invocation,
+    line: &mut Line,
+) -> Result<BatchOutcome, Failure> {
+    let batch = records::read(raw)?;
+    let until = Until::deadline(invocation.deadline);
+    let (outcome, tally) = stream::run(worker, &batch, until, |attempt| line.hear(attempt)).await;
+    (line.records, line.tally) = (Some(batch.len() as u64), Some(tally));
+    line.outcome = if outcome == BatchOutcome::Done { "processed" } else { "resumes" };
+    Ok(outcome)
+}
+
+async fn sweep<I: Inbox, D: Destination, W: World>(
+    sweeper: &Sweeper<I, D, W>,
+    invocation: &Invocation,
+    line: &mut Line,
+) -> Result<Tally, Failure> {
+    let swept = sweeper.sweep(Until::deadline(invocation.deadline), |attempt| line.hear(attempt)).await?;
+    line.tally = Some(swept.tally);
+    line.down = (!swept.down.is_empty()).then(|| swept.down.join(" "));
+    line.outcome = if swept.is_cut_short { "cut_short" } else { "swept" };
+    Ok(swept.tally)
+}

@@ -1,0 +1,131 @@
+//! Configuration -> a function with the parts of its role, and nothing of another's.
+//!
+//! Connections are opened and secrets read here, at once, while the platform gives the process a whole
+//! core and nobody waits. What fails now is tried again when it is needed; until then nothing is taken in.
+
+use std::{collections::BTreeSet, io, sync::Arc, time::Duration};
+
+use super::{Function, Role, RoleProblem};
+use crate::{
+    app::{App, Configured, Parts, table_inbox, usable_destinations},
+    aws::{Aws, AwsProblem, SecretsManager, Waiting, arns},
+    config::{Config, InboxConfig, Overrides, Problems},
+    destination::Routes,
+    entry::{System, shout::shout},
+    inbox::{Keeping, dynamodb::DynamoInbox},
+    keyring::Keyring,
+    process::Worker,
+    secret::{Outside, Vault},
+};
+
+/// How long opening connections may take. The platform gives 10 s for everything before the first invocation.
+const WARM_UP: Duration = Duration::from_secs(4);
+
+/// What destinations are, as they are deployed.
+type Destinations = Routes<Configured<System>>;
+/// The function as it is deployed.
+pub(super) type Deployed = Function<DynamoInbox, Destinations, System>;
+
+/// Why a function can't begin; says what to do.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum InitProblem {
+    /// There is no role.
+    #[error(transparent)]
+    Role(#[from] RoleProblem),
+    /// There is no configuration.
+    #[error("PILLARBOX_CONFIG is not set: put the configuration there, as one TOML document")]
+    NoConfiguration,
+    /// The configuration is wrong.
+    #[error("{0}")]
+    Configuration(#[from] Problems),
+    /// A file would go with the environment.
+    #[error("the inbox is a local file, which a function loses: set [inbox] kind = \"dynamodb\" and its table")]
+    LocalInbox,
+    /// AWS can't be reached.
+    #[error(transparent)]
+    Aws(#[from] AwsProblem),
+    /// A function that only hands on can't.
+    #[error("{0}")]
+    Destination(String),
+}
+
+impl InitProblem {
+    /// The problem in one word.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Role(_) => "Role",
+            Self::NoConfiguration | Self::Configuration(_) | Self::LocalInbox => "Configuration",
+            Self::Aws(_) => "Aws",
+            Self::Destination(_) => "Destination",
+        }
+    }
+}
+
+/// Builds the function in `role`, and warms it up.
+pub(super) async fn build(role: Role, env: &dyn Fn(&str) -> Option<String>) -> Result<Deployed, InitProblem> {
+    let outside = Outside { env, file: &|path| std::fs::read_to_string(path), vault: Vault::NOTHING };
+    let config = configuration(&outside)?;
+    let InboxConfig::DynamoDb { table, shards } = &config.inbox else { return Err(InitProblem::LocalInbox) };
+    let aws = Aws::from_variables(&outside)?;
+    let (world, manager) = (Arc::new(System), SecretsManager::new(&aws));
+    let inbox = Arc::new(table_inbox(&aws, table, *shards, &config));
+    let keyring = role.receives().then(|| Keyring::new(config.clone(), &outside, Some(manager.clone()), world.clone()));
+    let theirs = if role.hands_on() { arns(config.destination_references()) } else { BTreeSet::new() };
+    let ((), (), vault) =
+        tokio::join!(warm_inbox(&inbox), warm_keys(keyring.as_deref()), manager.read(&theirs, Waiting::Nobody));
+    let app = keyring.map(|keyring| App::new(&config, keyring, Arc::clone(&inbox)));
+    let worker = if role.hands_on() {
+        let destinations = destinations(role, &config, &Outside { vault: &vault, ..outside }, &aws, &world)?;
+        let keeping = Keeping { retention: config.retention };
+        Some(Arc::new(Worker::new(inbox, destinations, Arc::clone(&world), keeping)))
+    } else {
+        None
+    };
+    Ok(Function::new(role, world, app, worker))
+}
+
+fn configuration(outside: &Outside<'_>) -> Result<Config, InitProblem> {
+    const NAME: &str = "PILLARBOX_CONFIG";
+    let document = (outside.env)(NAME).filter(|document| !document.is_empty()).ok_or(InitProblem::NoConfiguration)?;
+    let mut config = Config::read(&document, NAME)?;
+    Overrides::default().apply(&mut config, outside)?;
+    Ok(config)
+}
+
+/// Builds the destinations. A function that does nothing but hand on and can't is not worth beginning:
+/// the platform tries again with the next invocation. One that receives, too, keeps everything waiting.
+fn destinations(
+    role: Role,
+    config: &Config,
+    outside: &Outside<'_>,
+    aws: &Aws,
+    world: &Arc<System>,
+) -> Result<Destinations, InitProblem> {
+    let (secrets, unusable) = config.usable_destination_secrets(outside);
+    shout(&unusable);
+    let parts = Parts { secrets: &secrets, aws: Some(aws), world, log: io::stdout };
+    let (routes, wrong) = usable_destinations(config, &parts);
+    for error in &wrong {
+        tracing::error!(why = %error, "a destination can't be used");
+    }
+    match wrong.first() {
+        Some(error) if !role.receives() => Err(InitProblem::Destination(error.to_string())),
+        _ => Ok(routes),
+    }
+}
+
+/// Opens what a first request would have to wait for.
+async fn warm_inbox(inbox: &DynamoInbox) {
+    let why = match tokio::time::timeout(WARM_UP, inbox.warm()).await {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer within {} s", WARM_UP.as_secs()),
+    };
+    tracing::warn!(why, "the inbox could not be reached yet; it is tried again with the first notification");
+}
+
+async fn warm_keys(keyring: Option<&Keyring>) {
+    let Some(keyring) = keyring else { return };
+    keyring.warm().await; // gives up by itself
+    shout(&keyring.take_unusable());
+}

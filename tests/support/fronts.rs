@@ -1,0 +1,281 @@
+//! AWS's fronts, played: a request -> the invocation each of them makes of it, field by field as AWS
+//! documents it. Shares no code with what reads them.
+
+#![allow(dead_code, reason = "each test file and the example use a part of this")]
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use pillarbox::notification::Timestamp;
+use serde_json::{Map, Value, json};
+
+/// The fronts that callbacks may come through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Front {
+    HttpApi,
+    FunctionUrl,
+    Rest,
+}
+
+/// A request as its sender sent it.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    /// Without the question mark.
+    pub(crate) query: String,
+    /// In the sender's order and case; a name may come twice.
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+    /// Whether the front hands the body on in base64. What is no UTF-8 always is.
+    pub(crate) is_base64: bool,
+}
+
+impl Asked {
+    pub(crate) fn new(method: &str, path: &str) -> Self {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        Self {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            query: query.to_owned(),
+            headers: Vec::new(),
+            body: Vec::new(),
+            is_base64: false,
+        }
+    }
+
+    pub(crate) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    pub(crate) fn body(self, body: impl AsRef<[u8]>) -> Self {
+        Self { body: body.as_ref().to_vec(), ..self }
+    }
+
+    pub(crate) fn base64(self) -> Self {
+        Self { is_base64: true, ..self }
+    }
+}
+
+impl Front {
+    pub(crate) const ALL: [Self; 3] = [Self::HttpApi, Self::FunctionUrl, Self::Rest];
+
+    /// Its name, for files and messages.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::HttpApi => "http-api",
+            Self::FunctionUrl => "function-url",
+            Self::Rest => "rest",
+        }
+    }
+
+    fn domain(self) -> &'static str {
+        match self {
+            Self::HttpApi => "a1b2c3d4e5.execute-api.eu-west-2.amazonaws.com",
+            Self::FunctionUrl => "f6g7h8i9j0k1l2m3n4o5p6q7r8s9t0u1.lambda-url.eu-west-2.on.aws",
+            Self::Rest => "k9l8m7n6o5.execute-api.eu-west-2.amazonaws.com",
+        }
+    }
+
+    /// The invocation that it makes of a request it had at `at`.
+    pub(crate) fn invocation(self, asked: &Asked, at: Timestamp) -> Value {
+        match self {
+            Self::HttpApi | Self::FunctionUrl => self.payload_2(asked, at),
+            Self::Rest => self.payload_1(asked, at),
+        }
+    }
+
+    fn payload_2(self, asked: &Asked, at: Timestamp) -> Value {
+        let (domain, api) = (self.domain(), self.domain().split('.').next());
+        let (route, account) = match self {
+            Self::HttpApi => ("ANY /{source}", "123456789012"),
+            _ => ("$default", "anonymous"),
+        };
+        let headers = self.headers(asked);
+        let mut event = json!({
+            "version": "2.0",
+            "routeKey": route,
+            "rawPath": asked.path,
+            "rawQueryString": asked.query,
+            "headers": joined(&headers),
+            "requestContext": {
+                "accountId": account,
+                "apiId": api,
+                "domainName": domain,
+                "domainPrefix": api,
+                "http": {
+                    "method": asked.method,
+                    "path": asked.path,
+                    "protocol": "HTTP/1.1",
+                    "sourceIp": "192.0.2.10",
+                    "userAgent": agent(asked),
+                },
+                "requestId": "Zx1yW2vU3tS4rQ5=",
+                "routeKey": route,
+                "stage": "$default",
+                "time": clf(at),
+                "timeEpoch": at.as_millis(),
+            },
+            "isBase64Encoded": is_base64(asked),
+        });
+        if !asked.query.is_empty() {
+            event["queryStringParameters"] = joined(&decoded(&asked.query).collect::<Vec<_>>());
+        }
+        if self == Self::HttpApi {
+            event["pathParameters"] = json!({"source": asked.path.trim_start_matches('/')});
+        }
+        if !asked.body.is_empty() {
+            event["body"] = body(asked);
+        }
+        event
+    }
+
+    fn payload_1(self, asked: &Asked, at: Timestamp) -> Value {
+        let headers = self.headers(asked);
+        let query: Vec<(String, String)> = decoded(&asked.query).collect();
+        let or_null = |map: Map<String, Value>| if map.is_empty() { Value::Null } else { Value::Object(map) };
+        json!({
+            "resource": "/{source}",
+            "path": asked.path,
+            "httpMethod": asked.method,
+            "headers": or_null(last(&headers)),
+            "multiValueHeaders": or_null(many(&headers)),
+            "queryStringParameters": or_null(last(&query)),
+            "multiValueQueryStringParameters": or_null(many(&query)),
+            "pathParameters": {"source": asked.path.trim_start_matches('/')},
+            "stageVariables": null,
+            "requestContext": {
+                "accountId": "123456789012",
+                "apiId": "k9l8m7n6o5",
+                "domainName": self.domain(),
+                "domainPrefix": "k9l8m7n6o5",
+                "extendedRequestId": "Aa1Bb2Cc3Dd4Ee5=",
+                "httpMethod": asked.method,
+                "identity": {
+                    "accessKey": null,
+                    "accountId": null,
+                    "caller": null,
+                    "cognitoAuthenticationProvider": null,
+                    "cognitoAuthenticationType": null,
+                    "cognitoIdentityId": null,
+                    "cognitoIdentityPoolId": null,
+                    "principalOrgId": null,
+                    "sourceIp": "192.0.2.10",
+                    "user": null,
+                    "userAgent": agent(asked),
+                    "userArn": null,
+                },
+                "path": format!("/prod{}", asked.path),
+                "protocol": "HTTP/1.1",
+                "requestId": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
+                "requestTime": clf(at),
+                "requestTimeEpoch": at.as_millis(),
+                "resourceId": "r3s0rc",
+                "resourcePath": "/{source}",
+                "stage": "prod",
+            },
+            "body": if asked.body.is_empty() { Value::Null } else { body(asked) },
+            "isBase64Encoded": is_base64(asked),
+        })
+    }
+
+    /// The sender's headers and the front's own; only a REST API keeps the case of names.
+    fn headers(self, asked: &Asked) -> Vec<(String, String)> {
+        let own = [
+            ("Host", self.domain()),
+            ("X-Amzn-Trace-Id", "Root=1-69a56283-5b1e2c3d4f60718293a4b5c6"),
+            ("X-Forwarded-For", "192.0.2.10"),
+            ("X-Forwarded-Port", "443"),
+            ("X-Forwarded-Proto", "https"),
+        ];
+        let sent = asked.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("host")).cloned();
+        let all = sent.chain(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let cased = |(name, value): (String, String)| match self {
+            Self::Rest => (name, value),
+            Self::HttpApi | Self::FunctionUrl => (name.to_ascii_lowercase(), value),
+        };
+        all.map(cased).collect()
+    }
+}
+
+/// One batch of a table's stream: a change for each name and state, `INSERT` unless said otherwise.
+pub(crate) fn batch(changes: &[(&str, &str)]) -> Value {
+    let records = changes.iter().enumerate().map(|(index, (pk, state))| record(index, "INSERT", pk, state));
+    json!({"Records": records.collect::<Vec<_>>()})
+}
+
+/// One record of a stream, as the table's rows make it: digests in binary, numbers as text.
+pub(crate) fn record(index: usize, event: &str, pk: &str, state: &str) -> Value {
+    json!({
+        "eventID": format!("{:032x}", 0x1001 + index),
+        "eventName": event,
+        "eventVersion": "1.1",
+        "eventSource": "aws:dynamodb",
+        "awsRegion": "eu-west-2",
+        "dynamodb": {
+            "ApproximateCreationDateTime": 1_772_446_531,
+            "Keys": {"pk": {"S": pk}},
+            "NewImage": {
+                "pk": {"S": pk},
+                "v": {"N": "1"},
+                "state": {"S": state},
+                "attempts": {"N": "0"},
+            },
+            "SequenceNumber": sequence(index),
+            "SizeBytes": 412,
+            "StreamViewType": "NEW_IMAGE",
+        },
+        "eventSourceARN": "arn:aws:dynamodb:eu-west-2:123456789012:table/pillarbox/stream/2026-03-02T10:00:00.000",
+    })
+}
+
+/// The sequence number of the record at that place in a batch. They pass a power of ten on the way.
+pub(crate) fn sequence(index: usize) -> String {
+    format!("{}", 999_999_999_999_999_999_998_u128 + index as u128)
+}
+
+fn joined(headers: &[(String, String)]) -> Value {
+    let mut all = Map::new();
+    for (name, value) in headers {
+        let value = match all.get(name).and_then(Value::as_str) {
+            Some(before) => format!("{before},{value}"),
+            None => value.clone(),
+        };
+        all.insert(name.clone(), value.into());
+    }
+    all.into()
+}
+
+/// Of several under one name, the last.
+fn last(pairs: &[(String, String)]) -> Map<String, Value> {
+    pairs.iter().map(|(name, value)| (name.clone(), json!(value))).collect()
+}
+
+fn many(pairs: &[(String, String)]) -> Map<String, Value> {
+    let of = |name: &str| pairs.iter().filter(|(other, _)| other == name).map(|(_, value)| value).collect::<Vec<_>>();
+    pairs.iter().map(|(name, _)| (name.clone(), json!(of(name)))).collect()
+}
+
+fn decoded(query: &str) -> impl Iterator<Item = (String, String)> {
+    url::form_urlencoded::parse(query.as_bytes()).into_owned()
+}
+
+fn agent(asked: &Asked) -> Option<&str> {
+    asked.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("user-agent")).map(|(_, value)| value.as_str())
+}
+
+fn is_base64(asked: &Asked) -> bool {
+    asked.is_base64 || std::str::from_utf8(&asked.body).is_err()
+}
+
+fn body(asked: &Asked) -> Value {
+    match std::str::from_utf8(&asked.body) {
+        Ok(text) if !asked.is_base64 => json!(text),
+        _ => json!(BASE64_STANDARD.encode(&asked.body)),
+    }
+}
+
+/// `02/Mar/2026:10:15:31 +0000`
+fn clf(at: Timestamp) -> String {
+    let at = jiff::Timestamp::from_millisecond(at.as_millis()).expect("an instant of this age");
+    at.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string()
+}
