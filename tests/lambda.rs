@@ -12,6 +12,7 @@ mod lambda {
     mod bodies;
     mod hostile;
     mod lines;
+    mod process;
     mod roles;
     mod signatures;
     mod time;

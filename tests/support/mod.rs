@@ -9,6 +9,7 @@ pub(crate) mod fronts;
 pub(crate) mod function;
 pub(crate) mod message;
 pub(crate) mod request;
+pub(crate) mod runtime_api;
 pub(crate) mod server;
 pub(crate) mod shipped;
 pub(crate) mod table;

@@ -1,0 +1,251 @@
+//! Lambda, played: the API that a function's process asks for its next invocation and tells the
+//! outcome, and the shipped `bootstrap` as the process that does.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use pillarbox::{entry::System, world::World};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    time::timeout,
+};
+
+use super::{
+    client::{Answer, DEADLINE},
+    function::answer_of,
+    message::{hmrc, pay},
+    table,
+};
+
+const API: &str = "/2018-06-01/runtime";
+
+/// What the process told Lambda.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Told {
+    /// The reply to this invocation.
+    Reply(usize, Value),
+    /// Why this invocation failed.
+    Failed(usize, Value),
+    /// Why the process can't begin.
+    CanNotBegin(Value),
+}
+
+/// The API's state, shared by its connections.
+struct Api {
+    /// What is to be invoked: the event's text and how long it may take, one entry an invocation.
+    events: tokio::sync::Mutex<UnboundedReceiver<(String, Duration)>>,
+    told: UnboundedSender<Told>,
+    count: Mutex<usize>,
+}
+
+/// A `bootstrap` under Lambda's API.
+pub(crate) struct Bootstrap {
+    child: Child,
+    invoke: UnboundedSender<(String, Duration)>,
+    told: UnboundedReceiver<Told>,
+    lines: Arc<Mutex<Vec<String>>>,
+    readers: Vec<JoinHandle<()>>,
+    invoked: usize,
+}
+
+/// The variables of a function with this handler and this table, and the secrets of [`super::message`].
+pub(crate) fn deployed(handler: &str, table: &str) -> Vec<(&'static str, String)> {
+    let mut variables = table::variables();
+    variables.extend([
+        ("_HANDLER", handler.to_owned()),
+        ("PILLARBOX_CONFIG", configuration(table)),
+        ("HMRC", hmrc().secrets[0].clone()),
+        ("PAY", pay().secrets[0].clone()),
+    ]);
+    variables
+}
+
+fn configuration(table: &str) -> String {
+    format!(
+        "[sources.hmrc]\nkind = \"hmrc\"\nsecrets = [\"env:HMRC\"]\n\
+         [sources.pay]\nkind = \"govuk-pay\"\nsecrets = [\"env:PAY\"]\n\
+         [inbox]\nkind = \"dynamodb\"\ntable = \"{table}\"\n\
+         [destination]\nkind = \"log\"\n"
+    )
+}
+
+impl Bootstrap {
+    /// Starts the shipped binary with these variables and no others but Lambda's own.
+    pub(crate) async fn start(variables: &[(&'static str, String)]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let ((invoke, events), (telling, told)) = (unbounded_channel(), unbounded_channel());
+        tokio::spawn(accept(listener, Arc::new(Api { events: events.into(), told: telling, count: Mutex::default() })));
+
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bootstrap"));
+        command.env_clear().env("AWS_LAMBDA_RUNTIME_API", address.to_string());
+        command.env("AWS_LAMBDA_FUNCTION_NAME", "pillarbox").env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST");
+        command.env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256");
+        command.envs(variables.iter().map(|(name, value)| (*name, value.as_str())));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let readers = vec![
+            gather(child.stdout.take().unwrap(), &lines),
+            gather(child.stderr.take().unwrap(), &lines), // where nothing is ever written
+        ];
+        Self { child, invoke, told, lines, readers, invoked: 0 }
+    }
+
+    /// Invokes it, and waits for what it tells.
+    pub(crate) async fn invoke(&mut self, event: &Value) -> Told {
+        self.invoke_for(event, Duration::from_secs(60)).await
+    }
+
+    /// The same, with so much time until it is stopped.
+    pub(crate) async fn invoke_for(&mut self, event: &Value, time: Duration) -> Told {
+        self.invoke_text(event.to_string(), time).await
+    }
+
+    pub(crate) async fn invoke_text(&mut self, event: String, time: Duration) -> Told {
+        self.send(event, time);
+        self.heard().await
+    }
+
+    /// Puts an invocation before it.
+    pub(crate) fn send(&mut self, event: String, time: Duration) {
+        self.invoke.send((event, time)).unwrap();
+        self.invoked += 1;
+    }
+
+    /// Waits for what it tells next, which must be about the last invocation.
+    pub(crate) async fn heard(&mut self) -> Told {
+        let told = timeout(DEADLINE, self.told.recv()).await.expect("it tells something in time").unwrap();
+        if let Told::Reply(number, _) | Told::Failed(number, _) = &told {
+            assert_eq!(*number, self.invoked, "{told:?} {:?}", self.lines());
+        }
+        told
+    }
+
+    /// Invokes it with a request's event, and judges the answer.
+    pub(crate) async fn answer(&mut self, event: &Value) -> Answer {
+        match self.invoke(event).await {
+            Told::Reply(_, reply) => answer_of(&reply),
+            other => panic!("{other:?} {:?}", self.lines()),
+        }
+    }
+
+    /// Everything it has written so far.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Whether it is still the same process.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for it to end by itself, and says how it did and what it wrote.
+    pub(crate) fn end(mut self) -> (ExitStatus, Vec<String>) {
+        let status = self.child.wait().unwrap();
+        self.readers.drain(..).for_each(|reader| reader.join().unwrap());
+        (status, self.lines())
+    }
+}
+
+impl Drop for Bootstrap {
+    fn drop(&mut self) {
+        let _ = self.child.kill(); // it waits for an invocation that never comes
+        let _ = self.child.wait();
+    }
+}
+
+fn gather(pipe: impl std::io::Read + Send + 'static, lines: &Arc<Mutex<Vec<String>>>) -> JoinHandle<()> {
+    let lines = Arc::clone(lines);
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines() {
+            lines.lock().unwrap().push(line.unwrap());
+        }
+    })
+}
+
+async fn accept(listener: TcpListener, api: Arc<Api>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        tokio::spawn(keep(stream, Arc::clone(&api)));
+    }
+}
+
+async fn keep(mut stream: TcpStream, api: Arc<Api>) {
+    let mut unread = Vec::new();
+    while let Some((line, body)) = hear(&mut stream, &mut unread).await {
+        let answer = match line.split(' ').collect::<Vec<_>>()[..] {
+            ["GET", path, _] if path == format!("{API}/invocation/next") => match next(&api).await {
+                Some(invocation) => invocation,
+                None => return,
+            },
+            ["POST", path, _] => {
+                tell(&api, path.strip_prefix(API).unwrap(), serde_json::from_slice(&body).unwrap());
+                "HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n".to_owned()
+            }
+            _ => panic!("{line}"),
+        };
+        if stream.write_all(answer.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn next(api: &Api) -> Option<String> {
+    let (event, time) = api.events.lock().await.recv().await?;
+    let number = {
+        let mut count = api.count.lock().unwrap();
+        *count += 1;
+        *count
+    };
+    let deadline = System.now().plus(time).as_millis();
+    Some(format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nlambda-runtime-aws-request-id: {number}\r\n\
+         lambda-runtime-deadline-ms: {deadline}\r\n\
+         lambda-runtime-invoked-function-arn: arn:aws:lambda:eu-west-2:123456789012:function:pillarbox\r\n\
+         content-length: {}\r\n\r\n{event}",
+        event.len()
+    ))
+}
+
+fn tell(api: &Api, path: &str, body: Value) {
+    let number = |text: &str| text.parse().unwrap();
+    let told = match path.trim_start_matches('/').split('/').collect::<Vec<_>>()[..] {
+        ["invocation", id, "response"] => Told::Reply(number(id), body),
+        ["invocation", id, "error"] => Told::Failed(number(id), body),
+        ["init", "error"] => Told::CanNotBegin(body),
+        _ => panic!("{path}"),
+    };
+    let _ = api.told.send(told); // nobody listens once the test is over
+}
+
+/// One request: its first line and its body.
+async fn hear(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<(String, Vec<u8>)> {
+    loop {
+        if let Some(end) = unread.windows(4).position(|four| four == b"\r\n\r\n") {
+            let head = String::from_utf8(unread[..end].to_vec()).unwrap().to_ascii_lowercase();
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
+            if unread.len() >= end + 4 + length {
+                let line = String::from_utf8(unread[..end].to_vec()).unwrap().lines().next()?.to_owned();
+                let body = unread[end + 4..end + 4 + length].to_vec();
+                unread.drain(..end + 4 + length);
+                return Some((line, body));
+            }
+        }
+        if stream.read_buf(unread).await.ok()? == 0 {
+            return None;
+        }
+    }
+}
