@@ -10,6 +10,7 @@ mod lambda {
     mod any;
     mod batches;
     mod bodies;
+    mod deaths;
     mod hostile;
     mod lines;
     mod process;

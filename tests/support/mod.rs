@@ -4,10 +4,13 @@
 #![allow(dead_code, reason = "every test file uses a part of its own")]
 
 pub(crate) mod client;
+pub(crate) mod cloud;
 pub(crate) mod dynamodb;
+pub(crate) mod fault_proxy;
 pub(crate) mod fronts;
 pub(crate) mod function;
 pub(crate) mod message;
+pub(crate) mod pump;
 pub(crate) mod request;
 pub(crate) mod runtime_api;
 pub(crate) mod server;
