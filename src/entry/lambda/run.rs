@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use lambda_runtime::{Context, Diagnostic, LambdaEvent, Runtime, service_fn};
+use lambda_runtime::{Diagnostic, LambdaEvent, Runtime, service_fn};
 use serde_json::value::RawValue;
 use tracing::Level;
 use tracing_subscriber::{
@@ -14,12 +14,11 @@ use tracing_subscriber::{
     prelude::*,
 };
 
-use super::{Failure, Function, Invocation, Reply, Role, init_error, panic, parts};
+use super::{Failure, Function, Invocation, Reply, Role, deadline, init_error, panic, parts};
 use crate::{
     destination::Destination,
     entry::{System, system::variable},
     inbox::Inbox,
-    notification::Timestamp,
     observe::{Format, Lines},
     world::World,
 };
@@ -72,17 +71,11 @@ async fn run() -> ExitCode {
 /// it is known what it is.
 async fn serve<I: Inbox, D: Destination, W: World>(function: Function<I, D, W>) -> Result<(), lambda_runtime::Error> {
     let function = &function;
-    let work = async |event: LambdaEvent<Box<RawValue>>| -> Result<Reply, Failure> {
-        function.handle(&event.payload, &Invocation::from(&event.context)).await
+    let work = async |LambdaEvent { payload, context }: LambdaEvent<Box<RawValue>>| -> Result<Reply, Failure> {
+        let deadline = deadline::stopped_at(context.deadline, System.now());
+        function.handle(&payload, &Invocation { id: context.request_id, deadline }).await
     };
     Runtime::new(service_fn(work)).run().await
-}
-
-impl From<&Context> for Invocation {
-    fn from(context: &Context) -> Self {
-        let deadline = i64::try_from(context.deadline).unwrap_or(i64::MAX);
-        Self { id: context.request_id.clone(), deadline: Timestamp::from_millis(deadline) }
-    }
 }
 
 impl From<Failure> for Diagnostic {
