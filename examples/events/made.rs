@@ -1,0 +1,286 @@
+//! The files of `events/`, by name: the same for the same instant, wherever and whenever they are made.
+
+use std::{collections::BTreeMap, fmt::Write, sync::Mutex};
+
+use pillarbox::{
+    notification::Timestamp,
+    simulate::{Body, Sender},
+    world::World,
+};
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::fronts::{Asked, Front, batch, record};
+
+/// The secrets everything here is signed with. They open nothing: no sender has ever had them.
+pub(crate) const HMRC_SECRET: &str = "LOCALEVENTSONLYLOCALEVENTSONLY22";
+pub(crate) const PAY_SECRET: &str = "webhook_test_localeventsonlylocaleve";
+
+/// The bodies: their names, who writes them, and what about.
+const BODIES: [(&str, Sender, &str); 9] = [
+    ("hmrc-json", Sender::Hmrc, "json"),
+    ("hmrc-xml", Sender::Hmrc, "xml"),
+    ("hmrc-transit", Sender::Hmrc, "transit"),
+    ("hmrc-astral", Sender::Hmrc, "astral"),
+    ("pay-succeeded", Sender::GovukPay, "succeeded"),
+    ("pay-captured", Sender::GovukPay, "captured"),
+    ("pay-refunded", Sender::GovukPay, "refunded"),
+    ("pay-failed", Sender::GovukPay, "failed"),
+    ("pay-expired", Sender::GovukPay, "expired"),
+];
+
+/// One invocation: its file, what it shows, and what it is answered.
+pub(crate) struct Example {
+    pub(crate) name: String,
+    pub(crate) shows: &'static str,
+    pub(crate) answer: &'static str,
+    pub(crate) event: Value,
+}
+
+/// Every file of `events/`, by name.
+pub(crate) fn everything(at: Timestamp) -> BTreeMap<String, String> {
+    let mut files: BTreeMap<String, String> =
+        bodies(at).into_iter().map(|(name, _, body)| (format!("bodies/{name}.json"), body.wire)).collect();
+    let examples = examples(at);
+    files.insert("README.md".to_owned(), readme(at, &examples));
+    files.insert("local.env".to_owned(), LOCAL.replace("{hmrc}", HMRC_SECRET).replace("{pay}", PAY_SECRET));
+    for example in examples {
+        files.insert(example.name, format!("{:#}\n", example.event));
+    }
+    files
+}
+
+fn bodies(at: Timestamp) -> Vec<(&'static str, Sender, Body)> {
+    let body = |(index, (name, sender, event)): (usize, &(&'static str, Sender, &str))| {
+        let world = Fixed { at, seed: Mutex::new(at.as_millis().unsigned_abs().wrapping_add(index as u64)) };
+        (*name, *sender, sender.body(Some(event), &world).expect("each event is one the sender has"))
+    };
+    BODIES.iter().enumerate().map(body).collect()
+}
+
+/// Every invocation, in the order of the list in the README.
+pub(crate) fn examples(at: Timestamp) -> Vec<Example> {
+    let bodies = bodies(at);
+    let mut examples: Vec<Example> = Front::ALL.into_iter().flat_map(|front| requests(front, &bodies, at)).collect();
+    examples.extend(batches(&bodies));
+    examples.extend(schedules(at));
+    examples
+}
+
+fn requests(front: Front, bodies: &[(&str, Sender, Body)], at: Timestamp) -> Vec<Example> {
+    let signed = |name: &str| {
+        let (_, sender, body) = bodies.iter().find(|(known, ..)| *known == name).expect("the body is there");
+        asked(*sender, body)
+    };
+    let mut examples = Vec::new();
+    let mut add = |name: &str, shows, answer, asked: &Asked| {
+        let name = format!("{}/{name}.json", front.as_str());
+        examples.push(Example { name, shows, answer, event: front.invocation(asked, at) });
+    };
+    let challenge = Asked::new("GET", "/hmrc?challenge=1ed5f407-8096-40d1-87ef-9a2a103eeb85")
+        .header("User-Agent", "push-pull-notifications-api");
+    add("challenge", "HMRC asks whether the address is ours", r#"200 {"challenge":…}"#, &challenge);
+    for (name, shows) in [
+        ("hmrc-json", "a push"),
+        ("hmrc-xml", "a push whose message is XML"),
+        ("hmrc-transit", "a push of the transit service"),
+        ("hmrc-astral", "a push signed in another form than it is sent in"),
+        ("pay-succeeded", "the user has confirmed"),
+        ("pay-captured", "the money has moved"),
+        ("pay-refunded", "a refund went through"),
+        ("pay-failed", "the card was rejected"),
+        ("pay-expired", "the user did not finish in time"),
+    ] {
+        add(name, shows, "200 recorded, and 200 duplicate when it comes again", &signed(name));
+    }
+    let pay = signed("pay-captured");
+    add("pay-base64", "the same as pay-captured, in base64", "200 recorded, or duplicate", &pay.clone().base64());
+    let (unknown, no_event) = (other_event(&pay, "card_payment_disputed"), "an event nobody knows yet");
+    add("pay-unknown-event", no_event, "200 recorded, and 200 duplicate when it comes again", &unknown);
+    let unreadable = resigned(&pay, b"{\"not\": \"a message\"}");
+    add("pay-unreadable", "genuine, and not to be read", "200 held", &unreadable);
+    let without = Asked { headers: other_headers(&pay, |_| None), ..pay.clone() };
+    add("pay-unsigned", "no signature", "401", &without);
+    let upper = Asked { headers: other_headers(&pay, |value| Some(value.to_uppercase())), ..pay.clone() };
+    add("pay-upper-case", "a signature in upper case", "401", &upper);
+    let wrong = Asked { body: [&pay.body[..], b" "].concat(), ..pay.clone() };
+    add("pay-other-bytes", "a signature over other bytes", "401", &wrong);
+    let twice =
+        pay.headers.iter().find(|(name, _)| name == SIGNATURE).map(|(_, value)| value.clone()).unwrap_or_default();
+    add("pay-two-signatures", "two signatures, both right", "401", &pay.clone().header(SIGNATURE, twice));
+    add("other-path", "a path that is no source", "404", &Asked { path: "/pay/".to_owned(), ..pay.clone() });
+    add("other-method", "another method", "405", &Asked { method: "PUT".to_owned(), ..pay.clone() });
+    examples
+}
+
+const SIGNATURE: &str = "Pay-Signature";
+
+/// The request in which a sender posts `body`.
+fn asked(sender: Sender, body: &Body) -> Asked {
+    let (secret, path) = match sender {
+        Sender::Hmrc => (HMRC_SECRET, "/hmrc"),
+        Sender::GovukPay => (PAY_SECRET, "/pay"),
+    };
+    let url = Url::parse(&format!("https://callbacks.example.gov.uk{path}")).expect("a URL");
+    let request = sender.request(body, secret, &url);
+    let headers = request.headers.into_iter().filter(|(name, _)| !name.eq_ignore_ascii_case("connection")).collect();
+    Asked { headers, ..Asked::new("POST", path).body(request.body) }
+}
+
+/// The same request with other bytes, signed anew.
+fn resigned(pay: &Asked, body: &[u8]) -> Asked {
+    let text = String::from_utf8_lossy(body).into_owned();
+    let body = Body { id: String::new(), signed: text.clone(), wire: text };
+    Asked { path: pay.path.clone(), ..asked(Sender::GovukPay, &body) }
+}
+
+/// The same message about another event, under another id.
+fn other_event(pay: &Asked, event: &str) -> Asked {
+    let text = String::from_utf8_lossy(&pay.body).replacen("card_payment_captured", event, 1);
+    let id = "\"webhook_message_id\":\"";
+    let at = text.find(id).map_or(0, |at| at + id.len());
+    resigned(pay, format!("{}0{}", &text[..at], &text[at + 1..]).as_bytes())
+}
+
+fn other_headers(asked: &Asked, change: impl Fn(&str) -> Option<String>) -> Vec<(String, String)> {
+    let changed = |(name, value): &(String, String)| match name == SIGNATURE {
+        true => Some((name.clone(), change(value)?)),
+        false => Some((name.clone(), value.clone())),
+    };
+    asked.headers.iter().filter_map(changed).collect()
+}
+
+fn batches(bodies: &[(&str, Sender, Body)]) -> Vec<Example> {
+    let key = |name: &str| {
+        let (_, sender, body) = bodies.iter().find(|(known, ..)| *known == name).expect("the body is there");
+        let source = if *sender == Sender::Hmrc { "hmrc" } else { "pay" };
+        format!("{source}:{}", body.id)
+    };
+    let (hmrc, pay) = (key("hmrc-json"), key("pay-captured"));
+    let done = r#"{"batchItemFailures":[]}, the rows handed on if they are there"#;
+    let other = json!({"Records": [
+        record(0, "INSERT", "~source:pay", "recorded"),
+        record(1, "INSERT", &pay, "held"),
+        record(2, "MODIFY", &pay, "recorded"),
+        record(3, "REMOVE", &pay, "recorded"),
+    ]});
+    let mut unnamed = batch(&[(&hmrc, "recorded")]);
+    unnamed["Records"][0]["dynamodb"]["SequenceNumber"] = json!("");
+    [
+        ("one", "one new row", done, batch(&[(&hmrc, "recorded")])),
+        ("two", "two new rows", done, batch(&[(&hmrc, "recorded"), (&pay, "recorded")])),
+        ("nothing-to-do", "changes that are no new recorded rows", r#"{"batchItemFailures":[]}"#, other),
+        ("no-sequence", "a record that could not be named", "error MalformedRecord", unnamed),
+    ]
+    .map(|(name, shows, answer, event)| Example { name: format!("stream/{name}.json"), shows, answer, event })
+    .into()
+}
+
+fn schedules(at: Timestamp) -> Vec<Example> {
+    let seconds = at.to_string().get(..19).unwrap_or_default().to_owned();
+    let rule = json!({
+        "version": "0",
+        "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa",
+        "detail-type": "Scheduled Event",
+        "source": "aws.events",
+        "account": "123456789012",
+        "time": format!("{seconds}Z"),
+        "region": "eu-west-2",
+        "resources": ["arn:aws:events:eu-west-2:123456789012:rule/pillarbox-sweep"],
+        "detail": {},
+    });
+    let queue = json!({"Records": [{
+        "messageId": "059f36b4-87a3-44ab-83d2-661975830a7d",
+        "body": "{}",
+        "attributes": {},
+        "messageAttributes": {},
+        "eventSource": "aws:sqs",
+        "eventSourceARN": "arn:aws:sqs:eu-west-2:123456789012:other",
+        "awsRegion": "eu-west-2",
+    }]});
+    [
+        ("schedule/sweep", "what the template's schedule sends", "how many were handed on", json!({"role": "sweep"})),
+        ("schedule/rule", "what a rule of EventBridge sends", "how many were handed on", rule),
+        ("foreign/sqs", "a queue's messages, which are nobody's here", "error ForeignEvent", queue),
+    ]
+    .map(|(name, shows, answer, event)| Example { name: format!("{name}.json"), shows, answer, event })
+    .into()
+}
+
+fn readme(at: Timestamp, examples: &[Example]) -> String {
+    let mut text = README.replace("{at}", &at.to_string());
+    for Example { name, shows, answer, .. } in examples {
+        // Writing to a string can't fail.
+        let _ = writeln!(text, "| [{name}]({name}) | {shows} | {answer} |");
+    }
+    text
+}
+
+const README: &str = "\
+# Events
+
+What the function is invoked with, in AWS's own shapes: every front, every role, and what is none of ours.
+`bodies/` holds what the senders post, byte for byte.
+
+All of it was made for {at} by `cargo run --example events`, which makes it anew for today.
+Never edit one by hand: a signature is over exact bytes.
+A notification dated more than 60 days ago is answered 200 and held as stale, so make them anew before you try them.
+
+`local.env` holds the secrets they are signed with, which open nothing, and everything else that a function needs
+to run on this machine, over the table `pillarbox` of an emulator on 127.0.0.1:8000:
+
+```sh
+cargo run --manifest-path tests/dynamodb/Cargo.toml -- 127.0.0.1:8000      # DynamoDB, in memory
+set -a; . events/local.env; set +a; cargo run -q -- inbox init --inbox dynamodb:pillarbox
+cargo lambda watch --env-file events/local.env                             # Lambda
+cargo lambda invoke bootstrap --data-file events/http-api/pay-captured.json
+```
+
+`.ci/local-invoke` does all of that. `tests/events.rs` invokes with every file.
+
+| event | what it shows | answer |
+|---|---|---|
+";
+
+const LOCAL: &str = "\
+# Variables of a function on this machine; made by `cargo run --example events`. Nothing here opens anything.
+AWS_REGION=eu-west-2
+AWS_ACCESS_KEY_ID=local
+AWS_SECRET_ACCESS_KEY=local
+AWS_ENDPOINT_URL=http://127.0.0.1:8000
+HMRC_PUSH_SECRET={hmrc}
+PAY_SIGNING_SECRET={pay}
+PILLARBOX_CONFIG='
+[sources.hmrc]
+kind = \"hmrc\"
+secrets = [\"env:HMRC_PUSH_SECRET\"]
+[sources.pay]
+kind = \"govuk-pay\"
+secrets = [\"env:PAY_SIGNING_SECRET\"]
+[inbox]
+kind = \"dynamodb\"
+table = \"pillarbox\"
+[destination]
+kind = \"log\"
+'
+";
+
+/// An instant that stays, and chance that always falls the same way from it.
+struct Fixed {
+    at: Timestamp,
+    seed: Mutex<u64>,
+}
+
+impl World for Fixed {
+    fn now(&self) -> Timestamp {
+        self.at
+    }
+
+    fn random(&self) -> u64 {
+        let mut seed = self.seed.lock().expect("nobody panics while holding it");
+        *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15); // SplitMix64
+        let mixed = (*seed ^ (*seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
