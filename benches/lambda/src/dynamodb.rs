@@ -1,0 +1,152 @@
+//! A stand-in for DynamoDB that answers at once, over TLS 1.3 on loopback, and keeps what it was asked.
+//!
+//! It finds every item absent and every condition true, which is what a first notification meets. It
+//! stores nothing: what is measured is everything around DynamoDB.
+
+use std::{
+    fs,
+    io::{self, Read, Write},
+    net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair, KeyUsagePurpose,
+};
+use rustls::{
+    ServerConfig, ServerConnection,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer},
+    version::TLS13,
+};
+
+use crate::http::{self, Request};
+
+/// The stand-in.
+pub(crate) struct DynamoDb {
+    endpoint: String,
+    authority: PathBuf,
+    calls: Arc<Mutex<Vec<Call>>>,
+}
+
+/// One request that was answered.
+pub(crate) struct Call {
+    target: String,
+    body: Vec<u8>,
+    /// From having read its bytes to having its answer ready to be written.
+    pub(crate) took: Duration,
+}
+
+impl DynamoDb {
+    /// Starts it; the certificate it is to be trusted by lies in `folder`.
+    pub(crate) fn start(folder: &Path) -> Self {
+        let (config, certificate) = identity();
+        let authority = folder.join("authority.pem");
+        fs::write(&authority, certificate).expect("the folder can be written to");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+        let port = listener.local_addr().expect("a bound socket has an address").port();
+        let (calls, config) = (Arc::new(Mutex::new(Vec::new())), Arc::new(config));
+        let kept = calls.clone();
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (config, kept) = (config.clone(), kept.clone());
+                // A client that is killed leaves its connection in any state.
+                thread::spawn(move || serve(stream, config, &kept));
+            }
+        });
+        Self { endpoint: format!("https://localhost:{port}"), authority, calls }
+    }
+
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// The certificate it is trusted by.
+    pub(crate) fn authority(&self) -> &Path {
+        &self.authority
+    }
+
+    /// What it was asked since the last time.
+    pub(crate) fn take_calls(&self) -> Vec<Call> {
+        std::mem::take(&mut self.calls.lock().expect("no thread panics with it"))
+    }
+}
+
+impl Call {
+    /// Whether this stores something that must not be there yet, and mentions `name`.
+    pub(crate) fn stores_new(&self, name: &str) -> bool {
+        let body = String::from_utf8_lossy(&self.body);
+        self.target.ends_with(".PutItem") && body.contains("attribute_not_exists") && body.contains(name)
+    }
+}
+
+fn serve(mut stream: TcpStream, config: Arc<ServerConfig>, kept: &Mutex<Vec<Call>>) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut tls = ServerConnection::new(config).map_err(io::Error::other)?;
+    let (mut bytes, mut block) = (Vec::new(), vec![0; 64 * 1024]);
+    let mut began = None;
+    while tls.read_tls(&mut stream)? > 0 {
+        let now = Instant::now();
+        let state = tls.process_new_packets().map_err(io::Error::other)?;
+        if state.plaintext_bytes_to_read() > 0 {
+            let length = tls.reader().read(&mut block)?;
+            bytes.extend_from_slice(&block[..length]);
+            began.get_or_insert(now);
+        }
+        if let Some(request) = http::take(&mut bytes) {
+            tls.writer().write_all(&answer())?;
+            let took = began.take().map_or(Duration::ZERO, |began| began.elapsed());
+            // Kept before it is written, so that no answer can be ahead of what it was an answer to.
+            keep(request, took, kept);
+        }
+        while tls.wants_write() {
+            tls.write_tls(&mut stream)?;
+        }
+    }
+    Ok(())
+}
+
+fn keep(request: Request, took: Duration, kept: &Mutex<Vec<Call>>) {
+    let call = Call { target: request.target, body: request.body, took };
+    kept.lock().expect("no thread panics with it").push(call);
+}
+
+/// The same to everything: there is no such item, or it is written and nobody asked for it back.
+fn answer() -> Vec<u8> {
+    let headers =
+        "x-amzn-RequestId: 0D24QH6RG3T5PSIKCNOLPF3OP7VV4KQNSO5AEMVJF66Q9ASUAAJG\r\nx-amz-crc32: 2745614147\r\n";
+    http::reply("200 OK", headers, "{}")
+}
+
+/// A certificate for `localhost`, made for this run, and the authority it is trusted by.
+fn identity() -> (ServerConfig, String) {
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    authority.distinguished_name = named("Pillarbox benchmark authority");
+    let authority = CertifiedIssuer::self_signed(authority, key()).expect("its parameters are sound");
+    let (mut own, key) = (CertificateParams::new(["localhost".to_owned()]).expect("localhost is a name"), key());
+    own.distinguished_name = named("localhost");
+    own.use_authority_key_identifier_extension = true;
+    let own = own.signed_by(&key, &authority).expect("its parameters are sound");
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(&[&TLS13])
+        .expect("ring speaks TLS 1.3")
+        .with_no_client_auth()
+        .with_single_cert(vec![CertificateDer::from(own)], PrivateKeyDer::from(key))
+        .expect("the key is the certificate's");
+    (config, authority.pem())
+}
+
+fn key() -> KeyPair {
+    KeyPair::generate().expect("the system has randomness")
+}
+
+fn named(name: &str) -> DistinguishedName {
+    let mut distinguished = DistinguishedName::new();
+    distinguished.push(DnType::CommonName, name);
+    distinguished
+}

@@ -1,0 +1,131 @@
+//! How small Pillarbox's Lambda is and how fast it answers, beside the least that one in Rust can be.
+//!
+//! Plays Lambda's Runtime API and DynamoDB on loopback, starts each program as Lambda would, and hands it
+//! signed, distinct notifications. Programs take turns within every round, so that whatever else the
+//! machine does falls on all of them. Prints tables in Markdown.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::float_arithmetic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "it measures and prints"
+)]
+
+mod dynamodb;
+mod event;
+mod figures;
+mod http;
+mod machine;
+mod measure;
+mod process;
+mod programs;
+mod report;
+mod runtime_api;
+mod throttle;
+
+use clap::Parser;
+
+use machine::Usage;
+use measure::Bench;
+use programs::Program;
+use report::Measured;
+use throttle::Throttle;
+
+/// What to measure, and how often.
+#[derive(Parser)]
+struct Options {
+    /// Starts of each program, once to its first answer and once more for the first invocation at 128 MB
+    #[arg(long, default_value_t = 30)]
+    runs: usize,
+    /// Invocations one after another, in one process
+    #[arg(long, default_value_t = 2000)]
+    warm: usize,
+    /// How often that is repeated, each time in a fresh process
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Measure the yardsticks alone
+    #[arg(long)]
+    yardsticks: bool,
+    /// Measure the same job in Python too: needs python3 with venv, and pip
+    #[arg(long)]
+    python: bool,
+    /// Another build of Pillarbox's Lambda to measure beside the others
+    #[arg(long, value_name = "NAME=PATH", value_parser = named)]
+    also: Vec<(String, String)>,
+    /// Measure what was built before
+    #[arg(long)]
+    no_build: bool,
+    /// Hold programs to a small function's share by signals even where control groups can be made
+    #[arg(long)]
+    signals: bool,
+}
+
+fn main() {
+    let options = Options::parse();
+    let programs = programs(&options);
+    let mut bench = Bench::new(Throttle::choose(options.signals));
+    let usage = Usage::now();
+    let measured = measure(&mut bench, &programs, &options);
+    let others = usage.of_others();
+
+    println!("{}; meanwhile others kept {others:.2} of its processors busy.", machine::describe());
+    println!("{}, {}.\n", jiff::Timestamp::now().strftime("%-d %B %Y"), command());
+    println!(
+        "Medians (least to most) of {} starts, and of {} rounds of {} invocations. \
+         The share of a function of 128 MB is held by {}.\n",
+        options.runs,
+        options.rounds,
+        options.warm,
+        bench.throttle().name()
+    );
+    print!("{}", report::tables(&measured));
+}
+
+fn programs(options: &Options) -> Vec<Program> {
+    let build = !options.no_build;
+    let mut programs = programs::yardsticks(build);
+    if !options.yardsticks {
+        programs.extend(programs::bootstraps(build));
+    }
+    programs.extend(options.also.iter().map(|(name, path)| programs::also(name, path)));
+    if options.python {
+        programs.push(programs::python(build));
+    }
+    programs
+}
+
+fn measure<'a>(bench: &mut Bench, programs: &'a [Program], options: &Options) -> Vec<Measured<'a>> {
+    let nothing = |program| Measured { program, cold: Vec::new(), first: Vec::new(), warm: Vec::new() };
+    let mut measured: Vec<Measured> = programs.iter().map(nothing).collect();
+    // Once without counting: files come from the disk the first time.
+    for program in programs {
+        bench.cold(program);
+    }
+    for run in 1..=options.runs {
+        eprintln!("starts, {run} of {}", options.runs);
+        for of in &mut measured {
+            of.cold.push(bench.cold(of.program));
+            of.first.push(bench.first(of.program));
+        }
+    }
+    for round in 1..=options.rounds {
+        eprintln!("warm, round {round} of {}", options.rounds);
+        for of in &mut measured {
+            of.warm.push(bench.warm(of.program, options.warm));
+        }
+    }
+    measured
+}
+
+fn named(text: &str) -> Result<(String, String), String> {
+    let (name, path) = text.split_once('=').ok_or("write NAME=PATH")?;
+    Ok((name.to_owned(), path.to_owned()))
+}
+
+/// What a person would write to run this again.
+fn command() -> String {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let after = if arguments.is_empty() { String::new() } else { format!(" -- {}", arguments.join(" ")) };
+    format!("`cargo run --release --manifest-path benches/lambda/Cargo.toml{after}`")
+}

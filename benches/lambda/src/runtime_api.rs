@@ -1,0 +1,170 @@
+//! Lambda's Runtime API on loopback: the program under measurement asks it for events and posts its answers.
+//!
+//! Every instant is taken on the connection's own thread, next to the bytes it is about. What the
+//! harness does in between, such as signing the next event, falls into no measurement.
+
+use std::{
+    io::{self, Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc::{self, Receiver, Sender},
+    },
+    thread,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use crate::http::{self, Request};
+
+/// A program that says nothing for so long will say nothing any more: the slowest measured takes a second.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Within which an invocation is told to be over.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+
+/// The Runtime API of one program.
+pub(crate) struct RuntimeApi {
+    address: SocketAddr,
+    events: Sender<String>,
+    heard: Receiver<Heard>,
+    over: Arc<AtomicBool>,
+}
+
+/// An invocation from its event's first byte out to its answer's last byte in.
+pub(crate) struct Exchange {
+    pub(crate) given: Instant,
+    pub(crate) answered: Instant,
+    pub(crate) answer: Vec<u8>,
+}
+
+enum Heard {
+    Asked(Instant),
+    Given(Instant),
+    Answered(Instant, Vec<u8>),
+    Failed(String),
+}
+
+impl RuntimeApi {
+    pub(crate) fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let (events, waiting) = mpsc::channel();
+        let (said, heard) = mpsc::channel();
+        let over = Arc::new(AtomicBool::new(false));
+        let (waiting, stop) = (Arc::new(Mutex::new(waiting)), over.clone());
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten().take_while(|_| !stop.load(Ordering::Acquire)) {
+                let session = Session { stream, waiting: waiting.clone(), said: said.clone() };
+                thread::spawn(move || session.serve());
+            }
+        });
+        Self { address, events, heard, over }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Has `event` handed over as soon as the program asks, or at once if it has asked already.
+    pub(crate) fn give(&self, event: String) {
+        self.events.send(event).expect("the server outlives its handle");
+    }
+
+    /// Waits until the program asks for an event.
+    pub(crate) fn asked(&self) -> Result<Instant, String> {
+        match self.hear()? {
+            Heard::Asked(at) => Ok(at),
+            _ => Err("it answered what it was not asked".to_owned()),
+        }
+    }
+
+    /// Waits for the answer to the event that was given.
+    pub(crate) fn answered(&self) -> Result<Exchange, String> {
+        match (self.hear()?, self.hear()?) {
+            (Heard::Given(given), Heard::Answered(answered, answer)) => Ok(Exchange { given, answered, answer }),
+            _ => Err("it asked again before it answered".to_owned()),
+        }
+    }
+
+    fn hear(&self) -> Result<Heard, String> {
+        match self.heard.recv_timeout(PATIENCE) {
+            Ok(Heard::Failed(error)) => Err(error),
+            Ok(heard) => Ok(heard),
+            Err(_) => Err(format!("it said nothing for {} s", PATIENCE.as_secs())),
+        }
+    }
+}
+
+impl Drop for RuntimeApi {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Release);
+        let _ = TcpStream::connect(self.address); // wakes the thread that accepts
+    }
+}
+
+/// One connection of the program's.
+struct Session {
+    stream: TcpStream,
+    waiting: Arc<Mutex<Receiver<String>>>,
+    said: Sender<Heard>,
+}
+
+impl Session {
+    fn serve(mut self) {
+        // A program that is killed leaves its connection in any state; that is no failure of its answers.
+        let _ = self.stream.set_nodelay(true);
+        let (mut bytes, mut block) = (Vec::new(), vec![0; 64 * 1024]);
+        while let Ok(length @ 1..) = self.stream.read(&mut block) {
+            bytes.extend_from_slice(&block[..length]);
+            let now = Instant::now();
+            while let Some(request) = http::take(&mut bytes) {
+                if self.reply(request, now).is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn reply(&mut self, request: Request, now: Instant) -> io::Result<()> {
+        let last = request.path.rsplit('/').next().unwrap_or_default();
+        match (request.method.as_str(), last) {
+            ("GET", "next") => {
+                self.say(Heard::Asked(now))?;
+                let event = self.waiting.lock().expect("no thread panics with it").recv().map_err(io::Error::other)?;
+                let reply = http::reply("200 OK", &invocation_headers(), &event);
+                self.say(Heard::Given(Instant::now()))?;
+                self.stream.write_all(&reply)
+            }
+            ("POST", "response") => {
+                self.say(Heard::Answered(now, request.body))?;
+                self.accept()
+            }
+            _ => {
+                let body = String::from_utf8_lossy(&request.body);
+                self.say(Heard::Failed(format!("{} {}: {body}", request.method, request.path)))?;
+                self.accept()
+            }
+        }
+    }
+
+    fn accept(&mut self) -> io::Result<()> {
+        self.stream.write_all(&http::reply("202 Accepted", "", r#"{"status":"OK"}"#))
+    }
+
+    fn say(&self, heard: Heard) -> io::Result<()> {
+        self.said.send(heard).map_err(|_| io::Error::other("nobody listens any more"))
+    }
+}
+
+fn invocation_headers() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later than 1970");
+    let deadline = (since_1970 + TIME_LIMIT).as_millis();
+    format!(
+        "Lambda-Runtime-Aws-Request-Id: 8476a536-e9f4-11e8-9739-{number:012x}\r\n\
+         Lambda-Runtime-Deadline-Ms: {deadline}\r\n\
+         Lambda-Runtime-Invoked-Function-Arn: arn:aws:lambda:eu-west-2:123456789012:function:pillarbox-receive\r\n\
+         Lambda-Runtime-Trace-Id: Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=0\r\n"
+    )
+}
