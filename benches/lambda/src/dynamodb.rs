@@ -8,7 +8,10 @@ use std::{
     io::{self, Read, Write},
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -30,6 +33,7 @@ pub(crate) struct DynamoDb {
     endpoint: String,
     authority: PathBuf,
     calls: Arc<Mutex<Vec<Call>>>,
+    connections: Arc<AtomicU64>,
 }
 
 /// One request that was answered.
@@ -49,15 +53,17 @@ impl DynamoDb {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         let port = listener.local_addr().expect("a bound socket has an address").port();
         let (calls, config) = (Arc::new(Mutex::new(Vec::new())), Arc::new(config));
-        let kept = calls.clone();
+        let connections = Arc::new(AtomicU64::new(0));
+        let (kept, opened) = (calls.clone(), connections.clone());
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
+                opened.fetch_add(1, Ordering::Relaxed);
                 let (config, kept) = (config.clone(), kept.clone());
                 // A client that is killed leaves its connection in any state.
                 thread::spawn(move || serve(stream, config, &kept));
             }
         });
-        Self { endpoint: format!("https://localhost:{port}"), authority, calls }
+        Self { endpoint: format!("https://localhost:{port}"), authority, calls, connections }
     }
 
     pub(crate) fn endpoint(&self) -> &str {
@@ -67,6 +73,11 @@ impl DynamoDb {
     /// The certificate it is trusted by.
     pub(crate) fn authority(&self) -> &Path {
         &self.authority
+    }
+
+    /// How many connections were opened to it, ever.
+    pub(crate) fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// What it was asked since the last time.

@@ -40,6 +40,8 @@ pub(crate) struct Cold {
 pub(crate) struct First {
     pub(crate) took: Duration,
     pub(crate) cpu: Duration,
+    /// Connections to DynamoDB it opened, though a program could have had one since its init.
+    pub(crate) connections: u64,
 }
 
 /// Invocations one after another.
@@ -82,12 +84,13 @@ impl Bench {
         std::thread::sleep(SETTLE);
         let held = self.throttle.hold(run.process().pid());
         let event = self.sender.next();
-        let before = run.process().cpu();
+        let (before, connected) = (run.process().cpu(), self.dynamodb.connections());
         let exchange = run.invoke(&event);
         let cpu = run.process().cpu() - before;
+        let connections = self.dynamodb.connections() - connected;
         drop(held);
         run.check(&exchange, &event, &self.dynamodb.take_calls());
-        First { took: exchange.answered - exchange.given, cpu }
+        First { took: exchange.answered - exchange.given, cpu, connections }
     }
 
     pub(crate) fn warm(&mut self, program: &Program, count: usize) -> Warm {

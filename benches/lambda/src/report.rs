@@ -26,6 +26,7 @@ struct Row {
     cold_cpu: Figures,
     first: Figures,
     first_cpu: Figures,
+    connections: Figures,
     p50: Figures,
     p99: Figures,
     besides: Figures,
@@ -47,6 +48,7 @@ impl Measured<'_> {
             cold_cpu: Figures::of(self.cold.iter().map(|cold| millis(cold.cpu))),
             first: Figures::of(self.first.iter().map(|first| millis(first.took))),
             first_cpu: Figures::of(self.first.iter().map(|first| millis(first.cpu))),
+            connections: Figures::of(self.first.iter().map(|first| first.connections as f64)),
             p50: Figures::of(self.warm.iter().map(percentile(50))),
             p99: Figures::of(self.warm.iter().map(percentile(99))),
             besides: Figures::of(self.warm.iter().map(besides)),
@@ -81,13 +83,13 @@ fn times(value: f64, rows: &[Row], yardstick: &str, figure: impl Fn(&Row) -> f64
 fn cold(rows: &[Row]) -> String {
     let mut text = String::from(
         "| | size · zip MB | exec → asks, ms | exec → first answer, ms | × hello | × floor | CPU ms | \
-         first invocation at 128 MB, ms | its CPU ms |\n|---|---|---|---|---|---|---|---|---|\n",
+         first invocation at 128 MB, ms | its CPU ms | connections it opens |\n|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for row in rows {
         let answered = |row: &Row| row.answered.median();
         let _ = writeln!(
             text,
-            "| {} ({}) | {} | {:.2} | {} | {} | {} | {:.2} | {} | {:.2} |",
+            "| {} ({}) | {} | {:.2} | {} | {} | {} | {:.2} | {} | {:.2} | {:.0} |",
             row.name,
             row.what,
             row.size.as_ref().map_or("–".to_owned(), sizes),
@@ -98,6 +100,7 @@ fn cold(rows: &[Row]) -> String {
             row.cold_cpu.median(),
             row.first.spread(),
             row.first_cpu.median(),
+            row.connections.median(),
         );
     }
     text
