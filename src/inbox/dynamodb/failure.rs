@@ -51,3 +51,40 @@ fn service(operation: &str, table: &str, error: &impl ProvideErrorMetadata) -> S
     };
     format!("table {table}: {operation}: {code}: {advice}")
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::{error::ErrorMetadata, operation::put_item::PutItemError};
+
+    use super::*;
+
+    fn said(code: &str, message: &str) -> String {
+        let error = PutItemError::generic(ErrorMetadata::builder().code(code).message(message).build());
+        describe("PutItem", "inbox", &SdkError::service_error(error, ()))
+    }
+
+    #[test]
+    fn what_the_service_says_names_the_thing_to_fix() {
+        for (code, message, expected) in [
+            ("ResourceNotFoundException", "Requested resource not found", "there is no such table here"),
+            ("AccessDeniedException", "is not authorized", "permission is missing: grant it"),
+            ("ExpiredTokenException", "", "the credentials are not accepted: renew them"),
+            ("ThrottlingException", "", "it is throttled"),
+            ("ProvisionedThroughputExceededException", "", "it is throttled"),
+            ("InternalServerError", "", "the service failed"),
+            ("ValidationException", "The table does not have the specified index: shelf", "it has no index `shelf`"),
+            ("ValidationException", "One or more parameter values were invalid", "see `pillarbox doctor`"),
+        ] {
+            let said = said(code, message);
+            assert!(said.starts_with("table inbox: PutItem: ") && said.contains(expected), "{code}: {said}");
+        }
+    }
+
+    #[test]
+    fn nothing_the_service_quotes_is_repeated() {
+        let quoted = "The provided key pay:canary with body canary is invalid";
+        for code in ["ValidationException", "AccessDeniedException", "SomethingNew"] {
+            assert!(!said(code, quoted).contains("canary"), "{code}");
+        }
+    }
+}
