@@ -1,16 +1,8 @@
 //! An inbox that never answers, or has a bug, and the little time a function may have.
 
-use std::{future::pending, time::Duration};
+use std::time::Duration;
 
-use pillarbox::{
-    entry::lambda::Role,
-    inbox::{
-        Claim, Discarded, Fence, Filter, Inbox, InboxError, Listed, Mark, Marked, Owner, Page, Recorded, Replayed, Row,
-        Whose,
-    },
-    notification::{Key, SourceName, Timestamp},
-    source::{Entry, EventName},
-};
+use pillarbox::{entry::lambda::Role, notification::Timestamp};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
@@ -19,48 +11,8 @@ use crate::support::{
     function::{Deployed, answer_of, post, unsigned},
     message::{both, hmrc},
     server::{Away, NOW},
+    silent::Silent,
 };
-
-/// An inbox that never answers, but for a bug it has where `hmrc:bug` is recorded.
-struct Silent;
-
-impl Inbox for Silent {
-    async fn record(&self, entry: &Entry) -> Result<Recorded, InboxError> {
-        let body = String::from_utf8_lossy(&entry.body);
-        assert!(entry.key.as_str() != "hmrc:bug", "{body}");
-        pending().await
-    }
-    async fn claim(&self, _: &Key, _: &Claim) -> Result<Option<(Row, Fence)>, InboxError> {
-        pending().await
-    }
-    async fn own(&self, _: &EventName, _: &Key, _: Timestamp) -> Result<Owner, InboxError> {
-        pending().await
-    }
-    async fn mark(&self, _: &Fence, _: &Mark) -> Result<Marked, InboxError> {
-        pending().await
-    }
-    async fn due(&self, _: &Whose, _: Timestamp, _: usize) -> Result<Vec<Key>, InboxError> {
-        pending().await
-    }
-    async fn get(&self, _: &Key) -> Result<Option<Row>, InboxError> {
-        pending().await
-    }
-    async fn list(&self, _: &Filter, _: Page) -> Result<Listed, InboxError> {
-        pending().await
-    }
-    async fn replay(&self, _: &Key, _: Timestamp) -> Result<Replayed, InboxError> {
-        pending().await
-    }
-    async fn discard(&self, _: &Key, _: bool, _: Timestamp) -> Result<Discarded, InboxError> {
-        pending().await
-    }
-    async fn heard(&self, _: &SourceName, _: Timestamp) -> Result<(), InboxError> {
-        pending().await
-    }
-    async fn last_heard(&self, _: &SourceName) -> Result<Option<Timestamp>, InboxError> {
-        pending().await
-    }
-}
 
 fn silent(role: Role) -> Deployed<Away, Silent> {
     Deployed::over(Silent, role, Away, TempDir::new().unwrap())

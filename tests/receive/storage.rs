@@ -1,16 +1,13 @@
 //! An inbox that is slow, away or spoilt: 503 in time, nothing acknowledged, and no restart needed.
 
-use std::{fs, future::pending, time::Duration};
+use std::{fs, time::Duration};
 
 use futures_util::future::join_all;
 use pillarbox::{
-    inbox::{
-        Claim, Discarded, Fence, Filter, Inbox, InboxError, Listed, Mark, Marked, Owner, Page, Recorded, Replayed, Row,
-        Whose,
-    },
-    notification::{Key, SourceName, Timestamp},
+    inbox::Inbox,
+    notification::Key,
     receive::{Callback, PATIENCE, Refusal, receive},
-    source::{Acceptance, Entry, EventName},
+    source::Acceptance,
 };
 use rusqlite::Connection;
 use tokio::time::{Instant, sleep};
@@ -20,6 +17,7 @@ use crate::support::{
     message::both,
     request::Request,
     server::{NOW, Server, WINDOW},
+    silent::Silent,
 };
 
 /// The one figure that is a promise: Pay hangs up at 3 s.
@@ -109,45 +107,6 @@ async fn an_inbox_file_that_is_spoilt_acknowledges_nothing_until_it_is_whole_aga
     fs::rename(&aside, server.file()).unwrap();
     server.keeps(&source, source.message("after", NOW), "recorded", "hmrc:after").await;
     assert_eq!(server.keys().await, ["hmrc:before", "hmrc:after"]);
-}
-
-/// An inbox that never answers.
-struct Silent;
-
-impl Inbox for Silent {
-    async fn record(&self, _: &Entry) -> Result<Recorded, InboxError> {
-        pending().await
-    }
-    async fn claim(&self, _: &Key, _: &Claim) -> Result<Option<(Row, Fence)>, InboxError> {
-        pending().await
-    }
-    async fn own(&self, _: &EventName, _: &Key, _: Timestamp) -> Result<Owner, InboxError> {
-        pending().await
-    }
-    async fn mark(&self, _: &Fence, _: &Mark) -> Result<Marked, InboxError> {
-        pending().await
-    }
-    async fn due(&self, _: &Whose, _: Timestamp, _: usize) -> Result<Vec<Key>, InboxError> {
-        pending().await
-    }
-    async fn get(&self, _: &Key) -> Result<Option<Row>, InboxError> {
-        pending().await
-    }
-    async fn list(&self, _: &Filter, _: Page) -> Result<Listed, InboxError> {
-        pending().await
-    }
-    async fn replay(&self, _: &Key, _: Timestamp) -> Result<Replayed, InboxError> {
-        pending().await
-    }
-    async fn discard(&self, _: &Key, _: bool, _: Timestamp) -> Result<Discarded, InboxError> {
-        pending().await
-    }
-    async fn heard(&self, _: &SourceName, _: Timestamp) -> Result<(), InboxError> {
-        pending().await
-    }
-    async fn last_heard(&self, _: &SourceName) -> Result<Option<Timestamp>, InboxError> {
-        pending().await
-    }
 }
 
 /// Without a socket: the local server has no other inbox than SQLite's.

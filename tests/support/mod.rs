@@ -15,4 +15,5 @@ pub(crate) mod request;
 pub(crate) mod runtime_api;
 pub(crate) mod server;
 pub(crate) mod shipped;
+pub(crate) mod silent;
 pub(crate) mod table;

@@ -1,0 +1,53 @@
+//! An inbox that never answers.
+
+use std::future::pending;
+
+use pillarbox::{
+    inbox::{
+        Claim, Discarded, Fence, Filter, Inbox, InboxError, Listed, Mark, Marked, Owner, Page, Recorded, Replayed, Row,
+        Whose,
+    },
+    notification::{Key, SourceName, Timestamp},
+    source::{Entry, EventName},
+};
+
+/// An inbox that never answers, but for a bug it has where `hmrc:bug` is recorded.
+pub(crate) struct Silent;
+
+impl Inbox for Silent {
+    async fn record(&self, entry: &Entry) -> Result<Recorded, InboxError> {
+        let body = String::from_utf8_lossy(&entry.body);
+        assert!(entry.key.as_str() != "hmrc:bug", "{body}");
+        pending().await
+    }
+    async fn claim(&self, _: &Key, _: &Claim) -> Result<Option<(Row, Fence)>, InboxError> {
+        pending().await
+    }
+    async fn own(&self, _: &EventName, _: &Key, _: Timestamp) -> Result<Owner, InboxError> {
+        pending().await
+    }
+    async fn mark(&self, _: &Fence, _: &Mark) -> Result<Marked, InboxError> {
+        pending().await
+    }
+    async fn due(&self, _: &Whose, _: Timestamp, _: usize) -> Result<Vec<Key>, InboxError> {
+        pending().await
+    }
+    async fn get(&self, _: &Key) -> Result<Option<Row>, InboxError> {
+        pending().await
+    }
+    async fn list(&self, _: &Filter, _: Page) -> Result<Listed, InboxError> {
+        pending().await
+    }
+    async fn replay(&self, _: &Key, _: Timestamp) -> Result<Replayed, InboxError> {
+        pending().await
+    }
+    async fn discard(&self, _: &Key, _: bool, _: Timestamp) -> Result<Discarded, InboxError> {
+        pending().await
+    }
+    async fn heard(&self, _: &SourceName, _: Timestamp) -> Result<(), InboxError> {
+        pending().await
+    }
+    async fn last_heard(&self, _: &SourceName) -> Result<Option<Timestamp>, InboxError> {
+        pending().await
+    }
+}
