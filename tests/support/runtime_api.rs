@@ -78,6 +78,17 @@ fn configuration(table: &str) -> String {
     )
 }
 
+/// The binary that was built for these tests, or what `PILLARBOX_TEST_BOOTSTRAP` says: one built otherwise, and
+/// before it, if it is for another processor, what runs it here.
+#[expect(clippy::disallowed_methods, reason = "a person who runs the tests says what is to be tested")]
+fn program() -> Command {
+    let said = std::env::var("PILLARBOX_TEST_BOOTSTRAP").unwrap_or_default();
+    let mut words = said.split_whitespace();
+    let mut command = Command::new(words.next().unwrap_or(env!("CARGO_BIN_EXE_bootstrap")));
+    command.args(words);
+    command
+}
+
 impl Bootstrap {
     /// Starts the shipped binary with these variables and no others but Lambda's own.
     pub(crate) async fn start(variables: &[(&'static str, String)]) -> Self {
@@ -86,7 +97,7 @@ impl Bootstrap {
         let ((invoke, events), (telling, told)) = (unbounded_channel(), unbounded_channel());
         tokio::spawn(accept(listener, Arc::new(Api { events: events.into(), told: telling, count: Mutex::default() })));
 
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bootstrap"));
+        let mut command = program();
         command.env_clear().env("AWS_LAMBDA_RUNTIME_API", address.to_string());
         command.env("AWS_LAMBDA_FUNCTION_NAME", "pillarbox").env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST");
         command.env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256");
