@@ -70,6 +70,15 @@ async fn rows(inbox: &DynamoInbox) -> Vec<Key> {
     listed.rows.into_iter().map(|row| row.key).collect()
 }
 
+#[tokio::test]
+async fn the_connection_that_was_warmed_up_is_the_one_that_is_used() {
+    let behind = table::fresh("warm").await;
+    let (inbox, proxy) = through(&behind, |_| Fault::None).await;
+    inbox.warm().await.unwrap();
+    assert!(post(&inbox, &event("m1", "")).await.0.is_ok());
+    assert_eq!((proxy.requests(), proxy.connections()), (2, 1));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_fault_is_mended_before_the_sender_notices() {
     for fault in Fault::ALL {

@@ -87,6 +87,7 @@ pub(crate) struct FaultProxy {
     /// Where it listens.
     pub(crate) endpoint: String,
     requests: Arc<AtomicUsize>,
+    connections: Arc<AtomicUsize>,
     accepting: JoinHandle<()>,
 }
 
@@ -108,9 +109,12 @@ impl FaultProxy {
             requests: Arc::clone(&requests),
             client: reqwest::Client::builder().tls_backend_preconfigured(no_tls()).no_proxy().build().unwrap(),
         });
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&connections);
         let accepting = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
+                counted.fetch_add(1, Ordering::Relaxed);
                 let proxy = Arc::clone(&proxy);
                 tokio::spawn(async move {
                     let answer = service_fn(move |request| Arc::clone(&proxy).answer(request));
@@ -120,7 +124,12 @@ impl FaultProxy {
                 });
             }
         });
-        Self { endpoint, requests, accepting }
+        Self { endpoint, requests, connections, accepting }
+    }
+
+    /// How many connections were opened.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// How many requests have come.

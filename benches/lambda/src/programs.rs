@@ -61,7 +61,7 @@ impl Program {
     }
 }
 
-/// The yardsticks, built from this package; the floor also as the project itself is optimised.
+/// The yardsticks, built from this package; the floor also optimised for speed.
 pub(crate) fn yardsticks(build: bool) -> Vec<Program> {
     let programs = [
         (HELLO, "hello", "smallest", "`lambda_http`, checks and stores nothing; opt-level z", Stores::Nothing),

@@ -41,10 +41,13 @@ pub(super) fn new(sdk: &SdkConfig) -> Client {
     )
 }
 
-/// For what nobody waits for: the first handshake of a small function, and pages of a whole table.
+/// For what nobody waits for: the warm-up of a function, and pages of a whole table.
+///
+/// Connecting may take as long as ever: the SDK keeps its connections apart by that limit, and one that
+/// is opened under another would be of no use to the first notification.
 pub(super) fn patient() -> config::Builder {
     let timeouts = TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(2))
+        .connect_timeout(CONNECT)
         .operation_attempt_timeout(Duration::from_secs(4))
         .operation_timeout(Duration::from_secs(8));
     config::Builder::new().timeout_config(timeouts.build())
