@@ -110,7 +110,7 @@ pub(super) async fn run<D: Destination>(
     world: Arc<System>,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let _lines = log_to_stderr()?;
+    let lines = log_to_stderr()?;
     let path = file(&settings)?;
     let _lock = ServeLock::take(path).map_err(|error| Failure::Failed(error.to_string()))?;
     let inbox = Arc::new(SqliteInbox::create(path)?);
@@ -124,6 +124,7 @@ pub(super) async fn run<D: Destination>(
     tokio::spawn(console::serve(console_listener, pages, async move { stopped.cancelled().await }));
     welcome(&settings, &keyring, bound, console_bound, output)?;
     serve(listener, App::new(&settings.config, keyring, inbox), destination, world, stop).await?;
+    drop(lines); // what was said so far comes before the last word
     output.say("Stopped. What was stored and not handed on goes out at the next start.")?;
     Ok(())
 }
