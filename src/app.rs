@@ -33,8 +33,6 @@ pub use any_inbox::AnyInbox;
 
 /// When the sweep takes up a row of a table that its stream did not: time enough for the stream.
 const FIRST_DUE: Duration = Duration::from_secs(2 * 60);
-/// How much longer than their rows long bodies are kept.
-const KEPT_AFTER_ROWS: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// What a receiver and a processor share.
 pub struct App<I> {
@@ -69,12 +67,8 @@ pub async fn open_inbox(config: &Config, outside: &Outside<'_>) -> Result<AnyInb
 
 /// The inbox in a table; nothing is sent before it is used.
 pub fn table_inbox(aws: &Aws, table: &str, shards: u32, config: &Config) -> DynamoInbox {
-    let settings = dynamodb::Settings {
-        table: table.to_owned(),
-        shards,
-        first_due: FIRST_DUE,
-        bodies_kept: config.retention + KEPT_AFTER_ROWS,
-    };
+    let settings =
+        dynamodb::Settings { table: table.to_owned(), shards, first_due: FIRST_DUE, retention: config.retention };
     DynamoInbox::new(&aws.config(Service::DynamoDb), settings)
 }
 

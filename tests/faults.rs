@@ -7,6 +7,8 @@
 mod dynamodb;
 #[path = "support/fault_proxy.rs"]
 mod fault_proxy;
+#[path = "support/loopback.rs"]
+mod loopback;
 #[path = "support/table.rs"]
 mod table;
 

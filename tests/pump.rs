@@ -5,6 +5,8 @@
 
 #[path = "support/dynamodb.rs"]
 mod dynamodb;
+#[path = "support/loopback.rs"]
+mod loopback;
 #[path = "support/pump.rs"]
 mod pump;
 #[path = "support/table.rs"]

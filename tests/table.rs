@@ -133,6 +133,27 @@ async fn a_row_is_shown_sent_again_and_ended() {
     assert_eq!((row.state, row.body), (State::Discarded, None));
 }
 
+/// What this program can't read it doesn't pass over in silence.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_of_a_later_version_is_named_by_every_command_that_lists() {
+    let (inbox, [_, _, dead]) = table_with_rows().await;
+    let client =
+        aws_sdk_dynamodb::Client::new(&table::aws(&table::variables()).config(pillarbox::aws::Service::DynamoDb));
+    let text = |value: &str| aws_sdk_dynamodb::types::AttributeValue::S(value.to_owned());
+    let newer = client.update_item().table_name(inbox.table()).key("pk", text(dead.as_str()));
+    let two = aws_sdk_dynamodb::types::AttributeValue::N("2".to_owned());
+    newer.update_expression("SET v = :v").expression_attribute_values(":v", two).send().await.unwrap();
+
+    let folder = Folder::with(BOTH_SOURCES);
+    let said = format!("{dead} is left out: a newer Pillarbox wrote it");
+    for (command, code) in [(&["list"][..], 0), (&["replay", "--dead"], 0), (&["verify", "--stored"], 1)] {
+        let ran = run_on(&folder, &inbox, command);
+        assert!(ran.code == code && ran.stderr.contains(&said), "{command:?}: {ran:?}");
+    }
+    let stored = run_on(&folder, &inbox, &["verify", "--stored"]);
+    assert!(stored.stderr.contains("Reading the whole of table"), "{stored:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn doctor_says_what_waits_in_a_table_and_when_its_sources_were_heard() {
     let (inbox, [_, delivered, _]) = table_with_rows().await;

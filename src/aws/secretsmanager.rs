@@ -1,6 +1,10 @@
 //! Secrets Manager: ARNs -> a [`Vault`], one call each and all at once.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use aws_sdk_secretsmanager::{
     Client,
@@ -44,13 +48,19 @@ pub enum Waiting {
 /// Reads secrets from Secrets Manager.
 #[derive(Clone, Debug)]
 pub struct SecretsManager {
-    client: Client,
+    aws: Aws,
+    /// Made when something is read: most functions have nothing here, and a cold start would pay for it.
+    client: Arc<OnceLock<Client>>,
 }
 
 impl SecretsManager {
     /// Secrets Manager as it is reached over `aws`.
     pub fn new(aws: &Aws) -> Self {
-        Self { client: Client::new(&aws.within(Service::SecretsManager, &AT_START)) }
+        Self { aws: aws.clone(), client: Arc::default() }
+    }
+
+    fn client(&self) -> &Client {
+        self.client.get_or_init(|| Client::new(&self.aws.within(Service::SecretsManager, &AT_START)))
     }
 
     /// Reads every secret of `arns` once. Always comes back in time; what could not be read says why.
@@ -59,7 +69,7 @@ impl SecretsManager {
         let mut vault = Vault::default();
         for arn in arns {
             vault.put(arn.clone(), Err(VaultFault::Away));
-            let (client, arn) = (self.client.clone(), arn.clone());
+            let (client, arn) = (self.client().clone(), arn.clone());
             reading.spawn(async move { (read(&client, &arn, waiting).await, arn) });
         }
         while let Some(done) = reading.join_next().await {

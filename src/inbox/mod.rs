@@ -146,6 +146,9 @@ pub struct Listed {
     pub newer: Vec<Key>,
 }
 
+/// How much longer than rows whatever belongs to them is kept: ledgers, and bodies in items of their own.
+pub(crate) const KEPT_AFTER_ROWS: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// How long finished rows and the ledger are kept, and how they fall due.
 #[derive(Clone, Copy, Debug)]
 pub struct Keeping {
@@ -161,6 +164,6 @@ impl Keeping {
 
     /// When a payment's ledger expires, counted from its last event: a week after its rows.
     pub fn ledger_expiry(self, now: Timestamp) -> Timestamp {
-        now.plus(self.retention).plus(Duration::from_secs(7 * 24 * 60 * 60))
+        now.plus(self.retention + KEPT_AFTER_ROWS)
     }
 }

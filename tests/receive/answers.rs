@@ -1,7 +1,7 @@
 //! Method and path, the challenge, and a source without a secret.
 
 use crate::support::{
-    message::{both, hmrc, pay, without_secret},
+    message::{NO_CHALLENGES, both, hmrc, pay, without_secret},
     request::Request,
     server::{NOW, Server},
 };
@@ -96,30 +96,8 @@ async fn only_one_harmless_challenge_is_given_back() {
             assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
             assert_eq!(answer.header("cache-control"), Some("no-store"));
         }
-        for query in [
-            "",
-            "x=1",
-            "challenge",
-            "challenge=",
-            "Challenge=abc",
-            "challenge=a&challenge=b",
-            "challenge=a&challenge=a",
-            "challenge=a&%63hallenge=b",
-            &format!("challenge={longest}a"),
-            "challenge=<script>alert(1)</script>",
-            "challenge=%3Cscript%3E",
-            "challenge=a%0d%0aSet-Cookie:x",
-            "challenge=%22",
-            "challenge=a\"b",
-            "challenge=a'b",
-            "challenge=%C3%A9",
-            "challenge=é",
-            "challenge=%ff",
-            "challenge=a%00",
-            "challenge=a+b",
-            "challenge=a_b",
-            "challenge[]=a",
-        ] {
+        let longer = format!("challenge={longest}a");
+        for query in NO_CHALLENGES.into_iter().chain([longer.as_str(), "challenge[]=a"]) {
             let answer = server.ask(&Request::new("GET", &format!("{}?{query}", source.path())).bytes()).await;
             assert_eq!(answer.status, 400, "{query}");
         }

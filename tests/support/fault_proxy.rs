@@ -24,6 +24,8 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, task::JoinHandle, time::sleep};
 
+use super::loopback;
+
 /// What befalls a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Fault {
@@ -107,7 +109,7 @@ impl FaultProxy {
             upstream: upstream.to_owned(),
             plan: Box::new(plan),
             requests: Arc::clone(&requests),
-            client: reqwest::Client::builder().tls_backend_preconfigured(no_tls()).no_proxy().build().unwrap(),
+            client: loopback::client(),
         });
         let connections = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&connections);
@@ -136,13 +138,6 @@ impl FaultProxy {
     pub(crate) fn requests(&self) -> usize {
         self.requests.load(Ordering::Relaxed)
     }
-}
-
-/// The client insists on some; there is nothing to encrypt on loopback.
-fn no_tls() -> rustls::ClientConfig {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth()
 }
 
 struct Proxy {

@@ -113,3 +113,27 @@ pub(crate) fn noise(length: usize) -> Vec<u8> {
     bytes.truncate(length);
     bytes
 }
+
+/// Queries that are no challenge of HMRC's, on any front: none, several, another spelling, or what must not be echoed.
+pub(crate) const NO_CHALLENGES: [&str; 20] = [
+    "",
+    "x=1",
+    "challenge",
+    "challenge=",
+    "Challenge=abc",
+    "challenge=a&challenge=b",
+    "challenge=a&challenge=a",
+    "challenge=a&%63hallenge=b",
+    "challenge=<script>alert(1)</script>",
+    "challenge=%3Cscript%3E",
+    "challenge=a%0d%0aSet-Cookie:x",
+    "challenge=%22",
+    "challenge=a\"b",
+    "challenge=a'b",
+    "challenge=%C3%A9",
+    "challenge=é",
+    "challenge=%ff",
+    "challenge=a%00",
+    "challenge=a+b",
+    "challenge=a_b",
+];

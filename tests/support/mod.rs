@@ -9,6 +9,7 @@ pub(crate) mod dynamodb;
 pub(crate) mod fault_proxy;
 pub(crate) mod fronts;
 pub(crate) mod function;
+pub(crate) mod loopback;
 pub(crate) mod message;
 pub(crate) mod pump;
 pub(crate) mod request;

@@ -9,6 +9,8 @@
 
 use serde_json::{Value, json};
 
+use super::loopback;
+
 /// Records a batch may have.
 const BATCH: usize = 25;
 /// Retries of one batch.
@@ -91,7 +93,7 @@ pub(crate) struct Pump {
 impl Pump {
     /// A pump at the beginning of the stream of `table`.
     pub(crate) async fn at(endpoint: &str, table: &str) -> Self {
-        let client = reqwest::Client::builder().tls_backend_preconfigured(no_tls()).no_proxy().build().unwrap();
+        let client = loopback::client();
         let mut pump = Self { endpoint: endpoint.to_owned(), client, table: table.to_owned(), iterator: None };
         pump.iterator = pump.beginning().await;
         pump
@@ -202,10 +204,4 @@ fn sequence_of(record: &Value) -> &Value {
 /// The mapping's filter, as the template has it.
 fn passes_the_filter(record: &Value) -> bool {
     record["eventName"] == "INSERT" && record["dynamodb"]["NewImage"]["state"]["S"] == "recorded"
-}
-
-fn no_tls() -> rustls::ClientConfig {
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth()
 }

@@ -60,7 +60,7 @@ pub(crate) fn inbox_at(variables: &[(&str, String)], table: &str) -> DynamoInbox
         table: table.to_owned(),
         shards: 16,
         first_due: Duration::from_secs(120),
-        bodies_kept: Duration::from_secs(97 * 24 * 60 * 60),
+        retention: Duration::from_secs(90 * 24 * 60 * 60),
     };
     DynamoInbox::new(&aws(variables).config(Service::DynamoDb), settings)
 }

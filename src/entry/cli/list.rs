@@ -111,10 +111,10 @@ impl List {
     }
 }
 
-/// Names what is there and can't be shown.
-fn newer(keys: &[Key], output: &mut Output) -> Result<(), Failure> {
+/// Names what is there and this program can't read.
+pub(super) fn newer(keys: &[Key], output: &mut Output) -> Result<(), Failure> {
     for key in keys {
-        output.say(&format!("{key} was written by a newer Pillarbox: list it with that one"))?;
+        output.say(&format!("{key} is left out: a newer Pillarbox wrote it, so use that one for it"))?;
     }
     Ok(())
 }

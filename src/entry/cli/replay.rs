@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::{
     Failure, Global,
+    list::newer,
     output::Output,
     settings::Settings,
     show::{no_such, parse_key},
@@ -76,6 +77,7 @@ impl Replay {
             let mut page = wanted.then(|| Page::first(inbox.page(usize::MAX)));
             while let Some(this) = page.take() {
                 let listed = inbox.list(&filter, this).await?;
+                newer(&listed.newer, output)?;
                 for row in listed.rows {
                     match row.replayable() {
                         Ok(()) => keys.push(row.key),

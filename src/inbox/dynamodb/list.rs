@@ -107,11 +107,7 @@ fn whose(filter: &Filter) -> Whose {
 
 /// The keys of those that fit, as far as the index can tell.
 fn selected(filter: &Filter, waiting: Vec<Waiting>) -> Vec<Key> {
-    let fits = |row: &Waiting| {
-        filter.event_type.as_ref().is_none_or(|event_type| *event_type == row.event_type)
-            && filter.subject.as_ref().is_none_or(|subject| Some(subject) == row.subject.as_ref())
-            && filter.since.is_none_or(|since| row.received_at >= since)
-    };
+    let fits = |row: &Waiting| is_asked_for(filter, &row.event_type, row.subject.as_ref(), row.received_at);
     waiting.into_iter().filter(fits).map(|row| row.key).collect()
 }
 
@@ -228,7 +224,12 @@ impl Newest {
 fn fits(filter: &Filter, row: &Row) -> bool {
     filter.source.as_ref().is_none_or(|source| row.key.source() == source)
         && filter.state.is_none_or(|state| row.state == state)
-        && filter.event_type.as_ref().is_none_or(|event_type| *event_type == row.event_type)
-        && filter.subject.as_ref().is_none_or(|subject| Some(subject) == row.subject.as_ref())
-        && filter.since.is_none_or(|since| row.received_at >= since)
+        && is_asked_for(filter, &row.event_type, row.subject.as_ref(), row.received_at)
+}
+
+/// What the index knows of a row as well as the row does.
+fn is_asked_for(filter: &Filter, event_type: &str, subject: Option<&String>, received_at: Timestamp) -> bool {
+    filter.event_type.as_ref().is_none_or(|asked| asked == event_type)
+        && filter.subject.as_ref().is_none_or(|asked| Some(asked) == subject)
+        && filter.since.is_none_or(|since| received_at >= since)
 }

@@ -46,8 +46,8 @@ pub struct Settings {
     pub shards: u32,
     /// How long after it was recorded a row falls due by itself, if nobody took it up before.
     pub first_due: Duration,
-    /// How long a body in items of its own is kept, unless its row needs it for longer.
-    pub bodies_kept: Duration,
+    /// How long a finished row is kept; a body in items of its own stays a week longer.
+    pub retention: Duration,
 }
 
 /// The inbox of any number of processes.

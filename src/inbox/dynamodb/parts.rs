@@ -3,8 +3,6 @@
 //! A row that names items which are not there must be impossible, and so must bytes that expire
 //! before their row does.
 
-use std::time::Duration;
-
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use sha2::{Digest, Sha256};
@@ -16,7 +14,7 @@ use super::{
     names::{self, Item, PK, binary, expiry, instant, text},
 };
 use crate::{
-    inbox::{InboxError, Parts, body::StoredBody},
+    inbox::{InboxError, KEPT_AFTER_ROWS, Parts, body::StoredBody},
     notification::{Key, Timestamp},
     source::Entry,
 };
@@ -27,8 +25,6 @@ pub(super) const INLINE: usize = 8 * 1024;
 const PART: usize = 350 * 1024;
 /// How many parts are on their way at once.
 const AT_ONCE: usize = 16;
-/// How much longer parts are kept than their row.
-const MARGIN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Which items a body lies in.
 pub(super) fn of(body: &StoredBody) -> Parts {
@@ -59,14 +55,14 @@ async fn write_one(
     number: u32,
     bytes: Bytes,
 ) -> Result<bool, InboxError> {
-    let born = entry.received_at.plus(inbox.settings.bodies_kept);
-    let expires_at = entry.held.is_none().then_some(born);
+    let soon = entry.received_at.plus(inbox.settings.retention);
+    let expires_at = entry.held.is_none().then(|| soon.plus(KEPT_AFTER_ROWS));
     let put = inbox.put(one(&entry.key, parts, number, bytes, expires_at));
     let put = match expires_at {
         None => put.condition_expression("attribute_not_exists(pk)"),
-        Some(born) => put
+        Some(_) => put
             .condition_expression("attribute_not_exists(pk) OR (expires_at < :soon AND attribute_not_exists(erased))")
-            .expression_attribute_values(":soon", expiry(born.minus(MARGIN))),
+            .expression_attribute_values(":soon", expiry(soon)),
     };
     Ok(matches!(inbox.send_put(put).await?, Written::Refused(_)))
 }
@@ -125,7 +121,7 @@ pub(super) async fn let_expire(
     parts: &Parts,
     row_expires_at: Timestamp,
 ) -> Result<(), InboxError> {
-    change(inbox, key, parts, |part| part.set("expires_at", expiry(row_expires_at.plus(MARGIN)))).await
+    change(inbox, key, parts, |part| part.set("expires_at", expiry(row_expires_at.plus(KEPT_AFTER_ROWS)))).await
 }
 
 /// Empties parts. Their names stay taken until the row has expired, too: a duplicate writes its parts
@@ -138,7 +134,7 @@ pub(super) async fn erase(
 ) -> Result<(), InboxError> {
     change(inbox, key, parts, |part| {
         let part = part.remove("bytes").set("erased", instant(row_expires_at));
-        part.set("expires_at", expiry(row_expires_at.plus(MARGIN)))
+        part.set("expires_at", expiry(row_expires_at.plus(KEPT_AFTER_ROWS)))
     })
     .await
 }

@@ -47,7 +47,7 @@ async fn fresh() -> Box<DynamoInbox> {
     static TABLES: AtomicU32 = AtomicU32::new(0);
     let table = format!("inbox-{}-{}", std::process::id(), TABLES.fetch_add(1, Ordering::Relaxed));
     let days = |days: u64| Duration::from_secs(days * 24 * 60 * 60);
-    let settings = Settings { table, shards: 4, first_due: Duration::ZERO, bodies_kept: days(97) };
+    let settings = Settings { table, shards: 4, first_due: Duration::ZERO, retention: days(90) };
     let inbox = DynamoInbox::new(&sdk(), settings);
     assert!(!inbox.init().await.unwrap());
     Box::new(inbox)

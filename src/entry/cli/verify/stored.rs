@@ -7,7 +7,9 @@ use crate::{
     config::Overrides,
     entry::cli::{
         Failure, Global,
+        list::newer,
         output::Output,
+        scan::Progress,
         settings::{Settings, outside_with, vault, wrong},
     },
     inbox::{Filter, Inbox, InboxError, Page, Row},
@@ -36,24 +38,27 @@ struct Counts {
     erased: usize,
     without_secret: usize,
     broken: usize,
+    /// Rows that only a newer version could prove.
+    unread: usize,
 }
 
 pub(super) async fn run(global: &Global, output: &mut Output) -> Result<(), Failure> {
     let settings = Settings::load_to_use(global, Overrides::default())?;
     let vault = vault(settings.config.sender_references()).await?;
     let sources = settings.config.sender_secrets(&outside_with(&vault)).map_err(wrong)?;
-    let inbox = settings.open_inbox().await?;
+    let (inbox, progress) = Progress::of(settings.open_inbox().await?, &Filter::default(), output).await?;
     let sources = sources.into_iter().map(|source| (source.name.as_str().to_owned(), source)).collect();
-    let counts = prove_all(&inbox, &sources, output).await?;
-    let Counts { signed, pulled, erased, without_secret, broken } = counts;
+    let counts = prove_all(&inbox, &progress, &sources, output).await?;
+    let Counts { signed, pulled, erased, without_secret, broken, unread } = counts;
     output.data(&format!(
         "{signed} signed and proven, {pulled} pulled, {erased} erased, {without_secret} whose secret is gone, {broken} broken"
     ))?;
-    if broken == 0 { Ok(()) } else { Err(Failure::Wanting) }
+    if broken + unread == 0 { Ok(()) } else { Err(Failure::Wanting) }
 }
 
 async fn prove_all(
     inbox: &AnyInbox,
+    progress: &Progress,
     sources: &HashMap<String, Source>,
     output: &mut Output,
 ) -> Result<Counts, Failure> {
@@ -61,6 +66,9 @@ async fn prove_all(
     let mut page = Some(Page::first(inbox.page(usize::MAX)));
     while let Some(this) = page.take() {
         let listed = inbox.list(&Filter::default(), this).await?;
+        progress.end();
+        newer(&listed.newer, output)?;
+        counts.unread += listed.newer.len();
         for summary in &listed.rows {
             let proof = match inbox.get(&summary.key).await {
                 Ok(Some(row)) => prove(&row, sources),
