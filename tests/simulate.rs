@@ -40,7 +40,7 @@ fn everything_the_senders_send_is_proven_and_read() {
             let prove =
                 |bytes: Vec<u8>| verify(kind, std::slice::from_ref(&key), &[signature.as_bytes()], bytes.into());
             let verified = prove(request.body.clone()).unwrap();
-            let entry = read(&source, kind, verified, Still.now(), Acceptance(Duration::from_secs(60)));
+            let entry = read(&source, verified, Still.now(), Acceptance(Duration::from_secs(60)));
             assert_eq!(entry.held, None, "{event}");
             assert_eq!(entry.key.as_str(), format!("played:{}", request.id));
             assert_eq!(entry.event_at, Some(Still.now()));

@@ -47,7 +47,7 @@ impl Event {
     /// The event that a stored row tells of. Fails only if the row is damaged.
     pub fn of(row: &Row) -> Result<Self, InboxError> {
         let damaged = |_| InboxError::Damaged { key: row.key.clone(), what: "its content can't be embedded" };
-        let data = source::data(row.kind(), row.proven_body()?);
+        let data = source::data(&row.event_type, row.proven_body()?);
         let embedded = data.as_ref().map(|data| serde_json::from_str(&data.json)).transpose().map_err(damaged)?;
         let envelope = Envelope {
             specversion: "1.0",
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
     use crate::{
         destination::example::row,
-        source::example::{NOW, hmrc, pay},
+        source::example::{NOW, hmrc, observed, pay},
     };
 
     /// These bytes are a promise to consumers: they may only ever change with a new major version.
@@ -151,6 +151,15 @@ mod tests {
         assert_eq!(
             Event::of(&row(&filed)).unwrap().json(),
             r#"{"specversion":"1.0","id":"hmrc:n1","source":"/hmrc","type":"uk.gov.hmrc.ppns.notification","subject":"50dca3fc","time":"2026-03-02T10:15:31.480Z","datacontenttype":"application/json","data":{"duty": 1.10, "n":1e400}}"#
+        );
+    }
+
+    #[test]
+    fn an_observation_carries_the_whole_answer() {
+        let event = Event::of(&row(&observed("p1"))).unwrap();
+        assert_eq!(
+            event.json(),
+            r#"{"specversion":"1.0","id":"pay:observed-p1-6b7143137ff55b56","source":"/pay","type":"uk.gov.payments.observed","subject":"p1","time":"2026-03-02T10:15:31.480Z","datacontenttype":"application/json","data":{"amount":5000,"state":{"status":"success","finished":true},"payment_id":"p1","created_date":"2016-03-02T10:15:31.480Z"}}"#
         );
     }
 

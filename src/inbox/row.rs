@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use super::{InboxError, Lease};
 use crate::{
     notification::{HeldReason, Key, Origin, State, Timestamp},
-    source::{EventName, Kind},
+    source::{EventName, Kind, OBSERVED_EVENT_TYPE},
 };
 
 /// The version of the rows this program writes. Rows of a later one are refused and left alone.
@@ -66,10 +66,11 @@ impl Row {
         Kind::of_event_type(&self.event_type)
     }
 
-    /// The event it tells of, where the same event may come under another id: Pay's.
+    /// The event it tells of, where the same event may come under another id: Pay's. What we saw ourselves is none of
+    /// Pay's events, and must not take one's place.
     pub fn event(&self) -> Option<EventName> {
         let (subject, event_at) = (self.subject.clone()?, self.event_at?);
-        (self.kind() == Kind::GovukPay).then(|| EventName {
+        (self.kind() == Kind::GovukPay && self.event_type != OBSERVED_EVENT_TYPE).then(|| EventName {
             source: self.key.source().to_owned(),
             subject,
             event: format!("{}|{event_at}", self.event_type),

@@ -22,7 +22,7 @@ use std::{
 use crate::{
     destination::{DeliveryError, Destination, Event},
     inbox::{Claim, Fence, Inbox, InboxError, Keeping, Lease, LeaseId, Mark, Marked, Owner, Row},
-    notification::{Key, SourceName, Timestamp},
+    notification::{Key, Origin, SourceName, Timestamp},
     world::World,
 };
 
@@ -117,9 +117,12 @@ impl<I: Inbox, D: Destination, W: World> Worker<I, D, W> {
         Claim { now, lease, push: FIRST_BACKOFF }
     }
 
-    /// Notes that the row's source was heard, at most every [`HEARD_EVERY`].
+    /// Notes that the row's source was heard, at most every [`HEARD_EVERY`]. What we asked for doesn't count: it must
+    /// not hide that a sender has stopped posting.
     async fn note_heard(&self, row: &Row) -> Result<(), InboxError> {
-        let Some(source) = SourceName::new(row.key.source()) else { return Ok(()) };
+        let Some(source) = SourceName::new(row.key.source()).filter(|_| row.origin == Origin::Push) else {
+            return Ok(());
+        };
         let is_news = {
             let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
             let last = heard.get(source.as_str());

@@ -16,7 +16,7 @@ use crate::{
     notification::{State, Timestamp},
     source::{
         Entry,
-        example::{NOW, hmrc, pay},
+        example::{NOW, hmrc, hmrc_pulled, observed, pay},
     },
 };
 
@@ -202,6 +202,20 @@ async fn two_partial_refunds_of_one_payment_are_two_events() {
 }
 
 #[tokio::test]
+async fn an_observation_takes_the_place_of_no_event_that_comes_late() {
+    let rig = Rig::new([]);
+    let seen = rig.record(&observed("p1")).await;
+    let late = rig.record(&pay("a", "p1", "card_payment_succeeded", NOW)).await;
+    // What Pay itself could call so must not be mistaken for ours.
+    let foreign = rig.record(&pay("b", "p1", "observed", NOW)).await;
+    for key in [&seen, &late, &foreign] {
+        assert_eq!(rig.process(key).await, Outcome::Delivered, "{key}");
+    }
+    assert!(rig.row(&seen).await.event().is_none() && rig.row(&foreign).await.event().is_some());
+    assert_eq!(rig.worker.inbox.record(&observed("p1")).await.unwrap(), crate::inbox::Recorded::Duplicate);
+}
+
+#[tokio::test]
 async fn a_crash_between_ledger_and_delivery_loses_nothing() {
     let rig = Rig::new([]);
     let first = rig.record(&pay("a", "p1", "card_payment_captured", NOW)).await;
@@ -251,6 +265,14 @@ async fn when_a_source_was_heard_is_written_at_most_every_ten_seconds() {
         let expected = if after < 10 { NOW } else { NOW.plus(Duration::from_secs(10)) };
         assert_eq!(heard, Some(expected), "after {after} s");
     }
+}
+
+#[tokio::test]
+async fn what_we_asked_for_is_not_heard_of_its_source() {
+    let rig = Rig::new([]);
+    let key = rig.record(&hmrc_pulled("a", "{}")).await;
+    assert_eq!(rig.process(&key).await, Outcome::Delivered);
+    assert_eq!(rig.worker.inbox.last_heard(&SourceName::new("hmrc").unwrap()).await.unwrap(), None);
 }
 
 #[tokio::test(start_paused = true)]

@@ -72,7 +72,7 @@ pub async fn receive(
     }
     let verified = verify(source.kind, &source.keys, signatures, body).map_err(Refusal::Signature)?;
     let key_label = verified.key_label().to_owned();
-    let entry = read(&source.name, source.kind, verified, received_at, window);
+    let entry = read(&source.name, verified, received_at, window);
     let recorded = tokio::time::timeout(patience, inbox.record(&entry)).await.map_err(|_| Refusal::Inbox(slow()))?;
     let (key, stored) = match recorded.map_err(Refusal::Inbox)? {
         Recorded::First => (entry.key, entry.held.map_or(Stored::Recorded, |reason| Stored::Held(reason.as_str()))),

@@ -1,4 +1,4 @@
-//! Entries for tests, made the only way there is: signed, verified, read.
+//! Entries for tests, made the only way there is: out of a proof.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use sha2::Sha256;
 
-use super::{Acceptance, Entry, Kind, SigningKey, read, verify};
+use super::{Acceptance, Entry, Kind, Proven, Pulled, SigningKey, read, verify};
 use crate::{
     notification::{SourceName, Timestamp},
     secret::Secret,
@@ -27,20 +27,40 @@ pub(crate) fn pay(id: &str, payment: &str, event: &str, at: Timestamp) -> Entry 
 
 /// An HMRC notification.
 pub(crate) fn hmrc(id: &str, message: &str) -> Entry {
+    entry(Kind::Hmrc, "hmrc", envelope(id, message, "PENDING"))
+}
+
+/// The same notification as a pull lists it, once HMRC has given up pushing it.
+pub(crate) fn hmrc_pulled(id: &str, message: &str) -> Entry {
+    given("hmrc", Pulled::listed(envelope(id, message, "FAILED")))
+}
+
+fn envelope(id: &str, message: &str, status: &str) -> Bytes {
     let message = serde_json::to_string(message).unwrap();
     let body = format!(
-        r#"{{"notificationId":"{id}","boxId":"50dca3fc","messageContentType":"application/json","message":{message},"status":"PENDING","createdDateTime":"2026-03-02T10:15:31.480+0000"}}"#
+        r#"{{"notificationId":"{id}","boxId":"50dca3fc","messageContentType":"application/json","message":{message},"status":"{status}","createdDateTime":"2026-03-02T10:15:31.480+0000"}}"#
     );
-    entry(Kind::Hmrc, "hmrc", body.into())
+    body.into()
+}
+
+/// A successful payment that was asked for.
+pub(crate) fn observed(payment: &str) -> Entry {
+    let answer = format!(
+        r#"{{"amount":5000,"state":{{"status":"success","finished":true}},"payment_id":"{payment}","created_date":"2016-03-02T10:15:31.480Z"}}"#
+    );
+    given("pay", Pulled::payment(answer.into()))
 }
 
 /// Any authentic bytes.
 pub(crate) fn entry(kind: Kind, source: &str, body: Bytes) -> Entry {
     let key = SigningKey::new(kind, "1:env:TEST", &Secret::new(SECRET.to_owned()));
     let signature = sign(kind, &body);
-    let verified = verify(kind, &[key], &[signature.as_bytes()], body).unwrap();
+    given(source, verify(kind, &[key], &[signature.as_bytes()], body).unwrap())
+}
+
+fn given(source: &str, proven: impl Into<Proven>) -> Entry {
     let window = Acceptance(Duration::from_secs(60 * 24 * 60 * 60));
-    read(&SourceName::new(source).unwrap(), kind, verified, NOW, window)
+    read(&SourceName::new(source).unwrap(), proven, NOW, window)
 }
 
 fn sign(kind: Kind, body: &[u8]) -> String {

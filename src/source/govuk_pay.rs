@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    HMRC_EVENT_TYPE, UNKNOWN_EVENT_TYPE,
+    HMRC_EVENT_TYPE, OBSERVED_EVENT_TYPE, UNKNOWN_EVENT_TYPE,
     json::{self, Unreadable},
     read::{Data, Reading, content_digest},
 };
@@ -52,7 +52,7 @@ pub(super) fn data(body: &[u8]) -> Option<Data> {
     Some(Data { content_type: "application/json".to_owned(), json })
 }
 
-/// Any printable name is an event type, except the one that marks HMRC's rows.
+/// Any printable name is an event type, except those that mark HMRC's rows and our own observations.
 fn is_event_type(name: &str) -> bool {
-    Id::new(name).is_some() && name != HMRC_EVENT_TYPE
+    Id::new(name).is_some() && ![HMRC_EVENT_TYPE, OBSERVED_EVENT_TYPE].contains(&name)
 }

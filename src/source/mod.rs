@@ -1,6 +1,7 @@
 //! The senders: what differs between them, how their bytes are proved genuine, and what they say.
 //!
-//! Bytes and a signature come in; an [`Entry`] comes out, and only out of a proof.
+//! Bytes and a signature come in, or what a sender answered when it was asked; an [`Entry`] comes out, and only out of
+//! a proof.
 
 pub mod diagnose;
 mod entry;
@@ -10,6 +11,8 @@ mod govuk_pay;
 pub mod hmrc;
 mod json;
 mod key;
+mod payment;
+mod pulled;
 mod read;
 mod verify;
 
@@ -17,11 +20,15 @@ use crate::notification::SourceName;
 
 pub use entry::{Entry, EventName};
 pub use key::SigningKey;
-pub use read::{Acceptance, Data, data, read};
+pub use payment::Payment;
+pub use pulled::Pulled;
+pub use read::{Acceptance, Data, Proven, data, read};
 pub use verify::{SignatureFault, Verified, verify};
 
 /// The event type of every HMRC notification: its envelope names no type of its own.
 pub const HMRC_EVENT_TYPE: &str = "notification";
+/// The event type of a payment that we asked for, since an event of it never came.
+pub const OBSERVED_EVENT_TYPE: &str = "observed";
 /// What stands where an event type should be and none could be read.
 pub const UNKNOWN_EVENT_TYPE: &str = "unknown";
 

@@ -1,10 +1,13 @@
-//! [`Verified`] -> [`Entry`]: what a notification says, which can't fail, only end in a held row.
+//! [`Verified`] or [`Pulled`] -> [`Entry`]: what a notification says, which can't fail, only end in a held row.
 
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::{Entry, Kind, UNKNOWN_EVENT_TYPE, Verified, entry::Proof, govuk_pay, hmrc, json::Unreadable};
+use super::{
+    Entry, HMRC_EVENT_TYPE, Kind, OBSERVED_EVENT_TYPE, Pulled, UNKNOWN_EVENT_TYPE, Verified, entry::Proof, govuk_pay,
+    hmrc, json::Unreadable, payment, pulled::Of,
+};
 use crate::notification::{HeldReason, Id, Key, Origin, SourceName, Timestamp};
 
 /// How far ahead of us a sender's date may lie.
@@ -40,28 +43,74 @@ pub struct Data {
     pub json: String,
 }
 
-/// Reads a proven body into what is recorded of it.
-pub fn read(source: &SourceName, kind: Kind, verified: Verified, received_at: Timestamp, window: Acceptance) -> Entry {
-    let digest: [u8; 32] = Sha256::digest(verified.body()).into();
-    let reading = match kind {
-        Kind::Hmrc => hmrc::read(verified.body()),
-        Kind::GovukPay => govuk_pay::read(verified.body()),
-    };
-    let blank = Entry {
-        key: Key::unreadable(source, &digest),
-        digest,
-        content_digest: digest,
-        signature: Some(verified.signature().to_owned()),
-        key_label: Some(verified.key_label().to_owned()),
-        body: verified.body().clone(),
-        event_type: UNKNOWN_EVENT_TYPE.to_owned(),
-        subject: None,
-        event_at: None,
-        received_at,
-        origin: Origin::Push,
-        held: Some(HeldReason::Unreadable),
-        _proof: Proof,
-    };
+/// Bytes that are known to be their sender's own.
+#[derive(Debug)]
+pub enum Proven {
+    /// The sender posted and signed them.
+    Signed(Verified),
+    /// The sender gave them when it was asked.
+    Given(Pulled),
+}
+
+impl From<Verified> for Proven {
+    fn from(verified: Verified) -> Self {
+        Self::Signed(verified)
+    }
+}
+
+impl From<Pulled> for Proven {
+    fn from(pulled: Pulled) -> Self {
+        Self::Given(pulled)
+    }
+}
+
+impl Proven {
+    fn reading(&self, received_at: Timestamp) -> Result<Reading, Unreadable> {
+        match self {
+            Self::Signed(verified) => match verified.kind() {
+                Kind::Hmrc => hmrc::read(verified.body()),
+                Kind::GovukPay => govuk_pay::read(verified.body()),
+            },
+            Self::Given(pulled) => match pulled.of() {
+                Of::Box => hmrc::read(pulled.body()),
+                Of::Payment => payment::observed(pulled.body(), received_at),
+            },
+        }
+    }
+
+    /// What a row keeps of the bytes themselves and of their proof.
+    fn blank(self, source: &SourceName, received_at: Timestamp) -> Entry {
+        let (body, origin, signature, key_label) = match self {
+            Self::Signed(verified) => {
+                let (body, signature, key_label) = verified.into_parts();
+                (body, Origin::Push, Some(signature), Some(key_label))
+            }
+            Self::Given(pulled) => (pulled.body().clone(), Origin::Pull, None, None),
+        };
+        let digest: [u8; 32] = Sha256::digest(&body).into();
+        Entry {
+            key: Key::unreadable(source, &digest),
+            digest,
+            content_digest: digest,
+            signature,
+            key_label,
+            body,
+            event_type: UNKNOWN_EVENT_TYPE.to_owned(),
+            subject: None,
+            event_at: None,
+            received_at,
+            origin,
+            held: Some(HeldReason::Unreadable),
+            _proof: Proof,
+        }
+    }
+}
+
+/// Reads proven bytes into what is recorded of them.
+pub fn read(source: &SourceName, proven: impl Into<Proven>, received_at: Timestamp, window: Acceptance) -> Entry {
+    let proven = proven.into();
+    let reading = proven.reading(received_at);
+    let blank = proven.blank(source, received_at);
     match reading {
         Err(Unreadable::Json | Unreadable::Depth | Unreadable::Id | Unreadable::Date) => blank,
         Ok(reading) => Entry {
@@ -76,11 +125,12 @@ pub fn read(source: &SourceName, kind: Kind, verified: Verified, received_at: Ti
     }
 }
 
-/// The content that a stored body holds, or `None` if it holds none.
-pub fn data(kind: Kind, body: &[u8]) -> Option<Data> {
-    match kind {
-        Kind::Hmrc => hmrc::data(body),
-        Kind::GovukPay => govuk_pay::data(body),
+/// The content that the stored body of such an event holds, or `None` if it holds none.
+pub fn data(event_type: &str, body: &[u8]) -> Option<Data> {
+    match event_type {
+        HMRC_EVENT_TYPE => hmrc::data(body),
+        OBSERVED_EVENT_TYPE => payment::data(body),
+        _ => govuk_pay::data(body),
     }
 }
 

@@ -8,16 +8,22 @@ use super::{Kind, SigningKey, hmrc};
 ///
 /// ```compile_fail,E0451
 /// use pillarbox::source::Verified;
-/// let forged = Verified { body: "{}".into(), signature: "00".into(), key_label: "1".into() };
+/// let forged = Verified { kind: todo!(), body: "{}".into(), signature: "00".into(), key_label: "1".into() };
 /// ```
 #[derive(Debug)]
 pub struct Verified {
+    kind: Kind,
     body: Bytes,
     signature: String,
     key_label: String,
 }
 
 impl Verified {
+    /// Whose protocol they speak.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// The bytes exactly as received.
     pub fn body(&self) -> &Bytes {
         &self.body
@@ -31,6 +37,11 @@ impl Verified {
     /// Which secret matched, by label.
     pub fn key_label(&self) -> &str {
         &self.key_label
+    }
+
+    /// The bytes, the signature, and which secret matched.
+    pub(super) fn into_parts(self) -> (Bytes, String, String) {
+        (self.body, self.signature, self.key_label)
     }
 }
 
@@ -77,7 +88,7 @@ pub fn verify(kind: Kind, keys: &[SigningKey], signatures: &[&[u8]], body: Bytes
     let key = matching(keys, &body, &signature)
         .or_else(|| matching(keys, &signed_form(kind, &body)?, &signature))
         .ok_or(SignatureFault::Wrong)?;
-    Ok(Verified { key_label: key.label().to_owned(), signature: text.to_owned(), body })
+    Ok(Verified { kind, key_label: key.label().to_owned(), signature: text.to_owned(), body })
 }
 
 fn decode(kind: Kind, header: &[u8]) -> Option<(&str, Vec<u8>)> {

@@ -83,7 +83,7 @@ pub(crate) fn entry(sender: Sender, body: impl Into<Bytes>, now: Timestamp) -> E
     let key = SigningKey::new(kind, "1:env:TEST", &Secret::new(secret.to_owned()));
     let verified = verify(kind, &[key], &[signature.as_bytes()], body).unwrap();
     let window = Acceptance(Duration::from_secs(60 * 24 * 60 * 60));
-    read(&SourceName::new(name).unwrap(), kind, verified, now, window)
+    read(&SourceName::new(name).unwrap(), verified, now, window)
 }
 
 /// Stores a Pay event of this payment, and says under which key.
