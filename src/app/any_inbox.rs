@@ -1,9 +1,11 @@
 //! Whichever inbox a command was told to use.
 
+use std::collections::BTreeSet;
+
 use crate::{
     inbox::{
-        Claim, Discarded, Fence, Filter, Inbox, InboxError, Listed, Mark, Marked, Owner, Page, Recorded, Replayed, Row,
-        Whose, dynamodb::DynamoInbox, sqlite::SqliteInbox,
+        Claim, Come, Discarded, Fence, Filter, Inbox, InboxError, Listed, Mark, Marked, Memo, MemoName, Owner, Page,
+        Recorded, Replayed, Row, Swapped, Unfinished, Whose, dynamodb::DynamoInbox, sqlite::SqliteInbox,
     },
     notification::{Key, SourceName, Timestamp},
     source::{Entry, EventName},
@@ -53,6 +55,18 @@ impl Inbox for AnyInbox {
         either!(self, inbox => inbox.own(event, key, expires_at))
     }
 
+    async fn events(&self, source: &SourceName, subject: &str) -> Result<Vec<Come>, InboxError> {
+        either!(self, inbox => inbox.events(source, subject))
+    }
+
+    async fn unfinished(
+        &self,
+        source: &SourceName,
+        subjects: &BTreeSet<String>,
+    ) -> Result<Vec<Unfinished>, InboxError> {
+        either!(self, inbox => inbox.unfinished(source, subjects))
+    }
+
     async fn mark(&self, fence: &Fence, mark: &Mark) -> Result<Marked, InboxError> {
         either!(self, inbox => inbox.mark(fence, mark))
     }
@@ -83,5 +97,13 @@ impl Inbox for AnyInbox {
 
     async fn last_heard(&self, source: &SourceName) -> Result<Option<Timestamp>, InboxError> {
         either!(self, inbox => inbox.last_heard(source))
+    }
+
+    async fn memo(&self, name: &MemoName) -> Result<Option<Memo>, InboxError> {
+        either!(self, inbox => inbox.memo(name))
+    }
+
+    async fn swap_memo(&self, name: &MemoName, seen: Option<u64>, next: &Memo) -> Result<Swapped, InboxError> {
+        either!(self, inbox => inbox.swap_memo(name, seen, next))
     }
 }

@@ -5,13 +5,14 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 
 use super::{
-    Claim, Discarded, Fence, Filter, Inbox, Lease, LeaseId, Mark, Marked, Owner, Page, Recorded, Replayed, Row, Whose,
+    Claim, Discarded, Fence, Filter, Inbox, Lease, LeaseId, Mark, Marked, Memo, MemoName, Owner, Page, Recorded,
+    Replayed, Row, Swapped, Whose,
 };
 use crate::{
-    notification::{HeldReason, Key, SourceName, State, Timestamp},
+    notification::{HeldReason, Key, Origin, SourceName, State, Timestamp},
     source::{
         Entry, Kind,
-        example::{NOW, entry, hmrc, pay},
+        example::{NOW, entry, hmrc, hmrc_pulled, pay},
     },
 };
 
@@ -22,6 +23,7 @@ macro_rules! contract {
         crate::inbox::contract::contract!(@each $fresh,
             records_each_key_once
             keeps_other_content_under_a_taken_key_beside_it_and_holds_it
+            keeps_one_row_of_what_was_pushed_and_pulled
             gives_every_byte_back_whatever_its_length
             lets_one_of_many_concurrent_copies_be_the_first
             touches_nothing_when_a_duplicate_comes
@@ -39,6 +41,10 @@ macro_rules! contract {
             discards_and_erases_only_on_demand
             lists_newest_first_page_by_page
             notes_when_a_source_was_heard_and_never_goes_back
+            tells_which_events_of_a_subject_have_come
+            tells_of_subjects_what_is_open_dead_or_held
+            writes_a_memo_only_over_the_one_that_was_seen
+            lets_one_of_many_writers_have_a_memo
         );
     };
     (@each $fresh:expr, $($name:ident)*) => {
@@ -116,6 +122,15 @@ pub(crate) async fn keeps_other_content_under_a_taken_key_beside_it_and_holds_it
     assert_eq!((first_row.state, first_row.body), (State::Recorded, Some(first.body)));
     assert_eq!((beside.state, beside.reason.as_deref()), (State::Held, Some("conflict")));
     assert_eq!(beside.body, Some(other.body));
+}
+
+pub(crate) async fn keeps_one_row_of_what_was_pushed_and_pulled(inbox: &impl Inbox) {
+    let (pushed, pulled) = (hmrc("n1", "[1]"), hmrc_pulled("n1", "[1]"));
+    assert_eq!(inbox.record(&pulled).await.unwrap(), Recorded::First);
+    assert_eq!(inbox.record(&pushed).await.unwrap(), Recorded::Duplicate);
+    let row = row(inbox, &pulled.key).await;
+    assert_eq!(row.proven_body().unwrap(), &pulled.body, "as the pull brought it");
+    assert_eq!((row.origin, row.signature, row.key_label), (Origin::Pull, None, None));
 }
 
 pub(crate) async fn gives_every_byte_back_whatever_its_length(inbox: &impl Inbox) {
@@ -387,4 +402,96 @@ pub(crate) async fn notes_when_a_source_was_heard_and_never_goes_back(inbox: &im
     }
     assert_eq!(inbox.last_heard(&pay).await.unwrap(), Some(later(30)));
     assert_eq!(inbox.last_heard(&SourceName::new("hmrc").unwrap()).await.unwrap(), None);
+}
+
+fn pay_source() -> SourceName {
+    SourceName::new("pay").unwrap()
+}
+
+pub(crate) async fn tells_which_events_of_a_subject_have_come(inbox: &impl Inbox) {
+    let entries = [
+        pay("a", "p1", "card_payment_succeeded", NOW),
+        pay("b", "p1", "card_payment_refunded", later(1)),
+        pay("c", "p1", "card_payment_refunded", later(2)),
+        pay("d", "p2", "card_payment_refunded", later(2)),
+    ];
+    for entry in &entries {
+        inbox.record(entry).await.unwrap();
+        let event = row(inbox, &entry.key).await.event().unwrap();
+        inbox.own(&event, &entry.key, later(97)).await.unwrap();
+    }
+    let mut come = inbox.events(&pay_source(), "p1").await.unwrap();
+    come.sort();
+    let come: Vec<_> = come.iter().map(|event| (event.event_type(), event.owner.as_str())).collect();
+    let refunded = "card_payment_refunded";
+    assert_eq!(come, [(refunded, "pay:b"), (refunded, "pay:c"), ("card_payment_succeeded", "pay:a")]);
+    assert_eq!(inbox.events(&pay_source(), "p3").await.unwrap(), []);
+    assert_eq!(inbox.events(&SourceName::new("other").unwrap(), "p1").await.unwrap(), []);
+}
+
+pub(crate) async fn tells_of_subjects_what_is_open_dead_or_held(inbox: &impl Inbox) {
+    let entries = [
+        pay("open", "p1", "card_payment_succeeded", NOW),
+        pay("dead", "p1", "card_payment_captured", NOW),
+        pay("held", "p2", "card_payment_failed", Timestamp::from_millis(0)),
+        pay("done", "p2", "card_payment_expired", NOW),
+        pay("other", "p3", "card_payment_expired", NOW),
+        entry(Kind::GovukPay, "pays", Bytes::from_static(b"{}")),
+    ];
+    for entry in &entries {
+        inbox.record(entry).await.unwrap();
+    }
+    dead(inbox, &entries[1].key).await;
+    let fence = claimed(inbox, &entries[3].key, NOW, 1).await;
+    inbox.mark(&fence, &Mark::Delivered { expires_at: expiry(90) }).await.unwrap();
+
+    let subjects = ["p1", "p2"].map(str::to_owned).into();
+    let mut unfinished = inbox.unfinished(&pay_source(), &subjects).await.unwrap();
+    unfinished.sort();
+    let said: Vec<_> = unfinished.iter().map(|row| format!("{} {} {}", row.key, row.event_type, row.subject)).collect();
+    assert_eq!(
+        said,
+        ["pay:dead card_payment_captured p1", "pay:held card_payment_failed p2", "pay:open card_payment_succeeded p1"]
+    );
+    assert_eq!(inbox.unfinished(&SourceName::new("pa").unwrap(), &subjects).await.unwrap(), []);
+}
+
+fn memo(version: u64, text: &str) -> Memo {
+    Memo { version, text: text.to_owned() }
+}
+
+pub(crate) async fn writes_a_memo_only_over_the_one_that_was_seen(inbox: &impl Inbox) {
+    let (name, other) = (MemoName::new("lock", "hmrc"), MemoName::new("lock", "pay"));
+    assert_eq!(inbox.memo(&name).await.unwrap(), None);
+    let (first, second) = (memo(u64::MAX, ""), memo(2, "until 7 – ✓"));
+    assert_eq!(inbox.swap_memo(&name, Some(1), &first).await.unwrap(), Swapped::Refused(None), "nothing is there");
+    for _ in 0..2 {
+        let swapped = inbox.swap_memo(&name, None, &first).await.unwrap();
+        assert_eq!(swapped, Swapped::Done, "the same exchange again is done, too");
+    }
+    assert_eq!(inbox.swap_memo(&name, None, &second).await.unwrap(), Swapped::Refused(Some(first.clone())));
+    for _ in 0..2 {
+        assert_eq!(inbox.swap_memo(&name, Some(u64::MAX), &second).await.unwrap(), Swapped::Done);
+    }
+    let late = inbox.swap_memo(&name, Some(u64::MAX), &memo(3, "late")).await.unwrap();
+    assert_eq!(late, Swapped::Refused(Some(second.clone())));
+    assert_eq!(inbox.memo(&name).await.unwrap(), Some(second));
+    assert_eq!(inbox.memo(&other).await.unwrap(), None);
+    let listed = inbox.list(&Filter::default(), Page::first(10)).await.unwrap();
+    assert!(listed.rows.is_empty() && listed.newer.is_empty(), "a memo is no notification");
+}
+
+pub(crate) async fn lets_one_of_many_writers_have_a_memo(inbox: &impl Inbox) {
+    let name = MemoName::new("turn", "box");
+    let mut seen = None;
+    for round in 1..4 {
+        // They all write the same text: the version alone says who was first.
+        let memos: Vec<_> = (0..32).map(|writer| memo(round * 100 + writer, "now")).collect();
+        let swaps = memos.iter().map(|next| inbox.swap_memo(&name, seen, next));
+        let swapped = futures_util::future::join_all(swaps).await;
+        let winners: Vec<_> =
+            memos.iter().zip(swapped).filter(|(_, how)| *how.as_ref().unwrap() == Swapped::Done).collect();
+        assert_eq!(winners.len(), 1);
+        seen = Some(winners[0].0.version);
+    }
 }

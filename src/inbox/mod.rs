@@ -7,6 +7,7 @@ mod body;
 mod error;
 mod lease;
 mod list;
+mod memo;
 mod row;
 pub mod dynamodb;
 #[cfg(feature = "local")]
@@ -15,7 +16,7 @@ pub mod sqlite;
 #[cfg(test)]
 mod contract;
 
-use std::{future::Future, time::Duration};
+use std::{collections::BTreeSet, future::Future, time::Duration};
 
 use crate::{
     notification::{Key, SourceName, Timestamp},
@@ -26,6 +27,7 @@ pub use body::Parts;
 pub use error::InboxError;
 pub use lease::{Claim, Fence, Lease, LeaseId, Mark, Marked};
 pub use list::{Cursor, Filter, Page, Whose};
+pub use memo::{Memo, MemoName, Swapped};
 pub use row::{ROW_VERSION, Row};
 
 /// How recording ended. Each of these is answered 200: the notification is stored.
@@ -46,6 +48,33 @@ pub enum Owner {
     Mine,
     /// It came under this key first.
     Other(Key),
+}
+
+/// An event in the life of a payment that has come, and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Come {
+    /// `{event_type}|{created_date}`.
+    pub event: String,
+    /// The key it came under first.
+    pub owner: Key,
+}
+
+impl Come {
+    /// The event's type.
+    pub fn event_type(&self) -> &str {
+        self.event.split_once('|').map_or(&self.event, |(event_type, _)| event_type)
+    }
+}
+
+/// A row that is open, dead or held, as far as lists of such rows say.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unfinished {
+    /// The row.
+    pub key: Key,
+    /// Its event type.
+    pub event_type: String,
+    /// The payment or box it is about.
+    pub subject: String,
 }
 
 /// How a replay ended.
@@ -96,6 +125,19 @@ pub trait Inbox: Send + Sync + 'static {
         expires_at: Timestamp,
     ) -> impl Future<Output = Result<Owner, InboxError>> + Send;
 
+    /// Which events of this subject have an owner: everything that was ever worked on, in any order.
+    fn events(&self, source: &SourceName, subject: &str) -> impl Future<Output = Result<Vec<Come>, InboxError>> + Send;
+
+    /// The open, dead and held rows of a source that are about one of `subjects`, in any order.
+    ///
+    /// What was recorded a moment ago may be missing. What leaves this list has an owner first, so whoever asks for
+    /// both asks for this one first.
+    fn unfinished(
+        &self,
+        source: &SourceName,
+        subjects: &BTreeSet<String>,
+    ) -> impl Future<Output = Result<Vec<Unfinished>, InboxError>> + Send;
+
     /// Writes how an attempt ended, if the claim it was made under still stands.
     ///
     /// A fence is good for one mark: what it says a second time changes nothing.
@@ -133,6 +175,20 @@ pub trait Inbox: Send + Sync + 'static {
 
     /// When a source was last heard; `None` if it never was.
     fn last_heard(&self, source: &SourceName) -> impl Future<Output = Result<Option<Timestamp>, InboxError>> + Send;
+
+    /// What stands under a name, as of now; `None` if nothing ever did.
+    fn memo(&self, name: &MemoName) -> impl Future<Output = Result<Option<Memo>, InboxError>> + Send;
+
+    /// Writes `next` under a name, if what stands there has the version that was `seen`; `None` is for nothing at all.
+    ///
+    /// Of several who have seen the same, one is [`Swapped::Done`]. Safe to repeat: the same exchange again is done,
+    /// too, as long as nobody has written since. After an error it may or may not stand; look again.
+    fn swap_memo(
+        &self,
+        name: &MemoName,
+        seen: Option<u64>,
+        next: &Memo,
+    ) -> impl Future<Output = Result<Swapped, InboxError>> + Send;
 }
 
 /// One page of a list, and where the next begins.

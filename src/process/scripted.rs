@@ -1,13 +1,18 @@
 //! An inbox and a clock that follow a script, for tests of what goes wrong between claim and mark.
 
-use std::{collections::VecDeque, future::pending, sync::Mutex, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    future::pending,
+    sync::Mutex,
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
 use super::{Claim, Fence, Inbox, InboxError, Keeping, Key, Mark, Marked, Owner, Row, SourceName, Timestamp, Worker};
 use crate::{
     destination::{DeliveryError, Destination, Event},
-    inbox::{Discarded, Filter, Listed, Page, Recorded, Replayed, Whose},
+    inbox::{Come, Discarded, Filter, Listed, Memo, MemoName, Page, Recorded, Replayed, Swapped, Unfinished, Whose},
     source::{Entry, EventName, example::NOW},
     world::World,
 };
@@ -100,6 +105,12 @@ impl Inbox for Scripted {
     async fn own(&self, _: &EventName, _: &Key, _: Timestamp) -> Result<Owner, InboxError> {
         pending().await
     }
+    async fn events(&self, _: &SourceName, _: &str) -> Result<Vec<Come>, InboxError> {
+        pending().await
+    }
+    async fn unfinished(&self, _: &SourceName, _: &BTreeSet<String>) -> Result<Vec<Unfinished>, InboxError> {
+        pending().await
+    }
     async fn mark(&self, _: &Fence, _: &Mark) -> Result<Marked, InboxError> {
         pending().await
     }
@@ -119,6 +130,12 @@ impl Inbox for Scripted {
         pending().await
     }
     async fn last_heard(&self, _: &SourceName) -> Result<Option<Timestamp>, InboxError> {
+        pending().await
+    }
+    async fn memo(&self, _: &MemoName) -> Result<Option<Memo>, InboxError> {
+        pending().await
+    }
+    async fn swap_memo(&self, _: &MemoName, _: Option<u64>, _: &Memo) -> Result<Swapped, InboxError> {
         pending().await
     }
 }

@@ -1,11 +1,11 @@
 //! An inbox that never answers.
 
-use std::future::pending;
+use std::{collections::BTreeSet, future::pending};
 
 use pillarbox::{
     inbox::{
-        Claim, Discarded, Fence, Filter, Inbox, InboxError, Listed, Mark, Marked, Owner, Page, Recorded, Replayed, Row,
-        Whose,
+        Claim, Come, Discarded, Fence, Filter, Inbox, InboxError, Listed, Mark, Marked, Memo, MemoName, Owner, Page,
+        Recorded, Replayed, Row, Swapped, Unfinished, Whose,
     },
     notification::{Key, SourceName, Timestamp},
     source::{Entry, EventName},
@@ -24,6 +24,12 @@ impl Inbox for Silent {
         pending().await
     }
     async fn own(&self, _: &EventName, _: &Key, _: Timestamp) -> Result<Owner, InboxError> {
+        pending().await
+    }
+    async fn events(&self, _: &SourceName, _: &str) -> Result<Vec<Come>, InboxError> {
+        pending().await
+    }
+    async fn unfinished(&self, _: &SourceName, _: &BTreeSet<String>) -> Result<Vec<Unfinished>, InboxError> {
         pending().await
     }
     async fn mark(&self, _: &Fence, _: &Mark) -> Result<Marked, InboxError> {
@@ -48,6 +54,12 @@ impl Inbox for Silent {
         pending().await
     }
     async fn last_heard(&self, _: &SourceName) -> Result<Option<Timestamp>, InboxError> {
+        pending().await
+    }
+    async fn memo(&self, _: &MemoName) -> Result<Option<Memo>, InboxError> {
+        pending().await
+    }
+    async fn swap_memo(&self, _: &MemoName, _: Option<u64>, _: &Memo) -> Result<Swapped, InboxError> {
         pending().await
     }
 }

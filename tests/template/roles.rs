@@ -74,16 +74,22 @@ fn receive_may_write_rows_and_read_one_item_that_is_none() {
 }
 
 #[test]
-fn reconcile_may_write_rows_and_touch_its_lock_and_the_ledgers_alone() {
+fn reconcile_may_write_rows_keep_its_memos_and_look_at_what_has_come_but_read_no_row() {
     let may = statements(&Stack::with(&PULLING), "ReconcilerRole");
-    assert_eq!(may.keys().collect::<Vec<_>>(), ["Credentials", "Failures", "Key", "LockAndLedger", "Log", "Record"]);
+    let all = ["Credentials", "Failures", "Key", "Ledgers", "Log", "Memos", "Record", "Shelf"];
+    assert_eq!(may.keys().collect::<Vec<_>>(), all);
     assert_eq!(may["Record"]["Action"], "dynamodb:PutItem");
-    assert_eq!(list(&may["LockAndLedger"]["Action"]), ["dynamodb:GetItem", "dynamodb:UpdateItem"]);
-    let condition = json!({
-        "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["~lock:*", "~subject:*"]},
-        "Null": {"dynamodb:LeadingKeys": "false"},
-    });
-    assert_eq!(may["LockAndLedger"]["Condition"], condition);
+    assert_eq!(list(&may["Memos"]["Action"]), ["dynamodb:GetItem", "dynamodb:UpdateItem"]);
+    assert_eq!(may["Ledgers"]["Action"], "dynamodb:GetItem");
+    for (sid, items) in [("Memos", "~memo:*"), ("Ledgers", "~subject:*")] {
+        let condition = json!({
+            "ForAllValues:StringLike": {"dynamodb:LeadingKeys": [items]},
+            "Null": {"dynamodb:LeadingKeys": "false"},
+        });
+        assert_eq!((&may[sid]["Resource"], &may[sid]["Condition"]), (&json!("<Table.Arn>"), &condition));
+    }
+    assert_eq!(may["Shelf"]["Action"], "dynamodb:Query");
+    assert_eq!(may["Shelf"]["Resource"], "<Table.Arn>/index/shelf");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What is known of a payment's events, and of a source.
 
+use aws_sdk_dynamodb::types::AttributeValue;
+
 use super::{
     DynamoInbox,
     change::{Change, Written},
@@ -7,7 +9,7 @@ use super::{
     names::{self, expiry, instant, text},
 };
 use crate::{
-    inbox::{InboxError, Owner},
+    inbox::{Come, InboxError, Owner},
     notification::{Key, SourceName, Timestamp},
     source::EventName,
 };
@@ -36,11 +38,12 @@ pub(super) async fn own(
     }
 }
 
-/// The keys that own the events of one payment; `None` if there is no ledger of it.
-pub(super) async fn keys(inbox: &DynamoInbox, source: &str, subject: &str) -> Result<Option<Vec<Key>>, InboxError> {
+/// Which events of one payment have an owner; `None` if there is no ledger of it.
+pub(super) async fn events(inbox: &DynamoInbox, source: &str, subject: &str) -> Result<Option<Vec<Come>>, InboxError> {
     let ledger = inbox.read(&names::ledger_of(source, subject)).await?;
     let events = |item: names::Item| item.into_iter().filter(|(name, _)| name.contains('|'));
-    Ok(ledger.map(|item| events(item).filter_map(|(_, owner)| Key::parse(owner.as_s().ok()?)).collect()))
+    let come = |(event, owner): (String, AttributeValue)| Some(Come { event, owner: Key::parse(owner.as_s().ok()?)? });
+    Ok(ledger.map(|item| events(item).filter_map(come).collect()))
 }
 
 /// Notes when a source was last heard; never backwards.

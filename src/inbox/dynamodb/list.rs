@@ -11,7 +11,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::{
     DynamoInbox, client, item, ledger,
     names::{Item, PK, text},
-    query::Waiting,
+    query::{SHELVES, Waiting},
 };
 use crate::{
     inbox::{Cursor, Filter, InboxError, Listed, Page, Row, Whose},
@@ -82,7 +82,7 @@ pub(super) async fn list(inbox: &DynamoInbox, filter: &Filter, page: &Page) -> R
     }
     match owned(inbox, filter).await? {
         Some(mut keys) => {
-            for shelf in ["open", "dead", "held"] {
+            for shelf in SHELVES {
                 keys.extend(selected(filter, inbox.shelf(shelf, None, usize::MAX, &whose(filter)).await?));
             }
             keys.sort();
@@ -96,7 +96,10 @@ pub(super) async fn list(inbox: &DynamoInbox, filter: &Filter, page: &Page) -> R
 /// The keys in the ledger of the payment asked for, if it has one.
 async fn owned(inbox: &DynamoInbox, filter: &Filter) -> Result<Option<Vec<Key>>, InboxError> {
     match (&filter.source, &filter.subject) {
-        (Some(source), Some(subject)) => ledger::keys(inbox, source, subject).await,
+        (Some(source), Some(subject)) => {
+            let events = ledger::events(inbox, source, subject).await?;
+            Ok(events.map(|events| events.into_iter().map(|event| event.owner).collect()))
+        }
         _ => Ok(None),
     }
 }

@@ -10,6 +10,7 @@ mod failure;
 mod item;
 mod ledger;
 mod list;
+mod memo;
 mod names;
 mod parts;
 mod person;
@@ -20,14 +21,14 @@ pub mod table;
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use aws_sdk_dynamodb::Client;
 use aws_types::SdkConfig;
 
 use super::{
-    Claim, Discarded, Fence, Filter, Inbox, InboxError, Listed, Mark, Marked, Owner, Page, Recorded, Replayed, Row,
-    Whose,
+    Claim, Come, Discarded, Fence, Filter, Inbox, InboxError, Listed, Mark, Marked, Memo, MemoName, Owner, Page,
+    Recorded, Replayed, Row, Swapped, Unfinished, Whose,
 };
 use crate::{
     notification::{Key, SourceName, Timestamp},
@@ -101,6 +102,18 @@ impl Inbox for DynamoInbox {
         ledger::own(self, event, key, expires_at).await
     }
 
+    async fn events(&self, source: &SourceName, subject: &str) -> Result<Vec<Come>, InboxError> {
+        Ok(ledger::events(self, source.as_str(), subject).await?.unwrap_or_default())
+    }
+
+    async fn unfinished(
+        &self,
+        source: &SourceName,
+        subjects: &BTreeSet<String>,
+    ) -> Result<Vec<Unfinished>, InboxError> {
+        query::unfinished(self, source, subjects).await
+    }
+
     async fn mark(&self, fence: &Fence, mark: &Mark) -> Result<Marked, InboxError> {
         claim::mark(self, fence, mark).await
     }
@@ -131,5 +144,13 @@ impl Inbox for DynamoInbox {
 
     async fn last_heard(&self, source: &SourceName) -> Result<Option<Timestamp>, InboxError> {
         ledger::last_heard(self, source).await
+    }
+
+    async fn memo(&self, name: &MemoName) -> Result<Option<Memo>, InboxError> {
+        memo::memo(self, name).await
+    }
+
+    async fn swap_memo(&self, name: &MemoName, seen: Option<u64>, next: &Memo) -> Result<Swapped, InboxError> {
+        memo::swap(self, name, seen, next).await
     }
 }

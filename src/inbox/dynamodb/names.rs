@@ -4,8 +4,11 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 
-use crate::notification::{Key, SourceName, State, Timestamp};
-use crate::source::EventName;
+use crate::{
+    inbox::MemoName,
+    notification::{Key, SourceName, State, Timestamp},
+    source::EventName,
+};
 
 /// One item.
 pub(super) type Item = HashMap<String, AttributeValue>;
@@ -23,6 +26,9 @@ const SUBJECT: &str = "~subject:";
 /// How the name of what is known of a source begins.
 const SOURCE: &str = "~source:";
 
+/// How the name of a memo begins.
+const MEMO: &str = "~memo:";
+
 /// The ledger of the payment that `event` belongs to.
 pub(super) fn ledger(event: &EventName) -> String {
     ledger_of(&event.source, &event.subject)
@@ -36,6 +42,11 @@ pub(super) fn ledger_of(source: &str, subject: &str) -> String {
 /// What is known of a source.
 pub(super) fn source(name: &SourceName) -> String {
     format!("{SOURCE}{name}")
+}
+
+/// What stands under a name.
+pub(super) fn memo(name: &MemoName) -> String {
+    format!("{MEMO}{}", name.as_str())
 }
 
 /// One part of a body: by its row and by its bytes as they are stored, so that two programs which

@@ -1,5 +1,7 @@
 //! Questions with short answers: one row, what is due, what waits.
 
+use std::collections::BTreeSet;
+
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::{
@@ -9,9 +11,12 @@ use super::{
     names::{INDEX, Item, PK, instant, text},
 };
 use crate::{
-    inbox::{InboxError, Row, Whose},
-    notification::{Key, Timestamp},
+    inbox::{InboxError, Row, Unfinished, Whose},
+    notification::{Key, SourceName, Timestamp},
 };
+
+/// What waits for someone: open, dead and held.
+pub(super) const SHELVES: [&str; 3] = ["open", "dead", "held"];
 
 /// How many shards are asked at once.
 const AT_ONCE: usize = 16;
@@ -142,10 +147,28 @@ pub(super) async fn get(inbox: &DynamoInbox, key: &Key) -> Result<Option<Row>, I
     Ok(Some(Row { body, ..read.row }))
 }
 
+/// The open, dead and held rows of a source about one of `subjects`.
+pub(super) async fn unfinished(
+    inbox: &DynamoInbox,
+    source: &SourceName,
+    subjects: &BTreeSet<String>,
+) -> Result<Vec<Unfinished>, InboxError> {
+    let whose = Whose::Only(source.as_str().to_owned());
+    let mut unfinished = Vec::new();
+    for name in SHELVES {
+        let waiting = inbox.shelf(name, None, usize::MAX, &whose).await?;
+        unfinished.extend(waiting.into_iter().filter_map(|row| {
+            let subject = row.subject.filter(|subject| subjects.contains(subject))?;
+            Some(Unfinished { key: row.key, event_type: row.event_type, subject })
+        }));
+    }
+    Ok(unfinished)
+}
+
 /// What still waits for someone.
 pub(super) async fn shelves(inbox: &DynamoInbox) -> Result<Vec<Shelf>, InboxError> {
     let mut shelves = Vec::new();
-    for name in ["open", "dead", "held"] {
+    for name in SHELVES {
         let rows = inbox.shelf(name, None, usize::MAX, &Whose::ALL).await?;
         let oldest = rows.iter().map(|row| row.received_at).min();
         shelves.extend(oldest.map(|oldest| Shelf { name, rows: rows.len(), oldest }));

@@ -8,7 +8,8 @@ use super::{
 };
 use crate::{
     inbox::{
-        Claim, Discarded, Fence, InboxError, Mark, Marked, Owner, ROW_VERSION, Recorded, Replayed, body::StoredBody,
+        Claim, Discarded, Fence, InboxError, Mark, Marked, Memo, MemoName, Owner, ROW_VERSION, Recorded, Replayed,
+        Swapped, body::StoredBody,
     },
     notification::{Key, SourceName, State, Timestamp},
     source::{Entry, EventName},
@@ -230,6 +231,24 @@ pub(super) fn heard(db: &Connection, source: &SourceName, at: Timestamp) -> Resu
     )?;
     upsert.execute(params![source.as_str(), at.as_millis()])?;
     Ok(())
+}
+
+/// Writes what is to stand under a name, if what stands there is what was seen.
+pub(super) fn swap_memo(db: &Connection, name: &MemoName, seen: Option<u64>, next: &Memo) -> Result<Swapped, Failure> {
+    let (name_text, version) = (name.as_str(), next.version.cast_signed());
+    let changed = match seen {
+        None => {
+            let mut insert =
+                db.prepare_cached("INSERT INTO memo (name, version, text) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?;
+            insert.execute(params![name_text, version, next.text])?
+        }
+        Some(seen) => {
+            let mut update =
+                db.prepare_cached("UPDATE memo SET version = ?2, text = ?3 WHERE name = ?1 AND version = ?4")?;
+            update.execute(params![name_text, version, next.text, seen.cast_signed()])?
+        }
+    };
+    if changed == 1 { Ok(Swapped::Done) } else { Ok(Swapped::refused_by(super::query::memo(db, name)?, next)) }
 }
 
 /// Releases every lease there is.

@@ -16,6 +16,7 @@ mod writer;
 mod tests;
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -23,8 +24,8 @@ use std::{
 use rusqlite::Connection;
 
 use super::{
-    Claim, Discarded, Fence, Filter, Inbox, InboxError, Listed, Mark, Marked, Owner, Page, Recorded, Replayed, Row,
-    Whose,
+    Claim, Come, Discarded, Fence, Filter, Inbox, InboxError, Listed, Mark, Marked, Memo, MemoName, Owner, Page,
+    Recorded, Replayed, Row, Swapped, Unfinished, Whose,
 };
 use crate::{
     notification::{Key, SourceName, Timestamp},
@@ -127,6 +128,20 @@ impl Inbox for SqliteInbox {
         self.writer.change(Urgency::Later, move |db| change::own(db, &event, &key, expires_at)).await
     }
 
+    async fn events(&self, source: &SourceName, subject: &str) -> Result<Vec<Come>, InboxError> {
+        let (source, subject) = (source.clone(), subject.to_owned());
+        self.read(move |db| query::events(db, &source, &subject)).await
+    }
+
+    async fn unfinished(
+        &self,
+        source: &SourceName,
+        subjects: &BTreeSet<String>,
+    ) -> Result<Vec<Unfinished>, InboxError> {
+        let (source, subjects) = (source.clone(), subjects.clone());
+        self.read(move |db| query::unfinished(db, &source, &subjects)).await
+    }
+
     async fn mark(&self, fence: &Fence, mark: &Mark) -> Result<Marked, InboxError> {
         let (fence, mark) = (fence.clone(), mark.clone());
         self.writer.change(Urgency::Later, move |db| change::mark(db, &fence, &mark)).await
@@ -170,5 +185,15 @@ impl Inbox for SqliteInbox {
     async fn last_heard(&self, source: &SourceName) -> Result<Option<Timestamp>, InboxError> {
         let source = source.clone();
         self.read(move |db| query::last_heard(db, &source)).await
+    }
+
+    async fn memo(&self, name: &MemoName) -> Result<Option<Memo>, InboxError> {
+        let name = name.clone();
+        self.read(move |db| query::memo(db, &name)).await
+    }
+
+    async fn swap_memo(&self, name: &MemoName, seen: Option<u64>, next: &Memo) -> Result<Swapped, InboxError> {
+        let (name, next) = (name.clone(), next.clone());
+        self.writer.change(Urgency::Later, move |db| change::swap_memo(db, &name, seen, &next)).await
     }
 }

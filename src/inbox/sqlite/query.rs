@@ -1,5 +1,7 @@
 //! Every question asked of the file.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, OptionalExtension, named_params};
 
 use super::{
@@ -8,7 +10,7 @@ use super::{
     schema,
 };
 use crate::{
-    inbox::{Cursor, Filter, InboxError, Listed, Page, ROW_VERSION, Whose},
+    inbox::{Come, Cursor, Filter, InboxError, Listed, Memo, MemoName, Page, ROW_VERSION, Unfinished, Whose},
     notification::{Key, SourceName, Timestamp},
 };
 
@@ -115,6 +117,41 @@ pub(super) fn last_heard(db: &Connection, source: &SourceName) -> Result<Option<
     let mut select = db.prepare_cached("SELECT heard_at FROM source WHERE name = ?1")?;
     let at: Option<i64> = select.query_row([source.as_str()], |row| row.get(0)).optional()?;
     Ok(at.map(Timestamp::from_millis))
+}
+
+/// Which events of a subject have an owner.
+pub(super) fn events(db: &Connection, source: &SourceName, subject: &str) -> Result<Vec<Come>, Failure> {
+    let mut select = db.prepare_cached("SELECT event, owner FROM subject WHERE source = ?1 AND subject = ?2")?;
+    let events = select.query_map([source.as_str(), subject], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
+    events
+        .map(|event| Ok(event.map(|(event, owner)| Some(Come { event, owner: Key::parse(&owner)? }))?))
+        .filter_map(Result::transpose)
+        .collect()
+}
+
+/// The open, dead and held rows of a source about one of `subjects`.
+pub(super) fn unfinished(
+    db: &Connection,
+    source: &SourceName,
+    subjects: &BTreeSet<String>,
+) -> Result<Vec<Unfinished>, Failure> {
+    let mut select = db.prepare_cached(
+        "SELECT pk, event_type, subject FROM notification
+         WHERE shelf IS NOT NULL AND subject IS NOT NULL AND pk >= ?1 || ':' AND pk < ?1 || ';'",
+    )?;
+    let rows = select.query_map([source.as_str()], |row| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?)))?;
+    let asked = |(key, event_type, subject): (String, String, String)| {
+        let key = Key::parse(&key).filter(|_| subjects.contains(&subject))?;
+        Some(Unfinished { key, event_type, subject })
+    };
+    rows.map(|row| Ok(row.map(asked)?)).filter_map(Result::transpose).collect()
+}
+
+/// What stands under a name.
+pub(super) fn memo(db: &Connection, name: &MemoName) -> Result<Option<Memo>, Failure> {
+    let mut select = db.prepare_cached("SELECT version, text FROM memo WHERE name = ?1")?;
+    let memo = |row: &rusqlite::Row<'_>| Ok(Memo { version: row.get::<_, i64>(0)?.cast_unsigned(), text: row.get(1)? });
+    Ok(select.query_row([name.as_str()], memo).optional()?)
 }
 
 /// What waits for someone, shelf by shelf.

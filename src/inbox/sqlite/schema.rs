@@ -3,7 +3,7 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// Step *n* turns schema *n* into *n + 1*; `user_version` says which steps a file has had.
-const STEPS: [&str; 1] = [
+const STEPS: [&str; 2] = [
     // `id` is the order of arrival. Small columns stand before the body, so that reading them never
     // reads it. A body over 8 KB has a table of its own: a row is rewritten at every change.
     "CREATE TABLE notification (
@@ -50,6 +50,11 @@ const STEPS: [&str; 1] = [
      CREATE TABLE source (
          name           TEXT    PRIMARY KEY,
          heard_at       INTEGER NOT NULL
+     ) STRICT, WITHOUT ROWID;",
+    "CREATE TABLE memo (
+         name           TEXT    PRIMARY KEY,
+         version        INTEGER NOT NULL,
+         text           TEXT    NOT NULL
      ) STRICT, WITHOUT ROWID;",
 ];
 

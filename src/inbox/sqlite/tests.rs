@@ -55,6 +55,22 @@ async fn a_reopened_file_has_every_row_and_is_migrated_once() {
 }
 
 #[tokio::test]
+async fn a_file_of_the_first_schema_keeps_its_rows_and_learns_to_keep_memos() {
+    let fresh = Fresh::new();
+    fresh.record(&paid("m1")).await.unwrap();
+    let file = fresh.file();
+    drop(fresh.inbox);
+    let before = Connection::open(&file).unwrap();
+    before.execute_batch("DROP TABLE memo; PRAGMA user_version = 1").unwrap();
+    drop(before);
+
+    let inbox = SqliteInbox::open(&file).unwrap();
+    assert_eq!(inbox.record(&paid("m1")).await.unwrap(), Recorded::Duplicate);
+    let memo = Memo { version: 1, text: "kept".into() };
+    assert_eq!(inbox.swap_memo(&MemoName::new("lock", "pay"), None, &memo).await.unwrap(), Swapped::Done);
+}
+
+#[tokio::test]
 async fn the_file_is_kept_so_that_a_commit_survives_a_power_cut() {
     let found = Fresh::new().inspect().await.unwrap();
     assert_eq!((found.journal_mode.as_str(), found.flushes_every_commit), ("wal", true));
