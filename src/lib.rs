@@ -8,6 +8,7 @@ pub mod world;
 mod text;
 pub mod secret;
 pub mod aws;
+pub mod outbound;
 pub mod source;
 pub mod inbox;
 pub mod destination;

@@ -14,10 +14,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("text", &[]),
     ("secret", &[]),
     ("aws", &["secret"]),
+    ("outbound", &[]),
     ("source", &["notification", "secret"]),
     ("inbox", &["notification", "source"]),
-    ("destination", &["notification", "world", "secret", "aws", "source", "inbox"]),
-    ("config", &["notification", "secret", "source", "destination"]),
+    ("destination", &["notification", "world", "secret", "aws", "outbound", "source", "inbox"]),
+    ("config", &["notification", "secret", "outbound", "source", "destination"]),
     ("process", &["notification", "world", "inbox", "destination"]),
     ("receive", &["notification", "source", "inbox"]),
     ("keyring", &["notification", "world", "secret", "aws", "source", "inbox", "config", "receive"]),
@@ -62,6 +63,8 @@ const SECRETS_OF_THE_HOUSE: &[(&str, &[&str])] = &[
     ("aws_sdk_secretsmanager::", &["aws/secretsmanager.rs"]),
     ("aws_sdk_sqs::", &["destination/sqs.rs"]),
     ("aws_sdk_eventbridge::", &["destination/eventbridge.rs"]),
+    // Requests of our own go where one place lets them.
+    ("tls_backend_preconfigured", &["outbound"]),
     // Only a person's command tries what a receiver must never accept.
     ("diagnose::", &["source/diagnose", "entry/cli/verify.rs"]),
     // The clock and chance are read in one place.

@@ -11,8 +11,9 @@ use super::{
     walk::{Item, Table},
 };
 use crate::{
-    destination::{Bus, Queue, endpoint},
+    destination::{Bus, Queue},
     notification::SourceName,
+    outbound::endpoint,
     secret::SecretRef,
 };
 

@@ -3,8 +3,6 @@
 //! A stored row comes in as an [`Event`]; what happened to it goes out. Whoever receives it may get
 //! it more than once, always under the same key.
 
-mod address;
-mod endpoint;
 mod event;
 mod eventbridge;
 #[cfg(test)]
@@ -19,7 +17,6 @@ use std::future::Future;
 
 use crate::notification::Key;
 
-pub use endpoint::{EndpointProblem, endpoint};
 pub use event::Event;
 pub use eventbridge::{Bus, EventBridge, NoBus};
 pub use https::{Https, HttpsError};

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use crate::destination::{EndpointProblem, endpoint};
+use crate::outbound::{EndpointProblem, endpoint};
 
 /// Behind the name of a queue that keeps an order.
 const FIFO: &str = ".fifo";

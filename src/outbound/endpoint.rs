@@ -47,7 +47,7 @@ pub fn endpoint(text: &str) -> Result<Url, EndpointProblem> {
 }
 
 /// Whether `host` is this machine.
-pub(super) fn is_loopback(host: &Host<&str>) -> bool {
+fn is_loopback(host: &Host<&str>) -> bool {
     match host {
         Host::Domain(name) => *name == "localhost",
         Host::Ipv4(address) => address.is_loopback(),

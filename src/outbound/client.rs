@@ -1,0 +1,126 @@
+//! An HTTP client that follows no redirect, asks no proxy, and connects to public addresses only.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use reqwest::{
+    Client,
+    dns::{Addrs, Name, Resolve, Resolving},
+    redirect::Policy,
+};
+use url::Url;
+
+use super::address::is_public;
+
+/// How long a request may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Until there is a connection.
+    pub connect: Duration,
+    /// From its beginning to the end of the answer.
+    pub total: Duration,
+}
+
+/// A client for requests to `url`, which an [`endpoint`](super::endpoint()) must have allowed. Nothing is repeated.
+pub fn client(url: &Url, limits: Limits) -> Result<Client, reqwest::Error> {
+    let stays_here = url.scheme() == "http"; // an endpoint may use it on loopback only
+    let client = Client::builder()
+        .connect_timeout(limits.connect)
+        .timeout(limits.total)
+        .redirect(Policy::none())
+        .no_proxy()
+        .referer(false)
+        .retry(reqwest::retry::never())
+        .tls_backend_preconfigured(tls())
+        .user_agent(concat!("pillarbox/", env!("CARGO_PKG_VERSION")));
+    let client = if stays_here { client } else { client.dns_resolver(PublicOnly) };
+    client.build()
+}
+
+/// Why a request has no answer. Says nothing of the URL, whose query may hold a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unanswered {
+    /// Nothing was sent.
+    #[error("the name resolves to a private address, where nothing is sent")]
+    NotPublic,
+    /// It took too long.
+    #[error("no answer in time")]
+    Late,
+    /// There is nobody there.
+    #[error("no connection")]
+    NoConnection,
+    /// It began, and did not end.
+    #[error("the exchange broke off")]
+    BrokeOff,
+}
+
+impl From<&reqwest::Error> for Unanswered {
+    fn from(error: &reqwest::Error) -> Self {
+        if is_caused_by_private_address(error) {
+            Self::NotPublic
+        } else if error.is_timeout() {
+            Self::Late
+        } else if error.is_connect() {
+            Self::NoConnection
+        } else {
+            Self::BrokeOff
+        }
+    }
+}
+
+fn is_caused_by_private_address(error: &reqwest::Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        if inner.is::<NotPublic>() {
+            return true;
+        }
+        cause = inner.source();
+    }
+    false
+}
+
+/// Resolves names as the system does, and keeps only public addresses.
+struct PublicOnly;
+
+#[derive(Debug, thiserror::Error)]
+#[error("no public address")]
+struct NotPublic;
+
+impl Resolve for PublicOnly {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let public: Vec<SocketAddr> = found.filter(|address| is_public(address.ip())).collect();
+            if public.is_empty() {
+                return Err(NotPublic.into());
+            }
+            Ok(Box::new(public.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// TLS by ring, with the system's roots.
+fn tls() -> rustls::ClientConfig {
+    use rustls_platform_verifier::BuilderVerifierExt;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_platform_verifier())
+        .map(|builder| builder.with_no_client_auth())
+        .expect("ring has the cipher suites of TLS 1.2 and 1.3")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::str::FromStr;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_name_that_resolves_to_this_machine_is_not_connected_to() {
+        let error = match PublicOnly.resolve(Name::from_str("localhost").unwrap()).await {
+            Err(error) => error,
+            Ok(_) => panic!("localhost has no public address"),
+        };
+        assert!(error.is::<NotPublic>());
+    }
+}
