@@ -16,6 +16,7 @@ pub mod config;
 pub mod receive;
 pub mod keyring;
 pub mod process;
+pub mod reconcile;
 #[cfg(feature = "local")]
 pub mod simulate;
 pub mod observe;

@@ -21,6 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("config", &["notification", "secret", "outbound", "source", "destination"]),
     ("process", &["notification", "world", "inbox", "destination"]),
     ("receive", &["notification", "source", "inbox"]),
+    ("reconcile", &["notification", "world", "secret", "outbound", "source", "inbox"]),
     ("keyring", &["notification", "world", "secret", "aws", "source", "inbox", "config", "receive"]),
     ("simulate", &["notification", "world"]),
     ("observe", &["world", "text"]),
@@ -65,6 +66,9 @@ const SECRETS_OF_THE_HOUSE: &[(&str, &[&str])] = &[
     ("aws_sdk_eventbridge::", &["destination/eventbridge.rs"]),
     // Requests of our own go where one place lets them.
     ("tls_backend_preconfigured", &["outbound"]),
+    // What a pull brings is authentic, so only those who pull may say that something is that.
+    ("Pulled::listed(", &["reconcile/hmrc/page.rs"]),
+    ("Pulled::payment(", &["reconcile/govuk_pay/client.rs"]),
     // Only a person's command tries what a receiver must never accept.
     ("diagnose::", &["source/diagnose", "entry/cli/verify.rs"]),
     // The clock and chance are read in one place.

@@ -46,6 +46,15 @@ pub fn endpoint(text: &str) -> Result<Url, EndpointProblem> {
     Err(problem)
 }
 
+/// The address of `path` under that of an API.
+pub fn under(base: &Url, path: &[&str]) -> Url {
+    let mut url = base.clone();
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().extend(path);
+    }
+    url
+}
+
 /// Whether `host` is this machine.
 fn is_loopback(host: &Host<&str>) -> bool {
     match host {
@@ -67,6 +76,17 @@ fn may_be_public(host: &Host<&str>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_is_put_behind_that_of_the_api_and_can_not_leave_it() {
+        for (base, path, whole) in [
+            ("https://api.example.gov.uk", &["v1", "payments"][..], "https://api.example.gov.uk/v1/payments"),
+            ("http://localhost:9000/pay/", &["v1"], "http://localhost:9000/pay/v1"),
+            ("http://localhost:9000/pay", &["..", "a/b?c#d"], "http://localhost:9000/pay/a%2Fb%3Fc%23d"),
+        ] {
+            assert_eq!(under(&Url::parse(base).unwrap(), path).as_str(), whole);
+        }
+    }
 
     #[test]
     fn https_goes_to_public_hosts_and_http_to_this_machine() {

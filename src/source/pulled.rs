@@ -28,7 +28,6 @@ pub(super) enum Of {
     Payment,
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the pull clients are yet to come"))]
 impl Pulled {
     /// One element of the list that HMRC answered with: the bytes exactly as they stood in it.
     pub(crate) fn listed(element: Bytes) -> Self {

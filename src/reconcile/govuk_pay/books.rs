@@ -1,0 +1,60 @@
+//! What has come of the payments of one page.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use super::judge::Came;
+use crate::{
+    inbox::{Inbox, Unfinished},
+    notification::{Id, Timestamp},
+    reconcile::{Ended, Run, Sleeper},
+    source::Payment,
+    world::World,
+};
+
+/// How many ledgers are read at once.
+const AT_ONCE: usize = 16;
+/// How long what is not finished is gone by: a destination may be down, and the list a long one.
+const FRESH: Duration = Duration::from_secs(30);
+
+/// What the ledgers of `payments` say has come, in their order.
+pub(super) async fn ledgers<I: Inbox, W: World, S: Sleeper>(
+    run: &Run<'_, I, W, S>,
+    payments: &[Payment],
+) -> Result<Vec<Came>, Ended> {
+    let reads = payments.iter().map(|payment| run.inbox().events(run.source, payment.id.as_str()));
+    let ledgers: Vec<_> = stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
+    Ok(ledgers.into_iter().map(|ledger| Came::new(ledger, [])).collect())
+}
+
+/// All that can be known of a page's payments, for those whose ledger alone does not account for them.
+pub(super) struct Books {
+    subjects: BTreeSet<String>,
+    unfinished: Vec<Unfinished>,
+    read_at: Option<Timestamp>,
+}
+
+impl Books {
+    /// Those of `payments`; nothing is read before it is needed.
+    pub(super) fn of(payments: &[Payment]) -> Self {
+        let subjects = payments.iter().map(|payment| payment.id.as_str().to_owned()).collect();
+        Self { subjects, unfinished: Vec::new(), read_at: None }
+    }
+
+    /// Everything that has come of a payment. What is not finished is asked for first: what leaves that list is in the
+    /// ledger by then.
+    pub(super) async fn all_that_came<I: Inbox, W: World, S: Sleeper>(
+        &mut self,
+        run: &Run<'_, I, W, S>,
+        payment: &Id,
+    ) -> Result<Came, Ended> {
+        let now = run.now();
+        if self.read_at.is_none_or(|read_at| now < read_at || now.since(read_at) > FRESH) {
+            self.unfinished = run.inbox().unfinished(run.source, &self.subjects).await?;
+            self.read_at = Some(now);
+        }
+        let ledger = run.inbox().events(run.source, payment.as_str()).await?;
+        Ok(Came::new(ledger, self.unfinished.iter().filter(|row| row.subject == payment.as_str())))
+    }
+}

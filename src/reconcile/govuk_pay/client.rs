@@ -1,0 +1,257 @@
+//! GOV.UK Pay's API over HTTPS, asked politely: a few calls in a second, and fewer when it is down.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use url::Url;
+
+use super::{Access, Fault};
+use crate::{
+    inbox::Inbox,
+    notification::{Id, Timestamp},
+    outbound::{self, Answer, Limits, Unanswered},
+    reconcile::{
+        Ended, News, Run, Sleeper,
+        backoff::{MOST, backoff},
+    },
+    source::{Payment, Pulled},
+    world::World,
+};
+
+/// Pay takes several hundred calls in a second; whoever has an account may have more use for them.
+const CALLS_EVERY: Duration = Duration::from_millis(200);
+/// How much of an answer is taken in: 500 payments have two megabytes.
+const LONGEST: usize = 16 * 1024 * 1024;
+const LIMITS: Limits = Limits { connect: Duration::from_secs(5), total: Duration::from_secs(20) };
+
+/// One account's access to its payments.
+pub(super) struct Client<'a> {
+    http: reqwest::Client,
+    access: &'a Access,
+    has_called: bool,
+}
+
+/// One page of payments.
+#[derive(Debug)]
+pub(super) struct Page {
+    /// Those that could be read, newest first.
+    pub(super) payments: Vec<Payment>,
+    /// How many could not.
+    pub(super) unreadable: usize,
+    /// What to ask for the next.
+    pub(super) next: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Results<'a> {
+    #[serde(borrow)]
+    results: Vec<&'a RawValue>,
+    #[serde(rename = "_links")]
+    links: Option<Links>,
+}
+
+#[derive(Deserialize)]
+struct Links {
+    next_page: Option<Link>,
+}
+
+#[derive(Deserialize)]
+struct Link {
+    href: String,
+}
+
+#[derive(Deserialize)]
+struct History {
+    events: Vec<Moment>,
+}
+
+#[derive(Deserialize)]
+struct Moment {
+    state: MomentState,
+    updated: String,
+}
+
+#[derive(Deserialize)]
+struct MomentState {
+    status: String,
+}
+
+#[derive(Deserialize)]
+struct Refunds {
+    #[serde(rename = "_embedded")]
+    embedded: Embedded,
+}
+
+#[derive(Deserialize)]
+struct Embedded {
+    refunds: Vec<Refund>,
+}
+
+#[derive(Deserialize)]
+struct Refund {
+    created_date: String,
+    status: String,
+}
+
+impl<'a> Client<'a> {
+    /// A client that has sent nothing yet.
+    pub(super) fn new(access: &'a Access) -> Result<Self, Fault> {
+        let no_client = |_| Fault::Unanswered(Unanswered::NoConnection);
+        let http = outbound::client(&access.base_url, LIMITS).map_err(no_client)?;
+        Ok(Self { http, access, has_called: false })
+    }
+
+    /// One page of a search. One that is past the end is empty.
+    pub(super) async fn page<I: Inbox, W: World, S: Sleeper>(
+        &mut self,
+        run: &mut Run<'_, I, W, S>,
+        query: &str,
+    ) -> Result<Page, Ended> {
+        let mut url = self.payments(&[]);
+        url.set_query(Some(query));
+        let answer = self.get(run, &url).await?;
+        match answer.status {
+            200 => self.read_page(&url, &answer.body).map_err(Ended::GovukPay),
+            404 => Ok(Page { payments: Vec::new(), unreadable: 0, next: None }),
+            _ => Err(Ended::GovukPay(Fault::of(&answer))),
+        }
+    }
+
+    fn read_page(&self, url: &Url, body: &[u8]) -> Result<Page, Fault> {
+        let results: Results<'_> = serde_json::from_slice(body).map_err(|_| Fault::NotUnderstood)?;
+        let payments: Vec<_> = results.results.iter().filter_map(|raw| Payment::read(raw.get().as_bytes())).collect();
+        let next = results.links.and_then(|links| links.next_page).map(|link| next(url, &link.href)).transpose()?;
+        Ok(Page { unreadable: results.results.len() - payments.len(), payments, next })
+    }
+
+    /// One payment as it certainly is, and the whole answer; `None` if there is none.
+    pub(super) async fn payment<I: Inbox, W: World, S: Sleeper>(
+        &mut self,
+        run: &mut Run<'_, I, W, S>,
+        id: &Id,
+    ) -> Result<Option<(Payment, Pulled)>, Ended> {
+        let Some(body) = self.about(run, id, &[]).await? else { return Ok(None) };
+        Ok(Payment::read(&body).filter(|payment| payment.id == *id).map(|payment| (payment, Pulled::payment(body))))
+    }
+
+    /// When a payment came into this state, as far as Pay's history of it says.
+    pub(super) async fn since<I: Inbox, W: World, S: Sleeper>(
+        &mut self,
+        run: &mut Run<'_, I, W, S>,
+        payment: &Payment,
+    ) -> Result<Option<Timestamp>, Ended> {
+        let Some(body) = self.about(run, &payment.id, &["events"]).await? else { return Ok(None) };
+        let history: History = read(&body)?;
+        let of_state = history.events.iter().filter(|moment| moment.state.status == payment.status);
+        Ok(of_state.filter_map(|moment| Timestamp::parse(&moment.updated)).max())
+    }
+
+    /// When the refunds of a payment were made that succeeded.
+    pub(super) async fn refunds<I: Inbox, W: World, S: Sleeper>(
+        &mut self,
+        run: &mut Run<'_, I, W, S>,
+        id: &Id,
+    ) -> Result<Vec<Timestamp>, Ended> {
+        let Some(body) = self.about(run, id, &["refunds"]).await? else { return Ok(Vec::new()) };
+        let refunds: Refunds = read(&body)?;
+        let made = refunds.embedded.refunds.iter().filter(|refund| refund.status == "success");
+        Ok(made.filter_map(|refund| Timestamp::parse(&refund.created_date)).collect())
+    }
+
+    async fn about<I: Inbox, W: World, S: Sleeper>(
+        &mut self,
+        run: &mut Run<'_, I, W, S>,
+        id: &Id,
+        more: &[&str],
+    ) -> Result<Option<Bytes>, Ended> {
+        let url = self.payments(&[&[id.as_str()], more].concat());
+        let answer = self.get(run, &url).await?;
+        match answer.status {
+            200 => Ok(Some(answer.body)),
+            404 => Ok(None),
+            _ => Err(Ended::GovukPay(Fault::of(&answer))),
+        }
+    }
+
+    /// Asks until there is an answer that trying again would not change.
+    async fn get<I: Inbox, W: World, S: Sleeper>(
+        &mut self,
+        run: &mut Run<'_, I, W, S>,
+        url: &Url,
+    ) -> Result<Answer, Ended> {
+        let mut failures = 0;
+        loop {
+            let fault = match self.call(run, url).await? {
+                Ok(answer) if !Fault::of(&answer).passes() => return Ok(answer),
+                Ok(answer) => Fault::of(&answer),
+                Err(fault) => fault,
+            };
+            failures += 1;
+            if !fault.passes() || failures == MOST {
+                return Err(Ended::GovukPay(fault));
+            }
+            run.around.observer.tell(News::PayTrouble(&fault));
+            run.pause(backoff(failures, run.random())).await?;
+        }
+    }
+
+    async fn call<I: Inbox, W: World, S: Sleeper>(
+        &mut self,
+        run: &mut Run<'_, I, W, S>,
+        url: &Url,
+    ) -> Result<Result<Answer, Fault>, Ended> {
+        if self.has_called {
+            run.pause(CALLS_EVERY).await?;
+        }
+        run.step().await?;
+        self.has_called = true;
+        let request = self.http.get(url.clone()).bearer_auth(self.access.api_key.expose());
+        let request = match run.left() {
+            Some(left) => request.timeout(left.min(LIMITS.total)),
+            None => request,
+        };
+        Ok(outbound::ask(request, LONGEST).await.map_err(Fault::from))
+    }
+
+    fn payments(&self, more: &[&str]) -> Url {
+        outbound::under(&self.access.base_url, &[&["v1", "payments"], more].concat())
+    }
+}
+
+fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Ended> {
+    serde_json::from_slice(body).map_err(|_| Ended::GovukPay(Fault::NotUnderstood))
+}
+
+/// What to ask for the next page, whose address must be that of this one but for the question.
+fn next(url: &Url, href: &str) -> Result<String, Fault> {
+    let next = url.join(href).map_err(|_| Fault::NotUnderstood)?;
+    if next.origin() != url.origin() || next.path() != url.path() || next.query() == url.query() {
+        return Err(Fault::Elsewhere);
+    }
+    Ok(next.query().unwrap_or_default().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_is_at_the_same_address() {
+        let url = Url::parse("https://publicapi.payments.service.gov.uk/v1/payments?page=1").unwrap();
+        for good in ["https://publicapi.payments.service.gov.uk/v1/payments?page=2", "/v1/payments?page=2", "?page=2"] {
+            assert_eq!(next(&url, good), Ok("page=2".to_owned()), "{good}");
+        }
+        for bad in [
+            "https://publicapi.payments.service.gov.uk.example/v1/payments?page=2",
+            "http://publicapi.payments.service.gov.uk/v1/payments?page=2",
+            "https://publicapi.payments.service.gov.uk:8443/v1/payments?page=2",
+            "//example.org/v1/payments?page=2",
+            "/v1/agreements?page=2",
+            "?page=1",
+        ] {
+            assert_eq!(next(&url, bad), Err(Fault::Elsewhere), "{bad}");
+        }
+    }
+}

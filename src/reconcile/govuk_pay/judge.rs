@@ -1,0 +1,242 @@
+//! A payment as it is, and what has come of it -> which events are missing: pure.
+//!
+//! What is less than three hours old is never missed: Pay may still be pushing it. That goes for what happened to a
+//! payment, not for the payment: one that was made a week ago may have been captured just now.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use crate::{
+    inbox::{Come, Unfinished},
+    notification::{Key, Timestamp},
+    source::Payment,
+};
+
+/// How long Pay has to push what happened.
+pub(super) const PATIENCE: Duration = Duration::from_secs(3 * 60 * 60);
+/// Of the money being taken Pay tells the day alone, so it is known for certain once that day is over.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// An event that has to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum What {
+    /// `card_payment_succeeded`.
+    Succeeded,
+    /// `card_payment_captured`.
+    Captured,
+    /// `card_payment_failed`.
+    Failed,
+    /// `card_payment_expired`.
+    Expired,
+    /// `card_payment_failed`, or `card_payment_succeeded` if it was the capture that failed: Pay sends nothing for that.
+    FailedOrSucceeded,
+    /// One `card_payment_refunded` for each refund.
+    Refunded,
+}
+
+impl What {
+    /// What is missing, in words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "card_payment_succeeded",
+            Self::Captured => "card_payment_captured",
+            Self::Failed => "card_payment_failed",
+            Self::Expired => "card_payment_expired",
+            Self::FailedOrSucceeded => "card_payment_failed or card_payment_succeeded",
+            Self::Refunded => "card_payment_refunded",
+        }
+    }
+
+    /// Whether it is about the state a payment is in, whose time has to be asked for.
+    pub(super) fn is_of_state(self) -> bool {
+        !matches!(self, Self::Captured | Self::Refunded)
+    }
+
+    fn has_come(self, came: &Came) -> bool {
+        match self {
+            Self::FailedOrSucceeded => Self::Failed.has_come(came) || Self::Succeeded.has_come(came),
+            one => came.count(one.as_str()) > 0,
+        }
+    }
+}
+
+/// What has come of one payment: for each type of event the keys it came under, once each.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Came(BTreeMap<String, BTreeSet<Key>>);
+
+impl Came {
+    /// What its ledger has, and what is not finished yet: that counts as come, since somebody will see it.
+    pub(super) fn new<'a>(ledger: Vec<Come>, unfinished: impl IntoIterator<Item = &'a Unfinished>) -> Self {
+        let mut came = Self::default();
+        for event in ledger {
+            came.add(event.event_type().to_owned(), event.owner);
+        }
+        for row in unfinished {
+            came.add(row.event_type.clone(), row.key.clone());
+        }
+        came
+    }
+
+    fn add(&mut self, event_type: String, key: Key) {
+        self.0.entry(event_type).or_default().insert(key);
+    }
+
+    fn count(&self, event_type: &str) -> usize {
+        self.0.get(event_type).map_or(0, BTreeSet::len)
+    }
+
+    /// How many refunds were told of.
+    pub(super) fn refunds(&self) -> usize {
+        self.count(What::Refunded.as_str())
+    }
+}
+
+/// What has to have come of a payment in the state it is in, refunds apart. Nothing, while that is not final.
+fn state(payment: &Payment) -> Option<What> {
+    match (payment.status.as_str(), payment.code.as_deref()) {
+        ("success", _) => Some(What::Succeeded),
+        ("failed", Some("P0010" | "P0030")) | ("cancelled", _) => Some(What::Failed),
+        ("failed", Some("P0020")) => Some(What::Expired),
+        ("error", _) => Some(What::FailedOrSucceeded),
+        _ => None,
+    }
+}
+
+/// When the money was taken, if it was: at the latest.
+pub(super) fn captured_by(payment: &Payment) -> Option<Timestamp> {
+    let day_over = payment.captured_on?.plus(DAY);
+    Some(payment.capture_submitted_at.map_or(day_over, |submitted| submitted.max(day_over)))
+}
+
+/// Whether something that happened at this instant should have been told of by now.
+pub(super) fn is_ripe(at: Timestamp, now: Timestamp) -> bool {
+    at.plus(PATIENCE) <= now
+}
+
+/// What has not come of `payment` and should have, refunds apart. What is about its state may be younger than it seems:
+/// when it came into that has to be asked.
+pub(super) fn lacking(payment: &Payment, came: &Came, now: Timestamp) -> Vec<What> {
+    let captured = captured_by(payment).filter(|at| is_ripe(*at, now)).map(|_| What::Captured);
+    state(payment).into_iter().chain(captured).filter(|what| !what.has_come(came)).collect()
+}
+
+/// Since when a refund is missing: of those that are ripe, in the order they were made, the first one too many.
+pub(super) fn refund_lacking(mut made: Vec<Timestamp>, came: &Came, now: Timestamp) -> Option<Timestamp> {
+    made.retain(|at| is_ripe(*at, now));
+    made.sort_unstable();
+    made.get(came.refunds()).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{notification::Id, source::example::NOW};
+
+    fn payment(status: &str, code: &str) -> Payment {
+        Payment {
+            id: Id::new("p1").unwrap(),
+            created_at: NOW.minus(Duration::from_secs(24 * 60 * 60)),
+            status: status.to_owned(),
+            code: (!code.is_empty()).then(|| code.to_owned()),
+            capture_submitted_at: None,
+            captured_on: None,
+            refunded: 0,
+        }
+    }
+
+    fn came(types: &[&str]) -> Came {
+        let come = |(number, event_type): (usize, &&str)| Come {
+            event: format!("{event_type}|{number}"),
+            owner: Key::parse(&format!("pay:{number}")).unwrap(),
+        };
+        Came::new(types.iter().enumerate().map(come).collect(), [])
+    }
+
+    #[test]
+    fn a_final_state_needs_its_event_and_no_other_state_needs_any() {
+        let (succeeded, failed, expired) = (What::Succeeded, What::Failed, What::Expired);
+        for (status, code, what) in [
+            ("success", "", Some(succeeded)),
+            ("failed", "P0010", Some(failed)),
+            ("failed", "P0030", Some(failed)),
+            ("failed", "P0020", Some(expired)),
+            ("failed", "P9999", None),
+            ("failed", "", None),
+            ("cancelled", "P0040", Some(failed)),
+            ("error", "P0050", Some(What::FailedOrSucceeded)),
+            ("created", "", None),
+            ("started", "", None),
+            ("submitted", "", None),
+            ("capturable", "", None),
+            ("something new", "", None),
+        ] {
+            let payment = payment(status, code);
+            assert_eq!(lacking(&payment, &came(&[]), NOW), Vec::from_iter(what), "{status} {code}");
+            if let Some(what) = what.filter(|what| *what != What::FailedOrSucceeded) {
+                assert_eq!(lacking(&payment, &came(&[what.as_str()]), NOW), [], "{status} {code}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_capture_that_failed_is_told_of_by_nothing_but_the_success_before_it() {
+        let error = payment("error", "P0050");
+        for (come, expected) in [
+            (&["card_payment_succeeded"][..], vec![]),
+            (&["card_payment_failed"], vec![]),
+            (&["card_payment_captured"], vec![What::FailedOrSucceeded]),
+        ] {
+            assert_eq!(lacking(&error, &came(come), NOW), expected);
+        }
+    }
+
+    #[test]
+    fn a_capture_is_missed_three_hours_after_its_day() {
+        let day = Timestamp::parse("2026-03-02T00:00:00Z").unwrap();
+        let at = |text: &str| Timestamp::parse(text).unwrap();
+        for (submitted, now, is_missed) in [
+            (None, "2026-03-03T02:59:59.999Z", false),
+            (None, "2026-03-03T03:00:00.000Z", true),
+            (Some("2026-03-02T23:59:00Z"), "2026-03-03T03:00:00.000Z", true),
+            (Some("2026-03-03T01:00:00Z"), "2026-03-03T03:59:59.999Z", false),
+            (Some("2026-03-03T01:00:00Z"), "2026-03-03T04:00:00.000Z", true),
+        ] {
+            let mut payment = payment("success", "");
+            (payment.captured_on, payment.capture_submitted_at) = (Some(day), submitted.map(at));
+            let lacking = lacking(&payment, &came(&["card_payment_succeeded"]), at(now));
+            assert_eq!(lacking, if is_missed { vec![What::Captured] } else { vec![] }, "{submitted:?} {now}");
+        }
+        let mut submitted = payment("success", "");
+        submitted.capture_submitted_at = Some(day);
+        assert_eq!(captured_by(&submitted), None, "asking for the money is not yet having it");
+    }
+
+    #[test]
+    fn each_refund_needs_an_event_of_its_own() {
+        let at = |hours: u64| NOW.minus(Duration::from_secs(hours * 60 * 60));
+        let refunded = "card_payment_refunded";
+        for (made, come, since) in [
+            (vec![], vec![], None),
+            (vec![at(3)], vec![], Some(at(3))),
+            (vec![at(2)], vec![], None),
+            (vec![at(3), at(9)], vec![refunded], Some(at(3))),
+            (vec![at(9), at(3)], vec![refunded; 2], None),
+            (vec![at(9), at(2)], vec![refunded], None),
+            (vec![at(9)], vec![refunded; 3], None),
+        ] {
+            assert_eq!(refund_lacking(made, &came(&come), NOW), since);
+        }
+    }
+
+    #[test]
+    fn what_is_open_counts_once_whether_or_not_the_ledger_has_it() {
+        let key = |id: &str| Key::parse(id).unwrap();
+        let refunded = || "card_payment_refunded".to_owned();
+        let open = |id| Unfinished { key: key(id), event_type: refunded(), subject: "p1".to_owned() };
+        let ledger = vec![Come { event: "card_payment_refunded|1".to_owned(), owner: key("pay:a") }];
+        let came = Came::new(ledger, &[open("pay:a"), open("pay:b")]);
+        assert_eq!(came.refunds(), 2);
+    }
+}

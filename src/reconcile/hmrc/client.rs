@@ -1,0 +1,212 @@
+//! The Push Pull Notifications API over HTTPS: a token, lists, acknowledgements, and never more calls than HMRC allows.
+
+use std::time::Duration;
+
+use reqwest::{RequestBuilder, header};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use url::Url;
+
+use super::{
+    Access, Fault, Status,
+    page::{Element, elements},
+    record::Stored,
+};
+use crate::{
+    inbox::{Inbox, MemoName},
+    notification::Timestamp,
+    outbound::{self, Answer, Limits, Unanswered},
+    reconcile::{Ended, Run, Sleeper, pace::Pace},
+    secret::Secret,
+    world::World,
+};
+
+/// HMRC's limit is three calls in a second for each application.
+const CALLS_EVERY: Duration = Duration::from_millis(400);
+/// How much of an answer is taken in. A hundred notifications have ten megabytes at most, as far as is known.
+const LONGEST: usize = 32 * 1024 * 1024;
+const LIMITS: Limits = Limits { connect: Duration::from_secs(5), total: Duration::from_secs(20) };
+/// How long before its end a token is not used any more.
+const SPARE: Duration = Duration::from_secs(5 * 60);
+/// Exactly so: HMRC takes no list and no weights here.
+const ACCEPT: &str = "application/vnd.hmrc.1.0+json";
+const SCOPES: &str = "read:pull-notifications write:notifications";
+
+/// What goes wrong between us and HMRC: the run's end, or HMRC's answer.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    Ended(Ended),
+    Fault(Fault),
+}
+
+impl From<Ended> for Trouble {
+    fn from(ended: Ended) -> Self {
+        Self::Ended(ended)
+    }
+}
+
+impl From<Fault> for Trouble {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+/// Which part of a box is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Question<'a> {
+    pub(super) box_id: &'a str,
+    pub(super) status: Status,
+    pub(super) from: Option<Timestamp>,
+    pub(super) count: usize,
+}
+
+/// One application's access to its boxes.
+pub(super) struct Client<'a> {
+    http: reqwest::Client,
+    access: &'a Access,
+    calls: Pace,
+    token: Option<Token>,
+    /// Whether the token was renewed because one was refused, and none has been accepted since.
+    renewed: bool,
+}
+
+struct Token {
+    value: Secret,
+    until: Timestamp,
+}
+
+#[derive(Deserialize)]
+struct Granted {
+    access_token: String,
+    expires_in: u32,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Acknowledgement<'a> {
+    notification_ids: Vec<&'a str>,
+}
+
+impl<'a> Client<'a> {
+    /// A client that has sent nothing yet.
+    pub(super) fn new(access: &'a Access) -> Result<Self, Fault> {
+        let no_client = |_| Fault::Unanswered(Unanswered::NoConnection);
+        let http = outbound::client(&access.base_url, LIMITS).map_err(no_client)?;
+        // Whoever calls as this application takes turns with us, and its id is nobody else's business.
+        let application = hex::encode(&Sha256::digest(access.client_id.expose())[..8]);
+        let calls = Pace::new(MemoName::new("call", &application), CALLS_EVERY);
+        Ok(Self { http, access, calls, token: None, renewed: false })
+    }
+
+    /// Gets a token, unless there is one that is good for a while.
+    pub(super) async fn ready<I: Inbox, W: World, S: Sleeper>(
+        &mut self,
+        run: &mut Run<'_, I, W, S>,
+    ) -> Result<(), Trouble> {
+        let now = run.now();
+        if self.token.as_ref().is_some_and(|token| now < token.until) {
+            return Ok(());
+        }
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("client_id", self.access.client_id.expose())
+            .append_pair("client_secret", self.access.client_secret.expose())
+            .append_pair("grant_type", "client_credentials")
+            .append_pair("scope", SCOPES)
+            .finish();
+        let request = self.http.post(outbound::under(&self.access.base_url, &["oauth", "token"]));
+        let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(body);
+        let answer = self.call(run, request).await?;
+        if answer.status != 200 {
+            return Err(Fault::of_token(&answer).into());
+        }
+        let granted: Granted = serde_json::from_slice(&answer.body).map_err(|_| Fault::NotUnderstood)?;
+        let lasts = Duration::from_secs(granted.expires_in.into());
+        // One that lasts less than is spared is used for half of its time.
+        let used_for = lasts.checked_sub(SPARE).unwrap_or(lasts / 2);
+        self.token = Some(Token { value: Secret::new(granted.access_token), until: now.plus(used_for) });
+        Ok(())
+    }
+
+    /// Asks for a part of a box.
+    pub(super) async fn list<I: Inbox, W: World, S: Sleeper>(
+        &mut self,
+        run: &mut Run<'_, I, W, S>,
+        question: Question<'_>,
+    ) -> Result<Vec<Element>, Trouble> {
+        let mut url = self.of_box(question.box_id, &[]);
+        let mut query = url.query_pairs_mut();
+        query.append_pair("status", question.status.as_str()).append_pair("count", &question.count.to_string());
+        if let Some(from) = question.from {
+            query.append_pair("fromDate", &from.to_string());
+        }
+        drop(query);
+        let answer = self.authorised(run, self.http.get(url)).await?;
+        match answer.status {
+            200 => Ok(elements(&answer.body).ok_or(Fault::NotUnderstood)?),
+            _ => Err(self.refused(&answer).into()),
+        }
+    }
+
+    /// Tells HMRC that these are stored.
+    pub(super) async fn acknowledge<I: Inbox, W: World, S: Sleeper>(
+        &mut self,
+        run: &mut Run<'_, I, W, S>,
+        box_id: &str,
+        stored: &[Stored],
+    ) -> Result<(), Trouble> {
+        let ids = Acknowledgement { notification_ids: stored.iter().map(|stored| stored.id().as_str()).collect() };
+        let body = serde_json::to_vec(&ids).expect("texts have a form in JSON");
+        let request = self.http.put(self.of_box(box_id, &["acknowledge"]));
+        let request = request.header(header::CONTENT_TYPE, "application/json").body(body);
+        let answer = self.authorised(run, request).await?;
+        if answer.status == 204 { Ok(()) } else { Err(self.refused(&answer).into()) }
+    }
+
+    /// Sends a request with a token, in its turn.
+    async fn authorised<I: Inbox, W: World, S: Sleeper>(
+        &mut self,
+        run: &mut Run<'_, I, W, S>,
+        request: RequestBuilder,
+    ) -> Result<Answer, Trouble> {
+        self.ready(run).await?;
+        let request = request.header(header::ACCEPT, ACCEPT);
+        let request = match &self.token {
+            Some(token) => request.bearer_auth(token.value.expose()),
+            None => request,
+        };
+        let answer = self.call(run, request).await?;
+        self.renewed &= answer.status == 401;
+        Ok(answer)
+    }
+
+    async fn call<I: Inbox, W: World, S: Sleeper>(
+        &mut self,
+        run: &mut Run<'_, I, W, S>,
+        request: RequestBuilder,
+    ) -> Result<Answer, Trouble> {
+        self.calls.wait(run).await?;
+        run.step().await?;
+        let request = match run.left() {
+            Some(left) => request.timeout(left.min(LIMITS.total)),
+            None => request,
+        };
+        Ok(outbound::ask(request, LONGEST).await.map_err(Fault::from)?)
+    }
+
+    /// What an answer that refuses means. A token is renewed once; a fresh one that is refused, too, is a mistake.
+    fn refused(&mut self, answer: &Answer) -> Fault {
+        match Fault::of_api(answer) {
+            Fault::TokenExpired if self.renewed => Fault::Unauthorised,
+            Fault::TokenExpired => {
+                (self.token, self.renewed) = (None, true);
+                Fault::TokenExpired
+            }
+            other => other,
+        }
+    }
+
+    fn of_box(&self, box_id: &str, more: &[&str]) -> Url {
+        let path = ["misc", "push-pull-notification", "box", box_id, "notifications"];
+        outbound::under(&self.access.base_url, &[&path, more].concat())
+    }
+}

@@ -1,0 +1,235 @@
+//! One box, served in steps: its turn -> list -> record, and then acknowledge.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    time::Duration,
+};
+
+use super::{
+    BoxReport, Fault, Place, Status,
+    client::{Client, Question, Trouble},
+    fault::Reach,
+    record::{How, Outcome, Stored, record},
+    walk::{Cleared, Next, PAGE, Walk},
+};
+use crate::{
+    inbox::{Inbox, MemoName},
+    notification::{Key, Timestamp},
+    reconcile::{
+        Ended, News, Run, Sleeper,
+        backoff::{MOST, backoff},
+        pace::Pace,
+    },
+    world::World,
+};
+
+/// HMRC lets a box be listed once in 10 s. A little longer, since two calls that leave 10 s apart may arrive closer.
+const LISTED_EVERY: Duration = Duration::from_millis(10_250);
+
+/// A box, and how far it is emptied.
+pub(super) struct Mailbox {
+    id: String,
+    since: Option<Timestamp>,
+    status: Status,
+    walk: Walk,
+    turns: Pace,
+    /// What came of the last page, until all of it that can be is acknowledged.
+    page: Option<Cleared>,
+    /// What of it is stored and not acknowledged yet, and when it was created.
+    owed: VecDeque<(Stored, Option<Timestamp>)>,
+    /// What HMRC was told of. Should it list that again, telling it once more would not help.
+    told: HashSet<Stored>,
+    /// What was counted: at the edge of two pages the same is listed twice.
+    counted: HashSet<Key>,
+    /// When it was last put off, and for how long.
+    put_off: Option<(Timestamp, Duration)>,
+    /// How often in a row it went wrong.
+    failures: u32,
+    is_through: bool,
+    report: BoxReport,
+}
+
+impl Mailbox {
+    /// The box `id`, from what was created since `since` on.
+    pub(super) fn new(id: &str, since: Option<Timestamp>) -> Self {
+        Self {
+            id: id.to_owned(),
+            since,
+            status: Status::Pending,
+            walk: Walk::new(since),
+            turns: Pace::new(MemoName::new("list", id), LISTED_EVERY),
+            page: None,
+            owed: VecDeque::new(),
+            told: HashSet::new(),
+            counted: HashSet::new(),
+            put_off: None,
+            failures: 0,
+            is_through: false,
+            report: BoxReport::new(id),
+        }
+    }
+
+    /// Its id.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Whether there is nothing left to do for it in this run.
+    pub(super) fn is_done(&self) -> bool {
+        self.is_through || self.report.trouble.is_some()
+    }
+
+    /// How long it is to be left alone.
+    pub(super) fn wait(&self, now: Timestamp) -> Duration {
+        match self.put_off {
+            Some((at, time)) if now >= at => at.plus(time).since(now),
+            _ => Duration::ZERO, // also where the clock was set back: its turns don't go by the clock alone
+        }
+    }
+
+    /// Where it is.
+    pub(super) fn place(&self) -> Place {
+        Place { status: self.status, from: self.walk.from }
+    }
+
+    /// Goes on where an earlier run stopped.
+    pub(super) fn go_on(&mut self, place: Place) {
+        (self.status, self.walk) = (place.status, Walk::new(place.from));
+    }
+
+    /// What was found in it.
+    pub(super) fn report(&self) -> BoxReport {
+        let owed = self.owed.iter().filter_map(|(_, created_at)| *created_at).min();
+        BoxReport {
+            oldest: self.report.oldest.into_iter().chain(owed).min(),
+            place: (!self.is_through).then(|| self.place()),
+            ..self.report.clone()
+        }
+    }
+
+    /// Does what is next for it: a page, from the list to its acknowledgement. Fails only if the whole run has to end.
+    pub(super) async fn serve<I: Inbox, W: World, S: Sleeper>(
+        &mut self,
+        run: &mut Run<'_, I, W, S>,
+        client: &mut Client<'_>,
+    ) -> Result<(), Ended> {
+        match self.turn_page(run, client).await {
+            Ok(()) => Ok(()),
+            Err(Trouble::Ended(ended)) => Err(ended),
+            Err(Trouble::Fault(fault)) => self.meet(run, fault),
+        }
+    }
+
+    async fn turn_page<I: Inbox, W: World, S: Sleeper>(
+        &mut self,
+        run: &mut Run<'_, I, W, S>,
+        client: &mut Client<'_>,
+    ) -> Result<(), Trouble> {
+        if self.page.is_none() {
+            client.ready(run).await?;
+            if let Some(wait) = self.turns.take(run).await? {
+                self.put_off = Some((run.now(), wait));
+                return Ok(());
+            }
+            self.page = Some(self.list(run, client).await?);
+        }
+        while !self.owed.is_empty() {
+            self.acknowledge(run, client).await?;
+        }
+        if let Some(page) = self.page.take()
+            && self.walk.after(page) == Next::End
+        {
+            self.end_part();
+        }
+        Ok(())
+    }
+
+    /// Asks for a page and records it.
+    async fn list<I: Inbox, W: World, S: Sleeper>(
+        &mut self,
+        run: &mut Run<'_, I, W, S>,
+        client: &mut Client<'_>,
+    ) -> Result<Cleared, Trouble> {
+        let question = Question { box_id: &self.id, status: self.status, from: self.walk.from, count: self.walk.count };
+        let elements = client.list(run, question).await?;
+        (self.failures, self.put_off) = (0, Some((run.now(), LISTED_EVERY)));
+        run.around.observer.tell(News::Listed { box_id: &self.id, status: self.status, count: elements.len() });
+        let outcomes = record(run, elements).await?;
+        let last = outcomes.iter().filter_map(|outcome| outcome.created_at).max();
+        let listed = outcomes.len();
+        let stuck = outcomes.into_iter().filter(|outcome| !self.take_in(outcome)).count();
+        Ok(Cleared { listed, stuck, last })
+    }
+
+    /// Counts what became of an element; says whether it will be acknowledged.
+    fn take_in(&mut self, outcome: &Outcome) -> bool {
+        let is_owed = match &outcome.stored {
+            Some(stored) if self.told.insert(stored.clone()) => {
+                self.owed.push_back((stored.clone(), outcome.created_at));
+                true
+            }
+            // HMRC refuses an acknowledgement that names one twice.
+            Some(stored) => self.owed.iter().any(|(owed, _)| owed == stored),
+            None => false,
+        };
+        if !is_owed {
+            self.report.oldest = self.report.oldest.into_iter().chain(outcome.created_at).min();
+        }
+        if self.counted.insert(outcome.key.clone()) {
+            self.report.listed += 1;
+            match &outcome.how {
+                How::First => self.report.missed += 1,
+                How::Duplicate => self.report.duplicates += 1,
+                How::Held => self.report.held += 1,
+                How::Refused(error) => self.report.refused = Some(error.clone()),
+                How::OnlySeen => {}
+            }
+            self.report.stuck += usize::from(!is_owed && !matches!(outcome.how, How::OnlySeen));
+        }
+        is_owed
+    }
+
+    /// Acknowledges what is stored, as many at once as HMRC takes.
+    async fn acknowledge<I: Inbox, W: World, S: Sleeper>(
+        &mut self,
+        run: &mut Run<'_, I, W, S>,
+        client: &mut Client<'_>,
+    ) -> Result<(), Trouble> {
+        let ids: Vec<Stored> = self.owed.iter().take(PAGE).map(|(stored, _)| stored.clone()).collect();
+        client.acknowledge(run, &self.id, &ids).await?;
+        self.failures = 0;
+        self.owed.drain(..ids.len());
+        self.report.acknowledged += ids.len();
+        run.around.observer.tell(News::Acknowledged { box_id: &self.id, count: ids.len() });
+        Ok(())
+    }
+
+    /// Goes on to what HMRC has given up, and then to the end.
+    fn end_part(&mut self) {
+        match self.status {
+            Status::Pending => (self.status, self.walk) = (Status::Failed, Walk::new(self.since)),
+            Status::Failed => self.is_through = true,
+        }
+    }
+
+    /// Decides what follows a fault: the same again later, less at once, the end of this box, or of the run.
+    fn meet<I: Inbox, W: World, S: Sleeper>(&mut self, run: &Run<'_, I, W, S>, fault: Fault) -> Result<(), Ended> {
+        run.around.observer.tell(News::BoxTrouble { box_id: &self.id, fault: &fault });
+        match (&fault, fault.reach()) {
+            (_, Reach::Application) => return Err(Ended::Hmrc(fault)),
+            (Fault::TokenExpired, _) => self.put_off = None, // a fresh one is fetched at once
+            (Fault::TooLong, _) if self.walk.shrink() => {}
+            (Fault::Refused { status: 400, .. }, _) if self.page.is_none() && self.walk.count > PAGE => {
+                if self.walk.skip() == Next::End {
+                    self.end_part();
+                }
+            }
+            (_, Reach::Passing) if self.failures + 1 < MOST => {
+                self.failures += 1;
+                self.put_off = Some((run.now(), backoff(self.failures, run.random())));
+            }
+            (_, Reach::Passing | Reach::Box) => self.report.trouble = Some(fault),
+        }
+        Ok(())
+    }
+}

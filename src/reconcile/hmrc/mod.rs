@@ -1,0 +1,144 @@
+//! HMRC's boxes, emptied: list -> record -> acknowledge, in that order, until nothing is left.
+//!
+//! Of each box PENDING comes first and FAILED after it: what HMRC gives up meanwhile is met there. The boxes take
+//! turns, because one may be listed once in ten seconds only.
+
+mod client;
+mod fault;
+mod mailbox;
+mod page;
+mod record;
+mod report;
+mod walk;
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::{Ended, Found, News, Outcome, Run, Sleeper, progress::Progress};
+use crate::{inbox::Inbox, notification::Timestamp, secret::Secret, world::World};
+use client::Client;
+use mailbox::Mailbox;
+
+pub use fault::Fault;
+pub use report::{BoxReport, Place, numbers};
+
+/// How HMRC is asked.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// The API.
+    pub base_url: Url,
+    /// The ids of the boxes, all of one application.
+    pub boxes: Vec<String>,
+    /// The application's client id.
+    pub client_id: Secret,
+    /// Its client secret.
+    pub client_secret: Secret,
+}
+
+/// What HMRC says of a notification that is not acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Status {
+    /// Still to be pushed.
+    Pending,
+    /// Given up.
+    Failed,
+}
+
+impl Status {
+    /// The word HMRC has for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "PENDING",
+            Self::Failed => "FAILED",
+        }
+    }
+}
+
+/// Where the boxes are that are not done, the one to begin with first.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Places {
+    boxes: Vec<Placed>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Placed {
+    id: String,
+    status: Status,
+    from: Option<i64>,
+}
+
+/// Empties every box of `access`.
+pub(super) async fn pull<I: Inbox, W: World, S: Sleeper>(run: &mut Run<'_, I, W, S>, access: &Access) -> Outcome {
+    let mut boxes: VecDeque<Mailbox> = access.boxes.iter().map(|id| Mailbox::new(id, run.options.since)).collect();
+    let ended = empty(run, access, &mut boxes).await.err().unwrap_or(Ended::Whole);
+    let report_of = |id| boxes.iter().find(|mailbox| mailbox.id() == id).map(Mailbox::report);
+    Outcome { ended, found: Found::Hmrc(access.boxes.iter().filter_map(report_of).collect()) }
+}
+
+async fn empty<I: Inbox, W: World, S: Sleeper>(
+    run: &mut Run<'_, I, W, S>,
+    access: &Access,
+    boxes: &mut VecDeque<Mailbox>,
+) -> Result<(), Ended> {
+    let (mut progress, places) = Progress::load::<_, _, _, Places>(run).await?;
+    // Whoever asks for a part, or only looks, has no part in how far everybody is.
+    let keeps_place = run.options.since.is_none() && !run.options.dry_run;
+    if keeps_place && !run.options.by_hand {
+        go_on(boxes, places);
+    }
+    let mut client = Client::new(access).map_err(Ended::Hmrc)?;
+    let ended = take_turns(run, &mut client, boxes).await;
+    if keeps_place {
+        // Where this fails, a later run begins at the beginning, which is only slower.
+        let _ = progress.save(run, &places_of(boxes)).await;
+    }
+    ended
+}
+
+/// Serves the boxes in turn, whichever may be served first, until all are done.
+async fn take_turns<I: Inbox, W: World, S: Sleeper>(
+    run: &mut Run<'_, I, W, S>,
+    client: &mut Client<'_>,
+    boxes: &mut VecDeque<Mailbox>,
+) -> Result<(), Ended> {
+    loop {
+        run.step().await?;
+        let now = run.now();
+        let open = boxes.iter().enumerate().filter(|(_, mailbox)| !mailbox.is_done());
+        let Some((wait, next)) = open.map(|(index, mailbox)| (mailbox.wait(now), index)).min() else { return Ok(()) };
+        if !wait.is_zero() {
+            run.around.observer.tell(News::Waiting(wait));
+            run.pause(wait).await?;
+            continue;
+        }
+        // The one that was served stands behind all others from now on.
+        let Some(mut mailbox) = boxes.remove(next) else { return Ok(()) };
+        let served = mailbox.serve(run, client).await;
+        boxes.push_back(mailbox);
+        served?;
+    }
+}
+
+/// Puts the boxes where an earlier run left them.
+fn go_on(boxes: &mut VecDeque<Mailbox>, places: Places) {
+    for placed in places.boxes.into_iter().rev() {
+        if let Some(index) = boxes.iter().position(|mailbox| mailbox.id() == placed.id)
+            && let Some(mut mailbox) = boxes.remove(index)
+        {
+            mailbox.go_on(Place { status: placed.status, from: placed.from.map(Timestamp::from_millis) });
+            boxes.push_front(mailbox);
+        }
+    }
+}
+
+fn places_of(boxes: &VecDeque<Mailbox>) -> Places {
+    let open = boxes.iter().filter(|mailbox| !mailbox.is_done());
+    let placed = open.map(|mailbox| {
+        let Place { status, from } = mailbox.place();
+        Placed { id: mailbox.id().to_owned(), status, from: from.map(Timestamp::as_millis) }
+    });
+    Places { boxes: placed.collect() }
+}

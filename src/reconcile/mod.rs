@@ -1,0 +1,76 @@
+//! Pulls what push missed: asks a sender what it still holds, and records it through the same door.
+//!
+//! HMRC's boxes are emptied: list -> record -> acknowledge, in that order. GOV.UK Pay is asked for payments, and those
+//! whose events never came are named and recorded as they are now. A run can be ended at any instant, by anybody: what
+//! it has recorded stands, what it has not acknowledged is still there, and a later run goes on.
+
+mod backoff;
+pub mod govuk_pay;
+pub mod hmrc;
+mod lock;
+mod news;
+mod outcome;
+mod pace;
+mod progress;
+mod run;
+mod sleeper;
+mod stop;
+
+#[cfg(test)]
+mod example;
+
+use crate::{
+    inbox::Inbox,
+    notification::{SourceName, Timestamp},
+    world::World,
+};
+
+pub use news::{News, Observer};
+pub use outcome::{Ended, Found, Numbers, Outcome};
+pub use run::Around;
+use run::Run;
+pub use sleeper::{RealTime, Sleeper};
+pub use stop::Stop;
+
+/// How one source is asked, its secrets fetched.
+#[derive(Clone, Debug)]
+pub enum Access {
+    /// HMRC's boxes.
+    Hmrc(hmrc::Access),
+    /// GOV.UK Pay's payments.
+    GovukPay(govuk_pay::Access),
+}
+
+/// What is asked of one run.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// When it has to have ended; `None` is for a person who waits.
+    pub deadline: Option<Timestamp>,
+    /// Only notifications and payments created since then; `None` for everything the sender may still hold.
+    pub since: Option<Timestamp>,
+    /// Whether to look and report only: nothing is recorded or acknowledged.
+    pub dry_run: bool,
+    /// Whether a person asked: then it begins anew, however short a time ago the last one ended.
+    pub by_hand: bool,
+}
+
+/// Asks the sender of `source` for what it never pushed.
+///
+/// Never fails as a whole: the outcome says how far it got, why it ended, and what it found.
+pub async fn run<I: Inbox, W: World, S: Sleeper>(
+    source: &SourceName,
+    access: &Access,
+    options: &Options,
+    around: &Around<'_, I, W, S>,
+) -> Outcome {
+    let mut run = match Run::begin(around, source, options).await {
+        Ok(run) => run,
+        Err(ended) => return Outcome { ended, found: Found::nothing(access) },
+    };
+    let outcome = match access {
+        Access::Hmrc(access) => hmrc::pull(&mut run, access).await,
+        Access::GovukPay(access) => govuk_pay::sweep(&mut run, access).await,
+    };
+    run.end().await;
+    outcome
+}

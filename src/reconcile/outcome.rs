@@ -1,0 +1,101 @@
+//! How a run ended, and what it found.
+
+use super::{Access, govuk_pay, hmrc};
+use crate::{inbox::InboxError, notification::Timestamp};
+
+/// Everything there is to say about one run.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Why it ended.
+    pub ended: Ended,
+    /// What it found until then.
+    pub found: Found,
+}
+
+/// What a run found.
+#[derive(Clone, Debug)]
+pub enum Found {
+    /// In each of HMRC's boxes.
+    Hmrc(Vec<hmrc::BoxReport>),
+    /// Among GOV.UK Pay's payments.
+    GovukPay(govuk_pay::Report),
+}
+
+/// Why a run ended.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Ended {
+    /// Everything was looked at.
+    #[error("everything was looked at")]
+    Whole,
+    /// The last look is not long enough ago.
+    #[error("the last sweep ended less than half an hour ago: the next begins after {0}")]
+    NotDue(Timestamp),
+    /// Another run has the lock.
+    #[error("another run is under way")]
+    Busy,
+    /// Another run took the lock away, which it does if this one was silent for a minute.
+    #[error("another run has taken over")]
+    Overtaken,
+    /// What came next could not have ended in time.
+    #[error("there was no time left: a later run goes on")]
+    Deadline,
+    /// It was asked to end.
+    #[error("it was stopped: a later run goes on")]
+    Stopped,
+    /// The inbox fails. Nothing was acknowledged that is not stored.
+    #[error(transparent)]
+    Inbox(#[from] InboxError),
+    /// HMRC refuses all of it.
+    #[error("HMRC: {0}")]
+    Hmrc(hmrc::Fault),
+    /// GOV.UK Pay refuses all of it.
+    #[error("GOV.UK Pay: {0}")]
+    GovukPay(govuk_pay::Fault),
+}
+
+impl Ended {
+    /// Whether somebody has to do something before a later run can get further.
+    pub fn needs_somebody(&self) -> bool {
+        matches!(self, Self::Inbox(_) | Self::Hmrc(_) | Self::GovukPay(_))
+    }
+}
+
+/// What happened, as plain numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Numbers {
+    /// What was looked at: HMRC's notifications, Pay's payments.
+    pub seen: usize,
+    /// Notifications, or observations of payments, recorded now: what push had missed.
+    pub recorded: usize,
+    /// What had been recorded before.
+    pub duplicates: usize,
+    /// Notifications recorded now and held.
+    pub held: usize,
+    /// Notifications acknowledged to HMRC.
+    pub acknowledged: usize,
+    /// Events of payments that never came.
+    pub missing: usize,
+    /// When the oldest notification was created that is not acknowledged.
+    pub oldest: Option<Timestamp>,
+    /// Boxes that could not be emptied, and what could not be read.
+    pub troubles: usize,
+}
+
+impl Outcome {
+    /// What happened, as plain numbers.
+    pub fn numbers(&self) -> Numbers {
+        match &self.found {
+            Found::Hmrc(boxes) => hmrc::numbers(boxes),
+            Found::GovukPay(report) => report.numbers(),
+        }
+    }
+}
+
+impl Found {
+    pub(super) fn nothing(access: &Access) -> Self {
+        match access {
+            Access::Hmrc(_) => Self::Hmrc(Vec::new()),
+            Access::GovukPay(_) => Self::GovukPay(govuk_pay::Report::default()),
+        }
+    }
+}
