@@ -10,6 +10,7 @@ pub mod govuk_pay;
 pub mod hmrc;
 mod json;
 mod random;
+pub mod run;
 pub mod sign;
 mod target;
 pub mod verdict;
