@@ -120,16 +120,26 @@ pub fn body(message: &Message, box_id: &str, world: &dyn World) -> Body {
 /// HMRC signs this text, then parses it and writes it again to send it; the second writer escapes
 /// characters beyond U+FFFF, and so the two forms differ.
 pub fn envelope(id: &str, message: &Message, box_id: &str, created: Timestamp) -> Body {
-    let fields = [
+    let signed = json::object(&fields(id, message, box_id, "PENDING", created));
+    Body { id: id.to_owned(), wire: json::escape_astral(&signed), signed }
+}
+
+/// A notification's fields in their order, as they stand in a push and in a list alike.
+pub(super) fn fields(
+    id: &str,
+    message: &Message,
+    box_id: &str,
+    status: &str,
+    created: Timestamp,
+) -> Vec<(&'static str, String)> {
+    vec![
         ("notificationId", json::string(id)),
         ("boxId", json::string(box_id)),
         ("messageContentType", json::string(message.content_type)),
         ("message", json::string(&message.text)),
-        ("status", json::string("PENDING")),
+        ("status", json::string(status)),
         ("createdDateTime", json::string(&date(created))),
-    ];
-    let signed = json::object(&fields);
-    Body { id: id.to_owned(), wire: json::escape_astral(&signed), signed }
+    ]
 }
 
 /// A box id as PPNS makes one.

@@ -9,6 +9,7 @@ pub mod exchange;
 pub mod govuk_pay;
 pub mod hmrc;
 mod json;
+pub mod pull;
 mod random;
 pub mod run;
 pub mod sign;
