@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt;
 use rustls::{ClientConfig, SupportedProtocolVersion, pki_types::ServerName, version};
 use rustls_platform_verifier::BuilderVerifierExt;
 use tokio::{
@@ -56,14 +57,45 @@ impl Connection {
 
     /// Sends one request and reads its answer.
     pub async fn send(&mut self, request: &Request) -> Result<Answer, ExchangeError> {
+        self.send_in(1, Duration::ZERO, request).await
+    }
+
+    /// The same, in so many pieces with a pause between them, as a bad line would bring it.
+    pub async fn send_in(
+        &mut self,
+        pieces: usize,
+        pause: Duration,
+        request: &Request,
+    ) -> Result<Answer, ExchangeError> {
         if !std::mem::take(&mut self.open) {
             return Err(ExchangeError::Closed);
         }
         let bytes = wire_form(request, &self.path);
-        let exchanged = timeout(self.manner.whole, exchange(&mut self.stream, &bytes, self.manner.read)).await;
+        let pieces = bytes.chunks(bytes.len().div_ceil(pieces.max(1)));
+        let exchanged = timeout(self.manner.whole, exchange(&mut self.stream, pieces, pause, self.manner.read)).await;
         let (answer, reusable) = exchanged.unwrap_or(Err(ExchangeError::TimedOut))?;
         self.open = reusable;
         Ok(answer)
+    }
+
+    /// Sends so much of a request, and hangs up without waiting for an answer.
+    pub async fn abandon(mut self, request: &Request, body_bytes: usize) {
+        let bytes = wire_form(request, &self.path);
+        let sent = bytes.len() - request.body.len().saturating_sub(body_bytes);
+        let write = async {
+            // Nobody hears of a failure: this sender is about to be gone.
+            let _ = self.stream.write_all(&bytes[..sent]).await;
+            let _ = self.stream.flush().await;
+        };
+        let _ = timeout(self.manner.whole, write).await;
+    }
+
+    /// Whether the receiver has kept it open since the last answer: clients look before they use a
+    /// connection again.
+    pub async fn is_still_open(&mut self) -> bool {
+        let mut nothing_was_asked = [0; 1];
+        let heard = self.stream.read(&mut nothing_was_asked).now_or_never();
+        self.open && heard.is_none()
     }
 }
 
@@ -80,14 +112,20 @@ fn wire_form(request: &Request, path: &str) -> Vec<u8> {
 /// Writes the request and reads at the same time: a receiver may refuse a large body before its end.
 async fn exchange(
     stream: &mut Box<dyn Stream>,
-    request: &[u8],
+    pieces: impl Iterator<Item = &[u8]>,
+    pause: Duration,
     patience: Duration,
 ) -> Result<(Answer, bool), ExchangeError> {
     let (mut reader, mut writer) = tokio::io::split(stream);
     let write = async {
         // A write that fails is no failure yet: what the receiver said before it closed may still be read.
-        let _ = writer.write_all(request).await;
-        let _ = writer.flush().await;
+        for (nth, piece) in pieces.enumerate() {
+            if nth > 0 {
+                tokio::time::sleep(pause).await;
+            }
+            let _ = writer.write_all(piece).await;
+            let _ = writer.flush().await;
+        }
     };
     let read = read_answer(&mut reader, patience);
     tokio::pin!(read);

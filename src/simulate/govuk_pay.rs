@@ -68,6 +68,27 @@ impl Event {
 
 /// From a payment's beginning until its capture was asked for.
 const CAPTURE_SUBMITTED: Duration = Duration::from_millis(116_087);
+/// From a payment's beginning until its second refund went through.
+const SECOND_REFUND: Duration = Duration::from_millis(95_406_511);
+
+/// An event of one payment; only refunds come more than once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Moment {
+    event: Event,
+    /// How many refunds have gone through by then.
+    refunds: u8,
+}
+
+impl Moment {
+    /// The first of its kind.
+    fn first(event: Event) -> Self {
+        Self { event, refunds: u8::from(event == Event::Refunded) }
+    }
+
+    fn after(self) -> Duration {
+        if self.refunds > 1 { SECOND_REFUND } else { self.event.after() }
+    }
+}
 
 /// One payment, whose events all tell the same story.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,8 +108,17 @@ impl Payment {
     /// The message about `event`, under a new id. The event's date is the payment's beginning plus
     /// [`Event::after`].
     pub fn body(&self, event: Event, world: &dyn World) -> Body {
+        self.tell(Moment::first(event), world)
+    }
+
+    /// The message about the second of two partial refunds, a few hours after the first.
+    pub fn second_refund(&self, world: &dyn World) -> Body {
+        self.tell(Moment { event: Event::Refunded, refunds: 2 }, world)
+    }
+
+    fn tell(&self, moment: Moment, world: &dyn World) -> Body {
         let id = random::pay_id(world);
-        let date = self.created.plus(event.after());
+        let (event, date) = (moment.event, self.created.plus(moment.after()));
         let fields = [
             ("webhook_message_id", json::string(&id)),
             ("created_date", json::string(&date.to_string())),
@@ -96,14 +126,15 @@ impl Payment {
             ("api_version", "1".to_owned()),
             ("resource_type", json::string("PAYMENT")),
             ("event_type", json::string(event.as_str())),
-            ("resource", json::jsonb(&self.resource(event))),
+            ("resource", json::jsonb(&self.resource(moment))),
         ];
         let text = json::object(&fields);
         Body { id, wire: text.clone(), signed: text }
     }
 
-    /// The payment as Pay's ledger shows it just after `event`.
-    fn resource(&self, event: Event) -> Value {
+    /// The payment as Pay's ledger shows it just after that moment.
+    fn resource(&self, moment: Moment) -> Value {
+        let event = moment.event;
         let mut resource = json!({
             "moto": false,
             "email": "a.tester@example.com",
@@ -115,7 +146,7 @@ impl Payment {
             "return_url": "https://service.example.gov.uk/return",
             "description": "Test payment – café licence 💷",
             "created_date": self.created.to_string(),
-            "refund_summary": refund_summary(event),
+            "refund_summary": refund_summary(moment),
             "delayed_capture": false,
             "payment_provider": "sandbox",
             "settlement_summary": self.settlement_summary(event),
@@ -155,10 +186,11 @@ fn state(event: Event) -> Value {
 }
 
 /// Pay tells no refund's own amount, only the sum so far.
-fn refund_summary(event: Event) -> Value {
-    let (status, available, submitted) = match event {
+fn refund_summary(moment: Moment) -> Value {
+    let (status, available, submitted) = match moment.event {
         Event::Succeeded | Event::Expired => ("pending", 5000, 0),
         Event::Captured => ("available", 5000, 0),
+        Event::Refunded if moment.refunds > 1 => ("available", 1000, 4000),
         Event::Refunded => ("available", 3500, 1500),
         Event::Failed => ("unavailable", 5000, 0),
     };
@@ -246,6 +278,20 @@ mod tests {
         assert_eq!(settled(succeeded), json!({}));
         assert!(succeeded["created_date"].as_str() < settled(captured)["capture_submit_time"].as_str());
         assert!(settled(captured)["capture_submit_time"].as_str() < captured["created_date"].as_str());
+    }
+
+    #[test]
+    fn refunds_are_told_as_a_sum_that_grows() {
+        let world = TestWorld::new();
+        let payment = Payment::new(world.now(), &world);
+        let bodies = [payment.body(Event::Refunded, &world), payment.second_refund(&world)];
+        let [first, second] = bodies.map(|body| serde_json::from_str::<Value>(&body.wire).unwrap());
+        let summary = |value: &Value| value["resource"]["refund_summary"].clone();
+        let sums = |available: u32, submitted: u32| json!({"status": "available", "amount_available": available, "amount_submitted": submitted});
+        assert_eq!((summary(&first), summary(&second)), (sums(3500, 1500), sums(1000, 4000)));
+        assert!(first["created_date"].as_str() < second["created_date"].as_str());
+        assert_ne!(first["webhook_message_id"], second["webhook_message_id"]);
+        assert_eq!(first["resource_id"], second["resource_id"]);
     }
 
     #[test]

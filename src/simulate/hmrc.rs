@@ -35,7 +35,7 @@ impl Message {
 
     /// One of [`EVENTS`], with a reference of its own.
     pub fn named(name: &str, world: &dyn World) -> Result<Self, UnknownEvent> {
-        let reference = format!("PILLARBOX-TEST-{}", random::hex16(world));
+        let reference = reference(world);
         match name {
             "json" => Ok(Self::json(format!(r#"{{"reference":"{reference}","key":"value"}}"#))),
             "xml" => Ok(Self::xml(format!("<someXml><reference>{reference}</reference></someXml>"))),
@@ -44,6 +44,49 @@ impl Message {
             _ => Err(UnknownEvent { name: name.to_owned(), known: EVENTS }),
         }
     }
+}
+
+impl Message {
+    /// A JSON message of at least so many bytes: a declaration with as many lines as it takes.
+    pub fn long_json(bytes: usize, world: &dyn World) -> Self {
+        let head = format!(r#"{{"reference":"{}","lines":["#, reference(world));
+        Self::json(lengthened(
+            head,
+            r#"{"commodity":"0101210000","netMass":"12.500","note":"thé, crème & 茶"}"#,
+            ",",
+            "]}",
+            bytes,
+        ))
+    }
+
+    /// An XML message of at least so many bytes, with a declaration and line ends.
+    pub fn long_xml(bytes: usize, world: &dyn World) -> Self {
+        let head = format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<declaration>\n  <reference>{}</reference>\n",
+            reference(world)
+        );
+        let line =
+            "  <line commodity=\"0101210000\"><netMass>12.500</netMass><note>thé, crème &amp; 茶</note></line>\n";
+        Self::xml(lengthened(head, line, "", "</declaration>", bytes))
+    }
+}
+
+/// `head`, `line` again and again until there are `bytes`, and `end`.
+fn lengthened(head: String, line: &str, between: &str, end: &str, bytes: usize) -> String {
+    let mut text = head;
+    text.reserve(bytes + line.len() + end.len());
+    text.push_str(line);
+    while text.len() + end.len() < bytes {
+        text.push_str(between);
+        text.push_str(line);
+    }
+    text.push_str(end);
+    text
+}
+
+/// What makes a test message recognisable wherever it turns up.
+fn reference(world: &dyn World) -> String {
+    format!("PILLARBOX-TEST-{}", random::hex16(world))
 }
 
 /// A message from customs to a trader, as the transit service announces it: fields in its order.
@@ -77,16 +120,26 @@ pub fn body(message: &Message, box_id: &str, world: &dyn World) -> Body {
 /// HMRC signs this text, then parses it and writes it again to send it; the second writer escapes
 /// characters beyond U+FFFF, and so the two forms differ.
 pub fn envelope(id: &str, message: &Message, box_id: &str, created: Timestamp) -> Body {
-    let fields = [
+    let signed = json::object(&fields(id, message, box_id, "PENDING", created));
+    Body { id: id.to_owned(), wire: json::escape_astral(&signed), signed }
+}
+
+/// A notification's fields in their order, as they stand in a push and in a list alike.
+pub(super) fn fields(
+    id: &str,
+    message: &Message,
+    box_id: &str,
+    status: &str,
+    created: Timestamp,
+) -> Vec<(&'static str, String)> {
+    vec![
         ("notificationId", json::string(id)),
         ("boxId", json::string(box_id)),
         ("messageContentType", json::string(message.content_type)),
         ("message", json::string(&message.text)),
-        ("status", json::string("PENDING")),
+        ("status", json::string(status)),
         ("createdDateTime", json::string(&date(created))),
-    ];
-    let signed = json::object(&fields);
-    Body { id: id.to_owned(), wire: json::escape_astral(&signed), signed }
+    ]
 }
 
 /// A box id as PPNS makes one.
@@ -213,6 +266,20 @@ mod tests {
         }
         let error = Message::named("succeeded", &world).unwrap_err().to_string();
         assert_eq!(error, "the sender has no event `succeeded`; it has json, xml, transit, astral");
+    }
+
+    #[test]
+    fn a_long_message_is_as_long_as_asked_and_what_its_content_type_says() {
+        let world = TestWorld::new();
+        for bytes in [1, 1024, 100 * 1024, 2 * 1024 * 1024] {
+            let (json, xml) = (Message::long_json(bytes, &world), Message::long_xml(bytes, &world));
+            assert!(serde_json::from_str::<Value>(&json.text).is_ok());
+            assert!(xml.text.ends_with("</declaration>"));
+            for text in [json.text, xml.text] {
+                assert!((bytes..bytes + 512).contains(&text.len()), "{} for {bytes}", text.len());
+                assert!(text.contains("PILLARBOX-TEST-"));
+            }
+        }
     }
 
     #[test]

@@ -46,6 +46,9 @@ impl Attempt {
     /// The very first request.
     pub const FIRST: Self = Self { number: 1, copy: 1 };
 
+    /// The one attempt that HMRC makes of a notification older than its six hours.
+    pub const LAST: Self = Self { number: HMRC_LAST, copy: 1 };
+
     /// The request that follows this one; `None` when no other does.
     pub fn then(self, next: Next) -> Option<Self> {
         match next {

@@ -8,6 +8,7 @@ use super::{
     row::{JsonRow, json},
     scan::Progress,
     settings::Settings,
+    span,
 };
 use crate::{
     config::Overrides,
@@ -121,18 +122,7 @@ pub(super) fn newer(keys: &[Key], output: &mut Output) -> Result<(), Failure> {
 
 /// Reads a date, or a span back from now.
 fn since(when: &str, now: Timestamp) -> Result<Timestamp, Failure> {
-    let span = || {
-        let (number, unit) = when.split_at_checked(when.len().checked_sub(1)?)?;
-        let seconds = match unit {
-            "s" => 1,
-            "m" => 60,
-            "h" => 60 * 60,
-            "d" => 24 * 60 * 60,
-            _ => return None,
-        };
-        let seconds = number.parse::<u64>().ok()?.checked_mul(seconds)?;
-        Some(now.minus(std::time::Duration::from_secs(seconds)))
-    };
+    let span = || Some(now.minus(span::read(when)?));
     Timestamp::parse(when).or_else(span).ok_or_else(|| {
         Failure::Usage("--since is neither a date (2026-03-02T10:15:00Z) nor a span (30m, 2h, 7d)".to_owned())
     })

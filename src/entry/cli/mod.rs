@@ -10,6 +10,7 @@ mod doctor;
 mod inbox;
 mod list;
 mod output;
+mod played;
 mod replay;
 mod row;
 mod scan;
@@ -17,6 +18,9 @@ mod send;
 mod serve;
 mod settings;
 mod show;
+mod simulate;
+mod span;
+mod test_data;
 mod verify;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -59,6 +63,8 @@ enum Command {
     Serve(serve::Serve),
     /// Send a true-shaped, signed notification, as the source's sender would
     Send(send::Send),
+    /// Play a sender by its timetable, with whatever can go wrong on the way, and judge the receiver
+    Simulate(Box<simulate::Simulate>),
     /// List notifications, newest first
     List(list::List),
     /// Show one notification whole
@@ -164,6 +170,7 @@ fn run(cli: Cli, output: &mut Output) -> Result<(), Failure> {
     match cli.command.unwrap_or_else(|| Command::Serve(serve::Serve::default())) {
         Command::Serve(command) => runtime.block_on(command.run(&global, output)),
         Command::Send(command) => runtime.block_on(command.run(&global, output)),
+        Command::Simulate(command) => runtime.block_on(command.run(&global, output)),
         Command::List(command) => runtime.block_on(command.run(&global, output)),
         Command::Show(command) => runtime.block_on(command.run(&global, output)),
         Command::Replay(command) => runtime.block_on(command.run(&global, output)),

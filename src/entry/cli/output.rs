@@ -1,10 +1,15 @@
 //! Where words go: data to standard output, everything else to standard error, colour only where
 //! somebody can see it and wants it.
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    io::{self, IsTerminal, Write},
+    time::Duration,
+};
 
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
+
+use crate::entry::system::variable;
 
 pub(super) const RED: Style = AnsiColor::Red.on_default();
 pub(super) const YELLOW: Style = AnsiColor::Yellow.on_default();
@@ -45,6 +50,11 @@ impl Output {
         writeln!(self.words, "{} {why}", paint("error:", RED))
     }
 
+    /// Whether something that moves may be shown to people.
+    pub(super) fn may_move() -> bool {
+        io::stderr().is_terminal() && variable("TERM").is_none_or(|term| term != "dumb")
+    }
+
     /// How wide a line of data may be, if people read it.
     pub(super) fn width(&self) -> Option<usize> {
         let is_terminal = io::stdout().is_terminal();
@@ -55,4 +65,10 @@ impl Output {
 /// `text` in a style; the stream takes it out again where nobody can see it.
 pub(super) fn paint(text: &str, style: Style) -> String {
     format!("{style}{text}{style:#}")
+}
+
+/// A time in milliseconds, with one decimal.
+pub(super) fn millis(took: Duration) -> String {
+    let us = took.as_micros();
+    format!("{}.{}", us / 1000, us / 100 % 10)
 }

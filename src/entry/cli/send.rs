@@ -1,22 +1,19 @@
 //! `pillarbox send`: one sender, played for a moment.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf};
 
 use clap::Args;
 use tokio::time::Instant;
 use url::Url;
 
 use super::{
-    Failure, Global, demo,
-    output::{GREEN, Output, RED, paint},
-    settings::{Settings, fetch},
+    Failure, Global,
+    output::{GREEN, Output, RED, millis, paint},
+    played,
 };
 use crate::{
-    config::{Overrides, SourceConfig},
     entry::System,
-    secret::{Secret, SecretRef},
     simulate::{Attempt, Body, Next, Request, Sender, UnknownEvent, exchange, hmrc, verdict},
-    source::Kind,
     text::visible,
     world::World,
 };
@@ -58,13 +55,11 @@ pub(super) struct Send {
 
 impl Send {
     pub(super) async fn run(self, global: &Global, output: &mut Output) -> Result<(), Failure> {
-        let settings = Settings::load(global, Overrides::default())?;
-        if settings.is_demo() {
-            demo::prepare(&settings.config, &System)?;
-        }
+        let settings = played::settings(global)?;
         let source = settings.source(&self.source)?;
-        let sender = sender(source.kind);
-        let (url, secret) = (self.url(&settings, source)?, self.secret(source).await?);
+        let sender = played::sender(source.kind);
+        let url = played::url(self.to.as_deref(), &settings, source)?;
+        let secret = played::secret(self.secret.as_deref(), source).await?;
         let mut all_taken = true;
         for _ in 0..self.count {
             let request = sender.request(&self.body(sender)?, secret.expose(), &url);
@@ -73,24 +68,6 @@ impl Send {
             }
         }
         if all_taken { Ok(()) } else { Err(Failure::Wanting) }
-    }
-
-    fn url(&self, settings: &Settings, source: &SourceConfig) -> Result<Url, Failure> {
-        let mut listen = settings.config.listen;
-        if listen.ip().is_unspecified() {
-            listen.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
-        }
-        let text = self.to.clone().unwrap_or_else(|| format!("http://{listen}/{}", source.name));
-        Url::parse(&text).map_err(|_| Failure::Usage("--to is not a URL: write https://HOST/PATH".to_owned()))
-    }
-
-    async fn secret(&self, source: &SourceConfig) -> Result<Secret, Failure> {
-        if let Some(given) = &self.secret {
-            let reference = SecretRef::parse(given).map_err(|problem| Failure::Usage(format!("--secret {problem}")))?;
-            return fetch(&reference).await;
-        }
-        let none = || format!("source {} has no secret yet: sign with --secret env:NAME", source.name);
-        fetch(&source.secrets.first().ok_or_else(|| Failure::Usage(none()))?.value).await
     }
 
     fn body(&self, sender: Sender) -> Result<Body, Failure> {
@@ -106,13 +83,6 @@ impl Send {
             .map_err(|error| Failure::Usage(format!("{} can't be read as text: {error}", path.display())))?;
         let message = if self.xml { hmrc::Message::xml(text) } else { hmrc::Message::json(text) };
         Ok(hmrc::body(&message, hmrc::SAMPLE_BOX, &System))
-    }
-}
-
-fn sender(kind: Kind) -> Sender {
-    match kind {
-        Kind::Hmrc => Sender::Hmrc,
-        Kind::GovukPay => Sender::GovukPay,
     }
 }
 
@@ -136,9 +106,4 @@ async fn post(sender: Sender, request: &Request, url: &Url, copy: u32, output: &
     output.data(&format!("{} {}{again}: {said} in {took} ms", sender.as_str(), request.id))?;
     output.data(&format!("  {}", verdict.sentence))?;
     Ok(is_taken)
-}
-
-fn millis(took: Duration) -> String {
-    let us = took.as_micros();
-    format!("{}.{}", us / 1000, us / 100 % 10)
 }

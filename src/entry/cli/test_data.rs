@@ -1,0 +1,19 @@
+//! Test data leaves this machine only on somebody's word.
+
+use url::Url;
+
+use super::Failure;
+use crate::simulate::is_loopback;
+
+/// Refuses a receiver on another machine, unless whoever runs the command said yes to storing test
+/// data there.
+pub(super) fn agreed(url: &Url, yes: bool) -> Result<(), Failure> {
+    if yes || is_loopback(url) {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!(
+        "this stores test data in whatever receives at {}: give it a source and a destination of its own there \
+         (docs/simulate.md), then add --yes-store-test-data",
+        url.host_str().unwrap_or("that URL"),
+    )))
+}

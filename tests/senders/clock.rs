@@ -1,0 +1,37 @@
+//! Time that passes when a test says so, and chance that can be repeated.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use pillarbox::{notification::Timestamp, world::World};
+
+pub(crate) struct Clock {
+    now: AtomicI64,
+    drawn: AtomicU64,
+}
+
+impl Clock {
+    /// Begins at 2026-03-02T10:15:31.480Z.
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { now: AtomicI64::new(1_772_446_531_480), drawn: AtomicU64::new(0) })
+    }
+
+    pub(crate) fn pass(&self, time: Duration) {
+        self.now.fetch_add(i64::try_from(time.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+}
+
+impl World for Clock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.now.load(Ordering::SeqCst))
+    }
+
+    fn random(&self) -> u64 {
+        self.drawn.fetch_add(1, Ordering::SeqCst).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+}
