@@ -27,6 +27,16 @@ impl Pace {
         Self { name, every, waited_out: None }
     }
 
+    /// How long it is until the next turn, and no sooner is to be asked again; zero if it has come, for whoever takes it
+    /// first.
+    pub(super) async fn due<I: Inbox, W: World, S: Sleeper>(
+        &mut self,
+        run: &Run<'_, I, W, S>,
+    ) -> Result<Duration, Ended> {
+        let there = run.inbox().memo(&self.name).await?;
+        Ok(self.until_next(there.as_ref(), run.now()))
+    }
+
     /// Takes the next turn if it has come; else says after how long, and no sooner, to ask again.
     pub(super) async fn take<I: Inbox, W: World, S: Sleeper>(
         &mut self,
@@ -34,21 +44,26 @@ impl Pace {
     ) -> Result<Option<Duration>, Ended> {
         let mut there = run.inbox().memo(&self.name).await?;
         loop {
-            let (seen, now) = (there.as_ref().map(|memo| memo.version), run.now());
-            let wait = match self.waited_out {
-                Some(version) if Some(version) == seen => Duration::ZERO,
-                _ => wait(there.as_ref(), self.every, now),
-            };
+            let now = run.now();
+            let wait = self.until_next(there.as_ref(), now);
             if !wait.is_zero() {
-                self.waited_out = if is_ahead(there.as_ref(), now) { seen } else { None };
                 return Ok(Some(wait));
             }
             let turn = Memo { version: run.random(), text: now.as_millis().to_string() };
-            match run.inbox().swap_memo(&self.name, seen, &turn).await? {
+            match run.inbox().swap_memo(&self.name, there.map(|memo| memo.version), &turn).await? {
                 Swapped::Done => return Ok(None),
                 Swapped::Refused(other) => there = other, // somebody was faster
             }
         }
+    }
+
+    fn until_next(&mut self, there: Option<&Memo>, now: Timestamp) -> Duration {
+        let seen = there.map(|memo| memo.version);
+        if self.waited_out.is_some() && self.waited_out == seen {
+            return Duration::ZERO;
+        }
+        self.waited_out = seen.filter(|_| is_ahead(there, now));
+        wait(there, self.every, now)
     }
 
     /// Waits for the next turn and takes it.

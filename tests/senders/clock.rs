@@ -22,7 +22,12 @@ impl Clock {
     }
 
     pub(crate) fn pass(&self, time: Duration) {
-        self.now.fetch_add(i64::try_from(time.as_millis()).unwrap(), Ordering::SeqCst);
+        self.turn(i64::try_from(time.as_millis()).unwrap());
+    }
+
+    /// Turns it on, or back.
+    pub(crate) fn turn(&self, milliseconds: i64) {
+        self.now.fetch_add(milliseconds, Ordering::SeqCst);
     }
 }
 

@@ -98,11 +98,18 @@ impl<'a> Client<'a> {
         Ok(Self { http, access, calls, token: None, renewed: false })
     }
 
-    /// Gets a token, unless there is one that is good for a while.
+    /// Gets everything ready for a call: a token that is good for a while, and this application's turn. The next call is
+    /// made at once then.
     pub(super) async fn ready<I: Inbox, W: World, S: Sleeper>(
         &mut self,
         run: &mut Run<'_, I, W, S>,
     ) -> Result<(), Trouble> {
+        self.get_token(run).await?;
+        Ok(self.calls.wait(run).await?)
+    }
+
+    /// Gets a token, unless there is one that is good for a while.
+    async fn get_token<I: Inbox, W: World, S: Sleeper>(&mut self, run: &mut Run<'_, I, W, S>) -> Result<(), Trouble> {
         let now = run.now();
         if self.token.as_ref().is_some_and(|token| now < token.until) {
             return Ok(());
@@ -115,7 +122,8 @@ impl<'a> Client<'a> {
             .finish();
         let request = self.http.post(outbound::under(&self.access.base_url, &["oauth", "token"]));
         let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(body);
-        let answer = self.call(run, request).await?;
+        self.calls.wait(run).await?;
+        let answer = call(run, request).await?;
         if answer.status != 200 {
             return Err(Fault::of_token(&answer).into());
         }
@@ -127,7 +135,7 @@ impl<'a> Client<'a> {
         Ok(())
     }
 
-    /// Asks for a part of a box.
+    /// Asks for a part of a box; to be [`ready`](Self::ready) first.
     pub(super) async fn list<I: Inbox, W: World, S: Sleeper>(
         &mut self,
         run: &mut Run<'_, I, W, S>,
@@ -147,7 +155,7 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Tells HMRC that these are stored.
+    /// Tells HMRC that these are stored; to be [`ready`](Self::ready) first.
     pub(super) async fn acknowledge<I: Inbox, W: World, S: Sleeper>(
         &mut self,
         run: &mut Run<'_, I, W, S>,
@@ -162,35 +170,20 @@ impl<'a> Client<'a> {
         if answer.status == 204 { Ok(()) } else { Err(self.refused(&answer).into()) }
     }
 
-    /// Sends a request with a token, in its turn.
+    /// Sends a request with the token.
     async fn authorised<I: Inbox, W: World, S: Sleeper>(
         &mut self,
         run: &mut Run<'_, I, W, S>,
         request: RequestBuilder,
     ) -> Result<Answer, Trouble> {
-        self.ready(run).await?;
         let request = request.header(header::ACCEPT, ACCEPT);
         let request = match &self.token {
             Some(token) => request.bearer_auth(token.value.expose()),
             None => request,
         };
-        let answer = self.call(run, request).await?;
+        let answer = call(run, request).await?;
         self.renewed &= answer.status == 401;
         Ok(answer)
-    }
-
-    async fn call<I: Inbox, W: World, S: Sleeper>(
-        &mut self,
-        run: &mut Run<'_, I, W, S>,
-        request: RequestBuilder,
-    ) -> Result<Answer, Trouble> {
-        self.calls.wait(run).await?;
-        run.step().await?;
-        let request = match run.left() {
-            Some(left) => request.timeout(left.min(LIMITS.total)),
-            None => request,
-        };
-        Ok(outbound::ask(request, LONGEST).await.map_err(Fault::from)?)
     }
 
     /// What an answer that refuses means. A token is renewed once; a fresh one that is refused, too, is a mistake.
@@ -209,4 +202,16 @@ impl<'a> Client<'a> {
         let path = ["misc", "push-pull-notification", "box", box_id, "notifications"];
         outbound::under(&self.access.base_url, &[&path, more].concat())
     }
+}
+
+async fn call<I: Inbox, W: World, S: Sleeper>(
+    run: &mut Run<'_, I, W, S>,
+    request: RequestBuilder,
+) -> Result<Answer, Trouble> {
+    run.step().await?;
+    let request = match run.left() {
+        Some(left) => request.timeout(left.min(LIMITS.total)),
+        None => request,
+    };
+    Ok(outbound::ask(request, LONGEST).await.map_err(Fault::from)?)
 }

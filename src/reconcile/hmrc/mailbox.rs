@@ -126,9 +126,7 @@ impl Mailbox {
         client: &mut Client<'_>,
     ) -> Result<(), Trouble> {
         if self.page.is_none() {
-            client.ready(run).await?;
-            if let Some(wait) = self.turns.take(run).await? {
-                self.put_off = Some((run.now(), wait));
+            if !self.has_turn(run, client).await? {
                 return Ok(());
             }
             self.page = Some(self.list(run, client).await?);
@@ -142,6 +140,24 @@ impl Mailbox {
             self.end_part();
         }
         Ok(())
+    }
+
+    /// Takes this box's turn, if it has come. It is the last thing before the call, so that what goes before doesn't
+    /// bring this call closer to the next.
+    async fn has_turn<I: Inbox, W: World, S: Sleeper>(
+        &mut self,
+        run: &mut Run<'_, I, W, S>,
+        client: &mut Client<'_>,
+    ) -> Result<bool, Trouble> {
+        let mut wait = self.turns.due(run).await?;
+        if wait.is_zero() {
+            client.ready(run).await?;
+            wait = self.turns.take(run).await?.unwrap_or_default();
+        }
+        if !wait.is_zero() {
+            self.put_off = Some((run.now(), wait));
+        }
+        Ok(wait.is_zero())
     }
 
     /// Asks for a page and records it.
@@ -196,6 +212,7 @@ impl Mailbox {
         client: &mut Client<'_>,
     ) -> Result<(), Trouble> {
         let ids: Vec<Stored> = self.owed.iter().take(PAGE).map(|(stored, _)| stored.clone()).collect();
+        client.ready(run).await?;
         client.acknowledge(run, &self.id, &ids).await?;
         self.failures = 0;
         self.owed.drain(..ids.len());

@@ -1,0 +1,16 @@
+//! Reconciling over real sockets, against senders that are played and a clock that a test moves.
+
+#![allow(clippy::unwrap_used, reason = "clippy does not take the helpers of a test for one")]
+
+#[path = "senders/clock.rs"]
+mod clock;
+
+mod reconcile {
+    mod fused;
+    mod hmrc;
+    mod hmrc_faults;
+    mod hmrc_killed;
+    mod hmrc_stuck;
+    mod hmrc_together;
+    mod ppns;
+}

@@ -1,0 +1,144 @@
+//! An inbox of which a run can be cut off, at any instant, before or after anything it does; and one that refuses.
+
+use std::{
+    collections::BTreeSet,
+    future::{Future, pending},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use pillarbox::{
+    inbox::{
+        Claim, Come, Discarded, Fence, Filter, Inbox, InboxError, Listed, Mark, Marked, Memo, MemoName, Owner, Page,
+        Recorded, Replayed, Row, Swapped, Unfinished, Whose, sqlite::SqliteInbox,
+    },
+    notification::{Key, SourceName, Timestamp},
+    source::{Entry, EventName},
+};
+use tokio::sync::Notify;
+
+/// Counts instants, and ends everything at one of them.
+#[derive(Default)]
+pub(crate) struct Fuse {
+    burnt: AtomicUsize,
+    /// After so many instants; none is never.
+    length: usize,
+    blown: Notify,
+}
+
+impl Fuse {
+    pub(crate) fn of(length: usize) -> Arc<Self> {
+        Arc::new(Self { length, ..Self::default() })
+    }
+
+    /// How many instants there were.
+    pub(crate) fn burnt(&self) -> usize {
+        self.burnt.load(Ordering::SeqCst)
+    }
+
+    /// One more instant; whether it was the last.
+    pub(crate) fn burn(&self) -> bool {
+        let is_last = self.burnt.fetch_add(1, Ordering::SeqCst) + 1 == self.length;
+        if is_last {
+            self.blown.notify_one();
+        }
+        is_last
+    }
+
+    /// Runs `work` until the fuse blows, and drops it there, as if its process had ended.
+    pub(crate) async fn cut_off<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.blown.notified() => None,
+            done = work => Some(done),
+        }
+    }
+
+    async fn around<T>(&self, work: impl Future<Output = T>) -> T {
+        if self.burn() {
+            pending().await
+        }
+        let done = work.await;
+        if self.burn() {
+            pending().await
+        }
+        done
+    }
+}
+
+/// What a run sees of an inbox, and nothing else: whatever it has no business with panics.
+pub(crate) struct Fused {
+    pub(crate) inbox: SqliteInbox,
+    pub(crate) fuse: Arc<Fuse>,
+    /// How many more rows it takes before it refuses.
+    pub(crate) room: AtomicUsize,
+}
+
+impl Fused {
+    pub(crate) fn new(inbox: SqliteInbox) -> Self {
+        Self { inbox, fuse: Fuse::of(0), room: AtomicUsize::new(usize::MAX) }
+    }
+}
+
+impl Inbox for Fused {
+    async fn record(&self, entry: &Entry) -> Result<Recorded, InboxError> {
+        let taken = self.room.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |room| room.checked_sub(1));
+        if taken.is_err() {
+            return Err(InboxError::Unavailable("as the test says".to_owned()));
+        }
+        self.fuse.around(self.inbox.record(entry)).await
+    }
+
+    async fn events(&self, source: &SourceName, subject: &str) -> Result<Vec<Come>, InboxError> {
+        self.fuse.around(self.inbox.events(source, subject)).await
+    }
+
+    async fn unfinished(
+        &self,
+        source: &SourceName,
+        subjects: &BTreeSet<String>,
+    ) -> Result<Vec<Unfinished>, InboxError> {
+        self.fuse.around(self.inbox.unfinished(source, subjects)).await
+    }
+
+    async fn memo(&self, name: &MemoName) -> Result<Option<Memo>, InboxError> {
+        self.fuse.around(self.inbox.memo(name)).await
+    }
+
+    async fn swap_memo(&self, name: &MemoName, seen: Option<u64>, next: &Memo) -> Result<Swapped, InboxError> {
+        self.fuse.around(self.inbox.swap_memo(name, seen, next)).await
+    }
+
+    async fn claim(&self, _: &Key, _: &Claim) -> Result<Option<(Row, Fence)>, InboxError> {
+        unreachable!()
+    }
+    async fn own(&self, _: &EventName, _: &Key, _: Timestamp) -> Result<Owner, InboxError> {
+        unreachable!()
+    }
+    async fn mark(&self, _: &Fence, _: &Mark) -> Result<Marked, InboxError> {
+        unreachable!()
+    }
+    async fn due(&self, _: &Whose, _: Timestamp, _: usize) -> Result<Vec<Key>, InboxError> {
+        unreachable!()
+    }
+    async fn get(&self, _: &Key) -> Result<Option<Row>, InboxError> {
+        unreachable!()
+    }
+    async fn list(&self, _: &Filter, _: Page) -> Result<Listed, InboxError> {
+        unreachable!()
+    }
+    async fn replay(&self, _: &Key, _: Timestamp) -> Result<Replayed, InboxError> {
+        unreachable!()
+    }
+    async fn discard(&self, _: &Key, _: bool, _: Timestamp) -> Result<Discarded, InboxError> {
+        unreachable!()
+    }
+    async fn heard(&self, _: &SourceName, _: Timestamp) -> Result<(), InboxError> {
+        unreachable!()
+    }
+    async fn last_heard(&self, _: &SourceName) -> Result<Option<Timestamp>, InboxError> {
+        unreachable!()
+    }
+}

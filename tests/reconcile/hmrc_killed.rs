@@ -1,0 +1,57 @@
+//! A run is killed at every one of its steps in turn.
+
+use std::sync::Arc;
+
+use pillarbox::{
+    reconcile::Ended,
+    simulate::pull::{
+        Step,
+        ppns::{Boxes, Endpoint, Flaw},
+    },
+};
+
+use super::{
+    fused::Fuse,
+    ppns::{BOX, Rig, SECOND_BOX, minutes},
+};
+
+/// Two boxes, both sorts of notifications, one that can't be acknowledged, and a run that ends after so many instants.
+async fn rig(length: usize) -> (Rig, Arc<Fuse>) {
+    let mut rig = Rig::new().await;
+    for number in 0..3 {
+        rig.add(BOX, minutes(number));
+        rig.add(BOX, minutes(600 + number));
+        rig.add(SECOND_BOX, minutes(number));
+    }
+    rig.put(BOX, minutes(5), |it| it.flawed(Flaw::NoId));
+    let fuse = Fuse::of(length);
+    rig.inbox.fuse = Arc::clone(&fuse);
+    for endpoint in [Endpoint::Token, Endpoint::List, Endpoint::Acknowledge] {
+        // HMRC has done what it was asked, and nobody hears of it any more.
+        let burn = |fuse: Arc<Fuse>| Step::then(move |_: &mut Boxes| _ = fuse.burn());
+        rig.ppns.script(endpoint, (0..9).map(|_| burn(Arc::clone(&fuse))));
+    }
+    (rig, fuse)
+}
+
+#[tokio::test]
+async fn wherever_it_dies_nothing_is_acknowledged_that_is_not_stored_and_a_later_run_finishes() {
+    let (whole, fuse) = rig(0).await;
+    assert!(matches!(whole.run(&[BOX, SECOND_BOX]).await.0, Ended::Whole));
+    let instants = fuse.burnt();
+    assert!(instants > 90, "{instants}");
+
+    for instant in 1..=instants {
+        let (rig, fuse) = rig(instant).await;
+        let dead = fuse.cut_off(rig.run(&[BOX, SECOND_BOX])).await;
+        assert!(dead.is_none(), "at instant {instant} of {instants}");
+        rig.assert_nothing_is_lost().await;
+
+        rig.clock.pass(minutes(5));
+        let (ended, _) = rig.run(&[BOX, SECOND_BOX]).await;
+        assert!(matches!(ended, Ended::Whole), "at instant {instant}: {ended}");
+        assert_eq!((rig.left(), rig.rows().await.len()), (1, 10), "at instant {instant}");
+        rig.assert_nothing_is_lost().await;
+        rig.assert_limits_hold();
+    }
+}
