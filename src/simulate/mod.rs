@@ -24,7 +24,7 @@ use crate::world::World;
 pub use answer::Answer;
 pub use connection::Connection;
 pub use exchange::{ExchangeError, exchange};
-pub use target::{TargetError, is_loopback};
+pub use target::{TargetError, clear, is_loopback};
 pub use verdict::{Attempt, Next, Outcome, Verdict, verdict};
 
 /// Who is played.

@@ -3,11 +3,12 @@
 use url::Url;
 
 use super::Failure;
-use crate::simulate::is_loopback;
+use crate::simulate::{clear, is_loopback};
 
-/// Refuses a receiver on another machine, unless whoever runs the command said yes to storing test
+/// Refuses what no test data can be sent to, and a receiver on another machine, unless whoever runs the command said yes to storing test
 /// data there.
 pub(super) fn agreed(url: &Url, yes: bool) -> Result<(), Failure> {
+    clear(url).map_err(|error| Failure::Usage(error.to_string()))?;
     if yes || is_loopback(url) {
         return Ok(());
     }
