@@ -65,7 +65,8 @@ static ACCEPTED: Check = Check {
             source: "alphagov/pay-webhooks, SendAttempter.java",
         },
     },
-    fix: "Store the notification, then answer 200.",
+    fix: "Store the notification, then answer 200. A 404 or 405 points to another URL than the receiver's, a 5xx to its \
+          logs.",
 };
 
 static OPAQUE_IDS: Check = Check {
@@ -176,7 +177,7 @@ fn is_locked_out(reply: &Reply) -> bool {
 
 async fn secret(run: &mut Run<'_>, reply: &Reply, body: &Body) -> Judged {
     if reply.is_success() {
-        return Ok(Judgement::new(Grade::Passed, "it is"));
+        return Ok(Judgement::new(Grade::Passed, "it was"));
     }
     if !is_locked_out(reply) {
         return NotTried::because(format!("this says nothing of the secret: {}", reply.said()));

@@ -6,7 +6,7 @@ use super::super::Sender;
 /// One thing that is checked. Its id is stable: people search for it, and scripts compare it.
 #[derive(Debug)]
 pub struct Check {
-    /// A word in kebab case, which has a heading in `docs/check.md`.
+    /// A word in kebab case, which has a row in `docs/check.md`.
     pub id: &'static str,
     /// What a sound receiver does.
     pub title: &'static str,

@@ -22,7 +22,7 @@ pub enum Fault {
     /// An answer after 3.5 s.
     Slow,
     /// Acknowledges before it stores. Every tenth time it dies in between: nothing is stored, and the next
-    /// three connections are dropped while it starts again.
+    /// three requests are dropped while it starts again.
     AcknowledgesFirst,
 
     // How it verifies.

@@ -7,7 +7,6 @@ mod take;
 mod verify;
 
 use std::{
-    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -18,7 +17,12 @@ use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use pillarbox::{notification::Timestamp, simulate::Sender};
-use tokio::net::{TcpListener, TcpStream};
+use rustls::ServerConfig;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+};
+use tokio_rustls::TlsAcceptor;
 use url::Url;
 
 pub use fault::Fault;
@@ -26,7 +30,7 @@ use take::Done;
 
 /// A receiver that runs until the test's runtime ends.
 pub struct Faulty {
-    address: SocketAddr,
+    origin: String,
     shared: Arc<Shared>,
 }
 
@@ -45,7 +49,7 @@ struct State {
     events: Vec<String>,
     newest: Option<Timestamp>,
     taken: u32,
-    /// How many connections more are dropped.
+    /// How many requests more are dropped.
     dropping: u32,
     dead: bool,
 }
@@ -61,16 +65,29 @@ type Reply = Response<Full<Bytes>>;
 impl Faulty {
     /// A receiver of `sender`'s notifications, signed with `secret`.
     pub async fn start(sender: Sender, fault: Fault, secret: &str) -> Self {
+        Self::listen(sender, fault, secret, None).await
+    }
+
+    /// The same over TLS, at `localhost`.
+    pub async fn start_with(tls: ServerConfig, sender: Sender, fault: Fault, secret: &str) -> Self {
+        Self::listen(sender, fault, secret, Some(TlsAcceptor::from(Arc::new(tls)))).await
+    }
+
+    async fn listen(sender: Sender, fault: Fault, secret: &str, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
+        let origin = match tls {
+            Some(_) => format!("https://localhost:{}", address.port()),
+            None => format!("http://{address}"),
+        };
         let shared = Arc::new(Shared { sender, fault, secret: secret.to_owned(), state: Mutex::default() });
-        tokio::spawn(accept(listener, Arc::clone(&shared)));
-        Self { address, shared }
+        tokio::spawn(accept(listener, tls, Arc::clone(&shared)));
+        Self { origin, shared }
     }
 
     /// The callback URL.
     pub fn url(&self) -> Url {
-        Url::parse(&format!("http://{}/callback", self.address)).unwrap()
+        Url::parse(&format!("{}/callback", self.origin)).unwrap()
     }
 
     /// The ids of what is stored; of what has no id, its first word.
@@ -79,21 +96,20 @@ impl Faulty {
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
     while let Ok((stream, _)) = listener.accept().await {
-        let is_dropped = {
-            let mut state = shared.state();
-            let dropping = state.dropping > 0;
-            state.dropping = state.dropping.saturating_sub(1);
-            dropping || state.dead
-        };
-        if !is_dropped {
-            tokio::spawn(keep(stream, Arc::clone(&shared)));
-        }
+        let (tls, shared) = (tls.clone(), Arc::clone(&shared));
+        tokio::spawn(async move {
+            let Some(tls) = tls else { return keep(stream, shared).await };
+            // A handshake that fails did not please the other side.
+            if let Ok(secured) = tls.accept(stream).await {
+                keep(secured, shared).await;
+            }
+        });
     }
 }
 
-async fn keep(stream: TcpStream, shared: Arc<Shared>) {
+async fn keep(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, shared: Arc<Shared>) {
     let idle = (shared.fault == Fault::ClosesIdleConnections).then_some(Duration::from_millis(100));
     let service = service_fn(move |request| {
         let shared = Arc::clone(&shared);
@@ -106,7 +122,11 @@ async fn keep(stream: TcpStream, shared: Arc<Shared>) {
 }
 
 impl Shared {
+    /// Answers, or closes the connection without a word.
     async fn answer(&self, request: Request<Incoming>) -> Option<Reply> {
+        if self.is_down() {
+            return None;
+        }
         let mut reply = self.route(request).await?;
         let status = reply.status().as_u16();
         let headers = reply.headers_mut();
@@ -117,6 +137,13 @@ impl Shared {
             _ => {}
         }
         Some(reply)
+    }
+
+    fn is_down(&self) -> bool {
+        let mut state = self.state();
+        let dropping = state.dropping > 0;
+        state.dropping = state.dropping.saturating_sub(1);
+        dropping || state.dead
     }
 
     async fn route(&self, request: Request<Incoming>) -> Option<Reply> {
