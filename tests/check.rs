@@ -197,6 +197,20 @@ fn every_check_is_known_to_find_something() {
     assert_eq!(checks, known);
 }
 
+#[test]
+fn every_check_has_one_row_in_the_documentation() {
+    let page = include_str!("../docs/check.md");
+    let rows = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
+        .filter(|(_, rest)| ["both | ", "HMRC | ", "Pay | "].iter().any(|who| rest.starts_with(who)));
+    let mut documented: Vec<&str> = rows.map(|(id, _)| id).collect();
+    documented.sort_unstable();
+    let mut checks: Vec<&str> = check::checks().map(|check| check.id).collect();
+    checks.sort_unstable();
+    assert_eq!(documented, checks);
+}
+
 #[tokio::test]
 async fn an_answer_after_three_seconds_is_too_late_for_pay_and_slow_for_hmrc() {
     for (sender, grade) in [(Sender::Hmrc, Grade::Warning), (Sender::GovukPay, Grade::Failed)] {
