@@ -4,12 +4,7 @@
 //! and looks at nothing. The baseline, in the same run, posts one ready-made request over the same number of
 //! connections: what is missing to it is what making, signing and book-keeping cost.
 
-#![expect(
-    clippy::disallowed_methods,
-    clippy::float_arithmetic,
-    clippy::print_stdout,
-    reason = "it measures and prints"
-)]
+#![expect(clippy::float_arithmetic, clippy::print_stdout, reason = "it measures and prints")]
 #![allow(clippy::unwrap_used, reason = "a broken benchmark should say where")]
 
 mod receiver;
