@@ -45,7 +45,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { limit: Duration::from_secs(100), idle: Duration::from_secs(3), slow: None }
+        Self { limit: Duration::from_secs(90), idle: Duration::from_secs(3), slow: None }
     }
 }
 
