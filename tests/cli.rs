@@ -286,9 +286,18 @@ fn what_does_not_exist_is_named_together_with_what_does() {
 #[test]
 fn help_and_version_are_data() {
     let folder = Folder::empty();
-    for command in
-        [&[][..], &["serve"], &["send"], &["list"], &["show"], &["replay"], &["discard"], &["verify"], &["doctor"]]
-    {
+    for command in [
+        &[][..],
+        &["serve"],
+        &["send"],
+        &["list"],
+        &["show"],
+        &["replay"],
+        &["discard"],
+        &["verify"],
+        &["check"],
+        &["doctor"],
+    ] {
         let help = folder.run(&[command, &["--help"]].concat());
         assert_eq!((help.code, &*help.stderr), (0, ""), "{help:?}");
         assert!(help.stdout.contains("Usage: pillarbox"), "{help:?}");

@@ -91,12 +91,13 @@ enum Framing {
 }
 
 /// Reads the answer to a request from all `bytes` that came for it; `ended` says that no more will.
-pub(super) fn read(bytes: &[u8], ended: bool) -> Result<Progress, Fault> {
+/// `to_head` says that the request was a HEAD, whose answer has no body whatever its headers say.
+pub(super) fn read(bytes: &[u8], ended: bool, to_head: bool) -> Result<Progress, Fault> {
     let Some(Head { mut answer, keeps_alive, length }) = final_head(bytes)? else {
         return if ended { Err(Fault::Ended) } else { Ok(Progress::More) };
     };
     let rest = &bytes[length..];
-    let framing = framing(&answer)?;
+    let framing = if to_head { Framing::Nothing } else { framing(&answer)? };
     let closes = matches!(framing, Framing::UntilClosed);
     let used = match framing {
         Framing::Nothing => Some(0),
@@ -237,7 +238,7 @@ mod tests {
     type Read = (u16, Vec<u8>, bool, bool);
 
     fn whole(bytes: &[u8], ended: bool) -> Result<Option<Read>, Fault> {
-        Ok(match read(bytes, ended)? {
+        Ok(match read(bytes, ended, false)? {
             Progress::More => None,
             Progress::Whole { answer, reusable } => Some((answer.status, answer.body, answer.truncated, reusable)),
         })
@@ -278,6 +279,13 @@ mod tests {
             assert_eq!(whole(bytes.as_bytes(), false), Ok(None));
             assert_eq!(whole(bytes.as_bytes(), true), Ok(Some((200, b"ok".to_vec(), false, false))));
         }
+    }
+
+    #[test]
+    fn the_answer_to_a_head_has_no_body_whatever_it_says() {
+        let bytes = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n";
+        assert_eq!(read(bytes, false, false), Ok(Progress::More));
+        assert!(matches!(read(bytes, false, true), Ok(Progress::Whole { reusable: true, .. })));
     }
 
     #[test]

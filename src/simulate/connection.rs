@@ -32,6 +32,25 @@ pub struct Connection {
     open: bool,
 }
 
+/// What is offered in a handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Versions {
+    /// TLS 1.2 alone.
+    Only12,
+    /// TLS 1.3 alone, which no sender does.
+    Only13,
+    /// Both.
+    All,
+}
+
+/// Connects to the receiver at an https URL with these versions on offer, and leaves again.
+pub(super) async fn handshake(url: &Url, manner: Manner, versions: Versions) -> Result<(), ExchangeError> {
+    let target = Target::of(url)?;
+    let stream = timeout(manner.connect, connect(&target)).await.unwrap_or(Err(ExchangeError::TimedOut))?;
+    let secured = timeout(manner.read, secure(stream, &target, versions)).await;
+    secured.unwrap_or(Err(ExchangeError::TimedOut)).map(|_| ())
+}
+
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
@@ -41,7 +60,8 @@ impl Connection {
         let (target, manner) = (Target::of(url)?, patience.into());
         let stream = timeout(manner.connect, connect(&target)).await.unwrap_or(Err(ExchangeError::TimedOut))?;
         let stream: Box<dyn Stream> = if target.tls {
-            let secured = secure(stream, &target, manner.tls_1_2_only);
+            let versions = if manner.tls_1_2_only { Versions::Only12 } else { Versions::All };
+            let secured = secure(stream, &target, versions);
             Box::new(timeout(manner.read, secured).await.unwrap_or(Err(ExchangeError::TimedOut))?)
         } else {
             Box::new(stream)
@@ -71,8 +91,9 @@ impl Connection {
             return Err(ExchangeError::Closed);
         }
         let bytes = wire_form(request, &self.path);
-        let pieces = bytes.chunks(bytes.len().div_ceil(pieces.max(1)));
-        let exchanged = timeout(self.manner.whole, exchange(&mut self.stream, pieces, pause, self.manner.read)).await;
+        let (pieces, to_head) = (bytes.chunks(bytes.len().div_ceil(pieces.max(1))), request.method == "HEAD");
+        let exchange = exchange(&mut self.stream, pieces, pause, to_head, self.manner.read);
+        let exchanged = timeout(self.manner.whole, exchange).await;
         let (answer, reusable) = exchanged.unwrap_or(Err(ExchangeError::TimedOut))?;
         self.open = reusable;
         Ok(answer)
@@ -114,6 +135,7 @@ async fn exchange(
     stream: &mut Box<dyn Stream>,
     pieces: impl Iterator<Item = &[u8]>,
     pause: Duration,
+    to_head: bool,
     patience: Duration,
 ) -> Result<(Answer, bool), ExchangeError> {
     let (mut reader, mut writer) = tokio::io::split(stream);
@@ -127,7 +149,7 @@ async fn exchange(
             let _ = writer.flush().await;
         }
     };
-    let read = read_answer(&mut reader, patience);
+    let read = read_answer(&mut reader, to_head, patience);
     tokio::pin!(read);
     tokio::select! {
         biased;
@@ -139,6 +161,7 @@ async fn exchange(
 /// Reads until the answer is whole; says whether the connection may be used again.
 async fn read_answer(
     reader: &mut (impl AsyncRead + Unpin),
+    to_head: bool,
     patience: Duration,
 ) -> Result<(Answer, bool), ExchangeError> {
     let mut bytes = Vec::new();
@@ -146,7 +169,7 @@ async fn read_answer(
         let came = timeout(patience, reader.read_buf(&mut bytes)).await.map_err(|_| ExchangeError::TimedOut)?;
         // A reset, or TLS without its farewell, ends the bytes as surely as a proper end.
         let ended = !matches!(came, Ok(1..));
-        match answer::read(&bytes, ended) {
+        match answer::read(&bytes, ended, to_head) {
             Ok(Progress::Whole { answer, reusable }) => return Ok((answer, reusable)),
             Ok(Progress::More) => {}
             Err(Fault::Ended) => return Err(ExchangeError::Closed),
@@ -173,8 +196,12 @@ async fn connect(target: &Target) -> Result<TcpStream, ExchangeError> {
     Ok(stream)
 }
 
-async fn secure(stream: TcpStream, target: &Target, tls_1_2_only: bool) -> Result<impl Stream + use<>, ExchangeError> {
-    let config = if tls_1_2_only { &*TLS_1_2 } else { &*ANY_TLS };
+async fn secure(stream: TcpStream, target: &Target, versions: Versions) -> Result<impl Stream + use<>, ExchangeError> {
+    let config = match versions {
+        Versions::Only12 => &*TLS_1_2,
+        Versions::Only13 => &*TLS_1_3,
+        Versions::All => &*ANY_TLS,
+    };
     let secured = async {
         let config = config.clone().map_err(io::Error::other)?;
         let name = ServerName::try_from(target.host.clone()).map_err(io::Error::other)?;
@@ -185,6 +212,7 @@ async fn secure(stream: TcpStream, target: &Target, tls_1_2_only: bool) -> Resul
 
 /// Read once: a load run opens thousands of connections, and the system's certificates are files.
 static TLS_1_2: LazyLock<Config> = LazyLock::new(|| config(&[&version::TLS12]));
+static TLS_1_3: LazyLock<Config> = LazyLock::new(|| config(&[&version::TLS13]));
 static ANY_TLS: LazyLock<Config> = LazyLock::new(|| config(&[&version::TLS12, &version::TLS13]));
 
 type Config = Result<Arc<ClientConfig>, rustls::Error>;

@@ -36,9 +36,6 @@ pub enum ExchangeError {
     /// The connection closed first.
     #[error("the connection closed before an answer came; look for a crash or a limit at the receiver")]
     Closed,
-    /// The receiver is away because a run says so; nothing was sent.
-    #[error("the receiver is out of reach, as was asked for")]
-    Outage,
     /// What came is not HTTP/1.1.
     #[error("the answer can't be read: {0}; check that the URL leads to an HTTP/1.1 server")]
     Garbled(&'static str),
@@ -49,7 +46,7 @@ impl ExchangeError {
     pub fn outcome(&self) -> Option<Outcome> {
         match self {
             Self::Target(_) => None,
-            Self::Connect { .. } | Self::Tls { .. } | Self::Outage => Some(Outcome::Unreachable),
+            Self::Connect { .. } | Self::Tls { .. } => Some(Outcome::Unreachable),
             Self::TimedOut => Some(Outcome::TimedOut),
             Self::Closed => Some(Outcome::Closed),
             Self::Garbled(_) => Some(Outcome::Garbled),

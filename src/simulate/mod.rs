@@ -4,6 +4,7 @@
 //! Nothing here shares code with the receiving side: what the two agree on, they agree on twice.
 
 mod answer;
+pub mod check;
 mod connection;
 pub mod exchange;
 pub mod govuk_pay;
@@ -25,7 +26,7 @@ use crate::world::World;
 pub use answer::Answer;
 pub use connection::Connection;
 pub use exchange::{ExchangeError, exchange};
-pub use target::{TargetError, is_loopback};
+pub use target::{TargetError, clear, is_loopback};
 pub use verdict::{Attempt, Next, Outcome, Verdict, verdict};
 
 /// Who is played.
@@ -52,7 +53,7 @@ pub struct Body {
 /// One request, complete but for its first line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// `POST`, or `GET` for a challenge.
+    /// `POST`, or `GET` for a challenge; a check also asks by `HEAD`.
     pub method: &'static str,
     /// Names in the case and order they are sent in; host and content length are among them.
     pub headers: Vec<(String, String)>,

@@ -57,6 +57,11 @@ impl Target {
     }
 }
 
+/// Clears a URL for sending test data to it, or says why nothing is sent there.
+pub fn clear(url: &Url) -> Result<(), TargetError> {
+    Target::of(url).map(|_| ())
+}
+
 /// Whether a URL names this machine, so that test data sent to it stays here.
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {

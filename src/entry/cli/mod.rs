@@ -3,6 +3,7 @@
 //! Data goes to standard output, everything else to standard error. Exit codes: 0 done, 1 failed or
 //! found wanting, 2 usage or configuration.
 
+mod check;
 mod completions;
 mod demo;
 mod discard;
@@ -75,6 +76,8 @@ enum Command {
     Discard(discard::Discard),
     /// Check a signature, and say what is likely wrong with it
     Verify(verify::Verify),
+    /// Check any receiver against what the real senders do
+    Check(check::Check),
     /// Make the inbox
     #[command(subcommand)]
     Inbox(inbox::Inbox),
@@ -176,6 +179,7 @@ fn run(cli: Cli, output: &mut Output) -> Result<(), Failure> {
         Command::Replay(command) => runtime.block_on(command.run(&global, output)),
         Command::Discard(command) => runtime.block_on(command.run(&global, output)),
         Command::Verify(command) => runtime.block_on(command.run(&global, output)),
+        Command::Check(command) => runtime.block_on(command.run(output)),
         Command::Inbox(command) => runtime.block_on(command.run(&global, output)),
         Command::Doctor(command) => runtime.block_on(command.run(&global, output)),
         Command::Completions(command) => command.run(output),

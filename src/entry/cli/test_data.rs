@@ -1,13 +1,14 @@
-//! Test data leaves this machine only on somebody's word.
+//! Where test data may be sent: to this machine, and elsewhere only to those who have agreed to keep it.
 
 use url::Url;
 
 use super::Failure;
-use crate::simulate::is_loopback;
+use crate::simulate::{clear, is_loopback};
 
-/// Refuses a receiver on another machine, unless whoever runs the command said yes to storing test
+/// Refuses what no test data can be sent to, and a receiver on another machine, unless whoever runs the command said yes to storing test
 /// data there.
 pub(super) fn agreed(url: &Url, yes: bool) -> Result<(), Failure> {
+    clear(url).map_err(|error| Failure::Usage(error.to_string()))?;
     if yes || is_loopback(url) {
         return Ok(());
     }
@@ -16,4 +17,25 @@ pub(super) fn agreed(url: &Url, yes: bool) -> Result<(), Failure> {
          (docs/simulate.md), then add --yes-store-test-data",
         url.host_str().unwrap_or("that URL"),
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn test_data_leaves_this_machine_only_with_a_yes() {
+        for (url, yes, expected) in [
+            ("http://localhost:8080/pay", false, true),
+            ("https://127.0.0.1/pay", false, true),
+            ("http://[::1]/pay", false, true),
+            ("https://receiver.example.gov.uk/pay", false, false),
+            ("https://localhost.example.gov.uk/pay", false, false),
+            ("https://receiver.example.gov.uk/pay", true, true),
+            ("http://receiver.example.gov.uk/pay", true, false),
+            ("https://a:b@localhost/pay", true, false),
+        ] {
+            assert_eq!(agreed(&Url::parse(url).unwrap(), yes).is_ok(), expected, "{url}");
+        }
+    }
 }

@@ -26,7 +26,7 @@ use std::future::Future;
 
 use tokio::time::Instant;
 
-use super::TargetError;
+use super::{TargetError, clear};
 use books::Books;
 use player::Player;
 
@@ -44,7 +44,7 @@ pub async fn run(
     watch: &(dyn Fn(Seen<'_>) + Sync),
     stop: impl Future<Output = ()>,
 ) -> Result<Summary, TargetError> {
-    super::target::Target::of(&plan.url)?;
+    clear(&plan.url)?;
     let (player, began) = (Player::new(plan, watch), Instant::now());
     let ending = tokio::select! {
         () = player.play() => Ending::Complete,

@@ -55,6 +55,14 @@ pub(super) struct Player<'a> {
     books: Mutex<Books>,
 }
 
+/// An answer, or what there is in its place.
+type Answered = Result<Answer, Outcome>;
+
+/// What an error means to a sender. Where nothing may be sent nobody is, either: the run's own URL was cleared.
+fn outcome(error: ExchangeError) -> Outcome {
+    error.outcome().unwrap_or(Outcome::Unreachable)
+}
+
 /// A message on its way. Its bytes are made when it is sent: thousands may wait for their next attempt.
 #[derive(Clone, Copy)]
 struct Message {
@@ -219,22 +227,17 @@ impl<'a> Player<'a> {
         (Outcome::Garbled, Duration::ZERO) // sent on and on: the client gives up
     }
 
-    async fn exchange(
-        &self,
-        message: Message,
-        attempt: Attempt,
-        url: &Url,
-        request: &Request,
-    ) -> (Result<Answer, ExchangeError>, Duration) {
+    async fn exchange(&self, message: Message, attempt: Attempt, url: &Url, request: &Request) -> (Answered, Duration) {
         let began = Instant::now();
         let answered = if self.clock.elapsed() < self.plan.chaos.outage {
-            Err(ExchangeError::Outage)
+            Err(Outcome::Unreachable)
         } else if url == &self.plan.url {
             let manner = self.plan.sender.manner();
             let both = self.over_a_kept_connection(request, message.drips);
-            tokio::time::timeout(manner.whole, both).await.unwrap_or(Err(ExchangeError::TimedOut))
+            let answered = tokio::time::timeout(manner.whole, both).await.unwrap_or(Err(ExchangeError::TimedOut));
+            answered.map_err(outcome)
         } else {
-            exchange(request, url, self.plan.sender.manner()).await
+            exchange(request, url, self.plan.sender.manner()).await.map_err(outcome)
         };
         let took = began.elapsed();
         self.tell(message.what, attempt, url, request, &answered, took);
@@ -304,7 +307,7 @@ impl<'a> Player<'a> {
         let dice = Dice::new(self.plan.seed, Of::Challenge, 0, self.plan.start);
         let (request, url) = hmrc::challenge(&self.plan.url, &dice);
         let began = Instant::now();
-        let answered = exchange(&request, &url, self.plan.sender.manner()).await;
+        let answered = exchange(&request, &url, self.plan.sender.manner()).await.map_err(outcome);
         self.tell(What::Challenge, Attempt::FIRST, &url, &request, &answered, began.elapsed());
         let echoed = answered.is_ok_and(|answer| hmrc::echoes(&request.id, answer.status, &answer.body));
         self.books().challenged(&request.id, echoed);
@@ -317,23 +320,14 @@ impl<'a> Player<'a> {
         rotated.unwrap_or(&self.plan.secret)
     }
 
-    fn outcome(&self, answered: &Result<Answer, ExchangeError>) -> Outcome {
+    fn outcome(&self, answered: &Answered) -> Outcome {
         match answered {
             Ok(answer) => answer.outcome(self.plan.start.plus(self.clock.elapsed())),
-            // Where nothing may be sent nobody is, either; callers clear the URL before they begin.
-            Err(error) => error.outcome().unwrap_or(Outcome::Unreachable),
+            Err(outcome) => *outcome,
         }
     }
 
-    fn tell(
-        &self,
-        what: What,
-        attempt: Attempt,
-        url: &Url,
-        request: &Request,
-        answered: &Result<Answer, ExchangeError>,
-        took: Duration,
-    ) {
+    fn tell(&self, what: What, attempt: Attempt, url: &Url, request: &Request, answered: &Answered, took: Duration) {
         let outcome = self.outcome(answered);
         self.books().exchanged(what, outcome, took);
         let number = self.exchanges.fetch_add(1, Ordering::Relaxed) + 1;

@@ -17,7 +17,7 @@ use crate::{
     entry::System,
     notification::{SourceName, Timestamp},
     simulate::{
-        Connection, ExchangeError, Sender,
+        Connection, Sender,
         run::{self, Ending, Plan, Summary, capture, start_of_story},
     },
     world::World,
@@ -131,8 +131,9 @@ impl Simulate {
             let source = settings.source(name)?;
             let sender = played::sender(source.kind);
             let url = played::url(self.to.get(nth).map(String::as_str), settings, source)?;
-            reachable(&url, sender, self.yes_store_test_data).await?;
+            test_data::agreed(&url, self.yes_store_test_data)?;
             let secret = played::secret(self.secret.get(nth).map(String::as_str), source).await?;
+            reachable(&url, sender).await?;
             let mut plan = Plan::new(sender, url, secret.expose().to_owned(), seed, now);
             self.fill(&mut plan, now).await?;
             plan.remembers = global.inbox.is_some();
@@ -195,11 +196,7 @@ impl Simulate {
 }
 
 /// Whether anybody is there, before a timetable of days begins.
-async fn reachable(url: &Url, sender: Sender, yes: bool) -> Result<(), Failure> {
-    match Connection::open(url, sender.manner()).await {
-        Err(error @ ExchangeError::Target(_)) => Err(Failure::Usage(error.to_string())),
-        _ if test_data::agreed(url, yes).is_err() => test_data::agreed(url, yes),
-        Err(error) => Err(Failure::Failed(error.to_string())),
-        Ok(_) => Ok(()),
-    }
+async fn reachable(url: &Url, sender: Sender) -> Result<(), Failure> {
+    let opened = Connection::open(url, sender.manner()).await;
+    opened.map(|_| ()).map_err(|error| Failure::Failed(error.to_string()))
 }

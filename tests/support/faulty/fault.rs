@@ -1,0 +1,119 @@
+//! What receivers get wrong. Each was seen in a real one, or follows from a library's default.
+
+/// One fault; everything else about the receiver is right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// No fault at all: the control.
+    Sound,
+
+    // What it answers to a true notification.
+    /// 204 in place of 200.
+    Answers204,
+    /// 203 in place of 200, which Pay takes for a failure.
+    Answers203,
+    /// 302 to a login page, for every POST.
+    RedirectsToLogin,
+    /// 409 to a copy of what is stored.
+    ConflictsOnDuplicate,
+    /// Looks whether the row is there, and inserts afterwards: of two copies at once, one fails.
+    LooksThenInserts,
+    /// 409 to the same event under another id.
+    ConflictsOnSameEvent,
+    /// An answer after 3.5 s.
+    Slow,
+    /// Acknowledges before it stores. Every tenth time it dies in between: nothing is stored, and the next
+    /// three requests are dropped while it starts again.
+    AcknowledgesFirst,
+
+    // How it verifies.
+    /// Takes what has no signature.
+    AcceptsUnsigned,
+    /// Takes an empty signature.
+    AcceptsEmptySignature,
+    /// Verifies with an empty key, too.
+    AcceptsEmptyKey,
+    /// Takes any beginning of the right signature.
+    ComparesPrefix,
+    /// Takes what begins with the right 8 digits.
+    ComparesBeginning,
+    /// Takes whatever has as many hex digits as a signature.
+    ChecksFormOnly,
+    /// Takes upper-case hex.
+    AcceptsUpperCase,
+    /// Takes `sha1=` and `sha256=`.
+    AcceptsPrefix,
+    /// Of two signatures takes the first for it.
+    TakesFirstSignature,
+    /// Takes the other sender's algorithm.
+    AcceptsEitherAlgorithm,
+    /// Parses the body and writes it anew before it verifies.
+    Reserialises,
+    /// Does not know HMRC's signed form.
+    RefusesAstral,
+    /// 422 where the signature is wrong.
+    Refuses422,
+    /// 500 where the signature's length is wrong, because the comparison throws.
+    ThrowsOnLength,
+
+    // What it takes.
+    /// Refuses ids that are not 26 characters long.
+    Wants26Characters,
+    /// Refuses ids that are no UUID.
+    WantsUuid,
+    /// Refuses what is not a `payment` to the letter.
+    WantsLowerCasePayment,
+    /// Says 200 to what is not a `payment` to the letter, and drops it.
+    DropsUpperCasePayment,
+    /// Refuses states other than success.
+    KnowsOneState,
+    /// Refuses event types that it does not know.
+    KnowsFewEvents,
+    /// Refuses a null in the card's details.
+    RefusesNulls,
+    /// Refuses fields that it does not know.
+    RefusesMoreFields,
+    /// Refuses what is a day older than the newest.
+    RefusesOldDates,
+    /// Refuses a body with U+2028 in it.
+    BreaksAtLineSeparators,
+    /// Refuses a message that is no JSON.
+    WantsJsonMessage,
+    /// Refuses a JSON message with markup in it.
+    BlocksMarkup,
+    /// Refuses bodies of more than 100 KB.
+    LimitsTo100KB,
+    /// Refuses bodies of more than 8 KB.
+    LimitsTo8KB,
+
+    // What it does with a signed body that is no JSON.
+    /// 202.
+    Accepts202OnError,
+    /// 500.
+    CrashesOnUnreadable,
+    /// No answer, and none any more.
+    DiesOfUnreadable,
+
+    // Routes and challenges.
+    /// 301 from the trailing slash to where it should go.
+    RedirectsTrailingSlash,
+    /// 200 to any GET, and any HEAD.
+    AnswersGet,
+    /// The challenge as it is, not in JSON.
+    EchoesPlainText,
+    /// The challenge in JSON that is said to be HTML.
+    ReflectsHtml,
+    /// Takes the whole query for the challenge.
+    TakesWholeQuery,
+    /// Echoes the first of several challenges, and an empty one.
+    EchoesAnything,
+
+    // Headers and connections.
+    /// Sets a cookie.
+    SetsCookie,
+    /// `Retry-After: 60` with every refusal.
+    SendsRetryAfter,
+    /// `Connection: close` with every answer.
+    ClosesEachConnection,
+    /// Closes what is silent for 100 ms.
+    ClosesIdleConnections,
+}

@@ -1,0 +1,128 @@
+//! What a faulty receiver makes of a body that it has let in.
+
+use pillarbox::{notification::Timestamp, simulate::Sender};
+use serde_json::Value;
+
+use super::{Shared, fault::Fault};
+
+/// What becomes of a request.
+pub enum Done {
+    Answer(u16),
+    /// The connection closes without one.
+    Nothing,
+}
+
+impl Shared {
+    /// Reads the body and stores its id, or does not.
+    pub(super) async fn take(&self, body: &[u8]) -> Done {
+        let Ok(value) = serde_json::from_slice::<Value>(body) else { return self.take_unreadable(body) };
+        if self.refuses(&value, body) {
+            return Done::Answer(400);
+        }
+        if self.fault == Fault::DropsUpperCasePayment && value["resource_type"] != "payment" {
+            return Done::Answer(200);
+        }
+        let id = match self.sender {
+            Sender::Hmrc => &value["notificationId"],
+            Sender::GovukPay => &value["webhook_message_id"],
+        };
+        let event = format!("{} {} {}", value["resource_id"], value["event_type"], value["created_date"]);
+        self.store(id.as_str().unwrap_or_default(), event).await
+    }
+
+    fn take_unreadable(&self, body: &[u8]) -> Done {
+        match self.fault {
+            Fault::Accepts202OnError => return Done::Answer(202),
+            Fault::CrashesOnUnreadable => return Done::Answer(500),
+            Fault::DiesOfUnreadable => {
+                self.state().dead = true;
+                return Done::Nothing;
+            }
+            _ => {}
+        }
+        let text = String::from_utf8_lossy(body);
+        self.state().held.push(text.split(' ').next().unwrap_or_default().to_owned());
+        Done::Answer(200)
+    }
+
+    fn refuses(&self, value: &Value, body: &[u8]) -> bool {
+        let text = String::from_utf8_lossy(body);
+        let id = value["webhook_message_id"].as_str().unwrap_or_default();
+        let message = value["message"].as_str().unwrap_or_default();
+        match self.fault {
+            Fault::Wants26Characters => id.len() != 26,
+            Fault::WantsUuid => id.len() != 36,
+            Fault::WantsLowerCasePayment => value["resource_type"] != "payment",
+            Fault::KnowsOneState => value["resource"]["state"]["status"] != "success",
+            Fault::KnowsFewEvents => !KNOWN.iter().any(|known| value["event_type"] == *known),
+            Fault::RefusesNulls => value["resource"]["card_details"].to_string().contains(":null"),
+            Fault::RefusesMoreFields => value.as_object().is_none_or(|fields| fields.len() > self.fields()),
+            Fault::RefusesOldDates => self.is_old(value),
+            Fault::BreaksAtLineSeparators => text.contains('\u{2028}'),
+            Fault::WantsJsonMessage => serde_json::from_str::<Value>(message).is_err(),
+            Fault::BlocksMarkup => value["messageContentType"] == "application/json" && message.contains('<'),
+            _ => false,
+        }
+    }
+
+    fn fields(&self) -> usize {
+        match self.sender {
+            Sender::Hmrc => 6,
+            Sender::GovukPay => 7,
+        }
+    }
+
+    /// Whether it is a day older than the newest there was.
+    fn is_old(&self, value: &Value) -> bool {
+        let date = value["createdDateTime"].as_str().or(value["created_date"].as_str());
+        let date = date.and_then(Timestamp::parse).expect("the senders' dates can be read");
+        let mut state = self.state();
+        state.newest = state.newest.max(Some(date));
+        state.newest.unwrap().since(date) > std::time::Duration::from_secs(24 * 60 * 60)
+    }
+
+    async fn store(&self, id: &str, event: String) -> Done {
+        let is_held = |id: &str| self.state().held.iter().any(|held| held == id);
+        if is_held(id) {
+            return Done::Answer(if self.fault == Fault::ConflictsOnDuplicate { 409 } else { self.success() });
+        }
+        if self.fault == Fault::LooksThenInserts {
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            if is_held(id) {
+                return Done::Answer(500);
+            }
+        }
+        let mut state = self.state();
+        if self.sender == Sender::GovukPay {
+            if self.fault == Fault::ConflictsOnSameEvent && state.events.contains(&event) {
+                return Done::Answer(409);
+            }
+            state.events.push(event);
+        }
+        state.taken += 1;
+        if self.fault == Fault::AcknowledgesFirst && state.taken.is_multiple_of(10) {
+            state.dropping = 3;
+            return Done::Answer(200);
+        }
+        if !state.held.iter().any(|held| held == id) {
+            state.held.push(id.to_owned());
+        }
+        Done::Answer(self.success())
+    }
+
+    fn success(&self) -> u16 {
+        match self.fault {
+            Fault::Answers204 => 204,
+            Fault::Answers203 => 203,
+            _ => 200,
+        }
+    }
+}
+
+const KNOWN: [&str; 5] = [
+    "card_payment_succeeded",
+    "card_payment_captured",
+    "card_payment_refunded",
+    "card_payment_failed",
+    "card_payment_expired",
+];
