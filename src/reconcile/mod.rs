@@ -7,6 +7,7 @@
 mod backoff;
 pub mod govuk_pay;
 pub mod hmrc;
+mod last;
 mod lock;
 mod news;
 mod outcome;
@@ -25,6 +26,7 @@ use crate::{
     world::World,
 };
 
+pub use last::{LastRun, last_run};
 pub use news::{News, Observer};
 pub use outcome::{Ended, Found, Numbers, Outcome};
 pub use run::Around;
@@ -71,6 +73,9 @@ pub async fn run<I: Inbox, W: World, S: Sleeper>(
         Access::Hmrc(access) => hmrc::pull(&mut run, access).await,
         Access::GovukPay(access) => govuk_pay::sweep(&mut run, access).await,
     };
+    if !options.dry_run && let Err(error) = last::keep(around.inbox, around.world, source, &outcome).await {
+        tracing::warn!(source = source.as_str(), why = %error, "how a run ended could not be kept");
+    }
     run.end().await;
     outcome
 }

@@ -1,0 +1,99 @@
+//! How the last run of a source ended, kept in a memo, so that whoever asks later is told without asking the sender.
+
+use serde::{Deserialize, Serialize};
+
+use super::Outcome;
+use crate::{
+    inbox::{Inbox, InboxError, Memo, MemoName},
+    notification::{SourceName, Timestamp},
+    world::World,
+};
+
+/// The last run that looked at anything.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRun {
+    /// When it ended, in milliseconds since 1970.
+    at: i64,
+    /// Why it ended, in words.
+    pub ended: String,
+    /// Whether it could not do its work until somebody does something.
+    pub needs_somebody: bool,
+    /// What it recorded that push had missed.
+    pub recorded: usize,
+    /// Events of payments that never came.
+    pub missing: usize,
+    /// What it could not empty or read.
+    pub troubles: usize,
+    /// When the oldest notification was created that it left unacknowledged, in milliseconds since 1970.
+    oldest: Option<i64>,
+}
+
+impl LastRun {
+    /// What is kept of an outcome.
+    pub fn new(outcome: &Outcome, at: Timestamp) -> Self {
+        let numbers = outcome.numbers();
+        Self {
+            at: at.as_millis(),
+            ended: outcome.ended.to_string(),
+            needs_somebody: outcome.ended.needs_somebody(),
+            recorded: numbers.recorded,
+            missing: numbers.missing,
+            troubles: numbers.troubles,
+            oldest: numbers.oldest.map(Timestamp::as_millis),
+        }
+    }
+
+    /// When it ended.
+    pub fn at(&self) -> Timestamp {
+        Timestamp::from_millis(self.at)
+    }
+
+    /// When the oldest notification was created that it left unacknowledged.
+    pub fn oldest(&self) -> Option<Timestamp> {
+        self.oldest.map(Timestamp::from_millis)
+    }
+}
+
+/// How the last run of `source` ended; `None` if there was none that this program can read.
+pub async fn last_run(inbox: &impl Inbox, source: &SourceName) -> Result<Option<LastRun>, InboxError> {
+    let memo = inbox.memo(&name(source)).await?;
+    Ok(memo.and_then(|memo| serde_json::from_str(&memo.text).ok()))
+}
+
+/// Keeps how a run ended. Of two that end at once, either may stand.
+pub(super) async fn keep(
+    inbox: &impl Inbox,
+    world: &impl World,
+    source: &SourceName,
+    outcome: &Outcome,
+) -> Result<(), InboxError> {
+    let text = serde_json::to_string(&LastRun::new(outcome, world.now())).expect("numbers and texts have a form in JSON");
+    let seen = inbox.memo(&name(source)).await?.map(|memo| memo.version);
+    inbox.swap_memo(&name(source), seen, &Memo { version: world.random(), text }).await?;
+    Ok(())
+}
+
+fn name(source: &SourceName) -> MemoName {
+    MemoName::new("last", source.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{Ended, Found, example::Rig, hmrc},
+        *,
+    };
+
+    #[tokio::test]
+    async fn the_last_run_is_kept_and_the_one_before_is_forgotten() {
+        let (rig, source) = (Rig::new(), SourceName::new("hmrc").unwrap());
+        assert_eq!(last_run(&rig.inbox, &source).await.unwrap(), None);
+        for ended in [Ended::Deadline, Ended::Hmrc(hmrc::Fault::Credentials)] {
+            let outcome = Outcome { ended, found: Found::Hmrc(Vec::new()) };
+            keep(&rig.inbox, &rig.world, &source, &outcome).await.unwrap();
+            let last = last_run(&rig.inbox, &source).await.unwrap().unwrap();
+            assert_eq!(last, LastRun::new(&outcome, rig.world.now()));
+            assert_eq!(last.needs_somebody, matches!(outcome.ended, Ended::Hmrc(_)));
+        }
+    }
+}
