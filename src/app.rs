@@ -12,11 +12,10 @@ use crate::{
     aws::AwsProblem,
     config::InboxConfig,
     inbox::{InboxError, sqlite::SqliteInbox},
-    secret::Outside,
 };
 use crate::{
     aws::{Aws, Service},
-    config::{Config, DestinationConfig, DestinationSecrets},
+    config::{Config, DestinationConfig, DestinationSecrets, PullConfig, PullSecrets, SourceConfig, Unusable},
     destination::{DeliveryError, Destination, Event, EventBridge, Https, HttpsError, Log, Routes, Sqs, WebhookSecret},
     inbox::{
         Keeping,
@@ -24,6 +23,8 @@ use crate::{
     },
     keyring::Keyring,
     notification::Key,
+    reconcile::{self, govuk_pay, hmrc},
+    secret::Outside,
     source::Acceptance,
     world::World,
 };
@@ -51,6 +52,22 @@ impl<I> App<I> {
     pub fn new(config: &Config, keyring: Arc<Keyring>, inbox: Arc<I>) -> Self {
         Self { keyring, inbox, window: config.acceptance, keeping: Keeping { retention: config.retention } }
     }
+}
+
+/// How the sender of `source` is asked for what it never pushed; `None` if that is not configured.
+pub fn access(source: &SourceConfig, outside: &Outside<'_>) -> Result<Option<reconcile::Access>, Vec<Unusable>> {
+    let secrets = source.pull_secrets(outside)?;
+    Ok(match (&source.pull, secrets) {
+        (Some(PullConfig::Hmrc(pull)), Some(PullSecrets::Hmrc { client_id, client_secret })) => {
+            let (base_url, boxes) = (pull.base_url.clone(), pull.boxes.clone());
+            Some(reconcile::Access::Hmrc(hmrc::Access { base_url, boxes, client_id, client_secret }))
+        }
+        (Some(PullConfig::GovukPay(pull)), Some(PullSecrets::GovukPay { api_key })) => {
+            let base_url = pull.base_url.clone();
+            Some(reconcile::Access::GovukPay(govuk_pay::Access { base_url, api_key }))
+        }
+        _ => None,
+    })
 }
 
 /// Opens the configured inbox; a local one must be there.

@@ -25,7 +25,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("keyring", &["notification", "world", "secret", "aws", "source", "inbox", "config", "receive"]),
     ("simulate", &["notification", "world"]),
     ("observe", &["world", "text"]),
-    ("app", &["notification", "world", "secret", "aws", "source", "inbox", "destination", "config", "keyring"]),
+    (
+        "app",
+        &["notification", "world", "secret", "aws", "source", "inbox", "destination", "config", "keyring", "reconcile"],
+    ),
     (
         "entry",
         &[
@@ -40,6 +43,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "config",
             "process",
             "receive",
+            "reconcile",
             "keyring",
             "simulate",
             "observe",

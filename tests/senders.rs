@@ -7,9 +7,14 @@ mod loopback;
 
 mod senders {
     mod clock;
+    mod heard;
     mod hmrc;
     mod hmrc_acknowledge;
     mod hmrc_faults;
     mod hmrc_list;
     mod hmrc_token;
+    mod pay;
+    mod pay_lives;
+    mod pay_payment;
+    mod pay_search;
 }

@@ -28,7 +28,7 @@ pub use inbox::{InboxConfig, InboxProblem};
 pub use overrides::Overrides;
 pub use problem::{Place, Placed, Problem, Problems};
 pub use pull::{HmrcPull, PayPull, PullConfig};
-pub use secrets::{DestinationSecrets, Secrets, Unusable};
+pub use secrets::{DestinationSecrets, PullSecrets, Secrets, Unusable};
 pub use source::SourceConfig;
 
 use crate::{
@@ -112,7 +112,12 @@ impl Config {
         self.every_destination().filter_map(DestinationConfig::secret).map(|reference| &reference.value)
     }
 
-    /// Where all of these are.
+    /// Where what the pulls need is.
+    pub fn pull_references(&self) -> impl Iterator<Item = &SecretRef> {
+        self.sources.iter().filter_map(|source| source.pull.as_ref()).flat_map(PullConfig::references)
+    }
+
+    /// Where all of these are, but for what the pulls need.
     pub fn references(&self) -> impl Iterator<Item = &SecretRef> {
         self.sender_references().chain(self.destination_references())
     }

@@ -26,6 +26,16 @@ pub enum PullConfig {
     GovukPay(PayPull),
 }
 
+impl PullConfig {
+    /// Where what it needs is.
+    pub(super) fn references(&self) -> Vec<&SecretRef> {
+        match self {
+            Self::Hmrc(pull) => vec![&pull.client_id.value, &pull.client_secret.value],
+            Self::GovukPay(pull) => vec![&pull.api_key.value],
+        }
+    }
+}
+
 /// How to read HMRC's boxes.
 #[derive(Clone, Debug)]
 pub struct HmrcPull {

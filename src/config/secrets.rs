@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Config, DestinationConfig, SourceConfig,
+    Config, DestinationConfig, PullConfig, SourceConfig,
     problem::{Placed, Problem, Problems},
 };
 use crate::{
@@ -15,6 +15,8 @@ use crate::{
 
 /// How a secret begins that GOV.UK Pay gives to test webhooks.
 const TEST_PREFIX: &str = "webhook_test_";
+/// How an API key begins that GOV.UK Pay gives to test accounts.
+const TEST_KEY_PREFIX: &str = "api_test_";
 
 /// Every secret that receiving and delivering need. What a pull needs is fetched by the pull alone.
 #[derive(Clone, Debug)]
@@ -32,6 +34,23 @@ pub struct DestinationSecrets {
     pub default: Option<WebhookSecret>,
     /// The named destinations'.
     pub named: BTreeMap<String, WebhookSecret>,
+}
+
+/// What one pull needs.
+#[derive(Clone, Debug)]
+pub enum PullSecrets {
+    /// An application of HMRC's.
+    Hmrc {
+        /// Its client id.
+        client_id: Secret,
+        /// Its client secret.
+        client_secret: Secret,
+    },
+    /// An account of GOV.UK Pay's.
+    GovukPay {
+        /// Its API key.
+        api_key: Secret,
+    },
 }
 
 /// A secret that can't be used, and that a role may do without if it says so loudly.
@@ -119,6 +138,42 @@ fn signing(reference: &Placed<SecretRef>, live: bool, outside: &Outside<'_>) -> 
         Err(SecretProblem::NoneYet) => Ok(None),
         Err(why) => Err((why, reference.problem(why))),
     }
+}
+
+/// What a pull of `source` needs, or everything that is wrong with it; `None` if it is not configured.
+pub(super) fn pull(source: &SourceConfig, outside: &Outside<'_>) -> Result<Option<PullSecrets>, Vec<Unusable>> {
+    let mut unusable = Vec::new();
+    let mut fetch = |reference: &Placed<SecretRef>| {
+        let fetched = credential(reference, source.live, outside);
+        let source = Some(source.name.clone());
+        fetched.map_err(|(why, problem)| unusable.push(Unusable { source, why, problem })).ok()
+    };
+    let secrets = match &source.pull {
+        None => return Ok(None),
+        Some(PullConfig::Hmrc(pull)) => {
+            let (client_id, client_secret) = (fetch(&pull.client_id), fetch(&pull.client_secret));
+            client_id
+                .zip(client_secret)
+                .map(|(client_id, client_secret)| PullSecrets::Hmrc { client_id, client_secret })
+        }
+        Some(PullConfig::GovukPay(pull)) => fetch(&pull.api_key).map(|api_key| PullSecrets::GovukPay { api_key }),
+    };
+    if unusable.is_empty() { Ok(secrets) } else { Err(unusable) }
+}
+
+fn credential(reference: &Placed<SecretRef>, live: bool, outside: &Outside<'_>) -> Fetched<Secret> {
+    let judged = reference.value.fetch(outside).and_then(|secret| {
+        secret.judge()?;
+        let sees_no_live = live && secret.expose().starts_with(TEST_KEY_PREFIX);
+        if sees_no_live { Err(SecretProblem::TestKeyOnLive) } else { Ok(secret) }
+    });
+    judged.map_err(|why| {
+        let problem = match why {
+            SecretProblem::Unset => reference.problem("is not set: set that environment variable"),
+            other => reference.problem(other),
+        };
+        (why, problem)
+    })
 }
 
 /// Some advice for senders' secrets would mislead here: nothing is sent without this one, and we choose it.
@@ -307,6 +362,37 @@ secret = "secretsmanager:arn:aws:secretsmanager:eu-west-2:111122223333:secret:pa
         assert_eq!(outcome(Ok(None)), (false, vec![(false, SecretProblem::NoneYet)]));
         let away = SecretProblem::Unread(VaultFault::Away);
         assert_eq!(outcome(Err(VaultFault::Away)), (false, vec![(false, away)]));
+    }
+
+    #[test]
+    fn what_a_pull_needs_is_fetched_for_the_pull_alone() {
+        let config = Config::read(EXAMPLE, "p").unwrap();
+        let all = [
+            ("HMRC_CLIENT_ID", "a client id of HMRC's"),
+            ("HMRC_CLIENT_SECRET", HMRC_SECRET),
+            ("PAY_API_KEY", "api_test_7mrp1d5lsa5pdfs2bvim2f9cdu"),
+        ];
+        let [hmrc, pay] = &config.sources[..] else { panic!("two sources") };
+        with(&all, |outside| {
+            let hmrc = hmrc.pull_secrets(outside).unwrap();
+            assert!(
+                matches!(&hmrc, Some(PullSecrets::Hmrc { client_secret, .. }) if client_secret.expose() == HMRC_SECRET)
+            );
+            assert!(!format!("{hmrc:?}").contains(HMRC_SECRET));
+            assert!(matches!(pay.pull_secrets(outside), Ok(Some(PullSecrets::GovukPay { .. }))));
+            let live = SourceConfig { live: true, ..pay.clone() };
+            assert_eq!(live.pull_secrets(outside).unwrap_err()[0].why, SecretProblem::TestKeyOnLive);
+            let none = SourceConfig { pull: None, ..pay.clone() };
+            assert!(none.pull_secrets(outside).unwrap().is_none());
+        });
+        with(&all[2..], |outside| {
+            let unusable = hmrc.pull_secrets(outside).unwrap_err();
+            let said: Vec<_> = unusable.iter().map(|one| one.problem.to_string()).collect();
+            assert_eq!(said.len(), 2, "{said:?}");
+            assert!(said[0].ends_with("(env:HMRC_CLIENT_ID) is not set: set that environment variable"), "{said:?}");
+        });
+        let references: Vec<_> = config.pull_references().map(ToString::to_string).collect();
+        assert_eq!(references, ["env:HMRC_CLIENT_ID", "env:HMRC_CLIENT_SECRET", "env:PAY_API_KEY"]);
     }
 
     #[test]

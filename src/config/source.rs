@@ -4,11 +4,15 @@ use super::{
     problem::{Placed, Problem},
     pull::{self, PullConfig},
     reference,
-    secrets::Wanted,
+    secrets::{self, PullSecrets, Unusable, Wanted},
     suggest,
     walk::{Item, Table, all},
 };
-use crate::{notification::SourceName, secret::SecretRef, source::Kind};
+use crate::{
+    notification::SourceName,
+    secret::{Outside, SecretRef},
+    source::Kind,
+};
 
 /// One configured sender, its secrets still references.
 #[derive(Clone, Debug)]
@@ -25,6 +29,13 @@ pub struct SourceConfig {
     pub destination: Option<String>,
     /// How to ask the sender for what never came.
     pub pull: Option<PullConfig>,
+}
+
+impl SourceConfig {
+    /// Fetches and judges what a pull needs: all of it, or everything that is wrong with it. `None` if there is no pull.
+    pub fn pull_secrets(&self, outside: &Outside<'_>) -> Result<Option<PullSecrets>, Vec<Unusable>> {
+        secrets::pull(self, outside)
+    }
 }
 
 /// Reads `[sources]`, whose sources may hand on to `destinations`.

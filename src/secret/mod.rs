@@ -136,6 +136,9 @@ pub enum SecretProblem {
         "is a test secret (webhook_test_…) on a source with live = true: use the live webhook's secret, or set live = false"
     )]
     TestOnLive,
+    /// A test account's key on a live source.
+    #[error("is a test key (api_test_…) on a source with live = true: use the live account's key, or set live = false")]
+    TestKeyOnLive,
     /// Not in the form Standard Webhooks asks for.
     #[error("is not a Standard Webhooks secret: whsec_ and 24 to 64 bytes in base64")]
     NotWhsec,

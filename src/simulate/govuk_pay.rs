@@ -66,10 +66,25 @@ impl Event {
     }
 }
 
+/// Why a payment failed. All of these are one event to a receiver, and differ in the payment's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The payment method was rejected.
+    Rejected,
+    /// By the user or by the service: a webhook tells both as by the user.
+    Cancelled,
+    /// The payment provider answered with an error.
+    ProviderError,
+}
+
+/// What every payment here is about, in pence.
+pub(super) const AMOUNT: u32 = 5000;
+/// What the first of two partial refunds gives back, in pence, and the second.
+pub(super) const REFUNDS: [u32; 2] = [1500, 2500];
 /// From a payment's beginning until its capture was asked for.
-const CAPTURE_SUBMITTED: Duration = Duration::from_millis(116_087);
+pub(super) const CAPTURE_SUBMITTED: Duration = Duration::from_millis(116_087);
 /// From a payment's beginning until its second refund went through.
-const SECOND_REFUND: Duration = Duration::from_millis(95_406_511);
+pub(super) const SECOND_REFUND: Duration = Duration::from_millis(95_406_511);
 
 /// An event of one payment; only refunds come more than once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,16 +92,38 @@ struct Moment {
     event: Event,
     /// How many refunds have gone through by then.
     refunds: u8,
+    /// Why, if the event is that it failed.
+    failure: Failure,
+}
+
+impl Failure {
+    fn state(self) -> Value {
+        let (code, status, message) = match self {
+            Self::Rejected => ("P0010", "declined", "Payment method rejected"),
+            Self::Cancelled => ("P0030", "cancelled", "Payment was cancelled by the user"),
+            Self::ProviderError => ("P0050", "error", "Payment provider returned an error"),
+        };
+        json!({"code": code, "status": status, "message": message, "finished": true})
+    }
 }
 
 impl Moment {
     /// The first of its kind.
     fn first(event: Event) -> Self {
-        Self { event, refunds: u8::from(event == Event::Refunded) }
+        Self { event, refunds: u8::from(event == Event::Refunded), failure: Failure::Rejected }
     }
 
     fn after(self) -> Duration {
         if self.refunds > 1 { SECOND_REFUND } else { self.event.after() }
+    }
+
+    fn is_rejection(self) -> bool {
+        self.event == Event::Failed && self.failure == Failure::Rejected
+    }
+
+    /// Whether the user got as far as a card.
+    fn has_card(self) -> bool {
+        self.event != Event::Expired && self.failure != Failure::Cancelled
     }
 }
 
@@ -113,7 +150,27 @@ impl Payment {
 
     /// The message about the second of two partial refunds, a few hours after the first.
     pub fn second_refund(&self, world: &dyn World) -> Body {
-        self.tell(Moment { event: Event::Refunded, refunds: 2 }, world)
+        self.tell(Moment { refunds: 2, ..Moment::first(Event::Refunded) }, world)
+    }
+
+    /// The message that the payment failed, and why.
+    pub fn failed(&self, failure: Failure, world: &dyn World) -> Body {
+        self.tell(Moment { failure, ..Moment::first(Event::Failed) }, world)
+    }
+
+    /// Its id, the subject of all its messages.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// What the service calls it.
+    pub fn reference(&self) -> &str {
+        &self.reference
+    }
+
+    /// When it began.
+    pub fn created(&self) -> Timestamp {
+        self.created
     }
 
     fn tell(&self, moment: Moment, world: &dyn World) -> Body {
@@ -135,30 +192,35 @@ impl Payment {
     /// The payment as Pay's ledger shows it just after that moment.
     fn resource(&self, moment: Moment) -> Value {
         let event = moment.event;
-        let mut resource = json!({
+        let mut resource = self.constants();
+        resource["state"] = state(moment);
+        resource["refund_summary"] = refund_summary(moment);
+        resource["settlement_summary"] = self.settlement_summary(event);
+        if moment.has_card() {
+            resource["card_details"] = card_details(moment.is_rejection());
+            resource["authorisation_summary"] = json!({"three_d_secure": {"required": false}});
+        }
+        if matches!(event, Event::Succeeded | Event::Captured | Event::Refunded) {
+            resource["metadata"] = metadata();
+        }
+        resource
+    }
+
+    /// What never changes about it, and reads the same in a webhook and in the API.
+    pub(super) fn constants(&self) -> Value {
+        json!({
             "moto": false,
             "email": "a.tester@example.com",
-            "state": state(event),
-            "amount": 5000,
+            "amount": AMOUNT,
             "language": "en",
             "reference": self.reference,
             "payment_id": self.id,
             "return_url": "https://service.example.gov.uk/return",
             "description": "Test payment – café licence 💷",
             "created_date": self.created.to_string(),
-            "refund_summary": refund_summary(moment),
             "delayed_capture": false,
             "payment_provider": "sandbox",
-            "settlement_summary": self.settlement_summary(event),
-        });
-        if event != Event::Expired {
-            resource["card_details"] = card_details(event);
-            resource["authorisation_summary"] = json!({"three_d_secure": {"required": false}});
-        }
-        if matches!(event, Event::Succeeded | Event::Captured | Event::Refunded) {
-            resource["metadata"] = json!({"team": 7, "urgent": false, "case_id": "C-1029"});
-        }
-        resource
+        })
     }
 
     fn settlement_summary(&self, event: Event) -> Value {
@@ -173,12 +235,14 @@ impl Payment {
     }
 }
 
-fn state(event: Event) -> Value {
-    match event {
+pub(super) fn metadata() -> Value {
+    json!({"team": 7, "urgent": false, "case_id": "C-1029"})
+}
+
+fn state(moment: Moment) -> Value {
+    match moment.event {
         Event::Succeeded | Event::Captured | Event::Refunded => json!({"status": "success", "finished": true}),
-        Event::Failed => {
-            json!({"code": "P0010", "status": "declined", "message": "Payment method rejected", "finished": true})
-        }
+        Event::Failed => moment.failure.state(),
         Event::Expired => {
             json!({"code": "P0020", "status": "timedout", "message": "Payment expired", "finished": true})
         }
@@ -198,7 +262,7 @@ fn refund_summary(moment: Moment) -> Value {
 }
 
 /// A rejected card shows that nulls do appear in here.
-fn card_details(event: Event) -> Value {
+pub(super) fn card_details(rejected: bool) -> Value {
     let mut card = json!({
         "card_type": "debit",
         "card_brand": "Visa",
@@ -214,7 +278,7 @@ fn card_details(event: Event) -> Value {
         "last_digits_card_number": "4242",
         "first_digits_card_number": "424242",
     });
-    if event == Event::Failed {
+    if rejected {
         card["card_type"] = Value::Null;
         card["card_brand"] = json!("Mastercard");
         card["billing_address"] = Value::Null;
@@ -292,6 +356,26 @@ mod tests {
         assert!(first["created_date"].as_str() < second["created_date"].as_str());
         assert_ne!(first["webhook_message_id"], second["webhook_message_id"]);
         assert_eq!(first["resource_id"], second["resource_id"]);
+    }
+
+    #[test]
+    fn a_failure_has_its_reason_in_the_state_and_nowhere_else() {
+        let world = TestWorld::new();
+        let payment = Payment::new(world.now(), &world);
+        for (failure, code, status, has_card) in [
+            (Failure::Rejected, "P0010", "declined", true),
+            (Failure::Cancelled, "P0030", "cancelled", false),
+            (Failure::ProviderError, "P0050", "error", true),
+        ] {
+            let value: Value = serde_json::from_str(&payment.failed(failure, &world).wire).unwrap();
+            assert_eq!(value["event_type"], "card_payment_failed");
+            let state = &value["resource"]["state"];
+            assert_eq!(
+                (&state["code"], &state["status"], &state["finished"]),
+                (&json!(code), &json!(status), &json!(true))
+            );
+            assert_eq!(value["resource"].get("card_details").is_some(), has_card, "{failure:?}");
+        }
     }
 
     #[test]

@@ -2,6 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::{
+    clock::Clock,
+    heard::{Heard, hear},
+};
+use crate::loopback;
 use pillarbox::simulate::{
     hmrc::Message,
     pull::{
@@ -10,10 +15,6 @@ use pillarbox::simulate::{
     },
 };
 use reqwest::{Method, RequestBuilder};
-use serde_json::Value;
-
-use super::clock::Clock;
-use crate::loopback;
 
 pub(crate) const BOX: &str = "50dca3fc-c37c-4f03-b719-63571333624c";
 /// A box of another application.
@@ -25,36 +26,6 @@ pub(crate) struct Hmrc {
     pub(crate) clock: Arc<Clock>,
     pub(crate) client: reqwest::Client,
     pub(crate) token: String,
-}
-
-/// An answer, read to its end.
-#[derive(Debug)]
-pub(crate) struct Heard {
-    pub(crate) status: u16,
-    pub(crate) text: String,
-}
-
-impl Heard {
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap()
-    }
-
-    /// The status and the code of an error.
-    pub(crate) fn refusal(&self) -> (u16, String) {
-        (self.status, self.json()["code"].as_str().unwrap().to_owned())
-    }
-
-    /// The ids of a list.
-    pub(crate) fn ids(&self) -> Vec<String> {
-        assert_eq!(self.status, 200, "{}", self.text);
-        let elements = self.json();
-        elements.as_array().unwrap().iter().map(|it| it["notificationId"].as_str().unwrap().to_owned()).collect()
-    }
-}
-
-pub(crate) async fn hear(request: RequestBuilder) -> Result<Heard, reqwest::Error> {
-    let answer = request.send().await?;
-    Ok(Heard { status: answer.status().as_u16(), text: answer.text().await? })
 }
 
 impl Hmrc {

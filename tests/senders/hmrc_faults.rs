@@ -11,7 +11,10 @@ use pillarbox::simulate::{
 };
 use reqwest::Method;
 
-use super::hmrc::{BOX, Hmrc, body_of, hear};
+use super::{
+    heard::hear,
+    hmrc::{BOX, Hmrc, body_of},
+};
 
 #[tokio::test]
 async fn the_next_calls_are_answered_with_what_the_script_says_and_nothing_is_done() {

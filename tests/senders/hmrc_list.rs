@@ -12,7 +12,10 @@ use pillarbox::{
 };
 use reqwest::{Method, RequestBuilder};
 
-use super::hmrc::{ACCEPT, BOX, FOREIGN_BOX, Hmrc, hear};
+use super::{
+    heard::hear,
+    hmrc::{ACCEPT, BOX, FOREIGN_BOX, Hmrc},
+};
 
 const LIST: &str = "/misc/push-pull-notification/box/50dca3fc-c37c-4f03-b719-63571333624c/notifications";
 
@@ -68,7 +71,7 @@ async fn a_request_is_refused_for_whatever_is_wrong_with_it() {
     for (name, request, (status, code)) in cases {
         assert_eq!(hmrc.hear(request).await.refusal(), (status, code.to_owned()), "{name}");
     }
-    let message = |heard: super::hmrc::Heard| heard.json()["message"].as_str().unwrap().to_owned();
+    let message = |heard: super::heard::Heard| heard.json()["message"].as_str().unwrap().to_owned();
     assert_eq!(message(hmrc.hear(hmrc.list_of("my-box", "")).await), "Box ID is not a UUID");
     assert_eq!(message(hmrc.hear(path(Method::GET, "/a/b")).await), "URI not found /a/b");
 }

@@ -6,7 +6,7 @@ use pillarbox::simulate::pull::ppns::{Application, Endpoint, READ, TOKEN_LASTS, 
 use reqwest::Method;
 use serde_json::json;
 
-use super::hmrc::{Hmrc, hear};
+use super::{heard::hear, hmrc::Hmrc};
 
 const GOOD: &str = "client_id=client-1&client_secret=secret-1&grant_type=client_credentials";
 

@@ -7,6 +7,8 @@ use percent_encoding::percent_decode_str;
 /// A request, read to its end.
 #[derive(Clone, Debug)]
 pub struct Ask {
+    /// Scheme, host and port of the server that was asked: how links in an answer begin.
+    pub(super) origin: String,
     pub(super) method: String,
     /// As it stood in the request line.
     pub(super) path: String,

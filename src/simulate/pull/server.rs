@@ -47,6 +47,7 @@ pub struct Server<S: Service> {
 }
 
 struct Shared<S: Service> {
+    origin: String,
     world: Arc<dyn World>,
     desk: Mutex<Desk<S>>,
 }
@@ -74,9 +75,10 @@ impl<S: Service> Server<S> {
     /// Serves `service` on 127.0.0.1 at `port`, or at a free one for 0. Fails if the port is taken.
     pub(super) async fn serve(port: u16, world: Arc<dyn World>, service: S) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
-        let base_url = Url::parse(&format!("http://{}", listener.local_addr()?)).map_err(io::Error::other)?;
+        let origin = format!("http://{}", listener.local_addr()?);
+        let base_url = Url::parse(&origin).map_err(io::Error::other)?;
         let desk = Desk { service, script: Script::new(), calls: Vec::new() };
-        let shared = Arc::new(Shared { world, desk: Mutex::new(desk) });
+        let shared = Arc::new(Shared { origin, world, desk: Mutex::new(desk) });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
         Ok(Self { base_url, shared, accepting })
     }
@@ -179,6 +181,7 @@ async fn answer<S: Service>(shared: &Shared<S>, request: Request<Incoming>) -> R
     let (parts, body) = request.into_parts();
     let body = Limited::new(body, LONGEST_BODY).collect().await.map_err(|_| Closed)?.to_bytes();
     let ask = Ask {
+        origin: shared.origin.clone(),
         method: parts.method.as_str().to_owned(),
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().map(str::to_owned),
