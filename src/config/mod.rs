@@ -114,7 +114,7 @@ impl Config {
 
     /// Where what the pulls need is.
     pub fn pull_references(&self) -> impl Iterator<Item = &SecretRef> {
-        self.sources.iter().filter_map(|source| source.pull.as_ref()).flat_map(PullConfig::references)
+        self.sources.iter().flat_map(SourceConfig::pull_references)
     }
 
     /// Where all of these are, but for what the pulls need.
@@ -124,7 +124,7 @@ impl Config {
 
     /// Whether secrets or destinations are on AWS.
     pub fn is_on_aws(&self) -> bool {
-        self.references().any(|reference| reference.arn().is_some())
+        self.references().chain(self.pull_references()).any(|reference| reference.arn().is_some())
             || self.every_destination().any(DestinationConfig::is_on_aws)
     }
 

@@ -32,6 +32,11 @@ pub struct SourceConfig {
 }
 
 impl SourceConfig {
+    /// Where what a pull needs is; nothing if there is no pull.
+    pub fn pull_references(&self) -> impl Iterator<Item = &SecretRef> {
+        self.pull.iter().flat_map(PullConfig::references)
+    }
+
     /// Fetches and judges what a pull needs: all of it, or everything that is wrong with it. `None` if there is no pull.
     pub fn pull_secrets(&self, outside: &Outside<'_>) -> Result<Option<PullSecrets>, Vec<Unusable>> {
         secrets::pull(self, outside)

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "local")]
 mod attempt;
+mod reconciled;
 #[cfg(feature = "local")]
 pub mod cli;
 #[cfg(feature = "local")]

@@ -55,11 +55,29 @@ pub(super) fn say(source: &SourceName, outcome: &Outcome, now: Timestamp) {
     match &outcome.ended {
         Ended::NotDue(_) => tracing::debug!(source, ended, "reconciled"),
         other if other.needs_somebody() => tracing::error!(
-            source, ended, seen, recorded, duplicates, held, acknowledged, missing, troubles, oldest_s = oldest,
+            source,
+            ended,
+            seen,
+            recorded,
+            duplicates,
+            held,
+            acknowledged,
+            missing,
+            troubles,
+            oldest_s = oldest,
             "reconciled in part"
         ),
         _ => tracing::info!(
-            source, ended, seen, recorded, duplicates, held, acknowledged, missing, troubles, oldest_s = oldest,
+            source,
+            ended,
+            seen,
+            recorded,
+            duplicates,
+            held,
+            acknowledged,
+            missing,
+            troubles,
+            oldest_s = oldest,
             "reconciled"
         ),
     }

@@ -67,7 +67,8 @@ pub(super) async fn keep(
     source: &SourceName,
     outcome: &Outcome,
 ) -> Result<(), InboxError> {
-    let text = serde_json::to_string(&LastRun::new(outcome, world.now())).expect("numbers and texts have a form in JSON");
+    let text =
+        serde_json::to_string(&LastRun::new(outcome, world.now())).expect("numbers and texts have a form in JSON");
     let seen = inbox.memo(&name(source)).await?.map(|memo| memo.version);
     inbox.swap_memo(&name(source), seen, &Memo { version: world.random(), text }).await?;
     Ok(())

@@ -73,7 +73,9 @@ pub async fn run<I: Inbox, W: World, S: Sleeper>(
         Access::Hmrc(access) => hmrc::pull(&mut run, access).await,
         Access::GovukPay(access) => govuk_pay::sweep(&mut run, access).await,
     };
-    if !options.dry_run && let Err(error) = last::keep(around.inbox, around.world, source, &outcome).await {
+    if !options.dry_run
+        && let Err(error) = last::keep(around.inbox, around.world, source, &outcome).await
+    {
         tracing::warn!(source = source.as_str(), why = %error, "how a run ended could not be kept");
     }
     run.end().await;

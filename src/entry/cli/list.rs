@@ -121,7 +121,7 @@ pub(super) fn newer(keys: &[Key], output: &mut Output) -> Result<(), Failure> {
 }
 
 /// Reads a date, or a span back from now.
-fn since(when: &str, now: Timestamp) -> Result<Timestamp, Failure> {
+pub(super) fn since(when: &str, now: Timestamp) -> Result<Timestamp, Failure> {
     let span = || Some(now.minus(span::read(when)?));
     Timestamp::parse(when).or_else(span).ok_or_else(|| {
         Failure::Usage("--since is neither a date (2026-03-02T10:15:00Z) nor a span (30m, 2h, 7d)".to_owned())

@@ -12,6 +12,8 @@ mod inbox;
 mod list;
 mod output;
 mod played;
+mod pull;
+mod reconcile;
 mod replay;
 mod row;
 mod scan;
@@ -74,6 +76,8 @@ enum Command {
     Replay(replay::Replay),
     /// End notifications that nobody is to act on
     Discard(discard::Discard),
+    /// Ask a sender for what it never pushed
+    Reconcile(reconcile::Reconcile),
     /// Check a signature, and say what is likely wrong with it
     Verify(verify::Verify),
     /// Check any receiver against what the real senders do
@@ -178,6 +182,7 @@ fn run(cli: Cli, output: &mut Output) -> Result<(), Failure> {
         Command::Show(command) => runtime.block_on(command.run(&global, output)),
         Command::Replay(command) => runtime.block_on(command.run(&global, output)),
         Command::Discard(command) => runtime.block_on(command.run(&global, output)),
+        Command::Reconcile(command) => runtime.block_on(command.run(&global, output)),
         Command::Verify(command) => runtime.block_on(command.run(&global, output)),
         Command::Check(command) => runtime.block_on(command.run(output)),
         Command::Inbox(command) => runtime.block_on(command.run(&global, output)),

@@ -2,15 +2,35 @@
 
 use super::{
     Failure,
-    settings::{outside_with, vault},
+    settings::{aws, outside_with},
 };
-use crate::{app, config::SourceConfig, reconcile::Access};
+use crate::{
+    app,
+    aws::{SecretsManager, Waiting, arns},
+    config::SourceConfig,
+    reconcile::Access,
+    secret::Vault,
+};
 
 /// How the sender of `source` is asked; `None` if the source has no `pull`.
 pub(super) async fn access(source: &SourceConfig) -> Result<Option<Access>, Failure> {
-    let vault = vault(source.pull_references()).await?;
+    let on_aws = !arns(source.pull_references()).is_empty();
+    let manager = if on_aws { Some(SecretsManager::new(&aws().await?)) } else { None };
+    access_by(source, manager.as_ref()).await.map_err(Failure::Usage)
+}
+
+/// The same for who knows AWS already; without a `manager` nothing may be kept there.
+pub(super) async fn access_by(
+    source: &SourceConfig,
+    manager: Option<&SecretsManager>,
+) -> Result<Option<Access>, String> {
+    let wanted = arns(source.pull_references());
+    let vault = match manager {
+        Some(manager) => manager.read(&wanted, Waiting::Nobody).await,
+        None => Vault::default(),
+    };
     app::access(source, &outside_with(&vault)).map_err(|unusable| {
         let problems: Vec<String> = unusable.iter().map(|one| one.problem.to_string()).collect();
-        Failure::Usage(problems.join("\n"))
+        problems.join("\n")
     })
 }

@@ -1,5 +1,7 @@
 //! `pillarbox serve`: everything on one machine.
 
+mod pulling;
+
 use std::{
     io::{self, IsTerminal},
     net::SocketAddr,
@@ -59,7 +61,7 @@ impl Serve {
         let parts = Parts { secrets: &secrets, aws: aws.as_ref(), world: &world, log: io::stdout };
         let destination = app::destinations(&settings.config, &parts);
         let destination = destination.map_err(|error| Failure::Usage(error.to_string()))?;
-        run(settings, keyring, destination, world, output).await
+        run(settings, keyring, aws, destination, world, output).await
     }
 
     /// The same, with a destination that no configuration knows.
@@ -69,13 +71,13 @@ impl Serve {
         global: &Global,
         output: &mut Output,
     ) -> Result<(), Failure> {
-        let Loaded { settings, keyring, .. } = self.load(global).await?;
+        let Loaded { settings, keyring, aws, .. } = self.load(global).await?;
         let config = &settings.config;
         if !matches!(config.destination, DestinationConfig::Log) || !config.destinations.is_empty() {
             let why = "names destinations, but this program hands everything to its own: remove them";
             return Err(Failure::Usage(format!("{} {why}", settings.place)));
         }
-        run(settings, keyring, destination, Arc::new(System), output).await
+        run(settings, keyring, aws, destination, Arc::new(System), output).await
     }
 
     /// Reads everything there is to read; the demo's secrets are made first.
@@ -106,6 +108,7 @@ impl Serve {
 pub(super) async fn run<D: Destination>(
     settings: Settings,
     keyring: Arc<Keyring>,
+    aws: Option<Aws>,
     destination: D,
     world: Arc<System>,
     output: &mut Output,
@@ -123,7 +126,9 @@ pub(super) async fn run<D: Destination>(
     let stopped = stop.clone();
     tokio::spawn(console::serve(console_listener, pages, async move { stopped.cancelled().await }));
     welcome(&settings, &keyring, bound, console_bound, output)?;
+    let pulling = pulling::begin(&settings.config, aws.as_ref(), &inbox, &stop);
     serve(listener, App::new(&settings.config, keyring, inbox), destination, world, stop).await?;
+    pulling.join_all().await; // each ends between two steps
     drop(lines); // what was said so far comes before the last word
     output.say("Stopped. What was stored and not handed on goes out at the next start.")?;
     Ok(())
@@ -163,8 +168,7 @@ fn welcome(
         let pending = if !has_keys { "; no secret yet, so POSTs are answered 503" } else { "" };
         output.say(&format!("  callback       http://{bound}/{} ({}{pending})", source.name, source.kind.as_str()))?;
         if source.pull.is_some() {
-            let name = &source.name;
-            output.say(&format!("                 [sources.{name}.pull] is read, but this version does not pull"))?;
+            output.say("                 asked every 5 minutes for what it never pushed")?;
         }
     }
     output.say(&format!("  console        http://{console}/"))?;

@@ -141,6 +141,15 @@ impl<'a> Client<'a> {
         run: &mut Run<'_, I, W, S>,
         question: Question<'_>,
     ) -> Result<Vec<Element>, Trouble> {
+        let url = self.of_question(&question);
+        let answer = self.authorised(run, self.http.get(url)).await?;
+        match answer.status {
+            200 => Ok(elements(&answer.body).ok_or(Fault::NotUnderstood)?),
+            _ => Err(self.refused(&answer).into()),
+        }
+    }
+
+    fn of_question(&self, question: &Question<'_>) -> Url {
         let mut url = self.of_box(question.box_id, &[]);
         let mut query = url.query_pairs_mut();
         query.append_pair("status", question.status.as_str()).append_pair("count", &question.count.to_string());
@@ -148,11 +157,7 @@ impl<'a> Client<'a> {
             query.append_pair("fromDate", &from.to_string());
         }
         drop(query);
-        let answer = self.authorised(run, self.http.get(url)).await?;
-        match answer.status {
-            200 => Ok(elements(&answer.body).ok_or(Fault::NotUnderstood)?),
-            _ => Err(self.refused(&answer).into()),
-        }
+        url
     }
 
     /// Tells HMRC that these are stored; to be [`ready`](Self::ready) first.

@@ -63,7 +63,10 @@ fn troubles(report: &BoxReport) -> Vec<String> {
     let trouble = report.trouble.as_ref().map(|fault| format!("could not be emptied: {fault}"));
     let refused = report.refused.as_ref().map(|error| format!("the inbox has no place for one of them: {error}"));
     let stuck = (report.stuck > 0).then(|| {
-        format!("{} stay unacknowledged, since they have no usable id or could not be stored: see `list --state held`", report.stuck)
+        format!(
+            "{} stay unacknowledged, since they have no usable id or could not be stored: see `list --state held`",
+            report.stuck
+        )
     });
     [trouble, refused, stuck].into_iter().flatten().collect()
 }
