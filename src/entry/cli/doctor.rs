@@ -1,6 +1,7 @@
 //! `pillarbox doctor`: will it work? Each line is fine, worth a look, or wrong, and says what to do.
 
 mod inbox;
+mod pull;
 
 use std::{net::TcpListener, time::Duration};
 
@@ -57,6 +58,7 @@ impl Doctor {
         findings.extend(secrets(config).await);
         findings.extend(destinations(config).await);
         findings.extend(inbox::findings(config).await);
+        findings.extend(pull::credentials(config).await);
         for finding in &findings {
             output.data(&if self.json { json(finding)? } else { line(finding) })?;
         }

@@ -58,6 +58,7 @@ pub(super) struct Books {
     pub(super) retries: u64,
     pub(super) reposts: u64,
     pub(super) abandoned: u64,
+    pub(super) lost: u64,
     took: Histogram<u64>,
     faults: Vec<Fault>,
     faults_by_name: BTreeMap<&'static str, u64>,
@@ -82,6 +83,8 @@ pub struct Summary {
     pub reposts: u64,
     /// How many requests were given up in the middle, by request.
     pub abandoned: u64,
+    /// How many notifications were never sent, by request.
+    pub lost: u64,
     /// How many requests came to what: a status, or the reason why there is none.
     pub outcomes: BTreeMap<String, u64>,
     /// How long answers took, in microseconds.
@@ -121,6 +124,7 @@ impl Books {
             retries: 0,
             reposts: 0,
             abandoned: 0,
+            lost: 0,
             took: Histogram::new_with_bounds(1, 120_000_000, 3).expect("these bounds are valid"),
             faults: Vec::new(),
             faults_by_name: BTreeMap::new(),
@@ -200,6 +204,7 @@ impl Books {
             retries: self.retries,
             reposts: self.reposts,
             abandoned: self.abandoned,
+            lost: self.lost,
             outcomes: self.outcomes,
             answered: self.took,
             faults: self.faults,

@@ -10,6 +10,8 @@ use super::{
 /// What goes wrong; shares are in percent of the notifications.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Chaos {
+    /// Never posted: lost before the sender's own queue, as happens to both.
+    pub lost: u8,
     /// Posted again, byte for byte, after the sender was satisfied.
     pub duplicate: u8,
     /// Posted twice at the same time.
@@ -49,6 +51,7 @@ pub struct Scenario {
 }
 
 const CALM: Chaos = Chaos {
+    lost: 0,
     duplicate: 0,
     concurrent: 0,
     second_id: 0,
@@ -100,6 +103,7 @@ impl Scenario {
 /// What befalls one notification.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Twists {
+    pub(super) lost: bool,
     pub(super) duplicate: bool,
     pub(super) concurrent: bool,
     pub(super) second_id: bool,
@@ -126,7 +130,17 @@ impl Twists {
             [chaos.duplicate, chaos.concurrent, chaos.second_id].map(|percent| dice.hits(percent));
         let [wrong_key, truncate, slow, disconnect, in_the_body] =
             [chaos.wrong_key, chaos.truncate, chaos.slow, chaos.disconnect, 50].map(|percent| dice.hits(percent));
+        let lost = dice.hits(chaos.lost);
         let silence = if in_the_body { Silence::InTheBody } else { Silence::BeforeTheAnswer };
-        Self { duplicate, concurrent, second_id, wrong_key, truncate, slow, disconnect: disconnect.then_some(silence) }
+        Self {
+            lost,
+            duplicate,
+            concurrent,
+            second_id,
+            wrong_key,
+            truncate,
+            slow,
+            disconnect: disconnect.then_some(silence),
+        }
     }
 }

@@ -26,7 +26,7 @@ use std::future::Future;
 
 use tokio::time::Instant;
 
-use super::{TargetError, clear};
+use super::{TargetError, clear, pull::ppns::Notification};
 use books::Books;
 use player::Player;
 
@@ -52,6 +52,16 @@ pub async fn run(
         () = stop => Ending::Stopped,
     };
     Ok(player.into_books().close_with(ending, began.elapsed()))
+}
+
+/// The box that an HMRC run posts to.
+pub fn box_id(plan: &Plan) -> String {
+    story::box_id(plan)
+}
+
+/// Everything that HMRC keeps of a run of its own, whether or not it is pushed: what a pull finds, all of it pending.
+pub fn kept(plan: &Plan) -> impl Iterator<Item = Notification> {
+    (0..plan.count).map(|n| story::kept(plan, n))
 }
 
 #[cfg(test)]

@@ -122,6 +122,10 @@ impl<'a> Player<'a> {
             self.rotated.store(true, Ordering::Relaxed);
         }
         let twists = Twists::of(self.plan, n);
+        if twists.lost {
+            self.books().lost += 1;
+            return;
+        }
         // HMRC makes one attempt more of whatever is older than its six hours.
         let first = if n < self.plan.backlog { Attempt::LAST } else { Attempt::FIRST };
         let message = Message { what: What::Notification, n, first, drips: twists.slow };

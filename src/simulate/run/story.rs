@@ -12,6 +12,7 @@ use crate::{
         Body, Sender,
         govuk_pay::{Event, Payment},
         hmrc::{self, Message},
+        pull::ppns::Notification,
     },
 };
 
@@ -23,7 +24,7 @@ const KEPT_DAYS: u64 = 30;
 /// The `n`th message.
 pub(super) fn body(plan: &Plan, n: u64) -> Body {
     match plan.sender {
-        Sender::Hmrc => hmrc_message(plan, n),
+        Sender::Hmrc => kept(plan, n).body(),
         Sender::GovukPay => pay_event(plan, n, Of::Message),
     }
 }
@@ -31,7 +32,7 @@ pub(super) fn body(plan: &Plan, n: u64) -> Body {
 /// The `n`th message's event again, under another id; HMRC never does that, and tells the message itself.
 pub(super) fn again(plan: &Plan, n: u64) -> Body {
     match plan.sender {
-        Sender::Hmrc => hmrc_message(plan, n),
+        Sender::Hmrc => kept(plan, n).body(),
         Sender::GovukPay => pay_event(plan, n, Of::Other),
     }
 }
@@ -76,7 +77,8 @@ fn pay_event(plan: &Plan, n: u64, id: Of) -> Body {
 /// Sizes of the long messages, in bytes: one message in fifty is of one of them.
 const LONG: [usize; 3] = [100 * 1024, 500 * 1024, 2 * 1024 * 1024];
 
-fn hmrc_message(plan: &Plan, n: u64) -> Body {
+/// The `n`th notification, as HMRC keeps it whether or not it is pushed.
+pub(super) fn kept(plan: &Plan, n: u64) -> Notification {
     let created = if n < plan.backlog { kept_since(plan, n) } else { moment(plan, n) };
     let dice = Dice::new(plan.seed, Of::Message, n, created);
     let message = match n % 50 {
@@ -89,8 +91,12 @@ fn hmrc_message(plan: &Plan, n: u64) -> Body {
             Message::named(name, &dice).expect("these are the names there are")
         }
     };
-    let box_id = hmrc::new_box(&Dice::new(plan.seed, Of::Box, 0, created));
-    hmrc::body(&message, &box_id, &dice)
+    Notification::new(&box_id(plan), message, &dice)
+}
+
+/// The box that all of a run's notifications are for.
+pub(super) fn box_id(plan: &Plan) -> String {
+    hmrc::new_box(&Dice::new(plan.seed, Of::Box, 0, plan.start))
 }
 
 fn moment(plan: &Plan, n: u64) -> Timestamp {

@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use super::{Finding, Health, finding, fine};
+use super::{Finding, Health, finding, fine, pull};
 use crate::{
     app,
     aws::Aws,
@@ -67,6 +67,7 @@ async fn file_findings(inbox: &SqliteInbox, name: &str, config: &Config) -> Resu
         findings.push(waiting(name, &shelf.name, rows, shelf.oldest, "is serve running, and the destination up?"));
     }
     findings.extend(heard(inbox, config).await?);
+    findings.extend(pull::last_runs(inbox, config).await?);
     Ok(findings)
 }
 
@@ -81,6 +82,7 @@ async fn table_findings(inbox: &DynamoInbox, name: &str, config: &Config) -> Res
         findings.push(waiting(name, shelf.name, shelf.rows, shelf.oldest, advice));
     }
     findings.extend(heard(inbox, config).await?);
+    findings.extend(pull::last_runs(inbox, config).await?);
     Ok(findings)
 }
 
@@ -109,7 +111,7 @@ async fn heard(inbox: &impl Inbox, config: &Config) -> Result<Vec<Finding>, Inbo
 }
 
 /// A span in its largest unit.
-fn span(duration: Duration) -> String {
+pub(super) fn span(duration: Duration) -> String {
     match duration.as_secs() {
         seconds @ 0..60 => format!("{seconds} s"),
         seconds @ 60..3_600 => format!("{} min", seconds / 60),

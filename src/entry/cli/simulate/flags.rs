@@ -14,6 +14,9 @@ pub(super) struct ChaosFlags {
     /// A mixture with a name
     #[arg(long, value_name = "NAME", default_value = "calm")]
     scenario: String,
+    /// Never sent, as if they were lost at the sender's
+    #[arg(long, value_name = "PERCENT", num_args = 0..=1, default_missing_value = "10", value_parser = percent())]
+    lost: Option<u8>,
     /// Posted again, byte for byte, after they were taken
     #[arg(long, value_name = "PERCENT", num_args = 0..=1, default_missing_value = "10", value_parser = percent())]
     duplicate: Option<u8>,
@@ -70,6 +73,7 @@ impl ChaosFlags {
         })?;
         let base = scenario.chaos;
         plan.chaos = Chaos {
+            lost: self.lost.unwrap_or(base.lost),
             duplicate: self.duplicate.unwrap_or(base.duplicate),
             concurrent: self.concurrent.unwrap_or(base.concurrent),
             second_id: self.second_id.unwrap_or(base.second_id),

@@ -2,6 +2,7 @@
 
 mod flags;
 mod holdings;
+mod kept;
 mod summary;
 mod teller;
 
@@ -23,6 +24,7 @@ use crate::{
     world::World,
 };
 use flags::ChaosFlags;
+use kept::Kept;
 use teller::Teller;
 
 /// Plays one or both senders against a receiver, and says what each believes of every notification.
@@ -71,6 +73,9 @@ pub(super) struct Simulate {
     /// Keep every request and answer there as files; they hold signatures
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
+    /// Serve HMRC's pull API on this port of this machine until Ctrl-C, with everything the run has in its box
+    #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "8082")]
+    serve_pull: Option<u16>,
     /// One JSON object a line: every message, and a summary for each source
     #[arg(long)]
     json: bool,
@@ -100,7 +105,8 @@ impl Simulate {
         if compares {
             settings.open_inbox().await?; // what can't be read is said before anything is sent
         }
-        let ended = self.play(&parts, output).await?;
+        let kept = self.keep(&parts).await?;
+        let ended = self.play(&parts, kept.as_ref(), output).await?;
         let mut is_well = true;
         for (part, mut summary) in parts.iter().zip(ended) {
             if compares {
@@ -113,7 +119,19 @@ impl Simulate {
                 summary::print(&part.plan, &summary, compares, output)?;
             }
         }
+        if let Some(kept) = kept {
+            kept.serve(&settings, output).await?;
+        }
         if is_well { Ok(()) } else { Err(Failure::Wanting) }
+    }
+
+    /// HMRC's box, if it is to be served.
+    async fn keep(&self, parts: &[Part]) -> Result<Option<Kept>, Failure> {
+        let Some(port) = self.serve_pull else { return Ok(None) };
+        let hmrc = parts.iter().find(|part| part.plan.sender == Sender::Hmrc);
+        let hmrc =
+            hmrc.ok_or_else(|| Failure::Usage("--serve-pull is HMRC's: name a source of that kind".to_owned()))?;
+        Kept::open(hmrc, port).await.map(Some)
     }
 
     async fn parts(&self, settings: &Settings, global: &Global, now: Timestamp) -> Result<Vec<Part>, Failure> {
@@ -171,11 +189,16 @@ impl Simulate {
     }
 
     /// Plays all parts at once, until they end or somebody presses Ctrl-C.
-    async fn play(&self, parts: &[Part], output: &mut Output) -> Result<Vec<Summary>, Failure> {
+    async fn play(&self, parts: &[Part], kept: Option<&Kept>, output: &mut Output) -> Result<Vec<Summary>, Failure> {
         let total = parts.iter().map(|part| part.plan.count + part.plan.replay.len() as u64).sum();
         let stop = CancellationToken::new();
         let teller = Teller::new(self.style()?, total, stop.clone(), Mutex::new(output));
-        let watch = |seen: run::Seen<'_>| teller.hear(seen);
+        let watch = |seen: run::Seen<'_>| {
+            if let (Some(kept), run::Seen::Settled(settled)) = (kept, &seen) {
+                kept.settled(settled);
+            }
+            teller.hear(seen);
+        };
         let runs = join_all(parts.iter().map(|part| run::run(&part.plan, &watch, stop.cancelled())));
         tokio::pin!(runs);
         let ended = tokio::select! {

@@ -33,6 +33,9 @@ pub(super) fn print(plan: &Plan, summary: &Summary, compared: bool, output: &mut
     {
         output.data(&format!("  {what} {fate} {count}"))?;
     }
+    if summary.lost > 0 {
+        output.data(&format!("  {} never sent, by request", summary.lost))?;
+    }
     let outcomes: Vec<String> = summary.outcomes.iter().map(|(word, count)| format!("{word} × {count}")).collect();
     output.data(&format!("  {} requests: {}", summary.requests, outcomes.join(", ")))?;
     output.data(&format!(
@@ -129,6 +132,7 @@ pub(super) fn json(plan: &Plan, summary: &Summary) -> Result<String, Failure> {
         "retries": summary.retries,
         "reposts": summary.reposts,
         "abandoned": summary.abandoned,
+        "lost": summary.lost,
         "outcomes": summary.outcomes,
         "answered_us": {"p50": percentile(50), "p90": percentile(90), "p99": percentile(99), "longest": summary.answered.max()},
         "faults": faults,
