@@ -103,7 +103,7 @@ impl Local {
         let app = App::new(&config, keyring, Arc::clone(&inbox));
         let arrived = Remembers::default();
         let worker = Worker::new(Arc::clone(&inbox), arrived.clone(), Arc::clone(&world), app.keeping);
-        let function = Function::new(Role::All, world, Some(app), Some(Arc::new(worker)));
+        let function = Function::new(Role::All, world, Some(app), Some(Arc::new(worker)), None);
         Self { function, inbox, arrived, at, _folder: folder }
     }
 

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy does not take the helpers of a test for one")]
 
+#[path = "senders/clock.rs"]
+mod clock;
 mod support;
 
 mod lambda {
@@ -14,6 +16,9 @@ mod lambda {
     mod hostile;
     mod lines;
     mod process;
+    mod pull;
+    mod reconcile;
+    mod reconcile_shipped;
     mod roles;
     mod signatures;
     mod time;

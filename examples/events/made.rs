@@ -200,6 +200,12 @@ fn schedules(at: Timestamp) -> Vec<Example> {
     }]});
     [
         ("schedule/sweep", "what the template's schedule sends", "how many were handed on", json!({"role": "sweep"})),
+        (
+            "schedule/reconcile",
+            "what the template's other schedule sends; nothing is pulled from a source here",
+            "error ForeignEvent",
+            json!({"role": "reconcile"}),
+        ),
         ("schedule/rule", "what a rule of EventBridge sends", "how many were handed on", rule),
         ("foreign/sqs", "a queue's messages, which are nobody's here", "error ForeignEvent", queue),
     ]

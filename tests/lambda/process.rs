@@ -112,14 +112,16 @@ async fn a_foreign_event_is_an_error_in_every_role_and_the_process_goes_on() {
     let http = Front::HttpApi.invocation(&Asked::new("GET", "/hmrc?challenge=abc"), now());
     let stream = batch(&[("hmrc:nobody", "recorded")]);
     let schedule = json!({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}});
-    let events = [("receive", &http), ("process", &stream), ("sweep", &schedule)];
+    // Nothing is pulled from a source here, so nobody takes that schedule.
+    let reconcile = json!({"role": "reconcile"});
+    let events = [("receive", &http), ("process", &stream), ("sweep", &schedule), ("nobody", &reconcile)];
     for role in ["receive", "process", "sweep", "all"] {
         let mut bootstrap = Bootstrap::start(&deployed(role, &name)).await;
         for (own, event) in events {
             match bootstrap.invoke(event).await {
-                Told::Reply(..) => assert!(role == own || role == "all", "{role} takes {own}"),
+                Told::Reply(..) => assert!(own != "nobody" && (role == own || role == "all"), "{role} takes {own}"),
                 Told::Failed(_, failure) => {
-                    assert!(role != own && role != "all", "{role} refuses {own}: {failure}");
+                    assert!(own == "nobody" || (role != own && role != "all"), "{role} refuses {own}: {failure}");
                     assert_eq!(failure["errorType"], "ForeignEvent");
                     assert!(failure["errorMessage"].as_str().unwrap().contains(role), "{failure}");
                 }
@@ -183,7 +185,7 @@ async fn a_function_that_can_not_begin_says_why_and_ends() {
     };
     let local = "[sources.pay]\nkind = \"govuk-pay\"\nsecrets = []\n";
     for (variables, name, part) in [
-        (with("PILLARBOX_ROLE", "reconcile"), "Role", "PILLARBOX_ROLE names the role reconcile"),
+        (with("PILLARBOX_ROLE", "reconcile"), "Configuration", "no source is pulled from"),
         (with("_HANDLER", "recieve"), "Role", "the function's handler names no role (`recieve`)"),
         (with("PILLARBOX_CONFIG", ""), "Configuration", "PILLARBOX_CONFIG is not set"),
         (with("PILLARBOX_CONFIG", "colour = \"red\""), "Configuration", "colour"),

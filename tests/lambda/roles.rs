@@ -9,7 +9,7 @@ use crate::support::{
     server::{NOW, Remembers},
 };
 
-const ROLES: [Role; 4] = [Role::Receive, Role::Process, Role::Sweep, Role::All];
+const ROLES: [Role; 5] = [Role::Receive, Role::Process, Role::Sweep, Role::Reconcile, Role::All];
 
 #[tokio::test]
 async fn each_role_takes_its_own_events_and_no_others() {
@@ -53,6 +53,7 @@ async fn what_is_no_event_of_ours_is_an_error_in_every_role_that_repeats_nothing
             json!({"Records": []}),
             json!({"Records": [{"eventSource": "aws:sqs", "body": "canary"}]}),
             json!({"Records": [{"EventSource": "aws:sns", "Sns": {"Message": "canary"}}]}),
+            // No source of these functions is pulled from.
             json!({"role": "reconcile"}),
             json!({"role": "canary"}),
             json!({"source": "canary", "detail-type": "canary", "detail": {}}),

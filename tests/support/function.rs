@@ -69,7 +69,7 @@ impl<D: Destination, I: Inbox> Deployed<D, I> {
         let app = App { keyring, inbox: Arc::clone(&inbox), window: Acceptance(WINDOW), keeping };
         let world = Arc::new(Still);
         let worker = Worker::new(Arc::clone(&inbox), destination, Arc::clone(&world), keeping);
-        let function = Function::new(role, world, Some(app), Some(Arc::new(worker)));
+        let function = Function::new(role, world, Some(app), Some(Arc::new(worker)), None);
         Self { function, inbox, _folder: folder }
     }
 

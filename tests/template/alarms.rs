@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::{Stack, shapes, stacks};
+use crate::{BOX, Stack, shapes, stacks};
 
 /// The series that exist: namespace, metric, dimensions, unit. An alarm on any other could never fire.
 const SERIES: &[(&str, &str, &[&str], Option<&str>)] = &[
@@ -21,6 +21,9 @@ const SERIES: &[(&str, &str, &[&str], Option<&str>)] = &[
     ("AWS/DynamoDB", "SystemErrors", &["TableName", "Operation"], Some("Count")),
     ("AWS/SQS", "ApproximateNumberOfMessagesVisible", &["QueueName"], Some("Count")),
     ("AWS/SQS", "ApproximateAgeOfOldestMessage", &["QueueName"], Some("Seconds")),
+    ("Pillarbox", "PullFailures", &["FunctionName", "Source"], Some("Count")),
+    ("Pillarbox", "MissingEvents", &["FunctionName", "Source"], Some("Count")),
+    ("Pillarbox", "OldestUnacknowledgedSeconds", &["FunctionName", "Source"], Some("Seconds")),
     ("AWS/CertificateManager", "DaysToExpiry", &["CertificateArn"], None),
 ];
 
@@ -96,6 +99,44 @@ fn alarms_can_be_reduced_to_those_that_wake_somebody_or_to_none() {
     assert_eq!((all, minimal), (16, 8));
     assert_eq!(alarms(&[("CreateAlarms", "false")]), 0);
     assert!(!Stack::with(&[("MinimalAlarms", "true")]).resources().contains_key("Dashboard"));
+}
+
+#[test]
+fn our_own_metrics_are_watched_for_each_source_that_is_pulled_from() {
+    for (parameters, expected) in [
+        (&[][..], &[][..]),
+        (&[("Reconcile", "on")], &[("pay", "MissingEvents"), ("pay", "PullFailures")]),
+        (
+            &[("Reconcile", "on"), ("HmrcBoxes", BOX), ("Pay", "off")],
+            &[("hmrc", "OldestUnacknowledgedSeconds"), ("hmrc", "PullFailures")],
+        ),
+        (
+            &[("Reconcile", "on"), ("HmrcBoxes", BOX)],
+            &[
+                ("hmrc", "OldestUnacknowledgedSeconds"),
+                ("hmrc", "PullFailures"),
+                ("pay", "MissingEvents"),
+                ("pay", "PullFailures"),
+            ],
+        ),
+        (&[("Reconcile", "on"), ("MinimalAlarms", "true")], &[]),
+    ] {
+        let stack = Stack::with(parameters);
+        let mut found = BTreeSet::new();
+        for (id, alarm) in stack.of_type("AWS::CloudWatch::Alarm") {
+            let properties = &alarm["Properties"];
+            if properties["Namespace"] != "Pillarbox" {
+                continue;
+            }
+            let value = |index: usize| properties["Dimensions"][index]["Value"].as_str().unwrap().to_owned();
+            // Another stack in the same account has the same sources.
+            let reconciler = stack.resolve(&serde_json::json!({"Ref": "Reconciler"})).unwrap();
+            assert_eq!(reconciler.as_str(), Some(value(0).as_str()), "{id}");
+            found.insert((value(1), properties["MetricName"].as_str().unwrap().to_owned()));
+        }
+        let expected = expected.iter().map(|(source, metric)| ((*source).to_owned(), (*metric).to_owned()));
+        assert_eq!(found, expected.collect(), "{parameters:?}");
+    }
 }
 
 #[test]

@@ -76,12 +76,13 @@ fn receive_may_write_rows_and_read_one_item_that_is_none() {
 #[test]
 fn reconcile_may_write_rows_keep_its_memos_and_look_at_what_has_come_but_read_no_row() {
     let may = statements(&Stack::with(&PULLING), "ReconcilerRole");
-    let all = ["Credentials", "Failures", "Key", "Ledgers", "Log", "Memos", "Record", "Shelf"];
+    let all = ["Credentials", "Failures", "Heard", "Key", "Ledgers", "Log", "Memos", "Record", "Shelf"];
     assert_eq!(may.keys().collect::<Vec<_>>(), all);
     assert_eq!(may["Record"]["Action"], "dynamodb:PutItem");
     assert_eq!(list(&may["Memos"]["Action"]), ["dynamodb:GetItem", "dynamodb:UpdateItem"]);
     assert_eq!(may["Ledgers"]["Action"], "dynamodb:GetItem");
-    for (sid, items) in [("Memos", "~memo:*"), ("Ledgers", "~subject:*")] {
+    assert_eq!(may["Heard"]["Action"], "dynamodb:GetItem");
+    for (sid, items) in [("Memos", "~memo:*"), ("Ledgers", "~subject:*"), ("Heard", "~source:*")] {
         let condition = json!({
             "ForAllValues:StringLike": {"dynamodb:LeadingKeys": [items]},
             "Null": {"dynamodb:LeadingKeys": "false"},

@@ -6,6 +6,9 @@ use crate::{notification::Timestamp, receive::PATIENCE};
 
 /// What answering takes once storing is given up, before the platform stops the function.
 const ANSWER: Duration = Duration::from_millis(300);
+/// What a run of reconciling may still have to do once it begins nothing new: write down what it was told last, how far
+/// it is, and that others may begin.
+const FINISH: Duration = Duration::from_secs(10);
 /// A front's request time further away than this is another clock's, and no use.
 const BELIEVED: Duration = Duration::from_secs(3);
 
@@ -25,6 +28,16 @@ pub(super) fn patience(requested_at: Option<Timestamp>, stopped_at: Timestamp, n
     let is_believed = |at: &Timestamp| *at <= now && now.since(*at) <= BELIEVED;
     let asked = requested_at.filter(is_believed).unwrap_or(now);
     asked.plus(PATIENCE).min(stopped_at.minus(ANSWER)).since(now)
+}
+
+/// When reconciling has to have ended by itself, in a function that is stopped at `stopped_at`.
+pub(super) fn last_step(stopped_at: Timestamp) -> Timestamp {
+    stopped_at.minus(FINISH)
+}
+
+/// How long it is at `now` until whatever still runs is cut off, so that there is an answer.
+pub(super) fn left(stopped_at: Timestamp, now: Timestamp) -> Duration {
+    stopped_at.minus(ANSWER).since(now)
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ pub enum Shape {
     Stream,
     /// The schedule of the sweep.
     Sweep,
+    /// The schedule of reconciling.
+    Reconcile,
     /// None of these, or not clearly one: what it looks like.
     Foreign(&'static str),
 }
@@ -38,6 +40,7 @@ impl Shape {
             Self::Http(Payload::V2) => "a request (payload 2.0)",
             Self::Stream => "a batch of DynamoDB records",
             Self::Sweep => "the schedule of the sweep",
+            Self::Reconcile => "the schedule of reconciling",
             Self::Foreign(what) => what,
         }
     }
@@ -91,6 +94,7 @@ fn records(top: &Fields<'_>) -> Option<Shape> {
 fn schedule(top: &Fields<'_>) -> Option<Shape> {
     match text(top, "role").as_deref() {
         Some("sweep") => return Some(Shape::Sweep),
+        Some("reconcile") => return Some(Shape::Reconcile),
         Some(_) => return Some(Shape::Foreign("the schedule of another role")),
         None => {}
     }
@@ -129,6 +133,7 @@ mod tests {
             (r#"{"Records":[{"eventSource":"aws:dynamodb"}]}"#, Shape::Stream),
             (r#"{"Records":[{"eventSource":"aws:dynamodb"},{"eventSource":"aws:dynamodb"}]}"#, Shape::Stream),
             (r#"{"role":"sweep"}"#, Shape::Sweep),
+            (r#"{"role":"reconcile"}"#, Shape::Reconcile),
             (r#"{"source":"aws.events","detail-type":"Scheduled Event"}"#, Shape::Sweep),
             (r#"{"source":"aws.scheduler","detail-type":"Scheduled Event"}"#, Shape::Sweep),
         ] {
@@ -164,8 +169,9 @@ mod tests {
             ),
             (r#"{"Records":[{"EventSource":"aws:sns"}]}"#, "records of something else than DynamoDB"),
             (r#"{"Records":["aws:dynamodb"]}"#, "records of something else than DynamoDB"),
-            (r#"{"role":"reconcile"}"#, "the schedule of another role"),
+            (r#"{"role":"process"}"#, "the schedule of another role"),
             (r#"{"role":"Sweep"}"#, "the schedule of another role"),
+            (r#"{"role":"Reconcile"}"#, "the schedule of another role"),
             (r#"{"role":1}"#, nothing),
             (r#"{"source":"aws.s3","detail-type":"Object Created"}"#, "an event of EventBridge's that is no schedule"),
             (r#"{"source":"aws.events"}"#, "an event of EventBridge's that is no schedule"),

@@ -12,13 +12,17 @@ mod init_error;
 mod line;
 mod panic;
 mod parts;
+mod pull;
 mod records;
 mod role;
 mod run;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use serde::Serialize;
@@ -34,23 +38,26 @@ use crate::{
         stream::{self, BatchOutcome},
         sweep::Sweeper,
     },
+    reconcile::{Numbers, RealTime, Sleeper},
     world::World,
 };
 
 pub use callback::HttpReply;
 pub use event::{Payload, Shape, shape};
 use line::Line;
+pub use pull::{Reconciler, Surroundings};
 pub use records::RecordProblem;
 pub use role::{Role, RoleProblem};
 pub use run::main;
 
 /// A function with the parts its role needs. It keeps nothing of an invocation.
-pub struct Function<I, D, W> {
+pub struct Function<I, D, W, S = RealTime> {
     role: Role,
     world: Arc<W>,
     receiver: Option<App<I>>,
     batches: Option<Arc<Worker<I, D, W>>>,
     sweeper: Option<Sweeper<I, D, W>>,
+    reconciler: Option<Reconciler<I, S>>,
     is_warm: AtomicBool,
 }
 
@@ -80,6 +87,17 @@ pub enum Reply {
         /// How many ended as dead.
         dead: u64,
     },
+    /// The same, to the schedule of reconciling.
+    Reconciled {
+        /// How many notifications were recorded that push had missed.
+        recorded: usize,
+        /// How many were acknowledged.
+        acknowledged: usize,
+        /// How many events of payments never came.
+        missing: usize,
+        /// How each source's run ended, in one word.
+        ended: BTreeMap<String, &'static str>,
+    },
 }
 
 /// Why an invocation has no answer. Said by shape and name, never by content.
@@ -99,6 +117,9 @@ pub enum Failure {
     /// What is due can't be read.
     #[error("{0}")]
     Inbox(#[from] InboxError),
+    /// No source could be reconciled, and no later run will be, unless somebody does something.
+    #[error("nothing could be reconciled: {0}")]
+    Reconcile(String),
     /// A bug.
     #[error("the program panicked: the log says where")]
     Panicked,
@@ -111,15 +132,22 @@ impl Failure {
             Self::Foreign { .. } => "ForeignEvent",
             Self::Records(_) => "MalformedRecord",
             Self::Inbox(_) => "Inbox",
+            Self::Reconcile(_) => "Reconcile",
             Self::Panicked => "Panic",
         }
     }
 }
 
-impl<I: Inbox, D: Destination, W: World> Function<I, D, W> {
-    /// A function in `role`. `app` is what receiving needs, `worker` what handing on needs; what the
-    /// role doesn't need is left aside.
-    pub fn new(role: Role, world: Arc<W>, app: Option<App<I>>, worker: Option<Arc<Worker<I, D, W>>>) -> Self {
+impl<I: Inbox, D: Destination, W: World, S: Sleeper> Function<I, D, W, S> {
+    /// A function in `role`. `app` is what receiving needs, `worker` what handing on needs, `reconciler` what asking
+    /// the senders needs; what the role doesn't need is left aside.
+    pub fn new(
+        role: Role,
+        world: Arc<W>,
+        app: Option<App<I>>,
+        worker: Option<Arc<Worker<I, D, W>>>,
+        reconciler: Option<Reconciler<I, S>>,
+    ) -> Self {
         let worker = worker.filter(|_| role.hands_on());
         Self {
             role,
@@ -127,6 +155,7 @@ impl<I: Inbox, D: Destination, W: World> Function<I, D, W> {
             receiver: app.filter(|_| role.receives()),
             sweeper: worker.clone().filter(|_| role != Role::Process).map(Sweeper::new),
             batches: worker.filter(|_| role != Role::Sweep),
+            reconciler: reconciler.filter(|_| role.pulls()),
             is_warm: AtomicBool::new(false),
         }
     }
@@ -157,6 +186,10 @@ impl<I: Inbox, D: Destination, W: World> Function<I, D, W> {
                 let Tally { delivered, retry, dead, .. } = sweep(sweeper, invocation, line).await?;
                 Ok(Reply::Swept { delivered, retry, dead })
             }
+            Shape::Reconcile => {
+                let reconciler = self.reconciler.as_ref().ok_or_else(foreign)?;
+                reconcile(reconciler, &*self.world, invocation, line).await
+            }
             Shape::Foreign(_) => Err(foreign()),
         }
     }
@@ -186,4 +219,25 @@ async fn sweep<I: Inbox, D: Destination, W: World>(
     line.down = (!swept.down.is_empty()).then(|| swept.down.join(" "));
     line.outcome = if swept.is_cut_short { "cut_short" } else { "swept" };
     Ok(swept.tally)
+}
+
+async fn reconcile<I: Inbox, S: Sleeper, W: World>(
+    reconciler: &Reconciler<I, S>,
+    world: &W,
+    invocation: &Invocation,
+    line: &mut Line,
+) -> Result<Reply, Failure> {
+    let rows = reconciler.reconcile(world, invocation).await;
+    if rows.iter().all(|row| row.failed.is_some()) {
+        let why = rows.iter().map(|row| format!("{}: {}", row.source, row.failed.as_deref().unwrap_or_default()));
+        return Err(Failure::Reconcile(why.collect::<Vec<_>>().join("; ")));
+    }
+    line.outcome = "reconciled";
+    let sum = |of: fn(&Numbers) -> usize| rows.iter().map(|row| of(&row.numbers)).sum();
+    Ok(Reply::Reconciled {
+        recorded: sum(|numbers| numbers.recorded),
+        acknowledged: sum(|numbers| numbers.acknowledged),
+        missing: sum(|numbers| numbers.missing),
+        ended: rows.iter().map(|row| (row.source.clone(), row.ended)).collect(),
+    })
 }

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, io, sync::Arc, time::Duration};
 
-use super::{Function, Role, RoleProblem};
+use super::{Function, Reconciler, Role, RoleProblem, Surroundings};
 use crate::{
     app::{App, Configured, Parts, table_inbox, usable_destinations},
     aws::{Aws, AwsProblem, SecretsManager, Waiting, arns},
@@ -15,6 +15,7 @@ use crate::{
     inbox::{Keeping, dynamodb::DynamoInbox},
     keyring::Keyring,
     process::Worker,
+    reconcile::RealTime,
     secret::{Outside, Vault},
 };
 
@@ -44,6 +45,11 @@ pub(super) enum InitProblem {
     /// AWS can't be reached.
     #[error(transparent)]
     Aws(#[from] AwsProblem),
+    /// A function that only reconciles has nothing to do.
+    #[error(
+        "no source is pulled from: give one a table [sources.NAME.pull], or deploy without this function (Reconcile=off)"
+    )]
+    NothingToPull,
     /// A function that only hands on can't.
     #[error("{0}")]
     Destination(String),
@@ -54,7 +60,7 @@ impl InitProblem {
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Role(_) => "Role",
-            Self::NoConfiguration | Self::Configuration(_) | Self::LocalInbox => "Configuration",
+            Self::NoConfiguration | Self::Configuration(_) | Self::LocalInbox | Self::NothingToPull => "Configuration",
             Self::Aws(_) => "Aws",
             Self::Destination(_) => "Destination",
         }
@@ -62,17 +68,21 @@ impl InitProblem {
 }
 
 /// Builds the function in `role`, and warms it up.
-pub(super) async fn build(role: Role, env: &dyn Fn(&str) -> Option<String>) -> Result<Deployed, InitProblem> {
-    let outside = Outside { env, file: &|path| std::fs::read_to_string(path), vault: Vault::NOTHING };
+pub(super) async fn build(role: Role, env: fn(&str) -> Option<String>) -> Result<Deployed, InitProblem> {
+    let outside = Outside { env: &env, file: &|path| std::fs::read_to_string(path), vault: Vault::NOTHING };
     let config = configuration(&outside)?;
     let InboxConfig::DynamoDb { table, shards } = &config.inbox else { return Err(InitProblem::LocalInbox) };
     let aws = Aws::from_variables(&outside)?;
     let (world, manager) = (Arc::new(System), SecretsManager::new(&aws));
     let inbox = Arc::new(table_inbox(&aws, table, *shards, &config));
+    let reconciler = role.pulls().then(|| reconciler(&config, &inbox, &manager, env)).flatten();
+    if role == Role::Reconcile && reconciler.is_none() {
+        return Err(InitProblem::NothingToPull);
+    }
     let keyring = role.receives().then(|| Keyring::new(config.clone(), &outside, Some(manager.clone()), world.clone()));
     let theirs = if role.hands_on() { arns(config.destination_references()) } else { BTreeSet::new() };
     let ((), (), vault) =
-        tokio::join!(warm_inbox(&inbox), warm_keys(keyring.as_deref()), manager.read(&theirs, Waiting::Nobody));
+        tokio::join!(warm_inbox(role, &inbox), warm_keys(keyring.as_deref()), manager.read(&theirs, Waiting::Nobody));
     let app = keyring.map(|keyring| App::new(&config, keyring, Arc::clone(&inbox)));
     let worker = if role.hands_on() {
         let destinations = destinations(role, &config, &Outside { vault: &vault, ..outside }, &aws, &world)?;
@@ -81,7 +91,7 @@ pub(super) async fn build(role: Role, env: &dyn Fn(&str) -> Option<String>) -> R
     } else {
         None
     };
-    Ok(Function::new(role, world, app, worker))
+    Ok(Function::new(role, world, app, worker, reconciler))
 }
 
 fn configuration(outside: &Outside<'_>) -> Result<Config, InitProblem> {
@@ -90,6 +100,23 @@ fn configuration(outside: &Outside<'_>) -> Result<Config, InitProblem> {
     let mut config = Config::read(&document, NAME)?;
     Overrides::default().apply(&mut config, outside)?;
     Ok(config)
+}
+
+/// What asks the senders, if it is configured. What they know us by is read when it is needed.
+fn reconciler(
+    config: &Config,
+    inbox: &Arc<DynamoInbox>,
+    manager: &SecretsManager,
+    env: fn(&str) -> Option<String>,
+) -> Option<Reconciler<DynamoInbox>> {
+    let surroundings = Surroundings {
+        env,
+        manager: Some(manager.clone()),
+        sleeper: RealTime,
+        function: env("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default(),
+        metrics: Box::new(io::stdout()),
+    };
+    Reconciler::new(config, Arc::clone(inbox), surroundings)
 }
 
 /// Builds the destinations. A function that does nothing but hand on and can't is not worth beginning:
@@ -114,8 +141,11 @@ fn destinations(
     }
 }
 
-/// Opens what a first request would have to wait for.
-async fn warm_inbox(inbox: &DynamoInbox) {
+/// Opens what a first request would have to wait for. Nobody waits for reconciling, whose role may not read that item.
+async fn warm_inbox(role: Role, inbox: &DynamoInbox) {
+    if role == Role::Reconcile {
+        return;
+    }
     let why = match tokio::time::timeout(WARM_UP, inbox.warm()).await {
         Ok(Ok(())) => return,
         Ok(Err(error)) => error.to_string(),

@@ -11,6 +11,8 @@ pub enum Role {
     Process,
     /// Works on whatever is due.
     Sweep,
+    /// Asks the senders for what they never pushed.
+    Reconcile,
     /// All of them in one function, told apart by the shape of what comes.
     All,
 }
@@ -19,16 +21,13 @@ pub enum Role {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RoleProblem {
     /// Not the name of a role.
-    #[error("{place} names no role (`{name}`): set it to receive, process, sweep or all")]
+    #[error("{place} names no role (`{name}`): set it to receive, process, sweep, reconcile or all")]
     Unknown {
         /// Where the name stands.
         place: &'static str,
         /// The name, cut short.
         name: String,
     },
-    /// A role of a later version.
-    #[error("{0} names the role reconcile, which this version can't play yet: deploy without it (Reconcile=off)")]
-    Reconcile(&'static str),
 }
 
 impl Role {
@@ -50,8 +49,8 @@ impl Role {
             "receive" => Ok(Self::Receive),
             "process" => Ok(Self::Process),
             "sweep" => Ok(Self::Sweep),
+            "reconcile" => Ok(Self::Reconcile),
             "all" => Ok(Self::All),
-            "reconcile" => Err(RoleProblem::Reconcile(place)),
             _ => Err(RoleProblem::Unknown { place, name: name.chars().take(64).collect() }),
         }
     }
@@ -62,6 +61,7 @@ impl Role {
             Self::Receive => "receive",
             Self::Process => "process",
             Self::Sweep => "sweep",
+            Self::Reconcile => "reconcile",
             Self::All => "all",
         }
     }
@@ -73,7 +73,12 @@ impl Role {
 
     /// Whether it hands notifications on, and needs their destinations.
     pub fn hands_on(self) -> bool {
-        self != Self::Receive
+        !matches!(self, Self::Receive | Self::Reconcile)
+    }
+
+    /// Whether it asks senders for what they never pushed, and needs what their APIs know us by.
+    pub fn pulls(self) -> bool {
+        matches!(self, Self::Reconcile | Self::All)
     }
 }
 
@@ -97,6 +102,7 @@ mod tests {
             (None, Some("receive"), Role::Receive),
             (None, Some("process"), Role::Process),
             (None, Some("sweep"), Role::Sweep),
+            (None, Some("reconcile"), Role::Reconcile),
             (None, Some("all"), Role::All),
             (None, Some("bootstrap"), Role::All),
             (None, Some(""), Role::All),
@@ -115,17 +121,12 @@ mod tests {
             (
                 None,
                 Some("Receive"),
-                "the function's handler names no role (`Receive`): set it to receive, process, sweep or all",
+                "the function's handler names no role (`Receive`): set it to receive, process, sweep, reconcile or all",
             ),
             (
                 Some("bootstrap"),
                 None,
-                "PILLARBOX_ROLE names no role (`bootstrap`): set it to receive, process, sweep or all",
-            ),
-            (
-                None,
-                Some("reconcile"),
-                "the function's handler names the role reconcile, which this version can't play yet: deploy without it (Reconcile=off)",
+                "PILLARBOX_ROLE names no role (`bootstrap`): set it to receive, process, sweep, reconcile or all",
             ),
         ] {
             assert_eq!(named(variable, handler).unwrap_err().to_string(), message);

@@ -48,7 +48,7 @@ pub fn main() -> ExitCode {
 
 async fn run() -> ExitCode {
     let built = match Role::named(variable("PILLARBOX_ROLE"), variable("_HANDLER")) {
-        Ok(role) => parts::build(role, &variable).await,
+        Ok(role) => parts::build(role, variable).await,
         Err(problem) => Err(problem.into()),
     };
     let ended = match built {
