@@ -2,7 +2,6 @@
 
 #[cfg(feature = "local")]
 mod attempt;
-mod reconciled;
 #[cfg(feature = "local")]
 pub mod cli;
 #[cfg(feature = "local")]

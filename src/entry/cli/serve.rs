@@ -1,6 +1,7 @@
 //! `pillarbox serve`: everything on one machine.
 
 mod pulling;
+mod reconciled;
 
 use std::{
     io::{self, IsTerminal},

@@ -5,14 +5,14 @@ use std::{sync::Arc, time::Duration};
 use tokio::{runtime::Handle, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::super::pull;
+use super::{
+    super::pull,
+    reconciled::{Said, say},
+};
 use crate::{
     aws::{Aws, SecretsManager},
     config::{Config, SourceConfig},
-    entry::{
-        System,
-        reconciled::{Said, say},
-    },
+    entry::System,
     inbox::sqlite::SqliteInbox,
     reconcile::{self, Access, Around, Options, RealTime, Stop},
     source::Acceptance,

@@ -2,7 +2,10 @@
 
 use crate::{
     notification::{SourceName, Timestamp},
-    reconcile::{Ended, Found, News, Observer, Outcome, govuk_pay::Missing},
+    reconcile::{
+        Ended, Found, News, Observer, Outcome,
+        govuk_pay::{Missing, Observed},
+    },
 };
 
 /// Says at once what somebody has to look at.
@@ -17,14 +20,16 @@ impl<'a> Said<'a> {
 impl Observer for Said<'_> {
     fn tell(&self, news: News<'_>) {
         match news {
-            News::Missing(missing) => say_missing(self.0, missing),
+            // What an earlier run found missing it has said.
+            News::Missing(missing) if missing.observed == Observed::First => say_missing(self.0, missing),
             News::BoxTrouble { box_id, fault } => {
                 tracing::warn!(source = self.0, r#box = box_id, why = %fault, "HMRC did not do what it was asked");
             }
             News::PayTrouble(fault) => {
                 tracing::warn!(source = self.0, why = %fault, "GOV.UK Pay did not answer as it should");
             }
-            News::Waiting(_)
+            News::Missing(_)
+            | News::Waiting(_)
             | News::Listed { .. }
             | News::Recorded(_)
             | News::Acknowledged { .. }
