@@ -12,5 +12,10 @@ mod reconcile {
     mod hmrc_killed;
     mod hmrc_stuck;
     mod hmrc_together;
+    mod machine;
+    mod pay;
+    mod pay_api;
+    mod pay_faults;
+    mod pay_killed;
     mod ppns;
 }

@@ -8,7 +8,10 @@ use pillarbox::{
     simulate::pull::ppns::Status,
 };
 
-use super::ppns::{BOX, Rig, SECOND_BOX, THIRD_BOX, minutes};
+use super::{
+    machine::minutes,
+    ppns::{BOX, Rig, SECOND_BOX, THIRD_BOX},
+};
 
 const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
@@ -116,7 +119,7 @@ async fn what_push_brought_is_a_duplicate_and_acknowledged_all_the_same() {
         ids.iter().for_each(|id| boxes.set_status(id, Status::Failed));
     });
     rig.add(BOX, minutes(0));
-    let outcome = rig.outcome(&rig.source, &rig.access(&[BOX]), &Options::default()).await;
+    let outcome = rig.outcome(&*rig.clock, &rig.source, &rig.access(&[BOX]), &Options::default()).await;
     let expected = Numbers { seen: 6, recorded: 1, duplicates: 5, acknowledged: 6, ..Numbers::default() };
     assert_eq!(outcome.numbers(), expected);
     assert_eq!((rig.left(), rig.rows().await.len()), (0, 6));

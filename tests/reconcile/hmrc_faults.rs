@@ -15,7 +15,10 @@ use pillarbox::{
     },
 };
 
-use super::ppns::{BOX, CLIENT, FOREIGN_BOX, Rig, SECOND_BOX, SECRET, minutes};
+use super::{
+    machine::minutes,
+    ppns::{BOX, CLIENT, FOREIGN_BOX, Rig, SECOND_BOX, SECRET},
+};
 
 /// A box with so many notifications, one a minute.
 async fn with(count: u64) -> Rig {

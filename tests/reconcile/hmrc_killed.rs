@@ -12,7 +12,8 @@ use pillarbox::{
 
 use super::{
     fused::Fuse,
-    ppns::{BOX, Rig, SECOND_BOX, minutes},
+    machine::minutes,
+    ppns::{BOX, Rig, SECOND_BOX},
 };
 
 /// Two boxes, both sorts of notifications, one that can't be acknowledged, and a run that ends after so many instants.
@@ -25,7 +26,7 @@ async fn rig(length: usize) -> (Rig, Arc<Fuse>) {
     }
     rig.put(BOX, minutes(5), |it| it.flawed(Flaw::NoId));
     let fuse = Fuse::of(length);
-    rig.inbox.fuse = Arc::clone(&fuse);
+    rig.machine.inbox.fuse = Arc::clone(&fuse);
     for endpoint in [Endpoint::Token, Endpoint::List, Endpoint::Acknowledge] {
         // HMRC has done what it was asked, and nobody hears of it any more.
         let burn = |fuse: Arc<Fuse>| Step::then(move |_: &mut Boxes| _ = fuse.burn());

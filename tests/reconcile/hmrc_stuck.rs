@@ -11,7 +11,10 @@ use pillarbox::{
     },
 };
 
-use super::ppns::{BOX, Rig, minutes};
+use super::{
+    machine::minutes,
+    ppns::{BOX, Rig},
+};
 
 #[tokio::test]
 async fn an_element_that_can_not_be_read_is_held_and_acknowledged_if_it_has_an_id() {

@@ -13,7 +13,10 @@ use pillarbox::{
 };
 use tokio::sync::Notify;
 
-use super::ppns::{BOX, Rig, SECOND_BOX, minutes};
+use super::{
+    machine::minutes,
+    ppns::{BOX, Rig, SECOND_BOX},
+};
 use crate::clock::Clock;
 
 /// A clock for several runs: it passes only while all of them wait, to the instant at which the first goes on. A call
@@ -93,7 +96,7 @@ async fn two_sources_of_one_application_keep_its_limits_together() {
     let other = SourceName::new("other").unwrap();
     let together = Together::new(&rig.clock, 2);
     let run = async |source| {
-        let outcome = rig.outcome_with(&together, source, &access, &options).await;
+        let outcome = rig.outcome(&together, source, &access, &options).await;
         together.leave();
         outcome
     };

@@ -1,18 +1,10 @@
-//! HMRC on loopback, an inbox, and a clock that passes when a run waits.
+//! HMRC on loopback, and a machine that empties its boxes.
 
-use std::{
-    collections::BTreeSet,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeSet, ops::Deref, time::Duration};
 
 use pillarbox::{
-    inbox::{Filter, Inbox, Page, Row, sqlite::SqliteInbox},
-    notification::{SourceName, Timestamp},
-    reconcile::{Access, Around, Ended, Found, News, Observer, Options, Outcome, Sleeper, Stop, hmrc, run},
+    notification::SourceName,
+    reconcile::{Access, Ended, Found, Options, Outcome, Sleeper, hmrc},
     secret::Secret,
     simulate::{
         hmrc::Message,
@@ -21,12 +13,10 @@ use pillarbox::{
             ppns::{Application, Endpoint, Notification, Status},
         },
     },
-    source::Acceptance,
     world::World,
 };
-use tempfile::TempDir;
 
-use super::fused::Fused;
+use super::machine::Machine;
 use crate::clock::Clock;
 
 pub(crate) const BOX: &str = "50dca3fc-c37c-4f03-b719-63571333624c";
@@ -38,57 +28,20 @@ pub(crate) const CLIENT: &str = "a-client-id-of-the-application";
 pub(crate) const SECRET: &str = "a-client-secret-of-the-application";
 
 /// How long HMRC pushes before it gives up.
-pub(crate) const PUSHED: Duration = Duration::from_secs(6 * 60 * 60);
-
-impl Sleeper for Clock {
-    async fn sleep(&self, time: Duration) {
-        self.pass(time);
-        tokio::task::yield_now().await;
-    }
-}
-
-/// The clock of the machine that a run is on: HMRC's own, unless it is wrong.
-pub(crate) struct Local {
-    clock: Arc<Clock>,
-    wrong_by: AtomicI64,
-}
-
-impl Local {
-    /// Turns it on, or back, by so many milliseconds.
-    pub(crate) fn turn(&self, milliseconds: i64) {
-        self.wrong_by.fetch_add(milliseconds, Ordering::SeqCst);
-    }
-}
-
-impl World for Local {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.clock.now().as_millis() + self.wrong_by.load(Ordering::SeqCst))
-    }
-
-    fn random(&self) -> u64 {
-        self.clock.random()
-    }
-}
-
-/// Keeps what it is told, as text.
-#[derive(Default)]
-pub(crate) struct Told(pub(crate) Mutex<Vec<String>>);
-
-impl Observer for Told {
-    fn tell(&self, news: News<'_>) {
-        self.0.lock().unwrap().push(format!("{news:?}"));
-    }
-}
+const PUSHED: Duration = Duration::from_secs(6 * 60 * 60);
 
 pub(crate) struct Rig {
-    pub(crate) clock: Arc<Clock>,
-    pub(crate) local: Arc<Local>,
     pub(crate) ppns: Ppns,
-    pub(crate) inbox: Fused,
-    pub(crate) stop: Stop,
-    pub(crate) told: Told,
+    pub(crate) machine: Machine,
     pub(crate) source: SourceName,
-    _folder: TempDir,
+}
+
+impl Deref for Rig {
+    type Target = Machine;
+
+    fn deref(&self) -> &Machine {
+        &self.machine
+    }
 }
 
 impl Rig {
@@ -103,11 +56,7 @@ impl Rig {
             }
             boxes.open(FOREIGN_BOX, "another");
         });
-        let folder = TempDir::new().unwrap();
-        let inbox = Fused::new(SqliteInbox::create(&folder.path().join("inbox.db")).unwrap());
-        let source = SourceName::new("hmrc").unwrap();
-        let local = Arc::new(Local { clock: clock.clone(), wrong_by: AtomicI64::new(0) });
-        Self { clock, local, ppns, inbox, stop: Stop::default(), told: Told::default(), source, _folder: folder }
+        Self { ppns, machine: Machine::new(&clock), source: SourceName::new("hmrc").unwrap() }
     }
 
     pub(crate) fn access(&self, boxes: &[&str]) -> hmrc::Access {
@@ -139,45 +88,19 @@ impl Rig {
     }
 
     pub(crate) async fn run_as(&self, access: &hmrc::Access, options: &Options) -> (Ended, Vec<hmrc::BoxReport>) {
-        let outcome = self.outcome(&self.source, access, options).await;
+        let outcome = self.outcome(&*self.clock, &self.source, access, options).await;
         let Found::Hmrc(boxes) = outcome.found else { panic!("it is HMRC that was asked") };
         (outcome.ended, boxes)
     }
 
-    pub(crate) async fn outcome(&self, source: &SourceName, access: &hmrc::Access, options: &Options) -> Outcome {
-        self.outcome_with(&*self.clock, source, access, options).await
-    }
-
-    pub(crate) async fn outcome_with<S: Sleeper>(
+    pub(crate) async fn outcome<S: Sleeper>(
         &self,
         sleeper: &S,
         source: &SourceName,
         access: &hmrc::Access,
         options: &Options,
     ) -> Outcome {
-        let around = Around {
-            inbox: &self.inbox,
-            world: &*self.local,
-            sleeper,
-            stop: &self.stop,
-            observer: &self.told,
-            window: Acceptance(Duration::from_secs(60 * 24 * 60 * 60)),
-        };
-        run(source, &Access::Hmrc(access.clone()), options, &around).await
-    }
-
-    /// A deadline so far from now.
-    pub(crate) fn within(&self, time: Duration) -> Options {
-        Options { deadline: Some(self.clock.now().plus(time)), ..Options::default() }
-    }
-
-    pub(crate) async fn rows(&self) -> Vec<Row> {
-        self.inbox.inbox.list(&Filter::default(), Page::first(1_000_000)).await.unwrap().rows
-    }
-
-    /// The ids that are stored.
-    pub(crate) async fn stored(&self) -> BTreeSet<String> {
-        self.rows().await.iter().map(Row::id).collect()
+        self.machine.run(sleeper, source, &Access::Hmrc(access.clone()), options).await
     }
 
     /// The ids that HMRC was told are stored.
@@ -213,12 +136,4 @@ impl Rig {
         let tally = self.ppns.with(|boxes| boxes.tally());
         tally.pending + tally.failed
     }
-
-    pub(crate) fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
-}
-
-pub(crate) fn minutes(minutes: u64) -> Duration {
-    Duration::from_secs(minutes * 60)
 }

@@ -1,0 +1,125 @@
+//! The machine a run is on: its inbox, its clock, and who is told what it does.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use pillarbox::{
+    inbox::{Filter, Inbox, Page, Row, sqlite::SqliteInbox},
+    notification::{SourceName, Timestamp},
+    reconcile::{Access, Around, News, Observer, Options, Outcome, Sleeper, Stop, run},
+    source::Acceptance,
+    world::World,
+};
+use tempfile::TempDir;
+
+use super::fused::Fused;
+use crate::clock::Clock;
+
+impl Sleeper for Clock {
+    async fn sleep(&self, time: Duration) {
+        self.pass(time);
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The clock of the machine: the senders' own, unless it is wrong.
+pub(crate) struct Local {
+    clock: Arc<Clock>,
+    wrong_by: AtomicI64,
+}
+
+impl Local {
+    /// Turns it on, or back, by so many milliseconds.
+    pub(crate) fn turn(&self, milliseconds: i64) {
+        self.wrong_by.fetch_add(milliseconds, Ordering::SeqCst);
+    }
+}
+
+impl World for Local {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.clock.now().as_millis() + self.wrong_by.load(Ordering::SeqCst))
+    }
+
+    fn random(&self) -> u64 {
+        self.clock.random()
+    }
+}
+
+/// Keeps what it is told, as text.
+#[derive(Default)]
+pub(crate) struct Told(pub(crate) Mutex<Vec<String>>);
+
+impl Observer for Told {
+    fn tell(&self, news: News<'_>) {
+        self.0.lock().unwrap().push(format!("{news:?}"));
+    }
+}
+
+pub(crate) struct Machine {
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) local: Arc<Local>,
+    pub(crate) inbox: Fused,
+    pub(crate) stop: Stop,
+    pub(crate) told: Told,
+    _folder: TempDir,
+}
+
+impl Machine {
+    pub(crate) fn new(clock: &Arc<Clock>) -> Self {
+        let folder = TempDir::new().unwrap();
+        Self {
+            clock: clock.clone(),
+            local: Arc::new(Local { clock: clock.clone(), wrong_by: AtomicI64::new(0) }),
+            inbox: Fused::new(SqliteInbox::create(&folder.path().join("inbox.db")).unwrap()),
+            stop: Stop::default(),
+            told: Told::default(),
+            _folder: folder,
+        }
+    }
+
+    pub(crate) async fn run<S: Sleeper>(
+        &self,
+        sleeper: &S,
+        source: &SourceName,
+        access: &Access,
+        options: &Options,
+    ) -> Outcome {
+        let around = Around {
+            inbox: &self.inbox,
+            world: &*self.local,
+            sleeper,
+            stop: &self.stop,
+            observer: &self.told,
+            window: Acceptance(Duration::from_secs(60 * 24 * 60 * 60)),
+        };
+        run(source, access, options, &around).await
+    }
+
+    /// A deadline so far from now.
+    pub(crate) fn within(&self, time: Duration) -> Options {
+        Options { deadline: Some(self.local.now().plus(time)), ..Options::default() }
+    }
+
+    pub(crate) async fn rows(&self) -> Vec<Row> {
+        self.inbox.inbox.list(&Filter::default(), Page::first(1_000_000)).await.unwrap().rows
+    }
+
+    /// The ids that are stored.
+    pub(crate) async fn stored(&self) -> BTreeSet<String> {
+        self.rows().await.iter().map(Row::id).collect()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+pub(crate) const fn minutes(minutes: u64) -> Duration {
+    Duration::from_secs(minutes * 60)
+}

@@ -1,0 +1,182 @@
+//! GOV.UK Pay on loopback, and a machine that looks for what never came.
+
+use std::{collections::BTreeSet, ops::Deref, time::Duration};
+
+use futures_util::{StreamExt, stream};
+use pillarbox::{
+    inbox::{Claim, Inbox, Lease, LeaseId, Mark},
+    notification::{Origin, SourceName, Timestamp},
+    reconcile::{
+        Access, Ended, Found, Options,
+        govuk_pay::{self, Report, What},
+    },
+    secret::Secret,
+    simulate::{
+        Sender,
+        govuk_pay::Event,
+        pull::pay_api::{Endpoint, Life, PayApi, Payment, Webhook},
+        sign,
+    },
+    source::{Acceptance, Entry, Kind, SigningKey, read, verify},
+};
+
+use super::machine::{Machine, minutes};
+use crate::clock::Clock;
+
+pub(crate) const API_KEY: &str = "api_live_7mrp1d5lsa5pdfs2bvim2f9cdu";
+const WEBHOOK_SECRET: &str = "webhook_live_7mrp1d5lsa5pdfs2bvim2f9cdu";
+/// How long Pay has to push what happened.
+const PATIENCE: Duration = minutes(3 * 60);
+const DAY: Duration = minutes(24 * 60);
+/// How long after a payment began the money is asked for.
+const CAPTURE_SUBMITTED: Duration = Duration::from_millis(116_087);
+/// How long before it succeeds a refund is made.
+const REFUND_TAKES: Duration = Duration::from_secs(90);
+
+/// An event that never came, by its payment.
+pub(crate) type Lost = BTreeSet<(String, What)>;
+
+pub(crate) struct Rig {
+    pub(crate) api: PayApi,
+    pub(crate) machine: Machine,
+    pub(crate) source: SourceName,
+}
+
+impl Deref for Rig {
+    type Target = Machine;
+
+    fn deref(&self) -> &Machine {
+        &self.machine
+    }
+}
+
+impl Rig {
+    pub(crate) async fn new() -> Self {
+        let clock = Clock::new();
+        let api = PayApi::start(0, clock.clone()).await.unwrap();
+        api.with(|accounts| accounts.open(API_KEY));
+        Self { api, machine: Machine::new(&clock), source: SourceName::new("pay").unwrap() }
+    }
+
+    /// So many payments of every sort, begun over the time up to now that is given; Pay knows them from now on.
+    pub(crate) fn live(&self, count: u32, over: Duration) -> Vec<Payment> {
+        let (first, every) = (self.now().minus(over), over / count);
+        let lives = Life::ALL.into_iter().cycle().take(count as usize).zip(0u32..);
+        let payments: Vec<_> = lives.map(|(life, n)| Payment::new(life, first.plus(every * n), &*self.clock)).collect();
+        self.api.with(|accounts| accounts.add(API_KEY, payments.clone()));
+        payments
+    }
+
+    /// A single one, begun so long ago.
+    pub(crate) fn one(&self, life: Life, ago: Duration) -> Payment {
+        let payment = Payment::new(life, self.now().minus(ago), &*self.clock);
+        self.api.with(|accounts| accounts.add(API_KEY, [payment.clone()]));
+        payment
+    }
+
+    /// Pushes everything that happened by now, but for what `loses` says; returns what has to be named.
+    pub(crate) async fn push(&self, payments: &[Payment], mut loses: impl FnMut(&Webhook) -> bool) -> Lost {
+        let (mut arriving, mut lost) = (Vec::new(), Lost::new());
+        for payment in payments {
+            for webhook in payment.webhooks(&*self.clock).into_iter().filter(|webhook| webhook.at <= self.now()) {
+                if loses(&webhook) {
+                    lost.extend(self.named_as(payment, &webhook));
+                } else {
+                    arriving.push(webhook);
+                }
+            }
+        }
+        let arrivals = arriving.iter().enumerate().map(|(number, webhook)| self.arrive(webhook, number));
+        stream::iter(arrivals).buffer_unordered(256).for_each(|()| async {}).await;
+        lost
+    }
+
+    /// Records a webhook. Of three, one is handed on, one was tried, and one is still to be.
+    async fn arrive(&self, webhook: &Webhook, number: usize) {
+        let (inbox, entry) = (&self.machine.inbox.inbox, self.entry(webhook));
+        inbox.record(&entry).await.unwrap();
+        if number % 3 == 0 {
+            return;
+        }
+        let now = self.now();
+        let lease = Lease { id: LeaseId(1), until: now };
+        let claim = Claim { now, lease, push: Duration::from_secs(5) };
+        let (row, fence) = inbox.claim(&entry.key, &claim).await.unwrap().unwrap();
+        inbox.own(&row.event().unwrap(), &entry.key, now.plus(90 * DAY)).await.unwrap();
+        if number % 3 == 1 {
+            inbox.mark(&fence, &Mark::Delivered { expires_at: now.plus(90 * DAY) }).await.unwrap();
+        }
+    }
+
+    fn entry(&self, webhook: &Webhook) -> Entry {
+        let key = SigningKey::new(Kind::GovukPay, "1", &Secret::new(WEBHOOK_SECRET.to_owned()));
+        let signature = sign::signature(Sender::GovukPay, WEBHOOK_SECRET, webhook.body.signed.as_bytes());
+        let body = webhook.body.wire.clone().into();
+        let verified = verify(Kind::GovukPay, &[key], &[signature.as_bytes()], body).unwrap();
+        read(&self.source, verified, webhook.at, Acceptance(60 * DAY))
+    }
+
+    /// What a webhook that was lost has to be named as, if it is time: told by the life of its payment alone.
+    fn named_as(&self, payment: &Payment, webhook: &Webhook) -> Option<(String, What)> {
+        let is_over = |at: Timestamp| at.plus(PATIENCE) <= self.now();
+        let capture_failed = payment.life() == Life::CaptureFailed;
+        let failed_at = payment.created().plus(Event::Captured.after());
+        let what = match webhook.event {
+            Event::Succeeded if capture_failed && failed_at <= self.now() => {
+                is_over(failed_at).then_some(What::FailedOrSucceeded)
+            }
+            Event::Succeeded => is_over(webhook.at).then_some(What::Succeeded),
+            Event::Captured => {
+                let submitted = payment.created().plus(CAPTURE_SUBMITTED);
+                let day = Timestamp::parse(&format!("{}T00:00:00Z", &submitted.to_string()[..10])).unwrap();
+                is_over(day.plus(DAY)).then_some(What::Captured)
+            }
+            Event::Refunded => is_over(webhook.at.minus(REFUND_TAKES)).then_some(What::Refunded),
+            Event::Failed if payment.life() == Life::ProviderError => {
+                is_over(webhook.at).then_some(What::FailedOrSucceeded)
+            }
+            Event::Failed => is_over(webhook.at).then_some(What::Failed),
+            Event::Expired => is_over(webhook.at).then_some(What::Expired),
+        };
+        what.filter(|_| is_over(payment.created())).map(|what| (payment.id().to_owned(), what))
+    }
+
+    pub(crate) async fn run(&self) -> (Ended, Report) {
+        self.run_as(&Options::default()).await
+    }
+
+    pub(crate) async fn run_by_hand(&self) -> (Ended, Report) {
+        self.run_as(&Options { by_hand: true, ..Options::default() }).await
+    }
+
+    pub(crate) async fn run_as(&self, options: &Options) -> (Ended, Report) {
+        self.run_with(API_KEY, options).await
+    }
+
+    pub(crate) async fn run_with(&self, api_key: &str, options: &Options) -> (Ended, Report) {
+        let (base_url, api_key) = (self.api.base_url().clone(), Secret::new(api_key.to_owned()));
+        let access = Access::GovukPay(govuk_pay::Access { base_url, api_key });
+        let outcome = self.machine.run(&*self.clock, &self.source, &access, options).await;
+        let Found::GovukPay(report) = outcome.found else { panic!("it is Pay that was asked") };
+        (outcome.ended, report)
+    }
+
+    /// The observations that are recorded.
+    pub(crate) async fn observations(&self) -> Vec<String> {
+        let rows = self.rows().await.into_iter().filter(|row| row.origin == Origin::Pull);
+        rows.map(|row| row.subject.unwrap()).collect()
+    }
+
+    /// How often each endpoint was called: searches, payments, events, refunds.
+    pub(crate) fn counts(&self) -> [usize; 4] {
+        let calls = self.api.calls();
+        [Endpoint::Search, Endpoint::Payment, Endpoint::Events, Endpoint::Refunds].map(|one| calls.to(one).len())
+    }
+}
+
+/// What a report names.
+pub(crate) fn named(report: &Report) -> Lost {
+    let named: Lost = report.missing.iter().map(|one| (one.payment.as_str().to_owned(), one.what)).collect();
+    assert_eq!(named.len(), report.missing.len(), "each once");
+    named
+}
