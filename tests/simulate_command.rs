@@ -161,6 +161,7 @@ fn what_is_wrong_with_a_receiver_is_named_and_costs_the_exit_code() {
 fn what_can_not_be_played_is_said_before_anything_is_sent() {
     let folder = Folder::with(BOTH_SOURCES);
     let url = receiver(OK);
+    let listening = url.trim_start_matches("http://").trim_end_matches("/try");
     let kept = folder.path().join("kept");
     std::fs::create_dir(&kept).unwrap();
     folder.write("kept/000001-x.request", "no request");
@@ -171,6 +172,8 @@ fn what_can_not_be_played_is_said_before_anything_is_sent() {
         (&["pay", "--to", "https://receiver.example.gov.uk/#top"], 2, "#fragment"),
         (&["pay", "--to", "http://receiver.example.gov.uk/"], 2, "use https://"),
         (&["pay", "--to", "https://receiver.example.gov.uk/"], 2, "--yes-store-test-data"),
+        (&["pay", "--to", "https://receiver.example.gov.uk/", "--yes-store-test-data", "--quiet"], 2, "--record DIR"),
+        (&["pay", "--serve-pull"], 2, "--serve-pull is HMRC's"),
         (&["pay", "--to", "http://127.0.0.1:1/"], 1, "check that the receiver runs"),
         (&["pay", "--to", &url, "--secret", "env:NOWHERE"], 2, "NOWHERE"),
         (&["pay", "--to", &url, "--secret", "webhook_test_x"], 2, "--secret"),
@@ -185,7 +188,8 @@ fn what_can_not_be_played_is_said_before_anything_is_sent() {
         (&["pay", "--to", &url, "--replay", "kept"], 2, "not a request"),
         (&["pay", "--to", &url, "--record", "kept"], 2, "another folder"),
     ] {
-        let ran = folder.run(&[&["simulate"], flags].concat());
+        let mut command = folder.command(&[&["simulate"], flags].concat());
+        let ran = Ran::of(command.env("PILLARBOX_LISTEN", listening));
         assert_eq!((ran.code, &*ran.stdout), (code, ""), "{ran:?}");
         assert!(ran.stderr.contains(words), "{words}: {ran:?}");
     }
@@ -224,4 +228,29 @@ fn what_is_recorded_can_be_replayed_and_is_not_taken_a_second_time() {
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.stdout.contains("replayed acknowledged 55"), "{ran:?}");
     assert_eq!(folder.list(&[]).len(), 55);
+}
+
+#[test]
+fn what_a_run_never_pushed_can_be_pulled_by_the_lines_it_prints() {
+    let folder = Folder::with(BOTH_SOURCES);
+    let serve = folder.serve();
+    let url = serve.url("hmrc").to_string();
+    let flags = ["simulate", "hmrc", "--to", &url, "--count", "40", "--lost", "50", "--quiet", "--serve-pull", "0"];
+    let mut simulated = Serve::spawn(&mut folder.command(&flags));
+    process::until("it is served", || simulated.stderr.find("cargo run -q -- reconcile").is_some());
+
+    let lines: Vec<String> = simulated.stderr.all().iter().map(|line| line.trim().to_owned()).collect();
+    let from = lines.iter().position(|line| line.starts_with("cat >")).unwrap();
+    let end = lines.iter().position(|line| line == "END").unwrap();
+    folder.write("simulated.toml", lines[from + 1..end].join("\n"));
+    let variables = lines[end + 1].trim_start_matches("export ").split(' ').map(|pair| pair.split_once('=').unwrap());
+    let reconcile: Vec<&str> = lines[end + 2].trim_start_matches("cargo run -q -- ").split(' ').collect();
+    let ran = Ran::of(folder.command(&reconcile).envs(variables));
+    assert_eq!(ran.code, 0, "{ran:?}");
+
+    process::until("all are handed on", || folder.count("delivered") == 40);
+    let pulled = folder.list(&[]).iter().filter(|row| row["origin"] == "pull").count();
+    assert!((5..36).contains(&pulled), "{pulled} of 40");
+    assert!(simulated.stop(Signal::INT).success());
+    assert!(simulated.stderr.find("0 PENDING, 0 FAILED, 40 ACKNOWLEDGED").is_some(), "{:?}", simulated.stderr.all());
 }

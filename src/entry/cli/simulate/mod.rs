@@ -18,7 +18,7 @@ use crate::{
     entry::System,
     notification::{SourceName, Timestamp},
     simulate::{
-        Connection, Sender,
+        Connection, Sender, is_loopback,
         run::{self, Ending, Plan, Summary, capture, start_of_story},
     },
     world::World,
@@ -150,6 +150,7 @@ impl Simulate {
             let sender = played::sender(source.kind);
             let url = played::url(self.to.get(nth).map(String::as_str), settings, source)?;
             test_data::agreed(&url, self.yes_store_test_data)?;
+            self.leaves_a_trace(&url)?;
             let secret = played::secret(self.secret.get(nth).map(String::as_str), source).await?;
             reachable(&url, sender).await?;
             let mut plan = Plan::new(sender, url, secret.expose().to_owned(), seed, now);
@@ -158,6 +159,15 @@ impl Simulate {
             parts.push(Part { source: source.name.clone(), plan });
         }
         Ok(parts)
+    }
+
+    /// Whoever stores test data elsewhere has to be able to find all of it again.
+    fn leaves_a_trace(&self, url: &Url) -> Result<(), Failure> {
+        if is_loopback(url) || !self.quiet || self.record.is_some() {
+            return Ok(());
+        }
+        let why = "--quiet would leave test data on another machine and no list of it: add --record DIR, or leave --quiet out";
+        Err(Failure::Usage(why.to_owned()))
     }
 
     /// The rest of a plan, which is the same for every source.
