@@ -95,7 +95,7 @@ impl Rig {
     async fn arrive(&self, webhook: &Webhook, number: usize) {
         let (inbox, entry) = (&self.machine.inbox.inbox, self.entry(webhook));
         inbox.record(&entry).await.unwrap();
-        if number % 3 == 0 {
+        if number.is_multiple_of(3) {
             return;
         }
         let now = self.now();
