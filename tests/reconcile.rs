@@ -4,6 +4,14 @@
 
 #[path = "senders/clock.rs"]
 mod clock;
+#[path = "support/dynamodb.rs"]
+mod dynamodb;
+#[path = "support/fault_proxy.rs"]
+mod fault_proxy;
+#[path = "support/loopback.rs"]
+mod loopback;
+#[path = "support/table.rs"]
+mod table;
 
 mod reconcile {
     mod fused;
@@ -13,6 +21,7 @@ mod reconcile {
     mod hmrc_stuck;
     mod hmrc_together;
     mod machine;
+    mod on_a_table;
     mod pay;
     mod pay_api;
     mod pay_faults;

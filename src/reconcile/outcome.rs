@@ -27,6 +27,9 @@ pub enum Ended {
     /// Everything was looked at.
     #[error("everything was looked at")]
     Whole,
+    /// Some of HMRC's boxes could not be emptied; the others were. Their reports say why.
+    #[error("not every box could be emptied")]
+    Incomplete,
     /// The last look is not long enough ago.
     #[error("the last sweep ended less than half an hour ago: the next begins after {0}")]
     NotDue(Timestamp),
@@ -54,9 +57,10 @@ pub enum Ended {
 }
 
 impl Ended {
-    /// Whether somebody has to do something before a later run can get further.
-    pub fn needs_somebody(&self) -> bool {
-        matches!(self, Self::Inbox(_) | Self::Hmrc(_) | Self::GovukPay(_))
+    /// Whether something went wrong, so that somebody should hear of it. A run that had no time left, or that was not
+    /// wanted, is none of that.
+    pub fn is_failure(&self) -> bool {
+        matches!(self, Self::Incomplete | Self::Inbox(_) | Self::Hmrc(_) | Self::GovukPay(_))
     }
 }
 

@@ -33,7 +33,7 @@ async fn credentials_that_are_not_accepted_end_the_run_and_say_what_to_do() {
     let wrong = Access { client_secret: Secret::new("the wrong secret".to_owned()), ..rig.access(&[BOX]) };
     let (ended, boxes) = rig.run_as(&wrong, &Options::default()).await;
     let Ended::Hmrc(Fault::Credentials) = ended else { panic!("{ended}") };
-    assert!(ended.needs_somebody() && ended.to_string().contains("Developer Hub"), "{ended}");
+    assert!(ended.is_failure() && ended.to_string().contains("Developer Hub"), "{ended}");
     let told = format!("{ended} {ended:?} {boxes:?} {:?}", rig.told.0.lock().unwrap());
     assert!(!told.contains("wrong secret") && !told.contains(SECRET) && !told.contains(CLIENT), "{told}");
     assert_eq!(rig.counts(), [1, 0, 0]);
@@ -70,7 +70,7 @@ async fn a_box_that_is_unknown_or_another_s_does_not_stand_in_the_way_of_the_oth
     let rig = with(250).await;
     let unknown = "22222222-c37c-4f03-b719-63571333624c";
     let (ended, boxes) = rig.run(&[unknown, FOREIGN_BOX, BOX]).await;
-    assert!(matches!(ended, Ended::Whole), "{ended}");
+    assert!(matches!(ended, Ended::Incomplete), "{ended}");
     let troubles: Vec<_> = boxes.iter().map(|report| report.trouble.clone()).collect();
     assert_eq!(troubles, [Some(Fault::UnknownBox), Some(Fault::ForeignBox), None]);
     assert_eq!((rig.left(), boxes[2].acknowledged), (0, 250));
@@ -136,7 +136,7 @@ async fn what_passes_is_waited_for_and_what_does_not_ends_that_box_alone() {
     let rig = with(250).await;
     rig.ppns.refuse_next(99, Endpoint::List, Problem::Unavailable);
     let (ended, boxes) = rig.run(&[BOX]).await;
-    assert!(matches!(ended, Ended::Whole), "{ended}");
+    assert!(matches!(ended, Ended::Incomplete), "{ended}");
     assert_eq!((boxes[0].trouble.clone(), rig.counts()), (Some(Fault::Down(503)), [1, 8, 0]));
     assert_eq!(boxes[0].place, Some(Place { status: Status::Pending, from: None }));
     rig.assert_limits_hold();
@@ -186,7 +186,7 @@ async fn an_answer_of_another_sort_is_not_taken_for_a_list() {
         let rig = with(1).await;
         rig.ppns.refuse_next(1, Endpoint::List, reply);
         let (ended, boxes) = rig.run(&[BOX]).await;
-        assert!(matches!(ended, Ended::Whole), "{ended}");
+        assert!(matches!(ended, Ended::Incomplete), "{ended}");
         assert_eq!((boxes[0].trouble.clone(), rig.left()), (Some(fault), 1));
     }
 }

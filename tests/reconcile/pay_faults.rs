@@ -31,7 +31,7 @@ async fn a_key_that_is_not_accepted_ends_the_run_and_is_not_repeated() {
     let (rig, _) = lost(15).await;
     let (ended, report) = rig.run_with("api_live_of_nobody", &Options::default()).await;
     assert!(matches!(ended, Ended::GovukPay(Fault::Key)), "{ended}");
-    assert!(ended.needs_somebody());
+    assert!(ended.is_failure());
     let told = format!("{ended} {ended:?} {report:?} {:?}", rig.told.0.lock().unwrap());
     assert!(!told.contains("api_live_of_nobody") && !told.contains(API_KEY), "{told}");
 }

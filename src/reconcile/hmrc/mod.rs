@@ -73,9 +73,15 @@ struct Placed {
 /// Empties every box of `access`.
 pub(super) async fn pull<I: Inbox, W: World, S: Sleeper>(run: &mut Run<'_, I, W, S>, access: &Access) -> Outcome {
     let mut boxes: VecDeque<Mailbox> = access.boxes.iter().map(|id| Mailbox::new(id, run.options.since)).collect();
-    let ended = empty(run, access, &mut boxes).await.err().unwrap_or(Ended::Whole);
+    let emptied = empty(run, access, &mut boxes).await;
     let report_of = |id| boxes.iter().find(|mailbox| mailbox.id() == id).map(Mailbox::report);
-    Outcome { ended, found: Found::Hmrc(access.boxes.iter().filter_map(report_of).collect()) }
+    let reports: Vec<BoxReport> = access.boxes.iter().filter_map(report_of).collect();
+    let ended = match emptied {
+        Err(ended) => ended,
+        Ok(()) if reports.iter().any(|report| report.trouble.is_some()) => Ended::Incomplete,
+        Ok(()) => Ended::Whole,
+    };
+    Outcome { ended, found: Found::Hmrc(reports) }
 }
 
 async fn empty<I: Inbox, W: World, S: Sleeper>(
