@@ -81,3 +81,56 @@ pub async fn run<I: Inbox, W: World, S: Sleeper>(
     run.end().await;
     outcome
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use url::Url;
+
+    use super::{example::Rig, *};
+    use crate::{
+        outbound::Unanswered,
+        secret::Secret,
+        source::{Acceptance, example::NOW},
+    };
+
+    /// A run is somebody's task, which may go on in another thread.
+    fn sendable<F: Future + Send>(future: F) -> F {
+        future
+    }
+
+    #[tokio::test]
+    async fn a_sender_that_is_not_there_is_waited_for_and_then_given_up() {
+        let rig = Rig::new();
+        let secret = || Secret::new("a secret of the tests alone".to_owned());
+        let base_url = Url::parse("http://127.0.0.1:1/").unwrap();
+        let around = Around {
+            inbox: &rig.inbox,
+            world: &rig.world,
+            sleeper: &rig.world,
+            stop: &rig.stop,
+            observer: &(),
+            window: Acceptance(Duration::from_secs(60 * 24 * 60 * 60)),
+        };
+        let hmrc = Access::Hmrc(hmrc::Access {
+            base_url: base_url.clone(),
+            boxes: vec!["50dca3fc-c37c-4f03-b719-63571333624c".to_owned()],
+            client_id: secret(),
+            client_secret: secret(),
+        });
+        let (source, options) = (SourceName::new("s").unwrap(), Options::default());
+        let outcome = sendable(run(&source, &hmrc, &options, &around)).await;
+        assert!(matches!(outcome.ended, Ended::Incomplete), "{}", outcome.ended);
+        let Found::Hmrc(boxes) = outcome.found else { panic!("it is HMRC that was asked") };
+        assert_eq!(boxes[0].trouble, Some(hmrc::Fault::Unanswered(Unanswered::NoConnection)));
+        let waited = rig.world.now().since(NOW);
+        assert!(waited > Duration::from_secs(50) && waited < Duration::from_secs(150), "{waited:?}");
+
+        let pay = Access::GovukPay(govuk_pay::Access { base_url, api_key: secret() });
+        let outcome = sendable(run(&source, &pay, &options, &around)).await;
+        let not_there = govuk_pay::Fault::Unanswered(Unanswered::NoConnection);
+        assert!(matches!(&outcome.ended, Ended::GovukPay(fault) if *fault == not_there), "{}", outcome.ended);
+        assert!(outcome.ended.is_failure());
+    }
+}

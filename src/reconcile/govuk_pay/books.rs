@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::future::join_all;
 
 use super::judge::Came;
 use crate::{
@@ -23,9 +23,14 @@ pub(super) async fn ledgers<I: Inbox, W: World, S: Sleeper>(
     run: &Run<'_, I, W, S>,
     payments: &[Payment],
 ) -> Result<Vec<Came>, Ended> {
-    let reads = payments.iter().map(|payment| run.inbox().events(run.source, payment.id.as_str()));
-    let ledgers: Vec<_> = stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
-    Ok(ledgers.into_iter().map(|ledger| Came::new(ledger, [])).collect())
+    let mut ledgers = Vec::with_capacity(payments.len());
+    for some in payments.chunks(AT_ONCE) {
+        let reads = some.iter().map(|payment| run.inbox().events(run.source, payment.id.as_str()));
+        for ledger in join_all(reads).await {
+            ledgers.push(Came::new(ledger?, []));
+        }
+    }
+    Ok(ledgers)
 }
 
 /// All that can be known of a page's payments, for those whose ledger alone does not account for them.
