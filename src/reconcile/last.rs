@@ -16,8 +16,8 @@ pub struct LastRun {
     at: i64,
     /// Why it ended, in words.
     pub ended: String,
-    /// Whether it could not do its work until somebody does something.
-    pub needs_somebody: bool,
+    /// Whether something went wrong in it, so that somebody has to look.
+    pub failed: bool,
     /// What it recorded that push had missed.
     pub recorded: usize,
     /// Events of payments that never came.
@@ -35,7 +35,7 @@ impl LastRun {
         Self {
             at: at.as_millis(),
             ended: outcome.ended.to_string(),
-            needs_somebody: outcome.ended.needs_somebody(),
+            failed: outcome.ended.is_failure(),
             recorded: numbers.recorded,
             missing: numbers.missing,
             troubles: numbers.troubles,
@@ -94,7 +94,7 @@ mod tests {
             keep(&rig.inbox, &rig.world, &source, &outcome).await.unwrap();
             let last = last_run(&rig.inbox, &source).await.unwrap().unwrap();
             assert_eq!(last, LastRun::new(&outcome, rig.world.now()));
-            assert_eq!(last.needs_somebody, matches!(outcome.ended, Ended::Hmrc(_)));
+            assert_eq!(last.failed, matches!(outcome.ended, Ended::Hmrc(_)));
         }
     }
 }

@@ -53,7 +53,7 @@ fn about(name: &str, last: &LastRun) -> Vec<Finding> {
     let now = System.now();
     let ago = now.since(last.at());
     let ended = format!("asked {} ago: {}", span(ago), last.ended);
-    let mut findings = vec![if last.needs_somebody {
+    let mut findings = vec![if last.failed {
         finding(Health::Wrong, name, ended)
     } else if ago > SILENT {
         finding(Health::Look, name, format!("{ended}. Nothing has asked since: does serve run, or the function?"))

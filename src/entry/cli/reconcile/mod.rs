@@ -74,7 +74,7 @@ fn judge(outcome: Outcome) -> Result<(), Failure> {
     let numbers = outcome.numbers();
     match outcome.ended {
         Ended::Whole if numbers.missing == 0 && numbers.troubles == 0 => Ok(()),
-        Ended::Whole => Err(Failure::Wanting),
+        Ended::Whole | Ended::Incomplete => Err(Failure::Wanting),
         other => Err(Failure::Failed(other.to_string())),
     }
 }

@@ -57,33 +57,26 @@ pub(super) fn say(source: &SourceName, outcome: &Outcome, now: Timestamp) {
     let (seen, recorded, duplicates) = (numbers.seen, numbers.recorded, numbers.duplicates);
     let (held, acknowledged, missing, troubles) =
         (numbers.held, numbers.acknowledged, numbers.missing, numbers.troubles);
+    macro_rules! line {
+        ($level:ident, $message:literal) => {
+            tracing::$level!(
+                source,
+                ended,
+                seen,
+                recorded,
+                duplicates,
+                held,
+                acknowledged,
+                missing,
+                troubles,
+                oldest_s = oldest,
+                $message
+            )
+        };
+    }
     match &outcome.ended {
-        Ended::NotDue(_) => tracing::debug!(source, ended, "reconciled"),
-        other if other.needs_somebody() => tracing::error!(
-            source,
-            ended,
-            seen,
-            recorded,
-            duplicates,
-            held,
-            acknowledged,
-            missing,
-            troubles,
-            oldest_s = oldest,
-            "reconciled in part"
-        ),
-        _ => tracing::info!(
-            source,
-            ended,
-            seen,
-            recorded,
-            duplicates,
-            held,
-            acknowledged,
-            missing,
-            troubles,
-            oldest_s = oldest,
-            "reconciled"
-        ),
+        Ended::NotDue(_) => line!(debug, "reconciled"),
+        other if other.is_failure() => line!(error, "reconciled in part"),
+        _ => line!(info, "reconciled"),
     }
 }

@@ -51,7 +51,7 @@ impl Row {
         now: Timestamp,
     ) -> Self {
         let (numbers, failed) = match end {
-            End::Ran(outcome) => (outcome.numbers(), outcome.ended.needs_somebody().then(|| outcome.ended.to_string())),
+            End::Ran(outcome) => (outcome.numbers(), failed(&outcome.ended)),
             End::NoCredentials(unusable) => (Numbers::default(), Some(all(unusable))),
             End::CutOff => (Numbers::default(), None),
         };
@@ -69,6 +69,12 @@ impl Row {
     }
 }
 
+/// Why none of it could be done. Boxes that could not be emptied are counted one by one.
+fn failed(ended: &Ended) -> Option<String> {
+    let is_of_all = ended.is_failure() && !matches!(ended, Ended::Incomplete);
+    is_of_all.then(|| ended.to_string())
+}
+
 fn all(unusable: &[Unusable]) -> String {
     unusable.iter().map(|one| one.problem.to_string()).collect::<Vec<_>>().join("; ")
 }
@@ -81,6 +87,7 @@ fn word(end: &End) -> &'static str {
     };
     match outcome.ended {
         Ended::Whole => "whole",
+        Ended::Incomplete => "incomplete",
         Ended::NotDue(_) => "not_due",
         Ended::Busy => "busy",
         Ended::Overtaken => "overtaken",
@@ -95,7 +102,7 @@ fn oldest(end: &End, now: Timestamp) -> Option<Duration> {
     let End::Ran(Outcome { ended, found: Found::Hmrc(boxes) }) = end else { return None };
     let ages = boxes.iter().filter_map(|report| report.oldest_age(now));
     // There are none left only if every box was looked at to its end.
-    let is_known = matches!(ended, Ended::Whole) && boxes.iter().all(|report| report.trouble.is_none());
+    let is_known = matches!(ended, Ended::Whole);
     ages.max().or(is_known.then_some(Duration::ZERO))
 }
 
@@ -143,8 +150,8 @@ mod tests {
         for (ended, boxes, expected) in [
             (Ended::Whole, vec![boxed(None, None)], Some(0)),
             (Ended::Whole, vec![boxed(None, None), boxed(Some(5), None), boxed(Some(3), None)], Some(5)),
-            (Ended::Whole, vec![boxed(None, None), boxed(None, unknown())], None),
-            (Ended::Whole, vec![boxed(Some(5), None), boxed(None, unknown())], Some(5)),
+            (Ended::Incomplete, vec![boxed(None, None), boxed(None, unknown())], None),
+            (Ended::Incomplete, vec![boxed(Some(5), None), boxed(None, unknown())], Some(5)),
             (Ended::Deadline, vec![boxed(None, None)], None),
             (Ended::Deadline, vec![boxed(Some(5), None)], Some(5)),
             (Ended::Busy, vec![], None),
@@ -160,7 +167,7 @@ mod tests {
         let away = || InboxError::Unavailable("away".to_owned());
         for (ended, boxes, word, failed, failures) in [
             (Ended::Whole, vec![boxed(None, None)], "whole", false, 0),
-            (Ended::Whole, vec![boxed(None, Some(hmrc::Fault::UnknownBox))], "whole", false, 1),
+            (Ended::Incomplete, vec![boxed(None, Some(hmrc::Fault::UnknownBox))], "incomplete", false, 1),
             (Ended::Busy, vec![], "busy", false, 0),
             (Ended::NotDue(NOW), vec![], "not_due", false, 0),
             (Ended::Overtaken, vec![], "overtaken", false, 0),
