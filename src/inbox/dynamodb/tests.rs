@@ -54,15 +54,15 @@ async fn fresh() -> Box<DynamoInbox> {
 }
 
 /// The same inbox without its haste: a machine that builds and tests at once may be slower than a sender is patient.
-fn unhurried(inbox: Box<DynamoInbox>) -> Box<DynamoInbox> {
+fn unhurried(inbox: &DynamoInbox) -> Box<DynamoInbox> {
     let long = Duration::from_secs(60);
     let limits = TimeoutConfig::builder().operation_attempt_timeout(long).operation_timeout(long).build();
     let client = Client::from_conf(inbox.client.config().to_builder().timeout_config(limits).build());
-    Box::new(DynamoInbox { client, ..*inbox })
+    Box::new(DynamoInbox { client, ..inbox.clone() })
 }
 
 mod keeps_the_contract {
-    crate::inbox::contract::contract!(super::unhurried(super::fresh().await));
+    crate::inbox::contract::contract!(super::unhurried(&*super::fresh().await));
 }
 
 /// Bytes that don't shrink, too many for a row.
