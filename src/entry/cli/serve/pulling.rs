@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{runtime::Handle, task::JoinSet};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -39,8 +39,7 @@ pub(super) fn begin(
             window: config.acceptance,
             stop: stop.clone(),
         };
-        // A thread of its own: nothing a sender of ours sends back can keep an answer waiting.
-        pulling.spawn_blocking(move || Handle::current().block_on(puller.pull()));
+        pulling.spawn(puller.pull());
     }
     pulling
 }
