@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Fate, Fault, Sent, What};
+use super::{Fate, Fault, Sent};
 
 /// One thing a receiver holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,35 +27,45 @@ pub fn compare(sent: &[Sent], held: &[Held]) -> Vec<Fault> {
             by_event.entry(event).or_default().push(one);
         }
     }
-    let mut fates: HashMap<&str, (What, Fate)> = HashMap::new();
+    let mut beliefs: HashMap<&str, Belief> = HashMap::new();
     for Sent { id, what, fate } in sent {
-        let kept = fates.entry(id).or_insert((*what, *fate));
-        // One acknowledged copy is enough for the sender never to send it again.
-        if *fate == Fate::Acknowledged || what.is_genuine() && !kept.0.is_genuine() {
-            *kept = (if kept.0.is_genuine() { kept.0 } else { *what }, *fate);
-        }
+        let belief = beliefs.entry(id).or_default();
+        belief.is_hostile |= what.is_hostile();
+        belief.is_taken |= what.is_genuine() && *fate == Fate::Acknowledged;
     }
     let mut faults: Vec<Fault> = Vec::new();
-    for (id, (what, fate)) in &fates {
+    for (id, belief) in &beliefs {
         let copies = by_id.get(id).map_or(&[][..], Vec::as_slice);
-        faults.extend(absent(id, *what, *fate, copies).into_iter().chain(twice(id, copies)));
+        faults.extend(belief.contradicted_by(id, copies).into_iter().chain(twice(id, copies)));
     }
-    faults.extend(by_event.values().filter_map(|held| two_keys(held, &fates)));
+    faults.extend(by_event.values().filter_map(|held| two_keys(held, &beliefs)));
     faults.sort_by(|a, b| (a.name, &a.id).cmp(&(b.name, &b.id)));
     faults
 }
 
-fn absent(id: &str, what: What, fate: Fate, copies: &[&Held]) -> Option<Fault> {
-    if what.is_hostile() && !copies.is_empty() {
-        let sentence = "a forged message is stored: nothing may be kept before its signature is verified.".to_owned();
-        return Some(Fault { name: "forgery-stored", id: id.to_owned(), sentence });
+/// What there is to believe of one id, whatever was sent under it.
+#[derive(Default)]
+struct Belief {
+    /// Something that must be refused was.
+    is_hostile: bool,
+    /// One copy acknowledged is enough for its sender never to send it again.
+    is_taken: bool,
+}
+
+impl Belief {
+    fn contradicted_by(&self, id: &str, copies: &[&Held]) -> Option<Fault> {
+        let (name, sentence) = match (self, copies) {
+            (Self { is_hostile: true, .. }, [_, ..]) => {
+                ("forgery-stored", "a forged message is stored: nothing may be kept before its signature is verified.")
+            }
+            (Self { is_taken: true, .. }, []) => (
+                "acknowledged-and-absent",
+                "the sender was told that it is taken, and the receiver doesn't hold it: store first, answer then.",
+            ),
+            _ => return None,
+        };
+        Some(Fault { name, id: id.to_owned(), sentence: sentence.to_owned() })
     }
-    (what.is_genuine() && fate == Fate::Acknowledged && copies.is_empty()).then(|| Fault {
-        name: "acknowledged-and-absent",
-        id: id.to_owned(),
-        sentence: "the sender was told that it is taken, and the receiver doesn't hold it: store first, answer then."
-            .to_owned(),
-    })
 }
 
 fn twice(id: &str, copies: &[&Held]) -> Option<Fault> {
@@ -67,11 +77,11 @@ fn twice(id: &str, copies: &[&Held]) -> Option<Fault> {
 }
 
 /// The same event handed on more than once; only those that this run told of are judged.
-fn two_keys(held: &[&Held], fates: &HashMap<&str, (What, Fate)>) -> Option<Fault> {
+fn two_keys(held: &[&Held], beliefs: &HashMap<&str, Belief>) -> Option<Fault> {
     let mut keys: Vec<&str> = held.iter().map(|held| held.key.as_str()).collect();
     keys.sort_unstable();
     keys.dedup();
-    let ours = held.iter().any(|held| fates.contains_key(held.id.as_str()));
+    let ours = held.iter().any(|held| beliefs.contains_key(held.id.as_str()));
     (ours && keys.len() > 1).then(|| Fault {
         name: "delivered-under-two-keys",
         id: held[0].id.clone(),
@@ -81,7 +91,7 @@ fn two_keys(held: &[&Held], fates: &HashMap<&str, (What, Fate)>) -> Option<Fault
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::What, *};
 
     fn sent(id: &str, what: What, fate: Fate) -> Sent {
         Sent { id: id.to_owned(), what, fate }
