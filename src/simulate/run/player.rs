@@ -95,7 +95,7 @@ impl<'a> Player<'a> {
 
     /// Plays the whole of it.
     pub(super) async fn play(&self) {
-        if self.plan.backlog > 0 && self.plan.sender == Sender::Hmrc && !self.challenge().await {
+        if self.is_kept(0) && !self.challenge().await {
             return; // HMRC refuses the URL, and sends nothing
         }
         let groups = stream::iter(0..self.plan.count.div_ceil(REORDERED));
@@ -103,6 +103,11 @@ impl<'a> Player<'a> {
         order.map(|n| self.happen(n)).buffer_unordered(OPEN).collect::<()>().await;
         let replays = stream::iter(&self.plan.replay);
         replays.map(|capture| self.replay(capture)).buffer_unordered(self.plan.threads.max(1)).collect::<()>().await;
+    }
+
+    /// Whether HMRC had kept the `n`th before the callback URL was saved; Pay keeps nothing.
+    fn is_kept(&self, n: u64) -> bool {
+        self.plan.sender == Sender::Hmrc && n < self.plan.backlog
     }
 
     /// The messages of one group, in the order in which they begin.
@@ -127,7 +132,7 @@ impl<'a> Player<'a> {
             return;
         }
         // HMRC makes one attempt more of whatever is older than its six hours.
-        let first = if n < self.plan.backlog { Attempt::LAST } else { Attempt::FIRST };
+        let first = if self.is_kept(n) { Attempt::LAST } else { Attempt::FIRST };
         let message = Message { what: What::Notification, n, first, drips: twists.slow };
         if let Some(silence) = twists.disconnect {
             self.abandon(message, silence).await;

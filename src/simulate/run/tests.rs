@@ -458,3 +458,12 @@ async fn nothing_is_sent_where_test_data_must_not_go() {
         assert!(run(&plan, &|_| {}, pending()).await.is_err(), "{url}");
     }
 }
+
+#[tokio::test]
+async fn a_backlog_is_hmrc_s_alone_and_takes_no_attempt_from_pay() {
+    let receiver = Receiver::new(|_, _| Some(status(500, ""))).await;
+    let mut plan = plan(Sender::GovukPay, &receiver, 2);
+    plan.backlog = 2;
+    assert_eq!(played(&plan).await.genuine(Fate::Failed), 2);
+    assert_eq!(receiver.posts().len(), 2 * 6);
+}
