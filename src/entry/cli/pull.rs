@@ -2,7 +2,7 @@
 
 use super::{
     Failure,
-    settings::{aws, outside_with},
+    settings::{outside_with, vault},
 };
 use crate::{
     app,
@@ -14,9 +14,8 @@ use crate::{
 
 /// How the sender of `source` is asked; `None` if the source has no `pull`.
 pub(super) async fn access(source: &SourceConfig) -> Result<Option<Access>, Failure> {
-    let on_aws = !arns(source.pull_references()).is_empty();
-    let manager = if on_aws { Some(SecretsManager::new(&aws().await?)) } else { None };
-    access_by(source, manager.as_ref()).await.map_err(Failure::Usage)
+    let vault = vault(source.pull_references()).await?;
+    access_with(source, &vault).map_err(Failure::Usage)
 }
 
 /// The same for who knows AWS already; without a `manager` nothing may be kept there.
@@ -29,7 +28,11 @@ pub(super) async fn access_by(
         Some(manager) => manager.read(&wanted, Waiting::Nobody).await,
         None => Vault::default(),
     };
-    app::access(source, &outside_with(&vault)).map_err(|unusable| {
+    access_with(source, &vault)
+}
+
+fn access_with(source: &SourceConfig, vault: &Vault) -> Result<Option<Access>, String> {
+    app::access(source, &outside_with(vault)).map_err(|unusable| {
         let problems: Vec<String> = unusable.iter().map(|one| one.problem.to_string()).collect();
         problems.join("\n")
     })

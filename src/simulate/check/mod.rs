@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::{Sender, TargetError, target::Target};
+use super::{Sender, TargetError, clear};
 use crate::world::World;
 use run::Run;
 
@@ -66,7 +66,7 @@ pub async fn check(
     world: &dyn World,
     mut found: impl FnMut(&Finding),
 ) -> Result<Report, CheckError> {
-    Target::of(url)?;
+    clear(url)?;
     let mut run = Run::new((url, sender, secret), options, world, &mut found);
     address::probe(&mut run);
     if let Err(error) = tls::probe(&mut run).await {

@@ -18,7 +18,7 @@ use super::super::{
 };
 use crate::simulate::{
     Outcome,
-    run::{Exchanged, Fate, Seen, Settled, capture::Recorder},
+    run::{Exchanged, Fate, Seen, Settled, capture::Recorder, word},
 };
 
 /// A bar is only shown for what takes longer.
@@ -134,7 +134,7 @@ fn line(settled: &Settled) -> String {
     let fate = paint(fate.as_str(), if is_well { GREEN } else { RED });
     let again = if *requests > 1 { format!(", attempt {attempts}, request {requests}") } else { String::new() };
     let what = if what.is_genuine() { String::new() } else { format!("{} ", what.as_str()) };
-    format!("{} {id}: {what}{fate}, {} in {} ms{again}", sender.as_str(), words(*last), millis(*took))
+    format!("{} {id}: {what}{fate}, {} in {} ms{again}", sender.as_str(), word(*last), millis(*took))
 }
 
 fn json_line(settled: &Settled) -> String {
@@ -150,12 +150,8 @@ fn json_line(settled: &Settled) -> String {
         "attempts": settled.attempts,
         "requests": settled.requests,
         "status": status,
-        "outcome": words(settled.last),
+        "outcome": word(settled.last),
         "took_us": u64::try_from(settled.took.as_micros()).unwrap_or(u64::MAX),
     })
     .to_string()
-}
-
-fn words(outcome: Outcome) -> String {
-    crate::simulate::run::word(outcome)
 }
