@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Outcome;
+use super::{Ended, Outcome};
 use crate::{
     inbox::{Inbox, InboxError, Memo, MemoName},
     notification::{SourceName, Timestamp},
@@ -60,13 +60,16 @@ pub async fn last_run(inbox: &impl Inbox, source: &SourceName) -> Result<Option<
     Ok(memo.and_then(|memo| serde_json::from_str(&memo.text).ok()))
 }
 
-/// Keeps how a run ended. Of two that end at once, either may stand.
+/// Keeps how a run ended, if it looked at anything. Of two that end at once, either may stand.
 pub(super) async fn keep(
     inbox: &impl Inbox,
     world: &impl World,
     source: &SourceName,
     outcome: &Outcome,
 ) -> Result<(), InboxError> {
+    if matches!(outcome.ended, Ended::NotDue(_)) {
+        return Ok(());
+    }
     let text =
         serde_json::to_string(&LastRun::new(outcome, world.now())).expect("numbers and texts have a form in JSON");
     let seen = inbox.memo(&name(source)).await?.map(|memo| memo.version);
@@ -81,7 +84,7 @@ fn name(source: &SourceName) -> MemoName {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{Ended, Found, example::Rig, hmrc},
+        super::{Found, example::Rig, govuk_pay, hmrc},
         *,
     };
 
@@ -96,5 +99,14 @@ mod tests {
             assert_eq!(last, LastRun::new(&outcome, rig.world.now()));
             assert_eq!(last.failed, matches!(outcome.ended, Ended::Hmrc(_)));
         }
+    }
+
+    #[tokio::test]
+    async fn a_run_that_was_not_due_has_looked_at_nothing_and_leaves_the_last_one_to_be_read() {
+        let (rig, source) = (Rig::new(), SourceName::new("pay").unwrap());
+        let outcome = |ended| Outcome { ended, found: Found::GovukPay(govuk_pay::Report::default()) };
+        keep(&rig.inbox, &rig.world, &source, &outcome(Ended::Whole)).await.unwrap();
+        keep(&rig.inbox, &rig.world, &source, &outcome(Ended::NotDue(rig.world.now()))).await.unwrap();
+        assert_eq!(last_run(&rig.inbox, &source).await.unwrap().unwrap().ended, Ended::Whole.to_string());
     }
 }
