@@ -18,12 +18,13 @@ impl Destination for Folder {
     /// `Ok` means that the event has arrived, for good. An event can come again after a crash, always
     /// under the same key and with the same bytes: here, its file is simply written again.
     async fn deliver(&self, key: &Key, event: &Event) -> Result<(), DeliveryError> {
-        self.write(key, event.json()).map_err(|error| match error.kind() {
-            // Another attempt would fail just the same: it goes to the dead, until a person replays it.
-            io::ErrorKind::InvalidFilename => DeliveryError::Refused(error.to_string()),
-            // Everything else may pass: tried again, for three days.
-            _ => DeliveryError::Unavailable(error.to_string()),
-        })
+        self.write(key, event.json())
+            .map_err(|error| match error.kind() {
+                // Another attempt would fail just the same: it goes to the dead, until a person replays it.
+                io::ErrorKind::InvalidFilename => DeliveryError::Refused(error.to_string()),
+                // Everything else may pass: tried again, for three days.
+                _ => DeliveryError::Unavailable(error.to_string()),
+            })
     }
 }
 

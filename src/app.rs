@@ -9,24 +9,30 @@ use std::{collections::HashMap, convert::Infallible, io, sync::Arc, time::Durati
 
 #[cfg(feature = "local")]
 use crate::{
-    aws::AwsProblem,
+    aws::AwsError,
     config::InboxConfig,
     inbox::{InboxError, sqlite::SqliteInbox},
 };
 use crate::{
-    aws::{Aws, Service},
-    config::{Config, DestinationConfig, DestinationSecrets, PullConfig, PullSecrets, SourceConfig, Unusable},
-    destination::{DeliveryError, Destination, Event, EventBridge, Https, HttpsError, Log, Routes, Sqs, WebhookSecret},
+    aws::{Aws, AwsService},
+    config::{
+        Config, DestinationConfig, DestinationSecrets, PullConfig, PullSecrets, SourceConfig,
+        UnusableSecretError,
+    },
+    destination::{
+        DeliveryError, Destination, DestinationRoutes, Event, EventBridgeDestination,
+        HttpsDestination, HttpsError, LogDestination, SqsDestination, WebhookSecret,
+    },
     inbox::{
-        Keeping,
+        RetentionPolicy,
         dynamodb::{self, DynamoInbox},
     },
     keyring::Keyring,
     notification::Key,
     reconcile::{self, govuk_pay, hmrc},
-    secret::Outside,
+    secret::SecretSources,
     source::Acceptance,
-    world::World,
+    world::Clock,
 };
 
 #[cfg(feature = "local")]
@@ -44,27 +50,51 @@ pub struct App<I> {
     /// How old one may be and still be acted on by itself.
     pub window: Acceptance,
     /// How long finished ones are kept.
-    pub keeping: Keeping,
+    pub keeping: RetentionPolicy,
 }
 
 impl<I> App<I> {
     /// The parts that `config` describes, over an inbox that is open already.
     pub fn new(config: &Config, keyring: Arc<Keyring>, inbox: Arc<I>) -> Self {
-        Self { keyring, inbox, window: config.acceptance, keeping: Keeping { retention: config.retention } }
+        Self {
+            keyring,
+            inbox,
+            window: config.acceptance,
+            keeping: RetentionPolicy {
+                retention: config.retention,
+            },
+        }
     }
 }
 
 /// How the sender of `source` is asked for what it never pushed; `None` if that is not configured.
-pub fn access(source: &SourceConfig, outside: &Outside<'_>) -> Result<Option<reconcile::Access>, Vec<Unusable>> {
+pub fn access(
+    source: &SourceConfig,
+    outside: &SecretSources<'_>,
+) -> Result<Option<reconcile::SenderAccess>, Vec<UnusableSecretError>> {
     let secrets = source.pull_secrets(outside)?;
     Ok(match (&source.pull, secrets) {
-        (Some(PullConfig::Hmrc(pull)), Some(PullSecrets::Hmrc { client_id, client_secret })) => {
+        (
+            Some(PullConfig::Hmrc(pull)),
+            Some(PullSecrets::Hmrc {
+                client_id,
+                client_secret,
+            }),
+        ) => {
             let (base_url, boxes) = (pull.base_url.clone(), pull.boxes.clone());
-            Some(reconcile::Access::Hmrc(hmrc::Access { base_url, boxes, client_id, client_secret }))
+            Some(reconcile::SenderAccess::Hmrc(hmrc::HmrcAccess {
+                base_url,
+                boxes,
+                client_id,
+                client_secret,
+            }))
         }
         (Some(PullConfig::GovukPay(pull)), Some(PullSecrets::GovukPay { api_key })) => {
             let base_url = pull.base_url.clone();
-            Some(reconcile::Access::GovukPay(govuk_pay::Access { base_url, api_key }))
+            Some(reconcile::SenderAccess::GovukPay(govuk_pay::PayAccess {
+                base_url,
+                api_key,
+            }))
         }
         _ => None,
     })
@@ -72,21 +102,30 @@ pub fn access(source: &SourceConfig, outside: &Outside<'_>) -> Result<Option<rec
 
 /// Opens the configured inbox; a local one must be there.
 #[cfg(feature = "local")]
-pub async fn open_inbox(config: &Config, outside: &Outside<'_>) -> Result<AnyInbox, OpenError> {
+pub async fn open_inbox(
+    config: &Config,
+    outside: &SecretSources<'_>,
+) -> Result<AnyInbox, OpenError> {
     match &config.inbox {
         InboxConfig::Sqlite { path } => Ok(AnyInbox::Sqlite(SqliteInbox::open(path)?)),
         InboxConfig::DynamoDb { table, shards } => {
             let aws = Aws::from_settings(outside).await?;
-            Ok(AnyInbox::DynamoDb(table_inbox(&aws, table, *shards, config)))
+            Ok(AnyInbox::DynamoDb(table_inbox(
+                &aws, table, *shards, config,
+            )))
         }
     }
 }
 
 /// The inbox in a table; nothing is sent before it is used.
 pub fn table_inbox(aws: &Aws, table: &str, shards: u32, config: &Config) -> DynamoInbox {
-    let settings =
-        dynamodb::Settings { table: table.to_owned(), shards, first_due: FIRST_DUE, retention: config.retention };
-    DynamoInbox::new(&aws.config(Service::DynamoDb), settings)
+    let settings = dynamodb::TableSettings {
+        table: table.to_owned(),
+        shards,
+        first_due: FIRST_DUE,
+        retention: config.retention,
+    };
+    DynamoInbox::new(&aws.config(AwsService::DynamoDb), settings)
 }
 
 /// Why an inbox can't be opened.
@@ -98,24 +137,24 @@ pub enum OpenError {
     Inbox(#[from] InboxError),
     /// AWS can't be reached.
     #[error(transparent)]
-    Aws(#[from] AwsProblem),
+    Aws(#[from] AwsError),
 }
 
 /// A destination that configuration can name.
-pub enum Configured<W> {
+pub enum AnyDestination<W> {
     /// One line an event.
-    Log(Log),
+    Log(LogDestination),
     /// An endpoint of the team's own.
-    Https(Box<Https<W>>),
+    Https(Box<HttpsDestination<W>>),
     /// A queue of theirs.
-    Sqs(Box<Sqs>),
+    Sqs(Box<SqsDestination>),
     /// A bus of theirs.
-    EventBridge(Box<EventBridge>),
+    EventBridge(Box<EventBridgeDestination>),
     /// One that can't be used, and why: everything waits for it to be mended.
     Broken(String),
 }
 
-impl<W: World> Destination for Configured<W> {
+impl<W: Clock> Destination for AnyDestination<W> {
     async fn deliver(&self, key: &Key, event: &Event) -> Result<(), DeliveryError> {
         match self {
             Self::Log(log) => log.deliver(key, event).await,
@@ -137,7 +176,9 @@ pub enum DestinationError {
     #[error("destination {0}: it has no secret that can be used, so nothing could be signed")]
     NoSecret(String),
     /// A queue or a bus, and no AWS.
-    #[error("destination {0}: it is on AWS, which was not reached for: set AWS_REGION and credentials")]
+    #[error(
+        "destination {0}: it is on AWS, which was not reached for: set AWS_REGION and credentials"
+    )]
     NoAws(String),
     /// The log can't be written to.
     #[error("destination log: {0}")]
@@ -145,7 +186,7 @@ pub enum DestinationError {
 }
 
 /// What destinations are built from.
-pub struct Parts<'a, W, L> {
+pub struct DestinationDeps<'a, W, L> {
     /// The secrets they sign with.
     pub secrets: &'a DestinationSecrets,
     /// How AWS is reached; needed only where a destination is there.
@@ -157,63 +198,80 @@ pub struct Parts<'a, W, L> {
 }
 
 /// Builds the configured destinations, or says what is wrong with the first that can't be.
-pub fn destinations<W: World, O: io::Write + Send + 'static>(
+pub fn destinations<W: Clock, O: io::Write + Send + 'static>(
     config: &Config,
-    parts: &Parts<'_, W, impl Fn() -> O>,
-) -> Result<Routes<Configured<W>>, DestinationError> {
-    routes(config, parts.secrets, |name, kind, secret| parts.build(name, kind, secret))
+    parts: &DestinationDeps<'_, W, impl Fn() -> O>,
+) -> Result<DestinationRoutes<AnyDestination<W>>, DestinationError> {
+    routes(config, parts.secrets, |name, kind, secret| {
+        parts.build(name, kind, secret)
+    })
 }
 
 /// The same for a process that can't be refused its start: in place of one that can't be built stands one
 /// that keeps everything waiting, and what is wrong comes beside them.
-pub fn usable_destinations<W: World, O: io::Write + Send + 'static>(
+pub fn usable_destinations<W: Clock, O: io::Write + Send + 'static>(
     config: &Config,
-    parts: &Parts<'_, W, impl Fn() -> O>,
-) -> (Routes<Configured<W>>, Vec<DestinationError>) {
+    parts: &DestinationDeps<'_, W, impl Fn() -> O>,
+) -> (DestinationRoutes<AnyDestination<W>>, Vec<DestinationError>) {
     let mut wrong = Vec::new();
     let routes = routes(config, parts.secrets, |name, kind, secret| {
         let built = parts.build(name, kind, secret);
         Ok::<_, Infallible>(built.unwrap_or_else(|error| {
             let why = error.to_string();
             wrong.push(error);
-            Configured::Broken(why)
+            AnyDestination::Broken(why)
         }))
     });
     let Ok(routes) = routes;
     (routes, wrong)
 }
 
-impl<W: World, O: io::Write + Send + 'static, L: Fn() -> O> Parts<'_, W, L> {
+impl<W: Clock, O: io::Write + Send + 'static, L: Fn() -> O> DestinationDeps<'_, W, L> {
     fn build(
         &self,
         name: &str,
         kind: &DestinationConfig,
         secret: Option<&WebhookSecret>,
-    ) -> Result<Configured<W>, DestinationError> {
-        let aws = || self.aws.ok_or_else(|| DestinationError::NoAws(name.to_owned()));
+    ) -> Result<AnyDestination<W>, DestinationError> {
+        let aws = || {
+            self.aws
+                .ok_or_else(|| DestinationError::NoAws(name.to_owned()))
+        };
         match kind {
-            DestinationConfig::Log => Ok(Configured::Log(Log::new((self.log)())?)),
+            DestinationConfig::Log => Ok(AnyDestination::Log(LogDestination::new((self.log)())?)),
             DestinationConfig::Https(https) => {
                 let secret = secret.ok_or_else(|| DestinationError::NoSecret(name.to_owned()))?;
-                let built = Https::new(&https.url, secret.clone(), Arc::clone(self.world));
-                let built = built.map_err(|error| DestinationError::Https(name.to_owned(), error))?;
-                Ok(Configured::Https(Box::new(built)))
+                let built =
+                    HttpsDestination::new(&https.url, secret.clone(), Arc::clone(self.world));
+                let built =
+                    built.map_err(|error| DestinationError::Https(name.to_owned(), error))?;
+                Ok(AnyDestination::Https(Box::new(built)))
             }
-            DestinationConfig::Sqs(queue) => Ok(Configured::Sqs(Box::new(Sqs::new(aws()?, queue.clone())))),
-            DestinationConfig::EventBridge(bus) => {
-                Ok(Configured::EventBridge(Box::new(EventBridge::new(aws()?, bus.clone()))))
-            }
+            DestinationConfig::Sqs(queue) => Ok(AnyDestination::Sqs(Box::new(
+                SqsDestination::new(aws()?, queue.clone()),
+            ))),
+            DestinationConfig::EventBridge(bus) => Ok(AnyDestination::EventBridge(Box::new(
+                EventBridgeDestination::new(aws()?, bus.clone()),
+            ))),
         }
     }
 }
 
 /// Builds the default destination and the named ones, and sends each source's notifications to its own.
-fn routes<W: World, E>(
+fn routes<W: Clock, E>(
     config: &Config,
     secrets: &DestinationSecrets,
-    mut build: impl FnMut(&str, &DestinationConfig, Option<&WebhookSecret>) -> Result<Configured<W>, E>,
-) -> Result<Routes<Configured<W>>, E> {
-    let mut routes = Routes::to(Arc::new(build("(default)", &config.destination, secrets.default.as_ref())?));
+    mut build: impl FnMut(
+        &str,
+        &DestinationConfig,
+        Option<&WebhookSecret>,
+    ) -> Result<AnyDestination<W>, E>,
+) -> Result<DestinationRoutes<AnyDestination<W>>, E> {
+    let mut routes = DestinationRoutes::to(Arc::new(build(
+        "(default)",
+        &config.destination,
+        secrets.default.as_ref(),
+    )?));
     let mut named = HashMap::new();
     for (name, kind) in &config.destinations {
         named.insert(name, Arc::new(build(name, kind, secrets.named.get(name))?));
@@ -235,8 +293,8 @@ mod tests {
         source::example::{NOW, pay},
     };
 
-    struct Still;
-    impl World for Still {
+    struct StillClock;
+    impl Clock for StillClock {
         fn now(&self) -> Timestamp {
             Timestamp::from_millis(0)
         }
@@ -251,14 +309,22 @@ mod tests {
         [destinations.bus]\nkind = \"eventbridge\"\nbus = \"ledger\"\n";
 
     /// Neither the secret nor AWS is there.
-    fn nothing<'a>(world: &'a Arc<Still>, secrets: &'a DestinationSecrets) -> Parts<'a, Still, fn() -> io::Sink> {
-        Parts { secrets, aws: None, world, log: io::sink }
+    fn nothing<'a>(
+        world: &'a Arc<StillClock>,
+        secrets: &'a DestinationSecrets,
+    ) -> DestinationDeps<'a, StillClock, fn() -> io::Sink> {
+        DestinationDeps {
+            secrets,
+            aws: None,
+            world,
+            log: io::sink,
+        }
     }
 
     #[test]
     fn an_endpoint_without_its_secret_is_refused_and_nothing_else_takes_its_place() {
         let config = Config::read(LEDGERS, "pillarbox.toml").unwrap();
-        let (world, none) = (Arc::new(Still), DestinationSecrets::default());
+        let (world, none) = (Arc::new(StillClock), DestinationSecrets::default());
         let built = destinations(&config, &nothing(&world, &none));
         assert!(matches!(built.err(), Some(DestinationError::NoSecret(_))));
     }
@@ -266,12 +332,15 @@ mod tests {
     #[tokio::test]
     async fn where_the_start_can_not_be_refused_everything_waits_for_what_is_wrong_to_be_mended() {
         let config = Config::read(LEDGERS, "pillarbox.toml").unwrap();
-        let (world, none) = (Arc::new(Still), DestinationSecrets::default());
+        let (world, none) = (Arc::new(StillClock), DestinationSecrets::default());
         let (routes, wrong) = usable_destinations(&config, &nothing(&world, &none));
         let wrong: Vec<_> = wrong.iter().map(ToString::to_string).collect();
         assert_eq!(wrong.len(), 3, "{wrong:?}");
         let entry = pay("m1", "p1", "card_payment_succeeded", NOW);
         let waiting = DeliveryError::Unavailable(wrong[0].clone());
-        assert_eq!(routes.deliver(&entry.key, &event(&entry)).await, Err(waiting));
+        assert_eq!(
+            routes.deliver(&entry.key, &event(&entry)).await,
+            Err(waiting)
+        );
     }
 }

@@ -20,7 +20,7 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, layer::Context};
 
-use crate::{text::visible, world::World};
+use crate::{text::visible, world::Clock};
 
 /// How many lines may wait for a slow reader before further ones are dropped and counted.
 const WAITING: usize = 4096;
@@ -30,7 +30,7 @@ const GATHER: std::time::Duration = std::time::Duration::from_millis(2);
 
 /// How a line is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum LogFormat {
     /// One JSON object a line.
     Json,
     /// Time, level, message and fields; in colour if true.
@@ -41,67 +41,83 @@ pub enum Format {
 }
 
 /// A layer that writes every event as one line.
-pub struct Lines<W> {
+pub struct LogLayer<W> {
     world: Arc<W>,
-    format: Format,
-    to: To,
+    format: LogFormat,
+    to: LogSink,
 }
 
 /// Where lines go, and who waits for that.
-enum To {
+enum LogSink {
     /// To a thread that writes them: somebody who stops reading the log must not stop the receiver.
-    Thread { lines: SyncSender<Said>, dropped: Arc<AtomicU64> },
+    Thread {
+        lines: SyncSender<SinkMessage>,
+        dropped: Arc<AtomicU64>,
+    },
     /// Out, before whoever says it goes on: a function is frozen once it has answered, and what had not
     /// left it by then would come late, or never.
     Out(Mutex<Box<dyn Write + Send>>),
 }
 
-enum Said {
+enum SinkMessage {
     Line(String),
     Flush(SyncSender<()>),
 }
 
 /// Waits until everything said so far is written, when dropped.
-pub struct Guard(SyncSender<Said>);
+pub struct FlushGuard(SyncSender<SinkMessage>);
 
-impl Drop for Guard {
+impl Drop for FlushGuard {
     fn drop(&mut self) {
         let (done, written) = sync_channel(1);
-        if self.0.send(Said::Flush(done)).is_ok() {
+        if self.0.send(SinkMessage::Flush(done)).is_ok() {
             let _ = written.recv_timeout(std::time::Duration::from_secs(1));
         }
     }
 }
 
-impl<W: World> Lines<W> {
+impl<W: Clock> LogLayer<W> {
     /// Lines on `out`, written at once.
-    pub fn direct(out: impl Write + Send + 'static, format: Format, world: Arc<W>) -> Self {
-        Self { world, format, to: To::Out(Mutex::new(Box::new(out))) }
+    pub fn direct(out: impl Write + Send + 'static, format: LogFormat, world: Arc<W>) -> Self {
+        Self {
+            world,
+            format,
+            to: LogSink::Out(Mutex::new(Box::new(out))),
+        }
     }
 
     /// Lines on `out`, written from a thread of their own.
-    pub fn new(out: impl Write + Send + 'static, format: Format, world: Arc<W>) -> std::io::Result<(Self, Guard)> {
+    pub fn new(
+        out: impl Write + Send + 'static,
+        format: LogFormat,
+        world: Arc<W>,
+    ) -> std::io::Result<(Self, FlushGuard)> {
         let (lines, taken) = sync_channel(WAITING);
         let dropped = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&dropped);
-        std::thread::Builder::new().name("lines".to_owned()).spawn(move || write_all(out, &taken, &counted))?;
-        let to = To::Thread { lines: lines.clone(), dropped };
-        Ok((Self { world, format, to }, Guard(lines)))
+        std::thread::Builder::new()
+            .name("lines".to_owned())
+            .spawn(move || write_all(out, &taken, &counted))?;
+        let to = LogSink::Thread {
+            lines: lines.clone(),
+            dropped,
+        };
+        Ok((Self { world, format, to }, FlushGuard(lines)))
     }
 }
 
-fn write_all(mut out: impl Write, said: &Receiver<Said>, dropped: &AtomicU64) {
+fn write_all(mut out: impl Write, said: &Receiver<SinkMessage>, dropped: &AtomicU64) {
     let mut text = String::new();
     while let Ok(first) = said.recv() {
-        if matches!(first, Said::Line(_)) {
+        if matches!(first, SinkMessage::Line(_)) {
             std::thread::sleep(GATHER);
         }
         text.clear();
         let mut flushed = None;
         for said in std::iter::once(first).chain(said.try_iter().take(255)) {
             match said {
-                Said::Line(line) => text.push_str(&line),
-                Said::Flush(done) => flushed = Some(done),
+                SinkMessage::Line(line) => text.push_str(&line),
+                SinkMessage::Flush(done) => flushed = Some(done),
             }
         }
         let lost = dropped.swap(0, Ordering::Relaxed);
@@ -119,23 +135,31 @@ fn write_all(mut out: impl Write, said: &Receiver<Said>, dropped: &AtomicU64) {
     }
 }
 
-impl<W: World, S: Subscriber> Layer<S> for Lines<W> {
+impl<W: Clock, S: Subscriber> Layer<S> for LogLayer<W> {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut line = Line { text: String::with_capacity(256), message: String::new(), format: self.format };
+        let mut line = LineFormatter {
+            text: String::with_capacity(256),
+            message: String::new(),
+            format: self.format,
+        };
         let (level, now) = (*event.metadata().level(), self.world.now());
         match self.format {
-            Format::Json => {
+            LogFormat::Json => {
                 event.record(&mut line);
                 let mut head = format!(r#"{{"timestamp":"{now}","level":"{level}","message":"#);
                 push_json(&mut head, &line.message);
                 line.text.insert_str(0, &head);
                 line.text.push_str("}\n");
             }
-            Format::Readable { colour } => {
+            LogFormat::Readable { colour } => {
                 event.record(&mut line);
                 let time = now.to_string();
                 let clock = time.get(11..19).unwrap_or(&time);
-                let head = format!("{clock} {} {}", paint(level, colour), visible(&line.message));
+                let head = format!(
+                    "{clock} {} {}",
+                    paint(level, colour),
+                    visible(&line.message)
+                );
                 line.text.insert_str(0, &head);
                 line.text.push('\n');
             }
@@ -144,11 +168,11 @@ impl<W: World, S: Subscriber> Layer<S> for Lines<W> {
     }
 }
 
-impl To {
+impl LogSink {
     fn write(&self, line: String) {
         match self {
             Self::Thread { lines, dropped } => {
-                if let Err(TrySendError::Full(_)) = lines.try_send(Said::Line(line)) {
+                if let Err(TrySendError::Full(_)) = lines.try_send(SinkMessage::Line(line)) {
                     dropped.fetch_add(1, Ordering::Relaxed);
                 }
             }
@@ -168,25 +192,29 @@ fn paint(level: Level, colour: bool) -> String {
         Level::INFO => "32",
         _ => "2",
     };
-    if colour { format!("\x1b[{code}m{level:>5}\x1b[0m") } else { format!("{level:>5}") }
+    if colour {
+        format!("\x1b[{code}m{level:>5}\x1b[0m")
+    } else {
+        format!("{level:>5}")
+    }
 }
 
 /// Gathers an event's fields behind each other.
-struct Line {
+struct LineFormatter {
     text: String,
     message: String,
-    format: Format,
+    format: LogFormat,
 }
 
-impl Line {
+impl LineFormatter {
     fn name(&mut self, field: &Field) {
         match self.format {
-            Format::Json => {
+            LogFormat::Json => {
                 self.text.push(',');
                 push_json(&mut self.text, field.name());
                 self.text.push(':');
             }
-            Format::Readable { .. } => {
+            LogFormat::Readable { .. } => {
                 let _ = write!(self.text, " {}=", field.name());
             }
         }
@@ -198,7 +226,7 @@ impl Line {
     }
 }
 
-impl Visit for Line {
+impl Visit for LineFormatter {
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "message" {
             value.clone_into(&mut self.message);
@@ -206,8 +234,8 @@ impl Visit for Line {
         }
         self.name(field);
         match self.format {
-            Format::Json => push_json(&mut self.text, value),
-            Format::Readable { .. } => self.text.push_str(&visible(value)),
+            LogFormat::Json => push_json(&mut self.text, value),
+            LogFormat::Readable { .. } => self.text.push_str(&visible(value)),
         }
     }
 
@@ -242,8 +270,8 @@ mod tests {
     use super::*;
     use crate::notification::Timestamp;
 
-    struct Fixed;
-    impl World for Fixed {
+    struct FixedClock;
+    impl Clock for FixedClock {
         fn now(&self) -> Timestamp {
             Timestamp::from_millis(1_772_446_531_480)
         }
@@ -253,8 +281,8 @@ mod tests {
     }
 
     #[derive(Clone, Default)]
-    struct Kept(Arc<Mutex<Vec<u8>>>);
-    impl Write for Kept {
+    struct LineBuffer(Arc<Mutex<Vec<u8>>>);
+    impl Write for LineBuffer {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
             self.0.lock().unwrap().extend_from_slice(bytes);
             Ok(bytes.len())
@@ -264,9 +292,9 @@ mod tests {
         }
     }
 
-    fn said(format: Format, speak: impl FnOnce()) -> String {
-        let kept = Kept::default();
-        let (layer, guard) = Lines::new(kept.clone(), format, Arc::new(Fixed)).unwrap();
+    fn said(format: LogFormat, speak: impl FnOnce()) -> String {
+        let kept = LineBuffer::default();
+        let (layer, guard) = LogLayer::new(kept.clone(), format, Arc::new(FixedClock)).unwrap();
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), speak);
         drop(guard);
         String::from_utf8(kept.0.lock().unwrap().clone()).unwrap()
@@ -275,19 +303,24 @@ mod tests {
     #[test]
     fn a_line_is_one_json_object_whatever_is_in_it() {
         let hostile = "a\"b\r\n\u{1b}[31m\u{2028}\u{202e}";
-        let line = said(Format::Json, || tracing::warn!(source = hostile, bytes = 7_u64, ok = true, "refused"));
+        let line = said(LogFormat::Json, || {
+            tracing::warn!(source = hostile, bytes = 7_u64, ok = true, "refused")
+        });
         assert_eq!(line.lines().count(), 1);
         let read: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(read["source"], hostile);
-        assert_eq!((&read["level"], &read["message"], &read["bytes"]), (&"WARN".into(), &"refused".into(), &7.into()));
+        assert_eq!(
+            (&read["level"], &read["message"], &read["bytes"]),
+            (&"WARN".into(), &"refused".into(), &7.into())
+        );
         assert_eq!(read["timestamp"], "2026-03-02T10:15:31.480Z");
     }
 
     /// On Lambda, the platform reads both, and takes the level from nowhere else.
     #[test]
     fn a_direct_line_is_out_before_whoever_said_it_goes_on() {
-        let kept = Kept::default();
-        let layer = Lines::direct(kept.clone(), Format::Json, Arc::new(Fixed));
+        let kept = LineBuffer::default();
+        let layer = LogLayer::direct(kept.clone(), LogFormat::Json, Arc::new(FixedClock));
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
             for count in 1..=3 {
                 tracing::info!(requestId = "r1", "recorded");
@@ -304,9 +337,12 @@ mod tests {
 
     #[test]
     fn a_readable_line_holds_no_control_characters() {
-        let line = said(Format::Readable { colour: false }, || {
+        let line = said(LogFormat::Readable { colour: false }, || {
             tracing::info!(source = "a\r\n\u{1b}[31m\u{202e}b", "recorded")
         });
-        assert_eq!(line, "10:15:31  INFO recorded source=a\\u{d}\\u{a}\\u{1b}[31m\\u{202e}b\n");
+        assert_eq!(
+            line,
+            "10:15:31  INFO recorded source=a\\u{d}\\u{a}\\u{1b}[31m\\u{202e}b\n"
+        );
     }
 }

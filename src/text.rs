@@ -71,6 +71,9 @@ mod tests {
 
     #[test]
     fn many_lines_stay_lines() {
-        assert_eq!(visible_lines("{\r\n\t\"a\": \u{202e}1\n}"), "{\\u{d}\n\t\"a\": \\u{202e}1\n}");
+        assert_eq!(
+            visible_lines("{\r\n\t\"a\": \u{202e}1\n}"),
+            "{\\u{d}\n\t\"a\": \\u{202e}1\n}"
+        );
     }
 }

@@ -6,7 +6,7 @@ use crate::notification::Timestamp;
 ///
 /// The real one reads the system clock and the operating system's random source; tests bring one
 /// of their own and decide both.
-pub trait World: Send + Sync + 'static {
+pub trait Clock: Send + Sync + 'static {
     /// The instant it is now.
     fn now(&self) -> Timestamp;
 

@@ -1,7 +1,10 @@
 //! What is shipped: `bootstrap` as cargo and as `cargo lambda` build it for release, small and without the
 //! local parts. Takes minutes (`--features tool-checks`), and `.ci/local-invoke` before it.
 
-#![allow(clippy::unwrap_used, reason = "clippy does not take the helpers of a test for one")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy does not take the helpers of a test for one"
+)]
 
 use std::{
     fs,
@@ -47,7 +50,10 @@ const TRACES: [&str; 9] = [
 
 fn cargo(arguments: &[&str]) -> Vec<u8> {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(arguments).env_remove("CARGO_TARGET_DIR");
+    cargo
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(arguments)
+        .env_remove("CARGO_TARGET_DIR");
     let ran = cargo.stderr(Stdio::inherit()).output().unwrap();
     assert!(ran.status.success(), "cargo {}", arguments.join(" "));
     ran.stdout
@@ -55,10 +61,24 @@ fn cargo(arguments: &[&str]) -> Vec<u8> {
 
 #[test]
 fn the_lambda_depends_on_nothing_of_the_local_parts() {
-    let tree = ["tree", "--locked", "--edges", "normal", "--no-default-features", "--prefix", "none"];
+    let tree = [
+        "tree",
+        "--locked",
+        "--edges",
+        "normal",
+        "--no-default-features",
+        "--prefix",
+        "none",
+    ];
     let tree = String::from_utf8(cargo(&tree)).unwrap();
-    let names: Vec<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
-    assert!(names.contains(&"lambda_runtime") && names.contains(&"aws-sdk-dynamodb"), "{tree}");
+    let names: Vec<&str> = tree
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    assert!(
+        names.contains(&"lambda_runtime") && names.contains(&"aws-sdk-dynamodb"),
+        "{tree}"
+    );
     for foreign in FOREIGN {
         assert!(!names.contains(&foreign), "the Lambda depends on {foreign}");
     }
@@ -67,22 +87,52 @@ fn the_lambda_depends_on_nothing_of_the_local_parts() {
 #[test]
 fn every_artefact_is_small_and_holds_nothing_of_the_local_parts() {
     // With the local parts compiled and then dropped by the linker; `cargo lambda` doesn't compile them.
-    cargo(&["build", "--quiet", "--locked", "--release", "--bin", "bootstrap"]);
-    let built = ["release", "lambda-x86_64/bootstrap", "lambda-aarch64/bootstrap"];
+    cargo(&[
+        "build",
+        "--quiet",
+        "--locked",
+        "--release",
+        "--bin",
+        "bootstrap",
+    ]);
+    let built = [
+        "release",
+        "lambda-x86_64/bootstrap",
+        "lambda-aarch64/bootstrap",
+    ];
     for folder in built {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("target").join(folder).join("bootstrap");
-        let bytes =
-            fs::read(&file).unwrap_or_else(|_| panic!("{} is not there: .ci/local-invoke builds it", file.display()));
+        let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("target")
+            .join(folder)
+            .join("bootstrap");
+        let bytes = fs::read(&file).unwrap_or_else(|_| {
+            panic!(
+                "{} is not there: .ci/local-invoke builds it",
+                file.display()
+            )
+        });
         for trace in TRACES {
-            assert!(!holds(&bytes, trace), "{folder}: {trace} is in the artefact");
+            assert!(
+                !holds(&bytes, trace),
+                "{folder}: {trace} is in the artefact"
+            );
         }
-        assert!(holds(&bytes, "AWS_LAMBDA_RUNTIME_API") && holds(&bytes, "/lambda_runtime-"), "it is looked at at all");
+        assert!(
+            holds(&bytes, "AWS_LAMBDA_RUNTIME_API") && holds(&bytes, "/lambda_runtime-"),
+            "it is looked at at all"
+        );
         let zipped = miniz_oxide::deflate::compress_to_vec(&bytes, 9).len();
-        assert!(bytes.len() <= LARGEST && zipped <= LARGEST_ZIPPED, "{folder}: {} bytes, {zipped} zipped", bytes.len());
+        assert!(
+            bytes.len() <= LARGEST && zipped <= LARGEST_ZIPPED,
+            "{folder}: {} bytes, {zipped} zipped",
+            bytes.len()
+        );
         println!("{folder}: {} bytes, {zipped} zipped", bytes.len());
     }
 }
 
 fn holds(bytes: &[u8], part: &str) -> bool {
-    bytes.windows(part.len()).any(|window| window == part.as_bytes())
+    bytes
+        .windows(part.len())
+        .any(|window| window == part.as_bytes())
 }

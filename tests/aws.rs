@@ -1,6 +1,9 @@
 //! What AWS keeps and takes, through its real clients, against a stand-in on loopback that misbehaves.
 
-#![allow(clippy::unwrap_used, reason = "clippy does not take the helpers of a test for one")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy does not take the helpers of a test for one"
+)]
 
 #[path = "support/cloud.rs"]
 mod cloud;

@@ -1,6 +1,9 @@
 //! Receivers are judged: each planted fault is found by name, and nothing is found where there is none.
 
-#![allow(clippy::unwrap_used, reason = "clippy does not take the helpers of a test for one")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy does not take the helpers of a test for one"
+)]
 
 #[path = "support/faulty/mod.rs"]
 mod faulty;
@@ -14,7 +17,7 @@ use pillarbox::{
         Sender,
         check::{self, Finding, Grade, Options, Report},
     },
-    world::World,
+    world::Clock,
 };
 use url::Url;
 
@@ -26,7 +29,7 @@ const SECRET: &str = "webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu";
 /// The instant of the server under test, and chance that can be repeated.
 struct Fixed(Mutex<u64>);
 
-impl World for Fixed {
+impl Clock for Fixed {
     fn now(&self) -> Timestamp {
         NOW
     }
@@ -42,24 +45,44 @@ impl World for Fixed {
 
 /// Never slow: a busy machine is no fault of the receiver's.
 fn options() -> Options {
-    Options { idle: Duration::from_millis(10), slow: Some(Duration::from_secs(60)), ..Options::default() }
+    Options {
+        idle: Duration::from_millis(10),
+        slow: Some(Duration::from_secs(60)),
+        ..Options::default()
+    }
 }
 
 async fn checked(url: &Url, sender: Sender, secret: &str, options: Options) -> Report {
     let mut told = Vec::new();
     let world = Fixed(Mutex::new(7));
-    let report =
-        check::check(url, sender, secret, &options, &world, |finding| told.push(finding.clone())).await.unwrap();
-    assert_eq!(told, report.findings, "every finding is told as soon as there is one");
+    let report = check::check(url, sender, secret, &options, &world, |finding| {
+        told.push(finding.clone())
+    })
+    .await
+    .unwrap();
+    assert_eq!(
+        told, report.findings,
+        "every finding is told as soon as there is one"
+    );
     report
 }
 
 fn found(report: &Report, grade: Grade) -> Vec<&str> {
-    report.findings.iter().filter(|finding| finding.result == grade).map(|finding| finding.id).collect()
+    report
+        .findings
+        .iter()
+        .filter(|finding| finding.result == grade)
+        .map(|finding| finding.id)
+        .collect()
 }
 
 /// A fault, who meets it, and the findings that fail and that warn because of it.
-type Planted = (Fault, &'static [Sender], &'static [&'static str], &'static [&'static str]);
+type Planted = (
+    Fault,
+    &'static [Sender],
+    &'static [&'static str],
+    &'static [&'static str],
+);
 
 const HMRC: &[Sender] = &[Sender::Hmrc];
 const PAY: &[Sender] = &[Sender::GovukPay];
@@ -139,14 +162,20 @@ const ELSEWHERE: [&str; 11] = [
 /// Every check that is about the sender has its finding, once and in order.
 fn is_complete(report: &Report) {
     let ids: Vec<&str> = report.findings.iter().map(|finding| finding.id).collect();
-    let order: Vec<&str> = check::checks().map(|check| check.id).filter(|id| ids.contains(id)).collect();
+    let order: Vec<&str> = check::checks()
+        .map(|check| check.id)
+        .filter(|id| ids.contains(id))
+        .collect();
     assert_eq!(ids, order);
 }
 
 #[tokio::test]
 async fn nothing_is_found_where_nothing_is_wrong() {
     let server = Server::start().await;
-    for (sender, source) in [(Sender::Hmrc, support::message::hmrc()), (Sender::GovukPay, support::message::pay())] {
+    for (sender, source) in [
+        (Sender::Hmrc, support::message::hmrc()),
+        (Sender::GovukPay, support::message::pay()),
+    ] {
         let control = Faulty::start(sender, Fault::Sound, SECRET).await;
         let ours = Url::parse(&format!("http://{}{}", server.address, source.path())).unwrap();
         for (url, secret) in [(control.url(), SECRET), (ours, &*source.secrets[0])] {
@@ -167,10 +196,27 @@ async fn finds_each_by_name(sender: Sender) {
             continue;
         }
         let receiver = Faulty::start(sender, *fault, SECRET).await;
-        let idle = if *fault == Fault::ClosesIdleConnections { Duration::from_millis(500) } else { options().idle };
-        let report = checked(&receiver.url(), sender, SECRET, Options { idle, ..options() }).await;
-        let seen = (found(&report, Grade::Failed), found(&report, Grade::Warning));
-        assert_eq!(seen, (failed.to_vec(), warned.to_vec()), "{sender:?} {fault:?}");
+        let idle = if *fault == Fault::ClosesIdleConnections {
+            Duration::from_millis(500)
+        } else {
+            options().idle
+        };
+        let report = checked(
+            &receiver.url(),
+            sender,
+            SECRET,
+            Options { idle, ..options() },
+        )
+        .await;
+        let seen = (
+            found(&report, Grade::Failed),
+            found(&report, Grade::Warning),
+        );
+        assert_eq!(
+            seen,
+            (failed.to_vec(), warned.to_vec()),
+            "{sender:?} {fault:?}"
+        );
         assert_eq!(report.is_sound(), failed.is_empty());
         is_complete(&report);
     }
@@ -188,7 +234,9 @@ async fn each_fault_of_a_pay_receiver_is_found_by_name() {
 
 #[test]
 fn every_check_is_known_to_find_something() {
-    let planted = PLANTED.iter().flat_map(|(_, _, failed, warned)| failed.iter().chain(*warned));
+    let planted = PLANTED
+        .iter()
+        .flat_map(|(_, _, failed, warned)| failed.iter().chain(*warned));
     let mut known: Vec<&str> = planted.chain(&ELSEWHERE).copied().collect();
     known.sort_unstable();
     known.dedup();
@@ -203,7 +251,11 @@ fn every_check_has_one_row_in_the_documentation() {
     let rows = page
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
-        .filter(|(_, rest)| ["both | ", "HMRC | ", "Pay | "].iter().any(|who| rest.starts_with(who)));
+        .filter(|(_, rest)| {
+            ["both | ", "HMRC | ", "Pay | "]
+                .iter()
+                .any(|who| rest.starts_with(who))
+        });
     let mut documented: Vec<&str> = rows.map(|(id, _)| id).collect();
     documented.sort_unstable();
     let mut checks: Vec<&str> = check::checks().map(|check| check.id).collect();
@@ -213,12 +265,23 @@ fn every_check_has_one_row_in_the_documentation() {
 
 #[tokio::test]
 async fn an_answer_after_three_seconds_is_too_late_for_pay_and_slow_for_hmrc() {
-    for (sender, grade) in [(Sender::Hmrc, Grade::Warning), (Sender::GovukPay, Grade::Failed)] {
+    for (sender, grade) in [
+        (Sender::Hmrc, Grade::Warning),
+        (Sender::GovukPay, Grade::Failed),
+    ] {
         let receiver = Faulty::start(sender, Fault::Slow, SECRET).await;
-        let options = Options { limit: Duration::from_secs(5), slow: None, ..options() };
+        let options = Options {
+            limit: Duration::from_secs(5),
+            slow: None,
+            ..options()
+        };
         let report = checked(&receiver.url(), sender, SECRET, options).await;
         assert_eq!(report.finding("answer-time").unwrap().result, grade);
-        assert_eq!(report.finding("still-answers").unwrap().result, Grade::NotTried, "the time is over");
+        assert_eq!(
+            report.finding("still-answers").unwrap().result,
+            Grade::NotTried,
+            "the time is over"
+        );
         is_complete(&report);
     }
 }
@@ -230,34 +293,74 @@ async fn everything_that_is_stored_is_listed() {
         for sender in Sender::ALL {
             let receiver = Faulty::start(sender, fault, SECRET).await;
             let report = checked(&receiver.url(), sender, SECRET, options()).await;
-            let may_be = report.sent.iter().filter(|sent| sent.may_be_stored()).map(|sent| sent.id.clone());
-            let (listed, held): (BTreeSet<_>, BTreeSet<_>) = (may_be.collect(), receiver.held().into_iter().collect());
+            let may_be = report
+                .sent
+                .iter()
+                .filter(|sent| sent.may_be_stored())
+                .map(|sent| sent.id.clone());
+            let (listed, held): (BTreeSet<_>, BTreeSet<_>) =
+                (may_be.collect(), receiver.held().into_iter().collect());
             assert!(held.len() > 15);
             assert_eq!(listed, held, "{sender:?} {fault:?}");
         }
     }
     let early = Faulty::start(Sender::GovukPay, Fault::AcknowledgesFirst, SECRET).await;
     let report = checked(&early.url(), Sender::GovukPay, SECRET, options()).await;
-    let lost = report.sent.iter().filter(|sent| sent.status == Some(200) && !early.held().contains(&sent.id)).count();
-    assert!(lost >= 1, "what was acknowledged first and is not stored shows in the list alone");
+    let lost = report
+        .sent
+        .iter()
+        .filter(|sent| sent.status == Some(200) && !early.held().contains(&sent.id))
+        .count();
+    assert!(
+        lost >= 1,
+        "what was acknowledged first and is not stored shows in the list alone"
+    );
     let dropping = Faulty::start(Sender::GovukPay, Fault::DropsUpperCasePayment, SECRET).await;
     let report = checked(&dropping.url(), Sender::GovukPay, SECRET, options()).await;
-    assert!(report.is_sound() && dropping.held().len() < report.sent.len() / 2, "{:?}", dropping.held());
+    assert!(
+        report.is_sound() && dropping.held().len() < report.sent.len() / 2,
+        "{:?}",
+        dropping.held()
+    );
 }
 
 #[tokio::test]
 async fn another_secret_is_one_finding_and_what_takes_the_right_one_is_not_tried() {
     for sender in Sender::ALL {
         let receiver = Faulty::start(sender, Fault::Sound, SECRET).await;
-        let report = checked(&receiver.url(), sender, "webhook_test_another0another0another0", options()).await;
+        let report = checked(
+            &receiver.url(),
+            sender,
+            "webhook_test_another0another0another0",
+            options(),
+        )
+        .await;
         assert_eq!(found(&report, Grade::Failed), ["secret"]);
         assert_eq!(found(&report, Grade::Warning), [""; 0]);
         let passed = found(&report, Grade::Passed);
-        for tried in ["unsigned", "empty-signature", "wrong-signature", "empty-key", "other-spellings", "bare-get"] {
+        for tried in [
+            "unsigned",
+            "empty-signature",
+            "wrong-signature",
+            "empty-key",
+            "other-spellings",
+            "bare-get",
+        ] {
             assert!(passed.contains(&tried), "{tried} {passed:?}");
         }
-        for signed in ["accepted", "duplicate", "truncated-signature", "altered-body", "large-body", "still-answers"] {
-            assert_eq!(report.finding(signed).unwrap().result, Grade::NotTried, "{signed}");
+        for signed in [
+            "accepted",
+            "duplicate",
+            "truncated-signature",
+            "altered-body",
+            "large-body",
+            "still-answers",
+        ] {
+            assert_eq!(
+                report.finding(signed).unwrap().result,
+                Grade::NotTried,
+                "{signed}"
+            );
         }
         assert_eq!(receiver.held(), [""; 0]);
         is_complete(&report);
@@ -276,7 +379,10 @@ async fn a_secret_that_was_nearly_right_is_told_apart() {
         let receiver = Faulty::start(sender, Fault::Sound, secret).await;
         let report = checked(&receiver.url(), sender, SECRET, options()).await;
         let finding = report.finding("secret").unwrap();
-        assert!(finding.result == Grade::Failed && finding.seen.contains(words), "{finding:?}");
+        assert!(
+            finding.result == Grade::Failed && finding.seen.contains(words),
+            "{finding:?}"
+        );
     }
 }
 
@@ -287,7 +393,11 @@ async fn a_receiver_that_is_not_there_is_a_finding_and_the_end() {
         let report = checked(&nobody, sender, SECRET, options()).await;
         assert_eq!(found(&report, Grade::Failed), ["reachable"]);
         assert!(report.sent.is_empty());
-        assert!(found(&report, Grade::Passed).iter().all(|id| *id == "url-length"));
+        assert!(
+            found(&report, Grade::Passed)
+                .iter()
+                .all(|id| *id == "url-length")
+        );
     }
 }
 
@@ -302,7 +412,9 @@ async fn a_url_that_no_receiver_can_have_is_refused_before_anything_is_sent() {
     ] {
         let url = Url::parse(url).unwrap();
         let found = |_: &Finding| panic!("nothing is found");
-        let refused = check::check(&url, Sender::GovukPay, SECRET, &options(), &world, found).await.unwrap_err();
+        let refused = check::check(&url, Sender::GovukPay, SECRET, &options(), &world, found)
+            .await
+            .unwrap_err();
         let refused = refused.to_string();
         assert!(refused.contains(words), "{refused}");
     }
@@ -315,8 +427,15 @@ async fn a_report_tells_neither_secret_nor_signature_nor_query() {
     url.set_query(Some("token=hush"));
     let report = checked(&url, Sender::Hmrc, SECRET, options()).await;
     for text in [report.json(), report.markdown()] {
-        assert!(!text.contains(SECRET) && !text.contains("hush") && text.contains("token="), "{text}");
-        let is_hex = |word: &str| word.len() == 40 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
-        assert!(!text.split(|c: char| !c.is_ascii_alphanumeric()).any(is_hex), "{text}");
+        assert!(
+            !text.contains(SECRET) && !text.contains("hush") && text.contains("token="),
+            "{text}"
+        );
+        let is_hex =
+            |word: &str| word.len() == 40 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+        assert!(
+            !text.split(|c: char| !c.is_ascii_alphanumeric()).any(is_hex),
+            "{text}"
+        );
     }
 }

@@ -3,7 +3,10 @@
 //! Behind the feature `tool-checks`, since it needs `python3`:
 //! `cargo test --test consumer --features tool-checks`.
 
-#![allow(clippy::unwrap_used, reason = "clippy does not take the helpers of a test for one")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy does not take the helpers of a test for one"
+)]
 
 #[path = "support/process.rs"]
 mod process;
@@ -18,7 +21,7 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
-use pillarbox::{entry::System, simulate::Sender, world::World};
+use pillarbox::{entry::SystemClock, simulate::Sender, world::Clock};
 use rusqlite::Connection;
 use sha2::Sha256;
 use url::Url;
@@ -38,12 +41,19 @@ fn configuration(port: u16) -> String {
 
 /// The consumer, once it listens; any free port if `port` is 0.
 fn consumer(folder: &Folder, port: u16) -> (Serve, u16) {
-    let python = Command::new("sh").args(["-c", "command -v python3"]).output().unwrap().stdout;
+    let python = Command::new("sh")
+        .args(["-c", "command -v python3"])
+        .output()
+        .unwrap()
+        .stdout;
     let python = String::from_utf8(python).unwrap();
     assert!(!python.is_empty(), "this test needs python3");
     let script = format!("{EXAMPLE}/consumer.py");
-    let consumer = Serve::spawn(&mut folder.command_of(python.trim(), &[&script, &port.to_string()]));
-    until("the consumer listens", || consumer.stdout.find("listening on ").is_some());
+    let consumer =
+        Serve::spawn(&mut folder.command_of(python.trim(), &[&script, &port.to_string()]));
+    until("the consumer listens", || {
+        consumer.stdout.find("listening on ").is_some()
+    });
     let line = consumer.stdout.find("listening on ").unwrap();
     let url = Url::parse(line.trim_start_matches("listening on ")).unwrap();
     (consumer, url.port().unwrap())
@@ -55,7 +65,9 @@ fn send_everything_twice(folder: &Folder, serve: &Serve) -> usize {
     for (sender, source) in [(Sender::Hmrc, "hmrc"), (Sender::GovukPay, "pay")] {
         for event in sender.events() {
             let url = serve.url(source).to_string();
-            let ran = folder.run(&["send", source, "--event", event, "--repeat", "1", "--to", &url]);
+            let ran = folder.run(&[
+                "send", source, "--event", event, "--repeat", "1", "--to", &url,
+            ]);
             assert_eq!(ran.code, 0, "{ran:?}");
             sent += 1;
         }
@@ -67,7 +79,9 @@ fn send_everything_twice(folder: &Folder, serve: &Serve) -> usize {
 fn printed(lines: &[String]) -> BTreeMap<String, usize> {
     let mut keys = BTreeMap::new();
     for line in lines.iter().filter(|line| !line.starts_with("listening")) {
-        *keys.entry(line.split(' ').next().unwrap().to_owned()).or_default() += 1;
+        *keys
+            .entry(line.split(' ').next().unwrap().to_owned())
+            .or_default() += 1;
     }
     keys
 }
@@ -83,20 +97,35 @@ fn the_consumer_acts_on_each_key_once_whatever_is_sent_twice_or_dies_in_between(
     first.kill(); // in the middle of whatever it is doing
     sent += send_everything_twice(&folder, &serve);
     let (second, _) = consumer(&folder, port);
-    until("everything is delivered", || folder.count("delivered") == sent);
+    until("everything is delivered", || {
+        folder.count("delivered") == sent
+    });
 
     // Each of them once more, as after a lost answer.
     let rows = folder.list(&[]);
-    let keys: Vec<&str> = rows.iter().map(|row| row["key"].as_str().unwrap()).collect();
+    let keys: Vec<&str> = rows
+        .iter()
+        .map(|row| row["key"].as_str().unwrap())
+        .collect();
     assert_eq!(folder.run(&[&["replay"], &*keys].concat()).code, 0);
-    until("everything is delivered again", || folder.count("delivered") == sent);
+    until("everything is delivered again", || {
+        folder.count("delivered") == sent
+    });
 
     let printed = printed(&[first.stdout.all(), second.stdout.all()].concat());
     assert!(printed.values().all(|times| *times == 1), "{printed:?}");
     let database = Connection::open(folder.path().join("consumer.db")).unwrap();
-    let stored: u32 = database.query_row("SELECT count(*) FROM event", [], |row| row.get(0)).unwrap();
+    let stored: u32 = database
+        .query_row("SELECT count(*) FROM event", [], |row| row.get(0))
+        .unwrap();
     assert_eq!((stored as usize, keys.len()), (sent, sent));
-    assert!(keys.iter().filter(|key| printed.contains_key(**key)).count() >= sent / 2, "{printed:?}");
+    assert!(
+        keys.iter()
+            .filter(|key| printed.contains_key(**key))
+            .count()
+            >= sent / 2,
+        "{printed:?}"
+    );
 }
 
 /// Posts to the consumer by hand, and gives back the status.
@@ -114,7 +143,9 @@ fn post(port: u16, id: &str, timestamp: i64, signature: &str, body: &str) -> u16
 }
 
 fn sign(id: &str, timestamp: i64, body: &str) -> String {
-    let secret = BASE64_STANDARD.decode(WHSEC.trim_start_matches("whsec_")).unwrap();
+    let secret = BASE64_STANDARD
+        .decode(WHSEC.trim_start_matches("whsec_"))
+        .unwrap();
     let mut mac = Hmac::<Sha256>::new_from_slice(&secret).unwrap();
     mac.update(format!("{id}.{timestamp}.{body}").as_bytes());
     format!("v1,{}", BASE64_STANDARD.encode(mac.finalize().into_bytes()))
@@ -124,8 +155,9 @@ fn sign(id: &str, timestamp: i64, body: &str) -> String {
 fn the_consumer_refuses_what_is_forged_or_old() {
     let folder = Folder::empty();
     let (consumer, port) = consumer(&folder, 0);
-    let now = System.now().as_seconds();
-    let body = r#"{"id":"pay:1","type":"uk.gov.payments.card_payment_captured","data":{"amount":1e400}}"#;
+    let now = SystemClock.now().as_seconds();
+    let body =
+        r#"{"id":"pay:1","type":"uk.gov.payments.card_payment_captured","data":{"amount":1e400}}"#;
     let good = sign("pay:1", now, body);
     let cut = &good[..good.len() - 1];
     for (id, timestamp, signature, body) in [
@@ -139,12 +171,26 @@ fn the_consumer_refuses_what_is_forged_or_old() {
         ("pay:1", now - 301, &sign("pay:1", now - 301, body), body),
         ("pay:1", now + 360, &sign("pay:1", now + 360, body), body),
     ] {
-        assert_eq!(post(port, id, timestamp, signature, body), 401, "{id} {timestamp} {signature} {body}");
+        assert_eq!(
+            post(port, id, timestamp, signature, body),
+            401,
+            "{id} {timestamp} {signature} {body}"
+        );
     }
-    assert_eq!(printed(&consumer.stdout.all()).len(), 0, "nothing was acted on");
+    assert_eq!(
+        printed(&consumer.stdout.all()).len(),
+        0,
+        "nothing was acted on"
+    );
 
     let one_of_two = format!("v1,AAAA {good}");
     assert_eq!(post(port, "pay:1", now, &one_of_two, body), 204);
-    assert_eq!(post(port, "pay:1", now, &good, body), 204, "a second time is fine");
-    until("it is printed", || printed(&consumer.stdout.all()).get("pay:1") == Some(&1));
+    assert_eq!(
+        post(port, "pay:1", now, &good, body),
+        204,
+        "a second time is fine"
+    );
+    until("it is printed", || {
+        printed(&consumer.stdout.all()).get("pay:1") == Some(&1)
+    });
 }

@@ -1,6 +1,9 @@
 //! Every file in `events/`: made by the command and by nobody else, and answered as its list says.
 
-#![allow(clippy::unwrap_used, reason = "clippy does not take the helpers of a test for one")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy does not take the helpers of a test for one"
+)]
 
 #[path = "support/fronts.rs"]
 mod fronts;
@@ -19,13 +22,13 @@ use pillarbox::{
     app::App,
     config::Config,
     destination::{DeliveryError, Destination, Event},
-    entry::lambda::{Failure, Function, Invocation, Role},
-    inbox::{Filter, Inbox, Page, sqlite::SqliteInbox},
+    entry::lambda::{Invocation, InvocationError, LambdaFunction, Role},
+    inbox::{Inbox, PageRequest, RowFilter, sqlite::SqliteInbox},
     keyring::Keyring,
     notification::{Key, State, Timestamp},
-    process::Worker,
-    secret::{Outside, Vault},
-    world::World,
+    process::DeliveryWorker,
+    secret::{FetchedSecrets, SecretSources},
+    world::Clock,
 };
 use serde_json::{Value, json, value::RawValue};
 use tempfile::TempDir;
@@ -60,7 +63,7 @@ fn made_at(files: &BTreeMap<String, String>) -> Timestamp {
 
 struct At(Timestamp);
 
-impl World for At {
+impl Clock for At {
     fn now(&self) -> Timestamp {
         self.0
     }
@@ -82,7 +85,7 @@ impl Destination for Remembers {
 
 /// A function with the configuration and the secrets of `local.env`, but for its inbox.
 struct Local {
-    function: Function<SqliteInbox, Remembers, At>,
+    function: LambdaFunction<SqliteInbox, Remembers, At>,
     inbox: Arc<SqliteInbox>,
     arrived: Remembers,
     at: Timestamp,
@@ -93,8 +96,13 @@ impl Local {
     fn new(environment: &str, at: Timestamp) -> Self {
         let variables = variables(environment);
         let env = |name: &str| variables.get(name).cloned();
-        let outside = Outside { env: &env, file: &|_| Err(std::io::ErrorKind::NotFound.into()), vault: Vault::NOTHING };
-        let config = Config::read_to_use(&variables["PILLARBOX_CONFIG"], "local.env", &outside).unwrap();
+        let outside = SecretSources {
+            env: &env,
+            file: &|_| Err(std::io::ErrorKind::NotFound.into()),
+            vault: FetchedSecrets::NOTHING,
+        };
+        let config =
+            Config::read_to_use(&variables["PILLARBOX_CONFIG"], "local.env", &outside).unwrap();
         let world = Arc::new(At(at));
         let keyring = Keyring::new(config.clone(), &outside, None, world.clone());
         assert!(keyring.take_unusable().is_empty());
@@ -102,15 +110,36 @@ impl Local {
         let inbox = Arc::new(SqliteInbox::create(&folder.path().join("inbox.db")).unwrap());
         let app = App::new(&config, keyring, Arc::clone(&inbox));
         let arrived = Remembers::default();
-        let worker = Worker::new(Arc::clone(&inbox), arrived.clone(), Arc::clone(&world), app.keeping);
-        let function = Function::new(Role::All, world, Some(app), Some(Arc::new(worker)), None);
-        Self { function, inbox, arrived, at, _folder: folder }
+        let worker = DeliveryWorker::new(
+            Arc::clone(&inbox),
+            arrived.clone(),
+            Arc::clone(&world),
+            app.keeping,
+        );
+        let function =
+            LambdaFunction::new(Role::All, world, Some(app), Some(Arc::new(worker)), None);
+        Self {
+            function,
+            inbox,
+            arrived,
+            at,
+            _folder: folder,
+        }
     }
 
-    async fn invoke(&self, event: &str) -> Result<Value, Failure> {
+    async fn invoke(&self, event: &str) -> Result<Value, InvocationError> {
         let raw: Box<RawValue> = serde_json::from_str(event).unwrap();
         let deadline = self.at.plus(Duration::from_secs(60));
-        let reply = self.function.handle(&raw, &Invocation { id: "local".to_owned(), deadline }).await?;
+        let reply = self
+            .function
+            .handle(
+                &raw,
+                &Invocation {
+                    id: "local".to_owned(),
+                    deadline,
+                },
+            )
+            .await?;
         Ok(serde_json::to_value(reply).unwrap())
     }
 }
@@ -120,11 +149,18 @@ fn variables(environment: &str) -> BTreeMap<String, String> {
     let (mut variables, mut rest) = (BTreeMap::new(), environment);
     while let Some((line, after)) = rest.split_once('\n') {
         rest = after;
-        let Some((name, value)) = line.split_once('=').filter(|_| !line.starts_with('#')) else { continue };
+        let Some((name, value)) = line.split_once('=').filter(|_| !line.starts_with('#')) else {
+            continue;
+        };
         let value = match value.strip_prefix('\'') {
             None => value,
             Some(_) => {
-                let (lines, after) = environment.split_once(&format!("{name}='")).unwrap().1.split_once('\'').unwrap();
+                let (lines, after) = environment
+                    .split_once(&format!("{name}='"))
+                    .unwrap()
+                    .1
+                    .split_once('\'')
+                    .unwrap();
                 rest = after;
                 lines
             }
@@ -138,9 +174,15 @@ fn variables(environment: &str) -> BTreeMap<String, String> {
 fn the_files_are_what_the_command_makes_for_their_date_and_nothing_else() {
     let files = files();
     let made = made::everything(made_at(&files));
-    assert_eq!(files.keys().collect::<Vec<_>>(), made.keys().collect::<Vec<_>>());
+    assert_eq!(
+        files.keys().collect::<Vec<_>>(),
+        made.keys().collect::<Vec<_>>()
+    );
     for (name, content) in &made {
-        assert!(&files[name] == content, "events/{name} was changed: `cargo run --example events` makes it");
+        assert!(
+            &files[name] == content,
+            "events/{name} was changed: `cargo run --example events` makes it"
+        );
     }
 }
 
@@ -156,32 +198,52 @@ async fn every_file_is_answered_as_the_list_says() {
         replayed.insert(name);
     }
     let others = ["README.md", "local.env"];
-    for name in files.keys().filter(|name| !others.contains(&name.as_str()) && !name.starts_with("bodies/")) {
+    for name in files
+        .keys()
+        .filter(|name| !others.contains(&name.as_str()) && !name.starts_with("bodies/"))
+    {
         assert!(replayed.contains(name), "events/{name} is in no list");
     }
     let arrived = local.arrived.0.lock().unwrap().clone();
     assert!(!arrived.is_empty());
-    let rows = local.inbox.list(&Filter::default(), Page::first(1_000)).await.unwrap().rows;
+    let rows = local
+        .inbox
+        .list(&RowFilter::default(), PageRequest::first(1_000))
+        .await
+        .unwrap()
+        .rows;
     for row in rows.iter().filter(|row| row.state != State::Held) {
-        assert!(arrived.contains(row.key.as_str()), "{} was handed on", row.key);
+        assert!(
+            arrived.contains(row.key.as_str()),
+            "{} was handed on",
+            row.key
+        );
     }
 }
 
 #[track_caller]
-fn check(name: &str, answer: &str, done: &Result<Value, Failure>) {
+fn check(name: &str, answer: &str, done: &Result<Value, InvocationError>) {
     let words: Vec<&str> = answer.split([' ', ',']).collect();
     match (words[0], done) {
         ("error", Err(failure)) => assert_eq!(failure.name(), words[1], "{name}"),
         ("how", Ok(reply)) => assert!(reply["delivered"].is_u64(), "{name} {reply}"),
-        (r#"{"batchItemFailures":[]}"#, Ok(reply)) => assert_eq!(*reply, json!({"batchItemFailures": []}), "{name}"),
+        (r#"{"batchItemFailures":[]}"#, Ok(reply)) => {
+            assert_eq!(*reply, json!({"batchItemFailures": []}), "{name}")
+        }
         (status, Ok(reply)) => {
             assert_eq!(reply["statusCode"].to_string(), status, "{name} {reply}");
             let body: Value = serde_json::from_str(reply["body"].as_str().unwrap()).unwrap();
             match words.get(1) {
                 Some(&"recorded") => {
-                    assert!(["recorded", "duplicate"].contains(&body["status"].as_str().unwrap()), "{name}")
+                    assert!(
+                        ["recorded", "duplicate"].contains(&body["status"].as_str().unwrap()),
+                        "{name}"
+                    )
                 }
-                Some(&"held") => assert!(["held", "duplicate"].contains(&body["status"].as_str().unwrap()), "{name}"),
+                Some(&"held") => assert!(
+                    ["held", "duplicate"].contains(&body["status"].as_str().unwrap()),
+                    "{name}"
+                ),
                 Some(_) => assert!(body["challenge"].is_string(), "{name} {body}"),
                 None => assert!(body["error"].is_string(), "{name} {body}"),
             }
@@ -201,7 +263,11 @@ async fn each_front_records_each_notification_once() {
             for body in files.keys().filter_map(|name| name.strip_prefix("bodies/")) {
                 let name = format!("{}/{body}", front.as_str());
                 let reply = local.invoke(&files[&name]).await.unwrap();
-                assert_eq!(reply["body"], format!(r#"{{"status":"{expected}"}}"#), "{name}");
+                assert_eq!(
+                    reply["body"],
+                    format!(r#"{{"status":"{expected}"}}"#),
+                    "{name}"
+                );
             }
         }
     }
@@ -210,9 +276,13 @@ async fn each_front_records_each_notification_once() {
 #[test]
 fn the_bodies_are_those_in_the_invocations() {
     let files = files();
-    for (name, body) in files.iter().filter_map(|(name, body)| Some((name.strip_prefix("bodies/")?, body))) {
+    for (name, body) in files
+        .iter()
+        .filter_map(|(name, body)| Some((name.strip_prefix("bodies/")?, body)))
+    {
         for front in fronts::Front::ALL {
-            let event: Value = serde_json::from_str(&files[&format!("{}/{name}", front.as_str())]).unwrap();
+            let event: Value =
+                serde_json::from_str(&files[&format!("{}/{name}", front.as_str())]).unwrap();
             assert_eq!(event["body"], *body, "{} {name}", front.as_str());
         }
     }

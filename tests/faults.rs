@@ -1,7 +1,10 @@
 //! What a sender hears while DynamoDB throttles, fails, hangs, or loses its answer after the write:
 //! within 2.5 s a 503, or a 200 that is true.
 
-#![allow(clippy::unwrap_used, reason = "clippy does not take the helpers of a test for one")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy does not take the helpers of a test for one"
+)]
 
 #[path = "support/dynamodb.rs"]
 mod dynamodb;
@@ -17,12 +20,14 @@ use std::{collections::HashSet, sync::Mutex, time::Duration};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use pillarbox::{
-    inbox::{Claim, Filter, Inbox, Lease, LeaseId, Mark, Marked, Page, dynamodb::DynamoInbox},
+    inbox::{
+        Claim, Inbox, Lease, LeaseId, Mark, Marked, PageRequest, RowFilter, dynamodb::DynamoInbox,
+    },
     notification::{Key, SourceName, State, Timestamp},
-    receive::{Callback, PATIENCE, Receipt, Refusal, Stored, receive},
+    receive::{Callback, PATIENCE, Receipt, ReceiptStatus, Refusal, receive},
     secret::Secret,
     simulate::{Sender, sign},
-    source::{Acceptance, Kind, SigningKey, Source},
+    source::{Acceptance, SenderKind, SigningKey, Source},
 };
 use tokio::time::Instant;
 
@@ -55,12 +60,21 @@ fn event(id: &str, padding: &str) -> String {
 async fn post(inbox: &DynamoInbox, body: &str) -> (Result<Receipt, Refusal>, Duration) {
     let source = Source {
         name: SourceName::new("pay").unwrap(),
-        kind: Kind::GovukPay,
-        keys: vec![SigningKey::new(Kind::GovukPay, "1:env:TEST", &Secret::new(SECRET.to_owned()))],
+        kind: SenderKind::GovukPay,
+        keys: vec![SigningKey::new(
+            SenderKind::GovukPay,
+            "1:env:TEST",
+            &Secret::new(SECRET.to_owned()),
+        )],
     };
     let body = Bytes::from(body.to_owned());
     let signature = sign::signature(Sender::GovukPay, SECRET, &body);
-    let callback = Callback { source: &source, signatures: &[signature.as_bytes()], body, received_at: NOW };
+    let callback = Callback {
+        source: &source,
+        signatures: &[signature.as_bytes()],
+        body,
+        received_at: NOW,
+    };
     let window = Acceptance(Duration::from_secs(60 * 24 * 60 * 60));
     let began = Instant::now();
     let answer = receive(inbox, callback, window, PATIENCE).await;
@@ -68,7 +82,10 @@ async fn post(inbox: &DynamoInbox, body: &str) -> (Result<Receipt, Refusal>, Dur
 }
 
 async fn rows(inbox: &DynamoInbox) -> Vec<Key> {
-    let listed = inbox.list(&Filter::default(), Page::first(usize::MAX)).await.unwrap();
+    let listed = inbox
+        .list(&RowFilter::default(), PageRequest::first(usize::MAX))
+        .await
+        .unwrap();
     listed.rows.into_iter().map(|row| row.key).collect()
 }
 
@@ -85,11 +102,24 @@ async fn the_connection_that_was_warmed_up_is_the_one_that_is_used() {
 async fn one_fault_is_mended_before_the_sender_notices() {
     for fault in Fault::ALL {
         let behind = table::fresh("mended").await;
-        let (inbox, _proxy) = through(&behind, move |asked| if asked.number == 0 { fault } else { Fault::None }).await;
+        let (inbox, _proxy) = through(&behind, move |asked| {
+            if asked.number == 0 {
+                fault
+            } else {
+                Fault::None
+            }
+        })
+        .await;
         let (answer, took) = post(&inbox, &event("m1", "")).await;
-        let stored = answer.unwrap_or_else(|refusal| panic!("{fault:?}: {refusal:?}")).stored;
+        let stored = answer
+            .unwrap_or_else(|refusal| panic!("{fault:?}: {refusal:?}"))
+            .stored;
         // Our own write, whose answer was lost, is found where it should go.
-        let expected = if fault.is_after() { Stored::Duplicate } else { Stored::Recorded };
+        let expected = if fault.is_after() {
+            ReceiptStatus::Duplicate
+        } else {
+            ReceiptStatus::Recorded
+        };
         assert_eq!(stored, expected, "{fault:?}");
         assert!(took < ANSWERED_WITHIN, "{fault:?}: {took:?}");
         assert_eq!(rows(&behind).await.len(), 1, "{fault:?}");
@@ -109,7 +139,10 @@ async fn a_fault_that_lasts_is_a_503_in_time_or_a_200_that_is_true() {
             Ok(_) => assert!(is_stored, "{fault:?}: a 200 that is not true"),
             Err(Refusal::Inbox(error)) => {
                 let said = error.to_string();
-                assert!(!said.contains("p-m1") && said.contains("table"), "{fault:?}: {said}");
+                assert!(
+                    !said.contains("p-m1") && said.contains("table"),
+                    "{fault:?}: {said}"
+                );
             }
             Err(other) => panic!("{fault:?}: {other:?}"),
         }
@@ -118,24 +151,48 @@ async fn a_fault_that_lasts_is_a_503_in_time_or_a_200_that_is_true() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_body_is_stored_whole_or_not_acknowledged_whatever_fails_in_between() {
-    let noise: String = (0..60_000u32).map(|n| format!("{:08x}", n.wrapping_mul(2_654_435_761))).collect();
+    let noise: String = (0..60_000u32)
+        .map(|n| format!("{:08x}", n.wrapping_mul(2_654_435_761)))
+        .collect();
     for fault in Fault::ALL {
         for failing in 0..4 {
             let behind = table::fresh("long").await;
-            let plan = move |asked: &Asked<'_>| if asked.number == failing { fault } else { Fault::None };
+            let plan = move |asked: &Asked<'_>| {
+                if asked.number == failing {
+                    fault
+                } else {
+                    Fault::None
+                }
+            };
             let (inbox, proxy) = through(&behind, plan).await;
             let body = event("m1", &noise);
             let (answer, took) = post(&inbox, &body).await;
-            assert!(took < ANSWERED_WITHIN, "{fault:?} of request {failing}: {took:?}");
+            assert!(
+                took < ANSWERED_WITHIN,
+                "{fault:?} of request {failing}: {took:?}"
+            );
             let key = Key::parse("pay:m1").unwrap();
             if answer.is_ok() {
                 let row = behind.get(&key).await.unwrap().unwrap();
-                assert_eq!(row.proven_body().unwrap(), body.as_bytes(), "{fault:?} of request {failing}");
+                assert_eq!(
+                    row.proven_body().unwrap(),
+                    body.as_bytes(),
+                    "{fault:?} of request {failing}"
+                );
             }
             assert!(proxy.requests() > 1);
             let again = post(&behind, &body).await.0.unwrap();
             assert_eq!(again.key, key);
-            assert_eq!(behind.get(&key).await.unwrap().unwrap().proven_body().unwrap(), body.as_bytes());
+            assert_eq!(
+                behind
+                    .get(&key)
+                    .await
+                    .unwrap()
+                    .unwrap()
+                    .proven_body()
+                    .unwrap(),
+                body.as_bytes()
+            );
         }
     }
 }
@@ -143,11 +200,20 @@ async fn a_long_body_is_stored_whole_or_not_acknowledged_whatever_fails_in_betwe
 #[tokio::test(flavor = "multi_thread")]
 async fn five_hundred_lost_answers_are_all_acknowledged_and_each_is_one_row() {
     let behind = table::fresh("lost").await;
-    let kinds = [Fault::ClosedAfter, Fault::FailsAfter, Fault::CutAfter, Fault::HangsAfter];
+    let kinds = [
+        Fault::ClosedAfter,
+        Fault::FailsAfter,
+        Fault::CutAfter,
+        Fault::HangsAfter,
+    ];
     let asked_before = Mutex::new(HashSet::new());
     let plan = move |asked: &Asked<'_>| {
         let is_first = asked_before.lock().unwrap().insert(asked.body.clone());
-        if is_first { kinds[asked.number % kinds.len()] } else { Fault::None }
+        if is_first {
+            kinds[asked.number % kinds.len()]
+        } else {
+            Fault::None
+        }
     };
     let (inbox, proxy) = through(&behind, plan).await;
     let posts = (0..500).map(|number| {
@@ -156,7 +222,11 @@ async fn five_hundred_lost_answers_are_all_acknowledged_and_each_is_one_row() {
     });
     let answers: Vec<_> = stream::iter(posts).buffer_unordered(16).collect().await;
     for (number, (answer, took)) in answers {
-        assert_eq!(answer.unwrap().stored, Stored::Duplicate, "{number}: it is our own write that is found");
+        assert_eq!(
+            answer.unwrap().stored,
+            ReceiptStatus::Duplicate,
+            "{number}: it is our own write that is found"
+        );
         assert!(took < ANSWERED_WITHIN, "{number}: {took:?}");
     }
     assert_eq!((rows(&behind).await.len(), proxy.requests()), (500, 1_000));
@@ -164,22 +234,55 @@ async fn five_hundred_lost_answers_are_all_acknowledged_and_each_is_one_row() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn claims_and_marks_survive_their_lost_answers() {
-    for fault in [Fault::ClosedAfter, Fault::FailsAfter, Fault::CutAfter, Fault::HangsAfter, Fault::Throttled] {
+    for fault in [
+        Fault::ClosedAfter,
+        Fault::FailsAfter,
+        Fault::CutAfter,
+        Fault::HangsAfter,
+        Fault::Throttled,
+    ] {
         let behind = table::fresh("worked").await;
-        let (inbox, _proxy) = through(&behind, move |asked| match (asked.operation, asked.number.is_multiple_of(2)) {
-            ("UpdateItem", true) => fault,
-            _ => Fault::None,
+        let (inbox, _proxy) = through(&behind, move |asked| {
+            match (asked.operation, asked.number.is_multiple_of(2)) {
+                ("UpdateItem", true) => fault,
+                _ => Fault::None,
+            }
         })
         .await;
         let key = table::store(&behind, "m1", "p1", "card_payment_succeeded", NOW).await;
-        let lease = Lease { id: LeaseId(7), until: NOW.plus(Duration::from_secs(150)) };
-        let claim = Claim { now: NOW, lease, push: Duration::from_secs(5) };
-        let (row, fence) = inbox.claim(&key, &claim).await.unwrap().expect("it is ours");
-        assert_eq!((row.attempts, fence.attempt), (1, 1), "{fault:?}: one attempt, however often it was sent");
+        let lease = Lease {
+            id: LeaseId(7),
+            until: NOW.plus(Duration::from_secs(150)),
+        };
+        let claim = Claim {
+            now: NOW,
+            lease,
+            push: Duration::from_secs(5),
+        };
+        let (row, fence) = inbox
+            .claim(&key, &claim)
+            .await
+            .unwrap()
+            .expect("it is ours");
+        assert_eq!(
+            (row.attempts, fence.attempt),
+            (1, 1),
+            "{fault:?}: one attempt, however often it was sent"
+        );
         let event = row.event().unwrap();
         let expires_at = NOW.plus(Duration::from_secs(90 * 24 * 60 * 60));
         inbox.own(&event, &key, expires_at).await.unwrap();
-        assert_eq!(inbox.mark(&fence, &Mark::Delivered { expires_at }).await.unwrap(), Marked::Done, "{fault:?}");
-        assert_eq!(behind.get(&key).await.unwrap().unwrap().state, State::Delivered);
+        assert_eq!(
+            inbox
+                .mark(&fence, &Mark::Delivered { expires_at })
+                .await
+                .unwrap(),
+            Marked::Done,
+            "{fault:?}"
+        );
+        assert_eq!(
+            behind.get(&key).await.unwrap().unwrap().state,
+            State::Delivered
+        );
     }
 }

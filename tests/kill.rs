@@ -7,7 +7,10 @@
 //! `PILLARBOX_TEST_KILLS` sets the number of kills, `PILLARBOX_TEST_SEED` the chance. The long run:
 //! `PILLARBOX_TEST_KILLS=200 cargo test --test kill --release -- --nocapture`.
 
-#![allow(clippy::unwrap_used, reason = "clippy does not take the helpers of a test for one")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy does not take the helpers of a test for one"
+)]
 
 #[path = "support/process.rs"]
 mod process;
@@ -22,10 +25,10 @@ use std::{
 };
 
 use pillarbox::{
-    entry::System,
+    entry::SystemClock,
     notification::Timestamp,
     simulate::{Connection, Request, Sender},
-    world::World,
+    world::Clock,
 };
 use rustix::process::Signal;
 use serde_json::Value;
@@ -50,9 +53,9 @@ impl Dice {
     }
 }
 
-impl World for Dice {
+impl Clock for Dice {
     fn now(&self) -> Timestamp {
-        System.now()
+        SystemClock.now()
     }
 
     /// SplitMix64.
@@ -67,7 +70,9 @@ impl World for Dice {
 
 #[expect(clippy::disallowed_methods, reason = "how a long run is asked for")]
 fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().map(|text| text.parse().expect("a number"))
+    std::env::var(variable)
+        .ok()
+        .map(|text| text.parse().expect("a number"))
 }
 
 /// Where `serve` is now; nowhere while it is dead.
@@ -91,7 +96,12 @@ async fn deliver(
     ledger: &Ledger,
 ) -> String {
     loop {
-        let root = serve.wait_for(Option::is_some).await.unwrap().clone().unwrap();
+        let root = serve
+            .wait_for(Option::is_some)
+            .await
+            .unwrap()
+            .clone()
+            .unwrap();
         let url = root.join(source(sender)).unwrap();
         let answer = async {
             if line.as_ref().is_none_or(|line| !line.is_open()) {
@@ -105,7 +115,10 @@ async fn deliver(
                 let body: Value = serde_json::from_slice(&answer.body).unwrap();
                 return body["status"].as_str().unwrap().to_owned();
             }
-            Ok(answer) => assert_eq!(answer.status, 503, "a genuine request is never refused: {answer:?}"),
+            Ok(answer) => assert_eq!(
+                answer.status, 503,
+                "a genuine request is never refused: {answer:?}"
+            ),
             Err(_) => *line = None,
         }
         ledger.failures.fetch_add(1, Ordering::Relaxed);
@@ -125,7 +138,8 @@ async fn client(dice: Dice, mut serve: Whereabouts, ledger: Arc<Ledger>, stop: A
     let (mut line, mut second_line) = (HashMap::new(), HashMap::new());
     let mut second_serve = serve.clone();
     while !stop.load(Ordering::Relaxed) {
-        let (sender, secret) = [(Sender::Hmrc, HMRC_SECRET), (Sender::GovukPay, PAY_SECRET)][dice.below(2) as usize];
+        let (sender, secret) =
+            [(Sender::Hmrc, HMRC_SECRET), (Sender::GovukPay, PAY_SECRET)][dice.below(2) as usize];
         let event = sender.events()[dice.below(sender.events().len() as u64) as usize];
         let body = sender.body(Some(event), &dice).unwrap();
         let any = Url::parse("http://127.0.0.1/").unwrap();
@@ -136,7 +150,10 @@ async fn client(dice: Dice, mut serve: Whereabouts, ledger: Arc<Ledger>, stop: A
             let second_line = second_line.entry(sender.as_str()).or_default();
             let second = deliver(sender, &request, second_line, &mut second_serve, &ledger);
             let said = tokio::join!(first, second);
-            assert!(said.0 == "duplicate" || said.1 == "duplicate", "both copies were new: {said:?}");
+            assert!(
+                said.0 == "duplicate" || said.1 == "duplicate",
+                "both copies were new: {said:?}"
+            );
         } else {
             first.await;
         }
@@ -180,16 +197,26 @@ impl HandedOn {
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_was_acknowledged_survives_every_kill_and_is_handed_on() {
     let kills = number("PILLARBOX_TEST_KILLS").unwrap_or(20);
-    let seed = number("PILLARBOX_TEST_SEED").unwrap_or_else(|| System.random());
+    let seed = number("PILLARBOX_TEST_SEED").unwrap_or_else(|| SystemClock.random());
     println!("PILLARBOX_TEST_KILLS={kills} PILLARBOX_TEST_SEED={seed}");
     let dice = Dice(AtomicU64::new(seed));
     let began = Instant::now();
 
     let folder = Folder::with(BOTH_SOURCES);
     let (tell, serve_at) = watch::channel(None);
-    let (ledger, stop) = (Arc::new(Ledger::default()), Arc::new(AtomicBool::new(false)));
+    let (ledger, stop) = (
+        Arc::new(Ledger::default()),
+        Arc::new(AtomicBool::new(false)),
+    );
     let clients: Vec<_> = (0..CLIENTS)
-        .map(|_| client(Dice(AtomicU64::new(dice.random())), serve_at.clone(), Arc::clone(&ledger), Arc::clone(&stop)))
+        .map(|_| {
+            client(
+                Dice(AtomicU64::new(dice.random())),
+                serve_at.clone(),
+                Arc::clone(&ledger),
+                Arc::clone(&stop),
+            )
+        })
         .map(tokio::spawn)
         .collect();
 
@@ -216,26 +243,46 @@ async fn whatever_was_acknowledged_survives_every_kill_and_is_handed_on() {
         client.await.unwrap();
     }
     let acknowledged = ledger.acknowledged.lock().unwrap().clone();
-    within(DRAINED, "everything is handed on", || folder.count("open") == 0);
+    within(DRAINED, "everything is handed on", || {
+        folder.count("open") == 0
+    });
 
     let rows = by_key(folder.list(&[]));
     for (key, digest) in &acknowledged {
-        let row = rows.get(key).unwrap_or_else(|| panic!("{key} was acknowledged and is not stored"));
+        let row = rows
+            .get(key)
+            .unwrap_or_else(|| panic!("{key} was acknowledged and is not stored"));
         assert_eq!(row["digest"], **digest, "{key} is stored with other bytes");
         assert_eq!(row["state"], "delivered", "{row}");
     }
-    assert_eq!(rows.len(), acknowledged.len(), "every client brought all it sent to a 200, and nothing else came");
+    assert_eq!(
+        rows.len(),
+        acknowledged.len(),
+        "every client brought all it sent to a 200, and nothing else came"
+    );
 
     assert!(serve.stop(Signal::TERM).success());
     handed_on.add(&serve);
     for key in acknowledged.keys() {
-        assert!(handed_on.lines.contains_key(key), "{key} is marked delivered and was never handed on");
+        assert!(
+            handed_on.lines.contains_key(key),
+            "{key} is marked delivered and was never handed on"
+        );
     }
-    assert_eq!(handed_on.lines.len(), acknowledged.len(), "nothing is handed on that was not acknowledged");
+    assert_eq!(
+        handed_on.lines.len(),
+        acknowledged.len(),
+        "nothing is handed on that was not acknowledged"
+    );
 
     let proven = folder.run(&["verify", "--stored"]);
     assert_eq!(proven.code, 0, "{proven:?}");
-    assert!(proven.stdout.starts_with(&format!("{} signed and proven", acknowledged.len())), "{proven:?}");
+    assert!(
+        proven
+            .stdout
+            .starts_with(&format!("{} signed and proven", acknowledged.len())),
+        "{proven:?}"
+    );
     println!(
         "{kills} kills, {} notifications, {} POSTs of which {} failed, {} handed on more than once, {} s",
         acknowledged.len(),

@@ -1,7 +1,10 @@
 //! The Lambda: what every front's senders are told and what is stored by then, what each role does with
 //! each event, and what no event whatever can do.
 
-#![allow(clippy::unwrap_used, reason = "clippy does not take the helpers of a test for one")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy does not take the helpers of a test for one"
+)]
 
 #[path = "senders/clock.rs"]
 mod clock;

@@ -1,6 +1,9 @@
 //! `examples/own_destination.rs`, run as its reader would run it.
 
-#![allow(clippy::unwrap_used, reason = "clippy does not take the helpers of a test for one")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy does not take the helpers of a test for one"
+)]
 
 #[path = "support/process.rs"]
 mod process;
@@ -15,8 +18,16 @@ use process::{BOTH_SOURCES, FREE_PORTS, Folder, Ran, Serve, until};
 /// Cargo builds the examples along with the tests: `target/debug/examples` beside `target/debug/deps`.
 fn example() -> PathBuf {
     let test = env::current_exe().unwrap();
-    let example = test.ancestors().nth(2).unwrap().join("examples/own_destination");
-    assert!(example.exists(), "{} is not built: run `cargo build --example own_destination`", example.display());
+    let example = test
+        .ancestors()
+        .nth(2)
+        .unwrap()
+        .join("examples/own_destination");
+    assert!(
+        example.exists(),
+        "{} is not built: run `cargo build --example own_destination`",
+        example.display()
+    );
     example
 }
 
@@ -25,13 +36,23 @@ fn an_event_reaches_a_destination_of_ones_own() {
     let folder = Folder::empty();
     let mut serve = Serve::spawn(&mut folder.command_of(example(), FREE_PORTS));
     serve.await_ready();
-    let sent = folder.run(&["send", "pay", "--event", "captured", "--to", serve.url("pay").as_str()]);
+    let sent = folder.run(&[
+        "send",
+        "pay",
+        "--event",
+        "captured",
+        "--to",
+        serve.url("pay").as_str(),
+    ]);
     assert_eq!(sent.code, 0, "{sent:?}");
     until("it is delivered", || folder.count("delivered") == 1);
 
     let key = folder.list(&[])[0]["key"].as_str().unwrap().to_owned();
     let event: Value = serde_json::from_str(&folder.read(&format!("events/{key}.json"))).unwrap();
-    assert_eq!((&event["id"], &event["type"]), (&key.into(), &"uk.gov.payments.card_payment_captured".into()));
+    assert_eq!(
+        (&event["id"], &event["type"]),
+        (&key.into(), &"uk.gov.payments.card_payment_captured".into())
+    );
     assert_eq!(event["data"]["amount"], 5000);
     assert_eq!(serve.stdout.len(), 0, "it goes nowhere else");
     assert!(serve.stop(Signal::TERM).success());
@@ -44,5 +65,8 @@ fn a_configuration_that_names_destinations_is_refused_by_it() {
     let folder = Folder::with(&format!("{BOTH_SOURCES}{ledger}"));
     let ran = Ran::of(&mut folder.command_of(example(), FREE_PORTS));
     assert_eq!(ran.code, 2, "{ran:?}");
-    assert!(ran.stderr.contains("pillarbox.toml names destinations"), "{ran:?}");
+    assert!(
+        ran.stderr.contains("pillarbox.toml names destinations"),
+        "{ran:?}"
+    );
 }

@@ -1,7 +1,10 @@
 //! A table, its stream and the processor, while records are lost and repeated, the processor dies,
 //! and the destination fails a third of the time: nothing is lost, nothing is stuck.
 
-#![allow(clippy::unwrap_used, reason = "clippy does not take the helpers of a test for one")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy does not take the helpers of a test for one"
+)]
 
 #[path = "support/dynamodb.rs"]
 mod dynamodb;
@@ -24,15 +27,18 @@ use std::{
 use futures_util::{StreamExt, stream};
 use pillarbox::{
     destination::{DeliveryError, Destination, Event},
-    inbox::{Filter, Inbox, Keeping, Page, Recorded, Row, Whose, dynamodb::DynamoInbox},
+    inbox::{
+        Inbox, PageRequest, Recorded, RetentionPolicy, Row, RowFilter, SourceFilter,
+        dynamodb::DynamoInbox,
+    },
     notification::{Key, State, Timestamp},
     process::{
-        Until, Worker,
-        stream::{BatchOutcome, Record, Sequence, run},
+        DeliveryWorker, RunDeadline,
+        stream::{BatchOutcome, BatchRecord, SequenceNumber, run},
         sweep::Sweeper,
     },
     simulate::Sender,
-    world::World,
+    world::Clock,
 };
 use serde_json::Value;
 
@@ -51,21 +57,29 @@ struct Virtual {
 
 impl Virtual {
     fn new() -> Arc<Self> {
-        Arc::new(Self { now: AtomicI64::new(START.as_millis()), drawn: AtomicU64::new(1) })
+        Arc::new(Self {
+            now: AtomicI64::new(START.as_millis()),
+            drawn: AtomicU64::new(1),
+        })
     }
 
     fn pass(&self, duration: Duration) {
-        self.now.fetch_add(i64::try_from(duration.as_millis()).unwrap(), Ordering::SeqCst);
+        self.now.fetch_add(
+            i64::try_from(duration.as_millis()).unwrap(),
+            Ordering::SeqCst,
+        );
     }
 }
 
-impl World for Virtual {
+impl Clock for Virtual {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.now.load(Ordering::SeqCst))
     }
 
     fn random(&self) -> u64 {
-        let drawn = self.drawn.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::SeqCst);
+        let drawn = self
+            .drawn
+            .fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::SeqCst);
         let mixed = (drawn ^ (drawn >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed ^ (mixed >> 27)
     }
@@ -80,11 +94,18 @@ struct Ledger {
 
 impl Ledger {
     fn failing(seed: u64) -> Arc<Self> {
-        Arc::new(Self { chance: Mutex::new(Some(Chance::new(seed))), ..Self::default() })
+        Arc::new(Self {
+            chance: Mutex::new(Some(Chance::new(seed))),
+            ..Self::default()
+        })
     }
 
     fn arrivals(&self, key: &Key) -> usize {
-        self.arrived.lock().unwrap().get(key).map_or(0, |(_, times)| *times)
+        self.arrived
+            .lock()
+            .unwrap()
+            .get(key)
+            .map_or(0, |(_, times)| *times)
     }
 }
 
@@ -98,38 +119,72 @@ impl Destination for To {
         if key.as_str().ends_with("07") {
             return Err(DeliveryError::Refused("ledger: status 422".into()));
         }
-        let fate = self.0.chance.lock().unwrap().as_mut().map_or(9, |chance| chance.below(9));
+        let fate = self
+            .0
+            .chance
+            .lock()
+            .unwrap()
+            .as_mut()
+            .map_or(9, |chance| chance.below(9));
         if fate < 2 {
             return Err(DeliveryError::Unavailable("ledger: status 503".into()));
         }
         let mut arrived = self.0.arrived.lock().unwrap();
-        let (bytes, times) = arrived.entry(key.clone()).or_insert_with(|| (event.json().to_vec(), 0));
-        assert_eq!(bytes, event.json(), "{key} must be the same bytes every time");
+        let (bytes, times) = arrived
+            .entry(key.clone())
+            .or_insert_with(|| (event.json().to_vec(), 0));
+        assert_eq!(
+            bytes,
+            event.json(),
+            "{key} must be the same bytes every time"
+        );
         *times += 1;
         // It arrived, and the answer is lost.
-        if fate == 2 { Err(DeliveryError::Unavailable("ledger: no answer in time".into())) } else { Ok(()) }
+        if fate == 2 {
+            Err(DeliveryError::Unavailable(
+                "ledger: no answer in time".into(),
+            ))
+        } else {
+            Ok(())
+        }
     }
 }
 
-type Hand = Worker<DynamoInbox, To, Virtual>;
+type Hand = DeliveryWorker<DynamoInbox, To, Virtual>;
 
 fn worker(inbox: &DynamoInbox, ledger: &Arc<Ledger>, world: &Arc<Virtual>) -> Arc<Hand> {
-    let keeping = Keeping { retention: RETENTION };
-    Arc::new(Worker::new(Arc::new(inbox.clone()), To(Arc::clone(ledger)), Arc::clone(world), keeping))
+    let keeping = RetentionPolicy {
+        retention: RETENTION,
+    };
+    Arc::new(DeliveryWorker::new(
+        Arc::new(inbox.clone()),
+        To(Arc::clone(ledger)),
+        Arc::clone(world),
+        keeping,
+    ))
 }
 
-fn records(event: &Value) -> Vec<Record> {
+fn records(event: &Value) -> Vec<BatchRecord> {
     let record = |record: &Value| {
-        let sequence = Sequence::parse(record["dynamodb"]["SequenceNumber"].as_str().unwrap()).unwrap();
-        Record { sequence, key: Key::parse(record["dynamodb"]["NewImage"]["pk"]["S"].as_str().unwrap()) }
+        let sequence =
+            SequenceNumber::parse(record["dynamodb"]["SequenceNumber"].as_str().unwrap()).unwrap();
+        BatchRecord {
+            sequence,
+            key: Key::parse(record["dynamodb"]["NewImage"]["pk"]["S"].as_str().unwrap()),
+        }
     };
-    event["Records"].as_array().unwrap().iter().map(record).collect()
+    event["Records"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(record)
+        .collect()
 }
 
 /// One invocation of the processor; with `dies_after`, it is gone after that long.
 async fn invoke(worker: &Arc<Hand>, event: &Value, dies_after: Option<Duration>) -> Invoked {
     let batch = records(event);
-    let until = Until::deadline(worker.world.now().plus(TIMEOUT));
+    let until = RunDeadline::deadline(worker.world.now().plus(TIMEOUT));
     let work = run(worker, &batch, until, |_| {});
     let outcome = match dies_after {
         None => Some(work.await),
@@ -146,8 +201,14 @@ async fn invoke(worker: &Arc<Hand>, event: &Value, dies_after: Option<Duration>)
 async fn sweep_until_drained(inbox: &DynamoInbox, worker: &Arc<Hand>, world: &Virtual) -> usize {
     let sweeper = Sweeper::new(Arc::clone(worker));
     for minute in 0.. {
-        sweeper.sweep(Until::deadline(world.now().plus(2 * TIMEOUT)), |_| {}).await.unwrap();
-        let open = inbox.due(&Whose::ALL, world.now().plus(RETENTION), 1).await.unwrap();
+        sweeper
+            .sweep(RunDeadline::deadline(world.now().plus(2 * TIMEOUT)), |_| {})
+            .await
+            .unwrap();
+        let open = inbox
+            .due(&SourceFilter::ALL, world.now().plus(RETENTION), 1)
+            .await
+            .unwrap();
         if open.is_empty() {
             return minute;
         }
@@ -158,8 +219,15 @@ async fn sweep_until_drained(inbox: &DynamoInbox, worker: &Arc<Hand>, world: &Vi
 }
 
 async fn all_rows(inbox: &DynamoInbox) -> BTreeMap<Key, Row> {
-    let listed = inbox.list(&Filter::default(), Page::first(usize::MAX)).await.unwrap();
-    listed.rows.into_iter().map(|row| (row.key.clone(), row)).collect()
+    let listed = inbox
+        .list(&RowFilter::default(), PageRequest::first(usize::MAX))
+        .await
+        .unwrap();
+    listed
+        .rows
+        .into_iter()
+        .map(|row| (row.key.clone(), row))
+        .collect()
 }
 
 fn event(id: usize, payment: usize) -> String {
@@ -171,14 +239,19 @@ fn event(id: usize, payment: usize) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_notifications_all_arrive_under_one_key_or_lie_among_the_dead() {
     const COUNT: usize = 10_000;
-    let (inbox, world, ledger) = (table::fresh("storm").await, Virtual::new(), Ledger::failing(7));
+    let (inbox, world, ledger) = (
+        table::fresh("storm").await,
+        Virtual::new(),
+        Ledger::failing(7),
+    );
     let worker = worker(&inbox, &ledger, &world);
     let mut chance = Chance::new(42);
     let mut stream_of = Pump::at(&dynamodb::EMULATOR.endpoint, inbox.table()).await;
     let (mut acknowledged, mut firsts, mut lost, mut deaths) = (HashSet::new(), 0, 0, 0);
     for thousand in 0..COUNT / 1_000 {
         // 5 % come twice, at the same time; 1 % are an event that came before under another id.
-        let ids = (thousand * 1_000..(thousand + 1) * 1_000).flat_map(|id| vec![id; if id % 20 == 3 { 2 } else { 1 }]);
+        let ids = (thousand * 1_000..(thousand + 1) * 1_000)
+            .flat_map(|id| vec![id; if id % 20 == 3 { 2 } else { 1 }]);
         let posts = ids.map(|id| {
             let payment = if id % 100 == 99 { id - 1 } else { id };
             let entry = table::entry(Sender::GovukPay, event(id, payment), START);
@@ -186,7 +259,10 @@ async fn ten_thousand_notifications_all_arrive_under_one_key_or_lie_among_the_de
             async move { (entry.key.clone(), inbox.record(&entry).await.unwrap()) }
         });
         let recorded: Vec<_> = stream::iter(posts).buffer_unordered(32).collect().await;
-        firsts += recorded.iter().filter(|(_, recorded)| *recorded == Recorded::First).count();
+        firsts += recorded
+            .iter()
+            .filter(|(_, recorded)| *recorded == Recorded::First)
+            .count();
         acknowledged.extend(recorded.into_iter().map(|(key, _)| key));
         let mut dying = Chance::new(thousand as u64);
         let pumped = stream_of
@@ -202,18 +278,35 @@ async fn ten_thousand_notifications_all_arrive_under_one_key_or_lie_among_the_de
     }
     let minutes = sweep_until_drained(&inbox, &worker, &world).await;
     println!("{lost} records lost, {deaths} processors died, drained {minutes} minutes after");
-    assert!(lost > 50 && deaths > 10, "{lost} {deaths}: this must be a storm");
+    assert!(
+        lost > 50 && deaths > 10,
+        "{lost} {deaths}: this must be a storm"
+    );
 
-    assert_eq!((acknowledged.len(), firsts), (COUNT, COUNT), "one of the copies is the first");
+    assert_eq!(
+        (acknowledged.len(), firsts),
+        (COUNT, COUNT),
+        "one of the copies is the first"
+    );
     let rows = all_rows(&inbox).await;
-    assert_eq!(rows.keys().cloned().collect::<HashSet<_>>(), acknowledged, "one row each, and no other");
+    assert_eq!(
+        rows.keys().cloned().collect::<HashSet<_>>(),
+        acknowledged,
+        "one row each, and no other"
+    );
     let (mut repeats, mut dead) = (0, Vec::new());
     for (key, row) in &rows {
         match row.state {
-            State::Delivered => assert!(ledger.arrivals(key) >= 1, "{key} is called delivered and never arrived"),
+            State::Delivered => assert!(
+                ledger.arrivals(key) >= 1,
+                "{key} is called delivered and never arrived"
+            ),
             State::Repeat => {
                 let owner = Key::parse(row.reason.as_deref().unwrap()).unwrap();
-                assert!(matches!(rows[&owner].state, State::Delivered | State::Dead), "{key} repeats {owner}");
+                assert!(
+                    matches!(rows[&owner].state, State::Delivered | State::Dead),
+                    "{key} repeats {owner}"
+                );
                 assert_eq!(ledger.arrivals(key), 0);
                 repeats += 1;
             }
@@ -222,16 +315,28 @@ async fn ten_thousand_notifications_all_arrive_under_one_key_or_lie_among_the_de
         }
     }
     assert_eq!(repeats, COUNT / 100);
-    assert_eq!(dead.len(), COUNT / 100, "what is refused for good is dead, and nothing else");
+    assert_eq!(
+        dead.len(),
+        COUNT / 100,
+        "what is refused for good is dead, and nothing else"
+    );
     for key in dead {
         let row = inbox.get(key).await.unwrap().unwrap();
-        assert!(row.proven_body().is_ok() && row.expires_at.is_none(), "{key} keeps its bytes");
+        assert!(
+            row.proven_body().is_ok() && row.expires_at.is_none(),
+            "{key} keeps its bytes"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_under_a_second_id_is_delivered_even_if_its_owner_dies_between_ledger_and_delivery() {
-    let (inbox, world, ledger) = (table::fresh("second").await, Virtual::new(), Arc::new(Ledger::default()));
+async fn an_event_under_a_second_id_is_delivered_even_if_its_owner_dies_between_ledger_and_delivery()
+ {
+    let (inbox, world, ledger) = (
+        table::fresh("second").await,
+        Virtual::new(),
+        Arc::new(Ledger::default()),
+    );
     let worker = worker(&inbox, &ledger, &world);
     let ids = [event(1, 1), event(2, 1)].map(|body| table::entry(Sender::GovukPay, body, START));
     for entry in &ids {
@@ -248,27 +353,47 @@ async fn an_event_under_a_second_id_is_delivered_even_if_its_owner_dies_between_
         push: Duration::from_secs(5),
     };
     let (row, _) = inbox.claim(&first, &claim).await.unwrap().unwrap();
-    inbox.own(&row.event().unwrap(), &first, START.plus(RETENTION)).await.unwrap();
+    inbox
+        .own(&row.event().unwrap(), &first, START.plus(RETENTION))
+        .await
+        .unwrap();
 
     worker.process(&second).await.unwrap();
     assert_eq!((ledger.arrivals(&first), ledger.arrivals(&second)), (0, 0));
     sweep_until_drained(&inbox, &worker, &world).await;
     assert_eq!((ledger.arrivals(&first), ledger.arrivals(&second)), (1, 0));
     let rows = all_rows(&inbox).await;
-    assert_eq!((rows[&first].state, rows[&second].state), (State::Delivered, State::Repeat));
+    assert_eq!(
+        (rows[&first].state, rows[&second].state),
+        (State::Delivered, State::Repeat)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_day_without_a_stream_is_made_up_for_by_the_sweep() {
-    let (inbox, world, ledger) = (table::fresh("dry").await, Virtual::new(), Arc::new(Ledger::default()));
+    let (inbox, world, ledger) = (
+        table::fresh("dry").await,
+        Virtual::new(),
+        Arc::new(Ledger::default()),
+    );
     let worker = worker(&inbox, &ledger, &world);
     for id in (0..300).filter(|id| id % 100 != 7) {
-        inbox.record(&table::entry(Sender::GovukPay, event(id, id), START)).await.unwrap();
+        inbox
+            .record(&table::entry(Sender::GovukPay, event(id, id), START))
+            .await
+            .unwrap();
     }
     let mut stream_of = Pump::at(&dynamodb::EMULATOR.endpoint, inbox.table()).await;
     world.pass(Duration::from_secs(25 * 60 * 60));
-    let pumped = stream_of.drain(&mut Chance::new(1), (100, 0), async |_| unreachable!()).await;
+    let pumped = stream_of
+        .drain(&mut Chance::new(1), (100, 0), async |_| unreachable!())
+        .await;
     assert_eq!(pumped.lost, 297);
     sweep_until_drained(&inbox, &worker, &world).await;
-    assert!(all_rows(&inbox).await.iter().all(|(key, row)| row.state == State::Delivered && ledger.arrivals(key) == 1));
+    assert!(
+        all_rows(&inbox)
+            .await
+            .iter()
+            .all(|(key, row)| row.state == State::Delivered && ledger.arrivals(key) == 1)
+    );
 }

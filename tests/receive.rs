@@ -1,7 +1,10 @@
 //! Receiving, over a real connection to the real server: what each sender is told, and what is
 //! stored by the time it is told.
 
-#![allow(clippy::unwrap_used, reason = "clippy does not take the helpers of a test for one")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy does not take the helpers of a test for one"
+)]
 
 mod support;
 

@@ -1,6 +1,9 @@
 //! Reconciling over real sockets, against senders that are played and a clock that a test moves.
 
-#![allow(clippy::unwrap_used, reason = "clippy does not take the helpers of a test for one")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy does not take the helpers of a test for one"
+)]
 
 #[path = "senders/clock.rs"]
 mod clock;

@@ -1,6 +1,9 @@
 //! The contract of an inbox, kept by a table of MiniStack's: another reading of what DynamoDB does.
 
-#![allow(clippy::unwrap_used, reason = "clippy does not take the helpers of a test for one")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy does not take the helpers of a test for one"
+)]
 
 #[path = "support/ministack.rs"]
 mod ministack;
@@ -22,7 +25,10 @@ fn the_table_keeps_its_contract_by_another_s_reading_of_dynamodb_too() {
         "--",
         "--nocapture",
     ]);
-    let ran = tests.env("PILLARBOX_TEST_DYNAMODB", ministack.url()).output().unwrap();
+    let ran = tests
+        .env("PILLARBOX_TEST_DYNAMODB", ministack.url())
+        .output()
+        .unwrap();
     let said = String::from_utf8_lossy(&ran.stdout);
     assert!(ran.status.success(), "{said}");
     assert!(said.contains("24 passed"), "the whole contract: {said}");

@@ -1,6 +1,9 @@
 //! The senders when they are asked, over real sockets: every rule that a client of theirs has to live with.
 
-#![allow(clippy::unwrap_used, reason = "clippy does not take the helpers of a test for one")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy does not take the helpers of a test for one"
+)]
 
 #[path = "support/loopback.rs"]
 mod loopback;

@@ -6,8 +6,8 @@ use pillarbox::{
     notification::{SourceName, Timestamp},
     secret::Secret,
     simulate::Sender,
-    source::{Acceptance, Kind, SignatureFault, SigningKey, read, verify},
-    world::World,
+    source::{Acceptance, SenderKind, SignatureError, SigningKey, read, verify},
+    world::Clock,
 };
 use url::Url;
 
@@ -15,7 +15,7 @@ const SECRET: &str = "webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu";
 
 struct Still;
 
-impl World for Still {
+impl Clock for Still {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(1_772_446_531_480)
     }
@@ -29,24 +29,40 @@ impl World for Still {
 fn everything_the_senders_send_is_proven_and_read() {
     let source = SourceName::new("played").unwrap();
     for sender in Sender::ALL {
-        let kind = Kind::parse(sender.as_str()).unwrap();
+        let kind = SenderKind::parse(sender.as_str()).unwrap();
         let key = SigningKey::new(kind, "1 env:SECRET", &Secret::new(SECRET.to_owned()));
         for event in sender.events() {
             let body = sender.body(Some(event), &Still).unwrap();
-            let request = sender.request(&body, SECRET, &Url::parse("http://localhost:8080/played").unwrap());
-            let header = |(name, _): &&(String, String)| name.eq_ignore_ascii_case(kind.signature_header());
+            let request = sender.request(
+                &body,
+                SECRET,
+                &Url::parse("http://localhost:8080/played").unwrap(),
+            );
+            let header =
+                |(name, _): &&(String, String)| name.eq_ignore_ascii_case(kind.signature_header());
             let (_, signature) = request.headers.iter().find(header).unwrap();
 
-            let prove =
-                |bytes: Vec<u8>| verify(kind, std::slice::from_ref(&key), &[signature.as_bytes()], bytes.into());
+            let prove = |bytes: Vec<u8>| {
+                verify(
+                    kind,
+                    std::slice::from_ref(&key),
+                    &[signature.as_bytes()],
+                    bytes.into(),
+                )
+            };
             let verified = prove(request.body.clone()).unwrap();
-            let entry = read(&source, verified, Still.now(), Acceptance(Duration::from_secs(60)));
+            let entry = read(
+                &source,
+                verified,
+                Still.now(),
+                Acceptance(Duration::from_secs(60)),
+            );
             assert_eq!(entry.held, None, "{event}");
             assert_eq!(entry.key.as_str(), format!("played:{}", request.id));
             assert_eq!(entry.event_at, Some(Still.now()));
 
             let fault = prove([&request.body[..], b" "].concat()).unwrap_err();
-            assert_eq!(fault, SignatureFault::Wrong, "{event}");
+            assert_eq!(fault, SignatureError::Wrong, "{event}");
         }
     }
 }

@@ -1,6 +1,9 @@
 //! What only shows over time: receivers that are wrong in a way no single answer gives away.
 
-#![allow(clippy::unwrap_used, reason = "clippy does not take the helpers of a test for one")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy does not take the helpers of a test for one"
+)]
 
 #[path = "support/faulty/mod.rs"]
 mod faulty;
@@ -9,7 +12,7 @@ mod support;
 use std::{collections::BTreeSet, future::pending};
 
 use pillarbox::{
-    inbox::{Filter, Inbox, Page},
+    inbox::{Inbox, PageRequest, RowFilter},
     notification::State,
     simulate::{
         Sender,
@@ -33,14 +36,25 @@ const SECRET: &str = "webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu";
 /// A run of a bad day, on a clock on which days are nothing.
 fn plan(sender: Sender, url: Url, secret: &str) -> Plan {
     let mut plan = Plan::new(sender, url, secret.to_owned(), 7, NOW);
-    plan.chaos = Chaos { duplicate: 30, concurrent: 30, second_id: 30, reorder: true, ..Chaos::default() };
+    plan.chaos = Chaos {
+        duplicate: 30,
+        concurrent: 30,
+        second_id: 30,
+        reorder: true,
+        ..Chaos::default()
+    };
     (plan.count, plan.time_scale, plan.remembers) = (120, 10_000_000, true);
     plan
 }
 
 /// What is held by a receiver that only lists ids; it hands everything on that it holds.
 fn held(receiver: &Faulty) -> Vec<Held> {
-    let held = |id: String| Held { key: id.clone(), id, event: None, delivered: true };
+    let held = |id: String| Held {
+        key: id.clone(),
+        id,
+        event: None,
+        delivered: true,
+    };
     receiver.held().into_iter().map(held).collect()
 }
 
@@ -60,28 +74,84 @@ async fn judged(sender: Sender, fault: Fault, chaos: Chaos) -> BTreeSet<&'static
 #[tokio::test]
 async fn what_is_acknowledged_and_not_there_is_named_and_so_is_what_is_never_taken() {
     let calm = Chaos::default();
-    let twice = Chaos { duplicate: 100, ..calm };
-    let forged = Chaos { wrong_key: 100, truncate: 100, ..calm };
+    let twice = Chaos {
+        duplicate: 100,
+        ..calm
+    };
+    let forged = Chaos {
+        wrong_key: 100,
+        truncate: 100,
+        ..calm
+    };
     for (sender, fault, chaos, expected) in [
         (Sender::GovukPay, Fault::Sound, calm, &[][..]),
         (Sender::Hmrc, Fault::Sound, twice, &[]),
         (Sender::Hmrc, Fault::Sound, forged, &[]),
-        (Sender::GovukPay, Fault::AcknowledgesFirst, calm, &["acknowledged-and-absent"]),
-        (Sender::Hmrc, Fault::AcknowledgesFirst, calm, &["acknowledged-and-absent"]),
-        (Sender::GovukPay, Fault::DropsUpperCasePayment, calm, &["acknowledged-and-absent"]),
-        (Sender::GovukPay, Fault::WantsLowerCasePayment, calm, &["given-up"]),
+        (
+            Sender::GovukPay,
+            Fault::AcknowledgesFirst,
+            calm,
+            &["acknowledged-and-absent"],
+        ),
+        (
+            Sender::Hmrc,
+            Fault::AcknowledgesFirst,
+            calm,
+            &["acknowledged-and-absent"],
+        ),
+        (
+            Sender::GovukPay,
+            Fault::DropsUpperCasePayment,
+            calm,
+            &["acknowledged-and-absent"],
+        ),
+        (
+            Sender::GovukPay,
+            Fault::WantsLowerCasePayment,
+            calm,
+            &["given-up"],
+        ),
         (Sender::GovukPay, Fault::WantsUuid, calm, &["given-up"]),
-        (Sender::GovukPay, Fault::Wants26Characters, calm, &["given-up"]),
-        (Sender::GovukPay, Fault::RedirectsToLogin, calm, &["given-up"]), // its login page is nowhere
+        (
+            Sender::GovukPay,
+            Fault::Wants26Characters,
+            calm,
+            &["given-up"],
+        ),
+        (
+            Sender::GovukPay,
+            Fault::RedirectsToLogin,
+            calm,
+            &["given-up"],
+        ), // its login page is nowhere
         (Sender::Hmrc, Fault::RefusesAstral, calm, &["given-up"]),
         (Sender::Hmrc, Fault::LimitsTo100KB, calm, &["given-up"]),
         (Sender::Hmrc, Fault::Answers204, calm, &["given-up"]),
-        (Sender::GovukPay, Fault::ConflictsOnDuplicate, twice, &["given-up"]),
-        (Sender::Hmrc, Fault::ConflictsOnDuplicate, twice, &["given-up"]),
-        (Sender::GovukPay, Fault::ChecksFormOnly, forged, &["forgery-accepted", "forgery-stored"]),
+        (
+            Sender::GovukPay,
+            Fault::ConflictsOnDuplicate,
+            twice,
+            &["given-up"],
+        ),
+        (
+            Sender::Hmrc,
+            Fault::ConflictsOnDuplicate,
+            twice,
+            &["given-up"],
+        ),
+        (
+            Sender::GovukPay,
+            Fault::ChecksFormOnly,
+            forged,
+            &["forgery-accepted", "forgery-stored"],
+        ),
     ] {
         let found = judged(sender, fault, chaos).await;
-        assert_eq!(found, expected.iter().copied().collect(), "{sender:?} {fault:?}");
+        assert_eq!(
+            found,
+            expected.iter().copied().collect(),
+            "{sender:?} {fault:?}"
+        );
     }
 }
 
@@ -91,19 +161,44 @@ async fn the_real_receiver_holds_what_its_senders_believe() {
     for source in [hmrc(), pay()] {
         let url = Url::parse(&format!("http://{}{}", server.address, source.path())).unwrap();
         let mut plan = plan(source.sender, url, &source.secrets[0]);
-        plan.chaos = Chaos { wrong_key: 20, truncate: 20, disconnect: 20, ..plan.chaos };
+        plan.chaos = Chaos {
+            wrong_key: 20,
+            truncate: 20,
+            disconnect: 20,
+            ..plan.chaos
+        };
         let mut summary = run(&plan, &|_| {}, pending()).await.unwrap();
-        let open = Filter { state: Some(State::Recorded), ..Filter::default() };
-        while !server.inbox.list(&open, Page::first(1)).await.unwrap().rows.is_empty() {
+        let open = RowFilter {
+            state: Some(State::Recorded),
+            ..RowFilter::default()
+        };
+        while !server
+            .inbox
+            .list(&open, PageRequest::first(1))
+            .await
+            .unwrap()
+            .rows
+            .is_empty()
+        {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
-        let mine = Filter { source: Some(source.name.clone()), ..Filter::default() };
-        let rows = server.inbox.list(&mine, Page::first(10_000)).await.unwrap().rows;
+        let mine = RowFilter {
+            source: Some(source.name.clone()),
+            ..RowFilter::default()
+        };
+        let rows = server
+            .inbox
+            .list(&mine, PageRequest::first(10_000))
+            .await
+            .unwrap()
+            .rows;
         let held: Vec<Held> = (rows.iter())
             .map(|row| Held {
                 id: row.id(),
                 key: row.key.to_string(),
-                event: row.event().map(|event| format!("{}|{}", event.subject, event.event)),
+                event: row
+                    .event()
+                    .map(|event| format!("{}|{}", event.subject, event.event)),
                 delivered: row.state == State::Delivered,
             })
             .collect();

@@ -1,7 +1,10 @@
 //! The template, held to what it promises: what each function may do and when it runs, the configuration it is given,
 //! and that alarms watch series that exist.
 
-#![allow(clippy::unwrap_used, reason = "clippy does not take the helpers of a test for one")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy does not take the helpers of a test for one"
+)]
 
 #[path = "support/cloudformation.rs"]
 mod cloudformation;
@@ -25,8 +28,12 @@ use serde_json::Value;
 /// A box id, as HMRC makes them.
 const BOX: &str = "50dca3fc-c37c-4f03-b719-63571333624c";
 /// The four functions by their role.
-const FUNCTIONS: [(&str, &str); 4] =
-    [("Receive", "receive"), ("Process", "process"), ("Sweep", "sweep"), ("Reconciler", "reconcile")];
+const FUNCTIONS: [(&str, &str); 4] = [
+    ("Receive", "receive"),
+    ("Process", "process"),
+    ("Sweep", "sweep"),
+    ("Reconciler", "reconcile"),
+];
 
 /// Parameters that make every conditional part of the pulls.
 const PULLING: [(&str, &str); 2] = [("Reconcile", "on"), ("HmrcBoxes", BOX)];
@@ -35,7 +42,10 @@ const PULLING: [(&str, &str); 2] = [("Reconcile", "on"), ("HmrcBoxes", BOX)];
 fn shapes() -> Vec<Vec<(&'static str, &'static str)>> {
     let domain = [
         ("DomainName", "callbacks.service.gov.uk"),
-        ("CertificateArn", "arn:aws:acm:eu-west-2:123456789012:certificate/0-0"),
+        (
+            "CertificateArn",
+            "arn:aws:acm:eu-west-2:123456789012:certificate/0-0",
+        ),
         ("HostedZoneId", "Z123"),
     ];
     let caps = [
@@ -45,24 +55,72 @@ fn shapes() -> Vec<Vec<(&'static str, &'static str)>> {
         ("ReconcileConcurrency", "1"),
     ];
     let all = [
-        ("PermissionsBoundary", "arn:aws:iam::123456789012:policy/boundary"),
-        ("CodeSigningConfigArn", "arn:aws:lambda:eu-west-2:123456789012:code-signing-config:csc-0123456789abcdef0"),
+        (
+            "PermissionsBoundary",
+            "arn:aws:iam::123456789012:policy/boundary",
+        ),
+        (
+            "CodeSigningConfigArn",
+            "arn:aws:lambda:eu-west-2:123456789012:code-signing-config:csc-0123456789abcdef0",
+        ),
         ("LambdaDeploymentPreference", "Canary10Percent5Minutes"),
-        ("NotificationTopicArn", "arn:aws:sns:eu-west-2:123456789012:alarms"),
-        ("CSLSSubscriptionEndpointArn", "arn:aws:logs:eu-west-2:123456789012:destination:csls"),
+        (
+            "NotificationTopicArn",
+            "arn:aws:sns:eu-west-2:123456789012:alarms",
+        ),
+        (
+            "CSLSSubscriptionEndpointArn",
+            "arn:aws:logs:eu-west-2:123456789012:destination:csls",
+        ),
         ("Tracing", "Active"),
-        ("DestinationKeyArn", "arn:aws:kms:eu-west-2:123456789012:key/1"),
+        (
+            "DestinationKeyArn",
+            "arn:aws:kms:eu-west-2:123456789012:key/1",
+        ),
     ];
-    let https = [("DestinationKind", "https"), ("DestinationTarget", "https://ledger.example.gov.uk/events")];
-    let queue = [("DestinationKind", "sqs"), ("DestinationTarget", "arn:aws:sqs:eu-west-2:123456789012:q.fifo")];
-    let bus = [("DestinationTarget", "arn:aws:events:eu-west-2:123456789012:event-bus/orders")];
-    let secret = [("DestinationSecretArn", "arn:aws:secretsmanager:eu-west-2:123456789012:secret:ledger-AbCdEf")];
+    let https = [
+        ("DestinationKind", "https"),
+        ("DestinationTarget", "https://ledger.example.gov.uk/events"),
+    ];
+    let queue = [
+        ("DestinationKind", "sqs"),
+        (
+            "DestinationTarget",
+            "arn:aws:sqs:eu-west-2:123456789012:q.fifo",
+        ),
+    ];
+    let bus = [(
+        "DestinationTarget",
+        "arn:aws:events:eu-west-2:123456789012:event-bus/orders",
+    )];
+    let secret = [(
+        "DestinationSecretArn",
+        "arn:aws:secretsmanager:eu-west-2:123456789012:secret:ledger-AbCdEf",
+    )];
     vec![
         vec![],
-        vec![("FrontDoor", "function-url"), ("Pay", "off"), ("DestinationKind", "log")],
-        vec![("FrontDoor", "rest-waf"), ("Hmrc", "off"), ("Reconcile", "on"), ("CreateAlarms", "false")],
+        vec![
+            ("FrontDoor", "function-url"),
+            ("Pay", "off"),
+            ("DestinationKind", "log"),
+        ],
+        vec![
+            ("FrontDoor", "rest-waf"),
+            ("Hmrc", "off"),
+            ("Reconcile", "on"),
+            ("CreateAlarms", "false"),
+        ],
         [&PULLING[..], &domain, &caps, &all, &https].concat(),
-        [&PULLING[..], &domain, &caps, &all, &https, &secret, &[("FrontDoor", "rest-waf")]].concat(),
+        [
+            &PULLING[..],
+            &domain,
+            &caps,
+            &all,
+            &https,
+            &secret,
+            &[("FrontDoor", "rest-waf")],
+        ]
+        .concat(),
         [&PULLING[..], &queue, &[("MinimalAlarms", "true")]].concat(),
         bus.to_vec(),
     ]
@@ -78,8 +136,16 @@ fn stacks() -> Vec<Stack> {
 
 #[test]
 fn the_shapes_between_them_make_everything_there_is() {
-    let made: BTreeSet<_> = stacks().iter().flat_map(|stack| stack.resources().into_keys()).collect();
-    let all: BTreeSet<_> = Stack::with(&[]).template()["Resources"].as_object().unwrap().keys().cloned().collect();
+    let made: BTreeSet<_> = stacks()
+        .iter()
+        .flat_map(|stack| stack.resources().into_keys())
+        .collect();
+    let all: BTreeSet<_> = Stack::with(&[]).template()["Resources"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .cloned()
+        .collect();
     assert_eq!(made, all);
 }
 

@@ -2,7 +2,10 @@
 //!
 //! One string verifies one body under one key; where HMRC signs another form than it sends, two do.
 
-#![allow(clippy::unwrap_used, reason = "clippy does not take the helpers of a test for one")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy does not take the helpers of a test for one"
+)]
 
 use std::fs;
 
@@ -10,7 +13,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use pillarbox::{
     secret::Secret,
-    source::{Kind, SignatureFault, SigningKey, Verified, verify},
+    source::{SenderKind, SignatureError, SigningKey, Verified, verify},
 };
 use proptest::{prelude::*, sample::Index};
 use serde::Deserialize;
@@ -29,10 +32,10 @@ struct Vector {
 }
 
 impl Vector {
-    fn kind(&self) -> Kind {
+    fn kind(&self) -> SenderKind {
         match self.scheme.as_str() {
-            "hmrc-sha1" => Kind::Hmrc,
-            "pay-sha256" => Kind::GovukPay,
+            "hmrc-sha1" => SenderKind::Hmrc,
+            "pay-sha256" => SenderKind::GovukPay,
             other => panic!("no such scheme: {other}"),
         }
     }
@@ -41,36 +44,56 @@ impl Vector {
         BASE64_STANDARD.decode(&self.body_base64).unwrap()
     }
 
-    fn check(&self, header: impl AsRef<[u8]>) -> Result<Verified, SignatureFault> {
+    fn check(&self, header: impl AsRef<[u8]>) -> Result<Verified, SignatureError> {
         check(self.kind(), &self.secret, &[header.as_ref()], &self.body())
     }
 }
 
 fn vectors() -> Vec<Vector> {
-    let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/vectors.json")).unwrap();
+    let text = fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/vectors.json"
+    ))
+    .unwrap();
     serde_json::from_str(&text).unwrap()
 }
 
 fn genuine() -> Vec<Vector> {
-    let genuine: Vec<Vector> = vectors().into_iter().filter(|vector| vector.valid).collect();
-    assert!(Kind::ALL.iter().all(|kind| genuine.iter().any(|vector| vector.kind() == *kind)));
+    let genuine: Vec<Vector> = vectors()
+        .into_iter()
+        .filter(|vector| vector.valid)
+        .collect();
+    assert!(
+        SenderKind::ALL
+            .iter()
+            .all(|kind| genuine.iter().any(|vector| vector.kind() == *kind))
+    );
     genuine
 }
 
 /// Verifies under one key.
-fn check(kind: Kind, secret: &str, headers: &[&[u8]], body: &[u8]) -> Result<Verified, SignatureFault> {
+fn check(
+    kind: SenderKind,
+    secret: &str,
+    headers: &[&[u8]],
+    body: &[u8],
+) -> Result<Verified, SignatureError> {
     let key = SigningKey::new(kind, "1:env:TEST", &Secret::new(secret.to_owned()));
     verify(kind, &[key], headers, Bytes::copy_from_slice(body))
 }
 
-fn fault(found: Result<Verified, SignatureFault>) -> Option<SignatureFault> {
+fn fault(found: Result<Verified, SignatureError>) -> Option<SignatureError> {
     found.err()
 }
 
 /// HMAC as RFC 2104 says it, apart from the crate that the receiver trusts.
 fn hmac<D: Digest>(key: &[u8], body: &[u8]) -> Vec<u8> {
     const BLOCK: usize = 64; // of SHA-1 and of SHA-256
-    let mut block = if key.len() > BLOCK { D::digest(key).to_vec() } else { key.to_vec() };
+    let mut block = if key.len() > BLOCK {
+        D::digest(key).to_vec()
+    } else {
+        key.to_vec()
+    };
     block.resize(BLOCK, 0);
     let pad = |with: u8| block.iter().map(|byte| byte ^ with).collect::<Vec<u8>>();
     let inner = D::digest([&pad(0x36), body].concat());
@@ -78,31 +101,44 @@ fn hmac<D: Digest>(key: &[u8], body: &[u8]) -> Vec<u8> {
 }
 
 /// The header that `key` makes over `body`.
-fn sign(kind: Kind, key: impl AsRef<[u8]>, body: &[u8]) -> String {
+fn sign(kind: SenderKind, key: impl AsRef<[u8]>, body: &[u8]) -> String {
     hex::encode(match kind {
-        Kind::Hmrc => hmac::<Sha1>(key.as_ref(), body),
-        Kind::GovukPay => hmac::<Sha256>(key.as_ref(), body),
+        SenderKind::Hmrc => hmac::<Sha1>(key.as_ref(), body),
+        SenderKind::GovukPay => hmac::<Sha256>(key.as_ref(), body),
     })
 }
 
-fn other(kind: Kind) -> Kind {
-    if kind == Kind::Hmrc { Kind::GovukPay } else { Kind::Hmrc }
+fn other(kind: SenderKind) -> SenderKind {
+    if kind == SenderKind::Hmrc {
+        SenderKind::GovukPay
+    } else {
+        SenderKind::Hmrc
+    }
 }
 
 #[test]
 fn every_vector_is_accepted_or_refused_as_marked() {
     let vectors = vectors();
-    assert_eq!((vectors.len(), vectors.iter().filter(|vector| vector.valid).count()), (11, 8));
+    assert_eq!(
+        (
+            vectors.len(),
+            vectors.iter().filter(|vector| vector.valid).count()
+        ),
+        (11, 8)
+    );
     for vector in vectors {
         match vector.check(&vector.signature) {
             Ok(verified) => {
                 assert!(vector.valid, "{}", vector.name);
                 assert_eq!(verified.body().as_ref(), vector.body(), "{}", vector.name);
-                assert_eq!((verified.signature(), verified.key_label()), (vector.signature.as_str(), "1:env:TEST"));
+                assert_eq!(
+                    (verified.signature(), verified.key_label()),
+                    (vector.signature.as_str(), "1:env:TEST")
+                );
             }
             Err(fault) => {
                 assert!(!vector.valid, "{}", vector.name);
-                assert_eq!(fault, SignatureFault::Wrong, "{}", vector.name);
+                assert_eq!(fault, SignatureError::Wrong, "{}", vector.name);
             }
         }
     }
@@ -115,44 +151,72 @@ fn both_implementations_give_the_known_answers() {
     assert!(long_key.len() > 64);
     let (two_blocks, three_blocks) = ("0123456789".repeat(7), "0123456789".repeat(13));
     for (kind, key, body, signature) in [
-        (Kind::Hmrc, "Jefe", "what do ya want for nothing?", "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79"),
         (
-            Kind::GovukPay,
+            SenderKind::Hmrc,
+            "Jefe",
+            "what do ya want for nothing?",
+            "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79",
+        ),
+        (
+            SenderKind::GovukPay,
             "Jefe",
             "what do ya want for nothing?",
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
         ),
-        (Kind::Hmrc, "sample key", two_blocks.as_str(), "d2d5a4595c8a3acf790cdb168fce25f227b18c70"),
         (
-            Kind::GovukPay,
+            SenderKind::Hmrc,
+            "sample key",
+            two_blocks.as_str(),
+            "d2d5a4595c8a3acf790cdb168fce25f227b18c70",
+        ),
+        (
+            SenderKind::GovukPay,
             "sample key",
             two_blocks.as_str(),
             "e45734101921a890819354ee525bed3e2a7e779e33f1ca009150568e2ccfab15",
         ),
-        (Kind::Hmrc, long_key, two_blocks.as_str(), "aa72126df043ac20d3caee07b8263341accd7fb7"),
         (
-            Kind::GovukPay,
+            SenderKind::Hmrc,
+            long_key,
+            two_blocks.as_str(),
+            "aa72126df043ac20d3caee07b8263341accd7fb7",
+        ),
+        (
+            SenderKind::GovukPay,
             long_key,
             two_blocks.as_str(),
             "d2150f25da36071824d9467344d51c6e19d0a996a7c9c4cb14e412395b454e6d",
         ),
-        (Kind::Hmrc, "sample key", three_blocks.as_str(), "948aa953936ea8229b4942a250549643bb19f873"),
         (
-            Kind::GovukPay,
+            SenderKind::Hmrc,
+            "sample key",
+            three_blocks.as_str(),
+            "948aa953936ea8229b4942a250549643bb19f873",
+        ),
+        (
+            SenderKind::GovukPay,
             "sample key",
             three_blocks.as_str(),
             "53131386f468d374a061c68550dc873cd4735a4805162b55c4c91739d4a5f18c",
         ),
-        (Kind::Hmrc, long_key, three_blocks.as_str(), "bdccebb938237f44d7dc13e84d97760f65c8d4fd"),
         (
-            Kind::GovukPay,
+            SenderKind::Hmrc,
+            long_key,
+            three_blocks.as_str(),
+            "bdccebb938237f44d7dc13e84d97760f65c8d4fd",
+        ),
+        (
+            SenderKind::GovukPay,
             long_key,
             three_blocks.as_str(),
             "0b14c08fb343e0a1c0de34de0d0586393b6e2d11a1d27a8545f5cd3898dd4b31",
         ),
     ] {
         assert_eq!(sign(kind, key, body.as_bytes()), signature, "{key} {body}");
-        assert!(check(kind, key, &[signature.as_bytes()], body.as_bytes()).is_ok(), "{key} {body}");
+        assert!(
+            check(kind, key, &[signature.as_bytes()], body.as_bytes()).is_ok(),
+            "{key} {body}"
+        );
     }
 }
 
@@ -160,11 +224,17 @@ fn both_implementations_give_the_known_answers() {
 fn a_signature_with_any_one_character_changed_is_refused() {
     for vector in genuine() {
         for at in 0..vector.signature.len() {
-            for replacement in (0x20..=0x7e).filter(|byte| *byte != vector.signature.as_bytes()[at]) {
+            for replacement in (0x20..=0x7e).filter(|byte| *byte != vector.signature.as_bytes()[at])
+            {
                 let mut header = vector.signature.clone().into_bytes();
                 header[at] = replacement;
-                let lower_hex = replacement.is_ascii_digit() || (b'a'..=b'f').contains(&replacement);
-                let expected = if lower_hex { SignatureFault::Wrong } else { SignatureFault::Malformed };
+                let lower_hex =
+                    replacement.is_ascii_digit() || (b'a'..=b'f').contains(&replacement);
+                let expected = if lower_hex {
+                    SignatureError::Wrong
+                } else {
+                    SignatureError::Malformed
+                };
                 let position = format!("{} {at} {replacement:#x}", vector.name);
                 assert_eq!(fault(vector.check(header)), Some(expected), "{position}");
             }
@@ -179,11 +249,26 @@ fn a_signature_of_any_other_length_is_refused() {
         let repeated = vector.signature.repeat(4);
         for length in (0..=128).filter(|length| *length != right) {
             let found = fault(vector.check(&repeated[..length]));
-            assert_eq!(found, Some(SignatureFault::Malformed), "{} {length}", vector.name);
+            assert_eq!(
+                found,
+                Some(SignatureError::Malformed),
+                "{} {length}",
+                vector.name
+            );
             let zeros = format!("{:0<length$.length$}", vector.signature);
-            assert_eq!(fault(vector.check(zeros)), Some(SignatureFault::Malformed), "{} {length}", vector.name);
+            assert_eq!(
+                fault(vector.check(zeros)),
+                Some(SignatureError::Malformed),
+                "{} {length}",
+                vector.name
+            );
             let end = &repeated[repeated.len() - length..];
-            assert_eq!(fault(vector.check(end)), Some(SignatureFault::Malformed), "{} {length}", vector.name);
+            assert_eq!(
+                fault(vector.check(end)),
+                Some(SignatureError::Malformed),
+                "{} {length}",
+                vector.name
+            );
         }
     }
 }
@@ -193,25 +278,62 @@ fn a_signature_in_any_other_form_is_refused() {
     for vector in genuine() {
         let right = vector.signature.as_str();
         let full_width = right.replace(|c: char| c.is_ascii_digit(), "\u{ff11}");
-        let mixed: String =
-            right.char_indices().map(|(at, c)| if at % 2 == 0 { c.to_ascii_uppercase() } else { c }).collect();
+        let mixed: String = right
+            .char_indices()
+            .map(|(at, c)| {
+                if at % 2 == 0 {
+                    c.to_ascii_uppercase()
+                } else {
+                    c
+                }
+            })
+            .collect();
         let mut forms: Vec<Vec<u8>> = ["sha1=", "sha256=", "v1,", "0x", "\"", "t=1,v1="]
             .iter()
             .map(|prefix| format!("{prefix}{right}"))
             .chain([right.to_uppercase(), mixed, full_width, right.repeat(2)])
-            .chain([format!("{right},{right}"), format!("{right}, {right}"), format!("{right};")])
-            .chain(["+f", "0x", "-1", " f", "é"].iter().map(|start| format!("{start}{}", &right[2..])))
+            .chain([
+                format!("{right},{right}"),
+                format!("{right}, {right}"),
+                format!("{right};"),
+            ])
+            .chain(
+                ["+f", "0x", "-1", " f", "é"]
+                    .iter()
+                    .map(|start| format!("{start}{}", &right[2..])),
+            )
             .map(String::into_bytes)
             .collect();
-        for space in [&b" "[..], b"\t", b"\n", b"\r\n", b"\0", b"\x0b", b"\xa0", b"\xc2\xa0", b"\xe2\x80\x8b"] {
-            let (before, after) = ([space, right.as_bytes()].concat(), [right.as_bytes(), space].concat());
+        for space in [
+            &b" "[..],
+            b"\t",
+            b"\n",
+            b"\r\n",
+            b"\0",
+            b"\x0b",
+            b"\xa0",
+            b"\xc2\xa0",
+            b"\xe2\x80\x8b",
+        ] {
+            let (before, after) = (
+                [space, right.as_bytes()].concat(),
+                [right.as_bytes(), space].concat(),
+            );
             forms.extend([[&before[..], space].concat(), before.clone(), after.clone()]);
             // Cut to the right length, so that only the characters can tell.
-            forms.extend([before[..right.len()].to_vec(), after[space.len()..].to_vec()]);
+            forms.extend([
+                before[..right.len()].to_vec(),
+                after[space.len()..].to_vec(),
+            ]);
         }
         for form in forms {
             let shown = String::from_utf8_lossy(&form).into_owned();
-            assert_eq!(fault(vector.check(form)), Some(SignatureFault::Malformed), "{} {shown:?}", vector.name);
+            assert_eq!(
+                fault(vector.check(form)),
+                Some(SignatureError::Malformed),
+                "{} {shown:?}",
+                vector.name
+            );
         }
     }
 }
@@ -219,14 +341,35 @@ fn a_signature_in_any_other_form_is_refused() {
 #[test]
 fn no_signature_and_several_are_refused_even_when_each_is_genuine() {
     for vector in genuine() {
-        let (good, bad) = (vector.signature.as_bytes(), "0".repeat(vector.signature.len()));
+        let (good, bad) = (
+            vector.signature.as_bytes(),
+            "0".repeat(vector.signature.len()),
+        );
         let bad = bad.as_bytes();
-        let found = |headers: &[&[u8]]| fault(check(vector.kind(), &vector.secret, headers, &vector.body()));
-        assert_eq!(found(&[]), Some(SignatureFault::Missing));
-        for headers in [[good, bad], [bad, good], [good, good], [good, b""], [b"", good]] {
-            assert_eq!(found(&headers), Some(SignatureFault::Several), "{}", vector.name);
+        let found = |headers: &[&[u8]]| {
+            fault(check(
+                vector.kind(),
+                &vector.secret,
+                headers,
+                &vector.body(),
+            ))
+        };
+        assert_eq!(found(&[]), Some(SignatureError::Missing));
+        for headers in [
+            [good, bad],
+            [bad, good],
+            [good, good],
+            [good, b""],
+            [b"", good],
+        ] {
+            assert_eq!(
+                found(&headers),
+                Some(SignatureError::Several),
+                "{}",
+                vector.name
+            );
         }
-        assert_eq!(found(&[good, good, good]), Some(SignatureFault::Several));
+        assert_eq!(found(&[good, good, good]), Some(SignatureError::Several));
         assert_eq!(found(&[good]), None);
     }
 }
@@ -237,11 +380,20 @@ fn a_body_with_any_one_bit_changed_is_refused() {
         for bit in 0..vector.body().len() * 8 {
             let mut body = vector.body();
             body[bit / 8] ^= 1 << (bit % 8);
-            let found = check(vector.kind(), &vector.secret, &[vector.signature.as_bytes()], &body);
+            let found = check(
+                vector.kind(),
+                &vector.secret,
+                &[vector.signature.as_bytes()],
+                &body,
+            );
             // In the form HMRC signs, the digits of an escape may be of either letter case.
-            let same_when_signed =
-                vector.name == "hmrc-D-astral-header-signature" && differ_in_case(&vector.body(), &body);
-            let expected = if same_when_signed { None } else { Some(SignatureFault::Wrong) };
+            let same_when_signed = vector.name == "hmrc-D-astral-header-signature"
+                && differ_in_case(&vector.body(), &body);
+            let expected = if same_when_signed {
+                None
+            } else {
+                Some(SignatureError::Wrong)
+            };
             assert_eq!(fault(found), expected, "{} bit {bit}", vector.name);
         }
     }
@@ -249,10 +401,16 @@ fn a_body_with_any_one_bit_changed_is_refused() {
 
 /// Whether two bodies differ only in the letter case of the hex digits in `\uD83D\uDE00`.
 fn differ_in_case(a: &[u8], b: &[u8]) -> bool {
-    let escape = a.windows(12).position(|window| window == br"\uD83D\uDE00").unwrap();
+    let escape = a
+        .windows(12)
+        .position(|window| window == br"\uD83D\uDE00")
+        .unwrap();
     let digits = [escape + 2..escape + 6, escape + 8..escape + 12];
     a.iter().zip(b).enumerate().all(|(at, (a, b))| {
-        a == b || (a.eq_ignore_ascii_case(b) && a.is_ascii_hexdigit() && digits.iter().any(|range| range.contains(&at)))
+        a == b
+            || (a.eq_ignore_ascii_case(b)
+                && a.is_ascii_hexdigit()
+                && digits.iter().any(|range| range.contains(&at)))
     })
 }
 
@@ -262,10 +420,24 @@ fn a_body_cut_or_extended_by_one_byte_is_refused() {
         let body = vector.body();
         let extended = [&b"\n"[..], b" ", b"\0"].map(|byte| [&body[..], byte].concat());
         let prefixed = [&b"\xef\xbb\xbf"[..], b" "].map(|byte| [byte, &body[..]].concat());
-        let cut = [body[1..].to_vec(), body[..body.len() - 1].to_vec(), Vec::new()];
+        let cut = [
+            body[1..].to_vec(),
+            body[..body.len() - 1].to_vec(),
+            Vec::new(),
+        ];
         for changed in extended.into_iter().chain(prefixed).chain(cut) {
-            let found = check(vector.kind(), &vector.secret, &[vector.signature.as_bytes()], &changed);
-            assert_eq!(fault(found), Some(SignatureFault::Wrong), "{} {changed:?}", vector.name);
+            let found = check(
+                vector.kind(),
+                &vector.secret,
+                &[vector.signature.as_bytes()],
+                &changed,
+            );
+            assert_eq!(
+                fault(found),
+                Some(SignatureError::Wrong),
+                "{} {changed:?}",
+                vector.name
+            );
         }
     }
 }
@@ -274,9 +446,12 @@ fn a_body_cut_or_extended_by_one_byte_is_refused() {
 fn the_other_senders_signature_over_the_same_key_and_body_is_refused() {
     for vector in genuine() {
         let foreign = sign(other(vector.kind()), &vector.secret, &vector.body());
-        assert_eq!(fault(vector.check(&foreign)), Some(SignatureFault::Malformed));
+        assert_eq!(
+            fault(vector.check(&foreign)),
+            Some(SignatureError::Malformed)
+        );
         let stretched = format!("{foreign:0<width$.width$}", width = vector.signature.len());
-        assert_eq!(fault(vector.check(stretched)), Some(SignatureFault::Wrong));
+        assert_eq!(fault(vector.check(stretched)), Some(SignatureError::Wrong));
     }
 }
 
@@ -286,7 +461,7 @@ fn only_the_secrets_own_text_is_the_key() {
     let (hex_text, base64) = ("00112233445566778899", "c2l4dGVlbiBieXRlcyBvZiBrZXk=");
     let pay = "webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu";
     let body = br#"{"sample": "payload"}"#;
-    for kind in Kind::ALL {
+    for kind in SenderKind::ALL {
         for (secret, signed_with) in [
             (base32, base32_decoded.to_vec()),
             (hex_text, hex::decode(hex_text).unwrap()),
@@ -298,8 +473,17 @@ fn only_the_secrets_own_text_is_the_key() {
             (pay, pay.replace("test", "live").into()),
             (pay, Vec::new()),
         ] {
-            let found = check(kind, secret, &[sign(kind, &signed_with, body).as_bytes()], body);
-            assert_eq!(fault(found), Some(SignatureFault::Wrong), "{secret} {signed_with:?}");
+            let found = check(
+                kind,
+                secret,
+                &[sign(kind, &signed_with, body).as_bytes()],
+                body,
+            );
+            assert_eq!(
+                fault(found),
+                Some(SignatureError::Wrong),
+                "{secret} {signed_with:?}"
+            );
             let found = check(kind, secret, &[sign(kind, secret, body).as_bytes()], body);
             assert_eq!(fault(found), None);
         }
@@ -309,18 +493,27 @@ fn only_the_secrets_own_text_is_the_key() {
 #[test]
 fn any_listed_secret_counts_and_no_other() {
     let body = Bytes::from_static(b"{}");
-    for kind in Kind::ALL {
-        let key = |label: &str, secret: &str| SigningKey::new(kind, label, &Secret::new(secret.to_owned()));
-        let keys = [key("1:env:OLD", "the old secret"), key("2:env:NEW", "the new secret")];
+    for kind in SenderKind::ALL {
+        let key = |label: &str, secret: &str| {
+            SigningKey::new(kind, label, &Secret::new(secret.to_owned()))
+        };
+        let keys = [
+            key("1:env:OLD", "the old secret"),
+            key("2:env:NEW", "the new secret"),
+        ];
         let matched = |keys: &[SigningKey], secret: &str| {
             let header = sign(kind, secret, &body);
-            verify(kind, keys, &[header.as_bytes()], body.clone()).map(|verified| verified.key_label().to_owned())
+            verify(kind, keys, &[header.as_bytes()], body.clone())
+                .map(|verified| verified.key_label().to_owned())
         };
         assert_eq!(matched(&keys, "the old secret"), Ok("1:env:OLD".to_owned()));
         assert_eq!(matched(&keys, "the new secret"), Ok("2:env:NEW".to_owned()));
-        assert_eq!(matched(&keys, "another secret"), Err(SignatureFault::Wrong));
-        assert_eq!(matched(&keys[1..], "the old secret"), Err(SignatureFault::Wrong));
-        assert_eq!(matched(&[], "the old secret"), Err(SignatureFault::Wrong));
+        assert_eq!(matched(&keys, "another secret"), Err(SignatureError::Wrong));
+        assert_eq!(
+            matched(&keys[1..], "the old secret"),
+            Err(SignatureError::Wrong)
+        );
+        assert_eq!(matched(&[], "the old secret"), Err(SignatureError::Wrong));
     }
 }
 
@@ -328,17 +521,36 @@ fn any_listed_secret_counts_and_no_other() {
 fn refuses_forms(sent: &str, others: &[&str]) {
     for form in others {
         assert_ne!(*form, sent);
-        let header = sign(Kind::Hmrc, "sample key", form.as_bytes());
-        let found = check(Kind::Hmrc, "sample key", &[header.as_bytes()], sent.as_bytes());
-        assert_eq!(fault(found), Some(SignatureFault::Wrong), "{sent} signed as {form}");
+        let header = sign(SenderKind::Hmrc, "sample key", form.as_bytes());
+        let found = check(
+            SenderKind::Hmrc,
+            "sample key",
+            &[header.as_bytes()],
+            sent.as_bytes(),
+        );
+        assert_eq!(
+            fault(found),
+            Some(SignatureError::Wrong),
+            "{sent} signed as {form}"
+        );
     }
 }
 
 /// Asserts that a body `sent` by HMRC verifies under the signature over `signed`.
 fn accepts_form(sent: &str, signed: &str) {
-    let header = sign(Kind::Hmrc, "sample key", signed.as_bytes());
-    let verified = check(Kind::Hmrc, "sample key", &[header.as_bytes()], sent.as_bytes()).unwrap();
-    assert_eq!(verified.body(), sent, "the bytes kept are the bytes received");
+    let header = sign(SenderKind::Hmrc, "sample key", signed.as_bytes());
+    let verified = check(
+        SenderKind::Hmrc,
+        "sample key",
+        &[header.as_bytes()],
+        sent.as_bytes(),
+    )
+    .unwrap();
+    assert_eq!(
+        verified.body(),
+        sent,
+        "the bytes kept are the bytes received"
+    );
 }
 
 #[test]
@@ -372,16 +584,25 @@ fn a_pair_of_escapes_is_put_back_only_where_it_is_one() {
         r#"{"message":"\uD83D \uDE00"}"#,
     ] {
         accepts_form(sent, sent);
-        let rewritten = [r"\uD83D\uDE00", r"\ud83d\ude00", r"\\uD83D\\uDE00", r"\\ud83d\\ude00", r"\\\\uD83D\\\\uDE00"]
-            .iter()
-            .fold(sent.to_owned(), |text, pair| text.replace(pair, "😀"))
-            .replace(r"\uD83D", "?")
-            .replace(r"\uDE00", "?");
+        let rewritten = [
+            r"\uD83D\uDE00",
+            r"\ud83d\ude00",
+            r"\\uD83D\\uDE00",
+            r"\\ud83d\\ude00",
+            r"\\\\uD83D\\\\uDE00",
+        ]
+        .iter()
+        .fold(sent.to_owned(), |text, pair| text.replace(pair, "😀"))
+        .replace(r"\uD83D", "?")
+        .replace(r"\uDE00", "?");
         refuses_forms(sent, &[&rewritten]);
     }
     let half_inside = r#"{"message":"\\\uD83D\uDE00 \\uD83D\\uDE00"}"#;
     accepts_form(half_inside, r#"{"message":"\\😀 \\uD83D\\uDE00"}"#);
-    refuses_forms(half_inside, &[r#"{"message":"\\😀 \😀"}"#, r#"{"message":"\\😀 😀"}"#]);
+    refuses_forms(
+        half_inside,
+        &[r#"{"message":"\\😀 \😀"}"#, r#"{"message":"\\😀 😀"}"#],
+    );
 }
 
 #[test]
@@ -395,9 +616,14 @@ fn characters_that_hmrc_sends_raw_have_one_form() {
 #[test]
 fn govuk_pay_has_no_second_form() {
     let (sent, raw) = (r#"{"reference":"\uD83D\uDCB7"}"#, r#"{"reference":"💷"}"#);
-    let header = sign(Kind::GovukPay, "sample key", raw.as_bytes());
-    let found = check(Kind::GovukPay, "sample key", &[header.as_bytes()], sent.as_bytes());
-    assert_eq!(fault(found), Some(SignatureFault::Wrong));
+    let header = sign(SenderKind::GovukPay, "sample key", raw.as_bytes());
+    let found = check(
+        SenderKind::GovukPay,
+        "sample key",
+        &[header.as_bytes()],
+        sent.as_bytes(),
+    );
+    assert_eq!(fault(found), Some(SignatureError::Wrong));
 }
 
 /// What happens to a signature on the way in the test below.
@@ -443,7 +669,9 @@ fn change() -> impl Strategy<Value = Change> {
 /// Text of 1 to 100 bytes.
 fn key() -> impl Strategy<Value = String> {
     ".{1,100}".prop_map(|text| {
-        let end = (1..=100.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+        let end = (1..=100.min(text.len()))
+            .rev()
+            .find(|end| text.is_char_boundary(*end));
         text[..end.unwrap_or(text.len())].to_owned()
     })
 }
@@ -451,8 +679,21 @@ fn key() -> impl Strategy<Value = String> {
 /// Bytes as they come, and text in which escapes are frequent.
 fn body() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop::sample::select(
-        &["\\", "\\\\", "\\u", "\\uD83D", "\\uDE00", "\\uD83D\\uDE00", "\\ud83d", "\\udcb7", "\"", "é", "😀", "a", "0"]
-            [..],
+        &[
+            "\\",
+            "\\\\",
+            "\\u",
+            "\\uD83D",
+            "\\uDE00",
+            "\\uD83D\\uDE00",
+            "\\ud83d",
+            "\\udcb7",
+            "\"",
+            "é",
+            "😀",
+            "a",
+            "0",
+        ][..],
     );
     prop_oneof![
         prop::collection::vec(any::<u8>(), 0..300),
@@ -472,7 +713,10 @@ fn hmrc_signs(body: &[u8]) -> Vec<u8> {
             continue;
         }
         let last = at + slashes - 1;
-        let pair = body.get(last..last + 12).filter(|_| slashes % 2 == 1).and_then(pair_in);
+        let pair = body
+            .get(last..last + 12)
+            .filter(|_| slashes % 2 == 1)
+            .and_then(pair_in);
         out.extend(&body[at..last]);
         match pair {
             Some(character) => {
@@ -491,7 +735,9 @@ fn hmrc_signs(body: &[u8]) -> Vec<u8> {
 fn pair_in(escapes: &[u8]) -> Option<char> {
     let text: String = serde_json::from_slice(&[b"\"", escapes, b"\""].concat()).ok()?;
     let mut characters = text.chars();
-    characters.next().filter(|c| u32::from(*c) > 0xffff && characters.next().is_none())
+    characters
+        .next()
+        .filter(|c| u32::from(*c) > 0xffff && characters.next().is_none())
 }
 
 proptest! {
@@ -500,15 +746,15 @@ proptest! {
     /// The receiver and a second implementation agree on what is genuine.
     #[test]
     fn exactly_what_a_second_implementation_signs_is_accepted(
-        kind in prop::sample::select(&Kind::ALL[..]),
+        kind in prop::sample::select(&SenderKind::ALL[..]),
         key in key(),
         body in body(),
         signs_canonical in any::<bool>(),
         change in change(),
     ) {
         let forms = match kind {
-            Kind::Hmrc => vec![body.clone(), hmrc_signs(&body)],
-            Kind::GovukPay => vec![body.clone()],
+            SenderKind::Hmrc => vec![body.clone(), hmrc_signs(&body)],
+            SenderKind::GovukPay => vec![body.clone()],
         };
         let right: Vec<String> = forms.iter().map(|form| sign(kind, &key, form)).collect();
         let signed = if signs_canonical { &right[right.len() - 1] } else { &right[0] };

@@ -62,7 +62,10 @@ impl Load {
         let began = Instant::now();
         let connections = (0..self.connections).map(|_| self.work(&next, count));
         let micros = futures_util::future::join_all(connections).await.concat();
-        Outcome { took: began.elapsed(), micros }
+        Outcome {
+            took: began.elapsed(),
+            micros,
+        }
     }
 
     async fn work(&self, next: &Cell<u64>, count: u64) -> Vec<u32> {
@@ -80,7 +83,11 @@ impl Load {
             let began = Instant::now();
             stream.write_all(&request).await.unwrap();
             let length = stream.read(&mut answer).await.unwrap();
-            assert!(answer[..length].starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer[..length]));
+            assert!(
+                answer[..length].starts_with(b"HTTP/1.1 200 "),
+                "{}",
+                String::from_utf8_lossy(&answer[..length])
+            );
             micros.push(u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX));
             self.done.set(self.done.get() + 1);
         }
@@ -98,17 +105,18 @@ impl Load {
             mixed ^ (mixed >> 31)
         };
         let words = [next(), next(), next()];
-        let digit = |at: usize| char::from(ALPHABET[(words[at / 12] >> (5 * (at % 12))) as usize % 32]);
+        let digit =
+            |at: usize| char::from(ALPHABET[(words[at / 12] >> (5 * (at % 12))) as usize % 32]);
         (0..length).map(digit).collect()
     }
 
     fn write(&self, number: u64, request: &mut Vec<u8>) {
         let (payment, id) = (self.id(number, 26), self.id(!number, 25));
-        let body = self.pieces.join(&payment).replacen(MESSAGE_ID, &id, 1).replacen(
-            "2026-03-02T10:16:20.512Z",
-            &self.created,
-            1,
-        );
+        let body = self
+            .pieces
+            .join(&payment)
+            .replacen(MESSAGE_ID, &id, 1)
+            .replacen("2026-03-02T10:16:20.512Z", &self.created, 1);
         let signature = hex::encode(self.key.clone().chain_update(&body).finalize().into_bytes());
         request.clear();
         request.extend_from_slice(

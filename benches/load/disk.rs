@@ -14,7 +14,10 @@ pub(crate) struct Flushes {
 }
 
 pub(crate) fn flushes(folder: &Path) -> Flushes {
-    Flushes { small: rate(folder, 4 * 1024), large: rate(folder, 256 * 1024) }
+    Flushes {
+        small: rate(folder, 4 * 1024),
+        large: rate(folder, 256 * 1024),
+    }
 }
 
 fn rate(folder: &Path, length: usize) -> u64 {

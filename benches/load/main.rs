@@ -45,16 +45,30 @@ async fn main() {
     let options = Options::parse();
     let server = Server::start();
     let disk = disk::flushes(server.folder());
-    println!("disk: {} flushes a second of 4 KB, {} of 256 KB", disk.small, disk.large);
+    println!(
+        "disk: {} flushes a second of 4 KB, {} of 256 KB",
+        disk.small, disk.large
+    );
 
     let load = Load::new(server.secret(), server.address(), options.connections);
     let started = Instant::now();
     let firsts = drive(&load, "firsts", options.count, &server).await;
     report("firsts", &firsts);
-    let drained = server.wait_until_drained(options.count, Duration::from_secs(600)).await;
+    let drained = server
+        .wait_until_drained(options.count, Duration::from_secs(600))
+        .await;
     let took = started.elapsed().as_secs_f64();
-    println!("handed on: all {drained} within {took:.1} s of the first POST, {:.0} a second", drained as f64 / took);
-    let repeats = drive(&load, "duplicates", options.duplicates.min(options.count), &server).await;
+    println!(
+        "handed on: all {drained} within {took:.1} s of the first POST, {:.0} a second",
+        drained as f64 / took
+    );
+    let repeats = drive(
+        &load,
+        "duplicates",
+        options.duplicates.min(options.count),
+        &server,
+    )
+    .await;
     report("duplicates", &repeats);
     let limit = disk.small as f64 * options.connections as f64;
     println!(
@@ -66,7 +80,8 @@ async fn main() {
 }
 
 async fn drive(load: &Load, name: &'static str, count: u64, server: &Server) -> Outcome {
-    let style = ProgressStyle::with_template("{msg:10} {wide_bar} {pos}/{len} {per_sec} {eta}").unwrap();
+    let style =
+        ProgressStyle::with_template("{msg:10} {wide_bar} {pos}/{len} {per_sec} {eta}").unwrap();
     let bar = ProgressBar::new(count).with_style(style).with_message(name);
     let watch = async {
         loop {

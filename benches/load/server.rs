@@ -25,7 +25,13 @@ impl Server {
     pub(crate) fn start() -> Self {
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_pillarbox"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--console", "127.0.0.1:0"])
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--console",
+                "127.0.0.1:0",
+            ])
             .current_dir(folder.path())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -45,8 +51,17 @@ impl Server {
         // Its log is read, as a journal would read it, and thrown away.
         std::thread::spawn(move || lines.for_each(drop));
         let secret = fs::read_to_string(folder.path().join(".pillarbox/pay.secret")).unwrap();
-        let memory = Memory { pid: child.id(), samples: RefCell::default() };
-        Self { child, folder, address: address.unwrap(), secret, memory }
+        let memory = Memory {
+            pid: child.id(),
+            samples: RefCell::default(),
+        };
+        Self {
+            child,
+            folder,
+            address: address.unwrap(),
+            secret,
+            memory,
+        }
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -67,14 +82,18 @@ impl Server {
 
     /// Waits until `count` rows are delivered, and returns how many are.
     pub(crate) async fn wait_until_drained(&self, count: u64, patience: Duration) -> u64 {
-        let inbox = rusqlite::Connection::open(self.folder().join(".pillarbox/pillarbox.db")).unwrap();
+        let inbox =
+            rusqlite::Connection::open(self.folder().join(".pillarbox/pillarbox.db")).unwrap();
         let began = Instant::now();
         loop {
             // Open rows are few and indexed; counting the others is left for the end.
             let open: u64 = count_rows(&inbox, "shelf = 'open:0'");
             if open == 0 || began.elapsed() > patience {
                 let delivered = count_rows(&inbox, "state = 'delivered'");
-                assert_eq!(delivered, count, "every acknowledged notification is stored once and handed on");
+                assert_eq!(
+                    delivered, count,
+                    "every acknowledged notification is stored once and handed on"
+                );
                 return delivered;
             }
             self.memory.sample();
@@ -104,16 +123,29 @@ pub(crate) struct Memory {
 
 impl Memory {
     pub(crate) fn sample(&self) {
-        let Ok(status) = fs::read_to_string(format!("/proc/{}/status", self.pid)) else { return };
+        let Ok(status) = fs::read_to_string(format!("/proc/{}/status", self.pid)) else {
+            return;
+        };
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+        let kilobytes =
+            line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
         self.samples.borrow_mut().extend(kilobytes);
     }
 
     pub(crate) fn summary(&self) -> String {
         let samples = self.samples.borrow();
-        let at = |part: usize| samples.get(samples.len() * part / 4).or(samples.last()).map_or(0, |kb| kb / 1024);
+        let at = |part: usize| {
+            samples
+                .get(samples.len() * part / 4)
+                .or(samples.last())
+                .map_or(0, |kb| kb / 1024)
+        };
         let most = samples.iter().max().map_or(0, |kb| kb / 1024);
-        format!("{} MB after a quarter, {} MB at half, {} MB at the end, {most} MB at most", at(1), at(2), at(4))
+        format!(
+            "{} MB after a quarter, {} MB at half, {} MB at the end, {most} MB at most",
+            at(1),
+            at(2),
+            at(4)
+        )
     }
 }

@@ -4,7 +4,11 @@
 //! and looks at nothing. The baseline, in the same run, posts one ready-made request over the same number of
 //! connections: what is missing to it is what making, signing and book-keeping cost.
 
-#![expect(clippy::float_arithmetic, clippy::print_stdout, reason = "it measures and prints")]
+#![expect(
+    clippy::float_arithmetic,
+    clippy::print_stdout,
+    reason = "it measures and prints"
+)]
 #![allow(clippy::unwrap_used, reason = "a broken benchmark should say where")]
 
 mod receiver;
@@ -14,12 +18,12 @@ use std::{future::pending, time::Duration};
 use clap::Parser;
 use futures_util::future::join_all;
 use pillarbox::{
-    entry::System,
+    entry::SystemClock,
     simulate::{
         Connection, Sender,
         run::{Plan, Seen, run},
     },
-    world::World,
+    world::Clock,
 };
 use rustix::time::{ClockId, clock_gettime};
 use url::Url;
@@ -47,9 +51,15 @@ async fn main() {
     for sender in Sender::ALL {
         let mut memory = Vec::new();
         for count in [options.count / 4, options.count / 2, options.count] {
-            let mut plan =
-                Plan::new(sender, url.clone(), "webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu".to_owned(), 7, System.now());
-            (plan.count, plan.threads, plan.limit) = (count, options.threads, Duration::from_secs(3600));
+            let mut plan = Plan::new(
+                sender,
+                url.clone(),
+                "webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu".to_owned(),
+                7,
+                SystemClock.now(),
+            );
+            (plan.count, plan.threads, plan.limit) =
+                (count, options.threads, Duration::from_secs(3600));
             let began = Spent::now();
             let summary = run(&plan, &|_: Seen<'_>| {}, pending()).await.unwrap();
             assert!(summary.faults.is_empty(), "{:?}", summary.faults_by_name);
@@ -69,11 +79,13 @@ async fn main() {
 
 /// One request made ready, posted again and again.
 async fn bare(url: &Url, options: &Options) -> Cost {
-    let body = Sender::GovukPay.body(None, &System).unwrap();
+    let body = Sender::GovukPay.body(None, &SystemClock).unwrap();
     let request = Sender::GovukPay.request(&body, "secret", url);
     let (each, began) = (options.count / options.threads as u64, Spent::now());
     join_all((0..options.threads).map(|_| async {
-        let mut connection = Connection::open(url, Sender::GovukPay.manner()).await.unwrap();
+        let mut connection = Connection::open(url, Sender::GovukPay.manner())
+            .await
+            .unwrap();
         for _ in 0..each {
             assert_eq!(connection.send(&request).await.unwrap().status, 200);
         }
@@ -98,13 +110,23 @@ impl Spent {
     fn now() -> Self {
         let read = |clock| {
             let time = clock_gettime(clock);
-            Duration::new(time.tv_sec.try_into().unwrap(), time.tv_nsec.try_into().unwrap())
+            Duration::new(
+                time.tv_sec.try_into().unwrap(),
+                time.tv_nsec.try_into().unwrap(),
+            )
         };
-        Self { wall: read(ClockId::Monotonic), core: read(ClockId::ThreadCPUTime) }
+        Self {
+            wall: read(ClockId::Monotonic),
+            core: read(ClockId::ThreadCPUTime),
+        }
     }
 
     fn since(&self, began: &Self, requests: u64) -> Cost {
-        Cost { requests, wall: self.wall - began.wall, core: self.core - began.core }
+        Cost {
+            requests,
+            wall: self.wall - began.wall,
+            core: self.core - began.core,
+        }
     }
 }
 
@@ -114,8 +136,12 @@ impl Cost {
     }
 
     fn line(&self, baseline: Option<&Self>) -> String {
-        let ratio = baseline
-            .map_or_else(String::new, |bare| format!(" ({:.2} × bare)", self.a_core_second() / bare.a_core_second()));
+        let ratio = baseline.map_or_else(String::new, |bare| {
+            format!(
+                " ({:.2} × bare)",
+                self.a_core_second() / bare.a_core_second()
+            )
+        });
         let a_second = self.requests as f64 / self.wall.as_secs_f64();
         format!(
             "{} requests, {a_second:.0} a second, {:.0} a second of one core{ratio}",
@@ -128,5 +154,13 @@ impl Cost {
 fn resident_mb() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok()).unwrap_or(0) / 1024
+    line.and_then(|line| {
+        line.trim()
+            .trim_end_matches(" kB")
+            .trim()
+            .parse::<u64>()
+            .ok()
+    })
+    .unwrap_or(0)
+        / 1024
 }

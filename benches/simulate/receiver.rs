@@ -14,7 +14,10 @@ pub(crate) fn start() -> Url {
     listener.set_nonblocking(true).unwrap();
     let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         runtime.block_on(async move {
             let listener = TcpListener::from_std(listener).unwrap();
             while let Ok((stream, _)) = listener.accept().await {
@@ -41,7 +44,17 @@ async fn answer_all(mut stream: TcpStream) {
 fn length(bytes: &[u8]) -> Option<usize> {
     let mut headers = [httparse::EMPTY_HEADER; 16];
     let mut head = httparse::Request::new(&mut headers);
-    let httparse::Status::Complete(end) = head.parse(bytes).ok()? else { return None };
-    let length = head.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"))?;
-    Some(end + std::str::from_utf8(length.value).ok()?.parse::<usize>().ok()?)
+    let httparse::Status::Complete(end) = head.parse(bytes).ok()? else {
+        return None;
+    };
+    let length = head
+        .headers
+        .iter()
+        .find(|header| header.name.eq_ignore_ascii_case("content-length"))?;
+    Some(
+        end + std::str::from_utf8(length.value)
+            .ok()?
+            .parse::<usize>()
+            .ok()?,
+    )
 }

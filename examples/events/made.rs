@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write, sync::Mutex};
 use pillarbox::{
     notification::Timestamp,
     simulate::{Body, Sender},
-    world::World,
+    world::Clock,
 };
 use serde_json::{Value, json};
 use url::Url;
@@ -39,11 +39,18 @@ pub(crate) struct Example {
 
 /// Every file of `events/`, by name.
 pub(crate) fn everything(at: Timestamp) -> BTreeMap<String, String> {
-    let mut files: BTreeMap<String, String> =
-        bodies(at).into_iter().map(|(name, _, body)| (format!("bodies/{name}.json"), body.wire)).collect();
+    let mut files: BTreeMap<String, String> = bodies(at)
+        .into_iter()
+        .map(|(name, _, body)| (format!("bodies/{name}.json"), body.wire))
+        .collect();
     let examples = examples(at);
     files.insert("README.md".to_owned(), readme(at, &examples));
-    files.insert("local.env".to_owned(), LOCAL.replace("{hmrc}", HMRC_SECRET).replace("{pay}", PAY_SECRET));
+    files.insert(
+        "local.env".to_owned(),
+        LOCAL
+            .replace("{hmrc}", HMRC_SECRET)
+            .replace("{pay}", PAY_SECRET),
+    );
     for example in examples {
         files.insert(example.name, format!("{:#}\n", example.event));
     }
@@ -52,8 +59,17 @@ pub(crate) fn everything(at: Timestamp) -> BTreeMap<String, String> {
 
 fn bodies(at: Timestamp) -> Vec<(&'static str, Sender, Body)> {
     let body = |(index, (name, sender, event)): (usize, &(&'static str, Sender, &str))| {
-        let world = Fixed { at, seed: Mutex::new(at.as_millis().unsigned_abs().wrapping_add(index as u64)) };
-        (*name, *sender, sender.body(Some(event), &world).expect("each event is one the sender has"))
+        let world = Fixed {
+            at,
+            seed: Mutex::new(at.as_millis().unsigned_abs().wrapping_add(index as u64)),
+        };
+        (
+            *name,
+            *sender,
+            sender
+                .body(Some(event), &world)
+                .expect("each event is one the sender has"),
+        )
     };
     BODIES.iter().enumerate().map(body).collect()
 }
@@ -61,7 +77,10 @@ fn bodies(at: Timestamp) -> Vec<(&'static str, Sender, Body)> {
 /// Every invocation, in the order of the list in the README.
 pub(crate) fn examples(at: Timestamp) -> Vec<Example> {
     let bodies = bodies(at);
-    let mut examples: Vec<Example> = Front::ALL.into_iter().flat_map(|front| requests(front, &bodies, at)).collect();
+    let mut examples: Vec<Example> = Front::ALL
+        .into_iter()
+        .flat_map(|front| requests(front, &bodies, at))
+        .collect();
     examples.extend(batches(&bodies));
     examples.extend(schedules(at));
     examples
@@ -69,47 +88,128 @@ pub(crate) fn examples(at: Timestamp) -> Vec<Example> {
 
 fn requests(front: Front, bodies: &[(&str, Sender, Body)], at: Timestamp) -> Vec<Example> {
     let signed = |name: &str| {
-        let (_, sender, body) = bodies.iter().find(|(known, ..)| *known == name).expect("the body is there");
+        let (_, sender, body) = bodies
+            .iter()
+            .find(|(known, ..)| *known == name)
+            .expect("the body is there");
         asked(*sender, body)
     };
     let mut examples = Vec::new();
     let mut add = |name: &str, shows, answer, asked: &Asked| {
         let name = format!("{}/{name}.json", front.as_str());
-        examples.push(Example { name, shows, answer, event: front.invocation(asked, at) });
+        examples.push(Example {
+            name,
+            shows,
+            answer,
+            event: front.invocation(asked, at),
+        });
     };
-    let challenge = Asked::new("GET", "/hmrc?challenge=1ed5f407-8096-40d1-87ef-9a2a103eeb85")
-        .header("User-Agent", "push-pull-notifications-api");
-    add("challenge", "HMRC asks whether the address is ours", r#"200 {"challenge":…}"#, &challenge);
+    let challenge = Asked::new(
+        "GET",
+        "/hmrc?challenge=1ed5f407-8096-40d1-87ef-9a2a103eeb85",
+    )
+    .header("User-Agent", "push-pull-notifications-api");
+    add(
+        "challenge",
+        "HMRC asks whether the address is ours",
+        r#"200 {"challenge":…}"#,
+        &challenge,
+    );
     for (name, shows) in [
         ("hmrc-json", "a push"),
         ("hmrc-xml", "a push whose message is XML"),
         ("hmrc-transit", "a push of the transit service"),
-        ("hmrc-astral", "a push signed in another form than it is sent in"),
+        (
+            "hmrc-astral",
+            "a push signed in another form than it is sent in",
+        ),
         ("pay-succeeded", "the user has confirmed"),
         ("pay-captured", "the money has moved"),
         ("pay-refunded", "a refund went through"),
         ("pay-failed", "the card was rejected"),
         ("pay-expired", "the user did not finish in time"),
     ] {
-        add(name, shows, "200 recorded, and 200 duplicate when it comes again", &signed(name));
+        add(
+            name,
+            shows,
+            "200 recorded, and 200 duplicate when it comes again",
+            &signed(name),
+        );
     }
     let pay = signed("pay-captured");
-    add("pay-base64", "the same as pay-captured, in base64", "200 recorded, or duplicate", &pay.clone().base64());
-    let (unknown, no_event) = (other_event(&pay, "card_payment_disputed"), "an event nobody knows yet");
-    add("pay-unknown-event", no_event, "200 recorded, and 200 duplicate when it comes again", &unknown);
+    add(
+        "pay-base64",
+        "the same as pay-captured, in base64",
+        "200 recorded, or duplicate",
+        &pay.clone().base64(),
+    );
+    let (unknown, no_event) = (
+        other_event(&pay, "card_payment_disputed"),
+        "an event nobody knows yet",
+    );
+    add(
+        "pay-unknown-event",
+        no_event,
+        "200 recorded, and 200 duplicate when it comes again",
+        &unknown,
+    );
     let unreadable = resigned(&pay, b"{\"not\": \"a message\"}");
-    add("pay-unreadable", "genuine, and not to be read", "200 held", &unreadable);
-    let without = Asked { headers: other_headers(&pay, |_| None), ..pay.clone() };
+    add(
+        "pay-unreadable",
+        "genuine, and not to be read",
+        "200 held",
+        &unreadable,
+    );
+    let without = Asked {
+        headers: other_headers(&pay, |_| None),
+        ..pay.clone()
+    };
     add("pay-unsigned", "no signature", "401", &without);
-    let upper = Asked { headers: other_headers(&pay, |value| Some(value.to_uppercase())), ..pay.clone() };
+    let upper = Asked {
+        headers: other_headers(&pay, |value| Some(value.to_uppercase())),
+        ..pay.clone()
+    };
     add("pay-upper-case", "a signature in upper case", "401", &upper);
-    let wrong = Asked { body: [&pay.body[..], b" "].concat(), ..pay.clone() };
-    add("pay-other-bytes", "a signature over other bytes", "401", &wrong);
-    let twice =
-        pay.headers.iter().find(|(name, _)| name == SIGNATURE).map(|(_, value)| value.clone()).unwrap_or_default();
-    add("pay-two-signatures", "two signatures, both right", "401", &pay.clone().header(SIGNATURE, twice));
-    add("other-path", "a path that is no source", "404", &Asked { path: "/pay/".to_owned(), ..pay.clone() });
-    add("other-method", "another method", "405", &Asked { method: "PUT".to_owned(), ..pay.clone() });
+    let wrong = Asked {
+        body: [&pay.body[..], b" "].concat(),
+        ..pay.clone()
+    };
+    add(
+        "pay-other-bytes",
+        "a signature over other bytes",
+        "401",
+        &wrong,
+    );
+    let twice = pay
+        .headers
+        .iter()
+        .find(|(name, _)| name == SIGNATURE)
+        .map(|(_, value)| value.clone())
+        .unwrap_or_default();
+    add(
+        "pay-two-signatures",
+        "two signatures, both right",
+        "401",
+        &pay.clone().header(SIGNATURE, twice),
+    );
+    add(
+        "other-path",
+        "a path that is no source",
+        "404",
+        &Asked {
+            path: "/pay/".to_owned(),
+            ..pay.clone()
+        },
+    );
+    add(
+        "other-method",
+        "another method",
+        "405",
+        &Asked {
+            method: "PUT".to_owned(),
+            ..pay.clone()
+        },
+    );
     examples
 }
 
@@ -123,15 +223,29 @@ fn asked(sender: Sender, body: &Body) -> Asked {
     };
     let url = Url::parse(&format!("https://callbacks.example.gov.uk{path}")).expect("a URL");
     let request = sender.request(body, secret, &url);
-    let headers = request.headers.into_iter().filter(|(name, _)| !name.eq_ignore_ascii_case("connection")).collect();
-    Asked { headers, ..Asked::new("POST", path).body(request.body) }
+    let headers = request
+        .headers
+        .into_iter()
+        .filter(|(name, _)| !name.eq_ignore_ascii_case("connection"))
+        .collect();
+    Asked {
+        headers,
+        ..Asked::new("POST", path).body(request.body)
+    }
 }
 
 /// The same request with other bytes, signed anew.
 fn resigned(pay: &Asked, body: &[u8]) -> Asked {
     let text = String::from_utf8_lossy(body).into_owned();
-    let body = Body { id: String::new(), signed: text.clone(), wire: text };
-    Asked { path: pay.path.clone(), ..asked(Sender::GovukPay, &body) }
+    let body = Body {
+        id: String::new(),
+        signed: text.clone(),
+        wire: text,
+    };
+    Asked {
+        path: pay.path.clone(),
+        ..asked(Sender::GovukPay, &body)
+    }
 }
 
 /// The same message about another event, under another id.
@@ -139,7 +253,10 @@ fn other_event(pay: &Asked, event: &str) -> Asked {
     let text = String::from_utf8_lossy(&pay.body).replacen("card_payment_captured", event, 1);
     let id = "\"webhook_message_id\":\"";
     let at = text.find(id).map_or(0, |at| at + id.len());
-    resigned(pay, format!("{}0{}", &text[..at], &text[at + 1..]).as_bytes())
+    resigned(
+        pay,
+        format!("{}0{}", &text[..at], &text[at + 1..]).as_bytes(),
+    )
 }
 
 fn other_headers(asked: &Asked, change: impl Fn(&str) -> Option<String>) -> Vec<(String, String)> {
@@ -152,8 +269,15 @@ fn other_headers(asked: &Asked, change: impl Fn(&str) -> Option<String>) -> Vec<
 
 fn batches(bodies: &[(&str, Sender, Body)]) -> Vec<Example> {
     let key = |name: &str| {
-        let (_, sender, body) = bodies.iter().find(|(known, ..)| *known == name).expect("the body is there");
-        let source = if *sender == Sender::Hmrc { "hmrc" } else { "pay" };
+        let (_, sender, body) = bodies
+            .iter()
+            .find(|(known, ..)| *known == name)
+            .expect("the body is there");
+        let source = if *sender == Sender::Hmrc {
+            "hmrc"
+        } else {
+            "pay"
+        };
         format!("{source}:{}", body.id)
     };
     let (hmrc, pay) = (key("hmrc-json"), key("pay-captured"));
@@ -168,11 +292,31 @@ fn batches(bodies: &[(&str, Sender, Body)]) -> Vec<Example> {
     unnamed["Records"][0]["dynamodb"]["SequenceNumber"] = json!("");
     [
         ("one", "one new row", done, batch(&[(&hmrc, "recorded")])),
-        ("two", "two new rows", done, batch(&[(&hmrc, "recorded"), (&pay, "recorded")])),
-        ("nothing-to-do", "changes that are no new recorded rows", r#"{"batchItemFailures":[]}"#, other),
-        ("no-sequence", "a record that could not be named", "error MalformedRecord", unnamed),
+        (
+            "two",
+            "two new rows",
+            done,
+            batch(&[(&hmrc, "recorded"), (&pay, "recorded")]),
+        ),
+        (
+            "nothing-to-do",
+            "changes that are no new recorded rows",
+            r#"{"batchItemFailures":[]}"#,
+            other,
+        ),
+        (
+            "no-sequence",
+            "a record that could not be named",
+            "error MalformedRecord",
+            unnamed,
+        ),
     ]
-    .map(|(name, shows, answer, event)| Example { name: format!("stream/{name}.json"), shows, answer, event })
+    .map(|(name, shows, answer, event)| Example {
+        name: format!("stream/{name}.json"),
+        shows,
+        answer,
+        event,
+    })
     .into()
 }
 
@@ -199,23 +343,49 @@ fn schedules(at: Timestamp) -> Vec<Example> {
         "awsRegion": "eu-west-2",
     }]});
     [
-        ("schedule/sweep", "what the template's schedule sends", "how many were handed on", json!({"role": "sweep"})),
+        (
+            "schedule/sweep",
+            "what the template's schedule sends",
+            "how many were handed on",
+            json!({"role": "sweep"}),
+        ),
         (
             "schedule/reconcile",
             "what the template's other schedule sends; nothing is pulled from a source here",
             "error ForeignEvent",
             json!({"role": "reconcile"}),
         ),
-        ("schedule/rule", "what a rule of EventBridge sends", "how many were handed on", rule),
-        ("foreign/sqs", "a queue's messages, which are nobody's here", "error ForeignEvent", queue),
+        (
+            "schedule/rule",
+            "what a rule of EventBridge sends",
+            "how many were handed on",
+            rule,
+        ),
+        (
+            "foreign/sqs",
+            "a queue's messages, which are nobody's here",
+            "error ForeignEvent",
+            queue,
+        ),
     ]
-    .map(|(name, shows, answer, event)| Example { name: format!("{name}.json"), shows, answer, event })
+    .map(|(name, shows, answer, event)| Example {
+        name: format!("{name}.json"),
+        shows,
+        answer,
+        event,
+    })
     .into()
 }
 
 fn readme(at: Timestamp, examples: &[Example]) -> String {
     let mut text = README.replace("{at}", &at.to_string());
-    for Example { name, shows, answer, .. } in examples {
+    for Example {
+        name,
+        shows,
+        answer,
+        ..
+    } in examples
+    {
         // Writing to a string can't fail.
         let _ = writeln!(text, "| [{name}]({name}) | {shows} | {answer} |");
     }
@@ -277,7 +447,7 @@ struct Fixed {
     seed: Mutex<u64>,
 }
 
-impl World for Fixed {
+impl Clock for Fixed {
     fn now(&self) -> Timestamp {
         self.at
     }

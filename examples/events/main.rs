@@ -17,17 +17,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use pillarbox::{entry::System, notification::Timestamp, world::World};
+use pillarbox::{entry::SystemClock, notification::Timestamp, world::Clock};
 
 fn main() -> io::Result<()> {
     let asked = env::args().nth(1);
     let at = match &asked {
-        None => System.now(),
-        Some(text) => {
-            Timestamp::parse(text).ok_or_else(|| io::Error::other("write an instant: 2026-03-02T10:15:31.480Z"))?
-        }
+        None => SystemClock.now(),
+        Some(text) => Timestamp::parse(text)
+            .ok_or_else(|| io::Error::other("write an instant: 2026-03-02T10:15:31.480Z"))?,
     };
-    let folder = env::args().nth(2).map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("events"), PathBuf::from);
+    let folder = env::args().nth(2).map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("events"),
+        PathBuf::from,
+    );
     for (name, content) in made::everything(at) {
         let path = folder.join(name);
         fs::create_dir_all(path.parent().unwrap_or(&folder))?;

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use crate::{
     inbox::{
-        Claim, Come, Discarded, Fence, Filter, Inbox, InboxError, Listed, Mark, Marked, Memo, MemoName, Owner, Page,
-        Recorded, Replayed, Row, Swapped, Unfinished, Whose, dynamodb::DynamoInbox, sqlite::SqliteInbox,
+        CasOutcome, Claim, Discarded, EventClaim, Fence, Inbox, InboxError, KvEntry, KvKey,
+        LedgerEntry, Mark, Marked, PageRequest, PendingEvent, Recorded, Replayed, Row, RowFilter,
+        RowPage, SourceFilter, dynamodb::DynamoInbox, sqlite::SqliteInbox,
     },
     notification::{Key, SourceName, Timestamp},
     source::{Entry, EventName},
@@ -51,11 +52,20 @@ impl Inbox for AnyInbox {
         either!(self, inbox => inbox.claim(key, claim))
     }
 
-    async fn own(&self, event: &EventName, key: &Key, expires_at: Timestamp) -> Result<Owner, InboxError> {
+    async fn own(
+        &self,
+        event: &EventName,
+        key: &Key,
+        expires_at: Timestamp,
+    ) -> Result<EventClaim, InboxError> {
         either!(self, inbox => inbox.own(event, key, expires_at))
     }
 
-    async fn events(&self, source: &SourceName, subject: &str) -> Result<Vec<Come>, InboxError> {
+    async fn events(
+        &self,
+        source: &SourceName,
+        subject: &str,
+    ) -> Result<Vec<LedgerEntry>, InboxError> {
         either!(self, inbox => inbox.events(source, subject))
     }
 
@@ -63,7 +73,7 @@ impl Inbox for AnyInbox {
         &self,
         source: &SourceName,
         subjects: &BTreeSet<String>,
-    ) -> Result<Vec<Unfinished>, InboxError> {
+    ) -> Result<Vec<PendingEvent>, InboxError> {
         either!(self, inbox => inbox.unfinished(source, subjects))
     }
 
@@ -71,7 +81,12 @@ impl Inbox for AnyInbox {
         either!(self, inbox => inbox.mark(fence, mark))
     }
 
-    async fn due(&self, whose: &Whose, now: Timestamp, limit: usize) -> Result<Vec<Key>, InboxError> {
+    async fn due(
+        &self,
+        whose: &SourceFilter,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Key>, InboxError> {
         either!(self, inbox => inbox.due(whose, now, limit))
     }
 
@@ -79,7 +94,7 @@ impl Inbox for AnyInbox {
         either!(self, inbox => inbox.get(key))
     }
 
-    async fn list(&self, filter: &Filter, page: Page) -> Result<Listed, InboxError> {
+    async fn list(&self, filter: &RowFilter, page: PageRequest) -> Result<RowPage, InboxError> {
         either!(self, inbox => inbox.list(filter, page))
     }
 
@@ -87,7 +102,12 @@ impl Inbox for AnyInbox {
         either!(self, inbox => inbox.replay(key, now))
     }
 
-    async fn discard(&self, key: &Key, erase: bool, expires_at: Timestamp) -> Result<Discarded, InboxError> {
+    async fn discard(
+        &self,
+        key: &Key,
+        erase: bool,
+        expires_at: Timestamp,
+    ) -> Result<Discarded, InboxError> {
         either!(self, inbox => inbox.discard(key, erase, expires_at))
     }
 
@@ -99,11 +119,16 @@ impl Inbox for AnyInbox {
         either!(self, inbox => inbox.last_heard(source))
     }
 
-    async fn memo(&self, name: &MemoName) -> Result<Option<Memo>, InboxError> {
+    async fn memo(&self, name: &KvKey) -> Result<Option<KvEntry>, InboxError> {
         either!(self, inbox => inbox.memo(name))
     }
 
-    async fn swap_memo(&self, name: &MemoName, seen: Option<u64>, next: &Memo) -> Result<Swapped, InboxError> {
+    async fn swap_memo(
+        &self,
+        name: &KvKey,
+        seen: Option<u64>,
+        next: &KvEntry,
+    ) -> Result<CasOutcome, InboxError> {
         either!(self, inbox => inbox.swap_memo(name, seen, next))
     }
 }

@@ -34,7 +34,10 @@ where
 
 /// A code as it can be shown: whoever answered might have put anything there.
 pub fn tidy(code: &str) -> String {
-    code.chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).take(64).collect()
+    code.chars()
+        .filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c))
+        .take(64)
+        .collect()
 }
 
 fn is_caused_by_credentials(error: &(dyn Error + 'static)) -> bool {

@@ -5,11 +5,11 @@ use std::time::Duration;
 use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
 use aws_types::SdkConfig;
 
-use super::{Aws, Service};
+use super::{Aws, AwsService};
 
 /// The limits of one client. The SDK's own are too long for a sender that waits, or none at all.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct AwsLimits {
     /// Until there is a connection. Clients that differ in this share no connections.
     pub connect: Duration,
     /// For one try.
@@ -22,7 +22,7 @@ pub struct Limits {
     pub backoff: Duration,
 }
 
-impl Limits {
+impl AwsLimits {
     /// For handing events on: far within one attempt of the processor's.
     pub const DELIVERY: Self = Self {
         connect: Duration::from_secs(1),
@@ -43,13 +43,19 @@ impl Limits {
 
     /// The tries as the SDK takes them.
     pub(super) fn retries(&self) -> RetryConfig {
-        RetryConfig::standard().with_max_attempts(self.attempts).with_initial_backoff(self.backoff)
+        RetryConfig::standard()
+            .with_max_attempts(self.attempts)
+            .with_initial_backoff(self.backoff)
     }
 }
 
 impl Aws {
     /// What a client of `service` is made from that keeps to `limits`.
-    pub fn within(&self, service: Service, limits: &Limits) -> SdkConfig {
-        self.config(service).to_builder().timeout_config(limits.timeouts()).retry_config(limits.retries()).build()
+    pub fn within(&self, service: AwsService, limits: &AwsLimits) -> SdkConfig {
+        self.config(service)
+            .to_builder()
+            .timeout_config(limits.timeouts())
+            .retry_config(limits.retries())
+            .build()
     }
 }

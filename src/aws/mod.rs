@@ -22,17 +22,17 @@ use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_types::{SdkConfig, region::Region, sdk_config::SharedHttpClient};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
-pub use limits::Limits;
-pub use secretsmanager::{SecretsManager, Waiting, arns};
+pub use limits::AwsLimits;
+pub use secretsmanager::{SecretsCaller, SecretsManager, arns};
 
-use crate::secret::Outside;
+use crate::secret::SecretSources;
 
 /// The roots of Amazon Trust Services, which every AWS endpoint is certified by.
 const ROOTS: &[u8] = include_bytes!("roots.pem");
 
 /// A service of AWS that is called, by the name its endpoint variable has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Service {
+pub enum AwsService {
     /// The inbox.
     DynamoDb,
     /// A destination.
@@ -43,7 +43,7 @@ pub enum Service {
     SecretsManager,
 }
 
-impl Service {
+impl AwsService {
     fn variable(self) -> &'static str {
         match self {
             Self::DynamoDb => "AWS_ENDPOINT_URL_DYNAMODB",
@@ -56,18 +56,22 @@ impl Service {
 
 /// Why AWS can't be reached at all; says what to do.
 #[derive(Debug, thiserror::Error)]
-pub enum AwsProblem {
+pub enum AwsError {
     /// No region.
     #[error("AWS_REGION is not set: set it to the region where everything is, such as eu-west-2")]
     NoRegion,
     /// No credentials.
-    #[error("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set: Lambda sets them; elsewhere, set both")]
+    #[error(
+        "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set: Lambda sets them; elsewhere, set both"
+    )]
     NoCredentials,
     /// The configured roots can't be read.
     #[error("AWS_CA_BUNDLE names {0}, which can't be read ({1}): check the path")]
     Bundle(PathBuf, io::Error),
     /// The configured roots are none.
-    #[error("the certificates AWS is trusted by can't be used ({0}): check the file AWS_CA_BUNDLE names")]
+    #[error(
+        "the certificates AWS is trusted by can't be used ({0}): check the file AWS_CA_BUNDLE names"
+    )]
     Tls(String),
 }
 
@@ -75,16 +79,18 @@ pub enum AwsProblem {
 #[derive(Clone, Debug)]
 pub struct Aws {
     shared: SdkConfig,
-    endpoints: Vec<(Service, String)>,
+    endpoints: Vec<(AwsService, String)>,
 }
 
 impl Aws {
     /// From the variables that Lambda sets, and nothing else: no profile is read, and no one is asked.
-    pub fn from_variables(outside: &Outside<'_>) -> Result<Self, AwsProblem> {
+    pub fn from_variables(outside: &SecretSources<'_>) -> Result<Self, AwsError> {
         let set = |name: &str| (outside.env)(name).filter(|value| !value.is_empty());
-        let region = set("AWS_REGION").or_else(|| set("AWS_DEFAULT_REGION")).ok_or(AwsProblem::NoRegion)?;
+        let region = set("AWS_REGION")
+            .or_else(|| set("AWS_DEFAULT_REGION"))
+            .ok_or(AwsError::NoRegion)?;
         let (Some(id), Some(key)) = (set("AWS_ACCESS_KEY_ID"), set("AWS_SECRET_ACCESS_KEY")) else {
-            return Err(AwsProblem::NoCredentials);
+            return Err(AwsError::NoCredentials);
         };
         let credentials = Credentials::new(id, key, set("AWS_SESSION_TOKEN"), None, "variables");
         let shared = SdkConfig::builder()
@@ -95,22 +101,29 @@ impl Aws {
             .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
             .time_source(SharedTimeSource::new(SystemTimeSource::new()))
             .build();
-        Ok(Self { shared, endpoints: endpoints(outside) })
+        Ok(Self {
+            shared,
+            endpoints: endpoints(outside),
+        })
     }
 
     /// As a person is known on a machine of one's own: variables, profiles, single sign-on.
     #[cfg(feature = "local")]
-    pub async fn from_settings(outside: &Outside<'_>) -> Result<Self, AwsProblem> {
-        let loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http_client(outside)?);
+    pub async fn from_settings(outside: &SecretSources<'_>) -> Result<Self, AwsError> {
+        let loader =
+            aws_config::defaults(BehaviorVersion::latest()).http_client(http_client(outside)?);
         let shared = loader.load().await;
         if shared.region().is_none() {
-            return Err(AwsProblem::NoRegion);
+            return Err(AwsError::NoRegion);
         }
-        Ok(Self { shared, endpoints: endpoints(outside) })
+        Ok(Self {
+            shared,
+            endpoints: endpoints(outside),
+        })
     }
 
     /// What a client of `service` is made from.
-    pub fn config(&self, service: Service) -> SdkConfig {
+    pub fn config(&self, service: AwsService) -> SdkConfig {
         let endpoint = self.endpoints.iter().find(|(of, _)| *of == service);
         match endpoint {
             Some((_, url)) => self.shared.to_builder().endpoint_url(url).build(),
@@ -120,50 +133,82 @@ impl Aws {
 }
 
 /// Where services are reached that don't answer at their usual address: the variables every AWS tool knows.
-fn endpoints(outside: &Outside<'_>) -> Vec<(Service, String)> {
+fn endpoints(outside: &SecretSources<'_>) -> Vec<(AwsService, String)> {
     let set = |name: &str| (outside.env)(name).filter(|value| !value.is_empty());
-    let of = |service: Service| Some((service, set(service.variable()).or_else(|| set("AWS_ENDPOINT_URL"))?));
-    [Service::DynamoDb, Service::Sqs, Service::EventBridge, Service::SecretsManager]
-        .into_iter()
-        .filter_map(of)
-        .collect()
+    let of = |service: AwsService| {
+        Some((
+            service,
+            set(service.variable()).or_else(|| set("AWS_ENDPOINT_URL"))?,
+        ))
+    };
+    [
+        AwsService::DynamoDb,
+        AwsService::Sqs,
+        AwsService::EventBridge,
+        AwsService::SecretsManager,
+    ]
+    .into_iter()
+    .filter_map(of)
+    .collect()
 }
 
-fn http_client(outside: &Outside<'_>) -> Result<SharedHttpClient, AwsProblem> {
+fn http_client(outside: &SecretSources<'_>) -> Result<SharedHttpClient, AwsError> {
     let mut roots = TrustStore::empty().with_pem_certificate(ROOTS);
     if let Some(path) = (outside.env)("AWS_CA_BUNDLE").filter(|path| !path.is_empty()) {
         let path = PathBuf::from(path);
-        let bundle = (outside.file)(&path).map_err(|error| AwsProblem::Bundle(path, error))?;
+        let bundle = (outside.file)(&path).map_err(|error| AwsError::Bundle(path, error))?;
         check(&bundle)?;
         roots = roots.with_pem_certificate(bundle);
     }
-    let context =
-        TlsContext::builder().with_trust_store(roots).build().map_err(|error| AwsProblem::Tls(error.to_string()))?;
-    Ok(Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).tls_context(context).build_https())
+    let context = TlsContext::builder()
+        .with_trust_store(roots)
+        .build()
+        .map_err(|error| AwsError::Tls(error.to_string()))?;
+    Ok(Builder::new()
+        .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
+        .tls_context(context)
+        .build_https())
 }
 
 /// The client panics on what is no certificate, so that is found out before.
-fn check(bundle: &str) -> Result<(), AwsProblem> {
+fn check(bundle: &str) -> Result<(), AwsError> {
     let mut roots = rustls::RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(bundle.as_bytes()) {
-        let certificate = certificate.map_err(|error| AwsProblem::Tls(error.to_string()))?;
-        roots.add(certificate).map_err(|error| AwsProblem::Tls(error.to_string()))?;
+        let certificate = certificate.map_err(|error| AwsError::Tls(error.to_string()))?;
+        roots
+            .add(certificate)
+            .map_err(|error| AwsError::Tls(error.to_string()))?;
     }
-    if roots.is_empty() { Err(AwsProblem::Tls("it holds no certificate".to_owned())) } else { Ok(()) }
+    if roots.is_empty() {
+        Err(AwsError::Tls("it holds no certificate".to_owned()))
+    } else {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret::Vault;
+    use crate::secret::FetchedSecrets;
 
-    fn aws(set: &[(&str, &str)], bundle: &str) -> Result<Aws, AwsProblem> {
-        let env = |name: &str| set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-        Aws::from_variables(&Outside { env: &env, file: &|_| Ok(bundle.to_owned()), vault: Vault::NOTHING })
+    fn aws(set: &[(&str, &str)], bundle: &str) -> Result<Aws, AwsError> {
+        let env = |name: &str| {
+            set.iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| (*value).to_owned())
+        };
+        Aws::from_variables(&SecretSources {
+            env: &env,
+            file: &|_| Ok(bundle.to_owned()),
+            vault: FetchedSecrets::NOTHING,
+        })
     }
 
-    const KEYS: [(&str, &str); 3] =
-        [("AWS_REGION", "eu-west-2"), ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "example")];
+    const KEYS: [(&str, &str); 3] = [
+        ("AWS_REGION", "eu-west-2"),
+        ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", "example"),
+    ];
 
     #[test]
     fn a_service_is_reached_where_its_own_variable_says_and_else_where_all_are() {
@@ -171,21 +216,32 @@ mod tests {
         set.push(("AWS_ENDPOINT_URL", "http://127.0.0.1:4566"));
         set.push(("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:8000"));
         let aws = aws(&set, "").unwrap();
-        assert_eq!(aws.config(Service::DynamoDb).endpoint_url(), Some("http://127.0.0.1:8000"));
-        assert_eq!(aws.config(Service::Sqs).endpoint_url(), Some("http://127.0.0.1:4566"));
+        assert_eq!(
+            aws.config(AwsService::DynamoDb).endpoint_url(),
+            Some("http://127.0.0.1:8000")
+        );
+        assert_eq!(
+            aws.config(AwsService::Sqs).endpoint_url(),
+            Some("http://127.0.0.1:4566")
+        );
     }
 
     #[test]
     fn without_variables_aws_is_reached_at_its_own_addresses() {
         let aws = aws(&KEYS, "").unwrap();
-        assert_eq!(aws.config(Service::SecretsManager).endpoint_url(), None);
-        assert_eq!(aws.config(Service::DynamoDb).region().map(Region::as_ref), Some("eu-west-2"));
+        assert_eq!(aws.config(AwsService::SecretsManager).endpoint_url(), None);
+        assert_eq!(
+            aws.config(AwsService::DynamoDb)
+                .region()
+                .map(Region::as_ref),
+            Some("eu-west-2")
+        );
     }
 
     #[test]
     fn what_is_missing_is_named() {
-        assert!(matches!(aws(&KEYS[1..], ""), Err(AwsProblem::NoRegion)));
-        assert!(matches!(aws(&KEYS[..2], ""), Err(AwsProblem::NoCredentials)));
+        assert!(matches!(aws(&KEYS[1..], ""), Err(AwsError::NoRegion)));
+        assert!(matches!(aws(&KEYS[..2], ""), Err(AwsError::NoCredentials)));
     }
 
     #[test]
@@ -194,8 +250,15 @@ mod tests {
         set.push(("AWS_CA_BUNDLE", "/etc/ssl/own.pem"));
         let own = std::str::from_utf8(ROOTS).unwrap();
         assert!(aws(&set, own).is_ok());
-        for no_bundle in ["", "hello", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
-            assert!(matches!(aws(&set, no_bundle), Err(AwsProblem::Tls(_))), "{no_bundle}");
+        for no_bundle in [
+            "",
+            "hello",
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        ] {
+            assert!(
+                matches!(aws(&set, no_bundle), Err(AwsError::Tls(_))),
+                "{no_bundle}"
+            );
         }
     }
 }

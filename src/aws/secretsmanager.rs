@@ -1,4 +1,4 @@
-//! Secrets Manager: ARNs -> a [`Vault`], one call each and all at once.
+//! Secrets Manager: ARNs -> a [`FetchedSecrets`], one call each and all at once.
 
 use std::{
     collections::BTreeSet,
@@ -15,11 +15,11 @@ use aws_sdk_secretsmanager::{
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use tokio::task::JoinSet;
 
-use super::{Aws, Limits, Service, fault};
-use crate::secret::{Secret, SecretRef, Vault, VaultFault};
+use super::{Aws, AwsLimits, AwsService, fault};
+use crate::secret::{FetchedSecrets, Secret, SecretRef, SecretsManagerError};
 
 /// While nobody waits: the first connection of a small function takes most of a second.
-const AT_START: Limits = Limits {
+const AT_START: AwsLimits = AwsLimits {
     connect: Duration::from_secs(2),
     attempt: Duration::from_millis(2_500),
     operation: Duration::from_secs(4),
@@ -28,7 +28,7 @@ const AT_START: Limits = Limits {
 };
 /// While a sender does, who is owed an answer within 2.5 s. The limit for connecting is that of the
 /// start, or the connection made there would not be found again; the attempt's ends it, too.
-const IN_A_REQUEST: Limits = Limits {
+const IN_A_REQUEST: AwsLimits = AwsLimits {
     connect: AT_START.connect,
     attempt: Duration::from_millis(500),
     operation: Duration::from_millis(800),
@@ -38,7 +38,7 @@ const IN_A_REQUEST: Limits = Limits {
 
 /// Who waits while secrets are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Waiting {
+pub enum SecretsCaller {
     /// Nobody yet.
     Nobody,
     /// A sender, for an answer.
@@ -56,19 +56,23 @@ pub struct SecretsManager {
 impl SecretsManager {
     /// Secrets Manager as it is reached over `aws`.
     pub fn new(aws: &Aws) -> Self {
-        Self { aws: aws.clone(), client: Arc::default() }
+        Self {
+            aws: aws.clone(),
+            client: Arc::default(),
+        }
     }
 
     fn client(&self) -> &Client {
-        self.client.get_or_init(|| Client::new(&self.aws.within(Service::SecretsManager, &AT_START)))
+        self.client
+            .get_or_init(|| Client::new(&self.aws.within(AwsService::SecretsManager, &AT_START)))
     }
 
     /// Reads every secret of `arns` once. Always comes back in time; what could not be read says why.
-    pub async fn read(&self, arns: &BTreeSet<String>, waiting: Waiting) -> Vault {
+    pub async fn read(&self, arns: &BTreeSet<String>, waiting: SecretsCaller) -> FetchedSecrets {
         let mut reading = JoinSet::new();
-        let mut vault = Vault::default();
+        let mut vault = FetchedSecrets::default();
         for arn in arns {
-            vault.put(arn.clone(), Err(VaultFault::Away));
+            vault.put(arn.clone(), Err(SecretsManagerError::Away));
             let (client, arn) = (self.client().clone(), arn.clone());
             reading.spawn(async move { (read(&client, &arn, waiting).await, arn) });
         }
@@ -83,42 +87,68 @@ impl SecretsManager {
 
 /// The ARNs among `references`, each once.
 pub fn arns<'a>(references: impl IntoIterator<Item = &'a SecretRef>) -> BTreeSet<String> {
-    references.into_iter().filter_map(SecretRef::arn).map(str::to_owned).collect()
+    references
+        .into_iter()
+        .filter_map(SecretRef::arn)
+        .map(str::to_owned)
+        .collect()
 }
 
-async fn read(client: &Client, arn: &str, waiting: Waiting) -> Result<Option<Secret>, VaultFault> {
+async fn read(
+    client: &Client,
+    arn: &str,
+    waiting: SecretsCaller,
+) -> Result<Option<Secret>, SecretsManagerError> {
     let limits = match waiting {
-        Waiting::Nobody => AT_START,
-        Waiting::Sender => IN_A_REQUEST,
+        SecretsCaller::Nobody => AT_START,
+        SecretsCaller::Sender => IN_A_REQUEST,
     };
-    let limited = Builder::new().timeout_config(limits.timeouts()).retry_config(limits.retries());
-    let asked = client.get_secret_value().secret_id(arn).customize().config_override(limited).send().await;
+    let limited = Builder::new()
+        .timeout_config(limits.timeouts())
+        .retry_config(limits.retries());
+    let asked = client
+        .get_secret_value()
+        .secret_id(arn)
+        .customize()
+        .config_override(limited)
+        .send()
+        .await;
     match asked {
-        Ok(GetSecretValueOutput { secret_string: Some(text), .. }) => Ok(Some(Secret::new(text))),
-        Ok(GetSecretValueOutput { secret_binary: Some(_), .. }) => Err(VaultFault::Binary),
+        Ok(GetSecretValueOutput {
+            secret_string: Some(text),
+            ..
+        }) => Ok(Some(Secret::new(text))),
+        Ok(GetSecretValueOutput {
+            secret_binary: Some(_),
+            ..
+        }) => Err(SecretsManagerError::Binary),
         Ok(_) => Ok(None),
         Err(error) => judge(&error),
     }
 }
 
 /// What an error says of the secret. One that was made without a value is there, and has none yet.
-fn judge(error: &SdkError<GetSecretValueError>) -> Result<Option<Secret>, VaultFault> {
+fn judge(error: &SdkError<GetSecretValueError>) -> Result<Option<Secret>, SecretsManagerError> {
     let code = fault::code(error);
     match &*code {
         "ResourceNotFoundException" if has_no_value(error) => Ok(None),
         // The second is what a secret gets that waits for its deletion.
-        "ResourceNotFoundException" | "InvalidRequestException" => Err(VaultFault::Missing),
-        "DecryptionFailure" => Err(VaultFault::Key),
-        fault::NO_CREDENTIALS => Err(VaultFault::NoCredentials),
-        code if fault::is_denied(code) => Err(VaultFault::Denied),
-        "UnrecognizedClientException" | "InvalidClientTokenId" | "ExpiredTokenException" => {
-            Err(VaultFault::NoCredentials)
+        "ResourceNotFoundException" | "InvalidRequestException" => {
+            Err(SecretsManagerError::Missing)
         }
-        _ => Err(VaultFault::Away),
+        "DecryptionFailure" => Err(SecretsManagerError::Key),
+        fault::NO_CREDENTIALS => Err(SecretsManagerError::NoCredentials),
+        code if fault::is_denied(code) => Err(SecretsManagerError::Denied),
+        "UnrecognizedClientException" | "InvalidClientTokenId" | "ExpiredTokenException" => {
+            Err(SecretsManagerError::NoCredentials)
+        }
+        _ => Err(SecretsManagerError::Away),
     }
 }
 
 /// Only its message tells a secret without a value from no secret at all; both have the same code.
 fn has_no_value(error: &SdkError<GetSecretValueError>) -> bool {
-    error.message().is_some_and(|message| message.contains("secret value for staging label"))
+    error
+        .message()
+        .is_some_and(|message| message.contains("secret value for staging label"))
 }

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use super::{
-    problem::{Place, Problem},
-    walk::Table,
+    problem::{ConfigError, ConfigLocation},
+    walk::TableReader,
 };
 
 /// What an address has to look like.
@@ -12,12 +12,12 @@ pub(super) const MUST: &str = "must be an address and a port, such as 127.0.0.1:
 
 /// An address, and where it was set: nowhere, if it is the default or was judged before.
 #[derive(Clone, Debug)]
-pub(super) struct Setting {
+pub(super) struct AddressSetting {
     pub(super) value: SocketAddr,
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<ConfigLocation>,
 }
 
-impl Setting {
+impl AddressSetting {
     /// An address that nobody set here.
     pub(super) fn unset(value: SocketAddr) -> Self {
         Self { value, place: None }
@@ -35,17 +35,22 @@ pub(super) fn default_console() -> SocketAddr {
 }
 
 /// Reads `listen` and `console`.
-pub(super) fn read(root: &mut Table<'_, '_>) -> Option<(SocketAddr, SocketAddr)> {
+pub(super) fn read(root: &mut TableReader<'_, '_>) -> Option<(SocketAddr, SocketAddr)> {
     let listen = one(root, "listen", default_listen());
     let console = one(root, "console", default_console());
     let (listen, console) = (listen?, console?);
-    check(&listen, &console).into_iter().for_each(|problem| root.report(problem));
+    check(&listen, &console)
+        .into_iter()
+        .for_each(|problem| root.report(problem));
     Some((listen.value, console.value))
 }
 
 /// What is wrong with two addresses that were read; only what somebody set here can be.
-pub(super) fn check(listen: &Setting, console: &Setting) -> Vec<Problem> {
-    let exposed = console.place.as_ref().filter(|_| !console.value.ip().to_canonical().is_loopback());
+pub(super) fn check(listen: &AddressSetting, console: &AddressSetting) -> Vec<ConfigError> {
+    let exposed = console
+        .place
+        .as_ref()
+        .filter(|_| !console.value.ip().to_canonical().is_loopback());
     let exposed = exposed.map(|place| {
         place.problem(
             "is not a loopback address: the console shows personal data and has no login; \
@@ -53,21 +58,35 @@ pub(super) fn check(listen: &Setting, console: &Setting) -> Vec<Problem> {
         )
     });
     let set = console.place.as_ref().or(listen.place.as_ref());
-    let clash = set.filter(|_| clash(listen.value, console.value)).map(|place| {
-        let port = listen.value.port();
-        place.problem(format_args!("puts listen and console both on port {port}: give them different ports"))
-    });
+    let clash = set
+        .filter(|_| clash(listen.value, console.value))
+        .map(|place| {
+            let port = listen.value.port();
+            place.problem(format_args!(
+                "puts listen and console both on port {port}: give them different ports"
+            ))
+        });
     exposed.into_iter().chain(clash).collect()
 }
 
 /// Whether only one of two listeners could be had. Port 0 is any free one, never the same twice.
 fn clash(one: SocketAddr, other: SocketAddr) -> bool {
-    let overlap = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    let overlap =
+        one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
     one.port() == other.port() && one.port() != 0 && overlap
 }
 
-fn one(root: &mut Table<'_, '_>, key: &'static str, default: SocketAddr) -> Option<Setting> {
-    let Some(item) = root.take(key) else { return Some(Setting::unset(default)) };
+fn one(
+    root: &mut TableReader<'_, '_>,
+    key: &'static str,
+    default: SocketAddr,
+) -> Option<AddressSetting> {
+    let Some(item) = root.take(key) else {
+        return Some(AddressSetting::unset(default));
+    };
     let read = item.text(MUST)?.parse().map_err(|_| MUST);
-    item.made(read).map(|read| Setting { value: read.value, place: Some(read.place) })
+    item.made(read).map(|read| AddressSetting {
+        value: read.value,
+        place: Some(read.place),
+    })
 }

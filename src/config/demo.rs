@@ -4,29 +4,41 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use super::{
     Config, DestinationConfig, InboxConfig, SourceConfig, addresses,
-    problem::{Place, Placed},
-    windows::Windows,
+    problem::{ConfigLocation, Located},
+    windows::TimeWindows,
 };
-use crate::{notification::SourceName, secret::SecretRef, source::Kind};
+use crate::{notification::SourceName, secret::SecretRef, source::SenderKind};
 
 /// The demo, everything of which is kept in `folder`.
 pub(super) fn demo(folder: &Path) -> Config {
-    let windows = Windows::default();
+    let windows = TimeWindows::default();
     Config {
         listen: addresses::default_listen(),
         console: addresses::default_console(),
         retention: windows.retention(),
         acceptance: windows.acceptance(),
-        sources: vec![source("hmrc", Kind::Hmrc, folder), source("pay", Kind::GovukPay, folder)],
-        inbox: InboxConfig::Sqlite { path: folder.join("pillarbox.db") },
+        sources: vec![
+            source("hmrc", SenderKind::Hmrc, folder),
+            source("pay", SenderKind::GovukPay, folder),
+        ],
+        inbox: InboxConfig::Sqlite {
+            path: folder.join("pillarbox.db"),
+        },
         destination: DestinationConfig::Log,
         destinations: BTreeMap::new(),
     }
 }
 
-fn source(name: &str, kind: Kind, folder: &Path) -> SourceConfig {
-    let place = Place::new(Arc::from("the demo"), None, format!("sources.{name}.secrets[0]"));
-    let secret = Placed { value: SecretRef::File(folder.join(format!("{name}.secret"))), place };
+fn source(name: &str, kind: SenderKind, folder: &Path) -> SourceConfig {
+    let place = ConfigLocation::new(
+        Arc::from("the demo"),
+        None,
+        format!("sources.{name}.secrets[0]"),
+    );
+    let secret = Located {
+        value: SecretRef::File(folder.join(format!("{name}.secret"))),
+        place,
+    };
     SourceConfig {
         name: SourceName::new(name).expect("hmrc and pay have the form of names"),
         kind,
@@ -44,27 +56,49 @@ mod tests {
     use super::*;
     use crate::{
         config::tests::{HMRC_SECRET, with},
-        secret::{Outside, Vault},
+        secret::{FetchedSecrets, SecretSources},
     };
 
     #[test]
     fn the_demo_keeps_everything_in_one_folder() {
         let config = Config::demo(Path::new(".pillarbox"));
-        assert_eq!(config.inbox, InboxConfig::Sqlite { path: ".pillarbox/pillarbox.db".into() });
+        assert_eq!(
+            config.inbox,
+            InboxConfig::Sqlite {
+                path: ".pillarbox/pillarbox.db".into()
+            }
+        );
         assert!(matches!(config.destination, DestinationConfig::Log));
         let asked = RefCell::new(Vec::new());
         let file = |path: &Path| {
             asked.borrow_mut().push(path.display().to_string());
             Ok(HMRC_SECRET.to_owned())
         };
-        let secrets = config.secrets(&Outside { env: &|_| None, file: &file, vault: Vault::NOTHING }).unwrap();
-        assert_eq!(*asked.borrow(), [".pillarbox/hmrc.secret", ".pillarbox/pay.secret"]);
-        let labels: Vec<_> = secrets.sources.iter().map(|source| (source.kind, source.keys[0].label())).collect();
-        let expected =
-            [(Kind::Hmrc, "1:file:.pillarbox/hmrc.secret"), (Kind::GovukPay, "1:file:.pillarbox/pay.secret")];
+        let secrets = config
+            .secrets(&SecretSources {
+                env: &|_| None,
+                file: &file,
+                vault: FetchedSecrets::NOTHING,
+            })
+            .unwrap();
+        assert_eq!(
+            *asked.borrow(),
+            [".pillarbox/hmrc.secret", ".pillarbox/pay.secret"]
+        );
+        let labels: Vec<_> = secrets
+            .sources
+            .iter()
+            .map(|source| (source.kind, source.keys[0].label()))
+            .collect();
+        let expected = [
+            (SenderKind::Hmrc, "1:file:.pillarbox/hmrc.secret"),
+            (SenderKind::GovukPay, "1:file:.pillarbox/pay.secret"),
+        ];
         assert_eq!(labels, expected);
 
-        let missing = with(&[], |outside| config.secrets(outside)).unwrap_err().to_string();
+        let missing = with(&[], |outside| config.secrets(outside))
+            .unwrap_err()
+            .to_string();
         let first = "the demo: sources.hmrc.secrets[0] (file:.pillarbox/hmrc.secret) can't be read (entity not found): \
                      check the path and its permissions";
         assert_eq!(missing.lines().next(), Some(first));

@@ -5,13 +5,13 @@ use std::{collections::BTreeMap, fmt};
 use url::Url;
 
 use super::{
-    problem::Placed,
+    problem::Located,
     reference,
-    secrets::Wanted,
-    walk::{Item, Table},
+    secrets::RequiredSecret,
+    walk::{TableReader, TomlItem},
 };
 use crate::{
-    destination::{Bus, Queue},
+    destination::{EventBus, SqsQueue},
     notification::SourceName,
     outbound::endpoint,
     secret::SecretRef,
@@ -28,14 +28,14 @@ pub enum DestinationConfig {
     /// CloudEvents by POST.
     Https(HttpsConfig),
     /// CloudEvents in a queue on AWS.
-    Sqs(Queue),
+    Sqs(SqsQueue),
     /// CloudEvents on a bus on AWS.
-    EventBridge(Bus),
+    EventBridge(EventBus),
 }
 
 impl DestinationConfig {
     /// The secret it signs with, if it does.
-    pub fn secret(&self) -> Option<&Placed<SecretRef>> {
+    pub fn secret(&self) -> Option<&Located<SecretRef>> {
         match self {
             Self::Https(https) => Some(&https.secret),
             Self::Log | Self::Sqs(_) | Self::EventBridge(_) => None,
@@ -54,19 +54,22 @@ pub struct HttpsConfig {
     /// Where to POST: https, or http on loopback.
     pub url: Url,
     /// The `whsec_` secret to sign with.
-    pub secret: Placed<SecretRef>,
+    pub secret: Located<SecretRef>,
 }
 
 impl fmt::Debug for HttpsConfig {
     /// Shows no more of the URL than its origin: paths and queries are where people keep tokens.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let origin = self.url.origin().ascii_serialization();
-        f.debug_struct("HttpsConfig").field("origin", &origin).field("secret", &self.secret).finish()
+        f.debug_struct("HttpsConfig")
+            .field("origin", &origin)
+            .field("secret", &self.secret)
+            .finish()
     }
 }
 
 /// The destinations of one document, as far as they could be read.
-pub(super) struct Destinations {
+pub(super) struct DestinationConfigs {
     pub(super) default: Option<DestinationConfig>,
     pub(super) named: BTreeMap<String, DestinationConfig>,
     /// Every name written, that of a destination which couldn't be read included.
@@ -74,27 +77,49 @@ pub(super) struct Destinations {
 }
 
 /// Reads `[destination]` and `[destinations]`.
-pub(super) fn read(root: &mut Table<'_, '_>, wanted: &mut Vec<Wanted>) -> Destinations {
+pub(super) fn read(
+    root: &mut TableReader<'_, '_>,
+    wanted: &mut Vec<RequiredSecret>,
+) -> DestinationConfigs {
     let default = match root.take("destination") {
         None => Some(DestinationConfig::Log),
         Some(item) => one(item, wanted),
     };
-    let entries = root.table("destinations").map(Table::entries).unwrap_or_default();
+    let entries = root
+        .table("destinations")
+        .map(TableReader::entries)
+        .unwrap_or_default();
     let names = entries.iter().map(|(name, _)| name.clone()).collect();
-    let named = entries.into_iter().filter_map(|(name, item)| named(name, item, wanted)).collect();
-    Destinations { default, named, names }
+    let named = entries
+        .into_iter()
+        .filter_map(|(name, item)| named(name, item, wanted))
+        .collect();
+    DestinationConfigs {
+        default,
+        named,
+        names,
+    }
 }
 
-fn named(name: String, item: Item<'_, '_>, wanted: &mut Vec<Wanted>) -> Option<(String, DestinationConfig)> {
+fn named(
+    name: String,
+    item: TomlItem<'_, '_>,
+    wanted: &mut Vec<RequiredSecret>,
+) -> Option<(String, DestinationConfig)> {
     if SourceName::new(&name).is_none() {
-        item.complain("is no name for a destination: begin with a-z, then up to 31 of a-z, 0-9 and -");
+        item.complain(
+            "is no name for a destination: begin with a-z, then up to 31 of a-z, 0-9 and -",
+        );
     }
     one(item, wanted).map(|destination| (name, destination))
 }
 
-fn one(item: Item<'_, '_>, wanted: &mut Vec<Wanted>) -> Option<DestinationConfig> {
+fn one(item: TomlItem<'_, '_>, wanted: &mut Vec<RequiredSecret>) -> Option<DestinationConfig> {
     let mut table = item.table()?;
-    let kind = table.need("kind", "write kind = \"log\", \"https\", \"sqs\" or \"eventbridge\"");
+    let kind = table.need(
+        "kind",
+        "write kind = \"log\", \"https\", \"sqs\" or \"eventbridge\"",
+    );
     let destination = match kind.as_ref().and_then(|kind| kind.word(&KINDS)) {
         Some("log") => Some(DestinationConfig::Log),
         Some("https") => https(&mut table, wanted).map(DestinationConfig::Https),
@@ -110,27 +135,37 @@ fn one(item: Item<'_, '_>, wanted: &mut Vec<Wanted>) -> Option<DestinationConfig
     destination
 }
 
-fn https(table: &mut Table<'_, '_>, wanted: &mut Vec<Wanted>) -> Option<HttpsConfig> {
-    let url = table.need("url", "write url = \"https://HOST/PATH\"").and_then(url);
-    let secret = table.need("secret", "write secret = \"env:NAME\"").and_then(reference::read);
-    wanted.extend(secret.clone().map(Wanted::Whsec));
-    Some(HttpsConfig { url: url?, secret: secret? })
+fn https(table: &mut TableReader<'_, '_>, wanted: &mut Vec<RequiredSecret>) -> Option<HttpsConfig> {
+    let url = table
+        .need("url", "write url = \"https://HOST/PATH\"")
+        .and_then(url);
+    let secret = table
+        .need("secret", "write secret = \"env:NAME\"")
+        .and_then(reference::read);
+    wanted.extend(secret.clone().map(RequiredSecret::Whsec));
+    Some(HttpsConfig {
+        url: url?,
+        secret: secret?,
+    })
 }
 
-fn sqs(table: &mut Table<'_, '_>) -> Option<Queue> {
-    let url = table.need("url", "write url = \"https://sqs.REGION.amazonaws.com/ACCOUNT/NAME\"")?;
+fn sqs(table: &mut TableReader<'_, '_>) -> Option<SqsQueue> {
+    let url = table.need(
+        "url",
+        "write url = \"https://sqs.REGION.amazonaws.com/ACCOUNT/NAME\"",
+    )?;
     let text = url.text("must be a URL in quotes")?;
-    url.made(Queue::parse(&text)).map(|queue| queue.value)
+    url.made(SqsQueue::parse(&text)).map(|queue| queue.value)
 }
 
-fn eventbridge(table: &mut Table<'_, '_>) -> Option<Bus> {
+fn eventbridge(table: &mut TableReader<'_, '_>) -> Option<EventBus> {
     let bus = table.need("bus", "write bus = \"NAME\"")?;
     let text = bus.text("must be the name or the ARN of a bus in quotes")?;
-    bus.made(Bus::parse(&text)).map(|bus| bus.value)
+    bus.made(EventBus::parse(&text)).map(|bus| bus.value)
 }
 
 /// Reads the URL of something we send requests to.
-pub(super) fn url(item: Item<'_, '_>) -> Option<Url> {
+pub(super) fn url(item: TomlItem<'_, '_>) -> Option<Url> {
     let text = item.text("must be a URL in quotes")?;
     item.made(endpoint(&text)).map(|url| url.value)
 }

@@ -2,51 +2,61 @@
 
 use super::{
     Config, addresses, destination, inbox,
-    problem::{Problem, Problems},
-    secrets::Wanted,
+    problem::{ConfigError, ConfigErrors},
+    secrets::RequiredSecret,
     source,
-    walk::{Table, Walk},
+    walk::{DocumentReader, TableReader},
     windows,
 };
-use crate::secret::Outside;
+use crate::secret::SecretSources;
 
 /// What one pass over a document found.
-pub(super) struct Reading {
+pub(super) struct ParsedDocument {
     config: Option<Config>,
-    problems: Vec<Problem>,
-    wanted: Vec<Wanted>,
+    problems: Vec<ConfigError>,
+    wanted: Vec<RequiredSecret>,
 }
 
 /// Reads `document`, which people know as `place`.
-pub(super) fn read(document: &str, place: &str) -> Reading {
-    let walk = Walk::new(place, document);
+pub(super) fn read(document: &str, place: &str) -> ParsedDocument {
+    let walk = DocumentReader::new(place, document);
     let mut wanted = Vec::new();
-    let config = walk.root(document).and_then(|root| config(root, &mut wanted));
-    Reading { config, problems: walk.into_problems(), wanted }
+    let config = walk
+        .root(document)
+        .and_then(|root| config(root, &mut wanted));
+    ParsedDocument {
+        config,
+        problems: walk.into_problems(),
+        wanted,
+    }
 }
 
-impl Reading {
+impl ParsedDocument {
     /// Adds what is wrong with the values of the secrets, if something is wrong already.
     ///
     /// A sound document is left alone: its secrets are judged when they are fetched to be used.
-    pub(super) fn judge_secrets(mut self, outside: &Outside<'_>) -> Self {
+    pub(super) fn judge_secrets(mut self, outside: &SecretSources<'_>) -> Self {
         if !self.problems.is_empty() {
-            self.problems.extend(self.wanted.iter().filter_map(|wanted| wanted.problem(outside)));
+            self.problems.extend(
+                self.wanted
+                    .iter()
+                    .filter_map(|wanted| wanted.problem(outside)),
+            );
         }
         self
     }
 
     /// The configuration, if nothing was wrong.
-    pub(super) fn finish(self) -> Result<Config, Problems> {
+    pub(super) fn finish(self) -> Result<Config, ConfigErrors> {
         match self.config {
-            Some(config) => Problems::or(self.problems, config),
-            None => Err(Problems::new(self.problems)),
+            Some(config) => ConfigErrors::or(self.problems, config),
+            None => Err(ConfigErrors::new(self.problems)),
         }
     }
 }
 
 /// Every part is read before the first that couldn't be ends it.
-fn config(mut root: Table<'_, '_>, wanted: &mut Vec<Wanted>) -> Option<Config> {
+fn config(mut root: TableReader<'_, '_>, wanted: &mut Vec<RequiredSecret>) -> Option<Config> {
     let addresses = addresses::read(&mut root);
     let windows = windows::read(&mut root);
     let inbox = inbox::read(&mut root);

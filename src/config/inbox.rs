@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::walk::Table;
+use super::walk::TableReader;
 
 /// Where notifications are kept while nothing else is said.
 const DEFAULT_PATH: &str = "pillarbox.db";
@@ -33,13 +33,15 @@ pub enum InboxConfig {
 
 impl Default for InboxConfig {
     fn default() -> Self {
-        Self::Sqlite { path: PathBuf::from(DEFAULT_PATH) }
+        Self::Sqlite {
+            path: PathBuf::from(DEFAULT_PATH),
+        }
     }
 }
 
 /// Why text names no inbox; says what to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InboxProblem {
+pub enum InboxConfigError {
     /// Not in the form KIND:NAME of a kind there is.
     #[error("must be sqlite:PATH or dynamodb:TABLE")]
     Unknown,
@@ -53,18 +55,24 @@ pub enum InboxProblem {
 
 impl InboxConfig {
     /// Reads `sqlite:PATH` or `dynamodb:TABLE`, as `--inbox` takes it.
-    pub fn parse(text: &str) -> Result<Self, InboxProblem> {
+    pub fn parse(text: &str) -> Result<Self, InboxConfigError> {
         match text.split_once(':') {
             Some(("sqlite", path)) => Self::sqlite(path),
             Some(("dynamodb", table)) => Self::dynamodb(table, DEFAULT_SHARDS),
-            _ => Err(InboxProblem::Unknown),
+            _ => Err(InboxConfigError::Unknown),
         }
     }
 
     /// To SQLite, `""` and `:memory:` are databases that vanish, and `file:` begins a URI that can ask for one.
-    fn sqlite(path: &str) -> Result<Self, InboxProblem> {
+    fn sqlite(path: &str) -> Result<Self, InboxConfigError> {
         let vanishes = path.trim().is_empty() || path == ":memory:" || path.starts_with("file:");
-        if vanishes { Err(InboxProblem::NoFile) } else { Ok(Self::Sqlite { path: PathBuf::from(path) }) }
+        if vanishes {
+            Err(InboxConfigError::NoFile)
+        } else {
+            Ok(Self::Sqlite {
+                path: PathBuf::from(path),
+            })
+        }
     }
 
     /// The file of a local inbox.
@@ -75,16 +83,25 @@ impl InboxConfig {
         }
     }
 
-    fn dynamodb(table: &str, shards: u32) -> Result<Self, InboxProblem> {
+    fn dynamodb(table: &str, shards: u32) -> Result<Self, InboxConfigError> {
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
         let is_name = (3..=255).contains(&table.len()) && table.bytes().all(fits);
-        if is_name { Ok(Self::DynamoDb { table: table.to_owned(), shards }) } else { Err(InboxProblem::NoTable) }
+        if is_name {
+            Ok(Self::DynamoDb {
+                table: table.to_owned(),
+                shards,
+            })
+        } else {
+            Err(InboxConfigError::NoTable)
+        }
     }
 }
 
 /// Reads `[inbox]`.
-pub(super) fn read(root: &mut Table<'_, '_>) -> Option<InboxConfig> {
-    let Some(item) = root.take("inbox") else { return Some(InboxConfig::default()) };
+pub(super) fn read(root: &mut TableReader<'_, '_>) -> Option<InboxConfig> {
+    let Some(item) = root.take("inbox") else {
+        return Some(InboxConfig::default());
+    };
     let mut table = item.table()?;
     let kind = table.need("kind", "write kind = \"sqlite\" or kind = \"dynamodb\"");
     let inbox = match kind.as_ref().and_then(|kind| kind.word(&KINDS)) {
@@ -100,15 +117,20 @@ pub(super) fn read(root: &mut Table<'_, '_>) -> Option<InboxConfig> {
     inbox
 }
 
-fn sqlite(table: &mut Table<'_, '_>) -> Option<InboxConfig> {
-    let Some(path) = table.take("path") else { return Some(InboxConfig::default()) };
+fn sqlite(table: &mut TableReader<'_, '_>) -> Option<InboxConfig> {
+    let Some(path) = table.take("path") else {
+        return Some(InboxConfig::default());
+    };
     let text = path.text("must be a path in quotes")?;
-    path.made(InboxConfig::sqlite(&text)).map(|inbox| inbox.value)
+    path.made(InboxConfig::sqlite(&text))
+        .map(|inbox| inbox.value)
 }
 
-fn dynamodb(table: &mut Table<'_, '_>) -> Option<InboxConfig> {
+fn dynamodb(table: &mut TableReader<'_, '_>) -> Option<InboxConfig> {
     let name = table.need("table", "write table = \"NAME\"");
-    let shards = table.take("shards").map_or(Some(DEFAULT_SHARDS), |shards| shards.count(MOST_SHARDS));
+    let shards = table
+        .take("shards")
+        .map_or(Some(DEFAULT_SHARDS), |shards| shards.count(MOST_SHARDS));
     let name = name?;
     let text = name.text("must be the table's name in quotes")?;
     let inbox = name.made(InboxConfig::dynamodb(&text, shards?))?;
@@ -123,15 +145,26 @@ mod tests {
     fn an_inbox_is_named_by_its_kind_and_a_file_that_lasts_or_a_table() {
         for (text, outcome) in [
             ("sqlite:pillarbox.db", Ok(InboxConfig::default())),
-            ("sqlite:/var/lib/a:b.db", Ok(InboxConfig::Sqlite { path: "/var/lib/a:b.db".into() })),
-            ("sqlite:", Err(InboxProblem::NoFile)),
-            ("sqlite::memory:", Err(InboxProblem::NoFile)),
-            ("sqlite:file:x?mode=memory", Err(InboxProblem::NoFile)),
-            ("dynamodb:pillarbox", Ok(InboxConfig::DynamoDb { table: "pillarbox".into(), shards: 16 })),
-            ("dynamodb:", Err(InboxProblem::NoTable)),
-            ("dynamodb:a table", Err(InboxProblem::NoTable)),
-            ("pillarbox.db", Err(InboxProblem::Unknown)),
-            ("postgres:x", Err(InboxProblem::Unknown)),
+            (
+                "sqlite:/var/lib/a:b.db",
+                Ok(InboxConfig::Sqlite {
+                    path: "/var/lib/a:b.db".into(),
+                }),
+            ),
+            ("sqlite:", Err(InboxConfigError::NoFile)),
+            ("sqlite::memory:", Err(InboxConfigError::NoFile)),
+            ("sqlite:file:x?mode=memory", Err(InboxConfigError::NoFile)),
+            (
+                "dynamodb:pillarbox",
+                Ok(InboxConfig::DynamoDb {
+                    table: "pillarbox".into(),
+                    shards: 16,
+                }),
+            ),
+            ("dynamodb:", Err(InboxConfigError::NoTable)),
+            ("dynamodb:a table", Err(InboxConfigError::NoTable)),
+            ("pillarbox.db", Err(InboxConfigError::Unknown)),
+            ("postgres:x", Err(InboxConfigError::Unknown)),
         ] {
             assert_eq!(InboxConfig::parse(text), outcome, "{text}");
         }

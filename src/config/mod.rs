@@ -1,6 +1,6 @@
 //! Configuration: one TOML document in, a [`Config`] out, or everything that is wrong with it.
 //!
-//! Pure: it reads no file and no variable by itself; secrets come through an [`Outside`].
+//! Pure: it reads no file and no variable by itself; secrets come through an [`SecretSources`].
 //! No problem and no `Debug` ever shows a secret, and no problem repeats a value that might be one.
 
 mod addresses;
@@ -24,15 +24,15 @@ mod tests;
 use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
 pub use destination::{DestinationConfig, HttpsConfig};
-pub use inbox::{InboxConfig, InboxProblem};
+pub use inbox::{InboxConfig, InboxConfigError};
 pub use overrides::Overrides;
-pub use problem::{Place, Placed, Problem, Problems};
-pub use pull::{HmrcPull, PayPull, PullConfig};
-pub use secrets::{DestinationSecrets, PullSecrets, Secrets, Unusable};
+pub use problem::{ConfigError, ConfigErrors, ConfigLocation, Located};
+pub use pull::{HmrcPullConfig, PayPullConfig, PullConfig};
+pub use secrets::{DestinationSecrets, PullSecrets, ResolvedSecrets, UnusableSecretError};
 pub use source::SourceConfig;
 
 use crate::{
-    secret::{Outside, SecretRef},
+    secret::{SecretRef, SecretSources},
     source::{Acceptance, Source},
 };
 
@@ -59,14 +59,20 @@ pub struct Config {
 
 impl Config {
     /// Reads a document that people know as `place`, such as `pillarbox.toml`.
-    pub fn read(document: &str, place: &str) -> Result<Self, Problems> {
+    pub fn read(document: &str, place: &str) -> Result<Self, ConfigErrors> {
         document::read(document, place).finish()
     }
 
     /// The same, for somebody who fetches its secrets next: if the document is wrong, what is wrong with the secrets in
     /// variables and files comes in the same list.
-    pub fn read_to_use(document: &str, place: &str, outside: &Outside<'_>) -> Result<Self, Problems> {
-        document::read(document, place).judge_secrets(outside).finish()
+    pub fn read_to_use(
+        document: &str,
+        place: &str,
+        outside: &SecretSources<'_>,
+    ) -> Result<Self, ConfigErrors> {
+        document::read(document, place)
+            .judge_secrets(outside)
+            .finish()
     }
 
     /// What runs when nothing is configured: both senders, everything kept in `folder`.
@@ -75,41 +81,61 @@ impl Config {
     }
 
     /// Fetches and judges every secret that receiving and delivering need.
-    pub fn secrets(&self, outside: &Outside<'_>) -> Result<Secrets, Problems> {
+    pub fn secrets(&self, outside: &SecretSources<'_>) -> Result<ResolvedSecrets, ConfigErrors> {
         let (sources, mut unusable) = self.usable_sender_secrets(outside);
         let (destinations, more) = self.usable_destination_secrets(outside);
         unusable.extend(more);
-        secrets::all((Secrets { sources, destinations }, unusable))
+        secrets::all((
+            ResolvedSecrets {
+                sources,
+                destinations,
+            },
+            unusable,
+        ))
     }
 
     /// Fetches and judges the senders' secrets, which receiving needs.
-    pub fn sender_secrets(&self, outside: &Outside<'_>) -> Result<Vec<Source>, Problems> {
+    pub fn sender_secrets(&self, outside: &SecretSources<'_>) -> Result<Vec<Source>, ConfigErrors> {
         secrets::all(secrets::senders(self, outside))
     }
 
     /// The same, without those that can't be used: a source may be left with fewer keys, or none.
-    pub fn usable_sender_secrets(&self, outside: &Outside<'_>) -> (Vec<Source>, Vec<Unusable>) {
+    pub fn usable_sender_secrets(
+        &self,
+        outside: &SecretSources<'_>,
+    ) -> (Vec<Source>, Vec<UnusableSecretError>) {
         secrets::senders(self, outside)
     }
 
     /// Fetches and judges the destinations' secrets, which delivering needs.
-    pub fn destination_secrets(&self, outside: &Outside<'_>) -> Result<DestinationSecrets, Problems> {
+    pub fn destination_secrets(
+        &self,
+        outside: &SecretSources<'_>,
+    ) -> Result<DestinationSecrets, ConfigErrors> {
         secrets::all(secrets::destinations(self, outside))
     }
 
     /// The same, without those that can't be used.
-    pub fn usable_destination_secrets(&self, outside: &Outside<'_>) -> (DestinationSecrets, Vec<Unusable>) {
+    pub fn usable_destination_secrets(
+        &self,
+        outside: &SecretSources<'_>,
+    ) -> (DestinationSecrets, Vec<UnusableSecretError>) {
         secrets::destinations(self, outside)
     }
 
     /// Where the senders' secrets are.
     pub fn sender_references(&self) -> impl Iterator<Item = &SecretRef> {
-        self.sources.iter().flat_map(|source| &source.secrets).map(|reference| &reference.value)
+        self.sources
+            .iter()
+            .flat_map(|source| &source.secrets)
+            .map(|reference| &reference.value)
     }
 
     /// Where the destinations' secrets are.
     pub fn destination_references(&self) -> impl Iterator<Item = &SecretRef> {
-        self.every_destination().filter_map(DestinationConfig::secret).map(|reference| &reference.value)
+        self.every_destination()
+            .filter_map(DestinationConfig::secret)
+            .map(|reference| &reference.value)
     }
 
     /// Where what the pulls need is.
@@ -119,12 +145,15 @@ impl Config {
 
     /// Where all of these are, but for what the pulls need.
     pub fn references(&self) -> impl Iterator<Item = &SecretRef> {
-        self.sender_references().chain(self.destination_references())
+        self.sender_references()
+            .chain(self.destination_references())
     }
 
     /// Whether secrets or destinations are on AWS.
     pub fn is_on_aws(&self) -> bool {
-        self.references().chain(self.pull_references()).any(|reference| reference.arn().is_some())
+        self.references()
+            .chain(self.pull_references())
+            .any(|reference| reference.arn().is_some())
             || self.every_destination().any(DestinationConfig::is_on_aws)
     }
 
@@ -135,7 +164,10 @@ impl Config {
 
     /// The destination of a source's notifications.
     pub fn destination_of(&self, source: &SourceConfig) -> &DestinationConfig {
-        let named = source.destination.as_ref().and_then(|name| self.destinations.get(name));
+        let named = source
+            .destination
+            .as_ref()
+            .and_then(|name| self.destinations.get(name));
         named.unwrap_or(&self.destination)
     }
 }

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 
 use super::{
     Config, InboxConfig,
-    addresses::{self, Setting},
-    problem::{Place, Placed, Problem, Problems},
+    addresses::{self, AddressSetting},
+    problem::{ConfigError, ConfigErrors, ConfigLocation, Located},
 };
-use crate::secret::Outside;
+use crate::secret::SecretSources;
 
 /// What the command line says in place of the document.
 #[derive(Clone, Debug, Default)]
@@ -24,16 +24,21 @@ impl Overrides {
     /// Puts flags and variables in place of what `config` says, or leaves it alone if one of them is wrong.
     ///
     /// A variable that is set to nothing counts as unset.
-    pub fn apply(&self, config: &mut Config, outside: &Outside<'_>) -> Result<(), Problems> {
+    pub fn apply(
+        &self,
+        config: &mut Config,
+        outside: &SecretSources<'_>,
+    ) -> Result<(), ConfigErrors> {
         let mut problems = Vec::new();
         let listen = said("--listen", &self.listen, "PILLARBOX_LISTEN", outside);
         let listen = address(listen, config.listen, &mut problems);
         let console = said("--console", &self.console, "PILLARBOX_CONSOLE", outside);
         let console = address(console, config.console, &mut problems);
         let inbox = said("--inbox", &self.inbox, "PILLARBOX_INBOX", outside);
-        let inbox = inbox.and_then(|said| keep(&said.place, InboxConfig::parse(&said.value), &mut problems));
+        let inbox = inbox
+            .and_then(|said| keep(&said.place, InboxConfig::parse(&said.value), &mut problems));
         problems.extend(addresses::check(&listen, &console));
-        Problems::or(problems, ())?;
+        ConfigErrors::or(problems, ())?;
         (config.listen, config.console) = (listen.value, console.value);
         config.inbox = inbox.unwrap_or_else(|| config.inbox.clone());
         Ok(())
@@ -41,21 +46,44 @@ impl Overrides {
 }
 
 /// What the flag says, or else the variable.
-fn said(flag: &str, given: &Option<String>, variable: &str, outside: &Outside<'_>) -> Option<Placed<String>> {
-    let flag = given.clone().map(|value| Placed { value, place: Place::named(flag) });
-    let variable = || (outside.env)(variable).filter(|value| !value.is_empty()).zip(Some(Place::named(variable)));
-    flag.or_else(|| variable().map(|(value, place)| Placed { value, place }))
-}
-
-fn address(said: Option<Placed<String>>, document: SocketAddr, problems: &mut Vec<Problem>) -> Setting {
-    let read = said.and_then(|Placed { value, place }| {
-        let value = keep(&place, value.parse().map_err(|_| addresses::MUST), problems)?;
-        Some(Setting { value, place: Some(place) })
+fn said(
+    flag: &str,
+    given: &Option<String>,
+    variable: &str,
+    outside: &SecretSources<'_>,
+) -> Option<Located<String>> {
+    let flag = given.clone().map(|value| Located {
+        value,
+        place: ConfigLocation::named(flag),
     });
-    read.unwrap_or_else(|| Setting::unset(document))
+    let variable = || {
+        (outside.env)(variable)
+            .filter(|value| !value.is_empty())
+            .zip(Some(ConfigLocation::named(variable)))
+    };
+    flag.or_else(|| variable().map(|(value, place)| Located { value, place }))
 }
 
-fn keep<T>(place: &Place, made: Result<T, impl std::fmt::Display>, problems: &mut Vec<Problem>) -> Option<T> {
+fn address(
+    said: Option<Located<String>>,
+    document: SocketAddr,
+    problems: &mut Vec<ConfigError>,
+) -> AddressSetting {
+    let read = said.and_then(|Located { value, place }| {
+        let value = keep(&place, value.parse().map_err(|_| addresses::MUST), problems)?;
+        Some(AddressSetting {
+            value,
+            place: Some(place),
+        })
+    });
+    read.unwrap_or_else(|| AddressSetting::unset(document))
+}
+
+fn keep<T>(
+    place: &ConfigLocation,
+    made: Result<T, impl std::fmt::Display>,
+    problems: &mut Vec<ConfigError>,
+) -> Option<T> {
     made.map_err(|what| problems.push(place.problem(what))).ok()
 }
 
@@ -73,14 +101,26 @@ mod tests {
         );
         let flag = |value: &str| (!value.is_empty()).then(|| value.to_owned());
         for (flags, variables, expected) in [
-            (["", "", ""], ["", "", ""], ["127.0.0.1:1", "127.0.0.1:2", "1.db"]),
-            (["", "", ""], ["0.0.0.0:3", "127.0.0.1:4", "sqlite:2.db"], ["0.0.0.0:3", "127.0.0.1:4", "2.db"]),
+            (
+                ["", "", ""],
+                ["", "", ""],
+                ["127.0.0.1:1", "127.0.0.1:2", "1.db"],
+            ),
+            (
+                ["", "", ""],
+                ["0.0.0.0:3", "127.0.0.1:4", "sqlite:2.db"],
+                ["0.0.0.0:3", "127.0.0.1:4", "2.db"],
+            ),
             (
                 ["127.0.0.1:5", "", "sqlite:3.db"],
                 ["0.0.0.0:3", "127.0.0.1:4", ""],
                 ["127.0.0.1:5", "127.0.0.1:4", "3.db"],
             ),
-            (["", "[::1]:6", ""], ["nonsense", "nonsense", ""], ["", "", ""]),
+            (
+                ["", "[::1]:6", ""],
+                ["nonsense", "nonsense", ""],
+                ["", "", ""],
+            ),
             (
                 ["127.0.0.1:5", "[::1]:6", "sqlite:3.db"],
                 ["nonsense", "nonsense", "nonsense"],
@@ -91,16 +131,30 @@ mod tests {
             let names = ["PILLARBOX_LISTEN", "PILLARBOX_CONSOLE", "PILLARBOX_INBOX"];
             let variables: Vec<_> = names.into_iter().zip(variables).collect();
             let [listen, console, inbox] = flags.map(flag);
-            let outcome = with(&variables, |outside| Overrides { listen, console, inbox }.apply(&mut config, outside));
+            let outcome = with(&variables, |outside| {
+                Overrides {
+                    listen,
+                    console,
+                    inbox,
+                }
+                .apply(&mut config, outside)
+            });
             if expected[0].is_empty() {
                 let said = "PILLARBOX_LISTEN must be an address and a port, such as 127.0.0.1:8080";
                 assert_eq!(outcome.unwrap_err().to_string(), said);
-                assert_eq!(config.console.to_string(), "127.0.0.1:2", "a refusal leaves everything as it was");
+                assert_eq!(
+                    config.console.to_string(),
+                    "127.0.0.1:2",
+                    "a refusal leaves everything as it was"
+                );
                 continue;
             }
             outcome.unwrap();
             let said = InboxConfig::parse(&format!("sqlite:{}", expected[2])).unwrap();
-            assert_eq!([config.listen.to_string(), config.console.to_string()], expected[..2]);
+            assert_eq!(
+                [config.listen.to_string(), config.console.to_string()],
+                expected[..2]
+            );
             assert_eq!(config.inbox, said);
         }
     }
@@ -108,8 +162,16 @@ mod tests {
     #[test]
     fn a_flag_or_variable_that_is_wrong_is_named() {
         for (flags, variable, expected) in [
-            (["8080", "", ""], ("", ""), "--listen must be an address and a port, such as 127.0.0.1:8080"),
-            (["", "", "pillarbox.db"], ("", ""), "--inbox must be sqlite:PATH or dynamodb:TABLE"),
+            (
+                ["8080", "", ""],
+                ("", ""),
+                "--listen must be an address and a port, such as 127.0.0.1:8080",
+            ),
+            (
+                ["", "", "pillarbox.db"],
+                ("", ""),
+                "--inbox must be sqlite:PATH or dynamodb:TABLE",
+            ),
             (
                 ["", "", ""],
                 ("PILLARBOX_INBOX", "dynamodb:a table"),
@@ -134,9 +196,17 @@ mod tests {
                  --inbox must be sqlite:PATH or dynamodb:TABLE",
             ),
         ] {
-            let [listen, console, inbox] = flags.map(|value| (!value.is_empty()).then(|| value.to_owned()));
+            let [listen, console, inbox] =
+                flags.map(|value| (!value.is_empty()).then(|| value.to_owned()));
             let mut config = Config::demo(Path::new("."));
-            let outcome = with(&[variable], |outside| Overrides { listen, console, inbox }.apply(&mut config, outside));
+            let outcome = with(&[variable], |outside| {
+                Overrides {
+                    listen,
+                    console,
+                    inbox,
+                }
+                .apply(&mut config, outside)
+            });
             assert_eq!(outcome.unwrap_err().to_string(), expected);
         }
     }

@@ -4,16 +4,20 @@ use std::{fmt, sync::Arc};
 
 /// Where in the configuration something stands: a line of a document, a flag or a variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct ConfigLocation {
     document: Arc<str>,
     line: Option<usize>,
     path: String,
 }
 
-impl Place {
+impl ConfigLocation {
     /// A key of a document, by its dotted path.
     pub(super) fn new(document: Arc<str>, line: Option<usize>, path: impl Into<String>) -> Self {
-        Self { document, line, path: path.into() }
+        Self {
+            document,
+            line,
+            path: path.into(),
+        }
     }
 
     /// A flag or a variable, whose name says it all.
@@ -23,13 +27,21 @@ impl Place {
 
     /// The place of `key` under this one.
     pub(super) fn child(&self, key: &str, line: usize) -> Self {
-        let path = if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
+        let path = if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        };
         Self::new(Arc::clone(&self.document), Some(line), path)
     }
 
     /// The place of the list entry at `index` under this one.
     pub(super) fn entry(&self, index: usize, line: usize) -> Self {
-        Self::new(Arc::clone(&self.document), Some(line), format!("{}[{index}]", self.path))
+        Self::new(
+            Arc::clone(&self.document),
+            Some(line),
+            format!("{}[{index}]", self.path),
+        )
     }
 
     /// The dotted path, such as `sources.pay.secrets[0]`; empty for the document itself.
@@ -38,38 +50,42 @@ impl Place {
     }
 
     /// A problem with what stands here. `what` follows the path as the rest of one sentence.
-    pub fn problem(&self, what: impl fmt::Display) -> Problem {
+    pub fn problem(&self, what: impl fmt::Display) -> ConfigError {
         let space = if self.path.is_empty() { "" } else { " " };
         let text = format!("{}{space}{what}", self.path);
-        Problem { document: Arc::clone(&self.document), line: self.line, text }
+        ConfigError {
+            document: Arc::clone(&self.document),
+            line: self.line,
+            text,
+        }
     }
 }
 
 /// A value that remembers where it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Placed<T> {
+pub struct Located<T> {
     /// The value.
     pub value: T,
     /// Where it stands.
-    pub place: Place,
+    pub place: ConfigLocation,
 }
 
-impl<T: fmt::Display> Placed<T> {
-    /// A problem with this value, which is repeated: nothing whose value is secret is ever `Placed`.
-    pub fn problem(&self, what: impl fmt::Display) -> Problem {
+impl<T: fmt::Display> Located<T> {
+    /// A problem with this value, which is repeated: nothing whose value is secret is ever `Located`.
+    pub fn problem(&self, what: impl fmt::Display) -> ConfigError {
         self.place.problem(format_args!("({}) {what}", self.value))
     }
 }
 
 /// One thing that is wrong, as one line: `pillarbox.toml:12: sources.pay.kind must be …`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct ConfigError {
     document: Arc<str>,
     line: Option<usize>,
     text: String,
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&*self.document, self.line) {
             ("", _) => f.write_str(&self.text),
@@ -81,33 +97,37 @@ impl fmt::Display for Problem {
 
 /// Everything that is wrong, in the order in which it is written; never empty when it is an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problems(Vec<Problem>);
+pub struct ConfigErrors(Vec<ConfigError>);
 
-impl Problems {
+impl ConfigErrors {
     /// Puts problems into the order of their lines; those of a whole document come first.
-    pub(super) fn new(mut problems: Vec<Problem>) -> Self {
+    pub(super) fn new(mut problems: Vec<ConfigError>) -> Self {
         problems.sort_by_key(|problem| problem.line);
         Self(problems)
     }
 
     /// `value`, unless there are problems.
-    pub(super) fn or<T>(problems: Vec<Problem>, value: T) -> Result<T, Self> {
-        if problems.is_empty() { Ok(value) } else { Err(Self::new(problems)) }
+    pub(super) fn or<T>(problems: Vec<ConfigError>, value: T) -> Result<T, Self> {
+        if problems.is_empty() {
+            Ok(value)
+        } else {
+            Err(Self::new(problems))
+        }
     }
 
     /// The problems one by one.
-    pub fn iter(&self) -> impl Iterator<Item = &Problem> {
+    pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
         self.0.iter()
     }
 }
 
-impl From<Problem> for Problems {
-    fn from(problem: Problem) -> Self {
+impl From<ConfigError> for ConfigErrors {
+    fn from(problem: ConfigError) -> Self {
         Self(vec![problem])
     }
 }
 
-impl fmt::Display for Problems {
+impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, problem) in self.0.iter().enumerate() {
             let newline = if index == 0 { "" } else { "\n" };
@@ -117,4 +137,4 @@ impl fmt::Display for Problems {
     }
 }
 
-impl std::error::Error for Problems {}
+impl std::error::Error for ConfigErrors {}

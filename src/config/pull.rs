@@ -4,11 +4,11 @@ use url::Url;
 
 use super::{
     destination::url,
-    problem::Placed,
+    problem::Located,
     reference,
-    walk::{Item, Table, all},
+    walk::{TableReader, TomlItem, all},
 };
-use crate::{secret::SecretRef, source::Kind};
+use crate::{secret::SecretRef, source::SenderKind};
 
 /// The API of HMRC's sandbox.
 const HMRC_SANDBOX: &str = "https://test-api.service.hmrc.gov.uk";
@@ -21,9 +21,9 @@ const PAY: &str = "https://publicapi.payments.service.gov.uk";
 #[derive(Clone, Debug)]
 pub enum PullConfig {
     /// HMRC's boxes.
-    Hmrc(HmrcPull),
+    Hmrc(HmrcPullConfig),
     /// GOV.UK Pay's payments.
-    GovukPay(PayPull),
+    GovukPay(PayPullConfig),
 }
 
 impl PullConfig {
@@ -38,52 +38,71 @@ impl PullConfig {
 
 /// How to read HMRC's boxes.
 #[derive(Clone, Debug)]
-pub struct HmrcPull {
+pub struct HmrcPullConfig {
     /// The API: that of the environment named, unless a document gives another.
     pub base_url: Url,
     /// The ids of the boxes to read.
     pub boxes: Vec<String>,
     /// The application's client id.
-    pub client_id: Placed<SecretRef>,
+    pub client_id: Located<SecretRef>,
     /// The application's client secret.
-    pub client_secret: Placed<SecretRef>,
+    pub client_secret: Located<SecretRef>,
 }
 
 /// How to read GOV.UK Pay's payments.
 #[derive(Clone, Debug)]
-pub struct PayPull {
+pub struct PayPullConfig {
     /// The API.
     pub base_url: Url,
     /// The API key.
-    pub api_key: Placed<SecretRef>,
+    pub api_key: Located<SecretRef>,
 }
 
 /// Reads a source's `pull` table; of a source whose kind is not known, only that it is a table.
-pub(super) fn read(item: Item<'_, '_>, kind: Option<Kind>) -> Option<PullConfig> {
+pub(super) fn read(item: TomlItem<'_, '_>, kind: Option<SenderKind>) -> Option<PullConfig> {
     let mut table = item.table()?;
     let pull = match kind? {
-        Kind::Hmrc => hmrc(&mut table).map(PullConfig::Hmrc),
-        Kind::GovukPay => pay(&mut table).map(PullConfig::GovukPay),
+        SenderKind::Hmrc => hmrc(&mut table).map(PullConfig::Hmrc),
+        SenderKind::GovukPay => pay(&mut table).map(PullConfig::GovukPay),
     };
     table.finish();
     pull
 }
 
-fn hmrc(table: &mut Table<'_, '_>) -> Option<HmrcPull> {
+fn hmrc(table: &mut TableReader<'_, '_>) -> Option<HmrcPullConfig> {
     let base_url = hmrc_base_url(table);
-    let boxes = table.need("boxes", "write boxes = [\"the box's id\"]").and_then(|item| boxes(&item));
-    let client_id = table.need("client_id", "write client_id = \"env:NAME\"").and_then(reference::read);
-    let client_secret = table.need("client_secret", "write client_secret = \"env:NAME\"").and_then(reference::read);
-    Some(HmrcPull { base_url: base_url?, boxes: boxes?, client_id: client_id?, client_secret: client_secret? })
+    let boxes = table
+        .need("boxes", "write boxes = [\"the box's id\"]")
+        .and_then(|item| boxes(&item));
+    let client_id = table
+        .need("client_id", "write client_id = \"env:NAME\"")
+        .and_then(reference::read);
+    let client_secret = table
+        .need("client_secret", "write client_secret = \"env:NAME\"")
+        .and_then(reference::read);
+    Some(HmrcPullConfig {
+        base_url: base_url?,
+        boxes: boxes?,
+        client_id: client_id?,
+        client_secret: client_secret?,
+    })
 }
 
 /// `base_url` beats `environment`, so that a test changes one line of a document.
-fn hmrc_base_url(table: &mut Table<'_, '_>) -> Option<Url> {
+fn hmrc_base_url(table: &mut TableReader<'_, '_>) -> Option<Url> {
     let given = table.take("base_url").map(url);
-    let environment = table.take("environment").map(|item| item.word(&["sandbox", "production"]));
+    let environment = table
+        .take("environment")
+        .map(|item| item.word(&["sandbox", "production"]));
     match (given, environment) {
         (Some(url), _) => url,
-        (None, Some(word)) => word.map(|word| fixed(if word == "sandbox" { HMRC_SANDBOX } else { HMRC_PRODUCTION })),
+        (None, Some(word)) => word.map(|word| {
+            fixed(if word == "sandbox" {
+                HMRC_SANDBOX
+            } else {
+                HMRC_PRODUCTION
+            })
+        }),
         (None, None) => {
             table.complain("needs environment: write environment = \"sandbox\" or environment = \"production\"");
             None
@@ -91,8 +110,9 @@ fn hmrc_base_url(table: &mut Table<'_, '_>) -> Option<Url> {
     }
 }
 
-fn boxes(item: &Item<'_, '_>) -> Option<Vec<String>> {
-    let must = "must be a list of one or more box ids: write [\"50dca3fc-c37c-4f03-b719-63571333624c\"]";
+fn boxes(item: &TomlItem<'_, '_>) -> Option<Vec<String>> {
+    let must =
+        "must be a list of one or more box ids: write [\"50dca3fc-c37c-4f03-b719-63571333624c\"]";
     let list = item.list(must)?;
     if list.is_empty() {
         item.complain(must);
@@ -100,7 +120,7 @@ fn boxes(item: &Item<'_, '_>) -> Option<Vec<String>> {
     all(list.iter().map(box_id))
 }
 
-fn box_id(item: &Item<'_, '_>) -> Option<String> {
+fn box_id(item: &TomlItem<'_, '_>) -> Option<String> {
     let must = "must be a box id, a UUID such as 50dca3fc-c37c-4f03-b719-63571333624c";
     let id = item.text(must)?;
     if is_uuid(&id) {
@@ -111,14 +131,24 @@ fn box_id(item: &Item<'_, '_>) -> Option<String> {
 }
 
 fn is_uuid(text: &str) -> bool {
-    let groups = text.split('-').map(|group| group.bytes().all(|b| b.is_ascii_hexdigit()).then_some(group.len()));
+    let groups = text.split('-').map(|group| {
+        group
+            .bytes()
+            .all(|b| b.is_ascii_hexdigit())
+            .then_some(group.len())
+    });
     groups.eq([8, 4, 4, 4, 12].map(Some))
 }
 
-fn pay(table: &mut Table<'_, '_>) -> Option<PayPull> {
+fn pay(table: &mut TableReader<'_, '_>) -> Option<PayPullConfig> {
     let base_url = table.take("base_url").map_or_else(|| Some(fixed(PAY)), url);
-    let api_key = table.need("api_key", "write api_key = \"env:NAME\"").and_then(reference::read);
-    Some(PayPull { base_url: base_url?, api_key: api_key? })
+    let api_key = table
+        .need("api_key", "write api_key = \"env:NAME\"")
+        .and_then(reference::read);
+    Some(PayPullConfig {
+        base_url: base_url?,
+        api_key: api_key?,
+    })
 }
 
 fn fixed(url: &str) -> Url {

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use super::{
     Config, DestinationConfig, PullConfig, SourceConfig,
-    problem::{Placed, Problem, Problems},
+    problem::{ConfigError, ConfigErrors, Located},
 };
 use crate::{
     destination::WebhookSecret,
     notification::SourceName,
-    secret::{Outside, Secret, SecretProblem, SecretRef, VaultFault},
+    secret::{Secret, SecretError, SecretRef, SecretSources, SecretsManagerError},
     source::{SigningKey, Source},
 };
 
@@ -20,7 +20,7 @@ const TEST_KEY_PREFIX: &str = "api_test_";
 
 /// Every secret that receiving and delivering need. What a pull needs is fetched by the pull alone.
 #[derive(Clone, Debug)]
-pub struct Secrets {
+pub struct ResolvedSecrets {
     /// The senders, in the order of the document.
     pub sources: Vec<Source>,
     /// What delivering needs.
@@ -55,63 +55,94 @@ pub enum PullSecrets {
 
 /// A secret that can't be used, and that a role may do without if it says so loudly.
 #[derive(Clone, Debug)]
-pub struct Unusable {
+pub struct UnusableSecretError {
     /// The source whose secret it is; `None` if it is a destination's.
     pub source: Option<SourceName>,
-    /// What is wrong with it. [`SecretProblem::Unread`] may be over soon; everything else a person has to mend.
-    pub why: SecretProblem,
+    /// What is wrong with it. [`SecretError::Unread`] may be over soon; everything else a person has to mend.
+    pub why: SecretError,
     /// The same in words, with its place.
-    pub problem: Problem,
+    pub problem: ConfigError,
 }
 
 /// A reference whose value will be needed, kept so that it can be judged even if the rest is wrong.
 #[derive(Clone, Debug)]
-pub(super) enum Wanted {
+pub(super) enum RequiredSecret {
     /// A sender's secret, of a source that takes live payments or not.
-    Signing { reference: Placed<SecretRef>, live: bool },
+    Signing {
+        reference: Located<SecretRef>,
+        live: bool,
+    },
     /// A destination's.
-    Whsec(Placed<SecretRef>),
+    Whsec(Located<SecretRef>),
 }
 
-impl Wanted {
+impl RequiredSecret {
     /// What is wrong with the value, if something is. Secrets Manager is not asked for the sake of a broken document.
-    pub(super) fn problem(&self, outside: &Outside<'_>) -> Option<Problem> {
+    pub(super) fn problem(&self, outside: &SecretSources<'_>) -> Option<ConfigError> {
         let wrong = match self {
             Self::Signing { reference, live } => signing(reference, *live, outside).err(),
             Self::Whsec(reference) => whsec(reference, outside).err(),
         };
-        wrong.filter(|(why, _)| *why != SecretProblem::Unread(VaultFault::NotAsked)).map(|(_, problem)| problem)
+        wrong
+            .filter(|(why, _)| *why != SecretError::Unread(SecretsManagerError::NotAsked))
+            .map(|(_, problem)| problem)
     }
 }
 
 /// A secret or, where there is none, why and in words.
-type Fetched<T> = Result<T, (SecretProblem, Problem)>;
+type FetchedSecret<T> = Result<T, (SecretError, ConfigError)>;
 
 /// Fetches the senders' secrets that can be used; a source keeps those, and may be left with none.
-pub(super) fn senders(config: &Config, outside: &Outside<'_>) -> (Vec<Source>, Vec<Unusable>) {
+pub(super) fn senders(
+    config: &Config,
+    outside: &SecretSources<'_>,
+) -> (Vec<Source>, Vec<UnusableSecretError>) {
     let mut unusable = Vec::new();
-    let sources = config.sources.iter().map(|config| source(config, outside, &mut unusable)).collect();
+    let sources = config
+        .sources
+        .iter()
+        .map(|config| source(config, outside, &mut unusable))
+        .collect();
     (sources, unusable)
 }
 
 /// Fetches the destinations' secrets that can be used.
-pub(super) fn destinations(config: &Config, outside: &Outside<'_>) -> (DestinationSecrets, Vec<Unusable>) {
+pub(super) fn destinations(
+    config: &Config,
+    outside: &SecretSources<'_>,
+) -> (DestinationSecrets, Vec<UnusableSecretError>) {
     let mut unusable = Vec::new();
     let mut key = |config: &DestinationConfig| {
         let fetched = whsec(config.secret()?, outside);
-        fetched.map_err(|(why, problem)| unusable.push(Unusable { source: None, why, problem })).ok()
+        fetched
+            .map_err(|(why, problem)| {
+                unusable.push(UnusableSecretError {
+                    source: None,
+                    why,
+                    problem,
+                })
+            })
+            .ok()
     };
     let default = key(&config.destination);
-    let named = config.destinations.iter().filter_map(|(name, config)| Some((name.clone(), key(config)?))).collect();
+    let named = config
+        .destinations
+        .iter()
+        .filter_map(|(name, config)| Some((name.clone(), key(config)?)))
+        .collect();
     (DestinationSecrets { default, named }, unusable)
 }
 
 /// `value`, unless something was unusable.
-pub(super) fn all<T>((value, unusable): (T, Vec<Unusable>)) -> Result<T, Problems> {
-    Problems::or(unusable.into_iter().map(|one| one.problem).collect(), value)
+pub(super) fn all<T>((value, unusable): (T, Vec<UnusableSecretError>)) -> Result<T, ConfigErrors> {
+    ConfigErrors::or(unusable.into_iter().map(|one| one.problem).collect(), value)
 }
 
-fn source(config: &SourceConfig, outside: &Outside<'_>, unusable: &mut Vec<Unusable>) -> Source {
+fn source(
+    config: &SourceConfig,
+    outside: &SecretSources<'_>,
+    unusable: &mut Vec<UnusableSecretError>,
+) -> Source {
     let mut keys = Vec::new();
     for (index, reference) in config.secrets.iter().enumerate() {
         match signing(reference, config.live, outside) {
@@ -120,33 +151,60 @@ fn source(config: &SourceConfig, outside: &Outside<'_>, unusable: &mut Vec<Unusa
                 let label = format!("{}:{}", index + 1, reference.value.label());
                 keys.push(SigningKey::new(config.kind, label, &secret));
             }
-            Err((why, problem)) => unusable.push(Unusable { source: Some(config.name.clone()), why, problem }),
+            Err((why, problem)) => unusable.push(UnusableSecretError {
+                source: Some(config.name.clone()),
+                why,
+                problem,
+            }),
         }
     }
-    Source { name: config.name.clone(), kind: config.kind, keys }
+    Source {
+        name: config.name.clone(),
+        kind: config.kind,
+        keys,
+    }
 }
 
 /// A sender's secret, or `None` while Secrets Manager has none yet.
-fn signing(reference: &Placed<SecretRef>, live: bool, outside: &Outside<'_>) -> Fetched<Option<Secret>> {
+fn signing(
+    reference: &Located<SecretRef>,
+    live: bool,
+    outside: &SecretSources<'_>,
+) -> FetchedSecret<Option<Secret>> {
     let judged = reference.value.fetch(outside).and_then(|secret| {
         secret.judge()?;
         let opens_live = live && secret.expose().starts_with(TEST_PREFIX);
-        if opens_live { Err(SecretProblem::TestOnLive) } else { Ok(secret) }
+        if opens_live {
+            Err(SecretError::TestOnLive)
+        } else {
+            Ok(secret)
+        }
     });
     match judged {
         Ok(secret) => Ok(Some(secret)),
-        Err(SecretProblem::NoneYet) => Ok(None),
+        Err(SecretError::NoneYet) => Ok(None),
         Err(why) => Err((why, reference.problem(why))),
     }
 }
 
 /// What a pull of `source` needs, or everything that is wrong with it; `None` if it is not configured.
-pub(super) fn pull(source: &SourceConfig, outside: &Outside<'_>) -> Result<Option<PullSecrets>, Vec<Unusable>> {
+pub(super) fn pull(
+    source: &SourceConfig,
+    outside: &SecretSources<'_>,
+) -> Result<Option<PullSecrets>, Vec<UnusableSecretError>> {
     let mut unusable = Vec::new();
-    let mut fetch = |reference: &Placed<SecretRef>| {
+    let mut fetch = |reference: &Located<SecretRef>| {
         let fetched = credential(reference, source.live, outside);
         let source = Some(source.name.clone());
-        fetched.map_err(|(why, problem)| unusable.push(Unusable { source, why, problem })).ok()
+        fetched
+            .map_err(|(why, problem)| {
+                unusable.push(UnusableSecretError {
+                    source,
+                    why,
+                    problem,
+                })
+            })
+            .ok()
     };
     let secrets = match &source.pull {
         None => return Ok(None),
@@ -154,22 +212,39 @@ pub(super) fn pull(source: &SourceConfig, outside: &Outside<'_>) -> Result<Optio
             let (client_id, client_secret) = (fetch(&pull.client_id), fetch(&pull.client_secret));
             client_id
                 .zip(client_secret)
-                .map(|(client_id, client_secret)| PullSecrets::Hmrc { client_id, client_secret })
+                .map(|(client_id, client_secret)| PullSecrets::Hmrc {
+                    client_id,
+                    client_secret,
+                })
         }
-        Some(PullConfig::GovukPay(pull)) => fetch(&pull.api_key).map(|api_key| PullSecrets::GovukPay { api_key }),
+        Some(PullConfig::GovukPay(pull)) => {
+            fetch(&pull.api_key).map(|api_key| PullSecrets::GovukPay { api_key })
+        }
     };
-    if unusable.is_empty() { Ok(secrets) } else { Err(unusable) }
+    if unusable.is_empty() {
+        Ok(secrets)
+    } else {
+        Err(unusable)
+    }
 }
 
-fn credential(reference: &Placed<SecretRef>, live: bool, outside: &Outside<'_>) -> Fetched<Secret> {
+fn credential(
+    reference: &Located<SecretRef>,
+    live: bool,
+    outside: &SecretSources<'_>,
+) -> FetchedSecret<Secret> {
     let judged = reference.value.fetch(outside).and_then(|secret| {
         secret.judge()?;
         let sees_no_live = live && secret.expose().starts_with(TEST_KEY_PREFIX);
-        if sees_no_live { Err(SecretProblem::TestKeyOnLive) } else { Ok(secret) }
+        if sees_no_live {
+            Err(SecretError::TestKeyOnLive)
+        } else {
+            Ok(secret)
+        }
     });
     judged.map_err(|why| {
         let problem = match why {
-            SecretProblem::Unset => reference.problem("is not set: set that environment variable"),
+            SecretError::Unset => reference.problem("is not set: set that environment variable"),
             other => reference.problem(other),
         };
         (why, problem)
@@ -177,12 +252,20 @@ fn credential(reference: &Placed<SecretRef>, live: bool, outside: &Outside<'_>) 
 }
 
 /// Some advice for senders' secrets would mislead here: nothing is sent without this one, and we choose it.
-fn whsec(reference: &Placed<SecretRef>, outside: &Outside<'_>) -> Fetched<WebhookSecret> {
-    let judged = reference.value.fetch(outside).and_then(|secret| WebhookSecret::new(&secret));
+fn whsec(
+    reference: &Located<SecretRef>,
+    outside: &SecretSources<'_>,
+) -> FetchedSecret<WebhookSecret> {
+    let judged = reference
+        .value
+        .fetch(outside)
+        .and_then(|secret| WebhookSecret::new(&secret));
     judged.map_err(|why| {
         let problem = match why {
-            SecretProblem::Unset => reference.problem("is not set: set that environment variable"),
-            SecretProblem::Empty => reference.problem("is empty: put whsec_ and 24 to 64 random bytes in base64 there"),
+            SecretError::Unset => reference.problem("is not set: set that environment variable"),
+            SecretError::Empty => {
+                reference.problem("is empty: put whsec_ and 24 to 64 random bytes in base64 there")
+            }
             other => reference.problem(other),
         };
         (why, problem)
@@ -194,22 +277,41 @@ mod tests {
     use super::*;
     use crate::{
         config::tests::{EXAMPLE, HMRC_SECRET, TEST_SECRET, WHSEC, with},
-        secret::Vault,
+        secret::FetchedSecrets,
     };
 
-    fn read_with_secrets(document: &str, place: &str, outside: &Outside<'_>) -> Result<Secrets, Problems> {
+    fn read_with_secrets(
+        document: &str,
+        place: &str,
+        outside: &SecretSources<'_>,
+    ) -> Result<ResolvedSecrets, ConfigErrors> {
         Config::read_to_use(document, place, outside)?.secrets(outside)
     }
 
     #[test]
     fn the_secrets_of_the_example_are_labelled_by_position_and_reference() {
-        let variables =
-            [("HMRC_PUSH_SECRET", HMRC_SECRET), ("PAY_SIGNING_SECRET", TEST_SECRET), ("LEDGER_WHSEC", WHSEC)];
-        let secrets = with(&variables, |outside| read_with_secrets(EXAMPLE, "pillarbox.toml", outside)).unwrap();
+        let variables = [
+            ("HMRC_PUSH_SECRET", HMRC_SECRET),
+            ("PAY_SIGNING_SECRET", TEST_SECRET),
+            ("LEDGER_WHSEC", WHSEC),
+        ];
+        let secrets = with(&variables, |outside| {
+            read_with_secrets(EXAMPLE, "pillarbox.toml", outside)
+        })
+        .unwrap();
 
-        let labels: Vec<_> =
-            secrets.sources.iter().map(|source| (source.name.as_str(), source.keys[0].label())).collect();
-        assert_eq!(labels, [("hmrc", "1:env:HMRC_PUSH_SECRET"), ("pay", "1:env:PAY_SIGNING_SECRET")]);
+        let labels: Vec<_> = secrets
+            .sources
+            .iter()
+            .map(|source| (source.name.as_str(), source.keys[0].label()))
+            .collect();
+        assert_eq!(
+            labels,
+            [
+                ("hmrc", "1:env:HMRC_PUSH_SECRET"),
+                ("pay", "1:env:PAY_SIGNING_SECRET")
+            ]
+        );
         assert!(secrets.destinations.default.is_none());
         assert!(secrets.destinations.named.contains_key("ledger"));
         for secret in [HMRC_SECRET, TEST_SECRET, WHSEC] {
@@ -245,7 +347,9 @@ pillarbox.toml:7: sources.pay.secrets[4] (env:SHORT) is only 7 bytes long, and a
 pillarbox.toml:11: destination.secret (env:UNSET) is not set: set that environment variable
 pillarbox.toml:15: destinations.other.secret (env:TEST) is not a Standard Webhooks secret: whsec_ and 24 to 64 bytes in base64";
         let read = |document: &str| {
-            with(&variables, |outside| read_with_secrets(document, "pillarbox.toml", outside).map(|_| ()))
+            with(&variables, |outside| {
+                read_with_secrets(document, "pillarbox.toml", outside).map(|_| ())
+            })
         };
         assert_eq!(read(document).unwrap_err().to_string(), expected);
 
@@ -253,16 +357,25 @@ pillarbox.toml:15: destinations.other.secret (env:TEST) is not a Standard Webhoo
         let both = format!(
             "{expected}\npillarbox.toml:16: destinations.other.colour is not a known key: known here are kind, url, secret"
         );
-        assert_eq!(read(&mistaken).unwrap_err().to_string(), both, "one list holds both sorts");
+        assert_eq!(
+            read(&mistaken).unwrap_err().to_string(),
+            both,
+            "one list holds both sorts"
+        );
     }
 
     #[test]
     fn a_source_that_can_not_be_read_has_its_secrets_judged_all_the_same() {
         let document = "[sources.Pay]\nkind = \"pay\"\nsecrets = [\"env:UNSET\"]\n";
-        let read = with(&[], |outside| read_with_secrets(document, "p", outside).map(|_| ()));
+        let read = with(&[], |outside| {
+            read_with_secrets(document, "p", outside).map(|_| ())
+        });
         let lines: Vec<_> = read.unwrap_err().iter().map(ToString::to_string).collect();
         assert_eq!(lines.len(), 3, "{lines:?}");
-        assert!(lines[2].starts_with("p:3: sources.Pay.secrets[0] (env:UNSET) is not set"), "{lines:?}");
+        assert!(
+            lines[2].starts_with("p:3: sources.Pay.secrets[0] (env:UNSET) is not set"),
+            "{lines:?}"
+        );
     }
 
     /// A document whose secrets are all kept under one ARN.
@@ -282,66 +395,114 @@ secret = "secretsmanager:arn:aws:secretsmanager:eu-west-2:111122223333:secret:pa
     const ARN: &str = "arn:aws:secretsmanager:eu-west-2:111122223333:secret:pay-AbCdEf";
     const LIVE_SECRET: &str = "webhook_live_7mrp1d5lsa5pdfs2bvim2f9cdu";
 
-    fn holding(read: Result<Option<String>, VaultFault>) -> Vault {
-        let mut vault = Vault::default();
+    fn holding(read: Result<Option<String>, SecretsManagerError>) -> FetchedSecrets {
+        let mut vault = FetchedSecrets::default();
         vault.put(ARN.to_owned(), read.map(|text| text.map(Secret::new)));
         vault
     }
 
     /// The labels of the keys that can be used, and what is wrong with the others, with their places.
-    fn usable(vault: &Vault) -> (Vec<String>, Vec<String>) {
+    fn usable(vault: &FetchedSecrets) -> (Vec<String>, Vec<String>) {
         let config = Config::read(MANAGED, "p").unwrap();
         with(&[], |outside| {
-            let outside = Outside { vault, ..*outside };
+            let outside = SecretSources { vault, ..*outside };
             let (sources, unusable) = config.usable_sender_secrets(&outside);
             let strict = config.sender_secrets(&outside);
-            assert_eq!(strict.is_ok(), unusable.is_empty(), "strict is the same without the leniency");
-            let labels = sources[0].keys.iter().map(|key| key.label().to_owned()).collect();
-            (labels, unusable.iter().map(|one| format!("{:?}: {}", one.why, one.problem)).collect())
+            assert_eq!(
+                strict.is_ok(),
+                unusable.is_empty(),
+                "strict is the same without the leniency"
+            );
+            let labels = sources[0]
+                .keys
+                .iter()
+                .map(|key| key.label().to_owned())
+                .collect();
+            (
+                labels,
+                unusable
+                    .iter()
+                    .map(|one| format!("{:?}: {}", one.why, one.problem))
+                    .collect(),
+            )
         })
     }
 
     #[test]
     fn of_secrets_manager_what_has_no_value_is_none_yet_and_what_can_not_be_used_is_said() {
         let [current, previous] = ["current", "previous"].map(|field| {
-            format!("sources.pay.secrets[{}] (secretsmanager:{ARN}#{field})", usize::from(field == "previous"))
+            format!(
+                "sources.pay.secrets[{}] (secretsmanager:{ARN}#{field})",
+                usize::from(field == "previous")
+            )
         });
         let (fields, no_fields) = (
-            |current: &str, previous: &str| Ok(Some(format!(r#"{{"current":"{current}","previous":"{previous}"}}"#))),
+            |current: &str, previous: &str| {
+                Ok(Some(format!(
+                    r#"{{"current":"{current}","previous":"{previous}"}}"#
+                )))
+            },
             Vec::<String>::new(),
         );
-        let both = ["1:pay-AbCdEf#current".to_owned(), "2:pay-AbCdEf#previous".to_owned()];
+        let both = [
+            "1:pay-AbCdEf#current".to_owned(),
+            "2:pay-AbCdEf#previous".to_owned(),
+        ];
         for (read, labels, wrong) in [
-            (fields(LIVE_SECRET, LIVE_SECRET), &both[..], no_fields.clone()),
+            (
+                fields(LIVE_SECRET, LIVE_SECRET),
+                &both[..],
+                no_fields.clone(),
+            ),
             (Ok(None), &[], vec![]),
             (Ok(Some("{}".to_owned())), &[], vec![]),
-            (Ok(Some(format!(r#"{{"current":"{LIVE_SECRET}"}}"#))), &both[..1], vec![]),
+            (
+                Ok(Some(format!(r#"{{"current":"{LIVE_SECRET}"}}"#))),
+                &both[..1],
+                vec![],
+            ),
             (
                 fields(TEST_SECRET, LIVE_SECRET),
                 &both[1..],
-                vec![format!("TestOnLive: p:6: {current} {}", SecretProblem::TestOnLive)],
+                vec![format!(
+                    "TestOnLive: p:6: {current} {}",
+                    SecretError::TestOnLive
+                )],
             ),
-            (fields(LIVE_SECRET, ""), &both[..1], vec![format!("Empty: p:7: {previous} {}", SecretProblem::Empty)]),
+            (
+                fields(LIVE_SECRET, ""),
+                &both[..1],
+                vec![format!("Empty: p:7: {previous} {}", SecretError::Empty)],
+            ),
             (
                 Ok(Some(LIVE_SECRET.to_owned())),
                 &[],
                 vec![
-                    format!("NoFields: p:6: {current} {}", SecretProblem::NoFields),
-                    format!("NoFields: p:7: {previous} {}", SecretProblem::NoFields),
+                    format!("NoFields: p:6: {current} {}", SecretError::NoFields),
+                    format!("NoFields: p:7: {previous} {}", SecretError::NoFields),
                 ],
             ),
             (
-                Err(VaultFault::Denied),
+                Err(SecretsManagerError::Denied),
                 &[],
                 vec![
-                    format!("Unread(Denied): p:6: {current} {}", VaultFault::Denied),
-                    format!("Unread(Denied): p:7: {previous} {}", VaultFault::Denied),
+                    format!(
+                        "Unread(Denied): p:6: {current} {}",
+                        SecretsManagerError::Denied
+                    ),
+                    format!(
+                        "Unread(Denied): p:7: {previous} {}",
+                        SecretsManagerError::Denied
+                    ),
                 ],
             ),
         ] {
             let (found, said) = usable(&holding(read.clone()));
             assert_eq!((&found[..], &said), (labels, &wrong), "{read:?}");
-            assert!(said.iter().all(|line| !line.contains(LIVE_SECRET) && !line.contains(TEST_SECRET)));
+            assert!(
+                said.iter()
+                    .all(|line| !line.contains(LIVE_SECRET) && !line.contains(TEST_SECRET))
+            );
         }
     }
 
@@ -351,17 +512,32 @@ secret = "secretsmanager:arn:aws:secretsmanager:eu-west-2:111122223333:secret:pa
         let outcome = |read| {
             with(&[], |outside| {
                 let vault = holding(read);
-                let (secrets, unusable) = config.usable_destination_secrets(&Outside { vault: &vault, ..*outside });
+                let (secrets, unusable) = config.usable_destination_secrets(&SecretSources {
+                    vault: &vault,
+                    ..*outside
+                });
                 (
                     secrets.default.is_some(),
-                    unusable.iter().map(|one| (one.source.is_some(), one.why)).collect::<Vec<_>>(),
+                    unusable
+                        .iter()
+                        .map(|one| (one.source.is_some(), one.why))
+                        .collect::<Vec<_>>(),
                 )
             })
         };
-        assert_eq!(outcome(Ok(Some(format!(r#"{{"whsec":"{WHSEC}"}}"#)))), (true, vec![]));
-        assert_eq!(outcome(Ok(None)), (false, vec![(false, SecretProblem::NoneYet)]));
-        let away = SecretProblem::Unread(VaultFault::Away);
-        assert_eq!(outcome(Err(VaultFault::Away)), (false, vec![(false, away)]));
+        assert_eq!(
+            outcome(Ok(Some(format!(r#"{{"whsec":"{WHSEC}"}}"#)))),
+            (true, vec![])
+        );
+        assert_eq!(
+            outcome(Ok(None)),
+            (false, vec![(false, SecretError::NoneYet)])
+        );
+        let away = SecretError::Unread(SecretsManagerError::Away);
+        assert_eq!(
+            outcome(Err(SecretsManagerError::Away)),
+            (false, vec![(false, away)])
+        );
     }
 
     #[test]
@@ -372,34 +548,70 @@ secret = "secretsmanager:arn:aws:secretsmanager:eu-west-2:111122223333:secret:pa
             ("HMRC_CLIENT_SECRET", HMRC_SECRET),
             ("PAY_API_KEY", "api_test_7mrp1d5lsa5pdfs2bvim2f9cdu"),
         ];
-        let [hmrc, pay] = &config.sources[..] else { panic!("two sources") };
+        let [hmrc, pay] = &config.sources[..] else {
+            panic!("two sources")
+        };
         with(&all, |outside| {
             let hmrc = hmrc.pull_secrets(outside).unwrap();
             assert!(
                 matches!(&hmrc, Some(PullSecrets::Hmrc { client_secret, .. }) if client_secret.expose() == HMRC_SECRET)
             );
             assert!(!format!("{hmrc:?}").contains(HMRC_SECRET));
-            assert!(matches!(pay.pull_secrets(outside), Ok(Some(PullSecrets::GovukPay { .. }))));
-            let live = SourceConfig { live: true, ..pay.clone() };
-            assert_eq!(live.pull_secrets(outside).unwrap_err()[0].why, SecretProblem::TestKeyOnLive);
-            let none = SourceConfig { pull: None, ..pay.clone() };
+            assert!(matches!(
+                pay.pull_secrets(outside),
+                Ok(Some(PullSecrets::GovukPay { .. }))
+            ));
+            let live = SourceConfig {
+                live: true,
+                ..pay.clone()
+            };
+            assert_eq!(
+                live.pull_secrets(outside).unwrap_err()[0].why,
+                SecretError::TestKeyOnLive
+            );
+            let none = SourceConfig {
+                pull: None,
+                ..pay.clone()
+            };
             assert!(none.pull_secrets(outside).unwrap().is_none());
         });
         with(&all[2..], |outside| {
             let unusable = hmrc.pull_secrets(outside).unwrap_err();
             let said: Vec<_> = unusable.iter().map(|one| one.problem.to_string()).collect();
             assert_eq!(said.len(), 2, "{said:?}");
-            assert!(said[0].ends_with("(env:HMRC_CLIENT_ID) is not set: set that environment variable"), "{said:?}");
+            assert!(
+                said[0].ends_with("(env:HMRC_CLIENT_ID) is not set: set that environment variable"),
+                "{said:?}"
+            );
         });
         let references: Vec<_> = config.pull_references().map(ToString::to_string).collect();
-        assert_eq!(references, ["env:HMRC_CLIENT_ID", "env:HMRC_CLIENT_SECRET", "env:PAY_API_KEY"]);
+        assert_eq!(
+            references,
+            [
+                "env:HMRC_CLIENT_ID",
+                "env:HMRC_CLIENT_SECRET",
+                "env:PAY_API_KEY"
+            ]
+        );
     }
 
     #[test]
     fn each_role_is_told_its_own_references_and_a_broken_document_asks_for_none() {
         let config = Config::read(MANAGED, "p").unwrap();
-        assert_eq!(config.sender_references().filter_map(SecretRef::arn).collect::<Vec<_>>(), [ARN, ARN]);
-        assert_eq!(config.destination_references().filter_map(SecretRef::arn).collect::<Vec<_>>(), [ARN]);
+        assert_eq!(
+            config
+                .sender_references()
+                .filter_map(SecretRef::arn)
+                .collect::<Vec<_>>(),
+            [ARN, ARN]
+        );
+        assert_eq!(
+            config
+                .destination_references()
+                .filter_map(SecretRef::arn)
+                .collect::<Vec<_>>(),
+            [ARN]
+        );
         let broken = format!("colour = \"red\"{MANAGED}");
         let said = with(&[], |outside| read_with_secrets(&broken, "p", outside)).unwrap_err();
         assert_eq!(said.iter().count(), 1, "{said}");

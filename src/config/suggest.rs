@@ -1,11 +1,18 @@
 //! "Did you mean": the valid word somebody most likely meant to write.
 
 /// The candidate nearest to `word`, if one is near enough to be a slip of the hand or a part of it.
-pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(super) fn nearest<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     let word = word.to_lowercase();
     let slips = (word.chars().count() / 3).max(1);
-    let ranked = candidates.into_iter().filter_map(|candidate| Some((rank(&word, candidate, slips)?, candidate)));
-    ranked.min_by_key(|(rank, _)| *rank).map(|(_, candidate)| candidate)
+    let ranked = candidates
+        .into_iter()
+        .filter_map(|candidate| Some((rank(&word, candidate, slips)?, candidate)));
+    ranked
+        .min_by_key(|(rank, _)| *rank)
+        .map(|(_, candidate)| candidate)
 }
 
 /// How far `candidate` lies from `word`; `None` when nobody would mistake one for the other.

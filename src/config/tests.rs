@@ -4,8 +4,8 @@ use std::{io, path::Path};
 
 use super::*;
 use crate::{
-    secret::{SecretRef, Vault},
-    source::Kind,
+    secret::{FetchedSecrets, SecretRef},
+    source::SenderKind,
 };
 
 pub(super) const WHSEC: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -53,20 +53,35 @@ secret = "env:LEDGER_WHSEC"
 "#;
 
 /// Runs `work` where `variables` are set and no file is there.
-pub(super) fn with<T>(variables: &[(&str, &str)], work: impl FnOnce(&Outside<'_>) -> T) -> T {
-    let env = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+pub(super) fn with<T>(variables: &[(&str, &str)], work: impl FnOnce(&SecretSources<'_>) -> T) -> T {
+    let env = |name: &str| {
+        variables
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| (*value).to_owned())
+    };
     let file = |_: &Path| Err(io::ErrorKind::NotFound.into());
-    work(&Outside { env: &env, file: &file, vault: Vault::NOTHING })
+    work(&SecretSources {
+        env: &env,
+        file: &file,
+        vault: FetchedSecrets::NOTHING,
+    })
 }
 
 fn problems(document: &str) -> String {
-    Config::read(document, "pillarbox.toml").map(|_| ()).unwrap_err().to_string()
+    Config::read(document, "pillarbox.toml")
+        .map(|_| ())
+        .unwrap_err()
+        .to_string()
 }
 
 /// Checks every problem of `document`, of which `expected` leaves out the name.
 #[track_caller]
 fn check(document: &str, expected: &[&str]) {
-    let expected: Vec<_> = expected.iter().map(|line| format!("pillarbox.toml:{line}")).collect();
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|line| format!("pillarbox.toml:{line}"))
+        .collect();
     assert_eq!(problems(document), expected.join("\n"), "{document}");
 }
 
@@ -78,24 +93,61 @@ fn the_example_of_the_documentation_reads() {
         (config.listen.to_string(), config.console.to_string()),
         ("127.0.0.1:8080".into(), "127.0.0.1:8081".into())
     );
-    assert_eq!((config.retention.as_secs(), config.acceptance.0.as_secs()), (90 * DAY, 60 * DAY));
-    assert_eq!(config.inbox, InboxConfig::Sqlite { path: "pillarbox.db".into() });
-    let [hmrc, pay] = &config.sources[..] else { panic!("two sources") };
-    assert_eq!((hmrc.name.as_str(), hmrc.kind, hmrc.live), ("hmrc", Kind::Hmrc, false));
-    assert_eq!((pay.name.as_str(), pay.kind, pay.live), ("pay", Kind::GovukPay, false));
-    assert_eq!(pay.secrets[0].value, SecretRef::Env("PAY_SIGNING_SECRET".into()));
+    assert_eq!(
+        (config.retention.as_secs(), config.acceptance.0.as_secs()),
+        (90 * DAY, 60 * DAY)
+    );
+    assert_eq!(
+        config.inbox,
+        InboxConfig::Sqlite {
+            path: "pillarbox.db".into()
+        }
+    );
+    let [hmrc, pay] = &config.sources[..] else {
+        panic!("two sources")
+    };
+    assert_eq!(
+        (hmrc.name.as_str(), hmrc.kind, hmrc.live),
+        ("hmrc", SenderKind::Hmrc, false)
+    );
+    assert_eq!(
+        (pay.name.as_str(), pay.kind, pay.live),
+        ("pay", SenderKind::GovukPay, false)
+    );
+    assert_eq!(
+        pay.secrets[0].value,
+        SecretRef::Env("PAY_SIGNING_SECRET".into())
+    );
     assert_eq!(pay.secrets[0].place.path(), "sources.pay.secrets[0]");
 
-    let Some(PullConfig::Hmrc(pull)) = &hmrc.pull else { panic!("HMRC's pull") };
-    assert_eq!(pull.base_url.as_str(), "https://test-api.service.hmrc.gov.uk/");
+    let Some(PullConfig::Hmrc(pull)) = &hmrc.pull else {
+        panic!("HMRC's pull")
+    };
+    assert_eq!(
+        pull.base_url.as_str(),
+        "https://test-api.service.hmrc.gov.uk/"
+    );
     assert_eq!(pull.boxes, ["50dca3fc-c37c-4f03-b719-63571333624c"]);
-    assert_eq!(pull.client_secret.value.to_string(), "env:HMRC_CLIENT_SECRET");
-    let Some(PullConfig::GovukPay(pull)) = &pay.pull else { panic!("Pay's pull") };
-    assert_eq!(pull.base_url.as_str(), "https://publicapi.payments.service.gov.uk/");
+    assert_eq!(
+        pull.client_secret.value.to_string(),
+        "env:HMRC_CLIENT_SECRET"
+    );
+    let Some(PullConfig::GovukPay(pull)) = &pay.pull else {
+        panic!("Pay's pull")
+    };
+    assert_eq!(
+        pull.base_url.as_str(),
+        "https://publicapi.payments.service.gov.uk/"
+    );
     assert_eq!(pull.api_key.value.to_string(), "env:PAY_API_KEY");
 
-    assert!(matches!(config.destination_of(hmrc), DestinationConfig::Log));
-    let DestinationConfig::Https(ledger) = config.destination_of(pay) else { panic!("the ledger") };
+    assert!(matches!(
+        config.destination_of(hmrc),
+        DestinationConfig::Log
+    ));
+    let DestinationConfig::Https(ledger) = config.destination_of(pay) else {
+        panic!("the ledger")
+    };
     assert_eq!(ledger.url.as_str(), "https://ledger.example.gov.uk/events");
 }
 
@@ -110,12 +162,25 @@ fn what_is_left_out_has_a_default_and_sources_keep_their_order() {
         (config.listen.to_string(), config.console.to_string()),
         ("127.0.0.1:8080".into(), "127.0.0.1:8081".into())
     );
-    assert_eq!((config.retention.as_secs(), config.acceptance.0.as_secs()), (90 * DAY, 60 * DAY));
+    assert_eq!(
+        (config.retention.as_secs(), config.acceptance.0.as_secs()),
+        (90 * DAY, 60 * DAY)
+    );
     assert_eq!(config.inbox, InboxConfig::default());
     assert!(matches!(config.destination, DestinationConfig::Log));
-    assert_eq!(config.sources.iter().map(|source| source.name.as_str()).collect::<Vec<_>>(), ["pay", "hmrc"]);
+    assert_eq!(
+        config
+            .sources
+            .iter()
+            .map(|source| source.name.as_str())
+            .collect::<Vec<_>>(),
+        ["pay", "hmrc"]
+    );
     let secrets = with(&[], |outside| config.secrets(outside)).unwrap();
-    assert!(secrets.sources.iter().all(|source| source.keys.is_empty()), "no secret yet is no problem");
+    assert!(
+        secrets.sources.iter().all(|source| source.keys.is_empty()),
+        "no secret yet is no problem"
+    );
 }
 
 #[test]
@@ -151,9 +216,14 @@ kind = "log"
 fn text_that_is_no_toml_is_one_problem_that_does_not_repeat_it() {
     check(
         "listen = \"127.0.0.1:8080\"\nsecret = webhook_live_7mrp1d5lsa5pdfs2bvim2f9cdu\n",
-        &["2: the document is not TOML here: string values must be quoted, expected literal string"],
+        &[
+            "2: the document is not TOML here: string values must be quoted, expected literal string",
+        ],
     );
-    check("\n\n[sources.pay]\n[sources.pay]\n", &["4: the document is not TOML here: duplicate key"]);
+    check(
+        "\n\n[sources.pay]\n[sources.pay]\n",
+        &["4: the document is not TOML here: duplicate key"],
+    );
 }
 
 #[test]
@@ -167,19 +237,43 @@ fn a_document_without_a_source_is_refused() {
 #[test]
 fn addresses_and_windows_are_checked() {
     for (line, expected) in [
-        ("listen = 8080", "listen must be an address and a port, such as 127.0.0.1:8080"),
-        ("listen = \"localhost\"", "listen must be an address and a port, such as 127.0.0.1:8080"),
-        ("listen = \"127.0.0.1:8081\"", "listen puts listen and console both on port 8081: give them different ports"),
-        ("listen = \"0.0.0.0:8081\"", "listen puts listen and console both on port 8081: give them different ports"),
+        (
+            "listen = 8080",
+            "listen must be an address and a port, such as 127.0.0.1:8080",
+        ),
+        (
+            "listen = \"localhost\"",
+            "listen must be an address and a port, such as 127.0.0.1:8080",
+        ),
+        (
+            "listen = \"127.0.0.1:8081\"",
+            "listen puts listen and console both on port 8081: give them different ports",
+        ),
+        (
+            "listen = \"0.0.0.0:8081\"",
+            "listen puts listen and console both on port 8081: give them different ports",
+        ),
         ("console = \"[::1]:8080\"", ""),
         (
             "console = \"127.0.0.1:8080\"",
             "console puts listen and console both on port 8080: give them different ports",
         ),
-        ("retention_days = 0", "retention_days must be a whole number from 1 to 3650"),
-        ("retention_days = 1.5", "retention_days must be a whole number from 1 to 3650"),
-        ("acceptance_days = -1", "acceptance_days must be a whole number from 1 to 3650"),
-        ("acceptance_days = 99_999_999_999", "acceptance_days must be a whole number from 1 to 3650"),
+        (
+            "retention_days = 0",
+            "retention_days must be a whole number from 1 to 3650",
+        ),
+        (
+            "retention_days = 1.5",
+            "retention_days must be a whole number from 1 to 3650",
+        ),
+        (
+            "acceptance_days = -1",
+            "acceptance_days must be a whole number from 1 to 3650",
+        ),
+        (
+            "acceptance_days = 99_999_999_999",
+            "acceptance_days must be a whole number from 1 to 3650",
+        ),
         (
             "retention_days = 67",
             "retention_days does not fit: acceptance_days (60) must be more than 30, since HMRC may push what is that \
@@ -190,9 +284,16 @@ fn addresses_and_windows_are_checked() {
     ] {
         let read = Config::read(&format!("{line}{FINE}"), "p");
         let said = read.map_or_else(|problems| problems.to_string(), |_| String::new());
-        assert_eq!(said.strip_prefix("p:1: ").unwrap_or(&said), expected, "{line}");
+        assert_eq!(
+            said.strip_prefix("p:1: ").unwrap_or(&said),
+            expected,
+            "{line}"
+        );
     }
-    let free = Config::read(&format!("listen = \"127.0.0.1:0\"\nconsole = \"127.0.0.1:0\"{FINE}"), "p");
+    let free = Config::read(
+        &format!("listen = \"127.0.0.1:0\"\nconsole = \"127.0.0.1:0\"{FINE}"),
+        "p",
+    );
     assert!(free.is_ok(), "port 0 is another port each time");
 }
 
@@ -200,7 +301,9 @@ fn addresses_and_windows_are_checked() {
 fn a_source_that_is_wrong_is_told_what_to_write() {
     check(
         "[sources.Pay]\nkind = \"govuk-pay\"\nsecrets = []",
-        &["1: sources.Pay is no name for a source: begin with a-z, then up to 31 of a-z, 0-9 and -"],
+        &[
+            "1: sources.Pay is no name for a source: begin with a-z, then up to 31 of a-z, 0-9 and -",
+        ],
     );
     check(
         "[sources.pay]",
@@ -229,23 +332,32 @@ fn a_source_that_is_wrong_is_told_what_to_write() {
              live",
         ],
     );
-    check("sources = 1", &["1: sources must be a table: write [sources]"]);
-    check("[sources]\npay = 1", &["2: sources.pay must be a table: write [sources.pay]"]);
+    check(
+        "sources = 1",
+        &["1: sources must be a table: write [sources]"],
+    );
+    check(
+        "[sources]\npay = 1",
+        &["2: sources.pay must be a table: write [sources.pay]"],
+    );
 }
 
 #[test]
 fn a_long_name_that_may_be_a_secret_is_not_repeated() {
     check(
         &format!("{TEST_SECRET} = true{FINE}"),
-        &["1: (a name of 39 characters) is not a known key: known here are listen, console, retention_days, \
-           acceptance_days, inbox, destination, destinations, sources"],
+        &[
+            "1: (a name of 39 characters) is not a known key: known here are listen, console, retention_days, \
+           acceptance_days, inbox, destination, destinations, sources",
+        ],
     );
 }
 
 #[test]
 fn a_secret_opens_one_source_only_but_hmrc_gives_one_to_all_boxes() {
-    let source =
-        |name: &str, kind: &str, secrets: &str| format!("[sources.{name}]\nkind = \"{kind}\"\nsecrets = [{secrets}]\n");
+    let source = |name: &str, kind: &str, secrets: &str| {
+        format!("[sources.{name}]\nkind = \"{kind}\"\nsecrets = [{secrets}]\n")
+    };
     check(
         &source("pay", "govuk-pay", "\"env:A\", \"env:B\", \"env:A\""),
         &["3: sources.pay.secrets[2] (env:A) is named twice: remove one of the two"],
@@ -265,11 +377,23 @@ fn a_secret_opens_one_source_only_but_hmrc_gives_one_to_all_boxes() {
 #[test]
 fn an_inbox_or_a_destination_that_is_wrong_is_told_what_to_write() {
     for (table, expected) in [
-        ("[inbox]", "1: inbox needs kind: write kind = \"sqlite\" or kind = \"dynamodb\""),
+        (
+            "[inbox]",
+            "1: inbox needs kind: write kind = \"sqlite\" or kind = \"dynamodb\"",
+        ),
         ("[inbox]\nkind = \"sqlite\"", ""),
-        ("[inbox]\nkind = \"sqlte\"", "2: inbox.kind must be \"sqlite\" or \"dynamodb\": did you mean \"sqlite\"?"),
-        ("[inbox]\nkind = \"dynamodb\"\ntable = \"pillarbox\"\nshards = 4", ""),
-        ("[inbox]\nkind = \"dynamodb\"", "1: inbox needs table: write table = \"NAME\""),
+        (
+            "[inbox]\nkind = \"sqlte\"",
+            "2: inbox.kind must be \"sqlite\" or \"dynamodb\": did you mean \"sqlite\"?",
+        ),
+        (
+            "[inbox]\nkind = \"dynamodb\"\ntable = \"pillarbox\"\nshards = 4",
+            "",
+        ),
+        (
+            "[inbox]\nkind = \"dynamodb\"",
+            "1: inbox needs table: write table = \"NAME\"",
+        ),
         (
             "[inbox]\nkind = \"dynamodb\"\ntable = \"a b\"",
             "3: inbox.table names no table: write 3 to 255 of A-Z, a-z, 0-9, _, - and .",
@@ -278,19 +402,34 @@ fn an_inbox_or_a_destination_that_is_wrong_is_told_what_to_write() {
             "[inbox]\nkind = \"dynamodb\"\ntable = \"pillarbox\"\nshards = 0",
             "4: inbox.shards must be a whole number from 1 to 1024",
         ),
-        ("[inbox]\nkind = \"sqlite\"\npth = \"p\"", "3: inbox.pth is not a known key: did you mean path?"),
-        ("[inbox]\nkind = \"sqlite\"\npath = 1", "3: inbox.path must be a path in quotes"),
+        (
+            "[inbox]\nkind = \"sqlite\"\npth = \"p\"",
+            "3: inbox.pth is not a known key: did you mean path?",
+        ),
+        (
+            "[inbox]\nkind = \"sqlite\"\npath = 1",
+            "3: inbox.path must be a path in quotes",
+        ),
         (
             "[inbox]\nkind = \"sqlite\"\npath = \":memory:\"",
             "3: inbox.path names no file that lasts: write the path of one, such as pillarbox.db",
         ),
-        ("[destination]", "1: destination needs kind: write kind = \"log\", \"https\", \"sqs\" or \"eventbridge\""),
+        (
+            "[destination]",
+            "1: destination needs kind: write kind = \"log\", \"https\", \"sqs\" or \"eventbridge\"",
+        ),
         (
             "[destination]\nkind = \"kafka\"",
             "2: destination.kind must be \"log\", \"https\", \"sqs\" or \"eventbridge\"",
         ),
-        ("[destination]\nkind = \"sqs\"\nurl = \"https://sqs.eu-west-2.amazonaws.com/1/q.fifo\"", ""),
-        ("[destination]\nkind = \"sqs\"\nurl = \"http://127.0.0.1:4566/1/q\"", ""),
+        (
+            "[destination]\nkind = \"sqs\"\nurl = \"https://sqs.eu-west-2.amazonaws.com/1/q.fifo\"",
+            "",
+        ),
+        (
+            "[destination]\nkind = \"sqs\"\nurl = \"http://127.0.0.1:4566/1/q\"",
+            "",
+        ),
         (
             "[destination]\nkind = \"sqs\"",
             "1: destination needs url: write url = \"https://sqs.REGION.amazonaws.com/ACCOUNT/NAME\"",
@@ -308,8 +447,14 @@ fn an_inbox_or_a_destination_that_is_wrong_is_told_what_to_write() {
             "[destination]\nkind = \"sqs\"\nurl = \"https://sqs.eu-west-2.amazonaws.com/1/q\"\nbus = \"b\"",
             "4: destination.bus is not a known key: known here are kind, url",
         ),
-        ("[destination]\nkind = \"eventbridge\"\nbus = \"ledger\"", ""),
-        ("[destination]\nkind = \"eventbridge\"", "1: destination needs bus: write bus = \"NAME\""),
+        (
+            "[destination]\nkind = \"eventbridge\"\nbus = \"ledger\"",
+            "",
+        ),
+        (
+            "[destination]\nkind = \"eventbridge\"",
+            "1: destination needs bus: write bus = \"NAME\"",
+        ),
         (
             "[destination]\nkind = \"eventbridge\"\nbus = \"a bus\"",
             "3: destination.bus is not a bus: write its name, or its ARN \
@@ -334,7 +479,11 @@ fn an_inbox_or_a_destination_that_is_wrong_is_told_what_to_write() {
     ] {
         let read = Config::read(&format!("{table}{FINE}"), "p");
         let said = read.map_or_else(|problems| problems.to_string(), |_| String::new());
-        assert_eq!(said.strip_prefix("p:").unwrap_or(&said), expected, "{table}");
+        assert_eq!(
+            said.strip_prefix("p:").unwrap_or(&said),
+            expected,
+            "{table}"
+        );
     }
 }
 
@@ -348,10 +497,12 @@ fn a_source_hands_on_to_destinations_that_are_there() {
     let two = "[destinations.a]\nkind = \"log\"\n[destinations.b]\nkind = \"log\"\n";
     let written = "4: sources.pay.destination names no destination: write one of those that are there, a or b";
     check(&document("\"ledger\"", two), &[written]);
-    check(&document("1", two), &["4: sources.pay.destination must be the name of a destination in quotes"]);
+    check(
+        &document("1", two),
+        &["4: sources.pay.destination must be the name of a destination in quotes"],
+    );
     let broken = "[destinations.ledger]\nkind = \"logg\"\n";
-    let kind =
-        "6: destinations.ledger.kind must be \"log\", \"https\", \"sqs\" or \"eventbridge\": did you mean \"log\"?";
+    let kind = "6: destinations.ledger.kind must be \"log\", \"https\", \"sqs\" or \"eventbridge\": did you mean \"log\"?";
     check(&document("\"ledger\"", broken), &[kind]);
 }
 
@@ -373,7 +524,9 @@ fn a_pull_that_is_wrong_is_told_what_to_write() {
     check(
         "[sources.hmrc]\nkind = \"hmrc\"\nsecrets = []\npull.base_url = \"http://127.0.0.1:1\"\npull.boxes = [\"b\"]\n\
          pull.client_id = \"env:ID\"\npull.client_secret = \"env:SECRET\"\n",
-        &["5: sources.hmrc.pull.boxes[0] must be a box id, a UUID such as 50dca3fc-c37c-4f03-b719-63571333624c"],
+        &[
+            "5: sources.hmrc.pull.boxes[0] must be a box id, a UUID such as 50dca3fc-c37c-4f03-b719-63571333624c",
+        ],
     );
     check(
         "[sources.pay]\nkind = \"govuk-pay\"\nsecrets = []\n[sources.pay.pull]\nbase_url = \"http://10.0.0.1\"\n",
@@ -391,13 +544,19 @@ fn debug_shows_no_more_of_a_destination_than_its_origin() {
         "[destination]\nkind = \"https\"\nurl = \"https://x.example/hook/s3cr3t?token=s3cr3t\"\nsecret = \"env:A\"{FINE}"
     );
     let shown = format!("{:?}", Config::read(&document, "p").unwrap());
-    assert!(shown.contains("https://x.example") && !shown.contains("s3cr3t"), "{shown}");
+    assert!(
+        shown.contains("https://x.example") && !shown.contains("s3cr3t"),
+        "{shown}"
+    );
 }
 
 #[test]
 fn a_document_cut_off_anywhere_is_read_or_refused_and_never_panics() {
     for (end, _) in EXAMPLE.char_indices() {
         let outcome = Config::read(&EXAMPLE[..end], "p");
-        assert!(outcome.map_or_else(|problems| problems.iter().next().is_some(), |config| !config.sources.is_empty()));
+        assert!(outcome.map_or_else(
+            |problems| problems.iter().next().is_some(),
+            |config| !config.sources.is_empty()
+        ));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::walk::Table;
+use super::walk::TableReader;
 use crate::source::Acceptance;
 
 /// The most days either window may have: ten years.
@@ -14,18 +14,21 @@ const MARGIN: u32 = 7;
 
 /// Both windows, which only make sense together.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Windows {
+pub(super) struct TimeWindows {
     retention: u32,
     acceptance: u32,
 }
 
-impl Default for Windows {
+impl Default for TimeWindows {
     fn default() -> Self {
-        Self { retention: 90, acceptance: 60 }
+        Self {
+            retention: 90,
+            acceptance: 60,
+        }
     }
 }
 
-impl Windows {
+impl TimeWindows {
     /// How long finished rows are kept.
     pub(super) fn retention(self) -> Duration {
         days(self.retention)
@@ -42,12 +45,16 @@ impl Windows {
 }
 
 /// Reads both windows.
-pub(super) fn read(root: &mut Table<'_, '_>) -> Option<Windows> {
-    let default = Windows::default();
+pub(super) fn read(root: &mut TableReader<'_, '_>) -> Option<TimeWindows> {
+    let default = TimeWindows::default();
     let (retention, acceptance) = (root.take("retention_days"), root.take("acceptance_days"));
-    let windows = Windows {
-        retention: retention.as_ref().map_or(Some(default.retention), |item| item.count(MOST))?,
-        acceptance: acceptance.as_ref().map_or(Some(default.acceptance), |item| item.count(MOST))?,
+    let windows = TimeWindows {
+        retention: retention
+            .as_ref()
+            .map_or(Some(default.retention), |item| item.count(MOST))?,
+        acceptance: acceptance
+            .as_ref()
+            .map_or(Some(default.acceptance), |item| item.count(MOST))?,
     };
     if let (false, Some(item)) = (windows.fit(), acceptance.or(retention)) {
         item.complain(misfit(windows));
@@ -55,7 +62,12 @@ pub(super) fn read(root: &mut Table<'_, '_>) -> Option<Windows> {
     Some(windows)
 }
 
-fn misfit(Windows { retention, acceptance }: Windows) -> String {
+fn misfit(
+    TimeWindows {
+        retention,
+        acceptance,
+    }: TimeWindows,
+) -> String {
     format!(
         "does not fit: acceptance_days ({acceptance}) must be more than {HMRC_KEEPS}, since HMRC may push what is that \
          old, and {MARGIN} days more must be less than retention_days ({retention}), so that a row outlasts its repeats"
@@ -72,10 +84,23 @@ mod tests {
 
     #[test]
     fn acceptance_lies_between_what_hmrc_keeps_and_what_we_keep() {
-        for (retention, acceptance, fit) in
-            [(90, 60, true), (90, 31, true), (90, 30, false), (90, 82, true), (90, 83, false), (38, 31, false)]
-        {
-            assert_eq!(Windows { retention, acceptance }.fit(), fit, "{retention} {acceptance}");
+        for (retention, acceptance, fit) in [
+            (90, 60, true),
+            (90, 31, true),
+            (90, 30, false),
+            (90, 82, true),
+            (90, 83, false),
+            (38, 31, false),
+        ] {
+            assert_eq!(
+                TimeWindows {
+                    retention,
+                    acceptance
+                }
+                .fit(),
+                fit,
+                "{retention} {acceptance}"
+            );
         }
     }
 }

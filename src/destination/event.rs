@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use crate::{
     inbox::{InboxError, Row},
     notification::Timestamp,
-    source::{self, Data, Kind},
+    source::{self, EventData, SenderKind},
 };
 
 /// One notification in CloudEvents 1.0, structured JSON.
@@ -25,7 +25,7 @@ pub struct Event {
 /// The envelope's members, in the order they are written.
 #[derive(Serialize)]
 #[serde(rename_all = "lowercase")]
-struct Envelope<'a> {
+struct CloudEvent<'a> {
     specversion: &'static str,
     id: &'a str,
     source: String,
@@ -46,25 +46,44 @@ struct Envelope<'a> {
 impl Event {
     /// The event that a stored row tells of. Fails only if the row is damaged.
     pub fn of(row: &Row) -> Result<Self, InboxError> {
-        let damaged = |_| InboxError::Damaged { key: row.key.clone(), what: "its content can't be embedded" };
+        let damaged = |_| InboxError::Damaged {
+            key: row.key.clone(),
+            what: "its content can't be embedded",
+        };
         let data = source::data(&row.event_type, row.proven_body()?);
-        let embedded = data.as_ref().map(|data| serde_json::from_str(&data.json)).transpose().map_err(damaged)?;
-        let envelope = Envelope {
+        let embedded = data
+            .as_ref()
+            .map(|data| serde_json::from_str(&data.json))
+            .transpose()
+            .map_err(damaged)?;
+        let envelope = CloudEvent {
             specversion: "1.0",
             id: row.key.as_str(),
             source: format!("/{}", row.key.source()),
             event_type: type_of(row),
             subject: row.subject.as_deref(),
             time: row.event_at.map(|at: Timestamp| at.to_string()),
-            datacontenttype: data.as_ref().map(|data: &Data| data.content_type.as_str()),
+            datacontenttype: data
+                .as_ref()
+                .map(|data: &EventData| data.content_type.as_str()),
             dataref: None,
             data: None,
         };
         let bare = serde_json::to_vec(&envelope).map_err(damaged)?;
-        let envelope = Envelope { dataref: Some(row.key.as_str()), ..envelope };
+        let envelope = CloudEvent {
+            dataref: Some(row.key.as_str()),
+            ..envelope
+        };
         let claim_check = serde_json::to_vec(&envelope).map_err(damaged)?;
-        let envelope = Envelope { dataref: None, ..envelope };
-        let whole = serde_json::to_vec(&Envelope { data: embedded, ..envelope }).map_err(damaged)?;
+        let envelope = CloudEvent {
+            dataref: None,
+            ..envelope
+        };
+        let whole = serde_json::to_vec(&CloudEvent {
+            data: embedded,
+            ..envelope
+        })
+        .map_err(damaged)?;
         Ok(Self {
             whole: whole.into(),
             envelope: bare.into(),
@@ -115,8 +134,8 @@ impl Event {
 
 fn type_of(row: &Row) -> String {
     match row.kind() {
-        Kind::Hmrc => "uk.gov.hmrc.ppns.notification".to_owned(),
-        Kind::GovukPay => format!("uk.gov.payments.{}", row.event_type),
+        SenderKind::Hmrc => "uk.gov.hmrc.ppns.notification".to_owned(),
+        SenderKind::GovukPay => format!("uk.gov.payments.{}", row.event_type),
     }
 }
 

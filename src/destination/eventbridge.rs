@@ -10,13 +10,13 @@ use aws_sdk_eventbridge::{
 use bytes::Bytes;
 use tokio::sync::OnceCell;
 
-use super::{DeliveryError, Destination, Event, Sight};
+use super::{DeliveryError, Destination, Event, Probe};
 use crate::{
-    aws::{Aws, Limits, Service, fault},
+    aws::{Aws, AwsLimits, AwsService, fault},
     notification::Key,
 };
 
-pub use bus::{Bus, NoBus};
+pub use bus::{EventBus, EventBusError};
 
 /// The largest entry, counted as EventBridge counts: 14 bytes for the time, and the UTF-8 of source,
 /// detail type and detail.
@@ -26,48 +26,66 @@ const TIME: usize = 14;
 const LONGEST_TYPE: usize = 128;
 
 /// A bus of the team's own.
-pub struct EventBridge {
+pub struct EventBridgeDestination {
     client: Client,
-    bus: Bus,
-    seen: OnceCell<Sight>,
+    bus: EventBus,
+    seen: OnceCell<Probe>,
 }
 
-impl EventBridge {
+impl EventBridgeDestination {
     /// `bus`, as it is reached over `aws`.
-    pub fn new(aws: &Aws, bus: Bus) -> Self {
-        let client = Client::new(&aws.within(Service::EventBridge, &Limits::DELIVERY));
-        Self { client, bus, seen: OnceCell::new() }
+    pub fn new(aws: &Aws, bus: EventBus) -> Self {
+        let client = Client::new(&aws.within(AwsService::EventBridge, &AwsLimits::DELIVERY));
+        Self {
+            client,
+            bus,
+            seen: OnceCell::new(),
+        }
     }
 
     /// Whether the bus is there, without sending anything.
-    pub async fn look(&self) -> Result<Sight, DeliveryError> {
-        let asked = self.client.describe_event_bus().name(self.bus.as_str()).send().await;
+    pub async fn look(&self) -> Result<Probe, DeliveryError> {
+        let asked = self
+            .client
+            .describe_event_bus()
+            .name(self.bus.as_str())
+            .send()
+            .await;
         match asked.map_err(|error| fault::code(&error)) {
-            Ok(_) => Ok(Sight::There),
-            Err(code) if fault::is_denied(&code) => Ok(Sight::Forbidden),
+            Ok(_) => Ok(Probe::There),
+            Err(code) if fault::is_denied(&code) => Ok(Probe::Forbidden),
             Err(code) => Err(judge(&code, &self.bus)),
         }
     }
 }
 
-impl Destination for EventBridge {
+impl Destination for EventBridgeDestination {
     async fn deliver(&self, _: &Key, event: &Event) -> Result<(), DeliveryError> {
         // EventBridge takes events for a bus that isn't there, and drops them. So it is looked for, once a
         // process; where we may not look, nothing is known, and the event is sent.
         self.seen.get_or_try_init(|| self.look()).await?;
-        let put = self.client.put_events().entries(entry(&self.bus, event)).send().await;
+        let put = self
+            .client
+            .put_events()
+            .entries(entry(&self.bus, event))
+            .send()
+            .await;
         let answer = put.map_err(|error| judge(&fault::code(&error), &self.bus))?;
         arrived(answer.entries().first(), &self.bus)
     }
 }
 
 /// The entry of one event: the same for ever, since every part of it is.
-fn entry(bus: &Bus, event: &Event) -> PutEventsRequestEntry {
+fn entry(bus: &EventBus, event: &Event) -> PutEventsRequestEntry {
     let (source, detail_type) = (format!("pillarbox.{}", event.source()), detail_type(event));
     let detail = detail(&source, &detail_type, event);
     PutEventsRequestEntry::builder()
         .event_bus_name(bus.as_str())
-        .set_time(event.time().map(|time| DateTime::from_millis(time.as_millis())))
+        .set_time(
+            event
+                .time()
+                .map(|time| DateTime::from_millis(time.as_millis())),
+        )
         .detail(String::from_utf8_lossy(detail))
         .source(source)
         .detail_type(detail_type)
@@ -81,11 +99,15 @@ fn detail_type(event: &Event) -> String {
 
 fn detail<'a>(source: &str, detail_type: &str, event: &'a Event) -> &'a Bytes {
     let room = LARGEST.saturating_sub(TIME + source.len() + detail_type.len());
-    if event.json().len() < room { event.json() } else { event.claim_check() }
+    if event.json().len() < room {
+        event.json()
+    } else {
+        event.claim_check()
+    }
 }
 
 /// An answer of 200 says nothing yet: the event's own entry does.
-fn arrived(entry: Option<&PutEventsResultEntry>, bus: &Bus) -> Result<(), DeliveryError> {
+fn arrived(entry: Option<&PutEventsResultEntry>, bus: &EventBus) -> Result<(), DeliveryError> {
     match entry.map(|entry| (entry.error_code(), entry.event_id())) {
         Some((Some(code), _)) => Err(judge(&fault::tidy(code), bus)),
         Some((None, Some(_))) => Ok(()),
@@ -95,16 +117,18 @@ fn arrived(entry: Option<&PutEventsResultEntry>, bus: &Bus) -> Result<(), Delive
 
 /// What an error code means. Only what is wrong with this very event is a refusal: a bus that isn't there
 /// or may not be written to is somebody's to mend, and nothing dies of it.
-fn judge(code: &str, bus: &Bus) -> DeliveryError {
+fn judge(code: &str, bus: &EventBus) -> DeliveryError {
     let name = bus.name();
     let advice = match code {
         "MalformedDetail" | "InvalidArgument" | "ValidationException" => {
-            return DeliveryError::Refused(format!("eventbridge: {name} does not take this event ({code})"));
+            return DeliveryError::Refused(format!(
+                "eventbridge: {name} does not take this event ({code})"
+            ));
         }
         code if fault::is_denied(code) => "grant events:PutEvents on it",
-        "NotAuthorizedForSourceException" | "NotAuthorizedForDetailTypeException" | "InvalidAccountIdException" => {
-            "check the policy of the bus"
-        }
+        "NotAuthorizedForSourceException"
+        | "NotAuthorizedForDetailTypeException"
+        | "InvalidAccountIdException" => "check the policy of the bus",
         "ResourceNotFoundException" => "check its name, and that AWS_REGION is its region",
         other => fault::advice(other),
     };
@@ -119,8 +143,8 @@ mod tests {
         source::example::{NOW, pay},
     };
 
-    fn bus() -> Bus {
-        Bus::parse("ledger").unwrap()
+    fn bus() -> EventBus {
+        EventBus::parse("ledger").unwrap()
     }
 
     #[test]
@@ -131,7 +155,10 @@ mod tests {
         assert_eq!(entry.source(), Some("pillarbox.pay"));
         assert_eq!(entry.detail_type(), Some("card_payment_succeeded"));
         assert_eq!(entry.detail().map(str::as_bytes), Some(&event.json()[..]));
-        assert_eq!(entry.time().and_then(|time| time.to_millis().ok()), Some(NOW.as_millis()));
+        assert_eq!(
+            entry.time().and_then(|time| time.to_millis().ok()),
+            Some(NOW.as_millis())
+        );
     }
 
     #[test]
@@ -162,8 +189,18 @@ mod tests {
                 .build()
         };
         assert_eq!(arrived(Some(&result(Some("1"), None)), &bus()), Ok(()));
-        for none in [None, Some(result(None, None)), Some(result(Some("1"), Some("ThrottlingException")))] {
-            assert!(matches!(arrived(none.as_ref(), &bus()), Err(DeliveryError::Unavailable(_))), "{none:?}");
+        for none in [
+            None,
+            Some(result(None, None)),
+            Some(result(Some("1"), Some("ThrottlingException"))),
+        ] {
+            assert!(
+                matches!(
+                    arrived(none.as_ref(), &bus()),
+                    Err(DeliveryError::Unavailable(_))
+                ),
+                "{none:?}"
+            );
         }
     }
 
@@ -182,8 +219,15 @@ mod tests {
             ("SomethingNew", false, "tried again"),
         ] {
             let error = judge(code, &bus());
-            assert_eq!(matches!(error, DeliveryError::Refused(_)), is_refused, "{code}");
-            assert!(error.to_string().contains(said) && error.to_string().contains("ledger"), "{error}");
+            assert_eq!(
+                matches!(error, DeliveryError::Refused(_)),
+                is_refused,
+                "{code}"
+            );
+            assert!(
+                error.to_string().contains(said) && error.to_string().contains("ledger"),
+                "{error}"
+            );
         }
     }
 }

@@ -42,7 +42,12 @@ pub(crate) fn event(entry: &Entry) -> Event {
 
 /// An event of HMRC's whose JSON is this long.
 pub(crate) fn event_of_length(length: usize) -> Event {
-    let of = |padding: usize| event(&hmrc("n1", &format!(r#"{{"x":"{}"}}"#, "x".repeat(padding))));
+    let of = |padding: usize| {
+        event(&hmrc(
+            "n1",
+            &format!(r#"{{"x":"{}"}}"#, "x".repeat(padding)),
+        ))
+    };
     let event = of(length - of(0).json().len());
     assert_eq!(event.json().len(), length);
     event

@@ -11,17 +11,20 @@ use url::Url;
 use super::{DeliveryError, Destination, Event, WebhookSecret};
 use crate::{
     notification::Key,
-    outbound::{EndpointProblem, Limits, Unanswered, client, endpoint},
-    world::World,
+    outbound::{ClientLimits, EndpointError, RequestError, client, endpoint},
+    world::Clock,
 };
 
 /// The whole of one attempt; the lease is several times as long.
-const LIMITS: Limits = Limits { connect: Duration::from_secs(5), total: Duration::from_secs(20) };
+const LIMITS: ClientLimits = ClientLimits {
+    connect: Duration::from_secs(5),
+    total: Duration::from_secs(20),
+};
 /// How much of an answer is read, so that the connection can be used again.
 const LONGEST_ANSWER: usize = 64 * 1024;
 
 /// An endpoint of the team's own.
-pub struct Https<W> {
+pub struct HttpsDestination<W> {
     url: Url,
     secret: WebhookSecret,
     client: Client,
@@ -33,31 +36,42 @@ pub struct Https<W> {
 pub enum HttpsError {
     /// The URL leads where nothing may be sent.
     #[error("its URL {0}")]
-    Url(#[from] EndpointProblem),
+    Url(#[from] EndpointError),
     /// No client can be made.
     #[error("no HTTPS client can be made: {0}")]
     Client(#[from] reqwest::Error),
 }
 
-impl<W: World> Https<W> {
+impl<W: Clock> HttpsDestination<W> {
     /// An endpoint at `url`, whose receiver shares `secret`.
     pub fn new(url: &Url, secret: WebhookSecret, world: Arc<W>) -> Result<Self, HttpsError> {
         let url = endpoint(url.as_str())?;
         let client = client(&url, LIMITS)?;
-        Ok(Self { url, secret, client, world })
+        Ok(Self {
+            url,
+            secret,
+            client,
+            world,
+        })
     }
 }
 
-impl<W: World> Destination for Https<W> {
+impl<W: Clock> Destination for HttpsDestination<W> {
     async fn deliver(&self, key: &Key, event: &Event) -> Result<(), DeliveryError> {
         let at = self.world.now();
         let request = self
             .client
             .post(self.url.clone())
-            .header("content-type", "application/cloudevents+json; charset=utf-8")
+            .header(
+                "content-type",
+                "application/cloudevents+json; charset=utf-8",
+            )
             .header("webhook-id", key.as_str())
             .header("webhook-timestamp", at.as_seconds())
-            .header("webhook-signature", self.secret.sign(key.as_str(), at, event.json()))
+            .header(
+                "webhook-signature",
+                self.secret.sign(key.as_str(), at, event.json()),
+            )
             .body(event.json().clone());
         let answer = request.send().await.map_err(|error| unavailable(&error))?;
         let status = answer.status();
@@ -78,7 +92,7 @@ fn judge(status: StatusCode) -> Result<(), DeliveryError> {
 }
 
 fn unavailable(error: &reqwest::Error) -> DeliveryError {
-    DeliveryError::Unavailable(format!("https: {}", Unanswered::from(error)))
+    DeliveryError::Unavailable(format!("https: {}", RequestError::from(error)))
 }
 
 async fn drain(mut answer: Response) {

@@ -13,36 +13,43 @@ use super::{DeliveryError, Destination, Event};
 use crate::notification::Key;
 
 /// Writes lines from a thread of its own: a reader that stops reading must not stop the receiver.
-pub struct Log {
-    lines: Sender<Line>,
+pub struct LogDestination {
+    lines: Sender<EventLine>,
 }
 
-struct Line {
+struct EventLine {
     text: Bytes,
     written: oneshot::Sender<Result<(), io::ErrorKind>>,
 }
 
-impl Log {
+impl LogDestination {
     /// A log on `out`. Every line is flushed before its event counts as delivered.
     pub fn new(out: impl Write + Send + 'static) -> io::Result<Self> {
         let (lines, taken) = mpsc::channel();
-        std::thread::Builder::new().name("log".to_owned()).spawn(move || write_all(out, &taken))?;
+        std::thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || write_all(out, &taken))?;
         Ok(Self { lines })
     }
 }
 
-impl Destination for Log {
+impl Destination for LogDestination {
     async fn deliver(&self, _key: &Key, event: &Event) -> Result<(), DeliveryError> {
         let stopped = || DeliveryError::Unavailable("log: the writer has stopped".to_owned());
         let (written, done) = oneshot::channel();
-        self.lines.send(Line { text: event.envelope().clone(), written }).map_err(|_| stopped())?;
+        self.lines
+            .send(EventLine {
+                text: event.envelope().clone(),
+                written,
+            })
+            .map_err(|_| stopped())?;
         let written = done.await.map_err(|_| stopped())?;
         written.map_err(|error| DeliveryError::Unavailable(format!("log: {error}")))
     }
 }
 
 /// Writes what has gathered, flushes once, and then tells everyone.
-fn write_all(mut out: impl Write, lines: &Receiver<Line>) {
+fn write_all(mut out: impl Write, lines: &Receiver<EventLine>) {
     let mut text = Vec::new();
     while let Ok(first) = lines.recv() {
         text.clear();

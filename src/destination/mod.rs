@@ -18,11 +18,11 @@ use std::future::Future;
 use crate::notification::Key;
 
 pub use event::Event;
-pub use eventbridge::{Bus, EventBridge, NoBus};
-pub use https::{Https, HttpsError};
-pub use log::Log;
-pub use routes::Routes;
-pub use sqs::{Queue, QueueProblem, Sqs};
+pub use eventbridge::{EventBridgeDestination, EventBus, EventBusError};
+pub use https::{HttpsDestination, HttpsError};
+pub use log::LogDestination;
+pub use routes::DestinationRoutes;
+pub use sqs::{SqsDestination, SqsQueue, SqsQueueError};
 pub use webhook::WebhookSecret;
 
 /// Somewhere a notification can be handed on to.
@@ -31,7 +31,11 @@ pub trait Destination: Send + Sync + 'static {
     ///
     /// The same event may be handed on again, after a crash or a lost answer, always with the same
     /// `key` and the same bytes: that is what to dedupe by.
-    fn deliver(&self, key: &Key, event: &Event) -> impl Future<Output = Result<(), DeliveryError>> + Send;
+    fn deliver(
+        &self,
+        key: &Key,
+        event: &Event,
+    ) -> impl Future<Output = Result<(), DeliveryError>> + Send;
 }
 
 /// Why an event did not arrive, told apart only by what follows.
@@ -47,7 +51,7 @@ pub enum DeliveryError {
 
 /// What can be seen of a destination on AWS without sending anything to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sight {
+pub enum Probe {
     /// It is there.
     There,
     /// We may not look, which says nothing of sending.

@@ -6,15 +6,18 @@ use super::{DeliveryError, Destination, Event};
 use crate::notification::Key;
 
 /// One destination for all sources, but those that have one of their own.
-pub struct Routes<D> {
+pub struct DestinationRoutes<D> {
     default: Arc<D>,
     own: HashMap<String, Arc<D>>,
 }
 
-impl<D> Routes<D> {
+impl<D> DestinationRoutes<D> {
     /// Everything goes to `default`.
     pub fn to(default: Arc<D>) -> Self {
-        Self { default, own: HashMap::new() }
+        Self {
+            default,
+            own: HashMap::new(),
+        }
     }
 
     /// What comes from `source` goes to `destination`.
@@ -24,8 +27,12 @@ impl<D> Routes<D> {
     }
 }
 
-impl<D: Destination> Destination for Routes<D> {
+impl<D: Destination> Destination for DestinationRoutes<D> {
     async fn deliver(&self, key: &Key, event: &Event) -> Result<(), DeliveryError> {
-        self.own.get(event.source()).unwrap_or(&self.default).deliver(key, event).await
+        self.own
+            .get(event.source())
+            .unwrap_or(&self.default)
+            .deliver(key, event)
+            .await
     }
 }

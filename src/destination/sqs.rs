@@ -9,13 +9,13 @@ use aws_sdk_sqs::{Client, types::MessageAttributeValue};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::{DeliveryError, Destination, Event, Sight};
+use super::{DeliveryError, Destination, Event, Probe};
 use crate::{
-    aws::{Aws, Limits, Service, fault},
+    aws::{Aws, AwsLimits, AwsService, fault},
     notification::Key,
 };
 
-pub use queue::{Queue, QueueProblem};
+pub use queue::{SqsQueue, SqsQueueError};
 
 /// The longest message, its attributes included. SQS takes up to 1 MiB since August 2025, but only where
 /// the queue's own `MaximumMessageSize` does, which tools still set to the 256 KiB that were the most before.
@@ -26,33 +26,45 @@ const LONGEST_TOKEN: usize = 128;
 const ID: (&str, &str) = ("id", "String");
 
 /// A queue of the team's own.
-pub struct Sqs {
+pub struct SqsDestination {
     client: Client,
-    queue: Queue,
+    queue: SqsQueue,
 }
 
-impl Sqs {
+impl SqsDestination {
     /// `queue`, as it is reached over `aws`.
-    pub fn new(aws: &Aws, queue: Queue) -> Self {
-        Self { client: Client::new(&aws.within(Service::Sqs, &Limits::DELIVERY)), queue }
+    pub fn new(aws: &Aws, queue: SqsQueue) -> Self {
+        Self {
+            client: Client::new(&aws.within(AwsService::Sqs, &AwsLimits::DELIVERY)),
+            queue,
+        }
     }
 
     /// Whether the queue is there, without sending anything.
-    pub async fn look(&self) -> Result<Sight, DeliveryError> {
-        let asked = self.client.get_queue_attributes().queue_url(self.queue.url()).send().await;
+    pub async fn look(&self) -> Result<Probe, DeliveryError> {
+        let asked = self
+            .client
+            .get_queue_attributes()
+            .queue_url(self.queue.url())
+            .send()
+            .await;
         match asked.map_err(|error| fault::code(&error)) {
-            Ok(_) => Ok(Sight::There),
-            Err(code) if fault::is_denied(&code) => Ok(Sight::Forbidden),
+            Ok(_) => Ok(Probe::There),
+            Err(code) if fault::is_denied(&code) => Ok(Probe::Forbidden),
             Err(code) => Err(judge(&code, &self.queue)),
         }
     }
 }
 
-impl Destination for Sqs {
+impl Destination for SqsDestination {
     async fn deliver(&self, key: &Key, event: &Event) -> Result<(), DeliveryError> {
-        let id = MessageAttributeValue::builder().data_type(ID.1).string_value(key.as_str());
-        let id = id.build().map_err(|_| DeliveryError::Unavailable("sqs: the attribute can't be made".to_owned()))?;
-        let fifo = Fifo::of(key, event);
+        let id = MessageAttributeValue::builder()
+            .data_type(ID.1)
+            .string_value(key.as_str());
+        let id = id.build().map_err(|_| {
+            DeliveryError::Unavailable("sqs: the attribute can't be made".to_owned())
+        })?;
+        let fifo = FifoAttributes::of(key, event);
         let message = self
             .client
             .send_message()
@@ -61,58 +73,79 @@ impl Destination for Sqs {
             .message_attributes(ID.0, id)
             .set_message_group_id(self.queue.is_fifo().then_some(fifo.group))
             .set_message_deduplication_id(self.queue.is_fifo().then_some(fifo.deduplication));
-        let sent = message.send().await.map_err(|error| judge(&fault::code(&error), &self.queue))?;
+        let sent = message
+            .send()
+            .await
+            .map_err(|error| judge(&fault::code(&error), &self.queue))?;
         // Whatever else answers 200 knows no message id.
-        sent.message_id.map(drop).ok_or_else(|| judge(fault::NO_ANSWER, &self.queue))
+        sent.message_id
+            .map(drop)
+            .ok_or_else(|| judge(fault::NO_ANSWER, &self.queue))
     }
 }
 
 /// The event, or its claim check where it is too long or has characters that no message may have.
 fn body<'a>(key: &Key, event: &'a Event) -> &'a Bytes {
     let room = LONGEST.saturating_sub(ID.0.len() + ID.1.len() + key.as_str().len());
-    if event.json().len() <= room && is_sendable(event.json()) { event.json() } else { event.claim_check() }
+    if event.json().len() <= room && is_sendable(event.json()) {
+        event.json()
+    } else {
+        event.claim_check()
+    }
 }
 
 /// Whether SQS takes this text. Of what JSON may hold, it refuses these two alone.
 fn is_sendable(json: &[u8]) -> bool {
-    let holds = |no_character: &str| json.windows(3).any(|bytes| bytes == no_character.as_bytes());
+    let holds = |no_character: &str| {
+        json.windows(3)
+            .any(|bytes| bytes == no_character.as_bytes())
+    };
     !holds("\u{FFFE}") && !holds("\u{FFFF}")
 }
 
 /// What a FIFO queue needs to know of a message.
 #[derive(Debug, PartialEq, Eq)]
-struct Fifo {
+struct FifoAttributes {
     group: String,
     deduplication: String,
 }
 
-impl Fifo {
+impl FifoAttributes {
     fn of(key: &Key, event: &Event) -> Self {
-        Self { group: token(event.subject().unwrap_or(key.as_str())), deduplication: token(key.as_str()) }
+        Self {
+            group: token(event.subject().unwrap_or(key.as_str())),
+            deduplication: token(key.as_str()),
+        }
     }
 }
 
 /// `text` where a queue takes it as an id, or else its SHA-256 in hex.
 fn token(text: &str) -> String {
-    let is_taken = (1..=LONGEST_TOKEN).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
-    if is_taken { text.to_owned() } else { hex::encode(Sha256::digest(text)) }
+    let is_taken = (1..=LONGEST_TOKEN).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_taken {
+        text.to_owned()
+    } else {
+        hex::encode(Sha256::digest(text))
+    }
 }
 
 /// What an error code means. Only what is wrong with this very message is a refusal: a queue that isn't
 /// there or may not be written to is somebody's to mend, and nothing dies of it.
-fn judge(code: &str, queue: &Queue) -> DeliveryError {
+fn judge(code: &str, queue: &SqsQueue) -> DeliveryError {
     let name = queue.name();
     let code = code.rsplit('.').next().unwrap_or(code); // the older names stand behind `AWS.SimpleQueueService.`
     let advice = match code {
         "InvalidMessageContents" | "InvalidParameterValue" => {
-            let said = format!("sqs: {name} does not take this message ({code}): check its MaximumMessageSize");
+            let said = format!(
+                "sqs: {name} does not take this message ({code}): check its MaximumMessageSize"
+            );
             return DeliveryError::Refused(said);
         }
         code if fault::is_denied(code) => "grant sqs:SendMessage on it",
         "KmsAccessDenied" => "grant kms:GenerateDataKey and kms:Decrypt on its key",
-        "KmsDisabled" | "KmsInvalidKeyUsage" | "KmsInvalidState" | "KmsNotFound" | "KmsOptInRequired" => {
-            "check the key it is encrypted with"
-        }
+        "KmsDisabled" | "KmsInvalidKeyUsage" | "KmsInvalidState" | "KmsNotFound"
+        | "KmsOptInRequired" => "check the key it is encrypted with",
         "QueueDoesNotExist" | "NonExistentQueue" | "InvalidAddress" => {
             "check its URL, and that AWS_REGION is its region"
         }
@@ -150,8 +183,11 @@ mod tests {
             assert!(token(text).len() <= LONGEST_TOKEN);
         }
         let event = example::event(&pay("m1", "p1", "card_payment_succeeded", NOW));
-        let fifo = Fifo { group: "p1".to_owned(), deduplication: "pay:m1".to_owned() };
-        assert_eq!(Fifo::of(&key("pay:m1"), &event), fifo);
+        let fifo = FifoAttributes {
+            group: "p1".to_owned(),
+            deduplication: "pay:m1".to_owned(),
+        };
+        assert_eq!(FifoAttributes::of(&key("pay:m1"), &event), fifo);
     }
 
     #[test]
@@ -167,22 +203,39 @@ mod tests {
 
     #[test]
     fn what_no_message_may_hold_stays_in_the_inbox() {
-        for (text, is_whole) in [("\u{FFFD}", true), ("\u{10FFFF}", true), ("\u{FFFE}", false), ("\u{FFFF}", false)] {
-            let event = example::event(&crate::source::example::hmrc("n1", &format!(r#"{{"x":"{text}"}}"#)));
-            assert_eq!(body(&key("hmrc:n1"), &event) == event.json(), is_whole, "{text:?}");
+        for (text, is_whole) in [
+            ("\u{FFFD}", true),
+            ("\u{10FFFF}", true),
+            ("\u{FFFE}", false),
+            ("\u{FFFF}", false),
+        ] {
+            let event = example::event(&crate::source::example::hmrc(
+                "n1",
+                &format!(r#"{{"x":"{text}"}}"#),
+            ));
+            assert_eq!(
+                body(&key("hmrc:n1"), &event) == event.json(),
+                is_whole,
+                "{text:?}"
+            );
         }
     }
 
     #[test]
     fn only_what_is_wrong_with_the_message_is_a_refusal() {
-        let queue = Queue::parse("https://sqs.eu-west-2.amazonaws.com/111122223333/ledger").unwrap();
+        let queue =
+            SqsQueue::parse("https://sqs.eu-west-2.amazonaws.com/111122223333/ledger").unwrap();
         for (code, is_refused, said) in [
             ("InvalidMessageContents", true, "ledger"),
             ("InvalidParameterValue", true, "MaximumMessageSize"),
             ("AccessDenied", false, "grant sqs:SendMessage"),
             ("AccessDeniedException", false, "grant sqs:SendMessage"),
             ("QueueDoesNotExist", false, "check its URL"),
-            ("AWS.SimpleQueueService.NonExistentQueue", false, "check its URL"),
+            (
+                "AWS.SimpleQueueService.NonExistentQueue",
+                false,
+                "check its URL",
+            ),
             ("KmsAccessDenied", false, "kms:GenerateDataKey"),
             ("KmsDisabled", false, "the key"),
             ("RequestThrottled", false, "tried again"),
@@ -192,8 +245,15 @@ mod tests {
             ("SomethingNew", false, "tried again"),
         ] {
             let error = judge(code, &queue);
-            assert_eq!(matches!(error, DeliveryError::Refused(_)), is_refused, "{code}");
-            assert!(error.to_string().contains(said) && error.to_string().contains("ledger"), "{error}");
+            assert_eq!(
+                matches!(error, DeliveryError::Refused(_)),
+                is_refused,
+                "{code}"
+            );
+            assert!(
+                error.to_string().contains(said) && error.to_string().contains("ledger"),
+                "{error}"
+            );
         }
     }
 }

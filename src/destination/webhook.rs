@@ -8,7 +8,7 @@ use sha2::Sha256;
 
 use crate::{
     notification::Timestamp,
-    secret::{Secret, SecretProblem},
+    secret::{Secret, SecretError},
 };
 
 /// A `whsec_` secret, decoded and keyed.
@@ -17,19 +17,30 @@ pub struct WebhookSecret(Hmac<Sha256>);
 
 impl WebhookSecret {
     /// Takes `whsec_` and 24 to 64 bytes in base64, as Standard Webhooks has it.
-    pub fn new(secret: &Secret) -> Result<Self, SecretProblem> {
+    pub fn new(secret: &Secret) -> Result<Self, SecretError> {
         secret.judge()?;
-        let encoded = secret.expose().strip_prefix("whsec_").ok_or(SecretProblem::NotWhsec)?;
-        let bytes = BASE64_STANDARD.decode(encoded).map_err(|_| SecretProblem::NotWhsec)?;
+        let encoded = secret
+            .expose()
+            .strip_prefix("whsec_")
+            .ok_or(SecretError::NotWhsec)?;
+        let bytes = BASE64_STANDARD
+            .decode(encoded)
+            .map_err(|_| SecretError::NotWhsec)?;
         if !(24..=64).contains(&bytes.len()) {
-            return Err(SecretProblem::NotWhsec);
+            return Err(SecretError::NotWhsec);
         }
-        Hmac::new_from_slice(&bytes).map(Self).map_err(|_| SecretProblem::NotWhsec)
+        Hmac::new_from_slice(&bytes)
+            .map(Self)
+            .map_err(|_| SecretError::NotWhsec)
     }
 
     /// The `webhook-signature` of `body` sent under `id` at `at`.
     pub(super) fn sign(&self, id: &str, at: Timestamp, body: &[u8]) -> String {
-        let mac = self.0.clone().chain_update(format!("{id}.{}.", at.as_seconds())).chain_update(body);
+        let mac = self
+            .0
+            .clone()
+            .chain_update(format!("{id}.{}.", at.as_seconds()))
+            .chain_update(body);
         format!("v1,{}", BASE64_STANDARD.encode(mac.finalize().into_bytes()))
     }
 }
@@ -47,29 +58,42 @@ mod tests {
     /// The example of the Standard Webhooks specification.
     #[test]
     fn the_specification_s_own_example_is_signed_as_it_says() {
-        let secret = WebhookSecret::new(&Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into())).unwrap();
+        let secret = WebhookSecret::new(&Secret::new(
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into(),
+        ))
+        .unwrap();
         let at = Timestamp::from_millis(1_614_265_330_000);
-        let signature = secret.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", at, br#"{"test": 2432232314}"#);
+        let signature = secret.sign(
+            "msg_p5jXN8AQM9LWM0D4loKWxJek",
+            at,
+            br#"{"test": 2432232314}"#,
+        );
         assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
 
     #[test]
     fn only_24_to_64_bytes_in_base64_behind_whsec_are_a_key() {
         let of = |length: usize| {
-            format!("whsec_{}", BASE64_STANDARD.encode((0..length).map(|n| n as u8).collect::<Vec<_>>()))
+            format!(
+                "whsec_{}",
+                BASE64_STANDARD.encode((0..length).map(|n| n as u8).collect::<Vec<_>>())
+            )
         };
         for (value, outcome) in [
             (of(24), Ok(())),
             (of(32), Ok(())),
             (of(64), Ok(())),
-            (of(23), Err(SecretProblem::NotWhsec)),
-            (of(65), Err(SecretProblem::NotWhsec)),
-            (of(32).replacen("whsec_", "whpk_", 1), Err(SecretProblem::NotWhsec)),
-            (of(32).replace('=', ""), Err(SecretProblem::NotWhsec)),
-            (of(32).replace('A', "!"), Err(SecretProblem::NotWhsec)),
-            (of(32) + "\n", Err(SecretProblem::Padded)),
-            (String::new(), Err(SecretProblem::Empty)),
-            ("whsec_".to_owned(), Err(SecretProblem::Short(6))),
+            (of(23), Err(SecretError::NotWhsec)),
+            (of(65), Err(SecretError::NotWhsec)),
+            (
+                of(32).replacen("whsec_", "whpk_", 1),
+                Err(SecretError::NotWhsec),
+            ),
+            (of(32).replace('=', ""), Err(SecretError::NotWhsec)),
+            (of(32).replace('A', "!"), Err(SecretError::NotWhsec)),
+            (of(32) + "\n", Err(SecretError::Padded)),
+            (String::new(), Err(SecretError::Empty)),
+            ("whsec_".to_owned(), Err(SecretError::Short(6))),
         ] {
             let key = WebhookSecret::new(&Secret::new(value.clone()));
             assert_eq!(key.map(drop), outcome, "{value:?}");

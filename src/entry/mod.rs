@@ -16,4 +16,4 @@ mod words;
 
 #[cfg(feature = "local")]
 pub use cli::serve_to;
-pub use system::System;
+pub use system::SystemClock;

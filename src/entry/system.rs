@@ -1,13 +1,16 @@
 //! The real world: the system's clock, and chance from the operating system.
 
-use crate::{notification::Timestamp, world::World};
+use crate::{notification::Timestamp, world::Clock};
 
 /// Time and chance as they are.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct System;
+pub struct SystemClock;
 
-impl World for System {
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+impl Clock for SystemClock {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the clock"
+    )]
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(jiff::Timestamp::now().as_millisecond())
     }
@@ -20,7 +23,10 @@ impl World for System {
 }
 
 /// One environment variable; one that is no UTF-8 counts as unset.
-#[expect(clippy::disallowed_methods, reason = "the one place that reads variables")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads variables"
+)]
 pub(super) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }

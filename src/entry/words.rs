@@ -22,9 +22,13 @@ pub(crate) fn state(state: State) -> &'static str {
     match state {
         State::Recorded => "Stored, and not handed on yet.",
         State::Delivered => "Handed on to its destination.",
-        State::Repeat => "The same event came before under another key. This copy is kept and not handed on.",
+        State::Repeat => {
+            "The same event came before under another key. This copy is kept and not handed on."
+        }
         State::Dead => "Could not be handed on. It is kept until someone replays or discards it.",
-        State::Held => "Genuine, but not to be acted on by itself. It is kept until someone replays or discards it.",
+        State::Held => {
+            "Genuine, but not to be acted on by itself. It is kept until someone replays or discards it."
+        }
         State::Discarded => "Ended by a person. It will not be handed on.",
     }
 }
@@ -46,9 +50,10 @@ pub(crate) fn held(reason: &str) -> Option<&'static str> {
 /// An instant as the clock on the wall shows it.
 pub(crate) fn local(at: Timestamp) -> String {
     match jiff::Timestamp::from_millisecond(at.as_millis()) {
-        Ok(instant) => {
-            instant.to_zoned_datetime(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
-        }
+        Ok(instant) => instant
+            .to_zoned_datetime(jiff::tz::TimeZone::system())
+            .strftime("%Y-%m-%d %H:%M:%S")
+            .to_string(),
         Err(_) => at.to_string(),
     }
 }
@@ -77,8 +82,15 @@ mod tests {
         for known in State::ALL {
             assert!(state(known).ends_with('.'), "{known}");
         }
-        for reason in [HeldReason::Unreadable, HeldReason::Conflict, HeldReason::Stale] {
-            assert!(held(reason.as_str()).is_some_and(|words| words.ends_with('.')), "{reason}");
+        for reason in [
+            HeldReason::Unreadable,
+            HeldReason::Conflict,
+            HeldReason::Stale,
+        ] {
+            assert!(
+                held(reason.as_str()).is_some_and(|words| words.ends_with('.')),
+                "{reason}"
+            );
         }
         assert_eq!(held("budget spent"), None);
     }

@@ -5,7 +5,8 @@ use std::{cell::RefCell, io};
 use bytes::Bytes;
 use miniz_oxide::{
     deflate::core::{
-        CompressionStrategy, CompressorOxide, TDEFLFlush, TDEFLStatus, compress, create_comp_flags_from_zip_params,
+        CompressionStrategy, CompressorOxide, TDEFLFlush, TDEFLStatus, compress,
+        create_comp_flags_from_zip_params,
     },
     inflate::decompress_to_vec_with_limit,
 };
@@ -23,7 +24,7 @@ pub(super) struct StoredBody {
 
 /// A body in items of its own, where a row has no room for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Parts {
+pub struct BodyParts {
     /// SHA-256 of the bytes as they are stored.
     pub digest: [u8; 32],
     /// How many items.
@@ -43,14 +44,24 @@ impl StoredBody {
     /// Compresses `body`, unless that makes it longer.
     pub(super) fn pack(body: &Bytes) -> Self {
         match deflate(body) {
-            Some(smaller) => Self { deflated: true, bytes: smaller.into() },
-            None => Self { deflated: false, bytes: body.clone() },
+            Some(smaller) => Self {
+                deflated: true,
+                bytes: smaller.into(),
+            },
+            None => Self {
+                deflated: false,
+                bytes: body.clone(),
+            },
         }
     }
 
     /// The body as it was received.
     pub(super) fn unpack(self) -> io::Result<Bytes> {
-        if self.deflated { inflate(&self.bytes).map(Bytes::from) } else { Ok(self.bytes) }
+        if self.deflated {
+            inflate(&self.bytes).map(Bytes::from)
+        } else {
+            Ok(self.bytes)
+        }
     }
 }
 
@@ -92,8 +103,11 @@ mod tests {
         assert!(stored.deflated && stored.bytes.len() < text.len() / 10);
         assert_eq!(stored.unpack().unwrap(), text);
 
-        let noise =
-            Bytes::from((0u32..500).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect::<Vec<_>>());
+        let noise = Bytes::from(
+            (0u32..500)
+                .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
+                .collect::<Vec<_>>(),
+        );
         assert!(!StoredBody::pack(&noise).deflated);
     }
 
@@ -102,14 +116,20 @@ mod tests {
         for length in [0, 1, 1023, 1024, 4096, 4097, 100_000, 350_000, 8 << 20] {
             for pattern in ["[", "ab", "{\"n\":1}"] {
                 let body = Bytes::from(pattern.repeat(length / pattern.len()));
-                assert!(StoredBody::pack(&body).unpack().unwrap() == body, "{length} bytes of {pattern}");
+                assert!(
+                    StoredBody::pack(&body).unpack().unwrap() == body,
+                    "{length} bytes of {pattern}"
+                );
             }
         }
     }
 
     #[test]
     fn damaged_bytes_are_an_error() {
-        let stored = StoredBody { deflated: true, bytes: Bytes::from_static(b"\xff\xff\xff") };
+        let stored = StoredBody {
+            deflated: true,
+            bytes: Bytes::from_static(b"\xff\xff\xff"),
+        };
         assert!(stored.unpack().is_err());
     }
 }

@@ -5,13 +5,13 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 
 use super::{
-    Claim, Discarded, Fence, Filter, Inbox, Lease, LeaseId, Mark, Marked, Memo, MemoName, Owner, Page, Recorded,
-    Replayed, Row, Swapped, Whose,
+    CasOutcome, Claim, Discarded, EventClaim, Fence, Inbox, KvEntry, KvKey, Lease, LeaseId, Mark,
+    Marked, PageRequest, Recorded, Replayed, Row, RowFilter, SourceFilter,
 };
 use crate::{
     notification::{HeldReason, Key, Origin, SourceName, State, Timestamp},
     source::{
-        Entry, Kind,
+        Entry, SenderKind,
         example::{NOW, entry, hmrc, hmrc_pulled, pay},
     },
 };
@@ -61,7 +61,14 @@ const LEASE: Duration = Duration::from_secs(150);
 const PUSH: Duration = Duration::from_secs(5);
 
 fn claim_at(now: Timestamp, id: u64) -> Claim {
-    Claim { now, lease: Lease { id: LeaseId(id), until: now.plus(LEASE) }, push: PUSH }
+    Claim {
+        now,
+        lease: Lease {
+            id: LeaseId(id),
+            until: now.plus(LEASE),
+        },
+        push: PUSH,
+    }
 }
 
 fn paid(id: &str) -> Entry {
@@ -88,12 +95,21 @@ async fn recorded(inbox: &impl Inbox, id: &str) -> Key {
 }
 
 async fn claimed(inbox: &impl Inbox, key: &Key, now: Timestamp, id: u64) -> Fence {
-    inbox.claim(key, &claim_at(now, id)).await.unwrap().expect("the row is free").1
+    inbox
+        .claim(key, &claim_at(now, id))
+        .await
+        .unwrap()
+        .expect("the row is free")
+        .1
 }
 
 async fn dead(inbox: &impl Inbox, key: &Key) {
     let fence = claimed(inbox, key, NOW, 1).await;
-    let mark = Mark::Dead { reason: "refused".into(), error: "422".into(), at: NOW };
+    let mark = Mark::Dead {
+        reason: "refused".into(),
+        error: "422".into(),
+        at: NOW,
+    };
     assert_eq!(inbox.mark(&fence, &mark).await.unwrap(), Marked::Done);
 }
 
@@ -104,23 +120,50 @@ pub(crate) async fn records_each_key_once(inbox: &impl Inbox) {
 
     let row = row(inbox, &entry.key).await;
     assert_eq!(row.proven_body().unwrap(), &entry.body);
-    assert_eq!((row.state, row.attempts, row.due_at), (State::Recorded, 0, Some(NOW)));
-    assert_eq!((row.signature, row.key_label), (entry.signature, entry.key_label));
-    assert_eq!((row.event_type.as_str(), row.subject.as_deref()), ("card_payment_succeeded", Some("payment")));
-    assert_eq!((row.event_at, row.received_at, row.budget_from), (Some(NOW), NOW, NOW));
+    assert_eq!(
+        (row.state, row.attempts, row.due_at),
+        (State::Recorded, 0, Some(NOW))
+    );
+    assert_eq!(
+        (row.signature, row.key_label),
+        (entry.signature, entry.key_label)
+    );
+    assert_eq!(
+        (row.event_type.as_str(), row.subject.as_deref()),
+        ("card_payment_succeeded", Some("payment"))
+    );
+    assert_eq!(
+        (row.event_at, row.received_at, row.budget_from),
+        (Some(NOW), NOW, NOW)
+    );
 }
 
-pub(crate) async fn keeps_other_content_under_a_taken_key_beside_it_and_holds_it(inbox: &impl Inbox) {
+pub(crate) async fn keeps_other_content_under_a_taken_key_beside_it_and_holds_it(
+    inbox: &impl Inbox,
+) {
     let (first, other) = (hmrc("n1", "[1]"), hmrc("n1", "[2]"));
     assert_eq!(inbox.record(&first).await.unwrap(), Recorded::First);
 
     let beside = other.as_conflict().key;
-    assert_eq!(inbox.record(&other).await.unwrap(), Recorded::Conflict(beside.clone()));
-    assert_eq!(inbox.record(&other).await.unwrap(), Recorded::Duplicate, "a conflict is kept once, too");
+    assert_eq!(
+        inbox.record(&other).await.unwrap(),
+        Recorded::Conflict(beside.clone())
+    );
+    assert_eq!(
+        inbox.record(&other).await.unwrap(),
+        Recorded::Duplicate,
+        "a conflict is kept once, too"
+    );
 
     let (first_row, beside) = (row(inbox, &first.key).await, row(inbox, &beside).await);
-    assert_eq!((first_row.state, first_row.body), (State::Recorded, Some(first.body)));
-    assert_eq!((beside.state, beside.reason.as_deref()), (State::Held, Some("conflict")));
+    assert_eq!(
+        (first_row.state, first_row.body),
+        (State::Recorded, Some(first.body))
+    );
+    assert_eq!(
+        (beside.state, beside.reason.as_deref()),
+        (State::Held, Some("conflict"))
+    );
     assert_eq!(beside.body, Some(other.body));
 }
 
@@ -129,25 +172,55 @@ pub(crate) async fn keeps_one_row_of_what_was_pushed_and_pulled(inbox: &impl Inb
     assert_eq!(inbox.record(&pulled).await.unwrap(), Recorded::First);
     assert_eq!(inbox.record(&pushed).await.unwrap(), Recorded::Duplicate);
     let row = row(inbox, &pulled.key).await;
-    assert_eq!(row.proven_body().unwrap(), &pulled.body, "as the pull brought it");
-    assert_eq!((row.origin, row.signature, row.key_label), (Origin::Pull, None, None));
+    assert_eq!(
+        row.proven_body().unwrap(),
+        &pulled.body,
+        "as the pull brought it"
+    );
+    assert_eq!(
+        (row.origin, row.signature, row.key_label),
+        (Origin::Pull, None, None)
+    );
 }
 
 pub(crate) async fn gives_every_byte_back_whatever_its_length(inbox: &impl Inbox) {
     let noise = |length: usize| -> Bytes {
         let mut state = 1u64;
         let mut next = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
             (state >> 56) as u8
         };
         (0..length).map(|_| next()).collect::<Vec<u8>>().into()
     };
-    for length in [1, 100, 8 * 1024 - 1, 8 * 1024, 8 * 1024 + 1, 350 * 1024, 350 * 1024 + 1, 2_100_000, 8 << 20] {
-        let entry = entry(Kind::GovukPay, "pay", noise(length));
-        assert_eq!(inbox.record(&entry).await.unwrap(), Recorded::First, "{length}");
-        assert_eq!(inbox.record(&entry).await.unwrap(), Recorded::Duplicate, "{length}");
+    for length in [
+        1,
+        100,
+        8 * 1024 - 1,
+        8 * 1024,
+        8 * 1024 + 1,
+        350 * 1024,
+        350 * 1024 + 1,
+        2_100_000,
+        8 << 20,
+    ] {
+        let entry = entry(SenderKind::GovukPay, "pay", noise(length));
+        assert_eq!(
+            inbox.record(&entry).await.unwrap(),
+            Recorded::First,
+            "{length}"
+        );
+        assert_eq!(
+            inbox.record(&entry).await.unwrap(),
+            Recorded::Duplicate,
+            "{length}"
+        );
         let row = row(inbox, &entry.key).await;
-        assert!(row.proven_body().unwrap() == &entry.body, "{length} bytes come back");
+        assert!(
+            row.proven_body().unwrap() == &entry.body,
+            "{length} bytes come back"
+        );
         assert_eq!((row.state, row.is_unreadable()), (State::Held, true));
     }
 }
@@ -159,40 +232,84 @@ pub(crate) async fn lets_one_of_many_concurrent_copies_be_the_first(inbox: &impl
     for outcome in futures_util::future::join_all(copies).await {
         outcomes.push(outcome.unwrap());
     }
-    assert_eq!(outcomes.iter().filter(|outcome| **outcome == Recorded::First).count(), 1);
-    assert_eq!(outcomes.iter().filter(|outcome| **outcome == Recorded::Duplicate).count(), 63);
+    assert_eq!(
+        outcomes
+            .iter()
+            .filter(|outcome| **outcome == Recorded::First)
+            .count(),
+        1
+    );
+    assert_eq!(
+        outcomes
+            .iter()
+            .filter(|outcome| **outcome == Recorded::Duplicate)
+            .count(),
+        63
+    );
 }
 
 pub(crate) async fn touches_nothing_when_a_duplicate_comes(inbox: &impl Inbox) {
     let key = recorded(inbox, "m1").await;
     let fence = claimed(inbox, &key, NOW, 1).await;
-    let retry = Mark::Retry { due_at: later(60), error: "503".into() };
+    let retry = Mark::Retry {
+        due_at: later(60),
+        error: "503".into(),
+    };
     inbox.mark(&fence, &retry).await.unwrap();
     let before = format!("{:?}", row(inbox, &key).await);
 
-    assert_eq!(inbox.record(&paid("m1")).await.unwrap(), Recorded::Duplicate);
-    assert_eq!(format!("{:?}", row(inbox, &key).await), before, "a row still open stays open");
+    assert_eq!(
+        inbox.record(&paid("m1")).await.unwrap(),
+        Recorded::Duplicate
+    );
+    assert_eq!(
+        format!("{:?}", row(inbox, &key).await),
+        before,
+        "a row still open stays open"
+    );
 }
 
 pub(crate) async fn counts_an_attempt_before_the_work(inbox: &impl Inbox) {
     let key = recorded(inbox, "m1").await;
     let (claimed, fence) = inbox.claim(&key, &claim_at(NOW, 7)).await.unwrap().unwrap();
     assert_eq!((claimed.attempts, fence.attempt), (1, 1));
-    assert_eq!(claimed.body, Some(paid("m1").body), "a claim brings the bytes");
+    assert_eq!(
+        claimed.body,
+        Some(paid("m1").body),
+        "a claim brings the bytes"
+    );
 
     let row = row(inbox, &key).await;
-    assert_eq!(row.attempts, 1, "the attempt counts although nothing was done yet");
-    assert_eq!(row.lease, Some(Lease { id: LeaseId(7), until: NOW.plus(LEASE) }));
+    assert_eq!(
+        row.attempts, 1,
+        "the attempt counts although nothing was done yet"
+    );
+    assert_eq!(
+        row.lease,
+        Some(Lease {
+            id: LeaseId(7),
+            until: NOW.plus(LEASE)
+        })
+    );
 }
 
 pub(crate) async fn gives_a_row_to_one_of_many_claimers(inbox: &impl Inbox) {
     let key = recorded(inbox, "m1").await;
     let claims: Vec<_> = (0..32).map(|id| claim_at(NOW, id)).collect();
-    let claimed = futures_util::future::join_all(claims.iter().map(|claim| inbox.claim(&key, claim))).await;
-    assert_eq!(claimed.into_iter().filter(|claim| claim.as_ref().unwrap().is_some()).count(), 1);
+    let claimed =
+        futures_util::future::join_all(claims.iter().map(|claim| inbox.claim(&key, claim))).await;
+    assert_eq!(
+        claimed
+            .into_iter()
+            .filter(|claim| claim.as_ref().unwrap().is_some())
+            .count(),
+        1
+    );
 }
 
-pub(crate) async fn leaves_due_at_alone_at_the_first_claim_and_pushes_it_on_at_every_later_one(inbox: &impl Inbox) {
+pub(crate) async fn leaves_due_at_alone_at_the_first_claim_and_pushes_it_on_at_every_later_one(
+    inbox: &impl Inbox,
+) {
     let key = recorded(inbox, "m1").await;
     claimed(inbox, &key, NOW, 1).await;
     assert_eq!(row(inbox, &key).await.due_at, Some(NOW));
@@ -205,66 +322,138 @@ pub(crate) async fn leaves_due_at_alone_at_the_first_claim_and_pushes_it_on_at_e
         claimed(inbox, &key, now, id).await;
         pushed.push(row(inbox, &key).await.due_at.unwrap().since(now).as_secs());
     }
-    assert_eq!(pushed, [5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600]);
+    assert_eq!(
+        pushed,
+        [5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600]
+    );
 }
 
-pub(crate) async fn gives_a_row_away_once_its_lease_has_lapsed_and_refuses_the_late_mark(inbox: &impl Inbox) {
+pub(crate) async fn gives_a_row_away_once_its_lease_has_lapsed_and_refuses_the_late_mark(
+    inbox: &impl Inbox,
+) {
     let key = recorded(inbox, "m1").await;
     let late = claimed(inbox, &key, NOW, 1).await;
     let lapse = NOW.plus(LEASE);
     let just_before = lapse.minus(Duration::from_millis(1));
-    assert!(inbox.claim(&key, &claim_at(just_before, 2)).await.unwrap().is_none());
+    assert!(
+        inbox
+            .claim(&key, &claim_at(just_before, 2))
+            .await
+            .unwrap()
+            .is_none()
+    );
 
     let in_time = claimed(inbox, &key, lapse, 2).await;
-    let delivered = Mark::Delivered { expires_at: later(1000) };
+    let delivered = Mark::Delivered {
+        expires_at: later(1000),
+    };
     assert_eq!(inbox.mark(&late, &delivered).await.unwrap(), Marked::Lost);
     assert_eq!(row(inbox, &key).await.state, State::Recorded);
-    assert_eq!(inbox.mark(&in_time, &delivered).await.unwrap(), Marked::Done);
+    assert_eq!(
+        inbox.mark(&in_time, &delivered).await.unwrap(),
+        Marked::Done
+    );
     assert_eq!(inbox.mark(&late, &delivered).await.unwrap(), Marked::Lost);
 
-    let retry = Mark::Retry { due_at: later(2000), error: "503".into() };
-    assert_eq!(inbox.mark(&in_time, &retry).await.unwrap(), Marked::Lost, "a fence is good for one mark");
+    let retry = Mark::Retry {
+        due_at: later(2000),
+        error: "503".into(),
+    };
+    assert_eq!(
+        inbox.mark(&in_time, &retry).await.unwrap(),
+        Marked::Lost,
+        "a fence is good for one mark"
+    );
     assert_eq!(row(inbox, &key).await.state, State::Delivered);
 }
 
 pub(crate) async fn does_not_give_a_row_that_is_not_due_again_yet(inbox: &impl Inbox) {
     let key = recorded(inbox, "m1").await;
     let fence = claimed(inbox, &key, NOW, 1).await;
-    let retry = Mark::Retry { due_at: later(30), error: "https: 503".into() };
+    let retry = Mark::Retry {
+        due_at: later(30),
+        error: "https: 503".into(),
+    };
     assert_eq!(inbox.mark(&fence, &retry).await.unwrap(), Marked::Done);
 
-    assert!(inbox.claim(&key, &claim_at(later(29), 2)).await.unwrap().is_none());
-    assert_eq!(inbox.due(&Whose::ALL, later(29), 10).await.unwrap(), []);
-    assert_eq!(inbox.due(&Whose::ALL, later(30), 10).await.unwrap(), std::slice::from_ref(&key));
-    let (row, fence) = inbox.claim(&key, &claim_at(later(30), 2)).await.unwrap().unwrap();
-    assert_eq!((row.last_error.as_deref(), fence.attempt), (Some("https: 503"), 2));
+    assert!(
+        inbox
+            .claim(&key, &claim_at(later(29), 2))
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert_eq!(
+        inbox.due(&SourceFilter::ALL, later(29), 10).await.unwrap(),
+        []
+    );
+    assert_eq!(
+        inbox.due(&SourceFilter::ALL, later(30), 10).await.unwrap(),
+        std::slice::from_ref(&key)
+    );
+    let (row, fence) = inbox
+        .claim(&key, &claim_at(later(30), 2))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (row.last_error.as_deref(), fence.attempt),
+        (Some("https: 503"), 2)
+    );
 }
 
 pub(crate) async fn lists_what_is_due_longest_due_first(inbox: &impl Inbox) {
     let (first, second) = (recorded(inbox, "a").await, recorded(inbox, "b").await);
     for (key, seconds) in [(&first, 20), (&second, 10)] {
         let fence = claimed(inbox, key, NOW, 1).await;
-        inbox.mark(&fence, &Mark::Retry { due_at: later(seconds), error: String::new() }).await.unwrap();
+        inbox
+            .mark(
+                &fence,
+                &Mark::Retry {
+                    due_at: later(seconds),
+                    error: String::new(),
+                },
+            )
+            .await
+            .unwrap();
     }
-    assert_eq!(inbox.due(&Whose::ALL, later(60), 10).await.unwrap(), [second.clone(), first.clone()]);
-    assert_eq!(inbox.due(&Whose::ALL, later(15), 10).await.unwrap(), std::slice::from_ref(&second));
-    assert_eq!(inbox.due(&Whose::ALL, later(60), 1).await.unwrap(), [second]);
+    assert_eq!(
+        inbox.due(&SourceFilter::ALL, later(60), 10).await.unwrap(),
+        [second.clone(), first.clone()]
+    );
+    assert_eq!(
+        inbox.due(&SourceFilter::ALL, later(15), 10).await.unwrap(),
+        std::slice::from_ref(&second)
+    );
+    assert_eq!(
+        inbox.due(&SourceFilter::ALL, later(60), 1).await.unwrap(),
+        [second]
+    );
 
     let third = recorded(inbox, "c").await;
     claimed(inbox, &third, NOW, 1).await;
-    let due = inbox.due(&Whose::ALL, NOW.plus(LEASE), 10).await.unwrap();
-    assert!(due.contains(&third) && due.len() == 3, "a lapsed lease keeps nobody away");
+    let due = inbox
+        .due(&SourceFilter::ALL, NOW.plus(LEASE), 10)
+        .await
+        .unwrap();
+    assert!(
+        due.contains(&third) && due.len() == 3,
+        "a lapsed lease keeps nobody away"
+    );
 }
 
 pub(crate) async fn lists_what_is_due_of_some_sources_and_not_of_others(inbox: &impl Inbox) {
     let (paid, filed) = (recorded(inbox, "a").await, hmrc("n1", "{}"));
     inbox.record(&filed).await.unwrap();
     for (whose, expected) in [
-        (Whose::ALL, vec![&filed.key, &paid]),
-        (Whose::Only("pay".into()), vec![&paid]),
-        (Whose::Only("pa".into()), vec![]),
-        (Whose::AllBut(vec!["pay".into()]), vec![&filed.key]),
-        (Whose::AllBut(vec!["pay".into(), "hmrc".into()]), vec![]),
+        (SourceFilter::ALL, vec![&filed.key, &paid]),
+        (SourceFilter::Only("pay".into()), vec![&paid]),
+        (SourceFilter::Only("pa".into()), vec![]),
+        (SourceFilter::AllBut(vec!["pay".into()]), vec![&filed.key]),
+        (
+            SourceFilter::AllBut(vec!["pay".into(), "hmrc".into()]),
+            vec![],
+        ),
     ] {
         let mut due = inbox.due(&whose, NOW, 10).await.unwrap();
         due.sort(); // they fall due together
@@ -275,124 +464,308 @@ pub(crate) async fn lists_what_is_due_of_some_sources_and_not_of_others(inbox: &
 pub(crate) async fn finishes_a_row_off_the_shelf_and_lets_it_expire(inbox: &impl Inbox) {
     let (done, again) = (recorded(inbox, "a").await, recorded(inbox, "b").await);
     let fence = claimed(inbox, &done, NOW, 1).await;
-    inbox.mark(&fence, &Mark::Delivered { expires_at: expiry(90) }).await.unwrap();
+    inbox
+        .mark(
+            &fence,
+            &Mark::Delivered {
+                expires_at: expiry(90),
+            },
+        )
+        .await
+        .unwrap();
     let fence = claimed(inbox, &again, NOW, 1).await;
-    inbox.mark(&fence, &Mark::Repeat { of: done.clone(), expires_at: expiry(90) }).await.unwrap();
+    inbox
+        .mark(
+            &fence,
+            &Mark::Repeat {
+                of: done.clone(),
+                expires_at: expiry(90),
+            },
+        )
+        .await
+        .unwrap();
 
     let (done, again) = (row(inbox, &done).await, row(inbox, &again).await);
     assert_eq!(
         (done.state, done.expires_at, done.due_at, done.lease),
         (State::Delivered, Some(expiry(90)), None, None)
     );
-    assert_eq!((again.state, again.reason.as_deref()), (State::Repeat, Some("pay:a")));
+    assert_eq!(
+        (again.state, again.reason.as_deref()),
+        (State::Repeat, Some("pay:a"))
+    );
     assert_eq!(again.expires_at, Some(expiry(90)));
-    assert_eq!(inbox.due(&Whose::ALL, later(1000), 10).await.unwrap(), []);
+    assert_eq!(
+        inbox
+            .due(&SourceFilter::ALL, later(1000), 10)
+            .await
+            .unwrap(),
+        []
+    );
 }
 
 pub(crate) async fn never_lets_dead_or_held_rows_expire(inbox: &impl Inbox) {
     let key = recorded(inbox, "m1").await;
     dead(inbox, &key).await;
-    let held = entry(Kind::GovukPay, "pay", Bytes::from_static(b"{}"));
+    let held = entry(SenderKind::GovukPay, "pay", Bytes::from_static(b"{}"));
     inbox.record(&held).await.unwrap();
 
     let dead = row(inbox, &key).await;
     assert_eq!(
-        (dead.state, dead.reason.as_deref(), dead.last_error.as_deref()),
+        (
+            dead.state,
+            dead.reason.as_deref(),
+            dead.last_error.as_deref()
+        ),
         (State::Dead, Some("refused"), Some("422"))
     );
     assert_eq!((dead.expires_at, dead.body.is_some()), (None, true));
     assert_eq!(row(inbox, &held.key).await.expires_at, None);
-    assert_eq!(inbox.due(&Whose::ALL, later(1000), 10).await.unwrap(), []);
+    assert_eq!(
+        inbox
+            .due(&SourceFilter::ALL, later(1000), 10)
+            .await
+            .unwrap(),
+        []
+    );
 }
 
 pub(crate) async fn lets_an_event_belong_to_the_first_key_that_asks(inbox: &impl Inbox) {
     let (first, second) = (recorded(inbox, "a").await, recorded(inbox, "b").await);
     let event = row(inbox, &first).await.event().unwrap();
-    assert_eq!(row(inbox, &second).await.event().as_ref(), Some(&event), "one event under two ids");
+    assert_eq!(
+        row(inbox, &second).await.event().as_ref(),
+        Some(&event),
+        "one event under two ids"
+    );
 
-    assert_eq!(inbox.own(&event, &first, later(97)).await.unwrap(), Owner::Mine);
-    assert_eq!(inbox.own(&event, &first, later(97)).await.unwrap(), Owner::Mine, "after a crash it is still ours");
-    assert_eq!(inbox.own(&event, &second, later(97)).await.unwrap(), Owner::Other(first));
+    assert_eq!(
+        inbox.own(&event, &first, later(97)).await.unwrap(),
+        EventClaim::Mine
+    );
+    assert_eq!(
+        inbox.own(&event, &first, later(97)).await.unwrap(),
+        EventClaim::Mine,
+        "after a crash it is still ours"
+    );
+    assert_eq!(
+        inbox.own(&event, &second, later(97)).await.unwrap(),
+        EventClaim::Other(first)
+    );
 
     let refund = pay("c", "payment", "card_payment_refunded", later(1));
     inbox.record(&refund).await.unwrap();
     let refunded = row(inbox, &refund.key).await.event().unwrap();
-    assert_eq!(inbox.own(&refunded, &refund.key, later(97)).await.unwrap(), Owner::Mine);
+    assert_eq!(
+        inbox.own(&refunded, &refund.key, later(97)).await.unwrap(),
+        EventClaim::Mine
+    );
 }
 
-pub(crate) async fn replays_dead_delivered_and_held_rows_but_nothing_unreadable(inbox: &impl Inbox) {
+pub(crate) async fn replays_dead_delivered_and_held_rows_but_nothing_unreadable(
+    inbox: &impl Inbox,
+) {
     let (dead_key, done) = (recorded(inbox, "a").await, recorded(inbox, "b").await);
     dead(inbox, &dead_key).await;
     let fence = claimed(inbox, &done, NOW, 1).await;
-    inbox.mark(&fence, &Mark::Delivered { expires_at: expiry(90) }).await.unwrap();
-    let stale = pay("c", "payment", "card_payment_captured", Timestamp::from_millis(0));
+    inbox
+        .mark(
+            &fence,
+            &Mark::Delivered {
+                expires_at: expiry(90),
+            },
+        )
+        .await
+        .unwrap();
+    let stale = pay(
+        "c",
+        "payment",
+        "card_payment_captured",
+        Timestamp::from_millis(0),
+    );
     assert_eq!(stale.held, Some(HeldReason::Stale));
     inbox.record(&stale).await.unwrap();
 
     for key in [&dead_key, &done, &stale.key] {
-        assert_eq!(inbox.replay(key, later(500)).await.unwrap(), Replayed::Again);
+        assert_eq!(
+            inbox.replay(key, later(500)).await.unwrap(),
+            Replayed::Again
+        );
         let row = row(inbox, key).await;
-        assert_eq!((row.state, row.reason, row.attempts, row.lease), (State::Recorded, None, 0, None));
-        assert_eq!((row.due_at, row.budget_from, row.expires_at), (Some(later(500)), later(500), None));
-        assert!(matches!(inbox.replay(key, later(501)).await.unwrap(), Replayed::Refused(_)), "it is open already");
+        assert_eq!(
+            (row.state, row.reason, row.attempts, row.lease),
+            (State::Recorded, None, 0, None)
+        );
+        assert_eq!(
+            (row.due_at, row.budget_from, row.expires_at),
+            (Some(later(500)), later(500), None)
+        );
+        assert!(
+            matches!(
+                inbox.replay(key, later(501)).await.unwrap(),
+                Replayed::Refused(_)
+            ),
+            "it is open already"
+        );
     }
-    let unreadable = entry(Kind::GovukPay, "pay", Bytes::from_static(b"{}"));
+    let unreadable = entry(SenderKind::GovukPay, "pay", Bytes::from_static(b"{}"));
     inbox.record(&unreadable).await.unwrap();
-    assert!(matches!(inbox.replay(&unreadable.key, NOW).await.unwrap(), Replayed::Refused(_)));
-    assert_eq!(inbox.replay(&paid("nobody").key, NOW).await.unwrap(), Replayed::Absent);
+    assert!(matches!(
+        inbox.replay(&unreadable.key, NOW).await.unwrap(),
+        Replayed::Refused(_)
+    ));
+    assert_eq!(
+        inbox.replay(&paid("nobody").key, NOW).await.unwrap(),
+        Replayed::Absent
+    );
 }
 
 pub(crate) async fn discards_and_erases_only_on_demand(inbox: &impl Inbox) {
-    let long = entry(Kind::GovukPay, "pay", Bytes::from((0..60_000u32).flat_map(u32::to_le_bytes).collect::<Vec<_>>()));
+    let long = entry(
+        SenderKind::GovukPay,
+        "pay",
+        Bytes::from(
+            (0..60_000u32)
+                .flat_map(u32::to_le_bytes)
+                .collect::<Vec<_>>(),
+        ),
+    );
     inbox.record(&long).await.unwrap();
     let open = recorded(inbox, "a").await;
     let fence = claimed(inbox, &open, NOW, 1).await;
 
-    assert_eq!(inbox.discard(&open, false, expiry(90)).await.unwrap(), Discarded::Done);
-    assert_eq!(inbox.mark(&fence, &Mark::Delivered { expires_at: NOW }).await.unwrap(), Marked::Lost);
+    assert_eq!(
+        inbox.discard(&open, false, expiry(90)).await.unwrap(),
+        Discarded::Done
+    );
+    assert_eq!(
+        inbox
+            .mark(&fence, &Mark::Delivered { expires_at: NOW })
+            .await
+            .unwrap(),
+        Marked::Lost
+    );
     let kept = row(inbox, &open).await;
-    assert_eq!((kept.state, kept.expires_at, kept.body.is_some()), (State::Discarded, Some(expiry(90)), true));
-    assert!(matches!(inbox.discard(&open, false, NOW).await.unwrap(), Discarded::Refused(_)));
+    assert_eq!(
+        (kept.state, kept.expires_at, kept.body.is_some()),
+        (State::Discarded, Some(expiry(90)), true)
+    );
+    assert!(matches!(
+        inbox.discard(&open, false, NOW).await.unwrap(),
+        Discarded::Refused(_)
+    ));
 
     for key in [&open, &long.key] {
-        assert_eq!(inbox.discard(key, true, expiry(90)).await.unwrap(), Discarded::Done);
+        assert_eq!(
+            inbox.discard(key, true, expiry(90)).await.unwrap(),
+            Discarded::Done
+        );
         let erased = row(inbox, key).await;
         assert_eq!((erased.state, erased.body), (State::Discarded, None));
     }
-    assert_eq!(inbox.record(&long).await.unwrap(), Recorded::Duplicate, "what was erased does not come back");
-    assert_eq!(inbox.discard(&paid("nobody").key, true, NOW).await.unwrap(), Discarded::Absent);
+    assert_eq!(
+        inbox.record(&long).await.unwrap(),
+        Recorded::Duplicate,
+        "what was erased does not come back"
+    );
+    assert_eq!(
+        inbox.discard(&paid("nobody").key, true, NOW).await.unwrap(),
+        Discarded::Absent
+    );
 }
 
 pub(crate) async fn lists_newest_first_page_by_page(inbox: &impl Inbox) {
-    let entries = (0..7).map(|number| paid(&format!("m{number}"))).chain([hmrc("n1", "1")]);
+    let entries = (0..7)
+        .map(|number| paid(&format!("m{number}")))
+        .chain([hmrc("n1", "1")]);
     for (mut entry, second) in entries.zip(1..) {
         entry.received_at = later(second);
         inbox.record(&entry).await.unwrap();
     }
     dead(inbox, &paid("m2").key).await;
 
-    let pages = |filter: Filter, limit: usize| async move {
-        let (mut keys, mut page) = (Vec::new(), Page::first(limit));
+    let pages = |filter: RowFilter, limit: usize| async move {
+        let (mut keys, mut page) = (Vec::new(), PageRequest::first(limit));
         loop {
             let listed = inbox.list(&filter, page).await.unwrap();
             keys.extend(listed.rows.iter().map(|row| row.key.as_str().to_owned()));
-            assert!(listed.rows.iter().all(|row| row.body.is_none()), "a list carries no bytes");
-            let Some(next) = listed.next else { return keys.join(" ") };
-            page = Page { limit, after: Some(next) };
+            assert!(
+                listed.rows.iter().all(|row| row.body.is_none()),
+                "a list carries no bytes"
+            );
+            let Some(next) = listed.next else {
+                return keys.join(" ");
+            };
+            page = PageRequest {
+                limit,
+                after: Some(next),
+            };
         }
     };
-    let source = |name: &str| Filter { source: Some(name.into()), ..Filter::default() };
-    let state = |state| Filter { state: Some(state), ..Filter::default() };
-    assert_eq!(pages(Filter::default(), 3).await, "hmrc:n1 pay:m6 pay:m5 pay:m4 pay:m3 pay:m2 pay:m1 pay:m0");
-    assert_eq!(pages(source("pay"), 7).await, "pay:m6 pay:m5 pay:m4 pay:m3 pay:m2 pay:m1 pay:m0");
+    let source = |name: &str| RowFilter {
+        source: Some(name.into()),
+        ..RowFilter::default()
+    };
+    let state = |state| RowFilter {
+        state: Some(state),
+        ..RowFilter::default()
+    };
+    assert_eq!(
+        pages(RowFilter::default(), 3).await,
+        "hmrc:n1 pay:m6 pay:m5 pay:m4 pay:m3 pay:m2 pay:m1 pay:m0"
+    );
+    assert_eq!(
+        pages(source("pay"), 7).await,
+        "pay:m6 pay:m5 pay:m4 pay:m3 pay:m2 pay:m1 pay:m0"
+    );
     assert_eq!(pages(source("hmrc"), 7).await, "hmrc:n1");
     assert_eq!(pages(source("pa"), 7).await, "");
     assert_eq!(pages(state(State::Dead), 7).await, "pay:m2");
     assert_eq!(pages(state(State::Held), 7).await, "");
-    assert_eq!(pages(Filter { event_type: Some("notification".into()), ..Filter::default() }, 7).await, "hmrc:n1");
-    assert_eq!(pages(Filter { subject: Some("50dca3fc".into()), ..Filter::default() }, 7).await, "hmrc:n1");
-    assert_eq!(pages(Filter { since: Some(later(7)), ..Filter::default() }, 7).await, "hmrc:n1 pay:m6");
-    assert_eq!(pages(Filter { since: Some(later(9)), ..Filter::default() }, 7).await, "");
+    assert_eq!(
+        pages(
+            RowFilter {
+                event_type: Some("notification".into()),
+                ..RowFilter::default()
+            },
+            7
+        )
+        .await,
+        "hmrc:n1"
+    );
+    assert_eq!(
+        pages(
+            RowFilter {
+                subject: Some("50dca3fc".into()),
+                ..RowFilter::default()
+            },
+            7
+        )
+        .await,
+        "hmrc:n1"
+    );
+    assert_eq!(
+        pages(
+            RowFilter {
+                since: Some(later(7)),
+                ..RowFilter::default()
+            },
+            7
+        )
+        .await,
+        "hmrc:n1 pay:m6"
+    );
+    assert_eq!(
+        pages(
+            RowFilter {
+                since: Some(later(9)),
+                ..RowFilter::default()
+            },
+            7
+        )
+        .await,
+        ""
+    );
 }
 
 pub(crate) async fn notes_when_a_source_was_heard_and_never_goes_back(inbox: &impl Inbox) {
@@ -401,7 +774,13 @@ pub(crate) async fn notes_when_a_source_was_heard_and_never_goes_back(inbox: &im
         inbox.heard(&pay, at).await.unwrap();
     }
     assert_eq!(inbox.last_heard(&pay).await.unwrap(), Some(later(30)));
-    assert_eq!(inbox.last_heard(&SourceName::new("hmrc").unwrap()).await.unwrap(), None);
+    assert_eq!(
+        inbox
+            .last_heard(&SourceName::new("hmrc").unwrap())
+            .await
+            .unwrap(),
+        None
+    );
 }
 
 fn pay_source() -> SourceName {
@@ -422,75 +801,151 @@ pub(crate) async fn tells_which_events_of_a_subject_have_come(inbox: &impl Inbox
     }
     let mut come = inbox.events(&pay_source(), "p1").await.unwrap();
     come.sort();
-    let come: Vec<_> = come.iter().map(|event| (event.event_type(), event.owner.as_str())).collect();
+    let come: Vec<_> = come
+        .iter()
+        .map(|event| (event.event_type(), event.owner.as_str()))
+        .collect();
     let refunded = "card_payment_refunded";
-    assert_eq!(come, [(refunded, "pay:b"), (refunded, "pay:c"), ("card_payment_succeeded", "pay:a")]);
+    assert_eq!(
+        come,
+        [
+            (refunded, "pay:b"),
+            (refunded, "pay:c"),
+            ("card_payment_succeeded", "pay:a")
+        ]
+    );
     assert_eq!(inbox.events(&pay_source(), "p3").await.unwrap(), []);
-    assert_eq!(inbox.events(&SourceName::new("other").unwrap(), "p1").await.unwrap(), []);
+    assert_eq!(
+        inbox
+            .events(&SourceName::new("other").unwrap(), "p1")
+            .await
+            .unwrap(),
+        []
+    );
 }
 
 pub(crate) async fn tells_of_subjects_what_is_open_dead_or_held(inbox: &impl Inbox) {
     let entries = [
         pay("open", "p1", "card_payment_succeeded", NOW),
         pay("dead", "p1", "card_payment_captured", NOW),
-        pay("held", "p2", "card_payment_failed", Timestamp::from_millis(0)),
+        pay(
+            "held",
+            "p2",
+            "card_payment_failed",
+            Timestamp::from_millis(0),
+        ),
         pay("done", "p2", "card_payment_expired", NOW),
         pay("other", "p3", "card_payment_expired", NOW),
-        entry(Kind::GovukPay, "pays", Bytes::from_static(b"{}")),
+        entry(SenderKind::GovukPay, "pays", Bytes::from_static(b"{}")),
     ];
     for entry in &entries {
         inbox.record(entry).await.unwrap();
     }
     dead(inbox, &entries[1].key).await;
     let fence = claimed(inbox, &entries[3].key, NOW, 1).await;
-    inbox.mark(&fence, &Mark::Delivered { expires_at: expiry(90) }).await.unwrap();
+    inbox
+        .mark(
+            &fence,
+            &Mark::Delivered {
+                expires_at: expiry(90),
+            },
+        )
+        .await
+        .unwrap();
 
     let subjects = ["p1", "p2"].map(str::to_owned).into();
     let mut unfinished = inbox.unfinished(&pay_source(), &subjects).await.unwrap();
     unfinished.sort();
-    let said: Vec<_> = unfinished.iter().map(|row| format!("{} {} {}", row.key, row.event_type, row.subject)).collect();
+    let said: Vec<_> = unfinished
+        .iter()
+        .map(|row| format!("{} {} {}", row.key, row.event_type, row.subject))
+        .collect();
     assert_eq!(
         said,
-        ["pay:dead card_payment_captured p1", "pay:held card_payment_failed p2", "pay:open card_payment_succeeded p1"]
+        [
+            "pay:dead card_payment_captured p1",
+            "pay:held card_payment_failed p2",
+            "pay:open card_payment_succeeded p1"
+        ]
     );
-    assert_eq!(inbox.unfinished(&SourceName::new("pa").unwrap(), &subjects).await.unwrap(), []);
+    assert_eq!(
+        inbox
+            .unfinished(&SourceName::new("pa").unwrap(), &subjects)
+            .await
+            .unwrap(),
+        []
+    );
 }
 
-fn memo(version: u64, text: &str) -> Memo {
-    Memo { version, text: text.to_owned() }
+fn memo(version: u64, text: &str) -> KvEntry {
+    KvEntry {
+        version,
+        text: text.to_owned(),
+    }
 }
 
 pub(crate) async fn writes_a_memo_only_over_the_one_that_was_seen(inbox: &impl Inbox) {
-    let (name, other) = (MemoName::new("lock", "hmrc"), MemoName::new("lock", "pay"));
+    let (name, other) = (KvKey::new("lock", "hmrc"), KvKey::new("lock", "pay"));
     assert_eq!(inbox.memo(&name).await.unwrap(), None);
     let (first, second) = (memo(u64::MAX, ""), memo(2, "until 7 – ✓"));
-    assert_eq!(inbox.swap_memo(&name, Some(1), &first).await.unwrap(), Swapped::Refused(None), "nothing is there");
+    assert_eq!(
+        inbox.swap_memo(&name, Some(1), &first).await.unwrap(),
+        CasOutcome::Refused(None),
+        "nothing is there"
+    );
     for _ in 0..2 {
         let swapped = inbox.swap_memo(&name, None, &first).await.unwrap();
-        assert_eq!(swapped, Swapped::Done, "the same exchange again is done, too");
+        assert_eq!(
+            swapped,
+            CasOutcome::Done,
+            "the same exchange again is done, too"
+        );
     }
-    assert_eq!(inbox.swap_memo(&name, None, &second).await.unwrap(), Swapped::Refused(Some(first.clone())));
+    assert_eq!(
+        inbox.swap_memo(&name, None, &second).await.unwrap(),
+        CasOutcome::Refused(Some(first.clone()))
+    );
     for _ in 0..2 {
-        assert_eq!(inbox.swap_memo(&name, Some(u64::MAX), &second).await.unwrap(), Swapped::Done);
+        assert_eq!(
+            inbox
+                .swap_memo(&name, Some(u64::MAX), &second)
+                .await
+                .unwrap(),
+            CasOutcome::Done
+        );
     }
-    let late = inbox.swap_memo(&name, Some(u64::MAX), &memo(3, "late")).await.unwrap();
-    assert_eq!(late, Swapped::Refused(Some(second.clone())));
+    let late = inbox
+        .swap_memo(&name, Some(u64::MAX), &memo(3, "late"))
+        .await
+        .unwrap();
+    assert_eq!(late, CasOutcome::Refused(Some(second.clone())));
     assert_eq!(inbox.memo(&name).await.unwrap(), Some(second));
     assert_eq!(inbox.memo(&other).await.unwrap(), None);
-    let listed = inbox.list(&Filter::default(), Page::first(10)).await.unwrap();
-    assert!(listed.rows.is_empty() && listed.newer.is_empty(), "a memo is no notification");
+    let listed = inbox
+        .list(&RowFilter::default(), PageRequest::first(10))
+        .await
+        .unwrap();
+    assert!(
+        listed.rows.is_empty() && listed.newer.is_empty(),
+        "a memo is no notification"
+    );
 }
 
 pub(crate) async fn lets_one_of_many_writers_have_a_memo(inbox: &impl Inbox) {
-    let name = MemoName::new("turn", "box");
+    let name = KvKey::new("turn", "box");
     let mut seen = None;
     for round in 1..4 {
         // They all write the same text: the version alone says who was first.
-        let memos: Vec<_> = (0..32).map(|writer| memo(round * 100 + writer, "now")).collect();
+        let memos: Vec<_> = (0..32)
+            .map(|writer| memo(round * 100 + writer, "now"))
+            .collect();
         let swaps = memos.iter().map(|next| inbox.swap_memo(&name, seen, next));
         let swapped = futures_util::future::join_all(swaps).await;
-        let winners: Vec<_> =
-            memos.iter().zip(swapped).filter(|(_, how)| *how.as_ref().unwrap() == Swapped::Done).collect();
+        let winners: Vec<_> = memos
+            .iter()
+            .zip(swapped)
+            .filter(|(_, how)| *how.as_ref().unwrap() == CasOutcome::Done)
+            .collect();
         assert_eq!(winners.len(), 1);
         seen = Some(winners[0].0.version);
     }

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use super::Parts;
+use super::BodyParts;
 use crate::notification::{Key, Timestamp};
 
 /// A claim's random name, so that an attempt which outlived its lease can't write over a later one.
@@ -45,7 +45,7 @@ pub struct Fence {
     /// The claim's name.
     pub lease: LeaseId,
     /// Where the row's bytes are, if they don't fit into the row: their expiry goes with its end.
-    pub parts: Option<Parts>,
+    pub parts: Option<BodyParts>,
 }
 
 /// How an attempt ended.

@@ -4,7 +4,7 @@ use crate::notification::{State, Timestamp};
 
 /// Which rows to list; what is `None` doesn't narrow.
 #[derive(Clone, Debug, Default)]
-pub struct Filter {
+pub struct RowFilter {
     /// Only this source's.
     pub source: Option<String>,
     /// Only in this state.
@@ -19,28 +19,28 @@ pub struct Filter {
 
 /// Whose due rows are wanted. A source whose destination is down must not hide what is due behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Whose {
+pub enum SourceFilter {
     /// Only this source's.
     Only(String),
     /// All but these sources'.
     AllBut(Vec<String>),
 }
 
-impl Whose {
+impl SourceFilter {
     /// Everybody's.
     pub const ALL: Self = Self::AllBut(Vec::new());
 }
 
 /// Which part of a list.
 #[derive(Clone, Debug)]
-pub struct Page {
+pub struct PageRequest {
     /// At most so many rows.
     pub limit: usize,
     /// Where the page before it ended; `None` for the first.
-    pub after: Option<Cursor>,
+    pub after: Option<ListCursor>,
 }
 
-impl Page {
+impl PageRequest {
     /// The first `limit` rows.
     pub fn first(limit: usize) -> Self {
         Self { limit, after: None }
@@ -49,4 +49,4 @@ impl Page {
 
 /// A place in a list. Its text means something only to the inbox that gave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cursor(pub String);
+pub struct ListCursor(pub String);

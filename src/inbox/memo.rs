@@ -2,9 +2,9 @@
 
 /// A memo's name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct MemoName(String);
+pub struct KvKey(String);
 
-impl MemoName {
+impl KvKey {
     /// The memo about `what` that belongs to `whose`.
     pub fn new(what: &str, whose: &str) -> Self {
         Self(format!("{what}:{whose}"))
@@ -18,7 +18,7 @@ impl MemoName {
 
 /// What stands under a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Memo {
+pub struct KvEntry {
     /// Who wrote it and when, so to speak: a random number that whoever writes draws afresh.
     pub version: u64,
     /// What it says; a few hundred kilobytes at most.
@@ -27,17 +27,21 @@ pub struct Memo {
 
 /// How a memo's exchange ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Swapped {
+pub enum CasOutcome {
     /// It says what it was to say.
     Done,
     /// It was not what its writer had seen. This is what stands there, and goes on standing.
-    Refused(Option<Memo>),
+    Refused(Option<KvEntry>),
 }
 
-impl Swapped {
+impl CasOutcome {
     /// What a refused exchange comes to: done after all, if what stands there is the very memo that was to be written.
     /// Its answer was lost then, and it was written a second time.
-    pub(super) fn refused_by(there: Option<Memo>, next: &Memo) -> Self {
-        if there.as_ref() == Some(next) { Self::Done } else { Self::Refused(there) }
+    pub(super) fn refused_by(there: Option<KvEntry>, next: &KvEntry) -> Self {
+        if there.as_ref() == Some(next) {
+            Self::Done
+        } else {
+            Self::Refused(there)
+        }
     }
 }

@@ -23,11 +23,11 @@ use crate::{
     source::{Entry, EventName},
 };
 
-pub use body::Parts;
+pub use body::BodyParts;
 pub use error::InboxError;
 pub use lease::{Claim, Fence, Lease, LeaseId, Mark, Marked};
-pub use list::{Cursor, Filter, Page, Whose};
-pub use memo::{Memo, MemoName, Swapped};
+pub use list::{ListCursor, PageRequest, RowFilter, SourceFilter};
+pub use memo::{CasOutcome, KvEntry, KvKey};
 pub use row::{ROW_VERSION, Row};
 
 /// How recording ended. Each of these is answered 200: the notification is stored.
@@ -43,7 +43,7 @@ pub enum Recorded {
 
 /// Whose an event in the life of a payment is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Owner {
+pub enum EventClaim {
     /// It was nobody's, or ours already.
     Mine,
     /// It came under this key first.
@@ -52,23 +52,25 @@ pub enum Owner {
 
 /// An event in the life of a payment that has come, and whose it is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Come {
+pub struct LedgerEntry {
     /// `{event_type}|{created_date}`.
     pub event: String,
     /// The key it came under first.
     pub owner: Key,
 }
 
-impl Come {
+impl LedgerEntry {
     /// The event's type.
     pub fn event_type(&self) -> &str {
-        self.event.split_once('|').map_or(&self.event, |(event_type, _)| event_type)
+        self.event
+            .split_once('|')
+            .map_or(&self.event, |(event_type, _)| event_type)
     }
 }
 
 /// A row that is open, dead or held, as far as lists of such rows say.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Unfinished {
+pub struct PendingEvent {
     /// The row.
     pub key: Key,
     /// Its event type.
@@ -115,7 +117,11 @@ pub trait Inbox: Send + Sync + 'static {
     /// `None` when it isn't open, isn't due again yet, or is someone else's. The first claim leaves
     /// `due_at` alone; every later one pushes it on, so that a row that kills its processor can't
     /// stand at the head.
-    fn claim(&self, key: &Key, claim: &Claim) -> impl Future<Output = Result<Option<(Row, Fence)>, InboxError>> + Send;
+    fn claim(
+        &self,
+        key: &Key,
+        claim: &Claim,
+    ) -> impl Future<Output = Result<Option<(Row, Fence)>, InboxError>> + Send;
 
     /// Makes `event` the property of `key`, unless another key has it.
     fn own(
@@ -123,10 +129,14 @@ pub trait Inbox: Send + Sync + 'static {
         event: &EventName,
         key: &Key,
         expires_at: Timestamp,
-    ) -> impl Future<Output = Result<Owner, InboxError>> + Send;
+    ) -> impl Future<Output = Result<EventClaim, InboxError>> + Send;
 
     /// Which events of this subject have an owner: everything that was ever worked on, in any order.
-    fn events(&self, source: &SourceName, subject: &str) -> impl Future<Output = Result<Vec<Come>, InboxError>> + Send;
+    fn events(
+        &self,
+        source: &SourceName,
+        subject: &str,
+    ) -> impl Future<Output = Result<Vec<LedgerEntry>, InboxError>> + Send;
 
     /// The open, dead and held rows of a source that are about one of `subjects`, in any order.
     ///
@@ -136,19 +146,23 @@ pub trait Inbox: Send + Sync + 'static {
         &self,
         source: &SourceName,
         subjects: &BTreeSet<String>,
-    ) -> impl Future<Output = Result<Vec<Unfinished>, InboxError>> + Send;
+    ) -> impl Future<Output = Result<Vec<PendingEvent>, InboxError>> + Send;
 
     /// Writes how an attempt ended, if the claim it was made under still stands.
     ///
     /// A fence is good for one mark: what it says a second time changes nothing.
-    fn mark(&self, fence: &Fence, mark: &Mark) -> impl Future<Output = Result<Marked, InboxError>> + Send;
+    fn mark(
+        &self,
+        fence: &Fence,
+        mark: &Mark,
+    ) -> impl Future<Output = Result<Marked, InboxError>> + Send;
 
     /// Open rows whose time has come, longest due first.
     ///
     /// A hint: somebody may have a row of these already, or have finished it. The claim decides.
     fn due(
         &self,
-        whose: &Whose,
+        whose: &SourceFilter,
         now: Timestamp,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Key>, InboxError>> + Send;
@@ -157,10 +171,18 @@ pub trait Inbox: Send + Sync + 'static {
     fn get(&self, key: &Key) -> impl Future<Output = Result<Option<Row>, InboxError>> + Send;
 
     /// Rows without their bytes, newest first, one page at a time.
-    fn list(&self, filter: &Filter, page: Page) -> impl Future<Output = Result<Listed, InboxError>> + Send;
+    fn list(
+        &self,
+        filter: &RowFilter,
+        page: PageRequest,
+    ) -> impl Future<Output = Result<RowPage, InboxError>> + Send;
 
     /// Sets a dead, delivered or held (not unreadable) row back to recorded: due now, new budget.
-    fn replay(&self, key: &Key, now: Timestamp) -> impl Future<Output = Result<Replayed, InboxError>> + Send;
+    fn replay(
+        &self,
+        key: &Key,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Replayed, InboxError>> + Send;
 
     /// Ends an open, dead or held row for good; with `erase`, its bytes go, too.
     fn discard(
@@ -171,33 +193,43 @@ pub trait Inbox: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Discarded, InboxError>> + Send;
 
     /// Notes that a source was heard at `at`; an earlier instant than the one noted changes nothing.
-    fn heard(&self, source: &SourceName, at: Timestamp) -> impl Future<Output = Result<(), InboxError>> + Send;
+    fn heard(
+        &self,
+        source: &SourceName,
+        at: Timestamp,
+    ) -> impl Future<Output = Result<(), InboxError>> + Send;
 
     /// When a source was last heard; `None` if it never was.
-    fn last_heard(&self, source: &SourceName) -> impl Future<Output = Result<Option<Timestamp>, InboxError>> + Send;
+    fn last_heard(
+        &self,
+        source: &SourceName,
+    ) -> impl Future<Output = Result<Option<Timestamp>, InboxError>> + Send;
 
     /// What stands under a name, as of now; `None` if nothing ever did.
-    fn memo(&self, name: &MemoName) -> impl Future<Output = Result<Option<Memo>, InboxError>> + Send;
+    fn memo(
+        &self,
+        name: &KvKey,
+    ) -> impl Future<Output = Result<Option<KvEntry>, InboxError>> + Send;
 
     /// Writes `next` under a name, if what stands there has the version that was `seen`; `None` is for nothing at all.
     ///
-    /// Of several who have seen the same, one is [`Swapped::Done`]. Safe to repeat: the same exchange again is done,
+    /// Of several who have seen the same, one is [`CasOutcome::Done`]. Safe to repeat: the same exchange again is done,
     /// too, as long as nobody has written since. After an error it may or may not stand; look again.
     fn swap_memo(
         &self,
-        name: &MemoName,
+        name: &KvKey,
         seen: Option<u64>,
-        next: &Memo,
-    ) -> impl Future<Output = Result<Swapped, InboxError>> + Send;
+        next: &KvEntry,
+    ) -> impl Future<Output = Result<CasOutcome, InboxError>> + Send;
 }
 
 /// One page of a list, and where the next begins.
 #[derive(Clone, Debug, Default)]
-pub struct Listed {
+pub struct RowPage {
     /// The rows, without their bytes.
     pub rows: Vec<Row>,
     /// Where to go on; `None` at the end.
-    pub next: Option<Cursor>,
+    pub next: Option<ListCursor>,
     /// Rows of a later version than this program knows, which belong here and can't be shown.
     pub newer: Vec<Key>,
 }
@@ -207,12 +239,12 @@ pub(crate) const KEPT_AFTER_ROWS: Duration = Duration::from_secs(7 * 24 * 60 * 6
 
 /// How long finished rows and the ledger are kept, and how they fall due.
 #[derive(Clone, Copy, Debug)]
-pub struct Keeping {
+pub struct RetentionPolicy {
     /// How long a finished row is kept.
     pub retention: Duration,
 }
 
-impl Keeping {
+impl RetentionPolicy {
     /// When a row finished at `now` expires.
     pub fn row_expiry(self, now: Timestamp) -> Timestamp {
         now.plus(self.retention)

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use super::{InboxError, Lease};
 use crate::{
     notification::{HeldReason, Key, Origin, State, Timestamp},
-    source::{EventName, Kind, OBSERVED_EVENT_TYPE},
+    source::{EventName, OBSERVED_EVENT_TYPE, SenderKind},
 };
 
 /// The version of the rows this program writes. Rows of a later one are refused and left alone.
@@ -58,22 +58,26 @@ pub struct Row {
 impl Row {
     /// The sender's own id, or what stands for it; a conflict keeps its mark.
     pub fn id(&self) -> String {
-        percent_encoding::percent_decode_str(self.key.encoded_id()).decode_utf8_lossy().into_owned()
+        percent_encoding::percent_decode_str(self.key.encoded_id())
+            .decode_utf8_lossy()
+            .into_owned()
     }
 
     /// Whose protocol its bytes speak.
-    pub fn kind(&self) -> Kind {
-        Kind::of_event_type(&self.event_type)
+    pub fn kind(&self) -> SenderKind {
+        SenderKind::of_event_type(&self.event_type)
     }
 
     /// The event it tells of, where the same event may come under another id: Pay's. What we saw ourselves is none of
     /// Pay's events, and must not take one's place.
     pub fn event(&self) -> Option<EventName> {
         let (subject, event_at) = (self.subject.clone()?, self.event_at?);
-        (self.kind() == Kind::GovukPay && self.event_type != OBSERVED_EVENT_TYPE).then(|| EventName {
-            source: self.key.source().to_owned(),
-            subject,
-            event: format!("{}|{event_at}", self.event_type),
+        (self.kind() == SenderKind::GovukPay && self.event_type != OBSERVED_EVENT_TYPE).then(|| {
+            EventName {
+                source: self.key.source().to_owned(),
+                subject,
+                event: format!("{}|{event_at}", self.event_type),
+            }
         })
     }
 
@@ -97,8 +101,14 @@ impl Row {
 
     /// The bytes, checked against their digest.
     pub fn proven_body(&self) -> Result<&Bytes, InboxError> {
-        let damaged = |what| InboxError::Damaged { key: self.key.clone(), what };
-        let body = self.body.as_ref().ok_or_else(|| damaged("its bytes are gone"))?;
+        let damaged = |what| InboxError::Damaged {
+            key: self.key.clone(),
+            what,
+        };
+        let body = self
+            .body
+            .as_ref()
+            .ok_or_else(|| damaged("its bytes are gone"))?;
         if Sha256::digest(body)[..] != self.digest {
             return Err(damaged("its bytes don't match their digest"));
         }

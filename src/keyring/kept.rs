@@ -7,25 +7,34 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::secret::{Outside, Secret, SecretRef, Vault};
+use crate::secret::{FetchedSecrets, Secret, SecretRef, SecretSources};
 
 /// The values of references that are not in Secrets Manager.
-pub(super) struct Kept {
+pub(super) struct StaticSecrets {
     variables: HashMap<String, Secret>,
     files: HashMap<PathBuf, io::Result<Secret>>,
 }
 
-impl Kept {
+impl StaticSecrets {
     /// Reads what `references` name.
-    pub(super) fn of<'a>(references: impl Iterator<Item = &'a SecretRef>, outside: &Outside<'_>) -> Self {
-        let mut kept = Self { variables: HashMap::new(), files: HashMap::new() };
+    pub(super) fn of<'a>(
+        references: impl Iterator<Item = &'a SecretRef>,
+        outside: &SecretSources<'_>,
+    ) -> Self {
+        let mut kept = Self {
+            variables: HashMap::new(),
+            files: HashMap::new(),
+        };
         for reference in references {
             match reference {
                 SecretRef::Env(name) => {
-                    kept.variables.extend((outside.env)(name).map(|value| (name.clone(), Secret::new(value))));
+                    kept.variables.extend(
+                        (outside.env)(name).map(|value| (name.clone(), Secret::new(value))),
+                    );
                 }
                 SecretRef::File(path) => {
-                    kept.files.insert(path.clone(), (outside.file)(path).map(Secret::new));
+                    kept.files
+                        .insert(path.clone(), (outside.file)(path).map(Secret::new));
                 }
                 SecretRef::Manager(_) => {}
             }
@@ -34,13 +43,25 @@ impl Kept {
     }
 
     /// Does `work` where this is all there is outside, and `vault`.
-    pub(super) fn with<T>(&self, vault: &Vault, work: impl FnOnce(&Outside<'_>) -> T) -> T {
-        let env = |name: &str| self.variables.get(name).map(|value| value.expose().to_owned());
+    pub(super) fn with<T>(
+        &self,
+        vault: &FetchedSecrets,
+        work: impl FnOnce(&SecretSources<'_>) -> T,
+    ) -> T {
+        let env = |name: &str| {
+            self.variables
+                .get(name)
+                .map(|value| value.expose().to_owned())
+        };
         let file = |path: &Path| match self.files.get(path) {
             Some(Ok(value)) => Ok(value.expose().to_owned()),
             Some(Err(error)) => Err(error.kind().into()),
             None => Err(io::ErrorKind::NotFound.into()),
         };
-        work(&Outside { env: &env, file: &file, vault })
+        work(&SecretSources {
+            env: &env,
+            file: &file,
+            vault,
+        })
     }
 }

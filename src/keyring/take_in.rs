@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout_at};
 
-use super::{Keyring, Keys};
+use super::{KeySnapshot, Keyring};
 use crate::{
     inbox::Inbox,
     receive::{Callback, Receipt, Refusal, receive},
-    source::{Acceptance, SignatureFault, Source, verify},
+    source::{Acceptance, SignatureError, Source, verify},
 };
 
 /// Takes one notification in with the keys there are now, within `patience`. Every front receives through this.
@@ -42,21 +42,43 @@ pub async fn take_in(
 }
 
 /// The same callback, to be proven by these keys.
-fn with<'a>(keys: &'a Keys, callback: &Callback<'a>) -> Callback<'a> {
-    let source: &Source = keys.sources().get(&callback.source.name).unwrap_or(callback.source);
-    Callback { source, signatures: callback.signatures, body: callback.body.clone(), received_at: callback.received_at }
+fn with<'a>(keys: &'a KeySnapshot, callback: &Callback<'a>) -> Callback<'a> {
+    let source: &Source = keys
+        .sources()
+        .get(&callback.source.name)
+        .unwrap_or(callback.source);
+    Callback {
+        source,
+        signatures: callback.signatures,
+        body: callback.body.clone(),
+        received_at: callback.received_at,
+    }
 }
 
 fn is_genuine(callback: &Callback<'_>) -> bool {
-    let Callback { source, signatures, body, .. } = callback;
+    let Callback {
+        source,
+        signatures,
+        body,
+        ..
+    } = callback;
     verify(source.kind, &source.keys, signatures, body.clone()).is_ok()
 }
 
 /// Whether this refusal may be our own keys' fault. Nothing was stored then.
 fn may_be_behind(received: &Result<Receipt, Refusal>) -> bool {
-    matches!(received, Err(Refusal::NoSecret | Refusal::Signature(SignatureFault::Wrong)))
+    matches!(
+        received,
+        Err(Refusal::NoSecret | Refusal::Signature(SignatureError::Wrong))
+    )
 }
 
-async fn renewed(keyring: &Arc<Keyring>, keys: &Arc<Keys>, deadline: Instant) -> Arc<Keys> {
-    timeout_at(deadline, keyring.renewed(keys)).await.unwrap_or_else(|_| Arc::clone(keys))
+async fn renewed(
+    keyring: &Arc<Keyring>,
+    keys: &Arc<KeySnapshot>,
+    deadline: Instant,
+) -> Arc<KeySnapshot> {
+    timeout_at(deadline, keyring.renewed(keys))
+        .await
+        .unwrap_or_else(|_| Arc::clone(keys))
 }

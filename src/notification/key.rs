@@ -62,7 +62,10 @@ pub struct Key(String);
 impl Key {
     /// The key of a notification whose sender's id could be read.
     pub fn new(source: &SourceName, id: &Id) -> Self {
-        Self(format!("{source}:{}", utf8_percent_encode(id.as_str(), ESCAPED)))
+        Self(format!(
+            "{source}:{}",
+            utf8_percent_encode(id.as_str(), ESCAPED)
+        ))
     }
 
     /// The key of authentic bytes without a readable id: named by what they are.
@@ -79,7 +82,8 @@ impl Key {
     pub fn parse(text: &str) -> Option<Self> {
         let (source, id) = text.split_once(':')?;
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-%~".contains(&b);
-        (SourceName::new(source).is_some() && !id.is_empty() && id.bytes().all(plain)).then(|| Self(text.to_owned()))
+        (SourceName::new(source).is_some() && !id.is_empty() && id.bytes().all(plain))
+            .then(|| Self(text.to_owned()))
     }
 
     /// The source this key belongs to.
@@ -119,14 +123,28 @@ mod tests {
         for good in ["a", "pay", "hmrc-2", &"a".repeat(32)] {
             assert!(SourceName::new(good).is_some(), "{good}");
         }
-        for bad in ["", "2pay", "-pay", "Pay", "pay_1", "pay/", "päy", &"a".repeat(33)] {
+        for bad in [
+            "",
+            "2pay",
+            "-pay",
+            "Pay",
+            "pay_1",
+            "pay/",
+            "päy",
+            &"a".repeat(33),
+        ] {
             assert!(SourceName::new(bad).is_none(), "{bad}");
         }
     }
 
     #[test]
     fn an_id_is_opaque_but_printable() {
-        for good in ["1", "1ed5f407-8096-40d1-87ef-9a2a103eeb85", "a b~c", &"x".repeat(200)] {
+        for good in [
+            "1",
+            "1ed5f407-8096-40d1-87ef-9a2a103eeb85",
+            "a b~c",
+            &"x".repeat(200),
+        ] {
             assert!(Id::new(good).is_some(), "{good}");
         }
         for bad in ["", "a\n", "é", "\u{7f}", &"x".repeat(201)] {
@@ -155,7 +173,10 @@ mod tests {
         let first = Key::new(&source, &Id::new("n1").unwrap());
         assert_eq!(first.conflict(&[0xab; 32]).as_str(), "hmrc:n1~abababab");
         let unreadable = Key::unreadable(&source, &[1; 32]);
-        assert_eq!(unreadable.as_str(), format!("hmrc:sha256-{}", "01".repeat(32)));
+        assert_eq!(
+            unreadable.as_str(),
+            format!("hmrc:sha256-{}", "01".repeat(32))
+        );
     }
 
     #[test]

@@ -21,7 +21,14 @@ pub enum State {
 
 impl State {
     /// Every state, in the order a notification can meet them.
-    pub const ALL: [Self; 6] = [Self::Recorded, Self::Delivered, Self::Repeat, Self::Dead, Self::Held, Self::Discarded];
+    pub const ALL: [Self; 6] = [
+        Self::Recorded,
+        Self::Delivered,
+        Self::Repeat,
+        Self::Dead,
+        Self::Held,
+        Self::Discarded,
+    ];
 
     /// The state's one name, in storage, logs and tables alike.
     pub fn as_str(self) -> &'static str {
@@ -106,7 +113,9 @@ impl Origin {
 
     /// Reads an origin's name.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Push, Self::Pull].into_iter().find(|origin| origin.as_str() == text)
+        [Self::Push, Self::Pull]
+            .into_iter()
+            .find(|origin| origin.as_str() == text)
     }
 }
 

@@ -49,7 +49,9 @@ impl Timestamp {
         }
         let civil = text.parse::<jiff::civil::DateTime>().ok()?;
         // A date alone also parses as a civil time, but says too little to order anything by.
-        let instant = text.contains(['T', 't', ' ']).then(|| jiff::tz::TimeZone::UTC.to_timestamp(civil))?;
+        let instant = text
+            .contains(['T', 't', ' '])
+            .then(|| jiff::tz::TimeZone::UTC.to_timestamp(civil))?;
         instant.ok().map(|instant| Self(instant.as_millisecond()))
     }
 }
@@ -92,7 +94,13 @@ mod tests {
 
     #[test]
     fn what_is_no_date_is_not_made_one() {
-        for text in ["", "soon", "2020-06-01", "2020-13-01T00:00:00Z", "1591006823160"] {
+        for text in [
+            "",
+            "soon",
+            "2020-06-01",
+            "2020-13-01T00:00:00Z",
+            "1591006823160",
+        ] {
             let read = Timestamp::parse(text);
             assert_eq!(read, None, "{text}");
         }
@@ -100,7 +108,10 @@ mod tests {
 
     #[test]
     fn an_instant_is_written_in_utc_with_three_decimals() {
-        assert_eq!(Timestamp(1_591_006_823_160).to_string(), "2020-06-01T10:20:23.160Z");
+        assert_eq!(
+            Timestamp(1_591_006_823_160).to_string(),
+            "2020-06-01T10:20:23.160Z"
+        );
         assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00.000Z");
     }
 
@@ -109,6 +120,11 @@ mod tests {
         let (early, late) = (Timestamp(1_000), Timestamp(3_500));
         assert_eq!(late.since(early), Duration::from_millis(2_500));
         assert_eq!(early.since(late), Duration::ZERO);
-        assert_eq!(early.plus(Duration::from_secs(2)).minus(Duration::from_secs(1)), Timestamp(2_000));
+        assert_eq!(
+            early
+                .plus(Duration::from_secs(2))
+                .minus(Duration::from_secs(1)),
+            Timestamp(2_000)
+        );
     }
 }

@@ -57,9 +57,14 @@ mod tests {
 
     #[test]
     fn only_public_addresses_pass() {
-        for public in
-            ["1.1.1.1", "151.101.1.6", "2606:4700::1111", "2a00:1450::1", "64:ff9b::101:101", "::ffff:1.1.1.1"]
-        {
+        for public in [
+            "1.1.1.1",
+            "151.101.1.6",
+            "2606:4700::1111",
+            "2a00:1450::1",
+            "64:ff9b::101:101",
+            "::ffff:1.1.1.1",
+        ] {
             assert!(is_public(public.parse().unwrap()), "{public}");
         }
         for ours in [

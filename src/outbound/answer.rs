@@ -3,11 +3,11 @@
 use bytes::{Bytes, BytesMut};
 use reqwest::RequestBuilder;
 
-use super::Unanswered;
+use super::RequestError;
 
 /// What a request was answered.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct ClientResponse {
     /// The status code.
     pub status: u16,
     /// The whole body.
@@ -16,26 +16,29 @@ pub struct Answer {
 
 /// Why there is no whole answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoAnswer {
+pub enum ResponseError {
     /// None came, or none to the end.
     #[error("{0}")]
-    Unanswered(Unanswered),
+    Unanswered(RequestError),
     /// Its body is longer than it may be.
     #[error("the answer is too long")]
     TooLong,
 }
 
 /// Sends a request and reads at most `longest` bytes of what comes back.
-pub async fn ask(request: RequestBuilder, longest: usize) -> Result<Answer, NoAnswer> {
-    let unanswered = |error: reqwest::Error| NoAnswer::Unanswered((&error).into());
+pub async fn ask(request: RequestBuilder, longest: usize) -> Result<ClientResponse, ResponseError> {
+    let unanswered = |error: reqwest::Error| ResponseError::Unanswered((&error).into());
     let mut answer = request.send().await.map_err(unanswered)?;
     let status = answer.status().as_u16();
     let mut body = BytesMut::new();
     while let Some(chunk) = answer.chunk().await.map_err(unanswered)? {
         if body.len() + chunk.len() > longest {
-            return Err(NoAnswer::TooLong);
+            return Err(ResponseError::TooLong);
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Answer { status, body: body.freeze() })
+    Ok(ClientResponse {
+        status,
+        body: body.freeze(),
+    })
 }

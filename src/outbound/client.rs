@@ -13,7 +13,7 @@ use super::address::is_public;
 
 /// How long a request may take.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct ClientLimits {
     /// Until there is a connection.
     pub connect: Duration,
     /// From its beginning to the end of the answer.
@@ -21,7 +21,7 @@ pub struct Limits {
 }
 
 /// A client for requests to `url`, which an [`endpoint`](super::endpoint()) must have allowed. Nothing is repeated.
-pub fn client(url: &Url, limits: Limits) -> Result<Client, reqwest::Error> {
+pub fn client(url: &Url, limits: ClientLimits) -> Result<Client, reqwest::Error> {
     let stays_here = url.scheme() == "http"; // an endpoint may use it on loopback only
     let client = Client::builder()
         .connect_timeout(limits.connect)
@@ -32,13 +32,17 @@ pub fn client(url: &Url, limits: Limits) -> Result<Client, reqwest::Error> {
         .retry(reqwest::retry::never())
         .tls_backend_preconfigured(tls())
         .user_agent(concat!("pillarbox/", env!("CARGO_PKG_VERSION")));
-    let client = if stays_here { client } else { client.dns_resolver(PublicOnly) };
+    let client = if stays_here {
+        client
+    } else {
+        client.dns_resolver(PublicResolver)
+    };
     client.build()
 }
 
 /// Why a request has no answer. Says nothing of the URL, whose query may hold a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unanswered {
+pub enum RequestError {
     /// Nothing was sent.
     #[error("the name resolves to a private address, where nothing is sent")]
     NotPublic,
@@ -53,7 +57,7 @@ pub enum Unanswered {
     BrokeOff,
 }
 
-impl From<&reqwest::Error> for Unanswered {
+impl From<&reqwest::Error> for RequestError {
     fn from(error: &reqwest::Error) -> Self {
         if is_caused_by_private_address(error) {
             Self::NotPublic
@@ -70,7 +74,7 @@ impl From<&reqwest::Error> for Unanswered {
 fn is_caused_by_private_address(error: &reqwest::Error) -> bool {
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
-        if inner.is::<NotPublic>() {
+        if inner.is::<PrivateAddressError>() {
             return true;
         }
         cause = inner.source();
@@ -79,19 +83,19 @@ fn is_caused_by_private_address(error: &reqwest::Error) -> bool {
 }
 
 /// Resolves names as the system does, and keeps only public addresses.
-struct PublicOnly;
+struct PublicResolver;
 
 #[derive(Debug, thiserror::Error)]
 #[error("no public address")]
-struct NotPublic;
+struct PrivateAddressError;
 
-impl Resolve for PublicOnly {
+impl Resolve for PublicResolver {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
             let public: Vec<SocketAddr> = found.filter(|address| is_public(address.ip())).collect();
             if public.is_empty() {
-                return Err(NotPublic.into());
+                return Err(PrivateAddressError.into());
             }
             Ok(Box::new(public.into_iter()) as Addrs)
         })
@@ -117,10 +121,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_that_resolves_to_this_machine_is_not_connected_to() {
-        let error = match PublicOnly.resolve(Name::from_str("localhost").unwrap()).await {
+        let error = match PublicResolver
+            .resolve(Name::from_str("localhost").unwrap())
+            .await
+        {
             Err(error) => error,
             Ok(_) => panic!("localhost has no public address"),
         };
-        assert!(error.is::<NotPublic>());
+        assert!(error.is::<PrivateAddressError>());
     }
 }

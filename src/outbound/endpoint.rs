@@ -8,7 +8,7 @@ use super::address::is_public;
 
 /// Why a URL can't be used; says what to do, and repeats nothing of the URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EndpointProblem {
+pub enum EndpointError {
     /// The text is no absolute URL with a host.
     #[error("is not a URL: write https://HOST/PATH")]
     NoUrl,
@@ -22,26 +22,30 @@ pub enum EndpointProblem {
     #[error("has a fragment (#…), which is never sent: remove it")]
     Fragment,
     /// Plain http to another machine.
-    #[error("is plain http to another machine: write https, which http may replace on loopback only")]
+    #[error(
+        "is plain http to another machine: write https, which http may replace on loopback only"
+    )]
     Plain,
     /// https to an address that isn't public.
-    #[error("is https to a private, link-local or loopback address: write the name of a public host")]
+    #[error(
+        "is https to a private, link-local or loopback address: write the name of a public host"
+    )]
     NotPublic,
 }
 
 /// Reads the URL of something we send requests to.
-pub fn endpoint(text: &str) -> Result<Url, EndpointProblem> {
-    let url = Url::parse(text).map_err(|_| EndpointProblem::NoUrl)?;
+pub fn endpoint(text: &str) -> Result<Url, EndpointError> {
+    let url = Url::parse(text).map_err(|_| EndpointError::NoUrl)?;
     let problem = match (url.scheme(), url.host()) {
         ("http" | "https", Some(_)) if !url.username().is_empty() || url.password().is_some() => {
-            EndpointProblem::Credentials
+            EndpointError::Credentials
         }
-        ("http" | "https", Some(_)) if url.fragment().is_some() => EndpointProblem::Fragment,
-        ("http", Some(host)) if !is_loopback(&host) => EndpointProblem::Plain,
-        ("https", Some(host)) if !may_be_public(&host) => EndpointProblem::NotPublic,
+        ("http" | "https", Some(_)) if url.fragment().is_some() => EndpointError::Fragment,
+        ("http", Some(host)) if !is_loopback(&host) => EndpointError::Plain,
+        ("https", Some(host)) if !may_be_public(&host) => EndpointError::NotPublic,
         ("http" | "https", Some(_)) => return Ok(url),
-        ("http" | "https", None) => EndpointProblem::NoUrl,
-        _ => EndpointProblem::Scheme,
+        ("http" | "https", None) => EndpointError::NoUrl,
+        _ => EndpointError::Scheme,
     };
     Err(problem)
 }
@@ -80,9 +84,21 @@ mod tests {
     #[test]
     fn a_path_is_put_behind_that_of_the_api_and_can_not_leave_it() {
         for (base, path, whole) in [
-            ("https://api.example.gov.uk", &["v1", "payments"][..], "https://api.example.gov.uk/v1/payments"),
-            ("http://localhost:9000/pay/", &["v1"], "http://localhost:9000/pay/v1"),
-            ("http://localhost:9000/pay", &["..", "a/b?c#d"], "http://localhost:9000/pay/a%2Fb%3Fc%23d"),
+            (
+                "https://api.example.gov.uk",
+                &["v1", "payments"][..],
+                "https://api.example.gov.uk/v1/payments",
+            ),
+            (
+                "http://localhost:9000/pay/",
+                &["v1"],
+                "http://localhost:9000/pay/v1",
+            ),
+            (
+                "http://localhost:9000/pay",
+                &["..", "a/b?c#d"],
+                "http://localhost:9000/pay/a%2Fb%3Fc%23d",
+            ),
         ] {
             assert_eq!(under(&Url::parse(base).unwrap(), path).as_str(), whole);
         }
@@ -103,24 +119,33 @@ mod tests {
             assert!(endpoint(good).is_ok(), "{good}");
         }
         for (bad, problem) in [
-            ("", EndpointProblem::NoUrl),
-            ("ledger.example.gov.uk/events", EndpointProblem::NoUrl),
-            ("https://", EndpointProblem::NoUrl),
-            ("ftp://ledger.example.gov.uk", EndpointProblem::Scheme),
-            ("data:text/plain,hello", EndpointProblem::Scheme),
-            ("https://me@ledger.example.gov.uk/", EndpointProblem::Credentials),
-            ("https://:word@ledger.example.gov.uk/", EndpointProblem::Credentials),
-            ("https://ledger.example.gov.uk/#top", EndpointProblem::Fragment),
-            ("http://ledger.example.gov.uk/", EndpointProblem::Plain),
-            ("http://10.0.0.1/", EndpointProblem::Plain),
-            ("http://localhost.example.gov.uk/", EndpointProblem::Plain),
-            ("https://localhost/", EndpointProblem::NotPublic),
-            ("https://127.0.0.1/", EndpointProblem::NotPublic),
-            ("https://0x7f.1/", EndpointProblem::NotPublic),
-            ("https://169.254.169.254/latest", EndpointProblem::NotPublic),
-            ("https://192.168.1.1/", EndpointProblem::NotPublic),
-            ("https://[::1]/", EndpointProblem::NotPublic),
-            ("https://[::ffff:10.0.0.1]/", EndpointProblem::NotPublic),
+            ("", EndpointError::NoUrl),
+            ("ledger.example.gov.uk/events", EndpointError::NoUrl),
+            ("https://", EndpointError::NoUrl),
+            ("ftp://ledger.example.gov.uk", EndpointError::Scheme),
+            ("data:text/plain,hello", EndpointError::Scheme),
+            (
+                "https://me@ledger.example.gov.uk/",
+                EndpointError::Credentials,
+            ),
+            (
+                "https://:word@ledger.example.gov.uk/",
+                EndpointError::Credentials,
+            ),
+            (
+                "https://ledger.example.gov.uk/#top",
+                EndpointError::Fragment,
+            ),
+            ("http://ledger.example.gov.uk/", EndpointError::Plain),
+            ("http://10.0.0.1/", EndpointError::Plain),
+            ("http://localhost.example.gov.uk/", EndpointError::Plain),
+            ("https://localhost/", EndpointError::NotPublic),
+            ("https://127.0.0.1/", EndpointError::NotPublic),
+            ("https://0x7f.1/", EndpointError::NotPublic),
+            ("https://169.254.169.254/latest", EndpointError::NotPublic),
+            ("https://192.168.1.1/", EndpointError::NotPublic),
+            ("https://[::1]/", EndpointError::NotPublic),
+            ("https://[::ffff:10.0.0.1]/", EndpointError::NotPublic),
         ] {
             assert_eq!(endpoint(bad), Err(problem), "{bad}");
         }

@@ -5,6 +5,6 @@ mod answer;
 mod client;
 mod endpoint;
 
-pub use answer::{Answer, NoAnswer, ask};
-pub use client::{Limits, Unanswered, client};
-pub use endpoint::{EndpointProblem, endpoint, under};
+pub use answer::{ClientResponse, ResponseError, ask};
+pub use client::{ClientLimits, RequestError, client};
+pub use endpoint::{EndpointError, endpoint, under};

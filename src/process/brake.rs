@@ -2,36 +2,42 @@
 
 use std::collections::HashMap;
 
-use super::Outcome;
+use super::AttemptOutcome;
 
 /// After so many failures in a row a destination counts as down.
 pub const DOWN_AFTER: u32 = 8;
 
 /// Knows which sources' destinations are down, by their failures in a row.
 #[derive(Debug, Default)]
-pub struct Brake {
+pub struct CircuitBreaker {
     failures: HashMap<String, u32>,
 }
 
-impl Brake {
+impl CircuitBreaker {
     /// Whether the destination of this source is down.
     pub fn is_on(&self, source: &str) -> bool {
-        self.failures.get(source).is_some_and(|in_a_row| *in_a_row >= DOWN_AFTER)
+        self.failures
+            .get(source)
+            .is_some_and(|in_a_row| *in_a_row >= DOWN_AFTER)
     }
 
     /// The sources whose destinations are down.
     pub fn down(&self) -> Vec<String> {
-        self.failures.keys().filter(|source| self.is_on(source)).cloned().collect()
+        self.failures
+            .keys()
+            .filter(|source| self.is_on(source))
+            .cloned()
+            .collect()
     }
 
     /// Takes note of how an attempt ended.
-    pub fn note(&mut self, source: &str, outcome: &Outcome) {
+    pub fn note(&mut self, source: &str, outcome: &AttemptOutcome) {
         match outcome {
-            Outcome::Retry(_) => *self.failures.entry(source.to_owned()).or_default() += 1,
-            Outcome::Delivered | Outcome::Dead(_) => {
+            AttemptOutcome::Retry(_) => *self.failures.entry(source.to_owned()).or_default() += 1,
+            AttemptOutcome::Delivered | AttemptOutcome::Dead(_) => {
                 self.failures.remove(source);
             }
-            Outcome::Repeat(_) | Outcome::NotOurs | Outcome::Lost => {}
+            AttemptOutcome::Repeat(_) | AttemptOutcome::NotOurs | AttemptOutcome::Lost => {}
         }
     }
 }
@@ -43,17 +49,23 @@ mod tests {
 
     #[test]
     fn a_destination_is_down_after_failures_in_a_row_and_up_after_one_arrival() {
-        let mut brake = Brake::default();
+        let mut brake = CircuitBreaker::default();
         for _ in 0..DOWN_AFTER {
             assert!(!brake.is_on("pay"));
-            brake.note("pay", &Outcome::Retry("https: no connection".into()));
+            brake.note("pay", &AttemptOutcome::Retry("https: no connection".into()));
         }
-        assert!(brake.is_on("pay") && !brake.is_on("hmrc"), "another source's may be up");
+        assert!(
+            brake.is_on("pay") && !brake.is_on("hmrc"),
+            "another source's may be up"
+        );
         assert_eq!(brake.down(), ["pay"]);
 
-        brake.note("pay", &Outcome::Repeat(Key::parse("pay:a").unwrap()));
-        assert!(brake.is_on("pay"), "a repeat says nothing of the destination");
-        brake.note("pay", &Outcome::Delivered);
+        brake.note("pay", &AttemptOutcome::Repeat(Key::parse("pay:a").unwrap()));
+        assert!(
+            brake.is_on("pay"),
+            "a repeat says nothing of the destination"
+        );
+        brake.note("pay", &AttemptOutcome::Delivered);
         assert!(!brake.is_on("pay") && brake.down().is_empty());
     }
 }

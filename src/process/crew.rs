@@ -10,12 +10,12 @@ use tokio::{
     time::Instant,
 };
 
-use super::{ATTEMPT, Outcome, Processed, Worker};
+use super::{ATTEMPT, AttemptOutcome, DeliveryWorker, ProcessedRow};
 use crate::{
     destination::Destination,
     inbox::{Inbox, InboxError},
     notification::{Key, Timestamp},
-    world::World,
+    world::Clock,
 };
 
 /// How many attempts are made at once.
@@ -28,16 +28,19 @@ const ANSWER: Duration = Duration::from_secs(1);
 
 /// How long a run may go on.
 #[derive(Clone, Copy, Debug)]
-pub struct Until {
+pub struct RunDeadline {
     last_start: Timestamp,
     end: Timestamp,
 }
 
-impl Until {
+impl RunDeadline {
     /// For a process that is stopped at `deadline`: nothing is begun that may not end before.
     pub fn deadline(deadline: Timestamp) -> Self {
         let end = deadline.minus(ANSWER);
-        Self { last_start: end.minus(ATTEMPT + BESIDE), end }
+        Self {
+            last_start: end.minus(ATTEMPT + BESIDE),
+            end,
+        }
     }
 
     /// How long it is from `now` until whatever still runs is cut off.
@@ -48,18 +51,18 @@ impl Until {
 
 /// One attempt that has ended.
 #[derive(Debug)]
-pub struct Attempt {
+pub struct AttemptResult {
     /// The row.
     pub key: Key,
     /// How long it took.
     pub took: Duration,
     /// What became of the row, if that is written.
-    pub ended: Result<Processed, Unwritten>,
+    pub ended: Result<ProcessedRow, AttemptError>,
 }
 
 /// Why an attempt's outcome is not in its row. The row is due again later.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum Unwritten {
+pub enum AttemptError {
     /// The inbox failed.
     #[error("{0}")]
     Inbox(InboxError),
@@ -70,7 +73,7 @@ pub enum Unwritten {
 
 /// How many attempts ended how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct AttemptCounts {
     /// Handed on.
     pub delivered: u64,
     /// The same event had come under another key.
@@ -87,16 +90,16 @@ pub struct Tally {
     pub unwritten: u64,
 }
 
-impl Tally {
+impl AttemptCounts {
     /// Counts one attempt.
-    pub(super) fn note(&mut self, attempt: &Attempt) {
+    pub(super) fn note(&mut self, attempt: &AttemptResult) {
         let count = match attempt.ended.as_ref().map(|processed| &processed.outcome) {
-            Ok(Outcome::Delivered) => &mut self.delivered,
-            Ok(Outcome::Repeat(_)) => &mut self.repeat,
-            Ok(Outcome::Retry(_)) => &mut self.retry,
-            Ok(Outcome::Dead(_)) => &mut self.dead,
-            Ok(Outcome::NotOurs) => &mut self.not_ours,
-            Ok(Outcome::Lost) => &mut self.lost,
+            Ok(AttemptOutcome::Delivered) => &mut self.delivered,
+            Ok(AttemptOutcome::Repeat(_)) => &mut self.repeat,
+            Ok(AttemptOutcome::Retry(_)) => &mut self.retry,
+            Ok(AttemptOutcome::Dead(_)) => &mut self.dead,
+            Ok(AttemptOutcome::NotOurs) => &mut self.not_ours,
+            Ok(AttemptOutcome::Lost) => &mut self.lost,
             Err(_) => &mut self.unwritten,
         };
         *count += 1;
@@ -104,17 +107,23 @@ impl Tally {
 }
 
 /// Those who work on rows at this moment.
-pub(super) struct Crew<I, D, W> {
-    worker: Arc<Worker<I, D, W>>,
-    until: Until,
-    running: JoinSet<(Duration, Result<Processed, InboxError>)>,
+pub(super) struct WorkerPool<I, D, W> {
+    worker: Arc<DeliveryWorker<I, D, W>>,
+    until: RunDeadline,
+    running: JoinSet<(Duration, Result<ProcessedRow, InboxError>)>,
     keys: HashMap<Id, (Key, Instant)>,
     started: usize,
 }
 
-impl<I: Inbox, D: Destination, W: World> Crew<I, D, W> {
-    pub(super) fn new(worker: &Arc<Worker<I, D, W>>, until: Until) -> Self {
-        Self { worker: Arc::clone(worker), until, running: JoinSet::new(), keys: HashMap::new(), started: 0 }
+impl<I: Inbox, D: Destination, W: Clock> WorkerPool<I, D, W> {
+    pub(super) fn new(worker: &Arc<DeliveryWorker<I, D, W>>, until: RunDeadline) -> Self {
+        Self {
+            worker: Arc::clone(worker),
+            until,
+            running: JoinSet::new(),
+            keys: HashMap::new(),
+            started: 0,
+        }
     }
 
     /// Whether one more attempt may be begun. The first [`AT_ONCE`] may however little time is left:
@@ -135,13 +144,17 @@ impl<I: Inbox, D: Destination, W: World> Crew<I, D, W> {
     }
 
     /// Waits for the next attempt to end; `None` when nobody is working.
-    pub(super) async fn ended(&mut self) -> Option<Attempt> {
+    pub(super) async fn ended(&mut self) -> Option<AttemptResult> {
         let (id, took, ended) = match self.running.join_next_with_id().await? {
-            Ok((id, (took, processed))) => (id, took, processed.map_err(Unwritten::Inbox)),
-            Err(error) => (error.id(), Duration::ZERO, Err(Unwritten::Panicked)),
+            Ok((id, (took, processed))) => (id, took, processed.map_err(AttemptError::Inbox)),
+            Err(error) => (error.id(), Duration::ZERO, Err(AttemptError::Panicked)),
         };
         let (key, began) = self.keys.remove(&id)?;
-        let took = if took.is_zero() { began.elapsed() } else { took };
-        Some(Attempt { key, took, ended })
+        let took = if took.is_zero() {
+            began.elapsed()
+        } else {
+            took
+        };
+        Some(AttemptResult { key, took, ended })
     }
 }

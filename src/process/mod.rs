@@ -21,14 +21,17 @@ use std::{
 
 use crate::{
     destination::{DeliveryError, Destination, Event},
-    inbox::{Claim, Fence, Inbox, InboxError, Keeping, Lease, LeaseId, Mark, Marked, Owner, Row},
+    inbox::{
+        Claim, EventClaim, Fence, Inbox, InboxError, Lease, LeaseId, Mark, Marked, RetentionPolicy,
+        Row,
+    },
     notification::{Key, Origin, SourceName, Timestamp},
-    world::World,
+    world::Clock,
 };
 
-pub use brake::{Brake, DOWN_AFTER};
-pub use crew::{AT_ONCE, Attempt, Tally, Until, Unwritten};
-pub use retry::{BUDGET, FIRST_BACKOFF, Next, after_failure};
+pub use brake::{CircuitBreaker, DOWN_AFTER};
+pub use crew::{AT_ONCE, AttemptCounts, AttemptError, AttemptResult, RunDeadline};
+pub use retry::{BUDGET, FIRST_BACKOFF, RetryDecision, after_failure};
 
 /// How long a claim stands. Longer than any attempt, and than any process that makes one may run.
 pub const LEASE: Duration = Duration::from_secs(150);
@@ -39,19 +42,19 @@ pub const ATTEMPT: Duration = Duration::from_secs(30);
 const HEARD_EVERY: Duration = Duration::from_secs(10);
 
 /// What processing one row needs.
-pub struct Worker<I, D, W> {
+pub struct DeliveryWorker<I, D, W> {
     /// Where the row is.
     pub inbox: Arc<I>,
     /// Time and chance.
     pub world: Arc<W>,
     destination: D,
-    keeping: Keeping,
+    keeping: RetentionPolicy,
     heard: Mutex<HashMap<String, Timestamp>>,
 }
 
 /// What became of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum AttemptOutcome {
     /// Handed on.
     Delivered,
     /// The same event had come under this key.
@@ -66,7 +69,7 @@ pub enum Outcome {
     Lost,
 }
 
-impl Outcome {
+impl AttemptOutcome {
     /// The outcome in one word, for logs.
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -82,45 +85,65 @@ impl Outcome {
 
 /// What happened in one call, for the log.
 #[derive(Clone, Debug)]
-pub struct Processed {
+pub struct ProcessedRow {
     /// What became of the row.
-    pub outcome: Outcome,
+    pub outcome: AttemptOutcome,
     /// The row's attempt number; 0 if it was not claimed.
     pub attempt: u32,
 }
 
-impl<I: Inbox, D: Destination, W: World> Worker<I, D, W> {
+impl<I: Inbox, D: Destination, W: Clock> DeliveryWorker<I, D, W> {
     /// A worker that hands the rows of `inbox` on to `destination`.
-    pub fn new(inbox: Arc<I>, destination: D, world: Arc<W>, keeping: Keeping) -> Self {
-        Self { inbox, world, destination, keeping, heard: Mutex::default() }
+    pub fn new(inbox: Arc<I>, destination: D, world: Arc<W>, keeping: RetentionPolicy) -> Self {
+        Self {
+            inbox,
+            world,
+            destination,
+            keeping,
+            heard: Mutex::default(),
+        }
     }
 
     /// Works on the row of `key`, if it is open, due and free.
     ///
     /// Fails only if the inbox does; whatever the destination does is an outcome.
-    pub async fn process(&self, key: &Key) -> Result<Processed, InboxError> {
+    pub async fn process(&self, key: &Key) -> Result<ProcessedRow, InboxError> {
         let Some((row, fence)) = self.inbox.claim(key, &self.claim()).await? else {
-            return Ok(Processed { outcome: Outcome::NotOurs, attempt: 0 });
+            return Ok(ProcessedRow {
+                outcome: AttemptOutcome::NotOurs,
+                attempt: 0,
+            });
         };
         self.note_heard(&row).await?;
         let mark = self.work(&row, &fence).await?;
         let outcome = match self.inbox.mark(&fence, &mark).await? {
-            Marked::Done => Outcome::from(mark),
-            Marked::Lost => Outcome::Lost,
+            Marked::Done => AttemptOutcome::from(mark),
+            Marked::Lost => AttemptOutcome::Lost,
         };
-        Ok(Processed { outcome, attempt: fence.attempt })
+        Ok(ProcessedRow {
+            outcome,
+            attempt: fence.attempt,
+        })
     }
 
     fn claim(&self) -> Claim {
         let now = self.world.now();
-        let lease = Lease { id: LeaseId(self.world.random()), until: now.plus(LEASE) };
-        Claim { now, lease, push: FIRST_BACKOFF }
+        let lease = Lease {
+            id: LeaseId(self.world.random()),
+            until: now.plus(LEASE),
+        };
+        Claim {
+            now,
+            lease,
+            push: FIRST_BACKOFF,
+        }
     }
 
     /// Notes that the row's source was heard, at most every [`HEARD_EVERY`]. What we asked for doesn't count: it must
     /// not hide that a sender has stopped posting.
     async fn note_heard(&self, row: &Row) -> Result<(), InboxError> {
-        let Some(source) = SourceName::new(row.key.source()).filter(|_| row.origin == Origin::Push) else {
+        let Some(source) = SourceName::new(row.key.source()).filter(|_| row.origin == Origin::Push)
+        else {
             return Ok(());
         };
         let is_news = {
@@ -132,7 +155,11 @@ impl<I: Inbox, D: Destination, W: World> Worker<I, D, W> {
             }
             is_news
         };
-        if is_news { self.inbox.heard(&source, row.received_at).await } else { Ok(()) }
+        if is_news {
+            self.inbox.heard(&source, row.received_at).await
+        } else {
+            Ok(())
+        }
     }
 
     /// The work between claim and mark.
@@ -143,8 +170,11 @@ impl<I: Inbox, D: Destination, W: World> Worker<I, D, W> {
         }
         if let Some(event) = row.event() {
             let expires_at = self.keeping.ledger_expiry(self.world.now());
-            if let Owner::Other(of) = self.inbox.own(&event, &row.key, expires_at).await? {
-                return Ok(Mark::Repeat { of, expires_at: self.keeping.row_expiry(self.world.now()) });
+            if let EventClaim::Other(of) = self.inbox.own(&event, &row.key, expires_at).await? {
+                return Ok(Mark::Repeat {
+                    of,
+                    expires_at: self.keeping.row_expiry(self.world.now()),
+                });
             }
         }
         Ok(match Event::of(row) {
@@ -154,25 +184,44 @@ impl<I: Inbox, D: Destination, W: World> Worker<I, D, W> {
     }
 
     async fn deliver(&self, row: &Row, fence: &Fence, event: &Event) -> Mark {
-        let attempt = tokio::time::timeout(ATTEMPT, self.destination.deliver(&row.key, event)).await;
+        let attempt =
+            tokio::time::timeout(ATTEMPT, self.destination.deliver(&row.key, event)).await;
         let now = self.world.now();
         let error = match attempt {
-            Ok(Ok(())) => return Mark::Delivered { expires_at: self.keeping.row_expiry(now) },
+            Ok(Ok(())) => {
+                return Mark::Delivered {
+                    expires_at: self.keeping.row_expiry(now),
+                };
+            }
             Ok(Err(error)) => error,
-            Err(_) => DeliveryError::Unavailable(format!("no outcome within {} s", ATTEMPT.as_secs())),
+            Err(_) => {
+                DeliveryError::Unavailable(format!("no outcome within {} s", ATTEMPT.as_secs()))
+            }
         };
-        match after_failure(&error, fence.attempt, now.since(row.budget_from), self.world.random()) {
-            Next::Dead(reason) => self.dead(reason, error.to_string()),
-            Next::RetryAfter(delay) => Mark::Retry { due_at: now.plus(delay), error: error.to_string() },
+        match after_failure(
+            &error,
+            fence.attempt,
+            now.since(row.budget_from),
+            self.world.random(),
+        ) {
+            RetryDecision::Dead(reason) => self.dead(reason, error.to_string()),
+            RetryDecision::RetryAfter(delay) => Mark::Retry {
+                due_at: now.plus(delay),
+                error: error.to_string(),
+            },
         }
     }
 
     fn dead(&self, reason: &str, error: String) -> Mark {
-        Mark::Dead { reason: reason.to_owned(), error, at: self.world.now() }
+        Mark::Dead {
+            reason: reason.to_owned(),
+            error,
+            at: self.world.now(),
+        }
     }
 }
 
-impl From<Mark> for Outcome {
+impl From<Mark> for AttemptOutcome {
     fn from(mark: Mark) -> Self {
         match mark {
             Mark::Delivered { .. } => Self::Delivered,

@@ -13,7 +13,7 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(60 * 60);
 
 /// What follows a failed attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum RetryDecision {
     /// Given up, and why.
     Dead(&'static str),
     /// Tried again after this long.
@@ -24,13 +24,18 @@ pub enum Next {
 ///
 /// `chance` is any random number: it spreads the delay over everything up to the backoff ("full
 /// jitter"), so that what failed together does not come back together.
-pub fn after_failure(error: &DeliveryError, attempt: u32, spent: Duration, chance: u64) -> Next {
+pub fn after_failure(
+    error: &DeliveryError,
+    attempt: u32,
+    spent: Duration,
+    chance: u64,
+) -> RetryDecision {
     match error {
-        DeliveryError::Refused(_) => Next::Dead("refused"),
-        DeliveryError::Unavailable(_) if spent >= BUDGET => Next::Dead("budget spent"),
+        DeliveryError::Refused(_) => RetryDecision::Dead("refused"),
+        DeliveryError::Unavailable(_) if spent >= BUDGET => RetryDecision::Dead("budget spent"),
         DeliveryError::Unavailable(_) => {
             let longest = u64::try_from(backoff(attempt).as_millis()).unwrap_or(u64::MAX - 1);
-            Next::RetryAfter(Duration::from_millis(chance % (longest + 1)))
+            RetryDecision::RetryAfter(Duration::from_millis(chance % (longest + 1)))
         }
     }
 }
@@ -52,25 +57,45 @@ mod tests {
     #[test]
     fn delays_grow_from_five_seconds_to_an_hour() {
         let seconds: Vec<u64> = (1..=13).map(|attempt| backoff(attempt).as_secs()).collect();
-        assert_eq!(seconds, [5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600, 3600]);
+        assert_eq!(
+            seconds,
+            [
+                5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600, 3600
+            ]
+        );
         assert_eq!(backoff(u32::MAX), LONGEST_BACKOFF);
     }
 
     #[test]
     fn chance_spreads_a_delay_over_everything_up_to_the_backoff() {
         let delay = |chance| after_failure(&down(), 1, Duration::ZERO, chance);
-        assert_eq!(delay(0), Next::RetryAfter(Duration::ZERO));
-        assert_eq!(delay(1_234), Next::RetryAfter(Duration::from_millis(1_234)));
-        assert_eq!(delay(5_000), Next::RetryAfter(Duration::from_millis(5_000)));
-        assert_eq!(delay(5_001), Next::RetryAfter(Duration::ZERO));
+        assert_eq!(delay(0), RetryDecision::RetryAfter(Duration::ZERO));
+        assert_eq!(
+            delay(1_234),
+            RetryDecision::RetryAfter(Duration::from_millis(1_234))
+        );
+        assert_eq!(
+            delay(5_000),
+            RetryDecision::RetryAfter(Duration::from_millis(5_000))
+        );
+        assert_eq!(delay(5_001), RetryDecision::RetryAfter(Duration::ZERO));
     }
 
     #[test]
     fn a_budget_ends_and_a_refusal_needs_none() {
         let just_before = BUDGET - Duration::from_millis(1);
-        assert!(matches!(after_failure(&down(), 80, just_before, 7), Next::RetryAfter(_)));
-        assert_eq!(after_failure(&down(), 80, BUDGET, 7), Next::Dead("budget spent"));
+        assert!(matches!(
+            after_failure(&down(), 80, just_before, 7),
+            RetryDecision::RetryAfter(_)
+        ));
+        assert_eq!(
+            after_failure(&down(), 80, BUDGET, 7),
+            RetryDecision::Dead("budget spent")
+        );
         let refused = DeliveryError::Refused("https: status 422".into());
-        assert_eq!(after_failure(&refused, 1, Duration::ZERO, 7), Next::Dead("refused"));
+        assert_eq!(
+            after_failure(&refused, 1, Duration::ZERO, 7),
+            RetryDecision::Dead("refused")
+        );
     }
 }

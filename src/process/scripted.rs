@@ -9,17 +9,23 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Claim, Fence, Inbox, InboxError, Keeping, Key, Mark, Marked, Owner, Row, SourceName, Timestamp, Worker};
+use super::{
+    Claim, DeliveryWorker, EventClaim, Fence, Inbox, InboxError, Key, Mark, Marked,
+    RetentionPolicy, Row, SourceName, Timestamp,
+};
 use crate::{
     destination::{DeliveryError, Destination, Event},
-    inbox::{Come, Discarded, Filter, Listed, Memo, MemoName, Page, Recorded, Replayed, Swapped, Unfinished, Whose},
+    inbox::{
+        CasOutcome, Discarded, KvEntry, KvKey, LedgerEntry, PageRequest, PendingEvent, Recorded,
+        Replayed, RowFilter, RowPage, SourceFilter,
+    },
     source::{Entry, EventName, example::NOW},
-    world::World,
+    world::Clock,
 };
 
 /// What becomes of a claim.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Claimed {
+pub(super) enum ClaimScript {
     /// Answered: there is nothing to do.
     NotOurs,
     /// The inbox fails.
@@ -32,35 +38,53 @@ pub(super) enum Claimed {
     After(u64),
 }
 
-type Script = Box<dyn Fn(&Key) -> Claimed + Send + Sync>;
+type ClaimFn = Box<dyn Fn(&Key) -> ClaimScript + Send + Sync>;
 
 /// The inbox. It lists its pages one after the other, and then nothing any more.
-pub(super) struct Scripted {
-    claims: Script,
+pub(super) struct ScriptedInbox {
+    claims: ClaimFn,
     pages: Mutex<VecDeque<Result<Vec<Key>, InboxError>>>,
     pub(super) claimed: Mutex<Vec<Key>>,
     pub(super) limits: Mutex<Vec<usize>>,
 }
 
-impl Scripted {
-    pub(super) fn new(claims: impl Fn(&Key) -> Claimed + Send + Sync + 'static) -> Self {
-        Self { claims: Box::new(claims), pages: Mutex::default(), claimed: Mutex::default(), limits: Mutex::default() }
+impl ScriptedInbox {
+    pub(super) fn new(claims: impl Fn(&Key) -> ClaimScript + Send + Sync + 'static) -> Self {
+        Self {
+            claims: Box::new(claims),
+            pages: Mutex::default(),
+            claimed: Mutex::default(),
+            limits: Mutex::default(),
+        }
     }
 
-    pub(super) fn listing(self, pages: impl IntoIterator<Item = Result<Vec<Key>, InboxError>>) -> Self {
-        Self { pages: Mutex::new(pages.into_iter().collect()), ..self }
+    pub(super) fn listing(
+        self,
+        pages: impl IntoIterator<Item = Result<Vec<Key>, InboxError>>,
+    ) -> Self {
+        Self {
+            pages: Mutex::new(pages.into_iter().collect()),
+            ..self
+        }
     }
 
-    pub(super) fn worker(self) -> Worker<Self, Nowhere, Ticking> {
-        let keeping = Keeping { retention: Duration::from_secs(1) };
-        Worker::new(self.into(), Nowhere, Ticking(Instant::now()).into(), keeping)
+    pub(super) fn worker(self) -> DeliveryWorker<Self, UnreachableDestination, TickingClock> {
+        let keeping = RetentionPolicy {
+            retention: Duration::from_secs(1),
+        };
+        DeliveryWorker::new(
+            self.into(),
+            UnreachableDestination,
+            TickingClock(Instant::now()).into(),
+            keeping,
+        )
     }
 }
 
 /// The instant of the examples, and on from there by the clock of the test.
-pub(super) struct Ticking(Instant);
+pub(super) struct TickingClock(Instant);
 
-impl World for Ticking {
+impl Clock for TickingClock {
     fn now(&self) -> Timestamp {
         NOW.plus(self.0.elapsed())
     }
@@ -71,44 +95,57 @@ impl World for Ticking {
 }
 
 /// Where nothing ever gets to.
-pub(super) struct Nowhere;
+pub(super) struct UnreachableDestination;
 
-impl Destination for Nowhere {
+impl Destination for UnreachableDestination {
     async fn deliver(&self, _: &Key, _: &Event) -> Result<(), DeliveryError> {
         pending().await
     }
 }
 
-impl Inbox for Scripted {
+impl Inbox for ScriptedInbox {
     async fn claim(&self, key: &Key, _: &Claim) -> Result<Option<(Row, Fence)>, InboxError> {
         self.claimed.lock().unwrap().push(key.clone());
         match (self.claims)(key) {
-            Claimed::NotOurs => Ok(None),
-            Claimed::Fails => Err(InboxError::Unavailable("as scripted".to_owned())),
-            Claimed::Hangs => pending().await,
-            Claimed::Panics => panic!("as scripted"),
-            Claimed::After(seconds) => {
+            ClaimScript::NotOurs => Ok(None),
+            ClaimScript::Fails => Err(InboxError::Unavailable("as scripted".to_owned())),
+            ClaimScript::Hangs => pending().await,
+            ClaimScript::Panics => panic!("as scripted"),
+            ClaimScript::After(seconds) => {
                 tokio::time::sleep(Duration::from_secs(seconds)).await;
                 Ok(None)
             }
         }
     }
 
-    async fn due(&self, _: &Whose, _: Timestamp, limit: usize) -> Result<Vec<Key>, InboxError> {
+    async fn due(
+        &self,
+        _: &SourceFilter,
+        _: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Key>, InboxError> {
         self.limits.lock().unwrap().push(limit);
-        self.pages.lock().unwrap().pop_front().unwrap_or(Ok(Vec::new()))
+        self.pages
+            .lock()
+            .unwrap()
+            .pop_front()
+            .unwrap_or(Ok(Vec::new()))
     }
 
     async fn record(&self, _: &Entry) -> Result<Recorded, InboxError> {
         pending().await
     }
-    async fn own(&self, _: &EventName, _: &Key, _: Timestamp) -> Result<Owner, InboxError> {
+    async fn own(&self, _: &EventName, _: &Key, _: Timestamp) -> Result<EventClaim, InboxError> {
         pending().await
     }
-    async fn events(&self, _: &SourceName, _: &str) -> Result<Vec<Come>, InboxError> {
+    async fn events(&self, _: &SourceName, _: &str) -> Result<Vec<LedgerEntry>, InboxError> {
         pending().await
     }
-    async fn unfinished(&self, _: &SourceName, _: &BTreeSet<String>) -> Result<Vec<Unfinished>, InboxError> {
+    async fn unfinished(
+        &self,
+        _: &SourceName,
+        _: &BTreeSet<String>,
+    ) -> Result<Vec<PendingEvent>, InboxError> {
         pending().await
     }
     async fn mark(&self, _: &Fence, _: &Mark) -> Result<Marked, InboxError> {
@@ -117,7 +154,7 @@ impl Inbox for Scripted {
     async fn get(&self, _: &Key) -> Result<Option<Row>, InboxError> {
         pending().await
     }
-    async fn list(&self, _: &Filter, _: Page) -> Result<Listed, InboxError> {
+    async fn list(&self, _: &RowFilter, _: PageRequest) -> Result<RowPage, InboxError> {
         pending().await
     }
     async fn replay(&self, _: &Key, _: Timestamp) -> Result<Replayed, InboxError> {
@@ -132,10 +169,15 @@ impl Inbox for Scripted {
     async fn last_heard(&self, _: &SourceName) -> Result<Option<Timestamp>, InboxError> {
         pending().await
     }
-    async fn memo(&self, _: &MemoName) -> Result<Option<Memo>, InboxError> {
+    async fn memo(&self, _: &KvKey) -> Result<Option<KvEntry>, InboxError> {
         pending().await
     }
-    async fn swap_memo(&self, _: &MemoName, _: Option<u64>, _: &Memo) -> Result<Swapped, InboxError> {
+    async fn swap_memo(
+        &self,
+        _: &KvKey,
+        _: Option<u64>,
+        _: &KvEntry,
+    ) -> Result<CasOutcome, InboxError> {
         pending().await
     }
 }

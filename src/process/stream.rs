@@ -16,17 +16,18 @@ use std::{
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
-use super::{Attempt, Tally, Until, Worker, crew::Crew};
-use crate::{destination::Destination, inbox::Inbox, notification::Key, world::World};
+use super::{AttemptCounts, AttemptResult, DeliveryWorker, RunDeadline, crew::WorkerPool};
+use crate::{destination::Destination, inbox::Inbox, notification::Key, world::Clock};
 
 /// A place in a stream: a decimal number of up to 40 digits, compared as a number.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Sequence(String);
+pub struct SequenceNumber(String);
 
-impl Sequence {
+impl SequenceNumber {
     /// Takes text that can be given back as a place to resume from: digits, one at least.
     pub fn parse(text: &str) -> Option<Self> {
-        let is_number = (1..=40).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+        let is_number =
+            (1..=40).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
         is_number.then(|| Self(text.to_owned()))
     }
 
@@ -35,22 +36,25 @@ impl Sequence {
     }
 }
 
-impl Ord for Sequence {
+impl Ord for SequenceNumber {
     /// Forty digits are more than any integer has; a longer number is a greater one. Two spellings
     /// of one number are told apart last, so that equal means identical.
     fn cmp(&self, other: &Self) -> Ordering {
         let (mine, others) = (self.digits(), other.digits());
-        mine.len().cmp(&others.len()).then_with(|| mine.cmp(others)).then_with(|| self.0.cmp(&other.0))
+        mine.len()
+            .cmp(&others.len())
+            .then_with(|| mine.cmp(others))
+            .then_with(|| self.0.cmp(&other.0))
     }
 }
 
-impl PartialOrd for Sequence {
+impl PartialOrd for SequenceNumber {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl fmt::Display for Sequence {
+impl fmt::Display for SequenceNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -58,9 +62,9 @@ impl fmt::Display for Sequence {
 
 /// One record of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
+pub struct BatchRecord {
     /// Where it stands in the stream.
-    pub sequence: Sequence,
+    pub sequence: SequenceNumber,
     /// The row to work on; `None` if it tells of nothing that has to be done.
     pub key: Option<Key>,
 }
@@ -71,14 +75,14 @@ pub enum BatchOutcome {
     /// Every outcome is written.
     Done,
     /// From here on, some are not.
-    ResumeFrom(Sequence),
+    ResumeFrom(SequenceNumber),
 }
 
 impl Serialize for BatchOutcome {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let failures = match self {
             Self::Done => vec![],
-            Self::ResumeFrom(sequence) => vec![Failure { item: &sequence.0 }],
+            Self::ResumeFrom(sequence) => vec![BatchItemFailure { item: &sequence.0 }],
         };
         let mut reply = serializer.serialize_struct("BatchOutcome", 1)?;
         reply.serialize_field("batchItemFailures", &failures)?;
@@ -87,7 +91,7 @@ impl Serialize for BatchOutcome {
 }
 
 #[derive(Serialize)]
-struct Failure<'a> {
+struct BatchItemFailure<'a> {
     #[serde(rename = "itemIdentifier")]
     item: &'a str,
 }
@@ -96,16 +100,19 @@ struct Failure<'a> {
 ///
 /// A row whose turn didn't come, or whose attempt was cut off, has no outcome either, and is where the
 /// batch resumes; should it never come again, the sweep finds its row.
-pub async fn run<I: Inbox, D: Destination, W: World>(
-    worker: &Arc<Worker<I, D, W>>,
-    batch: &[Record],
-    until: Until,
-    mut said: impl FnMut(&Attempt),
-) -> (BatchOutcome, Tally) {
+pub async fn run<I: Inbox, D: Destination, W: Clock>(
+    worker: &Arc<DeliveryWorker<I, D, W>>,
+    batch: &[BatchRecord],
+    until: RunDeadline,
+    mut said: impl FnMut(&AttemptResult),
+) -> (BatchOutcome, AttemptCounts) {
     let mut open: HashSet<&Key> = HashSet::new();
-    let mut waiting: VecDeque<&Key> = batch.iter().filter_map(|record| record.key.as_ref()).collect();
+    let mut waiting: VecDeque<&Key> = batch
+        .iter()
+        .filter_map(|record| record.key.as_ref())
+        .collect();
     waiting.retain(|key| open.insert(key));
-    let (mut crew, mut tally) = (Crew::new(worker, until), Tally::default());
+    let (mut crew, mut tally) = (WorkerPool::new(worker, until), AttemptCounts::default());
     let work = async {
         loop {
             while crew.may_start()
@@ -113,7 +120,9 @@ pub async fn run<I: Inbox, D: Destination, W: World>(
             {
                 crew.start(key.clone());
             }
-            let Some(attempt) = crew.ended().await else { return };
+            let Some(attempt) = crew.ended().await else {
+                return;
+            };
             if attempt.ended.is_ok() {
                 open.remove(&attempt.key);
             }
@@ -123,7 +132,16 @@ pub async fn run<I: Inbox, D: Destination, W: World>(
     };
     let _ = tokio::time::timeout(until.left(worker.world.now()), work).await; // what is cut off stays open
     tally.unwritten = open.len() as u64;
-    let is_open = |record: &&Record| record.key.as_ref().is_some_and(|key| open.contains(key));
-    let lowest = batch.iter().filter(is_open).map(|record| &record.sequence).min();
-    (lowest.map_or(BatchOutcome::Done, |sequence| BatchOutcome::ResumeFrom(sequence.clone())), tally)
+    let is_open = |record: &&BatchRecord| record.key.as_ref().is_some_and(|key| open.contains(key));
+    let lowest = batch
+        .iter()
+        .filter(is_open)
+        .map(|record| &record.sequence)
+        .min();
+    (
+        lowest.map_or(BatchOutcome::Done, |sequence| {
+            BatchOutcome::ResumeFrom(sequence.clone())
+        }),
+        tally,
+    )
 }

@@ -12,14 +12,14 @@ use std::{
 };
 
 use super::{
-    Attempt, Brake, Tally, Until, Worker,
-    crew::{AT_ONCE, Crew},
+    AttemptCounts, AttemptResult, CircuitBreaker, DeliveryWorker, RunDeadline,
+    crew::{AT_ONCE, WorkerPool},
 };
 use crate::{
     destination::Destination,
-    inbox::{Inbox, InboxError, Whose},
+    inbox::{Inbox, InboxError, SourceFilter},
     notification::Key,
-    world::World,
+    world::Clock,
 };
 
 /// How many due rows are asked for at once.
@@ -27,32 +27,39 @@ const PAGE: usize = 8 * AT_ONCE;
 
 /// Sweeps, and remembers which destinations were down the last time.
 pub struct Sweeper<I, D, W> {
-    worker: Arc<Worker<I, D, W>>,
-    brake: Mutex<Brake>,
+    worker: Arc<DeliveryWorker<I, D, W>>,
+    brake: Mutex<CircuitBreaker>,
 }
 
 /// What a sweep came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Swept {
+pub struct SweepReport {
     /// How its attempts ended.
-    pub tally: Tally,
+    pub tally: AttemptCounts,
     /// The sources whose destinations are down.
     pub down: Vec<String>,
     /// Whether it ended for want of time, with rows still due.
     pub is_cut_short: bool,
 }
 
-impl<I: Inbox, D: Destination, W: World> Sweeper<I, D, W> {
+impl<I: Inbox, D: Destination, W: Clock> Sweeper<I, D, W> {
     /// Sweeps with `worker`.
-    pub fn new(worker: Arc<Worker<I, D, W>>) -> Self {
-        Self { worker, brake: Mutex::default() }
+    pub fn new(worker: Arc<DeliveryWorker<I, D, W>>) -> Self {
+        Self {
+            worker,
+            brake: Mutex::default(),
+        }
     }
 
     /// Works on what is due. `said` hears of each attempt. Fails if what is due can't be read; what
     /// was begun before that has ended by then.
-    pub async fn sweep(&self, until: Until, mut said: impl FnMut(&Attempt)) -> Result<Swept, InboxError> {
-        let mut round = Round::default();
-        let (mut crew, mut swept) = (Crew::new(&self.worker, until), Swept::default());
+    pub async fn sweep(
+        &self,
+        until: RunDeadline,
+        mut said: impl FnMut(&AttemptResult),
+    ) -> Result<SweepReport, InboxError> {
+        let mut round = SweepRound::default();
+        let (mut crew, mut swept) = (WorkerPool::new(&self.worker, until), SweepReport::default());
         let work = async {
             self.probe(&mut round).await;
             loop {
@@ -80,43 +87,51 @@ impl<I: Inbox, D: Destination, W: World> Sweeper<I, D, W> {
                 said(&attempt);
             }
         };
-        let cut_off = tokio::time::timeout(until.left(self.worker.world.now()), work).await.is_err();
+        let cut_off = tokio::time::timeout(until.left(self.worker.world.now()), work)
+            .await
+            .is_err();
         swept.is_cut_short = cut_off || !round.is_over();
         swept.down = self.brake().down();
         round.failed.map_or(Ok(swept), Err)
     }
 
     /// One row of every destination that is down, to find out whether it is up again.
-    async fn probe(&self, round: &mut Round) {
+    async fn probe(&self, round: &mut SweepRound) {
         let down = self.brake().down(); // the lock is not kept
         for source in down {
-            let due = self.due(&Whose::Only(source), 1).await;
+            let due = self.due(&SourceFilter::Only(source), 1).await;
             round.take(due, 1, true);
         }
     }
 
     /// Asks for what is due and was not met before in this round. What was met stays listed for a
     /// while, so the page grows by it, or nothing behind it would be seen.
-    async fn turn_the_page(&self, round: &mut Round) {
+    async fn turn_the_page(&self, round: &mut SweepRound) {
         while !round.is_over() && round.waiting.is_empty() {
-            let (limit, up) = (PAGE + round.lingering, Whose::AllBut(self.brake().down()));
+            let (limit, up) = (
+                PAGE + round.lingering,
+                SourceFilter::AllBut(self.brake().down()),
+            );
             let due = self.due(&up, limit).await;
             round.take(due, limit, false);
         }
     }
 
-    async fn due(&self, whose: &Whose, limit: usize) -> Result<Vec<Key>, InboxError> {
-        self.worker.inbox.due(whose, self.worker.world.now(), limit).await
+    async fn due(&self, whose: &SourceFilter, limit: usize) -> Result<Vec<Key>, InboxError> {
+        self.worker
+            .inbox
+            .due(whose, self.worker.world.now(), limit)
+            .await
     }
 
-    fn brake(&self) -> MutexGuard<'_, Brake> {
+    fn brake(&self) -> MutexGuard<'_, CircuitBreaker> {
         self.brake.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// What one sweep has met.
 #[derive(Default)]
-struct Round {
+struct SweepRound {
     seen: HashSet<Key>,
     waiting: VecDeque<(Key, bool)>,
     /// How many rows of the last page had been met before.
@@ -125,7 +140,7 @@ struct Round {
     failed: Option<InboxError>,
 }
 
-impl Round {
+impl SweepRound {
     fn is_over(&self) -> bool {
         self.waiting.is_empty() && (self.is_last_page || self.failed.is_some())
     }
@@ -135,12 +150,16 @@ impl Round {
         match page {
             Ok(keys) => {
                 let listed = keys.len();
-                let fresh: Vec<Key> = keys.into_iter().filter(|key| self.seen.insert(key.clone())).collect();
+                let fresh: Vec<Key> = keys
+                    .into_iter()
+                    .filter(|key| self.seen.insert(key.clone()))
+                    .collect();
                 if !is_probe {
                     self.lingering = listed - fresh.len();
                     self.is_last_page = listed < limit;
                 }
-                self.waiting.extend(fresh.into_iter().map(|key| (key, is_probe)));
+                self.waiting
+                    .extend(fresh.into_iter().map(|key| (key, is_probe)));
             }
             Err(error) => self.failed = Some(error),
         }

@@ -1,7 +1,7 @@
 //! A receipt or a refusal -> status and body. The only place a failure becomes a status.
 
-use super::{Receipt, Stored};
-use crate::{inbox::InboxError, source::SignatureFault};
+use super::{Receipt, ReceiptStatus};
+use crate::{inbox::InboxError, source::SignatureError};
 
 /// Why a request was not taken in. The sender is told the code and nothing more.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -32,7 +32,7 @@ pub enum Refusal {
     NoSecret,
     /// Not proven to come from the source's sender.
     #[error("{0}")]
-    Signature(SignatureFault),
+    Signature(SignatureError),
     /// Genuine, but it could not be stored.
     #[error("{0}")]
     Inbox(InboxError),
@@ -73,7 +73,7 @@ impl Refusal {
 
 /// What a sender is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct HttpAnswer {
     /// The status code.
     pub status: u16,
     /// The body, always `application/json`.
@@ -82,28 +82,32 @@ pub struct Answer {
     pub allow: Option<&'static str>,
 }
 
-impl Answer {
+impl HttpAnswer {
     /// HMRC's challenge, given back; its value is letters, digits and dashes.
     pub fn challenge(value: &str) -> Self {
         Self::ok(format!(r#"{{"challenge":"{value}"}}"#))
     }
 
     fn ok(body: String) -> Self {
-        Self { status: 200, body, allow: None }
+        Self {
+            status: 200,
+            body,
+            allow: None,
+        }
     }
 }
 
-impl From<&Receipt> for Answer {
+impl From<&Receipt> for HttpAnswer {
     fn from(receipt: &Receipt) -> Self {
         Self::ok(match receipt.stored {
-            Stored::Recorded => r#"{"status":"recorded"}"#.to_owned(),
-            Stored::Duplicate => r#"{"status":"duplicate"}"#.to_owned(),
-            Stored::Held(_) => r#"{"status":"held"}"#.to_owned(),
+            ReceiptStatus::Recorded => r#"{"status":"recorded"}"#.to_owned(),
+            ReceiptStatus::Duplicate => r#"{"status":"duplicate"}"#.to_owned(),
+            ReceiptStatus::Held(_) => r#"{"status":"held"}"#.to_owned(),
         })
     }
 }
 
-impl From<&Refusal> for Answer {
+impl From<&Refusal> for HttpAnswer {
     fn from(refusal: &Refusal) -> Self {
         Self {
             status: refusal.status(),

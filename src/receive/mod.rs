@@ -16,7 +16,7 @@ use crate::{
     source::{Acceptance, Source, read, verify},
 };
 
-pub use answer::{Answer, Refusal};
+pub use answer::{HttpAnswer, Refusal};
 pub use route::{Route, route};
 
 /// The longest body that is taken in.
@@ -43,14 +43,14 @@ pub struct Receipt {
     /// The key it is stored under.
     pub key: Key,
     /// How recording ended.
-    pub stored: Stored,
+    pub stored: ReceiptStatus,
     /// Which secret matched, by label.
     pub key_label: String,
 }
 
 /// How recording ended, as the sender is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stored {
+pub enum ReceiptStatus {
     /// Stored now, and to be handed on.
     Recorded,
     /// Stored before.
@@ -66,20 +66,37 @@ pub async fn receive(
     window: Acceptance,
     patience: Duration,
 ) -> Result<Receipt, Refusal> {
-    let Callback { source, signatures, body, received_at } = callback;
+    let Callback {
+        source,
+        signatures,
+        body,
+        received_at,
+    } = callback;
     if source.keys.is_empty() {
         return Err(Refusal::NoSecret);
     }
-    let verified = verify(source.kind, &source.keys, signatures, body).map_err(Refusal::Signature)?;
+    let verified =
+        verify(source.kind, &source.keys, signatures, body).map_err(Refusal::Signature)?;
     let key_label = verified.key_label().to_owned();
     let entry = read(&source.name, verified, received_at, window);
-    let recorded = tokio::time::timeout(patience, inbox.record(&entry)).await.map_err(|_| Refusal::Inbox(slow()))?;
+    let recorded = tokio::time::timeout(patience, inbox.record(&entry))
+        .await
+        .map_err(|_| Refusal::Inbox(slow()))?;
     let (key, stored) = match recorded.map_err(Refusal::Inbox)? {
-        Recorded::First => (entry.key, entry.held.map_or(Stored::Recorded, |reason| Stored::Held(reason.as_str()))),
-        Recorded::Duplicate => (entry.key, Stored::Duplicate),
-        Recorded::Conflict(key) => (key, Stored::Held("conflict")),
+        Recorded::First => (
+            entry.key,
+            entry.held.map_or(ReceiptStatus::Recorded, |reason| {
+                ReceiptStatus::Held(reason.as_str())
+            }),
+        ),
+        Recorded::Duplicate => (entry.key, ReceiptStatus::Duplicate),
+        Recorded::Conflict(key) => (key, ReceiptStatus::Held("conflict")),
     };
-    Ok(Receipt { key, stored, key_label })
+    Ok(Receipt {
+        key,
+        stored,
+        key_label,
+    })
 }
 
 fn slow() -> InboxError {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::Refusal;
 use crate::{
     notification::SourceName,
-    source::{Kind, Source},
+    source::{SenderKind, Source},
 };
 
 /// What a request asks for.
@@ -25,11 +25,16 @@ pub fn route<'a>(
     path: &str,
     query: Option<&str>,
 ) -> Result<Route<'a>, Refusal> {
-    let name = path.strip_prefix('/').and_then(SourceName::new).ok_or(Refusal::NotFound)?;
+    let name = path
+        .strip_prefix('/')
+        .and_then(SourceName::new)
+        .ok_or(Refusal::NotFound)?;
     let source = sources.get(&name).ok_or(Refusal::NotFound)?;
     match method {
         "POST" => Ok(Route::Callback(source)),
-        "GET" if source.kind == Kind::Hmrc => challenge(query.unwrap_or("")).map(Route::Challenge),
+        "GET" if source.kind == SenderKind::Hmrc => {
+            challenge(query.unwrap_or("")).map(Route::Challenge)
+        }
         "GET" => Err(Refusal::Challenge("only HMRC sends challenges")),
         _ => Err(Refusal::Method),
     }
@@ -37,16 +42,23 @@ pub fn route<'a>(
 
 /// The one challenge in a query: 1 to 128 characters `[A-Za-z0-9-]`, which can do no harm in an answer.
 fn challenge(query: &str) -> Result<String, Refusal> {
-    let mut found = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "challenge");
-    let (_, value) = found.next().ok_or(Refusal::Challenge("the query has no challenge"))?;
+    let mut found =
+        url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "challenge");
+    let (_, value) = found
+        .next()
+        .ok_or(Refusal::Challenge("the query has no challenge"))?;
     if found.next().is_some() {
         return Err(Refusal::Challenge("the query has more than one challenge"));
     }
-    let plain = value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let plain = value
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if plain && (1..=128).contains(&value.len()) {
         Ok(value.into_owned())
     } else {
-        Err(Refusal::Challenge("the challenge is not 1 to 128 letters, digits and dashes"))
+        Err(Refusal::Challenge(
+            "the challenge is not 1 to 128 letters, digits and dashes",
+        ))
     }
 }
 
@@ -55,15 +67,26 @@ mod tests {
     use super::*;
 
     fn sources() -> HashMap<SourceName, Source> {
-        [("hmrc", Kind::Hmrc), ("pay", Kind::GovukPay)]
+        [("hmrc", SenderKind::Hmrc), ("pay", SenderKind::GovukPay)]
             .into_iter()
             .map(|(name, kind)| (SourceName::new(name).unwrap(), kind))
-            .map(|(name, kind)| (name.clone(), Source { name, kind, keys: vec![] }))
+            .map(|(name, kind)| {
+                (
+                    name.clone(),
+                    Source {
+                        name,
+                        kind,
+                        keys: vec![],
+                    },
+                )
+            })
             .collect()
     }
 
     fn asked(method: &str, target: &str) -> String {
-        let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+        let (path, query) = target
+            .split_once('?')
+            .map_or((target, None), |(path, query)| (path, Some(query)));
         match route(&sources(), method, path, query) {
             Ok(Route::Challenge(value)) => format!("challenge {value}"),
             Ok(Route::Callback(source)) => format!("callback {}", source.name),
@@ -105,12 +128,18 @@ mod tests {
     fn only_one_harmless_challenge_is_given_back() {
         let longest = "a".repeat(128);
         for (query, value) in [
-            ("challenge=1ed5f407-8096-40d1-87ef-9a2a103eeb85", "1ed5f407-8096-40d1-87ef-9a2a103eeb85"),
+            (
+                "challenge=1ed5f407-8096-40d1-87ef-9a2a103eeb85",
+                "1ed5f407-8096-40d1-87ef-9a2a103eeb85",
+            ),
             ("team=7&challenge=A-z0", "A-z0"),
             ("challenge=%31ab", "1ab"),
             (&format!("challenge={longest}"), &longest),
         ] {
-            assert_eq!(asked("GET", &format!("/hmrc?{query}")), format!("challenge {value}"));
+            assert_eq!(
+                asked("GET", &format!("/hmrc?{query}")),
+                format!("challenge {value}")
+            );
         }
         for query in [
             "",
@@ -129,15 +158,25 @@ mod tests {
             "challenge=a_b",
             "challenge=a%00",
         ] {
-            assert_eq!(asked("GET", &format!("/hmrc?{query}")), "challenge", "{query}");
+            assert_eq!(
+                asked("GET", &format!("/hmrc?{query}")),
+                "challenge",
+                "{query}"
+            );
         }
-        assert_eq!(asked("GET", "/pay?challenge=abc"), "challenge", "Pay sends none");
+        assert_eq!(
+            asked("GET", "/pay?challenge=abc"),
+            "challenge",
+            "Pay sends none"
+        );
         assert_eq!(asked("GET", "/hmrc"), "challenge");
     }
 
     #[test]
     fn no_other_method_is_known() {
-        for method in ["HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT", "post", "BREW"] {
+        for method in [
+            "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT", "post", "BREW",
+        ] {
             assert_eq!(asked(method, "/hmrc?challenge=abc"), "method", "{method}");
         }
     }

@@ -7,21 +7,21 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{Around, Options, Run, Sleeper, Stop};
+use super::{LockedRun, RunContext, RunOptions, Sleeper, StopSignal};
 use crate::{
     inbox::sqlite::SqliteInbox,
     notification::{SourceName, Timestamp},
     source::{Acceptance, example::NOW},
-    world::World,
+    world::Clock,
 };
 
 /// A clock that a test moves, and that moves by itself when somebody waits. No two draws are the same.
-pub(crate) struct Clock {
+pub(crate) struct ManualClock {
     now: AtomicI64,
     drawn: AtomicU64,
 }
 
-impl Clock {
+impl ManualClock {
     fn turn(&self, milliseconds: i64) {
         self.now.fetch_add(milliseconds, Ordering::SeqCst);
     }
@@ -35,17 +35,19 @@ impl Clock {
     }
 }
 
-impl World for Clock {
+impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.now.load(Ordering::SeqCst))
     }
 
     fn random(&self) -> u64 {
-        self.drawn.fetch_add(1, Ordering::SeqCst).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        self.drawn
+            .fetch_add(1, Ordering::SeqCst)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 }
 
-impl Sleeper for Clock {
+impl Sleeper for ManualClock {
     async fn sleep(&self, time: Duration) {
         self.pass(time);
         tokio::task::yield_now().await;
@@ -53,34 +55,44 @@ impl Sleeper for Clock {
 }
 
 /// An inbox and a clock.
-pub(crate) struct Rig {
+pub(crate) struct ReconcileRig {
     pub(crate) inbox: SqliteInbox,
-    pub(crate) world: Clock,
-    pub(crate) stop: Stop,
+    pub(crate) world: ManualClock,
+    pub(crate) stop: StopSignal,
     _folder: TempDir,
 }
 
-impl Rig {
+impl ReconcileRig {
     pub(crate) fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let inbox = SqliteInbox::create(&folder.path().join("inbox.db")).unwrap();
-        let world = Clock { now: AtomicI64::new(NOW.as_millis()), drawn: AtomicU64::new(1) };
-        Self { inbox, world, stop: Stop::default(), _folder: folder }
+        let world = ManualClock {
+            now: AtomicI64::new(NOW.as_millis()),
+            drawn: AtomicU64::new(1),
+        };
+        Self {
+            inbox,
+            world,
+            stop: StopSignal::default(),
+            _folder: folder,
+        }
     }
 
     /// A run of a source of its own, so that no lock is in its way.
-    pub(crate) async fn run(&self) -> Run<'_, SqliteInbox, Clock, Clock> {
+    pub(crate) async fn run(&self) -> LockedRun<'_, SqliteInbox, ManualClock, ManualClock> {
         let name = format!("s{:x}", self.world.random());
         let source = Box::leak(Box::new(SourceName::new(&name).unwrap()));
-        self.run_of(source, Box::leak(Box::new(Options::default()))).await.unwrap()
+        self.run_of(source, Box::leak(Box::new(RunOptions::default())))
+            .await
+            .unwrap()
     }
 
     pub(crate) async fn run_of<'a>(
         &'a self,
         source: &'a SourceName,
-        options: &'a Options,
-    ) -> Result<Run<'a, SqliteInbox, Clock, Clock>, super::Ended> {
-        let around = Around {
+        options: &'a RunOptions,
+    ) -> Result<LockedRun<'a, SqliteInbox, ManualClock, ManualClock>, super::RunEnd> {
+        let around = RunContext {
             inbox: &self.inbox,
             world: &self.world,
             sleeper: &self.world,
@@ -88,6 +100,6 @@ impl Rig {
             observer: &(),
             window: Acceptance(Duration::from_secs(60 * 24 * 60 * 60)),
         };
-        Run::begin(Box::leak(Box::new(around)), source, options).await
+        LockedRun::begin(Box::leak(Box::new(around)), source, options).await
     }
 }

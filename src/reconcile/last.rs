@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Ended, Outcome};
+use super::{RunEnd, RunOutcome};
 use crate::{
-    inbox::{Inbox, InboxError, Memo, MemoName},
+    inbox::{Inbox, InboxError, KvEntry, KvKey},
     notification::{SourceName, Timestamp},
-    world::World,
+    world::Clock,
 };
 
 /// The last run that looked at anything.
@@ -30,7 +30,7 @@ pub struct LastRun {
 
 impl LastRun {
     /// What is kept of an outcome.
-    pub fn new(outcome: &Outcome, at: Timestamp) -> Self {
+    pub fn new(outcome: &RunOutcome, at: Timestamp) -> Self {
         let numbers = outcome.numbers();
         Self {
             at: at.as_millis(),
@@ -55,7 +55,10 @@ impl LastRun {
 }
 
 /// How the last run of `source` ended; `None` if there was none that this program can read.
-pub async fn last_run(inbox: &impl Inbox, source: &SourceName) -> Result<Option<LastRun>, InboxError> {
+pub async fn last_run(
+    inbox: &impl Inbox,
+    source: &SourceName,
+) -> Result<Option<LastRun>, InboxError> {
     let memo = inbox.memo(&name(source)).await?;
     Ok(memo.and_then(|memo| serde_json::from_str(&memo.text).ok()))
 }
@@ -63,50 +66,79 @@ pub async fn last_run(inbox: &impl Inbox, source: &SourceName) -> Result<Option<
 /// Keeps how a run ended, if it looked at anything. Of two that end at once, either may stand.
 pub(super) async fn keep(
     inbox: &impl Inbox,
-    world: &impl World,
+    world: &impl Clock,
     source: &SourceName,
-    outcome: &Outcome,
+    outcome: &RunOutcome,
 ) -> Result<(), InboxError> {
-    if matches!(outcome.ended, Ended::NotDue(_)) {
+    if matches!(outcome.ended, RunEnd::NotDue(_)) {
         return Ok(());
     }
-    let text =
-        serde_json::to_string(&LastRun::new(outcome, world.now())).expect("numbers and texts have a form in JSON");
+    let text = serde_json::to_string(&LastRun::new(outcome, world.now()))
+        .expect("numbers and texts have a form in JSON");
     let seen = inbox.memo(&name(source)).await?.map(|memo| memo.version);
-    inbox.swap_memo(&name(source), seen, &Memo { version: world.random(), text }).await?;
+    inbox
+        .swap_memo(
+            &name(source),
+            seen,
+            &KvEntry {
+                version: world.random(),
+                text,
+            },
+        )
+        .await?;
     Ok(())
 }
 
-fn name(source: &SourceName) -> MemoName {
-    MemoName::new("last", source.as_str())
+fn name(source: &SourceName) -> KvKey {
+    KvKey::new("last", source.as_str())
 }
 
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{Found, example::Rig, govuk_pay, hmrc},
+        super::{RunFindings, example::ReconcileRig, govuk_pay, hmrc},
         *,
     };
 
     #[tokio::test]
     async fn the_last_run_is_kept_and_the_one_before_is_forgotten() {
-        let (rig, source) = (Rig::new(), SourceName::new("hmrc").unwrap());
+        let (rig, source) = (ReconcileRig::new(), SourceName::new("hmrc").unwrap());
         assert_eq!(last_run(&rig.inbox, &source).await.unwrap(), None);
-        for ended in [Ended::Deadline, Ended::Hmrc(hmrc::Fault::Credentials)] {
-            let outcome = Outcome { ended, found: Found::Hmrc(Vec::new()) };
-            keep(&rig.inbox, &rig.world, &source, &outcome).await.unwrap();
+        for ended in [RunEnd::Deadline, RunEnd::Hmrc(hmrc::HmrcError::Credentials)] {
+            let outcome = RunOutcome {
+                ended,
+                found: RunFindings::Hmrc(Vec::new()),
+            };
+            keep(&rig.inbox, &rig.world, &source, &outcome)
+                .await
+                .unwrap();
             let last = last_run(&rig.inbox, &source).await.unwrap().unwrap();
             assert_eq!(last, LastRun::new(&outcome, rig.world.now()));
-            assert_eq!(last.failed, matches!(outcome.ended, Ended::Hmrc(_)));
+            assert_eq!(last.failed, matches!(outcome.ended, RunEnd::Hmrc(_)));
         }
     }
 
     #[tokio::test]
     async fn a_run_that_was_not_due_has_looked_at_nothing_and_leaves_the_last_one_to_be_read() {
-        let (rig, source) = (Rig::new(), SourceName::new("pay").unwrap());
-        let outcome = |ended| Outcome { ended, found: Found::GovukPay(govuk_pay::Report::default()) };
-        keep(&rig.inbox, &rig.world, &source, &outcome(Ended::Whole)).await.unwrap();
-        keep(&rig.inbox, &rig.world, &source, &outcome(Ended::NotDue(rig.world.now()))).await.unwrap();
-        assert_eq!(last_run(&rig.inbox, &source).await.unwrap().unwrap().ended, Ended::Whole.to_string());
+        let (rig, source) = (ReconcileRig::new(), SourceName::new("pay").unwrap());
+        let outcome = |ended| RunOutcome {
+            ended,
+            found: RunFindings::GovukPay(govuk_pay::PaymentsReport::default()),
+        };
+        keep(&rig.inbox, &rig.world, &source, &outcome(RunEnd::Whole))
+            .await
+            .unwrap();
+        keep(
+            &rig.inbox,
+            &rig.world,
+            &source,
+            &outcome(RunEnd::NotDue(rig.world.now())),
+        )
+        .await
+        .unwrap();
+        assert_eq!(
+            last_run(&rig.inbox, &source).await.unwrap().unwrap().ended,
+            RunEnd::Whole.to_string()
+        );
     }
 }

@@ -6,9 +6,9 @@
 use std::time::Duration;
 
 use crate::{
-    inbox::{Inbox, InboxError, Memo, MemoName, Swapped},
+    inbox::{CasOutcome, Inbox, InboxError, KvEntry, KvKey},
     notification::{SourceName, Timestamp},
-    world::World,
+    world::Clock,
 };
 
 /// How long a lock stands without being renewed.
@@ -23,8 +23,8 @@ const FREE: &str = "free";
 
 /// A lock that we have.
 #[derive(Debug)]
-pub(super) struct Lock {
-    name: MemoName,
+pub(super) struct ReconcileLock {
+    name: KvKey,
     holder: u64,
     version: u64,
     renewed_at: Timestamp,
@@ -32,7 +32,7 @@ pub(super) struct Lock {
 
 /// What stands in the way of a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
+enum LockObstacle {
     /// Nothing.
     Free,
     /// Somebody has it, as far as the clocks can be believed.
@@ -41,67 +41,99 @@ enum Standing {
     Ahead,
 }
 
-fn standing(memo: Option<&Memo>, now: Timestamp) -> Standing {
-    let until = memo.and_then(|memo| memo.text.rsplit_once(' ')?.1.parse().ok()).map(Timestamp::from_millis);
+fn standing(memo: Option<&KvEntry>, now: Timestamp) -> LockObstacle {
+    let until = memo
+        .and_then(|memo| memo.text.rsplit_once(' ')?.1.parse().ok())
+        .map(Timestamp::from_millis);
     match until {
-        Some(until) if until > now.plus(LEASE) => Standing::Ahead,
-        Some(until) if until > now => Standing::Taken,
-        _ => Standing::Free,
+        Some(until) if until > now.plus(LEASE) => LockObstacle::Ahead,
+        Some(until) if until > now => LockObstacle::Taken,
+        _ => LockObstacle::Free,
     }
 }
 
 /// How taking a lock ended.
 #[derive(Debug)]
-pub(super) enum Taking {
+pub(super) enum TryLock {
     /// It is ours.
-    Ours(Lock),
+    Ours(ReconcileLock),
     /// Somebody else has it.
     Theirs,
     /// Its date can't be believed. If it is still this version after [`WATCHED`], its holder is gone.
     Watch(u64),
 }
 
-impl Lock {
+impl ReconcileLock {
     /// Takes the lock of `source`. `watched` is the version that was watched in vain, if one was.
     pub(super) async fn take(
         inbox: &impl Inbox,
-        world: &impl World,
+        world: &impl Clock,
         source: &SourceName,
         watched: Option<u64>,
-    ) -> Result<Taking, InboxError> {
-        let (name, now) = (MemoName::new("lock", source.as_str()), world.now());
+    ) -> Result<TryLock, InboxError> {
+        let (name, now) = (KvKey::new("lock", source.as_str()), world.now());
         let there = inbox.memo(&name).await?;
         let seen = there.as_ref().map(|memo| memo.version);
         match standing(there.as_ref(), now) {
-            Standing::Taken => return Ok(Taking::Theirs),
-            Standing::Ahead if watched.is_none() => return Ok(seen.map_or(Taking::Theirs, Taking::Watch)),
-            Standing::Ahead if watched != seen => return Ok(Taking::Theirs),
-            Standing::Ahead | Standing::Free => {}
+            LockObstacle::Taken => return Ok(TryLock::Theirs),
+            LockObstacle::Ahead if watched.is_none() => {
+                return Ok(seen.map_or(TryLock::Theirs, TryLock::Watch));
+            }
+            LockObstacle::Ahead if watched != seen => return Ok(TryLock::Theirs),
+            LockObstacle::Ahead | LockObstacle::Free => {}
         }
-        let mut lock = Self { name, holder: world.random(), version: 0, renewed_at: now };
-        Ok(if lock.swap(inbox, world, seen).await? { Taking::Ours(lock) } else { Taking::Theirs })
+        let mut lock = Self {
+            name,
+            holder: world.random(),
+            version: 0,
+            renewed_at: now,
+        };
+        Ok(if lock.swap(inbox, world, seen).await? {
+            TryLock::Ours(lock)
+        } else {
+            TryLock::Theirs
+        })
     }
 
     /// Renews it if it is time; false once somebody else has it.
-    pub(super) async fn keep(&mut self, inbox: &impl Inbox, world: &impl World) -> Result<bool, InboxError> {
+    pub(super) async fn keep(
+        &mut self,
+        inbox: &impl Inbox,
+        world: &impl Clock,
+    ) -> Result<bool, InboxError> {
         let now = world.now();
         // A clock that was set back makes it look young, and everybody else believe it for as long.
         let is_young = now >= self.renewed_at && now.since(self.renewed_at) < RENEWED;
-        if is_young { Ok(true) } else { self.swap(inbox, world, Some(self.version)).await }
+        if is_young {
+            Ok(true)
+        } else {
+            self.swap(inbox, world, Some(self.version)).await
+        }
     }
 
-    async fn swap(&mut self, inbox: &impl Inbox, world: &impl World, seen: Option<u64>) -> Result<bool, InboxError> {
+    async fn swap(
+        &mut self,
+        inbox: &impl Inbox,
+        world: &impl Clock,
+        seen: Option<u64>,
+    ) -> Result<bool, InboxError> {
         let now = world.now();
         let text = format!("{:016x} until {}", self.holder, now.plus(LEASE).as_millis());
-        let next = Memo { version: world.random(), text };
+        let next = KvEntry {
+            version: world.random(),
+            text,
+        };
         let swapped = inbox.swap_memo(&self.name, seen, &next).await?;
         (self.version, self.renewed_at) = (next.version, now);
-        Ok(swapped == Swapped::Done)
+        Ok(swapped == CasOutcome::Done)
     }
 
     /// Gives it back. Where that fails, it lapses.
-    pub(super) async fn release(self, inbox: &impl Inbox, world: &impl World) {
-        let free = Memo { version: world.random(), text: FREE.to_owned() };
+    pub(super) async fn release(self, inbox: &impl Inbox, world: &impl Clock) {
+        let free = KvEntry {
+            version: world.random(),
+            text: FREE.to_owned(),
+        };
         let _ = inbox.swap_memo(&self.name, Some(self.version), &free).await;
     }
 }
@@ -109,80 +141,109 @@ impl Lock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{reconcile::example::Rig, source::example::NOW};
+    use crate::{reconcile::example::ReconcileRig, source::example::NOW};
 
     #[test]
     fn a_lock_stands_until_it_lapses_and_one_dated_beyond_that_is_not_believed() {
         for (text, expected) in [
-            ("free", Standing::Free),
-            ("", Standing::Free),
-            ("nonsense until soon", Standing::Free),
-            ("00000000000000aa until 1772446531480", Standing::Free),
-            ("00000000000000aa until 1772446531481", Standing::Taken),
-            ("00000000000000aa until 1772446591480", Standing::Taken),
-            ("00000000000000aa until 1772446591481", Standing::Ahead),
-            ("00000000000000aa until 9223372036854775807", Standing::Ahead),
+            ("free", LockObstacle::Free),
+            ("", LockObstacle::Free),
+            ("nonsense until soon", LockObstacle::Free),
+            ("00000000000000aa until 1772446531480", LockObstacle::Free),
+            ("00000000000000aa until 1772446531481", LockObstacle::Taken),
+            ("00000000000000aa until 1772446591480", LockObstacle::Taken),
+            ("00000000000000aa until 1772446591481", LockObstacle::Ahead),
+            (
+                "00000000000000aa until 9223372036854775807",
+                LockObstacle::Ahead,
+            ),
         ] {
-            let memo = Memo { version: 1, text: text.to_owned() };
+            let memo = KvEntry {
+                version: 1,
+                text: text.to_owned(),
+            };
             assert_eq!(standing(Some(&memo), NOW), expected, "{text}");
         }
-        assert_eq!(standing(None, NOW), Standing::Free);
+        assert_eq!(standing(None, NOW), LockObstacle::Free);
     }
 
-    async fn take(rig: &Rig, watched: Option<u64>) -> Taking {
-        Lock::take(&rig.inbox, &rig.world, &SourceName::new("hmrc").unwrap(), watched).await.unwrap()
+    async fn take(rig: &ReconcileRig, watched: Option<u64>) -> TryLock {
+        ReconcileLock::take(
+            &rig.inbox,
+            &rig.world,
+            &SourceName::new("hmrc").unwrap(),
+            watched,
+        )
+        .await
+        .unwrap()
     }
 
-    async fn ours(rig: &Rig) -> Lock {
+    async fn ours(rig: &ReconcileRig) -> ReconcileLock {
         match take(rig, None).await {
-            Taking::Ours(lock) => lock,
+            TryLock::Ours(lock) => lock,
             other => panic!("{other:?}"),
         }
     }
 
     #[tokio::test]
     async fn one_run_at_a_time_has_it_and_a_released_one_is_free_at_once() {
-        let rig = Rig::new();
+        let rig = ReconcileRig::new();
         let lock = ours(&rig).await;
-        assert!(matches!(take(&rig, None).await, Taking::Theirs));
+        assert!(matches!(take(&rig, None).await, TryLock::Theirs));
         lock.release(&rig.inbox, &rig.world).await;
         ours(&rig).await;
     }
 
     #[tokio::test]
     async fn it_is_renewed_while_its_holder_lives_and_lapses_when_it_dies() {
-        let rig = Rig::new();
+        let rig = ReconcileRig::new();
         let mut lock = ours(&rig).await;
         for _ in 0..10 {
             rig.world.pass(Duration::from_secs(20));
             assert!(lock.keep(&rig.inbox, &rig.world).await.unwrap());
-            assert!(matches!(take(&rig, None).await, Taking::Theirs));
+            assert!(matches!(take(&rig, None).await, TryLock::Theirs));
         }
         rig.world.pass(LEASE);
         let mut next = ours(&rig).await;
-        assert!(!lock.keep(&rig.inbox, &rig.world).await.unwrap(), "whoever comes back late finds out");
+        assert!(
+            !lock.keep(&rig.inbox, &rig.world).await.unwrap(),
+            "whoever comes back late finds out"
+        );
         lock.release(&rig.inbox, &rig.world).await;
         rig.world.pass(RENEWED);
-        assert!(next.keep(&rig.inbox, &rig.world).await.unwrap(), "and takes nothing away");
+        assert!(
+            next.keep(&rig.inbox, &rig.world).await.unwrap(),
+            "and takes nothing away"
+        );
     }
 
     #[tokio::test]
     async fn one_dated_an_hour_ahead_is_taken_once_it_was_seen_not_to_move() {
-        let rig = Rig::new();
+        let rig = ReconcileRig::new();
         rig.world.pass(Duration::from_secs(60 * 60));
         let mut ahead = ours(&rig).await;
         rig.world.turn_back(Duration::from_secs(60 * 60));
-        let Taking::Watch(version) = take(&rig, None).await else { panic!("it can't be believed") };
+        let TryLock::Watch(version) = take(&rig, None).await else {
+            panic!("it can't be believed")
+        };
 
         rig.world.pass(WATCHED);
-        assert!(ahead.keep(&rig.inbox, &rig.world).await.unwrap(), "its holder lives, and dates it anew");
-        assert!(matches!(take(&rig, Some(version)).await, Taking::Theirs));
+        assert!(
+            ahead.keep(&rig.inbox, &rig.world).await.unwrap(),
+            "its holder lives, and dates it anew"
+        );
+        assert!(matches!(take(&rig, Some(version)).await, TryLock::Theirs));
 
         rig.world.pass(Duration::from_secs(60 * 60));
         ahead.keep(&rig.inbox, &rig.world).await.unwrap();
         rig.world.turn_back(Duration::from_secs(60 * 60));
-        let Taking::Watch(version) = take(&rig, None).await else { panic!("it can't be believed") };
+        let TryLock::Watch(version) = take(&rig, None).await else {
+            panic!("it can't be believed")
+        };
         rig.world.pass(WATCHED);
-        assert!(matches!(take(&rig, Some(version)).await, Taking::Ours(_)), "its holder is gone");
+        assert!(
+            matches!(take(&rig, Some(version)).await, TryLock::Ours(_)),
+            "its holder is gone"
+        );
     }
 }

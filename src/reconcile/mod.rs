@@ -23,29 +23,29 @@ mod example;
 use crate::{
     inbox::Inbox,
     notification::{SourceName, Timestamp},
-    world::World,
+    world::Clock,
 };
 
 pub use last::{LastRun, last_run};
-pub use news::{News, Observer};
-pub use outcome::{Ended, Found, Numbers, Outcome};
-pub use run::Around;
-use run::Run;
-pub use sleeper::{RealTime, Sleeper};
-pub use stop::Stop;
+pub use news::{ProgressEvent, RunReporter};
+pub use outcome::{ReconcileStats, RunEnd, RunFindings, RunOutcome};
+use run::LockedRun;
+pub use run::RunContext;
+pub use sleeper::{Sleeper, TokioSleeper};
+pub use stop::StopSignal;
 
 /// How one source is asked, its secrets fetched.
 #[derive(Clone, Debug)]
-pub enum Access {
+pub enum SenderAccess {
     /// HMRC's boxes.
-    Hmrc(hmrc::Access),
+    Hmrc(hmrc::HmrcAccess),
     /// GOV.UK Pay's payments.
-    GovukPay(govuk_pay::Access),
+    GovukPay(govuk_pay::PayAccess),
 }
 
 /// What is asked of one run.
 #[derive(Clone, Debug, Default)]
-pub struct Options {
+pub struct RunOptions {
     /// When it has to have ended; `None` is for a person who waits.
     pub deadline: Option<Timestamp>,
     /// Only notifications and payments created since then; `None` for everything the sender may still hold.
@@ -59,19 +59,24 @@ pub struct Options {
 /// Asks the sender of `source` for what it never pushed.
 ///
 /// Never fails as a whole: the outcome says how far it got, why it ended, and what it found.
-pub async fn run<I: Inbox, W: World, S: Sleeper>(
+pub async fn run<I: Inbox, W: Clock, S: Sleeper>(
     source: &SourceName,
-    access: &Access,
-    options: &Options,
-    around: &Around<'_, I, W, S>,
-) -> Outcome {
-    let mut run = match Run::begin(around, source, options).await {
+    access: &SenderAccess,
+    options: &RunOptions,
+    around: &RunContext<'_, I, W, S>,
+) -> RunOutcome {
+    let mut run = match LockedRun::begin(around, source, options).await {
         Ok(run) => run,
-        Err(ended) => return Outcome { ended, found: Found::nothing(access) },
+        Err(ended) => {
+            return RunOutcome {
+                ended,
+                found: RunFindings::nothing(access),
+            };
+        }
     };
     let outcome = match access {
-        Access::Hmrc(access) => hmrc::pull(&mut run, access).await,
-        Access::GovukPay(access) => govuk_pay::sweep(&mut run, access).await,
+        SenderAccess::Hmrc(access) => hmrc::pull(&mut run, access).await,
+        SenderAccess::GovukPay(access) => govuk_pay::sweep(&mut run, access).await,
     };
     if !options.dry_run
         && let Err(error) = last::keep(around.inbox, around.world, source, &outcome).await
@@ -88,9 +93,9 @@ mod tests {
 
     use url::Url;
 
-    use super::{example::Rig, *};
+    use super::{example::ReconcileRig, *};
     use crate::{
-        outbound::Unanswered,
+        outbound::RequestError,
         secret::Secret,
         source::{Acceptance, example::NOW},
     };
@@ -102,10 +107,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_sender_that_is_not_there_is_waited_for_and_then_given_up() {
-        let rig = Rig::new();
+        let rig = ReconcileRig::new();
         let secret = || Secret::new("a secret of the tests alone".to_owned());
         let base_url = Url::parse("http://127.0.0.1:1/").unwrap();
-        let around = Around {
+        let around = RunContext {
             inbox: &rig.inbox,
             world: &rig.world,
             sleeper: &rig.world,
@@ -113,24 +118,43 @@ mod tests {
             observer: &(),
             window: Acceptance(Duration::from_secs(60 * 24 * 60 * 60)),
         };
-        let hmrc = Access::Hmrc(hmrc::Access {
+        let hmrc = SenderAccess::Hmrc(hmrc::HmrcAccess {
             base_url: base_url.clone(),
             boxes: vec!["50dca3fc-c37c-4f03-b719-63571333624c".to_owned()],
             client_id: secret(),
             client_secret: secret(),
         });
-        let (source, options) = (SourceName::new("s").unwrap(), Options::default());
+        let (source, options) = (SourceName::new("s").unwrap(), RunOptions::default());
         let outcome = sendable(run(&source, &hmrc, &options, &around)).await;
-        assert!(matches!(outcome.ended, Ended::Incomplete), "{}", outcome.ended);
-        let Found::Hmrc(boxes) = outcome.found else { panic!("it is HMRC that was asked") };
-        assert_eq!(boxes[0].trouble, Some(hmrc::Fault::Unanswered(Unanswered::NoConnection)));
+        assert!(
+            matches!(outcome.ended, RunEnd::Incomplete),
+            "{}",
+            outcome.ended
+        );
+        let RunFindings::Hmrc(boxes) = outcome.found else {
+            panic!("it is HMRC that was asked")
+        };
+        assert_eq!(
+            boxes[0].trouble,
+            Some(hmrc::HmrcError::Unanswered(RequestError::NoConnection))
+        );
         let waited = rig.world.now().since(NOW);
-        assert!(waited > Duration::from_secs(50) && waited < Duration::from_secs(150), "{waited:?}");
+        assert!(
+            waited > Duration::from_secs(50) && waited < Duration::from_secs(150),
+            "{waited:?}"
+        );
 
-        let pay = Access::GovukPay(govuk_pay::Access { base_url, api_key: secret() });
+        let pay = SenderAccess::GovukPay(govuk_pay::PayAccess {
+            base_url,
+            api_key: secret(),
+        });
         let outcome = sendable(run(&source, &pay, &options, &around)).await;
-        let not_there = govuk_pay::Fault::Unanswered(Unanswered::NoConnection);
-        assert!(matches!(&outcome.ended, Ended::GovukPay(fault) if *fault == not_there), "{}", outcome.ended);
+        let not_there = govuk_pay::PayError::Unanswered(RequestError::NoConnection);
+        assert!(
+            matches!(&outcome.ended, RunEnd::GovukPay(fault) if *fault == not_there),
+            "{}",
+            outcome.ended
+        );
         assert!(outcome.ended.is_failure());
     }
 }

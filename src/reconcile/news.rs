@@ -6,19 +6,19 @@ use super::{govuk_pay, hmrc};
 use crate::notification::{Key, Timestamp};
 
 /// Who is told what a run does: a progress bar, a log, a worker to be woken.
-pub trait Observer: Send + Sync {
+pub trait RunReporter: Send + Sync {
     /// Is told, and must be quick about it.
-    fn tell(&self, news: News<'_>);
+    fn tell(&self, news: ProgressEvent<'_>);
 }
 
 /// Nobody.
-impl Observer for () {
-    fn tell(&self, _: News<'_>) {}
+impl RunReporter for () {
+    fn tell(&self, _: ProgressEvent<'_>) {}
 }
 
 /// Something that just happened. None of it is secret or personal.
 #[derive(Clone, Debug)]
-pub enum News<'a> {
+pub enum ProgressEvent<'a> {
     /// The run waits: for its turn, or for a sender that is down.
     Waiting(Duration),
     /// HMRC listed so many notifications of a box.
@@ -26,7 +26,7 @@ pub enum News<'a> {
         /// The box.
         box_id: &'a str,
         /// Which of them.
-        status: hmrc::Status,
+        status: hmrc::NotificationStatus,
         /// How many came.
         count: usize,
     },
@@ -44,10 +44,10 @@ pub enum News<'a> {
         /// The box.
         box_id: &'a str,
         /// Why.
-        fault: &'a hmrc::Fault,
+        fault: &'a hmrc::HmrcError,
     },
     /// GOV.UK Pay did not answer as it should; the run tries again.
-    PayTrouble(&'a govuk_pay::Fault),
+    PayTrouble(&'a govuk_pay::PayError),
     /// So many payments were looked at, newest first; those created before this instant are still to come.
     Swept {
         /// How many since the sweep or this run began.
@@ -58,5 +58,5 @@ pub enum News<'a> {
         until: Timestamp,
     },
     /// Events of a payment never came.
-    Missing(&'a govuk_pay::Missing),
+    Missing(&'a govuk_pay::MissingEvent),
 }

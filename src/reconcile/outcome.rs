@@ -1,29 +1,29 @@
 //! How a run ended, and what it found.
 
-use super::{Access, govuk_pay, hmrc};
+use super::{SenderAccess, govuk_pay, hmrc};
 use crate::{inbox::InboxError, notification::Timestamp};
 
 /// Everything there is to say about one run.
 #[derive(Clone, Debug)]
-pub struct Outcome {
+pub struct RunOutcome {
     /// Why it ended.
-    pub ended: Ended,
+    pub ended: RunEnd,
     /// What it found until then.
-    pub found: Found,
+    pub found: RunFindings,
 }
 
 /// What a run found.
 #[derive(Clone, Debug)]
-pub enum Found {
+pub enum RunFindings {
     /// In each of HMRC's boxes.
     Hmrc(Vec<hmrc::BoxReport>),
     /// Among GOV.UK Pay's payments.
-    GovukPay(govuk_pay::Report),
+    GovukPay(govuk_pay::PaymentsReport),
 }
 
 /// Why a run ended.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum Ended {
+pub enum RunEnd {
     /// Everything was looked at.
     #[error("everything was looked at")]
     Whole,
@@ -50,23 +50,26 @@ pub enum Ended {
     Inbox(#[from] InboxError),
     /// HMRC refuses all of it.
     #[error("HMRC: {0}")]
-    Hmrc(hmrc::Fault),
+    Hmrc(hmrc::HmrcError),
     /// GOV.UK Pay refuses all of it.
     #[error("GOV.UK Pay: {0}")]
-    GovukPay(govuk_pay::Fault),
+    GovukPay(govuk_pay::PayError),
 }
 
-impl Ended {
+impl RunEnd {
     /// Whether something went wrong, so that somebody should hear of it. A run that had no time left, or that was not
     /// wanted, is none of that.
     pub fn is_failure(&self) -> bool {
-        matches!(self, Self::Incomplete | Self::Inbox(_) | Self::Hmrc(_) | Self::GovukPay(_))
+        matches!(
+            self,
+            Self::Incomplete | Self::Inbox(_) | Self::Hmrc(_) | Self::GovukPay(_)
+        )
     }
 }
 
 /// What happened, as plain numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Numbers {
+pub struct ReconcileStats {
     /// What was looked at: HMRC's notifications, Pay's payments.
     pub seen: usize,
     /// Notifications, or observations of payments, recorded now: what push had missed.
@@ -85,21 +88,21 @@ pub struct Numbers {
     pub troubles: usize,
 }
 
-impl Outcome {
+impl RunOutcome {
     /// What happened, as plain numbers.
-    pub fn numbers(&self) -> Numbers {
+    pub fn numbers(&self) -> ReconcileStats {
         match &self.found {
-            Found::Hmrc(boxes) => hmrc::numbers(boxes),
-            Found::GovukPay(report) => report.numbers(),
+            RunFindings::Hmrc(boxes) => hmrc::numbers(boxes),
+            RunFindings::GovukPay(report) => report.numbers(),
         }
     }
 }
 
-impl Found {
-    pub(super) fn nothing(access: &Access) -> Self {
+impl RunFindings {
+    pub(super) fn nothing(access: &SenderAccess) -> Self {
         match access {
-            Access::Hmrc(_) => Self::Hmrc(Vec::new()),
-            Access::GovukPay(_) => Self::GovukPay(govuk_pay::Report::default()),
+            SenderAccess::Hmrc(_) => Self::Hmrc(Vec::new()),
+            SenderAccess::GovukPay(_) => Self::GovukPay(govuk_pay::PaymentsReport::default()),
         }
     }
 }

@@ -10,9 +10,9 @@ pub trait Sleeper: Send + Sync {
 
 /// Waits as long as it takes.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct RealTime;
+pub struct TokioSleeper;
 
-impl Sleeper for RealTime {
+impl Sleeper for TokioSleeper {
     async fn sleep(&self, time: Duration) {
         tokio::time::sleep(time).await;
     }

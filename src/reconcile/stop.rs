@@ -6,15 +6,15 @@ use tokio::sync::watch;
 
 /// Ends a run before its time. All copies of one are the same.
 #[derive(Clone, Debug)]
-pub struct Stop(Arc<watch::Sender<bool>>);
+pub struct StopSignal(Arc<watch::Sender<bool>>);
 
-impl Default for Stop {
+impl Default for StopSignal {
     fn default() -> Self {
         Self(Arc::new(watch::Sender::new(false)))
     }
 }
 
-impl Stop {
+impl StopSignal {
     /// Asks for the end.
     pub fn ask(&self) {
         self.0.send_replace(true);

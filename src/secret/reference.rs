@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf};
 
-use super::{Outside, Secret, SecretProblem, begins_as_a_value};
+use super::{Secret, SecretError, SecretSources, begins_as_a_value};
 
 /// Where a secret is kept: `env:NAME`, `file:PATH` or `secretsmanager:ARN#field`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -12,34 +12,40 @@ pub enum SecretRef {
     /// A file whose whole content is the secret.
     File(PathBuf),
     /// One field of the JSON object that AWS Secrets Manager keeps.
-    Manager(ManagerRef),
+    Manager(SecretsManagerRef),
 }
 
 /// One field of a secret in AWS Secrets Manager.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ManagerRef {
+pub struct SecretsManagerRef {
     arn: String,
     field: String,
 }
 
 impl SecretRef {
     /// Reads a reference; what is no reference is not repeated in the error, since it may be the secret.
-    pub fn parse(text: &str) -> Result<Self, SecretProblem> {
+    pub fn parse(text: &str) -> Result<Self, SecretError> {
         match text.split_once(':') {
             Some(("env", name)) if is_name(name) => Ok(Self::Env(name.to_owned())),
-            Some(("file", path)) if !path.is_empty() && !begins_as_a_value(path) => Ok(Self::File(PathBuf::from(path))),
-            Some(("secretsmanager", rest)) => ManagerRef::parse(rest).map(Self::Manager).ok_or(SecretProblem::NoArn),
-            _ => Err(SecretProblem::NoReference),
+            Some(("file", path)) if !path.is_empty() && !begins_as_a_value(path) => {
+                Ok(Self::File(PathBuf::from(path)))
+            }
+            Some(("secretsmanager", rest)) => SecretsManagerRef::parse(rest)
+                .map(Self::Manager)
+                .ok_or(SecretError::NoArn),
+            _ => Err(SecretError::NoReference),
         }
     }
 
     /// Fetches the value, which must be there; its shape is not judged here.
-    pub fn fetch(&self, outside: &Outside<'_>) -> Result<Secret, SecretProblem> {
+    pub fn fetch(&self, outside: &SecretSources<'_>) -> Result<Secret, SecretError> {
         match self {
-            Self::Env(name) => (outside.env)(name).map(Secret::new).ok_or(SecretProblem::Unset),
-            Self::File(path) => {
-                (outside.file)(path).map(Secret::new).map_err(|error| SecretProblem::File(error.kind()))
-            }
+            Self::Env(name) => (outside.env)(name)
+                .map(Secret::new)
+                .ok_or(SecretError::Unset),
+            Self::File(path) => (outside.file)(path)
+                .map(Secret::new)
+                .map_err(|error| SecretError::File(error.kind())),
             Self::Manager(manager) => outside.vault.field(&manager.arn, &manager.field),
         }
     }
@@ -71,14 +77,17 @@ impl fmt::Display for SecretRef {
     }
 }
 
-impl ManagerRef {
+impl SecretsManagerRef {
     /// The most of a name that a label repeats.
     const LONGEST_LABEL: usize = 48;
 
     fn parse(text: &str) -> Option<Self> {
         let (arn, field) = text.rsplit_once('#')?;
         let is_whole = name_of(arn).is_some_and(is_secret_name) && is_name(field);
-        is_whole.then(|| Self { arn: arn.to_owned(), field: field.to_owned() })
+        is_whole.then(|| Self {
+            arn: arn.to_owned(),
+            field: field.to_owned(),
+        })
     }
 
     fn label(&self) -> String {
@@ -92,10 +101,28 @@ impl ManagerRef {
 /// The name in `arn:aws…:secretsmanager:REGION:ACCOUNT:secret:NAME`, if that is what it is.
 fn name_of(arn: &str) -> Option<&str> {
     let parts: Vec<&str> = arn.splitn(7, ':').collect();
-    let ["arn", partition, "secretsmanager", region, account, "secret", name] = parts[..] else { return None };
-    let plain = |text: &str| text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    let [
+        "arn",
+        partition,
+        "secretsmanager",
+        region,
+        account,
+        "secret",
+        name,
+    ] = parts[..]
+    else {
+        return None;
+    };
+    let plain = |text: &str| {
+        text.bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
     let is_account = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
-    let is_ours = partition.starts_with("aws") && plain(partition) && !region.is_empty() && plain(region) && is_account;
+    let is_ours = partition.starts_with("aws")
+        && plain(partition)
+        && !region.is_empty()
+        && plain(region)
+        && is_account;
     is_ours.then_some(name)
 }
 
@@ -107,7 +134,9 @@ fn is_secret_name(name: &str) -> bool {
 
 /// Whether `name` is a variable's or a field's, rather than a secret put behind the reference by mistake.
 fn is_name(name: &str) -> bool {
-    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
+    let plain = name
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
     // HMRC's secrets are 32 letters and digits; hardly a name of that length has no separator.
     plain && !name.is_empty() && (name.len() < 32 || name.contains('_')) && !begins_as_a_value(name)
 }
@@ -121,14 +150,14 @@ mod tests {
     #[test]
     fn what_is_no_reference_is_not_repeated() {
         for (text, problem) in [
-            ("hunter2hunter2hunter2", SecretProblem::NoReference),
-            ("secretsmanager:hunter2hunter2#hunter2", SecretProblem::NoArn),
+            ("hunter2hunter2hunter2", SecretError::NoReference),
+            ("secretsmanager:hunter2hunter2#hunter2", SecretError::NoArn),
         ] {
             let error = SecretRef::parse(text).unwrap_err();
             assert_eq!(error, problem);
             assert!(!error.to_string().contains("hunter2"));
         }
-        assert_eq!(SecretRef::parse("env:"), Err(SecretProblem::NoReference));
+        assert_eq!(SecretRef::parse("env:"), Err(SecretError::NoReference));
     }
 
     #[test]
@@ -139,12 +168,20 @@ mod tests {
             "env:MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw=",
             "file:whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
         ] {
-            assert_eq!(SecretRef::parse(pasted), Err(SecretProblem::NoReference), "{pasted}");
+            assert_eq!(
+                SecretRef::parse(pasted),
+                Err(SecretError::NoReference),
+                "{pasted}"
+            );
         }
         let field = format!("secretsmanager:{ARN}#current");
-        for good in
-            ["env:PAY_SIGNING_SECRET", "env:pay.secret-2", "file:/run/secrets/pay", "file:C:\\pay secret", &field]
-        {
+        for good in [
+            "env:PAY_SIGNING_SECRET",
+            "env:pay.secret-2",
+            "file:/run/secrets/pay",
+            "file:C:\\pay secret",
+            &field,
+        ] {
             assert_eq!(SecretRef::parse(good).unwrap().to_string(), good);
         }
     }
@@ -177,18 +214,33 @@ mod tests {
             "arn:aws:secretsmanager:eu-west-2:111122223333:secret:pay#ABCDEFGHIJKLMNOPQRSTUVWXYZ234567",
             "arn:aws:secretsmanager:eu-west-2:111122223333:secret:webhook_live_7mrp1d5lsa5pdfs2bvim2f9cdu#current",
         ] {
-            assert_eq!(SecretRef::parse(&format!("secretsmanager:{bad}")), Err(SecretProblem::NoArn), "{bad}");
+            assert_eq!(
+                SecretRef::parse(&format!("secretsmanager:{bad}")),
+                Err(SecretError::NoArn),
+                "{bad}"
+            );
         }
     }
 
     #[test]
     fn a_label_is_short_and_tells_secrets_apart() {
-        let long =
-            format!("arn:aws:secretsmanager:eu-west-2:111122223333:secret:{}-AbCdEf#current", "team/".repeat(90));
+        let long = format!(
+            "arn:aws:secretsmanager:eu-west-2:111122223333:secret:{}-AbCdEf#current",
+            "team/".repeat(90)
+        );
         for (reference, label) in [
-            ("env:PAY_SIGNING_SECRET", "env:PAY_SIGNING_SECRET".to_owned()),
-            (&format!("secretsmanager:{ARN}#current"), "pillarbox/pay-AbCdEf#current".to_owned()),
-            (&format!("secretsmanager:{long}"), format!("…/{}-AbCdEf#current", "team/".repeat(8))),
+            (
+                "env:PAY_SIGNING_SECRET",
+                "env:PAY_SIGNING_SECRET".to_owned(),
+            ),
+            (
+                &format!("secretsmanager:{ARN}#current"),
+                "pillarbox/pay-AbCdEf#current".to_owned(),
+            ),
+            (
+                &format!("secretsmanager:{long}"),
+                format!("…/{}-AbCdEf#current", "team/".repeat(8)),
+            ),
         ] {
             assert_eq!(SecretRef::parse(reference).unwrap().label(), label);
         }

@@ -2,20 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Secret, SecretProblem};
+use super::{Secret, SecretError};
 
 /// What was read from Secrets Manager, by ARN.
 #[derive(Clone, Debug, Default)]
-pub struct Vault(BTreeMap<String, Result<Option<Secret>, VaultFault>>);
+pub struct FetchedSecrets(BTreeMap<String, Result<Option<Secret>, SecretsManagerError>>);
 
 /// Why Secrets Manager gave no answer about a secret; says what to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum VaultFault {
+pub enum SecretsManagerError {
     /// Nobody asked.
     #[error("is in Secrets Manager, which was not asked")]
     NotAsked,
     /// Not ours to read.
-    #[error("may not be read: grant secretsmanager:GetSecretValue on it, and kms:Decrypt on its key")]
+    #[error(
+        "may not be read: grant secretsmanager:GetSecretValue on it, and kms:Decrypt on its key"
+    )]
     Denied,
     /// No such secret.
     #[error("is not in Secrets Manager: check the ARN, its region and its account")]
@@ -27,19 +29,23 @@ pub enum VaultFault {
     #[error("holds binary data: store JSON text, such as {{\"current\":\"…\"}}")]
     Binary,
     /// We are nobody.
-    #[error("can't be read without AWS credentials: sign in, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")]
+    #[error(
+        "can't be read without AWS credentials: sign in, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    )]
     NoCredentials,
     /// No answer, or none that can be used.
-    #[error("could not be read, since Secrets Manager did not answer well: check the network, then try again")]
+    #[error(
+        "could not be read, since Secrets Manager did not answer well: check the network, then try again"
+    )]
     Away,
 }
 
-impl Vault {
+impl FetchedSecrets {
     /// One in which nothing was read.
     pub const NOTHING: &'static Self = &Self(BTreeMap::new());
 
     /// Adds what was read under `arn`: its text, `None` while it has no value, or why it could not be read.
-    pub fn put(&mut self, arn: String, read: Result<Option<Secret>, VaultFault>) {
+    pub fn put(&mut self, arn: String, read: Result<Option<Secret>, SecretsManagerError>) {
         self.0.insert(arn, read);
     }
 
@@ -65,7 +71,8 @@ impl Vault {
 
     /// Whether all of `arns` were read.
     pub fn holds(&self, arns: &BTreeSet<String>) -> bool {
-        arns.iter().all(|arn| self.0.get(arn).is_some_and(Result::is_ok))
+        arns.iter()
+            .all(|arn| self.0.get(arn).is_some_and(Result::is_ok))
     }
 
     /// Whether something in it could not be read.
@@ -75,18 +82,21 @@ impl Vault {
 
     /// The text of one field of the JSON object kept under `arn`.
     ///
-    /// A secret without a value, or without that field, is [`SecretProblem::NoneYet`].
-    pub(super) fn field(&self, arn: &str, field: &str) -> Result<Secret, SecretProblem> {
-        let read = self.0.get(arn).unwrap_or(&Err(VaultFault::NotAsked));
-        let text = read.as_ref().map_err(|fault| SecretProblem::Unread(*fault))?;
-        let text = text.as_ref().ok_or(SecretProblem::NoneYet)?;
+    /// A secret without a value, or without that field, is [`SecretError::NoneYet`].
+    pub(super) fn field(&self, arn: &str, field: &str) -> Result<Secret, SecretError> {
+        let read = self
+            .0
+            .get(arn)
+            .unwrap_or(&Err(SecretsManagerError::NotAsked));
+        let text = read.as_ref().map_err(|fault| SecretError::Unread(*fault))?;
+        let text = text.as_ref().ok_or(SecretError::NoneYet)?;
         // The parser's own error would repeat what it could not read.
         let fields: BTreeMap<String, serde_json::Value> =
-            serde_json::from_str(text.expose()).map_err(|_| SecretProblem::NoFields)?;
+            serde_json::from_str(text.expose()).map_err(|_| SecretError::NoFields)?;
         match fields.get(field) {
-            None | Some(serde_json::Value::Null) => Err(SecretProblem::NoneYet),
+            None | Some(serde_json::Value::Null) => Err(SecretError::NoneYet),
             Some(serde_json::Value::String(value)) => Ok(Secret::new(value.clone())),
-            Some(_) => Err(SecretProblem::NoFields),
+            Some(_) => Err(SecretError::NoFields),
         }
     }
 }
@@ -95,8 +105,8 @@ impl Vault {
 mod tests {
     use super::*;
 
-    fn holding(text: &str) -> Vault {
-        let mut vault = Vault::default();
+    fn holding(text: &str) -> FetchedSecrets {
+        let mut vault = FetchedSecrets::default();
         vault.put("arn".to_owned(), Ok(Some(Secret::new(text.to_owned()))));
         vault
     }
@@ -106,27 +116,37 @@ mod tests {
         for (text, outcome) in [
             (r#"{"current":"a b\n"}"#, Ok("a b\n")),
             (r#"{"current":"","previous":"x"}"#, Ok("")),
-            (r#"{"previous":"x"}"#, Err(SecretProblem::NoneYet)),
-            (r#"{"current":null}"#, Err(SecretProblem::NoneYet)),
-            (r#"{"current":7}"#, Err(SecretProblem::NoFields)),
-            (r#"["current"]"#, Err(SecretProblem::NoFields)),
-            ("webhook_live_7mrp1d5lsa5pdfs2bvim2f9cdu", Err(SecretProblem::NoFields)),
-            ("", Err(SecretProblem::NoFields)),
+            (r#"{"previous":"x"}"#, Err(SecretError::NoneYet)),
+            (r#"{"current":null}"#, Err(SecretError::NoneYet)),
+            (r#"{"current":7}"#, Err(SecretError::NoFields)),
+            (r#"["current"]"#, Err(SecretError::NoFields)),
+            (
+                "webhook_live_7mrp1d5lsa5pdfs2bvim2f9cdu",
+                Err(SecretError::NoFields),
+            ),
+            ("", Err(SecretError::NoFields)),
         ] {
             let field = holding(text).field("arn", "current");
-            assert_eq!(field.as_ref().map(Secret::expose).map_err(|problem| *problem), outcome, "{text}");
+            assert_eq!(
+                field
+                    .as_ref()
+                    .map(Secret::expose)
+                    .map_err(|problem| *problem),
+                outcome,
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn what_was_not_read_is_told_apart_from_what_has_no_value() {
-        let mut vault = Vault::default();
+        let mut vault = FetchedSecrets::default();
         vault.put("none".to_owned(), Ok(None));
-        vault.put("denied".to_owned(), Err(VaultFault::Denied));
+        vault.put("denied".to_owned(), Err(SecretsManagerError::Denied));
         for (arn, problem) in [
-            ("none", SecretProblem::NoneYet),
-            ("denied", SecretProblem::Unread(VaultFault::Denied)),
-            ("other", SecretProblem::Unread(VaultFault::NotAsked)),
+            ("none", SecretError::NoneYet),
+            ("denied", SecretError::Unread(SecretsManagerError::Denied)),
+            ("other", SecretError::Unread(SecretsManagerError::NotAsked)),
         ] {
             assert_eq!(vault.field(arn, "current").unwrap_err(), problem);
         }
@@ -135,21 +155,27 @@ mod tests {
     #[test]
     fn what_was_read_before_stands_where_a_later_reading_failed_and_ends_where_it_did_not() {
         let mut vault = holding(r#"{"current":"first"}"#);
-        let mut failed = Vault::default();
-        failed.put("arn".to_owned(), Err(VaultFault::Away));
-        failed.put("new".to_owned(), Err(VaultFault::Away));
+        let mut failed = FetchedSecrets::default();
+        failed.put("arn".to_owned(), Err(SecretsManagerError::Away));
+        failed.put("new".to_owned(), Err(SecretsManagerError::Away));
         vault.renew(failed);
         assert_eq!(vault.field("arn", "current").unwrap().expose(), "first");
         assert!(vault.is_partial());
 
-        let mut emptied = Vault::default();
+        let mut emptied = FetchedSecrets::default();
         emptied.put("arn".to_owned(), Ok(None));
         vault.renew(emptied);
-        assert_eq!(vault.field("arn", "current").unwrap_err(), SecretProblem::NoneYet);
+        assert_eq!(
+            vault.field("arn", "current").unwrap_err(),
+            SecretError::NoneYet
+        );
     }
 
     #[test]
     fn debug_shows_no_value() {
-        assert!(!format!("{:?}", holding("webhook_live_7mrp1d5lsa5pdfs2bvim2f9cdu")).contains("webhook"));
+        assert!(
+            !format!("{:?}", holding("webhook_live_7mrp1d5lsa5pdfs2bvim2f9cdu"))
+                .contains("webhook")
+        );
     }
 }

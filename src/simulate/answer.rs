@@ -29,7 +29,10 @@ pub struct Answer {
 impl Answer {
     /// The first header of this name, which is in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// How long the receiver asks to wait, in seconds or until a date; not at all if that has passed.
@@ -38,7 +41,9 @@ impl Answer {
         let wait = match text.parse::<u64>() {
             Ok(seconds) => Duration::from_secs(seconds),
             Err(_) => {
-                let until = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+                let until = jiff::fmt::rfc2822::DateTimeParser::new()
+                    .parse_timestamp(text)
+                    .ok()?;
                 Timestamp::from_millis(until.as_millisecond()).since(now)
             }
         };
@@ -93,11 +98,24 @@ enum Framing {
 /// Reads the answer to a request from all `bytes` that came for it; `ended` says that no more will.
 /// `to_head` says that the request was a HEAD, whose answer has no body whatever its headers say.
 pub(super) fn read(bytes: &[u8], ended: bool, to_head: bool) -> Result<Progress, Fault> {
-    let Some(Head { mut answer, keeps_alive, length }) = final_head(bytes)? else {
-        return if ended { Err(Fault::Ended) } else { Ok(Progress::More) };
+    let Some(Head {
+        mut answer,
+        keeps_alive,
+        length,
+    }) = final_head(bytes)?
+    else {
+        return if ended {
+            Err(Fault::Ended)
+        } else {
+            Ok(Progress::More)
+        };
     };
     let rest = &bytes[length..];
-    let framing = if to_head { Framing::Nothing } else { framing(&answer)? };
+    let framing = if to_head {
+        Framing::Nothing
+    } else {
+        framing(&answer)?
+    };
     let closes = matches!(framing, Framing::UntilClosed);
     let used = match framing {
         Framing::Nothing => Some(0),
@@ -108,7 +126,8 @@ pub(super) fn read(bytes: &[u8], ended: bool, to_head: bool) -> Result<Progress,
     match used {
         Some(used) => {
             // Bytes after the answer belong to nothing that was asked: such a connection is spoiled.
-            let reusable = keeps_alive && !closes && !ended && !answer.truncated && used == rest.len();
+            let reusable =
+                keeps_alive && !closes && !ended && !answer.truncated && used == rest.len();
             Ok(Progress::Whole { answer, reusable })
         }
         None if ended => Err(Fault::Garbled("the body ended early")),
@@ -121,11 +140,20 @@ fn final_head(bytes: &[u8]) -> Result<Option<Head>, Fault> {
     let mut passed = 0;
     loop {
         match head(&bytes[passed..])? {
-            Some(interim) if (100..200).contains(&interim.answer.status) && interim.answer.status != 101 => {
+            Some(interim)
+                if (100..200).contains(&interim.answer.status) && interim.answer.status != 101 =>
+            {
                 passed += interim.length;
             }
-            Some(head) => return Ok(Some(Head { length: passed + head.length, ..head })),
-            None if bytes.len() > FRAMING_LIMIT => return Err(Fault::Garbled("the headers never end")),
+            Some(head) => {
+                return Ok(Some(Head {
+                    length: passed + head.length,
+                    ..head
+                }));
+            }
+            None if bytes.len() > FRAMING_LIMIT => {
+                return Err(Fault::Garbled("the headers never end"));
+            }
             None => return Ok(None),
         }
     }
@@ -137,22 +165,43 @@ fn head(bytes: &[u8]) -> Result<Option<Head>, Fault> {
     let length = match response.parse(bytes) {
         Ok(Status::Complete(length)) => length,
         Ok(Status::Partial) => return Ok(None),
-        Err(httparse::Error::TooManyHeaders) => return Err(Fault::Garbled("it has over 100 headers")),
+        Err(httparse::Error::TooManyHeaders) => {
+            return Err(Fault::Garbled("it has over 100 headers"));
+        }
         Err(_) => return Err(Fault::Garbled("it does not start like HTTP/1.1")),
     };
     let headers: Vec<(String, String)> = (response.headers.iter())
-        .map(|it| (it.name.to_ascii_lowercase(), String::from_utf8_lossy(it.value).into_owned()))
+        .map(|it| {
+            (
+                it.name.to_ascii_lowercase(),
+                String::from_utf8_lossy(it.value).into_owned(),
+            )
+        })
         .collect();
     let status = response.code.unwrap_or_default();
-    let answer = Answer { status, headers, body: Vec::new(), truncated: false };
+    let answer = Answer {
+        status,
+        headers,
+        body: Vec::new(),
+        truncated: false,
+    };
     let says_close = tokens(&answer, "connection").any(|token| token == "close");
-    Ok(Some(Head { keeps_alive: response.version == Some(1) && !says_close, answer, length }))
+    Ok(Some(Head {
+        keeps_alive: response.version == Some(1) && !says_close,
+        answer,
+        length,
+    }))
 }
 
 /// The comma-separated words of all headers of one name, in lower case.
 fn tokens(answer: &Answer, name: &'static str) -> impl Iterator<Item = String> {
-    let values = answer.headers.iter().filter(move |(known, _)| known == name);
-    values.flat_map(|(_, value)| value.split(',')).map(|word| word.trim().to_ascii_lowercase())
+    let values = answer
+        .headers
+        .iter()
+        .filter(move |(known, _)| known == name);
+    values
+        .flat_map(|(_, value)| value.split(','))
+        .map(|word| word.trim().to_ascii_lowercase())
 }
 
 fn framing(answer: &Answer) -> Result<Framing, Fault> {
@@ -160,14 +209,23 @@ fn framing(answer: &Answer) -> Result<Framing, Fault> {
         return Ok(Framing::Nothing);
     }
     if let Some(last) = tokens(answer, "transfer-encoding").last() {
-        return Ok(if last == "chunked" { Framing::Chunks } else { Framing::UntilClosed });
+        return Ok(if last == "chunked" {
+            Framing::Chunks
+        } else {
+            Framing::UntilClosed
+        });
     }
     let mut lengths = tokens(answer, "content-length");
-    let Some(length) = lengths.next() else { return Ok(Framing::UntilClosed) };
+    let Some(length) = lengths.next() else {
+        return Ok(Framing::UntilClosed);
+    };
     if lengths.any(|other| other != length) || !length.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(Fault::Garbled("its content-length is no number"));
     }
-    length.parse().map(Framing::Length).map_err(|_| Fault::Garbled("its content-length is no number"))
+    length
+        .parse()
+        .map(Framing::Length)
+        .map_err(|_| Fault::Garbled("its content-length is no number"))
 }
 
 /// A body of known length. Like its siblings below: how much was used, or `None` while more is needed.
@@ -204,13 +262,17 @@ fn chunked(rest: &[u8], answer: &mut Answer) -> Result<Option<usize>, Fault> {
         let room = BODY_LIMIT - answer.body.len();
         if size > room as u64 {
             answer.truncated = true;
-            let Some(last) = rest.get(at..at + room) else { return Ok(None) };
+            let Some(last) = rest.get(at..at + room) else {
+                return Ok(None);
+            };
             answer.body.extend_from_slice(last);
             return Ok(Some(at + room));
         }
         // It fits in what is left of 64 KiB.
         let size = size as usize;
-        let Some(chunk) = rest.get(at..at + size) else { return Ok(None) };
+        let Some(chunk) = rest.get(at..at + size) else {
+            return Ok(None);
+        };
         answer.body.extend_from_slice(chunk);
         at += size;
         match rest[at..].first_chunk() {
@@ -240,44 +302,96 @@ mod tests {
     fn whole(bytes: &[u8], ended: bool) -> Result<Option<Read>, Fault> {
         Ok(match read(bytes, ended, false)? {
             Progress::More => None,
-            Progress::Whole { answer, reusable } => Some((answer.status, answer.body, answer.truncated, reusable)),
+            Progress::Whole { answer, reusable } => {
+                Some((answer.status, answer.body, answer.truncated, reusable))
+            }
         })
     }
 
     #[test]
     fn an_answer_is_whole_where_its_framing_ends() {
         for (bytes, status, body, reusable) in [
-            ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", 200, "ok", true),
-            ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 2\r\n\r\nok", 200, "ok", true),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: Close\r\n\r\nok", 200, "ok", false),
-            ("HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok", 200, "ok", false),
-            ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok and more", 200, "ok", false),
+            (
+                "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
+                200,
+                "ok",
+                true,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 2\r\n\r\nok",
+                200,
+                "ok",
+                true,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: Close\r\n\r\nok",
+                200,
+                "ok",
+                false,
+            ),
+            (
+                "HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok",
+                200,
+                "ok",
+                false,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok and more",
+                200,
+                "ok",
+                false,
+            ),
             ("HTTP/1.1 200\r\ncontent-length: 0\r\n\r\n", 200, "", true),
             ("HTTP/1.1 204 No Content\r\n\r\n", 204, "", true),
-            ("HTTP/1.1 304 Not Modified\r\ncontent-length: 9\r\n\r\n", 304, "", true),
+            (
+                "HTTP/1.1 304 Not Modified\r\ncontent-length: 9\r\n\r\n",
+                304,
+                "",
+                true,
+            ),
             (
                 "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2;x=y\r\nok\r\nA\r\n0123456789\r\n0\r\n\r\n",
                 200,
                 "ok0123456789",
                 true,
             ),
-            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nchecksum: 1\r\n\r\n", 200, "x", true),
-            ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n", 503, "", true),
+            (
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nchecksum: 1\r\n\r\n",
+                200,
+                "x",
+                true,
+            ),
+            (
+                "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n",
+                503,
+                "",
+                true,
+            ),
             ("HTTP/1.1 101 Switching Protocols\r\n\r\n", 101, "", true),
         ] {
             let expected = Ok(Some((status, body.as_bytes().to_vec(), false, reusable)));
             assert_eq!(whole(bytes.as_bytes(), false), expected, "{bytes}");
             for cut in 0..bytes.find(" and more").unwrap_or(bytes.len()) {
-                assert_eq!(whole(&bytes.as_bytes()[..cut], false), Ok(None), "{cut} bytes of {bytes}");
+                assert_eq!(
+                    whole(&bytes.as_bytes()[..cut], false),
+                    Ok(None),
+                    "{cut} bytes of {bytes}"
+                );
             }
         }
     }
 
     #[test]
     fn a_body_without_a_length_ends_with_the_connection() {
-        for bytes in ["HTTP/1.1 200 OK\r\n\r\nok", "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\nok"] {
+        for bytes in [
+            "HTTP/1.1 200 OK\r\n\r\nok",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\nok",
+        ] {
             assert_eq!(whole(bytes.as_bytes(), false), Ok(None));
-            assert_eq!(whole(bytes.as_bytes(), true), Ok(Some((200, b"ok".to_vec(), false, false))));
+            assert_eq!(
+                whole(bytes.as_bytes(), true),
+                Ok(Some((200, b"ok".to_vec(), false, false)))
+            );
         }
     }
 
@@ -285,7 +399,10 @@ mod tests {
     fn the_answer_to_a_head_has_no_body_whatever_it_says() {
         let bytes = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n";
         assert_eq!(read(bytes, false, false), Ok(Progress::More));
-        assert!(matches!(read(bytes, false, true), Ok(Progress::Whole { reusable: true, .. })));
+        assert!(matches!(
+            read(bytes, false, true),
+            Ok(Progress::Whole { reusable: true, .. })
+        ));
     }
 
     #[test]
@@ -294,22 +411,46 @@ mod tests {
         for (bytes, ended, expected) in [
             ("", true, Err(Fault::Ended)),
             ("HTTP/1.1 200 OK\r\ncontent-le", true, Err(Fault::Ended)),
-            ("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok", true, garbled("the body ended early")),
-            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok", true, garbled("the body ended early")),
+            (
+                "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok",
+                true,
+                garbled("the body ended early"),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok",
+                true,
+                garbled("the body ended early"),
+            ),
             (
                 "HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nok",
                 false,
                 garbled("its content-length is no number"),
             ),
-            ("HTTP/1.1 200 OK\r\ncontent-length: +3\r\n\r\nok", false, garbled("its content-length is no number")),
-            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", false, garbled("a chunk has no size")),
+            (
+                "HTTP/1.1 200 OK\r\ncontent-length: +3\r\n\r\nok",
+                false,
+                garbled("its content-length is no number"),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+                false,
+                garbled("a chunk has no size"),
+            ),
             (
                 "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nokay",
                 false,
                 garbled("a chunk is longer than it says"),
             ),
-            ("SSH-2.0-OpenSSH_9.6\r\n", false, garbled("it does not start like HTTP/1.1")),
-            ("\u{15}\u{3}\u{1}", false, garbled("it does not start like HTTP/1.1")),
+            (
+                "SSH-2.0-OpenSSH_9.6\r\n",
+                false,
+                garbled("it does not start like HTTP/1.1"),
+            ),
+            (
+                "\u{15}\u{3}\u{1}",
+                false,
+                garbled("it does not start like HTTP/1.1"),
+            ),
         ] {
             assert_eq!(whole(bytes.as_bytes(), ended), expected, "{bytes}");
         }
@@ -325,10 +466,18 @@ mod tests {
             "\r\n".to_owned(),
         ] {
             let bytes = format!("HTTP/1.1 200 OK\r\n{head}{long}");
-            let (status, body, truncated, reusable) = whole(bytes.as_bytes(), false).unwrap().unwrap();
-            assert_eq!((status, body.len(), truncated, reusable), (200, BODY_LIMIT, true, false), "{head}");
+            let (status, body, truncated, reusable) =
+                whole(bytes.as_bytes(), false).unwrap().unwrap();
+            assert_eq!(
+                (status, body.len(), truncated, reusable),
+                (200, BODY_LIMIT, true, false),
+                "{head}"
+            );
         }
-        let exact = format!("HTTP/1.1 200 OK\r\ncontent-length: {BODY_LIMIT}\r\n\r\n{}", "x".repeat(BODY_LIMIT));
+        let exact = format!(
+            "HTTP/1.1 200 OK\r\ncontent-length: {BODY_LIMIT}\r\n\r\n{}",
+            "x".repeat(BODY_LIMIT)
+        );
         let (_, _, truncated, reusable) = whole(exact.as_bytes(), false).unwrap().unwrap();
         assert_eq!((truncated, reusable), (false, true));
     }
@@ -336,12 +485,21 @@ mod tests {
     #[test]
     fn a_head_or_a_framing_without_end_is_given_up_on() {
         let endless = format!("HTTP/1.1 200 OK\r\nx: {}", "y".repeat(FRAMING_LIMIT));
-        assert_eq!(whole(endless.as_bytes(), false), Err(Fault::Garbled("the headers never end")));
+        assert_eq!(
+            whole(endless.as_bytes(), false),
+            Err(Fault::Garbled("the headers never end"))
+        );
         let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: y\r\n".repeat(101));
-        assert_eq!(whole(many.as_bytes(), false), Err(Fault::Garbled("it has over 100 headers")));
+        assert_eq!(
+            whole(many.as_bytes(), false),
+            Err(Fault::Garbled("it has over 100 headers"))
+        );
         let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
         let chunk = format!("{head}1;{}", "y".repeat(BODY_LIMIT + FRAMING_LIMIT));
-        assert_eq!(whole(chunk.as_bytes(), false), Err(Fault::Garbled("its chunks never end")));
+        assert_eq!(
+            whole(chunk.as_bytes(), false),
+            Err(Fault::Garbled("its chunks never end"))
+        );
     }
 
     #[test]
@@ -349,16 +507,31 @@ mod tests {
         let now = Timestamp::from_millis(784_111_777_000); // 6 November 1994, 08:49:37 UTC
         for (value, expected) in [
             ("8", Some(Duration::from_secs(8))),
-            ("Sun, 06 Nov 1994 08:49:47 GMT", Some(Duration::from_secs(10))),
+            (
+                "Sun, 06 Nov 1994 08:49:47 GMT",
+                Some(Duration::from_secs(10)),
+            ),
             ("Sun, 06 Nov 1994 08:49:27 GMT", None),
             ("0", None),
             ("-5", None),
             ("soon", None),
         ] {
             let headers = vec![("retry-after".to_owned(), value.to_owned())];
-            let answer = Answer { status: 503, headers, body: Vec::new(), truncated: false };
+            let answer = Answer {
+                status: 503,
+                headers,
+                body: Vec::new(),
+                truncated: false,
+            };
             assert_eq!(answer.retry_after(now), expected, "{value}");
-            assert_eq!(answer.outcome(now), Outcome::Answered { status: 503, location: false, retry_after: expected });
+            assert_eq!(
+                answer.outcome(now),
+                Outcome::Answered {
+                    status: 503,
+                    location: false,
+                    retry_after: expected
+                }
+            );
         }
     }
 }

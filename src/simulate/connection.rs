@@ -44,9 +44,15 @@ pub(super) enum Versions {
 }
 
 /// Connects to the receiver at an https URL with these versions on offer, and leaves again.
-pub(super) async fn handshake(url: &Url, manner: Manner, versions: Versions) -> Result<(), ExchangeError> {
+pub(super) async fn handshake(
+    url: &Url,
+    manner: Manner,
+    versions: Versions,
+) -> Result<(), ExchangeError> {
     let target = Target::of(url)?;
-    let stream = timeout(manner.connect, connect(&target)).await.unwrap_or(Err(ExchangeError::TimedOut))?;
+    let stream = timeout(manner.connect, connect(&target))
+        .await
+        .unwrap_or(Err(ExchangeError::TimedOut))?;
     let secured = timeout(manner.read, secure(stream, &target, versions)).await;
     secured.unwrap_or(Err(ExchangeError::TimedOut)).map(|_| ())
 }
@@ -58,15 +64,30 @@ impl Connection {
     /// Connects to the receiver at `url`; its path and query are those of every request.
     pub async fn open(url: &Url, patience: impl Into<Manner>) -> Result<Self, ExchangeError> {
         let (target, manner) = (Target::of(url)?, patience.into());
-        let stream = timeout(manner.connect, connect(&target)).await.unwrap_or(Err(ExchangeError::TimedOut))?;
+        let stream = timeout(manner.connect, connect(&target))
+            .await
+            .unwrap_or(Err(ExchangeError::TimedOut))?;
         let stream: Box<dyn Stream> = if target.tls {
-            let versions = if manner.tls_1_2_only { Versions::Only12 } else { Versions::All };
+            let versions = if manner.tls_1_2_only {
+                Versions::Only12
+            } else {
+                Versions::All
+            };
             let secured = secure(stream, &target, versions);
-            Box::new(timeout(manner.read, secured).await.unwrap_or(Err(ExchangeError::TimedOut))?)
+            Box::new(
+                timeout(manner.read, secured)
+                    .await
+                    .unwrap_or(Err(ExchangeError::TimedOut))?,
+            )
         } else {
             Box::new(stream)
         };
-        Ok(Self { stream, path: target.path, manner, open: true })
+        Ok(Self {
+            stream,
+            path: target.path,
+            manner,
+            open: true,
+        })
     }
 
     /// Whether another request may be sent. A receiver can still close at any moment, which the next
@@ -91,7 +112,10 @@ impl Connection {
             return Err(ExchangeError::Closed);
         }
         let bytes = wire_form(request, &self.path);
-        let (pieces, to_head) = (bytes.chunks(bytes.len().div_ceil(pieces.max(1))), request.method == "HEAD");
+        let (pieces, to_head) = (
+            bytes.chunks(bytes.len().div_ceil(pieces.max(1))),
+            request.method == "HEAD",
+        );
         let exchange = exchange(&mut self.stream, pieces, pause, to_head, self.manner.read);
         let exchanged = timeout(self.manner.whole, exchange).await;
         let (answer, reusable) = exchanged.unwrap_or(Err(ExchangeError::TimedOut))?;
@@ -166,7 +190,9 @@ async fn read_answer(
 ) -> Result<(Answer, bool), ExchangeError> {
     let mut bytes = Vec::new();
     loop {
-        let came = timeout(patience, reader.read_buf(&mut bytes)).await.map_err(|_| ExchangeError::TimedOut)?;
+        let came = timeout(patience, reader.read_buf(&mut bytes))
+            .await
+            .map_err(|_| ExchangeError::TimedOut)?;
         // A reset, or TLS without its farewell, ends the bytes as surely as a proper end.
         let ended = !matches!(came, Ok(1..));
         match answer::read(&bytes, ended, to_head) {
@@ -184,11 +210,13 @@ async fn connect(target: &Target) -> Result<TcpStream, ExchangeError> {
         stream.set_nodelay(true)?;
         Ok((stream.peer_addr()?, stream))
     };
-    let (peer, stream) = connect.await.map_err(|error: io::Error| ExchangeError::Connect {
-        host: target.host.clone(),
-        port: target.port,
-        error,
-    })?;
+    let (peer, stream) = connect
+        .await
+        .map_err(|error: io::Error| ExchangeError::Connect {
+            host: target.host.clone(),
+            port: target.port,
+            error,
+        })?;
     // `localhost` is what the system's resolver makes of it.
     if !target.tls && !peer.ip().is_loopback() {
         return Err(TargetError::PlainHttp(target.host.clone()).into());
@@ -196,7 +224,11 @@ async fn connect(target: &Target) -> Result<TcpStream, ExchangeError> {
     Ok(stream)
 }
 
-async fn secure(stream: TcpStream, target: &Target, versions: Versions) -> Result<impl Stream + use<>, ExchangeError> {
+async fn secure(
+    stream: TcpStream,
+    target: &Target,
+    versions: Versions,
+) -> Result<impl Stream + use<>, ExchangeError> {
     let config = match versions {
         Versions::Only12 => &*TLS_1_2,
         Versions::Only13 => &*TLS_1_3,
@@ -207,7 +239,10 @@ async fn secure(stream: TcpStream, target: &Target, versions: Versions) -> Resul
         let name = ServerName::try_from(target.host.clone()).map_err(io::Error::other)?;
         TlsConnector::from(config).connect(name, stream).await
     };
-    secured.await.map_err(|error| ExchangeError::Tls { host: target.host.clone(), error })
+    secured.await.map_err(|error| ExchangeError::Tls {
+        host: target.host.clone(),
+        error,
+    })
 }
 
 /// Read once: a load run opens thousands of connections, and the system's certificates are files.
@@ -220,5 +255,7 @@ type Config = Result<Arc<ClientConfig>, rustls::Error>;
 fn config(versions: &[&'static SupportedProtocolVersion]) -> Config {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions)?;
-    Ok(Arc::new(builder.with_platform_verifier()?.with_no_client_auth()))
+    Ok(Arc::new(
+        builder.with_platform_verifier()?.with_no_client_auth(),
+    ))
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::{Body, Request, Sender, UnknownEvent, json, random, sign, target};
-use crate::{notification::Timestamp, world::World};
+use crate::{notification::Timestamp, world::Clock as World};
 
 /// The events it can be asked for by name; the full names are the ones on the wire.
 pub const EVENTS: &[&str] = &["succeeded", "captured", "refunded", "failed", "expired"];
@@ -31,7 +31,13 @@ pub enum Event {
 
 impl Event {
     /// All of them, in the order of [`EVENTS`].
-    pub const ALL: [Self; 5] = [Self::Succeeded, Self::Captured, Self::Refunded, Self::Failed, Self::Expired];
+    pub const ALL: [Self; 5] = [
+        Self::Succeeded,
+        Self::Captured,
+        Self::Refunded,
+        Self::Failed,
+        Self::Expired,
+    ];
 
     /// The event's name on the wire.
     pub fn as_str(self) -> &'static str {
@@ -50,7 +56,10 @@ impl Event {
             let full = event.as_str();
             full == name || full.strip_prefix("card_payment_") == Some(name)
         };
-        let unknown = || UnknownEvent { name: name.to_owned(), known: EVENTS };
+        let unknown = || UnknownEvent {
+            name: name.to_owned(),
+            known: EVENTS,
+        };
         Self::ALL.into_iter().find(is_called).ok_or_else(unknown)
     }
 
@@ -110,11 +119,19 @@ impl Failure {
 impl Moment {
     /// The first of its kind.
     fn first(event: Event) -> Self {
-        Self { event, refunds: u8::from(event == Event::Refunded), failure: Failure::Rejected }
+        Self {
+            event,
+            refunds: u8::from(event == Event::Refunded),
+            failure: Failure::Rejected,
+        }
     }
 
     fn after(self) -> Duration {
-        if self.refunds > 1 { SECOND_REFUND } else { self.event.after() }
+        if self.refunds > 1 {
+            SECOND_REFUND
+        } else {
+            self.event.after()
+        }
     }
 
     fn is_rejection(self) -> bool {
@@ -139,7 +156,11 @@ impl Payment {
     /// A payment begun at `created`.
     pub fn new(created: Timestamp, world: &dyn World) -> Self {
         let reference = format!("PILLARBOX-TEST-{}", random::hex16(world));
-        Self { id: random::pay_id(world), reference, created }
+        Self {
+            id: random::pay_id(world),
+            reference,
+            created,
+        }
     }
 
     /// The message about `event`, under a new id. The event's date is the payment's beginning plus
@@ -150,12 +171,24 @@ impl Payment {
 
     /// The message about the second of two partial refunds, a few hours after the first.
     pub fn second_refund(&self, world: &dyn World) -> Body {
-        self.tell(Moment { refunds: 2, ..Moment::first(Event::Refunded) }, world)
+        self.tell(
+            Moment {
+                refunds: 2,
+                ..Moment::first(Event::Refunded)
+            },
+            world,
+        )
     }
 
     /// The message that the payment failed, and why.
     pub fn failed(&self, failure: Failure, world: &dyn World) -> Body {
-        self.tell(Moment { failure, ..Moment::first(Event::Failed) }, world)
+        self.tell(
+            Moment {
+                failure,
+                ..Moment::first(Event::Failed)
+            },
+            world,
+        )
     }
 
     /// Its id, the subject of all its messages.
@@ -186,7 +219,11 @@ impl Payment {
             ("resource", json::jsonb(&self.resource(moment))),
         ];
         let text = json::object(&fields);
-        Body { id, wire: text.clone(), signed: text }
+        Body {
+            id,
+            wire: text.clone(),
+            signed: text,
+        }
     }
 
     /// The payment as Pay's ledger shows it just after that moment.
@@ -241,7 +278,9 @@ pub(super) fn metadata() -> Value {
 
 fn state(moment: Moment) -> Value {
     match moment.event {
-        Event::Succeeded | Event::Captured | Event::Refunded => json!({"status": "success", "finished": true}),
+        Event::Succeeded | Event::Captured | Event::Refunded => {
+            json!({"status": "success", "finished": true})
+        }
         Event::Failed => moment.failure.state(),
         Event::Expired => {
             json!({"code": "P0020", "status": "timedout", "message": "Payment expired", "finished": true})
@@ -295,15 +334,29 @@ pub fn body(event: Event, world: &dyn World) -> Body {
 pub(super) fn post(body: &Body, secret: &str, url: &Url) -> Request {
     let headers = [
         ("Content-Type", "application/json".to_owned()),
-        ("Pay-Signature", sign::signature(Sender::GovukPay, secret, body.signed.as_bytes())),
+        (
+            "Pay-Signature",
+            sign::signature(Sender::GovukPay, secret, body.signed.as_bytes()),
+        ),
         ("Accept-Encoding", "gzip, deflate, x-gzip".to_owned()),
         ("Host", target::host_header(url)),
         ("Content-Length", body.wire.len().to_string()),
         ("Connection", "keep-alive".to_owned()),
-        ("User-Agent", "Apache-HttpClient/5.6.4 (Java/25.0.1)".to_owned()),
+        (
+            "User-Agent",
+            "Apache-HttpClient/5.6.4 (Java/25.0.1)".to_owned(),
+        ),
     ];
-    let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    Request { method: "POST", headers, body: body.wire.clone().into_bytes(), id: body.id.clone() }
+    let headers = headers
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+    Request {
+        method: "POST",
+        headers,
+        body: body.wire.clone().into_bytes(),
+        id: body.id.clone(),
+    }
 }
 
 #[cfg(test)]
@@ -316,7 +369,13 @@ mod tests {
             assert_eq!(Event::named(short), Ok(event));
             assert_eq!(Event::named(event.as_str()), Ok(event));
         }
-        for name in ["", "started", "card_payment_settled", "card_payment_card_payment_failed", "Succeeded"] {
+        for name in [
+            "",
+            "started",
+            "card_payment_settled",
+            "card_payment_card_payment_failed",
+            "Succeeded",
+        ] {
             assert_eq!(Event::named(name).unwrap_err().name, name);
         }
     }
@@ -326,7 +385,9 @@ mod tests {
         let world = TestWorld::new();
         let payment = Payment::new(world.now(), &world);
         let bodies = Event::ALL.map(|event| payment.body(event, &world));
-        let values = bodies.each_ref().map(|body| serde_json::from_str::<Value>(&body.wire).unwrap());
+        let values = bodies
+            .each_ref()
+            .map(|body| serde_json::from_str::<Value>(&body.wire).unwrap());
 
         for (body, value) in bodies.iter().zip(&values) {
             assert_eq!(value["webhook_message_id"], body.id);
@@ -340,19 +401,29 @@ mod tests {
         let settled = |value: &Value| value["resource"]["settlement_summary"].clone();
         assert_eq!(settled(captured), settled(refunded));
         assert_eq!(settled(succeeded), json!({}));
-        assert!(succeeded["created_date"].as_str() < settled(captured)["capture_submit_time"].as_str());
-        assert!(settled(captured)["capture_submit_time"].as_str() < captured["created_date"].as_str());
+        assert!(
+            succeeded["created_date"].as_str() < settled(captured)["capture_submit_time"].as_str()
+        );
+        assert!(
+            settled(captured)["capture_submit_time"].as_str() < captured["created_date"].as_str()
+        );
     }
 
     #[test]
     fn refunds_are_told_as_a_sum_that_grows() {
         let world = TestWorld::new();
         let payment = Payment::new(world.now(), &world);
-        let bodies = [payment.body(Event::Refunded, &world), payment.second_refund(&world)];
+        let bodies = [
+            payment.body(Event::Refunded, &world),
+            payment.second_refund(&world),
+        ];
         let [first, second] = bodies.map(|body| serde_json::from_str::<Value>(&body.wire).unwrap());
         let summary = |value: &Value| value["resource"]["refund_summary"].clone();
         let sums = |available: u32, submitted: u32| json!({"status": "available", "amount_available": available, "amount_submitted": submitted});
-        assert_eq!((summary(&first), summary(&second)), (sums(3500, 1500), sums(1000, 4000)));
+        assert_eq!(
+            (summary(&first), summary(&second)),
+            (sums(3500, 1500), sums(1000, 4000))
+        );
         assert!(first["created_date"].as_str() < second["created_date"].as_str());
         assert_ne!(first["webhook_message_id"], second["webhook_message_id"]);
         assert_eq!(first["resource_id"], second["resource_id"]);
@@ -374,7 +445,11 @@ mod tests {
                 (&state["code"], &state["status"], &state["finished"]),
                 (&json!(code), &json!(status), &json!(true))
             );
-            assert_eq!(value["resource"].get("card_details").is_some(), has_card, "{failure:?}");
+            assert_eq!(
+                value["resource"].get("card_details").is_some(),
+                has_card,
+                "{failure:?}"
+            );
         }
     }
 
@@ -390,12 +465,30 @@ mod tests {
     #[test]
     fn a_post_has_pays_headers_in_pays_order() {
         let body = body(Event::Succeeded, &TestWorld::new());
-        let request = post(&body, "webhook_test_abc", &Url::parse("http://127.0.0.1:8080/pay").unwrap());
-        let names: Vec<&str> = request.headers.iter().map(|(name, _)| name.as_str()).collect();
-        let expected =
-            ["Content-Type", "Pay-Signature", "Accept-Encoding", "Host", "Content-Length", "Connection", "User-Agent"];
+        let request = post(
+            &body,
+            "webhook_test_abc",
+            &Url::parse("http://127.0.0.1:8080/pay").unwrap(),
+        );
+        let names: Vec<&str> = request
+            .headers
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        let expected = [
+            "Content-Type",
+            "Pay-Signature",
+            "Accept-Encoding",
+            "Host",
+            "Content-Length",
+            "Connection",
+            "User-Agent",
+        ];
         assert_eq!(names, expected);
-        assert_eq!(request.headers[1].1, sign::hmac_sha256("webhook_test_abc", body.wire.as_bytes()));
+        assert_eq!(
+            request.headers[1].1,
+            sign::hmac_sha256("webhook_test_abc", body.wire.as_bytes())
+        );
         assert_eq!(request.headers[3].1, "127.0.0.1:8080");
         assert_eq!(request.headers[4].1, request.body.len().to_string());
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::{Body, Request, Sender, UnknownEvent, json, random, sign, target};
-use crate::{notification::Timestamp, world::World};
+use crate::{notification::Timestamp, world::Clock as World};
 
 /// The messages it can be asked for by name.
 pub const EVENTS: &[&str] = &["json", "xml", "transit", "astral"];
@@ -25,23 +25,38 @@ pub struct Message {
 impl Message {
     /// A JSON message; whether the text is JSON is not checked, so that a receiver can be tried.
     pub fn json(text: impl Into<String>) -> Self {
-        Self { content_type: "application/json", text: text.into() }
+        Self {
+            content_type: "application/json",
+            text: text.into(),
+        }
     }
 
     /// An XML message, on the same terms.
     pub fn xml(text: impl Into<String>) -> Self {
-        Self { content_type: "application/xml", text: text.into() }
+        Self {
+            content_type: "application/xml",
+            text: text.into(),
+        }
     }
 
     /// One of [`EVENTS`], with a reference of its own.
     pub fn named(name: &str, world: &dyn World) -> Result<Self, UnknownEvent> {
         let reference = reference(world);
         match name {
-            "json" => Ok(Self::json(format!(r#"{{"reference":"{reference}","key":"value"}}"#))),
-            "xml" => Ok(Self::xml(format!("<someXml><reference>{reference}</reference></someXml>"))),
+            "json" => Ok(Self::json(format!(
+                r#"{{"reference":"{reference}","key":"value"}}"#
+            ))),
+            "xml" => Ok(Self::xml(format!(
+                "<someXml><reference>{reference}</reference></someXml>"
+            ))),
             "transit" => Ok(Self::json(transit(&reference, world))),
-            "astral" => Ok(Self::json(format!(r#"{{"reference":"{reference}","name":"smile 😀 end"}}"#))),
-            _ => Err(UnknownEvent { name: name.to_owned(), known: EVENTS }),
+            "astral" => Ok(Self::json(format!(
+                r#"{{"reference":"{reference}","name":"smile 😀 end"}}"#
+            ))),
+            _ => Err(UnknownEvent {
+                name: name.to_owned(),
+                known: EVENTS,
+            }),
         }
     }
 }
@@ -65,8 +80,7 @@ impl Message {
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<declaration>\n  <reference>{}</reference>\n",
             reference(world)
         );
-        let line =
-            "  <line commodity=\"0101210000\"><netMass>12.500</netMass><note>thé, crème &amp; 茶</note></line>\n";
+        let line = "  <line commodity=\"0101210000\"><netMass>12.500</netMass><note>thé, crème &amp; 茶</note></line>\n";
         Self::xml(lengthened(head, line, "", "</declaration>", bytes))
     }
 }
@@ -121,7 +135,11 @@ pub fn body(message: &Message, box_id: &str, world: &dyn World) -> Body {
 /// characters beyond U+FFFF, and so the two forms differ.
 pub fn envelope(id: &str, message: &Message, box_id: &str, created: Timestamp) -> Body {
     let signed = json::object(&fields(id, message, box_id, "PENDING", created));
-    Body { id: id.to_owned(), wire: json::escape_astral(&signed), signed }
+    Body {
+        id: id.to_owned(),
+        wire: json::escape_astral(&signed),
+        signed,
+    }
 }
 
 /// A notification's fields in their order, as they stand in a push and in a list alike.
@@ -156,12 +174,20 @@ fn date(instant: Timestamp) -> String {
 pub(super) fn push(body: &Body, secret: &str, url: &Url) -> Request {
     let mut headers = vec![
         ("Content-Type", "application/json".to_owned()),
-        ("X-Hub-Signature", sign::signature(Sender::Hmrc, secret, body.signed.as_bytes())),
+        (
+            "X-Hub-Signature",
+            sign::signature(Sender::Hmrc, secret, body.signed.as_bytes()),
+        ),
     ];
     headers.extend(client_headers());
     headers.push(("content-length", body.wire.len().to_string()));
     headers.extend(address_headers(url));
-    Request { method: "POST", headers: owned(headers), body: body.wire.clone().into_bytes(), id: body.id.clone() }
+    Request {
+        method: "POST",
+        headers: owned(headers),
+        body: body.wire.clone().into_bytes(),
+        id: body.id.clone(),
+    }
 }
 
 /// The request HMRC makes before it accepts a callback URL, and where it goes. Its id is the challenge.
@@ -172,28 +198,53 @@ pub fn challenge(url: &Url, world: &dyn World) -> (Request, Url) {
         Some(query) if !query.is_empty() => format!("{query}&challenge={challenge}"),
         _ => format!("challenge={challenge}"),
     }));
-    let headers = owned(client_headers().into_iter().chain(address_headers(url)).collect());
-    (Request { method: "GET", headers, body: Vec::new(), id: challenge }, challenged)
+    let headers = owned(
+        client_headers()
+            .into_iter()
+            .chain(address_headers(url))
+            .collect(),
+    );
+    (
+        Request {
+            method: "GET",
+            headers,
+            body: Vec::new(),
+            id: challenge,
+        },
+        challenged,
+    )
 }
 
 /// Whether HMRC takes this answer for the challenge's echo: anything but 4xx and 5xx, and a JSON
 /// object whose `challenge` is exactly that string. The content type is not looked at.
 pub fn echoes(challenge: &str, status: u16, body: &[u8]) -> bool {
     let echoed = serde_json::from_slice::<Value>(body).ok();
-    let echoed = echoed.as_ref().and_then(Value::as_object).and_then(|object| object.get("challenge"));
+    let echoed = echoed
+        .as_ref()
+        .and_then(Value::as_object)
+        .and_then(|object| object.get("challenge"));
     status < 400 && echoed.and_then(Value::as_str) == Some(challenge)
 }
 
 fn client_headers() -> [(&'static str, String); 2] {
-    [("User-Agent", "push-pull-notifications-api".to_owned()), ("Http-ClientV2-Version", "15.8.0".to_owned())]
+    [
+        ("User-Agent", "push-pull-notifications-api".to_owned()),
+        ("Http-ClientV2-Version", "15.8.0".to_owned()),
+    ]
 }
 
 fn address_headers(url: &Url) -> [(&'static str, String); 2] {
-    [("host", target::host_header(url)), ("accept", "*/*".to_owned())]
+    [
+        ("host", target::host_header(url)),
+        ("accept", "*/*".to_owned()),
+    ]
 }
 
 fn owned(headers: Vec<(&str, String)>) -> Vec<(String, String)> {
-    headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    headers
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }
 
 #[cfg(test)]
@@ -224,19 +275,32 @@ mod tests {
         ] {
             let body = envelope(ID, &message, SAMPLE_BOX, CREATED);
             assert_eq!(body.wire, expected);
-            let request = push(&body, "sample key", &Url::parse("https://receiver.example.gov.uk/hmrc").unwrap());
-            assert_eq!(request.headers[1], ("X-Hub-Signature".to_owned(), signature.to_owned()));
+            let request = push(
+                &body,
+                "sample key",
+                &Url::parse("https://receiver.example.gov.uk/hmrc").unwrap(),
+            );
+            assert_eq!(
+                request.headers[1],
+                ("X-Hub-Signature".to_owned(), signature.to_owned())
+            );
             assert_eq!(request.body, expected.as_bytes());
         }
     }
 
     #[test]
     fn the_signed_and_the_sent_form_differ_only_for_astral_characters() {
-        for (text, differ) in [("é € \u{2028} \u{1} / \\", false), (r"\ud83d\ude00", false), ("😀", true)] {
+        for (text, differ) in [
+            ("é € \u{2028} \u{1} / \\", false),
+            (r"\ud83d\ude00", false),
+            ("😀", true),
+        ] {
             let body = envelope(ID, &Message::xml(text), SAMPLE_BOX, CREATED);
             assert_eq!(body.signed != body.wire, differ, "{text}");
-            let (signed, wire): (Value, Value) =
-                (serde_json::from_str(&body.signed).unwrap(), serde_json::from_str(&body.wire).unwrap());
+            let (signed, wire): (Value, Value) = (
+                serde_json::from_str(&body.signed).unwrap(),
+                serde_json::from_str(&body.wire).unwrap(),
+            );
             assert_eq!(signed, wire);
             assert_eq!(signed["message"], text);
         }
@@ -260,23 +324,36 @@ mod tests {
             let message = Message::named(name, &world).unwrap();
             assert!(message.text.contains("PILLARBOX-TEST-"), "{name}");
             match message.content_type {
-                "application/json" => assert!(serde_json::from_str::<Value>(&message.text).is_ok(), "{name}"),
+                "application/json" => assert!(
+                    serde_json::from_str::<Value>(&message.text).is_ok(),
+                    "{name}"
+                ),
                 _ => assert!(message.text.starts_with('<'), "{name}"),
             }
         }
         let error = Message::named("succeeded", &world).unwrap_err().to_string();
-        assert_eq!(error, "the sender has no event `succeeded`; it has json, xml, transit, astral");
+        assert_eq!(
+            error,
+            "the sender has no event `succeeded`; it has json, xml, transit, astral"
+        );
     }
 
     #[test]
     fn a_long_message_is_as_long_as_asked_and_what_its_content_type_says() {
         let world = TestWorld::new();
         for bytes in [1, 1024, 100 * 1024, 2 * 1024 * 1024] {
-            let (json, xml) = (Message::long_json(bytes, &world), Message::long_xml(bytes, &world));
+            let (json, xml) = (
+                Message::long_json(bytes, &world),
+                Message::long_xml(bytes, &world),
+            );
             assert!(serde_json::from_str::<Value>(&json.text).is_ok());
             assert!(xml.text.ends_with("</declaration>"));
             for text in [json.text, xml.text] {
-                assert!((bytes..bytes + 512).contains(&text.len()), "{} for {bytes}", text.len());
+                assert!(
+                    (bytes..bytes + 512).contains(&text.len()),
+                    "{} for {bytes}",
+                    text.len()
+                );
                 assert!(text.contains("PILLARBOX-TEST-"));
             }
         }
@@ -294,16 +371,31 @@ mod tests {
             "messageType",
             "messageBody",
         ];
-        let places: Vec<usize> =
-            order.iter().map(|name| message.text.find(&format!("\"{name}\":")).expect("the field is there")).collect();
+        let places: Vec<usize> = order
+            .iter()
+            .map(|name| {
+                message
+                    .text
+                    .find(&format!("\"{name}\":"))
+                    .expect("the field is there")
+            })
+            .collect();
         assert!(places.is_sorted());
     }
 
     #[test]
     fn a_push_has_hmrcs_headers_in_hmrcs_case() {
         let body = body(&Message::xml("<a/>"), SAMPLE_BOX, &TestWorld::new());
-        let request = push(&body, "sample key", &Url::parse("https://receiver.example.gov.uk/hmrc").unwrap());
-        let names: Vec<&str> = request.headers.iter().map(|(name, _)| name.as_str()).collect();
+        let request = push(
+            &body,
+            "sample key",
+            &Url::parse("https://receiver.example.gov.uk/hmrc").unwrap(),
+        );
+        let names: Vec<&str> = request
+            .headers
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
         let expected = [
             "Content-Type",
             "X-Hub-Signature",
@@ -323,15 +415,25 @@ mod tests {
     fn a_challenge_comes_after_the_query_a_callback_url_has() {
         for (url, before) in [
             ("https://receiver.example.gov.uk/hmrc", "/hmrc?challenge="),
-            ("https://receiver.example.gov.uk/hmrc?team=7", "/hmrc?team=7&challenge="),
+            (
+                "https://receiver.example.gov.uk/hmrc?team=7",
+                "/hmrc?team=7&challenge=",
+            ),
             ("https://receiver.example.gov.uk", "/?challenge="),
         ] {
             let (request, challenged) = challenge(&Url::parse(url).unwrap(), &TestWorld::new());
             let expected = format!("https://receiver.example.gov.uk{before}{}", request.id);
             assert_eq!(challenged.as_str(), expected);
-            let names: Vec<&str> = request.headers.iter().map(|(name, _)| name.as_str()).collect();
+            let names: Vec<&str> = request
+                .headers
+                .iter()
+                .map(|(name, _)| name.as_str())
+                .collect();
             assert_eq!((request.method, request.body.len()), ("GET", 0));
-            assert_eq!(names, ["User-Agent", "Http-ClientV2-Version", "host", "accept"]);
+            assert_eq!(
+                names,
+                ["User-Agent", "Http-ClientV2-Version", "host", "accept"]
+            );
         }
     }
 
@@ -350,7 +452,11 @@ mod tests {
             (200, "", false),
             (200, "\u{feff}{\"challenge\":\"12-ab\"}", false),
         ] {
-            assert_eq!(echoes("12-ab", status, body.as_bytes()), accepted, "{status} {body}");
+            assert_eq!(
+                echoes("12-ab", status, body.as_bytes()),
+                accepted,
+                "{status} {body}"
+            );
         }
     }
 }

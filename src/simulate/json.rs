@@ -26,7 +26,10 @@ pub(super) fn string(text: &str) -> String {
 
 /// A compact object of fields whose values are JSON already, in the order given.
 pub(super) fn object(fields: &[(&str, String)]) -> String {
-    let fields: Vec<String> = fields.iter().map(|(name, json)| format!("{}:{json}", string(name))).collect();
+    let fields: Vec<String> = fields
+        .iter()
+        .map(|(name, json)| format!("{}:{json}", string(name)))
+        .collect();
     format!("{{{}}}", fields.join(","))
 }
 
@@ -52,10 +55,16 @@ pub(super) fn jsonb(value: &Value) -> String {
         Value::Object(fields) => {
             let mut fields: Vec<_> = fields.iter().collect();
             fields.sort_by_key(|(key, _)| (key.len(), key.as_str()));
-            let fields: Vec<_> = fields.into_iter().map(|(key, value)| (key.as_str(), jsonb(value))).collect();
+            let fields: Vec<_> = fields
+                .into_iter()
+                .map(|(key, value)| (key.as_str(), jsonb(value)))
+                .collect();
             object(&fields)
         }
-        Value::Array(items) => format!("[{}]", items.iter().map(jsonb).collect::<Vec<_>>().join(",")),
+        Value::Array(items) => format!(
+            "[{}]",
+            items.iter().map(jsonb).collect::<Vec<_>>().join(",")
+        ),
         Value::String(text) => string(text),
         Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
     }
@@ -87,13 +96,22 @@ mod tests {
 
     #[test]
     fn only_characters_beyond_the_basic_plane_are_escaped() {
-        assert_eq!(escape_astral("é€ 😀 end 💷"), r"é€ \uD83D\uDE00 end \uD83D\uDCB7");
-        assert_eq!(escape_astral("\u{ffff}\u{10000}\u{10ffff}"), "\u{ffff}\\uD800\\uDC00\\uDBFF\\uDFFF");
+        assert_eq!(
+            escape_astral("é€ 😀 end 💷"),
+            r"é€ \uD83D\uDE00 end \uD83D\uDCB7"
+        );
+        assert_eq!(
+            escape_astral("\u{ffff}\u{10000}\u{10ffff}"),
+            "\u{ffff}\\uD800\\uDC00\\uDBFF\\uDFFF"
+        );
     }
 
     #[test]
     fn keys_stand_shorter_first_then_bytewise_at_every_level() {
         let value = json!({"bb": 1, "a": {"ccc": null, "B": [{"yy": 1, "z": 2}], "a": true}, "aa": "x", "Z": 2});
-        assert_eq!(jsonb(&value), r#"{"Z":2,"a":{"B":[{"z":2,"yy":1}],"a":true,"ccc":null},"aa":"x","bb":1}"#);
+        assert_eq!(
+            jsonb(&value),
+            r#"{"Z":2,"a":{"B":[{"z":2,"yy":1}],"a":true,"ccc":null},"aa":"x","bb":1}"#
+        );
     }
 }

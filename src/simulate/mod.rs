@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::world::World;
+use crate::world::Clock as World;
 
 pub use answer::Answer;
 pub use connection::Connection;
@@ -115,7 +115,11 @@ impl Sender {
     pub fn body(self, event: Option<&str>, world: &dyn World) -> Result<Body, UnknownEvent> {
         let event = event.unwrap_or(self.events()[0]);
         match self {
-            Self::Hmrc => Ok(hmrc::body(&hmrc::Message::named(event, world)?, hmrc::SAMPLE_BOX, world)),
+            Self::Hmrc => Ok(hmrc::body(
+                &hmrc::Message::named(event, world)?,
+                hmrc::SAMPLE_BOX,
+                world,
+            )),
             Self::GovukPay => Ok(govuk_pay::body(govuk_pay::Event::named(event)?, world)),
         }
     }
@@ -151,7 +155,12 @@ impl Sender {
 /// One limit for everything, and every version of TLS.
 impl From<Duration> for Manner {
     fn from(patience: Duration) -> Self {
-        Self { connect: patience, read: patience, whole: patience, tls_1_2_only: false }
+        Self {
+            connect: patience,
+            read: patience,
+            whole: patience,
+            tls_1_2_only: false,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The senders' ids, each made as its sender makes it.
 
-use crate::world::World;
+use crate::world::Clock as World;
 
 /// Digits of a Pay id: 130 bits at 5 bits a digit.
 const PAY_DIGITS: usize = 26;
@@ -12,7 +12,14 @@ pub(super) fn uuid(world: &dyn World) -> String {
     let variant = 0b10 << 62;
     let bits = (random & !(0xf << 76) & !(0b11 << 62)) | version | variant;
     let hex = format!("{bits:032x}");
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+    format!(
+        "{}-{}-{}-{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..]
+    )
 }
 
 /// Pay's ids: 130 random bits as a number in base 32, so leading zeros are missing and about one id
@@ -21,7 +28,9 @@ pub(super) fn pay_id(world: &dyn World) -> String {
     let random = [world.random(), world.random(), world.random()];
     // Twelve digits fit in 64 bits.
     let digits = (0..PAY_DIGITS).map(|n| (random[n / 12] >> (5 * (n % 12))) & 0b11111);
-    let digits: String = digits.map(|digit| char::from(b"0123456789abcdefghijklmnopqrstuv"[digit as usize])).collect();
+    let digits: String = digits
+        .map(|digit| char::from(b"0123456789abcdefghijklmnopqrstuv"[digit as usize]))
+        .collect();
     match digits.trim_start_matches('0') {
         "" => "0".to_owned(),
         number => number.to_owned(),
@@ -44,12 +53,22 @@ mod tests {
             let id = uuid(&world);
             let groups: Vec<usize> = id.split('-').map(str::len).collect();
             assert_eq!(groups, [8, 4, 4, 4, 12], "{id}");
-            assert!(id.bytes().all(|b| b == b'-' || matches!(b, b'0'..=b'9' | b'a'..=b'f')), "{id}");
+            assert!(
+                id.bytes()
+                    .all(|b| b == b'-' || matches!(b, b'0'..=b'9' | b'a'..=b'f')),
+                "{id}"
+            );
             assert_eq!(&id[14..15], "4");
             assert!("89ab".contains(&id[19..20]), "{id}");
         }
-        assert_eq!(uuid(&TestWorld::of([u64::MAX, u64::MAX])), "ffffffff-ffff-4fff-bfff-ffffffffffff");
-        assert_eq!(uuid(&TestWorld::of([0, 0])), "00000000-0000-4000-8000-000000000000");
+        assert_eq!(
+            uuid(&TestWorld::of([u64::MAX, u64::MAX])),
+            "ffffffff-ffff-4fff-bfff-ffffffffffff"
+        );
+        assert_eq!(
+            uuid(&TestWorld::of([0, 0])),
+            "00000000-0000-4000-8000-000000000000"
+        );
     }
 
     #[test]
@@ -66,6 +85,9 @@ mod tests {
         let world = TestWorld::new();
         let ids: Vec<String> = (0..2_000).map(|_| pay_id(&world)).collect();
         assert!(ids.iter().all(|id| (22..=26).contains(&id.len())));
-        assert!(ids.iter().any(|id| id.len() == 25), "one in thirty-two starts with a zero");
+        assert!(
+            ids.iter().any(|id| id.len() == 25),
+            "one in thirty-two starts with a zero"
+        );
     }
 }

@@ -18,13 +18,15 @@ pub fn signature(sender: Sender, secret: &str, signed: &[u8]) -> String {
 
 /// HMAC-SHA1 in 40 lower-case hex digits.
 pub fn hmac_sha1(secret: &str, bytes: &[u8]) -> String {
-    let keyed = Hmac::<Sha1>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
+    let keyed =
+        Hmac::<Sha1>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
     hex::encode(keyed.chain_update(bytes).finalize().into_bytes())
 }
 
 /// HMAC-SHA256 in 64 lower-case hex digits.
 pub fn hmac_sha256(secret: &str, bytes: &[u8]) -> String {
-    let keyed = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
+    let keyed =
+        Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
     hex::encode(keyed.chain_update(bytes).finalize().into_bytes())
 }
 
@@ -47,17 +49,30 @@ mod tests {
 
     #[test]
     fn every_vector_is_signed_as_the_sender_signed_it_and_no_negative_one_is() {
-        let vectors: Vec<Vector> = serde_json::from_str(include_str!("../../tests/fixtures/vectors.json")).unwrap();
+        let vectors: Vec<Vector> =
+            serde_json::from_str(include_str!("../../tests/fixtures/vectors.json")).unwrap();
         assert!(vectors.iter().any(|vector| !vector.valid));
         for vector in vectors {
-            let sender = if vector.scheme == "hmrc-sha1" { Sender::Hmrc } else { Sender::GovukPay };
+            let sender = if vector.scheme == "hmrc-sha1" {
+                Sender::Hmrc
+            } else {
+                Sender::GovukPay
+            };
             let mut body = STANDARD.decode(&vector.body_base64).unwrap();
             if vector.name == "hmrc-D-astral-header-signature" {
                 // HMRC signs the character and sends the escape; the vector holds what is sent.
-                body = String::from_utf8(body).unwrap().replace(r"\uD83D\uDE00", "😀").into_bytes();
+                body = String::from_utf8(body)
+                    .unwrap()
+                    .replace(r"\uD83D\uDE00", "😀")
+                    .into_bytes();
             }
             let signature = signature(sender, &vector.secret, &body);
-            assert_eq!(signature == vector.signature, vector.valid, "{}", vector.name);
+            assert_eq!(
+                signature == vector.signature,
+                vector.valid,
+                "{}",
+                vector.name
+            );
         }
     }
 }

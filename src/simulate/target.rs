@@ -15,7 +15,9 @@ pub enum TargetError {
     #[error("the URL holds a #fragment; take it out, it never reaches a receiver")]
     Fragment,
     /// Plain http to another machine.
-    #[error("plain http goes to this machine only, and `{0}` is not it; use https://, or localhost")]
+    #[error(
+        "plain http goes to this machine only, and `{0}` is not it; use https://, or localhost"
+    )]
     PlainHttp(String),
 }
 
@@ -52,7 +54,10 @@ impl Target {
             host: host.to_string().trim_matches(['[', ']']).to_owned(),
             port: url.port_or_known_default().ok_or_else(no_host)?,
             tls,
-            path: url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path())),
+            path: url.query().map_or_else(
+                || url.path().to_owned(),
+                |query| format!("{}?{query}", url.path()),
+            ),
         })
     }
 }
@@ -75,7 +80,8 @@ pub fn is_loopback(url: &Url) -> bool {
 /// The host header's value: the port stands in it only where it is not the scheme's own.
 pub(super) fn host_header(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    url.port()
+        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 #[cfg(test)]
@@ -89,7 +95,13 @@ mod tests {
     #[test]
     fn a_url_is_cleared_with_its_path_and_query_as_they_stand() {
         for (url, host, port, tls, path) in [
-            ("https://receiver.example.gov.uk/pay", "receiver.example.gov.uk", 443, true, "/pay"),
+            (
+                "https://receiver.example.gov.uk/pay",
+                "receiver.example.gov.uk",
+                443,
+                true,
+                "/pay",
+            ),
             (
                 "https://receiver.example.gov.uk:8443/a%20b?x=1+2&y=",
                 "receiver.example.gov.uk",
@@ -101,7 +113,10 @@ mod tests {
             ("http://127.8.0.1/pay/", "127.8.0.1", 80, false, "/pay/"),
             ("http://[::1]:8080/pay", "::1", 8080, false, "/pay"),
         ] {
-            assert_eq!(target(url), Ok((host.to_owned(), port, tls, path.to_owned())));
+            assert_eq!(
+                target(url),
+                Ok((host.to_owned(), port, tls, path.to_owned()))
+            );
         }
     }
 
@@ -109,15 +124,30 @@ mod tests {
     fn test_data_goes_nowhere_by_accident() {
         let plain = |host: &str| Err(TargetError::PlainHttp(host.to_owned()));
         for (url, expected) in [
-            ("http://receiver.example.gov.uk/", plain("receiver.example.gov.uk")),
+            (
+                "http://receiver.example.gov.uk/",
+                plain("receiver.example.gov.uk"),
+            ),
             ("http://10.0.0.1/", plain("10.0.0.1")),
             ("http://[2001:db8::1]/", plain("[2001:db8::1]")),
-            ("http://localhost.example.com/", plain("localhost.example.com")),
-            ("https://user:password@example.com/", Err(TargetError::Credentials)),
+            (
+                "http://localhost.example.com/",
+                plain("localhost.example.com"),
+            ),
+            (
+                "https://user:password@example.com/",
+                Err(TargetError::Credentials),
+            ),
             ("http://user@localhost/", Err(TargetError::Credentials)),
             ("https://example.com/#top", Err(TargetError::Fragment)),
-            ("ftp://example.com/", Err(TargetError::Scheme("ftp".to_owned()))),
-            ("data:text/plain,x", Err(TargetError::Scheme("data".to_owned()))),
+            (
+                "ftp://example.com/",
+                Err(TargetError::Scheme("ftp".to_owned())),
+            ),
+            (
+                "data:text/plain,x",
+                Err(TargetError::Scheme("data".to_owned())),
+            ),
         ] {
             assert_eq!(target(url), expected, "{url}");
         }

@@ -20,7 +20,10 @@ impl TestWorld {
 
     /// These numbers first, in this order.
     pub(super) fn of<const N: usize>(numbers: [u64; N]) -> Self {
-        Self { next: Mutex::new(numbers.into_iter().rev().collect()), seed: Mutex::new(7) }
+        Self {
+            next: Mutex::new(numbers.into_iter().rev().collect()),
+            seed: Mutex::new(7),
+        }
     }
 }
 
@@ -80,34 +83,87 @@ fn kind(value: &str) -> &'static str {
 fn what_is_sent_has_the_keys_of_the_samples_in_their_order() {
     let world = TestWorld::new();
     for (sender, event, sample) in [
-        (Sender::Hmrc, "json", include_str!("../../tests/fixtures/hmrc/json-push.json")),
-        (Sender::Hmrc, "xml", include_str!("../../tests/fixtures/hmrc/xml-push.json")),
-        (Sender::Hmrc, "astral", include_str!("../../tests/fixtures/hmrc/astral-push.json")),
-        (Sender::GovukPay, "succeeded", include_str!("../../tests/fixtures/pay/card_payment_succeeded.json")),
-        (Sender::GovukPay, "captured", include_str!("../../tests/fixtures/pay/card_payment_captured.json")),
-        (Sender::GovukPay, "refunded", include_str!("../../tests/fixtures/pay/card_payment_refunded.json")),
-        (Sender::GovukPay, "failed", include_str!("../../tests/fixtures/pay/card_payment_failed.json")),
-        (Sender::GovukPay, "expired", include_str!("../../tests/fixtures/pay/card_payment_expired.json")),
+        (
+            Sender::Hmrc,
+            "json",
+            include_str!("../../tests/fixtures/hmrc/json-push.json"),
+        ),
+        (
+            Sender::Hmrc,
+            "xml",
+            include_str!("../../tests/fixtures/hmrc/xml-push.json"),
+        ),
+        (
+            Sender::Hmrc,
+            "astral",
+            include_str!("../../tests/fixtures/hmrc/astral-push.json"),
+        ),
+        (
+            Sender::GovukPay,
+            "succeeded",
+            include_str!("../../tests/fixtures/pay/card_payment_succeeded.json"),
+        ),
+        (
+            Sender::GovukPay,
+            "captured",
+            include_str!("../../tests/fixtures/pay/card_payment_captured.json"),
+        ),
+        (
+            Sender::GovukPay,
+            "refunded",
+            include_str!("../../tests/fixtures/pay/card_payment_refunded.json"),
+        ),
+        (
+            Sender::GovukPay,
+            "failed",
+            include_str!("../../tests/fixtures/pay/card_payment_failed.json"),
+        ),
+        (
+            Sender::GovukPay,
+            "expired",
+            include_str!("../../tests/fixtures/pay/card_payment_expired.json"),
+        ),
     ] {
         let body = sender.body(Some(event), &world).unwrap();
         let sent = shape(&body.wire);
         assert!(sent.len() >= 6, "{event}");
         assert_eq!(sent, shape(sample), "{event}");
-        let (sent, sample): (Value, Value) =
-            (serde_json::from_str(&body.wire).unwrap(), serde_json::from_str(sample).unwrap());
-        for field in ["messageContentType", "status", "api_version", "resource_type", "event_type"] {
+        let (sent, sample): (Value, Value) = (
+            serde_json::from_str(&body.wire).unwrap(),
+            serde_json::from_str(sample).unwrap(),
+        );
+        for field in [
+            "messageContentType",
+            "status",
+            "api_version",
+            "resource_type",
+            "event_type",
+        ] {
             assert_eq!(sent[field], sample[field], "{event}");
         }
-        assert_eq!(sent["resource"]["state"], sample["resource"]["state"], "{event}");
+        assert_eq!(
+            sent["resource"]["state"], sample["resource"]["state"],
+            "{event}"
+        );
     }
 }
 
 #[test]
 fn pays_own_test_envelope_has_the_same_top_level() {
     let world = TestWorld::new();
-    let top = |json: &str| shape(json).into_iter().filter(|(depth, _)| *depth == 1).collect::<Vec<_>>();
+    let top = |json: &str| {
+        shape(json)
+            .into_iter()
+            .filter(|(depth, _)| *depth == 1)
+            .collect::<Vec<_>>()
+    };
     let sent = Sender::GovukPay.body(None, &world).unwrap();
-    assert_eq!(top(&sent.wire), top(include_str!("../../tests/fixtures/pay/unit_test_envelope.json")));
+    assert_eq!(
+        top(&sent.wire),
+        top(include_str!(
+            "../../tests/fixtures/pay/unit_test_envelope.json"
+        ))
+    );
 }
 
 #[test]
@@ -120,7 +176,12 @@ fn the_same_world_sends_the_same_bytes_and_never_the_same_id_twice() {
             assert_ne!(first.id, sender.body(Some(event), &world).unwrap().id);
         }
         let unnamed = sender.body(None, &TestWorld::new()).unwrap();
-        assert_eq!(unnamed, sender.body(Some(sender.events()[0]), &TestWorld::new()).unwrap());
+        assert_eq!(
+            unnamed,
+            sender
+                .body(Some(sender.events()[0]), &TestWorld::new())
+                .unwrap()
+        );
     }
 }
 

@@ -29,7 +29,11 @@ pub enum Outcome {
 impl Outcome {
     /// An answer with no header of consequence.
     pub fn status(status: u16) -> Self {
-        Self::Answered { status, location: false, retry_after: None }
+        Self::Answered {
+            status,
+            location: false,
+            retry_after: None,
+        }
     }
 }
 
@@ -47,13 +51,22 @@ impl Attempt {
     pub const FIRST: Self = Self { number: 1, copy: 1 };
 
     /// The one attempt that HMRC makes of a notification older than its six hours.
-    pub const LAST: Self = Self { number: HMRC_LAST, copy: 1 };
+    pub const LAST: Self = Self {
+        number: HMRC_LAST,
+        copy: 1,
+    };
 
     /// The request that follows this one; `None` when no other does.
     pub fn then(self, next: Next) -> Option<Self> {
         match next {
-            Next::Repost(_) => Some(Self { copy: self.copy + 1, ..self }),
-            Next::Retry(_) => Some(Self { number: self.number + 1, copy: 1 }),
+            Next::Repost(_) => Some(Self {
+                copy: self.copy + 1,
+                ..self
+            }),
+            Next::Retry(_) => Some(Self {
+                number: self.number + 1,
+                copy: 1,
+            }),
             Next::Acknowledged | Next::FollowWithoutBody | Next::FollowWhole | Next::GiveUp => None,
         }
     }
@@ -103,13 +116,20 @@ const HMRC_COPIES: u32 = 6;
 
 fn hmrc(outcome: Outcome, attempt: Attempt) -> (Next, String) {
     match outcome {
-        Outcome::Answered { status: 200, .. } => {
-            (Next::Acknowledged, "HMRC marks it ACKNOWLEDGED and never sends it again.".to_owned())
-        }
-        Outcome::Answered { status: status @ (301..=303), location: true, .. } => {
-            follow_without_body("HMRC", status, "ACKNOWLEDGED")
-        }
-        Outcome::Answered { status: status @ (307 | 308), location: true, .. } => follow_whole("HMRC", status),
+        Outcome::Answered { status: 200, .. } => (
+            Next::Acknowledged,
+            "HMRC marks it ACKNOWLEDGED and never sends it again.".to_owned(),
+        ),
+        Outcome::Answered {
+            status: status @ (301..=303),
+            location: true,
+            ..
+        } => follow_without_body("HMRC", status, "ACKNOWLEDGED"),
+        Outcome::Answered {
+            status: status @ (307 | 308),
+            location: true,
+            ..
+        } => follow_whole("HMRC", status),
         Outcome::Closed if attempt.copy < HMRC_COPIES => (
             Next::Repost(Duration::ZERO),
             format!(
@@ -125,7 +145,10 @@ fn hmrc(outcome: Outcome, attempt: Attempt) -> (Next, String) {
 fn hmrc_failure(outcome: Outcome, attempt: Attempt) -> (Next, String) {
     let why = failure("HMRC", outcome, "200", "20 seconds");
     if attempt.number >= HMRC_LAST {
-        (Next::GiveUp, format!("{why} It is 6 hours old, so HMRC marks it FAILED: only a pull brings it now."))
+        (
+            Next::GiveUp,
+            format!("{why} It is 6 hours old, so HMRC marks it FAILED: only a pull brings it now."),
+        )
     } else {
         (
             Next::Retry(HMRC_INTERVAL),
@@ -148,14 +171,28 @@ const PAY_SCHEDULE: [(Duration, &str); 5] = [
 
 fn govuk_pay(outcome: Outcome, attempt: Attempt) -> (Next, String) {
     match outcome {
-        Outcome::Answered { status: 200 | 201 | 202 | 204 | 205 | 206, .. } => {
-            (Next::Acknowledged, "Pay marks it SUCCESSFUL and never sends it again.".to_owned())
-        }
-        Outcome::Answered { status: status @ (301..=303), location: true, .. } => {
-            follow_without_body("Pay", status, "SUCCESSFUL")
-        }
-        Outcome::Answered { status: status @ (307 | 308), location: true, .. } => follow_whole("Pay", status),
-        Outcome::Answered { status: status @ (429 | 503), retry_after, .. } if attempt.copy == 1 => {
+        Outcome::Answered {
+            status: 200 | 201 | 202 | 204 | 205 | 206,
+            ..
+        } => (
+            Next::Acknowledged,
+            "Pay marks it SUCCESSFUL and never sends it again.".to_owned(),
+        ),
+        Outcome::Answered {
+            status: status @ (301..=303),
+            location: true,
+            ..
+        } => follow_without_body("Pay", status, "SUCCESSFUL"),
+        Outcome::Answered {
+            status: status @ (307 | 308),
+            location: true,
+            ..
+        } => follow_whole("Pay", status),
+        Outcome::Answered {
+            status: status @ (429 | 503),
+            retry_after,
+            ..
+        } if attempt.copy == 1 => {
             repost_after_a_while(status, retry_after.filter(|wait| !wait.is_zero()))
         }
         other => pay_failure(other, attempt),
@@ -183,13 +220,22 @@ fn repost_after_a_while(status: u16, retry_after: Option<Duration>) -> (Next, St
 }
 
 fn pay_failure(outcome: Outcome, attempt: Attempt) -> (Next, String) {
-    let why = failure("Pay", outcome, "200, 201, 202, 204, 205 and 206", "3 seconds");
+    let why = failure(
+        "Pay",
+        outcome,
+        "200, 201, 202, 204, 205 and 206",
+        "3 seconds",
+    );
     let failures = usize::try_from(attempt.number.saturating_sub(1)).unwrap_or(usize::MAX);
     match PAY_SCHEDULE.get(failures) {
-        Some((wait, words)) => {
-            (Next::Retry(*wait), format!("{why} The next attempt, of 6 in all, comes after {words}."))
-        }
-        None => (Next::GiveUp, format!("{why} That was the last of 6 attempts: FAILED for good, and nobody is told.")),
+        Some((wait, words)) => (
+            Next::Retry(*wait),
+            format!("{why} The next attempt, of 6 in all, comes after {words}."),
+        ),
+        None => (
+            Next::GiveUp,
+            format!("{why} That was the last of 6 attempts: FAILED for good, and nobody is told."),
+        ),
     }
 }
 
@@ -215,13 +261,22 @@ fn follow_whole(sender: &str, status: u16) -> (Next, String) {
 
 fn failure(sender: &str, outcome: Outcome, success: &str, patience: &str) -> String {
     match outcome {
-        Outcome::Answered { status: status @ 300..400, .. } => {
+        Outcome::Answered {
+            status: status @ 300..400,
+            ..
+        } => {
             format!("{sender} does not follow this {status}, and counts it as a failure.")
         }
-        Outcome::Answered { status, .. } => format!("{sender} counts {status} as a failure: only {success} will do."),
+        Outcome::Answered { status, .. } => {
+            format!("{sender} counts {status} as a failure: only {success} will do.")
+        }
         Outcome::Unreachable => format!("{sender} could not connect, which counts as a failure."),
-        Outcome::Closed => format!("The connection closed without an answer, which {sender} counts as a failure."),
-        Outcome::TimedOut => format!("{sender} waits no longer than {patience}, and counts a failure."),
+        Outcome::Closed => {
+            format!("The connection closed without an answer, which {sender} counts as a failure.")
+        }
+        Outcome::TimedOut => {
+            format!("{sender} waits no longer than {patience}, and counts a failure.")
+        }
         Outcome::Garbled => format!("{sender} could not read the answer, and counts a failure."),
     }
 }
@@ -233,7 +288,11 @@ mod tests {
     const MINUTE: Duration = Duration::from_secs(60);
 
     fn moved(status: u16) -> Outcome {
-        Outcome::Answered { status, location: true, retry_after: None }
+        Outcome::Answered {
+            status,
+            location: true,
+            retry_after: None,
+        }
     }
 
     fn next(sender: Sender, outcome: Outcome, number: u32, copy: u32) -> Next {
@@ -255,7 +314,14 @@ mod tests {
             (Outcome::status(409), again),
             (Outcome::status(410), again),
             (Outcome::status(503), again),
-            (Outcome::Answered { status: 503, location: false, retry_after: Some(MINUTE) }, again),
+            (
+                Outcome::Answered {
+                    status: 503,
+                    location: false,
+                    retry_after: Some(MINUTE),
+                },
+                again,
+            ),
             (Outcome::status(301), again),
             (Outcome::status(304), again),
             (moved(301), Next::FollowWithoutBody),
@@ -275,9 +341,15 @@ mod tests {
     #[test]
     fn hmrc_sends_six_copies_into_closing_connections_then_waits() {
         for copy in 1..=5 {
-            assert_eq!(next(Sender::Hmrc, Outcome::Closed, 1, copy), Next::Repost(Duration::ZERO));
+            assert_eq!(
+                next(Sender::Hmrc, Outcome::Closed, 1, copy),
+                Next::Repost(Duration::ZERO)
+            );
         }
-        assert_eq!(next(Sender::Hmrc, Outcome::Closed, 1, 6), Next::Retry(5 * MINUTE));
+        assert_eq!(
+            next(Sender::Hmrc, Outcome::Closed, 1, 6),
+            Next::Retry(5 * MINUTE)
+        );
         assert_eq!(next(Sender::Hmrc, Outcome::Closed, 73, 6), Next::GiveUp);
     }
 
@@ -286,7 +358,12 @@ mod tests {
         let mut spent = Duration::ZERO;
         let mut attempt = Attempt::FIRST;
         loop {
-            let next = next(Sender::Hmrc, Outcome::status(500), attempt.number, attempt.copy);
+            let next = next(
+                Sender::Hmrc,
+                Outcome::status(500),
+                attempt.number,
+                attempt.copy,
+            );
             if let Next::Retry(wait) = next {
                 spent += wait;
             }
@@ -327,13 +404,21 @@ mod tests {
             (Outcome::TimedOut, again),
             (Outcome::Garbled, again),
         ] {
-            assert_eq!(next(Sender::GovukPay, outcome, 1, 1), expected, "{outcome:?}");
+            assert_eq!(
+                next(Sender::GovukPay, outcome, 1, 1),
+                expected,
+                "{outcome:?}"
+            );
         }
     }
 
     #[test]
     fn pay_posts_once_more_when_told_to_wait() {
-        let waiting = |retry_after| Outcome::Answered { status: 503, location: false, retry_after };
+        let waiting = |retry_after| Outcome::Answered {
+            status: 503,
+            location: false,
+            retry_after,
+        };
         for (outcome, wait) in [
             (Outcome::status(429), Duration::from_secs(1)),
             (waiting(None), Duration::from_secs(1)),
@@ -341,16 +426,28 @@ mod tests {
             (waiting(Some(8 * MINUTE)), 8 * MINUTE),
         ] {
             assert_eq!(next(Sender::GovukPay, outcome, 2, 1), Next::Repost(wait));
-            assert_eq!(next(Sender::GovukPay, outcome, 2, 2), Next::Retry(5 * MINUTE));
+            assert_eq!(
+                next(Sender::GovukPay, outcome, 2, 2),
+                Next::Retry(5 * MINUTE)
+            );
         }
     }
 
     #[test]
     fn pay_gives_up_after_its_sixth_attempt() {
         let waits = [1, 5, 60, 24 * 60, 2 * 24 * 60].map(|minutes| Next::Retry(minutes * MINUTE));
-        for (number, expected) in (1..).zip(waits).chain([(6, Next::GiveUp), (7, Next::GiveUp)]) {
-            assert_eq!(next(Sender::GovukPay, Outcome::status(500), number, 1), expected);
+        for (number, expected) in (1..)
+            .zip(waits)
+            .chain([(6, Next::GiveUp), (7, Next::GiveUp)])
+        {
+            assert_eq!(
+                next(Sender::GovukPay, Outcome::status(500), number, 1),
+                expected
+            );
         }
-        assert_eq!(next(Sender::GovukPay, Outcome::status(503), 6, 1), Next::Repost(Duration::from_secs(1)));
+        assert_eq!(
+            next(Sender::GovukPay, Outcome::status(503), 6, 1),
+            Next::Repost(Duration::from_secs(1))
+        );
     }
 }

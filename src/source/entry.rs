@@ -48,7 +48,11 @@ pub(super) struct Proof;
 impl Entry {
     /// The same notification as it is kept when its key already belongs to other content.
     pub fn as_conflict(&self) -> Self {
-        Self { key: self.key.conflict(&self.content_digest), held: Some(HeldReason::Conflict), ..self.clone() }
+        Self {
+            key: self.key.conflict(&self.content_digest),
+            held: Some(HeldReason::Conflict),
+            ..self.clone()
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use sha2::Sha256;
 
-use super::{Acceptance, Entry, Kind, Proven, Pulled, SigningKey, read, verify};
+use super::{Acceptance, Entry, ProvenBytes, Pulled, SenderKind, SigningKey, read, verify};
 use crate::{
     notification::{SourceName, Timestamp},
     secret::Secret,
@@ -22,12 +22,12 @@ pub(crate) fn pay(id: &str, payment: &str, event: &str, at: Timestamp) -> Entry 
     let body = format!(
         r#"{{"webhook_message_id":"{id}","created_date":"{at}","resource_id":"{payment}","event_type":"{event}","resource":{{"amount":5000}}}}"#
     );
-    entry(Kind::GovukPay, "pay", body.into())
+    entry(SenderKind::GovukPay, "pay", body.into())
 }
 
 /// An HMRC notification.
 pub(crate) fn hmrc(id: &str, message: &str) -> Entry {
-    entry(Kind::Hmrc, "hmrc", envelope(id, message, "PENDING"))
+    entry(SenderKind::Hmrc, "hmrc", envelope(id, message, "PENDING"))
 }
 
 /// The same notification as a pull lists it, once HMRC has given up pushing it.
@@ -52,24 +52,27 @@ pub(crate) fn observed(payment: &str) -> Entry {
 }
 
 /// Any authentic bytes.
-pub(crate) fn entry(kind: Kind, source: &str, body: Bytes) -> Entry {
+pub(crate) fn entry(kind: SenderKind, source: &str, body: Bytes) -> Entry {
     let key = SigningKey::new(kind, "1:env:TEST", &Secret::new(SECRET.to_owned()));
     let signature = sign(kind, &body);
-    given(source, verify(kind, &[key], &[signature.as_bytes()], body).unwrap())
+    given(
+        source,
+        verify(kind, &[key], &[signature.as_bytes()], body).unwrap(),
+    )
 }
 
-fn given(source: &str, proven: impl Into<Proven>) -> Entry {
+fn given(source: &str, proven: impl Into<ProvenBytes>) -> Entry {
     let window = Acceptance(Duration::from_secs(60 * 24 * 60 * 60));
     read(&SourceName::new(source).unwrap(), proven, NOW, window)
 }
 
-fn sign(kind: Kind, body: &[u8]) -> String {
+fn sign(kind: SenderKind, body: &[u8]) -> String {
     match kind {
-        Kind::Hmrc => {
+        SenderKind::Hmrc => {
             let mac = Hmac::<Sha1>::new_from_slice(SECRET.as_bytes()).unwrap();
             hex::encode(mac.chain_update(body).finalize().into_bytes())
         }
-        Kind::GovukPay => {
+        SenderKind::GovukPay => {
             let mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
             hex::encode(mac.chain_update(body).finalize().into_bytes())
         }

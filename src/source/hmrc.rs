@@ -7,15 +7,15 @@ use serde_json::value::RawValue;
 
 use super::{
     HMRC_EVENT_TYPE,
-    json::{self, Unreadable},
-    read::{Data, Reading, content_digest},
+    json::{self, UnreadableError},
+    read::{EnvelopeFields, EventData, content_digest},
 };
 use crate::notification::{Id, Timestamp};
 
 /// The fields of the pushed envelope that we use; HMRC may add others.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Envelope<'a> {
+struct HmrcEnvelope<'a> {
     #[serde(borrow)]
     notification_id: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -30,19 +30,21 @@ struct Envelope<'a> {
 
 /// Reads the envelope. What HMRC can't change between two copies is box, content type and message;
 /// `status` says PENDING in a push and may say FAILED in a pull.
-pub(super) fn read(body: &[u8]) -> Result<Reading, Unreadable> {
-    let envelope: Envelope<'_> = json::object(body)?;
+pub(super) fn read(body: &[u8]) -> Result<EnvelopeFields, UnreadableError> {
+    let envelope: HmrcEnvelope<'_> = json::object(body)?;
     let box_id = json::text(envelope.box_id);
     let content = [
         box_id.clone(),
         json::text(envelope.message_content_type),
         json::text(envelope.message).or_else(|| envelope.message.map(|raw| raw.get().to_owned())),
     ];
-    Ok(Reading {
-        id: json::text(envelope.notification_id).and_then(|id| Id::new(&id)).ok_or(Unreadable::Id)?,
+    Ok(EnvelopeFields {
+        id: json::text(envelope.notification_id)
+            .and_then(|id| Id::new(&id))
+            .ok_or(UnreadableError::Id)?,
         event_at: json::text(envelope.created_date_time)
             .and_then(|date| Timestamp::parse(&date))
-            .ok_or(Unreadable::Date)?,
+            .ok_or(UnreadableError::Date)?,
         event_type: HMRC_EVENT_TYPE.to_owned(),
         subject: box_id.filter(|id| Id::new(id).is_some()),
         content_digest: content_digest("hmrc", &content),
@@ -50,8 +52,8 @@ pub(super) fn read(body: &[u8]) -> Result<Reading, Unreadable> {
 }
 
 /// The producer's message, in the form a consumer gets it: JSON as it stands, XML as a string.
-pub(super) fn data(body: &[u8]) -> Option<Data> {
-    let envelope: Envelope<'_> = json::object(body).ok()?;
+pub(super) fn data(body: &[u8]) -> Option<EventData> {
+    let envelope: HmrcEnvelope<'_> = json::object(body).ok()?;
     let raw = envelope.message?;
     let content_type = json::text(envelope.message_content_type);
     let message = json::text(Some(raw));
@@ -59,11 +61,18 @@ pub(super) fn data(body: &[u8]) -> Option<Data> {
         && let Some(message) = message
         && json::is_json(&message)
     {
-        return Some(Data { content_type: "application/json".to_owned(), json: message });
+        return Some(EventData {
+            content_type: "application/json".to_owned(),
+            json: message,
+        });
     }
     // XML, and JSON that is none, travel as the string HMRC sent, escapes and all.
-    let fallback = content_type.filter(|name| name != "application/json" && Id::new(name).is_some());
-    Some(Data { content_type: fallback.unwrap_or_else(|| "text/plain".to_owned()), json: raw.get().to_owned() })
+    let fallback =
+        content_type.filter(|name| name != "application/json" && Id::new(name).is_some());
+    Some(EventData {
+        content_type: fallback.unwrap_or_else(|| "text/plain".to_owned()),
+        json: raw.get().to_owned(),
+    })
 }
 
 /// The bytes HMRC signed, where they differ from those it sent.
@@ -96,7 +105,10 @@ pub fn canonical(body: &[u8]) -> Option<Vec<u8>> {
 fn surrogate_pair(bytes: &[u8]) -> Option<char> {
     let high = unicode_escape(bytes)?;
     let low = unicode_escape(bytes.get(6..)?)?;
-    char::decode_utf16([high, low]).next()?.ok().filter(|c| u32::from(*c) > 0xffff)
+    char::decode_utf16([high, low])
+        .next()?
+        .ok()
+        .filter(|c| u32::from(*c) > 0xffff)
 }
 
 /// The code unit written at the start of `bytes` as `\uXXXX`.
@@ -121,7 +133,10 @@ mod tests {
     fn only_unescaped_pairs_are_put_back() {
         for (sent, signed) in [
             (r#"{"a":"\uD83D\uDE00"}"#, Some("{\"a\":\"😀\"}")),
-            (r#"{"a":"x\uD83D\uDE00y\uD83D\uDCB7"}"#, Some("{\"a\":\"x😀y💷\"}")),
+            (
+                r#"{"a":"x\uD83D\uDE00y\uD83D\uDCB7"}"#,
+                Some("{\"a\":\"x😀y💷\"}"),
+            ),
             (r#"{"a":"\ud83d\ude00"}"#, Some("{\"a\":\"😀\"}")),
             (r#"{"a":"\\\uD83D\uDE00"}"#, Some(r#"{"a":"\\😀"}"#)),
             (r#"{"a":"\\uD83D\\uDE00"}"#, None),
@@ -145,11 +160,31 @@ mod tests {
             format!(r#"{{"messageContentType":"{content_type}","message":{message}}}"#)
         };
         for (content_type, message, expected) in [
-            ("application/json", r#""{\"n\":1.10, \"n2\":1e400}""#, ("application/json", r#"{"n":1.10, "n2":1e400}"#)),
-            ("application/json", r#""[1,2]""#, ("application/json", "[1,2]")),
-            ("application/json", r#""not json""#, ("text/plain", r#""not json""#)),
-            ("application/json", r#""lone \uD83D""#, ("text/plain", r#""lone \uD83D""#)),
-            ("application/xml", r#""<a>\"é\"</a>""#, ("application/xml", r#""<a>\"é\"</a>""#)),
+            (
+                "application/json",
+                r#""{\"n\":1.10, \"n2\":1e400}""#,
+                ("application/json", r#"{"n":1.10, "n2":1e400}"#),
+            ),
+            (
+                "application/json",
+                r#""[1,2]""#,
+                ("application/json", "[1,2]"),
+            ),
+            (
+                "application/json",
+                r#""not json""#,
+                ("text/plain", r#""not json""#),
+            ),
+            (
+                "application/json",
+                r#""lone \uD83D""#,
+                ("text/plain", r#""lone \uD83D""#),
+            ),
+            (
+                "application/xml",
+                r#""<a>\"é\"</a>""#,
+                ("application/xml", r#""<a>\"é\"</a>""#),
+            ),
         ] {
             let data = data(body(content_type, message).as_bytes()).unwrap();
             assert_eq!((data.content_type.as_str(), data.json.as_str()), expected);

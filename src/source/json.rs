@@ -8,7 +8,7 @@ const DEEPEST: usize = 100;
 
 /// Why authentic bytes can't be read; they are held, not refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unreadable {
+pub(super) enum UnreadableError {
     /// No JSON object in UTF-8, or one that names a field of ours twice.
     Json,
     /// Nested beyond reason.
@@ -20,15 +20,15 @@ pub(super) enum Unreadable {
 }
 
 /// Reads the one JSON object that `body` must be.
-pub(super) fn object<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Unreadable> {
-    let text = std::str::from_utf8(body).map_err(|_| Unreadable::Json)?;
+pub(super) fn object<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, UnreadableError> {
+    let text = std::str::from_utf8(body).map_err(|_| UnreadableError::Json)?;
     if !text.trim_start().starts_with('{') {
-        return Err(Unreadable::Json); // derived structs would take an array, too
+        return Err(UnreadableError::Json); // derived structs would take an array, too
     }
     if is_deeper_than(DEEPEST, body) {
-        return Err(Unreadable::Depth);
+        return Err(UnreadableError::Depth);
     }
-    serde_json::from_str(text).map_err(|_| Unreadable::Json)
+    serde_json::from_str(text).map_err(|_| UnreadableError::Json)
 }
 
 /// The text of a JSON string; `None` for anything else.

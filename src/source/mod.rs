@@ -22,8 +22,8 @@ pub use entry::{Entry, EventName};
 pub use key::SigningKey;
 pub use payment::Payment;
 pub use pulled::Pulled;
-pub use read::{Acceptance, Data, Proven, data, read};
-pub use verify::{SignatureFault, Verified, verify};
+pub use read::{Acceptance, EventData, ProvenBytes, data, read};
+pub use verify::{SignatureError, Verified, verify};
 
 /// The event type of every HMRC notification: its envelope names no type of its own.
 pub const HMRC_EVENT_TYPE: &str = "notification";
@@ -34,14 +34,14 @@ pub const UNKNOWN_EVENT_TYPE: &str = "unknown";
 
 /// Which sender's protocol a source speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum SenderKind {
     /// HMRC's Push Pull Notifications Service.
     Hmrc,
     /// GOV.UK Pay webhooks.
     GovukPay,
 }
 
-impl Kind {
+impl SenderKind {
     /// Every kind there is.
     pub const ALL: [Self; 2] = [Self::Hmrc, Self::GovukPay];
 
@@ -76,7 +76,11 @@ impl Kind {
 
     /// The kind that stores this event type: HMRC's alone is always `notification`.
     pub fn of_event_type(event_type: &str) -> Self {
-        if event_type == HMRC_EVENT_TYPE { Self::Hmrc } else { Self::GovukPay }
+        if event_type == HMRC_EVENT_TYPE {
+            Self::Hmrc
+        } else {
+            Self::GovukPay
+        }
     }
 }
 
@@ -86,7 +90,7 @@ pub struct Source {
     /// Its name; it is served at `/{name}`.
     pub name: SourceName,
     /// Whose protocol it speaks.
-    pub kind: Kind,
+    pub kind: SenderKind,
     /// Every secret that is active; empty while there is none yet.
     pub keys: Vec<SigningKey>,
 }

@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 use super::{
     OBSERVED_EVENT_TYPE,
-    json::{self, Unreadable},
-    read::{Data, Reading, content_digest},
+    json::{self, UnreadableError},
+    read::{EnvelopeFields, EventData, content_digest},
 };
 use crate::notification::{Id, Timestamp};
 
@@ -31,28 +31,28 @@ pub struct Payment {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct PaymentAnswer {
     payment_id: String,
     created_date: String,
-    state: State,
-    settlement_summary: Option<Settlement>,
-    refund_summary: Option<Refunds>,
+    state: PaymentState,
+    settlement_summary: Option<PaymentSettlement>,
+    refund_summary: Option<RefundSummary>,
 }
 
 #[derive(Deserialize)]
-struct State {
+struct PaymentState {
     status: String,
     code: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
-struct Settlement {
+struct PaymentSettlement {
     capture_submit_time: Option<String>,
     captured_date: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
-struct Refunds {
+struct RefundSummary {
     amount_submitted: Option<u64>,
 }
 
@@ -64,7 +64,11 @@ impl Payment {
 
     /// What would tell two observations apart: everything a webhook could be about.
     fn facts(&self) -> [u8; 32] {
-        let captured = if self.captured_on.is_some() { "captured" } else { "not captured" };
+        let captured = if self.captured_on.is_some() {
+            "captured"
+        } else {
+            "not captured"
+        };
         let facts = [
             Some(self.id.as_str().to_owned()),
             Some(self.status.clone()),
@@ -76,29 +80,41 @@ impl Payment {
     }
 }
 
-fn read(json: &[u8]) -> Result<Payment, Unreadable> {
-    let answer: Answer = json::object(json)?;
+fn read(json: &[u8]) -> Result<Payment, UnreadableError> {
+    let answer: PaymentAnswer = json::object(json)?;
     let settlement = answer.settlement_summary.unwrap_or_default();
     let day = |day: String| Timestamp::parse(&format!("{day}T00:00:00Z"));
     Ok(Payment {
-        id: Id::new(&answer.payment_id).ok_or(Unreadable::Id)?,
-        created_at: Timestamp::parse(&answer.created_date).ok_or(Unreadable::Date)?,
+        id: Id::new(&answer.payment_id).ok_or(UnreadableError::Id)?,
+        created_at: Timestamp::parse(&answer.created_date).ok_or(UnreadableError::Date)?,
         status: answer.state.status,
         code: answer.state.code,
-        capture_submitted_at: settlement.capture_submit_time.and_then(|at| Timestamp::parse(&at)),
+        capture_submitted_at: settlement
+            .capture_submit_time
+            .and_then(|at| Timestamp::parse(&at)),
         captured_on: settlement.captured_date.and_then(day),
-        refunded: answer.refund_summary.and_then(|refunds| refunds.amount_submitted).unwrap_or(0),
+        refunded: answer
+            .refund_summary
+            .and_then(|refunds| refunds.amount_submitted)
+            .unwrap_or(0),
     })
 }
 
 /// What is recorded of a payment that was asked for at `asked_at`: an event of its own, which happened then. The
 /// same payment in the same state has the same id, however often it is asked for.
-pub(super) fn observed(body: &[u8], asked_at: Timestamp) -> Result<Reading, Unreadable> {
+pub(super) fn observed(
+    body: &[u8],
+    asked_at: Timestamp,
+) -> Result<EnvelopeFields, UnreadableError> {
     let payment = read(body)?;
     let facts = payment.facts();
-    let id = format!("observed-{}-{}", payment.id.as_str(), hex::encode(&facts[..8]));
-    Ok(Reading {
-        id: Id::new(&id).ok_or(Unreadable::Id)?,
+    let id = format!(
+        "observed-{}-{}",
+        payment.id.as_str(),
+        hex::encode(&facts[..8])
+    );
+    Ok(EnvelopeFields {
+        id: Id::new(&id).ok_or(UnreadableError::Id)?,
         event_type: OBSERVED_EVENT_TYPE.to_owned(),
         subject: Some(payment.id.as_str().to_owned()),
         event_at: asked_at,
@@ -107,9 +123,14 @@ pub(super) fn observed(body: &[u8], asked_at: Timestamp) -> Result<Reading, Unre
 }
 
 /// The payment, digit for digit as the API wrote it.
-pub(super) fn data(body: &[u8]) -> Option<Data> {
-    let text = std::str::from_utf8(body).ok().filter(|text| json::is_json(text))?;
-    Some(Data { content_type: "application/json".to_owned(), json: text.to_owned() })
+pub(super) fn data(body: &[u8]) -> Option<EventData> {
+    let text = std::str::from_utf8(body)
+        .ok()
+        .filter(|text| json::is_json(text))?;
+    Some(EventData {
+        content_type: "application/json".to_owned(),
+        json: text.to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -128,11 +149,17 @@ mod tests {
 
     #[test]
     fn what_the_api_leaves_out_or_says_is_null_is_read_as_not_there() {
-        for (settlement, refunds) in
-            [("null", "null"), ("{}", "{}"), (r#"{"captured_date":null}"#, r#"{"status":"full"}"#)]
-        {
+        for (settlement, refunds) in [
+            ("null", "null"),
+            ("{}", "{}"),
+            (r#"{"captured_date":null}"#, r#"{"status":"full"}"#),
+        ] {
             let read = Payment::read(payment(SUCCESS, settlement, refunds).as_bytes()).unwrap();
-            assert_eq!((read.captured_on, read.capture_submitted_at, read.refunded), (None, None, 0), "{settlement}");
+            assert_eq!(
+                (read.captured_on, read.capture_submitted_at, read.refunded),
+                (None, None, 0),
+                "{settlement}"
+            );
         }
         let whole = payment(
             r#"{"code":"P0010","status":"failed","message":"…","finished":true}"#,
@@ -140,20 +167,43 @@ mod tests {
             r#"{"amount_submitted":1500}"#,
         );
         let read = Payment::read(whole.as_bytes()).unwrap();
-        assert_eq!((read.status.as_str(), read.code.as_deref(), read.refunded), ("failed", Some("P0010"), 1500));
-        assert_eq!(read.captured_on.unwrap().to_string(), "2026-03-02T00:00:00.000Z");
-        assert_eq!(read.capture_submitted_at.unwrap().to_string(), "2026-03-02T10:15:58.204Z");
+        assert_eq!(
+            (read.status.as_str(), read.code.as_deref(), read.refunded),
+            ("failed", Some("P0010"), 1500)
+        );
+        assert_eq!(
+            read.captured_on.unwrap().to_string(),
+            "2026-03-02T00:00:00.000Z"
+        );
+        assert_eq!(
+            read.capture_submitted_at.unwrap().to_string(),
+            "2026-03-02T10:15:58.204Z"
+        );
     }
 
     #[test]
     fn only_what_a_webhook_could_be_about_makes_another_observation() {
-        let id = |body: &str| observed(body.as_bytes(), NOW).unwrap().id.as_str().to_owned();
+        let id = |body: &str| {
+            observed(body.as_bytes(), NOW)
+                .unwrap()
+                .id
+                .as_str()
+                .to_owned()
+        };
         let paid = payment(SUCCESS, "{}", "{}");
         assert_eq!(id(&paid), "observed-p1-6b7143137ff55b56");
         for same in [
             paid.replace("5000", "6000"),
-            payment(SUCCESS, r#"{"capture_submit_time":"2026-03-02T10:15:58.204Z"}"#, "{}"),
-            payment(SUCCESS, "null", r#"{"status":"available","amount_submitted":0}"#),
+            payment(
+                SUCCESS,
+                r#"{"capture_submit_time":"2026-03-02T10:15:58.204Z"}"#,
+                "{}",
+            ),
+            payment(
+                SUCCESS,
+                "null",
+                r#"{"status":"available","amount_submitted":0}"#,
+            ),
         ] {
             assert_eq!(id(&same), id(&paid), "{same}");
         }
@@ -170,8 +220,14 @@ mod tests {
 
     #[test]
     fn what_is_no_payment_can_not_be_judged() {
-        for bad in ["", "[]", "{}", r#"{"payment_id":"p1"}"#, &payment("{}", "{}", "{}"), &payment("null", "{}", "{}")]
-        {
+        for bad in [
+            "",
+            "[]",
+            "{}",
+            r#"{"payment_id":"p1"}"#,
+            &payment("{}", "{}", "{}"),
+            &payment("null", "{}", "{}"),
+        ] {
             assert_eq!(Payment::read(bad.as_bytes()), None, "{bad}");
         }
     }

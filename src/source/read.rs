@@ -5,8 +5,8 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Entry, HMRC_EVENT_TYPE, Kind, OBSERVED_EVENT_TYPE, Pulled, UNKNOWN_EVENT_TYPE, Verified, entry::Proof, govuk_pay,
-    hmrc, json::Unreadable, payment, pulled::Of,
+    Entry, HMRC_EVENT_TYPE, OBSERVED_EVENT_TYPE, Pulled, SenderKind, UNKNOWN_EVENT_TYPE, Verified,
+    entry::Proof, govuk_pay, hmrc, json::UnreadableError, payment, pulled::PulledKind,
 };
 use crate::notification::{HeldReason, Id, Key, Origin, SourceName, Timestamp};
 
@@ -27,7 +27,7 @@ impl Acceptance {
 }
 
 /// What an envelope says, whoever sent it.
-pub(super) struct Reading {
+pub(super) struct EnvelopeFields {
     pub(super) id: Id,
     pub(super) event_type: String,
     pub(super) subject: Option<String>,
@@ -36,7 +36,7 @@ pub(super) struct Reading {
 }
 
 /// A notification's content as a consumer gets it.
-pub struct Data {
+pub struct EventData {
     /// Its media type.
     pub content_type: String,
     /// The JSON text to embed: the sender's own, or a string holding it.
@@ -45,35 +45,35 @@ pub struct Data {
 
 /// Bytes that are known to be their sender's own.
 #[derive(Debug)]
-pub enum Proven {
+pub enum ProvenBytes {
     /// The sender posted and signed them.
     Signed(Verified),
     /// The sender gave them when it was asked.
     Given(Pulled),
 }
 
-impl From<Verified> for Proven {
+impl From<Verified> for ProvenBytes {
     fn from(verified: Verified) -> Self {
         Self::Signed(verified)
     }
 }
 
-impl From<Pulled> for Proven {
+impl From<Pulled> for ProvenBytes {
     fn from(pulled: Pulled) -> Self {
         Self::Given(pulled)
     }
 }
 
-impl Proven {
-    fn reading(&self, received_at: Timestamp) -> Result<Reading, Unreadable> {
+impl ProvenBytes {
+    fn reading(&self, received_at: Timestamp) -> Result<EnvelopeFields, UnreadableError> {
         match self {
             Self::Signed(verified) => match verified.kind() {
-                Kind::Hmrc => hmrc::read(verified.body()),
-                Kind::GovukPay => govuk_pay::read(verified.body()),
+                SenderKind::Hmrc => hmrc::read(verified.body()),
+                SenderKind::GovukPay => govuk_pay::read(verified.body()),
             },
             Self::Given(pulled) => match pulled.of() {
-                Of::Box => hmrc::read(pulled.body()),
-                Of::Payment => payment::observed(pulled.body(), received_at),
+                PulledKind::Box => hmrc::read(pulled.body()),
+                PulledKind::Payment => payment::observed(pulled.body(), received_at),
             },
         }
     }
@@ -107,12 +107,22 @@ impl Proven {
 }
 
 /// Reads proven bytes into what is recorded of them.
-pub fn read(source: &SourceName, proven: impl Into<Proven>, received_at: Timestamp, window: Acceptance) -> Entry {
+pub fn read(
+    source: &SourceName,
+    proven: impl Into<ProvenBytes>,
+    received_at: Timestamp,
+    window: Acceptance,
+) -> Entry {
     let proven = proven.into();
     let reading = proven.reading(received_at);
     let blank = proven.blank(source, received_at);
     match reading {
-        Err(Unreadable::Json | Unreadable::Depth | Unreadable::Id | Unreadable::Date) => blank,
+        Err(
+            UnreadableError::Json
+            | UnreadableError::Depth
+            | UnreadableError::Id
+            | UnreadableError::Date,
+        ) => blank,
         Ok(reading) => Entry {
             key: Key::new(source, &reading.id),
             content_digest: reading.content_digest,
@@ -126,7 +136,7 @@ pub fn read(source: &SourceName, proven: impl Into<Proven>, received_at: Timesta
 }
 
 /// The content that the stored body of such an event holds, or `None` if it holds none.
-pub fn data(event_type: &str, body: &[u8]) -> Option<Data> {
+pub fn data(event_type: &str, body: &[u8]) -> Option<EventData> {
     match event_type {
         HMRC_EVENT_TYPE => hmrc::data(body),
         OBSERVED_EVENT_TYPE => payment::data(body),

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Kind, SigningKey, hmrc};
+use super::{SenderKind, SigningKey, hmrc};
 
 /// A body that one of its source's keys has signed. Only [`verify`] makes one.
 ///
@@ -12,7 +12,7 @@ use super::{Kind, SigningKey, hmrc};
 /// ```
 #[derive(Debug)]
 pub struct Verified {
-    kind: Kind,
+    kind: SenderKind,
     body: Bytes,
     signature: String,
     key_label: String,
@@ -20,7 +20,7 @@ pub struct Verified {
 
 impl Verified {
     /// Whose protocol they speak.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> SenderKind {
         self.kind
     }
 
@@ -47,7 +47,7 @@ impl Verified {
 
 /// Why a body was not taken for genuine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SignatureFault {
+pub enum SignatureError {
     /// No signature header.
     #[error("no signature header")]
     Missing,
@@ -62,7 +62,7 @@ pub enum SignatureFault {
     Wrong,
 }
 
-impl SignatureFault {
+impl SignatureError {
     /// The fault in one word, for logs.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -78,20 +78,30 @@ impl SignatureFault {
 ///
 /// `signatures` are all values of the source's signature header. For HMRC alone, bytes that fail
 /// are tried once more in the form that HMRC signs (`hmrc::canonical`).
-pub fn verify(kind: Kind, keys: &[SigningKey], signatures: &[&[u8]], body: Bytes) -> Result<Verified, SignatureFault> {
+pub fn verify(
+    kind: SenderKind,
+    keys: &[SigningKey],
+    signatures: &[&[u8]],
+    body: Bytes,
+) -> Result<Verified, SignatureError> {
     let header = match signatures {
-        [] => return Err(SignatureFault::Missing),
+        [] => return Err(SignatureError::Missing),
         [one] => *one,
-        _ => return Err(SignatureFault::Several),
+        _ => return Err(SignatureError::Several),
     };
-    let (text, signature) = decode(kind, header).ok_or(SignatureFault::Malformed)?;
+    let (text, signature) = decode(kind, header).ok_or(SignatureError::Malformed)?;
     let key = matching(keys, &body, &signature)
         .or_else(|| matching(keys, &signed_form(kind, &body)?, &signature))
-        .ok_or(SignatureFault::Wrong)?;
-    Ok(Verified { kind, key_label: key.label().to_owned(), signature: text.to_owned(), body })
+        .ok_or(SignatureError::Wrong)?;
+    Ok(Verified {
+        kind,
+        key_label: key.label().to_owned(),
+        signature: text.to_owned(),
+        body,
+    })
 }
 
-fn decode(kind: Kind, header: &[u8]) -> Option<(&str, Vec<u8>)> {
+fn decode(kind: SenderKind, header: &[u8]) -> Option<(&str, Vec<u8>)> {
     let lower_hex = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
     if header.len() != kind.signature_digits() || !header.iter().all(lower_hex) {
         return None;
@@ -104,9 +114,9 @@ fn matching<'a>(keys: &'a [SigningKey], body: &[u8], signature: &[u8]) -> Option
 }
 
 /// The other form of `body` that its sender may have signed, if there is one.
-fn signed_form(kind: Kind, body: &[u8]) -> Option<Vec<u8>> {
+fn signed_form(kind: SenderKind, body: &[u8]) -> Option<Vec<u8>> {
     match kind {
-        Kind::Hmrc => hmrc::canonical(body),
-        Kind::GovukPay => None,
+        SenderKind::Hmrc => hmrc::canonical(body),
+        SenderKind::GovukPay => None,
     }
 }

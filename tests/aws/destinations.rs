@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use pillarbox::destination::{Bus, DeliveryError, Destination, EventBridge, Queue, Sqs};
+use pillarbox::destination::{
+    DeliveryError, Destination, EventBridgeDestination, EventBus, SqsDestination, SqsQueue,
+};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::time::{Duration, Instant};
@@ -14,12 +16,12 @@ const QUEUE: &str = "https://sqs.eu-west-2.amazonaws.com/111122223333/ledger";
 /// No error may repeat what was sent, nor what AWS says of it.
 const CANARY: &str = "canary";
 
-fn sqs(cloud: &Cloud, url: &str) -> Sqs {
-    Sqs::new(&cloud.aws(), Queue::parse(url).unwrap())
+fn sqs(cloud: &Cloud, url: &str) -> SqsDestination {
+    SqsDestination::new(&cloud.aws(), SqsQueue::parse(url).unwrap())
 }
 
-fn bus(cloud: &Cloud) -> EventBridge {
-    EventBridge::new(&cloud.aws(), Bus::parse("ledger").unwrap())
+fn bus(cloud: &Cloud) -> EventBridgeDestination {
+    EventBridgeDestination::new(&cloud.aws(), EventBus::parse("ledger").unwrap())
 }
 
 fn sent() -> Reply {
@@ -28,11 +30,19 @@ fn sent() -> Reply {
 
 /// The bus is there, and each event ends so.
 fn putting(reply: Reply) -> impl Fn(&Call) -> Reply {
-    move |call| if call.target == "DescribeEventBus" { Reply::Done(json!({"Name": "ledger"})) } else { reply.clone() }
+    move |call| {
+        if call.target == "DescribeEventBus" {
+            Reply::Done(json!({"Name": "ledger"}))
+        } else {
+            reply.clone()
+        }
+    }
 }
 
 fn put() -> Reply {
-    Reply::Done(json!({"FailedEntryCount": 0, "Entries": [{"EventId": "11710aed-b79e-4468-a20b-bb3c0c3b4860"}]}))
+    Reply::Done(
+        json!({"FailedEntryCount": 0, "Entries": [{"EventId": "11710aed-b79e-4468-a20b-bb3c0c3b4860"}]}),
+    )
 }
 
 fn failed(code: &str) -> Reply {
@@ -42,9 +52,18 @@ fn failed(code: &str) -> Reply {
 
 /// How a delivery ended, in one word; what is said of it keeps what was sent to itself.
 fn outcome(delivered: Result<(), DeliveryError>) -> &'static str {
-    let said = delivered.as_ref().err().map_or_else(String::new, ToString::to_string);
-    assert!(!said.contains(CANARY) && !said.contains("5000") && said.len() < 200, "{said}");
-    assert!(said.is_empty() || said.contains("ledger"), "it says where: {said}");
+    let said = delivered
+        .as_ref()
+        .err()
+        .map_or_else(String::new, ToString::to_string);
+    assert!(
+        !said.contains(CANARY) && !said.contains("5000") && said.len() < 200,
+        "{said}"
+    );
+    assert!(
+        said.is_empty() || said.contains("ledger"),
+        "it says where: {said}"
+    );
     match delivered {
         Ok(()) => "arrived",
         Err(DeliveryError::Refused(_)) => "dead",
@@ -60,7 +79,14 @@ async fn a_standard_queue_gets_the_event_and_its_key_and_nothing_else() {
     let body = std::str::from_utf8(event.json()).unwrap();
     let attributes = json!({"id": {"DataType": "String", "StringValue": "pay:m1"}});
     let expected = json!({"QueueUrl": QUEUE, "MessageBody": body, "MessageAttributes": attributes});
-    assert_eq!(cloud.calls("SendMessage").iter().map(|call| &call.body).collect::<Vec<_>>(), [&expected]);
+    assert_eq!(
+        cloud
+            .calls("SendMessage")
+            .iter()
+            .map(|call| &call.body)
+            .collect::<Vec<_>>(),
+        [&expected]
+    );
 }
 
 #[tokio::test]
@@ -72,7 +98,12 @@ async fn a_fifo_queue_keeps_a_payment_s_events_in_order_and_swallows_copies() {
     let cases = [
         ("pay:m1", Some("p1"), "p1".to_owned(), "pay:m1".to_owned()),
         ("pay:m2", None, "pay:m2".to_owned(), "pay:m2".to_owned()),
-        ("pay:m3", Some("a payment"), hashed("a payment"), "pay:m3".to_owned()),
+        (
+            "pay:m3",
+            Some("a payment"),
+            hashed("a payment"),
+            "pay:m3".to_owned(),
+        ),
         (&long_key, Some("p1"), "p1".to_owned(), hashed(&long_key)),
     ];
     for (key, subject, ..) in &cases {
@@ -97,13 +128,31 @@ async fn a_bus_gets_the_same_object_with_who_what_and_when() {
     assert_eq!(entry["Source"], "pillarbox.pay");
     assert_eq!(entry["DetailType"], "card_payment_captured");
     assert_eq!(entry["Detail"], std::str::from_utf8(event.json()).unwrap());
-    assert_eq!(entry["Time"].as_f64().map(|seconds| (seconds * 1_000.0).round() as i64), Some(AT.as_millis()));
-    assert_eq!((calls.len(), calls[0].body["Entries"].as_array().map(Vec::len)), (1, Some(1)));
+    assert_eq!(
+        entry["Time"]
+            .as_f64()
+            .map(|seconds| (seconds * 1_000.0).round() as i64),
+        Some(AT.as_millis())
+    );
+    assert_eq!(
+        (
+            calls.len(),
+            calls[0].body["Entries"].as_array().map(Vec::len)
+        ),
+        (1, Some(1))
+    );
 }
 
 #[tokio::test]
 async fn what_is_too_large_leaves_its_data_behind_and_says_where_it_is() {
-    let cloud = Cloud::answering(|call| if call.target == "SendMessage" { sent() } else { putting(put())(call) }).await;
+    let cloud = Cloud::answering(|call| {
+        if call.target == "SendMessage" {
+            sent()
+        } else {
+            putting(put())(call)
+        }
+    })
+    .await;
     for (length, is_whole) in [(261_000, true), (263_000, false)] {
         let (key, event) = long("hmrc:n1", length);
         sqs(&cloud, QUEUE).deliver(&key, &event).await.unwrap();
@@ -112,7 +161,14 @@ async fn what_is_too_large_leaves_its_data_behind_and_says_where_it_is() {
         let detail = cloud.calls("PutEvents").pop().unwrap().body["Entries"][0]["Detail"].clone();
         assert_eq!(message, detail, "one object, wherever it goes");
         let object: Value = serde_json::from_str(message.as_str().unwrap()).unwrap();
-        assert_eq!((object.get("data").is_some(), object.get("dataref").is_none()), (is_whole, is_whole), "{length}");
+        assert_eq!(
+            (
+                object.get("data").is_some(),
+                object.get("dataref").is_none()
+            ),
+            (is_whole, is_whole),
+            "{length}"
+        );
         assert_eq!(object["id"], "hmrc:n1");
         if !is_whole {
             assert_eq!(object["dataref"], "hmrc:n1");
@@ -123,7 +179,10 @@ async fn what_is_too_large_leaves_its_data_behind_and_says_where_it_is() {
 #[tokio::test]
 async fn each_attempt_sends_the_same_bytes() {
     let times = AtomicUsize::new(0);
-    let faults = move |call: &Call| match (call.target.as_str(), times.fetch_add(1, Ordering::SeqCst) % 5) {
+    let faults = move |call: &Call| match (
+        call.target.as_str(),
+        times.fetch_add(1, Ordering::SeqCst) % 5,
+    ) {
         ("DescribeEventBus", _) => Reply::Done(json!({"Name": "ledger"})),
         (_, 0) => Reply::Fault(400, "ThrottlingException", "Rate exceeded"),
         (_, 1) => Reply::Drop,
@@ -143,8 +202,15 @@ async fn each_attempt_sends_the_same_bytes() {
     while queue.deliver(&key, &event).await.is_err() {}
     while bus.deliver(&key, &event).await.is_err() {}
     for target in ["SendMessage", "PutEvents"] {
-        let bodies: Vec<String> = cloud.calls(target).iter().map(|call| call.body.to_string()).collect();
-        assert!(bodies.len() > 3 && bodies.iter().all(|body| *body == bodies[0]), "{target}: {bodies:?}");
+        let bodies: Vec<String> = cloud
+            .calls(target)
+            .iter()
+            .map(|call| call.body.to_string())
+            .collect();
+        assert!(
+            bodies.len() > 3 && bodies.iter().all(|body| *body == bodies[0]),
+            "{target}: {bodies:?}"
+        );
     }
 }
 
@@ -170,7 +236,11 @@ async fn of_sqs_only_what_is_wrong_with_the_message_is_a_refusal() {
         let answer = reply.clone();
         let cloud = Cloud::answering(move |_| answer.clone()).await;
         let (key, event) = captured("pay:m1", Some("p1"));
-        assert_eq!(outcome(sqs(&cloud, QUEUE).deliver(&key, &event).await), expected, "{reply:?}");
+        assert_eq!(
+            outcome(sqs(&cloud, QUEUE).deliver(&key, &event).await),
+            expected,
+            "{reply:?}"
+        );
     }
 }
 
@@ -185,20 +255,36 @@ async fn of_eventbridge_only_what_is_wrong_with_the_event_is_a_refusal_and_200_s
         (failed("AccessDeniedException"), "again"),
         (failed("NotAuthorizedForSourceException"), "again"),
         (failed(&format!("\u{1b}[31m{}", "x".repeat(300))), "again"),
-        (Reply::Done(json!({"FailedEntryCount": 0, "Entries": []})), "again"),
-        (Reply::Done(json!({"FailedEntryCount": 0, "Entries": [{}]})), "again"),
+        (
+            Reply::Done(json!({"FailedEntryCount": 0, "Entries": []})),
+            "again",
+        ),
+        (
+            Reply::Done(json!({"FailedEntryCount": 0, "Entries": [{}]})),
+            "again",
+        ),
         (Reply::Done(json!({})), "again"),
         (Reply::Fault(400, "ValidationException", CANARY), "dead"),
         (Reply::Fault(400, "AccessDeniedException", CANARY), "again"),
-        (Reply::Fault(400, "ResourceNotFoundException", CANARY), "again"),
+        (
+            Reply::Fault(400, "ResourceNotFoundException", CANARY),
+            "again",
+        ),
         (Reply::Fault(400, "ThrottlingException", CANARY), "again"),
         (Reply::Page(502), "again"),
-        (Reply::Half(json!({"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]})), "again"),
+        (
+            Reply::Half(json!({"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]})),
+            "again",
+        ),
         (Reply::Drop, "again"),
     ] {
         let cloud = Cloud::answering(putting(reply.clone())).await;
         let (key, event) = captured("pay:m1", Some("p1"));
-        assert_eq!(outcome(bus(&cloud).deliver(&key, &event).await), expected, "{reply:?}");
+        assert_eq!(
+            outcome(bus(&cloud).deliver(&key, &event).await),
+            expected,
+            "{reply:?}"
+        );
     }
 }
 
@@ -206,19 +292,46 @@ async fn of_eventbridge_only_what_is_wrong_with_the_event_is_a_refusal_and_200_s
 async fn a_bus_that_is_not_there_gets_nothing_since_it_would_be_dropped() {
     let (key, event) = captured("pay:m1", Some("p1"));
     for (look, expected, events) in [
-        (Reply::Fault(400, "ResourceNotFoundException", CANARY), "again", 0),
+        (
+            Reply::Fault(400, "ResourceNotFoundException", CANARY),
+            "again",
+            0,
+        ),
         (Reply::Page(502), "again", 0),
-        (Reply::Fault(400, "AccessDeniedException", CANARY), "arrived", 2),
+        (
+            Reply::Fault(400, "AccessDeniedException", CANARY),
+            "arrived",
+            2,
+        ),
         (Reply::Done(json!({"Name": "ledger"})), "arrived", 2),
     ] {
         let answer = look.clone();
-        let cloud = Cloud::answering(move |call| if call.target == "PutEvents" { put() } else { answer.clone() }).await;
+        let cloud = Cloud::answering(move |call| {
+            if call.target == "PutEvents" {
+                put()
+            } else {
+                answer.clone()
+            }
+        })
+        .await;
         let bus = bus(&cloud);
-        assert_eq!(outcome(bus.deliver(&key, &event).await), expected, "{look:?}");
-        assert_eq!(outcome(bus.deliver(&key, &event).await), expected, "{look:?}");
+        assert_eq!(
+            outcome(bus.deliver(&key, &event).await),
+            expected,
+            "{look:?}"
+        );
+        assert_eq!(
+            outcome(bus.deliver(&key, &event).await),
+            expected,
+            "{look:?}"
+        );
         assert_eq!(cloud.calls("PutEvents").len(), events, "{look:?}");
         if expected == "arrived" {
-            assert_eq!(cloud.calls("DescribeEventBus").len(), 1, "it is looked for once");
+            assert_eq!(
+                cloud.calls("DescribeEventBus").len(),
+                1,
+                "it is looked for once"
+            );
         }
         // Once somebody has made it, events go out.
         cloud.answers(putting(put()));
@@ -234,7 +347,11 @@ async fn a_destination_that_hangs_ends_its_attempt_long_before_the_processor_doe
     for delivered in [sqs(&cloud, QUEUE).deliver(&key, &event).await, {
         let began = Instant::now();
         let delivered = bus(&cloud).deliver(&key, &event).await;
-        assert!(began.elapsed() <= Duration::from_secs(11), "{:?}", began.elapsed());
+        assert!(
+            began.elapsed() <= Duration::from_secs(11),
+            "{:?}",
+            began.elapsed()
+        );
         delivered
     }] {
         assert_eq!(outcome(delivered), "again");

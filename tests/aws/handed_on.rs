@@ -13,7 +13,12 @@ pub(crate) const AT: Timestamp = Timestamp::from_millis(1_772_446_531_480);
 
 /// A captured payment, as it is handed on under `key`.
 pub(crate) fn captured(key: &str, subject: Option<&str>) -> (Key, Event) {
-    event(key, "card_payment_captured", subject, br#"{"resource":{"amount":5000}}"#)
+    event(
+        key,
+        "card_payment_captured",
+        subject,
+        br#"{"resource":{"amount":5000}}"#,
+    )
 }
 
 /// A notification of HMRC's whose message is this long.

@@ -19,10 +19,10 @@ use pillarbox::{
     keyring::{Keyring, take_in},
     notification::{SourceName, Timestamp},
     receive::{Callback, PATIENCE, Receipt, Refusal},
-    secret::{Outside, Vault},
+    secret::{FetchedSecrets, SecretSources},
     simulate::{Sender, sign::signature},
-    source::{Acceptance, SignatureFault},
-    world::World,
+    source::{Acceptance, SignatureError},
+    world::Clock,
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -40,9 +40,9 @@ const KEPT: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 const IN_TIME: Duration = Duration::from_millis(2_500);
 
 /// A clock that goes when it is told to.
-struct Clock(AtomicI64);
+struct ManualClock(AtomicI64);
 
-impl World for Clock {
+impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.0.load(Ordering::SeqCst))
     }
@@ -58,7 +58,7 @@ struct Desk {
     held: Arc<Mutex<Reply>>,
     keyring: Arc<Keyring>,
     inbox: SqliteInbox,
-    clock: Arc<Clock>,
+    clock: Arc<ManualClock>,
     _folder: TempDir,
 }
 
@@ -79,19 +79,35 @@ impl Desk {
         let held = Arc::new(Mutex::new(held));
         let answer = Arc::clone(&held);
         let cloud = Cloud::answering(move |_| answer.lock().unwrap().clone()).await;
-        let clock = Arc::new(Clock(AtomicI64::new(AT.as_millis())));
+        let clock = Arc::new(ManualClock(AtomicI64::new(AT.as_millis())));
         let document = format!(
             "[sources.pay]\nkind = \"govuk-pay\"\nsecrets = [\"secretsmanager:{ARN}#current\"]\n\
              [sources.hmrc]\nkind = \"hmrc\"\nsecrets = [\"env:KEPT\"]\n"
         );
         let config = Config::read(&document, "p").unwrap();
         let file = |_: &Path| Err(io::ErrorKind::NotFound.into());
-        let outside = Outside { env: &|_| Some(KEPT.to_owned()), file: &file, vault: Vault::NOTHING };
+        let outside = SecretSources {
+            env: &|_| Some(KEPT.to_owned()),
+            file: &file,
+            vault: FetchedSecrets::NOTHING,
+        };
         let manager = SecretsManager::new(&cloud.aws());
-        let keyring = Keyring::new(config, &outside, Some(manager), Arc::clone(&clock) as Arc<dyn World>);
+        let keyring = Keyring::new(
+            config,
+            &outside,
+            Some(manager),
+            Arc::clone(&clock) as Arc<dyn Clock>,
+        );
         let folder = tempfile::tempdir().unwrap();
         let inbox = SqliteInbox::create(&folder.path().join("inbox.db")).unwrap();
-        Self { cloud, held, keyring, inbox, clock, _folder: folder }
+        Self {
+            cloud,
+            held,
+            keyring,
+            inbox,
+            clock,
+            _folder: folder,
+        }
     }
 
     fn hold(&self, reply: Reply) {
@@ -112,7 +128,12 @@ impl Desk {
         let body = format!(
             r#"{{"webhook_message_id":"{id}","created_date":"{AT}","resource_id":"{id}","event_type":"card_payment_captured","resource":{{}}}}"#
         );
-        self.post("pay", &signature(Sender::GovukPay, secret, body.as_bytes()), body).await
+        self.post(
+            "pay",
+            &signature(Sender::GovukPay, secret, body.as_bytes()),
+            body,
+        )
+        .await
     }
 
     async fn post(&self, source: &str, signature: &str, body: String) -> Result<Receipt, Refusal> {
@@ -126,7 +147,11 @@ impl Desk {
         let window = Acceptance(Duration::from_secs(60 * 24 * 60 * 60));
         let began = Instant::now();
         let received = take_in(&self.inbox, &self.keyring, callback, window, PATIENCE).await;
-        assert!(began.elapsed() < IN_TIME, "{source} is answered after {:?}", began.elapsed());
+        assert!(
+            began.elapsed() < IN_TIME,
+            "{source} is answered after {:?}",
+            began.elapsed()
+        );
         received
     }
 }
@@ -138,7 +163,10 @@ fn taken(received: Result<Receipt, Refusal>) {
 
 #[track_caller]
 fn refused(received: &Result<Receipt, Refusal>) {
-    assert!(matches!(received, Err(Refusal::Signature(SignatureFault::Wrong))), "{received:?}");
+    assert!(
+        matches!(received, Err(Refusal::Signature(SignatureError::Wrong))),
+        "{received:?}"
+    );
 }
 
 #[tokio::test]
@@ -152,7 +180,11 @@ async fn a_key_that_was_just_installed_costs_one_reading_and_no_refusal() {
     for n in 0..20 {
         taken(desk.pay(&format!("after-{n}"), NEW).await);
     }
-    assert_eq!(desk.readings(), 2, "one at the start, and one for the new key");
+    assert_eq!(
+        desk.readings(),
+        2,
+        "one at the start, and one for the new key"
+    );
     refused(&desk.pay("late", OLD).await);
 }
 
@@ -173,7 +205,12 @@ async fn a_thousand_forgeries_cost_one_reading_in_30_s() {
     let desk = Desk::warm().await;
     for round in 1..=3 {
         desk.pass(30);
-        let forged = join_all((0..1_000).map(|n| async move { n.to_string() }).collect::<Vec<_>>()).await;
+        let forged = join_all(
+            (0..1_000)
+                .map(|n| async move { n.to_string() })
+                .collect::<Vec<_>>(),
+        )
+        .await;
         let received = join_all(forged.iter().map(|id| desk.pay(id, FORGED))).await;
         received.iter().for_each(refused);
         for id in 0..100 {
@@ -198,7 +235,11 @@ async fn a_withdrawn_key_ends_after_five_minutes() {
     desk.hold(holding(NEW));
     desk.pass(299);
     taken(desk.pay("m1", OLD).await);
-    assert_eq!(desk.readings(), 1, "a copy that is young is not read again for a signature that matches");
+    assert_eq!(
+        desk.readings(),
+        1,
+        "a copy that is young is not read again for a signature that matches"
+    );
     desk.pass(1);
     refused(&desk.pay("m2", OLD).await);
     taken(desk.pay("m3", NEW).await);
@@ -208,18 +249,27 @@ async fn a_withdrawn_key_ends_after_five_minutes() {
 #[tokio::test]
 async fn an_old_copy_stands_while_it_can_not_be_read_again() {
     let desk = Desk::warm().await;
-    for (away, seconds) in
-        [(Reply::Fault(400, "AccessDeniedException", ""), 300), (Reply::Silence, 30), (Reply::Drop, 30)]
-    {
+    for (away, seconds) in [
+        (Reply::Fault(400, "AccessDeniedException", ""), 300),
+        (Reply::Silence, 30),
+        (Reply::Drop, 30),
+    ] {
         desk.hold(away);
         desk.pass(seconds);
         let before = desk.readings();
         for n in 0..10 {
             taken(desk.pay(&format!("m{seconds}-{n}"), OLD).await);
         }
-        assert!((1..=2).contains(&(desk.readings() - before)), "tried once for all of them, at most twice on the wire");
+        assert!(
+            (1..=2).contains(&(desk.readings() - before)),
+            "tried once for all of them, at most twice on the wire"
+        );
         let said = desk.keyring.take_unusable();
-        assert_eq!(said.len(), 1, "that is said, although the copy stands: {said:?}");
+        assert_eq!(
+            said.len(),
+            1,
+            "that is said, although the copy stands: {said:?}"
+        );
         assert_eq!(desk.keyring.take_unusable().len(), 0, "once");
     }
     desk.hold(holding(NEW));
@@ -231,9 +281,15 @@ async fn an_old_copy_stands_while_it_can_not_be_read_again() {
 async fn everybody_who_waits_shares_one_reading() {
     let desk = Desk::warm().await;
     desk.pass(31);
-    desk.hold(Reply::Late(Duration::from_millis(200), json!({"SecretString": json!({"current": NEW}).to_string()})));
+    desk.hold(Reply::Late(
+        Duration::from_millis(200),
+        json!({"SecretString": json!({"current": NEW}).to_string()}),
+    ));
     let ids: Vec<_> = (0..200).map(|n| format!("m{n}")).collect();
-    join_all(ids.iter().map(|id| desk.pay(id, NEW))).await.into_iter().for_each(taken);
+    join_all(ids.iter().map(|id| desk.pay(id, NEW)))
+        .await
+        .into_iter()
+        .for_each(taken);
     assert_eq!(desk.readings(), 2);
 }
 
@@ -241,15 +297,24 @@ async fn everybody_who_waits_shares_one_reading() {
 async fn a_sender_that_hangs_up_does_not_take_the_reading_along() {
     let desk = Desk::warm().await;
     desk.pass(31);
-    desk.hold(Reply::Late(Duration::from_millis(200), json!({"SecretString": json!({"current": NEW}).to_string()})));
-    assert!(timeout(Duration::from_millis(50), desk.pay("m1", FORGED)).await.is_err(), "it hung up");
+    desk.hold(Reply::Late(
+        Duration::from_millis(200),
+        json!({"SecretString": json!({"current": NEW}).to_string()}),
+    ));
+    assert!(
+        timeout(Duration::from_millis(50), desk.pay("m1", FORGED))
+            .await
+            .is_err(),
+        "it hung up"
+    );
     taken(desk.pay("m2", NEW).await);
     assert_eq!(desk.readings(), 2);
 }
 
 #[tokio::test]
 async fn until_there_is_a_key_everything_is_503_and_the_first_one_needs_no_restart() {
-    let missing = "Secrets Manager can't find the specified secret value for staging label: AWSCURRENT";
+    let missing =
+        "Secrets Manager can't find the specified secret value for staging label: AWSCURRENT";
     for (start, said) in [
         (Reply::Fault(400, "ResourceNotFoundException", missing), 0),
         (Reply::Fault(400, "AccessDeniedException", ""), 1),
@@ -262,7 +327,10 @@ async fn until_there_is_a_key_everything_is_503_and_the_first_one_needs_no_resta
         desk.pass(31);
         for n in 0..10 {
             let received = desk.pay(&format!("m{n}"), OLD).await;
-            assert!(matches!(received, Err(Refusal::NoSecret)), "{start:?}: {received:?}");
+            assert!(
+                matches!(received, Err(Refusal::NoSecret)),
+                "{start:?}: {received:?}"
+            );
         }
         desk.hold(holding(OLD));
         desk.pass(30);
@@ -285,7 +353,11 @@ async fn a_secrets_manager_that_hangs_is_answered_for_in_time() {
     desk.pass(31);
     let began = Instant::now();
     refused(&desk.pay("m1", NEW).await);
-    assert!(began.elapsed() < Duration::from_millis(1_300), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_millis(1_300),
+        "{:?}",
+        began.elapsed()
+    );
 }
 
 #[tokio::test]
@@ -294,7 +366,13 @@ async fn a_source_whose_secrets_are_elsewhere_never_causes_a_call() {
     desk.pass(1_000);
     let wrong = desk.post("hmrc", &"0".repeat(40), "{}".to_owned()).await;
     refused(&wrong);
-    let genuine = desk.post("hmrc", &signature(Sender::Hmrc, KEPT, b"{}"), "{}".to_owned()).await;
+    let genuine = desk
+        .post(
+            "hmrc",
+            &signature(Sender::Hmrc, KEPT, b"{}"),
+            "{}".to_owned(),
+        )
+        .await;
     assert_eq!(genuine.unwrap().key_label, "1:env:KEPT");
     assert_eq!(desk.readings(), 0);
     for malformed in ["", "00", &"A".repeat(64)] {
@@ -302,19 +380,39 @@ async fn a_source_whose_secrets_are_elsewhere_never_causes_a_call() {
         let before = desk.readings();
         desk.pass(31);
         let received = desk.post("pay", malformed, "{}".to_owned()).await;
-        assert!(matches!(received, Err(Refusal::Signature(SignatureFault::Malformed))), "{received:?}");
-        assert_eq!(desk.readings(), before, "what has no form can be no newer key's");
+        assert!(
+            matches!(received, Err(Refusal::Signature(SignatureError::Malformed))),
+            "{received:?}"
+        );
+        assert_eq!(
+            desk.readings(),
+            before,
+            "what has no form can be no newer key's"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_process_without_such_secrets_never_calls_aws() {
     let cloud = Cloud::answering(|_| panic!("nobody calls")).await;
-    let config = Config::read("[sources.pay]\nkind = \"govuk-pay\"\nsecrets = [\"env:PAY\"]\n", "p").unwrap();
+    let config = Config::read(
+        "[sources.pay]\nkind = \"govuk-pay\"\nsecrets = [\"env:PAY\"]\n",
+        "p",
+    )
+    .unwrap();
     let file = |_: &Path| Err(io::ErrorKind::NotFound.into());
-    let outside = Outside { env: &|_| Some(OLD.to_owned()), file: &file, vault: Vault::NOTHING };
-    let world = Arc::new(Clock(AtomicI64::new(0)));
-    let keyring = Keyring::new(config, &outside, Some(SecretsManager::new(&cloud.aws())), world);
+    let outside = SecretSources {
+        env: &|_| Some(OLD.to_owned()),
+        file: &file,
+        vault: FetchedSecrets::NOTHING,
+    };
+    let world = Arc::new(ManualClock(AtomicI64::new(0)));
+    let keyring = Keyring::new(
+        config,
+        &outside,
+        Some(SecretsManager::new(&cloud.aws())),
+        world,
+    );
     keyring.warm().await;
     let keys = keyring.keys();
     assert!(Arc::ptr_eq(&keys, &keyring.renewed(&keys).await));
@@ -328,10 +426,23 @@ async fn a_key_that_can_not_be_used_is_ignored_said_once_and_shown_nowhere() {
     desk.hold(holding("webhook_test_canary\n"));
     desk.pass(31);
     let received = desk.pay("m1", FORGED).await;
-    assert!(matches!(received, Err(Refusal::NoSecret)), "the value it took the place of is gone: {received:?}");
+    assert!(
+        matches!(received, Err(Refusal::NoSecret)),
+        "the value it took the place of is gone: {received:?}"
+    );
     let unusable = desk.keyring.take_unusable();
-    assert_eq!(unusable.iter().map(|one| one.source.as_ref().unwrap().as_str()).collect::<HashSet<_>>().len(), 1);
+    assert_eq!(
+        unusable
+            .iter()
+            .map(|one| one.source.as_ref().unwrap().as_str())
+            .collect::<HashSet<_>>()
+            .len(),
+        1
+    );
     let said = format!("{unusable:?} {}", unusable[0].problem);
-    assert!(said.contains("white space") && !said.contains("canary"), "{said}");
+    assert!(
+        said.contains("white space") && !said.contains("canary"),
+        "{said}"
+    );
     assert!(desk.keyring.take_unusable().is_empty());
 }

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use pillarbox::{
-    entry::System,
+    entry::SystemClock,
     simulate::{Sender, exchange},
 };
 use rustix::process::Signal;
@@ -57,7 +57,10 @@ fn on(cloud: &Cloud, command: &mut Command) -> Serve {
 async fn a_payment_goes_from_its_sender_to_the_queue_and_no_secret_is_ever_printed() {
     let cloud = Cloud::answering(well).await;
     let folder = Folder::with(&configuration());
-    let mut serve = on(&cloud, &mut folder.command(&[&["serve"], FREE_PORTS].concat()));
+    let mut serve = on(
+        &cloud,
+        &mut folder.command(&[&["serve"], FREE_PORTS].concat()),
+    );
     for source in ["pay", "hmrc"] {
         let url = serve.url(source).to_string();
         let mut command = folder.command(&["send", source, "--to", &url]);
@@ -67,10 +70,19 @@ async fn a_payment_goes_from_its_sender_to_the_queue_and_no_secret_is_ever_print
     until("both are handed on", || folder.count("delivered") == 2);
     let rows = folder.list(&["--source", "pay"]);
     let message = &cloud.calls("SendMessage")[0].body;
-    assert_eq!(message["MessageAttributes"]["id"]["StringValue"], rows[0]["key"]);
+    assert_eq!(
+        message["MessageAttributes"]["id"]["StringValue"],
+        rows[0]["key"]
+    );
     let event: Value = serde_json::from_str(message["MessageBody"].as_str().unwrap()).unwrap();
-    assert_eq!((&event["id"], &event["source"]), (&rows[0]["key"], &json!("/pay")));
-    assert_eq!(cloud.calls("PutEvents")[0].body["Entries"][0]["Source"], "pillarbox.hmrc");
+    assert_eq!(
+        (&event["id"], &event["source"]),
+        (&rows[0]["key"], &json!("/pay"))
+    );
+    assert_eq!(
+        cloud.calls("PutEvents")[0].body["Entries"][0]["Source"],
+        "pillarbox.hmrc"
+    );
 
     for command in [&["doctor"][..], &["verify", "--stored"]] {
         let ran = Ran::of(folder.command(command).envs(variables(&cloud.url())));
@@ -78,10 +90,15 @@ async fn a_payment_goes_from_its_sender_to_the_queue_and_no_secret_is_ever_print
     }
     let doctor = Ran::of(folder.command(&["doctor"]).envs(variables(&cloud.url()))).stdout;
     assert!(
-        doctor.contains("look  source pay (govuk-pay): secretsmanager:") && doctor.contains("no value"),
+        doctor.contains("look  source pay (govuk-pay): secretsmanager:")
+            && doctor.contains("no value"),
         "{doctor}"
     );
-    assert!(doctor.contains("eventbridge, ledger, is there") && doctor.contains("ledger.fifo, is there"), "{doctor}");
+    assert!(
+        doctor.contains("eventbridge, ledger, is there")
+            && doctor.contains("ledger.fifo, is there"),
+        "{doctor}"
+    );
     assert!(serve.stop(Signal::TERM).success());
 }
 
@@ -92,31 +109,58 @@ async fn a_running_serve_takes_a_new_key_without_a_restart() {
     let serve = on(&cloud, &mut folder.serve_command());
     let new = "webhook_test_0qk4h8d2m6r1v5b9f3j7n0s4w8";
     cloud.answers(move |call| match call.target.as_str() {
-        "GetSecretValue" => Reply::Done(json!({"SecretString": json!({"current": new}).to_string()})),
+        "GetSecretValue" => {
+            Reply::Done(json!({"SecretString": json!({"current": new}).to_string()}))
+        }
         _ => well(call),
     });
     let url = serve.url("pay");
-    let body = Sender::GovukPay.body(None, &System).unwrap();
-    let answer = exchange(&Sender::GovukPay.request(&body, new, &url), &url, Sender::GovukPay.manner()).await.unwrap();
+    let body = Sender::GovukPay.body(None, &SystemClock).unwrap();
+    let answer = exchange(
+        &Sender::GovukPay.request(&body, new, &url),
+        &url,
+        Sender::GovukPay.manner(),
+    )
+    .await
+    .unwrap();
     assert_eq!(answer.status, 200, "{answer:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_without_its_secrets_is_refused_and_says_what_to_do() {
     for (reply, said) in [
-        (Reply::Fault(400, "AccessDeniedException", "canary"), "grant secretsmanager:GetSecretValue"),
-        (Reply::Fault(400, "ResourceNotFoundException", "canary"), "check the ARN"),
-        (Reply::Done(json!({"SecretString": r#"{"current":"canary"}"#})), "only 6 bytes long"),
+        (
+            Reply::Fault(400, "AccessDeniedException", "canary"),
+            "grant secretsmanager:GetSecretValue",
+        ),
+        (
+            Reply::Fault(400, "ResourceNotFoundException", "canary"),
+            "check the ARN",
+        ),
+        (
+            Reply::Done(json!({"SecretString": r#"{"current":"canary"}"#})),
+            "only 6 bytes long",
+        ),
         (Reply::Drop, "check the network"),
     ] {
         let cloud = Cloud::answering(move |_| reply.clone()).await;
         let folder = Folder::with(&configuration());
-        let ran = Ran::of(folder.command(&[&["serve"], FREE_PORTS].concat()).envs(variables(&cloud.url())));
+        let ran = Ran::of(
+            folder
+                .command(&[&["serve"], FREE_PORTS].concat())
+                .envs(variables(&cloud.url())),
+        );
         assert_eq!(ran.code, 2, "{ran:?}");
-        assert!(ran.stderr.contains("sources.pay.secrets[0]") && ran.stderr.contains(said), "{ran:?}");
+        assert!(
+            ran.stderr.contains("sources.pay.secrets[0]") && ran.stderr.contains(said),
+            "{ran:?}"
+        );
         assert!(!ran.stderr.contains("canary"), "{ran:?}");
     }
     let nowhere = Folder::with(&configuration()).run(&[&["serve"], FREE_PORTS].concat());
     assert_eq!(nowhere.code, 2);
-    assert!(nowhere.stderr.contains("AWS_REGION is not set"), "{nowhere:?}");
+    assert!(
+        nowhere.stderr.contains("AWS_REGION is not set"),
+        "{nowhere:?}"
+    );
 }

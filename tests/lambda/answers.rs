@@ -12,7 +12,10 @@ use crate::support::{
 #[tokio::test]
 async fn no_other_spelling_of_a_path_is_ours_on_any_front() {
     let deployed = Deployed::new();
-    for (front, source) in Front::ALL.into_iter().flat_map(|front| both().map(|source| (front, source))) {
+    for (front, source) in Front::ALL
+        .into_iter()
+        .flat_map(|front| both().map(|source| (front, source)))
+    {
         let name = &source.name;
         let asked = post(&source, source.message("n1", NOW));
         for path in [
@@ -43,7 +46,11 @@ async fn no_other_spelling_of_a_path_is_ours_on_any_front() {
             "/é".to_owned(),
         ] {
             for method in ["POST", "GET", "PUT", "HEAD", "OPTIONS"] {
-                let asked = Asked { method: method.to_owned(), path: path.clone(), ..asked.clone() };
+                let asked = Asked {
+                    method: method.to_owned(),
+                    path: path.clone(),
+                    ..asked.clone()
+                };
                 let answer = deployed.ask(front, &asked).await;
                 assert_eq!(answer.status, 404, "{front:?} {method} {path:?}");
             }
@@ -56,7 +63,8 @@ async fn no_other_spelling_of_a_path_is_ours_on_any_front() {
 async fn a_stage_and_a_mapping_are_no_part_of_a_path() {
     let deployed = Deployed::new();
     let source = pay();
-    let event = |front: Front, id: &str| front.invocation(&post(&source, source.message(id, NOW)), NOW);
+    let event =
+        |front: Front, id: &str| front.invocation(&post(&source, source.message(id, NOW)), NOW);
 
     for (index, (stage, path, status)) in [
         ("prod", "/prod/pay", 200),
@@ -77,7 +85,11 @@ async fn a_stage_and_a_mapping_are_no_part_of_a_path() {
         let mut event = event(Front::HttpApi, &format!("s{index}"));
         event["rawPath"] = json!(path);
         event["requestContext"]["stage"] = json!(stage);
-        assert_eq!(deployed.answer(&event).await.status, status, "{stage} {path}");
+        assert_eq!(
+            deployed.answer(&event).await.status,
+            status,
+            "{stage} {path}"
+        );
     }
     for (index, (resource, parameters, path, status)) in [
         ("/{source}", json!({"source": "pay"}), "/hooks/pay", 200),
@@ -91,7 +103,12 @@ async fn a_stage_and_a_mapping_are_no_part_of_a_path() {
         ("/{source}", json!({"source": "pay"}), "//pay", 404),
         ("/{source}", json!({"source": "pay"}), "/ho oks/pay", 404),
         ("/{source}", json!({"source": "hmrc"}), "/hooks/pay", 404),
-        ("/{proxy+}", json!({"proxy": "hooks/pay"}), "/hooks/pay", 404),
+        (
+            "/{proxy+}",
+            json!({"proxy": "hooks/pay"}),
+            "/hooks/pay",
+            404,
+        ),
         ("/{proxy+}", json!(null), "/hooks/pay", 404),
         ("/{other}", json!({"source": "pay"}), "/hooks/pay", 404),
     ]
@@ -99,8 +116,13 @@ async fn a_stage_and_a_mapping_are_no_part_of_a_path() {
     .enumerate()
     {
         let mut event = event(Front::Rest, &format!("m{index}"));
-        (event["resource"], event["pathParameters"], event["path"]) = (json!(resource), parameters, json!(path));
-        assert_eq!(deployed.answer(&event).await.status, status, "{resource} {path}");
+        (event["resource"], event["pathParameters"], event["path"]) =
+            (json!(resource), parameters, json!(path));
+        assert_eq!(
+            deployed.answer(&event).await.status,
+            status,
+            "{resource} {path}"
+        );
     }
 }
 
@@ -109,9 +131,20 @@ async fn other_methods_are_named_the_two_there_are() {
     let deployed = Deployed::new();
     for front in Front::ALL {
         for source in both().iter().chain(&without_secret()) {
-            for method in ["HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "post", "BREW", ""] {
-                let answer = deployed.ask(front, &Asked::new(method, &format!("{}?challenge=a", source.path()))).await;
-                assert_eq!((answer.status, answer.header("allow")), (405, Some("GET, POST")), "{front:?} {method}");
+            for method in [
+                "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "post", "BREW", "",
+            ] {
+                let answer = deployed
+                    .ask(
+                        front,
+                        &Asked::new(method, &format!("{}?challenge=a", source.path())),
+                    )
+                    .await;
+                assert_eq!(
+                    (answer.status, answer.header("allow")),
+                    (405, Some("GET, POST")),
+                    "{front:?} {method}"
+                );
             }
         }
     }
@@ -121,13 +154,23 @@ async fn other_methods_are_named_the_two_there_are() {
 async fn only_one_harmless_challenge_is_given_back() {
     let deployed = Deployed::new();
     let longest = "a".repeat(128);
-    for (front, source) in
-        Front::ALL.into_iter().flat_map(|front| [hmrc(), without_secret()[0].clone()].map(|s| (front, s)))
+    for (front, source) in Front::ALL
+        .into_iter()
+        .flat_map(|front| [hmrc(), without_secret()[0].clone()].map(|s| (front, s)))
     {
-        let ask =
-            async |query: &str| deployed.ask(front, &Asked::new("GET", &format!("{}?{query}", source.path()))).await;
+        let ask = async |query: &str| {
+            deployed
+                .ask(
+                    front,
+                    &Asked::new("GET", &format!("{}?{query}", source.path())),
+                )
+                .await
+        };
         for (query, value) in [
-            ("challenge=1ed5f407-8096-40d1-87ef-9a2a103eeb85", "1ed5f407-8096-40d1-87ef-9a2a103eeb85"),
+            (
+                "challenge=1ed5f407-8096-40d1-87ef-9a2a103eeb85",
+                "1ed5f407-8096-40d1-87ef-9a2a103eeb85",
+            ),
             ("team=7&challenge=A-z0&x", "A-z0"),
             ("challenge=%31ab", "1ab"),
             (&format!("challenge={longest}"), &longest),
@@ -140,29 +183,52 @@ async fn only_one_harmless_challenge_is_given_back() {
             );
         }
         let longer = format!("challenge={longest}a");
-        for query in
-            NO_CHALLENGES.into_iter().chain([longer.as_str(), "challenge[]=a", "challenge=a\r\nb", "challenge=a b"])
-        {
+        for query in NO_CHALLENGES.into_iter().chain([
+            longer.as_str(),
+            "challenge[]=a",
+            "challenge=a\r\nb",
+            "challenge=a b",
+        ]) {
             assert_eq!(ask(query).await.status, 400, "{front:?} {query}");
         }
     }
-    for (front, source) in
-        Front::ALL.into_iter().flat_map(|front| [pay(), without_secret()[1].clone()].map(|s| (front, s)))
+    for (front, source) in Front::ALL
+        .into_iter()
+        .flat_map(|front| [pay(), without_secret()[1].clone()].map(|s| (front, s)))
     {
-        let answer = deployed.ask(front, &Asked::new("GET", &format!("{}?challenge=abc", source.path()))).await;
-        assert_eq!((answer.status, answer.body.as_str()), (400, r#"{"error":"challenge"}"#), "Pay sends none");
+        let answer = deployed
+            .ask(
+                front,
+                &Asked::new("GET", &format!("{}?challenge=abc", source.path())),
+            )
+            .await;
+        assert_eq!(
+            (answer.status, answer.body.as_str()),
+            (400, r#"{"error":"challenge"}"#),
+            "Pay sends none"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_source_without_a_secret_is_not_ready_whoever_signs() {
     let deployed = Deployed::new();
-    for (front, index) in Front::ALL.into_iter().flat_map(|front| [(front, 0), (front, 1)]) {
+    for (front, index) in Front::ALL
+        .into_iter()
+        .flat_map(|front| [(front, 0), (front, 1)])
+    {
         let (source, signer) = (&without_secret()[index], &both()[index]);
-        let signed = Asked { path: source.path(), ..post(signer, signer.message("n1", NOW)) };
+        let signed = Asked {
+            path: source.path(),
+            ..post(signer, signer.message("n1", NOW))
+        };
         for asked in [signed, unsigned(source, "x"), unsigned(source, "")] {
             let answer = deployed.ask(front, &asked).await;
-            assert_eq!((answer.status, answer.body.as_str()), (503, r#"{"error":"no_secret"}"#), "{front:?}");
+            assert_eq!(
+                (answer.status, answer.body.as_str()),
+                (503, r#"{"error":"no_secret"}"#),
+                "{front:?}"
+            );
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Any JSON whatever, and genuine events with anything in their places: an answer or an error, and no panic.
 
-use pillarbox::entry::lambda::{Failure, Invocation, Reply};
+use pillarbox::entry::lambda::{Invocation, InvocationError, InvocationReply};
 use proptest::{collection::vec, prelude::*};
 use serde_json::{Map, Value, json, value::RawValue};
 
@@ -78,7 +78,8 @@ fn json() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(5, 64, 8, |inner| {
         prop_oneof![
             vec(inner.clone(), 0..4).prop_map(Value::from),
-            vec((name(), inner), 0..8).prop_map(|entries| Value::Object(entries.into_iter().collect::<Map<_, _>>())),
+            vec((name(), inner), 0..8)
+                .prop_map(|entries| Value::Object(entries.into_iter().collect::<Map<_, _>>())),
         ]
     })
 }
@@ -88,9 +89,16 @@ fn places(value: &Value, at: &str, all: &mut Vec<String>) {
     all.push(at.to_owned());
     match value {
         Value::Object(fields) => fields.iter().for_each(|(name, value)| {
-            places(value, &format!("{at}/{}", name.replace('~', "~0").replace('/', "~1")), all);
+            places(
+                value,
+                &format!("{at}/{}", name.replace('~', "~0").replace('/', "~1")),
+                all,
+            );
         }),
-        Value::Array(items) => items.iter().enumerate().for_each(|(n, item)| places(item, &format!("{at}/{n}"), all)),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .for_each(|(n, item)| places(item, &format!("{at}/{n}"), all)),
         _ => {}
     }
 }
@@ -98,7 +106,9 @@ fn places(value: &Value, at: &str, all: &mut Vec<String>) {
 fn genuine() -> Vec<Value> {
     let mut events: Vec<Value> = Front::ALL
         .into_iter()
-        .flat_map(|front| both().map(|source| front.invocation(&post(&source, source.message("n1", NOW)), NOW)))
+        .flat_map(|front| {
+            both().map(|source| front.invocation(&post(&source, source.message("n1", NOW)), NOW))
+        })
         .collect();
     events.push(Front::HttpApi.invocation(&post(&pay(), pay().message("n2", NOW)).base64(), NOW));
     events.push(batch(&[("pay:n1", "recorded"), ("hmrc:n1", "recorded")]));
@@ -107,7 +117,7 @@ fn genuine() -> Vec<Value> {
 }
 
 /// Nothing panicked: a panic would be a failure of that name. A 200 to a POST needs a genuine body.
-fn judge(done: &Result<Value, Failure>) {
+fn judge(done: &Result<Value, InvocationError>) {
     match done {
         Ok(reply) => assert!(reply.is_object()),
         Err(failure) => assert_ne!(failure.name(), "Panic"),
@@ -115,7 +125,11 @@ fn judge(done: &Result<Value, Failure>) {
 }
 
 fn on_a_runtime<T>(work: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(work)
 }
 
 thread_local! {
@@ -158,7 +172,7 @@ proptest! {
     fn no_text_in_place_of_an_event_panics(text in "\\PC*") {
         if let Ok(raw) = serde_json::from_str::<Box<RawValue>>(&text) {
             let invocation = Invocation { id: String::new(), deadline: NOW };
-            let done: Result<Reply, Failure> =
+            let done: Result<InvocationReply, InvocationError> =
                 DEPLOYED.with(|deployed| on_a_runtime(deployed.function.handle(&raw, &invocation)));
             prop_assert!(done.is_err());
         }

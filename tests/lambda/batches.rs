@@ -4,7 +4,7 @@ use std::{sync::Mutex, time::Duration};
 
 use pillarbox::{
     destination::{DeliveryError, Destination, Event},
-    entry::lambda::{Failure, RecordProblem, Role},
+    entry::lambda::{InvocationError, Role, StreamRecordError},
     notification::{Key, State},
 };
 use serde_json::{Value, json};
@@ -23,13 +23,29 @@ async fn what_was_received_is_handed_on_by_the_batch_once() {
     let mut changes = Vec::new();
     for source in both() {
         let key = format!("{}:n1", source.name);
-        deployed.keeps(Front::HttpApi, &post(&source, source.message("n1", NOW)), "recorded", &key).await;
+        deployed
+            .keeps(
+                Front::HttpApi,
+                &post(&source, source.message("n1", NOW)),
+                "recorded",
+                &key,
+            )
+            .await;
         changes.push((key, "recorded"));
     }
-    changes.extend([("~source:pay".to_owned(), "recorded"), ("pay:held".to_owned(), "held")]);
-    let changes: Vec<(&str, &str)> = changes.iter().map(|(key, state)| (key.as_str(), *state)).collect();
+    changes.extend([
+        ("~source:pay".to_owned(), "recorded"),
+        ("pay:held".to_owned(), "held"),
+    ]);
+    let changes: Vec<(&str, &str)> = changes
+        .iter()
+        .map(|(key, state)| (key.as_str(), *state))
+        .collect();
     for _ in 0..2 {
-        assert_eq!(deployed.invoke(&batch(&changes)).await.unwrap(), json!({"batchItemFailures": []}));
+        assert_eq!(
+            deployed.invoke(&batch(&changes)).await.unwrap(),
+            json!({"batchItemFailures": []})
+        );
     }
     let mut arrived = remembers.0.lock().unwrap().clone();
     arrived.sort();
@@ -42,31 +58,57 @@ async fn what_no_batch_brought_is_handed_on_by_the_sweep() {
     let deployed = Deployed::with(Role::All, remembers.clone());
     for n in 0..5 {
         let (id, source) = (format!("n{n}"), hmrc());
-        deployed.keeps(Front::Rest, &post(&source, source.message(&id, NOW)), "recorded", &format!("hmrc:{id}")).await;
+        deployed
+            .keeps(
+                Front::Rest,
+                &post(&source, source.message(&id, NOW)),
+                "recorded",
+                &format!("hmrc:{id}"),
+            )
+            .await;
     }
     let reply = deployed.invoke(&json!({"role": "sweep"})).await.unwrap();
     assert_eq!(reply, json!({"delivered": 5, "retry": 0, "dead": 0}));
     assert_eq!(remembers.0.lock().unwrap().len(), 5);
-    assert_eq!(deployed.row("hmrc:n0").await.unwrap().state, State::Delivered);
+    assert_eq!(
+        deployed.row("hmrc:n0").await.unwrap().state,
+        State::Delivered
+    );
 }
 
 #[tokio::test]
 async fn a_batch_with_a_record_that_can_not_be_read_is_not_begun() {
     let deployed = Deployed::new();
     let source = pay();
-    deployed.keeps(Front::HttpApi, &post(&source, source.message("n1", NOW)), "recorded", "pay:n1").await;
+    deployed
+        .keeps(
+            Front::HttpApi,
+            &post(&source, source.message("n1", NOW)),
+            "recorded",
+            "pay:n1",
+        )
+        .await;
     for (problem, spoil) in [
-        (RecordProblem::Sequence, json!({"dynamodb": {"SequenceNumber": ""}})),
-        (RecordProblem::Sequence, json!({"dynamodb": {"SequenceNumber": null}})),
-        (RecordProblem::Shape, json!({"dynamodb": {"Keys": {}}})),
-        (RecordProblem::Shape, json!({"eventName": "UPSERT"})),
-        (RecordProblem::Shape, json!({"dynamodb": null})),
+        (
+            StreamRecordError::Sequence,
+            json!({"dynamodb": {"SequenceNumber": ""}}),
+        ),
+        (
+            StreamRecordError::Sequence,
+            json!({"dynamodb": {"SequenceNumber": null}}),
+        ),
+        (StreamRecordError::Shape, json!({"dynamodb": {"Keys": {}}})),
+        (StreamRecordError::Shape, json!({"eventName": "UPSERT"})),
+        (StreamRecordError::Shape, json!({"dynamodb": null})),
     ] {
         let mut spoilt = record(1, "INSERT", "pay:n2", "recorded");
         merge(&mut spoilt, &spoil);
         let event = json!({"Records": [record(0, "INSERT", "pay:n1", "recorded"), spoilt]});
         let failure = deployed.invoke(&event).await.unwrap_err();
-        assert!(matches!(failure, Failure::Records(found) if found == problem), "{spoil} {failure}");
+        assert!(
+            matches!(failure, InvocationError::Records(found) if found == problem),
+            "{spoil} {failure}"
+        );
     }
     assert_eq!(deployed.row("pay:n1").await.unwrap().attempts, 0);
 }
@@ -102,12 +144,32 @@ async fn a_bug_that_one_row_meets_is_named_and_the_others_are_handed_on() {
     let keys = ["hmrc:n0", "hmrc:n1", "hmrc:n2"];
     for key in keys {
         let id = key.trim_start_matches("hmrc:");
-        deployed.keeps(Front::HttpApi, &post(&source, source.message(id, NOW)), "recorded", key).await;
+        deployed
+            .keeps(
+                Front::HttpApi,
+                &post(&source, source.message(id, NOW)),
+                "recorded",
+                key,
+            )
+            .await;
     }
-    let reply = deployed.invoke(&batch(&keys.map(|key| (key, "recorded")))).await.unwrap();
-    assert_eq!(reply, json!({"batchItemFailures": [{"itemIdentifier": sequence(1)}]}));
-    assert_eq!(deployed.row("hmrc:n2").await.unwrap().state, State::Delivered);
+    let reply = deployed
+        .invoke(&batch(&keys.map(|key| (key, "recorded"))))
+        .await
+        .unwrap();
+    assert_eq!(
+        reply,
+        json!({"batchItemFailures": [{"itemIdentifier": sequence(1)}]})
+    );
+    assert_eq!(
+        deployed.row("hmrc:n2").await.unwrap().state,
+        State::Delivered
+    );
     let row = deployed.row("hmrc:n1").await.unwrap();
-    assert_eq!((row.state, row.attempts), (State::Recorded, 1), "counted before the work");
+    assert_eq!(
+        (row.state, row.attempts),
+        (State::Recorded, 1),
+        "counted before the work"
+    );
     assert!(row.lease.unwrap().until > NOW.plus(Duration::from_secs(60)));
 }

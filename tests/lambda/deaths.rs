@@ -4,11 +4,11 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use pillarbox::{
     destination::{DeliveryError, Destination, Event},
-    entry::System,
-    inbox::{Filter, Inbox, Keeping, Page, dynamodb::DynamoInbox},
+    entry::SystemClock,
+    inbox::{Inbox, PageRequest, RetentionPolicy, RowFilter, dynamodb::DynamoInbox},
     notification::{Key, State, Timestamp},
-    process::{Until, Worker, sweep::Sweeper},
-    world::World,
+    process::{DeliveryWorker, RunDeadline, sweep::Sweeper},
+    world::Clock,
 };
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -29,22 +29,38 @@ use crate::support::{
 const LATER: Duration = Duration::from_secs(10 * 60);
 
 fn posted(source: &Source, id: &str, created: Timestamp) -> Value {
-    Front::HttpApi.invocation(&post(source, source.message(id, created)), System.now())
+    Front::HttpApi.invocation(
+        &post(source, source.message(id, created)),
+        SystemClock.now(),
+    )
 }
 
 /// The same variables, with the table reached elsewhere.
 fn through(endpoint: &str, variables: &[(&'static str, String)]) -> Vec<(&'static str, String)> {
     let elsewhere = ("AWS_ENDPOINT_URL_DYNAMODB", endpoint.to_owned());
-    variables.iter().filter(|(name, _)| *name != elsewhere.0).cloned().chain([elsewhere.clone()]).collect()
+    variables
+        .iter()
+        .filter(|(name, _)| *name != elsewhere.0)
+        .cloned()
+        .chain([elsewhere.clone()])
+        .collect()
 }
 
 async fn states(inbox: &DynamoInbox) -> Vec<(Key, State)> {
-    let listed = inbox.list(&Filter::default(), Page::first(usize::MAX)).await.unwrap();
-    listed.rows.into_iter().map(|row| (row.key, row.state)).collect()
+    let listed = inbox
+        .list(&RowFilter::default(), PageRequest::first(usize::MAX))
+        .await
+        .unwrap();
+    listed
+        .rows
+        .into_iter()
+        .map(|row| (row.key, row.state))
+        .collect()
 }
 
 #[tokio::test]
-async fn killed_between_the_write_and_the_answer_the_row_is_there_and_the_next_post_is_a_duplicate() {
+async fn killed_between_the_write_and_the_answer_the_row_is_there_and_the_next_post_is_a_duplicate()
+{
     let inbox = table::fresh("killed").await;
     let variables = deployed("receive", inbox.table());
     let hangs = FaultProxy::before(&EMULATOR.endpoint, |asked| match asked.operation {
@@ -52,7 +68,7 @@ async fn killed_between_the_write_and_the_answer_the_row_is_there_and_the_next_p
         _ => Fault::None,
     })
     .await;
-    let event = posted(&pay(), "m1", System.now());
+    let event = posted(&pay(), "m1", SystemClock.now());
     let mut receive = Bootstrap::start(&through(&hangs.endpoint, &variables)).await;
     receive.send(event.to_string(), Duration::from_secs(5));
     let key = Key::parse("pay:m1").unwrap();
@@ -63,14 +79,20 @@ async fn killed_between_the_write_and_the_answer_the_row_is_there_and_the_next_p
 
     let mut receive = Bootstrap::start(&variables).await;
     let answer = receive.answer(&event).await;
-    assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"status":"duplicate"}"#));
+    assert_eq!(
+        (answer.status, answer.body.as_str()),
+        (200, r#"{"status":"duplicate"}"#)
+    );
     assert_eq!(states(&inbox).await, [(key, State::Recorded)]);
 }
 
 #[tokio::test]
 async fn a_secret_that_is_changed_under_way_costs_no_notification() {
     let inbox = table::fresh("rotated").await;
-    let (old, new) = (Source::new("pay", pay().sender, &["the first secret of this test"]), pay());
+    let (old, new) = (
+        Source::new("pay", pay().sender, &["the first secret of this test"]),
+        pay(),
+    );
     let holding = |current: &str, previous: &str| {
         let value = json!({"current": current, "previous": previous}).to_string();
         move |_: &crate::support::cloud::Call| Reply::Done(json!({"SecretString": value}))
@@ -87,14 +109,17 @@ async fn a_secret_that_is_changed_under_way_costs_no_notification() {
         }
     }
     variables.push(("AWS_ENDPOINT_URL_SECRETS_MANAGER", cloud.url()));
-    let (mut receive, created) = (Bootstrap::start(&variables).await, System.now());
+    let (mut receive, created) = (Bootstrap::start(&variables).await, SystemClock.now());
     for id in 0..20 {
         // GOV.UK Pay changes over at once; an operator installs the new secret a little later.
         let signer = if id < 5 { &old } else { &new };
         if id == 7 {
             cloud.answers(holding(&new.secrets[0], &old.secrets[0]));
         }
-        let status = receive.answer(&posted(signer, &format!("m{id}"), created)).await.status;
+        let status = receive
+            .answer(&posted(signer, &format!("m{id}"), created))
+            .await
+            .status;
         let is_missing = (5..7).contains(&id);
         if is_missing {
             assert_eq!(status, 401, "{id}: its key isn't there yet");
@@ -105,12 +130,18 @@ async fn a_secret_that_is_changed_under_way_costs_no_notification() {
             assert_eq!(status, 200, "{id}");
         }
     }
-    assert!(cloud.calls("GetSecretValue").len() <= 4, "{} readings", cloud.calls("GetSecretValue").len());
+    assert!(
+        cloud.calls("GetSecretValue").len() <= 4,
+        "{} readings",
+        cloud.calls("GetSecretValue").len()
+    );
     // A new environment reads anew; what was refused comes again, and what was taken in is a duplicate.
     let mut receive = Bootstrap::start(&variables).await;
     for id in 0..20 {
         let signer = if id % 2 == 0 { &old } else { &new };
-        let answer = receive.answer(&posted(signer, &format!("m{id}"), created)).await;
+        let answer = receive
+            .answer(&posted(signer, &format!("m{id}"), created))
+            .await;
         assert_eq!(answer.status, 200, "{id}: both are active");
     }
     assert_eq!(states(&inbox).await.len(), 20);
@@ -128,13 +159,13 @@ impl Destination for Rest {
 /// The clock of a later hour.
 struct Later;
 
-impl World for Later {
+impl Clock for Later {
     fn now(&self) -> Timestamp {
-        System.now().plus(LATER)
+        SystemClock.now().plus(LATER)
     }
 
     fn random(&self) -> u64 {
-        System.random()
+        SystemClock.random()
     }
 }
 
@@ -144,10 +175,17 @@ async fn a_processor_that_is_killed_again_and_again_leaves_nothing_behind() {
     let inbox = table::fresh("deaths").await;
     let mut receive = Bootstrap::start(&deployed("receive", inbox.table())).await;
     for id in 0..COUNT {
-        assert_eq!(receive.answer(&posted(&pay(), &format!("m{id}"), System.now())).await.status, 200);
+        assert_eq!(
+            receive
+                .answer(&posted(&pay(), &format!("m{id}"), SystemClock.now()))
+                .await
+                .status,
+            200
+        );
     }
     let variables = deployed("process", inbox.table());
-    let (mut process, mut chance, mut deaths) = (Bootstrap::start(&variables).await, Chance::new(3), 0);
+    let (mut process, mut chance, mut deaths) =
+        (Bootstrap::start(&variables).await, Chance::new(3), 0);
     let mut handed_on: HashSet<String> = HashSet::new();
     let mut stream = Pump::at(&EMULATOR.endpoint, inbox.table()).await;
     let pumped = stream
@@ -178,17 +216,38 @@ async fn a_processor_that_is_killed_again_and_again_leaves_nothing_behind() {
         }
     }
     // What a dead process had claimed is free once its lease has lapsed.
-    let keeping = Keeping { retention: Duration::from_secs(90 * 24 * 60 * 60) };
-    let sweeper = Sweeper::new(Arc::new(Worker::new(Arc::new(inbox.clone()), Rest, Arc::new(Later), keeping)));
-    sweeper.sweep(Until::deadline(Later.now().plus(LATER)), |_| {}).await.unwrap();
+    let keeping = RetentionPolicy {
+        retention: Duration::from_secs(90 * 24 * 60 * 60),
+    };
+    let sweeper = Sweeper::new(Arc::new(DeliveryWorker::new(
+        Arc::new(inbox.clone()),
+        Rest,
+        Arc::new(Later),
+        keeping,
+    )));
+    sweeper
+        .sweep(RunDeadline::deadline(Later.now().plus(LATER)), |_| {})
+        .await
+        .unwrap();
     let states = states(&inbox).await;
     assert_eq!(states.len(), COUNT);
-    assert!(states.iter().all(|(_, state)| *state == State::Delivered), "{states:?}");
+    assert!(
+        states.iter().all(|(_, state)| *state == State::Delivered),
+        "{states:?}"
+    );
 }
 
 /// The keys of the events that a process wrote to its log.
 fn said(process: &Bootstrap) -> Vec<String> {
     let lines = process.lines();
-    let event = |line: &String| serde_json::from_str::<Value>(line).ok().filter(|line| line["specversion"] == "1.0");
-    lines.iter().filter_map(event).map(|event| event["id"].as_str().unwrap().to_owned()).collect()
+    let event = |line: &String| {
+        serde_json::from_str::<Value>(line)
+            .ok()
+            .filter(|line| line["specversion"] == "1.0")
+    };
+    lines
+        .iter()
+        .filter_map(event)
+        .map(|event| event["id"].as_str().unwrap().to_owned())
+        .collect()
 }

@@ -16,7 +16,11 @@ fn genuine(front: Front) -> Value {
 /// Sets a header in each map the front has.
 fn set(event: &mut Value, name: &str, value: &str) {
     let is_rest = event["multiValueHeaders"].is_object();
-    let name = if is_rest { name.to_owned() } else { name.to_lowercase() };
+    let name = if is_rest {
+        name.to_owned()
+    } else {
+        name.to_lowercase()
+    };
     if is_rest {
         event["multiValueHeaders"][&name] = json!([value]);
     }
@@ -52,29 +56,67 @@ async fn a_host_and_a_protocol_that_are_none_are_refused() {
         ] {
             let mut event = genuine(front);
             set(&mut event, "Host", host);
-            assert_eq!(deployed.answer(&event).await.status, 400, "{front:?} Host: {host:.20}");
+            assert_eq!(
+                deployed.answer(&event).await.status,
+                400,
+                "{front:?} Host: {host:.20}"
+            );
         }
-        for host in
-            ["localhost", "localhost:9000", "127.0.0.1", "[::1]:443", "callbacks.example.gov.uk", "xn--caf-dma.example"]
-        {
+        for host in [
+            "localhost",
+            "localhost:9000",
+            "127.0.0.1",
+            "[::1]:443",
+            "callbacks.example.gov.uk",
+            "xn--caf-dma.example",
+        ] {
             let mut event = genuine(front);
             set(&mut event, "Host", host);
-            assert_eq!(deployed.answer(&event).await.status, 200, "{front:?} Host: {host}");
+            assert_eq!(
+                deployed.answer(&event).await.status,
+                200,
+                "{front:?} Host: {host}"
+            );
         }
-        for scheme in ["", "%", "1http", "https,http", "HTTPS", "ftp", "javascript", "é", "https:"] {
+        for scheme in [
+            "",
+            "%",
+            "1http",
+            "https,http",
+            "HTTPS",
+            "ftp",
+            "javascript",
+            "é",
+            "https:",
+        ] {
             let mut event = genuine(front);
             set(&mut event, "X-Forwarded-Proto", scheme);
-            assert_eq!(deployed.answer(&event).await.status, 400, "{front:?} X-Forwarded-Proto: {scheme}");
+            assert_eq!(
+                deployed.answer(&event).await.status,
+                400,
+                "{front:?} X-Forwarded-Proto: {scheme}"
+            );
         }
-        for (domain, status) in [("%zz", 400), ("", 400), ("a b", 400), ("example.gov.uk", 200)] {
+        for (domain, status) in [
+            ("%zz", 400),
+            ("", 400),
+            ("a b", 400),
+            ("example.gov.uk", 200),
+        ] {
             let mut event = genuine(front);
             for headers in ["headers", "multiValueHeaders"] {
                 for name in ["Host", "host"] {
-                    event[headers].as_object_mut().map(|headers| headers.remove(name));
+                    event[headers]
+                        .as_object_mut()
+                        .map(|headers| headers.remove(name));
                 }
             }
             event["requestContext"]["domainName"] = json!(domain);
-            assert_eq!(deployed.answer(&event).await.status, status, "{front:?} domain {domain}");
+            assert_eq!(
+                deployed.answer(&event).await.status,
+                status,
+                "{front:?} domain {domain}"
+            );
         }
     }
 }
@@ -83,15 +125,30 @@ async fn a_host_and_a_protocol_that_are_none_are_refused() {
 async fn a_query_that_is_none_is_refused() {
     let deployed = Deployed::new();
     for front in [Front::HttpApi, Front::FunctionUrl] {
-        for query in ["<", "a\"b", "a b", "a\r\nb", "\0", "\u{7f}", &"a".repeat(70_000)] {
+        for query in [
+            "<",
+            "a\"b",
+            "a b",
+            "a\r\nb",
+            "\0",
+            "\u{7f}",
+            &"a".repeat(70_000),
+        ] {
             let mut event = genuine(front);
             event["rawQueryString"] = json!(query);
-            assert_eq!(deployed.answer(&event).await.status, 400, "{front:?} {query:.20}");
+            assert_eq!(
+                deployed.answer(&event).await.status,
+                400,
+                "{front:?} {query:.20}"
+            );
         }
         for query in ["", "a=b&c", "%", "%zz", "?", "é", "a|b^c`{}", "#", "a[]=\\"] {
             let mut event = genuine(front);
             event["rawQueryString"] = json!(query);
-            assert!([200, 400].contains(&deployed.answer(&event).await.status), "{front:?} {query}");
+            assert!(
+                [200, 400].contains(&deployed.answer(&event).await.status),
+                "{front:?} {query}"
+            );
         }
     }
     for (name, value, status) in [("<", "\" \r\n\0é😀", 200), ("a", &"b".repeat(70_000), 400)] {
@@ -123,11 +180,19 @@ async fn a_header_that_can_not_have_been_sent_is_refused() {
         ] {
             let mut event = genuine(front);
             set(&mut event, name, value);
-            assert_eq!(deployed.answer(&event).await.status, status, "{front:?} {name:.20}: {value:.20}");
+            assert_eq!(
+                deployed.answer(&event).await.status,
+                status,
+                "{front:?} {name:.20}: {value:.20}"
+            );
         }
         let mut event = genuine(front);
         (0..40_000).for_each(|n| set(&mut event, &format!("x{n}"), ""));
-        assert_eq!(deployed.answer(&event).await.status, 431, "more than any map of headers holds");
+        assert_eq!(
+            deployed.answer(&event).await.status,
+            431,
+            "more than any map of headers holds"
+        );
     }
 }
 
@@ -167,11 +232,19 @@ async fn fields_of_another_kind_are_refused() {
         for value in [json!(7), json!([]), json!({})] {
             let mut event = genuine(front);
             *event.pointer_mut(path).unwrap() = value;
-            assert_eq!(deployed.answer(&event).await.status, 400, "{front:?} {path}");
+            assert_eq!(
+                deployed.answer(&event).await.status,
+                400,
+                "{front:?} {path}"
+            );
         }
         let mut event = genuine(front);
         *event.pointer_mut(times).unwrap() = json!("soon");
-        assert_eq!(deployed.answer(&event).await.status, 400, "{front:?} {times}");
+        assert_eq!(
+            deployed.answer(&event).await.status,
+            400,
+            "{front:?} {times}"
+        );
         let mut event = genuine(front);
         event["body"] = serde_json::from_str(r#""x""#).unwrap();
         event["isBase64Encoded"] = json!(null);

@@ -7,7 +7,7 @@ use std::{
 
 use pillarbox::{
     entry::lambda::Role,
-    observe::{Format, Lines},
+    observe::{LogFormat, LogLayer},
 };
 use serde_json::{Value, json};
 use tracing_subscriber::prelude::*;
@@ -36,14 +36,19 @@ impl Kept {
     /// The lines written since the last time, each one JSON object.
     fn lines(&self) -> Vec<Value> {
         let text = String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect()
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}")))
+            .collect()
     }
 }
 
 fn listen() -> (Kept, tracing::subscriber::DefaultGuard) {
     let kept = Kept::default();
-    let lines = Lines::direct(kept.clone(), Format::Json, Arc::new(Still));
-    (kept, tracing::subscriber::set_default(tracing_subscriber::registry().with(lines)))
+    let lines = LogLayer::direct(kept.clone(), LogFormat::Json, Arc::new(Still));
+    (
+        kept,
+        tracing::subscriber::set_default(tracing_subscriber::registry().with(lines)),
+    )
 }
 
 /// The line's fields that don't depend on how fast the machine is.
@@ -53,8 +58,14 @@ fn the_line(kept: &Kept) -> Value {
     assert_eq!(lines.len(), 1, "{lines:?}");
     let mut line = lines.remove(0);
     let fields = line.as_object_mut().unwrap();
-    assert_eq!(fields.remove("timestamp"), Some(json!("2026-03-02T10:15:31.480Z")));
-    assert_eq!(fields.remove("requestId"), Some(json!("7b61c6af-9ac6-11e6-9a41-93e8deadbeef")));
+    assert_eq!(
+        fields.remove("timestamp"),
+        Some(json!("2026-03-02T10:15:31.480Z"))
+    );
+    assert_eq!(
+        fields.remove("requestId"),
+        Some(json!("7b61c6af-9ac6-11e6-9a41-93e8deadbeef"))
+    );
     assert_eq!(fields["message"], fields["outcome"]);
     fields.remove("message");
     assert!(fields.remove("totalMs").unwrap().is_u64());
@@ -82,14 +93,24 @@ async fn one_line_says_what_became_of_a_request() {
     (duplicate["outcome"], duplicate["coldStart"]) = (json!("duplicate"), json!(false));
     assert_eq!(the_line(&kept), duplicate);
 
-    deployed.ask(Front::HttpApi, &post(&source, with(&body, "5000", "1").replace("captured", "failed"))).await;
+    deployed
+        .ask(
+            Front::HttpApi,
+            &post(
+                &source,
+                with(&body, "5000", "1").replace("captured", "failed"),
+            ),
+        )
+        .await;
     let held = the_line(&kept);
     assert_eq!(
         (&held["level"], &held["outcome"], &held["reason"]),
         (&json!("WARN"), &json!("held"), &json!("conflict"))
     );
 
-    deployed.ask(Front::FunctionUrl, &unsigned(&source, "x")).await;
+    deployed
+        .ask(Front::FunctionUrl, &unsigned(&source, "x"))
+        .await;
     assert_eq!(
         the_line(&kept),
         json!({"level": "WARN", "role": "all", "source": "pay", "kind": "govuk-pay", "outcome": "refused",
@@ -97,7 +118,9 @@ async fn one_line_says_what_became_of_a_request() {
             "digest8": "2d711642", "coldStart": false})
     );
 
-    deployed.ask(Front::HttpApi, &Asked::new("GET", "/hmrc?challenge=abc")).await;
+    deployed
+        .ask(Front::HttpApi, &Asked::new("GET", "/hmrc?challenge=abc"))
+        .await;
     assert_eq!(
         the_line(&kept),
         json!({"level": "INFO", "role": "all", "outcome": "challenge", "status": 200, "coldStart": false})
@@ -108,32 +131,51 @@ async fn one_line_says_what_became_of_a_request() {
 async fn one_line_says_what_became_of_a_batch_and_of_a_sweep() {
     let deployed = Deployed::new();
     for source in both() {
-        deployed.ask(Front::HttpApi, &post(&source, source.message("n1", NOW))).await;
+        deployed
+            .ask(Front::HttpApi, &post(&source, source.message("n1", NOW)))
+            .await;
     }
     let (kept, _listening) = listen();
     let none = json!({"repeat": 0, "retry": 0, "dead": 0, "lost": 0, "unwritten": 0, "level": "INFO", "role": "all", "coldStart": false});
     let expect = |more: Value| {
         let mut line = none.clone();
-        line.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        line.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
         line
     };
 
-    deployed.invoke(&batch(&[("pay:n1", "recorded")])).await.unwrap();
+    deployed
+        .invoke(&batch(&[("pay:n1", "recorded")]))
+        .await
+        .unwrap();
     let one = json!({"outcome": "processed", "key": "pay:n1", "records": 1, "delivered": 1, "notOurs": 0});
-    assert_eq!(the_line(&kept), expect(one), "of a single one it says which");
+    assert_eq!(
+        the_line(&kept),
+        expect(one),
+        "of a single one it says which"
+    );
 
-    deployed.invoke(&batch(&[("pay:n1", "recorded"), ("hmrc:n2", "recorded")])).await.unwrap();
+    deployed
+        .invoke(&batch(&[("pay:n1", "recorded"), ("hmrc:n2", "recorded")]))
+        .await
+        .unwrap();
     let two = json!({"outcome": "processed", "records": 2, "delivered": 0, "notOurs": 2});
     assert_eq!(the_line(&kept), expect(two));
 
     deployed.invoke(&json!({"role": "sweep"})).await.unwrap();
-    assert_eq!(the_line(&kept), expect(json!({"outcome": "swept", "key": "hmrc:n1", "delivered": 1, "notOurs": 0})));
+    assert_eq!(
+        the_line(&kept),
+        expect(json!({"outcome": "swept", "key": "hmrc:n1", "delivered": 1, "notOurs": 0}))
+    );
 }
 
 #[tokio::test]
 async fn an_attempt_that_did_not_get_through_has_a_line_of_its_own() {
     let deployed = Deployed::with(Role::All, Away);
-    deployed.ask(Front::HttpApi, &post(&hmrc(), hmrc().message("n1", NOW))).await;
+    deployed
+        .ask(Front::HttpApi, &post(&hmrc(), hmrc().message("n1", NOW)))
+        .await;
     let (kept, _listening) = listen();
     deployed.invoke(&json!({"role": "sweep"})).await.unwrap();
     let lines = kept.lines();
@@ -142,7 +184,10 @@ async fn an_attempt_that_did_not_get_through_has_a_line_of_its_own() {
         (&lines[0]["level"], &lines[0]["key"], &lines[0]["why"]),
         (&json!("WARN"), &json!("hmrc:n1"), &json!("away"))
     );
-    assert_eq!((&lines[1]["outcome"], &lines[1]["retry"]), (&json!("swept"), &json!(1)));
+    assert_eq!(
+        (&lines[1]["outcome"], &lines[1]["retry"]),
+        (&json!("swept"), &json!(1))
+    );
 }
 
 #[tokio::test]
@@ -177,16 +222,27 @@ async fn nothing_that_was_sent_is_said() {
     let deployed = Deployed::new();
     let (kept, _listening) = listen();
     let canary = "canary-8d1f";
-    for (front, source) in Front::ALL.into_iter().flat_map(|front| both().map(|source| (front, source))) {
-        let body = with(&source.message("n1", NOW), "{", &format!(r#"{{"x":"{canary}","#));
+    for (front, source) in Front::ALL
+        .into_iter()
+        .flat_map(|front| both().map(|source| (front, source)))
+    {
+        let body = with(
+            &source.message("n1", NOW),
+            "{",
+            &format!(r#"{{"x":"{canary}","#),
+        );
         for asked in [
             post(&source, &body).header("X-Canary", canary),
-            unsigned(&source, &body).header("X-Hub-Signature", canary).header("Pay-Signature", canary),
+            unsigned(&source, &body)
+                .header("X-Hub-Signature", canary)
+                .header("Pay-Signature", canary),
             Asked::new("GET", &format!("/hmrc?challenge={canary}")),
             Asked::new("GET", &format!("/hmrc?challenge=<{canary}>")),
             Asked::new("GET", &format!("/{canary}")),
             Asked::new(canary, "/pay"),
-            post(&source, &body).header("Host", canary).header("X-Control", format!("{canary}\r\n\u{1b}[31m")),
+            post(&source, &body)
+                .header("Host", canary)
+                .header("X-Control", format!("{canary}\r\n\u{1b}[31m")),
             post(&source, &body[..body.len() - 1]),
         ] {
             deployed.ask(front, &asked).await;

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use pillarbox::{
-    entry::System,
-    inbox::{Filter, Inbox, Page, dynamodb::DynamoInbox},
+    entry::SystemClock,
+    inbox::{Inbox, PageRequest, RowFilter, dynamodb::DynamoInbox},
     notification::{Key, State, Timestamp},
-    world::World,
+    world::Clock,
 };
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ use crate::support::{
 };
 
 fn now() -> Timestamp {
-    System.now()
+    SystemClock.now()
 }
 
 async fn table(name: &str) -> (String, DynamoInbox) {
@@ -32,11 +32,18 @@ async fn table(name: &str) -> (String, DynamoInbox) {
 }
 
 async fn state(inbox: &DynamoInbox, key: &str) -> Option<State> {
-    inbox.get(&Key::parse(key).unwrap()).await.unwrap().map(|row| row.state)
+    inbox
+        .get(&Key::parse(key).unwrap())
+        .await
+        .unwrap()
+        .map(|row| row.state)
 }
 
 async fn keys(inbox: &DynamoInbox) -> Vec<String> {
-    let listed = inbox.list(&Filter::default(), Page::first(1_000)).await.unwrap();
+    let listed = inbox
+        .list(&RowFilter::default(), PageRequest::first(1_000))
+        .await
+        .unwrap();
     let mut keys: Vec<String> = listed.rows.iter().map(|row| row.key.to_string()).collect();
     keys.sort();
     keys
@@ -49,7 +56,8 @@ fn genuine(front: Front, source: &Source, id: &str) -> Value {
 /// The lines it wrote, each one JSON object with a time and a level of its own, or an event's envelope.
 fn lines(bootstrap: &Bootstrap) -> Vec<Value> {
     let lines = bootstrap.lines();
-    let read = |line: &String| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
+    let read =
+        |line: &String| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
     lines.iter().map(read).collect()
 }
 
@@ -59,16 +67,26 @@ async fn every_front_is_answered_and_each_notification_is_one_row_in_the_table()
     let mut bootstrap = Bootstrap::start(&deployed("bootstrap", &name)).await;
     for front in Front::ALL {
         let challenge = front.invocation(&Asked::new("GET", "/hmrc?challenge=1ed5f407"), now());
-        assert_eq!(bootstrap.answer(&challenge).await.body, r#"{"challenge":"1ed5f407"}"#);
+        assert_eq!(
+            bootstrap.answer(&challenge).await.body,
+            r#"{"challenge":"1ed5f407"}"#
+        );
         for source in both() {
             let body = source.message(front.as_str(), now());
-            let events =
-                [post(&source, &body), post(&source, &body).base64()].map(|asked| front.invocation(&asked, now()));
+            let events = [post(&source, &body), post(&source, &body).base64()]
+                .map(|asked| front.invocation(&asked, now()));
             for (event, status) in events.iter().zip(["recorded", "duplicate"]) {
                 let answer = bootstrap.answer(event).await;
-                assert_eq!((answer.status, answer.body), (200, format!(r#"{{"status":"{status}"}}"#)), "{front:?}");
+                assert_eq!(
+                    (answer.status, answer.body),
+                    (200, format!(r#"{{"status":"{status}"}}"#)),
+                    "{front:?}"
+                );
             }
-            let row = inbox.get(&Key::parse(&format!("{}:{}", source.name, front.as_str())).unwrap()).await.unwrap();
+            let row = inbox
+                .get(&Key::parse(&format!("{}:{}", source.name, front.as_str())).unwrap())
+                .await
+                .unwrap();
             assert_eq!(row.unwrap().body.unwrap(), body);
         }
     }
@@ -76,8 +94,14 @@ async fn every_front_is_answered_and_each_notification_is_one_row_in_the_table()
     let lines = lines(&bootstrap);
     assert_eq!(lines.len(), Front::ALL.len() * 5, "one line an invocation");
     for (index, line) in lines.iter().enumerate() {
-        assert!(Timestamp::parse(line["timestamp"].as_str().unwrap()).is_some(), "{line}");
-        assert_eq!((&line["level"], &line["requestId"]), (&json!("INFO"), &json!((index + 1).to_string())));
+        assert!(
+            Timestamp::parse(line["timestamp"].as_str().unwrap()).is_some(),
+            "{line}"
+        );
+        assert_eq!(
+            (&line["level"], &line["requestId"]),
+            (&json!("INFO"), &json!((index + 1).to_string()))
+        );
         assert_eq!(line["coldStart"], index == 0);
     }
 }
@@ -87,21 +111,41 @@ async fn what_was_received_is_handed_on_by_a_batch_and_by_a_sweep() {
     let (name, inbox) = table("handed-on").await;
     let mut receive = Bootstrap::start(&deployed("receive", &name)).await;
     for (source, id) in [(pay(), "a"), (hmrc(), "b"), (pay(), "c")] {
-        assert_eq!(receive.answer(&genuine(Front::HttpApi, &source, id)).await.status, 200);
+        assert_eq!(
+            receive
+                .answer(&genuine(Front::HttpApi, &source, id))
+                .await
+                .status,
+            200
+        );
     }
     let mut process = Bootstrap::start(&deployed("process", &name)).await;
-    let records = batch(&[("pay:a", "recorded"), ("hmrc:b", "recorded"), ("~source:pay", "recorded")]);
+    let records = batch(&[
+        ("pay:a", "recorded"),
+        ("hmrc:b", "recorded"),
+        ("~source:pay", "recorded"),
+    ]);
     for _ in 0..2 {
         let told = process.invoke(&records).await;
-        assert!(matches!(&told, Told::Reply(_, reply) if *reply == json!({"batchItemFailures": []})), "{told:?}");
+        assert!(
+            matches!(&told, Told::Reply(_, reply) if *reply == json!({"batchItemFailures": []})),
+            "{told:?}"
+        );
     }
     let mut sweep = Bootstrap::start(&deployed("sweep", &name)).await;
     sweep.invoke(&json!({"role": "sweep"})).await;
-    assert_eq!(state(&inbox, "pay:c").await, Some(State::Recorded), "the stream's turn is not over yet");
+    assert_eq!(
+        state(&inbox, "pay:c").await,
+        Some(State::Recorded),
+        "the stream's turn is not over yet"
+    );
     for key in ["pay:a", "hmrc:b"] {
         assert_eq!(state(&inbox, key).await, Some(State::Delivered), "{key}");
     }
-    let handed_on: Vec<Value> = lines(&process).into_iter().filter(|line| line.get("specversion").is_some()).collect();
+    let handed_on: Vec<Value> = lines(&process)
+        .into_iter()
+        .filter(|line| line.get("specversion").is_some())
+        .collect();
     assert_eq!(handed_on.len(), 2, "each once");
     assert!(handed_on.iter().all(|event| event.get("data").is_none()));
 }
@@ -114,23 +158,44 @@ async fn a_foreign_event_is_an_error_in_every_role_and_the_process_goes_on() {
     let schedule = json!({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}});
     // Nothing is pulled from a source here, so nobody takes that schedule.
     let reconcile = json!({"role": "reconcile"});
-    let events = [("receive", &http), ("process", &stream), ("sweep", &schedule), ("nobody", &reconcile)];
+    let events = [
+        ("receive", &http),
+        ("process", &stream),
+        ("sweep", &schedule),
+        ("nobody", &reconcile),
+    ];
     for role in ["receive", "process", "sweep", "all"] {
         let mut bootstrap = Bootstrap::start(&deployed(role, &name)).await;
         for (own, event) in events {
             match bootstrap.invoke(event).await {
-                Told::Reply(..) => assert!(own != "nobody" && (role == own || role == "all"), "{role} takes {own}"),
+                Told::Reply(..) => assert!(
+                    own != "nobody" && (role == own || role == "all"),
+                    "{role} takes {own}"
+                ),
                 Told::Failed(_, failure) => {
-                    assert!(own == "nobody" || (role != own && role != "all"), "{role} refuses {own}: {failure}");
+                    assert!(
+                        own == "nobody" || (role != own && role != "all"),
+                        "{role} refuses {own}: {failure}"
+                    );
                     assert_eq!(failure["errorType"], "ForeignEvent");
-                    assert!(failure["errorMessage"].as_str().unwrap().contains(role), "{failure}");
+                    assert!(
+                        failure["errorMessage"].as_str().unwrap().contains(role),
+                        "{failure}"
+                    );
                 }
                 other => panic!("{other:?}"),
             }
         }
-        for foreign in [json!(null), json!({"canary": "canary"}), json!({"Records": [{"eventSource": "aws:sqs"}]})] {
+        for foreign in [
+            json!(null),
+            json!({"canary": "canary"}),
+            json!({"Records": [{"eventSource": "aws:sqs"}]}),
+        ] {
             let told = bootstrap.invoke(&foreign).await;
-            assert!(matches!(&told, Told::Failed(_, failure) if !failure.to_string().contains("canary")), "{told:?}");
+            assert!(
+                matches!(&told, Told::Failed(_, failure) if !failure.to_string().contains("canary")),
+                "{told:?}"
+            );
         }
         assert!(bootstrap.is_alive());
     }
@@ -157,21 +222,50 @@ async fn hostile_events_are_answered_400_and_the_process_goes_on() {
             let mut event = genuine(front, &pay(), "n1");
             let (map, field) = pointer.rsplit_once('/').unwrap();
             event.pointer_mut(map).unwrap()[field] = value;
-            assert_eq!(bootstrap.answer(&event).await.status, 400, "{front:?} {pointer}");
+            assert_eq!(
+                bootstrap.answer(&event).await.status,
+                400,
+                "{front:?} {pointer}"
+            );
         }
         let mut event = front.invocation(&post(&pay(), "{}").base64(), now());
         event["body"] = json!("!!!");
-        assert_eq!(bootstrap.answer(&event).await.status, 400, "{front:?} invalid base64");
+        assert_eq!(
+            bootstrap.answer(&event).await.status,
+            400,
+            "{front:?} invalid base64"
+        );
         if front != Front::Rest {
             let mut event = genuine(front, &pay(), "n1");
             event["rawQueryString"] = json!("<\" ");
-            assert_eq!(bootstrap.answer(&event).await.status, 400, "{front:?} query");
+            assert_eq!(
+                bootstrap.answer(&event).await.status,
+                400,
+                "{front:?} query"
+            );
         }
-        assert_eq!(bootstrap.answer(&front.invocation(&unsigned(&pay(), "x"), now())).await.status, 401);
+        assert_eq!(
+            bootstrap
+                .answer(&front.invocation(&unsigned(&pay(), "x"), now()))
+                .await
+                .status,
+            401
+        );
     }
     assert!(keys(&inbox).await.is_empty());
-    assert_eq!(bootstrap.answer(&genuine(Front::Rest, &pay(), "n1")).await.status, 200);
-    assert!(bootstrap.lines().iter().all(|line| !line.contains("panicked")));
+    assert_eq!(
+        bootstrap
+            .answer(&genuine(Front::Rest, &pay(), "n1"))
+            .await
+            .status,
+        200
+    );
+    assert!(
+        bootstrap
+            .lines()
+            .iter()
+            .all(|line| !line.contains("panicked"))
+    );
 }
 
 #[tokio::test]
@@ -185,31 +279,70 @@ async fn a_function_that_can_not_begin_says_why_and_ends() {
     };
     let local = "[sources.pay]\nkind = \"govuk-pay\"\nsecrets = []\n";
     for (variables, name, part) in [
-        (with("PILLARBOX_ROLE", "reconcile"), "Configuration", "no source is pulled from"),
-        (with("_HANDLER", "recieve"), "Role", "the function's handler names no role (`recieve`)"),
-        (with("PILLARBOX_CONFIG", ""), "Configuration", "PILLARBOX_CONFIG is not set"),
-        (with("PILLARBOX_CONFIG", "colour = \"red\""), "Configuration", "colour"),
-        (with("PILLARBOX_CONFIG", local), "Configuration", "the inbox is a local file"),
-        (with("PILLARBOX_INBOX", "elsewhere"), "Configuration", "PILLARBOX_INBOX"),
+        (
+            with("PILLARBOX_ROLE", "reconcile"),
+            "Configuration",
+            "no source is pulled from",
+        ),
+        (
+            with("_HANDLER", "recieve"),
+            "Role",
+            "the function's handler names no role (`recieve`)",
+        ),
+        (
+            with("PILLARBOX_CONFIG", ""),
+            "Configuration",
+            "PILLARBOX_CONFIG is not set",
+        ),
+        (
+            with("PILLARBOX_CONFIG", "colour = \"red\""),
+            "Configuration",
+            "colour",
+        ),
+        (
+            with("PILLARBOX_CONFIG", local),
+            "Configuration",
+            "the inbox is a local file",
+        ),
+        (
+            with("PILLARBOX_INBOX", "elsewhere"),
+            "Configuration",
+            "PILLARBOX_INBOX",
+        ),
         (with("AWS_REGION", ""), "Aws", "AWS_REGION is not set"),
         (with("AWS_CA_BUNDLE", "/nowhere.pem"), "Aws", "/nowhere.pem"),
     ] {
         let mut bootstrap = Bootstrap::start(&variables).await;
-        let Told::CanNotBegin(told) = bootstrap.heard().await else { panic!("{part}") };
+        let Told::CanNotBegin(told) = bootstrap.heard().await else {
+            panic!("{part}")
+        };
         assert_eq!(told["errorType"], name, "{told}");
-        assert!(told["errorMessage"].as_str().unwrap().contains(part), "{told}");
+        assert!(
+            told["errorMessage"].as_str().unwrap().contains(part),
+            "{told}"
+        );
         let (status, lines) = bootstrap.end();
         assert_eq!(status.code(), Some(1), "{lines:?}");
-        assert!(lines.last().unwrap().contains("the function ended"), "{lines:?}");
+        assert!(
+            lines.last().unwrap().contains("the function ended"),
+            "{lines:?}"
+        );
     }
 }
 
 #[test]
 fn outside_lambda_it_says_what_it_is_for() {
-    let ran = std::process::Command::new(env!("CARGO_BIN_EXE_bootstrap")).env_clear().output().unwrap();
+    let ran = std::process::Command::new(env!("CARGO_BIN_EXE_bootstrap"))
+        .env_clear()
+        .output()
+        .unwrap();
     assert_eq!(ran.status.code(), Some(2));
     assert!(ran.stdout.is_empty());
-    assert!(String::from_utf8(ran.stderr).unwrap().contains("pillarbox serve"));
+    assert!(
+        String::from_utf8(ran.stderr)
+            .unwrap()
+            .contains("pillarbox serve")
+    );
 }
 
 /// An environment is frozen the moment it has answered, for minutes or for good.
@@ -222,22 +355,50 @@ async fn a_freeze_right_after_the_answer_loses_nothing() {
         let event = genuine(Front::HttpApi, &pay(), &id);
         let told = bootstrap.invoke(&event).await;
         bootstrap.signal(Signal::STOP);
-        assert!(matches!(&told, Told::Reply(_, reply) if reply["statusCode"] == 200), "{told:?}");
-        assert_eq!(state(&inbox, &key).await, Some(State::Recorded), "stored before it was answered");
+        assert!(
+            matches!(&told, Told::Reply(_, reply) if reply["statusCode"] == 200),
+            "{told:?}"
+        );
+        assert_eq!(
+            state(&inbox, &key).await,
+            Some(State::Recorded),
+            "stored before it was answered"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await; // the pipe's reader is not frozen
-        let said = bootstrap.lines().iter().filter(|line| line.contains(&format!("\"{key}\""))).count();
+        let said = bootstrap
+            .lines()
+            .iter()
+            .filter(|line| line.contains(&format!("\"{key}\"")))
+            .count();
         assert_eq!(said, 1, "its line was out before, too");
 
-        bootstrap.send(batch(&[(&key, "recorded")]).to_string(), Duration::from_secs(60));
+        bootstrap.send(
+            batch(&[(&key, "recorded")]).to_string(),
+            Duration::from_secs(60),
+        );
         bootstrap.signal(Signal::CONT);
         let told = bootstrap.heard().await;
         bootstrap.signal(Signal::STOP);
-        assert!(matches!(&told, Told::Reply(_, reply) if *reply == json!({"batchItemFailures": []})), "{told:?}");
-        assert_eq!(state(&inbox, &key).await, Some(State::Delivered), "handed on before it was answered");
+        assert!(
+            matches!(&told, Told::Reply(_, reply) if *reply == json!({"batchItemFailures": []})),
+            "{told:?}"
+        );
+        assert_eq!(
+            state(&inbox, &key).await,
+            Some(State::Delivered),
+            "handed on before it was answered"
+        );
         bootstrap.signal(Signal::CONT);
     }
     let lines = lines(&bootstrap);
-    assert_eq!(lines.iter().filter(|line| line.get("specversion").is_some()).count(), 10, "each handed on once");
+    assert_eq!(
+        lines
+            .iter()
+            .filter(|line| line.get("specversion").is_some())
+            .count(),
+        10,
+        "each handed on once"
+    );
 }
 
 /// Something that takes connections and never says a word.
@@ -261,26 +422,63 @@ async fn a_table_that_never_answers_is_a_503_in_time_and_no_batch_is_done() {
     let began = Instant::now();
     let mut bootstrap = Bootstrap::start(&variables).await;
     let challenge = Front::HttpApi.invocation(&Asked::new("GET", "/hmrc?challenge=abc"), now());
-    assert_eq!(bootstrap.answer(&challenge).await.status, 200, "the warm-up gives up");
-    assert!(began.elapsed() < Duration::from_secs(8), "well before the platform does: {:?}", began.elapsed());
+    assert_eq!(
+        bootstrap.answer(&challenge).await.status,
+        200,
+        "the warm-up gives up"
+    );
+    assert!(
+        began.elapsed() < Duration::from_secs(8),
+        "well before the platform does: {:?}",
+        began.elapsed()
+    );
 
     for (front, source) in Front::ALL.into_iter().zip([pay(), hmrc(), pay()]) {
         let (event, began) = (genuine(front, &source, "n1"), Instant::now());
         let answer = bootstrap.answer(&event).await;
-        assert_eq!((answer.status, answer.body.as_str()), (503, r#"{"error":"inbox"}"#));
-        assert!(began.elapsed() < Duration::from_millis(2_500), "{:?}", began.elapsed());
+        assert_eq!(
+            (answer.status, answer.body.as_str()),
+            (503, r#"{"error":"inbox"}"#)
+        );
+        assert!(
+            began.elapsed() < Duration::from_millis(2_500),
+            "{:?}",
+            began.elapsed()
+        );
     }
     for time in [300, 0] {
         let began = Instant::now();
-        let told = bootstrap.invoke_for(&genuine(Front::Rest, &pay(), "n1"), Duration::from_millis(time)).await;
-        assert!(matches!(&told, Told::Reply(_, reply) if reply["statusCode"] == 503), "{told:?}");
-        assert!(began.elapsed() < Duration::from_millis(time + 300), "{:?}", began.elapsed());
+        let told = bootstrap
+            .invoke_for(
+                &genuine(Front::Rest, &pay(), "n1"),
+                Duration::from_millis(time),
+            )
+            .await;
+        assert!(
+            matches!(&told, Told::Reply(_, reply) if reply["statusCode"] == 503),
+            "{told:?}"
+        );
+        assert!(
+            began.elapsed() < Duration::from_millis(time + 300),
+            "{:?}",
+            began.elapsed()
+        );
     }
-    let told = bootstrap.invoke_for(&batch(&[("pay:n1", "recorded")]), Duration::from_secs(4)).await;
+    let told = bootstrap
+        .invoke_for(&batch(&[("pay:n1", "recorded")]), Duration::from_secs(4))
+        .await;
     let expected = json!({"batchItemFailures": [{"itemIdentifier": sequence(0)}]});
-    assert!(matches!(&told, Told::Reply(_, reply) if *reply == expected), "{told:?}");
-    let told = bootstrap.invoke_for(&json!({"role": "sweep"}), Duration::from_secs(30)).await;
-    assert!(matches!(&told, Told::Failed(_, failure) if failure["errorType"] == "Inbox"), "{told:?}");
+    assert!(
+        matches!(&told, Told::Reply(_, reply) if *reply == expected),
+        "{told:?}"
+    );
+    let told = bootstrap
+        .invoke_for(&json!({"role": "sweep"}), Duration::from_secs(30))
+        .await;
+    assert!(
+        matches!(&told, Told::Failed(_, failure) if failure["errorType"] == "Inbox"),
+        "{told:?}"
+    );
     assert!(bootstrap.is_alive());
 }
 
@@ -289,9 +487,27 @@ async fn what_is_no_json_at_all_is_an_error_and_says_nothing_of_it() {
     let (name, _) = table("no-json").await;
     let mut bootstrap = Bootstrap::start(&deployed("all", &name)).await;
     for text in ["", "canary", "{\"canary\":", "{\"a\":1}canary", "\u{0}"] {
-        let told = bootstrap.invoke_text(text.to_owned(), Duration::from_secs(5)).await;
-        assert!(matches!(&told, Told::Failed(_, failure) if !failure.to_string().contains("canary")), "{told:?}");
+        let told = bootstrap
+            .invoke_text(text.to_owned(), Duration::from_secs(5))
+            .await;
+        assert!(
+            matches!(&told, Told::Failed(_, failure) if !failure.to_string().contains("canary")),
+            "{told:?}"
+        );
     }
-    assert_eq!(bootstrap.answer(&genuine(Front::HttpApi, &pay(), "n1")).await.status, 200);
-    assert!(bootstrap.lines().iter().all(|line| !line.contains("canary")), "{:?}", bootstrap.lines());
+    assert_eq!(
+        bootstrap
+            .answer(&genuine(Front::HttpApi, &pay(), "n1"))
+            .await
+            .status,
+        200
+    );
+    assert!(
+        bootstrap
+            .lines()
+            .iter()
+            .all(|line| !line.contains("canary")),
+        "{:?}",
+        bootstrap.lines()
+    );
 }

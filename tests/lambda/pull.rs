@@ -8,9 +8,11 @@ use std::{
 
 use pillarbox::{
     config::Config,
-    entry::lambda::{Failure, Function, Invocation, Reconciler, Role, Surroundings},
-    inbox::{Filter, Inbox, Page, Row, dynamodb::DynamoInbox},
-    observe::{Format, Lines},
+    entry::lambda::{
+        Invocation, InvocationError, LambdaFunction, Reconciler, ReconcilerDeps, Role,
+    },
+    inbox::{Inbox, PageRequest, Row, RowFilter, dynamodb::DynamoInbox},
+    observe::{LogFormat, LogLayer},
     reconcile::Sleeper,
     simulate::{
         hmrc::Message,
@@ -19,14 +21,14 @@ use pillarbox::{
             ppns::{Application, Notification, Status},
         },
     },
-    world::World,
+    world::Clock,
 };
 use serde_json::{Value, json, value::RawValue};
 use tracing::Level;
 use tracing_subscriber::{filter::Targets, prelude::*};
 
 use crate::{
-    clock::Clock,
+    clock::ManualClock,
     support::{server::Remembers, table},
 };
 
@@ -39,7 +41,7 @@ pub(crate) const API_KEY: &str = "api_test_7mrp1d5lsa5pdfs2bvim2f9cdu";
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// HMRC with one box that is ours, by this clock.
-pub(crate) async fn ppns(world: Arc<dyn World>) -> Ppns {
+pub(crate) async fn ppns(world: Arc<dyn Clock>) -> Ppns {
     let ppns = Ppns::start(0, world).await.unwrap();
     ppns.with(|boxes| {
         boxes.register(Application::new(CLIENT, SECRET));
@@ -50,8 +52,16 @@ pub(crate) async fn ppns(world: Arc<dyn World>) -> Ppns {
 
 /// The variables that the documents of these tests name.
 fn variable(name: &str) -> Option<String> {
-    let values = [("ID", CLIENT), ("SECRET", SECRET), ("WRONG", "a-client-secret-of-nobody"), ("KEY", API_KEY)];
-    values.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+    let values = [
+        ("ID", CLIENT),
+        ("SECRET", SECRET),
+        ("WRONG", "a-client-secret-of-nobody"),
+        ("KEY", API_KEY),
+    ];
+    values
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, value)| (*value).to_owned())
 }
 
 /// A source that pulls from `ppns`, with the secret that `secret` names.
@@ -72,7 +82,7 @@ pub(crate) fn pay(api: &PayApi, key: &str) -> String {
 }
 
 /// Waits by letting the clock pass.
-struct Passing(Arc<Clock>);
+struct Passing(Arc<ManualClock>);
 
 impl Sleeper for Passing {
     async fn sleep(&self, time: Duration) {
@@ -103,33 +113,39 @@ impl Kept {
     /// What was written since the last time, each line one JSON object.
     pub(crate) fn lines(&self) -> Vec<Value> {
         let text = String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect()
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}")))
+            .collect()
     }
 }
 
 /// A function that reconciles, over an inbox of its own.
 pub(crate) struct Reconciling<I = DynamoInbox> {
-    function: Function<I, Remembers, Clock, Passing>,
+    function: LambdaFunction<I, Remembers, ManualClock, Passing>,
     pub(crate) inbox: Arc<I>,
-    pub(crate) clock: Arc<Clock>,
+    pub(crate) clock: Arc<ManualClock>,
     pub(crate) metrics: Kept,
 }
 
 impl Reconciling {
-    pub(crate) async fn of(name: &str, clock: &Arc<Clock>, document: &str) -> Self {
+    pub(crate) async fn of(name: &str, clock: &Arc<ManualClock>, document: &str) -> Self {
         Self::over(table::fresh(name).await, Role::Reconcile, clock, document)
     }
 
     pub(crate) async fn rows(&self) -> Vec<Row> {
-        self.inbox.list(&Filter::default(), Page::first(10_000)).await.unwrap().rows
+        self.inbox
+            .list(&RowFilter::default(), PageRequest::first(10_000))
+            .await
+            .unwrap()
+            .rows
     }
 }
 
 impl<I: Inbox> Reconciling<I> {
-    pub(crate) fn over(inbox: I, role: Role, clock: &Arc<Clock>, document: &str) -> Self {
+    pub(crate) fn over(inbox: I, role: Role, clock: &Arc<ManualClock>, document: &str) -> Self {
         let (inbox, metrics) = (Arc::new(inbox), Kept::default());
         let config = Config::read(document, "p").unwrap();
-        let surroundings = Surroundings {
+        let surroundings = ReconcilerDeps {
             env: variable,
             manager: None,
             sleeper: Passing(Arc::clone(clock)),
@@ -137,35 +153,58 @@ impl<I: Inbox> Reconciling<I> {
             metrics: Box::new(metrics.clone()),
         };
         let reconciler = Reconciler::new(&config, Arc::clone(&inbox), surroundings);
-        let function = Function::new(role, Arc::clone(clock), None, None, reconciler);
-        Self { function, inbox, clock: Arc::clone(clock), metrics }
+        let function = LambdaFunction::new(role, Arc::clone(clock), None, None, reconciler);
+        Self {
+            function,
+            inbox,
+            clock: Arc::clone(clock),
+            metrics,
+        }
     }
 
     /// Invokes it by the schedule.
-    pub(crate) async fn invoke(&self) -> Result<Value, Failure> {
-        self.invoke_for(&json!({"role": "reconcile"}), TIMEOUT).await
+    pub(crate) async fn invoke(&self) -> Result<Value, InvocationError> {
+        self.invoke_for(&json!({"role": "reconcile"}), TIMEOUT)
+            .await
     }
 
-    pub(crate) async fn invoke_for(&self, event: &Value, time: Duration) -> Result<Value, Failure> {
+    pub(crate) async fn invoke_for(
+        &self,
+        event: &Value,
+        time: Duration,
+    ) -> Result<Value, InvocationError> {
         let raw: Box<RawValue> = serde_json::from_str(&event.to_string()).unwrap();
-        let invocation = Invocation { id: "r1".to_owned(), deadline: self.clock.now().plus(time) };
+        let invocation = Invocation {
+            id: "r1".to_owned(),
+            deadline: self.clock.now().plus(time),
+        };
         Ok(serde_json::to_value(self.function.handle(&raw, &invocation).await?).unwrap())
     }
 }
 
 /// Keeps what is said from now on.
-pub(crate) fn listen(clock: &Arc<Clock>) -> (Kept, tracing::subscriber::DefaultGuard) {
+pub(crate) fn listen(clock: &Arc<ManualClock>) -> (Kept, tracing::subscriber::DefaultGuard) {
     let kept = Kept::default();
     let ours = Targets::new().with_target("pillarbox", Level::INFO); // as the shipped binary has it
-    let lines = Lines::direct(kept.clone(), Format::Json, Arc::clone(clock)).with_filter(ours);
-    (kept, tracing::subscriber::set_default(tracing_subscriber::registry().with(lines)))
+    let lines =
+        LogLayer::direct(kept.clone(), LogFormat::Json, Arc::clone(clock)).with_filter(ours);
+    (
+        kept,
+        tracing::subscriber::set_default(tracing_subscriber::registry().with(lines)),
+    )
 }
 
 /// Puts so many notifications into the box that HMRC has given up, one a minute until seven hours ago.
-pub(crate) fn fill(ppns: &Ppns, world: &dyn World, count: u64) {
+pub(crate) fn fill(ppns: &Ppns, world: &dyn Clock, count: u64) {
     for number in 0..count {
-        let new = Notification::new(BOX, Message::json(format!(r#"{{"number":{number}}}"#)), world);
-        let created = world.now().minus(Duration::from_secs(60 * (420 + count - number)));
+        let new = Notification::new(
+            BOX,
+            Message::json(format!(r#"{{"number":{number}}}"#)),
+            world,
+        );
+        let created = world
+            .now()
+            .minus(Duration::from_secs(60 * (420 + count - number)));
         ppns.with(|boxes| boxes.add(new.in_status(Status::Failed).created(created)));
     }
 }

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use pillarbox::{
-    entry::System,
-    inbox::{Filter, Inbox, Page},
+    entry::SystemClock,
+    inbox::{Inbox, PageRequest, RowFilter},
 };
 use serde_json::{Value, json};
 
@@ -46,13 +46,21 @@ fn variables(document: String, cloud: &Cloud) -> Vec<(&'static str, String)> {
 
 #[tokio::test]
 async fn a_client_secret_that_was_changed_is_used_by_the_next_invocation() {
-    let ppns = ppns(Arc::new(System)).await;
-    fill(&ppns, &System, 5);
+    let ppns = ppns(Arc::new(SystemClock)).await;
+    fill(&ppns, &SystemClock, 5);
     ppns.with(|boxes| {
-        let ids: Vec<String> = boxes.notifications().iter().map(|one| one.id.clone()).collect();
-        ids.iter().for_each(|id| boxes.set_status(id, pillarbox::simulate::pull::ppns::Status::Pending));
+        let ids: Vec<String> = boxes
+            .notifications()
+            .iter()
+            .map(|one| one.id.clone())
+            .collect();
+        ids.iter()
+            .for_each(|id| boxes.set_status(id, pillarbox::simulate::pull::ppns::Status::Pending));
     });
-    let (inbox, cloud) = (table::fresh("shipped-pull").await, Cloud::answering(holding("the one of before")).await);
+    let (inbox, cloud) = (
+        table::fresh("shipped-pull").await,
+        Cloud::answering(holding("the one of before")).await,
+    );
     let document = configuration(ppns.base_url().as_str(), inbox.table());
     let mut bootstrap = Bootstrap::start(&variables(document, &cloud)).await;
     let schedule = json!({"role": "reconcile"});
@@ -62,7 +70,10 @@ async fn a_client_secret_that_was_changed_is_used_by_the_next_invocation() {
         Told::Failed(_, failure) => {
             assert_eq!(failure["errorType"], "Reconcile");
             let message = failure["errorMessage"].as_str().unwrap();
-            assert!(message.contains("take both from the application in the Developer Hub"), "{message}");
+            assert!(
+                message.contains("take both from the application in the Developer Hub"),
+                "{message}"
+            );
         }
         other => panic!("{other:?}"),
     }
@@ -75,13 +86,46 @@ async fn a_client_secret_that_was_changed_is_used_by_the_next_invocation() {
         other => panic!("{other:?} {:?}", bootstrap.lines()),
     }
     assert_eq!(left(&ppns), 0);
-    assert_eq!(inbox.list(&Filter::default(), Page::first(10)).await.unwrap().rows.len(), 5);
+    assert_eq!(
+        inbox
+            .list(&RowFilter::default(), PageRequest::first(10))
+            .await
+            .unwrap()
+            .rows
+            .len(),
+        5
+    );
 
-    let asked: Vec<Value> = cloud.calls("GetSecretValue").iter().map(|call| call.body["SecretId"].clone()).collect();
-    assert_eq!(asked, [ARN, ARN], "once an invocation, and nothing that is another role's");
-    let lines: Vec<Value> = bootstrap.lines().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let counted: Vec<&Value> = lines.iter().filter(|line| line.get("_aws").is_some()).collect();
-    assert_eq!(counted.iter().map(|line| &line["PulledMissed"]).collect::<Vec<_>>(), [&json!(0), &json!(5)]);
-    assert!(counted.iter().all(|line| line["FunctionName"] == "pillarbox"));
+    let asked: Vec<Value> = cloud
+        .calls("GetSecretValue")
+        .iter()
+        .map(|call| call.body["SecretId"].clone())
+        .collect();
+    assert_eq!(
+        asked,
+        [ARN, ARN],
+        "once an invocation, and nothing that is another role's"
+    );
+    let lines: Vec<Value> = bootstrap
+        .lines()
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let counted: Vec<&Value> = lines
+        .iter()
+        .filter(|line| line.get("_aws").is_some())
+        .collect();
+    assert_eq!(
+        counted
+            .iter()
+            .map(|line| &line["PulledMissed"])
+            .collect::<Vec<_>>(),
+        [&json!(0), &json!(5)]
+    );
+    assert!(
+        counted
+            .iter()
+            .all(|line| line["FunctionName"] == "pillarbox")
+    );
     assert!(!bootstrap.lines().concat().contains(SECRET));
 }

@@ -1,6 +1,6 @@
 //! Every kind of event into every role: its own is worked on, any other is an error and never a success.
 
-use pillarbox::entry::lambda::{Failure, Role};
+use pillarbox::entry::lambda::{InvocationError, Role};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -9,13 +9,20 @@ use crate::support::{
     server::{NOW, Remembers},
 };
 
-const ROLES: [Role; 5] = [Role::Receive, Role::Process, Role::Sweep, Role::Reconcile, Role::All];
+const ROLES: [Role; 5] = [
+    Role::Receive,
+    Role::Process,
+    Role::Sweep,
+    Role::Reconcile,
+    Role::All,
+];
 
 #[tokio::test]
 async fn each_role_takes_its_own_events_and_no_others() {
     let challenge = Asked::new("GET", "/hmrc?challenge=abc");
-    let mut events: Vec<(Role, Value)> =
-        Front::ALL.map(|front| (Role::Receive, front.invocation(&challenge, NOW))).to_vec();
+    let mut events: Vec<(Role, Value)> = Front::ALL
+        .map(|front| (Role::Receive, front.invocation(&challenge, NOW)))
+        .to_vec();
     events.extend([
         (Role::Process, batch(&[("hmrc:n1", "recorded")])),
         (Role::Sweep, json!({"role": "sweep"})),
@@ -27,9 +34,17 @@ async fn each_role_takes_its_own_events_and_no_others() {
             let done = deployed.invoke(event).await;
             match (role == *own || role == Role::All, own) {
                 (true, Role::Receive) => assert_eq!(done.unwrap()["statusCode"], 200),
-                (true, Role::Process) => assert_eq!(done.unwrap(), json!({"batchItemFailures": []})),
-                (true, _) => assert_eq!(done.unwrap(), json!({"delivered": 0, "retry": 0, "dead": 0})),
-                (false, _) => assert!(matches!(done, Err(Failure::Foreign { .. })), "{role} {event}"),
+                (true, Role::Process) => {
+                    assert_eq!(done.unwrap(), json!({"batchItemFailures": []}))
+                }
+                (true, _) => assert_eq!(
+                    done.unwrap(),
+                    json!({"delivered": 0, "retry": 0, "dead": 0})
+                ),
+                (false, _) => assert!(
+                    matches!(done, Err(InvocationError::Foreign { .. })),
+                    "{role} {event}"
+                ),
             }
         }
     }

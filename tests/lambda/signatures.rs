@@ -14,11 +14,17 @@ use crate::support::{
 };
 
 fn refused(answer: &Answer, why: impl std::fmt::Debug) {
-    assert_eq!((answer.status, answer.body.as_str()), (401, r#"{"error":"signature"}"#), "{why:?}");
+    assert_eq!(
+        (answer.status, answer.body.as_str()),
+        (401, r#"{"error":"signature"}"#),
+        "{why:?}"
+    );
 }
 
 fn everywhere() -> impl Iterator<Item = (Front, Source)> {
-    Front::ALL.into_iter().flat_map(|front| both().map(|source| (front, source)))
+    Front::ALL
+        .into_iter()
+        .flat_map(|front| both().map(|source| (front, source)))
 }
 
 #[tokio::test]
@@ -27,7 +33,10 @@ async fn a_signature_of_any_other_form_is_refused() {
     for (front, source) in everywhere() {
         let body = source.message("n1", NOW);
         let good = source.sign(&body);
-        let full_width: String = good.chars().map(|c| char::from_u32(u32::from(c) + 0xfee0).unwrap()).collect();
+        let full_width: String = good
+            .chars()
+            .map(|c| char::from_u32(u32::from(c) + 0xfee0).unwrap())
+            .collect();
         let mut forms: Vec<String> = vec![
             String::new(),
             " ".to_owned(),
@@ -68,9 +77,17 @@ async fn a_signature_of_any_other_form_is_refused() {
             let asked = unsigned(&source, &body).header(signature_header(source.sender), &form);
             refused(&deployed.ask(front, &asked).await, (front, form));
         }
-        refused(&deployed.ask(front, &unsigned(&source, &body)).await, (front, "no header"));
-        let newline = unsigned(&source, &body).header(signature_header(source.sender), format!("{good}\n"));
-        assert_eq!(deployed.ask(front, &newline).await.status, 400, "a newline behind it is none of a header");
+        refused(
+            &deployed.ask(front, &unsigned(&source, &body)).await,
+            (front, "no header"),
+        );
+        let newline =
+            unsigned(&source, &body).header(signature_header(source.sender), format!("{good}\n"));
+        assert_eq!(
+            deployed.ask(front, &newline).await.status,
+            400,
+            "a newline behind it is none of a header"
+        );
     }
     assert!(deployed.row("pay:n1").await.is_none() && deployed.row("hmrc:n1").await.is_none());
 }
@@ -84,8 +101,13 @@ async fn two_signature_headers_are_refused_even_if_both_are_right() {
         let name = signature_header(source.sender);
         for (first, second) in [(&good, &bad), (&bad, &good), (&good, &good)] {
             for other_name in [name.to_owned(), name.to_lowercase(), name.to_uppercase()] {
-                let asked = unsigned(&source, &body).header(name, first).header(&other_name, second);
-                refused(&deployed.ask(front, &asked).await, (front, first, second, other_name));
+                let asked = unsigned(&source, &body)
+                    .header(name, first)
+                    .header(&other_name, second);
+                refused(
+                    &deployed.ask(front, &asked).await,
+                    (front, first, second, other_name),
+                );
             }
         }
     }
@@ -103,11 +125,16 @@ async fn the_case_of_a_header_name_does_not_matter() {
     let deployed = Deployed::new();
     for (index, (front, source)) in everywhere().enumerate() {
         let name = signature_header(source.sender);
-        for (variant, name) in [name.to_owned(), name.to_lowercase(), name.to_uppercase()].iter().enumerate() {
+        for (variant, name) in [name.to_owned(), name.to_lowercase(), name.to_uppercase()]
+            .iter()
+            .enumerate()
+        {
             let id = format!("n{index}-{variant}");
             let body = source.message(&id, NOW);
             let asked = unsigned(&source, &body).header(name, source.sign(&body));
-            deployed.keeps(front, &asked, "recorded", &format!("{}:{id}", source.name)).await;
+            deployed
+                .keeps(front, &asked, "recorded", &format!("{}:{id}", source.name))
+                .await;
         }
     }
 }
@@ -123,13 +150,24 @@ async fn keys_and_headers_of_others_do_not_count() {
                 unsigned(&source, &body).header(signature_header(other.sender), other.sign(&body)),
                 unsigned(&source, &body).header("X-Signature", source.sign(&body)),
             ] {
-                refused(&deployed.ask(front, &asked).await, (front, &source.name, &asked.headers));
+                refused(
+                    &deployed.ask(front, &asked).await,
+                    (front, &source.name, &asked.headers),
+                );
             }
         }
         let body = pay().message("n1", NOW);
         let without_prefix = with(&pay().secrets[0], "webhook_test_", "");
         let signature = signature(Sender::GovukPay, &without_prefix, &body);
-        refused(&deployed.ask(front, &unsigned(&pay(), &body).header("Pay-Signature", signature)).await, front);
+        refused(
+            &deployed
+                .ask(
+                    front,
+                    &unsigned(&pay(), &body).header("Pay-Signature", signature),
+                )
+                .await,
+            front,
+        );
     }
 }
 
@@ -141,14 +179,19 @@ async fn every_active_secret_counts_and_the_one_that_matched_is_kept() {
         for (index, secret) in source.secrets.iter().enumerate() {
             let id = format!("{}-{index}", front.as_str());
             let body = source.message(&id, NOW);
-            let asked = unsigned(&source, &body).header("X-Hub-Signature", signature(source.sender, secret, &body));
-            deployed.keeps(front, &asked, "recorded", &format!("hmrc:{id}")).await;
+            let asked = unsigned(&source, &body)
+                .header("X-Hub-Signature", signature(source.sender, secret, &body));
+            deployed
+                .keeps(front, &asked, "recorded", &format!("hmrc:{id}"))
+                .await;
             let row = deployed.row(&format!("hmrc:{id}")).await.unwrap();
             assert_eq!(row.key_label, Some(format!("{}:env:TEST", index + 1)));
         }
         let id = format!("{}-0", front.as_str());
         let too = post(&hmrc_too(), source.message(&id, NOW));
-        deployed.keeps(front, &too, "recorded", &format!("hmrc-too:{id}")).await;
+        deployed
+            .keeps(front, &too, "recorded", &format!("hmrc-too:{id}"))
+            .await;
     }
 }
 
@@ -159,22 +202,44 @@ async fn hmrcs_signed_form_of_characters_beyond_the_bmp_counts_and_the_sent_byte
     for front in Front::ALL {
         let body = |id: &str, name: &str| {
             let id = format!("{}-{id}", front.as_str());
-            with(&source.message(&id, NOW), r#"\"n\":1"#, &format!(r#"\"n\":\"{name}\""#))
+            with(
+                &source.message(&id, NOW),
+                r#"\"n\":1"#,
+                &format!(r#"\"n\":\"{name}\""#),
+            )
         };
         for (id, sent, signed) in [
             ("escaped", r"\uD83D\uDE00", "😀"),
             ("never-escaped", "😀", "😀"),
             ("text-about-an-escape", r"\\ud83d\\ude00", r"\\ud83d\\ude00"),
         ] {
-            for asked in [unsigned(&source, body(id, sent)), unsigned(&source, body(id, sent)).base64()] {
+            for asked in [
+                unsigned(&source, body(id, sent)),
+                unsigned(&source, body(id, sent)).base64(),
+            ] {
                 let asked = asked.header("X-Hub-Signature", source.sign(body(id, signed)));
-                assert_eq!(deployed.ask(front, &asked).await.status, 200, "{front:?} {id}");
+                assert_eq!(
+                    deployed.ask(front, &asked).await.status,
+                    200,
+                    "{front:?} {id}"
+                );
             }
-            let row = deployed.row(&format!("hmrc:{}-{id}", front.as_str())).await.unwrap();
+            let row = deployed
+                .row(&format!("hmrc:{}-{id}", front.as_str()))
+                .await
+                .unwrap();
             assert_eq!(row.body.unwrap(), body(id, sent));
         }
         let rewritten = unsigned(&source, body("x", r"\\ud83d\\ude00"));
-        refused(&deployed.ask(front, &rewritten.header("X-Hub-Signature", source.sign(body("x", "😀")))).await, front);
+        refused(
+            &deployed
+                .ask(
+                    front,
+                    &rewritten.header("X-Hub-Signature", source.sign(body("x", "😀"))),
+                )
+                .await,
+            front,
+        );
     }
 }
 
@@ -183,11 +248,15 @@ async fn a_header_of_somebody_elses_beyond_ascii_keeps_nobody_out() {
     let deployed = Deployed::new();
     for (front, source) in everywhere() {
         let id = format!("n-{}", front.as_str());
-        let asked = post(&source, source.message(&id, NOW)).header("X-City", "Llanfairpwllgwyngyll – café");
+        let asked =
+            post(&source, source.message(&id, NOW)).header("X-City", "Llanfairpwllgwyngyll – café");
         for asked in [asked.clone().base64(), asked] {
             assert_eq!(deployed.ask(front, &asked).await.status, 200, "{front:?}");
         }
-        let row = deployed.row(&format!("{}:{id}", source.name)).await.unwrap();
+        let row = deployed
+            .row(&format!("{}:{id}", source.name))
+            .await
+            .unwrap();
         assert_eq!(row.body.unwrap(), source.message(&id, NOW));
     }
 }
@@ -198,7 +267,10 @@ async fn a_signature_outside_the_headers_is_none() {
     let deployed = Deployed::new();
     let source = pay();
     let body = source.message("n1", NOW);
-    let query = Asked { query: format!("Pay-Signature={}", source.sign(&body)), ..unsigned(&source, &body) };
+    let query = Asked {
+        query: format!("Pay-Signature={}", source.sign(&body)),
+        ..unsigned(&source, &body)
+    };
     for front in Front::ALL {
         refused(&deployed.ask(front, &query).await, front);
         let mut event = front.invocation(&unsigned(&source, &body), NOW);

@@ -22,7 +22,10 @@ fn silent(role: Role) -> Deployed<Away, Silent> {
 async fn a_stalled_inbox_is_answered_for_by_the_fronts_clock_and_the_functions() {
     let ms = |ms: i64| Timestamp::from_millis(NOW.as_millis() + ms);
     let deployed = silent(Role::Receive);
-    for (front, source) in Front::ALL.into_iter().flat_map(|front| both().map(|source| (front, source))) {
+    for (front, source) in Front::ALL
+        .into_iter()
+        .flat_map(|front| both().map(|source| (front, source)))
+    {
         // When the front had it, and when the function is stopped, from now; and when the answer is out at the latest.
         for (asked, stopped, by) in [
             (0, 5_000, 2_500),
@@ -45,7 +48,10 @@ async fn a_stalled_inbox_is_answered_for_by_the_fronts_clock_and_the_functions()
                 "{front:?} {asked} {stopped}"
             );
             let took = began.elapsed();
-            assert!(took <= Duration::from_millis(by), "{front:?} {asked} {stopped}: {took:?}");
+            assert!(
+                took <= Duration::from_millis(by),
+                "{front:?} {asked} {stopped}: {took:?}"
+            );
         }
     }
 }
@@ -58,17 +64,30 @@ async fn a_bug_is_an_error_that_says_nothing_of_what_was_sent() {
         let event = front.invocation(&post(&source, source.message("bug", NOW)), NOW);
         let failure = deployed.invoke(&event).await.unwrap_err();
         assert_eq!(failure.name(), "Panic");
-        assert_eq!(failure.to_string(), "the program panicked: the log says where");
-        assert_eq!(deployed.ask(front, &unsigned(&source, "x")).await.status, 401, "the next one is answered");
+        assert_eq!(
+            failure.to_string(),
+            "the program panicked: the log says where"
+        );
+        assert_eq!(
+            deployed.ask(front, &unsigned(&source, "x")).await.status,
+            401,
+            "the next one is answered"
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_refused_waits_for_nothing() {
     let deployed = silent(Role::Receive);
-    for (front, source) in Front::ALL.into_iter().flat_map(|front| both().map(|source| (front, source))) {
+    for (front, source) in Front::ALL
+        .into_iter()
+        .flat_map(|front| both().map(|source| (front, source)))
+    {
         let began = Instant::now();
-        assert_eq!(deployed.ask(front, &unsigned(&source, "x")).await.status, 401);
+        assert_eq!(
+            deployed.ask(front, &unsigned(&source, "x")).await.status,
+            401
+        );
         assert_eq!(began.elapsed(), Duration::ZERO, "not one call to the inbox");
     }
 }
@@ -81,7 +100,13 @@ async fn a_stalled_inbox_holds_no_batch_and_no_sweep_beyond_the_end() {
     let batch = crate::support::fronts::batch(&[("hmrc:a", "recorded"), ("hmrc:b", "recorded")]);
     let reply = deployed.invoke_until(&batch, until).await.unwrap();
     let first = crate::support::fronts::sequence(0);
-    assert_eq!(reply, serde_json::json!({"batchItemFailures": [{"itemIdentifier": first}]}));
-    deployed.invoke_until(&serde_json::json!({"role": "sweep"}), until).await.unwrap();
+    assert_eq!(
+        reply,
+        serde_json::json!({"batchItemFailures": [{"itemIdentifier": first}]})
+    );
+    deployed
+        .invoke_until(&serde_json::json!({"role": "sweep"}), until)
+        .await
+        .unwrap();
     assert_eq!(began.elapsed(), Duration::from_secs(2 * 59));
 }

@@ -30,7 +30,9 @@ async fn a_date_outside_the_window_is_held_as_stale_to_the_millisecond() {
         ] {
             let id = at.as_millis().to_string();
             let key = format!("{}:{id}", source.name);
-            server.keeps(&source, source.message(&id, at), outcome, &key).await;
+            server
+                .keeps(&source, source.message(&id, at), outcome, &key)
+                .await;
             assert_eq!(server.row(&key).await.unwrap().event_at, Some(at));
             let again = server.post(&source, source.message(&id, at)).await;
             assert_eq!(again.body, r#"{"status":"duplicate"}"#, "{key}");
@@ -54,8 +56,19 @@ async fn dates_are_read_in_every_form_the_senders_have_used() {
             "2026-02-28T23:59:60Z",
         ];
         for (index, form) in forms.iter().enumerate() {
-            let body = with(&source.message(&format!("n{index}"), NOW), &NOW.to_string(), form);
-            server.keeps(&source, body, "recorded", &format!("{}:n{index}", source.name)).await;
+            let body = with(
+                &source.message(&format!("n{index}"), NOW),
+                &NOW.to_string(),
+                form,
+            );
+            server
+                .keeps(
+                    &source,
+                    body,
+                    "recorded",
+                    &format!("{}:n{index}", source.name),
+                )
+                .await;
         }
     }
 }
@@ -64,7 +77,11 @@ async fn dates_are_read_in_every_form_the_senders_have_used() {
 async fn a_date_that_is_absent_or_none_is_unreadable() {
     let server = Server::start().await;
     for source in both() {
-        let field = if source.name == "pay" { "created_date" } else { "createdDateTime" };
+        let field = if source.name == "pay" {
+            "created_date"
+        } else {
+            "createdDateTime"
+        };
         for (index, date) in [
             format!(r#""{field}":null"#),
             format!(r#""{field}":1772446531480"#),
@@ -83,7 +100,14 @@ async fn a_date_that_is_absent_or_none_is_unreadable() {
         {
             let plain = source.message(&format!("n{index}"), NOW);
             let body = with(&plain, &format!(r#""{field}":"{NOW}""#), &date);
-            server.keeps(&source, &body, "held unreadable", &source.unreadable_key(&body)).await;
+            server
+                .keeps(
+                    &source,
+                    &body,
+                    "held unreadable",
+                    &source.unreadable_key(&body),
+                )
+                .await;
         }
     }
 }

@@ -53,7 +53,13 @@ async fn a_body_whose_end_is_said_twice_is_refused() {
         for (what, bytes) in [
             ("behind empty lines", [b"\r\n\r\n", &bytes[..]].concat()),
             ("behind an empty line", [b"\n", &bytes[..]].concat()),
-            ("with short line ends", String::from_utf8(bytes.clone()).unwrap().replacen("\r\n", "\n", 30).into_bytes()),
+            (
+                "with short line ends",
+                String::from_utf8(bytes.clone())
+                    .unwrap()
+                    .replacen("\r\n", "\n", 30)
+                    .into_bytes(),
+            ),
         ] {
             assert_eq!(server.ask(&bytes).await.status, 400, "{what}: {framing}");
         }
@@ -66,14 +72,24 @@ async fn a_body_whose_end_is_said_twice_is_refused_behind_another_request_too() 
     let server = Server::start().await;
     let first = Request::new("GET", "/hmrc?challenge=abc").bytes();
     // One length said twice can be read in one way only, and is refused only where it is seen.
-    for framing in AMBIGUOUS.into_iter().filter(|framing| *framing != LENGTH_TWICE) {
+    for framing in AMBIGUOUS
+        .into_iter()
+        .filter(|framing| *framing != LENGTH_TWICE)
+    {
         let (request, second, _) = framed(framing);
         let head = request.head(framing).len();
         // The first bytes of the second request come along with the first request.
         for along in (0..head + 8).step_by(5).chain([second.len()]) {
             let mut client = server.client().await;
-            assert_eq!(client.ask([&first, &second[..along]].concat()).await.status, 200);
-            assert_eq!(client.ask(&second[along..]).await.status, 400, "{along} bytes of {framing}");
+            assert_eq!(
+                client.ask([&first, &second[..along]].concat()).await.status,
+                200
+            );
+            assert_eq!(
+                client.ask(&second[along..]).await.status,
+                400,
+                "{along} bytes of {framing}"
+            );
         }
     }
     let disguise = "X: GET / HTTP/1.1\r\nContent-Length: 1\r\nY: GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n";
@@ -81,8 +97,15 @@ async fn a_body_whose_end_is_said_twice_is_refused_behind_another_request_too() 
     let text = String::from_utf8(second.clone()).unwrap();
     for (along, _) in text.match_indices("GET /") {
         let mut client = server.client().await;
-        assert_eq!(client.ask([&first, &second[..along]].concat()).await.status, 200);
-        assert_eq!(client.ask(&second[along..]).await.status, 400, "a head that begins inside a header");
+        assert_eq!(
+            client.ask([&first, &second[..along]].concat()).await.status,
+            200
+        );
+        assert_eq!(
+            client.ask(&second[along..]).await.status,
+            400,
+            "a head that begins inside a header"
+        );
     }
     assert!(server.keys().await.is_empty());
 }
@@ -96,25 +119,44 @@ async fn the_same_bytes_get_the_same_verdict_however_they_are_framed() {
             |request, _| request.chunked(1),
             |request, _| request.chunked(7),
             |request, _| request.chunked(1 << 20),
-            |request, path| request.clone().line(&format!("POST {path} HTTP/1.0")).bytes(),
+            |request, path| {
+                request
+                    .clone()
+                    .line(&format!("POST {path} HTTP/1.0"))
+                    .bytes()
+            },
             |request, _| [b"\r\n\r\n", &request.bytes()[..]].concat(),
             |request, _| {
                 // Extensions and trailers are the framing's own, and none of our business.
                 let chunked = String::from_utf8(request.chunked(100)).unwrap();
                 let (head, body) = chunked.split_once("\r\n\r\n").unwrap();
                 let body = body.replacen("64\r\n", "64;name=\"value\"\r\n", 1);
-                format!("{head}\r\n\r\n{}X-Trailer: yes\r\n\r\n", body.strip_suffix("\r\n").unwrap()).into_bytes()
+                format!(
+                    "{head}\r\n\r\n{}X-Trailer: yes\r\n\r\n",
+                    body.strip_suffix("\r\n").unwrap()
+                )
+                .into_bytes()
             },
         ];
         for (index, form) in forms.iter().enumerate() {
             let (id, path) = (format!("n{index}"), source.path());
             let body = source.message(&id, NOW);
             let genuine = Request::post(&source, &body);
-            let forged =
-                Request::unsigned(&source, &body).header(signature_header(source.sender), source.sign("another body"));
-            assert_eq!(server.ask(&form(&forged, &path)).await.status, 401, "form {index}");
-            assert_eq!(server.ask(&form(&genuine, &path)).await.body, RECORDED, "form {index}");
-            server.has(&source, &body, "recorded", &format!("{}:{id}", source.name)).await;
+            let forged = Request::unsigned(&source, &body)
+                .header(signature_header(source.sender), source.sign("another body"));
+            assert_eq!(
+                server.ask(&form(&forged, &path)).await.status,
+                401,
+                "form {index}"
+            );
+            assert_eq!(
+                server.ask(&form(&genuine, &path)).await.body,
+                RECORDED,
+                "form {index}"
+            );
+            server
+                .has(&source, &body, "recorded", &format!("{}:{id}", source.name))
+                .await;
         }
     }
 }
@@ -127,12 +169,18 @@ async fn a_request_may_come_byte_by_byte() {
             let body = source.message(id, NOW);
             let request = Request::post(&source, &body);
             let mut client = server.client().await;
-            for byte in if chunked { request.chunked(50) } else { request.bytes() } {
+            for byte in if chunked {
+                request.chunked(50)
+            } else {
+                request.bytes()
+            } {
                 client.send([byte]).await;
                 tokio::task::yield_now().await;
             }
             assert_eq!(client.answer().await.unwrap().body, RECORDED);
-            server.has(&source, &body, "recorded", &format!("{}:{id}", source.name)).await;
+            server
+                .has(&source, &body, "recorded", &format!("{}:{id}", source.name))
+                .await;
         }
     }
 }
@@ -153,15 +201,35 @@ async fn a_chunked_body_of_another_form_is_refused() {
         format!("{size}\r\n{body}xx0\r\n\r\n"),
         format!("{size}\r\n{body}\r\nz\r\n\r\n"),
     ] {
-        assert_eq!(server.ask(&[&head, chunks.as_bytes()].concat()).await.status, 400, "{}", &chunks[..20]);
+        assert_eq!(
+            server
+                .ask(&[&head, chunks.as_bytes()].concat())
+                .await
+                .status,
+            400,
+            "{}",
+            &chunks[..20]
+        );
     }
     let old = Request::post(&pay(), &body).line("POST /pay HTTP/1.0");
-    assert_eq!(server.ask(&old.chunked(100)).await.status, 400, "HTTP/1.0 knows no chunks");
-    let both = old.head(&format!("Content-Length: {}\r\nTransfer-Encoding: chunked\r\n", body.len()));
-    assert_eq!(server.ask(&[&both, body.as_bytes()].concat()).await.status, 400);
+    assert_eq!(
+        server.ask(&old.chunked(100)).await.status,
+        400,
+        "HTTP/1.0 knows no chunks"
+    );
+    let both = old.head(&format!(
+        "Content-Length: {}\r\nTransfer-Encoding: chunked\r\n",
+        body.len()
+    ));
+    assert_eq!(
+        server.ask(&[&both, body.as_bytes()].concat()).await.status,
+        400
+    );
 
     // A signature behind the body is none.
-    let unsigned = Request::unsigned(&pay(), &body).header("Trailer", "Pay-Signature").chunked(100);
+    let unsigned = Request::unsigned(&pay(), &body)
+        .header("Trailer", "Pay-Signature")
+        .chunked(100);
     let trailer = format!("Pay-Signature: {}\r\n\r\n", pay().sign(&body)).into_bytes();
     let signed_behind = [&unsigned[..unsigned.len() - 2], &trailer].concat();
     assert_eq!(server.ask(&signed_behind).await.status, 401);
@@ -175,10 +243,26 @@ async fn what_breaks_off_is_not_taken_for_whole_even_if_that_part_was_signed() {
     let request = Request::post(&pay(), &body);
     let chunked = request.chunked(body.len());
     for (what, bytes) in [
-        ("a body shorter than its length", [request.head("Content-Length: 5000\r\n"), body.clone().into()].concat()),
-        ("chunks without the last one", chunked[..chunked.len() - 5].to_vec()),
-        ("the last chunk without its end", chunked[..chunked.len() - 1].to_vec()),
-        ("half a body", request.bytes()[..request.bytes().len() - 100].to_vec()),
+        (
+            "a body shorter than its length",
+            [
+                request.head("Content-Length: 5000\r\n"),
+                body.clone().into(),
+            ]
+            .concat(),
+        ),
+        (
+            "chunks without the last one",
+            chunked[..chunked.len() - 5].to_vec(),
+        ),
+        (
+            "the last chunk without its end",
+            chunked[..chunked.len() - 1].to_vec(),
+        ),
+        (
+            "half a body",
+            request.bytes()[..request.bytes().len() - 100].to_vec(),
+        ),
     ] {
         let mut client = server.client().await;
         client.send(&bytes).await;
@@ -194,9 +278,16 @@ async fn what_breaks_off_is_not_taken_for_whole_even_if_that_part_was_signed() {
     client.send(&request.bytes()[..100]).await;
     client.finish().await;
     let answer = client.answer().await;
-    assert!(answer.is_none_or(|answer| answer.status == 400), "half a head");
+    assert!(
+        answer.is_none_or(|answer| answer.status == 400),
+        "half a head"
+    );
     assert!(server.keys().await.is_empty());
-    assert_eq!(server.ask(&request.bytes()).await.body, RECORDED, "the sender's next attempt");
+    assert_eq!(
+        server.ask(&request.bytes()).await.body,
+        RECORDED,
+        "the sender's next attempt"
+    );
 }
 
 #[tokio::test]
@@ -223,7 +314,11 @@ async fn a_head_of_another_form_is_refused() {
         "Xé: a",
     ] {
         let head = request.head(&format!("{header}\r\n{length}"));
-        assert_eq!(server.ask(&[&head, body.as_bytes()].concat()).await.status, 400, "{header:?}");
+        assert_eq!(
+            server.ask(&[&head, body.as_bytes()].concat()).await.status,
+            400,
+            "{header:?}"
+        );
     }
     for line in [
         "POST /pay",
@@ -238,7 +333,11 @@ async fn a_head_of_another_form_is_refused() {
         "\x16\x03\x01\x02\x00\x01\x00\x01",
         "hello",
     ] {
-        assert_eq!(server.ask(&request.clone().line(line).bytes()).await.status, 400, "{line:?}");
+        assert_eq!(
+            server.ask(&request.clone().line(line).bytes()).await.status,
+            400,
+            "{line:?}"
+        );
     }
     assert!(server.keys().await.is_empty());
 }
@@ -257,14 +356,27 @@ async fn a_head_may_be_ten_kilobytes_long_and_no_longer() {
     };
     let many = |count: usize| {
         let headers: String = (0..count).map(|n| format!("x-{n}: a\r\n")).collect();
-        [request.head(&format!("{headers}{length}")), body.clone().into_bytes()].concat()
+        [
+            request.head(&format!("{headers}{length}")),
+            body.clone().into_bytes(),
+        ]
+        .concat()
     };
     for (what, bytes) in [
         ("a byte over", padded(10_241)),
         ("a lot over", padded(60_000)),
         ("a megabyte", padded(1_000_000)),
-        ("a long target", request.clone().line(&format!("POST /pay?{} HTTP/1.1", "a".repeat(70_000))).bytes()),
-        ("behind empty lines", [b"\r\n\r\n", &padded(10_500)[..]].concat()),
+        (
+            "a long target",
+            request
+                .clone()
+                .line(&format!("POST /pay?{} HTTP/1.1", "a".repeat(70_000)))
+                .bytes(),
+        ),
+        (
+            "behind empty lines",
+            [b"\r\n\r\n", &padded(10_500)[..]].concat(),
+        ),
         ("200 headers", many(200)),
         ("1,000 headers", many(1_000)),
     ] {
@@ -284,31 +396,75 @@ async fn one_connection_carries_request_after_request() {
     for round in 0..3 {
         for source in both() {
             let body = source.message(&format!("n{round}"), NOW);
-            assert_eq!(client.ask(Request::post(&source, &body).bytes()).await.body, RECORDED);
-            assert_eq!(client.ask(Request::post(&source, &body).chunked(40)).await.status, 200);
-            assert_eq!(client.ask(Request::unsigned(&source, &body).bytes()).await.status, 401);
             assert_eq!(
-                client.ask(Request::unsigned(&source, &body).line("POST /no HTTP/1.1").bytes()).await.status,
+                client.ask(Request::post(&source, &body).bytes()).await.body,
+                RECORDED
+            );
+            assert_eq!(
+                client
+                    .ask(Request::post(&source, &body).chunked(40))
+                    .await
+                    .status,
+                200
+            );
+            assert_eq!(
+                client
+                    .ask(Request::unsigned(&source, &body).bytes())
+                    .await
+                    .status,
+                401
+            );
+            assert_eq!(
+                client
+                    .ask(
+                        Request::unsigned(&source, &body)
+                            .line("POST /no HTTP/1.1")
+                            .bytes()
+                    )
+                    .await
+                    .status,
                 404
             );
-            assert_eq!(client.ask(Request::new("GET", &source.path()).bytes()).await.status, 400);
-            assert_eq!(client.ask(Request::new("HEAD", &source.path()).bytes()).await.status, 405);
-            let challenge = Request::new("GET", "/hmrc?challenge=abc").body("with a body, which says nothing").bytes();
+            assert_eq!(
+                client
+                    .ask(Request::new("GET", &source.path()).bytes())
+                    .await
+                    .status,
+                400
+            );
+            assert_eq!(
+                client
+                    .ask(Request::new("HEAD", &source.path()).bytes())
+                    .await
+                    .status,
+                405
+            );
+            let challenge = Request::new("GET", "/hmrc?challenge=abc")
+                .body("with a body, which says nothing")
+                .bytes();
             assert_eq!(client.ask(challenge).await.body, r#"{"challenge":"abc"}"#);
         }
     }
     // Several at once are answered in their order.
-    let posts: Vec<Vec<u8>> =
-        (0..20).map(|n| Request::post(&hmrc(), hmrc().message(&format!("p{n}"), NOW)).bytes()).collect();
+    let posts: Vec<Vec<u8>> = (0..20)
+        .map(|n| Request::post(&hmrc(), hmrc().message(&format!("p{n}"), NOW)).bytes())
+        .collect();
     client.send(posts.concat()).await;
-    client.send(Request::new("GET", "/hmrc?challenge=last").bytes()).await;
+    client
+        .send(Request::new("GET", "/hmrc?challenge=last").bytes())
+        .await;
     for _ in &posts {
         assert_eq!(client.answer().await.unwrap().body, RECORDED);
     }
-    assert_eq!(client.answer().await.unwrap().body, r#"{"challenge":"last"}"#);
+    assert_eq!(
+        client.answer().await.unwrap().body,
+        r#"{"challenge":"last"}"#
+    );
     assert_eq!(server.keys().await.len(), 6 + 20);
 
-    let closing = Request::new("GET", "/hmrc?challenge=abc").header("Connection", "close").bytes();
+    let closing = Request::new("GET", "/hmrc?challenge=abc")
+        .header("Connection", "close")
+        .bytes();
     assert_eq!(client.ask(closing).await.status, 200);
     client.is_closed().await;
 }
@@ -328,6 +484,12 @@ async fn what_is_no_http_at_all_hears_at_most_a_refusal() {
         let mut client = Client::connect(server.address).await;
         client.send(bytes).await;
         client.finish().await;
-        assert!(client.answer().await.is_none_or(|answer| answer.status == 400), "{bytes:?}");
+        assert!(
+            client
+                .answer()
+                .await
+                .is_none_or(|answer| answer.status == 400),
+            "{bytes:?}"
+        );
     }
 }

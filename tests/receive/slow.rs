@@ -15,14 +15,18 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// Whether `took` is the limit, or the second after it in which connections are looked at.
 fn is_after(limit: u64, took: Duration) -> bool {
-    (limit * SECOND.as_millis() as u64..=(limit + 2) * SECOND.as_millis() as u64).contains(&(took.as_millis() as u64))
+    (limit * SECOND.as_millis() as u64..=(limit + 2) * SECOND.as_millis() as u64)
+        .contains(&(took.as_millis() as u64))
 }
 
 #[tokio::test]
 async fn a_head_that_takes_longer_than_five_seconds_is_refused() {
     let server = Server::start().await;
     pause();
-    for (source, part) in both().iter().flat_map(|source| [1, 20, 100].map(|part| (source, part))) {
+    for (source, part) in both()
+        .iter()
+        .flat_map(|source| [1, 20, 100].map(|part| (source, part)))
+    {
         let bytes = Request::post(source, source.message("n1", NOW)).bytes();
         let (mut client, began) = (server.client().await, Instant::now());
         client.send(&bytes[..part]).await;
@@ -32,7 +36,13 @@ async fn a_head_that_takes_longer_than_five_seconds_is_refused() {
     }
     // Nor does it help to send something now and then.
     let (mut client, began) = (server.client().await, Instant::now());
-    for line in ["POST /pay HTTP/1.1\r\n", "a: b\r\n", "c: d\r\n", "e: f\r\n", "g: h\r\n"] {
+    for line in [
+        "POST /pay HTTP/1.1\r\n",
+        "a: b\r\n",
+        "c: d\r\n",
+        "e: f\r\n",
+        "g: h\r\n",
+    ] {
         client.send(line).await;
         sleep(SECOND).await;
     }
@@ -82,7 +92,11 @@ async fn long_bodies_wait_for_room_and_short_ones_pass_them() {
     let short = Request::post(&source, source.message("n1", NOW)).bytes();
     assert_eq!(server.client().await.ask(&short).await.status, 200);
 
-    let padded = source.message("n2", NOW).replacen('{', &format!("{{\"pad\":\"{}\",", "x".repeat(100_000)), 1);
+    let padded = source.message("n2", NOW).replacen(
+        '{',
+        &format!("{{\"pad\":\"{}\",", "x".repeat(100_000)),
+        1,
+    );
     let mut client = server.client().await;
     client.send(Request::post(&source, &padded).bytes()).await;
     pause();
@@ -90,7 +104,11 @@ async fn long_bodies_wait_for_room_and_short_ones_pass_them() {
     tokio::time::resume();
     assert_eq!(server.keys().await.len(), 1, "it waits");
     drop(strangers.pop());
-    assert_eq!(client.answer().await.unwrap().status, 200, "one who leaves makes room");
+    assert_eq!(
+        client.answer().await.unwrap().status,
+        200,
+        "one who leaves makes room"
+    );
     assert_eq!(server.keys().await.len(), 2);
 }
 
@@ -119,9 +137,16 @@ async fn a_connection_is_kept_longer_than_its_sender_keeps_it() {
 async fn a_stop_lets_requests_in_flight_end_and_closes_idle_connections() {
     let server = Server::start().await;
     let body = pay().message("n1", NOW);
-    let bytes = Request::post(&pay(), &body).header("Expect", "100-continue").bytes();
+    let bytes = Request::post(&pay(), &body)
+        .header("Expect", "100-continue")
+        .bytes();
     let (mut idle, mut busy) = (server.client().await, server.client().await);
-    assert_eq!(idle.ask(Request::new("GET", "/hmrc?challenge=abc").bytes()).await.status, 200);
+    assert_eq!(
+        idle.ask(Request::new("GET", "/hmrc?challenge=abc").bytes())
+            .await
+            .status,
+        200
+    );
     let (start, rest) = bytes.split_at(bytes.len() - 10);
     busy.send(start).await;
     busy.is_told_to_continue().await;
@@ -129,9 +154,16 @@ async fn a_stop_lets_requests_in_flight_end_and_closes_idle_connections() {
     let stopped = tokio::spawn(server.stop());
     idle.is_closed().await; // it has been told
     busy.send(rest).await;
-    assert_eq!(busy.answer().await.unwrap().body, r#"{"status":"recorded"}"#);
+    assert_eq!(
+        busy.answer().await.unwrap().body,
+        r#"{"status":"recorded"}"#
+    );
     busy.is_closed().await;
     let _folder = stopped.await.unwrap();
-    let row = inbox.get(&Key::parse("pay:n1").unwrap()).await.unwrap().unwrap();
+    let row = inbox
+        .get(&Key::parse("pay:n1").unwrap())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(row.body.unwrap(), body.as_bytes());
 }

@@ -24,7 +24,10 @@ use crate::support::{
 const IN_TIME: Duration = Duration::from_millis(2_500);
 
 fn unavailable(answer: &Answer) {
-    assert_eq!((answer.status, answer.body.as_str()), (503, r#"{"error":"inbox"}"#));
+    assert_eq!(
+        (answer.status, answer.body.as_str()),
+        (503, r#"{"error":"inbox"}"#)
+    );
 }
 
 #[tokio::test]
@@ -38,7 +41,9 @@ async fn a_stalled_inbox_is_answered_for_in_time_and_recovers_by_itself() {
         let source = &both()[n as usize % 2];
         let mut client = server.client().await;
         let began = Instant::now();
-        let answer = client.ask(Request::post(source, source.message(&format!("n{n}"), NOW)).bytes()).await;
+        let answer = client
+            .ask(Request::post(source, source.message(&format!("n{n}"), NOW)).bytes())
+            .await;
         (answer, began.elapsed())
     });
     for (answer, took) in join_all(posts).await {
@@ -49,13 +54,27 @@ async fn a_stalled_inbox_is_answered_for_in_time_and_recovers_by_itself() {
 
     elsewhere.execute_batch("ROLLBACK").unwrap();
     for source in both() {
-        server.keeps(&source, source.message("after", NOW), "recorded", &format!("{}:after", source.name)).await;
+        server
+            .keeps(
+                &source,
+                source.message("after", NOW),
+                "recorded",
+                &format!("{}:after", source.name),
+            )
+            .await;
     }
-    let doubtful: Vec<String> = server.keys().await.into_iter().filter(|key| !key.ends_with(":after")).collect();
+    let doubtful: Vec<String> = server
+        .keys()
+        .await
+        .into_iter()
+        .filter(|key| !key.ends_with(":after"))
+        .collect();
     for source in both() {
         for n in (0..20).filter(|n| both()[n % 2].name == source.name) {
             // What was refused may have been stored all the same; its next attempt tells.
-            let answer = server.post(&source, source.message(&format!("n{n}"), NOW)).await;
+            let answer = server
+                .post(&source, source.message(&format!("n{n}"), NOW))
+                .await;
             let stored = doubtful.contains(&format!("{}:n{n}", source.name));
             assert_eq!(answer.body.contains("duplicate"), stored, "{answer:?}");
         }
@@ -68,14 +87,35 @@ async fn an_inbox_file_that_is_gone_comes_back_without_a_restart() {
     let server = Server::start().await;
     let aside = server.file().with_extension("aside");
     for (index, source) in both().iter().enumerate() {
-        server.keeps(source, source.message("before", NOW), "recorded", &format!("{}:before", source.name)).await;
+        server
+            .keeps(
+                source,
+                source.message("before", NOW),
+                "recorded",
+                &format!("{}:before", source.name),
+            )
+            .await;
         fs::rename(server.file(), &aside).unwrap();
         for n in 0..3 {
-            unavailable(&server.post(source, source.message(&format!("gone{n}"), NOW)).await);
+            unavailable(
+                &server
+                    .post(source, source.message(&format!("gone{n}"), NOW))
+                    .await,
+            );
         }
-        assert!(!server.file().exists(), "no second inbox is begun in secret");
+        assert!(
+            !server.file().exists(),
+            "no second inbox is begun in secret"
+        );
         fs::rename(&aside, server.file()).unwrap();
-        server.keeps(source, source.message("after", NOW), "recorded", &format!("{}:after", source.name)).await;
+        server
+            .keeps(
+                source,
+                source.message("after", NOW),
+                "recorded",
+                &format!("{}:after", source.name),
+            )
+            .await;
         assert_eq!(server.keys().await.len(), 2 * (index + 1));
     }
 }
@@ -85,27 +125,49 @@ async fn an_inbox_file_that_is_spoilt_acknowledges_nothing_until_it_is_whole_aga
     let server = Server::start().await;
     let aside = server.file().with_extension("aside");
     let [source, _] = both();
-    server.keeps(&source, source.message("before", NOW), "recorded", "hmrc:before").await;
+    server
+        .keeps(
+            &source,
+            source.message("before", NOW),
+            "recorded",
+            "hmrc:before",
+        )
+        .await;
     let elsewhere = Connection::open(server.file()).unwrap();
-    let _: i64 = elsewhere.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).unwrap();
+    let _: i64 = elsewhere
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+        .unwrap();
     fs::rename(server.file(), &aside).unwrap();
-    for (what, spoilt) in
-        [("no database", vec![0x55; 64 * 1024]), ("not ours", fs::read(&aside).unwrap()[..4096].into())]
-    {
+    for (what, spoilt) in [
+        ("no database", vec![0x55; 64 * 1024]),
+        ("not ours", fs::read(&aside).unwrap()[..4096].into()),
+    ] {
         fs::write(server.file(), spoilt).unwrap();
         for n in 0..3 {
-            let answer = server.post(&source, source.message(&format!("spoilt{n}"), NOW)).await;
+            let answer = server
+                .post(&source, source.message(&format!("spoilt{n}"), NOW))
+                .await;
             assert_eq!(answer.status, 503, "{what}");
         }
         let read = server.inbox.get(&Key::parse("hmrc:before").unwrap()).await;
-        assert!(read.is_err(), "nor is the file that was there before read any more: {what}");
+        assert!(
+            read.is_err(),
+            "nor is the file that was there before read any more: {what}"
+        );
         fs::remove_file(server.file()).unwrap();
     }
     fs::create_dir(server.file()).unwrap();
     unavailable(&server.post(&source, source.message("spoilt", NOW)).await);
     fs::remove_dir(server.file()).unwrap();
     fs::rename(&aside, server.file()).unwrap();
-    server.keeps(&source, source.message("after", NOW), "recorded", "hmrc:after").await;
+    server
+        .keeps(
+            &source,
+            source.message("after", NOW),
+            "recorded",
+            "hmrc:after",
+        )
+        .await;
     assert_eq!(server.keys().await, ["hmrc:before", "hmrc:after"]);
 }
 
@@ -116,9 +178,16 @@ async fn an_inbox_that_never_answers_is_given_up_in_time() {
         let (body, configured) = (source.message("n1", NOW), source.configured());
         let signature = source.sign(&body);
         let signatures = [signature.as_bytes()];
-        let callback = Callback { source: &configured, signatures: &signatures, body: body.into(), received_at: NOW };
+        let callback = Callback {
+            source: &configured,
+            signatures: &signatures,
+            body: body.into(),
+            received_at: NOW,
+        };
         let began = Instant::now();
-        let refusal = receive(&Silent, callback, Acceptance(WINDOW), PATIENCE).await.unwrap_err();
+        let refusal = receive(&Silent, callback, Acceptance(WINDOW), PATIENCE)
+            .await
+            .unwrap_err();
         assert!(matches!(refusal, Refusal::Inbox(_)), "{refusal}");
         assert!(began.elapsed() < IN_TIME, "{:?}", began.elapsed());
     }

@@ -11,8 +11,9 @@ use std::{
 
 use pillarbox::{
     inbox::{
-        Claim, Come, Discarded, Fence, Filter, Inbox, InboxError, Listed, Mark, Marked, Memo, MemoName, Owner, Page,
-        Recorded, Replayed, Row, Swapped, Unfinished, Whose, sqlite::SqliteInbox,
+        CasOutcome, Claim, Discarded, EventClaim, Fence, Inbox, InboxError, KvEntry, KvKey,
+        LedgerEntry, Mark, Marked, PageRequest, PendingEvent, Recorded, Replayed, Row, RowFilter,
+        RowPage, SourceFilter, sqlite::SqliteInbox,
     },
     notification::{Key, SourceName, Timestamp},
     source::{Entry, EventName},
@@ -30,7 +31,10 @@ pub(crate) struct Fuse {
 
 impl Fuse {
     pub(crate) fn of(length: usize) -> Arc<Self> {
-        Arc::new(Self { length, ..Self::default() })
+        Arc::new(Self {
+            length,
+            ..Self::default()
+        })
     }
 
     /// How many instants there were.
@@ -78,20 +82,32 @@ pub(crate) struct Fused {
 
 impl Fused {
     pub(crate) fn new(inbox: SqliteInbox) -> Self {
-        Self { inbox, fuse: Fuse::of(0), room: AtomicUsize::new(usize::MAX) }
+        Self {
+            inbox,
+            fuse: Fuse::of(0),
+            room: AtomicUsize::new(usize::MAX),
+        }
     }
 }
 
 impl Inbox for Fused {
     async fn record(&self, entry: &Entry) -> Result<Recorded, InboxError> {
-        let taken = self.room.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |room| room.checked_sub(1));
+        let taken = self
+            .room
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |room| {
+                room.checked_sub(1)
+            });
         if taken.is_err() {
             return Err(InboxError::Unavailable("as the test says".to_owned()));
         }
         self.fuse.around(self.inbox.record(entry)).await
     }
 
-    async fn events(&self, source: &SourceName, subject: &str) -> Result<Vec<Come>, InboxError> {
+    async fn events(
+        &self,
+        source: &SourceName,
+        subject: &str,
+    ) -> Result<Vec<LedgerEntry>, InboxError> {
         self.fuse.around(self.inbox.events(source, subject)).await
     }
 
@@ -99,34 +115,43 @@ impl Inbox for Fused {
         &self,
         source: &SourceName,
         subjects: &BTreeSet<String>,
-    ) -> Result<Vec<Unfinished>, InboxError> {
-        self.fuse.around(self.inbox.unfinished(source, subjects)).await
+    ) -> Result<Vec<PendingEvent>, InboxError> {
+        self.fuse
+            .around(self.inbox.unfinished(source, subjects))
+            .await
     }
 
-    async fn memo(&self, name: &MemoName) -> Result<Option<Memo>, InboxError> {
+    async fn memo(&self, name: &KvKey) -> Result<Option<KvEntry>, InboxError> {
         self.fuse.around(self.inbox.memo(name)).await
     }
 
-    async fn swap_memo(&self, name: &MemoName, seen: Option<u64>, next: &Memo) -> Result<Swapped, InboxError> {
-        self.fuse.around(self.inbox.swap_memo(name, seen, next)).await
+    async fn swap_memo(
+        &self,
+        name: &KvKey,
+        seen: Option<u64>,
+        next: &KvEntry,
+    ) -> Result<CasOutcome, InboxError> {
+        self.fuse
+            .around(self.inbox.swap_memo(name, seen, next))
+            .await
     }
 
     async fn claim(&self, _: &Key, _: &Claim) -> Result<Option<(Row, Fence)>, InboxError> {
         unreachable!()
     }
-    async fn own(&self, _: &EventName, _: &Key, _: Timestamp) -> Result<Owner, InboxError> {
+    async fn own(&self, _: &EventName, _: &Key, _: Timestamp) -> Result<EventClaim, InboxError> {
         unreachable!()
     }
     async fn mark(&self, _: &Fence, _: &Mark) -> Result<Marked, InboxError> {
         unreachable!()
     }
-    async fn due(&self, _: &Whose, _: Timestamp, _: usize) -> Result<Vec<Key>, InboxError> {
+    async fn due(&self, _: &SourceFilter, _: Timestamp, _: usize) -> Result<Vec<Key>, InboxError> {
         unreachable!()
     }
     async fn get(&self, _: &Key) -> Result<Option<Row>, InboxError> {
         unreachable!()
     }
-    async fn list(&self, _: &Filter, _: Page) -> Result<Listed, InboxError> {
+    async fn list(&self, _: &RowFilter, _: PageRequest) -> Result<RowPage, InboxError> {
         unreachable!()
     }
     async fn replay(&self, _: &Key, _: Timestamp) -> Result<Replayed, InboxError> {

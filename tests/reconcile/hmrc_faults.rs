@@ -5,8 +5,8 @@ use std::{sync::atomic::Ordering, time::Duration};
 use pillarbox::{
     inbox::InboxError,
     reconcile::{
-        Ended, Options,
-        hmrc::{Access, Fault, Place, Status},
+        RunEnd, RunOptions,
+        hmrc::{BoxPosition, HmrcAccess, HmrcError, NotificationStatus},
     },
     secret::Secret,
     simulate::pull::{
@@ -30,12 +30,26 @@ async fn with(count: u64) -> Rig {
 #[tokio::test]
 async fn credentials_that_are_not_accepted_end_the_run_and_say_what_to_do() {
     let rig = with(1).await;
-    let wrong = Access { client_secret: Secret::new("the wrong secret".to_owned()), ..rig.access(&[BOX]) };
-    let (ended, boxes) = rig.run_as(&wrong, &Options::default()).await;
-    let Ended::Hmrc(Fault::Credentials) = ended else { panic!("{ended}") };
-    assert!(ended.is_failure() && ended.to_string().contains("Developer Hub"), "{ended}");
-    let told = format!("{ended} {ended:?} {boxes:?} {:?}", rig.told.0.lock().unwrap());
-    assert!(!told.contains("wrong secret") && !told.contains(SECRET) && !told.contains(CLIENT), "{told}");
+    let wrong = HmrcAccess {
+        client_secret: Secret::new("the wrong secret".to_owned()),
+        ..rig.access(&[BOX])
+    };
+    let (ended, boxes) = rig.run_as(&wrong, &RunOptions::default()).await;
+    let RunEnd::Hmrc(HmrcError::Credentials) = ended else {
+        panic!("{ended}")
+    };
+    assert!(
+        ended.is_failure() && ended.to_string().contains("Developer Hub"),
+        "{ended}"
+    );
+    let told = format!(
+        "{ended} {ended:?} {boxes:?} {:?}",
+        rig.told.0.lock().unwrap()
+    );
+    assert!(
+        !told.contains("wrong secret") && !told.contains(SECRET) && !told.contains(CLIENT),
+        "{told}"
+    );
     assert_eq!(rig.counts(), [1, 0, 0]);
 }
 
@@ -43,26 +57,40 @@ async fn credentials_that_are_not_accepted_end_the_run_and_say_what_to_do() {
 async fn a_scope_that_is_missing_ends_the_run_wherever_it_is_found() {
     let rig = with(1).await;
     rig.ppns.with(|boxes| {
-        boxes.register(Application { scopes: vec![READ.to_owned()], ..Application::new(CLIENT, SECRET) });
+        boxes.register(Application {
+            scopes: vec![READ.to_owned()],
+            ..Application::new(CLIENT, SECRET)
+        });
     });
     let (ended, _) = rig.run(&[BOX]).await;
-    assert!(matches!(ended, Ended::Hmrc(Fault::Scope)), "{ended}");
+    assert!(matches!(ended, RunEnd::Hmrc(HmrcError::Scope)), "{ended}");
 
     let rig = with(1).await;
-    rig.ppns.refuse_next(1, Endpoint::Acknowledge, Problem::InvalidScope);
+    rig.ppns
+        .refuse_next(1, Endpoint::Acknowledge, Problem::InvalidScope);
     let (ended, boxes) = rig.run(&[BOX]).await;
-    assert!(matches!(ended, Ended::Hmrc(Fault::Scope)), "{ended}");
-    assert_eq!((boxes[0].missed, boxes[0].acknowledged, rig.left()), (1, 0, 1), "stored, and still HMRC's");
+    assert!(matches!(ended, RunEnd::Hmrc(HmrcError::Scope)), "{ended}");
+    assert_eq!(
+        (boxes[0].missed, boxes[0].acknowledged, rig.left()),
+        (1, 0, 1),
+        "stored, and still HMRC's"
+    );
     assert_eq!(boxes[0].oldest, Some(rig.rows().await[0].event_at.unwrap()));
 }
 
 #[tokio::test]
 async fn an_application_that_is_not_subscribed_is_told_so() {
     let rig = with(1).await;
-    let refusal = Reply::json(403, r#"{"code":"RESOURCE_FORBIDDEN","message":"The application is not subscribed"}"#);
+    let refusal = Reply::json(
+        403,
+        r#"{"code":"RESOURCE_FORBIDDEN","message":"The application is not subscribed"}"#,
+    );
     rig.ppns.refuse_next(1, Endpoint::List, refusal);
     let (ended, _) = rig.run(&[BOX]).await;
-    assert!(matches!(ended, Ended::Hmrc(Fault::NotSubscribed)), "{ended}");
+    assert!(
+        matches!(ended, RunEnd::Hmrc(HmrcError::NotSubscribed)),
+        "{ended}"
+    );
 }
 
 #[tokio::test]
@@ -70,35 +98,64 @@ async fn a_box_that_is_unknown_or_another_s_does_not_stand_in_the_way_of_the_oth
     let rig = with(250).await;
     let unknown = "22222222-c37c-4f03-b719-63571333624c";
     let (ended, boxes) = rig.run(&[unknown, FOREIGN_BOX, BOX]).await;
-    assert!(matches!(ended, Ended::Incomplete), "{ended}");
+    assert!(matches!(ended, RunEnd::Incomplete), "{ended}");
     let troubles: Vec<_> = boxes.iter().map(|report| report.trouble.clone()).collect();
-    assert_eq!(troubles, [Some(Fault::UnknownBox), Some(Fault::ForeignBox), None]);
+    assert_eq!(
+        troubles,
+        [
+            Some(HmrcError::UnknownBox),
+            Some(HmrcError::ForeignBox),
+            None
+        ]
+    );
     assert_eq!((rig.left(), boxes[2].acknowledged), (0, 250));
-    assert!(boxes[0].trouble.as_ref().unwrap().to_string().contains("check its id"));
+    assert!(
+        boxes[0]
+            .trouble
+            .as_ref()
+            .unwrap()
+            .to_string()
+            .contains("check its id")
+    );
     let calls = rig.ppns.calls().to(Endpoint::List);
-    assert_eq!(calls.filtered(|call| call.target.contains(unknown)).len(), 1, "asking again would change nothing");
+    assert_eq!(
+        calls.filtered(|call| call.target.contains(unknown)).len(),
+        1,
+        "asking again would change nothing"
+    );
 }
 
 #[tokio::test]
 async fn a_token_that_has_come_to_its_end_is_renewed_once() {
     let rig = with(250).await;
-    rig.ppns.script(Endpoint::List, [Step::Usual, Step::then(Boxes::revoke_tokens)]);
+    rig.ppns.script(
+        Endpoint::List,
+        [Step::Usual, Step::then(Boxes::revoke_tokens)],
+    );
     let (ended, _) = rig.run(&[BOX]).await;
-    assert!(matches!(ended, Ended::Whole), "{ended}");
-    assert_eq!((rig.left(), rig.rows().await.len(), rig.counts()[0]), (0, 250, 2));
+    assert!(matches!(ended, RunEnd::Whole), "{ended}");
+    assert_eq!(
+        (rig.left(), rig.rows().await.len(), rig.counts()[0]),
+        (0, 250, 2)
+    );
     rig.assert_limits_hold();
 
     let rig = with(250).await;
-    rig.ppns.refuse_next(1, Endpoint::List, Problem::InvalidCredentials);
+    rig.ppns
+        .refuse_next(1, Endpoint::List, Problem::InvalidCredentials);
     let (ended, _) = rig.run(&[BOX]).await;
-    assert!(matches!(ended, Ended::Whole), "{ended}");
+    assert!(matches!(ended, RunEnd::Whole), "{ended}");
     assert_eq!((rig.left(), rig.counts()[0]), (0, 2));
     rig.assert_limits_hold();
 
     let rig = with(1).await;
-    rig.ppns.refuse_next(9, Endpoint::List, Problem::InvalidCredentials);
+    rig.ppns
+        .refuse_next(9, Endpoint::List, Problem::InvalidCredentials);
     let (ended, _) = rig.run(&[BOX]).await;
-    assert!(matches!(ended, Ended::Hmrc(Fault::Unauthorised)), "{ended}");
+    assert!(
+        matches!(ended, RunEnd::Hmrc(HmrcError::Unauthorised)),
+        "{ended}"
+    );
     assert_eq!(rig.counts(), [2, 2, 0]);
     rig.assert_limits_hold();
 }
@@ -109,36 +166,67 @@ async fn a_token_is_used_until_five_minutes_before_its_end() {
     // Each page of 100 takes so many minutes to come.
     for took in [60, 120, 54, 1] {
         let clock = rig.clock.clone();
-        rig.ppns.script(Endpoint::List, [Step::then(move |_| clock.pass(minutes(took)))]);
+        rig.ppns.script(
+            Endpoint::List,
+            [Step::then(move |_| clock.pass(minutes(took)))],
+        );
     }
     let (ended, _) = rig.run(&[BOX]).await;
-    assert!(matches!(ended, Ended::Whole), "{ended}");
+    assert!(matches!(ended, RunEnd::Whole), "{ended}");
     assert_eq!((rig.left(), rig.counts()[0]), (0, 2));
     let calls = rig.ppns.calls();
     let lists_before = |token: usize| {
         let at = calls.to(Endpoint::Token).iter().nth(token).unwrap().at;
-        calls.to(Endpoint::List).filtered(|call| call.at <= at).len()
+        calls
+            .to(Endpoint::List)
+            .filtered(|call| call.at <= at)
+            .len()
     };
-    assert_eq!(lists_before(1), 4, "3 h 54 min in it is still good, and a page later it is not");
+    assert_eq!(
+        lists_before(1),
+        4,
+        "3 h 54 min in it is still good, and a page later it is not"
+    );
 }
 
 #[tokio::test]
 async fn what_passes_is_waited_for_and_what_does_not_ends_that_box_alone() {
-    for problem in [Problem::Throttled, Problem::Internal, Problem::Unavailable, Problem::Timeout, Problem::Service] {
+    for problem in [
+        Problem::Throttled,
+        Problem::Internal,
+        Problem::Unavailable,
+        Problem::Timeout,
+        Problem::Service,
+    ] {
         let rig = with(250).await;
         rig.ppns.refuse_next(3, Endpoint::List, problem.clone());
-        rig.ppns.refuse_next(3, Endpoint::Acknowledge, problem.clone());
+        rig.ppns
+            .refuse_next(3, Endpoint::Acknowledge, problem.clone());
         rig.ppns.refuse_next(3, Endpoint::Token, problem.clone());
         let (ended, boxes) = rig.run(&[BOX]).await;
-        assert!(matches!(ended, Ended::Whole), "{problem:?}: {ended}");
-        assert_eq!((rig.left(), boxes[0].acknowledged, rig.counts()[2]), (0, 250, 6), "{problem:?}");
+        assert!(matches!(ended, RunEnd::Whole), "{problem:?}: {ended}");
+        assert_eq!(
+            (rig.left(), boxes[0].acknowledged, rig.counts()[2]),
+            (0, 250, 6),
+            "{problem:?}"
+        );
     }
     let rig = with(250).await;
-    rig.ppns.refuse_next(99, Endpoint::List, Problem::Unavailable);
+    rig.ppns
+        .refuse_next(99, Endpoint::List, Problem::Unavailable);
     let (ended, boxes) = rig.run(&[BOX]).await;
-    assert!(matches!(ended, Ended::Incomplete), "{ended}");
-    assert_eq!((boxes[0].trouble.clone(), rig.counts()), (Some(Fault::Down(503)), [1, 8, 0]));
-    assert_eq!(boxes[0].place, Some(Place { status: Status::Pending, from: None }));
+    assert!(matches!(ended, RunEnd::Incomplete), "{ended}");
+    assert_eq!(
+        (boxes[0].trouble.clone(), rig.counts()),
+        (Some(HmrcError::Down(503)), [1, 8, 0])
+    );
+    assert_eq!(
+        boxes[0].place,
+        Some(BoxPosition {
+            status: NotificationStatus::Pending,
+            from: None
+        })
+    );
     rig.assert_limits_hold();
 }
 
@@ -148,18 +236,31 @@ async fn hmrc_s_maintenance_has_a_name_of_its_own() {
     let closed = Reply::json(503, r#"{"code":"SCHEDULED_MAINTENANCE","message":"…"}"#);
     rig.ppns.refuse_next(99, Endpoint::List, closed);
     let (_, boxes) = rig.run(&[BOX]).await;
-    assert_eq!(boxes[0].trouble, Some(Fault::Maintenance));
+    assert_eq!(boxes[0].trouble, Some(HmrcError::Maintenance));
 }
 
 #[tokio::test]
 async fn answers_that_are_lost_cost_a_call_and_nothing_else() {
     let rig = with(250).await;
-    rig.ppns.script(Endpoint::Token, [Step::CloseBefore, Step::CloseAfter]);
-    rig.ppns.script(Endpoint::List, [Step::CloseBefore, Step::CloseAfter, Step::Usual, Step::CloseAfter]);
-    rig.ppns.script(Endpoint::Acknowledge, [Step::CloseBefore, Step::CloseAfter]);
+    rig.ppns
+        .script(Endpoint::Token, [Step::CloseBefore, Step::CloseAfter]);
+    rig.ppns.script(
+        Endpoint::List,
+        [
+            Step::CloseBefore,
+            Step::CloseAfter,
+            Step::Usual,
+            Step::CloseAfter,
+        ],
+    );
+    rig.ppns
+        .script(Endpoint::Acknowledge, [Step::CloseBefore, Step::CloseAfter]);
     let (ended, boxes) = rig.run(&[BOX]).await;
-    assert!(matches!(ended, Ended::Whole), "{ended}");
-    assert_eq!((rig.left(), boxes[0].missed, boxes[0].acknowledged), (0, 250, 250));
+    assert!(matches!(ended, RunEnd::Whole), "{ended}");
+    assert_eq!(
+        (rig.left(), boxes[0].missed, boxes[0].acknowledged),
+        (0, 250, 250)
+    );
     rig.assert_limits_hold();
 }
 
@@ -168,25 +269,51 @@ async fn no_answer_at_all_ends_with_the_time_there_is() {
     let rig = with(1).await;
     rig.ppns.script(Endpoint::List, [Step::Hang]);
     // The clock of the run stands still while HMRC keeps silent; the request's own limit goes by the real one.
-    let (ended, boxes) = rig.run_as(&rig.access(&[BOX]), &rig.within(Duration::from_millis(900))).await;
-    assert!(matches!(ended, Ended::Deadline), "{ended}");
-    assert_eq!(boxes[0].place, Some(Place { status: Status::Pending, from: None }));
+    let (ended, boxes) = rig
+        .run_as(&rig.access(&[BOX]), &rig.within(Duration::from_millis(900)))
+        .await;
+    assert!(matches!(ended, RunEnd::Deadline), "{ended}");
+    assert_eq!(
+        boxes[0].place,
+        Some(BoxPosition {
+            status: NotificationStatus::Pending,
+            from: None
+        })
+    );
 }
 
 #[tokio::test]
 async fn an_answer_of_another_sort_is_not_taken_for_a_list() {
     let moved = Reply::empty(301).with("location", "https://example.org/");
     for (reply, fault) in [
-        (Reply::json(200, "<html>login</html>"), Fault::NotUnderstood),
-        (Reply::json(200, r#"[{"notificationId":"#), Fault::NotUnderstood),
-        (Reply::empty(204), Fault::NotUnderstood),
-        (moved, Fault::Refused { status: 301, code: "-".to_owned() }),
-        (Problem::Accept.into(), Fault::Refused { status: 406, code: "ACCEPT_HEADER_INVALID".to_owned() }),
+        (
+            Reply::json(200, "<html>login</html>"),
+            HmrcError::NotUnderstood,
+        ),
+        (
+            Reply::json(200, r#"[{"notificationId":"#),
+            HmrcError::NotUnderstood,
+        ),
+        (Reply::empty(204), HmrcError::NotUnderstood),
+        (
+            moved,
+            HmrcError::Refused {
+                status: 301,
+                code: "-".to_owned(),
+            },
+        ),
+        (
+            Problem::Accept.into(),
+            HmrcError::Refused {
+                status: 406,
+                code: "ACCEPT_HEADER_INVALID".to_owned(),
+            },
+        ),
     ] {
         let rig = with(1).await;
         rig.ppns.refuse_next(1, Endpoint::List, reply);
         let (ended, boxes) = rig.run(&[BOX]).await;
-        assert!(matches!(ended, Ended::Incomplete), "{ended}");
+        assert!(matches!(ended, RunEnd::Incomplete), "{ended}");
         assert_eq!((boxes[0].trouble.clone(), rig.left()), (Some(fault), 1));
     }
 }
@@ -194,9 +321,13 @@ async fn an_answer_of_another_sort_is_not_taken_for_a_list() {
 #[tokio::test]
 async fn an_acknowledgement_that_was_not_is_not_counted() {
     let rig = with(1).await;
-    rig.ppns.refuse_next(1, Endpoint::Acknowledge, Reply::json(200, "{}"));
+    rig.ppns
+        .refuse_next(1, Endpoint::Acknowledge, Reply::json(200, "{}"));
     let (_, boxes) = rig.run(&[BOX]).await;
-    assert_eq!((boxes[0].acknowledged, boxes[0].trouble.clone()), (0, Some(Fault::NotUnderstood)));
+    assert_eq!(
+        (boxes[0].acknowledged, boxes[0].trouble.clone()),
+        (0, Some(HmrcError::NotUnderstood))
+    );
 }
 
 #[tokio::test]
@@ -205,10 +336,13 @@ async fn a_list_that_is_too_long_is_asked_for_in_parts() {
     let long = Reply::json(200, format!("[\"{}\"]", "x".repeat(33 * 1024 * 1024)));
     rig.ppns.refuse_next(3, Endpoint::List, long);
     let (ended, boxes) = rig.run(&[BOX]).await;
-    assert!(matches!(ended, Ended::Whole), "{ended}");
+    assert!(matches!(ended, RunEnd::Whole), "{ended}");
     assert_eq!((rig.left(), boxes[0].missed), (0, 10));
     let asked = rig.ppns.calls().to(Endpoint::List);
-    let counts: Vec<_> = asked.iter().map(|call| call.target.rsplit_once("count=").unwrap().1.to_owned()).collect();
+    let counts: Vec<_> = asked
+        .iter()
+        .map(|call| call.target.rsplit_once("count=").unwrap().1.to_owned())
+        .collect();
     assert_eq!(counts, ["100", "50", "25", "12", "100"]);
 }
 
@@ -218,13 +352,16 @@ async fn an_inbox_that_refuses_ends_the_run_and_nothing_unstored_is_acknowledged
         let rig = with(250).await;
         rig.inbox.room.store(room, Ordering::SeqCst);
         let (ended, _) = rig.run(&[BOX]).await;
-        assert!(matches!(ended, Ended::Inbox(InboxError::Unavailable(_))), "{room}: {ended}");
+        assert!(
+            matches!(ended, RunEnd::Inbox(InboxError::Unavailable(_))),
+            "{room}: {ended}"
+        );
         rig.assert_nothing_is_lost().await;
         assert_eq!(rig.acknowledged().len(), room / 100 * 100, "{room}");
 
         rig.inbox.room.store(usize::MAX, Ordering::SeqCst);
         let (ended, _) = rig.run(&[BOX]).await;
-        assert!(matches!(ended, Ended::Whole), "{ended}");
+        assert!(matches!(ended, RunEnd::Whole), "{ended}");
         assert_eq!((rig.left(), rig.rows().await.len()), (0, 250));
     }
 }
@@ -234,13 +371,17 @@ async fn what_hmrc_gives_up_meanwhile_is_met_among_what_it_has_given_up() {
     use pillarbox::simulate::pull::ppns::Status::{Failed, Pending};
     let rig = with(250).await;
     let given_up = |boxes: &mut Boxes| {
-        let pending: Vec<String> =
-            boxes.notifications().iter().filter(|it| it.status == Pending).map(|it| it.id.clone()).collect();
+        let pending: Vec<String> = boxes
+            .notifications()
+            .iter()
+            .filter(|it| it.status == Pending)
+            .map(|it| it.id.clone())
+            .collect();
         pending.iter().for_each(|id| boxes.set_status(id, Failed));
     };
     rig.ppns.script(Endpoint::List, [Step::then(given_up)]);
     let (ended, boxes) = rig.run(&[BOX]).await;
-    assert!(matches!(ended, Ended::Whole), "{ended}");
+    assert!(matches!(ended, RunEnd::Whole), "{ended}");
     assert_eq!((rig.left(), rig.rows().await.len()), (0, 250));
     assert_eq!((boxes[0].missed, boxes[0].duplicates), (250, 0));
 }
@@ -255,12 +396,16 @@ async fn a_clock_that_is_turned_by_an_hour_in_the_middle_starves_nobody() {
         }
         let local = rig.local.clone();
         let turn = Step::then(move |_| local.turn(hours * 3_600_000));
-        rig.ppns.script(Endpoint::List, [Step::Usual, Step::Usual, turn]);
+        rig.ppns
+            .script(Endpoint::List, [Step::Usual, Step::Usual, turn]);
         let began = rig.now();
         let (ended, _) = rig.run(&[BOX, SECOND_BOX]).await;
-        assert!(matches!(ended, Ended::Whole), "{ended}");
+        assert!(matches!(ended, RunEnd::Whole), "{ended}");
         assert_eq!((rig.left(), rig.rows().await.len()), (0, 700));
-        assert!(rig.now().since(began) < minutes(2), "no hour was waited for");
+        assert!(
+            rig.now().since(began) < minutes(2),
+            "no hour was waited for"
+        );
         if hours < 0 {
             rig.assert_limits_hold(); // one that is set on by an hour makes what was just done look long ago
         }

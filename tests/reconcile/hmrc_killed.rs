@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pillarbox::{
-    reconcile::Ended,
+    reconcile::RunEnd,
     simulate::pull::{
         Step,
         ppns::{Boxes, Endpoint, Flaw},
@@ -30,7 +30,8 @@ async fn rig(length: usize) -> (Rig, Arc<Fuse>) {
     for endpoint in [Endpoint::Token, Endpoint::List, Endpoint::Acknowledge] {
         // HMRC has done what it was asked, and nobody hears of it any more.
         let burn = |fuse: Arc<Fuse>| Step::then(move |_: &mut Boxes| _ = fuse.burn());
-        rig.ppns.script(endpoint, (0..9).map(|_| burn(Arc::clone(&fuse))));
+        rig.ppns
+            .script(endpoint, (0..9).map(|_| burn(Arc::clone(&fuse))));
     }
     (rig, fuse)
 }
@@ -38,7 +39,10 @@ async fn rig(length: usize) -> (Rig, Arc<Fuse>) {
 #[tokio::test]
 async fn wherever_it_dies_nothing_is_acknowledged_that_is_not_stored_and_a_later_run_finishes() {
     let (whole, fuse) = rig(0).await;
-    assert!(matches!(whole.run(&[BOX, SECOND_BOX]).await.0, Ended::Whole));
+    assert!(matches!(
+        whole.run(&[BOX, SECOND_BOX]).await.0,
+        RunEnd::Whole
+    ));
     let instants = fuse.burnt();
     assert!(instants > 90, "{instants}");
 
@@ -50,8 +54,15 @@ async fn wherever_it_dies_nothing_is_acknowledged_that_is_not_stored_and_a_later
 
         rig.clock.pass(minutes(5));
         let (ended, _) = rig.run(&[BOX, SECOND_BOX]).await;
-        assert!(matches!(ended, Ended::Whole), "at instant {instant}: {ended}");
-        assert_eq!((rig.left(), rig.rows().await.len()), (1, 10), "at instant {instant}");
+        assert!(
+            matches!(ended, RunEnd::Whole),
+            "at instant {instant}: {ended}"
+        );
+        assert_eq!(
+            (rig.left(), rig.rows().await.len()),
+            (1, 10),
+            "at instant {instant}"
+        );
         rig.assert_nothing_is_lost().await;
         rig.assert_limits_hold();
     }

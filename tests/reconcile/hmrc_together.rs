@@ -6,10 +6,10 @@ use std::{
 };
 
 use pillarbox::{
-    inbox::{Inbox, Memo, MemoName},
+    inbox::{Inbox, KvEntry, KvKey},
     notification::{SourceName, Timestamp},
-    reconcile::{Ended, Options, Sleeper},
-    world::World,
+    reconcile::{RunEnd, RunOptions, Sleeper},
+    world::ManualClock,
 };
 use tokio::sync::Notify;
 
@@ -17,12 +17,12 @@ use super::{
     machine::minutes,
     ppns::{BOX, Rig, SECOND_BOX},
 };
-use crate::clock::Clock;
+use crate::clock::ManualClock;
 
 /// A clock for several runs: it passes only while all of them wait, to the instant at which the first goes on. A call
 /// that is under way takes no time.
 struct Together {
-    clock: Arc<Clock>,
+    clock: Arc<ManualClock>,
     waiting: Mutex<Waiting>,
     passed: Notify,
 }
@@ -33,9 +33,16 @@ struct Waiting {
 }
 
 impl Together {
-    fn new(clock: &Arc<Clock>, runs: usize) -> Self {
-        let waiting = Mutex::new(Waiting { runs, until: Vec::new() });
-        Self { clock: Arc::clone(clock), waiting, passed: Notify::new() }
+    fn new(clock: &Arc<ManualClock>, runs: usize) -> Self {
+        let waiting = Mutex::new(Waiting {
+            runs,
+            until: Vec::new(),
+        });
+        Self {
+            clock: Arc::clone(clock),
+            waiting,
+            passed: Notify::new(),
+        }
     }
 
     /// One of them is done, and is not waited for any more.
@@ -79,10 +86,19 @@ async fn of_two_runs_of_one_source_the_second_ends_at_once() {
     }
     let ((one, _), (other, _)) = tokio::join!(rig.run(&[BOX]), rig.run(&[BOX]));
     let how = (&one, &other);
-    assert!(matches!(how, (Ended::Whole, Ended::Busy) | (Ended::Busy, Ended::Whole)), "{one}, {other}");
+    assert!(
+        matches!(
+            how,
+            (RunEnd::Whole, RunEnd::Busy) | (RunEnd::Busy, RunEnd::Whole)
+        ),
+        "{one}, {other}"
+    );
     assert_eq!((rig.left(), rig.rows().await.len()), (0, 250));
     rig.assert_limits_hold();
-    assert!(matches!(rig.run(&[BOX]).await.0, Ended::Whole), "and the lock is free again");
+    assert!(
+        matches!(rig.run(&[BOX]).await.0, RunEnd::Whole),
+        "and the lock is free again"
+    );
 }
 
 #[tokio::test]
@@ -92,7 +108,7 @@ async fn two_sources_of_one_application_keep_its_limits_together() {
         rig.add(BOX, minutes(number));
         rig.add(SECOND_BOX, minutes(number));
     }
-    let (access, options) = (rig.access(&[BOX, SECOND_BOX]), Options::default());
+    let (access, options) = (rig.access(&[BOX, SECOND_BOX]), RunOptions::default());
     let other = SourceName::new("other").unwrap();
     let together = Together::new(&rig.clock, 2);
     let run = async |source| {
@@ -101,7 +117,10 @@ async fn two_sources_of_one_application_keep_its_limits_together() {
         outcome
     };
     let (one, two) = tokio::join!(run(&rig.source), run(&other));
-    assert!(matches!((&one.ended, &two.ended), (Ended::Whole, Ended::Whole)), "{one:?} {two:?}");
+    assert!(
+        matches!((&one.ended, &two.ended), (RunEnd::Whole, RunEnd::Whole)),
+        "{one:?} {two:?}"
+    );
     assert_eq!(rig.left(), 0);
     rig.assert_limits_hold();
     rig.assert_nothing_is_lost().await;
@@ -112,7 +131,7 @@ async fn the_limits_hold_from_one_run_to_the_next() {
     let rig = Rig::new().await;
     for _ in 0..10 {
         rig.add(BOX, minutes(1));
-        assert!(matches!(rig.run(&[BOX]).await.0, Ended::Whole));
+        assert!(matches!(rig.run(&[BOX]).await.0, RunEnd::Whole));
     }
     rig.assert_limits_hold();
 }
@@ -124,25 +143,32 @@ async fn a_run_whose_lock_was_taken_away_ends_and_takes_nothing_with_it() {
         rig.add(BOX, minutes(number));
     }
     // Somebody whose clock is an hour ahead takes it for lapsed.
-    let name = MemoName::new("lock", "hmrc");
+    let name = KvKey::new("lock", "hmrc");
     let steal = async {
         while rig.acknowledged().is_empty() {
             tokio::task::yield_now().await;
         }
         let there = rig.inbox.inbox.memo(&name).await.unwrap().unwrap();
         let until = rig.now().plus(minutes(60)).as_millis();
-        let theirs = Memo { version: 7, text: format!("0000000000000007 until {until}") };
-        rig.inbox.inbox.swap_memo(&name, Some(there.version), &theirs).await.unwrap();
+        let theirs = KvEntry {
+            version: 7,
+            text: format!("0000000000000007 until {until}"),
+        };
+        rig.inbox
+            .inbox
+            .swap_memo(&name, Some(there.version), &theirs)
+            .await
+            .unwrap();
     };
     let ((ended, boxes), ()) = tokio::join!(rig.run(&[BOX]), steal);
-    assert!(matches!(ended, Ended::Overtaken), "{ended}");
+    assert!(matches!(ended, RunEnd::Overtaken), "{ended}");
     assert!(boxes[0].place.is_some());
     rig.assert_nothing_is_lost().await;
 
     // The thief is gone, and its lock would stand for an hour if its date were believed.
     let began = rig.now();
     let (ended, _) = rig.run(&[BOX]).await;
-    assert!(matches!(ended, Ended::Whole), "{ended}");
+    assert!(matches!(ended, RunEnd::Whole), "{ended}");
     assert_eq!(rig.left(), 0);
     assert!(rig.now().since(began) < Duration::from_secs(180));
     rig.assert_limits_hold();

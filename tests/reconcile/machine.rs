@@ -10,18 +10,21 @@ use std::{
 };
 
 use pillarbox::{
-    inbox::{Filter, Inbox, Page, Row, sqlite::SqliteInbox},
+    inbox::{Inbox, PageRequest, Row, RowFilter, sqlite::SqliteInbox},
     notification::{SourceName, Timestamp},
-    reconcile::{Access, Around, News, Observer, Options, Outcome, Sleeper, Stop, run},
+    reconcile::{
+        ProgressEvent, RunContext, RunOptions, RunOutcome, RunReporter, SenderAccess, Sleeper,
+        StopSignal, run,
+    },
     source::Acceptance,
-    world::World,
+    world::ManualClock,
 };
 use tempfile::TempDir;
 
 use super::fused::Fused;
-use crate::clock::Clock;
+use crate::clock::ManualClock;
 
-impl Sleeper for Clock {
+impl Sleeper for ManualClock {
     async fn sleep(&self, time: Duration) {
         self.pass(time);
         tokio::task::yield_now().await;
@@ -30,7 +33,7 @@ impl Sleeper for Clock {
 
 /// The clock of the machine: the senders' own, unless it is wrong.
 pub(crate) struct Local {
-    clock: Arc<Clock>,
+    clock: Arc<ManualClock>,
     wrong_by: AtomicI64,
 }
 
@@ -41,7 +44,7 @@ impl Local {
     }
 }
 
-impl World for Local {
+impl ManualClock for Local {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.clock.now().as_millis() + self.wrong_by.load(Ordering::SeqCst))
     }
@@ -55,29 +58,32 @@ impl World for Local {
 #[derive(Default)]
 pub(crate) struct Told(pub(crate) Mutex<Vec<String>>);
 
-impl Observer for Told {
-    fn tell(&self, news: News<'_>) {
+impl RunReporter for Told {
+    fn tell(&self, news: ProgressEvent<'_>) {
         self.0.lock().unwrap().push(format!("{news:?}"));
     }
 }
 
 pub(crate) struct Machine {
-    pub(crate) clock: Arc<Clock>,
+    pub(crate) clock: Arc<ManualClock>,
     pub(crate) local: Arc<Local>,
     pub(crate) inbox: Fused,
-    pub(crate) stop: Stop,
+    pub(crate) stop: StopSignal,
     pub(crate) told: Told,
     _folder: TempDir,
 }
 
 impl Machine {
-    pub(crate) fn new(clock: &Arc<Clock>) -> Self {
+    pub(crate) fn new(clock: &Arc<ManualClock>) -> Self {
         let folder = TempDir::new().unwrap();
         Self {
             clock: clock.clone(),
-            local: Arc::new(Local { clock: clock.clone(), wrong_by: AtomicI64::new(0) }),
+            local: Arc::new(Local {
+                clock: clock.clone(),
+                wrong_by: AtomicI64::new(0),
+            }),
             inbox: Fused::new(SqliteInbox::create(&folder.path().join("inbox.db")).unwrap()),
-            stop: Stop::default(),
+            stop: StopSignal::default(),
             told: Told::default(),
             _folder: folder,
         }
@@ -87,10 +93,10 @@ impl Machine {
         &self,
         sleeper: &S,
         source: &SourceName,
-        access: &Access,
-        options: &Options,
-    ) -> Outcome {
-        let around = Around {
+        access: &SenderAccess,
+        options: &RunOptions,
+    ) -> RunOutcome {
+        let around = RunContext {
             inbox: &self.inbox,
             world: &*self.local,
             sleeper,
@@ -102,12 +108,20 @@ impl Machine {
     }
 
     /// A deadline so far from now.
-    pub(crate) fn within(&self, time: Duration) -> Options {
-        Options { deadline: Some(self.local.now().plus(time)), ..Options::default() }
+    pub(crate) fn within(&self, time: Duration) -> RunOptions {
+        RunOptions {
+            deadline: Some(self.local.now().plus(time)),
+            ..RunOptions::default()
+        }
     }
 
     pub(crate) async fn rows(&self) -> Vec<Row> {
-        self.inbox.inbox.list(&Filter::default(), Page::first(1_000_000)).await.unwrap().rows
+        self.inbox
+            .inbox
+            .list(&RowFilter::default(), PageRequest::first(1_000_000))
+            .await
+            .unwrap()
+            .rows
     }
 
     /// The ids that are stored.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use pillarbox::{
-    inbox::{Filter, Inbox, Memo, MemoName, Page, Swapped},
-    reconcile::{Access, Around, Ended, Options, run},
+    inbox::{CasOutcome, Inbox, KvEntry, KvKey, PageRequest, RowFilter},
+    reconcile::{RunContext, RunEnd, RunOptions, SenderAccess, run},
     source::Acceptance,
 };
 
@@ -30,11 +30,27 @@ fn through(proxy: &FaultProxy) -> Vec<(&'static str, String)> {
 async fn a_memo_that_was_written_although_nobody_heard_of_it_is_written() {
     for fault in Fault::ALL {
         let behind = table::fresh("memo").await;
-        let plan = move |asked: &Asked<'_>| if asked.number == 0 { fault } else { Fault::None };
+        let plan = move |asked: &Asked<'_>| {
+            if asked.number == 0 {
+                fault
+            } else {
+                Fault::None
+            }
+        };
         let proxy = FaultProxy::before(&EMULATOR.endpoint, plan).await;
         let inbox = table::inbox_at(&through(&proxy), behind.table());
-        let (name, memo) = (MemoName::new("lock", "hmrc"), Memo { version: 7, text: "ours".to_owned() });
-        assert_eq!(inbox.swap_memo(&name, None, &memo).await.unwrap(), Swapped::Done, "{fault:?}");
+        let (name, memo) = (
+            KvKey::new("lock", "hmrc"),
+            KvEntry {
+                version: 7,
+                text: "ours".to_owned(),
+            },
+        );
+        assert_eq!(
+            inbox.swap_memo(&name, None, &memo).await.unwrap(),
+            CasOutcome::Done,
+            "{fault:?}"
+        );
         assert_eq!(behind.memo(&name).await.unwrap(), Some(memo), "{fault:?}");
     }
 }
@@ -45,14 +61,24 @@ async fn boxes_are_emptied_into_a_table_whose_answers_get_lost() {
     for number in 0..250 {
         rig.add(BOX, minutes(number));
     }
-    let faults = [Fault::ClosedAfter, Fault::FailsAfter, Fault::Throttled, Fault::ClosedBefore, Fault::CutAfter];
+    let faults = [
+        Fault::ClosedAfter,
+        Fault::FailsAfter,
+        Fault::Throttled,
+        Fault::ClosedBefore,
+        Fault::CutAfter,
+    ];
     let behind = table::fresh("emptied").await;
     let plan = move |asked: &Asked<'_>| {
-        if asked.number % 7 == 3 { faults[asked.number / 7 % faults.len()] } else { Fault::None }
+        if asked.number % 7 == 3 {
+            faults[asked.number / 7 % faults.len()]
+        } else {
+            Fault::None
+        }
     };
     let proxy = FaultProxy::before(&EMULATOR.endpoint, plan).await;
     let inbox = table::inbox_at(&through(&proxy), behind.table());
-    let around = Around {
+    let around = RunContext {
         inbox: &inbox,
         world: &*rig.local,
         sleeper: &*rig.clock,
@@ -60,13 +86,30 @@ async fn boxes_are_emptied_into_a_table_whose_answers_get_lost() {
         observer: &rig.told,
         window: Acceptance(Duration::from_secs(60 * 24 * 60 * 60)),
     };
-    let outcome = run(&rig.source, &Access::Hmrc(rig.access(&[BOX])), &Options::default(), &around).await;
-    assert!(matches!(outcome.ended, Ended::Whole), "{}", outcome.ended);
+    let outcome = run(
+        &rig.source,
+        &SenderAccess::Hmrc(rig.access(&[BOX])),
+        &RunOptions::default(),
+        &around,
+    )
+    .await;
+    assert!(matches!(outcome.ended, RunEnd::Whole), "{}", outcome.ended);
     // A row whose own answer was lost is a duplicate, which is true.
     let numbers = outcome.numbers();
-    assert_eq!((numbers.recorded + numbers.duplicates, numbers.acknowledged, rig.left()), (250, 250, 0));
+    assert_eq!(
+        (
+            numbers.recorded + numbers.duplicates,
+            numbers.acknowledged,
+            rig.left()
+        ),
+        (250, 250, 0)
+    );
     assert!(numbers.duplicates > 0, "answers were lost");
-    let rows = behind.list(&Filter::default(), Page::first(1000)).await.unwrap().rows;
+    let rows = behind
+        .list(&RowFilter::default(), PageRequest::first(1000))
+        .await
+        .unwrap()
+        .rows;
     assert_eq!(rows.len(), 250);
     rig.assert_limits_hold();
 }

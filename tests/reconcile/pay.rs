@@ -5,8 +5,8 @@ use std::{collections::HashMap, time::Duration};
 use pillarbox::{
     notification::State,
     reconcile::{
-        Ended, Options,
-        govuk_pay::{Observed, What},
+        RunEnd, RunOptions,
+        govuk_pay::{ExpectedEvent, ObservationStatus},
     },
     simulate::{
         govuk_pay::Event,
@@ -37,41 +37,83 @@ async fn of_ten_thousand_payments_each_event_that_was_lost_is_named_and_no_other
     let rig = Rig::new().await;
     let payments = rig.live(10_000, 30 * DAY);
     let lost = rig.push(&payments, one_of_a_hundred()).await;
-    let kinds = [What::Succeeded, What::Captured, What::Failed, What::Expired, What::FailedOrSucceeded, What::Refunded];
+    let kinds = [
+        ExpectedEvent::Succeeded,
+        ExpectedEvent::Captured,
+        ExpectedEvent::Failed,
+        ExpectedEvent::Expired,
+        ExpectedEvent::FailedOrSucceeded,
+        ExpectedEvent::Refunded,
+    ];
     for kind in kinds {
-        assert!(lost.iter().filter(|(_, what)| *what == kind).count() >= 5, "{kind:?} was lost, too");
+        assert!(
+            lost.iter().filter(|(_, what)| *what == kind).count() >= 5,
+            "{kind:?} was lost, too"
+        );
     }
     let (ended, report) = rig.run().await;
-    assert!(matches!(ended, Ended::Whole), "{ended}");
+    assert!(matches!(ended, RunEnd::Whole), "{ended}");
     assert_eq!(named(&report), lost);
-    assert!(report.missing.iter().all(|one| one.observed == Observed::First && one.since < rig.now()));
+    assert!(
+        report
+            .missing
+            .iter()
+            .all(|one| one.observed == ObservationStatus::First && one.since < rig.now())
+    );
     let (looked_at, unreadable) = (report.payments, report.unreadable);
-    assert!((9_950..10_000).contains(&looked_at) && unreadable == 0, "those of the last three hours are left out");
+    assert!(
+        (9_950..10_000).contains(&looked_at) && unreadable == 0,
+        "those of the last three hours are left out"
+    );
 
     // Each payment once, whole, and on its way like anything else.
     let observations = rig.observations().await;
-    let subjects: std::collections::BTreeSet<_> = lost.iter().map(|(payment, _)| payment.clone()).collect();
-    assert_eq!((observations.len(), observations.into_iter().collect()), (subjects.len(), subjects.clone()));
+    let subjects: std::collections::BTreeSet<_> =
+        lost.iter().map(|(payment, _)| payment.clone()).collect();
+    assert_eq!(
+        (observations.len(), observations.into_iter().collect()),
+        (subjects.len(), subjects.clone())
+    );
     let rows = rig.rows().await;
-    let observed = rows.iter().filter(|row| row.event_type == OBSERVED_EVENT_TYPE);
-    assert!(observed.clone().all(|row| row.state == State::Recorded && row.event().is_none()));
+    let observed = rows
+        .iter()
+        .filter(|row| row.event_type == OBSERVED_EVENT_TYPE);
+    assert!(
+        observed
+            .clone()
+            .all(|row| row.state == State::Recorded && row.event().is_none())
+    );
 
     let [searches, asked, histories, refunds] = rig.counts();
     assert_eq!((searches, asked), (looked_at.div_ceil(500), subjects.len()));
-    let of_state = lost.iter().filter(|(_, what)| !matches!(what, What::Captured | What::Refunded));
+    let of_state = lost
+        .iter()
+        .filter(|(_, what)| !matches!(what, ExpectedEvent::Captured | ExpectedEvent::Refunded));
     assert_eq!(histories, of_state.count());
-    assert!(refunds < 2000, "only of payments of which something was given back: {refunds}");
+    assert!(
+        refunds < 2000,
+        "only of payments of which something was given back: {refunds}"
+    );
     let calls = rig.api.calls();
-    assert!(calls.most_in_a_second() <= 5, "{}", calls.most_in_a_second());
+    assert!(
+        calls.most_in_a_second() <= 5,
+        "{}",
+        calls.most_in_a_second()
+    );
 
     // Looked at again, it is as it was, and recorded no second time.
     rig.clock.pass(minutes(1));
     let (ended, again) = rig.run_by_hand().await;
-    assert!(matches!(ended, Ended::Whole), "{ended}");
+    assert!(matches!(ended, RunEnd::Whole), "{ended}");
     assert!(
         named(&again).is_superset(&lost)
             && again.missing.iter().all(|one| {
-                one.observed == if subjects.contains(one.payment.as_str()) { Observed::Before } else { Observed::First }
+                one.observed
+                    == if subjects.contains(one.payment.as_str()) {
+                        ObservationStatus::Before
+                    } else {
+                        ObservationStatus::First
+                    }
             })
     );
 }
@@ -84,10 +126,17 @@ async fn what_comes_late_is_not_named_any_more() {
     assert_eq!(named(&rig.run().await.1), lost);
     assert_eq!(lost.len(), 3, "succeeded, captured, refunded");
 
-    rig.push(std::slice::from_ref(&payment), |webhook| webhook.event == Event::Captured).await;
+    rig.push(std::slice::from_ref(&payment), |webhook| {
+        webhook.event == Event::Captured
+    })
+    .await;
     let (_, report) = rig.run_by_hand().await;
-    let left: Vec<_> = report.missing.iter().map(|one| (one.what, one.observed)).collect();
-    assert_eq!(left, [(What::Captured, Observed::Before)]);
+    let left: Vec<_> = report
+        .missing
+        .iter()
+        .map(|one| (one.what, one.observed))
+        .collect();
+    assert_eq!(left, [(ExpectedEvent::Captured, ObservationStatus::Before)]);
     rig.push(std::slice::from_ref(&payment), |_| false).await;
     assert_eq!(rig.run_by_hand().await.1.missing, []);
 }
@@ -109,12 +158,18 @@ async fn a_second_refund_that_was_lost_is_missed_although_the_first_one_came() {
 #[tokio::test]
 async fn a_refund_that_failed_and_a_payment_that_is_not_final_are_not_missed() {
     let rig = Rig::new().await;
-    for life in [Life::RefundFailed, Life::Created, Life::Started, Life::Submitted, Life::Capturable] {
+    for life in [
+        Life::RefundFailed,
+        Life::Created,
+        Life::Started,
+        Life::Submitted,
+        Life::Capturable,
+    ] {
         let payment = rig.one(life, 9 * DAY);
         rig.push(&[payment], |_| false).await;
     }
     let (ended, report) = rig.run().await;
-    assert!(matches!(ended, Ended::Whole), "{ended}");
+    assert!(matches!(ended, RunEnd::Whole), "{ended}");
     assert_eq!((report.payments, report.missing.len()), (5, 0));
 }
 
@@ -127,8 +182,13 @@ async fn nothing_is_missed_before_pay_has_had_three_hours_for_it() {
         for _ in 0..35 {
             let lost = rig.push(std::slice::from_ref(&payment), |_| true).await;
             let (ended, report) = rig.run_by_hand().await;
-            assert!(matches!(ended, Ended::Whole), "{ended}");
-            assert_eq!(named(&report), lost, "{life:?} after {:?}", rig.now().since(payment.created()));
+            assert!(matches!(ended, RunEnd::Whole), "{ended}");
+            assert_eq!(
+                named(&report),
+                lost,
+                "{life:?} after {:?}",
+                rig.now().since(payment.created())
+            );
             rig.clock.pass(minutes(97));
         }
     }
@@ -140,9 +200,10 @@ async fn a_search_that_is_behind_the_times_names_nothing_that_is_not_so() {
         let rig = Rig::new().await;
         let payments = rig.live(300, 4 * DAY);
         let lost = rig.push(&payments, one_of_a_hundred()).await;
-        rig.api.with(|accounts| accounts.set_lag(minutes(60 * hours)));
+        rig.api
+            .with(|accounts| accounts.set_lag(minutes(60 * hours)));
         let (ended, report) = rig.run().await;
-        assert!(matches!(ended, Ended::Whole), "{ended}");
+        assert!(matches!(ended, RunEnd::Whole), "{ended}");
         assert!(named(&report).is_subset(&lost), "{hours} h behind");
 
         rig.api.with(|accounts| accounts.set_lag(Duration::ZERO));
@@ -154,14 +215,17 @@ async fn a_search_that_is_behind_the_times_names_nothing_that_is_not_so() {
 async fn a_sweep_begins_half_an_hour_after_the_last_one_ended() {
     let rig = Rig::new().await;
     rig.one(Life::Captured, 9 * DAY);
-    assert!(matches!(rig.run().await.0, Ended::Whole));
+    assert!(matches!(rig.run().await.0, RunEnd::Whole));
     let ended_at = rig.now();
     rig.clock.pass(minutes(29));
     let (ended, report) = rig.run().await;
-    assert!(matches!(ended, Ended::NotDue(at) if at == ended_at.plus(minutes(30))), "{ended}");
+    assert!(
+        matches!(ended, RunEnd::NotDue(at) if at == ended_at.plus(minutes(30))),
+        "{ended}"
+    );
     assert_eq!((report.payments, rig.counts()[0]), (0, 1));
     rig.clock.pass(minutes(1));
-    assert!(matches!(rig.run().await.0, Ended::Whole));
+    assert!(matches!(rig.run().await.0, RunEnd::Whole));
 }
 
 #[tokio::test]
@@ -170,14 +234,32 @@ async fn a_dry_run_names_everything_and_records_nothing() {
     let payments = rig.live(300, 9 * DAY);
     let lost = rig.push(&payments, one_of_a_hundred()).await;
     let before = rig.rows().await.len();
-    let (ended, report) = rig.run_as(&Options { dry_run: true, ..Options::default() }).await;
-    assert!(matches!(ended, Ended::Whole), "{ended}");
-    assert_eq!((named(&report), rig.rows().await.len()), (lost.clone(), before));
-    assert!(report.missing.iter().all(|one| one.observed == Observed::No));
+    let (ended, report) = rig
+        .run_as(&RunOptions {
+            dry_run: true,
+            ..RunOptions::default()
+        })
+        .await;
+    assert!(matches!(ended, RunEnd::Whole), "{ended}");
+    assert_eq!(
+        (named(&report), rig.rows().await.len()),
+        (lost.clone(), before)
+    );
+    assert!(
+        report
+            .missing
+            .iter()
+            .all(|one| one.observed == ObservationStatus::No)
+    );
 
     let (_, report) = rig.run().await;
     assert_eq!(named(&report), lost, "and the next one is not put off");
-    assert!(report.missing.iter().all(|one| one.observed == Observed::First));
+    assert!(
+        report
+            .missing
+            .iter()
+            .all(|one| one.observed == ObservationStatus::First)
+    );
 }
 
 #[tokio::test]
@@ -185,8 +267,15 @@ async fn only_the_payments_since_then_are_looked_at_if_somebody_says_so() {
     let rig = Rig::new().await;
     let payments = rig.live(100, 50 * DAY - minutes(60)); // the clock moves on while they are looked at
     rig.push(&payments, |_| true).await;
-    let since = |days: u32| Options { since: Some(rig.now().minus(days * DAY)), ..Options::default() };
+    let since = |days: u32| RunOptions {
+        since: Some(rig.now().minus(days * DAY)),
+        ..RunOptions::default()
+    };
     assert_eq!(rig.run_as(&since(10)).await.1.payments, 20);
     assert_eq!(rig.run_as(&since(50)).await.1.payments, 100);
-    assert_eq!(rig.run().await.1.payments, 60, "thirty days, if nobody says");
+    assert_eq!(
+        rig.run().await.1.payments,
+        60,
+        "thirty days, if nobody says"
+    );
 }

@@ -7,8 +7,8 @@ use pillarbox::{
     inbox::{Claim, Inbox, Lease, LeaseId, Mark},
     notification::{Origin, SourceName, Timestamp},
     reconcile::{
-        Access, Ended, Found, Options,
-        govuk_pay::{self, Report, What},
+        RunEnd, RunFindings, RunOptions, SenderAccess,
+        govuk_pay::{self, ExpectedEvent, PaymentsReport},
     },
     secret::Secret,
     simulate::{
@@ -17,11 +17,11 @@ use pillarbox::{
         pull::pay_api::{Endpoint, Life, PayApi, Payment, Webhook},
         sign,
     },
-    source::{Acceptance, Entry, Kind, SigningKey, read, verify},
+    source::{Acceptance, Entry, SenderKind, SigningKey, read, verify},
 };
 
 use super::machine::{Machine, minutes};
-use crate::clock::Clock;
+use crate::clock::ManualClock;
 
 pub(crate) const API_KEY: &str = "api_live_7mrp1d5lsa5pdfs2bvim2f9cdu";
 const WEBHOOK_SECRET: &str = "webhook_live_7mrp1d5lsa5pdfs2bvim2f9cdu";
@@ -34,7 +34,7 @@ const CAPTURE_SUBMITTED: Duration = Duration::from_millis(116_087);
 const REFUND_TAKES: Duration = Duration::from_secs(90);
 
 /// An event that never came, by its payment.
-pub(crate) type Lost = BTreeSet<(String, What)>;
+pub(crate) type Lost = BTreeSet<(String, ExpectedEvent)>;
 
 pub(crate) struct Rig {
     pub(crate) api: PayApi,
@@ -52,33 +52,53 @@ impl Deref for Rig {
 
 impl Rig {
     pub(crate) async fn new() -> Self {
-        let clock = Clock::new();
+        let clock = ManualClock::new();
         let api = PayApi::start(0, clock.clone()).await.unwrap();
         api.with(|accounts| accounts.open(API_KEY));
-        Self { api, machine: Machine::new(&clock), source: SourceName::new("pay").unwrap() }
+        Self {
+            api,
+            machine: Machine::new(&clock),
+            source: SourceName::new("pay").unwrap(),
+        }
     }
 
     /// So many payments of every sort, begun over the time up to now that is given; Pay knows them from now on.
     pub(crate) fn live(&self, count: u32, over: Duration) -> Vec<Payment> {
         let (first, every) = (self.now().minus(over), over / count);
-        let lives = Life::ALL.into_iter().cycle().take(count as usize).zip(0u32..);
-        let payments: Vec<_> = lives.map(|(life, n)| Payment::new(life, first.plus(every * n), &*self.clock)).collect();
-        self.api.with(|accounts| accounts.add(API_KEY, payments.clone()));
+        let lives = Life::ALL
+            .into_iter()
+            .cycle()
+            .take(count as usize)
+            .zip(0u32..);
+        let payments: Vec<_> = lives
+            .map(|(life, n)| Payment::new(life, first.plus(every * n), &*self.clock))
+            .collect();
+        self.api
+            .with(|accounts| accounts.add(API_KEY, payments.clone()));
         payments
     }
 
     /// A single one, begun so long ago.
     pub(crate) fn one(&self, life: Life, ago: Duration) -> Payment {
         let payment = Payment::new(life, self.now().minus(ago), &*self.clock);
-        self.api.with(|accounts| accounts.add(API_KEY, [payment.clone()]));
+        self.api
+            .with(|accounts| accounts.add(API_KEY, [payment.clone()]));
         payment
     }
 
     /// Pushes everything that happened by now, but for what `loses` says; returns what has to be named.
-    pub(crate) async fn push(&self, payments: &[Payment], mut loses: impl FnMut(&Webhook) -> bool) -> Lost {
+    pub(crate) async fn push(
+        &self,
+        payments: &[Payment],
+        mut loses: impl FnMut(&Webhook) -> bool,
+    ) -> Lost {
         let (mut arriving, mut lost) = (Vec::new(), Lost::new());
         for payment in payments {
-            for webhook in payment.webhooks(&*self.clock).into_iter().filter(|webhook| webhook.at <= self.now()) {
+            for webhook in payment
+                .webhooks(&*self.clock)
+                .into_iter()
+                .filter(|webhook| webhook.at <= self.now())
+            {
                 if loses(&webhook) {
                     lost.extend(self.named_as(payment, &webhook));
                 } else {
@@ -86,8 +106,14 @@ impl Rig {
                 }
             }
         }
-        let arrivals = arriving.iter().enumerate().map(|(number, webhook)| self.arrive(webhook, number));
-        stream::iter(arrivals).buffer_unordered(256).for_each(|()| async {}).await;
+        let arrivals = arriving
+            .iter()
+            .enumerate()
+            .map(|(number, webhook)| self.arrive(webhook, number));
+        stream::iter(arrivals)
+            .buffer_unordered(256)
+            .for_each(|()| async {})
+            .await;
         lost
     }
 
@@ -99,84 +125,141 @@ impl Rig {
             return;
         }
         let now = self.now();
-        let lease = Lease { id: LeaseId(1), until: now };
-        let claim = Claim { now, lease, push: Duration::from_secs(5) };
+        let lease = Lease {
+            id: LeaseId(1),
+            until: now,
+        };
+        let claim = Claim {
+            now,
+            lease,
+            push: Duration::from_secs(5),
+        };
         let (row, fence) = inbox.claim(&entry.key, &claim).await.unwrap().unwrap();
-        inbox.own(&row.event().unwrap(), &entry.key, now.plus(90 * DAY)).await.unwrap();
+        inbox
+            .own(&row.event().unwrap(), &entry.key, now.plus(90 * DAY))
+            .await
+            .unwrap();
         if number % 3 == 1 {
-            inbox.mark(&fence, &Mark::Delivered { expires_at: now.plus(90 * DAY) }).await.unwrap();
+            inbox
+                .mark(
+                    &fence,
+                    &Mark::Delivered {
+                        expires_at: now.plus(90 * DAY),
+                    },
+                )
+                .await
+                .unwrap();
         }
     }
 
     fn entry(&self, webhook: &Webhook) -> Entry {
-        let key = SigningKey::new(Kind::GovukPay, "1", &Secret::new(WEBHOOK_SECRET.to_owned()));
-        let signature = sign::signature(Sender::GovukPay, WEBHOOK_SECRET, webhook.body.signed.as_bytes());
+        let key = SigningKey::new(
+            SenderKind::GovukPay,
+            "1",
+            &Secret::new(WEBHOOK_SECRET.to_owned()),
+        );
+        let signature = sign::signature(
+            Sender::GovukPay,
+            WEBHOOK_SECRET,
+            webhook.body.signed.as_bytes(),
+        );
         let body = webhook.body.wire.clone().into();
-        let verified = verify(Kind::GovukPay, &[key], &[signature.as_bytes()], body).unwrap();
+        let verified = verify(SenderKind::GovukPay, &[key], &[signature.as_bytes()], body).unwrap();
         read(&self.source, verified, webhook.at, Acceptance(60 * DAY))
     }
 
     /// What a webhook that was lost has to be named as, if it is time: told by the life of its payment alone.
-    fn named_as(&self, payment: &Payment, webhook: &Webhook) -> Option<(String, What)> {
+    fn named_as(&self, payment: &Payment, webhook: &Webhook) -> Option<(String, ExpectedEvent)> {
         let is_over = |at: Timestamp| at.plus(PATIENCE) <= self.now();
         let capture_failed = payment.life() == Life::CaptureFailed;
         let failed_at = payment.created().plus(Event::Captured.after());
         let what = match webhook.event {
             Event::Succeeded if capture_failed && failed_at <= self.now() => {
-                is_over(failed_at).then_some(What::FailedOrSucceeded)
+                is_over(failed_at).then_some(ExpectedEvent::FailedOrSucceeded)
             }
-            Event::Succeeded => is_over(webhook.at).then_some(What::Succeeded),
+            Event::Succeeded => is_over(webhook.at).then_some(ExpectedEvent::Succeeded),
             Event::Captured => {
                 let submitted = payment.created().plus(CAPTURE_SUBMITTED);
-                let day = Timestamp::parse(&format!("{}T00:00:00Z", &submitted.to_string()[..10])).unwrap();
-                is_over(day.plus(DAY)).then_some(What::Captured)
+                let day = Timestamp::parse(&format!("{}T00:00:00Z", &submitted.to_string()[..10]))
+                    .unwrap();
+                is_over(day.plus(DAY)).then_some(ExpectedEvent::Captured)
             }
-            Event::Refunded => is_over(webhook.at.minus(REFUND_TAKES)).then_some(What::Refunded),
+            Event::Refunded => {
+                is_over(webhook.at.minus(REFUND_TAKES)).then_some(ExpectedEvent::Refunded)
+            }
             Event::Failed if payment.life() == Life::ProviderError => {
-                is_over(webhook.at).then_some(What::FailedOrSucceeded)
+                is_over(webhook.at).then_some(ExpectedEvent::FailedOrSucceeded)
             }
-            Event::Failed => is_over(webhook.at).then_some(What::Failed),
-            Event::Expired => is_over(webhook.at).then_some(What::Expired),
+            Event::Failed => is_over(webhook.at).then_some(ExpectedEvent::Failed),
+            Event::Expired => is_over(webhook.at).then_some(ExpectedEvent::Expired),
         };
-        what.filter(|_| is_over(payment.created())).map(|what| (payment.id().to_owned(), what))
+        what.filter(|_| is_over(payment.created()))
+            .map(|what| (payment.id().to_owned(), what))
     }
 
-    pub(crate) async fn run(&self) -> (Ended, Report) {
-        self.run_as(&Options::default()).await
+    pub(crate) async fn run(&self) -> (RunEnd, PaymentsReport) {
+        self.run_as(&RunOptions::default()).await
     }
 
-    pub(crate) async fn run_by_hand(&self) -> (Ended, Report) {
-        self.run_as(&Options { by_hand: true, ..Options::default() }).await
+    pub(crate) async fn run_by_hand(&self) -> (RunEnd, PaymentsReport) {
+        self.run_as(&RunOptions {
+            by_hand: true,
+            ..RunOptions::default()
+        })
+        .await
     }
 
-    pub(crate) async fn run_as(&self, options: &Options) -> (Ended, Report) {
+    pub(crate) async fn run_as(&self, options: &RunOptions) -> (RunEnd, PaymentsReport) {
         self.run_with(API_KEY, options).await
     }
 
-    pub(crate) async fn run_with(&self, api_key: &str, options: &Options) -> (Ended, Report) {
+    pub(crate) async fn run_with(
+        &self,
+        api_key: &str,
+        options: &RunOptions,
+    ) -> (RunEnd, PaymentsReport) {
         let (base_url, api_key) = (self.api.base_url().clone(), Secret::new(api_key.to_owned()));
-        let access = Access::GovukPay(govuk_pay::Access { base_url, api_key });
-        let outcome = self.machine.run(&*self.clock, &self.source, &access, options).await;
-        let Found::GovukPay(report) = outcome.found else { panic!("it is Pay that was asked") };
+        let access = SenderAccess::GovukPay(govuk_pay::PayAccess { base_url, api_key });
+        let outcome = self
+            .machine
+            .run(&*self.clock, &self.source, &access, options)
+            .await;
+        let RunFindings::GovukPay(report) = outcome.found else {
+            panic!("it is Pay that was asked")
+        };
         (outcome.ended, report)
     }
 
     /// The observations that are recorded.
     pub(crate) async fn observations(&self) -> Vec<String> {
-        let rows = self.rows().await.into_iter().filter(|row| row.origin == Origin::Pull);
+        let rows = self
+            .rows()
+            .await
+            .into_iter()
+            .filter(|row| row.origin == Origin::Pull);
         rows.map(|row| row.subject.unwrap()).collect()
     }
 
     /// How often each endpoint was called: searches, payments, events, refunds.
     pub(crate) fn counts(&self) -> [usize; 4] {
         let calls = self.api.calls();
-        [Endpoint::Search, Endpoint::Payment, Endpoint::Events, Endpoint::Refunds].map(|one| calls.to(one).len())
+        [
+            Endpoint::Search,
+            Endpoint::Payment,
+            Endpoint::Events,
+            Endpoint::Refunds,
+        ]
+        .map(|one| calls.to(one).len())
     }
 }
 
 /// What a report names.
-pub(crate) fn named(report: &Report) -> Lost {
-    let named: Lost = report.missing.iter().map(|one| (one.payment.as_str().to_owned(), one.what)).collect();
+pub(crate) fn named(report: &PaymentsReport) -> Lost {
+    let named: Lost = report
+        .missing
+        .iter()
+        .map(|one| (one.payment.as_str().to_owned(), one.what))
+        .collect();
     assert_eq!(named.len(), report.missing.len(), "each once");
     named
 }

@@ -4,7 +4,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use pillarbox::{
     inbox::InboxError,
-    reconcile::{Ended, Options, govuk_pay::Fault},
+    reconcile::{RunEnd, RunOptions, govuk_pay::PayError},
     simulate::pull::{
         Reply, Step,
         pay_api::{Endpoint, Life, Problem},
@@ -29,23 +29,43 @@ async fn lost(count: u32) -> (Rig, Lost) {
 #[tokio::test]
 async fn a_key_that_is_not_accepted_ends_the_run_and_is_not_repeated() {
     let (rig, _) = lost(15).await;
-    let (ended, report) = rig.run_with("api_live_of_nobody", &Options::default()).await;
-    assert!(matches!(ended, Ended::GovukPay(Fault::Key)), "{ended}");
+    let (ended, report) = rig
+        .run_with("api_live_of_nobody", &RunOptions::default())
+        .await;
+    assert!(matches!(ended, RunEnd::GovukPay(PayError::Key)), "{ended}");
     assert!(ended.is_failure());
-    let told = format!("{ended} {ended:?} {report:?} {:?}", rig.told.0.lock().unwrap());
-    assert!(!told.contains("api_live_of_nobody") && !told.contains(API_KEY), "{told}");
+    let told = format!(
+        "{ended} {ended:?} {report:?} {:?}",
+        rig.told.0.lock().unwrap()
+    );
+    assert!(
+        !told.contains("api_live_of_nobody") && !told.contains(API_KEY),
+        "{told}"
+    );
 }
 
 #[tokio::test]
 async fn what_passes_is_waited_for_a_second_at_least() {
-    for problem in [Problem::TooMany, Problem::Payment, Problem::Search, Problem::Unavailable, Problem::Timeout] {
+    for problem in [
+        Problem::TooMany,
+        Problem::Payment,
+        Problem::Search,
+        Problem::Unavailable,
+        Problem::Timeout,
+    ] {
         let (rig, lost) = lost(30).await;
-        for endpoint in [Endpoint::Search, Endpoint::Payment, Endpoint::Events, Endpoint::Refunds] {
+        for endpoint in [
+            Endpoint::Search,
+            Endpoint::Payment,
+            Endpoint::Events,
+            Endpoint::Refunds,
+        ] {
             rig.api.refuse_next(2, endpoint, problem.clone());
-            rig.api.script(endpoint, [Step::CloseBefore, Step::CloseAfter]);
+            rig.api
+                .script(endpoint, [Step::CloseBefore, Step::CloseAfter]);
         }
         let (ended, report) = rig.run().await;
-        assert!(matches!(ended, Ended::Whole), "{problem:?}: {ended}");
+        assert!(matches!(ended, RunEnd::Whole), "{problem:?}: {ended}");
         assert_eq!(named(&report), lost, "{problem:?}");
         let searches = rig.api.calls().to(Endpoint::Search);
         assert!(searches.smallest_gap().unwrap() >= Duration::from_secs(1));
@@ -55,14 +75,22 @@ async fn what_passes_is_waited_for_a_second_at_least() {
 #[tokio::test]
 async fn what_does_not_pass_ends_the_run_and_a_later_one_goes_on() {
     let (rig, lost) = lost(30).await;
-    rig.api.script(Endpoint::Payment, [Step::Usual, Step::Usual]);
-    rig.api.refuse_next(8, Endpoint::Payment, Problem::Unavailable);
+    rig.api
+        .script(Endpoint::Payment, [Step::Usual, Step::Usual]);
+    rig.api
+        .refuse_next(8, Endpoint::Payment, Problem::Unavailable);
     let (ended, report) = rig.run().await;
-    assert!(matches!(ended, Ended::GovukPay(Fault::Down(503))), "{ended}");
+    assert!(
+        matches!(ended, RunEnd::GovukPay(PayError::Down(503))),
+        "{ended}"
+    );
     let mut found = named(&report);
     let (ended, report) = rig.run().await;
-    assert!(matches!(ended, Ended::Whole), "{ended}");
-    assert!(named(&report).is_disjoint(&found), "it goes on, and doesn't begin again");
+    assert!(matches!(ended, RunEnd::Whole), "{ended}");
+    assert!(
+        named(&report).is_disjoint(&found),
+        "it goes on, and doesn't begin again"
+    );
     found.extend(named(&report));
     assert_eq!(found, lost);
 }
@@ -70,13 +98,19 @@ async fn what_does_not_pass_ends_the_run_and_a_later_one_goes_on() {
 #[tokio::test]
 async fn the_next_page_is_asked_for_nowhere_else() {
     let (rig, _) = lost(30).await;
-    for elsewhere in
-        ["https://example.org/v1/payments?page=2", "/v1/agreements?page=2", "http://127.0.0.1:9/v1/payments?page=2"]
-    {
+    for elsewhere in [
+        "https://example.org/v1/payments?page=2",
+        "/v1/agreements?page=2",
+        "http://127.0.0.1:9/v1/payments?page=2",
+    ] {
         let page = format!(r#"{{"results":[],"_links":{{"next_page":{{"href":"{elsewhere}"}}}}}}"#);
-        rig.api.refuse_next(1, Endpoint::Search, Reply::json(200, page));
+        rig.api
+            .refuse_next(1, Endpoint::Search, Reply::json(200, page));
         let (ended, _) = rig.run_by_hand().await;
-        assert!(matches!(ended, Ended::GovukPay(Fault::Elsewhere)), "{elsewhere}: {ended}");
+        assert!(
+            matches!(ended, RunEnd::GovukPay(PayError::Elsewhere)),
+            "{elsewhere}: {ended}"
+        );
     }
 }
 
@@ -84,15 +118,32 @@ async fn the_next_page_is_asked_for_nowhere_else() {
 async fn an_answer_of_another_sort_is_not_taken_for_payments() {
     let moved = Reply::empty(302).with("location", "https://example.org/");
     for (reply, fault) in [
-        (Reply::json(200, "<html>login</html>"), Fault::NotUnderstood),
-        (Reply::json(200, "[]"), Fault::NotUnderstood),
-        (moved, Fault::Refused { status: 302, code: "-".to_owned() }),
-        (Problem::Parameters(vec!["page"]).into(), Fault::Refused { status: 422, code: "P0401".to_owned() }),
+        (
+            Reply::json(200, "<html>login</html>"),
+            PayError::NotUnderstood,
+        ),
+        (Reply::json(200, "[]"), PayError::NotUnderstood),
+        (
+            moved,
+            PayError::Refused {
+                status: 302,
+                code: "-".to_owned(),
+            },
+        ),
+        (
+            Problem::Parameters(vec!["page"]).into(),
+            PayError::Refused {
+                status: 422,
+                code: "P0401".to_owned(),
+            },
+        ),
     ] {
         let (rig, _) = lost(1).await;
         rig.api.refuse_next(1, Endpoint::Search, reply);
         let (ended, _) = rig.run().await;
-        let Ended::GovukPay(found) = ended else { panic!("{ended}") };
+        let RunEnd::GovukPay(found) = ended else {
+            panic!("{ended}")
+        };
         assert_eq!(found, fault);
     }
 }
@@ -104,10 +155,13 @@ async fn a_payment_that_can_not_be_read_is_counted_and_the_others_are_looked_at(
     rig.push(&[good], |_| false).await;
     rig.api.script(
         Endpoint::Search,
-        [Step::instead(Reply::json(200, r#"{"results":[{"payment_id":"p"},42,{"payment_id":"p","state":{}}]}"#))],
+        [Step::instead(Reply::json(
+            200,
+            r#"{"results":[{"payment_id":"p"},42,{"payment_id":"p","state":{}}]}"#,
+        ))],
     );
     let (ended, report) = rig.run().await;
-    assert!(matches!(ended, Ended::Whole), "{ended}");
+    assert!(matches!(ended, RunEnd::Whole), "{ended}");
     assert_eq!((report.unreadable, report.payments), (3, 0));
     assert_eq!(named(&rig.run_by_hand().await.1), lost);
 }
@@ -124,9 +178,12 @@ async fn a_payment_that_is_gone_or_another_one_when_it_is_asked_for_is_not_named
         ),
     );
     rig.push(&[other], |_| false).await;
-    rig.api.script(Endpoint::Payment, [Step::instead(Problem::NoPayment), Step::instead(whole)]);
+    rig.api.script(
+        Endpoint::Payment,
+        [Step::instead(Problem::NoPayment), Step::instead(whole)],
+    );
     let (ended, report) = rig.run().await;
-    assert!(matches!(ended, Ended::Whole), "{ended}");
+    assert!(matches!(ended, RunEnd::Whole), "{ended}");
     assert_eq!(report.unreadable, 2);
     assert!(named(&report).is_subset(&lost) && named(&report).len() < lost.len());
 }
@@ -146,11 +203,14 @@ async fn runs_that_have_little_time_get_to_the_end_between_them() {
     loop {
         runs += 1;
         let (ended, report) = rig.run_as(&rig.within(Duration::from_secs(20))).await;
-        assert!(named(&report).is_disjoint(&found), "no payment is looked at twice");
+        assert!(
+            named(&report).is_disjoint(&found),
+            "no payment is looked at twice"
+        );
         found.extend(named(&report));
         match ended {
-            Ended::Whole => break,
-            Ended::Deadline => assert!(runs < 50),
+            RunEnd::Whole => break,
+            RunEnd::Deadline => assert!(runs < 50),
             other => panic!("{other}"),
         }
         rig.clock.pass(minutes(5));
@@ -164,12 +224,15 @@ async fn an_inbox_that_refuses_ends_the_run_and_a_later_one_names_the_rest() {
     let (rig, lost) = lost(30).await;
     rig.inbox.room.store(3, Ordering::SeqCst);
     let (ended, report) = rig.run().await;
-    assert!(matches!(ended, Ended::Inbox(InboxError::Unavailable(_))), "{ended}");
+    assert!(
+        matches!(ended, RunEnd::Inbox(InboxError::Unavailable(_))),
+        "{ended}"
+    );
     let mut found = named(&report);
     assert_eq!(rig.observations().await.len(), 3);
     rig.inbox.room.store(usize::MAX, Ordering::SeqCst);
     let (ended, report) = rig.run().await;
-    assert!(matches!(ended, Ended::Whole), "{ended}");
+    assert!(matches!(ended, RunEnd::Whole), "{ended}");
     found.extend(named(&report));
     assert_eq!(found, lost);
 }
@@ -178,9 +241,12 @@ async fn an_inbox_that_refuses_ends_the_run_and_a_later_one_names_the_rest() {
 async fn a_run_that_is_stopped_ends_and_says_so() {
     let (rig, _) = lost(30).await;
     let stop = rig.stop.clone();
-    rig.api.script(Endpoint::Payment, [Step::Usual, Step::then(move |_| stop.ask())]);
+    rig.api.script(
+        Endpoint::Payment,
+        [Step::Usual, Step::then(move |_| stop.ask())],
+    );
     let (ended, report) = rig.run().await;
-    assert!(matches!(ended, Ended::Stopped), "{ended}");
+    assert!(matches!(ended, RunEnd::Stopped), "{ended}");
     assert!(!report.missing.is_empty());
 }
 
@@ -189,6 +255,18 @@ async fn of_two_sweeps_at_once_the_second_ends_at_once() {
     let (rig, lost) = lost(15).await;
     let ((one, first), (other, second)) = tokio::join!(rig.run(), rig.run());
     let how = (&one, &other);
-    assert!(matches!(how, (Ended::Whole, Ended::Busy) | (Ended::Busy, Ended::Whole)), "{one}, {other}");
-    assert_eq!(named(&first).union(&named(&second)).cloned().collect::<Lost>(), lost);
+    assert!(
+        matches!(
+            how,
+            (RunEnd::Whole, RunEnd::Busy) | (RunEnd::Busy, RunEnd::Whole)
+        ),
+        "{one}, {other}"
+    );
+    assert_eq!(
+        named(&first)
+            .union(&named(&second))
+            .cloned()
+            .collect::<Lost>(),
+        lost
+    );
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use pillarbox::{
-    reconcile::Ended,
+    reconcile::RunEnd,
     simulate::pull::{
         Step,
         pay_api::{Accounts, Endpoint},
@@ -23,9 +23,15 @@ async fn rig(length: usize) -> (Rig, Lost, Arc<Fuse>) {
     let lost = rig.push(&payments, |_| true).await;
     let fuse = Fuse::of(length);
     rig.machine.inbox.fuse = Arc::clone(&fuse);
-    for endpoint in [Endpoint::Search, Endpoint::Payment, Endpoint::Events, Endpoint::Refunds] {
+    for endpoint in [
+        Endpoint::Search,
+        Endpoint::Payment,
+        Endpoint::Events,
+        Endpoint::Refunds,
+    ] {
         let burn = |fuse: Arc<Fuse>| Step::then(move |_: &mut Accounts| _ = fuse.burn());
-        rig.api.script(endpoint, (0..30).map(|_| burn(Arc::clone(&fuse))));
+        rig.api
+            .script(endpoint, (0..30).map(|_| burn(Arc::clone(&fuse))));
     }
     (rig, lost, fuse)
 }
@@ -34,7 +40,7 @@ async fn rig(length: usize) -> (Rig, Lost, Arc<Fuse>) {
 async fn wherever_it_dies_a_later_run_names_all_that_is_lost_and_records_each_payment_once() {
     let (whole, lost, fuse) = rig(0).await;
     let (ended, report) = whole.run().await;
-    assert!(matches!(ended, Ended::Whole), "{ended}");
+    assert!(matches!(ended, RunEnd::Whole), "{ended}");
     assert_eq!(named(&report), lost);
     let instants = fuse.burnt();
     assert!(instants > 60, "{instants}");
@@ -46,10 +52,17 @@ async fn wherever_it_dies_a_later_run_names_all_that_is_lost_and_records_each_pa
 
         rig.clock.pass(minutes(31));
         let (ended, _) = rig.run().await;
-        assert!(matches!(ended, Ended::Whole), "at instant {instant}: {ended}");
+        assert!(
+            matches!(ended, RunEnd::Whole),
+            "at instant {instant}: {ended}"
+        );
         let subjects: BTreeSet<String> = lost.iter().map(|(payment, _)| payment.clone()).collect();
         let mut observed = rig.observations().await;
         observed.sort_unstable();
-        assert_eq!(observed, subjects.into_iter().collect::<Vec<_>>(), "at instant {instant}");
+        assert_eq!(
+            observed,
+            subjects.into_iter().collect::<Vec<_>>(),
+            "at instant {instant}"
+        );
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, ops::Deref, time::Duration};
 
 use pillarbox::{
     notification::SourceName,
-    reconcile::{Access, Ended, Found, Options, Outcome, Sleeper, hmrc},
+    reconcile::{RunEnd, RunFindings, RunOptions, RunOutcome, SenderAccess, Sleeper, hmrc},
     secret::Secret,
     simulate::{
         hmrc::Message,
@@ -13,11 +13,11 @@ use pillarbox::{
             ppns::{Application, Endpoint, Notification, Status},
         },
     },
-    world::World,
+    world::ManualClock,
 };
 
 use super::machine::Machine;
-use crate::clock::Clock;
+use crate::clock::ManualClock;
 
 pub(crate) const BOX: &str = "50dca3fc-c37c-4f03-b719-63571333624c";
 pub(crate) const SECOND_BOX: &str = "60dca3fc-c37c-4f03-b719-63571333624c";
@@ -46,7 +46,7 @@ impl Deref for Rig {
 
 impl Rig {
     pub(crate) async fn new() -> Self {
-        let clock = Clock::new();
+        let clock = ManualClock::new();
         let ppns = Ppns::start(0, clock.clone()).await.unwrap();
         ppns.with(|boxes| {
             boxes.register(Application::new(CLIENT, SECRET));
@@ -56,11 +56,15 @@ impl Rig {
             }
             boxes.open(FOREIGN_BOX, "another");
         });
-        Self { ppns, machine: Machine::new(&clock), source: SourceName::new("hmrc").unwrap() }
+        Self {
+            ppns,
+            machine: Machine::new(&clock),
+            source: SourceName::new("hmrc").unwrap(),
+        }
     }
 
-    pub(crate) fn access(&self, boxes: &[&str]) -> hmrc::Access {
-        hmrc::Access {
+    pub(crate) fn access(&self, boxes: &[&str]) -> hmrc::HmrcAccess {
+        hmrc::HmrcAccess {
             base_url: self.ppns.base_url().clone(),
             boxes: boxes.iter().map(|id| (*id).to_owned()).collect(),
             client_id: Secret::new(CLIENT.to_owned()),
@@ -73,23 +77,45 @@ impl Rig {
         self.put(box_id, ago, |notification| notification)
     }
 
-    pub(crate) fn put(&self, box_id: &str, ago: Duration, how: impl Fn(Notification) -> Notification) -> String {
-        let status = if ago < PUSHED { Status::Pending } else { Status::Failed };
+    pub(crate) fn put(
+        &self,
+        box_id: &str,
+        ago: Duration,
+        how: impl Fn(Notification) -> Notification,
+    ) -> String {
+        let status = if ago < PUSHED {
+            Status::Pending
+        } else {
+            Status::Failed
+        };
         let number = self.ppns.with(|boxes| boxes.notifications().len());
-        let new = Notification::new(box_id, Message::json(format!(r#"{{"number":{number}.10}}"#)), &*self.clock);
+        let new = Notification::new(
+            box_id,
+            Message::json(format!(r#"{{"number":{number}.10}}"#)),
+            &*self.clock,
+        );
         let notification = how(new.in_status(status).created(self.clock.now().minus(ago)));
         let id = notification.id.clone();
         self.ppns.with(|boxes| boxes.add(notification));
         id
     }
 
-    pub(crate) async fn run(&self, boxes: &[&str]) -> (Ended, Vec<hmrc::BoxReport>) {
-        self.run_as(&self.access(boxes), &Options::default()).await
+    pub(crate) async fn run(&self, boxes: &[&str]) -> (RunEnd, Vec<hmrc::BoxReport>) {
+        self.run_as(&self.access(boxes), &RunOptions::default())
+            .await
     }
 
-    pub(crate) async fn run_as(&self, access: &hmrc::Access, options: &Options) -> (Ended, Vec<hmrc::BoxReport>) {
-        let outcome = self.outcome(&*self.clock, &self.source, access, options).await;
-        let Found::Hmrc(boxes) = outcome.found else { panic!("it is HMRC that was asked") };
+    pub(crate) async fn run_as(
+        &self,
+        access: &hmrc::HmrcAccess,
+        options: &RunOptions,
+    ) -> (RunEnd, Vec<hmrc::BoxReport>) {
+        let outcome = self
+            .outcome(&*self.clock, &self.source, access, options)
+            .await;
+        let RunFindings::Hmrc(boxes) = outcome.found else {
+            panic!("it is HMRC that was asked")
+        };
         (outcome.ended, boxes)
     }
 
@@ -97,10 +123,17 @@ impl Rig {
         &self,
         sleeper: &S,
         source: &SourceName,
-        access: &hmrc::Access,
-        options: &Options,
-    ) -> Outcome {
-        self.machine.run(sleeper, source, &Access::Hmrc(access.clone()), options).await
+        access: &hmrc::HmrcAccess,
+        options: &RunOptions,
+    ) -> RunOutcome {
+        self.machine
+            .run(
+                sleeper,
+                source,
+                &SenderAccess::Hmrc(access.clone()),
+                options,
+            )
+            .await
     }
 
     /// The ids that HMRC was told are stored.
@@ -111,24 +144,39 @@ impl Rig {
     /// Nothing was acknowledged that is not stored: what may never be otherwise.
     pub(crate) async fn assert_nothing_is_lost(&self) {
         let (acknowledged, stored) = (self.acknowledged(), self.stored().await);
-        assert!(acknowledged.is_subset(&stored), "{:?}", acknowledged.difference(&stored).collect::<Vec<_>>());
+        assert!(
+            acknowledged.is_subset(&stored),
+            "{:?}",
+            acknowledged.difference(&stored).collect::<Vec<_>>()
+        );
     }
 
     /// HMRC's limits, by its own ledger.
     pub(crate) fn assert_limits_hold(&self) {
         let calls = self.ppns.calls();
-        assert!(calls.most_in_a_second() <= 3, "{} calls in a second", calls.most_in_a_second());
+        assert!(
+            calls.most_in_a_second() <= 3,
+            "{} calls in a second",
+            calls.most_in_a_second()
+        );
         for id in [BOX, SECOND_BOX, THIRD_BOX] {
             let gap = self.ppns.smallest_gap_between_lists(id);
-            assert!(gap.is_none_or(|gap| gap >= Duration::from_secs(10)), "{id} was listed again after {gap:?}");
+            assert!(
+                gap.is_none_or(|gap| gap >= Duration::from_secs(10)),
+                "{id} was listed again after {gap:?}"
+            );
         }
-        assert!(calls.iter().all(|call| call.decided() != Some(429)), "and it was never too much");
+        assert!(
+            calls.iter().all(|call| call.decided() != Some(429)),
+            "and it was never too much"
+        );
     }
 
     /// How often each endpoint was called: tokens, lists, acknowledgements.
     pub(crate) fn counts(&self) -> [usize; 3] {
         let calls = self.ppns.calls();
-        [Endpoint::Token, Endpoint::List, Endpoint::Acknowledge].map(|endpoint| calls.to(endpoint).len())
+        [Endpoint::Token, Endpoint::List, Endpoint::Acknowledge]
+            .map(|endpoint| calls.to(endpoint).len())
     }
 
     /// How many are left that HMRC holds and nobody has acknowledged.

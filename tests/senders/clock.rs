@@ -8,17 +8,20 @@ use std::{
     time::Duration,
 };
 
-use pillarbox::{notification::Timestamp, world::World};
+use pillarbox::{notification::Timestamp, world::Clock};
 
-pub(crate) struct Clock {
+pub(crate) struct ManualClock {
     now: AtomicI64,
     drawn: AtomicU64,
 }
 
-impl Clock {
+impl ManualClock {
     /// Begins at 2026-03-02T10:15:31.480Z.
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { now: AtomicI64::new(1_772_446_531_480), drawn: AtomicU64::new(0) })
+        Arc::new(Self {
+            now: AtomicI64::new(1_772_446_531_480),
+            drawn: AtomicU64::new(0),
+        })
     }
 
     pub(crate) fn pass(&self, time: Duration) {
@@ -31,12 +34,15 @@ impl Clock {
     }
 }
 
-impl World for Clock {
+impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.now.load(Ordering::SeqCst))
     }
 
     fn random(&self) -> u64 {
-        self.drawn.fetch_add(1, Ordering::SeqCst).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        self.drawn
+            .fetch_add(1, Ordering::SeqCst)
+            .wrapping_add(1)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 }

@@ -17,18 +17,29 @@ impl Heard {
 
     /// The status and the code of an error.
     pub(crate) fn refusal(&self) -> (u16, String) {
-        (self.status, self.json()["code"].as_str().unwrap().to_owned())
+        (
+            self.status,
+            self.json()["code"].as_str().unwrap().to_owned(),
+        )
     }
 
     /// The ids of a list.
     pub(crate) fn ids(&self) -> Vec<String> {
         assert_eq!(self.status, 200, "{}", self.text);
         let elements = self.json();
-        elements.as_array().unwrap().iter().map(|it| it["notificationId"].as_str().unwrap().to_owned()).collect()
+        elements
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| it["notificationId"].as_str().unwrap().to_owned())
+            .collect()
     }
 }
 
 pub(crate) async fn hear(request: RequestBuilder) -> Result<Heard, reqwest::Error> {
     let answer = request.send().await?;
-    Ok(Heard { status: answer.status().as_u16(), text: answer.text().await? })
+    Ok(Heard {
+        status: answer.status().as_u16(),
+        text: answer.text().await?,
+    })
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    clock::Clock,
+    clock::ManualClock,
     heard::{Heard, hear},
 };
 use crate::loopback;
@@ -23,14 +23,14 @@ pub(crate) const ACCEPT: &str = "application/vnd.hmrc.1.0+json";
 
 pub(crate) struct Hmrc {
     pub(crate) ppns: Ppns,
-    pub(crate) clock: Arc<Clock>,
+    pub(crate) clock: Arc<ManualClock>,
     pub(crate) client: reqwest::Client,
     pub(crate) token: String,
 }
 
 impl Hmrc {
     pub(crate) async fn start() -> Self {
-        let clock = Clock::new();
+        let clock = ManualClock::new();
         let ppns = Ppns::start(0, clock.clone()).await.unwrap();
         ppns.with(|boxes| {
             boxes.register(Application::new("client-1", "secret-1"));
@@ -38,24 +38,34 @@ impl Hmrc {
             boxes.open(BOX, "client-1");
             boxes.open(FOREIGN_BOX, "client-2");
         });
-        let mut hmrc = Self { ppns, clock, client: loopback::client(), token: String::new() };
+        let mut hmrc = Self {
+            ppns,
+            clock,
+            client: loopback::client(),
+            token: String::new(),
+        };
         hmrc.token = hmrc.token_for(&format!("{READ} {WRITE}")).await;
         hmrc
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client.request(method, self.ppns.base_url().join(path).unwrap())
+        self.client
+            .request(method, self.ppns.base_url().join(path).unwrap())
     }
 
     pub(crate) async fn ask_for_token(&self, form: &str) -> Heard {
         let request = self.request(Method::POST, "/oauth/token");
-        let request = request.header("content-type", "application/x-www-form-urlencoded").body(form.to_owned());
+        let request = request
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(form.to_owned());
         hear(request).await.unwrap()
     }
 
     pub(crate) async fn token_for(&self, scope: &str) -> String {
         let scope = scope.replace(' ', "+");
-        let form = format!("client_id=client-1&client_secret=secret-1&grant_type=client_credentials&scope={scope}");
+        let form = format!(
+            "client_id=client-1&client_secret=secret-1&grant_type=client_credentials&scope={scope}"
+        );
         let heard = self.ask_for_token(&form).await;
         assert_eq!(heard.status, 200, "{heard:?}");
         heard.json()["access_token"].as_str().unwrap().to_owned()
@@ -74,22 +84,33 @@ impl Hmrc {
 
     pub(crate) fn list_of(&self, box_id: &str, query: &str) -> RequestBuilder {
         let path = format!("/misc/push-pull-notification/box/{box_id}/notifications{query}");
-        self.request(Method::GET, &path).bearer_auth(&self.token).header("accept", ACCEPT)
+        self.request(Method::GET, &path)
+            .bearer_auth(&self.token)
+            .header("accept", ACCEPT)
     }
 
     /// An acknowledgement with everything right but what the body may get wrong.
     pub(crate) async fn acknowledge(&self, body: impl Into<reqwest::Body>) -> Heard {
-        self.hear(self.acknowledgement(BOX).header("content-type", "application/json").body(body)).await
+        self.hear(
+            self.acknowledgement(BOX)
+                .header("content-type", "application/json")
+                .body(body),
+        )
+        .await
     }
 
     pub(crate) fn acknowledgement(&self, box_id: &str) -> RequestBuilder {
         let path = format!("/misc/push-pull-notification/box/{box_id}/notifications/acknowledge");
-        self.request(Method::PUT, &path).bearer_auth(&self.token).header("accept", ACCEPT)
+        self.request(Method::PUT, &path)
+            .bearer_auth(&self.token)
+            .header("accept", ACCEPT)
     }
 
     /// Puts a notification into the box and returns its id.
     pub(crate) fn add(&self, status: Status) -> String {
-        let notification = Notification::new(BOX, Message::json(r#"{"key":"value"}"#), &*self.clock).in_status(status);
+        let notification =
+            Notification::new(BOX, Message::json(r#"{"key":"value"}"#), &*self.clock)
+                .in_status(status);
         let id = notification.id.clone();
         self.ppns.with(|boxes| boxes.add(notification));
         id

@@ -27,7 +27,12 @@ async fn the_next_calls_are_answered_with_what_the_script_says_and_nothing_is_do
         (Problem::Unavailable, 503),
         (Problem::Timeout, 504),
     ];
-    hmrc.ppns.script(Endpoint::Acknowledge, faults.iter().map(|(problem, _)| Step::instead(problem.clone())));
+    hmrc.ppns.script(
+        Endpoint::Acknowledge,
+        faults
+            .iter()
+            .map(|(problem, _)| Step::instead(problem.clone())),
+    );
     assert_eq!(hmrc.list("").await.status, 200, "another endpoint's script");
     for (problem, status) in faults {
         let heard = hmrc.acknowledge(body_of(&[&id])).await;
@@ -36,9 +41,19 @@ async fn the_next_calls_are_answered_with_what_the_script_says_and_nothing_is_do
     }
     assert_eq!(hmrc.acknowledge(body_of(&[&id])).await.status, 204);
 
-    hmrc.ppns.refuse_next(2, Endpoint::Token, Reply::json(500, r#"{"error":"server_error"}"#));
-    let tokens = [hmrc.ask_for_token("").await.status, hmrc.ask_for_token("").await.status];
-    assert_eq!((tokens, hmrc.ask_for_token("").await.status), ([500, 500], 400));
+    hmrc.ppns.refuse_next(
+        2,
+        Endpoint::Token,
+        Reply::json(500, r#"{"error":"server_error"}"#),
+    );
+    let tokens = [
+        hmrc.ask_for_token("").await.status,
+        hmrc.ask_for_token("").await.status,
+    ];
+    assert_eq!(
+        (tokens, hmrc.ask_for_token("").await.status),
+        ([500, 500], 400)
+    );
 }
 
 #[tokio::test]
@@ -48,15 +63,47 @@ async fn an_answer_can_be_anything_at_all() {
     let moved = Reply::empty(301).with("location", "/elsewhere");
     let cut = Reply::json(200, r#"[{"notificationId":"#);
     let page = Reply::json(200, "<html>").with("content-type", "text/html");
-    hmrc.ppns.script(Endpoint::List, [busy, moved, cut, page].map(Step::Instead));
+    hmrc.ppns
+        .script(Endpoint::List, [busy, moved, cut, page].map(Step::Instead));
     let client = &hmrc.client;
-    let url = hmrc.ppns.base_url().join(&format!("/misc/push-pull-notification/box/{BOX}/notifications")).unwrap();
+    let url = hmrc
+        .ppns
+        .base_url()
+        .join(&format!(
+            "/misc/push-pull-notification/box/{BOX}/notifications"
+        ))
+        .unwrap();
     let answer = client.get(url.clone()).send().await.unwrap();
-    assert_eq!((answer.status().as_u16(), &answer.headers()["retry-after"]), (503, &"7".parse().unwrap()));
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()["retry-after"]),
+        (503, &"7".parse().unwrap())
+    );
     // The redirect is followed here, and leads to nothing.
-    assert_eq!(client.get(url.clone()).send().await.unwrap().status().as_u16(), 404);
-    assert_eq!(client.get(url.clone()).send().await.unwrap().text().await.unwrap(), r#"[{"notificationId":"#);
-    assert_eq!(client.get(url).send().await.unwrap().headers()["content-type"], "text/html");
+    assert_eq!(
+        client
+            .get(url.clone())
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .as_u16(),
+        404
+    );
+    assert_eq!(
+        client
+            .get(url.clone())
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap(),
+        r#"[{"notificationId":"#
+    );
+    assert_eq!(
+        client.get(url).send().await.unwrap().headers()["content-type"],
+        "text/html"
+    );
 }
 
 #[tokio::test]
@@ -64,26 +111,43 @@ async fn a_connection_can_close_before_the_work_or_after_it() {
     let hmrc = Hmrc::start().await;
     for (step, status, outcome, acknowledged) in [
         (Step::CloseBefore, Status::Pending, Outcome::Lost, 0),
-        (Step::CloseAfter, Status::Acknowledged, Outcome::Withheld(204), 1),
+        (
+            Step::CloseAfter,
+            Status::Acknowledged,
+            Outcome::Withheld(204),
+            1,
+        ),
     ] {
         let id = hmrc.add(Status::Pending);
         hmrc.ppns.script(Endpoint::Acknowledge, [step]);
-        let request = hmrc.acknowledgement(BOX).header("content-type", "application/json").body(body_of(&[&id]));
+        let request = hmrc
+            .acknowledgement(BOX)
+            .header("content-type", "application/json")
+            .body(body_of(&[&id]));
         assert!(hear(request).await.unwrap_err().is_request());
         assert_eq!(hmrc.status(&id), status);
         let calls = hmrc.ppns.calls().to(Endpoint::Acknowledge);
         let last = calls.iter().last().unwrap();
-        assert_eq!((last.outcome, last.status(), last.acknowledged().len()), (outcome, None, acknowledged));
+        assert_eq!(
+            (last.outcome, last.status(), last.acknowledged().len()),
+            (outcome, None, acknowledged)
+        );
     }
     let id = hmrc.add(Status::Pending);
-    assert_eq!(hmrc.acknowledge(body_of(&[&id])).await.status, 204, "the next connection is as good as any");
+    assert_eq!(
+        hmrc.acknowledge(body_of(&[&id])).await.status,
+        204,
+        "the next connection is as good as any"
+    );
 }
 
 #[tokio::test]
 async fn an_answer_can_stay_out() {
     let hmrc = Hmrc::start().await;
     hmrc.ppns.script(Endpoint::List, [Step::Hang]);
-    let error = hear(hmrc.list_of(BOX, "").timeout(Duration::from_millis(100))).await.unwrap_err();
+    let error = hear(hmrc.list_of(BOX, "").timeout(Duration::from_millis(100)))
+        .await
+        .unwrap_err();
     assert!(error.is_timeout(), "{error}");
     assert_eq!(hmrc.ppns.calls().to(Endpoint::List).statuses(), [None]);
     assert_eq!(hmrc.list("").await.status, 200);
@@ -108,7 +172,10 @@ async fn statuses_flip_and_notifications_arrive_between_two_calls() {
         ],
     );
     for _ in 0..2 {
-        assert_eq!(hmrc.list("?status=PENDING").await.ids(), [given_up.clone(), pushed.clone()]);
+        assert_eq!(
+            hmrc.list("?status=PENDING").await.ids(),
+            [given_up.clone(), pushed.clone()]
+        );
     }
     assert_eq!(hmrc.list("?status=PENDING").await.ids(), [late_id]);
     assert_eq!(hmrc.list("?status=FAILED").await.ids(), [given_up]);
@@ -120,9 +187,14 @@ async fn the_ledger_shows_every_call_in_its_order() {
     let id = hmrc.ppns.post(BOX, Message::json("1"));
     hmrc.list("?status=PENDING&count=5").await;
     hmrc.acknowledge(body_of(&[&id])).await;
-    hear(hmrc.request(Method::GET, "/elsewhere?a=b")).await.unwrap();
+    hear(hmrc.request(Method::GET, "/elsewhere?a=b"))
+        .await
+        .unwrap();
     let calls = hmrc.ppns.calls();
-    let shown: Vec<_> = calls.iter().map(|call| (call.method.as_str(), call.target.as_str(), call.status())).collect();
+    let shown: Vec<_> = calls
+        .iter()
+        .map(|call| (call.method.as_str(), call.target.as_str(), call.status()))
+        .collect();
     let list = format!("/misc/push-pull-notification/box/{BOX}/notifications");
     let expected = [
         ("POST", "/oauth/token", Some(200)),
@@ -132,7 +204,13 @@ async fn the_ledger_shows_every_call_in_its_order() {
     ];
     assert_eq!(shown, expected);
     assert!(calls.iter().map(|call| call.at).is_sorted());
-    assert_eq!(calls.iter().map(|call| call.acknowledged()).collect::<Vec<_>>()[2], [id]);
+    assert_eq!(
+        calls
+            .iter()
+            .map(|call| call.acknowledged())
+            .collect::<Vec<_>>()[2],
+        [id]
+    );
     assert_eq!(calls.iter().last().unwrap().endpoint, None);
 }
 

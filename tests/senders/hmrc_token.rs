@@ -14,7 +14,10 @@ const GOOD: &str = "client_id=client-1&client_secret=secret-1&grant_type=client_
 async fn a_token_comes_with_its_lifetime_and_its_scopes() {
     let hmrc = Hmrc::start().await;
     for (scope, expected) in [
-        ("&scope=read:pull-notifications+write:notifications", "read:pull-notifications write:notifications"),
+        (
+            "&scope=read:pull-notifications+write:notifications",
+            "read:pull-notifications write:notifications",
+        ),
         ("&scope=write%3Anotifications", "write:notifications"),
         ("", ""),
     ] {
@@ -31,26 +34,62 @@ async fn a_token_comes_with_its_lifetime_and_its_scopes() {
 #[tokio::test]
 async fn a_request_for_a_token_is_refused_in_oauths_words() {
     let hmrc = Hmrc::start().await;
-    let reader = Application { scopes: vec![READ.to_owned()], ..Application::new("reader", "secret-3") };
+    let reader = Application {
+        scopes: vec![READ.to_owned()],
+        ..Application::new("reader", "secret-3")
+    };
     hmrc.ppns.with(|boxes| boxes.register(reader));
     for (form, expected) in [
         ("", (400, "invalid_request")),
-        ("client_id=client-1&client_secret=secret-1", (400, "invalid_request")),
-        ("client_id=client-1&grant_type=client_credentials", (400, "invalid_request")),
-        ("client_id=client-1&client_secret=&grant_type=client_credentials", (400, "invalid_request")),
-        ("client_id=client-1&client_secret=secret-1&grant_type=password", (400, "invalid_request")),
-        ("client_id=a&client_id=b&client_secret=c&grant_type=client_credentials", (400, "invalid_request")),
-        ("client_id=client-1&client_secret=secret-2&grant_type=client_credentials", (401, "invalid_client")),
-        ("client_id=nobody&client_secret=secret-1&grant_type=client_credentials", (401, "invalid_client")),
-        (&format!("{GOOD}&scope=read:notifications"), (400, "invalid_scope")),
-        (&format!("{GOOD}&scope={READ}+read:vat"), (400, "invalid_scope")),
         (
-            &format!("client_id=reader&client_secret=secret-3&grant_type=client_credentials&scope={WRITE}"),
+            "client_id=client-1&client_secret=secret-1",
+            (400, "invalid_request"),
+        ),
+        (
+            "client_id=client-1&grant_type=client_credentials",
+            (400, "invalid_request"),
+        ),
+        (
+            "client_id=client-1&client_secret=&grant_type=client_credentials",
+            (400, "invalid_request"),
+        ),
+        (
+            "client_id=client-1&client_secret=secret-1&grant_type=password",
+            (400, "invalid_request"),
+        ),
+        (
+            "client_id=a&client_id=b&client_secret=c&grant_type=client_credentials",
+            (400, "invalid_request"),
+        ),
+        (
+            "client_id=client-1&client_secret=secret-2&grant_type=client_credentials",
+            (401, "invalid_client"),
+        ),
+        (
+            "client_id=nobody&client_secret=secret-1&grant_type=client_credentials",
+            (401, "invalid_client"),
+        ),
+        (
+            &format!("{GOOD}&scope=read:notifications"),
+            (400, "invalid_scope"),
+        ),
+        (
+            &format!("{GOOD}&scope={READ}+read:vat"),
+            (400, "invalid_scope"),
+        ),
+        (
+            &format!(
+                "client_id=reader&client_secret=secret-3&grant_type=client_credentials&scope={WRITE}"
+            ),
             (400, "invalid_scope"),
         ),
     ] {
         let heard = hmrc.ask_for_token(form).await;
-        assert_eq!((heard.status, heard.json()["error"].as_str().unwrap()), expected, "{form}");
+        assert_eq!(
+            (heard.status, heard.json()["error"].as_str().unwrap()),
+            expected,
+            "{form}"
+        );
         assert!(heard.json()["error_description"].is_string());
     }
 }
@@ -59,11 +98,19 @@ async fn a_request_for_a_token_is_refused_in_oauths_words() {
 async fn credentials_belong_into_a_form_in_the_body() {
     let hmrc = Hmrc::start().await;
     let in_the_query = hmrc.request(Method::POST, &format!("/oauth/token?{GOOD}"));
-    let as_json = hmrc.request(Method::POST, "/oauth/token").header("content-type", "application/json").body("{}");
-    let in_a_header = hmrc.request(Method::POST, "/oauth/token").basic_auth("client-1", Some("secret-1"));
+    let as_json = hmrc
+        .request(Method::POST, "/oauth/token")
+        .header("content-type", "application/json")
+        .body("{}");
+    let in_a_header = hmrc
+        .request(Method::POST, "/oauth/token")
+        .basic_auth("client-1", Some("secret-1"));
     for request in [in_the_query, as_json, in_a_header] {
         let heard = hear(request).await.unwrap();
-        assert_eq!((heard.status, &heard.json()["error"]), (400, &json!("invalid_request")));
+        assert_eq!(
+            (heard.status, &heard.json()["error"]),
+            (400, &json!("invalid_request"))
+        );
     }
 }
 
@@ -73,12 +120,18 @@ async fn a_token_is_good_until_its_time_is_over_or_it_is_taken_back() {
     assert_eq!(hmrc.list("").await.status, 200);
     hmrc.clock.pass(TOKEN_LASTS - Duration::from_secs(3));
     assert_eq!(hmrc.list("").await.status, 200, "one second before");
-    assert_eq!(hmrc.list("").await.refusal(), (401, "INVALID_CREDENTIALS".to_owned()));
+    assert_eq!(
+        hmrc.list("").await.refusal(),
+        (401, "INVALID_CREDENTIALS".to_owned())
+    );
 
     hmrc.token = hmrc.token_for(READ).await;
     assert_eq!(hmrc.list("").await.status, 200);
     hmrc.ppns.with(|boxes| boxes.revoke_tokens());
-    assert_eq!(hmrc.list("").await.refusal(), (401, "INVALID_CREDENTIALS".to_owned()));
+    assert_eq!(
+        hmrc.list("").await.refusal(),
+        (401, "INVALID_CREDENTIALS".to_owned())
+    );
     assert_eq!(hmrc.ppns.calls().to(Endpoint::Token).len(), 2);
 }
 
@@ -90,5 +143,8 @@ async fn a_token_is_good_for_its_own_scopes_only() {
         assert_eq!(hmrc.list("").await.status, list, "{scope}");
         assert_eq!(hmrc.acknowledge("{}").await.status, acknowledge, "{scope}");
     }
-    assert_eq!(hmrc.list("").await.refusal(), (403, "INVALID_SCOPE".to_owned()));
+    assert_eq!(
+        hmrc.list("").await.refusal(),
+        (403, "INVALID_SCOPE".to_owned())
+    );
 }

@@ -8,13 +8,13 @@ use pillarbox::{
         PayApi,
         pay_api::{Life, Payment},
     },
-    world::World,
+    world::ManualClock,
 };
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
 use super::{
-    clock::Clock,
+    clock::ManualClock,
     heard::{Heard, hear},
 };
 use crate::loopback;
@@ -24,25 +24,30 @@ pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(crate) struct Pay {
     pub(crate) api: PayApi,
-    pub(crate) clock: Arc<Clock>,
+    pub(crate) clock: Arc<ManualClock>,
     client: reqwest::Client,
 }
 
 impl Pay {
     pub(crate) async fn start() -> Self {
-        let clock = Clock::new();
+        let clock = ManualClock::new();
         let api = PayApi::start(0, clock.clone()).await.unwrap();
         api.with(|accounts| {
             accounts.open(KEY);
             accounts.set_rate(usize::MAX);
         });
-        Self { api, clock, client: loopback::client() }
+        Self {
+            api,
+            clock,
+            client: loopback::client(),
+        }
     }
 
     /// A payment that began so long ago.
     pub(crate) fn add(&self, life: Life, ago: Duration) -> Payment {
         let payment = Payment::new(life, self.ago(ago), &*self.clock);
-        self.api.with(|accounts| accounts.add(KEY, [payment.clone()]));
+        self.api
+            .with(|accounts| accounts.add(KEY, [payment.clone()]));
         payment
     }
 
@@ -51,12 +56,15 @@ impl Pay {
     }
 
     pub(crate) fn request(&self, method: Method, target: &str) -> RequestBuilder {
-        self.client.request(method, self.api.base_url().join(target).unwrap())
+        self.client
+            .request(method, self.api.base_url().join(target).unwrap())
     }
 
     /// What the account is answered.
     pub(crate) async fn get(&self, target: &str) -> Heard {
-        hear(self.request(Method::GET, target).bearer_auth(KEY)).await.unwrap()
+        hear(self.request(Method::GET, target).bearer_auth(KEY))
+            .await
+            .unwrap()
     }
 
     /// What the account is answered, if it is answered well.
@@ -74,5 +82,10 @@ impl Pay {
 }
 
 pub(crate) fn ids_of(page: &Value) -> Vec<String> {
-    page["results"].as_array().unwrap().iter().map(|it| it["payment_id"].as_str().unwrap().to_owned()).collect()
+    page["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["payment_id"].as_str().unwrap().to_owned())
+        .collect()
 }

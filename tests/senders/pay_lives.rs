@@ -7,12 +7,12 @@ use pillarbox::{
         govuk_pay::Event,
         pull::pay_api::{Life, Payment},
     },
-    world::World,
+    world::ManualClock,
 };
 use serde_json::Value;
 
 use super::{
-    clock::Clock,
+    clock::ManualClock,
     pay::{DAY, Pay},
 };
 
@@ -20,7 +20,7 @@ use Event::{Captured, Expired, Failed, Refunded, Succeeded};
 
 #[test]
 fn every_life_has_its_webhooks_and_those_that_pay_never_sends_are_missing() {
-    let clock = Clock::new();
+    let clock = ManualClock::new();
     for (life, expected) in [
         (Life::Created, &[][..]),
         (Life::Started, &[]),
@@ -29,7 +29,10 @@ fn every_life_has_its_webhooks_and_those_that_pay_never_sends_are_missing() {
         (Life::Succeeded, &[Succeeded]),
         (Life::Captured, &[Succeeded, Captured]),
         (Life::Refunded, &[Succeeded, Captured, Refunded]),
-        (Life::RefundedTwice, &[Succeeded, Captured, Refunded, Refunded]),
+        (
+            Life::RefundedTwice,
+            &[Succeeded, Captured, Refunded, Refunded],
+        ),
         (Life::RefundFailed, &[Succeeded, Captured]),
         (Life::Failed, &[Failed]),
         (Life::Expired, &[Expired]),
@@ -40,7 +43,14 @@ fn every_life_has_its_webhooks_and_those_that_pay_never_sends_are_missing() {
     ] {
         let payment = Payment::new(life, clock.now(), &*clock);
         let webhooks = payment.webhooks(&*clock);
-        assert_eq!(webhooks.iter().map(|webhook| webhook.event).collect::<Vec<_>>(), expected, "{life:?}");
+        assert_eq!(
+            webhooks
+                .iter()
+                .map(|webhook| webhook.event)
+                .collect::<Vec<_>>(),
+            expected,
+            "{life:?}"
+        );
         assert!(webhooks.iter().map(|webhook| webhook.at).is_sorted());
         for webhook in webhooks {
             let told: Value = serde_json::from_str(&webhook.body.wire).unwrap();
@@ -60,13 +70,31 @@ async fn the_api_shows_at_each_webhooks_time_what_the_webhook_tells() {
         for webhook in payment.webhooks(&*pay.clock) {
             pay.clock.pass(webhook.at.since(pay.clock.now()));
             let told: Value = serde_json::from_str(&webhook.body.wire).unwrap();
-            let (told, shown) = (&told["resource"], pay.found(&format!("/v1/payments/{}", payment.id())).await);
-            assert_eq!(told["settlement_summary"], shown["settlement_summary"], "{life:?} {:?}", webhook.event);
-            for field in ["amount", "email", "description", "created_date", "payment_provider", "card_details"] {
+            let (told, shown) = (
+                &told["resource"],
+                pay.found(&format!("/v1/payments/{}", payment.id())).await,
+            );
+            assert_eq!(
+                told["settlement_summary"], shown["settlement_summary"],
+                "{life:?} {:?}",
+                webhook.event
+            );
+            for field in [
+                "amount",
+                "email",
+                "description",
+                "created_date",
+                "payment_provider",
+                "card_details",
+            ] {
                 assert_eq!(told.get(field), shown.get(field), "{life:?} {field}");
             }
             if told["state"]["status"] == "success" {
-                assert_eq!(told["refund_summary"], shown["refund_summary"], "{life:?} {:?}", webhook.event);
+                assert_eq!(
+                    told["refund_summary"], shown["refund_summary"],
+                    "{life:?} {:?}",
+                    webhook.event
+                );
                 assert_eq!(told["state"], shown["state"], "{life:?}");
             }
         }
@@ -75,22 +103,32 @@ async fn the_api_shows_at_each_webhooks_time_what_the_webhook_tells() {
 
 #[test]
 fn a_webhook_can_not_tell_who_cancelled() {
-    let clock = Clock::new();
+    let clock = ManualClock::new();
     let state = |life: Life| {
         let webhooks = Payment::new(life, clock.now(), &*clock).webhooks(&*clock);
         let told: Value = serde_json::from_str(&webhooks[0].body.wire).unwrap();
         told["resource"]["state"].clone()
     };
-    assert_eq!(state(Life::CancelledByUser), state(Life::CancelledByService));
+    assert_eq!(
+        state(Life::CancelledByUser),
+        state(Life::CancelledByService)
+    );
     assert_eq!(state(Life::CancelledByUser)["status"], "cancelled");
 }
 
 #[test]
 fn several_payments_begin_one_after_another_under_ids_of_their_own() {
-    let clock = Clock::new();
+    let clock = ManualClock::new();
     let payments = Payment::several(Life::Captured, 3, clock.now(), DAY, &*clock);
-    let begun: Vec<_> = payments.iter().map(|payment| payment.created().since(clock.now())).collect();
+    let begun: Vec<_> = payments
+        .iter()
+        .map(|payment| payment.created().since(clock.now()))
+        .collect();
     assert_eq!(begun, [Duration::ZERO, DAY, 2 * DAY]);
     assert!(payments[0].id() != payments[1].id() && payments[1].id() != payments[2].id());
-    assert!(payments.iter().all(|payment| payment.life() == Life::Captured));
+    assert!(
+        payments
+            .iter()
+            .all(|payment| payment.life() == Life::Captured)
+    );
 }

@@ -34,23 +34,41 @@ async fn a_payment_is_shown_in_the_apis_words_and_not_in_those_of_a_webhook() {
         (Life::Failed, failed("P0010")),
         (Life::Expired, failed("P0020")),
         (Life::CancelledByUser, failed("P0030")),
-        (Life::CancelledByService, ("cancelled", true, json!("P0040"))),
+        (
+            Life::CancelledByService,
+            ("cancelled", true, json!("P0040")),
+        ),
         (Life::ProviderError, ("error", true, json!("P0050"))),
         (Life::CaptureFailed, ("error", true, json!("P0050"))),
     ] {
         let payment = pay.add(life, 2 * DAY);
         let shown = pay.found(&format!("/v1/payments/{}", payment.id())).await;
         let state = &shown["state"];
-        assert_eq!((&state["status"], &state["finished"], &state["code"]), (&json!(status), &json!(finished), &code));
-        assert_eq!(state["message"].is_string(), state["code"].is_string(), "{life:?}");
+        assert_eq!(
+            (&state["status"], &state["finished"], &state["code"]),
+            (&json!(status), &json!(finished), &code)
+        );
+        assert_eq!(
+            state["message"].is_string(),
+            state["code"].is_string(),
+            "{life:?}"
+        );
         assert_eq!(shown["payment_id"], payment.id());
         assert_eq!(shown["reference"], payment.reference());
         assert_eq!(shown["created_date"], payment.created().to_string());
         assert_eq!(shown["amount"], 5000);
-        assert_eq!(shown["_links"].get("cancel").is_some(), !finished, "{life:?}");
+        assert_eq!(
+            shown["_links"].get("cancel").is_some(),
+            !finished,
+            "{life:?}"
+        );
         let entered = !matches!(
             life,
-            Life::Created | Life::Started | Life::Expired | Life::CancelledByUser | Life::CancelledByService
+            Life::Created
+                | Life::Started
+                | Life::Expired
+                | Life::CancelledByUser
+                | Life::CancelledByService
         );
         assert_eq!(shown.get("card_details").is_some(), entered, "{life:?}");
     }
@@ -72,12 +90,17 @@ async fn a_payment_tells_its_capture_and_the_sum_of_its_refunds() {
     ] {
         let payment = pay.add(life, 2 * DAY);
         let shown = pay.found(&format!("/v1/payments/{}", payment.id())).await;
-        assert_eq!(shown["settlement_summary"].as_object().unwrap().len(), settled, "{life:?}");
+        assert_eq!(
+            shown["settlement_summary"].as_object().unwrap().len(),
+            settled,
+            "{life:?}"
+        );
         assert_eq!(shown["refund_summary"], refunds, "{life:?}");
     }
     let payment = pay.add(Life::Captured, 2 * DAY);
     let shown = pay.found(&format!("/v1/payments/{}", payment.id())).await;
-    let settled = json!({"captured_date": "2026-02-28", "capture_submit_time": "2026-02-28T10:17:27.567Z"});
+    let settled =
+        json!({"captured_date": "2026-02-28", "capture_submit_time": "2026-02-28T10:17:27.567Z"});
     assert_eq!(shown["settlement_summary"], settled);
 }
 
@@ -91,9 +114,16 @@ async fn a_payment_lives_as_time_passes() {
         pay.clock.pass(Duration::from_secs(seconds));
         let shown = pay.found(&target).await;
         let captured = shown["settlement_summary"].get("captured_date").is_some();
-        seen.push((shown["state"]["status"].as_str().unwrap().to_owned(), captured, shown["refund_summary"].clone()));
+        seen.push((
+            shown["state"]["status"].as_str().unwrap().to_owned(),
+            captured,
+            shown["refund_summary"].clone(),
+        ));
     }
-    let states: Vec<(&str, bool)> = seen.iter().map(|(status, captured, _)| (status.as_str(), *captured)).collect();
+    let states: Vec<(&str, bool)> = seen
+        .iter()
+        .map(|(status, captured, _)| (status.as_str(), *captured))
+        .collect();
     assert_eq!(
         states,
         [
@@ -106,26 +136,54 @@ async fn a_payment_lives_as_time_passes() {
             ("success", true)
         ]
     );
-    assert_eq!((&seen[5].2["amount_submitted"], &seen[6].2["amount_submitted"]), (&json!(0), &json!(1500)));
+    assert_eq!(
+        (
+            &seen[5].2["amount_submitted"],
+            &seen[6].2["amount_submitted"]
+        ),
+        (&json!(0), &json!(1500))
+    );
 }
 
 #[tokio::test]
 async fn events_are_the_states_a_payment_has_been_in() {
     let pay = Pay::start().await;
     for (life, expected) in [
-        (Life::RefundedTwice, &["created", "started", "submitted", "success"][..]),
-        (Life::CaptureFailed, &["created", "started", "submitted", "success", "error"]),
+        (
+            Life::RefundedTwice,
+            &["created", "started", "submitted", "success"][..],
+        ),
+        (
+            Life::CaptureFailed,
+            &["created", "started", "submitted", "success", "error"],
+        ),
         (Life::Expired, &["created", "started", "failed"]),
     ] {
         let payment = pay.add(life, 2 * DAY);
-        let shown = pay.found(&format!("/v1/payments/{}/events", payment.id())).await;
+        let shown = pay
+            .found(&format!("/v1/payments/{}/events", payment.id()))
+            .await;
         let events = shown["events"].as_array().unwrap();
-        let states: Vec<&str> = events.iter().map(|event| event["state"]["status"].as_str().unwrap()).collect();
-        assert_eq!((states.as_slice(), &shown["payment_id"]), (expected, &json!(payment.id())));
+        let states: Vec<&str> = events
+            .iter()
+            .map(|event| event["state"]["status"].as_str().unwrap())
+            .collect();
+        assert_eq!(
+            (states.as_slice(), &shown["payment_id"]),
+            (expected, &json!(payment.id()))
+        );
         assert_eq!(events[0]["updated"], payment.created().to_string());
-        assert!(events.iter().map(|event| event["updated"].as_str().unwrap()).is_sorted());
+        assert!(
+            events
+                .iter()
+                .map(|event| event["updated"].as_str().unwrap())
+                .is_sorted()
+        );
         let payment_url = events[0]["_links"]["payment_url"]["href"].as_str().unwrap();
-        assert_eq!(payment_url, format!("{}v1/payments/{}", pay.api.base_url(), payment.id()));
+        assert_eq!(
+            payment_url,
+            format!("{}v1/payments/{}", pay.api.base_url(), payment.id())
+        );
     }
 }
 
@@ -135,19 +193,42 @@ async fn refunds_are_listed_each_with_its_own_amount_and_status() {
     for (life, ago, expected) in [
         (Life::Captured, 2 * DAY, &[][..]),
         (Life::Refunded, 2 * DAY, &[(1500, "success")]),
-        (Life::RefundedTwice, 2 * DAY, &[(1500, "success"), (2500, "success")]),
+        (
+            Life::RefundedTwice,
+            2 * DAY,
+            &[(1500, "success"), (2500, "success")],
+        ),
         (Life::RefundFailed, 2 * DAY, &[(1500, "error")]),
-        (Life::RefundedTwice, Duration::from_secs(82_100), &[(1500, "submitted")]),
+        (
+            Life::RefundedTwice,
+            Duration::from_secs(82_100),
+            &[(1500, "submitted")],
+        ),
     ] {
         let payment = pay.add(life, ago);
-        let shown = pay.found(&format!("/v1/payments/{}/refunds", payment.id())).await;
+        let shown = pay
+            .found(&format!("/v1/payments/{}/refunds", payment.id()))
+            .await;
         let refunds = shown["_embedded"]["refunds"].as_array().unwrap();
-        let told: Vec<(u64, &str)> =
-            refunds.iter().map(|it| (it["amount"].as_u64().unwrap(), it["status"].as_str().unwrap())).collect();
-        assert_eq!((told.as_slice(), &shown["payment_id"]), (expected, &json!(payment.id())), "{life:?}");
+        let told: Vec<(u64, &str)> = refunds
+            .iter()
+            .map(|it| {
+                (
+                    it["amount"].as_u64().unwrap(),
+                    it["status"].as_str().unwrap(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            (told.as_slice(), &shown["payment_id"]),
+            (expected, &json!(payment.id())),
+            "{life:?}"
+        );
         let ids: Vec<&Value> = refunds.iter().map(|it| &it["refund_id"]).collect();
         assert!(ids.iter().all(|id| id.is_string()) && (ids.len() < 2 || ids[0] != ids[1]));
-        assert!(refunds.iter().all(|it| it["created_date"].as_str().unwrap() > payment.created().to_string().as_str()));
+        assert!(refunds.iter().all(
+            |it| it["created_date"].as_str().unwrap() > payment.created().to_string().as_str()
+        ));
     }
 }
 
@@ -156,7 +237,8 @@ async fn what_is_not_there_is_not_found_in_pays_words() {
     let pay = Pay::start().await;
     let foreign = Payment::new(Life::Captured, pay.ago(DAY), &*pay.clock);
     let later = pay.add(Life::Captured, Duration::ZERO);
-    pay.api.with(|accounts| accounts.add("api_test_another", [foreign.clone()]));
+    pay.api
+        .with(|accounts| accounts.add("api_test_another", [foreign.clone()]));
     let of = |payment: &Payment, rest: &str| format!("/v1/payments/{}{rest}", payment.id());
     for (target, code) in [
         ("/v1/payments/unknown".to_owned(), "P0200"),
@@ -165,7 +247,11 @@ async fn what_is_not_there_is_not_found_in_pays_words() {
         (of(&foreign, "/refunds"), "P0800"),
     ] {
         let heard = pay.get(&target).await;
-        assert_eq!((heard.status, heard.json()), (404, json!({"code": code, "description": "Not found"})), "{target}");
+        assert_eq!(
+            (heard.status, heard.json()),
+            (404, json!({"code": code, "description": "Not found"})),
+            "{target}"
+        );
     }
     assert_eq!(pay.get(&of(&later, "")).await.status, 200);
     for (method, target, status) in [
@@ -174,8 +260,14 @@ async fn what_is_not_there_is_not_found_in_pays_words() {
         (Method::POST, "/v1/payments".to_owned(), 405),
         (Method::DELETE, of(&later, ""), 405),
     ] {
-        let heard = hear(pay.request(method, &target).bearer_auth(KEY)).await.unwrap();
-        assert_eq!((heard.status, &heard.json()["code"]), (status, &json!(status)), "{target}");
+        let heard = hear(pay.request(method, &target).bearer_auth(KEY))
+            .await
+            .unwrap();
+        assert_eq!(
+            (heard.status, &heard.json()["code"]),
+            (status, &json!(status)),
+            "{target}"
+        );
     }
 }
 
@@ -184,9 +276,11 @@ async fn a_key_opens_its_own_account_and_nothing_opens_without_one() {
     let pay = Pay::start().await;
     let payment = pay.add(Life::Captured, DAY);
     let ask = || pay.request(Method::GET, "/v1/payments");
-    for (name, request) in
-        [("none", ask()), ("basic", ask().basic_auth(KEY, None::<&str>)), ("unknown", ask().bearer_auth("nonsense"))]
-    {
+    for (name, request) in [
+        ("none", ask()),
+        ("basic", ask().basic_auth(KEY, None::<&str>)),
+        ("unknown", ask().bearer_auth("nonsense")),
+    ] {
         let heard = hear(request).await.unwrap();
         assert_eq!(
             (heard.status, heard.text.as_str()),
@@ -212,7 +306,10 @@ async fn an_account_may_ask_so_often_in_a_second_and_no_oftener() {
     }
     assert_eq!(statuses, [404, 404, 404, 404, 404, 429, 429]);
     let heard = pay.get("/v1/payments").await;
-    assert_eq!(heard.json(), json!({"code": "P0900", "description": "Too many requests"}));
+    assert_eq!(
+        heard.json(),
+        json!({"code": "P0900", "description": "Too many requests"})
+    );
     pay.clock.pass(Duration::from_secs(1));
     assert_eq!(pay.get("/v1/payments").await.status, 200);
     assert_eq!(pay.api.calls().most_in_a_second(), 8);
@@ -222,7 +319,9 @@ async fn an_account_may_ask_so_often_in_a_second_and_no_oftener() {
     let url = fresh.base_url().join("/v1/payments").unwrap();
     let client = loopback::client();
     for n in 0..80 {
-        let heard = hear(client.get(url.clone()).bearer_auth(KEY)).await.unwrap();
+        let heard = hear(client.get(url.clone()).bearer_auth(KEY))
+            .await
+            .unwrap();
         assert_eq!(heard.status, if n < 75 { 200 } else { 429 }, "{n}");
     }
 }
@@ -232,20 +331,38 @@ async fn faults_are_scripted_for_each_endpoint() {
     let pay = Pay::start().await;
     let payment = pay.add(Life::Captured, DAY);
     let target = format!("/v1/payments/{}", payment.id());
-    pay.api.refuse_next(1, Endpoint::Payment, Problem::Unauthorised);
+    pay.api
+        .refuse_next(1, Endpoint::Payment, Problem::Unauthorised);
     pay.api.refuse_next(1, Endpoint::Payment, Problem::TooMany);
     pay.api.refuse_next(1, Endpoint::Payment, Problem::Payment);
     pay.api.refuse_next(2, Endpoint::Search, Problem::Search);
-    pay.api.script(Endpoint::Payment, [Step::CloseBefore, Step::CloseAfter]);
+    pay.api
+        .script(Endpoint::Payment, [Step::CloseBefore, Step::CloseAfter]);
     for status in [401, 429, 500] {
         assert_eq!(pay.get(&target).await.status, status);
     }
     for _ in 0..2 {
         let heard = pay.get("/v1/payments").await;
-        assert_eq!((heard.status, &heard.json()["code"]), (500, &json!("P0498")));
-        assert!(hear(pay.request(Method::GET, &target).bearer_auth(KEY)).await.is_err());
+        assert_eq!(
+            (heard.status, &heard.json()["code"]),
+            (500, &json!("P0498"))
+        );
+        assert!(
+            hear(pay.request(Method::GET, &target).bearer_auth(KEY))
+                .await
+                .is_err()
+        );
     }
-    assert_eq!((pay.get(&target).await.status, pay.get("/v1/payments").await.status), (200, 200));
+    assert_eq!(
+        (
+            pay.get(&target).await.status,
+            pay.get("/v1/payments").await.status
+        ),
+        (200, 200)
+    );
     let statuses = pay.api.calls().to(Endpoint::Payment).statuses();
-    assert_eq!(statuses, [Some(401), Some(429), Some(500), None, None, Some(200)]);
+    assert_eq!(
+        statuses,
+        [Some(401), Some(429), Some(500), None, None, Some(200)]
+    );
 }

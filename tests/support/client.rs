@@ -15,13 +15,30 @@ use tokio::{
 pub(crate) const DEADLINE: Duration = Duration::from_secs(100);
 
 /// The headers an answer may have; anything else would be noticed here.
-const HEADERS: [&str; 7] =
-    ["allow", "cache-control", "connection", "content-length", "content-type", "date", "x-content-type-options"];
+const HEADERS: [&str; 7] = [
+    "allow",
+    "cache-control",
+    "connection",
+    "content-length",
+    "content-type",
+    "date",
+    "x-content-type-options",
+];
 
 /// Every body an answer may have beside an echoed challenge, and `""` where the HTTP library refuses.
 const BODIES: [(u16, &[&str]); 9] = [
-    (200, &[r#"{"status":"recorded"}"#, r#"{"status":"duplicate"}"#, r#"{"status":"held"}"#]),
-    (400, &[r#"{"error":"challenge"}"#, r#"{"error":"malformed"}"#, ""]),
+    (
+        200,
+        &[
+            r#"{"status":"recorded"}"#,
+            r#"{"status":"duplicate"}"#,
+            r#"{"status":"held"}"#,
+        ],
+    ),
+    (
+        400,
+        &[r#"{"error":"challenge"}"#, r#"{"error":"malformed"}"#, ""],
+    ),
     (401, &[r#"{"error":"signature"}"#]),
     (404, &[r#"{"error":"not_found"}"#]),
     (405, &[r#"{"error":"method"}"#]),
@@ -41,7 +58,10 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(found, _)| found == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// What holds of every answer: no redirect, no cookie, no detail, and no status but ours.
@@ -49,13 +69,27 @@ impl Answer {
         for (name, _) in &self.headers {
             assert!(HEADERS.contains(&name.as_str()), "{name} in {self:?}");
         }
-        let bodies = BODIES.iter().find(|(status, _)| *status == self.status).map(|(_, bodies)| *bodies);
+        let bodies = BODIES
+            .iter()
+            .find(|(status, _)| *status == self.status)
+            .map(|(_, bodies)| *bodies);
         let bodies = bodies.unwrap_or_else(|| panic!("a status of another world: {self:?}"));
         let is_echo = self.status == 200 && self.body.starts_with(r#"{"challenge":""#);
-        assert!(is_echo || to_head || bodies.contains(&self.body.as_str()), "{self:?}");
-        assert_eq!(self.header("allow"), (self.status == 405).then_some("GET, POST"), "{self:?}");
+        assert!(
+            is_echo || to_head || bodies.contains(&self.body.as_str()),
+            "{self:?}"
+        );
+        assert_eq!(
+            self.header("allow"),
+            (self.status == 405).then_some("GET, POST"),
+            "{self:?}"
+        );
         if !self.body.is_empty() {
-            assert_eq!(self.header("content-type"), Some("application/json"), "{self:?}");
+            assert_eq!(
+                self.header("content-type"),
+                Some("application/json"),
+                "{self:?}"
+            );
         }
     }
 }
@@ -72,14 +106,25 @@ impl Client {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
         let (reader, writer) = stream.into_split();
-        Self { reader, writer, unread: Vec::new() }
+        Self {
+            reader,
+            writer,
+            unread: Vec::new(),
+        }
     }
 
     /// Sends bytes and goes on listening meanwhile; returns the first answer that is no interim one.
     pub(crate) async fn ask(&mut self, bytes: impl AsRef<[u8]>) -> Answer {
-        let Self { reader, writer, unread } = self;
+        let Self {
+            reader,
+            writer,
+            unread,
+        } = self;
         // A write that fails is no failure yet: the answer may have come before it.
-        let (_, answer) = tokio::join!(writer.write_all(bytes.as_ref()), heard(reader, unread, bytes.as_ref()));
+        let (_, answer) = tokio::join!(
+            writer.write_all(bytes.as_ref()),
+            heard(reader, unread, bytes.as_ref())
+        );
         answer.expect("an answer before the connection ended")
     }
 
@@ -95,7 +140,9 @@ impl Client {
 
     /// Waits until the server asks for the body: from then on the request is in flight.
     pub(crate) async fn is_told_to_continue(&mut self) {
-        let interim = next(&mut self.reader, &mut self.unread, false).await.unwrap();
+        let interim = next(&mut self.reader, &mut self.unread, false)
+            .await
+            .unwrap();
         assert_eq!(interim.status, 100);
     }
 
@@ -127,9 +174,15 @@ async fn next(reader: &mut OwnedReadHalf, unread: &mut Vec<u8>, to_head: bool) -
             unread.drain(..length);
             return Some(answer);
         }
-        let read = timeout(DEADLINE, reader.read_buf(unread)).await.expect("the server says or does something in time");
+        let read = timeout(DEADLINE, reader.read_buf(unread))
+            .await
+            .expect("the server says or does something in time");
         if !matches!(read, Ok(1..)) {
-            assert!(unread.is_empty(), "half an answer: {}", String::from_utf8_lossy(unread));
+            assert!(
+                unread.is_empty(),
+                "half an answer: {}",
+                String::from_utf8_lossy(unread)
+            );
             return None;
         }
     }
@@ -139,12 +192,29 @@ async fn next(reader: &mut OwnedReadHalf, unread: &mut Vec<u8>, to_head: bool) -
 fn whole(bytes: &[u8], to_head: bool) -> Option<(Answer, usize)> {
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut response = httparse::Response::new(&mut headers);
-    let httparse::Status::Complete(head) = response.parse(bytes).unwrap() else { return None };
+    let httparse::Status::Complete(head) = response.parse(bytes).unwrap() else {
+        return None;
+    };
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    let mut answer = Answer { status: response.code.unwrap(), headers: Vec::new(), body: String::new() };
-    answer.headers.extend(response.headers.iter().map(|it| (it.name.to_ascii_lowercase(), text(it.value))));
-    let length = answer.header("content-length").map_or(0, |length| length.parse().unwrap());
-    let end = if to_head || answer.status == 100 { head } else { head + length };
+    let mut answer = Answer {
+        status: response.code.unwrap(),
+        headers: Vec::new(),
+        body: String::new(),
+    };
+    answer.headers.extend(
+        response
+            .headers
+            .iter()
+            .map(|it| (it.name.to_ascii_lowercase(), text(it.value))),
+    );
+    let length = answer
+        .header("content-length")
+        .map_or(0, |length| length.parse().unwrap());
+    let end = if to_head || answer.status == 100 {
+        head
+    } else {
+        head + length
+    };
     answer.body = text(bytes.get(head..end)?);
     Some((answer, end))
 }

@@ -1,6 +1,10 @@
 //! AWS, as far as its JSON protocols go, on loopback: it hears calls, and answers as badly as it is told to.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of this")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file uses a part of this"
+)]
 
 use std::{
     net::SocketAddr,
@@ -10,7 +14,7 @@ use std::{
 
 use pillarbox::{
     aws::Aws,
-    secret::{Outside, Vault},
+    secret::{FetchedSecrets, SecretSources},
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -62,7 +66,10 @@ impl Cloud {
     /// Answers everything so.
     pub async fn answering(manner: impl Fn(&Call) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let shared = Arc::new(Shared { calls: Mutex::default(), manner: Mutex::new(Box::new(manner)) });
+        let shared = Arc::new(Shared {
+            calls: Mutex::default(),
+            manner: Mutex::new(Box::new(manner)),
+        });
         let address = listener.local_addr().unwrap();
         tokio::spawn(accept(listener, Arc::clone(&shared)));
         Self { address, shared }
@@ -79,7 +86,14 @@ impl Cloud {
 
     /// Every call that asked for this.
     pub fn calls(&self, target: &str) -> Vec<Call> {
-        self.shared.calls.lock().unwrap().iter().filter(|call| call.target == target).cloned().collect()
+        self.shared
+            .calls
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|call| call.target == target)
+            .cloned()
+            .collect()
     }
 
     /// How many calls came.
@@ -95,9 +109,19 @@ impl Cloud {
 
 /// AWS at this address, with credentials that mean nothing.
 pub fn reached_at(url: &str) -> Aws {
-    let env = |name: &str| variables(url).into_iter().find(|(known, _)| *known == name).map(|(_, value)| value);
+    let env = |name: &str| {
+        variables(url)
+            .into_iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| value)
+    };
     let file = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
-    Aws::from_variables(&Outside { env: &env, file: &file, vault: Vault::NOTHING }).unwrap()
+    Aws::from_variables(&SecretSources {
+        env: &env,
+        file: &file,
+        vault: FetchedSecrets::NOTHING,
+    })
+    .unwrap()
 }
 
 /// What a process needs in its environment to reach it.
@@ -134,15 +158,23 @@ async fn hear(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<Call> {
             let head = String::from_utf8(unread[..end].to_vec()).unwrap();
             let header = |name: &str| {
                 let mut headers = head.split("\r\n").filter_map(|line| line.split_once(':'));
-                headers.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_owned())
+                headers
+                    .find(|(known, _)| known.eq_ignore_ascii_case(name))
+                    .map(|(_, value)| value.trim().to_owned())
             };
-            assert!(header("authorization").is_some_and(|value| value.starts_with("AWS4-HMAC-SHA256")), "{head}");
+            assert!(
+                header("authorization").is_some_and(|value| value.starts_with("AWS4-HMAC-SHA256")),
+                "{head}"
+            );
             let length: usize = header("content-length").map_or(0, |value| value.parse().unwrap());
             if unread.len() >= end + 4 + length {
                 let body = serde_json::from_slice(&unread[end + 4..end + 4 + length]).unwrap();
                 unread.drain(..end + 4 + length);
                 let target = header("x-amz-target").unwrap();
-                return Some(Call { target: target.rsplit('.').next().unwrap().to_owned(), body });
+                return Some(Call {
+                    target: target.rsplit('.').next().unwrap().to_owned(),
+                    body,
+                });
             }
         }
         if stream.read_buf(unread).await.ok()? == 0 {
@@ -165,7 +197,9 @@ async fn answer(stream: &mut TcpStream, reply: Reply) -> Option<()> {
             send(200, &value.to_string(), value.to_string().len()).await
         }
         Reply::Fault(status, code, message) => {
-            let text = json!({"__type": format!("com.amazonaws.example#{code}"), "message": message}).to_string();
+            let text =
+                json!({"__type": format!("com.amazonaws.example#{code}"), "message": message})
+                    .to_string();
             send(status, &text, text.len()).await
         }
         Reply::Page(status) => send(status, "<html></html>", 13).await,

@@ -28,17 +28,30 @@ impl Stack {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/template.yaml");
         let template = read(&fs::read_to_string(path).unwrap());
         let defaults = template["Parameters"].as_object().unwrap().iter();
-        let mut parameters: BTreeMap<_, _> =
-            defaults.map(|(name, parameter)| (name.clone(), text(&parameter["Default"]))).collect();
+        let mut parameters: BTreeMap<_, _> = defaults
+            .map(|(name, parameter)| (name.clone(), text(&parameter["Default"])))
+            .collect();
         for (name, value) in given {
-            assert!(parameters.insert((*name).to_owned(), (*value).to_owned()).is_some(), "{name} is no parameter");
+            assert!(
+                parameters
+                    .insert((*name).to_owned(), (*value).to_owned())
+                    .is_some(),
+                "{name} is no parameter"
+            );
         }
-        Self { template, parameters, name: "pillarbox".to_owned() }
+        Self {
+            template,
+            parameters,
+            name: "pillarbox".to_owned(),
+        }
     }
 
     /// Under another name than `pillarbox`.
     pub(crate) fn named(self, name: &str) -> Self {
-        Self { name: name.to_owned(), ..self }
+        Self {
+            name: name.to_owned(),
+            ..self
+        }
     }
 
     /// The template itself, its functions unresolved.
@@ -49,8 +62,13 @@ impl Stack {
     /// What is made, resolved, by logical id.
     pub(crate) fn resources(&self) -> BTreeMap<String, Value> {
         let all = self.template["Resources"].as_object().unwrap().iter();
-        let made = all.filter(|(_, resource)| resource["Condition"].as_str().is_none_or(|name| self.condition(name)));
-        made.map(|(id, resource)| (id.clone(), self.resolve(resource).unwrap())).collect()
+        let made = all.filter(|(_, resource)| {
+            resource["Condition"]
+                .as_str()
+                .is_none_or(|name| self.condition(name))
+        });
+        made.map(|(id, resource)| (id.clone(), self.resolve(resource).unwrap()))
+            .collect()
     }
 
     /// The properties of one of them, which has to be made; what `Globals` says of functions included.
@@ -66,13 +84,18 @@ impl Stack {
 
     /// Those made of one type.
     pub(crate) fn of_type(&self, kind: &str) -> BTreeMap<String, Value> {
-        self.resources().into_iter().filter(|(_, resource)| resource["Type"] == kind).collect()
+        self.resources()
+            .into_iter()
+            .filter(|(_, resource)| resource["Type"] == kind)
+            .collect()
     }
 
     /// A value as it is deployed; nothing for `AWS::NoValue`.
     pub(crate) fn resolve(&self, value: &Value) -> Option<Value> {
         match value {
-            Value::Array(items) => Some(items.iter().filter_map(|item| self.resolve(item)).collect()),
+            Value::Array(items) => {
+                Some(items.iter().filter_map(|item| self.resolve(item)).collect())
+            }
             Value::Object(map) => match function(map) {
                 Some(("Ref", name)) if name == "AWS::NoValue" => None,
                 Some(("Fn::If", arguments)) => {
@@ -81,7 +104,9 @@ impl Stack {
                 }
                 Some((name, arguments)) => Some(self.call(name, arguments)),
                 None => {
-                    let entries = map.iter().filter_map(|(key, value)| Some((key.clone(), self.resolve(value)?)));
+                    let entries = map
+                        .iter()
+                        .filter_map(|(key, value)| Some((key.clone(), self.resolve(value)?)));
                     Some(Value::Object(entries.collect()))
                 }
             },
@@ -96,7 +121,9 @@ impl Stack {
             // An attribute stands for itself: nothing here depends on its form.
             "Fn::GetAtt" => format!("<{}>", arguments.as_str().unwrap()).into(),
             "Fn::Sub" => match arguments {
-                Value::Array(two) => self.substitute(two[0].as_str().unwrap(), &resolved(&two[1])).into(),
+                Value::Array(two) => self
+                    .substitute(two[0].as_str().unwrap(), &resolved(&two[1]))
+                    .into(),
                 one => self.substitute(one.as_str().unwrap(), &Value::Null).into(),
             },
             "Fn::Join" => {
@@ -106,14 +133,18 @@ impl Stack {
             }
             "Fn::Split" => {
                 let whole = text(&resolved(&arguments[1]));
-                whole.split(arguments[0].as_str().unwrap()).collect::<Vec<_>>().into()
+                whole
+                    .split(arguments[0].as_str().unwrap())
+                    .collect::<Vec<_>>()
+                    .into()
             }
             "Fn::Select" => {
                 let index = usize::try_from(arguments[0].as_u64().unwrap()).unwrap();
                 resolved(&arguments[1])[index].clone()
             }
             "Fn::FindInMap" => {
-                let [map, first, second] = [0, 1, 2].map(|index| text(&resolved(&arguments[index])));
+                let [map, first, second] =
+                    [0, 1, 2].map(|index| text(&resolved(&arguments[index])));
                 self.template["Mappings"][map][first][second].clone()
             }
             other => panic!("{other} is no function this reader knows"),
@@ -137,11 +168,16 @@ impl Stack {
         }
         let physical = format!("{}-{name}-1ABCDEFGHIJKL", self.name);
         let resource = &self.template["Resources"][name];
-        match resource["Type"].as_str().unwrap_or_else(|| panic!("{name} is neither a parameter nor a resource")) {
+        match resource["Type"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{name} is neither a parameter nor a resource"))
+        {
             "AWS::SecretsManager::Secret" => {
                 format!("arn:aws:secretsmanager:eu-west-2:123456789012:secret:{physical}-AbCdEf")
             }
-            "AWS::Events::EventBus" => text(&self.resolve(&resource["Properties"]["Name"]).unwrap()),
+            "AWS::Events::EventBus" => {
+                text(&self.resolve(&resource["Properties"]["Name"]).unwrap())
+            }
             _ => physical,
         }
     }
@@ -170,14 +206,21 @@ impl Stack {
 
     fn holds(&self, condition: &Value) -> bool {
         let (function, arguments) = function(condition.as_object().unwrap()).unwrap();
-        let each = || arguments.as_array().unwrap().iter().map(|argument| self.holds(argument));
+        let each = || {
+            arguments
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|argument| self.holds(argument))
+        };
         match function {
             "Condition" => self.condition(arguments.as_str().unwrap()),
             "Fn::Not" => !self.holds(&arguments[0]),
             "Fn::And" => each().all(|holds| holds),
             "Fn::Or" => each().any(|holds| holds),
             "Fn::Equals" => {
-                let [left, right] = [0, 1].map(|index| text(&self.resolve(&arguments[index]).unwrap()));
+                let [left, right] =
+                    [0, 1].map(|index| text(&self.resolve(&arguments[index]).unwrap()));
                 left == right
             }
             other => panic!("{other} is no condition this reader knows"),
@@ -187,10 +230,15 @@ impl Stack {
     /// What forbids these parameters before anything is made.
     pub(crate) fn refusals(&self) -> Vec<String> {
         let rules = self.template["Rules"].as_object().unwrap().values();
-        let applying = rules.filter(|rule| rule.get("RuleCondition").is_none_or(|condition| self.holds(condition)));
+        let applying = rules.filter(|rule| {
+            rule.get("RuleCondition")
+                .is_none_or(|condition| self.holds(condition))
+        });
         let assertions = applying.flat_map(|rule| rule["Assertions"].as_array().unwrap());
         let broken = assertions.filter(|assertion| !self.holds(&assertion["Assert"]));
-        broken.map(|assertion| text(&assertion["AssertDescription"])).collect()
+        broken
+            .map(|assertion| text(&assertion["AssertDescription"]))
+            .collect()
     }
 }
 
@@ -203,7 +251,9 @@ fn function(map: &Map<String, Value>) -> Option<(&str, &Value)> {
 
 /// A scalar as CloudFormation passes it on.
 fn text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn merge(into: &mut Value, from: &Value) {
@@ -229,9 +279,10 @@ fn convert(yaml: &Yaml<'_>) -> Value {
         Yaml::Value(Scalar::Integer(value)) => json!(value),
         Yaml::Value(Scalar::String(value)) => json!(value),
         Yaml::Sequence(items) => items.iter().map(convert).collect(),
-        Yaml::Mapping(entries) => {
-            entries.iter().map(|(key, value)| (key.as_str().unwrap().to_owned(), convert(value))).collect()
-        }
+        Yaml::Mapping(entries) => entries
+            .iter()
+            .map(|(key, value)| (key.as_str().unwrap().to_owned(), convert(value)))
+            .collect(),
         Yaml::Tagged(tag, value) => {
             let name = match tag.suffix.as_str() {
                 plain @ ("Ref" | "Condition") => plain.to_owned(),

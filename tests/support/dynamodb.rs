@@ -27,10 +27,16 @@ struct Own {
 }
 
 impl Emulator {
-    #[expect(clippy::disallowed_methods, reason = "a person who runs the tests says where it is")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a person who runs the tests says where it is"
+    )]
     fn start() -> Self {
         match std::env::var("PILLARBOX_TEST_DYNAMODB") {
-            Ok(endpoint) => Self { endpoint, own: None },
+            Ok(endpoint) => Self {
+                endpoint,
+                own: None,
+            },
             Err(_) => Self::spawn(),
         }
     }
@@ -45,13 +51,22 @@ impl Emulator {
         let stdin = child.stdin.take().expect("stdin is piped");
         let mut stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
         let address = line(&mut stdout);
-        let own = Own { talk: Mutex::new((stdin, stdout)), _child: child };
-        Self { endpoint: format!("http://{address}"), own: Some(own) }
+        let own = Own {
+            talk: Mutex::new((stdin, stdout)),
+            _child: child,
+        };
+        Self {
+            endpoint: format!("http://{address}"),
+            own: Some(own),
+        }
     }
 
     /// Removes what has expired by the machine's clock, as DynamoDB does in its own time.
     pub(crate) fn expire(&self) -> usize {
-        let own = self.own.as_ref().expect("only our own emulator removes at our word");
+        let own = self
+            .own
+            .as_ref()
+            .expect("only our own emulator removes at our word");
         let mut talk = own.talk.lock().expect("nobody panicked while talking");
         writeln!(talk.0, "expire").expect("the emulator listens");
         line(&mut talk.1).parse().expect("it answers with a number")
@@ -67,12 +82,26 @@ fn line(from: &mut impl BufRead) -> String {
 /// Builds the emulator's own package, into a folder of its own, and says where it is.
 fn build() -> String {
     let root = env!("CARGO_MANIFEST_DIR");
-    let (manifest, target) = (format!("{root}/tests/dynamodb/Cargo.toml"), format!("{root}/target/dynamodb"));
+    let (manifest, target) = (
+        format!("{root}/tests/dynamodb/Cargo.toml"),
+        format!("{root}/target/dynamodb"),
+    );
     let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--locked", "--manifest-path", &manifest, "--target-dir", &target])
+        .args([
+            "build",
+            "--quiet",
+            "--locked",
+            "--manifest-path",
+            &manifest,
+            "--target-dir",
+            &target,
+        ])
         .env_remove("CARGO_TARGET_DIR")
         .status()
         .expect("cargo runs");
-    assert!(built.success(), "the emulator can't be built: `cargo build --manifest-path {manifest}` says why");
+    assert!(
+        built.success(),
+        "the emulator can't be built: `cargo build --manifest-path {manifest}` says why"
+    );
     format!("{target}/debug/dynamodb-emulator")
 }

@@ -1,7 +1,11 @@
 //! A team's own endpoint, as `https` destinations meet it: it hears events, checks their signatures
 //! with code of its own, and behaves as badly as it is told to.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of this")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file uses a part of this"
+)]
 
 use std::{
     net::SocketAddr,
@@ -11,7 +15,7 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
-use pillarbox::{entry::System, world::World};
+use pillarbox::{entry::SystemClock, world::Clock};
 use sha2::Sha256;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -47,8 +51,14 @@ pub struct Heard {
 impl Heard {
     #[track_caller]
     pub fn header(&self, name: &str) -> &str {
-        let mut values = self.headers.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str());
-        let value = values.next().unwrap_or_else(|| panic!("no {name} in {:?}", self.headers));
+        let mut values = self
+            .headers
+            .iter()
+            .filter(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str());
+        let value = values
+            .next()
+            .unwrap_or_else(|| panic!("no {name} in {:?}", self.headers));
         assert_eq!(values.next(), None, "{name} comes once");
         value
     }
@@ -64,7 +74,9 @@ impl Heard {
     /// Standard Webhooks, from its specification: HMAC-SHA256 of `id.timestamp.body`, in base64 behind `v1,`.
     #[track_caller]
     pub fn check_signature(&self) {
-        let secret = BASE64_STANDARD.decode(WHSEC.strip_prefix("whsec_").unwrap()).unwrap();
+        let secret = BASE64_STANDARD
+            .decode(WHSEC.strip_prefix("whsec_").unwrap())
+            .unwrap();
         let timestamp = self.header("webhook-timestamp");
         let mut mac = Hmac::<Sha256>::new_from_slice(&secret).unwrap();
         mac.update(self.key().as_bytes());
@@ -74,7 +86,7 @@ impl Heard {
         mac.update(&self.body);
         let expected = format!("v1,{}", BASE64_STANDARD.encode(mac.finalize().into_bytes()));
         assert_eq!(self.header("webhook-signature"), expected);
-        let age = System.now().as_seconds() - timestamp.parse::<i64>().unwrap();
+        let age = SystemClock.now().as_seconds() - timestamp.parse::<i64>().unwrap();
         assert!((-1..300).contains(&age), "signed {age} s ago");
     }
 }
@@ -98,8 +110,15 @@ impl Endpoint {
     pub fn closed() -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        let shared = Shared { heard: Mutex::default(), manner: Mutex::new(Box::new(|_, _| Reply::Status(204))) };
-        Self { address: socket.local_addr().unwrap(), closed: Some(socket), shared: Arc::new(shared) }
+        let shared = Shared {
+            heard: Mutex::default(),
+            manner: Mutex::new(Box::new(|_, _| Reply::Status(204))),
+        };
+        Self {
+            address: socket.local_addr().unwrap(),
+            closed: Some(socket),
+            shared: Arc::new(shared),
+        }
     }
 
     /// Takes everything with 204 until told otherwise.
@@ -135,7 +154,10 @@ impl Endpoint {
 
     /// What came under a key, one entry an attempt.
     pub fn attempts(&self, key: &str) -> Vec<Heard> {
-        self.heard().into_iter().filter(|heard| heard.key() == key).collect()
+        self.heard()
+            .into_iter()
+            .filter(|heard| heard.key() == key)
+            .collect()
     }
 
     /// A configuration that sends everything here.
@@ -159,8 +181,17 @@ async fn keep(mut stream: TcpStream, shared: Arc<Shared>) {
     while let Some(heard) = hear(&mut stream, &mut unread).await {
         let reply = {
             let mut all = shared.heard.lock().unwrap();
-            let key = |heard: &Heard| heard.headers.iter().find(|(name, _)| name == "webhook-id").cloned();
-            let before = all.iter().filter(|earlier| key(earlier) == key(&heard)).count();
+            let key = |heard: &Heard| {
+                heard
+                    .headers
+                    .iter()
+                    .find(|(name, _)| name == "webhook-id")
+                    .cloned()
+            };
+            let before = all
+                .iter()
+                .filter(|earlier| key(earlier) == key(&heard))
+                .count();
             let reply = (shared.manner.lock().unwrap())(&heard, before);
             all.push(heard);
             reply
@@ -177,17 +208,28 @@ async fn hear(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<Heard> {
         if let Some(end) = unread.windows(4).position(|four| four == b"\r\n\r\n") {
             let head = String::from_utf8(unread[..end].to_vec()).unwrap();
             let mut lines = head.split("\r\n");
-            let asked = lines.next().unwrap().trim_end_matches(" HTTP/1.1").to_owned();
+            let asked = lines
+                .next()
+                .unwrap()
+                .trim_end_matches(" HTTP/1.1")
+                .to_owned();
             let headers: Vec<_> = lines
                 .map(|line| line.split_once(':').unwrap())
                 .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
                 .collect();
-            let length = headers.iter().find(|(name, _)| name == "content-length").map(|(_, value)| value);
+            let length = headers
+                .iter()
+                .find(|(name, _)| name == "content-length")
+                .map(|(_, value)| value);
             let length: usize = length.map_or(0, |value| value.parse().unwrap());
             if unread.len() >= end + 4 + length {
                 let body = unread[end + 4..end + 4 + length].to_vec();
                 unread.drain(..end + 4 + length);
-                return Some(Heard { asked, headers, body });
+                return Some(Heard {
+                    asked,
+                    headers,
+                    body,
+                });
             }
         }
         if stream.read_buf(unread).await.ok()? == 0 {
@@ -200,7 +242,11 @@ async fn answer(stream: &mut TcpStream, reply: Reply) -> std::io::Result<()> {
     let head = |status: u16, more: &str| format!("HTTP/1.1 {status} X\r\n{more}\r\n");
     match reply {
         Reply::Status(204) => stream.write_all(head(204, "").as_bytes()).await,
-        Reply::Status(status) => stream.write_all(head(status, "content-length: 0\r\n").as_bytes()).await,
+        Reply::Status(status) => {
+            stream
+                .write_all(head(status, "content-length: 0\r\n").as_bytes())
+                .await
+        }
         Reply::Late(delay) => {
             tokio::time::sleep(delay).await;
             stream.write_all(head(204, "").as_bytes()).await
@@ -210,7 +256,9 @@ async fn answer(stream: &mut TcpStream, reply: Reply) -> std::io::Result<()> {
             stream.write_all(head(302, &more).as_bytes()).await
         }
         Reply::Endless => {
-            stream.write_all(head(200, "content-length: 1099511627776\r\n").as_bytes()).await?;
+            stream
+                .write_all(head(200, "content-length: 1099511627776\r\n").as_bytes())
+                .await?;
             loop {
                 stream.write_all(&[b' '; 4096]).await?; // ends when the other side closes
             }

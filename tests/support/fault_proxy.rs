@@ -67,7 +67,14 @@ impl Fault {
 
     /// Whether what was asked for is done nevertheless.
     pub(crate) fn is_after(self) -> bool {
-        matches!(self, Self::ClosedAfter | Self::FailsAfter | Self::CutAfter | Self::HangsAfter | Self::LateAfter)
+        matches!(
+            self,
+            Self::ClosedAfter
+                | Self::FailsAfter
+                | Self::CutAfter
+                | Self::HangsAfter
+                | Self::LateAfter
+        )
     }
 }
 
@@ -101,7 +108,10 @@ impl Drop for FaultProxy {
 
 impl FaultProxy {
     /// A proxy before `upstream` that does as `plan` says.
-    pub(crate) async fn before(upstream: &str, plan: impl Fn(&Asked<'_>) -> Fault + Send + Sync + 'static) -> Self {
+    pub(crate) async fn before(
+        upstream: &str,
+        plan: impl Fn(&Asked<'_>) -> Fault + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(AtomicUsize::new(0));
@@ -121,12 +131,18 @@ impl FaultProxy {
                 tokio::spawn(async move {
                     let answer = service_fn(move |request| Arc::clone(&proxy).answer(request));
                     // An error is the fault that was asked for.
-                    let _ =
-                        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+                    let _ = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), answer)
+                        .await;
                 });
             }
         });
-        Self { endpoint, requests, connections, accepting }
+        Self {
+            endpoint,
+            requests,
+            connections,
+            accepting,
+        }
     }
 
     /// How many connections were opened.
@@ -154,14 +170,25 @@ impl Proxy {
         let closed = || io::Error::from(io::ErrorKind::ConnectionReset);
         let (head, body) = request.into_parts();
         let body = body.collect().await.map_err(|_| closed())?.to_bytes();
-        let target = head.headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+        let target = head
+            .headers
+            .get("x-amz-target")
+            .and_then(|target| target.to_str().ok())
+            .unwrap_or_default();
         let operation = target.rsplit('.').next().unwrap_or_default();
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        let fault = (self.plan)(&Asked { operation, number, body: &body });
+        let fault = (self.plan)(&Asked {
+            operation,
+            number,
+            body: &body,
+        });
         match fault {
             Fault::Throttled => {
                 let type_of = "com.amazonaws.dynamodb.v20120810#ThrottlingException";
-                return Ok(whole(400, format!(r#"{{"__type":"{type_of}","message":"Rate exceeded"}}"#).into()));
+                return Ok(whole(
+                    400,
+                    format!(r#"{{"__type":"{type_of}","message":"Rate exceeded"}}"#).into(),
+                ));
             }
             Fault::FailsBefore => return Ok(whole(500, Bytes::from_static(b"{}"))),
             Fault::ClosedBefore => return Err(closed()),
@@ -190,7 +217,12 @@ impl Proxy {
 
     async fn forward(&self, head: &Parts, body: Bytes) -> (u16, Bytes) {
         let mut forwarded = self.client.post(&self.upstream).body(body);
-        for name in ["x-amz-target", "content-type", "authorization", "x-amz-date"] {
+        for name in [
+            "x-amz-target",
+            "content-type",
+            "authorization",
+            "x-amz-date",
+        ] {
             if let Some(value) = head.headers.get(name) {
                 forwarded = forwarded.header(name, value);
             }
@@ -204,8 +236,12 @@ impl Proxy {
 const LONG: Duration = Duration::from_secs(30);
 
 fn whole(status: u16, body: Bytes) -> Answer {
-    let body = Full::new(body).map_err(|never: Infallible| match never {}).boxed();
-    let answer = Response::builder().status(status).header("content-type", "application/x-amz-json-1.0");
+    let body = Full::new(body)
+        .map_err(|never: Infallible| match never {})
+        .boxed();
+    let answer = Response::builder()
+        .status(status)
+        .header("content-type", "application/x-amz-json-1.0");
     answer.body(body).unwrap()
 }
 
@@ -213,7 +249,16 @@ fn whole(status: u16, body: Bytes) -> Answer {
 fn cut(status: u16, body: Bytes) -> Answer {
     let promised = body.len().max(2);
     let half = body.slice(..body.len() / 2);
-    let parts = [Ok(Frame::data(half)), Err(io::Error::from(io::ErrorKind::UnexpectedEof))];
-    let answer = Response::builder().status(status).header("content-length", promised);
-    answer.body(BodyExt::boxed(StreamBody::new(futures_util::stream::iter(parts)))).unwrap()
+    let parts = [
+        Ok(Frame::data(half)),
+        Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
+    ];
+    let answer = Response::builder()
+        .status(status)
+        .header("content-length", promised);
+    answer
+        .body(BodyExt::boxed(StreamBody::new(futures_util::stream::iter(
+            parts,
+        ))))
+        .unwrap()
 }

@@ -1,7 +1,10 @@
 //! AWS's fronts, played: a request -> the invocation each of them makes of it, field by field as AWS
 //! documents it. Shares no code with what reads them.
 
-#![allow(dead_code, reason = "each test file and the example use a part of this")]
+#![allow(
+    dead_code,
+    reason = "each test file and the example use a part of this"
+)]
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use pillarbox::notification::Timestamp;
@@ -48,11 +51,17 @@ impl Asked {
     }
 
     pub(crate) fn body(self, body: impl AsRef<[u8]>) -> Self {
-        Self { body: body.as_ref().to_vec(), ..self }
+        Self {
+            body: body.as_ref().to_vec(),
+            ..self
+        }
     }
 
     pub(crate) fn base64(self) -> Self {
-        Self { is_base64: true, ..self }
+        Self {
+            is_base64: true,
+            ..self
+        }
     }
 }
 
@@ -132,7 +141,13 @@ impl Front {
     fn payload_1(self, asked: &Asked, at: Timestamp) -> Value {
         let headers = self.headers(asked);
         let query: Vec<(String, String)> = decoded(&asked.query).collect();
-        let or_null = |map: Map<String, Value>| if map.is_empty() { Value::Null } else { Value::Object(map) };
+        let or_null = |map: Map<String, Value>| {
+            if map.is_empty() {
+                Value::Null
+            } else {
+                Value::Object(map)
+            }
+        };
         json!({
             "resource": "/{source}",
             "path": asked.path,
@@ -182,12 +197,19 @@ impl Front {
     fn headers(self, asked: &Asked) -> Vec<(String, String)> {
         let own = [
             ("Host", self.domain()),
-            ("X-Amzn-Trace-Id", "Root=1-69a56283-5b1e2c3d4f60718293a4b5c6"),
+            (
+                "X-Amzn-Trace-Id",
+                "Root=1-69a56283-5b1e2c3d4f60718293a4b5c6",
+            ),
             ("X-Forwarded-For", "192.0.2.10"),
             ("X-Forwarded-Port", "443"),
             ("X-Forwarded-Proto", "https"),
         ];
-        let sent = asked.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("host")).cloned();
+        let sent = asked
+            .headers
+            .iter()
+            .filter(|(name, _)| !name.eq_ignore_ascii_case("host"))
+            .cloned();
         let all = sent.chain(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
         let cased = |(name, value): (String, String)| match self {
             Self::Rest => (name, value),
@@ -199,7 +221,10 @@ impl Front {
 
 /// One batch of a table's stream: a change for each name and state, `INSERT` unless said otherwise.
 pub(crate) fn batch(changes: &[(&str, &str)]) -> Value {
-    let records = changes.iter().enumerate().map(|(index, (pk, state))| record(index, "INSERT", pk, state));
+    let records = changes
+        .iter()
+        .enumerate()
+        .map(|(index, (pk, state))| record(index, "INSERT", pk, state));
     json!({"Records": records.collect::<Vec<_>>()})
 }
 
@@ -247,12 +272,24 @@ fn joined(headers: &[(String, String)]) -> Value {
 
 /// Of several under one name, the last.
 fn last(pairs: &[(String, String)]) -> Map<String, Value> {
-    pairs.iter().map(|(name, value)| (name.clone(), json!(value))).collect()
+    pairs
+        .iter()
+        .map(|(name, value)| (name.clone(), json!(value)))
+        .collect()
 }
 
 fn many(pairs: &[(String, String)]) -> Map<String, Value> {
-    let of = |name: &str| pairs.iter().filter(|(other, _)| other == name).map(|(_, value)| value).collect::<Vec<_>>();
-    pairs.iter().map(|(name, _)| (name.clone(), json!(of(name)))).collect()
+    let of = |name: &str| {
+        pairs
+            .iter()
+            .filter(|(other, _)| other == name)
+            .map(|(_, value)| value)
+            .collect::<Vec<_>>()
+    };
+    pairs
+        .iter()
+        .map(|(name, _)| (name.clone(), json!(of(name))))
+        .collect()
 }
 
 fn decoded(query: &str) -> impl Iterator<Item = (String, String)> {
@@ -260,7 +297,11 @@ fn decoded(query: &str) -> impl Iterator<Item = (String, String)> {
 }
 
 fn agent(asked: &Asked) -> Option<&str> {
-    asked.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("user-agent")).map(|(_, value)| value.as_str())
+    asked
+        .headers
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case("user-agent"))
+        .map(|(_, value)| value.as_str())
 }
 
 fn is_base64(asked: &Asked) -> bool {

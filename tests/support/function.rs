@@ -5,11 +5,11 @@ use std::{sync::Arc, time::Duration};
 use pillarbox::{
     app::App,
     destination::Destination,
-    entry::lambda::{Failure, Function, Invocation, Reply, Role},
-    inbox::{Inbox, Keeping, Row, sqlite::SqliteInbox},
+    entry::lambda::{Invocation, InvocationError, InvocationReply, LambdaFunction, Role},
+    inbox::{Inbox, RetentionPolicy, Row, sqlite::SqliteInbox},
     keyring::Keyring,
     notification::{Key, Timestamp},
-    process::Worker,
+    process::DeliveryWorker,
     source::Acceptance,
 };
 use serde_json::{Value, value::RawValue};
@@ -25,7 +25,7 @@ use super::{
 
 /// A function under test.
 pub(crate) struct Deployed<D, I = SqliteInbox> {
-    pub(crate) function: Function<I, D, Still>,
+    pub(crate) function: LambdaFunction<I, D, Still>,
     pub(crate) inbox: Arc<I>,
     _folder: TempDir,
 }
@@ -48,9 +48,19 @@ impl<D: Destination> Deployed<D> {
     pub(crate) async fn keeps(&self, front: Front, asked: &Asked, outcome: &str, key: &str) {
         let answer = self.ask(front, asked).await;
         let (state, _) = outcome.split_once(' ').unwrap_or((outcome, ""));
-        assert_eq!((answer.status, answer.body), (200, format!(r#"{{"status":"{state}"}}"#)), "{front:?} {key}");
-        let row = self.row(key).await.unwrap_or_else(|| panic!("a row under {key}"));
-        assert!(row.body.as_deref() == Some(asked.body.as_slice()), "{front:?} {key} has other bytes than came");
+        assert_eq!(
+            (answer.status, answer.body),
+            (200, format!(r#"{{"status":"{state}"}}"#)),
+            "{front:?} {key}"
+        );
+        let row = self
+            .row(key)
+            .await
+            .unwrap_or_else(|| panic!("a row under {key}"));
+        assert!(
+            row.body.as_deref() == Some(asked.body.as_slice()),
+            "{front:?} {key} has other bytes than came"
+        );
         let found = [row.state.as_str(), row.reason.as_deref().unwrap_or("")].join(" ");
         assert_eq!(found.trim_end(), outcome, "{front:?} {key}");
     }
@@ -63,25 +73,49 @@ impl<D: Destination> Deployed<D> {
 impl<D: Destination, I: Inbox> Deployed<D, I> {
     pub(crate) fn over(inbox: I, role: Role, destination: D, folder: TempDir) -> Self {
         let inbox = Arc::new(inbox);
-        let sources = [vec![hmrc(), hmrc_too(), pay(), pay_too()], without_secret().into()].concat();
+        let sources = [
+            vec![hmrc(), hmrc_too(), pay(), pay_too()],
+            without_secret().into(),
+        ]
+        .concat();
         let keyring = Keyring::fixed(sources.iter().map(Source::configured));
-        let keeping = Keeping { retention: Duration::from_secs(90 * 24 * 60 * 60) };
-        let app = App { keyring, inbox: Arc::clone(&inbox), window: Acceptance(WINDOW), keeping };
+        let keeping = RetentionPolicy {
+            retention: Duration::from_secs(90 * 24 * 60 * 60),
+        };
+        let app = App {
+            keyring,
+            inbox: Arc::clone(&inbox),
+            window: Acceptance(WINDOW),
+            keeping,
+        };
         let world = Arc::new(Still);
-        let worker = Worker::new(Arc::clone(&inbox), destination, Arc::clone(&world), keeping);
-        let function = Function::new(role, world, Some(app), Some(Arc::new(worker)), None);
-        Self { function, inbox, _folder: folder }
+        let worker =
+            DeliveryWorker::new(Arc::clone(&inbox), destination, Arc::clone(&world), keeping);
+        let function = LambdaFunction::new(role, world, Some(app), Some(Arc::new(worker)), None);
+        Self {
+            function,
+            inbox,
+            _folder: folder,
+        }
     }
 
     /// Invokes it with any JSON.
-    pub(crate) async fn invoke(&self, event: &Value) -> Result<Value, Failure> {
-        self.invoke_until(event, NOW.plus(Duration::from_secs(60))).await
+    pub(crate) async fn invoke(&self, event: &Value) -> Result<Value, InvocationError> {
+        self.invoke_until(event, NOW.plus(Duration::from_secs(60)))
+            .await
     }
 
-    pub(crate) async fn invoke_until(&self, event: &Value, deadline: Timestamp) -> Result<Value, Failure> {
+    pub(crate) async fn invoke_until(
+        &self,
+        event: &Value,
+        deadline: Timestamp,
+    ) -> Result<Value, InvocationError> {
         let raw: Box<RawValue> = serde_json::from_str(&event.to_string()).unwrap();
-        let invocation = Invocation { id: "7b61c6af-9ac6-11e6-9a41-93e8deadbeef".to_owned(), deadline };
-        let reply: Reply = self.function.handle(&raw, &invocation).await?;
+        let invocation = Invocation {
+            id: "7b61c6af-9ac6-11e6-9a41-93e8deadbeef".to_owned(),
+            deadline,
+        };
+        let reply: InvocationReply = self.function.handle(&raw, &invocation).await?;
         Ok(serde_json::to_value(reply).unwrap())
     }
 
@@ -97,14 +131,21 @@ impl<D: Destination, I: Inbox> Deployed<D, I> {
 
 /// The answer in a reply to a front, judged as every answer is.
 pub(crate) fn answer_of(reply: &Value) -> Answer {
-    let names: Vec<&str> = reply.as_object().unwrap().keys().map(String::as_str).collect();
+    let names: Vec<&str> = reply
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
     assert_eq!(names, ["body", "headers", "isBase64Encoded", "statusCode"]);
     assert_eq!(reply["isBase64Encoded"], false);
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let headers = reply["headers"].as_object().unwrap().iter();
     let answer = Answer {
         status: reply["statusCode"].as_u64().unwrap().try_into().unwrap(),
-        headers: headers.map(|(name, value)| (name.clone(), text(value))).collect(),
+        headers: headers
+            .map(|(name, value)| (name.clone(), text(value)))
+            .collect(),
         body: text(&reply["body"]),
     };
     answer.judge(false);
@@ -116,7 +157,9 @@ pub(crate) fn answer_of(reply: &Value) -> Answer {
 
 /// A POST of `body` to the source, without a signature.
 pub(crate) fn unsigned(source: &Source, body: impl AsRef<[u8]>) -> Asked {
-    Asked::new("POST", &source.path()).header("Content-Type", "application/json").body(body)
+    Asked::new("POST", &source.path())
+        .header("Content-Type", "application/json")
+        .body(body)
 }
 
 /// A POST of `body` to the source, as its sender would sign it.

@@ -4,7 +4,7 @@ use pillarbox::{
     notification::{SourceName, Timestamp},
     secret::Secret,
     simulate::Sender,
-    source::{self, Kind, SigningKey},
+    source::{self, SenderKind, SigningKey},
 };
 use sha2::{Digest, Sha256};
 
@@ -20,7 +20,11 @@ pub(crate) struct Source {
 
 impl Source {
     pub(crate) fn new(name: &str, sender: Sender, secrets: &[&str]) -> Self {
-        Self { name: name.to_owned(), sender, secrets: secrets.iter().map(|&secret| secret.to_owned()).collect() }
+        Self {
+            name: name.to_owned(),
+            sender,
+            secrets: secrets.iter().map(|&secret| secret.to_owned()).collect(),
+        }
     }
 
     pub(crate) fn path(&self) -> String {
@@ -34,7 +38,11 @@ impl Source {
 
     /// The key of bytes that can't be read.
     pub(crate) fn unreadable_key(&self, body: impl AsRef<[u8]>) -> String {
-        format!("{}:sha256-{}", self.name, hex::encode(Sha256::digest(body.as_ref())))
+        format!(
+            "{}:sha256-{}",
+            self.name,
+            hex::encode(Sha256::digest(body.as_ref()))
+        )
     }
 
     /// A message of this source's sender under that id, sent at `at`.
@@ -52,12 +60,20 @@ impl Source {
 
     /// The source as the receiver has it.
     pub(crate) fn configured(&self) -> source::Source {
-        let kind = Kind::parse(self.sender.as_str()).unwrap();
+        let kind = SenderKind::parse(self.sender.as_str()).unwrap();
         let key = |(index, secret): (usize, &String)| {
-            SigningKey::new(kind, format!("{}:env:TEST", index + 1), &Secret::new(secret.clone()))
+            SigningKey::new(
+                kind,
+                format!("{}:env:TEST", index + 1),
+                &Secret::new(secret.clone()),
+            )
         };
         let keys = self.secrets.iter().enumerate().map(key).collect();
-        source::Source { name: SourceName::new(&self.name).unwrap(), kind, keys }
+        source::Source {
+            name: SourceName::new(&self.name).unwrap(),
+            kind,
+            keys,
+        }
     }
 }
 
@@ -68,25 +84,46 @@ pub(crate) fn payment(id: &str) -> String {
 
 /// HMRC's, with the secret it is leaving behind as the second.
 pub(crate) fn hmrc() -> Source {
-    Source::new("hmrc", Sender::Hmrc, &["ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", "234567ABCDEFGHIJKLMNOPQRSTUVWXYZ"])
+    Source::new(
+        "hmrc",
+        Sender::Hmrc,
+        &[
+            "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567",
+            "234567ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+        ],
+    )
 }
 
 /// HMRC's other box: one secret serves all boxes of an application.
 pub(crate) fn hmrc_too() -> Source {
-    Source { name: "hmrc-too".to_owned(), ..hmrc() }
+    Source {
+        name: "hmrc-too".to_owned(),
+        ..hmrc()
+    }
 }
 
 pub(crate) fn pay() -> Source {
-    Source::new("pay", Sender::GovukPay, &["webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu"])
+    Source::new(
+        "pay",
+        Sender::GovukPay,
+        &["webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu"],
+    )
 }
 
 pub(crate) fn pay_too() -> Source {
-    Source::new("pay-too", Sender::GovukPay, &["webhook_test_0qk4h8d2m6r1v5b9f3j7n0s4w8"])
+    Source::new(
+        "pay-too",
+        Sender::GovukPay,
+        &["webhook_test_0qk4h8d2m6r1v5b9f3j7n0s4w8"],
+    )
 }
 
 /// One of each sender that has no secret yet.
 pub(crate) fn without_secret() -> [Source; 2] {
-    [Source::new("hmrc-new", Sender::Hmrc, &[]), Source::new("pay-new", Sender::GovukPay, &[])]
+    [
+        Source::new("hmrc-new", Sender::Hmrc, &[]),
+        Source::new("pay-new", Sender::GovukPay, &[]),
+    ]
 }
 
 /// Both senders, each with a secret.

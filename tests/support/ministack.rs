@@ -3,7 +3,11 @@
 //! `PILLARBOX_TEST_MINISTACK` names one that runs; without it, one is started for each test from the
 //! virtual environment that `.ci/run` makes.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of this")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file uses a part of this"
+)]
 
 use std::{
     env,
@@ -16,7 +20,10 @@ use std::{
 use tokio::time::Instant;
 
 /// Where `.ci/run` puts it.
-const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/tools/ministack/bin/ministack");
+const PROGRAM: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/target/tools/ministack/bin/ministack"
+);
 /// How long it may take to start. Only a failing test waits so long.
 const LONG: Duration = Duration::from_secs(60);
 
@@ -28,7 +35,10 @@ pub struct Ministack {
 
 impl Ministack {
     /// The one that is named, or one of our own, once it takes connections.
-    #[expect(clippy::disallowed_methods, reason = "a person who runs the tests says where it is")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a person who runs the tests says where it is"
+    )]
     pub fn start() -> Self {
         match env::var("PILLARBOX_TEST_MINISTACK") {
             Ok(url) => Self { url, child: None },
@@ -37,15 +47,35 @@ impl Ministack {
     }
 
     fn spawn() -> Self {
-        assert!(Path::new(PROGRAM).exists(), "{PROGRAM} is not there: .ci/run installs it");
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        assert!(
+            Path::new(PROGRAM).exists(),
+            "{PROGRAM} is not there: .ci/run installs it"
+        );
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let mut command = Command::new(PROGRAM);
-        command.env("BIND_HOST", "127.0.0.1").env("GATEWAY_PORT", port.to_string());
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let mut ministack = Self { url: format!("http://127.0.0.1:{port}"), child: Some(child) };
+        command
+            .env("BIND_HOST", "127.0.0.1")
+            .env("GATEWAY_PORT", port.to_string());
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut ministack = Self {
+            url: format!("http://127.0.0.1:{port}"),
+            child: Some(child),
+        };
         let end = Instant::now() + LONG;
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
-            assert!(!ministack.has_ended() && Instant::now() < end, "{PROGRAM} does not start");
+            assert!(
+                !ministack.has_ended() && Instant::now() < end,
+                "{PROGRAM} does not start"
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
         ministack
@@ -57,7 +87,9 @@ impl Ministack {
     }
 
     fn has_ended(&mut self) -> bool {
-        self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_some())
+        self.child
+            .as_mut()
+            .is_some_and(|child| child.try_wait().unwrap().is_some())
     }
 }
 

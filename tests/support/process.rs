@@ -1,6 +1,10 @@
 //! The shipped binary, run as people run it: in a folder of its own, over real pipes, sockets and signals.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of this")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file uses a part of this"
+)]
 
 use std::{
     collections::HashMap,
@@ -24,8 +28,11 @@ use url::Url;
 pub const HMRC_SECRET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 pub const PAY_SECRET: &str = "webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu";
 pub const WHSEC: &str = "whsec_cGlsbGFyYm94LXRlc3Qtc2VjcmV0LTMyLWJ5dGVzISE=";
-const VARIABLES: [(&str, &str); 3] =
-    [("HMRC_PUSH_SECRET", HMRC_SECRET), ("PAY_SIGNING_SECRET", PAY_SECRET), ("LEDGER_WHSEC", WHSEC)];
+const VARIABLES: [(&str, &str); 3] = [
+    ("HMRC_PUSH_SECRET", HMRC_SECRET),
+    ("PAY_SIGNING_SECRET", PAY_SECRET),
+    ("LEDGER_WHSEC", WHSEC),
+];
 
 /// Both senders, and everything to a log.
 pub const BOTH_SOURCES: &str = r#"
@@ -68,7 +75,9 @@ pub struct Folder {
 impl Folder {
     /// Without any configuration: the demo.
     pub fn empty() -> Self {
-        Self { dir: TempDir::with_prefix("pillarbox-").unwrap() }
+        Self {
+            dir: TempDir::with_prefix("pillarbox-").unwrap(),
+        }
     }
 
     /// With a `pillarbox.toml`.
@@ -100,7 +109,12 @@ impl Folder {
     /// The same, of another program.
     pub fn command_of(&self, program: impl AsRef<OsStr>, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
-        command.args(arguments).current_dir(self.path()).env_clear().envs(VARIABLES).stdin(Stdio::null());
+        command
+            .args(arguments)
+            .current_dir(self.path())
+            .env_clear()
+            .envs(VARIABLES)
+            .stdin(Stdio::null());
         command
     }
 
@@ -115,7 +129,10 @@ impl Folder {
     pub fn list(&self, filters: &[&str]) -> Vec<Value> {
         let ran = self.run(&[&["list", "--json"], filters].concat());
         assert_eq!(ran.code, 0, "{ran:?}");
-        ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        ran.stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     /// How many rows are in a state.
@@ -152,7 +169,11 @@ pub struct Ran {
 impl Ran {
     #[track_caller]
     pub fn of(command: &mut Command) -> Self {
-        let Output { status, stdout, stderr } = command.output().unwrap();
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = command.output().unwrap();
         let ran = Self {
             code: status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&stdout).into_owned(),
@@ -171,7 +192,10 @@ impl Ran {
                 assert!(!text.contains(value), "{command:?} prints {name}: {text}");
             }
             assert!(!text.contains("panicked"), "{command:?}: {text}");
-            assert!(!text.contains('\u{1b}'), "{command:?} is coloured without a terminal: {text:?}");
+            assert!(
+                !text.contains('\u{1b}'),
+                "{command:?} is coloured without a terminal: {text:?}"
+            );
         }
     }
 }
@@ -190,7 +214,12 @@ impl Lines {
     }
 
     pub fn find(&self, part: &str) -> Option<String> {
-        self.0.lock().unwrap().iter().find(|line| line.contains(part)).cloned()
+        self.0
+            .lock()
+            .unwrap()
+            .iter()
+            .find(|line| line.contains(part))
+            .cloned()
     }
 
     /// Reads `pipe` to its end. What follows the last newline was cut off with the process that wrote it.
@@ -200,7 +229,11 @@ impl Lines {
             let mut pipe = BufReader::new(pipe);
             let mut line = Vec::new();
             while pipe.read_until(b'\n', &mut line).unwrap_or(0) > 0 && line.pop() == Some(b'\n') {
-                lines.0.lock().unwrap().push(String::from_utf8_lossy(&line).into_owned());
+                lines
+                    .0
+                    .lock()
+                    .unwrap()
+                    .push(String::from_utf8_lossy(&line).into_owned());
                 line.clear();
             }
         })
@@ -225,30 +258,50 @@ impl Serve {
 
     /// Starts it, and lets its standard output fill up.
     pub fn spawn_unread(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let (stdout, stderr) = (Lines::default(), Lines::default());
         let readers = vec![stderr.gather(child.stderr.take().unwrap())];
-        Self { child, readers, stdout, stderr }
+        Self {
+            child,
+            readers,
+            stdout,
+            stderr,
+        }
     }
 
     /// Begins to read standard output.
     pub fn read_stdout(&mut self) {
-        self.readers.push(self.stdout.gather(self.child.stdout.take().unwrap()));
+        self.readers
+            .push(self.stdout.gather(self.child.stdout.take().unwrap()));
     }
 
     #[track_caller]
     pub fn await_ready(&mut self) {
         until("serve is ready", || {
             let ended = self.child.try_wait().unwrap();
-            assert!(ended.is_none(), "serve ended: {ended:?} {:?}", self.stderr.all());
+            assert!(
+                ended.is_none(),
+                "serve ended: {ended:?} {:?}",
+                self.stderr.all()
+            );
             self.stderr.find("Ready.").is_some()
         });
     }
 
     /// The callback URL of a source, once it has been printed.
     pub fn url(&self, source: &str) -> Url {
-        let line = self.stderr.find(&format!("/{source} (")).expect("the callback URL is printed before `Ready.`");
-        let url = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
+        let line = self
+            .stderr
+            .find(&format!("/{source} ("))
+            .expect("the callback URL is printed before `Ready.`");
+        let url = line
+            .split_whitespace()
+            .find(|word| word.starts_with("http://"))
+            .unwrap();
         Url::parse(url).unwrap()
     }
 
@@ -260,7 +313,9 @@ impl Serve {
             ended = self.child.try_wait().unwrap();
             ended.is_some()
         });
-        self.readers.drain(..).for_each(|reader| reader.join().unwrap());
+        self.readers
+            .drain(..)
+            .for_each(|reader| reader.join().unwrap());
         ended.unwrap()
     }
 
@@ -268,7 +323,9 @@ impl Serve {
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        self.readers.drain(..).for_each(|reader| reader.join().unwrap());
+        self.readers
+            .drain(..)
+            .for_each(|reader| reader.join().unwrap());
     }
 
     fn signal(&self, signal: Signal) {
@@ -292,8 +349,10 @@ impl Drop for Serve {
 #[track_caller]
 pub fn by_key(rows: Vec<Value>) -> HashMap<String, Value> {
     let count = rows.len();
-    let keyed: HashMap<String, Value> =
-        rows.into_iter().map(|row| (row["key"].as_str().unwrap().to_owned(), row)).collect();
+    let keyed: HashMap<String, Value> = rows
+        .into_iter()
+        .map(|row| (row["key"].as_str().unwrap().to_owned(), row))
+        .collect();
     assert_eq!(keyed.len(), count, "a key is stored twice");
     keyed
 }

@@ -36,11 +36,19 @@ impl Invoked {
             Some(Value::Array(failures)) => failures,
             Some(_) => return Self::Error,
         };
-        let named = failures.iter().map(|failure| failure["itemIdentifier"].as_str().filter(|name| !name.is_empty()));
+        let named = failures.iter().map(|failure| {
+            failure["itemIdentifier"]
+                .as_str()
+                .filter(|name| !name.is_empty())
+        });
         match named.collect::<Option<Vec<_>>>() {
-            Some(named) => {
-                Self::ResumeFrom(named.into_iter().min_by_key(|name| number(name)).unwrap_or_default().to_owned())
-            }
+            Some(named) => Self::ResumeFrom(
+                named
+                    .into_iter()
+                    .min_by_key(|name| number(name))
+                    .unwrap_or_default()
+                    .to_owned(),
+            ),
             None => Self::Error,
         }
     }
@@ -61,7 +69,10 @@ impl Chance {
 
     /// One of `most` numbers from 0.
     pub(crate) fn below(&mut self, most: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % most
     }
 
@@ -94,30 +105,59 @@ impl Pump {
     /// A pump at the beginning of the stream of `table`.
     pub(crate) async fn at(endpoint: &str, table: &str) -> Self {
         let client = loopback::client();
-        let mut pump = Self { endpoint: endpoint.to_owned(), client, table: table.to_owned(), iterator: None };
+        let mut pump = Self {
+            endpoint: endpoint.to_owned(),
+            client,
+            table: table.to_owned(),
+            iterator: None,
+        };
         pump.iterator = pump.beginning().await;
         pump
     }
 
     async fn beginning(&self) -> Option<String> {
-        let streams = self.ask("ListStreams", &json!({"TableName": self.table})).await;
-        let stream = streams["Streams"][0]["StreamArn"].as_str().expect("the table has a stream").to_owned();
-        let described = self.ask("DescribeStream", &json!({"StreamArn": stream})).await;
-        let shards = described["StreamDescription"]["Shards"].as_array().expect("it has shards").clone();
+        let streams = self
+            .ask("ListStreams", &json!({"TableName": self.table}))
+            .await;
+        let stream = streams["Streams"][0]["StreamArn"]
+            .as_str()
+            .expect("the table has a stream")
+            .to_owned();
+        let described = self
+            .ask("DescribeStream", &json!({"StreamArn": stream}))
+            .await;
+        let shards = described["StreamDescription"]["Shards"]
+            .as_array()
+            .expect("it has shards")
+            .clone();
         assert_eq!(shards.len(), 1, "the emulator's streams have one shard");
         let wanted = json!({
             "StreamArn": stream, "ShardId": shards[0]["ShardId"], "ShardIteratorType": "TRIM_HORIZON",
         });
-        self.ask("GetShardIterator", &wanted).await["ShardIterator"].as_str().map(str::to_owned)
+        self.ask("GetShardIterator", &wanted).await["ShardIterator"]
+            .as_str()
+            .map(str::to_owned)
     }
 
     async fn ask(&self, operation: &str, body: &Value) -> Value {
         let key = "AWS4-HMAC-SHA256 Credential=local/20260101/eu-west-2/dynamodb/aws4_request, \
                    SignedHeaders=host;x-amz-date, Signature=0";
-        let request = self.client.post(&self.endpoint).header("content-type", "application/x-amz-json-1.0");
-        let request = request.header("x-amz-target", format!("DynamoDBStreams_20120810.{operation}"));
-        let request = request.header("authorization", key).header("x-amz-date", "20260101T000000Z");
-        let answer = request.body(body.to_string()).send().await.expect("the emulator answers");
+        let request = self
+            .client
+            .post(&self.endpoint)
+            .header("content-type", "application/x-amz-json-1.0");
+        let request = request.header(
+            "x-amz-target",
+            format!("DynamoDBStreams_20120810.{operation}"),
+        );
+        let request = request
+            .header("authorization", key)
+            .header("x-amz-date", "20260101T000000Z");
+        let answer = request
+            .body(body.to_string())
+            .send()
+            .await
+            .expect("the emulator answers");
         let (status, text) = (answer.status(), answer.text().await.expect("whole"));
         assert!(status.is_success(), "{operation}: {status} {text}");
         serde_json::from_str(&text).expect("in JSON")
@@ -125,8 +165,15 @@ impl Pump {
 
     /// The next records of the stream, all kinds of them; empty at its end.
     async fn read(&mut self) -> Vec<Value> {
-        let Some(iterator) = self.iterator.take() else { return Vec::new() };
-        let mut read = self.ask("GetRecords", &json!({"ShardIterator": iterator, "Limit": 1000})).await;
+        let Some(iterator) = self.iterator.take() else {
+            return Vec::new();
+        };
+        let mut read = self
+            .ask(
+                "GetRecords",
+                &json!({"ShardIterator": iterator, "Limit": 1000}),
+            )
+            .await;
         self.iterator = read["NextShardIterator"].as_str().map(str::to_owned);
         match read["Records"].take() {
             Value::Array(records) => records,
@@ -162,7 +209,12 @@ impl Pump {
     }
 
     /// Invokes the function with a batch until it is done or given up.
-    async fn invoke(&self, batch: &[Value], pumped: &mut Pumped, function: &mut impl AsyncFnMut(Value) -> Invoked) {
+    async fn invoke(
+        &self,
+        batch: &[Value],
+        pumped: &mut Pumped,
+        function: &mut impl AsyncFnMut(Value) -> Invoked,
+    ) {
         let mut waiting = vec![(batch.to_vec(), 0)];
         while let Some((batch, retries)) = waiting.pop() {
             pumped.delivered += batch.len();
@@ -171,9 +223,14 @@ impl Pump {
                 _ if retries == RETRIES => pumped.given_up += 1,
                 // What comes before the number is done, and cutting there uses up no retry.
                 Invoked::ResumeFrom(sequence) => {
-                    let from = batch.iter().position(|record| *sequence_of(record) == sequence);
+                    let from = batch
+                        .iter()
+                        .position(|record| *sequence_of(record) == sequence);
                     let from = from.unwrap_or_else(|| panic!("{sequence} is not in the batch"));
-                    waiting.push((batch[from..].to_vec(), if from == 0 { retries + 1 } else { retries }));
+                    waiting.push((
+                        batch[from..].to_vec(),
+                        if from == 0 { retries + 1 } else { retries },
+                    ));
                 }
                 Invoked::Error if batch.len() > 1 => {
                     let (first, second) = batch.split_at(batch.len() / 2);
@@ -186,8 +243,10 @@ impl Pump {
     }
 
     fn event(&self, batch: &[Value]) -> Value {
-        let stream =
-            format!("arn:aws:dynamodb:eu-west-2:123456789012:table/{}/stream/2026-01-01T00:00:00.000", self.table);
+        let stream = format!(
+            "arn:aws:dynamodb:eu-west-2:123456789012:table/{}/stream/2026-01-01T00:00:00.000",
+            self.table
+        );
         let record = |record: &Value| {
             let mut record = record.clone();
             record["eventSourceARN"] = json!(stream);

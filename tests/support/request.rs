@@ -18,7 +18,11 @@ impl Request {
     }
 
     pub(crate) fn from_line(line: &str) -> Self {
-        Self { line: line.to_owned(), headers: vec![("Host".into(), b"localhost".into())], body: Vec::new() }
+        Self {
+            line: line.to_owned(),
+            headers: vec![("Host".into(), b"localhost".into())],
+            body: Vec::new(),
+        }
     }
 
     /// A POST of `body` to the source, without a signature.
@@ -38,7 +42,8 @@ impl Request {
     }
 
     pub(crate) fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        self.headers.push((name.to_owned(), value.as_ref().to_vec()));
+        self.headers
+            .push((name.to_owned(), value.as_ref().to_vec()));
         self
     }
 
@@ -50,7 +55,11 @@ impl Request {
 
     /// The request with its length in the head.
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        [self.head(&format!("Content-Length: {}\r\n", self.body.len())), self.body.clone()].concat()
+        [
+            self.head(&format!("Content-Length: {}\r\n", self.body.len())),
+            self.body.clone(),
+        ]
+        .concat()
     }
 
     /// The request in chunks of at most `size` bytes.

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use pillarbox::{entry::System, world::World};
+use pillarbox::{entry::SystemClock, world::Clock};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::{
@@ -80,7 +80,10 @@ fn configuration(table: &str) -> String {
 
 /// The binary that was built for these tests, or what `PILLARBOX_TEST_BOOTSTRAP` says: one built otherwise, and
 /// before it, if it is for another processor, what runs it here.
-#[expect(clippy::disallowed_methods, reason = "a person who runs the tests says what is to be tested")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a person who runs the tests says what is to be tested"
+)]
 fn program() -> Command {
     let said = std::env::var("PILLARBOX_TEST_BOOTSTRAP").unwrap_or_default();
     let mut words = said.split_whitespace();
@@ -95,21 +98,46 @@ impl Bootstrap {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let ((invoke, events), (telling, told)) = (unbounded_channel(), unbounded_channel());
-        tokio::spawn(accept(listener, Arc::new(Api { events: events.into(), told: telling, count: Mutex::default() })));
+        tokio::spawn(accept(
+            listener,
+            Arc::new(Api {
+                events: events.into(),
+                told: telling,
+                count: Mutex::default(),
+            }),
+        ));
 
         let mut command = program();
-        command.env_clear().env("AWS_LAMBDA_RUNTIME_API", address.to_string());
-        command.env("AWS_LAMBDA_FUNCTION_NAME", "pillarbox").env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST");
+        command
+            .env_clear()
+            .env("AWS_LAMBDA_RUNTIME_API", address.to_string());
+        command
+            .env("AWS_LAMBDA_FUNCTION_NAME", "pillarbox")
+            .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST");
         command.env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256");
-        command.envs(variables.iter().map(|(name, value)| (*name, value.as_str())));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.envs(
+            variables
+                .iter()
+                .map(|(name, value)| (*name, value.as_str())),
+        );
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let lines = Arc::new(Mutex::new(Vec::new()));
         let readers = vec![
             gather(child.stdout.take().unwrap(), &lines),
             gather(child.stderr.take().unwrap(), &lines), // where nothing is ever written
         ];
-        Self { child, invoke, told, lines, readers, invoked: 0 }
+        Self {
+            child,
+            invoke,
+            told,
+            lines,
+            readers,
+            invoked: 0,
+        }
     }
 
     /// Invokes it, and waits for what it tells.
@@ -135,7 +163,10 @@ impl Bootstrap {
 
     /// Waits for what it tells next, which must be about the last invocation.
     pub(crate) async fn heard(&mut self) -> Told {
-        let told = timeout(DEADLINE, self.told.recv()).await.expect("it tells something in time").unwrap();
+        let told = timeout(DEADLINE, self.told.recv())
+            .await
+            .expect("it tells something in time")
+            .unwrap();
         if let Told::Reply(number, _) | Told::Failed(number, _) = &told {
             assert_eq!(*number, self.invoked, "{told:?} {:?}", self.lines());
         }
@@ -167,7 +198,9 @@ impl Bootstrap {
     /// Waits for it to end by itself, and says how it did and what it wrote.
     pub(crate) fn end(mut self) -> (ExitStatus, Vec<String>) {
         let status = self.child.wait().unwrap();
-        self.readers.drain(..).for_each(|reader| reader.join().unwrap());
+        self.readers
+            .drain(..)
+            .for_each(|reader| reader.join().unwrap());
         (status, self.lines())
     }
 }
@@ -179,7 +212,10 @@ impl Drop for Bootstrap {
     }
 }
 
-fn gather(pipe: impl std::io::Read + Send + 'static, lines: &Arc<Mutex<Vec<String>>>) -> JoinHandle<()> {
+fn gather(
+    pipe: impl std::io::Read + Send + 'static,
+    lines: &Arc<Mutex<Vec<String>>>,
+) -> JoinHandle<()> {
     let lines = Arc::clone(lines);
     std::thread::spawn(move || {
         for line in BufReader::new(pipe).lines() {
@@ -198,12 +234,18 @@ async fn keep(mut stream: TcpStream, api: Arc<Api>) {
     let mut unread = Vec::new();
     while let Some((line, body)) = hear(&mut stream, &mut unread).await {
         let answer = match line.split(' ').collect::<Vec<_>>()[..] {
-            ["GET", path, _] if path == format!("{API}/invocation/next") => match next(&api).await {
-                Some(invocation) => invocation,
-                None => return,
-            },
+            ["GET", path, _] if path == format!("{API}/invocation/next") => {
+                match next(&api).await {
+                    Some(invocation) => invocation,
+                    None => return,
+                }
+            }
             ["POST", path, _] => {
-                tell(&api, path.strip_prefix(API).unwrap(), serde_json::from_slice(&body).unwrap());
+                tell(
+                    &api,
+                    path.strip_prefix(API).unwrap(),
+                    serde_json::from_slice(&body).unwrap(),
+                );
                 "HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n".to_owned()
             }
             _ => panic!("{line}"),
@@ -221,7 +263,7 @@ async fn next(api: &Api) -> Option<String> {
         *count += 1;
         *count
     };
-    let deadline = System.now().plus(time).as_millis();
+    let deadline = SystemClock.now().plus(time).as_millis();
     Some(format!(
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nlambda-runtime-aws-request-id: {number}\r\n\
          lambda-runtime-deadline-ms: {deadline}\r\n\
@@ -246,10 +288,19 @@ fn tell(api: &Api, path: &str, body: Value) {
 async fn hear(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<(String, Vec<u8>)> {
     loop {
         if let Some(end) = unread.windows(4).position(|four| four == b"\r\n\r\n") {
-            let head = String::from_utf8(unread[..end].to_vec()).unwrap().to_ascii_lowercase();
-            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
+            let head = String::from_utf8(unread[..end].to_vec())
+                .unwrap()
+                .to_ascii_lowercase();
+            let length = head
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: ")?.parse().ok())
+                .unwrap_or(0);
             if unread.len() >= end + 4 + length {
-                let line = String::from_utf8(unread[..end].to_vec()).unwrap().lines().next()?.to_owned();
+                let line = String::from_utf8(unread[..end].to_vec())
+                    .unwrap()
+                    .lines()
+                    .next()?
+                    .to_owned();
                 let body = unread[end + 4..end + 4 + length].to_vec();
                 unread.drain(..end + 4 + length);
                 return Some((line, body));

@@ -11,11 +11,11 @@ use pillarbox::{
     app::App,
     destination::{DeliveryError, Destination, Event},
     entry::serve::serve,
-    inbox::{Filter, Inbox, Keeping, Page, Row, sqlite::SqliteInbox},
+    inbox::{Inbox, PageRequest, RetentionPolicy, Row, RowFilter, sqlite::SqliteInbox},
     keyring::Keyring,
     notification::{Key, Timestamp},
     source::Acceptance,
-    world::World,
+    world::Clock,
 };
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -38,7 +38,7 @@ pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_772_446_531_480);
 /// A world in which it is always [`NOW`].
 pub(crate) struct Still;
 
-impl World for Still {
+impl Clock for Still {
     fn now(&self) -> Timestamp {
         NOW
     }
@@ -80,7 +80,11 @@ pub(crate) struct Server {
 impl Server {
     /// With every source of [`super::message`], and a destination that is away.
     pub(crate) async fn start() -> Self {
-        let sources = [vec![hmrc(), hmrc_too(), pay(), pay_too()], without_secret().into()].concat();
+        let sources = [
+            vec![hmrc(), hmrc_too(), pay(), pay_too()],
+            without_secret().into(),
+        ]
+        .concat();
         Self::with(&sources, Away).await
     }
 
@@ -91,15 +95,26 @@ impl Server {
             keyring: Keyring::fixed(sources.iter().map(Source::configured)),
             inbox: Arc::clone(&inbox),
             window: Acceptance(WINDOW),
-            keeping: Keeping { retention: Duration::from_secs(90 * DAY.as_secs()) },
+            keeping: RetentionPolicy {
+                retention: Duration::from_secs(90 * DAY.as_secs()),
+            },
         };
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let told = stop.clone();
-        let serving =
-            tokio::spawn(async move { serve(listener, app, destination, Arc::new(Still), told).await.unwrap() });
-        let server = Self { address, inbox, folder, stop, serving };
+        let serving = tokio::spawn(async move {
+            serve(listener, app, destination, Arc::new(Still), told)
+                .await
+                .unwrap()
+        });
+        let server = Self {
+            address,
+            inbox,
+            folder,
+            stop,
+            serving,
+        };
         server.ask(&Request::new("GET", "/").bytes()).await; // it has started once it answers
         server
     }
@@ -124,25 +139,54 @@ impl Server {
     }
 
     /// Posts `body`, which must end as `outcome`, such as `held stale`, and be kept whole under `key`.
-    pub(crate) async fn keeps(&self, source: &Source, body: impl AsRef<[u8]>, outcome: &str, key: &str) {
+    pub(crate) async fn keeps(
+        &self,
+        source: &Source,
+        body: impl AsRef<[u8]>,
+        outcome: &str,
+        key: &str,
+    ) {
         let answer = self.post(source, &body).await;
         let (state, _) = outcome.split_once(' ').unwrap_or((outcome, ""));
-        let said = String::from_utf8_lossy(&body.as_ref()[..body.as_ref().len().min(300)]).into_owned();
-        assert_eq!((answer.status, answer.body), (200, format!(r#"{{"status":"{state}"}}"#)), "{said}");
+        let said =
+            String::from_utf8_lossy(&body.as_ref()[..body.as_ref().len().min(300)]).into_owned();
+        assert_eq!(
+            (answer.status, answer.body),
+            (200, format!(r#"{{"status":"{state}"}}"#)),
+            "{said}"
+        );
         self.has(source, body, outcome, key).await;
     }
 
     /// Checks that `body` is kept under `key`, byte for byte and with its proof, as `outcome` says.
-    pub(crate) async fn has(&self, source: &Source, body: impl AsRef<[u8]>, outcome: &str, key: &str) {
-        let row = self.row(key).await.unwrap_or_else(|| panic!("a row under {key}"));
-        assert!(row.body.as_deref() == Some(body.as_ref()), "{key} has other bytes than came");
+    pub(crate) async fn has(
+        &self,
+        source: &Source,
+        body: impl AsRef<[u8]>,
+        outcome: &str,
+        key: &str,
+    ) {
+        let row = self
+            .row(key)
+            .await
+            .unwrap_or_else(|| panic!("a row under {key}"));
+        assert!(
+            row.body.as_deref() == Some(body.as_ref()),
+            "{key} has other bytes than came"
+        );
         row.proven_body().unwrap();
         let found = [row.state.as_str(), row.reason.as_deref().unwrap_or("")].join(" ");
         assert_eq!(found.trim_end(), outcome, "{key}");
         assert_eq!(row.received_at, NOW);
         let configured = source.configured();
         let header = row.signature.expect("a pushed row has its signature");
-        pillarbox::source::verify(configured.kind, &configured.keys, &[header.as_bytes()], row.body.unwrap()).unwrap();
+        pillarbox::source::verify(
+            configured.kind,
+            &configured.keys,
+            &[header.as_bytes()],
+            row.body.unwrap(),
+        )
+        .unwrap();
     }
 
     pub(crate) async fn row(&self, key: &str) -> Option<Row> {
@@ -151,8 +195,17 @@ impl Server {
 
     /// The keys of all that is stored, oldest first.
     pub(crate) async fn keys(&self) -> Vec<String> {
-        let listed = self.inbox.list(&Filter::default(), Page::first(10_000)).await.unwrap();
-        listed.rows.iter().rev().map(|row| row.key.to_string()).collect()
+        let listed = self
+            .inbox
+            .list(&RowFilter::default(), PageRequest::first(10_000))
+            .await
+            .unwrap();
+        listed
+            .rows
+            .iter()
+            .rev()
+            .map(|row| row.key.to_string())
+            .collect()
     }
 
     /// Tells the server to stop, waits until it has, and leaves its folder.

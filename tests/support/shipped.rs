@@ -42,7 +42,11 @@ impl Process {
     /// With a write past the system's limit as an error, not as the end of the process.
     pub(crate) fn start_unharmed_by_limits() -> Self {
         let mut shell = Command::new("sh");
-        shell.args(["-c", r#"trap "" XFSZ; exec "$0" "$@""#, env!("CARGO_BIN_EXE_pillarbox")]);
+        shell.args([
+            "-c",
+            r#"trap "" XFSZ; exec "$0" "$@""#,
+            env!("CARGO_BIN_EXE_pillarbox"),
+        ]);
         Self::launch(shell, &[hmrc(), pay()])
     }
 
@@ -54,9 +58,18 @@ impl Process {
             [inbox]\nkind = \"sqlite\"\npath = \"inbox.db\"\n\
             [destination]\nkind = \"log\"\n";
         std::fs::write(folder.path().join("pillarbox.toml"), config).unwrap();
-        command.arg("serve").current_dir(folder.path()).env_clear().env("PILLARBOX_LOG", "trace");
-        command.env("HMRC", &hmrc.secrets[0]).env("PAY", &pay.secrets[0]);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .arg("serve")
+            .current_dir(folder.path())
+            .env_clear()
+            .env("PILLARBOX_LOG", "trace");
+        command
+            .env("HMRC", &hmrc.secrets[0])
+            .env("PAY", &pay.secrets[0]);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
 
         let (said, lines) = channel();
@@ -68,8 +81,13 @@ impl Process {
             out.read_to_string(&mut text).unwrap();
             text
         });
-        let mut process =
-            Self { address: SocketAddr::from(([127, 0, 0, 1], 0)), child, folder, lines, stdout: Some(stdout) };
+        let mut process = Self {
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            child,
+            folder,
+            lines,
+            stdout: Some(stdout),
+        };
         process.address = process.wait_until_ready();
         process
     }
@@ -77,9 +95,15 @@ impl Process {
     fn wait_until_ready(&self) -> SocketAddr {
         let mut address = None;
         loop {
-            let line = self.lines.recv_timeout(DEADLINE).expect("the banner ends with Ready");
+            let line = self
+                .lines
+                .recv_timeout(DEADLINE)
+                .expect("the banner ends with Ready");
             if let Some((_, rest)) = line.split_once("callback       http://") {
-                address = rest.split('/').next().and_then(|address| address.parse().ok());
+                address = rest
+                    .split('/')
+                    .next()
+                    .and_then(|address| address.parse().ok());
             }
             if line.starts_with("Ready") {
                 return address.expect("the banner names the callbacks");
@@ -113,7 +137,12 @@ impl Process {
         let stdout = self.stdout.take().unwrap().join().unwrap();
         let stderr = self.lines.iter().collect();
         let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
-        Ended { status, stderr, stdout, folder }
+        Ended {
+            status,
+            stderr,
+            stdout,
+            folder,
+        }
     }
 }
 

@@ -4,8 +4,9 @@ use std::{collections::BTreeSet, future::pending};
 
 use pillarbox::{
     inbox::{
-        Claim, Come, Discarded, Fence, Filter, Inbox, InboxError, Listed, Mark, Marked, Memo, MemoName, Owner, Page,
-        Recorded, Replayed, Row, Swapped, Unfinished, Whose,
+        CasOutcome, Claim, Discarded, EventClaim, Fence, Inbox, InboxError, KvEntry, KvKey,
+        LedgerEntry, Mark, Marked, PageRequest, PendingEvent, Recorded, Replayed, Row, RowFilter,
+        RowPage, SourceFilter,
     },
     notification::{Key, SourceName, Timestamp},
     source::{Entry, EventName},
@@ -23,25 +24,29 @@ impl Inbox for Silent {
     async fn claim(&self, _: &Key, _: &Claim) -> Result<Option<(Row, Fence)>, InboxError> {
         pending().await
     }
-    async fn own(&self, _: &EventName, _: &Key, _: Timestamp) -> Result<Owner, InboxError> {
+    async fn own(&self, _: &EventName, _: &Key, _: Timestamp) -> Result<EventClaim, InboxError> {
         pending().await
     }
-    async fn events(&self, _: &SourceName, _: &str) -> Result<Vec<Come>, InboxError> {
+    async fn events(&self, _: &SourceName, _: &str) -> Result<Vec<LedgerEntry>, InboxError> {
         pending().await
     }
-    async fn unfinished(&self, _: &SourceName, _: &BTreeSet<String>) -> Result<Vec<Unfinished>, InboxError> {
+    async fn unfinished(
+        &self,
+        _: &SourceName,
+        _: &BTreeSet<String>,
+    ) -> Result<Vec<PendingEvent>, InboxError> {
         pending().await
     }
     async fn mark(&self, _: &Fence, _: &Mark) -> Result<Marked, InboxError> {
         pending().await
     }
-    async fn due(&self, _: &Whose, _: Timestamp, _: usize) -> Result<Vec<Key>, InboxError> {
+    async fn due(&self, _: &SourceFilter, _: Timestamp, _: usize) -> Result<Vec<Key>, InboxError> {
         pending().await
     }
     async fn get(&self, _: &Key) -> Result<Option<Row>, InboxError> {
         pending().await
     }
-    async fn list(&self, _: &Filter, _: Page) -> Result<Listed, InboxError> {
+    async fn list(&self, _: &RowFilter, _: PageRequest) -> Result<RowPage, InboxError> {
         pending().await
     }
     async fn replay(&self, _: &Key, _: Timestamp) -> Result<Replayed, InboxError> {
@@ -56,10 +61,15 @@ impl Inbox for Silent {
     async fn last_heard(&self, _: &SourceName) -> Result<Option<Timestamp>, InboxError> {
         pending().await
     }
-    async fn memo(&self, _: &MemoName) -> Result<Option<Memo>, InboxError> {
+    async fn memo(&self, _: &KvKey) -> Result<Option<KvEntry>, InboxError> {
         pending().await
     }
-    async fn swap_memo(&self, _: &MemoName, _: Option<u64>, _: &Memo) -> Result<Swapped, InboxError> {
+    async fn swap_memo(
+        &self,
+        _: &KvKey,
+        _: Option<u64>,
+        _: &KvEntry,
+    ) -> Result<CasOutcome, InboxError> {
         pending().await
     }
 }

@@ -9,15 +9,15 @@ use std::{
 
 use bytes::Bytes;
 use pillarbox::{
-    aws::{Aws, Service},
+    aws::{Aws, AwsService},
     inbox::{
         Inbox,
-        dynamodb::{DynamoInbox, Settings},
+        dynamodb::{DynamoInbox, TableSettings},
     },
     notification::{Key, SourceName, Timestamp},
-    secret::{Outside, Secret, Vault},
+    secret::{FetchedSecrets, Secret, SecretSources},
     simulate::{Sender, sign},
-    source::{Acceptance, Entry, Kind, SigningKey, read, verify},
+    source::{Acceptance, Entry, SenderKind, SigningKey, read, verify},
 };
 
 use super::dynamodb::EMULATOR;
@@ -34,11 +34,16 @@ pub(crate) fn variables() -> Vec<(&'static str, String)> {
 
 /// AWS as it is reached through these variables.
 pub(crate) fn aws(variables: &[(&str, String)]) -> Aws {
-    let env = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
-    Aws::from_variables(&Outside {
+    let env = |name: &str| {
+        variables
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| value.clone())
+    };
+    Aws::from_variables(&SecretSources {
         env: &env,
         file: &|_| Err(std::io::ErrorKind::NotFound.into()),
-        vault: Vault::NOTHING,
+        vault: FetchedSecrets::NOTHING,
     })
     .unwrap()
 }
@@ -56,13 +61,13 @@ pub(crate) fn inbox_in(table: &str) -> DynamoInbox {
 
 /// The inbox in `table`, reached through these variables.
 pub(crate) fn inbox_at(variables: &[(&str, String)], table: &str) -> DynamoInbox {
-    let settings = Settings {
+    let settings = TableSettings {
         table: table.to_owned(),
         shards: 16,
         first_due: Duration::from_secs(120),
         retention: Duration::from_secs(90 * 24 * 60 * 60),
     };
-    DynamoInbox::new(&aws(variables).config(Service::DynamoDb), settings)
+    DynamoInbox::new(&aws(variables).config(AwsService::DynamoDb), settings)
 }
 
 /// A table of one test's own.
@@ -75,8 +80,8 @@ pub(crate) async fn fresh(name: &str) -> DynamoInbox {
 /// An authentic entry, made the only way there is.
 pub(crate) fn entry(sender: Sender, body: impl Into<Bytes>, now: Timestamp) -> Entry {
     let (kind, name, body) = match sender {
-        Sender::Hmrc => (Kind::Hmrc, "hmrc", body.into()),
-        Sender::GovukPay => (Kind::GovukPay, "pay", body.into()),
+        Sender::Hmrc => (SenderKind::Hmrc, "hmrc", body.into()),
+        Sender::GovukPay => (SenderKind::GovukPay, "pay", body.into()),
     };
     let secret = "a secret of the tests alone";
     let signature = sign::signature(sender, secret, &body);
@@ -87,7 +92,13 @@ pub(crate) fn entry(sender: Sender, body: impl Into<Bytes>, now: Timestamp) -> E
 }
 
 /// Stores a Pay event of this payment, and says under which key.
-pub(crate) async fn store(inbox: &DynamoInbox, id: &str, payment: &str, event: &str, now: Timestamp) -> Key {
+pub(crate) async fn store(
+    inbox: &DynamoInbox,
+    id: &str,
+    payment: &str,
+    event: &str,
+    now: Timestamp,
+) -> Key {
     let body = format!(
         r#"{{"webhook_message_id":"{id}","created_date":"{now}","resource_id":"{payment}","event_type":"{event}","resource":{{"amount":5000}}}}"#
     );

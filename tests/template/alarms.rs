@@ -9,22 +9,92 @@ use crate::{BOX, Stack, shapes, stacks};
 /// The series that exist: namespace, metric, dimensions, unit. An alarm on any other could never fire.
 const SERIES: &[(&str, &str, &[&str], Option<&str>)] = &[
     ("AWS/ApiGateway", "5xx", &["ApiId", "Stage"], Some("Count")),
-    ("AWS/ApiGateway", "5XXError", &["ApiName", "Stage"], Some("Count")),
-    ("AWS/ApiGateway", "Latency", &["ApiId", "Stage"], Some("Milliseconds")),
-    ("AWS/ApiGateway", "Latency", &["ApiName", "Stage"], Some("Milliseconds")),
+    (
+        "AWS/ApiGateway",
+        "5XXError",
+        &["ApiName", "Stage"],
+        Some("Count"),
+    ),
+    (
+        "AWS/ApiGateway",
+        "Latency",
+        &["ApiId", "Stage"],
+        Some("Milliseconds"),
+    ),
+    (
+        "AWS/ApiGateway",
+        "Latency",
+        &["ApiName", "Stage"],
+        Some("Milliseconds"),
+    ),
     ("AWS/Lambda", "Errors", &["FunctionName"], Some("Count")),
     ("AWS/Lambda", "Throttles", &["FunctionName"], Some("Count")),
-    ("AWS/Lambda", "IteratorAge", &["FunctionName"], Some("Milliseconds")),
-    ("AWS/Lambda", "ConcurrentExecutions", &["FunctionName"], Some("Count")),
-    ("AWS/DynamoDB", "WriteThrottleEvents", &["TableName"], Some("Count")),
-    ("AWS/DynamoDB", "WriteThrottleEvents", &["TableName", "GlobalSecondaryIndexName"], Some("Count")),
-    ("AWS/DynamoDB", "SystemErrors", &["TableName", "Operation"], Some("Count")),
-    ("AWS/SQS", "ApproximateNumberOfMessagesVisible", &["QueueName"], Some("Count")),
-    ("AWS/SQS", "ApproximateAgeOfOldestMessage", &["QueueName"], Some("Seconds")),
-    ("Pillarbox", "PullFailures", &["FunctionName", "Source"], Some("Count")),
-    ("Pillarbox", "MissingEvents", &["FunctionName", "Source"], Some("Count")),
-    ("Pillarbox", "OldestUnacknowledgedSeconds", &["FunctionName", "Source"], Some("Seconds")),
-    ("AWS/CertificateManager", "DaysToExpiry", &["CertificateArn"], None),
+    (
+        "AWS/Lambda",
+        "IteratorAge",
+        &["FunctionName"],
+        Some("Milliseconds"),
+    ),
+    (
+        "AWS/Lambda",
+        "ConcurrentExecutions",
+        &["FunctionName"],
+        Some("Count"),
+    ),
+    (
+        "AWS/DynamoDB",
+        "WriteThrottleEvents",
+        &["TableName"],
+        Some("Count"),
+    ),
+    (
+        "AWS/DynamoDB",
+        "WriteThrottleEvents",
+        &["TableName", "GlobalSecondaryIndexName"],
+        Some("Count"),
+    ),
+    (
+        "AWS/DynamoDB",
+        "SystemErrors",
+        &["TableName", "Operation"],
+        Some("Count"),
+    ),
+    (
+        "AWS/SQS",
+        "ApproximateNumberOfMessagesVisible",
+        &["QueueName"],
+        Some("Count"),
+    ),
+    (
+        "AWS/SQS",
+        "ApproximateAgeOfOldestMessage",
+        &["QueueName"],
+        Some("Seconds"),
+    ),
+    (
+        "Pillarbox",
+        "PullFailures",
+        &["FunctionName", "Source"],
+        Some("Count"),
+    ),
+    (
+        "Pillarbox",
+        "MissingEvents",
+        &["FunctionName", "Source"],
+        Some("Count"),
+    ),
+    (
+        "Pillarbox",
+        "OldestUnacknowledgedSeconds",
+        &["FunctionName", "Source"],
+        Some("Seconds"),
+    ),
+    (
+        "AWS/CertificateManager",
+        "DaysToExpiry",
+        &["CertificateArn"],
+        None,
+    ),
 ];
 
 /// The series that an alarm watches.
@@ -33,14 +103,27 @@ fn watched(alarm: &Value) -> Vec<(String, String, Vec<String>, Option<String>)> 
     let word = |value: &Value| value.as_str().map(str::to_owned);
     let series = |metric: &Value, unit: &Value| {
         let dimensions = metric["Dimensions"].as_array().unwrap().iter();
-        let names = dimensions.map(|dimension| word(&dimension["Name"]).unwrap()).collect();
-        (word(&metric["Namespace"]).unwrap(), word(&metric["MetricName"]).unwrap(), names, word(unit))
+        let names = dimensions
+            .map(|dimension| word(&dimension["Name"]).unwrap())
+            .collect();
+        (
+            word(&metric["Namespace"]).unwrap(),
+            word(&metric["MetricName"]).unwrap(),
+            names,
+            word(unit),
+        )
     };
     match properties.get("Metrics") {
         None => vec![series(properties, &properties["Unit"])],
         Some(metrics) => {
-            let stats = metrics.as_array().unwrap().iter().filter_map(|metric| metric.get("MetricStat"));
-            stats.map(|stat| series(&stat["Metric"], &stat["Unit"])).collect()
+            let stats = metrics
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter_map(|metric| metric.get("MetricStat"));
+            stats
+                .map(|stat| series(&stat["Metric"], &stat["Unit"]))
+                .collect()
         }
     }
 }
@@ -74,17 +157,32 @@ fn every_alarm_says_what_broke_and_where_to_read_on() {
     let mut names = BTreeSet::new();
     for shape in shapes() {
         let stack = Stack::with(&[&shape[..], &[("RunBookURL", run_book)]].concat());
-        let told = shape.iter().any(|(name, _)| *name == "NotificationTopicArn");
+        let told = shape
+            .iter()
+            .any(|(name, _)| *name == "NotificationTopicArn");
         for (id, alarm) in stack.of_type("AWS::CloudWatch::Alarm") {
             let properties = &alarm["Properties"];
             let description = properties["AlarmDescription"].as_str().unwrap();
-            assert!(description.ends_with(&format!("Runbook: {run_book}")), "{id}");
+            assert!(
+                description.ends_with(&format!("Runbook: {run_book}")),
+                "{id}"
+            );
             assert!(description.contains("First "), "{id} says no first step");
             assert!(description.len() <= 1024, "{id}");
-            let missing = if id == "CertificateExpiring" { "breaching" } else { "notBreaching" };
+            let missing = if id == "CertificateExpiring" {
+                "breaching"
+            } else {
+                "notBreaching"
+            };
             assert_eq!(properties["TreatMissingData"], missing, "{id}");
             assert_eq!(properties.get("AlarmActions").is_some(), told, "{id}");
-            assert!(properties["AlarmName"].as_str().unwrap().starts_with("pillarbox-"), "{id}");
+            assert!(
+                properties["AlarmName"]
+                    .as_str()
+                    .unwrap()
+                    .starts_with("pillarbox-"),
+                "{id}"
+            );
             names.insert((id, properties["AlarmName"].as_str().unwrap().to_owned()));
         }
     }
@@ -94,21 +192,32 @@ fn every_alarm_says_what_broke_and_where_to_read_on() {
 
 #[test]
 fn alarms_can_be_reduced_to_those_that_wake_somebody_or_to_none() {
-    let alarms = |given: &[(&str, &str)]| Stack::with(given).of_type("AWS::CloudWatch::Alarm").len();
+    let alarms =
+        |given: &[(&str, &str)]| Stack::with(given).of_type("AWS::CloudWatch::Alarm").len();
     let (all, minimal) = (alarms(&[]), alarms(&[("MinimalAlarms", "true")]));
     assert_eq!((all, minimal), (16, 8));
     assert_eq!(alarms(&[("CreateAlarms", "false")]), 0);
-    assert!(!Stack::with(&[("MinimalAlarms", "true")]).resources().contains_key("Dashboard"));
+    assert!(
+        !Stack::with(&[("MinimalAlarms", "true")])
+            .resources()
+            .contains_key("Dashboard")
+    );
 }
 
 #[test]
 fn our_own_metrics_are_watched_for_each_source_that_is_pulled_from() {
     for (parameters, expected) in [
         (&[][..], &[][..]),
-        (&[("Reconcile", "on")], &[("pay", "MissingEvents"), ("pay", "PullFailures")]),
+        (
+            &[("Reconcile", "on")],
+            &[("pay", "MissingEvents"), ("pay", "PullFailures")],
+        ),
         (
             &[("Reconcile", "on"), ("HmrcBoxes", BOX), ("Pay", "off")],
-            &[("hmrc", "OldestUnacknowledgedSeconds"), ("hmrc", "PullFailures")],
+            &[
+                ("hmrc", "OldestUnacknowledgedSeconds"),
+                ("hmrc", "PullFailures"),
+            ],
         ),
         (
             &[("Reconcile", "on"), ("HmrcBoxes", BOX)],
@@ -128,13 +237,25 @@ fn our_own_metrics_are_watched_for_each_source_that_is_pulled_from() {
             if properties["Namespace"] != "Pillarbox" {
                 continue;
             }
-            let value = |index: usize| properties["Dimensions"][index]["Value"].as_str().unwrap().to_owned();
+            let value = |index: usize| {
+                properties["Dimensions"][index]["Value"]
+                    .as_str()
+                    .unwrap()
+                    .to_owned()
+            };
             // Another stack in the same account has the same sources.
-            let reconciler = stack.resolve(&serde_json::json!({"Ref": "Reconciler"})).unwrap();
+            let reconciler = stack
+                .resolve(&serde_json::json!({"Ref": "Reconciler"}))
+                .unwrap();
             assert_eq!(reconciler.as_str(), Some(value(0).as_str()), "{id}");
-            found.insert((value(1), properties["MetricName"].as_str().unwrap().to_owned()));
+            found.insert((
+                value(1),
+                properties["MetricName"].as_str().unwrap().to_owned(),
+            ));
         }
-        let expected = expected.iter().map(|(source, metric)| ((*source).to_owned(), (*metric).to_owned()));
+        let expected = expected
+            .iter()
+            .map(|(source, metric)| ((*source).to_owned(), (*metric).to_owned()));
         assert_eq!(found, expected.collect(), "{parameters:?}");
     }
 }
@@ -143,7 +264,8 @@ fn our_own_metrics_are_watched_for_each_source_that_is_pulled_from() {
 fn the_dashboard_is_json_whatever_the_front() {
     for front in ["http-api", "rest-waf", "function-url"] {
         let dashboard = Stack::with(&[("FrontDoor", front)]).properties("Dashboard");
-        let body: Value = serde_json::from_str(dashboard["DashboardBody"].as_str().unwrap()).unwrap();
+        let body: Value =
+            serde_json::from_str(dashboard["DashboardBody"].as_str().unwrap()).unwrap();
         assert_eq!(body["widgets"].as_array().unwrap().len(), 8, "{front}");
     }
 }

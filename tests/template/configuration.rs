@@ -11,12 +11,15 @@ const VARIABLES: usize = 4096;
 
 /// The document that every function of a stack is given.
 fn document(stack: &Stack) -> String {
-    let documents = stack.of_type("AWS::Serverless::Function").into_keys().map(|id| {
-        let variables = stack.properties(&id)["Environment"]["Variables"].clone();
-        let names: Vec<_> = variables.as_object().unwrap().keys().cloned().collect();
-        assert_eq!(names, ["PILLARBOX_CONFIG", "PILLARBOX_LOG"], "{id}");
-        variables["PILLARBOX_CONFIG"].as_str().unwrap().to_owned()
-    });
+    let documents = stack
+        .of_type("AWS::Serverless::Function")
+        .into_keys()
+        .map(|id| {
+            let variables = stack.properties(&id)["Environment"]["Variables"].clone();
+            let names: Vec<_> = variables.as_object().unwrap().keys().cloned().collect();
+            assert_eq!(names, ["PILLARBOX_CONFIG", "PILLARBOX_LOG"], "{id}");
+            variables["PILLARBOX_CONFIG"].as_str().unwrap().to_owned()
+        });
     let distinct: BTreeSet<_> = documents.collect();
     assert_eq!(distinct.len(), 1);
     distinct.into_iter().next().unwrap()
@@ -25,7 +28,8 @@ fn document(stack: &Stack) -> String {
 /// What a document says, and what it should.
 fn check(parameters: &[(&str, &str)], expected: &str) {
     let document = document(&Stack::with(parameters));
-    let [found, expected] = [&document, expected].map(|text| toml::from_str::<toml::Table>(text).unwrap());
+    let [found, expected] =
+        [&document, expected].map(|text| toml::from_str::<toml::Table>(text).unwrap());
     assert_eq!(found, expected, "{document}");
 }
 
@@ -62,7 +66,11 @@ bus = "pillarbox-notifications"
 fn pulls_name_their_boxes_and_their_credentials() {
     let second = "00000000-0000-4000-8000-000000000000";
     let boxes = format!("{BOX},{second}");
-    let given = [("Reconcile", "on"), ("HmrcBoxes", boxes.as_str()), ("HmrcEnvironment", "production")];
+    let given = [
+        ("Reconcile", "on"),
+        ("HmrcBoxes", boxes.as_str()),
+        ("HmrcEnvironment", "production"),
+    ];
     let document: toml::Table = toml::from_str(&document(&Stack::with(&given))).unwrap();
     let secret = |id: &str| {
         format!(
@@ -76,10 +84,19 @@ fn pulls_name_their_boxes_and_their_credentials() {
     let hmrc = document["sources"]["hmrc"]["pull"].as_table().unwrap();
     assert_eq!(hmrc["environment"], expected["environment"]);
     assert_eq!(hmrc["boxes"], expected["boxes"]);
-    assert_eq!(hmrc["client_id"].as_str(), Some(format!("{}#client_id", secret("HmrcApiSecret")).as_str()));
-    assert_eq!(hmrc["client_secret"].as_str(), Some(format!("{}#client_secret", secret("HmrcApiSecret")).as_str()));
+    assert_eq!(
+        hmrc["client_id"].as_str(),
+        Some(format!("{}#client_id", secret("HmrcApiSecret")).as_str())
+    );
+    assert_eq!(
+        hmrc["client_secret"].as_str(),
+        Some(format!("{}#client_secret", secret("HmrcApiSecret")).as_str())
+    );
     let pay = document["sources"]["pay"]["pull"].as_table().unwrap();
-    assert_eq!(pay["api_key"].as_str(), Some(format!("{}#api_key", secret("PayApiSecret")).as_str()));
+    assert_eq!(
+        pay["api_key"].as_str(),
+        Some(format!("{}#api_key", secret("PayApiSecret")).as_str())
+    );
     assert_eq!((hmrc.len(), pay.len()), (4, 1));
 }
 
@@ -88,7 +105,14 @@ fn a_sender_that_is_off_is_not_in_the_document() {
     for (off, left) in [("Hmrc", "pay"), ("Pay", "hmrc")] {
         let given = [&PULLING[..], &[(off, "off")]].concat();
         let document: toml::Table = toml::from_str(&document(&Stack::with(&given))).unwrap();
-        assert_eq!(document["sources"].as_table().unwrap().keys().collect::<Vec<_>>(), [left]);
+        assert_eq!(
+            document["sources"]
+                .as_table()
+                .unwrap()
+                .keys()
+                .collect::<Vec<_>>(),
+            [left]
+        );
     }
 }
 
@@ -125,7 +149,8 @@ fn each_kind_of_destination_is_given_what_it_needs() {
 fn every_document_is_a_configuration() {
     for stack in stacks() {
         let document = document(&stack);
-        Config::read(&document, "PILLARBOX_CONFIG").unwrap_or_else(|problems| panic!("{problems}\n{document}"));
+        Config::read(&document, "PILLARBOX_CONFIG")
+            .unwrap_or_else(|problems| panic!("{problems}\n{document}"));
     }
 }
 
@@ -133,7 +158,10 @@ fn every_document_is_a_configuration() {
 fn the_longest_configuration_fits_into_what_lambda_allows() {
     let boxes = [BOX; 20].join(",");
     let target = format!("https://{}", "x".repeat(504));
-    let secret = format!("arn:aws:secretsmanager:eu-west-2:123456789012:secret:{}", "x".repeat(203));
+    let secret = format!(
+        "arn:aws:secretsmanager:eu-west-2:123456789012:secret:{}",
+        "x".repeat(203)
+    );
     let longest = [
         ("Reconcile", "on"),
         ("HmrcBoxes", boxes.as_str()),
@@ -150,35 +178,79 @@ fn the_longest_configuration_fits_into_what_lambda_allows() {
     // The longest name a stack can have.
     let stack = Stack::with(&longest).named(&"n".repeat(128));
     let parameters = &stack.template()["Parameters"];
-    assert_eq!(parameters["DestinationTarget"]["MaxLength"], 512, "{}", target.len());
-    assert_eq!(parameters["DestinationSecretArn"]["MaxLength"], 256, "{}", secret.len());
-    assert!(parameters["HmrcBoxes"]["AllowedPattern"].as_str().unwrap().contains("{0,19}"));
+    assert_eq!(
+        parameters["DestinationTarget"]["MaxLength"],
+        512,
+        "{}",
+        target.len()
+    );
+    assert_eq!(
+        parameters["DestinationSecretArn"]["MaxLength"],
+        256,
+        "{}",
+        secret.len()
+    );
+    assert!(
+        parameters["HmrcBoxes"]["AllowedPattern"]
+            .as_str()
+            .unwrap()
+            .contains("{0,19}")
+    );
     let document = document(&stack);
     let length = document.len() + "PILLARBOX_CONFIG".len() + "PILLARBOX_LOG".len() + "ERROR".len();
-    assert!((VARIABLES * 3 / 4..=VARIABLES).contains(&length), "{length}");
+    assert!(
+        (VARIABLES * 3 / 4..=VARIABLES).contains(&length),
+        "{length}"
+    );
 }
 
 #[test]
 fn no_value_of_a_secret_is_in_the_template() {
     for stack in stacks() {
         for (id, secret) in stack.of_type("AWS::SecretsManager::Secret") {
-            let keys: Vec<_> = secret["Properties"].as_object().unwrap().keys().cloned().collect();
+            let keys: Vec<_> = secret["Properties"]
+                .as_object()
+                .unwrap()
+                .keys()
+                .cloned()
+                .collect();
             assert_eq!(keys, ["Description", "KmsKeyId"], "{id}");
         }
         let document = document(&stack);
         let secret = |line: &&str| {
-            ["secret", "client_id", "api_key"].iter().any(|key| line.starts_with(key)) && line.contains('=')
+            ["secret", "client_id", "api_key"]
+                .iter()
+                .any(|key| line.starts_with(key))
+                && line.contains('=')
         };
-        for reference in document.lines().filter(secret).flat_map(|line| line.split('"').skip(1).step_by(2)) {
-            assert!(reference.starts_with("secretsmanager:arn:aws:secretsmanager:"), "{reference}");
+        for reference in document
+            .lines()
+            .filter(secret)
+            .flat_map(|line| line.split('"').skip(1).step_by(2))
+        {
+            assert!(
+                reference.starts_with("secretsmanager:arn:aws:secretsmanager:"),
+                "{reference}"
+            );
         }
     }
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/template.yaml");
     let text = fs::read_to_string(path).unwrap();
-    for value in ["webhook_test_", "webhook_live_", "BEGIN ", "AKIA", "NoEcho", "resolve:"] {
+    for value in [
+        "webhook_test_",
+        "webhook_live_",
+        "BEGIN ",
+        "AKIA",
+        "NoEcho",
+        "resolve:",
+    ] {
         assert!(!text.contains(value), "{value}");
     }
     // The words for the form of a secret may be there, a secret in that form not.
-    let follows = |rest: &str| rest.chars().next().is_some_and(|next| next.is_ascii_alphanumeric());
+    let follows = |rest: &str| {
+        rest.chars()
+            .next()
+            .is_some_and(|next| next.is_ascii_alphanumeric())
+    };
     assert!(!text.split("whsec_").skip(1).any(follows));
 }

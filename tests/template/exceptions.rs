@@ -7,10 +7,20 @@ use crate::Stack;
 #[test]
 fn every_exception_to_checkov_is_known_and_has_its_reason() {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (id, resource) in Stack::with(&[]).template()["Resources"].as_object().unwrap() {
-        for skip in resource["Metadata"]["checkov"]["skip"].as_array().into_iter().flatten() {
+    for (id, resource) in Stack::with(&[]).template()["Resources"]
+        .as_object()
+        .unwrap()
+    {
+        for skip in resource["Metadata"]["checkov"]["skip"]
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
             assert!(skip["comment"].as_str().unwrap().len() > 20, "{id}");
-            found.entry(id.clone()).or_default().push(skip["id"].as_str().unwrap().to_owned());
+            found
+                .entry(id.clone())
+                .or_default()
+                .push(skip["id"].as_str().unwrap().to_owned());
         }
     }
     let expected: &[(&str, &[&str])] = &[
@@ -26,7 +36,12 @@ fn every_exception_to_checkov_is_known_and_has_its_reason() {
     ];
     let expected: BTreeMap<_, _> = expected
         .iter()
-        .map(|(id, ids)| ((*id).to_owned(), ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>()))
+        .map(|(id, ids)| {
+            (
+                (*id).to_owned(),
+                ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>(),
+            )
+        })
         .collect();
     assert_eq!(found, expected);
 }

@@ -1,21 +1,30 @@
-//! The name or the ARN of a bus -> [`Bus`].
+//! The name or the ARN of a bus -> [`EventBus`].
 
 /// An event bus, by its name or its ARN.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bus(String);
+pub struct EventBus(String);
 
 /// Text that is no bus; it is not repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is not a bus: write its name, or its ARN (arn:aws:events:REGION:ACCOUNT:event-bus/NAME)")]
-pub struct NoBus;
+pub struct EventBusError;
 
-impl Bus {
+impl EventBus {
     /// Reads a bus's name or ARN.
-    pub fn parse(text: &str) -> Result<Self, NoBus> {
-        let name = if text.starts_with("arn:") { name_of(text) } else { Some(text) };
+    pub fn parse(text: &str) -> Result<Self, EventBusError> {
+        let name = if text.starts_with("arn:") {
+            name_of(text)
+        } else {
+            Some(text)
+        };
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/_.-".contains(&byte);
-        let is_name = name.is_some_and(|name| (1..=256).contains(&name.len()) && name.bytes().all(plain));
-        if is_name { Ok(Self(text.to_owned())) } else { Err(NoBus) }
+        let is_name =
+            name.is_some_and(|name| (1..=256).contains(&name.len()) && name.bytes().all(plain));
+        if is_name {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(EventBusError)
+        }
     }
 
     /// As it was written, which is how EventBridge takes it.
@@ -32,8 +41,12 @@ impl Bus {
 /// The name in `arn:aws…:events:REGION:ACCOUNT:event-bus/NAME`.
 fn name_of(arn: &str) -> Option<&str> {
     let parts: Vec<&str> = arn.splitn(6, ':').collect();
-    let ["arn", partition, "events", region, account, resource] = parts[..] else { return None };
-    let is_ours = partition.starts_with("aws") && !region.is_empty() && account.bytes().all(|b| b.is_ascii_digit());
+    let ["arn", partition, "events", region, account, resource] = parts[..] else {
+        return None;
+    };
+    let is_ours = partition.starts_with("aws")
+        && !region.is_empty()
+        && account.bytes().all(|b| b.is_ascii_digit());
     resource.strip_prefix("event-bus/").filter(|_| is_ours)
 }
 
@@ -46,10 +59,16 @@ mod tests {
         for (text, name) in [
             ("default", "default"),
             ("team/ledger_1.a-b", "team/ledger_1.a-b"),
-            ("arn:aws:events:eu-west-2:111122223333:event-bus/ledger", "ledger"),
-            ("arn:aws-us-gov:events:us-gov-west-1:111122223333:event-bus/team/ledger", "team/ledger"),
+            (
+                "arn:aws:events:eu-west-2:111122223333:event-bus/ledger",
+                "ledger",
+            ),
+            (
+                "arn:aws-us-gov:events:us-gov-west-1:111122223333:event-bus/team/ledger",
+                "team/ledger",
+            ),
         ] {
-            assert_eq!(Bus::parse(text).unwrap().name(), name);
+            assert_eq!(EventBus::parse(text).unwrap().name(), name);
         }
         for bad in [
             "",
@@ -61,7 +80,7 @@ mod tests {
             "arn:aws:sqs:eu-west-2:111122223333:event-bus/ledger",
             "arn:aws:events::111122223333:event-bus/ledger",
         ] {
-            assert_eq!(Bus::parse(bad), Err(NoBus), "{bad}");
+            assert_eq!(EventBus::parse(bad), Err(EventBusError), "{bad}");
         }
     }
 }

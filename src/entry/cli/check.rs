@@ -6,13 +6,13 @@ use clap::Args;
 use url::Url;
 
 use super::{
-    Failure,
+    CommandError,
     output::{BOLD, GREEN, Output, RED, YELLOW, paint},
     settings::fetch,
     test_data,
 };
 use crate::{
-    entry::System,
+    entry::SystemClock,
     secret::SecretRef,
     simulate::{
         Sender,
@@ -29,7 +29,7 @@ use crate::{
     --yes-store-test-data --markdown > conformance.md\n\n\
     About 25 notifications are stored if all goes well; the report lists their ids.\n\
     Exits with 1 if anything failed; warnings are no failure. It ends within 2 minutes.")]
-pub(super) struct Check {
+pub(super) struct CheckArgs {
     /// The callback URL; plain http on this machine only
     url: String,
     /// Whose notifications it receives: hmrc or govuk-pay
@@ -50,16 +50,22 @@ pub(super) struct Check {
 }
 
 fn kind(name: &str) -> Result<Sender, String> {
-    Sender::parse(name).ok_or_else(|| format!("choose one of {}", Sender::ALL.map(Sender::as_str).join(", ")))
+    Sender::parse(name).ok_or_else(|| {
+        format!(
+            "choose one of {}",
+            Sender::ALL.map(Sender::as_str).join(", ")
+        )
+    })
 }
 
-impl Check {
-    pub(super) async fn run(self, output: &mut Output) -> Result<(), Failure> {
-        let not_a_url = || Failure::Usage("this is not a URL: write https://HOST/PATH".to_owned());
+impl CheckArgs {
+    pub(super) async fn run(self, output: &mut Output) -> Result<(), CommandError> {
+        let not_a_url =
+            || CommandError::Usage("this is not a URL: write https://HOST/PATH".to_owned());
         let url = Url::parse(&self.url).map_err(|_| not_a_url())?;
         test_data::agreed(&url, self.yes_store_test_data)?;
-        let reference =
-            SecretRef::parse(&self.secret).map_err(|problem| Failure::Usage(format!("--secret {problem}")))?;
+        let reference = SecretRef::parse(&self.secret)
+            .map_err(|problem| CommandError::Usage(format!("--secret {problem}")))?;
         let secret = fetch(&reference).await?;
         let is_document = self.json || self.markdown;
         let mut told = Ok(());
@@ -68,8 +74,16 @@ impl Check {
                 told = say(finding, output);
             }
         };
-        let report = check(&url, self.kind, secret.expose(), &Options::default(), &System, tell).await;
-        let report = report.map_err(|error| Failure::Usage(error.to_string()))?;
+        let report = check(
+            &url,
+            self.kind,
+            secret.expose(),
+            &Options::default(),
+            &SystemClock,
+            tell,
+        )
+        .await;
+        let report = report.map_err(|error| CommandError::Usage(error.to_string()))?;
         told?;
         if self.json {
             output.data(&report.json())?;
@@ -78,20 +92,37 @@ impl Check {
         } else {
             close(&report, output)?;
         }
-        if report.is_sound() { Ok(()) } else { Err(Failure::Wanting) }
+        if report.is_sound() {
+            Ok(())
+        } else {
+            Err(CommandError::Wanting)
+        }
     }
 }
 
 /// One line, and for what is not as it should be, why that matters and what to do.
 fn say(finding: &Finding, output: &mut Output) -> io::Result<()> {
-    let Finding { id, title, result, seen, why, sender, source, fix } = finding;
+    let Finding {
+        id,
+        title,
+        result,
+        seen,
+        why,
+        sender,
+        source,
+        fix,
+    } = finding;
     let mark = match result {
         Grade::Passed => paint("PASS", GREEN),
         Grade::Failed => paint("FAIL", RED),
         Grade::Warning => paint("WARN", YELLOW),
         Grade::NotTried => "SKIP".to_owned(),
     };
-    let what = if *result == Grade::NotTried { "Not tried" } else { "Seen" };
+    let what = if *result == Grade::NotTried {
+        "Not tried"
+    } else {
+        "Seen"
+    };
     output.data(&format!("{mark}  {id}: {title}. {what}: {}", visible(seen)))?;
     if matches!(result, Grade::Failed | Grade::Warning) {
         output.data(&format!("      Why: {why}"))?;
@@ -103,11 +134,20 @@ fn say(finding: &Finding, output: &mut Output) -> io::Result<()> {
 
 /// What is left to say at the end: how it went in all, and where the test data is.
 fn close(report: &Report, output: &mut Output) -> io::Result<()> {
-    let stored: Vec<&str> =
-        report.sent.iter().filter(|sent| sent.may_be_stored()).map(|sent| sent.id.as_str()).collect();
+    let stored: Vec<&str> = report
+        .sent
+        .iter()
+        .filter(|sent| sent.may_be_stored())
+        .map(|sent| sent.id.as_str())
+        .collect();
     if !stored.is_empty() {
-        output.data(&format!("\nTest data that may be stored there now, {} notifications:", stored.len()))?;
-        stored.iter().try_for_each(|id| output.data(&format!("  {id}")))?;
+        output.data(&format!(
+            "\nTest data that may be stored there now, {} notifications:",
+            stored.len()
+        ))?;
+        stored
+            .iter()
+            .try_for_each(|id| output.data(&format!("  {id}")))?;
     }
     output.data(&format!("\n{}", paint(&report.summary(), BOLD)))
 }

@@ -3,18 +3,20 @@
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use super::{Cli, Failure, output::Output};
+use super::{Cli, CommandError, output::Output};
 
 /// Prints a completion script.
 #[derive(Args)]
-#[command(after_help = "Example:\n  pillarbox completions bash > ~/.local/share/bash-completion/completions/pillarbox")]
-pub(super) struct Completions {
+#[command(
+    after_help = "Example:\n  pillarbox completions bash > ~/.local/share/bash-completion/completions/pillarbox"
+)]
+pub(super) struct CompletionsArgs {
     /// The shell
     shell: Shell,
 }
 
-impl Completions {
-    pub(super) fn run(self, output: &mut Output) -> Result<(), Failure> {
+impl CompletionsArgs {
+    pub(super) fn run(self, output: &mut Output) -> Result<(), CommandError> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), "pillarbox", &mut script);
         Ok(output.bytes(&script)?)

@@ -3,22 +3,24 @@
 use clap::Args;
 
 use super::{
-    Failure, Global,
+    CommandError, GlobalArgs,
     output::Output,
-    settings::Settings,
+    settings::CommandSettings,
     show::{no_such, parse_key},
 };
 use crate::{
     config::Overrides,
-    entry::System,
-    inbox::{Discarded, Inbox, Keeping},
-    world::World,
+    entry::SystemClock,
+    inbox::{Discarded, Inbox, RetentionPolicy},
+    world::Clock,
 };
 
 /// Ends open, dead or held notifications. They stay in the list, and their bytes until they expire.
 #[derive(Args)]
-#[command(after_help = "Example:\n  pillarbox discard --erase hmrc:1ed5f407-8096-40d1-87ef-9a2a103eeb85")]
-pub(super) struct Discard {
+#[command(
+    after_help = "Example:\n  pillarbox discard --erase hmrc:1ed5f407-8096-40d1-87ef-9a2a103eeb85"
+)]
+pub(super) struct DiscardArgs {
     /// The keys, as `list` prints them
     #[arg(value_name = "KEY", required = true)]
     keys: Vec<String>,
@@ -27,12 +29,23 @@ pub(super) struct Discard {
     erase: bool,
 }
 
-impl Discard {
-    pub(super) async fn run(self, global: &Global, output: &mut Output) -> Result<(), Failure> {
-        let settings = Settings::load(global, Overrides::default())?;
-        let keys = self.keys.iter().map(|key| parse_key(key)).collect::<Result<Vec<_>, _>>()?;
+impl DiscardArgs {
+    pub(super) async fn run(
+        self,
+        global: &GlobalArgs,
+        output: &mut Output,
+    ) -> Result<(), CommandError> {
+        let settings = CommandSettings::load(global, Overrides::default())?;
+        let keys = self
+            .keys
+            .iter()
+            .map(|key| parse_key(key))
+            .collect::<Result<Vec<_>, _>>()?;
         let inbox = settings.open_inbox().await?;
-        let expires_at = Keeping { retention: settings.config.retention }.row_expiry(System.now());
+        let expires_at = RetentionPolicy {
+            retention: settings.config.retention,
+        }
+        .row_expiry(SystemClock.now());
         let mut discarded = 0;
         for key in &keys {
             match inbox.discard(key, self.erase, expires_at).await? {
@@ -44,6 +57,10 @@ impl Discard {
                 Discarded::Absent => output.error(&no_such(key))?,
             }
         }
-        if discarded == keys.len() { Ok(()) } else { Err(Failure::Wanting) }
+        if discarded == keys.len() {
+            Ok(())
+        } else {
+            Err(CommandError::Wanting)
+        }
     }
 }

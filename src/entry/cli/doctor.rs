@@ -9,22 +9,22 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{
-    Failure, Global,
+    CommandError, GlobalArgs,
     output::{GREEN, Output, RED, YELLOW, paint},
     row::json,
-    settings::{Settings, aws, outside_with, vault},
+    settings::{CommandSettings, aws, outside_with, vault},
 };
 use crate::{
     aws::Aws,
     config::{Config, DestinationConfig, Overrides},
-    destination::{DeliveryError, EventBridge, Sight, Sqs},
-    secret::{Outside, SecretProblem, SecretRef, Vault},
+    destination::{DeliveryError, EventBridgeDestination, Probe, SqsDestination},
+    secret::{FetchedSecrets, SecretError, SecretRef, SecretSources},
 };
 
 /// Checks everything that can be checked without a sender.
 #[derive(Args)]
 #[command(after_help = "Exits with 1 if anything is wrong.")]
-pub(super) struct Doctor {
+pub(super) struct DoctorArgs {
     /// One JSON object a line
     #[arg(long)]
     json: bool,
@@ -32,7 +32,7 @@ pub(super) struct Doctor {
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Health {
+enum CheckHealth {
     Fine,
     Look,
     Wrong,
@@ -40,19 +40,29 @@ enum Health {
 
 /// One thing that was checked.
 #[derive(Serialize)]
-struct Finding {
-    health: Health,
+struct DoctorFinding {
+    health: CheckHealth,
     what: String,
     found: String,
 }
 
-impl Doctor {
-    pub(super) async fn run(self, global: &Global, output: &mut Output) -> Result<(), Failure> {
-        let settings = Settings::load(global, Overrides::default())?;
+impl DoctorArgs {
+    pub(super) async fn run(
+        self,
+        global: &GlobalArgs,
+        output: &mut Output,
+    ) -> Result<(), CommandError> {
+        let settings = CommandSettings::load(global, Overrides::default())?;
         let config = &settings.config;
         let mut findings = vec![fine("configuration", settings.place.clone())];
-        findings.push(fine("retention", format!("{} days", days(config.retention))));
-        findings.push(fine("acceptance", format!("{} days", days(config.acceptance.0))));
+        findings.push(fine(
+            "retention",
+            format!("{} days", days(config.retention)),
+        ));
+        findings.push(fine(
+            "acceptance",
+            format!("{} days", days(config.acceptance.0)),
+        ));
         findings.push(port("listen", config.listen));
         findings.push(port("console", config.console));
         findings.extend(secrets(config).await);
@@ -60,88 +70,130 @@ impl Doctor {
         findings.extend(inbox::findings(config).await);
         findings.extend(pull::credentials(config).await);
         for finding in &findings {
-            output.data(&if self.json { json(finding)? } else { line(finding) })?;
+            output.data(&if self.json {
+                json(finding)?
+            } else {
+                line(finding)
+            })?;
         }
-        let is_wrong = findings.iter().any(|finding| finding.health == Health::Wrong);
-        if is_wrong { Err(Failure::Wanting) } else { Ok(()) }
+        let is_wrong = findings
+            .iter()
+            .any(|finding| finding.health == CheckHealth::Wrong);
+        if is_wrong {
+            Err(CommandError::Wanting)
+        } else {
+            Ok(())
+        }
     }
 }
 
-fn finding(health: Health, what: impl Into<String>, found: impl Into<String>) -> Finding {
-    Finding { health, what: what.into(), found: found.into() }
+fn finding(
+    health: CheckHealth,
+    what: impl Into<String>,
+    found: impl Into<String>,
+) -> DoctorFinding {
+    DoctorFinding {
+        health,
+        what: what.into(),
+        found: found.into(),
+    }
 }
 
-fn fine(what: impl Into<String>, found: impl Into<String>) -> Finding {
-    finding(Health::Fine, what, found)
+fn fine(what: impl Into<String>, found: impl Into<String>) -> DoctorFinding {
+    finding(CheckHealth::Fine, what, found)
 }
 
-fn line(finding: &Finding) -> String {
+fn line(finding: &DoctorFinding) -> String {
     let mark = match finding.health {
-        Health::Fine => paint(" fine", GREEN),
-        Health::Look => paint(" look", YELLOW),
-        Health::Wrong => paint("wrong", RED),
+        CheckHealth::Fine => paint(" fine", GREEN),
+        CheckHealth::Look => paint(" look", YELLOW),
+        CheckHealth::Wrong => paint("wrong", RED),
     };
     format!("{mark}  {}: {}", finding.what, finding.found)
 }
 
-fn port(name: &str, address: std::net::SocketAddr) -> Finding {
+fn port(name: &str, address: std::net::SocketAddr) -> DoctorFinding {
     match TcpListener::bind(address) {
         Ok(_) => fine(name, format!("{address} is free")),
         Err(error) => {
             let hint = "a running serve has it, or another program: then choose another with";
-            finding(Health::Look, name, format!("{address} can't be listened on ({error}); {hint} --{name}"))
+            finding(
+                CheckHealth::Look,
+                name,
+                format!("{address} can't be listened on ({error}); {hint} --{name}"),
+            )
         }
     }
 }
 
 /// The shape of every secret, never its value.
-async fn secrets(config: &Config) -> Vec<Finding> {
+async fn secrets(config: &Config) -> Vec<DoctorFinding> {
     let mut findings = Vec::new();
     let vault = vault(config.references()).await;
     let vault = vault.unwrap_or_else(|why| {
-        findings.push(finding(Health::Wrong, "AWS", why.into_text()));
-        Vault::default()
+        findings.push(finding(CheckHealth::Wrong, "AWS", why.into_text()));
+        FetchedSecrets::default()
     });
     let outside = outside_with(&vault);
     for source in &config.sources {
         let name = format!("source {} ({})", source.name, source.kind.as_str());
         if source.secrets.is_empty() {
             let found = "has no secret yet: challenges are answered, POSTs get 503. Add it to its `secrets`";
-            findings.push(finding(Health::Look, name.clone(), found));
+            findings.push(finding(CheckHealth::Look, name.clone(), found));
         }
-        findings.extend(source.secrets.iter().map(|secret| shape(&name, &secret.value, &outside)));
+        findings.extend(
+            source
+                .secrets
+                .iter()
+                .map(|secret| shape(&name, &secret.value, &outside)),
+        );
     }
     // What is wrong with a secret in its place, such as a test key on a live source, only this knows.
     if let Err(problems) = config.secrets(&outside) {
-        findings.extend(problems.iter().map(|problem| finding(Health::Wrong, "secret", problem.to_string())));
+        findings.extend(
+            problems
+                .iter()
+                .map(|problem| finding(CheckHealth::Wrong, "secret", problem.to_string())),
+        );
     }
     findings
 }
 
-fn shape(name: &str, reference: &SecretRef, outside: &Outside<'_>) -> Finding {
+fn shape(name: &str, reference: &SecretRef, outside: &SecretSources<'_>) -> DoctorFinding {
     match reference.fetch(outside) {
         Ok(secret) => fine(name, format!("{reference} = {}", secret.masked())),
-        Err(none @ SecretProblem::NoneYet) => finding(Health::Look, name, format!("{reference} {none}")),
-        Err(problem) => finding(Health::Wrong, name, format!("{reference} {problem}")),
+        Err(none @ SecretError::NoneYet) => {
+            finding(CheckHealth::Look, name, format!("{reference} {none}"))
+        }
+        Err(problem) => finding(CheckHealth::Wrong, name, format!("{reference} {problem}")),
     }
 }
 
 /// Whether each destination is there; nothing is sent to it.
-async fn destinations(config: &Config) -> Vec<Finding> {
-    let named = config.destinations.iter().map(|(name, kind)| (format!("destination {name}"), kind));
+async fn destinations(config: &Config) -> Vec<DoctorFinding> {
+    let named = config
+        .destinations
+        .iter()
+        .map(|(name, kind)| (format!("destination {name}"), kind));
     let mut findings = Vec::new();
-    for (name, kind) in std::iter::once(("destination".to_owned(), &config.destination)).chain(named) {
+    for (name, kind) in
+        std::iter::once(("destination".to_owned(), &config.destination)).chain(named)
+    {
         findings.push(match kind {
             DestinationConfig::Log => fine(name, "log, on standard output"),
             DestinationConfig::Https(https) => reach(&name, &https.url).await,
             DestinationConfig::Sqs(queue) => {
                 let (what, may) = (format!("sqs, {}", queue.url()), "sqs:GetQueueAttributes");
-                let look = async |aws: Aws| Sqs::new(&aws, queue.clone()).look().await;
+                let look = async |aws: Aws| SqsDestination::new(&aws, queue.clone()).look().await;
                 on_aws(&name, &what, may, look).await
             }
             DestinationConfig::EventBridge(bus) => {
-                let (what, may) = (format!("eventbridge, {}", bus.as_str()), "events:DescribeEventBus");
-                let look = async |aws: Aws| EventBridge::new(&aws, bus.clone()).look().await;
+                let (what, may) = (
+                    format!("eventbridge, {}", bus.as_str()),
+                    "events:DescribeEventBus",
+                );
+                let look =
+                    async |aws: Aws| EventBridgeDestination::new(&aws, bus.clone()).look().await;
                 on_aws(&name, &what, may, look).await
             }
         });
@@ -154,34 +206,54 @@ async fn on_aws(
     name: &str,
     what: &str,
     may: &str,
-    look: impl AsyncFnOnce(Aws) -> Result<Sight, DeliveryError>,
-) -> Finding {
+    look: impl AsyncFnOnce(Aws) -> Result<Probe, DeliveryError>,
+) -> DoctorFinding {
     let aws = match aws().await {
         Ok(aws) => aws,
-        Err(why) => return finding(Health::Wrong, name, format!("{what}: {}", why.into_text())),
+        Err(why) => {
+            return finding(
+                CheckHealth::Wrong,
+                name,
+                format!("{what}: {}", why.into_text()),
+            );
+        }
     };
     match look(aws).await {
-        Ok(Sight::There) => fine(name, format!("{what}, is there")),
-        Ok(Sight::Forbidden) => {
-            finding(Health::Look, name, format!("{what}: whether it is there can't be seen without {may}"))
-        }
-        Err(why) => finding(Health::Wrong, name, format!("{what}: {why}")),
+        Ok(Probe::There) => fine(name, format!("{what}, is there")),
+        Ok(Probe::Forbidden) => finding(
+            CheckHealth::Look,
+            name,
+            format!("{what}: whether it is there can't be seen without {may}"),
+        ),
+        Err(why) => finding(CheckHealth::Wrong, name, format!("{what}: {why}")),
     }
 }
 
-async fn reach(name: &str, url: &url::Url) -> Finding {
+async fn reach(name: &str, url: &url::Url) -> DoctorFinding {
     let origin = url.origin().ascii_serialization();
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let host = url
+        .host_str()
+        .unwrap_or_default()
+        .trim_matches(['[', ']'])
+        .to_owned();
     let address = (host, url.port_or_known_default().unwrap_or(443));
-    let connect = tokio::time::timeout(Duration::from_secs(5), tokio::net::TcpStream::connect(address)).await;
+    let connect = tokio::time::timeout(
+        Duration::from_secs(5),
+        tokio::net::TcpStream::connect(address),
+    )
+    .await;
     match connect {
         Ok(Ok(_)) => fine(name, format!("{origin} accepts connections")),
         Ok(Err(error)) => finding(
-            Health::Wrong,
+            CheckHealth::Wrong,
             name,
             format!("{origin} can't be reached ({error}): check the name and the firewall"),
         ),
-        Err(_) => finding(Health::Wrong, name, format!("{origin} does not answer within 5 s: check the firewall")),
+        Err(_) => finding(
+            CheckHealth::Wrong,
+            name,
+            format!("{origin} does not answer within 5 s: check the firewall"),
+        ),
     }
 }
 

@@ -5,9 +5,9 @@ use std::path::Path;
 use clap::Subcommand;
 
 use super::{
-    Failure, Global, demo,
+    CommandError, GlobalArgs, demo,
     output::Output,
-    settings::{Settings, outside},
+    settings::{CommandSettings, outside},
 };
 use crate::{
     app,
@@ -18,23 +18,29 @@ use crate::{
 
 /// What can be done with an inbox as a whole.
 #[derive(Subcommand)]
-pub(super) enum Inbox {
+pub(super) enum InboxCommand {
     /// Make the local file or a development table, or bring the one that is there up to date
     Init,
 }
 
-impl Inbox {
-    pub(super) async fn run(self, global: &Global, output: &mut Output) -> Result<(), Failure> {
+impl InboxCommand {
+    pub(super) async fn run(
+        self,
+        global: &GlobalArgs,
+        output: &mut Output,
+    ) -> Result<(), CommandError> {
         let Self::Init = self;
-        let settings = Settings::load(global, Overrides::default())?;
+        let settings = CommandSettings::load(global, Overrides::default())?;
         match &settings.config.inbox {
             InboxConfig::Sqlite { path } => file(&settings, path, output),
-            InboxConfig::DynamoDb { table, shards } => init_table(&settings, table, *shards, output).await,
+            InboxConfig::DynamoDb { table, shards } => {
+                init_table(&settings, table, *shards, output).await
+            }
         }
     }
 }
 
-fn file(settings: &Settings, path: &Path, output: &mut Output) -> Result<(), Failure> {
+fn file(settings: &CommandSettings, path: &Path, output: &mut Output) -> Result<(), CommandError> {
     if settings.is_demo()
         && let Some(folder) = path.parent()
     {
@@ -44,8 +50,15 @@ fn file(settings: &Settings, path: &Path, output: &mut Output) -> Result<(), Fai
     Ok(output.say(&format!("The inbox {} is ready.", path.display()))?)
 }
 
-async fn init_table(settings: &Settings, table: &str, shards: u32, output: &mut Output) -> Result<(), Failure> {
-    let aws = Aws::from_settings(&outside()).await.map_err(|error| Failure::Failed(error.to_string()))?;
+async fn init_table(
+    settings: &CommandSettings,
+    table: &str,
+    shards: u32,
+    output: &mut Output,
+) -> Result<(), CommandError> {
+    let aws = Aws::from_settings(&outside())
+        .await
+        .map_err(|error| CommandError::Failed(error.to_string()))?;
     let inbox = app::table_inbox(&aws, table, shards, &settings.config);
     let was_there = inbox.init().await?;
     let faults = inbox.faults().await?;
@@ -53,10 +66,18 @@ async fn init_table(settings: &Settings, table: &str, shards: u32, output: &mut 
         output.error(&format!("table {table} {}", fault.0))?;
     }
     if !faults.is_empty() {
-        return Err(Failure::Wanting);
+        return Err(CommandError::Wanting);
     }
-    let ready = if was_there { "was there, and is as it must be" } else { "is ready" };
+    let ready = if was_there {
+        "was there, and is as it must be"
+    } else {
+        "is ready"
+    };
     output.say(&format!("The table {table} {ready}."))?;
     let hint = "For development only: it is neither protected from deletion nor backed up. The template's table is.";
-    if was_there { Ok(()) } else { Ok(output.say(hint)?) }
+    if was_there {
+        Ok(())
+    } else {
+        Ok(output.say(hint)?)
+    }
 }

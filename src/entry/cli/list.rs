@@ -3,20 +3,20 @@
 use clap::Args;
 
 use super::{
-    Failure, Global,
+    CommandError, GlobalArgs,
     output::{BOLD, GREEN, Output, RED, YELLOW, paint},
     row::{JsonRow, json},
-    scan::Progress,
-    settings::Settings,
+    scan::ScanProgress,
+    settings::CommandSettings,
     span,
 };
 use crate::{
     config::Overrides,
-    entry::{System, words},
-    inbox::{Filter, Inbox, Page, Row},
+    entry::{SystemClock, words},
+    inbox::{Inbox, PageRequest, Row, RowFilter},
     notification::{Key, State, Timestamp},
     text::visible,
-    world::World,
+    world::Clock,
 };
 
 /// How many rows people are shown who ask for no number.
@@ -26,8 +26,10 @@ const NARROW: usize = 60;
 
 /// Lists notifications, newest first.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  pillarbox list --state dead\n  pillarbox list --source pay --since 2h --json")]
-pub(super) struct List {
+#[command(
+    after_help = "Examples:\n  pillarbox list --state dead\n  pillarbox list --source pay --since 2h --json"
+)]
+pub(super) struct ListArgs {
     /// Only this source's
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
@@ -51,13 +53,20 @@ pub(super) struct List {
     json: bool,
 }
 
-impl List {
-    pub(super) async fn run(self, global: &Global, output: &mut Output) -> Result<(), Failure> {
+impl ListArgs {
+    pub(super) async fn run(
+        self,
+        global: &GlobalArgs,
+        output: &mut Output,
+    ) -> Result<(), CommandError> {
         let filter = self.filter()?;
-        let settings = Settings::load(global, Overrides::default())?;
-        let (inbox, progress) = Progress::of(settings.open_inbox().await?, &filter, output).await?;
-        let limit = self.limit.unwrap_or(if self.json { usize::MAX } else { FOR_PEOPLE });
-        let (mut shown, mut page) = (0, Page::first(inbox.page(limit)));
+        let settings = CommandSettings::load(global, Overrides::default())?;
+        let (inbox, progress) =
+            ScanProgress::of(settings.open_inbox().await?, &filter, output).await?;
+        let limit = self
+            .limit
+            .unwrap_or(if self.json { usize::MAX } else { FOR_PEOPLE });
+        let (mut shown, mut page) = (0, PageRequest::first(inbox.page(limit)));
         while shown < limit {
             let listed = inbox.list(&filter, page).await?;
             progress.end();
@@ -65,32 +74,46 @@ impl List {
             newer(&listed.newer, output)?;
             shown += listed.rows.len();
             let Some(next) = listed.next else { break };
-            page = Page { limit: inbox.page(limit - shown), after: Some(next) };
+            page = PageRequest {
+                limit: inbox.page(limit - shown),
+                after: Some(next),
+            };
         }
         // Rows outlive their source's configuration, so only a list without any can be a mistake.
         if let (0, Some(name)) = (shown, &self.source) {
             settings.source(name)?;
         }
-        if self.json { Ok(()) } else { self.close(shown, &settings, output) }
+        if self.json {
+            Ok(())
+        } else {
+            self.close(shown, &settings, output)
+        }
     }
 
-    fn filter(&self) -> Result<Filter, Failure> {
+    fn filter(&self) -> Result<RowFilter, CommandError> {
         let state = |name: &String| {
             State::parse(name).ok_or_else(|| {
                 let known = State::ALL.map(State::as_str).join(", ");
-                Failure::Usage(format!("--state {} is no state: choose one of {known}", visible(name)))
+                CommandError::Usage(format!(
+                    "--state {} is no state: choose one of {known}",
+                    visible(name)
+                ))
             })
         };
-        Ok(Filter {
+        Ok(RowFilter {
             source: self.source.clone(),
             state: self.state.as_ref().map(state).transpose()?,
             event_type: self.event_type.clone(),
             subject: self.subject.clone(),
-            since: self.since.as_deref().map(|when| since(when, System.now())).transpose()?,
+            since: self
+                .since
+                .as_deref()
+                .map(|when| since(when, SystemClock.now()))
+                .transpose()?,
         })
     }
 
-    fn print(&self, rows: &[Row], is_first: bool, output: &mut Output) -> Result<(), Failure> {
+    fn print(&self, rows: &[Row], is_first: bool, output: &mut Output) -> Result<(), CommandError> {
         if !self.json {
             return table(rows, is_first, output);
         }
@@ -101,45 +124,73 @@ impl List {
     }
 
     /// What a person should know who sees the end of the list.
-    fn close(&self, shown: usize, settings: &Settings, output: &mut Output) -> Result<(), Failure> {
+    fn close(
+        &self,
+        shown: usize,
+        settings: &CommandSettings,
+        output: &mut Output,
+    ) -> Result<(), CommandError> {
         if shown == 0 {
-            let first = settings.config.sources.first().map_or("pay", |source| source.name.as_str());
-            output.say(&format!("Nothing here. `pillarbox send {first}` brings a notification to a running serve."))?;
+            let first = settings
+                .config
+                .sources
+                .first()
+                .map_or("pay", |source| source.name.as_str());
+            output.say(&format!(
+                "Nothing here. `pillarbox send {first}` brings a notification to a running serve."
+            ))?;
         } else if shown == FOR_PEOPLE && self.limit.is_none() {
-            output.say(&format!("These are the newest {shown}; --limit N shows more."))?;
+            output.say(&format!(
+                "These are the newest {shown}; --limit N shows more."
+            ))?;
         }
         Ok(())
     }
 }
 
 /// Names what is there and this program can't read.
-pub(super) fn newer(keys: &[Key], output: &mut Output) -> Result<(), Failure> {
+pub(super) fn newer(keys: &[Key], output: &mut Output) -> Result<(), CommandError> {
     for key in keys {
-        output.say(&format!("{key} is left out: a newer Pillarbox wrote it, so use that one for it"))?;
+        output.say(&format!(
+            "{key} is left out: a newer Pillarbox wrote it, so use that one for it"
+        ))?;
     }
     Ok(())
 }
 
 /// Reads a date, or a span back from now.
-pub(super) fn since(when: &str, now: Timestamp) -> Result<Timestamp, Failure> {
+pub(super) fn since(when: &str, now: Timestamp) -> Result<Timestamp, CommandError> {
     let span = || Some(now.minus(span::read(when)?));
     Timestamp::parse(when).or_else(span).ok_or_else(|| {
-        Failure::Usage("--since is neither a date (2026-03-02T10:15:00Z) nor a span (30m, 2h, 7d)".to_owned())
+        CommandError::Usage(
+            "--since is neither a date (2026-03-02T10:15:00Z) nor a span (30m, 2h, 7d)".to_owned(),
+        )
     })
 }
 
-fn table(rows: &[Row], with_head: bool, output: &mut Output) -> Result<(), Failure> {
+fn table(rows: &[Row], with_head: bool, output: &mut Output) -> Result<(), CommandError> {
     let narrow = output.width().is_some_and(|width| width < NARROW);
     if with_head && !rows.is_empty() && !narrow {
-        let head = format!("{:<19}  {:<42}  {:<18}  {:>5}  STATE", "RECEIVED", "KEY", "EVENT", "TRIES");
+        let head = format!(
+            "{:<19}  {:<42}  {:<18}  {:>5}  STATE",
+            "RECEIVED", "KEY", "EVENT", "TRIES"
+        );
         output.data(&paint(&head, BOLD))?;
     }
     for row in rows {
-        let (at, event, state) = (words::local(row.received_at), visible(words::event(&row.event_type)), state(row));
+        let (at, event, state) = (
+            words::local(row.received_at),
+            visible(words::event(&row.event_type)),
+            state(row),
+        );
         let line = if narrow {
             format!("{}\n  {at}\n  {event}\n  {state}", row.key)
         } else {
-            format!("{at:<19}  {:<42}  {event:<18}  {:>5}  {state}", row.key.as_str(), row.attempts)
+            format!(
+                "{at:<19}  {:<42}  {event:<18}  {:>5}  {state}",
+                row.key.as_str(),
+                row.attempts
+            )
         };
         output.data(&line)?;
     }
@@ -153,7 +204,10 @@ fn state(row: &Row) -> String {
         State::Recorded | State::Held => YELLOW,
         State::Dead | State::Discarded => RED,
     };
-    let reason = row.reason.as_ref().map_or(String::new(), |reason| format!(" ({})", visible(reason)));
+    let reason = row
+        .reason
+        .as_ref()
+        .map_or(String::new(), |reason| format!(" ({})", visible(reason)));
     format!("{}{reason}", paint(row.state.as_str(), colour))
 }
 

@@ -44,14 +44,14 @@ use output::Output;
 )]
 struct Cli {
     #[command(flatten)]
-    global: Global,
+    global: GlobalArgs,
     #[command(subcommand)]
     command: Option<Command>,
 }
 
 /// What every command takes.
 #[derive(Args, Clone, Default)]
-struct Global {
+struct GlobalArgs {
     /// The configuration file [default: the document in PILLARBOX_CONFIG, else ./pillarbox.toml, else the demo]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -63,37 +63,37 @@ struct Global {
 #[derive(Subcommand)]
 enum Command {
     /// Receive notifications, store them, and hand them on
-    Serve(serve::Serve),
+    Serve(serve::ServeArgs),
     /// Send a true-shaped, signed notification, as the source's sender would
-    Send(send::Send),
+    Send(send::SendArgs),
     /// Play a sender by its timetable, with whatever can go wrong on the way, and judge the receiver
-    Simulate(Box<simulate::Simulate>),
+    Simulate(Box<simulate::SimulateArgs>),
     /// List notifications, newest first
-    List(list::List),
+    List(list::ListArgs),
     /// Show one notification whole
-    Show(show::Show),
+    Show(show::ShowArgs),
     /// Hand notifications on again: dead, delivered, or held but not unreadable
-    Replay(replay::Replay),
+    Replay(replay::ReplayArgs),
     /// End notifications that nobody is to act on
-    Discard(discard::Discard),
+    Discard(discard::DiscardArgs),
     /// Ask a sender for what it never pushed
-    Reconcile(reconcile::Reconcile),
+    Reconcile(reconcile::ReconcileArgs),
     /// Check a signature, and say what is likely wrong with it
-    Verify(verify::Verify),
+    Verify(verify::VerifyArgs),
     /// Check any receiver against what the real senders do
-    Check(check::Check),
+    Check(check::CheckArgs),
     /// Make the inbox
     #[command(subcommand)]
-    Inbox(inbox::Inbox),
+    Inbox(inbox::InboxCommand),
     /// Check that everything will work, and say what to do where it will not
-    Doctor(doctor::Doctor),
+    Doctor(doctor::DoctorArgs),
     /// Print a completion script for a shell
-    Completions(completions::Completions),
+    Completions(completions::CompletionsArgs),
 }
 
 /// Why a command did not succeed.
 #[derive(Debug)]
-enum Failure {
+enum CommandError {
     /// The command line or the configuration is wrong: exit code 2.
     Usage(String),
     /// It failed: exit code 1.
@@ -104,7 +104,7 @@ enum Failure {
     Closed,
 }
 
-impl Failure {
+impl CommandError {
     /// Why, for a command that goes on all the same.
     fn into_text(self) -> String {
         match self {
@@ -114,7 +114,7 @@ impl Failure {
     }
 }
 
-impl From<std::io::Error> for Failure {
+impl From<std::io::Error> for CommandError {
     fn from(error: std::io::Error) -> Self {
         match error.kind() {
             std::io::ErrorKind::BrokenPipe => Self::Closed,
@@ -123,7 +123,7 @@ impl From<std::io::Error> for Failure {
     }
 }
 
-impl From<crate::inbox::InboxError> for Failure {
+impl From<crate::inbox::InboxError> for CommandError {
     fn from(error: crate::inbox::InboxError) -> Self {
         Self::Failed(error.to_string())
     }
@@ -137,11 +137,11 @@ pub fn main() -> ExitCode {
 
 /// What a program with a destination of its own takes: the arguments of `serve`.
 #[derive(Parser)]
-struct Own {
+struct ServeToArgs {
     #[command(flatten)]
-    global: Global,
+    global: GlobalArgs,
     #[command(flatten)]
-    serve: serve::Serve,
+    serve: serve::ServeArgs,
 }
 
 /// The whole of a program that hands every notification to `destination`: `pillarbox serve`, with
@@ -150,31 +150,36 @@ struct Own {
 /// A configuration that names destinations is refused, since none of them would be used. The other
 /// commands, such as `pillarbox list`, work beside it on the same inbox.
 pub fn serve_to(destination: impl Destination) -> ExitCode {
-    let Own { global, serve } = Own::parse();
+    let ServeToArgs { global, serve } = ServeToArgs::parse();
     to_its_end(|output| runtime()?.block_on(serve.run_to(destination, &global, output)))
 }
 
 /// Runs a command, says why it failed if it did, and turns that into an exit code.
-fn to_its_end(command: impl FnOnce(&mut Output) -> Result<(), Failure>) -> ExitCode {
+fn to_its_end(command: impl FnOnce(&mut Output) -> Result<(), CommandError>) -> ExitCode {
     let mut output = Output::new();
     let (why, code) = match command(&mut output) {
-        Ok(()) | Err(Failure::Closed) => return ExitCode::SUCCESS,
-        Err(Failure::Wanting) => return ExitCode::from(1),
-        Err(Failure::Failed(why)) => (why, 1),
-        Err(Failure::Usage(why)) => (why, 2),
+        Ok(()) | Err(CommandError::Closed) => return ExitCode::SUCCESS,
+        Err(CommandError::Wanting) => return ExitCode::from(1),
+        Err(CommandError::Failed(why)) => (why, 1),
+        Err(CommandError::Usage(why)) => (why, 2),
     };
     let _ = output.error(&why);
     ExitCode::from(code)
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(|error| Failure::Failed(format!("no threads to run on: {error}")))
+fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    runtime.map_err(|error| CommandError::Failed(format!("no threads to run on: {error}")))
 }
 
-fn run(cli: Cli, output: &mut Output) -> Result<(), Failure> {
+fn run(cli: Cli, output: &mut Output) -> Result<(), CommandError> {
     let (runtime, global) = (runtime()?, cli.global);
-    match cli.command.unwrap_or_else(|| Command::Serve(serve::Serve::default())) {
+    match cli
+        .command
+        .unwrap_or_else(|| Command::Serve(serve::ServeArgs::default()))
+    {
         Command::Serve(command) => runtime.block_on(command.run(&global, output)),
         Command::Send(command) => runtime.block_on(command.run(&global, output)),
         Command::Simulate(command) => runtime.block_on(command.run(&global, output)),
@@ -198,6 +203,6 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         super::Cli::command().debug_assert();
-        super::Own::command().debug_assert();
+        super::ServeToArgs::command().debug_assert();
     }
 }

@@ -25,7 +25,10 @@ pub(super) struct Output {
 
 impl Output {
     pub(super) fn new() -> Self {
-        Self { data: AutoStream::auto(io::stdout()), words: AutoStream::auto(io::stderr()) }
+        Self {
+            data: AutoStream::auto(io::stdout()),
+            words: AutoStream::auto(io::stderr()),
+        }
     }
 
     /// One line of data.
@@ -58,7 +61,8 @@ impl Output {
     /// How wide a line of data may be, if people read it.
     pub(super) fn width(&self) -> Option<usize> {
         let is_terminal = io::stdout().is_terminal();
-        is_terminal.then(|| terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0)))
+        is_terminal
+            .then(|| terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0)))
     }
 }
 

@@ -3,55 +3,76 @@
 use url::Url;
 
 use super::{
-    Failure, Global, demo,
-    settings::{Settings, fetch},
+    CommandError, GlobalArgs, demo,
+    settings::{CommandSettings, fetch},
 };
 use crate::{
     config::{Overrides, SourceConfig},
-    entry::System,
+    entry::SystemClock,
     secret::{Secret, SecretRef},
     simulate::Sender,
-    source::Kind,
+    source::SenderKind,
 };
 
 /// Who is played.
-pub(super) fn sender(kind: Kind) -> Sender {
+pub(super) fn sender(kind: SenderKind) -> Sender {
     match kind {
-        Kind::Hmrc => Sender::Hmrc,
-        Kind::GovukPay => Sender::GovukPay,
+        SenderKind::Hmrc => Sender::Hmrc,
+        SenderKind::GovukPay => Sender::GovukPay,
     }
 }
 
 /// The configuration; the demo's secrets are made, so that a sender can sign before anybody receives.
-pub(super) fn settings(global: &Global) -> Result<Settings, Failure> {
-    let settings = Settings::load(global, Overrides::default())?;
+pub(super) fn settings(global: &GlobalArgs) -> Result<CommandSettings, CommandError> {
+    let settings = CommandSettings::load(global, Overrides::default())?;
     if settings.is_demo() {
-        demo::prepare(&settings.config, &System)?;
+        demo::prepare(&settings.config, &SystemClock)?;
     }
     Ok(settings)
 }
 
 /// The callback URL given, or the source's own at the configured address.
-pub(super) fn url(given: Option<&str>, settings: &Settings, source: &SourceConfig) -> Result<Url, Failure> {
+pub(super) fn url(
+    given: Option<&str>,
+    settings: &CommandSettings,
+    source: &SourceConfig,
+) -> Result<Url, CommandError> {
     let mut listen = settings.config.listen;
     if listen.ip().is_unspecified() {
         listen.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
     }
     let text = given.map_or_else(|| format!("http://{listen}/{}", source.name), str::to_owned);
-    Url::parse(&text).map_err(|_| Failure::Usage("--to is not a URL: write https://HOST/PATH".to_owned()))
+    Url::parse(&text)
+        .map_err(|_| CommandError::Usage("--to is not a URL: write https://HOST/PATH".to_owned()))
 }
 
 /// The secret given, or the source's first.
-pub(super) async fn secret(given: Option<&str>, source: &SourceConfig) -> Result<Secret, Failure> {
+pub(super) async fn secret(
+    given: Option<&str>,
+    source: &SourceConfig,
+) -> Result<Secret, CommandError> {
     if let Some(given) = given {
         return named("--secret", given).await;
     }
-    let none = || format!("source {} has no secret yet: sign with --secret env:NAME", source.name);
-    fetch(&source.secrets.first().ok_or_else(|| Failure::Usage(none()))?.value).await
+    let none = || {
+        format!(
+            "source {} has no secret yet: sign with --secret env:NAME",
+            source.name
+        )
+    };
+    fetch(
+        &source
+            .secrets
+            .first()
+            .ok_or_else(|| CommandError::Usage(none()))?
+            .value,
+    )
+    .await
 }
 
 /// The secret that a flag refers to.
-pub(super) async fn named(flag: &str, reference: &str) -> Result<Secret, Failure> {
-    let reference = SecretRef::parse(reference).map_err(|problem| Failure::Usage(format!("{flag} {problem}")))?;
+pub(super) async fn named(flag: &str, reference: &str) -> Result<Secret, CommandError> {
+    let reference = SecretRef::parse(reference)
+        .map_err(|problem| CommandError::Usage(format!("{flag} {problem}")))?;
     fetch(&reference).await
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Failure;
+use super::CommandError;
 use crate::inbox::Row;
 
 /// A row's fields, in the order they are printed. Their names are stable.
@@ -50,6 +50,7 @@ impl From<&Row> for JsonRow {
 }
 
 /// One value as one line of JSON.
-pub(super) fn json(value: &impl Serialize) -> Result<String, Failure> {
-    serde_json::to_string(value).map_err(|error| Failure::Failed(format!("no JSON can be made: {error}")))
+pub(super) fn json(value: &impl Serialize) -> Result<String, CommandError> {
+    serde_json::to_string(value)
+        .map_err(|error| CommandError::Failed(format!("no JSON can be made: {error}")))
 }

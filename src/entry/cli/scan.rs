@@ -8,30 +8,33 @@ use std::{
     },
 };
 
-use super::{Failure, output::Output};
+use super::{CommandError, output::Output};
 use crate::{
     app::AnyInbox,
     inbox::{
-        Filter,
-        dynamodb::{DynamoInbox, Way},
+        RowFilter,
+        dynamodb::{DynamoInbox, ListStrategy},
     },
 };
 
 /// How far the reading is.
-pub(super) struct Progress(Arc<AtomicUsize>);
+pub(super) struct ScanProgress(Arc<AtomicUsize>);
 
-impl Progress {
+impl ScanProgress {
     /// Says so if answering `filter` means reading the whole of `inbox`, and shows how far that is.
-    pub(super) async fn of(inbox: AnyInbox, filter: &Filter, output: &mut Output) -> Result<(AnyInbox, Self), Failure> {
+    pub(super) async fn of(
+        inbox: AnyInbox,
+        filter: &RowFilter,
+        output: &mut Output,
+    ) -> Result<(AnyInbox, Self), CommandError> {
         let read = Arc::new(AtomicUsize::new(0));
         let inbox = match inbox {
-            AnyInbox::DynamoDb(table) if table.way(filter).await? == Way::Scan => {
+            AnyInbox::DynamoDb(table) if table.way(filter).await? == ListStrategy::Scan => {
                 output.say(&announcement(&table))?;
                 let told = Arc::clone(&read);
-                AnyInbox::DynamoDb(
-                    table
-                        .telling(move |scanned| show(told.fetch_add(scanned.items, Ordering::Relaxed) + scanned.items)),
-                )
+                AnyInbox::DynamoDb(table.telling(move |scanned| {
+                    show(told.fetch_add(scanned.items, Ordering::Relaxed) + scanned.items)
+                }))
             }
             other => other,
         };

@@ -7,15 +7,15 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::{
-    Failure, Global,
+    CommandError, GlobalArgs,
     output::{GREEN, Output, RED, millis, paint},
     played,
 };
 use crate::{
-    entry::System,
+    entry::SystemClock,
     simulate::{Attempt, Body, Next, Request, Sender, UnknownEvent, exchange, hmrc, verdict},
     text::visible,
-    world::World,
+    world::Clock,
 };
 
 /// Sends a true-shaped, signed notification.
@@ -27,7 +27,7 @@ use crate::{
     Events of hmrc: json, xml, transit, astral.\n\
     Events of govuk-pay: succeeded, captured, refunded, failed, expired.\n\n\
     Exits with 1 if the real sender would not count one of them as delivered.")]
-pub(super) struct Send {
+pub(super) struct SendArgs {
     /// The source whose sender is played
     source: String,
     /// What happened
@@ -53,8 +53,12 @@ pub(super) struct Send {
     count: u32,
 }
 
-impl Send {
-    pub(super) async fn run(self, global: &Global, output: &mut Output) -> Result<(), Failure> {
+impl SendArgs {
+    pub(super) async fn run(
+        self,
+        global: &GlobalArgs,
+        output: &mut Output,
+    ) -> Result<(), CommandError> {
         let settings = played::settings(global)?;
         let source = settings.source(&self.source)?;
         let sender = played::sender(source.kind);
@@ -67,43 +71,76 @@ impl Send {
                 all_taken &= post(sender, &request, &url, copy, output).await?;
             }
         }
-        if all_taken { Ok(()) } else { Err(Failure::Wanting) }
+        if all_taken {
+            Ok(())
+        } else {
+            Err(CommandError::Wanting)
+        }
     }
 
-    fn body(&self, sender: Sender) -> Result<Body, Failure> {
+    fn body(&self, sender: Sender) -> Result<Body, CommandError> {
         if sender == Sender::GovukPay && (self.xml || self.message.is_some()) {
             let why = "--xml and --message are HMRC's: choose one of Pay's events with --event";
-            return Err(Failure::Usage(why.to_owned()));
+            return Err(CommandError::Usage(why.to_owned()));
         }
         let Some(path) = &self.message else {
-            let event = if self.xml { Some("xml") } else { self.event.as_deref() };
-            return sender.body(event, &System).map_err(|error: UnknownEvent| Failure::Usage(error.to_string()));
+            let event = if self.xml {
+                Some("xml")
+            } else {
+                self.event.as_deref()
+            };
+            return sender
+                .body(event, &SystemClock)
+                .map_err(|error: UnknownEvent| CommandError::Usage(error.to_string()));
         };
-        let text = fs::read_to_string(path)
-            .map_err(|error| Failure::Usage(format!("{} can't be read as text: {error}", path.display())))?;
-        let message = if self.xml { hmrc::Message::xml(text) } else { hmrc::Message::json(text) };
-        Ok(hmrc::body(&message, hmrc::SAMPLE_BOX, &System))
+        let text = fs::read_to_string(path).map_err(|error| {
+            CommandError::Usage(format!("{} can't be read as text: {error}", path.display()))
+        })?;
+        let message = if self.xml {
+            hmrc::Message::xml(text)
+        } else {
+            hmrc::Message::json(text)
+        };
+        Ok(hmrc::body(&message, hmrc::SAMPLE_BOX, &SystemClock))
     }
 }
 
 /// Posts once, and says what came back and what the real sender would do with it.
-async fn post(sender: Sender, request: &Request, url: &Url, copy: u32, output: &mut Output) -> Result<bool, Failure> {
+async fn post(
+    sender: Sender,
+    request: &Request,
+    url: &Url,
+    copy: u32,
+    output: &mut Output,
+) -> Result<bool, CommandError> {
     let began = Instant::now();
     let answered = exchange(request, url, sender.manner()).await;
     let took = millis(began.elapsed());
     let (outcome, said) = match &answered {
         Ok(answer) => {
             let body = String::from_utf8_lossy(&answer.body);
-            (answer.outcome(System.now()), format!("{} {}", answer.status, visible(body.trim())))
+            (
+                answer.outcome(SystemClock.now()),
+                format!("{} {}", answer.status, visible(body.trim())),
+            )
         }
         // A URL that the sender would never have tried is a mistake on the command line.
-        Err(error) => (error.outcome().ok_or_else(|| Failure::Usage(error.to_string()))?, error.to_string()),
+        Err(error) => (
+            error
+                .outcome()
+                .ok_or_else(|| CommandError::Usage(error.to_string()))?,
+            error.to_string(),
+        ),
     };
     let verdict = verdict(sender, outcome, Attempt::FIRST);
     let is_taken = verdict.next == Next::Acknowledged;
     let again = if copy > 0 { ", again" } else { "" };
     let said = paint(&said, if is_taken { GREEN } else { RED });
-    output.data(&format!("{} {}{again}: {said} in {took} ms", sender.as_str(), request.id))?;
+    output.data(&format!(
+        "{} {}{again}: {said} in {took} ms",
+        sender.as_str(),
+        request.id
+    ))?;
     output.data(&format!("  {}", verdict.sentence))?;
     Ok(is_taken)
 }

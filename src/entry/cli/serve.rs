@@ -20,25 +20,25 @@ use tracing::Level;
 use tracing_subscriber::{filter::Targets, prelude::*};
 
 use super::{
-    Failure, Global, demo,
+    CommandError, GlobalArgs, demo,
     output::{BOLD, Output, paint},
-    settings::{Settings, aws, outside_with, variable, wrong},
+    settings::{CommandSettings, aws, outside_with, variable, wrong},
 };
 use crate::{
-    app::{self, App, Parts},
-    aws::{Aws, SecretsManager, Waiting, arns},
+    app::{self, App, DestinationDeps},
+    aws::{Aws, SecretsCaller, SecretsManager, arns},
     config::{DestinationConfig, DestinationSecrets, Overrides},
     destination::Destination,
-    entry::{System, console, serve::serve},
+    entry::{SystemClock, console, serve::serve},
     inbox::sqlite::{ServeLock, SqliteInbox},
     keyring::Keyring,
-    observe::{Format, Guard, Lines},
-    secret::Vault,
+    observe::{FlushGuard, LogFormat, LogLayer},
+    secret::FetchedSecrets,
 };
 
 /// Receives notifications, stores them, and hands them on.
 #[derive(Args, Default)]
-pub(super) struct Serve {
+pub(super) struct ServeArgs {
     /// Where senders reach us [default: 127.0.0.1:8080]; beats PILLARBOX_LISTEN and the configuration
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
@@ -48,20 +48,34 @@ pub(super) struct Serve {
 }
 
 /// What there is to serve with.
-struct Loaded {
-    settings: Settings,
+struct LoadedServe {
+    settings: CommandSettings,
     keyring: Arc<Keyring>,
     secrets: DestinationSecrets,
     aws: Option<Aws>,
 }
 
-impl Serve {
-    pub(super) async fn run(self, global: &Global, output: &mut Output) -> Result<(), Failure> {
-        let Loaded { settings, keyring, secrets, aws } = self.load(global).await?;
-        let world = Arc::new(System);
-        let parts = Parts { secrets: &secrets, aws: aws.as_ref(), world: &world, log: io::stdout };
+impl ServeArgs {
+    pub(super) async fn run(
+        self,
+        global: &GlobalArgs,
+        output: &mut Output,
+    ) -> Result<(), CommandError> {
+        let LoadedServe {
+            settings,
+            keyring,
+            secrets,
+            aws,
+        } = self.load(global).await?;
+        let world = Arc::new(SystemClock);
+        let parts = DestinationDeps {
+            secrets: &secrets,
+            aws: aws.as_ref(),
+            world: &world,
+            log: io::stdout,
+        };
         let destination = app::destinations(&settings.config, &parts);
-        let destination = destination.map_err(|error| Failure::Usage(error.to_string()))?;
+        let destination = destination.map_err(|error| CommandError::Usage(error.to_string()))?;
         run(settings, keyring, aws, destination, world, output).await
     }
 
@@ -69,54 +83,86 @@ impl Serve {
     pub(super) async fn run_to(
         self,
         destination: impl Destination,
-        global: &Global,
+        global: &GlobalArgs,
         output: &mut Output,
-    ) -> Result<(), Failure> {
-        let Loaded { settings, keyring, aws, .. } = self.load(global).await?;
+    ) -> Result<(), CommandError> {
+        let LoadedServe {
+            settings,
+            keyring,
+            aws,
+            ..
+        } = self.load(global).await?;
         let config = &settings.config;
-        if !matches!(config.destination, DestinationConfig::Log) || !config.destinations.is_empty() {
-            let why = "names destinations, but this program hands everything to its own: remove them";
-            return Err(Failure::Usage(format!("{} {why}", settings.place)));
+        if !matches!(config.destination, DestinationConfig::Log) || !config.destinations.is_empty()
+        {
+            let why =
+                "names destinations, but this program hands everything to its own: remove them";
+            return Err(CommandError::Usage(format!("{} {why}", settings.place)));
         }
-        run(settings, keyring, aws, destination, Arc::new(System), output).await
+        run(
+            settings,
+            keyring,
+            aws,
+            destination,
+            Arc::new(SystemClock),
+            output,
+        )
+        .await
     }
 
     /// Reads everything there is to read; the demo's secrets are made first.
-    async fn load(self, global: &Global) -> Result<Loaded, Failure> {
-        let flags = Overrides { listen: self.listen, console: self.console, inbox: None };
-        let settings = Settings::load(global, flags.clone());
+    async fn load(self, global: &GlobalArgs) -> Result<LoadedServe, CommandError> {
+        let flags = Overrides {
+            listen: self.listen,
+            console: self.console,
+            inbox: None,
+        };
+        let settings = CommandSettings::load(global, flags.clone());
         if let Ok(settings) = &settings
             && settings.is_demo()
         {
-            demo::prepare(&settings.config, &System)?;
+            demo::prepare(&settings.config, &SystemClock)?;
         }
-        let settings = Settings::load_to_use(global, flags)?;
+        let settings = CommandSettings::load_to_use(global, flags)?;
         let config = &settings.config;
-        let aws = if config.is_on_aws() { Some(aws().await?) } else { None };
+        let aws = if config.is_on_aws() {
+            Some(aws().await?)
+        } else {
+            None
+        };
         let manager = aws.as_ref().map(SecretsManager::new);
         let vault = match &manager {
-            Some(manager) => manager.read(&arns(config.references()), Waiting::Nobody).await,
-            None => Vault::default(),
+            Some(manager) => {
+                manager
+                    .read(&arns(config.references()), SecretsCaller::Nobody)
+                    .await
+            }
+            None => FetchedSecrets::default(),
         };
         let outside = outside_with(&vault);
         let secrets = config.secrets(&outside).map_err(wrong)?;
-        let keyring = Keyring::new(config.clone(), &outside, manager, Arc::new(System));
-        Ok(Loaded { settings, keyring, secrets: secrets.destinations, aws })
+        let keyring = Keyring::new(config.clone(), &outside, manager, Arc::new(SystemClock));
+        Ok(LoadedServe {
+            settings,
+            keyring,
+            secrets: secrets.destinations,
+            aws,
+        })
     }
 }
 
 /// Opens everything, says so, and serves until a signal ends it.
 pub(super) async fn run<D: Destination>(
-    settings: Settings,
+    settings: CommandSettings,
     keyring: Arc<Keyring>,
     aws: Option<Aws>,
     destination: D,
-    world: Arc<System>,
+    world: Arc<SystemClock>,
     output: &mut Output,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     let lines = log_to_stderr()?;
     let path = file(&settings)?;
-    let _lock = ServeLock::take(path).map_err(|error| Failure::Failed(error.to_string()))?;
+    let _lock = ServeLock::take(path).map_err(|error| CommandError::Failed(error.to_string()))?;
     let inbox = Arc::new(SqliteInbox::create(path)?);
     let listener = bind(settings.config.listen, "listen").await?;
     let console_listener = bind(settings.config.console, "console").await?;
@@ -125,10 +171,19 @@ pub(super) async fn run<D: Destination>(
     let stop = stop_on_signals()?;
     let pages = console::router(Arc::clone(&inbox), console_bound);
     let stopped = stop.clone();
-    tokio::spawn(console::serve(console_listener, pages, async move { stopped.cancelled().await }));
+    tokio::spawn(console::serve(console_listener, pages, async move {
+        stopped.cancelled().await
+    }));
     welcome(&settings, &keyring, bound, console_bound, output)?;
     let pulling = pulling::begin(&settings.config, aws.as_ref(), &inbox, &stop);
-    serve(listener, App::new(&settings.config, keyring, inbox), destination, world, stop).await?;
+    serve(
+        listener,
+        App::new(&settings.config, keyring, inbox),
+        destination,
+        world,
+        stop,
+    )
+    .await?;
     pulling.join_all().await; // each ends between two steps
     drop(lines); // what was said so far comes before the last word
     output.say("Stopped. What was stored and not handed on goes out at the next start.")?;
@@ -136,18 +191,18 @@ pub(super) async fn run<D: Destination>(
 }
 
 /// The file to keep the inbox in: one process of its own is what `serve` is.
-fn file(settings: &Settings) -> Result<&Path, Failure> {
+fn file(settings: &CommandSettings) -> Result<&Path, CommandError> {
     settings.config.inbox.file().ok_or_else(|| {
-        Failure::Usage(format!(
+        CommandError::Usage(format!(
             "serve keeps its inbox in a file, and {} names a table: the Lambda serves that; write sqlite:PATH here",
             settings.place
         ))
     })
 }
 
-async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
+async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, CommandError> {
     TcpListener::bind(address).await.map_err(|error| {
-        Failure::Failed(format!(
+        CommandError::Failed(format!(
             "{address} can't be listened on ({error}): end what uses it, or choose another with --{flag}"
         ))
     })
@@ -155,19 +210,35 @@ async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
 
 /// Says where everything is, and what to try first.
 fn welcome(
-    settings: &Settings,
+    settings: &CommandSettings,
     keyring: &Keyring,
     bound: SocketAddr,
     console: SocketAddr,
     output: &mut Output,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     let path = file(settings)?;
-    output.say(&format!("{} {}", paint("Pillarbox", BOLD), env!("CARGO_PKG_VERSION")))?;
+    output.say(&format!(
+        "{} {}",
+        paint("Pillarbox", BOLD),
+        env!("CARGO_PKG_VERSION")
+    ))?;
     output.say(&format!("  configuration  {}", settings.place))?;
     for source in &settings.config.sources {
-        let has_keys = keyring.keys().sources().get(&source.name).is_some_and(|source| !source.keys.is_empty());
-        let pending = if !has_keys { "; no secret yet, so POSTs are answered 503" } else { "" };
-        output.say(&format!("  callback       http://{bound}/{} ({}{pending})", source.name, source.kind.as_str()))?;
+        let has_keys = keyring
+            .keys()
+            .sources()
+            .get(&source.name)
+            .is_some_and(|source| !source.keys.is_empty());
+        let pending = if !has_keys {
+            "; no secret yet, so POSTs are answered 503"
+        } else {
+            ""
+        };
+        output.say(&format!(
+            "  callback       http://{bound}/{} ({}{pending})",
+            source.name,
+            source.kind.as_str()
+        ))?;
         if source.pull.is_some() {
             output.say("                 asked every 5 minutes for what it never pushed")?;
         }
@@ -184,19 +255,32 @@ fn welcome(
 /// The lines to try next, exactly as they can be pasted.
 fn invite(bound: SocketAddr, output: &mut Output) -> io::Result<()> {
     output.say("Try, in another terminal in this folder:")?;
-    for (source, rest) in
-        [("hmrc", ""), ("hmrc", " --xml"), ("pay", " --event captured"), ("pay", " --event refunded --repeat 1")]
-    {
+    for (source, rest) in [
+        ("hmrc", ""),
+        ("hmrc", " --xml"),
+        ("pay", " --event captured"),
+        ("pay", " --event refunded --repeat 1"),
+    ] {
         // The default address needs no mention; one that a flag chose, `send` can't know.
-        let to = if bound.port() == 8080 { String::new() } else { format!(" --to http://{bound}/{source}") };
-        output.say(&format!("  {}", paint(&format!("cargo run -q -- send {source}{rest}{to}"), BOLD)))?;
+        let to = if bound.port() == 8080 {
+            String::new()
+        } else {
+            format!(" --to http://{bound}/{source}")
+        };
+        output.say(&format!(
+            "  {}",
+            paint(&format!("cargo run -q -- send {source}{rest}{to}"), BOLD)
+        ))?;
     }
     output.say(&format!("  {}", paint("cargo run -q -- list", BOLD)))
 }
 
 /// Turns the first SIGTERM or Ctrl-C into an orderly stop, and the second into an immediate one.
 fn stop_on_signals() -> io::Result<CancellationToken> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
     let stop = CancellationToken::new();
     let told = stop.clone();
     tokio::spawn(async move {
@@ -212,22 +296,28 @@ fn stop_on_signals() -> io::Result<CancellationToken> {
 }
 
 /// One line a request on standard error: readable on a terminal, JSON elsewhere.
-fn log_to_stderr() -> Result<Guard, Failure> {
+fn log_to_stderr() -> Result<FlushGuard, CommandError> {
     let level = match variable("PILLARBOX_LOG").as_deref() {
         None | Some("") => Level::INFO,
-        Some(word) => word
-            .parse()
-            .map_err(|_| Failure::Usage("PILLARBOX_LOG must be one of error, warn, info, debug, trace".to_owned()))?,
+        Some(word) => word.parse().map_err(|_| {
+            CommandError::Usage(
+                "PILLARBOX_LOG must be one of error, warn, info, debug, trace".to_owned(),
+            )
+        })?,
     };
     let format = if io::stderr().is_terminal() {
         let colour = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
-        Format::Readable { colour }
+        LogFormat::Readable { colour }
     } else {
-        Format::Json
+        LogFormat::Json
     };
-    let (lines, guard) = Lines::new(io::stderr(), format, Arc::new(System))?;
+    let (lines, guard) = LogLayer::new(io::stderr(), format, Arc::new(SystemClock))?;
     // Libraries may say what they carry at their finer levels, so they are never asked for those.
-    let which = Targets::new().with_target("pillarbox", level).with_default(Level::WARN);
-    tracing_subscriber::registry().with(lines.with_filter(which)).init();
+    let which = Targets::new()
+        .with_target("pillarbox", level)
+        .with_default(Level::WARN);
+    tracing_subscriber::registry()
+        .with(lines.with_filter(which))
+        .init();
     Ok(guard)
 }

@@ -5,10 +5,10 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{
-    Failure, Global,
+    CommandError, GlobalArgs,
     output::{BOLD, Output, paint},
     row::{JsonRow, json},
-    settings::Settings,
+    settings::CommandSettings,
 };
 use crate::{
     config::Overrides,
@@ -20,8 +20,10 @@ use crate::{
 
 /// Shows one notification.
 #[derive(Args)]
-#[command(after_help = "Example:\n  pillarbox show pay:5s1k7c3g9v2m8a4e0q6i5o1u7t --raw > body.json")]
-pub(super) struct Show {
+#[command(
+    after_help = "Example:\n  pillarbox show pay:5s1k7c3g9v2m8a4e0q6i5o1u7t --raw > body.json"
+)]
+pub(super) struct ShowArgs {
     /// The notification's key, as `list` prints it
     key: String,
     /// Only the exact bytes, as they were received
@@ -34,7 +36,7 @@ pub(super) struct Show {
 
 /// A row and its bytes: as text where they are UTF-8, in base64 where they are not.
 #[derive(Serialize)]
-struct Whole {
+struct ShownRow {
     #[serde(flatten)]
     row: JsonRow,
     signature: Option<String>,
@@ -44,16 +46,23 @@ struct Whole {
     body_base64: Option<String>,
 }
 
-impl Show {
-    pub(super) async fn run(self, global: &Global, output: &mut Output) -> Result<(), Failure> {
-        let settings = Settings::load(global, Overrides::default())?;
+impl ShowArgs {
+    pub(super) async fn run(
+        self,
+        global: &GlobalArgs,
+        output: &mut Output,
+    ) -> Result<(), CommandError> {
+        let settings = CommandSettings::load(global, Overrides::default())?;
         let key = parse_key(&self.key)?;
         let inbox = settings.open_inbox().await?;
-        let row = inbox.get(&key).await?.ok_or_else(|| Failure::Failed(no_such(&key)))?;
+        let row = inbox
+            .get(&key)
+            .await?
+            .ok_or_else(|| CommandError::Failed(no_such(&key)))?;
         if self.raw {
             Ok(output.bytes(row.proven_body()?)?)
         } else if self.json {
-            Ok(output.data(&json(&Whole::from(&row))?)?)
+            Ok(output.data(&json(&ShownRow::from(&row))?)?)
         } else {
             print(&row, output)
         }
@@ -61,9 +70,14 @@ impl Show {
 }
 
 /// Reads a key from the command line.
-pub(super) fn parse_key(text: &str) -> Result<Key, Failure> {
-    let wrong = || format!("`{}` is not a key: a key is SOURCE:ID, as `pillarbox list` prints it", visible(text));
-    Key::parse(text).ok_or_else(|| Failure::Usage(wrong()))
+pub(super) fn parse_key(text: &str) -> Result<Key, CommandError> {
+    let wrong = || {
+        format!(
+            "`{}` is not a key: a key is SOURCE:ID, as `pillarbox list` prints it",
+            visible(text)
+        )
+    };
+    Key::parse(text).ok_or_else(|| CommandError::Usage(wrong()))
 }
 
 /// Nothing has this key.
@@ -71,9 +85,12 @@ pub(super) fn no_such(key: &Key) -> String {
     format!("nothing has the key {key}: `pillarbox list` shows what there is")
 }
 
-impl From<&Row> for Whole {
+impl From<&Row> for ShownRow {
     fn from(row: &Row) -> Self {
-        let text = row.body.as_ref().and_then(|body| std::str::from_utf8(body).ok());
+        let text = row
+            .body
+            .as_ref()
+            .and_then(|body| std::str::from_utf8(body).ok());
         let other = row.body.as_ref().filter(|_| text.is_none());
         Self {
             row: JsonRow::from(row),
@@ -84,14 +101,29 @@ impl From<&Row> for Whole {
     }
 }
 
-fn print(row: &Row, output: &mut Output) -> Result<(), Failure> {
-    let text =
-        |value: &Option<String>| value.as_deref().map_or_else(|| "-".to_owned(), |text| visible(text).into_owned());
-    let instant = |at: Option<crate::notification::Timestamp>| at.map_or_else(|| "-".to_owned(), words::local);
-    let reason = row.reason.as_ref().map_or(String::new(), |reason| format!(" ({})", visible(reason)));
+fn print(row: &Row, output: &mut Output) -> Result<(), CommandError> {
+    let text = |value: &Option<String>| {
+        value
+            .as_deref()
+            .map_or_else(|| "-".to_owned(), |text| visible(text).into_owned())
+    };
+    let instant = |at: Option<crate::notification::Timestamp>| {
+        at.map_or_else(|| "-".to_owned(), words::local)
+    };
+    let reason = row
+        .reason
+        .as_ref()
+        .map_or(String::new(), |reason| format!(" ({})", visible(reason)));
     for (name, value) in [
         ("key", row.key.to_string()),
-        ("event", format!("{} ({})", visible(words::event(&row.event_type)), visible(&row.event_type))),
+        (
+            "event",
+            format!(
+                "{} ({})",
+                visible(words::event(&row.event_type)),
+                visible(&row.event_type)
+            ),
+        ),
         ("subject", text(&row.subject)),
         ("state", format!("{}{reason}", row.state)),
         ("attempts", row.attempts.to_string()),
@@ -104,7 +136,12 @@ fn print(row: &Row, output: &mut Output) -> Result<(), Failure> {
         ("signed with", text(&row.key_label)),
         ("signature", text(&row.signature)),
         ("sha-256", hex::encode(row.digest)),
-        ("bytes", row.body.as_ref().map_or_else(|| "erased".to_owned(), |body| body.len().to_string())),
+        (
+            "bytes",
+            row.body
+                .as_ref()
+                .map_or_else(|| "erased".to_owned(), |body| body.len().to_string()),
+        ),
     ] {
         output.data(&format!("{} {value}", paint(&format!("{name:<12}"), BOLD)))?;
     }

@@ -12,7 +12,11 @@ pub(super) fn read(text: &str) -> Option<Duration> {
         "d" => 24 * 60 * 60,
         _ => return None,
     };
-    number.parse::<u64>().ok()?.checked_mul(seconds).map(Duration::from_secs)
+    number
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(seconds)
+        .map(Duration::from_secs)
 }
 
 /// The same, for the parser of arguments.
@@ -29,7 +33,17 @@ mod tests {
         for (text, seconds) in [("30s", 30), ("0m", 0), ("2h", 7_200), ("7d", 604_800)] {
             assert_eq!(read(text), Some(Duration::from_secs(seconds)), "{text}");
         }
-        for wrong in ["", "h", "-2h", "2w", "1.5h", "é", "2 h", "99999999999999999999s", "999999999999999999d"] {
+        for wrong in [
+            "",
+            "h",
+            "-2h",
+            "2w",
+            "1.5h",
+            "é",
+            "2 h",
+            "99999999999999999999s",
+            "999999999999999999d",
+        ] {
             assert_eq!(read(wrong), None, "{wrong}");
             assert!(argument(wrong).is_err());
         }

@@ -2,17 +2,17 @@
 
 use url::Url;
 
-use super::Failure;
+use super::CommandError;
 use crate::simulate::{clear, is_loopback};
 
 /// Refuses what no test data can be sent to, and a receiver on another machine, unless whoever runs the command said yes to storing test
 /// data there.
-pub(super) fn agreed(url: &Url, yes: bool) -> Result<(), Failure> {
-    clear(url).map_err(|error| Failure::Usage(error.to_string()))?;
+pub(super) fn agreed(url: &Url, yes: bool) -> Result<(), CommandError> {
+    clear(url).map_err(|error| CommandError::Usage(error.to_string()))?;
     if yes || is_loopback(url) {
         return Ok(());
     }
-    Err(Failure::Usage(format!(
+    Err(CommandError::Usage(format!(
         "this stores test data in whatever receives at {}: give it a source and a destination of its own there \
          (docs/simulate.md), then add --yes-store-test-data",
         url.host_str().unwrap_or("that URL"),
@@ -35,7 +35,11 @@ mod tests {
             ("http://receiver.example.gov.uk/pay", true, false),
             ("https://a:b@localhost/pay", true, false),
         ] {
-            assert_eq!(agreed(&Url::parse(url).unwrap(), yes).is_ok(), expected, "{url}");
+            assert_eq!(
+                agreed(&Url::parse(url).unwrap(), yes).is_ok(),
+                expected,
+                "{url}"
+            );
         }
     }
 }

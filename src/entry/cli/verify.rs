@@ -7,14 +7,14 @@ use std::{fs, path::PathBuf};
 use clap::Args;
 
 use super::{
-    Failure, Global,
+    CommandError, GlobalArgs,
     output::Output,
-    settings::{Settings, fetch_if_there},
+    settings::{CommandSettings, fetch_if_there},
 };
 use crate::{
     config::{Overrides, SourceConfig},
     secret::Secret,
-    source::diagnose::{Diagnosis, Named, diagnose},
+    source::diagnose::{Diagnosis, NamedSecret, diagnose},
 };
 
 /// Checks a body and its signature header, or every stored row.
@@ -22,7 +22,7 @@ use crate::{
 #[command(after_help = "Examples:\n  \
     pillarbox verify --source pay --body body.json --signature 3f9a…\n  \
     pillarbox verify --stored")]
-pub(super) struct Verify {
+pub(super) struct VerifyArgs {
     /// The source whose secrets are tried
     #[arg(long, value_name = "NAME", required_unless_present = "stored", requires_all = ["body", "signature"])]
     source: Option<String>,
@@ -37,10 +37,16 @@ pub(super) struct Verify {
     stored: bool,
 }
 
-impl Verify {
-    pub(super) async fn run(self, global: &Global, output: &mut Output) -> Result<(), Failure> {
+impl VerifyArgs {
+    pub(super) async fn run(
+        self,
+        global: &GlobalArgs,
+        output: &mut Output,
+    ) -> Result<(), CommandError> {
         match (self.source, self.body, self.signature) {
-            (Some(source), Some(body), Some(signature)) => one(global, &source, &body, &signature, output).await,
+            (Some(source), Some(body), Some(signature)) => {
+                one(global, &source, &body, &signature, output).await
+            }
             _ => stored::run(global, output).await,
         }
     }
@@ -48,20 +54,29 @@ impl Verify {
 
 /// Judges one body and header, and says what is likely wrong with them.
 async fn one(
-    global: &Global,
+    global: &GlobalArgs,
     source: &str,
     body: &PathBuf,
     signature: &str,
     output: &mut Output,
-) -> Result<(), Failure> {
-    let settings = Settings::load(global, Overrides::default())?;
+) -> Result<(), CommandError> {
+    let settings = CommandSettings::load(global, Overrides::default())?;
     let source = settings.source(source)?;
-    let body = fs::read(body)
-        .map_err(|error| Failure::Usage(format!("{} can't be read ({error}): check --body", body.display())))?;
+    let body = fs::read(body).map_err(|error| {
+        CommandError::Usage(format!(
+            "{} can't be read ({error}): check --body",
+            body.display()
+        ))
+    })?;
     let own = secrets(source).await?;
     // Another source's secret is only tried to explain; one that can't be read explains nothing.
     let mut others = Vec::new();
-    for other in settings.config.sources.iter().filter(|other| other.name != source.name) {
+    for other in settings
+        .config
+        .sources
+        .iter()
+        .filter(|other| other.name != source.name)
+    {
         others.extend(secrets(other).await.unwrap_or_default());
     }
     let (own, others) = (named(&own), named(&others));
@@ -69,26 +84,41 @@ async fn one(
     for sentence in diagnosis.sentences() {
         output.data(&sentence)?;
     }
-    if matches!(diagnosis, Diagnosis::Genuine { .. }) { Ok(()) } else { Err(Failure::Wanting) }
+    if matches!(diagnosis, Diagnosis::Genuine { .. }) {
+        Ok(())
+    } else {
+        Err(CommandError::Wanting)
+    }
 }
 
 /// A secret and what it is called.
-struct Labelled {
-    kind: crate::source::Kind,
+struct LabelledSecret {
+    kind: crate::source::SenderKind,
     label: String,
     secret: Secret,
 }
 
-async fn secrets(source: &SourceConfig) -> Result<Vec<Labelled>, Failure> {
+async fn secrets(source: &SourceConfig) -> Result<Vec<LabelledSecret>, CommandError> {
     let mut labelled = Vec::new();
     for reference in source.secrets.iter().map(|secret| &secret.value) {
         let label = format!("{reference} of source {}", source.name);
         let secret = fetch_if_there(reference).await?;
-        labelled.extend(secret.map(|secret| Labelled { kind: source.kind, label, secret }));
+        labelled.extend(secret.map(|secret| LabelledSecret {
+            kind: source.kind,
+            label,
+            secret,
+        }));
     }
     Ok(labelled)
 }
 
-fn named(secrets: &[Labelled]) -> Vec<Named<'_>> {
-    secrets.iter().map(|one| Named { kind: one.kind, label: &one.label, secret: &one.secret }).collect()
+fn named(secrets: &[LabelledSecret]) -> Vec<NamedSecret<'_>> {
+    secrets
+        .iter()
+        .map(|one| NamedSecret {
+            kind: one.kind,
+            label: &one.label,
+            secret: &one.secret,
+        })
+        .collect()
 }

@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::page::Problem;
+use super::page::PageError;
 
 /// On every answer. A sender's text that slipped through all escaping would still find no script,
 /// no form and no frame to work with.
@@ -22,14 +22,17 @@ const HEADERS: [(header::HeaderName, &str); 5] = [
     (header::REFERRER_POLICY, "no-referrer"),
     (header::CACHE_CONTROL, "no-store"),
     // No page of another site may embed what only this machine may see.
-    (header::HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (
+        header::HeaderName::from_static("cross-origin-resource-policy"),
+        "same-origin",
+    ),
 ];
 
 /// The names under which a browser may ask for the console.
 #[derive(Clone)]
-pub(super) struct Hosts(Arc<[String]>);
+pub(super) struct AllowedHosts(Arc<[String]>);
 
-impl Hosts {
+impl AllowedHosts {
     /// The names of `bound`: itself and, on this machine, `localhost`.
     pub(super) fn of(bound: SocketAddr) -> Self {
         let port = bound.port();
@@ -44,7 +47,10 @@ impl Hosts {
         }
         if port == 80 {
             // Browsers leave the usual port out.
-            let short: Vec<_> = names.iter().filter_map(|name| name.strip_suffix(":80").map(str::to_owned)).collect();
+            let short: Vec<_> = names
+                .iter()
+                .filter_map(|name| name.strip_suffix(":80").map(str::to_owned))
+                .collect();
             names.extend(short);
         }
         Self(names.into())
@@ -57,24 +63,35 @@ impl Hosts {
     /// Whether a request names one of ours: once in its header, and nothing else in its target.
     fn admit(&self, request: &Request) -> bool {
         let mut given = request.headers().get_all(header::HOST).iter();
-        let (Some(host), None) = (given.next(), given.next()) else { return false };
-        let target = request.uri().authority().is_none_or(|authority| self.contains(authority.as_str()));
+        let (Some(host), None) = (given.next(), given.next()) else {
+            return false;
+        };
+        let target = request
+            .uri()
+            .authority()
+            .is_none_or(|authority| self.contains(authority.as_str()));
         target && host.to_str().is_ok_and(|host| self.contains(host))
     }
 }
 
 /// Lets through what asks for one of our names and only wants to read; adds the headers to every answer.
-pub(super) async fn guard(State(hosts): State<Hosts>, request: Request, next: Next) -> Response {
+pub(super) async fn guard(
+    State(hosts): State<AllowedHosts>,
+    request: Request,
+    next: Next,
+) -> Response {
     let head = request.method() == Method::HEAD;
     let mut response = if !hosts.admit(&request) {
-        Problem::Host.into_response()
+        PageError::Host.into_response()
     } else if head || request.method() == Method::GET {
         next.run(request).await
     } else {
-        Problem::Method.into_response()
+        PageError::Method.into_response()
     };
     for (name, value) in HEADERS {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
     }
     response
 }
@@ -85,8 +102,14 @@ mod tests {
 
     #[test]
     fn only_the_bound_address_and_its_local_names_are_hosts() {
-        let refused =
-            ["", "127.0.0.1", "localhost", "evil.example:8081", "127.0.0.1:80", "localhost:8081.evil.example"];
+        let refused = [
+            "",
+            "127.0.0.1",
+            "localhost",
+            "evil.example:8081",
+            "127.0.0.1:80",
+            "localhost:8081.evil.example",
+        ];
         for (bound, host, admitted) in [
             ("127.0.0.1:8081", "127.0.0.1:8081", true),
             ("127.0.0.1:8081", "localhost:8081", true),
@@ -102,10 +125,17 @@ mod tests {
             ("127.0.0.1:80", "127.0.0.1", true),
             ("[::1]:80", "[::1]", true),
         ] {
-            assert_eq!(Hosts::of(bound.parse().unwrap()).contains(host), admitted, "{host} at {bound}");
+            assert_eq!(
+                AllowedHosts::of(bound.parse().unwrap()).contains(host),
+                admitted,
+                "{host} at {bound}"
+            );
         }
         for host in refused {
-            assert!(!Hosts::of("127.0.0.1:8081".parse().unwrap()).contains(host), "{host}");
+            assert!(
+                !AllowedHosts::of("127.0.0.1:8081".parse().unwrap()).contains(host),
+                "{host}"
+            );
         }
     }
 }

@@ -11,12 +11,12 @@ use axum::{
 
 use super::{
     detail,
-    page::{Problem, page},
-    query::Asked,
+    page::{PageError, page},
+    query::ListQuery,
 };
 use crate::{
     entry::words,
-    inbox::{Inbox, Listed, Page, Row},
+    inbox::{Inbox, PageRequest, Row, RowPage},
     notification::State,
     text::visible,
 };
@@ -28,15 +28,15 @@ const ROWS: usize = 50;
 #[template(path = "list.html")]
 struct ListPage {
     title: String,
-    asked: Asked,
+    asked: ListQuery,
     narrowed: bool,
-    lines: Vec<Line>,
+    lines: Vec<ListLine>,
     older: Option<String>,
     newest: Option<String>,
 }
 
 /// One row of the table, every text of it safe to look at.
-struct Line {
+struct ListLine {
     key: String,
     address: String,
     received_at: String,
@@ -53,19 +53,22 @@ struct Line {
 pub(super) async fn show<I: Inbox>(
     Shared(inbox): Shared<Arc<I>>,
     RawQuery(query): RawQuery,
-) -> Result<Response, Problem> {
-    let asked = Asked::read(query.as_deref().unwrap_or(""))?;
-    let part = Page { limit: ROWS, after: asked.after.clone() };
+) -> Result<Response, PageError> {
+    let asked = ListQuery::read(query.as_deref().unwrap_or(""))?;
+    let part = PageRequest {
+        limit: ROWS,
+        after: asked.after.clone(),
+    };
     let listed = inbox.list(&asked.filter(), part).await?;
     Ok(page(StatusCode::OK, &ListPage::of(asked, &listed)))
 }
 
 impl ListPage {
-    fn of(asked: Asked, listed: &Listed) -> Self {
+    fn of(asked: ListQuery, listed: &RowPage) -> Self {
         Self {
             title: title(&asked, listed),
             narrowed: asked.narrows(),
-            lines: listed.rows.iter().map(Line::of).collect(),
+            lines: listed.rows.iter().map(ListLine::of).collect(),
             older: listed.next.as_ref().map(|next| asked.address(Some(next))),
             newest: asked.after.is_some().then(|| asked.address(None)),
             asked,
@@ -89,10 +92,17 @@ impl ListPage {
 }
 
 /// How many there are of what, for whoever has many tabs or can't see the table.
-fn title(asked: &Asked, listed: &Listed) -> String {
+fn title(asked: &ListQuery, listed: &RowPage) -> String {
     let count = listed.rows.len();
-    let state = asked.state.map(|state| format!("{state} ")).unwrap_or_default();
-    let noun = if count == 1 { "notification" } else { "notifications" };
+    let state = asked
+        .state
+        .map(|state| format!("{state} "))
+        .unwrap_or_default();
+    let noun = if count == 1 {
+        "notification"
+    } else {
+        "notifications"
+    };
     match (&asked.after, &listed.next) {
         (Some(_), _) => format!("{count} older {state}{noun}"),
         (None, Some(_)) => format!("Newest {count} {state}{noun}"),
@@ -100,7 +110,7 @@ fn title(asked: &Asked, listed: &Listed) -> String {
     }
 }
 
-impl Line {
+impl ListLine {
     fn of(row: &Row) -> Self {
         Self {
             key: visible(row.key.as_str()).into_owned(),

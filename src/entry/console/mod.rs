@@ -17,8 +17,8 @@ use axum::{Router, http::header, middleware, response::IntoResponse, routing::ge
 use tokio::{net::TcpListener, sync::oneshot};
 
 use crate::inbox::Inbox;
-use guard::Hosts;
-use page::Problem;
+use guard::AllowedHosts;
+use page::PageError;
 
 /// The only asset; it is part of the program, so that nothing is fetched from elsewhere.
 const STYLE: &str = include_str!("style.css");
@@ -35,13 +35,20 @@ pub fn router<I: Inbox>(inbox: Arc<I>, bound: SocketAddr) -> Router {
         .route("/notifications/{key}", get(detail::show::<I>))
         .route("/notifications/{key}/raw", get(detail::raw::<I>))
         .route("/style.css", get(style))
-        .fallback(|| async { Problem::NoPage })
+        .fallback(|| async { PageError::NoPage })
         .with_state(inbox)
-        .layer(middleware::from_fn_with_state(Hosts::of(bound), guard::guard))
+        .layer(middleware::from_fn_with_state(
+            AllowedHosts::of(bound),
+            guard::guard,
+        ))
 }
 
 /// Serves `router` on `listener` until `shutdown`; answers under way then get a few seconds more.
-pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()> + Send + 'static) {
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) {
     let (stopping, stopped) = oneshot::channel();
     let told = async move {
         shutdown.await;

@@ -10,7 +10,7 @@ use crate::{inbox::InboxError, text::visible};
 
 /// Why what was asked for can't be shown.
 #[derive(Debug)]
-pub(super) enum Problem {
+pub(super) enum PageError {
     /// No page has this address.
     NoPage,
     /// No notification has this key.
@@ -29,14 +29,14 @@ pub(super) enum Problem {
 
 #[derive(Template)]
 #[template(path = "problem.html")]
-struct ProblemPage {
+struct ErrorPage {
     heading: &'static str,
     advice: &'static str,
     detail: Option<String>,
     link: bool,
 }
 
-impl Problem {
+impl PageError {
     fn status(&self) -> StatusCode {
         match self {
             // Erased bytes are as absent as any others; the page says why.
@@ -51,7 +51,10 @@ impl Problem {
     /// What is wrong, and what to do about it.
     fn words(&self) -> (&'static str, &'static str) {
         match self {
-            Self::NoPage => ("Page not found", "If you typed the web address, check it is correct."),
+            Self::NoPage => (
+                "Page not found",
+                "If you typed the web address, check it is correct.",
+            ),
             Self::NoNotification => (
                 "Notification not found",
                 "The inbox has no notification with this key. Finished notifications are removed after the retention period.",
@@ -60,11 +63,18 @@ impl Problem {
                 "The bytes have been erased",
                 "Someone discarded this notification and erased its bytes. The rest of its record is kept.",
             ),
-            Self::NoState => ("There is no such state", "Choose a state from the list of notifications."),
-            Self::Host => {
-                ("This address is not the console’s", "Use the address that was printed when the console started.")
-            }
-            Self::Method => ("The console only shows", "To change a notification, use the pillarbox command."),
+            Self::NoState => (
+                "There is no such state",
+                "Choose a state from the list of notifications.",
+            ),
+            Self::Host => (
+                "This address is not the console’s",
+                "Use the address that was printed when the console started.",
+            ),
+            Self::Method => (
+                "The console only shows",
+                "To change a notification, use the pillarbox command.",
+            ),
             Self::Inbox(_) => (
                 "The inbox cannot be read",
                 "Nothing has been lost or changed. Check that the inbox is there and can be reached, then reload this page.",
@@ -73,7 +83,7 @@ impl Problem {
     }
 }
 
-impl IntoResponse for Problem {
+impl IntoResponse for PageError {
     fn into_response(self) -> Response {
         if let Self::Inbox(error) = &self {
             tracing::error!(%error, "The console could not read the inbox: {error}");
@@ -84,15 +94,25 @@ impl IntoResponse for Problem {
             _ => None,
         };
         let link = !matches!(self, Self::Host);
-        let mut response = page(self.status(), &ProblemPage { heading, advice, detail, link });
+        let mut response = page(
+            self.status(),
+            &ErrorPage {
+                heading,
+                advice,
+                detail,
+                link,
+            },
+        );
         if let Self::Method = self {
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+            response
+                .headers_mut()
+                .insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
         }
         response
     }
 }
 
-impl From<InboxError> for Problem {
+impl From<InboxError> for PageError {
     fn from(error: InboxError) -> Self {
         Self::Inbox(error)
     }
@@ -104,7 +124,11 @@ pub(super) fn page(status: StatusCode, template: &impl Template) -> Response {
         Ok(html) => (status, Html(html)).into_response(),
         Err(error) => {
             tracing::error!(%error, "A console page could not be written: {error}");
-            (StatusCode::INTERNAL_SERVER_ERROR, "The page could not be written.").into_response()
+            (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "The page could not be written.",
+            )
+                .into_response()
         }
     }
 }

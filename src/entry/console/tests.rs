@@ -15,13 +15,13 @@ use crate::{
     inbox::sqlite::SqliteInbox,
     notification::Key,
     source::{
-        Entry, Kind,
+        Entry, SenderKind,
         example::{NOW, entry, hmrc, pay},
     },
 };
 
 /// A running console over a fresh inbox.
-struct Console {
+struct TestConsole {
     inbox: Arc<SqliteInbox>,
     at: SocketAddr,
     stop: oneshot::Sender<()>,
@@ -30,13 +30,13 @@ struct Console {
 }
 
 /// What came back.
-struct Answer {
+struct TestResponse {
     status: u16,
     head: String,
     body: Vec<u8>,
 }
 
-impl Console {
+impl TestConsole {
     async fn start() -> Self {
         let folder = TempDir::new().unwrap();
         let inbox = Arc::new(SqliteInbox::create(&folder.path().join("inbox.db")).unwrap());
@@ -46,7 +46,13 @@ impl Console {
         let served = tokio::spawn(serve(listener, router(Arc::clone(&inbox), at), async {
             let _ = stopped.await;
         }));
-        Self { inbox, at, stop, served, folder }
+        Self {
+            inbox,
+            at,
+            stop,
+            served,
+            folder,
+        }
     }
 
     /// A console with these in its inbox.
@@ -60,30 +66,42 @@ impl Console {
 
     /// Changes what is stored, as no sender could.
     fn tamper(&self, sql: &str) {
-        Connection::open(self.folder.path().join("inbox.db")).unwrap().execute_batch(sql).unwrap();
+        Connection::open(self.folder.path().join("inbox.db"))
+            .unwrap()
+            .execute_batch(sql)
+            .unwrap();
     }
 
-    async fn get(&self, target: &str) -> Answer {
+    async fn get(&self, target: &str) -> TestResponse {
         self.ask("GET", target, &self.at.to_string()).await
     }
 
-    async fn ask(&self, method: &str, target: &str, host: &str) -> Answer {
-        self.send(&format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")).await
+    async fn ask(&self, method: &str, target: &str, host: &str) -> TestResponse {
+        self.send(&format!(
+            "{method} {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        ))
+        .await
     }
 
-    async fn send(&self, request: &str) -> Answer {
+    async fn send(&self, request: &str) -> TestResponse {
         let mut stream = TcpStream::connect(self.at).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut all = Vec::new();
         stream.read_to_end(&mut all).await.unwrap();
         let end = all.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
-        let head = String::from_utf8(all[..end].to_vec()).unwrap().to_lowercase();
+        let head = String::from_utf8(all[..end].to_vec())
+            .unwrap()
+            .to_lowercase();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Answer { status, head, body: all[end..].to_vec() }
+        TestResponse {
+            status,
+            head,
+            body: all[end..].to_vec(),
+        }
     }
 }
 
-impl Answer {
+impl TestResponse {
     fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
@@ -114,7 +132,12 @@ fn page_of(key: &Key) -> String {
 
 #[tokio::test]
 async fn the_list_shows_each_notification_in_words() {
-    let console = Console::with(&[paid("m1"), hmrc("n1", "{}"), entry(Kind::GovukPay, "pay", "no JSON".into())]).await;
+    let console = TestConsole::with(&[
+        paid("m1"),
+        hmrc("n1", "{}"),
+        entry(SenderKind::GovukPay, "pay", "no JSON".into()),
+    ])
+    .await;
     let list = console.get("/").await;
     assert_eq!((list.status, list.rows()), (200, 3));
     for text in [
@@ -131,15 +154,21 @@ async fn the_list_shows_each_notification_in_words() {
     ] {
         assert!(list.shows(text), "{text}");
     }
-    assert!(list.text().find("unreadable") < list.text().find("payment-m1"), "newest first");
+    assert!(
+        list.text().find("unreadable") < list.text().find("payment-m1"),
+        "newest first"
+    );
 }
 
 #[tokio::test]
 async fn an_empty_list_says_how_to_get_the_first_notification() {
-    let console = Console::start().await;
+    let console = TestConsole::start().await;
     let empty = console.get("/").await;
     assert_eq!(empty.status, 200);
-    assert!(empty.shows("pillarbox send pay") && empty.shows("<title>0 notifications – Pillarbox</title>"));
+    assert!(
+        empty.shows("pillarbox send pay")
+            && empty.shows("<title>0 notifications – Pillarbox</title>")
+    );
     let narrowed = console.get("/?state=dead").await;
     assert!(narrowed.shows("No notifications match") && !narrowed.shows("pillarbox send pay"));
     assert!(narrowed.shows("<title>0 dead notifications – Pillarbox</title>"));
@@ -147,7 +176,7 @@ async fn an_empty_list_says_how_to_get_the_first_notification() {
 
 #[tokio::test]
 async fn a_filter_in_the_address_narrows_the_list_and_stands_in_the_form() {
-    let console = Console::with(&[paid("m1"), paid("m2"), hmrc("n1", "{}")]).await;
+    let console = TestConsole::with(&[paid("m1"), paid("m2"), hmrc("n1", "{}")]).await;
     for (query, rows) in [
         ("source=pay", 2),
         ("source=pay&state=recorded", 2),
@@ -156,26 +185,47 @@ async fn a_filter_in_the_address_narrows_the_list_and_stands_in_the_form() {
         ("state=held", 0),
         ("source=&state=&type=&subject=", 3),
     ] {
-        assert_eq!(console.get(&format!("/?{query}")).await.rows(), rows, "{query}");
+        assert_eq!(
+            console.get(&format!("/?{query}")).await.rows(),
+            rows,
+            "{query}"
+        );
     }
-    let one = console.get("/?source=pay&state=recorded&subject=payment-m2").await;
+    let one = console
+        .get("/?source=pay&state=recorded&subject=payment-m2")
+        .await;
     assert!(one.shows("<title>1 recorded notification – Pillarbox</title>"));
-    assert!(one.shows(r#"<option value="recorded" selected>"#) && one.shows(r#"value="payment-m2""#));
+    assert!(
+        one.shows(r#"<option value="recorded" selected>"#) && one.shows(r#"value="payment-m2""#)
+    );
     let unknown = console.get("/?state=lost").await;
-    assert_eq!((unknown.status, unknown.shows("There is no such state")), (400, true));
+    assert_eq!(
+        (unknown.status, unknown.shows("There is no such state")),
+        (400, true)
+    );
 }
 
 #[tokio::test]
 async fn older_notifications_are_one_link_away_and_none_is_missed() {
-    let entries: Vec<_> = (0..51).map(|n| paid(&format!("m{n}"))).chain([hmrc("n1", "{}")]).collect();
-    let console = Console::with(&entries).await;
+    let entries: Vec<_> = (0..51)
+        .map(|n| paid(&format!("m{n}")))
+        .chain([hmrc("n1", "{}")])
+        .collect();
+    let console = TestConsole::with(&entries).await;
     let newest = console.get("/?source=pay").await;
     assert_eq!(newest.rows(), 50);
     assert!(newest.shows("<title>Newest 50 notifications – Pillarbox</title>"));
     // What comes meanwhile must not push a row from one page to the next.
     console.inbox.record(&paid("late")).await.unwrap();
     let older = console.get(&newest.link("Older notifications")).await;
-    assert_eq!((older.rows(), older.shows("payment-m0<"), older.shows("payment-m1<")), (1, true, false));
+    assert_eq!(
+        (
+            older.rows(),
+            older.shows("payment-m0<"),
+            older.shows("payment-m1<")
+        ),
+        (1, true, false)
+    );
     assert_eq!(older.link("Newest notifications"), "/?source=pay");
     assert!(!older.shows("Older notifications"));
 }
@@ -183,7 +233,7 @@ async fn older_notifications_are_one_link_away_and_none_is_missed() {
 #[tokio::test]
 async fn a_row_leads_to_all_that_is_stored_of_it() {
     let entry = paid("a:b%c/d");
-    let console = Console::with(std::slice::from_ref(&entry)).await;
+    let console = TestConsole::with(std::slice::from_ref(&entry)).await;
     let address = page_of(&entry.key);
     assert_eq!(address, "/notifications/pay%3Aa%253Ab%2525c%252Fd");
     assert!(console.get("/").await.shows(&format!("href=\"{address}\"")));
@@ -205,64 +255,96 @@ async fn a_row_leads_to_all_that_is_stored_of_it() {
 #[tokio::test]
 async fn the_bytes_hold_personal_data_and_are_shown_only_when_asked_for() {
     let entry = hmrc("n1", "confidential");
-    let console = Console::with(std::slice::from_ref(&entry)).await;
+    let console = TestConsole::with(std::slice::from_ref(&entry)).await;
     let address = page_of(&entry.key);
     for query in ["", "?bytes=", "?bytes=hide"] {
         let hidden = console.get(&format!("{address}{query}")).await;
-        assert!(!hidden.shows("confidential") && hidden.shows("personal data"), "{query}");
+        assert!(
+            !hidden.shows("confidential") && hidden.shows("personal data"),
+            "{query}"
+        );
     }
     let shown = console.get(&format!("{address}?bytes=show")).await;
-    assert!(shown.shows("confidential") && shown.shows(r#"role="region" aria-labelledby="bytes" tabindex="0""#));
+    assert!(
+        shown.shows("confidential")
+            && shown.shows(r#"role="region" aria-labelledby="bytes" tabindex="0""#)
+    );
     assert!(!console.get("/").await.shows("confidential"));
 }
 
 #[tokio::test]
 async fn the_raw_bytes_are_the_exact_ones_in_a_file_no_browser_opens() {
     let body = Bytes::from_static(b"\xff\x00<html>\r\n\xe2\x80\xae");
-    let entry = entry(Kind::GovukPay, "pay", body.clone());
-    let console = Console::with(std::slice::from_ref(&entry)).await;
+    let entry = entry(SenderKind::GovukPay, "pay", body.clone());
+    let console = TestConsole::with(std::slice::from_ref(&entry)).await;
     let raw = console.get(&format!("{}/raw", page_of(&entry.key))).await;
     assert_eq!((raw.status, &raw.body[..]), (200, &body[..]));
-    let name = format!("attachment; filename=\"pay-{}.bin\"", hex::encode(&entry.digest[..8]));
-    assert!(raw.head.contains("content-type: application/octet-stream\r\n") && raw.head.contains(&name));
+    let name = format!(
+        "attachment; filename=\"pay-{}.bin\"",
+        hex::encode(&entry.digest[..8])
+    );
+    assert!(
+        raw.head
+            .contains("content-type: application/octet-stream\r\n")
+            && raw.head.contains(&name)
+    );
 }
 
 #[tokio::test]
 async fn a_notification_that_is_not_there_is_not_found() {
     let entry = paid("m1");
-    let console = Console::with(std::slice::from_ref(&entry)).await;
-    for target in ["/notifications/pay:m2", "/notifications/pay:m2/raw", "/notifications/none", "/notifications/%ff"] {
+    let console = TestConsole::with(std::slice::from_ref(&entry)).await;
+    for target in [
+        "/notifications/pay:m2",
+        "/notifications/pay:m2/raw",
+        "/notifications/none",
+        "/notifications/%ff",
+    ] {
         let answer = console.get(target).await;
-        assert_eq!((answer.status, answer.shows("Notification not found")), (404, true), "{target}");
+        assert_eq!(
+            (answer.status, answer.shows("Notification not found")),
+            (404, true),
+            "{target}"
+        );
     }
     for target in ["/none", "/notifications/", "//", "/notifications/pay:m1/"] {
         let answer = console.get(target).await;
-        assert_eq!((answer.status, answer.shows("Page not found")), (404, true), "{target}");
+        assert_eq!(
+            (answer.status, answer.shows("Page not found")),
+            (404, true),
+            "{target}"
+        );
     }
 }
 
 #[tokio::test]
 async fn erased_bytes_are_said_to_be_erased() {
     let entry = paid("m1");
-    let console = Console::with(std::slice::from_ref(&entry)).await;
+    let console = TestConsole::with(std::slice::from_ref(&entry)).await;
     console.inbox.discard(&entry.key, true, NOW).await.unwrap();
     let address = page_of(&entry.key);
     let raw = console.get(&format!("{address}/raw")).await;
-    assert_eq!((raw.status, raw.shows("The bytes have been erased")), (404, true));
+    assert_eq!(
+        (raw.status, raw.shows("The bytes have been erased")),
+        (404, true)
+    );
     let page = console.get(&format!("{address}?bytes=show")).await;
-    assert_eq!((page.status, page.shows("The bytes have been erased")), (200, true));
+    assert_eq!(
+        (page.status, page.shows("The bytes have been erased")),
+        (200, true)
+    );
 }
 
 #[tokio::test]
 async fn a_repeat_links_to_what_came_first() {
-    let console = Console::with(&[paid("m1")]).await;
+    let console = TestConsole::with(&[paid("m1")]).await;
     console.tamper("UPDATE notification SET state = 'repeat', reason = 'pay:a%3Ab'");
     let page = console.get("/notifications/pay:m1").await;
     assert!(page.shows(r#"It came first as <a href="/notifications/pay%3Aa%253Ab">pay:a%3Ab</a>"#));
 }
 
 /// Fails if a page holds anything that would act instead of being shown.
-fn assert_tame(page: &Answer, what: &str) {
+fn assert_tame(page: &TestResponse, what: &str) {
     for acting in ["<script", "<b>", "\u{202e}", "\u{1b}", "\0"] {
         assert!(!page.shows(acting), "{acting:?} in {what}");
     }
@@ -274,14 +356,23 @@ async fn what_a_sender_wrote_is_text_and_never_markup() {
         r#"{{"webhook_message_id":"m1","created_date":"{NOW}","resource_id":"<b>\"'","event_type":"<script>","x":"{}"}}"#,
         "<script>\u{202e}"
     );
-    let readable = entry(Kind::GovukPay, "pay", readable.into());
-    let unreadable = entry(Kind::GovukPay, "pay", "<script>\u{202e}\u{1b}[2J\0".into());
-    let console = Console::with(&[readable.clone(), unreadable.clone()]).await;
+    let readable = entry(SenderKind::GovukPay, "pay", readable.into());
+    let unreadable = entry(
+        SenderKind::GovukPay,
+        "pay",
+        "<script>\u{202e}\u{1b}[2J\0".into(),
+    );
+    let console = TestConsole::with(&[readable.clone(), unreadable.clone()]).await;
     let list = console.get("/").await;
     assert!(list.shows("&#60;script&#62;") && list.shows("&#60;b&#62;&#34;&#39;"));
     assert_tame(&list, "the list");
-    for (entry, shown) in [(&readable, r"&#60;script&#62;\u{202e}"), (&unreadable, r"\u{202e}\u{1b}[2J\u{0}")] {
-        let page = console.get(&format!("{}?bytes=show", page_of(&entry.key))).await;
+    for (entry, shown) in [
+        (&readable, r"&#60;script&#62;\u{202e}"),
+        (&unreadable, r"\u{202e}\u{1b}[2J\u{0}"),
+    ] {
+        let page = console
+            .get(&format!("{}?bytes=show", page_of(&entry.key)))
+            .await;
         assert!(page.shows(shown), "{shown}");
         assert_tame(&page, entry.key.as_str());
     }
@@ -291,9 +382,18 @@ async fn what_a_sender_wrote_is_text_and_never_markup() {
 
 #[tokio::test]
 async fn every_stored_text_is_made_visible_and_escaped() {
-    let console = Console::with(&[paid("m1")]).await;
-    for column in ["event_type", "subject", "reason", "last_error", "key_label", "signature"] {
-        console.tamper(&format!("UPDATE notification SET {column} = '<script>{column}\u{202e}\u{1b}[2J'"));
+    let console = TestConsole::with(&[paid("m1")]).await;
+    for column in [
+        "event_type",
+        "subject",
+        "reason",
+        "last_error",
+        "key_label",
+        "signature",
+    ] {
+        console.tamper(&format!(
+            "UPDATE notification SET {column} = '<script>{column}\u{202e}\u{1b}[2J'"
+        ));
         let page = console.get("/notifications/pay:m1").await;
         let shown = format!(r"&#60;script&#62;{column}\u{{202e}}\u{{1b}}[2J");
         assert!(page.shows(&shown), "{column}");
@@ -304,17 +404,30 @@ async fn every_stored_text_is_made_visible_and_escaped() {
 
 #[tokio::test]
 async fn another_host_is_misdirected() {
-    let console = Console::with(&[paid("m1")]).await;
+    let console = TestConsole::with(&[paid("m1")]).await;
     let port = console.at.port();
-    for host in ["evil.example", "127.0.0.1", "", &format!("evil.example:{port}"), &format!("127.0.0.1:{port}.example")]
-    {
+    for host in [
+        "evil.example",
+        "127.0.0.1",
+        "",
+        &format!("evil.example:{port}"),
+        &format!("127.0.0.1:{port}.example"),
+    ] {
         let answer = console.ask("GET", "/", host).await;
         assert_eq!((answer.status, answer.rows()), (421, 0), "{host}");
     }
-    assert_eq!(console.ask("GET", "/", &format!("localhost:{port}")).await.status, 200);
+    assert_eq!(
+        console
+            .ask("GET", "/", &format!("localhost:{port}"))
+            .await
+            .status,
+        200
+    );
     let ours = console.at;
     for request in [
-        format!("GET / HTTP/1.1\r\nHost: {ours}\r\nHost: evil.example\r\nConnection: close\r\n\r\n"),
+        format!(
+            "GET / HTTP/1.1\r\nHost: {ours}\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
+        ),
         format!("GET http://evil.example/ HTTP/1.1\r\nHost: {ours}\r\nConnection: close\r\n\r\n"),
         "GET / HTTP/1.0\r\n\r\n".to_owned(),
     ] {
@@ -324,7 +437,7 @@ async fn another_host_is_misdirected() {
 
 #[tokio::test]
 async fn nothing_can_be_changed() {
-    let console = Console::with(&[paid("m1")]).await;
+    let console = TestConsole::with(&[paid("m1")]).await;
     let host = console.at.to_string();
     for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"] {
         for target in ["/", "/notifications/pay:m1", "/style.css", "/none"] {
@@ -339,10 +452,20 @@ async fn nothing_can_be_changed() {
 
 #[tokio::test]
 async fn every_answer_carries_the_safety_headers() {
-    let console = Console::with(&[paid("m1")]).await;
+    let console = TestConsole::with(&[paid("m1")]).await;
     let host = console.at.to_string();
-    let mut answers = vec![console.ask("GET", "/", "evil.example").await, console.ask("POST", "/", &host).await];
-    for target in ["/", "/style.css", "/none", "/?state=lost", "/notifications/pay:m1", "/notifications/pay:m1/raw"] {
+    let mut answers = vec![
+        console.ask("GET", "/", "evil.example").await,
+        console.ask("POST", "/", &host).await,
+    ];
+    for target in [
+        "/",
+        "/style.css",
+        "/none",
+        "/?state=lost",
+        "/notifications/pay:m1",
+        "/notifications/pay:m1/raw",
+    ] {
         answers.push(console.get(target).await);
         answers.push(console.ask("HEAD", target, &host).await);
     }
@@ -355,7 +478,11 @@ async fn every_answer_carries_the_safety_headers() {
             "referrer-policy: no-referrer\r\n",
             "cache-control: no-store\r\n",
         ] {
-            assert!(answer.head.contains(header), "{header} is missing in {}", answer.head);
+            assert!(
+                answer.head.contains(header),
+                "{header} is missing in {}",
+                answer.head
+            );
         }
         assert!(!answer.head.contains("access-control"));
     }
@@ -363,29 +490,46 @@ async fn every_answer_carries_the_safety_headers() {
 
 #[tokio::test]
 async fn an_inbox_that_can_not_be_read_is_a_page_of_its_own() {
-    let console = Console::with(&[paid("m1")]).await;
+    let console = TestConsole::with(&[paid("m1")]).await;
     console.tamper("UPDATE notification SET v = 99");
     for target in ["/", "/notifications/pay:m1", "/notifications/pay:m1/raw"] {
         let answer = console.get(target).await;
-        assert_eq!((answer.status, answer.shows("The inbox cannot be read")), (503, true), "{target}");
+        assert_eq!(
+            (answer.status, answer.shows("The inbox cannot be read")),
+            (503, true),
+            "{target}"
+        );
         assert!(answer.shows("run a newer Pillarbox"), "{target}");
     }
 }
 
 #[tokio::test]
 async fn bytes_that_were_damaged_are_not_passed_off_as_received() {
-    let console = Console::with(&[paid("m1")]).await;
+    let console = TestConsole::with(&[paid("m1")]).await;
     console.tamper("UPDATE notification SET digest = zeroblob(32)");
     assert_eq!(console.get("/notifications/pay:m1/raw").await.status, 503);
-    assert!(console.get("/notifications/pay:m1?bytes=show").await.shows("do not match their digest"));
+    assert!(
+        console
+            .get("/notifications/pay:m1?bytes=show")
+            .await
+            .shows("do not match their digest")
+    );
 }
 
 #[tokio::test]
 async fn pages_have_no_script_and_no_inline_style() {
-    let console = Console::with(&[paid("m1")]).await;
+    let console = TestConsole::with(&[paid("m1")]).await;
     for target in ["/", "/notifications/pay:m1?bytes=show", "/none"] {
         let page = console.get(target).await;
-        for forbidden in ["<script", "<style", " style=", " onclick=", "javascript:", "http://", "https://"] {
+        for forbidden in [
+            "<script",
+            "<style",
+            " style=",
+            " onclick=",
+            "javascript:",
+            "http://",
+            "https://",
+        ] {
             assert!(!page.shows(forbidden), "{forbidden} in {target}");
         }
         assert_eq!(page.text().matches("<h1").count(), 1, "{target}");
@@ -397,10 +541,15 @@ async fn pages_have_no_script_and_no_inline_style() {
 
 #[tokio::test]
 async fn a_console_told_to_stop_stops_although_a_browser_holds_a_connection() {
-    let console = Console::start().await;
+    let console = TestConsole::start().await;
     let mut idle = TcpStream::connect(console.at).await.unwrap();
-    idle.write_all(format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", console.at).as_bytes()).await.unwrap();
+    idle.write_all(format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", console.at).as_bytes())
+        .await
+        .unwrap();
     assert!(idle.read(&mut [0; 64]).await.unwrap() > 0);
     console.stop.send(()).unwrap();
-    tokio::time::timeout(GRACE + Duration::from_secs(5), console.served).await.unwrap().unwrap();
+    tokio::time::timeout(GRACE + Duration::from_secs(5), console.served)
+        .await
+        .unwrap()
+        .unwrap();
 }

@@ -6,26 +6,32 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use super::{Invocation, deadline, event::Payload, front::Front, line::Line};
+use super::{Invocation, deadline, event::PayloadVersion, front::HttpEvent, line::InvocationLog};
 use crate::{
     app::App,
     entry::shout::shout,
     inbox::Inbox,
     keyring::take_in,
-    receive::{self, Answer, Callback, LONGEST_BODY, Receipt, Refusal, Route, Stored},
+    receive::{self, Callback, HttpAnswer, LONGEST_BODY, Receipt, ReceiptStatus, Refusal, Route},
     source::Source,
-    world::World,
+    world::Clock,
 };
 
 /// An answer as every front takes it: the same fields in both payloads, and nothing encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HttpReply(pub Answer);
+pub struct HttpReply(pub HttpAnswer);
 
 impl Serialize for HttpReply {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut reply = serializer.serialize_struct("HttpReply", 4)?;
         reply.serialize_field("statusCode", &self.0.status)?;
-        reply.serialize_field("headers", &Headers { allow: self.0.allow, ..Headers::default() })?;
+        reply.serialize_field(
+            "headers",
+            &ReplyHeaders {
+                allow: self.0.allow,
+                ..ReplyHeaders::default()
+            },
+        )?;
         reply.serialize_field("body", &self.0.body)?;
         reply.serialize_field("isBase64Encoded", &false)?;
         reply.end()
@@ -34,7 +40,7 @@ impl Serialize for HttpReply {
 
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
-struct Headers {
+struct ReplyHeaders {
     content_type: &'static str,
     x_content_type_options: &'static str,
     cache_control: &'static str,
@@ -42,7 +48,7 @@ struct Headers {
     allow: Option<&'static str>,
 }
 
-impl Default for Headers {
+impl Default for ReplyHeaders {
     fn default() -> Self {
         Self {
             content_type: "application/json",
@@ -54,75 +60,82 @@ impl Default for Headers {
 }
 
 /// A request taken in, a challenge answered, or neither.
-enum Done {
+enum CallbackOutcome {
     Challenge(String),
     Stored(Receipt),
 }
 
 /// Answers one request. Never fails: a failure is an answer, too.
-pub(super) async fn answer<I: Inbox, W: World>(
+pub(super) async fn answer<I: Inbox, W: Clock>(
     app: &App<I>,
     world: &W,
     invocation: &Invocation,
-    (raw, payload): (&RawValue, Payload),
-    line: &mut Line,
+    (raw, payload): (&RawValue, PayloadVersion),
+    line: &mut InvocationLog,
 ) -> HttpReply {
     let done = work(app, world, invocation, (raw, payload), line).await;
     let answer = match &done {
-        Ok(Done::Challenge(value)) => Answer::challenge(value),
-        Ok(Done::Stored(receipt)) => Answer::from(receipt),
-        Err(refusal) => Answer::from(refusal),
+        Ok(CallbackOutcome::Challenge(value)) => HttpAnswer::challenge(value),
+        Ok(CallbackOutcome::Stored(receipt)) => HttpAnswer::from(receipt),
+        Err(refusal) => HttpAnswer::from(refusal),
     };
     line.status = Some(answer.status.into());
     match done {
-        Ok(Done::Challenge(_)) => line.outcome = "challenge",
-        Ok(Done::Stored(receipt)) => note_receipt(line, receipt),
+        Ok(CallbackOutcome::Challenge(_)) => line.outcome = "challenge",
+        Ok(CallbackOutcome::Stored(receipt)) => note_receipt(line, receipt),
         Err(refusal) => note_refusal(line, &refusal),
     }
     HttpReply(answer)
 }
 
-fn note_receipt(line: &mut Line, receipt: Receipt) {
+fn note_receipt(line: &mut InvocationLog, receipt: Receipt) {
     line.key = Some(receipt.key.to_string());
     line.key_label = Some(receipt.key_label);
     (line.outcome, line.reason) = match receipt.stored {
-        Stored::Recorded => ("recorded", None),
-        Stored::Duplicate => ("duplicate", None),
-        Stored::Held(reason) => ("held", Some(reason.to_owned())),
+        ReceiptStatus::Recorded => ("recorded", None),
+        ReceiptStatus::Duplicate => ("duplicate", None),
+        ReceiptStatus::Held(reason) => ("held", Some(reason.to_owned())),
     };
 }
 
-fn note_refusal(line: &mut Line, refusal: &Refusal) {
+fn note_refusal(line: &mut InvocationLog, refusal: &Refusal) {
     line.outcome = "refused";
     line.code = Some(refusal.code());
     line.reason = Some(refusal.to_string());
 }
 
-async fn work<I: Inbox, W: World>(
+async fn work<I: Inbox, W: Clock>(
     app: &App<I>,
     world: &W,
     invocation: &Invocation,
-    (raw, payload): (&RawValue, Payload),
-    line: &mut Line,
-) -> Result<Done, Refusal> {
-    let front = Front::read(raw, payload)?;
+    (raw, payload): (&RawValue, PayloadVersion),
+    line: &mut InvocationLog,
+) -> Result<CallbackOutcome, Refusal> {
+    let front = HttpEvent::read(raw, payload)?;
     let keys = app.keyring.keys();
-    match receive::route(keys.sources(), front.method(), front.path(), Some(&front.query()))? {
-        Route::Challenge(value) => Ok(Done::Challenge(value)),
+    match receive::route(
+        keys.sources(),
+        front.method(),
+        front.path(),
+        Some(&front.query()),
+    )? {
+        Route::Challenge(value) => Ok(CallbackOutcome::Challenge(value)),
         Route::Callback(source) => {
             (line.source, line.kind) = (Some(source.name.to_string()), Some(source.kind.as_str()));
-            callback(app, world, source, &front, invocation, line).await.map(Done::Stored)
+            callback(app, world, source, &front, invocation, line)
+                .await
+                .map(CallbackOutcome::Stored)
         }
     }
 }
 
-async fn callback<I: Inbox, W: World>(
+async fn callback<I: Inbox, W: Clock>(
     app: &App<I>,
     world: &W,
     source: &Source,
-    front: &Front<'_>,
+    front: &HttpEvent<'_>,
     invocation: &Invocation,
-    line: &mut Line,
+    line: &mut InvocationLog,
 ) -> Result<Receipt, Refusal> {
     let body = front.body()?;
     line.body_bytes = Some(body.len() as u64);
@@ -133,7 +146,12 @@ async fn callback<I: Inbox, W: World>(
     let signatures: Vec<&[u8]> = signatures.into_iter().map(str::as_bytes).collect();
     let (storing, copy, received_at) = (Instant::now(), body.clone(), world.now());
     let patience = deadline::patience(front.requested_at(), invocation.deadline, received_at);
-    let callback = Callback { source, signatures: &signatures, body, received_at };
+    let callback = Callback {
+        source,
+        signatures: &signatures,
+        body,
+        received_at,
+    };
     let received = take_in(&*app.inbox, &app.keyring, callback, app.window, patience).await;
     line.storing = Some(storing.elapsed());
     shout(&app.keyring.take_unusable());

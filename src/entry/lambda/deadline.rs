@@ -19,15 +19,26 @@ const BEFORE_LAMBDA: i64 = 1_000_000_000_000;
 /// `cargo lambda watch` plays says how many there are left.
 pub(super) fn stopped_at(said: u64, now: Timestamp) -> Timestamp {
     let said = i64::try_from(said).unwrap_or(i64::MAX);
-    Timestamp::from_millis(if said < BEFORE_LAMBDA { now.as_millis().saturating_add(said) } else { said })
+    Timestamp::from_millis(if said < BEFORE_LAMBDA {
+        now.as_millis().saturating_add(said)
+    } else {
+        said
+    })
 }
 
 /// How long recording may take at `now`, for a request that its front had at `requested_at`, in a
 /// function that is stopped at `stopped_at`. Nothing left is zero: that still is an answer.
-pub(super) fn patience(requested_at: Option<Timestamp>, stopped_at: Timestamp, now: Timestamp) -> Duration {
+pub(super) fn patience(
+    requested_at: Option<Timestamp>,
+    stopped_at: Timestamp,
+    now: Timestamp,
+) -> Duration {
     let is_believed = |at: &Timestamp| *at <= now && now.since(*at) <= BELIEVED;
     let asked = requested_at.filter(is_believed).unwrap_or(now);
-    asked.plus(PATIENCE).min(stopped_at.minus(ANSWER)).since(now)
+    asked
+        .plus(PATIENCE)
+        .min(stopped_at.minus(ANSWER))
+        .since(now)
 }
 
 /// When reconciling has to have ended by itself, in a function that is stopped at `stopped_at`.
@@ -49,11 +60,19 @@ mod tests {
     #[test]
     fn an_end_is_an_instant_or_for_cargo_lambda_a_span() {
         let at = |offset: i64| NOW.as_millis() + offset;
-        for (said, stopped) in
-            [(at(5_000), at(5_000)), (at(-5_000), at(-5_000)), (600_000, at(600_000)), (0, at(0)), (i64::MAX, i64::MAX)]
-        {
+        for (said, stopped) in [
+            (at(5_000), at(5_000)),
+            (at(-5_000), at(-5_000)),
+            (600_000, at(600_000)),
+            (0, at(0)),
+            (i64::MAX, i64::MAX),
+        ] {
             let said = u64::try_from(said).unwrap();
-            assert_eq!(stopped_at(said, NOW), Timestamp::from_millis(stopped), "{said}");
+            assert_eq!(
+                stopped_at(said, NOW),
+                Timestamp::from_millis(stopped),
+                "{said}"
+            );
         }
         assert_eq!(stopped_at(u64::MAX, NOW), Timestamp::from_millis(i64::MAX));
     }
@@ -77,7 +96,11 @@ mod tests {
             (Some(i64::MAX), i64::MIN, 0),
         ] {
             let at = |offset: i64| Timestamp::from_millis(NOW.as_millis().saturating_add(offset));
-            assert_eq!(patience(requested.map(at), at(stopped), NOW), ms(left), "{requested:?} {stopped}");
+            assert_eq!(
+                patience(requested.map(at), at(stopped), NOW),
+                ms(left),
+                "{requested:?} {stopped}"
+            );
         }
     }
 }

@@ -10,50 +10,60 @@ use serde::{
 
 /// `{"name": "value"}`, or null.
 #[derive(Debug, Default)]
-pub(super) struct Pairs(Vec<(String, String)>);
+pub(super) struct StringPairs(Vec<(String, String)>);
 
 /// `{"name": ["value", …]}`, or null.
 #[derive(Debug, Default)]
-pub(super) struct Many(Vec<(String, Vec<String>)>);
+pub(super) struct StringLists(Vec<(String, Vec<String>)>);
 
-impl Pairs {
+impl StringPairs {
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }
 
-impl Many {
+impl StringLists {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().flat_map(|(name, values)| values.iter().map(|value| (name.as_str(), value.as_str())))
+        self.0
+            .iter()
+            .flat_map(|(name, values)| values.iter().map(|value| (name.as_str(), value.as_str())))
     }
 }
 
-impl<'de> Deserialize<'de> for Pairs {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self(Option::<Entries<String>>::deserialize(deserializer)?.map(|entries| entries.0).unwrap_or_default()))
-    }
-}
-
-impl<'de> Deserialize<'de> for Many {
+impl<'de> Deserialize<'de> for StringPairs {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Self(
-            Option::<Entries<Vec<String>>>::deserialize(deserializer)?.map(|entries| entries.0).unwrap_or_default(),
+            Option::<MapEntries<String>>::deserialize(deserializer)?
+                .map(|entries| entries.0)
+                .unwrap_or_default(),
         ))
     }
 }
 
-struct Entries<T>(Vec<(String, T)>);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
+impl<'de> Deserialize<'de> for StringLists {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Each<T>(std::marker::PhantomData<T>);
+        Ok(Self(
+            Option::<MapEntries<Vec<String>>>::deserialize(deserializer)?
+                .map(|entries| entries.0)
+                .unwrap_or_default(),
+        ))
+    }
+}
 
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Each<T> {
-            type Value = Entries<T>;
+struct MapEntries<T>(Vec<(String, T)>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for MapEntries<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EntryVisitor<T>(std::marker::PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for EntryVisitor<T> {
+            type Value = MapEntries<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
@@ -64,10 +74,10 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
                 while let Some(entry) = map.next_entry()? {
                     entries.push(entry);
                 }
-                Ok(Entries(entries))
+                Ok(MapEntries(entries))
             }
         }
 
-        deserializer.deserialize_map(Each(std::marker::PhantomData))
+        deserializer.deserialize_map(EntryVisitor(std::marker::PhantomData))
     }
 }

@@ -14,8 +14,8 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use super::{
-    event::Payload,
-    fields::{Many, Pairs},
+    event::PayloadVersion,
+    fields::{StringLists, StringPairs},
 };
 use crate::{notification::Timestamp, receive::Refusal};
 
@@ -28,15 +28,15 @@ const LONGEST_QUERY: usize = 8 * 1024;
 
 /// A request as its front handed it on, with nothing in it that is not allowed to be there.
 #[derive(Debug)]
-pub(super) struct Front<'a> {
+pub(super) struct HttpEvent<'a> {
     raw: &'a RawValue,
-    payload: Payload,
-    fields: Fields<'a>,
+    payload: PayloadVersion,
+    fields: HttpEventFields<'a>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Fields<'a> {
+struct HttpEventFields<'a> {
     http_method: Option<String>,
     raw_path: Option<String>,
     path: Option<String>,
@@ -44,23 +44,23 @@ struct Fields<'a> {
     path_parameters: Option<HashMap<String, String>>,
     raw_query_string: Option<String>,
     #[serde(default)]
-    query_string_parameters: Pairs,
+    query_string_parameters: StringPairs,
     #[serde(default)]
-    multi_value_query_string_parameters: Many,
+    multi_value_query_string_parameters: StringLists,
     #[serde(default)]
-    headers: Pairs,
+    headers: StringPairs,
     #[serde(default)]
-    multi_value_headers: Many,
+    multi_value_headers: StringLists,
     #[serde(borrow)]
     body: Option<&'a RawValue>,
     is_base64_encoded: Option<bool>,
-    request_context: Context,
+    request_context: RequestContext,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Context {
-    http: Option<Http>,
+struct RequestContext {
+    http: Option<HttpContext>,
     stage: Option<String>,
     domain_name: Option<String>,
     time_epoch: Option<i64>,
@@ -68,17 +68,23 @@ struct Context {
 }
 
 #[derive(Debug, Deserialize)]
-struct Http {
+struct HttpContext {
     method: String,
 }
 
-impl<'a> Front<'a> {
+impl<'a> HttpEvent<'a> {
     /// Takes a request apart, and refuses one that no front of ours can have had from a sender.
-    pub(super) fn read(raw: &'a RawValue, payload: Payload) -> Result<Self, Refusal> {
-        let fields: Fields<'a> = serde_json::from_str(raw.get()).map_err(|_| {
-            Refusal::Malformed("the invocation lacks the fields of a request, or has others in their place")
+    pub(super) fn read(raw: &'a RawValue, payload: PayloadVersion) -> Result<Self, Refusal> {
+        let fields: HttpEventFields<'a> = serde_json::from_str(raw.get()).map_err(|_| {
+            Refusal::Malformed(
+                "the invocation lacks the fields of a request, or has others in their place",
+            )
         })?;
-        let front = Self { raw, payload, fields };
+        let front = Self {
+            raw,
+            payload,
+            fields,
+        };
         front.check_headers()?;
         front.check_addresses()?;
         front.check_query()?;
@@ -88,8 +94,13 @@ impl<'a> Front<'a> {
     /// The method, as it was sent.
     pub(super) fn method(&self) -> &str {
         let method = match self.payload {
-            Payload::V1 => self.fields.http_method.as_deref(),
-            Payload::V2 => self.fields.request_context.http.as_ref().map(|http| http.method.as_str()),
+            PayloadVersion::V1 => self.fields.http_method.as_deref(),
+            PayloadVersion::V2 => self
+                .fields
+                .request_context
+                .http
+                .as_ref()
+                .map(|http| http.method.as_str()),
         };
         method.unwrap_or_default()
     }
@@ -98,8 +109,8 @@ impl<'a> Front<'a> {
     /// that a REST API is mapped to on a domain. In what is left no other spelling is ours.
     pub(super) fn path(&self) -> &str {
         match self.payload {
-            Payload::V1 => unmapped(&self.fields),
-            Payload::V2 => unstaged(&self.fields),
+            PayloadVersion::V1 => unmapped(&self.fields),
+            PayloadVersion::V2 => unstaged(&self.fields),
         }
     }
 
@@ -107,8 +118,10 @@ impl<'a> Front<'a> {
     pub(super) fn query(&self) -> Cow<'_, str> {
         let fields = &self.fields;
         match self.payload {
-            Payload::V2 => Cow::Borrowed(fields.raw_query_string.as_deref().unwrap_or_default()),
-            Payload::V1 => {
+            PayloadVersion::V2 => {
+                Cow::Borrowed(fields.raw_query_string.as_deref().unwrap_or_default())
+            }
+            PayloadVersion::V1 => {
                 let mut query = url::form_urlencoded::Serializer::new(String::new());
                 match fields.multi_value_query_string_parameters.is_empty() {
                     false => query.extend_pairs(fields.multi_value_query_string_parameters.iter()),
@@ -123,9 +136,21 @@ impl<'a> Front<'a> {
     /// `headers`, and all of them beside it.
     pub(super) fn values(&self, name: &str) -> Vec<&str> {
         let of = |(known, _): &(&str, &str)| known.eq_ignore_ascii_case(name);
-        let all: Vec<&str> = self.fields.multi_value_headers.iter().filter(of).map(|(_, value)| value).collect();
-        if all.is_empty() || self.payload == Payload::V2 {
-            return self.fields.headers.iter().filter(of).map(|(_, value)| value).collect();
+        let all: Vec<&str> = self
+            .fields
+            .multi_value_headers
+            .iter()
+            .filter(of)
+            .map(|(_, value)| value)
+            .collect();
+        if all.is_empty() || self.payload == PayloadVersion::V2 {
+            return self
+                .fields
+                .headers
+                .iter()
+                .filter(of)
+                .map(|(_, value)| value)
+                .collect();
         }
         all
     }
@@ -134,8 +159,8 @@ impl<'a> Front<'a> {
     pub(super) fn requested_at(&self) -> Option<Timestamp> {
         let context = &self.fields.request_context;
         let at = match self.payload {
-            Payload::V1 => context.request_time_epoch,
-            Payload::V2 => context.time_epoch,
+            PayloadVersion::V1 => context.request_time_epoch,
+            PayloadVersion::V2 => context.time_epoch,
         };
         at.map(Timestamp::from_millis)
     }
@@ -153,7 +178,10 @@ impl<'a> Front<'a> {
     }
 
     fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.fields.headers.iter().chain(self.fields.multi_value_headers.iter())
+        self.fields
+            .headers
+            .iter()
+            .chain(self.fields.multi_value_headers.iter())
     }
 
     fn check_headers(&self) -> Result<(), Refusal> {
@@ -161,11 +189,16 @@ impl<'a> Front<'a> {
             headers.map(|(name, value)| name.len() + value.len()).sum()
         };
         let fields = &self.fields;
-        if length(&mut fields.headers.iter()).max(length(&mut fields.multi_value_headers.iter())) > LONGEST_HEADERS {
+        if length(&mut fields.headers.iter()).max(length(&mut fields.multi_value_headers.iter()))
+            > LONGEST_HEADERS
+        {
             return Err(Refusal::HeadersTooLarge);
         }
         let steers = |text: &str| text.chars().any(|c| c.is_control() && c != '\t');
-        match self.headers().any(|(name, value)| steers(name) || steers(value)) {
+        match self
+            .headers()
+            .any(|(name, value)| steers(name) || steers(value))
+        {
             true => Err(Refusal::Malformed("a header holds a control character")),
             false => Ok(()),
         }
@@ -178,8 +211,13 @@ impl<'a> Front<'a> {
         if !hosts.into_iter().all(is_host) {
             return Err(Refusal::Malformed("the host is no host"));
         }
-        if !self.named("x-forwarded-proto").all(|scheme| matches!(scheme, "http" | "https")) {
-            return Err(Refusal::Malformed("the forwarded protocol is neither http nor https"));
+        if !self
+            .named("x-forwarded-proto")
+            .all(|scheme| matches!(scheme, "http" | "https"))
+        {
+            return Err(Refusal::Malformed(
+                "the forwarded protocol is neither http nor https",
+            ));
         }
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-$".contains(&byte);
         let is_stage = |stage: &str| stage.len() <= LONGEST_NAME && stage.bytes().all(plain);
@@ -190,23 +228,40 @@ impl<'a> Front<'a> {
     }
 
     fn named(&self, name: &'static str) -> impl Iterator<Item = &str> {
-        self.headers().filter(move |(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        self.headers()
+            .filter(move |(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
     }
 
     fn check_query(&self) -> Result<(), Refusal> {
         let query = self.query();
-        let is_query = query.len() <= LONGEST_QUERY && format!("/?{query}").parse::<http::uri::PathAndQuery>().is_ok();
-        if is_query { Ok(()) } else { Err(Refusal::Malformed("the query is no query")) }
+        let is_query = query.len() <= LONGEST_QUERY
+            && format!("/?{query}")
+                .parse::<http::uri::PathAndQuery>()
+                .is_ok();
+        if is_query {
+            Ok(())
+        } else {
+            Err(Refusal::Malformed("the query is no query"))
+        }
     }
 
     fn check_base64(&self) -> Result<(), Refusal> {
-        let Some(body) = self.fields.body.filter(|_| self.fields.is_base64_encoded == Some(true)) else {
+        let Some(body) = self
+            .fields
+            .body
+            .filter(|_| self.fields.is_base64_encoded == Some(true))
+        else {
             return Ok(());
         };
-        let decoded = serde_json::from_str::<Cow<'_, str>>(body.get()).ok().map(|text| BASE64_STANDARD.decode(&*text));
+        let decoded = serde_json::from_str::<Cow<'_, str>>(body.get())
+            .ok()
+            .map(|text| BASE64_STANDARD.decode(&*text));
         match decoded {
             Some(Ok(_)) => Ok(()),
-            _ => Err(Refusal::Malformed("the body is not the base64 it is said to be")),
+            _ => Err(Refusal::Malformed(
+                "the body is not the base64 it is said to be",
+            )),
         }
     }
 }
@@ -220,22 +275,31 @@ fn is_host(host: &str) -> bool {
 }
 
 /// `/prod/hmrc` in the stage `prod` is `/hmrc`; the stage `$default` has no name in a path.
-fn unstaged<'a>(fields: &'a Fields<'_>) -> &'a str {
+fn unstaged<'a>(fields: &'a HttpEventFields<'_>) -> &'a str {
     let path = fields.raw_path.as_deref().unwrap_or_default();
-    let stage = fields.request_context.stage.as_deref().filter(|stage| !stage.is_empty() && *stage != "$default");
+    let stage = fields
+        .request_context
+        .stage
+        .as_deref()
+        .filter(|stage| !stage.is_empty() && *stage != "$default");
     let rest = stage.and_then(|stage| path.strip_prefix('/')?.strip_prefix(stage));
     rest.filter(|rest| rest.starts_with('/')).unwrap_or(path)
 }
 
 /// `/hooks/hmrc` is `/hmrc` where the front says that its resource `/{source}` was asked for: then
 /// `/hooks` is where the API is mapped to, which is no part of the resource.
-fn unmapped<'a>(fields: &'a Fields<'_>) -> &'a str {
+fn unmapped<'a>(fields: &'a HttpEventFields<'_>) -> &'a str {
     let path = fields.path.as_deref().unwrap_or_default();
-    let Some(asked) = asked(fields) else { return path };
+    let Some(asked) = asked(fields) else {
+        return path;
+    };
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
     let is_name = |name: &str| !matches!(name, "" | "." | "..") && name.bytes().all(plain);
     let is_mapping = |mapping: &str| {
-        mapping.len() <= LONGEST_NAME && mapping.strip_prefix('/').is_some_and(|names| names.split('/').all(is_name))
+        mapping.len() <= LONGEST_NAME
+            && mapping
+                .strip_prefix('/')
+                .is_some_and(|names| names.split('/').all(is_name))
     };
     match path.strip_suffix(asked.as_str()) {
         Some(mapping) if is_mapping(mapping) => &path[mapping.len()..],
@@ -244,11 +308,13 @@ fn unmapped<'a>(fields: &'a Fields<'_>) -> &'a str {
 }
 
 /// The resource with its parameters in place, as a path.
-fn asked(fields: &Fields<'_>) -> Option<String> {
+fn asked(fields: &HttpEventFields<'_>) -> Option<String> {
     let (resource, parameters) = (fields.resource.as_deref()?, fields.path_parameters.as_ref());
     let mut asked = String::new();
     for part in resource.strip_prefix('/')?.split('/') {
-        let name = part.strip_prefix('{').and_then(|part| part.strip_suffix('}'));
+        let name = part
+            .strip_prefix('{')
+            .and_then(|part| part.strip_suffix('}'));
         let value = match name {
             Some(name) => parameters?.get(name.trim_end_matches('+'))?,
             None => part,

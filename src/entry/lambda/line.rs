@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Failure, Invocation, Role};
-use crate::process::{Attempt, Outcome, Tally};
+use super::{Invocation, InvocationError, Role};
+use crate::process::{AttemptCounts, AttemptOutcome, AttemptResult};
 
 /// What is said about an invocation, gathered on its way.
-pub(super) struct Line {
+pub(super) struct InvocationLog {
     began: Instant,
     is_cold: bool,
     pub(super) outcome: &'static str,
@@ -23,11 +23,11 @@ pub(super) struct Line {
     pub(super) digest8: Option<String>,
     pub(super) storing: Option<Duration>,
     pub(super) records: Option<u64>,
-    pub(super) tally: Option<Tally>,
+    pub(super) tally: Option<AttemptCounts>,
     pub(super) down: Option<String>,
 }
 
-impl Line {
+impl InvocationLog {
     pub(super) fn begin(is_cold: bool) -> Self {
         Self {
             began: Instant::now(),
@@ -51,7 +51,7 @@ impl Line {
 
     /// Takes note of how an attempt ended. One that needs somebody's eye has a line of its own; of a
     /// single one the invocation's line says which it was.
-    pub(super) fn hear(&mut self, attempt: &Attempt) {
+    pub(super) fn hear(&mut self, attempt: &AttemptResult) {
         let is_first = self.key.is_none() && self.tally.is_none();
         self.key = is_first.then(|| attempt.key.to_string());
         self.tally.get_or_insert_default();
@@ -59,15 +59,25 @@ impl Line {
     }
 
     /// Says the line, before the answer goes out.
-    pub(super) fn say(self, role: Role, invocation: &Invocation, failure: Option<&Failure>) {
+    pub(super) fn say(
+        self,
+        role: Role,
+        invocation: &Invocation,
+        failure: Option<&InvocationError>,
+    ) {
         let (outcome, role, id) = (self.outcome, role.as_str(), invocation.id.as_str());
         let reason = failure.map(ToString::to_string).or(self.reason);
-        let (reason, code, status, down) = (reason.as_deref(), self.code, self.status, self.down.as_deref());
+        let (reason, code, status, down) = (
+            reason.as_deref(),
+            self.code,
+            self.status,
+            self.down.as_deref(),
+        );
         let (source, kind, key) = (self.source.as_deref(), self.kind, self.key.as_deref());
         let (key_label, digest8) = (self.key_label.as_deref(), self.digest8.as_deref());
         let (body_bytes, cold, records) = (self.body_bytes, self.is_cold, self.records);
         let (stored, total) = (self.storing.map(millis), millis(self.began.elapsed()));
-        let count = |count: fn(&Tally) -> u64| self.tally.as_ref().map(count);
+        let count = |count: fn(&AttemptCounts) -> u64| self.tally.as_ref().map(count);
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
@@ -108,19 +118,31 @@ impl Line {
 }
 
 /// The line of an attempt that did not get through.
-fn say(attempt: &Attempt) {
+fn say(attempt: &AttemptResult) {
     let (key, total) = (attempt.key.as_str(), millis(attempt.took));
     match &attempt.ended {
         Ok(processed) => {
             let attempt = u64::from(processed.attempt);
             match &processed.outcome {
-                Outcome::Retry(why) => tracing::warn!(key, why, attempt, totalMs = total, "failed, due again"),
-                Outcome::Dead(why) => tracing::error!(key, why, attempt, totalMs = total, "dead"),
-                Outcome::Lost => tracing::warn!(key, attempt, totalMs = total, "outcome lost: the lease had lapsed"),
-                Outcome::Delivered | Outcome::Repeat(_) | Outcome::NotOurs => {}
+                AttemptOutcome::Retry(why) => {
+                    tracing::warn!(key, why, attempt, totalMs = total, "failed, due again")
+                }
+                AttemptOutcome::Dead(why) => {
+                    tracing::error!(key, why, attempt, totalMs = total, "dead")
+                }
+                AttemptOutcome::Lost => tracing::warn!(
+                    key,
+                    attempt,
+                    totalMs = total,
+                    "outcome lost: the lease had lapsed"
+                ),
+                AttemptOutcome::Delivered | AttemptOutcome::Repeat(_) | AttemptOutcome::NotOurs => {
+                }
             }
         }
-        Err(why) => tracing::error!(key, why = %why, totalMs = total, "no outcome was written; due again later"),
+        Err(why) => {
+            tracing::error!(key, why = %why, totalMs = total, "no outcome was written; due again later")
+        }
     }
 }
 

@@ -34,28 +34,28 @@ use crate::{
     inbox::{Inbox, InboxError},
     notification::Timestamp,
     process::{
-        Tally, Until, Worker,
+        AttemptCounts, DeliveryWorker, RunDeadline,
         stream::{self, BatchOutcome},
         sweep::Sweeper,
     },
-    reconcile::{Numbers, RealTime, Sleeper},
-    world::World,
+    reconcile::{ReconcileStats, Sleeper, TokioSleeper},
+    world::Clock,
 };
 
 pub use callback::HttpReply;
-pub use event::{Payload, Shape, shape};
-use line::Line;
-pub use pull::{Reconciler, Surroundings};
-pub use records::RecordProblem;
-pub use role::{Role, RoleProblem};
+pub use event::{EventShape, PayloadVersion, shape};
+use line::InvocationLog;
+pub use pull::{Reconciler, ReconcilerDeps};
+pub use records::StreamRecordError;
+pub use role::{Role, RoleError};
 pub use run::main;
 
 /// A function with the parts its role needs. It keeps nothing of an invocation.
-pub struct Function<I, D, W, S = RealTime> {
+pub struct LambdaFunction<I, D, W, S = TokioSleeper> {
     role: Role,
     world: Arc<W>,
     receiver: Option<App<I>>,
-    batches: Option<Arc<Worker<I, D, W>>>,
+    batches: Option<Arc<DeliveryWorker<I, D, W>>>,
     sweeper: Option<Sweeper<I, D, W>>,
     reconciler: Option<Reconciler<I, S>>,
     is_warm: AtomicBool,
@@ -73,7 +73,7 @@ pub struct Invocation {
 /// What an invocation is answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-pub enum Reply {
+pub enum InvocationReply {
     /// To a front.
     Http(HttpReply),
     /// To a stream.
@@ -102,7 +102,7 @@ pub enum Reply {
 
 /// Why an invocation has no answer. Said by shape and name, never by content.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub enum InvocationError {
     /// Not an event of this function's role.
     #[error("the function has the role {role}, and what came is {what}: check what invokes it")]
     Foreign {
@@ -113,7 +113,7 @@ pub enum Failure {
     },
     /// A batch that can't be worked on.
     #[error("{0}")]
-    Records(#[from] RecordProblem),
+    Records(#[from] StreamRecordError),
     /// What is due can't be read.
     #[error("{0}")]
     Inbox(#[from] InboxError),
@@ -125,7 +125,7 @@ pub enum Failure {
     Panicked,
 }
 
-impl Failure {
+impl InvocationError {
     /// The failure in one word, for whoever counts them.
     pub fn name(&self) -> &'static str {
         match self {
@@ -138,14 +138,14 @@ impl Failure {
     }
 }
 
-impl<I: Inbox, D: Destination, W: World, S: Sleeper> Function<I, D, W, S> {
+impl<I: Inbox, D: Destination, W: Clock, S: Sleeper> LambdaFunction<I, D, W, S> {
     /// A function in `role`. `app` is what receiving needs, `worker` what handing on needs, `reconciler` what asking
     /// the senders needs; what the role doesn't need is left aside.
     pub fn new(
         role: Role,
         world: Arc<W>,
         app: Option<App<I>>,
-        worker: Option<Arc<Worker<I, D, W>>>,
+        worker: Option<Arc<DeliveryWorker<I, D, W>>>,
         reconciler: Option<Reconciler<I, S>>,
     ) -> Self {
         let worker = worker.filter(|_| role.hands_on());
@@ -153,7 +153,10 @@ impl<I: Inbox, D: Destination, W: World, S: Sleeper> Function<I, D, W, S> {
             role,
             world,
             receiver: app.filter(|_| role.receives()),
-            sweeper: worker.clone().filter(|_| role != Role::Process).map(Sweeper::new),
+            sweeper: worker
+                .clone()
+                .filter(|_| role != Role::Process)
+                .map(Sweeper::new),
             batches: worker.filter(|_| role != Role::Sweep),
             reconciler: reconciler.filter(|_| role.pulls()),
             is_warm: AtomicBool::new(false),
@@ -161,83 +164,131 @@ impl<I: Inbox, D: Destination, W: World, S: Sleeper> Function<I, D, W, S> {
     }
 
     /// Works on one invocation and says one line about it.
-    pub async fn handle(&self, raw: &RawValue, invocation: &Invocation) -> Result<Reply, Failure> {
-        let mut line = Line::begin(!self.is_warm.swap(true, Ordering::Relaxed));
+    pub async fn handle(
+        &self,
+        raw: &RawValue,
+        invocation: &Invocation,
+    ) -> Result<InvocationReply, InvocationError> {
+        let mut line = InvocationLog::begin(!self.is_warm.swap(true, Ordering::Relaxed));
         let done = panic::caught(self.work(raw, invocation, &mut line)).await;
-        let done = done.unwrap_or(Err(Failure::Panicked));
+        let done = done.unwrap_or(Err(InvocationError::Panicked));
         line.say(self.role, invocation, done.as_ref().err());
         done
     }
 
-    async fn work(&self, raw: &RawValue, invocation: &Invocation, line: &mut Line) -> Result<Reply, Failure> {
+    async fn work(
+        &self,
+        raw: &RawValue,
+        invocation: &Invocation,
+        line: &mut InvocationLog,
+    ) -> Result<InvocationReply, InvocationError> {
         let shape = shape(raw);
-        let foreign = || Failure::Foreign { role: self.role, what: shape.as_str() };
+        let foreign = || InvocationError::Foreign {
+            role: self.role,
+            what: shape.as_str(),
+        };
         match shape {
-            Shape::Http(payload) => {
+            EventShape::Http(payload) => {
                 let app = self.receiver.as_ref().ok_or_else(foreign)?;
-                Ok(Reply::Http(callback::answer(app, &*self.world, invocation, (raw, payload), line).await))
+                Ok(InvocationReply::Http(
+                    callback::answer(app, &*self.world, invocation, (raw, payload), line).await,
+                ))
             }
-            Shape::Stream => {
+            EventShape::Stream => {
                 let worker = self.batches.as_ref().ok_or_else(foreign)?;
-                batch(worker, raw, invocation, line).await.map(Reply::Batch)
+                batch(worker, raw, invocation, line)
+                    .await
+                    .map(InvocationReply::Batch)
             }
-            Shape::Sweep => {
+            EventShape::Sweep => {
                 let sweeper = self.sweeper.as_ref().ok_or_else(foreign)?;
-                let Tally { delivered, retry, dead, .. } = sweep(sweeper, invocation, line).await?;
-                Ok(Reply::Swept { delivered, retry, dead })
+                let AttemptCounts {
+                    delivered,
+                    retry,
+                    dead,
+                    ..
+                } = sweep(sweeper, invocation, line).await?;
+                Ok(InvocationReply::Swept {
+                    delivered,
+                    retry,
+                    dead,
+                })
             }
-            Shape::Reconcile => {
+            EventShape::Reconcile => {
                 let reconciler = self.reconciler.as_ref().ok_or_else(foreign)?;
                 reconcile(reconciler, &*self.world, invocation, line).await
             }
-            Shape::Foreign(_) => Err(foreign()),
+            EventShape::Foreign(_) => Err(foreign()),
         }
     }
 }
 
-async fn batch<I: Inbox, D: Destination, W: World>(
-    worker: &Arc<Worker<I, D, W>>,
+async fn batch<I: Inbox, D: Destination, W: Clock>(
+    worker: &Arc<DeliveryWorker<I, D, W>>,
     raw: &RawValue,
     invocation: &Invocation,
-    line: &mut Line,
-) -> Result<BatchOutcome, Failure> {
+    line: &mut InvocationLog,
+) -> Result<BatchOutcome, InvocationError> {
     let batch = records::read(raw)?;
-    let until = Until::deadline(invocation.deadline);
+    let until = RunDeadline::deadline(invocation.deadline);
     let (outcome, tally) = stream::run(worker, &batch, until, |attempt| line.hear(attempt)).await;
     (line.records, line.tally) = (Some(batch.len() as u64), Some(tally));
-    line.outcome = if outcome == BatchOutcome::Done { "processed" } else { "resumes" };
+    line.outcome = if outcome == BatchOutcome::Done {
+        "processed"
+    } else {
+        "resumes"
+    };
     Ok(outcome)
 }
 
-async fn sweep<I: Inbox, D: Destination, W: World>(
+async fn sweep<I: Inbox, D: Destination, W: Clock>(
     sweeper: &Sweeper<I, D, W>,
     invocation: &Invocation,
-    line: &mut Line,
-) -> Result<Tally, Failure> {
-    let swept = sweeper.sweep(Until::deadline(invocation.deadline), |attempt| line.hear(attempt)).await?;
+    line: &mut InvocationLog,
+) -> Result<AttemptCounts, InvocationError> {
+    let swept = sweeper
+        .sweep(RunDeadline::deadline(invocation.deadline), |attempt| {
+            line.hear(attempt)
+        })
+        .await?;
     line.tally = Some(swept.tally);
     line.down = (!swept.down.is_empty()).then(|| swept.down.join(" "));
-    line.outcome = if swept.is_cut_short { "cut_short" } else { "swept" };
+    line.outcome = if swept.is_cut_short {
+        "cut_short"
+    } else {
+        "swept"
+    };
     Ok(swept.tally)
 }
 
-async fn reconcile<I: Inbox, S: Sleeper, W: World>(
+async fn reconcile<I: Inbox, S: Sleeper, W: Clock>(
     reconciler: &Reconciler<I, S>,
     world: &W,
     invocation: &Invocation,
-    line: &mut Line,
-) -> Result<Reply, Failure> {
+    line: &mut InvocationLog,
+) -> Result<InvocationReply, InvocationError> {
     let rows = reconciler.reconcile(world, invocation).await;
     if rows.iter().all(|row| row.failed.is_some()) {
-        let why = rows.iter().map(|row| format!("{}: {}", row.source, row.failed.as_deref().unwrap_or_default()));
-        return Err(Failure::Reconcile(why.collect::<Vec<_>>().join("; ")));
+        let why = rows.iter().map(|row| {
+            format!(
+                "{}: {}",
+                row.source,
+                row.failed.as_deref().unwrap_or_default()
+            )
+        });
+        return Err(InvocationError::Reconcile(
+            why.collect::<Vec<_>>().join("; "),
+        ));
     }
     line.outcome = "reconciled";
-    let sum = |of: fn(&Numbers) -> usize| rows.iter().map(|row| of(&row.numbers)).sum();
-    Ok(Reply::Reconciled {
+    let sum = |of: fn(&ReconcileStats) -> usize| rows.iter().map(|row| of(&row.numbers)).sum();
+    Ok(InvocationReply::Reconciled {
         recorded: sum(|numbers| numbers.recorded),
         acknowledged: sum(|numbers| numbers.acknowledged),
         missing: sum(|numbers| numbers.missing),
-        ended: rows.iter().map(|row| (row.source.clone(), row.ended)).collect(),
+        ended: rows
+            .iter()
+            .map(|row| (row.source.clone(), row.ended))
+            .collect(),
     })
 }

@@ -11,26 +11,30 @@ use std::{
 
 /// Something panicked, and where is in the log.
 #[derive(Debug)]
-pub(super) struct Panicked;
+pub(super) struct PanicError;
 
 /// From now on a panic is one line with its place, and nothing else.
 pub(super) fn say_only_where() {
     set_hook(Box::new(|panic| {
-        let at = panic.location().map(|at| format!("{}:{}", at.file(), at.line())).unwrap_or_default();
+        let at = panic
+            .location()
+            .map(|at| format!("{}:{}", at.file(), at.line()))
+            .unwrap_or_default();
         tracing::error!(at = at.as_str(), "a bug: the program panicked");
     }));
 }
 
 /// Does `work`, whatever happens in it.
-pub(super) async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Panicked> {
+pub(super) async fn caught<T>(work: impl Future<Output = T>) -> Result<T, PanicError> {
     let mut work = pin!(work);
     // Nothing half done is looked at afterwards: what was being changed was another's (the inbox's) or is dropped.
-    let polled =
-        |context: &mut std::task::Context<'_>| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(done)) => Poll::Ready(Ok(done)),
-            Err(_) => Poll::Ready(Err(Panicked)),
-        };
+    let polled = |context: &mut std::task::Context<'_>| match catch_unwind(AssertUnwindSafe(|| {
+        work.as_mut().poll(context)
+    })) {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(done)) => Poll::Ready(Ok(done)),
+        Err(_) => Poll::Ready(Err(PanicError)),
+    };
     poll_fn(polled).await
 }
 
@@ -48,7 +52,9 @@ mod tests {
                 }
                 panic!("A Tester, 1 High Street");
             };
-            let Err(Panicked) = caught::<()>(work).await else { panic!("it was not caught") };
+            let Err(PanicError) = caught::<()>(work).await else {
+                panic!("it was not caught")
+            };
         }
     }
 }

@@ -5,46 +5,48 @@
 
 use std::{collections::BTreeSet, io, sync::Arc, time::Duration};
 
-use super::{Function, Reconciler, Role, RoleProblem, Surroundings};
+use super::{LambdaFunction, Reconciler, ReconcilerDeps, Role, RoleError};
 use crate::{
-    app::{App, Configured, Parts, table_inbox, usable_destinations},
-    aws::{Aws, AwsProblem, SecretsManager, Waiting, arns},
-    config::{Config, InboxConfig, Overrides, Problems},
-    destination::Routes,
-    entry::{System, shout::shout},
-    inbox::{Keeping, dynamodb::DynamoInbox},
+    app::{AnyDestination, App, DestinationDeps, table_inbox, usable_destinations},
+    aws::{Aws, AwsError, SecretsCaller, SecretsManager, arns},
+    config::{Config, ConfigErrors, InboxConfig, Overrides},
+    destination::DestinationRoutes,
+    entry::{SystemClock, shout::shout},
+    inbox::{RetentionPolicy, dynamodb::DynamoInbox},
     keyring::Keyring,
-    process::Worker,
-    reconcile::RealTime,
-    secret::{Outside, Vault},
+    process::DeliveryWorker,
+    reconcile::TokioSleeper,
+    secret::{FetchedSecrets, SecretSources},
 };
 
 /// How long opening connections may take. The platform gives 10 s for everything before the first invocation.
 const WARM_UP: Duration = Duration::from_secs(4);
 
 /// What destinations are, as they are deployed.
-type Destinations = Routes<Configured<System>>;
+type LambdaDestinations = DestinationRoutes<AnyDestination<SystemClock>>;
 /// The function as it is deployed.
-pub(super) type Deployed = Function<DynamoInbox, Destinations, System>;
+pub(super) type DeployedFunction = LambdaFunction<DynamoInbox, LambdaDestinations, SystemClock>;
 
 /// Why a function can't begin; says what to do.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum InitProblem {
+pub(super) enum InitError {
     /// There is no role.
     #[error(transparent)]
-    Role(#[from] RoleProblem),
+    Role(#[from] RoleError),
     /// There is no configuration.
     #[error("PILLARBOX_CONFIG is not set: put the configuration there, as one TOML document")]
     NoConfiguration,
     /// The configuration is wrong.
     #[error("{0}")]
-    Configuration(#[from] Problems),
+    Configuration(#[from] ConfigErrors),
     /// A file would go with the environment.
-    #[error("the inbox is a local file, which a function loses: set [inbox] kind = \"dynamodb\" and its table")]
+    #[error(
+        "the inbox is a local file, which a function loses: set [inbox] kind = \"dynamodb\" and its table"
+    )]
     LocalInbox,
     /// AWS can't be reached.
     #[error(transparent)]
-    Aws(#[from] AwsProblem),
+    Aws(#[from] AwsError),
     /// A function that only reconciles has nothing to do.
     #[error(
         "no source is pulled from: give one a table [sources.NAME.pull], or deploy without this function (Reconcile=off)"
@@ -55,12 +57,15 @@ pub(super) enum InitProblem {
     Destination(String),
 }
 
-impl InitProblem {
+impl InitError {
     /// The problem in one word.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Role(_) => "Role",
-            Self::NoConfiguration | Self::Configuration(_) | Self::LocalInbox | Self::NothingToPull => "Configuration",
+            Self::NoConfiguration
+            | Self::Configuration(_)
+            | Self::LocalInbox
+            | Self::NothingToPull => "Configuration",
             Self::Aws(_) => "Aws",
             Self::Destination(_) => "Destination",
         }
@@ -68,35 +73,79 @@ impl InitProblem {
 }
 
 /// Builds the function in `role`, and warms it up.
-pub(super) async fn build(role: Role, env: fn(&str) -> Option<String>) -> Result<Deployed, InitProblem> {
-    let outside = Outside { env: &env, file: &|path| std::fs::read_to_string(path), vault: Vault::NOTHING };
+pub(super) async fn build(
+    role: Role,
+    env: fn(&str) -> Option<String>,
+) -> Result<DeployedFunction, InitError> {
+    let outside = SecretSources {
+        env: &env,
+        file: &|path| std::fs::read_to_string(path),
+        vault: FetchedSecrets::NOTHING,
+    };
     let config = configuration(&outside)?;
-    let InboxConfig::DynamoDb { table, shards } = &config.inbox else { return Err(InitProblem::LocalInbox) };
+    let InboxConfig::DynamoDb { table, shards } = &config.inbox else {
+        return Err(InitError::LocalInbox);
+    };
     let aws = Aws::from_variables(&outside)?;
-    let (world, manager) = (Arc::new(System), SecretsManager::new(&aws));
+    let (world, manager) = (Arc::new(SystemClock), SecretsManager::new(&aws));
     let inbox = Arc::new(table_inbox(&aws, table, *shards, &config));
-    let reconciler = role.pulls().then(|| reconciler(&config, &inbox, &manager, env)).flatten();
+    let reconciler = role
+        .pulls()
+        .then(|| reconciler(&config, &inbox, &manager, env))
+        .flatten();
     if role == Role::Reconcile && reconciler.is_none() {
-        return Err(InitProblem::NothingToPull);
+        return Err(InitError::NothingToPull);
     }
-    let keyring = role.receives().then(|| Keyring::new(config.clone(), &outside, Some(manager.clone()), world.clone()));
-    let theirs = if role.hands_on() { arns(config.destination_references()) } else { BTreeSet::new() };
-    let ((), (), vault) =
-        tokio::join!(warm_inbox(role, &inbox), warm_keys(keyring.as_deref()), manager.read(&theirs, Waiting::Nobody));
+    let keyring = role.receives().then(|| {
+        Keyring::new(
+            config.clone(),
+            &outside,
+            Some(manager.clone()),
+            world.clone(),
+        )
+    });
+    let theirs = if role.hands_on() {
+        arns(config.destination_references())
+    } else {
+        BTreeSet::new()
+    };
+    let ((), (), vault) = tokio::join!(
+        warm_inbox(role, &inbox),
+        warm_keys(keyring.as_deref()),
+        manager.read(&theirs, SecretsCaller::Nobody)
+    );
     let app = keyring.map(|keyring| App::new(&config, keyring, Arc::clone(&inbox)));
     let worker = if role.hands_on() {
-        let destinations = destinations(role, &config, &Outside { vault: &vault, ..outside }, &aws, &world)?;
-        let keeping = Keeping { retention: config.retention };
-        Some(Arc::new(Worker::new(inbox, destinations, Arc::clone(&world), keeping)))
+        let destinations = destinations(
+            role,
+            &config,
+            &SecretSources {
+                vault: &vault,
+                ..outside
+            },
+            &aws,
+            &world,
+        )?;
+        let keeping = RetentionPolicy {
+            retention: config.retention,
+        };
+        Some(Arc::new(DeliveryWorker::new(
+            inbox,
+            destinations,
+            Arc::clone(&world),
+            keeping,
+        )))
     } else {
         None
     };
-    Ok(Function::new(role, world, app, worker, reconciler))
+    Ok(LambdaFunction::new(role, world, app, worker, reconciler))
 }
 
-fn configuration(outside: &Outside<'_>) -> Result<Config, InitProblem> {
+fn configuration(outside: &SecretSources<'_>) -> Result<Config, InitError> {
     const NAME: &str = "PILLARBOX_CONFIG";
-    let document = (outside.env)(NAME).filter(|document| !document.is_empty()).ok_or(InitProblem::NoConfiguration)?;
+    let document = (outside.env)(NAME)
+        .filter(|document| !document.is_empty())
+        .ok_or(InitError::NoConfiguration)?;
     let mut config = Config::read(&document, NAME)?;
     Overrides::default().apply(&mut config, outside)?;
     Ok(config)
@@ -109,10 +158,10 @@ fn reconciler(
     manager: &SecretsManager,
     env: fn(&str) -> Option<String>,
 ) -> Option<Reconciler<DynamoInbox>> {
-    let surroundings = Surroundings {
+    let surroundings = ReconcilerDeps {
         env,
         manager: Some(manager.clone()),
-        sleeper: RealTime,
+        sleeper: TokioSleeper,
         function: env("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default(),
         metrics: Box::new(io::stdout()),
     };
@@ -124,19 +173,24 @@ fn reconciler(
 fn destinations(
     role: Role,
     config: &Config,
-    outside: &Outside<'_>,
+    outside: &SecretSources<'_>,
     aws: &Aws,
-    world: &Arc<System>,
-) -> Result<Destinations, InitProblem> {
+    world: &Arc<SystemClock>,
+) -> Result<LambdaDestinations, InitError> {
     let (secrets, unusable) = config.usable_destination_secrets(outside);
     shout(&unusable);
-    let parts = Parts { secrets: &secrets, aws: Some(aws), world, log: io::stdout };
+    let parts = DestinationDeps {
+        secrets: &secrets,
+        aws: Some(aws),
+        world,
+        log: io::stdout,
+    };
     let (routes, wrong) = usable_destinations(config, &parts);
     for error in &wrong {
         tracing::error!(why = %error, "a destination can't be used");
     }
     match wrong.first() {
-        Some(error) if !role.receives() => Err(InitProblem::Destination(error.to_string())),
+        Some(error) if !role.receives() => Err(InitError::Destination(error.to_string())),
         _ => Ok(routes),
     }
 }
@@ -151,7 +205,10 @@ async fn warm_inbox(role: Role, inbox: &DynamoInbox) {
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("no answer within {} s", WARM_UP.as_secs()),
     };
-    tracing::warn!(why, "the inbox could not be reached yet; it is tried again with the first notification");
+    tracing::warn!(
+        why,
+        "the inbox could not be reached yet; it is tried again with the first notification"
+    );
 }
 
 async fn warm_keys(keyring: Option<&Keyring>) {

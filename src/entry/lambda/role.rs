@@ -19,9 +19,11 @@ pub enum Role {
 
 /// Why there is no role to begin with; says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RoleProblem {
+pub enum RoleError {
     /// Not the name of a role.
-    #[error("{place} names no role (`{name}`): set it to receive, process, sweep, reconcile or all")]
+    #[error(
+        "{place} names no role (`{name}`): set it to receive, process, sweep, reconcile or all"
+    )]
     Unknown {
         /// Where the name stands.
         place: &'static str,
@@ -33,7 +35,7 @@ pub enum RoleProblem {
 impl Role {
     /// The role that `PILLARBOX_ROLE` names, or else the handler. Empty counts as unset; without
     /// either, or with the handler `bootstrap` that `cargo lambda` sets, one function plays all.
-    pub fn named(variable: Option<String>, handler: Option<String>) -> Result<Self, RoleProblem> {
+    pub fn named(variable: Option<String>, handler: Option<String>) -> Result<Self, RoleError> {
         let set = |text: Option<String>| text.filter(|text| !text.is_empty());
         if let Some(name) = set(variable) {
             return Self::read("PILLARBOX_ROLE", &name);
@@ -44,14 +46,17 @@ impl Role {
         }
     }
 
-    fn read(place: &'static str, name: &str) -> Result<Self, RoleProblem> {
+    fn read(place: &'static str, name: &str) -> Result<Self, RoleError> {
         match name {
             "receive" => Ok(Self::Receive),
             "process" => Ok(Self::Process),
             "sweep" => Ok(Self::Sweep),
             "reconcile" => Ok(Self::Reconcile),
             "all" => Ok(Self::All),
-            _ => Err(RoleProblem::Unknown { place, name: name.chars().take(64).collect() }),
+            _ => Err(RoleError::Unknown {
+                place,
+                name: name.chars().take(64).collect(),
+            }),
         }
     }
 
@@ -92,7 +97,7 @@ impl fmt::Display for Role {
 mod tests {
     use super::*;
 
-    fn named(variable: Option<&str>, handler: Option<&str>) -> Result<Role, RoleProblem> {
+    fn named(variable: Option<&str>, handler: Option<&str>) -> Result<Role, RoleError> {
         Role::named(variable.map(str::to_owned), handler.map(str::to_owned))
     }
 
@@ -111,7 +116,11 @@ mod tests {
             (Some("receive"), Some("sweep"), Role::Receive),
             (Some("all"), Some("anything"), Role::All),
         ] {
-            assert_eq!(named(variable, handler), Ok(role), "{variable:?} {handler:?}");
+            assert_eq!(
+                named(variable, handler),
+                Ok(role),
+                "{variable:?} {handler:?}"
+            );
         }
     }
 

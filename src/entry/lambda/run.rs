@@ -14,13 +14,16 @@ use tracing_subscriber::{
     prelude::*,
 };
 
-use super::{Failure, Function, Invocation, Reply, Role, deadline, init_error, panic, parts};
+use super::{
+    Invocation, InvocationError, InvocationReply, LambdaFunction, Role, deadline, init_error,
+    panic, parts,
+};
 use crate::{
     destination::Destination,
-    entry::{System, system::variable},
+    entry::{SystemClock, system::variable},
     inbox::Inbox,
-    observe::{Format, Lines},
-    world::World,
+    observe::{LogFormat, LogLayer},
+    world::Clock,
 };
 
 /// What is said where there is no Lambda around.
@@ -36,7 +39,9 @@ pub fn main() -> ExitCode {
     log_to_stdout();
     panic::say_only_where();
     // One thread: a function works on one invocation at a time, and has little of a core.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     match runtime {
         Ok(runtime) => runtime.block_on(run()),
         Err(error) => {
@@ -69,31 +74,40 @@ async fn run() -> ExitCode {
 
 /// Takes one invocation after the other. What it is given is JSON as it came; nothing decodes it before
 /// it is known what it is.
-async fn serve<I: Inbox, D: Destination, W: World>(function: Function<I, D, W>) -> Result<(), lambda_runtime::Error> {
+async fn serve<I: Inbox, D: Destination, W: Clock>(
+    function: LambdaFunction<I, D, W>,
+) -> Result<(), lambda_runtime::Error> {
     let function = &function;
-    let work = async |LambdaEvent { payload, context }: LambdaEvent<Box<RawValue>>| -> Result<Reply, Failure> {
-        let deadline = deadline::stopped_at(context.deadline, System.now());
+    let work = async |LambdaEvent { payload, context }: LambdaEvent<Box<RawValue>>| -> Result<InvocationReply, InvocationError> {
+        let deadline = deadline::stopped_at(context.deadline, SystemClock.now());
         function.handle(&payload, &Invocation { id: context.request_id, deadline }).await
     };
     Runtime::new(service_fn(work)).run().await
 }
 
-impl From<Failure> for Diagnostic {
-    fn from(failure: Failure) -> Self {
-        Self { error_type: failure.name().to_owned(), error_message: failure.to_string() }
+impl From<InvocationError> for Diagnostic {
+    fn from(failure: InvocationError) -> Self {
+        Self {
+            error_type: failure.name().to_owned(),
+            error_message: failure.to_string(),
+        }
     }
 }
 
 /// One line an invocation on standard output, as JSON. `PILLARBOX_LOG` may ask for more than that, never
 /// for less: what counts rides on that line.
 fn log_to_stdout() {
-    let asked = variable("PILLARBOX_LOG").and_then(|word| word.parse().ok()).unwrap_or(Level::INFO);
+    let asked = variable("PILLARBOX_LOG")
+        .and_then(|word| word.parse().ok())
+        .unwrap_or(Level::INFO);
     let which = Targets::new()
         .with_target("pillarbox", asked.max(Level::INFO))
         // It says each failure once more than we do.
         .with_target("lambda_runtime::layers::panic", LevelFilter::OFF)
         // Libraries may say what they carry at their finer levels, so they are never asked for those.
         .with_default(Level::WARN);
-    let lines = Lines::direct(io::stdout(), Format::Json, Arc::new(System));
-    tracing_subscriber::registry().with(lines.with_filter(which)).init();
+    let lines = LogLayer::direct(io::stdout(), LogFormat::Json, Arc::new(SystemClock));
+    tracing_subscriber::registry()
+        .with(lines.with_filter(which))
+        .init();
 }

@@ -12,16 +12,18 @@ use tokio::{
     time::Instant,
 };
 
-use super::wire::{Framing, Watch};
+use super::wire::{BodyFraming, ConnectionWatch};
 use crate::{
     app::App,
     entry::shout::shout,
     inbox::Inbox,
     keyring::take_in,
     notification::Key,
-    receive::{self, Answer, Callback, LONGEST_BODY, PATIENCE, Receipt, Refusal, Route, Stored},
+    receive::{
+        self, Callback, HttpAnswer, LONGEST_BODY, PATIENCE, Receipt, ReceiptStatus, Refusal, Route,
+    },
     source::Source,
-    world::World,
+    world::Clock,
 };
 
 /// How long a body may take. A sender that is slower than this has given up long before.
@@ -37,7 +39,7 @@ const LONG: usize = 64 * 1024;
 pub(super) const LONG_AT_ONCE: usize = 32;
 
 /// What answers requests, shared by all connections.
-pub(super) struct Receiver<I, W> {
+pub(super) struct CallbackReceiver<I, W> {
     pub(super) app: App<I>,
     pub(super) world: Arc<W>,
     /// Where the processor hears of new rows. It finds those it misses by itself.
@@ -48,7 +50,7 @@ pub(super) struct Receiver<I, W> {
 
 /// What is said about a request, gathered on its way.
 #[derive(Default)]
-struct Facts {
+struct RequestFacts {
     source: Option<String>,
     path: Option<String>,
     body_bytes: u64,
@@ -57,48 +59,63 @@ struct Facts {
 }
 
 /// A request taken in, a challenge answered, or neither.
-enum Done {
+enum CallbackOutcome {
     Challenge(String),
     Stored(Receipt),
 }
 
-impl<I: Inbox, W: World> Receiver<I, W> {
+impl<I: Inbox, W: Clock> CallbackReceiver<I, W> {
     /// Answers one request. Never fails: a failure is an answer, too.
-    pub(super) async fn answer(&self, request: Request<Incoming>, watch: &Watch) -> Response<Full<Bytes>> {
+    pub(super) async fn answer(
+        &self,
+        request: Request<Incoming>,
+        watch: &ConnectionWatch,
+    ) -> Response<Full<Bytes>> {
         let began = Instant::now();
         let framing = watch.begin(request.headers().len());
         let chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
-        let mut facts = Facts::default();
+        let mut facts = RequestFacts::default();
         let done = match framing {
-            Some(Framing::Ambiguous) => Err(Refusal::Malformed("the end of the body is said twice")),
+            Some(BodyFraming::Ambiguous) => {
+                Err(Refusal::Malformed("the end of the body is said twice"))
+            }
             None if chunked => Err(Refusal::Malformed("a chunked body behind another request")),
             _ => self.work(request, &mut facts).await,
         };
         let answer = match &done {
-            Ok(Done::Challenge(value)) => Answer::challenge(value),
-            Ok(Done::Stored(receipt)) => Answer::from(receipt),
-            Err(refusal) => Answer::from(refusal),
+            Ok(CallbackOutcome::Challenge(value)) => HttpAnswer::challenge(value),
+            Ok(CallbackOutcome::Stored(receipt)) => HttpAnswer::from(receipt),
+            Err(refusal) => HttpAnswer::from(refusal),
         };
         say(&done, &answer, &facts, began.elapsed());
         watch.end();
         // What was refused before its end was read can't share its connection with a next request.
-        let unread = matches!(done, Err(Refusal::Malformed(_) | Refusal::TooLarge | Refusal::Slow));
+        let unread = matches!(
+            done,
+            Err(Refusal::Malformed(_) | Refusal::TooLarge | Refusal::Slow)
+        );
         respond(answer, unread)
     }
 
-    async fn work(&self, request: Request<Incoming>, facts: &mut Facts) -> Result<Done, Refusal> {
+    async fn work(
+        &self,
+        request: Request<Incoming>,
+        facts: &mut RequestFacts,
+    ) -> Result<CallbackOutcome, Refusal> {
         let (parts, body) = request.into_parts();
         let (path, query) = (parts.uri.path(), parts.uri.query());
         let keys = self.app.keyring.keys();
         match receive::route(keys.sources(), parts.method.as_str(), path, query) {
             Ok(Route::Callback(source)) => {
                 facts.source = Some(source.name.to_string());
-                self.callback(source, &parts.headers, body, facts).await.map(Done::Stored)
+                self.callback(source, &parts.headers, body, facts)
+                    .await
+                    .map(CallbackOutcome::Stored)
             }
             Ok(Route::Challenge(value)) => {
                 facts.path = Some(path.to_owned());
                 drain(body).await;
-                Ok(Done::Challenge(value))
+                Ok(CallbackOutcome::Challenge(value))
             }
             Err(refusal) => {
                 facts.path = Some(path.chars().take(64).collect());
@@ -113,7 +130,7 @@ impl<I: Inbox, W: World> Receiver<I, W> {
         source: &Source,
         headers: &HeaderMap,
         body: Incoming,
-        facts: &mut Facts,
+        facts: &mut RequestFacts,
     ) -> Result<Receipt, Refusal> {
         let (body, _room) = self.read(body).await?;
         let received_at = self.world.now();
@@ -121,15 +138,29 @@ impl<I: Inbox, W: World> Receiver<I, W> {
         let signatures = headers.get_all(source.kind.signature_header());
         let signatures: Vec<&[u8]> = signatures.iter().map(HeaderValue::as_bytes).collect();
         let (storing, copy) = (Instant::now(), body.clone());
-        let callback = Callback { source, signatures: &signatures, body, received_at };
-        let received = take_in(&*self.app.inbox, &self.app.keyring, callback, self.app.window, PATIENCE).await;
+        let callback = Callback {
+            source,
+            signatures: &signatures,
+            body,
+            received_at,
+        };
+        let received = take_in(
+            &*self.app.inbox,
+            &self.app.keyring,
+            callback,
+            self.app.window,
+            PATIENCE,
+        )
+        .await;
         facts.storing = storing.elapsed();
         shout(&self.app.keyring.take_unusable());
         match &received {
-            Ok(receipt) if receipt.stored == Stored::Recorded => {
+            Ok(receipt) if receipt.stored == ReceiptStatus::Recorded => {
                 let _ = self.wake.try_send(receipt.key.clone()); // if it is full, the sweep finds the row
             }
-            Err(Refusal::Signature(_)) => facts.body_hash = Some(hex::encode(&Sha256::digest(&copy)[..4])),
+            Err(Refusal::Signature(_)) => {
+                facts.body_hash = Some(hex::encode(&Sha256::digest(&copy)[..4]))
+            }
             _ => {}
         }
         received
@@ -142,14 +173,21 @@ impl<I: Inbox, W: World> Receiver<I, W> {
             drain(body).await;
             return Err(Refusal::TooLarge);
         }
-        tokio::time::timeout(BODY, self.gather(body)).await.map_err(|_| Refusal::Slow)?
+        tokio::time::timeout(BODY, self.gather(body))
+            .await
+            .map_err(|_| Refusal::Slow)?
     }
 
-    async fn gather(&self, mut body: Incoming) -> Result<(Bytes, Option<SemaphorePermit<'_>>), Refusal> {
+    async fn gather(
+        &self,
+        mut body: Incoming,
+    ) -> Result<(Bytes, Option<SemaphorePermit<'_>>), Refusal> {
         let (mut all, mut place) = (BytesMut::new(), None);
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| Refusal::Malformed("the body broke off"))?;
-            let Ok(data) = frame.into_data() else { continue };
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
             if all.is_empty() && body.is_end_stream() && data.len() <= LONG {
                 return Ok((data, None)); // nearly every body, and not copied
             }
@@ -181,12 +219,19 @@ async fn drain(mut body: Incoming) {
     let _ = tokio::time::timeout(DRAIN, throw_away).await;
 }
 
-fn respond(answer: Answer, close: bool) -> Response<Full<Bytes>> {
+fn respond(answer: HttpAnswer, close: bool) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(answer.body));
-    *response.status_mut() = http::StatusCode::from_u16(answer.status).unwrap_or(http::StatusCode::SERVICE_UNAVAILABLE);
+    *response.status_mut() =
+        http::StatusCode::from_u16(answer.status).unwrap_or(http::StatusCode::SERVICE_UNAVAILABLE);
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Some(allow) = answer.allow {
         headers.insert(header::ALLOW, HeaderValue::from_static(allow));
@@ -198,23 +243,43 @@ fn respond(answer: Answer, close: bool) -> Response<Full<Bytes>> {
 }
 
 /// The canonical line of one request: what became of it, never what was in it.
-fn say(done: &Result<Done, Refusal>, answer: &Answer, facts: &Facts, took: Duration) {
+fn say(
+    done: &Result<CallbackOutcome, Refusal>,
+    answer: &HttpAnswer,
+    facts: &RequestFacts,
+    took: Duration,
+) {
     let (source, path) = (facts.source.as_deref(), facts.path.as_deref());
     let (status, bytes) = (u64::from(answer.status), facts.body_bytes);
     let (took_us, storing_us) = (micros(took), micros(facts.storing));
     match done {
-        Ok(Done::Challenge(_)) => tracing::info!(status, path, took_us, "challenge answered"),
-        Ok(Done::Stored(receipt)) => {
+        Ok(CallbackOutcome::Challenge(_)) => {
+            tracing::info!(status, path, took_us, "challenge answered")
+        }
+        Ok(CallbackOutcome::Stored(receipt)) => {
             let (key, key_label) = (receipt.key.as_str(), receipt.key_label.as_str());
             match receipt.stored {
-                Stored::Recorded => {
-                    tracing::info!(key, key_label, status, bytes, storing_us, took_us, source, "recorded");
+                ReceiptStatus::Recorded => {
+                    tracing::info!(
+                        key, key_label, status, bytes, storing_us, took_us, source, "recorded"
+                    );
                 }
-                Stored::Duplicate => {
-                    tracing::info!(key, key_label, status, bytes, storing_us, took_us, source, "duplicate");
+                ReceiptStatus::Duplicate => {
+                    tracing::info!(
+                        key,
+                        key_label,
+                        status,
+                        bytes,
+                        storing_us,
+                        took_us,
+                        source,
+                        "duplicate"
+                    );
                 }
-                Stored::Held(reason) => {
-                    tracing::warn!(key, reason, key_label, status, bytes, storing_us, took_us, source, "held");
+                ReceiptStatus::Held(reason) => {
+                    tracing::warn!(
+                        key, reason, key_label, status, bytes, storing_us, took_us, source, "held"
+                    );
                 }
             }
         }
@@ -222,9 +287,21 @@ fn say(done: &Result<Done, Refusal>, answer: &Answer, facts: &Facts, took: Durat
             let (code, why) = (refusal.code(), refusal.to_string());
             let (why, body_sha256) = (why.as_str(), facts.body_hash.as_deref());
             if answer.status >= 500 {
-                tracing::error!(code, why, status, bytes, source, storing_us, took_us, "refused");
+                tracing::error!(
+                    code, why, status, bytes, source, storing_us, took_us, "refused"
+                );
             } else {
-                tracing::warn!(code, why, status, bytes, source, path, body_sha256, took_us, "refused");
+                tracing::warn!(
+                    code,
+                    why,
+                    status,
+                    bytes,
+                    source,
+                    path,
+                    body_sha256,
+                    took_us,
+                    "refused"
+                );
             }
         }
     }

@@ -20,13 +20,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    callback::Receiver,
-    wire::{Verdict, Watch, Wire},
+    callback::CallbackReceiver,
+    wire::{ConnectionVerdict, ConnectionWatch, WatchedStream},
 };
 use crate::{
     inbox::Inbox,
-    receive::{Answer, Refusal},
-    world::World,
+    receive::{HttpAnswer, Refusal},
+    world::Clock,
 };
 
 /// How many connections there may be at once; further ones wait in the system's queue. Half of the
@@ -38,9 +38,9 @@ const TICK: Duration = Duration::from_secs(1);
 const LAST_REQUESTS: Duration = Duration::from_secs(10);
 
 /// Accepts connections until told to `stop`, then lets those in flight end.
-pub(super) async fn accept<I: Inbox, W: World>(
+pub(super) async fn accept<I: Inbox, W: Clock>(
     listener: TcpListener,
-    receiver: Arc<Receiver<I, W>>,
+    receiver: Arc<CallbackReceiver<I, W>>,
     stop: CancellationToken,
 ) {
     let places = Arc::new(Semaphore::new(MOST));
@@ -59,8 +59,11 @@ pub(super) async fn accept<I: Inbox, W: World>(
         };
         match accepted {
             Ok((stream, _)) => {
-                let keeper =
-                    Keeper { receiver: Arc::clone(&receiver), scarce: Arc::clone(&scarce), stop: stop.clone() };
+                let keeper = ConnectionKeeper {
+                    receiver: Arc::clone(&receiver),
+                    scarce: Arc::clone(&scarce),
+                    stop: stop.clone(),
+                };
                 connections.spawn(async move {
                     keeper.keep(stream).await;
                     drop(place);
@@ -76,21 +79,23 @@ pub(super) async fn accept<I: Inbox, W: World>(
     drop(listener);
     let ended = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(LAST_REQUESTS, ended).await.is_err() {
-        tracing::warn!("some requests did not end in time and were cut off; their senders will try again");
+        tracing::warn!(
+            "some requests did not end in time and were cut off; their senders will try again"
+        );
     }
 }
 
 /// Keeps one connection.
-struct Keeper<I, W> {
-    receiver: Arc<Receiver<I, W>>,
+struct ConnectionKeeper<I, W> {
+    receiver: Arc<CallbackReceiver<I, W>>,
     scarce: Arc<AtomicBool>,
     stop: CancellationToken,
 }
 
-impl<I: Inbox, W: World> Keeper<I, W> {
+impl<I: Inbox, W: Clock> ConnectionKeeper<I, W> {
     async fn keep(self, stream: TcpStream) {
         let _ = stream.set_nodelay(true); // an answer is one small packet and must not wait
-        let watch = Watch::new();
+        let watch = ConnectionWatch::new();
         let (receiver, seen) = (Arc::clone(&self.receiver), watch.clone());
         let service = service_fn(move |request| {
             let (receiver, seen) = (Arc::clone(&receiver), seen.clone());
@@ -101,7 +106,10 @@ impl<I: Inbox, W: World> Keeper<I, W> {
             .header_read_timeout(None)
             .half_close(true)
             .max_buf_size(64 * 1024)
-            .serve_connection(TokioIo::new(Wire::new(stream, watch.clone())), service);
+            .serve_connection(
+                TokioIo::new(WatchedStream::new(stream, watch.clone())),
+                service,
+            );
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut ending = false;
@@ -113,9 +121,9 @@ impl<I: Inbox, W: World> Keeper<I, W> {
                     Pin::new(&mut connection).graceful_shutdown();
                 }
                 _ = tick.tick() => match watch.verdict(Instant::now(), self.scarce.load(Ordering::Relaxed)) {
-                    Verdict::Keep => {}
-                    Verdict::Close => Pin::new(&mut connection).graceful_shutdown(),
-                    Verdict::Refuse(refusal) => break Some((refusal, Told::NotYet)),
+                    ConnectionVerdict::Keep => {}
+                    ConnectionVerdict::Close => Pin::new(&mut connection).graceful_shutdown(),
+                    ConnectionVerdict::Refuse(refusal) => break Some((refusal, AnswerState::NotYet)),
                 },
             }
         };
@@ -128,28 +136,34 @@ impl<I: Inbox, W: World> Keeper<I, W> {
 
 /// Whether the sender has had its answer already.
 #[derive(PartialEq, Eq)]
-enum Told {
+enum AnswerState {
     Already,
     NotYet,
 }
 
 /// What a connection that ended in an error was refused for; a sender that just left is no refusal.
-fn refusal_of(watch: &Watch, error: Option<hyper::Error>) -> Option<(Refusal, Told)> {
+fn refusal_of(
+    watch: &ConnectionWatch,
+    error: Option<hyper::Error>,
+) -> Option<(Refusal, AnswerState)> {
     let error = error?;
     if watch.is_too_long() {
-        return Some((Refusal::HeadersTooLarge, Told::NotYet));
+        return Some((Refusal::HeadersTooLarge, AnswerState::NotYet));
     }
     if error.is_parse_too_large() {
-        return Some((Refusal::HeadersTooLarge, Told::Already));
+        return Some((Refusal::HeadersTooLarge, AnswerState::Already));
     }
-    error.is_parse().then_some((Refusal::Malformed("this is no HTTP/1.1 request"), Told::Already))
+    error.is_parse().then_some((
+        Refusal::Malformed("this is no HTTP/1.1 request"),
+        AnswerState::Already,
+    ))
 }
 
 /// Refuses a request that never became one.
-async fn refuse(mut stream: TcpStream, refusal: &Refusal, told: Told) {
-    let answer = Answer::from(refusal);
+async fn refuse(mut stream: TcpStream, refusal: &Refusal, told: AnswerState) {
+    let answer = HttpAnswer::from(refusal);
     tracing::warn!(code = refusal.code(), why = %refusal, status = u64::from(answer.status), "refused");
-    if told == Told::NotYet {
+    if told == AnswerState::NotYet {
         let text = format!(
             "HTTP/1.1 {}\r\ncontent-type: application/json\r\nx-content-type-options: nosniff\r\n\
              cache-control: no-store\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{}",

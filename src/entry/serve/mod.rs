@@ -20,10 +20,10 @@ use crate::{
     app::App,
     destination::Destination,
     inbox::{InboxError, sqlite::SqliteInbox},
-    process::Worker,
-    world::World,
+    process::DeliveryWorker,
+    world::Clock,
 };
-use callback::{LONG_AT_ONCE, Receiver};
+use callback::{CallbackReceiver, LONG_AT_ONCE};
 
 /// How many new rows may wait to be worked on before the sweep has to find them.
 const HINTS: usize = 4096;
@@ -32,7 +32,7 @@ const HINTS: usize = 4096;
 ///
 /// The caller holds the inbox's serve lock: every lease is released first, since whoever held one
 /// is gone.
-pub async fn serve<D: Destination, W: World>(
+pub async fn serve<D: Destination, W: Clock>(
     listener: TcpListener,
     app: App<SqliteInbox>,
     destination: D,
@@ -41,14 +41,27 @@ pub async fn serve<D: Destination, W: World>(
 ) -> Result<(), InboxError> {
     let released = app.inbox.release_leases().await?;
     if released > 0 {
-        tracing::info!(rows = released as u64, "rows taken over from a process that is gone");
+        tracing::info!(
+            rows = released as u64,
+            "rows taken over from a process that is gone"
+        );
     }
     let (wake, woken) = mpsc::channel(HINTS);
-    let worker = Worker::new(Arc::clone(&app.inbox), destination, Arc::clone(&world), app.keeping);
+    let worker = DeliveryWorker::new(
+        Arc::clone(&app.inbox),
+        destination,
+        Arc::clone(&world),
+        app.keeping,
+    );
     // The processor stops after the receiver, so that what came last is still handed on.
     let received_all = CancellationToken::new();
     let working = tokio::spawn(worker::run(Arc::new(worker), woken, received_all.clone()));
-    let receiver = Arc::new(Receiver { app, world, wake, room: Semaphore::new(LONG_AT_ONCE) });
+    let receiver = Arc::new(CallbackReceiver {
+        app,
+        world,
+        wake,
+        room: Semaphore::new(LONG_AT_ONCE),
+    });
     connection::accept(listener, receiver, stop).await;
     received_all.cancel();
     let _ = working.await;

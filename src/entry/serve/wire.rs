@@ -32,7 +32,7 @@ const IDLE_WHEN_SCARCE: Duration = Duration::from_secs(5);
 
 /// How a request says where its body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Framing {
+pub(super) enum BodyFraming {
     /// In one way.
     Plain,
     /// In more than one, or in the same way twice: two readers could disagree.
@@ -41,7 +41,7 @@ pub(super) enum Framing {
 
 /// What to do about a connection now.
 #[derive(Debug)]
-pub(super) enum Verdict {
+pub(super) enum ConnectionVerdict {
     /// Nothing.
     Keep,
     /// Close it when it is idle.
@@ -52,28 +52,28 @@ pub(super) enum Verdict {
 
 /// What is known of a connection, shared between its reader and its keeper.
 #[derive(Clone)]
-pub(super) struct Watch(Arc<Mutex<State>>);
+pub(super) struct ConnectionWatch(Arc<Mutex<WatchState>>);
 
-struct State {
-    phase: Phase,
+struct WatchState {
+    phase: WirePhase,
     since: Instant,
     head: Vec<u8>,
-    seen: Option<Seen>,
+    seen: Option<ParsedHead>,
     served: bool,
     too_long: bool,
 }
 
 #[derive(PartialEq, Eq)]
-enum Phase {
+enum WirePhase {
     Idle,
     Head,
     Busy,
 }
 
-impl Watch {
+impl ConnectionWatch {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Mutex::new(State {
-            phase: Phase::Idle,
+        Self(Arc::new(Mutex::new(WatchState {
+            phase: WirePhase::Idle,
             since: Instant::now(),
             head: Vec::new(),
             seen: None,
@@ -84,29 +84,33 @@ impl Watch {
 
     /// A request's head has been parsed, and has so many headers. Returns its framing; `None` if it,
     /// or the beginning of it, came along with the request before, where it was not seen.
-    pub(super) fn begin(&self, headers: usize) -> Option<Framing> {
+    pub(super) fn begin(&self, headers: usize) -> Option<BodyFraming> {
         let mut state = self.state();
-        state.phase = Phase::Busy;
+        state.phase = WirePhase::Busy;
         let seen = state.seen.take()?;
         // Of an ambiguous head the library drops a header; what is left of half a head has too few.
-        (seen.framing == Framing::Ambiguous || seen.headers == headers).then_some(seen.framing)
+        (seen.framing == BodyFraming::Ambiguous || seen.headers == headers).then_some(seen.framing)
     }
 
     /// The request has been answered.
     pub(super) fn end(&self) {
         let mut state = self.state();
-        (state.phase, state.since, state.served) = (Phase::Idle, Instant::now(), true);
+        (state.phase, state.since, state.served) = (WirePhase::Idle, Instant::now(), true);
     }
 
     /// What to do about the connection at `now`.
-    pub(super) fn verdict(&self, now: Instant, scarce: bool) -> Verdict {
+    pub(super) fn verdict(&self, now: Instant, scarce: bool) -> ConnectionVerdict {
         let state = self.state();
         let silent = now.duration_since(state.since);
-        let idle = if scarce || !state.served { IDLE_WHEN_SCARCE } else { IDLE };
+        let idle = if scarce || !state.served {
+            IDLE_WHEN_SCARCE
+        } else {
+            IDLE
+        };
         match state.phase {
-            Phase::Head if silent >= HEAD => Verdict::Refuse(Refusal::Slow),
-            Phase::Idle if silent >= idle => Verdict::Close,
-            _ => Verdict::Keep,
+            WirePhase::Head if silent >= HEAD => ConnectionVerdict::Refuse(Refusal::Slow),
+            WirePhase::Idle if silent >= idle => ConnectionVerdict::Close,
+            _ => ConnectionVerdict::Keep,
         }
     }
 
@@ -117,63 +121,88 @@ impl Watch {
 
     fn saw(&self, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.state();
-        if state.phase == Phase::Idle {
+        if state.phase == WirePhase::Idle {
             state.head.clear();
-            (state.phase, state.since, state.seen) = (Phase::Head, Instant::now(), None);
+            (state.phase, state.since, state.seen) = (WirePhase::Head, Instant::now(), None);
         }
-        if state.phase == Phase::Head && state.seen.is_none() {
+        if state.phase == WirePhase::Head && state.seen.is_none() {
             state.scan(bytes)?;
         }
         Ok(())
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, WatchState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl WatchState {
     fn scan(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let room = (LONGEST_HEAD + 1).saturating_sub(self.head.len()).min(bytes.len());
+        let room = (LONGEST_HEAD + 1)
+            .saturating_sub(self.head.len())
+            .min(bytes.len());
         self.head.extend_from_slice(&bytes[..room]);
         if bytes.contains(&b'\n') {
             self.seen = see(&self.head);
         }
-        let end = self.seen.as_ref().map_or(self.head.len(), |seen| seen.length);
+        let end = self
+            .seen
+            .as_ref()
+            .map_or(self.head.len(), |seen| seen.length);
         self.too_long = end > LONGEST_HEAD;
-        if self.too_long { Err(io::Error::other("the head is too long")) } else { Ok(()) }
+        if self.too_long {
+            Err(io::Error::other("the head is too long"))
+        } else {
+            Ok(())
+        }
     }
 }
 
 /// A head as the library reads it, too.
-struct Seen {
+struct ParsedHead {
     length: usize,
     headers: usize,
-    framing: Framing,
+    framing: BodyFraming,
 }
 
 /// Counts the headers that say where the body ends, once the head is whole. It is the library's own
 /// parser that says so: it passes over empty lines and takes a lone newline for the end of a line.
 /// What it can't parse is the library's to refuse.
-fn see(head: &[u8]) -> Option<Seen> {
+fn see(head: &[u8]) -> Option<ParsedHead> {
     let mut headers = [httparse::EMPTY_HEADER; 100];
     let mut request = httparse::Request::new(&mut headers);
-    let Ok(httparse::Status::Complete(length)) = request.parse(head) else { return None };
-    let ends =
-        |name: &str| name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding");
-    let count = request.headers.iter().filter(|header| ends(header.name)).count();
-    let framing = if count > 1 { Framing::Ambiguous } else { Framing::Plain };
-    Some(Seen { length, headers: request.headers.len(), framing })
+    let Ok(httparse::Status::Complete(length)) = request.parse(head) else {
+        return None;
+    };
+    let ends = |name: &str| {
+        name.eq_ignore_ascii_case("content-length")
+            || name.eq_ignore_ascii_case("transfer-encoding")
+    };
+    let count = request
+        .headers
+        .iter()
+        .filter(|header| ends(header.name))
+        .count();
+    let framing = if count > 1 {
+        BodyFraming::Ambiguous
+    } else {
+        BodyFraming::Plain
+    };
+    Some(ParsedHead {
+        length,
+        headers: request.headers.len(),
+        framing,
+    })
 }
 
-/// A TCP stream whose every byte is seen by its [`Watch`].
-pub(super) struct Wire {
+/// A TCP stream whose every byte is seen by its [`ConnectionWatch`].
+pub(super) struct WatchedStream {
     stream: TcpStream,
-    watch: Watch,
+    watch: ConnectionWatch,
 }
 
-impl Wire {
-    pub(super) fn new(stream: TcpStream, watch: Watch) -> Self {
+impl WatchedStream {
+    pub(super) fn new(stream: TcpStream, watch: ConnectionWatch) -> Self {
         Self { stream, watch }
     }
 
@@ -182,17 +211,29 @@ impl Wire {
     }
 }
 
-impl AsyncRead for Wire {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+impl AsyncRead for WatchedStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         let new = &buf.filled()[before..];
-        Poll::Ready(if new.is_empty() { Ok(()) } else { self.watch.saw(new) })
+        Poll::Ready(if new.is_empty() {
+            Ok(())
+        } else {
+            self.watch.saw(new)
+        })
     }
 }
 
-impl AsyncWrite for Wire {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+impl AsyncWrite for WatchedStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
@@ -221,8 +262,8 @@ impl AsyncWrite for Wire {
 mod tests {
     use super::*;
 
-    fn seen(parts: &[&[u8]], headers: usize) -> Option<Framing> {
-        let watch = Watch::new();
+    fn seen(parts: &[&[u8]], headers: usize) -> Option<BodyFraming> {
+        let watch = ConnectionWatch::new();
         for part in parts {
             watch.saw(part).unwrap();
         }
@@ -232,14 +273,35 @@ mod tests {
     #[test]
     fn a_framing_is_ambiguous_when_it_is_said_twice_however_the_bytes_arrive() {
         for (head, framing) in [
-            ("POST /pay HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}", Framing::Plain),
-            ("POST /pay HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", Framing::Plain),
-            ("GET /hmrc HTTP/1.1\r\nHost: x\r\n\r\n", Framing::Plain),
-            ("POST /pay HTTP/1.1\r\nContent-Length: 2\r\ncontent-length: 2\r\n\r\n{}", Framing::Ambiguous),
-            ("POST /pay HTTP/1.1\r\ntransfer-encoding: chunked\r\nContent-Length: 2\r\n\r\n", Framing::Ambiguous),
-            ("POST /pay HTTP/1.1\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", Framing::Ambiguous),
-            ("\r\n\r\nPOST /pay HTTP/1.1\r\nContent-Length: 2\r\ncontent-length: 2\r\n\r\n{}", Framing::Ambiguous),
-            ("POST /pay HTTP/1.1\nContent-Length: 2\ncontent-length: 2\n\n{}", Framing::Ambiguous),
+            (
+                "POST /pay HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}",
+                BodyFraming::Plain,
+            ),
+            (
+                "POST /pay HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+                BodyFraming::Plain,
+            ),
+            ("GET /hmrc HTTP/1.1\r\nHost: x\r\n\r\n", BodyFraming::Plain),
+            (
+                "POST /pay HTTP/1.1\r\nContent-Length: 2\r\ncontent-length: 2\r\n\r\n{}",
+                BodyFraming::Ambiguous,
+            ),
+            (
+                "POST /pay HTTP/1.1\r\ntransfer-encoding: chunked\r\nContent-Length: 2\r\n\r\n",
+                BodyFraming::Ambiguous,
+            ),
+            (
+                "POST /pay HTTP/1.1\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
+                BodyFraming::Ambiguous,
+            ),
+            (
+                "\r\n\r\nPOST /pay HTTP/1.1\r\nContent-Length: 2\r\ncontent-length: 2\r\n\r\n{}",
+                BodyFraming::Ambiguous,
+            ),
+            (
+                "POST /pay HTTP/1.1\nContent-Length: 2\ncontent-length: 2\n\n{}",
+                BodyFraming::Ambiguous,
+            ),
         ] {
             assert_eq!(seen(&[head.as_bytes()], 1), Some(framing), "{head}");
             let bytes: Vec<&[u8]> = head.as_bytes().chunks(1).collect();
@@ -249,7 +311,10 @@ mod tests {
 
     #[test]
     fn half_a_head_is_not_taken_for_a_head() {
-        for half in ["oding: chunked\r\n\r\n", "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"] {
+        for half in [
+            "oding: chunked\r\n\r\n",
+            "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        ] {
             assert_eq!(seen(&[half.as_bytes()], 3), None, "{half}");
         }
     }
@@ -260,28 +325,52 @@ mod tests {
             let start = "GET /hmrc HTTP/1.1\r\nx: ";
             format!("{start}{}\r\n\r\n", "a".repeat(length - start.len() - 4)).into_bytes()
         };
-        let watch = Watch::new();
+        let watch = ConnectionWatch::new();
         assert!(watch.saw(&head(LONGEST_HEAD)).is_ok());
-        let watch = Watch::new();
+        let watch = ConnectionWatch::new();
         assert!(watch.saw(&head(LONGEST_HEAD + 1)).is_err() && watch.is_too_long());
-        let watch = Watch::new();
+        let watch = ConnectionWatch::new();
         let endless = vec![b'a'; 1000];
-        assert!((0..20).any(|_| watch.saw(&endless).is_err()), "a head without an end is cut off");
+        assert!(
+            (0..20).any(|_| watch.saw(&endless).is_err()),
+            "a head without an end is cut off"
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_silent_connection_is_kept_longer_than_its_sender_keeps_it() {
         let at = |seconds| Instant::now() + Duration::from_secs(seconds);
-        let watch = Watch::new();
-        assert!(matches!(watch.verdict(at(6), false), Verdict::Close), "it never sent anything");
+        let watch = ConnectionWatch::new();
+        assert!(
+            matches!(watch.verdict(at(6), false), ConnectionVerdict::Close),
+            "it never sent anything"
+        );
         watch.saw(b"POST").unwrap();
-        assert!(matches!(watch.verdict(at(4), false), Verdict::Keep));
-        assert!(matches!(watch.verdict(at(6), false), Verdict::Refuse(Refusal::Slow)));
+        assert!(matches!(
+            watch.verdict(at(4), false),
+            ConnectionVerdict::Keep
+        ));
+        assert!(matches!(
+            watch.verdict(at(6), false),
+            ConnectionVerdict::Refuse(Refusal::Slow)
+        ));
         watch.begin(0);
-        assert!(matches!(watch.verdict(at(600), true), Verdict::Keep), "it is being answered");
+        assert!(
+            matches!(watch.verdict(at(600), true), ConnectionVerdict::Keep),
+            "it is being answered"
+        );
         watch.end();
-        assert!(matches!(watch.verdict(at(70), false), Verdict::Keep));
-        assert!(matches!(watch.verdict(at(76), false), Verdict::Close));
-        assert!(matches!(watch.verdict(at(6), true), Verdict::Close), "others are waiting");
+        assert!(matches!(
+            watch.verdict(at(70), false),
+            ConnectionVerdict::Keep
+        ));
+        assert!(matches!(
+            watch.verdict(at(76), false),
+            ConnectionVerdict::Close
+        ));
+        assert!(
+            matches!(watch.verdict(at(6), true), ConnectionVerdict::Close),
+            "others are waiting"
+        );
     }
 }

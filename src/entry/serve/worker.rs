@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     destination::Destination,
     entry::attempt::say,
-    inbox::{Inbox, InboxError, Whose, sqlite::SqliteInbox},
+    inbox::{Inbox, InboxError, SourceFilter, sqlite::SqliteInbox},
     notification::Key,
-    process::{Brake, Processed, Worker},
-    world::World,
+    process::{CircuitBreaker, DeliveryWorker, ProcessedRow},
+    world::Clock,
 };
 
 /// How many rows are worked on at once.
@@ -28,13 +28,18 @@ const PURGE: Duration = Duration::from_secs(60);
 const LAST_ATTEMPTS: Duration = Duration::from_secs(10);
 
 /// Works until told to `stop`, then lets attempts in flight end.
-pub(super) async fn run<D: Destination, W: World>(
-    worker: Arc<Worker<SqliteInbox, D, W>>,
+pub(super) async fn run<D: Destination, W: Clock>(
+    worker: Arc<DeliveryWorker<SqliteInbox, D, W>>,
     mut woken: mpsc::Receiver<Key>,
     stop: CancellationToken,
 ) {
-    let mut floor =
-        Floor { worker, running: JoinSet::new(), waiting: VecDeque::new(), brake: Brake::default(), more: false };
+    let mut floor = WorkerPool {
+        worker,
+        running: JoinSet::new(),
+        waiting: VecDeque::new(),
+        brake: CircuitBreaker::default(),
+        more: false,
+    };
     let (mut sweep, mut purge) = (interval(SWEEP), interval(PURGE));
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -60,19 +65,19 @@ pub(super) async fn run<D: Destination, W: World>(
     let _ = tokio::time::timeout(LAST_ATTEMPTS, ended).await;
 }
 
-type Ended = (Key, Duration, Result<Processed, InboxError>);
+type AttemptEnd = (Key, Duration, Result<ProcessedRow, InboxError>);
 
 /// What is being worked on, and what is next.
-struct Floor<D, W> {
-    worker: Arc<Worker<SqliteInbox, D, W>>,
-    running: JoinSet<Ended>,
+struct WorkerPool<D, W> {
+    worker: Arc<DeliveryWorker<SqliteInbox, D, W>>,
+    running: JoinSet<AttemptEnd>,
     waiting: VecDeque<Key>,
-    brake: Brake,
+    brake: CircuitBreaker,
     /// Whether the last sweep left rows behind.
     more: bool,
 }
 
-impl<D: Destination, W: World> Floor<D, W> {
+impl<D: Destination, W: Clock> WorkerPool<D, W> {
     fn has_room(&self) -> bool {
         self.running.len() < AT_ONCE
     }
@@ -82,7 +87,9 @@ impl<D: Destination, W: World> Floor<D, W> {
         if !self.waiting.is_empty() {
             return;
         }
-        let keys = self.due(&Whose::AllBut(self.brake.down()), PAGE).await;
+        let keys = self
+            .due(&SourceFilter::AllBut(self.brake.down()), PAGE)
+            .await;
         self.more = keys.len() == PAGE;
         self.waiting.extend(keys);
     }
@@ -90,14 +97,18 @@ impl<D: Destination, W: World> Floor<D, W> {
     /// Tries one row of every destination that is down, to find out whether it is up again.
     async fn probe(&mut self) {
         for source in self.brake.down() {
-            for key in self.due(&Whose::Only(source), 1).await {
+            for key in self.due(&SourceFilter::Only(source), 1).await {
                 self.attempt(key);
             }
         }
     }
 
-    async fn due(&self, whose: &Whose, limit: usize) -> Vec<Key> {
-        let due = self.worker.inbox.due(whose, self.worker.world.now(), limit).await;
+    async fn due(&self, whose: &SourceFilter, limit: usize) -> Vec<Key> {
+        let due = self
+            .worker
+            .inbox
+            .due(whose, self.worker.world.now(), limit)
+            .await;
         due.unwrap_or_else(|error| {
             tracing::error!(why = %error, "what is due could not be read");
             Vec::new()
@@ -106,7 +117,9 @@ impl<D: Destination, W: World> Floor<D, W> {
 
     fn fill(&mut self) {
         while self.has_room() {
-            let Some(key) = self.waiting.pop_front() else { return };
+            let Some(key) = self.waiting.pop_front() else {
+                return;
+            };
             self.start(key);
         }
     }
@@ -128,7 +141,7 @@ impl<D: Destination, W: World> Floor<D, W> {
         });
     }
 
-    async fn finished(&mut self, done: Result<Ended, tokio::task::JoinError>) {
+    async fn finished(&mut self, done: Result<AttemptEnd, tokio::task::JoinError>) {
         match done {
             Ok((key, took, processed)) => {
                 if let Ok(processed) = &processed {

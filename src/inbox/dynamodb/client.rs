@@ -28,10 +28,14 @@ pub(super) fn new(sdk: &SdkConfig) -> Client {
         .connect_timeout(CONNECT)
         .operation_attempt_timeout(ATTEMPT)
         .operation_timeout(OPERATION);
-    let retries = RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(FIRST_BACKOFF);
+    let retries = RetryConfig::standard()
+        .with_max_attempts(ATTEMPTS)
+        .with_initial_backoff(FIRST_BACKOFF);
     // The SDK's own quota of retries is given back by a 200 alone. A lost answer ends in a refused
     // condition, so a few dozen of them would end all retrying; and a sender repeats a 503 anyway.
-    let quota = RetryPartition::custom("inbox").token_bucket(TokenBucket::unlimited()).build();
+    let quota = RetryPartition::custom("inbox")
+        .token_bucket(TokenBucket::unlimited())
+        .build();
     Client::from_conf(
         config::Builder::from(sdk)
             .timeout_config(timeouts.build())

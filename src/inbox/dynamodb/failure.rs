@@ -7,12 +7,20 @@ use crate::inbox::InboxError;
 
 impl DynamoInbox {
     /// Says why `operation` failed. What a service says of itself is kept short; no item is ever in it.
-    pub(super) fn failed<E: ProvideErrorMetadata, R>(&self, operation: &str, error: &SdkError<E, R>) -> InboxError {
+    pub(super) fn failed<E: ProvideErrorMetadata, R>(
+        &self,
+        operation: &str,
+        error: &SdkError<E, R>,
+    ) -> InboxError {
         InboxError::Unavailable(describe(operation, &self.settings.table, error))
     }
 }
 
-pub(super) fn describe<E: ProvideErrorMetadata, R>(operation: &str, table: &str, error: &SdkError<E, R>) -> String {
+pub(super) fn describe<E: ProvideErrorMetadata, R>(
+    operation: &str,
+    table: &str,
+    error: &SdkError<E, R>,
+) -> String {
     match error {
         SdkError::ServiceError(said) => service(operation, table, said.err()),
         SdkError::TimeoutError(_) => format!("table {table}: {operation} was not answered in time"),
@@ -20,18 +28,27 @@ pub(super) fn describe<E: ProvideErrorMetadata, R>(operation: &str, table: &str,
             format!("table {table}: no connection to DynamoDB in time")
         }
         SdkError::DispatchFailure(failure) if failure.is_io() => {
-            format!("table {table}: DynamoDB can't be reached: check the network, AWS_REGION and AWS_ENDPOINT_URL")
+            format!(
+                "table {table}: DynamoDB can't be reached: check the network, AWS_REGION and AWS_ENDPOINT_URL"
+            )
         }
         SdkError::DispatchFailure(_) => {
-            format!("table {table}: {operation} could not be sent: check the credentials and AWS_CA_BUNDLE")
+            format!(
+                "table {table}: {operation} could not be sent: check the credentials and AWS_CA_BUNDLE"
+            )
         }
         SdkError::ResponseError(_) => format!("table {table}: the answer to {operation} broke off"),
-        _ => format!("table {table}: {operation} could not be made: check the region and the credentials"),
+        _ => format!(
+            "table {table}: {operation} could not be made: check the region and the credentials"
+        ),
     }
 }
 
 fn service(operation: &str, table: &str, error: &impl ProvideErrorMetadata) -> String {
-    let (code, message) = (error.code().unwrap_or("an unnamed error"), error.message().unwrap_or_default());
+    let (code, message) = (
+        error.code().unwrap_or("an unnamed error"),
+        error.message().unwrap_or_default(),
+    );
     let advice = match code {
         "ResourceNotFoundException" => {
             "there is no such table here: check its name, the region and the account, or make it with `pillarbox inbox init`"
@@ -46,7 +63,9 @@ fn service(operation: &str, table: &str, error: &impl ProvideErrorMetadata) -> S
             );
         }
         "ValidationException" => "the request doesn't fit the table: see `pillarbox doctor`",
-        "ThrottlingException" | "ProvisionedThroughputExceededException" | "RequestLimitExceeded" => "it is throttled",
+        "ThrottlingException"
+        | "ProvisionedThroughputExceededException"
+        | "RequestLimitExceeded" => "it is throttled",
         _ => "the service failed",
     };
     format!("table {table}: {operation}: {code}: {advice}")
@@ -59,31 +78,63 @@ mod tests {
     use super::*;
 
     fn said(code: &str, message: &str) -> String {
-        let error = PutItemError::generic(ErrorMetadata::builder().code(code).message(message).build());
+        let error =
+            PutItemError::generic(ErrorMetadata::builder().code(code).message(message).build());
         describe("PutItem", "inbox", &SdkError::service_error(error, ()))
     }
 
     #[test]
     fn what_the_service_says_names_the_thing_to_fix() {
         for (code, message, expected) in [
-            ("ResourceNotFoundException", "Requested resource not found", "there is no such table here"),
-            ("AccessDeniedException", "is not authorized", "permission is missing: grant it"),
-            ("ExpiredTokenException", "", "the credentials are not accepted: renew them"),
+            (
+                "ResourceNotFoundException",
+                "Requested resource not found",
+                "there is no such table here",
+            ),
+            (
+                "AccessDeniedException",
+                "is not authorized",
+                "permission is missing: grant it",
+            ),
+            (
+                "ExpiredTokenException",
+                "",
+                "the credentials are not accepted: renew them",
+            ),
             ("ThrottlingException", "", "it is throttled"),
-            ("ProvisionedThroughputExceededException", "", "it is throttled"),
+            (
+                "ProvisionedThroughputExceededException",
+                "",
+                "it is throttled",
+            ),
             ("InternalServerError", "", "the service failed"),
-            ("ValidationException", "The table does not have the specified index: shelf", "it has no index `shelf`"),
-            ("ValidationException", "One or more parameter values were invalid", "see `pillarbox doctor`"),
+            (
+                "ValidationException",
+                "The table does not have the specified index: shelf",
+                "it has no index `shelf`",
+            ),
+            (
+                "ValidationException",
+                "One or more parameter values were invalid",
+                "see `pillarbox doctor`",
+            ),
         ] {
             let said = said(code, message);
-            assert!(said.starts_with("table inbox: PutItem: ") && said.contains(expected), "{code}: {said}");
+            assert!(
+                said.starts_with("table inbox: PutItem: ") && said.contains(expected),
+                "{code}: {said}"
+            );
         }
     }
 
     #[test]
     fn nothing_the_service_quotes_is_repeated() {
         let quoted = "The provided key pay:canary with body canary is invalid";
-        for code in ["ValidationException", "AccessDeniedException", "SomethingNew"] {
+        for code in [
+            "ValidationException",
+            "AccessDeniedException",
+            "SomethingNew",
+        ] {
             assert!(!said(code, quoted).contains("canary"), "{code}");
         }
     }

@@ -4,12 +4,12 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::{
     DynamoInbox,
-    change::{Change, Written},
+    change::{ConditionalWrite, UpdateExpression},
     item,
     names::{self, expiry, instant, text},
 };
 use crate::{
-    inbox::{Come, InboxError, Owner},
+    inbox::{EventClaim, InboxError, LedgerEntry},
     notification::{Key, SourceName, Timestamp},
     source::EventName,
 };
@@ -22,33 +22,48 @@ pub(super) async fn own(
     event: &EventName,
     key: &Key,
     expires_at: Timestamp,
-) -> Result<Owner, InboxError> {
-    let owning = Change::of(inbox, names::ledger(event))
+) -> Result<EventClaim, InboxError> {
+    let owning = UpdateExpression::of(inbox, names::ledger(event))
         .set(&event.event, text(key.as_str()))
         .set("expires_at", expiry(expires_at))
         .only_if("(attribute_not_exists(#event) OR #event = :key)")
         .name("#event", &event.event)
         .value(":key", text(key.as_str()));
     match owning.send(inbox).await? {
-        Written::Done(_) => Ok(Owner::Mine),
-        Written::Refused(there) => {
+        ConditionalWrite::Done(_) => Ok(EventClaim::Mine),
+        ConditionalWrite::Refused(there) => {
             let owner = item::text_of(&there, &event.event).and_then(Key::parse);
-            Ok(owner.filter(|owner| owner != key).map_or(Owner::Mine, Owner::Other))
+            Ok(owner
+                .filter(|owner| owner != key)
+                .map_or(EventClaim::Mine, EventClaim::Other))
         }
     }
 }
 
 /// Which events of one payment have an owner; `None` if there is no ledger of it.
-pub(super) async fn events(inbox: &DynamoInbox, source: &str, subject: &str) -> Result<Option<Vec<Come>>, InboxError> {
+pub(super) async fn events(
+    inbox: &DynamoInbox,
+    source: &str,
+    subject: &str,
+) -> Result<Option<Vec<LedgerEntry>>, InboxError> {
     let ledger = inbox.read(&names::ledger_of(source, subject)).await?;
-    let events = |item: names::Item| item.into_iter().filter(|(name, _)| name.contains('|'));
-    let come = |(event, owner): (String, AttributeValue)| Some(Come { event, owner: Key::parse(owner.as_s().ok()?)? });
+    let events = |item: names::TableItem| item.into_iter().filter(|(name, _)| name.contains('|'));
+    let come = |(event, owner): (String, AttributeValue)| {
+        Some(LedgerEntry {
+            event,
+            owner: Key::parse(owner.as_s().ok()?)?,
+        })
+    };
     Ok(ledger.map(|item| events(item).filter_map(come).collect()))
 }
 
 /// Notes when a source was last heard; never backwards.
-pub(super) async fn heard(inbox: &DynamoInbox, source: &SourceName, at: Timestamp) -> Result<(), InboxError> {
-    let hearing = Change::of(inbox, names::source(source))
+pub(super) async fn heard(
+    inbox: &DynamoInbox,
+    source: &SourceName,
+    at: Timestamp,
+) -> Result<(), InboxError> {
+    let hearing = UpdateExpression::of(inbox, names::source(source))
         .set("heard_at", instant(at))
         .only_if("(attribute_not_exists(heard_at) OR heard_at < :at)")
         .value(":at", instant(at));
@@ -56,7 +71,10 @@ pub(super) async fn heard(inbox: &DynamoInbox, source: &SourceName, at: Timestam
 }
 
 /// When a source was last heard.
-pub(super) async fn last_heard(inbox: &DynamoInbox, source: &SourceName) -> Result<Option<Timestamp>, InboxError> {
+pub(super) async fn last_heard(
+    inbox: &DynamoInbox,
+    source: &SourceName,
+) -> Result<Option<Timestamp>, InboxError> {
     let item = inbox.read(&names::source(source)).await?;
     Ok(item.and_then(|item| item::instant_of(&item, "heard_at")))
 }

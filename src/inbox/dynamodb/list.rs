@@ -10,11 +10,11 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::{
     DynamoInbox, client, item, ledger,
-    names::{Item, PK, text},
-    query::{SHELVES, Waiting},
+    names::{PK, TableItem, text},
+    query::{PendingRow, SHELVES},
 };
 use crate::{
-    inbox::{Cursor, Filter, InboxError, Listed, Page, Row, Whose},
+    inbox::{InboxError, ListCursor, PageRequest, Row, RowFilter, RowPage, SourceFilter},
     notification::{Key, State, Timestamp},
 };
 
@@ -49,7 +49,7 @@ const ATTRIBUTES: [&str; 21] = [
 
 /// How a list is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum ListStrategy {
     /// From the index: what waits for someone.
     Index,
     /// From a payment's ledger, and the index for what is not in it yet.
@@ -60,22 +60,33 @@ pub enum Way {
 
 /// How far a scan of the whole table is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Scanned {
+pub struct ScanPosition {
     /// How many items were read just now.
     pub items: usize,
 }
 
 /// How `filter` will be answered.
-pub(super) async fn way(inbox: &DynamoInbox, filter: &Filter) -> Result<Way, InboxError> {
+pub(super) async fn way(
+    inbox: &DynamoInbox,
+    filter: &RowFilter,
+) -> Result<ListStrategy, InboxError> {
     if filter.state.is_some_and(|state| state.shelf().is_some()) {
-        return Ok(Way::Index);
+        return Ok(ListStrategy::Index);
     }
-    Ok(if owned(inbox, filter).await?.is_some() { Way::Ledger } else { Way::Scan })
+    Ok(if owned(inbox, filter).await?.is_some() {
+        ListStrategy::Ledger
+    } else {
+        ListStrategy::Scan
+    })
 }
 
 /// One page.
-pub(super) async fn list(inbox: &DynamoInbox, filter: &Filter, page: &Page) -> Result<Listed, InboxError> {
-    let newest = Newest::of(page);
+pub(super) async fn list(
+    inbox: &DynamoInbox,
+    filter: &RowFilter,
+    page: &PageRequest,
+) -> Result<RowPage, InboxError> {
+    let newest = NewestRows::of(page);
     if let Some(shelf) = filter.state.and_then(State::shelf) {
         let waiting = inbox.shelf(shelf, None, usize::MAX, &whose(filter)).await?;
         return fetched(inbox, filter, selected(filter, waiting), newest).await;
@@ -83,7 +94,10 @@ pub(super) async fn list(inbox: &DynamoInbox, filter: &Filter, page: &Page) -> R
     match owned(inbox, filter).await? {
         Some(mut keys) => {
             for shelf in SHELVES {
-                keys.extend(selected(filter, inbox.shelf(shelf, None, usize::MAX, &whose(filter)).await?));
+                keys.extend(selected(
+                    filter,
+                    inbox.shelf(shelf, None, usize::MAX, &whose(filter)).await?,
+                ));
             }
             keys.sort();
             keys.dedup();
@@ -94,7 +108,7 @@ pub(super) async fn list(inbox: &DynamoInbox, filter: &Filter, page: &Page) -> R
 }
 
 /// The keys in the ledger of the payment asked for, if it has one.
-async fn owned(inbox: &DynamoInbox, filter: &Filter) -> Result<Option<Vec<Key>>, InboxError> {
+async fn owned(inbox: &DynamoInbox, filter: &RowFilter) -> Result<Option<Vec<Key>>, InboxError> {
     match (&filter.source, &filter.subject) {
         (Some(source), Some(subject)) => {
             let events = ledger::events(inbox, source, subject).await?;
@@ -104,28 +118,51 @@ async fn owned(inbox: &DynamoInbox, filter: &Filter) -> Result<Option<Vec<Key>>,
     }
 }
 
-fn whose(filter: &Filter) -> Whose {
-    filter.source.clone().map_or(Whose::ALL, Whose::Only)
+fn whose(filter: &RowFilter) -> SourceFilter {
+    filter
+        .source
+        .clone()
+        .map_or(SourceFilter::ALL, SourceFilter::Only)
 }
 
 /// The keys of those that fit, as far as the index can tell.
-fn selected(filter: &Filter, waiting: Vec<Waiting>) -> Vec<Key> {
-    let fits = |row: &Waiting| is_asked_for(filter, &row.event_type, row.subject.as_ref(), row.received_at);
-    waiting.into_iter().filter(fits).map(|row| row.key).collect()
+fn selected(filter: &RowFilter, waiting: Vec<PendingRow>) -> Vec<Key> {
+    let fits = |row: &PendingRow| {
+        is_asked_for(
+            filter,
+            &row.event_type,
+            row.subject.as_ref(),
+            row.received_at,
+        )
+    };
+    waiting
+        .into_iter()
+        .filter(fits)
+        .map(|row| row.key)
+        .collect()
 }
 
 /// The rows of `keys` as they are now, which the index may not know yet.
 async fn fetched(
     inbox: &DynamoInbox,
-    filter: &Filter,
+    filter: &RowFilter,
     keys: Vec<Key>,
-    mut newest: Newest,
-) -> Result<Listed, InboxError> {
+    mut newest: NewestRows,
+) -> Result<RowPage, InboxError> {
     let reads = keys.into_iter().map(|key| async move {
         let (attributes, names) = projection();
-        let read = inbox.client.get_item().table_name(&inbox.settings.table).consistent_read(true);
-        let read = read.key(PK, text(key.as_str())).projection_expression(attributes);
-        let read = read.set_expression_attribute_names(Some(names)).send().await;
+        let read = inbox
+            .client
+            .get_item()
+            .table_name(&inbox.settings.table)
+            .consistent_read(true);
+        let read = read
+            .key(PK, text(key.as_str()))
+            .projection_expression(attributes);
+        let read = read
+            .set_expression_attribute_names(Some(names))
+            .send()
+            .await;
         Ok::<_, InboxError>(read.map_err(|error| inbox.failed("GetItem", &error))?.item)
     });
     let mut items = stream::iter(reads).buffer_unordered(AT_ONCE);
@@ -136,34 +173,58 @@ async fn fetched(
 }
 
 /// The rows that fit, out of all.
-async fn scanned(inbox: &DynamoInbox, filter: &Filter, newest: Newest) -> Result<Listed, InboxError> {
+async fn scanned(
+    inbox: &DynamoInbox,
+    filter: &RowFilter,
+    newest: NewestRows,
+) -> Result<RowPage, InboxError> {
     let newest = Mutex::new(newest);
     let segments = (0..SEGMENTS).map(|segment| segment_of(inbox, filter, segment, &newest));
     futures_util::future::try_join_all(segments).await?;
-    Ok(newest.into_inner().unwrap_or_else(PoisonError::into_inner).listed())
+    Ok(newest
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner)
+        .listed())
 }
 
 async fn segment_of(
     inbox: &DynamoInbox,
-    filter: &Filter,
+    filter: &RowFilter,
     segment: i32,
-    newest: &Mutex<Newest>,
+    newest: &Mutex<NewestRows>,
 ) -> Result<(), InboxError> {
-    let mut start: Option<Item> = None;
+    let mut start: Option<TableItem> = None;
     loop {
         let (attributes, names) = projection();
-        let scan = inbox.client.scan().table_name(&inbox.settings.table).segment(segment).total_segments(SEGMENTS);
-        let scan = scan.projection_expression(attributes).set_expression_attribute_names(Some(names));
+        let scan = inbox
+            .client
+            .scan()
+            .table_name(&inbox.settings.table)
+            .segment(segment)
+            .total_segments(SEGMENTS);
+        let scan = scan
+            .projection_expression(attributes)
+            .set_expression_attribute_names(Some(names));
         // Rows have a version; what is kept beside them has none.
-        let scan = scan.filter_expression("attribute_exists(v)").set_exclusive_start_key(start);
-        let page = scan.customize().config_override(client::patient()).send().await;
+        let scan = scan
+            .filter_expression("attribute_exists(v)")
+            .set_exclusive_start_key(start);
+        let page = scan
+            .customize()
+            .config_override(client::patient())
+            .send()
+            .await;
         let page = page.map_err(|error| inbox.failed("Scan", &error))?;
         {
             let mut newest = newest.lock().unwrap_or_else(PoisonError::into_inner);
-            page.items().iter().try_for_each(|item| newest.take(filter, Some(item)))?;
+            page.items()
+                .iter()
+                .try_for_each(|item| newest.take(filter, Some(item)))?;
         }
         if let Some(progress) = &inbox.progress {
-            progress(Scanned { items: usize::try_from(page.scanned_count).unwrap_or_default() });
+            progress(ScanPosition {
+                items: usize::try_from(page.scanned_count).unwrap_or_default(),
+            });
         }
         start = page.last_evaluated_key.filter(|key| !key.is_empty());
         if start.is_none() {
@@ -173,30 +234,38 @@ async fn segment_of(
 }
 
 fn projection() -> (String, HashMap<String, String>) {
-    let words = ATTRIBUTES.iter().enumerate().map(|(number, name)| (format!("#p{number}"), (*name).to_owned()));
+    let words = ATTRIBUTES
+        .iter()
+        .enumerate()
+        .map(|(number, name)| (format!("#p{number}"), (*name).to_owned()));
     let names: HashMap<String, String> = words.collect();
     (names.keys().cloned().collect::<Vec<_>>().join(", "), names)
 }
 
 /// The newest rows met so far, no more of them than were asked for.
-struct Newest {
+struct NewestRows {
     limit: usize,
     before: Option<(Timestamp, Key)>,
     rows: BTreeMap<(Timestamp, Key), Row>,
     newer: Vec<Key>,
 }
 
-impl Newest {
-    fn of(page: &Page) -> Self {
+impl NewestRows {
+    fn of(page: &PageRequest) -> Self {
         // A place that nobody gave out is the beginning.
-        let before = page.after.as_ref().and_then(|Cursor(place)| {
+        let before = page.after.as_ref().and_then(|ListCursor(place)| {
             let (at, key) = place.split_once(' ')?;
             Some((Timestamp::from_millis(at.parse().ok()?), Key::parse(key)?))
         });
-        Self { limit: page.limit, before, rows: BTreeMap::new(), newer: Vec::new() }
+        Self {
+            limit: page.limit,
+            before,
+            rows: BTreeMap::new(),
+            newer: Vec::new(),
+        }
     }
 
-    fn take(&mut self, filter: &Filter, item: Option<&Item>) -> Result<(), InboxError> {
+    fn take(&mut self, filter: &RowFilter, item: Option<&TableItem>) -> Result<(), InboxError> {
         let Some(item) = item else { return Ok(()) };
         let row = match item::read(item) {
             Ok(read) => read.row,
@@ -216,23 +285,53 @@ impl Newest {
         Ok(())
     }
 
-    fn listed(self) -> Listed {
+    fn listed(self) -> RowPage {
         let is_full = self.rows.len() == self.limit;
-        let last = self.rows.first_key_value().map(|((at, key), _)| Cursor(format!("{} {key}", at.as_millis())));
-        let newer = if self.before.is_none() { self.newer } else { Vec::new() };
-        Listed { rows: self.rows.into_values().rev().collect(), next: last.filter(|_| is_full), newer }
+        let last = self
+            .rows
+            .first_key_value()
+            .map(|((at, key), _)| ListCursor(format!("{} {key}", at.as_millis())));
+        let newer = if self.before.is_none() {
+            self.newer
+        } else {
+            Vec::new()
+        };
+        RowPage {
+            rows: self.rows.into_values().rev().collect(),
+            next: last.filter(|_| is_full),
+            newer,
+        }
     }
 }
 
-fn fits(filter: &Filter, row: &Row) -> bool {
-    filter.source.as_ref().is_none_or(|source| row.key.source() == source)
+fn fits(filter: &RowFilter, row: &Row) -> bool {
+    filter
+        .source
+        .as_ref()
+        .is_none_or(|source| row.key.source() == source)
         && filter.state.is_none_or(|state| row.state == state)
-        && is_asked_for(filter, &row.event_type, row.subject.as_ref(), row.received_at)
+        && is_asked_for(
+            filter,
+            &row.event_type,
+            row.subject.as_ref(),
+            row.received_at,
+        )
 }
 
 /// What the index knows of a row as well as the row does.
-fn is_asked_for(filter: &Filter, event_type: &str, subject: Option<&String>, received_at: Timestamp) -> bool {
-    filter.event_type.as_ref().is_none_or(|asked| asked == event_type)
-        && filter.subject.as_ref().is_none_or(|asked| Some(asked) == subject)
+fn is_asked_for(
+    filter: &RowFilter,
+    event_type: &str,
+    subject: Option<&String>,
+    received_at: Timestamp,
+) -> bool {
+    filter
+        .event_type
+        .as_ref()
+        .is_none_or(|asked| asked == event_type)
+        && filter
+            .subject
+            .as_ref()
+            .is_none_or(|asked| Some(asked) == subject)
         && filter.since.is_none_or(|since| received_at >= since)
 }

@@ -2,14 +2,14 @@
 
 use super::{
     DynamoInbox,
-    change::{Change, Written},
+    change::{ConditionalWrite, UpdateExpression},
     item,
-    names::{self, Item, binary, text},
+    names::{self, TableItem, binary, text},
 };
-use crate::inbox::{InboxError, Memo, MemoName, Swapped};
+use crate::inbox::{CasOutcome, InboxError, KvEntry, KvKey};
 
 /// What stands under a name.
-pub(super) async fn memo(inbox: &DynamoInbox, name: &MemoName) -> Result<Option<Memo>, InboxError> {
+pub(super) async fn memo(inbox: &DynamoInbox, name: &KvKey) -> Result<Option<KvEntry>, InboxError> {
     Ok(inbox.read(&names::memo(name)).await?.as_ref().and_then(of))
 }
 
@@ -18,19 +18,23 @@ pub(super) async fn memo(inbox: &DynamoInbox, name: &MemoName) -> Result<Option<
 /// A reply that was lost comes back as a refused condition: what stands there is our own then, version and all.
 pub(super) async fn swap(
     inbox: &DynamoInbox,
-    name: &MemoName,
+    name: &KvKey,
     seen: Option<u64>,
-    next: &Memo,
-) -> Result<Swapped, InboxError> {
-    let change =
-        Change::of(inbox, names::memo(name)).set("version", version(next.version)).set("text", text(&next.text));
+    next: &KvEntry,
+) -> Result<CasOutcome, InboxError> {
+    let change = UpdateExpression::of(inbox, names::memo(name))
+        .set("version", version(next.version))
+        .set("text", text(&next.text));
     let change = match seen {
         None => change.only_if("attribute_not_exists(pk)"),
-        Some(seen) => change.only_if("#version = :seen").name("#version", "version").value(":seen", version(seen)),
+        Some(seen) => change
+            .only_if("#version = :seen")
+            .name("#version", "version")
+            .value(":seen", version(seen)),
     };
     Ok(match change.send(inbox).await? {
-        Written::Done(_) => Swapped::Done,
-        Written::Refused(there) => Swapped::refused_by(of(&there), next),
+        ConditionalWrite::Done(_) => CasOutcome::Done,
+        ConditionalWrite::Refused(there) => CasOutcome::refused_by(of(&there), next),
     })
 }
 
@@ -38,7 +42,10 @@ fn version(version: u64) -> aws_sdk_dynamodb::types::AttributeValue {
     binary(version.to_be_bytes())
 }
 
-fn of(item: &Item) -> Option<Memo> {
+fn of(item: &TableItem) -> Option<KvEntry> {
     let version = u64::from_be_bytes(item::bytes_of(item, "version")?.try_into().ok()?);
-    Some(Memo { version, text: item::text_of(item, "text")?.to_owned() })
+    Some(KvEntry {
+        version,
+        text: item::text_of(item, "text")?.to_owned(),
+    })
 }

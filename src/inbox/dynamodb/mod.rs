@@ -27,20 +27,21 @@ use aws_sdk_dynamodb::Client;
 use aws_types::SdkConfig;
 
 use super::{
-    Claim, Come, Discarded, Fence, Filter, Inbox, InboxError, Listed, Mark, Marked, Memo, MemoName, Owner, Page,
-    Recorded, Replayed, Row, Swapped, Unfinished, Whose,
+    CasOutcome, Claim, Discarded, EventClaim, Fence, Inbox, InboxError, KvEntry, KvKey,
+    LedgerEntry, Mark, Marked, PageRequest, PendingEvent, Recorded, Replayed, Row, RowFilter,
+    RowPage, SourceFilter,
 };
 use crate::{
     notification::{Key, SourceName, Timestamp},
     source::{Entry, EventName},
 };
 
-pub use list::{Scanned, Way};
-pub use query::Shelf;
+pub use list::{ListStrategy, ScanPosition};
+pub use query::PendingIndex;
 
 /// What a table is used with.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct TableSettings {
     /// Its name.
     pub table: String,
     /// How many shards its index is spread over.
@@ -55,36 +56,50 @@ pub struct Settings {
 #[derive(Clone)]
 pub struct DynamoInbox {
     client: Client,
-    settings: Arc<Settings>,
-    progress: Option<Arc<dyn Fn(Scanned) + Send + Sync>>,
+    settings: Arc<TableSettings>,
+    progress: Option<Arc<dyn Fn(ScanPosition) + Send + Sync>>,
 }
 
 impl DynamoInbox {
     /// The inbox in the table that `settings` name. Nothing is sent before it is used.
-    pub fn new(sdk: &SdkConfig, settings: Settings) -> Self {
-        Self { client: client::new(sdk), settings: Arc::new(settings), progress: None }
+    pub fn new(sdk: &SdkConfig, settings: TableSettings) -> Self {
+        Self {
+            client: client::new(sdk),
+            settings: Arc::new(settings),
+            progress: None,
+        }
     }
 
     /// The same inbox, telling `progress` how far a scan of the whole table is.
-    pub fn telling(self, progress: impl Fn(Scanned) + Send + Sync + 'static) -> Self {
-        Self { progress: Some(Arc::new(progress)), ..self }
+    pub fn telling(self, progress: impl Fn(ScanPosition) + Send + Sync + 'static) -> Self {
+        Self {
+            progress: Some(Arc::new(progress)),
+            ..self
+        }
     }
 
     /// Opens the connection, so that the first notification doesn't wait for it.
     pub async fn warm(&self) -> Result<(), InboxError> {
-        let read = self.client.get_item().table_name(&self.settings.table).key(names::PK, names::text(names::WARM));
+        let read = self
+            .client
+            .get_item()
+            .table_name(&self.settings.table)
+            .key(names::PK, names::text(names::WARM));
         let patient = read.customize().config_override(client::patient());
-        patient.send().await.map_err(|error| self.failed("GetItem", &error))?;
+        patient
+            .send()
+            .await
+            .map_err(|error| self.failed("GetItem", &error))?;
         Ok(())
     }
 
     /// What still waits for someone, shelf by shelf.
-    pub async fn shelves(&self) -> Result<Vec<Shelf>, InboxError> {
+    pub async fn shelves(&self) -> Result<Vec<PendingIndex>, InboxError> {
         query::shelves(self).await
     }
 
     /// How `filter` will be answered: from the index, a ledger, or the whole table.
-    pub async fn way(&self, filter: &Filter) -> Result<Way, InboxError> {
+    pub async fn way(&self, filter: &RowFilter) -> Result<ListStrategy, InboxError> {
         list::way(self, filter).await
     }
 }
@@ -98,19 +113,30 @@ impl Inbox for DynamoInbox {
         claim::claim(self, key, claim).await
     }
 
-    async fn own(&self, event: &EventName, key: &Key, expires_at: Timestamp) -> Result<Owner, InboxError> {
+    async fn own(
+        &self,
+        event: &EventName,
+        key: &Key,
+        expires_at: Timestamp,
+    ) -> Result<EventClaim, InboxError> {
         ledger::own(self, event, key, expires_at).await
     }
 
-    async fn events(&self, source: &SourceName, subject: &str) -> Result<Vec<Come>, InboxError> {
-        Ok(ledger::events(self, source.as_str(), subject).await?.unwrap_or_default())
+    async fn events(
+        &self,
+        source: &SourceName,
+        subject: &str,
+    ) -> Result<Vec<LedgerEntry>, InboxError> {
+        Ok(ledger::events(self, source.as_str(), subject)
+            .await?
+            .unwrap_or_default())
     }
 
     async fn unfinished(
         &self,
         source: &SourceName,
         subjects: &BTreeSet<String>,
-    ) -> Result<Vec<Unfinished>, InboxError> {
+    ) -> Result<Vec<PendingEvent>, InboxError> {
         query::unfinished(self, source, subjects).await
     }
 
@@ -118,7 +144,12 @@ impl Inbox for DynamoInbox {
         claim::mark(self, fence, mark).await
     }
 
-    async fn due(&self, whose: &Whose, now: Timestamp, limit: usize) -> Result<Vec<Key>, InboxError> {
+    async fn due(
+        &self,
+        whose: &SourceFilter,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Key>, InboxError> {
         query::due(self, whose, now, limit).await
     }
 
@@ -126,7 +157,7 @@ impl Inbox for DynamoInbox {
         query::get(self, key).await
     }
 
-    async fn list(&self, filter: &Filter, page: Page) -> Result<Listed, InboxError> {
+    async fn list(&self, filter: &RowFilter, page: PageRequest) -> Result<RowPage, InboxError> {
         list::list(self, filter, &page).await
     }
 
@@ -134,7 +165,12 @@ impl Inbox for DynamoInbox {
         person::replay(self, key, now).await
     }
 
-    async fn discard(&self, key: &Key, erase: bool, expires_at: Timestamp) -> Result<Discarded, InboxError> {
+    async fn discard(
+        &self,
+        key: &Key,
+        erase: bool,
+        expires_at: Timestamp,
+    ) -> Result<Discarded, InboxError> {
         person::discard(self, key, erase, expires_at).await
     }
 
@@ -146,11 +182,16 @@ impl Inbox for DynamoInbox {
         ledger::last_heard(self, source).await
     }
 
-    async fn memo(&self, name: &MemoName) -> Result<Option<Memo>, InboxError> {
+    async fn memo(&self, name: &KvKey) -> Result<Option<KvEntry>, InboxError> {
         memo::memo(self, name).await
     }
 
-    async fn swap_memo(&self, name: &MemoName, seen: Option<u64>, next: &Memo) -> Result<Swapped, InboxError> {
+    async fn swap_memo(
+        &self,
+        name: &KvKey,
+        seen: Option<u64>,
+        next: &KvEntry,
+    ) -> Result<CasOutcome, InboxError> {
         memo::swap(self, name, seen, next).await
     }
 }

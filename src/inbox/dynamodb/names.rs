@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 
 use crate::{
-    inbox::MemoName,
+    inbox::KvKey,
     notification::{Key, SourceName, State, Timestamp},
     source::EventName,
 };
 
 /// One item.
-pub(super) type Item = HashMap<String, AttributeValue>;
+pub(super) type TableItem = HashMap<String, AttributeValue>;
 
 /// The key of every item.
 pub(super) const PK: &str = "pk";
@@ -45,7 +45,7 @@ pub(super) fn source(name: &SourceName) -> String {
 }
 
 /// What stands under a name.
-pub(super) fn memo(name: &MemoName) -> String {
+pub(super) fn memo(name: &KvKey) -> String {
     format!("{MEMO}{}", name.as_str())
 }
 
@@ -57,14 +57,17 @@ pub(super) fn part(key: &Key, digest: &[u8; 32], number: u32) -> String {
 
 /// The shelf that a row in `state` stands on.
 pub(super) fn shelf(state: State, key: &Key, shards: u32) -> Option<String> {
-    state.shelf().map(|shelf| format!("{shelf}:{}", shard(key, shards)))
+    state
+        .shelf()
+        .map(|shelf| format!("{shelf}:{}", shard(key, shards)))
 }
 
 /// Which shard a row belongs to, for as long as the number of shards stays: FNV-1a, which is the same
 /// in every version of this program.
 fn shard(key: &Key, shards: u32) -> u32 {
-    let hash =
-        key.as_str().bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    let hash = key.as_str().bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
     // The last characters of a key move its low bits most, so the high ones are folded in.
     (hash ^ (hash >> 16)) % shards.max(1)
 }
@@ -101,18 +104,28 @@ mod tests {
     #[test]
     fn keys_are_spread_evenly_over_the_shards_and_stay_where_they_are() {
         let key = |number: u32| Key::parse(&format!("pay:{number}")).unwrap();
-        assert_eq!(shard(&key(1), 16), 8, "a row that is stored must be found where it was put");
+        assert_eq!(
+            shard(&key(1), 16),
+            8,
+            "a row that is stored must be found where it was put"
+        );
         let mut rows = [0u32; 16];
         for number in 0..16_000 {
             rows[shard(&key(number), 16) as usize] += 1;
         }
-        assert!(rows.iter().all(|rows| (800..1200).contains(rows)), "{rows:?}");
+        assert!(
+            rows.iter().all(|rows| (800..1200).contains(rows)),
+            "{rows:?}"
+        );
     }
 
     #[test]
     fn an_expiry_is_rounded_up_to_whole_seconds() {
         for (millis, seconds) in [(0, "0"), (1, "1"), (999, "1"), (1000, "1"), (1001, "2")] {
-            assert_eq!(expiry(Timestamp::from_millis(millis)), AttributeValue::N(seconds.to_owned()));
+            assert_eq!(
+                expiry(Timestamp::from_millis(millis)),
+                AttributeValue::N(seconds.to_owned())
+            );
         }
     }
 }

@@ -9,12 +9,12 @@ use sha2::{Digest, Sha256};
 
 use super::{
     DynamoInbox,
-    change::{Change, Written},
+    change::{ConditionalWrite, UpdateExpression},
     item,
-    names::{self, Item, PK, binary, expiry, instant, text},
+    names::{self, PK, TableItem, binary, expiry, instant, text},
 };
 use crate::{
-    inbox::{InboxError, KEPT_AFTER_ROWS, Parts, body::StoredBody},
+    inbox::{BodyParts, InboxError, KEPT_AFTER_ROWS, body::StoredBody},
     notification::{Key, Timestamp},
     source::Entry,
 };
@@ -27,9 +27,13 @@ const PART: usize = 350 * 1024;
 const AT_ONCE: usize = 16;
 
 /// Which items a body lies in.
-pub(super) fn of(body: &StoredBody) -> Parts {
+pub(super) fn of(body: &StoredBody) -> BodyParts {
     let count = u32::try_from(body.bytes.chunks(PART).len()).expect("a body has at most 8 MiB");
-    Parts { digest: Sha256::digest(&body.bytes).into(), count, are_as_born: true }
+    BodyParts {
+        digest: Sha256::digest(&body.bytes).into(),
+        count,
+        are_as_born: true,
+    }
 }
 
 /// Writes the parts of a body. Says whether one of them was there before.
@@ -40,18 +44,22 @@ pub(super) fn of(body: &StoredBody) -> Parts {
 pub(super) async fn write(
     inbox: &DynamoInbox,
     entry: &Entry,
-    parts: &Parts,
+    parts: &BodyParts,
     body: &StoredBody,
 ) -> Result<bool, InboxError> {
-    let writes = (0..parts.count).map(|number| write_one(inbox, entry, parts, number, slice(body, number)));
-    let there: Vec<bool> = stream::iter(writes).buffer_unordered(AT_ONCE).try_collect().await?;
+    let writes =
+        (0..parts.count).map(|number| write_one(inbox, entry, parts, number, slice(body, number)));
+    let there: Vec<bool> = stream::iter(writes)
+        .buffer_unordered(AT_ONCE)
+        .try_collect()
+        .await?;
     Ok(there.contains(&true))
 }
 
 async fn write_one(
     inbox: &DynamoInbox,
     entry: &Entry,
-    parts: &Parts,
+    parts: &BodyParts,
     number: u32,
     bytes: Bytes,
 ) -> Result<bool, InboxError> {
@@ -61,24 +69,32 @@ async fn write_one(
     let put = match expires_at {
         None => put.condition_expression("attribute_not_exists(pk)"),
         Some(_) => put
-            .condition_expression("attribute_not_exists(pk) OR (expires_at < :soon AND attribute_not_exists(erased))")
+            .condition_expression(
+                "attribute_not_exists(pk) OR (expires_at < :soon AND attribute_not_exists(erased))",
+            )
             .expression_attribute_values(":soon", expiry(soon)),
     };
-    Ok(matches!(inbox.send_put(put).await?, Written::Refused(_)))
+    Ok(matches!(
+        inbox.send_put(put).await?,
+        ConditionalWrite::Refused(_)
+    ))
 }
 
 /// Writes parts that were there before once more, without an expiry: the row that names them is held.
 pub(super) async fn keep_for_good(
     inbox: &DynamoInbox,
     entry: &Entry,
-    parts: &Parts,
+    parts: &BodyParts,
     body: &StoredBody,
 ) -> Result<(), InboxError> {
     let writes = (0..parts.count).map(|number| {
         let put = inbox.put(one(&entry.key, parts, number, slice(body, number), None));
         inbox.send_put(put.condition_expression("attribute_not_exists(erased)"))
     });
-    stream::iter(writes).buffer_unordered(AT_ONCE).try_for_each(|_| async { Ok(()) }).await
+    stream::iter(writes)
+        .buffer_unordered(AT_ONCE)
+        .try_for_each(|_| async { Ok(()) })
+        .await
 }
 
 /// The bytes of one part.
@@ -87,8 +103,14 @@ fn slice(body: &StoredBody, number: u32) -> Bytes {
     body.bytes.slice(begin..body.bytes.len().min(begin + PART))
 }
 
-fn one(key: &Key, parts: &Parts, number: u32, bytes: Bytes, expires_at: Option<Timestamp>) -> Item {
-    let mut item = Item::from([
+fn one(
+    key: &Key,
+    parts: &BodyParts,
+    number: u32,
+    bytes: Bytes,
+    expires_at: Option<Timestamp>,
+) -> TableItem {
+    let mut item = TableItem::from([
         (PK.to_owned(), text(names::part(key, &parts.digest, number))),
         ("bytes".to_owned(), binary(bytes)),
     ]);
@@ -97,20 +119,32 @@ fn one(key: &Key, parts: &Parts, number: u32, bytes: Bytes, expires_at: Option<T
 }
 
 /// Reads a body back; `None` if a part of it is gone.
-pub(super) async fn read(inbox: &DynamoInbox, key: &Key, parts: &Parts) -> Result<Option<Bytes>, InboxError> {
+pub(super) async fn read(
+    inbox: &DynamoInbox,
+    key: &Key,
+    parts: &BodyParts,
+) -> Result<Option<Bytes>, InboxError> {
     let reads = (0..parts.count).map(|number| async move {
         let item = inbox.read(&names::part(key, &parts.digest, number)).await?;
-        Ok::<_, InboxError>(item.and_then(|item| item::bytes_of(&item, "bytes").map(Bytes::copy_from_slice)))
+        Ok::<_, InboxError>(
+            item.and_then(|item| item::bytes_of(&item, "bytes").map(Bytes::copy_from_slice)),
+        )
     });
     let read: Vec<Option<Bytes>> = stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
-    let Some(read) = read.into_iter().collect::<Option<Vec<Bytes>>>() else { return Ok(None) };
+    let Some(read) = read.into_iter().collect::<Option<Vec<Bytes>>>() else {
+        return Ok(None);
+    };
     let mut whole = BytesMut::with_capacity(read.iter().map(Bytes::len).sum());
     read.iter().for_each(|bytes| whole.extend_from_slice(bytes));
     Ok(Some(whole.freeze()))
 }
 
 /// Takes the expiry off parts whose row must not lose them.
-pub(super) async fn keep(inbox: &DynamoInbox, key: &Key, parts: &Parts) -> Result<(), InboxError> {
+pub(super) async fn keep(
+    inbox: &DynamoInbox,
+    key: &Key,
+    parts: &BodyParts,
+) -> Result<(), InboxError> {
     change(inbox, key, parts, |part| part.remove("expires_at")).await
 }
 
@@ -118,10 +152,13 @@ pub(super) async fn keep(inbox: &DynamoInbox, key: &Key, parts: &Parts) -> Resul
 pub(super) async fn let_expire(
     inbox: &DynamoInbox,
     key: &Key,
-    parts: &Parts,
+    parts: &BodyParts,
     row_expires_at: Timestamp,
 ) -> Result<(), InboxError> {
-    change(inbox, key, parts, |part| part.set("expires_at", expiry(row_expires_at.plus(KEPT_AFTER_ROWS)))).await
+    change(inbox, key, parts, |part| {
+        part.set("expires_at", expiry(row_expires_at.plus(KEPT_AFTER_ROWS)))
+    })
+    .await
 }
 
 /// Empties parts. Their names stay taken until the row has expired, too: a duplicate writes its parts
@@ -129,7 +166,7 @@ pub(super) async fn let_expire(
 pub(super) async fn erase(
     inbox: &DynamoInbox,
     key: &Key,
-    parts: &Parts,
+    parts: &BodyParts,
     row_expires_at: Timestamp,
 ) -> Result<(), InboxError> {
     change(inbox, key, parts, |part| {
@@ -143,12 +180,16 @@ pub(super) async fn erase(
 async fn change(
     inbox: &DynamoInbox,
     key: &Key,
-    parts: &Parts,
-    how: impl Fn(Change) -> Change,
+    parts: &BodyParts,
+    how: impl Fn(UpdateExpression) -> UpdateExpression,
 ) -> Result<(), InboxError> {
     let changes = (0..parts.count).map(|number| {
-        let part = Change::of(inbox, names::part(key, &parts.digest, number)).only_if("attribute_exists(pk)");
+        let part = UpdateExpression::of(inbox, names::part(key, &parts.digest, number))
+            .only_if("attribute_exists(pk)");
         how(part).quietly().send(inbox)
     });
-    stream::iter(changes).buffer_unordered(AT_ONCE).try_for_each(|_| async { Ok(()) }).await
+    stream::iter(changes)
+        .buffer_unordered(AT_ONCE)
+        .try_for_each(|_| async { Ok(()) })
+        .await
 }

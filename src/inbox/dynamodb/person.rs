@@ -2,8 +2,8 @@
 
 use super::{
     DynamoInbox,
-    change::{Change, Written},
-    item::{self, Read},
+    change::{ConditionalWrite, UpdateExpression},
+    item::{self, DecodedItem},
     names::{expiry, instant, number, shelf, text},
     parts,
 };
@@ -13,8 +13,14 @@ use crate::{
 };
 
 /// Sets a row back to recorded: due now, new budget.
-pub(super) async fn replay(inbox: &DynamoInbox, key: &Key, now: Timestamp) -> Result<Replayed, InboxError> {
-    let Some(read) = look(inbox, key).await? else { return Ok(Replayed::Absent) };
+pub(super) async fn replay(
+    inbox: &DynamoInbox,
+    key: &Key,
+    now: Timestamp,
+) -> Result<Replayed, InboxError> {
+    let Some(read) = look(inbox, key).await? else {
+        return Ok(Replayed::Absent);
+    };
     if let Err(why) = read.row.replayable() {
         return Ok(Replayed::Refused(why));
     }
@@ -26,15 +32,22 @@ pub(super) async fn replay(inbox: &DynamoInbox, key: &Key, now: Timestamp) -> Re
         .set("attempts", number(0))
         .set("budget_from", instant(now))
         .set("due_at", instant(now))
-        .set_or_remove("shelf", shelf(State::Recorded, key, inbox.settings.shards).map(text))
+        .set_or_remove(
+            "shelf",
+            shelf(State::Recorded, key, inbox.settings.shards).map(text),
+        )
         .remove("reason")
         .remove("lease")
         .remove("expires_at");
     Ok(match replaying.send(inbox).await? {
-        Written::Done(_) => Replayed::Again,
+        ConditionalWrite::Done(_) => Replayed::Again,
         // Our own write whose answer was lost, or somebody's who did the same in the same instant.
-        Written::Refused(there) if item::instant_of(&there, "budget_from") == Some(now) => Replayed::Again,
-        Written::Refused(_) => Replayed::Refused("it just changed: look again"),
+        ConditionalWrite::Refused(there)
+            if item::instant_of(&there, "budget_from") == Some(now) =>
+        {
+            Replayed::Again
+        }
+        ConditionalWrite::Refused(_) => Replayed::Refused("it just changed: look again"),
     })
 }
 
@@ -45,14 +58,20 @@ pub(super) async fn discard(
     erase: bool,
     expires_at: Timestamp,
 ) -> Result<Discarded, InboxError> {
-    let Some(read) = look(inbox, key).await? else { return Ok(Discarded::Absent) };
+    let Some(read) = look(inbox, key).await? else {
+        return Ok(Discarded::Absent);
+    };
     match read.row.state {
         State::Recorded | State::Dead | State::Held => {}
         State::Discarded if erase => {}
         State::Discarded => {
-            return Ok(Discarded::Refused("it was discarded before; --erase would remove its bytes"));
+            return Ok(Discarded::Refused(
+                "it was discarded before; --erase would remove its bytes",
+            ));
         }
-        State::Delivered | State::Repeat => return Ok(Discarded::Refused("it is finished, and expires by itself")),
+        State::Delivered | State::Repeat => {
+            return Ok(Discarded::Refused("it is finished, and expires by itself"));
+        }
     }
     let ending = unchanged(inbox, &read)
         .set("state", text(State::Discarded.as_str()))
@@ -61,7 +80,7 @@ pub(super) async fn discard(
         .remove("due_at")
         .remove("lease");
     let ending = if erase { ending.remove("body") } else { ending };
-    if let Written::Refused(there) = ending.send(inbox).await?
+    if let ConditionalWrite::Refused(there) = ending.send(inbox).await?
         && item::text_of(&there, "state") != Some(State::Discarded.as_str())
     {
         return Ok(Discarded::Refused("it just changed: look again"));
@@ -75,13 +94,18 @@ pub(super) async fn discard(
     Ok(Discarded::Done)
 }
 
-async fn look(inbox: &DynamoInbox, key: &Key) -> Result<Option<Read>, InboxError> {
-    inbox.read(key.as_str()).await?.as_ref().map(item::read).transpose()
+async fn look(inbox: &DynamoInbox, key: &Key) -> Result<Option<DecodedItem>, InboxError> {
+    inbox
+        .read(key.as_str())
+        .await?
+        .as_ref()
+        .map(item::read)
+        .transpose()
 }
 
 /// A change of the row as it was seen: whoever got there first, this one is refused.
-fn unchanged(inbox: &DynamoInbox, seen: &Read) -> Change {
-    Change::of(inbox, seen.row.key.as_str())
+fn unchanged(inbox: &DynamoInbox, seen: &DecodedItem) -> UpdateExpression {
+    UpdateExpression::of(inbox, seen.row.key.as_str())
         .only_in(seen.row.state)
         .only_if("attempts = :seen AND budget_from = :since")
         .value(":seen", number(seen.row.attempts))

@@ -6,9 +6,9 @@ use std::time::Duration;
 use aws_sdk_dynamodb::{
     operation::{create_table::CreateTableError, describe_table::DescribeTableOutput},
     types::{
-        AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
-        ScalarAttributeType, StreamSpecification, StreamViewType, TableDescription, TableStatus,
-        TimeToLiveSpecification, TimeToLiveStatus,
+        AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType,
+        Projection, ProjectionType, ScalarAttributeType, StreamSpecification, StreamViewType,
+        TableDescription, TableStatus, TimeToLiveSpecification, TimeToLiveStatus,
     },
 };
 
@@ -29,7 +29,7 @@ pub const EXPIRES_AT: &str = "expires_at";
 
 /// What is wrong with a table; says what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault(pub &'static str);
+pub struct TableError(pub &'static str);
 
 impl DynamoInbox {
     /// The table's name.
@@ -56,7 +56,9 @@ impl DynamoInbox {
                     .set_non_key_attributes(Some(PROJECTED.map(str::to_owned).to_vec()))
                     .build(),
             );
-        let stream = StreamSpecification::builder().stream_enabled(true).stream_view_type(StreamViewType::NewImage);
+        let stream = StreamSpecification::builder()
+            .stream_enabled(true)
+            .stream_view_type(StreamViewType::NewImage);
         let create = self
             .client
             .create_table()
@@ -68,9 +70,19 @@ impl DynamoInbox {
             .key_schema(key(PK, KeyType::Hash))
             .global_secondary_indexes(built(index.build()))
             .stream_specification(built(stream.build()));
-        match create.customize().config_override(client::patient()).send().await {
+        match create
+            .customize()
+            .config_override(client::patient())
+            .send()
+            .await
+        {
             Ok(_) => Ok(false),
-            Err(error) if matches!(error.as_service_error(), Some(CreateTableError::ResourceInUseException(_))) => {
+            Err(error)
+                if matches!(
+                    error.as_service_error(),
+                    Some(CreateTableError::ResourceInUseException(_))
+                ) =>
+            {
                 Ok(true)
             }
             Err(error) => Err(self.failed("CreateTable", &error)),
@@ -80,70 +92,112 @@ impl DynamoInbox {
     async fn wait_until_active(&self) -> Result<(), InboxError> {
         for _ in 0..120 {
             let described = self.describe().await?;
-            if described.table().and_then(TableDescription::table_status) == Some(&TableStatus::Active) {
+            if described.table().and_then(TableDescription::table_status)
+                == Some(&TableStatus::Active)
+            {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
-        Err(InboxError::Unavailable(format!("table {} is not active after a minute: run this again", self.table())))
+        Err(InboxError::Unavailable(format!(
+            "table {} is not active after a minute: run this again",
+            self.table()
+        )))
     }
 
     async fn let_items_expire(&self) -> Result<(), InboxError> {
         if self.lets_items_expire().await? {
             return Ok(());
         }
-        let expiry = TimeToLiveSpecification::builder().enabled(true).attribute_name(EXPIRES_AT).build();
-        let update =
-            self.client.update_time_to_live().table_name(self.table()).time_to_live_specification(built(expiry));
-        let done = update.customize().config_override(client::patient()).send().await;
-        done.map(drop).map_err(|error| self.failed("UpdateTimeToLive", &error))
+        let expiry = TimeToLiveSpecification::builder()
+            .enabled(true)
+            .attribute_name(EXPIRES_AT)
+            .build();
+        let update = self
+            .client
+            .update_time_to_live()
+            .table_name(self.table())
+            .time_to_live_specification(built(expiry));
+        let done = update
+            .customize()
+            .config_override(client::patient())
+            .send()
+            .await;
+        done.map(drop)
+            .map_err(|error| self.failed("UpdateTimeToLive", &error))
     }
 
     async fn lets_items_expire(&self) -> Result<bool, InboxError> {
-        let described = self.client.describe_time_to_live().table_name(self.table()).send().await;
+        let described = self
+            .client
+            .describe_time_to_live()
+            .table_name(self.table())
+            .send()
+            .await;
         let described = described.map_err(|error| self.failed("DescribeTimeToLive", &error))?;
         let expiry = described.time_to_live_description();
-        let is_on = |status| matches!(status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling));
+        let is_on = |status| {
+            matches!(
+                status,
+                Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)
+            )
+        };
         Ok(expiry.is_some_and(|expiry| {
-            is_on(expiry.time_to_live_status().cloned()) && expiry.attribute_name() == Some(EXPIRES_AT)
+            is_on(expiry.time_to_live_status().cloned())
+                && expiry.attribute_name() == Some(EXPIRES_AT)
         }))
     }
 
     async fn describe(&self) -> Result<DescribeTableOutput, InboxError> {
-        let described = self.client.describe_table().table_name(self.table()).send().await;
+        let described = self
+            .client
+            .describe_table()
+            .table_name(self.table())
+            .send()
+            .await;
         described.map_err(|error| self.failed("DescribeTable", &error))
     }
 
     /// Everything about the table that would lose something or stop something.
-    pub async fn faults(&self) -> Result<Vec<Fault>, InboxError> {
+    pub async fn faults(&self) -> Result<Vec<TableError>, InboxError> {
         let described = self.describe().await?;
-        let table = described.table().cloned().unwrap_or_else(|| TableDescription::builder().build());
+        let table = described
+            .table()
+            .cloned()
+            .unwrap_or_else(|| TableDescription::builder().build());
         let mut faults = shape_faults(&table);
         if !self.lets_items_expire().await? {
-            faults.push(Fault("does not let items expire: enable its TTL on the attribute expires_at"));
+            faults.push(TableError(
+                "does not let items expire: enable its TTL on the attribute expires_at",
+            ));
         }
         Ok(faults)
     }
 }
 
 /// What is wrong with a table's shape.
-fn shape_faults(table: &TableDescription) -> Vec<Fault> {
+fn shape_faults(table: &TableDescription) -> Vec<TableError> {
     let mut faults = Vec::new();
-    if table.table_status().is_some_and(|status| *status != TableStatus::Active) {
-        faults.push(Fault("is not active yet: wait, and look again"));
+    if table
+        .table_status()
+        .is_some_and(|status| *status != TableStatus::Active)
+    {
+        faults.push(TableError("is not active yet: wait, and look again"));
     }
     if !has_keys(table.key_schema(), &[PK]) {
-        faults.push(Fault("has another key than pk alone: it is not a table of Pillarbox; name another"));
+        faults.push(TableError(
+            "has another key than pk alone: it is not a table of Pillarbox; name another",
+        ));
     }
     match table.global_secondary_indexes().iter().find(|index| index.index_name() == Some(INDEX)) {
         None => {
-            faults.push(Fault("has no index `shelf`: nothing that is due would be found; deploy the template's table"))
+            faults.push(TableError("has no index `shelf`: nothing that is due would be found; deploy the template's table"))
         }
         Some(index) if !has_keys(index.key_schema(), &[SHELF, DUE_AT]) => {
             faults
-                .push(Fault("has an index `shelf` with other keys than shelf and due_at: deploy the template's table"));
+                .push(TableError("has an index `shelf` with other keys than shelf and due_at: deploy the template's table"));
         }
-        Some(index) if !projects(index.projection()) => faults.push(Fault(
+        Some(index) if !projects(index.projection()) => faults.push(TableError(
             "has an index `shelf` that lacks state, event_type, subject or received_at: deploy the template's table",
         )),
         Some(_) => {}
@@ -151,9 +205,12 @@ fn shape_faults(table: &TableDescription) -> Vec<Fault> {
     let stream = table.stream_specification();
     if !stream.is_some_and(|stream| {
         stream.stream_enabled()
-            && matches!(stream.stream_view_type(), Some(StreamViewType::NewImage | StreamViewType::NewAndOldImages))
+            && matches!(
+                stream.stream_view_type(),
+                Some(StreamViewType::NewImage | StreamViewType::NewAndOldImages)
+            )
     }) {
-        faults.push(Fault(
+        faults.push(TableError(
             "has no stream with new images: rows are handed on by the sweep alone, minutes late; enable it",
         ));
     }
@@ -161,23 +218,38 @@ fn shape_faults(table: &TableDescription) -> Vec<Fault> {
 }
 
 fn has_keys(schema: &[KeySchemaElement], names: &[&str]) -> bool {
-    schema.iter().map(KeySchemaElement::attribute_name).eq(names.iter().copied())
+    schema
+        .iter()
+        .map(KeySchemaElement::attribute_name)
+        .eq(names.iter().copied())
 }
 
 fn projects(projection: Option<&Projection>) -> bool {
     projection.is_some_and(|projection| {
         let carried = projection.non_key_attributes();
         projection.projection_type() == Some(&ProjectionType::All)
-            || PROJECTED.iter().all(|name| carried.iter().any(|carried| carried == name))
+            || PROJECTED
+                .iter()
+                .all(|name| carried.iter().any(|carried| carried == name))
     })
 }
 
 fn attribute(name: &str, of_type: ScalarAttributeType) -> AttributeDefinition {
-    built(AttributeDefinition::builder().attribute_name(name).attribute_type(of_type).build())
+    built(
+        AttributeDefinition::builder()
+            .attribute_name(name)
+            .attribute_type(of_type)
+            .build(),
+    )
 }
 
 fn key(name: &str, of_type: KeyType) -> KeySchemaElement {
-    built(KeySchemaElement::builder().attribute_name(name).key_type(of_type).build())
+    built(
+        KeySchemaElement::builder()
+            .attribute_name(name)
+            .key_type(of_type)
+            .build(),
+    )
 }
 
 fn built<T, E: std::fmt::Debug>(made: Result<T, E>) -> T {

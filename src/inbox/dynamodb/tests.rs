@@ -12,17 +12,17 @@ use aws_sdk_dynamodb::{Client, config::timeout::TimeoutConfig, types::AttributeV
 use bytes::Bytes;
 
 use super::{
-    change::Change,
-    names::{Item, PK, number},
+    change::UpdateExpression,
+    names::{PK, TableItem, number},
     *,
 };
 use crate::{
-    aws::{Aws, Service},
+    aws::{Aws, AwsService},
     inbox::{Lease, LeaseId},
     notification::State,
-    secret::{Outside, Vault},
+    secret::{FetchedSecrets, SecretSources},
     source::{
-        Kind,
+        SenderKind,
         example::{NOW, entry, pay},
     },
 };
@@ -38,16 +38,31 @@ fn sdk() -> SdkConfig {
         };
         Some(value.to_owned())
     };
-    let outside = Outside { env: &env, file: &|_| Err(std::io::ErrorKind::NotFound.into()), vault: Vault::NOTHING };
-    Aws::from_variables(&outside).unwrap().config(Service::DynamoDb)
+    let outside = SecretSources {
+        env: &env,
+        file: &|_| Err(std::io::ErrorKind::NotFound.into()),
+        vault: FetchedSecrets::NOTHING,
+    };
+    Aws::from_variables(&outside)
+        .unwrap()
+        .config(AwsService::DynamoDb)
 }
 
 /// A table of one test's own.
 async fn fresh() -> Box<DynamoInbox> {
     static TABLES: AtomicU32 = AtomicU32::new(0);
-    let table = format!("inbox-{}-{}", std::process::id(), TABLES.fetch_add(1, Ordering::Relaxed));
+    let table = format!(
+        "inbox-{}-{}",
+        std::process::id(),
+        TABLES.fetch_add(1, Ordering::Relaxed)
+    );
     let days = |days: u64| Duration::from_secs(days * 24 * 60 * 60);
-    let settings = Settings { table, shards: 4, first_due: Duration::ZERO, retention: days(90) };
+    let settings = TableSettings {
+        table,
+        shards: 4,
+        first_due: Duration::ZERO,
+        retention: days(90),
+    };
     let inbox = DynamoInbox::new(&sdk(), settings);
     assert!(!inbox.init().await.unwrap());
     Box::new(inbox)
@@ -56,9 +71,22 @@ async fn fresh() -> Box<DynamoInbox> {
 /// The same inbox without its haste: a machine that builds and tests at once may be slower than a sender is patient.
 fn unhurried(inbox: &DynamoInbox) -> Box<DynamoInbox> {
     let long = Duration::from_secs(60);
-    let limits = TimeoutConfig::builder().operation_attempt_timeout(long).operation_timeout(long).build();
-    let client = Client::from_conf(inbox.client.config().to_builder().timeout_config(limits).build());
-    Box::new(DynamoInbox { client, ..inbox.clone() })
+    let limits = TimeoutConfig::builder()
+        .operation_attempt_timeout(long)
+        .operation_timeout(long)
+        .build();
+    let client = Client::from_conf(
+        inbox
+            .client
+            .config()
+            .to_builder()
+            .timeout_config(limits)
+            .build(),
+    );
+    Box::new(DynamoInbox {
+        client,
+        ..inbox.clone()
+    })
 }
 
 mod keeps_the_contract {
@@ -67,7 +95,10 @@ mod keeps_the_contract {
 
 /// Bytes that don't shrink, too many for a row.
 fn long(seed: u32) -> Bytes {
-    (0..200_000u32).flat_map(|n| (n ^ seed).wrapping_mul(2_654_435_761).to_le_bytes()).collect::<Vec<_>>().into()
+    (0..200_000u32)
+        .flat_map(|n| (n ^ seed).wrapping_mul(2_654_435_761).to_le_bytes())
+        .collect::<Vec<_>>()
+        .into()
 }
 
 /// An ordinary notification with a body in items of its own.
@@ -76,22 +107,48 @@ fn long_paid(id: &str) -> Entry {
     let body = format!(
         r#"{{"webhook_message_id":"{id}","created_date":"{NOW}","resource_id":"p","event_type":"card_payment_succeeded","resource":"{noise}"}}"#
     );
-    entry(Kind::GovukPay, "pay", body.into())
+    entry(SenderKind::GovukPay, "pay", body.into())
 }
 
-async fn items(inbox: &DynamoInbox) -> Vec<Item> {
-    inbox.client.scan().table_name(inbox.table()).consistent_read(true).send().await.unwrap().items.unwrap_or_default()
+async fn items(inbox: &DynamoInbox) -> Vec<TableItem> {
+    inbox
+        .client
+        .scan()
+        .table_name(inbox.table())
+        .consistent_read(true)
+        .send()
+        .await
+        .unwrap()
+        .items
+        .unwrap_or_default()
 }
 
 async fn part_expiries(inbox: &DynamoInbox) -> Vec<Option<i64>> {
-    let parts = items(inbox).await.into_iter().filter(|item| item::text_of(item, PK).unwrap().starts_with("~body:"));
-    parts.map(|item| item::number_of(&item, "expires_at")).collect()
+    let parts = items(inbox)
+        .await
+        .into_iter()
+        .filter(|item| item::text_of(item, PK).unwrap().starts_with("~body:"));
+    parts
+        .map(|item| item::number_of(&item, "expires_at"))
+        .collect()
 }
 
 async fn claimed(inbox: &DynamoInbox, key: &Key, now: Timestamp, id: u64) -> Fence {
-    let lease = Lease { id: LeaseId(id), until: now.plus(Duration::from_secs(150)) };
-    let claim = Claim { now, lease, push: Duration::from_secs(5) };
-    inbox.claim(key, &claim).await.unwrap().expect("the row is free").1
+    let lease = Lease {
+        id: LeaseId(id),
+        until: now.plus(Duration::from_secs(150)),
+    };
+    let claim = Claim {
+        now,
+        lease,
+        push: Duration::from_secs(5),
+    };
+    inbox
+        .claim(key, &claim)
+        .await
+        .unwrap()
+        .expect("the row is free")
+        .1
 }
 
 fn days_after(start: Timestamp, days: u64) -> Timestamp {
@@ -106,14 +163,18 @@ fn seconds(at: Timestamp) -> i64 {
 }
 
 fn dead() -> Mark {
-    Mark::Dead { reason: "refused".into(), error: "422".into(), at: NOW }
+    Mark::Dead {
+        reason: "refused".into(),
+        error: "422".into(),
+        at: NOW,
+    }
 }
 
 #[tokio::test]
 async fn a_pay_notification_fits_into_one_kilobyte() {
     let inbox = fresh().await;
     let body = std::fs::read("tests/fixtures/pay/card_payment_succeeded.json").unwrap();
-    let entry = entry(Kind::GovukPay, "pay", body.into());
+    let entry = entry(SenderKind::GovukPay, "pay", body.into());
     inbox.record(&entry).await.unwrap();
     let item = inbox.read(entry.key.as_str()).await.unwrap().unwrap();
     let size = |value: &AttributeValue| match value {
@@ -122,9 +183,16 @@ async fn a_pay_notification_fits_into_one_kilobyte() {
         AttributeValue::N(digits) => digits.len() / 2 + 1,
         _ => 1,
     };
-    let row: usize = item.iter().map(|(name, value)| name.len() + size(value)).sum();
+    let row: usize = item
+        .iter()
+        .map(|(name, value)| name.len() + size(value))
+        .sum();
     let body = item["body"].as_b().unwrap().as_ref().len();
-    assert!(row - body < 480, "all but the body takes {} bytes", row - body);
+    assert!(
+        row - body < 480,
+        "all but the body takes {} bytes",
+        row - body
+    );
     assert!(row < 1200, "{row} bytes, {body} of them the body");
 }
 
@@ -134,25 +202,57 @@ async fn the_bytes_of_a_row_never_expire_before_it() {
     let entry = long_paid("m1");
     inbox.record(&entry).await.unwrap();
     let born = seconds(days_after(entry.received_at, 97));
-    assert_eq!(part_expiries(&inbox).await, [Some(born), Some(born)], "born with an expiry");
+    assert_eq!(
+        part_expiries(&inbox).await,
+        [Some(born), Some(born)],
+        "born with an expiry"
+    );
 
     let fence = claimed(&inbox, &entry.key, NOW, 1).await;
     inbox.mark(&fence, &dead()).await.unwrap();
-    assert_eq!(part_expiries(&inbox).await, [None, None], "the dead keep theirs");
+    assert_eq!(
+        part_expiries(&inbox).await,
+        [None, None],
+        "the dead keep theirs"
+    );
     inbox.record(&entry).await.unwrap();
-    assert_eq!(part_expiries(&inbox).await, [None, None], "and a duplicate gives them none");
+    assert_eq!(
+        part_expiries(&inbox).await,
+        [None, None],
+        "and a duplicate gives them none"
+    );
 
     let again = days_after(NOW, 80);
     inbox.replay(&entry.key, again).await.unwrap();
     let fence = claimed(&inbox, &entry.key, again, 2).await;
-    inbox.mark(&fence, &Mark::Delivered { expires_at: days_after(again, 90) }).await.unwrap();
+    inbox
+        .mark(
+            &fence,
+            &Mark::Delivered {
+                expires_at: days_after(again, 90),
+            },
+        )
+        .await
+        .unwrap();
     let after = seconds(days_after(again, 97));
-    assert_eq!(part_expiries(&inbox).await, [Some(after), Some(after)], "a week after the row");
+    assert_eq!(
+        part_expiries(&inbox).await,
+        [Some(after), Some(after)],
+        "a week after the row"
+    );
     inbox.record(&entry).await.unwrap();
-    assert_eq!(part_expiries(&inbox).await, [Some(after), Some(after)], "a duplicate leaves a finished row's alone");
+    assert_eq!(
+        part_expiries(&inbox).await,
+        [Some(after), Some(after)],
+        "a duplicate leaves a finished row's alone"
+    );
 
     inbox.replay(&entry.key, again).await.unwrap();
-    assert_eq!(part_expiries(&inbox).await, [None, None], "what was sent again is open, and keeps them");
+    assert_eq!(
+        part_expiries(&inbox).await,
+        [None, None],
+        "what was sent again is open, and keeps them"
+    );
 }
 
 #[tokio::test]
@@ -161,7 +261,15 @@ async fn what_is_delivered_at_the_first_attempt_is_written_no_more_than_needed()
     let entry = long_paid("m1");
     inbox.record(&entry).await.unwrap();
     let fence = claimed(&inbox, &entry.key, NOW, 1).await;
-    inbox.mark(&fence, &Mark::Delivered { expires_at: days_after(NOW, 90) }).await.unwrap();
+    inbox
+        .mark(
+            &fence,
+            &Mark::Delivered {
+                expires_at: days_after(NOW, 90),
+            },
+        )
+        .await
+        .unwrap();
     let born = seconds(days_after(entry.received_at, 97));
     assert_eq!(part_expiries(&inbox).await, [Some(born), Some(born)]);
 }
@@ -169,17 +277,22 @@ async fn what_is_delivered_at_the_first_attempt_is_written_no_more_than_needed()
 #[tokio::test]
 async fn the_bytes_of_a_held_row_have_no_expiry_even_if_an_earlier_attempt_left_some_behind() {
     let inbox = fresh().await;
-    let held = entry(Kind::GovukPay, "pay", long(1));
+    let held = entry(SenderKind::GovukPay, "pay", long(1));
     // As if the same bytes had come before, not to be held then, and the process had ended before its row.
     let mut before = held.clone();
     before.held = None;
     let body = crate::inbox::body::StoredBody::pack(&held.body);
-    parts::write(&inbox, &before, &parts::of(&body), &body).await.unwrap();
+    parts::write(&inbox, &before, &parts::of(&body), &body)
+        .await
+        .unwrap();
     assert!(part_expiries(&inbox).await.iter().all(Option::is_some));
 
     inbox.record(&held).await.unwrap();
     assert!(part_expiries(&inbox).await.iter().all(Option::is_none));
-    assert_eq!(inbox.get(&held.key).await.unwrap().unwrap().body, Some(held.body));
+    assert_eq!(
+        inbox.get(&held.key).await.unwrap().unwrap().body,
+        Some(held.body)
+    );
 }
 
 #[tokio::test]
@@ -187,7 +300,9 @@ async fn parts_that_would_expire_before_their_row_are_written_again() {
     let inbox = fresh().await;
     let mut entry = long_paid("m1");
     let body = crate::inbox::body::StoredBody::pack(&entry.body);
-    parts::write(&inbox, &entry, &parts::of(&body), &body).await.unwrap();
+    parts::write(&inbox, &entry, &parts::of(&body), &body)
+        .await
+        .unwrap();
     entry.received_at = days_after(NOW, 30);
     inbox.record(&entry).await.unwrap();
     let born = seconds(days_after(entry.received_at, 97));
@@ -199,16 +314,27 @@ async fn a_duplicate_does_not_bring_erased_bytes_back() {
     let inbox = fresh().await;
     let entry = long_paid("m1");
     inbox.record(&entry).await.unwrap();
-    inbox.discard(&entry.key, true, days_after(NOW, 90)).await.unwrap();
+    inbox
+        .discard(&entry.key, true, days_after(NOW, 90))
+        .await
+        .unwrap();
     inbox.record(&entry).await.unwrap();
     let left = items(&inbox).await;
-    assert!(left.iter().all(|item| !item.contains_key("bytes") && !item.contains_key("body")), "{left:?}");
+    assert!(
+        left.iter()
+            .all(|item| !item.contains_key("bytes") && !item.contains_key("body")),
+        "{left:?}"
+    );
 }
 
 #[tokio::test]
 async fn the_bytes_of_the_dead_outlive_every_expiry() {
     let inbox = fresh().await;
-    let (lost, kept, done) = (long_paid("m1"), long_paid("m2"), pay("m3", "q", "card_payment_captured", NOW));
+    let (lost, kept, done) = (
+        long_paid("m1"),
+        long_paid("m2"),
+        pay("m3", "q", "card_payment_captured", NOW),
+    );
     for entry in [&lost, &kept, &done] {
         inbox.record(entry).await.unwrap();
     }
@@ -217,11 +343,25 @@ async fn the_bytes_of_the_dead_outlive_every_expiry() {
     for (entry, id) in [(&lost, 2), (&done, 3)] {
         let fence = claimed(&inbox, &entry.key, NOW, id).await;
         // Long ago by the clock of the machine, which is the one that removes.
-        inbox.mark(&fence, &Mark::Delivered { expires_at: Timestamp::from_millis(1_000) }).await.unwrap();
+        inbox
+            .mark(
+                &fence,
+                &Mark::Delivered {
+                    expires_at: Timestamp::from_millis(1_000),
+                },
+            )
+            .await
+            .unwrap();
     }
     EMULATOR.expire();
-    assert!(inbox.get(&lost.key).await.unwrap().is_none() && inbox.get(&done.key).await.unwrap().is_none());
-    assert_eq!(inbox.get(&kept.key).await.unwrap().unwrap().body, Some(kept.body));
+    assert!(
+        inbox.get(&lost.key).await.unwrap().is_none()
+            && inbox.get(&done.key).await.unwrap().is_none()
+    );
+    assert_eq!(
+        inbox.get(&kept.key).await.unwrap().unwrap().body,
+        Some(kept.body)
+    );
 }
 
 #[tokio::test]
@@ -235,7 +375,9 @@ async fn a_claim_and_a_mark_whose_answers_were_lost_are_recognised() {
         assert_eq!(first, again, "the same claim sent twice is one attempt");
     }
     let fence = claimed(&inbox, &entry.key, NOW.plus(Duration::from_secs(400)), 3).await;
-    let delivered = Mark::Delivered { expires_at: days_after(NOW, 90) };
+    let delivered = Mark::Delivered {
+        expires_at: days_after(NOW, 90),
+    };
     for _ in 0..2 {
         assert_eq!(inbox.mark(&fence, &delivered).await.unwrap(), Marked::Done);
     }
@@ -244,48 +386,105 @@ async fn a_claim_and_a_mark_whose_answers_were_lost_are_recognised() {
 #[tokio::test]
 async fn a_row_of_a_later_version_is_refused_and_left_alone() {
     let inbox = fresh().await;
-    let (newer, known) = (pay("m1", "p", "card_payment_captured", NOW), pay("m2", "p", "card_payment_refunded", NOW));
+    let (newer, known) = (
+        pay("m1", "p", "card_payment_captured", NOW),
+        pay("m2", "p", "card_payment_refunded", NOW),
+    );
     for entry in [&newer, &known] {
         inbox.record(entry).await.unwrap();
     }
-    let newer_version = Change::of(&inbox, newer.key.as_str()).set("v", number(2)).only_if("attribute_exists(pk)");
+    let newer_version = UpdateExpression::of(&inbox, newer.key.as_str())
+        .set("v", number(2))
+        .only_if("attribute_exists(pk)");
     newer_version.send(&inbox).await.unwrap();
     let before = inbox.read(newer.key.as_str()).await.unwrap();
 
-    let lease = Lease { id: LeaseId(1), until: NOW };
-    let claim = Claim { now: NOW, lease, push: Duration::from_secs(5) };
+    let lease = Lease {
+        id: LeaseId(1),
+        until: NOW,
+    };
+    let claim = Claim {
+        now: NOW,
+        lease,
+        push: Duration::from_secs(5),
+    };
     let refused = |error: InboxError| matches!(error, InboxError::NewerRow { found: 2, .. });
     assert!(inbox.record(&newer).await.is_err_and(refused));
     assert!(inbox.claim(&newer.key, &claim).await.is_err_and(refused));
     assert!(inbox.get(&newer.key).await.is_err_and(refused));
     assert!(inbox.replay(&newer.key, NOW).await.is_err_and(refused));
-    assert!(inbox.discard(&newer.key, true, NOW).await.is_err_and(refused));
+    assert!(
+        inbox
+            .discard(&newer.key, true, NOW)
+            .await
+            .is_err_and(refused)
+    );
     assert_eq!(inbox.read(newer.key.as_str()).await.unwrap(), before);
 
-    for filter in [Filter::default(), Filter { state: Some(State::Recorded), ..Filter::default() }] {
-        let listed = inbox.list(&filter, Page::first(10)).await.unwrap();
+    for filter in [
+        RowFilter::default(),
+        RowFilter {
+            state: Some(State::Recorded),
+            ..RowFilter::default()
+        },
+    ] {
+        let listed = inbox.list(&filter, PageRequest::first(10)).await.unwrap();
         let keys: Vec<&Key> = listed.rows.iter().map(|row| &row.key).collect();
-        assert_eq!((keys, &listed.newer), (vec![&known.key], &vec![newer.key.clone()]), "the others are still shown");
+        assert_eq!(
+            (keys, &listed.newer),
+            (vec![&known.key], &vec![newer.key.clone()]),
+            "the others are still shown"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_payment_is_listed_by_its_ledger_and_by_what_still_waits() {
     let inbox = fresh().await;
-    let events = ["card_payment_started", "card_payment_succeeded", "card_payment_captured"];
+    let events = [
+        "card_payment_started",
+        "card_payment_succeeded",
+        "card_payment_captured",
+    ];
     for (event, id) in events.iter().zip(["a", "b", "c"]) {
         inbox.record(&pay(id, "payment", event, NOW)).await.unwrap();
     }
-    inbox.record(&pay("d", "another", "card_payment_captured", NOW)).await.unwrap();
-    let filter = Filter { source: Some("pay".into()), subject: Some("payment".into()), ..Filter::default() };
-    assert_eq!(inbox.way(&filter).await.unwrap(), Way::Scan, "no event of it was worked on yet");
+    inbox
+        .record(&pay("d", "another", "card_payment_captured", NOW))
+        .await
+        .unwrap();
+    let filter = RowFilter {
+        source: Some("pay".into()),
+        subject: Some("payment".into()),
+        ..RowFilter::default()
+    };
+    assert_eq!(
+        inbox.way(&filter).await.unwrap(),
+        ListStrategy::Scan,
+        "no event of it was worked on yet"
+    );
 
-    let done = inbox.get(&Key::parse("pay:a").unwrap()).await.unwrap().unwrap();
+    let done = inbox
+        .get(&Key::parse("pay:a").unwrap())
+        .await
+        .unwrap()
+        .unwrap();
     let fence = claimed(&inbox, &done.key, NOW, 1).await;
-    inbox.own(&done.event().unwrap(), &done.key, days_after(NOW, 97)).await.unwrap();
-    inbox.mark(&fence, &Mark::Delivered { expires_at: days_after(NOW, 90) }).await.unwrap();
-    assert_eq!(inbox.way(&filter).await.unwrap(), Way::Ledger);
-    let listed = inbox.list(&filter, Page::first(10)).await.unwrap();
+    inbox
+        .own(&done.event().unwrap(), &done.key, days_after(NOW, 97))
+        .await
+        .unwrap();
+    inbox
+        .mark(
+            &fence,
+            &Mark::Delivered {
+                expires_at: days_after(NOW, 90),
+            },
+        )
+        .await
+        .unwrap();
+    assert_eq!(inbox.way(&filter).await.unwrap(), ListStrategy::Ledger);
+    let listed = inbox.list(&filter, PageRequest::first(10)).await.unwrap();
     let keys: Vec<&str> = listed.rows.iter().map(|row| row.key.as_str()).collect();
     assert_eq!(keys, ["pay:c", "pay:b", "pay:a"]);
 }
@@ -294,23 +493,45 @@ async fn a_payment_is_listed_by_its_ledger_and_by_what_still_waits() {
 async fn a_table_that_lacks_something_says_what() {
     let whole = fresh().await;
     assert_eq!(whole.faults().await.unwrap(), []);
-    assert!(whole.init().await.unwrap(), "making it again changes nothing");
-
-    let settings = Settings { table: "bare-table".into(), ..(*whole.settings).clone() };
-    let bare = DynamoInbox::new(&sdk(), settings);
-    let missing = bare.record(&pay("m1", "p", "e", NOW)).await.unwrap_err().to_string();
     assert!(
-        missing.contains("table bare-table: PutItem: ResourceNotFoundException: there is no such table"),
+        whole.init().await.unwrap(),
+        "making it again changes nothing"
+    );
+
+    let settings = TableSettings {
+        table: "bare-table".into(),
+        ..(*whole.settings).clone()
+    };
+    let bare = DynamoInbox::new(&sdk(), settings);
+    let missing = bare
+        .record(&pay("m1", "p", "e", NOW))
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        missing.contains(
+            "table bare-table: PutItem: ResourceNotFoundException: there is no such table"
+        ),
         "{missing}"
     );
     bare.create_bare().await;
-    let faults: Vec<&str> = bare.faults().await.unwrap().iter().map(|fault| fault.0).collect();
+    let faults: Vec<&str> = bare
+        .faults()
+        .await
+        .unwrap()
+        .iter()
+        .map(|fault| fault.0)
+        .collect();
     assert_eq!(faults.len(), 3, "{faults:?}");
     for (fault, word) in faults.iter().zip(["no index `shelf`", "no stream", "TTL"]) {
         assert!(fault.contains(word), "{fault}");
     }
     bare.record(&pay("m1", "p", "e", NOW)).await.unwrap();
-    let no_index = bare.due(&Whose::ALL, NOW, 10).await.unwrap_err().to_string();
+    let no_index = bare
+        .due(&SourceFilter::ALL, NOW, 10)
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(no_index.contains("it has no index `shelf`"), "{no_index}");
 }
 
@@ -320,9 +541,24 @@ impl DynamoInbox {
         use aws_sdk_dynamodb::types::{
             AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
         };
-        let key = KeySchemaElement::builder().attribute_name(PK).key_type(KeyType::Hash).build().unwrap();
-        let of_type = AttributeDefinition::builder().attribute_name(PK).attribute_type(ScalarAttributeType::S);
-        let create = self.client.create_table().table_name(self.table()).billing_mode(BillingMode::PayPerRequest);
-        create.key_schema(key).attribute_definitions(of_type.build().unwrap()).send().await.unwrap();
+        let key = KeySchemaElement::builder()
+            .attribute_name(PK)
+            .key_type(KeyType::Hash)
+            .build()
+            .unwrap();
+        let of_type = AttributeDefinition::builder()
+            .attribute_name(PK)
+            .attribute_type(ScalarAttributeType::S);
+        let create = self
+            .client
+            .create_table()
+            .table_name(self.table())
+            .billing_mode(BillingMode::PayPerRequest);
+        create
+            .key_schema(key)
+            .attribute_definitions(of_type.build().unwrap())
+            .send()
+            .await
+            .unwrap();
     }
 }

@@ -3,13 +3,13 @@
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
 use super::{
-    columns::{COLUMNS, Packed, whole_row},
-    connection::Failure,
+    columns::{COLUMNS, PackedRow, whole_row},
+    connection::SqliteError,
 };
 use crate::{
     inbox::{
-        Claim, Discarded, Fence, InboxError, Mark, Marked, Memo, MemoName, Owner, ROW_VERSION, Recorded, Replayed,
-        Swapped, body::StoredBody,
+        CasOutcome, Claim, Discarded, EventClaim, Fence, InboxError, KvEntry, KvKey, Mark, Marked,
+        ROW_VERSION, Recorded, Replayed, body::StoredBody,
     },
     notification::{Key, SourceName, State, Timestamp},
     source::{Entry, EventName},
@@ -23,19 +23,25 @@ const LONGEST_PUSH_MS: i64 = 60 * 60 * 1000;
 const OPEN: &str = "open:0";
 
 /// An entry made ready for the writer: compressed before its turn comes, not during it.
-pub(super) struct Insert {
+pub(super) struct PreparedInsert {
     entry: Entry,
     body: StoredBody,
 }
 
-impl Insert {
+impl PreparedInsert {
     pub(super) fn of(entry: &Entry) -> Self {
-        Self { body: StoredBody::pack(&entry.body), entry: entry.clone() }
+        Self {
+            body: StoredBody::pack(&entry.body),
+            entry: entry.clone(),
+        }
     }
 }
 
 /// Stores the entry, or finds out what is stored in its place.
-pub(super) fn record(db: &mut Connection, insert: &Insert) -> Result<Recorded, Failure> {
+pub(super) fn record(
+    db: &mut Connection,
+    insert: &PreparedInsert,
+) -> Result<Recorded, SqliteError> {
     if put(db, &insert.entry, &insert.body)? {
         return Ok(Recorded::First);
     }
@@ -53,23 +59,33 @@ pub(super) fn record(db: &mut Connection, insert: &Insert) -> Result<Recorded, F
 }
 
 /// Inserts one row, and its body beside it if that is long; false if the key is taken.
-fn put(db: &mut Connection, entry: &Entry, body: &StoredBody) -> Result<bool, Failure> {
+fn put(db: &mut Connection, entry: &Entry, body: &StoredBody) -> Result<bool, SqliteError> {
     if body.bytes.len() <= INLINE {
         return Ok(put_row(db, entry, body, Some(&body.bytes))?);
     }
     let both = db.savepoint()?; // never a row without its body
     let first = put_row(&both, entry, body, None)?;
     if first {
-        let mut insert =
-            both.prepare_cached("INSERT INTO body (notification, bytes) VALUES (last_insert_rowid(), ?1)")?;
+        let mut insert = both.prepare_cached(
+            "INSERT INTO body (notification, bytes) VALUES (last_insert_rowid(), ?1)",
+        )?;
         insert.execute([&body.bytes[..]])?;
     }
     both.commit()?;
     Ok(first)
 }
 
-fn put_row(db: &Connection, entry: &Entry, body: &StoredBody, inline: Option<&[u8]>) -> Result<bool, rusqlite::Error> {
-    let state = if entry.held.is_some() { State::Held } else { State::Recorded };
+fn put_row(
+    db: &Connection,
+    entry: &Entry,
+    body: &StoredBody,
+    inline: Option<&[u8]>,
+) -> Result<bool, rusqlite::Error> {
+    let state = if entry.held.is_some() {
+        State::Held
+    } else {
+        State::Recorded
+    };
     let mut insert = db.prepare_cached(
         "INSERT INTO notification (pk, v, state, reason, attempts, budget_from, shelf, due_at, origin, event_type,
              subject, event_at, received_at, signature, key_label, digest, content_digest, deflated, body)
@@ -100,11 +116,17 @@ fn put_row(db: &Connection, entry: &Entry, body: &StoredBody, inline: Option<&[u
 
 fn content_digest(db: &Connection, key: &Key) -> Result<Option<[u8; 32]>, rusqlite::Error> {
     let mut select = db.prepare_cached("SELECT content_digest FROM notification WHERE pk = ?1")?;
-    select.query_row([key.as_str()], |row| row.get(0)).optional()
+    select
+        .query_row([key.as_str()], |row| row.get(0))
+        .optional()
 }
 
 /// Takes the row for one attempt, if it is open, due and free.
-pub(super) fn claim(db: &Connection, key: &Key, claim: &Claim) -> Result<Option<Packed>, Failure> {
+pub(super) fn claim(
+    db: &Connection,
+    key: &Key,
+    claim: &Claim,
+) -> Result<Option<PackedRow>, SqliteError> {
     let mut update = db.prepare_cached(&format!(
         "UPDATE notification SET
              attempts = attempts + 1, lease = :lease, lease_until = :until,
@@ -123,41 +145,71 @@ pub(super) fn claim(db: &Connection, key: &Key, claim: &Claim) -> Result<Option<
         ":push": i64::try_from(claim.push.as_millis()).unwrap_or(LONGEST_PUSH_MS),
         ":longest": LONGEST_PUSH_MS,
     })?;
-    let Some(columns) = rows.next()? else { return Ok(None) };
+    let Some(columns) = rows.next()? else {
+        return Ok(None);
+    };
     whole_row(db, columns).map(Some)
 }
 
 /// Makes the event `key`'s, unless it is another's.
-pub(super) fn own(db: &Connection, event: &EventName, key: &Key, expires_at: Timestamp) -> Result<Owner, Failure> {
+pub(super) fn own(
+    db: &Connection,
+    event: &EventName,
+    key: &Key,
+    expires_at: Timestamp,
+) -> Result<EventClaim, SqliteError> {
     let mut insert = db.prepare_cached(
         "INSERT INTO subject (source, subject, event, owner, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT DO NOTHING",
     )?;
     let expires_at = expires_at.as_millis();
-    if insert.execute(params![event.source, event.subject, event.event, key.as_str(), expires_at])? == 1 {
+    if insert.execute(params![
+        event.source,
+        event.subject,
+        event.event,
+        key.as_str(),
+        expires_at
+    ])? == 1
+    {
         // The whole ledger of a payment goes together, after its last event.
         let mut rest = db.prepare_cached(
             "UPDATE subject SET expires_at = ?3 WHERE source = ?1 AND subject = ?2 AND expires_at < ?3",
         )?;
         rest.execute(params![event.source, event.subject, expires_at])?;
-        return Ok(Owner::Mine);
+        return Ok(EventClaim::Mine);
     }
-    let mut select =
-        db.prepare_cached("SELECT owner FROM subject WHERE source = ?1 AND subject = ?2 AND event = ?3")?;
-    let owner: String = select.query_row(params![event.source, event.subject, event.event], |row| row.get(0))?;
+    let mut select = db.prepare_cached(
+        "SELECT owner FROM subject WHERE source = ?1 AND subject = ?2 AND event = ?3",
+    )?;
+    let owner: String = select
+        .query_row(params![event.source, event.subject, event.event], |row| {
+            row.get(0)
+        })?;
     match Key::parse(&owner) {
-        Some(owner) if owner != *key => Ok(Owner::Other(owner)),
-        _ => Ok(Owner::Mine),
+        Some(owner) if owner != *key => Ok(EventClaim::Other(owner)),
+        _ => Ok(EventClaim::Mine),
     }
 }
 
 /// Writes how an attempt ended, if its claim still stands.
-pub(super) fn mark(db: &Connection, fence: &Fence, mark: &Mark) -> Result<Marked, Failure> {
+pub(super) fn mark(db: &Connection, fence: &Fence, mark: &Mark) -> Result<Marked, SqliteError> {
     let (state, reason, error, due_at, expires_at) = match mark {
         Mark::Delivered { expires_at } => (State::Delivered, None, None, None, Some(expires_at)),
-        Mark::Repeat { of, expires_at } => (State::Repeat, Some(of.as_str()), None, None, Some(expires_at)),
+        Mark::Repeat { of, expires_at } => (
+            State::Repeat,
+            Some(of.as_str()),
+            None,
+            None,
+            Some(expires_at),
+        ),
         Mark::Retry { due_at, error } => (State::Recorded, None, Some(error), Some(due_at), None),
-        Mark::Dead { reason, error, at } => (State::Dead, Some(reason.as_str()), Some(error), Some(at), None),
+        Mark::Dead { reason, error, at } => (
+            State::Dead,
+            Some(reason.as_str()),
+            Some(error),
+            Some(at),
+            None,
+        ),
     };
     let mut update = db.prepare_cached(
         "UPDATE notification SET state = :state, reason = :reason, last_error = coalesce(:error, last_error),
@@ -175,11 +227,15 @@ pub(super) fn mark(db: &Connection, fence: &Fence, mark: &Mark) -> Result<Marked
         ":due_at": due_at.map(|at| at.as_millis()),
         ":expires_at": expires_at.map(|at| at.as_millis()),
     })?;
-    Ok(if changed == 1 { Marked::Done } else { Marked::Lost })
+    Ok(if changed == 1 {
+        Marked::Done
+    } else {
+        Marked::Lost
+    })
 }
 
 /// Sets a row back to recorded.
-pub(super) fn replay(db: &Connection, key: &Key, now: Timestamp) -> Result<Replayed, Failure> {
+pub(super) fn replay(db: &Connection, key: &Key, now: Timestamp) -> Result<Replayed, SqliteError> {
     let mut update = db.prepare_cached(
         "UPDATE notification SET state = 'recorded', reason = NULL, attempts = 0, lease = NULL, lease_until = NULL,
              budget_from = :now, due_at = :now, shelf = :open, expires_at = NULL
@@ -187,17 +243,27 @@ pub(super) fn replay(db: &Connection, key: &Key, now: Timestamp) -> Result<Repla
              AND (state IN ('dead', 'delivered') OR (state = 'held' AND reason <> 'unreadable'))",
     )?;
     let now = now.as_millis();
-    let changed =
-        update.execute(named_params! { ":pk": key.as_str(), ":v": ROW_VERSION, ":now": now, ":open": OPEN })?;
+    let changed = update.execute(
+        named_params! { ":pk": key.as_str(), ":v": ROW_VERSION, ":now": now, ":open": OPEN },
+    )?;
     if changed == 1 {
         return Ok(Replayed::Again);
     }
-    let row = super::query::get(db, key)?.map(Packed::unpack).transpose()?;
-    Ok(row.map_or(Replayed::Absent, |row| Replayed::Refused(row.replayable().err().unwrap_or("it just changed"))))
+    let row = super::query::get(db, key)?
+        .map(PackedRow::unpack)
+        .transpose()?;
+    Ok(row.map_or(Replayed::Absent, |row| {
+        Replayed::Refused(row.replayable().err().unwrap_or("it just changed"))
+    }))
 }
 
 /// Ends an open, dead or held row; a discarded one can still lose its bytes.
-pub(super) fn discard(db: &Connection, key: &Key, erase: bool, expires_at: Timestamp) -> Result<Discarded, Failure> {
+pub(super) fn discard(
+    db: &Connection,
+    key: &Key,
+    erase: bool,
+    expires_at: Timestamp,
+) -> Result<Discarded, SqliteError> {
     let mut update = db.prepare_cached(
         "UPDATE notification SET state = 'discarded', shelf = NULL, due_at = NULL, expires_at = :expires_at,
              lease = NULL, lease_until = NULL, body = iif(:erase, NULL, body)
@@ -211,20 +277,27 @@ pub(super) fn discard(db: &Connection, key: &Key, erase: bool, expires_at: Times
     let id: Option<i64> = update.query_row(named, |row| row.get(0)).optional()?;
     match id {
         Some(id) if erase => {
-            db.prepare_cached("DELETE FROM body WHERE notification = ?1")?.execute([id])?;
+            db.prepare_cached("DELETE FROM body WHERE notification = ?1")?
+                .execute([id])?;
             Ok(Discarded::Done)
         }
         Some(_) => Ok(Discarded::Done),
         None => Ok(match standing(db, key)? {
             None => Discarded::Absent,
-            Some(State::Discarded) => Discarded::Refused("it was discarded before; --erase would remove its bytes"),
+            Some(State::Discarded) => {
+                Discarded::Refused("it was discarded before; --erase would remove its bytes")
+            }
             Some(_) => Discarded::Refused("it is finished, and expires by itself"),
         }),
     }
 }
 
 /// Notes when a source was last heard; never backwards.
-pub(super) fn heard(db: &Connection, source: &SourceName, at: Timestamp) -> Result<(), Failure> {
+pub(super) fn heard(
+    db: &Connection,
+    source: &SourceName,
+    at: Timestamp,
+) -> Result<(), SqliteError> {
     let mut upsert = db.prepare_cached(
         "INSERT INTO source (name, heard_at) VALUES (?1, ?2)
          ON CONFLICT (name) DO UPDATE SET heard_at = excluded.heard_at WHERE excluded.heard_at > heard_at",
@@ -234,25 +307,36 @@ pub(super) fn heard(db: &Connection, source: &SourceName, at: Timestamp) -> Resu
 }
 
 /// Writes what is to stand under a name, if what stands there is what was seen.
-pub(super) fn swap_memo(db: &Connection, name: &MemoName, seen: Option<u64>, next: &Memo) -> Result<Swapped, Failure> {
+pub(super) fn swap_memo(
+    db: &Connection,
+    name: &KvKey,
+    seen: Option<u64>,
+    next: &KvEntry,
+) -> Result<CasOutcome, SqliteError> {
     let (name_text, version) = (name.as_str(), next.version.cast_signed());
     let changed = match seen {
         None => {
-            let mut insert =
-                db.prepare_cached("INSERT INTO memo (name, version, text) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?;
+            let mut insert = db.prepare_cached(
+                "INSERT INTO memo (name, version, text) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+            )?;
             insert.execute(params![name_text, version, next.text])?
         }
         Some(seen) => {
-            let mut update =
-                db.prepare_cached("UPDATE memo SET version = ?2, text = ?3 WHERE name = ?1 AND version = ?4")?;
+            let mut update = db.prepare_cached(
+                "UPDATE memo SET version = ?2, text = ?3 WHERE name = ?1 AND version = ?4",
+            )?;
             update.execute(params![name_text, version, next.text, seen.cast_signed()])?
         }
     };
-    if changed == 1 { Ok(Swapped::Done) } else { Ok(Swapped::refused_by(super::query::memo(db, name)?, next)) }
+    if changed == 1 {
+        Ok(CasOutcome::Done)
+    } else {
+        Ok(CasOutcome::refused_by(super::query::memo(db, name)?, next))
+    }
 }
 
 /// Releases every lease there is.
-pub(super) fn release_leases(db: &mut Connection) -> Result<usize, Failure> {
+pub(super) fn release_leases(db: &mut Connection) -> Result<usize, SqliteError> {
     Ok(db.execute(
         "UPDATE notification SET lease = NULL, lease_until = NULL WHERE shelf = ?1 AND lease IS NOT NULL",
         [OPEN],
@@ -260,7 +344,7 @@ pub(super) fn release_leases(db: &mut Connection) -> Result<usize, Failure> {
 }
 
 /// Removes what has expired; bodies go with their rows.
-pub(super) fn purge(db: &Connection, now: Timestamp, limit: usize) -> Result<usize, Failure> {
+pub(super) fn purge(db: &Connection, now: Timestamp, limit: usize) -> Result<usize, SqliteError> {
     let (now, limit) = (now.as_millis(), i64::try_from(limit).unwrap_or(i64::MAX));
     let rows = db.execute(
         "DELETE FROM notification WHERE id IN
@@ -276,13 +360,18 @@ pub(super) fn purge(db: &Connection, now: Timestamp, limit: usize) -> Result<usi
 }
 
 /// Where a row stands; a row of a later version is an error.
-fn standing(db: &Connection, key: &Key) -> Result<Option<State>, Failure> {
+fn standing(db: &Connection, key: &Key) -> Result<Option<State>, SqliteError> {
     let mut select = db.prepare_cached("SELECT v, state FROM notification WHERE pk = ?1")?;
-    let found: Option<(u32, String)> =
-        select.query_row([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let found: Option<(u32, String)> = select
+        .query_row([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
     match found {
         None => Ok(None),
-        Some((found, _)) if found > ROW_VERSION => Err(InboxError::NewerRow { key: key.clone(), found }.into()),
+        Some((found, _)) if found > ROW_VERSION => Err(InboxError::NewerRow {
+            key: key.clone(),
+            found,
+        }
+        .into()),
         Some((_, state)) => Ok(State::parse(&state)),
     }
 }

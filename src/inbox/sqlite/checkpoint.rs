@@ -15,8 +15,8 @@ use std::{
 };
 
 use super::{
-    connection::Failure,
-    writer::{Desk, Queue},
+    connection::SqliteError,
+    writer::{SharedQueue, WriterConnection},
 };
 use crate::inbox::InboxError;
 
@@ -33,8 +33,8 @@ pub(super) struct Checkpointer {
 }
 
 impl Checkpointer {
-    pub(super) fn start(path: &Path, queue: Arc<Queue>) -> Result<Self, InboxError> {
-        let mut desk = Desk::open(path)?;
+    pub(super) fn start(path: &Path, queue: Arc<SharedQueue>) -> Result<Self, InboxError> {
+        let mut desk = WriterConnection::open(path)?;
         let (stop, stopped) = channel();
         let work = move || {
             while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
@@ -43,9 +43,16 @@ impl Checkpointer {
                 }
             }
         };
-        let thread = std::thread::Builder::new().name("inbox-checkpoint".to_owned()).spawn(work);
-        let thread = thread.map_err(|error| InboxError::Unavailable(format!("no thread for checkpoints: {error}")))?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+        let thread = std::thread::Builder::new()
+            .name("inbox-checkpoint".to_owned())
+            .spawn(work);
+        let thread = thread.map_err(|error| {
+            InboxError::Unavailable(format!("no thread for checkpoints: {error}"))
+        })?;
+        Ok(Self {
+            stop: Some(stop),
+            thread: Some(thread),
+        })
     }
 }
 
@@ -61,13 +68,13 @@ impl Drop for Checkpointer {
 /// Copies what there is; if the log is long, copies the rest and has the writer begin it anew.
 ///
 /// A failure changes nothing that was promised: the log keeps what it has, and the next pass tries again.
-fn pass(desk: &mut Desk, queue: &Queue) {
+fn pass(desk: &mut WriterConnection, queue: &SharedQueue) {
     if desk.read(checkpoint).is_ok_and(|pages| pages >= LONG) && desk.read(checkpoint).is_ok() {
         queue.settle();
     }
 }
 
 /// Copies as much as can be copied without anyone waiting; returns how many pages the log has.
-pub(super) fn checkpoint(db: &rusqlite::Connection) -> Result<i64, Failure> {
+pub(super) fn checkpoint(db: &rusqlite::Connection) -> Result<i64, SqliteError> {
     Ok(db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1))?)
 }

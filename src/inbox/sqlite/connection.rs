@@ -11,43 +11,43 @@ const BUSY: Duration = Duration::from_millis(1500);
 
 /// What to do where there is no file.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Missing {
+pub(super) enum IfMissing {
     Make,
     Fail,
 }
 
 /// What goes wrong in a change or a query: SQLite's own errors, or ours.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(super) enum SqliteError {
     Sqlite(rusqlite::Error),
     Inbox(InboxError),
 }
 
-impl From<rusqlite::Error> for Failure {
+impl From<rusqlite::Error> for SqliteError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sqlite(error)
     }
 }
 
-impl From<InboxError> for Failure {
+impl From<InboxError> for SqliteError {
     fn from(error: InboxError) -> Self {
         Self::Inbox(error)
     }
 }
 
-impl From<Failure> for InboxError {
-    fn from(failure: Failure) -> Self {
+impl From<SqliteError> for InboxError {
+    fn from(failure: SqliteError) -> Self {
         match failure {
-            Failure::Sqlite(error) => unavailable(&error),
-            Failure::Inbox(error) => error,
+            SqliteError::Sqlite(error) => unavailable(&error),
+            SqliteError::Inbox(error) => error,
         }
     }
 }
 
 /// Opens `path` so that a committed change survives a power cut.
-pub(super) fn open(path: &Path, missing: Missing) -> Result<Connection, InboxError> {
+pub(super) fn open(path: &Path, missing: IfMissing) -> Result<Connection, InboxError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    if missing == Missing::Make {
+    if missing == IfMissing::Make {
         make_private(path)?;
     }
     let opened = Connection::open_with_flags(path, flags).and_then(|connection| {
@@ -67,7 +67,9 @@ pub(super) fn open(path: &Path, missing: Missing) -> Result<Connection, InboxErr
         Ok(connection)
     });
     opened.map_err(|error| match unavailable(&error) {
-        InboxError::Unavailable(why) => InboxError::Unavailable(format!("{}: {why}", path.display())),
+        InboxError::Unavailable(why) => {
+            InboxError::Unavailable(format!("{}: {why}", path.display()))
+        }
         other => other,
     })
 }
@@ -94,15 +96,21 @@ fn make_private(path: &Path) -> Result<(), InboxError> {
 pub(super) fn unavailable(error: &rusqlite::Error) -> InboxError {
     let hint = match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => "the disk is full: free some space, nothing else is needed",
-        Some(ErrorCode::ReadOnly) => "the file or its folder can't be written: check its permissions",
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "another process holds it locked: end that one",
+        Some(ErrorCode::ReadOnly) => {
+            "the file or its folder can't be written: check its permissions"
+        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            "another process holds it locked: end that one"
+        }
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             "the file is damaged: run `pillarbox doctor`, then restore it from a copy"
         }
         Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             "the file can't be opened: check that its folder exists and may be written"
         }
-        Some(ErrorCode::SystemIoFailure) => "the disk reports an error: check it before trusting it further",
+        Some(ErrorCode::SystemIoFailure) => {
+            "the disk reports an error: check it before trusting it further"
+        }
         _ => return InboxError::Unavailable(error.to_string()),
     };
     InboxError::Unavailable(format!("{hint} ({error})"))

@@ -17,7 +17,9 @@ pub struct ServeLock {
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another one has it.
-    #[error("another `pillarbox serve` is running on {0}: end it first, or give this one another --inbox")]
+    #[error(
+        "another `pillarbox serve` is running on {0}: end it first, or give this one another --inbox"
+    )]
     Taken(PathBuf),
     /// The lock file can't be made.
     #[error("the lock file {0} can't be made: {1}")]
@@ -31,7 +33,12 @@ impl ServeLock {
         beside.push(".lock");
         let beside = PathBuf::from(beside);
         let failed = |error| LockError::File(beside.clone(), error);
-        let file = File::options().create(true).truncate(false).write(true).open(&beside).map_err(failed)?;
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&beside)
+            .map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => Err(LockError::Taken(path.to_owned())),

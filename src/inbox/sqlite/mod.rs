@@ -24,33 +24,34 @@ use std::{
 use rusqlite::Connection;
 
 use super::{
-    Claim, Come, Discarded, Fence, Filter, Inbox, InboxError, Listed, Mark, Marked, Memo, MemoName, Owner, Page,
-    Recorded, Replayed, Row, Swapped, Unfinished, Whose,
+    CasOutcome, Claim, Discarded, EventClaim, Fence, Inbox, InboxError, KvEntry, KvKey,
+    LedgerEntry, Mark, Marked, PageRequest, PendingEvent, Recorded, Replayed, Row, RowFilter,
+    RowPage, SourceFilter,
 };
 use crate::{
     notification::{Key, SourceName, Timestamp},
     source::{Entry, EventName},
 };
-use change::Insert;
-use columns::Packed;
-use writer::{Desk, Urgency, Writer};
+use change::PreparedInsert;
+use columns::PackedRow;
+use writer::{SqliteWriter, WritePriority, WriterConnection};
 
 pub use lock::{LockError, ServeLock};
-pub use query::{Inspection, Shelf};
+pub use query::{FileInspection, PendingIndex};
 
 /// The inbox of one machine.
 ///
 /// Dropping it finishes the changes already asked for.
 pub struct SqliteInbox {
     path: PathBuf,
-    writer: Writer,
-    reader: Arc<Mutex<Desk>>,
+    writer: SqliteWriter,
+    reader: Arc<Mutex<WriterConnection>>,
 }
 
 impl SqliteInbox {
     /// Opens the file at `path`, makes it if there is none, and brings its schema up to date.
     pub fn create(path: &Path) -> Result<Self, InboxError> {
-        let mut connection = connection::open(path, connection::Missing::Make)?;
+        let mut connection = connection::open(path, connection::IfMissing::Make)?;
         schema::migrate(&mut connection).map_err(|error| connection::unavailable(&error))?;
         Self::over(path)
     }
@@ -67,8 +68,12 @@ impl SqliteInbox {
     }
 
     fn over(path: &Path) -> Result<Self, InboxError> {
-        let (writer, reader) = (Writer::start(path)?, Desk::open(path)?);
-        Ok(Self { path: path.to_owned(), writer, reader: Arc::new(Mutex::new(reader)) })
+        let (writer, reader) = (SqliteWriter::start(path)?, WriterConnection::open(path)?);
+        Ok(Self {
+            path: path.to_owned(),
+            writer,
+            reader: Arc::new(Mutex::new(reader)),
+        })
     }
 
     /// The file.
@@ -79,98 +84,163 @@ impl SqliteInbox {
     /// Releases every lease. For the one `serve` that has the file, when it starts: whoever held
     /// them is gone.
     pub async fn release_leases(&self) -> Result<usize, InboxError> {
-        self.writer.change(Urgency::Later, change::release_leases).await
+        self.writer
+            .change(WritePriority::Later, change::release_leases)
+            .await
     }
 
     /// Removes at most `limit` rows and `limit` ledger entries that expired before `now`.
     pub async fn purge(&self, now: Timestamp, limit: usize) -> Result<usize, InboxError> {
-        self.writer.change(Urgency::Later, move |db| change::purge(db, now, limit)).await
+        self.writer
+            .change(WritePriority::Later, move |db| {
+                change::purge(db, now, limit)
+            })
+            .await
     }
 
     /// What still waits for someone, shelf by shelf.
-    pub async fn shelves(&self) -> Result<Vec<Shelf>, InboxError> {
+    pub async fn shelves(&self) -> Result<Vec<PendingIndex>, InboxError> {
         self.read(query::shelves).await
     }
 
     /// Reads the whole file and says how it is kept and whether it is sound.
-    pub async fn inspect(&self) -> Result<Inspection, InboxError> {
+    pub async fn inspect(&self) -> Result<FileInspection, InboxError> {
         self.read(query::inspect).await
     }
 
     async fn read<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, connection::Failure> + Send + 'static,
+        work: impl FnOnce(&Connection) -> Result<T, connection::SqliteError> + Send + 'static,
     ) -> Result<T, InboxError> {
         let reader = Arc::clone(&self.reader);
-        let run = move || reader.lock().unwrap_or_else(PoisonError::into_inner).read(work);
+        let run = move || {
+            reader
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .read(work)
+        };
         let done = tokio::task::spawn_blocking(run).await;
-        done.map_err(|_| InboxError::Unavailable("a read was cut short".to_owned()))?.map_err(InboxError::from)
+        done.map_err(|_| InboxError::Unavailable("a read was cut short".to_owned()))?
+            .map_err(InboxError::from)
     }
 }
 
 impl Inbox for SqliteInbox {
     async fn record(&self, entry: &Entry) -> Result<Recorded, InboxError> {
-        let insert = Insert::of(entry);
-        self.writer.change(Urgency::Now, move |db| change::record(db, &insert)).await
+        let insert = PreparedInsert::of(entry);
+        self.writer
+            .change(WritePriority::Now, move |db| change::record(db, &insert))
+            .await
     }
 
     async fn claim(&self, key: &Key, claim: &Claim) -> Result<Option<(Row, Fence)>, InboxError> {
         let (key, claim) = (key.clone(), *claim);
-        let claimed = self.writer.change(Urgency::Later, move |db| change::claim(db, &key, &claim)).await?;
-        Ok(claimed.map(Packed::unpack_for_work).map(|row| {
-            let fence = Fence { key: row.key.clone(), attempt: row.attempts, lease: claim.lease.id, parts: None };
+        let claimed = self
+            .writer
+            .change(WritePriority::Later, move |db| {
+                change::claim(db, &key, &claim)
+            })
+            .await?;
+        Ok(claimed.map(PackedRow::unpack_for_work).map(|row| {
+            let fence = Fence {
+                key: row.key.clone(),
+                attempt: row.attempts,
+                lease: claim.lease.id,
+                parts: None,
+            };
             (row, fence)
         }))
     }
 
-    async fn own(&self, event: &EventName, key: &Key, expires_at: Timestamp) -> Result<Owner, InboxError> {
+    async fn own(
+        &self,
+        event: &EventName,
+        key: &Key,
+        expires_at: Timestamp,
+    ) -> Result<EventClaim, InboxError> {
         let (event, key) = (event.clone(), key.clone());
-        self.writer.change(Urgency::Later, move |db| change::own(db, &event, &key, expires_at)).await
+        self.writer
+            .change(WritePriority::Later, move |db| {
+                change::own(db, &event, &key, expires_at)
+            })
+            .await
     }
 
-    async fn events(&self, source: &SourceName, subject: &str) -> Result<Vec<Come>, InboxError> {
+    async fn events(
+        &self,
+        source: &SourceName,
+        subject: &str,
+    ) -> Result<Vec<LedgerEntry>, InboxError> {
         let (source, subject) = (source.clone(), subject.to_owned());
-        self.read(move |db| query::events(db, &source, &subject)).await
+        self.read(move |db| query::events(db, &source, &subject))
+            .await
     }
 
     async fn unfinished(
         &self,
         source: &SourceName,
         subjects: &BTreeSet<String>,
-    ) -> Result<Vec<Unfinished>, InboxError> {
+    ) -> Result<Vec<PendingEvent>, InboxError> {
         let (source, subjects) = (source.clone(), subjects.clone());
-        self.read(move |db| query::unfinished(db, &source, &subjects)).await
+        self.read(move |db| query::unfinished(db, &source, &subjects))
+            .await
     }
 
     async fn mark(&self, fence: &Fence, mark: &Mark) -> Result<Marked, InboxError> {
         let (fence, mark) = (fence.clone(), mark.clone());
-        self.writer.change(Urgency::Later, move |db| change::mark(db, &fence, &mark)).await
+        self.writer
+            .change(WritePriority::Later, move |db| {
+                change::mark(db, &fence, &mark)
+            })
+            .await
     }
 
-    async fn due(&self, whose: &Whose, now: Timestamp, limit: usize) -> Result<Vec<Key>, InboxError> {
+    async fn due(
+        &self,
+        whose: &SourceFilter,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Key>, InboxError> {
         let whose = whose.clone();
-        self.read(move |db| query::due(db, &whose, now, limit)).await
+        self.read(move |db| query::due(db, &whose, now, limit))
+            .await
     }
 
     async fn get(&self, key: &Key) -> Result<Option<Row>, InboxError> {
         let key = key.clone();
-        self.read(move |db| query::get(db, &key)).await?.map(Packed::unpack).transpose()
+        self.read(move |db| query::get(db, &key))
+            .await?
+            .map(PackedRow::unpack)
+            .transpose()
     }
 
-    async fn list(&self, filter: &Filter, page: Page) -> Result<Listed, InboxError> {
+    async fn list(&self, filter: &RowFilter, page: PageRequest) -> Result<RowPage, InboxError> {
         let filter = filter.clone();
         self.read(move |db| query::list(db, &filter, &page)).await
     }
 
     async fn replay(&self, key: &Key, now: Timestamp) -> Result<Replayed, InboxError> {
         let key = key.clone();
-        self.writer.change(Urgency::Later, move |db| change::replay(db, &key, now)).await
+        self.writer
+            .change(WritePriority::Later, move |db| {
+                change::replay(db, &key, now)
+            })
+            .await
     }
 
-    async fn discard(&self, key: &Key, erase: bool, expires_at: Timestamp) -> Result<Discarded, InboxError> {
+    async fn discard(
+        &self,
+        key: &Key,
+        erase: bool,
+        expires_at: Timestamp,
+    ) -> Result<Discarded, InboxError> {
         let key = key.clone();
-        let discarded =
-            self.writer.change(Urgency::Later, move |db| change::discard(db, &key, erase, expires_at)).await?;
+        let discarded = self
+            .writer
+            .change(WritePriority::Later, move |db| {
+                change::discard(db, &key, erase, expires_at)
+            })
+            .await?;
         if erase {
             self.read(query::empty_log).await?; // it still holds the bytes
         }
@@ -179,7 +249,11 @@ impl Inbox for SqliteInbox {
 
     async fn heard(&self, source: &SourceName, at: Timestamp) -> Result<(), InboxError> {
         let source = source.clone();
-        self.writer.change(Urgency::Later, move |db| change::heard(db, &source, at)).await
+        self.writer
+            .change(WritePriority::Later, move |db| {
+                change::heard(db, &source, at)
+            })
+            .await
     }
 
     async fn last_heard(&self, source: &SourceName) -> Result<Option<Timestamp>, InboxError> {
@@ -187,13 +261,22 @@ impl Inbox for SqliteInbox {
         self.read(move |db| query::last_heard(db, &source)).await
     }
 
-    async fn memo(&self, name: &MemoName) -> Result<Option<Memo>, InboxError> {
+    async fn memo(&self, name: &KvKey) -> Result<Option<KvEntry>, InboxError> {
         let name = name.clone();
         self.read(move |db| query::memo(db, &name)).await
     }
 
-    async fn swap_memo(&self, name: &MemoName, seen: Option<u64>, next: &Memo) -> Result<Swapped, InboxError> {
+    async fn swap_memo(
+        &self,
+        name: &KvKey,
+        seen: Option<u64>,
+        next: &KvEntry,
+    ) -> Result<CasOutcome, InboxError> {
         let (name, next) = (name.clone(), next.clone());
-        self.writer.change(Urgency::Later, move |db| change::swap_memo(db, &name, seen, &next)).await
+        self.writer
+            .change(WritePriority::Later, move |db| {
+                change::swap_memo(db, &name, seen, &next)
+            })
+            .await
     }
 }

@@ -84,6 +84,8 @@ pub(super) fn version(db: &Connection) -> Result<u32, rusqlite::Error> {
 fn newer(found: u32) -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(
         rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_SCHEMA),
-        Some(format!("the file has schema {found}, and this program knows {LATEST}: run a newer Pillarbox")),
+        Some(format!(
+            "the file has schema {found}, and this program knows {LATEST}: run a newer Pillarbox"
+        )),
     )
 }

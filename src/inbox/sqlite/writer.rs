@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use super::{
     checkpoint::{Checkpointer, checkpoint},
-    connection::{self, Failure, Missing},
+    connection::{self, IfMissing, SqliteError},
 };
 use crate::inbox::InboxError;
 
@@ -26,7 +26,7 @@ const LATER_BESIDE: usize = 32;
 
 /// Whether somebody is waiting for an answer with a clock running.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Urgency {
+pub(super) enum WritePriority {
     /// A sender is: these always go first.
     Now,
     /// Only we are.
@@ -34,41 +34,60 @@ pub(super) enum Urgency {
 }
 
 /// The only way to change the file.
-pub(super) struct Writer {
-    queue: Arc<Queue>,
+pub(super) struct SqliteWriter {
+    queue: Arc<SharedQueue>,
     thread: Option<JoinHandle<()>>,
     _checkpointer: Checkpointer,
 }
 
-impl Writer {
+impl SqliteWriter {
     pub(super) fn start(path: &Path) -> Result<Self, InboxError> {
-        let desk = Desk::open(path)?;
-        let queue = Arc::new(Queue::default());
+        let desk = WriterConnection::open(path)?;
+        let queue = Arc::new(SharedQueue::default());
         let taken = Arc::clone(&queue);
         let thread = std::thread::Builder::new()
             .name("inbox-writer".to_owned())
             .spawn(move || work_off(&taken, desk))
-            .map_err(|error| InboxError::Unavailable(format!("no thread for the writer: {error}")))?;
+            .map_err(|error| {
+                InboxError::Unavailable(format!("no thread for the writer: {error}"))
+            })?;
         let checkpointer = Checkpointer::start(path, Arc::clone(&queue))?;
-        Ok(Self { queue, thread: Some(thread), _checkpointer: checkpointer })
+        Ok(Self {
+            queue,
+            thread: Some(thread),
+            _checkpointer: checkpointer,
+        })
     }
 
     /// Makes one change and returns once it would survive a power cut.
     ///
     /// `work` runs inside a transaction that other changes share; when it fails, only it fails. If
     /// its caller stops waiting before its turn comes, it is not made at all.
-    pub(super) async fn change<T, F>(&self, urgency: Urgency, work: F) -> Result<T, InboxError>
+    pub(super) async fn change<T, F>(
+        &self,
+        urgency: WritePriority,
+        work: F,
+    ) -> Result<T, InboxError>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Connection) -> Result<T, Failure> + Send + 'static,
+        F: FnOnce(&mut Connection) -> Result<T, SqliteError> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        self.queue.push(urgency, Box::new(Change { work: Some(work), done: None, reply }));
-        answer.await.unwrap_or_else(|_| Err(InboxError::Unavailable("the writer has stopped".to_owned())))
+        self.queue.push(
+            urgency,
+            Box::new(QueuedChange {
+                work: Some(work),
+                done: None,
+                reply,
+            }),
+        );
+        answer
+            .await
+            .unwrap_or_else(|_| Err(InboxError::Unavailable("the writer has stopped".to_owned())))
     }
 }
 
-impl Drop for Writer {
+impl Drop for SqliteWriter {
     fn drop(&mut self) {
         self.queue.close();
         if let Some(thread) = self.thread.take() {
@@ -78,22 +97,22 @@ impl Drop for Writer {
 }
 
 /// A change of any result type, as the queue sees it.
-trait Job: Send {
+trait BoxedChange: Send {
     fn is_abandoned(&self) -> bool;
     fn run(&mut self, db: &mut Connection) -> Result<(), rusqlite::Error>;
     fn finish(self: Box<Self>, outcome: Result<(), InboxError>);
 }
 
-struct Change<F, T> {
+struct QueuedChange<F, T> {
     work: Option<F>,
     done: Option<Result<T, InboxError>>,
     reply: oneshot::Sender<Result<T, InboxError>>,
 }
 
-impl<F, T> Job for Change<F, T>
+impl<F, T> BoxedChange for QueuedChange<F, T>
 where
     T: Send,
-    F: FnOnce(&mut Connection) -> Result<T, Failure> + Send,
+    F: FnOnce(&mut Connection) -> Result<T, SqliteError> + Send,
 {
     fn is_abandoned(&self) -> bool {
         self.reply.is_closed()
@@ -101,11 +120,13 @@ where
 
     /// Runs the work once. Only an error of SQLite's own is returned: it may concern the others, too.
     fn run(&mut self, db: &mut Connection) -> Result<(), rusqlite::Error> {
-        let Some(work) = self.work.take() else { return Ok(()) };
+        let Some(work) = self.work.take() else {
+            return Ok(());
+        };
         match work(db) {
             Ok(value) => self.done = Some(Ok(value)),
-            Err(Failure::Inbox(error)) => self.done = Some(Err(error)),
-            Err(Failure::Sqlite(error)) => {
+            Err(SqliteError::Inbox(error)) => self.done = Some(Err(error)),
+            Err(SqliteError::Sqlite(error)) => {
                 self.done = Some(Err(connection::unavailable(&error)));
                 return Err(error);
             }
@@ -114,7 +135,11 @@ where
     }
 
     fn finish(self: Box<Self>, outcome: Result<(), InboxError>) {
-        let not_run = || Err(InboxError::Unavailable("the change was not made".to_owned()));
+        let not_run = || {
+            Err(InboxError::Unavailable(
+                "the change was not made".to_owned(),
+            ))
+        };
         let Self { done, reply, .. } = *self;
         let answer = outcome.and_then(|()| done.unwrap_or_else(not_run));
         let _ = reply.send(answer); // nobody waits any more: the change stands all the same
@@ -123,42 +148,49 @@ where
 
 /// Two lines before one desk.
 #[derive(Default)]
-pub(super) struct Queue {
-    lines: Mutex<Lines>,
+pub(super) struct SharedQueue {
+    lines: Mutex<WriteQueue>,
     filled: Condvar,
     committed: AtomicBool,
     settle: AtomicBool,
 }
 
 #[derive(Default)]
-struct Lines {
-    now: Vec<Box<dyn Job>>,
-    later: VecDeque<Box<dyn Job>>,
+struct WriteQueue {
+    now: Vec<Box<dyn BoxedChange>>,
+    later: VecDeque<Box<dyn BoxedChange>>,
     closed: bool,
 }
 
-impl Queue {
-    fn push(&self, urgency: Urgency, job: Box<dyn Job>) {
+impl SharedQueue {
+    fn push(&self, urgency: WritePriority, job: Box<dyn BoxedChange>) {
         let mut lines = self.lines();
         match urgency {
-            Urgency::Now => lines.now.push(job),
-            Urgency::Later => lines.later.push_back(job),
+            WritePriority::Now => lines.now.push(job),
+            WritePriority::Later => lines.later.push_back(job),
         }
         drop(lines);
         self.filled.notify_one();
     }
 
     /// Waits for work and takes what the next flush is for; `None` once closed and worked off.
-    fn take(&self) -> Option<Vec<Box<dyn Job>>> {
+    fn take(&self) -> Option<Vec<Box<dyn BoxedChange>>> {
         let mut lines = self.lines();
         while lines.now.is_empty() && lines.later.is_empty() {
             if lines.closed {
                 return None;
             }
-            lines = self.filled.wait(lines).unwrap_or_else(PoisonError::into_inner);
+            lines = self
+                .filled
+                .wait(lines)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         let mut batch = std::mem::take(&mut lines.now);
-        let most = if batch.is_empty() { LATER_ALONE } else { LATER_BESIDE };
+        let most = if batch.is_empty() {
+            LATER_ALONE
+        } else {
+            LATER_BESIDE
+        };
         let later = lines.later.len().min(most);
         batch.extend(lines.later.drain(..later));
         Some(batch)
@@ -179,12 +211,12 @@ impl Queue {
         self.filled.notify_one();
     }
 
-    fn lines(&self) -> MutexGuard<'_, Lines> {
+    fn lines(&self) -> MutexGuard<'_, WriteQueue> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn work_off(queue: &Queue, mut desk: Desk) {
+fn work_off(queue: &SharedQueue, mut desk: WriterConnection) {
     while let Some(mut batch) = queue.take() {
         batch.retain(|job| !job.is_abandoned());
         let outcome = desk.commit(&mut batch);
@@ -199,20 +231,24 @@ fn work_off(queue: &Queue, mut desk: Desk) {
 }
 
 /// The connection, the file it belongs to, and a new one when the old one is spoilt.
-pub(super) struct Desk {
+pub(super) struct WriterConnection {
     path: PathBuf,
     file: FileId,
     connection: Option<Connection>,
 }
 
-impl Desk {
+impl WriterConnection {
     pub(super) fn open(path: &Path) -> Result<Self, InboxError> {
-        let connection = connection::open(path, Missing::Fail)?;
-        Ok(Self { path: path.to_owned(), file: FileId::of(path)?, connection: Some(connection) })
+        let connection = connection::open(path, IfMissing::Fail)?;
+        Ok(Self {
+            path: path.to_owned(),
+            file: FileId::of(path)?,
+            connection: Some(connection),
+        })
     }
 
     /// Makes all changes of `batch` in one transaction: all of them stand, or none does.
-    fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), InboxError> {
+    fn commit(&mut self, batch: &mut [Box<dyn BoxedChange>]) -> Result<(), InboxError> {
         if batch.is_empty() {
             return Ok(());
         }
@@ -227,9 +263,12 @@ impl Desk {
     }
 
     /// Asks for something, without a transaction.
-    pub(super) fn read<T>(&mut self, work: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T, Failure> {
+    pub(super) fn read<T>(
+        &mut self,
+        work: impl FnOnce(&Connection) -> Result<T, SqliteError>,
+    ) -> Result<T, SqliteError> {
         let outcome = work(self.ready()?);
-        if let Err(Failure::Sqlite(error)) = &outcome
+        if let Err(SqliteError::Sqlite(error)) = &outcome
             && connection::spoils_connection(error)
         {
             self.connection = None;
@@ -243,16 +282,18 @@ impl Desk {
         let there = FileId::of(&self.path)?;
         if there != self.file || self.connection.is_none() {
             self.connection = None;
-            let mut fresh = connection::open(&self.path, Missing::Fail)?;
+            let mut fresh = connection::open(&self.path, IfMissing::Fail)?;
             super::schema::migrate(&mut fresh).map_err(|error| connection::unavailable(&error))?;
             self.file = there;
             self.connection = Some(fresh);
         }
-        self.connection.as_mut().ok_or_else(|| InboxError::Unavailable("no connection".to_owned()))
+        self.connection
+            .as_mut()
+            .ok_or_else(|| InboxError::Unavailable("no connection".to_owned()))
     }
 }
 
-fn run(db: &mut Connection, batch: &mut [Box<dyn Job>]) -> Result<(), rusqlite::Error> {
+fn run(db: &mut Connection, batch: &mut [Box<dyn BoxedChange>]) -> Result<(), rusqlite::Error> {
     db.execute_batch("BEGIN IMMEDIATE")?;
     for job in batch.iter_mut() {
         let done = job.run(db);

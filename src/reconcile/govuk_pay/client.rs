@@ -7,35 +7,38 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use url::Url;
 
-use super::{Access, Fault};
+use super::{PayAccess, PayError};
 use crate::{
     inbox::Inbox,
     notification::{Id, Timestamp},
-    outbound::{self, Answer, Limits, Unanswered},
+    outbound::{self, ClientLimits, ClientResponse, RequestError},
     reconcile::{
-        Ended, News, Run, Sleeper,
+        LockedRun, ProgressEvent, RunEnd, Sleeper,
         backoff::{MOST, backoff},
     },
     source::{Payment, Pulled},
-    world::World,
+    world::Clock,
 };
 
 /// Pay takes several hundred calls in a second; whoever has an account may have more use for them.
 const CALLS_EVERY: Duration = Duration::from_millis(200);
 /// How much of an answer is taken in: 500 payments have two megabytes.
 const LONGEST: usize = 16 * 1024 * 1024;
-const LIMITS: Limits = Limits { connect: Duration::from_secs(5), total: Duration::from_secs(20) };
+const LIMITS: ClientLimits = ClientLimits {
+    connect: Duration::from_secs(5),
+    total: Duration::from_secs(20),
+};
 
 /// One account's access to its payments.
-pub(super) struct Client<'a> {
+pub(super) struct PayClient<'a> {
     http: reqwest::Client,
-    access: &'a Access,
+    access: &'a PayAccess,
     has_called: bool,
 }
 
 /// One page of payments.
 #[derive(Debug)]
-pub(super) struct Page {
+pub(super) struct PaymentPage {
     /// Those that could be read, newest first.
     pub(super) payments: Vec<Payment>,
     /// How many could not.
@@ -45,174 +48,219 @@ pub(super) struct Page {
 }
 
 #[derive(Deserialize)]
-struct Results<'a> {
+struct SearchResults<'a> {
     #[serde(borrow)]
     results: Vec<&'a RawValue>,
     #[serde(rename = "_links")]
-    links: Option<Links>,
+    links: Option<PageLinks>,
 }
 
 #[derive(Deserialize)]
-struct Links {
-    next_page: Option<Link>,
+struct PageLinks {
+    next_page: Option<HalLink>,
 }
 
 #[derive(Deserialize)]
-struct Link {
+struct HalLink {
     href: String,
 }
 
 #[derive(Deserialize)]
-struct History {
-    events: Vec<Moment>,
+struct PaymentHistory {
+    events: Vec<HistoryEvent>,
 }
 
 #[derive(Deserialize)]
-struct Moment {
-    state: MomentState,
+struct HistoryEvent {
+    state: HistoryState,
     updated: String,
 }
 
 #[derive(Deserialize)]
-struct MomentState {
+struct HistoryState {
     status: String,
 }
 
 #[derive(Deserialize)]
-struct Refunds {
+struct PaymentRefunds {
     #[serde(rename = "_embedded")]
-    embedded: Embedded,
+    embedded: EmbeddedRefunds,
 }
 
 #[derive(Deserialize)]
-struct Embedded {
-    refunds: Vec<Refund>,
+struct EmbeddedRefunds {
+    refunds: Vec<RefundItem>,
 }
 
 #[derive(Deserialize)]
-struct Refund {
+struct RefundItem {
     created_date: String,
     status: String,
 }
 
-impl<'a> Client<'a> {
+impl<'a> PayClient<'a> {
     /// A client that has sent nothing yet.
-    pub(super) fn new(access: &'a Access) -> Result<Self, Fault> {
-        let no_client = |_| Fault::Unanswered(Unanswered::NoConnection);
+    pub(super) fn new(access: &'a PayAccess) -> Result<Self, PayError> {
+        let no_client = |_| PayError::Unanswered(RequestError::NoConnection);
         let http = outbound::client(&access.base_url, LIMITS).map_err(no_client)?;
-        Ok(Self { http, access, has_called: false })
+        Ok(Self {
+            http,
+            access,
+            has_called: false,
+        })
     }
 
     /// One page of a search. One that is past the end is empty.
-    pub(super) async fn page<I: Inbox, W: World, S: Sleeper>(
+    pub(super) async fn page<I: Inbox, W: Clock, S: Sleeper>(
         &mut self,
-        run: &mut Run<'_, I, W, S>,
+        run: &mut LockedRun<'_, I, W, S>,
         query: &str,
-    ) -> Result<Page, Ended> {
+    ) -> Result<PaymentPage, RunEnd> {
         let mut url = self.payments(&[]);
         url.set_query(Some(query));
         let answer = self.get(run, &url).await?;
         match answer.status {
-            200 => self.read_page(&url, &answer.body).map_err(Ended::GovukPay),
-            404 => Ok(Page { payments: Vec::new(), unreadable: 0, next: None }),
-            _ => Err(Ended::GovukPay(Fault::of(&answer))),
+            200 => self.read_page(&url, &answer.body).map_err(RunEnd::GovukPay),
+            404 => Ok(PaymentPage {
+                payments: Vec::new(),
+                unreadable: 0,
+                next: None,
+            }),
+            _ => Err(RunEnd::GovukPay(PayError::of(&answer))),
         }
     }
 
-    fn read_page(&self, url: &Url, body: &[u8]) -> Result<Page, Fault> {
-        let results: Results<'_> = serde_json::from_slice(body).map_err(|_| Fault::NotUnderstood)?;
-        let payments: Vec<_> = results.results.iter().filter_map(|raw| Payment::read(raw.get().as_bytes())).collect();
-        let next = results.links.and_then(|links| links.next_page).map(|link| next(url, &link.href)).transpose()?;
-        Ok(Page { unreadable: results.results.len() - payments.len(), payments, next })
+    fn read_page(&self, url: &Url, body: &[u8]) -> Result<PaymentPage, PayError> {
+        let results: SearchResults<'_> =
+            serde_json::from_slice(body).map_err(|_| PayError::NotUnderstood)?;
+        let payments: Vec<_> = results
+            .results
+            .iter()
+            .filter_map(|raw| Payment::read(raw.get().as_bytes()))
+            .collect();
+        let next = results
+            .links
+            .and_then(|links| links.next_page)
+            .map(|link| next(url, &link.href))
+            .transpose()?;
+        Ok(PaymentPage {
+            unreadable: results.results.len() - payments.len(),
+            payments,
+            next,
+        })
     }
 
     /// One payment as it certainly is, and the whole answer; `None` if there is none.
-    pub(super) async fn payment<I: Inbox, W: World, S: Sleeper>(
+    pub(super) async fn payment<I: Inbox, W: Clock, S: Sleeper>(
         &mut self,
-        run: &mut Run<'_, I, W, S>,
+        run: &mut LockedRun<'_, I, W, S>,
         id: &Id,
-    ) -> Result<Option<(Payment, Pulled)>, Ended> {
-        let Some(body) = self.about(run, id, &[]).await? else { return Ok(None) };
-        Ok(Payment::read(&body).filter(|payment| payment.id == *id).map(|payment| (payment, Pulled::payment(body))))
+    ) -> Result<Option<(Payment, Pulled)>, RunEnd> {
+        let Some(body) = self.about(run, id, &[]).await? else {
+            return Ok(None);
+        };
+        Ok(Payment::read(&body)
+            .filter(|payment| payment.id == *id)
+            .map(|payment| (payment, Pulled::payment(body))))
     }
 
     /// When a payment came into this state, as far as Pay's history of it says.
-    pub(super) async fn since<I: Inbox, W: World, S: Sleeper>(
+    pub(super) async fn since<I: Inbox, W: Clock, S: Sleeper>(
         &mut self,
-        run: &mut Run<'_, I, W, S>,
+        run: &mut LockedRun<'_, I, W, S>,
         payment: &Payment,
-    ) -> Result<Option<Timestamp>, Ended> {
-        let Some(body) = self.about(run, &payment.id, &["events"]).await? else { return Ok(None) };
-        let history: History = read(&body)?;
-        let of_state = history.events.iter().filter(|moment| moment.state.status == payment.status);
-        Ok(of_state.filter_map(|moment| Timestamp::parse(&moment.updated)).max())
+    ) -> Result<Option<Timestamp>, RunEnd> {
+        let Some(body) = self.about(run, &payment.id, &["events"]).await? else {
+            return Ok(None);
+        };
+        let history: PaymentHistory = read(&body)?;
+        let of_state = history
+            .events
+            .iter()
+            .filter(|moment| moment.state.status == payment.status);
+        Ok(of_state
+            .filter_map(|moment| Timestamp::parse(&moment.updated))
+            .max())
     }
 
     /// When the refunds of a payment were made that succeeded.
-    pub(super) async fn refunds<I: Inbox, W: World, S: Sleeper>(
+    pub(super) async fn refunds<I: Inbox, W: Clock, S: Sleeper>(
         &mut self,
-        run: &mut Run<'_, I, W, S>,
+        run: &mut LockedRun<'_, I, W, S>,
         id: &Id,
-    ) -> Result<Vec<Timestamp>, Ended> {
-        let Some(body) = self.about(run, id, &["refunds"]).await? else { return Ok(Vec::new()) };
-        let refunds: Refunds = read(&body)?;
-        let made = refunds.embedded.refunds.iter().filter(|refund| refund.status == "success");
-        Ok(made.filter_map(|refund| Timestamp::parse(&refund.created_date)).collect())
+    ) -> Result<Vec<Timestamp>, RunEnd> {
+        let Some(body) = self.about(run, id, &["refunds"]).await? else {
+            return Ok(Vec::new());
+        };
+        let refunds: PaymentRefunds = read(&body)?;
+        let made = refunds
+            .embedded
+            .refunds
+            .iter()
+            .filter(|refund| refund.status == "success");
+        Ok(made
+            .filter_map(|refund| Timestamp::parse(&refund.created_date))
+            .collect())
     }
 
-    async fn about<I: Inbox, W: World, S: Sleeper>(
+    async fn about<I: Inbox, W: Clock, S: Sleeper>(
         &mut self,
-        run: &mut Run<'_, I, W, S>,
+        run: &mut LockedRun<'_, I, W, S>,
         id: &Id,
         more: &[&str],
-    ) -> Result<Option<Bytes>, Ended> {
+    ) -> Result<Option<Bytes>, RunEnd> {
         let url = self.payments(&[&[id.as_str()], more].concat());
         let answer = self.get(run, &url).await?;
         match answer.status {
             200 => Ok(Some(answer.body)),
             404 => Ok(None),
-            _ => Err(Ended::GovukPay(Fault::of(&answer))),
+            _ => Err(RunEnd::GovukPay(PayError::of(&answer))),
         }
     }
 
     /// Asks until there is an answer that trying again would not change.
-    async fn get<I: Inbox, W: World, S: Sleeper>(
+    async fn get<I: Inbox, W: Clock, S: Sleeper>(
         &mut self,
-        run: &mut Run<'_, I, W, S>,
+        run: &mut LockedRun<'_, I, W, S>,
         url: &Url,
-    ) -> Result<Answer, Ended> {
+    ) -> Result<ClientResponse, RunEnd> {
         let mut failures = 0;
         loop {
             let fault = match self.call(run, url).await? {
-                Ok(answer) if !Fault::of(&answer).passes() => return Ok(answer),
-                Ok(answer) => Fault::of(&answer),
+                Ok(answer) if !PayError::of(&answer).passes() => return Ok(answer),
+                Ok(answer) => PayError::of(&answer),
                 Err(fault) => fault,
             };
             failures += 1;
             if !fault.passes() || failures == MOST {
-                return Err(Ended::GovukPay(fault));
+                return Err(RunEnd::GovukPay(fault));
             }
-            run.around.observer.tell(News::PayTrouble(&fault));
+            run.around.observer.tell(ProgressEvent::PayTrouble(&fault));
             run.pause(backoff(failures, run.random())).await?;
         }
     }
 
-    async fn call<I: Inbox, W: World, S: Sleeper>(
+    async fn call<I: Inbox, W: Clock, S: Sleeper>(
         &mut self,
-        run: &mut Run<'_, I, W, S>,
+        run: &mut LockedRun<'_, I, W, S>,
         url: &Url,
-    ) -> Result<Result<Answer, Fault>, Ended> {
+    ) -> Result<Result<ClientResponse, PayError>, RunEnd> {
         if self.has_called {
             run.pause(CALLS_EVERY).await?;
         }
         run.step().await?;
         self.has_called = true;
-        let request = self.http.get(url.clone()).bearer_auth(self.access.api_key.expose());
+        let request = self
+            .http
+            .get(url.clone())
+            .bearer_auth(self.access.api_key.expose());
         let request = match run.left() {
             Some(left) => request.timeout(left.min(LIMITS.total)),
             None => request,
         };
-        Ok(outbound::ask(request, LONGEST).await.map_err(Fault::from))
+        Ok(outbound::ask(request, LONGEST)
+            .await
+            .map_err(PayError::from))
     }
 
     fn payments(&self, more: &[&str]) -> Url {
@@ -220,15 +268,15 @@ impl<'a> Client<'a> {
     }
 }
 
-fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Ended> {
-    serde_json::from_slice(body).map_err(|_| Ended::GovukPay(Fault::NotUnderstood))
+fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, RunEnd> {
+    serde_json::from_slice(body).map_err(|_| RunEnd::GovukPay(PayError::NotUnderstood))
 }
 
 /// What to ask for the next page, whose address must be that of this one but for the question.
-fn next(url: &Url, href: &str) -> Result<String, Fault> {
-    let next = url.join(href).map_err(|_| Fault::NotUnderstood)?;
+fn next(url: &Url, href: &str) -> Result<String, PayError> {
+    let next = url.join(href).map_err(|_| PayError::NotUnderstood)?;
     if next.origin() != url.origin() || next.path() != url.path() || next.query() == url.query() {
-        return Err(Fault::Elsewhere);
+        return Err(PayError::Elsewhere);
     }
     Ok(next.query().unwrap_or_default().to_owned())
 }
@@ -239,8 +287,13 @@ mod tests {
 
     #[test]
     fn the_next_page_is_at_the_same_address() {
-        let url = Url::parse("https://publicapi.payments.service.gov.uk/v1/payments?page=1").unwrap();
-        for good in ["https://publicapi.payments.service.gov.uk/v1/payments?page=2", "/v1/payments?page=2", "?page=2"] {
+        let url =
+            Url::parse("https://publicapi.payments.service.gov.uk/v1/payments?page=1").unwrap();
+        for good in [
+            "https://publicapi.payments.service.gov.uk/v1/payments?page=2",
+            "/v1/payments?page=2",
+            "?page=2",
+        ] {
             assert_eq!(next(&url, good), Ok("page=2".to_owned()), "{good}");
         }
         for bad in [
@@ -251,7 +304,7 @@ mod tests {
             "/v1/agreements?page=2",
             "?page=1",
         ] {
-            assert_eq!(next(&url, bad), Err(Fault::Elsewhere), "{bad}");
+            assert_eq!(next(&url, bad), Err(PayError::Elsewhere), "{bad}");
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    inbox::{Come, Unfinished},
+    inbox::{LedgerEntry, PendingEvent},
     notification::{Key, Timestamp},
     source::Payment,
 };
@@ -21,7 +21,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// An event that has to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum What {
+pub enum ExpectedEvent {
     /// `card_payment_succeeded`.
     Succeeded,
     /// `card_payment_captured`.
@@ -36,7 +36,7 @@ pub enum What {
     Refunded,
 }
 
-impl What {
+impl ExpectedEvent {
     /// What is missing, in words.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -54,9 +54,11 @@ impl What {
         !matches!(self, Self::Captured | Self::Refunded)
     }
 
-    fn has_come(self, came: &Came) -> bool {
+    fn has_come(self, came: &ReceivedEvents) -> bool {
         match self {
-            Self::FailedOrSucceeded => Self::Failed.has_come(came) || Self::Succeeded.has_come(came),
+            Self::FailedOrSucceeded => {
+                Self::Failed.has_come(came) || Self::Succeeded.has_come(came)
+            }
             one => came.count(one.as_str()) > 0,
         }
     }
@@ -64,11 +66,14 @@ impl What {
 
 /// What has come of one payment: for each type of event the keys it came under, once each.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Came(BTreeMap<String, BTreeSet<Key>>);
+pub(super) struct ReceivedEvents(BTreeMap<String, BTreeSet<Key>>);
 
-impl Came {
+impl ReceivedEvents {
     /// What its ledger has, and what is not finished yet: that counts as come, since somebody will see it.
-    pub(super) fn new<'a>(ledger: Vec<Come>, unfinished: impl IntoIterator<Item = &'a Unfinished>) -> Self {
+    pub(super) fn new<'a>(
+        ledger: Vec<LedgerEntry>,
+        unfinished: impl IntoIterator<Item = &'a PendingEvent>,
+    ) -> Self {
         let mut came = Self::default();
         for event in ledger {
             came.add(event.event_type().to_owned(), event.owner);
@@ -89,17 +94,17 @@ impl Came {
 
     /// How many refunds were told of.
     pub(super) fn refunds(&self) -> usize {
-        self.count(What::Refunded.as_str())
+        self.count(ExpectedEvent::Refunded.as_str())
     }
 }
 
 /// What has to have come of a payment in the state it is in, refunds apart. Nothing, while that is not final.
-fn state(payment: &Payment) -> Option<What> {
+fn state(payment: &Payment) -> Option<ExpectedEvent> {
     match (payment.status.as_str(), payment.code.as_deref()) {
-        ("success", _) => Some(What::Succeeded),
-        ("failed", Some("P0010" | "P0030")) | ("cancelled", _) => Some(What::Failed),
-        ("failed", Some("P0020")) => Some(What::Expired),
-        ("error", _) => Some(What::FailedOrSucceeded),
+        ("success", _) => Some(ExpectedEvent::Succeeded),
+        ("failed", Some("P0010" | "P0030")) | ("cancelled", _) => Some(ExpectedEvent::Failed),
+        ("failed", Some("P0020")) => Some(ExpectedEvent::Expired),
+        ("error", _) => Some(ExpectedEvent::FailedOrSucceeded),
         _ => None,
     }
 }
@@ -107,7 +112,11 @@ fn state(payment: &Payment) -> Option<What> {
 /// When the money was taken, if it was: at the latest.
 pub(super) fn captured_by(payment: &Payment) -> Option<Timestamp> {
     let day_over = payment.captured_on?.plus(DAY);
-    Some(payment.capture_submitted_at.map_or(day_over, |submitted| submitted.max(day_over)))
+    Some(
+        payment
+            .capture_submitted_at
+            .map_or(day_over, |submitted| submitted.max(day_over)),
+    )
 }
 
 /// Whether something that happened at this instant should have been told of by now.
@@ -117,13 +126,27 @@ pub(super) fn is_ripe(at: Timestamp, now: Timestamp) -> bool {
 
 /// What has not come of `payment` and should have, refunds apart. What is about its state may be younger than it seems:
 /// when it came into that has to be asked.
-pub(super) fn lacking(payment: &Payment, came: &Came, now: Timestamp) -> Vec<What> {
-    let captured = captured_by(payment).filter(|at| is_ripe(*at, now)).map(|_| What::Captured);
-    state(payment).into_iter().chain(captured).filter(|what| !what.has_come(came)).collect()
+pub(super) fn lacking(
+    payment: &Payment,
+    came: &ReceivedEvents,
+    now: Timestamp,
+) -> Vec<ExpectedEvent> {
+    let captured = captured_by(payment)
+        .filter(|at| is_ripe(*at, now))
+        .map(|_| ExpectedEvent::Captured);
+    state(payment)
+        .into_iter()
+        .chain(captured)
+        .filter(|what| !what.has_come(came))
+        .collect()
 }
 
 /// Since when a refund is missing: of those that are ripe, in the order they were made, the first one too many.
-pub(super) fn refund_lacking(mut made: Vec<Timestamp>, came: &Came, now: Timestamp) -> Option<Timestamp> {
+pub(super) fn refund_lacking(
+    mut made: Vec<Timestamp>,
+    came: &ReceivedEvents,
+    now: Timestamp,
+) -> Option<Timestamp> {
     made.retain(|at| is_ripe(*at, now));
     made.sort_unstable();
     made.get(came.refunds()).copied()
@@ -146,17 +169,21 @@ mod tests {
         }
     }
 
-    fn came(types: &[&str]) -> Came {
-        let come = |(number, event_type): (usize, &&str)| Come {
+    fn came(types: &[&str]) -> ReceivedEvents {
+        let come = |(number, event_type): (usize, &&str)| LedgerEntry {
             event: format!("{event_type}|{number}"),
             owner: Key::parse(&format!("pay:{number}")).unwrap(),
         };
-        Came::new(types.iter().enumerate().map(come).collect(), [])
+        ReceivedEvents::new(types.iter().enumerate().map(come).collect(), [])
     }
 
     #[test]
     fn a_final_state_needs_its_event_and_no_other_state_needs_any() {
-        let (succeeded, failed, expired) = (What::Succeeded, What::Failed, What::Expired);
+        let (succeeded, failed, expired) = (
+            ExpectedEvent::Succeeded,
+            ExpectedEvent::Failed,
+            ExpectedEvent::Expired,
+        );
         for (status, code, what) in [
             ("success", "", Some(succeeded)),
             ("failed", "P0010", Some(failed)),
@@ -165,7 +192,7 @@ mod tests {
             ("failed", "P9999", None),
             ("failed", "", None),
             ("cancelled", "P0040", Some(failed)),
-            ("error", "P0050", Some(What::FailedOrSucceeded)),
+            ("error", "P0050", Some(ExpectedEvent::FailedOrSucceeded)),
             ("created", "", None),
             ("started", "", None),
             ("submitted", "", None),
@@ -173,9 +200,17 @@ mod tests {
             ("something new", "", None),
         ] {
             let payment = payment(status, code);
-            assert_eq!(lacking(&payment, &came(&[]), NOW), Vec::from_iter(what), "{status} {code}");
-            if let Some(what) = what.filter(|what| *what != What::FailedOrSucceeded) {
-                assert_eq!(lacking(&payment, &came(&[what.as_str()]), NOW), [], "{status} {code}");
+            assert_eq!(
+                lacking(&payment, &came(&[]), NOW),
+                Vec::from_iter(what),
+                "{status} {code}"
+            );
+            if let Some(what) = what.filter(|what| *what != ExpectedEvent::FailedOrSucceeded) {
+                assert_eq!(
+                    lacking(&payment, &came(&[what.as_str()]), NOW),
+                    [],
+                    "{status} {code}"
+                );
             }
         }
     }
@@ -186,7 +221,10 @@ mod tests {
         for (come, expected) in [
             (&["card_payment_succeeded"][..], vec![]),
             (&["card_payment_failed"], vec![]),
-            (&["card_payment_captured"], vec![What::FailedOrSucceeded]),
+            (
+                &["card_payment_captured"],
+                vec![ExpectedEvent::FailedOrSucceeded],
+            ),
         ] {
             assert_eq!(lacking(&error, &came(come), NOW), expected);
         }
@@ -199,18 +237,42 @@ mod tests {
         for (submitted, now, is_missed) in [
             (None, "2026-03-03T02:59:59.999Z", false),
             (None, "2026-03-03T03:00:00.000Z", true),
-            (Some("2026-03-02T23:59:00Z"), "2026-03-03T03:00:00.000Z", true),
-            (Some("2026-03-03T01:00:00Z"), "2026-03-03T03:59:59.999Z", false),
-            (Some("2026-03-03T01:00:00Z"), "2026-03-03T04:00:00.000Z", true),
+            (
+                Some("2026-03-02T23:59:00Z"),
+                "2026-03-03T03:00:00.000Z",
+                true,
+            ),
+            (
+                Some("2026-03-03T01:00:00Z"),
+                "2026-03-03T03:59:59.999Z",
+                false,
+            ),
+            (
+                Some("2026-03-03T01:00:00Z"),
+                "2026-03-03T04:00:00.000Z",
+                true,
+            ),
         ] {
             let mut payment = payment("success", "");
             (payment.captured_on, payment.capture_submitted_at) = (Some(day), submitted.map(at));
             let lacking = lacking(&payment, &came(&["card_payment_succeeded"]), at(now));
-            assert_eq!(lacking, if is_missed { vec![What::Captured] } else { vec![] }, "{submitted:?} {now}");
+            assert_eq!(
+                lacking,
+                if is_missed {
+                    vec![ExpectedEvent::Captured]
+                } else {
+                    vec![]
+                },
+                "{submitted:?} {now}"
+            );
         }
         let mut submitted = payment("success", "");
         submitted.capture_submitted_at = Some(day);
-        assert_eq!(captured_by(&submitted), None, "asking for the money is not yet having it");
+        assert_eq!(
+            captured_by(&submitted),
+            None,
+            "asking for the money is not yet having it"
+        );
     }
 
     #[test]
@@ -234,9 +296,16 @@ mod tests {
     fn what_is_open_counts_once_whether_or_not_the_ledger_has_it() {
         let key = |id: &str| Key::parse(id).unwrap();
         let refunded = || "card_payment_refunded".to_owned();
-        let open = |id| Unfinished { key: key(id), event_type: refunded(), subject: "p1".to_owned() };
-        let ledger = vec![Come { event: "card_payment_refunded|1".to_owned(), owner: key("pay:a") }];
-        let came = Came::new(ledger, &[open("pay:a"), open("pay:b")]);
+        let open = |id| PendingEvent {
+            key: key(id),
+            event_type: refunded(),
+            subject: "p1".to_owned(),
+        };
+        let ledger = vec![LedgerEntry {
+            event: "card_payment_refunded|1".to_owned(),
+            owner: key("pay:a"),
+        }];
+        let came = ReceivedEvents::new(ledger, &[open("pay:a"), open("pay:b")]);
         assert_eq!(came.refunds(), 2);
     }
 }

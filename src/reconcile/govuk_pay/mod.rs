@@ -13,17 +13,17 @@ mod window;
 
 use url::Url;
 
-use super::{Ended, Found, Outcome, Run, Sleeper};
-use crate::{inbox::Inbox, secret::Secret, world::World};
-use sweep::Sweep;
+use super::{LockedRun, RunEnd, RunFindings, RunOutcome, Sleeper};
+use crate::{inbox::Inbox, secret::Secret, world::Clock};
+use sweep::PaymentSweep;
 
-pub use fault::Fault;
-pub use judge::What;
-pub use report::{Missing, Observed, Report};
+pub use fault::PayError;
+pub use judge::ExpectedEvent;
+pub use report::{MissingEvent, ObservationStatus, PaymentsReport};
 
 /// How GOV.UK Pay is asked.
 #[derive(Clone, Debug)]
-pub struct Access {
+pub struct PayAccess {
     /// The API.
     pub base_url: Url,
     /// The account's key.
@@ -31,11 +31,21 @@ pub struct Access {
 }
 
 /// Looks at every payment of the window, from where an earlier run stopped.
-pub(super) async fn sweep<I: Inbox, W: World, S: Sleeper>(run: &mut Run<'_, I, W, S>, access: &Access) -> Outcome {
-    let mut report = Report::default();
-    let ended = match Sweep::begin(run, access, &mut report).await {
-        Ok(mut sweep) => sweep.finish(run, &mut report).await.err().unwrap_or(Ended::Whole),
+pub(super) async fn sweep<I: Inbox, W: Clock, S: Sleeper>(
+    run: &mut LockedRun<'_, I, W, S>,
+    access: &PayAccess,
+) -> RunOutcome {
+    let mut report = PaymentsReport::default();
+    let ended = match PaymentSweep::begin(run, access, &mut report).await {
+        Ok(mut sweep) => sweep
+            .finish(run, &mut report)
+            .await
+            .err()
+            .unwrap_or(RunEnd::Whole),
         Err(ended) => ended,
     };
-    Outcome { ended, found: Found::GovukPay(report) }
+    RunOutcome {
+        ended,
+        found: RunFindings::GovukPay(report),
+    }
 }

@@ -3,93 +3,108 @@
 use std::time::Duration;
 
 use super::{
-    Access, Missing, Observed, Report, What,
-    books::{Books, ledgers},
-    client::Client,
-    judge::{Came, captured_by, is_ripe, lacking, refund_lacking},
-    window::{Kept, Place},
+    ExpectedEvent, MissingEvent, ObservationStatus, PayAccess, PaymentsReport,
+    books::{ReceivedEventsReader, ledgers},
+    client::PayClient,
+    judge::{ReceivedEvents, captured_by, is_ripe, lacking, refund_lacking},
+    window::{SweepCheckpoint, SweepPosition},
 };
 use crate::{
     inbox::{Inbox, InboxError, Recorded},
     notification::{Id, Timestamp},
-    reconcile::{Ended, News, Run, Sleeper, progress::Progress},
+    reconcile::{LockedRun, ProgressEvent, RunEnd, Sleeper, progress::Checkpoint},
     source::{Entry, Payment, Pulled, read},
-    world::World,
+    world::Clock,
 };
 
 /// How long a user has to pay. Where Pay keeps no history, a payment's state is not older than that.
 const PAYING: Duration = Duration::from_secs(90 * 60);
 
 /// A sweep that is under way.
-pub(super) struct Sweep<'a> {
-    client: Client<'a>,
-    place: Place,
-    progress: Progress,
+pub(super) struct PaymentSweep<'a> {
+    client: PayClient<'a>,
+    place: SweepPosition,
+    progress: Checkpoint,
 }
 
-impl<'a> Sweep<'a> {
+impl<'a> PaymentSweep<'a> {
     /// Begins one, or goes on with the one that an earlier run began.
-    pub(super) async fn begin<I: Inbox, W: World, S: Sleeper>(
-        run: &mut Run<'_, I, W, S>,
-        access: &'a Access,
-        report: &mut Report,
-    ) -> Result<Self, Ended> {
-        let client = Client::new(access).map_err(Ended::GovukPay)?;
-        let (progress, kept) = Progress::load::<_, _, _, Kept>(run).await?;
+    pub(super) async fn begin<I: Inbox, W: Clock, S: Sleeper>(
+        run: &mut LockedRun<'_, I, W, S>,
+        access: &'a PayAccess,
+        report: &mut PaymentsReport,
+    ) -> Result<Self, RunEnd> {
+        let client = PayClient::new(access).map_err(RunEnd::GovukPay)?;
+        let (progress, kept) = Checkpoint::load::<_, _, _, SweepCheckpoint>(run).await?;
         let place = kept.begin(run.options, run.now())?;
         report.window = Some(place.window());
-        Ok(Self { client, place, progress })
+        Ok(Self {
+            client,
+            place,
+            progress,
+        })
     }
 
     /// Looks at every payment there is left.
-    pub(super) async fn finish<I: Inbox, W: World, S: Sleeper>(
+    pub(super) async fn finish<I: Inbox, W: Clock, S: Sleeper>(
         &mut self,
-        run: &mut Run<'_, I, W, S>,
-        report: &mut Report,
-    ) -> Result<(), Ended> {
+        run: &mut LockedRun<'_, I, W, S>,
+        report: &mut PaymentsReport,
+    ) -> Result<(), RunEnd> {
         let swept = self.pages(run, report).await;
         let kept = match &swept {
-            Ok(()) => Kept::ended(run.now()),
-            Err(_) => Kept::at(&self.place),
+            Ok(()) => SweepCheckpoint::ended(run.now()),
+            Err(_) => SweepCheckpoint::at(&self.place),
         };
         let saved = self.save(run, &kept).await;
         swept.and(saved)
     }
 
-    async fn pages<I: Inbox, W: World, S: Sleeper>(
+    async fn pages<I: Inbox, W: Clock, S: Sleeper>(
         &mut self,
-        run: &mut Run<'_, I, W, S>,
-        report: &mut Report,
-    ) -> Result<(), Ended> {
+        run: &mut LockedRun<'_, I, W, S>,
+        report: &mut PaymentsReport,
+    ) -> Result<(), RunEnd> {
         loop {
             let page = self.client.page(run, &self.place.query).await?;
             report.unreadable += page.unreadable;
-            let passed = self
-                .place
-                .after
-                .as_ref()
-                .and_then(|after| page.payments.iter().position(|payment| payment.id.as_str() == after));
+            let passed = self.place.after.as_ref().and_then(|after| {
+                page.payments
+                    .iter()
+                    .position(|payment| payment.id.as_str() == after)
+            });
             let left = &page.payments[passed.map_or(0, |index| index + 1)..];
             self.payments(run, left, report).await?;
             let Some(next) = page.next else { return Ok(()) };
             self.place.turn_to(next);
-            self.save(run, &Kept::at(&self.place)).await?;
+            self.save(run, &SweepCheckpoint::at(&self.place)).await?;
         }
     }
 
     /// Keeps where the sweep is. Whoever asks for a part, or only looks, has no part in how far everybody is.
-    async fn save<I: Inbox, W: World, S: Sleeper>(&mut self, run: &Run<'_, I, W, S>, kept: &Kept) -> Result<(), Ended> {
-        if run.options.dry_run || run.options.since.is_some() { Ok(()) } else { self.progress.save(run, kept).await }
+    async fn save<I: Inbox, W: Clock, S: Sleeper>(
+        &mut self,
+        run: &LockedRun<'_, I, W, S>,
+        kept: &SweepCheckpoint,
+    ) -> Result<(), RunEnd> {
+        if run.options.dry_run || run.options.since.is_some() {
+            Ok(())
+        } else {
+            self.progress.save(run, kept).await
+        }
     }
 
-    async fn payments<I: Inbox, W: World, S: Sleeper>(
+    async fn payments<I: Inbox, W: Clock, S: Sleeper>(
         &mut self,
-        run: &mut Run<'_, I, W, S>,
+        run: &mut LockedRun<'_, I, W, S>,
         payments: &[Payment],
-        report: &mut Report,
-    ) -> Result<(), Ended> {
+        report: &mut PaymentsReport,
+    ) -> Result<(), RunEnd> {
         run.step().await?;
-        let (ledgers, mut books) = (ledgers(run, payments).await?, Books::of(payments));
+        let (ledgers, mut books) = (
+            ledgers(run, payments).await?,
+            ReceivedEventsReader::of(payments),
+        );
         for (payment, came) in payments.iter().zip(ledgers) {
             if payment.refunded > 0 || !lacking(payment, &came, run.now()).is_empty() {
                 self.look(run, payment, &came, &mut books, report).await?;
@@ -98,24 +113,29 @@ impl<'a> Sweep<'a> {
             self.place.pass(&payment.id);
         }
         if let Some(last) = payments.last() {
-            let news = News::Swept { payments: report.payments, at: last.created_at, until: self.place.window().0 };
+            let news = ProgressEvent::Swept {
+                payments: report.payments,
+                at: last.created_at,
+                until: self.place.window().0,
+            };
             run.around.observer.tell(news);
         }
         Ok(())
     }
 
     /// Looks closer at a payment that its ledger alone does not account for.
-    async fn look<I: Inbox, W: World, S: Sleeper>(
+    async fn look<I: Inbox, W: Clock, S: Sleeper>(
         &mut self,
-        run: &mut Run<'_, I, W, S>,
+        run: &mut LockedRun<'_, I, W, S>,
         payment: &Payment,
-        came: &Came,
-        books: &mut Books,
-        report: &mut Report,
-    ) -> Result<(), Ended> {
+        came: &ReceivedEvents,
+        books: &mut ReceivedEventsReader,
+        report: &mut PaymentsReport,
+    ) -> Result<(), RunEnd> {
         let made = self.refunds(run, payment).await?;
-        let is_suspect = |came: &Came, now| {
-            !lacking(payment, came, now).is_empty() || refund_lacking(made.clone(), came, now).is_some()
+        let is_suspect = |came: &ReceivedEvents, now| {
+            !lacking(payment, came, now).is_empty()
+                || refund_lacking(made.clone(), came, now).is_some()
         };
         if !is_suspect(came, run.now()) {
             return Ok(());
@@ -130,25 +150,33 @@ impl<'a> Sweep<'a> {
             return Ok(());
         };
         let missing = self.missing(run, &payment, &came, made).await?;
-        if missing.is_empty() { Ok(()) } else { observe(run, &payment.id, pulled, missing, report).await }
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            observe(run, &payment.id, pulled, missing, report).await
+        }
     }
 
-    async fn refunds<I: Inbox, W: World, S: Sleeper>(
+    async fn refunds<I: Inbox, W: Clock, S: Sleeper>(
         &mut self,
-        run: &mut Run<'_, I, W, S>,
+        run: &mut LockedRun<'_, I, W, S>,
         payment: &Payment,
-    ) -> Result<Vec<Timestamp>, Ended> {
-        if payment.refunded == 0 { Ok(Vec::new()) } else { self.client.refunds(run, &payment.id).await }
+    ) -> Result<Vec<Timestamp>, RunEnd> {
+        if payment.refunded == 0 {
+            Ok(Vec::new())
+        } else {
+            self.client.refunds(run, &payment.id).await
+        }
     }
 
     /// What is missing of a payment, and since when.
-    async fn missing<I: Inbox, W: World, S: Sleeper>(
+    async fn missing<I: Inbox, W: Clock, S: Sleeper>(
         &mut self,
-        run: &mut Run<'_, I, W, S>,
+        run: &mut LockedRun<'_, I, W, S>,
         payment: &Payment,
-        came: &Came,
+        came: &ReceivedEvents,
         made: Vec<Timestamp>,
-    ) -> Result<Vec<(What, Timestamp)>, Ended> {
+    ) -> Result<Vec<(ExpectedEvent, Timestamp)>, RunEnd> {
         let mut missing = Vec::new();
         for what in lacking(payment, came, run.now()) {
             let since = match captured_by(payment) {
@@ -163,39 +191,52 @@ impl<'a> Sweep<'a> {
                 missing.push((what, since));
             }
         }
-        missing.extend(refund_lacking(made, came, run.now()).map(|since| (What::Refunded, since)));
+        missing.extend(
+            refund_lacking(made, came, run.now()).map(|since| (ExpectedEvent::Refunded, since)),
+        );
         Ok(missing)
     }
 }
 
 /// Records a payment as it is, in place of the events that never came, and reports those.
-async fn observe<I: Inbox, W: World, S: Sleeper>(
-    run: &mut Run<'_, I, W, S>,
+async fn observe<I: Inbox, W: Clock, S: Sleeper>(
+    run: &mut LockedRun<'_, I, W, S>,
     payment: &Id,
     pulled: Pulled,
-    missing: Vec<(What, Timestamp)>,
-    report: &mut Report,
-) -> Result<(), Ended> {
+    missing: Vec<(ExpectedEvent, Timestamp)>,
+    report: &mut PaymentsReport,
+) -> Result<(), RunEnd> {
     run.step().await?;
     let entry = read(run.source, pulled, run.now(), run.around.window);
     let observed = record(run, &entry).await?;
     for (what, since) in missing {
-        let one = Missing { payment: payment.clone(), what, since, key: entry.key.clone(), observed };
-        run.around.observer.tell(News::Missing(&one));
+        let one = MissingEvent {
+            payment: payment.clone(),
+            what,
+            since,
+            key: entry.key.clone(),
+            observed,
+        };
+        run.around.observer.tell(ProgressEvent::Missing(&one));
         report.missing.push(one);
     }
     Ok(())
 }
 
-async fn record<I: Inbox, W: World, S: Sleeper>(run: &Run<'_, I, W, S>, entry: &Entry) -> Result<Observed, InboxError> {
+async fn record<I: Inbox, W: Clock, S: Sleeper>(
+    run: &LockedRun<'_, I, W, S>,
+    entry: &Entry,
+) -> Result<ObservationStatus, InboxError> {
     if run.options.dry_run {
-        return Ok(Observed::No);
+        return Ok(ObservationStatus::No);
     }
     Ok(match run.inbox().record(entry).await? {
-        Recorded::Duplicate => Observed::Before,
+        Recorded::Duplicate => ObservationStatus::Before,
         Recorded::First | Recorded::Conflict(_) => {
-            run.around.observer.tell(News::Recorded(&entry.key));
-            Observed::First
+            run.around
+                .observer
+                .tell(ProgressEvent::Recorded(&entry.key));
+            ObservationStatus::First
         }
     })
 }

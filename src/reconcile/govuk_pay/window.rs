@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::judge::PATIENCE;
 use crate::{
     notification::{Id, Timestamp},
-    reconcile::{Ended, Options},
+    reconcile::{RunEnd, RunOptions},
 };
 
 /// How far back payments are looked at, if nobody says.
@@ -19,16 +19,16 @@ const PAGE: usize = 500;
 
 /// What is kept between runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Kept {
+pub(super) struct SweepCheckpoint {
     /// When the last sweep ended.
     ended_at: Option<i64>,
     /// The one that is under way.
-    pub(super) under_way: Option<Place>,
+    pub(super) under_way: Option<SweepPosition>,
 }
 
 /// How far a sweep is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Place {
+pub(super) struct SweepPosition {
     from: i64,
     to: i64,
     /// What to ask for the page.
@@ -37,7 +37,7 @@ pub(super) struct Place {
     pub(super) after: Option<String>,
 }
 
-impl Place {
+impl SweepPosition {
     /// The beginning of a window that ends three hours ago.
     fn beginning(since: Option<Timestamp>, now: Timestamp) -> Self {
         let (from, to) = (since.unwrap_or(now.minus(WINDOW)), now.minus(PATIENCE));
@@ -47,12 +47,20 @@ impl Place {
             .append_pair("page", "1")
             .append_pair("display_size", &PAGE.to_string())
             .finish();
-        Self { from: from.as_millis(), to: to.as_millis(), query, after: None }
+        Self {
+            from: from.as_millis(),
+            to: to.as_millis(),
+            query,
+            after: None,
+        }
     }
 
     /// Payments created from the first of these until before the second.
     pub(super) fn window(&self) -> (Timestamp, Timestamp) {
-        (Timestamp::from_millis(self.from), Timestamp::from_millis(self.to))
+        (
+            Timestamp::from_millis(self.from),
+            Timestamp::from_millis(self.to),
+        )
     }
 
     /// Goes on to another page.
@@ -66,10 +74,14 @@ impl Place {
     }
 }
 
-impl Kept {
+impl SweepCheckpoint {
     /// Where to begin: where the last run stopped, or at the beginning, if it is time for that.
-    pub(super) fn begin(self, options: &Options, now: Timestamp) -> Result<Place, Ended> {
-        let anew = || Place::beginning(options.since, now);
+    pub(super) fn begin(
+        self,
+        options: &RunOptions,
+        now: Timestamp,
+    ) -> Result<SweepPosition, RunEnd> {
+        let anew = || SweepPosition::beginning(options.since, now);
         if options.by_hand || options.since.is_some() {
             return Ok(anew());
         }
@@ -77,21 +89,30 @@ impl Kept {
             return Ok(place);
         }
         // One that is to end in the future ended before the clock was set back.
-        let ended_at = self.ended_at.map(Timestamp::from_millis).filter(|ended_at| *ended_at <= now);
+        let ended_at = self
+            .ended_at
+            .map(Timestamp::from_millis)
+            .filter(|ended_at| *ended_at <= now);
         match ended_at.map(|ended_at| ended_at.plus(AGAIN_AFTER)) {
-            Some(due_at) if due_at > now => Err(Ended::NotDue(due_at)),
+            Some(due_at) if due_at > now => Err(RunEnd::NotDue(due_at)),
             _ => Ok(anew()),
         }
     }
 
     /// What to keep while a sweep is under way.
-    pub(super) fn at(place: &Place) -> Self {
-        Self { ended_at: None, under_way: Some(place.clone()) }
+    pub(super) fn at(place: &SweepPosition) -> Self {
+        Self {
+            ended_at: None,
+            under_way: Some(place.clone()),
+        }
     }
 
     /// What to keep once it has ended.
     pub(super) fn ended(now: Timestamp) -> Self {
-        Self { ended_at: Some(now.as_millis()), under_way: None }
+        Self {
+            ended_at: Some(now.as_millis()),
+            under_way: None,
+        }
     }
 }
 
@@ -106,7 +127,13 @@ mod tests {
 
     #[test]
     fn a_sweep_begins_half_an_hour_after_the_last_unless_somebody_asks() {
-        let (by_itself, by_hand) = (Options::default(), Options { by_hand: true, ..Options::default() });
+        let (by_itself, by_hand) = (
+            RunOptions::default(),
+            RunOptions {
+                by_hand: true,
+                ..RunOptions::default()
+            },
+        );
         for (ended_at, begins) in [
             (None, true),
             (Some(NOW), false),
@@ -114,28 +141,42 @@ mod tests {
             (Some(NOW.minus(minutes(30))), true),
             (Some(NOW.plus(minutes(60))), true),
         ] {
-            let kept = ended_at.map(Kept::ended).unwrap_or_default();
+            let kept = ended_at.map(SweepCheckpoint::ended).unwrap_or_default();
             let begun = kept.clone().begin(&by_itself, NOW);
             assert_eq!(begun.is_ok(), begins, "{ended_at:?}");
-            assert!(begins || matches!(begun, Err(Ended::NotDue(at)) if at == ended_at.unwrap().plus(minutes(30))));
+            assert!(
+                begins
+                    || matches!(begun, Err(RunEnd::NotDue(at)) if at == ended_at.unwrap().plus(minutes(30)))
+            );
             assert!(kept.begin(&by_hand, NOW).is_ok());
         }
     }
 
     #[test]
     fn a_sweep_that_was_cut_short_goes_on_with_the_window_it_had() {
-        let mut place = Place::beginning(None, NOW);
+        let mut place = SweepPosition::beginning(None, NOW);
         assert_eq!(
             place.query,
             "from_date=2026-01-31T10%3A15%3A31.480Z&to_date=2026-03-02T07%3A15%3A31.480Z&page=1&display_size=500"
         );
         place.turn_to("page=2".to_owned());
         place.pass(&Id::new("p7").unwrap());
-        let text = serde_json::to_string(&Kept::at(&place)).unwrap();
-        let kept: Kept = serde_json::from_str(&text).unwrap();
-        assert_eq!(kept.clone().begin(&Options::default(), NOW.plus(minutes(600))).unwrap(), place);
+        let text = serde_json::to_string(&SweepCheckpoint::at(&place)).unwrap();
+        let kept: SweepCheckpoint = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            kept.clone()
+                .begin(&RunOptions::default(), NOW.plus(minutes(600)))
+                .unwrap(),
+            place
+        );
 
-        let since = Options { since: Some(NOW.minus(minutes(600))), ..Options::default() };
-        assert_eq!(kept.begin(&since, NOW).unwrap().window().0, NOW.minus(minutes(600)));
+        let since = RunOptions {
+            since: Some(NOW.minus(minutes(600))),
+            ..RunOptions::default()
+        };
+        assert_eq!(
+            kept.begin(&since, NOW).unwrap().window().0,
+            NOW.minus(minutes(600))
+        );
     }
 }

@@ -8,24 +8,27 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::{
-    Access, Fault, Status,
-    page::{Element, elements},
-    record::Stored,
+    HmrcAccess, HmrcError, NotificationStatus,
+    page::{ListedNotification, elements},
+    record::StoredId,
 };
 use crate::{
-    inbox::{Inbox, MemoName},
+    inbox::{Inbox, KvKey},
     notification::Timestamp,
-    outbound::{self, Answer, Limits, Unanswered},
-    reconcile::{Ended, Run, Sleeper, pace::Pace},
+    outbound::{self, ClientLimits, ClientResponse, RequestError},
+    reconcile::{LockedRun, RunEnd, Sleeper, pace::RateLimiter},
     secret::Secret,
-    world::World,
+    world::Clock,
 };
 
 /// HMRC's limit is three calls in a second for each application.
 const CALLS_EVERY: Duration = Duration::from_millis(400);
 /// How much of an answer is taken in. A hundred notifications have ten megabytes at most, as far as is known.
 const LONGEST: usize = 32 * 1024 * 1024;
-const LIMITS: Limits = Limits { connect: Duration::from_secs(5), total: Duration::from_secs(20) };
+const LIMITS: ClientLimits = ClientLimits {
+    connect: Duration::from_secs(5),
+    total: Duration::from_secs(20),
+};
 /// How long before its end a token is not used any more.
 const SPARE: Duration = Duration::from_secs(5 * 60);
 /// Exactly so: HMRC takes no list and no weights here.
@@ -34,82 +37,91 @@ const SCOPES: &str = "read:pull-notifications write:notifications";
 
 /// What goes wrong between us and HMRC: the run's end, or HMRC's answer.
 #[derive(Debug)]
-pub(super) enum Trouble {
-    Ended(Ended),
-    Fault(Fault),
+pub(super) enum HmrcCallError {
+    Ended(RunEnd),
+    Fault(HmrcError),
 }
 
-impl From<Ended> for Trouble {
-    fn from(ended: Ended) -> Self {
+impl From<RunEnd> for HmrcCallError {
+    fn from(ended: RunEnd) -> Self {
         Self::Ended(ended)
     }
 }
 
-impl From<Fault> for Trouble {
-    fn from(fault: Fault) -> Self {
+impl From<HmrcError> for HmrcCallError {
+    fn from(fault: HmrcError) -> Self {
         Self::Fault(fault)
     }
 }
 
 /// Which part of a box is asked for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Question<'a> {
+pub(super) struct BoxQuery<'a> {
     pub(super) box_id: &'a str,
-    pub(super) status: Status,
+    pub(super) status: NotificationStatus,
     pub(super) from: Option<Timestamp>,
     pub(super) count: usize,
 }
 
 /// One application's access to its boxes.
-pub(super) struct Client<'a> {
+pub(super) struct HmrcClient<'a> {
     http: reqwest::Client,
-    access: &'a Access,
-    calls: Pace,
-    token: Option<Token>,
+    access: &'a HmrcAccess,
+    calls: RateLimiter,
+    token: Option<AccessToken>,
     /// Whether the token was renewed because one was refused, and none has been accepted since.
     renewed: bool,
 }
 
-struct Token {
+struct AccessToken {
     value: Secret,
     until: Timestamp,
 }
 
 #[derive(Deserialize)]
-struct Granted {
+struct TokenResponse {
     access_token: String,
     expires_in: u32,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Acknowledgement<'a> {
+struct AcknowledgeRequest<'a> {
     notification_ids: Vec<&'a str>,
 }
 
-impl<'a> Client<'a> {
+impl<'a> HmrcClient<'a> {
     /// A client that has sent nothing yet.
-    pub(super) fn new(access: &'a Access) -> Result<Self, Fault> {
-        let no_client = |_| Fault::Unanswered(Unanswered::NoConnection);
+    pub(super) fn new(access: &'a HmrcAccess) -> Result<Self, HmrcError> {
+        let no_client = |_| HmrcError::Unanswered(RequestError::NoConnection);
         let http = outbound::client(&access.base_url, LIMITS).map_err(no_client)?;
         // Whoever calls as this application takes turns with us, and its id is nobody else's business.
         let application = hex::encode(&Sha256::digest(access.client_id.expose())[..8]);
-        let calls = Pace::new(MemoName::new("call", &application), CALLS_EVERY);
-        Ok(Self { http, access, calls, token: None, renewed: false })
+        let calls = RateLimiter::new(KvKey::new("call", &application), CALLS_EVERY);
+        Ok(Self {
+            http,
+            access,
+            calls,
+            token: None,
+            renewed: false,
+        })
     }
 
     /// Gets everything ready for a call: a token that is good for a while, and this application's turn. The next call is
     /// made at once then.
-    pub(super) async fn ready<I: Inbox, W: World, S: Sleeper>(
+    pub(super) async fn ready<I: Inbox, W: Clock, S: Sleeper>(
         &mut self,
-        run: &mut Run<'_, I, W, S>,
-    ) -> Result<(), Trouble> {
+        run: &mut LockedRun<'_, I, W, S>,
+    ) -> Result<(), HmrcCallError> {
         self.get_token(run).await?;
         Ok(self.calls.wait(run).await?)
     }
 
     /// Gets a token, unless there is one that is good for a while.
-    async fn get_token<I: Inbox, W: World, S: Sleeper>(&mut self, run: &mut Run<'_, I, W, S>) -> Result<(), Trouble> {
+    async fn get_token<I: Inbox, W: Clock, S: Sleeper>(
+        &mut self,
+        run: &mut LockedRun<'_, I, W, S>,
+    ) -> Result<(), HmrcCallError> {
         let now = run.now();
         if self.token.as_ref().is_some_and(|token| now < token.until) {
             return Ok(());
@@ -120,39 +132,49 @@ impl<'a> Client<'a> {
             .append_pair("grant_type", "client_credentials")
             .append_pair("scope", SCOPES)
             .finish();
-        let request = self.http.post(outbound::under(&self.access.base_url, &["oauth", "token"]));
-        let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(body);
+        let request = self
+            .http
+            .post(outbound::under(&self.access.base_url, &["oauth", "token"]));
+        let request = request
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(body);
         self.calls.wait(run).await?;
         let answer = call(run, request).await?;
         if answer.status != 200 {
-            return Err(Fault::of_token(&answer).into());
+            return Err(HmrcError::of_token(&answer).into());
         }
-        let granted: Granted = serde_json::from_slice(&answer.body).map_err(|_| Fault::NotUnderstood)?;
+        let granted: TokenResponse =
+            serde_json::from_slice(&answer.body).map_err(|_| HmrcError::NotUnderstood)?;
         let lasts = Duration::from_secs(granted.expires_in.into());
         // One that lasts less than is spared is used for half of its time.
         let used_for = lasts.checked_sub(SPARE).unwrap_or(lasts / 2);
-        self.token = Some(Token { value: Secret::new(granted.access_token), until: now.plus(used_for) });
+        self.token = Some(AccessToken {
+            value: Secret::new(granted.access_token),
+            until: now.plus(used_for),
+        });
         Ok(())
     }
 
     /// Asks for a part of a box; to be [`ready`](Self::ready) first.
-    pub(super) async fn list<I: Inbox, W: World, S: Sleeper>(
+    pub(super) async fn list<I: Inbox, W: Clock, S: Sleeper>(
         &mut self,
-        run: &mut Run<'_, I, W, S>,
-        question: Question<'_>,
-    ) -> Result<Vec<Element>, Trouble> {
+        run: &mut LockedRun<'_, I, W, S>,
+        question: BoxQuery<'_>,
+    ) -> Result<Vec<ListedNotification>, HmrcCallError> {
         let url = self.of_question(&question);
         let answer = self.authorised(run, self.http.get(url)).await?;
         match answer.status {
-            200 => Ok(elements(&answer.body).ok_or(Fault::NotUnderstood)?),
+            200 => Ok(elements(&answer.body).ok_or(HmrcError::NotUnderstood)?),
             _ => Err(self.refused(&answer).into()),
         }
     }
 
-    fn of_question(&self, question: &Question<'_>) -> Url {
+    fn of_question(&self, question: &BoxQuery<'_>) -> Url {
         let mut url = self.of_box(question.box_id, &[]);
         let mut query = url.query_pairs_mut();
-        query.append_pair("status", question.status.as_str()).append_pair("count", &question.count.to_string());
+        query
+            .append_pair("status", question.status.as_str())
+            .append_pair("count", &question.count.to_string());
         if let Some(from) = question.from {
             query.append_pair("fromDate", &from.to_string());
         }
@@ -161,26 +183,34 @@ impl<'a> Client<'a> {
     }
 
     /// Tells HMRC that these are stored; to be [`ready`](Self::ready) first.
-    pub(super) async fn acknowledge<I: Inbox, W: World, S: Sleeper>(
+    pub(super) async fn acknowledge<I: Inbox, W: Clock, S: Sleeper>(
         &mut self,
-        run: &mut Run<'_, I, W, S>,
+        run: &mut LockedRun<'_, I, W, S>,
         box_id: &str,
-        stored: &[Stored],
-    ) -> Result<(), Trouble> {
-        let ids = Acknowledgement { notification_ids: stored.iter().map(|stored| stored.id().as_str()).collect() };
+        stored: &[StoredId],
+    ) -> Result<(), HmrcCallError> {
+        let ids = AcknowledgeRequest {
+            notification_ids: stored.iter().map(|stored| stored.id().as_str()).collect(),
+        };
         let body = serde_json::to_vec(&ids).expect("texts have a form in JSON");
         let request = self.http.put(self.of_box(box_id, &["acknowledge"]));
-        let request = request.header(header::CONTENT_TYPE, "application/json").body(body);
+        let request = request
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body);
         let answer = self.authorised(run, request).await?;
-        if answer.status == 204 { Ok(()) } else { Err(self.refused(&answer).into()) }
+        if answer.status == 204 {
+            Ok(())
+        } else {
+            Err(self.refused(&answer).into())
+        }
     }
 
     /// Sends a request with the token.
-    async fn authorised<I: Inbox, W: World, S: Sleeper>(
+    async fn authorised<I: Inbox, W: Clock, S: Sleeper>(
         &mut self,
-        run: &mut Run<'_, I, W, S>,
+        run: &mut LockedRun<'_, I, W, S>,
         request: RequestBuilder,
-    ) -> Result<Answer, Trouble> {
+    ) -> Result<ClientResponse, HmrcCallError> {
         let request = request.header(header::ACCEPT, ACCEPT);
         let request = match &self.token {
             Some(token) => request.bearer_auth(token.value.expose()),
@@ -192,31 +222,39 @@ impl<'a> Client<'a> {
     }
 
     /// What an answer that refuses means. A token is renewed once; a fresh one that is refused, too, is a mistake.
-    fn refused(&mut self, answer: &Answer) -> Fault {
-        match Fault::of_api(answer) {
-            Fault::TokenExpired if self.renewed => Fault::Unauthorised,
-            Fault::TokenExpired => {
+    fn refused(&mut self, answer: &ClientResponse) -> HmrcError {
+        match HmrcError::of_api(answer) {
+            HmrcError::TokenExpired if self.renewed => HmrcError::Unauthorised,
+            HmrcError::TokenExpired => {
                 (self.token, self.renewed) = (None, true);
-                Fault::TokenExpired
+                HmrcError::TokenExpired
             }
             other => other,
         }
     }
 
     fn of_box(&self, box_id: &str, more: &[&str]) -> Url {
-        let path = ["misc", "push-pull-notification", "box", box_id, "notifications"];
+        let path = [
+            "misc",
+            "push-pull-notification",
+            "box",
+            box_id,
+            "notifications",
+        ];
         outbound::under(&self.access.base_url, &[&path, more].concat())
     }
 }
 
-async fn call<I: Inbox, W: World, S: Sleeper>(
-    run: &mut Run<'_, I, W, S>,
+async fn call<I: Inbox, W: Clock, S: Sleeper>(
+    run: &mut LockedRun<'_, I, W, S>,
     request: RequestBuilder,
-) -> Result<Answer, Trouble> {
+) -> Result<ClientResponse, HmrcCallError> {
     run.step().await?;
     let request = match run.left() {
         Some(left) => request.timeout(left.min(LIMITS.total)),
         None => request,
     };
-    Ok(outbound::ask(request, LONGEST).await.map_err(Fault::from)?)
+    Ok(outbound::ask(request, LONGEST)
+        .await
+        .map_err(HmrcError::from)?)
 }

@@ -4,13 +4,15 @@
 
 use serde::Deserialize;
 
-use crate::outbound::{Answer, NoAnswer, Unanswered};
+use crate::outbound::{ClientResponse, RequestError, ResponseError};
 
 /// Why HMRC did not do what it was asked; says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum HmrcError {
     /// The application is not known by these credentials.
-    #[error("the client id or the client secret is not accepted: take both from the application in the Developer Hub")]
+    #[error(
+        "the client id or the client secret is not accepted: take both from the application in the Developer Hub"
+    )]
     Credentials,
     /// The application may not have one of our scopes.
     #[error(
@@ -19,10 +21,14 @@ pub enum Fault {
     )]
     Scope,
     /// The application may not use the API.
-    #[error("the application is not subscribed to the Push Pull Notifications API: subscribe it in the Developer Hub")]
+    #[error(
+        "the application is not subscribed to the Push Pull Notifications API: subscribe it in the Developer Hub"
+    )]
     NotSubscribed,
     /// A fresh token is refused.
-    #[error("a token it has just given is not accepted: check that base_url and credentials are of one environment")]
+    #[error(
+        "a token it has just given is not accepted: check that base_url and credentials are of one environment"
+    )]
     Unauthorised,
     /// No such box.
     #[error("there is no such box: check its id, and that environment is the one it belongs to")]
@@ -31,7 +37,9 @@ pub enum Fault {
     #[error("the box belongs to another application: use the client id that it was made for")]
     ForeignBox,
     /// Something that no later try would change.
-    #[error("it refuses the request with status {status}, code {code}: check base_url, or report this")]
+    #[error(
+        "it refuses the request with status {status}, code {code}: check base_url, or report this"
+    )]
     Refused {
         /// The status.
         status: u16,
@@ -58,12 +66,12 @@ pub enum Fault {
     Down(u16),
     /// No answer at all.
     #[error("{0}")]
-    Unanswered(Unanswered),
+    Unanswered(RequestError),
 }
 
 /// What a fault stands in the way of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reach {
+pub(super) enum ErrorScope {
     /// Nothing, in a while.
     Passing,
     /// One box.
@@ -72,22 +80,28 @@ pub(super) enum Reach {
     Application,
 }
 
-impl Fault {
+impl HmrcError {
     /// What it stands in the way of.
-    pub(super) fn reach(&self) -> Reach {
+    pub(super) fn reach(&self) -> ErrorScope {
         match self {
-            Self::Credentials | Self::Scope | Self::NotSubscribed | Self::Unauthorised => Reach::Application,
-            Self::UnknownBox | Self::ForeignBox | Self::Refused { .. } | Self::NotUnderstood | Self::TooLong => {
-                Reach::Box
+            Self::Credentials | Self::Scope | Self::NotSubscribed | Self::Unauthorised => {
+                ErrorScope::Application
             }
-            Self::TokenExpired | Self::Throttled | Self::Maintenance | Self::Down(_) | Self::Unanswered(_) => {
-                Reach::Passing
-            }
+            Self::UnknownBox
+            | Self::ForeignBox
+            | Self::Refused { .. }
+            | Self::NotUnderstood
+            | Self::TooLong => ErrorScope::Box,
+            Self::TokenExpired
+            | Self::Throttled
+            | Self::Maintenance
+            | Self::Down(_)
+            | Self::Unanswered(_) => ErrorScope::Passing,
         }
     }
 
     /// What the API answered, if it is not what was asked for.
-    pub(super) fn of_api(answer: &Answer) -> Self {
+    pub(super) fn of_api(answer: &ClientResponse) -> Self {
         let code = code(answer);
         match (answer.status, code.as_str()) {
             (401, _) => Self::TokenExpired,
@@ -100,7 +114,7 @@ impl Fault {
     }
 
     /// What was answered to who asked for a token, if it is none.
-    pub(super) fn of_token(answer: &Answer) -> Self {
+    pub(super) fn of_token(answer: &ClientResponse) -> Self {
         let code = code(answer);
         match (answer.status, code.as_str()) {
             (_, "invalid_client") | (401, _) => Self::Credentials,
@@ -121,25 +135,29 @@ impl Fault {
     }
 }
 
-impl From<NoAnswer> for Fault {
-    fn from(none: NoAnswer) -> Self {
+impl From<ResponseError> for HmrcError {
+    fn from(none: ResponseError) -> Self {
         match none {
-            NoAnswer::Unanswered(why) => Self::Unanswered(why),
-            NoAnswer::TooLong => Self::TooLong,
+            ResponseError::Unanswered(why) => Self::Unanswered(why),
+            ResponseError::TooLong => Self::TooLong,
         }
     }
 }
 
 #[derive(Deserialize)]
-struct Said {
+struct HmrcErrorBody {
     #[serde(alias = "error")]
     code: Option<String>,
 }
 
 /// The code in an answer. What doesn't look like one is not repeated: whoever answers may quote what it was sent.
-fn code(answer: &Answer) -> String {
-    let said = serde_json::from_slice::<Said>(&answer.body).ok().and_then(|said| said.code);
-    let is_plain = |code: &String| code.len() <= 64 && code.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+fn code(answer: &ClientResponse) -> String {
+    let said = serde_json::from_slice::<HmrcErrorBody>(&answer.body)
+        .ok()
+        .and_then(|said| said.code);
+    let is_plain = |code: &String| {
+        code.len() <= 64 && code.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    };
     said.filter(is_plain).unwrap_or_else(|| "-".to_owned())
 }
 
@@ -147,34 +165,55 @@ fn code(answer: &Answer) -> String {
 mod tests {
     use super::*;
 
-    fn answer(status: u16, body: &str) -> Answer {
-        Answer { status, body: body.to_owned().into() }
+    fn answer(status: u16, body: &str) -> ClientResponse {
+        ClientResponse {
+            status,
+            body: body.to_owned().into(),
+        }
     }
 
     #[test]
     fn what_the_api_answers_names_what_to_do() {
-        let refused = |status, code: &str| Fault::Refused { status, code: code.to_owned() };
+        let refused = |status, code: &str| HmrcError::Refused {
+            status,
+            code: code.to_owned(),
+        };
         for (status, code, fault) in [
-            (401, "INVALID_CREDENTIALS", Fault::TokenExpired),
-            (401, "UNAUTHORISED", Fault::TokenExpired),
-            (403, "RESOURCE_FORBIDDEN", Fault::NotSubscribed),
-            (403, "INVALID_SCOPE", Fault::Scope),
-            (403, "FORBIDDEN", Fault::ForeignBox),
+            (401, "INVALID_CREDENTIALS", HmrcError::TokenExpired),
+            (401, "UNAUTHORISED", HmrcError::TokenExpired),
+            (403, "RESOURCE_FORBIDDEN", HmrcError::NotSubscribed),
+            (403, "INVALID_SCOPE", HmrcError::Scope),
+            (403, "FORBIDDEN", HmrcError::ForeignBox),
             (403, "HTTPS_REQUIRED", refused(403, "HTTPS_REQUIRED")),
-            (404, "BOX_NOT_FOUND", Fault::UnknownBox),
-            (404, "MATCHING_RESOURCE_NOT_FOUND", refused(404, "MATCHING_RESOURCE_NOT_FOUND")),
-            (400, "INVALID_REQUEST_PAYLOAD", refused(400, "INVALID_REQUEST_PAYLOAD")),
-            (406, "ACCEPT_HEADER_INVALID", refused(406, "ACCEPT_HEADER_INVALID")),
+            (404, "BOX_NOT_FOUND", HmrcError::UnknownBox),
+            (
+                404,
+                "MATCHING_RESOURCE_NOT_FOUND",
+                refused(404, "MATCHING_RESOURCE_NOT_FOUND"),
+            ),
+            (
+                400,
+                "INVALID_REQUEST_PAYLOAD",
+                refused(400, "INVALID_REQUEST_PAYLOAD"),
+            ),
+            (
+                406,
+                "ACCEPT_HEADER_INVALID",
+                refused(406, "ACCEPT_HEADER_INVALID"),
+            ),
             (307, "", refused(307, "")),
-            (429, "MESSAGE_THROTTLED_OUT", Fault::Throttled),
-            (500, "INTERNAL_SERVER_ERROR", Fault::Down(500)),
+            (429, "MESSAGE_THROTTLED_OUT", HmrcError::Throttled),
+            (500, "INTERNAL_SERVER_ERROR", HmrcError::Down(500)),
             (501, "NOT_IMPLEMENTED", refused(501, "NOT_IMPLEMENTED")),
-            (503, "SERVER_ERROR", Fault::Down(503)),
-            (503, "SCHEDULED_MAINTENANCE", Fault::Maintenance),
-            (504, "GATEWAY_TIMEOUT", Fault::Down(504)),
-            (200, "", Fault::NotUnderstood),
+            (503, "SERVER_ERROR", HmrcError::Down(503)),
+            (503, "SCHEDULED_MAINTENANCE", HmrcError::Maintenance),
+            (504, "GATEWAY_TIMEOUT", HmrcError::Down(504)),
+            (200, "", HmrcError::NotUnderstood),
         ] {
-            let said = Fault::of_api(&answer(status, &format!(r#"{{"code":"{code}","message":"…"}}"#)));
+            let said = HmrcError::of_api(&answer(
+                status,
+                &format!(r#"{{"code":"{code}","message":"…"}}"#),
+            ));
             assert_eq!(said, fault, "{status} {code}");
         }
     }
@@ -182,22 +221,43 @@ mod tests {
     #[test]
     fn what_is_answered_to_who_wants_a_token_names_what_to_do() {
         for (status, code, fault) in [
-            (401, "invalid_client", Fault::Credentials),
-            (400, "invalid_client", Fault::Credentials),
-            (400, "invalid_scope", Fault::Scope),
-            (400, "invalid_request", Fault::Refused { status: 400, code: "invalid_request".to_owned() }),
-            (500, "server_error", Fault::Down(500)),
-            (429, "", Fault::Throttled),
+            (401, "invalid_client", HmrcError::Credentials),
+            (400, "invalid_client", HmrcError::Credentials),
+            (400, "invalid_scope", HmrcError::Scope),
+            (
+                400,
+                "invalid_request",
+                HmrcError::Refused {
+                    status: 400,
+                    code: "invalid_request".to_owned(),
+                },
+            ),
+            (500, "server_error", HmrcError::Down(500)),
+            (429, "", HmrcError::Throttled),
         ] {
-            let said = Fault::of_token(&answer(status, &format!(r#"{{"error":"{code}","error_description":"…"}}"#)));
+            let said = HmrcError::of_token(&answer(
+                status,
+                &format!(r#"{{"error":"{code}","error_description":"…"}}"#),
+            ));
             assert_eq!(said, fault, "{status} {code}");
         }
     }
 
     #[test]
     fn an_answer_is_not_repeated_but_for_its_code() {
-        for body in ["", "<html>canary</html>", r#"{"code":"canary canary"}"#, r#"{"code":7,"message":"canary"}"#] {
-            assert_eq!(Fault::of_api(&answer(400, body)), Fault::Refused { status: 400, code: "-".to_owned() });
+        for body in [
+            "",
+            "<html>canary</html>",
+            r#"{"code":"canary canary"}"#,
+            r#"{"code":7,"message":"canary"}"#,
+        ] {
+            assert_eq!(
+                HmrcError::of_api(&answer(400, body)),
+                HmrcError::Refused {
+                    status: 400,
+                    code: "-".to_owned()
+                }
+            );
         }
     }
 }

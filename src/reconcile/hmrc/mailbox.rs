@@ -6,21 +6,21 @@ use std::{
 };
 
 use super::{
-    BoxReport, Fault, Place, Status,
-    client::{Client, Question, Trouble},
-    fault::Reach,
-    record::{How, Outcome, Stored, record},
-    walk::{Cleared, Next, PAGE, Walk},
+    BoxPosition, BoxReport, HmrcError, NotificationStatus,
+    client::{BoxQuery, HmrcCallError, HmrcClient},
+    fault::ErrorScope,
+    record::{ElementOutcome, RecordedAs, StoredId, record},
+    walk::{BoxPager, PAGE, PageResult, PagerStep},
 };
 use crate::{
-    inbox::{Inbox, MemoName},
+    inbox::{Inbox, KvKey},
     notification::{Key, Timestamp},
     reconcile::{
-        Ended, News, Run, Sleeper,
+        LockedRun, ProgressEvent, RunEnd, Sleeper,
         backoff::{MOST, backoff},
-        pace::Pace,
+        pace::RateLimiter,
     },
-    world::World,
+    world::Clock,
 };
 
 /// HMRC lets a box be listed once in 10 s. A little longer, since two calls that leave 10 s apart may arrive closer.
@@ -30,15 +30,15 @@ const LISTED_EVERY: Duration = Duration::from_millis(10_250);
 pub(super) struct Mailbox {
     id: String,
     since: Option<Timestamp>,
-    status: Status,
-    walk: Walk,
-    turns: Pace,
+    status: NotificationStatus,
+    walk: BoxPager,
+    turns: RateLimiter,
     /// What came of the last page, until all of it that can be is acknowledged.
-    page: Option<Cleared>,
+    page: Option<PageResult>,
     /// What of it is stored and not acknowledged yet, and when it was created.
-    owed: VecDeque<(Stored, Option<Timestamp>)>,
+    owed: VecDeque<(StoredId, Option<Timestamp>)>,
     /// What HMRC was told of. Should it list that again, telling it once more would not help.
-    told: HashSet<Stored>,
+    told: HashSet<StoredId>,
     /// What was counted: at the edge of two pages the same is listed twice.
     counted: HashSet<Key>,
     /// When it was last put off, and for how long.
@@ -55,9 +55,9 @@ impl Mailbox {
         Self {
             id: id.to_owned(),
             since,
-            status: Status::Pending,
-            walk: Walk::new(since),
-            turns: Pace::new(MemoName::new("list", id), LISTED_EVERY),
+            status: NotificationStatus::Pending,
+            walk: BoxPager::new(since),
+            turns: RateLimiter::new(KvKey::new("list", id), LISTED_EVERY),
             page: None,
             owed: VecDeque::new(),
             told: HashSet::new(),
@@ -88,18 +88,25 @@ impl Mailbox {
     }
 
     /// Where it is.
-    pub(super) fn place(&self) -> Place {
-        Place { status: self.status, from: self.walk.from }
+    pub(super) fn place(&self) -> BoxPosition {
+        BoxPosition {
+            status: self.status,
+            from: self.walk.from,
+        }
     }
 
     /// Goes on where an earlier run stopped.
-    pub(super) fn go_on(&mut self, place: Place) {
-        (self.status, self.walk) = (place.status, Walk::new(place.from));
+    pub(super) fn go_on(&mut self, place: BoxPosition) {
+        (self.status, self.walk) = (place.status, BoxPager::new(place.from));
     }
 
     /// What was found in it.
     pub(super) fn report(&self) -> BoxReport {
-        let owed = self.owed.iter().filter_map(|(_, created_at)| *created_at).min();
+        let owed = self
+            .owed
+            .iter()
+            .filter_map(|(_, created_at)| *created_at)
+            .min();
         BoxReport {
             oldest: self.report.oldest.into_iter().chain(owed).min(),
             place: (!self.is_through).then(|| self.place()),
@@ -108,23 +115,23 @@ impl Mailbox {
     }
 
     /// Does what is next for it: a page, from the list to its acknowledgement. Fails only if the whole run has to end.
-    pub(super) async fn serve<I: Inbox, W: World, S: Sleeper>(
+    pub(super) async fn serve<I: Inbox, W: Clock, S: Sleeper>(
         &mut self,
-        run: &mut Run<'_, I, W, S>,
-        client: &mut Client<'_>,
-    ) -> Result<(), Ended> {
+        run: &mut LockedRun<'_, I, W, S>,
+        client: &mut HmrcClient<'_>,
+    ) -> Result<(), RunEnd> {
         match self.turn_page(run, client).await {
             Ok(()) => Ok(()),
-            Err(Trouble::Ended(ended)) => Err(ended),
-            Err(Trouble::Fault(fault)) => self.meet(run, fault),
+            Err(HmrcCallError::Ended(ended)) => Err(ended),
+            Err(HmrcCallError::Fault(fault)) => self.meet(run, fault),
         }
     }
 
-    async fn turn_page<I: Inbox, W: World, S: Sleeper>(
+    async fn turn_page<I: Inbox, W: Clock, S: Sleeper>(
         &mut self,
-        run: &mut Run<'_, I, W, S>,
-        client: &mut Client<'_>,
-    ) -> Result<(), Trouble> {
+        run: &mut LockedRun<'_, I, W, S>,
+        client: &mut HmrcClient<'_>,
+    ) -> Result<(), HmrcCallError> {
         if self.page.is_none() {
             if !self.has_turn(run, client).await? {
                 return Ok(());
@@ -135,7 +142,7 @@ impl Mailbox {
             self.acknowledge(run, client).await?;
         }
         if let Some(page) = self.page.take()
-            && self.walk.after(page) == Next::End
+            && self.walk.after(page) == PagerStep::End
         {
             self.end_part();
         }
@@ -144,11 +151,11 @@ impl Mailbox {
 
     /// Takes this box's turn, if it has come. It is the last thing before the call, so that what goes before doesn't
     /// bring this call closer to the next.
-    async fn has_turn<I: Inbox, W: World, S: Sleeper>(
+    async fn has_turn<I: Inbox, W: Clock, S: Sleeper>(
         &mut self,
-        run: &mut Run<'_, I, W, S>,
-        client: &mut Client<'_>,
-    ) -> Result<bool, Trouble> {
+        run: &mut LockedRun<'_, I, W, S>,
+        client: &mut HmrcClient<'_>,
+    ) -> Result<bool, HmrcCallError> {
         let mut wait = self.turns.due(run).await?;
         if wait.is_zero() {
             client.ready(run).await?;
@@ -161,24 +168,43 @@ impl Mailbox {
     }
 
     /// Asks for a page and records it.
-    async fn list<I: Inbox, W: World, S: Sleeper>(
+    async fn list<I: Inbox, W: Clock, S: Sleeper>(
         &mut self,
-        run: &mut Run<'_, I, W, S>,
-        client: &mut Client<'_>,
-    ) -> Result<Cleared, Trouble> {
-        let question = Question { box_id: &self.id, status: self.status, from: self.walk.from, count: self.walk.count };
+        run: &mut LockedRun<'_, I, W, S>,
+        client: &mut HmrcClient<'_>,
+    ) -> Result<PageResult, HmrcCallError> {
+        let question = BoxQuery {
+            box_id: &self.id,
+            status: self.status,
+            from: self.walk.from,
+            count: self.walk.count,
+        };
         let elements = client.list(run, question).await?;
         (self.failures, self.put_off) = (0, Some((run.now(), LISTED_EVERY)));
-        run.around.observer.tell(News::Listed { box_id: &self.id, status: self.status, count: elements.len() });
+        run.around.observer.tell(ProgressEvent::Listed {
+            box_id: &self.id,
+            status: self.status,
+            count: elements.len(),
+        });
         let outcomes = record(run, elements).await?;
-        let last = outcomes.iter().filter_map(|outcome| outcome.created_at).max();
+        let last = outcomes
+            .iter()
+            .filter_map(|outcome| outcome.created_at)
+            .max();
         let listed = outcomes.len();
-        let stuck = outcomes.into_iter().filter(|outcome| !self.take_in(outcome)).count();
-        Ok(Cleared { listed, stuck, last })
+        let stuck = outcomes
+            .into_iter()
+            .filter(|outcome| !self.take_in(outcome))
+            .count();
+        Ok(PageResult {
+            listed,
+            stuck,
+            last,
+        })
     }
 
     /// Counts what became of an element; says whether it will be acknowledged.
-    fn take_in(&mut self, outcome: &Outcome) -> bool {
+    fn take_in(&mut self, outcome: &ElementOutcome) -> bool {
         let is_owed = match &outcome.stored {
             Some(stored) if self.told.insert(stored.clone()) => {
                 self.owed.push_back((stored.clone(), outcome.created_at));
@@ -189,63 +215,88 @@ impl Mailbox {
             None => false,
         };
         if !is_owed {
-            self.report.oldest = self.report.oldest.into_iter().chain(outcome.created_at).min();
+            self.report.oldest = self
+                .report
+                .oldest
+                .into_iter()
+                .chain(outcome.created_at)
+                .min();
         }
         if self.counted.insert(outcome.key.clone()) {
             self.report.listed += 1;
             match &outcome.how {
-                How::First => self.report.missed += 1,
-                How::Duplicate => self.report.duplicates += 1,
-                How::Held => self.report.held += 1,
-                How::Refused(error) => self.report.refused = Some(error.clone()),
-                How::OnlySeen => {}
+                RecordedAs::First => self.report.missed += 1,
+                RecordedAs::Duplicate => self.report.duplicates += 1,
+                RecordedAs::Held => self.report.held += 1,
+                RecordedAs::Refused(error) => self.report.refused = Some(error.clone()),
+                RecordedAs::OnlySeen => {}
             }
-            self.report.stuck += usize::from(!is_owed && !matches!(outcome.how, How::OnlySeen));
+            self.report.stuck +=
+                usize::from(!is_owed && !matches!(outcome.how, RecordedAs::OnlySeen));
         }
         is_owed
     }
 
     /// Acknowledges what is stored, as many at once as HMRC takes.
-    async fn acknowledge<I: Inbox, W: World, S: Sleeper>(
+    async fn acknowledge<I: Inbox, W: Clock, S: Sleeper>(
         &mut self,
-        run: &mut Run<'_, I, W, S>,
-        client: &mut Client<'_>,
-    ) -> Result<(), Trouble> {
-        let ids: Vec<Stored> = self.owed.iter().take(PAGE).map(|(stored, _)| stored.clone()).collect();
+        run: &mut LockedRun<'_, I, W, S>,
+        client: &mut HmrcClient<'_>,
+    ) -> Result<(), HmrcCallError> {
+        let ids: Vec<StoredId> = self
+            .owed
+            .iter()
+            .take(PAGE)
+            .map(|(stored, _)| stored.clone())
+            .collect();
         client.ready(run).await?;
         client.acknowledge(run, &self.id, &ids).await?;
         self.failures = 0;
         self.owed.drain(..ids.len());
         self.report.acknowledged += ids.len();
-        run.around.observer.tell(News::Acknowledged { box_id: &self.id, count: ids.len() });
+        run.around.observer.tell(ProgressEvent::Acknowledged {
+            box_id: &self.id,
+            count: ids.len(),
+        });
         Ok(())
     }
 
     /// Goes on to what HMRC has given up, and then to the end.
     fn end_part(&mut self) {
         match self.status {
-            Status::Pending => (self.status, self.walk) = (Status::Failed, Walk::new(self.since)),
-            Status::Failed => self.is_through = true,
+            NotificationStatus::Pending => {
+                (self.status, self.walk) = (NotificationStatus::Failed, BoxPager::new(self.since))
+            }
+            NotificationStatus::Failed => self.is_through = true,
         }
     }
 
     /// Decides what follows a fault: the same again later, less at once, the end of this box, or of the run.
-    fn meet<I: Inbox, W: World, S: Sleeper>(&mut self, run: &Run<'_, I, W, S>, fault: Fault) -> Result<(), Ended> {
-        run.around.observer.tell(News::BoxTrouble { box_id: &self.id, fault: &fault });
+    fn meet<I: Inbox, W: Clock, S: Sleeper>(
+        &mut self,
+        run: &LockedRun<'_, I, W, S>,
+        fault: HmrcError,
+    ) -> Result<(), RunEnd> {
+        run.around.observer.tell(ProgressEvent::BoxTrouble {
+            box_id: &self.id,
+            fault: &fault,
+        });
         match (&fault, fault.reach()) {
-            (_, Reach::Application) => return Err(Ended::Hmrc(fault)),
-            (Fault::TokenExpired, _) => self.put_off = None, // a fresh one is fetched at once
-            (Fault::TooLong, _) if self.walk.shrink() => {}
-            (Fault::Refused { status: 400, .. }, _) if self.page.is_none() && self.walk.count > PAGE => {
-                if self.walk.skip() == Next::End {
+            (_, ErrorScope::Application) => return Err(RunEnd::Hmrc(fault)),
+            (HmrcError::TokenExpired, _) => self.put_off = None, // a fresh one is fetched at once
+            (HmrcError::TooLong, _) if self.walk.shrink() => {}
+            (HmrcError::Refused { status: 400, .. }, _)
+                if self.page.is_none() && self.walk.count > PAGE =>
+            {
+                if self.walk.skip() == PagerStep::End {
                     self.end_part();
                 }
             }
-            (_, Reach::Passing) if self.failures + 1 < MOST => {
+            (_, ErrorScope::Passing) if self.failures + 1 < MOST => {
                 self.failures += 1;
                 self.put_off = Some((run.now(), backoff(self.failures, run.random())));
             }
-            (_, Reach::Passing | Reach::Box) => self.report.trouble = Some(fault),
+            (_, ErrorScope::Passing | ErrorScope::Box) => self.report.trouble = Some(fault),
         }
         Ok(())
     }

@@ -16,17 +16,19 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{Ended, Found, News, Outcome, Run, Sleeper, progress::Progress};
-use crate::{inbox::Inbox, notification::Timestamp, secret::Secret, world::World};
-use client::Client;
+use super::{
+    LockedRun, ProgressEvent, RunEnd, RunFindings, RunOutcome, Sleeper, progress::Checkpoint,
+};
+use crate::{inbox::Inbox, notification::Timestamp, secret::Secret, world::Clock};
+use client::HmrcClient;
 use mailbox::Mailbox;
 
-pub use fault::Fault;
-pub use report::{BoxReport, Place, numbers};
+pub use fault::HmrcError;
+pub use report::{BoxPosition, BoxReport, numbers};
 
 /// How HMRC is asked.
 #[derive(Clone, Debug)]
-pub struct Access {
+pub struct HmrcAccess {
     /// The API.
     pub base_url: Url,
     /// The ids of the boxes, all of one application.
@@ -40,14 +42,14 @@ pub struct Access {
 /// What HMRC says of a notification that is not acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
-pub enum Status {
+pub enum NotificationStatus {
     /// Still to be pushed.
     Pending,
     /// Given up.
     Failed,
 }
 
-impl Status {
+impl NotificationStatus {
     /// The word HMRC has for it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -59,43 +61,58 @@ impl Status {
 
 /// Where the boxes are that are not done, the one to begin with first.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Places {
-    boxes: Vec<Placed>,
+struct BoxPositions {
+    boxes: Vec<SavedPosition>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Placed {
+struct SavedPosition {
     id: String,
-    status: Status,
+    status: NotificationStatus,
     from: Option<i64>,
 }
 
 /// Empties every box of `access`.
-pub(super) async fn pull<I: Inbox, W: World, S: Sleeper>(run: &mut Run<'_, I, W, S>, access: &Access) -> Outcome {
-    let mut boxes: VecDeque<Mailbox> = access.boxes.iter().map(|id| Mailbox::new(id, run.options.since)).collect();
+pub(super) async fn pull<I: Inbox, W: Clock, S: Sleeper>(
+    run: &mut LockedRun<'_, I, W, S>,
+    access: &HmrcAccess,
+) -> RunOutcome {
+    let mut boxes: VecDeque<Mailbox> = access
+        .boxes
+        .iter()
+        .map(|id| Mailbox::new(id, run.options.since))
+        .collect();
     let emptied = empty(run, access, &mut boxes).await;
-    let report_of = |id| boxes.iter().find(|mailbox| mailbox.id() == id).map(Mailbox::report);
+    let report_of = |id| {
+        boxes
+            .iter()
+            .find(|mailbox| mailbox.id() == id)
+            .map(Mailbox::report)
+    };
     let reports: Vec<BoxReport> = access.boxes.iter().filter_map(report_of).collect();
     let ended = match emptied {
         Err(ended) => ended,
-        Ok(()) if reports.iter().any(|report| report.trouble.is_some()) => Ended::Incomplete,
-        Ok(()) => Ended::Whole,
+        Ok(()) if reports.iter().any(|report| report.trouble.is_some()) => RunEnd::Incomplete,
+        Ok(()) => RunEnd::Whole,
     };
-    Outcome { ended, found: Found::Hmrc(reports) }
+    RunOutcome {
+        ended,
+        found: RunFindings::Hmrc(reports),
+    }
 }
 
-async fn empty<I: Inbox, W: World, S: Sleeper>(
-    run: &mut Run<'_, I, W, S>,
-    access: &Access,
+async fn empty<I: Inbox, W: Clock, S: Sleeper>(
+    run: &mut LockedRun<'_, I, W, S>,
+    access: &HmrcAccess,
     boxes: &mut VecDeque<Mailbox>,
-) -> Result<(), Ended> {
-    let (mut progress, places) = Progress::load::<_, _, _, Places>(run).await?;
+) -> Result<(), RunEnd> {
+    let (mut progress, places) = Checkpoint::load::<_, _, _, BoxPositions>(run).await?;
     // Whoever asks for a part, or only looks, has no part in how far everybody is.
     let keeps_place = run.options.since.is_none() && !run.options.dry_run;
     if keeps_place && !run.options.by_hand {
         go_on(boxes, places);
     }
-    let mut client = Client::new(access).map_err(Ended::Hmrc)?;
+    let mut client = HmrcClient::new(access).map_err(RunEnd::Hmrc)?;
     let ended = take_turns(run, &mut client, boxes).await;
     if keeps_place {
         // Where this fails, a later run begins at the beginning, which is only slower.
@@ -105,23 +122,33 @@ async fn empty<I: Inbox, W: World, S: Sleeper>(
 }
 
 /// Serves the boxes in turn, whichever may be served first, until all are done.
-async fn take_turns<I: Inbox, W: World, S: Sleeper>(
-    run: &mut Run<'_, I, W, S>,
-    client: &mut Client<'_>,
+async fn take_turns<I: Inbox, W: Clock, S: Sleeper>(
+    run: &mut LockedRun<'_, I, W, S>,
+    client: &mut HmrcClient<'_>,
     boxes: &mut VecDeque<Mailbox>,
-) -> Result<(), Ended> {
+) -> Result<(), RunEnd> {
     loop {
         run.step().await?;
         let now = run.now();
-        let open = boxes.iter().enumerate().filter(|(_, mailbox)| !mailbox.is_done());
-        let Some((wait, next)) = open.map(|(index, mailbox)| (mailbox.wait(now), index)).min() else { return Ok(()) };
+        let open = boxes
+            .iter()
+            .enumerate()
+            .filter(|(_, mailbox)| !mailbox.is_done());
+        let Some((wait, next)) = open
+            .map(|(index, mailbox)| (mailbox.wait(now), index))
+            .min()
+        else {
+            return Ok(());
+        };
         if !wait.is_zero() {
-            run.around.observer.tell(News::Waiting(wait));
+            run.around.observer.tell(ProgressEvent::Waiting(wait));
             run.pause(wait).await?;
             continue;
         }
         // The one that was served stands behind all others from now on.
-        let Some(mut mailbox) = boxes.remove(next) else { return Ok(()) };
+        let Some(mut mailbox) = boxes.remove(next) else {
+            return Ok(());
+        };
         let served = mailbox.serve(run, client).await;
         boxes.push_back(mailbox);
         served?;
@@ -129,22 +156,31 @@ async fn take_turns<I: Inbox, W: World, S: Sleeper>(
 }
 
 /// Puts the boxes where an earlier run left them.
-fn go_on(boxes: &mut VecDeque<Mailbox>, places: Places) {
+fn go_on(boxes: &mut VecDeque<Mailbox>, places: BoxPositions) {
     for placed in places.boxes.into_iter().rev() {
         if let Some(index) = boxes.iter().position(|mailbox| mailbox.id() == placed.id)
             && let Some(mut mailbox) = boxes.remove(index)
         {
-            mailbox.go_on(Place { status: placed.status, from: placed.from.map(Timestamp::from_millis) });
+            mailbox.go_on(BoxPosition {
+                status: placed.status,
+                from: placed.from.map(Timestamp::from_millis),
+            });
             boxes.push_front(mailbox);
         }
     }
 }
 
-fn places_of(boxes: &VecDeque<Mailbox>) -> Places {
+fn places_of(boxes: &VecDeque<Mailbox>) -> BoxPositions {
     let open = boxes.iter().filter(|mailbox| !mailbox.is_done());
     let placed = open.map(|mailbox| {
-        let Place { status, from } = mailbox.place();
-        Placed { id: mailbox.id().to_owned(), status, from: from.map(Timestamp::as_millis) }
+        let BoxPosition { status, from } = mailbox.place();
+        SavedPosition {
+            id: mailbox.id().to_owned(),
+            status,
+            from: from.map(Timestamp::as_millis),
+        }
     });
-    Places { boxes: placed.collect() }
+    BoxPositions {
+        boxes: placed.collect(),
+    }
 }

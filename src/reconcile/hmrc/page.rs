@@ -8,13 +8,21 @@ use crate::{notification::Timestamp, source::Pulled};
 
 /// A notification's id, in the form in which HMRC can be told of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Uuid(String);
+pub(super) struct AcknowledgeableId(String);
 
-impl Uuid {
+impl AcknowledgeableId {
     /// Takes `text` if it is a UUID. HMRC goes by its value, so two that differ in letter case are one.
     pub(super) fn new(text: &str) -> Option<Self> {
-        let hex = |group: &str| group.bytes().all(|b| b.is_ascii_hexdigit()).then_some(group.len());
-        text.split('-').map(hex).eq([8, 4, 4, 4, 12].map(Some)).then(|| Self(text.to_ascii_lowercase()))
+        let hex = |group: &str| {
+            group
+                .bytes()
+                .all(|b| b.is_ascii_hexdigit())
+                .then_some(group.len())
+        };
+        text.split('-')
+            .map(hex)
+            .eq([8, 4, 4, 4, 12].map(Some))
+            .then(|| Self(text.to_ascii_lowercase()))
     }
 
     /// The id as text, in lower case.
@@ -25,9 +33,9 @@ impl Uuid {
 
 /// One notification of a list.
 #[derive(Debug)]
-pub(super) struct Element {
+pub(super) struct ListedNotification {
     /// Its id, if it has one that can be acknowledged.
-    pub(super) id: Option<Uuid>,
+    pub(super) id: Option<AcknowledgeableId>,
     /// When it was created: what HMRC orders by.
     pub(super) created_at: Option<Timestamp>,
     /// All of it.
@@ -36,7 +44,7 @@ pub(super) struct Element {
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Envelope<'a> {
+struct ListedEnvelope<'a> {
     #[serde(borrow)]
     notification_id: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -44,17 +52,17 @@ struct Envelope<'a> {
 }
 
 /// The elements of a list; `None` if it is none.
-pub(super) fn elements(list: &Bytes) -> Option<Vec<Element>> {
+pub(super) fn elements(list: &Bytes) -> Option<Vec<ListedNotification>> {
     let raw: Vec<&RawValue> = serde_json::from_slice(list).ok()?;
     Some(raw.into_iter().map(|raw| element(list, raw)).collect())
 }
 
-fn element(list: &Bytes, raw: &RawValue) -> Element {
+fn element(list: &Bytes, raw: &RawValue) -> ListedNotification {
     // What can't be read has no id and no date here, and is held once it is recorded.
-    let envelope: Envelope<'_> = serde_json::from_str(raw.get()).unwrap_or_default();
+    let envelope: ListedEnvelope<'_> = serde_json::from_str(raw.get()).unwrap_or_default();
     let text = |raw: Option<&RawValue>| serde_json::from_str::<String>(raw?.get()).ok();
-    Element {
-        id: text(envelope.notification_id).and_then(|id| Uuid::new(&id)),
+    ListedNotification {
+        id: text(envelope.notification_id).and_then(|id| AcknowledgeableId::new(&id)),
         created_at: text(envelope.created_date_time).and_then(|date| Timestamp::parse(&date)),
         pulled: Pulled::listed(list.slice_ref(raw.get().as_bytes())),
     }
@@ -69,13 +77,24 @@ mod tests {
     #[test]
     fn elements_are_taken_out_byte_for_byte() {
         let odd = r#"{ "notificationId" : "1ED5F407-8096-40D1-87EF-9A2A103EEB85", "n": 1.10, "x":"\uD83D\uDE00é" }"#;
-        let list = Bytes::from(format!(" [ {odd},42 ,\n{{\"createdDateTime\":\"2020-06-01T10:20:23.160+0000\"}} ]"));
+        let list = Bytes::from(format!(
+            " [ {odd},42 ,\n{{\"createdDateTime\":\"2020-06-01T10:20:23.160+0000\"}} ]"
+        ));
         let elements = elements(&list).unwrap();
         assert_eq!(elements.len(), 3);
         assert_eq!(elements[0].pulled.body(), odd);
-        assert_eq!(elements[0].id.as_ref().map(Uuid::as_str), Some(ID));
-        assert_eq!((elements[1].pulled.body(), elements[1].id.is_none()), (&Bytes::from("42"), true));
-        assert_eq!(elements[2].created_at, Some(Timestamp::from_millis(1_591_006_823_160)));
+        assert_eq!(
+            elements[0].id.as_ref().map(AcknowledgeableId::as_str),
+            Some(ID)
+        );
+        assert_eq!(
+            (elements[1].pulled.body(), elements[1].id.is_none()),
+            (&Bytes::from("42"), true)
+        );
+        assert_eq!(
+            elements[2].created_at,
+            Some(Timestamp::from_millis(1_591_006_823_160))
+        );
     }
 
     #[test]
@@ -94,9 +113,16 @@ mod tests {
 
     #[test]
     fn only_a_uuid_can_be_acknowledged() {
-        assert!(Uuid::new(ID).is_some());
-        for bad in ["", "n1", "1ed5f40780964 0d187ef9a2a103eeb85", &ID[1..], &format!("{ID}0"), &format!("{{{ID}}}")] {
-            assert!(Uuid::new(bad).is_none(), "{bad}");
+        assert!(AcknowledgeableId::new(ID).is_some());
+        for bad in [
+            "",
+            "n1",
+            "1ed5f40780964 0d187ef9a2a103eeb85",
+            &ID[1..],
+            &format!("{ID}0"),
+            &format!("{{{ID}}}"),
+        ] {
+            assert!(AcknowledgeableId::new(bad).is_none(), "{bad}");
         }
     }
 }

@@ -2,13 +2,13 @@
 
 use futures_util::future::join_all;
 
-use super::page::{Element, Uuid};
+use super::page::{AcknowledgeableId, ListedNotification};
 use crate::{
     inbox::{Inbox, InboxError, Recorded},
     notification::{Key, Timestamp},
-    reconcile::{Ended, News, Run, Sleeper},
+    reconcile::{LockedRun, ProgressEvent, RunEnd, Sleeper},
     source::read,
-    world::World,
+    world::Clock,
 };
 
 /// How many are recorded at once.
@@ -16,31 +16,31 @@ const AT_ONCE: usize = 16;
 
 /// The id of a notification that this process has seen stored. Only [`record`] makes one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Stored(Uuid);
+pub(super) struct StoredId(AcknowledgeableId);
 
-impl Stored {
+impl StoredId {
     /// The id.
-    pub(super) fn id(&self) -> &Uuid {
+    pub(super) fn id(&self) -> &AcknowledgeableId {
         &self.0
     }
 }
 
 /// What became of one element.
 #[derive(Debug)]
-pub(super) struct Outcome {
+pub(super) struct ElementOutcome {
     /// What it is called.
     pub(super) key: Key,
     /// When it was created.
     pub(super) created_at: Option<Timestamp>,
     /// What may be acknowledged of it; `None` if it has no id for that, or is not stored.
-    pub(super) stored: Option<Stored>,
+    pub(super) stored: Option<StoredId>,
     /// How it was recorded.
-    pub(super) how: How,
+    pub(super) how: RecordedAs,
 }
 
 /// How an element was recorded.
 #[derive(Clone, Debug)]
-pub(super) enum How {
+pub(super) enum RecordedAs {
     /// Now: push had missed it.
     First,
     /// Before.
@@ -54,15 +54,18 @@ pub(super) enum How {
 }
 
 /// Records `elements`, unless the run is only to look. Fails if the inbox does; then nothing of them may be acknowledged.
-pub(super) async fn record<I: Inbox, W: World, S: Sleeper>(
-    run: &mut Run<'_, I, W, S>,
-    elements: Vec<Element>,
-) -> Result<Vec<Outcome>, Ended> {
+pub(super) async fn record<I: Inbox, W: Clock, S: Sleeper>(
+    run: &mut LockedRun<'_, I, W, S>,
+    elements: Vec<ListedNotification>,
+) -> Result<Vec<ElementOutcome>, RunEnd> {
     let mut outcomes = Vec::with_capacity(elements.len());
     let mut elements = elements.into_iter().peekable();
     while elements.peek().is_some() {
         run.step().await?;
-        let recording = elements.by_ref().take(AT_ONCE).map(|element| one(run, element));
+        let recording = elements
+            .by_ref()
+            .take(AT_ONCE)
+            .map(|element| one(run, element));
         for outcome in join_all(recording).await {
             outcomes.push(outcome?);
         }
@@ -70,22 +73,43 @@ pub(super) async fn record<I: Inbox, W: World, S: Sleeper>(
     Ok(outcomes)
 }
 
-async fn one<I: Inbox, W: World, S: Sleeper>(run: &Run<'_, I, W, S>, element: Element) -> Result<Outcome, InboxError> {
-    let Element { id, created_at, pulled } = element;
+async fn one<I: Inbox, W: Clock, S: Sleeper>(
+    run: &LockedRun<'_, I, W, S>,
+    element: ListedNotification,
+) -> Result<ElementOutcome, InboxError> {
+    let ListedNotification {
+        id,
+        created_at,
+        pulled,
+    } = element;
     let entry = read(run.source, pulled, run.now(), run.around.window);
     if run.options.dry_run {
-        return Ok(Outcome { key: entry.key, created_at, stored: None, how: How::OnlySeen });
+        return Ok(ElementOutcome {
+            key: entry.key,
+            created_at,
+            stored: None,
+            how: RecordedAs::OnlySeen,
+        });
     }
     let how = match run.inbox().record(&entry).await {
-        Ok(Recorded::Duplicate) => How::Duplicate,
-        Ok(Recorded::First) if entry.held.is_none() => How::First,
-        Ok(Recorded::First | Recorded::Conflict(_)) => How::Held,
+        Ok(Recorded::Duplicate) => RecordedAs::Duplicate,
+        Ok(Recorded::First) if entry.held.is_none() => RecordedAs::First,
+        Ok(Recorded::First | Recorded::Conflict(_)) => RecordedAs::Held,
         Err(error @ InboxError::Unavailable(_)) => return Err(error),
-        Err(error) => How::Refused(error),
+        Err(error) => RecordedAs::Refused(error),
     };
-    if matches!(how, How::First | How::Held) {
-        run.around.observer.tell(News::Recorded(&entry.key));
+    if matches!(how, RecordedAs::First | RecordedAs::Held) {
+        run.around
+            .observer
+            .tell(ProgressEvent::Recorded(&entry.key));
     }
-    let stored = id.map(Stored).filter(|_| !matches!(how, How::Refused(_)));
-    Ok(Outcome { key: entry.key, created_at, stored, how })
+    let stored = id
+        .map(StoredId)
+        .filter(|_| !matches!(how, RecordedAs::Refused(_)));
+    Ok(ElementOutcome {
+        key: entry.key,
+        created_at,
+        stored,
+        how,
+    })
 }

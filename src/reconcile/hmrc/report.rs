@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Fault, Status};
-use crate::{inbox::InboxError, notification::Timestamp, reconcile::Numbers};
+use super::{HmrcError, NotificationStatus};
+use crate::{inbox::InboxError, notification::Timestamp, reconcile::ReconcileStats};
 
 /// What a run found in one box, and where it stopped.
 #[derive(Clone, Debug)]
@@ -27,16 +27,16 @@ pub struct BoxReport {
     /// Why the inbox has no place for one of them.
     pub refused: Option<InboxError>,
     /// Why it could not be emptied.
-    pub trouble: Option<Fault>,
+    pub trouble: Option<HmrcError>,
     /// Where the run stopped; `None` once it has been through.
-    pub place: Option<Place>,
+    pub place: Option<BoxPosition>,
 }
 
 /// A place in a box.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct BoxPosition {
     /// Among which of its notifications.
-    pub status: Status,
+    pub status: NotificationStatus,
     /// Those before it were looked at; `None` for the beginning.
     pub from: Option<Timestamp>,
 }
@@ -65,9 +65,9 @@ impl BoxReport {
 }
 
 /// What was found in all boxes together.
-pub fn numbers(boxes: &[BoxReport]) -> Numbers {
+pub fn numbers(boxes: &[BoxReport]) -> ReconcileStats {
     let sum = |of: fn(&BoxReport) -> usize| boxes.iter().map(of).sum();
-    Numbers {
+    ReconcileStats {
         seen: sum(|report| report.listed),
         recorded: sum(|report| report.missed + report.held),
         duplicates: sum(|report| report.duplicates),
@@ -75,6 +75,8 @@ pub fn numbers(boxes: &[BoxReport]) -> Numbers {
         acknowledged: sum(|report| report.acknowledged),
         missing: 0,
         oldest: boxes.iter().filter_map(|report| report.oldest).min(),
-        troubles: sum(|report| usize::from(report.trouble.is_some()) + usize::from(report.stuck > 0)),
+        troubles: sum(|report| {
+            usize::from(report.trouble.is_some()) + usize::from(report.stuck > 0)
+        }),
     }
 }

@@ -95,7 +95,11 @@ pub(super) fn probe(run: &mut Run<'_>) {
 
 /// Where a URL leads to this machine, no sender will ever see it, and its rules say nothing.
 fn elsewhere(url: &Url) -> Result<(), NotTried> {
-    if is_loopback(url) { NotTried::because("the receiver is on this machine") } else { Ok(()) }
+    if is_loopback(url) {
+        NotTried::because("the receiver is on this machine")
+    } else {
+        Ok(())
+    }
 }
 
 fn https(url: &Url) -> Judged {
@@ -108,7 +112,14 @@ fn https(url: &Url) -> Judged {
 fn port(url: &Url) -> Judged {
     elsewhere(url)?;
     let port = url.port_or_known_default().unwrap_or_default();
-    Ok(Judgement::new(if port == 443 { Grade::Passed } else { Grade::Warning }, format!("port {port}")))
+    Ok(Judgement::new(
+        if port == 443 {
+            Grade::Passed
+        } else {
+            Grade::Warning
+        },
+        format!("port {port}"),
+    ))
 }
 
 fn domain_name(url: &Url) -> Judged {
@@ -121,18 +132,27 @@ fn domain_name(url: &Url) -> Judged {
 
 fn length(url: &Url) -> Judged {
     let length = url.as_str().len();
-    let grade = if length <= LONGEST { Grade::Passed } else { Grade::Failed };
+    let grade = if length <= LONGEST {
+        Grade::Passed
+    } else {
+        Grade::Failed
+    };
     Ok(Judgement::new(grade, format!("{length} characters")))
 }
 
 fn live_domain(url: &Url) -> Judged {
     elsewhere(url)?;
     let host = url.host_str().unwrap_or_default();
-    let is_under = |domain: &str| host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-    Ok(match LIVE_DOMAINS.into_iter().find(|domain| is_under(domain)) {
-        Some(domain) => Judgement::new(Grade::Passed, format!("under {domain}")),
-        None => Judgement::new(Grade::Warning, "under none of Pay's live domains"),
-    })
+    let is_under = |domain: &str| {
+        host.strip_suffix(domain)
+            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    };
+    Ok(
+        match LIVE_DOMAINS.into_iter().find(|domain| is_under(domain)) {
+            Some(domain) => Judgement::new(Grade::Passed, format!("under {domain}")),
+            None => Judgement::new(Grade::Warning, "under none of Pay's live domains"),
+        },
+    )
 }
 
 #[cfg(test)]
@@ -142,15 +162,24 @@ mod tests {
     #[track_caller]
     fn grades(judge: fn(&Url) -> Judged, expected: &[(&str, Option<Grade>)]) {
         for (url, expected) in expected {
-            let grade = judge(&Url::parse(url).unwrap()).ok().map(|judgement| judgement.grade);
+            let grade = judge(&Url::parse(url).unwrap())
+                .ok()
+                .map(|judgement| judgement.grade);
             assert_eq!(grade, *expected, "{url}");
         }
     }
 
     #[test]
     fn a_url_is_judged_by_each_rule_and_not_at_all_on_this_machine() {
-        let (passed, warning, failed) = (Some(Grade::Passed), Some(Grade::Warning), Some(Grade::Failed));
-        grades(https, &[("https://a.gov.uk/", passed), ("http://localhost/", None)]);
+        let (passed, warning, failed) = (
+            Some(Grade::Passed),
+            Some(Grade::Warning),
+            Some(Grade::Failed),
+        );
+        grades(
+            https,
+            &[("https://a.gov.uk/", passed), ("http://localhost/", None)],
+        );
         grades(
             port,
             &[
@@ -185,7 +214,18 @@ mod tests {
 
     #[test]
     fn a_url_may_be_as_long_as_pay_keeps_it() {
-        let of = |length: usize| format!("https://a.gov.uk/{}", "x".repeat(length - "https://a.gov.uk/".len()));
-        grades(length, &[(&of(2_048), Some(Grade::Passed)), (&of(2_049), Some(Grade::Failed))]);
+        let of = |length: usize| {
+            format!(
+                "https://a.gov.uk/{}",
+                "x".repeat(length - "https://a.gov.uk/".len())
+            )
+        };
+        grades(
+            length,
+            &[
+                (&of(2_048), Some(Grade::Passed)),
+                (&of(2_049), Some(Grade::Failed)),
+            ],
+        );
     }
 }

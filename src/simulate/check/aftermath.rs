@@ -13,7 +13,13 @@ use super::{
     tally::Tally,
 };
 
-pub(super) static CHECKS: &[&Check] = &[&STILL_ANSWERS, &ANSWER_TIME, &SET_COOKIE, &RETRY_AFTER, &ODD_STATUS];
+pub(super) static CHECKS: &[&Check] = &[
+    &STILL_ANSWERS,
+    &ANSWER_TIME,
+    &SET_COOKIE,
+    &RETRY_AFTER,
+    &ODD_STATUS,
+];
 
 static STILL_ANSWERS: Check = Check {
     id: "still-answers",
@@ -95,7 +101,10 @@ static ODD_STATUS: Check = Check {
 
 pub(super) async fn probe(run: &mut Run<'_>) {
     run.probe(&STILL_ANSWERS, still_answers).await;
-    run.conclude(&ANSWER_TIME, answer_time(run.sender, &run.tally, run.options.slow));
+    run.conclude(
+        &ANSWER_TIME,
+        answer_time(run.sender, &run.tally, run.options.slow),
+    );
     run.conclude(&SET_COOKIE, set_cookie(run.sender, &run.tally));
     run.conclude(&RETRY_AFTER, retry_after(run.sender, &run.tally));
     run.conclude(&ODD_STATUS, odd_status(&run.tally));
@@ -113,9 +122,14 @@ fn answer_time(sender: Sender, tally: &Tally, slow: Option<Duration>) -> Judged 
         Sender::GovukPay => (Duration::from_secs(3), Duration::from_secs(1)),
     };
     if tally.timed_out {
-        return Ok(Judgement::new(Grade::Failed, format!("no answer within {}", ms(patience))));
+        return Ok(Judgement::new(
+            Grade::Failed,
+            format!("no answer within {}", ms(patience)),
+        ));
     }
-    let Some(slowest) = tally.slowest else { return NotTried::because("no notification was answered") };
+    let Some(slowest) = tally.slowest else {
+        return NotTried::because("no notification was answered");
+    };
     let grade = if slowest >= patience {
         Grade::Failed
     } else if slowest >= slow.unwrap_or(usually_slow) {
@@ -123,7 +137,10 @@ fn answer_time(sender: Sender, tally: &Tally, slow: Option<Duration>) -> Judged 
     } else {
         Grade::Passed
     };
-    Ok(Judgement::new(grade, format!("{} at the slowest", ms(slowest))))
+    Ok(Judgement::new(
+        grade,
+        format!("{} at the slowest", ms(slowest)),
+    ))
 }
 
 /// Only Pay heeds what is not to be there.
@@ -139,11 +156,18 @@ fn absent(sender: Sender, tally: &Tally, seen: &[String]) -> Judged {
 }
 
 fn set_cookie(sender: Sender, tally: &Tally) -> Judged {
-    absent(sender, tally, &tally.cookies.iter().cloned().collect::<Vec<_>>())
+    absent(
+        sender,
+        tally,
+        &tally.cookies.iter().cloned().collect::<Vec<_>>(),
+    )
 }
 
 fn retry_after(sender: Sender, tally: &Tally) -> Judged {
-    let pauses = tally.pauses.iter().map(|(status, pause)| format!("Retry-After: {pause} with {status}"));
+    let pauses = tally
+        .pauses
+        .iter()
+        .map(|(status, pause)| format!("Retry-After: {pause} with {status}"));
     absent(sender, tally, &pauses.collect::<Vec<_>>())
 }
 
@@ -158,7 +182,10 @@ mod tests {
     use super::*;
 
     fn time(sender: Sender, ms: u64) -> Grade {
-        let tally = Tally { slowest: Some(Duration::from_millis(ms)), ..Tally::default() };
+        let tally = Tally {
+            slowest: Some(Duration::from_millis(ms)),
+            ..Tally::default()
+        };
         answer_time(sender, &tally, None).unwrap().grade
     }
 
@@ -175,8 +202,14 @@ mod tests {
         ] {
             assert_eq!(time(sender, ms), expected, "{sender:?} {ms}");
         }
-        let late = Tally { timed_out: true, ..Tally::default() };
-        assert_eq!(answer_time(Sender::Hmrc, &late, None).unwrap().grade, Grade::Failed);
+        let late = Tally {
+            timed_out: true,
+            ..Tally::default()
+        };
+        assert_eq!(
+            answer_time(Sender::Hmrc, &late, None).unwrap().grade,
+            Grade::Failed
+        );
         assert!(answer_time(Sender::Hmrc, &Tally::default(), None).is_err());
     }
 
@@ -189,13 +222,31 @@ mod tests {
             odd: [422].into(),
             ..Tally::default()
         };
-        for (sender, expected) in [(Sender::Hmrc, Grade::Warning), (Sender::GovukPay, Grade::Failed)] {
-            assert_eq!(set_cookie(sender, &tally), Ok(Judgement::new(expected, "AWSALB")));
-            assert_eq!(retry_after(sender, &tally), Ok(Judgement::new(expected, "Retry-After: 60 with 503")));
-            assert_eq!(odd_status(&tally), Ok(Judgement::new(Grade::Warning, "422")));
-            let none = Tally { answers: 3, ..Tally::default() };
+        for (sender, expected) in [
+            (Sender::Hmrc, Grade::Warning),
+            (Sender::GovukPay, Grade::Failed),
+        ] {
+            assert_eq!(
+                set_cookie(sender, &tally),
+                Ok(Judgement::new(expected, "AWSALB"))
+            );
+            assert_eq!(
+                retry_after(sender, &tally),
+                Ok(Judgement::new(expected, "Retry-After: 60 with 503"))
+            );
+            assert_eq!(
+                odd_status(&tally),
+                Ok(Judgement::new(Grade::Warning, "422"))
+            );
+            let none = Tally {
+                answers: 3,
+                ..Tally::default()
+            };
             assert_eq!(set_cookie(sender, &none).unwrap().grade, Grade::Passed);
-            assert!(set_cookie(sender, &Tally::default()).is_err(), "nothing was looked at");
+            assert!(
+                set_cookie(sender, &Tally::default()).is_err(),
+                "nothing was looked at"
+            );
         }
     }
 }

@@ -136,7 +136,10 @@ static EXTRA_FIELDS: Check = Check {
             why: "HMRC's model has fields that it does not send yet, such as readDateTime.",
             source: "hmrc/push-pull-notifications-api, responses.scala",
         },
-        pay: Fact { why: "Pay adds fields without a new version.", source: "GOV.UK Pay's documentation, Webhooks" },
+        pay: Fact {
+            why: "Pay adds fields without a new version.",
+            source: "GOV.UK Pay's documentation, Webhooks",
+        },
     },
     fix: "Ignore what is unknown.",
 };
@@ -200,23 +203,60 @@ struct Shapes {
 }
 
 const SHAPES: [Shapes; 12] = [
-    Shapes { check: &RAW_BODY, bodies: raw },
-    Shapes { check: &ASTRAL, bodies: |run| hmrc_event(run, "astral") },
-    Shapes { check: &RAW_CHARACTERS, bodies: raw_characters },
-    Shapes { check: &XML, bodies: |run| hmrc_event(run, "xml") },
-    Shapes { check: &TRANSIT, bodies: |run| hmrc_event(run, "transit") },
-    Shapes { check: &EVERY_EVENT, bodies: every_event },
-    Shapes { check: &NULLS, bodies: nulls },
-    Shapes { check: &SHORT_IDS, bodies: short_ids },
-    Shapes { check: &UNKNOWN_EVENT, bodies: unknown_event },
-    Shapes { check: &EXTRA_FIELDS, bodies: |run| vec![("more fields", sample::extended(run))] },
-    Shapes { check: &OLD_DATE, bodies: |run| vec![("35 days old", sample::old(run))] },
-    Shapes { check: &LARGE_BODY, bodies: large },
+    Shapes {
+        check: &RAW_BODY,
+        bodies: raw,
+    },
+    Shapes {
+        check: &ASTRAL,
+        bodies: |run| hmrc_event(run, "astral"),
+    },
+    Shapes {
+        check: &RAW_CHARACTERS,
+        bodies: raw_characters,
+    },
+    Shapes {
+        check: &XML,
+        bodies: |run| hmrc_event(run, "xml"),
+    },
+    Shapes {
+        check: &TRANSIT,
+        bodies: |run| hmrc_event(run, "transit"),
+    },
+    Shapes {
+        check: &EVERY_EVENT,
+        bodies: every_event,
+    },
+    Shapes {
+        check: &NULLS,
+        bodies: nulls,
+    },
+    Shapes {
+        check: &SHORT_IDS,
+        bodies: short_ids,
+    },
+    Shapes {
+        check: &UNKNOWN_EVENT,
+        bodies: unknown_event,
+    },
+    Shapes {
+        check: &EXTRA_FIELDS,
+        bodies: |run| vec![("more fields", sample::extended(run))],
+    },
+    Shapes {
+        check: &OLD_DATE,
+        bodies: |run| vec![("35 days old", sample::old(run))],
+    },
+    Shapes {
+        check: &LARGE_BODY,
+        bodies: large,
+    },
 ];
 
 pub(super) async fn probe(run: &mut Run<'_>) {
     for shapes in SHAPES {
-        run.probe(shapes.check, async |run| deliver(run, &shapes).await).await;
+        run.probe(shapes.check, async |run| deliver(run, &shapes).await)
+            .await;
     }
     run.probe(&UNREADABLE, unreadable).await;
 }
@@ -227,7 +267,11 @@ async fn deliver(run: &mut Run<'_>, shapes: &Shapes) -> Judged {
     for (name, body) in (shapes.bodies)(run) {
         replies.push((name, run.deliver(&body).await?));
     }
-    Ok(taken(run.sender, usual, replies.iter().map(|(name, reply)| (*name, reply))))
+    Ok(taken(
+        run.sender,
+        usual,
+        replies.iter().map(|(name, reply)| (*name, reply)),
+    ))
 }
 
 /// Written as no JSON library would write it back: with white space, an escape that need not be one,
@@ -235,26 +279,46 @@ async fn deliver(run: &mut Run<'_>, shapes: &Shapes) -> Judged {
 fn raw(run: &Run<'_>) -> Vec<(&'static str, Body)> {
     let body = sample::edited(sample::ordinary(run), "{", "{ ");
     let body = sample::edited(body, "PILLARBOX-TEST", "PILLARBOX\\u002DTEST");
-    vec![("other spelling", sample::edited(body, r#""team":7"#, r#""b":1.10,"10":12345678901234567890"#))]
+    vec![(
+        "other spelling",
+        sample::edited(body, r#""team":7"#, r#""b":1.10,"10":12345678901234567890"#),
+    )]
 }
 
 fn hmrc_event(run: &Run<'_>, name: &str) -> Vec<(&'static str, Body)> {
     let message = hmrc::Message::named(name, run.world).ok();
-    message.map(|message| ("it", hmrc::body(&message, hmrc::SAMPLE_BOX, run.world))).into_iter().collect()
+    message
+        .map(|message| ("it", hmrc::body(&message, hmrc::SAMPLE_BOX, run.world)))
+        .into_iter()
+        .collect()
 }
 
 fn raw_characters(run: &Run<'_>) -> Vec<(&'static str, Body)> {
-    vec![("emoji, U+2028", sample::edited(sample::ordinary(run), "Test payment", "Test 👩\u{200d}💻\u{2028} payment"))]
+    vec![(
+        "emoji, U+2028",
+        sample::edited(
+            sample::ordinary(run),
+            "Test payment",
+            "Test 👩\u{200d}💻\u{2028} payment",
+        ),
+    )]
 }
 
 fn every_event(run: &Run<'_>) -> Vec<(&'static str, Body)> {
-    let others = govuk_pay::Event::ALL.into_iter().filter(|event| *event != govuk_pay::Event::Failed);
-    others.map(|event| (event.as_str(), sample::pay(event, run.world))).collect()
+    let others = govuk_pay::Event::ALL
+        .into_iter()
+        .filter(|event| *event != govuk_pay::Event::Failed);
+    others
+        .map(|event| (event.as_str(), sample::pay(event, run.world)))
+        .collect()
 }
 
 /// A card that was rejected has them.
 fn nulls(run: &Run<'_>) -> Vec<(&'static str, Body)> {
-    vec![("card_payment_failed", sample::pay(govuk_pay::Event::Failed, run.world))]
+    vec![(
+        "card_payment_failed",
+        sample::pay(govuk_pay::Event::Failed, run.world),
+    )]
 }
 
 fn short_ids(run: &Run<'_>) -> Vec<(&'static str, Body)> {
@@ -263,11 +327,23 @@ fn short_ids(run: &Run<'_>) -> Vec<(&'static str, Body)> {
         let id = body.id[sample::PAY_ID - length..].to_owned();
         sample::with_id(body, id)
     };
-    vec![("25", short(25)), ("24", short(24)), ("23", short(23)), ("22", short(22))]
+    vec![
+        ("25", short(25)),
+        ("24", short(24)),
+        ("23", short(23)),
+        ("22", short(22)),
+    ]
 }
 
 fn unknown_event(run: &Run<'_>) -> Vec<(&'static str, Body)> {
-    vec![("unheard of", sample::edited(sample::ordinary(run), "card_payment_succeeded", "card_payment_reviewed"))]
+    vec![(
+        "unheard of",
+        sample::edited(
+            sample::ordinary(run),
+            "card_payment_succeeded",
+            "card_payment_reviewed",
+        ),
+    )]
 }
 
 fn large(run: &Run<'_>) -> Vec<(&'static str, Body)> {
@@ -285,7 +361,13 @@ async fn unreadable(run: &mut Run<'_>) -> Judged {
     run.usual.clone()?;
     let reference = sample::test_reference(run.world);
     let text = format!("{reference} is not JSON");
-    let reply = run.post(&run.signed(&Body { id: reference, signed: text.clone(), wire: text })).await?;
+    let reply = run
+        .post(&run.signed(&Body {
+            id: reference,
+            signed: text.clone(),
+            wire: text,
+        }))
+        .await?;
     Ok(Judgement::new(clear(&reply), reply.said()))
 }
 
@@ -329,14 +411,31 @@ mod tests {
     fn every_shape_is_json_and_what_it_is_there_for() {
         played(|run| {
             let ordinary = sample::ordinary(run).wire;
-            for shapes in SHAPES.iter().filter(|shapes| shapes.check.of(run.sender).is_some()) {
+            for shapes in SHAPES
+                .iter()
+                .filter(|shapes| shapes.check.of(run.sender).is_some())
+            {
                 let bodies = (shapes.bodies)(run);
                 assert!(!bodies.is_empty(), "{}", shapes.check.id);
                 for (name, body) in &bodies {
                     let value: Value = serde_json::from_str(&body.wire).unwrap();
-                    assert!(value.as_object().unwrap().values().any(|value| *value == body.id), "{name}");
-                    let Some((_, mark)) = MARKS.iter().find(|(id, _)| *id == shapes.check.id) else { continue };
-                    assert!(body.wire.contains(mark), "{name}: {mark} is not in {}", body.wire);
+                    assert!(
+                        value
+                            .as_object()
+                            .unwrap()
+                            .values()
+                            .any(|value| *value == body.id),
+                        "{name}"
+                    );
+                    let Some((_, mark)) = MARKS.iter().find(|(id, _)| *id == shapes.check.id)
+                    else {
+                        continue;
+                    };
+                    assert!(
+                        body.wire.contains(mark),
+                        "{name}: {mark} is not in {}",
+                        body.wire
+                    );
                     assert!(!ordinary.contains(mark), "{mark} is nothing special");
                 }
             }
@@ -351,11 +450,16 @@ mod tests {
                     assert_eq!(body.id.len().to_string(), name);
                 }
                 for (name, body) in every_event(run).into_iter().chain(nulls(run)) {
-                    assert!(body.wire.contains(&format!(r#""event_type":"{name}""#)), "{name}: {}", body.wire);
+                    assert!(
+                        body.wire.contains(&format!(r#""event_type":"{name}""#)),
+                        "{name}: {}",
+                        body.wire
+                    );
                 }
             }
             Sender::Hmrc => {
-                let sizes: Vec<usize> = large(run).iter().map(|(_, body)| body.wire.len()).collect();
+                let sizes: Vec<usize> =
+                    large(run).iter().map(|(_, body)| body.wire.len()).collect();
                 for (size, least) in sizes.iter().zip([1_000, 102_400, 2_100_000]) {
                     assert!((least..least + 500).contains(size), "{sizes:?}");
                 }
@@ -374,8 +478,16 @@ mod tests {
             (Some(500), Grade::Warning),
             (None, Grade::Failed),
         ] {
-            let body = |status| Answer { status, headers: Vec::new(), body: Vec::new(), truncated: false };
-            let reply = Reply { answer: answer.map(body).ok_or(ExchangeError::Closed), took: Duration::ZERO };
+            let body = |status| Answer {
+                status,
+                headers: Vec::new(),
+                body: Vec::new(),
+                truncated: false,
+            };
+            let reply = Reply {
+                answer: answer.map(body).ok_or(ExchangeError::Closed),
+                took: Duration::ZERO,
+            };
             assert_eq!(clear(&reply), expected, "{answer:?}");
         }
     }

@@ -85,7 +85,14 @@ pub(super) async fn probe(run: &mut Run<'_>) {
         }
         Ok(reply) => {
             run.conclude(&ECHO, Ok(echo(&request.id, &reply)));
-            run.conclude(&JSON, reply.answer.as_ref().map(json).map_err(|_| NotTried(reply.said())));
+            run.conclude(
+                &JSON,
+                reply
+                    .answer
+                    .as_ref()
+                    .map(json)
+                    .map_err(|_| NotTried(reply.said())),
+            );
         }
     }
     run.probe(&QUERY, query).await;
@@ -104,14 +111,24 @@ async fn query(run: &mut Run<'_>) -> Judged {
 }
 
 async fn malformed(run: &mut Run<'_>) -> Judged {
-    let empty = run.ask(&get(run), &with_query(run.url, "challenge=")).await?;
-    let two = run.ask(&get(run), &with_query(run.url, "challenge=one&challenge=two")).await?;
+    let empty = run
+        .ask(&get(run), &with_query(run.url, "challenge="))
+        .await?;
+    let two = run
+        .ask(
+            &get(run),
+            &with_query(run.url, "challenge=one&challenge=two"),
+        )
+        .await?;
     let grade = match [&empty, &two].into_iter().any(Reply::is_success) {
         true => Grade::Warning,
         false if empty.answer.is_err() || two.answer.is_err() => Grade::Failed,
         false => Grade::Passed,
     };
-    Ok(Judgement::new(grade, summary([("empty", &empty), ("two", &two)])))
+    Ok(Judgement::new(
+        grade,
+        summary([("empty", &empty), ("two", &two)]),
+    ))
 }
 
 async fn html(run: &mut Run<'_>) -> Judged {
@@ -119,12 +136,16 @@ async fn html(run: &mut Run<'_>) -> Judged {
     let mut seen = Vec::new();
     for (name, times) in [("a script", 1), ("200 characters", IN_A_ROW)] {
         let mut url = run.url.clone();
-        url.query_pairs_mut().append_pair("challenge", &SCRIPT.repeat(times));
+        url.query_pairs_mut()
+            .append_pair("challenge", &SCRIPT.repeat(times));
         let (grade, how) = page(&run.ask(&get(run), &url).await?);
         worst.grade = worst.grade.max(grade);
         seen.push(format!("{name}: {how}"));
     }
-    Ok(Judgement { seen: seen.join("; "), ..worst })
+    Ok(Judgement {
+        seen: seen.join("; "),
+        ..worst
+    })
 }
 
 /// A GET like HMRC's.
@@ -134,21 +155,32 @@ fn get(run: &Run<'_>) -> Request {
 
 fn with_query(url: &Url, more: &str) -> Url {
     let mut url = url.clone();
-    let query = url.query().filter(|query| !query.is_empty()).map_or_else(String::new, |query| format!("{query}&"));
+    let query = url
+        .query()
+        .filter(|query| !query.is_empty())
+        .map_or_else(String::new, |query| format!("{query}&"));
     url.set_query(Some(&format!("{query}{more}")));
     url
 }
 
 /// Judges the echo as HMRC does, and says what is wrong with it as HMRC does not.
 fn echo(challenge: &str, reply: &Reply) -> Judgement {
-    let Ok(answer) = &reply.answer else { return Judgement::new(Grade::Failed, reply.said()) };
+    let Ok(answer) = &reply.answer else {
+        return Judgement::new(Grade::Failed, reply.said());
+    };
     if hmrc::echoes(challenge, answer.status, &answer.body) {
         return match answer.status {
             200 => Judgement::new(Grade::Passed, reply.said_when()),
-            status => Judgement::new(Grade::Warning, format!("{status}, which only HMRC's code takes for 200")),
+            status => Judgement::new(
+                Grade::Warning,
+                format!("{status}, which only HMRC's code takes for 200"),
+            ),
         };
     }
-    Judgement::new(Grade::Failed, format!("{}: {}", reply.said(), why_no_echo(challenge, answer)))
+    Judgement::new(
+        Grade::Failed,
+        format!("{}: {}", reply.said(), why_no_echo(challenge, answer)),
+    )
 }
 
 fn why_no_echo(challenge: &str, answer: &Answer) -> &'static str {
@@ -185,13 +217,20 @@ fn json(answer: &Answer) -> Judgement {
 }
 
 fn is_json(content_type: &str) -> bool {
-    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let kind = content_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
     kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
 }
 
 /// Judges whether a browser could run what came back.
 fn page(reply: &Reply) -> (Grade, String) {
-    let Ok(answer) = &reply.answer else { return (Grade::Failed, reply.said()) };
+    let Ok(answer) = &reply.answer else {
+        return (Grade::Failed, reply.said());
+    };
     let kind = answer.header("content-type").unwrap_or_default();
     let reflected = String::from_utf8_lossy(&answer.body).contains(SCRIPT);
     let text = kind.to_ascii_lowercase().starts_with("text/plain");
@@ -217,27 +256,58 @@ mod tests {
     use super::*;
 
     fn reply(status: u16, kind: Option<&str>, body: &str) -> Reply {
-        let headers = kind.map(|kind| ("content-type".to_owned(), kind.to_owned())).into_iter().collect();
-        let answer = Answer { status, headers, body: body.as_bytes().to_vec(), truncated: false };
-        Reply { answer: Ok(answer), took: Duration::ZERO }
+        let headers = kind
+            .map(|kind| ("content-type".to_owned(), kind.to_owned()))
+            .into_iter()
+            .collect();
+        let answer = Answer {
+            status,
+            headers,
+            body: body.as_bytes().to_vec(),
+            truncated: false,
+        };
+        Reply {
+            answer: Ok(answer),
+            took: Duration::ZERO,
+        }
     }
 
     #[test]
     fn an_echo_is_judged_as_hmrc_judges_it_and_its_fault_is_named() {
         for (status, body, grade, words) in [
             (200, r#"{"challenge":"12-ab"}"#, Grade::Passed, "200"),
-            (200, r#" {"more":1,"challenge":"12-ab"} "#, Grade::Passed, "200"),
+            (
+                200,
+                r#" {"more":1,"challenge":"12-ab"} "#,
+                Grade::Passed,
+                "200",
+            ),
             (201, r#"{"challenge":"12-ab"}"#, Grade::Warning, "201"),
-            (400, r#"{"challenge":"12-ab"}"#, Grade::Failed, "not an answer"),
+            (
+                400,
+                r#"{"challenge":"12-ab"}"#,
+                Grade::Failed,
+                "not an answer",
+            ),
             (302, "", Grade::Failed, "not an answer"),
             (204, "", Grade::Failed, "empty"),
-            (200, "\u{feff}{\"challenge\":\"12-ab\"}", Grade::Failed, "byte order mark"),
+            (
+                200,
+                "\u{feff}{\"challenge\":\"12-ab\"}",
+                Grade::Failed,
+                "byte order mark",
+            ),
             (200, "12-ab", Grade::Failed, "plain text"),
             (200, "<p>12-ab", Grade::Failed, "no JSON"),
             (200, r#"["12-ab"]"#, Grade::Failed, "no object"),
             (200, r#""12-ab""#, Grade::Failed, "no object"),
             (200, r#"{"Challenge":"12-ab"}"#, Grade::Failed, "no field"),
-            (200, r#"{"challenge":"12-AB"}"#, Grade::Failed, "another string"),
+            (
+                200,
+                r#"{"challenge":"12-AB"}"#,
+                Grade::Failed,
+                "another string",
+            ),
             (200, r#"{"challenge":12}"#, Grade::Failed, "no string"),
         ] {
             let judgement = echo("12-ab", &reply(status, None, body));
@@ -251,12 +321,20 @@ mod tests {
         let script = r#"{"challenge":"<script>alert(1)</script>"}"#;
         for (kind, body, grade) in [
             (Some("application/json"), script, Grade::Passed),
-            (Some("application/problem+json; charset=utf-8"), script, Grade::Passed),
+            (
+                Some("application/problem+json; charset=utf-8"),
+                script,
+                Grade::Passed,
+            ),
             (Some("text/html"), script, Grade::Failed),
             (Some("application/xhtml+xml"), script, Grade::Failed),
             (None, script, Grade::Failed),
             (Some("text/plain"), script, Grade::Warning),
-            (Some("text/html"), "&lt;script&gt;alert(1)&lt;/script&gt;", Grade::Passed),
+            (
+                Some("text/html"),
+                "&lt;script&gt;alert(1)&lt;/script&gt;",
+                Grade::Passed,
+            ),
             (Some("text/html"), "no", Grade::Passed),
         ] {
             assert_eq!(page(&reply(200, kind, body)).0, grade, "{kind:?} {body}");
@@ -272,7 +350,9 @@ mod tests {
             (Some("application/jsonp"), Grade::Warning),
             (None, Grade::Warning),
         ] {
-            let Ok(answer) = reply(200, kind, "{}").answer else { unreachable!() };
+            let Ok(answer) = reply(200, kind, "{}").answer else {
+                unreachable!()
+            };
             assert_eq!(json(&answer).grade, grade, "{kind:?}");
         }
     }
@@ -281,9 +361,15 @@ mod tests {
     fn a_query_is_kept_before_the_challenge() {
         for (url, expected) in [
             ("http://localhost/hmrc", "http://localhost/hmrc?challenge="),
-            ("http://localhost/hmrc?team=7", "http://localhost/hmrc?team=7&challenge="),
+            (
+                "http://localhost/hmrc?team=7",
+                "http://localhost/hmrc?team=7&challenge=",
+            ),
         ] {
-            assert_eq!(with_query(&Url::parse(url).unwrap(), "challenge=").as_str(), expected);
+            assert_eq!(
+                with_query(&Url::parse(url).unwrap(), "challenge=").as_str(),
+                expected
+            );
         }
     }
 }

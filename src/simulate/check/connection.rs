@@ -61,8 +61,14 @@ async fn used(run: &mut Run<'_>) -> Result<Result<Connection, Reply>, NotTried> 
         Ok(connection) => connection,
         Err(error) => return NotTried::because(error),
     };
-    let first = run.deliver_on(&mut connection, &sample::ordinary(run)).await?;
-    Ok(if connection.is_open() { Ok(connection) } else { Err(first) })
+    let first = run
+        .deliver_on(&mut connection, &sample::ordinary(run))
+        .await?;
+    Ok(if connection.is_open() {
+        Ok(connection)
+    } else {
+        Err(first)
+    })
 }
 
 async fn keep_alive(run: &mut Run<'_>) -> Judged {
@@ -76,15 +82,24 @@ async fn keep_alive(run: &mut Run<'_>) -> Judged {
         }
         Err(first) => return Ok(Judgement::new(Grade::Failed, first.said())),
     };
-    let second = run.deliver_on(&mut connection, &sample::ordinary(run)).await?;
-    Ok(Judgement::new(second_on_it(run, &second), second.said_when()))
+    let second = run
+        .deliver_on(&mut connection, &sample::ordinary(run))
+        .await?;
+    Ok(Judgement::new(
+        second_on_it(run, &second),
+        second.said_when(),
+    ))
 }
 
 /// HMRC sends again at once what meets a closing connection, so only Pay loses an attempt by it.
 fn second_on_it(run: &Run<'_>, reply: &Reply) -> Grade {
     let usual = run.usual.as_ref().ok().copied();
     match (&reply.answer, run.sender) {
-        (Ok(answer), sender) if is_delivered(sender, answer.status) || Some(answer.status) == usual => Grade::Passed,
+        (Ok(answer), sender)
+            if is_delivered(sender, answer.status) || Some(answer.status) == usual =>
+        {
+            Grade::Passed
+        }
         (Err(ExchangeError::Closed), Sender::Hmrc) => Grade::Warning,
         _ => Grade::Failed,
     }
@@ -95,7 +110,16 @@ async fn idle(run: &mut Run<'_>) -> Judged {
         return NotTried::because("the receiver closes every connection");
     };
     tokio::time::sleep(run.options.idle).await;
-    let reply = run.deliver_on(&mut connection, &sample::ordinary(run)).await?;
+    let reply = run
+        .deliver_on(&mut connection, &sample::ordinary(run))
+        .await?;
     let grade = second_on_it(run, &reply).min(Grade::Warning);
-    Ok(Judgement::new(grade, format!("after {} of silence: {}", ms(run.options.idle), reply.said())))
+    Ok(Judgement::new(
+        grade,
+        format!(
+            "after {} of silence: {}",
+            ms(run.options.idle),
+            reply.said()
+        ),
+    ))
 }

@@ -10,8 +10,16 @@ use super::{
     sample,
 };
 
-pub(super) static CHECKS: &[&Check] =
-    &[&SECRET, &REDIRECT, &ACCEPTED, &OPAQUE_IDS, &RESOURCE_TYPE, &DUPLICATE, &DUPLICATE_AT_ONCE, &SAME_EVENT];
+pub(super) static CHECKS: &[&Check] = &[
+    &SECRET,
+    &REDIRECT,
+    &ACCEPTED,
+    &OPAQUE_IDS,
+    &RESOURCE_TYPE,
+    &DUPLICATE,
+    &DUPLICATE_AT_ONCE,
+    &SAME_EVENT,
+];
 
 static SECRET: Check = Check {
     id: "secret",
@@ -139,7 +147,8 @@ pub(super) async fn probe(run: &mut Run<'_>) {
     first(run, &body).await;
     run.probe(&OPAQUE_IDS, opaque_ids).await;
     run.probe(&RESOURCE_TYPE, resource_type).await;
-    run.probe(&DUPLICATE, async |run| duplicate(run, &body).await).await;
+    run.probe(&DUPLICATE, async |run| duplicate(run, &body).await)
+        .await;
     run.probe(&DUPLICATE_AT_ONCE, at_once).await;
     run.probe(&SAME_EVENT, same_event).await;
 }
@@ -157,7 +166,10 @@ async fn first(run: &mut Run<'_>, body: &Body) {
     };
     run.usual = match reply.status() {
         Some(status) if reply.is_success() => Ok(status),
-        _ => NotTried::because(format!("the first notification was not taken: {}", reply.said())),
+        _ => NotTried::because(format!(
+            "the first notification was not taken: {}",
+            reply.said()
+        )),
     };
     let judged = secret(run, &reply, body).await;
     run.conclude(&SECRET, judged);
@@ -167,7 +179,11 @@ async fn first(run: &mut Run<'_>, body: &Body) {
 
 fn redirect(reply: &Reply) -> Judged {
     let status = reply.status().ok_or_else(|| NotTried(reply.said()))?;
-    let grade = if (300..400).contains(&status) { Grade::Failed } else { Grade::Passed };
+    let grade = if (300..400).contains(&status) {
+        Grade::Failed
+    } else {
+        Grade::Passed
+    };
     Ok(Judgement::new(grade, reply.said()))
 }
 
@@ -183,9 +199,15 @@ async fn secret(run: &mut Run<'_>, reply: &Reply, body: &Body) -> Judged {
         return NotTried::because(format!("this says nothing of the secret: {}", reply.said()));
     }
     for (mistake, secret) in near_misses(run.sender, run.secret) {
-        let tried = run.post(&run.sender.request(body, &secret, run.url)).await?;
+        let tried = run
+            .post(&run.sender.request(body, &secret, run.url))
+            .await?;
         if tried.is_success() {
-            let seen = format!("{}; but signed with the secret {mistake}: {}", reply.said(), tried.said());
+            let seen = format!(
+                "{}; but signed with the secret {mistake}: {}",
+                reply.said(),
+                tried.said()
+            );
             return Ok(Judgement::new(Grade::Failed, seen));
         }
     }
@@ -205,13 +227,18 @@ fn accepted(sender: Sender, reply: &Reply) -> Judged {
     if is_locked_out(reply) {
         return NotTried::because("the secret is probably another");
     }
-    Ok(Judgement::new(exactly_200(sender, reply.status()), reply.said_when()))
+    Ok(Judgement::new(
+        exactly_200(sender, reply.status()),
+        reply.said_when(),
+    ))
 }
 
 /// What is tried once the first notification was refused without a word of its signature, to find out
 /// by what: the same, but as a receiver that goes by the documentation expects it.
 async fn instead(run: &mut Run<'_>, what: &str, taken: &str, body: Body) -> Judged {
-    let Err(refused) = run.usual.clone() else { return Ok(Judgement::new(Grade::Passed, taken)) };
+    let Err(refused) = run.usual.clone() else {
+        return Ok(Judgement::new(Grade::Passed, taken));
+    };
     if run.tally.timed_out {
         return Err(refused);
     }
@@ -219,37 +246,60 @@ async fn instead(run: &mut Run<'_>, what: &str, taken: &str, body: Body) -> Judg
     if !reply.is_success() {
         return Err(refused);
     }
-    Ok(Judgement::new(Grade::Failed, format!("{}; but with {what}: {}", refused.0, reply.said())))
+    Ok(Judgement::new(
+        Grade::Failed,
+        format!("{}; but with {what}: {}", refused.0, reply.said()),
+    ))
 }
 
 async fn opaque_ids(run: &mut Run<'_>) -> Judged {
     let uuid = super::super::random::uuid(run.world);
     let body = sample::with_id(sample::ordinary(run), uuid);
-    instead(run, "a UUID for an id", "an id of 26 letters and digits was taken", body).await
+    instead(
+        run,
+        "a UUID for an id",
+        "an id of 26 letters and digits was taken",
+        body,
+    )
+    .await
 }
 
 async fn resource_type(run: &mut Run<'_>) -> Judged {
-    let body = sample::edited(sample::ordinary(run), r#""resource_type":"PAYMENT""#, r#""resource_type":"payment""#);
+    let body = sample::edited(
+        sample::ordinary(run),
+        r#""resource_type":"PAYMENT""#,
+        r#""resource_type":"payment""#,
+    );
     instead(run, "`payment`", "PAYMENT was taken", body).await
 }
 
 async fn duplicate(run: &mut Run<'_>, body: &Body) -> Judged {
     run.usual.clone()?;
     let reply = run.deliver(body).await?;
-    Ok(Judgement::new(exactly_200(run.sender, reply.status()), reply.said_when()))
+    Ok(Judgement::new(
+        exactly_200(run.sender, reply.status()),
+        reply.said_when(),
+    ))
 }
 
 async fn at_once(run: &mut Run<'_>) -> Judged {
     run.usual.clone()?;
     let [one, other] = run.deliver_twice(&sample::ordinary(run)).await?;
     let grade = exactly_200(run.sender, one.status()).max(exactly_200(run.sender, other.status()));
-    Ok(Judgement::new(grade, summary([("one", &one), ("the other", &other)])))
+    Ok(Judgement::new(
+        grade,
+        summary([("one", &one), ("the other", &other)]),
+    ))
 }
 
 async fn same_event(run: &mut Run<'_>) -> Judged {
     run.usual.clone()?;
     let [one, other] = sample::same_event_twice(run.world);
     let (first, second) = (run.deliver(&one).await?, run.deliver(&other).await?);
-    let grade = exactly_200(run.sender, first.status()).max(exactly_200(run.sender, second.status()));
-    Ok(Judgement::new(grade, summary([("one id", &first), ("another", &second)])))
+    let grade =
+        exactly_200(run.sender, first.status()).max(exactly_200(run.sender, second.status()));
+    Ok(Judgement::new(
+        grade,
+        summary([("one id", &first), ("another", &second)]),
+    ))
 }

@@ -39,8 +39,12 @@ impl Check {
     pub(super) fn of(&self, sender: Sender) -> Option<(&'static str, &Fact)> {
         match (&self.facts, sender) {
             (Facts::Strangers(fact), _) => Some(("anybody who knows the URL", fact)),
-            (Facts::Hmrc(fact) | Facts::Each { hmrc: fact, .. }, Sender::Hmrc) => Some(("HMRC", fact)),
-            (Facts::Pay(fact) | Facts::Each { pay: fact, .. }, Sender::GovukPay) => Some(("GOV.UK Pay", fact)),
+            (Facts::Hmrc(fact) | Facts::Each { hmrc: fact, .. }, Sender::Hmrc) => {
+                Some(("HMRC", fact))
+            }
+            (Facts::Pay(fact) | Facts::Each { pay: fact, .. }, Sender::GovukPay) => {
+                Some(("GOV.UK Pay", fact))
+            }
             (Facts::Hmrc(_), Sender::GovukPay) | (Facts::Pay(_), Sender::Hmrc) => None,
         }
     }

@@ -33,8 +33,14 @@ pub(super) fn taken<'a>(
     replies: impl IntoIterator<Item = (&'a str, &'a Reply)> + Clone,
 ) -> Judgement {
     let is_taken = |status| is_delivered(sender, status) || status == usual;
-    let all = replies.clone().into_iter().all(|(_, reply)| reply.status().is_some_and(is_taken));
-    Judgement::new(if all { Grade::Passed } else { Grade::Failed }, summary(replies))
+    let all = replies
+        .clone()
+        .into_iter()
+        .all(|(_, reply)| reply.status().is_some_and(is_taken));
+    Judgement::new(
+        if all { Grade::Passed } else { Grade::Failed },
+        summary(replies),
+    )
 }
 
 /// What it means that a forgery is taken.
@@ -66,8 +72,16 @@ mod tests {
     };
 
     fn reply(status: u16) -> Reply {
-        let answer = Answer { status, headers: Vec::new(), body: Vec::new(), truncated: false };
-        Reply { answer: Ok(answer), took: Duration::ZERO }
+        let answer = Answer {
+            status,
+            headers: Vec::new(),
+            body: Vec::new(),
+            truncated: false,
+        };
+        Reply {
+            answer: Ok(answer),
+            took: Duration::ZERO,
+        }
     }
 
     #[test]
@@ -107,8 +121,14 @@ mod tests {
             let named = ["1 KB", "2 MB"].into_iter().zip(&replies);
             assert_eq!(taken(sender, usual, named).grade, expected, "{statuses:?}");
         }
-        let silence = Reply { answer: Err(ExchangeError::Closed), took: Duration::ZERO };
-        assert_eq!(taken(Sender::Hmrc, 200, [("it", &silence)]).grade, Grade::Failed);
+        let silence = Reply {
+            answer: Err(ExchangeError::Closed),
+            took: Duration::ZERO,
+        };
+        assert_eq!(
+            taken(Sender::Hmrc, 200, [("it", &silence)]).grade,
+            Grade::Failed
+        );
     }
 
     #[test]
@@ -131,7 +151,12 @@ mod tests {
     #[test]
     fn a_summary_says_once_what_is_the_same() {
         let replies = [401, 401, 500].map(reply);
-        let named = |count| ["one", "two", "three"].into_iter().zip(&replies).take(count);
+        let named = |count| {
+            ["one", "two", "three"]
+                .into_iter()
+                .zip(&replies)
+                .take(count)
+        };
         assert_eq!(summary(named(1)), "401");
         assert_eq!(summary(named(2)), "401 to both");
         assert_eq!(summary(named(3)), "one: 401; two: 401; three: 500");

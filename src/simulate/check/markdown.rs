@@ -5,23 +5,44 @@ use super::report::{Finding, Grade, Report, Sent};
 impl Report {
     /// The whole of it in Markdown. Nothing that was seen can end a table's cell or begin markup.
     pub fn markdown(&self) -> String {
-        let mut out = format!("# Conformance of a receiver of {}\n\n", self.sender.as_str());
+        let mut out = format!(
+            "# Conformance of a receiver of {}\n\n",
+            self.sender.as_str()
+        );
         for (name, value) in [
             ("Receiver", escaped(&self.url)),
             ("Sender played", self.sender.as_str().to_owned()),
             ("Started", self.started_at.to_string()),
             ("Took", format!("{} ms", self.took.as_millis())),
-            ("Checked by", concat!("Pillarbox ", env!("CARGO_PKG_VERSION")).to_owned()),
+            (
+                "Checked by",
+                concat!("Pillarbox ", env!("CARGO_PKG_VERSION")).to_owned(),
+            ),
             ("Result", self.summary()),
         ] {
             out.push_str(&format!("* {name}: {value}\n"));
         }
         out.push_str("\n| finding | result | expected | seen |\n|---|---|---|---|\n");
-        for Finding { id, title, result, seen, .. } in &self.findings {
-            out.push_str(&format!("| `{id}` | {} | {title} | {} |\n", result.as_str(), escaped(seen)));
+        for Finding {
+            id,
+            title,
+            result,
+            seen,
+            ..
+        } in &self.findings
+        {
+            out.push_str(&format!(
+                "| `{id}` | {} | {title} | {} |\n",
+                result.as_str(),
+                escaped(seen)
+            ));
         }
         for (grade, heading) in [(Grade::Failed, "Failed"), (Grade::Warning, "Warnings")] {
-            let mut of_grade = self.findings.iter().filter(|finding| finding.result == grade).peekable();
+            let mut of_grade = self
+                .findings
+                .iter()
+                .filter(|finding| finding.result == grade)
+                .peekable();
             if of_grade.peek().is_some() {
                 out.push_str(&format!("\n## {heading}\n"));
             }
@@ -45,7 +66,16 @@ impl Report {
 }
 
 fn details(finding: &Finding) -> String {
-    let Finding { id, title, seen, why, sender, source, fix, .. } = finding;
+    let Finding {
+        id,
+        title,
+        seen,
+        why,
+        sender,
+        source,
+        fix,
+        ..
+    } = finding;
     format!(
         "\n### `{id}`: {title}\n\n\
          * Seen: {}\n* Why it matters: {why}\n* Who does it: {sender} ({source})\n* How to fix it: {fix}\n",

@@ -26,7 +26,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::{Sender, TargetError, clear};
-use crate::world::World;
+use crate::world::Clock as World;
 use run::Run;
 
 pub use fact::Check;
@@ -45,7 +45,11 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { limit: Duration::from_secs(90), idle: Duration::from_secs(3), slow: None }
+        Self {
+            limit: Duration::from_secs(90),
+            idle: Duration::from_secs(3),
+            slow: None,
+        }
     }
 }
 

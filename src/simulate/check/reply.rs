@@ -22,7 +22,8 @@ impl Reply {
 
     /// Whether the status is 2xx.
     pub(super) fn is_success(&self) -> bool {
-        self.status().is_some_and(|status| (200..300).contains(&status))
+        self.status()
+            .is_some_and(|status| (200..300).contains(&status))
     }
 
     /// What came: the status with what its headers add, or what happened instead.
@@ -47,7 +48,9 @@ pub(super) fn ms(took: Duration) -> String {
 
 fn said(answer: &Answer) -> String {
     let more = match answer.status {
-        300..=399 => answer.header("location").map(|location| format!(" to {}", place(location))),
+        300..=399 => answer
+            .header("location")
+            .map(|location| format!(" to {}", place(location))),
         401 => answer.header("www-authenticate").map(|scheme| {
             let scheme = scheme.split_whitespace().next().unwrap_or_default();
             format!(", and asks for {} authentication", plain(scheme, 20))
@@ -66,7 +69,9 @@ fn place(location: &str) -> String {
 fn brief(error: &ExchangeError) -> String {
     match error {
         ExchangeError::Target(error) => error.to_string(),
-        ExchangeError::Connect { host, port, error } => format!("no connection to {host}:{port}: {error}"),
+        ExchangeError::Connect { host, port, error } => {
+            format!("no connection to {host}:{port}: {error}")
+        }
         ExchangeError::Tls { host, error } => format!("no TLS with {host}: {error}"),
         ExchangeError::TimedOut => "no answer within the sender's time".to_owned(),
         ExchangeError::Closed => "the connection closed without an answer".to_owned(),
@@ -76,13 +81,27 @@ fn brief(error: &ExchangeError) -> String {
 
 /// Several replies in a line: once what they have in common, else each under its name.
 pub(super) fn summary<'a>(replies: impl IntoIterator<Item = (&'a str, &'a Reply)>) -> String {
-    let said: Vec<(&str, String)> = replies.into_iter().map(|(name, reply)| (name, reply.said())).collect();
+    let said: Vec<(&str, String)> = replies
+        .into_iter()
+        .map(|(name, reply)| (name, reply.said()))
+        .collect();
     match &said[..] {
         [] => "nothing".to_owned(),
         [(_, only)] => only.clone(),
         [(_, first), rest @ ..] if rest.iter().all(|(_, other)| other == first) => {
-            format!("{first} to {}", if said.len() == 2 { "both".to_owned() } else { format!("all {}", said.len()) })
+            format!(
+                "{first} to {}",
+                if said.len() == 2 {
+                    "both".to_owned()
+                } else {
+                    format!("all {}", said.len())
+                }
+            )
         }
-        each => each.iter().map(|(name, said)| format!("{name}: {said}")).collect::<Vec<_>>().join("; "),
+        each => each
+            .iter()
+            .map(|(name, said)| format!("{name}: {said}"))
+            .collect::<Vec<_>>()
+            .join("; "),
     }
 }

@@ -60,7 +60,16 @@ impl Finding {
     pub(super) fn of(check: &Check, sender: Sender, result: Grade, seen: String) -> Option<Self> {
         let (who, fact) = check.of(sender)?;
         let Check { id, title, fix, .. } = *check;
-        Some(Self { id, title, result, seen, why: fact.why, sender: who, source: fact.source, fix })
+        Some(Self {
+            id,
+            title,
+            result,
+            seen,
+            why: fact.why,
+            sender: who,
+            source: fact.source,
+            fix,
+        })
     }
 }
 
@@ -76,7 +85,8 @@ pub struct Sent {
 impl Sent {
     /// Whether the receiver may have kept it: it said so, or said nothing.
     pub fn may_be_stored(&self) -> bool {
-        self.status.is_none_or(|status| (200..300).contains(&status))
+        self.status
+            .is_none_or(|status| (200..300).contains(&status))
     }
 }
 
@@ -121,7 +131,10 @@ impl Report {
 
     /// How many findings have this grade.
     pub fn count(&self, grade: Grade) -> usize {
-        self.findings.iter().filter(|finding| finding.result == grade).count()
+        self.findings
+            .iter()
+            .filter(|finding| finding.result == grade)
+            .count()
     }
 
     /// The finding of this id.
@@ -136,7 +149,11 @@ impl Report {
             "{} failed, {} {}, {} passed, {} not tried",
             count(Grade::Failed),
             count(Grade::Warning),
-            if count(Grade::Warning) == 1 { "warning" } else { "warnings" },
+            if count(Grade::Warning) == 1 {
+                "warning"
+            } else {
+                "warnings"
+            },
             count(Grade::Passed),
             count(Grade::NotTried),
         )
@@ -164,14 +181,27 @@ impl Report {
 /// The URL as a report names it: a query may hold a token, so only the names in it are told.
 pub(super) fn told(url: &Url) -> String {
     let mut told = url.clone();
-    let names: Vec<String> = url.query_pairs().map(|(name, _)| format!("{}=…", plain(&name, 40))).collect();
+    let names: Vec<String> = url
+        .query_pairs()
+        .map(|(name, _)| format!("{}=…", plain(&name, 40)))
+        .collect();
     told.set_query(None);
-    if names.is_empty() { told.to_string() } else { format!("{told}?{}", names.join("&")) }
+    if names.is_empty() {
+        told.to_string()
+    } else {
+        format!("{told}?{}", names.join("&"))
+    }
 }
 
 /// What a receiver wrote, cut to `most` characters of printable ASCII.
 pub(super) fn plain(text: &str, most: usize) -> String {
-    let shown = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
+    let shown = |c: char| {
+        if c.is_ascii_graphic() || c == ' ' {
+            c
+        } else {
+            '?'
+        }
+    };
     let mut out: String = text.chars().take(most).map(shown).collect();
     if text.chars().nth(most).is_some() {
         out.push('…');
@@ -184,9 +214,24 @@ pub(super) mod tests {
     use super::*;
 
     fn finding(id: &'static str, result: Grade, seen: &str) -> Finding {
-        let words = ("It is as it should be", "It matters.", "HMRC", "a file", "Mend it.");
+        let words = (
+            "It is as it should be",
+            "It matters.",
+            "HMRC",
+            "a file",
+            "Mend it.",
+        );
         let (title, why, sender, source, fix) = words;
-        Finding { id, title, result, seen: seen.to_owned(), why, sender, source, fix }
+        Finding {
+            id,
+            title,
+            result,
+            seen: seen.to_owned(),
+            why,
+            sender,
+            source,
+            fix,
+        }
     }
 
     pub(in super::super) fn report() -> Report {
@@ -201,9 +246,18 @@ pub(super) mod tests {
                 finding("three", Grade::NotTried, "plain http"),
             ],
             sent: vec![
-                Sent { id: "first".to_owned(), status: Some(200) },
-                Sent { id: "second".to_owned(), status: Some(401) },
-                Sent { id: "third".to_owned(), status: None },
+                Sent {
+                    id: "first".to_owned(),
+                    status: Some(200),
+                },
+                Sent {
+                    id: "second".to_owned(),
+                    status: Some(401),
+                },
+                Sent {
+                    id: "third".to_owned(),
+                    status: None,
+                },
             ],
         }
     }
@@ -228,7 +282,12 @@ pub(super) mod tests {
 
     #[test]
     fn what_was_answered_with_success_or_not_at_all_may_be_stored() {
-        let stored: Vec<String> = report().sent.into_iter().filter(Sent::may_be_stored).map(|sent| sent.id).collect();
+        let stored: Vec<String> = report()
+            .sent
+            .into_iter()
+            .filter(Sent::may_be_stored)
+            .map(|sent| sent.id)
+            .collect();
         assert_eq!(stored, ["first", "third"]);
     }
 
@@ -236,7 +295,10 @@ pub(super) mod tests {
     fn a_url_is_told_without_what_its_query_holds() {
         for (url, expected) in [
             ("https://x.gov.uk/pay", "https://x.gov.uk/pay"),
-            ("https://x.gov.uk/pay?token=hush&team=7", "https://x.gov.uk/pay?token=…&team=…"),
+            (
+                "https://x.gov.uk/pay?token=hush&team=7",
+                "https://x.gov.uk/pay?token=…&team=…",
+            ),
         ] {
             assert_eq!(told(&Url::parse(url).unwrap()), expected);
         }

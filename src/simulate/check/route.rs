@@ -63,8 +63,14 @@ async fn other_spellings(run: &mut Run<'_>) -> Judged {
 
 async fn bare_get(run: &mut Run<'_>) -> Judged {
     let get = redirected_push(run);
-    let head = Request { method: "HEAD", ..get.clone() };
-    let replies = [("GET", run.ask(&get, run.url).await?), ("HEAD", run.ask(&head, run.url).await?)];
+    let head = Request {
+        method: "HEAD",
+        ..get.clone()
+    };
+    let replies = [
+        ("GET", run.ask(&get, run.url).await?),
+        ("HEAD", run.ask(&head, run.url).await?),
+    ];
     Ok(judge(&replies, taken_for_success))
 }
 
@@ -72,16 +78,35 @@ async fn bare_get(run: &mut Run<'_>) -> Judged {
 fn redirected_push(run: &Run<'_>) -> Request {
     let post = run.signed(&sample::ordinary(run));
     let goes = |name: &str| ["content-type", "content-length", "pay-signature"].contains(&name);
-    let headers = post.headers.into_iter().filter(|(name, _)| !goes(&name.to_ascii_lowercase())).collect();
-    Request { method: "GET", headers, body: Vec::new(), id: post.id }
+    let headers = post
+        .headers
+        .into_iter()
+        .filter(|(name, _)| !goes(&name.to_ascii_lowercase()))
+        .collect();
+    Request {
+        method: "GET",
+        headers,
+        body: Vec::new(),
+        id: post.id,
+    }
 }
 
 /// The mistakes that are made when a URL is registered, as far as this path allows them.
 fn spellings(url: &Url) -> Vec<(&'static str, Url)> {
     let path = url.path();
-    let flipped = |c: char| if c.is_ascii_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() };
+    let flipped = |c: char| {
+        if c.is_ascii_lowercase() {
+            c.to_ascii_uppercase()
+        } else {
+            c.to_ascii_lowercase()
+        }
+    };
     let spellings = [
-        ("trailing slash", path.strip_suffix('/').map_or_else(|| format!("{path}/"), str::to_owned)),
+        (
+            "trailing slash",
+            path.strip_suffix('/')
+                .map_or_else(|| format!("{path}/"), str::to_owned),
+        ),
         ("other letter case", path.chars().map(flipped).collect()),
         ("doubled slash", format!("/{path}")),
     ];
@@ -94,8 +119,15 @@ fn spellings(url: &Url) -> Vec<(&'static str, Url)> {
 }
 
 fn judge(replies: &[(&'static str, Reply)], grade: fn(Option<u16>) -> Grade) -> Judgement {
-    let worst = replies.iter().map(|(_, reply)| grade(reply.status())).max().unwrap_or(Grade::Passed);
-    Judgement::new(worst, summary(replies.iter().map(|(name, reply)| (*name, reply))))
+    let worst = replies
+        .iter()
+        .map(|(_, reply)| grade(reply.status()))
+        .max()
+        .unwrap_or(Grade::Passed);
+    Judgement::new(
+        worst,
+        summary(replies.iter().map(|(name, reply)| (*name, reply))),
+    )
 }
 
 /// A redirect loses what is sent; a 2xx keeps it, under a URL that nobody meant.
@@ -123,14 +155,19 @@ mod tests {
     #[test]
     fn a_path_has_spellings_that_are_not_itself() {
         for (url, expected) in [
-            ("http://localhost/pay?x=1", vec!["/pay/?x=1", "/PAY?x=1", "//pay?x=1"]),
+            (
+                "http://localhost/pay?x=1",
+                vec!["/pay/?x=1", "/PAY?x=1", "//pay?x=1"],
+            ),
             ("http://localhost/Pay/", vec!["/Pay", "/pAY/", "//Pay/"]),
             ("http://localhost/1", vec!["/1/", "//1"]),
             ("http://localhost/", vec!["//"]),
         ] {
             let spelled = spellings(&Url::parse(url).unwrap());
-            let spelled: Vec<&str> =
-                spelled.iter().map(|(_, url)| url.as_str().strip_prefix("http://localhost").unwrap()).collect();
+            let spelled: Vec<&str> = spelled
+                .iter()
+                .map(|(_, url)| url.as_str().strip_prefix("http://localhost").unwrap())
+                .collect();
             assert_eq!(spelled, expected, "{url}");
         }
     }
@@ -145,7 +182,11 @@ mod tests {
             (Some(500), Grade::Warning, Grade::Warning),
             (None, Grade::Failed, Grade::Failed),
         ] {
-            assert_eq!((redirected(status), taken_for_success(status)), (post, get), "{status:?}");
+            assert_eq!(
+                (redirected(status), taken_for_success(status)),
+                (post, get),
+                "{status:?}"
+            );
         }
     }
 }

@@ -13,7 +13,7 @@ use super::{
     report::{Finding, Grade, Report, Sent, told},
     tally::Tally,
 };
-use crate::{notification::Timestamp, world::World};
+use crate::{notification::Timestamp, world::Clock as World};
 
 /// No exchange is waited for longer than HMRC waits; Pay itself sets no limit to a whole one.
 const LONGEST: Duration = Duration::from_secs(20);
@@ -37,7 +37,10 @@ pub(super) struct Judgement {
 
 impl Judgement {
     pub(super) fn new(grade: Grade, seen: impl Into<String>) -> Self {
-        Self { grade, seen: seen.into() }
+        Self {
+            grade,
+            seen: seen.into(),
+        }
     }
 }
 
@@ -87,7 +90,10 @@ impl<'a> Run<'a> {
     /// How the sender's client behaves, within what a run can wait for.
     pub(super) fn manner(&self) -> Manner {
         let manner = self.sender.manner();
-        Manner { whole: manner.whole.min(LONGEST), ..manner }
+        Manner {
+            whole: manner.whole.min(LONGEST),
+            ..manner
+        }
     }
 
     /// The request that carries `body` as its sender would sign it.
@@ -123,17 +129,28 @@ impl<'a> Run<'a> {
     }
 
     /// Posts it to another URL.
-    pub(super) async fn post_to(&mut self, request: &Request, url: &Url) -> Result<Reply, NotTried> {
+    pub(super) async fn post_to(
+        &mut self,
+        request: &Request,
+        url: &Url,
+    ) -> Result<Reply, NotTried> {
         let reply = self.ask(request, url).await?;
         self.remember(&request.id, reply.status());
         Ok(reply)
     }
 
     /// Posts a true notification on a connection that is open already.
-    pub(super) async fn deliver_on(&mut self, connection: &mut Connection, body: &Body) -> Result<Reply, NotTried> {
+    pub(super) async fn deliver_on(
+        &mut self,
+        connection: &mut Connection,
+        body: &Body,
+    ) -> Result<Reply, NotTried> {
         self.in_time()?;
         let (request, began) = (self.signed(body), Instant::now());
-        let reply = Reply { answer: connection.send(&request).await, took: began.elapsed() };
+        let reply = Reply {
+            answer: connection.send(&request).await,
+            took: began.elapsed(),
+        };
         self.note(&request, &reply);
         self.tally.time(&reply);
         Ok(reply)
@@ -150,7 +167,10 @@ impl<'a> Run<'a> {
         self.in_time()?;
         let began = Instant::now();
         let answer = exchange(request, url, self.manner()).await;
-        Ok(Reply { answer, took: began.elapsed() })
+        Ok(Reply {
+            answer,
+            took: began.elapsed(),
+        })
     }
 
     /// Nothing new is begun once the time for all of it is over.
@@ -158,7 +178,10 @@ impl<'a> Run<'a> {
         if self.began.elapsed() < self.options.limit {
             return Ok(());
         }
-        NotTried::because(format!("the {} seconds for the whole check are over", self.options.limit.as_secs()))
+        NotTried::because(format!(
+            "the {} seconds for the whole check are over",
+            self.options.limit.as_secs()
+        ))
     }
 
     fn note(&mut self, request: &Request, reply: &Reply) {
@@ -168,7 +191,10 @@ impl<'a> Run<'a> {
 
     /// Keeps an id once; that a copy of it was taken is not forgotten for a later refusal.
     fn remember(&mut self, id: &str, status: Option<u16>) {
-        let latest = Sent { id: id.to_owned(), status };
+        let latest = Sent {
+            id: id.to_owned(),
+            status,
+        };
         match self.sent.iter_mut().find(|known| known.id == id) {
             Some(known) if known.may_be_stored() => {}
             Some(known) => *known = latest,
@@ -177,7 +203,11 @@ impl<'a> Run<'a> {
     }
 
     /// Tries what `check` is about, if it is about this sender at all, and tells what it came to.
-    pub(super) async fn probe(&mut self, check: &Check, probe: impl AsyncFnOnce(&mut Self) -> Judged) {
+    pub(super) async fn probe(
+        &mut self,
+        check: &Check,
+        probe: impl AsyncFnOnce(&mut Self) -> Judged,
+    ) {
         if check.of(self.sender).is_some() {
             let judged = probe(self).await;
             self.conclude(check, judged);
@@ -208,8 +238,23 @@ impl<'a> Run<'a> {
 
     /// Ends the run.
     pub(super) fn end(self) -> Report {
-        let Self { url, sender, started_at, began, findings, sent, .. } = self;
-        Report { url: told(url), sender, started_at, took: began.elapsed(), findings, sent }
+        let Self {
+            url,
+            sender,
+            started_at,
+            began,
+            findings,
+            sent,
+            ..
+        } = self;
+        Report {
+            url: told(url),
+            sender,
+            started_at,
+            took: began.elapsed(),
+            findings,
+            sent,
+        }
     }
 }
 
@@ -219,6 +264,11 @@ pub(super) fn played(look: impl Fn(&Run<'_>)) {
     let (world, options) = (super::super::tests::TestWorld::new(), Options::default());
     let url = Url::parse("http://localhost/").unwrap();
     for sender in Sender::ALL {
-        look(&Run::new((&url, sender, "a secret"), &options, &world, &mut |_| {}));
+        look(&Run::new(
+            (&url, sender, "a secret"),
+            &options,
+            &world,
+            &mut |_| {},
+        ));
     }
 }

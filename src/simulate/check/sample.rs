@@ -6,7 +6,7 @@ use super::{
     super::{Body, Sender, govuk_pay, hmrc, random},
     run::Run,
 };
-use crate::world::World;
+use crate::world::Clock as World;
 
 /// How long most of Pay's ids are; they are not padded, so some are shorter.
 pub(super) const PAY_ID: usize = 26;
@@ -40,7 +40,10 @@ fn full_length(body: Body) -> Body {
 
 /// A message of HMRC's with a reference by which people find it, and `more` behind it.
 fn reference(world: &dyn World, more: &str) -> hmrc::Message {
-    hmrc::Message::json(format!(r#"{{"reference":"{}","key":"value"{more}}}"#, test_reference(world)))
+    hmrc::Message::json(format!(
+        r#"{{"reference":"{}","key":"value"{more}}}"#,
+        test_reference(world)
+    ))
 }
 
 /// What test data is known by.
@@ -53,10 +56,17 @@ pub(super) fn old(run: &Run<'_>) -> Body {
     let world = run.world;
     let then = world.now().minus(BACKLOG);
     match run.sender {
-        Sender::Hmrc => hmrc::envelope(&random::uuid(world), &reference(world, ""), hmrc::SAMPLE_BOX, then),
+        Sender::Hmrc => hmrc::envelope(
+            &random::uuid(world),
+            &reference(world, ""),
+            hmrc::SAMPLE_BOX,
+            then,
+        ),
         Sender::GovukPay => {
             let event = govuk_pay::Event::Captured;
-            full_length(govuk_pay::Payment::new(then.minus(event.after()), world).body(event, world))
+            full_length(
+                govuk_pay::Payment::new(then.minus(event.after()), world).body(event, world),
+            )
         }
     }
 }
@@ -70,11 +80,20 @@ pub(super) fn long(world: &dyn World, bytes: usize) -> Body {
 /// Pay's, with everything a service can put into a payment at its longest, in four-byte characters.
 pub(super) fn longest_of_pay(world: &dyn World) -> Body {
     let wide = |count: usize| "💷".repeat(count);
-    let metadata: Vec<String> =
-        (0..15).map(|n| format!(r#""a_metadata_key_of_full_len_{n:03}":"{}""#, wide(100))).collect();
+    let metadata: Vec<String> = (0..15)
+        .map(|n| format!(r#""a_metadata_key_of_full_len_{n:03}":"{}""#, wide(100)))
+        .collect();
     let body = pay(govuk_pay::Event::Succeeded, world);
-    let body = edited(body, r#""team":7,"urgent":false,"case_id":"C-1029""#, &metadata.join(","));
-    let body = edited(body, "/return\"", &format!("/return?{}\"", "r".repeat(1_950)));
+    let body = edited(
+        body,
+        r#""team":7,"urgent":false,"case_id":"C-1029""#,
+        &metadata.join(","),
+    );
+    let body = edited(
+        body,
+        "/return\"",
+        &format!("/return?{}\"", "r".repeat(1_950)),
+    );
     edited(body, "Test payment", &format!("Test payment {}", wide(210)))
 }
 
@@ -82,23 +101,36 @@ pub(super) fn longest_of_pay(world: &dyn World) -> Body {
 pub(super) fn extended(run: &Run<'_>) -> Body {
     let body = ordinary(run);
     match run.sender {
-        Sender::Hmrc => edited(body, r#""status":"#, r#""readDateTime":null,"attempt":{"number":1},"status":"#),
-        Sender::GovukPay => {
-            edited(body, r#""api_version":1"#, r#""api_version":1,"live":null,"links":[{"rel":"self"}]"#)
-        }
+        Sender::Hmrc => edited(
+            body,
+            r#""status":"#,
+            r#""readDateTime":null,"attempt":{"number":1},"status":"#,
+        ),
+        Sender::GovukPay => edited(
+            body,
+            r#""api_version":1"#,
+            r#""api_version":1,"live":null,"links":[{"rel":"self"}]"#,
+        ),
     }
 }
 
 /// The same body with one part of it written in another way, in both forms.
 pub(super) fn edited(body: Body, part: &str, other: &str) -> Body {
     let edit = |text: &str| text.replacen(part, other, 1);
-    Body { signed: edit(&body.signed), wire: edit(&body.wire), id: body.id }
+    Body {
+        signed: edit(&body.signed),
+        wire: edit(&body.wire),
+        id: body.id,
+    }
 }
 
 /// The same body under another id.
 pub(super) fn with_id(body: Body, id: String) -> Body {
     let was = body.id.clone();
-    Body { id: id.clone(), ..edited(body, &was, &id) }
+    Body {
+        id: id.clone(),
+        ..edited(body, &was, &id)
+    }
 }
 
 #[cfg(test)]
@@ -123,7 +155,10 @@ mod tests {
     fn every_edit_finds_what_it_changes_and_leaves_json() {
         let world = TestWorld::new();
         let plain = pay(govuk_pay::Event::Succeeded, &world);
-        assert_eq!((plain.id.len(), read(&plain)["webhook_message_id"].as_str()), (PAY_ID, Some(&*plain.id)));
+        assert_eq!(
+            (plain.id.len(), read(&plain)["webhook_message_id"].as_str()),
+            (PAY_ID, Some(&*plain.id))
+        );
 
         let [one, other] = same_event_twice(&world).map(|body| read(&body));
         assert_ne!(one["webhook_message_id"], other["webhook_message_id"]);
@@ -136,13 +171,21 @@ mod tests {
         read(&long);
 
         let longest = longest_of_pay(&world);
-        assert!((10_000..15_000).contains(&longest.wire.len()), "{}", longest.wire.len());
+        assert!(
+            (10_000..15_000).contains(&longest.wire.len()),
+            "{}",
+            longest.wire.len()
+        );
         let resource = &read(&longest)["resource"];
         let metadata = resource["metadata"].as_object().unwrap();
-        assert!(metadata.len() == 15 && metadata.keys().all(|key| key.len() == 30), "{metadata:?}");
+        assert!(
+            metadata.len() == 15 && metadata.keys().all(|key| key.len() == 30),
+            "{metadata:?}"
+        );
         let characters = |field: &str| resource[field].as_str().unwrap().chars().count();
         assert!(
-            (1_900..=2_000).contains(&characters("return_url")) && (240..=255).contains(&characters("description"))
+            (1_900..=2_000).contains(&characters("return_url"))
+                && (240..=255).contains(&characters("description"))
         );
     }
 
@@ -150,7 +193,11 @@ mod tests {
     fn what_is_sent_for_either_sender_is_json_with_its_id_in_it() {
         played(|run| {
             for body in [ordinary(run), old(run), extended(run)] {
-                let field = if run.sender == Sender::Hmrc { "notificationId" } else { "webhook_message_id" };
+                let field = if run.sender == Sender::Hmrc {
+                    "notificationId"
+                } else {
+                    "webhook_message_id"
+                };
                 assert_eq!(read(&body)[field], body.id);
                 assert!(body.wire.contains("PILLARBOX-TEST-"));
             }

@@ -155,22 +155,78 @@ struct Forgery {
 }
 
 const FORGERIES: [Forgery; 11] = [
-    Forgery { check: &UNSIGNED, open: Open::ToAnybody, needs_secret: false, requests: unsigned },
-    Forgery { check: &EMPTY_SIGNATURE, open: Open::ToAnybody, needs_secret: false, requests: empty },
-    Forgery { check: &WRONG_SIGNATURE, open: Open::ToAnybody, needs_secret: false, requests: wrong },
-    Forgery { check: &EMPTY_KEY, open: Open::ToAnybody, needs_secret: false, requests: empty_key },
-    Forgery { check: &TRUNCATED_SIGNATURE, open: Open::ToAnybody, needs_secret: true, requests: truncated },
-    Forgery { check: &ALTERED_BODY, open: Open::ToAnybody, needs_secret: true, requests: altered },
-    Forgery { check: &RESPACED_BODY, open: Open::ToAnybody, needs_secret: true, requests: respaced },
-    Forgery { check: &UPPER_CASE_SIGNATURE, open: Open::ToKnown, needs_secret: true, requests: upper_case },
-    Forgery { check: &PREFIXED_SIGNATURE, open: Open::ToKnown, needs_secret: true, requests: prefixed },
-    Forgery { check: &TWO_SIGNATURES, open: Open::ToKnown, needs_secret: true, requests: two },
-    Forgery { check: &OTHER_ALGORITHM, open: Open::ToKnown, needs_secret: true, requests: other_algorithm },
+    Forgery {
+        check: &UNSIGNED,
+        open: Open::ToAnybody,
+        needs_secret: false,
+        requests: unsigned,
+    },
+    Forgery {
+        check: &EMPTY_SIGNATURE,
+        open: Open::ToAnybody,
+        needs_secret: false,
+        requests: empty,
+    },
+    Forgery {
+        check: &WRONG_SIGNATURE,
+        open: Open::ToAnybody,
+        needs_secret: false,
+        requests: wrong,
+    },
+    Forgery {
+        check: &EMPTY_KEY,
+        open: Open::ToAnybody,
+        needs_secret: false,
+        requests: empty_key,
+    },
+    Forgery {
+        check: &TRUNCATED_SIGNATURE,
+        open: Open::ToAnybody,
+        needs_secret: true,
+        requests: truncated,
+    },
+    Forgery {
+        check: &ALTERED_BODY,
+        open: Open::ToAnybody,
+        needs_secret: true,
+        requests: altered,
+    },
+    Forgery {
+        check: &RESPACED_BODY,
+        open: Open::ToAnybody,
+        needs_secret: true,
+        requests: respaced,
+    },
+    Forgery {
+        check: &UPPER_CASE_SIGNATURE,
+        open: Open::ToKnown,
+        needs_secret: true,
+        requests: upper_case,
+    },
+    Forgery {
+        check: &PREFIXED_SIGNATURE,
+        open: Open::ToKnown,
+        needs_secret: true,
+        requests: prefixed,
+    },
+    Forgery {
+        check: &TWO_SIGNATURES,
+        open: Open::ToKnown,
+        needs_secret: true,
+        requests: two,
+    },
+    Forgery {
+        check: &OTHER_ALGORITHM,
+        open: Open::ToKnown,
+        needs_secret: true,
+        requests: other_algorithm,
+    },
 ];
 
 pub(super) async fn probe(run: &mut Run<'_>) {
     for forgery in FORGERIES {
-        run.probe(forgery.check, async |run| attempt(run, &forgery).await).await;
+        run.probe(forgery.check, async |run| attempt(run, &forgery).await)
+            .await;
     }
 }
 
@@ -183,9 +239,14 @@ async fn attempt(run: &mut Run<'_>, forgery: &Forgery) -> Judged {
     for (name, request) in (forgery.requests)(run) {
         replies.push((name, run.post(&request).await?));
     }
-    let grades = replies.iter().map(|(_, reply)| refused(forgery.open, reply.status()));
+    let grades = replies
+        .iter()
+        .map(|(_, reply)| refused(forgery.open, reply.status()));
     let worst = grades.max().unwrap_or(Grade::NotTried);
-    Ok(Judgement::new(worst, summary(replies.iter().map(|(name, reply)| (*name, reply)))))
+    Ok(Judgement::new(
+        worst,
+        summary(replies.iter().map(|(name, reply)| (*name, reply))),
+    ))
 }
 
 /// The name of the header, in the sender's own case.
@@ -206,7 +267,11 @@ fn with<const N: usize>(run: &Run<'_>, values: impl FnOnce(String) -> [String; N
 fn resigned<const N: usize>(run: &Run<'_>, body: &Body, values: [String; N]) -> Request {
     let mut request = run.signed(body);
     let name = header(run.sender);
-    let at = request.headers.iter().position(|(known, _)| known == name).unwrap_or_default();
+    let at = request
+        .headers
+        .iter()
+        .position(|(known, _)| known == name)
+        .unwrap_or_default();
     let signatures = values.into_iter().map(|value| (name.to_owned(), value));
     request.headers.splice(at..=at, signatures);
     request
@@ -224,13 +289,27 @@ fn wrong(run: &Run<'_>) -> Vec<(&'static str, Request)> {
     let spoiled = |right: &str, kept: usize| {
         let digits = right.bytes().enumerate();
         let other = |digit: u8| if digit == b'0' { '1' } else { '0' };
-        digits.map(|(at, digit)| if at < kept { char::from(digit) } else { other(digit) }).collect::<String>()
+        digits
+            .map(|(at, digit)| {
+                if at < kept {
+                    char::from(digit)
+                } else {
+                    other(digit)
+                }
+            })
+            .collect::<String>()
     };
     vec![
         ("every digit wrong", with(run, |right| [spoiled(&right, 0)])),
         ("the first 8 right", with(run, |right| [spoiled(&right, 8)])),
-        ("the first half right", with(run, |right| [spoiled(&right, right.len() / 2)])),
-        ("all but the last right", with(run, |right| [spoiled(&right, right.len() - 1)])),
+        (
+            "the first half right",
+            with(run, |right| [spoiled(&right, right.len() / 2)]),
+        ),
+        (
+            "all but the last right",
+            with(run, |right| [spoiled(&right, right.len() - 1)]),
+        ),
     ]
 }
 
@@ -245,8 +324,14 @@ fn truncated(run: &Run<'_>) -> Vec<(&'static str, Request)> {
         ("1 digit", with(run, |right| [right[..1].to_owned()])),
         ("1 byte", with(run, |right| [right[..2].to_owned()])),
         ("4 bytes", with(run, |right| [right[..8].to_owned()])),
-        ("half", with(run, |right| [right[..right.len() / 2].to_owned()])),
-        ("all but a byte", with(run, |right| [right[..right.len() - 2].to_owned()])),
+        (
+            "half",
+            with(run, |right| [right[..right.len() / 2].to_owned()]),
+        ),
+        (
+            "all but a byte",
+            with(run, |right| [right[..right.len() - 2].to_owned()]),
+        ),
     ]
 }
 
@@ -255,12 +340,18 @@ fn altered(run: &Run<'_>) -> Vec<(&'static str, Request)> {
         Sender::Hmrc => ("value", "valve"),
         Sender::GovukPay => (r#""amount":5000"#, r#""amount":9000"#),
     };
-    vec![("one byte altered", sent_as(run, |body| sample::edited(body, part, other)))]
+    vec![(
+        "one byte altered",
+        sent_as(run, |body| sample::edited(body, part, other)),
+    )]
 }
 
 fn respaced(run: &Run<'_>) -> Vec<(&'static str, Request)> {
     vec![
-        ("with white space", sent_as(run, |body| sample::edited(body, "{", "{ "))),
+        (
+            "with white space",
+            sent_as(run, |body| sample::edited(body, "{", "{ ")),
+        ),
         ("with fields moved", sent_as(run, moved)),
     ]
 }
@@ -269,18 +360,31 @@ fn respaced(run: &Run<'_>) -> Vec<(&'static str, Request)> {
 fn sent_as(run: &Run<'_>, change: impl FnOnce(Body) -> Body) -> Request {
     let signed = sample::ordinary(run);
     let changed = change(signed.clone());
-    run.signed(&Body { signed: signed.signed, ..changed })
+    run.signed(&Body {
+        signed: signed.signed,
+        ..changed
+    })
 }
 
 /// The first field of the body, which is its id, as the last.
 fn moved(body: Body) -> Body {
-    let inner = body.wire.strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap_or_default();
+    let inner = body
+        .wire
+        .strip_prefix('{')
+        .and_then(|text| text.strip_suffix('}'))
+        .unwrap_or_default();
     let (first, rest) = inner.split_once(',').unwrap_or_default();
-    Body { wire: format!("{{{rest},{first}}}"), ..body }
+    Body {
+        wire: format!("{{{rest},{first}}}"),
+        ..body
+    }
 }
 
 fn upper_case(run: &Run<'_>) -> Vec<(&'static str, Request)> {
-    vec![("upper case", with(run, |right| [right.to_ascii_uppercase()]))]
+    vec![(
+        "upper case",
+        with(run, |right| [right.to_ascii_uppercase()]),
+    )]
 }
 
 fn prefixed(run: &Run<'_>) -> Vec<(&'static str, Request)> {
@@ -294,8 +398,14 @@ fn prefixed(run: &Run<'_>) -> Vec<(&'static str, Request)> {
 fn two(run: &Run<'_>) -> Vec<(&'static str, Request)> {
     let wrong = |right: &str| "0".repeat(right.len());
     vec![
-        ("right, then wrong", with(run, |right| [right.clone(), wrong(&right)])),
-        ("wrong, then right", with(run, |right| [wrong(&right), right])),
+        (
+            "right, then wrong",
+            with(run, |right| [right.clone(), wrong(&right)]),
+        ),
+        (
+            "wrong, then right",
+            with(run, |right| [wrong(&right), right]),
+        ),
     ]
 }
 

@@ -41,8 +41,16 @@ impl Tally {
         let Ok(answer) = &reply.answer else { return };
         self.answers += 1;
         self.redirected |= (300..400).contains(&answer.status);
-        let cookies = answer.headers.iter().filter(|(name, _)| name == "set-cookie");
-        let name = |cookie: &str| plain(cookie.split(['=', ';']).next().unwrap_or_default().trim(), 40);
+        let cookies = answer
+            .headers
+            .iter()
+            .filter(|(name, _)| name == "set-cookie");
+        let name = |cookie: &str| {
+            plain(
+                cookie.split(['=', ';']).next().unwrap_or_default().trim(),
+                40,
+            )
+        };
         self.cookies.extend(cookies.map(|(_, cookie)| name(cookie)));
         if let (400.., Some(pause)) = (answer.status, answer.header("retry-after")) {
             self.pauses.insert((answer.status, plain(pause, 40)));

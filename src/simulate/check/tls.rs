@@ -73,7 +73,11 @@ static TLS_1_3: Check = Check {
 
 /// Looks; an error says why nothing more can be tried.
 pub(super) async fn probe(run: &mut Run<'_>) -> Result<(), ExchangeError> {
-    if run.url.scheme() == "https" { secured(run).await } else { plain(run).await }
+    if run.url.scheme() == "https" {
+        secured(run).await
+    } else {
+        plain(run).await
+    }
 }
 
 async fn plain(run: &mut Run<'_>) -> Result<(), ExchangeError> {
@@ -95,10 +99,18 @@ async fn secured(run: &mut Run<'_>) -> Result<(), ExchangeError> {
     let old = handshake(run.url, run.manner(), Versions::Only12).await;
     run.conclude(&TLS_1_2, Ok(tls_1_2(&old)));
     let new = handshake(run.url, run.manner(), Versions::Only13).await;
-    let note = if is_offered(&new) { "offered" } else { "not offered" };
+    let note = if is_offered(&new) {
+        "offered"
+    } else {
+        "not offered"
+    };
     run.conclude(&TLS_1_3, Ok(Judgement::new(Grade::Passed, note)));
     any?;
-    if run.sender == Sender::Hmrc { old } else { Ok(()) }
+    if run.sender == Sender::Hmrc {
+        old
+    } else {
+        Ok(())
+    }
 }
 
 fn reachable(reached: &Result<(), ExchangeError>) -> Judgement {
@@ -131,7 +143,9 @@ fn is_offered(shaken: &Result<(), ExchangeError>) -> bool {
     match shaken {
         Ok(()) => true,
         Err(ExchangeError::Tls { error, .. }) => {
-            let cause = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+            let cause = error
+                .get_ref()
+                .and_then(|error| error.downcast_ref::<rustls::Error>());
             matches!(cause, Some(rustls::Error::InvalidCertificate(_)))
         }
         Err(_) => false,

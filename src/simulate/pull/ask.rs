@@ -29,12 +29,19 @@ pub(super) enum Credentials<'a> {
 impl Ask {
     /// Path and query, as they stood in the request line.
     pub(super) fn target(&self) -> String {
-        self.query.as_ref().map_or_else(|| self.path.clone(), |query| format!("{}?{query}", self.path))
+        self.query.as_ref().map_or_else(
+            || self.path.clone(),
+            |query| format!("{}?{query}", self.path),
+        )
     }
 
     /// What stands between the slashes of the path, decoded.
     pub(super) fn segments(&self) -> Vec<String> {
-        self.path.split('/').skip(1).map(|part| percent_decode_str(part).decode_utf8_lossy().into_owned()).collect()
+        self.path
+            .split('/')
+            .skip(1)
+            .map(|part| percent_decode_str(part).decode_utf8_lossy().into_owned())
+            .collect()
     }
 
     /// The query's names and values, decoded as forms are: a plus is a space.
@@ -52,16 +59,23 @@ impl Ask {
     /// The content type without its parameters, in lower case.
     pub(super) fn content_type(&self) -> Option<String> {
         let value = self.header(header::CONTENT_TYPE.as_str())?;
-        value.split(';').next().map(|kind| kind.trim().to_ascii_lowercase())
+        value
+            .split(';')
+            .next()
+            .map(|kind| kind.trim().to_ascii_lowercase())
     }
 
     pub(super) fn credentials(&self) -> Credentials<'_> {
         if !self.headers.contains_key(header::AUTHORIZATION) {
             return Credentials::None;
         }
-        let value = self.header(header::AUTHORIZATION.as_str()).and_then(|value| value.split_once(' '));
+        let value = self
+            .header(header::AUTHORIZATION.as_str())
+            .and_then(|value| value.split_once(' '));
         match value {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Credentials::Bearer(token.trim()),
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+                Credentials::Bearer(token.trim())
+            }
             _ => Credentials::Other,
         }
     }
@@ -74,6 +88,9 @@ pub(super) fn form(bytes: &[u8]) -> Vec<(String, String)> {
 
 /// The value of a parameter that is there once.
 pub(super) fn value_of<'a>(parameters: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    let mut values = parameters.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str());
+    let mut values = parameters
+        .iter()
+        .filter(|(known, _)| known == name)
+        .map(|(_, value)| value.as_str());
     values.next().filter(|_| values.next().is_none())
 }

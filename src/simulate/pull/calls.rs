@@ -95,14 +95,24 @@ impl<E: Copy + PartialEq> Calls<E> {
 
     /// The shortest time from one call to the next; `None` if there are not two.
     pub fn smallest_gap(&self) -> Option<Duration> {
-        self.0.windows(2).map(|pair| pair[1].at.since(pair[0].at)).min()
+        self.0
+            .windows(2)
+            .map(|pair| pair[1].at.since(pair[0].at))
+            .min()
     }
 
     /// The most calls in any second: an instant belongs to the second that it begins, and the one a second later does not.
     pub fn most_in_a_second(&self) -> usize {
-        let within =
-            |first: Timestamp| self.0.iter().filter(move |call| call.at >= first && call.at < first.plus(SECOND));
-        self.0.iter().map(|first| within(first.at).count()).max().unwrap_or(0)
+        let within = |first: Timestamp| {
+            self.0
+                .iter()
+                .filter(move |call| call.at >= first && call.at < first.plus(SECOND))
+        };
+        self.0
+            .iter()
+            .map(|first| within(first.at).count())
+            .max()
+            .unwrap_or(0)
     }
 }
 
@@ -133,7 +143,11 @@ mod tests {
             (&[0, 10_000, 25_000], ms(10_000), 1),
             (&[7, 7, 7], ms(0), 3),
         ] {
-            assert_eq!((calls(times).smallest_gap(), calls(times).most_in_a_second()), (gap, most), "{times:?}");
+            assert_eq!(
+                (calls(times).smallest_gap(), calls(times).most_in_a_second()),
+                (gap, most),
+                "{times:?}"
+            );
         }
     }
 }

@@ -20,7 +20,10 @@ pub(super) struct Rate {
 
 impl Rate {
     pub(super) fn new(most: usize) -> Self {
-        Self { most, taken: HashMap::new() }
+        Self {
+            most,
+            taken: HashMap::new(),
+        }
     }
 
     pub(super) fn set(&mut self, most: usize) {
@@ -59,7 +62,11 @@ mod tests {
             (1400, "a", true),
             (9000, "a", true),
         ] {
-            assert_eq!(rate.takes(caller, Timestamp::from_millis(ms)), expected, "{caller} at {ms}");
+            assert_eq!(
+                rate.takes(caller, Timestamp::from_millis(ms)),
+                expected,
+                "{caller} at {ms}"
+            );
         }
     }
 }

@@ -18,7 +18,11 @@ pub struct Reply {
 impl Reply {
     /// An answer with a JSON body.
     pub fn json(status: u16, body: impl Into<String>) -> Self {
-        Self { status, headers: Vec::new(), body: body.into() }
+        Self {
+            status,
+            headers: Vec::new(),
+            body: body.into(),
+        }
     }
 
     /// An answer without a body.
@@ -37,10 +41,14 @@ impl Reply {
     pub(super) fn into_response(self) -> Response<Full<Bytes>> {
         let typed = !self.body.is_empty();
         let mut response = Response::new(Full::from(self.body));
-        *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        *response.status_mut() =
+            StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
         if typed {
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("application/json"),
+            );
         }
         for (name, value) in self.headers {
             if let Ok(value) = HeaderValue::try_from(value) {

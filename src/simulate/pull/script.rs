@@ -41,12 +41,19 @@ impl<S: Service> Script<S> {
     }
 
     pub(super) fn add(&mut self, endpoint: S::Endpoint, steps: impl IntoIterator<Item = Step<S>>) {
-        self.0.extend(steps.into_iter().map(|step| (endpoint, step)));
+        self.0
+            .extend(steps.into_iter().map(|step| (endpoint, step)));
     }
 
     /// The next step of an endpoint; usual ones without end once the script is through.
     pub(super) fn next(&mut self, endpoint: Option<S::Endpoint>) -> Step<S> {
-        let place = endpoint.and_then(|endpoint| self.0.iter().position(|(for_endpoint, _)| *for_endpoint == endpoint));
-        place.and_then(|place| self.0.remove(place)).map_or(Step::Usual, |(_, step)| step)
+        let place = endpoint.and_then(|endpoint| {
+            self.0
+                .iter()
+                .position(|(for_endpoint, _)| *for_endpoint == endpoint)
+        });
+        place
+            .and_then(|place| self.0.remove(place))
+            .map_or(Step::Usual, |(_, step)| step)
     }
 }

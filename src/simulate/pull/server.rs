@@ -20,7 +20,7 @@ use tokio::{
 use url::Url;
 
 use super::{Ask, Call, Calls, Outcome, Reply, Step, script::Script};
-use crate::{notification::Timestamp, world::World};
+use crate::{notification::Timestamp, world::Clock as World};
 
 /// Longer bodies are not read: no service here takes one.
 const LONGEST_BODY: usize = 4 * 1024 * 1024;
@@ -77,10 +77,22 @@ impl<S: Service> Server<S> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let origin = format!("http://{}", listener.local_addr()?);
         let base_url = Url::parse(&origin).map_err(io::Error::other)?;
-        let desk = Desk { service, script: Script::new(), calls: Vec::new() };
-        let shared = Arc::new(Shared { origin, world, desk: Mutex::new(desk) });
+        let desk = Desk {
+            service,
+            script: Script::new(),
+            calls: Vec::new(),
+        };
+        let shared = Arc::new(Shared {
+            origin,
+            world,
+            desk: Mutex::new(desk),
+        });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
-        Ok(Self { base_url, shared, accepting })
+        Ok(Self {
+            base_url,
+            shared,
+            accepting,
+        })
     }
 
     /// Where it is: what stands in a client's configuration in the sender's place.
@@ -101,7 +113,10 @@ impl<S: Service> Server<S> {
     /// Answers the next calls to an endpoint, so many of them, with this instead of anything else.
     pub fn refuse_next(&self, times: usize, endpoint: S::Endpoint, reply: impl Into<Reply>) {
         let reply = reply.into();
-        self.script(endpoint, std::iter::repeat_n(reply, times).map(Step::Instead));
+        self.script(
+            endpoint,
+            std::iter::repeat_n(reply, times).map(Step::Instead),
+        );
     }
 
     /// Everything that was asked so far.
@@ -130,7 +145,11 @@ impl<S: Service> Shared<S> {
     /// One call, from its arrival to its line in the ledger, with no other in between.
     fn work(&self, ask: &Ask) -> Answer {
         let mut desk = self.desk();
-        let Desk { service, script, calls } = &mut *desk;
+        let Desk {
+            service,
+            script,
+            calls,
+        } = &mut *desk;
         let (now, endpoint) = (self.world.now(), S::endpoint(ask));
         let worked = |service: &mut S| service.answer(ask, now, &*self.world);
         let answered = |reply: Reply| (Outcome::Answered(reply.status), Answer::Reply(reply));
@@ -147,7 +166,14 @@ impl<S: Service> Shared<S> {
             }
         };
         let (method, target, body) = (ask.method.clone(), ask.target(), ask.body.clone());
-        calls.push(Call { at: now, endpoint, method, target, body, outcome });
+        calls.push(Call {
+            at: now,
+            endpoint,
+            method,
+            target,
+            body,
+            outcome,
+        });
         answer
     }
 }
@@ -174,12 +200,21 @@ async fn keep<S: Service>(stream: TcpStream, shared: Arc<Shared<S>>) {
         async move { answer(&shared, request).await }
     });
     // A connection that ends badly is one that the script closed, or a client that left.
-    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    let _ = http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
 }
 
-async fn answer<S: Service>(shared: &Shared<S>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Closed> {
+async fn answer<S: Service>(
+    shared: &Shared<S>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Closed> {
     let (parts, body) = request.into_parts();
-    let body = Limited::new(body, LONGEST_BODY).collect().await.map_err(|_| Closed)?.to_bytes();
+    let body = Limited::new(body, LONGEST_BODY)
+        .collect()
+        .await
+        .map_err(|_| Closed)?
+        .to_bytes();
     let ask = Ask {
         origin: shared.origin.clone(),
         method: parts.method.as_str().to_owned(),

@@ -108,7 +108,9 @@ impl Summary {
     /// How many messages of the sender's own became this.
     pub fn genuine(&self, fate: Fate) -> u64 {
         let own = [What::Notification, What::SecondId];
-        own.iter().filter_map(|what| self.settled.get(&(what.as_str(), fate.as_str()))).sum()
+        own.iter()
+            .filter_map(|what| self.settled.get(&(what.as_str(), fate.as_str())))
+            .sum()
     }
 }
 
@@ -141,7 +143,8 @@ impl Books {
         self.requests += 1;
         *self.outcomes.entry(word(outcome)).or_default() += 1;
         if matches!(outcome, Outcome::Answered { .. }) && what != What::Challenge {
-            self.took.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+            self.took
+                .saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
         }
     }
 
@@ -155,11 +158,24 @@ impl Books {
 
     /// A message is settled.
     pub(super) fn close(&mut self, settled: Settled) {
-        let Settled { id, what, fate, last, attempts, .. } = settled;
-        *self.settled.entry((what.as_str(), fate.as_str())).or_default() += 1;
+        let Settled {
+            id,
+            what,
+            fate,
+            last,
+            attempts,
+            ..
+        } = settled;
+        *self
+            .settled
+            .entry((what.as_str(), fate.as_str()))
+            .or_default() += 1;
         match fate {
             Fate::Failed => {
-                let sentence = format!("given up after {attempts} attempts; the last came to: {}.", word(last));
+                let sentence = format!(
+                    "given up after {attempts} attempts; the last came to: {}.",
+                    word(last)
+                );
                 self.fault("given-up", &id, sentence);
             }
             Fate::LostByRedirect => {
@@ -168,14 +184,21 @@ impl Books {
                 self.fault("lost-by-redirect", &id, sentence.to_owned());
             }
             Fate::Acknowledged if what.is_hostile() => {
-                let sentence =
-                    format!("{} and answered with {}: verify the raw bytes first.", what.as_str(), word(last));
+                let sentence = format!(
+                    "{} and answered with {}: verify the raw bytes first.",
+                    what.as_str(),
+                    word(last)
+                );
                 self.fault("forgery-accepted", &id, sentence);
             }
             Fate::Acknowledged | Fate::Refused => {}
         }
         if self.remembers {
-            self.sent.push(Sent { id: id.clone(), what, fate });
+            self.sent.push(Sent {
+                id: id.clone(),
+                what,
+                fate,
+            });
         }
         if let Some(open) = self.open.get_mut(&(id.clone(), what)) {
             *open -= 1;
@@ -188,11 +211,13 @@ impl Books {
     pub(super) fn close_with(mut self, ending: Ending, took: Duration) -> Summary {
         let open = std::mem::take(&mut self.open);
         let undecided = open.values().map(|&copies| u64::from(copies)).sum();
-        let mut open: Vec<(String, What)> = open.into_keys().filter(|(_, what)| what.is_genuine()).collect();
+        let mut open: Vec<(String, What)> = open
+            .into_keys()
+            .filter(|(_, what)| what.is_genuine())
+            .collect();
         open.sort_by(|(a, _), (b, _)| a.cmp(b));
         for (id, _) in open {
-            let sentence =
-                "the run ended before its sender was done with it: a larger --time-scale or --limit shows its end.";
+            let sentence = "the run ended before its sender was done with it: a larger --time-scale or --limit shows its end.";
             self.fault("undecided", &id, sentence.to_owned());
         }
         Summary {
@@ -214,7 +239,15 @@ impl Books {
     }
 
     fn fault(&mut self, name: &'static str, id: &str, sentence: String) {
-        note(&mut self.faults, &mut self.faults_by_name, Fault { name, id: id.to_owned(), sentence });
+        note(
+            &mut self.faults,
+            &mut self.faults_by_name,
+            Fault {
+                name,
+                id: id.to_owned(),
+                sentence,
+            },
+        );
     }
 }
 

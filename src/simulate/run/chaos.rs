@@ -67,29 +67,53 @@ const CALM: Chaos = Chaos {
 impl Scenario {
     /// All there are.
     pub const ALL: [Self; 5] = [
-        Self { name: "calm", about: "nothing goes wrong", chaos: CALM, backlog: false },
+        Self {
+            name: "calm",
+            about: "nothing goes wrong",
+            chaos: CALM,
+            backlog: false,
+        },
         Self {
             name: "busy",
             about: "a bad day of the senders: duplicates of every sort, no order, all at once",
-            chaos: Chaos { duplicate: 20, concurrent: 20, second_id: 20, reorder: true, burst: true, ..CALM },
+            chaos: Chaos {
+                duplicate: 20,
+                concurrent: 20,
+                second_id: 20,
+                reorder: true,
+                burst: true,
+                ..CALM
+            },
             backlog: false,
         },
         Self {
             name: "hostile",
             about: "a bad line and a stranger: forged, cut, dripping and abandoned requests",
-            chaos: Chaos { wrong_key: 20, truncate: 20, slow: 5, disconnect: 20, ..CALM },
+            chaos: Chaos {
+                wrong_key: 20,
+                truncate: 20,
+                slow: 5,
+                disconnect: 20,
+                ..CALM
+            },
             backlog: false,
         },
         Self {
             name: "outage",
             about: "the receiver can't be reached for an hour (play it with --time-scale)",
-            chaos: Chaos { outage: Duration::from_secs(60 * 60), ..CALM },
+            chaos: Chaos {
+                outage: Duration::from_secs(60 * 60),
+                ..CALM
+            },
             backlog: false,
         },
         Self {
             name: "go-live",
             about: "a callback URL is saved, and a month's backlog comes at once (HMRC)",
-            chaos: Chaos { burst: true, ..CALM },
+            chaos: Chaos {
+                burst: true,
+                ..CALM
+            },
             backlog: true,
         },
     ];
@@ -128,10 +152,20 @@ impl Twists {
         // Drawn in this order whatever was asked for, so that one flag more changes nothing else.
         let [duplicate, concurrent, second_id] =
             [chaos.duplicate, chaos.concurrent, chaos.second_id].map(|percent| dice.hits(percent));
-        let [wrong_key, truncate, slow, disconnect, in_the_body] =
-            [chaos.wrong_key, chaos.truncate, chaos.slow, chaos.disconnect, 50].map(|percent| dice.hits(percent));
+        let [wrong_key, truncate, slow, disconnect, in_the_body] = [
+            chaos.wrong_key,
+            chaos.truncate,
+            chaos.slow,
+            chaos.disconnect,
+            50,
+        ]
+        .map(|percent| dice.hits(percent));
         let lost = dice.hits(chaos.lost);
-        let silence = if in_the_body { Silence::InTheBody } else { Silence::BeforeTheAnswer };
+        let silence = if in_the_body {
+            Silence::InTheBody
+        } else {
+            Silence::BeforeTheAnswer
+        };
         Self {
             lost,
             duplicate,

@@ -16,7 +16,10 @@ pub(super) struct Clock {
 
 impl Clock {
     pub(super) fn start(scale: u32) -> Self {
-        Self { scale: scale.max(1), began: Instant::now() }
+        Self {
+            scale: scale.max(1),
+            began: Instant::now(),
+        }
     }
 
     /// Waits `span` of the sender's time.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::{notification::Timestamp, world::World};
+use crate::{notification::Timestamp, world::Clock as World};
 
 /// What chance decides; each has a stream of its own, so that asking for one thing more changes nothing else.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +36,10 @@ impl Dice {
     /// The dice of the `n`th thing of its sort.
     pub(super) fn new(seed: u64, of: Of, n: u64, now: Timestamp) -> Self {
         let state = mix(mix(seed.wrapping_add(of as u64)) ^ n);
-        Self { now, state: AtomicU64::new(state) }
+        Self {
+            now,
+            state: AtomicU64::new(state),
+        }
     }
 
     /// True in so many of a hundred cases.
@@ -51,7 +54,10 @@ impl World for Dice {
     }
 
     fn random(&self) -> u64 {
-        mix(self.state.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP))
+        mix(self
+            .state
+            .fetch_add(STEP, Ordering::Relaxed)
+            .wrapping_add(STEP))
     }
 }
 
@@ -73,16 +79,26 @@ mod tests {
     #[test]
     fn the_same_seed_falls_the_same_way_and_every_other_one_another() {
         assert_eq!(drawn(7, Of::Message, 3), drawn(7, Of::Message, 3));
-        let others = [drawn(8, Of::Message, 3), drawn(7, Of::Payment, 3), drawn(7, Of::Message, 4)];
+        let others = [
+            drawn(8, Of::Message, 3),
+            drawn(7, Of::Payment, 3),
+            drawn(7, Of::Message, 4),
+        ];
         for other in others {
-            assert!(other.iter().all(|number| !drawn(7, Of::Message, 3).contains(number)));
+            assert!(
+                other
+                    .iter()
+                    .all(|number| !drawn(7, Of::Message, 3).contains(number))
+            );
         }
     }
 
     #[test]
     fn a_percentage_is_hit_about_as_often_as_it_says() {
         let hits = |percent| {
-            (0..10_000).filter(|&n| Dice::new(1, Of::Twist, n, Timestamp::from_millis(0)).hits(percent)).count()
+            (0..10_000)
+                .filter(|&n| Dice::new(1, Of::Twist, n, Timestamp::from_millis(0)).hits(percent))
+                .count()
         };
         assert_eq!((hits(0), hits(100)), (0, 10_000));
         assert!((800..1_200).contains(&hits(10)), "{}", hits(10));

@@ -36,9 +36,18 @@ pub fn compare(sent: &[Sent], held: &[Held]) -> Vec<Fault> {
     let mut faults: Vec<Fault> = Vec::new();
     for (id, belief) in &beliefs {
         let copies = by_id.get(id).map_or(&[][..], Vec::as_slice);
-        faults.extend(belief.contradicted_by(id, copies).into_iter().chain(twice(id, copies)));
+        faults.extend(
+            belief
+                .contradicted_by(id, copies)
+                .into_iter()
+                .chain(twice(id, copies)),
+        );
     }
-    faults.extend(by_event.values().filter_map(|held| two_keys(held, &beliefs)));
+    faults.extend(
+        by_event
+            .values()
+            .filter_map(|held| two_keys(held, &beliefs)),
+    );
     faults.sort_by(|a, b| (a.name, &a.id).cmp(&(b.name, &b.id)));
     faults
 }
@@ -55,24 +64,42 @@ struct Belief {
 impl Belief {
     fn contradicted_by(&self, id: &str, copies: &[&Held]) -> Option<Fault> {
         let (name, sentence) = match (self, copies) {
-            (Self { is_hostile: true, .. }, [_, ..]) => {
-                ("forgery-stored", "a forged message is stored: nothing may be kept before its signature is verified.")
-            }
+            (
+                Self {
+                    is_hostile: true, ..
+                },
+                [_, ..],
+            ) => (
+                "forgery-stored",
+                "a forged message is stored: nothing may be kept before its signature is verified.",
+            ),
             (Self { is_taken: true, .. }, []) => (
                 "acknowledged-and-absent",
                 "the sender was told that it is taken, and the receiver doesn't hold it: store first, answer then.",
             ),
             _ => return None,
         };
-        Some(Fault { name, id: id.to_owned(), sentence: sentence.to_owned() })
+        Some(Fault {
+            name,
+            id: id.to_owned(),
+            sentence: sentence.to_owned(),
+        })
     }
 }
 
 fn twice(id: &str, copies: &[&Held]) -> Option<Fault> {
     (copies.len() > 1).then(|| {
         let keys: Vec<&str> = copies.iter().map(|held| held.key.as_str()).collect();
-        let sentence = format!("stored {} times, as {}: record each id once.", keys.len(), keys.join(" and "));
-        Fault { name: "stored-twice", id: id.to_owned(), sentence }
+        let sentence = format!(
+            "stored {} times, as {}: record each id once.",
+            keys.len(),
+            keys.join(" and ")
+        );
+        Fault {
+            name: "stored-twice",
+            id: id.to_owned(),
+            sentence,
+        }
     })
 }
 
@@ -81,11 +108,16 @@ fn two_keys(held: &[&Held], beliefs: &HashMap<&str, Belief>) -> Option<Fault> {
     let mut keys: Vec<&str> = held.iter().map(|held| held.key.as_str()).collect();
     keys.sort_unstable();
     keys.dedup();
-    let ours = held.iter().any(|held| beliefs.contains_key(held.id.as_str()));
+    let ours = held
+        .iter()
+        .any(|held| beliefs.contains_key(held.id.as_str()));
     (ours && keys.len() > 1).then(|| Fault {
         name: "delivered-under-two-keys",
         id: held[0].id.clone(),
-        sentence: format!("one event was handed on as {}: compare payment, event and date, too.", keys.join(" and ")),
+        sentence: format!(
+            "one event was handed on as {}: compare payment, event and date, too.",
+            keys.join(" and ")
+        ),
     })
 }
 
@@ -94,11 +126,20 @@ mod tests {
     use super::{super::What, *};
 
     fn sent(id: &str, what: What, fate: Fate) -> Sent {
-        Sent { id: id.to_owned(), what, fate }
+        Sent {
+            id: id.to_owned(),
+            what,
+            fate,
+        }
     }
 
     fn held(id: &str, key: &str, event: Option<&str>, delivered: bool) -> Held {
-        Held { id: id.to_owned(), key: key.to_owned(), event: event.map(str::to_owned), delivered }
+        Held {
+            id: id.to_owned(),
+            key: key.to_owned(),
+            event: event.map(str::to_owned),
+            delivered,
+        }
     }
 
     #[test]
@@ -107,16 +148,30 @@ mod tests {
         use What::{Forged, Notification, Replayed, SecondId};
         let delivered = |id: &str| held(id, id, Some("paid"), true);
         for (sent, held, expected) in [
-            (vec![sent("a", Notification, Acknowledged)], vec![delivered("a")], vec![]),
-            (vec![sent("a", Notification, Acknowledged)], vec![], vec![("acknowledged-and-absent", "a")]),
+            (
+                vec![sent("a", Notification, Acknowledged)],
+                vec![delivered("a")],
+                vec![],
+            ),
+            (
+                vec![sent("a", Notification, Acknowledged)],
+                vec![],
+                vec![("acknowledged-and-absent", "a")],
+            ),
             (vec![sent("a", Notification, Failed)], vec![], vec![]),
             (
-                vec![sent("a", Notification, Failed), sent("a", Notification, Acknowledged)],
+                vec![
+                    sent("a", Notification, Failed),
+                    sent("a", Notification, Acknowledged),
+                ],
                 vec![],
                 vec![("acknowledged-and-absent", "a")],
             ),
             (
-                vec![sent("a", Notification, Acknowledged), sent("a", Replayed, Refused)],
+                vec![
+                    sent("a", Notification, Acknowledged),
+                    sent("a", Replayed, Refused),
+                ],
                 vec![],
                 vec![("acknowledged-and-absent", "a")],
             ),
@@ -127,20 +182,37 @@ mod tests {
                 vec![("stored-twice", "a")],
             ),
             (
-                vec![sent("a", Notification, Acknowledged), sent("b", SecondId, Acknowledged)],
+                vec![
+                    sent("a", Notification, Acknowledged),
+                    sent("b", SecondId, Acknowledged),
+                ],
                 vec![delivered("a"), delivered("b")],
                 vec![("delivered-under-two-keys", "a")],
             ),
             (
-                vec![sent("a", Notification, Acknowledged), sent("b", SecondId, Acknowledged)],
+                vec![
+                    sent("a", Notification, Acknowledged),
+                    sent("b", SecondId, Acknowledged),
+                ],
                 vec![delivered("a"), held("b", "b", Some("paid"), false)],
                 vec![],
             ),
-            (vec![sent("f", Forged, Refused)], vec![held("f", "f", None, false)], vec![("forgery-stored", "f")]),
-            (vec![], vec![delivered("x"), held("y", "y", Some("paid"), true)], vec![]),
+            (
+                vec![sent("f", Forged, Refused)],
+                vec![held("f", "f", None, false)],
+                vec![("forgery-stored", "f")],
+            ),
+            (
+                vec![],
+                vec![delivered("x"), held("y", "y", Some("paid"), true)],
+                vec![],
+            ),
         ] {
             let faults = compare(&sent, &held);
-            let found: Vec<_> = faults.iter().map(|fault| (fault.name, fault.id.as_str())).collect();
+            let found: Vec<_> = faults
+                .iter()
+                .map(|fault| (fault.name, fault.id.as_str()))
+                .collect();
             assert_eq!(found, expected, "{sent:?} {held:?}");
         }
     }

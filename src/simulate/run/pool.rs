@@ -24,7 +24,11 @@ impl Pool {
             Sender::Hmrc => Duration::from_secs(60),
             Sender::GovukPay => Duration::from_secs(5),
         };
-        Self { manner: sender.manner(), idle, kept: Mutex::default() }
+        Self {
+            manner: sender.manner(),
+            idle,
+            kept: Mutex::default(),
+        }
     }
 
     /// One that is open still, or a new one.
@@ -40,12 +44,18 @@ impl Pool {
     /// Keeps one for later, if its receiver does.
     pub(super) fn give(&self, connection: Connection) {
         if connection.is_open() {
-            self.kept.lock().unwrap_or_else(PoisonError::into_inner).push((connection, Instant::now()));
+            self.kept
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push((connection, Instant::now()));
         }
     }
 
     /// The one that was used last.
     fn pop(&self) -> Option<(Connection, Instant)> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).pop()
+        self.kept
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop()
     }
 }

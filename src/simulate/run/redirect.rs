@@ -11,7 +11,8 @@ pub(super) const MOST: u32 = 5;
 /// place that test data must not go to: another host, unless both are this machine.
 pub(super) fn place(from: &Url, location: &str) -> Option<Url> {
     let to = from.join(location).ok()?;
-    let same_host = from.host_str() == to.host_str() && from.port_or_known_default() == to.port_or_known_default();
+    let same_host = from.host_str() == to.host_str()
+        && from.port_or_known_default() == to.port_or_known_default();
     let stays = same_host || (is_loopback(from) && is_loopback(&to));
     let downgraded = from.scheme() == "https" && to.scheme() != "https";
     (stays && !downgraded && matches!(to.scheme(), "http" | "https")).then_some(to)
@@ -20,7 +21,11 @@ pub(super) fn place(from: &Url, location: &str) -> Option<Url> {
 /// The same request, to another host or port.
 pub(super) fn addressed(request: &Request, url: &Url) -> Request {
     let mut request = request.clone();
-    for (_, value) in request.headers.iter_mut().filter(|(name, _)| name.eq_ignore_ascii_case("host")) {
+    for (_, value) in request
+        .headers
+        .iter_mut()
+        .filter(|(name, _)| name.eq_ignore_ascii_case("host"))
+    {
         *value = host_header(url);
     }
     request
@@ -39,7 +44,12 @@ pub(super) fn without_body(sender: Sender, request: &Request) -> Request {
     };
     Request {
         method: "GET",
-        headers: request.headers.iter().filter(|(name, _)| goes(name)).cloned().collect(),
+        headers: request
+            .headers
+            .iter()
+            .filter(|(name, _)| goes(name))
+            .cloned()
+            .collect(),
         body: Vec::new(),
         id: request.id.clone(),
     }
@@ -56,16 +66,28 @@ mod tests {
         for (location, expected) in [
             ("/pay/", Some("https://receiver.example.gov.uk/pay/")),
             ("login", Some("https://receiver.example.gov.uk/login")),
-            ("https://receiver.example.gov.uk/other", Some("https://receiver.example.gov.uk/other")),
+            (
+                "https://receiver.example.gov.uk/other",
+                Some("https://receiver.example.gov.uk/other"),
+            ),
             ("http://receiver.example.gov.uk/pay", None),
             ("https://elsewhere.example.com/pay", None),
             ("https://receiver.example.gov.uk:8443/pay", None),
             ("https://", None),
         ] {
-            assert_eq!(place(&from, location).as_ref().map(Url::as_str), expected, "{location}");
+            assert_eq!(
+                place(&from, location).as_ref().map(Url::as_str),
+                expected,
+                "{location}"
+            );
         }
         let local = Url::parse("http://127.0.0.1:8080/pay").unwrap();
-        assert_eq!(place(&local, "http://localhost:9/x").map(String::from).as_deref(), Some("http://localhost:9/x"));
+        assert_eq!(
+            place(&local, "http://localhost:9/x")
+                .map(String::from)
+                .as_deref(),
+            Some("http://localhost:9/x")
+        );
         assert_eq!(place(&local, "http://receiver.example.gov.uk/"), None);
     }
 
@@ -73,13 +95,26 @@ mod tests {
     fn only_hmrc_sends_the_signature_along_with_a_get() {
         let url = Url::parse("http://localhost/x").unwrap();
         for (sender, names) in [
-            (Sender::GovukPay, "Accept-Encoding Host Connection User-Agent"),
-            (Sender::Hmrc, "X-Hub-Signature User-Agent Http-ClientV2-Version host accept"),
+            (
+                Sender::GovukPay,
+                "Accept-Encoding Host Connection User-Agent",
+            ),
+            (
+                Sender::Hmrc,
+                "X-Hub-Signature User-Agent Http-ClientV2-Version host accept",
+            ),
         ] {
-            let post = sender.request(&sender.body(None, &TestWorld::new()).unwrap(), "secret", &url);
+            let post = sender.request(
+                &sender.body(None, &TestWorld::new()).unwrap(),
+                "secret",
+                &url,
+            );
             let get = without_body(sender, &post);
             let sent: Vec<&str> = get.headers.iter().map(|(name, _)| name.as_str()).collect();
-            assert_eq!((get.method, get.body.len(), sent.join(" ").as_str()), ("GET", 0, names));
+            assert_eq!(
+                (get.method, get.body.len(), sent.join(" ").as_str()),
+                ("GET", 0, names)
+            );
         }
     }
 }

@@ -4,8 +4,8 @@ use std::{borrow::Cow, iter};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 
-use super::{Cause, rewritten};
-use crate::source::Kind;
+use super::{FailureCause, rewritten};
+use crate::source::SenderKind;
 
 const BOM: &[u8] = "\u{feff}".as_bytes();
 
@@ -13,40 +13,76 @@ const BOM: &[u8] = "\u{feff}".as_bytes();
 type Undo = fn(&[u8]) -> Option<Vec<u8>>;
 
 /// What happens to bodies on their way, and how it is undone.
-const UNDOINGS: [(Undo, Cause); 14] = [
-    (without_newline, Cause::BodyNewlineAdded),
-    (|body| Some([body, b"\n"].concat()), Cause::BodyNewlineRemoved),
-    (|body| Some([body, b"\r\n"].concat()), Cause::BodyNewlineRemoved),
-    (with_lf, Cause::BodyCrlfAdded),
-    (with_crlf, Cause::BodyCrlfRemoved),
-    (|body| body.strip_prefix(BOM).map(<[u8]>::to_vec), Cause::BodyBomAdded),
-    (|body| Some([BOM, body].concat()), Cause::BodyBomRemoved),
-    (latin1_to_utf8, Cause::BodyToLatin1),
-    (utf8_to_latin1, Cause::BodyFromLatin1),
-    (utf16_to_utf8, Cause::BodyToUtf16),
-    (|body| BASE64_STANDARD.decode(body.trim_ascii()).ok(), Cause::BodyStillBase64),
-    (|body| Some(BASE64_STANDARD.encode(body).into_bytes()), Cause::BodyDecodedTwice),
-    (|body| serde_json::from_slice(body).ok().map(String::into_bytes), Cause::BodyStillQuoted),
+const UNDOINGS: [(Undo, FailureCause); 14] = [
+    (without_newline, FailureCause::BodyNewlineAdded),
     (
-        |body| serde_json::from_slice(&[b"\"", body, b"\""].concat()).ok().map(String::into_bytes),
-        Cause::BodyStillQuoted,
+        |body| Some([body, b"\n"].concat()),
+        FailureCause::BodyNewlineRemoved,
+    ),
+    (
+        |body| Some([body, b"\r\n"].concat()),
+        FailureCause::BodyNewlineRemoved,
+    ),
+    (with_lf, FailureCause::BodyCrlfAdded),
+    (with_crlf, FailureCause::BodyCrlfRemoved),
+    (
+        |body| body.strip_prefix(BOM).map(<[u8]>::to_vec),
+        FailureCause::BodyBomAdded,
+    ),
+    (
+        |body| Some([BOM, body].concat()),
+        FailureCause::BodyBomRemoved,
+    ),
+    (latin1_to_utf8, FailureCause::BodyToLatin1),
+    (utf8_to_latin1, FailureCause::BodyFromLatin1),
+    (utf16_to_utf8, FailureCause::BodyToUtf16),
+    (
+        |body| BASE64_STANDARD.decode(body.trim_ascii()).ok(),
+        FailureCause::BodyStillBase64,
+    ),
+    (
+        |body| Some(BASE64_STANDARD.encode(body).into_bytes()),
+        FailureCause::BodyDecodedTwice,
+    ),
+    (
+        |body| serde_json::from_slice(body).ok().map(String::into_bytes),
+        FailureCause::BodyStillQuoted,
+    ),
+    (
+        |body| {
+            serde_json::from_slice(&[b"\"", body, b"\""].concat())
+                .ok()
+                .map(String::into_bytes)
+        },
+        FailureCause::BodyStillQuoted,
     ),
 ];
 
 /// Every form of `body` worth trying, with what was wrong if that is the one; first as it is.
-pub(super) fn forms(kind: Kind, body: &[u8]) -> impl Iterator<Item = (Cow<'_, [u8]>, Option<Cause>)> {
-    let undone = UNDOINGS.into_iter().filter_map(move |(undo, cause)| Some((Cow::Owned(undo(body)?), Some(cause))));
-    let written = rewritten::forms(kind, body)
-        .map(|(form, signed)| (Cow::Owned(form.into_bytes()), Some(Cause::BodyRewritten { signed })));
-    iter::once((Cow::Borrowed(body), None)).chain(undone).chain(written)
+pub(super) fn forms(
+    kind: SenderKind,
+    body: &[u8],
+) -> impl Iterator<Item = (Cow<'_, [u8]>, Option<FailureCause>)> {
+    let undone = UNDOINGS
+        .into_iter()
+        .filter_map(move |(undo, cause)| Some((Cow::Owned(undo(body)?), Some(cause))));
+    let written = rewritten::forms(kind, body).map(|(form, signed)| {
+        (
+            Cow::Owned(form.into_bytes()),
+            Some(FailureCause::BodyRewritten { signed }),
+        )
+    });
+    iter::once((Cow::Borrowed(body), None))
+        .chain(undone)
+        .chain(written)
 }
 
 /// What looks wrong with a body that no form of matches.
-pub(super) fn suspicion(body: &[u8]) -> Option<Cause> {
+pub(super) fn suspicion(body: &[u8]) -> Option<FailureCause> {
     match std::str::from_utf8(body) {
-        Ok("") => Some(Cause::BodyEmpty),
+        Ok("") => Some(FailureCause::BodyEmpty),
         Ok(text) if !text.contains(char::REPLACEMENT_CHARACTER) => None,
-        _ => Some(Cause::BodyNotText),
+        _ => Some(FailureCause::BodyNotText),
     }
 }
 
@@ -57,7 +93,8 @@ fn without_newline(body: &[u8]) -> Option<Vec<u8>> {
 
 fn with_lf(body: &[u8]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(body).ok()?;
-    text.contains("\r\n").then(|| text.replace("\r\n", "\n").into_bytes())
+    text.contains("\r\n")
+        .then(|| text.replace("\r\n", "\n").into_bytes())
 }
 
 fn with_crlf(body: &[u8]) -> Option<Vec<u8>> {
@@ -67,7 +104,12 @@ fn with_crlf(body: &[u8]) -> Option<Vec<u8>> {
 
 /// Every byte becomes the character of its number.
 fn latin1_to_utf8(body: &[u8]) -> Option<Vec<u8>> {
-    (!body.is_ascii()).then(|| body.iter().map(|byte| char::from(*byte)).collect::<String>().into_bytes())
+    (!body.is_ascii()).then(|| {
+        body.iter()
+            .map(|byte| char::from(*byte))
+            .collect::<String>()
+            .into_bytes()
+    })
 }
 
 /// Every character becomes the byte of its number, if all have one.
@@ -76,7 +118,9 @@ fn utf8_to_latin1(body: &[u8]) -> Option<Vec<u8>> {
     if text.is_ascii() {
         return None;
     }
-    text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect()
+    text.chars()
+        .map(|c| u8::try_from(u32::from(c)).ok())
+        .collect()
 }
 
 /// Reads text that begins with a UTF-16 byte order mark.
@@ -86,7 +130,10 @@ fn utf16_to_utf8(body: &[u8]) -> Option<Vec<u8>> {
         [0xfe, 0xff, ..] => u16::from_be_bytes,
         _ => return None,
     };
-    let units: Vec<u16> = body[2..].chunks_exact(2).map(|pair| unit([pair[0], pair[1]])).collect();
+    let units: Vec<u16> = body[2..]
+        .chunks_exact(2)
+        .map(|pair| unit([pair[0], pair[1]]))
+        .collect();
     let text = String::from_utf16(&units).ok()?;
     Some(text.trim_end_matches(['\r', '\n']).to_owned().into_bytes()) // what writes UTF-16 adds a newline, too
 }

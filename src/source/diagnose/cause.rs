@@ -2,11 +2,11 @@
 
 use std::{borrow::Cow, fmt};
 
-use crate::source::Kind;
+use crate::source::SenderKind;
 
 /// One thing that makes a signature fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cause {
+pub enum FailureCause {
     /// The header is empty.
     HeaderEmpty,
     /// White space or quotation marks in or around the header.
@@ -31,7 +31,7 @@ pub enum Cause {
     /// Exactly as long as the other sender's signatures are.
     OtherSender {
         /// Whose it looks like.
-        sender: Kind,
+        sender: SenderKind,
     },
     /// The source has no secret yet.
     NoSecret,
@@ -40,7 +40,7 @@ pub enum Cause {
     /// Signing was done with white space after the secret.
     SignedWithPaddedSecret,
     /// Signing was done with what the secret decodes to.
-    SignedWithDecodedSecret(Encoding),
+    SignedWithDecodedSecret(SecretEncoding),
     /// The configured secret lacks Pay's prefix.
     SecretWithoutPrefix,
     /// Signing was done with the secret without its prefix.
@@ -86,7 +86,7 @@ pub enum Cause {
 
 /// How a secret's text may have been decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
+pub enum SecretEncoding {
     /// Base32, which HMRC's secrets look like.
     Base32,
     /// Base64.
@@ -95,7 +95,7 @@ pub enum Encoding {
     Hex,
 }
 
-impl fmt::Display for Encoding {
+impl fmt::Display for SecretEncoding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Base32 => "Base32",
@@ -105,13 +105,13 @@ impl fmt::Display for Encoding {
     }
 }
 
-impl fmt::Display for Cause {
+impl fmt::Display for FailureCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.sentence())
     }
 }
 
-impl Cause {
+impl FailureCause {
     /// What is wrong and what to do about it. Only lengths, names and kinds are filled in, never a value.
     fn sentence(&self) -> Cow<'static, str> {
         let sentence = match self {
@@ -166,7 +166,9 @@ impl Cause {
             Self::HeaderNotHex => {
                 "The signature has characters other than hex digits: give the header's value exactly as it was sent."
             }
-            Self::NoSecret => "This source has no secret yet: put the one its sender shows into the configuration.",
+            Self::NoSecret => {
+                "This source has no secret yet: put the one its sender shows into the configuration."
+            }
             Self::SecretPadded => {
                 "The configured secret has white space or quotation marks around it: store it without (printf, not echo)."
             }
@@ -188,7 +190,9 @@ impl Cause {
             Self::BodyNewlineRemoved => {
                 "The body was signed with a newline at its end that is gone: keep the bytes exactly (curl --data-binary)."
             }
-            Self::BodyCrlfAdded => "The body's line ends became CRLF: keep the bytes exactly, in binary mode.",
+            Self::BodyCrlfAdded => {
+                "The body's line ends became CRLF: keep the bytes exactly, in binary mode."
+            }
             Self::BodyCrlfRemoved => {
                 "The body's CRLF line ends became LF: keep the bytes exactly (curl --data-binary, not --data)."
             }

@@ -10,19 +10,19 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::source::{Kind, json};
+use crate::source::{SenderKind, json};
 
 /// A JSON text taken apart as far as a writer's habits reach.
-enum Tree<'a> {
-    Object(Vec<(String, Tree<'a>)>),
-    Array(Vec<Tree<'a>>),
+enum JsonTree<'a> {
+    Object(Vec<(String, JsonTree<'a>)>),
+    Array(Vec<JsonTree<'a>>),
     Text(String),
     /// A number, a name, or a string that no text can hold: as it was written.
     Other(&'a str),
 }
 
 /// How a writer spaces what it writes.
-struct Layout {
+struct JsonLayout {
     name: &'static str,
     comma: &'static str,
     colon: &'static str,
@@ -32,50 +32,121 @@ struct Layout {
 }
 
 /// The habits of the senders, and of the tools that people sign test bodies with.
-const LAYOUTS: [Layout; 8] = [
-    Layout { name: "compact", comma: ",", colon: ":", indent: None, end: "" },
-    Layout { name: "compact", comma: ",", colon: ":", indent: None, end: "\n" },
-    Layout { name: "with a space after each comma and colon", comma: ", ", colon: ": ", indent: None, end: "" },
-    Layout { name: "with a space after each comma and colon", comma: ", ", colon: ": ", indent: None, end: "\n" },
-    Layout { name: "pretty-printed", comma: ",", colon: ": ", indent: Some("  "), end: "" },
-    Layout { name: "pretty-printed", comma: ",", colon: ": ", indent: Some("  "), end: "\n" },
-    Layout { name: "pretty-printed", comma: ",", colon: ": ", indent: Some("    "), end: "" },
-    Layout { name: "pretty-printed", comma: ",", colon: ": ", indent: Some("    "), end: "\n" },
+const LAYOUTS: [JsonLayout; 8] = [
+    JsonLayout {
+        name: "compact",
+        comma: ",",
+        colon: ":",
+        indent: None,
+        end: "",
+    },
+    JsonLayout {
+        name: "compact",
+        comma: ",",
+        colon: ":",
+        indent: None,
+        end: "\n",
+    },
+    JsonLayout {
+        name: "with a space after each comma and colon",
+        comma: ", ",
+        colon: ": ",
+        indent: None,
+        end: "",
+    },
+    JsonLayout {
+        name: "with a space after each comma and colon",
+        comma: ", ",
+        colon: ": ",
+        indent: None,
+        end: "\n",
+    },
+    JsonLayout {
+        name: "pretty-printed",
+        comma: ",",
+        colon: ": ",
+        indent: Some("  "),
+        end: "",
+    },
+    JsonLayout {
+        name: "pretty-printed",
+        comma: ",",
+        colon: ": ",
+        indent: Some("  "),
+        end: "\n",
+    },
+    JsonLayout {
+        name: "pretty-printed",
+        comma: ",",
+        colon: ": ",
+        indent: Some("    "),
+        end: "",
+    },
+    JsonLayout {
+        name: "pretty-printed",
+        comma: ",",
+        colon: ": ",
+        indent: Some("    "),
+        end: "\n",
+    },
 ];
 
 /// HMRC's members in the order it writes them.
-const HMRC_ORDER: [&str; 6] = ["notificationId", "boxId", "messageContentType", "message", "status", "createdDateTime"];
+const HMRC_ORDER: [&str; 6] = [
+    "notificationId",
+    "boxId",
+    "messageContentType",
+    "message",
+    "status",
+    "createdDateTime",
+];
 /// Pay's, at the top; below it, as its database does, shorter names first.
-const PAY_ORDER: [&str; 7] =
-    ["webhook_message_id", "created_date", "resource_id", "api_version", "resource_type", "event_type", "resource"];
+const PAY_ORDER: [&str; 7] = [
+    "webhook_message_id",
+    "created_date",
+    "resource_id",
+    "api_version",
+    "resource_type",
+    "event_type",
+    "resource",
+];
 
 /// In which order members are written.
 #[derive(Clone, Copy)]
-enum Order {
+enum MemberOrder {
     AsTheyAre,
     Sorted,
     /// As the sender writes the top.
-    Sender(Kind),
+    Sender(SenderKind),
     /// As Pay's database writes what is below it.
     ShorterFirst,
 }
 
 /// Every form worth trying, with its name; none if `body` is no JSON object.
-pub(super) fn forms(kind: Kind, body: &[u8]) -> impl Iterator<Item = (String, &'static str)> {
+pub(super) fn forms(kind: SenderKind, body: &[u8]) -> impl Iterator<Item = (String, &'static str)> {
     let mut tree = parse(body);
-    [Order::AsTheyAre, Order::Sorted, Order::Sender(kind)].into_iter().flat_map(move |order| {
+    [
+        MemberOrder::AsTheyAre,
+        MemberOrder::Sorted,
+        MemberOrder::Sender(kind),
+    ]
+    .into_iter()
+    .flat_map(move |order| {
         if let Some(tree) = &mut tree {
             tree.reorder(order);
         }
-        let written =
-            tree.iter().flat_map(|tree| LAYOUTS.iter().map(|layout| (layout.write(tree), order.name(layout))));
+        let written = tree.iter().flat_map(|tree| {
+            LAYOUTS
+                .iter()
+                .map(|layout| (layout.write(tree), order.name(layout)))
+        });
         written.collect::<Vec<_>>()
     })
 }
 
-impl Order {
+impl MemberOrder {
     /// What to call a form: by its order if that is not the body's, else by its layout.
-    fn name(self, layout: &Layout) -> &'static str {
+    fn name(self, layout: &JsonLayout) -> &'static str {
         match self {
             Self::AsTheyAre => layout.name,
             Self::Sorted => "with its keys sorted",
@@ -85,25 +156,39 @@ impl Order {
 
     /// The order one level down.
     fn below(self) -> Self {
-        if let Self::Sender(_) = self { Self::ShorterFirst } else { self }
+        if let Self::Sender(_) = self {
+            Self::ShorterFirst
+        } else {
+            self
+        }
     }
 }
 
-fn parse(body: &[u8]) -> Option<Tree<'_>> {
+fn parse(body: &[u8]) -> Option<JsonTree<'_>> {
     let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
     let raw: &RawValue = json::object(body).ok()?; // refuses what nests too deep for what follows
-    Some(Tree::from_text(raw.get()))
+    Some(JsonTree::from_text(raw.get()))
 }
 
-impl<'a> Tree<'a> {
+impl<'a> JsonTree<'a> {
     /// Takes one valid JSON text apart.
     fn from_text(text: &'a str) -> Self {
         let taken = match text.as_bytes().first() {
-            Some(b'{') => serde_json::from_str(text).map(|Members(members)| {
-                Self::Object(members.into_iter().map(|(name, value)| (name, Self::from_text(value.get()))).collect())
+            Some(b'{') => serde_json::from_str(text).map(|JsonMembers(members)| {
+                Self::Object(
+                    members
+                        .into_iter()
+                        .map(|(name, value)| (name, Self::from_text(value.get())))
+                        .collect(),
+                )
             }),
             Some(b'[') => serde_json::from_str(text).map(|items: Vec<&'a RawValue>| {
-                Self::Array(items.into_iter().map(|value| Self::from_text(value.get())).collect())
+                Self::Array(
+                    items
+                        .into_iter()
+                        .map(|value| Self::from_text(value.get()))
+                        .collect(),
+                )
             }),
             Some(b'"') => serde_json::from_str(text).map(Self::Text),
             _ => Ok(Self::Other(text)),
@@ -111,16 +196,20 @@ impl<'a> Tree<'a> {
         taken.unwrap_or(Self::Other(text))
     }
 
-    fn reorder(&mut self, order: Order) {
+    fn reorder(&mut self, order: MemberOrder) {
         match self {
             Self::Object(members) => {
                 match order {
-                    Order::AsTheyAre => {}
-                    Order::Sorted => members.sort_by(|(a, _), (b, _)| a.cmp(b)),
-                    Order::Sender(kind) => members.sort_by_key(|(name, _)| place(kind, name)),
-                    Order::ShorterFirst => members.sort_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b))),
+                    MemberOrder::AsTheyAre => {}
+                    MemberOrder::Sorted => members.sort_by(|(a, _), (b, _)| a.cmp(b)),
+                    MemberOrder::Sender(kind) => members.sort_by_key(|(name, _)| place(kind, name)),
+                    MemberOrder::ShorterFirst => {
+                        members.sort_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)))
+                    }
                 }
-                members.iter_mut().for_each(|(_, value)| value.reorder(order.below()));
+                members
+                    .iter_mut()
+                    .for_each(|(_, value)| value.reorder(order.below()));
             }
             Self::Array(items) => items.iter_mut().for_each(|item| item.reorder(order)),
             Self::Text(_) | Self::Other(_) => {}
@@ -129,37 +218,51 @@ impl<'a> Tree<'a> {
 }
 
 /// Where a sender writes the member `name`; what it has added since comes last.
-fn place(kind: Kind, name: &str) -> usize {
+fn place(kind: SenderKind, name: &str) -> usize {
     let order: &[&str] = match kind {
-        Kind::Hmrc => &HMRC_ORDER,
-        Kind::GovukPay => &PAY_ORDER,
+        SenderKind::Hmrc => &HMRC_ORDER,
+        SenderKind::GovukPay => &PAY_ORDER,
     };
-    order.iter().position(|known| *known == name).unwrap_or(order.len())
+    order
+        .iter()
+        .position(|known| *known == name)
+        .unwrap_or(order.len())
 }
 
-impl Layout {
-    fn write(&self, tree: &Tree<'_>) -> String {
+impl JsonLayout {
+    fn write(&self, tree: &JsonTree<'_>) -> String {
         let mut out = String::new();
         self.value(&mut out, tree, 0);
         out + self.end
     }
 
-    fn value(&self, out: &mut String, tree: &Tree<'_>, depth: usize) {
+    fn value(&self, out: &mut String, tree: &JsonTree<'_>, depth: usize) {
         match tree {
-            Tree::Object(members) => self.list(out, ['{', '}'], members, depth, |out, (name, value)| {
-                quote(out, name);
-                out.push_str(self.colon);
-                self.value(out, value, depth + 1);
-            }),
-            Tree::Array(items) => {
-                self.list(out, ['[', ']'], items, depth, |out, item| self.value(out, item, depth + 1));
+            JsonTree::Object(members) => {
+                self.list(out, ['{', '}'], members, depth, |out, (name, value)| {
+                    quote(out, name);
+                    out.push_str(self.colon);
+                    self.value(out, value, depth + 1);
+                })
             }
-            Tree::Text(text) => quote(out, text),
-            Tree::Other(text) => out.push_str(text),
+            JsonTree::Array(items) => {
+                self.list(out, ['[', ']'], items, depth, |out, item| {
+                    self.value(out, item, depth + 1)
+                });
+            }
+            JsonTree::Text(text) => quote(out, text),
+            JsonTree::Other(text) => out.push_str(text),
         }
     }
 
-    fn list<T>(&self, out: &mut String, ends: [char; 2], items: &[T], depth: usize, item: impl Fn(&mut String, &T)) {
+    fn list<T>(
+        &self,
+        out: &mut String,
+        ends: [char; 2],
+        items: &[T],
+        depth: usize,
+        item: impl Fn(&mut String, &T),
+    ) {
         out.push(ends[0]);
         for (index, one) in items.iter().enumerate() {
             out.push_str(if index == 0 { "" } else { self.comma });
@@ -187,9 +290,9 @@ fn quote(out: &mut String, text: &str) {
 }
 
 /// An object's members in their order, repeated names and all.
-struct Members<'a>(Vec<(String, &'a RawValue)>);
+struct JsonMembers<'a>(Vec<(String, &'a RawValue)>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for JsonMembers<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(MembersVisitor).map(Self)
     }

@@ -9,72 +9,129 @@ const HMRC_BODY: &str = r#"{"notificationId":"1ed5f407","boxId":"50dca3fc","mess
 const PAY_BODY: &str = r#"{"webhook_message_id":"6l0p","created_date":"2026-03-02T11:40:09.300Z","resource_id":"4u0c","api_version":1,"resource_type":"PAYMENT","event_type":"card_payment_failed","resource":{"moto":false,"state":{"code":"P0010","status":"declined"},"amount":5000,"metadata":{},"reference":"café","created_date":"2026-03-02T11:38:50.921Z"}}"#;
 
 /// The hex signature of `kind` that `key` makes.
-fn sign(kind: Kind, key: impl AsRef<[u8]>, body: impl AsRef<[u8]>) -> String {
+fn sign(kind: SenderKind, key: impl AsRef<[u8]>, body: impl AsRef<[u8]>) -> String {
     let (key, body) = (key.as_ref(), body.as_ref());
     match kind {
-        Kind::Hmrc => {
-            hex::encode(Hmac::<Sha1>::new_from_slice(key).unwrap().chain_update(body).finalize().into_bytes())
-        }
-        Kind::GovukPay => {
-            hex::encode(Hmac::<Sha256>::new_from_slice(key).unwrap().chain_update(body).finalize().into_bytes())
-        }
+        SenderKind::Hmrc => hex::encode(
+            Hmac::<Sha1>::new_from_slice(key)
+                .unwrap()
+                .chain_update(body)
+                .finalize()
+                .into_bytes(),
+        ),
+        SenderKind::GovukPay => hex::encode(
+            Hmac::<Sha256>::new_from_slice(key)
+                .unwrap()
+                .chain_update(body)
+                .finalize()
+                .into_bytes(),
+        ),
     }
 }
 
 /// Diagnoses for a source with `secrets`, beside one other source of each kind.
-fn diagnosis(kind: Kind, secrets: &[&str], header: impl AsRef<[u8]>, body: impl AsRef<[u8]>) -> Diagnosis {
+fn diagnosis(
+    kind: SenderKind,
+    secrets: &[&str],
+    header: impl AsRef<[u8]>,
+    body: impl AsRef<[u8]>,
+) -> Diagnosis {
     let secret = |text: &str| Secret::new(text.to_owned());
-    let own: Vec<(String, Secret)> =
-        secrets.iter().enumerate().map(|(at, text)| (format!("{}:env:OWN", at + 1), secret(text))).collect();
-    let own: Vec<Named<'_>> = own.iter().map(|(label, secret)| Named { kind, label, secret }).collect();
+    let own: Vec<(String, Secret)> = secrets
+        .iter()
+        .enumerate()
+        .map(|(at, text)| (format!("{}:env:OWN", at + 1), secret(text)))
+        .collect();
+    let own: Vec<NamedSecret<'_>> = own
+        .iter()
+        .map(|(label, secret)| NamedSecret {
+            kind,
+            label,
+            secret,
+        })
+        .collect();
     let (hmrc, pay) = (secret(HMRC_OTHER), secret("webhook_live_another-source"));
     let others = [
-        Named { kind: Kind::Hmrc, label: "hmrc-two 1:env:HMRC", secret: &hmrc },
-        Named { kind: Kind::GovukPay, label: "pay-two 1:env:PAY", secret: &pay },
+        NamedSecret {
+            kind: SenderKind::Hmrc,
+            label: "hmrc-two 1:env:HMRC",
+            secret: &hmrc,
+        },
+        NamedSecret {
+            kind: SenderKind::GovukPay,
+            label: "pay-two 1:env:PAY",
+            secret: &pay,
+        },
     ];
     diagnose(kind, &own, &others, header.as_ref(), body.as_ref())
 }
 
 fn hmrc(header: impl AsRef<[u8]>, body: impl AsRef<[u8]>) -> Diagnosis {
-    diagnosis(Kind::Hmrc, &[HMRC_SECRET], header, body)
+    diagnosis(SenderKind::Hmrc, &[HMRC_SECRET], header, body)
 }
 
 fn pay(header: impl AsRef<[u8]>, body: impl AsRef<[u8]>) -> Diagnosis {
-    diagnosis(Kind::GovukPay, &[PAY_SECRET], header, body)
+    diagnosis(SenderKind::GovukPay, &[PAY_SECRET], header, body)
 }
 
-fn explained(causes: impl Into<Vec<Cause>>) -> Diagnosis {
-    Diagnosis::Explained { key_label: "1:env:OWN".into(), causes: causes.into() }
+fn explained(causes: impl Into<Vec<FailureCause>>) -> Diagnosis {
+    Diagnosis::Explained {
+        key_label: "1:env:OWN".into(),
+        causes: causes.into(),
+    }
 }
 
 fn genuine(key_label: &str, canonical: bool) -> Diagnosis {
-    Diagnosis::Genuine { key_label: key_label.into(), canonical }
+    Diagnosis::Genuine {
+        key_label: key_label.into(),
+        canonical,
+    }
 }
 
 #[test]
 fn a_genuine_signature_names_its_secret_by_position() {
-    let header = sign(Kind::Hmrc, HMRC_SECRET, HMRC_BODY);
+    let header = sign(SenderKind::Hmrc, HMRC_SECRET, HMRC_BODY);
     assert_eq!(hmrc(&header, HMRC_BODY), genuine("1:env:OWN", false));
-    assert_eq!(diagnosis(Kind::Hmrc, &[HMRC_OTHER, HMRC_SECRET], &header, HMRC_BODY), genuine("2:env:OWN", false));
-    assert_eq!(pay(sign(Kind::GovukPay, PAY_SECRET, PAY_BODY), PAY_BODY), genuine("1:env:OWN", false));
+    assert_eq!(
+        diagnosis(
+            SenderKind::Hmrc,
+            &[HMRC_OTHER, HMRC_SECRET],
+            &header,
+            HMRC_BODY
+        ),
+        genuine("2:env:OWN", false)
+    );
+    assert_eq!(
+        pay(sign(SenderKind::GovukPay, PAY_SECRET, PAY_BODY), PAY_BODY),
+        genuine("1:env:OWN", false)
+    );
 }
 
 #[test]
 fn a_character_beyond_u_ffff_is_mentioned_on_success() {
     let (sent, signed) = (r#"{"message":"\uD83D\uDE00"}"#, r#"{"message":"😀"}"#);
-    assert_eq!(hmrc(sign(Kind::Hmrc, HMRC_SECRET, sent), sent), genuine("1:env:OWN", false));
-    let diagnosis = hmrc(sign(Kind::Hmrc, HMRC_SECRET, signed), sent);
+    assert_eq!(
+        hmrc(sign(SenderKind::Hmrc, HMRC_SECRET, sent), sent),
+        genuine("1:env:OWN", false)
+    );
+    let diagnosis = hmrc(sign(SenderKind::Hmrc, HMRC_SECRET, signed), sent);
     assert_eq!(diagnosis, genuine("1:env:OWN", true));
     assert!(diagnosis.sentences()[0].contains("U+FFFF"));
-    let by_pay = pay(sign(Kind::GovukPay, PAY_SECRET, signed), sent);
-    assert_eq!(by_pay, explained([Cause::BodyRewritten { signed: "compact" }]));
+    let by_pay = pay(sign(SenderKind::GovukPay, PAY_SECRET, signed), sent);
+    assert_eq!(
+        by_pay,
+        explained([FailureCause::BodyRewritten { signed: "compact" }])
+    );
 }
 
 #[test]
 fn a_header_in_another_form_is_recognised_and_still_tried() {
-    use Cause::{HeaderBase64, HeaderPadded, HeaderPrefixed, HeaderUpperCase};
-    let right = sign(Kind::GovukPay, PAY_SECRET, PAY_BODY);
-    let base64 = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, hex::decode(&right).unwrap());
+    use FailureCause::{HeaderBase64, HeaderPadded, HeaderPrefixed, HeaderUpperCase};
+    let right = sign(SenderKind::GovukPay, PAY_SECRET, PAY_BODY);
+    let base64 = base64::Engine::encode(
+        &base64::prelude::BASE64_STANDARD,
+        hex::decode(&right).unwrap(),
+    );
     for (header, causes) in [
         (right.to_uppercase(), vec![HeaderUpperCase]),
         (format!("sha1={right}"), vec![HeaderPrefixed]),
@@ -85,9 +142,15 @@ fn a_header_in_another_form_is_recognised_and_still_tried() {
         (format!("Pay-Signature: {right}"), vec![HeaderPrefixed]),
         (format!("{right}\n"), vec![HeaderPadded]),
         (format!("\u{a0}\"{right}\""), vec![HeaderPadded]),
-        (format!("{}\n{}", &right[..30], &right[30..]), vec![HeaderPadded]),
+        (
+            format!("{}\n{}", &right[..30], &right[30..]),
+            vec![HeaderPadded],
+        ),
         (base64, vec![HeaderBase64]),
-        (format!(" SHA256={}", right.to_uppercase()), vec![HeaderPadded, HeaderPrefixed, HeaderUpperCase]),
+        (
+            format!(" SHA256={}", right.to_uppercase()),
+            vec![HeaderPadded, HeaderPrefixed, HeaderUpperCase],
+        ),
     ] {
         assert_eq!(pay(&header, PAY_BODY), explained(causes), "{header:?}");
     }
@@ -95,59 +158,128 @@ fn a_header_in_another_form_is_recognised_and_still_tried() {
 
 #[test]
 fn a_header_that_holds_no_signature_is_called_what_it_is() {
-    let right = sign(Kind::Hmrc, HMRC_SECRET, HMRC_BODY);
+    let right = sign(SenderKind::Hmrc, HMRC_SECRET, HMRC_BODY);
     for (header, cause) in [
-        (String::new(), Cause::HeaderEmpty),
-        (" \r\n".to_owned(), Cause::HeaderEmpty),
-        (right[..39].to_owned(), Cause::HeaderLength { found: 39, expected: 40 }),
-        (right.repeat(2), Cause::HeaderLength { found: 80, expected: 40 }),
-        (format!("{right},{right}"), Cause::HeaderSeveral),
-        (format!("{right}, {right}"), Cause::HeaderSeveral),
-        (right.replacen(|c: char| c.is_ascii_digit(), "g", 1), Cause::HeaderNotHex),
-        ("１".repeat(40), Cause::HeaderNotHex),
+        (String::new(), FailureCause::HeaderEmpty),
+        (" \r\n".to_owned(), FailureCause::HeaderEmpty),
+        (
+            right[..39].to_owned(),
+            FailureCause::HeaderLength {
+                found: 39,
+                expected: 40,
+            },
+        ),
+        (
+            right.repeat(2),
+            FailureCause::HeaderLength {
+                found: 80,
+                expected: 40,
+            },
+        ),
+        (format!("{right},{right}"), FailureCause::HeaderSeveral),
+        (format!("{right}, {right}"), FailureCause::HeaderSeveral),
+        (
+            right.replacen(|c: char| c.is_ascii_digit(), "g", 1),
+            FailureCause::HeaderNotHex,
+        ),
+        ("１".repeat(40), FailureCause::HeaderNotHex),
     ] {
-        let Diagnosis::Unexplained(causes) = hmrc(&header, HMRC_BODY) else { panic!("{header:?}") };
+        let Diagnosis::Unexplained(causes) = hmrc(&header, HMRC_BODY) else {
+            panic!("{header:?}")
+        };
         assert_eq!(causes.last(), Some(&cause), "{header:?}");
     }
     let not_utf8 = hmrc(b"\xff\xfe", HMRC_BODY);
-    assert_eq!(not_utf8, Diagnosis::Unexplained(vec![Cause::HeaderNotHex]));
+    assert_eq!(
+        not_utf8,
+        Diagnosis::Unexplained(vec![FailureCause::HeaderNotHex])
+    );
 }
 
 #[test]
 fn the_other_senders_signature_is_told_by_its_length() {
-    let header = sign(Kind::Hmrc, HMRC_OTHER, HMRC_BODY);
-    let causes = vec![Cause::OtherSender { sender: Kind::Hmrc }, Cause::SecretOfOtherSource];
-    let expected = Diagnosis::Explained { key_label: "hmrc-two 1:env:HMRC".into(), causes };
+    let header = sign(SenderKind::Hmrc, HMRC_OTHER, HMRC_BODY);
+    let causes = vec![
+        FailureCause::OtherSender {
+            sender: SenderKind::Hmrc,
+        },
+        FailureCause::SecretOfOtherSource,
+    ];
+    let expected = Diagnosis::Explained {
+        key_label: "hmrc-two 1:env:HMRC".into(),
+        causes,
+    };
     assert_eq!(pay(&header, HMRC_BODY), expected);
 
-    let wrong_algorithm = sign(Kind::GovukPay, HMRC_SECRET, HMRC_BODY);
-    assert_eq!(hmrc(wrong_algorithm, HMRC_BODY), explained([Cause::OtherSender { sender: Kind::GovukPay }]));
+    let wrong_algorithm = sign(SenderKind::GovukPay, HMRC_SECRET, HMRC_BODY);
+    assert_eq!(
+        hmrc(wrong_algorithm, HMRC_BODY),
+        explained([FailureCause::OtherSender {
+            sender: SenderKind::GovukPay
+        }])
+    );
 }
 
 #[test]
 fn a_secret_that_was_changed_on_either_side_is_recognised() {
-    use Cause::{
-        SecretPadded, SecretWithoutPrefix, SignedWithDecodedSecret, SignedWithPaddedSecret, SignedWithoutPrefix,
+    use FailureCause::{
+        SecretPadded, SecretWithoutPrefix, SignedWithDecodedSecret, SignedWithPaddedSecret,
+        SignedWithoutPrefix,
     };
     let random = &PAY_SECRET["webhook_test_".len()..];
     let live = format!("webhook_live_{random}");
     let hex_secret = "00112233445566778899aabbccddeeff00112233";
     let base64_secret = "c2l4dGVlbiBieXRlcyBvZiBrZXk=";
     for (configured, signed_with, cause) in [
-        (format!("{HMRC_SECRET}\n"), HMRC_SECRET.as_bytes().to_vec(), SecretPadded),
-        (format!("\"{HMRC_SECRET}\" "), HMRC_SECRET.into(), SecretPadded),
-        (HMRC_SECRET.into(), format!("{HMRC_SECRET}\n").into(), SignedWithPaddedSecret),
-        (HMRC_SECRET.into(), format!("{HMRC_SECRET}\r\n").into(), SignedWithPaddedSecret),
-        (HMRC_SECRET.into(), format!("{HMRC_SECRET} ").into(), SignedWithPaddedSecret),
-        (HMRC_SECRET.into(), base32::decode(HMRC_SECRET).unwrap(), SignedWithDecodedSecret(Encoding::Base32)),
-        (hex_secret.into(), hex::decode(hex_secret).unwrap(), SignedWithDecodedSecret(Encoding::Hex)),
-        (base64_secret.into(), b"sixteen bytes of key".to_vec(), SignedWithDecodedSecret(Encoding::Base64)),
+        (
+            format!("{HMRC_SECRET}\n"),
+            HMRC_SECRET.as_bytes().to_vec(),
+            SecretPadded,
+        ),
+        (
+            format!("\"{HMRC_SECRET}\" "),
+            HMRC_SECRET.into(),
+            SecretPadded,
+        ),
+        (
+            HMRC_SECRET.into(),
+            format!("{HMRC_SECRET}\n").into(),
+            SignedWithPaddedSecret,
+        ),
+        (
+            HMRC_SECRET.into(),
+            format!("{HMRC_SECRET}\r\n").into(),
+            SignedWithPaddedSecret,
+        ),
+        (
+            HMRC_SECRET.into(),
+            format!("{HMRC_SECRET} ").into(),
+            SignedWithPaddedSecret,
+        ),
+        (
+            HMRC_SECRET.into(),
+            base32::decode(HMRC_SECRET).unwrap(),
+            SignedWithDecodedSecret(SecretEncoding::Base32),
+        ),
+        (
+            hex_secret.into(),
+            hex::decode(hex_secret).unwrap(),
+            SignedWithDecodedSecret(SecretEncoding::Hex),
+        ),
+        (
+            base64_secret.into(),
+            b"sixteen bytes of key".to_vec(),
+            SignedWithDecodedSecret(SecretEncoding::Base64),
+        ),
         (PAY_SECRET.into(), random.into(), SignedWithoutPrefix),
         (live.clone(), random.into(), SignedWithoutPrefix),
         (random.into(), PAY_SECRET.into(), SecretWithoutPrefix),
         (random.into(), live.into(), SecretWithoutPrefix),
     ] {
-        for (kind, body) in [(Kind::Hmrc, HMRC_BODY), (Kind::GovukPay, PAY_BODY)] {
+        for (kind, body) in [
+            (SenderKind::Hmrc, HMRC_BODY),
+            (SenderKind::GovukPay, PAY_BODY),
+        ] {
             let found = diagnosis(kind, &[&configured], sign(kind, &signed_with, body), body);
             assert_eq!(found, explained([cause.clone()]), "{configured:?}");
         }
@@ -156,55 +288,124 @@ fn a_secret_that_was_changed_on_either_side_is_recognised() {
 
 #[test]
 fn another_sources_secret_is_named() {
-    let found = hmrc(sign(Kind::Hmrc, HMRC_OTHER, HMRC_BODY), HMRC_BODY);
-    let causes = vec![Cause::SecretOfOtherSource];
-    assert_eq!(found, Diagnosis::Explained { key_label: "hmrc-two 1:env:HMRC".into(), causes });
+    let found = hmrc(sign(SenderKind::Hmrc, HMRC_OTHER, HMRC_BODY), HMRC_BODY);
+    let causes = vec![FailureCause::SecretOfOtherSource];
+    assert_eq!(
+        found,
+        Diagnosis::Explained {
+            key_label: "hmrc-two 1:env:HMRC".into(),
+            causes
+        }
+    );
 
-    let found = diagnosis(Kind::GovukPay, &[], sign(Kind::GovukPay, HMRC_OTHER, PAY_BODY), PAY_BODY);
-    let causes = vec![Cause::SecretOfOtherSource];
-    assert_eq!(found, Diagnosis::Explained { key_label: "hmrc-two 1:env:HMRC".into(), causes });
+    let found = diagnosis(
+        SenderKind::GovukPay,
+        &[],
+        sign(SenderKind::GovukPay, HMRC_OTHER, PAY_BODY),
+        PAY_BODY,
+    );
+    let causes = vec![FailureCause::SecretOfOtherSource];
+    assert_eq!(
+        found,
+        Diagnosis::Explained {
+            key_label: "hmrc-two 1:env:HMRC".into(),
+            causes
+        }
+    );
 }
 
 #[test]
 fn what_happened_to_the_body_is_recognised() {
-    use Cause::*;
+    use FailureCause::*;
     let utf16 = |text: &str, mark: [u8; 2], bytes: fn(u16) -> [u8; 2]| {
-        mark.into_iter().chain(text.encode_utf16().flat_map(bytes)).collect::<Vec<u8>>()
+        mark.into_iter()
+            .chain(text.encode_utf16().flat_map(bytes))
+            .collect::<Vec<u8>>()
     };
-    let latin1 = PAY_BODY.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect::<Vec<u8>>();
+    let latin1 = PAY_BODY
+        .chars()
+        .map(|c| u8::try_from(u32::from(c)).unwrap())
+        .collect::<Vec<u8>>();
     let mojibake = PAY_BODY.bytes().map(char::from).collect::<String>();
     let base64 = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, PAY_BODY);
     let quoted = json!(PAY_BODY).to_string();
     let (lines, crlf) = ("{\n\"a\": 1\n}", "{\r\n\"a\": 1\r\n}");
     let pay_body = PAY_BODY.as_bytes().to_vec();
     for (signed, received, cause) in [
-        (pay_body.clone(), format!("{PAY_BODY}\n").into_bytes(), BodyNewlineAdded),
-        (pay_body.clone(), format!("{PAY_BODY}\r\n").into(), BodyNewlineAdded),
-        (format!("{PAY_BODY}\n").into(), pay_body.clone(), BodyNewlineRemoved),
-        (format!("{PAY_BODY}\r\n").into(), pay_body.clone(), BodyNewlineRemoved),
+        (
+            pay_body.clone(),
+            format!("{PAY_BODY}\n").into_bytes(),
+            BodyNewlineAdded,
+        ),
+        (
+            pay_body.clone(),
+            format!("{PAY_BODY}\r\n").into(),
+            BodyNewlineAdded,
+        ),
+        (
+            format!("{PAY_BODY}\n").into(),
+            pay_body.clone(),
+            BodyNewlineRemoved,
+        ),
+        (
+            format!("{PAY_BODY}\r\n").into(),
+            pay_body.clone(),
+            BodyNewlineRemoved,
+        ),
         (lines.into(), crlf.into(), BodyCrlfAdded),
         (crlf.into(), lines.into(), BodyCrlfRemoved),
-        (pay_body.clone(), format!("\u{feff}{PAY_BODY}").into(), BodyBomAdded),
-        (format!("\u{feff}{PAY_BODY}").into(), pay_body.clone(), BodyBomRemoved),
+        (
+            pay_body.clone(),
+            format!("\u{feff}{PAY_BODY}").into(),
+            BodyBomAdded,
+        ),
+        (
+            format!("\u{feff}{PAY_BODY}").into(),
+            pay_body.clone(),
+            BodyBomRemoved,
+        ),
         (pay_body.clone(), latin1.clone(), BodyToLatin1),
         (latin1, pay_body.clone(), BodyFromLatin1),
         (pay_body.clone(), mojibake.into(), BodyFromLatin1),
-        (pay_body.clone(), utf16(PAY_BODY, [0xff, 0xfe], u16::to_le_bytes), BodyToUtf16),
-        (pay_body.clone(), utf16(&format!("{PAY_BODY}\r\n"), [0xfe, 0xff], u16::to_be_bytes), BodyToUtf16),
+        (
+            pay_body.clone(),
+            utf16(PAY_BODY, [0xff, 0xfe], u16::to_le_bytes),
+            BodyToUtf16,
+        ),
+        (
+            pay_body.clone(),
+            utf16(&format!("{PAY_BODY}\r\n"), [0xfe, 0xff], u16::to_be_bytes),
+            BodyToUtf16,
+        ),
         (pay_body.clone(), base64.clone().into(), BodyStillBase64),
-        (pay_body.clone(), format!("{base64}\n").into(), BodyStillBase64),
+        (
+            pay_body.clone(),
+            format!("{base64}\n").into(),
+            BodyStillBase64,
+        ),
         (base64.into(), pay_body.clone(), BodyDecodedTwice),
         (pay_body.clone(), quoted.clone().into(), BodyStillQuoted),
-        (pay_body, quoted[1..quoted.len() - 1].into(), BodyStillQuoted),
+        (
+            pay_body,
+            quoted[1..quoted.len() - 1].into(),
+            BodyStillQuoted,
+        ),
     ] {
-        assert_eq!(pay(sign(Kind::GovukPay, PAY_SECRET, signed), received), explained([cause.clone()]), "{cause:?}");
+        assert_eq!(
+            pay(sign(SenderKind::GovukPay, PAY_SECRET, signed), received),
+            explained([cause.clone()]),
+            "{cause:?}"
+        );
     }
 }
 
 #[test]
 fn a_body_that_was_parsed_and_written_again_is_recognised() {
     let value: serde_json::Value = serde_json::from_str(PAY_BODY).unwrap();
-    let (sorted, pretty) = (value.to_string(), serde_json::to_string_pretty(&value).unwrap());
+    let (sorted, pretty) = (
+        value.to_string(),
+        serde_json::to_string_pretty(&value).unwrap(),
+    );
     let spaced = r#"{"b": [1, 2.50, {}], "a": "x: y, z"}"#;
     let ascii = PAY_BODY.replace('é', "\\u00e9");
     for (signed, received, form) in [
@@ -213,51 +414,114 @@ fn a_body_that_was_parsed_and_written_again_is_recognised() {
         (sorted.as_str(), pretty.as_str(), "compact"),
         (pretty.as_str(), sorted.as_str(), "pretty-printed"),
         (&format!("{pretty}\n"), sorted.as_str(), "pretty-printed"),
-        ("{\n    \"a\": [\n        1.0\n    ]\n}", r#"{"a":[1.0]}"#, "pretty-printed"),
-        (spaced, r#"{"b":[1,2.50,{}],"a":"x: y, z"}"#, "with a space after each comma and colon"),
+        (
+            "{\n    \"a\": [\n        1.0\n    ]\n}",
+            r#"{"a":[1.0]}"#,
+            "pretty-printed",
+        ),
+        (
+            spaced,
+            r#"{"b":[1,2.50,{}],"a":"x: y, z"}"#,
+            "with a space after each comma and colon",
+        ),
         (sorted.as_str(), PAY_BODY, "with its keys sorted"),
         (pretty.as_str(), PAY_BODY, "with its keys sorted"),
-        (PAY_BODY, sorted.as_str(), "with its keys in the sender's own order"),
-        (PAY_BODY, pretty.as_str(), "with its keys in the sender's own order"),
+        (
+            PAY_BODY,
+            sorted.as_str(),
+            "with its keys in the sender's own order",
+        ),
+        (
+            PAY_BODY,
+            pretty.as_str(),
+            "with its keys in the sender's own order",
+        ),
     ] {
-        let found = pay(sign(Kind::GovukPay, PAY_SECRET, signed), received);
-        assert_eq!(found, explained([Cause::BodyRewritten { signed: form }]), "{received}");
+        let found = pay(sign(SenderKind::GovukPay, PAY_SECRET, signed), received);
+        assert_eq!(
+            found,
+            explained([FailureCause::BodyRewritten { signed: form }]),
+            "{received}"
+        );
     }
-    let sorted = serde_json::from_str::<serde_json::Value>(HMRC_BODY).unwrap().to_string();
-    let found = hmrc(sign(Kind::Hmrc, HMRC_SECRET, HMRC_BODY), sorted);
-    assert_eq!(found, explained([Cause::BodyRewritten { signed: "with its keys in the sender's own order" }]));
+    let sorted = serde_json::from_str::<serde_json::Value>(HMRC_BODY)
+        .unwrap()
+        .to_string();
+    let found = hmrc(sign(SenderKind::Hmrc, HMRC_SECRET, HMRC_BODY), sorted);
+    assert_eq!(
+        found,
+        explained([FailureCause::BodyRewritten {
+            signed: "with its keys in the sender's own order"
+        }])
+    );
 }
 
 #[test]
 fn faults_of_header_secret_and_body_are_found_together() {
-    let header = sign(Kind::Hmrc, format!("{HMRC_SECRET}\n"), HMRC_BODY).to_uppercase();
-    let found = diagnosis(Kind::Hmrc, &[HMRC_OTHER, HMRC_SECRET], header, format!("{HMRC_BODY}\n"));
-    let causes = vec![Cause::HeaderUpperCase, Cause::SignedWithPaddedSecret, Cause::BodyNewlineAdded];
-    assert_eq!(found, Diagnosis::Explained { key_label: "2:env:OWN".into(), causes });
+    let header = sign(SenderKind::Hmrc, format!("{HMRC_SECRET}\n"), HMRC_BODY).to_uppercase();
+    let found = diagnosis(
+        SenderKind::Hmrc,
+        &[HMRC_OTHER, HMRC_SECRET],
+        header,
+        format!("{HMRC_BODY}\n"),
+    );
+    let causes = vec![
+        FailureCause::HeaderUpperCase,
+        FailureCause::SignedWithPaddedSecret,
+        FailureCause::BodyNewlineAdded,
+    ];
+    assert_eq!(
+        found,
+        Diagnosis::Explained {
+            key_label: "2:env:OWN".into(),
+            causes
+        }
+    );
 }
 
 #[test]
 fn what_nothing_explains_is_said_to_be_unexplained() {
-    use Cause::{BodyEmpty, BodyNotText, HeaderPadded, NoSecret, NoneOfThese};
+    use FailureCause::{BodyEmpty, BodyNotText, HeaderPadded, NoSecret, NoneOfThese};
     let header = "0".repeat(40);
-    assert_eq!(hmrc(&header, HMRC_BODY), Diagnosis::Unexplained(vec![NoneOfThese]));
-    assert_eq!(hmrc(format!("{header} "), HMRC_BODY), Diagnosis::Unexplained(vec![HeaderPadded, NoneOfThese]));
-    assert_eq!(hmrc(&header, ""), Diagnosis::Unexplained(vec![BodyEmpty, NoneOfThese]));
-    assert_eq!(hmrc(&header, b"\xff"), Diagnosis::Unexplained(vec![BodyNotText, NoneOfThese]));
-    assert_eq!(hmrc(&header, "caf\u{fffd}"), Diagnosis::Unexplained(vec![BodyNotText, NoneOfThese]));
-    let none_yet = diagnosis(Kind::Hmrc, &[], &header, HMRC_BODY);
-    assert_eq!(none_yet, Diagnosis::Unexplained(vec![NoSecret, NoneOfThese]));
+    assert_eq!(
+        hmrc(&header, HMRC_BODY),
+        Diagnosis::Unexplained(vec![NoneOfThese])
+    );
+    assert_eq!(
+        hmrc(format!("{header} "), HMRC_BODY),
+        Diagnosis::Unexplained(vec![HeaderPadded, NoneOfThese])
+    );
+    assert_eq!(
+        hmrc(&header, ""),
+        Diagnosis::Unexplained(vec![BodyEmpty, NoneOfThese])
+    );
+    assert_eq!(
+        hmrc(&header, b"\xff"),
+        Diagnosis::Unexplained(vec![BodyNotText, NoneOfThese])
+    );
+    assert_eq!(
+        hmrc(&header, "caf\u{fffd}"),
+        Diagnosis::Unexplained(vec![BodyNotText, NoneOfThese])
+    );
+    let none_yet = diagnosis(SenderKind::Hmrc, &[], &header, HMRC_BODY);
+    assert_eq!(
+        none_yet,
+        Diagnosis::Unexplained(vec![NoSecret, NoneOfThese])
+    );
 }
 
 #[test]
 fn a_body_that_nests_beyond_reason_is_no_danger() {
     let deep = format!("{{\"a\":{}", "[".repeat(200_000));
-    assert_eq!(hmrc("0".repeat(40), deep), Diagnosis::Unexplained(vec![Cause::NoneOfThese]));
+    assert_eq!(
+        hmrc("0".repeat(40), deep),
+        Diagnosis::Unexplained(vec![FailureCause::NoneOfThese])
+    );
 }
 
 /// Every cause there is, once.
-fn every_cause() -> Vec<Cause> {
-    use Cause::*;
+fn every_cause() -> Vec<FailureCause> {
+    use FailureCause::*;
     vec![
         HeaderEmpty,
         HeaderPadded,
@@ -266,16 +530,26 @@ fn every_cause() -> Vec<Cause> {
         HeaderUpperCase,
         HeaderBase64,
         HeaderNotHex,
-        HeaderLength { found: 39, expected: 40 },
-        HeaderLength { found: 80, expected: 40 },
-        OtherSender { sender: Kind::Hmrc },
-        OtherSender { sender: Kind::GovukPay },
+        HeaderLength {
+            found: 39,
+            expected: 40,
+        },
+        HeaderLength {
+            found: 80,
+            expected: 40,
+        },
+        OtherSender {
+            sender: SenderKind::Hmrc,
+        },
+        OtherSender {
+            sender: SenderKind::GovukPay,
+        },
         NoSecret,
         SecretPadded,
         SignedWithPaddedSecret,
-        SignedWithDecodedSecret(Encoding::Base32),
-        SignedWithDecodedSecret(Encoding::Base64),
-        SignedWithDecodedSecret(Encoding::Hex),
+        SignedWithDecodedSecret(SecretEncoding::Base32),
+        SignedWithDecodedSecret(SecretEncoding::Base64),
+        SignedWithDecodedSecret(SecretEncoding::Hex),
         SecretWithoutPrefix,
         SignedWithoutPrefix,
         SecretOfOtherSource,
@@ -300,9 +574,12 @@ fn every_cause() -> Vec<Cause> {
 
 #[test]
 fn every_cause_is_one_sentence_of_its_own() {
-    let sentences: Vec<String> = every_cause().iter().map(Cause::to_string).collect();
+    let sentences: Vec<String> = every_cause().iter().map(FailureCause::to_string).collect();
     for (at, sentence) in sentences.iter().enumerate() {
-        assert!(sentence.ends_with('.') && !sentence.contains(". ") && !sentence.contains('\n'), "{sentence}");
+        assert!(
+            sentence.ends_with('.') && !sentence.contains(". ") && !sentence.contains('\n'),
+            "{sentence}"
+        );
         assert!(!sentences[..at].contains(sentence), "{sentence}");
     }
 }
@@ -311,20 +588,39 @@ fn every_cause_is_one_sentence_of_its_own() {
 fn neither_a_secret_nor_a_signature_nor_the_body_is_ever_shown() {
     let secrets = [HMRC_SECRET, PAY_SECRET];
     let random = &PAY_SECRET["webhook_test_".len()..];
-    for kind in Kind::ALL {
+    for kind in SenderKind::ALL {
         let right = sign(kind, HMRC_SECRET, PAY_BODY);
         let decoded = sign(kind, base32::decode(HMRC_SECRET).unwrap(), PAY_BODY);
         let without_prefix = sign(kind, random, PAY_BODY);
         let cut = right[1..].to_owned();
         let of_other = sign(kind, HMRC_OTHER, PAY_BODY);
         let wrong = "0".repeat(kind.signature_digits());
-        let headers = [&right, &decoded, &without_prefix, &cut, &of_other, &wrong, HMRC_SECRET, PAY_SECRET];
-        for (header, body) in headers.iter().flat_map(|header| [(header, PAY_BODY), (header, "x")]) {
+        let headers = [
+            &right,
+            &decoded,
+            &without_prefix,
+            &cut,
+            &of_other,
+            &wrong,
+            HMRC_SECRET,
+            PAY_SECRET,
+        ];
+        for (header, body) in headers
+            .iter()
+            .flat_map(|header| [(header, PAY_BODY), (header, "x")])
+        {
             let found = diagnosis(kind, &secrets, header, body);
             let said = format!("{} {found:?}", found.sentences().join(" "));
-            for hidden in
-                [HMRC_SECRET, random, HMRC_OTHER, "another-source", "card_payment_failed", &right, &cut, &wrong]
-            {
+            for hidden in [
+                HMRC_SECRET,
+                random,
+                HMRC_OTHER,
+                "another-source",
+                "card_payment_failed",
+                &right,
+                &cut,
+                &wrong,
+            ] {
                 assert!(!said.contains(hidden), "{said}");
             }
         }

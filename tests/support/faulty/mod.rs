@@ -1,6 +1,10 @@
 //! Small receivers on loopback, each wrong in one way, with a list of what they really stored.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of this")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file uses a part of this"
+)]
 
 mod fault;
 mod take;
@@ -70,7 +74,13 @@ impl Faulty {
 
     /// The same over TLS, at `localhost`.
     pub async fn start_with(tls: ServerConfig, sender: Sender, fault: Fault, secret: &str) -> Self {
-        Self::listen(sender, fault, secret, Some(TlsAcceptor::from(Arc::new(tls)))).await
+        Self::listen(
+            sender,
+            fault,
+            secret,
+            Some(TlsAcceptor::from(Arc::new(tls))),
+        )
+        .await
     }
 
     async fn listen(sender: Sender, fault: Fault, secret: &str, tls: Option<TlsAcceptor>) -> Self {
@@ -80,7 +90,12 @@ impl Faulty {
             Some(_) => format!("https://localhost:{}", address.port()),
             None => format!("http://{address}"),
         };
-        let shared = Arc::new(Shared { sender, fault, secret: secret.to_owned(), state: Mutex::default() });
+        let shared = Arc::new(Shared {
+            sender,
+            fault,
+            secret: secret.to_owned(),
+            state: Mutex::default(),
+        });
         tokio::spawn(accept(listener, tls, Arc::clone(&shared)));
         Self { origin, shared }
     }
@@ -100,7 +115,9 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Sha
     while let Ok((stream, _)) = listener.accept().await {
         let (tls, shared) = (tls.clone(), Arc::clone(&shared));
         tokio::spawn(async move {
-            let Some(tls) = tls else { return keep(stream, shared).await };
+            let Some(tls) = tls else {
+                return keep(stream, shared).await;
+            };
             // A handshake that fails did not please the other side.
             if let Ok(secured) = tls.accept(stream).await {
                 keep(secured, shared).await;
@@ -117,8 +134,11 @@ async fn keep(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, shared: Arc
         async move { shared.answer(request).await.ok_or("no answer") }
     });
     let mut server = http1::Builder::new();
-    let _ =
-        server.timer(TokioTimer::new()).header_read_timeout(idle).serve_connection(TokioIo::new(stream), service).await;
+    let _ = server
+        .timer(TokioTimer::new())
+        .header_read_timeout(idle)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
 }
 
 impl Shared {
@@ -131,9 +151,15 @@ impl Shared {
         let status = reply.status().as_u16();
         let headers = reply.headers_mut();
         match self.fault {
-            Fault::SetsCookie => drop(headers.insert("set-cookie", "AWSALB=abc; Path=/".parse().unwrap())),
-            Fault::SendsRetryAfter if status >= 400 => drop(headers.insert("retry-after", "60".parse().unwrap())),
-            Fault::ClosesEachConnection => drop(headers.insert("connection", "close".parse().unwrap())),
+            Fault::SetsCookie => {
+                drop(headers.insert("set-cookie", "AWSALB=abc; Path=/".parse().unwrap()))
+            }
+            Fault::SendsRetryAfter if status >= 400 => {
+                drop(headers.insert("retry-after", "60".parse().unwrap()))
+            }
+            Fault::ClosesEachConnection => {
+                drop(headers.insert("connection", "close".parse().unwrap()))
+            }
             _ => {}
         }
         Some(reply)
@@ -157,7 +183,9 @@ impl Shared {
         if self.fault == Fault::AnswersGet && (method == Method::GET || method == Method::HEAD) {
             // HMRC's challenge is answered all the same.
             return Some(
-                self.challenge(request.uri().query()).filter(|reply| reply.status() == 200).unwrap_or(status(200)),
+                self.challenge(request.uri().query())
+                    .filter(|reply| reply.status() == 200)
+                    .unwrap_or(status(200)),
             );
         }
         match method {
@@ -186,7 +214,9 @@ impl Shared {
             Sender::GovukPay => "pay-signature",
         };
         let values = parts.headers.get_all(name).iter();
-        let signatures: Vec<String> = values.map(|value| value.to_str().unwrap().to_owned()).collect();
+        let signatures: Vec<String> = values
+            .map(|value| value.to_str().unwrap().to_owned())
+            .collect();
         if !verify::lets_in(self.fault, self.sender, &self.secret, &signatures, &body) {
             return Some(status(self.refusal(&signatures)));
         }
@@ -213,26 +243,46 @@ impl Shared {
             return None;
         }
         let query = query.unwrap_or_default();
-        let pairs = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "challenge");
+        let pairs =
+            url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "challenge");
         let found: Vec<String> = pairs.map(|(_, value)| value.into_owned()).collect();
-        let is_plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        let is_plain = |text: &str| {
+            text.bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        };
         let json = |value: &str| serde_json::json!({"challenge": value}).to_string();
         let (kind, body) = match (self.fault, &found[..]) {
             (Fault::EchoesPlainText, [only]) => ("text/plain", only.clone()),
             (Fault::ReflectsHtml, [only]) => ("text/html", json(only)),
-            (Fault::TakesWholeQuery, _) => ("application/json", json(query.strip_prefix("challenge=")?)),
+            (Fault::TakesWholeQuery, _) => {
+                ("application/json", json(query.strip_prefix("challenge=")?))
+            }
             (Fault::EchoesAnything, [first, ..]) => ("application/json", json(first)),
-            (_, [only]) if !only.is_empty() && only.len() <= 128 && is_plain(only) => ("application/json", json(only)),
+            (_, [only]) if !only.is_empty() && only.len() <= 128 && is_plain(only) => {
+                ("application/json", json(only))
+            }
             _ => return None,
         };
-        Some(Response::builder().header("content-type", kind).body(Full::from(body)).unwrap())
+        Some(
+            Response::builder()
+                .header("content-type", kind)
+                .body(Full::from(body))
+                .unwrap(),
+        )
     }
 }
 
 fn status(status: u16) -> Reply {
-    Response::builder().status(status).body(Full::default()).unwrap()
+    Response::builder()
+        .status(status)
+        .body(Full::default())
+        .unwrap()
 }
 
 fn moved(status: u16, location: &str) -> Reply {
-    Response::builder().status(status).header("location", location).body(Full::default()).unwrap()
+    Response::builder()
+        .status(status)
+        .header("location", location)
+        .body(Full::default())
+        .unwrap()
 }

@@ -15,7 +15,9 @@ pub enum Done {
 impl Shared {
     /// Reads the body and stores its id, or does not.
     pub(super) async fn take(&self, body: &[u8]) -> Done {
-        let Ok(value) = serde_json::from_slice::<Value>(body) else { return self.take_unreadable(body) };
+        let Ok(value) = serde_json::from_slice::<Value>(body) else {
+            return self.take_unreadable(body);
+        };
         if self.refuses(&value, body) {
             return Done::Answer(400);
         }
@@ -26,7 +28,10 @@ impl Shared {
             Sender::Hmrc => &value["notificationId"],
             Sender::GovukPay => &value["webhook_message_id"],
         };
-        let event = format!("{} {} {}", value["resource_id"], value["event_type"], value["created_date"]);
+        let event = format!(
+            "{} {} {}",
+            value["resource_id"], value["event_type"], value["created_date"]
+        );
         self.store(id.as_str().unwrap_or_default(), event).await
     }
 
@@ -41,7 +46,9 @@ impl Shared {
             _ => {}
         }
         let text = String::from_utf8_lossy(body);
-        self.state().held.push(text.split(' ').next().unwrap_or_default().to_owned());
+        self.state()
+            .held
+            .push(text.split(' ').next().unwrap_or_default().to_owned());
         Done::Answer(200)
     }
 
@@ -55,12 +62,18 @@ impl Shared {
             Fault::WantsLowerCasePayment => value["resource_type"] != "payment",
             Fault::KnowsOneState => value["resource"]["state"]["status"] != "success",
             Fault::KnowsFewEvents => !KNOWN.iter().any(|known| value["event_type"] == *known),
-            Fault::RefusesNulls => value["resource"]["card_details"].to_string().contains(":null"),
-            Fault::RefusesMoreFields => value.as_object().is_none_or(|fields| fields.len() > self.fields()),
+            Fault::RefusesNulls => value["resource"]["card_details"]
+                .to_string()
+                .contains(":null"),
+            Fault::RefusesMoreFields => value
+                .as_object()
+                .is_none_or(|fields| fields.len() > self.fields()),
             Fault::RefusesOldDates => self.is_old(value),
             Fault::BreaksAtLineSeparators => text.contains('\u{2028}'),
             Fault::WantsJsonMessage => serde_json::from_str::<Value>(message).is_err(),
-            Fault::BlocksMarkup => value["messageContentType"] == "application/json" && message.contains('<'),
+            Fault::BlocksMarkup => {
+                value["messageContentType"] == "application/json" && message.contains('<')
+            }
             _ => false,
         }
     }
@@ -74,8 +87,12 @@ impl Shared {
 
     /// Whether it is a day older than the newest there was.
     fn is_old(&self, value: &Value) -> bool {
-        let date = value["createdDateTime"].as_str().or(value["created_date"].as_str());
-        let date = date.and_then(Timestamp::parse).expect("the senders' dates can be read");
+        let date = value["createdDateTime"]
+            .as_str()
+            .or(value["created_date"].as_str());
+        let date = date
+            .and_then(Timestamp::parse)
+            .expect("the senders' dates can be read");
         let mut state = self.state();
         state.newest = state.newest.max(Some(date));
         state.newest.unwrap().since(date) > std::time::Duration::from_secs(24 * 60 * 60)
@@ -84,7 +101,11 @@ impl Shared {
     async fn store(&self, id: &str, event: String) -> Done {
         let is_held = |id: &str| self.state().held.iter().any(|held| held == id);
         if is_held(id) {
-            return Done::Answer(if self.fault == Fault::ConflictsOnDuplicate { 409 } else { self.success() });
+            return Done::Answer(if self.fault == Fault::ConflictsOnDuplicate {
+                409
+            } else {
+                self.success()
+            });
         }
         if self.fault == Fault::LooksThenInserts {
             tokio::time::sleep(std::time::Duration::from_millis(200)).await;

@@ -8,9 +8,18 @@ use sha2::Sha256;
 use super::fault::Fault;
 
 /// Judges the values of all signature headers over the body.
-pub fn lets_in(fault: Fault, sender: Sender, secret: &str, signatures: &[String], body: &[u8]) -> bool {
-    let right =
-        |given: &str| forms(fault, sender, body).iter().any(|form| is_right(fault, given, sender, secret, form));
+pub fn lets_in(
+    fault: Fault,
+    sender: Sender,
+    secret: &str,
+    signatures: &[String],
+    body: &[u8],
+) -> bool {
+    let right = |given: &str| {
+        forms(fault, sender, body)
+            .iter()
+            .any(|form| is_right(fault, given, sender, secret, form))
+    };
     match (fault, signatures) {
         (Fault::AcceptsUnsigned, []) => true,
         (Fault::AcceptsEmptySignature, [only]) if only.is_empty() => true,
@@ -26,11 +35,15 @@ fn is_right(fault: Fault, given: &str, sender: Sender, secret: &str, form: &[u8]
     match fault {
         Fault::ComparesPrefix => !given.is_empty() && expected.starts_with(given),
         Fault::ComparesBeginning => given.len() == expected.len() && given[..8] == expected[..8],
-        Fault::ChecksFormOnly => given.len() == expected.len() && given.bytes().all(|b| b.is_ascii_hexdigit()),
+        Fault::ChecksFormOnly => {
+            given.len() == expected.len() && given.bytes().all(|b| b.is_ascii_hexdigit())
+        }
         Fault::AcceptsUpperCase => given.to_ascii_lowercase() == expected,
         Fault::AcceptsPrefix => given.rsplit('=').next() == Some(&expected),
         Fault::AcceptsEmptyKey => is_equal || given == mac(sender, "", form),
-        Fault::AcceptsEitherAlgorithm => Sender::ALL.into_iter().any(|sender| given == mac(sender, secret, form)),
+        Fault::AcceptsEitherAlgorithm => Sender::ALL
+            .into_iter()
+            .any(|sender| given == mac(sender, secret, form)),
         _ => is_equal,
     }
 }
@@ -46,17 +59,29 @@ pub fn length(sender: Sender) -> usize {
 fn mac(sender: Sender, key: &str, bytes: &[u8]) -> String {
     match sender {
         Sender::Hmrc => hex::encode(
-            Hmac::<Sha1>::new_from_slice(key.as_bytes()).unwrap().chain_update(bytes).finalize().into_bytes(),
+            Hmac::<Sha1>::new_from_slice(key.as_bytes())
+                .unwrap()
+                .chain_update(bytes)
+                .finalize()
+                .into_bytes(),
         ),
         Sender::GovukPay => hex::encode(
-            Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap().chain_update(bytes).finalize().into_bytes(),
+            Hmac::<Sha256>::new_from_slice(key.as_bytes())
+                .unwrap()
+                .chain_update(bytes)
+                .finalize()
+                .into_bytes(),
         ),
     }
 }
 
 /// What the signature may be over: the body, and HMRC's own form of it.
 fn forms(fault: Fault, sender: Sender, body: &[u8]) -> Vec<Vec<u8>> {
-    let body = if fault == Fault::Reserialises { rewritten(body) } else { body.to_vec() };
+    let body = if fault == Fault::Reserialises {
+        rewritten(body)
+    } else {
+        body.to_vec()
+    };
     if sender == Sender::GovukPay || fault == Fault::RefusesAstral {
         return vec![body];
     }
@@ -72,7 +97,9 @@ fn rewritten(body: &[u8]) -> Vec<u8> {
         let mut used = first.len_utf8();
         if first == '"' {
             let mut strings = serde_json::Deserializer::from_str(&rest).into_iter::<String>();
-            let Some(Ok(string)) = strings.next() else { return body.to_vec() };
+            let Some(Ok(string)) = strings.next() else {
+                return body.to_vec();
+            };
             used = strings.byte_offset();
             out.push_str(&serde_json::to_string(&string).unwrap());
         } else if !first.is_whitespace() {

@@ -5,14 +5,14 @@ mod table;
 
 use clap::Args;
 
-use super::{Failure, Global, list, output::Output, pull, settings::Settings};
+use super::{CommandError, GlobalArgs, list, output::Output, pull, settings::CommandSettings};
 use crate::{
     config::Overrides,
-    entry::System,
-    reconcile::{self, Around, Ended, Options, Outcome, RealTime, Stop},
-    world::World,
+    entry::SystemClock,
+    reconcile::{self, RunContext, RunEnd, RunOptions, RunOutcome, StopSignal, TokioSleeper},
+    world::Clock,
 };
-use bar::Bar;
+use bar::ProgressLine;
 
 /// Asks a sender for what it never pushed: HMRC's boxes are recorded and acknowledged, Pay's payments whose events
 /// never came are named and recorded as they are.
@@ -22,7 +22,7 @@ use bar::Bar;
     pillarbox reconcile pay --since 7d --dry-run --json\n\n\
     HMRC allows one list of a box in 10 seconds, so a full box takes its time; Ctrl-C ends it, and the next run goes on.\n\
     Exits with 1 if an event never came, or if a box could not be emptied.")]
-pub(super) struct Reconcile {
+pub(super) struct ReconcileArgs {
     /// The source whose sender is asked; it needs a [sources.NAME.pull]
     source: String,
     /// Only what was created since then: a date as 2026-03-02T10:15:00Z, or a span as 30m, 2h, 7d [default: 30 days]
@@ -36,23 +36,38 @@ pub(super) struct Reconcile {
     json: bool,
 }
 
-impl Reconcile {
-    pub(super) async fn run(self, global: &Global, output: &mut Output) -> Result<(), Failure> {
-        let since = self.since.as_deref().map(|when| list::since(when, System.now())).transpose()?;
-        let settings = Settings::load(global, Overrides::default())?;
+impl ReconcileArgs {
+    pub(super) async fn run(
+        self,
+        global: &GlobalArgs,
+        output: &mut Output,
+    ) -> Result<(), CommandError> {
+        let since = self
+            .since
+            .as_deref()
+            .map(|when| list::since(when, SystemClock.now()))
+            .transpose()?;
+        let settings = CommandSettings::load(global, Overrides::default())?;
         let source = settings.source(&self.source)?;
-        let access = pull::access(source).await?.ok_or_else(|| not_configured(&self.source))?;
+        let access = pull::access(source)
+            .await?
+            .ok_or_else(|| not_configured(&self.source))?;
         let inbox = settings.open_inbox().await?;
-        let (stop, bar) = (Stop::default(), Bar::new());
-        let around = Around {
+        let (stop, bar) = (StopSignal::default(), ProgressLine::new());
+        let around = RunContext {
             inbox: &inbox,
-            world: &System,
-            sleeper: &RealTime,
+            world: &SystemClock,
+            sleeper: &TokioSleeper,
             stop: &stop,
             observer: &bar,
             window: settings.config.acceptance,
         };
-        let options = Options { deadline: None, since, dry_run: self.dry_run, by_hand: true };
+        let options = RunOptions {
+            deadline: None,
+            since,
+            dry_run: self.dry_run,
+            by_hand: true,
+        };
         let run = reconcile::run(&source.name, &access, &options, &around);
         tokio::pin!(run);
         let outcome = tokio::select! {
@@ -70,17 +85,17 @@ impl Reconcile {
 }
 
 /// What the outcome is to whoever ran the command.
-fn judge(outcome: Outcome) -> Result<(), Failure> {
+fn judge(outcome: RunOutcome) -> Result<(), CommandError> {
     let numbers = outcome.numbers();
     match outcome.ended {
-        Ended::Whole if numbers.missing == 0 && numbers.troubles == 0 => Ok(()),
-        Ended::Whole | Ended::Incomplete => Err(Failure::Wanting),
-        other => Err(Failure::Failed(other.to_string())),
+        RunEnd::Whole if numbers.missing == 0 && numbers.troubles == 0 => Ok(()),
+        RunEnd::Whole | RunEnd::Incomplete => Err(CommandError::Wanting),
+        other => Err(CommandError::Failed(other.to_string())),
     }
 }
 
-fn not_configured(source: &str) -> Failure {
-    Failure::Usage(format!(
+fn not_configured(source: &str) -> CommandError {
+    CommandError::Usage(format!(
         "[sources.{source}] has no pull: add [sources.{source}.pull] with the API's credentials (docs/reconcile.md)"
     ))
 }

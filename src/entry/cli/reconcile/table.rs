@@ -3,33 +3,41 @@
 use serde_json::{Value, json};
 
 use super::super::{
-    Failure,
+    CommandError,
     output::{BOLD, Output, paint},
 };
 use crate::{
     entry::words,
     notification::Timestamp,
     reconcile::{
-        Found, Outcome,
-        govuk_pay::{Missing, Observed},
+        RunFindings, RunOutcome,
+        govuk_pay::{MissingEvent, ObservationStatus},
         hmrc::BoxReport,
     },
 };
 
 /// Prints what was found, and in a sentence what that was in all.
-pub(super) fn print(outcome: &Outcome, dry_run: bool, output: &mut Output) -> Result<(), Failure> {
+pub(super) fn print(
+    outcome: &RunOutcome,
+    dry_run: bool,
+    output: &mut Output,
+) -> Result<(), CommandError> {
     match &outcome.found {
-        Found::Hmrc(boxes) => boxes_table(boxes, output)?,
-        Found::GovukPay(report) => missing_table(&report.missing, output)?,
+        RunFindings::Hmrc(boxes) => boxes_table(boxes, output)?,
+        RunFindings::GovukPay(report) => missing_table(&report.missing, output)?,
     }
     let numbers = outcome.numbers();
-    let recorded = if dry_run { "would be recorded" } else { "recorded now: push had missed them" };
+    let recorded = if dry_run {
+        "would be recorded"
+    } else {
+        "recorded now: push had missed them"
+    };
     let line = match &outcome.found {
-        Found::Hmrc(_) => format!(
+        RunFindings::Hmrc(_) => format!(
             "{} listed, {} {recorded}, {} recorded before, {} held, {} acknowledged.",
             numbers.seen, numbers.recorded, numbers.duplicates, numbers.held, numbers.acknowledged
         ),
-        Found::GovukPay(_) => format!(
+        RunFindings::GovukPay(_) => format!(
             "{} payments looked at, {} events never came, {} observations recorded now, {} before, {} payments unreadable.",
             numbers.seen, numbers.missing, numbers.recorded, numbers.duplicates, numbers.troubles
         ),
@@ -37,7 +45,7 @@ pub(super) fn print(outcome: &Outcome, dry_run: bool, output: &mut Output) -> Re
     Ok(output.say(&line)?)
 }
 
-fn boxes_table(boxes: &[BoxReport], output: &mut Output) -> Result<(), Failure> {
+fn boxes_table(boxes: &[BoxReport], output: &mut Output) -> Result<(), CommandError> {
     if !boxes.is_empty() {
         let head = format!(
             "{:<36}  {:>7}  {:>7}  {:>7}  {:>5}  {:>7}  OLDEST LEFT",
@@ -49,7 +57,12 @@ fn boxes_table(boxes: &[BoxReport], output: &mut Output) -> Result<(), Failure> 
         let oldest = report.oldest.map_or_else(|| "-".to_owned(), words::local);
         output.data(&format!(
             "{:<36}  {:>7}  {:>7}  {:>7}  {:>5}  {:>7}  {oldest}",
-            report.box_id, report.listed, report.missed, report.duplicates, report.held, report.acknowledged
+            report.box_id,
+            report.listed,
+            report.missed,
+            report.duplicates,
+            report.held,
+            report.acknowledged
         ))?;
         for line in troubles(report) {
             output.data(&format!("  {line}"))?;
@@ -60,8 +73,14 @@ fn boxes_table(boxes: &[BoxReport], output: &mut Output) -> Result<(), Failure> 
 
 /// Why a box could not be emptied, and what to do.
 fn troubles(report: &BoxReport) -> Vec<String> {
-    let trouble = report.trouble.as_ref().map(|fault| format!("could not be emptied: {fault}"));
-    let refused = report.refused.as_ref().map(|error| format!("the inbox has no place for one of them: {error}"));
+    let trouble = report
+        .trouble
+        .as_ref()
+        .map(|fault| format!("could not be emptied: {fault}"));
+    let refused = report
+        .refused
+        .as_ref()
+        .map(|error| format!("the inbox has no place for one of them: {error}"));
     let stuck = (report.stuck > 0).then(|| {
         format!(
             "{} stay unacknowledged, since they have no usable id or could not be stored: see `list --state held`",
@@ -71,32 +90,39 @@ fn troubles(report: &BoxReport) -> Vec<String> {
     [trouble, refused, stuck].into_iter().flatten().collect()
 }
 
-fn missing_table(missing: &[Missing], output: &mut Output) -> Result<(), Failure> {
+fn missing_table(missing: &[MissingEvent], output: &mut Output) -> Result<(), CommandError> {
     if !missing.is_empty() {
-        let head = format!("{:<26}  {:<24}  {:<19}  OBSERVATION", "PAYMENT", "NEVER CAME", "HAPPENED BY");
+        let head = format!(
+            "{:<26}  {:<24}  {:<19}  OBSERVATION",
+            "PAYMENT", "NEVER CAME", "HAPPENED BY"
+        );
         output.data(&paint(&head, BOLD))?;
     }
     for one in missing {
         let (payment, since) = (one.payment.as_str(), words::local(one.since));
         let what = one.what.as_str();
-        output.data(&format!("{payment:<26}  {what:<24}  {since:<19}  {} ({})", one.key, observed(one.observed)))?;
+        output.data(&format!(
+            "{payment:<26}  {what:<24}  {since:<19}  {} ({})",
+            one.key,
+            observed(one.observed)
+        ))?;
     }
     Ok(())
 }
 
-fn observed(observed: Observed) -> &'static str {
+fn observed(observed: ObservationStatus) -> &'static str {
     match observed {
-        Observed::First => "recorded",
-        Observed::Before => "recorded before",
-        Observed::No => "not recorded",
+        ObservationStatus::First => "recorded",
+        ObservationStatus::Before => "recorded before",
+        ObservationStatus::No => "not recorded",
     }
 }
 
 /// Prints one object a box or an event that never came, and a summary.
-pub(super) fn json(outcome: &Outcome, output: &mut Output) -> Result<(), Failure> {
+pub(super) fn json(outcome: &RunOutcome, output: &mut Output) -> Result<(), CommandError> {
     let lines: Vec<Value> = match &outcome.found {
-        Found::Hmrc(boxes) => boxes.iter().map(box_json).collect(),
-        Found::GovukPay(report) => report.missing.iter().map(missing_json).collect(),
+        RunFindings::Hmrc(boxes) => boxes.iter().map(box_json).collect(),
+        RunFindings::GovukPay(report) => report.missing.iter().map(missing_json).collect(),
     };
     for line in lines {
         output.data(&line.to_string())?;
@@ -130,7 +156,7 @@ fn box_json(report: &BoxReport) -> Value {
     })
 }
 
-fn missing_json(one: &Missing) -> Value {
+fn missing_json(one: &MissingEvent) -> Value {
     json!({
         "payment": one.payment.as_str(),
         "missing": one.what.as_str(),

@@ -7,16 +7,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     super::pull,
-    reconciled::{Said, say},
+    reconciled::{ReconcileLogger, say},
 };
 use crate::{
     aws::{Aws, SecretsManager},
     config::{Config, SourceConfig},
-    entry::System,
+    entry::SystemClock,
     inbox::sqlite::SqliteInbox,
-    reconcile::{self, Access, Around, Options, RealTime, Stop},
+    reconcile::{self, RunContext, RunOptions, SenderAccess, StopSignal, TokioSleeper},
     source::Acceptance,
-    world::World,
+    world::Clock,
 };
 
 /// How long it is between two runs of a source.
@@ -32,7 +32,7 @@ pub(super) fn begin(
 ) -> JoinSet<()> {
     let mut pulling = JoinSet::new();
     for source in config.sources.iter().filter(|source| source.pull.is_some()) {
-        let puller = Puller {
+        let puller = ReconcileSchedule {
             source: source.clone(),
             manager: aws.map(SecretsManager::new),
             inbox: Arc::clone(inbox),
@@ -45,7 +45,7 @@ pub(super) fn begin(
 }
 
 /// One source, asked again and again.
-struct Puller {
+struct ReconcileSchedule {
     source: SourceConfig,
     manager: Option<SecretsManager>,
     inbox: Arc<SqliteInbox>,
@@ -53,14 +53,18 @@ struct Puller {
     stop: CancellationToken,
 }
 
-impl Puller {
+impl ReconcileSchedule {
     /// Credentials are fetched each time, since they may have changed; what is wrong with them is said each time, too.
     async fn pull(self) {
         while !self.stop.is_cancelled() {
             match pull::access_by(&self.source, self.manager.as_ref()).await {
                 Ok(Some(access)) => self.run(&access).await,
                 Ok(None) => return,
-                Err(why) => tracing::error!(source = self.source.name.as_str(), why, "its sender can't be asked"),
+                Err(why) => tracing::error!(
+                    source = self.source.name.as_str(),
+                    why,
+                    "its sender can't be asked"
+                ),
             }
             tokio::select! {
                 () = tokio::time::sleep(EVERY) => {}
@@ -69,23 +73,26 @@ impl Puller {
         }
     }
 
-    async fn run(&self, access: &Access) {
-        let (asked, said) = (Stop::default(), Said::new(&self.source.name));
-        let around = Around {
+    async fn run(&self, access: &SenderAccess) {
+        let (asked, said) = (
+            StopSignal::default(),
+            ReconcileLogger::new(&self.source.name),
+        );
+        let around = RunContext {
             inbox: &*self.inbox,
-            world: &System,
-            sleeper: &RealTime,
+            world: &SystemClock,
+            sleeper: &TokioSleeper,
             stop: &asked,
             observer: &said,
             window: self.window,
         };
-        let options = Options::default();
+        let options = RunOptions::default();
         let run = reconcile::run(&self.source.name, access, &options, &around);
         tokio::pin!(run);
         let outcome = tokio::select! {
             outcome = &mut run => outcome,
             () = self.stop.cancelled() => { asked.ask(); run.await }
         };
-        say(&self.source.name, &outcome, System.now());
+        say(&self.source.name, &outcome, SystemClock.now());
     }
 }

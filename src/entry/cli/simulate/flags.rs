@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::super::{Failure, span};
+use super::super::{CommandError, span};
 use crate::simulate::run::{Chaos, Plan, Scenario};
 
 /// What goes wrong on the way; shares are in percent of the notifications.
@@ -66,10 +66,15 @@ impl ChaosFlags {
     }
 
     /// Writes into `plan` what goes wrong.
-    pub(super) fn apply(&self, plan: &mut Plan) -> Result<(), Failure> {
+    pub(super) fn apply(&self, plan: &mut Plan) -> Result<(), CommandError> {
         let scenario = Scenario::named(&self.scenario).ok_or_else(|| {
-            let known = Scenario::ALL.map(|scenario| format!("{} ({})", scenario.name, scenario.about));
-            Failure::Usage(format!("there is no scenario `{}`; there are: {}", self.scenario, known.join("; ")))
+            let known =
+                Scenario::ALL.map(|scenario| format!("{} ({})", scenario.name, scenario.about));
+            CommandError::Usage(format!(
+                "there is no scenario `{}`; there are: {}",
+                self.scenario,
+                known.join("; ")
+            ))
         })?;
         let base = scenario.chaos;
         plan.chaos = Chaos {
@@ -85,7 +90,9 @@ impl ChaosFlags {
             disconnect: self.disconnect.unwrap_or(base.disconnect),
             outage: self.outage.unwrap_or(base.outage),
         };
-        let backlog = self.backlog.unwrap_or(if scenario.backlog { plan.count } else { 0 });
+        let backlog = self
+            .backlog
+            .unwrap_or(if scenario.backlog { plan.count } else { 0 });
         plan.backlog = backlog.min(plan.count);
         Ok(())
     }

@@ -2,10 +2,12 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use super::super::{Failure, list::newer, output::Output, scan::Progress, settings::Settings};
+use super::super::{
+    CommandError, list::newer, output::Output, scan::ScanProgress, settings::CommandSettings,
+};
 use crate::{
     app::AnyInbox,
-    inbox::{Filter, Inbox, Page, Row},
+    inbox::{Inbox, PageRequest, Row, RowFilter},
     notification::{Id, Key, SourceName, State, Timestamp},
     simulate::run::{
         Fault, Sent,
@@ -22,22 +24,33 @@ const SKEW: Duration = Duration::from_secs(5 * 60);
 
 /// Holds what the sender believes against what the inbox holds of that source.
 pub(super) async fn compare(
-    settings: &Settings,
+    settings: &CommandSettings,
     source: &SourceName,
     sent: &[Sent],
     began: Timestamp,
     output: &mut Output,
-) -> Result<Vec<Fault>, Failure> {
+) -> Result<Vec<Fault>, CommandError> {
     let inbox = settings.open_inbox().await?;
     settle(&inbox, source, output).await?;
-    let filter =
-        Filter { source: Some(source.as_str().to_owned()), since: Some(began.minus(SKEW)), ..Filter::default() };
-    let (inbox, progress) = Progress::of(inbox, &filter, output).await?;
-    let mut held: Vec<Held> = read(&inbox, &filter, output).await?.into_iter().map(held).collect();
+    let filter = RowFilter {
+        source: Some(source.as_str().to_owned()),
+        since: Some(began.minus(SKEW)),
+        ..RowFilter::default()
+    };
+    let (inbox, progress) = ScanProgress::of(inbox, &filter, output).await?;
+    let mut held: Vec<Held> = read(&inbox, &filter, output)
+        .await?
+        .into_iter()
+        .map(held)
+        .collect();
     progress.end();
     // The same seed played again, and captures of another day, are duplicates of what came before.
     let known: HashSet<String> = held.iter().map(|held| held.id.clone()).collect();
-    let missing: HashSet<&String> = sent.iter().map(|sent| &sent.id).filter(|id| !known.contains(*id)).collect();
+    let missing: HashSet<&String> = sent
+        .iter()
+        .map(|sent| &sent.id)
+        .filter(|id| !known.contains(*id))
+        .collect();
     for id in missing {
         let Some(id) = Id::new(id) else { continue };
         held.extend(inbox.get(&Key::new(source, &id)).await?.map(self::held));
@@ -46,10 +59,23 @@ pub(super) async fn compare(
 }
 
 /// Waits until nothing of the source is open, but not for ever.
-async fn settle(inbox: &AnyInbox, source: &SourceName, output: &mut Output) -> Result<(), Failure> {
-    let open = Filter { source: Some(source.as_str().to_owned()), state: Some(State::Recorded), ..Filter::default() };
+async fn settle(
+    inbox: &AnyInbox,
+    source: &SourceName,
+    output: &mut Output,
+) -> Result<(), CommandError> {
+    let open = RowFilter {
+        source: Some(source.as_str().to_owned()),
+        state: Some(State::Recorded),
+        ..RowFilter::default()
+    };
     let deadline = tokio::time::Instant::now() + SETTLE;
-    while !inbox.list(&open, Page::first(1)).await?.rows.is_empty() {
+    while !inbox
+        .list(&open, PageRequest::first(1))
+        .await?
+        .rows
+        .is_empty()
+    {
         if tokio::time::Instant::now() > deadline {
             output
                 .say("Some are stored and not handed on yet; whether two keys are handed on can't be told of those.")?;
@@ -60,13 +86,20 @@ async fn settle(inbox: &AnyInbox, source: &SourceName, output: &mut Output) -> R
     Ok(())
 }
 
-async fn read(inbox: &AnyInbox, filter: &Filter, output: &mut Output) -> Result<Vec<Row>, Failure> {
-    let (mut rows, mut page) = (Vec::new(), Some(Page::first(inbox.page(usize::MAX))));
+async fn read(
+    inbox: &AnyInbox,
+    filter: &RowFilter,
+    output: &mut Output,
+) -> Result<Vec<Row>, CommandError> {
+    let (mut rows, mut page) = (Vec::new(), Some(PageRequest::first(inbox.page(usize::MAX))));
     while let Some(this) = page.take() {
         let listed = inbox.list(filter, this).await?;
         newer(&listed.newer, output)?;
         rows.extend(listed.rows);
-        page = listed.next.map(|next| Page { limit: inbox.page(usize::MAX), after: Some(next) });
+        page = listed.next.map(|next| PageRequest {
+            limit: inbox.page(usize::MAX),
+            after: Some(next),
+        });
     }
     Ok(rows)
 }
@@ -74,7 +107,9 @@ async fn read(inbox: &AnyInbox, filter: &Filter, output: &mut Output) -> Result<
 /// A row as the simulator knows it: by the sender's id, whatever mark a conflict has.
 fn held(row: Row) -> Held {
     let id = row.id();
-    let event = row.event().map(|event| format!("{}|{}", event.subject, event.event));
+    let event = row
+        .event()
+        .map(|event| format!("{}|{}", event.subject, event.event));
     Held {
         id: id.split('~').next().unwrap_or_default().to_owned(),
         key: row.key.to_string(),

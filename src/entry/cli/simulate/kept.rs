@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use super::{
     super::{
-        Failure,
+        CommandError,
         output::{BOLD, Output, paint},
-        settings::Settings,
+        settings::CommandSettings,
     },
-    Part,
+    SimulatedSource,
 };
 use crate::{
     config::InboxConfig,
-    entry::System,
+    entry::SystemClock,
     simulate::{
         Sender,
         pull::{
@@ -30,22 +30,22 @@ const CLIENT_ID: &str = "pillarbox-simulated-application";
 const CLIENT_SECRET: &str = "simulated-client-secret-of-no-use";
 
 /// One box, served.
-pub(super) struct Kept {
+pub(super) struct SimulatedBox {
     server: Ppns,
     source: String,
     box_id: String,
 }
 
-impl Kept {
+impl SimulatedBox {
     /// Serves everything of the run, all of it pending still.
-    pub(super) async fn open(part: &Part, port: u16) -> Result<Self, Failure> {
+    pub(super) async fn open(part: &SimulatedSource, port: u16) -> Result<Self, CommandError> {
         if part.plan.count > MOST {
-            return Err(Failure::Usage(format!(
+            return Err(CommandError::Usage(format!(
                 "--serve-pull keeps at most {MOST} notifications: choose a smaller --count"
             )));
         }
-        let server = Ppns::start(port, Arc::new(System)).await.map_err(|error| {
-            Failure::Failed(format!(
+        let server = Ppns::start(port, Arc::new(SystemClock)).await.map_err(|error| {
+            CommandError::Failed(format!(
                 "port {port} can't be listened on ({error}): choose another with --serve-pull PORT"
             ))
         })?;
@@ -55,7 +55,11 @@ impl Kept {
             boxes.open(&box_id, CLIENT_ID);
             kept(&part.plan).for_each(|notification| boxes.add(notification));
         });
-        Ok(Self { server, source: part.source.to_string(), box_id })
+        Ok(Self {
+            server,
+            source: part.source.to_string(),
+            box_id,
+        })
     }
 
     /// What came of a push is what a pull sees of it.
@@ -66,13 +70,23 @@ impl Kept {
             Fate::Refused => return,
         };
         if settled.sender == Sender::Hmrc && settled.what.is_genuine() {
-            self.server.with(|boxes| boxes.set_status(&settled.id, status));
+            self.server
+                .with(|boxes| boxes.set_status(&settled.id, status));
         }
     }
 
     /// Says how it can be pulled from, and serves until Ctrl-C.
-    pub(super) async fn serve(self, settings: &Settings, output: &mut Output) -> Result<(), Failure> {
-        let base_url = self.server.base_url().as_str().trim_end_matches('/').to_owned();
+    pub(super) async fn serve(
+        self,
+        settings: &CommandSettings,
+        output: &mut Output,
+    ) -> Result<(), CommandError> {
+        let base_url = self
+            .server
+            .base_url()
+            .as_str()
+            .trim_end_matches('/')
+            .to_owned();
         output.say(&format!(
             "HMRC keeps {}, at {base_url} until Ctrl-C. To pull what push missed, in another terminal in this folder:",
             self.tally()
@@ -86,14 +100,24 @@ impl Kept {
 
     fn tally(&self) -> String {
         let tally = self.server.with(|boxes| boxes.tally());
-        format!("{} PENDING, {} FAILED, {} ACKNOWLEDGED", tally.pending, tally.failed, tally.acknowledged)
+        format!(
+            "{} PENDING, {} FAILED, {} ACKNOWLEDGED",
+            tally.pending, tally.failed, tally.acknowledged
+        )
     }
 
     /// The lines that reconcile with this box, exactly as they can be pasted.
-    fn configuration(&self, base_url: &str, settings: &Settings) -> Result<Vec<String>, Failure> {
+    fn configuration(
+        &self,
+        base_url: &str,
+        settings: &CommandSettings,
+    ) -> Result<Vec<String>, CommandError> {
         let (source, box_id) = (&self.source, &self.box_id);
         let secrets = &settings.source(source)?.secrets;
-        let secrets: Vec<String> = secrets.iter().map(|secret| format!("\"{}\"", secret.value)).collect();
+        let secrets: Vec<String> = secrets
+            .iter()
+            .map(|secret| format!("\"{}\"", secret.value))
+            .collect();
         let inbox = match &settings.config.inbox {
             InboxConfig::Sqlite { path } => format!("sqlite:{}", path.display()),
             InboxConfig::DynamoDb { table, .. } => format!("dynamodb:{table}"),
@@ -109,7 +133,9 @@ impl Kept {
             "client_id = \"env:SIMULATED_CLIENT_ID\"".to_owned(),
             "client_secret = \"env:SIMULATED_CLIENT_SECRET\"".to_owned(),
             "END".to_owned(),
-            format!("export SIMULATED_CLIENT_ID={CLIENT_ID} SIMULATED_CLIENT_SECRET={CLIENT_SECRET}"),
+            format!(
+                "export SIMULATED_CLIENT_ID={CLIENT_ID} SIMULATED_CLIENT_SECRET={CLIENT_SECRET}"
+            ),
             format!("cargo run -q -- reconcile {source} --config simulated.toml --inbox {inbox}"),
         ];
         Ok(lines.into())

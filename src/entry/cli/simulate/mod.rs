@@ -13,19 +13,21 @@ use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{Failure, Global, output::Output, played, settings::Settings, span, test_data};
+use super::{
+    CommandError, GlobalArgs, output::Output, played, settings::CommandSettings, span, test_data,
+};
 use crate::{
-    entry::System,
+    entry::SystemClock,
     notification::{SourceName, Timestamp},
     simulate::{
         Connection, Sender, is_loopback,
         run::{self, Ending, Plan, Summary, capture, start_of_story},
     },
-    world::World,
+    world::Clock,
 };
 use flags::ChaosFlags;
-use kept::Kept;
-use teller::Teller;
+use kept::SimulatedBox;
+use teller::SimulationReporter;
 
 /// Plays one or both senders against a receiver, and says what each believes of every notification.
 #[derive(Args)]
@@ -36,7 +38,7 @@ use teller::Teller;
     Scenarios: calm, busy, hostile, outage, go-live. Flags beat the scenario.\n\n\
     Exits with 1 if a notification was given up, lost by a redirect, or left undecided, if a forged one was taken, and\n\
     with --inbox if one is acknowledged and absent, stored twice, or handed on under two keys.")]
-pub(super) struct Simulate {
+pub(super) struct SimulateArgs {
     /// The sources whose senders are played
     #[arg(value_name = "SOURCE", required = true, num_args = 1..=2)]
     sources: Vec<String>,
@@ -88,15 +90,19 @@ pub(super) struct Simulate {
 }
 
 /// One source's part in the run.
-struct Part {
+struct SimulatedSource {
     source: SourceName,
     plan: Plan,
 }
 
-impl Simulate {
-    pub(super) async fn run(self, global: &Global, output: &mut Output) -> Result<(), Failure> {
+impl SimulateArgs {
+    pub(super) async fn run(
+        self,
+        global: &GlobalArgs,
+        output: &mut Output,
+    ) -> Result<(), CommandError> {
         let settings = played::settings(global)?;
-        let began = System.now();
+        let began = SystemClock.now();
         let parts = self.parts(&settings, global, began).await?;
         for part in &parts {
             self.announce(part, output)?;
@@ -110,7 +116,10 @@ impl Simulate {
         let mut is_well = true;
         for (part, mut summary) in parts.iter().zip(ended) {
             if compares {
-                summary.find(holdings::compare(&settings, &part.source, &summary.sent, began, output).await?);
+                summary.find(
+                    holdings::compare(&settings, &part.source, &summary.sent, began, output)
+                        .await?,
+                );
             }
             is_well &= summary.ending == Ending::Complete && summary.faults.is_empty();
             if self.json {
@@ -122,28 +131,40 @@ impl Simulate {
         if let Some(kept) = kept {
             kept.serve(&settings, output).await?;
         }
-        if is_well { Ok(()) } else { Err(Failure::Wanting) }
+        if is_well {
+            Ok(())
+        } else {
+            Err(CommandError::Wanting)
+        }
     }
 
     /// HMRC's box, if it is to be served.
-    async fn keep(&self, parts: &[Part]) -> Result<Option<Kept>, Failure> {
-        let Some(port) = self.serve_pull else { return Ok(None) };
+    async fn keep(&self, parts: &[SimulatedSource]) -> Result<Option<SimulatedBox>, CommandError> {
+        let Some(port) = self.serve_pull else {
+            return Ok(None);
+        };
         let hmrc = parts.iter().find(|part| part.plan.sender == Sender::Hmrc);
-        let hmrc =
-            hmrc.ok_or_else(|| Failure::Usage("--serve-pull is HMRC's: name a source of that kind".to_owned()))?;
-        Kept::open(hmrc, port).await.map(Some)
+        let hmrc = hmrc.ok_or_else(|| {
+            CommandError::Usage("--serve-pull is HMRC's: name a source of that kind".to_owned())
+        })?;
+        SimulatedBox::open(hmrc, port).await.map(Some)
     }
 
-    async fn parts(&self, settings: &Settings, global: &Global, now: Timestamp) -> Result<Vec<Part>, Failure> {
+    async fn parts(
+        &self,
+        settings: &CommandSettings,
+        global: &GlobalArgs,
+        now: Timestamp,
+    ) -> Result<Vec<SimulatedSource>, CommandError> {
         for (flag, given) in [("--to", &self.to), ("--secret", &self.secret)] {
             if !given.is_empty() && given.len() != self.sources.len() {
-                return Err(Failure::Usage(format!(
+                return Err(CommandError::Usage(format!(
                     "{flag} is given {} times: give it once for each source",
                     given.len()
                 )));
             }
         }
-        let seed = self.seed.unwrap_or_else(|| System.random());
+        let seed = self.seed.unwrap_or_else(|| SystemClock.random());
         let mut parts = Vec::new();
         for (nth, name) in self.sources.iter().enumerate() {
             let source = settings.source(name)?;
@@ -156,26 +177,32 @@ impl Simulate {
             let mut plan = Plan::new(sender, url, secret.expose().to_owned(), seed, now);
             self.fill(&mut plan, now).await?;
             plan.remembers = global.inbox.is_some();
-            parts.push(Part { source: source.name.clone(), plan });
+            parts.push(SimulatedSource {
+                source: source.name.clone(),
+                plan,
+            });
         }
         Ok(parts)
     }
 
     /// Whoever stores test data elsewhere has to be able to find all of it again.
-    fn leaves_a_trace(&self, url: &Url) -> Result<(), Failure> {
+    fn leaves_a_trace(&self, url: &Url) -> Result<(), CommandError> {
         if is_loopback(url) || !self.quiet || self.record.is_some() {
             return Ok(());
         }
         let why = "--quiet would leave test data on another machine and no list of it: add --record DIR, or leave --quiet out";
-        Err(Failure::Usage(why.to_owned()))
+        Err(CommandError::Usage(why.to_owned()))
     }
 
     /// The rest of a plan, which is the same for every source.
-    async fn fill(&self, plan: &mut Plan, now: Timestamp) -> Result<(), Failure> {
+    async fn fill(&self, plan: &mut Plan, now: Timestamp) -> Result<(), CommandError> {
         let start = match &self.start {
             None => start_of_story(now),
-            Some(text) => Timestamp::parse(text)
-                .ok_or_else(|| Failure::Usage("--start is no date: write it as 2026-03-02T00:00:00Z".to_owned()))?,
+            Some(text) => Timestamp::parse(text).ok_or_else(|| {
+                CommandError::Usage(
+                    "--start is no date: write it as 2026-03-02T00:00:00Z".to_owned(),
+                )
+            })?,
         };
         plan.start = start;
         plan.count = self.count;
@@ -184,52 +211,91 @@ impl Simulate {
         plan.threads = self.threads.map_or(plan.threads, usize::from);
         self.chaos.apply(plan)?;
         if let Some(reference) = self.chaos.rotate_to() {
-            plan.rotate_to = Some(played::named("--rotate-to", reference).await?.expose().to_owned());
+            plan.rotate_to = Some(
+                played::named("--rotate-to", reference)
+                    .await?
+                    .expose()
+                    .to_owned(),
+            );
         }
         if let Some(folder) = &self.replay {
-            plan.replay = capture::read(folder, plan.sender).map_err(|error| Failure::Usage(error.to_string()))?;
+            plan.replay = capture::read(folder, plan.sender)
+                .map_err(|error| CommandError::Usage(error.to_string()))?;
         }
         Ok(())
     }
 
-    fn announce(&self, part: &Part, output: &mut Output) -> Result<(), Failure> {
-        let Plan { sender, url, count, seed, start, .. } = &part.plan;
-        let line = format!("{}: {count} notifications to {url}, --seed {seed} --start {start}", sender.as_str());
+    fn announce(&self, part: &SimulatedSource, output: &mut Output) -> Result<(), CommandError> {
+        let Plan {
+            sender,
+            url,
+            count,
+            seed,
+            start,
+            ..
+        } = &part.plan;
+        let line = format!(
+            "{}: {count} notifications to {url}, --seed {seed} --start {start}",
+            sender.as_str()
+        );
         Ok(output.say(&line)?)
     }
 
     /// Plays all parts at once, until they end or somebody presses Ctrl-C.
-    async fn play(&self, parts: &[Part], kept: Option<&Kept>, output: &mut Output) -> Result<Vec<Summary>, Failure> {
-        let total = parts.iter().map(|part| part.plan.count + part.plan.replay.len() as u64).sum();
+    async fn play(
+        &self,
+        parts: &[SimulatedSource],
+        kept: Option<&SimulatedBox>,
+        output: &mut Output,
+    ) -> Result<Vec<Summary>, CommandError> {
+        let total = parts
+            .iter()
+            .map(|part| part.plan.count + part.plan.replay.len() as u64)
+            .sum();
         let stop = CancellationToken::new();
-        let teller = Teller::new(self.style()?, total, stop.clone(), Mutex::new(output));
+        let teller =
+            SimulationReporter::new(self.style()?, total, stop.clone(), Mutex::new(output));
         let watch = |seen: run::Seen<'_>| {
             if let (Some(kept), run::Seen::Settled(settled)) = (kept, &seen) {
                 kept.settled(settled);
             }
             teller.hear(seen);
         };
-        let runs = join_all(parts.iter().map(|part| run::run(&part.plan, &watch, stop.cancelled())));
+        let runs = join_all(
+            parts
+                .iter()
+                .map(|part| run::run(&part.plan, &watch, stop.cancelled())),
+        );
         tokio::pin!(runs);
         let ended = tokio::select! {
             ended = &mut runs => ended,
             _ = tokio::signal::ctrl_c() => { stop.cancel(); runs.await }
         };
         teller.end()?;
-        ended.into_iter().map(|one| one.map_err(|error| Failure::Usage(error.to_string()))).collect()
+        ended
+            .into_iter()
+            .map(|one| one.map_err(|error| CommandError::Usage(error.to_string())))
+            .collect()
     }
 
-    fn style(&self) -> Result<teller::Style, Failure> {
+    fn style(&self) -> Result<teller::ReportStyle, CommandError> {
         let record = self.record.as_ref().map(|folder| {
-            let wrong = |error| Failure::Usage(format!("--record {}: {error}", folder.display()));
+            let wrong =
+                |error| CommandError::Usage(format!("--record {}: {error}", folder.display()));
             capture::Recorder::create(folder).map_err(wrong)
         });
-        Ok(teller::Style { json: self.json, quiet: self.quiet, record: record.transpose()? })
+        Ok(teller::ReportStyle {
+            json: self.json,
+            quiet: self.quiet,
+            record: record.transpose()?,
+        })
     }
 }
 
 /// Whether anybody is there, before a timetable of days begins.
-async fn reachable(url: &Url, sender: Sender) -> Result<(), Failure> {
+async fn reachable(url: &Url, sender: Sender) -> Result<(), CommandError> {
     let opened = Connection::open(url, sender.manner()).await;
-    opened.map(|_| ()).map_err(|error| Failure::Failed(error.to_string()))
+    opened
+        .map(|_| ())
+        .map_err(|error| CommandError::Failed(error.to_string()))
 }

@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::super::{
-    Failure,
+    CommandError,
     output::{GREEN, Output, RED, millis, paint},
 };
 use crate::simulate::{
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const REFUSED: u32 = 10;
 
 /// How the run is told.
-pub(super) struct Style {
+pub(super) struct ReportStyle {
     /// One JSON object a message.
     pub(super) json: bool,
     /// Nothing for single messages.
@@ -37,25 +37,40 @@ pub(super) struct Style {
 }
 
 /// Tells a run as it goes on, and stops it where going on makes no sense.
-pub(super) struct Teller<'a> {
-    style: Style,
+pub(super) struct SimulationReporter<'a> {
+    style: ReportStyle,
     output: Mutex<&'a mut Output>,
     bar: ProgressBar,
     shows_bar: bool,
     stop: CancellationToken,
-    failed: Mutex<Option<Failure>>,
+    failed: Mutex<Option<CommandError>>,
     accepted: AtomicBool,
     refused: AtomicU32,
 }
 
-impl<'a> Teller<'a> {
-    pub(super) fn new(style: Style, total: u64, stop: CancellationToken, output: Mutex<&'a mut Output>) -> Self {
+impl<'a> SimulationReporter<'a> {
+    pub(super) fn new(
+        style: ReportStyle,
+        total: u64,
+        stop: CancellationToken,
+        output: Mutex<&'a mut Output>,
+    ) -> Self {
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden());
         let look = ProgressStyle::with_template("{elapsed} [{bar:30}] {pos} of {len}, {per_sec}");
         bar.set_style(look.unwrap_or_else(|_| ProgressStyle::default_bar()));
         let shows_bar = Output::may_move();
-        let (failed, accepted, refused) = (Mutex::default(), AtomicBool::new(false), AtomicU32::new(0));
-        Self { style, output, bar, shows_bar, stop, failed, accepted, refused }
+        let (failed, accepted, refused) =
+            (Mutex::default(), AtomicBool::new(false), AtomicU32::new(0));
+        Self {
+            style,
+            output,
+            bar,
+            shows_bar,
+            stop,
+            failed,
+            accepted,
+            refused,
+        }
     }
 
     /// Takes in what the run tells.
@@ -73,16 +88,22 @@ impl<'a> Teller<'a> {
     }
 
     /// Takes the bar away, and says why the run had to stop, if it had to.
-    pub(super) fn end(&self) -> Result<(), Failure> {
+    pub(super) fn end(&self) -> Result<(), CommandError> {
         self.bar.finish_and_clear();
-        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let failed = self
+            .failed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         failed.map_or(Ok(()), Err)
     }
 
-    fn exchanged(&self, exchanged: &Exchanged<'_>) -> Result<(), Failure> {
+    fn exchanged(&self, exchanged: &Exchanged<'_>) -> Result<(), CommandError> {
         if let Some(recorder) = &self.style.record {
             let kept = recorder.keep(exchanged);
-            kept.map_err(|error| Failure::Failed(format!("an exchange can't be kept: {error}")))?;
+            kept.map_err(|error| {
+                CommandError::Failed(format!("an exchange can't be kept: {error}"))
+            })?;
         }
         if exchanged.what.is_genuine() {
             self.judge_the_secret(exchanged.outcome)?;
@@ -91,12 +112,14 @@ impl<'a> Teller<'a> {
     }
 
     /// A wrong secret would be refused for days, by the timetable.
-    fn judge_the_secret(&self, outcome: Outcome) -> Result<(), Failure> {
+    fn judge_the_secret(&self, outcome: Outcome) -> Result<(), CommandError> {
         match outcome {
-            Outcome::Answered { status: 401 | 403, .. } => {
+            Outcome::Answered {
+                status: 401 | 403, ..
+            } => {
                 let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
                 if refused == REFUSED && !self.accepted.load(Ordering::Relaxed) {
-                    return Err(Failure::Failed(format!(
+                    return Err(CommandError::Failed(format!(
                         "the first {REFUSED} notifications were all refused as not authentic: the receiver has another \
                          secret, or its URL belongs to another source; choose the secret with --secret env:NAME"
                     )));
@@ -107,17 +130,21 @@ impl<'a> Teller<'a> {
         Ok(())
     }
 
-    fn settled(&self, settled: &Settled) -> Result<(), Failure> {
+    fn settled(&self, settled: &Settled) -> Result<(), CommandError> {
         self.bar.inc(1);
         if self.style.quiet {
             return Ok(());
         }
-        let line = if self.style.json { json_line(settled) } else { line(settled) };
+        let line = if self.style.json {
+            json_line(settled)
+        } else {
+            line(settled)
+        };
         let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(self.bar.suspend(|| output.data(&line))?)
     }
 
-    fn give_up(&self, failure: Failure) {
+    fn give_up(&self, failure: CommandError) {
         let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         failed.get_or_insert(failure);
         self.stop.cancel();
@@ -125,16 +152,38 @@ impl<'a> Teller<'a> {
 }
 
 fn line(settled: &Settled) -> String {
-    let Settled { sender, id, what, fate, attempts, requests, last, took } = settled;
+    let Settled {
+        sender,
+        id,
+        what,
+        fate,
+        attempts,
+        requests,
+        last,
+        took,
+    } = settled;
     let is_well = match fate {
         Fate::Acknowledged => !what.is_hostile(),
         Fate::Refused => true,
         Fate::Failed | Fate::LostByRedirect => false,
     };
     let fate = paint(fate.as_str(), if is_well { GREEN } else { RED });
-    let again = if *requests > 1 { format!(", attempt {attempts}, request {requests}") } else { String::new() };
-    let what = if what.is_genuine() { String::new() } else { format!("{} ", what.as_str()) };
-    format!("{} {id}: {what}{fate}, {} in {} ms{again}", sender.as_str(), word(*last), millis(*took))
+    let again = if *requests > 1 {
+        format!(", attempt {attempts}, request {requests}")
+    } else {
+        String::new()
+    };
+    let what = if what.is_genuine() {
+        String::new()
+    } else {
+        format!("{} ", what.as_str())
+    };
+    format!(
+        "{} {id}: {what}{fate}, {} in {} ms{again}",
+        sender.as_str(),
+        word(*last),
+        millis(*took)
+    )
 }
 
 fn json_line(settled: &Settled) -> String {

@@ -6,19 +6,19 @@ use crate::{
     app::AnyInbox,
     config::Overrides,
     entry::cli::{
-        Failure, Global,
+        CommandError, GlobalArgs,
         list::newer,
         output::Output,
-        scan::Progress,
-        settings::{Settings, outside_with, vault, wrong},
+        scan::ScanProgress,
+        settings::{CommandSettings, outside_with, vault, wrong},
     },
-    inbox::{Filter, Inbox, InboxError, Page, Row},
+    inbox::{Inbox, InboxError, PageRequest, Row, RowFilter},
     source::{Source, verify},
     text::visible,
 };
 
 /// What a row could be shown to be.
-enum Proof {
+enum StoredProof {
     /// Signed by an active secret, over these very bytes.
     Signed,
     /// Pulled, so never signed; its bytes match their digest.
@@ -32,7 +32,7 @@ enum Proof {
 }
 
 #[derive(Default)]
-struct Counts {
+struct ProofCounts {
     signed: usize,
     pulled: usize,
     erased: usize,
@@ -42,30 +42,48 @@ struct Counts {
     unread: usize,
 }
 
-pub(super) async fn run(global: &Global, output: &mut Output) -> Result<(), Failure> {
-    let settings = Settings::load_to_use(global, Overrides::default())?;
+pub(super) async fn run(global: &GlobalArgs, output: &mut Output) -> Result<(), CommandError> {
+    let settings = CommandSettings::load_to_use(global, Overrides::default())?;
     let vault = vault(settings.config.sender_references()).await?;
-    let sources = settings.config.sender_secrets(&outside_with(&vault)).map_err(wrong)?;
-    let (inbox, progress) = Progress::of(settings.open_inbox().await?, &Filter::default(), output).await?;
-    let sources = sources.into_iter().map(|source| (source.name.as_str().to_owned(), source)).collect();
+    let sources = settings
+        .config
+        .sender_secrets(&outside_with(&vault))
+        .map_err(wrong)?;
+    let (inbox, progress) =
+        ScanProgress::of(settings.open_inbox().await?, &RowFilter::default(), output).await?;
+    let sources = sources
+        .into_iter()
+        .map(|source| (source.name.as_str().to_owned(), source))
+        .collect();
     let counts = prove_all(&inbox, &progress, &sources, output).await?;
-    let Counts { signed, pulled, erased, without_secret, broken, unread } = counts;
+    let ProofCounts {
+        signed,
+        pulled,
+        erased,
+        without_secret,
+        broken,
+        unread,
+    } = counts;
     output.data(&format!(
         "{signed} signed and proven, {pulled} pulled, {erased} erased, {without_secret} whose secret is gone, {broken} broken"
     ))?;
-    if broken + unread == 0 { Ok(()) } else { Err(Failure::Wanting) }
+    if broken + unread == 0 {
+        Ok(())
+    } else {
+        Err(CommandError::Wanting)
+    }
 }
 
 async fn prove_all(
     inbox: &AnyInbox,
-    progress: &Progress,
+    progress: &ScanProgress,
     sources: &HashMap<String, Source>,
     output: &mut Output,
-) -> Result<Counts, Failure> {
-    let mut counts = Counts::default();
-    let mut page = Some(Page::first(inbox.page(usize::MAX)));
+) -> Result<ProofCounts, CommandError> {
+    let mut counts = ProofCounts::default();
+    let mut page = Some(PageRequest::first(inbox.page(usize::MAX)));
     while let Some(this) = page.take() {
-        let listed = inbox.list(&Filter::default(), this).await?;
+        let listed = inbox.list(&RowFilter::default(), this).await?;
         progress.end();
         newer(&listed.newer, output)?;
         counts.unread += listed.newer.len();
@@ -73,46 +91,63 @@ async fn prove_all(
             let proof = match inbox.get(&summary.key).await {
                 Ok(Some(row)) => prove(&row, sources),
                 Ok(None) => continue, // it expired meanwhile
-                Err(error @ InboxError::Damaged { .. }) => Proof::Broken(error.to_string()),
+                Err(error @ InboxError::Damaged { .. }) => StoredProof::Broken(error.to_string()),
                 Err(error) => return Err(error.into()),
             };
             counts.add(&proof);
-            if let Proof::NoSecret(why) | Proof::Broken(why) = proof {
+            if let StoredProof::NoSecret(why) | StoredProof::Broken(why) = proof {
                 output.say(&why)?;
             }
         }
-        page = listed.next.map(|next| Page { limit: inbox.page(usize::MAX), after: Some(next) });
+        page = listed.next.map(|next| PageRequest {
+            limit: inbox.page(usize::MAX),
+            after: Some(next),
+        });
     }
     Ok(counts)
 }
 
-fn prove(row: &Row, sources: &HashMap<String, Source>) -> Proof {
+fn prove(row: &Row, sources: &HashMap<String, Source>) -> StoredProof {
     if row.body.is_none() {
-        return Proof::Erased;
+        return StoredProof::Erased;
     }
     let body = match row.proven_body() {
         Ok(body) => body.clone(),
-        Err(error) => return Proof::Broken(error.to_string()),
+        Err(error) => return StoredProof::Broken(error.to_string()),
     };
-    let Some(signature) = &row.signature else { return Proof::Pulled };
+    let Some(signature) = &row.signature else {
+        return StoredProof::Pulled;
+    };
     let label = row.key_label.as_deref().unwrap_or("-");
-    let gone = || Proof::NoSecret(format!("{}: its secret {} is not configured any more", row.key, visible(label)));
-    let Some(source) = sources.get(row.key.source()) else { return gone() };
+    let gone = || {
+        StoredProof::NoSecret(format!(
+            "{}: its secret {} is not configured any more",
+            row.key,
+            visible(label)
+        ))
+    };
+    let Some(source) = sources.get(row.key.source()) else {
+        return gone();
+    };
     match verify(source.kind, &source.keys, &[signature.as_bytes()], body) {
-        Ok(_) => Proof::Signed,
+        Ok(_) => StoredProof::Signed,
         Err(_) if !source.keys.iter().any(|key| key.label() == label) => gone(),
-        Err(fault) => Proof::Broken(format!("{}: {fault}; or {} holds another secret now", row.key, visible(label))),
+        Err(fault) => StoredProof::Broken(format!(
+            "{}: {fault}; or {} holds another secret now",
+            row.key,
+            visible(label)
+        )),
     }
 }
 
-impl Counts {
-    fn add(&mut self, proof: &Proof) {
+impl ProofCounts {
+    fn add(&mut self, proof: &StoredProof) {
         let count = match proof {
-            Proof::Signed => &mut self.signed,
-            Proof::Pulled => &mut self.pulled,
-            Proof::Erased => &mut self.erased,
-            Proof::NoSecret(_) => &mut self.without_secret,
-            Proof::Broken(_) => &mut self.broken,
+            StoredProof::Signed => &mut self.signed,
+            StoredProof::Pulled => &mut self.pulled,
+            StoredProof::Erased => &mut self.erased,
+            StoredProof::NoSecret(_) => &mut self.without_secret,
+            StoredProof::Broken(_) => &mut self.broken,
         };
         *count += 1;
     }

@@ -22,17 +22,17 @@ use crate::{
     config::{Config, SourceConfig},
     entry::shout::shout,
     inbox::Inbox,
-    reconcile::{self, Around, Options, RealTime, Sleeper, Stop},
+    reconcile::{self, RunContext, RunOptions, Sleeper, StopSignal, TokioSleeper},
     source::Acceptance,
-    world::World,
+    world::Clock,
 };
-use credentials::{Credentials, Fetched};
-use news::Herald;
-use row::End;
-pub(super) use row::Row;
+use credentials::{FetchedAccess, ReconcileCredentials};
+use news::ReconcileLogger;
+pub(super) use row::ReconcileRecord;
+use row::RunResult;
 
 /// What a reconciler reaches beside its inbox and the senders.
-pub struct Surroundings<S> {
+pub struct ReconcilerDeps<S> {
     /// Reads an environment variable.
     pub env: fn(&str) -> Option<String>,
     /// Reads what is in Secrets Manager; `None` where nothing is.
@@ -46,10 +46,10 @@ pub struct Surroundings<S> {
 }
 
 /// Reconciles every source that has a `pull`. It keeps nothing of an invocation.
-pub struct Reconciler<I, S = RealTime> {
+pub struct Reconciler<I, S = TokioSleeper> {
     inbox: Arc<I>,
     window: Acceptance,
-    credentials: Credentials,
+    credentials: ReconcileCredentials,
     sleeper: S,
     function: String,
     metrics: Mutex<Box<dyn Write + Send>>,
@@ -57,67 +57,93 @@ pub struct Reconciler<I, S = RealTime> {
 
 impl<I: Inbox, S: Sleeper> Reconciler<I, S> {
     /// One for the sources of `config`; `None` if none of them has a `pull`.
-    pub fn new(config: &Config, inbox: Arc<I>, around: Surroundings<S>) -> Option<Self> {
-        let Surroundings { env, manager, sleeper, function, metrics } = around;
-        let credentials = Credentials::new(config, env, manager)?;
+    pub fn new(config: &Config, inbox: Arc<I>, around: ReconcilerDeps<S>) -> Option<Self> {
+        let ReconcilerDeps {
+            env,
+            manager,
+            sleeper,
+            function,
+            metrics,
+        } = around;
+        let credentials = ReconcileCredentials::new(config, env, manager)?;
         let (window, metrics) = (config.acceptance, Mutex::new(metrics));
-        Some(Self { inbox, window, credentials, sleeper, function, metrics })
+        Some(Self {
+            inbox,
+            window,
+            credentials,
+            sleeper,
+            function,
+            metrics,
+        })
     }
 
     /// Reconciles, and says how it went: a line a source, and the metrics. Never fails as a whole.
-    pub(super) async fn reconcile(&self, world: &impl World, invocation: &Invocation) -> Vec<Row> {
+    pub(super) async fn reconcile(
+        &self,
+        world: &impl Clock,
+        invocation: &Invocation,
+    ) -> Vec<ReconcileRecord> {
         let fetched = self.credentials.fetch().await;
-        let rows = join_all(fetched.into_iter().map(|one| self.one(world, invocation, one))).await;
+        let rows = join_all(
+            fetched
+                .into_iter()
+                .map(|one| self.one(world, invocation, one)),
+        )
+        .await;
         let mut metrics = self.metrics.lock().unwrap_or_else(PoisonError::into_inner);
         // There is nowhere to report that what is said can't be written.
-        let _ =
-            metrics.write_all(emf::lines(&rows, &self.function, world.now()).as_bytes()).and_then(|()| metrics.flush());
+        let _ = metrics
+            .write_all(emf::lines(&rows, &self.function, world.now()).as_bytes())
+            .and_then(|()| metrics.flush());
         rows
     }
 
     async fn one(
         &self,
-        world: &impl World,
+        world: &impl Clock,
         invocation: &Invocation,
-        (source, fetched): (&SourceConfig, Fetched),
-    ) -> Row {
-        let herald = Herald::of(&source.name, &invocation.id);
+        (source, fetched): (&SourceConfig, FetchedAccess),
+    ) -> ReconcileRecord {
+        let herald = ReconcileLogger::of(&source.name, &invocation.id);
         let left = deadline::left(invocation.deadline, world.now());
         let running = self.run(world, invocation, source, fetched, &herald);
         let hearing = timeout(left, self.inbox.last_heard(&source.name));
         let (end, heard) = tokio::join!(timeout(left, running), hearing);
-        let end = end.unwrap_or(End::CutOff);
+        let end = end.unwrap_or(RunResult::CutOff);
         // Where the inbox can't say, the run could not use it either, and has said so.
         let heard = heard.ok().and_then(Result::ok).flatten();
-        let row = Row::new(source, &end, herald.newly_missing(), heard, world.now());
+        let row = ReconcileRecord::new(source, &end, herald.newly_missing(), heard, world.now());
         herald.say(&row, &end);
         row
     }
 
     async fn run(
         &self,
-        world: &impl World,
+        world: &impl Clock,
         invocation: &Invocation,
         source: &SourceConfig,
-        fetched: Fetched,
-        herald: &Herald<'_>,
-    ) -> End {
+        fetched: FetchedAccess,
+        herald: &ReconcileLogger<'_>,
+    ) -> RunResult {
         let access = match fetched {
             Ok(access) => access,
             Err(unusable) => {
                 shout(&unusable);
-                return End::NoCredentials(unusable);
+                return RunResult::NoCredentials(unusable);
             }
         };
-        let options = Options { deadline: Some(deadline::last_step(invocation.deadline)), ..Options::default() };
-        let around = Around {
+        let options = RunOptions {
+            deadline: Some(deadline::last_step(invocation.deadline)),
+            ..RunOptions::default()
+        };
+        let around = RunContext {
             inbox: &*self.inbox,
             world,
             sleeper: &self.sleeper,
-            stop: &Stop::default(),
+            stop: &StopSignal::default(),
             observer: herald,
             window: self.window,
         };
-        End::Ran(reconcile::run(&source.name, &access, &options, &around).await)
+        RunResult::Ran(reconcile::run(&source.name, &access, &options, &around).await)
     }
 }

@@ -2,28 +2,28 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::row::{End, Row};
+use super::row::{ReconcileRecord, RunResult};
 use crate::{
     notification::SourceName,
     reconcile::{
-        Found, News, Observer, Outcome,
-        govuk_pay::{Missing, Observed},
+        ProgressEvent, RunFindings, RunOutcome, RunReporter,
+        govuk_pay::{MissingEvent, ObservationStatus},
         hmrc::BoxReport,
     },
 };
 
 /// Says what happens to one source in one invocation.
-pub(super) struct Herald<'a> {
+pub(super) struct ReconcileLogger<'a> {
     source: &'a str,
     request_id: &'a str,
     newly_missing: AtomicUsize,
 }
 
-impl Observer for Herald<'_> {
+impl RunReporter for ReconcileLogger<'_> {
     /// Says at once what only this run will know: that an event is missing which no run before had found so.
-    fn tell(&self, news: News<'_>) {
-        if let News::Missing(missing) = news
-            && missing.observed == Observed::First
+    fn tell(&self, news: ProgressEvent<'_>) {
+        if let ProgressEvent::Missing(missing) = news
+            && missing.observed == ObservationStatus::First
         {
             self.newly_missing.fetch_add(1, Ordering::Relaxed);
             self.say_missing(missing);
@@ -31,9 +31,13 @@ impl Observer for Herald<'_> {
     }
 }
 
-impl<'a> Herald<'a> {
+impl<'a> ReconcileLogger<'a> {
     pub(super) fn of(source: &'a SourceName, request_id: &'a str) -> Self {
-        Self { source: source.as_str(), request_id, newly_missing: AtomicUsize::new(0) }
+        Self {
+            source: source.as_str(),
+            request_id,
+            newly_missing: AtomicUsize::new(0),
+        }
     }
 
     /// How many events were found missing now.
@@ -41,18 +45,42 @@ impl<'a> Herald<'a> {
         self.newly_missing.load(Ordering::Relaxed)
     }
 
-    fn say_missing(&self, Missing { payment, what, since, key, .. }: &Missing) {
+    fn say_missing(
+        &self,
+        MissingEvent {
+            payment,
+            what,
+            since,
+            key,
+            ..
+        }: &MissingEvent,
+    ) {
         let (id, source, what) = (self.request_id, self.source, what.as_str());
         let (key, payment, since) = (key.as_str(), payment.as_str(), since.to_string());
-        tracing::warn!(requestId = id, source, key, payment, what, since, "an event never came");
+        tracing::warn!(
+            requestId = id,
+            source,
+            key,
+            payment,
+            what,
+            since,
+            "an event never came"
+        );
     }
 
     /// Says how it ended, with what stood in its way before.
-    pub(super) fn say(&self, row: &Row, end: &End) {
+    pub(super) fn say(&self, row: &ReconcileRecord, end: &RunResult) {
         match end {
-            End::Ran(Outcome { found: Found::Hmrc(boxes), .. }) => boxes.iter().for_each(|report| self.say_box(report)),
-            End::Ran(Outcome { found: Found::GovukPay(report), .. }) if report.unreadable > 0 => {
-                let (id, source, payments) = (self.request_id, self.source, count(report.unreadable));
+            RunResult::Ran(RunOutcome {
+                found: RunFindings::Hmrc(boxes),
+                ..
+            }) => boxes.iter().for_each(|report| self.say_box(report)),
+            RunResult::Ran(RunOutcome {
+                found: RunFindings::GovukPay(report),
+                ..
+            }) if report.unreadable > 0 => {
+                let (id, source, payments) =
+                    (self.request_id, self.source, count(report.unreadable));
                 tracing::warn!(
                     requestId = id,
                     source,
@@ -60,7 +88,7 @@ impl<'a> Herald<'a> {
                     "payments could not be read: compare Pillarbox with Pay's API"
                 );
             }
-            End::Ran(_) | End::NoCredentials(_) | End::CutOff => {}
+            RunResult::Ran(_) | RunResult::NoCredentials(_) | RunResult::CutOff => {}
         }
         self.say_row(row);
     }
@@ -69,16 +97,34 @@ impl<'a> Herald<'a> {
         let (id, source, box_id) = (self.request_id, self.source, report.box_id.as_str());
         if let Some(fault) = &report.trouble {
             let why = fault.to_string();
-            tracing::warn!(requestId = id, source, boxId = box_id, why, "a box could not be emptied");
+            tracing::warn!(
+                requestId = id,
+                source,
+                boxId = box_id,
+                why,
+                "a box could not be emptied"
+            );
         }
         if report.stuck > 0 {
-            let (stuck, refused) = (count(report.stuck), report.refused.as_ref().map(ToString::to_string));
-            let why = refused.as_deref().unwrap_or("they have no id that could be acknowledged");
-            tracing::warn!(requestId = id, source, boxId = box_id, stuck, why, "notifications stay in their box");
+            let (stuck, refused) = (
+                count(report.stuck),
+                report.refused.as_ref().map(ToString::to_string),
+            );
+            let why = refused
+                .as_deref()
+                .unwrap_or("they have no id that could be acknowledged");
+            tracing::warn!(
+                requestId = id,
+                source,
+                boxId = box_id,
+                stuck,
+                why,
+                "notifications stay in their box"
+            );
         }
     }
 
-    fn say_row(&self, row: &Row) {
+    fn say_row(&self, row: &ReconcileRecord) {
         let (id, source, ended) = (self.request_id, row.source.as_str(), row.ended);
         let (reason, numbers) = (row.failed.as_deref(), &row.numbers);
         macro_rules! line {

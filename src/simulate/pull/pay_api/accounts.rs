@@ -24,7 +24,11 @@ struct Account {
 
 impl Accounts {
     pub(super) fn new() -> Self {
-        Self { accounts: HashMap::new(), rate: Rate::new(CALLS_A_SECOND), lag: Duration::ZERO }
+        Self {
+            accounts: HashMap::new(),
+            rate: Rate::new(CALLS_A_SECOND),
+            lag: Duration::ZERO,
+        }
     }
 
     /// Opens an account, which has one key here.
@@ -41,14 +45,18 @@ impl Accounts {
     pub fn add(&mut self, api_key: &str, payments: impl IntoIterator<Item = Payment>) {
         let account = self.accounts.entry(api_key.to_owned()).or_default();
         for payment in payments {
-            account.places.insert(payment.id().to_owned(), account.payments.len());
+            account
+                .places
+                .insert(payment.id().to_owned(), account.payments.len());
             account.payments.push(payment);
         }
     }
 
     /// Gives a payment another life; an unknown one is passed over. What has happened by now should not change with it.
     pub fn set_life(&mut self, api_key: &str, id: &str, life: Life) {
-        let Some(account) = self.accounts.get_mut(api_key) else { return };
+        let Some(account) = self.accounts.get_mut(api_key) else {
+            return;
+        };
         if let Some(place) = account.places.get(id) {
             account.payments[*place].life = life;
         }
@@ -73,13 +81,27 @@ impl Accounts {
         if !self.accounts.contains_key(api_key) {
             return Err(Problem::Unauthorised);
         }
-        if self.rate.takes(api_key, now) { Ok(()) } else { Err(Problem::TooMany) }
+        if self.rate.takes(api_key, now) {
+            Ok(())
+        } else {
+            Err(Problem::TooMany)
+        }
     }
 
     /// The payments of an account that have begun by then, in the order they were added.
-    pub(super) fn payments(&self, api_key: &str, then: Timestamp) -> impl Iterator<Item = &Payment> {
-        let payments = self.accounts.get(api_key).map(|account| account.payments.as_slice()).unwrap_or_default();
-        payments.iter().filter(move |payment| payment.created() <= then)
+    pub(super) fn payments(
+        &self,
+        api_key: &str,
+        then: Timestamp,
+    ) -> impl Iterator<Item = &Payment> {
+        let payments = self
+            .accounts
+            .get(api_key)
+            .map(|account| account.payments.as_slice())
+            .unwrap_or_default();
+        payments
+            .iter()
+            .filter(move |payment| payment.created() <= then)
     }
 
     /// One payment of an account, if it has begun by then.

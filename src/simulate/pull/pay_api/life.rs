@@ -97,7 +97,8 @@ impl Life {
     /// Everything that happens, in its order.
     pub(super) fn steps(self) -> &'static [Step] {
         use Step::{
-            CaptureSubmitted, Captured, Created, RefundFailed, RefundSubmitted, Refunded, Started, Submitted, Succeeded,
+            CaptureSubmitted, Captured, Created, RefundFailed, RefundSubmitted, Refunded, Started,
+            Submitted, Succeeded,
         };
         const LONGEST: &[Step] = &[
             Created,
@@ -135,7 +136,14 @@ impl Life {
             Self::CancelledByUser => &[Created, Started, Step::CancelledByUser],
             Self::CancelledByService => &[Created, Started, Step::CancelledByService],
             Self::ProviderError => &[Created, Started, Submitted, Step::ProviderError],
-            Self::CaptureFailed => &[Created, Started, Submitted, Succeeded, CaptureSubmitted, Step::CaptureFailed],
+            Self::CaptureFailed => &[
+                Created,
+                Started,
+                Submitted,
+                Succeeded,
+                CaptureSubmitted,
+                Step::CaptureFailed,
+            ],
         }
     }
 }
@@ -153,28 +161,49 @@ impl Step {
             Self::RefundSubmitted(n) => Self::Refunded(n).after().saturating_sub(REFUND_TAKES),
             Self::Refunded(0) | Self::RefundFailed(0) => Event::Refunded.after(),
             Self::Refunded(_) | Self::RefundFailed(_) => SECOND_REFUND,
-            Self::Rejected | Self::CancelledByUser | Self::CancelledByService | Self::ProviderError => {
-                Event::Failed.after()
-            }
+            Self::Rejected
+            | Self::CancelledByUser
+            | Self::CancelledByService
+            | Self::ProviderError => Event::Failed.after(),
             Self::Expired => Event::Expired.after(),
         }
     }
 
     /// The state that the payment is in from then on; `None` if it stays in the one it was in.
     pub(super) fn state(self) -> Option<State> {
-        let open = |status| Some(State { status, finished: false, failure: None });
-        let failed = |status, code, message| Some(State { status, finished: true, failure: Some((code, message)) });
+        let open = |status| {
+            Some(State {
+                status,
+                finished: false,
+                failure: None,
+            })
+        };
+        let failed = |status, code, message| {
+            Some(State {
+                status,
+                finished: true,
+                failure: Some((code, message)),
+            })
+        };
         match self {
             Self::Created => open("created"),
             Self::Started => open("started"),
             Self::Submitted => open("submitted"),
             Self::Capturable => open("capturable"),
-            Self::Succeeded => Some(State { status: "success", finished: true, failure: None }),
+            Self::Succeeded => Some(State {
+                status: "success",
+                finished: true,
+                failure: None,
+            }),
             Self::Rejected => failed("failed", "P0010", "Payment method rejected"),
             Self::Expired => failed("failed", "P0020", "Payment expired"),
             Self::CancelledByUser => failed("failed", "P0030", "Payment was cancelled by the user"),
-            Self::CancelledByService => failed("cancelled", "P0040", "Payment was cancelled by the service"),
-            Self::ProviderError | Self::CaptureFailed => failed("error", "P0050", "Payment provider returned an error"),
+            Self::CancelledByService => {
+                failed("cancelled", "P0040", "Payment was cancelled by the service")
+            }
+            Self::ProviderError | Self::CaptureFailed => {
+                failed("error", "P0050", "Payment provider returned an error")
+            }
             Self::CaptureSubmitted
             | Self::Captured
             | Self::RefundSubmitted(_)
@@ -205,14 +234,23 @@ mod tests {
         for life in Life::ALL {
             let steps = life.steps();
             assert_eq!(steps[0], Step::Created);
-            assert!(steps.windows(2).all(|pair| pair[0].after() < pair[1].after()), "{life:?}");
+            assert!(
+                steps
+                    .windows(2)
+                    .all(|pair| pair[0].after() < pair[1].after()),
+                "{life:?}"
+            );
         }
     }
 
     #[test]
     fn only_a_failed_capture_goes_on_from_a_finished_state() {
         for life in Life::ALL {
-            let states: Vec<State> = life.steps().iter().filter_map(|step| step.state()).collect();
+            let states: Vec<State> = life
+                .steps()
+                .iter()
+                .filter_map(|step| step.state())
+                .collect();
             let reopened = states.iter().rev().skip(1).any(|state| state.finished);
             assert_eq!(reopened, life == Life::CaptureFailed, "{life:?}");
         }

@@ -13,7 +13,7 @@ mod view;
 use std::{io, sync::Arc};
 
 use super::{Ask, Reply, Server, Service, ask::Credentials};
-use crate::{notification::Timestamp, world::World};
+use crate::{notification::Timestamp, world::Clock as World};
 
 pub use accounts::{Accounts, CALLS_A_SECOND};
 pub use life::Life;
@@ -54,7 +54,11 @@ fn route(ask: &Ask) -> Result<(Endpoint, String), Problem> {
         ["v1", "payments", id, "refunds"] => (Endpoint::Refunds, id),
         _ => return Err(Problem::Path),
     };
-    if ask.method == "GET" { Ok((endpoint, id.to_owned())) } else { Err(Problem::Method) }
+    if ask.method == "GET" {
+        Ok((endpoint, id.to_owned()))
+    } else {
+        Err(Problem::Method)
+    }
 }
 
 impl Service for Accounts {
@@ -72,7 +76,9 @@ impl Service for Accounts {
 impl Accounts {
     /// A key comes first, then the rate, then what is asked.
     fn work(&mut self, ask: &Ask, now: Timestamp) -> Result<Reply, Problem> {
-        let Credentials::Bearer(key) = ask.credentials() else { return Err(Problem::Unauthorised) };
+        let Credentials::Bearer(key) = ask.credentials() else {
+            return Err(Problem::Unauthorised);
+        };
         self.admit(key, now)?;
         let (endpoint, id) = route(ask)?;
         let lagging = now.minus(self.lag());

@@ -10,7 +10,7 @@ use crate::{
         govuk_pay::{self, Event, Failure},
         random,
     },
-    world::World,
+    world::Clock as World,
 };
 
 /// A payment and its life.
@@ -36,12 +36,24 @@ impl Payment {
     /// A payment begun at `created`.
     pub fn new(life: Life, created: Timestamp, world: &dyn World) -> Self {
         let story = govuk_pay::Payment::new(created, world);
-        Self { story, life, refund_ids: [random::pay_id(world), random::pay_id(world)] }
+        Self {
+            story,
+            life,
+            refund_ids: [random::pay_id(world), random::pay_id(world)],
+        }
     }
 
     /// So many of them, the first begun at `first`, each other one `every` later than the one before.
-    pub fn several(life: Life, count: u32, first: Timestamp, every: Duration, world: &dyn World) -> Vec<Self> {
-        (0..count).map(|n| Self::new(life, first.plus(every.saturating_mul(n)), world)).collect()
+    pub fn several(
+        life: Life,
+        count: u32,
+        first: Timestamp,
+        every: Duration,
+        world: &dyn World,
+    ) -> Vec<Self> {
+        (0..count)
+            .map(|n| Self::new(life, first.plus(every.saturating_mul(n)), world))
+            .collect()
     }
 
     /// Its id, the same in webhooks and API.
@@ -67,7 +79,11 @@ impl Payment {
     /// Every message that Pay sends in the whole of its life, in the order of what they tell. A caller that asks before
     /// the life is over leaves out those whose time has not come, and those it wants lost.
     pub fn webhooks(&self, world: &dyn World) -> Vec<Webhook> {
-        self.life.steps().iter().filter_map(|step| self.webhook(*step, world)).collect()
+        self.life
+            .steps()
+            .iter()
+            .filter_map(|step| self.webhook(*step, world))
+            .collect()
     }
 
     fn webhook(&self, step: Step, world: &dyn World) -> Option<Webhook> {
@@ -81,7 +97,10 @@ impl Payment {
             Step::CancelledByUser | Step::CancelledByService => {
                 (Event::Failed, self.story.failed(Failure::Cancelled, world))
             }
-            Step::ProviderError => (Event::Failed, self.story.failed(Failure::ProviderError, world)),
+            Step::ProviderError => (
+                Event::Failed,
+                self.story.failed(Failure::ProviderError, world),
+            ),
             Step::Created
             | Step::Started
             | Step::Submitted
@@ -91,18 +110,28 @@ impl Payment {
             | Step::RefundFailed(_)
             | Step::CaptureFailed => return None,
         };
-        Some(Webhook { event, at: self.at(step), body })
+        Some(Webhook {
+            event,
+            at: self.at(step),
+            body,
+        })
     }
 
     /// What has happened by `now`, in its order.
     pub(super) fn steps_by(&self, now: Timestamp) -> impl DoubleEndedIterator<Item = Step> {
-        self.life.steps().iter().copied().filter(move |step| self.at(*step) <= now)
+        self.life
+            .steps()
+            .iter()
+            .copied()
+            .filter(move |step| self.at(*step) <= now)
     }
 
     /// The state it is in by `now`; one that has not begun is in its first.
     pub(super) fn state(&self, now: Timestamp) -> State {
         let latest = self.steps_by(now).rev().find_map(Step::state);
-        latest.or_else(|| Step::Created.state()).expect("a payment is created in a state")
+        latest
+            .or_else(|| Step::Created.state())
+            .expect("a payment is created in a state")
     }
 
     /// Whether that has happened by `now`.

@@ -40,16 +40,24 @@ pub enum Problem {
 impl From<Problem> for Reply {
     fn from(problem: Problem) -> Self {
         let found = |code: &str, description: &str| {
-            json::object(&[("code", json::string(code)), ("description", json::string(description))])
+            json::object(&[
+                ("code", json::string(code)),
+                ("description", json::string(description)),
+            ])
         };
         let framework = |status: u16, message: &str| {
-            let fields = [("code", status.to_string()), ("message", json::string(message))];
+            let fields = [
+                ("code", status.to_string()),
+                ("message", json::string(message)),
+            ];
             Self::json(status, json::object(&fields))
         };
         match problem {
-            Problem::Unauthorised => Self::json(401, "Credentials are required to access this resource.")
-                .with("content-type", "text/plain")
-                .with("www-authenticate", "Bearer realm=\"realm\""),
+            Problem::Unauthorised => {
+                Self::json(401, "Credentials are required to access this resource.")
+                    .with("content-type", "text/plain")
+                    .with("www-authenticate", "Bearer realm=\"realm\"")
+            }
             Problem::TooMany => Self::json(429, found("P0900", "Too many requests")),
             Problem::Path => framework(404, "HTTP 404 Not Found"),
             Problem::Method => framework(405, "HTTP 405 Method Not Allowed"),
@@ -58,8 +66,9 @@ impl From<Problem> for Reply {
             Problem::NoRefunds => Self::json(404, found("P0800", "Not found")),
             Problem::Parameters(names) => {
                 let names = names.join(", ");
-                let description =
-                    format!("Invalid parameters: {names}. See Public API documentation for the correct data formats");
+                let description = format!(
+                    "Invalid parameters: {names}. See Public API documentation for the correct data formats"
+                );
                 Self::json(422, found("P0401", &description))
             }
             Problem::NotPlayed(name) => framework(501, &format!("`{name}` is not played here")),

@@ -45,7 +45,9 @@ pub(super) fn events(payment: &Payment, origin: &str, now: Timestamp) -> Value {
 pub(super) fn refunds(payment: &Payment, origin: &str, now: Timestamp) -> Value {
     let url = url(payment, origin);
     let refund = |step: Step| {
-        let Step::RefundSubmitted(n) = step else { return None };
+        let Step::RefundSubmitted(n) = step else {
+            return None;
+        };
         let id = &payment.refund_ids[n];
         let status = if payment.has(Step::Refunded(n), now) {
             "success"
@@ -95,7 +97,13 @@ fn settlement_summary(payment: &Payment, now: Timestamp) -> Value {
     }
     if payment.has(Step::Captured, now) {
         // The day the provider was asked, as a webhook tells it.
-        summary["captured_date"] = json!(payment.at(Step::CaptureSubmitted).to_string().split('T').next());
+        summary["captured_date"] = json!(
+            payment
+                .at(Step::CaptureSubmitted)
+                .to_string()
+                .split('T')
+                .next()
+        );
     }
     summary
 }

@@ -23,7 +23,10 @@ struct Body {
 /// Acknowledges every id of the body that lies in the box; the others are passed over.
 pub(super) fn acknowledge(boxes: &mut Boxes, asker: &Asker, ask: &Ask) -> Result<Reply, Problem> {
     // The framework reads a body before it looks at anything else.
-    if !matches!(ask.content_type().as_deref(), Some("application/json" | "text/json")) {
+    if !matches!(
+        ask.content_type().as_deref(),
+        Some("application/json" | "text/json")
+    ) {
         return Err(Problem::ContentType);
     }
     if ask.body.len() > LONGEST {
@@ -43,7 +46,11 @@ pub(super) fn acknowledge(boxes: &mut Boxes, asker: &Asker, ask: &Ask) -> Result
 /// The ids of a body: 1 to 100 of them, all UUIDs, none twice. `None` if it is anything else.
 pub(super) fn ids(body: &[u8]) -> Option<Vec<String>> {
     let body: Body = serde_json::from_slice(body).ok()?;
-    let ids: Vec<String> = body.notification_ids.iter().map(|id| uuid(id)).collect::<Option<_>>()?;
+    let ids: Vec<String> = body
+        .notification_ids
+        .iter()
+        .map(|id| uuid(id))
+        .collect::<Option<_>>()?;
     let distinct: HashSet<&String> = ids.iter().collect();
     ((1..=MOST).contains(&ids.len()) && distinct.len() == ids.len()).then_some(ids)
 }

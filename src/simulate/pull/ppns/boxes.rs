@@ -2,7 +2,9 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use super::{super::rate::Rate, Application, CALLS_A_SECOND, Notification, Problem, Status, token::Tokens};
+use super::{
+    super::rate::Rate, Application, CALLS_A_SECOND, Notification, Problem, Status, token::Tokens,
+};
 use crate::notification::Timestamp;
 
 /// How long a notification can be had, whatever its status.
@@ -66,7 +68,8 @@ impl Boxes {
         match self.places.get(&notification.id) {
             Some(place) => self.notifications[*place] = notification,
             None => {
-                self.places.insert(notification.id.clone(), self.notifications.len());
+                self.places
+                    .insert(notification.id.clone(), self.notifications.len());
                 self.notifications.push(notification);
             }
         }
@@ -81,7 +84,9 @@ impl Boxes {
 
     /// How far a notification has come; `None` for an unknown id.
     pub fn status(&self, id: &str) -> Option<Status> {
-        self.places.get(id).map(|place| self.notifications[*place].status)
+        self.places
+            .get(id)
+            .map(|place| self.notifications[*place].status)
     }
 
     /// Every notification ever added, in that order.
@@ -112,15 +117,23 @@ impl Boxes {
     }
 
     /// What can still be had of a box.
-    pub(super) fn kept<'a>(&'a self, box_id: &'a str, now: Timestamp) -> impl Iterator<Item = &'a Notification> {
-        let lies_here = move |it: &&Notification| it.box_id == box_id && now.since(it.created) <= RETENTION;
+    pub(super) fn kept<'a>(
+        &'a self,
+        box_id: &'a str,
+        now: Timestamp,
+    ) -> impl Iterator<Item = &'a Notification> {
+        let lies_here =
+            move |it: &&Notification| it.box_id == box_id && now.since(it.created) <= RETENTION;
         self.notifications.iter().filter(lies_here)
     }
 
     /// Acknowledges one notification of a box; any other id is passed over without a word.
     pub(super) fn acknowledge(&mut self, box_id: &str, id: &str) {
         let place = self.places.get(id).copied();
-        if let Some(notification) = place.map(|place| &mut self.notifications[place]).filter(|it| it.box_id == box_id) {
+        if let Some(notification) = place
+            .map(|place| &mut self.notifications[place])
+            .filter(|it| it.box_id == box_id)
+        {
             notification.status = Status::Acknowledged;
         }
     }

@@ -13,8 +13,14 @@ use crate::notification::Timestamp;
 pub(super) fn parse(text: &str) -> Option<Timestamp> {
     let (date, rest) = text.split_at_checked(10)?;
     let date = Date::strptime("%Y-%m-%d", date).ok()?;
-    let (time, offset) = if rest.is_empty() { (Time::midnight(), Offset::UTC) } else { time(rest)? };
-    let instant = TimeZone::fixed(offset).to_timestamp(DateTime::from_parts(date, time)).ok()?;
+    let (time, offset) = if rest.is_empty() {
+        (Time::midnight(), Offset::UTC)
+    } else {
+        time(rest)?
+    };
+    let instant = TimeZone::fixed(offset)
+        .to_timestamp(DateTime::from_parts(date, time))
+        .ok()?;
     Some(Timestamp::from_millis(instant.as_millisecond()))
 }
 
@@ -29,7 +35,13 @@ fn time(text: &str) -> Option<(Time, Offset)> {
     if fraction.is_empty() && rest.starts_with('.') {
         return None;
     }
-    Some((time.with().subsec_nanosecond(nanoseconds(fraction)?).build().ok()?, offset(zone)?))
+    Some((
+        time.with()
+            .subsec_nanosecond(nanoseconds(fraction)?)
+            .build()
+            .ok()?,
+        offset(zone)?,
+    ))
 }
 
 /// What is finer than a nanosecond is cut off.
@@ -51,7 +63,9 @@ fn offset(zone: &str) -> Option<Offset> {
         return None;
     }
     let (hours, minutes): (i32, i32) = (digits[..2].parse().ok()?, digits[2..].parse().ok()?);
-    Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok().filter(|_| minutes < 60)
+    Offset::from_seconds(sign * (hours * 3600 + minutes * 60))
+        .ok()
+        .filter(|_| minutes < 60)
 }
 
 #[cfg(test)]
@@ -65,14 +79,21 @@ mod tests {
             ("2020-06-03T14:20:54", "2020-06-03T14:20:54.000Z"),
             ("2020-06-03T14:20:54.1", "2020-06-03T14:20:54.100Z"),
             ("2020-06-03T14:20:54.123", "2020-06-03T14:20:54.123Z"),
-            ("2020-06-03T14:20:54.123456789123", "2020-06-03T14:20:54.123Z"),
+            (
+                "2020-06-03T14:20:54.123456789123",
+                "2020-06-03T14:20:54.123Z",
+            ),
             ("2020-06-03T14:20:54Z", "2020-06-03T14:20:54.000Z"),
             ("2020-06-03t14:20:54z", "2020-06-03T14:20:54.000Z"),
             ("2020-06-03T14:20:54.160+0000", "2020-06-03T14:20:54.160Z"),
             ("2020-06-03T14:20:54+0100", "2020-06-03T13:20:54.000Z"),
             ("2020-06-03T14:20:54-0530", "2020-06-03T19:50:54.000Z"),
         ] {
-            assert_eq!(parse(text).map(|read| read.to_string()).as_deref(), Some(expected), "{text}");
+            assert_eq!(
+                parse(text).map(|read| read.to_string()).as_deref(),
+                Some(expected),
+                "{text}"
+            );
         }
     }
 

@@ -15,7 +15,7 @@ mod token;
 use std::{io, sync::Arc, time::Duration};
 
 use super::{Ask, Call, Calls, Reply, Server, Service, ask::Credentials};
-use crate::{notification::Timestamp, simulate::hmrc::Message, world::World};
+use crate::{notification::Timestamp, simulate::hmrc::Message, world::Clock as World};
 
 pub use boxes::{Boxes, Tally};
 pub use notification::{Flaw, Notification, Status};
@@ -62,7 +62,10 @@ impl Server<Boxes> {
     /// The shortest time between two lists of one box, whatever they asked for.
     pub fn smallest_gap_between_lists(&self, box_id: &str) -> Option<Duration> {
         let of_box = format!("/box/{box_id}/notifications");
-        self.calls().to(Endpoint::List).filtered(|call| call.target.contains(&of_box)).smallest_gap()
+        self.calls()
+            .to(Endpoint::List)
+            .filtered(|call| call.target.contains(&of_box))
+            .smallest_gap()
     }
 }
 
@@ -70,7 +73,11 @@ impl Call<Endpoint> {
     /// The ids that this call acknowledged; the client need not have heard of it.
     pub fn acknowledged(&self) -> Vec<String> {
         let done = self.endpoint == Some(Endpoint::Acknowledge) && self.decided() == Some(204);
-        if done { acknowledge::ids(&self.body).unwrap_or_default() } else { Vec::new() }
+        if done {
+            acknowledge::ids(&self.body).unwrap_or_default()
+        } else {
+            Vec::new()
+        }
     }
 }
 
@@ -93,13 +100,24 @@ fn route(ask: &Ask) -> Result<Route, Problem> {
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     let (method, route) = match segments[..] {
         ["oauth", "token"] => ("POST", Route::Token),
-        ["misc", "push-pull-notification", "box", id, "notifications"] => ("GET", Route::List(id.to_owned())),
-        ["misc", "push-pull-notification", "box", id, "notifications", "acknowledge"] => {
-            ("PUT", Route::Acknowledge(id.to_owned()))
+        ["misc", "push-pull-notification", "box", id, "notifications"] => {
+            ("GET", Route::List(id.to_owned()))
         }
+        [
+            "misc",
+            "push-pull-notification",
+            "box",
+            id,
+            "notifications",
+            "acknowledge",
+        ] => ("PUT", Route::Acknowledge(id.to_owned())),
         _ => return Err(Problem::UnknownPath(ask.path.clone())),
     };
-    if ask.method == method { Ok(route) } else { Err(Problem::Method) }
+    if ask.method == method {
+        Ok(route)
+    } else {
+        Err(Problem::Method)
+    }
 }
 
 impl Service for Boxes {
@@ -131,7 +149,13 @@ impl Service for Boxes {
 
 impl Boxes {
     /// The platform's own checks, and the one that the service makes while it reads the path.
-    fn admit(&mut self, ask: &Ask, scope: &str, box_id: &str, now: Timestamp) -> Result<Asker, Problem> {
+    fn admit(
+        &mut self,
+        ask: &Ask,
+        scope: &str,
+        box_id: &str,
+        now: Timestamp,
+    ) -> Result<Asker, Problem> {
         let accept = Accept::of(ask);
         if accept == Accept::OtherVersion {
             return Err(Problem::Version);
@@ -141,7 +165,10 @@ impl Boxes {
             Credentials::Other => return Err(Problem::InvalidCredentials),
             Credentials::Bearer(token) => token,
         };
-        let grant = self.tokens.grant(token, now).ok_or(Problem::InvalidCredentials)?;
+        let grant = self
+            .tokens
+            .grant(token, now)
+            .ok_or(Problem::InvalidCredentials)?;
         if !self.rate.takes(&grant.client_id, now) {
             return Err(Problem::Throttled);
         }
@@ -149,7 +176,11 @@ impl Boxes {
             return Err(Problem::InvalidScope);
         }
         let (client_id, box_id) = (grant.client_id.clone(), uuid(box_id).ok_or(Problem::BoxId)?);
-        Ok(Asker { client_id, box_id, accepts: accept == Accept::Exactly })
+        Ok(Asker {
+            client_id,
+            box_id,
+            accepts: accept == Accept::Exactly,
+        })
     }
 }
 
@@ -172,10 +203,14 @@ enum Accept {
 impl Accept {
     fn of(ask: &Ask) -> Self {
         let value = ask.header("accept").unwrap_or_default();
-        let version = value.strip_prefix("application/vnd.hmrc.").and_then(|rest| rest.strip_suffix("+json"));
+        let version = value
+            .strip_prefix("application/vnd.hmrc.")
+            .and_then(|rest| rest.strip_suffix("+json"));
         match version {
             Some("1.0") => Self::Exactly,
-            Some(version) if version.starts_with(|c: char| c.is_ascii_digit()) => Self::OtherVersion,
+            Some(version) if version.starts_with(|c: char| c.is_ascii_digit()) => {
+                Self::OtherVersion
+            }
             _ => Self::Other,
         }
     }
@@ -183,6 +218,13 @@ impl Accept {
 
 /// A UUID in the spelling that is stored; `None` if the text is none.
 fn uuid(text: &str) -> Option<String> {
-    let groups = text.split('-').map(|group| group.bytes().all(|b| b.is_ascii_hexdigit()).then_some(group.len()));
-    groups.eq([8, 4, 4, 4, 12].map(Some)).then(|| text.to_ascii_lowercase())
+    let groups = text.split('-').map(|group| {
+        group
+            .bytes()
+            .all(|b| b.is_ascii_hexdigit())
+            .then_some(group.len())
+    });
+    groups
+        .eq([8, 4, 4, 4, 12].map(Some))
+        .then(|| text.to_ascii_lowercase())
 }

@@ -7,7 +7,7 @@ use crate::{
         hmrc::{self, Message},
         json, random,
     },
-    world::World,
+    world::Clock as World,
 };
 
 /// How far a notification has come.
@@ -36,7 +36,9 @@ impl Status {
 
     /// Reads one in any letter case.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str().eq_ignore_ascii_case(text))
+        Self::ALL
+            .into_iter()
+            .find(|status| status.as_str().eq_ignore_ascii_case(text))
     }
 }
 
@@ -96,7 +98,10 @@ impl Notification {
     /// The same, with something wrong in a list.
     #[must_use]
     pub fn flawed(self, flaw: Flaw) -> Self {
-        Self { flaw: Some(flaw), ..self }
+        Self {
+            flaw: Some(flaw),
+            ..self
+        }
     }
 
     /// What a push of it carries.
@@ -106,7 +111,13 @@ impl Notification {
 
     /// Its element of a list: what a push carries but for the status, with the same characters escaped.
     pub(super) fn element(&self) -> String {
-        let mut fields = hmrc::fields(&self.id, &self.message, &self.box_id, self.status.as_str(), self.created);
+        let mut fields = hmrc::fields(
+            &self.id,
+            &self.message,
+            &self.box_id,
+            self.status.as_str(),
+            self.created,
+        );
         match self.flaw {
             None => {}
             Some(Flaw::NoId) => fields.retain(|(name, _)| *name != "notificationId"),

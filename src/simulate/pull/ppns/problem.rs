@@ -68,27 +68,83 @@ impl Problem {
     fn parts(&self) -> (u16, &'static str, String) {
         let (status, code, message) = match self {
             Self::UnknownPath(path) => return (404, "NOT_FOUND", format!("URI not found {path}")),
-            Self::Method => (405, "METHOD_NOT_ALLOWED", "The request method is not allowed here"),
-            Self::Version => (404, "MATCHING_RESOURCE_NOT_FOUND", "No resource matches the request"),
-            Self::MissingCredentials => (401, "MISSING_CREDENTIALS", "Authentication information is not provided"),
-            Self::InvalidCredentials => (401, "INVALID_CREDENTIALS", "Invalid authentication information provided"),
-            Self::InvalidScope => (403, "INVALID_SCOPE", "The token does not have the scopes needed"),
-            Self::Throttled => (429, "MESSAGE_THROTTLED_OUT", "The application has exceeded its quota"),
+            Self::Method => (
+                405,
+                "METHOD_NOT_ALLOWED",
+                "The request method is not allowed here",
+            ),
+            Self::Version => (
+                404,
+                "MATCHING_RESOURCE_NOT_FOUND",
+                "No resource matches the request",
+            ),
+            Self::MissingCredentials => (
+                401,
+                "MISSING_CREDENTIALS",
+                "Authentication information is not provided",
+            ),
+            Self::InvalidCredentials => (
+                401,
+                "INVALID_CREDENTIALS",
+                "Invalid authentication information provided",
+            ),
+            Self::InvalidScope => (
+                403,
+                "INVALID_SCOPE",
+                "The token does not have the scopes needed",
+            ),
+            Self::Throttled => (
+                429,
+                "MESSAGE_THROTTLED_OUT",
+                "The application has exceeded its quota",
+            ),
             Self::Internal => (500, "INTERNAL_SERVER_ERROR", "Internal server error"),
             Self::Unavailable => (503, "SERVER_ERROR", "Service unavailable"),
             Self::Timeout => (504, "GATEWAY_TIMEOUT", "Gateway timeout"),
-            Self::Accept => (406, "ACCEPT_HEADER_INVALID", "The accept header is missing or invalid"),
+            Self::Accept => (
+                406,
+                "ACCEPT_HEADER_INVALID",
+                "The accept header is missing or invalid",
+            ),
             Self::BoxId => (400, "BAD_REQUEST", "Box ID is not a UUID"),
             Self::NoBox => (404, "BOX_NOT_FOUND", "Box not found"),
             Self::Forbidden => (403, "FORBIDDEN", "Access denied"),
-            Self::UnknownParameter => (400, "INVALID_REQUEST_PAYLOAD", "Invalid / Unknown query parameter provided"),
-            Self::StatusParameter => (400, "INVALID_REQUEST_PAYLOAD", "Invalid Status parameter provided"),
-            Self::DateParameter => (400, "INVALID_REQUEST_PAYLOAD", "Unparsable DateValue Param provided"),
-            Self::CountParameter => (400, "INVALID_REQUEST_PAYLOAD", "Invalid Count parameter provided"),
-            Self::DateOrder => (400, "BAD_REQUEST", "fromDate parameter is before toDateParameter"),
-            Self::Body => (400, "INVALID_REQUEST_PAYLOAD", "JSON body is invalid against expected format"),
+            Self::UnknownParameter => (
+                400,
+                "INVALID_REQUEST_PAYLOAD",
+                "Invalid / Unknown query parameter provided",
+            ),
+            Self::StatusParameter => (
+                400,
+                "INVALID_REQUEST_PAYLOAD",
+                "Invalid Status parameter provided",
+            ),
+            Self::DateParameter => (
+                400,
+                "INVALID_REQUEST_PAYLOAD",
+                "Unparsable DateValue Param provided",
+            ),
+            Self::CountParameter => (
+                400,
+                "INVALID_REQUEST_PAYLOAD",
+                "Invalid Count parameter provided",
+            ),
+            Self::DateOrder => (
+                400,
+                "BAD_REQUEST",
+                "fromDate parameter is before toDateParameter",
+            ),
+            Self::Body => (
+                400,
+                "INVALID_REQUEST_PAYLOAD",
+                "JSON body is invalid against expected format",
+            ),
             Self::TooLarge => (413, "UNKNOWN_ERROR", "Request Entity Too Large"),
-            Self::ContentType => (415, "BAD_REQUEST", "Expecting text/json or application/json body"),
+            Self::ContentType => (
+                415,
+                "BAD_REQUEST",
+                "Expecting text/json or application/json body",
+            ),
             Self::Service => (500, "UNKNOWN_ERROR", "An unexpected error occurred: played"),
         };
         (status, code, message.to_owned())
@@ -98,6 +154,12 @@ impl Problem {
 impl From<Problem> for Reply {
     fn from(problem: Problem) -> Self {
         let (status, code, message) = problem.parts();
-        Self::json(status, json::object(&[("code", json::string(code)), ("message", json::string(&message))]))
+        Self::json(
+            status,
+            json::object(&[
+                ("code", json::string(code)),
+                ("message", json::string(&message)),
+            ]),
+        )
     }
 }

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     notification::Timestamp,
     simulate::{json, random},
-    world::World,
+    world::Clock as World,
 };
 
 /// An application as the Developer Hub knows it.
@@ -64,7 +64,8 @@ struct NoToken(u16, &'static str, String);
 
 impl Tokens {
     pub(super) fn register(&mut self, application: Application) {
-        self.applications.insert(application.client_id.clone(), application);
+        self.applications
+            .insert(application.client_id.clone(), application);
     }
 
     pub(super) fn revoke_all(&mut self) {
@@ -81,7 +82,10 @@ impl Tokens {
         let (client_id, scopes) = match self.judge(ask) {
             Ok(judged) => judged,
             Err(NoToken(status, error, description)) => {
-                let fields = [("error", json::string(error)), ("error_description", json::string(&description))];
+                let fields = [
+                    ("error", json::string(error)),
+                    ("error_description", json::string(&description)),
+                ];
                 return Reply::json(status, json::object(&fields));
             }
         };
@@ -92,7 +96,14 @@ impl Tokens {
             ("expires_in", TOKEN_LASTS.as_secs().to_string()),
             ("scope", json::string(&scopes.join(" "))),
         ];
-        self.granted.insert(token, Grant { client_id, scopes, until: now.plus(TOKEN_LASTS) });
+        self.granted.insert(
+            token,
+            Grant {
+                client_id,
+                scopes,
+                until: now.plus(TOKEN_LASTS),
+            },
+        );
         Reply::json(200, json::object(&fields))
     }
 
@@ -111,12 +122,26 @@ impl Tokens {
         if field("grant_type")? != "client_credentials" {
             return Err(invalid_request("unsupported grant_type"));
         }
-        let known = self.applications.get(client_id).filter(|known| known.client_secret == client_secret);
-        let application =
-            known.ok_or_else(|| NoToken(401, "invalid_client", "invalid client id or secret".to_owned()))?;
-        let scopes: Vec<String> =
-            value_of(&fields, "scope").unwrap_or_default().split_whitespace().map(str::to_owned).collect();
-        match scopes.iter().find(|scope| !application.scopes.contains(scope)) {
+        let known = self
+            .applications
+            .get(client_id)
+            .filter(|known| known.client_secret == client_secret);
+        let application = known.ok_or_else(|| {
+            NoToken(
+                401,
+                "invalid_client",
+                "invalid client id or secret".to_owned(),
+            )
+        })?;
+        let scopes: Vec<String> = value_of(&fields, "scope")
+            .unwrap_or_default()
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect();
+        match scopes
+            .iter()
+            .find(|scope| !application.scopes.contains(scope))
+        {
             Some(_) => Err(NoToken(400, "invalid_scope", "scope is invalid".to_owned())),
             None => Ok((client_id.to_owned(), scopes)),
         }
