@@ -6,10 +6,10 @@
 use std::{fs, io, path::PathBuf, process::ExitCode};
 
 use pillarbox::{
-    destination::{DeliveryError, Destination, Event},
-    entry::serve_to,
-    notification::Key,
+    destinations::{DeliveryError, Destination, Event},
+    domain::Key,
 };
+use pillarbox_cli::serve_to;
 
 /// Somewhere events can go: in your program an API, a queue, or a table.
 struct Folder(PathBuf);

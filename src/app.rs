@@ -2,41 +2,28 @@
 //!
 //! The only file that knows which inbox and which destinations there are to choose from.
 
-#[cfg(feature = "local")]
-mod any_inbox;
-
 use std::{collections::HashMap, convert::Infallible, io, sync::Arc, time::Duration};
 
-#[cfg(feature = "local")]
-use crate::{
-    aws::AwsError,
-    config::InboxConfig,
-    inbox::{InboxError, sqlite::SqliteInbox},
-};
 use crate::{
     aws::{Aws, AwsService},
     config::{
         Config, DestinationConfig, DestinationSecrets, PullConfig, PullSecrets, SourceConfig,
         UnusableSecretError,
     },
-    destination::{
+    destinations::{
         DeliveryError, Destination, DestinationRoutes, Event, EventBridgeDestination,
         HttpsDestination, HttpsError, LogDestination, SqsDestination, WebhookSecret,
     },
+    domain::{Clock, Key},
     inbox::{
         RetentionPolicy,
         dynamodb::{self, DynamoInbox},
     },
     keyring::Keyring,
-    notification::Key,
     reconcile::{self, govuk_pay, hmrc},
-    secret::SecretSources,
-    source::Acceptance,
-    world::Clock,
+    secrets::SecretSources,
+    senders::Acceptance,
 };
-
-#[cfg(feature = "local")]
-pub use any_inbox::AnyInbox;
 
 /// When the sweep takes up a row of a table that its stream did not: time enough for the stream.
 const FIRST_DUE: Duration = Duration::from_secs(2 * 60);
@@ -100,23 +87,6 @@ pub fn access(
     })
 }
 
-/// Opens the configured inbox; a local one must be there.
-#[cfg(feature = "local")]
-pub async fn open_inbox(
-    config: &Config,
-    outside: &SecretSources<'_>,
-) -> Result<AnyInbox, OpenError> {
-    match &config.inbox {
-        InboxConfig::Sqlite { path } => Ok(AnyInbox::Sqlite(SqliteInbox::open(path)?)),
-        InboxConfig::DynamoDb { table, shards } => {
-            let aws = Aws::from_settings(outside).await?;
-            Ok(AnyInbox::DynamoDb(table_inbox(
-                &aws, table, *shards, config,
-            )))
-        }
-    }
-}
-
 /// The inbox in a table; nothing is sent before it is used.
 pub fn table_inbox(aws: &Aws, table: &str, shards: u32, config: &Config) -> DynamoInbox {
     let settings = dynamodb::TableSettings {
@@ -126,18 +96,6 @@ pub fn table_inbox(aws: &Aws, table: &str, shards: u32, config: &Config) -> Dyna
         retention: config.retention,
     };
     DynamoInbox::new(&aws.config(AwsService::DynamoDb), settings)
-}
-
-/// Why an inbox can't be opened.
-#[cfg(feature = "local")]
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The inbox itself is why.
-    #[error(transparent)]
-    Inbox(#[from] InboxError),
-    /// AWS can't be reached.
-    #[error(transparent)]
-    Aws(#[from] AwsError),
 }
 
 /// A destination that configuration can name.
@@ -288,9 +246,9 @@ fn routes<W: Clock, E>(
 mod tests {
     use super::*;
     use crate::{
-        destination::example::event,
-        notification::Timestamp,
-        source::example::{NOW, pay},
+        destinations::example::event,
+        domain::Timestamp,
+        senders::example::{NOW, pay},
     };
 
     struct StillClock;

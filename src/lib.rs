@@ -3,22 +3,18 @@
 //!
 //! The modules stand in reading order; each uses only some of those above it, as ARCHITECTURE.md says.
 
-pub mod notification;
-pub mod world;
-mod text;
-pub mod secret;
+pub mod domain;
+pub mod secrets;
 pub mod aws;
-pub mod outbound;
-pub mod source;
+pub mod http_client;
+pub mod senders;
 pub mod inbox;
-pub mod destination;
+pub mod destinations;
 pub mod config;
+pub mod telemetry;
 pub mod receive;
 pub mod keyring;
-pub mod process;
+pub mod delivery;
 pub mod reconcile;
-#[cfg(feature = "local")]
-pub mod simulate;
-pub mod observe;
 pub mod app;
-pub mod entry;
+pub mod lambda;

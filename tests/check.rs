@@ -11,13 +11,10 @@ mod support;
 
 use std::{collections::BTreeSet, sync::Mutex, time::Duration};
 
-use pillarbox::{
-    notification::Timestamp,
-    simulate::{
-        Sender,
-        check::{self, Finding, Grade, Options, Report},
-    },
-    world::Clock,
+use pillarbox::domain::{Clock, Timestamp};
+use sender_simulator::{
+    Sender,
+    check::{self, Finding, Grade, Options, Report},
 };
 use url::Url;
 

@@ -12,13 +12,13 @@ mod process;
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use pillarbox::simulate::Sender;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{
     ServerConfig, SupportedProtocolVersion,
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
     version,
 };
+use sender_simulator::Sender;
 use serde_json::Value;
 use url::Url;
 

@@ -18,12 +18,9 @@ use std::{
     time::Duration,
 };
 
-use pillarbox::{
-    entry::SystemClock,
-    simulate::{Body, Sender, exchange, hmrc},
-    world::Clock,
-};
+use pillarbox::domain::{Clock, SystemClock};
 use rustix::process::Signal;
+use sender_simulator::{Body, Sender, exchange, hmrc};
 use serde_json::Value;
 
 use process::{BOTH_SOURCES, FREE_PORTS, Folder, HMRC_SECRET, PAY_SECRET, Ran, Serve, until};

@@ -21,8 +21,9 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
-use pillarbox::{entry::SystemClock, simulate::Sender, world::Clock};
+use pillarbox::domain::{Clock, SystemClock};
 use rusqlite::Connection;
+use sender_simulator::Sender;
 use sha2::Sha256;
 use url::Url;
 

@@ -21,15 +21,15 @@ use std::{
 use pillarbox::{
     app::App,
     config::Config,
-    destination::{DeliveryError, Destination, Event},
-    entry::lambda::{Invocation, InvocationError, LambdaFunction, Role},
-    inbox::{Inbox, PageRequest, RowFilter, sqlite::SqliteInbox},
+    delivery::DeliveryWorker,
+    destinations::{DeliveryError, Destination, Event},
+    domain::{Clock, Key, State, Timestamp},
+    inbox::{Inbox, PageRequest, RowFilter},
     keyring::Keyring,
-    notification::{Key, State, Timestamp},
-    process::DeliveryWorker,
-    secret::{FetchedSecrets, SecretSources},
-    world::Clock,
+    lambda::{Invocation, InvocationError, LambdaFunction, Role},
+    secrets::{FetchedSecrets, SecretSources},
 };
+use pillarbox_cli::sqlite::SqliteInbox;
 use serde_json::{Value, json, value::RawValue};
 use tempfile::TempDir;
 

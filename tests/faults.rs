@@ -20,15 +20,15 @@ use std::{collections::HashSet, sync::Mutex, time::Duration};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use pillarbox::{
+    domain::{Key, SourceName, State, Timestamp},
     inbox::{
         Claim, Inbox, Lease, LeaseId, Mark, Marked, PageRequest, RowFilter, dynamodb::DynamoInbox,
     },
-    notification::{Key, SourceName, State, Timestamp},
     receive::{Callback, PATIENCE, Receipt, ReceiptStatus, Refusal, receive},
-    secret::Secret,
-    simulate::{Sender, sign},
-    source::{Acceptance, SenderKind, SigningKey, Source},
+    secrets::Secret,
+    senders::{Acceptance, SenderKind, SigningKey, Source},
 };
+use sender_simulator::{Sender, sign};
 use tokio::time::Instant;
 
 use fault_proxy::{Asked, Fault, FaultProxy};

@@ -24,13 +24,9 @@ use std::{
     time::Duration,
 };
 
-use pillarbox::{
-    entry::SystemClock,
-    notification::Timestamp,
-    simulate::{Connection, Request, Sender},
-    world::Clock,
-};
+use pillarbox::domain::{Clock, SystemClock, Timestamp};
 use rustix::process::Signal;
+use sender_simulator::{Connection, Request, Sender};
 use serde_json::Value;
 use tokio::{sync::watch, time::Instant};
 use url::Url;

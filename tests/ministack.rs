@@ -23,20 +23,18 @@ use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName
 use pillarbox::{
     aws::{Aws, AwsService, SecretsCaller, SecretsManager, arns},
     config::Config,
-    destination::{
+    destinations::{
         DeliveryError, Destination, Event, EventBridgeDestination, EventBus, Probe, SqsDestination,
         SqsQueue,
     },
-    entry::SystemClock,
-    inbox::sqlite::SqliteInbox,
+    domain::{Clock, Key, SourceName, SystemClock},
     keyring::{Keyring, take_in},
-    notification::{Key, SourceName},
     receive::{Callback, PATIENCE, Receipt, Refusal},
-    secret::{FetchedSecrets, SecretError, SecretRef, SecretSources, SecretsManagerError},
-    simulate::{Sender, sign::signature},
-    source::Acceptance,
-    world::Clock,
+    secrets::{FetchedSecrets, SecretError, SecretRef, SecretSources, SecretsManagerError},
+    senders::Acceptance,
 };
+use pillarbox_cli::sqlite::SqliteInbox;
+use sender_simulator::{Sender, sign::signature};
 use serde_json::{Value, json};
 
 use cloud::reached_at;

@@ -15,12 +15,9 @@ use std::{
     time::Duration,
 };
 
-use pillarbox::{
-    entry::SystemClock,
-    simulate::{Body, Sender, exchange, govuk_pay, hmrc},
-    world::Clock,
-};
+use pillarbox::domain::{Clock, SystemClock};
 use rustix::process::Signal;
+use sender_simulator::{Body, Sender, exchange, govuk_pay, hmrc};
 use serde_json::Value;
 
 use endpoint::{Endpoint, Heard, Reply};

@@ -26,20 +26,19 @@ use std::{
 
 use futures_util::{StreamExt, stream};
 use pillarbox::{
-    destination::{DeliveryError, Destination, Event},
+    delivery::{
+        DeliveryWorker, RunDeadline,
+        stream_batch::{BatchOutcome, BatchRecord, SequenceNumber, run},
+        sweep::Sweeper,
+    },
+    destinations::{DeliveryError, Destination, Event},
+    domain::{Clock, Key, State, Timestamp},
     inbox::{
         Inbox, PageRequest, Recorded, RetentionPolicy, Row, RowFilter, SourceFilter,
         dynamodb::DynamoInbox,
     },
-    notification::{Key, State, Timestamp},
-    process::{
-        DeliveryWorker, RunDeadline,
-        stream::{BatchOutcome, BatchRecord, SequenceNumber, run},
-        sweep::Sweeper,
-    },
-    simulate::Sender,
-    world::Clock,
 };
+use sender_simulator::Sender;
 use serde_json::Value;
 
 use pump::{Chance, Invoked, Pump};

@@ -10,19 +10,16 @@ mod process;
 
 use std::{sync::Arc, time::Duration};
 
-use pillarbox::{
-    entry::SystemClock,
-    simulate::{
-        hmrc::Message,
-        pull::{
-            PayApi, Ppns,
-            pay_api::{Life, Payment},
-            ppns::{Application, Problem, Status},
-        },
-    },
-    world::Clock,
-};
+use pillarbox::domain::{Clock, SystemClock};
 use rustix::process::Signal;
+use sender_simulator::{
+    hmrc::Message,
+    pull::{
+        PayApi, Ppns,
+        pay_api::{Life, Payment},
+        ppns::{Application, Problem, Status},
+    },
+};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
@@ -279,7 +276,7 @@ fn what_is_wrong_says_what_to_do_and_acknowledges_nothing() {
 
     senders.ppns.refuse_next(
         1,
-        pillarbox::simulate::pull::ppns::Endpoint::List,
+        sender_simulator::pull::ppns::Endpoint::List,
         Problem::NoBox,
     );
     let ran = run(&folder, &["reconcile", "hmrc"]);

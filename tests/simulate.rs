@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use pillarbox::{
-    notification::{SourceName, Timestamp},
-    secret::Secret,
-    simulate::Sender,
-    source::{Acceptance, SenderKind, SignatureError, SigningKey, read, verify},
-    world::Clock,
+    domain::{Clock, SourceName, Timestamp},
+    secrets::Secret,
+    senders::{Acceptance, SenderKind, SignatureError, SigningKey, read, verify},
 };
+use sender_simulator::Sender;
 use url::Url;
 
 const SECRET: &str = "webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu";

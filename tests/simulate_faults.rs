@@ -12,15 +12,15 @@ mod support;
 use std::{collections::BTreeSet, future::pending};
 
 use pillarbox::{
+    domain::State,
     inbox::{Inbox, PageRequest, RowFilter},
-    notification::State,
-    simulate::{
-        Sender,
-        run::{
-            Chaos, Plan, Summary,
-            holdings::{Held, compare},
-            run,
-        },
+};
+use sender_simulator::{
+    Sender,
+    run::{
+        Chaos, Plan, Summary,
+        holdings::{Held, compare},
+        run,
     },
 };
 use url::Url;

@@ -17,10 +17,8 @@ mod table;
 use std::time::Duration;
 
 use pillarbox::{
-    entry::SystemClock,
+    domain::{Clock, Key, State, SystemClock, Timestamp},
     inbox::{Claim, Fence, Inbox, Lease, LeaseId, Mark, dynamodb::DynamoInbox},
-    notification::{Key, State, Timestamp},
-    world::Clock,
 };
 use process::{BOTH_SOURCES, Folder, Ran};
 use serde_json::Value;
@@ -269,7 +267,7 @@ async fn a_row_of_a_later_version_is_named_by_every_command_that_lists() {
 #[tokio::test(flavor = "multi_thread")]
 async fn doctor_says_what_waits_in_a_table_and_when_its_sources_were_heard() {
     let (inbox, [_, delivered, _]) = table_with_rows().await;
-    let source = pillarbox::notification::SourceName::new(delivered.source()).unwrap();
+    let source = pillarbox::domain::SourceName::new(delivered.source()).unwrap();
     inbox.heard(&source, SystemClock.now()).await.unwrap();
     let doctor = run_on(&Folder::with(BOTH_SOURCES), &inbox, &["doctor"]);
     assert_eq!(doctor.code, 0, "{doctor:?}");

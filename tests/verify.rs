@@ -12,8 +12,8 @@ use std::fs;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use pillarbox::{
-    secret::Secret,
-    source::{SenderKind, SignatureError, SigningKey, Verified, verify},
+    secrets::Secret,
+    senders::{SenderKind, SignatureError, SigningKey, Verified, verify},
 };
 use proptest::{prelude::*, sample::Index};
 use serde::Deserialize;

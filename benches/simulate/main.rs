@@ -17,15 +17,12 @@ use std::{future::pending, time::Duration};
 
 use clap::Parser;
 use futures_util::future::join_all;
-use pillarbox::{
-    entry::SystemClock,
-    simulate::{
-        Connection, Sender,
-        run::{Plan, Seen, run},
-    },
-    world::Clock,
-};
+use pillarbox::domain::{Clock, SystemClock};
 use rustix::time::{ClockId, clock_gettime};
+use sender_simulator::{
+    Connection, Sender,
+    run::{Plan, Seen, run},
+};
 use url::Url;
 
 /// What to play.

@@ -2,15 +2,12 @@
 
 use std::{collections::BTreeMap, fmt::Write, sync::Mutex};
 
-use pillarbox::{
-    notification::Timestamp,
-    simulate::{Body, Sender},
-    world::Clock,
-};
+use pillarbox::domain::{Clock, Timestamp};
+use sender_simulator::{Body, Sender};
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::fronts::{Asked, Front, batch, record};
+use pillarbox::fronts::{Asked, Front, batch, record};
 
 /// The secrets everything here is signed with. They open nothing: no sender has ever had them.
 pub(crate) const HMRC_SECRET: &str = "LOCALEVENTSONLYLOCALEVENTSONLY22";

@@ -17,7 +17,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use pillarbox::{entry::SystemClock, notification::Timestamp, world::Clock};
+use pillarbox::domain::{Clock, SystemClock, Timestamp};
 
 fn main() -> io::Result<()> {
     let asked = env::args().nth(1);

@@ -3,7 +3,7 @@
 //! One HTTP client for every service, over TLS by ring and with nothing but Amazon's own roots built
 //! in: loading a system's roots costs a cold start more than the first call to DynamoDB does.
 
-pub mod fault;
+pub mod sdk_error;
 mod limits;
 mod secretsmanager;
 
@@ -25,7 +25,7 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 pub use limits::AwsLimits;
 pub use secretsmanager::{SecretsCaller, SecretsManager, arns};
 
-use crate::secret::SecretSources;
+use crate::secrets::SecretSources;
 
 /// The roots of Amazon Trust Services, which every AWS endpoint is certified by.
 const ROOTS: &[u8] = include_bytes!("roots.pem");
@@ -107,19 +107,12 @@ impl Aws {
         })
     }
 
-    /// As a person is known on a machine of one's own: variables, profiles, single sign-on.
-    #[cfg(feature = "local")]
-    pub async fn from_settings(outside: &SecretSources<'_>) -> Result<Self, AwsError> {
-        let loader =
-            aws_config::defaults(BehaviorVersion::latest()).http_client(http_client(outside)?);
-        let shared = loader.load().await;
-        if shared.region().is_none() {
-            return Err(AwsError::NoRegion);
-        }
-        Ok(Self {
+    /// From an SDK configuration that was loaded elsewhere, with the endpoints that variables name.
+    pub fn new(shared: SdkConfig, sources: &SecretSources<'_>) -> Self {
+        Self {
             shared,
-            endpoints: endpoints(outside),
-        })
+            endpoints: endpoints(sources),
+        }
     }
 
     /// What a client of `service` is made from.
@@ -152,7 +145,8 @@ fn endpoints(outside: &SecretSources<'_>) -> Vec<(AwsService, String)> {
     .collect()
 }
 
-fn http_client(outside: &SecretSources<'_>) -> Result<SharedHttpClient, AwsError> {
+/// The one HTTP client of every AWS service, with Amazon's own roots and those of `AWS_CA_BUNDLE`.
+pub fn http_client(outside: &SecretSources<'_>) -> Result<SharedHttpClient, AwsError> {
     let mut roots = TrustStore::empty().with_pem_certificate(ROOTS);
     if let Some(path) = (outside.env)("AWS_CA_BUNDLE").filter(|path| !path.is_empty()) {
         let path = PathBuf::from(path);
@@ -189,7 +183,7 @@ fn check(bundle: &str) -> Result<(), AwsError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret::FetchedSecrets;
+    use crate::secrets::FetchedSecrets;
 
     fn aws(set: &[(&str, &str)], bundle: &str) -> Result<Aws, AwsError> {
         let env = |name: &str| {

@@ -15,8 +15,8 @@ use aws_sdk_secretsmanager::{
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use tokio::task::JoinSet;
 
-use super::{Aws, AwsLimits, AwsService, fault};
-use crate::secret::{FetchedSecrets, Secret, SecretRef, SecretsManagerError};
+use super::{Aws, AwsLimits, AwsService, sdk_error};
+use crate::secrets::{FetchedSecrets, Secret, SecretRef, SecretsManagerError};
 
 /// While nobody waits: the first connection of a small function takes most of a second.
 const AT_START: AwsLimits = AwsLimits {
@@ -129,7 +129,7 @@ async fn read(
 
 /// What an error says of the secret. One that was made without a value is there, and has none yet.
 fn judge(error: &SdkError<GetSecretValueError>) -> Result<Option<Secret>, SecretsManagerError> {
-    let code = fault::code(error);
+    let code = sdk_error::code(error);
     match &*code {
         "ResourceNotFoundException" if has_no_value(error) => Ok(None),
         // The second is what a secret gets that waits for its deletion.
@@ -137,8 +137,8 @@ fn judge(error: &SdkError<GetSecretValueError>) -> Result<Option<Secret>, Secret
             Err(SecretsManagerError::Missing)
         }
         "DecryptionFailure" => Err(SecretsManagerError::Key),
-        fault::NO_CREDENTIALS => Err(SecretsManagerError::NoCredentials),
-        code if fault::is_denied(code) => Err(SecretsManagerError::Denied),
+        sdk_error::NO_CREDENTIALS => Err(SecretsManagerError::NoCredentials),
+        code if sdk_error::is_denied(code) => Err(SecretsManagerError::Denied),
         "UnrecognizedClientException" | "InvalidClientTokenId" | "ExpiredTokenException" => {
             Err(SecretsManagerError::NoCredentials)
         }

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    pillarbox::entry::lambda::main()
+    pillarbox::lambda::main()
 }

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use super::{
-    problem::{ConfigError, ConfigLocation},
-    walk::TableReader,
+    document_reader::TableReader,
+    error::{ConfigError, ConfigLocation},
 };
 
 /// What an address has to look like.

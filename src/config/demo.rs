@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use super::{
     Config, DestinationConfig, InboxConfig, SourceConfig, addresses,
-    problem::{ConfigLocation, Located},
+    error::{ConfigLocation, Located},
     windows::TimeWindows,
 };
-use crate::{notification::SourceName, secret::SecretRef, source::SenderKind};
+use crate::{domain::SourceName, secrets::SecretRef, senders::SenderKind};
 
 /// The demo, everything of which is kept in `folder`.
 pub(super) fn demo(folder: &Path) -> Config {
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
     use crate::{
         config::tests::{HMRC_SECRET, with},
-        secret::{FetchedSecrets, SecretSources},
+        secrets::{FetchedSecrets, SecretSources},
     };
 
     #[test]

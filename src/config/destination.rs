@@ -5,16 +5,16 @@ use std::{collections::BTreeMap, fmt};
 use url::Url;
 
 use super::{
-    problem::Located,
+    document_reader::{TableReader, TomlItem},
+    error::Located,
     reference,
     secrets::RequiredSecret,
-    walk::{TableReader, TomlItem},
 };
 use crate::{
-    destination::{EventBus, SqsQueue},
-    notification::SourceName,
-    outbound::endpoint,
-    secret::SecretRef,
+    destinations::{EventBus, SqsQueue},
+    domain::SourceName,
+    http_client::endpoint,
+    secrets::SecretRef,
 };
 
 /// Every kind of destination the words of a configuration know.

@@ -1,14 +1,14 @@
 //! One document, read from its first key to its last, whatever is wrong on the way.
 
 use super::{
-    Config, addresses, destination, inbox,
-    problem::{ConfigError, ConfigErrors},
+    Config, addresses, destination,
+    document_reader::{DocumentReader, TableReader},
+    error::{ConfigError, ConfigErrors},
+    inbox,
     secrets::RequiredSecret,
-    source,
-    walk::{DocumentReader, TableReader},
-    windows,
+    source, windows,
 };
-use crate::secret::SecretSources;
+use crate::secrets::SecretSources;
 
 /// What one pass over a document found.
 pub(super) struct ParsedDocument {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::walk::TableReader;
+use super::document_reader::TableReader;
 
 /// Where notifications are kept while nothing else is said.
 const DEFAULT_PATH: &str = "pillarbox.db";

@@ -6,16 +6,17 @@
 mod addresses;
 mod demo;
 mod destination;
+mod environment;
 mod document;
 mod inbox;
 mod overrides;
-mod problem;
+mod error;
 mod pull;
 mod reference;
 mod secrets;
 mod source;
 mod suggest;
-mod walk;
+mod document_reader;
 mod windows;
 
 #[cfg(test)]
@@ -24,16 +25,17 @@ mod tests;
 use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
 pub use destination::{DestinationConfig, HttpsConfig};
+pub use environment::variable;
+pub use error::{ConfigError, ConfigErrors, ConfigLocation, Located};
 pub use inbox::{InboxConfig, InboxConfigError};
 pub use overrides::Overrides;
-pub use problem::{ConfigError, ConfigErrors, ConfigLocation, Located};
 pub use pull::{HmrcPullConfig, PayPullConfig, PullConfig};
 pub use secrets::{DestinationSecrets, PullSecrets, ResolvedSecrets, UnusableSecretError};
 pub use source::SourceConfig;
 
 use crate::{
-    secret::{SecretRef, SecretSources},
-    source::{Acceptance, Source},
+    secrets::{SecretRef, SecretSources},
+    senders::{Acceptance, Source},
 };
 
 /// All that can be configured, its secrets still references.

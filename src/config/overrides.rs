@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use super::{
     Config, InboxConfig,
     addresses::{self, AddressSetting},
-    problem::{ConfigError, ConfigErrors, ConfigLocation, Located},
+    error::{ConfigError, ConfigErrors, ConfigLocation, Located},
 };
-use crate::secret::SecretSources;
+use crate::secrets::SecretSources;
 
 /// What the command line says in place of the document.
 #[derive(Clone, Debug, Default)]

@@ -4,11 +4,11 @@ use url::Url;
 
 use super::{
     destination::url,
-    problem::Located,
+    document_reader::{TableReader, TomlItem, all},
+    error::Located,
     reference,
-    walk::{TableReader, TomlItem, all},
 };
-use crate::{secret::SecretRef, source::SenderKind};
+use crate::{secrets::SecretRef, senders::SenderKind};
 
 /// The API of HMRC's sandbox.
 const HMRC_SANDBOX: &str = "https://test-api.service.hmrc.gov.uk";

@@ -1,7 +1,7 @@
 //! References to secrets, read where they stand.
 
-use super::{problem::Located, walk::TomlItem};
-use crate::secret::{SecretError, SecretRef};
+use super::{document_reader::TomlItem, error::Located};
+use crate::secrets::{SecretError, SecretRef};
 
 /// Reads a reference. What is none is not repeated, since it may be the secret.
 pub(super) fn read(item: TomlItem<'_, '_>) -> Option<Located<SecretRef>> {

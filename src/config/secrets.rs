@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use super::{
     Config, DestinationConfig, PullConfig, SourceConfig,
-    problem::{ConfigError, ConfigErrors, Located},
+    error::{ConfigError, ConfigErrors, Located},
 };
 use crate::{
-    destination::WebhookSecret,
-    notification::SourceName,
-    secret::{Secret, SecretError, SecretRef, SecretSources, SecretsManagerError},
-    source::{SigningKey, Source},
+    destinations::WebhookSecret,
+    domain::SourceName,
+    secrets::{Secret, SecretError, SecretRef, SecretSources, SecretsManagerError},
+    senders::{SigningKey, Source},
 };
 
 /// How a secret begins that GOV.UK Pay gives to test webhooks.
@@ -277,7 +277,7 @@ mod tests {
     use super::*;
     use crate::{
         config::tests::{EXAMPLE, HMRC_SECRET, TEST_SECRET, WHSEC, with},
-        secret::FetchedSecrets,
+        secrets::FetchedSecrets,
     };
 
     fn read_with_secrets(

@@ -1,17 +1,17 @@
 //! The senders: `[sources.NAME]`.
 
 use super::{
-    problem::{ConfigError, Located},
+    document_reader::{TableReader, TomlItem, all},
+    error::{ConfigError, Located},
     pull::{self, PullConfig},
     reference,
     secrets::{self, PullSecrets, RequiredSecret, UnusableSecretError},
     suggest,
-    walk::{TableReader, TomlItem, all},
 };
 use crate::{
-    notification::SourceName,
-    secret::{SecretRef, SecretSources},
-    source::SenderKind,
+    domain::SourceName,
+    secrets::{SecretRef, SecretSources},
+    senders::SenderKind,
 };
 
 /// One configured sender, its secrets still references.

@@ -4,8 +4,8 @@ use std::{io, path::Path};
 
 use super::*;
 use crate::{
-    secret::{FetchedSecrets, SecretRef},
-    source::SenderKind,
+    secrets::{FetchedSecrets, SecretRef},
+    senders::SenderKind,
 };
 
 pub(super) const WHSEC: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::walk::TableReader;
-use crate::source::Acceptance;
+use super::document_reader::TableReader;
+use crate::senders::Acceptance;
 
 /// The most days either window may have: ten years.
 const MOST: u32 = 3650;

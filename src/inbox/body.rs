@@ -16,10 +16,11 @@ const LONGEST: usize = 64 * 1024 * 1024;
 
 /// The bytes of a body in the form they are kept in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct StoredBody {
+pub struct StoredBody {
     /// Raw DEFLATE if true, the bytes themselves if not.
-    pub(super) deflated: bool,
-    pub(super) bytes: Bytes,
+    pub deflated: bool,
+    /// In that form.
+    pub bytes: Bytes,
 }
 
 /// A body in items of its own, where a row has no room for it.
@@ -42,7 +43,7 @@ thread_local! {
 
 impl StoredBody {
     /// Compresses `body`, unless that makes it longer.
-    pub(super) fn pack(body: &Bytes) -> Self {
+    pub fn pack(body: &Bytes) -> Self {
         match deflate(body) {
             Some(smaller) => Self {
                 deflated: true,
@@ -56,7 +57,7 @@ impl StoredBody {
     }
 
     /// The body as it was received.
-    pub(super) fn unpack(self) -> io::Result<Bytes> {
+    pub fn unpack(self) -> io::Result<Bytes> {
         if self.deflated {
             inflate(&self.bytes).map(Bytes::from)
         } else {

@@ -9,8 +9,8 @@ use super::{
     Marked, PageRequest, Recorded, Replayed, Row, RowFilter, SourceFilter,
 };
 use crate::{
-    notification::{HeldReason, Key, Origin, SourceName, State, Timestamp},
-    source::{
+    domain::{HeldReason, Key, Origin, SourceName, State, Timestamp},
+    senders::{
         Entry, SenderKind,
         example::{NOW, entry, hmrc, hmrc_pulled, pay},
     },

@@ -1,6 +1,6 @@
 //! What can go wrong with an inbox, told apart only where its caller acts differently.
 
-use crate::notification::Key;
+use crate::domain::Key;
 
 /// Why an inbox could not do what it was asked. Nothing was changed.
 #[derive(Clone, Debug, thiserror::Error)]

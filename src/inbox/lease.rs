@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use super::BodyParts;
-use crate::notification::{Key, Timestamp};
+use crate::domain::{Key, Timestamp};
 
 /// A claim's random name, so that an attempt which outlived its lease can't write over a later one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

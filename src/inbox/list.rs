@@ -1,6 +1,6 @@
 //! What a list of rows is narrowed by, and where it goes on.
 
-use crate::notification::{State, Timestamp};
+use crate::domain::{State, Timestamp};
 
 /// Which rows to list; what is `None` doesn't narrow.
 #[derive(Clone, Debug, Default)]

@@ -7,11 +7,9 @@ mod body;
 mod error;
 mod lease;
 mod list;
-mod memo;
+mod kv;
 mod row;
 pub mod dynamodb;
-#[cfg(feature = "local")]
-pub mod sqlite;
 
 #[cfg(test)]
 mod contract;
@@ -19,15 +17,15 @@ mod contract;
 use std::{collections::BTreeSet, future::Future, time::Duration};
 
 use crate::{
-    notification::{Key, SourceName, Timestamp},
-    source::{Entry, EventName},
+    domain::{Key, SourceName, Timestamp},
+    senders::{Entry, EventName},
 };
 
-pub use body::BodyParts;
+pub use body::{BodyParts, StoredBody};
 pub use error::InboxError;
+pub use kv::{CasOutcome, KvEntry, KvKey};
 pub use lease::{Claim, Fence, Lease, LeaseId, Mark, Marked};
 pub use list::{ListCursor, PageRequest, RowFilter, SourceFilter};
-pub use memo::{CasOutcome, KvEntry, KvKey};
 pub use row::{ROW_VERSION, Row};
 
 /// How recording ended. Each of these is answered 200: the notification is stored.
@@ -235,7 +233,7 @@ pub struct RowPage {
 }
 
 /// How much longer than rows whatever belongs to them is kept: ledgers, and bodies in items of their own.
-pub(crate) const KEPT_AFTER_ROWS: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+pub const KEPT_AFTER_ROWS: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// How long finished rows and the ledger are kept, and how they fall due.
 #[derive(Clone, Copy, Debug)]

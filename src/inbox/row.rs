@@ -5,8 +5,8 @@ use sha2::{Digest, Sha256};
 
 use super::{InboxError, Lease};
 use crate::{
-    notification::{HeldReason, Key, Origin, State, Timestamp},
-    source::{EventName, OBSERVED_EVENT_TYPE, SenderKind},
+    domain::{HeldReason, Key, Origin, State, Timestamp},
+    senders::{EventName, OBSERVED_EVENT_TYPE, SenderKind},
 };
 
 /// The version of the rows this program writes. Rows of a later one are refused and left alone.

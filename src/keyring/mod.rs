@@ -4,7 +4,8 @@
 //! often than every 30 s, whoever sends what, and once for everybody who waits. A reading that fails
 //! leaves the keys there were; where there were none, nothing is taken in.
 
-mod kept;
+mod log_unusable;
+mod static_secrets;
 mod take_in;
 
 use std::{
@@ -16,13 +17,13 @@ use std::{
 use crate::{
     aws::{SecretsCaller, SecretsManager, arns},
     config::{Config, SourceConfig, UnusableSecretError},
-    notification::{SourceName, Timestamp},
-    secret::{FetchedSecrets, SecretError, SecretSources, SecretsManagerError},
-    source::Source,
-    world::Clock,
+    domain::{Clock, SourceName, Timestamp},
+    secrets::{FetchedSecrets, SecretError, SecretSources, SecretsManagerError},
+    senders::Source,
 };
 
-use kept::StaticSecrets;
+pub use log_unusable::log_unusable_secrets;
+use static_secrets::StaticSecrets;
 pub use take_in::take_in;
 
 /// The least time between two readings: forged requests can't make more of them.

@@ -8,7 +8,7 @@ use super::{KeySnapshot, Keyring};
 use crate::{
     inbox::Inbox,
     receive::{Callback, Receipt, Refusal, receive},
-    source::{Acceptance, SignatureError, Source, verify},
+    senders::{Acceptance, SignatureError, Source, verify},
 };
 
 /// Takes one notification in with the keys there are now, within `patience`. Every front receives through this.

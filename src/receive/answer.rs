@@ -1,7 +1,7 @@
 //! A receipt or a refusal -> status and body. The only place a failure becomes a status.
 
 use super::{Receipt, ReceiptStatus};
-use crate::{inbox::InboxError, source::SignatureError};
+use crate::{inbox::InboxError, senders::SignatureError};
 
 /// Why a request was not taken in. The sender is told the code and nothing more.
 #[derive(Clone, Debug, thiserror::Error)]

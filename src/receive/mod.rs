@@ -11,9 +11,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::{
+    domain::{Key, Timestamp},
     inbox::{Inbox, InboxError, Recorded},
-    notification::{Key, Timestamp},
-    source::{Acceptance, Source, read, verify},
+    senders::{Acceptance, Source, read, verify},
 };
 
 pub use answer::{HttpAnswer, Refusal};

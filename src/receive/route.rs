@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::Refusal;
 use crate::{
-    notification::SourceName,
-    source::{SenderKind, Source},
+    domain::SourceName,
+    senders::{SenderKind, Source},
 };
 
 /// What a request asks for.

@@ -4,9 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{RunEnd, RunOutcome};
 use crate::{
+    domain::{Clock, SourceName, Timestamp},
     inbox::{Inbox, InboxError, KvEntry, KvKey},
-    notification::{SourceName, Timestamp},
-    world::Clock,
 };
 
 /// The last run that looked at anything.
@@ -96,7 +95,7 @@ fn name(source: &SourceName) -> KvKey {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{RunFindings, example::ReconcileRig, govuk_pay, hmrc},
+        super::{RunFindings, govuk_pay, hmrc, test_support::ReconcileRig},
         *,
     };
 

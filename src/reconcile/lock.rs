@@ -6,9 +6,8 @@
 use std::time::Duration;
 
 use crate::{
+    domain::{Clock, SourceName, Timestamp},
     inbox::{CasOutcome, Inbox, InboxError, KvEntry, KvKey},
-    notification::{SourceName, Timestamp},
-    world::Clock,
 };
 
 /// How long a lock stands without being renewed.
@@ -141,7 +140,7 @@ impl ReconcileLock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{reconcile::example::ReconcileRig, source::example::NOW};
+    use crate::{reconcile::test_support::ReconcileRig, senders::test_support::NOW};
 
     #[test]
     fn a_lock_stands_until_it_lapses_and_one_dated_beyond_that_is_not_believed() {

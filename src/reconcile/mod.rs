@@ -9,26 +9,25 @@ pub mod govuk_pay;
 pub mod hmrc;
 mod last;
 mod lock;
-mod news;
+mod progress_event;
 mod outcome;
-mod pace;
-mod progress;
+mod rate_limiter;
+mod checkpoint;
 mod run;
 mod sleeper;
 mod stop;
 
 #[cfg(test)]
-mod example;
+mod test_support;
 
 use crate::{
+    domain::{Clock, SourceName, Timestamp},
     inbox::Inbox,
-    notification::{SourceName, Timestamp},
-    world::Clock,
 };
 
 pub use last::{LastRun, last_run};
-pub use news::{ProgressEvent, RunReporter};
 pub use outcome::{ReconcileStats, RunEnd, RunFindings, RunOutcome};
+pub use progress_event::{ProgressEvent, RunReporter};
 use run::LockedRun;
 pub use run::RunContext;
 pub use sleeper::{Sleeper, TokioSleeper};
@@ -93,11 +92,11 @@ mod tests {
 
     use url::Url;
 
-    use super::{example::ReconcileRig, *};
+    use super::{test_support::ReconcileRig, *};
     use crate::{
-        outbound::RequestError,
-        secret::Secret,
-        source::{Acceptance, example::NOW},
+        http_client::RequestError,
+        secrets::Secret,
+        senders::{Acceptance, test_support::NOW},
     };
 
     /// A run is somebody's task, which may go on in another thread.

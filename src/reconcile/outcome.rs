@@ -1,7 +1,7 @@
 //! How a run ended, and what it found.
 
 use super::{SenderAccess, govuk_pay, hmrc};
-use crate::{inbox::InboxError, notification::Timestamp};
+use crate::{domain::Timestamp, inbox::InboxError};
 
 /// Everything there is to say about one run.
 #[derive(Clone, Debug)]

@@ -7,10 +7,9 @@ use super::{
     lock::{RENEWED, ReconcileLock, TryLock, WATCHED},
 };
 use crate::{
+    domain::{Clock, SourceName, Timestamp},
     inbox::Inbox,
-    notification::{SourceName, Timestamp},
-    source::Acceptance,
-    world::Clock,
+    senders::Acceptance,
 };
 
 /// What a run has around it.

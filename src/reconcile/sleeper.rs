@@ -4,7 +4,7 @@ use std::{future::Future, time::Duration};
 
 /// Lets time pass.
 pub trait Sleeper: Send + Sync {
-    /// Returns once `time` is over by the clock of the run's [`World`](crate::world::World).
+    /// Returns once `time` is over by the clock of the run's [`World`](crate::domain::World).
     fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send;
 }
 

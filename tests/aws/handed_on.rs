@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use pillarbox::{
-    destination::Event,
+    destinations::Event,
+    domain::{Key, Origin, State, Timestamp},
     inbox::Row,
-    notification::{Key, Origin, State, Timestamp},
 };
 use sha2::{Digest, Sha256};
 

@@ -15,21 +15,20 @@ use futures_util::future::join_all;
 use pillarbox::{
     aws::SecretsManager,
     config::Config,
-    inbox::sqlite::SqliteInbox,
+    domain::{Clock, SourceName, Timestamp},
     keyring::{Keyring, take_in},
-    notification::{SourceName, Timestamp},
     receive::{Callback, PATIENCE, Receipt, Refusal},
-    secret::{FetchedSecrets, SecretSources},
-    simulate::{Sender, sign::signature},
-    source::{Acceptance, SignatureError},
-    world::Clock,
+    secrets::{FetchedSecrets, SecretSources},
+    senders::{Acceptance, SignatureError},
 };
+use pillarbox_cli::sqlite::SqliteInbox;
+use sender_simulator::{Sender, sign::signature};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::handed_on::AT;
-use crate::cloud::{Cloud, Reply};
+use pillarbox::cloud::{Cloud, Reply};
 
 const ARN: &str = "arn:aws:secretsmanager:eu-west-2:111122223333:secret:pay-AbCdEf";
 const OLD: &str = "webhook_test_old1d5lsa5pdfs2bvim2f9cdu";

@@ -5,12 +5,12 @@ use std::{io, path::Path};
 use pillarbox::{
     aws::{SecretsCaller, SecretsManager, arns},
     config::Config,
-    secret::{FetchedSecrets, SecretError, SecretSources, SecretsManagerError},
+    secrets::{FetchedSecrets, SecretError, SecretSources, SecretsManagerError},
 };
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::cloud::{Cloud, Reply};
+use pillarbox::cloud::{Cloud, Reply};
 
 const ARN: &str = "arn:aws:secretsmanager:eu-west-2:111122223333:secret:pay-AbCdEf";
 /// Nothing that is ever shown may hold this.

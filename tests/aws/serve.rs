@@ -2,16 +2,14 @@
 
 use std::process::Command;
 
-use pillarbox::{
-    entry::SystemClock,
-    simulate::{Sender, exchange},
-};
+use pillarbox::domain::SystemClock;
 use rustix::process::Signal;
+use sender_simulator::{Sender, exchange};
 use serde_json::{Value, json};
 
-use crate::{
+use pillarbox::{
     cloud::{Call, Cloud, Reply, variables},
-    process::{FREE_PORTS, Folder, PAY_SECRET, Ran, Serve, until},
+    delivery::{FREE_PORTS, Folder, PAY_SECRET, Ran, Serve, until},
 };
 
 const ARN: &str = "arn:aws:secretsmanager:eu-west-2:111122223333:secret:pay-AbCdEf";

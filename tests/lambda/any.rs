@@ -1,10 +1,10 @@
 //! Any JSON whatever, and genuine events with anything in their places: an answer or an error, and no panic.
 
-use pillarbox::entry::lambda::{Invocation, InvocationError, InvocationReply};
+use pillarbox::lambda::{Invocation, InvocationError, InvocationReply};
 use proptest::{collection::vec, prelude::*};
 use serde_json::{Map, Value, json, value::RawValue};
 
-use crate::support::{
+use pillarbox::support::{
     fronts::{Front, batch},
     function::{Deployed, post},
     message::{both, pay},

@@ -3,13 +3,13 @@
 use std::{sync::Mutex, time::Duration};
 
 use pillarbox::{
-    destination::{DeliveryError, Destination, Event},
-    entry::lambda::{InvocationError, Role, StreamRecordError},
-    notification::{Key, State},
+    destinations::{DeliveryError, Destination, Event},
+    domain::{Key, State},
+    lambda::{InvocationError, Role, StreamRecordError},
 };
 use serde_json::{Value, json};
 
-use crate::support::{
+use pillarbox::support::{
     fronts::{Front, batch, record, sequence},
     function::{Deployed, post},
     message::{both, hmrc, pay},

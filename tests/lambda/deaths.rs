@@ -3,17 +3,15 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use pillarbox::{
-    destination::{DeliveryError, Destination, Event},
-    entry::SystemClock,
+    delivery::{DeliveryWorker, RunDeadline, sweep::Sweeper},
+    destinations::{DeliveryError, Destination, Event},
+    domain::{Clock, Key, State, SystemClock, Timestamp},
     inbox::{Inbox, PageRequest, RetentionPolicy, RowFilter, dynamodb::DynamoInbox},
-    notification::{Key, State, Timestamp},
-    process::{DeliveryWorker, RunDeadline, sweep::Sweeper},
-    world::Clock,
 };
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{
+use pillarbox::support::{
     cloud::{Cloud, Reply},
     dynamodb::EMULATOR,
     fault_proxy::{Fault, FaultProxy},
@@ -95,7 +93,7 @@ async fn a_secret_that_is_changed_under_way_costs_no_notification() {
     );
     let holding = |current: &str, previous: &str| {
         let value = json!({"current": current, "previous": previous}).to_string();
-        move |_: &crate::support::cloud::Call| Reply::Done(json!({"SecretString": value}))
+        move |_: &pillarbox::support::cloud::Call| Reply::Done(json!({"SecretString": value}))
     };
     let cloud = Cloud::answering(holding(&old.secrets[0], "a secret of long ago, withdrawn")).await;
     let arn = "arn:aws:secretsmanager:eu-west-2:123456789012:secret:pay-AbCdEf";

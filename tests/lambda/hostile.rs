@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{
+use pillarbox::support::{
     fronts::Front,
     function::{Deployed, post},
     message::pay,
@@ -259,7 +259,7 @@ async fn half_a_surrogate_pair_in_an_invocation_is_refused() {
     for front in Front::ALL {
         let text = genuine(front).to_string().replace("192.0.2.10", r"\ud800");
         let raw: Box<serde_json::value::RawValue> = serde_json::from_str(&text).unwrap();
-        let invocation = pillarbox::entry::lambda::Invocation {
+        let invocation = pillarbox::lambda::Invocation {
             id: "r1".to_owned(),
             deadline: NOW.plus(std::time::Duration::from_secs(5)),
         };

@@ -6,13 +6,13 @@ use std::{
 };
 
 use pillarbox::{
-    entry::lambda::Role,
-    observe::{LogFormat, LogLayer},
+    lambda::Role,
+    telemetry::{LogFormat, LogLayer},
 };
 use serde_json::{Value, json};
 use tracing_subscriber::prelude::*;
 
-use crate::support::{
+use pillarbox::support::{
     fronts::{Asked, Front, batch},
     function::{Deployed, post, unsigned},
     message::{both, hmrc, pay, with},

@@ -3,16 +3,14 @@
 use std::time::Duration;
 
 use pillarbox::{
-    entry::SystemClock,
+    domain::{Clock, Key, State, SystemClock, Timestamp},
     inbox::{Inbox, PageRequest, RowFilter, dynamodb::DynamoInbox},
-    notification::{Key, State, Timestamp},
-    world::Clock,
 };
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, time::Instant};
 
-use crate::support::{
+use pillarbox::support::{
     fronts::{Asked, Front, batch, sequence},
     function::{post, unsigned},
     message::{Source, both, hmrc, pay},

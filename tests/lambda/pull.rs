@@ -8,26 +8,24 @@ use std::{
 
 use pillarbox::{
     config::Config,
-    entry::lambda::{
-        Invocation, InvocationError, LambdaFunction, Reconciler, ReconcilerDeps, Role,
-    },
+    domain::Clock,
     inbox::{Inbox, PageRequest, Row, RowFilter, dynamodb::DynamoInbox},
-    observe::{LogFormat, LogLayer},
+    lambda::{Invocation, InvocationError, LambdaFunction, Reconciler, ReconcilerDeps, Role},
     reconcile::Sleeper,
-    simulate::{
-        hmrc::Message,
-        pull::{
-            PayApi, Ppns,
-            ppns::{Application, Notification, Status},
-        },
+    telemetry::{LogFormat, LogLayer},
+};
+use sender_simulator::{
+    hmrc::Message,
+    pull::{
+        PayApi, Ppns,
+        ppns::{Application, Notification, Status},
     },
-    world::Clock,
 };
 use serde_json::{Value, json, value::RawValue};
 use tracing::Level;
 use tracing_subscriber::{filter::Targets, prelude::*};
 
-use crate::{
+use pillarbox::{
     clock::ManualClock,
     support::{server::Remembers, table},
 };

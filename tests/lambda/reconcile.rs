@@ -3,19 +3,18 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use pillarbox::{
-    entry::lambda::{InvocationError, Role},
+    domain::{Clock, Origin, SourceName, State},
     inbox::Inbox,
-    notification::{Origin, SourceName, State},
-    simulate::pull::{
-        PayApi,
-        pay_api::{Life, Payment},
-    },
-    world::Clock,
+    lambda::{InvocationError, Role},
+};
+use sender_simulator::pull::{
+    PayApi,
+    pay_api::{Life, Payment},
 };
 use serde_json::{Value, json};
 
 use super::pull::{API_KEY, BOX, Reconciling, fill, hmrc, left, listen, pay, ppns};
-use crate::{
+use pillarbox::{
     clock::ManualClock,
     support::{
         fronts::{Asked, Front, batch},

@@ -3,13 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use pillarbox::{
-    entry::SystemClock,
+    domain::SystemClock,
     inbox::{Inbox, PageRequest, RowFilter},
 };
 use serde_json::{Value, json};
 
 use super::pull::{BOX, CLIENT, SECRET, fill, left, ppns};
-use crate::support::{
+use pillarbox::support::{
     cloud::{Call, Cloud, Reply},
     runtime_api::{Bootstrap, Told},
     table,
@@ -55,7 +55,7 @@ async fn a_client_secret_that_was_changed_is_used_by_the_next_invocation() {
             .map(|one| one.id.clone())
             .collect();
         ids.iter()
-            .for_each(|id| boxes.set_status(id, pillarbox::simulate::pull::ppns::Status::Pending));
+            .for_each(|id| boxes.set_status(id, sender_simulator::pull::ppns::Status::Pending));
     });
     let (inbox, cloud) = (
         table::fresh("shipped-pull").await,

@@ -1,9 +1,9 @@
 //! Every kind of event into every role: its own is worked on, any other is an error and never a success.
 
-use pillarbox::entry::lambda::{InvocationError, Role};
+use pillarbox::lambda::{InvocationError, Role};
 use serde_json::{Value, json};
 
-use crate::support::{
+use pillarbox::support::{
     fronts::{Asked, Front, batch},
     function::Deployed,
     server::{NOW, Remembers},

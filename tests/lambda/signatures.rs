@@ -1,10 +1,10 @@
 //! Over every front, the accept set of a signature is one string in one header.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use pillarbox::simulate::Sender;
+use sender_simulator::Sender;
 use serde_json::json;
 
-use crate::support::{
+use pillarbox::support::{
     client::Answer,
     fronts::{Asked, Front},
     function::{Deployed, post, unsigned},

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use pillarbox::{entry::lambda::Role, notification::Timestamp};
+use pillarbox::{domain::Timestamp, lambda::Role};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use crate::support::{
+use pillarbox::support::{
     fronts::Front,
     function::{Deployed, answer_of, post, unsigned},
     message::{both, hmrc},
@@ -97,9 +97,10 @@ async fn a_stalled_inbox_holds_no_batch_and_no_sweep_beyond_the_end() {
     let deployed = silent(Role::All);
     let until = NOW.plus(Duration::from_secs(60));
     let began = Instant::now();
-    let batch = crate::support::fronts::batch(&[("hmrc:a", "recorded"), ("hmrc:b", "recorded")]);
+    let batch =
+        pillarbox::support::fronts::batch(&[("hmrc:a", "recorded"), ("hmrc:b", "recorded")]);
     let reply = deployed.invoke_until(&batch, until).await.unwrap();
-    let first = crate::support::fronts::sequence(0);
+    let first = pillarbox::support::fronts::sequence(0);
     assert_eq!(
         reply,
         serde_json::json!({"batchItemFailures": [{"itemIdentifier": first}]})

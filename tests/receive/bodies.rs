@@ -2,7 +2,7 @@
 
 use pillarbox::receive::LONGEST_BODY;
 
-use crate::support::{
+use pillarbox::support::{
     message::{Source, both, hmrc, noise, pay, with, without_secret},
     request::{Request, signature_header},
     server::{NOW, Server},

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use pillarbox::notification::Timestamp;
+use pillarbox::domain::Timestamp;
 
-use crate::support::{
+use pillarbox::support::{
     message::{both, with},
     server::{AHEAD, NOW, Server, WINDOW},
 };

@@ -3,16 +3,15 @@
 use std::time::Duration;
 
 use pillarbox::{
-    entry::SystemClock,
-    inbox::{Inbox, PageRequest, Row, RowFilter, sqlite::SqliteInbox},
-    notification::Key,
-    simulate::Sender,
-    world::Clock,
+    domain::{Clock, Key, SystemClock},
+    inbox::{Inbox, PageRequest, Row, RowFilter},
 };
+use pillarbox_cli::sqlite::SqliteInbox;
 use rustix::process::{Resource, Rlimit, Signal, prlimit};
+use sender_simulator::Sender;
 use tokio::net::TcpStream;
 
-use crate::support::{
+use pillarbox::support::{
     client::DEADLINE,
     message::{Source, both, pay, with},
     request::{Request, signature_header},

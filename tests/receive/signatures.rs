@@ -1,10 +1,10 @@
 //! The accept set of a signature is one string in one header.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use pillarbox::simulate::Sender;
+use sender_simulator::Sender;
 use serde::Deserialize;
 
-use crate::support::{
+use pillarbox::support::{
     client::Answer,
     message::{Source, both, hmrc, hmrc_too, pay, pay_too, with},
     request::{Request, signature, signature_header},

@@ -2,10 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use pillarbox::{inbox::Inbox, notification::Key};
+use pillarbox::{domain::Key, inbox::Inbox};
 use tokio::time::{Instant, pause, sleep};
 
-use crate::support::{
+use pillarbox::support::{
     message::{both, pay},
     request::Request,
     server::{NOW, Server},

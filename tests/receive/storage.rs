@@ -4,15 +4,15 @@ use std::{fs, time::Duration};
 
 use futures_util::future::join_all;
 use pillarbox::{
+    domain::Key,
     inbox::Inbox,
-    notification::Key,
     receive::{Callback, PATIENCE, Refusal, receive},
-    source::Acceptance,
+    senders::Acceptance,
 };
 use rusqlite::Connection;
 use tokio::time::{Instant, sleep};
 
-use crate::support::{
+use pillarbox::support::{
     client::Answer,
     message::both,
     request::Request,

@@ -10,14 +10,15 @@ use std::{
 };
 
 use pillarbox::{
+    domain::{Key, SourceName, Timestamp},
     inbox::{
         CasOutcome, Claim, Discarded, EventClaim, Fence, Inbox, InboxError, KvEntry, KvKey,
         LedgerEntry, Mark, Marked, PageRequest, PendingEvent, Recorded, Replayed, Row, RowFilter,
-        RowPage, SourceFilter, sqlite::SqliteInbox,
+        RowPage, SourceFilter,
     },
-    notification::{Key, SourceName, Timestamp},
-    source::{Entry, EventName},
+    senders::{Entry, EventName},
 };
+use pillarbox_cli::sqlite::SqliteInbox;
 use tokio::sync::Notify;
 
 /// Counts instants, and ends everything at one of them.

@@ -3,10 +3,10 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use pillarbox::{
-    notification::{Origin, State},
+    domain::{Origin, State},
     reconcile::{ReconcileStats, RunEnd, RunOptions, hmrc::BoxPosition},
-    simulate::pull::ppns::Status,
 };
+use sender_simulator::pull::ppns::Status;
 
 use super::{
     machine::minutes,
@@ -235,10 +235,10 @@ async fn a_run_that_is_stopped_ends_between_two_steps_and_says_where() {
     a_week_of_outage(&rig, &[BOX], 1000);
     let stop = rig.stop.clone();
     rig.ppns.script(
-        pillarbox::simulate::pull::ppns::Endpoint::Acknowledge,
+        sender_simulator::pull::ppns::Endpoint::Acknowledge,
         [
-            pillarbox::simulate::pull::Step::Usual,
-            pillarbox::simulate::pull::Step::then(move |_| stop.ask()),
+            sender_simulator::pull::Step::Usual,
+            sender_simulator::pull::Step::then(move |_| stop.ask()),
         ],
     );
     let (ended, boxes) = rig.run(&[BOX]).await;

@@ -8,11 +8,11 @@ use pillarbox::{
         RunEnd, RunOptions,
         hmrc::{BoxPosition, HmrcAccess, HmrcError, NotificationStatus},
     },
-    secret::Secret,
-    simulate::pull::{
-        Reply, Step,
-        ppns::{Application, Boxes, Endpoint, Problem, READ},
-    },
+    secrets::Secret,
+};
+use sender_simulator::pull::{
+    Reply, Step,
+    ppns::{Application, Boxes, Endpoint, Problem, READ},
 };
 
 use super::{
@@ -368,7 +368,7 @@ async fn an_inbox_that_refuses_ends_the_run_and_nothing_unstored_is_acknowledged
 
 #[tokio::test]
 async fn what_hmrc_gives_up_meanwhile_is_met_among_what_it_has_given_up() {
-    use pillarbox::simulate::pull::ppns::Status::{Failed, Pending};
+    use sender_simulator::pull::ppns::Status::{Failed, Pending};
     let rig = with(250).await;
     let given_up = |boxes: &mut Boxes| {
         let pending: Vec<String> = boxes

@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use pillarbox::{
-    reconcile::RunEnd,
-    simulate::pull::{
-        Step,
-        ppns::{Boxes, Endpoint, Flaw},
-    },
+use pillarbox::reconcile::RunEnd;
+use sender_simulator::pull::{
+    Step,
+    ppns::{Boxes, Endpoint, Flaw},
 };
 
 use super::{

@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use pillarbox::{
-    notification::State,
-    reconcile::RunEnd,
-    simulate::pull::{
-        Reply, Step,
-        ppns::{Endpoint, Flaw, Problem},
-    },
+use pillarbox::{domain::State, reconcile::RunEnd};
+use sender_simulator::pull::{
+    Reply, Step,
+    ppns::{Endpoint, Flaw, Problem},
 };
 
 use super::{

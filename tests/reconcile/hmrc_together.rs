@@ -6,10 +6,9 @@ use std::{
 };
 
 use pillarbox::{
+    domain::{ManualClock, SourceName, Timestamp},
     inbox::{Inbox, KvEntry, KvKey},
-    notification::{SourceName, Timestamp},
     reconcile::{RunEnd, RunOptions, Sleeper},
-    world::ManualClock,
 };
 use tokio::sync::Notify;
 
@@ -17,7 +16,7 @@ use super::{
     machine::minutes,
     ppns::{BOX, Rig, SECOND_BOX},
 };
-use crate::clock::ManualClock;
+use pillarbox::clock::ManualClock;
 
 /// A clock for several runs: it passes only while all of them wait, to the instant at which the first goes on. A call
 /// that is under way takes no time.

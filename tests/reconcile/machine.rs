@@ -10,19 +10,19 @@ use std::{
 };
 
 use pillarbox::{
-    inbox::{Inbox, PageRequest, Row, RowFilter, sqlite::SqliteInbox},
-    notification::{SourceName, Timestamp},
+    domain::{ManualClock, SourceName, Timestamp},
+    inbox::{Inbox, PageRequest, Row, RowFilter},
     reconcile::{
         ProgressEvent, RunContext, RunOptions, RunOutcome, RunReporter, SenderAccess, Sleeper,
         StopSignal, run,
     },
-    source::Acceptance,
-    world::ManualClock,
+    senders::Acceptance,
 };
+use pillarbox_cli::sqlite::SqliteInbox;
 use tempfile::TempDir;
 
 use super::fused::Fused;
-use crate::clock::ManualClock;
+use pillarbox::clock::ManualClock;
 
 impl Sleeper for ManualClock {
     async fn sleep(&self, time: Duration) {

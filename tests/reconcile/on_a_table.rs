@@ -5,14 +5,14 @@ use std::time::Duration;
 use pillarbox::{
     inbox::{CasOutcome, Inbox, KvEntry, KvKey, PageRequest, RowFilter},
     reconcile::{RunContext, RunEnd, RunOptions, SenderAccess, run},
-    source::Acceptance,
+    senders::Acceptance,
 };
 
 use super::{
     machine::minutes,
     ppns::{BOX, Rig},
 };
-use crate::{
+use pillarbox::{
     dynamodb::EMULATOR,
     fault_proxy::{Asked, Fault, FaultProxy},
     table,

@@ -3,16 +3,16 @@
 use std::{collections::HashMap, time::Duration};
 
 use pillarbox::{
-    notification::State,
+    domain::State,
     reconcile::{
         RunEnd, RunOptions,
         govuk_pay::{ExpectedEvent, ObservationStatus},
     },
-    simulate::{
-        govuk_pay::Event,
-        pull::pay_api::{Life, Webhook},
-    },
-    source::OBSERVED_EVENT_TYPE,
+    senders::OBSERVED_EVENT_TYPE,
+};
+use sender_simulator::{
+    govuk_pay::Event,
+    pull::pay_api::{Life, Webhook},
 };
 
 use super::{

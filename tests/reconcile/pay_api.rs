@@ -4,24 +4,24 @@ use std::{collections::BTreeSet, ops::Deref, time::Duration};
 
 use futures_util::{StreamExt, stream};
 use pillarbox::{
+    domain::{Origin, SourceName, Timestamp},
     inbox::{Claim, Inbox, Lease, LeaseId, Mark},
-    notification::{Origin, SourceName, Timestamp},
     reconcile::{
         RunEnd, RunFindings, RunOptions, SenderAccess,
         govuk_pay::{self, ExpectedEvent, PaymentsReport},
     },
-    secret::Secret,
-    simulate::{
-        Sender,
-        govuk_pay::Event,
-        pull::pay_api::{Endpoint, Life, PayApi, Payment, Webhook},
-        sign,
-    },
-    source::{Acceptance, Entry, SenderKind, SigningKey, read, verify},
+    secrets::Secret,
+    senders::{Acceptance, Entry, SenderKind, SigningKey, read, verify},
+};
+use sender_simulator::{
+    Sender,
+    govuk_pay::Event,
+    pull::pay_api::{Endpoint, Life, PayApi, Payment, Webhook},
+    sign,
 };
 
 use super::machine::{Machine, minutes};
-use crate::clock::ManualClock;
+use pillarbox::clock::ManualClock;
 
 pub(crate) const API_KEY: &str = "api_live_7mrp1d5lsa5pdfs2bvim2f9cdu";
 const WEBHOOK_SECRET: &str = "webhook_live_7mrp1d5lsa5pdfs2bvim2f9cdu";

@@ -5,10 +5,10 @@ use std::{sync::atomic::Ordering, time::Duration};
 use pillarbox::{
     inbox::InboxError,
     reconcile::{RunEnd, RunOptions, govuk_pay::PayError},
-    simulate::pull::{
-        Reply, Step,
-        pay_api::{Endpoint, Life, Problem},
-    },
+};
+use sender_simulator::pull::{
+    Reply, Step,
+    pay_api::{Endpoint, Life, Problem},
 };
 
 use super::{

@@ -2,12 +2,10 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use pillarbox::{
-    reconcile::RunEnd,
-    simulate::pull::{
-        Step,
-        pay_api::{Accounts, Endpoint},
-    },
+use pillarbox::reconcile::RunEnd;
+use sender_simulator::pull::{
+    Step,
+    pay_api::{Accounts, Endpoint},
 };
 
 use super::{

@@ -3,21 +3,20 @@
 use std::{collections::BTreeSet, ops::Deref, time::Duration};
 
 use pillarbox::{
-    notification::SourceName,
+    domain::{ManualClock, SourceName},
     reconcile::{RunEnd, RunFindings, RunOptions, RunOutcome, SenderAccess, Sleeper, hmrc},
-    secret::Secret,
-    simulate::{
-        hmrc::Message,
-        pull::{
-            Ppns,
-            ppns::{Application, Endpoint, Notification, Status},
-        },
+    secrets::Secret,
+};
+use sender_simulator::{
+    hmrc::Message,
+    pull::{
+        Ppns,
+        ppns::{Application, Endpoint, Notification, Status},
     },
-    world::ManualClock,
 };
 
 use super::machine::Machine;
-use crate::clock::ManualClock;
+use pillarbox::clock::ManualClock;
 
 pub(crate) const BOX: &str = "50dca3fc-c37c-4f03-b719-63571333624c";
 pub(crate) const SECOND_BOX: &str = "60dca3fc-c37c-4f03-b719-63571333624c";

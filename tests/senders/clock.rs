@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use pillarbox::{notification::Timestamp, world::Clock};
+use pillarbox::domain::{Clock, Timestamp};
 
 pub(crate) struct ManualClock {
     now: AtomicI64,

@@ -6,15 +6,15 @@ use super::{
     clock::ManualClock,
     heard::{Heard, hear},
 };
-use crate::loopback;
-use pillarbox::simulate::{
+use pillarbox::loopback;
+use reqwest::{Method, RequestBuilder};
+use sender_simulator::{
     hmrc::Message,
     pull::{
         Ppns,
         ppns::{Application, Notification, READ, Status, WRITE},
     },
 };
-use reqwest::{Method, RequestBuilder};
 
 pub(crate) const BOX: &str = "50dca3fc-c37c-4f03-b719-63571333624c";
 /// A box of another application.

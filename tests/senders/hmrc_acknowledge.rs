@@ -1,10 +1,10 @@
 //! `PUT …/notifications/acknowledge`.
 
-use pillarbox::simulate::{
+use reqwest::Method;
+use sender_simulator::{
     hmrc::Message,
     pull::ppns::{Endpoint, Notification, Status, Tally},
 };
-use reqwest::Method;
 
 use super::hmrc::{ACCEPT, BOX, FOREIGN_BOX, Hmrc, body_of};
 

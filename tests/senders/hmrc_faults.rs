@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use pillarbox::simulate::{
+use reqwest::Method;
+use sender_simulator::{
     hmrc::Message,
     pull::{
         Outcome, Ppns, Reply, Step,
         ppns::{Boxes, Endpoint, Notification, Problem, Status},
     },
 };
-use reqwest::Method;
 
 use super::{
     heard::hear,

@@ -2,15 +2,12 @@
 
 use std::time::Duration;
 
-use pillarbox::{
-    notification::Timestamp,
-    simulate::{
-        hmrc::Message,
-        pull::ppns::{Endpoint, Flaw, Notification, READ, Status},
-    },
-    world::Clock,
-};
+use pillarbox::domain::{Clock, Timestamp};
 use reqwest::{Method, RequestBuilder};
+use sender_simulator::{
+    hmrc::Message,
+    pull::ppns::{Endpoint, Flaw, Notification, READ, Status},
+};
 
 use super::{
     heard::hear,

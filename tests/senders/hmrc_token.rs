@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use pillarbox::simulate::pull::ppns::{Application, Endpoint, READ, TOKEN_LASTS, WRITE};
 use reqwest::Method;
+use sender_simulator::pull::ppns::{Application, Endpoint, READ, TOKEN_LASTS, WRITE};
 use serde_json::json;
 
 use super::{heard::hear, hmrc::Hmrc};

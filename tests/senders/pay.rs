@@ -2,22 +2,19 @@
 
 use std::{sync::Arc, time::Duration};
 
-use pillarbox::{
-    notification::Timestamp,
-    simulate::pull::{
-        PayApi,
-        pay_api::{Life, Payment},
-    },
-    world::ManualClock,
-};
+use pillarbox::domain::{ManualClock, Timestamp};
 use reqwest::{Method, RequestBuilder};
+use sender_simulator::pull::{
+    PayApi,
+    pay_api::{Life, Payment},
+};
 use serde_json::Value;
 
 use super::{
     clock::ManualClock,
     heard::{Heard, hear},
 };
-use crate::loopback;
+use pillarbox::loopback;
 
 pub(crate) const KEY: &str = "api_test_7mrp1d5lsa5pdfs2bvim2f9cdu";
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use pillarbox::{
-    simulate::{
-        govuk_pay::Event,
-        pull::pay_api::{Life, Payment},
-    },
-    world::ManualClock,
+use pillarbox::domain::ManualClock;
+use sender_simulator::{
+    govuk_pay::Event,
+    pull::pay_api::{Life, Payment},
 };
 use serde_json::Value;
 

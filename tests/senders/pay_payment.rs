@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use pillarbox::simulate::pull::{
+use reqwest::Method;
+use sender_simulator::pull::{
     Step,
     pay_api::{Endpoint, Life, PayApi, Payment, Problem},
 };
-use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{
     heard::hear,
     pay::{DAY, KEY, Pay},
 };
-use crate::loopback;
+use pillarbox::loopback;
 
 const SUCCESS: (&str, bool, Value) = ("success", true, Value::Null);
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pillarbox::simulate::pull::{
+use sender_simulator::pull::{
     Step,
     pay_api::{Accounts, Endpoint, Life, Payment},
 };

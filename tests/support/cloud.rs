@@ -14,7 +14,7 @@ use std::{
 
 use pillarbox::{
     aws::Aws,
-    secret::{FetchedSecrets, SecretSources},
+    secrets::{FetchedSecrets, SecretSources},
 };
 use serde_json::{Value, json};
 use tokio::{

@@ -15,14 +15,14 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
-use pillarbox::{entry::SystemClock, world::Clock};
+use pillarbox::domain::{Clock, SystemClock};
 use sha2::Sha256;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpSocket, TcpStream},
 };
 
-use crate::process::WHSEC;
+use pillarbox::delivery::WHSEC;
 
 /// What it answers.
 #[derive(Clone, Debug)]
@@ -165,7 +165,7 @@ impl Endpoint {
         let url = self.url();
         format!(
             "{}[destination]\nkind = \"https\"\nurl = \"{url}\"\nsecret = \"env:LEDGER_WHSEC\"\n",
-            crate::process::BOTH_SOURCES
+            pillarbox::delivery::BOTH_SOURCES
         )
     }
 }

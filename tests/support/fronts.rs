@@ -7,7 +7,7 @@
 )]
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use pillarbox::notification::Timestamp;
+use pillarbox::domain::Timestamp;
 use serde_json::{Map, Value, json};
 
 /// The fronts that callbacks may come through.

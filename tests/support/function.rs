@@ -4,14 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use pillarbox::{
     app::App,
-    destination::Destination,
-    entry::lambda::{Invocation, InvocationError, InvocationReply, LambdaFunction, Role},
-    inbox::{Inbox, RetentionPolicy, Row, sqlite::SqliteInbox},
+    delivery::DeliveryWorker,
+    destinations::Destination,
+    domain::{Key, Timestamp},
+    inbox::{Inbox, RetentionPolicy, Row},
     keyring::Keyring,
-    notification::{Key, Timestamp},
-    process::DeliveryWorker,
-    source::Acceptance,
+    lambda::{Invocation, InvocationError, InvocationReply, LambdaFunction, Role},
+    senders::Acceptance,
 };
+use pillarbox_cli::sqlite::SqliteInbox;
 use serde_json::{Value, value::RawValue};
 use tempfile::TempDir;
 

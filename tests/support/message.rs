@@ -1,11 +1,11 @@
 //! The sources of a server under test, and what their senders say to them.
 
 use pillarbox::{
-    notification::{SourceName, Timestamp},
-    secret::Secret,
-    simulate::Sender,
-    source::{self, SenderKind, SigningKey},
+    domain::{SourceName, Timestamp},
+    secrets::Secret,
+    senders::{self, SenderKind, SigningKey},
 };
+use sender_simulator::Sender;
 use sha2::{Digest, Sha256};
 
 use super::request;

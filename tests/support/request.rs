@@ -1,6 +1,6 @@
 //! Requests as bytes: right by default, and wrong wherever a test wants them to be.
 
-use pillarbox::simulate::{Sender, sign};
+use sender_simulator::{Sender, sign};
 
 use super::message::Source;
 

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use pillarbox::{entry::SystemClock, world::Clock};
+use pillarbox::domain::{Clock, SystemClock};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::{

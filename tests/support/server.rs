@@ -9,14 +9,13 @@ use std::{
 
 use pillarbox::{
     app::App,
-    destination::{DeliveryError, Destination, Event},
-    entry::serve::serve,
-    inbox::{Inbox, PageRequest, RetentionPolicy, Row, RowFilter, sqlite::SqliteInbox},
+    destinations::{DeliveryError, Destination, Event},
+    domain::{Clock, Key, Timestamp},
+    inbox::{Inbox, PageRequest, RetentionPolicy, Row, RowFilter},
     keyring::Keyring,
-    notification::{Key, Timestamp},
-    source::Acceptance,
-    world::Clock,
+    senders::Acceptance,
 };
+use pillarbox_cli::{server::serve, sqlite::SqliteInbox};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -180,7 +179,7 @@ impl Server {
         assert_eq!(row.received_at, NOW);
         let configured = source.configured();
         let header = row.signature.expect("a pushed row has its signature");
-        pillarbox::source::verify(
+        pillarbox::senders::verify(
             configured.kind,
             &configured.keys,
             &[header.as_bytes()],

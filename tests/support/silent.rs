@@ -3,13 +3,13 @@
 use std::{collections::BTreeSet, future::pending};
 
 use pillarbox::{
+    domain::{Key, SourceName, Timestamp},
     inbox::{
         CasOutcome, Claim, Discarded, EventClaim, Fence, Inbox, InboxError, KvEntry, KvKey,
         LedgerEntry, Mark, Marked, PageRequest, PendingEvent, Recorded, Replayed, Row, RowFilter,
         RowPage, SourceFilter,
     },
-    notification::{Key, SourceName, Timestamp},
-    source::{Entry, EventName},
+    senders::{Entry, EventName},
 };
 
 /// An inbox that never answers, but for a bug it has where `hmrc:bug` is recorded.

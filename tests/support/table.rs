@@ -10,15 +10,15 @@ use std::{
 use bytes::Bytes;
 use pillarbox::{
     aws::{Aws, AwsService},
+    domain::{Key, SourceName, Timestamp},
     inbox::{
         Inbox,
         dynamodb::{DynamoInbox, TableSettings},
     },
-    notification::{Key, SourceName, Timestamp},
-    secret::{FetchedSecrets, Secret, SecretSources},
-    simulate::{Sender, sign},
-    source::{Acceptance, Entry, SenderKind, SigningKey, read, verify},
+    secrets::{FetchedSecrets, Secret, SecretSources},
+    senders::{Acceptance, Entry, SenderKind, SigningKey, read, verify},
 };
+use sender_simulator::{Sender, sign};
 
 use super::dynamodb::EMULATOR;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::Stack;
+use pillarbox::Stack;
 
 #[test]
 fn every_exception_to_checkov_is_known_and_has_its_reason() {

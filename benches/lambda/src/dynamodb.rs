@@ -26,7 +26,7 @@ use rustls::{
     version::TLS13,
 };
 
-use crate::http::{self, Request};
+use pillarbox::http::{self, Request};
 
 /// The stand-in.
 pub(crate) struct DynamoDb {

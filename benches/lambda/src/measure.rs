@@ -7,14 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{
-    dynamodb::{Call, DynamoDb},
-    event::{Event, SECRET, Sender},
-    process::Process,
-    programs::{self, Program, Stores},
-    runtime_api::{Exchange, RuntimeApi},
-    throttle::Throttle,
-};
+use pillarbox::{dynamodb::{Call, DynamoDb}, event::{Event, SECRET, Sender}, delivery::Process, programs::{self, Program, Stores}, runtime_api::{Exchange, RuntimeApi}, throttle::Throttle};
 
 /// Not counted: the first invocations fill caches and allocate.
 const WARM_UP: usize = 100;

@@ -13,7 +13,7 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::programs::Program;
+use pillarbox::programs::Program;
 
 /// A running program, killed when dropped.
 pub(crate) struct Process {

@@ -2,11 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::{
-    figures::{Figures, megabytes, micros, millis},
-    measure::{Cold, First, Warm},
-    programs::{BOOTSTRAP, FLOOR, HELLO, LEAN, PYTHON, Program, Size},
-};
+use pillarbox::{figures::{Figures, megabytes, micros, millis}, measure::{Cold, First, Warm}, programs::{BOOTSTRAP, FLOOR, HELLO, LEAN, PYTHON, Program, Size}};
 
 /// Everything measured of one program.
 pub(crate) struct Measured<'a> {

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use crate::http::{self, Request};
+use pillarbox::http::{self, Request};
 
 /// A program that says nothing for so long will say nothing any more: the slowest measured takes a second.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -13,8 +13,8 @@ use super::{
     names::{PK, TableItem, number, text},
 };
 use crate::{
+    domain::State,
     inbox::{InboxError, ROW_VERSION},
-    notification::State,
 };
 
 /// How a conditional write ended.

@@ -10,8 +10,8 @@ use super::{
     parts,
 };
 use crate::{
+    domain::{Key, State, Timestamp},
     inbox::{Claim, Fence, InboxError, Mark, Marked, Row, body::StoredBody},
-    notification::{Key, State, Timestamp},
 };
 
 /// The longest a later claim pushes a row on.

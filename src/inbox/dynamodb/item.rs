@@ -5,9 +5,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::names::{PK, TableItem, binary, instant, number, text};
 use crate::{
+    domain::{Key, Origin, State, Timestamp},
     inbox::{BodyParts, InboxError, Lease, LeaseId, ROW_VERSION, Row, body::StoredBody},
-    notification::{Key, Origin, State, Timestamp},
-    source::Entry,
+    senders::Entry,
 };
 
 /// How a body is kept with its row.

@@ -9,9 +9,9 @@ use super::{
     names::{self, expiry, instant, text},
 };
 use crate::{
+    domain::{Key, SourceName, Timestamp},
     inbox::{EventClaim, InboxError, LedgerEntry},
-    notification::{Key, SourceName, Timestamp},
-    source::EventName,
+    senders::EventName,
 };
 
 /// Makes the event `key`'s, unless it is another's: one attribute an event, in the item of its payment.

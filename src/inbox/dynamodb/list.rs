@@ -14,8 +14,8 @@ use super::{
     query::{PendingRow, SHELVES},
 };
 use crate::{
+    domain::{Key, State, Timestamp},
     inbox::{InboxError, ListCursor, PageRequest, Row, RowFilter, RowPage, SourceFilter},
-    notification::{Key, State, Timestamp},
 };
 
 /// How many parts of the table are read at once.

@@ -6,11 +6,11 @@
 mod change;
 mod claim;
 mod client;
-mod failure;
+mod error;
 mod item;
 mod ledger;
 mod list;
-mod memo;
+mod kv;
 mod names;
 mod parts;
 mod person;
@@ -32,8 +32,8 @@ use super::{
     RowPage, SourceFilter,
 };
 use crate::{
-    notification::{Key, SourceName, Timestamp},
-    source::{Entry, EventName},
+    domain::{Key, SourceName, Timestamp},
+    senders::{Entry, EventName},
 };
 
 pub use list::{ListStrategy, ScanPosition};
@@ -183,7 +183,7 @@ impl Inbox for DynamoInbox {
     }
 
     async fn memo(&self, name: &KvKey) -> Result<Option<KvEntry>, InboxError> {
-        memo::memo(self, name).await
+        kv::memo(self, name).await
     }
 
     async fn swap_memo(
@@ -192,6 +192,6 @@ impl Inbox for DynamoInbox {
         seen: Option<u64>,
         next: &KvEntry,
     ) -> Result<CasOutcome, InboxError> {
-        memo::swap(self, name, seen, next).await
+        kv::swap(self, name, seen, next).await
     }
 }

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 
 use crate::{
+    domain::{Key, SourceName, State, Timestamp},
     inbox::KvKey,
-    notification::{Key, SourceName, State, Timestamp},
-    source::EventName,
+    senders::EventName,
 };
 
 /// One item.

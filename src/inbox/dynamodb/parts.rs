@@ -14,9 +14,9 @@ use super::{
     names::{self, PK, TableItem, binary, expiry, instant, text},
 };
 use crate::{
+    domain::{Key, Timestamp},
     inbox::{BodyParts, InboxError, KEPT_AFTER_ROWS, body::StoredBody},
-    notification::{Key, Timestamp},
-    source::Entry,
+    senders::Entry,
 };
 
 /// Bodies longer than this as stored lie apart, so that a row and its every later write stay small.

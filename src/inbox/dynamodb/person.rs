@@ -8,8 +8,8 @@ use super::{
     parts,
 };
 use crate::{
+    domain::{Key, State, Timestamp},
     inbox::{Discarded, InboxError, Replayed},
-    notification::{Key, State, Timestamp},
 };
 
 /// Sets a row back to recorded: due now, new budget.

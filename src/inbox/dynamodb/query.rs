@@ -11,8 +11,8 @@ use super::{
     names::{INDEX, PK, TableItem, instant, text},
 };
 use crate::{
+    domain::{Key, SourceName, Timestamp},
     inbox::{InboxError, PendingEvent, Row, SourceFilter},
-    notification::{Key, SourceName, Timestamp},
 };
 
 /// What waits for someone: open, dead and held.

@@ -10,9 +10,9 @@ use super::{
     parts,
 };
 use crate::{
+    domain::State,
     inbox::{InboxError, ROW_VERSION, Recorded, body::StoredBody},
-    notification::State,
-    source::Entry,
+    senders::Entry,
 };
 
 /// Stores the entry, or finds out what is stored in its place.

@@ -18,10 +18,10 @@ use super::{
 };
 use crate::{
     aws::{Aws, AwsService},
+    domain::State,
     inbox::{Lease, LeaseId},
-    notification::State,
-    secret::{FetchedSecrets, SecretSources},
-    source::{
+    secrets::{FetchedSecrets, SecretSources},
+    senders::{
         SenderKind,
         example::{NOW, entry, pay},
     },

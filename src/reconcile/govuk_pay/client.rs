@@ -9,15 +9,14 @@ use url::Url;
 
 use super::{PayAccess, PayError};
 use crate::{
+    domain::{Clock, Id, Timestamp},
+    http_client::{self, ClientLimits, ClientResponse, RequestError},
     inbox::Inbox,
-    notification::{Id, Timestamp},
-    outbound::{self, ClientLimits, ClientResponse, RequestError},
     reconcile::{
         LockedRun, ProgressEvent, RunEnd, Sleeper,
         backoff::{MOST, backoff},
     },
-    source::{Payment, Pulled},
-    world::Clock,
+    senders::{Payment, Pulled},
 };
 
 /// Pay takes several hundred calls in a second; whoever has an account may have more use for them.
@@ -102,7 +101,7 @@ impl<'a> PayClient<'a> {
     /// A client that has sent nothing yet.
     pub(super) fn new(access: &'a PayAccess) -> Result<Self, PayError> {
         let no_client = |_| PayError::Unanswered(RequestError::NoConnection);
-        let http = outbound::client(&access.base_url, LIMITS).map_err(no_client)?;
+        let http = http_client::client(&access.base_url, LIMITS).map_err(no_client)?;
         Ok(Self {
             http,
             access,
@@ -258,13 +257,13 @@ impl<'a> PayClient<'a> {
             Some(left) => request.timeout(left.min(LIMITS.total)),
             None => request,
         };
-        Ok(outbound::ask(request, LONGEST)
+        Ok(http_client::ask(request, LONGEST)
             .await
             .map_err(PayError::from))
     }
 
     fn payments(&self, more: &[&str]) -> Url {
-        outbound::under(&self.access.base_url, &[&["v1", "payments"], more].concat())
+        http_client::under(&self.access.base_url, &[&["v1", "payments"], more].concat())
     }
 }
 

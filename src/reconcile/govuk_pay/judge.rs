@@ -9,9 +9,9 @@ use std::{
 };
 
 use crate::{
+    domain::{Key, Timestamp},
     inbox::{LedgerEntry, PendingEvent},
-    notification::{Key, Timestamp},
-    source::Payment,
+    senders::Payment,
 };
 
 /// How long Pay has to push what happened.
@@ -155,7 +155,7 @@ pub(super) fn refund_lacking(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{notification::Id, source::example::NOW};
+    use crate::{domain::Id, senders::example::NOW};
 
     fn payment(status: &str, code: &str) -> Payment {
         Payment {

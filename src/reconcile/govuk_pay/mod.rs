@@ -3,9 +3,9 @@
 //! Pay has no list of what it could not push. So every payment created in a window is compared with its ledger in the
 //! inbox; what is missing there is asked for again, where the answer is certain, and recorded as it is.
 
-mod books;
+mod received_events;
 mod client;
-mod fault;
+mod error;
 mod judge;
 mod report;
 mod sweep;
@@ -14,10 +14,10 @@ mod window;
 use url::Url;
 
 use super::{LockedRun, RunEnd, RunFindings, RunOutcome, Sleeper};
-use crate::{inbox::Inbox, secret::Secret, world::Clock};
+use crate::{domain::Clock, inbox::Inbox, secrets::Secret};
 use sweep::PaymentSweep;
 
-pub use fault::PayError;
+pub use error::PayError;
 pub use judge::ExpectedEvent;
 pub use report::{MissingEvent, ObservationStatus, PaymentsReport};
 

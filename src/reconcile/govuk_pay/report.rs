@@ -2,7 +2,7 @@
 
 use super::ExpectedEvent;
 use crate::{
-    notification::{Id, Key, Timestamp},
+    domain::{Id, Key, Timestamp},
     reconcile::ReconcileStats,
 };
 

@@ -4,17 +4,16 @@ use std::time::Duration;
 
 use super::{
     ExpectedEvent, MissingEvent, ObservationStatus, PayAccess, PaymentsReport,
-    books::{ReceivedEventsReader, ledgers},
     client::PayClient,
     judge::{ReceivedEvents, captured_by, is_ripe, lacking, refund_lacking},
+    received_events::{ReceivedEventsReader, ledgers},
     window::{SweepCheckpoint, SweepPosition},
 };
 use crate::{
+    domain::{Clock, Id, Timestamp},
     inbox::{Inbox, InboxError, Recorded},
-    notification::{Id, Timestamp},
-    reconcile::{LockedRun, ProgressEvent, RunEnd, Sleeper, progress::Checkpoint},
-    source::{Entry, Payment, Pulled, read},
-    world::Clock,
+    reconcile::{LockedRun, ProgressEvent, RunEnd, Sleeper, checkpoint::Checkpoint},
+    senders::{Entry, Payment, Pulled, read},
 };
 
 /// How long a user has to pay. Where Pay keeps no history, a payment's state is not older than that.

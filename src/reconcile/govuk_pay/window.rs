@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::judge::PATIENCE;
 use crate::{
-    notification::{Id, Timestamp},
+    domain::{Id, Timestamp},
     reconcile::{RunEnd, RunOptions},
 };
 
@@ -119,7 +119,7 @@ impl SweepCheckpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::example::NOW;
+    use crate::senders::example::NOW;
 
     fn minutes(minutes: u64) -> Duration {
         Duration::from_secs(minutes * 60)

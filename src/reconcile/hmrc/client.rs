@@ -13,12 +13,11 @@ use super::{
     record::StoredId,
 };
 use crate::{
+    domain::{Clock, Timestamp},
+    http_client::{self, ClientLimits, ClientResponse, RequestError},
     inbox::{Inbox, KvKey},
-    notification::Timestamp,
-    outbound::{self, ClientLimits, ClientResponse, RequestError},
-    reconcile::{LockedRun, RunEnd, Sleeper, pace::RateLimiter},
-    secret::Secret,
-    world::Clock,
+    reconcile::{LockedRun, RunEnd, Sleeper, rate_limiter::RateLimiter},
+    secrets::Secret,
 };
 
 /// HMRC's limit is three calls in a second for each application.
@@ -94,7 +93,7 @@ impl<'a> HmrcClient<'a> {
     /// A client that has sent nothing yet.
     pub(super) fn new(access: &'a HmrcAccess) -> Result<Self, HmrcError> {
         let no_client = |_| HmrcError::Unanswered(RequestError::NoConnection);
-        let http = outbound::client(&access.base_url, LIMITS).map_err(no_client)?;
+        let http = http_client::client(&access.base_url, LIMITS).map_err(no_client)?;
         // Whoever calls as this application takes turns with us, and its id is nobody else's business.
         let application = hex::encode(&Sha256::digest(access.client_id.expose())[..8]);
         let calls = RateLimiter::new(KvKey::new("call", &application), CALLS_EVERY);
@@ -132,9 +131,10 @@ impl<'a> HmrcClient<'a> {
             .append_pair("grant_type", "client_credentials")
             .append_pair("scope", SCOPES)
             .finish();
-        let request = self
-            .http
-            .post(outbound::under(&self.access.base_url, &["oauth", "token"]));
+        let request = self.http.post(http_client::under(
+            &self.access.base_url,
+            &["oauth", "token"],
+        ));
         let request = request
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(body);
@@ -241,7 +241,7 @@ impl<'a> HmrcClient<'a> {
             box_id,
             "notifications",
         ];
-        outbound::under(&self.access.base_url, &[&path, more].concat())
+        http_client::under(&self.access.base_url, &[&path, more].concat())
     }
 }
 
@@ -254,7 +254,7 @@ async fn call<I: Inbox, W: Clock, S: Sleeper>(
         Some(left) => request.timeout(left.min(LIMITS.total)),
         None => request,
     };
-    Ok(outbound::ask(request, LONGEST)
+    Ok(http_client::ask(request, LONGEST)
         .await
         .map_err(HmrcError::from)?)
 }

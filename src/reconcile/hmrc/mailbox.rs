@@ -8,19 +8,18 @@ use std::{
 use super::{
     BoxPosition, BoxReport, HmrcError, NotificationStatus,
     client::{BoxQuery, HmrcCallError, HmrcClient},
-    fault::ErrorScope,
+    error::ErrorScope,
+    pager::{BoxPager, PAGE, PageResult, PagerStep},
     record::{ElementOutcome, RecordedAs, StoredId, record},
-    walk::{BoxPager, PAGE, PageResult, PagerStep},
 };
 use crate::{
+    domain::{Clock, Key, Timestamp},
     inbox::{Inbox, KvKey},
-    notification::{Key, Timestamp},
     reconcile::{
         LockedRun, ProgressEvent, RunEnd, Sleeper,
         backoff::{MOST, backoff},
-        pace::RateLimiter,
+        rate_limiter::RateLimiter,
     },
-    world::Clock,
 };
 
 /// HMRC lets a box be listed once in 10 s. A little longer, since two calls that leave 10 s apart may arrive closer.

@@ -4,12 +4,12 @@
 //! turns, because one may be listed once in ten seconds only.
 
 mod client;
-mod fault;
+mod error;
 mod mailbox;
 mod page;
 mod record;
 mod report;
-mod walk;
+mod pager;
 
 use std::collections::VecDeque;
 
@@ -17,13 +17,17 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{
-    LockedRun, ProgressEvent, RunEnd, RunFindings, RunOutcome, Sleeper, progress::Checkpoint,
+    LockedRun, ProgressEvent, RunEnd, RunFindings, RunOutcome, Sleeper, checkpoint::Checkpoint,
 };
-use crate::{inbox::Inbox, notification::Timestamp, secret::Secret, world::Clock};
+use crate::{
+    domain::{Clock, Timestamp},
+    inbox::Inbox,
+    secrets::Secret,
+};
 use client::HmrcClient;
 use mailbox::Mailbox;
 
-pub use fault::HmrcError;
+pub use error::HmrcError;
 pub use report::{BoxPosition, BoxReport, numbers};
 
 /// How HMRC is asked.

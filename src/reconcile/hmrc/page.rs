@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::{notification::Timestamp, source::Pulled};
+use crate::{domain::Timestamp, senders::Pulled};
 
 /// A notification's id, in the form in which HMRC can be told of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -4,11 +4,10 @@ use futures_util::future::join_all;
 
 use super::page::{AcknowledgeableId, ListedNotification};
 use crate::{
+    domain::{Clock, Key, Timestamp},
     inbox::{Inbox, InboxError, Recorded},
-    notification::{Key, Timestamp},
     reconcile::{LockedRun, ProgressEvent, RunEnd, Sleeper},
-    source::read,
-    world::Clock,
+    senders::read,
 };
 
 /// How many are recorded at once.

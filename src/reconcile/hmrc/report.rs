@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{HmrcError, NotificationStatus};
-use crate::{inbox::InboxError, notification::Timestamp, reconcile::ReconcileStats};
+use crate::{domain::Timestamp, inbox::InboxError, reconcile::ReconcileStats};
 
 /// What a run found in one box, and where it stopped.
 #[derive(Clone, Debug)]

@@ -20,8 +20,9 @@ use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use pillarbox::{notification::Timestamp, simulate::Sender};
+use pillarbox::domain::Timestamp;
 use rustls::ServerConfig;
+use sender_simulator::Sender;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,

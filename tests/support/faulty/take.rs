@@ -1,6 +1,7 @@
 //! What a faulty receiver makes of a body that it has let in.
 
-use pillarbox::{notification::Timestamp, simulate::Sender};
+use pillarbox::domain::Timestamp;
+use sender_simulator::Sender;
 use serde_json::Value;
 
 use super::{Shared, fault::Fault};

@@ -1,7 +1,7 @@
 //! Whether a faulty receiver lets a request in; written apart from both the receiver and the simulator.
 
 use hmac::{Hmac, KeyInit, Mac};
-use pillarbox::simulate::Sender;
+use sender_simulator::Sender;
 use sha1::Sha1;
 use sha2::Sha256;
 

@@ -1,0 +1,149 @@
+//! `pillarbox check`: anybody's receiver, judged by what the real senders would do to it.
+
+use std::io;
+
+use clap::Args;
+use url::Url;
+
+use super::{
+    CommandError,
+    output::{BOLD, GREEN, Output, RED, YELLOW, paint},
+    settings::fetch,
+    test_data,
+};
+use pillarbox::{secrets::SecretRef, telemetry::visible};
+use sender_simulator::{
+    Sender, SystemClock,
+    check::{Finding, Grade, Options, Report, check},
+};
+
+/// Checks any receiver, ours or somebody else's, against what the real senders do.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  \
+    pillarbox check http://127.0.0.1:8080/pay --kind govuk-pay --secret file:.pillarbox/pay.secret\n  \
+    pillarbox check https://try.example.gov.uk/hmrc --kind hmrc --secret env:HMRC_PUSH_SECRET \\\n      \
+    --yes-store-test-data --markdown > conformance.md\n\n\
+    About 25 notifications are stored if all goes well; the report lists their ids.\n\
+    Exits with 1 if anything failed; warnings are no failure. It ends within 2 minutes.")]
+pub(super) struct CheckArgs {
+    /// The callback URL; plain http on this machine only
+    url: String,
+    /// Whose notifications it receives: hmrc or govuk-pay
+    #[arg(long, value_name = "KIND", value_parser = kind)]
+    kind: Sender,
+    /// What they are signed with, as env:NAME, file:PATH or secretsmanager:ARN#field
+    #[arg(long, value_name = "REF")]
+    secret: String,
+    /// Agree that a receiver on another machine stores test data
+    #[arg(long)]
+    yes_store_test_data: bool,
+    /// The whole report as one JSON object, once it is complete
+    #[arg(long, conflicts_with = "markdown")]
+    json: bool,
+    /// The whole report as a Markdown document, once it is complete
+    #[arg(long)]
+    markdown: bool,
+}
+
+fn kind(name: &str) -> Result<Sender, String> {
+    Sender::parse(name).ok_or_else(|| {
+        format!(
+            "choose one of {}",
+            Sender::ALL.map(Sender::as_str).join(", ")
+        )
+    })
+}
+
+impl CheckArgs {
+    pub(super) async fn run(self, output: &mut Output) -> Result<(), CommandError> {
+        let not_a_url =
+            || CommandError::Usage("this is not a URL: write https://HOST/PATH".to_owned());
+        let url = Url::parse(&self.url).map_err(|_| not_a_url())?;
+        test_data::agreed(&url, self.yes_store_test_data)?;
+        let reference = SecretRef::parse(&self.secret)
+            .map_err(|problem| CommandError::Usage(format!("--secret {problem}")))?;
+        let secret = fetch(&reference).await?;
+        let is_document = self.json || self.markdown;
+        let mut told = Ok(());
+        let tell = |finding: &Finding| {
+            if told.is_ok() && !is_document {
+                told = say(finding, output);
+            }
+        };
+        let report = check(
+            &url,
+            self.kind,
+            secret.expose(),
+            &Options::default(),
+            &SystemClock,
+            tell,
+        )
+        .await;
+        let report = report.map_err(|error| CommandError::Usage(error.to_string()))?;
+        told?;
+        if self.json {
+            output.data(&report.json())?;
+        } else if self.markdown {
+            output.data(report.markdown().trim_end())?;
+        } else {
+            close(&report, output)?;
+        }
+        if report.is_sound() {
+            Ok(())
+        } else {
+            Err(CommandError::Wanting)
+        }
+    }
+}
+
+/// One line, and for what is not as it should be, why that matters and what to do.
+fn say(finding: &Finding, output: &mut Output) -> io::Result<()> {
+    let Finding {
+        id,
+        title,
+        result,
+        seen,
+        why,
+        sender,
+        source,
+        fix,
+    } = finding;
+    let mark = match result {
+        Grade::Passed => paint("PASS", GREEN),
+        Grade::Failed => paint("FAIL", RED),
+        Grade::Warning => paint("WARN", YELLOW),
+        Grade::NotTried => "SKIP".to_owned(),
+    };
+    let what = if *result == Grade::NotTried {
+        "Not tried"
+    } else {
+        "Seen"
+    };
+    output.data(&format!("{mark}  {id}: {title}. {what}: {}", visible(seen)))?;
+    if matches!(result, Grade::Failed | Grade::Warning) {
+        output.data(&format!("      Why: {why}"))?;
+        output.data(&format!("      Who: {sender} ({source})"))?;
+        output.data(&format!("      Fix: {fix}"))?;
+    }
+    Ok(())
+}
+
+/// What is left to say at the end: how it went in all, and where the test data is.
+fn close(report: &Report, output: &mut Output) -> io::Result<()> {
+    let stored: Vec<&str> = report
+        .sent
+        .iter()
+        .filter(|sent| sent.may_be_stored())
+        .map(|sent| sent.id.as_str())
+        .collect();
+    if !stored.is_empty() {
+        output.data(&format!(
+            "\nTest data that may be stored there now, {} notifications:",
+            stored.len()
+        ))?;
+        stored
+            .iter()
+            .try_for_each(|id| output.data(&format!("  {id}")))?;
+    }
+    output.data(&format!("\n{}", paint(&report.summary(), BOLD)))
+}

@@ -1,0 +1,163 @@
+//! What can be said of an inbox: how it is kept, whether it is sound, and what waits in it.
+
+use std::{path::Path, time::Duration};
+
+use super::{CheckHealth, DoctorFinding, finding, fine, pull};
+use crate::{commands::settings::outside, sqlite::SqliteInbox};
+use pillarbox::{
+    app,
+    config::{Config, InboxConfig},
+    domain::{Clock, SystemClock, Timestamp},
+    inbox::{Inbox, InboxError, dynamodb::DynamoInbox},
+};
+
+/// An open row older than this means that nothing hands rows on.
+const OPEN_TOO_LONG: Duration = Duration::from_secs(15 * 60);
+
+pub(super) async fn findings(config: &Config) -> Vec<DoctorFinding> {
+    match &config.inbox {
+        InboxConfig::Sqlite { path } => file(config, path).await,
+        InboxConfig::DynamoDb { table, shards } => table_of(config, table, *shards).await,
+    }
+}
+
+async fn file(config: &Config, path: &Path) -> Vec<DoctorFinding> {
+    let name = format!("inbox {}", path.display());
+    if !path.exists() {
+        return vec![finding(
+            CheckHealth::Look,
+            name,
+            "is not there yet: serve makes it, or `pillarbox inbox init`",
+        )];
+    }
+    match SqliteInbox::open(path) {
+        Ok(inbox) => or_why(file_findings(&inbox, &name, config).await, name),
+        Err(error) => vec![finding(CheckHealth::Wrong, name, error.to_string())],
+    }
+}
+
+async fn table_of(config: &Config, table: &str, shards: u32) -> Vec<DoctorFinding> {
+    let name = format!("inbox {table}");
+    match crate::aws::from_environment(&outside()).await {
+        Ok(aws) => {
+            let inbox = app::table_inbox(&aws, table, shards, config);
+            or_why(table_findings(&inbox, &name, config).await, name)
+        }
+        Err(problem) => vec![finding(CheckHealth::Wrong, name, problem.to_string())],
+    }
+}
+
+fn or_why(findings: Result<Vec<DoctorFinding>, InboxError>, name: String) -> Vec<DoctorFinding> {
+    findings.unwrap_or_else(|error| vec![finding(CheckHealth::Wrong, name, error.to_string())])
+}
+
+async fn file_findings(
+    inbox: &SqliteInbox,
+    name: &str,
+    config: &Config,
+) -> Result<Vec<DoctorFinding>, InboxError> {
+    let found = inbox.inspect().await?;
+    let mut findings = vec![fine(
+        name,
+        format!("SQLite {}, schema {}", found.sqlite, found.schema),
+    )];
+    findings.push(match found.journal_mode.as_str() {
+        "wal" if found.flushes_every_commit => {
+            fine(name, "WAL, every commit flushed to disk (synchronous=FULL)")
+        }
+        mode => finding(
+            CheckHealth::Wrong,
+            name,
+            format!("is kept in {mode} mode: copy it to a disk where WAL works"),
+        ),
+    });
+    findings.extend(found.faults.iter().map(|fault| {
+        finding(
+            CheckHealth::Wrong,
+            name,
+            format!("is damaged: {fault}. Stop serve, and restore it from a copy"),
+        )
+    }));
+    if found.faults.is_empty() {
+        findings.push(fine(name, "is sound (integrity_check)"));
+    }
+    for shelf in inbox.shelves().await? {
+        let rows = usize::try_from(shelf.rows).unwrap_or(usize::MAX);
+        findings.push(waiting(
+            name,
+            &shelf.name,
+            rows,
+            shelf.oldest,
+            "is serve running, and the destination up?",
+        ));
+    }
+    findings.extend(heard(inbox, config).await?);
+    findings.extend(pull::last_runs(inbox, config).await?);
+    Ok(findings)
+}
+
+async fn table_findings(
+    inbox: &DynamoInbox,
+    name: &str,
+    config: &Config,
+) -> Result<Vec<DoctorFinding>, InboxError> {
+    let faults = inbox.faults().await?;
+    if !faults.is_empty() {
+        return Ok(faults
+            .iter()
+            .map(|fault| finding(CheckHealth::Wrong, name, fault.0))
+            .collect());
+    }
+    let mut findings = vec![fine(
+        name,
+        "has its key, its index, its stream, and lets items expire",
+    )];
+    for shelf in inbox.shelves().await? {
+        let advice = "does the sweep run, and is the destination up?";
+        findings.push(waiting(name, shelf.name, shelf.rows, shelf.oldest, advice));
+    }
+    findings.extend(heard(inbox, config).await?);
+    findings.extend(pull::last_runs(inbox, config).await?);
+    Ok(findings)
+}
+
+/// What stands on a shelf; `advice` is for open rows that stand there for too long.
+fn waiting(name: &str, shelf: &str, rows: usize, oldest: Timestamp, advice: &str) -> DoctorFinding {
+    let age = SystemClock.now().since(oldest);
+    let found = format!("{rows} {shelf}, the oldest received {} ago", span(age));
+    match shelf {
+        "open" if age > OPEN_TOO_LONG => {
+            finding(CheckHealth::Look, name, format!("{found}: {advice}"))
+        }
+        "open" => fine(name, found),
+        other => finding(
+            CheckHealth::Look,
+            name,
+            format!("{found}: `pillarbox list --state {other}`, then replay or discard"),
+        ),
+    }
+}
+
+async fn heard(inbox: &impl Inbox, config: &Config) -> Result<Vec<DoctorFinding>, InboxError> {
+    let mut findings = Vec::new();
+    for source in &config.sources {
+        if let Some(at) = inbox.last_heard(&source.name).await? {
+            let ago = span(SystemClock.now().since(at));
+            findings.push(fine(
+                format!("source {}", source.name),
+                format!("last heard {ago} ago"),
+            ));
+        }
+    }
+    Ok(findings)
+}
+
+/// A span in its largest unit.
+pub(super) fn span(duration: Duration) -> String {
+    match duration.as_secs() {
+        seconds @ 0..60 => format!("{seconds} s"),
+        seconds @ 60..3_600 => format!("{} min", seconds / 60),
+        seconds @ 3_600..172_800 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} days", seconds / 86_400),
+    }
+}

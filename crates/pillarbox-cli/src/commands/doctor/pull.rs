@@ -1,0 +1,105 @@
+//! What can be said of asking the senders: the credentials, and how the last run ended.
+
+use std::time::Duration;
+
+use super::{CheckHealth, DoctorFinding, finding, fine, inbox::span};
+use crate::commands::pull;
+use pillarbox::{
+    config::{Config, SourceConfig},
+    domain::{Clock, SystemClock},
+    inbox::{Inbox, InboxError},
+    reconcile::{LastRun, last_run},
+};
+
+/// Runs come every five minutes; after so long without one, none comes.
+const SILENT: Duration = Duration::from_secs(60 * 60);
+/// HMRC gives up pushing after about six hours: what is older was missed for certain.
+const PUSHED: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// Whether what each pull needs is there; its sender is not asked.
+pub(super) async fn credentials(config: &Config) -> Vec<DoctorFinding> {
+    let mut findings = Vec::new();
+    for source in config.sources.iter().filter(|source| source.pull.is_some()) {
+        let name = name(source);
+        findings.push(match pull::access(source).await {
+            Ok(_) => fine(
+                name,
+                "has its credentials; `pillarbox reconcile --dry-run` tries them",
+            ),
+            Err(why) => finding(CheckHealth::Wrong, name, why.into_text()),
+        });
+    }
+    findings
+}
+
+/// How the last run of each source ended.
+pub(super) async fn last_runs(
+    inbox: &impl Inbox,
+    config: &Config,
+) -> Result<Vec<DoctorFinding>, InboxError> {
+    let mut findings = Vec::new();
+    for source in config.sources.iter().filter(|source| source.pull.is_some()) {
+        match last_run(inbox, &source.name).await? {
+            Some(last) => findings.extend(about(&name(source), &last)),
+            None => findings.push(finding(
+                CheckHealth::Look,
+                name(source),
+                "its sender was never asked: serve does that, the reconcile function, or `pillarbox reconcile`",
+            )),
+        }
+    }
+    Ok(findings)
+}
+
+fn name(source: &SourceConfig) -> String {
+    format!("pull {}", source.name)
+}
+
+fn about(name: &str, last: &LastRun) -> Vec<DoctorFinding> {
+    let now = SystemClock.now();
+    let ago = now.since(last.at());
+    let ended = format!("asked {} ago: {}", span(ago), last.ended);
+    let mut findings = vec![if last.failed {
+        finding(CheckHealth::Wrong, name, ended)
+    } else if ago > SILENT {
+        finding(
+            CheckHealth::Look,
+            name,
+            format!("{ended}. Nothing has asked since: does serve run, or the function?"),
+        )
+    } else {
+        fine(name, ended)
+    }];
+    if last.recorded > 0 {
+        let found = format!(
+            "the last run recorded {} that push had missed: was the receiver away?",
+            last.recorded
+        );
+        findings.push(finding(CheckHealth::Look, name, found));
+    }
+    if last.missing > 0 {
+        let found = format!(
+            "{} events of payments never came: `pillarbox list --type observed` has them",
+            last.missing
+        );
+        findings.push(finding(CheckHealth::Look, name, found));
+    }
+    if last.troubles > 0 {
+        let found = format!(
+            "{} boxes or payments could not be read: the log says which, and why",
+            last.troubles
+        );
+        findings.push(finding(CheckHealth::Look, name, found));
+    }
+    if let Some(oldest) = last.oldest() {
+        let age = now.since(oldest);
+        let found = format!("the oldest left unacknowledged is {} old", span(age));
+        let health = if age > PUSHED {
+            CheckHealth::Look
+        } else {
+            CheckHealth::Fine
+        };
+        findings.push(finding(health, name, found));
+    }
+    findings
+}

@@ -1,0 +1,78 @@
+//! A sender on the command line: the source it belongs to, where it sends, and what it signs with.
+
+use url::Url;
+
+use super::{
+    CommandError, GlobalArgs, demo,
+    settings::{CommandSettings, fetch},
+};
+use pillarbox::{
+    config::{Overrides, SourceConfig},
+    domain::SystemClock,
+    secrets::{Secret, SecretRef},
+    senders::SenderKind,
+};
+use sender_simulator::Sender;
+
+/// Who is played.
+pub(super) fn sender(kind: SenderKind) -> Sender {
+    match kind {
+        SenderKind::Hmrc => Sender::Hmrc,
+        SenderKind::GovukPay => Sender::GovukPay,
+    }
+}
+
+/// The configuration; the demo's secrets are made, so that a sender can sign before anybody receives.
+pub(super) fn settings(global: &GlobalArgs) -> Result<CommandSettings, CommandError> {
+    let settings = CommandSettings::load(global, Overrides::default())?;
+    if settings.is_demo() {
+        demo::prepare(&settings.config, &SystemClock)?;
+    }
+    Ok(settings)
+}
+
+/// The callback URL given, or the source's own at the configured address.
+pub(super) fn url(
+    given: Option<&str>,
+    settings: &CommandSettings,
+    source: &SourceConfig,
+) -> Result<Url, CommandError> {
+    let mut listen = settings.config.listen;
+    if listen.ip().is_unspecified() {
+        listen.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    let text = given.map_or_else(|| format!("http://{listen}/{}", source.name), str::to_owned);
+    Url::parse(&text)
+        .map_err(|_| CommandError::Usage("--to is not a URL: write https://HOST/PATH".to_owned()))
+}
+
+/// The secret given, or the source's first.
+pub(super) async fn secret(
+    given: Option<&str>,
+    source: &SourceConfig,
+) -> Result<Secret, CommandError> {
+    if let Some(given) = given {
+        return named("--secret", given).await;
+    }
+    let none = || {
+        format!(
+            "source {} has no secret yet: sign with --secret env:NAME",
+            source.name
+        )
+    };
+    fetch(
+        &source
+            .secrets
+            .first()
+            .ok_or_else(|| CommandError::Usage(none()))?
+            .value,
+    )
+    .await
+}
+
+/// The secret that a flag refers to.
+pub(super) async fn named(flag: &str, reference: &str) -> Result<Secret, CommandError> {
+    let reference = SecretRef::parse(reference)
+        .map_err(|problem| CommandError::Usage(format!("{flag} {problem}")))?;
+    fetch(&reference).await
+}

@@ -1,0 +1,100 @@
+//! `pillarbox reconcile`: ask a sender, now, for what it never pushed.
+
+mod bar;
+mod table;
+
+use clap::Args;
+
+use super::{CommandError, GlobalArgs, list, output::Output, pull, settings::CommandSettings};
+use bar::ProgressLine;
+use pillarbox::{
+    config::Overrides,
+    domain::{Clock, SystemClock},
+    reconcile::{self, RunContext, RunEnd, RunOptions, RunOutcome, StopSignal, TokioSleeper},
+};
+
+/// Asks a sender for what it never pushed: HMRC's boxes are recorded and acknowledged, Pay's payments whose events
+/// never came are named and recorded as they are.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  \
+    pillarbox reconcile hmrc\n  \
+    pillarbox reconcile pay --since 7d --dry-run --json\n\n\
+    HMRC allows one list of a box in 10 seconds, so a full box takes its time; Ctrl-C ends it, and the next run goes on.\n\
+    Exits with 1 if an event never came, or if a box could not be emptied.")]
+pub(super) struct ReconcileArgs {
+    /// The source whose sender is asked; it needs a [sources.NAME.pull]
+    source: String,
+    /// Only what was created since then: a date as 2026-03-02T10:15:00Z, or a span as 30m, 2h, 7d [default: 30 days]
+    #[arg(long, value_name = "WHEN")]
+    since: Option<String>,
+    /// Only look and report: nothing is recorded, and nothing acknowledged
+    #[arg(long)]
+    dry_run: bool,
+    /// One JSON object a line: each box or each event that never came, and a summary
+    #[arg(long)]
+    json: bool,
+}
+
+impl ReconcileArgs {
+    pub(super) async fn run(
+        self,
+        global: &GlobalArgs,
+        output: &mut Output,
+    ) -> Result<(), CommandError> {
+        let since = self
+            .since
+            .as_deref()
+            .map(|when| list::since(when, SystemClock.now()))
+            .transpose()?;
+        let settings = CommandSettings::load(global, Overrides::default())?;
+        let source = settings.source(&self.source)?;
+        let access = pull::access(source)
+            .await?
+            .ok_or_else(|| not_configured(&self.source))?;
+        let inbox = settings.open_inbox().await?;
+        let (stop, bar) = (StopSignal::default(), ProgressLine::new());
+        let around = RunContext {
+            inbox: &inbox,
+            world: &SystemClock,
+            sleeper: &TokioSleeper,
+            stop: &stop,
+            observer: &bar,
+            window: settings.config.acceptance,
+        };
+        let options = RunOptions {
+            deadline: None,
+            since,
+            dry_run: self.dry_run,
+            by_hand: true,
+        };
+        let run = reconcile::run(&source.name, &access, &options, &around);
+        tokio::pin!(run);
+        let outcome = tokio::select! {
+            outcome = &mut run => outcome,
+            _ = tokio::signal::ctrl_c() => { stop.ask(); run.await }
+        };
+        bar.end();
+        if self.json {
+            table::json(&outcome, output)?;
+        } else {
+            table::print(&outcome, self.dry_run, output)?;
+        }
+        judge(outcome)
+    }
+}
+
+/// What the outcome is to whoever ran the command.
+fn judge(outcome: RunOutcome) -> Result<(), CommandError> {
+    let numbers = outcome.numbers();
+    match outcome.ended {
+        RunEnd::Whole if numbers.missing == 0 && numbers.troubles == 0 => Ok(()),
+        RunEnd::Whole | RunEnd::Incomplete => Err(CommandError::Wanting),
+        other => Err(CommandError::Failed(other.to_string())),
+    }
+}
+
+fn not_configured(source: &str) -> CommandError {
+    CommandError::Usage(format!(
+        "[sources.{source}] has no pull: add [sources.{source}.pull] with the API's credentials (docs/reconcile.md)"
+    ))
+}

@@ -1,0 +1,173 @@
+//! What a run found, as a table for people and as JSON for programs.
+
+use serde_json::{Value, json};
+
+use super::super::{
+    CommandError,
+    output::{BOLD, Output, paint},
+};
+use crate::labels;
+use pillarbox::{
+    domain::Timestamp,
+    reconcile::{
+        RunFindings, RunOutcome,
+        govuk_pay::{MissingEvent, ObservationStatus},
+        hmrc::BoxReport,
+    },
+};
+
+/// Prints what was found, and in a sentence what that was in all.
+pub(super) fn print(
+    outcome: &RunOutcome,
+    dry_run: bool,
+    output: &mut Output,
+) -> Result<(), CommandError> {
+    match &outcome.found {
+        RunFindings::Hmrc(boxes) => boxes_table(boxes, output)?,
+        RunFindings::GovukPay(report) => missing_table(&report.missing, output)?,
+    }
+    let numbers = outcome.numbers();
+    let recorded = if dry_run {
+        "would be recorded"
+    } else {
+        "recorded now: push had missed them"
+    };
+    let line = match &outcome.found {
+        RunFindings::Hmrc(_) => format!(
+            "{} listed, {} {recorded}, {} recorded before, {} held, {} acknowledged.",
+            numbers.seen, numbers.recorded, numbers.duplicates, numbers.held, numbers.acknowledged
+        ),
+        RunFindings::GovukPay(_) => format!(
+            "{} payments looked at, {} events never came, {} observations recorded now, {} before, {} payments unreadable.",
+            numbers.seen, numbers.missing, numbers.recorded, numbers.duplicates, numbers.troubles
+        ),
+    };
+    Ok(output.say(&line)?)
+}
+
+fn boxes_table(boxes: &[BoxReport], output: &mut Output) -> Result<(), CommandError> {
+    if !boxes.is_empty() {
+        let head = format!(
+            "{:<36}  {:>7}  {:>7}  {:>7}  {:>5}  {:>7}  OLDEST LEFT",
+            "BOX", "LISTED", "MISSED", "KNOWN", "HELD", "ACKED"
+        );
+        output.data(&paint(&head, BOLD))?;
+    }
+    for report in boxes {
+        let oldest = report
+            .oldest
+            .map_or_else(|| "-".to_owned(), labels::local_time);
+        output.data(&format!(
+            "{:<36}  {:>7}  {:>7}  {:>7}  {:>5}  {:>7}  {oldest}",
+            report.box_id,
+            report.listed,
+            report.missed,
+            report.duplicates,
+            report.held,
+            report.acknowledged
+        ))?;
+        for line in troubles(report) {
+            output.data(&format!("  {line}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Why a box could not be emptied, and what to do.
+fn troubles(report: &BoxReport) -> Vec<String> {
+    let trouble = report
+        .trouble
+        .as_ref()
+        .map(|fault| format!("could not be emptied: {fault}"));
+    let refused = report
+        .refused
+        .as_ref()
+        .map(|error| format!("the inbox has no place for one of them: {error}"));
+    let stuck = (report.stuck > 0).then(|| {
+        format!(
+            "{} stay unacknowledged, since they have no usable id or could not be stored: see `list --state held`",
+            report.stuck
+        )
+    });
+    [trouble, refused, stuck].into_iter().flatten().collect()
+}
+
+fn missing_table(missing: &[MissingEvent], output: &mut Output) -> Result<(), CommandError> {
+    if !missing.is_empty() {
+        let head = format!(
+            "{:<26}  {:<24}  {:<19}  OBSERVATION",
+            "PAYMENT", "NEVER CAME", "HAPPENED BY"
+        );
+        output.data(&paint(&head, BOLD))?;
+    }
+    for one in missing {
+        let (payment, since) = (one.payment.as_str(), labels::local_time(one.since));
+        let what = one.what.as_str();
+        output.data(&format!(
+            "{payment:<26}  {what:<24}  {since:<19}  {} ({})",
+            one.key,
+            observed(one.observed)
+        ))?;
+    }
+    Ok(())
+}
+
+fn observed(observed: ObservationStatus) -> &'static str {
+    match observed {
+        ObservationStatus::First => "recorded",
+        ObservationStatus::Before => "recorded before",
+        ObservationStatus::No => "not recorded",
+    }
+}
+
+/// Prints one object a box or an event that never came, and a summary.
+pub(super) fn json(outcome: &RunOutcome, output: &mut Output) -> Result<(), CommandError> {
+    let lines: Vec<Value> = match &outcome.found {
+        RunFindings::Hmrc(boxes) => boxes.iter().map(box_json).collect(),
+        RunFindings::GovukPay(report) => report.missing.iter().map(missing_json).collect(),
+    };
+    for line in lines {
+        output.data(&line.to_string())?;
+    }
+    let numbers = outcome.numbers();
+    let summary = json!({"summary": {
+        "ended": outcome.ended.to_string(),
+        "seen": numbers.seen,
+        "recorded": numbers.recorded,
+        "duplicates": numbers.duplicates,
+        "held": numbers.held,
+        "acknowledged": numbers.acknowledged,
+        "missing": numbers.missing,
+        "oldest": instant(numbers.oldest),
+        "troubles": numbers.troubles,
+    }});
+    Ok(output.data(&summary.to_string())?)
+}
+
+fn box_json(report: &BoxReport) -> Value {
+    json!({
+        "box": report.box_id,
+        "listed": report.listed,
+        "missed": report.missed,
+        "duplicates": report.duplicates,
+        "held": report.held,
+        "acknowledged": report.acknowledged,
+        "stuck": report.stuck,
+        "oldest": instant(report.oldest),
+        "trouble": report.trouble.as_ref().map(ToString::to_string),
+    })
+}
+
+fn missing_json(one: &MissingEvent) -> Value {
+    json!({
+        "payment": one.payment.as_str(),
+        "missing": one.what.as_str(),
+        "since": one.since.to_string(),
+        "key": one.key.as_str(),
+        "observed": observed(one.observed),
+    })
+}
+
+fn instant(at: Option<Timestamp>) -> Option<String> {
+    at.map(|at| at.to_string())
+}

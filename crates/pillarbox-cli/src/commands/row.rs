@@ -1,0 +1,56 @@
+//! One row for programs: the fields every `--json` object carries.
+
+use serde::Serialize;
+
+use super::CommandError;
+use pillarbox::inbox::Row;
+
+/// A row's fields, in the order they are printed. Their names are stable.
+#[derive(Serialize)]
+pub(super) struct JsonRow {
+    key: String,
+    source: String,
+    id: String,
+    event_type: String,
+    subject: Option<String>,
+    state: &'static str,
+    reason: Option<String>,
+    attempts: u32,
+    event_at: Option<String>,
+    received_at: String,
+    origin: &'static str,
+    last_error: Option<String>,
+    due_at: Option<String>,
+    expires_at: Option<String>,
+    key_label: Option<String>,
+    digest: String,
+}
+
+impl From<&Row> for JsonRow {
+    fn from(row: &Row) -> Self {
+        Self {
+            key: row.key.to_string(),
+            source: row.key.source().to_owned(),
+            id: row.id(),
+            event_type: row.event_type.clone(),
+            subject: row.subject.clone(),
+            state: row.state.as_str(),
+            reason: row.reason.clone(),
+            attempts: row.attempts,
+            event_at: row.event_at.map(|at| at.to_string()),
+            received_at: row.received_at.to_string(),
+            origin: row.origin.as_str(),
+            last_error: row.last_error.clone(),
+            due_at: row.due_at.map(|at| at.to_string()),
+            expires_at: row.expires_at.map(|at| at.to_string()),
+            key_label: row.key_label.clone(),
+            digest: hex::encode(row.digest),
+        }
+    }
+}
+
+/// One value as one line of JSON.
+pub(super) fn json(value: &impl Serialize) -> Result<String, CommandError> {
+    serde_json::to_string(value)
+        .map_err(|error| CommandError::Failed(format!("no JSON can be made: {error}")))
+}

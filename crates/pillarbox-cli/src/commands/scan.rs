@@ -1,0 +1,61 @@
+//! What people are told while a whole table is read, which costs time and money.
+
+use std::{
+    io::{IsTerminal, Write, stderr},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use super::{CommandError, output::Output};
+use crate::any_inbox::AnyInbox;
+use pillarbox::inbox::{
+    RowFilter,
+    dynamodb::{DynamoInbox, ListStrategy},
+};
+
+/// How far the reading is.
+pub(super) struct ScanProgress(Arc<AtomicUsize>);
+
+impl ScanProgress {
+    /// Says so if answering `filter` means reading the whole of `inbox`, and shows how far that is.
+    pub(super) async fn of(
+        inbox: AnyInbox,
+        filter: &RowFilter,
+        output: &mut Output,
+    ) -> Result<(AnyInbox, Self), CommandError> {
+        let read = Arc::new(AtomicUsize::new(0));
+        let inbox = match inbox {
+            AnyInbox::DynamoDb(table) if table.way(filter).await? == ListStrategy::Scan => {
+                output.say(&announcement(&table))?;
+                let told = Arc::clone(&read);
+                AnyInbox::DynamoDb(table.telling(move |scanned| {
+                    show(told.fetch_add(scanned.items, Ordering::Relaxed) + scanned.items)
+                }))
+            }
+            other => other,
+        };
+        Ok((inbox, Self(read)))
+    }
+
+    /// Leaves the line it was shown on.
+    pub(super) fn end(&self) {
+        if self.0.swap(0, Ordering::Relaxed) > 0 && stderr().is_terminal() {
+            let _ = writeln!(stderr());
+        }
+    }
+}
+
+fn announcement(table: &DynamoInbox) -> String {
+    format!(
+        "Reading the whole of table {}: only open, dead and held rows, and a payment's (--source and --subject), have an index.",
+        table.table()
+    )
+}
+
+fn show(items: usize) {
+    if stderr().is_terminal() {
+        let _ = write!(stderr(), "\r{items} items read");
+    }
+}

@@ -1,0 +1,144 @@
+//! `pillarbox send`: one sender, played for a moment.
+
+use std::{fs, path::PathBuf};
+
+use clap::Args;
+use tokio::time::Instant;
+use url::Url;
+
+use super::{
+    CommandError, GlobalArgs,
+    output::{GREEN, Output, RED, millis, paint},
+    played,
+};
+use pillarbox::telemetry::visible;
+use sender_simulator::{
+    Attempt, Body, Clock, Next, Request, Sender, SystemClock, UnknownEvent, exchange, hmrc, verdict,
+};
+
+/// Sends a true-shaped, signed notification.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  \
+    pillarbox send pay --event captured\n  \
+    pillarbox send hmrc --xml --repeat 1\n  \
+    pillarbox send hmrc --message declaration.json --to https://receiver.example.gov.uk/hmrc --secret env:HMRC_PUSH_SECRET\n\n\
+    Events of hmrc: json, xml, transit, astral.\n\
+    Events of govuk-pay: succeeded, captured, refunded, failed, expired.\n\n\
+    Exits with 1 if the real sender would not count one of them as delivered.")]
+pub(super) struct SendArgs {
+    /// The source whose sender is played
+    source: String,
+    /// What happened
+    #[arg(long, value_name = "NAME")]
+    event: Option<String>,
+    /// HMRC only: a file whose content is the producer's message
+    #[arg(long, value_name = "FILE", conflicts_with = "event")]
+    message: Option<PathBuf>,
+    /// HMRC only: the message is XML
+    #[arg(long, conflicts_with = "event")]
+    xml: bool,
+    /// The callback URL [default: the source's own, at the configured address]
+    #[arg(long, value_name = "URL")]
+    to: Option<String>,
+    /// Sign with this secret, as env:NAME, file:PATH or secretsmanager:ARN#field [default: the source's first]
+    #[arg(long, value_name = "REF")]
+    secret: Option<String>,
+    /// After each notification, send the same bytes again so many times
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    repeat: u32,
+    /// Send so many notifications, each with an id of its own
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    count: u32,
+}
+
+impl SendArgs {
+    pub(super) async fn run(
+        self,
+        global: &GlobalArgs,
+        output: &mut Output,
+    ) -> Result<(), CommandError> {
+        let settings = played::settings(global)?;
+        let source = settings.source(&self.source)?;
+        let sender = played::sender(source.kind);
+        let url = played::url(self.to.as_deref(), &settings, source)?;
+        let secret = played::secret(self.secret.as_deref(), source).await?;
+        let mut all_taken = true;
+        for _ in 0..self.count {
+            let request = sender.request(&self.body(sender)?, secret.expose(), &url);
+            for copy in 0..=self.repeat {
+                all_taken &= post(sender, &request, &url, copy, output).await?;
+            }
+        }
+        if all_taken {
+            Ok(())
+        } else {
+            Err(CommandError::Wanting)
+        }
+    }
+
+    fn body(&self, sender: Sender) -> Result<Body, CommandError> {
+        if sender == Sender::GovukPay && (self.xml || self.message.is_some()) {
+            let why = "--xml and --message are HMRC's: choose one of Pay's events with --event";
+            return Err(CommandError::Usage(why.to_owned()));
+        }
+        let Some(path) = &self.message else {
+            let event = if self.xml {
+                Some("xml")
+            } else {
+                self.event.as_deref()
+            };
+            return sender
+                .body(event, &SystemClock)
+                .map_err(|error: UnknownEvent| CommandError::Usage(error.to_string()));
+        };
+        let text = fs::read_to_string(path).map_err(|error| {
+            CommandError::Usage(format!("{} can't be read as text: {error}", path.display()))
+        })?;
+        let message = if self.xml {
+            hmrc::Message::xml(text)
+        } else {
+            hmrc::Message::json(text)
+        };
+        Ok(hmrc::body(&message, hmrc::SAMPLE_BOX, &SystemClock))
+    }
+}
+
+/// Posts once, and says what came back and what the real sender would do with it.
+async fn post(
+    sender: Sender,
+    request: &Request,
+    url: &Url,
+    copy: u32,
+    output: &mut Output,
+) -> Result<bool, CommandError> {
+    let began = Instant::now();
+    let answered = exchange(request, url, sender.manner()).await;
+    let took = millis(began.elapsed());
+    let (outcome, said) = match &answered {
+        Ok(answer) => {
+            let body = String::from_utf8_lossy(&answer.body);
+            (
+                answer.outcome(SystemClock.now()),
+                format!("{} {}", answer.status, visible(body.trim())),
+            )
+        }
+        // A URL that the sender would never have tried is a mistake on the command line.
+        Err(error) => (
+            error
+                .outcome()
+                .ok_or_else(|| CommandError::Usage(error.to_string()))?,
+            error.to_string(),
+        ),
+    };
+    let verdict = verdict(sender, outcome, Attempt::FIRST);
+    let is_taken = verdict.next == Next::Acknowledged;
+    let again = if copy > 0 { ", again" } else { "" };
+    let said = paint(&said, if is_taken { GREEN } else { RED });
+    output.data(&format!(
+        "{} {}{again}: {said} in {took} ms",
+        sender.as_str(),
+        request.id
+    ))?;
+    output.data(&format!("  {}", verdict.sentence))?;
+    Ok(is_taken)
+}

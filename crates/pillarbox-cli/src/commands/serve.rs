@@ -1,0 +1,327 @@
+//! `pillarbox serve`: everything on one machine.
+
+mod pulling;
+mod reconciled;
+
+use std::{
+    io::{self, IsTerminal},
+    net::SocketAddr,
+    path::Path,
+    sync::Arc,
+};
+
+use clap::Args;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::Level;
+use tracing_subscriber::{filter::Targets, prelude::*};
+
+use super::{
+    CommandError, GlobalArgs, demo,
+    output::{BOLD, Output, paint},
+    settings::{CommandSettings, aws, outside_with, variable, wrong},
+};
+use crate::{
+    console,
+    server::serve,
+    sqlite::{ServeLock, SqliteInbox},
+};
+use pillarbox::{
+    app::{self, App, DestinationDeps},
+    aws::{Aws, SecretsCaller, SecretsManager, arns},
+    config::{DestinationConfig, DestinationSecrets, Overrides},
+    destinations::Destination,
+    domain::SystemClock,
+    keyring::Keyring,
+    secrets::FetchedSecrets,
+    telemetry::{FlushGuard, LogFormat, LogLayer},
+};
+
+/// Receives notifications, stores them, and hands them on.
+#[derive(Args, Default)]
+pub(super) struct ServeArgs {
+    /// Where senders reach us [default: 127.0.0.1:8080]; beats PILLARBOX_LISTEN and the configuration
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// Where people on this machine look [default: 127.0.0.1:8081]; beats PILLARBOX_CONSOLE and the configuration
+    #[arg(long, value_name = "ADDR")]
+    console: Option<String>,
+}
+
+/// What there is to serve with.
+struct LoadedServe {
+    settings: CommandSettings,
+    keyring: Arc<Keyring>,
+    secrets: DestinationSecrets,
+    aws: Option<Aws>,
+}
+
+impl ServeArgs {
+    pub(super) async fn run(
+        self,
+        global: &GlobalArgs,
+        output: &mut Output,
+    ) -> Result<(), CommandError> {
+        let LoadedServe {
+            settings,
+            keyring,
+            secrets,
+            aws,
+        } = self.load(global).await?;
+        let world = Arc::new(SystemClock);
+        let parts = DestinationDeps {
+            secrets: &secrets,
+            aws: aws.as_ref(),
+            world: &world,
+            log: io::stdout,
+        };
+        let destination = app::destinations(&settings.config, &parts);
+        let destination = destination.map_err(|error| CommandError::Usage(error.to_string()))?;
+        run(settings, keyring, aws, destination, world, output).await
+    }
+
+    /// The same, with a destination that no configuration knows.
+    pub(super) async fn run_to(
+        self,
+        destination: impl Destination,
+        global: &GlobalArgs,
+        output: &mut Output,
+    ) -> Result<(), CommandError> {
+        let LoadedServe {
+            settings,
+            keyring,
+            aws,
+            ..
+        } = self.load(global).await?;
+        let config = &settings.config;
+        if !matches!(config.destination, DestinationConfig::Log) || !config.destinations.is_empty()
+        {
+            let why =
+                "names destinations, but this program hands everything to its own: remove them";
+            return Err(CommandError::Usage(format!("{} {why}", settings.place)));
+        }
+        run(
+            settings,
+            keyring,
+            aws,
+            destination,
+            Arc::new(SystemClock),
+            output,
+        )
+        .await
+    }
+
+    /// Reads everything there is to read; the demo's secrets are made first.
+    async fn load(self, global: &GlobalArgs) -> Result<LoadedServe, CommandError> {
+        let flags = Overrides {
+            listen: self.listen,
+            console: self.console,
+            inbox: None,
+        };
+        let settings = CommandSettings::load(global, flags.clone());
+        if let Ok(settings) = &settings
+            && settings.is_demo()
+        {
+            demo::prepare(&settings.config, &SystemClock)?;
+        }
+        let settings = CommandSettings::load_to_use(global, flags)?;
+        let config = &settings.config;
+        let aws = if config.is_on_aws() {
+            Some(aws().await?)
+        } else {
+            None
+        };
+        let manager = aws.as_ref().map(SecretsManager::new);
+        let vault = match &manager {
+            Some(manager) => {
+                manager
+                    .read(&arns(config.references()), SecretsCaller::Nobody)
+                    .await
+            }
+            None => FetchedSecrets::default(),
+        };
+        let outside = outside_with(&vault);
+        let secrets = config.secrets(&outside).map_err(wrong)?;
+        let keyring = Keyring::new(config.clone(), &outside, manager, Arc::new(SystemClock));
+        Ok(LoadedServe {
+            settings,
+            keyring,
+            secrets: secrets.destinations,
+            aws,
+        })
+    }
+}
+
+/// Opens everything, says so, and serves until a signal ends it.
+pub(super) async fn run<D: Destination>(
+    settings: CommandSettings,
+    keyring: Arc<Keyring>,
+    aws: Option<Aws>,
+    destination: D,
+    world: Arc<SystemClock>,
+    output: &mut Output,
+) -> Result<(), CommandError> {
+    let lines = log_to_stderr()?;
+    let path = file(&settings)?;
+    let _lock = ServeLock::take(path).map_err(|error| CommandError::Failed(error.to_string()))?;
+    let inbox = Arc::new(SqliteInbox::create(path)?);
+    let listener = bind(settings.config.listen, "listen").await?;
+    let console_listener = bind(settings.config.console, "console").await?;
+    let (bound, console_bound) = (listener.local_addr()?, console_listener.local_addr()?);
+
+    let stop = stop_on_signals()?;
+    let pages = console::router(Arc::clone(&inbox), console_bound);
+    let stopped = stop.clone();
+    tokio::spawn(console::serve(console_listener, pages, async move {
+        stopped.cancelled().await
+    }));
+    welcome(&settings, &keyring, bound, console_bound, output)?;
+    let pulling = pulling::begin(&settings.config, aws.as_ref(), &inbox, &stop);
+    serve(
+        listener,
+        App::new(&settings.config, keyring, inbox),
+        destination,
+        world,
+        stop,
+    )
+    .await?;
+    pulling.join_all().await; // each ends between two steps
+    drop(lines); // what was said so far comes before the last word
+    output.say("Stopped. What was stored and not handed on goes out at the next start.")?;
+    Ok(())
+}
+
+/// The file to keep the inbox in: one process of its own is what `serve` is.
+fn file(settings: &CommandSettings) -> Result<&Path, CommandError> {
+    settings.config.inbox.file().ok_or_else(|| {
+        CommandError::Usage(format!(
+            "serve keeps its inbox in a file, and {} names a table: the Lambda serves that; write sqlite:PATH here",
+            settings.place
+        ))
+    })
+}
+
+async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, CommandError> {
+    TcpListener::bind(address).await.map_err(|error| {
+        CommandError::Failed(format!(
+            "{address} can't be listened on ({error}): end what uses it, or choose another with --{flag}"
+        ))
+    })
+}
+
+/// Says where everything is, and what to try first.
+fn welcome(
+    settings: &CommandSettings,
+    keyring: &Keyring,
+    bound: SocketAddr,
+    console: SocketAddr,
+    output: &mut Output,
+) -> Result<(), CommandError> {
+    let path = file(settings)?;
+    output.say(&format!(
+        "{} {}",
+        paint("Pillarbox", BOLD),
+        env!("CARGO_PKG_VERSION")
+    ))?;
+    output.say(&format!("  configuration  {}", settings.place))?;
+    for source in &settings.config.sources {
+        let has_keys = keyring
+            .keys()
+            .sources()
+            .get(&source.name)
+            .is_some_and(|source| !source.keys.is_empty());
+        let pending = if !has_keys {
+            "; no secret yet, so POSTs are answered 503"
+        } else {
+            ""
+        };
+        output.say(&format!(
+            "  callback       http://{bound}/{} ({}{pending})",
+            source.name,
+            source.kind.as_str()
+        ))?;
+        if source.pull.is_some() {
+            output.say("                 asked every 5 minutes for what it never pushed")?;
+        }
+    }
+    output.say(&format!("  console        http://{console}/"))?;
+    output.say(&format!("  inbox          {}", path.display()))?;
+    if settings.is_demo() {
+        invite(bound, output)?;
+    }
+    output.say("Ready. Ctrl-C finishes what is in flight and stops.")?;
+    Ok(())
+}
+
+/// The lines to try next, exactly as they can be pasted.
+fn invite(bound: SocketAddr, output: &mut Output) -> io::Result<()> {
+    output.say("Try, in another terminal in this folder:")?;
+    for (source, rest) in [
+        ("hmrc", ""),
+        ("hmrc", " --xml"),
+        ("pay", " --event captured"),
+        ("pay", " --event refunded --repeat 1"),
+    ] {
+        // The default address needs no mention; one that a flag chose, `send` can't know.
+        let to = if bound.port() == 8080 {
+            String::new()
+        } else {
+            format!(" --to http://{bound}/{source}")
+        };
+        output.say(&format!(
+            "  {}",
+            paint(&format!("cargo run -q -- send {source}{rest}{to}"), BOLD)
+        ))?;
+    }
+    output.say(&format!("  {}", paint("cargo run -q -- list", BOLD)))
+}
+
+/// Turns the first SIGTERM or Ctrl-C into an orderly stop, and the second into an immediate one.
+fn stop_on_signals() -> io::Result<CancellationToken> {
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    let stop = CancellationToken::new();
+    let told = stop.clone();
+    tokio::spawn(async move {
+        for is_last in [false, true] {
+            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+            if is_last {
+                std::process::exit(1); // what was acknowledged is stored, so this loses nothing
+            }
+            told.cancel();
+        }
+    });
+    Ok(stop)
+}
+
+/// One line a request on standard error: readable on a terminal, JSON elsewhere.
+fn log_to_stderr() -> Result<FlushGuard, CommandError> {
+    let level = match variable("PILLARBOX_LOG").as_deref() {
+        None | Some("") => Level::INFO,
+        Some(word) => word.parse().map_err(|_| {
+            CommandError::Usage(
+                "PILLARBOX_LOG must be one of error, warn, info, debug, trace".to_owned(),
+            )
+        })?,
+    };
+    let format = if io::stderr().is_terminal() {
+        let colour = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
+        LogFormat::Readable { colour }
+    } else {
+        LogFormat::Json
+    };
+    let (lines, guard) = LogLayer::new(io::stderr(), format, Arc::new(SystemClock))?;
+    // Libraries may say what they carry at their finer levels, so they are never asked for those.
+    let which = Targets::new()
+        .with_target("pillarbox", level)
+        .with_default(Level::WARN);
+    tracing_subscriber::registry()
+        .with(lines.with_filter(which))
+        .init();
+    Ok(guard)
+}

@@ -1,0 +1,195 @@
+//! What a command runs with: the configuration, from wherever it comes.
+
+use std::{fs, path::Path};
+
+use super::{CommandError, GlobalArgs};
+use crate::{
+    any_inbox::{self, AnyInbox},
+    aws,
+};
+pub(super) use pillarbox::config::variable;
+use pillarbox::{
+    aws::{Aws, SecretsCaller, SecretsManager, arns},
+    config::{Config, ConfigErrors, Overrides, SourceConfig},
+    secrets::{FetchedSecrets, Secret, SecretError, SecretRef, SecretSources},
+};
+
+/// Where the demo keeps everything.
+pub(super) const DEMO: &str = ".pillarbox";
+/// Where a configuration is looked for that nobody named.
+const FILE: &str = "pillarbox.toml";
+
+/// The configuration of one run.
+pub(super) struct CommandSettings {
+    /// What is configured.
+    pub(super) config: Config,
+    /// What people know it as.
+    pub(super) place: String,
+    document: Option<String>,
+}
+
+impl CommandSettings {
+    /// Reads the configuration; flags and variables beat what it says.
+    pub(super) fn load(global: &GlobalArgs, flags: Overrides) -> Result<Self, CommandError> {
+        let (document, place) = find(global)?;
+        let config = match &document {
+            Some(document) => Config::read(document, &place).map_err(wrong)?,
+            None => Config::demo(Path::new(DEMO)),
+        };
+        Self {
+            config,
+            place,
+            document,
+        }
+        .beaten_by(flags, global)
+    }
+
+    /// The same, for a command that fetches secrets next: the problems of both come in one list.
+    pub(super) fn load_to_use(global: &GlobalArgs, flags: Overrides) -> Result<Self, CommandError> {
+        let (document, place) = find(global)?;
+        let config = match &document {
+            Some(document) => Config::read_to_use(document, &place, &outside()).map_err(wrong)?,
+            None => Config::demo(Path::new(DEMO)),
+        };
+        Self {
+            config,
+            place,
+            document,
+        }
+        .beaten_by(flags, global)
+    }
+
+    fn beaten_by(mut self, flags: Overrides, global: &GlobalArgs) -> Result<Self, CommandError> {
+        let flags = Overrides {
+            inbox: global.inbox.clone(),
+            ..flags
+        };
+        flags.apply(&mut self.config, &outside()).map_err(wrong)?;
+        Ok(self)
+    }
+
+    /// Opens the inbox; a local one must be there.
+    pub(super) async fn open_inbox(&self) -> Result<AnyInbox, CommandError> {
+        any_inbox::open_inbox(&self.config, &outside())
+            .await
+            .map_err(|error| CommandError::Failed(error.to_string()))
+    }
+
+    /// Whether nothing is configured.
+    pub(super) fn is_demo(&self) -> bool {
+        self.document.is_none()
+    }
+
+    /// The configured source of this name.
+    pub(super) fn source(&self, name: &str) -> Result<&SourceConfig, CommandError> {
+        let found = self
+            .config
+            .sources
+            .iter()
+            .find(|source| source.name.as_str() == name);
+        found.ok_or_else(|| {
+            let known: Vec<&str> = self
+                .config
+                .sources
+                .iter()
+                .map(|source| source.name.as_str())
+                .collect();
+            CommandError::Usage(format!(
+                "there is no source `{name}` in {}; it has: {}",
+                self.place,
+                known.join(", ")
+            ))
+        })
+    }
+}
+
+/// Everything that is wrong, as the command's end.
+pub(super) fn wrong(problems: ConfigErrors) -> CommandError {
+    CommandError::Usage(problems.to_string())
+}
+
+/// The document and what it is called; `None` is the demo.
+fn find(global: &GlobalArgs) -> Result<(Option<String>, String), CommandError> {
+    if let Some(path) = &global.config {
+        return read(path);
+    }
+    if let Some(document) = variable("PILLARBOX_CONFIG").filter(|document| !document.is_empty()) {
+        return Ok((Some(document), "PILLARBOX_CONFIG".to_owned()));
+    }
+    if Path::new(FILE).exists() {
+        return read(Path::new(FILE));
+    }
+    Ok((
+        None,
+        "the demo (there is no pillarbox.toml here)".to_owned(),
+    ))
+}
+
+fn read(path: &Path) -> Result<(Option<String>, String), CommandError> {
+    let place = path.display().to_string();
+    match fs::read_to_string(path) {
+        Ok(document) => Ok((Some(document), place)),
+        Err(error) => Err(CommandError::Usage(format!(
+            "{place} can't be read ({error}): check the path"
+        ))),
+    }
+}
+
+/// The real environment and file system.
+pub(super) fn outside() -> SecretSources<'static> {
+    outside_with(FetchedSecrets::NOTHING)
+}
+
+/// The same, and what Secrets Manager was found to hold.
+pub(super) fn outside_with(vault: &FetchedSecrets) -> SecretSources<'_> {
+    SecretSources {
+        env: &variable,
+        file: &|path: &Path| fs::read_to_string(path),
+        vault,
+    }
+}
+
+/// AWS as the person at this machine is known to it.
+pub(super) async fn aws() -> Result<Aws, CommandError> {
+    aws::from_environment(&outside())
+        .await
+        .map_err(|problem| CommandError::Usage(problem.to_string()))
+}
+
+/// What Secrets Manager holds of `references`; it is only asked if one of them is kept there.
+pub(super) async fn vault<'a>(
+    references: impl IntoIterator<Item = &'a SecretRef>,
+) -> Result<FetchedSecrets, CommandError> {
+    let arns = arns(references);
+    if arns.is_empty() {
+        return Ok(FetchedSecrets::default());
+    }
+    Ok(SecretsManager::new(&aws().await?)
+        .read(&arns, SecretsCaller::Nobody)
+        .await)
+}
+
+/// Fetches a secret that the command line or a source names, and judges its shape.
+pub(super) async fn fetch(reference: &SecretRef) -> Result<Secret, CommandError> {
+    fetch_if_there(reference)
+        .await?
+        .ok_or_else(|| unusable(reference, SecretError::NoneYet))
+}
+
+/// The same, or `None` while Secrets Manager has none yet.
+pub(super) async fn fetch_if_there(reference: &SecretRef) -> Result<Option<Secret>, CommandError> {
+    let vault = vault([reference]).await?;
+    let secret = reference
+        .fetch(&outside_with(&vault))
+        .and_then(|secret| secret.judge().map(|()| secret));
+    match secret {
+        Err(SecretError::NoneYet) => Ok(None),
+        secret => secret
+            .map(Some)
+            .map_err(|problem| unusable(reference, problem)),
+    }
+}
+
+fn unusable(reference: &SecretRef, problem: SecretError) -> CommandError {
+    CommandError::Usage(format!("the secret {reference} {problem}"))
+}

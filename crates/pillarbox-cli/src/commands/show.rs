@@ -1,0 +1,153 @@
+//! `pillarbox show`: one row whole.
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use clap::Args;
+use serde::Serialize;
+
+use super::{
+    CommandError, GlobalArgs,
+    output::{BOLD, Output, paint},
+    row::{JsonRow, json},
+    settings::CommandSettings,
+};
+use crate::labels;
+use pillarbox::{
+    config::Overrides,
+    domain::Key,
+    inbox::{Inbox, Row},
+    telemetry::{visible, visible_lines},
+};
+
+/// Shows one notification.
+#[derive(Args)]
+#[command(
+    after_help = "Example:\n  pillarbox show pay:5s1k7c3g9v2m8a4e0q6i5o1u7t --raw > body.json"
+)]
+pub(super) struct ShowArgs {
+    /// The notification's key, as `list` prints it
+    key: String,
+    /// Only the exact bytes, as they were received
+    #[arg(long, conflicts_with = "json")]
+    raw: bool,
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// A row and its bytes: as text where they are UTF-8, in base64 where they are not.
+#[derive(Serialize)]
+struct ShownRow {
+    #[serde(flatten)]
+    row: JsonRow,
+    signature: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body_base64: Option<String>,
+}
+
+impl ShowArgs {
+    pub(super) async fn run(
+        self,
+        global: &GlobalArgs,
+        output: &mut Output,
+    ) -> Result<(), CommandError> {
+        let settings = CommandSettings::load(global, Overrides::default())?;
+        let key = parse_key(&self.key)?;
+        let inbox = settings.open_inbox().await?;
+        let row = inbox
+            .get(&key)
+            .await?
+            .ok_or_else(|| CommandError::Failed(no_such(&key)))?;
+        if self.raw {
+            Ok(output.bytes(row.proven_body()?)?)
+        } else if self.json {
+            Ok(output.data(&json(&ShownRow::from(&row))?)?)
+        } else {
+            print(&row, output)
+        }
+    }
+}
+
+/// Reads a key from the command line.
+pub(super) fn parse_key(text: &str) -> Result<Key, CommandError> {
+    let wrong = || {
+        format!(
+            "`{}` is not a key: a key is SOURCE:ID, as `pillarbox list` prints it",
+            visible(text)
+        )
+    };
+    Key::parse(text).ok_or_else(|| CommandError::Usage(wrong()))
+}
+
+/// Nothing has this key.
+pub(super) fn no_such(key: &Key) -> String {
+    format!("nothing has the key {key}: `pillarbox list` shows what there is")
+}
+
+impl From<&Row> for ShownRow {
+    fn from(row: &Row) -> Self {
+        let text = row
+            .body
+            .as_ref()
+            .and_then(|body| std::str::from_utf8(body).ok());
+        let other = row.body.as_ref().filter(|_| text.is_none());
+        Self {
+            row: JsonRow::from(row),
+            signature: row.signature.clone(),
+            body: text.map(str::to_owned),
+            body_base64: other.map(|body| BASE64_STANDARD.encode(body)),
+        }
+    }
+}
+
+fn print(row: &Row, output: &mut Output) -> Result<(), CommandError> {
+    let text = |value: &Option<String>| {
+        value
+            .as_deref()
+            .map_or_else(|| "-".to_owned(), |text| visible(text).into_owned())
+    };
+    let instant = |at: Option<pillarbox::domain::Timestamp>| {
+        at.map_or_else(|| "-".to_owned(), labels::local_time)
+    };
+    let reason = row
+        .reason
+        .as_ref()
+        .map_or(String::new(), |reason| format!(" ({})", visible(reason)));
+    for (name, value) in [
+        ("key", row.key.to_string()),
+        (
+            "event",
+            format!(
+                "{} ({})",
+                visible(labels::event(&row.event_type)),
+                visible(&row.event_type)
+            ),
+        ),
+        ("subject", text(&row.subject)),
+        ("state", format!("{}{reason}", row.state)),
+        ("attempts", row.attempts.to_string()),
+        ("last error", text(&row.last_error)),
+        ("event at", instant(row.event_at)),
+        ("received at", instant(Some(row.received_at))),
+        ("due at", instant(row.due_at)),
+        ("expires at", instant(row.expires_at)),
+        ("origin", row.origin.as_str().to_owned()),
+        ("signed with", text(&row.key_label)),
+        ("signature", text(&row.signature)),
+        ("sha-256", hex::encode(row.digest)),
+        (
+            "bytes",
+            row.body
+                .as_ref()
+                .map_or_else(|| "erased".to_owned(), |body| body.len().to_string()),
+        ),
+    ] {
+        output.data(&format!("{} {value}", paint(&format!("{name:<12}"), BOLD)))?;
+    }
+    if let Some(body) = &row.body {
+        output.data("")?;
+        output.data(&visible_lines(&String::from_utf8_lossy(body)))?;
+    }
+    Ok(())
+}

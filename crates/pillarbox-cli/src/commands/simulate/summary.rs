@@ -1,0 +1,203 @@
+//! What a run came to, for people and for programs.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::super::{
+    CommandError,
+    output::{BOLD, GREEN, Output, RED, millis, paint},
+};
+use sender_simulator::run::{Ending, Fate, Plan, Summary};
+
+/// Upper ends of the histogram's rows, in microseconds; the last row has none.
+const ROWS: [u64; 9] = [
+    1_000, 2_000, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000, 3_000_000,
+];
+/// How wide its longest bar is.
+const BAR: u64 = 40;
+/// How many faults people are shown.
+const SHOWN: usize = 20;
+
+/// Prints the summary of one source's run.
+pub(super) fn print(
+    plan: &Plan,
+    summary: &Summary,
+    compared: bool,
+    output: &mut Output,
+) -> Result<(), CommandError> {
+    let title = format!(
+        "{} to {}: {}",
+        plan.sender.as_str(),
+        plan.url,
+        ending(plan, summary)
+    );
+    output.data(&paint(&title, BOLD))?;
+    output.data(&format!(
+        "  acknowledged {} · given up {} · lost by redirect {} · undecided {}",
+        summary.genuine(Fate::Acknowledged),
+        summary.genuine(Fate::Failed),
+        summary.genuine(Fate::LostByRedirect),
+        summary.undecided,
+    ))?;
+    for ((what, fate), count) in summary
+        .settled
+        .iter()
+        .filter(|((what, _), _)| !matches!(*what, "notification" | "second-id"))
+    {
+        output.data(&format!("  {what} {fate} {count}"))?;
+    }
+    if summary.lost > 0 {
+        output.data(&format!("  {} never sent, by request", summary.lost))?;
+    }
+    let outcomes: Vec<String> = summary
+        .outcomes
+        .iter()
+        .map(|(word, count)| format!("{word} × {count}"))
+        .collect();
+    output.data(&format!(
+        "  {} requests: {}",
+        summary.requests,
+        outcomes.join(", ")
+    ))?;
+    output.data(&format!(
+        "  {} retries, {} sent again at once, {} abandoned on the way",
+        summary.retries, summary.reposts, summary.abandoned
+    ))?;
+    times(summary, output)?;
+    faults(summary, compared, output)
+}
+
+fn ending(plan: &Plan, summary: &Summary) -> String {
+    let took = format!(
+        "{}.{} s",
+        summary.took.as_secs(),
+        summary.took.subsec_millis() / 100
+    );
+    match summary.ending {
+        Ending::Complete => format!("{} notifications in {took}", plan.count),
+        Ending::OutOfTime => format!(
+            "its time was up after {took}, before all {} were settled",
+            plan.count
+        ),
+        Ending::Stopped => format!(
+            "stopped after {took}, before all {} were settled",
+            plan.count
+        ),
+    }
+}
+
+fn times(summary: &Summary, output: &mut Output) -> Result<(), CommandError> {
+    let answered = &summary.answered;
+    if answered.is_empty() {
+        return Ok(output.data("  no answer came")?);
+    }
+    let at = |percent: u32| {
+        millis(Duration::from_micros(
+            answered.value_at_percentile(f64::from(percent)),
+        ))
+    };
+    let longest = millis(Duration::from_micros(answered.max()));
+    output.data(&format!(
+        "  answered in: p50 {} · p90 {} · p99 {} · longest {longest} ms",
+        at(50),
+        at(90),
+        at(99)
+    ))?;
+    let rows = histogram(summary);
+    let most = rows
+        .iter()
+        .map(|(_, count)| *count)
+        .max()
+        .unwrap_or_default()
+        .max(1);
+    for (name, count) in rows.iter().filter(|(_, count)| *count > 0) {
+        let bar = "█".repeat(usize::try_from((count * BAR).div_ceil(most)).unwrap_or_default());
+        output.data(&format!("  {name:>9} {bar} {count}"))?;
+    }
+    Ok(())
+}
+
+/// How many answers took how long, row by row.
+fn histogram(summary: &Summary) -> Vec<(String, u64)> {
+    let mut from = 0;
+    let mut rows = Vec::new();
+    for to in ROWS.into_iter().map(Some).chain([None]) {
+        let count = summary
+            .answered
+            .count_between(from, to.map_or(u64::MAX, |to| to - 1));
+        let name = match to {
+            Some(to) if to >= 1_000_000 => format!("< {} s", to / 1_000_000),
+            Some(to) => format!("< {} ms", to / 1_000),
+            None => "longer".to_owned(),
+        };
+        rows.push((name, count));
+        from = to.unwrap_or(u64::MAX);
+    }
+    rows
+}
+
+fn faults(summary: &Summary, compared: bool, output: &mut Output) -> Result<(), CommandError> {
+    if summary.faults.is_empty() {
+        let compared = if compared {
+            ", and the inbox holds what the sender believes"
+        } else {
+            ""
+        };
+        let words = if summary.ending == Ending::Complete {
+            "Nothing is wrong"
+        } else {
+            "Nothing is wrong so far"
+        };
+        return Ok(output.data(&paint(&format!("  {words}{compared}."), GREEN))?);
+    }
+    for (name, count) in &summary.faults_by_name {
+        output.data(&paint(&format!("  {name}: {count}"), RED))?;
+        for fault in summary
+            .faults
+            .iter()
+            .filter(|fault| fault.name == *name)
+            .take(SHOWN)
+        {
+            output.data(&format!("    {}: {}", fault.id, fault.sentence))?;
+        }
+    }
+    Ok(())
+}
+
+/// The summary of one source's run, as one JSON object.
+pub(super) fn json(plan: &Plan, summary: &Summary) -> Result<String, CommandError> {
+    let percentile = |percent: u32| summary.answered.value_at_percentile(f64::from(percent));
+    let settled: Vec<Value> = (summary.settled.iter())
+        .map(|((what, fate), count)| json!({"what": what, "fate": fate, "count": count}))
+        .collect();
+    let faults: Vec<Value> = (summary.faults.iter())
+        .map(|fault| json!({"name": fault.name, "id": fault.id, "sentence": fault.sentence}))
+        .collect();
+    let value = json!({"summary": {
+        "sender": plan.sender.as_str(),
+        "url": plan.url.as_str(),
+        "seed": plan.seed,
+        "start": plan.start.to_string(),
+        "time_scale": plan.time_scale,
+        "count": plan.count,
+        "ending": match summary.ending {
+            Ending::Complete => "complete",
+            Ending::OutOfTime => "out-of-time",
+            Ending::Stopped => "stopped",
+        },
+        "took_ms": u64::try_from(summary.took.as_millis()).unwrap_or(u64::MAX),
+        "settled": settled,
+        "undecided": summary.undecided,
+        "requests": summary.requests,
+        "retries": summary.retries,
+        "reposts": summary.reposts,
+        "abandoned": summary.abandoned,
+        "lost": summary.lost,
+        "outcomes": summary.outcomes,
+        "answered_us": {"p50": percentile(50), "p90": percentile(90), "p99": percentile(99), "longest": summary.answered.max()},
+        "faults": faults,
+        "faults_by_name": summary.faults_by_name,
+    }});
+    Ok(value.to_string())
+}

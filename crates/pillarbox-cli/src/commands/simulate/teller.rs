@@ -1,0 +1,206 @@
+//! What people and programs hear while a run goes on: a line a message, and a bar that moves.
+
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::super::{
+    CommandError,
+    output::{GREEN, Output, RED, millis, paint},
+};
+use sender_simulator::{
+    Outcome,
+    run::{Exchanged, Fate, Seen, Settled, capture::Recorder, word},
+};
+
+/// A bar is only shown for what takes longer.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// So many refused signatures, and not one accepted, are no accident.
+const REFUSED: u32 = 10;
+
+/// How the run is told.
+pub(super) struct ReportStyle {
+    /// One JSON object a message.
+    pub(super) json: bool,
+    /// Nothing for single messages.
+    pub(super) quiet: bool,
+    /// Where every exchange is kept.
+    pub(super) record: Option<Recorder>,
+}
+
+/// Tells a run as it goes on, and stops it where going on makes no sense.
+pub(super) struct SimulationReporter<'a> {
+    style: ReportStyle,
+    output: Mutex<&'a mut Output>,
+    bar: ProgressBar,
+    shows_bar: bool,
+    stop: CancellationToken,
+    failed: Mutex<Option<CommandError>>,
+    accepted: AtomicBool,
+    refused: AtomicU32,
+}
+
+impl<'a> SimulationReporter<'a> {
+    pub(super) fn new(
+        style: ReportStyle,
+        total: u64,
+        stop: CancellationToken,
+        output: Mutex<&'a mut Output>,
+    ) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden());
+        let look = ProgressStyle::with_template("{elapsed} [{bar:30}] {pos} of {len}, {per_sec}");
+        bar.set_style(look.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let shows_bar = Output::may_move();
+        let (failed, accepted, refused) =
+            (Mutex::default(), AtomicBool::new(false), AtomicU32::new(0));
+        Self {
+            style,
+            output,
+            bar,
+            shows_bar,
+            stop,
+            failed,
+            accepted,
+            refused,
+        }
+    }
+
+    /// Takes in what the run tells.
+    pub(super) fn hear(&self, seen: Seen<'_>) {
+        let told = match seen {
+            Seen::Exchanged(exchanged) => self.exchanged(&exchanged),
+            Seen::Settled(settled) => self.settled(settled),
+        };
+        if let Err(failure) = told {
+            self.give_up(failure);
+        }
+        if self.shows_bar && self.bar.is_hidden() && self.bar.elapsed() > PATIENCE {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+    }
+
+    /// Takes the bar away, and says why the run had to stop, if it had to.
+    pub(super) fn end(&self) -> Result<(), CommandError> {
+        self.bar.finish_and_clear();
+        let failed = self
+            .failed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        failed.map_or(Ok(()), Err)
+    }
+
+    fn exchanged(&self, exchanged: &Exchanged<'_>) -> Result<(), CommandError> {
+        if let Some(recorder) = &self.style.record {
+            let kept = recorder.keep(exchanged);
+            kept.map_err(|error| {
+                CommandError::Failed(format!("an exchange can't be kept: {error}"))
+            })?;
+        }
+        if exchanged.what.is_genuine() {
+            self.judge_the_secret(exchanged.outcome)?;
+        }
+        Ok(())
+    }
+
+    /// A wrong secret would be refused for days, by the timetable.
+    fn judge_the_secret(&self, outcome: Outcome) -> Result<(), CommandError> {
+        match outcome {
+            Outcome::Answered {
+                status: 401 | 403, ..
+            } => {
+                let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
+                if refused == REFUSED && !self.accepted.load(Ordering::Relaxed) {
+                    return Err(CommandError::Failed(format!(
+                        "the first {REFUSED} notifications were all refused as not authentic: the receiver has another \
+                         secret, or its URL belongs to another source; choose the secret with --secret env:NAME"
+                    )));
+                }
+            }
+            _ => self.accepted.store(true, Ordering::Relaxed),
+        }
+        Ok(())
+    }
+
+    fn settled(&self, settled: &Settled) -> Result<(), CommandError> {
+        self.bar.inc(1);
+        if self.style.quiet {
+            return Ok(());
+        }
+        let line = if self.style.json {
+            json_line(settled)
+        } else {
+            line(settled)
+        };
+        let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(self.bar.suspend(|| output.data(&line))?)
+    }
+
+    fn give_up(&self, failure: CommandError) {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.get_or_insert(failure);
+        self.stop.cancel();
+    }
+}
+
+fn line(settled: &Settled) -> String {
+    let Settled {
+        sender,
+        id,
+        what,
+        fate,
+        attempts,
+        requests,
+        last,
+        took,
+    } = settled;
+    let is_well = match fate {
+        Fate::Acknowledged => !what.is_hostile(),
+        Fate::Refused => true,
+        Fate::Failed | Fate::LostByRedirect => false,
+    };
+    let fate = paint(fate.as_str(), if is_well { GREEN } else { RED });
+    let again = if *requests > 1 {
+        format!(", attempt {attempts}, request {requests}")
+    } else {
+        String::new()
+    };
+    let what = if what.is_genuine() {
+        String::new()
+    } else {
+        format!("{} ", what.as_str())
+    };
+    format!(
+        "{} {id}: {what}{fate}, {} in {} ms{again}",
+        sender.as_str(),
+        word(*last),
+        millis(*took)
+    )
+}
+
+fn json_line(settled: &Settled) -> String {
+    let status = match settled.last {
+        Outcome::Answered { status, .. } => Some(status),
+        _ => None,
+    };
+    json!({
+        "sender": settled.sender.as_str(),
+        "id": settled.id,
+        "what": settled.what.as_str(),
+        "fate": settled.fate.as_str(),
+        "attempts": settled.attempts,
+        "requests": settled.requests,
+        "status": status,
+        "outcome": word(settled.last),
+        "took_us": u64::try_from(settled.took.as_micros()).unwrap_or(u64::MAX),
+    })
+    .to_string()
+}

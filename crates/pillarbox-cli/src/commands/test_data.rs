@@ -1,0 +1,45 @@
+//! Where test data may be sent: to this machine, and elsewhere only to those who have agreed to keep it.
+
+use url::Url;
+
+use super::CommandError;
+use sender_simulator::{clear, is_loopback};
+
+/// Refuses what no test data can be sent to, and a receiver on another machine, unless whoever runs the command said yes to storing test
+/// data there.
+pub(super) fn agreed(url: &Url, yes: bool) -> Result<(), CommandError> {
+    clear(url).map_err(|error| CommandError::Usage(error.to_string()))?;
+    if yes || is_loopback(url) {
+        return Ok(());
+    }
+    Err(CommandError::Usage(format!(
+        "this stores test data in whatever receives at {}: give it a source and a destination of its own there \
+         (docs/simulate.md), then add --yes-store-test-data",
+        url.host_str().unwrap_or("that URL"),
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn test_data_leaves_this_machine_only_with_a_yes() {
+        for (url, yes, expected) in [
+            ("http://localhost:8080/pay", false, true),
+            ("https://127.0.0.1/pay", false, true),
+            ("http://[::1]/pay", false, true),
+            ("https://receiver.example.gov.uk/pay", false, false),
+            ("https://localhost.example.gov.uk/pay", false, false),
+            ("https://receiver.example.gov.uk/pay", true, true),
+            ("http://receiver.example.gov.uk/pay", true, false),
+            ("https://a:b@localhost/pay", true, false),
+        ] {
+            assert_eq!(
+                agreed(&Url::parse(url).unwrap(), yes).is_ok(),
+                expected,
+                "{url}"
+            );
+        }
+    }
+}

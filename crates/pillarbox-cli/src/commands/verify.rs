@@ -1,0 +1,124 @@
+//! `pillarbox verify`: a signature, or every stored row, proved again offline.
+
+mod stored;
+
+use std::{fs, path::PathBuf};
+
+use clap::Args;
+
+use super::{
+    CommandError, GlobalArgs,
+    output::Output,
+    settings::{CommandSettings, fetch_if_there},
+};
+use crate::diagnose::{Diagnosis, NamedSecret, diagnose};
+use pillarbox::{
+    config::{Overrides, SourceConfig},
+    secrets::Secret,
+};
+
+/// Checks a body and its signature header, or every stored row.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  \
+    pillarbox verify --source pay --body body.json --signature 3f9a…\n  \
+    pillarbox verify --stored")]
+pub(super) struct VerifyArgs {
+    /// The source whose secrets are tried
+    #[arg(long, value_name = "NAME", required_unless_present = "stored", requires_all = ["body", "signature"])]
+    source: Option<String>,
+    /// A file with the exact bytes received
+    #[arg(long, value_name = "FILE", requires = "source")]
+    body: Option<PathBuf>,
+    /// The signature header's value
+    #[arg(long, value_name = "HEX", requires = "source")]
+    signature: Option<String>,
+    /// Every stored row: its digest, and its signature with the secrets there are now
+    #[arg(long, conflicts_with = "source")]
+    stored: bool,
+}
+
+impl VerifyArgs {
+    pub(super) async fn run(
+        self,
+        global: &GlobalArgs,
+        output: &mut Output,
+    ) -> Result<(), CommandError> {
+        match (self.source, self.body, self.signature) {
+            (Some(source), Some(body), Some(signature)) => {
+                one(global, &source, &body, &signature, output).await
+            }
+            _ => stored::run(global, output).await,
+        }
+    }
+}
+
+/// Judges one body and header, and says what is likely wrong with them.
+async fn one(
+    global: &GlobalArgs,
+    source: &str,
+    body: &PathBuf,
+    signature: &str,
+    output: &mut Output,
+) -> Result<(), CommandError> {
+    let settings = CommandSettings::load(global, Overrides::default())?;
+    let source = settings.source(source)?;
+    let body = fs::read(body).map_err(|error| {
+        CommandError::Usage(format!(
+            "{} can't be read ({error}): check --body",
+            body.display()
+        ))
+    })?;
+    let own = secrets(source).await?;
+    // Another source's secret is only tried to explain; one that can't be read explains nothing.
+    let mut others = Vec::new();
+    for other in settings
+        .config
+        .sources
+        .iter()
+        .filter(|other| other.name != source.name)
+    {
+        others.extend(secrets(other).await.unwrap_or_default());
+    }
+    let (own, others) = (named(&own), named(&others));
+    let diagnosis = diagnose(source.kind, &own, &others, signature.as_bytes(), &body);
+    for sentence in diagnosis.sentences() {
+        output.data(&sentence)?;
+    }
+    if matches!(diagnosis, Diagnosis::Genuine { .. }) {
+        Ok(())
+    } else {
+        Err(CommandError::Wanting)
+    }
+}
+
+/// A secret and what it is called.
+struct LabelledSecret {
+    kind: pillarbox::senders::SenderKind,
+    label: String,
+    secret: Secret,
+}
+
+async fn secrets(source: &SourceConfig) -> Result<Vec<LabelledSecret>, CommandError> {
+    let mut labelled = Vec::new();
+    for reference in source.secrets.iter().map(|secret| &secret.value) {
+        let label = format!("{reference} of source {}", source.name);
+        let secret = fetch_if_there(reference).await?;
+        labelled.extend(secret.map(|secret| LabelledSecret {
+            kind: source.kind,
+            label,
+            secret,
+        }));
+    }
+    Ok(labelled)
+}
+
+fn named(secrets: &[LabelledSecret]) -> Vec<NamedSecret<'_>> {
+    secrets
+        .iter()
+        .map(|one| NamedSecret {
+            kind: one.kind,
+            label: &one.label,
+            secret: &one.secret,
+        })
+        .collect()
+}

@@ -1,0 +1,555 @@
+//! The console as a browser meets it: over a socket, before a real inbox.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use rusqlite::Connection;
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use super::*;
+use crate::sqlite::SqliteInbox;
+use pillarbox::{
+    domain::Key,
+    senders::{
+        Entry, SenderKind,
+        example::{NOW, entry, hmrc, pay},
+    },
+};
+
+/// A running console over a fresh inbox.
+struct TestConsole {
+    inbox: Arc<SqliteInbox>,
+    at: SocketAddr,
+    stop: oneshot::Sender<()>,
+    served: tokio::task::JoinHandle<()>,
+    folder: TempDir,
+}
+
+/// What came back.
+struct TestResponse {
+    status: u16,
+    head: String,
+    body: Vec<u8>,
+}
+
+impl TestConsole {
+    async fn start() -> Self {
+        let folder = TempDir::new().unwrap();
+        let inbox = Arc::new(SqliteInbox::create(&folder.path().join("inbox.db")).unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let served = tokio::spawn(serve(listener, router(Arc::clone(&inbox), at), async {
+            let _ = stopped.await;
+        }));
+        Self {
+            inbox,
+            at,
+            stop,
+            served,
+            folder,
+        }
+    }
+
+    /// A console with these in its inbox.
+    async fn with(entries: &[Entry]) -> Self {
+        let console = Self::start().await;
+        for entry in entries {
+            console.inbox.record(entry).await.unwrap();
+        }
+        console
+    }
+
+    /// Changes what is stored, as no sender could.
+    fn tamper(&self, sql: &str) {
+        Connection::open(self.folder.path().join("inbox.db"))
+            .unwrap()
+            .execute_batch(sql)
+            .unwrap();
+    }
+
+    async fn get(&self, target: &str) -> TestResponse {
+        self.ask("GET", target, &self.at.to_string()).await
+    }
+
+    async fn ask(&self, method: &str, target: &str, host: &str) -> TestResponse {
+        self.send(&format!(
+            "{method} {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        ))
+        .await
+    }
+
+    async fn send(&self, request: &str) -> TestResponse {
+        let mut stream = TcpStream::connect(self.at).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all).await.unwrap();
+        let end = all.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
+        let head = String::from_utf8(all[..end].to_vec())
+            .unwrap()
+            .to_lowercase();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        TestResponse {
+            status,
+            head,
+            body: all[end..].to_vec(),
+        }
+    }
+}
+
+impl TestResponse {
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    fn rows(&self) -> usize {
+        self.text().matches("rowheader").count()
+    }
+
+    fn shows(&self, text: &str) -> bool {
+        self.text().contains(text)
+    }
+
+    /// The address of the first link whose text is `text`.
+    fn link(&self, text: &str) -> String {
+        let (before, _) = self.text().split_once(&format!(">{text}</a>")).unwrap();
+        let (_, address) = before.rsplit_once("href=\"").unwrap();
+        address.split('"').next().unwrap().replace("&#38;", "&")
+    }
+}
+
+fn paid(id: &str) -> Entry {
+    pay(id, &format!("payment-{id}"), "card_payment_captured", NOW)
+}
+
+fn page_of(key: &Key) -> String {
+    detail::address(key)
+}
+
+#[tokio::test]
+async fn the_list_shows_each_notification_in_words() {
+    let console = TestConsole::with(&[
+        paid("m1"),
+        hmrc("n1", "{}"),
+        entry(SenderKind::GovukPay, "pay", "no JSON".into()),
+    ])
+    .await;
+    let list = console.get("/").await;
+    assert_eq!((list.status, list.rows()), (200, 3));
+    for text in [
+        "<title>3 notifications – Pillarbox</title>",
+        "<caption>3 notifications. Latest at the top, times in UTC.</caption>",
+        "Payment captured",
+        "HMRC notification",
+        "payment-m1",
+        "2026-03-02T10:15:31.480Z",
+        r#"<strong class="tag held">held</strong>"#,
+        "unreadable",
+        r#"<html lang="en">"#,
+        "Not a government service",
+    ] {
+        assert!(list.shows(text), "{text}");
+    }
+    assert!(
+        list.text().find("unreadable") < list.text().find("payment-m1"),
+        "newest first"
+    );
+}
+
+#[tokio::test]
+async fn an_empty_list_says_how_to_get_the_first_notification() {
+    let console = TestConsole::start().await;
+    let empty = console.get("/").await;
+    assert_eq!(empty.status, 200);
+    assert!(
+        empty.shows("pillarbox send pay")
+            && empty.shows("<title>0 notifications – Pillarbox</title>")
+    );
+    let narrowed = console.get("/?state=dead").await;
+    assert!(narrowed.shows("No notifications match") && !narrowed.shows("pillarbox send pay"));
+    assert!(narrowed.shows("<title>0 dead notifications – Pillarbox</title>"));
+}
+
+#[tokio::test]
+async fn a_filter_in_the_address_narrows_the_list_and_stands_in_the_form() {
+    let console = TestConsole::with(&[paid("m1"), paid("m2"), hmrc("n1", "{}")]).await;
+    for (query, rows) in [
+        ("source=pay", 2),
+        ("source=pay&state=recorded", 2),
+        ("state=open&type=notification", 1),
+        ("subject=payment-m2", 1),
+        ("state=held", 0),
+        ("source=&state=&type=&subject=", 3),
+    ] {
+        assert_eq!(
+            console.get(&format!("/?{query}")).await.rows(),
+            rows,
+            "{query}"
+        );
+    }
+    let one = console
+        .get("/?source=pay&state=recorded&subject=payment-m2")
+        .await;
+    assert!(one.shows("<title>1 recorded notification – Pillarbox</title>"));
+    assert!(
+        one.shows(r#"<option value="recorded" selected>"#) && one.shows(r#"value="payment-m2""#)
+    );
+    let unknown = console.get("/?state=lost").await;
+    assert_eq!(
+        (unknown.status, unknown.shows("There is no such state")),
+        (400, true)
+    );
+}
+
+#[tokio::test]
+async fn older_notifications_are_one_link_away_and_none_is_missed() {
+    let entries: Vec<_> = (0..51)
+        .map(|n| paid(&format!("m{n}")))
+        .chain([hmrc("n1", "{}")])
+        .collect();
+    let console = TestConsole::with(&entries).await;
+    let newest = console.get("/?source=pay").await;
+    assert_eq!(newest.rows(), 50);
+    assert!(newest.shows("<title>Newest 50 notifications – Pillarbox</title>"));
+    // What comes meanwhile must not push a row from one page to the next.
+    console.inbox.record(&paid("late")).await.unwrap();
+    let older = console.get(&newest.link("Older notifications")).await;
+    assert_eq!(
+        (
+            older.rows(),
+            older.shows("payment-m0<"),
+            older.shows("payment-m1<")
+        ),
+        (1, true, false)
+    );
+    assert_eq!(older.link("Newest notifications"), "/?source=pay");
+    assert!(!older.shows("Older notifications"));
+}
+
+#[tokio::test]
+async fn a_row_leads_to_all_that_is_stored_of_it() {
+    let entry = paid("a:b%c/d");
+    let console = TestConsole::with(std::slice::from_ref(&entry)).await;
+    let address = page_of(&entry.key);
+    assert_eq!(address, "/notifications/pay%3Aa%253Ab%2525c%252Fd");
+    assert!(console.get("/").await.shows(&format!("href=\"{address}\"")));
+    let page = console.get(&address).await;
+    assert_eq!(page.status, 200);
+    for text in [
+        "pay:a%3Ab%25c%2Fd",
+        "<dd>a:b%c/d</dd>",
+        "Payment captured, recorded: pay:",
+        "card_payment_captured",
+        "1:env:TEST",
+        &hex::encode(entry.digest),
+        entry.signature.as_deref().unwrap(),
+    ] {
+        assert!(page.shows(text), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_bytes_hold_personal_data_and_are_shown_only_when_asked_for() {
+    let entry = hmrc("n1", "confidential");
+    let console = TestConsole::with(std::slice::from_ref(&entry)).await;
+    let address = page_of(&entry.key);
+    for query in ["", "?bytes=", "?bytes=hide"] {
+        let hidden = console.get(&format!("{address}{query}")).await;
+        assert!(
+            !hidden.shows("confidential") && hidden.shows("personal data"),
+            "{query}"
+        );
+    }
+    let shown = console.get(&format!("{address}?bytes=show")).await;
+    assert!(
+        shown.shows("confidential")
+            && shown.shows(r#"role="region" aria-labelledby="bytes" tabindex="0""#)
+    );
+    assert!(!console.get("/").await.shows("confidential"));
+}
+
+#[tokio::test]
+async fn the_raw_bytes_are_the_exact_ones_in_a_file_no_browser_opens() {
+    let body = Bytes::from_static(b"\xff\x00<html>\r\n\xe2\x80\xae");
+    let entry = entry(SenderKind::GovukPay, "pay", body.clone());
+    let console = TestConsole::with(std::slice::from_ref(&entry)).await;
+    let raw = console.get(&format!("{}/raw", page_of(&entry.key))).await;
+    assert_eq!((raw.status, &raw.body[..]), (200, &body[..]));
+    let name = format!(
+        "attachment; filename=\"pay-{}.bin\"",
+        hex::encode(&entry.digest[..8])
+    );
+    assert!(
+        raw.head
+            .contains("content-type: application/octet-stream\r\n")
+            && raw.head.contains(&name)
+    );
+}
+
+#[tokio::test]
+async fn a_notification_that_is_not_there_is_not_found() {
+    let entry = paid("m1");
+    let console = TestConsole::with(std::slice::from_ref(&entry)).await;
+    for target in [
+        "/notifications/pay:m2",
+        "/notifications/pay:m2/raw",
+        "/notifications/none",
+        "/notifications/%ff",
+    ] {
+        let answer = console.get(target).await;
+        assert_eq!(
+            (answer.status, answer.shows("Notification not found")),
+            (404, true),
+            "{target}"
+        );
+    }
+    for target in ["/none", "/notifications/", "//", "/notifications/pay:m1/"] {
+        let answer = console.get(target).await;
+        assert_eq!(
+            (answer.status, answer.shows("Page not found")),
+            (404, true),
+            "{target}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn erased_bytes_are_said_to_be_erased() {
+    let entry = paid("m1");
+    let console = TestConsole::with(std::slice::from_ref(&entry)).await;
+    console.inbox.discard(&entry.key, true, NOW).await.unwrap();
+    let address = page_of(&entry.key);
+    let raw = console.get(&format!("{address}/raw")).await;
+    assert_eq!(
+        (raw.status, raw.shows("The bytes have been erased")),
+        (404, true)
+    );
+    let page = console.get(&format!("{address}?bytes=show")).await;
+    assert_eq!(
+        (page.status, page.shows("The bytes have been erased")),
+        (200, true)
+    );
+}
+
+#[tokio::test]
+async fn a_repeat_links_to_what_came_first() {
+    let console = TestConsole::with(&[paid("m1")]).await;
+    console.tamper("UPDATE notification SET state = 'repeat', reason = 'pay:a%3Ab'");
+    let page = console.get("/notifications/pay:m1").await;
+    assert!(page.shows(r#"It came first as <a href="/notifications/pay%3Aa%253Ab">pay:a%3Ab</a>"#));
+}
+
+/// Fails if a page holds anything that would act instead of being shown.
+fn assert_tame(page: &TestResponse, what: &str) {
+    for acting in ["<script", "<b>", "\u{202e}", "\u{1b}", "\0"] {
+        assert!(!page.shows(acting), "{acting:?} in {what}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_sender_wrote_is_text_and_never_markup() {
+    let readable = format!(
+        r#"{{"webhook_message_id":"m1","created_date":"{NOW}","resource_id":"<b>\"'","event_type":"<script>","x":"{}"}}"#,
+        "<script>\u{202e}"
+    );
+    let readable = entry(SenderKind::GovukPay, "pay", readable.into());
+    let unreadable = entry(
+        SenderKind::GovukPay,
+        "pay",
+        "<script>\u{202e}\u{1b}[2J\0".into(),
+    );
+    let console = TestConsole::with(&[readable.clone(), unreadable.clone()]).await;
+    let list = console.get("/").await;
+    assert!(list.shows("&#60;script&#62;") && list.shows("&#60;b&#62;&#34;&#39;"));
+    assert_tame(&list, "the list");
+    for (entry, shown) in [
+        (&readable, r"&#60;script&#62;\u{202e}"),
+        (&unreadable, r"\u{202e}\u{1b}[2J\u{0}"),
+    ] {
+        let page = console
+            .get(&format!("{}?bytes=show", page_of(&entry.key)))
+            .await;
+        assert!(page.shows(shown), "{shown}");
+        assert_tame(&page, entry.key.as_str());
+    }
+    let reflected = console.get("/?subject=%22%3E%3Cscript%3E%E2%80%AE").await;
+    assert_tame(&reflected, "the form");
+}
+
+#[tokio::test]
+async fn every_stored_text_is_made_visible_and_escaped() {
+    let console = TestConsole::with(&[paid("m1")]).await;
+    for column in [
+        "event_type",
+        "subject",
+        "reason",
+        "last_error",
+        "key_label",
+        "signature",
+    ] {
+        console.tamper(&format!(
+            "UPDATE notification SET {column} = '<script>{column}\u{202e}\u{1b}[2J'"
+        ));
+        let page = console.get("/notifications/pay:m1").await;
+        let shown = format!(r"&#60;script&#62;{column}\u{{202e}}\u{{1b}}[2J");
+        assert!(page.shows(&shown), "{column}");
+        assert_tame(&page, column);
+        assert_tame(&console.get("/").await, column);
+    }
+}
+
+#[tokio::test]
+async fn another_host_is_misdirected() {
+    let console = TestConsole::with(&[paid("m1")]).await;
+    let port = console.at.port();
+    for host in [
+        "evil.example",
+        "127.0.0.1",
+        "",
+        &format!("evil.example:{port}"),
+        &format!("127.0.0.1:{port}.example"),
+    ] {
+        let answer = console.ask("GET", "/", host).await;
+        assert_eq!((answer.status, answer.rows()), (421, 0), "{host}");
+    }
+    assert_eq!(
+        console
+            .ask("GET", "/", &format!("localhost:{port}"))
+            .await
+            .status,
+        200
+    );
+    let ours = console.at;
+    for request in [
+        format!(
+            "GET / HTTP/1.1\r\nHost: {ours}\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
+        ),
+        format!("GET http://evil.example/ HTTP/1.1\r\nHost: {ours}\r\nConnection: close\r\n\r\n"),
+        "GET / HTTP/1.0\r\n\r\n".to_owned(),
+    ] {
+        assert_eq!(console.send(&request).await.status, 421, "{request}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_can_be_changed() {
+    let console = TestConsole::with(&[paid("m1")]).await;
+    let host = console.at.to_string();
+    for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"] {
+        for target in ["/", "/notifications/pay:m1", "/style.css", "/none"] {
+            let answer = console.ask(method, target, &host).await;
+            assert_eq!(answer.status, 405, "{method} {target}");
+            assert!(answer.head.contains("allow: get, head\r\n"));
+        }
+    }
+    let head = console.ask("HEAD", "/", &host).await;
+    assert_eq!((head.status, head.body.len()), (200, 0));
+}
+
+#[tokio::test]
+async fn every_answer_carries_the_safety_headers() {
+    let console = TestConsole::with(&[paid("m1")]).await;
+    let host = console.at.to_string();
+    let mut answers = vec![
+        console.ask("GET", "/", "evil.example").await,
+        console.ask("POST", "/", &host).await,
+    ];
+    for target in [
+        "/",
+        "/style.css",
+        "/none",
+        "/?state=lost",
+        "/notifications/pay:m1",
+        "/notifications/pay:m1/raw",
+    ] {
+        answers.push(console.get(target).await);
+        answers.push(console.ask("HEAD", target, &host).await);
+    }
+    console.tamper("UPDATE notification SET v = 99");
+    answers.push(console.get("/").await);
+    for answer in answers {
+        for header in [
+            "content-security-policy: default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'\r\n",
+            "x-content-type-options: nosniff\r\n",
+            "referrer-policy: no-referrer\r\n",
+            "cache-control: no-store\r\n",
+        ] {
+            assert!(
+                answer.head.contains(header),
+                "{header} is missing in {}",
+                answer.head
+            );
+        }
+        assert!(!answer.head.contains("access-control"));
+    }
+}
+
+#[tokio::test]
+async fn an_inbox_that_can_not_be_read_is_a_page_of_its_own() {
+    let console = TestConsole::with(&[paid("m1")]).await;
+    console.tamper("UPDATE notification SET v = 99");
+    for target in ["/", "/notifications/pay:m1", "/notifications/pay:m1/raw"] {
+        let answer = console.get(target).await;
+        assert_eq!(
+            (answer.status, answer.shows("The inbox cannot be read")),
+            (503, true),
+            "{target}"
+        );
+        assert!(answer.shows("run a newer Pillarbox"), "{target}");
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_were_damaged_are_not_passed_off_as_received() {
+    let console = TestConsole::with(&[paid("m1")]).await;
+    console.tamper("UPDATE notification SET digest = zeroblob(32)");
+    assert_eq!(console.get("/notifications/pay:m1/raw").await.status, 503);
+    assert!(
+        console
+            .get("/notifications/pay:m1?bytes=show")
+            .await
+            .shows("do not match their digest")
+    );
+}
+
+#[tokio::test]
+async fn pages_have_no_script_and_no_inline_style() {
+    let console = TestConsole::with(&[paid("m1")]).await;
+    for target in ["/", "/notifications/pay:m1?bytes=show", "/none"] {
+        let page = console.get(target).await;
+        for forbidden in [
+            "<script",
+            "<style",
+            " style=",
+            " onclick=",
+            "javascript:",
+            "http://",
+            "https://",
+        ] {
+            assert!(!page.shows(forbidden), "{forbidden} in {target}");
+        }
+        assert_eq!(page.text().matches("<h1").count(), 1, "{target}");
+        assert!(page.shows(r##"<a class="skip" href="#main">"##), "{target}");
+    }
+    let style = console.get("/style.css").await;
+    assert!(style.status == 200 && style.head.contains("content-type: text/css"));
+}
+
+#[tokio::test]
+async fn a_console_told_to_stop_stops_although_a_browser_holds_a_connection() {
+    let console = TestConsole::start().await;
+    let mut idle = TcpStream::connect(console.at).await.unwrap();
+    idle.write_all(format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", console.at).as_bytes())
+        .await
+        .unwrap();
+    assert!(idle.read(&mut [0; 64]).await.unwrap() > 0);
+    console.stop.send(()).unwrap();
+    tokio::time::timeout(GRACE + Duration::from_secs(5), console.served)
+        .await
+        .unwrap()
+        .unwrap();
+}

@@ -1,0 +1,97 @@
+//! A header value as somebody gave it -> the bytes of a signature, and what was wrong with its form.
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+
+use super::FailureCause;
+use pillarbox::senders::SenderKind;
+
+/// Longer than any prefix, shorter than any signature.
+const LONGEST_PREFIX: usize = 32;
+
+/// A header that holds a signature, whatever else is wrong with it.
+pub(super) struct SignatureHeader {
+    /// Whose signatures are of this length.
+    pub(super) made_as: SenderKind,
+    /// The signature in bytes.
+    pub(super) signature: Vec<u8>,
+    /// What the receiver would not have accepted.
+    pub(super) causes: Vec<FailureCause>,
+}
+
+/// Finds the signature in `header`, or says why there is none.
+pub(super) fn read(kind: SenderKind, header: &[u8]) -> Result<SignatureHeader, Vec<FailureCause>> {
+    let text = String::from_utf8_lossy(header);
+    let trimmed = text.trim_matches(is_padding);
+    if trimmed.is_empty() {
+        return Err(vec![FailureCause::HeaderEmpty]);
+    }
+    let mut causes = Vec::new();
+    let rest = without_prefix(trimmed);
+    let digits: String = rest.chars().filter(|c| !is_padding(*c)).collect();
+    causes.extend((trimmed != text || digits != rest).then_some(FailureCause::HeaderPadded));
+    causes.extend((rest != trimmed).then_some(FailureCause::HeaderPrefixed));
+    if rest.contains(',') {
+        causes.push(FailureCause::HeaderSeveral);
+        return Err(causes);
+    }
+    let Some((made_as, signature)) = decode(&digits, &mut causes) else {
+        causes.push(unlike_any(kind, &digits));
+        return Err(causes);
+    };
+    causes.extend((made_as != kind).then_some(FailureCause::OtherSender { sender: made_as }));
+    Ok(SignatureHeader {
+        made_as,
+        signature,
+        causes,
+    })
+}
+
+fn is_padding(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '"' | '\'')
+}
+
+/// `text` after its last separator, if what stands before it is too short to be a signature.
+fn without_prefix(text: &str) -> &str {
+    if let Some(rest) = text.strip_prefix("0x") {
+        return rest;
+    }
+    match text.rfind(['=', ',', ':']) {
+        // The sign that ends Base64 is no prefix's.
+        Some(at) if at + 1 < text.len() && at < LONGEST_PREFIX => text[at + 1..].trim_start(),
+        _ => text,
+    }
+}
+
+fn decode(digits: &str, causes: &mut Vec<FailureCause>) -> Option<(SenderKind, Vec<u8>)> {
+    if let Ok(bytes) = hex::decode(digits) {
+        let made_as = sender_of(&bytes)?;
+        causes.extend(
+            digits
+                .contains(|c: char| c.is_ascii_uppercase())
+                .then_some(FailureCause::HeaderUpperCase),
+        );
+        return Some((made_as, bytes));
+    }
+    let bytes = BASE64_STANDARD.decode(digits).ok()?;
+    let made_as = sender_of(&bytes)?;
+    causes.push(FailureCause::HeaderBase64);
+    Some((made_as, bytes))
+}
+
+/// Whose signatures are as long as this one.
+fn sender_of(signature: &[u8]) -> Option<SenderKind> {
+    SenderKind::ALL
+        .into_iter()
+        .find(|kind| kind.signature_digits() == 2 * signature.len())
+}
+
+fn unlike_any(kind: SenderKind, digits: &str) -> FailureCause {
+    if digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        FailureCause::HeaderLength {
+            found: digits.len(),
+            expected: kind.signature_digits(),
+        }
+    } else {
+        FailureCause::HeaderNotHex
+    }
+}

@@ -1,0 +1,183 @@
+//! Why a signature did not verify, said to a person.
+//!
+//! A header, a body and the secrets come in; the likely causes go out, most likely first. This is
+//! only ever used offline, by a person's command (`pillarbox verify`), and never on the receiving
+//! path: it tries what a receiver must never accept. It does no I/O, and it never shows a secret or
+//! the signature that would have been right.
+
+mod base32;
+mod body;
+mod cause;
+mod header;
+mod rewritten;
+mod secrets;
+
+use bytes::Bytes;
+use hmac::{Hmac, KeyInit, Mac};
+use sha1::Sha1;
+use sha2::Sha256;
+
+use pillarbox::{
+    secrets::Secret,
+    senders::{SenderKind, SigningKey, hmrc, verify},
+};
+
+use self::{header::SignatureHeader, secrets::CandidateKey};
+pub use cause::{FailureCause, SecretEncoding};
+
+/// A secret with what may be said about it.
+#[derive(Clone, Copy, Debug)]
+pub struct NamedSecret<'a> {
+    /// Whose signatures it is meant for.
+    pub kind: SenderKind,
+    /// Which secret it is, such as its source, position and reference; never the value.
+    pub label: &'a str,
+    /// The value.
+    pub secret: &'a Secret,
+}
+
+/// What was found out about one header and one body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Diagnosis {
+    /// The receiver would accept it.
+    Genuine {
+        /// The secret that made it.
+        key_label: String,
+        /// Whether only the form that HMRC signs matches, and not the bytes that it sends.
+        canonical: bool,
+    },
+    /// It is refused, and with these put right it would be accepted: tried and found so.
+    Explained {
+        /// The secret that made it.
+        key_label: String,
+        /// Everything to put right.
+        causes: Vec<FailureCause>,
+    },
+    /// It is refused, and nothing that was tried makes it match.
+    Unexplained(Vec<FailureCause>),
+}
+
+impl Diagnosis {
+    /// The diagnosis in sentences, one a line, for a person.
+    pub fn sentences(&self) -> Vec<String> {
+        match self {
+            Self::Genuine {
+                key_label,
+                canonical: false,
+            } => vec![format!("Genuine: made with {key_label}.")],
+            Self::Genuine {
+                key_label,
+                canonical: true,
+            } => vec![format!(
+                "Genuine: made with {key_label}, over the form in which HMRC signs a character beyond U+FFFF (raw, though it is sent as an escape)."
+            )],
+            Self::Explained { key_label, causes } => {
+                let found = format!("Refused, but made with {key_label}:");
+                std::iter::once(found)
+                    .chain(causes.iter().map(FailureCause::to_string))
+                    .collect()
+            }
+            Self::Unexplained(causes) => causes.iter().map(FailureCause::to_string).collect(),
+        }
+    }
+}
+
+/// Says whether `header` is a genuine signature of `body`, and if not, why it probably is not.
+///
+/// `own` are the source's secrets in their order, `others` those of every other source. One fault
+/// each of header, secret and body is found, and any of them together.
+pub fn diagnose(
+    kind: SenderKind,
+    own: &[NamedSecret<'_>],
+    others: &[NamedSecret<'_>],
+    header: &[u8],
+    body: &[u8],
+) -> Diagnosis {
+    if let Some(genuine) = accepted(kind, own, header, body) {
+        return genuine;
+    }
+    let SignatureHeader {
+        made_as,
+        signature,
+        mut causes,
+    } = match header::read(kind, header) {
+        Ok(header) => header,
+        Err(causes) => return Diagnosis::Unexplained(causes),
+    };
+    let candidates = secrets::candidates(own, others);
+    if let Some((key_label, found)) = search(made_as, &candidates, &signature, body) {
+        causes.extend(found);
+        return Diagnosis::Explained { key_label, causes };
+    }
+    causes.extend(own.is_empty().then_some(FailureCause::NoSecret));
+    causes.extend(body::suspicion(body));
+    causes.push(FailureCause::NoneOfThese);
+    Diagnosis::Unexplained(causes)
+}
+
+/// What the receiver itself says, if it says yes.
+fn accepted(
+    kind: SenderKind,
+    own: &[NamedSecret<'_>],
+    header: &[u8],
+    body: &[u8],
+) -> Option<Diagnosis> {
+    let verifies = |body: &[u8], named: &NamedSecret<'_>| {
+        let key = SigningKey::new(kind, named.label, named.secret);
+        verify(kind, &[key], &[header], Bytes::copy_from_slice(body)).is_ok()
+    };
+    let named = own.iter().find(|named| verifies(body, named))?;
+    let raw = matches(
+        kind,
+        named.secret.expose().as_bytes(),
+        body,
+        &hex::decode(header).ok()?,
+    );
+    Some(Diagnosis::Genuine {
+        key_label: named.label.to_owned(),
+        canonical: !raw,
+    })
+}
+
+/// Tries every secret, as it is and with a fault, over every form of the body, one at a time in memory.
+fn search(
+    kind: SenderKind,
+    candidates: &[CandidateKey<'_>],
+    signature: &[u8],
+    body: &[u8],
+) -> Option<(String, impl Iterator<Item = FailureCause>)> {
+    body::forms(kind, body).find_map(|(form, body_cause)| {
+        let canonical = if kind == SenderKind::Hmrc {
+            hmrc::canonical(&form)
+        } else {
+            None
+        };
+        let made_by = |candidate: &&CandidateKey<'_>| {
+            let made_over = |form: &[u8]| matches(kind, &candidate.key, form, signature);
+            made_over(&form) || canonical.as_deref().is_some_and(made_over)
+        };
+        let made_by = candidates.iter().find(made_by)?;
+        Some((
+            made_by.label.to_owned(),
+            made_by.cause.clone().into_iter().chain(body_cause),
+        ))
+    })
+}
+
+/// Whether `signature` is the one of `kind` that `key` makes over `body`.
+fn matches(kind: SenderKind, key: &[u8], body: &[u8], signature: &[u8]) -> bool {
+    let any_length = "HMAC takes keys of any length";
+    match kind {
+        SenderKind::Hmrc => {
+            let mac = Hmac::<Sha1>::new_from_slice(key).expect(any_length);
+            mac.chain_update(body).verify_slice(signature).is_ok()
+        }
+        SenderKind::GovukPay => {
+            let mac = Hmac::<Sha256>::new_from_slice(key).expect(any_length);
+            mac.chain_update(body).verify_slice(signature).is_ok()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

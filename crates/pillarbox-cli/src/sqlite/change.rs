@@ -1,0 +1,381 @@
+//! Every change of the file, each one or a few statements inside the writer's transaction.
+
+use rusqlite::{Connection, OptionalExtension, named_params, params};
+
+use super::{
+    columns::{COLUMNS, PackedRow, whole_row},
+    connection::SqliteError,
+};
+use pillarbox::{
+    domain::{Key, SourceName, State, Timestamp},
+    inbox::{
+        CasOutcome, Claim, Discarded, EventClaim, Fence, InboxError, KvEntry, KvKey, Mark, Marked,
+        ROW_VERSION, Recorded, Replayed, StoredBody,
+    },
+    senders::{Entry, EventName},
+};
+
+/// Bodies longer than this as stored get a place of their own.
+const INLINE: usize = 8 * 1024;
+/// The longest a later claim pushes a row on.
+const LONGEST_PUSH_MS: i64 = 60 * 60 * 1000;
+/// SQLite has one shelf a state: there is one machine.
+const OPEN: &str = "open:0";
+
+/// An entry made ready for the writer: compressed before its turn comes, not during it.
+pub(super) struct PreparedInsert {
+    entry: Entry,
+    body: StoredBody,
+}
+
+impl PreparedInsert {
+    pub(super) fn of(entry: &Entry) -> Self {
+        Self {
+            body: StoredBody::pack(&entry.body),
+            entry: entry.clone(),
+        }
+    }
+}
+
+/// Stores the entry, or finds out what is stored in its place.
+pub(super) fn record(
+    db: &mut Connection,
+    insert: &PreparedInsert,
+) -> Result<Recorded, SqliteError> {
+    if put(db, &insert.entry, &insert.body)? {
+        return Ok(Recorded::First);
+    }
+    if content_digest(db, &insert.entry.key)? == Some(insert.entry.content_digest) {
+        return Ok(Recorded::Duplicate);
+    }
+    let conflict = insert.entry.as_conflict();
+    if put(db, &conflict, &insert.body)? {
+        return Ok(Recorded::Conflict(conflict.key));
+    }
+    if content_digest(db, &conflict.key)? == Some(conflict.content_digest) {
+        return Ok(Recorded::Duplicate);
+    }
+    Err(InboxError::ConflictTaken { key: conflict.key }.into())
+}
+
+/// Inserts one row, and its body beside it if that is long; false if the key is taken.
+fn put(db: &mut Connection, entry: &Entry, body: &StoredBody) -> Result<bool, SqliteError> {
+    if body.bytes.len() <= INLINE {
+        return Ok(put_row(db, entry, body, Some(&body.bytes))?);
+    }
+    let both = db.savepoint()?; // never a row without its body
+    let first = put_row(&both, entry, body, None)?;
+    if first {
+        let mut insert = both.prepare_cached(
+            "INSERT INTO body (notification, bytes) VALUES (last_insert_rowid(), ?1)",
+        )?;
+        insert.execute([&body.bytes[..]])?;
+    }
+    both.commit()?;
+    Ok(first)
+}
+
+fn put_row(
+    db: &Connection,
+    entry: &Entry,
+    body: &StoredBody,
+    inline: Option<&[u8]>,
+) -> Result<bool, rusqlite::Error> {
+    let state = if entry.held.is_some() {
+        State::Held
+    } else {
+        State::Recorded
+    };
+    let mut insert = db.prepare_cached(
+        "INSERT INTO notification (pk, v, state, reason, attempts, budget_from, shelf, due_at, origin, event_type,
+             subject, event_at, received_at, signature, key_label, digest, content_digest, deflated, body)
+         VALUES (:pk, :v, :state, :reason, 0, :at, :shelf, :at, :origin, :event_type,
+             :subject, :event_at, :at, :signature, :key_label, :digest, :content_digest, :deflated, :body)
+         ON CONFLICT (pk) DO NOTHING",
+    )?;
+    let changed = insert.execute(named_params! {
+        ":pk": entry.key.as_str(),
+        ":v": ROW_VERSION,
+        ":state": state.as_str(),
+        ":reason": entry.held.map(|reason| reason.as_str()),
+        ":at": entry.received_at.as_millis(),
+        ":shelf": shelf(state),
+        ":origin": entry.origin.as_str(),
+        ":event_type": entry.event_type,
+        ":subject": entry.subject,
+        ":event_at": entry.event_at.map(Timestamp::as_millis),
+        ":signature": entry.signature,
+        ":key_label": entry.key_label,
+        ":digest": entry.digest,
+        ":content_digest": entry.content_digest,
+        ":deflated": body.deflated,
+        ":body": inline,
+    })?;
+    Ok(changed == 1)
+}
+
+fn content_digest(db: &Connection, key: &Key) -> Result<Option<[u8; 32]>, rusqlite::Error> {
+    let mut select = db.prepare_cached("SELECT content_digest FROM notification WHERE pk = ?1")?;
+    select
+        .query_row([key.as_str()], |row| row.get(0))
+        .optional()
+}
+
+/// Takes the row for one attempt, if it is open, due and free.
+pub(super) fn claim(
+    db: &Connection,
+    key: &Key,
+    claim: &Claim,
+) -> Result<Option<PackedRow>, SqliteError> {
+    let mut update = db.prepare_cached(&format!(
+        "UPDATE notification SET
+             attempts = attempts + 1, lease = :lease, lease_until = :until,
+             due_at = iif(attempts = 0, due_at, :now + min(:push << min(attempts - 1, 20), :longest))
+         WHERE pk = :pk AND state = 'recorded' AND v <= :v
+             AND (lease_until IS NULL OR lease_until <= :now)
+             AND (attempts = 0 OR due_at <= :now)
+         RETURNING {COLUMNS}, body"
+    ))?;
+    let mut rows = update.query(named_params! {
+        ":pk": key.as_str(),
+        ":v": ROW_VERSION,
+        ":lease": claim.lease.id.0.cast_signed(),
+        ":until": claim.lease.until.as_millis(),
+        ":now": claim.now.as_millis(),
+        ":push": i64::try_from(claim.push.as_millis()).unwrap_or(LONGEST_PUSH_MS),
+        ":longest": LONGEST_PUSH_MS,
+    })?;
+    let Some(columns) = rows.next()? else {
+        return Ok(None);
+    };
+    whole_row(db, columns).map(Some)
+}
+
+/// Makes the event `key`'s, unless it is another's.
+pub(super) fn own(
+    db: &Connection,
+    event: &EventName,
+    key: &Key,
+    expires_at: Timestamp,
+) -> Result<EventClaim, SqliteError> {
+    let mut insert = db.prepare_cached(
+        "INSERT INTO subject (source, subject, event, owner, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT DO NOTHING",
+    )?;
+    let expires_at = expires_at.as_millis();
+    if insert.execute(params![
+        event.source,
+        event.subject,
+        event.event,
+        key.as_str(),
+        expires_at
+    ])? == 1
+    {
+        // The whole ledger of a payment goes together, after its last event.
+        let mut rest = db.prepare_cached(
+            "UPDATE subject SET expires_at = ?3 WHERE source = ?1 AND subject = ?2 AND expires_at < ?3",
+        )?;
+        rest.execute(params![event.source, event.subject, expires_at])?;
+        return Ok(EventClaim::Mine);
+    }
+    let mut select = db.prepare_cached(
+        "SELECT owner FROM subject WHERE source = ?1 AND subject = ?2 AND event = ?3",
+    )?;
+    let owner: String = select
+        .query_row(params![event.source, event.subject, event.event], |row| {
+            row.get(0)
+        })?;
+    match Key::parse(&owner) {
+        Some(owner) if owner != *key => Ok(EventClaim::Other(owner)),
+        _ => Ok(EventClaim::Mine),
+    }
+}
+
+/// Writes how an attempt ended, if its claim still stands.
+pub(super) fn mark(db: &Connection, fence: &Fence, mark: &Mark) -> Result<Marked, SqliteError> {
+    let (state, reason, error, due_at, expires_at) = match mark {
+        Mark::Delivered { expires_at } => (State::Delivered, None, None, None, Some(expires_at)),
+        Mark::Repeat { of, expires_at } => (
+            State::Repeat,
+            Some(of.as_str()),
+            None,
+            None,
+            Some(expires_at),
+        ),
+        Mark::Retry { due_at, error } => (State::Recorded, None, Some(error), Some(due_at), None),
+        Mark::Dead { reason, error, at } => (
+            State::Dead,
+            Some(reason.as_str()),
+            Some(error),
+            Some(at),
+            None,
+        ),
+    };
+    let mut update = db.prepare_cached(
+        "UPDATE notification SET state = :state, reason = :reason, last_error = coalesce(:error, last_error),
+             shelf = :shelf, due_at = :due_at, expires_at = :expires_at, lease = NULL, lease_until = NULL
+         WHERE pk = :pk AND state = 'recorded' AND attempts = :attempt AND lease = :lease",
+    )?;
+    let changed = update.execute(named_params! {
+        ":pk": fence.key.as_str(),
+        ":attempt": fence.attempt,
+        ":lease": fence.lease.0.cast_signed(),
+        ":state": state.as_str(),
+        ":reason": reason,
+        ":error": error,
+        ":shelf": shelf(state),
+        ":due_at": due_at.map(|at| at.as_millis()),
+        ":expires_at": expires_at.map(|at| at.as_millis()),
+    })?;
+    Ok(if changed == 1 {
+        Marked::Done
+    } else {
+        Marked::Lost
+    })
+}
+
+/// Sets a row back to recorded.
+pub(super) fn replay(db: &Connection, key: &Key, now: Timestamp) -> Result<Replayed, SqliteError> {
+    let mut update = db.prepare_cached(
+        "UPDATE notification SET state = 'recorded', reason = NULL, attempts = 0, lease = NULL, lease_until = NULL,
+             budget_from = :now, due_at = :now, shelf = :open, expires_at = NULL
+         WHERE pk = :pk AND v <= :v
+             AND (state IN ('dead', 'delivered') OR (state = 'held' AND reason <> 'unreadable'))",
+    )?;
+    let now = now.as_millis();
+    let changed = update.execute(
+        named_params! { ":pk": key.as_str(), ":v": ROW_VERSION, ":now": now, ":open": OPEN },
+    )?;
+    if changed == 1 {
+        return Ok(Replayed::Again);
+    }
+    let row = super::query::get(db, key)?
+        .map(PackedRow::unpack)
+        .transpose()?;
+    Ok(row.map_or(Replayed::Absent, |row| {
+        Replayed::Refused(row.replayable().err().unwrap_or("it just changed"))
+    }))
+}
+
+/// Ends an open, dead or held row; a discarded one can still lose its bytes.
+pub(super) fn discard(
+    db: &Connection,
+    key: &Key,
+    erase: bool,
+    expires_at: Timestamp,
+) -> Result<Discarded, SqliteError> {
+    let mut update = db.prepare_cached(
+        "UPDATE notification SET state = 'discarded', shelf = NULL, due_at = NULL, expires_at = :expires_at,
+             lease = NULL, lease_until = NULL, body = iif(:erase, NULL, body)
+         WHERE pk = :pk AND v <= :v
+             AND (state IN ('recorded', 'dead', 'held') OR (:erase AND state = 'discarded'))
+         RETURNING id",
+    )?;
+    let named = named_params! {
+        ":pk": key.as_str(), ":v": ROW_VERSION, ":erase": erase, ":expires_at": expires_at.as_millis(),
+    };
+    let id: Option<i64> = update.query_row(named, |row| row.get(0)).optional()?;
+    match id {
+        Some(id) if erase => {
+            db.prepare_cached("DELETE FROM body WHERE notification = ?1")?
+                .execute([id])?;
+            Ok(Discarded::Done)
+        }
+        Some(_) => Ok(Discarded::Done),
+        None => Ok(match standing(db, key)? {
+            None => Discarded::Absent,
+            Some(State::Discarded) => {
+                Discarded::Refused("it was discarded before; --erase would remove its bytes")
+            }
+            Some(_) => Discarded::Refused("it is finished, and expires by itself"),
+        }),
+    }
+}
+
+/// Notes when a source was last heard; never backwards.
+pub(super) fn heard(
+    db: &Connection,
+    source: &SourceName,
+    at: Timestamp,
+) -> Result<(), SqliteError> {
+    let mut upsert = db.prepare_cached(
+        "INSERT INTO source (name, heard_at) VALUES (?1, ?2)
+         ON CONFLICT (name) DO UPDATE SET heard_at = excluded.heard_at WHERE excluded.heard_at > heard_at",
+    )?;
+    upsert.execute(params![source.as_str(), at.as_millis()])?;
+    Ok(())
+}
+
+/// Writes what is to stand under a name, if what stands there is what was seen.
+pub(super) fn swap_memo(
+    db: &Connection,
+    name: &KvKey,
+    seen: Option<u64>,
+    next: &KvEntry,
+) -> Result<CasOutcome, SqliteError> {
+    let (name_text, version) = (name.as_str(), next.version.cast_signed());
+    let changed = match seen {
+        None => {
+            let mut insert = db.prepare_cached(
+                "INSERT INTO memo (name, version, text) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+            )?;
+            insert.execute(params![name_text, version, next.text])?
+        }
+        Some(seen) => {
+            let mut update = db.prepare_cached(
+                "UPDATE memo SET version = ?2, text = ?3 WHERE name = ?1 AND version = ?4",
+            )?;
+            update.execute(params![name_text, version, next.text, seen.cast_signed()])?
+        }
+    };
+    if changed == 1 {
+        Ok(CasOutcome::Done)
+    } else {
+        Ok(CasOutcome::refused_by(super::query::memo(db, name)?, next))
+    }
+}
+
+/// Releases every lease there is.
+pub(super) fn release_leases(db: &mut Connection) -> Result<usize, SqliteError> {
+    Ok(db.execute(
+        "UPDATE notification SET lease = NULL, lease_until = NULL WHERE shelf = ?1 AND lease IS NOT NULL",
+        [OPEN],
+    )?)
+}
+
+/// Removes what has expired; bodies go with their rows.
+pub(super) fn purge(db: &Connection, now: Timestamp, limit: usize) -> Result<usize, SqliteError> {
+    let (now, limit) = (now.as_millis(), i64::try_from(limit).unwrap_or(i64::MAX));
+    let rows = db.execute(
+        "DELETE FROM notification WHERE id IN
+             (SELECT id FROM notification WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
+        [now, limit],
+    )?;
+    db.execute(
+        "DELETE FROM subject WHERE (source, subject, event) IN
+             (SELECT source, subject, event FROM subject WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
+        [now, limit],
+    )?;
+    Ok(rows)
+}
+
+/// Where a row stands; a row of a later version is an error.
+fn standing(db: &Connection, key: &Key) -> Result<Option<State>, SqliteError> {
+    let mut select = db.prepare_cached("SELECT v, state FROM notification WHERE pk = ?1")?;
+    let found: Option<(u32, String)> = select
+        .query_row([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    match found {
+        None => Ok(None),
+        Some((found, _)) if found > ROW_VERSION => Err(InboxError::NewerRow {
+            key: key.clone(),
+            found,
+        }
+        .into()),
+        Some((_, state)) => Ok(State::parse(&state)),
+    }
+}
+
+fn shelf(state: State) -> Option<String> {
+    state.shelf().map(|shelf| format!("{shelf}:0"))
+}

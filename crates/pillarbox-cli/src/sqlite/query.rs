@@ -1,0 +1,259 @@
+//! Every question asked of the file.
+
+use std::collections::BTreeSet;
+
+use rusqlite::{Connection, OptionalExtension, named_params};
+
+use super::{
+    columns::{COLUMNS, PackedRow, row, whole_row},
+    connection::SqliteError,
+    schema,
+};
+use pillarbox::{
+    domain::{Key, SourceName, Timestamp},
+    inbox::{
+        InboxError, KvEntry, KvKey, LedgerEntry, ListCursor, PageRequest, PendingEvent,
+        ROW_VERSION, RowFilter, RowPage, SourceFilter,
+    },
+};
+
+/// What waits on one shelf.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PendingIndex {
+    /// `open`, `dead` or `held`.
+    pub name: String,
+    /// How many rows.
+    pub rows: u32,
+    /// When the oldest of them was received.
+    pub oldest: Timestamp,
+}
+
+/// How the file is kept, and whether it is sound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileInspection {
+    /// SQLite's version.
+    pub sqlite: String,
+    /// The schema's.
+    pub schema: u32,
+    /// The journal mode; `wal` is the one that keeps the promise.
+    pub journal_mode: String,
+    /// Whether every commit is flushed to disk.
+    pub flushes_every_commit: bool,
+    /// What is broken; empty when nothing is.
+    pub faults: Vec<String>,
+}
+
+/// Open rows whose time has come and that nobody is working on.
+pub(super) fn due(
+    db: &Connection,
+    whose: &SourceFilter,
+    now: Timestamp,
+    limit: usize,
+) -> Result<Vec<Key>, SqliteError> {
+    let is_of = |source: &String| format!("(pk >= '{source}:' AND pk < '{source};')");
+    let whose = match whose {
+        SourceFilter::Only(source) => is_of(&named(source)?),
+        SourceFilter::AllBut(sources) => {
+            let all = sources
+                .iter()
+                .map(|source| Ok(format!(" AND NOT {}", is_of(&named(source)?))));
+            all.collect::<Result<String, SqliteError>>()
+                .map(|but| format!("TRUE{but}"))?
+        }
+    };
+    let mut select = db.prepare_cached(&format!(
+        "SELECT pk FROM notification
+         WHERE shelf = 'open:0' AND due_at <= :now AND (lease_until IS NULL OR lease_until <= :now) AND v <= :v
+             AND {whose}
+         ORDER BY due_at LIMIT :limit"
+    ))?;
+    let named = named_params! {
+        ":now": now.as_millis(), ":v": ROW_VERSION, ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
+    };
+    let keys = select.query_map(named, |row| row.get::<_, String>(0))?;
+    keys.map(|key| Ok(Key::parse(&key?)))
+        .filter_map(Result::transpose)
+        .collect()
+}
+
+/// A source's name, which is safe to write into a statement.
+fn named(source: &str) -> Result<String, SqliteError> {
+    let name = SourceName::new(source)
+        .ok_or_else(|| InboxError::Unavailable("no such source".to_owned()))?;
+    Ok(name.as_str().to_owned())
+}
+
+/// One row whole.
+pub(super) fn get(db: &Connection, key: &Key) -> Result<Option<PackedRow>, SqliteError> {
+    let mut select = db.prepare_cached(&format!(
+        "SELECT {COLUMNS}, body FROM notification WHERE pk = ?1"
+    ))?;
+    let mut rows = select.query([key.as_str()])?;
+    rows.next()?
+        .map(|columns| whole_row(db, columns))
+        .transpose()
+}
+
+/// Rows without their bytes, newest first.
+pub(super) fn list(
+    db: &Connection,
+    filter: &RowFilter,
+    page: &PageRequest,
+) -> Result<RowPage, SqliteError> {
+    // A place that nobody gave out is the beginning.
+    let before = page
+        .after
+        .as_ref()
+        .and_then(|ListCursor(id)| id.parse().ok())
+        .unwrap_or(i64::MAX);
+    // What someone still has to look at is little, and stands on a shelf of its own.
+    let shelf = filter
+        .state
+        .and_then(|state| state.shelf())
+        .map(|shelf| format!("{shelf}:0"));
+    let by_shelf = if shelf.is_some() {
+        "shelf = :shelf"
+    } else {
+        ":shelf IS NULL"
+    };
+    let mut select = db.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM notification
+         WHERE {by_shelf} AND id < :before
+             AND (:source IS NULL OR pk >= :source || ':' AND pk < :source || ';')
+             AND (:state IS NULL OR state = :state)
+             AND (:event_type IS NULL OR event_type = :event_type)
+             AND (:subject IS NULL OR subject = :subject)
+             AND (:since IS NULL OR received_at >= :since)
+         ORDER BY id DESC LIMIT :limit"
+    ))?;
+    let mut rows = select.query(named_params! {
+        ":shelf": shelf,
+        ":before": before,
+        ":source": filter.source,
+        ":state": filter.state.map(|state| state.as_str()),
+        ":event_type": filter.event_type,
+        ":subject": filter.subject,
+        ":since": filter.since.map(Timestamp::as_millis),
+        ":limit": i64::try_from(page.limit).unwrap_or(i64::MAX),
+    })?;
+    let mut listed = RowPage::default();
+    while let Some(columns) = rows.next()? {
+        let (id, row) = row(columns)?;
+        listed.rows.push(row);
+        listed.next = (listed.rows.len() == page.limit).then(|| ListCursor(id.to_string()));
+    }
+    Ok(listed)
+}
+
+/// When a source was last heard.
+pub(super) fn last_heard(
+    db: &Connection,
+    source: &SourceName,
+) -> Result<Option<Timestamp>, SqliteError> {
+    let mut select = db.prepare_cached("SELECT heard_at FROM source WHERE name = ?1")?;
+    let at: Option<i64> = select
+        .query_row([source.as_str()], |row| row.get(0))
+        .optional()?;
+    Ok(at.map(Timestamp::from_millis))
+}
+
+/// Which events of a subject have an owner.
+pub(super) fn events(
+    db: &Connection,
+    source: &SourceName,
+    subject: &str,
+) -> Result<Vec<LedgerEntry>, SqliteError> {
+    let mut select =
+        db.prepare_cached("SELECT event, owner FROM subject WHERE source = ?1 AND subject = ?2")?;
+    let events = select.query_map([source.as_str(), subject], |row| {
+        Ok((row.get(0)?, row.get::<_, String>(1)?))
+    })?;
+    events
+        .map(|event| {
+            Ok(event.map(|(event, owner)| {
+                Some(LedgerEntry {
+                    event,
+                    owner: Key::parse(&owner)?,
+                })
+            })?)
+        })
+        .filter_map(Result::transpose)
+        .collect()
+}
+
+/// The open, dead and held rows of a source about one of `subjects`.
+pub(super) fn unfinished(
+    db: &Connection,
+    source: &SourceName,
+    subjects: &BTreeSet<String>,
+) -> Result<Vec<PendingEvent>, SqliteError> {
+    let mut select = db.prepare_cached(
+        "SELECT pk, event_type, subject FROM notification
+         WHERE shelf IS NOT NULL AND subject IS NOT NULL AND pk >= ?1 || ':' AND pk < ?1 || ';'",
+    )?;
+    let rows = select.query_map([source.as_str()], |row| {
+        Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?))
+    })?;
+    let asked = |(key, event_type, subject): (String, String, String)| {
+        let key = Key::parse(&key).filter(|_| subjects.contains(&subject))?;
+        Some(PendingEvent {
+            key,
+            event_type,
+            subject,
+        })
+    };
+    rows.map(|row| Ok(row.map(asked)?))
+        .filter_map(Result::transpose)
+        .collect()
+}
+
+/// What stands under a name.
+pub(super) fn memo(db: &Connection, name: &KvKey) -> Result<Option<KvEntry>, SqliteError> {
+    let mut select = db.prepare_cached("SELECT version, text FROM memo WHERE name = ?1")?;
+    let memo = |row: &rusqlite::Row<'_>| {
+        Ok(KvEntry {
+            version: row.get::<_, i64>(0)?.cast_unsigned(),
+            text: row.get(1)?,
+        })
+    };
+    Ok(select.query_row([name.as_str()], memo).optional()?)
+}
+
+/// What waits for someone, shelf by shelf.
+pub(super) fn shelves(db: &Connection) -> Result<Vec<PendingIndex>, SqliteError> {
+    let mut select = db.prepare_cached(
+        "SELECT substr(shelf, 1, instr(shelf, ':') - 1), count(*), min(received_at)
+         FROM notification WHERE shelf IS NOT NULL GROUP BY 1 ORDER BY 1",
+    )?;
+    let shelf = |row: &rusqlite::Row<'_>| {
+        let oldest = Timestamp::from_millis(row.get(2)?);
+        Ok(PendingIndex {
+            name: row.get(0)?,
+            rows: row.get(1)?,
+            oldest,
+        })
+    };
+    Ok(select.query_map([], shelf)?.collect::<Result<_, _>>()?)
+}
+
+/// Reads the whole file.
+pub(super) fn inspect(db: &Connection) -> Result<FileInspection, SqliteError> {
+    let synchronous: i64 = db.pragma_query_value(None, "synchronous", |row| row.get(0))?;
+    let mut check = db.prepare("PRAGMA integrity_check")?;
+    let faults: Vec<String> = check
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    Ok(FileInspection {
+        sqlite: rusqlite::version().to_owned(),
+        schema: schema::version(db)?,
+        journal_mode: db.pragma_query_value(None, "journal_mode", |row| row.get(0))?,
+        flushes_every_commit: synchronous >= 2,
+        faults: faults.into_iter().filter(|fault| fault != "ok").collect(),
+    })
+}
+
+/// Moves what the write-ahead log still holds into the file and empties it, unless somebody is
+/// reading from it for too long: then a later write does so.
+pub(super) fn empty_log(db: &Connection) -> Result<(), SqliteError> {
+    Ok(db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+}

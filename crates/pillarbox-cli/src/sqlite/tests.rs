@@ -1,0 +1,403 @@
+//! What only this inbox has to show: that it keeps its promise on a disk that misbehaves.
+
+use std::{ops::Deref, time::Duration};
+
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::*;
+use pillarbox::{
+    inbox::{SourceFilter, contract::contract},
+    senders::example::{NOW, pay},
+};
+
+/// An inbox in a folder that goes with it.
+struct TempInbox {
+    inbox: SqliteInbox,
+    folder: TempDir,
+}
+
+impl TempInbox {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        Self {
+            inbox: SqliteInbox::create(&folder.path().join("inbox.db")).unwrap(),
+            folder,
+        }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("inbox.db")
+    }
+}
+
+impl Deref for TempInbox {
+    type Target = SqliteInbox;
+    fn deref(&self) -> &SqliteInbox {
+        &self.inbox
+    }
+}
+
+mod keeps_the_contract {
+    use super::*;
+    contract!(TempInbox::new());
+}
+
+fn paid(id: &str) -> Entry {
+    pay(id, "payment", "card_payment_succeeded", NOW)
+}
+
+#[tokio::test]
+async fn a_reopened_file_has_every_row_and_is_migrated_once() {
+    let fresh = TempInbox::new();
+    fresh.record(&paid("m1")).await.unwrap();
+    for _ in 0..2 {
+        let again = SqliteInbox::open(&fresh.file()).unwrap();
+        assert_eq!(
+            again.record(&paid("m1")).await.unwrap(),
+            Recorded::Duplicate
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_schema_keeps_its_rows_and_learns_to_keep_memos() {
+    let fresh = TempInbox::new();
+    fresh.record(&paid("m1")).await.unwrap();
+    let file = fresh.file();
+    drop(fresh.inbox);
+    let before = Connection::open(&file).unwrap();
+    before
+        .execute_batch("DROP TABLE memo; PRAGMA user_version = 1")
+        .unwrap();
+    drop(before);
+
+    let inbox = SqliteInbox::open(&file).unwrap();
+    assert_eq!(
+        inbox.record(&paid("m1")).await.unwrap(),
+        Recorded::Duplicate
+    );
+    let memo = KvEntry {
+        version: 1,
+        text: "kept".into(),
+    };
+    assert_eq!(
+        inbox
+            .swap_memo(&KvKey::new("lock", "pay"), None, &memo)
+            .await
+            .unwrap(),
+        CasOutcome::Done
+    );
+}
+
+#[tokio::test]
+async fn the_file_is_kept_so_that_a_commit_survives_a_power_cut() {
+    let found = TempInbox::new().inspect().await.unwrap();
+    assert_eq!(
+        (found.journal_mode.as_str(), found.flushes_every_commit),
+        ("wal", true)
+    );
+    assert_eq!((found.schema, found.faults.len()), (schema::LATEST, 0));
+    let version: Vec<u32> = found
+        .sqlite
+        .split('.')
+        .map(|part| part.parse().unwrap())
+        .collect();
+    assert!(
+        version >= vec![3, 51, 3],
+        "older ones can corrupt a WAL: {version:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_file_of_a_later_schema_is_refused_and_left_alone() {
+    let fresh = TempInbox::new();
+    let file = fresh.file();
+    drop(fresh.inbox);
+    Connection::open(&file)
+        .unwrap()
+        .pragma_update(None, "user_version", 99)
+        .unwrap();
+    let error = SqliteInbox::open(&file).err().unwrap().to_string();
+    assert!(
+        error.contains("schema 99") && error.contains("newer Pillarbox"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_row_of_a_later_version_is_refused_and_left_alone() {
+    let fresh = TempInbox::new();
+    let entry = paid("m1");
+    fresh.record(&entry).await.unwrap();
+    Connection::open(fresh.file())
+        .unwrap()
+        .execute("UPDATE notification SET v = 2", [])
+        .unwrap();
+
+    let error = fresh.get(&entry.key).await.unwrap_err();
+    assert!(
+        matches!(error, InboxError::NewerRow { found: 2, .. }),
+        "{error}"
+    );
+    assert_eq!(
+        fresh
+            .due(&SourceFilter::ALL, NOW.plus(Duration::from_secs(60)), 10)
+            .await
+            .unwrap(),
+        []
+    );
+    assert!(fresh.replay(&entry.key, NOW).await.is_err());
+    assert_eq!(
+        fresh.record(&entry).await.unwrap(),
+        Recorded::Duplicate,
+        "it is stored, whoever stored it"
+    );
+}
+
+#[tokio::test]
+async fn a_locked_file_refuses_until_it_is_free_again() {
+    let fresh = TempInbox::new();
+    let other = Connection::open(fresh.file()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let error = fresh.record(&paid("m1")).await.unwrap_err().to_string();
+    assert!(error.contains("another process"), "{error}");
+
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(fresh.record(&paid("m1")).await.unwrap(), Recorded::First);
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_and_recovers_when_there_is_room() {
+    let fresh = TempInbox::new();
+    let limit = |pages: u32| {
+        fresh.writer.change(WritePriority::Now, move |db| {
+            db.pragma_update(None, "max_page_count", pages)?;
+            Ok(())
+        })
+    };
+    limit(1).await.unwrap(); // SQLite takes the size it has as the limit
+    let bulky = pillarbox::senders::example::entry(
+        pillarbox::senders::SenderKind::GovukPay,
+        "pay",
+        (0..400_000u32)
+            .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
+            .collect::<Vec<_>>()
+            .into(),
+    );
+    let error = fresh.record(&bulky).await.unwrap_err().to_string();
+    assert!(error.contains("disk is full"), "{error}");
+    assert!(
+        fresh.get(&bulky.key).await.unwrap().is_none(),
+        "a refused row leaves nothing behind"
+    );
+
+    limit(1_000_000).await.unwrap();
+    assert_eq!(fresh.record(&bulky).await.unwrap(), Recorded::First);
+}
+
+#[tokio::test]
+async fn a_file_that_was_deleted_or_replaced_is_not_written_to() {
+    let fresh = TempInbox::new();
+    fresh.record(&paid("m1")).await.unwrap();
+    let aside = fresh.folder.path().join("aside.db");
+    std::fs::rename(fresh.file(), &aside).unwrap();
+    let error = fresh.record(&paid("m2")).await.unwrap_err().to_string();
+    assert!(error.contains("no longer there"), "{error}");
+
+    std::fs::rename(&aside, fresh.file()).unwrap();
+    assert_eq!(fresh.record(&paid("m2")).await.unwrap(), Recorded::First);
+    assert_eq!(
+        fresh.record(&paid("m1")).await.unwrap(),
+        Recorded::Duplicate
+    );
+}
+
+#[tokio::test]
+async fn a_file_that_was_replaced_is_read_as_it_is_now() {
+    let (fresh, other) = (TempInbox::new(), TempInbox::new());
+    fresh.record(&paid("m1")).await.unwrap();
+    let elsewhere = other.file();
+    drop(other.inbox); // its last connection leaves one whole file
+    std::fs::rename(fresh.file(), fresh.folder.path().join("aside.db")).unwrap();
+    let key = paid("m1").key;
+    assert!(
+        fresh
+            .get(&key)
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("no longer there")
+    );
+
+    std::fs::copy(elsewhere, fresh.file()).unwrap();
+    for left_over in ["inbox.db-wal", "inbox.db-shm"] {
+        std::fs::remove_file(fresh.folder.path().join(left_over)).unwrap();
+    }
+    assert!(fresh.get(&key).await.unwrap().is_none());
+    assert_eq!(fresh.record(&paid("m1")).await.unwrap(), Recorded::First);
+    assert!(
+        fresh.get(&key).await.unwrap().is_some(),
+        "rows are read from where they are written to"
+    );
+}
+
+#[tokio::test]
+async fn a_damaged_body_is_named_and_the_rest_still_works() {
+    let fresh = TempInbox::new();
+    let entry = paid("m1");
+    fresh.record(&entry).await.unwrap();
+    fresh.record(&paid("m2")).await.unwrap();
+    let spoil = "UPDATE notification SET body = x'00', deflated = 0 WHERE pk = 'pay:m1'";
+    Connection::open(fresh.file())
+        .unwrap()
+        .execute(spoil, [])
+        .unwrap();
+
+    let row = fresh.get(&entry.key).await.unwrap().unwrap();
+    assert!(matches!(row.proven_body(), Err(InboxError::Damaged { .. })));
+    assert!(
+        fresh
+            .get(&paid("m2").key)
+            .await
+            .unwrap()
+            .unwrap()
+            .proven_body()
+            .is_ok()
+    );
+}
+
+#[tokio::test]
+async fn one_failing_change_does_not_take_its_batch_with_it() {
+    let fresh = TempInbox::new();
+    let (one, two) = (paid("m1"), paid("m2"));
+    let broken = fresh.writer.change(WritePriority::Now, |db| {
+        db.execute("INSERT INTO nowhere VALUES (1)", [])?;
+        Ok(())
+    });
+    let (first, broken, second) = tokio::join!(fresh.record(&one), broken, fresh.record(&two));
+    assert!(broken.is_err());
+    assert_eq!(
+        (first.unwrap(), second.unwrap()),
+        (Recorded::First, Recorded::First)
+    );
+}
+
+#[tokio::test]
+async fn expired_rows_go_with_their_bodies_and_the_others_stay() {
+    let fresh = TempInbox::new();
+    let long = pillarbox::senders::example::entry(
+        pillarbox::senders::SenderKind::GovukPay,
+        "pay",
+        (0..10_000u32)
+            .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
+            .collect::<Vec<_>>()
+            .into(),
+    );
+    fresh.record(&long).await.unwrap();
+    fresh.record(&paid("m1")).await.unwrap();
+    let expiry = NOW.plus(Duration::from_secs(90));
+    fresh.discard(&long.key, false, expiry).await.unwrap();
+    fresh
+        .own(
+            &fresh
+                .get(&paid("m1").key)
+                .await
+                .unwrap()
+                .unwrap()
+                .event()
+                .unwrap(),
+            &paid("m1").key,
+            expiry,
+        )
+        .await
+        .unwrap();
+
+    assert_eq!(
+        fresh
+            .purge(expiry.minus(Duration::from_millis(1)), 10)
+            .await
+            .unwrap(),
+        0
+    );
+    assert_eq!(fresh.purge(expiry, 10).await.unwrap(), 1);
+    let db = Connection::open(fresh.file()).unwrap();
+    let count = |table: &str| {
+        db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| {
+            row.get::<_, u32>(0)
+        })
+        .unwrap()
+    };
+    assert_eq!(
+        (count("notification"), count("body"), count("subject")),
+        (1, 0, 0)
+    );
+}
+
+#[tokio::test]
+async fn released_leases_make_rows_due_at_once() {
+    let fresh = TempInbox::new();
+    let entry = paid("m1");
+    fresh.record(&entry).await.unwrap();
+    let lease = pillarbox::inbox::Lease {
+        id: pillarbox::inbox::LeaseId(1),
+        until: NOW.plus(Duration::from_secs(150)),
+    };
+    fresh
+        .claim(
+            &entry.key,
+            &Claim {
+                now: NOW,
+                lease,
+                push: Duration::from_secs(5),
+            },
+        )
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(fresh.due(&SourceFilter::ALL, NOW, 10).await.unwrap(), []);
+
+    assert_eq!(fresh.release_leases().await.unwrap(), 1);
+    assert_eq!(
+        fresh.due(&SourceFilter::ALL, NOW, 10).await.unwrap(),
+        [entry.key]
+    );
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_file_and_those_beside_it_are_for_their_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let fresh = TempInbox::new();
+    fresh.record(&paid("m1")).await.unwrap();
+    for name in ["inbox.db", "inbox.db-wal"] {
+        let mode = std::fs::metadata(fresh.folder.path().join(name))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_named() {
+    let error = SqliteInbox::create(Path::new("/nowhere/inbox.db"))
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(
+        error.contains("/nowhere/inbox.db can't be made") && error.contains("folder exists"),
+        "{error}"
+    );
+}
+
+#[test]
+fn one_serve_at_a_time_has_the_file() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("inbox.db");
+    let held = ServeLock::take(&file).unwrap();
+    let error = ServeLock::take(&file).unwrap_err().to_string();
+    assert!(error.contains("another `pillarbox serve`"), "{error}");
+    drop(held);
+    ServeLock::take(&file).unwrap();
+}

@@ -1,0 +1,462 @@
+//! HMRC's Push Pull Notifications Service, played: pushes and challenges.
+//!
+//! Facts are from hmrc/push-pull-notifications-api and the libraries it pins.
+
+use serde_json::Value;
+use url::Url;
+
+use super::{Body, Request, Sender, UnknownEvent, json, random, sign, target};
+use crate::{Clock, Timestamp};
+
+/// The messages it can be asked for by name.
+pub const EVENTS: &[&str] = &["json", "xml", "transit", "astral"];
+/// The box of HMRC's own samples.
+pub const SAMPLE_BOX: &str = "50dca3fc-c37c-4f03-b719-63571333624c";
+
+/// What a producer posts to a box.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// `application/json` or `application/xml`: PPNS knows no other.
+    content_type: &'static str,
+    /// The producer's text, which travels unmodified inside a JSON string.
+    text: String,
+}
+
+impl Message {
+    /// A JSON message; whether the text is JSON is not checked, so that a receiver can be tried.
+    pub fn json(text: impl Into<String>) -> Self {
+        Self {
+            content_type: "application/json",
+            text: text.into(),
+        }
+    }
+
+    /// An XML message, on the same terms.
+    pub fn xml(text: impl Into<String>) -> Self {
+        Self {
+            content_type: "application/xml",
+            text: text.into(),
+        }
+    }
+
+    /// One of [`EVENTS`], with a reference of its own.
+    pub fn named(name: &str, clock: &dyn Clock) -> Result<Self, UnknownEvent> {
+        let reference = reference(clock);
+        match name {
+            "json" => Ok(Self::json(format!(
+                r#"{{"reference":"{reference}","key":"value"}}"#
+            ))),
+            "xml" => Ok(Self::xml(format!(
+                "<someXml><reference>{reference}</reference></someXml>"
+            ))),
+            "transit" => Ok(Self::json(transit(&reference, clock))),
+            "astral" => Ok(Self::json(format!(
+                r#"{{"reference":"{reference}","name":"smile 😀 end"}}"#
+            ))),
+            _ => Err(UnknownEvent {
+                name: name.to_owned(),
+                known: EVENTS,
+            }),
+        }
+    }
+}
+
+impl Message {
+    /// A JSON message of at least so many bytes: a declaration with as many lines as it takes.
+    pub fn long_json(bytes: usize, clock: &dyn Clock) -> Self {
+        let head = format!(r#"{{"reference":"{}","lines":["#, reference(clock));
+        Self::json(lengthened(
+            head,
+            r#"{"commodity":"0101210000","netMass":"12.500","note":"thé, crème & 茶"}"#,
+            ",",
+            "]}",
+            bytes,
+        ))
+    }
+
+    /// An XML message of at least so many bytes, with a declaration and line ends.
+    pub fn long_xml(bytes: usize, clock: &dyn Clock) -> Self {
+        let head = format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<declaration>\n  <reference>{}</reference>\n",
+            reference(clock)
+        );
+        let line = "  <line commodity=\"0101210000\"><netMass>12.500</netMass><note>thé, crème &amp; 茶</note></line>\n";
+        Self::xml(lengthened(head, line, "", "</declaration>", bytes))
+    }
+}
+
+/// `head`, `line` again and again until there are `bytes`, and `end`.
+fn lengthened(head: String, line: &str, between: &str, end: &str, bytes: usize) -> String {
+    let mut text = head;
+    text.reserve(bytes + line.len() + end.len());
+    text.push_str(line);
+    while text.len() + end.len() < bytes {
+        text.push_str(between);
+        text.push_str(line);
+    }
+    text.push_str(end);
+    text
+}
+
+/// What makes a test message recognisable wherever it turns up.
+fn reference(clock: &dyn Clock) -> String {
+    format!("PILLARBOX-TEST-{}", random::hex16(clock))
+}
+
+/// A message from customs to a trader, as the transit service announces it: fields in its order.
+fn transit(reference: &str, clock: &dyn Clock) -> String {
+    let (departure, message) = (random::hex16(clock), random::hex16(clock));
+    let xml = format!(
+        "<ncts:CC928C xmlns:ncts=\"http://ncts.dgtaxud.ec\" PhaseID=\"NCTS5.0\">\n  \
+         <messageType>CC928C</messageType>\n  \
+         <TransitOperation>\n    <LRN>{reference}</LRN>\n  </TransitOperation>\n\
+         </ncts:CC928C>"
+    );
+    let uri = format!("/customs/transits/movements/departures/{departure}/messages/{message}");
+    json::object(&[
+        ("messageUri", json::string(&uri)),
+        ("notificationType", json::string("MESSAGE_RECEIVED")),
+        ("messageId", json::string(&message)),
+        ("enrollmentEORINumber", json::string("GB000000000000")),
+        ("departureId", json::string(&departure)),
+        ("messageType", json::string("IE928")),
+        ("messageBody", json::string(&xml)),
+    ])
+}
+
+/// A new notification of `message` in the box, created now.
+pub fn body(message: &Message, box_id: &str, clock: &dyn Clock) -> Body {
+    envelope(&random::uuid(clock), message, box_id, clock.now())
+}
+
+/// The notification of that id, created then: the same bytes for the same arguments.
+///
+/// HMRC signs this text, then parses it and writes it again to send it; the second writer escapes
+/// characters beyond U+FFFF, and so the two forms differ.
+pub fn envelope(id: &str, message: &Message, box_id: &str, created: Timestamp) -> Body {
+    let signed = json::object(&fields(id, message, box_id, "PENDING", created));
+    Body {
+        id: id.to_owned(),
+        wire: json::escape_astral(&signed),
+        signed,
+    }
+}
+
+/// A notification's fields in their order, as they stand in a push and in a list alike.
+pub(super) fn fields(
+    id: &str,
+    message: &Message,
+    box_id: &str,
+    status: &str,
+    created: Timestamp,
+) -> Vec<(&'static str, String)> {
+    vec![
+        ("notificationId", json::string(id)),
+        ("boxId", json::string(box_id)),
+        ("messageContentType", json::string(message.content_type)),
+        ("message", json::string(&message.text)),
+        ("status", json::string(status)),
+        ("createdDateTime", json::string(&date(created))),
+    ]
+}
+
+/// A box id as PPNS makes one.
+pub fn new_box(clock: &dyn Clock) -> String {
+    random::uuid(clock)
+}
+
+/// Always three decimals and `+0000`, never `Z`.
+fn date(instant: Timestamp) -> String {
+    format!("{}+0000", instant.to_string().trim_end_matches('Z'))
+}
+
+/// The push of `body` to `url`. Its content type is JSON even when the message is XML.
+pub(super) fn push(body: &Body, secret: &str, url: &Url) -> Request {
+    let mut headers = vec![
+        ("Content-Type", "application/json".to_owned()),
+        (
+            "X-Hub-Signature",
+            sign::signature(Sender::Hmrc, secret, body.signed.as_bytes()),
+        ),
+    ];
+    headers.extend(client_headers());
+    headers.push(("content-length", body.wire.len().to_string()));
+    headers.extend(address_headers(url));
+    Request {
+        method: "POST",
+        headers: owned(headers),
+        body: body.wire.clone().into_bytes(),
+        id: body.id.clone(),
+    }
+}
+
+/// The request HMRC makes before it accepts a callback URL, and where it goes. Its id is the challenge.
+pub fn challenge(url: &Url, clock: &dyn Clock) -> (Request, Url) {
+    let challenge = random::uuid(clock);
+    let mut challenged = url.clone();
+    challenged.set_query(Some(&match url.query() {
+        Some(query) if !query.is_empty() => format!("{query}&challenge={challenge}"),
+        _ => format!("challenge={challenge}"),
+    }));
+    let headers = owned(
+        client_headers()
+            .into_iter()
+            .chain(address_headers(url))
+            .collect(),
+    );
+    (
+        Request {
+            method: "GET",
+            headers,
+            body: Vec::new(),
+            id: challenge,
+        },
+        challenged,
+    )
+}
+
+/// Whether HMRC takes this answer for the challenge's echo: anything but 4xx and 5xx, and a JSON
+/// object whose `challenge` is exactly that string. The content type is not looked at.
+pub fn echoes(challenge: &str, status: u16, body: &[u8]) -> bool {
+    let echoed = serde_json::from_slice::<Value>(body).ok();
+    let echoed = echoed
+        .as_ref()
+        .and_then(Value::as_object)
+        .and_then(|object| object.get("challenge"));
+    status < 400 && echoed.and_then(Value::as_str) == Some(challenge)
+}
+
+fn client_headers() -> [(&'static str, String); 2] {
+    [
+        ("User-Agent", "push-pull-notifications-api".to_owned()),
+        ("Http-ClientV2-Version", "15.8.0".to_owned()),
+    ]
+}
+
+fn address_headers(url: &Url) -> [(&'static str, String); 2] {
+    [
+        ("host", target::host_header(url)),
+        ("accept", "*/*".to_owned()),
+    ]
+}
+
+fn owned(headers: Vec<(&str, String)>) -> Vec<(String, String)> {
+    headers
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::tests::TestClock, *};
+
+    const ID: &str = "1ed5f407-8096-40d1-87ef-9a2a103eeb85";
+    const CREATED: Timestamp = Timestamp::from_millis(1_591_006_823_160);
+
+    #[test]
+    fn the_published_samples_come_out_byte_for_byte_with_their_signatures() {
+        for (message, expected, signature) in [
+            (
+                Message::json(r#"{"key":"value"}"#),
+                include_str!("../../../tests/fixtures/hmrc/json-push.json"),
+                "184a249ff8f8f14e11f7e3ec31404134c6e0c8e9",
+            ),
+            (
+                Message::xml("<someXml>xmlValue</someXml>"),
+                include_str!("../../../tests/fixtures/hmrc/xml-push.json"),
+                "b70afe3204bea95e52dd4eb98fdaf23a6d757978",
+            ),
+            (
+                Message::json(r#"{"name":"smile 😀 end"}"#),
+                include_str!("../../../tests/fixtures/hmrc/astral-push.json"),
+                "c6dc9e3c564cdc0c43bcad8df5c91b5fd0ec7f8e",
+            ),
+        ] {
+            let body = envelope(ID, &message, SAMPLE_BOX, CREATED);
+            assert_eq!(body.wire, expected);
+            let request = push(
+                &body,
+                "sample key",
+                &Url::parse("https://receiver.example.gov.uk/hmrc").unwrap(),
+            );
+            assert_eq!(
+                request.headers[1],
+                ("X-Hub-Signature".to_owned(), signature.to_owned())
+            );
+            assert_eq!(request.body, expected.as_bytes());
+        }
+    }
+
+    #[test]
+    fn the_signed_and_the_sent_form_differ_only_for_astral_characters() {
+        for (text, differ) in [
+            ("é € \u{2028} \u{1} / \\", false),
+            (r"\ud83d\ude00", false),
+            ("😀", true),
+        ] {
+            let body = envelope(ID, &Message::xml(text), SAMPLE_BOX, CREATED);
+            assert_eq!(body.signed != body.wire, differ, "{text}");
+            let (signed, wire): (Value, Value) = (
+                serde_json::from_str(&body.signed).unwrap(),
+                serde_json::from_str(&body.wire).unwrap(),
+            );
+            assert_eq!(signed, wire);
+            assert_eq!(signed["message"], text);
+        }
+    }
+
+    #[test]
+    fn a_date_always_has_three_decimals_and_no_z() {
+        for (ms, expected) in [
+            (1_591_006_823_160, "2020-06-01T10:20:23.160+0000"),
+            (1_591_006_823_000, "2020-06-01T10:20:23.000+0000"),
+            (0, "1970-01-01T00:00:00.000+0000"),
+        ] {
+            assert_eq!(date(Timestamp::from_millis(ms)), expected);
+        }
+    }
+
+    #[test]
+    fn every_named_message_is_what_its_content_type_says() {
+        let clock = TestClock::new();
+        for name in EVENTS {
+            let message = Message::named(name, &clock).unwrap();
+            assert!(message.text.contains("PILLARBOX-TEST-"), "{name}");
+            match message.content_type {
+                "application/json" => assert!(
+                    serde_json::from_str::<Value>(&message.text).is_ok(),
+                    "{name}"
+                ),
+                _ => assert!(message.text.starts_with('<'), "{name}"),
+            }
+        }
+        let error = Message::named("succeeded", &clock).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "the sender has no event `succeeded`; it has json, xml, transit, astral"
+        );
+    }
+
+    #[test]
+    fn a_long_message_is_as_long_as_asked_and_what_its_content_type_says() {
+        let clock = TestClock::new();
+        for bytes in [1, 1024, 100 * 1024, 2 * 1024 * 1024] {
+            let (json, xml) = (
+                Message::long_json(bytes, &clock),
+                Message::long_xml(bytes, &clock),
+            );
+            assert!(serde_json::from_str::<Value>(&json.text).is_ok());
+            assert!(xml.text.ends_with("</declaration>"));
+            for text in [json.text, xml.text] {
+                assert!(
+                    (bytes..bytes + 512).contains(&text.len()),
+                    "{} for {bytes}",
+                    text.len()
+                );
+                assert!(text.contains("PILLARBOX-TEST-"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_transit_message_has_its_fields_in_hmrcs_order() {
+        let message = Message::named("transit", &TestClock::new()).unwrap();
+        let order = [
+            "messageUri",
+            "notificationType",
+            "messageId",
+            "enrollmentEORINumber",
+            "departureId",
+            "messageType",
+            "messageBody",
+        ];
+        let places: Vec<usize> = order
+            .iter()
+            .map(|name| {
+                message
+                    .text
+                    .find(&format!("\"{name}\":"))
+                    .expect("the field is there")
+            })
+            .collect();
+        assert!(places.is_sorted());
+    }
+
+    #[test]
+    fn a_push_has_hmrcs_headers_in_hmrcs_case() {
+        let body = body(&Message::xml("<a/>"), SAMPLE_BOX, &TestClock::new());
+        let request = push(
+            &body,
+            "sample key",
+            &Url::parse("https://receiver.example.gov.uk/hmrc").unwrap(),
+        );
+        let names: Vec<&str> = request
+            .headers
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        let expected = [
+            "Content-Type",
+            "X-Hub-Signature",
+            "User-Agent",
+            "Http-ClientV2-Version",
+            "content-length",
+            "host",
+            "accept",
+        ];
+        assert_eq!(names, expected);
+        assert_eq!(request.headers[0].1, "application/json");
+        assert_eq!(request.headers[4].1, request.body.len().to_string());
+        assert_eq!(request.headers[5].1, "receiver.example.gov.uk");
+    }
+
+    #[test]
+    fn a_challenge_comes_after_the_query_a_callback_url_has() {
+        for (url, before) in [
+            ("https://receiver.example.gov.uk/hmrc", "/hmrc?challenge="),
+            (
+                "https://receiver.example.gov.uk/hmrc?team=7",
+                "/hmrc?team=7&challenge=",
+            ),
+            ("https://receiver.example.gov.uk", "/?challenge="),
+        ] {
+            let (request, challenged) = challenge(&Url::parse(url).unwrap(), &TestClock::new());
+            let expected = format!("https://receiver.example.gov.uk{before}{}", request.id);
+            assert_eq!(challenged.as_str(), expected);
+            let names: Vec<&str> = request
+                .headers
+                .iter()
+                .map(|(name, _)| name.as_str())
+                .collect();
+            assert_eq!((request.method, request.body.len()), ("GET", 0));
+            assert_eq!(
+                names,
+                ["User-Agent", "Http-ClientV2-Version", "host", "accept"]
+            );
+        }
+    }
+
+    #[test]
+    fn only_the_exact_string_in_a_json_object_is_an_echo() {
+        for (status, body, accepted) in [
+            (200, r#"{"challenge":"12-ab"}"#, true),
+            (200, r#" {"more":1,"challenge":"12-ab"} "#, true),
+            (201, r#"{"challenge":"12-ab"}"#, true),
+            (400, r#"{"challenge":"12-ab"}"#, false),
+            (500, r#"{"challenge":"12-ab"}"#, false),
+            (200, r#"{"challenge":"12-AB"}"#, false),
+            (200, r#"{"challenge":12}"#, false),
+            (200, r#"["12-ab"]"#, false),
+            (200, "12-ab", false),
+            (200, "", false),
+            (200, "\u{feff}{\"challenge\":\"12-ab\"}", false),
+        ] {
+            assert_eq!(
+                echoes("12-ab", status, body.as_bytes()),
+                accepted,
+                "{status} {body}"
+            );
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! One request as a service sees it, whole.
+
+use bytes::Bytes;
+use hyper::{HeaderMap, header};
+use percent_encoding::percent_decode_str;
+
+/// A request, read to its end.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// Scheme, host and port of the server that was asked: how links in an answer begin.
+    pub(super) origin: String,
+    pub(super) method: String,
+    /// As it stood in the request line.
+    pub(super) path: String,
+    pub(super) query: Option<String>,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// What a request says about who sends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Credentials<'a> {
+    None,
+    Bearer(&'a str),
+    /// Another scheme, or several.
+    Other,
+}
+
+impl Ask {
+    /// Path and query, as they stood in the request line.
+    pub(super) fn target(&self) -> String {
+        self.query.as_ref().map_or_else(
+            || self.path.clone(),
+            |query| format!("{}?{query}", self.path),
+        )
+    }
+
+    /// What stands between the slashes of the path, decoded.
+    pub(super) fn segments(&self) -> Vec<String> {
+        self.path
+            .split('/')
+            .skip(1)
+            .map(|part| percent_decode_str(part).decode_utf8_lossy().into_owned())
+            .collect()
+    }
+
+    /// The query's names and values, decoded as forms are: a plus is a space.
+    pub(super) fn parameters(&self) -> Vec<(String, String)> {
+        form(self.query.as_deref().unwrap_or_default().as_bytes())
+    }
+
+    /// A header's value if it is there once, as text.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.get_all(name).iter();
+        let only = values.next().filter(|_| values.next().is_none())?;
+        only.to_str().ok()
+    }
+
+    /// The content type without its parameters, in lower case.
+    pub(super) fn content_type(&self) -> Option<String> {
+        let value = self.header(header::CONTENT_TYPE.as_str())?;
+        value
+            .split(';')
+            .next()
+            .map(|kind| kind.trim().to_ascii_lowercase())
+    }
+
+    pub(super) fn credentials(&self) -> Credentials<'_> {
+        if !self.headers.contains_key(header::AUTHORIZATION) {
+            return Credentials::None;
+        }
+        let value = self
+            .header(header::AUTHORIZATION.as_str())
+            .and_then(|value| value.split_once(' '));
+        match value {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+                Credentials::Bearer(token.trim())
+            }
+            _ => Credentials::Other,
+        }
+    }
+}
+
+/// Reads a form, or a query that is written like one.
+pub(super) fn form(bytes: &[u8]) -> Vec<(String, String)> {
+    url::form_urlencoded::parse(bytes).into_owned().collect()
+}
+
+/// The value of a parameter that is there once.
+pub(super) fn value_of<'a>(parameters: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let mut values = parameters
+        .iter()
+        .filter(|(known, _)| known == name)
+        .map(|(_, value)| value.as_str());
+    values.next().filter(|_| values.next().is_none())
+}

@@ -1,0 +1,101 @@
+//! A failure -> when to try again, or dead. Pure: no clock, no randomness, no I/O.
+
+use std::time::Duration;
+
+use crate::destinations::DeliveryError;
+
+/// How long a notification is tried before it is given up as dead.
+pub const BUDGET: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+/// The longest delay after the first failure; each later one doubles it.
+pub const FIRST_BACKOFF: Duration = Duration::from_secs(5);
+/// No delay is longer.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(60 * 60);
+
+/// What follows a failed attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RetryDecision {
+    /// Given up, and why.
+    Dead(&'static str),
+    /// Tried again after this long.
+    RetryAfter(Duration),
+}
+
+/// Decides what follows attempt number `attempt`, `spent` after the budget began.
+///
+/// `chance` is any random number: it spreads the delay over everything up to the backoff ("full
+/// jitter"), so that what failed together does not come back together.
+pub fn after_failure(
+    error: &DeliveryError,
+    attempt: u32,
+    spent: Duration,
+    chance: u64,
+) -> RetryDecision {
+    match error {
+        DeliveryError::Refused(_) => RetryDecision::Dead("refused"),
+        DeliveryError::Unavailable(_) if spent >= BUDGET => RetryDecision::Dead("budget spent"),
+        DeliveryError::Unavailable(_) => {
+            let longest = u64::try_from(backoff(attempt).as_millis()).unwrap_or(u64::MAX - 1);
+            RetryDecision::RetryAfter(Duration::from_millis(chance % (longest + 1)))
+        }
+    }
+}
+
+/// The longest delay after attempt number `attempt`: 5 s, doubled each time, at most an hour.
+fn backoff(attempt: u32) -> Duration {
+    let doublings = attempt.saturating_sub(1).min(16);
+    (FIRST_BACKOFF * 2u32.pow(doublings)).min(LONGEST_BACKOFF)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn down() -> DeliveryError {
+        DeliveryError::Unavailable("https: status 503".into())
+    }
+
+    #[test]
+    fn delays_grow_from_five_seconds_to_an_hour() {
+        let seconds: Vec<u64> = (1..=13).map(|attempt| backoff(attempt).as_secs()).collect();
+        assert_eq!(
+            seconds,
+            [
+                5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600, 3600
+            ]
+        );
+        assert_eq!(backoff(u32::MAX), LONGEST_BACKOFF);
+    }
+
+    #[test]
+    fn chance_spreads_a_delay_over_everything_up_to_the_backoff() {
+        let delay = |chance| after_failure(&down(), 1, Duration::ZERO, chance);
+        assert_eq!(delay(0), RetryDecision::RetryAfter(Duration::ZERO));
+        assert_eq!(
+            delay(1_234),
+            RetryDecision::RetryAfter(Duration::from_millis(1_234))
+        );
+        assert_eq!(
+            delay(5_000),
+            RetryDecision::RetryAfter(Duration::from_millis(5_000))
+        );
+        assert_eq!(delay(5_001), RetryDecision::RetryAfter(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_budget_ends_and_a_refusal_needs_none() {
+        let just_before = BUDGET - Duration::from_millis(1);
+        assert!(matches!(
+            after_failure(&down(), 80, just_before, 7),
+            RetryDecision::RetryAfter(_)
+        ));
+        assert_eq!(
+            after_failure(&down(), 80, BUDGET, 7),
+            RetryDecision::Dead("budget spent")
+        );
+        let refused = DeliveryError::Refused("https: status 422".into());
+        assert_eq!(
+            after_failure(&refused, 1, Duration::ZERO, 7),
+            RetryDecision::Dead("refused")
+        );
+    }
+}

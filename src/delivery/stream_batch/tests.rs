@@ -1,0 +1,252 @@
+//! Batches over a real inbox, and over one that fails as scripted.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::*;
+use crate::{
+    delivery::{
+        AT_ONCE,
+        scripted::{ClaimScript, ScriptedInbox},
+        tests::{DeliveryRig, down},
+    },
+    domain::State,
+    senders::example::{NOW, hmrc},
+};
+
+/// Long enough for everything.
+fn an_hour() -> RunDeadline {
+    RunDeadline::deadline(NOW.plus(Duration::from_secs(3_600)))
+}
+
+fn record(sequence: impl fmt::Display, key: Option<&str>) -> BatchRecord {
+    let sequence = SequenceNumber::parse(&sequence.to_string()).unwrap();
+    BatchRecord {
+        sequence,
+        key: key.map(|key| Key::parse(key).unwrap()),
+    }
+}
+
+fn resume_from(sequence: impl fmt::Display) -> BatchOutcome {
+    BatchOutcome::ResumeFrom(SequenceNumber::parse(&sequence.to_string()).unwrap())
+}
+
+/// A batch of that many rows: `hmrc:0`, `hmrc:1`, …, one after the other.
+fn batch_of(rows: usize) -> Vec<BatchRecord> {
+    (0..rows)
+        .map(|n| record(100 + n, Some(&format!("hmrc:{n}"))))
+        .collect()
+}
+
+#[test]
+fn sequence_numbers_are_compared_as_numbers_of_any_length() {
+    let forty = "9".repeat(40);
+    for (lower, higher) in [
+        ("9", "10"),
+        ("99", "100"),
+        ("0099", "100"),
+        (
+            "340282366920938463463374607431768211455",
+            "340282366920938463463374607431768211456",
+        ),
+        ("3402823669209384634633746074317682114560", forty.as_str()),
+        ("01", "1"), // one number in two spellings: an order, so that equal means identical
+    ] {
+        assert!(
+            SequenceNumber::parse(lower).unwrap() < SequenceNumber::parse(higher).unwrap(),
+            "{lower} {higher}"
+        );
+    }
+}
+
+#[test]
+fn what_can_not_be_given_back_is_no_sequence_number() {
+    for text in [
+        "",
+        " ",
+        "-1",
+        "+1",
+        "1.0",
+        "0x1",
+        "１",
+        "1e3",
+        "1 ",
+        &"1".repeat(41),
+    ] {
+        assert_eq!(SequenceNumber::parse(text), None, "{text:?}");
+    }
+    assert!(SequenceNumber::parse(&"1".repeat(40)).is_some());
+}
+
+#[test]
+fn the_reply_has_these_bytes() {
+    let json = |outcome: &BatchOutcome| serde_json::to_string(outcome).unwrap();
+    assert_eq!(json(&BatchOutcome::Done), r#"{"batchItemFailures":[]}"#);
+    assert_eq!(
+        json(&resume_from("00042")),
+        r#"{"batchItemFailures":[{"itemIdentifier":"00042"}]}"#
+    );
+}
+
+#[tokio::test]
+async fn every_row_is_worked_on_whatever_becomes_of_the_others() {
+    let rig = DeliveryRig::new([down()]);
+    let mut batch = Vec::new();
+    for id in ["a", "b", "c"] {
+        let key = rig.record(&hmrc(id, "{}")).await;
+        batch.push(record(batch.len(), Some(key.as_str())));
+    }
+    batch.push(record(7, None));
+    batch.push(record(8, Some("hmrc:nobody")));
+    let (outcome, tally) = run(&rig.worker, &batch, an_hour(), |_| ()).await;
+    assert_eq!(
+        outcome,
+        BatchOutcome::Done,
+        "a failed attempt is an outcome, and is in its row"
+    );
+    assert_eq!(
+        tally,
+        AttemptCounts {
+            delivered: 2,
+            retry: 1,
+            not_ours: 1,
+            ..AttemptCounts::default()
+        }
+    );
+    let mut states = Vec::new();
+    for key in batch
+        .iter()
+        .take(3)
+        .filter_map(|record| record.key.as_ref())
+    {
+        states.push(rig.row(key).await.state);
+    }
+    states.sort_by_key(|state| state.as_str());
+    assert_eq!(
+        states,
+        [State::Delivered, State::Delivered, State::Recorded]
+    );
+}
+
+#[tokio::test]
+async fn a_batch_that_comes_again_does_nothing_twice() {
+    let rig = DeliveryRig::new([]);
+    let key = rig.record(&hmrc("a", "{}")).await;
+    let batch = [record(1, Some(key.as_str())), record(2, Some(key.as_str()))];
+    for expected in [
+        AttemptCounts {
+            delivered: 1,
+            ..AttemptCounts::default()
+        },
+        AttemptCounts {
+            not_ours: 1,
+            ..AttemptCounts::default()
+        },
+    ] {
+        assert_eq!(
+            run(&rig.worker, &batch, an_hour(), |_| ()).await,
+            (BatchOutcome::Done, expected)
+        );
+    }
+    assert_eq!(rig.arrived(), ["hmrc:a"]);
+}
+
+/// All 2^n ways in which n outcomes are written or not, in two orders.
+#[tokio::test]
+async fn a_batch_resumes_from_the_lowest_outcome_that_is_not_written() {
+    for rows in 0..=12_usize {
+        let mut batch = batch_of(rows);
+        for failing in 0..1_usize << rows {
+            batch.reverse();
+            let fails =
+                move |key: &Key| failing >> key.encoded_id().parse::<usize>().unwrap() & 1 == 1;
+            let script = move |key: &Key| {
+                if fails(key) {
+                    ClaimScript::Fails
+                } else {
+                    ClaimScript::NotOurs
+                }
+            };
+            let worker = Arc::new(ScriptedInbox::new(script).worker());
+            let (outcome, tally) = run(&worker, &batch, an_hour(), |_| ()).await;
+            let expected = if failing == 0 {
+                BatchOutcome::Done
+            } else {
+                resume_from(100 + failing.trailing_zeros())
+            };
+            assert_eq!(outcome, expected, "{failing:b}");
+            assert_eq!(tally.unwritten, u64::from(failing.count_ones()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_panic_takes_only_its_own_row_along() {
+    let worker = ScriptedInbox::new(|key| {
+        if key.as_str() == "hmrc:1" {
+            ClaimScript::Panics
+        } else {
+            ClaimScript::NotOurs
+        }
+    })
+    .worker();
+    let mut said = Vec::new();
+    let (outcome, tally) = run(&Arc::new(worker), &batch_of(3), an_hour(), |attempt| {
+        said.push(format!("{:?}", attempt.ended))
+    })
+    .await;
+    assert_eq!(
+        (outcome, tally.not_ours, tally.unwritten),
+        (resume_from(101), 2, 1)
+    );
+    assert!(said.contains(&"Err(Panicked)".to_owned()), "{said:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_hangs_is_cut_off_in_time_and_named() {
+    let worker = ScriptedInbox::new(|key| {
+        if key.as_str() == "hmrc:1" {
+            ClaimScript::Hangs
+        } else {
+            ClaimScript::NotOurs
+        }
+    })
+    .worker();
+    let began = Instant::now();
+    let until = RunDeadline::deadline(NOW.plus(Duration::from_secs(60)));
+    let (outcome, tally) = run(&Arc::new(worker), &batch_of(3), until, |_| ()).await;
+    assert_eq!((outcome, tally.unwritten), (resume_from(101), 1));
+    assert_eq!(began.elapsed(), Duration::from_secs(59));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_begun_that_may_not_end_in_time_and_where_it_stopped_is_named() {
+    let worker = Arc::new(ScriptedInbox::new(|_| ClaimScript::After(20)).worker());
+    let until = RunDeadline::deadline(NOW.plus(Duration::from_secs(60)));
+    let (outcome, tally) = run(&worker, &batch_of(3 * AT_ONCE), until, |_| ()).await;
+    assert_eq!(
+        outcome,
+        resume_from(100 + AT_ONCE),
+        "20 s before its end is too late"
+    );
+    assert_eq!(
+        (tally.not_ours, tally.unwritten),
+        (AT_ONCE as u64, 2 * AT_ONCE as u64)
+    );
+    assert_eq!(
+        worker.inbox.claimed.lock().unwrap().len(),
+        AT_ONCE,
+        "the others keep their attempts"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_function_with_little_time_still_tries_what_it_can() {
+    for (seconds, not_ours) in [(5, AT_ONCE as u64), (1, 0), (0, 0)] {
+        let worker = Arc::new(ScriptedInbox::new(|_| ClaimScript::After(1)).worker());
+        let until = RunDeadline::deadline(NOW.plus(Duration::from_secs(seconds)));
+        let (_, tally) = run(&worker, &batch_of(2 * AT_ONCE), until, |_| ()).await;
+        assert_eq!(tally.not_ours, not_ours, "{seconds}");
+    }
+}

@@ -1,0 +1,437 @@
+//! The worker over a real inbox, with a destination and a world that do as they are told.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::{
+    domain::{State, Timestamp},
+    inbox::{PageRequest, RowFilter},
+    senders::{
+        Entry,
+        example::{NOW, hmrc, hmrc_pulled, observed, pay},
+    },
+};
+use pillarbox_cli::sqlite::SqliteInbox;
+
+pub(super) struct DeliveryAnswer {
+    now: AtomicI64,
+}
+
+impl Clock for DeliveryAnswer {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.now.load(Ordering::SeqCst))
+    }
+
+    fn random(&self) -> u64 {
+        2_000
+    }
+}
+
+impl DeliveryAnswer {
+    pub(super) fn pass(&self, time: Duration) {
+        self.now
+            .fetch_add(i64::try_from(time.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+}
+
+/// Answers as it is told, then takes everything, and remembers what arrived.
+#[derive(Default)]
+pub(super) struct ScriptedDestination {
+    answers: Mutex<VecDeque<Result<(), DeliveryError>>>,
+    arrived: Mutex<Vec<(String, bytes::Bytes)>>,
+}
+
+impl Destination for Arc<ScriptedDestination> {
+    async fn deliver(&self, key: &Key, event: &Event) -> Result<(), DeliveryError> {
+        self.arrived
+            .lock()
+            .unwrap()
+            .push((key.to_string(), event.json().clone()));
+        self.answers.lock().unwrap().pop_front().unwrap_or(Ok(()))
+    }
+}
+
+pub(super) struct DeliveryRig {
+    pub(super) worker: Arc<DeliveryWorker<SqliteInbox, Arc<ScriptedDestination>, DeliveryAnswer>>,
+    destination: Arc<ScriptedDestination>,
+    _folder: TempDir,
+}
+
+impl DeliveryRig {
+    pub(super) fn new(answers: impl IntoIterator<Item = Result<(), DeliveryError>>) -> Self {
+        let folder = TempDir::new().unwrap();
+        let inbox = Arc::new(SqliteInbox::create(&folder.path().join("inbox.db")).unwrap());
+        let destination = Arc::new(ScriptedDestination {
+            answers: Mutex::new(answers.into_iter().collect()),
+            ..ScriptedDestination::default()
+        });
+        let world = Arc::new(DeliveryAnswer {
+            now: AtomicI64::new(NOW.as_millis()),
+        });
+        let keeping = RetentionPolicy {
+            retention: Duration::from_secs(90 * 24 * 60 * 60),
+        };
+        let worker = Arc::new(DeliveryWorker::new(
+            inbox,
+            Arc::clone(&destination),
+            world,
+            keeping,
+        ));
+        Self {
+            worker,
+            destination,
+            _folder: folder,
+        }
+    }
+
+    pub(super) async fn record(&self, entry: &Entry) -> Key {
+        self.worker.inbox.record(entry).await.unwrap();
+        entry.key.clone()
+    }
+
+    async fn process(&self, key: &Key) -> AttemptOutcome {
+        self.worker.process(key).await.unwrap().outcome
+    }
+
+    pub(super) async fn row(&self, key: &Key) -> Row {
+        self.worker.inbox.get(key).await.unwrap().unwrap()
+    }
+
+    pub(super) fn arrived(&self) -> Vec<String> {
+        self.destination
+            .arrived
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(key, _)| key.clone())
+            .collect()
+    }
+}
+
+pub(super) fn down() -> Result<(), DeliveryError> {
+    Err(DeliveryError::Unavailable("https: status 503".into()))
+}
+
+#[tokio::test]
+async fn a_recorded_row_is_delivered_once_and_then_left_alone() {
+    let rig = DeliveryRig::new([]);
+    let key = rig.record(&hmrc("n1", "{}")).await;
+    assert_eq!(rig.process(&key).await, AttemptOutcome::Delivered);
+    assert_eq!(rig.process(&key).await, AttemptOutcome::NotOurs);
+
+    let row = rig.row(&key).await;
+    assert_eq!((row.state, row.attempts), (State::Delivered, 1));
+    assert_eq!(row.expires_at, Some(NOW.plus(rig.worker.keeping.retention)));
+    assert_eq!(rig.arrived(), ["hmrc:n1"]);
+}
+
+#[tokio::test]
+async fn a_failure_is_tried_again_when_it_is_due_with_the_same_key_and_bytes() {
+    let rig = DeliveryRig::new([down(), down()]);
+    let key = rig.record(&hmrc("n1", r#"{"duty":1.10}"#)).await;
+    for _ in 0..2 {
+        assert_eq!(
+            rig.process(&key).await,
+            AttemptOutcome::Retry("https: status 503".into())
+        );
+        assert_eq!(
+            rig.process(&key).await,
+            AttemptOutcome::NotOurs,
+            "not due yet"
+        );
+        rig.worker.world.pass(Duration::from_secs(2));
+    }
+    assert_eq!(rig.process(&key).await, AttemptOutcome::Delivered);
+
+    let arrived = rig.destination.arrived.lock().unwrap();
+    assert_eq!(arrived.len(), 3);
+    assert!(arrived.iter().all(|attempt| *attempt == arrived[0]));
+}
+
+#[tokio::test]
+async fn a_refusal_is_dead_at_once_and_kept_whole() {
+    let rig = DeliveryRig::new([Err(DeliveryError::Refused("https: status 422".into()))]);
+    let entry = hmrc("n1", "{}");
+    let key = rig.record(&entry).await;
+    assert_eq!(
+        rig.process(&key).await,
+        AttemptOutcome::Dead("refused: https: status 422".into())
+    );
+    let row = rig.row(&key).await;
+    assert_eq!(
+        (row.state, row.reason.as_deref(), row.body),
+        (State::Dead, Some("refused"), Some(entry.body))
+    );
+}
+
+#[tokio::test]
+async fn three_days_of_failure_are_dead_and_a_replay_has_three_more() {
+    let rig = DeliveryRig::new((0..2).map(|_| down()));
+    let key = rig.record(&hmrc("n1", "{}")).await;
+    rig.process(&key).await;
+    rig.worker.world.pass(BUDGET);
+    assert!(matches!(rig.process(&key).await, AttemptOutcome::Dead(_)));
+    assert_eq!(rig.row(&key).await.reason.as_deref(), Some("budget spent"));
+
+    rig.worker
+        .inbox
+        .replay(&key, rig.worker.world.now())
+        .await
+        .unwrap();
+    assert!(
+        matches!(rig.process(&key).await, AttemptOutcome::Retry(_)),
+        "its budget begins anew"
+    );
+    rig.worker.world.pass(Duration::from_secs(2));
+    assert_eq!(rig.process(&key).await, AttemptOutcome::Delivered);
+}
+
+#[tokio::test]
+async fn a_row_that_was_never_tried_gets_its_attempt_however_old_it_is() {
+    let rig = DeliveryRig::new([]);
+    let key = rig.record(&hmrc("n1", "{}")).await;
+    rig.worker.world.pass(BUDGET * 2);
+    assert_eq!(rig.process(&key).await, AttemptOutcome::Delivered);
+}
+
+#[tokio::test]
+async fn a_row_that_kills_every_processor_is_dead_when_its_budget_is_spent() {
+    let rig = DeliveryRig::new([]);
+    let key = rig.record(&hmrc("n1", "{}")).await;
+    let mut claims = 0;
+    let dead = loop {
+        let Some((row, fence)) = rig
+            .worker
+            .inbox
+            .claim(&key, &rig.worker.claim())
+            .await
+            .unwrap()
+        else {
+            rig.worker.world.pass(Duration::from_secs(60));
+            continue;
+        };
+        claims += 1;
+        // The processor dies here, before it marks anything; when it is past its budget, it doesn't.
+        if rig.worker.world.now().since(row.budget_from) >= BUDGET {
+            break rig.worker.work(&row, &fence).await.unwrap();
+        }
+    };
+    assert!(matches!(dead, Mark::Dead { .. }));
+    assert!(
+        (80..120).contains(&claims),
+        "an hour apart in the end: {claims}"
+    );
+    assert_eq!(rig.arrived(), [""; 0]);
+}
+
+#[tokio::test]
+async fn one_event_under_two_ids_is_delivered_once() {
+    let rig = DeliveryRig::new([]);
+    let first = rig
+        .record(&pay("a", "p1", "card_payment_captured", NOW))
+        .await;
+    let second = rig
+        .record(&pay("b", "p1", "card_payment_captured", NOW))
+        .await;
+    assert_eq!(rig.process(&first).await, AttemptOutcome::Delivered);
+    assert_eq!(
+        rig.process(&second).await,
+        AttemptOutcome::Repeat(first.clone())
+    );
+
+    let row = rig.row(&second).await;
+    assert_eq!(
+        (row.state, row.reason.as_deref()),
+        (State::Repeat, Some("pay:a"))
+    );
+    assert!(row.expires_at.is_some() && row.body.is_some());
+    assert_eq!(rig.arrived(), ["pay:a"]);
+}
+
+#[tokio::test]
+async fn two_partial_refunds_of_one_payment_are_two_events() {
+    let rig = DeliveryRig::new([]);
+    for (id, seconds) in [("a", 0), ("b", 1)] {
+        let at = NOW.plus(Duration::from_secs(seconds));
+        let key = rig
+            .record(&pay(id, "p1", "card_payment_refunded", at))
+            .await;
+        assert_eq!(rig.process(&key).await, AttemptOutcome::Delivered);
+    }
+}
+
+#[tokio::test]
+async fn an_observation_takes_the_place_of_no_event_that_comes_late() {
+    let rig = DeliveryRig::new([]);
+    let seen = rig.record(&observed("p1")).await;
+    let late = rig
+        .record(&pay("a", "p1", "card_payment_succeeded", NOW))
+        .await;
+    // What Pay itself could call so must not be mistaken for ours.
+    let foreign = rig.record(&pay("b", "p1", "observed", NOW)).await;
+    for key in [&seen, &late, &foreign] {
+        assert_eq!(rig.process(key).await, AttemptOutcome::Delivered, "{key}");
+    }
+    assert!(rig.row(&seen).await.event().is_none() && rig.row(&foreign).await.event().is_some());
+    assert_eq!(
+        rig.worker.inbox.record(&observed("p1")).await.unwrap(),
+        crate::inbox::Recorded::Duplicate
+    );
+}
+
+#[tokio::test]
+async fn a_crash_between_ledger_and_delivery_loses_nothing() {
+    let rig = DeliveryRig::new([]);
+    let first = rig
+        .record(&pay("a", "p1", "card_payment_captured", NOW))
+        .await;
+    let second = rig
+        .record(&pay("b", "p1", "card_payment_captured", NOW))
+        .await;
+    let (row, _) = rig
+        .worker
+        .inbox
+        .claim(&first, &rig.worker.claim())
+        .await
+        .unwrap()
+        .unwrap();
+    rig.worker
+        .inbox
+        .own(&row.event().unwrap(), &first, NOW.plus(BUDGET))
+        .await
+        .unwrap();
+    // The process ends here. The event is the first key's, which still stands open.
+    assert_eq!(
+        rig.process(&second).await,
+        AttemptOutcome::Repeat(first.clone())
+    );
+    rig.worker.world.pass(LEASE);
+    assert_eq!(rig.process(&first).await, AttemptOutcome::Delivered);
+    assert_eq!(rig.arrived(), ["pay:a"]);
+}
+
+#[tokio::test]
+async fn a_dead_owner_still_owns_and_its_replay_delivers() {
+    let rig = DeliveryRig::new([Err(DeliveryError::Refused("https: status 422".into()))]);
+    let first = rig
+        .record(&pay("a", "p1", "card_payment_captured", NOW))
+        .await;
+    let second = rig
+        .record(&pay("b", "p1", "card_payment_captured", NOW))
+        .await;
+    assert!(matches!(rig.process(&first).await, AttemptOutcome::Dead(_)));
+    assert_eq!(
+        rig.process(&second).await,
+        AttemptOutcome::Repeat(first.clone())
+    );
+    rig.worker.inbox.replay(&first, NOW).await.unwrap();
+    assert_eq!(rig.process(&first).await, AttemptOutcome::Delivered);
+}
+
+#[tokio::test]
+async fn a_row_whose_bytes_are_damaged_is_dead_and_not_handed_on() {
+    for damage in [
+        "UPDATE notification SET body = x'00'",
+        "UPDATE notification SET body = x'7b7d', deflated = 0",
+    ] {
+        let rig = DeliveryRig::new([]);
+        let key = rig
+            .record(&hmrc(
+                "n1",
+                r#"{"long enough to be compressed": "aaaaaaaaaaaaaaaaaaaaaaaaaa"}"#,
+            ))
+            .await;
+        rusqlite::Connection::open(rig.worker.inbox.path())
+            .unwrap()
+            .execute(damage, [])
+            .unwrap();
+        assert!(
+            matches!(rig.process(&key).await, AttemptOutcome::Dead(_)),
+            "{damage}"
+        );
+        let listed = rig
+            .worker
+            .inbox
+            .list(&RowFilter::default(), PageRequest::first(1))
+            .await
+            .unwrap();
+        assert_eq!(listed.rows[0].reason.as_deref(), Some("damaged"));
+        assert_eq!(rig.arrived(), [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn when_a_source_was_heard_is_written_at_most_every_ten_seconds() {
+    let rig = DeliveryRig::new([]);
+    for (id, after) in [("a", 0), ("b", 9), ("c", 10)] {
+        let mut entry = hmrc(id, "{}");
+        entry.received_at = NOW.plus(Duration::from_secs(after));
+        let key = rig.record(&entry).await;
+        rig.process(&key).await;
+        let heard = rig
+            .worker
+            .inbox
+            .last_heard(&SourceName::new("hmrc").unwrap())
+            .await
+            .unwrap();
+        let expected = if after < 10 {
+            NOW
+        } else {
+            NOW.plus(Duration::from_secs(10))
+        };
+        assert_eq!(heard, Some(expected), "after {after} s");
+    }
+}
+
+#[tokio::test]
+async fn what_we_asked_for_is_not_heard_of_its_source() {
+    let rig = DeliveryRig::new([]);
+    let key = rig.record(&hmrc_pulled("a", "{}")).await;
+    assert_eq!(rig.process(&key).await, AttemptOutcome::Delivered);
+    assert_eq!(
+        rig.worker
+            .inbox
+            .last_heard(&SourceName::new("hmrc").unwrap())
+            .await
+            .unwrap(),
+        None
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_never_ends_is_cut_short_within_its_lease() {
+    struct HangingDestination;
+    impl Destination for HangingDestination {
+        async fn deliver(&self, _: &Key, _: &Event) -> Result<(), DeliveryError> {
+            std::future::pending().await
+        }
+    }
+    let rig = DeliveryRig::new([]);
+    let key = rig.record(&hmrc("n1", "{}")).await;
+    let DeliveryRig { worker, .. } = rig;
+    let worker = DeliveryWorker::new(
+        Arc::clone(&worker.inbox),
+        HangingDestination,
+        Arc::clone(&worker.world),
+        worker.keeping,
+    );
+    let (row, fence) = worker
+        .inbox
+        .claim(&key, &worker.claim())
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(matches!(
+        worker.work(&row, &fence).await.unwrap(),
+        Mark::Retry { .. }
+    ));
+    const { assert!(ATTEMPT.as_secs() < LEASE.as_secs()) };
+}

@@ -1,0 +1,191 @@
+//! A stored row -> the CloudEvent a consumer gets. Pure: the same row gives the same bytes for ever.
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::{
+    domain::Timestamp,
+    inbox::{InboxError, Row},
+    senders::{self, EventData, SenderKind},
+};
+
+/// One notification in CloudEvents 1.0, structured JSON.
+#[derive(Clone, Debug)]
+pub struct Event {
+    whole: Bytes,
+    envelope: Bytes,
+    claim_check: Bytes,
+    source: String,
+    event_type: String,
+    subject: Option<String>,
+    time: Option<Timestamp>,
+}
+
+/// The envelope's members, in the order they are written.
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+struct CloudEvent<'a> {
+    specversion: &'static str,
+    id: &'a str,
+    source: String,
+    #[serde(rename = "type")]
+    event_type: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    datacontenttype: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dataref: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a RawValue>,
+}
+
+impl Event {
+    /// The event that a stored row tells of. Fails only if the row is damaged.
+    pub fn of(row: &Row) -> Result<Self, InboxError> {
+        let damaged = |_| InboxError::Damaged {
+            key: row.key.clone(),
+            what: "its content can't be embedded",
+        };
+        let data = senders::data(&row.event_type, row.proven_body()?);
+        let embedded = data
+            .as_ref()
+            .map(|data| serde_json::from_str(&data.json))
+            .transpose()
+            .map_err(damaged)?;
+        let envelope = CloudEvent {
+            specversion: "1.0",
+            id: row.key.as_str(),
+            source: format!("/{}", row.key.source()),
+            event_type: type_of(row),
+            subject: row.subject.as_deref(),
+            time: row.event_at.map(|at: Timestamp| at.to_string()),
+            datacontenttype: data
+                .as_ref()
+                .map(|data: &EventData| data.content_type.as_str()),
+            dataref: None,
+            data: None,
+        };
+        let bare = serde_json::to_vec(&envelope).map_err(damaged)?;
+        let envelope = CloudEvent {
+            dataref: Some(row.key.as_str()),
+            ..envelope
+        };
+        let claim_check = serde_json::to_vec(&envelope).map_err(damaged)?;
+        let envelope = CloudEvent {
+            dataref: None,
+            ..envelope
+        };
+        let whole = serde_json::to_vec(&CloudEvent {
+            data: embedded,
+            ..envelope
+        })
+        .map_err(damaged)?;
+        Ok(Self {
+            whole: whole.into(),
+            envelope: bare.into(),
+            claim_check: claim_check.into(),
+            source: row.key.source().to_owned(),
+            event_type: row.event_type.clone(),
+            subject: row.subject.clone(),
+            time: row.event_at,
+        })
+    }
+
+    /// The whole event: one JSON object, byte-identical on every attempt.
+    pub fn json(&self) -> &Bytes {
+        &self.whole
+    }
+
+    /// The event without its `data`, which holds what is personal.
+    pub fn envelope(&self) -> &Bytes {
+        &self.envelope
+    }
+
+    /// What goes where the whole event is too large: instead of `data`, a `dataref` that is the key, under
+    /// which `pillarbox show` has all of it.
+    pub fn claim_check(&self) -> &Bytes {
+        &self.claim_check
+    }
+
+    /// The name of the source it came from.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Pay's event type, or `notification`; the object's own `type` has its sender before it.
+    pub fn event_type(&self) -> &str {
+        &self.event_type
+    }
+
+    /// The payment or box it is about.
+    pub fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
+    }
+
+    /// The sender's date.
+    pub fn time(&self) -> Option<Timestamp> {
+        self.time
+    }
+}
+
+fn type_of(row: &Row) -> String {
+    match row.kind() {
+        SenderKind::Hmrc => "uk.gov.hmrc.ppns.notification".to_owned(),
+        SenderKind::GovukPay => format!("uk.gov.payments.{}", row.event_type),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        destinations::example::row,
+        senders::example::{NOW, hmrc, observed, pay},
+    };
+
+    /// These bytes are a promise to consumers: they may only ever change with a new major version.
+    #[test]
+    fn an_event_has_these_bytes_and_no_others() {
+        let paid = pay("m1", "p1", "card_payment_succeeded", NOW);
+        let event = Event::of(&row(&paid)).unwrap();
+        assert_eq!(
+            event.json(),
+            r#"{"specversion":"1.0","id":"pay:m1","source":"/pay","type":"uk.gov.payments.card_payment_succeeded","subject":"p1","time":"2026-03-02T10:15:31.480Z","datacontenttype":"application/json","data":{"amount":5000}}"#
+        );
+        assert_eq!(
+            event.envelope(),
+            r#"{"specversion":"1.0","id":"pay:m1","source":"/pay","type":"uk.gov.payments.card_payment_succeeded","subject":"p1","time":"2026-03-02T10:15:31.480Z","datacontenttype":"application/json"}"#
+        );
+
+        assert_eq!(
+            event.claim_check(),
+            r#"{"specversion":"1.0","id":"pay:m1","source":"/pay","type":"uk.gov.payments.card_payment_succeeded","subject":"p1","time":"2026-03-02T10:15:31.480Z","datacontenttype":"application/json","dataref":"pay:m1"}"#
+        );
+
+        let filed = hmrc("n1", r#"{"duty": 1.10, "n":1e400}"#);
+        assert_eq!(
+            Event::of(&row(&filed)).unwrap().json(),
+            r#"{"specversion":"1.0","id":"hmrc:n1","source":"/hmrc","type":"uk.gov.hmrc.ppns.notification","subject":"50dca3fc","time":"2026-03-02T10:15:31.480Z","datacontenttype":"application/json","data":{"duty": 1.10, "n":1e400}}"#
+        );
+    }
+
+    #[test]
+    fn an_observation_carries_the_whole_answer() {
+        let event = Event::of(&row(&observed("p1"))).unwrap();
+        assert_eq!(
+            event.json(),
+            r#"{"specversion":"1.0","id":"pay:observed-p1-6b7143137ff55b56","source":"/pay","type":"uk.gov.payments.observed","subject":"p1","time":"2026-03-02T10:15:31.480Z","datacontenttype":"application/json","data":{"amount":5000,"state":{"status":"success","finished":true},"payment_id":"p1","created_date":"2016-03-02T10:15:31.480Z"}}"#
+        );
+    }
+
+    #[test]
+    fn a_row_whose_bytes_changed_makes_no_event() {
+        let mut row = row(&pay("m1", "p1", "card_payment_succeeded", NOW));
+        row.body = Some(Bytes::from_static(b"{}"));
+        assert!(matches!(Event::of(&row), Err(InboxError::Damaged { .. })));
+    }
+}

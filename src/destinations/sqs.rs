@@ -1,0 +1,259 @@
+//! One SQS queue: the CloudEvent as the body, its key as the attribute `id`.
+//!
+//! In a FIFO queue the events of one payment or box stay in the order they are handed on, and a copy
+//! within five minutes is swallowed by the queue.
+
+mod queue;
+
+use aws_sdk_sqs::{Client, types::MessageAttributeValue};
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use super::{DeliveryError, Destination, Event, Probe};
+use crate::{
+    aws::{Aws, AwsLimits, AwsService, sdk_error},
+    domain::Key,
+};
+
+pub use queue::{SqsQueue, SqsQueueError};
+
+/// The longest message, its attributes included. SQS takes up to 1 MiB since August 2025, but only where
+/// the queue's own `MaximumMessageSize` does, which tools still set to the 256 KiB that were the most before.
+const LONGEST: usize = 256 * 1024;
+/// The longest group and deduplication id.
+const LONGEST_TOKEN: usize = 128;
+/// The attribute that carries the key, and its type.
+const ID: (&str, &str) = ("id", "String");
+
+/// A queue of the team's own.
+pub struct SqsDestination {
+    client: Client,
+    queue: SqsQueue,
+}
+
+impl SqsDestination {
+    /// `queue`, as it is reached over `aws`.
+    pub fn new(aws: &Aws, queue: SqsQueue) -> Self {
+        Self {
+            client: Client::new(&aws.within(AwsService::Sqs, &AwsLimits::DELIVERY)),
+            queue,
+        }
+    }
+
+    /// Whether the queue is there, without sending anything.
+    pub async fn look(&self) -> Result<Probe, DeliveryError> {
+        let asked = self
+            .client
+            .get_queue_attributes()
+            .queue_url(self.queue.url())
+            .send()
+            .await;
+        match asked.map_err(|error| sdk_error::code(&error)) {
+            Ok(_) => Ok(Probe::There),
+            Err(code) if sdk_error::is_denied(&code) => Ok(Probe::Forbidden),
+            Err(code) => Err(judge(&code, &self.queue)),
+        }
+    }
+}
+
+impl Destination for SqsDestination {
+    async fn deliver(&self, key: &Key, event: &Event) -> Result<(), DeliveryError> {
+        let id = MessageAttributeValue::builder()
+            .data_type(ID.1)
+            .string_value(key.as_str());
+        let id = id.build().map_err(|_| {
+            DeliveryError::Unavailable("sqs: the attribute can't be made".to_owned())
+        })?;
+        let fifo = FifoAttributes::of(key, event);
+        let message = self
+            .client
+            .send_message()
+            .queue_url(self.queue.url())
+            .message_body(String::from_utf8_lossy(body(key, event)))
+            .message_attributes(ID.0, id)
+            .set_message_group_id(self.queue.is_fifo().then_some(fifo.group))
+            .set_message_deduplication_id(self.queue.is_fifo().then_some(fifo.deduplication));
+        let sent = message
+            .send()
+            .await
+            .map_err(|error| judge(&sdk_error::code(&error), &self.queue))?;
+        // Whatever else answers 200 knows no message id.
+        sent.message_id
+            .map(drop)
+            .ok_or_else(|| judge(sdk_error::NO_ANSWER, &self.queue))
+    }
+}
+
+/// The event, or its claim check where it is too long or has characters that no message may have.
+fn body<'a>(key: &Key, event: &'a Event) -> &'a Bytes {
+    let room = LONGEST.saturating_sub(ID.0.len() + ID.1.len() + key.as_str().len());
+    if event.json().len() <= room && is_sendable(event.json()) {
+        event.json()
+    } else {
+        event.claim_check()
+    }
+}
+
+/// Whether SQS takes this text. Of what JSON may hold, it refuses these two alone.
+fn is_sendable(json: &[u8]) -> bool {
+    let holds = |no_character: &str| {
+        json.windows(3)
+            .any(|bytes| bytes == no_character.as_bytes())
+    };
+    !holds("\u{FFFE}") && !holds("\u{FFFF}")
+}
+
+/// What a FIFO queue needs to know of a message.
+#[derive(Debug, PartialEq, Eq)]
+struct FifoAttributes {
+    group: String,
+    deduplication: String,
+}
+
+impl FifoAttributes {
+    fn of(key: &Key, event: &Event) -> Self {
+        Self {
+            group: token(event.subject().unwrap_or(key.as_str())),
+            deduplication: token(key.as_str()),
+        }
+    }
+}
+
+/// `text` where a queue takes it as an id, or else its SHA-256 in hex.
+fn token(text: &str) -> String {
+    let is_taken = (1..=LONGEST_TOKEN).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_taken {
+        text.to_owned()
+    } else {
+        hex::encode(Sha256::digest(text))
+    }
+}
+
+/// What an error code means. Only what is wrong with this very message is a refusal: a queue that isn't
+/// there or may not be written to is somebody's to mend, and nothing dies of it.
+fn judge(code: &str, queue: &SqsQueue) -> DeliveryError {
+    let name = queue.name();
+    let code = code.rsplit('.').next().unwrap_or(code); // the older names stand behind `AWS.SimpleQueueService.`
+    let advice = match code {
+        "InvalidMessageContents" | "InvalidParameterValue" => {
+            let said = format!(
+                "sqs: {name} does not take this message ({code}): check its MaximumMessageSize"
+            );
+            return DeliveryError::Refused(said);
+        }
+        code if sdk_error::is_denied(code) => "grant sqs:SendMessage on it",
+        "KmsAccessDenied" => "grant kms:GenerateDataKey and kms:Decrypt on its key",
+        "KmsDisabled" | "KmsInvalidKeyUsage" | "KmsInvalidState" | "KmsNotFound"
+        | "KmsOptInRequired" => "check the key it is encrypted with",
+        "QueueDoesNotExist" | "NonExistentQueue" | "InvalidAddress" => {
+            "check its URL, and that AWS_REGION is its region"
+        }
+        other => sdk_error::advice(other),
+    };
+    DeliveryError::Unavailable(format!("sqs: {name}: {code}: {advice}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        destinations::example,
+        senders::example::{NOW, pay},
+    };
+
+    fn key(text: &str) -> Key {
+        Key::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_group_is_the_subject_and_a_deduplication_id_the_key_where_a_queue_takes_them() {
+        let long = format!("pay:{}", "x".repeat(125));
+        let hashed = |text: &str| hex::encode(Sha256::digest(text));
+        for (text, expected) in [
+            ("p1", "p1".to_owned()),
+            ("pay:a%20b~0123abcd", "pay:a%20b~0123abcd".to_owned()),
+            (&"x".repeat(128), "x".repeat(128)),
+            (&long, hashed(&long)),
+            ("two words", hashed("two words")),
+            ("é", hashed("é")),
+            ("", hashed("")),
+        ] {
+            assert_eq!(token(text), expected);
+            assert!(token(text).len() <= LONGEST_TOKEN);
+        }
+        let event = example::event(&pay("m1", "p1", "card_payment_succeeded", NOW));
+        let fifo = FifoAttributes {
+            group: "p1".to_owned(),
+            deduplication: "pay:m1".to_owned(),
+        };
+        assert_eq!(FifoAttributes::of(&key("pay:m1"), &event), fifo);
+    }
+
+    #[test]
+    fn a_message_is_256_kib_long_at_most_with_its_attribute() {
+        let room = LONGEST - "id".len() - "String".len() - "hmrc:n1".len();
+        for (length, is_whole) in [(room, true), (room + 1, false)] {
+            let event = example::event_of_length(length);
+            let sent = body(&key("hmrc:n1"), &event);
+            assert_eq!(sent == event.json(), is_whole, "{length}");
+            assert_eq!(sent == event.claim_check(), !is_whole, "{length}");
+        }
+    }
+
+    #[test]
+    fn what_no_message_may_hold_stays_in_the_inbox() {
+        for (text, is_whole) in [
+            ("\u{FFFD}", true),
+            ("\u{10FFFF}", true),
+            ("\u{FFFE}", false),
+            ("\u{FFFF}", false),
+        ] {
+            let event = example::event(&crate::senders::example::hmrc(
+                "n1",
+                &format!(r#"{{"x":"{text}"}}"#),
+            ));
+            assert_eq!(
+                body(&key("hmrc:n1"), &event) == event.json(),
+                is_whole,
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_what_is_wrong_with_the_message_is_a_refusal() {
+        let queue =
+            SqsQueue::parse("https://sqs.eu-west-2.amazonaws.com/111122223333/ledger").unwrap();
+        for (code, is_refused, said) in [
+            ("InvalidMessageContents", true, "ledger"),
+            ("InvalidParameterValue", true, "MaximumMessageSize"),
+            ("AccessDenied", false, "grant sqs:SendMessage"),
+            ("AccessDeniedException", false, "grant sqs:SendMessage"),
+            ("QueueDoesNotExist", false, "check its URL"),
+            (
+                "AWS.SimpleQueueService.NonExistentQueue",
+                false,
+                "check its URL",
+            ),
+            ("KmsAccessDenied", false, "kms:GenerateDataKey"),
+            ("KmsDisabled", false, "the key"),
+            ("RequestThrottled", false, "tried again"),
+            ("ExpiredToken", false, "credentials"),
+            ("Timeout", false, "tried again"),
+            ("NoCredentials", false, "credentials"),
+            ("SomethingNew", false, "tried again"),
+        ] {
+            let error = judge(code, &queue);
+            assert_eq!(
+                matches!(error, DeliveryError::Refused(_)),
+                is_refused,
+                "{code}"
+            );
+            assert!(
+                error.to_string().contains(said) && error.to_string().contains("ledger"),
+                "{error}"
+            );
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The URL of a queue -> [`SqsQueue`], or what is wrong with it.
+
+use url::Url;
+
+use crate::http_client::{EndpointError, endpoint};
+
+/// Behind the name of a queue that keeps an order.
+const FIFO: &str = ".fifo";
+
+/// A queue, by its URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SqsQueue {
+    url: Url,
+    name: String,
+}
+
+/// Why text is no queue's URL; says what to do, and repeats nothing of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SqsQueueError {
+    /// Not a URL requests may be sent to.
+    #[error(transparent)]
+    Url(#[from] EndpointError),
+    /// A URL that no queue has.
+    #[error(
+        "is not the URL of a queue: copy it whole, such as https://sqs.eu-west-2.amazonaws.com/111122223333/NAME"
+    )]
+    NoQueue,
+}
+
+impl SqsQueue {
+    /// Reads a queue's URL: https, or http on loopback.
+    pub fn parse(text: &str) -> Result<Self, SqsQueueError> {
+        let url = endpoint(text)?;
+        let name = url.path().rsplit('/').next().unwrap_or_default();
+        let bare = name.strip_suffix(FIFO).unwrap_or(name);
+        let plain = bare
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+        let is_queue = plain && !bare.is_empty() && name.len() <= 80 && url.query().is_none();
+        if is_queue {
+            Ok(Self {
+                name: name.to_owned(),
+                url,
+            })
+        } else {
+            Err(SqsQueueError::NoQueue)
+        }
+    }
+
+    /// Its URL.
+    pub fn url(&self) -> &str {
+        self.url.as_str()
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it keeps the order of each group: its name says so, as SQS demands.
+    pub fn is_fifo(&self) -> bool {
+        self.name.ends_with(FIFO)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_is_known_by_its_url_which_ends_with_its_name() {
+        for (url, name, is_fifo) in [
+            (
+                "https://sqs.eu-west-2.amazonaws.com/111122223333/ledger",
+                "ledger",
+                false,
+            ),
+            (
+                "https://sqs.eu-west-2.amazonaws.com/111122223333/Ledger_1-a.fifo",
+                "Ledger_1-a.fifo",
+                true,
+            ),
+            ("http://127.0.0.1:4566/000000000000/fifo", "fifo", false),
+        ] {
+            let queue = SqsQueue::parse(url).unwrap();
+            assert_eq!(
+                (queue.url(), queue.name(), queue.is_fifo()),
+                (url, name, is_fifo)
+            );
+        }
+        let long = format!(
+            "https://sqs.eu-west-2.amazonaws.com/111122223333/{}",
+            "q".repeat(81)
+        );
+        for (bad, problem) in [
+            ("ledger", SqsQueueError::Url(EndpointError::NoUrl)),
+            (
+                "http://sqs.eu-west-2.amazonaws.com/1/q",
+                SqsQueueError::Url(EndpointError::Plain),
+            ),
+            (
+                "https://sqs.eu-west-2.amazonaws.com",
+                SqsQueueError::NoQueue,
+            ),
+            (
+                "https://sqs.eu-west-2.amazonaws.com/1/",
+                SqsQueueError::NoQueue,
+            ),
+            (
+                "https://sqs.eu-west-2.amazonaws.com/1/.fifo",
+                SqsQueueError::NoQueue,
+            ),
+            (
+                "https://sqs.eu-west-2.amazonaws.com/1/a.b",
+                SqsQueueError::NoQueue,
+            ),
+            (
+                "https://sqs.eu-west-2.amazonaws.com/1/q?Action=SendMessage",
+                SqsQueueError::NoQueue,
+            ),
+            (&long, SqsQueueError::NoQueue),
+        ] {
+            assert_eq!(SqsQueue::parse(bad), Err(problem), "{bad}");
+        }
+    }
+}

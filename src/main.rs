@@ -1,7 +1,0 @@
-//! `pillarbox`: arguments in, exit code out.
-
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    pillarbox::entry::cli::main()
-}

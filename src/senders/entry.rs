@@ -1,0 +1,68 @@
+//! What is recorded of one notification.
+
+use bytes::Bytes;
+
+use crate::domain::{HeldReason, Key, Origin, Timestamp};
+
+/// One notification, ready to be recorded. Only [`read()`](super::read()) makes one, from a proof.
+///
+/// ```compile_fail,E0451
+/// use crate::senders::Entry;
+/// fn forge(entry: Entry) -> Entry {
+///     Entry { body: "{}".into(), ..entry }
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its name from now on.
+    pub key: Key,
+    /// The bytes exactly as received.
+    pub body: Bytes,
+    /// SHA-256 of the bytes.
+    pub digest: [u8; 32],
+    /// SHA-256 of what its sender can't legitimately change.
+    pub content_digest: [u8; 32],
+    /// The header value that proved it; a pulled one has none.
+    pub signature: Option<String>,
+    /// Which secret matched, by label.
+    pub key_label: Option<String>,
+    /// Pay's event type, or `notification`.
+    pub event_type: String,
+    /// The payment or box it is about.
+    pub subject: Option<String>,
+    /// The sender's date.
+    pub event_at: Option<Timestamp>,
+    /// Ours.
+    pub received_at: Timestamp,
+    /// How it reached us.
+    pub origin: Origin,
+    /// Why it must not be acted on by itself, if it must not.
+    pub held: Option<HeldReason>,
+    pub(super) _proof: Proof,
+}
+
+/// Can't be had outside this stage, so neither can an [`Entry`] without a proof.
+#[derive(Clone, Debug)]
+pub(super) struct Proof;
+
+impl Entry {
+    /// The same notification as it is kept when its key already belongs to other content.
+    pub fn as_conflict(&self) -> Self {
+        Self {
+            key: self.key.conflict(&self.content_digest),
+            held: Some(HeldReason::Conflict),
+            ..self.clone()
+        }
+    }
+}
+
+/// One event in the life of one payment, whichever id it comes under.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventName {
+    /// The source that tells of it.
+    pub source: String,
+    /// The payment.
+    pub subject: String,
+    /// `{event_type}|{created_date}`.
+    pub event: String,
+}

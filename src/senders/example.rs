@@ -1,0 +1,80 @@
+//! Entries for tests, made the only way there is: out of a proof.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use hmac::{Hmac, KeyInit, Mac};
+use sha1::Sha1;
+use sha2::Sha256;
+
+use super::{Acceptance, Entry, ProvenBytes, Pulled, SenderKind, SigningKey, read, verify};
+use crate::{
+    domain::{SourceName, Timestamp},
+    secrets::Secret,
+};
+
+/// The instant the examples were received.
+pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_772_446_531_480);
+const SECRET: &str = "webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu";
+
+/// A Pay notification.
+pub(crate) fn pay(id: &str, payment: &str, event: &str, at: Timestamp) -> Entry {
+    let body = format!(
+        r#"{{"webhook_message_id":"{id}","created_date":"{at}","resource_id":"{payment}","event_type":"{event}","resource":{{"amount":5000}}}}"#
+    );
+    entry(SenderKind::GovukPay, "pay", body.into())
+}
+
+/// An HMRC notification.
+pub(crate) fn hmrc(id: &str, message: &str) -> Entry {
+    entry(SenderKind::Hmrc, "hmrc", envelope(id, message, "PENDING"))
+}
+
+/// The same notification as a pull lists it, once HMRC has given up pushing it.
+pub(crate) fn hmrc_pulled(id: &str, message: &str) -> Entry {
+    given("hmrc", Pulled::listed(envelope(id, message, "FAILED")))
+}
+
+fn envelope(id: &str, message: &str, status: &str) -> Bytes {
+    let message = serde_json::to_string(message).unwrap();
+    let body = format!(
+        r#"{{"notificationId":"{id}","boxId":"50dca3fc","messageContentType":"application/json","message":{message},"status":"{status}","createdDateTime":"2026-03-02T10:15:31.480+0000"}}"#
+    );
+    body.into()
+}
+
+/// A successful payment that was asked for.
+pub(crate) fn observed(payment: &str) -> Entry {
+    let answer = format!(
+        r#"{{"amount":5000,"state":{{"status":"success","finished":true}},"payment_id":"{payment}","created_date":"2016-03-02T10:15:31.480Z"}}"#
+    );
+    given("pay", Pulled::payment(answer.into()))
+}
+
+/// Any authentic bytes.
+pub(crate) fn entry(kind: SenderKind, source: &str, body: Bytes) -> Entry {
+    let key = SigningKey::new(kind, "1:env:TEST", &Secret::new(SECRET.to_owned()));
+    let signature = sign(kind, &body);
+    given(
+        source,
+        verify(kind, &[key], &[signature.as_bytes()], body).unwrap(),
+    )
+}
+
+fn given(source: &str, proven: impl Into<ProvenBytes>) -> Entry {
+    let window = Acceptance(Duration::from_secs(60 * 24 * 60 * 60));
+    read(&SourceName::new(source).unwrap(), proven, NOW, window)
+}
+
+fn sign(kind: SenderKind, body: &[u8]) -> String {
+    match kind {
+        SenderKind::Hmrc => {
+            let mac = Hmac::<Sha1>::new_from_slice(SECRET.as_bytes()).unwrap();
+            hex::encode(mac.chain_update(body).finalize().into_bytes())
+        }
+        SenderKind::GovukPay => {
+            let mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+            hex::encode(mac.chain_update(body).finalize().into_bytes())
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What a sender answered when it was asked: authentic by TLS and token, and never signed.
+
+use bytes::Bytes;
+
+/// Bytes that a sender gave on demand. Only the pull clients make one.
+///
+/// ```compile_fail,E0451
+/// use crate::senders::Pulled;
+/// let forged = Pulled { body: "{}".into(), of: todo!() };
+/// ```
+///
+/// ```compile_fail,E0624
+/// use crate::senders::Pulled;
+/// let forged = Pulled::listed("{}".into());
+/// ```
+#[derive(Clone, Debug)]
+pub struct Pulled {
+    body: Bytes,
+    of: PulledKind,
+}
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PulledKind {
+    /// The notifications of one of HMRC's boxes.
+    Box,
+    /// One payment of GOV.UK Pay's.
+    Payment,
+}
+
+impl Pulled {
+    /// One element of the list that HMRC answered with: the bytes exactly as they stood in it.
+    pub(crate) fn listed(element: Bytes) -> Self {
+        Self {
+            body: element,
+            of: PulledKind::Box,
+        }
+    }
+
+    /// The whole answer of GOV.UK Pay about one payment.
+    pub(crate) fn payment(answer: Bytes) -> Self {
+        Self {
+            body: answer,
+            of: PulledKind::Payment,
+        }
+    }
+
+    /// The bytes exactly as received.
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// What was asked for.
+    pub(super) fn of(&self) -> PulledKind {
+        self.of
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        domain::{HeldReason, Origin, SourceName},
+        senders::{
+            Acceptance, Entry,
+            example::{NOW, hmrc, hmrc_pulled, observed},
+            read,
+        },
+    };
+
+    fn read_as(pulled: Pulled) -> Entry {
+        read(
+            &SourceName::new("s").unwrap(),
+            pulled,
+            NOW,
+            Acceptance(Duration::from_secs(60 * 24 * 60 * 60)),
+        )
+    }
+
+    #[test]
+    fn a_notification_is_the_same_whether_it_was_pushed_or_pulled() {
+        let (pushed, pulled) = (hmrc("n1", "[1]"), hmrc_pulled("n1", "[1]"));
+        assert_eq!(
+            (&pulled.key, pulled.content_digest),
+            (&pushed.key, pushed.content_digest)
+        );
+        assert_ne!(
+            pulled.digest, pushed.digest,
+            "the bytes differ, since HMRC has given up by then"
+        );
+        assert_eq!(
+            (pulled.origin, pulled.signature, pulled.key_label),
+            (Origin::Pull, None, None)
+        );
+        assert_eq!((pulled.held, pulled.event_at), (None, pushed.event_at));
+    }
+
+    #[test]
+    fn an_element_that_can_not_be_read_is_held_like_a_push_that_can_not() {
+        for element in [
+            "42",
+            "null",
+            "{}",
+            r#"{"notificationId":"n1"}"#,
+            r#"{"notificationId":"n1","notificationId":"n1"}"#,
+        ] {
+            let entry = read_as(Pulled::listed(element.into()));
+            assert_eq!(entry.held, Some(HeldReason::Unreadable), "{element}");
+            assert!(
+                entry.key.as_str().starts_with("s:sha256-") && entry.body == element,
+                "{element}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_observation_is_never_stale_however_old_the_payment_is() {
+        let entry = observed("7k2m9vq0d4r6t8b1n3p5h0j2e4");
+        assert_eq!(
+            entry.key.as_str(),
+            "pay:observed-7k2m9vq0d4r6t8b1n3p5h0j2e4-976a381d26e28147"
+        );
+        assert_eq!(
+            (entry.held, entry.event_at, entry.origin),
+            (None, Some(NOW), Origin::Pull)
+        );
+        assert_eq!(
+            (entry.event_type.as_str(), entry.subject.as_deref()),
+            ("observed", Some("7k2m9vq0d4r6t8b1n3p5h0j2e4"))
+        );
+    }
+
+    #[test]
+    fn an_answer_about_no_payment_is_held_as_unreadable() {
+        let entry = read_as(Pulled::payment(r#"{"code":"P0200"}"#.into()));
+        assert_eq!(entry.held, Some(HeldReason::Unreadable));
+    }
+}
