@@ -197,7 +197,7 @@ fn what_only_some_places_may_know_is_known_nowhere_else() {
 
 #[test]
 fn the_test_sees_grouped_and_nested_imports() {
-    let text = "use crate::{\n    inbox::{Inbox, Row},\n    notification::Key,\n};\nlet x = pillarbox::receive::route();\n// pillarbox::app";
+    let text = "use crate::{\n    inbox::{Inbox, Row},\n    notification::Key,\n};\nlet x = crate::receive::route();\n// crate::app";
     assert_eq!(
         modules_used(&strip(text)),
         ["inbox", "notification", "receive"]

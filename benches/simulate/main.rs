@@ -17,10 +17,9 @@ use std::{future::pending, time::Duration};
 
 use clap::Parser;
 use futures_util::future::join_all;
-use pillarbox::domain::{Clock, SystemClock};
 use rustix::time::{ClockId, clock_gettime};
 use sender_simulator::{
-    Connection, Sender,
+    Clock, Connection, Sender, SystemClock,
     run::{Plan, Seen, run},
 };
 use url::Url;

@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, fmt::Write, sync::Mutex};
 
-use pillarbox::domain::{Clock, Timestamp};
-use sender_simulator::{Body, Sender};
+use pillarbox::domain::Timestamp;
+use sender_simulator::{Body, Clock, Sender};
 use serde_json::{Value, json};
 use url::Url;
 
-use pillarbox::fronts::{Asked, Front, batch, record};
+use crate::fronts::{Asked, Front, batch, record};
 
 /// The secrets everything here is signed with. They open nothing: no sender has ever had them.
 pub(crate) const HMRC_SECRET: &str = "LOCALEVENTSONLYLOCALEVENTSONLY22";
@@ -445,8 +445,8 @@ struct Fixed {
 }
 
 impl Clock for Fixed {
-    fn now(&self) -> Timestamp {
-        self.at
+    fn now(&self) -> sender_simulator::Timestamp {
+        sender_simulator::Timestamp::from_millis(self.at.as_millis())
     }
 
     fn random(&self) -> u64 {

@@ -27,7 +27,7 @@ fn main() -> io::Result<()> {
             .ok_or_else(|| io::Error::other("write an instant: 2026-03-02T10:15:31.480Z"))?,
     };
     let folder = env::args().nth(2).map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("events"),
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events"),
         PathBuf::from,
     );
     for (name, content) in made::everything(at) {

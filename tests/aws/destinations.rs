@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::{Duration, Instant};
 
 use super::handed_on::{AT, captured, long};
-use pillarbox::cloud::{Call, Cloud, Reply};
+use crate::cloud::{Call, Cloud, Reply};
 
 const QUEUE: &str = "https://sqs.eu-west-2.amazonaws.com/111122223333/ledger";
 /// No error may repeat what was sent, nor what AWS says of it.

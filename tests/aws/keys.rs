@@ -28,7 +28,7 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::handed_on::AT;
-use pillarbox::cloud::{Cloud, Reply};
+use crate::cloud::{Cloud, Reply};
 
 const ARN: &str = "arn:aws:secretsmanager:eu-west-2:111122223333:secret:pay-AbCdEf";
 const OLD: &str = "webhook_test_old1d5lsa5pdfs2bvim2f9cdu";

@@ -10,7 +10,7 @@ use pillarbox::{
 use serde_json::json;
 use tokio::time::Instant;
 
-use pillarbox::cloud::{Cloud, Reply};
+use crate::cloud::{Cloud, Reply};
 
 const ARN: &str = "arn:aws:secretsmanager:eu-west-2:111122223333:secret:pay-AbCdEf";
 /// Nothing that is ever shown may hold this.

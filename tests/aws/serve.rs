@@ -7,9 +7,9 @@ use rustix::process::Signal;
 use sender_simulator::{Sender, exchange};
 use serde_json::{Value, json};
 
-use pillarbox::{
+use crate::{
     cloud::{Call, Cloud, Reply, variables},
-    delivery::{FREE_PORTS, Folder, PAY_SECRET, Ran, Serve, until},
+    process::{FREE_PORTS, Folder, PAY_SECRET, Ran, Serve, until},
 };
 
 const ARN: &str = "arn:aws:secretsmanager:eu-west-2:111122223333:secret:pay-AbCdEf";

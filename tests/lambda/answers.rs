@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use pillarbox::support::{
+use crate::support::{
     fronts::{Asked, Front},
     function::{Deployed, post, unsigned},
     message::{NO_CHALLENGES, both, hmrc, pay, without_secret},

@@ -4,7 +4,7 @@ use pillarbox::lambda::{Invocation, InvocationError, InvocationReply};
 use proptest::{collection::vec, prelude::*};
 use serde_json::{Map, Value, json, value::RawValue};
 
-use pillarbox::support::{
+use crate::support::{
     fronts::{Front, batch},
     function::{Deployed, post},
     message::{both, pay},

@@ -9,7 +9,7 @@ use pillarbox::{
 };
 use serde_json::{Value, json};
 
-use pillarbox::support::{
+use crate::support::{
     fronts::{Front, batch, record, sequence},
     function::{Deployed, post},
     message::{both, hmrc, pay},

@@ -3,7 +3,7 @@
 use pillarbox::receive::LONGEST_BODY;
 use serde_json::json;
 
-use pillarbox::support::{
+use crate::support::{
     fronts::Front,
     function::{Deployed, post, unsigned},
     message::{both, noise, pay, with, without_secret},

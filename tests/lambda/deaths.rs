@@ -11,7 +11,7 @@ use pillarbox::{
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use pillarbox::support::{
+use crate::support::{
     cloud::{Cloud, Reply},
     dynamodb::EMULATOR,
     fault_proxy::{Fault, FaultProxy},
@@ -93,7 +93,7 @@ async fn a_secret_that_is_changed_under_way_costs_no_notification() {
     );
     let holding = |current: &str, previous: &str| {
         let value = json!({"current": current, "previous": previous}).to_string();
-        move |_: &pillarbox::support::cloud::Call| Reply::Done(json!({"SecretString": value}))
+        move |_: &crate::support::cloud::Call| Reply::Done(json!({"SecretString": value}))
     };
     let cloud = Cloud::answering(holding(&old.secrets[0], "a secret of long ago, withdrawn")).await;
     let arn = "arn:aws:secretsmanager:eu-west-2:123456789012:secret:pay-AbCdEf";

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use pillarbox::support::{
+use crate::support::{
     fronts::Front,
     function::{Deployed, post},
     message::pay,

@@ -12,7 +12,7 @@ use pillarbox::{
 use serde_json::{Value, json};
 use tracing_subscriber::prelude::*;
 
-use pillarbox::support::{
+use crate::support::{
     fronts::{Asked, Front, batch},
     function::{Deployed, post, unsigned},
     message::{both, hmrc, pay, with},

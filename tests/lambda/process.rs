@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, time::Instant};
 
-use pillarbox::support::{
+use crate::support::{
     fronts::{Asked, Front, batch, sequence},
     function::{post, unsigned},
     message::{Source, both, hmrc, pay},

@@ -25,7 +25,7 @@ use serde_json::{Value, json, value::RawValue};
 use tracing::Level;
 use tracing_subscriber::{filter::Targets, prelude::*};
 
-use pillarbox::{
+use crate::{
     clock::ManualClock,
     support::{server::Remembers, table},
 };

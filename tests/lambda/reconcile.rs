@@ -14,7 +14,7 @@ use sender_simulator::pull::{
 use serde_json::{Value, json};
 
 use super::pull::{API_KEY, BOX, Reconciling, fill, hmrc, left, listen, pay, ppns};
-use pillarbox::{
+use crate::{
     clock::ManualClock,
     support::{
         fronts::{Asked, Front, batch},

@@ -9,7 +9,7 @@ use pillarbox::{
 use serde_json::{Value, json};
 
 use super::pull::{BOX, CLIENT, SECRET, fill, left, ppns};
-use pillarbox::support::{
+use crate::support::{
     cloud::{Call, Cloud, Reply},
     runtime_api::{Bootstrap, Told},
     table,

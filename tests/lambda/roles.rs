@@ -3,7 +3,7 @@
 use pillarbox::lambda::{InvocationError, Role};
 use serde_json::{Value, json};
 
-use pillarbox::support::{
+use crate::support::{
     fronts::{Asked, Front, batch},
     function::Deployed,
     server::{NOW, Remembers},

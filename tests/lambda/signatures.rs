@@ -4,7 +4,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use sender_simulator::Sender;
 use serde_json::json;
 
-use pillarbox::support::{
+use crate::support::{
     client::Answer,
     fronts::{Asked, Front},
     function::{Deployed, post, unsigned},

@@ -6,7 +6,7 @@ use pillarbox::{domain::Timestamp, lambda::Role};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use pillarbox::support::{
+use crate::support::{
     fronts::Front,
     function::{Deployed, answer_of, post, unsigned},
     message::{both, hmrc},
@@ -97,10 +97,9 @@ async fn a_stalled_inbox_holds_no_batch_and_no_sweep_beyond_the_end() {
     let deployed = silent(Role::All);
     let until = NOW.plus(Duration::from_secs(60));
     let began = Instant::now();
-    let batch =
-        pillarbox::support::fronts::batch(&[("hmrc:a", "recorded"), ("hmrc:b", "recorded")]);
+    let batch = crate::support::fronts::batch(&[("hmrc:a", "recorded"), ("hmrc:b", "recorded")]);
     let reply = deployed.invoke_until(&batch, until).await.unwrap();
-    let first = pillarbox::support::fronts::sequence(0);
+    let first = crate::support::fronts::sequence(0);
     assert_eq!(
         reply,
         serde_json::json!({"batchItemFailures": [{"itemIdentifier": first}]})

@@ -1,6 +1,6 @@
 //! Method and path, the challenge, and a source without a secret.
 
-use pillarbox::support::{
+use crate::support::{
     message::{NO_CHALLENGES, both, hmrc, pay, without_secret},
     request::Request,
     server::{NOW, Server},

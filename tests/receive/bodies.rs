@@ -2,7 +2,7 @@
 
 use pillarbox::receive::LONGEST_BODY;
 
-use pillarbox::support::{
+use crate::support::{
     message::{Source, both, hmrc, noise, pay, with, without_secret},
     request::{Request, signature_header},
     server::{NOW, Server},

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pillarbox::domain::Timestamp;
 
-use pillarbox::support::{
+use crate::support::{
     message::{both, with},
     server::{AHEAD, NOW, Server, WINDOW},
 };

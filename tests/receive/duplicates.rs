@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::future::join_all;
 use tokio::sync::Barrier;
 
-use pillarbox::support::{
+use crate::support::{
     client::DEADLINE,
     message::{both, hmrc, hmrc_too, pay, pay_too, payment, with},
     request::Request,

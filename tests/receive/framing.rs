@@ -1,6 +1,6 @@
 //! Where a request begins and ends: what could be read in two ways is refused, the rest is read in one.
 
-use pillarbox::support::{
+use crate::support::{
     client::Client,
     message::{both, hmrc, pay},
     request::{Request, signature_header},

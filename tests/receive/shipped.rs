@@ -11,7 +11,7 @@ use rustix::process::{Resource, Rlimit, Signal, prlimit};
 use sender_simulator::Sender;
 use tokio::net::TcpStream;
 
-use pillarbox::support::{
+use crate::support::{
     client::DEADLINE,
     message::{Source, both, pay, with},
     request::{Request, signature_header},

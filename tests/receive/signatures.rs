@@ -4,7 +4,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use sender_simulator::Sender;
 use serde::Deserialize;
 
-use pillarbox::support::{
+use crate::support::{
     client::Answer,
     message::{Source, both, hmrc, hmrc_too, pay, pay_too, with},
     request::{Request, signature, signature_header},

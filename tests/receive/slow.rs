@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use pillarbox::{domain::Key, inbox::Inbox};
 use tokio::time::{Instant, pause, sleep};
 
-use pillarbox::support::{
+use crate::support::{
     message::{both, pay},
     request::Request,
     server::{NOW, Server},

@@ -12,7 +12,7 @@ use pillarbox::{
 use rusqlite::Connection;
 use tokio::time::{Instant, sleep};
 
-use pillarbox::support::{
+use crate::support::{
     client::Answer,
     message::both,
     request::Request,

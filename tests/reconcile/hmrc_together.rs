@@ -16,7 +16,7 @@ use super::{
     machine::minutes,
     ppns::{BOX, Rig, SECOND_BOX},
 };
-use pillarbox::clock::ManualClock;
+use crate::clock::ManualClock;
 
 /// A clock for several runs: it passes only while all of them wait, to the instant at which the first goes on. A call
 /// that is under way takes no time.

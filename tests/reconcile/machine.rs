@@ -22,7 +22,7 @@ use pillarbox_cli::sqlite::SqliteInbox;
 use tempfile::TempDir;
 
 use super::fused::Fused;
-use pillarbox::clock::ManualClock;
+use crate::clock::ManualClock;
 
 impl Sleeper for ManualClock {
     async fn sleep(&self, time: Duration) {

@@ -12,7 +12,7 @@ use super::{
     machine::minutes,
     ppns::{BOX, Rig},
 };
-use pillarbox::{
+use crate::{
     dynamodb::EMULATOR,
     fault_proxy::{Asked, Fault, FaultProxy},
     table,

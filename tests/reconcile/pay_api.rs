@@ -21,7 +21,7 @@ use sender_simulator::{
 };
 
 use super::machine::{Machine, minutes};
-use pillarbox::clock::ManualClock;
+use crate::clock::ManualClock;
 
 pub(crate) const API_KEY: &str = "api_live_7mrp1d5lsa5pdfs2bvim2f9cdu";
 const WEBHOOK_SECRET: &str = "webhook_live_7mrp1d5lsa5pdfs2bvim2f9cdu";

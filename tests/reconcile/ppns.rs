@@ -16,7 +16,7 @@ use sender_simulator::{
 };
 
 use super::machine::Machine;
-use pillarbox::clock::ManualClock;
+use crate::clock::ManualClock;
 
 pub(crate) const BOX: &str = "50dca3fc-c37c-4f03-b719-63571333624c";
 pub(crate) const SECOND_BOX: &str = "60dca3fc-c37c-4f03-b719-63571333624c";

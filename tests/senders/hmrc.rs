@@ -6,7 +6,7 @@ use super::{
     clock::ManualClock,
     heard::{Heard, hear},
 };
-use pillarbox::loopback;
+use crate::loopback;
 use reqwest::{Method, RequestBuilder};
 use sender_simulator::{
     hmrc::Message,

@@ -14,7 +14,7 @@ use super::{
     clock::ManualClock,
     heard::{Heard, hear},
 };
-use pillarbox::loopback;
+use crate::loopback;
 
 pub(crate) const KEY: &str = "api_test_7mrp1d5lsa5pdfs2bvim2f9cdu";
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);

@@ -13,7 +13,7 @@ use super::{
     heard::hear,
     pay::{DAY, KEY, Pay},
 };
-use pillarbox::loopback;
+use crate::loopback;
 
 const SUCCESS: (&str, bool, Value) = ("success", true, Value::Null);
 

@@ -22,7 +22,7 @@ use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
 };
 
-use pillarbox::delivery::WHSEC;
+use crate::process::WHSEC;
 
 /// What it answers.
 #[derive(Clone, Debug)]
@@ -165,7 +165,7 @@ impl Endpoint {
         let url = self.url();
         format!(
             "{}[destination]\nkind = \"https\"\nurl = \"{url}\"\nsecret = \"env:LEDGER_WHSEC\"\n",
-            pillarbox::delivery::BOTH_SOURCES
+            crate::process::BOTH_SOURCES
         )
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use pillarbox::{BOX, Stack, shapes, stacks};
+use crate::{BOX, Stack, shapes, stacks};
 
 /// The series that exist: namespace, metric, dimensions, unit. An alarm on any other could never fire.
 const SERIES: &[(&str, &str, &[&str], Option<&str>)] = &[

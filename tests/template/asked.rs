@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use pillarbox::Stack;
+use crate::Stack;
 
 #[test]
 fn everything_optional_defaults_to_none_and_the_rest_to_what_is_documented() {

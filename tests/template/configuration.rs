@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs};
 
 use pillarbox::config::Config;
 
-use pillarbox::{BOX, PULLING, Stack, stacks};
+use crate::{BOX, PULLING, Stack, stacks};
 
 /// What Lambda allows all variables of a function together.
 const VARIABLES: usize = 4096;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pillarbox::Stack;
+use crate::Stack;
 
 #[test]
 fn every_exception_to_checkov_is_known_and_has_its_reason() {

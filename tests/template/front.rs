@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use pillarbox::{Stack, shapes};
+use crate::{Stack, shapes};
 
 #[test]
 fn one_route_takes_any_method_and_a_domain_closes_the_other_entrance() {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use pillarbox::{BOX, FUNCTIONS, PULLING, Stack, shapes};
+use crate::{BOX, FUNCTIONS, PULLING, Stack, shapes};
 
 /// A claim on a row lasts this long, longer than any attempt may.
 const LEASE: u64 = 150;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use pillarbox::{Stack, list, stacks};
+use crate::{Stack, list, stacks};
 
 #[test]
 fn the_table_has_one_key_a_sparse_index_a_stream_and_an_expiry() {

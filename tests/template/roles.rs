@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use pillarbox::{FUNCTIONS, PULLING, Stack, list, shapes, stacks};
+use crate::{FUNCTIONS, PULLING, Stack, list, shapes, stacks};
 
 /// A role's statements by their `Sid`.
 fn statements(stack: &Stack, role: &str) -> BTreeMap<String, Value> {

@@ -17,7 +17,8 @@ use std::{
 };
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
+    KeyUsagePurpose,
 };
 use rustls::{
     ServerConfig, ServerConnection,
@@ -26,7 +27,7 @@ use rustls::{
     version::TLS13,
 };
 
-use pillarbox::http::{self, Request};
+use crate::http::{self, Request};
 
 /// The stand-in.
 pub(crate) struct DynamoDb {
@@ -51,7 +52,10 @@ impl DynamoDb {
         let authority = folder.join("authority.pem");
         fs::write(&authority, certificate).expect("the folder can be written to");
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-        let port = listener.local_addr().expect("a bound socket has an address").port();
+        let port = listener
+            .local_addr()
+            .expect("a bound socket has an address")
+            .port();
         let (calls, config) = (Arc::new(Mutex::new(Vec::new())), Arc::new(config));
         let connections = Arc::new(AtomicU64::new(0));
         let (kept, opened) = (calls.clone(), connections.clone());
@@ -63,7 +67,12 @@ impl DynamoDb {
                 thread::spawn(move || serve(stream, config, &kept));
             }
         });
-        Self { endpoint: format!("https://localhost:{port}"), authority, calls, connections }
+        Self {
+            endpoint: format!("https://localhost:{port}"),
+            authority,
+            calls,
+            connections,
+        }
     }
 
     pub(crate) fn endpoint(&self) -> &str {
@@ -90,11 +99,17 @@ impl Call {
     /// Whether this stores something that must not be there yet, and mentions `name`.
     pub(crate) fn stores_new(&self, name: &str) -> bool {
         let body = String::from_utf8_lossy(&self.body);
-        self.target.ends_with(".PutItem") && body.contains("attribute_not_exists") && body.contains(name)
+        self.target.ends_with(".PutItem")
+            && body.contains("attribute_not_exists")
+            && body.contains(name)
     }
 }
 
-fn serve(mut stream: TcpStream, config: Arc<ServerConfig>, kept: &Mutex<Vec<Call>>) -> io::Result<()> {
+fn serve(
+    mut stream: TcpStream,
+    config: Arc<ServerConfig>,
+    kept: &Mutex<Vec<Call>>,
+) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut tls = ServerConnection::new(config).map_err(io::Error::other)?;
     let (mut bytes, mut block) = (Vec::new(), vec![0; 64 * 1024]);
@@ -121,14 +136,17 @@ fn serve(mut stream: TcpStream, config: Arc<ServerConfig>, kept: &Mutex<Vec<Call
 }
 
 fn keep(request: Request, took: Duration, kept: &Mutex<Vec<Call>>) {
-    let call = Call { target: request.target, body: request.body, took };
+    let call = Call {
+        target: request.target,
+        body: request.body,
+        took,
+    };
     kept.lock().expect("no thread panics with it").push(call);
 }
 
 /// The same to everything: there is no such item, or it is written and nobody asked for it back.
 fn answer() -> Vec<u8> {
-    let headers =
-        "x-amzn-RequestId: 0D24QH6RG3T5PSIKCNOLPF3OP7VV4KQNSO5AEMVJF66Q9ASUAAJG\r\nx-amz-crc32: 2745614147\r\n";
+    let headers = "x-amzn-RequestId: 0D24QH6RG3T5PSIKCNOLPF3OP7VV4KQNSO5AEMVJF66Q9ASUAAJG\r\nx-amz-crc32: 2745614147\r\n";
     http::reply("200 OK", headers, "{}")
 }
 
@@ -138,11 +156,17 @@ fn identity() -> (ServerConfig, String) {
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     authority.distinguished_name = named("Pillarbox benchmark authority");
-    let authority = CertifiedIssuer::self_signed(authority, key()).expect("its parameters are sound");
-    let (mut own, key) = (CertificateParams::new(["localhost".to_owned()]).expect("localhost is a name"), key());
+    let authority =
+        CertifiedIssuer::self_signed(authority, key()).expect("its parameters are sound");
+    let (mut own, key) = (
+        CertificateParams::new(["localhost".to_owned()]).expect("localhost is a name"),
+        key(),
+    );
     own.distinguished_name = named("localhost");
     own.use_authority_key_identifier_extension = true;
-    let own = own.signed_by(&key, &authority).expect("its parameters are sound");
+    let own = own
+        .signed_by(&key, &authority)
+        .expect("its parameters are sound");
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_protocol_versions(&[&TLS13])
         .expect("ring speaks TLS 1.3")

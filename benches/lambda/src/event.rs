@@ -31,8 +31,14 @@ pub(crate) struct Event {
 impl Sender {
     pub(crate) fn new() -> Self {
         // Another run's ids are others, as an inbox that keeps them would ask for.
-        let count = since_1970().as_micros().try_into().expect("it is before the year 586,524");
-        Self { key: Hmac::new_from_slice(SECRET.as_bytes()).expect("any length will do"), count }
+        let count = since_1970()
+            .as_micros()
+            .try_into()
+            .expect("it is before the year 586,524");
+        Self {
+            key: Hmac::new_from_slice(SECRET.as_bytes()).expect("any length will do"),
+            count,
+        }
     }
 
     /// The next notification, sent now.
@@ -40,10 +46,16 @@ impl Sender {
         self.count += 1;
         let (id, payment) = (scattered(self.count, 25), scattered(!self.count, 26));
         let created = format!("{:.3}", jiff::Timestamp::now());
-        let body = MESSAGE.trim_end().replace(PAYMENT, &payment).replacen(MESSAGE_ID, &id, 1);
+        let body = MESSAGE
+            .trim_end()
+            .replace(PAYMENT, &payment)
+            .replacen(MESSAGE_ID, &id, 1);
         let body = body.replacen(CREATED, &created, 1);
         let signature = hex::encode(self.key.clone().chain_update(&body).finalize().into_bytes());
-        Event { json: event(&body, &signature).to_string(), id }
+        Event {
+            json: event(&body, &signature).to_string(),
+            id,
+        }
     }
 }
 
@@ -107,7 +119,9 @@ fn scattered(number: u64, length: usize) -> String {
 }
 
 fn since_1970() -> std::time::Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later than 1970")
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("it is later than 1970")
 }
 
 #[cfg(test)]
@@ -122,9 +136,17 @@ mod tests {
         let event: Value = serde_json::from_str(&one.json).unwrap();
         let body = event["body"].as_str().unwrap();
         assert!(
-            body.contains(&one.id) && !body.contains(MESSAGE_ID) && !body.contains(PAYMENT) && !body.contains(CREATED)
+            body.contains(&one.id)
+                && !body.contains(MESSAGE_ID)
+                && !body.contains(PAYMENT)
+                && !body.contains(CREATED)
         );
-        let mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap().chain_update(body);
-        mac.verify_slice(&hex::decode(event["headers"]["pay-signature"].as_str().unwrap()).unwrap()).unwrap();
+        let mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes())
+            .unwrap()
+            .chain_update(body);
+        mac.verify_slice(
+            &hex::decode(event["headers"]["pay-signature"].as_str().unwrap()).unwrap(),
+        )
+        .unwrap();
     }
 }

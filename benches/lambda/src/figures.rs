@@ -25,7 +25,12 @@ impl Figures {
 
     /// `median (least to most)`.
     pub(crate) fn spread(&self) -> String {
-        format!("**{:.2}** ({:.2} to {:.2})", self.median(), self.percentile(0), self.percentile(100))
+        format!(
+            "**{:.2}** ({:.2} to {:.2})",
+            self.median(),
+            self.percentile(0),
+            self.percentile(100)
+        )
     }
 }
 
@@ -49,7 +54,10 @@ mod tests {
     #[test]
     fn percentiles_are_values_that_were_measured() {
         let figures = Figures::of((1..=100).rev().map(f64::from));
-        assert_eq!([0, 50, 99, 100].map(|percent| figures.percentile(percent)), [1.0, 50.0, 99.0, 100.0]);
+        assert_eq!(
+            [0, 50, 99, 100].map(|percent| figures.percentile(percent)),
+            [1.0, 50.0, 99.0, 100.0]
+        );
         assert_eq!(Figures::of([3.0, 1.0, 2.0]).median(), 2.0);
         assert!(Figures::of([]).median().is_nan());
     }

@@ -15,16 +15,24 @@ pub(crate) struct Request {
 pub(crate) fn take(bytes: &mut Vec<u8>) -> Option<Request> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut head = httparse::Request::new(&mut headers);
-    let Status::Complete(start) = head.parse(bytes).expect("a client of AWS speaks HTTP/1.1") else { return None };
+    let Status::Complete(start) = head.parse(bytes).expect("a client of AWS speaks HTTP/1.1")
+    else {
+        return None;
+    };
     let header = |name: &str| {
-        let found = head.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
+        let found = head
+            .headers
+            .iter()
+            .find(|header| header.name.eq_ignore_ascii_case(name))?;
         Some(String::from_utf8_lossy(found.value).into_owned())
     };
-    let chunked = header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
+    let chunked =
+        header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
     let (body, length) = if chunked {
         unchunked(&bytes[start..])?
     } else {
-        let length = header("content-length").map_or(0, |value| value.parse().expect("a length is a number"));
+        let length = header("content-length")
+            .map_or(0, |value| value.parse().expect("a length is a number"));
         (bytes.get(start..start + length)?.to_vec(), length)
     };
     let request = Request {
@@ -42,8 +50,13 @@ fn unchunked(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
     let (mut body, mut at) = (Vec::new(), 0);
     loop {
         let size = httparse::parse_chunk_size(&bytes[at..]).expect("a chunk begins with its size");
-        let Status::Complete((head, size)) = size else { return None };
-        let (from, size) = (at + head, usize::try_from(size).expect("a chunk fits into memory"));
+        let Status::Complete((head, size)) = size else {
+            return None;
+        };
+        let (from, size) = (
+            at + head,
+            usize::try_from(size).expect("a chunk fits into memory"),
+        );
         at = from + size + 2; // a line ends it
         if bytes.len() < at {
             return None;
@@ -73,13 +86,24 @@ mod tests {
         assert!(take(&mut bytes).is_none());
         bytes.extend_from_slice(b"iGET");
         let request = take(&mut bytes).unwrap();
-        assert_eq!((request.method.as_str(), request.path.as_str(), request.target.as_str()), ("POST", "/a", "T.Put"));
-        assert_eq!((request.body.as_slice(), bytes.as_slice()), (&b"hi"[..], &b"GET"[..]));
+        assert_eq!(
+            (
+                request.method.as_str(),
+                request.path.as_str(),
+                request.target.as_str()
+            ),
+            ("POST", "/a", "T.Put")
+        );
+        assert_eq!(
+            (request.body.as_slice(), bytes.as_slice()),
+            (&b"hi"[..], &b"GET"[..])
+        );
     }
 
     #[test]
     fn chunks_are_put_together() {
-        let whole = b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n1\r\n!\r\n0\r\n\r\n";
+        let whole =
+            b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n1\r\n!\r\n0\r\n\r\n";
         for cut in 1..whole.len() {
             assert!(take(&mut whole[..cut].to_vec()).is_none(), "{cut}");
         }

@@ -14,7 +14,11 @@ const TICKS: f64 = 100.0;
 
 impl Usage {
     pub(crate) fn now() -> Self {
-        Self { at: Instant::now(), everyone: everyone(), own: own() }
+        Self {
+            at: Instant::now(),
+            everyone: everyone(),
+            own: own(),
+        }
     }
 
     /// How many processors everyone else has kept busy since.
@@ -30,22 +34,43 @@ fn everyone() -> u64 {
     let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
     let first = stat.lines().next().unwrap_or_default();
     // user nice system idle iowait irq softirq steal
-    let ticks = first.split_whitespace().skip(1).take(8).map(|field| field.parse().unwrap_or(0));
-    ticks.enumerate().filter(|(at, _)| ![3, 4].contains(at)).map(|(_, ticks): (_, u64)| ticks).sum()
+    let ticks = first
+        .split_whitespace()
+        .skip(1)
+        .take(8)
+        .map(|field| field.parse().unwrap_or(0));
+    ticks
+        .enumerate()
+        .filter(|(at, _)| ![3, 4].contains(at))
+        .map(|(_, ticks): (_, u64)| ticks)
+        .sum()
 }
 
 fn own() -> u64 {
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let after_name = stat.rsplit(')').next().unwrap_or_default();
     // utime stime cutime cstime
-    after_name.split_whitespace().skip(11).take(4).map(|field| field.parse().unwrap_or(0)).sum()
+    after_name
+        .split_whitespace()
+        .skip(11)
+        .take(4)
+        .map(|field| field.parse().unwrap_or(0))
+        .sum()
 }
 
 /// Cores, processor and kernel.
 pub(crate) fn describe() -> String {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split(':').nth(1)).unwrap_or("unknown");
+    let model = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split(':').nth(1))
+        .unwrap_or("unknown");
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    format!("{cores} cores, {}, {}, Linux {}", model.trim(), std::env::consts::ARCH, kernel.trim())
+    format!(
+        "{cores} cores, {}, {}, Linux {}",
+        model.trim(),
+        std::env::consts::ARCH,
+        kernel.trim()
+    )
 }

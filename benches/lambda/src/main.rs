@@ -69,8 +69,15 @@ fn main() {
     let measured = measure(&mut bench, &programs, &options);
     let others = usage.of_others();
 
-    println!("{}; meanwhile others kept {others:.2} of its processors busy.", machine::describe());
-    println!("{}, {}.\n", jiff::Timestamp::now().strftime("%-d %B %Y"), command());
+    println!(
+        "{}; meanwhile others kept {others:.2} of its processors busy.",
+        machine::describe()
+    );
+    println!(
+        "{}, {}.\n",
+        jiff::Timestamp::now().strftime("%-d %B %Y"),
+        command()
+    );
     println!(
         "Medians (least to most) of {} starts, and of {} rounds of {} invocations. \
          The share of a function of 128 MB is held by {}.\n",
@@ -86,9 +93,14 @@ fn programs(options: &Options) -> Vec<Program> {
     let build = !options.no_build;
     let mut programs = programs::yardsticks(build);
     if !options.yardsticks {
-        programs.extend(programs::bootstraps(build));
+        programs.push(programs::bootstrap(build));
     }
-    programs.extend(options.also.iter().map(|(name, path)| programs::also(name, path)));
+    programs.extend(
+        options
+            .also
+            .iter()
+            .map(|(name, path)| programs::also(name, path)),
+    );
     if options.python {
         programs.push(programs::python(build));
     }
@@ -96,7 +108,12 @@ fn programs(options: &Options) -> Vec<Program> {
 }
 
 fn measure<'a>(bench: &mut Bench, programs: &'a [Program], options: &Options) -> Vec<Measured<'a>> {
-    let nothing = |program| Measured { program, cold: Vec::new(), first: Vec::new(), warm: Vec::new() };
+    let nothing = |program| Measured {
+        program,
+        cold: Vec::new(),
+        first: Vec::new(),
+        warm: Vec::new(),
+    };
     let mut measured: Vec<Measured> = programs.iter().map(nothing).collect();
     // Once without counting: files come from the disk the first time.
     for program in programs {
@@ -126,6 +143,10 @@ fn named(text: &str) -> Result<(String, String), String> {
 /// What a person would write to run this again.
 fn command() -> String {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let after = if arguments.is_empty() { String::new() } else { format!(" -- {}", arguments.join(" ")) };
+    let after = if arguments.is_empty() {
+        String::new()
+    } else {
+        format!(" -- {}", arguments.join(" "))
+    };
     format!("`cargo run --release --manifest-path benches/lambda/Cargo.toml{after}`")
 }

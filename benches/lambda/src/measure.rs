@@ -7,7 +7,14 @@ use std::{
 
 use serde_json::Value;
 
-use pillarbox::{dynamodb::{Call, DynamoDb}, event::{Event, SECRET, Sender}, delivery::Process, programs::{self, Program, Stores}, runtime_api::{Exchange, RuntimeApi}, throttle::Throttle};
+use crate::{
+    dynamodb::{Call, DynamoDb},
+    event::{Event, SECRET, Sender},
+    process::Process,
+    programs::{self, Program, Stores},
+    runtime_api::{Exchange, RuntimeApi},
+    throttle::Throttle,
+};
 
 /// Not counted: the first invocations fill caches and allocate.
 const WARM_UP: usize = 100;
@@ -51,7 +58,12 @@ pub(crate) struct Warm {
 impl Bench {
     pub(crate) fn new(throttle: Throttle) -> Self {
         let folder = programs::folder();
-        Self { dynamodb: DynamoDb::start(&folder), sender: Sender::new(), throttle, folder }
+        Self {
+            dynamodb: DynamoDb::start(&folder),
+            sender: Sender::new(),
+            throttle,
+            folder,
+        }
     }
 
     pub(crate) fn throttle(&self) -> &Throttle {
@@ -68,7 +80,11 @@ impl Bench {
         let cpu = run.process().cpu();
         run.check(&exchange, &event, &self.dynamodb.take_calls());
         let since = |at: Instant| at - run.process().started;
-        Cold { asked: since(asked), answered: since(exchange.answered), cpu }
+        Cold {
+            asked: since(asked),
+            answered: since(exchange.answered),
+            cpu,
+        }
     }
 
     pub(crate) fn first(&mut self, program: &Program) -> First {
@@ -83,7 +99,11 @@ impl Bench {
         let connections = self.dynamodb.connections() - connected;
         drop(held);
         run.check(&exchange, &event, &self.dynamodb.take_calls());
-        First { took: exchange.answered - exchange.given, cpu, connections }
+        First {
+            took: exchange.answered - exchange.given,
+            cpu,
+            connections,
+        }
     }
 
     pub(crate) fn warm(&mut self, program: &Program, count: usize) -> Warm {
@@ -107,23 +127,41 @@ impl Bench {
         }
         let of_all = run.process().cpu() - before;
         let cpu = of_all / u32::try_from(count).expect("nobody waits for so many");
-        Warm { took, besides, cpu, memory: run.process().peak_memory() }
+        Warm {
+            took,
+            besides,
+            cpu,
+            memory: run.process().peak_memory(),
+        }
     }
 
     /// What every program is told; each reads what it knows.
     fn variables(&self) -> Vec<(&'static str, String)> {
-        let authority = self.dynamodb.authority().to_str().expect("paths here are text");
+        let authority = self
+            .dynamodb
+            .authority()
+            .to_str()
+            .expect("paths here are text");
         let python = programs::package().join("python");
         vec![
             ("AWS_CA_BUNDLE", authority.to_owned()),
-            ("AWS_ENDPOINT_URL_DYNAMODB", self.dynamodb.endpoint().to_owned()),
-            ("HMRC_PUSH_SECRET", "0b6e2c1f-7d0c-4a53-9f0e-5b9a4c8d3e21".to_owned()),
+            (
+                "AWS_ENDPOINT_URL_DYNAMODB",
+                self.dynamodb.endpoint().to_owned(),
+            ),
+            (
+                "HMRC_PUSH_SECRET",
+                "0b6e2c1f-7d0c-4a53-9f0e-5b9a4c8d3e21".to_owned(),
+            ),
             ("PAY_SIGNING_SECRET", SECRET.to_owned()),
             ("PILLARBOX_CONFIG", CONFIG.to_owned()),
             ("TABLE", "pillarbox".to_owned()),
             ("_HANDLER", "receive".to_owned()),
             ("PYTHONDONTWRITEBYTECODE", "1".to_owned()),
-            ("PYTHONPATH", python.to_str().expect("paths here are text").to_owned()),
+            (
+                "PYTHONPATH",
+                python.to_str().expect("paths here are text").to_owned(),
+            ),
         ]
     }
 }
@@ -155,12 +193,24 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn prepare(bench: &Bench, program: &'a Program) -> Self {
         bench.dynamodb.take_calls();
-        Self { program, api: RuntimeApi::start(), process: None }
+        Self {
+            program,
+            api: RuntimeApi::start(),
+            process: None,
+        }
     }
 
     fn start(self, bench: &Bench) -> Self {
-        let process = Process::start(self.program, self.api.address(), &bench.variables(), &bench.folder);
-        Self { process: Some(process), ..self }
+        let process = Process::start(
+            self.program,
+            self.api.address(),
+            &bench.variables(),
+            &bench.folder,
+        );
+        Self {
+            process: Some(process),
+            ..self
+        }
     }
 
     fn process(&self) -> &Process {
@@ -188,12 +238,19 @@ impl<'a> Run<'a> {
             Stores::ItsId => calls.iter().any(|call| call.stores_new(&event.id)),
         };
         if !stored {
-            self.fail(&format!("it answered {answer}, and had not stored {}", event.id));
+            self.fail(&format!(
+                "it answered {answer}, and had not stored {}",
+                event.id
+            ));
         }
     }
 
     fn fail(&self, error: &str) -> ! {
-        let last_words = self.process.as_ref().map(Process::last_words).unwrap_or_default();
+        let last_words = self
+            .process
+            .as_ref()
+            .map(Process::last_words)
+            .unwrap_or_default();
         panic!("{}: {error}\n{last_words}", self.program.name)
     }
 }
@@ -201,7 +258,10 @@ impl<'a> Run<'a> {
 /// Whether this answer is 200 and, from a program that stores, says that it did.
 fn says_so(answer: &str, stores: Stores) -> bool {
     let answer: Value = serde_json::from_str(answer).unwrap_or_default();
-    let body: Value = answer["body"].as_str().and_then(|body| serde_json::from_str(body).ok()).unwrap_or_default();
+    let body: Value = answer["body"]
+        .as_str()
+        .and_then(|body| serde_json::from_str(body).ok())
+        .unwrap_or_default();
     answer["statusCode"] == 200 && (stores == Stores::Nothing || body["status"] == "recorded")
 }
 
@@ -214,7 +274,10 @@ mod tests {
         let recorded = r#"{"statusCode":200,"body":"{\"status\":\"recorded\"}"}"#;
         assert!(says_so(recorded, Stores::ItsId));
         assert!(!says_so(&recorded.replace("200", "503"), Stores::ItsId));
-        assert!(!says_so(&recorded.replace("recorded", "duplicate"), Stores::ItsId));
+        assert!(!says_so(
+            &recorded.replace("recorded", "duplicate"),
+            Stores::ItsId
+        ));
         assert!(!says_so("", Stores::Nothing));
     }
 }

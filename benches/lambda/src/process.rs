@@ -13,7 +13,7 @@ use nix::{
     unistd::Pid,
 };
 
-use pillarbox::programs::Program;
+use crate::programs::Program;
 
 /// A running program, killed when dropped.
 pub(crate) struct Process {
@@ -26,17 +26,34 @@ pub(crate) struct Process {
 
 impl Process {
     /// Starts `program` with the variables given and those that Lambda sets; what it says goes to a file in `folder`.
-    pub(crate) fn start(program: &Program, api: SocketAddr, variables: &[(&str, String)], folder: &Path) -> Self {
+    pub(crate) fn start(
+        program: &Program,
+        api: SocketAddr,
+        variables: &[(&str, String)],
+        folder: &Path,
+    ) -> Self {
         let log = folder.join(format!("{}.log", program.name.replace(' ', "-")));
         let output = File::create(&log).expect("the folder can be written to");
         let errors = output.try_clone().expect("a file can be opened twice");
         let mut command = Command::new(&program.path);
-        command.args(&program.arguments).env_clear().envs(lambda(api)).envs(variables.iter().cloned());
+        command
+            .args(&program.arguments)
+            .env_clear()
+            .envs(lambda(api))
+            .envs(variables.iter().cloned());
         command.stdin(Stdio::null()).stdout(output).stderr(errors);
         let started = Instant::now();
-        let child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program.path.display()));
-        let clock = clock_getcpuclockid(pid(&child)).expect("a child that was not waited for has a clock");
-        Self { child, started, clock, log }
+        let child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", program.path.display()));
+        let clock =
+            clock_getcpuclockid(pid(&child)).expect("a child that was not waited for has a clock");
+        Self {
+            child,
+            started,
+            clock,
+            log,
+        }
     }
 
     pub(crate) fn pid(&self) -> Pid {
@@ -45,14 +62,20 @@ impl Process {
 
     /// Processor time of all its threads, user and system, so far.
     pub(crate) fn cpu(&self) -> Duration {
-        Duration::from(self.clock.now().expect("a child that was not waited for has a clock"))
+        Duration::from(
+            self.clock
+                .now()
+                .expect("a child that was not waited for has a clock"),
+        )
     }
 
     /// The most memory it had resident, in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let status =
+            fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+        let kilobytes =
+            line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
         kilobytes.expect("the kernel tells a living child's memory") * 1024
     }
 
@@ -78,8 +101,14 @@ fn pid(child: &Child) -> Pid {
 fn lambda(api: SocketAddr) -> Vec<(&'static str, String)> {
     [
         ("AWS_ACCESS_KEY_ID", "ASIAEXAMPLEEXAMPLE01"),
-        ("AWS_SECRET_ACCESS_KEY", "example/secret/access/key/example/01"),
-        ("AWS_SESSION_TOKEN", "IQoJb3JpZ2luX2VjEXAMPLETOKENEXAMPLETOKENEXAMPLETOKENEXAMPLETOKENEXAMPLETOKENEXAMPLE"),
+        (
+            "AWS_SECRET_ACCESS_KEY",
+            "example/secret/access/key/example/01",
+        ),
+        (
+            "AWS_SESSION_TOKEN",
+            "IQoJb3JpZ2luX2VjEXAMPLETOKENEXAMPLETOKENEXAMPLETOKENEXAMPLETOKENEXAMPLETOKENEXAMPLE",
+        ),
         ("AWS_REGION", "eu-west-2"),
         ("AWS_DEFAULT_REGION", "eu-west-2"),
         ("AWS_EXECUTION_ENV", "AWS_Lambda_rust"),
@@ -88,7 +117,10 @@ fn lambda(api: SocketAddr) -> Vec<(&'static str, String)> {
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
         ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"),
         ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/pillarbox-receive"),
-        ("AWS_LAMBDA_LOG_STREAM_NAME", "2026/01/01/[$LATEST]0123456789abcdef0123456789abcdef"),
+        (
+            "AWS_LAMBDA_LOG_STREAM_NAME",
+            "2026/01/01/[$LATEST]0123456789abcdef0123456789abcdef",
+        ),
         ("LANG", "en_US.UTF-8"),
         ("PATH", "/usr/local/bin:/usr/bin:/bin"),
         ("TZ", ":UTC"),

@@ -13,7 +13,6 @@ use flate2::{Compression, write::DeflateEncoder};
 pub(crate) const HELLO: &str = "hello";
 pub(crate) const FLOOR: &str = "floor";
 pub(crate) const BOOTSTRAP: &str = "bootstrap";
-pub(crate) const LEAN: &str = "bootstrap lean";
 pub(crate) const PYTHON: &str = "python powertools";
 
 /// A program that answers invocations.
@@ -44,7 +43,13 @@ pub(crate) struct Size {
 
 impl Program {
     fn new(name: &str, what: &str, path: PathBuf, stores: Stores) -> Self {
-        Self { name: name.to_owned(), what: what.to_owned(), path, arguments: Vec::new(), stores }
+        Self {
+            name: name.to_owned(),
+            what: what.to_owned(),
+            path,
+            arguments: Vec::new(),
+            stores,
+        }
     }
 
     /// Nothing for what is no single file.
@@ -52,46 +57,79 @@ impl Program {
         if !self.arguments.is_empty() {
             return None;
         }
-        let bytes = fs::read(&self.path).unwrap_or_else(|error| panic!("{}: {error}", self.path.display()));
+        let bytes =
+            fs::read(&self.path).unwrap_or_else(|error| panic!("{}: {error}", self.path.display()));
         let mut deflated = DeflateEncoder::new(Vec::new(), Compression::best());
         deflated.write_all(&bytes).expect("memory takes everything");
         // An archive names its one file twice and adds three headers.
         let headers = 30 + 46 + 22 + 2 * "bootstrap".len();
-        Some(Size { file: bytes.len(), zip: deflated.finish().expect("memory takes everything").len() + headers })
+        Some(Size {
+            file: bytes.len(),
+            zip: deflated.finish().expect("memory takes everything").len() + headers,
+        })
     }
 }
 
 /// The yardsticks, built from this package; the floor also optimised for speed.
 pub(crate) fn yardsticks(build: bool) -> Vec<Program> {
     let programs = [
-        (HELLO, "hello", "smallest", "`lambda_http`, checks and stores nothing; opt-level z", Stores::Nothing),
-        (FLOOR, "floor", "smallest", "SDK floor: one HMAC, one conditional PutItem; opt-level z", Stores::ItsId),
-        ("floor at 3", "floor", "release", "the same at opt-level 3", Stores::ItsId),
+        (
+            HELLO,
+            "hello",
+            "smallest",
+            "`lambda_http`, checks and stores nothing; opt-level z",
+            Stores::Nothing,
+        ),
+        (
+            FLOOR,
+            "floor",
+            "smallest",
+            "SDK floor: one HMAC, one conditional PutItem; opt-level z",
+            Stores::ItsId,
+        ),
+        (
+            "floor at 3",
+            "floor",
+            "release",
+            "the same at opt-level 3",
+            Stores::ItsId,
+        ),
     ];
+    let target = package().join("target");
     let program = |(name, bin, profile, what, stores)| {
-        let arguments = ["--profile", profile, "--bin", bin, "--no-default-features", "--features", bin];
+        let arguments = [
+            "--profile",
+            profile,
+            "--bin",
+            bin,
+            "--no-default-features",
+            "--features",
+            bin,
+        ];
         if build {
-            cargo(&package(), &arguments);
+            cargo(&package(), &target, &arguments);
         }
-        Program::new(name, what, package().join("target").join(profile).join(bin), stores)
+        Program::new(name, what, target.join(profile).join(bin), stores)
     };
     programs.into_iter().map(program).collect()
 }
 
-/// What is shipped: built as a newcomer would, and as the deployment does.
-pub(crate) fn bootstraps(build: bool) -> Vec<Program> {
-    let lean = package().join("target/lean");
+/// What is shipped, built as the deployment does.
+pub(crate) fn bootstrap(build: bool) -> Program {
+    let target = package().join("target/bootstrap");
     if build {
-        cargo(&project(), &["--release", "--bin", "bootstrap"]);
-        let target = lean.to_str().expect("paths here are text");
-        cargo(&project(), &["--release", "--bin", "bootstrap", "--no-default-features", "--target-dir", target]);
+        cargo(
+            &project(),
+            &target,
+            &["--release", "--package", "pillarbox", "--bin", "bootstrap"],
+        );
     }
-    let program =
-        |name, what, target: PathBuf| Program::new(name, what, target.join("release/bootstrap"), Stores::ItsId);
-    vec![
-        program(BOOTSTRAP, "the project's own profile", project().join("target")),
-        program(LEAN, "the same without default features", lean),
-    ]
+    Program::new(
+        BOOTSTRAP,
+        "the project's own profile",
+        target.join("release/bootstrap"),
+        Stores::ItsId,
+    )
 }
 
 /// One that was built otherwise, to compare.
@@ -104,11 +142,18 @@ pub(crate) fn python(build: bool) -> Program {
     let (folder, own) = (package().join("target/python"), package().join("python"));
     if build {
         run(Command::new("python3").args(["-m", "venv"]).arg(&folder));
-        run(Command::new(folder.join("bin/pip")).args(["install", "-q", "-r"]).arg(own.join("requirements.txt")));
+        run(Command::new(folder.join("bin/pip"))
+            .args(["install", "-q", "-r"])
+            .arg(own.join("requirements.txt")));
     }
     let what = "`python3`, awslambdaric, boto3, Powertools idempotency";
     let program = Program::new(PYTHON, what, folder.join("bin/python"), Stores::Something);
-    Program { arguments: ["-m", "awslambdaric", "handler.handler"].map(str::to_owned).to_vec(), ..program }
+    Program {
+        arguments: ["-m", "awslambdaric", "handler.handler"]
+            .map(str::to_owned)
+            .to_vec(),
+        ..program
+    }
 }
 
 /// Where everything that a run leaves behind lies.
@@ -123,20 +168,33 @@ pub(crate) fn package() -> PathBuf {
 }
 
 fn project() -> PathBuf {
-    package().ancestors().nth(2).expect("this package lies within the project").to_owned()
+    package()
+        .ancestors()
+        .nth(2)
+        .expect("this package lies within the project")
+        .to_owned()
 }
 
-fn cargo(package: &Path, arguments: &[&str]) {
+/// Builds into `target`, wherever `CARGO_TARGET_DIR` or a configuration points.
+fn cargo(package: &Path, target: &Path, arguments: &[&str]) {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     // What cargo tells the programs it runs makes the build scripts of some believe that everything has changed.
     let told = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
     for (name, _) in env::vars_os().filter(|(name, _)| name.to_str().is_some_and(told)) {
         command.env_remove(name);
     }
-    run(command.args(["build", "--locked"]).args(arguments).arg("--manifest-path").arg(package.join("Cargo.toml")));
+    run(command
+        .args(["build", "--locked"])
+        .args(arguments)
+        .arg("--target-dir")
+        .arg(target)
+        .arg("--manifest-path")
+        .arg(package.join("Cargo.toml")));
 }
 
 fn run(command: &mut Command) {
-    let status = command.status().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let status = command
+        .status()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(status.success(), "{command:?} failed");
 }

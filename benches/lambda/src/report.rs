@@ -2,7 +2,11 @@
 
 use std::fmt::Write as _;
 
-use pillarbox::{figures::{Figures, megabytes, micros, millis}, measure::{Cold, First, Warm}, programs::{BOOTSTRAP, FLOOR, HELLO, LEAN, PYTHON, Program, Size}};
+use crate::{
+    figures::{Figures, megabytes, micros, millis},
+    measure::{Cold, First, Warm},
+    programs::{BOOTSTRAP, FLOOR, HELLO, PYTHON, Program, Size},
+};
 
 /// Everything measured of one program.
 pub(crate) struct Measured<'a> {
@@ -32,8 +36,11 @@ struct Row {
 
 impl Measured<'_> {
     fn row(&self) -> Row {
-        let percentile =
-            |percent| move |warm: &Warm| Figures::of(warm.took.iter().copied().map(millis)).percentile(percent);
+        let percentile = |percent| {
+            move |warm: &Warm| {
+                Figures::of(warm.took.iter().copied().map(millis)).percentile(percent)
+            }
+        };
         let besides = |warm: &Warm| Figures::of(warm.besides.iter().copied().map(millis)).median();
         Row {
             name: self.program.name.clone(),
@@ -58,11 +65,9 @@ impl Measured<'_> {
 pub(crate) fn tables(measured: &[Measured<'_>]) -> String {
     let rows: Vec<Row> = measured.iter().map(Measured::row).collect();
     let mut text = cold(&rows) + "\n" + &warm(&rows);
-    for shipped in [BOOTSTRAP, LEAN] {
-        if let Some(row) = find(&rows, shipped) {
-            text += "\n";
-            text += &aims(row, &rows);
-        }
+    if let Some(row) = find(&rows, BOOTSTRAP) {
+        text += "\n";
+        text += &aims(row, &rows);
     }
     text
 }
@@ -73,7 +78,9 @@ fn find<'a>(rows: &'a [Row], name: &str) -> Option<&'a Row> {
 
 /// `value` as a multiple of what `yardstick` has; a dash where there is none.
 fn times(value: f64, rows: &[Row], yardstick: &str, figure: impl Fn(&Row) -> f64) -> String {
-    find(rows, yardstick).map_or("–".to_owned(), |row| format!("{:.2}", value / figure(row)))
+    find(rows, yardstick).map_or("–".to_owned(), |row| {
+        format!("{:.2}", value / figure(row))
+    })
 }
 
 fn cold(rows: &[Row]) -> String {
@@ -108,7 +115,10 @@ fn warm(rows: &[Row]) -> String {
          × floor | most memory, MB |\n|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for row in rows {
-        let (besides, cpu) = (|row: &Row| row.besides.median(), |row: &Row| row.cpu.median());
+        let (besides, cpu) = (
+            |row: &Row| row.besides.median(),
+            |row: &Row| row.cpu.median(),
+        );
         let _ = writeln!(
             text,
             "| {} | {} | {:.2} | {:.2} | {} | {} | **{:.0}** | {} | {} | {:.1} |",
@@ -128,23 +138,38 @@ fn warm(rows: &[Row]) -> String {
 }
 
 fn sizes(size: &Size) -> String {
-    format!("{:.2} · {:.2}", megabytes(size.file as u64), megabytes(size.zip as u64))
+    format!(
+        "{:.2} · {:.2}",
+        megabytes(size.file as u64),
+        megabytes(size.zip as u64)
+    )
 }
 
 /// What `row` reaches of what it should.
 fn aims(row: &Row, rows: &[Row]) -> String {
     let mut text = format!("| {} | measured | aim | |\n|---|---|---|---|\n", row.name);
-    let mut most = |what: &str, value: f64, aim: f64, unit: &str| line(&mut text, what, value, '≤', aim, unit);
+    let mut most =
+        |what: &str, value: f64, aim: f64, unit: &str| line(&mut text, what, value, '≤', aim, unit);
     if let Some(size) = &row.size {
         most("size", megabytes(size.file as u64), 6.0, " MB");
         most("size, zipped", megabytes(size.zip as u64), 3.0, " MB");
     }
     let answered = row.answered.median();
     if let Some(floor) = find(rows, FLOOR) {
-        most("exec → first answer, against the floor", answered / floor.answered.median(), 1.25, " ×");
+        most(
+            "exec → first answer, against the floor",
+            answered / floor.answered.median(),
+            1.25,
+            " ×",
+        );
     }
     most("first invocation at 128 MB", row.first.median(), 5.0, " ms");
-    most("warm, without DynamoDB, p50", row.besides.median(), 0.6, " ms");
+    most(
+        "warm, without DynamoDB, p50",
+        row.besides.median(),
+        0.6,
+        " ms",
+    );
     most("CPU of an invocation", row.cpu.median(), 400.0, " µs");
     most("most memory", row.memory.median(), 12.0, " MB");
     if let Some(python) = find(rows, PYTHON) {
@@ -161,8 +186,15 @@ fn aims(row: &Row, rows: &[Row]) -> String {
 }
 
 fn line(text: &mut String, what: &str, value: f64, sign: char, aim: f64, unit: &str) {
-    let reached = if sign == '≤' { value <= aim } else { value >= aim };
+    let reached = if sign == '≤' {
+        value <= aim
+    } else {
+        value >= aim
+    };
     let reached = if reached { "reached" } else { "**missed**" };
     let digits = if value < 100.0 { 2 } else { 0 };
-    let _ = writeln!(text, "| {what} | {value:.digits$}{unit} | {sign} {aim}{unit} | {reached} |");
+    let _ = writeln!(
+        text,
+        "| {what} | {value:.digits$}{unit} | {sign} {aim}{unit} | {reached} |"
+    );
 }

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use pillarbox::http::{self, Request};
+use crate::http::{self, Request};
 
 /// A program that says nothing for so long will say nothing any more: the slowest measured takes a second.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -47,18 +47,33 @@ enum Heard {
 impl RuntimeApi {
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-        let address = listener.local_addr().expect("a bound socket has an address");
+        let address = listener
+            .local_addr()
+            .expect("a bound socket has an address");
         let (events, waiting) = mpsc::channel();
         let (said, heard) = mpsc::channel();
         let over = Arc::new(AtomicBool::new(false));
         let (waiting, stop) = (Arc::new(Mutex::new(waiting)), over.clone());
         thread::spawn(move || {
-            for stream in listener.incoming().flatten().take_while(|_| !stop.load(Ordering::Acquire)) {
-                let session = Session { stream, waiting: waiting.clone(), said: said.clone() };
+            for stream in listener
+                .incoming()
+                .flatten()
+                .take_while(|_| !stop.load(Ordering::Acquire))
+            {
+                let session = Session {
+                    stream,
+                    waiting: waiting.clone(),
+                    said: said.clone(),
+                };
                 thread::spawn(move || session.serve());
             }
         });
-        Self { address, events, heard, over }
+        Self {
+            address,
+            events,
+            heard,
+            over,
+        }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -67,7 +82,9 @@ impl RuntimeApi {
 
     /// Has `event` handed over as soon as the program asks, or at once if it has asked already.
     pub(crate) fn give(&self, event: String) {
-        self.events.send(event).expect("the server outlives its handle");
+        self.events
+            .send(event)
+            .expect("the server outlives its handle");
     }
 
     /// Waits until the program asks for an event.
@@ -81,7 +98,11 @@ impl RuntimeApi {
     /// Waits for the answer to the event that was given.
     pub(crate) fn answered(&self) -> Result<Exchange, String> {
         match (self.hear()?, self.hear()?) {
-            (Heard::Given(given), Heard::Answered(answered, answer)) => Ok(Exchange { given, answered, answer }),
+            (Heard::Given(given), Heard::Answered(answered, answer)) => Ok(Exchange {
+                given,
+                answered,
+                answer,
+            }),
             _ => Err("it asked again before it answered".to_owned()),
         }
     }
@@ -130,7 +151,12 @@ impl Session {
         match (request.method.as_str(), last) {
             ("GET", "next") => {
                 self.say(Heard::Asked(now))?;
-                let event = self.waiting.lock().expect("no thread panics with it").recv().map_err(io::Error::other)?;
+                let event = self
+                    .waiting
+                    .lock()
+                    .expect("no thread panics with it")
+                    .recv()
+                    .map_err(io::Error::other)?;
                 let reply = http::reply("200 OK", &invocation_headers(), &event);
                 self.say(Heard::Given(Instant::now()))?;
                 self.stream.write_all(&reply)
@@ -141,25 +167,33 @@ impl Session {
             }
             _ => {
                 let body = String::from_utf8_lossy(&request.body);
-                self.say(Heard::Failed(format!("{} {}: {body}", request.method, request.path)))?;
+                self.say(Heard::Failed(format!(
+                    "{} {}: {body}",
+                    request.method, request.path
+                )))?;
                 self.accept()
             }
         }
     }
 
     fn accept(&mut self) -> io::Result<()> {
-        self.stream.write_all(&http::reply("202 Accepted", "", r#"{"status":"OK"}"#))
+        self.stream
+            .write_all(&http::reply("202 Accepted", "", r#"{"status":"OK"}"#))
     }
 
     fn say(&self, heard: Heard) -> io::Result<()> {
-        self.said.send(heard).map_err(|_| io::Error::other("nobody listens any more"))
+        self.said
+            .send(heard)
+            .map_err(|_| io::Error::other("nobody listens any more"))
     }
 }
 
 fn invocation_headers() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later than 1970");
+    let since_1970 = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("it is later than 1970");
     let deadline = (since_1970 + TIME_LIMIT).as_millis();
     format!(
         "Lambda-Runtime-Aws-Request-Id: 8476a536-e9f4-11e8-9739-{number:012x}\r\n\

@@ -46,7 +46,9 @@ impl Throttle {
         if only_signals {
             return Self::Signals;
         }
-        Group::version_2().or_else(|_| Group::version_1()).map_or(Self::Signals, Self::Group)
+        Group::version_2()
+            .or_else(|_| Group::version_1())
+            .map_or(Self::Signals, Self::Group)
     }
 
     /// Which way it is, for the report.
@@ -62,12 +64,15 @@ impl Throttle {
         let over = Arc::new(AtomicBool::new(false));
         let cycle = match self {
             Self::Group(group) => {
-                fs::write(group.folder.join("cgroup.procs"), pid.to_string()).expect("the group takes a child of ours");
+                fs::write(group.folder.join("cgroup.procs"), pid.to_string())
+                    .expect("the group takes a child of ours");
                 None
             }
             Self::Signals => {
                 let over = over.clone();
-                Some(thread::spawn(move || while !over.load(Ordering::Acquire) && cycle(pid).is_ok() {}))
+                Some(thread::spawn(move || {
+                    while !over.load(Ordering::Acquire) && cycle(pid).is_ok() {}
+                }))
             }
         };
         Held { over, cycle }
@@ -94,7 +99,10 @@ fn cycle(pid: Pid) -> nix::Result<()> {
 impl Group {
     fn version_2() -> io::Result<Self> {
         let group = Self::create("/sys/fs/cgroup", 2)?;
-        group.set("cpu.max", &format!("{} {}", SHARE.as_micros(), PERIOD.as_micros()))?;
+        group.set(
+            "cpu.max",
+            &format!("{} {}", SHARE.as_micros(), PERIOD.as_micros()),
+        )?;
         Ok(group)
     }
 

@@ -3,7 +3,10 @@
 //! One signature checked, one conditional write, and nothing else: no configuration, no second sender,
 //! no limits, no log. What Pillarbox takes beyond this is the price of everything it does beyond this.
 
-#![expect(clippy::disallowed_methods, reason = "there is no edge for the environment to enter at")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "there is no edge for the environment to enter at"
+)]
 
 use std::{collections::HashMap, fs};
 
@@ -54,34 +57,62 @@ struct Floor {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let key = Hmac::new_from_slice(variable("PAY_SIGNING_SECRET")?.as_bytes())?;
-    let floor = &Floor { client: client()?, table: variable("TABLE")?, key };
+    let floor = &Floor {
+        client: client()?,
+        table: variable("TABLE")?,
+        key,
+    };
     floor.warm().await?;
-    run(service_fn(|event: LambdaEvent<Request>| floor.receive(event.payload))).await
+    run(service_fn(|event: LambdaEvent<Request>| {
+        floor.receive(event.payload)
+    }))
+    .await
 }
 
 impl Floor {
     /// Opens the connection during init, which has a whole processor whatever the function's size.
     async fn warm(&self) -> Result<(), Error> {
         let pk = AttributeValue::S("~warm".to_owned());
-        self.client.get_item().table_name(&self.table).key("pk", pk).send().await?;
+        self.client
+            .get_item()
+            .table_name(&self.table)
+            .key("pk", pk)
+            .send()
+            .await?;
         Ok(())
     }
 
     async fn receive(&self, request: Request) -> Result<Response, Error> {
         if !self.is_signed(&request) {
-            return Ok(Response { status_code: 401, body: r#"{"error":"signature"}"# });
+            return Ok(Response {
+                status_code: 401,
+                body: r#"{"error":"signature"}"#,
+            });
         }
         let message: Message = serde_json::from_str(&request.body)?;
-        let put = self.client.put_item().table_name(&self.table).condition_expression("attribute_not_exists(pk)");
-        put.item("pk", AttributeValue::S(format!("pay:{}", message.webhook_message_id)))
-            .item("body", AttributeValue::B(Blob::new(request.body)))
-            .send()
-            .await?;
-        Ok(Response { status_code: 200, body: r#"{"status":"recorded"}"# })
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .condition_expression("attribute_not_exists(pk)");
+        put.item(
+            "pk",
+            AttributeValue::S(format!("pay:{}", message.webhook_message_id)),
+        )
+        .item("body", AttributeValue::B(Blob::new(request.body)))
+        .send()
+        .await?;
+        Ok(Response {
+            status_code: 200,
+            body: r#"{"status":"recorded"}"#,
+        })
     }
 
     fn is_signed(&self, request: &Request) -> bool {
-        let signature = request.headers.get("pay-signature").and_then(|text| hex::decode(text).ok());
+        let signature = request
+            .headers
+            .get("pay-signature")
+            .and_then(|text| hex::decode(text).ok());
         let mac = self.key.clone().chain_update(&request.body);
         signature.is_some_and(|signature| mac.verify_slice(&signature).is_ok())
     }
@@ -91,12 +122,24 @@ fn client() -> Result<Client, Error> {
     let roots = TrustStore::empty().with_pem_certificate(ROOTS);
     let roots = roots.with_pem_certificate(fs::read(variable("AWS_CA_BUNDLE")?)?);
     let context = TlsContext::builder().with_trust_store(roots).build()?;
-    let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(context).build_https();
-    let (id, secret) = (variable("AWS_ACCESS_KEY_ID")?, variable("AWS_SECRET_ACCESS_KEY")?);
+    let http = Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .tls_context(context)
+        .build_https();
+    let (id, secret) = (
+        variable("AWS_ACCESS_KEY_ID")?,
+        variable("AWS_SECRET_ACCESS_KEY")?,
+    );
     let config = Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(variable("AWS_REGION")?))
-        .credentials_provider(Credentials::new(id, secret, Some(variable("AWS_SESSION_TOKEN")?), None, "variables"))
+        .credentials_provider(Credentials::new(
+            id,
+            secret,
+            Some(variable("AWS_SESSION_TOKEN")?),
+            None,
+            "variables",
+        ))
         .endpoint_url(variable("AWS_ENDPOINT_URL_DYNAMODB")?)
         .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
         .http_client(http);

@@ -4,5 +4,8 @@ use lambda_http::{Error, Request, run, service_fn};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    run(service_fn(|_: Request| async { Ok::<_, Error>(r#"{"status":"hello"}"#) })).await
+    run(service_fn(|_: Request| async {
+        Ok::<_, Error>(r#"{"status":"hello"}"#)
+    }))
+    .await
 }
