@@ -140,7 +140,7 @@ impl ReconcileLock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{reconcile::test_support::ReconcileRig, senders::test_support::NOW};
+    use crate::{reconcile::test_support::ReconcileRig, senders::example::NOW};
 
     #[test]
     fn a_lock_stands_until_it_lapses_and_one_dated_beyond_that_is_not_believed() {

@@ -110,7 +110,7 @@ fn wait(memo: Option<&KvEntry>, every: Duration, now: Timestamp) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{reconcile::test_support::ReconcileRig, senders::test_support::NOW};
+    use crate::{reconcile::test_support::ReconcileRig, senders::example::NOW};
 
     const EVERY: Duration = Duration::from_secs(10);
 
