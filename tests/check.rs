@@ -12,10 +12,7 @@ mod support;
 use std::{collections::BTreeSet, sync::Mutex, time::Duration};
 
 use pillarbox::domain::{Clock, Timestamp};
-use sender_simulator::{
-    Sender,
-    check::{self, Finding, Grade, Options, Report},
-};
+use sender_simulator::{check, check::{CheckOptions, CheckReport, Finding, Grade}, Sender};
 use url::Url;
 
 use faulty::{Fault, Faulty};
@@ -41,15 +38,15 @@ impl Clock for Fixed {
 }
 
 /// Never slow: a busy machine is no fault of the receiver's.
-fn options() -> Options {
-    Options {
+fn options() -> CheckOptions {
+    CheckOptions {
         idle: Duration::from_millis(10),
         slow: Some(Duration::from_secs(60)),
         ..Options::default()
     }
 }
 
-async fn checked(url: &Url, sender: Sender, secret: &str, options: Options) -> Report {
+async fn checked(url: &Url, sender: Sender, secret: &str, options: CheckOptions) -> CheckReport {
     let mut told = Vec::new();
     let world = Fixed(Mutex::new(7));
     let report = check::check(url, sender, secret, &options, &world, |finding| {
@@ -64,7 +61,7 @@ async fn checked(url: &Url, sender: Sender, secret: &str, options: Options) -> R
     report
 }
 
-fn found(report: &Report, grade: Grade) -> Vec<&str> {
+fn found(report: &CheckReport, grade: Grade) -> Vec<&str> {
     report
         .findings
         .iter()
@@ -157,7 +154,7 @@ const ELSEWHERE: [&str; 11] = [
 ];
 
 /// Every check that is about the sender has its finding, once and in order.
-fn is_complete(report: &Report) {
+fn is_complete(report: &CheckReport) {
     let ids: Vec<&str> = report.findings.iter().map(|finding| finding.id).collect();
     let order: Vec<&str> = check::checks()
         .map(|check| check.id)
@@ -202,7 +199,7 @@ async fn finds_each_by_name(sender: Sender) {
             &receiver.url(),
             sender,
             SECRET,
-            Options { idle, ..options() },
+            CheckOptions { idle, ..options() },
         )
         .await;
         let seen = (
@@ -267,7 +264,7 @@ async fn an_answer_after_three_seconds_is_too_late_for_pay_and_slow_for_hmrc() {
         (Sender::GovukPay, Grade::Failed),
     ] {
         let receiver = Faulty::start(sender, Fault::Slow, SECRET).await;
-        let options = Options {
+        let options = CheckOptions {
             limit: Duration::from_secs(5),
             slow: None,
             ..options()

@@ -199,7 +199,7 @@ fn a_receiver_that_is_not_there_is_found_wanting() {
     assert_eq!((ran.code, &*ran.stderr), (1, ""), "{ran:?}");
     assert!(
         ran.stdout.contains("FAIL  reachable: ")
-            && ran.stdout.contains("can't connect to 127.0.0.1:1"),
+            && ran.stdout.contains("cannot connect to 127.0.0.1:1"),
         "{ran:?}"
     );
     assert!(

@@ -20,7 +20,7 @@ use std::{
 
 use pillarbox::domain::{Clock, SystemClock};
 use rustix::process::Signal;
-use sender_simulator::{Body, Sender, exchange, hmrc};
+use sender_simulator::{exchange, hmrc, MessageBody, Sender};
 use serde_json::Value;
 
 use process::{BOTH_SOURCES, FREE_PORTS, Folder, HMRC_SECRET, PAY_SECRET, Ran, Serve, until};
@@ -49,7 +49,7 @@ fn only_key(folder: &Folder) -> String {
 }
 
 /// Posts HMRC's `body`, and says what was answered.
-fn push(serve: &Serve, body: &Body) -> String {
+fn push(serve: &Serve, body: &MessageBody) -> String {
     let url = serve.url("hmrc");
     let request = Sender::Hmrc.request(body, HMRC_SECRET, &url);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -57,7 +57,7 @@ fn push(serve: &Serve, body: &Body) -> String {
         .build()
         .unwrap();
     let answer = runtime
-        .block_on(exchange(&request, &url, Sender::Hmrc.manner()))
+        .block_on(exchange(&request, &url, Sender::Hmrc.client_profile()))
         .unwrap();
     format!(
         "{} {}",
@@ -176,7 +176,7 @@ fn the_demo_s_secrets_are_its_owner_s_alone_kept_and_never_shown() {
 fn fails_to_connect(ran: &Ran) {
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(
-        ran.stdout.contains("can't connect to 127.0.0.1:1"),
+        ran.stdout.contains("cannot connect to 127.0.0.1:1"),
         "{ran:?}"
     );
 }
@@ -681,7 +681,7 @@ fn show_raw_gives_the_exact_bytes() {
         r#"{ "a":1.10,  "b":"😀\/\u00e9" }"#.to_owned(),
         format!("\"{}\"", hard_to_compress()),
     ] {
-        let body = hmrc::body(&hmrc::Message::json(text), hmrc::SAMPLE_BOX, &SystemClock);
+        let body = hmrc::body(&hmrc::HmrcMessage::json(text), hmrc::SAMPLE_BOX, &SystemClock);
         assert_eq!(push(&serve, &body), r#"200 {"status":"recorded"}"#);
         let raw = folder.run(&["show", "--raw", &format!("hmrc:{}", body.id)]);
         assert_eq!((raw.code, &*raw.stderr), (0, ""));
@@ -740,11 +740,11 @@ fn replay_held_takes_stale_ones_and_names_unreadable_ones() {
         .minus(Duration::from_secs(61 * 24 * 60 * 60));
     let stale = hmrc::envelope(
         "stale-1",
-        &hmrc::Message::json("{}"),
+        &hmrc::HmrcMessage::json("{}"),
         hmrc::SAMPLE_BOX,
         long_ago,
     );
-    let unreadable = Body {
+    let unreadable = MessageBody {
         id: "none".to_owned(),
         signed: "not json".to_owned(),
         wire: "not json".to_owned(),
@@ -783,7 +783,7 @@ fn replay_held_takes_stale_ones_and_names_unreadable_ones() {
 fn discard_ends_a_row_and_erase_takes_its_bytes() {
     let folder = Folder::with(BOTH_SOURCES);
     let serve = folder.serve();
-    let bodies = ["private-1", "private-2"].map(|text| Body {
+    let bodies = ["private-1", "private-2"].map(|text| MessageBody {
         id: String::new(),
         signed: text.into(),
         wire: text.into(),

@@ -28,7 +28,7 @@ use pillarbox::{
     secrets::Secret,
     senders::{Acceptance, SenderKind, SigningKey, Source},
 };
-use sender_simulator::{Sender, sign};
+use sender_simulator::{signature, Sender};
 use tokio::time::Instant;
 
 use fault_proxy::{Asked, Fault, FaultProxy};
@@ -68,7 +68,7 @@ async fn post(inbox: &DynamoInbox, body: &str) -> (Result<Receipt, Refusal>, Dur
         )],
     };
     let body = Bytes::from(body.to_owned());
-    let signature = sign::signature(Sender::GovukPay, SECRET, &body);
+    let signature = signature::sign(Sender::GovukPay, SECRET, &body);
     let callback = Callback {
         source: &source,
         signatures: &[signature.as_bytes()],

@@ -26,7 +26,7 @@ use std::{
 
 use pillarbox::domain::{Clock, SystemClock, Timestamp};
 use rustix::process::Signal;
-use sender_simulator::{Connection, Request, Sender};
+use sender_simulator::{ReceiverConnection, Sender, SenderRequest};
 use serde_json::Value;
 use tokio::{sync::watch, time::Instant};
 use url::Url;
@@ -86,8 +86,8 @@ struct Ledger {
 /// Posts one notification until it gets its 200, and gives back the status word that came with it.
 async fn deliver(
     sender: Sender,
-    request: &Request,
-    line: &mut Option<Connection>,
+    request: &SenderRequest,
+    line: &mut Option<ReceiverConnection>,
     serve: &mut Whereabouts,
     ledger: &Ledger,
 ) -> String {
@@ -101,7 +101,7 @@ async fn deliver(
         let url = root.join(source(sender)).unwrap();
         let answer = async {
             if line.as_ref().is_none_or(|line| !line.is_open()) {
-                *line = Some(Connection::open(&url, PATIENCE).await?);
+                *line = Some(ReceiverConnection::open(&url, PATIENCE).await?);
             }
             line.as_mut().unwrap().send(request).await
         };

@@ -34,7 +34,7 @@ use pillarbox::{
     senders::Acceptance,
 };
 use pillarbox_cli::sqlite::SqliteInbox;
-use sender_simulator::{Sender, sign::signature};
+use sender_simulator::{signature::sign, Sender};
 use serde_json::{Value, json};
 
 use cloud::reached_at;
@@ -277,7 +277,7 @@ async fn receiver(
         );
         let (keys, signature) = (
             ring.keys(),
-            signature(Sender::GovukPay, secret, body.as_bytes()),
+            sign(Sender::GovukPay, secret, body.as_bytes()),
         );
         let source = &keys.sources()[&SourceName::new("pay").unwrap()];
         let signatures: &[&[u8]] = &[signature.as_bytes()];

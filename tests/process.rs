@@ -17,20 +17,20 @@ use std::{
 
 use pillarbox::domain::{Clock, SystemClock};
 use rustix::process::Signal;
-use sender_simulator::{Body, Sender, exchange, govuk_pay, hmrc};
+use sender_simulator::{exchange, govuk_pay, hmrc, MessageBody, Sender};
 use serde_json::Value;
 
 use endpoint::{Endpoint, Heard, Reply};
 use process::{BOTH_SOURCES, Folder, HMRC_SECRET, PAY_SECRET, Serve, by_key, until};
 
 /// Posts what a sender would, and gives back its key once it has its 200.
-async fn post(serve: &Serve, sender: Sender, body: &Body) -> String {
+async fn post(serve: &Serve, sender: Sender, body: &MessageBody) -> String {
     let (source, secret) = match sender {
         Sender::Hmrc => ("hmrc", HMRC_SECRET),
         Sender::GovukPay => ("pay", PAY_SECRET),
     };
     let url = serve.url(source);
-    let answer = exchange(&sender.request(body, secret, &url), &url, sender.manner())
+    let answer = exchange(&sender.request(body, secret, &url), &url, sender.client_profile())
         .await
         .unwrap();
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -55,12 +55,12 @@ async fn post_one_of_each(serve: &Serve) -> HashSet<String> {
     keys
 }
 
-fn paid() -> Body {
+fn paid() -> MessageBody {
     Sender::GovukPay.body(None, &SystemClock).unwrap()
 }
 
-fn json(text: &str) -> Body {
-    hmrc::body(&hmrc::Message::json(text), hmrc::SAMPLE_BOX, &SystemClock)
+fn json(text: &str) -> MessageBody {
+    hmrc::body(&hmrc::HmrcMessage::json(text), hmrc::SAMPLE_BOX, &SystemClock)
 }
 
 /// What is read of an event whose data may hold numbers that fit no type.
@@ -296,13 +296,13 @@ async fn an_event_that_pay_sends_under_a_second_id_arrives_once_and_shows_as_rep
     let endpoint = Endpoint::opened();
     let folder = Folder::with(&endpoint.configuration());
     let serve = folder.serve();
-    let begun = SystemClock.now().minus(govuk_pay::Event::Captured.after());
+    let begun = SystemClock.now().minus(govuk_pay::PaymentEvent::Captured.after());
     let payment = govuk_pay::Payment::new(begun, &SystemClock);
     let (first, second) = (
-        payment.body(govuk_pay::Event::Captured, &SystemClock),
-        payment.body(govuk_pay::Event::Captured, &SystemClock),
+        payment.body(govuk_pay::PaymentEvent::Captured, &SystemClock),
+        payment.body(govuk_pay::PaymentEvent::Captured, &SystemClock),
     );
-    let refund = payment.body(govuk_pay::Event::Succeeded, &SystemClock);
+    let refund = payment.body(govuk_pay::PaymentEvent::Succeeded, &SystemClock);
 
     let original = post(&serve, Sender::GovukPay, &first).await;
     until("the first has arrived", || folder.count("delivered") == 1);
@@ -337,7 +337,7 @@ async fn numbers_keep_their_digits_and_xml_arrives_as_a_string() {
         r#"{"duty": 1.10, "huge":1e400, "id":12345678901234567890123, "zero":-0.0, "a":1,"a":2}"#;
     let numbers = post(&serve, Sender::Hmrc, &json(odd)).await;
     let xml = "<a b=\"c\">\n  £ 😀 &amp; \\u0041</a>";
-    let message = hmrc::Message::xml(xml);
+    let message = hmrc::HmrcMessage::xml(xml);
     let marked_up = post(
         &serve,
         Sender::Hmrc,

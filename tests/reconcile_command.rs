@@ -12,14 +12,7 @@ use std::{sync::Arc, time::Duration};
 
 use pillarbox::domain::{Clock, SystemClock};
 use rustix::process::Signal;
-use sender_simulator::{
-    hmrc::Message,
-    pull::{
-        PayApi, Ppns,
-        pay_api::{Life, Payment},
-        ppns::{Application, Problem, Status},
-    },
-};
+use sender_simulator::{apis::{pay_api::{PaymentLifecycle, SimulatedPayment}, ppns::{NotificationStatus, PpnsApplication, PpnsError}, PayApi, Ppns}, hmrc::HmrcMessage};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
@@ -51,7 +44,7 @@ impl Senders {
             )
         });
         ppns.with(|boxes| {
-            boxes.register(Application::new(CLIENT[0], CLIENT[1]));
+            boxes.register(PpnsApplication::new(CLIENT[0], CLIENT[1]));
             boxes.open(BOX, CLIENT[0]);
         });
         pay.with(|accounts| accounts.open(KEY));
@@ -71,7 +64,7 @@ impl Senders {
     /// Messages that nobody pushed.
     fn keep(&self, count: usize) -> Vec<String> {
         (0..count)
-            .map(|n| self.ppns.post(BOX, Message::json(format!("{{\"n\":{n}}}"))))
+            .map(|n| self.ppns.post(BOX, HmrcMessage::json(format!("{{\"n\":{n}}}"))))
             .collect()
     }
 }
@@ -105,7 +98,7 @@ fn what_hmrc_keeps_is_recorded_acknowledged_and_reported_in_words_and_in_json() 
         "{looked:?}"
     );
     assert!(
-        folder.list(&[]).is_empty() && senders.ppns.with(|boxes| boxes.tally().pending) == 3,
+        folder.list(&[]).is_empty() && senders.ppns.with(|boxes| boxes.count_by_status().pending) == 3,
         "it only looked"
     );
 
@@ -124,7 +117,7 @@ fn what_hmrc_keeps_is_recorded_acknowledged_and_reported_in_words_and_in_json() 
     assert_eq!(rows.len(), 3);
     assert!(
         ids.iter()
-            .all(|id| senders.ppns.with(|boxes| boxes.status(id)) == Some(Status::Acknowledged))
+            .all(|id| senders.ppns.with(|boxes| boxes.status(id)) == Some(NotificationStatus::Acknowledged))
     );
 
     let (boxes, summary) = json(&run(&folder, &["reconcile", "hmrc", "--json"]));
@@ -146,7 +139,7 @@ fn a_payment_whose_event_never_came_is_named_recorded_once_and_costs_the_exit_co
     let begun = SystemClock
         .now()
         .minus(Duration::from_secs(2 * 24 * 60 * 60));
-    let payment = Payment::new(Life::Failed, begun, &SystemClock);
+    let payment = SimulatedPayment::new(PaymentLifecycle::Failed, begun, &SystemClock);
     let id = payment.id().to_owned();
     senders.pay.with(|accounts| accounts.add(KEY, [payment]));
 
@@ -272,12 +265,12 @@ fn what_is_wrong_says_what_to_do_and_acknowledges_nothing() {
     let doctor = run(&folder, &["doctor"]);
     assert_eq!(doctor.code, 1, "the last run needs somebody: {doctor:?}");
     assert!(doctor.stdout.contains("wrong  pull hmrc"), "{doctor:?}");
-    assert_eq!(senders.ppns.with(|boxes| boxes.tally().pending), 1);
+    assert_eq!(senders.ppns.with(|boxes| boxes.count_by_status().pending), 1);
 
     senders.ppns.refuse_next(
         1,
-        sender_simulator::pull::ppns::Endpoint::List,
-        Problem::NoBox,
+        sender_simulator::apis::ppns::PpnsEndpoint::List,
+        PpnsError::NoBox,
     );
     let ran = run(&folder, &["reconcile", "hmrc"]);
     assert_eq!(ran.code, 1, "{ran:?}");

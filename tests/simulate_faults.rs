@@ -15,14 +15,7 @@ use pillarbox::{
     domain::State,
     inbox::{Inbox, PageRequest, RowFilter},
 };
-use sender_simulator::{
-    Sender,
-    run::{
-        Chaos, Plan, Summary,
-        holdings::{Held, compare},
-        run,
-    },
-};
+use sender_simulator::{run::{comparison::{compare, StoredMessage}, run, FaultRates, RunPlan, RunSummary}, Sender};
 use url::Url;
 
 use faulty::{Fault, Faulty};
@@ -34,22 +27,22 @@ use support::{
 const SECRET: &str = "webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu";
 
 /// A run of a bad day, on a clock on which days are nothing.
-fn plan(sender: Sender, url: Url, secret: &str) -> Plan {
-    let mut plan = Plan::new(sender, url, secret.to_owned(), 7, NOW);
-    plan.chaos = Chaos {
+fn plan(sender: Sender, url: Url, secret: &str) -> RunPlan {
+    let mut plan = RunPlan::new(sender, url, secret.to_owned(), 7, NOW);
+    plan.fault_rates = FaultRates {
         duplicate: 30,
         concurrent: 30,
         second_id: 30,
         reorder: true,
         ..Chaos::default()
     };
-    (plan.count, plan.time_scale, plan.remembers) = (120, 10_000_000, true);
+    (plan.count, plan.time_scale, plan.keep_sent) = (120, 10_000_000, true);
     plan
 }
 
 /// What is held by a receiver that only lists ids; it hands everything on that it holds.
-fn held(receiver: &Faulty) -> Vec<Held> {
-    let held = |id: String| Held {
+fn held(receiver: &Faulty) -> Vec<StoredMessage> {
+    let held = |id: String| StoredMessage {
         key: id.clone(),
         id,
         event: None,
@@ -58,27 +51,27 @@ fn held(receiver: &Faulty) -> Vec<Held> {
     receiver.held().into_iter().map(held).collect()
 }
 
-fn names(summary: &Summary) -> BTreeSet<&'static str> {
+fn names(summary: &RunSummary) -> BTreeSet<&'static str> {
     summary.faults_by_name.keys().copied().collect()
 }
 
-async fn judged(sender: Sender, fault: Fault, chaos: Chaos) -> BTreeSet<&'static str> {
+async fn judged(sender: Sender, fault: Fault, chaos: FaultRates) -> BTreeSet<&'static str> {
     let receiver = Faulty::start(sender, fault, SECRET).await;
     let mut plan = plan(sender, receiver.url(), SECRET);
-    plan.chaos = chaos;
+    plan.fault_rates = chaos;
     let mut summary = run(&plan, &|_| {}, pending()).await.unwrap();
-    summary.find(compare(&summary.sent, &held(&receiver)));
+    summary.add_faults(compare(&summary.sent, &held(&receiver)));
     names(&summary)
 }
 
 #[tokio::test]
 async fn what_is_acknowledged_and_not_there_is_named_and_so_is_what_is_never_taken() {
-    let calm = Chaos::default();
-    let twice = Chaos {
+    let calm = FaultRates::default();
+    let twice = FaultRates {
         duplicate: 100,
         ..calm
     };
-    let forged = Chaos {
+    let forged = FaultRates {
         wrong_key: 100,
         truncate: 100,
         ..calm
@@ -161,11 +154,11 @@ async fn the_real_receiver_holds_what_its_senders_believe() {
     for source in [hmrc(), pay()] {
         let url = Url::parse(&format!("http://{}{}", server.address, source.path())).unwrap();
         let mut plan = plan(source.sender, url, &source.secrets[0]);
-        plan.chaos = Chaos {
+        plan.fault_rates = FaultRates {
             wrong_key: 20,
             truncate: 20,
             disconnect: 20,
-            ..plan.chaos
+            ..plan.fault_rates
         };
         let mut summary = run(&plan, &|_| {}, pending()).await.unwrap();
         let open = RowFilter {
@@ -192,8 +185,8 @@ async fn the_real_receiver_holds_what_its_senders_believe() {
             .await
             .unwrap()
             .rows;
-        let held: Vec<Held> = (rows.iter())
-            .map(|row| Held {
+        let held: Vec<StoredMessage> = (rows.iter())
+            .map(|row| StoredMessage {
                 id: row.id(),
                 key: row.key.to_string(),
                 event: row
@@ -203,7 +196,7 @@ async fn the_real_receiver_holds_what_its_senders_believe() {
             })
             .collect();
         assert!(held.len() >= 120);
-        summary.find(compare(&summary.sent, &held));
+        summary.add_faults(compare(&summary.sent, &held));
         assert!(summary.faults.is_empty(), "{:?}", summary.faults);
     }
 }

@@ -18,10 +18,7 @@ use std::{future::pending, time::Duration};
 use clap::Parser;
 use futures_util::future::join_all;
 use rustix::time::{ClockId, clock_gettime};
-use sender_simulator::{
-    Clock, Connection, Sender, SystemClock,
-    run::{Plan, Seen, run},
-};
+use sender_simulator::{Clock, ReceiverConnection, Sender, SystemClock, run::{RunEvent, RunPlan, run}};
 use url::Url;
 
 /// What to play.
@@ -47,7 +44,7 @@ async fn main() {
     for sender in Sender::ALL {
         let mut memory = Vec::new();
         for count in [options.count / 4, options.count / 2, options.count] {
-            let mut plan = Plan::new(
+            let mut plan = RunPlan::new(
                 sender,
                 url.clone(),
                 "webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu".to_owned(),
@@ -57,12 +54,12 @@ async fn main() {
             (plan.count, plan.threads, plan.limit) =
                 (count, options.threads, Duration::from_secs(3600));
             let began = Spent::now();
-            let summary = run(&plan, &|_: Seen<'_>| {}, pending()).await.unwrap();
+            let summary = run(&plan, &|_: RunEvent<'_>| {}, pending()).await.unwrap();
             assert!(summary.faults.is_empty(), "{:?}", summary.faults_by_name);
             let spent = Spent::now().since(&began, summary.requests);
             memory.push(resident_mb());
             if count == options.count {
-                let p99 = summary.answered.value_at_quantile(0.99);
+                let p99 = summary.response_times.value_at_quantile(0.99);
                 println!(
                     "{:<9} {}, p99 {p99} µs, resident {memory:?} MB at a quarter, half, all",
                     sender.as_str(),
@@ -79,7 +76,7 @@ async fn bare(url: &Url, options: &Options) -> Cost {
     let request = Sender::GovukPay.request(&body, "secret", url);
     let (each, began) = (options.count / options.threads as u64, Spent::now());
     join_all((0..options.threads).map(|_| async {
-        let mut connection = Connection::open(url, Sender::GovukPay.manner())
+        let mut connection = ReceiverConnection::open(url, Sender::GovukPay.client_profile())
             .await
             .unwrap();
         for _ in 0..each {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write, sync::Mutex};
 
 use pillarbox::domain::Timestamp;
-use sender_simulator::{Body, Clock, Sender};
+use sender_simulator::{Clock, MessageBody, Sender};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -54,7 +54,7 @@ pub(crate) fn everything(at: Timestamp) -> BTreeMap<String, String> {
     files
 }
 
-fn bodies(at: Timestamp) -> Vec<(&'static str, Sender, Body)> {
+fn bodies(at: Timestamp) -> Vec<(&'static str, Sender, MessageBody)> {
     let body = |(index, (name, sender, event)): (usize, &(&'static str, Sender, &str))| {
         let world = Fixed {
             at,
@@ -83,7 +83,7 @@ pub(crate) fn examples(at: Timestamp) -> Vec<Example> {
     examples
 }
 
-fn requests(front: Front, bodies: &[(&str, Sender, Body)], at: Timestamp) -> Vec<Example> {
+fn requests(front: Front, bodies: &[(&str, Sender, MessageBody)], at: Timestamp) -> Vec<Example> {
     let signed = |name: &str| {
         let (_, sender, body) = bodies
             .iter()
@@ -213,7 +213,7 @@ fn requests(front: Front, bodies: &[(&str, Sender, Body)], at: Timestamp) -> Vec
 const SIGNATURE: &str = "Pay-Signature";
 
 /// The request in which a sender posts `body`.
-fn asked(sender: Sender, body: &Body) -> Asked {
+fn asked(sender: Sender, body: &MessageBody) -> Asked {
     let (secret, path) = match sender {
         Sender::Hmrc => (HMRC_SECRET, "/hmrc"),
         Sender::GovukPay => (PAY_SECRET, "/pay"),
@@ -234,7 +234,7 @@ fn asked(sender: Sender, body: &Body) -> Asked {
 /// The same request with other bytes, signed anew.
 fn resigned(pay: &Asked, body: &[u8]) -> Asked {
     let text = String::from_utf8_lossy(body).into_owned();
-    let body = Body {
+    let body = MessageBody {
         id: String::new(),
         signed: text.clone(),
         wire: text,
@@ -264,7 +264,7 @@ fn other_headers(asked: &Asked, change: impl Fn(&str) -> Option<String>) -> Vec<
     asked.headers.iter().filter_map(changed).collect()
 }
 
-fn batches(bodies: &[(&str, Sender, Body)]) -> Vec<Example> {
+fn batches(bodies: &[(&str, Sender, MessageBody)]) -> Vec<Example> {
     let key = |name: &str| {
         let (_, sender, body) = bodies
             .iter()

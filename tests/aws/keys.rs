@@ -22,7 +22,7 @@ use pillarbox::{
     senders::{Acceptance, SignatureError},
 };
 use pillarbox_cli::sqlite::SqliteInbox;
-use sender_simulator::{Sender, sign::signature};
+use sender_simulator::{signature::sign, Sender};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
@@ -129,7 +129,7 @@ impl Desk {
         );
         self.post(
             "pay",
-            &signature(Sender::GovukPay, secret, body.as_bytes()),
+            &sign(Sender::GovukPay, secret, body.as_bytes()),
             body,
         )
         .await
@@ -368,7 +368,7 @@ async fn a_source_whose_secrets_are_elsewhere_never_causes_a_call() {
     let genuine = desk
         .post(
             "hmrc",
-            &signature(Sender::Hmrc, KEPT, b"{}"),
+            &sign(Sender::Hmrc, KEPT, b"{}"),
             "{}".to_owned(),
         )
         .await;

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use pillarbox::domain::SystemClock;
 use rustix::process::Signal;
-use sender_simulator::{Sender, exchange};
+use sender_simulator::{exchange, Sender};
 use serde_json::{Value, json};
 
 use crate::{
@@ -117,7 +117,7 @@ async fn a_running_serve_takes_a_new_key_without_a_restart() {
     let answer = exchange(
         &Sender::GovukPay.request(&body, new, &url),
         &url,
-        Sender::GovukPay.manner(),
+        Sender::GovukPay.client_profile(),
     )
     .await
     .unwrap();

@@ -14,13 +14,7 @@ use pillarbox::{
     reconcile::Sleeper,
     telemetry::{LogFormat, LogLayer},
 };
-use sender_simulator::{
-    hmrc::Message,
-    pull::{
-        PayApi, Ppns,
-        ppns::{Application, Notification, Status},
-    },
-};
+use sender_simulator::{apis::{ppns::{BoxNotification, NotificationStatus, PpnsApplication}, PayApi, Ppns}, hmrc::HmrcMessage};
 use serde_json::{Value, json, value::RawValue};
 use tracing::Level;
 use tracing_subscriber::{filter::Targets, prelude::*};
@@ -42,7 +36,7 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(120);
 pub(crate) async fn ppns(world: Arc<dyn Clock>) -> Ppns {
     let ppns = Ppns::start(0, world).await.unwrap();
     ppns.with(|boxes| {
-        boxes.register(Application::new(CLIENT, SECRET));
+        boxes.register(PpnsApplication::new(CLIENT, SECRET));
         boxes.open(BOX, CLIENT);
     });
     ppns
@@ -195,20 +189,20 @@ pub(crate) fn listen(clock: &Arc<ManualClock>) -> (Kept, tracing::subscriber::De
 /// Puts so many notifications into the box that HMRC has given up, one a minute until seven hours ago.
 pub(crate) fn fill(ppns: &Ppns, world: &dyn Clock, count: u64) {
     for number in 0..count {
-        let new = Notification::new(
+        let new = BoxNotification::new(
             BOX,
-            Message::json(format!(r#"{{"number":{number}}}"#)),
+            HmrcMessage::json(format!(r#"{{"number":{number}}}"#)),
             world,
         );
         let created = world
             .now()
             .minus(Duration::from_secs(60 * (420 + count - number)));
-        ppns.with(|boxes| boxes.add(new.in_status(Status::Failed).created(created)));
+        ppns.with(|boxes| boxes.add(new.with_status(NotificationStatus::Failed).created(created)));
     }
 }
 
 /// How many HMRC holds that nobody has acknowledged.
 pub(crate) fn left(ppns: &Ppns) -> usize {
-    let tally = ppns.with(|boxes| boxes.tally());
+    let tally = ppns.with(|boxes| boxes.count_by_status());
     tally.pending + tally.failed
 }

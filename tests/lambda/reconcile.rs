@@ -7,10 +7,7 @@ use pillarbox::{
     inbox::Inbox,
     lambda::{InvocationError, Role},
 };
-use sender_simulator::pull::{
-    PayApi,
-    pay_api::{Life, Payment},
-};
+use sender_simulator::apis::{pay_api::{PaymentLifecycle, SimulatedPayment}, PayApi};
 use serde_json::{Value, json};
 
 use super::pull::{API_KEY, BOX, Reconciling, fill, hmrc, left, listen, pay, ppns};
@@ -66,7 +63,7 @@ async fn what_both_senders_never_pushed_is_recorded_and_acknowledged_in_one_invo
     let clock = ManualClock::new();
     let (ppns, api) = (ppns(clock.clone()).await, pay_api(&clock).await);
     fill(&ppns, &*clock, 250);
-    let payment = Payment::new(Life::Failed, clock.now().minus(HOUR * 24), &*clock);
+    let payment = SimulatedPayment::new(PaymentLifecycle::Failed, clock.now().minus(HOUR * 24), &*clock);
     let id = payment.id().to_owned();
     api.with(|accounts| accounts.add(API_KEY, [payment]));
     let document = hmrc("hmrc", &ppns, BOX, "SECRET") + &pay(&api, "KEY");
@@ -159,7 +156,7 @@ async fn nothing_that_says_who_paid_or_opens_anything_is_said() {
     let clock = ManualClock::new();
     let (ppns, api) = (ppns(clock.clone()).await, pay_api(&clock).await);
     fill(&ppns, &*clock, 3);
-    let payment = Payment::new(Life::Refunded, clock.now().minus(HOUR * 72), &*clock);
+    let payment = SimulatedPayment::new(PaymentLifecycle::Refunded, clock.now().minus(HOUR * 72), &*clock);
     let reference = payment.reference().to_owned();
     api.with(|accounts| accounts.add(API_KEY, [payment]));
     let document = hmrc("hmrc", &ppns, BOX, "SECRET") + &pay(&api, "KEY");

@@ -55,7 +55,7 @@ async fn a_client_secret_that_was_changed_is_used_by_the_next_invocation() {
             .map(|one| one.id.clone())
             .collect();
         ids.iter()
-            .for_each(|id| boxes.set_status(id, sender_simulator::pull::ppns::Status::Pending));
+            .for_each(|id| boxes.set_status(id, sender_simulator::apis::ppns::NotificationStatus::Pending));
     });
     let (inbox, cloud) = (
         table::fresh("shipped-pull").await,

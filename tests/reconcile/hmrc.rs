@@ -6,7 +6,7 @@ use pillarbox::{
     domain::{Origin, State},
     reconcile::{ReconcileStats, RunEnd, RunOptions, hmrc::BoxPosition},
 };
-use sender_simulator::pull::ppns::Status;
+use sender_simulator::apis::ppns::NotificationStatus;
 
 use super::{
     machine::minutes,
@@ -160,7 +160,7 @@ async fn what_push_brought_is_a_duplicate_and_acknowledged_all_the_same() {
             .map(|it| it.id.clone())
             .collect();
         ids.iter()
-            .for_each(|id| boxes.set_status(id, Status::Failed));
+            .for_each(|id| boxes.set_status(id, NotificationStatus::Failed));
     });
     rig.add(BOX, minutes(0));
     let outcome = rig
@@ -235,10 +235,10 @@ async fn a_run_that_is_stopped_ends_between_two_steps_and_says_where() {
     a_week_of_outage(&rig, &[BOX], 1000);
     let stop = rig.stop.clone();
     rig.ppns.script(
-        sender_simulator::pull::ppns::Endpoint::Acknowledge,
+        sender_simulator::apis::ppns::PpnsEndpoint::Acknowledge,
         [
-            sender_simulator::pull::Step::Usual,
-            sender_simulator::pull::Step::then(move |_| stop.cancel()),
+            sender_simulator::apis::ScriptedStep::Usual,
+            sender_simulator::apis::ScriptedStep::then(move |_| stop.cancel()),
         ],
     );
     let (ended, boxes) = rig.run(&[BOX]).await;

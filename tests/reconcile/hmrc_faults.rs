@@ -10,10 +10,7 @@ use pillarbox::{
     },
     secrets::Secret,
 };
-use sender_simulator::pull::{
-    Reply, Step,
-    ppns::{Application, Boxes, Endpoint, Problem, READ},
-};
+use sender_simulator::apis::{ppns::{PpnsApplication, PpnsBoxes, PpnsEndpoint, PpnsError, READ_SCOPE}, ApiResponse, ScriptedStep};
 
 use super::{
     machine::minutes,
@@ -57,8 +54,8 @@ async fn credentials_that_are_not_accepted_end_the_run_and_say_what_to_do() {
 async fn a_scope_that_is_missing_ends_the_run_wherever_it_is_found() {
     let rig = with(1).await;
     rig.ppns.with(|boxes| {
-        boxes.register(Application {
-            scopes: vec![READ.to_owned()],
+        boxes.register(PpnsApplication {
+            scopes: vec![READ_SCOPE.to_owned()],
             ..Application::new(CLIENT, SECRET)
         });
     });
@@ -67,7 +64,7 @@ async fn a_scope_that_is_missing_ends_the_run_wherever_it_is_found() {
 
     let rig = with(1).await;
     rig.ppns
-        .refuse_next(1, Endpoint::Acknowledge, Problem::InvalidScope);
+        .refuse_next(1, PpnsEndpoint::Acknowledge, PpnsError::InvalidScope);
     let (ended, boxes) = rig.run(&[BOX]).await;
     assert!(matches!(ended, RunEnd::Hmrc(HmrcError::Scope)), "{ended}");
     assert_eq!(
@@ -81,11 +78,11 @@ async fn a_scope_that_is_missing_ends_the_run_wherever_it_is_found() {
 #[tokio::test]
 async fn an_application_that_is_not_subscribed_is_told_so() {
     let rig = with(1).await;
-    let refusal = Reply::json(
+    let refusal = ApiResponse::json(
         403,
         r#"{"code":"RESOURCE_FORBIDDEN","message":"The application is not subscribed"}"#,
     );
-    rig.ppns.refuse_next(1, Endpoint::List, refusal);
+    rig.ppns.refuse_next(1, PpnsEndpoint::List, refusal);
     let (ended, _) = rig.run(&[BOX]).await;
     assert!(
         matches!(ended, RunEnd::Hmrc(HmrcError::NotSubscribed)),
@@ -117,7 +114,7 @@ async fn a_box_that_is_unknown_or_another_s_does_not_stand_in_the_way_of_the_oth
             .to_string()
             .contains("check its id")
     );
-    let calls = rig.ppns.calls().to(Endpoint::List);
+    let calls = rig.ppns.calls().to(PpnsEndpoint::List);
     assert_eq!(
         calls.filtered(|call| call.target.contains(unknown)).len(),
         1,
@@ -129,8 +126,8 @@ async fn a_box_that_is_unknown_or_another_s_does_not_stand_in_the_way_of_the_oth
 async fn a_token_that_has_come_to_its_end_is_renewed_once() {
     let rig = with(250).await;
     rig.ppns.script(
-        Endpoint::List,
-        [Step::Usual, Step::then(Boxes::revoke_tokens)],
+        PpnsEndpoint::List,
+        [ScriptedStep::Usual, ScriptedStep::then(PpnsBoxes::revoke_tokens)],
     );
     let (ended, _) = rig.run(&[BOX]).await;
     assert!(matches!(ended, RunEnd::Completed), "{ended}");
@@ -142,7 +139,7 @@ async fn a_token_that_has_come_to_its_end_is_renewed_once() {
 
     let rig = with(250).await;
     rig.ppns
-        .refuse_next(1, Endpoint::List, Problem::InvalidCredentials);
+        .refuse_next(1, PpnsEndpoint::List, PpnsError::InvalidCredentials);
     let (ended, _) = rig.run(&[BOX]).await;
     assert!(matches!(ended, RunEnd::Completed), "{ended}");
     assert_eq!((rig.left(), rig.counts()[0]), (0, 2));
@@ -150,7 +147,7 @@ async fn a_token_that_has_come_to_its_end_is_renewed_once() {
 
     let rig = with(1).await;
     rig.ppns
-        .refuse_next(9, Endpoint::List, Problem::InvalidCredentials);
+        .refuse_next(9, PpnsEndpoint::List, PpnsError::InvalidCredentials);
     let (ended, _) = rig.run(&[BOX]).await;
     assert!(
         matches!(ended, RunEnd::Hmrc(HmrcError::Unauthorised)),
@@ -167,8 +164,8 @@ async fn a_token_is_used_until_five_minutes_before_its_end() {
     for took in [60, 120, 54, 1] {
         let clock = rig.clock.clone();
         rig.ppns.script(
-            Endpoint::List,
-            [Step::then(move |_| clock.pass(minutes(took)))],
+            PpnsEndpoint::List,
+            [ScriptedStep::then(move |_| clock.pass(minutes(took)))],
         );
     }
     let (ended, _) = rig.run(&[BOX]).await;
@@ -176,9 +173,9 @@ async fn a_token_is_used_until_five_minutes_before_its_end() {
     assert_eq!((rig.left(), rig.counts()[0]), (0, 2));
     let calls = rig.ppns.calls();
     let lists_before = |token: usize| {
-        let at = calls.to(Endpoint::Token).iter().nth(token).unwrap().at;
+        let at = calls.to(PpnsEndpoint::Token).iter().nth(token).unwrap().at;
         calls
-            .to(Endpoint::List)
+            .to(PpnsEndpoint::List)
             .filtered(|call| call.at <= at)
             .len()
     };
@@ -192,17 +189,17 @@ async fn a_token_is_used_until_five_minutes_before_its_end() {
 #[tokio::test]
 async fn what_passes_is_waited_for_and_what_does_not_ends_that_box_alone() {
     for problem in [
-        Problem::Throttled,
-        Problem::Internal,
-        Problem::Unavailable,
-        Problem::Timeout,
-        Problem::Service,
+        PpnsError::Throttled,
+        PpnsError::Internal,
+        PpnsError::Unavailable,
+        PpnsError::Timeout,
+        PpnsError::Service,
     ] {
         let rig = with(250).await;
-        rig.ppns.refuse_next(3, Endpoint::List, problem.clone());
+        rig.ppns.refuse_next(3, PpnsEndpoint::List, problem.clone());
         rig.ppns
-            .refuse_next(3, Endpoint::Acknowledge, problem.clone());
-        rig.ppns.refuse_next(3, Endpoint::Token, problem.clone());
+            .refuse_next(3, PpnsEndpoint::Acknowledge, problem.clone());
+        rig.ppns.refuse_next(3, PpnsEndpoint::Token, problem.clone());
         let (ended, boxes) = rig.run(&[BOX]).await;
         assert!(matches!(ended, RunEnd::Completed), "{problem:?}: {ended}");
         assert_eq!(
@@ -213,7 +210,7 @@ async fn what_passes_is_waited_for_and_what_does_not_ends_that_box_alone() {
     }
     let rig = with(250).await;
     rig.ppns
-        .refuse_next(99, Endpoint::List, Problem::Unavailable);
+        .refuse_next(99, PpnsEndpoint::List, PpnsError::Unavailable);
     let (ended, boxes) = rig.run(&[BOX]).await;
     assert!(matches!(ended, RunEnd::Incomplete), "{ended}");
     assert_eq!(
@@ -233,8 +230,8 @@ async fn what_passes_is_waited_for_and_what_does_not_ends_that_box_alone() {
 #[tokio::test]
 async fn hmrc_s_maintenance_has_a_name_of_its_own() {
     let rig = with(1).await;
-    let closed = Reply::json(503, r#"{"code":"SCHEDULED_MAINTENANCE","message":"…"}"#);
-    rig.ppns.refuse_next(99, Endpoint::List, closed);
+    let closed = ApiResponse::json(503, r#"{"code":"SCHEDULED_MAINTENANCE","message":"…"}"#);
+    rig.ppns.refuse_next(99, PpnsEndpoint::List, closed);
     let (_, boxes) = rig.run(&[BOX]).await;
     assert_eq!(boxes[0].error, Some(HmrcError::Maintenance));
 }
@@ -243,18 +240,18 @@ async fn hmrc_s_maintenance_has_a_name_of_its_own() {
 async fn answers_that_are_lost_cost_a_call_and_nothing_else() {
     let rig = with(250).await;
     rig.ppns
-        .script(Endpoint::Token, [Step::CloseBefore, Step::CloseAfter]);
+        .script(PpnsEndpoint::Token, [ScriptedStep::CloseBefore, ScriptedStep::CloseAfter]);
     rig.ppns.script(
-        Endpoint::List,
+        PpnsEndpoint::List,
         [
-            Step::CloseBefore,
-            Step::CloseAfter,
-            Step::Usual,
-            Step::CloseAfter,
+            ScriptedStep::CloseBefore,
+            ScriptedStep::CloseAfter,
+            ScriptedStep::Usual,
+            ScriptedStep::CloseAfter,
         ],
     );
     rig.ppns
-        .script(Endpoint::Acknowledge, [Step::CloseBefore, Step::CloseAfter]);
+        .script(PpnsEndpoint::Acknowledge, [ScriptedStep::CloseBefore, ScriptedStep::CloseAfter]);
     let (ended, boxes) = rig.run(&[BOX]).await;
     assert!(matches!(ended, RunEnd::Completed), "{ended}");
     assert_eq!(
@@ -267,7 +264,7 @@ async fn answers_that_are_lost_cost_a_call_and_nothing_else() {
 #[tokio::test]
 async fn no_answer_at_all_ends_with_the_time_there_is() {
     let rig = with(1).await;
-    rig.ppns.script(Endpoint::List, [Step::Hang]);
+    rig.ppns.script(PpnsEndpoint::List, [ScriptedStep::Hang]);
     // The clock of the run stands still while HMRC keeps silent; the request's own limit goes by the real one.
     let (ended, boxes) = rig
         .run_as(&rig.access(&[BOX]), &rig.within(Duration::from_millis(900)))
@@ -284,17 +281,17 @@ async fn no_answer_at_all_ends_with_the_time_there_is() {
 
 #[tokio::test]
 async fn an_answer_of_another_sort_is_not_taken_for_a_list() {
-    let moved = Reply::empty(301).with("location", "https://example.org/");
+    let moved = ApiResponse::empty(301).with("location", "https://example.org/");
     for (reply, fault) in [
         (
-            Reply::json(200, "<html>login</html>"),
+            ApiResponse::json(200, "<html>login</html>"),
             HmrcError::NotUnderstood,
         ),
         (
-            Reply::json(200, r#"[{"notificationId":"#),
+            ApiResponse::json(200, r#"[{"notificationId":"#),
             HmrcError::NotUnderstood,
         ),
-        (Reply::empty(204), HmrcError::NotUnderstood),
+        (ApiResponse::empty(204), HmrcError::NotUnderstood),
         (
             moved,
             HmrcError::Refused {
@@ -303,7 +300,7 @@ async fn an_answer_of_another_sort_is_not_taken_for_a_list() {
             },
         ),
         (
-            Problem::Accept.into(),
+            PpnsError::Accept.into(),
             HmrcError::Refused {
                 status: 406,
                 code: "ACCEPT_HEADER_INVALID".to_owned(),
@@ -311,7 +308,7 @@ async fn an_answer_of_another_sort_is_not_taken_for_a_list() {
         ),
     ] {
         let rig = with(1).await;
-        rig.ppns.refuse_next(1, Endpoint::List, reply);
+        rig.ppns.refuse_next(1, PpnsEndpoint::List, reply);
         let (ended, boxes) = rig.run(&[BOX]).await;
         assert!(matches!(ended, RunEnd::Incomplete), "{ended}");
         assert_eq!((boxes[0].error.clone(), rig.left()), (Some(fault), 1));
@@ -322,7 +319,7 @@ async fn an_answer_of_another_sort_is_not_taken_for_a_list() {
 async fn an_acknowledgement_that_was_not_is_not_counted() {
     let rig = with(1).await;
     rig.ppns
-        .refuse_next(1, Endpoint::Acknowledge, Reply::json(200, "{}"));
+        .refuse_next(1, PpnsEndpoint::Acknowledge, ApiResponse::json(200, "{}"));
     let (_, boxes) = rig.run(&[BOX]).await;
     assert_eq!(
         (boxes[0].acknowledged, boxes[0].error.clone()),
@@ -333,12 +330,12 @@ async fn an_acknowledgement_that_was_not_is_not_counted() {
 #[tokio::test]
 async fn a_list_that_is_too_long_is_asked_for_in_parts() {
     let rig = with(10).await;
-    let long = Reply::json(200, format!("[\"{}\"]", "x".repeat(33 * 1024 * 1024)));
-    rig.ppns.refuse_next(3, Endpoint::List, long);
+    let long = ApiResponse::json(200, format!("[\"{}\"]", "x".repeat(33 * 1024 * 1024)));
+    rig.ppns.refuse_next(3, PpnsEndpoint::List, long);
     let (ended, boxes) = rig.run(&[BOX]).await;
     assert!(matches!(ended, RunEnd::Completed), "{ended}");
     assert_eq!((rig.left(), boxes[0].missed), (0, 10));
-    let asked = rig.ppns.calls().to(Endpoint::List);
+    let asked = rig.ppns.calls().to(PpnsEndpoint::List);
     let counts: Vec<_> = asked
         .iter()
         .map(|call| call.target.rsplit_once("count=").unwrap().1.to_owned())
@@ -368,9 +365,9 @@ async fn an_inbox_that_refuses_ends_the_run_and_nothing_unstored_is_acknowledged
 
 #[tokio::test]
 async fn what_hmrc_gives_up_meanwhile_is_met_among_what_it_has_given_up() {
-    use sender_simulator::pull::ppns::Status::{Failed, Pending};
+    use sender_simulator::apis::ppns::NotificationStatus::{Failed, Pending};
     let rig = with(250).await;
-    let given_up = |boxes: &mut Boxes| {
+    let given_up = |boxes: &mut PpnsBoxes| {
         let pending: Vec<String> = boxes
             .notifications()
             .iter()
@@ -379,7 +376,7 @@ async fn what_hmrc_gives_up_meanwhile_is_met_among_what_it_has_given_up() {
             .collect();
         pending.iter().for_each(|id| boxes.set_status(id, Failed));
     };
-    rig.ppns.script(Endpoint::List, [Step::then(given_up)]);
+    rig.ppns.script(PpnsEndpoint::List, [ScriptedStep::then(given_up)]);
     let (ended, boxes) = rig.run(&[BOX]).await;
     assert!(matches!(ended, RunEnd::Completed), "{ended}");
     assert_eq!((rig.left(), rig.rows().await.len()), (0, 250));
@@ -395,9 +392,9 @@ async fn a_clock_that_is_turned_by_an_hour_in_the_middle_starves_nobody() {
             rig.add(SECOND_BOX, minutes(number));
         }
         let local = rig.local.clone();
-        let turn = Step::then(move |_| local.turn(hours * 3_600_000));
+        let turn = ScriptedStep::then(move |_| local.turn(hours * 3_600_000));
         rig.ppns
-            .script(Endpoint::List, [Step::Usual, Step::Usual, turn]);
+            .script(PpnsEndpoint::List, [ScriptedStep::Usual, ScriptedStep::Usual, turn]);
         let began = rig.now();
         let (ended, _) = rig.run(&[BOX, SECOND_BOX]).await;
         assert!(matches!(ended, RunEnd::Completed), "{ended}");

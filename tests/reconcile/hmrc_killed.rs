@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use pillarbox::reconcile::RunEnd;
-use sender_simulator::pull::{
-    Step,
-    ppns::{Boxes, Endpoint, Flaw},
-};
+use sender_simulator::apis::{ppns::{ListDefect, PpnsBoxes, PpnsEndpoint}, ScriptedStep};
 
 use super::{
     fused::Fuse,
@@ -22,12 +19,12 @@ async fn rig(length: usize) -> (Rig, Arc<Fuse>) {
         rig.add(BOX, minutes(600 + number));
         rig.add(SECOND_BOX, minutes(number));
     }
-    rig.put(BOX, minutes(5), |it| it.flawed(Flaw::NoId));
+    rig.put(BOX, minutes(5), |it| it.with_defect(ListDefect::NoId));
     let fuse = Fuse::of(length);
     rig.machine.inbox.fuse = Arc::clone(&fuse);
-    for endpoint in [Endpoint::Token, Endpoint::List, Endpoint::Acknowledge] {
+    for endpoint in [PpnsEndpoint::Token, PpnsEndpoint::List, PpnsEndpoint::Acknowledge] {
         // HMRC has done what it was asked, and nobody hears of it any more.
-        let burn = |fuse: Arc<Fuse>| Step::then(move |_: &mut Boxes| _ = fuse.burn());
+        let burn = |fuse: Arc<Fuse>| ScriptedStep::then(move |_: &mut PpnsBoxes| _ = fuse.burn());
         rig.ppns
             .script(endpoint, (0..9).map(|_| burn(Arc::clone(&fuse))));
     }

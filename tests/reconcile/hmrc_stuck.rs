@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use pillarbox::{domain::State, reconcile::RunEnd};
-use sender_simulator::pull::{
-    Reply, Step,
-    ppns::{Endpoint, Flaw, Problem},
-};
+use sender_simulator::apis::{ppns::{ListDefect, PpnsEndpoint, PpnsError}, ApiResponse, ScriptedStep};
 
 use super::{
     machine::minutes,
@@ -16,9 +13,9 @@ use super::{
 #[tokio::test]
 async fn an_element_that_can_not_be_read_is_held_and_acknowledged_if_it_has_an_id() {
     let rig = Rig::new().await;
-    rig.put(BOX, minutes(9), |it| it.flawed(Flaw::BrokenDate));
-    rig.put(BOX, minutes(8), |it| it.flawed(Flaw::NoId));
-    rig.put(BOX, minutes(7), |it| it.flawed(Flaw::MessageNotText));
+    rig.put(BOX, minutes(9), |it| it.with_defect(ListDefect::BrokenDate));
+    rig.put(BOX, minutes(8), |it| it.with_defect(ListDefect::NoId));
+    rig.put(BOX, minutes(7), |it| it.with_defect(ListDefect::MessageNotText));
     rig.add(BOX, minutes(6));
     let (ended, boxes) = rig.run(&[BOX]).await;
     assert!(matches!(ended, RunEnd::Completed), "{ended}");
@@ -60,7 +57,7 @@ async fn an_element_that_can_not_be_read_is_held_and_acknowledged_if_it_has_an_i
 async fn a_page_full_of_what_is_stuck_hides_nobody() {
     let rig = Rig::new().await;
     for number in 0..350 {
-        let flaw = if number < 250 { Some(Flaw::NoId) } else { None };
+        let flaw = if number < 250 { Some(ListDefect::NoId) } else { None };
         rig.put(BOX, minutes(350 - number), |mut it| {
             it.flaw = flaw;
             it
@@ -79,7 +76,7 @@ async fn a_page_full_of_what_is_stuck_hides_nobody() {
 async fn a_millisecond_full_of_what_is_stuck_hides_nobody_either() {
     let rig = Rig::new().await;
     for _ in 0..230 {
-        rig.put(BOX, minutes(9), |it| it.flawed(Flaw::NoId));
+        rig.put(BOX, minutes(9), |it| it.with_defect(ListDefect::NoId));
     }
     for _ in 0..30 {
         rig.add(BOX, minutes(9));
@@ -98,15 +95,15 @@ async fn a_millisecond_full_of_what_is_stuck_hides_nobody_either() {
 async fn where_hmrc_refuses_longer_lists_the_rest_of_that_millisecond_is_passed_over() {
     let rig = Rig::new().await;
     for _ in 0..130 {
-        rig.put(BOX, minutes(9), |it| it.flawed(Flaw::NoId));
+        rig.put(BOX, minutes(9), |it| it.with_defect(ListDefect::NoId));
     }
     rig.add(BOX, minutes(1));
     rig.ppns.script(
-        Endpoint::List,
+        PpnsEndpoint::List,
         [
-            Step::Usual,
-            Step::Usual,
-            Step::instead(Problem::CountParameter),
+            ScriptedStep::Usual,
+            ScriptedStep::Usual,
+            ScriptedStep::instead(PpnsError::CountParameter),
         ],
     );
     let (ended, boxes) = rig.run(&[BOX]).await;
@@ -119,7 +116,7 @@ async fn a_run_that_ends_among_what_is_stuck_goes_on_behind_it() {
     let rig = Rig::new().await;
     for number in 0..900 {
         rig.put(BOX, Duration::from_secs(5000 - number), |it| {
-            it.flawed(Flaw::NoId)
+            it.with_defect(ListDefect::NoId)
         });
     }
     rig.add(BOX, minutes(1));
@@ -144,7 +141,7 @@ async fn what_hmrc_lists_again_although_it_was_told_does_not_keep_a_run_from_end
         rig.add(BOX, minutes(number));
     }
     rig.ppns
-        .refuse_next(2, Endpoint::Acknowledge, Reply::empty(204));
+        .refuse_next(2, PpnsEndpoint::Acknowledge, ApiResponse::empty(204));
     let (ended, boxes) = rig.run(&[BOX]).await;
     assert!(matches!(ended, RunEnd::Completed), "{ended}");
     assert_eq!(

@@ -10,10 +10,7 @@ use pillarbox::{
     },
     senders::OBSERVED_EVENT_TYPE,
 };
-use sender_simulator::{
-    govuk_pay::Event,
-    pull::pay_api::{Life, Webhook},
-};
+use sender_simulator::{govuk_pay::PaymentEvent, apis::pay_api::{PaymentLifecycle, PaymentWebhook}};
 
 use super::{
     machine::minutes,
@@ -23,7 +20,7 @@ use super::{
 const DAY: Duration = minutes(24 * 60);
 
 /// Loses one of a hundred of each kind of event.
-fn one_of_a_hundred() -> impl FnMut(&Webhook) -> bool {
+fn one_of_a_hundred() -> impl FnMut(&PaymentWebhook) -> bool {
     let mut counts: HashMap<&str, u32> = HashMap::new();
     move |webhook| {
         let count = counts.entry(webhook.event.as_str()).or_default();
@@ -121,13 +118,13 @@ async fn of_ten_thousand_payments_each_event_that_was_lost_is_named_and_no_other
 #[tokio::test]
 async fn what_comes_late_is_not_named_any_more() {
     let rig = Rig::new().await;
-    let payment = rig.one(Life::RefundedTwice, 9 * DAY);
+    let payment = rig.one(PaymentLifecycle::RefundedTwice, 9 * DAY);
     let lost = rig.push(std::slice::from_ref(&payment), |_| true).await;
     assert_eq!(named(&rig.run().await.1), lost);
     assert_eq!(lost.len(), 3, "succeeded, captured, refunded");
 
     rig.push(std::slice::from_ref(&payment), |webhook| {
-        webhook.event == Event::Captured
+        webhook.event == PaymentEvent::Captured
     })
     .await;
     let (_, report) = rig.run_by_hand().await;
@@ -144,11 +141,11 @@ async fn what_comes_late_is_not_named_any_more() {
 #[tokio::test]
 async fn a_second_refund_that_was_lost_is_missed_although_the_first_one_came() {
     let rig = Rig::new().await;
-    let payment = rig.one(Life::RefundedTwice, 9 * DAY);
+    let payment = rig.one(PaymentLifecycle::RefundedTwice, 9 * DAY);
     let mut refunds = 0;
-    let second = |webhook: &Webhook| {
-        refunds += u32::from(webhook.event == Event::Refunded);
-        webhook.event == Event::Refunded && refunds == 2
+    let second = |webhook: &PaymentWebhook| {
+        refunds += u32::from(webhook.event == PaymentEvent::Refunded);
+        webhook.event == PaymentEvent::Refunded && refunds == 2
     };
     let lost = rig.push(&[payment], second).await;
     let (_, report) = rig.run().await;
@@ -159,11 +156,11 @@ async fn a_second_refund_that_was_lost_is_missed_although_the_first_one_came() {
 async fn a_refund_that_failed_and_a_payment_that_is_not_final_are_not_missed() {
     let rig = Rig::new().await;
     for life in [
-        Life::RefundFailed,
-        Life::Created,
-        Life::Started,
-        Life::Submitted,
-        Life::Capturable,
+        PaymentLifecycle::RefundFailed,
+        PaymentLifecycle::Created,
+        PaymentLifecycle::Started,
+        PaymentLifecycle::Submitted,
+        PaymentLifecycle::Capturable,
     ] {
         let payment = rig.one(life, 9 * DAY);
         rig.push(&[payment], |_| false).await;
@@ -175,7 +172,7 @@ async fn a_refund_that_failed_and_a_payment_that_is_not_final_are_not_missed() {
 
 #[tokio::test]
 async fn nothing_is_missed_before_pay_has_had_three_hours_for_it() {
-    for life in Life::ALL {
+    for life in PaymentLifecycle::ALL {
         let rig = Rig::new().await;
         // From before anything happened until everything was told of.
         let payment = rig.one(life, Duration::ZERO);
@@ -214,7 +211,7 @@ async fn a_search_that_is_behind_the_times_names_nothing_that_is_not_so() {
 #[tokio::test]
 async fn a_sweep_begins_half_an_hour_after_the_last_one_ended() {
     let rig = Rig::new().await;
-    rig.one(Life::Captured, 9 * DAY);
+    rig.one(PaymentLifecycle::Captured, 9 * DAY);
     assert!(matches!(rig.run().await.0, RunEnd::Completed));
     let ended_at = rig.now();
     rig.clock.pass(minutes(29));

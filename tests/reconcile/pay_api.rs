@@ -13,12 +13,7 @@ use pillarbox::{
     secrets::Secret,
     senders::{Acceptance, Entry, SenderKind, SigningKey, read, verify},
 };
-use sender_simulator::{
-    Sender,
-    govuk_pay::Event,
-    pull::pay_api::{Endpoint, Life, PayApi, Payment, Webhook},
-    sign,
-};
+use sender_simulator::{Sender, govuk_pay::PaymentEvent, apis::pay_api::{PayEndpoint, PaymentLifecycle, PayApi, SimulatedPayment, PaymentWebhook}, signature};
 
 use super::machine::{Machine, minutes};
 use crate::clock::ManualClock;
@@ -63,15 +58,15 @@ impl Rig {
     }
 
     /// So many payments of every sort, begun over the time up to now that is given; Pay knows them from now on.
-    pub(crate) fn live(&self, count: u32, over: Duration) -> Vec<Payment> {
+    pub(crate) fn live(&self, count: u32, over: Duration) -> Vec<SimulatedPayment> {
         let (first, every) = (self.now().minus(over), over / count);
-        let lives = Life::ALL
+        let lives = PaymentLifecycle::ALL
             .into_iter()
             .cycle()
             .take(count as usize)
             .zip(0u32..);
         let payments: Vec<_> = lives
-            .map(|(life, n)| Payment::new(life, first.plus(every * n), &*self.clock))
+            .map(|(life, n)| SimulatedPayment::new(life, first.plus(every * n), &*self.clock))
             .collect();
         self.api
             .with(|accounts| accounts.add(API_KEY, payments.clone()));
@@ -79,8 +74,8 @@ impl Rig {
     }
 
     /// A single one, begun so long ago.
-    pub(crate) fn one(&self, life: Life, ago: Duration) -> Payment {
-        let payment = Payment::new(life, self.now().minus(ago), &*self.clock);
+    pub(crate) fn one(&self, life: PaymentLifecycle, ago: Duration) -> SimulatedPayment {
+        let payment = SimulatedPayment::new(life, self.now().minus(ago), &*self.clock);
         self.api
             .with(|accounts| accounts.add(API_KEY, [payment.clone()]));
         payment
@@ -89,8 +84,8 @@ impl Rig {
     /// Pushes everything that happened by now, but for what `loses` says; returns what has to be named.
     pub(crate) async fn push(
         &self,
-        payments: &[Payment],
-        mut loses: impl FnMut(&Webhook) -> bool,
+        payments: &[SimulatedPayment],
+        mut loses: impl FnMut(&PaymentWebhook) -> bool,
     ) -> Lost {
         let (mut arriving, mut lost) = (Vec::new(), Lost::new());
         for payment in payments {
@@ -118,7 +113,7 @@ impl Rig {
     }
 
     /// Records a webhook. Of three, one is handed on, one was tried, and one is still to be.
-    async fn arrive(&self, webhook: &Webhook, number: usize) {
+    async fn arrive(&self, webhook: &PaymentWebhook, number: usize) {
         let (inbox, entry) = (&self.machine.inbox.inbox, self.entry(webhook));
         inbox.record(&entry).await.unwrap();
         if number.is_multiple_of(3) {
@@ -152,13 +147,13 @@ impl Rig {
         }
     }
 
-    fn entry(&self, webhook: &Webhook) -> Entry {
+    fn entry(&self, webhook: &PaymentWebhook) -> Entry {
         let key = SigningKey::new(
             SenderKind::GovukPay,
             "1",
             &Secret::new(WEBHOOK_SECRET.to_owned()),
         );
-        let signature = sign::signature(
+        let signature = signature::sign(
             Sender::GovukPay,
             WEBHOOK_SECRET,
             webhook.body.signed.as_bytes(),
@@ -169,29 +164,29 @@ impl Rig {
     }
 
     /// What a webhook that was lost has to be named as, if it is time: told by the life of its payment alone.
-    fn named_as(&self, payment: &Payment, webhook: &Webhook) -> Option<(String, ExpectedEvent)> {
+    fn named_as(&self, payment: &SimulatedPayment, webhook: &PaymentWebhook) -> Option<(String, ExpectedEvent)> {
         let is_over = |at: Timestamp| at.plus(GRACE_PERIOD) <= self.now();
-        let capture_failed = payment.life() == Life::CaptureFailed;
-        let failed_at = payment.created().plus(Event::Captured.after());
+        let capture_failed = payment.life() == PaymentLifecycle::CaptureFailed;
+        let failed_at = payment.created().plus(PaymentEvent::Captured.after());
         let what = match webhook.event {
-            Event::Succeeded if capture_failed && failed_at <= self.now() => {
+            PaymentEvent::Succeeded if capture_failed && failed_at <= self.now() => {
                 is_over(failed_at).then_some(ExpectedEvent::FailedOrSucceeded)
             }
-            Event::Succeeded => is_over(webhook.at).then_some(ExpectedEvent::Succeeded),
-            Event::Captured => {
+            PaymentEvent::Succeeded => is_over(webhook.at).then_some(ExpectedEvent::Succeeded),
+            PaymentEvent::Captured => {
                 let submitted = payment.created().plus(CAPTURE_SUBMITTED);
                 let day = Timestamp::parse(&format!("{}T00:00:00Z", &submitted.to_string()[..10]))
                     .unwrap();
                 is_over(day.plus(DAY)).then_some(ExpectedEvent::Captured)
             }
-            Event::Refunded => {
+            PaymentEvent::Refunded => {
                 is_over(webhook.at.minus(REFUND_TAKES)).then_some(ExpectedEvent::Refunded)
             }
-            Event::Failed if payment.life() == Life::ProviderError => {
+            PaymentEvent::Failed if payment.life() == PaymentLifecycle::ProviderError => {
                 is_over(webhook.at).then_some(ExpectedEvent::FailedOrSucceeded)
             }
-            Event::Failed => is_over(webhook.at).then_some(ExpectedEvent::Failed),
-            Event::Expired => is_over(webhook.at).then_some(ExpectedEvent::Expired),
+            PaymentEvent::Failed => is_over(webhook.at).then_some(ExpectedEvent::Failed),
+            PaymentEvent::Expired => is_over(webhook.at).then_some(ExpectedEvent::Expired),
         };
         what.filter(|_| is_over(payment.created()))
             .map(|what| (payment.id().to_owned(), what))
@@ -244,10 +239,10 @@ impl Rig {
     pub(crate) fn counts(&self) -> [usize; 4] {
         let calls = self.api.calls();
         [
-            Endpoint::Search,
-            Endpoint::Payment,
-            Endpoint::Events,
-            Endpoint::Refunds,
+            PayEndpoint::Search,
+            PayEndpoint::Payment,
+            PayEndpoint::Events,
+            PayEndpoint::Refunds,
         ]
         .map(|one| calls.to(one).len())
     }

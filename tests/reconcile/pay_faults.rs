@@ -6,10 +6,7 @@ use pillarbox::{
     inbox::InboxError,
     reconcile::{RunEnd, RunOptions, govuk_pay::PayError},
 };
-use sender_simulator::pull::{
-    Reply, Step,
-    pay_api::{Endpoint, Life, Problem},
-};
+use sender_simulator::apis::{ApiResponse, ScriptedStep, pay_api::{PayEndpoint, PaymentLifecycle, PayApiError}};
 
 use super::{
     machine::minutes,
@@ -47,27 +44,27 @@ async fn a_key_that_is_not_accepted_ends_the_run_and_is_not_repeated() {
 #[tokio::test]
 async fn what_passes_is_waited_for_a_second_at_least() {
     for problem in [
-        Problem::TooMany,
-        Problem::Payment,
-        Problem::Search,
-        Problem::Unavailable,
-        Problem::Timeout,
+        PayApiError::TooMany,
+        PayApiError::Payment,
+        PayApiError::Search,
+        PayApiError::Unavailable,
+        PayApiError::Timeout,
     ] {
         let (rig, lost) = lost(30).await;
         for endpoint in [
-            Endpoint::Search,
-            Endpoint::Payment,
-            Endpoint::Events,
-            Endpoint::Refunds,
+            PayEndpoint::Search,
+            PayEndpoint::Payment,
+            PayEndpoint::Events,
+            PayEndpoint::Refunds,
         ] {
             rig.api.refuse_next(2, endpoint, problem.clone());
             rig.api
-                .script(endpoint, [Step::CloseBefore, Step::CloseAfter]);
+                .script(endpoint, [ScriptedStep::CloseBefore, ScriptedStep::CloseAfter]);
         }
         let (ended, report) = rig.run().await;
         assert!(matches!(ended, RunEnd::Completed), "{problem:?}: {ended}");
         assert_eq!(named(&report), lost, "{problem:?}");
-        let searches = rig.api.calls().to(Endpoint::Search);
+        let searches = rig.api.calls().to(PayEndpoint::Search);
         assert!(searches.smallest_gap().unwrap() >= Duration::from_secs(1));
     }
 }
@@ -76,9 +73,9 @@ async fn what_passes_is_waited_for_a_second_at_least() {
 async fn what_does_not_pass_ends_the_run_and_a_later_one_goes_on() {
     let (rig, lost) = lost(30).await;
     rig.api
-        .script(Endpoint::Payment, [Step::Usual, Step::Usual]);
+        .script(PayEndpoint::Payment, [ScriptedStep::Usual, ScriptedStep::Usual]);
     rig.api
-        .refuse_next(8, Endpoint::Payment, Problem::Unavailable);
+        .refuse_next(8, PayEndpoint::Payment, PayApiError::Unavailable);
     let (ended, report) = rig.run().await;
     assert!(
         matches!(ended, RunEnd::GovukPay(PayError::Down(503))),
@@ -105,7 +102,7 @@ async fn the_next_page_is_asked_for_nowhere_else() {
     ] {
         let page = format!(r#"{{"results":[],"_links":{{"next_page":{{"href":"{elsewhere}"}}}}}}"#);
         rig.api
-            .refuse_next(1, Endpoint::Search, Reply::json(200, page));
+            .refuse_next(1, PayEndpoint::Search, ApiResponse::json(200, page));
         let (ended, _) = rig.run_by_hand().await;
         assert!(
             matches!(ended, RunEnd::GovukPay(PayError::Elsewhere)),
@@ -116,13 +113,13 @@ async fn the_next_page_is_asked_for_nowhere_else() {
 
 #[tokio::test]
 async fn an_answer_of_another_sort_is_not_taken_for_payments() {
-    let moved = Reply::empty(302).with("location", "https://example.org/");
+    let moved = ApiResponse::empty(302).with("location", "https://example.org/");
     for (reply, fault) in [
         (
-            Reply::json(200, "<html>login</html>"),
+            ApiResponse::json(200, "<html>login</html>"),
             PayError::NotUnderstood,
         ),
-        (Reply::json(200, "[]"), PayError::NotUnderstood),
+        (ApiResponse::json(200, "[]"), PayError::NotUnderstood),
         (
             moved,
             PayError::Refused {
@@ -131,7 +128,7 @@ async fn an_answer_of_another_sort_is_not_taken_for_payments() {
             },
         ),
         (
-            Problem::Parameters(vec!["page"]).into(),
+            PayApiError::Parameters(vec!["page"]).into(),
             PayError::Refused {
                 status: 422,
                 code: "P0401".to_owned(),
@@ -139,7 +136,7 @@ async fn an_answer_of_another_sort_is_not_taken_for_payments() {
         ),
     ] {
         let (rig, _) = lost(1).await;
-        rig.api.refuse_next(1, Endpoint::Search, reply);
+        rig.api.refuse_next(1, PayEndpoint::Search, reply);
         let (ended, _) = rig.run().await;
         let RunEnd::GovukPay(found) = ended else {
             panic!("{ended}")
@@ -151,11 +148,11 @@ async fn an_answer_of_another_sort_is_not_taken_for_payments() {
 #[tokio::test]
 async fn a_payment_that_can_not_be_read_is_counted_and_the_others_are_looked_at() {
     let (rig, lost) = lost(1).await;
-    let good = rig.one(Life::Captured, DAY);
+    let good = rig.one(PaymentLifecycle::Captured, DAY);
     rig.push(&[good], |_| false).await;
     rig.api.script(
-        Endpoint::Search,
-        [Step::instead(Reply::json(
+        PayEndpoint::Search,
+        [ScriptedStep::instead(ApiResponse::json(
             200,
             r#"{"results":[{"payment_id":"p"},42,{"payment_id":"p","state":{}}]}"#,
         ))],
@@ -169,8 +166,8 @@ async fn a_payment_that_can_not_be_read_is_counted_and_the_others_are_looked_at(
 #[tokio::test]
 async fn a_payment_that_is_gone_or_another_one_when_it_is_asked_for_is_not_named() {
     let (rig, lost) = lost(15).await;
-    let other = rig.one(Life::Captured, DAY);
-    let whole = Reply::json(
+    let other = rig.one(PaymentLifecycle::Captured, DAY);
+    let whole = ApiResponse::json(
         200,
         format!(
             r#"{{"payment_id":"{}","created_date":"2026-03-01T10:15:31.480Z","state":{{"status":"success"}}}}"#,
@@ -179,8 +176,8 @@ async fn a_payment_that_is_gone_or_another_one_when_it_is_asked_for_is_not_named
     );
     rig.push(&[other], |_| false).await;
     rig.api.script(
-        Endpoint::Payment,
-        [Step::instead(Problem::NoPayment), Step::instead(whole)],
+        PayEndpoint::Payment,
+        [ScriptedStep::instead(PayApiError::NoPayment), ScriptedStep::instead(whole)],
     );
     let (ended, report) = rig.run().await;
     assert!(matches!(ended, RunEnd::Completed), "{ended}");
@@ -242,8 +239,8 @@ async fn a_run_that_is_stopped_ends_and_says_so() {
     let (rig, _) = lost(30).await;
     let stop = rig.stop.clone();
     rig.api.script(
-        Endpoint::Payment,
-        [Step::Usual, Step::then(move |_| stop.cancel())],
+        PayEndpoint::Payment,
+        [ScriptedStep::Usual, ScriptedStep::then(move |_| stop.cancel())],
     );
     let (ended, report) = rig.run().await;
     assert!(matches!(ended, RunEnd::Stopped), "{ended}");

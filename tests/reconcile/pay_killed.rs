@@ -3,10 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use pillarbox::reconcile::RunEnd;
-use sender_simulator::pull::{
-    Step,
-    pay_api::{Accounts, Endpoint},
-};
+use sender_simulator::apis::{pay_api::{PayAccounts, PayEndpoint}, ScriptedStep};
 
 use super::{
     fused::Fuse,
@@ -22,12 +19,12 @@ async fn rig(length: usize) -> (Rig, Lost, Arc<Fuse>) {
     let fuse = Fuse::of(length);
     rig.machine.inbox.fuse = Arc::clone(&fuse);
     for endpoint in [
-        Endpoint::Search,
-        Endpoint::Payment,
-        Endpoint::Events,
-        Endpoint::Refunds,
+        PayEndpoint::Search,
+        PayEndpoint::Payment,
+        PayEndpoint::Events,
+        PayEndpoint::Refunds,
     ] {
-        let burn = |fuse: Arc<Fuse>| Step::then(move |_: &mut Accounts| _ = fuse.burn());
+        let burn = |fuse: Arc<Fuse>| ScriptedStep::then(move |_: &mut PayAccounts| _ = fuse.burn());
         rig.api
             .script(endpoint, (0..30).map(|_| burn(Arc::clone(&fuse))));
     }

@@ -7,13 +7,7 @@ use pillarbox::{
     reconcile::{RunEnd, RunFindings, RunOptions, RunOutcome, SenderAccess, Sleeper, hmrc},
     secrets::Secret,
 };
-use sender_simulator::{
-    hmrc::Message,
-    pull::{
-        Ppns,
-        ppns::{Application, Endpoint, Notification, Status},
-    },
-};
+use sender_simulator::{apis::{ppns::{BoxNotification, NotificationStatus, PpnsApplication, PpnsEndpoint}, Ppns}, hmrc::HmrcMessage};
 
 use super::machine::Machine;
 use crate::clock::ManualClock;
@@ -48,8 +42,8 @@ impl Rig {
         let clock = ManualClock::new();
         let ppns = Ppns::start(0, clock.clone()).await.unwrap();
         ppns.with(|boxes| {
-            boxes.register(Application::new(CLIENT, SECRET));
-            boxes.register(Application::new("another", "secret of another"));
+            boxes.register(PpnsApplication::new(CLIENT, SECRET));
+            boxes.register(PpnsApplication::new("another", "secret of another"));
             for id in [BOX, SECOND_BOX, THIRD_BOX] {
                 boxes.open(id, CLIENT);
             }
@@ -80,20 +74,20 @@ impl Rig {
         &self,
         box_id: &str,
         ago: Duration,
-        how: impl Fn(Notification) -> Notification,
+        how: impl Fn(BoxNotification) -> BoxNotification,
     ) -> String {
         let status = if ago < PUSHED {
-            Status::Pending
+            NotificationStatus::Pending
         } else {
-            Status::Failed
+            NotificationStatus::Failed
         };
         let number = self.ppns.with(|boxes| boxes.notifications().len());
-        let new = Notification::new(
+        let new = BoxNotification::new(
             box_id,
-            Message::json(format!(r#"{{"number":{number}.10}}"#)),
+            HmrcMessage::json(format!(r#"{{"number":{number}.10}}"#)),
             &*self.clock,
         );
-        let notification = how(new.in_status(status).created(self.clock.now().minus(ago)));
+        let notification = how(new.with_status(status).created(self.clock.now().minus(ago)));
         let id = notification.id.clone();
         self.ppns.with(|boxes| boxes.add(notification));
         id
@@ -174,13 +168,13 @@ impl Rig {
     /// How often each endpoint was called: tokens, lists, acknowledgements.
     pub(crate) fn counts(&self) -> [usize; 3] {
         let calls = self.ppns.calls();
-        [Endpoint::Token, Endpoint::List, Endpoint::Acknowledge]
+        [PpnsEndpoint::Token, PpnsEndpoint::List, PpnsEndpoint::Acknowledge]
             .map(|endpoint| calls.to(endpoint).len())
     }
 
     /// How many are left that HMRC holds and nobody has acknowledged.
     pub(crate) fn left(&self) -> usize {
-        let tally = self.ppns.with(|boxes| boxes.tally());
+        let tally = self.ppns.with(|boxes| boxes.count_by_status());
         tally.pending + tally.failed
     }
 }

@@ -8,13 +8,7 @@ use super::{
 };
 use crate::loopback;
 use reqwest::{Method, RequestBuilder};
-use sender_simulator::{
-    hmrc::Message,
-    pull::{
-        Ppns,
-        ppns::{Application, Notification, READ, Status, WRITE},
-    },
-};
+use sender_simulator::{apis::{ppns::{BoxNotification, NotificationStatus, PpnsApplication, READ_SCOPE, WRITE_SCOPE}, Ppns}, hmrc::HmrcMessage};
 
 pub(crate) const BOX: &str = "50dca3fc-c37c-4f03-b719-63571333624c";
 /// A box of another application.
@@ -33,8 +27,8 @@ impl Hmrc {
         let clock = ManualClock::new();
         let ppns = Ppns::start(0, clock.clone()).await.unwrap();
         ppns.with(|boxes| {
-            boxes.register(Application::new("client-1", "secret-1"));
-            boxes.register(Application::new("client-2", "secret-2"));
+            boxes.register(PpnsApplication::new("client-1", "secret-1"));
+            boxes.register(PpnsApplication::new("client-2", "secret-2"));
             boxes.open(BOX, "client-1");
             boxes.open(FOREIGN_BOX, "client-2");
         });
@@ -44,7 +38,7 @@ impl Hmrc {
             client: loopback::client(),
             token: String::new(),
         };
-        hmrc.token = hmrc.token_for(&format!("{READ} {WRITE}")).await;
+        hmrc.token = hmrc.token_for(&format!("{READ_SCOPE} {WRITE_SCOPE}")).await;
         hmrc
     }
 
@@ -107,16 +101,16 @@ impl Hmrc {
     }
 
     /// Puts a notification into the box and returns its id.
-    pub(crate) fn add(&self, status: Status) -> String {
+    pub(crate) fn add(&self, status: NotificationStatus) -> String {
         let notification =
-            Notification::new(BOX, Message::json(r#"{"key":"value"}"#), &*self.clock)
-                .in_status(status);
+            BoxNotification::new(BOX, HmrcMessage::json(r#"{"key":"value"}"#), &*self.clock)
+                .with_status(status);
         let id = notification.id.clone();
         self.ppns.with(|boxes| boxes.add(notification));
         id
     }
 
-    pub(crate) fn status(&self, id: &str) -> Status {
+    pub(crate) fn status(&self, id: &str) -> NotificationStatus {
         self.ppns.with(|boxes| boxes.status(id)).unwrap()
     }
 }

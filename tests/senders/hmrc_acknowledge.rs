@@ -1,10 +1,7 @@
 //! `PUT …/notifications/acknowledge`.
 
 use reqwest::Method;
-use sender_simulator::{
-    hmrc::Message,
-    pull::ppns::{Endpoint, Notification, Status, Tally},
-};
+use sender_simulator::{apis::ppns::{BoxNotification, NotificationStatus, PpnsEndpoint, StatusCounts}, hmrc::HmrcMessage};
 
 use super::hmrc::{ACCEPT, BOX, FOREIGN_BOX, Hmrc, body_of};
 
@@ -14,17 +11,17 @@ const UNKNOWN: &str = "33333333-8096-40d1-87ef-9a2a103eeb85";
 async fn what_is_acknowledged_is_done_with_and_may_be_so_again() {
     let hmrc = Hmrc::start().await;
     let ids =
-        [Status::Pending, Status::Failed, Status::Acknowledged].map(|status| hmrc.add(status));
-    let untouched = hmrc.add(Status::Pending);
+        [NotificationStatus::Pending, NotificationStatus::Failed, NotificationStatus::Acknowledged].map(|status| hmrc.add(status));
+    let untouched = hmrc.add(NotificationStatus::Pending);
     for _ in 0..2 {
         let heard = hmrc.acknowledge(body_of(&ids)).await;
         assert_eq!((heard.status, heard.text.as_str()), (204, ""));
     }
-    assert!(ids.iter().all(|id| hmrc.status(id) == Status::Acknowledged));
+    assert!(ids.iter().all(|id| hmrc.status(id) == NotificationStatus::Acknowledged));
     assert_eq!(hmrc.list("?status=PENDING").await.ids(), [untouched]);
     assert_eq!(
-        hmrc.ppns.with(|boxes| boxes.tally()),
-        Tally {
+        hmrc.ppns.with(|boxes| boxes.count_by_status()),
+        StatusCounts {
             pending: 1,
             acknowledged: 3,
             failed: 0
@@ -39,8 +36,8 @@ async fn what_is_acknowledged_is_done_with_and_may_be_so_again() {
 #[tokio::test]
 async fn unknown_and_foreign_ids_are_passed_over_in_silence() {
     let hmrc = Hmrc::start().await;
-    let own = hmrc.add(Status::Pending);
-    let foreign = Notification::new(FOREIGN_BOX, Message::json("1"), &*hmrc.clock);
+    let own = hmrc.add(NotificationStatus::Pending);
+    let foreign = BoxNotification::new(FOREIGN_BOX, HmrcMessage::json("1"), &*hmrc.clock);
     let foreign_id = foreign.id.clone();
     hmrc.ppns.with(|boxes| boxes.add(foreign));
     let ids = [
@@ -51,14 +48,14 @@ async fn unknown_and_foreign_ids_are_passed_over_in_silence() {
     assert_eq!(hmrc.acknowledge(body_of(&ids)).await.status, 204);
     assert_eq!(
         (hmrc.status(&own), hmrc.status(&foreign_id)),
-        (Status::Acknowledged, Status::Pending)
+        (NotificationStatus::Acknowledged, NotificationStatus::Pending)
     );
 }
 
 #[tokio::test]
 async fn a_body_with_anything_wrong_acknowledges_nothing() {
     let hmrc = Hmrc::start().await;
-    let id = hmrc.add(Status::Pending);
+    let id = hmrc.add(NotificationStatus::Pending);
     let others: Vec<String> = (0..100)
         .map(|n| format!("00000000-0000-4000-8000-{n:012}"))
         .collect();
@@ -87,7 +84,7 @@ async fn a_body_with_anything_wrong_acknowledges_nothing() {
             heard.json()["message"],
             "JSON body is invalid against expected format"
         );
-        assert_eq!(hmrc.status(&id), Status::Pending, "{body}");
+        assert_eq!(hmrc.status(&id), NotificationStatus::Pending, "{body}");
     }
     assert_eq!(hmrc.ppns.calls().acknowledged(), [""; 0]);
     assert_eq!(
@@ -95,13 +92,13 @@ async fn a_body_with_anything_wrong_acknowledges_nothing() {
         204,
         "a hundred are taken"
     );
-    assert_eq!(hmrc.status(&id), Status::Acknowledged);
+    assert_eq!(hmrc.status(&id), NotificationStatus::Acknowledged);
 }
 
 #[tokio::test]
 async fn the_request_around_the_body_must_be_right_too() {
     let mut hmrc = Hmrc::start().await;
-    let id = hmrc.add(Status::Pending);
+    let id = hmrc.add(NotificationStatus::Pending);
     let body = body_of(&[&id]);
     let json = "application/json";
     let acknowledgement =
@@ -163,7 +160,7 @@ async fn the_request_around_the_body_must_be_right_too() {
             (status, code.to_owned()),
             "{name}"
         );
-        assert_eq!(hmrc.status(&id), Status::Pending, "{name}");
+        assert_eq!(hmrc.status(&id), NotificationStatus::Pending, "{name}");
     }
     hmrc.token = hmrc.token_for("read:pull-notifications").await;
     assert_eq!(
@@ -191,8 +188,8 @@ async fn the_request_around_the_body_must_be_right_too() {
 async fn lists_and_acknowledgements_at_once_lose_nothing_and_never_see_half_of_one() {
     const PAIRS: usize = 40;
     let hmrc = Hmrc::start().await;
-    hmrc.ppns.with(|boxes| boxes.set_rate(usize::MAX));
-    let ids: Vec<String> = (0..2 * PAIRS).map(|_| hmrc.add(Status::Pending)).collect();
+    hmrc.ppns.with(|boxes| boxes.set_rate_limit(usize::MAX));
+    let ids: Vec<String> = (0..2 * PAIRS).map(|_| hmrc.add(NotificationStatus::Pending)).collect();
     let acknowledging = ids.chunks(2).map(|pair| hmrc.acknowledge(body_of(pair)));
     let listing = (0..PAIRS).map(|_| hmrc.list("?status=PENDING"));
     let (acknowledged, lists) = tokio::join!(
@@ -215,5 +212,5 @@ async fn lists_and_acknowledgements_at_once_lose_nothing_and_never_see_half_of_o
     let mut expected = ids;
     expected.sort();
     assert_eq!(named, expected);
-    assert_eq!(hmrc.ppns.calls().to(Endpoint::List).len(), PAIRS + 1);
+    assert_eq!(hmrc.ppns.calls().to(PpnsEndpoint::List).len(), PAIRS + 1);
 }

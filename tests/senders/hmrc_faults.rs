@@ -3,13 +3,7 @@
 use std::time::Duration;
 
 use reqwest::Method;
-use sender_simulator::{
-    hmrc::Message,
-    pull::{
-        Outcome, Ppns, Reply, Step,
-        ppns::{Boxes, Endpoint, Notification, Problem, Status},
-    },
-};
+use sender_simulator::{apis::{ppns::{BoxNotification, NotificationStatus, PpnsBoxes, PpnsEndpoint, PpnsError}, ApiResponse, CallOutcome, Ppns, ScriptedStep}, hmrc::HmrcMessage};
 
 use super::{
     heard::hear,
@@ -19,32 +13,32 @@ use super::{
 #[tokio::test]
 async fn the_next_calls_are_answered_with_what_the_script_says_and_nothing_is_done() {
     let hmrc = Hmrc::start().await;
-    let id = hmrc.add(Status::Pending);
+    let id = hmrc.add(NotificationStatus::Pending);
     let faults = [
-        (Problem::InvalidCredentials, 401),
-        (Problem::Throttled, 429),
-        (Problem::Service, 500),
-        (Problem::Unavailable, 503),
-        (Problem::Timeout, 504),
+        (PpnsError::InvalidCredentials, 401),
+        (PpnsError::Throttled, 429),
+        (PpnsError::Service, 500),
+        (PpnsError::Unavailable, 503),
+        (PpnsError::Timeout, 504),
     ];
     hmrc.ppns.script(
-        Endpoint::Acknowledge,
+        PpnsEndpoint::Acknowledge,
         faults
             .iter()
-            .map(|(problem, _)| Step::instead(problem.clone())),
+            .map(|(problem, _)| ScriptedStep::instead(problem.clone())),
     );
     assert_eq!(hmrc.list("").await.status, 200, "another endpoint's script");
     for (problem, status) in faults {
         let heard = hmrc.acknowledge(body_of(&[&id])).await;
         assert_eq!(heard.refusal(), (status, problem.code().to_owned()));
-        assert_eq!(hmrc.status(&id), Status::Pending);
+        assert_eq!(hmrc.status(&id), NotificationStatus::Pending);
     }
     assert_eq!(hmrc.acknowledge(body_of(&[&id])).await.status, 204);
 
     hmrc.ppns.refuse_next(
         2,
-        Endpoint::Token,
-        Reply::json(500, r#"{"error":"server_error"}"#),
+        PpnsEndpoint::Token,
+        ApiResponse::json(500, r#"{"error":"server_error"}"#),
     );
     let tokens = [
         hmrc.ask_for_token("").await.status,
@@ -59,12 +53,12 @@ async fn the_next_calls_are_answered_with_what_the_script_says_and_nothing_is_do
 #[tokio::test]
 async fn an_answer_can_be_anything_at_all() {
     let hmrc = Hmrc::start().await;
-    let busy = Reply::empty(503).with("retry-after", "7");
-    let moved = Reply::empty(301).with("location", "/elsewhere");
-    let cut = Reply::json(200, r#"[{"notificationId":"#);
-    let page = Reply::json(200, "<html>").with("content-type", "text/html");
+    let busy = ApiResponse::empty(503).with("retry-after", "7");
+    let moved = ApiResponse::empty(301).with("location", "/elsewhere");
+    let cut = ApiResponse::json(200, r#"[{"notificationId":"#);
+    let page = ApiResponse::json(200, "<html>").with("content-type", "text/html");
     hmrc.ppns
-        .script(Endpoint::List, [busy, moved, cut, page].map(Step::Instead));
+        .script(PpnsEndpoint::List, [busy, moved, cut, page].map(ScriptedStep::Instead));
     let client = &hmrc.client;
     let url = hmrc
         .ppns
@@ -110,30 +104,30 @@ async fn an_answer_can_be_anything_at_all() {
 async fn a_connection_can_close_before_the_work_or_after_it() {
     let hmrc = Hmrc::start().await;
     for (step, status, outcome, acknowledged) in [
-        (Step::CloseBefore, Status::Pending, Outcome::Lost, 0),
+        (ScriptedStep::CloseBefore, NotificationStatus::Pending, CallOutcome::Lost, 0),
         (
-            Step::CloseAfter,
-            Status::Acknowledged,
-            Outcome::Withheld(204),
+            ScriptedStep::CloseAfter,
+            NotificationStatus::Acknowledged,
+            CallOutcome::Withheld(204),
             1,
         ),
     ] {
-        let id = hmrc.add(Status::Pending);
-        hmrc.ppns.script(Endpoint::Acknowledge, [step]);
+        let id = hmrc.add(NotificationStatus::Pending);
+        hmrc.ppns.script(PpnsEndpoint::Acknowledge, [step]);
         let request = hmrc
             .acknowledgement(BOX)
             .header("content-type", "application/json")
             .body(body_of(&[&id]));
         assert!(hear(request).await.unwrap_err().is_request());
         assert_eq!(hmrc.status(&id), status);
-        let calls = hmrc.ppns.calls().to(Endpoint::Acknowledge);
+        let calls = hmrc.ppns.calls().to(PpnsEndpoint::Acknowledge);
         let last = calls.iter().last().unwrap();
         assert_eq!(
             (last.outcome, last.status(), last.acknowledged().len()),
             (outcome, None, acknowledged)
         );
     }
-    let id = hmrc.add(Status::Pending);
+    let id = hmrc.add(NotificationStatus::Pending);
     assert_eq!(
         hmrc.acknowledge(body_of(&[&id])).await.status,
         204,
@@ -144,29 +138,29 @@ async fn a_connection_can_close_before_the_work_or_after_it() {
 #[tokio::test]
 async fn an_answer_can_stay_out() {
     let hmrc = Hmrc::start().await;
-    hmrc.ppns.script(Endpoint::List, [Step::Hang]);
+    hmrc.ppns.script(PpnsEndpoint::List, [ScriptedStep::Hang]);
     let error = hear(hmrc.list_of(BOX, "").timeout(Duration::from_millis(100)))
         .await
         .unwrap_err();
     assert!(error.is_timeout(), "{error}");
-    assert_eq!(hmrc.ppns.calls().to(Endpoint::List).statuses(), [None]);
+    assert_eq!(hmrc.ppns.calls().to(PpnsEndpoint::List).statuses(), [None]);
     assert_eq!(hmrc.list("").await.status, 200);
 }
 
 #[tokio::test]
 async fn statuses_flip_and_notifications_arrive_between_two_calls() {
     let hmrc = Hmrc::start().await;
-    let (given_up, pushed) = (hmrc.add(Status::Pending), hmrc.add(Status::Pending));
-    let late = Notification::new(BOX, Message::json("1"), &*hmrc.clock);
+    let (given_up, pushed) = (hmrc.add(NotificationStatus::Pending), hmrc.add(NotificationStatus::Pending));
+    let late = BoxNotification::new(BOX, HmrcMessage::json("1"), &*hmrc.clock);
     let late_id = late.id.clone();
     let (fails, succeeds) = (given_up.clone(), pushed.clone());
     hmrc.ppns.script(
-        Endpoint::List,
+        PpnsEndpoint::List,
         [
-            Step::Usual,
-            Step::then(move |boxes: &mut Boxes| {
-                boxes.set_status(&fails, Status::Failed);
-                boxes.set_status(&succeeds, Status::Acknowledged);
+            ScriptedStep::Usual,
+            ScriptedStep::then(move |boxes: &mut PpnsBoxes| {
+                boxes.set_status(&fails, NotificationStatus::Failed);
+                boxes.set_status(&succeeds, NotificationStatus::Acknowledged);
                 boxes.add(late);
             }),
         ],
@@ -184,7 +178,7 @@ async fn statuses_flip_and_notifications_arrive_between_two_calls() {
 #[tokio::test]
 async fn the_ledger_shows_every_call_in_its_order() {
     let hmrc = Hmrc::start().await;
-    let id = hmrc.ppns.post(BOX, Message::json("1"));
+    let id = hmrc.ppns.post(BOX, HmrcMessage::json("1"));
     hmrc.list("?status=PENDING&count=5").await;
     hmrc.acknowledge(body_of(&[&id])).await;
     hear(hmrc.request(Method::GET, "/elsewhere?a=b"))
@@ -220,9 +214,9 @@ async fn a_server_ends_with_its_handle_and_a_port_is_taken_once() {
     let url = hmrc.ppns.base_url().clone();
     let again = Ppns::start(url.port().unwrap(), hmrc.clock.clone()).await;
     assert!(again.is_err());
-    hmrc.ppns.script(Endpoint::List, [Step::Hang]);
+    hmrc.ppns.script(PpnsEndpoint::List, [ScriptedStep::Hang]);
     let hanging = tokio::spawn(hear(hmrc.list_of(BOX, "")));
-    while hmrc.ppns.calls().to(Endpoint::List).is_empty() {
+    while hmrc.ppns.calls().to(PpnsEndpoint::List).is_empty() {
         tokio::task::yield_now().await;
     }
     let client = hmrc.client.clone();

@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use pillarbox::domain::{Clock, Timestamp};
 use reqwest::{Method, RequestBuilder};
-use sender_simulator::{
-    hmrc::Message,
-    pull::ppns::{Endpoint, Flaw, Notification, READ, Status},
-};
+use sender_simulator::{apis::ppns::{BoxNotification, ListDefect, NotificationStatus, PpnsEndpoint, READ_SCOPE}, hmrc::HmrcMessage};
 
 use super::{
     heard::hear,
@@ -22,15 +19,15 @@ async fn a_list_is_a_bare_array_of_what_a_push_carries() {
     let hmrc = Hmrc::start().await;
     assert_eq!(hmrc.list("").await.text, "[]");
     let created = Timestamp::parse("2026-02-10T10:20:23.160Z").unwrap();
-    let notification = Notification {
+    let notification = BoxNotification {
         id: "1ed5f407-8096-40d1-87ef-9a2a103eeb85".to_owned(),
         ..Notification::new(
             BOX,
-            Message::json(r#"{"name":"smile 😀 end"}"#),
+            HmrcMessage::json(r#"{"name":"smile 😀 end"}"#),
             &*hmrc.clock,
         )
     };
-    let notification = notification.created(created).in_status(Status::Failed);
+    let notification = notification.created(created).with_status(NotificationStatus::Failed);
     let pushed = notification.body().wire;
     hmrc.ppns.with(|boxes| boxes.add(notification));
 
@@ -179,12 +176,12 @@ async fn a_query_is_refused_for_what_the_service_does_not_read() {
         (
             "?status=RECEIVED",
             "INVALID_REQUEST_PAYLOAD",
-            "Invalid Status parameter provided",
+            "Invalid NotificationStatus parameter provided",
         ),
         (
             "?status=",
             "INVALID_REQUEST_PAYLOAD",
-            "Invalid Status parameter provided",
+            "Invalid NotificationStatus parameter provided",
         ),
         (
             "?fromDate=yesterday",
@@ -255,10 +252,10 @@ async fn a_query_is_refused_for_what_the_service_does_not_read() {
 async fn a_status_is_asked_for_in_any_case_and_none_asks_for_all() {
     let hmrc = Hmrc::start().await;
     let ids = [
-        Status::Acknowledged,
-        Status::Pending,
-        Status::Failed,
-        Status::Pending,
+        NotificationStatus::Acknowledged,
+        NotificationStatus::Pending,
+        NotificationStatus::Failed,
+        NotificationStatus::Pending,
     ]
     .map(|status| hmrc.add(status));
     for (query, expected) in [
@@ -283,7 +280,7 @@ async fn dates_belong_to_what_they_bound_at_both_ends() {
     let ids = ["10:00:00.000", "10:00:00.001", "11:00:00.000"].map(|time| {
         let created = Timestamp::parse(&format!("2026-03-02T{time}Z")).unwrap();
         let notification =
-            Notification::new(BOX, Message::json("1"), &*hmrc.clock).created(created);
+            BoxNotification::new(BOX, HmrcMessage::json("1"), &*hmrc.clock).created(created);
         let id = notification.id.clone();
         hmrc.ppns.with(|boxes| boxes.add(notification));
         id
@@ -316,7 +313,7 @@ async fn the_oldest_come_first_and_a_hundred_unless_the_count_says_otherwise() {
         .map(|n| {
             let created = hmrc.clock.now().minus(Duration::from_secs(n));
             let notification =
-                Notification::new(BOX, Message::json("1"), &*hmrc.clock).created(created);
+                BoxNotification::new(BOX, HmrcMessage::json("1"), &*hmrc.clock).created(created);
             let id = notification.id.clone();
             hmrc.ppns.with(|boxes| boxes.add(notification));
             id
@@ -339,10 +336,10 @@ async fn the_oldest_come_first_and_a_hundred_unless_the_count_says_otherwise() {
 async fn acknowledged_ones_hide_newer_ones_from_a_list_without_a_status() {
     let hmrc = Hmrc::start().await;
     for _ in 0..100 {
-        hmrc.add(Status::Acknowledged);
+        hmrc.add(NotificationStatus::Acknowledged);
     }
     hmrc.clock.pass(Duration::from_secs(1));
-    let pending = hmrc.add(Status::Pending);
+    let pending = hmrc.add(NotificationStatus::Pending);
     assert!(!hmrc.list("").await.ids().contains(&pending));
     assert_eq!(hmrc.list("?status=PENDING").await.ids(), [pending]);
 }
@@ -350,9 +347,9 @@ async fn acknowledged_ones_hide_newer_ones_from_a_list_without_a_status() {
 #[tokio::test]
 async fn nothing_can_be_had_for_more_than_30_days() {
     let mut hmrc = Hmrc::start().await;
-    let id = hmrc.add(Status::Failed);
+    let id = hmrc.add(NotificationStatus::Failed);
     hmrc.clock.pass(Duration::from_secs(30 * 24 * 60 * 60 - 1));
-    hmrc.token = hmrc.token_for(READ).await; // the first has long expired
+    hmrc.token = hmrc.token_for(READ_SCOPE).await; // the first has long expired
     assert_eq!(
         hmrc.list("?status=FAILED").await.ids(),
         [id],
@@ -390,7 +387,7 @@ async fn three_calls_a_second_are_taken_from_one_application_and_no_more() {
             assert_eq!(heard.refusal().1, "MESSAGE_THROTTLED_OUT");
         }
     }
-    let lists = hmrc.ppns.calls().to(Endpoint::List);
+    let lists = hmrc.ppns.calls().to(PpnsEndpoint::List);
     assert_eq!((lists.len(), lists.most_in_a_second()), (8, 6));
     assert_eq!(
         hmrc.ppns.smallest_gap_between_lists(BOX),
@@ -402,11 +399,11 @@ async fn three_calls_a_second_are_taken_from_one_application_and_no_more() {
 #[tokio::test]
 async fn an_element_that_can_not_be_read_stands_among_good_ones() {
     let hmrc = Hmrc::start().await;
-    for flaw in [Flaw::NoId, Flaw::BrokenDate, Flaw::MessageNotText] {
-        let flawed = Notification::new(BOX, Message::json("1"), &*hmrc.clock).flawed(flaw);
+    for flaw in [ListDefect::NoId, ListDefect::BrokenDate, ListDefect::MessageNotText] {
+        let flawed = BoxNotification::new(BOX, HmrcMessage::json("1"), &*hmrc.clock).with_defect(flaw);
         hmrc.ppns.with(|boxes| boxes.add(flawed));
     }
-    let good = hmrc.add(Status::Pending);
+    let good = hmrc.add(NotificationStatus::Pending);
     let list = hmrc.list("?status=PENDING").await.json();
     assert_eq!(list.as_array().unwrap().len(), 4);
     assert!(list[0].get("notificationId").is_none() && list[0]["boxId"] == BOX);

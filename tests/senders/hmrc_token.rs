@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::Method;
-use sender_simulator::pull::ppns::{Application, Endpoint, READ, TOKEN_LASTS, WRITE};
+use sender_simulator::apis::ppns::{PpnsApplication, PpnsEndpoint, READ_SCOPE, TOKEN_LIFETIME, WRITE_SCOPE};
 use serde_json::json;
 
 use super::{heard::hear, hmrc::Hmrc};
@@ -34,8 +34,8 @@ async fn a_token_comes_with_its_lifetime_and_its_scopes() {
 #[tokio::test]
 async fn a_request_for_a_token_is_refused_in_oauths_words() {
     let hmrc = Hmrc::start().await;
-    let reader = Application {
-        scopes: vec![READ.to_owned()],
+    let reader = PpnsApplication {
+        scopes: vec![READ_SCOPE.to_owned()],
         ..Application::new("reader", "secret-3")
     };
     hmrc.ppns.with(|boxes| boxes.register(reader));
@@ -74,12 +74,12 @@ async fn a_request_for_a_token_is_refused_in_oauths_words() {
             (400, "invalid_scope"),
         ),
         (
-            &format!("{GOOD}&scope={READ}+read:vat"),
+            &format!("{GOOD}&scope={READ_SCOPE}+read:vat"),
             (400, "invalid_scope"),
         ),
         (
             &format!(
-                "client_id=reader&client_secret=secret-3&grant_type=client_credentials&scope={WRITE}"
+                "client_id=reader&client_secret=secret-3&grant_type=client_credentials&scope={WRITE_SCOPE}"
             ),
             (400, "invalid_scope"),
         ),
@@ -118,27 +118,27 @@ async fn credentials_belong_into_a_form_in_the_body() {
 async fn a_token_is_good_until_its_time_is_over_or_it_is_taken_back() {
     let mut hmrc = Hmrc::start().await;
     assert_eq!(hmrc.list("").await.status, 200);
-    hmrc.clock.pass(TOKEN_LASTS - Duration::from_secs(3));
+    hmrc.clock.pass(TOKEN_LIFETIME - Duration::from_secs(3));
     assert_eq!(hmrc.list("").await.status, 200, "one second before");
     assert_eq!(
         hmrc.list("").await.refusal(),
         (401, "INVALID_CREDENTIALS".to_owned())
     );
 
-    hmrc.token = hmrc.token_for(READ).await;
+    hmrc.token = hmrc.token_for(READ_SCOPE).await;
     assert_eq!(hmrc.list("").await.status, 200);
     hmrc.ppns.with(|boxes| boxes.revoke_tokens());
     assert_eq!(
         hmrc.list("").await.refusal(),
         (401, "INVALID_CREDENTIALS".to_owned())
     );
-    assert_eq!(hmrc.ppns.calls().to(Endpoint::Token).len(), 2);
+    assert_eq!(hmrc.ppns.calls().to(PpnsEndpoint::Token).len(), 2);
 }
 
 #[tokio::test]
 async fn a_token_is_good_for_its_own_scopes_only() {
     let mut hmrc = Hmrc::start().await;
-    for (scope, list, acknowledge) in [(READ, 200, 403), (WRITE, 403, 400), ("", 403, 403)] {
+    for (scope, list, acknowledge) in [(READ_SCOPE, 200, 403), (WRITE_SCOPE, 403, 400), ("", 403, 403)] {
         hmrc.token = hmrc.token_for(scope).await;
         assert_eq!(hmrc.list("").await.status, list, "{scope}");
         assert_eq!(hmrc.acknowledge("{}").await.status, acknowledge, "{scope}");

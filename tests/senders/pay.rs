@@ -4,10 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use pillarbox::domain::{ManualClock, Timestamp};
 use reqwest::{Method, RequestBuilder};
-use sender_simulator::pull::{
-    PayApi,
-    pay_api::{Life, Payment},
-};
+use sender_simulator::apis::{pay_api::{PaymentLifecycle, SimulatedPayment}, PayApi};
 use serde_json::Value;
 
 use super::{
@@ -31,7 +28,7 @@ impl Pay {
         let api = PayApi::start(0, clock.clone()).await.unwrap();
         api.with(|accounts| {
             accounts.open(KEY);
-            accounts.set_rate(usize::MAX);
+            accounts.set_rate_limit(usize::MAX);
         });
         Self {
             api,
@@ -41,8 +38,8 @@ impl Pay {
     }
 
     /// A payment that began so long ago.
-    pub(crate) fn add(&self, life: Life, ago: Duration) -> Payment {
-        let payment = Payment::new(life, self.ago(ago), &*self.clock);
+    pub(crate) fn add(&self, life: PaymentLifecycle, ago: Duration) -> SimulatedPayment {
+        let payment = SimulatedPayment::new(life, self.ago(ago), &*self.clock);
         self.api
             .with(|accounts| accounts.add(KEY, [payment.clone()]));
         payment

@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use pillarbox::domain::ManualClock;
-use sender_simulator::{
-    govuk_pay::Event,
-    pull::pay_api::{Life, Payment},
-};
+use sender_simulator::{apis::pay_api::{PaymentLifecycle, SimulatedPayment}, govuk_pay::PaymentEvent};
 use serde_json::Value;
 
 use super::{
@@ -14,32 +11,32 @@ use super::{
     pay::{DAY, Pay},
 };
 
-use Event::{Captured, Expired, Failed, Refunded, Succeeded};
+use PaymentEvent::{Captured, Expired, Failed, Refunded, Succeeded};
 
 #[test]
 fn every_life_has_its_webhooks_and_those_that_pay_never_sends_are_missing() {
     let clock = ManualClock::new();
     for (life, expected) in [
-        (Life::Created, &[][..]),
-        (Life::Started, &[]),
-        (Life::Submitted, &[]),
-        (Life::Capturable, &[]),
-        (Life::Succeeded, &[Succeeded]),
-        (Life::Captured, &[Succeeded, Captured]),
-        (Life::Refunded, &[Succeeded, Captured, Refunded]),
+        (PaymentLifecycle::Created, &[][..]),
+        (PaymentLifecycle::Started, &[]),
+        (PaymentLifecycle::Submitted, &[]),
+        (PaymentLifecycle::Capturable, &[]),
+        (PaymentLifecycle::Succeeded, &[Succeeded]),
+        (PaymentLifecycle::Captured, &[Succeeded, Captured]),
+        (PaymentLifecycle::Refunded, &[Succeeded, Captured, Refunded]),
         (
-            Life::RefundedTwice,
+            PaymentLifecycle::RefundedTwice,
             &[Succeeded, Captured, Refunded, Refunded],
         ),
-        (Life::RefundFailed, &[Succeeded, Captured]),
-        (Life::Failed, &[Failed]),
-        (Life::Expired, &[Expired]),
-        (Life::CancelledByUser, &[Failed]),
-        (Life::CancelledByService, &[Failed]),
-        (Life::ProviderError, &[Failed]),
-        (Life::CaptureFailed, &[Succeeded]),
+        (PaymentLifecycle::RefundFailed, &[Succeeded, Captured]),
+        (PaymentLifecycle::Failed, &[Failed]),
+        (PaymentLifecycle::Expired, &[Expired]),
+        (PaymentLifecycle::CancelledByUser, &[Failed]),
+        (PaymentLifecycle::CancelledByService, &[Failed]),
+        (PaymentLifecycle::ProviderError, &[Failed]),
+        (PaymentLifecycle::CaptureFailed, &[Succeeded]),
     ] {
-        let payment = Payment::new(life, clock.now(), &*clock);
+        let payment = SimulatedPayment::new(life, clock.now(), &*clock);
         let webhooks = payment.webhooks(&*clock);
         assert_eq!(
             webhooks
@@ -63,7 +60,7 @@ fn every_life_has_its_webhooks_and_those_that_pay_never_sends_are_missing() {
 #[tokio::test]
 async fn the_api_shows_at_each_webhooks_time_what_the_webhook_tells() {
     let pay = Pay::start().await;
-    for life in Life::ALL {
+    for life in PaymentLifecycle::ALL {
         let payment = pay.add(life, Duration::ZERO);
         for webhook in payment.webhooks(&*pay.clock) {
             pay.clock.pass(webhook.at.since(pay.clock.now()));
@@ -102,22 +99,22 @@ async fn the_api_shows_at_each_webhooks_time_what_the_webhook_tells() {
 #[test]
 fn a_webhook_can_not_tell_who_cancelled() {
     let clock = ManualClock::new();
-    let state = |life: Life| {
-        let webhooks = Payment::new(life, clock.now(), &*clock).webhooks(&*clock);
+    let state = |life: PaymentLifecycle| {
+        let webhooks = SimulatedPayment::new(life, clock.now(), &*clock).webhooks(&*clock);
         let told: Value = serde_json::from_str(&webhooks[0].body.wire).unwrap();
         told["resource"]["state"].clone()
     };
     assert_eq!(
-        state(Life::CancelledByUser),
-        state(Life::CancelledByService)
+        state(PaymentLifecycle::CancelledByUser),
+        state(PaymentLifecycle::CancelledByService)
     );
-    assert_eq!(state(Life::CancelledByUser)["status"], "cancelled");
+    assert_eq!(state(PaymentLifecycle::CancelledByUser)["status"], "cancelled");
 }
 
 #[test]
 fn several_payments_begin_one_after_another_under_ids_of_their_own() {
     let clock = ManualClock::new();
-    let payments = Payment::several(Life::Captured, 3, clock.now(), DAY, &*clock);
+    let payments = SimulatedPayment::several(PaymentLifecycle::Captured, 3, clock.now(), DAY, &*clock);
     let begun: Vec<_> = payments
         .iter()
         .map(|payment| payment.created().since(clock.now()))
@@ -127,6 +124,6 @@ fn several_payments_begin_one_after_another_under_ids_of_their_own() {
     assert!(
         payments
             .iter()
-            .all(|payment| payment.life() == Life::Captured)
+            .all(|payment| payment.lifecycle() == PaymentLifecycle::Captured)
     );
 }

@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use reqwest::Method;
-use sender_simulator::pull::{
-    Step,
-    pay_api::{Endpoint, Life, PayApi, Payment, Problem},
-};
+use sender_simulator::apis::{pay_api::{PayApi, PayApiError, PayEndpoint, PaymentLifecycle, SimulatedPayment}, ScriptedStep};
 use serde_json::{Value, json};
 
 use super::{
@@ -22,24 +19,24 @@ async fn a_payment_is_shown_in_the_apis_words_and_not_in_those_of_a_webhook() {
     let pay = Pay::start().await;
     let failed = |code: &str| ("failed", true, json!(code));
     for (life, (status, finished, code)) in [
-        (Life::Created, ("created", false, Value::Null)),
-        (Life::Started, ("started", false, Value::Null)),
-        (Life::Submitted, ("submitted", false, Value::Null)),
-        (Life::Capturable, ("capturable", false, Value::Null)),
-        (Life::Succeeded, SUCCESS),
-        (Life::Captured, SUCCESS),
-        (Life::Refunded, SUCCESS),
-        (Life::RefundedTwice, SUCCESS),
-        (Life::RefundFailed, SUCCESS),
-        (Life::Failed, failed("P0010")),
-        (Life::Expired, failed("P0020")),
-        (Life::CancelledByUser, failed("P0030")),
+        (PaymentLifecycle::Created, ("created", false, Value::Null)),
+        (PaymentLifecycle::Started, ("started", false, Value::Null)),
+        (PaymentLifecycle::Submitted, ("submitted", false, Value::Null)),
+        (PaymentLifecycle::Capturable, ("capturable", false, Value::Null)),
+        (PaymentLifecycle::Succeeded, SUCCESS),
+        (PaymentLifecycle::Captured, SUCCESS),
+        (PaymentLifecycle::Refunded, SUCCESS),
+        (PaymentLifecycle::RefundedTwice, SUCCESS),
+        (PaymentLifecycle::RefundFailed, SUCCESS),
+        (PaymentLifecycle::Failed, failed("P0010")),
+        (PaymentLifecycle::Expired, failed("P0020")),
+        (PaymentLifecycle::CancelledByUser, failed("P0030")),
         (
-            Life::CancelledByService,
+            PaymentLifecycle::CancelledByService,
             ("cancelled", true, json!("P0040")),
         ),
-        (Life::ProviderError, ("error", true, json!("P0050"))),
-        (Life::CaptureFailed, ("error", true, json!("P0050"))),
+        (PaymentLifecycle::ProviderError, ("error", true, json!("P0050"))),
+        (PaymentLifecycle::CaptureFailed, ("error", true, json!("P0050"))),
     ] {
         let payment = pay.add(life, 2 * DAY);
         let shown = pay.found(&format!("/v1/payments/{}", payment.id())).await;
@@ -64,11 +61,11 @@ async fn a_payment_is_shown_in_the_apis_words_and_not_in_those_of_a_webhook() {
         );
         let entered = !matches!(
             life,
-            Life::Created
-                | Life::Started
-                | Life::Expired
-                | Life::CancelledByUser
-                | Life::CancelledByService
+            PaymentLifecycle::Created
+                | PaymentLifecycle::Started
+                | PaymentLifecycle::Expired
+                | PaymentLifecycle::CancelledByUser
+                | PaymentLifecycle::CancelledByService
         );
         assert_eq!(shown.get("card_details").is_some(), entered, "{life:?}");
     }
@@ -79,14 +76,14 @@ async fn a_payment_tells_its_capture_and_the_sum_of_its_refunds() {
     let pay = Pay::start().await;
     let summary = |status: &str, submitted: u32| json!({"status": status, "amount_available": 5000 - submitted, "amount_submitted": submitted});
     for (life, settled, refunds) in [
-        (Life::Started, 0, summary("pending", 0)),
-        (Life::Succeeded, 0, summary("pending", 0)),
-        (Life::CaptureFailed, 1, summary("unavailable", 0)),
-        (Life::Captured, 2, summary("available", 0)),
-        (Life::Refunded, 2, summary("available", 1500)),
-        (Life::RefundedTwice, 2, summary("available", 4000)),
-        (Life::RefundFailed, 2, summary("available", 0)),
-        (Life::Failed, 0, summary("unavailable", 0)),
+        (PaymentLifecycle::Started, 0, summary("pending", 0)),
+        (PaymentLifecycle::Succeeded, 0, summary("pending", 0)),
+        (PaymentLifecycle::CaptureFailed, 1, summary("unavailable", 0)),
+        (PaymentLifecycle::Captured, 2, summary("available", 0)),
+        (PaymentLifecycle::Refunded, 2, summary("available", 1500)),
+        (PaymentLifecycle::RefundedTwice, 2, summary("available", 4000)),
+        (PaymentLifecycle::RefundFailed, 2, summary("available", 0)),
+        (PaymentLifecycle::Failed, 0, summary("unavailable", 0)),
     ] {
         let payment = pay.add(life, 2 * DAY);
         let shown = pay.found(&format!("/v1/payments/{}", payment.id())).await;
@@ -97,7 +94,7 @@ async fn a_payment_tells_its_capture_and_the_sum_of_its_refunds() {
         );
         assert_eq!(shown["refund_summary"], refunds, "{life:?}");
     }
-    let payment = pay.add(Life::Captured, 2 * DAY);
+    let payment = pay.add(PaymentLifecycle::Captured, 2 * DAY);
     let shown = pay.found(&format!("/v1/payments/{}", payment.id())).await;
     let settled =
         json!({"captured_date": "2026-02-28", "capture_submit_time": "2026-02-28T10:17:27.567Z"});
@@ -107,7 +104,7 @@ async fn a_payment_tells_its_capture_and_the_sum_of_its_refunds() {
 #[tokio::test]
 async fn a_payment_lives_as_time_passes() {
     let pay = Pay::start().await;
-    let payment = pay.add(Life::Refunded, Duration::ZERO);
+    let payment = pay.add(PaymentLifecycle::Refunded, Duration::ZERO);
     let target = format!("/v1/payments/{}", payment.id());
     let mut seen = Vec::new();
     for seconds in [0, 4, 72, 14, 27, 23, 82_000] {
@@ -150,14 +147,14 @@ async fn events_are_the_states_a_payment_has_been_in() {
     let pay = Pay::start().await;
     for (life, expected) in [
         (
-            Life::RefundedTwice,
+            PaymentLifecycle::RefundedTwice,
             &["created", "started", "submitted", "success"][..],
         ),
         (
-            Life::CaptureFailed,
+            PaymentLifecycle::CaptureFailed,
             &["created", "started", "submitted", "success", "error"],
         ),
-        (Life::Expired, &["created", "started", "failed"]),
+        (PaymentLifecycle::Expired, &["created", "started", "failed"]),
     ] {
         let payment = pay.add(life, 2 * DAY);
         let shown = pay
@@ -191,16 +188,16 @@ async fn events_are_the_states_a_payment_has_been_in() {
 async fn refunds_are_listed_each_with_its_own_amount_and_status() {
     let pay = Pay::start().await;
     for (life, ago, expected) in [
-        (Life::Captured, 2 * DAY, &[][..]),
-        (Life::Refunded, 2 * DAY, &[(1500, "success")]),
+        (PaymentLifecycle::Captured, 2 * DAY, &[][..]),
+        (PaymentLifecycle::Refunded, 2 * DAY, &[(1500, "success")]),
         (
-            Life::RefundedTwice,
+            PaymentLifecycle::RefundedTwice,
             2 * DAY,
             &[(1500, "success"), (2500, "success")],
         ),
-        (Life::RefundFailed, 2 * DAY, &[(1500, "error")]),
+        (PaymentLifecycle::RefundFailed, 2 * DAY, &[(1500, "error")]),
         (
-            Life::RefundedTwice,
+            PaymentLifecycle::RefundedTwice,
             Duration::from_secs(82_100),
             &[(1500, "submitted")],
         ),
@@ -235,11 +232,11 @@ async fn refunds_are_listed_each_with_its_own_amount_and_status() {
 #[tokio::test]
 async fn what_is_not_there_is_not_found_in_pays_words() {
     let pay = Pay::start().await;
-    let foreign = Payment::new(Life::Captured, pay.ago(DAY), &*pay.clock);
-    let later = pay.add(Life::Captured, Duration::ZERO);
+    let foreign = SimulatedPayment::new(PaymentLifecycle::Captured, pay.ago(DAY), &*pay.clock);
+    let later = pay.add(PaymentLifecycle::Captured, Duration::ZERO);
     pay.api
         .with(|accounts| accounts.add("api_test_another", [foreign.clone()]));
-    let of = |payment: &Payment, rest: &str| format!("/v1/payments/{}{rest}", payment.id());
+    let of = |payment: &SimulatedPayment, rest: &str| format!("/v1/payments/{}{rest}", payment.id());
     for (target, code) in [
         ("/v1/payments/unknown".to_owned(), "P0200"),
         (of(&foreign, ""), "P0200"),
@@ -274,7 +271,7 @@ async fn what_is_not_there_is_not_found_in_pays_words() {
 #[tokio::test]
 async fn a_key_opens_its_own_account_and_nothing_opens_without_one() {
     let pay = Pay::start().await;
-    let payment = pay.add(Life::Captured, DAY);
+    let payment = pay.add(PaymentLifecycle::Captured, DAY);
     let ask = || pay.request(Method::GET, "/v1/payments");
     for (name, request) in [
         ("none", ask()),
@@ -299,7 +296,7 @@ async fn a_key_opens_its_own_account_and_nothing_opens_without_one() {
 #[tokio::test]
 async fn an_account_may_ask_so_often_in_a_second_and_no_oftener() {
     let pay = Pay::start().await;
-    pay.api.with(|accounts| accounts.set_rate(5));
+    pay.api.with(|accounts| accounts.set_rate_limit(5));
     let mut statuses = Vec::new();
     for _ in 0..7 {
         statuses.push(pay.get("/v1/payments/unknown").await.status);
@@ -329,15 +326,15 @@ async fn an_account_may_ask_so_often_in_a_second_and_no_oftener() {
 #[tokio::test]
 async fn faults_are_scripted_for_each_endpoint() {
     let pay = Pay::start().await;
-    let payment = pay.add(Life::Captured, DAY);
+    let payment = pay.add(PaymentLifecycle::Captured, DAY);
     let target = format!("/v1/payments/{}", payment.id());
     pay.api
-        .refuse_next(1, Endpoint::Payment, Problem::Unauthorised);
-    pay.api.refuse_next(1, Endpoint::Payment, Problem::TooMany);
-    pay.api.refuse_next(1, Endpoint::Payment, Problem::Payment);
-    pay.api.refuse_next(2, Endpoint::Search, Problem::Search);
+        .refuse_next(1, PayEndpoint::Payment, PayApiError::Unauthorised);
+    pay.api.refuse_next(1, PayEndpoint::Payment, PayApiError::TooMany);
+    pay.api.refuse_next(1, PayEndpoint::Payment, PayApiError::Payment);
+    pay.api.refuse_next(2, PayEndpoint::Search, PayApiError::Search);
     pay.api
-        .script(Endpoint::Payment, [Step::CloseBefore, Step::CloseAfter]);
+        .script(PayEndpoint::Payment, [ScriptedStep::CloseBefore, ScriptedStep::CloseAfter]);
     for status in [401, 429, 500] {
         assert_eq!(pay.get(&target).await.status, status);
     }
@@ -360,7 +357,7 @@ async fn faults_are_scripted_for_each_endpoint() {
         ),
         (200, 200)
     );
-    let statuses = pay.api.calls().to(Endpoint::Payment).statuses();
+    let statuses = pay.api.calls().to(PayEndpoint::Payment).statuses();
     assert_eq!(
         statuses,
         [Some(401), Some(429), Some(500), None, None, Some(200)]

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use sender_simulator::pull::{
-    Step,
-    pay_api::{Accounts, Endpoint, Life, Payment},
-};
+use sender_simulator::apis::{pay_api::{PayAccounts, PayEndpoint, PaymentLifecycle, SimulatedPayment}, ScriptedStep};
 use serde_json::json;
 
 use super::pay::{DAY, KEY, Pay, ids_of};
@@ -15,7 +12,7 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 #[tokio::test]
 async fn the_newest_come_first_from_a_date_on_and_up_to_another_exclusive() {
     let pay = Pay::start().await;
-    let ids = [3 * HOUR, HOUR, 2 * HOUR].map(|ago| pay.add(Life::Captured, ago).id().to_owned());
+    let ids = [3 * HOUR, HOUR, 2 * HOUR].map(|ago| pay.add(PaymentLifecycle::Captured, ago).id().to_owned());
     let at = |ago: Duration| pay.ago(ago).to_string();
     let (three, two, one) = (at(3 * HOUR), at(2 * HOUR), at(HOUR));
     for (query, expected) in [
@@ -51,11 +48,11 @@ async fn the_newest_come_first_from_a_date_on_and_up_to_another_exclusive() {
 async fn a_state_and_a_reference_narrow_a_search() {
     let pay = Pay::start().await;
     let lives = [
-        Life::Started,
-        Life::CancelledByService,
-        Life::CaptureFailed,
-        Life::Expired,
-        Life::Refunded,
+        PaymentLifecycle::Started,
+        PaymentLifecycle::CancelledByService,
+        PaymentLifecycle::CaptureFailed,
+        PaymentLifecycle::Expired,
+        PaymentLifecycle::Refunded,
     ];
     let payments = lives.map(|life| pay.add(life, 2 * DAY));
     for (state, expected) in [
@@ -90,7 +87,7 @@ async fn a_state_and_a_reference_narrow_a_search() {
 async fn ten_thousand_payments_are_found_page_by_page_through_the_links() {
     let pay = Pay::start().await;
     let second = Duration::from_secs(1);
-    let payments = Payment::several(Life::Captured, 10_000, pay.ago(DAY), second, &*pay.clock);
+    let payments = SimulatedPayment::several(PaymentLifecycle::Captured, 10_000, pay.ago(DAY), second, &*pay.clock);
     pay.api.with(|accounts| accounts.add(KEY, payments.clone()));
     let (from, base) = (pay.ago(DAY).to_string(), pay.api.base_url().to_string());
     let mut next = Some(format!("{base}v1/payments?from_date={from}&state=success"));
@@ -113,7 +110,7 @@ async fn ten_thousand_payments_are_found_page_by_page_through_the_links() {
                 .is_none_or(|url| url.starts_with(&format!("{base}v1/payments?")))
         );
     }
-    let expected: Vec<&str> = payments.iter().rev().map(Payment::id).collect();
+    let expected: Vec<&str> = payments.iter().rev().map(SimulatedPayment::id).collect();
     assert_eq!(
         (pages, found),
         (20, expected.into_iter().map(str::to_owned).collect())
@@ -124,7 +121,7 @@ async fn ten_thousand_payments_are_found_page_by_page_through_the_links() {
 async fn pages_have_the_size_asked_for_and_end() {
     let pay = Pay::start().await;
     for n in 0..5 {
-        pay.add(Life::Captured, DAY + n * HOUR);
+        pay.add(PaymentLifecycle::Captured, DAY + n * HOUR);
     }
     for (query, count, link) in [
         ("?display_size=2", 2, Some(2)),
@@ -216,7 +213,7 @@ async fn bad_values_are_named_together() {
 async fn a_search_lags_behind_what_a_payment_shows_by_its_id() {
     let pay = Pay::start().await;
     pay.api.with(|accounts| accounts.set_lag(HOUR));
-    let payment = pay.add(Life::Refunded, Duration::ZERO);
+    let payment = pay.add(PaymentLifecycle::Refunded, Duration::ZERO);
     let target = format!("/v1/payments/{}", payment.id());
     pay.clock.pass(Duration::from_secs(59 * 60));
     assert_eq!(pay.found(&target).await["state"]["status"], "success");
@@ -244,14 +241,14 @@ async fn a_search_lags_behind_what_a_payment_shows_by_its_id() {
 #[tokio::test]
 async fn payments_change_and_appear_between_two_pages() {
     let pay = Pay::start().await;
-    let stuck = pay.add(Life::Started, DAY);
-    let other = Payment::new(Life::Captured, pay.ago(HOUR), &*pay.clock);
+    let stuck = pay.add(PaymentLifecycle::Started, DAY);
+    let other = SimulatedPayment::new(PaymentLifecycle::Captured, pay.ago(HOUR), &*pay.clock);
     let (id, added) = (stuck.id().to_owned(), other.clone());
-    let change = move |accounts: &mut Accounts| {
-        accounts.set_life(KEY, &id, Life::Captured);
+    let change = move |accounts: &mut PayAccounts| {
+        accounts.set_lifecycle(KEY, &id, PaymentLifecycle::Captured);
         accounts.add(KEY, [added]);
     };
-    pay.api.script(Endpoint::Search, [Step::then(change)]);
+    pay.api.script(PayEndpoint::Search, [ScriptedStep::then(change)]);
     assert_eq!(pay.ids("?state=success").await, [""; 0]);
     assert_eq!(pay.ids("?state=success").await, [other.id(), stuck.id()]);
     let calls = pay.api.calls();

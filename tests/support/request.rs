@@ -1,6 +1,6 @@
 //! Requests as bytes: right by default, and wrong wherever a test wants them to be.
 
-use sender_simulator::{Sender, sign};
+use sender_simulator::{signature, Sender};
 
 use super::message::Source;
 
@@ -94,5 +94,5 @@ pub(crate) fn signature_header(sender: Sender) -> &'static str {
 
 /// What `sender` would sign `body` with under `secret`.
 pub(crate) fn signature(sender: Sender, secret: &str, body: impl AsRef<[u8]>) -> String {
-    sign::signature(sender, secret, body.as_ref())
+    signature::sign(sender, secret, body.as_ref())
 }

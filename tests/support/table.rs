@@ -18,7 +18,7 @@ use pillarbox::{
     secrets::{FetchedSecrets, Secret, SecretSources},
     senders::{Acceptance, Entry, SenderKind, SigningKey, read, verify},
 };
-use sender_simulator::{Sender, sign};
+use sender_simulator::{signature, Sender};
 
 use super::dynamodb::EMULATOR;
 
@@ -84,7 +84,7 @@ pub(crate) fn entry(sender: Sender, body: impl Into<Bytes>, now: Timestamp) -> E
         Sender::GovukPay => (SenderKind::GovukPay, "pay", body.into()),
     };
     let secret = "a secret of the tests alone";
-    let signature = sign::signature(sender, secret, &body);
+    let signature = signature::sign(sender, secret, &body);
     let key = SigningKey::new(kind, "1:env:TEST", &Secret::new(secret.to_owned()));
     let verified = verify(kind, &[key], &[signature.as_bytes()], body).unwrap();
     let window = Acceptance(Duration::from_secs(60 * 24 * 60 * 60));

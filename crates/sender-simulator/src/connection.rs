@@ -1,5 +1,5 @@
-//! A connection to a receiver, written to by hand: header names keep the case and order a sender
-//! gives them, which no HTTP client would promise.
+//! A connection to a receiver. Requests are written without an HTTP client, because no client keeps
+//! the case and order of a sender's headers.
 
 use std::{
     io,
@@ -19,95 +19,90 @@ use tokio_rustls::TlsConnector;
 use url::Url;
 
 use super::{
-    Answer, ExchangeError, Manner, Request, TargetError,
-    answer::{self, Fault, Progress},
-    target::Target,
+    ClientProfile, ExchangeError, ReceiverResponse, SenderRequest, TargetError,
+    response::{self, ParseProgress, ResponseParseError},
+    target::RequestTarget,
 };
 
-/// An open connection, which carries one request after another for as long as the receiver keeps it.
-pub struct Connection {
-    stream: Box<dyn Stream>,
+/// An open connection, used for one request after another until the receiver closes it.
+pub struct ReceiverConnection {
+    stream: Box<dyn ByteStream>,
     path: String,
-    manner: Manner,
+    profile: ClientProfile,
     open: bool,
 }
 
-/// What is offered in a handshake.
+/// The TLS versions offered in a handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Versions {
-    /// TLS 1.2 alone.
+pub(super) enum TlsVersions {
+    /// Only TLS 1.2.
     Only12,
-    /// TLS 1.3 alone, which no sender does.
+    /// Only TLS 1.3. No sender does this.
     Only13,
-    /// Both.
+    /// TLS 1.2 and 1.3.
     All,
 }
 
-/// Connects to the receiver at an https URL with these versions on offer, and leaves again.
+/// Connects to an https URL, offers these TLS versions, and disconnects.
 pub(super) async fn handshake(
     url: &Url,
-    manner: Manner,
-    versions: Versions,
+    profile: ClientProfile,
+    versions: TlsVersions,
 ) -> Result<(), ExchangeError> {
-    let target = Target::of(url)?;
-    let stream = timeout(manner.connect, connect(&target))
-        .await
-        .unwrap_or(Err(ExchangeError::TimedOut))?;
-    let secured = timeout(manner.read, secure(stream, &target, versions)).await;
-    secured.unwrap_or(Err(ExchangeError::TimedOut)).map(|_| ())
+    let target = RequestTarget::of(url)?;
+    let stream = within(profile.connect_timeout, connect(&target)).await?;
+    let secured = secure(stream, &target, versions);
+    within(profile.read_timeout, secured).await.map(drop)
 }
 
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> ByteStream for S {}
 
-impl Connection {
-    /// Connects to the receiver at `url`; its path and query are those of every request.
-    pub async fn open(url: &Url, patience: impl Into<Manner>) -> Result<Self, ExchangeError> {
-        let (target, manner) = (Target::of(url)?, patience.into());
-        let stream = timeout(manner.connect, connect(&target))
-            .await
-            .unwrap_or(Err(ExchangeError::TimedOut))?;
-        let stream: Box<dyn Stream> = if target.tls {
-            let versions = if manner.tls_1_2_only {
-                Versions::Only12
+impl ReceiverConnection {
+    /// Connects to the receiver at `url`. Every request uses the path and query of `url`.
+    pub async fn open(url: &Url, limits: impl Into<ClientProfile>) -> Result<Self, ExchangeError> {
+        let (target, profile) = (RequestTarget::of(url)?, limits.into());
+        let stream = within(profile.connect_timeout, connect(&target)).await?;
+        let stream: Box<dyn ByteStream> = if target.tls {
+            let versions = if profile.tls_1_2_only {
+                TlsVersions::Only12
             } else {
-                Versions::All
+                TlsVersions::All
             };
             let secured = secure(stream, &target, versions);
-            Box::new(
-                timeout(manner.read, secured)
-                    .await
-                    .unwrap_or(Err(ExchangeError::TimedOut))?,
-            )
+            Box::new(within(profile.read_timeout, secured).await?)
         } else {
             Box::new(stream)
         };
         Ok(Self {
             stream,
             path: target.path,
-            manner,
+            profile,
             open: true,
         })
     }
 
-    /// Whether another request may be sent. A receiver can still close at any moment, which the next
-    /// request finds out.
+    /// Whether another request can be sent. The receiver may still close the connection at any
+    /// time; then the next request fails.
     pub fn is_open(&self) -> bool {
         self.open
     }
 
-    /// Sends one request and reads its answer.
-    pub async fn send(&mut self, request: &Request) -> Result<Answer, ExchangeError> {
-        self.send_in(1, Duration::ZERO, request).await
+    /// Sends one request and reads the response.
+    pub async fn send(
+        &mut self,
+        request: &SenderRequest,
+    ) -> Result<ReceiverResponse, ExchangeError> {
+        self.send_in_pieces(1, Duration::ZERO, request).await
     }
 
-    /// The same, in so many pieces with a pause between them, as a bad line would bring it.
-    pub async fn send_in(
+    /// Sends one request in several pieces with a pause between them, like a slow network.
+    pub async fn send_in_pieces(
         &mut self,
         pieces: usize,
         pause: Duration,
-        request: &Request,
-    ) -> Result<Answer, ExchangeError> {
+        request: &SenderRequest,
+    ) -> Result<ReceiverResponse, ExchangeError> {
         if !std::mem::take(&mut self.open) {
             return Err(ExchangeError::Closed);
         }
@@ -116,36 +111,42 @@ impl Connection {
             bytes.chunks(bytes.len().div_ceil(pieces.max(1))),
             request.method == "HEAD",
         );
-        let exchange = exchange(&mut self.stream, pieces, pause, to_head, self.manner.read);
-        let exchanged = timeout(self.manner.whole, exchange).await;
-        let (answer, reusable) = exchanged.unwrap_or(Err(ExchangeError::TimedOut))?;
+        let exchange = exchange(
+            &mut self.stream,
+            pieces,
+            pause,
+            to_head,
+            self.profile.read_timeout,
+        );
+        let (response, reusable) = within(self.profile.total_timeout, exchange).await?;
         self.open = reusable;
-        Ok(answer)
+        Ok(response)
     }
 
-    /// Sends so much of a request, and hangs up without waiting for an answer.
-    pub async fn abandon(mut self, request: &Request, body_bytes: usize) {
+    /// Sends the first `body_bytes` of a request's body, then disconnects without waiting for a
+    /// response.
+    pub async fn abandon(mut self, request: &SenderRequest, body_bytes: usize) {
         let bytes = wire_form(request, &self.path);
         let sent = bytes.len() - request.body.len().saturating_sub(body_bytes);
         let write = async {
-            // Nobody hears of a failure: this sender is about to be gone.
+            // Errors are ignored: the simulated sender has disconnected.
             let _ = self.stream.write_all(&bytes[..sent]).await;
             let _ = self.stream.flush().await;
         };
-        let _ = timeout(self.manner.whole, write).await;
+        let _ = timeout(self.profile.total_timeout, write).await;
     }
 
-    /// Whether the receiver has kept it open since the last answer: clients look before they use a
-    /// connection again.
+    /// Whether the receiver has kept the connection open since the last response. HTTP clients
+    /// check this before they reuse a connection.
     pub async fn is_still_open(&mut self) -> bool {
-        let mut nothing_was_asked = [0; 1];
-        let heard = self.stream.read(&mut nothing_was_asked).now_or_never();
-        self.open && heard.is_none()
+        let mut unexpected = [0; 1];
+        let closed = self.stream.read(&mut unexpected).now_or_never();
+        self.open && closed.is_none()
     }
 }
 
-/// The request as it goes out, the first line included.
-fn wire_form(request: &Request, path: &str) -> Vec<u8> {
+/// The bytes of the request, request line included.
+fn wire_form(request: &SenderRequest, path: &str) -> Vec<u8> {
     let mut head = format!("{} {path} HTTP/1.1\r\n", request.method);
     for (name, value) in &request.headers {
         head.extend([name, ": ", value, "\r\n"]);
@@ -154,17 +155,18 @@ fn wire_form(request: &Request, path: &str) -> Vec<u8> {
     [head.as_bytes(), &request.body].concat()
 }
 
-/// Writes the request and reads at the same time: a receiver may refuse a large body before its end.
+/// Writes the request and reads at the same time, because a receiver may refuse a large body
+/// before its end.
 async fn exchange(
-    stream: &mut Box<dyn Stream>,
+    stream: &mut Box<dyn ByteStream>,
     pieces: impl Iterator<Item = &[u8]>,
     pause: Duration,
     to_head: bool,
-    patience: Duration,
-) -> Result<(Answer, bool), ExchangeError> {
+    read_timeout: Duration,
+) -> Result<(ReceiverResponse, bool), ExchangeError> {
     let (mut reader, mut writer) = tokio::io::split(stream);
     let write = async {
-        // A write that fails is no failure yet: what the receiver said before it closed may still be read.
+        // A write error is ignored: a response sent before the close may still be readable.
         for (nth, piece) in pieces.enumerate() {
             if nth > 0 {
                 tokio::time::sleep(pause).await;
@@ -173,38 +175,45 @@ async fn exchange(
             let _ = writer.flush().await;
         }
     };
-    let read = read_answer(&mut reader, to_head, patience);
+    let read = read_response(&mut reader, to_head, read_timeout);
     tokio::pin!(read);
     tokio::select! {
         biased;
-        early = &mut read => early.map(|(answer, _)| (answer, false)),
+        early = &mut read => early.map(|(response, _)| (response, false)),
         () = write => read.await,
     }
 }
 
-/// Reads until the answer is whole; says whether the connection may be used again.
-async fn read_answer(
+/// Reads a complete response. Also returns whether the connection can be reused.
+async fn read_response(
     reader: &mut (impl AsyncRead + Unpin),
     to_head: bool,
-    patience: Duration,
-) -> Result<(Answer, bool), ExchangeError> {
+    read_timeout: Duration,
+) -> Result<(ReceiverResponse, bool), ExchangeError> {
     let mut bytes = Vec::new();
     loop {
-        let came = timeout(patience, reader.read_buf(&mut bytes))
-            .await
-            .map_err(|_| ExchangeError::TimedOut)?;
-        // A reset, or TLS without its farewell, ends the bytes as surely as a proper end.
-        let ended = !matches!(came, Ok(1..));
-        match answer::read(&bytes, ended, to_head) {
-            Ok(Progress::Whole { answer, reusable }) => return Ok((answer, reusable)),
-            Ok(Progress::More) => {}
-            Err(Fault::Ended) => return Err(ExchangeError::Closed),
-            Err(Fault::Garbled(why)) => return Err(ExchangeError::Garbled(why)),
+        let read = timeout(read_timeout, reader.read_buf(&mut bytes)).await;
+        // A reset, or the end of TLS without close_notify, counts as the end of the bytes.
+        let ended = !matches!(read.map_err(|_| ExchangeError::TimedOut)?, Ok(1..));
+        match response::parse(&bytes, ended, to_head) {
+            Ok(ParseProgress::Complete { response, reusable }) => return Ok((response, reusable)),
+            Ok(ParseProgress::Incomplete) => {}
+            Err(ResponseParseError::Ended) => return Err(ExchangeError::Closed),
+            Err(ResponseParseError::Garbled(why)) => return Err(ExchangeError::Garbled(why)),
         }
     }
 }
 
-async fn connect(target: &Target) -> Result<TcpStream, ExchangeError> {
+async fn within<T>(
+    limit: Duration,
+    step: impl Future<Output = Result<T, ExchangeError>>,
+) -> Result<T, ExchangeError> {
+    timeout(limit, step)
+        .await
+        .unwrap_or(Err(ExchangeError::TimedOut))
+}
+
+async fn connect(target: &RequestTarget) -> Result<TcpStream, ExchangeError> {
     let connect = async {
         let stream = TcpStream::connect((target.host.as_str(), target.port)).await?;
         stream.set_nodelay(true)?;
@@ -217,7 +226,7 @@ async fn connect(target: &Target) -> Result<TcpStream, ExchangeError> {
             port: target.port,
             error,
         })?;
-    // `localhost` is what the system's resolver makes of it.
+    // The system's resolver decides what `localhost` is.
     if !target.tls && !peer.ip().is_loopback() {
         return Err(TargetError::PlainHttp(target.host.clone()).into());
     }
@@ -226,13 +235,13 @@ async fn connect(target: &Target) -> Result<TcpStream, ExchangeError> {
 
 async fn secure(
     stream: TcpStream,
-    target: &Target,
-    versions: Versions,
-) -> Result<impl Stream + use<>, ExchangeError> {
+    target: &RequestTarget,
+    versions: TlsVersions,
+) -> Result<impl ByteStream + use<>, ExchangeError> {
     let config = match versions {
-        Versions::Only12 => &*TLS_1_2,
-        Versions::Only13 => &*TLS_1_3,
-        Versions::All => &*ANY_TLS,
+        TlsVersions::Only12 => &*TLS_1_2,
+        TlsVersions::Only13 => &*TLS_1_3,
+        TlsVersions::All => &*ANY_TLS,
     };
     let secured = async {
         let config = config.clone().map_err(io::Error::other)?;
@@ -245,14 +254,16 @@ async fn secure(
     })
 }
 
-/// Read once: a load run opens thousands of connections, and the system's certificates are files.
-static TLS_1_2: LazyLock<Config> = LazyLock::new(|| config(&[&version::TLS12]));
-static TLS_1_3: LazyLock<Config> = LazyLock::new(|| config(&[&version::TLS13]));
-static ANY_TLS: LazyLock<Config> = LazyLock::new(|| config(&[&version::TLS12, &version::TLS13]));
+/// Created once: a load run opens thousands of connections, and the system's certificates are
+/// files.
+static TLS_1_2: LazyLock<TlsClientConfig> = LazyLock::new(|| config(&[&version::TLS12]));
+static TLS_1_3: LazyLock<TlsClientConfig> = LazyLock::new(|| config(&[&version::TLS13]));
+static ANY_TLS: LazyLock<TlsClientConfig> =
+    LazyLock::new(|| config(&[&version::TLS12, &version::TLS13]));
 
-type Config = Result<Arc<ClientConfig>, rustls::Error>;
+type TlsClientConfig = Result<Arc<ClientConfig>, rustls::Error>;
 
-fn config(versions: &[&'static SupportedProtocolVersion]) -> Config {
+fn config(versions: &[&'static SupportedProtocolVersion]) -> TlsClientConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions)?;
     Ok(Arc::new(

@@ -1,75 +1,85 @@
-//! One request and its answer, over a connection of its own. No redirect is followed.
+//! One request and its response, over a new connection. Redirects are not followed.
 
 use std::io;
 
 use url::Url;
 
-use super::{Answer, Connection, Manner, Outcome, Request, TargetError};
+use super::{
+    ClientProfile, ExchangeOutcome, ReceiverConnection, ReceiverResponse, SenderRequest,
+    TargetError,
+};
 
-/// Why there is no answer.
+/// There is no response.
 #[derive(Debug, thiserror::Error)]
 pub enum ExchangeError {
-    /// Nothing may be sent there; nothing was.
+    /// The URL is not allowed. Nothing was sent.
     #[error(transparent)]
     Target(#[from] TargetError),
-    /// Nobody is there.
+    /// No connection could be opened.
     #[error(
-        "can't connect to {host}:{port}: {error}; check that the receiver runs and the URL is right"
+        "cannot connect to {host}:{port}: {error}; check that the receiver runs and the URL is \
+         correct"
     )]
     Connect {
-        /// Where to.
+        /// The host in the URL.
         host: String,
-        /// Where to.
+        /// The port in the URL, or the default.
         port: u16,
-        /// What the system says.
+        /// The operating system's error.
         error: io::Error,
     },
-    /// Somebody is there who can't prove to be the receiver, or speaks no common TLS.
+    /// The certificate is not valid for the host, or no TLS version is shared.
     #[error(
-        "no TLS with {host}: {error}; the senders need a public, full certificate chain, and HMRC needs TLS 1.2"
+        "no TLS with {host}: {error}; the senders need a public, full certificate chain, and HMRC \
+         needs TLS 1.2"
     )]
     Tls {
-        /// Who with.
+        /// The host in the URL.
         host: String,
-        /// What TLS says.
+        /// The error of the handshake.
         error: io::Error,
     },
-    /// The sender's patience ran out.
-    #[error("no answer within the sender's time; answer first, work afterwards")]
+    /// The sender's time limit passed.
+    #[error("no response within the sender's time limit; respond first, process afterwards")]
     TimedOut,
-    /// The connection closed first.
+    /// The connection closed without a response.
     #[error(
-        "the connection closed before an answer came; look for a crash or a limit at the receiver"
+        "the connection closed without a response; look for a crash or a limit at the receiver"
     )]
     Closed,
-    /// What came is not HTTP/1.1.
-    #[error("the answer can't be read: {0}; check that the URL leads to an HTTP/1.1 server")]
+    /// The response is not HTTP/1.1.
+    #[error("the response is not valid: {0}; check that the URL is that of an HTTP/1.1 server")]
     Garbled(&'static str),
 }
 
 impl ExchangeError {
-    /// What the sender makes its decision by; `None` where nothing was sent at all.
-    pub fn outcome(&self) -> Option<Outcome> {
+    /// The outcome that decides the sender's next action; `None` if nothing was sent.
+    pub fn outcome(&self) -> Option<ExchangeOutcome> {
         match self {
             Self::Target(_) => None,
-            Self::Connect { .. } | Self::Tls { .. } => Some(Outcome::Unreachable),
-            Self::TimedOut => Some(Outcome::TimedOut),
-            Self::Closed => Some(Outcome::Closed),
-            Self::Garbled(_) => Some(Outcome::Garbled),
+            Self::Connect { .. } | Self::Tls { .. } => Some(ExchangeOutcome::Unreachable),
+            Self::TimedOut => Some(ExchangeOutcome::TimedOut),
+            Self::Closed => Some(ExchangeOutcome::Closed),
+            Self::Garbled(_) => Some(ExchangeOutcome::Garbled),
         }
     }
 }
 
-/// Sends `request` to `url` and reads the answer. `patience` is a sender's [`Manner`], or one
-/// [`Duration`](std::time::Duration) for the whole.
+/// Sends `request` to `url` and reads the response. `limits` is a sender's [`ClientProfile`], or
+/// one [`Duration`](std::time::Duration) for the whole exchange.
 pub async fn exchange(
-    request: &Request,
+    request: &SenderRequest,
     url: &Url,
-    patience: impl Into<Manner>,
-) -> Result<Answer, ExchangeError> {
-    let manner = patience.into();
-    let both = async { Connection::open(url, manner).await?.send(request).await };
-    tokio::time::timeout(manner.whole, both)
+    limits: impl Into<ClientProfile>,
+) -> Result<ReceiverResponse, ExchangeError> {
+    let profile = limits.into();
+    let both = async {
+        ReceiverConnection::open(url, profile)
+            .await?
+            .send(request)
+            .await
+    };
+    tokio::time::timeout(profile.total_timeout, both)
         .await
         .unwrap_or(Err(ExchangeError::TimedOut))
 }
@@ -89,22 +99,25 @@ mod tests {
         *,
     };
 
-    const PATIENCE: Duration = Duration::from_secs(10);
+    const TIME_LIMIT: Duration = Duration::from_secs(10);
 
-    /// A receiver that hears one request per answer on one connection, and then closes it.
-    async fn receiver(answers: &[&str]) -> (Url, JoinHandle<Vec<String>>) {
-        let answers: Vec<String> = answers.iter().map(|&answer| answer.to_owned()).collect();
+    /// A receiver that accepts one request per response on one connection, then closes it.
+    async fn receiver(responses: &[&str]) -> (Url, JoinHandle<Vec<String>>) {
+        let responses: Vec<String> = responses
+            .iter()
+            .map(|&response| response.to_owned())
+            .collect();
         let (listener, url) = listener("http").await;
-        let heard = tokio::spawn(async move {
+        let received = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
-            let mut heard = Vec::new();
-            for answer in answers {
-                heard.push(hear(&mut stream).await);
-                stream.write_all(answer.as_bytes()).await.unwrap();
+            let mut received = Vec::new();
+            for response in responses {
+                received.push(read_request(&mut stream).await);
+                stream.write_all(response.as_bytes()).await.unwrap();
             }
-            heard
+            received
         });
-        (url, heard)
+        (url, received)
     }
 
     async fn listener(scheme: &str) -> (TcpListener, Url) {
@@ -116,8 +129,8 @@ mod tests {
         )
     }
 
-    /// One request, whole: up to its content length.
-    async fn hear(stream: &mut TcpStream) -> String {
+    /// Reads one request, up to its content length.
+    async fn read_request(stream: &mut TcpStream) -> String {
         let mut bytes = Vec::new();
         loop {
             assert_ne!(
@@ -141,38 +154,42 @@ mod tests {
         }
     }
 
-    fn request(sender: Sender, url: &Url) -> Request {
+    fn request(sender: Sender, url: &Url) -> SenderRequest {
         let body = sender.body(None, &TestClock::new()).unwrap();
         sender.request(&body, "webhook_test_abc", url)
     }
 
     #[tokio::test]
-    async fn the_bytes_on_the_wire_keep_case_and_order() {
+    async fn headers_keep_their_case_and_order_on_the_wire() {
         for (sender, names) in [
             (
                 Sender::GovukPay,
-                "Content-Type Pay-Signature Accept-Encoding Host Content-Length Connection User-Agent",
+                "Content-Type Pay-Signature Accept-Encoding Host Content-Length Connection \
+                 User-Agent",
             ),
             (
                 Sender::Hmrc,
-                "Content-Type X-Hub-Signature User-Agent Http-ClientV2-Version content-length host accept",
+                "Content-Type X-Hub-Signature User-Agent Http-ClientV2-Version content-length host \
+                 accept",
             ),
         ] {
-            let (url, heard) =
+            let (url, received) =
                 receiver(&["HTTP/1.1 200 OK\r\nX-Seen: yes\r\ncontent-length: 2\r\n\r\nok"]).await;
             let request = request(sender, &url);
-            let answer = exchange(&request, &url, sender.manner()).await.unwrap();
+            let response = exchange(&request, &url, sender.client_profile())
+                .await
+                .unwrap();
             assert_eq!(
                 (
-                    answer.status,
-                    answer.body.as_slice(),
-                    answer.header("x-seen")
+                    response.status,
+                    response.body.as_slice(),
+                    response.header("x-seen")
                 ),
                 (200, b"ok".as_slice(), Some("yes"))
             );
 
-            let heard = heard.await.unwrap().remove(0);
-            let (head, body) = heard.split_once("\r\n\r\n").unwrap();
+            let received = received.await.unwrap().remove(0);
+            let (head, body) = received.split_once("\r\n\r\n").unwrap();
             let mut lines = head.lines();
             assert_eq!(lines.next(), Some("POST /pay?team=7 HTTP/1.1"));
             let sent: Vec<&str> = lines.map(|line| line.split_once(": ").unwrap().0).collect();
@@ -182,12 +199,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_carries_one_request_after_another_while_it_is_kept() {
+    async fn a_connection_is_reused_until_the_receiver_closes_it() {
         let kept = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
-        let (url, heard) =
+        let (url, received) =
             receiver(&[kept, "HTTP/1.1 503 Busy\r\nconnection: close\r\n\r\n"]).await;
         let request = request(Sender::GovukPay, &url);
-        let mut connection = Connection::open(&url, PATIENCE).await.unwrap();
+        let mut connection = ReceiverConnection::open(&url, TIME_LIMIT).await.unwrap();
         assert_eq!(connection.send(&request).await.unwrap().status, 200);
         assert!(connection.is_open());
         assert_eq!(connection.send(&request).await.unwrap().status, 503);
@@ -196,27 +213,27 @@ mod tests {
             connection.send(&request).await,
             Err(ExchangeError::Closed)
         ));
-        let heard = heard.await.unwrap();
-        assert_eq!(heard[0], heard[1]);
+        let received = received.await.unwrap();
+        assert_eq!(received[0], received[1]);
     }
 
     #[tokio::test]
-    async fn a_redirect_is_an_answer_like_any_other() {
-        let (url, heard) =
+    async fn a_redirect_is_returned_and_not_followed() {
+        let (url, received) =
             receiver(&["HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n"])
                 .await;
-        let answer = exchange(&request(Sender::Hmrc, &url), &url, PATIENCE)
+        let response = exchange(&request(Sender::Hmrc, &url), &url, TIME_LIMIT)
             .await
             .unwrap();
         assert_eq!(
-            (answer.status, answer.header("location")),
+            (response.status, response.header("location")),
             (302, Some("/elsewhere"))
         );
-        assert_eq!(heard.await.unwrap().len(), 1);
+        assert_eq!(received.await.unwrap().len(), 1);
     }
 
     #[tokio::test]
-    async fn an_early_answer_is_heard_while_a_large_body_is_still_going_out() {
+    async fn an_early_response_is_read_while_a_large_body_is_being_sent() {
         let (listener, url) = listener("http").await;
         let server = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
@@ -228,41 +245,45 @@ mod tests {
         });
         let mut large = request(Sender::GovukPay, &url);
         large.body = vec![b' '; 32 * 1024 * 1024];
-        let mut connection = Connection::open(&url, PATIENCE).await.unwrap();
+        let mut connection = ReceiverConnection::open(&url, TIME_LIMIT).await.unwrap();
         assert_eq!(connection.send(&large).await.unwrap().status, 413);
-        assert!(!connection.is_open(), "half a request is still on its way");
+        assert!(!connection.is_open(), "half of a request was sent");
         drop(server);
     }
 
     #[tokio::test]
-    async fn failures_are_told_apart() {
-        for (answer, expected) in [
-            ("", Outcome::Closed),
-            ("HTTP/1.1 200 OK\r\nserver: x", Outcome::Closed),
-            ("hello", Outcome::Garbled),
+    async fn each_failure_has_its_own_outcome() {
+        for (response, expected) in [
+            ("", ExchangeOutcome::Closed),
+            ("HTTP/1.1 200 OK\r\nserver: x", ExchangeOutcome::Closed),
+            ("hello", ExchangeOutcome::Garbled),
             (
                 "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nok",
-                Outcome::Garbled,
+                ExchangeOutcome::Garbled,
             ),
         ] {
-            let (url, _heard) = receiver(&[answer]).await;
-            let error = exchange(&request(Sender::Hmrc, &url), &url, PATIENCE)
+            let (url, _received) = receiver(&[response]).await;
+            let error = exchange(&request(Sender::Hmrc, &url), &url, TIME_LIMIT)
                 .await
                 .unwrap_err();
-            assert_eq!(error.outcome(), Some(expected), "{answer}");
+            assert_eq!(error.outcome(), Some(expected), "{response}");
         }
         let (listener, url) = listener("http").await;
         drop(listener);
-        let error = exchange(&request(Sender::Hmrc, &url), &url, PATIENCE)
+        let error = exchange(&request(Sender::Hmrc, &url), &url, TIME_LIMIT)
             .await
             .unwrap_err();
-        assert_eq!(error.outcome(), Some(Outcome::Unreachable), "{error}");
+        assert_eq!(
+            error.outcome(),
+            Some(ExchangeOutcome::Unreachable),
+            "{error}"
+        );
     }
 
     #[tokio::test]
-    async fn nothing_is_sent_to_a_url_that_is_not_cleared() {
+    async fn nothing_is_sent_to_a_url_that_is_not_allowed() {
         let url = Url::parse("http://receiver.example.gov.uk/").unwrap();
-        let error = exchange(&request(Sender::Hmrc, &url), &url, PATIENCE)
+        let error = exchange(&request(Sender::Hmrc, &url), &url, TIME_LIMIT)
             .await
             .unwrap_err();
         assert!(matches!(
@@ -272,12 +293,12 @@ mod tests {
         assert_eq!(error.outcome(), None);
     }
 
-    /// A receiver that sends a byte of its answer every so often.
+    /// A receiver that sends one byte of its response per interval.
     async fn dripping(every: Duration) -> Url {
         let (listener, url) = listener("http").await;
         tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
-            hear(&mut stream).await;
+            read_request(&mut stream).await;
             for byte in b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n" {
                 tokio::time::sleep(every).await;
                 if stream.write_all(&[*byte]).await.is_err() {
@@ -289,12 +310,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn pay_waits_for_each_byte_and_hmrc_for_the_whole() {
+    async fn pay_limits_each_read_and_hmrc_the_whole_exchange() {
         let (tick, lasting) = (Duration::from_millis(30), Duration::from_secs(10));
         let url = dripping(tick).await; // for longer than a second
-        let by_read = Manner {
-            read: Duration::from_secs(1),
-            ..Manner::from(lasting)
+        let by_read = ClientProfile {
+            read_timeout: Duration::from_secs(1),
+            ..ClientProfile::from(lasting)
         };
         assert_eq!(
             exchange(&request(Sender::GovukPay, &url), &url, by_read)
@@ -305,28 +326,28 @@ mod tests {
         );
 
         let url = dripping(tick).await;
-        let by_whole = Manner {
-            whole: 5 * tick,
-            ..Manner::from(lasting)
+        let by_whole = ClientProfile {
+            total_timeout: 5 * tick,
+            ..ClientProfile::from(lasting)
         };
         let error = exchange(&request(Sender::Hmrc, &url), &url, by_whole)
             .await
             .unwrap_err();
-        assert_eq!(error.outcome(), Some(Outcome::TimedOut));
+        assert_eq!(error.outcome(), Some(ExchangeOutcome::TimedOut));
 
         let url = dripping(lasting).await;
-        let by_read = Manner {
-            read: 5 * tick,
-            ..Manner::from(lasting)
+        let by_read = ClientProfile {
+            read_timeout: 5 * tick,
+            ..ClientProfile::from(lasting)
         };
         let error = exchange(&request(Sender::GovukPay, &url), &url, by_read)
             .await
             .unwrap_err();
-        assert_eq!(error.outcome(), Some(Outcome::TimedOut));
+        assert_eq!(error.outcome(), Some(ExchangeOutcome::TimedOut));
     }
 
     #[tokio::test]
-    async fn hmrc_offers_tls_1_2_only_and_pay_both() {
+    async fn hmrc_offers_tls_1_2_only_and_pay_offers_both() {
         const SUPPORTED_VERSIONS: [u8; 2] = [0, 43];
         for (sender, offered) in [
             (Sender::Hmrc, vec![2, 3, 3]),
@@ -340,7 +361,7 @@ mod tests {
                 hello.truncate(length);
                 hello
             });
-            let error = exchange(&request(sender, &url), &url, sender.manner())
+            let error = exchange(&request(sender, &url), &url, sender.client_profile())
                 .await
                 .unwrap_err();
             assert!(matches!(error, ExchangeError::Tls { .. }), "{error}");

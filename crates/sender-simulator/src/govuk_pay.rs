@@ -1,27 +1,29 @@
-//! GOV.UK Pay webhooks, played: five events of a payment that hangs together.
+//! GOV.UK Pay webhooks: five events of a consistent payment.
 //!
-//! Facts are from alphagov/pay-webhooks and from real messages that receiving services keep in
-//! their public tests.
+//! The facts come from alphagov/pay-webhooks and from real messages in the public tests of
+//! receiving services.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{Body, Request, Sender, UnknownEvent, json, random, sign, target};
-use crate::{Clock, Timestamp};
+use super::{
+    Clock, MessageBody, Sender, SenderRequest, Timestamp, UnknownEventError, ids, json, signature,
+    target,
+};
 
-/// The events it can be asked for by name; the full names are the ones on the wire.
+/// The short names of the events. The wire format uses the full names.
 pub const EVENTS: &[&str] = &["succeeded", "captured", "refunded", "failed", "expired"];
 
-/// Every event that Pay sends.
+/// An event that Pay sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// The user confirmed; money has not moved.
+pub enum PaymentEvent {
+    /// The user confirmed the payment. No money has moved.
     Succeeded,
     /// The payment provider has captured the money.
     Captured,
-    /// A refund went through, partial or full.
+    /// A refund succeeded, partial or full.
     Refunded,
     /// The payment method was rejected.
     Failed,
@@ -29,8 +31,8 @@ pub enum Event {
     Expired,
 }
 
-impl Event {
-    /// All of them, in the order of [`EVENTS`].
+impl PaymentEvent {
+    /// All events, in the order of [`EVENTS`].
     pub const ALL: [Self; 5] = [
         Self::Succeeded,
         Self::Captured,
@@ -39,7 +41,7 @@ impl Event {
         Self::Expired,
     ];
 
-    /// The event's name on the wire.
+    /// The full name, as in the wire format.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Succeeded => "card_payment_succeeded",
@@ -50,20 +52,20 @@ impl Event {
         }
     }
 
-    /// Reads a name, short or as on the wire.
-    pub fn named(name: &str) -> Result<Self, UnknownEvent> {
-        let is_called = |event: &Self| {
+    /// Parses a short or full name.
+    pub fn named(name: &str) -> Result<Self, UnknownEventError> {
+        let is_named = |event: &Self| {
             let full = event.as_str();
             full == name || full.strip_prefix("card_payment_") == Some(name)
         };
-        let unknown = || UnknownEvent {
+        let unknown = || UnknownEventError {
             name: name.to_owned(),
             known: EVENTS,
         };
-        Self::ALL.into_iter().find(is_called).ok_or_else(unknown)
+        Self::ALL.into_iter().find(is_named).ok_or_else(unknown)
     }
 
-    /// How long after the payment began the event happens.
+    /// The time from the payment's creation to the event.
     pub fn after(self) -> Duration {
         match self {
             Self::Failed => Duration::from_millis(78_379),
@@ -75,37 +77,35 @@ impl Event {
     }
 }
 
-/// Why a payment failed. All of these are one event to a receiver, and differ in the payment's state.
+/// Why a payment failed. Each sends the same event, with a different payment state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum FailureReason {
     /// The payment method was rejected.
     Rejected,
-    /// By the user or by the service: a webhook tells both as by the user.
+    /// The user or the service cancelled it. A webhook reports both as cancelled by the user.
     Cancelled,
-    /// The payment provider answered with an error.
+    /// The payment provider returned an error.
     ProviderError,
 }
 
-/// What every payment here is about, in pence.
+/// The amount of every payment, in pence.
 pub(super) const AMOUNT: u32 = 5000;
-/// What the first of two partial refunds gives back, in pence, and the second.
-pub(super) const REFUNDS: [u32; 2] = [1500, 2500];
-/// From a payment's beginning until its capture was asked for.
+/// From a payment's creation to its capture request.
 pub(super) const CAPTURE_SUBMITTED: Duration = Duration::from_millis(116_087);
-/// From a payment's beginning until its second refund went through.
+/// From a payment's creation to the success of its second refund.
 pub(super) const SECOND_REFUND: Duration = Duration::from_millis(95_406_511);
 
-/// An event of one payment; only refunds come more than once.
+/// An event of one payment. Only refunds occur more than once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Moment {
-    event: Event,
-    /// How many refunds have gone through by then.
+struct EventDetails {
+    event: PaymentEvent,
+    /// The number of successful refunds, this one included.
     refunds: u8,
-    /// Why, if the event is that it failed.
-    failure: Failure,
+    /// The reason, for a failed payment.
+    failure: FailureReason,
 }
 
-impl Failure {
+impl FailureReason {
     fn state(self) -> Value {
         let (code, status, message) = match self {
             Self::Rejected => ("P0010", "declined", "Payment method rejected"),
@@ -116,13 +116,13 @@ impl Failure {
     }
 }
 
-impl Moment {
-    /// The first of its kind.
-    fn first(event: Event) -> Self {
+impl EventDetails {
+    /// The first event of this type.
+    fn first(event: PaymentEvent) -> Self {
         Self {
             event,
-            refunds: u8::from(event == Event::Refunded),
-            failure: Failure::Rejected,
+            refunds: u8::from(event == PaymentEvent::Refunded),
+            failure: FailureReason::Rejected,
         }
     }
 
@@ -135,16 +135,16 @@ impl Moment {
     }
 
     fn is_rejection(self) -> bool {
-        self.event == Event::Failed && self.failure == Failure::Rejected
+        self.event == PaymentEvent::Failed && self.failure == FailureReason::Rejected
     }
 
-    /// Whether the user got as far as a card.
+    /// Whether the user entered a card.
     fn has_card(self) -> bool {
-        self.event != Event::Expired && self.failure != Failure::Cancelled
+        self.event != PaymentEvent::Expired && self.failure != FailureReason::Cancelled
     }
 }
 
-/// One payment, whose events all tell the same story.
+/// A payment whose events are all consistent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payment {
     id: String,
@@ -153,97 +153,99 @@ pub struct Payment {
 }
 
 impl Payment {
-    /// A payment begun at `created`.
+    /// A payment created at `created`.
     pub fn new(created: Timestamp, clock: &dyn Clock) -> Self {
-        let reference = format!("PILLARBOX-TEST-{}", random::hex16(clock));
+        let reference = ids::test_reference(clock);
         Self {
-            id: random::pay_id(clock),
+            id: ids::pay_id(clock),
             reference,
             created,
         }
     }
 
-    /// The message about `event`, under a new id. The event's date is the payment's beginning plus
-    /// [`Event::after`].
-    pub fn body(&self, event: Event, clock: &dyn Clock) -> Body {
-        self.tell(Moment::first(event), clock)
+    /// The message for `event`, with a new id. The event's date is the payment's creation plus
+    /// [`PaymentEvent::after`].
+    pub fn body(&self, event: PaymentEvent, clock: &dyn Clock) -> MessageBody {
+        self.message(EventDetails::first(event), clock)
     }
 
-    /// The message about the second of two partial refunds, a few hours after the first.
-    pub fn second_refund(&self, clock: &dyn Clock) -> Body {
-        self.tell(
-            Moment {
+    /// The message for the second of two partial refunds, a few hours after the first.
+    pub fn second_refund(&self, clock: &dyn Clock) -> MessageBody {
+        self.message(
+            EventDetails {
                 refunds: 2,
-                ..Moment::first(Event::Refunded)
+                ..EventDetails::first(PaymentEvent::Refunded)
             },
             clock,
         )
     }
 
-    /// The message that the payment failed, and why.
-    pub fn failed(&self, failure: Failure, clock: &dyn Clock) -> Body {
-        self.tell(
-            Moment {
+    /// The message for a failed payment.
+    pub fn failed(&self, failure: FailureReason, clock: &dyn Clock) -> MessageBody {
+        self.message(
+            EventDetails {
                 failure,
-                ..Moment::first(Event::Failed)
+                ..EventDetails::first(PaymentEvent::Failed)
             },
             clock,
         )
     }
 
-    /// Its id, the subject of all its messages.
+    /// The payment's id, which all its messages carry.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// What the service calls it.
+    /// The service's reference.
     pub fn reference(&self) -> &str {
         &self.reference
     }
 
-    /// When it began.
+    /// The creation date.
     pub fn created(&self) -> Timestamp {
         self.created
     }
 
-    fn tell(&self, moment: Moment, clock: &dyn Clock) -> Body {
-        let id = random::pay_id(clock);
-        let (event, date) = (moment.event, self.created.plus(moment.after()));
+    fn message(&self, event: EventDetails, clock: &dyn Clock) -> MessageBody {
+        let id = ids::pay_id(clock);
+        let date = self.created.plus(event.after());
         let fields = [
             ("webhook_message_id", json::string(&id)),
             ("created_date", json::string(&date.to_string())),
             ("resource_id", json::string(&self.id)),
             ("api_version", "1".to_owned()),
             ("resource_type", json::string("PAYMENT")),
-            ("event_type", json::string(event.as_str())),
-            ("resource", json::jsonb(&self.resource(moment))),
+            ("event_type", json::string(event.event.as_str())),
+            ("resource", json::jsonb(&self.resource(event))),
         ];
         let text = json::object(&fields);
-        Body {
+        MessageBody {
             id,
             wire: text.clone(),
             signed: text,
         }
     }
 
-    /// The payment as Pay's ledger shows it just after that moment.
-    fn resource(&self, moment: Moment) -> Value {
-        let event = moment.event;
+    /// The payment in Pay's ledger just after the event.
+    fn resource(&self, event: EventDetails) -> Value {
         let mut resource = self.constants();
-        resource["state"] = state(moment);
-        resource["refund_summary"] = refund_summary(moment);
-        resource["settlement_summary"] = self.settlement_summary(event);
-        if moment.has_card() {
-            resource["card_details"] = card_details(moment.is_rejection());
+        resource["state"] = state(event);
+        resource["refund_summary"] = refund_summary(event);
+        resource["settlement_summary"] = self.settlement_summary(event.event);
+        if event.has_card() {
+            resource["card_details"] = card_details(event.is_rejection());
             resource["authorisation_summary"] = json!({"three_d_secure": {"required": false}});
         }
-        if matches!(event, Event::Succeeded | Event::Captured | Event::Refunded) {
+        if matches!(
+            event.event,
+            PaymentEvent::Succeeded | PaymentEvent::Captured | PaymentEvent::Refunded
+        ) {
             resource["metadata"] = metadata();
         }
         resource
     }
 
-    /// What never changes about it, and reads the same in a webhook and in the API.
+    /// The fields that never change, equal in a webhook and in the API.
     pub(super) fn constants(&self) -> Value {
         json!({
             "moto": false,
@@ -260,14 +262,14 @@ impl Payment {
         })
     }
 
-    fn settlement_summary(&self, event: Event) -> Value {
+    fn settlement_summary(&self, event: PaymentEvent) -> Value {
         let submitted = self.created.plus(CAPTURE_SUBMITTED).to_string();
         match event {
-            Event::Captured | Event::Refunded => json!({
+            PaymentEvent::Captured | PaymentEvent::Refunded => json!({
                 "captured_date": submitted.split('T').next(),
                 "capture_submit_time": submitted,
             }),
-            Event::Succeeded | Event::Failed | Event::Expired => json!({}),
+            PaymentEvent::Succeeded | PaymentEvent::Failed | PaymentEvent::Expired => json!({}),
         }
     }
 }
@@ -276,31 +278,32 @@ pub(super) fn metadata() -> Value {
     json!({"team": 7, "urgent": false, "case_id": "C-1029"})
 }
 
-fn state(moment: Moment) -> Value {
-    match moment.event {
-        Event::Succeeded | Event::Captured | Event::Refunded => {
+fn state(event: EventDetails) -> Value {
+    match event.event {
+        PaymentEvent::Succeeded | PaymentEvent::Captured | PaymentEvent::Refunded => {
             json!({"status": "success", "finished": true})
         }
-        Event::Failed => moment.failure.state(),
-        Event::Expired => {
-            json!({"code": "P0020", "status": "timedout", "message": "Payment expired", "finished": true})
+        PaymentEvent::Failed => event.failure.state(),
+        PaymentEvent::Expired => {
+            let (code, message) = ("P0020", "Payment expired");
+            json!({"code": code, "status": "timedout", "message": message, "finished": true})
         }
     }
 }
 
-/// Pay tells no refund's own amount, only the sum so far.
-fn refund_summary(moment: Moment) -> Value {
-    let (status, available, submitted) = match moment.event {
-        Event::Succeeded | Event::Expired => ("pending", 5000, 0),
-        Event::Captured => ("available", 5000, 0),
-        Event::Refunded if moment.refunds > 1 => ("available", 1000, 4000),
-        Event::Refunded => ("available", 3500, 1500),
-        Event::Failed => ("unavailable", 5000, 0),
+/// Pay does not report the amount of a single refund, only the sum of all.
+fn refund_summary(event: EventDetails) -> Value {
+    let (status, available, submitted) = match event.event {
+        PaymentEvent::Succeeded | PaymentEvent::Expired => ("pending", 5000, 0),
+        PaymentEvent::Captured => ("available", 5000, 0),
+        PaymentEvent::Refunded if event.refunds > 1 => ("available", 1000, 4000),
+        PaymentEvent::Refunded => ("available", 3500, 1500),
+        PaymentEvent::Failed => ("unavailable", 5000, 0),
     };
     json!({"status": status, "amount_available": available, "amount_submitted": submitted})
 }
 
-/// A rejected card shows that nulls do appear in here.
+/// The details of a rejected card contain nulls.
 pub(super) fn card_details(rejected: bool) -> Value {
     let mut card = json!({
         "card_type": "debit",
@@ -325,19 +328,17 @@ pub(super) fn card_details(rejected: bool) -> Value {
     card
 }
 
-/// A message about a payment of its own, whose `event` happens now.
-pub fn body(event: Event, clock: &dyn Clock) -> Body {
+/// A message for a new payment, whose `event` happens now.
+pub fn body(event: PaymentEvent, clock: &dyn Clock) -> MessageBody {
     Payment::new(clock.now().minus(event.after()), clock).body(event, clock)
 }
 
-/// The request that carries `body`. Pay sets the first two headers, its HTTP client the others.
-pub(super) fn post(body: &Body, secret: &str, url: &Url) -> Request {
+/// The request that carries `body`. Pay sets the first two headers, its HTTP client the rest.
+pub(super) fn webhook_request(body: &MessageBody, secret: &str, url: &Url) -> SenderRequest {
+    let signature = signature::sign(Sender::GovukPay, secret, body.signed.as_bytes());
     let headers = [
         ("Content-Type", "application/json".to_owned()),
-        (
-            "Pay-Signature",
-            sign::signature(Sender::GovukPay, secret, body.signed.as_bytes()),
-        ),
+        (Sender::GovukPay.signature_header(), signature),
         ("Accept-Encoding", "gzip, deflate, x-gzip".to_owned()),
         ("Host", target::host_header(url)),
         ("Content-Length", body.wire.len().to_string()),
@@ -347,16 +348,7 @@ pub(super) fn post(body: &Body, secret: &str, url: &Url) -> Request {
             "Apache-HttpClient/5.6.4 (Java/25.0.1)".to_owned(),
         ),
     ];
-    let headers = headers
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect();
-    Request {
-        method: "POST",
-        headers,
-        body: body.wire.clone().into_bytes(),
-        id: body.id.clone(),
-    }
+    SenderRequest::post(&headers, body)
 }
 
 #[cfg(test)]
@@ -364,10 +356,10 @@ mod tests {
     use super::{super::tests::TestClock, *};
 
     #[test]
-    fn an_event_is_known_by_its_short_and_its_full_name() {
-        for (short, event) in EVENTS.iter().zip(Event::ALL) {
-            assert_eq!(Event::named(short), Ok(event));
-            assert_eq!(Event::named(event.as_str()), Ok(event));
+    fn an_event_is_parsed_from_its_short_and_its_full_name() {
+        for (short, event) in EVENTS.iter().zip(PaymentEvent::ALL) {
+            assert_eq!(PaymentEvent::named(short), Ok(event));
+            assert_eq!(PaymentEvent::named(event.as_str()), Ok(event));
         }
         for name in [
             "",
@@ -376,15 +368,15 @@ mod tests {
             "card_payment_card_payment_failed",
             "Succeeded",
         ] {
-            assert_eq!(Event::named(name).unwrap_err().name, name);
+            assert_eq!(PaymentEvent::named(name).unwrap_err().name, name);
         }
     }
 
     #[test]
-    fn the_events_of_one_payment_tell_one_story() {
+    fn the_events_of_one_payment_are_consistent() {
         let clock = TestClock::new();
         let payment = Payment::new(clock.now(), &clock);
-        let bodies = Event::ALL.map(|event| payment.body(event, &clock));
+        let bodies = PaymentEvent::ALL.map(|event| payment.body(event, &clock));
         let values = bodies
             .each_ref()
             .map(|body| serde_json::from_str::<Value>(&body.wire).unwrap());
@@ -410,16 +402,22 @@ mod tests {
     }
 
     #[test]
-    fn refunds_are_told_as_a_sum_that_grows() {
+    fn refunds_are_reported_as_a_growing_sum() {
         let clock = TestClock::new();
         let payment = Payment::new(clock.now(), &clock);
         let bodies = [
-            payment.body(Event::Refunded, &clock),
+            payment.body(PaymentEvent::Refunded, &clock),
             payment.second_refund(&clock),
         ];
         let [first, second] = bodies.map(|body| serde_json::from_str::<Value>(&body.wire).unwrap());
         let summary = |value: &Value| value["resource"]["refund_summary"].clone();
-        let sums = |available: u32, submitted: u32| json!({"status": "available", "amount_available": available, "amount_submitted": submitted});
+        let sums = |available: u32, submitted: u32| {
+            json!({
+                "status": "available",
+                "amount_available": available,
+                "amount_submitted": submitted,
+            })
+        };
         assert_eq!(
             (summary(&first), summary(&second)),
             (sums(3500, 1500), sums(1000, 4000))
@@ -430,13 +428,13 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_has_its_reason_in_the_state_and_nowhere_else() {
+    fn the_reason_of_a_failure_is_only_in_the_state() {
         let clock = TestClock::new();
         let payment = Payment::new(clock.now(), &clock);
         for (failure, code, status, has_card) in [
-            (Failure::Rejected, "P0010", "declined", true),
-            (Failure::Cancelled, "P0030", "cancelled", false),
-            (Failure::ProviderError, "P0050", "error", true),
+            (FailureReason::Rejected, "P0010", "declined", true),
+            (FailureReason::Cancelled, "P0030", "cancelled", false),
+            (FailureReason::ProviderError, "P0050", "error", true),
         ] {
             let value: Value = serde_json::from_str(&payment.failed(failure, &clock).wire).unwrap();
             assert_eq!(value["event_type"], "card_payment_failed");
@@ -456,7 +454,7 @@ mod tests {
     #[test]
     fn a_single_event_happens_now() {
         let clock = TestClock::new();
-        for event in Event::ALL {
+        for event in PaymentEvent::ALL {
             let value: Value = serde_json::from_str(&body(event, &clock).wire).unwrap();
             assert_eq!(value["created_date"], clock.now().to_string());
         }
@@ -464,8 +462,8 @@ mod tests {
 
     #[test]
     fn a_post_has_pays_headers_in_pays_order() {
-        let body = body(Event::Succeeded, &TestClock::new());
-        let request = post(
+        let body = body(PaymentEvent::Succeeded, &TestClock::new());
+        let request = webhook_request(
             &body,
             "webhook_test_abc",
             &Url::parse("http://127.0.0.1:8080/pay").unwrap(),
@@ -487,7 +485,7 @@ mod tests {
         assert_eq!(names, expected);
         assert_eq!(
             request.headers[1].1,
-            sign::hmac_sha256("webhook_test_abc", body.wire.as_bytes())
+            signature::hmac_sha256("webhook_test_abc", body.wire.as_bytes())
         );
         assert_eq!(request.headers[3].1, "127.0.0.1:8080");
         assert_eq!(request.headers[4].1, request.body.len().to_string());

@@ -1,29 +1,31 @@
-//! HMRC's Push Pull Notifications Service, played: pushes and challenges.
+//! HMRC's Push Pull Notifications Service (PPNS): pushes and challenges.
 //!
-//! Facts are from hmrc/push-pull-notifications-api and the libraries it pins.
+//! The facts come from hmrc/push-pull-notifications-api and the libraries that it pins.
 
 use serde_json::Value;
 use url::Url;
 
-use super::{Body, Request, Sender, UnknownEvent, json, random, sign, target};
-use crate::{Clock, Timestamp};
+use super::{
+    Clock, MessageBody, Sender, SenderRequest, Timestamp, UnknownEventError, ids, json,
+    owned_headers, signature, target,
+};
 
-/// The messages it can be asked for by name.
+/// The names of the messages that can be requested.
 pub const EVENTS: &[&str] = &["json", "xml", "transit", "astral"];
-/// The box of HMRC's own samples.
+/// The box in HMRC's own samples.
 pub const SAMPLE_BOX: &str = "50dca3fc-c37c-4f03-b719-63571333624c";
 
-/// What a producer posts to a box.
+/// The message that a producer posts to a box.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
-    /// `application/json` or `application/xml`: PPNS knows no other.
+pub struct HmrcMessage {
+    /// `application/json` or `application/xml`: PPNS accepts no other.
     content_type: &'static str,
-    /// The producer's text, which travels unmodified inside a JSON string.
+    /// The producer's text, sent unchanged inside a JSON string.
     text: String,
 }
 
-impl Message {
-    /// A JSON message; whether the text is JSON is not checked, so that a receiver can be tried.
+impl HmrcMessage {
+    /// A message of type JSON. The text need not be JSON, so that a receiver can be tested.
     pub fn json(text: impl Into<String>) -> Self {
         Self {
             content_type: "application/json",
@@ -31,7 +33,7 @@ impl Message {
         }
     }
 
-    /// An XML message, on the same terms.
+    /// A message of type XML. The text need not be XML.
     pub fn xml(text: impl Into<String>) -> Self {
         Self {
             content_type: "application/xml",
@@ -39,9 +41,9 @@ impl Message {
         }
     }
 
-    /// One of [`EVENTS`], with a reference of its own.
-    pub fn named(name: &str, clock: &dyn Clock) -> Result<Self, UnknownEvent> {
-        let reference = reference(clock);
+    /// One of [`EVENTS`], with a unique reference.
+    pub fn named(name: &str, clock: &dyn Clock) -> Result<Self, UnknownEventError> {
+        let reference = ids::test_reference(clock);
         match name {
             "json" => Ok(Self::json(format!(
                 r#"{{"reference":"{reference}","key":"value"}}"#
@@ -53,59 +55,53 @@ impl Message {
             "astral" => Ok(Self::json(format!(
                 r#"{{"reference":"{reference}","name":"smile 😀 end"}}"#
             ))),
-            _ => Err(UnknownEvent {
+            _ => Err(UnknownEventError {
                 name: name.to_owned(),
                 known: EVENTS,
             }),
         }
     }
-}
 
-impl Message {
-    /// A JSON message of at least so many bytes: a declaration with as many lines as it takes.
+    /// A JSON message of at least `bytes` bytes: a declaration with many lines.
     pub fn long_json(bytes: usize, clock: &dyn Clock) -> Self {
-        let head = format!(r#"{{"reference":"{}","lines":["#, reference(clock));
-        Self::json(lengthened(
-            head,
-            r#"{"commodity":"0101210000","netMass":"12.500","note":"thé, crème & 茶"}"#,
-            ",",
-            "]}",
-            bytes,
-        ))
+        let head = format!(
+            r#"{{"reference":"{}","lines":["#,
+            ids::test_reference(clock)
+        );
+        let line = r#"{"commodity":"0101210000","netMass":"12.500","note":"thé, crème & 茶"}"#;
+        Self::json(repeat_line(head, line, ",", "]}", bytes))
     }
 
-    /// An XML message of at least so many bytes, with a declaration and line ends.
+    /// An XML message of at least `bytes` bytes, with an XML declaration and line breaks.
     pub fn long_xml(bytes: usize, clock: &dyn Clock) -> Self {
         let head = format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<declaration>\n  <reference>{}</reference>\n",
-            reference(clock)
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+             <declaration>\n  <reference>{}</reference>\n",
+            ids::test_reference(clock)
         );
-        let line = "  <line commodity=\"0101210000\"><netMass>12.500</netMass><note>thé, crème &amp; 茶</note></line>\n";
-        Self::xml(lengthened(head, line, "", "</declaration>", bytes))
+        let line = "  <line commodity=\"0101210000\"><netMass>12.500</netMass>\
+                    <note>thé, crème &amp; 茶</note></line>\n";
+        Self::xml(repeat_line(head, line, "", "</declaration>", bytes))
     }
 }
 
-/// `head`, `line` again and again until there are `bytes`, and `end`.
-fn lengthened(head: String, line: &str, between: &str, end: &str, bytes: usize) -> String {
+/// `head`, then `line` repeated up to a length of `bytes`, then `end`.
+fn repeat_line(head: String, line: &str, separator: &str, end: &str, bytes: usize) -> String {
     let mut text = head;
     text.reserve(bytes + line.len() + end.len());
     text.push_str(line);
     while text.len() + end.len() < bytes {
-        text.push_str(between);
+        text.push_str(separator);
         text.push_str(line);
     }
     text.push_str(end);
     text
 }
 
-/// What makes a test message recognisable wherever it turns up.
-fn reference(clock: &dyn Clock) -> String {
-    format!("PILLARBOX-TEST-{}", random::hex16(clock))
-}
-
-/// A message from customs to a trader, as the transit service announces it: fields in its order.
+/// The transit service's announcement of a message from customs to a trader. Fields are in its
+/// order.
 fn transit(reference: &str, clock: &dyn Clock) -> String {
-    let (departure, message) = (random::hex16(clock), random::hex16(clock));
+    let (departure, message) = (ids::hex16(clock), ids::hex16(clock));
     let xml = format!(
         "<ncts:CC928C xmlns:ncts=\"http://ncts.dgtaxud.ec\" PhaseID=\"NCTS5.0\">\n  \
          <messageType>CC928C</messageType>\n  \
@@ -125,27 +121,27 @@ fn transit(reference: &str, clock: &dyn Clock) -> String {
 }
 
 /// A new notification of `message` in the box, created now.
-pub fn body(message: &Message, box_id: &str, clock: &dyn Clock) -> Body {
-    envelope(&random::uuid(clock), message, box_id, clock.now())
+pub fn body(message: &HmrcMessage, box_id: &str, clock: &dyn Clock) -> MessageBody {
+    envelope(&ids::uuid(clock), message, box_id, clock.now())
 }
 
-/// The notification of that id, created then: the same bytes for the same arguments.
+/// The notification with this id and creation date. The same arguments give the same bytes.
 ///
-/// HMRC signs this text, then parses it and writes it again to send it; the second writer escapes
-/// characters beyond U+FFFF, and so the two forms differ.
-pub fn envelope(id: &str, message: &Message, box_id: &str, created: Timestamp) -> Body {
+/// HMRC signs this text, then parses and serialises it again to send it. The second serialiser
+/// escapes characters beyond U+FFFF, so the two forms differ.
+pub fn envelope(id: &str, message: &HmrcMessage, box_id: &str, created: Timestamp) -> MessageBody {
     let signed = json::object(&fields(id, message, box_id, "PENDING", created));
-    Body {
+    MessageBody {
         id: id.to_owned(),
         wire: json::escape_astral(&signed),
         signed,
     }
 }
 
-/// A notification's fields in their order, as they stand in a push and in a list alike.
+/// The fields of a notification, in order. A push and a list contain the same.
 pub(super) fn fields(
     id: &str,
-    message: &Message,
+    message: &HmrcMessage,
     box_id: &str,
     status: &str,
     created: Timestamp,
@@ -156,68 +152,52 @@ pub(super) fn fields(
         ("messageContentType", json::string(message.content_type)),
         ("message", json::string(&message.text)),
         ("status", json::string(status)),
-        ("createdDateTime", json::string(&date(created))),
+        ("createdDateTime", json::string(&format_date(created))),
     ]
 }
 
-/// A box id as PPNS makes one.
-pub fn new_box(clock: &dyn Clock) -> String {
-    random::uuid(clock)
+/// A new box id.
+pub fn new_box_id(clock: &dyn Clock) -> String {
+    ids::uuid(clock)
 }
 
-/// Always three decimals and `+0000`, never `Z`.
-fn date(instant: Timestamp) -> String {
+/// Always with three decimals and `+0000`, never `Z`.
+fn format_date(instant: Timestamp) -> String {
     format!("{}+0000", instant.to_string().trim_end_matches('Z'))
 }
 
-/// The push of `body` to `url`. Its content type is JSON even when the message is XML.
-pub(super) fn push(body: &Body, secret: &str, url: &Url) -> Request {
-    let mut headers = vec![
+/// The push of `body` to `url`. Its content type is JSON even if the message is XML.
+pub(super) fn push_request(body: &MessageBody, secret: &str, url: &Url) -> SenderRequest {
+    let signature = signature::sign(Sender::Hmrc, secret, body.signed.as_bytes());
+    let [user_agent, version, host, accept] = client_headers(url);
+    let headers = [
         ("Content-Type", "application/json".to_owned()),
-        (
-            "X-Hub-Signature",
-            sign::signature(Sender::Hmrc, secret, body.signed.as_bytes()),
-        ),
+        (Sender::Hmrc.signature_header(), signature),
+        user_agent,
+        version,
+        ("content-length", body.wire.len().to_string()),
+        host,
+        accept,
     ];
-    headers.extend(client_headers());
-    headers.push(("content-length", body.wire.len().to_string()));
-    headers.extend(address_headers(url));
-    Request {
-        method: "POST",
-        headers: owned(headers),
-        body: body.wire.clone().into_bytes(),
-        id: body.id.clone(),
-    }
+    SenderRequest::post(&headers, body)
 }
 
-/// The request HMRC makes before it accepts a callback URL, and where it goes. Its id is the challenge.
-pub fn challenge(url: &Url, clock: &dyn Clock) -> (Request, Url) {
-    let challenge = random::uuid(clock);
+/// The request that HMRC sends before it accepts a callback URL, and its URL. The request's id is
+/// the challenge.
+pub fn challenge(url: &Url, clock: &dyn Clock) -> (SenderRequest, Url) {
+    let challenge = ids::uuid(clock);
     let mut challenged = url.clone();
     challenged.set_query(Some(&match url.query() {
         Some(query) if !query.is_empty() => format!("{query}&challenge={challenge}"),
         _ => format!("challenge={challenge}"),
     }));
-    let headers = owned(
-        client_headers()
-            .into_iter()
-            .chain(address_headers(url))
-            .collect(),
-    );
-    (
-        Request {
-            method: "GET",
-            headers,
-            body: Vec::new(),
-            id: challenge,
-        },
-        challenged,
-    )
+    let headers = owned_headers(&client_headers(url));
+    (SenderRequest::get(headers, challenge), challenged)
 }
 
-/// Whether HMRC takes this answer for the challenge's echo: anything but 4xx and 5xx, and a JSON
-/// object whose `challenge` is exactly that string. The content type is not looked at.
-pub fn echoes(challenge: &str, status: u16, body: &[u8]) -> bool {
+/// Whether HMRC accepts this response to a challenge: the status is neither 4xx nor 5xx, and the
+/// body is a JSON object whose `challenge` is exactly that string. HMRC ignores the content type.
+pub fn is_echo(challenge: &str, status: u16, body: &[u8]) -> bool {
     let echoed = serde_json::from_slice::<Value>(body).ok();
     let echoed = echoed
         .as_ref()
@@ -226,25 +206,14 @@ pub fn echoes(challenge: &str, status: u16, body: &[u8]) -> bool {
     status < 400 && echoed.and_then(Value::as_str) == Some(challenge)
 }
 
-fn client_headers() -> [(&'static str, String); 2] {
+/// The headers that every request has, in HMRC's order.
+fn client_headers(url: &Url) -> [(&'static str, String); 4] {
     [
         ("User-Agent", "push-pull-notifications-api".to_owned()),
         ("Http-ClientV2-Version", "15.8.0".to_owned()),
-    ]
-}
-
-fn address_headers(url: &Url) -> [(&'static str, String); 2] {
-    [
         ("host", target::host_header(url)),
         ("accept", "*/*".to_owned()),
     ]
-}
-
-fn owned(headers: Vec<(&str, String)>) -> Vec<(String, String)> {
-    headers
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
 }
 
 #[cfg(test)]
@@ -255,27 +224,27 @@ mod tests {
     const CREATED: Timestamp = Timestamp::from_millis(1_591_006_823_160);
 
     #[test]
-    fn the_published_samples_come_out_byte_for_byte_with_their_signatures() {
+    fn the_published_samples_are_reproduced_byte_for_byte_with_their_signatures() {
         for (message, expected, signature) in [
             (
-                Message::json(r#"{"key":"value"}"#),
+                HmrcMessage::json(r#"{"key":"value"}"#),
                 include_str!("../../../tests/fixtures/hmrc/json-push.json"),
                 "184a249ff8f8f14e11f7e3ec31404134c6e0c8e9",
             ),
             (
-                Message::xml("<someXml>xmlValue</someXml>"),
+                HmrcMessage::xml("<someXml>xmlValue</someXml>"),
                 include_str!("../../../tests/fixtures/hmrc/xml-push.json"),
                 "b70afe3204bea95e52dd4eb98fdaf23a6d757978",
             ),
             (
-                Message::json(r#"{"name":"smile 😀 end"}"#),
+                HmrcMessage::json(r#"{"name":"smile 😀 end"}"#),
                 include_str!("../../../tests/fixtures/hmrc/astral-push.json"),
                 "c6dc9e3c564cdc0c43bcad8df5c91b5fd0ec7f8e",
             ),
         ] {
             let body = envelope(ID, &message, SAMPLE_BOX, CREATED);
             assert_eq!(body.wire, expected);
-            let request = push(
+            let request = push_request(
                 &body,
                 "sample key",
                 &Url::parse("https://receiver.example.gov.uk/hmrc").unwrap(),
@@ -289,13 +258,13 @@ mod tests {
     }
 
     #[test]
-    fn the_signed_and_the_sent_form_differ_only_for_astral_characters() {
+    fn the_signed_and_the_sent_form_differ_only_for_characters_beyond_u_ffff() {
         for (text, differ) in [
             ("é € \u{2028} \u{1} / \\", false),
             (r"\ud83d\ude00", false),
             ("😀", true),
         ] {
-            let body = envelope(ID, &Message::xml(text), SAMPLE_BOX, CREATED);
+            let body = envelope(ID, &HmrcMessage::xml(text), SAMPLE_BOX, CREATED);
             assert_eq!(body.signed != body.wire, differ, "{text}");
             let (signed, wire): (Value, Value) = (
                 serde_json::from_str(&body.signed).unwrap(),
@@ -307,21 +276,21 @@ mod tests {
     }
 
     #[test]
-    fn a_date_always_has_three_decimals_and_no_z() {
+    fn a_date_has_three_decimals_and_a_numeric_offset() {
         for (ms, expected) in [
             (1_591_006_823_160, "2020-06-01T10:20:23.160+0000"),
             (1_591_006_823_000, "2020-06-01T10:20:23.000+0000"),
             (0, "1970-01-01T00:00:00.000+0000"),
         ] {
-            assert_eq!(date(Timestamp::from_millis(ms)), expected);
+            assert_eq!(format_date(Timestamp::from_millis(ms)), expected);
         }
     }
 
     #[test]
-    fn every_named_message_is_what_its_content_type_says() {
+    fn every_named_message_matches_its_content_type() {
         let clock = TestClock::new();
         for name in EVENTS {
-            let message = Message::named(name, &clock).unwrap();
+            let message = HmrcMessage::named(name, &clock).unwrap();
             assert!(message.text.contains("PILLARBOX-TEST-"), "{name}");
             match message.content_type {
                 "application/json" => assert!(
@@ -331,7 +300,9 @@ mod tests {
                 _ => assert!(message.text.starts_with('<'), "{name}"),
             }
         }
-        let error = Message::named("succeeded", &clock).unwrap_err().to_string();
+        let error = HmrcMessage::named("succeeded", &clock)
+            .unwrap_err()
+            .to_string();
         assert_eq!(
             error,
             "the sender has no event `succeeded`; it has json, xml, transit, astral"
@@ -339,12 +310,12 @@ mod tests {
     }
 
     #[test]
-    fn a_long_message_is_as_long_as_asked_and_what_its_content_type_says() {
+    fn a_long_message_has_the_requested_length_and_matches_its_content_type() {
         let clock = TestClock::new();
         for bytes in [1, 1024, 100 * 1024, 2 * 1024 * 1024] {
             let (json, xml) = (
-                Message::long_json(bytes, &clock),
-                Message::long_xml(bytes, &clock),
+                HmrcMessage::long_json(bytes, &clock),
+                HmrcMessage::long_xml(bytes, &clock),
             );
             assert!(serde_json::from_str::<Value>(&json.text).is_ok());
             assert!(xml.text.ends_with("</declaration>"));
@@ -361,7 +332,7 @@ mod tests {
 
     #[test]
     fn a_transit_message_has_its_fields_in_hmrcs_order() {
-        let message = Message::named("transit", &TestClock::new()).unwrap();
+        let message = HmrcMessage::named("transit", &TestClock::new()).unwrap();
         let order = [
             "messageUri",
             "notificationType",
@@ -371,7 +342,7 @@ mod tests {
             "messageType",
             "messageBody",
         ];
-        let places: Vec<usize> = order
+        let positions: Vec<usize> = order
             .iter()
             .map(|name| {
                 message
@@ -380,13 +351,13 @@ mod tests {
                     .expect("the field is there")
             })
             .collect();
-        assert!(places.is_sorted());
+        assert!(positions.is_sorted());
     }
 
     #[test]
     fn a_push_has_hmrcs_headers_in_hmrcs_case() {
-        let body = body(&Message::xml("<a/>"), SAMPLE_BOX, &TestClock::new());
-        let request = push(
+        let body = body(&HmrcMessage::xml("<a/>"), SAMPLE_BOX, &TestClock::new());
+        let request = push_request(
             &body,
             "sample key",
             &Url::parse("https://receiver.example.gov.uk/hmrc").unwrap(),
@@ -412,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn a_challenge_comes_after_the_query_a_callback_url_has() {
+    fn a_challenge_follows_the_query_of_the_callback_url() {
         for (url, before) in [
             ("https://receiver.example.gov.uk/hmrc", "/hmrc?challenge="),
             (
@@ -453,7 +424,7 @@ mod tests {
             (200, "\u{feff}{\"challenge\":\"12-ab\"}", false),
         ] {
             assert_eq!(
-                echoes("12-ab", status, body.as_bytes()),
+                is_echo("12-ab", status, body.as_bytes()),
                 accepted,
                 "{status} {body}"
             );

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-/// A JSON string as Jackson writes it: `/`, `<` and everything beyond ASCII raw, control characters
-/// by their short names or else as `\u00XX` with upper-case digits.
+/// A JSON string as Jackson writes it: `/`, `<` and everything beyond ASCII unescaped, control
+/// characters by their short names or as `\u00XX` with upper-case digits.
 pub(super) fn string(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
@@ -24,7 +24,7 @@ pub(super) fn string(text: &str) -> String {
     out
 }
 
-/// A compact object of fields whose values are JSON already, in the order given.
+/// A compact object, in the given order. The values are already JSON.
 pub(super) fn object(fields: &[(&str, String)]) -> String {
     let fields: Vec<String> = fields
         .iter()
@@ -33,7 +33,7 @@ pub(super) fn object(fields: &[(&str, String)]) -> String {
     format!("{{{}}}", fields.join(","))
 }
 
-/// `text` with every character beyond U+FFFF as a pair of escapes, `\uD83D\uDE00`.
+/// Replaces every character beyond U+FFFF by a pair of escapes, such as `\uD83D\uDE00`.
 pub(super) fn escape_astral(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
@@ -48,8 +48,8 @@ pub(super) fn escape_astral(text: &str) -> String {
     out
 }
 
-/// Compact JSON with the keys of every object as Postgres' JSONB keeps them: shorter first, then
-/// bytewise.
+/// Compact JSON with the keys of every object in the order of Postgres' JSONB: by length, then by
+/// bytes.
 pub(super) fn jsonb(value: &Value) -> String {
     match value {
         Value::Object(fields) => {
@@ -107,8 +107,9 @@ mod tests {
     }
 
     #[test]
-    fn keys_stand_shorter_first_then_bytewise_at_every_level() {
-        let value = json!({"bb": 1, "a": {"ccc": null, "B": [{"yy": 1, "z": 2}], "a": true}, "aa": "x", "Z": 2});
+    fn keys_are_ordered_by_length_then_by_bytes_at_every_level() {
+        let inner = json!({"ccc": null, "B": [{"yy": 1, "z": 2}], "a": true});
+        let value = json!({"bb": 1, "a": inner, "aa": "x", "Z": 2});
         assert_eq!(
             jsonb(&value),
             r#"{"Z":2,"a":{"B":[{"z":2,"yy":1}],"a":true,"ccc":null},"aa":"x","bb":1}"#

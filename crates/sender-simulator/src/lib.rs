@@ -1,37 +1,43 @@
-//! The senders, played: what they send, how they sign it, and what they make of the answer.
+//! HMRC's Push Pull Notifications Service and GOV.UK Pay, simulated: what they send, how they sign
+//! it, and how they react to a receiver's response.
 //!
-//! Time and chance come in as a [`Clock`], so that a run can be repeated.
-//! Nothing here shares code with the receiving side: what the two agree on, they agree on twice.
+//! * [`run`] sends a series of messages on the sender's own schedule, with injected faults.
+//! * [`check`] tests a receiver and reports what the real sender would do to it.
+//! * [`apis`] serves the senders' APIs on loopback.
+//!
+//! Time and randomness are passed in as a [`Clock`], so a run can be repeated. This package shares
+//! no code with any receiver: each states the wire format independently.
 
-mod answer;
+pub mod apis;
 pub mod check;
 mod clock;
 mod connection;
 pub mod exchange;
 pub mod govuk_pay;
 pub mod hmrc;
+mod ids;
 mod json;
-pub mod pull;
-mod random;
+mod redirect;
+mod response;
+pub mod retry_policy;
 pub mod run;
-pub mod sign;
+pub mod signature;
 mod target;
 mod timestamp;
-pub mod verdict;
 
 use std::time::Duration;
 
 use url::Url;
 
-pub use answer::Answer;
 pub use clock::{Clock, SystemClock};
-pub use connection::Connection;
+pub use connection::ReceiverConnection;
 pub use exchange::{ExchangeError, exchange};
-pub use target::{TargetError, clear, is_loopback};
+pub use response::ReceiverResponse;
+pub use retry_policy::{DeliveryAttempt, ExchangeOutcome, NextAction, SenderDecision, decide};
+pub use target::{TargetError, check_target, is_loopback};
 pub use timestamp::Timestamp;
-pub use verdict::{Attempt, Next, Outcome, Verdict, verdict};
 
-/// Who is played.
+/// A sender that can be simulated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sender {
     /// HMRC's Push Pull Notifications Service.
@@ -40,24 +46,24 @@ pub enum Sender {
     GovukPay,
 }
 
-/// One body, in the form that is signed and the form that is sent. They differ only with HMRC, and
-/// only for characters beyond U+FFFF.
+/// A message body, in the form that is signed and the form that is sent. They differ only for
+/// HMRC, and only for characters beyond U+FFFF.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Body {
-    /// The sender's own id of this message, which stands in the body.
+pub struct MessageBody {
+    /// The sender's id of this message, which is part of the body.
     pub id: String,
-    /// What the signature covers.
+    /// The text that the signature covers.
     pub signed: String,
-    /// What goes out.
+    /// The text that is sent.
     pub wire: String,
 }
 
-/// One request, complete but for its first line.
+/// A request, complete except for its request line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
-    /// `POST`, or `GET` for a challenge; a check also asks by `HEAD`.
+pub struct SenderRequest {
+    /// `POST`, or `GET` for a challenge; a check also uses `HEAD`.
     pub method: &'static str,
-    /// Names in the case and order they are sent in; host and content length are among them.
+    /// In the sender's case and order, host and content length included.
     pub headers: Vec<(String, String)>,
     /// The exact bytes, empty for a challenge.
     pub body: Vec<u8>,
@@ -65,34 +71,63 @@ pub struct Request {
     pub id: String,
 }
 
+impl SenderRequest {
+    pub(crate) fn get(headers: Vec<(String, String)>, id: String) -> Self {
+        Self {
+            method: "GET",
+            headers,
+            body: Vec::new(),
+            id,
+        }
+    }
+
+    pub(crate) fn post(headers: &[(&str, String)], body: &MessageBody) -> Self {
+        Self {
+            method: "POST",
+            headers: owned_headers(headers),
+            body: body.wire.clone().into_bytes(),
+            id: body.id.clone(),
+        }
+    }
+
+    /// Replaces the value of every header with this name, in any letter case.
+    pub(crate) fn set_header(&mut self, name: &str, value: &str) {
+        for (known, current) in &mut self.headers {
+            if known.eq_ignore_ascii_case(name) {
+                value.clone_into(current);
+            }
+        }
+    }
+}
+
 /// How a sender's HTTP client behaves towards a receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Manner {
-    /// How long it waits for a connection.
-    pub connect: Duration,
-    /// How long it waits for the next byte.
-    pub read: Duration,
-    /// How long one exchange may take, connection included.
-    pub whole: Duration,
-    /// Whether TLS 1.3 is not even offered.
+pub struct ClientProfile {
+    /// Time limit for opening a connection.
+    pub connect_timeout: Duration,
+    /// Time limit for the next byte.
+    pub read_timeout: Duration,
+    /// Time limit for the whole exchange, connection included.
+    pub total_timeout: Duration,
+    /// Whether the client does not offer TLS 1.3.
     pub tls_1_2_only: bool,
 }
 
-/// There is no event of this name.
+/// The sender has no event with this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the sender has no event `{name}`; it has {}", .known.join(", "))]
-pub struct UnknownEvent {
-    /// What was asked for.
+pub struct UnknownEventError {
+    /// The name that was requested.
     pub name: String,
-    /// What there is.
+    /// The names that exist.
     pub known: &'static [&'static str],
 }
 
 impl Sender {
-    /// Both of them.
+    /// Both senders.
     pub const ALL: [Self; 2] = [Self::Hmrc, Self::GovukPay];
 
-    /// The sender's name, the same as its kind in configuration.
+    /// The sender's name, which is also its kind in configuration.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Hmrc => "hmrc",
@@ -100,12 +135,12 @@ impl Sender {
         }
     }
 
-    /// Reads a sender's name.
+    /// Parses a sender's name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|sender| sender.as_str() == name)
     }
 
-    /// The events it can be asked for; the first is what it sends when none is named.
+    /// The names of its events; the first is the default.
     pub fn events(self) -> &'static [&'static str] {
         match self {
             Self::Hmrc => hmrc::EVENTS,
@@ -113,57 +148,86 @@ impl Sender {
         }
     }
 
-    /// A new message of the named event, happening now. HMRC's is for [`hmrc::SAMPLE_BOX`].
-    pub fn body(self, event: Option<&str>, clock: &dyn Clock) -> Result<Body, UnknownEvent> {
+    /// A new message for the named event, which happens now. HMRC's message is for
+    /// [`hmrc::SAMPLE_BOX`].
+    pub fn body(
+        self,
+        event: Option<&str>,
+        clock: &dyn Clock,
+    ) -> Result<MessageBody, UnknownEventError> {
         let event = event.unwrap_or(self.events()[0]);
         match self {
-            Self::Hmrc => Ok(hmrc::body(
-                &hmrc::Message::named(event, clock)?,
-                hmrc::SAMPLE_BOX,
+            Self::Hmrc => {
+                let message = hmrc::HmrcMessage::named(event, clock)?;
+                Ok(hmrc::body(&message, hmrc::SAMPLE_BOX, clock))
+            }
+            Self::GovukPay => Ok(govuk_pay::body(
+                govuk_pay::PaymentEvent::named(event)?,
                 clock,
             )),
-            Self::GovukPay => Ok(govuk_pay::body(govuk_pay::Event::named(event)?, clock)),
         }
     }
 
     /// The request that carries `body` to `url`, signed with `secret`.
-    pub fn request(self, body: &Body, secret: &str, url: &Url) -> Request {
+    pub fn request(self, body: &MessageBody, secret: &str, url: &Url) -> SenderRequest {
         match self {
-            Self::Hmrc => hmrc::push(body, secret, url),
-            Self::GovukPay => govuk_pay::post(body, secret, url),
+            Self::Hmrc => hmrc::push_request(body, secret, url),
+            Self::GovukPay => govuk_pay::webhook_request(body, secret, url),
         }
     }
 
     /// How its HTTP client behaves.
-    pub fn manner(self) -> Manner {
+    pub fn client_profile(self) -> ClientProfile {
         match self {
-            Self::Hmrc => Manner {
-                connect: Duration::from_secs(6),
-                read: Duration::from_secs(20),
-                whole: Duration::from_secs(20),
+            Self::Hmrc => ClientProfile {
+                connect_timeout: Duration::from_secs(6),
+                read_timeout: Duration::from_secs(20),
+                total_timeout: Duration::from_secs(20),
                 tls_1_2_only: true,
             },
-            // Pay itself sets no limit to the whole; ours only keeps a receiver that drips from holding us for ever.
-            Self::GovukPay => Manner {
-                connect: Duration::from_secs(3),
-                read: Duration::from_secs(3),
-                whole: Duration::from_secs(60),
+            // Pay limits no whole exchange. This limit ends an exchange with a receiver that
+            // sends its response byte by byte.
+            Self::GovukPay => ClientProfile {
+                connect_timeout: Duration::from_secs(3),
+                read_timeout: Duration::from_secs(3),
+                total_timeout: Duration::from_secs(60),
                 tls_1_2_only: false,
             },
         }
     }
+
+    /// The header that carries the signature, in the sender's case.
+    pub(crate) fn signature_header(self) -> &'static str {
+        match self {
+            Self::Hmrc => "X-Hub-Signature",
+            Self::GovukPay => "Pay-Signature",
+        }
+    }
+
+    /// The field of a body that holds the message's id.
+    pub(crate) fn id_field(self) -> &'static str {
+        match self {
+            Self::Hmrc => "notificationId",
+            Self::GovukPay => "webhook_message_id",
+        }
+    }
 }
 
-/// One limit for everything, and every version of TLS.
-impl From<Duration> for Manner {
-    fn from(patience: Duration) -> Self {
+/// The same limit for every step, and every version of TLS.
+impl From<Duration> for ClientProfile {
+    fn from(limit: Duration) -> Self {
         Self {
-            connect: patience,
-            read: patience,
-            whole: patience,
+            connect_timeout: limit,
+            read_timeout: limit,
+            total_timeout: limit,
             tls_1_2_only: false,
         }
     }
+}
+
+pub(crate) fn owned_headers(headers: &[(&str, String)]) -> Vec<(String, String)> {
+    let owned = |(name, value): &(&str, String)| ((*name).to_owned(), value.clone());
+    headers.iter().map(owned).collect()
 }
 
 #[cfg(test)]

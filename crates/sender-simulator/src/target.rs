@@ -1,38 +1,40 @@
-//! Where a request goes: a URL, cleared for sending test data to.
+//! The address of a receiver: a URL that test data may be sent to.
 
 use url::{Host, Url};
 
-/// Why nothing is sent to a URL.
+/// The URL is not one that test data may be sent to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
-    /// Neither http nor https.
-    #[error("`{0}:` URLs can't receive callbacks; use https://")]
+    /// The scheme is neither http nor https.
+    #[error("`{0}:` URLs cannot receive callbacks; use https://")]
     Scheme(String),
-    /// A name or password in the URL.
-    #[error("the URL holds a user name or a password; take them out, neither sender sends them")]
+    /// The URL contains a user name or a password.
+    #[error("the URL contains a user name or a password; remove them, neither sender sends them")]
     Credentials,
-    /// Something after `#`.
-    #[error("the URL holds a #fragment; take it out, it never reaches a receiver")]
+    /// The URL has a fragment.
+    #[error("the URL contains a #fragment; remove it, it never reaches a receiver")]
     Fragment,
-    /// Plain http to another machine.
+    /// The URL is plain http to another machine.
     #[error(
-        "plain http goes to this machine only, and `{0}` is not it; use https://, or localhost"
+        "plain http is allowed to this machine only, and `{0}` is another; use https://, or \
+         localhost"
     )]
     PlainHttp(String),
 }
 
-/// A place to connect to, and what to ask for there.
+/// The address to connect to, and the path to request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Target {
+pub(super) struct RequestTarget {
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) tls: bool,
-    /// Path and query, as they stand in the request line.
+    /// Path and query, as in the request line.
     pub(super) path: String,
 }
 
-impl Target {
-    /// Clears a URL. Whether `localhost` is this machine is checked again on the connected address.
+impl RequestTarget {
+    /// Validates a URL. The connected address is checked too, in case `localhost` is another
+    /// machine.
     pub(super) fn of(url: &Url) -> Result<Self, TargetError> {
         let tls = match url.scheme() {
             "https" => true,
@@ -54,20 +56,17 @@ impl Target {
             host: host.to_string().trim_matches(['[', ']']).to_owned(),
             port: url.port_or_known_default().ok_or_else(no_host)?,
             tls,
-            path: url.query().map_or_else(
-                || url.path().to_owned(),
-                |query| format!("{}?{query}", url.path()),
-            ),
+            path: path_and_query(url),
         })
     }
 }
 
-/// Clears a URL for sending test data to it, or says why nothing is sent there.
-pub fn clear(url: &Url) -> Result<(), TargetError> {
-    Target::of(url).map(|_| ())
+/// Checks that test data may be sent to this URL.
+pub fn check_target(url: &Url) -> Result<(), TargetError> {
+    RequestTarget::of(url).map(|_| ())
 }
 
-/// Whether a URL names this machine, so that test data sent to it stays here.
+/// Whether a URL names this machine, so that test data does not leave it.
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
@@ -77,7 +76,14 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// The host header's value: the port stands in it only where it is not the scheme's own.
+/// Path and query, as in the request line.
+pub(super) fn path_and_query(url: &Url) -> String {
+    let path = url.path();
+    url.query()
+        .map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
+}
+
+/// The value of the host header. It includes the port only if that is not the scheme's default.
 pub(super) fn host_header(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port()
@@ -89,11 +95,11 @@ mod tests {
     use super::*;
 
     fn target(url: &str) -> Result<(String, u16, bool, String), TargetError> {
-        Target::of(&Url::parse(url).unwrap()).map(|it| (it.host, it.port, it.tls, it.path))
+        RequestTarget::of(&Url::parse(url).unwrap()).map(|it| (it.host, it.port, it.tls, it.path))
     }
 
     #[test]
-    fn a_url_is_cleared_with_its_path_and_query_as_they_stand() {
+    fn an_accepted_url_keeps_its_path_and_query_unchanged() {
         for (url, host, port, tls, path) in [
             (
                 "https://receiver.example.gov.uk/pay",
@@ -121,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn test_data_goes_nowhere_by_accident() {
+    fn a_url_that_must_not_receive_test_data_is_refused() {
         let plain = |host: &str| Err(TargetError::PlainHttp(host.to_owned()));
         for (url, expected) in [
             (
@@ -154,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn the_host_header_names_a_port_only_where_it_is_unusual() {
+    fn the_host_header_includes_the_port_only_if_it_is_not_the_default() {
         for (url, expected) in [
             ("https://example.com/", "example.com"),
             ("https://example.com:443/", "example.com"),

@@ -1,4 +1,4 @@
-//! A clock that can be repeated, and what both senders must get right.
+//! A repeatable clock, and tests of both senders.
 
 use std::sync::Mutex;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::*;
 use crate::Timestamp;
 
-/// A clock that stands still, and chance that always falls the same way.
+/// A clock with a fixed time and a fixed series of random numbers.
 pub(super) struct TestClock {
     next: Mutex<Vec<u64>>,
     seed: Mutex<u64>,
@@ -18,7 +18,7 @@ impl TestClock {
         Self::of([])
     }
 
-    /// These numbers first, in this order.
+    /// Starts with these random numbers.
     pub(super) fn of<const N: usize>(numbers: [u64; N]) -> Self {
         Self {
             next: Mutex::new(numbers.into_iter().rev().collect()),
@@ -44,7 +44,7 @@ impl Clock for TestClock {
     }
 }
 
-/// Every key in the order it stands in, with the kind of value it has.
+/// All keys in order, with the type of their values.
 fn shape(json: &str) -> Vec<(usize, String)> {
     let mut keys = Vec::new();
     let (mut depth, mut rest) = (0, json);
@@ -79,51 +79,53 @@ fn kind(value: &str) -> &'static str {
     }
 }
 
+const SAMPLES: [(Sender, &str, &str); 8] = [
+    (
+        Sender::Hmrc,
+        "json",
+        include_str!("../../../tests/fixtures/hmrc/json-push.json"),
+    ),
+    (
+        Sender::Hmrc,
+        "xml",
+        include_str!("../../../tests/fixtures/hmrc/xml-push.json"),
+    ),
+    (
+        Sender::Hmrc,
+        "astral",
+        include_str!("../../../tests/fixtures/hmrc/astral-push.json"),
+    ),
+    (
+        Sender::GovukPay,
+        "succeeded",
+        include_str!("../../../tests/fixtures/pay/card_payment_succeeded.json"),
+    ),
+    (
+        Sender::GovukPay,
+        "captured",
+        include_str!("../../../tests/fixtures/pay/card_payment_captured.json"),
+    ),
+    (
+        Sender::GovukPay,
+        "refunded",
+        include_str!("../../../tests/fixtures/pay/card_payment_refunded.json"),
+    ),
+    (
+        Sender::GovukPay,
+        "failed",
+        include_str!("../../../tests/fixtures/pay/card_payment_failed.json"),
+    ),
+    (
+        Sender::GovukPay,
+        "expired",
+        include_str!("../../../tests/fixtures/pay/card_payment_expired.json"),
+    ),
+];
+
 #[test]
-fn what_is_sent_has_the_keys_of_the_samples_in_their_order() {
+fn messages_have_the_keys_of_the_samples_in_the_same_order() {
     let clock = TestClock::new();
-    for (sender, event, sample) in [
-        (
-            Sender::Hmrc,
-            "json",
-            include_str!("../../../tests/fixtures/hmrc/json-push.json"),
-        ),
-        (
-            Sender::Hmrc,
-            "xml",
-            include_str!("../../../tests/fixtures/hmrc/xml-push.json"),
-        ),
-        (
-            Sender::Hmrc,
-            "astral",
-            include_str!("../../../tests/fixtures/hmrc/astral-push.json"),
-        ),
-        (
-            Sender::GovukPay,
-            "succeeded",
-            include_str!("../../../tests/fixtures/pay/card_payment_succeeded.json"),
-        ),
-        (
-            Sender::GovukPay,
-            "captured",
-            include_str!("../../../tests/fixtures/pay/card_payment_captured.json"),
-        ),
-        (
-            Sender::GovukPay,
-            "refunded",
-            include_str!("../../../tests/fixtures/pay/card_payment_refunded.json"),
-        ),
-        (
-            Sender::GovukPay,
-            "failed",
-            include_str!("../../../tests/fixtures/pay/card_payment_failed.json"),
-        ),
-        (
-            Sender::GovukPay,
-            "expired",
-            include_str!("../../../tests/fixtures/pay/card_payment_expired.json"),
-        ),
-    ] {
+    for (sender, event, sample) in SAMPLES {
         let body = sender.body(Some(event), &clock).unwrap();
         let sent = shape(&body.wire);
         assert!(sent.len() >= 6, "{event}");
@@ -167,7 +169,7 @@ fn pays_own_test_envelope_has_the_same_top_level() {
 }
 
 #[test]
-fn the_same_world_sends_the_same_bytes_and_never_the_same_id_twice() {
+fn the_same_clock_sends_the_same_bytes_and_never_the_same_id_twice() {
     for sender in Sender::ALL {
         for event in sender.events() {
             let clock = TestClock::new();
@@ -186,7 +188,7 @@ fn the_same_world_sends_the_same_bytes_and_never_the_same_id_twice() {
 }
 
 #[test]
-fn a_sender_is_known_by_its_kind() {
+fn a_sender_is_parsed_from_its_kind() {
     for sender in Sender::ALL {
         assert_eq!(Sender::parse(sender.as_str()), Some(sender));
     }

@@ -12,10 +12,7 @@ use super::{
     test_data,
 };
 use pillarbox::{secrets::SecretRef, telemetry::visible};
-use sender_simulator::{
-    Sender, SystemClock,
-    check::{Finding, Grade, Options, Report, check},
-};
+use sender_simulator::{Sender, SystemClock, check::{CheckOptions, CheckReport, Finding, Grade, check}};
 
 /// Checks any receiver, ours or somebody else's, against what the real senders do.
 #[derive(Args)]
@@ -74,7 +71,7 @@ impl CheckArgs {
             &url,
             self.kind,
             secret.expose(),
-            &Options::default(),
+            &CheckOptions::default(),
             &SystemClock,
             tell,
         )
@@ -129,7 +126,7 @@ fn say(finding: &Finding, output: &mut Output) -> io::Result<()> {
 }
 
 /// What is left to say at the end: how it went in all, and where the test data is.
-fn close(report: &Report, output: &mut Output) -> io::Result<()> {
+fn close(report: &CheckReport, output: &mut Output) -> io::Result<()> {
     let stored: Vec<&str> = report
         .sent
         .iter()

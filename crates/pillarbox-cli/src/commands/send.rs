@@ -12,9 +12,7 @@ use super::{
     played,
 };
 use pillarbox::telemetry::visible;
-use sender_simulator::{
-    Attempt, Body, Clock, Next, Request, Sender, SystemClock, UnknownEvent, exchange, hmrc, verdict,
-};
+use sender_simulator::{Clock, DeliveryAttempt, MessageBody, NextAction, Sender, SenderRequest, SystemClock, UnknownEventError, decide, exchange, hmrc};
 
 /// Sends a true-shaped, signed notification.
 #[derive(Args)]
@@ -76,7 +74,7 @@ impl SendArgs {
         }
     }
 
-    fn body(&self, sender: Sender) -> Result<Body, CommandError> {
+    fn body(&self, sender: Sender) -> Result<MessageBody, CommandError> {
         if sender == Sender::GovukPay && (self.xml || self.message.is_some()) {
             let why = "--xml and --message are HMRC's: choose one of Pay's events with --event";
             return Err(CommandError::Usage(why.to_owned()));
@@ -89,15 +87,15 @@ impl SendArgs {
             };
             return sender
                 .body(event, &SystemClock)
-                .map_err(|error: UnknownEvent| CommandError::Usage(error.to_string()));
+                .map_err(|error: UnknownEventError| CommandError::Usage(error.to_string()));
         };
         let text = fs::read_to_string(path).map_err(|error| {
             CommandError::Usage(format!("{} can't be read as text: {error}", path.display()))
         })?;
         let message = if self.xml {
-            hmrc::Message::xml(text)
+            hmrc::HmrcMessage::xml(text)
         } else {
-            hmrc::Message::json(text)
+            hmrc::HmrcMessage::json(text)
         };
         Ok(hmrc::body(&message, hmrc::SAMPLE_BOX, &SystemClock))
     }
@@ -106,13 +104,13 @@ impl SendArgs {
 /// Posts once, and says what came back and what the real sender would do with it.
 async fn post(
     sender: Sender,
-    request: &Request,
+    request: &SenderRequest,
     url: &Url,
     copy: u32,
     output: &mut Output,
 ) -> Result<bool, CommandError> {
     let began = Instant::now();
-    let answered = exchange(request, url, sender.manner()).await;
+    let answered = exchange(request, url, sender.client_profile()).await;
     let took = millis(began.elapsed());
     let (outcome, said) = match &answered {
         Ok(answer) => {
@@ -130,8 +128,8 @@ async fn post(
             error.to_string(),
         ),
     };
-    let verdict = verdict(sender, outcome, Attempt::FIRST);
-    let is_taken = verdict.next == Next::Acknowledged;
+    let verdict = decide(sender, outcome, DeliveryAttempt::FIRST);
+    let is_taken = verdict.next == NextAction::Acknowledged;
     let again = if copy > 0 { ", again" } else { "" };
     let said = paint(&said, if is_taken { GREEN } else { RED });
     output.data(&format!(

@@ -3,12 +3,12 @@
 use url::Url;
 
 use super::CommandError;
-use sender_simulator::{clear, is_loopback};
+use sender_simulator::{check_target, is_loopback};
 
 /// Refuses what no test data can be sent to, and a receiver on another machine, unless whoever runs the command said yes to storing test
 /// data there.
 pub(super) fn agreed(url: &Url, yes: bool) -> Result<(), CommandError> {
-    clear(url).map_err(|error| CommandError::Usage(error.to_string()))?;
+    check_target(url).map_err(|error| CommandError::Usage(error.to_string()))?;
     if yes || is_loopback(url) {
         return Ok(());
     }

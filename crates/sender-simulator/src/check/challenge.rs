@@ -1,79 +1,82 @@
-//! HMRC's challenge, as it comes before a callback URL is accepted, and as anybody may send it.
+//! HMRC's challenge, which it sends before it accepts a callback URL and which anyone can send.
 
 use serde_json::Value;
 use url::Url;
 
 use super::{
-    super::{Answer, Request, Sender, hmrc},
-    fact::{Check, Fact, Facts},
-    reply::{Reply, summary},
+    super::{ReceiverResponse, Sender, SenderRequest, hmrc},
+    definition::{Check, CheckFacts, SenderFact},
     report::{Grade, plain},
-    run::{Judged, Judgement, NotTried, Run},
+    run::{CheckRun, NotTriedError, ProbeAssessment, ProbeResult},
+    timed_response::{TimedResponse, summary},
 };
 
 pub(super) static CHECKS: &[&Check] = &[&ECHO, &JSON, &QUERY, &MALFORMED, &HTML];
 
 static ECHO: Check = Check {
     id: "challenge-echo",
-    title: "The challenge is echoed, to the letter, with 200",
-    facts: Facts::Hmrc(Fact {
-        why: "HMRC saves a callback URL only if a GET of it with ?challenge= brings back a JSON object whose string \
-              `challenge` is the same. Every failure looks alike in the Developer Hub: \"Invalid callback URL\".",
+    title: "The challenge is echoed exactly, with 200",
+    facts: CheckFacts::Hmrc(SenderFact {
+        why: "HMRC saves a callback URL only if a GET with ?challenge= returns a JSON object whose \
+              string `challenge` is the same. The Developer Hub shows every failure as \"Invalid \
+              callback URL\".",
         source: "hmrc/push-pull-notifications-api, CallbackValidator.scala",
     }),
-    fix: "Answer the GET with 200 and {\"challenge\":\"…\"}, the value as it came, without a byte order mark and \
-          without signing in first.",
+    fix: "Answer the GET with 200 and {\"challenge\":\"…\"}, the unchanged value, without a \
+          byte order mark and without a login.",
 };
 
 static JSON: Check = Check {
     id: "challenge-json",
-    title: "The echo is said to be JSON",
-    facts: Facts::Hmrc(Fact {
-        why: "HMRC's code does not look at the content type, but its documentation asks for JSON, and a browser that \
-              is told nothing may run what it is sent.",
+    title: "The echo has a JSON content type",
+    facts: CheckFacts::Hmrc(SenderFact {
+        why: "HMRC's code ignores the content type, but its documentation requires JSON, and \
+              without a content type a browser may run the response.",
         source: "HMRC Developer Hub, Push Pull Notifications guide",
     }),
-    fix: "Send Content-Type: application/json with it.",
+    fix: "Send Content-Type: application/json.",
 };
 
 static QUERY: Check = Check {
     id: "challenge-query",
-    title: "The challenge is found behind other parameters",
-    facts: Facts::Hmrc(Fact {
-        why: "A query that the callback URL has is kept, and the challenge comes at its end.",
+    title: "The challenge is found after other parameters",
+    facts: CheckFacts::Hmrc(SenderFact {
+        why: "HMRC keeps the query of the callback URL, and appends the challenge.",
         source: "hmrc/push-pull-notifications-api, OutboundProxyConnector.scala",
     }),
-    fix: "Read the parameter named `challenge`, wherever in the query it stands.",
+    fix: "Read the parameter named `challenge` at any position in the query.",
 };
 
 static MALFORMED: Check = Check {
     id: "challenge-malformed",
-    title: "An empty challenge, or two, get no 2xx",
-    facts: Facts::Hmrc(Fact {
-        why: "A challenge is not signed, so anybody can send one, and HMRC sends exactly one that is not empty. \
-              A handler that says 200 to anything also says it where a redirect has turned a push into a GET.",
+    title: "An empty challenge or two challenges get no 2xx",
+    facts: CheckFacts::Hmrc(SenderFact {
+        why: "Challenges are not signed, so anyone can send one. HMRC sends exactly one, and it is \
+              never empty. A handler that answers 200 to anything also does so after a redirect \
+              has turned a push into a GET.",
         source: "hmrc/push-pull-notifications-api, ChallengeGenerator.scala",
     }),
-    fix: "Answer 400 unless there is exactly one challenge, and not an empty one.",
+    fix: "Answer 400 unless there is exactly one challenge that is not empty.",
 };
 
 static HTML: Check = Check {
     id: "challenge-html",
-    title: "No challenge comes back as a page",
-    facts: Facts::Hmrc(Fact {
-        why: "A challenge is not signed: a link to the callback URL with a script for a challenge runs that script in \
-              the receiver's own domain, for whoever follows it.",
-        source: "hmrc/push-pull-notifications-api, OutboundProxyConnector.scala: no header proves who asks",
+    title: "No challenge is returned as a page",
+    facts: CheckFacts::Hmrc(SenderFact {
+        why: "Challenges are not signed: a link to the callback URL with a script as its challenge \
+              would run that script in the receiver's domain.",
+        source: "hmrc/push-pull-notifications-api, OutboundProxyConnector.scala: no header \
+                 authenticates HMRC",
     }),
-    fix: "Answer as application/json with X-Content-Type-Options: nosniff, and give back only letters, digits and \
-          dashes, which is all that HMRC's challenges hold.",
+    fix: "Answer as application/json with X-Content-Type-Options: nosniff, and return only \
+          letters, digits and dashes. HMRC's challenges contain nothing else.",
 };
 
-/// Not to be given back as a page; neither is a long row of it.
+/// Must not be returned as a page, once or repeated.
 const SCRIPT: &str = "<script>alert(1)</script>";
-const IN_A_ROW: usize = 8;
+const SCRIPT_REPEATS: usize = 8;
 
-pub(super) async fn probe(run: &mut Run<'_>) {
+pub(super) async fn probe(run: &mut CheckRun<'_>) {
     if run.sender != Sender::Hmrc {
         return;
     }
@@ -88,10 +91,10 @@ pub(super) async fn probe(run: &mut Run<'_>) {
             run.conclude(
                 &JSON,
                 reply
-                    .answer
+                    .response
                     .as_ref()
                     .map(json)
-                    .map_err(|_| NotTried(reply.said())),
+                    .map_err(|_| NotTriedError(reply.described())),
             );
         }
     }
@@ -100,17 +103,17 @@ pub(super) async fn probe(run: &mut Run<'_>) {
     run.probe(&HTML, html).await;
 }
 
-async fn query(run: &mut Run<'_>) -> Judged {
+async fn query(run: &mut CheckRun<'_>) -> ProbeResult {
     let mut longer = run.url.clone();
     longer.query_pairs_mut().append_pair("pillarbox", "check");
     let (request, url) = hmrc::challenge(&longer, run.clock);
     let reply = run.ask(&request, &url).await?;
-    let Judgement { grade, seen } = echo(&request.id, &reply);
-    // It only matters to those whose URL has a query; theirs was part of the first challenge already.
-    Ok(Judgement::new(grade.min(Grade::Warning), seen))
+    let ProbeAssessment { grade, seen } = echo(&request.id, &reply);
+    // This only matters if the callback URL has a query, and then the first challenge had it too.
+    Ok(ProbeAssessment::new(grade.min(Grade::Warning), seen))
 }
 
-async fn malformed(run: &mut Run<'_>) -> Judged {
+async fn malformed(run: &mut CheckRun<'_>) -> ProbeResult {
     let empty = run
         .ask(&get(run), &with_query(run.url, "challenge="))
         .await?;
@@ -120,21 +123,21 @@ async fn malformed(run: &mut Run<'_>) -> Judged {
             &with_query(run.url, "challenge=one&challenge=two"),
         )
         .await?;
-    let grade = match [&empty, &two].into_iter().any(Reply::is_success) {
-        true => Grade::Warning,
-        false if empty.answer.is_err() || two.answer.is_err() => Grade::Failed,
-        false => Grade::Passed,
+    let replies = [("empty", empty), ("two", two)];
+    let grade = if replies.iter().any(|(_, reply)| reply.is_success()) {
+        Grade::Warning
+    } else if replies.iter().any(|(_, reply)| reply.response.is_err()) {
+        Grade::Failed
+    } else {
+        Grade::Passed
     };
-    Ok(Judgement::new(
-        grade,
-        summary([("empty", &empty), ("two", &two)]),
-    ))
+    Ok(ProbeAssessment::new(grade, summary(&replies)))
 }
 
-async fn html(run: &mut Run<'_>) -> Judged {
-    let mut worst = Judgement::new(Grade::Passed, "");
+async fn html(run: &mut CheckRun<'_>) -> ProbeResult {
+    let mut worst = ProbeAssessment::new(Grade::Passed, "");
     let mut seen = Vec::new();
-    for (name, times) in [("a script", 1), ("200 characters", IN_A_ROW)] {
+    for (name, times) in [("a script", 1), ("200 characters", SCRIPT_REPEATS)] {
         let mut url = run.url.clone();
         url.query_pairs_mut()
             .append_pair("challenge", &SCRIPT.repeat(times));
@@ -142,14 +145,14 @@ async fn html(run: &mut Run<'_>) -> Judged {
         worst.grade = worst.grade.max(grade);
         seen.push(format!("{name}: {how}"));
     }
-    Ok(Judgement {
+    Ok(ProbeAssessment {
         seen: seen.join("; "),
         ..worst
     })
 }
 
-/// A GET like HMRC's.
-fn get(run: &Run<'_>) -> Request {
+/// A GET with HMRC's headers.
+fn get(run: &CheckRun<'_>) -> SenderRequest {
     hmrc::challenge(run.url, run.clock).0
 }
 
@@ -163,30 +166,34 @@ fn with_query(url: &Url, more: &str) -> Url {
     url
 }
 
-/// Judges the echo as HMRC does, and says what is wrong with it as HMRC does not.
-fn echo(challenge: &str, reply: &Reply) -> Judgement {
-    let Ok(answer) = &reply.answer else {
-        return Judgement::new(Grade::Failed, reply.said());
+/// Grades the echo like HMRC, and explains what is wrong with it.
+fn echo(challenge: &str, reply: &TimedResponse) -> ProbeAssessment {
+    let Ok(response) = &reply.response else {
+        return ProbeAssessment::new(Grade::Failed, reply.described());
     };
-    if hmrc::echoes(challenge, answer.status, &answer.body) {
-        return match answer.status {
-            200 => Judgement::new(Grade::Passed, reply.said_when()),
-            status => Judgement::new(
+    if hmrc::is_echo(challenge, response.status, &response.body) {
+        return match response.status {
+            200 => ProbeAssessment::new(Grade::Passed, reply.described_with_time()),
+            status => ProbeAssessment::new(
                 Grade::Warning,
-                format!("{status}, which only HMRC's code takes for 200"),
+                format!("{status}, which only HMRC's code accepts like 200"),
             ),
         };
     }
-    Judgement::new(
+    ProbeAssessment::new(
         Grade::Failed,
-        format!("{}: {}", reply.said(), why_no_echo(challenge, answer)),
+        format!(
+            "{}: {}",
+            reply.described(),
+            why_no_echo(challenge, response)
+        ),
     )
 }
 
-fn why_no_echo(challenge: &str, answer: &Answer) -> &'static str {
-    let (status, body) = (answer.status, &answer.body[..]);
+fn why_no_echo(challenge: &str, response: &ReceiverResponse) -> &'static str {
+    let (status, body) = (response.status, &response.body[..]);
     if status >= 300 {
-        return "not an answer to the challenge";
+        return "not a response to the challenge";
     }
     if body.is_empty() {
         return "the body is empty";
@@ -195,24 +202,24 @@ fn why_no_echo(challenge: &str, answer: &Answer) -> &'static str {
         return "the body begins with a byte order mark";
     }
     if String::from_utf8_lossy(body).trim() == challenge {
-        return "the challenge alone, which is plain text and no JSON object";
+        return "the challenge alone, which is plain text instead of a JSON object";
     }
     match serde_json::from_slice::<Value>(body) {
-        Err(_) => "the body is no JSON",
+        Err(_) => "the body is not JSON",
         Ok(Value::Object(object)) => match object.get("challenge") {
             None => "the JSON object has no field `challenge`",
             Some(Value::String(_)) => "its `challenge` is another string",
-            Some(_) => "its `challenge` is no string",
+            Some(_) => "its `challenge` is not a string",
         },
-        Ok(_) => "the JSON is no object",
+        Ok(_) => "the JSON is not an object",
     }
 }
 
-fn json(answer: &Answer) -> Judgement {
-    match answer.header("content-type") {
-        Some(kind) if is_json(kind) => Judgement::new(Grade::Passed, plain(kind, 60)),
-        Some(kind) => Judgement::new(Grade::Warning, plain(kind, 60)),
-        None => Judgement::new(Grade::Warning, "no content type"),
+fn json(response: &ReceiverResponse) -> ProbeAssessment {
+    match response.header("content-type") {
+        Some(kind) if is_json(kind) => ProbeAssessment::new(Grade::Passed, plain(kind, 60)),
+        Some(kind) => ProbeAssessment::new(Grade::Warning, plain(kind, 60)),
+        None => ProbeAssessment::new(Grade::Warning, "no content type"),
     }
 }
 
@@ -226,13 +233,13 @@ fn is_json(content_type: &str) -> bool {
     kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
 }
 
-/// Judges whether a browser could run what came back.
-fn page(reply: &Reply) -> (Grade, String) {
-    let Ok(answer) = &reply.answer else {
-        return (Grade::Failed, reply.said());
+/// Grades whether a browser could run the response.
+fn page(reply: &TimedResponse) -> (Grade, String) {
+    let Ok(response) = &reply.response else {
+        return (Grade::Failed, reply.described());
     };
-    let kind = answer.header("content-type").unwrap_or_default();
-    let reflected = String::from_utf8_lossy(&answer.body).contains(SCRIPT);
+    let kind = response.header("content-type").unwrap_or_default();
+    let reflected = String::from_utf8_lossy(&response.body).contains(SCRIPT);
     let text = kind.to_ascii_lowercase().starts_with("text/plain");
     let grade = match (reflected, is_json(kind)) {
         (true, false) if text => Grade::Warning,
@@ -240,40 +247,29 @@ fn page(reply: &Reply) -> (Grade, String) {
         (true, true) | (false, _) => Grade::Passed,
     };
     let how = if !reflected {
-        "not given back".to_owned()
+        "not returned".to_owned()
     } else if kind.is_empty() {
-        "given back without a content type".to_owned()
+        "returned without a content type".to_owned()
     } else {
-        format!("given back as {}", plain(kind, 60))
+        format!("returned as {}", plain(kind, 60))
     };
-    (grade, format!("{}, {how}", answer.status))
+    (grade, format!("{}, {how}", response.status))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
-    fn reply(status: u16, kind: Option<&str>, body: &str) -> Reply {
-        let headers = kind
-            .map(|kind| ("content-type".to_owned(), kind.to_owned()))
+    fn reply(status: u16, kind: Option<&str>, body: &str) -> TimedResponse {
+        let headers: Vec<_> = kind
+            .map(|kind| ("content-type", kind.to_owned()))
             .into_iter()
             .collect();
-        let answer = Answer {
-            status,
-            headers,
-            body: body.as_bytes().to_vec(),
-            truncated: false,
-        };
-        Reply {
-            answer: Ok(answer),
-            took: Duration::ZERO,
-        }
+        TimedResponse::of(Ok(ReceiverResponse::new(status, &headers, body)))
     }
 
     #[test]
-    fn an_echo_is_judged_as_hmrc_judges_it_and_its_fault_is_named() {
+    fn an_echo_is_graded_like_hmrc_does_and_its_fault_is_named() {
         for (status, body, grade, words) in [
             (200, r#"{"challenge":"12-ab"}"#, Grade::Passed, "200"),
             (
@@ -287,9 +283,9 @@ mod tests {
                 400,
                 r#"{"challenge":"12-ab"}"#,
                 Grade::Failed,
-                "not an answer",
+                "not a response",
             ),
-            (302, "", Grade::Failed, "not an answer"),
+            (302, "", Grade::Failed, "not a response"),
             (204, "", Grade::Failed, "empty"),
             (
                 200,
@@ -298,9 +294,9 @@ mod tests {
                 "byte order mark",
             ),
             (200, "12-ab", Grade::Failed, "plain text"),
-            (200, "<p>12-ab", Grade::Failed, "no JSON"),
-            (200, r#"["12-ab"]"#, Grade::Failed, "no object"),
-            (200, r#""12-ab""#, Grade::Failed, "no object"),
+            (200, "<p>12-ab", Grade::Failed, "not JSON"),
+            (200, r#"["12-ab"]"#, Grade::Failed, "not an object"),
+            (200, r#""12-ab""#, Grade::Failed, "not an object"),
             (200, r#"{"Challenge":"12-ab"}"#, Grade::Failed, "no field"),
             (
                 200,
@@ -308,7 +304,7 @@ mod tests {
                 Grade::Failed,
                 "another string",
             ),
-            (200, r#"{"challenge":12}"#, Grade::Failed, "no string"),
+            (200, r#"{"challenge":12}"#, Grade::Failed, "not a string"),
         ] {
             let judgement = echo("12-ab", &reply(status, None, body));
             assert_eq!(judgement.grade, grade, "{status} {body}");
@@ -317,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_back_must_not_be_a_page() {
+    fn a_challenge_must_not_be_returned_as_a_page() {
         let script = r#"{"challenge":"<script>alert(1)</script>"}"#;
         for (kind, body, grade) in [
             (Some("application/json"), script, Grade::Passed),
@@ -342,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn an_echo_says_that_it_is_json() {
+    fn an_echo_must_have_a_json_content_type() {
         for (kind, grade) in [
             (Some("application/json"), Grade::Passed),
             (Some("Application/JSON; charset=utf-8"), Grade::Passed),
@@ -350,15 +346,15 @@ mod tests {
             (Some("application/jsonp"), Grade::Warning),
             (None, Grade::Warning),
         ] {
-            let Ok(answer) = reply(200, kind, "{}").answer else {
+            let Ok(response) = reply(200, kind, "{}").response else {
                 unreachable!()
             };
-            assert_eq!(json(&answer).grade, grade, "{kind:?}");
+            assert_eq!(json(&response).grade, grade, "{kind:?}");
         }
     }
 
     #[test]
-    fn a_query_is_kept_before_the_challenge() {
+    fn the_challenge_follows_an_existing_query() {
         for (url, expected) in [
             ("http://localhost/hmrc", "http://localhost/hmrc?challenge="),
             (

@@ -1,13 +1,13 @@
-//! The first notification, on whose answer everything after it depends, and its copies.
+//! The first notification, whose response all later checks depend on, and its copies.
 
 use super::{
-    super::{Body, Sender},
-    fact::{Check, Fact, Facts},
-    judge::exactly_200,
-    reply::{Reply, summary},
+    super::{MessageBody, Sender},
+    definition::{Check, CheckFacts, SenderFact},
+    grading::{exactly_200, worst},
     report::Grade,
-    run::{Judged, Judgement, NotTried, Run},
-    sample,
+    run::{CheckRun, NotTriedError, ProbeAssessment, ProbeResult},
+    samples,
+    timed_response::TimedResponse,
 };
 
 pub(super) static CHECKS: &[&Check] = &[
@@ -23,127 +23,138 @@ pub(super) static CHECKS: &[&Check] = &[
 
 static SECRET: Check = Check {
     id: "secret",
-    title: "A notification signed with this secret is let in",
-    facts: Facts::Each {
-        hmrc: Fact {
-            why: "HMRC tries a refused push about every 5 minutes for 6 hours, then marks it FAILED for good.",
-            source: "hmrc/push-pull-notifications-api, HmacService.scala and RetryPushNotificationsJob.scala",
+    title: "A notification signed with this secret is accepted",
+    facts: CheckFacts::Each {
+        hmrc: SenderFact {
+            why: "HMRC tries a refused push about every 5 minutes for 6 hours, then marks it \
+                  FAILED permanently.",
+            source: "hmrc/push-pull-notifications-api, HmacService.scala and \
+                     RetryPushNotificationsJob.scala",
         },
-        pay: Fact {
-            why: "Pay tries a refused message 6 times in 3 days, then marks it FAILED and tells nobody.",
-            source: "alphagov/pay-webhooks, WebhookMessageSignatureGenerator.java and SendAttempter.java",
+        pay: SenderFact {
+            why: "Pay tries a refused message 6 times in 3 days, then marks it FAILED without an \
+                  alert.",
+            source: "alphagov/pay-webhooks, WebhookMessageSignatureGenerator.java and \
+                     SendAttempter.java",
         },
     },
-    fix: "The secret is probably another: another environment's or application's, one with a newline at its end, \
-          decoded from Base32 or hex, or without its prefix; the key is the text exactly as the sender shows it. Else \
-          the body is parsed, written anew or re-encoded before it is verified, here or in a proxy, or a login, CSRF \
-          protection or firewall stands before the callback.",
+    fix: "The receiver probably has a different secret: that of another environment or \
+          application, one with a trailing newline, decoded from Base32 or hex, or without its \
+          prefix. The key is the text exactly as the sender shows it. Otherwise the body is parsed \
+          or re-encoded before it is verified, here or in a proxy, or a login, CSRF protection or \
+          firewall blocks the callback.",
 };
 
 static REDIRECT: Check = Check {
     id: "redirect",
     title: "A notification is never redirected",
-    facts: Facts::Each {
-        hmrc: Fact {
-            why: "After 301, 302 or 303 HMRC sends a GET without a body to the new place; if that is answered 200, \
-                  the notification is ACKNOWLEDGED and lost.",
-            source: "playframework/play-ws with async-http-client, Redirect30xInterceptor.java, defaults",
+    facts: CheckFacts::Each {
+        hmrc: SenderFact {
+            why: "After 301, 302 or 303 HMRC sends a GET without a body to the new URL. If that is \
+                  answered 200, the notification is ACKNOWLEDGED and lost.",
+            source: "playframework/play-ws with async-http-client, Redirect30xInterceptor.java, \
+                     defaults",
         },
-        pay: Fact {
-            why: "After 301, 302 or 303 Pay sends a GET without a body or signature to the new place; if that is \
-                  answered 2xx, the message is SUCCESSFUL and lost.",
-            source: "apache/httpcomponents-client 5, seen by running it as alphagov/pay-webhooks builds it",
+        pay: SenderFact {
+            why: "After 301, 302 or 303 Pay sends a GET without a body or signature to the new \
+                  URL. If that is answered 2xx, the message is SUCCESSFUL and lost.",
+            source: "apache/httpcomponents-client 5, observed by running it as \
+                     alphagov/pay-webhooks builds it",
         },
     },
-    fix: "Take the callback out of logins, out of rules for trailing slashes and canonical hosts, and out of http to \
-          https; register the URL to which it leads.",
+    fix: "Exclude the callback from logins, from rules for trailing slashes and canonical hosts, \
+          and from redirects to https. Register the URL that the redirect leads to.",
 };
 
 static ACCEPTED: Check = Check {
     id: "accepted",
     title: "A notification is answered 200",
-    facts: Facts::Each {
-        hmrc: Fact {
-            why: "HMRC counts 200 as success and every other status, 201, 202 and 204 among them, as a failure.",
+    facts: CheckFacts::Each {
+        hmrc: SenderFact {
+            why: "HMRC counts 200 as success and every other status as a failure, including 201, \
+                  202 and 204.",
             source: "hmrc/push-pull-notifications-api, PushService.scala",
         },
-        pay: Fact {
-            why: "Pay counts 200, 201, 202, 204, 205 and 206 as success; 203, 207 and every other status are failures. \
-                  Only 200 is what its documentation asks for.",
+        pay: SenderFact {
+            why: "Pay counts 200, 201, 202, 204, 205 and 206 as success, and every other status as \
+                  a failure. Its documentation asks for 200.",
             source: "alphagov/pay-webhooks, SendAttempter.java",
         },
     },
-    fix: "Store the notification, then answer 200. A 404 or 405 points to another URL than the receiver's, a 5xx to its \
-          logs.",
+    fix: "Store the notification, then answer 200. With a 404 or 405, check the URL; with a 5xx, \
+          the receiver's logs.",
 };
 
 static OPAQUE_IDS: Check = Check {
     id: "opaque-ids",
     title: "An id need not be a UUID",
-    facts: Facts::Pay(Fact {
+    facts: CheckFacts::Pay(SenderFact {
         why: "Pay's ids are numbers in base 32, such as 5s1k7c3g9v2m8a4e0q6i5o1u7t.",
         source: "alphagov/pay-webhooks, IdGenerator.java",
     }),
-    fix: "Take ids as opaque text; the column that keeps them must not be a UUID either.",
+    fix: "Treat ids as opaque text. The database column must not be a UUID either.",
 };
 
 static RESOURCE_TYPE: Check = Check {
     id: "resource-type",
-    title: "The resource type PAYMENT is known in upper case",
-    facts: Facts::Pay(Fact {
+    title: "The resource type PAYMENT is accepted in upper case",
+    facts: CheckFacts::Pay(SenderFact {
         why: "Pay's documentation says `payment`, and its messages say `PAYMENT`.",
         source: "alphagov/pay-webhooks, WebhookMessageService.java",
     }),
-    fix: "Compare resource_type without regard to case, or not at all.",
+    fix: "Compare resource_type case-insensitively, or not at all.",
 };
 
 static DUPLICATE: Check = Check {
     id: "duplicate",
     title: "A second copy is answered 200",
-    facts: Facts::Each {
-        hmrc: Fact {
-            why: "HMRC sends the same bytes again after an answer that it missed. A 409 is a failure to it: it goes \
-                  on for 6 hours, then says FAILED of what was stored at the first.",
-            source: "hmrc/push-pull-notifications-api, PushService.scala and RetryPushNotificationsJob.scala",
+    facts: CheckFacts::Each {
+        hmrc: SenderFact {
+            why: "HMRC sends the same bytes again after a response that it did not receive. It \
+                  counts a 409 as a failure, retries for 6 hours, then marks the stored \
+                  notification FAILED.",
+            source: "hmrc/push-pull-notifications-api, PushService.scala and \
+                     RetryPushNotificationsJob.scala",
         },
-        pay: Fact {
-            why: "Pay sends the same bytes again after an answer that it missed, and after its own crashes. A 409 is a \
-                  failure to it: it goes on for 3 days.",
+        pay: SenderFact {
+            why: "Pay sends the same bytes again after a response that it did not receive, and \
+                  after its own crashes. It counts a 409 as a failure, and retries for 3 days.",
             source: "alphagov/pay-webhooks, SendAttempter.java",
         },
     },
-    fix: "Answer 200 where the id is stored already, and do nothing else.",
+    fix: "If the id is already stored, answer 200 and do nothing else.",
 };
 
 static DUPLICATE_AT_ONCE: Check = Check {
     id: "duplicate-at-once",
     title: "Two copies at once are both answered 200",
-    facts: Facts::Each {
-        hmrc: Fact {
-            why: "HMRC's retry job can push a notification whose first push is still on its way.",
+    facts: CheckFacts::Each {
+        hmrc: SenderFact {
+            why: "HMRC's retry job can push a notification whose first push is still in progress.",
             source: "hmrc/push-pull-notifications-api, NotificationsRepository.scala",
         },
-        pay: Fact {
-            why: "Pay has 20 threads that send, and several machines; two copies can meet.",
+        pay: SenderFact {
+            why: "Pay sends from 20 threads on several machines; two copies can arrive together.",
             source: "alphagov/pay-webhooks, config.yaml",
         },
     },
-    fix: "Let the database decide, by a unique key and an insert that may find the row there; do not look first and \
+    fix: "Use a unique key and an insert that accepts an existing row. Do not query first and \
           insert afterwards.",
 };
 
 static SAME_EVENT: Check = Check {
     id: "same-event",
     title: "The same event under another id is answered 200",
-    facts: Facts::Pay(Fact {
-        why: "Pay's queue delivers at least once, and each time a message gets an id of its own.",
+    facts: CheckFacts::Pay(SenderFact {
+        why: "Pay's queue delivers at least once, and each delivery creates a message with a new \
+              id.",
         source: "alphagov/pay-webhooks, WebhookMessageService.java",
     }),
-    fix: "Answer 200, and act once for each resource_id, event_type and created_date.",
+    fix: "Answer 200, and process each resource_id, event_type and created_date once.",
 };
 
-pub(super) async fn probe(run: &mut Run<'_>) {
-    let body = sample::ordinary(run);
+pub(super) async fn probe(run: &mut CheckRun<'_>) {
+    let body = samples::ordinary(run);
     first(run, &body).await;
     run.probe(&OPAQUE_IDS, opaque_ids).await;
     run.probe(&RESOURCE_TYPE, resource_type).await;
@@ -153,7 +164,7 @@ pub(super) async fn probe(run: &mut Run<'_>) {
     run.probe(&SAME_EVENT, same_event).await;
 }
 
-async fn first(run: &mut Run<'_>, body: &Body) {
+async fn first(run: &mut CheckRun<'_>, body: &MessageBody) {
     let reply = match run.deliver(body).await {
         Ok(reply) => reply,
         Err(over) => {
@@ -166,9 +177,9 @@ async fn first(run: &mut Run<'_>, body: &Body) {
     };
     run.usual = match reply.status() {
         Some(status) if reply.is_success() => Ok(status),
-        _ => NotTried::because(format!(
-            "the first notification was not taken: {}",
-            reply.said()
+        _ => NotTriedError::because(format!(
+            "the first notification was not accepted: {}",
+            reply.described()
         )),
     };
     let judged = secret(run, &reply, body).await;
@@ -177,26 +188,31 @@ async fn first(run: &mut Run<'_>, body: &Body) {
     run.conclude(&ACCEPTED, accepted(run.sender, &reply));
 }
 
-fn redirect(reply: &Reply) -> Judged {
-    let status = reply.status().ok_or_else(|| NotTried(reply.said()))?;
+fn redirect(reply: &TimedResponse) -> ProbeResult {
+    let status = reply
+        .status()
+        .ok_or_else(|| NotTriedError(reply.described()))?;
     let grade = if (300..400).contains(&status) {
         Grade::Failed
     } else {
         Grade::Passed
     };
-    Ok(Judgement::new(grade, reply.said()))
+    Ok(ProbeAssessment::new(grade, reply.described()))
 }
 
-fn is_locked_out(reply: &Reply) -> bool {
+fn is_locked_out(reply: &TimedResponse) -> bool {
     matches!(reply.status(), Some(401 | 403))
 }
 
-async fn secret(run: &mut Run<'_>, reply: &Reply, body: &Body) -> Judged {
+async fn secret(run: &mut CheckRun<'_>, reply: &TimedResponse, body: &MessageBody) -> ProbeResult {
     if reply.is_success() {
-        return Ok(Judgement::new(Grade::Passed, "it was"));
+        return Ok(ProbeAssessment::new(Grade::Passed, "accepted"));
     }
     if !is_locked_out(reply) {
-        return NotTried::because(format!("this says nothing of the secret: {}", reply.said()));
+        return NotTriedError::because(format!(
+            "this status does not depend on the secret: {}",
+            reply.described()
+        ));
     }
     for (mistake, secret) in near_misses(run.sender, run.secret) {
         let tried = run
@@ -205,16 +221,16 @@ async fn secret(run: &mut Run<'_>, reply: &Reply, body: &Body) -> Judged {
         if tried.is_success() {
             let seen = format!(
                 "{}; but signed with the secret {mistake}: {}",
-                reply.said(),
-                tried.said()
+                reply.described(),
+                tried.described()
             );
-            return Ok(Judgement::new(Grade::Failed, seen));
+            return Ok(ProbeAssessment::new(Grade::Failed, seen));
         }
     }
-    Ok(Judgement::new(Grade::Failed, reply.said()))
+    Ok(ProbeAssessment::new(Grade::Failed, reply.described()))
 }
 
-/// What receivers have been seen to make of a secret.
+/// Common mistakes of receivers with a secret.
 fn near_misses(sender: Sender, secret: &str) -> Vec<(&'static str, String)> {
     let mut misses = vec![("and a newline", format!("{secret}\n"))];
     if let (Sender::GovukPay, Some((_, bare))) = (sender, secret.rsplit_once('_')) {
@@ -223,83 +239,83 @@ fn near_misses(sender: Sender, secret: &str) -> Vec<(&'static str, String)> {
     misses
 }
 
-fn accepted(sender: Sender, reply: &Reply) -> Judged {
+fn accepted(sender: Sender, reply: &TimedResponse) -> ProbeResult {
     if is_locked_out(reply) {
-        return NotTried::because("the secret is probably another");
+        return NotTriedError::because("the receiver probably has a different secret");
     }
-    Ok(Judgement::new(
+    Ok(ProbeAssessment::new(
         exactly_200(sender, reply.status()),
-        reply.said_when(),
+        reply.described_with_time(),
     ))
 }
 
-/// What is tried once the first notification was refused without a word of its signature, to find out
-/// by what: the same, but as a receiver that goes by the documentation expects it.
-async fn instead(run: &mut Run<'_>, what: &str, taken: &str, body: Body) -> Judged {
+/// If the first notification was refused for a reason other than its signature, sends it in the
+/// form that the documentation describes, to find the reason.
+async fn instead(
+    run: &mut CheckRun<'_>,
+    changed: &str,
+    when_accepted: &str,
+    body: MessageBody,
+) -> ProbeResult {
     let Err(refused) = run.usual.clone() else {
-        return Ok(Judgement::new(Grade::Passed, taken));
+        return Ok(ProbeAssessment::new(Grade::Passed, when_accepted));
     };
-    if run.tally.timed_out {
+    if run.stats.timed_out {
         return Err(refused);
     }
     let reply = run.deliver(&body).await?;
     if !reply.is_success() {
         return Err(refused);
     }
-    Ok(Judgement::new(
+    Ok(ProbeAssessment::new(
         Grade::Failed,
-        format!("{}; but with {what}: {}", refused.0, reply.said()),
+        format!("{}; but with {changed}: {}", refused.0, reply.described()),
     ))
 }
 
-async fn opaque_ids(run: &mut Run<'_>) -> Judged {
-    let uuid = super::super::random::uuid(run.clock);
-    let body = sample::with_id(sample::ordinary(run), uuid);
+async fn opaque_ids(run: &mut CheckRun<'_>) -> ProbeResult {
+    let uuid = super::super::ids::uuid(run.clock);
+    let body = samples::with_id(samples::ordinary(run), uuid);
     instead(
         run,
         "a UUID for an id",
-        "an id of 26 letters and digits was taken",
+        "an id of 26 letters and digits was accepted",
         body,
     )
     .await
 }
 
-async fn resource_type(run: &mut Run<'_>) -> Judged {
-    let body = sample::edited(
-        sample::ordinary(run),
+async fn resource_type(run: &mut CheckRun<'_>) -> ProbeResult {
+    let body = samples::edited(
+        samples::ordinary(run),
         r#""resource_type":"PAYMENT""#,
         r#""resource_type":"payment""#,
     );
-    instead(run, "`payment`", "PAYMENT was taken", body).await
+    instead(run, "`payment`", "PAYMENT was accepted", body).await
 }
 
-async fn duplicate(run: &mut Run<'_>, body: &Body) -> Judged {
+async fn duplicate(run: &mut CheckRun<'_>, body: &MessageBody) -> ProbeResult {
     run.usual.clone()?;
     let reply = run.deliver(body).await?;
-    Ok(Judgement::new(
+    Ok(ProbeAssessment::new(
         exactly_200(run.sender, reply.status()),
-        reply.said_when(),
+        reply.described_with_time(),
     ))
 }
 
-async fn at_once(run: &mut Run<'_>) -> Judged {
+async fn at_once(run: &mut CheckRun<'_>) -> ProbeResult {
     run.usual.clone()?;
-    let [one, other] = run.deliver_twice(&sample::ordinary(run)).await?;
-    let grade = exactly_200(run.sender, one.status()).max(exactly_200(run.sender, other.status()));
-    Ok(Judgement::new(
-        grade,
-        summary([("one", &one), ("the other", &other)]),
-    ))
+    let [one, other] = run.deliver_twice(&samples::ordinary(run)).await?;
+    let grade = |status| exactly_200(run.sender, status);
+    Ok(worst(&[("one", one), ("the other", other)], grade))
 }
 
-async fn same_event(run: &mut Run<'_>) -> Judged {
+async fn same_event(run: &mut CheckRun<'_>) -> ProbeResult {
     run.usual.clone()?;
-    let [one, other] = sample::same_event_twice(run.clock);
-    let (first, second) = (run.deliver(&one).await?, run.deliver(&other).await?);
-    let grade =
-        exactly_200(run.sender, first.status()).max(exactly_200(run.sender, second.status()));
-    Ok(Judgement::new(
-        grade,
-        summary([("one id", &first), ("another", &second)]),
-    ))
+    let [one, other] = samples::same_event_twice(run.clock);
+    let replies = [
+        ("one id", run.deliver(&one).await?),
+        ("another", run.deliver(&other).await?),
+    ];
+    Ok(worst(&replies, |status| exactly_200(run.sender, status)))
 }

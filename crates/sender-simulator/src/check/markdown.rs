@@ -1,9 +1,9 @@
-//! A report as a document, for those who decide whether to go live. Pure.
+//! A report as a Markdown document, for the decision to go live. No I/O.
 
-use super::report::{Finding, Grade, Report, Sent};
+use super::report::{CheckReport, Finding, Grade, SentNotification};
 
-impl Report {
-    /// The whole of it in Markdown. Nothing that was seen can end a table's cell or begin markup.
+impl CheckReport {
+    /// The whole report in Markdown. Text from the receiver is escaped.
     pub fn markdown(&self) -> String {
         let mut out = format!(
             "# Conformance of a receiver of {}\n\n",
@@ -54,10 +54,10 @@ impl Report {
 
     fn sent_as_markdown(&self) -> String {
         let mut out = "\n## Test data sent\n\n\
-            Every one of these may be stored at the receiver, except where the answer is a refusal.\n\n\
+            Each of these may be stored at the receiver, unless the status is a refusal.\n\n\
             | id | answer |\n|---|---|\n"
             .to_owned();
-        for Sent { id, status } in &self.sent {
+        for SentNotification { id, status } in &self.sent {
             let status = status.map_or_else(|| "none".to_owned(), |status| status.to_string());
             out.push_str(&format!("| `{id}` | {status} |\n"));
         }
@@ -77,13 +77,13 @@ fn details(finding: &Finding) -> String {
         ..
     } = finding;
     format!(
-        "\n### `{id}`: {title}\n\n\
-         * Seen: {}\n* Why it matters: {why}\n* Who does it: {sender} ({source})\n* How to fix it: {fix}\n",
+        "\n### `{id}`: {title}\n\n* Seen: {}\n* Why it matters: {why}\n* Who does it: {sender} \
+         ({source})\n* How to fix it: {fix}\n",
         escaped(seen)
     )
 }
 
-/// Text that can't end a table's cell or begin markup.
+/// Escapes text, so that it is neither markup nor the end of a table cell.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
@@ -100,7 +100,7 @@ mod tests {
     use super::super::report::tests::report;
 
     #[test]
-    fn a_report_is_a_document_in_which_nothing_seen_is_markup() {
+    fn a_report_escapes_text_from_the_receiver() {
         let expected = concat!(
             "# Conformance of a receiver of hmrc\n\n",
             "* Receiver: https://receiver.example.gov.uk/hmrc\n",
@@ -112,15 +112,16 @@ mod tests {
             "\n",
             "* Result: 1 failed, 0 warnings, 1 passed, 1 not tried\n\n",
             "| finding | result | expected | seen |\n|---|---|---|---|\n",
-            "| `one` | passed | It is as it should be | 200 |\n",
-            "| `two` | failed | It is as it should be | 302 to https://x/\\<b\\>\\|\\` |\n",
-            "| `three` | not tried | It is as it should be | plain http |\n",
-            "\n## Failed\n\n### `two`: It is as it should be\n\n",
+            "| `one` | passed | The receiver is correct | 200 |\n",
+            "| `two` | failed | The receiver is correct | 302 to https://x/\\<b\\>\\|\\` |\n",
+            "| `three` | not tried | The receiver is correct | plain http |\n",
+            "\n## Failed\n\n### `two`: The receiver is correct\n\n",
             "* Seen: 302 to https://x/\\<b\\>\\|\\`\n* Why it matters: It matters.\n",
             "* Who does it: HMRC (a file)\n* How to fix it: Mend it.\n",
             "\n## Test data sent\n\n",
-            "Every one of these may be stored at the receiver, except where the answer is a refusal.\n\n",
-            "| id | answer |\n|---|---|\n| `first` | 200 |\n| `second` | 401 |\n| `third` | none |\n",
+            "Each of these may be stored at the receiver, unless the status is a refusal.\n\n",
+            "| id | answer |\n|---|---|\n| `first` | 200 |\n| `second` | 401 |\n| `third` | none \
+             |\n",
         );
         assert_eq!(report().markdown(), expected);
     }

@@ -1,49 +1,52 @@
-//! A receiver, judged: what the real senders would do to it, found out by doing it.
+//! Tests a receiver with requests like the real sender's, and reports what that sender would do to
+//! it.
 //!
-//! A URL, a sender and its secret come in; a report goes out. Every notification is a new one that
-//! says PILLARBOX-TEST, and the report lists them all. No answer is trusted, and no redirect followed.
+//! A check takes a URL, a sender and its secret, and returns a report. Every notification is new
+//! and contains PILLARBOX-TEST, and the report lists them all. Redirects are not followed.
 
-mod address;
-mod aftermath;
-mod body;
+mod callback_url;
+mod final_checks;
+mod accepted_bodies;
 mod challenge;
-mod connection;
+mod keep_alive;
 mod delivery;
-mod fact;
-mod judge;
+mod definition;
+mod grading;
 mod markdown;
-mod reply;
+mod timed_response;
 mod report;
-mod route;
+mod other_routes;
 mod run;
-mod sample;
-mod signature;
-mod tally;
+mod samples;
+mod forgeries;
+mod response_stats;
 mod tls;
 
 use std::time::Duration;
 
 use url::Url;
 
-use super::{Sender, TargetError, clear};
+use super::{Sender, TargetError, check_target};
 use crate::Clock;
-use run::Run;
+use run::CheckRun;
 
-pub use fact::Check;
-pub use report::{Finding, Grade, Report, Sent};
+pub use definition::Check;
+pub use report::{CheckReport, Finding, Grade, SentNotification};
 
-/// How long a run may take and wait.
+/// Time limits of a check run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// Nothing new is tried after this long. What is under way ends by the sender's patience, 20 s at most.
+pub struct CheckOptions {
+    /// No request is started after this time. One in progress ends within the sender's time limit,
+    /// at most 20 s.
     pub limit: Duration,
-    /// How long a connection is left silent.
+    /// How long a connection is left idle.
     pub idle: Duration,
-    /// From when on an answer is worth a warning; `None` is 1 s with Pay, and 2.5 s with HMRC.
+    /// The response time from which on there is a warning; `None` is 1 s with Pay, and 2.5 s with
+    /// HMRC.
     pub slow: Option<Duration>,
 }
 
-impl Default for Options {
+impl Default for CheckOptions {
     fn default() -> Self {
         Self {
             limit: Duration::from_secs(90),
@@ -53,51 +56,51 @@ impl Default for Options {
     }
 }
 
-/// Why nothing was sent: the URL is not one that a receiver can have.
+/// Nothing was sent, because the URL must not receive test data.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(transparent)]
 pub struct CheckError(#[from] TargetError);
 
 /// Checks the receiver of `sender`'s notifications at `url`, whose secret is `secret`.
 ///
-/// `found` hears of each finding as soon as it is one. What a receiver does wrong, such as not being
-/// there, is a finding as well; all of [`checks`] that are about the sender are in the report.
+/// `on_finding` is called for each finding at once. The report has a finding for each of [`checks`]
+/// that applies to the sender, even if the receiver is unreachable.
 pub async fn check(
     url: &Url,
     sender: Sender,
     secret: &str,
-    options: &Options,
+    options: &CheckOptions,
     clock: &dyn Clock,
-    mut found: impl FnMut(&Finding),
-) -> Result<Report, CheckError> {
-    clear(url)?;
-    let mut run = Run::new((url, sender, secret), options, clock, &mut found);
-    address::probe(&mut run);
+    mut on_finding: impl FnMut(&Finding),
+) -> Result<CheckReport, CheckError> {
+    check_target(url)?;
+    let mut run = CheckRun::new((url, sender, secret), options, clock, &mut on_finding);
+    callback_url::probe(&mut run);
     if let Err(error) = tls::probe(&mut run).await {
         return Ok(run.abandon(&format!("there is no connection: {error}")));
     }
     challenge::probe(&mut run).await;
     delivery::probe(&mut run).await;
-    signature::probe(&mut run).await;
-    body::probe(&mut run).await;
-    route::probe(&mut run).await;
-    connection::probe(&mut run).await;
-    aftermath::probe(&mut run).await;
+    forgeries::probe(&mut run).await;
+    accepted_bodies::probe(&mut run).await;
+    other_routes::probe(&mut run).await;
+    keep_alive::probe(&mut run).await;
+    final_checks::probe(&mut run).await;
     Ok(run.end())
 }
 
-/// Everything that is checked, in the order it is tried.
+/// All checks, in order.
 pub fn checks() -> impl Iterator<Item = &'static Check> {
     let families = [
-        address::CHECKS,
+        callback_url::CHECKS,
         tls::CHECKS,
         challenge::CHECKS,
         delivery::CHECKS,
-        signature::CHECKS,
-        body::CHECKS,
-        route::CHECKS,
-        connection::CHECKS,
-        aftermath::CHECKS,
+        forgeries::CHECKS,
+        accepted_bodies::CHECKS,
+        other_routes::CHECKS,
+        keep_alive::CHECKS,
+        final_checks::CHECKS,
     ];
     families.into_iter().flatten().copied()
 }

@@ -1,29 +1,29 @@
-//! What was found, and that as JSON. Pure.
+//! The report of a check run, and its JSON. No I/O.
 
 use std::time::Duration;
 
 use serde::Serialize;
 use url::Url;
 
-use super::{super::Sender, fact::Check};
+use super::{super::Sender, definition::Check};
 use crate::Timestamp;
 
-/// How a receiver did. The later of two is the worse.
+/// The grade of a receiver for one check, ordered from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Grade {
-    /// It could not be judged, and the finding says why.
+    /// The check was not tried; the finding says why.
     NotTried,
-    /// As it should be.
+    /// The receiver is correct.
     Passed,
-    /// No notification is lost by it, but somebody should look.
+    /// No notification is lost, but the receiver should be reviewed.
     Warning,
-    /// The real sender would lose something, or somebody else could get something in.
+    /// The real sender would lose a notification, or an attacker could insert one.
     Failed,
 }
 
 impl Grade {
-    /// The grade in words, the same as in JSON but for the space.
+    /// The grade in words, as in JSON but with a space.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NotTried => "not tried",
@@ -34,29 +34,29 @@ impl Grade {
     }
 }
 
-/// One thing that was checked. No field ever holds a secret, a signature or a body.
+/// The result of one check. No field contains a secret, a signature or a body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// The check's stable name.
     pub id: &'static str,
     /// What a sound receiver does.
     pub title: &'static str,
-    /// How this one did.
+    /// The grade of this receiver.
     pub result: Grade,
-    /// What was seen, or why nothing could be: statuses, headers of consequence, times.
+    /// What was observed, or why the check was not tried: statuses, relevant headers, times.
     pub seen: String,
     /// Why it matters.
     pub why: &'static str,
-    /// Whose doing it is: a sender's, or anybody's.
+    /// Who causes it: a sender, or anyone who knows the URL.
     pub sender: &'static str,
-    /// Where the fact can be read.
+    /// The source of the fact.
     pub source: &'static str,
-    /// How to put it right.
+    /// How to fix it.
     pub fix: &'static str,
 }
 
 impl Finding {
-    /// What a check came to for this sender; `None` if it is not about it.
+    /// The finding of a check; `None` if the check does not apply to this sender.
     pub(super) fn of(check: &Check, sender: Sender, result: Grade, seen: String) -> Option<Self> {
         let (who, fact) = check.of(sender)?;
         let Check { id, title, fix, .. } = *check;
@@ -73,43 +73,43 @@ impl Finding {
     }
 }
 
-/// A notification that was sent, so that test data can be found again.
+/// A sent notification, listed so that test data can be found and removed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Sent {
-    /// The sender's own id of it.
+pub struct SentNotification {
+    /// The sender's id.
     pub id: String,
-    /// What it was answered, the last time unless a copy was taken; `None` where no answer came.
+    /// The last status, or that of an accepted copy; `None` if there was no response.
     pub status: Option<u16>,
 }
 
-impl Sent {
-    /// Whether the receiver may have kept it: it said so, or said nothing.
+impl SentNotification {
+    /// Whether the receiver may have stored it: it responded with 2xx or not at all.
     pub fn may_be_stored(&self) -> bool {
         self.status
             .is_none_or(|status| (200..300).contains(&status))
     }
 }
 
-/// Everything one run found.
+/// The report of one check run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
-    /// The receiver, without the values of its query.
+pub struct CheckReport {
+    /// The receiver's URL, without the values of its query.
     pub url: String,
-    /// Who was played.
+    /// The simulated sender.
     pub sender: Sender,
-    /// When it began.
+    /// The start of the run.
     pub started_at: Timestamp,
-    /// How long it took.
+    /// The duration of the run.
     pub took: Duration,
-    /// What was found, in the order it was tried.
+    /// The findings, in order.
     pub findings: Vec<Finding>,
-    /// What was sent, in that order.
-    pub sent: Vec<Sent>,
+    /// The sent notifications, in order.
+    pub sent: Vec<SentNotification>,
 }
 
-/// The report as programs read it. The names of its fields are stable.
+/// The JSON of a report. The names of its fields are stable.
 #[derive(Serialize)]
-struct Json<'a> {
+struct ReportJson<'a> {
     url: &'a str,
     kind: &'static str,
     pillarbox: &'static str,
@@ -120,16 +120,16 @@ struct Json<'a> {
     failed: usize,
     not_tried: usize,
     findings: &'a [Finding],
-    sent: &'a [Sent],
+    sent: &'a [SentNotification],
 }
 
-impl Report {
-    /// Whether nothing failed.
+impl CheckReport {
+    /// Whether no check failed.
     pub fn is_sound(&self) -> bool {
         self.count(Grade::Failed) == 0
     }
 
-    /// How many findings have this grade.
+    /// The number of findings with this grade.
     pub fn count(&self, grade: Grade) -> usize {
         self.findings
             .iter()
@@ -137,12 +137,12 @@ impl Report {
             .count()
     }
 
-    /// The finding of this id.
+    /// The finding with this id.
     pub fn finding(&self, id: &str) -> Option<&Finding> {
         self.findings.iter().find(|finding| finding.id == id)
     }
 
-    /// How many of each grade, in a line.
+    /// The number of findings of each grade, in one line.
     pub fn summary(&self) -> String {
         let count = |grade| self.count(grade);
         format!(
@@ -159,9 +159,9 @@ impl Report {
         )
     }
 
-    /// One JSON object.
+    /// The report as one JSON object.
     pub fn json(&self) -> String {
-        let json = Json {
+        let json = ReportJson {
             url: &self.url,
             kind: self.sender.as_str(),
             pillarbox: env!("CARGO_PKG_VERSION"),
@@ -174,27 +174,27 @@ impl Report {
             findings: &self.findings,
             sent: &self.sent,
         };
-        serde_json::to_string(&json).expect("a report is text and numbers")
+        serde_json::to_string(&json).expect("a report always serialises")
     }
 }
 
-/// The URL as a report names it: a query may hold a token, so only the names in it are told.
-pub(super) fn told(url: &Url) -> String {
-    let mut told = url.clone();
+/// The URL without the values of its query, which may contain a token.
+pub(super) fn redacted(url: &Url) -> String {
+    let mut redacted = url.clone();
     let names: Vec<String> = url
         .query_pairs()
         .map(|(name, _)| format!("{}=…", plain(&name, 40)))
         .collect();
-    told.set_query(None);
+    redacted.set_query(None);
     if names.is_empty() {
-        told.to_string()
+        redacted.to_string()
     } else {
-        format!("{told}?{}", names.join("&"))
+        format!("{redacted}?{}", names.join("&"))
     }
 }
 
-/// What a receiver wrote, cut to `most` characters of printable ASCII.
-pub(super) fn plain(text: &str, most: usize) -> String {
+/// A receiver's text, cut to `max` characters of printable ASCII.
+pub(super) fn plain(text: &str, max: usize) -> String {
     let shown = |c: char| {
         if c.is_ascii_graphic() || c == ' ' {
             c
@@ -202,8 +202,8 @@ pub(super) fn plain(text: &str, most: usize) -> String {
             '?'
         }
     };
-    let mut out: String = text.chars().take(most).map(shown).collect();
-    if text.chars().nth(most).is_some() {
+    let mut out: String = text.chars().take(max).map(shown).collect();
+    if text.chars().nth(max).is_some() {
         out.push('…');
     }
     out
@@ -215,7 +215,7 @@ pub(super) mod tests {
 
     fn finding(id: &'static str, result: Grade, seen: &str) -> Finding {
         let words = (
-            "It is as it should be",
+            "The receiver is correct",
             "It matters.",
             "HMRC",
             "a file",
@@ -234,8 +234,8 @@ pub(super) mod tests {
         }
     }
 
-    pub(in super::super) fn report() -> Report {
-        Report {
+    pub(in super::super) fn report() -> CheckReport {
+        CheckReport {
             url: "https://receiver.example.gov.uk/hmrc".to_owned(),
             sender: Sender::Hmrc,
             started_at: Timestamp::from_millis(1_772_446_531_480),
@@ -246,15 +246,15 @@ pub(super) mod tests {
                 finding("three", Grade::NotTried, "plain http"),
             ],
             sent: vec![
-                Sent {
+                SentNotification {
                     id: "first".to_owned(),
                     status: Some(200),
                 },
-                Sent {
+                SentNotification {
                     id: "second".to_owned(),
                     status: Some(401),
                 },
-                Sent {
+                SentNotification {
                     id: "third".to_owned(),
                     status: None,
                 },
@@ -269,30 +269,34 @@ pub(super) mod tests {
             env!("CARGO_PKG_VERSION"),
             r#"","started_at":"2026-03-02T10:15:31.480Z","took_ms":1500,"#,
             r#""passed":1,"warnings":0,"failed":1,"not_tried":1,"findings":["#,
-            r#"{"id":"one","title":"It is as it should be","result":"passed","seen":"200","why":"It matters.","#,
+            r#"{"id":"one","title":"The receiver is correct","result":"passed","#,
+            r#""seen":"200","why":"It matters.","#,
             r#""sender":"HMRC","source":"a file","fix":"Mend it."},"#,
-            r#"{"id":"two","title":"It is as it should be","result":"failed","seen":"302 to https://x/<b>|`","#,
+            r#"{"id":"two","title":"The receiver is correct","result":"failed","#,
+            r#""seen":"302 to https://x/<b>|`","#,
             r#""why":"It matters.","sender":"HMRC","source":"a file","fix":"Mend it."},"#,
-            r#"{"id":"three","title":"It is as it should be","result":"not_tried","seen":"plain http","#,
+            r#"{"id":"three","title":"The receiver is correct","result":"not_tried","#,
+            r#""seen":"plain http","#,
             r#""why":"It matters.","sender":"HMRC","source":"a file","fix":"Mend it."}],"#,
-            r#""sent":[{"id":"first","status":200},{"id":"second","status":401},{"id":"third","status":null}]}"#,
+            r#""sent":[{"id":"first","status":200},{"id":"second","status":401},"#,
+            r#"{"id":"third","status":null}]}"#,
         );
         assert_eq!(report().json(), expected);
     }
 
     #[test]
-    fn what_was_answered_with_success_or_not_at_all_may_be_stored() {
+    fn a_notification_without_a_refusal_may_be_stored() {
         let stored: Vec<String> = report()
             .sent
             .into_iter()
-            .filter(Sent::may_be_stored)
+            .filter(SentNotification::may_be_stored)
             .map(|sent| sent.id)
             .collect();
         assert_eq!(stored, ["first", "third"]);
     }
 
     #[test]
-    fn a_url_is_told_without_what_its_query_holds() {
+    fn the_values_of_a_url_s_query_are_redacted() {
         for (url, expected) in [
             ("https://x.gov.uk/pay", "https://x.gov.uk/pay"),
             (
@@ -300,12 +304,12 @@ pub(super) mod tests {
                 "https://x.gov.uk/pay?token=…&team=…",
             ),
         ] {
-            assert_eq!(told(&Url::parse(url).unwrap()), expected);
+            assert_eq!(redacted(&Url::parse(url).unwrap()), expected);
         }
     }
 
     #[test]
-    fn what_a_receiver_writes_is_cut_and_made_plain() {
+    fn a_receiver_s_text_is_cut_to_printable_ascii() {
         assert_eq!(plain("a\u{1b}[31m é b", 20), "a?[31m ? b");
         assert_eq!(plain("abcdef", 3), "abc…");
     }

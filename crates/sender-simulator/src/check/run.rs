@@ -1,4 +1,4 @@
-//! One run: what it plays, what it has sent, what it has found, and how much time is left.
+//! The state of one check run: its sender, findings, sent notifications and time limit.
 
 use std::{fmt::Display, time::Duration};
 
@@ -6,36 +6,39 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::{
-    super::{Body, Connection, ExchangeError, Manner, Request, Sender, exchange},
-    Options,
-    fact::Check,
-    reply::Reply,
-    report::{Finding, Grade, Report, Sent, told},
-    tally::Tally,
+    super::{
+        ClientProfile, ExchangeError, MessageBody, ReceiverConnection, Sender, SenderRequest,
+        exchange,
+    },
+    CheckOptions,
+    definition::Check,
+    report::{CheckReport, Finding, Grade, SentNotification, redacted},
+    response_stats::ResponseStats,
+    timed_response::TimedResponse,
 };
 use crate::{Clock, Timestamp};
 
-/// No exchange is waited for longer than HMRC waits; Pay itself sets no limit to a whole one.
-const LONGEST: Duration = Duration::from_secs(20);
+/// The longest exchange, which is HMRC's limit. Pay limits no whole exchange.
+const MAX_EXCHANGE: Duration = Duration::from_secs(20);
 
-/// Why something could not be judged.
+/// The reason why a check was not tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct NotTried(pub(super) String);
+pub(super) struct NotTriedError(pub(super) String);
 
-impl NotTried {
+impl NotTriedError {
     pub(super) fn because<T>(why: impl Display) -> Result<T, Self> {
         Err(Self(why.to_string()))
     }
 }
 
-/// A grade, and what was seen.
+/// A grade and what was observed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Judgement {
+pub(super) struct ProbeAssessment {
     pub(super) grade: Grade,
     pub(super) seen: String,
 }
 
-impl Judgement {
+impl ProbeAssessment {
     pub(super) fn new(grade: Grade, seen: impl Into<String>) -> Self {
         Self {
             grade,
@@ -44,30 +47,31 @@ impl Judgement {
     }
 }
 
-/// What a probe comes to.
-pub(super) type Judged = Result<Judgement, NotTried>;
+/// The result of a probe.
+pub(super) type ProbeResult = Result<ProbeAssessment, NotTriedError>;
 
-/// One run of all probes.
-pub(super) struct Run<'a> {
+/// A run of all probes.
+pub(super) struct CheckRun<'a> {
     pub(super) url: &'a Url,
     pub(super) sender: Sender,
     pub(super) secret: &'a str,
-    pub(super) options: &'a Options,
+    pub(super) options: &'a CheckOptions,
     pub(super) clock: &'a dyn Clock,
-    /// The status that true notifications get, once one was taken; until then, why there is none.
-    pub(super) usual: Result<u16, NotTried>,
-    pub(super) tally: Tally,
+    /// The usual status of genuine notifications, after one was accepted; before, why there is
+    /// none.
+    pub(super) usual: Result<u16, NotTriedError>,
+    pub(super) stats: ResponseStats,
     began: Instant,
     started_at: Timestamp,
     tell: &'a mut dyn FnMut(&Finding),
     findings: Vec<Finding>,
-    sent: Vec<Sent>,
+    sent: Vec<SentNotification>,
 }
 
-impl<'a> Run<'a> {
+impl<'a> CheckRun<'a> {
     pub(super) fn new(
         (url, sender, secret): (&'a Url, Sender, &'a str),
-        options: &'a Options,
+        options: &'a CheckOptions,
         clock: &'a dyn Clock,
         tell: &'a mut dyn FnMut(&Finding),
     ) -> Self {
@@ -77,8 +81,8 @@ impl<'a> Run<'a> {
             secret,
             options,
             clock,
-            usual: NotTried::because("no notification was sent before"),
-            tally: Tally::default(),
+            usual: NotTriedError::because("no notification was sent before"),
+            stats: ResponseStats::default(),
             began: Instant::now(),
             started_at: clock.now(),
             tell,
@@ -87,111 +91,126 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// How the sender's client behaves, within what a run can wait for.
-    pub(super) fn manner(&self) -> Manner {
-        let manner = self.sender.manner();
-        Manner {
-            whole: manner.whole.min(LONGEST),
-            ..manner
+    /// How the sender's client behaves, within the time limit of an exchange.
+    pub(super) fn client_profile(&self) -> ClientProfile {
+        let profile = self.sender.client_profile();
+        ClientProfile {
+            total_timeout: profile.total_timeout.min(MAX_EXCHANGE),
+            ..profile
         }
     }
 
-    /// The request that carries `body` as its sender would sign it.
-    pub(super) fn signed(&self, body: &Body) -> Request {
+    /// The request that carries `body`, correctly signed.
+    pub(super) fn signed(&self, body: &MessageBody) -> SenderRequest {
         self.sender.request(body, self.secret, self.url)
     }
 
-    /// Posts a true notification on a connection of its own; its time counts.
-    pub(super) async fn deliver(&mut self, body: &Body) -> Result<Reply, NotTried> {
+    /// Sends a genuine notification on a new connection. Its response time counts.
+    pub(super) async fn deliver(
+        &mut self,
+        body: &MessageBody,
+    ) -> Result<TimedResponse, NotTriedError> {
         let reply = self.post(&self.signed(body)).await?;
-        self.tally.time(&reply);
+        self.stats.count_time(&reply);
         Ok(reply)
     }
 
-    /// The same twice at once, on two connections.
-    pub(super) async fn deliver_twice(&mut self, body: &Body) -> Result<[Reply; 2], NotTried> {
+    /// Sends it twice at once, on two connections.
+    pub(super) async fn deliver_twice(
+        &mut self,
+        body: &MessageBody,
+    ) -> Result<[TimedResponse; 2], NotTriedError> {
         self.in_time()?;
         let request = self.signed(body);
         let (one, other) = tokio::join!(self.ask(&request, self.url), self.ask(&request, self.url));
         let replies = [one?, other?];
         for reply in &replies {
             self.note(&request, reply);
-            self.tally.time(reply);
+            self.stats.count_time(reply);
         }
         Ok(replies)
     }
 
-    /// Posts whatever it is to the receiver's own URL.
-    pub(super) async fn post(&mut self, request: &Request) -> Result<Reply, NotTried> {
+    /// Sends a POST to the receiver's URL.
+    pub(super) async fn post(
+        &mut self,
+        request: &SenderRequest,
+    ) -> Result<TimedResponse, NotTriedError> {
         let reply = self.ask(request, self.url).await?;
         self.note(request, &reply);
         Ok(reply)
     }
 
-    /// Posts it to another URL.
+    /// Sends a POST to another URL.
     pub(super) async fn post_to(
         &mut self,
-        request: &Request,
+        request: &SenderRequest,
         url: &Url,
-    ) -> Result<Reply, NotTried> {
+    ) -> Result<TimedResponse, NotTriedError> {
         let reply = self.ask(request, url).await?;
         self.remember(&request.id, reply.status());
         Ok(reply)
     }
 
-    /// Posts a true notification on a connection that is open already.
+    /// Sends a genuine notification on an open connection.
     pub(super) async fn deliver_on(
         &mut self,
-        connection: &mut Connection,
-        body: &Body,
-    ) -> Result<Reply, NotTried> {
+        connection: &mut ReceiverConnection,
+        body: &MessageBody,
+    ) -> Result<TimedResponse, NotTriedError> {
         self.in_time()?;
         let (request, began) = (self.signed(body), Instant::now());
-        let reply = Reply {
-            answer: connection.send(&request).await,
+        let reply = TimedResponse {
+            response: connection.send(&request).await,
             took: began.elapsed(),
         };
         self.note(&request, &reply);
-        self.tally.time(&reply);
+        self.stats.count_time(&reply);
         Ok(reply)
     }
 
-    /// Opens a connection as the sender would.
-    pub(super) async fn connect(&self) -> Result<Result<Connection, ExchangeError>, NotTried> {
+    /// Opens a connection like the sender.
+    pub(super) async fn connect(
+        &self,
+    ) -> Result<Result<ReceiverConnection, ExchangeError>, NotTriedError> {
         self.in_time()?;
-        Ok(Connection::open(self.url, self.manner()).await)
+        Ok(ReceiverConnection::open(self.url, self.client_profile()).await)
     }
 
-    /// Sends a request that stores nothing.
-    pub(super) async fn ask(&self, request: &Request, url: &Url) -> Result<Reply, NotTried> {
+    /// Sends a request without recording its id.
+    pub(super) async fn ask(
+        &self,
+        request: &SenderRequest,
+        url: &Url,
+    ) -> Result<TimedResponse, NotTriedError> {
         self.in_time()?;
         let began = Instant::now();
-        let answer = exchange(request, url, self.manner()).await;
-        Ok(Reply {
-            answer,
+        let response = exchange(request, url, self.client_profile()).await;
+        Ok(TimedResponse {
+            response,
             took: began.elapsed(),
         })
     }
 
-    /// Nothing new is begun once the time for all of it is over.
-    pub(super) fn in_time(&self) -> Result<(), NotTried> {
+    /// Fails after the time limit of the run.
+    pub(super) fn in_time(&self) -> Result<(), NotTriedError> {
         if self.began.elapsed() < self.options.limit {
             return Ok(());
         }
-        NotTried::because(format!(
-            "the {} seconds for the whole check are over",
+        NotTriedError::because(format!(
+            "the time limit of {} seconds for the whole check passed",
             self.options.limit.as_secs()
         ))
     }
 
-    fn note(&mut self, request: &Request, reply: &Reply) {
+    fn note(&mut self, request: &SenderRequest, reply: &TimedResponse) {
         self.remember(&request.id, reply.status());
-        self.tally.headers(reply);
+        self.stats.count_headers(reply);
     }
 
-    /// Keeps an id once; that a copy of it was taken is not forgotten for a later refusal.
+    /// Records an id once. A later refusal does not replace an accepted status.
     fn remember(&mut self, id: &str, status: Option<u16>) {
-        let latest = Sent {
+        let latest = SentNotification {
             id: id.to_owned(),
             status,
         };
@@ -202,11 +221,11 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Tries what `check` is about, if it is about this sender at all, and tells what it came to.
+    /// Runs a probe and reports its finding, if the check applies to the sender.
     pub(super) async fn probe(
         &mut self,
         check: &Check,
-        probe: impl AsyncFnOnce(&mut Self) -> Judged,
+        probe: impl AsyncFnOnce(&mut Self) -> ProbeResult,
     ) {
         if check.of(self.sender).is_some() {
             let judged = probe(self).await;
@@ -214,11 +233,11 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Tells what a check came to.
-    pub(super) fn conclude(&mut self, check: &Check, judged: Judged) {
+    /// Reports the finding of a check.
+    pub(super) fn conclude(&mut self, check: &Check, judged: ProbeResult) {
         let (grade, seen) = match judged {
-            Ok(Judgement { grade, seen }) => (grade, seen),
-            Err(NotTried(why)) => (Grade::NotTried, why),
+            Ok(ProbeAssessment { grade, seen }) => (grade, seen),
+            Err(NotTriedError(why)) => (Grade::NotTried, why),
         };
         if let Some(finding) = Finding::of(check, self.sender, grade, seen) {
             (self.tell)(&finding);
@@ -226,18 +245,18 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Ends a run that can't go on: what has no finding yet was not tried, because of `why`.
-    pub(super) fn abandon(mut self, why: &str) -> Report {
+    /// Ends a run early. All checks without a finding are reported as not tried because of `why`.
+    pub(super) fn abandon(mut self, why: &str) -> CheckReport {
         for check in super::checks() {
             if !self.findings.iter().any(|finding| finding.id == check.id) {
-                self.conclude(check, NotTried::because(why));
+                self.conclude(check, NotTriedError::because(why));
             }
         }
         self.end()
     }
 
     /// Ends the run.
-    pub(super) fn end(self) -> Report {
+    pub(super) fn end(self) -> CheckReport {
         let Self {
             url,
             sender,
@@ -247,8 +266,8 @@ impl<'a> Run<'a> {
             sent,
             ..
         } = self;
-        Report {
-            url: told(url),
+        CheckReport {
+            url: redacted(url),
             sender,
             started_at,
             took: began.elapsed(),
@@ -258,13 +277,16 @@ impl<'a> Run<'a> {
     }
 }
 
-/// A run of either sender, for tests of what it would send.
+/// Calls `look` with a run of each sender.
 #[cfg(test)]
-pub(super) fn played(look: impl Fn(&Run<'_>)) {
-    let (clock, options) = (super::super::tests::TestClock::new(), Options::default());
+pub(super) fn with_each_sender(look: impl Fn(&CheckRun<'_>)) {
+    let (clock, options) = (
+        super::super::tests::TestClock::new(),
+        CheckOptions::default(),
+    );
     let url = Url::parse("http://localhost/").unwrap();
     for sender in Sender::ALL {
-        look(&Run::new(
+        look(&CheckRun::new(
             (&url, sender, "a secret"),
             &options,
             &clock,

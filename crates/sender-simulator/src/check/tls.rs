@@ -1,78 +1,83 @@
-//! Whether the receiver can be connected to, and by which TLS.
+//! Connections to the receiver, and its TLS versions.
 
 use super::{
     super::{
-        Connection, ExchangeError, Sender,
-        connection::{Versions, handshake},
+        ExchangeError, ReceiverConnection, Sender,
+        connection::{TlsVersions, handshake},
     },
-    fact::{Check, Fact, Facts},
+    definition::{Check, CheckFacts, SenderFact},
     report::Grade,
-    run::{Judgement, NotTried, Run},
+    run::{CheckRun, NotTriedError, ProbeAssessment},
 };
 
 pub(super) static CHECKS: &[&Check] = &[&REACHABLE, &CERTIFICATE, &TLS_1_2, &TLS_1_3];
 
 static REACHABLE: Check = Check {
     id: "reachable",
-    title: "A connection can be made",
-    facts: Facts::Each {
-        hmrc: Fact {
-            why: "HMRC gives up connecting after 6 seconds, and tries again about every 5 minutes for 6 hours only.",
+    title: "A connection can be opened",
+    facts: CheckFacts::Each {
+        hmrc: SenderFact {
+            why: "HMRC stops connecting after 6 seconds, and retries about every 5 minutes for 6 \
+                  hours.",
             source: "hmrc/bootstrap-play, backend.conf",
         },
-        pay: Fact {
-            why: "Pay gives up connecting after 3 seconds, and has 6 attempts in 3 days.",
+        pay: SenderFact {
+            why: "Pay stops connecting after 3 seconds, and makes 6 attempts in 3 days.",
             source: "alphagov/pay-webhooks, config.yaml",
         },
     },
-    fix: "Check that the receiver runs, the URL is right, its name is in the public DNS, and no firewall or list of \
-          addresses keeps the senders out: neither publishes its addresses.",
+    fix: "Check that the receiver runs, that the URL is correct, that its name is in the public \
+          DNS, and that no firewall or address list blocks the senders: neither publishes its \
+          addresses.",
 };
 
 static CERTIFICATE: Check = Check {
     id: "certificate",
-    title: "TLS proves the host's name by a full, public certificate chain",
-    facts: Facts::Each {
-        hmrc: Fact {
-            why: "HMRC checks the chain against Java's public authorities, and the name; without both it never sends.",
+    title: "TLS proves the host name with a full, public certificate chain",
+    facts: CheckFacts::Each {
+        hmrc: SenderFact {
+            why: "HMRC checks the chain against Java's public authorities, and the name. Without \
+                  both it never sends.",
             source: "hmrc/http-verbs with async-http-client, defaults",
         },
-        pay: Fact {
-            why: "Pay checks the chain against Java's public authorities, and the name; without both it never sends.",
+        pay: SenderFact {
+            why: "Pay checks the chain against Java's public authorities, and the name. Without \
+                  both it never sends.",
             source: "alphagov/pay-webhooks, WebhooksModule.java",
         },
     },
-    fix: "Serve the certificate for this very name together with its intermediate ones, from a public authority.",
+    fix: "Serve a certificate for this name from a public authority, with its intermediate \
+          certificates.",
 };
 
 static TLS_1_2: Check = Check {
     id: "tls-1-2",
     title: "TLS 1.2 is offered",
-    facts: Facts::Hmrc(Fact {
-        why: "HMRC's client offers TLS 1.2 and nothing newer; a receiver that insists on 1.3 gets nothing.",
-        source: "hmrc/http-verbs with async-http-client, seen by running it",
+    facts: CheckFacts::Hmrc(SenderFact {
+        why: "HMRC's client offers only TLS 1.2. A receiver that requires 1.3 receives nothing.",
+        source: "hmrc/http-verbs with async-http-client, observed by running it",
     }),
-    fix: "Allow TLS 1.2 beside 1.3 in the proxy or load balancer.",
+    fix: "Allow TLS 1.2 and 1.3 in the proxy or load balancer.",
 };
 
 static TLS_1_3: Check = Check {
     id: "tls-1-3",
     title: "TLS 1.3 may be offered",
-    facts: Facts::Each {
-        hmrc: Fact {
+    facts: CheckFacts::Each {
+        hmrc: SenderFact {
             why: "A note only: HMRC does not use it today.",
-            source: "hmrc/http-verbs with async-http-client, seen by running it",
+            source: "hmrc/http-verbs with async-http-client, observed by running it",
         },
-        pay: Fact {
-            why: "A note only: Pay uses TLS 1.3 where it is offered, and 1.2 elsewhere.",
+        pay: SenderFact {
+            why: "A note only: Pay uses TLS 1.3 if it is offered, and otherwise 1.2.",
             source: "alphagov/pay-webhooks, WebhooksModule.java",
         },
     },
-    fix: "Nothing needs doing.",
+    fix: "No change is needed.",
 };
 
-/// Looks; an error says why nothing more can be tried.
-pub(super) async fn probe(run: &mut Run<'_>) -> Result<(), ExchangeError> {
+/// Runs the probes. An error is the reason why no other check can be tried.
+pub(super) async fn probe(run: &mut CheckRun<'_>) -> Result<(), ExchangeError> {
     if run.url.scheme() == "https" {
         secured(run).await
     } else {
@@ -80,31 +85,33 @@ pub(super) async fn probe(run: &mut Run<'_>) -> Result<(), ExchangeError> {
     }
 }
 
-async fn plain(run: &mut Run<'_>) -> Result<(), ExchangeError> {
-    let reached = Connection::open(run.url, run.manner()).await.map(drop);
+async fn plain(run: &mut CheckRun<'_>) -> Result<(), ExchangeError> {
+    let reached = ReceiverConnection::open(run.url, run.client_profile())
+        .await
+        .map(drop);
     run.conclude(&REACHABLE, Ok(reachable(&reached)));
     for check in [&CERTIFICATE, &TLS_1_2, &TLS_1_3] {
-        run.conclude(check, NotTried::because("plain http on this machine"));
+        run.conclude(check, NotTriedError::because("plain http on this machine"));
     }
     reached
 }
 
-async fn secured(run: &mut Run<'_>) -> Result<(), ExchangeError> {
-    let any = handshake(run.url, run.manner(), Versions::All).await;
+async fn secured(run: &mut CheckRun<'_>) -> Result<(), ExchangeError> {
+    let any = handshake(run.url, run.client_profile(), TlsVersions::All).await;
     run.conclude(&REACHABLE, Ok(reachable(&any)));
     if matches!(&any, Err(error) if !is_tls(error)) {
         return any;
     }
     run.conclude(&CERTIFICATE, Ok(certificate(&any)));
-    let old = handshake(run.url, run.manner(), Versions::Only12).await;
+    let old = handshake(run.url, run.client_profile(), TlsVersions::Only12).await;
     run.conclude(&TLS_1_2, Ok(tls_1_2(&old)));
-    let new = handshake(run.url, run.manner(), Versions::Only13).await;
+    let new = handshake(run.url, run.client_profile(), TlsVersions::Only13).await;
     let note = if is_offered(&new) {
         "offered"
     } else {
         "not offered"
     };
-    run.conclude(&TLS_1_3, Ok(Judgement::new(Grade::Passed, note)));
+    run.conclude(&TLS_1_3, Ok(ProbeAssessment::new(Grade::Passed, note)));
     any?;
     if run.sender == Sender::Hmrc {
         old
@@ -113,24 +120,26 @@ async fn secured(run: &mut Run<'_>) -> Result<(), ExchangeError> {
     }
 }
 
-fn reachable(reached: &Result<(), ExchangeError>) -> Judgement {
-    match reached {
-        Err(error) if !is_tls(error) => Judgement::new(Grade::Failed, error.to_string()),
-        _ => Judgement::new(Grade::Passed, "connected"),
+fn reachable(connected: &Result<(), ExchangeError>) -> ProbeAssessment {
+    match connected {
+        Err(error) if !is_tls(error) => ProbeAssessment::new(Grade::Failed, error.to_string()),
+        _ => ProbeAssessment::new(Grade::Passed, "connected"),
     }
 }
 
-fn certificate(shaken: &Result<(), ExchangeError>) -> Judgement {
-    match shaken {
-        Ok(()) => Judgement::new(Grade::Passed, "the chain and the name are right"),
-        Err(error) => Judgement::new(Grade::Failed, error.to_string()),
+fn certificate(handshake_result: &Result<(), ExchangeError>) -> ProbeAssessment {
+    match handshake_result {
+        Ok(()) => ProbeAssessment::new(Grade::Passed, "the chain and the name are valid"),
+        Err(error) => ProbeAssessment::new(Grade::Failed, error.to_string()),
     }
 }
 
-fn tls_1_2(shaken: &Result<(), ExchangeError>) -> Judgement {
-    match shaken {
-        Err(error) if !is_offered(shaken) => Judgement::new(Grade::Failed, error.to_string()),
-        _ => Judgement::new(Grade::Passed, "offered"),
+fn tls_1_2(handshake_result: &Result<(), ExchangeError>) -> ProbeAssessment {
+    match handshake_result {
+        Err(error) if !is_offered(handshake_result) => {
+            ProbeAssessment::new(Grade::Failed, error.to_string())
+        }
+        _ => ProbeAssessment::new(Grade::Passed, "offered"),
     }
 }
 
@@ -138,9 +147,9 @@ fn is_tls(error: &ExchangeError) -> bool {
     matches!(error, ExchangeError::Tls { .. })
 }
 
-/// Whether the version was agreed on: a certificate that is not believed comes after that.
-fn is_offered(shaken: &Result<(), ExchangeError>) -> bool {
-    match shaken {
+/// Whether the version was agreed. A certificate is refused only after that.
+fn is_offered(handshake_result: &Result<(), ExchangeError>) -> bool {
+    match handshake_result {
         Ok(()) => true,
         Err(ExchangeError::Tls { error, .. }) => {
             let cause = error

@@ -1,8 +1,9 @@
-//! Requests and answers as files: kept of one run, posted again in another.
+//! Requests and responses as files: recorded in one run, replayed in another.
 //!
-//! Each exchange is `000001-{id}.request` and, if there was one, `000001-{id}.answer`: the first line,
-//! the headers and the bytes as they went over the wire (of an answer the first 64 KiB, freed from
-//! chunks). The files hold signatures, which stay valid for as long as the key does.
+//! Each exchange is a file `000001-{sender}-{id}.request` and, if there was a response,
+//! `000001-{sender}-{id}.answer`. A file contains the first line, the headers and the body, as
+//! sent. Of a response it contains at most 64 KiB, without chunk framing. The files contain
+//! signatures, which are valid as long as the key.
 
 use std::{
     collections::HashSet,
@@ -12,42 +13,42 @@ use std::{
 
 use serde_json::Value;
 
-use super::Exchanged;
-use crate::{Answer, Request, Sender};
+use super::ExchangeRecord;
+use crate::{ReceiverResponse, Sender, SenderRequest, target::path_and_query};
 
-/// A request that somebody kept.
+/// A recorded request.
 #[derive(Clone, Debug)]
-pub struct Capture {
-    /// The request, addressed to where it went then.
-    pub request: Request,
+pub struct CapturedRequest {
+    /// The request, with its original host.
+    pub request: SenderRequest,
 }
 
-/// A capture that can't be used; says what to do.
+/// Recorded requests cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
-    /// The system can't read it.
-    #[error("{path} can't be read: {error}")]
+    /// A file or folder cannot be read.
+    #[error("cannot read {path}: {error}")]
     Io {
-        /// Where.
+        /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The operating system's error.
         error: io::Error,
     },
-    /// It is no request.
-    #[error("{0} is not a request as --record keeps them: take it out of the folder")]
+    /// A file is not a request.
+    #[error("{0} is not a request in the format of --record: remove it from the folder")]
     NotARequest(PathBuf),
-    /// There is none.
-    #[error("{0} holds no .request file: name a folder that --record has filled")]
-    Nothing(PathBuf),
+    /// The folder has no requests of this sender.
+    #[error("{0} contains no .request file of this sender: name a folder that --record wrote")]
+    Empty(PathBuf),
 }
 
-/// A folder that exchanges are kept in.
+/// Writes exchanges to a folder.
 #[derive(Clone, Debug)]
-pub struct Recorder(PathBuf);
+pub struct ExchangeRecorder(PathBuf);
 
-impl Recorder {
-    /// Makes the folder if there is none. One that holds requests already is refused: two runs would
-    /// mix.
+impl ExchangeRecorder {
+    /// Creates the folder if it does not exist. Refuses a folder with requests, so that two runs
+    /// are not mixed.
     pub fn create(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         if requests(folder)?.is_empty() {
@@ -55,13 +56,13 @@ impl Recorder {
         }
         Err(io::Error::new(
             io::ErrorKind::AlreadyExists,
-            "it holds the requests of an earlier run; name another folder",
+            "it contains the requests of an earlier run; name another folder",
         ))
     }
 
-    /// Keeps one exchange.
-    pub fn keep(&self, exchanged: &Exchanged<'_>) -> io::Result<()> {
-        let Exchanged {
+    /// Writes one exchange.
+    pub fn record(&self, exchanged: &ExchangeRecord<'_>) -> io::Result<()> {
+        let ExchangeRecord {
             number,
             sender,
             request,
@@ -69,23 +70,24 @@ impl Recorder {
             ..
         } = exchanged;
         let stem = format!("{number:06}-{}-{}", sender.as_str(), file_name(&request.id));
-        let path = url.query().map_or_else(
-            || url.path().to_owned(),
-            |query| format!("{}?{query}", url.path()),
-        );
+        let path = path_and_query(url);
         fs::write(
             self.0.join(format!("{stem}.request")),
             request_bytes(request, &path),
         )?;
-        match exchanged.answer {
-            Some(answer) => fs::write(self.0.join(format!("{stem}.answer")), answer_bytes(answer)),
+        match exchanged.response {
+            Some(response) => fs::write(
+                self.0.join(format!("{stem}.answer")),
+                response_bytes(response),
+            ),
             None => Ok(()),
         }
     }
 }
 
-/// Reads what a [`Recorder`] kept of `sender`'s posts, in the order they went out; each id once.
-pub fn read(folder: &Path, sender: Sender) -> Result<Vec<Capture>, CaptureError> {
+/// Reads the requests of `sender` that an [`ExchangeRecorder`] wrote, in their order and without
+/// repeats.
+pub fn read_captures(folder: &Path, sender: Sender) -> Result<Vec<CapturedRequest>, CaptureError> {
     let mut paths = requests(folder).map_err(|error| CaptureError::Io {
         path: folder.to_owned(),
         error,
@@ -103,7 +105,7 @@ pub fn read(folder: &Path, sender: Sender) -> Result<Vec<Capture>, CaptureError>
         }
     }
     if captures.is_empty() {
-        Err(CaptureError::Nothing(folder.to_owned()))
+        Err(CaptureError::Empty(folder.to_owned()))
     } else {
         Ok(captures)
     }
@@ -122,7 +124,7 @@ fn requests(folder: &Path) -> io::Result<Vec<PathBuf>> {
         .collect())
 }
 
-fn request_bytes(request: &Request, path: &str) -> Vec<u8> {
+fn request_bytes(request: &SenderRequest, path: &str) -> Vec<u8> {
     [
         head(
             &format!("{} {path} HTTP/1.1", request.method),
@@ -134,10 +136,10 @@ fn request_bytes(request: &Request, path: &str) -> Vec<u8> {
     .concat()
 }
 
-fn answer_bytes(answer: &Answer) -> Vec<u8> {
+fn response_bytes(response: &ReceiverResponse) -> Vec<u8> {
     [
-        head(&format!("HTTP/1.1 {}", answer.status), &answer.headers).as_bytes(),
-        &answer.body,
+        head(&format!("HTTP/1.1 {}", response.status), &response.headers).as_bytes(),
+        &response.body,
     ]
     .concat()
 }
@@ -150,8 +152,8 @@ fn head(first: &str, headers: &[(String, String)]) -> String {
     format!("{first}\r\n{}\r\n", lines.concat())
 }
 
-/// A POST and who signed it; a GET carries nothing worth posting again.
-fn parse(bytes: &[u8]) -> Option<(Option<Sender>, Capture)> {
+/// A request and its sender. `None` for a GET, which is not replayed.
+fn parse(bytes: &[u8]) -> Option<(Option<Sender>, CapturedRequest)> {
     let mut headers = [httparse::EMPTY_HEADER; 100];
     let mut head = httparse::Request::new(&mut headers);
     let httparse::Status::Complete(length) = head.parse(bytes).ok()? else {
@@ -170,16 +172,17 @@ fn parse(bytes: &[u8]) -> Option<(Option<Sender>, Capture)> {
             .iter()
             .any(|(name, _)| name.eq_ignore_ascii_case(wanted))
     };
-    let signer = match head.method? {
-        "POST" if has("pay-signature") => Some(Sender::GovukPay),
-        "POST" if has("x-hub-signature") => Some(Sender::Hmrc),
-        _ => None,
-    };
-    let id = id(&body);
+    let signer = Sender::ALL
+        .into_iter()
+        .find(|sender| has(sender.signature_header()));
+    let signer = signer.filter(|_| head.method == Some("POST"));
+    let id = signer
+        .map(|signer| message_id(signer, &body))
+        .unwrap_or_default();
     Some((
         signer,
-        Capture {
-            request: Request {
+        CapturedRequest {
+            request: SenderRequest {
                 method: "POST",
                 headers,
                 body,
@@ -189,16 +192,17 @@ fn parse(bytes: &[u8]) -> Option<(Option<Sender>, Capture)> {
     ))
 }
 
-/// The message's own id; a body without one is posted all the same.
-fn id(body: &[u8]) -> String {
+/// The message's id, or an empty text.
+fn message_id(sender: Sender, body: &[u8]) -> String {
     let value: Value = serde_json::from_slice(body).unwrap_or_default();
-    let id = value
-        .get("notificationId")
-        .or_else(|| value.get("webhook_message_id"));
-    id.and_then(Value::as_str).unwrap_or_default().to_owned()
+    value
+        .get(sender.id_field())
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
 }
 
-/// What of an id can stand in a file's name.
+/// The characters of an id that are allowed in a file name.
 fn file_name(id: &str) -> String {
     id.chars()
         .filter(|character| character.is_ascii_alphanumeric() || *character == '-')

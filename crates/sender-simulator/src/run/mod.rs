@@ -1,67 +1,64 @@
-//! A sender, played over time: its messages, its timetable, and what goes wrong on the way.
+//! A sender over time: its messages, its retry schedule, and injected faults.
 //!
 //! ```text
-//! seed ─► story: the nth message ─► twists ─► attempts by the sender's timetable ─► fate
-//!                                                                                    │
-//!                                     what the receiver holds ─► compare ◄───────────┘
+//! seed ─► nth message ─► injected faults ─► attempts on the sender's schedule ─► outcome
+//!                                                                                   │
+//!                                  the receiver's stored messages ─► compare ◄──────┘
 //! ```
 //!
-//! A run needs no process and no files: a [`Plan`] goes in, a [`Summary`] comes out, and what happens
-//! meanwhile is told to a closure. It lives in one task, on one core.
+//! A run needs no process and no files: it takes a [`RunPlan`], passes every [`RunEvent`] to a
+//! closure, and returns a [`RunSummary`]. It uses one task.
 
-mod books;
 pub mod capture;
-mod chaos;
-mod clock;
-mod dice;
-pub mod holdings;
+pub mod comparison;
+mod connection_pool;
+mod driver;
+mod events;
+mod injected_faults;
+mod messages;
 mod plan;
-mod player;
-mod pool;
-mod redirect;
-mod seen;
-mod story;
+mod scaled_clock;
+mod seeded_rng;
+mod stats;
 
 use std::future::Future;
 
 use tokio::time::Instant;
 
-use super::{TargetError, clear, pull::ppns::Notification};
-use books::Books;
-use player::Player;
+use super::{TargetError, apis::ppns::BoxNotification, check_target};
+use driver::RunDriver;
+use stats::RunStats;
 
-pub use books::{Ending, Fault, Sent, Summary, word};
-pub use chaos::{Chaos, REORDERED, Scenario};
-pub use plan::{Plan, start_of_story};
-pub use seen::{Exchanged, Fate, Seen, Settled, What};
+pub use events::{DeliveryOutcome, ExchangeRecord, MessageKind, RunEvent, SettledMessage};
+pub use injected_faults::{FaultRates, REORDER_WINDOW, Scenario};
+pub use messages::box_id;
+pub use plan::{RunPlan, default_start};
+pub use stats::{ReceiverFault, RunEnding, RunSummary, SentMessage, outcome_label};
 
-/// Plays `plan` to its end, its limit, or until `stop` is ready; `watch` hears of everything at once.
+/// Runs `plan` until it is complete, its time limit passes, or `stop` completes. `on_event` is
+/// called for each event and must not block.
 ///
-/// Nothing is sent where test data must not go: that is the only error. Whatever the receiver does
-/// wrong is in the summary.
+/// # Errors
+/// Fails only if the plan's URL must not receive test data. Everything that the receiver does wrong
+/// is in the summary.
 pub async fn run(
-    plan: &Plan,
-    watch: &(dyn Fn(Seen<'_>) + Sync),
+    plan: &RunPlan,
+    on_event: &(dyn Fn(RunEvent<'_>) + Sync),
     stop: impl Future<Output = ()>,
-) -> Result<Summary, TargetError> {
-    clear(&plan.url)?;
-    let (player, began) = (Player::new(plan, watch), Instant::now());
+) -> Result<RunSummary, TargetError> {
+    check_target(&plan.url)?;
+    let (driver, began) = (RunDriver::new(plan, on_event), Instant::now());
     let ending = tokio::select! {
-        () = player.play() => Ending::Complete,
-        () = tokio::time::sleep(plan.limit) => Ending::OutOfTime,
-        () = stop => Ending::Stopped,
+        () = driver.run() => RunEnding::Complete,
+        () = tokio::time::sleep(plan.limit) => RunEnding::OutOfTime,
+        () = stop => RunEnding::Stopped,
     };
-    Ok(player.into_books().close_with(ending, began.elapsed()))
+    Ok(driver.into_stats().into_summary(ending, began.elapsed()))
 }
 
-/// The box that an HMRC run posts to.
-pub fn box_id(plan: &Plan) -> String {
-    story::box_id(plan)
-}
-
-/// Everything that HMRC keeps of a run of its own, whether or not it is pushed: what a pull finds, all of it pending.
-pub fn kept(plan: &Plan) -> impl Iterator<Item = Notification> {
-    (0..plan.count).map(|n| story::kept(plan, n))
+/// All notifications of an HMRC run, pushed or not, as a pull finds them: all are pending.
+pub fn notifications(plan: &RunPlan) -> impl Iterator<Item = BoxNotification> {
+    (0..plan.count).map(|n| messages::notification(plan, n))
 }
 
 #[cfg(test)]

@@ -1,53 +1,53 @@
-//! What a run consists of.
+//! The plan of a run.
 
 use std::time::Duration;
 
 use url::Url;
 
-use super::{Chaos, capture::Capture};
+use super::{FaultRates, capture::CapturedRequest};
 use crate::{Sender, Timestamp};
 
-/// One sender's run against one URL. The same plan sends the same bytes, but for what the receiver's
-/// answers and the order of their coming change.
+/// The plan of one sender's run against one URL. The same plan sends the same bytes, except for
+/// what depends on the receiver's responses and their timing.
 ///
-/// It holds secrets, so it can't be printed.
-pub struct Plan {
-    /// Who is played.
+/// It contains secrets, so it does not implement `Debug`.
+pub struct RunPlan {
+    /// The simulated sender.
     pub sender: Sender,
     /// The callback URL.
     pub url: Url,
-    /// What everything is signed with.
+    /// The secret for signatures.
     pub secret: String,
-    /// What everything is signed with after half of the notifications have begun.
+    /// The secret for signatures after half of the notifications have begun.
     pub rotate_to: Option<String>,
-    /// How many notifications happen.
+    /// The number of notifications.
     pub count: u64,
-    /// How many of them HMRC had kept before the callback URL was saved.
+    /// The number of these that HMRC stored before the callback URL was saved.
     pub backlog: u64,
-    /// What chance is drawn from.
+    /// The seed of all random numbers.
     pub seed: u64,
-    /// When the story begins; its events happen within the 48 hours after it.
+    /// The earliest date of an event. All events happen within the next 48 hours.
     pub start: Timestamp,
-    /// What goes wrong.
-    pub chaos: Chaos,
-    /// How many requests the sender has under way at once.
+    /// The faults to inject.
+    pub fault_rates: FaultRates,
+    /// The number of requests that the sender sends at once.
     pub threads: usize,
-    /// How much faster than ours the sender's clock runs.
+    /// The factor by which the sender's clock is faster than real time.
     pub time_scale: u32,
-    /// When the run ends, come what may; in our time.
+    /// The longest real time that the run may take.
     pub limit: Duration,
-    /// Requests of an earlier run, posted again as they were.
-    pub replay: Vec<Capture>,
-    /// Whether the summary names every notification, so that it can be held against an inbox.
-    pub remembers: bool,
+    /// Requests of an earlier run, sent again unchanged.
+    pub replay: Vec<CapturedRequest>,
+    /// Whether the summary lists every message, for comparison with an inbox.
+    pub keep_sent: bool,
 }
 
-/// The two days that every event has behind it when a run begins on its own date.
-const BEHIND: i64 = 2;
+/// The days between the start date and today, so that all events are in the past.
+const START_DAYS_AGO: i64 = 2;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
-impl Plan {
-    /// A calm run of 100 notifications within 10 minutes.
+impl RunPlan {
+    /// A run of 100 notifications within 10 minutes, without faults.
     pub fn new(sender: Sender, url: Url, secret: String, seed: u64, now: Timestamp) -> Self {
         Self {
             sender,
@@ -57,25 +57,25 @@ impl Plan {
             count: 100,
             backlog: 0,
             seed,
-            start: start_of_story(now),
-            chaos: Chaos::default(),
+            start: default_start(now),
+            fault_rates: FaultRates::default(),
             threads: threads(sender),
             time_scale: 1,
             limit: Duration::from_secs(10 * 60),
             replay: Vec::new(),
-            remembers: false,
+            keep_sent: false,
         }
     }
 }
 
-/// The midnight two days before today's, UTC: a seed sends the same bytes all day long.
-pub fn start_of_story(now: Timestamp) -> Timestamp {
+/// Midnight UTC two days before `now`. A seed sends the same bytes all day.
+pub fn default_start(now: Timestamp) -> Timestamp {
     let today = now.as_millis().div_euclid(DAY_MS);
-    Timestamp::from_millis((today - BEHIND) * DAY_MS)
+    Timestamp::from_millis((today - START_DAYS_AGO) * DAY_MS)
 }
 
-/// How many requests a sender has under way at once. One instance of Pay has 20 threads; HMRC knows
-/// no limit for first pushes, so this one is ours.
+/// The number of requests that a sender sends at once. One instance of Pay has 20 threads. HMRC has
+/// no limit for first pushes; 50 is this package's choice.
 fn threads(sender: Sender) -> usize {
     match sender {
         Sender::GovukPay => 20,

@@ -1,4 +1,4 @@
-//! Runs against receivers that answer whatever a test wants.
+//! Runs against receivers with scripted responses.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -15,20 +15,20 @@ use tokio::{
 use url::Url;
 
 use super::*;
-use crate::{Sender, Timestamp, sign};
+use crate::{Sender, Timestamp, signature};
 
 const SECRET: &str = "webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu";
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
-/// A request as a receiver hears it.
+/// A request as the receiver gets it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Heard {
+struct ReceivedRequest {
     line: String,
     signature: Option<String>,
     body: String,
 }
 
-impl Heard {
+impl ReceivedRequest {
     fn id(&self) -> String {
         let value: Value = serde_json::from_str(&self.body).unwrap_or_default();
         let id = value
@@ -38,68 +38,68 @@ impl Heard {
     }
 
     fn is_signed_with(&self, sender: Sender, secret: &str) -> bool {
-        self.signature.as_deref() == Some(&sign::signature(sender, secret, self.body.as_bytes()))
+        self.signature.as_deref() == Some(&signature::sign(sender, secret, self.body.as_bytes()))
     }
 }
 
-/// What a receiver does with a request: text to answer, or `None` to close without a word.
-type Manners = Arc<dyn Fn(usize, &Heard) -> Option<String> + Send + Sync>;
+/// The response to a request, or `None` to close the connection.
+type ResponseFn = Arc<dyn Fn(usize, &ReceivedRequest) -> Option<String> + Send + Sync>;
 
-/// A receiver, and everything it has heard whole, in order.
-struct Receiver {
+/// A receiver and its complete requests, in order.
+struct TestReceiver {
     url: Url,
-    heard: Arc<Mutex<Vec<Heard>>>,
+    received: Arc<Mutex<Vec<ReceivedRequest>>>,
     broken_off: Arc<Mutex<usize>>,
 }
 
-impl Receiver {
+impl TestReceiver {
     async fn new(
-        manners: impl Fn(usize, &Heard) -> Option<String> + Send + Sync + 'static,
+        respond: impl Fn(usize, &ReceivedRequest) -> Option<String> + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = Url::parse(&format!("http://{}/try", listener.local_addr().unwrap())).unwrap();
-        let (heard, broken_off, manners): (_, _, Manners) =
-            (Arc::default(), Arc::default(), Arc::new(manners));
+        let (received, broken_off, respond): (_, _, ResponseFn) =
+            (Arc::default(), Arc::default(), Arc::new(respond));
         let receiver = Self {
             url,
-            heard: Arc::clone(&heard),
+            received: Arc::clone(&received),
             broken_off: Arc::clone(&broken_off),
         };
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (heard, broken, manners) = (
-                    Arc::clone(&heard),
+                let (received, broken, respond) = (
+                    Arc::clone(&received),
                     Arc::clone(&broken_off),
-                    Arc::clone(&manners),
+                    Arc::clone(&respond),
                 );
-                tokio::spawn(async move { serve(stream, &heard, &broken, &manners).await });
+                tokio::spawn(async move { serve(stream, &received, &broken, &respond).await });
             }
         });
         receiver
     }
 
-    /// One that answers everything with `answer`.
+    /// A receiver that answers every request with `answer`.
     async fn answering(answer: &'static str) -> Self {
         Self::new(move |_, _| Some(answer.to_owned())).await
     }
 
-    fn heard(&self) -> Vec<Heard> {
-        self.heard.lock().unwrap().clone()
+    fn received(&self) -> Vec<ReceivedRequest> {
+        self.received.lock().unwrap().clone()
     }
 
-    fn posts(&self) -> Vec<Heard> {
-        self.heard()
+    fn posts(&self) -> Vec<ReceivedRequest> {
+        self.received()
             .into_iter()
-            .filter(|heard| heard.line.starts_with("POST"))
+            .filter(|received| received.line.starts_with("POST"))
             .collect()
     }
 }
 
 async fn serve(
     mut stream: TcpStream,
-    heard: &Mutex<Vec<Heard>>,
+    received: &Mutex<Vec<ReceivedRequest>>,
     broken_off: &Mutex<usize>,
-    manners: &Manners,
+    respond: &ResponseFn,
 ) {
     let mut bytes = Vec::new();
     loop {
@@ -114,11 +114,11 @@ async fn serve(
         };
         bytes.clear();
         let number = {
-            let mut heard = heard.lock().unwrap();
-            heard.push(whole.clone());
-            heard.len()
+            let mut received = received.lock().unwrap();
+            received.push(whole.clone());
+            received.len()
         };
-        match manners(number, &whole) {
+        match respond(number, &whole) {
             Some(answer) if answer == "silence" => pending().await,
             Some(answer) => stream.write_all(answer.as_bytes()).await.unwrap(),
             None => return,
@@ -127,7 +127,7 @@ async fn serve(
 }
 
 /// A request, once its body is complete.
-fn whole(bytes: &[u8]) -> Option<Heard> {
+fn whole(bytes: &[u8]) -> Option<ReceivedRequest> {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&bytes[..end]).unwrap();
     let header = |wanted: &str| {
@@ -141,7 +141,7 @@ fn whole(bytes: &[u8]) -> Option<Heard> {
     };
     let length: usize = header("content-length").map_or(0, |length| length.parse().unwrap());
     let body = bytes.get(end + 4..end + 4 + length)?;
-    Some(Heard {
+    Some(ReceivedRequest {
         line: head.lines().next().unwrap().to_owned(),
         signature: header("pay-signature").or_else(|| header("x-hub-signature")),
         body: String::from_utf8_lossy(body).into_owned(),
@@ -153,33 +153,33 @@ fn status(status: u16, headers: &str) -> String {
 }
 
 /// A plan on a clock so fast that days pass in milliseconds.
-fn plan(sender: Sender, receiver: &Receiver, count: u64) -> Plan {
+fn plan(sender: Sender, receiver: &TestReceiver, count: u64) -> RunPlan {
     let now = Timestamp::parse("2026-11-25T08:00:00Z").unwrap();
-    let mut plan = Plan::new(sender, receiver.url.clone(), SECRET.to_owned(), 7, now);
-    (plan.count, plan.time_scale, plan.remembers) = (count, 10_000_000, true);
+    let mut plan = RunPlan::new(sender, receiver.url.clone(), SECRET.to_owned(), 7, now);
+    (plan.count, plan.time_scale, plan.keep_sent) = (count, 10_000_000, true);
     plan
 }
 
-async fn played(plan: &Plan) -> Summary {
+async fn summary_of(plan: &RunPlan) -> RunSummary {
     run(plan, &|_| {}, pending()).await.unwrap()
 }
 
-fn fates(summary: &Summary) -> BTreeMap<String, u64> {
+fn outcomes(summary: &RunSummary) -> BTreeMap<String, u64> {
     summary
         .settled
         .iter()
-        .map(|((what, fate), count)| (format!("{what} {fate}"), *count))
+        .map(|((kind, outcome), count)| (format!("{kind} {outcome}"), *count))
         .collect()
 }
 
-fn names(summary: &Summary) -> Vec<&'static str> {
+fn names(summary: &RunSummary) -> Vec<&'static str> {
     summary.faults_by_name.keys().copied().collect()
 }
 
 #[tokio::test]
-async fn each_sender_goes_by_its_own_timetable_to_the_end() {
-    let refuses = |answer: u16| move |_: usize, _: &Heard| Some(status(answer, ""));
-    for (sender, answer, fate, posts) in [
+async fn each_sender_follows_its_own_schedule_to_the_end() {
+    let refuses = |answer: u16| move |_: usize, _: &ReceivedRequest| Some(status(answer, ""));
+    for (sender, answer, outcome, posts) in [
         (Sender::GovukPay, 200, "acknowledged", 1),
         (Sender::GovukPay, 202, "acknowledged", 1),
         (Sender::GovukPay, 409, "failed", 6),
@@ -189,22 +189,22 @@ async fn each_sender_goes_by_its_own_timetable_to_the_end() {
         (Sender::Hmrc, 202, "failed", 73),
         (Sender::Hmrc, 503, "failed", 73),
     ] {
-        let receiver = Receiver::new(refuses(answer)).await;
-        let summary = played(&plan(sender, &receiver, 1)).await;
+        let receiver = TestReceiver::new(refuses(answer)).await;
+        let summary = summary_of(&plan(sender, &receiver, 1)).await;
         assert_eq!(
-            fates(&summary),
-            BTreeMap::from([(format!("notification {fate}"), 1)]),
+            outcomes(&summary),
+            BTreeMap::from([(format!("notification {outcome}"), 1)]),
             "{sender:?} {answer}"
         );
-        let heard = receiver.posts();
-        assert_eq!(heard.len(), posts, "{sender:?} {answer}");
+        let received = receiver.posts();
+        assert_eq!(received.len(), posts, "{sender:?} {answer}");
         assert!(
-            heard.iter().all(|again| *again == heard[0]),
+            received.iter().all(|again| *again == received[0]),
             "the same bytes and signature every time"
         );
         assert_eq!(
             names(&summary),
-            if fate == "failed" {
+            if outcome == "failed" {
                 vec!["given-up"]
             } else {
                 vec![]
@@ -214,10 +214,10 @@ async fn each_sender_goes_by_its_own_timetable_to_the_end() {
 }
 
 #[tokio::test]
-async fn a_closed_connection_is_hmrc_s_to_repeat_at_once_and_pay_s_to_count() {
+async fn after_a_closed_connection_hmrc_repeats_at_once_and_pay_counts_a_failure() {
     for (sender, copies) in [(Sender::Hmrc, 6 * 73), (Sender::GovukPay, 6)] {
-        let receiver = Receiver::new(|_, _| None).await;
-        let summary = played(&plan(sender, &receiver, 1)).await;
+        let receiver = TestReceiver::new(|_, _| None).await;
+        let summary = summary_of(&plan(sender, &receiver, 1)).await;
         assert_eq!(
             (receiver.posts().len(), names(&summary)),
             (copies, vec!["given-up"]),
@@ -227,10 +227,10 @@ async fn a_closed_connection_is_hmrc_s_to_repeat_at_once_and_pay_s_to_count() {
 }
 
 #[tokio::test]
-async fn a_failure_is_forgotten_once_a_later_attempt_is_taken() {
+async fn a_failure_is_no_fault_once_a_later_attempt_is_accepted() {
     let receiver =
-        Receiver::new(|number, _| Some(status(if number < 4 { 503 } else { 200 }, ""))).await;
-    let summary = played(&plan(Sender::GovukPay, &receiver, 1)).await;
+        TestReceiver::new(|number, _| Some(status(if number < 4 { 503 } else { 200 }, ""))).await;
+    let summary = summary_of(&plan(Sender::GovukPay, &receiver, 1)).await;
     assert_eq!(
         (summary.requests, summary.retries, summary.reposts),
         (4, 1, 2)
@@ -243,17 +243,17 @@ async fn a_failure_is_forgotten_once_a_later_attempt_is_taken() {
 }
 
 #[tokio::test]
-async fn a_redirect_loses_a_message_where_a_get_is_taken_for_it_and_only_there() {
+async fn a_redirect_loses_a_message_only_if_a_get_succeeds() {
     for sender in Sender::ALL {
-        for (redirect, get, post, fate) in [
+        for (redirect, get, post, outcome) in [
             (302, 200, 200, "lost-by-redirect"),
             (301, 404, 404, "failed"),
             (307, 404, 200, "acknowledged"),
             (308, 200, 500, "failed"),
         ] {
-            let receiver = Receiver::new(move |_, heard| {
-                let there = heard.line.contains("/login");
-                let answer = if heard.line.starts_with("GET") {
+            let receiver = TestReceiver::new(move |_, received| {
+                let there = received.line.contains("/login");
+                let answer = if received.line.starts_with("GET") {
                     get
                 } else {
                     post
@@ -265,16 +265,16 @@ async fn a_redirect_loses_a_message_where_a_get_is_taken_for_it_and_only_there()
                 })
             })
             .await;
-            let summary = played(&plan(sender, &receiver, 1)).await;
+            let summary = summary_of(&plan(sender, &receiver, 1)).await;
             assert_eq!(
-                fates(&summary),
-                BTreeMap::from([(format!("notification {fate}"), 1)]),
+                outcomes(&summary),
+                BTreeMap::from([(format!("notification {outcome}"), 1)]),
                 "{sender:?} {redirect}"
             );
             let gets = receiver
-                .heard()
+                .received()
                 .into_iter()
-                .filter(|heard| heard.line.starts_with("GET"));
+                .filter(|received| received.line.starts_with("GET"));
             let mut gets = gets.map(|get| (get.body, get.signature.is_some()));
             assert!(gets.all(|get| get == (String::new(), sender == Sender::Hmrc)));
         }
@@ -283,10 +283,11 @@ async fn a_redirect_loses_a_message_where_a_get_is_taken_for_it_and_only_there()
 
 #[tokio::test]
 async fn a_redirect_to_another_host_is_not_followed_and_counts_as_a_loss() {
-    let away = "HTTP/1.1 302 Found\r\nlocation: https://elsewhere.example.com/\r\ncontent-length: 0\r\n\r\n";
-    let receiver = Receiver::answering(away).await;
+    let away = "HTTP/1.1 302 Found\r\nlocation: https://elsewhere.example.com/\r\ncontent-length: \
+                0\r\n\r\n";
+    let receiver = TestReceiver::answering(away).await;
     assert_eq!(
-        names(&played(&plan(Sender::GovukPay, &receiver, 1)).await),
+        names(&summary_of(&plan(Sender::GovukPay, &receiver, 1)).await),
         ["lost-by-redirect"]
     );
 }
@@ -296,18 +297,18 @@ async fn the_same_seed_sends_the_same_requests_in_the_same_order() {
     for sender in Sender::ALL {
         let mut sent = Vec::new();
         for seed in [7, 7, 8] {
-            let receiver = Receiver::answering(OK).await;
+            let receiver = TestReceiver::answering(OK).await;
             let mut plan = plan(sender, &receiver, 200);
-            plan.chaos = Chaos {
+            plan.fault_rates = FaultRates {
                 duplicate: 30,
                 second_id: 30,
                 reorder: true,
                 wrong_key: 30,
                 truncate: 30,
-                ..Chaos::default()
+                ..FaultRates::default()
             };
             (plan.seed, plan.threads) = (seed, 1);
-            played(&plan).await;
+            summary_of(&plan).await;
             sent.push(receiver.posts().into_iter().collect::<BTreeSet<_>>());
         }
         assert!(sent[0].len() > 200);
@@ -317,15 +318,15 @@ async fn the_same_seed_sends_the_same_requests_in_the_same_order() {
 }
 
 #[tokio::test]
-async fn reordered_messages_all_come_in_another_order_near_their_place() {
-    let receiver = Receiver::answering(OK).await;
+async fn reordered_messages_are_complete_and_near_their_position() {
+    let receiver = TestReceiver::answering(OK).await;
     let mut straight = plan(Sender::GovukPay, &receiver, 200);
     straight.threads = 1;
-    played(&straight).await;
+    summary_of(&straight).await;
     let mut shuffled = straight;
-    shuffled.chaos.reorder = true;
-    played(&shuffled).await;
-    let ids: Vec<String> = receiver.posts().iter().map(Heard::id).collect();
+    shuffled.fault_rates.reorder = true;
+    summary_of(&shuffled).await;
+    let ids: Vec<String> = receiver.posts().iter().map(ReceivedRequest::id).collect();
     let (straight, shuffled) = ids.split_at(200);
     assert_ne!(straight, shuffled);
     for (place, id) in shuffled.iter().enumerate() {
@@ -333,98 +334,75 @@ async fn reordered_messages_all_come_in_another_order_near_their_place() {
             .iter()
             .position(|other| other == id)
             .expect("no message is missing");
-        assert_eq!(own as u64 / REORDERED, place as u64 / REORDERED);
+        assert_eq!(own as u64 / REORDER_WINDOW, place as u64 / REORDER_WINDOW);
     }
 }
 
+/// A change of the fault rates, and the outcomes, ids and posts of 20 notifications with it.
+type FaultCase = (fn(&mut FaultRates), &'static str);
+
+const FAULT_CASES: [FaultCase; 6] = [
+    (
+        |rates| rates.duplicate = 100,
+        "notification acknowledged 40; 20 ids 40 posts",
+    ),
+    (
+        |rates| rates.concurrent = 100,
+        "notification acknowledged 40; 20 ids 40 posts",
+    ),
+    (
+        |rates| rates.second_id = 100,
+        "notification acknowledged 20, second-id acknowledged 20; 40 ids 40 posts",
+    ),
+    (
+        |rates| rates.slow = 100,
+        "notification acknowledged 20; 20 ids 20 posts",
+    ),
+    (
+        |rates| rates.wrong_key = 100,
+        "forged refused 20, notification acknowledged 20; 40 ids 40 posts",
+    ),
+    (
+        |rates| rates.truncate = 100,
+        "notification acknowledged 20, truncated refused 20; 21 ids 40 posts",
+    ),
+];
+
 #[tokio::test]
-async fn every_twist_reaches_the_receiver_as_it_is_called() {
-    let all = 100;
-    for (chaos, what) in [
-        (
-            Chaos {
-                duplicate: all,
-                ..Chaos::default()
-            },
-            "notification acknowledged 40; 20 ids 40 posts 0 broken off",
-        ),
-        (
-            Chaos {
-                concurrent: all,
-                ..Chaos::default()
-            },
-            "notification acknowledged 40; 20 ids 40 posts 0 broken off",
-        ),
-        (
-            Chaos {
-                second_id: all,
-                ..Chaos::default()
-            },
-            "notification acknowledged 20, second-id acknowledged 20; 40 ids 40 posts 0 broken off",
-        ),
-        (
-            Chaos {
-                slow: all,
-                ..Chaos::default()
-            },
-            "notification acknowledged 20; 20 ids 20 posts 0 broken off",
-        ),
-        (
-            Chaos {
-                wrong_key: all,
-                ..Chaos::default()
-            },
-            "forged refused 20, notification acknowledged 20; 40 ids 40 posts 0 broken off",
-        ),
-        (
-            Chaos {
-                truncate: all,
-                ..Chaos::default()
-            },
-            "notification acknowledged 20, truncated refused 20; 21 ids 40 posts 0 broken off",
-        ),
-    ] {
-        let receiver = Receiver::new(|_, heard| {
-            Some(status(
-                if heard.is_signed_with(Sender::GovukPay, SECRET) {
-                    200
-                } else {
-                    401
-                },
-                "",
-            ))
+async fn every_injected_fault_reaches_the_receiver() {
+    for (set_rate, expected) in FAULT_CASES {
+        let receiver = TestReceiver::new(|_, received| {
+            let is_signed = received.is_signed_with(Sender::GovukPay, SECRET);
+            Some(status(if is_signed { 200 } else { 401 }, ""))
         })
         .await;
         let mut plan = plan(Sender::GovukPay, &receiver, 20);
-        plan.chaos = chaos;
-        let summary = played(&plan).await;
-        let fates: Vec<_> = fates(&summary)
-            .into_iter()
-            .map(|(fate, count)| format!("{fate} {count}"))
+        set_rate(&mut plan.fault_rates);
+        let summary = summary_of(&plan).await;
+        let outcomes = outcomes(&summary).into_iter();
+        let outcomes: Vec<_> = outcomes
+            .map(|(outcome, count)| format!("{outcome} {count}"))
             .collect();
         let posts = receiver.posts();
-        let ids: HashSet<String> = posts.iter().map(Heard::id).collect();
-        let broken = *receiver.broken_off.lock().unwrap();
-        let found = format!(
-            "{}; {} ids {} posts {broken} broken off",
-            fates.join(", "),
-            ids.len(),
-            posts.len()
-        );
-        assert_eq!(found, what);
+        let ids: HashSet<String> = posts.iter().map(ReceivedRequest::id).collect();
+        let (outcomes, ids, posts) = (outcomes.join(", "), ids.len(), posts.len());
+        assert_eq!(format!("{outcomes}; {ids} ids {posts} posts"), expected);
+        assert_eq!(*receiver.broken_off.lock().unwrap(), 0);
         assert!(summary.faults.is_empty(), "{:?}", summary.faults);
     }
 }
 
 #[tokio::test]
-async fn a_line_that_goes_dead_does_so_in_the_body_or_before_the_answer_and_the_message_comes_again()
- {
-    let receiver = Receiver::answering(OK).await;
+async fn a_disconnect_is_in_the_body_or_before_the_response_and_the_message_is_sent_again() {
+    let receiver = TestReceiver::answering(OK).await;
     let mut plan = plan(Sender::GovukPay, &receiver, 40);
-    plan.chaos.disconnect = 100;
-    let summary = played(&plan).await;
+    plan.fault_rates.disconnect = 100;
+    let summary = summary_of(&plan).await;
     assert_eq!(
-        (summary.abandoned, summary.genuine(Fate::Acknowledged)),
+        (
+            summary.abandoned,
+            summary.count_genuine(DeliveryOutcome::Acknowledged)
+        ),
         (40, 40)
     );
     let whole = receiver.posts().len() - 40;
@@ -434,15 +412,15 @@ async fn a_line_that_goes_dead_does_so_in_the_body_or_before_the_answer_and_the_
 }
 
 #[tokio::test]
-async fn a_receiver_that_takes_everything_is_told_which_forgeries_it_took() {
-    let receiver = Receiver::answering(OK).await;
+async fn every_accepted_forgery_is_a_fault() {
+    let receiver = TestReceiver::answering(OK).await;
     let mut plan = plan(Sender::Hmrc, &receiver, 20);
-    plan.chaos = Chaos {
+    plan.fault_rates = FaultRates {
         wrong_key: 100,
         truncate: 100,
-        ..Chaos::default()
+        ..FaultRates::default()
     };
-    let summary = played(&plan).await;
+    let summary = summary_of(&plan).await;
     assert_eq!(
         summary.faults_by_name,
         BTreeMap::from([("forgery-accepted", 40)])
@@ -450,13 +428,14 @@ async fn a_receiver_that_takes_everything_is_told_which_forgeries_it_took() {
 }
 
 #[tokio::test]
-async fn an_outage_is_outlasted_by_the_timetable_and_never_reaches_the_receiver() {
-    // A clock of an hour a second is late by what this machine is: HMRC's twelve attempts may become fewer.
+async fn the_schedule_outlasts_an_outage_and_no_request_reaches_the_receiver() {
+    // A clock of an hour a second is late by what this machine is: HMRC's twelve attempts may
+    // become fewer.
     for (sender, unreachable) in [(Sender::GovukPay, 3..=3), (Sender::Hmrc, 6..=12)] {
-        let receiver = Receiver::answering(OK).await;
+        let receiver = TestReceiver::answering(OK).await;
         let mut plan = plan(sender, &receiver, 1);
-        (plan.time_scale, plan.chaos.outage) = (3_600, Duration::from_secs(59 * 60));
-        let summary = played(&plan).await;
+        (plan.time_scale, plan.fault_rates.outage) = (3_600, Duration::from_secs(59 * 60));
+        let summary = summary_of(&plan).await;
         assert_eq!(receiver.posts().len(), 1);
         assert!(
             unreachable.contains(&summary.outcomes["unreachable"]),
@@ -467,11 +446,11 @@ async fn an_outage_is_outlasted_by_the_timetable_and_never_reaches_the_receiver(
 }
 
 #[tokio::test]
-async fn after_half_of_the_messages_everything_is_signed_with_the_new_key() {
-    let receiver = Receiver::answering(OK).await;
+async fn after_half_of_the_messages_all_are_signed_with_the_new_key() {
+    let receiver = TestReceiver::answering(OK).await;
     let mut plan = plan(Sender::GovukPay, &receiver, 20);
     (plan.threads, plan.rotate_to) = (1, Some("webhook_test_thenextone".to_owned()));
-    played(&plan).await;
+    summary_of(&plan).await;
     let with = |secret| {
         receiver
             .posts()
@@ -485,18 +464,18 @@ async fn after_half_of_the_messages_everything_is_signed_with_the_new_key() {
 }
 
 #[tokio::test]
-async fn a_saved_url_is_challenged_first_and_brings_a_backlog_that_gets_one_attempt() {
-    let echo = |heard: &Heard| {
-        let challenge = heard
+async fn a_saved_url_is_challenged_first_and_its_backlog_gets_one_attempt() {
+    let echo = |received: &ReceivedRequest| {
+        let challenge = received
             .line
             .split_once("challenge=")
             .map_or("", |(_, rest)| &rest[..36])
             .to_owned();
         format!("HTTP/1.1 200 OK\r\ncontent-length: 52\r\n\r\n{{\"challenge\":\"{challenge}\"}}")
     };
-    let receiver = Receiver::new(move |_, heard| {
-        Some(if heard.line.starts_with("GET") {
-            echo(heard)
+    let receiver = TestReceiver::new(move |_, received| {
+        Some(if received.line.starts_with("GET") {
+            echo(received)
         } else {
             status(500, "")
         })
@@ -504,14 +483,18 @@ async fn a_saved_url_is_challenged_first_and_brings_a_backlog_that_gets_one_atte
     .await;
     let mut plan = plan(Sender::Hmrc, &receiver, 10);
     plan.backlog = 8;
-    let summary = played(&plan).await;
-    assert!(receiver.heard()[0].line.starts_with("GET /try?challenge="));
+    let summary = summary_of(&plan).await;
+    assert!(
+        receiver.received()[0]
+            .line
+            .starts_with("GET /try?challenge=")
+    );
     assert_eq!(receiver.posts().len(), 8 + 2 * 73);
-    assert_eq!(summary.genuine(Fate::Failed), 10);
+    assert_eq!(summary.count_genuine(DeliveryOutcome::Failed), 10);
 
-    let deaf = Receiver::answering(OK).await;
+    let deaf = TestReceiver::answering(OK).await;
     plan.url = deaf.url.clone();
-    assert_eq!(names(&played(&plan).await), ["challenge-refused"]);
+    assert_eq!(names(&summary_of(&plan).await), ["challenge-refused"]);
     assert!(
         deaf.posts().is_empty(),
         "HMRC sends nothing to a URL it has refused"
@@ -519,24 +502,24 @@ async fn a_saved_url_is_challenged_first_and_brings_a_backlog_that_gets_one_atte
 }
 
 #[tokio::test]
-async fn a_run_ends_in_time_or_when_it_is_told_to_and_names_what_was_left() {
-    let receiver = Receiver::answering("silence").await;
+async fn a_run_ends_at_its_limit_or_when_stopped_and_lists_undecided_messages() {
+    let receiver = TestReceiver::answering("silence").await;
     let mut plan = plan(Sender::Hmrc, &receiver, 3);
     plan.limit = Duration::from_millis(300);
-    let summary = played(&plan).await;
+    let summary = summary_of(&plan).await;
     assert_eq!(
         (summary.ending, summary.undecided, names(&summary)),
-        (Ending::OutOfTime, 3, vec!["undecided"])
+        (RunEnding::OutOfTime, 3, vec!["undecided"])
     );
 
     plan.limit = Duration::from_secs(3600);
     let stop = tokio::time::sleep(Duration::from_millis(300));
     let summary = run(&plan, &|_| {}, stop).await.unwrap();
-    assert_eq!((summary.ending, summary.undecided), (Ending::Stopped, 3));
+    assert_eq!((summary.ending, summary.undecided), (RunEnding::Stopped, 3));
 }
 
 #[tokio::test]
-async fn a_sender_has_so_many_requests_under_way_unless_it_bursts() {
+async fn a_sender_limits_its_concurrent_requests_except_in_a_burst() {
     for (burst, most) in [(false, 5), (true, 40)] {
         let under_way: Arc<Mutex<(usize, usize)>> = Arc::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -564,30 +547,35 @@ async fn a_sender_has_so_many_requests_under_way_unless_it_bursts() {
                 });
             }
         });
-        let receiver = Receiver {
+        let receiver = TestReceiver {
             url,
-            heard: Arc::default(),
+            received: Arc::default(),
             broken_off: Arc::default(),
         };
         let mut plan = plan(Sender::GovukPay, &receiver, 40);
-        (plan.threads, plan.chaos.burst) = (5, burst);
-        assert_eq!(played(&plan).await.genuine(Fate::Acknowledged), 40);
+        (plan.threads, plan.fault_rates.burst) = (5, burst);
+        assert_eq!(
+            summary_of(&plan)
+                .await
+                .count_genuine(DeliveryOutcome::Acknowledged),
+            40
+        );
         assert_eq!(under_way.lock().unwrap().1, most);
     }
 }
 
 #[tokio::test]
-async fn what_is_recorded_is_what_was_sent_and_can_be_posted_again() {
+async fn recorded_requests_are_those_sent_and_can_be_replayed() {
     let folder = tempfile::tempdir().unwrap();
-    let receiver = Receiver::answering(OK).await;
+    let receiver = TestReceiver::answering(OK).await;
     let mut plan = plan(Sender::Hmrc, &receiver, 60);
-    plan.chaos.duplicate = 100;
-    let recorder = capture::Recorder::create(folder.path()).unwrap();
+    plan.fault_rates.duplicate = 100;
+    let recorder = capture::ExchangeRecorder::create(folder.path()).unwrap();
     run(
         &plan,
         &|seen| {
-            if let Seen::Exchanged(one) = seen {
-                recorder.keep(&one).unwrap()
+            if let RunEvent::Exchanged(one) = seen {
+                recorder.record(&one).unwrap()
             }
         },
         pending(),
@@ -595,32 +583,32 @@ async fn what_is_recorded_is_what_was_sent_and_can_be_posted_again() {
     .await
     .unwrap();
     assert!(
-        capture::Recorder::create(folder.path()).is_err(),
+        capture::ExchangeRecorder::create(folder.path()).is_err(),
         "two runs in one folder would mix"
     );
 
-    let again = Receiver::answering(OK).await;
-    let captures = capture::read(folder.path(), Sender::Hmrc).unwrap();
+    let again = TestReceiver::answering(OK).await;
+    let captures = capture::read_captures(folder.path(), Sender::Hmrc).unwrap();
     assert_eq!(captures.len(), 60, "each is read once");
     let mut replay = self::plan(Sender::Hmrc, &again, 0);
     replay.replay = captures;
-    let summary = played(&replay).await;
+    let summary = summary_of(&replay).await;
     assert_eq!(
-        fates(&summary),
+        outcomes(&summary),
         BTreeMap::from([("replayed acknowledged".to_owned(), 60)])
     );
-    let set = |receiver: &Receiver| receiver.posts().into_iter().collect::<BTreeSet<_>>();
+    let set = |receiver: &TestReceiver| receiver.posts().into_iter().collect::<BTreeSet<_>>();
     assert_eq!(set(&receiver), set(&again));
     assert!(
-        capture::read(folder.path(), Sender::GovukPay).is_err(),
+        capture::read_captures(folder.path(), Sender::GovukPay).is_err(),
         "none of these is Pay's"
     );
-    assert!(capture::read(&folder.path().join("none"), Sender::Hmrc).is_err());
+    assert!(capture::read_captures(&folder.path().join("none"), Sender::Hmrc).is_err());
 }
 
 #[tokio::test]
-async fn nothing_is_sent_where_test_data_must_not_go() {
-    let receiver = Receiver::answering(OK).await;
+async fn nothing_is_sent_to_a_url_that_must_not_receive_test_data() {
+    let receiver = TestReceiver::answering(OK).await;
     let mut plan = plan(Sender::Hmrc, &receiver, 1);
     for url in [
         "http://receiver.example.gov.uk/",
@@ -633,10 +621,15 @@ async fn nothing_is_sent_where_test_data_must_not_go() {
 }
 
 #[tokio::test]
-async fn a_backlog_is_hmrc_s_alone_and_takes_no_attempt_from_pay() {
-    let receiver = Receiver::new(|_, _| Some(status(500, ""))).await;
+async fn a_backlog_exists_only_with_hmrc_and_does_not_limit_pay() {
+    let receiver = TestReceiver::new(|_, _| Some(status(500, ""))).await;
     let mut plan = plan(Sender::GovukPay, &receiver, 2);
     plan.backlog = 2;
-    assert_eq!(played(&plan).await.genuine(Fate::Failed), 2);
+    assert_eq!(
+        summary_of(&plan)
+            .await
+            .count_genuine(DeliveryOutcome::Failed),
+        2
+    );
     assert_eq!(receiver.posts().len(), 2 * 6);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::super::{CommandError, span};
-use sender_simulator::run::{Chaos, Plan, Scenario};
+use sender_simulator::run::{FaultRates, RunPlan, Scenario};
 
 /// What goes wrong on the way; shares are in percent of the notifications.
 #[derive(Args)]
@@ -66,7 +66,7 @@ impl ChaosFlags {
     }
 
     /// Writes into `plan` what goes wrong.
-    pub(super) fn apply(&self, plan: &mut Plan) -> Result<(), CommandError> {
+    pub(super) fn apply(&self, plan: &mut RunPlan) -> Result<(), CommandError> {
         let scenario = Scenario::named(&self.scenario).ok_or_else(|| {
             let known =
                 Scenario::ALL.map(|scenario| format!("{} ({})", scenario.name, scenario.about));
@@ -76,8 +76,8 @@ impl ChaosFlags {
                 known.join("; ")
             ))
         })?;
-        let base = scenario.chaos;
-        plan.chaos = Chaos {
+        let base = scenario.fault_rates;
+        plan.fault_rates = FaultRates {
             lost: self.lost.unwrap_or(base.lost),
             duplicate: self.duplicate.unwrap_or(base.duplicate),
             concurrent: self.concurrent.unwrap_or(base.concurrent),

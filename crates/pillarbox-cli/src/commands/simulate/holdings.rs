@@ -10,10 +10,7 @@ use pillarbox::{
     domain::{Id, Key, SourceName, State, Timestamp},
     inbox::{Inbox, PageRequest, Row, RowFilter},
 };
-use sender_simulator::run::{
-    Fault, Sent,
-    holdings::{self, Held},
-};
+use sender_simulator::run::{ReceiverFault, SentMessage, comparison, comparison::StoredMessage};
 
 /// How long handing on may take after the last answer, before what is open counts as open.
 const SETTLE: Duration = Duration::from_secs(10);
@@ -26,10 +23,10 @@ const SKEW: Duration = Duration::from_secs(5 * 60);
 pub(super) async fn compare(
     settings: &CommandSettings,
     source: &SourceName,
-    sent: &[Sent],
+    sent: &[SentMessage],
     began: Timestamp,
     output: &mut Output,
-) -> Result<Vec<Fault>, CommandError> {
+) -> Result<Vec<ReceiverFault>, CommandError> {
     let inbox = settings.open_inbox().await?;
     settle(&inbox, source, output).await?;
     let filter = RowFilter {
@@ -38,7 +35,7 @@ pub(super) async fn compare(
         ..RowFilter::default()
     };
     let (inbox, progress) = ScanProgress::of(inbox, &filter, output).await?;
-    let mut held: Vec<Held> = read(&inbox, &filter, output)
+    let mut held: Vec<StoredMessage> = read(&inbox, &filter, output)
         .await?
         .into_iter()
         .map(held)
@@ -55,7 +52,7 @@ pub(super) async fn compare(
         let Some(id) = Id::new(id) else { continue };
         held.extend(inbox.get(&Key::new(source, &id)).await?.map(self::held));
     }
-    Ok(holdings::compare(sent, &held))
+    Ok(comparison::compare(sent, &held))
 }
 
 /// Waits until nothing of the source is open, but not for ever.
@@ -105,12 +102,12 @@ async fn read(
 }
 
 /// A row as the simulator knows it: by the sender's id, whatever mark a conflict has.
-fn held(row: Row) -> Held {
+fn held(row: Row) -> StoredMessage {
     let id = row.id();
     let event = row
         .event()
         .map(|event| format!("{}|{}", event.subject, event.event));
-    Held {
+    StoredMessage {
         id: id.split('~').next().unwrap_or_default().to_owned(),
         key: row.key.to_string(),
         event,

@@ -12,14 +12,7 @@ use super::{
 };
 use pillarbox::config::InboxConfig;
 use sender_simulator::SystemClock;
-use sender_simulator::{
-    Sender,
-    pull::{
-        Ppns,
-        ppns::{Application, Status},
-    },
-    run::{Fate, Settled, box_id, kept},
-};
+use sender_simulator::{Sender, apis::{Ppns, ppns::{NotificationStatus, PpnsApplication}}, run::{DeliveryOutcome, SettledMessage, box_id, notifications}};
 
 /// More are not kept in memory.
 const MOST: u64 = 100_000;
@@ -49,9 +42,9 @@ impl SimulatedBox {
         })?;
         let box_id = box_id(&part.plan);
         server.with(|boxes| {
-            boxes.register(Application::new(CLIENT_ID, CLIENT_SECRET));
+            boxes.register(PpnsApplication::new(CLIENT_ID, CLIENT_SECRET));
             boxes.open(&box_id, CLIENT_ID);
-            kept(&part.plan).for_each(|notification| boxes.add(notification));
+            notifications(&part.plan).for_each(|notification| boxes.add(notification));
         });
         Ok(Self {
             server,
@@ -61,13 +54,15 @@ impl SimulatedBox {
     }
 
     /// What came of a push is what a pull sees of it.
-    pub(super) fn settled(&self, settled: &Settled) {
-        let status = match settled.fate {
-            Fate::Acknowledged | Fate::LostByRedirect => Status::Acknowledged,
-            Fate::Failed => Status::Failed,
-            Fate::Refused => return,
+    pub(super) fn settled(&self, settled: &SettledMessage) {
+        let status = match settled.outcome {
+            DeliveryOutcome::Acknowledged | DeliveryOutcome::LostByRedirect => {
+                NotificationStatus::Acknowledged
+            }
+            DeliveryOutcome::Failed => NotificationStatus::Failed,
+            DeliveryOutcome::Refused => return,
         };
-        if settled.sender == Sender::Hmrc && settled.what.is_genuine() {
+        if settled.sender == Sender::Hmrc && settled.kind.is_genuine() {
             self.server
                 .with(|boxes| boxes.set_status(&settled.id, status));
         }
@@ -97,7 +92,7 @@ impl SimulatedBox {
     }
 
     fn tally(&self) -> String {
-        let tally = self.server.with(|boxes| boxes.tally());
+        let tally = self.server.with(|boxes| boxes.count_by_status());
         format!(
             "{} PENDING, {} FAILED, {} ACKNOWLEDGED",
             tally.pending, tally.failed, tally.acknowledged

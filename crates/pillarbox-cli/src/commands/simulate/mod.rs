@@ -19,10 +19,7 @@ use super::{
 use flags::ChaosFlags;
 use kept::SimulatedBox;
 use pillarbox::domain::SourceName;
-use sender_simulator::{
-    Clock, Connection, Sender, SystemClock, Timestamp, is_loopback,
-    run::{self, Ending, Plan, Summary, capture, start_of_story},
-};
+use sender_simulator::{Clock, ReceiverConnection, Sender, SystemClock, Timestamp, is_loopback, run, run::{RunEnding, RunPlan, RunSummary, capture, default_start}};
 use teller::SimulationReporter;
 
 /// Plays one or both senders against a receiver, and says what each believes of every notification.
@@ -88,7 +85,7 @@ pub(super) struct SimulateArgs {
 /// One source's part in the run.
 struct SimulatedSource {
     source: SourceName,
-    plan: Plan,
+    plan: RunPlan,
 }
 
 impl SimulateArgs {
@@ -113,12 +110,12 @@ impl SimulateArgs {
         let mut is_well = true;
         for (part, mut summary) in parts.iter().zip(ended) {
             if compares {
-                summary.find(
+                summary.add_faults(
                     holdings::compare(&settings, &part.source, &summary.sent, began, output)
                         .await?,
                 );
             }
-            is_well &= summary.ending == Ending::Complete && summary.faults.is_empty();
+            is_well &= summary.ending == RunEnding::Complete && summary.faults.is_empty();
             if self.json {
                 output.data(&summary::json(&part.plan, &summary)?)?;
             } else {
@@ -171,9 +168,9 @@ impl SimulateArgs {
             self.leaves_a_trace(&url)?;
             let secret = played::secret(self.secret.get(nth).map(String::as_str), source).await?;
             reachable(&url, sender).await?;
-            let mut plan = Plan::new(sender, url, secret.expose().to_owned(), seed, now);
+            let mut plan = RunPlan::new(sender, url, secret.expose().to_owned(), seed, now);
             self.fill(&mut plan, now).await?;
-            plan.remembers = global.inbox.is_some();
+            plan.keep_sent = global.inbox.is_some();
             parts.push(SimulatedSource {
                 source: source.name.clone(),
                 plan,
@@ -192,9 +189,9 @@ impl SimulateArgs {
     }
 
     /// The rest of a plan, which is the same for every source.
-    async fn fill(&self, plan: &mut Plan, now: Timestamp) -> Result<(), CommandError> {
+    async fn fill(&self, plan: &mut RunPlan, now: Timestamp) -> Result<(), CommandError> {
         let start = match &self.start {
-            None => start_of_story(now),
+            None => default_start(now),
             Some(text) => Timestamp::parse(text).ok_or_else(|| {
                 CommandError::Usage(
                     "--start is no date: write it as 2026-03-02T00:00:00Z".to_owned(),
@@ -216,14 +213,14 @@ impl SimulateArgs {
             );
         }
         if let Some(folder) = &self.replay {
-            plan.replay = capture::read(folder, plan.sender)
+            plan.replay = capture::read_captures(folder, plan.sender)
                 .map_err(|error| CommandError::Usage(error.to_string()))?;
         }
         Ok(())
     }
 
     fn announce(&self, part: &SimulatedSource, output: &mut Output) -> Result<(), CommandError> {
-        let Plan {
+        let RunPlan {
             sender,
             url,
             count,
@@ -244,7 +241,7 @@ impl SimulateArgs {
         parts: &[SimulatedSource],
         kept: Option<&SimulatedBox>,
         output: &mut Output,
-    ) -> Result<Vec<Summary>, CommandError> {
+    ) -> Result<Vec<RunSummary>, CommandError> {
         let total = parts
             .iter()
             .map(|part| part.plan.count + part.plan.replay.len() as u64)
@@ -252,8 +249,8 @@ impl SimulateArgs {
         let stop = CancellationToken::new();
         let teller =
             SimulationReporter::new(self.style()?, total, stop.clone(), Mutex::new(output));
-        let watch = |seen: run::Seen<'_>| {
-            if let (Some(kept), run::Seen::Settled(settled)) = (kept, &seen) {
+        let watch = |seen: run::RunEvent<'_>| {
+            if let (Some(kept), run::RunEvent::Settled(settled)) = (kept, &seen) {
                 kept.settled(settled);
             }
             teller.hear(seen);
@@ -279,7 +276,7 @@ impl SimulateArgs {
         let record = self.record.as_ref().map(|folder| {
             let wrong =
                 |error| CommandError::Usage(format!("--record {}: {error}", folder.display()));
-            capture::Recorder::create(folder).map_err(wrong)
+            capture::ExchangeRecorder::create(folder).map_err(wrong)
         });
         Ok(teller::ReportStyle {
             json: self.json,
@@ -291,7 +288,7 @@ impl SimulateArgs {
 
 /// Whether anybody is there, before a timetable of days begins.
 async fn reachable(url: &Url, sender: Sender) -> Result<(), CommandError> {
-    let opened = Connection::open(url, sender.manner()).await;
+    let opened = ReceiverConnection::open(url, sender.client_profile()).await;
     opened
         .map(|_| ())
         .map_err(|error| CommandError::Failed(error.to_string()))

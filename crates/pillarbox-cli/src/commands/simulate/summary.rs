@@ -8,7 +8,7 @@ use super::super::{
     CommandError,
     output::{BOLD, GREEN, Output, RED, millis, paint},
 };
-use sender_simulator::run::{Ending, Fate, Plan, Summary};
+use sender_simulator::run::{DeliveryOutcome, RunEnding, RunPlan, RunSummary};
 
 /// Upper ends of the histogram's rows, in microseconds; the last row has none.
 const ROWS: [u64; 9] = [
@@ -21,8 +21,8 @@ const SHOWN: usize = 20;
 
 /// Prints the summary of one source's run.
 pub(super) fn print(
-    plan: &Plan,
-    summary: &Summary,
+    plan: &RunPlan,
+    summary: &RunSummary,
     compared: bool,
     output: &mut Output,
 ) -> Result<(), CommandError> {
@@ -35,9 +35,9 @@ pub(super) fn print(
     output.data(&paint(&title, BOLD))?;
     output.data(&format!(
         "  acknowledged {} · given up {} · lost by redirect {} · undecided {}",
-        summary.genuine(Fate::Acknowledged),
-        summary.genuine(Fate::Failed),
-        summary.genuine(Fate::LostByRedirect),
+        summary.count_genuine(DeliveryOutcome::Acknowledged),
+        summary.count_genuine(DeliveryOutcome::Failed),
+        summary.count_genuine(DeliveryOutcome::LostByRedirect),
         summary.undecided,
     ))?;
     for ((what, fate), count) in summary
@@ -68,27 +68,27 @@ pub(super) fn print(
     faults(summary, compared, output)
 }
 
-fn ending(plan: &Plan, summary: &Summary) -> String {
+fn ending(plan: &RunPlan, summary: &RunSummary) -> String {
     let took = format!(
         "{}.{} s",
         summary.took.as_secs(),
         summary.took.subsec_millis() / 100
     );
     match summary.ending {
-        Ending::Complete => format!("{} notifications in {took}", plan.count),
-        Ending::OutOfTime => format!(
+        RunEnding::Complete => format!("{} notifications in {took}", plan.count),
+        RunEnding::OutOfTime => format!(
             "its time was up after {took}, before all {} were settled",
             plan.count
         ),
-        Ending::Stopped => format!(
+        RunEnding::Stopped => format!(
             "stopped after {took}, before all {} were settled",
             plan.count
         ),
     }
 }
 
-fn times(summary: &Summary, output: &mut Output) -> Result<(), CommandError> {
-    let answered = &summary.answered;
+fn times(summary: &RunSummary, output: &mut Output) -> Result<(), CommandError> {
+    let answered = &summary.response_times;
     if answered.is_empty() {
         return Ok(output.data("  no answer came")?);
     }
@@ -119,12 +119,12 @@ fn times(summary: &Summary, output: &mut Output) -> Result<(), CommandError> {
 }
 
 /// How many answers took how long, row by row.
-fn histogram(summary: &Summary) -> Vec<(String, u64)> {
+fn histogram(summary: &RunSummary) -> Vec<(String, u64)> {
     let mut from = 0;
     let mut rows = Vec::new();
     for to in ROWS.into_iter().map(Some).chain([None]) {
         let count = summary
-            .answered
+            .response_times
             .count_between(from, to.map_or(u64::MAX, |to| to - 1));
         let name = match to {
             Some(to) if to >= 1_000_000 => format!("< {} s", to / 1_000_000),
@@ -137,14 +137,14 @@ fn histogram(summary: &Summary) -> Vec<(String, u64)> {
     rows
 }
 
-fn faults(summary: &Summary, compared: bool, output: &mut Output) -> Result<(), CommandError> {
+fn faults(summary: &RunSummary, compared: bool, output: &mut Output) -> Result<(), CommandError> {
     if summary.faults.is_empty() {
         let compared = if compared {
             ", and the inbox holds what the sender believes"
         } else {
             ""
         };
-        let words = if summary.ending == Ending::Complete {
+        let words = if summary.ending == RunEnding::Complete {
             "Nothing is wrong"
         } else {
             "Nothing is wrong so far"
@@ -166,8 +166,12 @@ fn faults(summary: &Summary, compared: bool, output: &mut Output) -> Result<(), 
 }
 
 /// The summary of one source's run, as one JSON object.
-pub(super) fn json(plan: &Plan, summary: &Summary) -> Result<String, CommandError> {
-    let percentile = |percent: u32| summary.answered.value_at_percentile(f64::from(percent));
+pub(super) fn json(plan: &RunPlan, summary: &RunSummary) -> Result<String, CommandError> {
+    let percentile = |percent: u32| {
+        summary
+            .response_times
+            .value_at_percentile(f64::from(percent))
+    };
     let settled: Vec<Value> = (summary.settled.iter())
         .map(|((what, fate), count)| json!({"what": what, "fate": fate, "count": count}))
         .collect();
@@ -182,9 +186,9 @@ pub(super) fn json(plan: &Plan, summary: &Summary) -> Result<String, CommandErro
         "time_scale": plan.time_scale,
         "count": plan.count,
         "ending": match summary.ending {
-            Ending::Complete => "complete",
-            Ending::OutOfTime => "out-of-time",
-            Ending::Stopped => "stopped",
+            RunEnding::Complete => "complete",
+            RunEnding::OutOfTime => "out-of-time",
+            RunEnding::Stopped => "stopped",
         },
         "took_ms": u64::try_from(summary.took.as_millis()).unwrap_or(u64::MAX),
         "settled": settled,
@@ -195,7 +199,7 @@ pub(super) fn json(plan: &Plan, summary: &Summary) -> Result<String, CommandErro
         "abandoned": summary.abandoned,
         "lost": summary.lost,
         "outcomes": summary.outcomes,
-        "answered_us": {"p50": percentile(50), "p90": percentile(90), "p99": percentile(99), "longest": summary.answered.max()},
+        "answered_us": {"p50": percentile(50), "p90": percentile(90), "p99": percentile(99), "longest": summary.response_times.max()},
         "faults": faults,
         "faults_by_name": summary.faults_by_name,
     }});

@@ -16,10 +16,7 @@ use super::super::{
     CommandError,
     output::{GREEN, Output, RED, millis, paint},
 };
-use sender_simulator::{
-    Outcome,
-    run::{Exchanged, Fate, Seen, Settled, capture::Recorder, word},
-};
+use sender_simulator::{ExchangeOutcome, run::{DeliveryOutcome, ExchangeRecord, RunEvent, SettledMessage, capture::ExchangeRecorder, outcome_label}};
 
 /// A bar is only shown for what takes longer.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -33,7 +30,7 @@ pub(super) struct ReportStyle {
     /// Nothing for single messages.
     pub(super) quiet: bool,
     /// Where every exchange is kept.
-    pub(super) record: Option<Recorder>,
+    pub(super) record: Option<ExchangeRecorder>,
 }
 
 /// Tells a run as it goes on, and stops it where going on makes no sense.
@@ -74,10 +71,10 @@ impl<'a> SimulationReporter<'a> {
     }
 
     /// Takes in what the run tells.
-    pub(super) fn hear(&self, seen: Seen<'_>) {
+    pub(super) fn hear(&self, seen: RunEvent<'_>) {
         let told = match seen {
-            Seen::Exchanged(exchanged) => self.exchanged(&exchanged),
-            Seen::Settled(settled) => self.settled(settled),
+            RunEvent::Exchanged(exchanged) => self.exchanged(&exchanged),
+            RunEvent::Settled(settled) => self.settled(settled),
         };
         if let Err(failure) = told {
             self.give_up(failure);
@@ -98,23 +95,23 @@ impl<'a> SimulationReporter<'a> {
         failed.map_or(Ok(()), Err)
     }
 
-    fn exchanged(&self, exchanged: &Exchanged<'_>) -> Result<(), CommandError> {
+    fn exchanged(&self, exchanged: &ExchangeRecord<'_>) -> Result<(), CommandError> {
         if let Some(recorder) = &self.style.record {
-            let kept = recorder.keep(exchanged);
+            let kept = recorder.record(exchanged);
             kept.map_err(|error| {
                 CommandError::Failed(format!("an exchange can't be kept: {error}"))
             })?;
         }
-        if exchanged.what.is_genuine() {
+        if exchanged.kind.is_genuine() {
             self.judge_the_secret(exchanged.outcome)?;
         }
         Ok(())
     }
 
     /// A wrong secret would be refused for days, by the timetable.
-    fn judge_the_secret(&self, outcome: Outcome) -> Result<(), CommandError> {
+    fn judge_the_secret(&self, outcome: ExchangeOutcome) -> Result<(), CommandError> {
         match outcome {
-            Outcome::Answered {
+            ExchangeOutcome::Answered {
                 status: 401 | 403, ..
             } => {
                 let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
@@ -130,7 +127,7 @@ impl<'a> SimulationReporter<'a> {
         Ok(())
     }
 
-    fn settled(&self, settled: &Settled) -> Result<(), CommandError> {
+    fn settled(&self, settled: &SettledMessage) -> Result<(), CommandError> {
         self.bar.inc(1);
         if self.style.quiet {
             return Ok(());
@@ -151,55 +148,55 @@ impl<'a> SimulationReporter<'a> {
     }
 }
 
-fn line(settled: &Settled) -> String {
-    let Settled {
+fn line(settled: &SettledMessage) -> String {
+    let SettledMessage {
         sender,
         id,
-        what,
-        fate,
+        kind,
+        outcome,
         attempts,
         requests,
-        last,
+        last_exchange,
         took,
     } = settled;
-    let is_well = match fate {
-        Fate::Acknowledged => !what.is_hostile(),
-        Fate::Refused => true,
-        Fate::Failed | Fate::LostByRedirect => false,
+    let is_well = match outcome {
+        DeliveryOutcome::Acknowledged => !kind.is_hostile(),
+        DeliveryOutcome::Refused => true,
+        DeliveryOutcome::Failed | DeliveryOutcome::LostByRedirect => false,
     };
-    let fate = paint(fate.as_str(), if is_well { GREEN } else { RED });
+    let outcome = paint(outcome.as_str(), if is_well { GREEN } else { RED });
     let again = if *requests > 1 {
         format!(", attempt {attempts}, request {requests}")
     } else {
         String::new()
     };
-    let what = if what.is_genuine() {
+    let kind = if kind.is_genuine() {
         String::new()
     } else {
-        format!("{} ", what.as_str())
+        format!("{} ", kind.as_str())
     };
     format!(
-        "{} {id}: {what}{fate}, {} in {} ms{again}",
+        "{} {id}: {kind}{outcome}, {} in {} ms{again}",
         sender.as_str(),
-        word(*last),
+        outcome_label(*last_exchange),
         millis(*took)
     )
 }
 
-fn json_line(settled: &Settled) -> String {
-    let status = match settled.last {
-        Outcome::Answered { status, .. } => Some(status),
+fn json_line(settled: &SettledMessage) -> String {
+    let status = match settled.last_exchange {
+        ExchangeOutcome::Answered { status, .. } => Some(status),
         _ => None,
     };
     json!({
         "sender": settled.sender.as_str(),
         "id": settled.id,
-        "what": settled.what.as_str(),
-        "fate": settled.fate.as_str(),
+        "what": settled.kind.as_str(),
+        "fate": settled.outcome.as_str(),
         "attempts": settled.attempts,
         "requests": settled.requests,
         "status": status,
-        "outcome": word(settled.last),
+        "outcome": outcome_label(settled.last_exchange),
         "took_us": u64::try_from(settled.took.as_micros()).unwrap_or(u64::MAX),
     })
     .to_string()

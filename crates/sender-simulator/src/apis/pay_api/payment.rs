@@ -1,0 +1,158 @@
+//! A payment with a lifecycle: its webhooks, and its state in the API.
+
+use std::time::Duration;
+
+use super::lifecycle::{PaymentLifecycle, PaymentState, PaymentStep};
+use crate::{
+    Clock, MessageBody, Timestamp,
+    govuk_pay::{self, FailureReason, PaymentEvent},
+    ids,
+};
+
+/// A payment and its lifecycle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SimulatedPayment {
+    pub(super) payment: govuk_pay::Payment,
+    pub(super) lifecycle: PaymentLifecycle,
+    pub(super) refund_ids: [String; 2],
+}
+
+/// A webhook of a payment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PaymentWebhook {
+    /// The event.
+    pub event: PaymentEvent,
+    /// The date of the event, as in the message.
+    pub at: Timestamp,
+    /// The message, with its own id.
+    pub body: MessageBody,
+}
+
+impl SimulatedPayment {
+    /// A payment created at `created`.
+    pub fn new(lifecycle: PaymentLifecycle, created: Timestamp, clock: &dyn Clock) -> Self {
+        let payment = govuk_pay::Payment::new(created, clock);
+        Self {
+            payment,
+            lifecycle,
+            refund_ids: [ids::pay_id(clock), ids::pay_id(clock)],
+        }
+    }
+
+    /// `count` payments, the first created at `first`, each `every` after the one before.
+    pub fn several(
+        lifecycle: PaymentLifecycle,
+        count: u32,
+        first: Timestamp,
+        every: Duration,
+        clock: &dyn Clock,
+    ) -> Vec<Self> {
+        (0..count)
+            .map(|n| Self::new(lifecycle, first.plus(every.saturating_mul(n)), clock))
+            .collect()
+    }
+
+    /// The id, equal in webhooks and in the API.
+    pub fn id(&self) -> &str {
+        self.payment.id()
+    }
+
+    /// The service's reference.
+    pub fn reference(&self) -> &str {
+        self.payment.reference()
+    }
+
+    /// The creation date.
+    pub fn created(&self) -> Timestamp {
+        self.payment.created()
+    }
+
+    /// The lifecycle.
+    pub fn lifecycle(&self) -> PaymentLifecycle {
+        self.lifecycle
+    }
+
+    /// All webhooks of the whole lifecycle, in the order of their events. The caller leaves out
+    /// those of the future, and those that it wants to lose.
+    pub fn webhooks(&self, clock: &dyn Clock) -> Vec<PaymentWebhook> {
+        self.lifecycle
+            .steps()
+            .iter()
+            .filter_map(|step| self.webhook(*step, clock))
+            .collect()
+    }
+
+    fn webhook(&self, step: PaymentStep, clock: &dyn Clock) -> Option<PaymentWebhook> {
+        let (event, body) = match step {
+            PaymentStep::Succeeded => (
+                PaymentEvent::Succeeded,
+                self.payment.body(PaymentEvent::Succeeded, clock),
+            ),
+            PaymentStep::Captured => (
+                PaymentEvent::Captured,
+                self.payment.body(PaymentEvent::Captured, clock),
+            ),
+            PaymentStep::Refunded(0) => (
+                PaymentEvent::Refunded,
+                self.payment.body(PaymentEvent::Refunded, clock),
+            ),
+            PaymentStep::Refunded(_) => (PaymentEvent::Refunded, self.payment.second_refund(clock)),
+            PaymentStep::Expired => (
+                PaymentEvent::Expired,
+                self.payment.body(PaymentEvent::Expired, clock),
+            ),
+            PaymentStep::Rejected => (
+                PaymentEvent::Failed,
+                self.payment.failed(FailureReason::Rejected, clock),
+            ),
+            PaymentStep::CancelledByUser | PaymentStep::CancelledByService => (
+                PaymentEvent::Failed,
+                self.payment.failed(FailureReason::Cancelled, clock),
+            ),
+            PaymentStep::ProviderError => (
+                PaymentEvent::Failed,
+                self.payment.failed(FailureReason::ProviderError, clock),
+            ),
+            PaymentStep::Created
+            | PaymentStep::Started
+            | PaymentStep::Submitted
+            | PaymentStep::Capturable
+            | PaymentStep::CaptureSubmitted
+            | PaymentStep::RefundSubmitted(_)
+            | PaymentStep::RefundFailed(_)
+            | PaymentStep::CaptureFailed => return None,
+        };
+        Some(PaymentWebhook {
+            event,
+            at: self.at(step),
+            body,
+        })
+    }
+
+    /// The steps up to `now`, in order.
+    pub(super) fn steps_by(&self, now: Timestamp) -> impl DoubleEndedIterator<Item = PaymentStep> {
+        self.lifecycle
+            .steps()
+            .iter()
+            .copied()
+            .filter(move |step| self.at(*step) <= now)
+    }
+
+    /// The state at `now`; the first state before its creation.
+    pub(super) fn state(&self, now: Timestamp) -> PaymentState {
+        let latest = self.steps_by(now).rev().find_map(PaymentStep::state);
+        latest
+            .or_else(|| PaymentStep::Created.state())
+            .expect("a payment is created in a state")
+    }
+
+    /// Whether the step has happened by `now`.
+    pub(super) fn has(&self, step: PaymentStep, now: Timestamp) -> bool {
+        self.steps_by(now).any(|past| past == step)
+    }
+
+    /// The date of a step.
+    pub(super) fn at(&self, step: PaymentStep) -> Timestamp {
+        self.created().plus(step.after())
+    }
+}
