@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The row of `entry`, recorded and claimed once.
-pub(crate) fn row(entry: &Entry) -> Row {
+pub fn row(entry: &Entry) -> Row {
     Row {
         key: entry.key.clone(),
         body: Some(entry.body.clone()),
@@ -36,12 +36,12 @@ pub(crate) fn row(entry: &Entry) -> Row {
 }
 
 /// What `entry` is handed on as.
-pub(crate) fn event(entry: &Entry) -> Event {
+pub fn event(entry: &Entry) -> Event {
     Event::of(&row(entry)).unwrap()
 }
 
 /// An event of HMRC's whose JSON is this long.
-pub(crate) fn event_of_length(length: usize) -> Event {
+pub fn event_of_length(length: usize) -> Event {
     let of = |padding: usize| {
         event(&hmrc(
             "n1",

@@ -5,8 +5,8 @@
 
 mod event;
 mod eventbridge;
-#[cfg(test)]
-pub(crate) mod example;
+#[cfg(any(test, feature = "test-support"))]
+pub mod example;
 mod https;
 mod log;
 mod routes;

@@ -1,5 +1,11 @@
 //! What every inbox must do, whatever keeps it. Written once, run against each.
 
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "these are tests: a name says what is promised, and unwrap checks it"
+)]
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -18,9 +24,10 @@ use crate::{
 
 /// Makes a test of every promise below for one implementation; `$fresh` opens an empty
 /// inbox and derefs to it.
-macro_rules! contract {
+#[macro_export]
+macro_rules! inbox_contract {
     ($fresh:expr) => {
-        crate::inbox::contract::contract!(@each $fresh,
+        $crate::inbox_contract!(@each $fresh,
             records_each_key_once
             keeps_other_content_under_a_taken_key_beside_it_and_holds_it
             keeps_one_row_of_what_was_pushed_and_pulled
@@ -51,11 +58,10 @@ macro_rules! contract {
         $(#[tokio::test]
         async fn $name() {
             let fresh = $fresh;
-            crate::inbox::contract::$name(&*fresh).await;
+            $crate::inbox::contract::$name(&*fresh).await;
         })*
     };
 }
-pub(crate) use contract;
 
 const LEASE: Duration = Duration::from_secs(150);
 const PUSH: Duration = Duration::from_secs(5);
@@ -113,7 +119,7 @@ async fn dead(inbox: &impl Inbox, key: &Key) {
     assert_eq!(inbox.mark(&fence, &mark).await.unwrap(), Marked::Done);
 }
 
-pub(crate) async fn records_each_key_once(inbox: &impl Inbox) {
+pub async fn records_each_key_once(inbox: &impl Inbox) {
     let entry = paid("m1");
     assert_eq!(inbox.record(&entry).await.unwrap(), Recorded::First);
     assert_eq!(inbox.record(&entry).await.unwrap(), Recorded::Duplicate);
@@ -138,9 +144,7 @@ pub(crate) async fn records_each_key_once(inbox: &impl Inbox) {
     );
 }
 
-pub(crate) async fn keeps_other_content_under_a_taken_key_beside_it_and_holds_it(
-    inbox: &impl Inbox,
-) {
+pub async fn keeps_other_content_under_a_taken_key_beside_it_and_holds_it(inbox: &impl Inbox) {
     let (first, other) = (hmrc("n1", "[1]"), hmrc("n1", "[2]"));
     assert_eq!(inbox.record(&first).await.unwrap(), Recorded::First);
 
@@ -167,7 +171,7 @@ pub(crate) async fn keeps_other_content_under_a_taken_key_beside_it_and_holds_it
     assert_eq!(beside.body, Some(other.body));
 }
 
-pub(crate) async fn keeps_one_row_of_what_was_pushed_and_pulled(inbox: &impl Inbox) {
+pub async fn keeps_one_row_of_what_was_pushed_and_pulled(inbox: &impl Inbox) {
     let (pushed, pulled) = (hmrc("n1", "[1]"), hmrc_pulled("n1", "[1]"));
     assert_eq!(inbox.record(&pulled).await.unwrap(), Recorded::First);
     assert_eq!(inbox.record(&pushed).await.unwrap(), Recorded::Duplicate);
@@ -183,7 +187,7 @@ pub(crate) async fn keeps_one_row_of_what_was_pushed_and_pulled(inbox: &impl Inb
     );
 }
 
-pub(crate) async fn gives_every_byte_back_whatever_its_length(inbox: &impl Inbox) {
+pub async fn gives_every_byte_back_whatever_its_length(inbox: &impl Inbox) {
     let noise = |length: usize| -> Bytes {
         let mut state = 1u64;
         let mut next = || {
@@ -225,7 +229,7 @@ pub(crate) async fn gives_every_byte_back_whatever_its_length(inbox: &impl Inbox
     }
 }
 
-pub(crate) async fn lets_one_of_many_concurrent_copies_be_the_first(inbox: &impl Inbox) {
+pub async fn lets_one_of_many_concurrent_copies_be_the_first(inbox: &impl Inbox) {
     let entry = Arc::new(paid("m1"));
     let copies = (0..64).map(|_| inbox.record(&entry));
     let mut outcomes = Vec::new();
@@ -248,7 +252,7 @@ pub(crate) async fn lets_one_of_many_concurrent_copies_be_the_first(inbox: &impl
     );
 }
 
-pub(crate) async fn touches_nothing_when_a_duplicate_comes(inbox: &impl Inbox) {
+pub async fn touches_nothing_when_a_duplicate_comes(inbox: &impl Inbox) {
     let key = recorded(inbox, "m1").await;
     let fence = claimed(inbox, &key, NOW, 1).await;
     let retry = Mark::Retry {
@@ -269,7 +273,7 @@ pub(crate) async fn touches_nothing_when_a_duplicate_comes(inbox: &impl Inbox) {
     );
 }
 
-pub(crate) async fn counts_an_attempt_before_the_work(inbox: &impl Inbox) {
+pub async fn counts_an_attempt_before_the_work(inbox: &impl Inbox) {
     let key = recorded(inbox, "m1").await;
     let (claimed, fence) = inbox.claim(&key, &claim_at(NOW, 7)).await.unwrap().unwrap();
     assert_eq!((claimed.attempts, fence.attempt), (1, 1));
@@ -293,7 +297,7 @@ pub(crate) async fn counts_an_attempt_before_the_work(inbox: &impl Inbox) {
     );
 }
 
-pub(crate) async fn gives_a_row_to_one_of_many_claimers(inbox: &impl Inbox) {
+pub async fn gives_a_row_to_one_of_many_claimers(inbox: &impl Inbox) {
     let key = recorded(inbox, "m1").await;
     let claims: Vec<_> = (0..32).map(|id| claim_at(NOW, id)).collect();
     let claimed =
@@ -307,7 +311,7 @@ pub(crate) async fn gives_a_row_to_one_of_many_claimers(inbox: &impl Inbox) {
     );
 }
 
-pub(crate) async fn leaves_due_at_alone_at_the_first_claim_and_pushes_it_on_at_every_later_one(
+pub async fn leaves_due_at_alone_at_the_first_claim_and_pushes_it_on_at_every_later_one(
     inbox: &impl Inbox,
 ) {
     let key = recorded(inbox, "m1").await;
@@ -328,7 +332,7 @@ pub(crate) async fn leaves_due_at_alone_at_the_first_claim_and_pushes_it_on_at_e
     );
 }
 
-pub(crate) async fn gives_a_row_away_once_its_lease_has_lapsed_and_refuses_the_late_mark(
+pub async fn gives_a_row_away_once_its_lease_has_lapsed_and_refuses_the_late_mark(
     inbox: &impl Inbox,
 ) {
     let key = recorded(inbox, "m1").await;
@@ -367,7 +371,7 @@ pub(crate) async fn gives_a_row_away_once_its_lease_has_lapsed_and_refuses_the_l
     assert_eq!(row(inbox, &key).await.state, State::Delivered);
 }
 
-pub(crate) async fn does_not_give_a_row_that_is_not_due_again_yet(inbox: &impl Inbox) {
+pub async fn does_not_give_a_row_that_is_not_due_again_yet(inbox: &impl Inbox) {
     let key = recorded(inbox, "m1").await;
     let fence = claimed(inbox, &key, NOW, 1).await;
     let retry = Mark::Retry {
@@ -402,7 +406,7 @@ pub(crate) async fn does_not_give_a_row_that_is_not_due_again_yet(inbox: &impl I
     );
 }
 
-pub(crate) async fn lists_what_is_due_longest_due_first(inbox: &impl Inbox) {
+pub async fn lists_what_is_due_longest_due_first(inbox: &impl Inbox) {
     let (first, second) = (recorded(inbox, "a").await, recorded(inbox, "b").await);
     for (key, seconds) in [(&first, 20), (&second, 10)] {
         let fence = claimed(inbox, key, NOW, 1).await;
@@ -442,7 +446,7 @@ pub(crate) async fn lists_what_is_due_longest_due_first(inbox: &impl Inbox) {
     );
 }
 
-pub(crate) async fn lists_what_is_due_of_some_sources_and_not_of_others(inbox: &impl Inbox) {
+pub async fn lists_what_is_due_of_some_sources_and_not_of_others(inbox: &impl Inbox) {
     let (paid, filed) = (recorded(inbox, "a").await, hmrc("n1", "{}"));
     inbox.record(&filed).await.unwrap();
     for (whose, expected) in [
@@ -461,7 +465,7 @@ pub(crate) async fn lists_what_is_due_of_some_sources_and_not_of_others(inbox: &
     }
 }
 
-pub(crate) async fn finishes_a_row_off_the_shelf_and_lets_it_expire(inbox: &impl Inbox) {
+pub async fn finishes_a_row_off_the_shelf_and_lets_it_expire(inbox: &impl Inbox) {
     let (done, again) = (recorded(inbox, "a").await, recorded(inbox, "b").await);
     let fence = claimed(inbox, &done, NOW, 1).await;
     inbox
@@ -504,7 +508,7 @@ pub(crate) async fn finishes_a_row_off_the_shelf_and_lets_it_expire(inbox: &impl
     );
 }
 
-pub(crate) async fn never_lets_dead_or_held_rows_expire(inbox: &impl Inbox) {
+pub async fn never_lets_dead_or_held_rows_expire(inbox: &impl Inbox) {
     let key = recorded(inbox, "m1").await;
     dead(inbox, &key).await;
     let held = entry(SenderKind::GovukPay, "pay", Bytes::from_static(b"{}"));
@@ -530,7 +534,7 @@ pub(crate) async fn never_lets_dead_or_held_rows_expire(inbox: &impl Inbox) {
     );
 }
 
-pub(crate) async fn lets_an_event_belong_to_the_first_key_that_asks(inbox: &impl Inbox) {
+pub async fn lets_an_event_belong_to_the_first_key_that_asks(inbox: &impl Inbox) {
     let (first, second) = (recorded(inbox, "a").await, recorded(inbox, "b").await);
     let event = row(inbox, &first).await.event().unwrap();
     assert_eq!(
@@ -562,9 +566,7 @@ pub(crate) async fn lets_an_event_belong_to_the_first_key_that_asks(inbox: &impl
     );
 }
 
-pub(crate) async fn replays_dead_delivered_and_held_rows_but_nothing_unreadable(
-    inbox: &impl Inbox,
-) {
+pub async fn replays_dead_delivered_and_held_rows_but_nothing_unreadable(inbox: &impl Inbox) {
     let (dead_key, done) = (recorded(inbox, "a").await, recorded(inbox, "b").await);
     dead(inbox, &dead_key).await;
     let fence = claimed(inbox, &done, NOW, 1).await;
@@ -620,7 +622,7 @@ pub(crate) async fn replays_dead_delivered_and_held_rows_but_nothing_unreadable(
     );
 }
 
-pub(crate) async fn discards_and_erases_only_on_demand(inbox: &impl Inbox) {
+pub async fn discards_and_erases_only_on_demand(inbox: &impl Inbox) {
     let long = entry(
         SenderKind::GovukPay,
         "pay",
@@ -674,7 +676,7 @@ pub(crate) async fn discards_and_erases_only_on_demand(inbox: &impl Inbox) {
     );
 }
 
-pub(crate) async fn lists_newest_first_page_by_page(inbox: &impl Inbox) {
+pub async fn lists_newest_first_page_by_page(inbox: &impl Inbox) {
     let entries = (0..7)
         .map(|number| paid(&format!("m{number}")))
         .chain([hmrc("n1", "1")]);
@@ -768,7 +770,7 @@ pub(crate) async fn lists_newest_first_page_by_page(inbox: &impl Inbox) {
     );
 }
 
-pub(crate) async fn notes_when_a_source_was_heard_and_never_goes_back(inbox: &impl Inbox) {
+pub async fn notes_when_a_source_was_heard_and_never_goes_back(inbox: &impl Inbox) {
     let pay = SourceName::new("pay").unwrap();
     for at in [later(10), later(30), later(20)] {
         inbox.heard(&pay, at).await.unwrap();
@@ -787,7 +789,7 @@ fn pay_source() -> SourceName {
     SourceName::new("pay").unwrap()
 }
 
-pub(crate) async fn tells_which_events_of_a_subject_have_come(inbox: &impl Inbox) {
+pub async fn tells_which_events_of_a_subject_have_come(inbox: &impl Inbox) {
     let entries = [
         pay("a", "p1", "card_payment_succeeded", NOW),
         pay("b", "p1", "card_payment_refunded", later(1)),
@@ -824,7 +826,7 @@ pub(crate) async fn tells_which_events_of_a_subject_have_come(inbox: &impl Inbox
     );
 }
 
-pub(crate) async fn tells_of_subjects_what_is_open_dead_or_held(inbox: &impl Inbox) {
+pub async fn tells_of_subjects_what_is_open_dead_or_held(inbox: &impl Inbox) {
     let entries = [
         pay("open", "p1", "card_payment_succeeded", NOW),
         pay("dead", "p1", "card_payment_captured", NOW),
@@ -884,7 +886,7 @@ fn memo(version: u64, text: &str) -> KvEntry {
     }
 }
 
-pub(crate) async fn writes_a_memo_only_over_the_one_that_was_seen(inbox: &impl Inbox) {
+pub async fn writes_a_memo_only_over_the_one_that_was_seen(inbox: &impl Inbox) {
     let (name, other) = (KvKey::new("lock", "hmrc"), KvKey::new("lock", "pay"));
     assert_eq!(inbox.memo(&name).await.unwrap(), None);
     let (first, second) = (memo(u64::MAX, ""), memo(2, "until 7 – ✓"));
@@ -931,7 +933,7 @@ pub(crate) async fn writes_a_memo_only_over_the_one_that_was_seen(inbox: &impl I
     );
 }
 
-pub(crate) async fn lets_one_of_many_writers_have_a_memo(inbox: &impl Inbox) {
+pub async fn lets_one_of_many_writers_have_a_memo(inbox: &impl Inbox) {
     let name = KvKey::new("turn", "box");
     let mut seen = None;
     for round in 1..4 {

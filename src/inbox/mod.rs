@@ -11,8 +11,10 @@ mod kv;
 mod row;
 pub mod dynamodb;
 
-#[cfg(test)]
-mod contract;
+#[cfg(any(test, feature = "test-support"))]
+pub mod contract;
+#[cfg(any(test, feature = "test-support"))]
+mod memory;
 
 use std::{collections::BTreeSet, future::Future, time::Duration};
 
@@ -26,6 +28,8 @@ pub use error::InboxError;
 pub use kv::{CasOutcome, KvEntry, KvKey};
 pub use lease::{Claim, Fence, Lease, LeaseId, Mark, Marked};
 pub use list::{ListCursor, PageRequest, RowFilter, SourceFilter};
+#[cfg(any(test, feature = "test-support"))]
+pub use memory::MemoryInbox;
 pub use row::{ROW_VERSION, Row};
 
 /// How recording ended. Each of these is answered 200: the notification is stored.

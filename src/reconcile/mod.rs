@@ -96,7 +96,7 @@ mod tests {
     use crate::{
         http_client::RequestError,
         secrets::Secret,
-        senders::{Acceptance, test_support::NOW},
+        senders::{Acceptance, example::NOW},
     };
 
     /// A run is somebody's task, which may go on in another thread.

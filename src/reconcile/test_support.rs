@@ -5,14 +5,12 @@ use std::{
     time::Duration,
 };
 
-use tempfile::TempDir;
-
 use super::{LockedRun, RunContext, RunOptions, Sleeper, StopSignal};
 use crate::{
     domain::{Clock, SourceName, Timestamp},
-    senders::{Acceptance, test_support::NOW},
+    inbox::MemoryInbox,
+    senders::{Acceptance, example::NOW},
 };
-use pillarbox_cli::sqlite::SqliteInbox;
 
 /// A clock that a test moves, and that moves by itself when somebody waits. No two draws are the same.
 pub(crate) struct ManualClock {
@@ -55,30 +53,26 @@ impl Sleeper for ManualClock {
 
 /// An inbox and a clock.
 pub(crate) struct ReconcileRig {
-    pub(crate) inbox: SqliteInbox,
+    pub(crate) inbox: MemoryInbox,
     pub(crate) world: ManualClock,
     pub(crate) stop: StopSignal,
-    _folder: TempDir,
 }
 
 impl ReconcileRig {
     pub(crate) fn new() -> Self {
-        let folder = TempDir::new().unwrap();
-        let inbox = SqliteInbox::create(&folder.path().join("inbox.db")).unwrap();
         let world = ManualClock {
             now: AtomicI64::new(NOW.as_millis()),
             drawn: AtomicU64::new(1),
         };
         Self {
-            inbox,
+            inbox: MemoryInbox::default(),
             world,
             stop: StopSignal::default(),
-            _folder: folder,
         }
     }
 
     /// A run of a source of its own, so that no lock is in its way.
-    pub(crate) async fn run(&self) -> LockedRun<'_, SqliteInbox, ManualClock, ManualClock> {
+    pub(crate) async fn run(&self) -> LockedRun<'_, MemoryInbox, ManualClock, ManualClock> {
         let name = format!("s{:x}", self.world.random());
         let source = Box::leak(Box::new(SourceName::new(&name).unwrap()));
         self.run_of(source, Box::leak(Box::new(RunOptions::default())))
@@ -90,7 +84,7 @@ impl ReconcileRig {
         &'a self,
         source: &'a SourceName,
         options: &'a RunOptions,
-    ) -> Result<LockedRun<'a, SqliteInbox, ManualClock, ManualClock>, super::RunEnd> {
+    ) -> Result<LockedRun<'a, MemoryInbox, ManualClock, ManualClock>, super::RunEnd> {
         let around = RunContext {
             inbox: &self.inbox,
             world: &self.world,

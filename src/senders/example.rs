@@ -14,11 +14,11 @@ use crate::{
 };
 
 /// The instant the examples were received.
-pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_772_446_531_480);
+pub const NOW: Timestamp = Timestamp::from_millis(1_772_446_531_480);
 const SECRET: &str = "webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu";
 
 /// A Pay notification.
-pub(crate) fn pay(id: &str, payment: &str, event: &str, at: Timestamp) -> Entry {
+pub fn pay(id: &str, payment: &str, event: &str, at: Timestamp) -> Entry {
     let body = format!(
         r#"{{"webhook_message_id":"{id}","created_date":"{at}","resource_id":"{payment}","event_type":"{event}","resource":{{"amount":5000}}}}"#
     );
@@ -26,12 +26,12 @@ pub(crate) fn pay(id: &str, payment: &str, event: &str, at: Timestamp) -> Entry 
 }
 
 /// An HMRC notification.
-pub(crate) fn hmrc(id: &str, message: &str) -> Entry {
+pub fn hmrc(id: &str, message: &str) -> Entry {
     entry(SenderKind::Hmrc, "hmrc", envelope(id, message, "PENDING"))
 }
 
 /// The same notification as a pull lists it, once HMRC has given up pushing it.
-pub(crate) fn hmrc_pulled(id: &str, message: &str) -> Entry {
+pub fn hmrc_pulled(id: &str, message: &str) -> Entry {
     given("hmrc", Pulled::listed(envelope(id, message, "FAILED")))
 }
 
@@ -44,7 +44,7 @@ fn envelope(id: &str, message: &str, status: &str) -> Bytes {
 }
 
 /// A successful payment that was asked for.
-pub(crate) fn observed(payment: &str) -> Entry {
+pub fn observed(payment: &str) -> Entry {
     let answer = format!(
         r#"{{"amount":5000,"state":{{"status":"success","finished":true}},"payment_id":"{payment}","created_date":"2016-03-02T10:15:31.480Z"}}"#
     );
@@ -52,7 +52,7 @@ pub(crate) fn observed(payment: &str) -> Entry {
 }
 
 /// Any authentic bytes.
-pub(crate) fn entry(kind: SenderKind, source: &str, body: Bytes) -> Entry {
+pub fn entry(kind: SenderKind, source: &str, body: Bytes) -> Entry {
     let key = SigningKey::new(kind, "1:env:TEST", &Secret::new(SECRET.to_owned()));
     let signature = sign(kind, &body);
     given(

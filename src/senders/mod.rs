@@ -4,8 +4,8 @@
 //! a proof.
 
 mod entry;
-#[cfg(test)]
-pub(crate) mod example;
+#[cfg(any(test, feature = "test-support"))]
+pub mod example;
 mod govuk_pay;
 pub mod hmrc;
 pub mod json;

@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     delivery::{
         AT_ONCE,
-        scripted::{ClaimScript, ScriptedInbox},
+        test_support::{ClaimScript, ScriptedInbox},
         tests::{DeliveryRig, down},
     },
     domain::State,

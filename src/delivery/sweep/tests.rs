@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     delivery::{
         DOWN_AFTER,
-        scripted::{ClaimScript, ScriptedInbox},
+        test_support::{ClaimScript, ScriptedInbox},
         tests::{DeliveryRig, down},
     },
     senders::example::{NOW, hmrc, pay},

@@ -90,7 +90,7 @@ fn unhurried(inbox: &DynamoInbox) -> Box<DynamoInbox> {
 }
 
 mod keeps_the_contract {
-    crate::inbox::contract::contract!(super::unhurried(&*super::fresh().await));
+    crate::inbox_contract!(super::unhurried(&*super::fresh().await));
 }
 
 /// Bytes that don't shrink, too many for a row.

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use pillarbox::{
-    inbox::{SourceFilter, contract::contract},
+    inbox::SourceFilter,
     senders::example::{NOW, pay},
 };
 
@@ -40,7 +40,7 @@ impl Deref for TempInbox {
 
 mod keeps_the_contract {
     use super::*;
-    contract!(TempInbox::new());
+    pillarbox::inbox_contract!(TempInbox::new());
 }
 
 fn paid(id: &str) -> Entry {
@@ -265,6 +265,31 @@ async fn a_damaged_body_is_named_and_the_rest_still_works() {
             .proven_body()
             .is_ok()
     );
+}
+
+#[tokio::test]
+async fn a_claim_of_bytes_that_cannot_be_unpacked_comes_without_them() {
+    let fresh = TempInbox::new();
+    let entry = pillarbox::senders::example::hmrc(
+        "n1",
+        r#"{"long enough to be compressed": "aaaaaaaaaaaaaaaaaaaaaaaaaa"}"#,
+    );
+    fresh.record(&entry).await.unwrap();
+    Connection::open(fresh.file())
+        .unwrap()
+        .execute("UPDATE notification SET body = x'00'", [])
+        .unwrap();
+    let claim = Claim {
+        now: NOW,
+        lease: pillarbox::inbox::Lease {
+            id: pillarbox::inbox::LeaseId(1),
+            until: NOW.plus(Duration::from_secs(150)),
+        },
+        push: Duration::from_secs(5),
+    };
+    let (row, _) = fresh.claim(&entry.key, &claim).await.unwrap().unwrap();
+    assert_eq!(row.body, None);
+    assert!(fresh.get(&entry.key).await.is_err());
 }
 
 #[tokio::test]

@@ -1,0 +1,390 @@
+//! The inbox in memory, for tests: the life of a row, written as plainly as possible.
+//!
+//! All state is behind one mutex, so every method is one atomic change. Nothing expires, because a
+//! row is only ever removed by whatever purges the store, and this store has nothing that does.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+
+use super::{
+    CasOutcome, Claim, Discarded, EventClaim, Fence, Inbox, InboxError, KvEntry, KvKey,
+    LedgerEntry, ListCursor, Mark, Marked, PageRequest, PendingEvent, Recorded, Replayed, Row,
+    RowFilter, RowPage, SourceFilter,
+};
+use crate::{
+    domain::{Key, SourceName, State, Timestamp},
+    senders::{Entry, EventName},
+};
+
+/// The longest a later claim pushes a row on.
+const LONGEST_PUSH: Duration = Duration::from_secs(60 * 60);
+
+/// An inbox that lasts as long as its process.
+#[derive(Debug, Default)]
+pub struct MemoryInbox(Mutex<Tables>);
+
+#[derive(Debug, Default)]
+struct Tables {
+    rows: BTreeMap<Key, Row>,
+    /// Who owns an event: by source, subject and event.
+    ledger: BTreeMap<(String, String, String), Key>,
+    last_heard: BTreeMap<SourceName, Timestamp>,
+    kv: BTreeMap<String, KvEntry>,
+}
+
+impl MemoryInbox {
+    /// Replaces the bytes of a row, as damage to a store would; `None` for bytes that are lost.
+    pub fn replace_body(&self, key: &Key, body: Option<Bytes>) {
+        if let Some(row) = self.tables().rows.get_mut(key) {
+            row.body = body;
+        }
+    }
+
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tables {
+    /// Stores the entry, unless its key is taken; then returns the content digest that took it.
+    fn insert(&mut self, entry: &Entry) -> Result<(), [u8; 32]> {
+        if let Some(taken) = self.rows.get(&entry.key) {
+            return Err(taken.content_digest);
+        }
+        self.rows.insert(entry.key.clone(), new_row(entry));
+        Ok(())
+    }
+
+    /// The row, if the claim behind `fence` still stands.
+    fn fenced(&mut self, fence: &Fence) -> Option<&mut Row> {
+        self.rows.get_mut(&fence.key).filter(|row| {
+            row.state == State::Recorded
+                && row.attempts == fence.attempt
+                && row.lease.is_some_and(|lease| lease.id == fence.lease)
+        })
+    }
+}
+
+fn new_row(entry: &Entry) -> Row {
+    Row {
+        key: entry.key.clone(),
+        body: Some(entry.body.clone()),
+        digest: entry.digest,
+        content_digest: entry.content_digest,
+        signature: entry.signature.clone(),
+        key_label: entry.key_label.clone(),
+        event_type: entry.event_type.clone(),
+        subject: entry.subject.clone(),
+        event_at: entry.event_at,
+        received_at: entry.received_at,
+        origin: entry.origin,
+        state: match entry.held {
+            Some(_) => State::Held,
+            None => State::Recorded,
+        },
+        reason: entry.held.map(|reason| reason.to_string()),
+        attempts: 0,
+        lease: None,
+        budget_from: entry.received_at,
+        last_error: None,
+        due_at: Some(entry.received_at),
+        expires_at: None,
+    }
+}
+
+fn is_leased(row: &Row, now: Timestamp) -> bool {
+    row.lease.is_some_and(|lease| lease.until > now)
+}
+
+fn is_due(row: &Row, now: Timestamp) -> bool {
+    row.due_at.is_some_and(|due_at| due_at <= now)
+}
+
+impl Inbox for MemoryInbox {
+    async fn record(&self, entry: &Entry) -> Result<Recorded, InboxError> {
+        let mut tables = self.tables();
+        match tables.insert(entry) {
+            Ok(()) => return Ok(Recorded::First),
+            Err(stored) if stored == entry.content_digest => return Ok(Recorded::Duplicate),
+            Err(_) => {}
+        }
+        let conflict = entry.as_conflict();
+        match tables.insert(&conflict) {
+            Ok(()) => Ok(Recorded::Conflict(conflict.key)),
+            Err(stored) if stored == conflict.content_digest => Ok(Recorded::Duplicate),
+            Err(_) => Err(InboxError::ConflictTaken { key: conflict.key }),
+        }
+    }
+
+    async fn claim(&self, key: &Key, claim: &Claim) -> Result<Option<(Row, Fence)>, InboxError> {
+        let mut tables = self.tables();
+        let Some(row) = tables.rows.get_mut(key).filter(|row| {
+            row.state == State::Recorded
+                && !is_leased(row, claim.now)
+                && (row.attempts == 0 || is_due(row, claim.now))
+        }) else {
+            return Ok(None);
+        };
+        if let Some(pushes_before) = row.attempts.checked_sub(1) {
+            let push = claim
+                .push
+                .saturating_mul(2u32.saturating_pow(pushes_before));
+            row.due_at = Some(claim.now.plus(push.min(LONGEST_PUSH)));
+        }
+        row.attempts += 1;
+        row.lease = Some(claim.lease);
+        let fence = Fence {
+            key: key.clone(),
+            attempt: row.attempts,
+            lease: claim.lease.id,
+            parts: None,
+        };
+        Ok(Some((row.clone(), fence)))
+    }
+
+    async fn own(
+        &self,
+        event: &EventName,
+        key: &Key,
+        _: Timestamp,
+    ) -> Result<EventClaim, InboxError> {
+        let EventName {
+            source,
+            subject,
+            event,
+        } = event.clone();
+        let mut tables = self.tables();
+        let owner = tables
+            .ledger
+            .entry((source, subject, event))
+            .or_insert_with(|| key.clone());
+        Ok(if owner == key {
+            EventClaim::Mine
+        } else {
+            EventClaim::Other(owner.clone())
+        })
+    }
+
+    async fn events(
+        &self,
+        source: &SourceName,
+        subject: &str,
+    ) -> Result<Vec<LedgerEntry>, InboxError> {
+        let tables = self.tables();
+        let of_subject = tables
+            .ledger
+            .iter()
+            .filter(|((of, about, _), _)| of == source.as_str() && about == subject);
+        let entries = of_subject.map(|((_, _, event), owner)| LedgerEntry {
+            event: event.clone(),
+            owner: owner.clone(),
+        });
+        Ok(entries.collect())
+    }
+
+    async fn unfinished(
+        &self,
+        source: &SourceName,
+        subjects: &BTreeSet<String>,
+    ) -> Result<Vec<PendingEvent>, InboxError> {
+        let tables = self.tables();
+        let pending = tables.rows.values().filter_map(|row| {
+            row.state.shelf()?;
+            let subject = row.subject.clone().filter(|subject| {
+                row.key.source() == source.as_str() && subjects.contains(subject)
+            })?;
+            Some(PendingEvent {
+                key: row.key.clone(),
+                event_type: row.event_type.clone(),
+                subject,
+            })
+        });
+        Ok(pending.collect())
+    }
+
+    async fn mark(&self, fence: &Fence, mark: &Mark) -> Result<Marked, InboxError> {
+        let mut tables = self.tables();
+        let Some(row) = tables.fenced(fence) else {
+            return Ok(Marked::Lost);
+        };
+        row.lease = None;
+        row.due_at = None;
+        match mark.clone() {
+            Mark::Delivered { expires_at } => {
+                row.state = State::Delivered;
+                row.expires_at = Some(expires_at);
+            }
+            Mark::Repeat { of, expires_at } => {
+                row.state = State::Repeat;
+                row.reason = Some(of.to_string());
+                row.expires_at = Some(expires_at);
+            }
+            Mark::Retry { due_at, error } => {
+                row.due_at = Some(due_at);
+                row.last_error = Some(error);
+            }
+            Mark::Dead { reason, error, at } => {
+                row.state = State::Dead;
+                row.reason = Some(reason);
+                row.last_error = Some(error);
+                row.due_at = Some(at);
+            }
+        }
+        Ok(Marked::Done)
+    }
+
+    async fn due(
+        &self,
+        whose: &SourceFilter,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Key>, InboxError> {
+        let tables = self.tables();
+        let is_wanted = |source: &str| match whose {
+            SourceFilter::Only(only) => only == source,
+            SourceFilter::AllBut(except) => !except.iter().any(|other| other == source),
+        };
+        let due = tables.rows.values().filter(|row| {
+            row.state == State::Recorded
+                && is_due(row, now)
+                && !is_leased(row, now)
+                && is_wanted(row.key.source())
+        });
+        let mut due: Vec<&Row> = due.collect();
+        due.sort_by_key(|row| row.due_at);
+        let keys = due.into_iter().map(|row| row.key.clone());
+        Ok(keys.take(limit).collect())
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Row>, InboxError> {
+        Ok(self.tables().rows.get(key).cloned())
+    }
+
+    async fn list(&self, filter: &RowFilter, page: PageRequest) -> Result<RowPage, InboxError> {
+        let tables = self.tables();
+        let is_wanted = |row: &&Row| {
+            let RowFilter {
+                source,
+                state,
+                event_type,
+                subject,
+                since,
+            } = filter;
+            source
+                .as_ref()
+                .is_none_or(|source| source == row.key.source())
+                && state.is_none_or(|state| state == row.state)
+                && event_type
+                    .as_ref()
+                    .is_none_or(|wanted| *wanted == row.event_type)
+                && (subject.is_none() || *subject == row.subject)
+                && since.is_none_or(|since| since <= row.received_at)
+        };
+        let mut rows: Vec<&Row> = tables.rows.values().filter(is_wanted).collect();
+        rows.sort_by(|one, other| {
+            (other.received_at, &other.key).cmp(&(one.received_at, &one.key))
+        });
+        let start = page.after.map_or(0, |ListCursor(last)| {
+            let last = rows.iter().position(|row| row.key.as_str() == last);
+            last.map_or(0, |last| last + 1)
+        });
+        let rows: Vec<Row> = rows[start..]
+            .iter()
+            .take(page.limit)
+            .map(|&row| Row {
+                body: None,
+                ..row.clone()
+            })
+            .collect();
+        let next = rows.last().filter(|_| rows.len() == page.limit);
+        Ok(RowPage {
+            next: next.map(|last| ListCursor(last.key.to_string())),
+            rows,
+            newer: Vec::new(),
+        })
+    }
+
+    async fn replay(&self, key: &Key, now: Timestamp) -> Result<Replayed, InboxError> {
+        let mut tables = self.tables();
+        let Some(row) = tables.rows.get_mut(key) else {
+            return Ok(Replayed::Absent);
+        };
+        if let Err(why) = row.replayable() {
+            return Ok(Replayed::Refused(why));
+        }
+        row.state = State::Recorded;
+        row.reason = None;
+        row.attempts = 0;
+        row.lease = None;
+        row.budget_from = now;
+        row.due_at = Some(now);
+        row.expires_at = None;
+        Ok(Replayed::Again)
+    }
+
+    async fn discard(
+        &self,
+        key: &Key,
+        erase: bool,
+        expires_at: Timestamp,
+    ) -> Result<Discarded, InboxError> {
+        let mut tables = self.tables();
+        let Some(row) = tables.rows.get_mut(key) else {
+            return Ok(Discarded::Absent);
+        };
+        match row.state {
+            State::Recorded | State::Dead | State::Held => {}
+            State::Discarded if erase => {}
+            State::Discarded => return Ok(Discarded::Refused("discarded before")),
+            State::Delivered | State::Repeat => return Ok(Discarded::Refused("finished")),
+        }
+        row.state = State::Discarded;
+        row.lease = None;
+        row.due_at = None;
+        row.expires_at = Some(expires_at);
+        if erase {
+            row.body = None;
+        }
+        Ok(Discarded::Done)
+    }
+
+    async fn heard(&self, source: &SourceName, at: Timestamp) -> Result<(), InboxError> {
+        let mut tables = self.tables();
+        let last = tables.last_heard.entry(source.clone()).or_insert(at);
+        *last = at.max(*last);
+        Ok(())
+    }
+
+    async fn last_heard(&self, source: &SourceName) -> Result<Option<Timestamp>, InboxError> {
+        Ok(self.tables().last_heard.get(source).copied())
+    }
+
+    async fn memo(&self, name: &KvKey) -> Result<Option<KvEntry>, InboxError> {
+        Ok(self.tables().kv.get(name.as_str()).cloned())
+    }
+
+    async fn swap_memo(
+        &self,
+        name: &KvKey,
+        seen: Option<u64>,
+        next: &KvEntry,
+    ) -> Result<CasOutcome, InboxError> {
+        let mut tables = self.tables();
+        let stored = tables.kv.get(name.as_str()).cloned();
+        if stored.as_ref().map(|stored| stored.version) != seen {
+            return Ok(CasOutcome::refused_by(stored, next));
+        }
+        tables.kv.insert(name.as_str().to_owned(), next.clone());
+        Ok(CasOutcome::Done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    crate::inbox_contract!(Box::new(super::MemoryInbox::default()));
+}
