@@ -6,10 +6,7 @@ use std::{collections::HashMap, convert::Infallible, io, sync::Arc, time::Durati
 
 use crate::{
     aws::{Aws, AwsService},
-    config::{
-        Config, DestinationConfig, DestinationSecrets, PullConfig, PullSecrets, SourceConfig,
-        UnusableSecretError,
-    },
+    config::{Config, DestinationConfig, DestinationSecrets},
     destinations::{
         DeliveryError, Destination, DestinationRoutes, Event, EventBridgeDestination,
         HttpsDestination, HttpsError, LogDestination, SqsDestination, WebhookSecret,
@@ -20,8 +17,6 @@ use crate::{
         dynamodb::{self, DynamoInbox},
     },
     keyring::Keyring,
-    reconcile::{self, govuk_pay, hmrc},
-    secrets::SecretSources,
     senders::Acceptance,
 };
 
@@ -52,39 +47,6 @@ impl<I> App<I> {
             },
         }
     }
-}
-
-/// How the sender of `source` is asked for what it never pushed; `None` if that is not configured.
-pub fn access(
-    source: &SourceConfig,
-    outside: &SecretSources<'_>,
-) -> Result<Option<reconcile::SenderAccess>, Vec<UnusableSecretError>> {
-    let secrets = source.pull_secrets(outside)?;
-    Ok(match (&source.pull, secrets) {
-        (
-            Some(PullConfig::Hmrc(pull)),
-            Some(PullSecrets::Hmrc {
-                client_id,
-                client_secret,
-            }),
-        ) => {
-            let (base_url, boxes) = (pull.base_url.clone(), pull.boxes.clone());
-            Some(reconcile::SenderAccess::Hmrc(hmrc::HmrcAccess {
-                base_url,
-                boxes,
-                client_id,
-                client_secret,
-            }))
-        }
-        (Some(PullConfig::GovukPay(pull)), Some(PullSecrets::GovukPay { api_key })) => {
-            let base_url = pull.base_url.clone();
-            Some(reconcile::SenderAccess::GovukPay(govuk_pay::PayAccess {
-                base_url,
-                api_key,
-            }))
-        }
-        _ => None,
-    })
 }
 
 /// The inbox in a table; nothing is sent before it is used.

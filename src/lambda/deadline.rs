@@ -46,9 +46,9 @@ pub(super) fn last_step(stopped_at: Timestamp) -> Timestamp {
     stopped_at.minus(FINISH)
 }
 
-/// How long it is at `now` until whatever still runs is cut off, so that there is an answer.
-pub(super) fn left(stopped_at: Timestamp, now: Timestamp) -> Duration {
-    stopped_at.minus(ANSWER).since(now)
+/// When whatever still runs is cut off, so that the function can answer before it is stopped.
+pub(super) fn cut_off(stopped_at: Timestamp) -> Timestamp {
+    stopped_at.minus(ANSWER)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::{
     domain::SystemClock,
     inbox::{RetentionPolicy, dynamodb::DynamoInbox},
     keyring::{Keyring, log_unusable_secrets},
-    reconcile::TokioSleeper,
+    reconcile::{MetricsWriter, TokioSleeper},
     secrets::{FetchedSecrets, SecretSources},
 };
 
@@ -161,9 +161,12 @@ fn reconciler(
     let surroundings = ReconcilerDeps {
         env,
         manager: Some(manager.clone()),
-        sleeper: TokioSleeper,
-        function: env("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default(),
-        metrics: Box::new(io::stdout()),
+        clock: Arc::new(SystemClock),
+        sleeper: Box::new(TokioSleeper),
+        metrics: Some(MetricsWriter::new(
+            env("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default(),
+            Box::new(io::stdout()),
+        )),
     };
     Reconciler::new(config, Arc::clone(inbox), surroundings)
 }

@@ -12,7 +12,7 @@ mod init_error;
 mod invocation_log;
 mod panic;
 mod init;
-mod schedule;
+
 mod stream;
 mod role;
 mod run;
@@ -38,25 +38,25 @@ use crate::{
     destinations::Destination,
     domain::{Clock, Timestamp},
     inbox::{Inbox, InboxError},
-    reconcile::{ReconcileStats, Sleeper, TokioSleeper},
+    reconcile::{ReconcileStats, RunLimits},
 };
 
+pub use crate::reconcile::{Reconciler, ReconcilerDeps};
 pub use callback::HttpReply;
 pub use event::{EventShape, PayloadVersion, shape};
 use invocation_log::InvocationLog;
 pub use role::{Role, RoleError};
 pub use run::main;
-pub use schedule::{Reconciler, ReconcilerDeps};
 pub use stream::StreamRecordError;
 
 /// A function with the parts its role needs. It keeps nothing of an invocation.
-pub struct LambdaFunction<I, D, W, S = TokioSleeper> {
+pub struct LambdaFunction<I, D, W> {
     role: Role,
     world: Arc<W>,
     receiver: Option<App<I>>,
     batches: Option<Arc<DeliveryWorker<I, D, W>>>,
     sweeper: Option<Sweeper<I, D, W>>,
-    reconciler: Option<Reconciler<I, S>>,
+    reconciler: Option<Reconciler<I>>,
     is_warm: AtomicBool,
 }
 
@@ -137,7 +137,7 @@ impl InvocationError {
     }
 }
 
-impl<I: Inbox, D: Destination, W: Clock, S: Sleeper> LambdaFunction<I, D, W, S> {
+impl<I: Inbox, D: Destination, W: Clock> LambdaFunction<I, D, W> {
     /// A function in `role`. `app` is what receiving needs, `worker` what handing on needs, `reconciler` what asking
     /// the senders needs; what the role doesn't need is left aside.
     pub fn new(
@@ -145,7 +145,7 @@ impl<I: Inbox, D: Destination, W: Clock, S: Sleeper> LambdaFunction<I, D, W, S> 
         world: Arc<W>,
         app: Option<App<I>>,
         worker: Option<Arc<DeliveryWorker<I, D, W>>>,
-        reconciler: Option<Reconciler<I, S>>,
+        reconciler: Option<Reconciler<I>>,
     ) -> Self {
         let worker = worker.filter(|_| role.hands_on());
         Self {
@@ -215,7 +215,7 @@ impl<I: Inbox, D: Destination, W: Clock, S: Sleeper> LambdaFunction<I, D, W, S> 
             }
             EventShape::Reconcile => {
                 let reconciler = self.reconciler.as_ref().ok_or_else(foreign)?;
-                reconcile(reconciler, &*self.world, invocation, line).await
+                reconcile(reconciler, invocation, line).await
             }
             EventShape::Foreign(_) => Err(foreign()),
         }
@@ -261,34 +261,36 @@ async fn sweep<I: Inbox, D: Destination, W: Clock>(
     Ok(swept.tally)
 }
 
-async fn reconcile<I: Inbox, S: Sleeper, W: Clock>(
-    reconciler: &Reconciler<I, S>,
-    world: &W,
+async fn reconcile<I: Inbox>(
+    reconciler: &Reconciler<I>,
     invocation: &Invocation,
     line: &mut InvocationLog,
 ) -> Result<InvocationReply, InvocationError> {
-    let rows = reconciler.reconcile(world, invocation).await;
-    if rows.iter().all(|row| row.failed.is_some()) {
-        let why = rows.iter().map(|row| {
-            format!(
-                "{}: {}",
-                row.source,
-                row.failed.as_deref().unwrap_or_default()
-            )
-        });
-        return Err(InvocationError::Reconcile(
-            why.collect::<Vec<_>>().join("; "),
-        ));
+    let records = reconciler
+        .reconcile_all(&RunLimits {
+            deadline: Some(deadline::last_step(invocation.deadline)),
+            cut_off: Some(deadline::cut_off(invocation.deadline)),
+            request_id: Some(invocation.id.clone()),
+            ..RunLimits::default()
+        })
+        .await;
+    if records.iter().all(|record| record.reason.is_some()) {
+        let reasons: Vec<String> = records
+            .iter()
+            .filter_map(|record| Some(format!("{}: {}", record.source, record.reason.as_ref()?)))
+            .collect();
+        return Err(InvocationError::Reconcile(reasons.join("; ")));
     }
     line.outcome = "reconciled";
-    let sum = |of: fn(&ReconcileStats) -> usize| rows.iter().map(|row| of(&row.numbers)).sum();
+    let sum =
+        |of: fn(&ReconcileStats) -> usize| records.iter().map(|record| of(&record.stats)).sum();
     Ok(InvocationReply::Reconciled {
-        recorded: sum(|numbers| numbers.recorded),
-        acknowledged: sum(|numbers| numbers.acknowledged),
-        missing: sum(|numbers| numbers.missing),
-        ended: rows
+        recorded: sum(|stats| stats.recorded),
+        acknowledged: sum(|stats| stats.acknowledged),
+        missing: sum(|stats| stats.missing),
+        ended: records
             .iter()
-            .map(|row| (row.source.clone(), row.ended))
+            .map(|record| (record.source.clone(), record.ended))
             .collect(),
     })
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// How often in a row something is tried before it is given up for this run: two minutes, give or take.
-pub(super) const MOST: u32 = 8;
+pub(super) const MAX_ATTEMPTS: u32 = 8;
 
 /// The shortest pause after the first failure; each later one doubles it.
 const FIRST: Duration = Duration::from_secs(1);

@@ -1,58 +1,63 @@
-//! Where a run stopped, kept in a memo of its source, so that a later one goes on there.
+//! Where a run stopped, so that a later one resumes there.
+//!
+//! One entry of the inbox's key-value store for each source, written by compare-and-swap. A lost
+//! checkpoint loses nothing but time: the next run begins at the beginning, and recording is
+//! idempotent.
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{LockedRun, RunEnd, Sleeper};
-use crate::{
-    domain::Clock,
-    inbox::{CasOutcome, Inbox, KvEntry, KvKey},
-};
+use super::{LockedRun, RunEnd};
+use crate::inbox::{CasOutcome, Inbox, KvEntry, KvKey};
 
-/// The progress that was kept, and where to keep more.
+/// The stored checkpoint of a source, as this run last saw it.
 #[derive(Debug)]
 pub(super) struct Checkpoint {
-    name: KvKey,
-    seen: Option<u64>,
+    key: KvKey,
+    version: Option<u64>,
     text: String,
 }
 
 impl Checkpoint {
-    /// Reads what was kept. What can't be read is as good as nothing: then everything is looked at anew.
-    pub(super) async fn load<I: Inbox, W: Clock, S: Sleeper, T: DeserializeOwned + Default>(
-        run: &LockedRun<'_, I, W, S>,
+    /// Reads the checkpoint. An unreadable one counts as absent.
+    pub(super) async fn load<T: DeserializeOwned + Default>(
+        run: &LockedRun<'_, impl Inbox>,
     ) -> Result<(Self, T), RunEnd> {
-        let name = KvKey::new("progress", run.source.as_str());
-        let memo = run.inbox().memo(&name).await?;
-        let kept = memo
+        let key = KvKey::new("progress", run.source.as_str());
+        let entry = run.inbox().memo(&key).await?;
+        let position = entry
             .as_ref()
-            .and_then(|memo| serde_json::from_str(&memo.text).ok())
+            .and_then(|entry| serde_json::from_str(&entry.text).ok())
             .unwrap_or_default();
-        let (seen, text) = memo.map_or((None, String::new()), |memo| {
-            (Some(memo.version), memo.text)
-        });
-        Ok((Self { name, seen, text }, kept))
+        let version = entry.as_ref().map(|entry| entry.version);
+        let text = entry.map_or_else(String::new, |entry| entry.text);
+        Ok((Self { key, version, text }, position))
     }
 
-    /// Keeps where the run is now. A run that has lost its lock may find that another one has kept more: that stands.
-    pub(super) async fn save<I: Inbox, W: Clock, S: Sleeper, T: Serialize>(
+    /// Writes the run's position. Fails with [`RunEnd::LockLost`] if another run has written since.
+    pub(super) async fn save<T: Serialize>(
         &mut self,
-        run: &LockedRun<'_, I, W, S>,
-        place: &T,
+        run: &LockedRun<'_, impl Inbox>,
+        position: &T,
     ) -> Result<(), RunEnd> {
-        let text = serde_json::to_string(place).expect("numbers and texts have a form in JSON");
+        let text = serde_json::to_string(position).expect("stats and texts have a form in JSON");
         if text == self.text {
             return Ok(());
         }
-        let memo = KvEntry {
+        let entry = KvEntry {
             version: run.random(),
             text,
         };
-        match run.inbox().swap_memo(&self.name, self.seen, &memo).await? {
+        match run
+            .inbox()
+            .swap_memo(&self.key, self.version, &entry)
+            .await?
+        {
             CasOutcome::Done => {
-                (self.seen, self.text) = (Some(memo.version), memo.text);
+                self.version = Some(entry.version);
+                self.text = entry.text;
                 Ok(())
             }
-            CasOutcome::Refused(_) => Err(RunEnd::Overtaken),
+            CasOutcome::Refused(_) => Err(RunEnd::LockLost),
         }
     }
 }

@@ -22,7 +22,8 @@ pub struct LastRun {
     /// Events of payments that never came.
     pub missing: usize,
     /// What it could not empty or read.
-    pub troubles: usize,
+    #[serde(rename = "troubles")]
+    pub errors: usize,
     /// When the oldest notification was created that it left unacknowledged, in milliseconds since 1970.
     oldest: Option<i64>,
 }
@@ -30,15 +31,15 @@ pub struct LastRun {
 impl LastRun {
     /// What is kept of an outcome.
     pub fn new(outcome: &RunOutcome, at: Timestamp) -> Self {
-        let numbers = outcome.numbers();
+        let stats = outcome.stats();
         Self {
             at: at.as_millis(),
             ended: outcome.ended.to_string(),
             failed: outcome.ended.is_failure(),
-            recorded: numbers.recorded,
-            missing: numbers.missing,
-            troubles: numbers.troubles,
-            oldest: numbers.oldest.map(Timestamp::as_millis),
+            recorded: stats.recorded,
+            missing: stats.missing,
+            errors: stats.errors,
+            oldest: stats.oldest.map(Timestamp::as_millis),
         }
     }
 
@@ -65,22 +66,22 @@ pub async fn last_run(
 /// Keeps how a run ended, if it looked at anything. Of two that end at once, either may stand.
 pub(super) async fn keep(
     inbox: &impl Inbox,
-    world: &impl Clock,
+    clock: &dyn Clock,
     source: &SourceName,
     outcome: &RunOutcome,
 ) -> Result<(), InboxError> {
     if matches!(outcome.ended, RunEnd::NotDue(_)) {
         return Ok(());
     }
-    let text = serde_json::to_string(&LastRun::new(outcome, world.now()))
-        .expect("numbers and texts have a form in JSON");
+    let text = serde_json::to_string(&LastRun::new(outcome, clock.now()))
+        .expect("stats and texts have a form in JSON");
     let seen = inbox.memo(&name(source)).await?.map(|memo| memo.version);
     inbox
         .swap_memo(
             &name(source),
             seen,
             &KvEntry {
-                version: world.random(),
+                version: clock.random(),
                 text,
             },
         )
@@ -108,11 +109,11 @@ mod tests {
                 ended,
                 found: RunFindings::Hmrc(Vec::new()),
             };
-            keep(&rig.inbox, &rig.world, &source, &outcome)
+            keep(&rig.inbox, &rig.clock, &source, &outcome)
                 .await
                 .unwrap();
             let last = last_run(&rig.inbox, &source).await.unwrap().unwrap();
-            assert_eq!(last, LastRun::new(&outcome, rig.world.now()));
+            assert_eq!(last, LastRun::new(&outcome, rig.clock.now()));
             assert_eq!(last.failed, matches!(outcome.ended, RunEnd::Hmrc(_)));
         }
     }
@@ -124,20 +125,20 @@ mod tests {
             ended,
             found: RunFindings::GovukPay(govuk_pay::PaymentsReport::default()),
         };
-        keep(&rig.inbox, &rig.world, &source, &outcome(RunEnd::Whole))
+        keep(&rig.inbox, &rig.clock, &source, &outcome(RunEnd::Completed))
             .await
             .unwrap();
         keep(
             &rig.inbox,
-            &rig.world,
+            &rig.clock,
             &source,
-            &outcome(RunEnd::NotDue(rig.world.now())),
+            &outcome(RunEnd::NotDue(rig.clock.now())),
         )
         .await
         .unwrap();
         assert_eq!(
             last_run(&rig.inbox, &source).await.unwrap().unwrap().ended,
-            RunEnd::Whole.to_string()
+            RunEnd::Completed.to_string()
         );
     }
 }

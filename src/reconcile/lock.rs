@@ -1,7 +1,9 @@
-//! One run at a time for each source, by a memo that says until when somebody has it.
+//! A lock that lets one run at a time reconcile a source.
 //!
-//! It dies with its holder: whoever stops renewing it loses it within a minute. Two runs at once would break no promise,
-//! since every call takes a turn and recording is idempotent; they would only be a waste.
+//! The lock is an entry of the inbox's key-value store that says until when it is held. It is
+//! taken, renewed and released by compare-and-swap, so of several processes one gets it. A holder
+//! that stops renewing it loses it within a minute. Two runs at once would break no promise, since
+//! every call is rate limited and recording is idempotent; they would only be a waste.
 
 use std::time::Duration;
 
@@ -10,130 +12,120 @@ use crate::{
     inbox::{CasOutcome, Inbox, InboxError, KvEntry, KvKey},
 };
 
-/// How long a lock stands without being renewed.
-const LEASE: Duration = Duration::from_secs(60);
-/// How old it gets before it is renewed.
-pub(super) const RENEWED: Duration = Duration::from_secs(15);
-/// How long one that can't be dated is watched: longer than a live holder ever goes without renewing it.
-pub(super) const WATCHED: Duration = Duration::from_secs(50);
+/// How long a lock is held without being renewed.
+const LEASE_DURATION: Duration = Duration::from_secs(60);
+/// The age at which its holder renews it.
+pub(super) const RENEW_AFTER: Duration = Duration::from_secs(15);
+/// How long a lock with an impossible date is watched: longer than a live holder goes without
+/// renewing it.
+pub(super) const SKEW_WATCH_DURATION: Duration = Duration::from_secs(50);
 
-/// What stands in place of a lock that was given back.
-const FREE: &str = "free";
+/// The text of a released lock.
+const RELEASED: &str = "free";
 
-/// A lock that we have.
+/// A lock that this process holds.
 #[derive(Debug)]
 pub(super) struct ReconcileLock {
-    name: KvKey,
+    key: KvKey,
     holder: u64,
     version: u64,
     renewed_at: Timestamp,
 }
 
-/// What stands in the way of a lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum LockObstacle {
-    /// Nothing.
-    Free,
-    /// Somebody has it, as far as the clocks can be believed.
-    Taken,
-    /// It ends later than any lock that is taken now could: one of two clocks is wrong.
-    Ahead,
-}
-
-fn standing(memo: Option<&KvEntry>, now: Timestamp) -> LockObstacle {
-    let until = memo
-        .and_then(|memo| memo.text.rsplit_once(' ')?.1.parse().ok())
-        .map(Timestamp::from_millis);
-    match until {
-        Some(until) if until > now.plus(LEASE) => LockObstacle::Ahead,
-        Some(until) if until > now => LockObstacle::Taken,
-        _ => LockObstacle::Free,
-    }
-}
-
-/// How taking a lock ended.
+/// The result of trying to take a lock.
 #[derive(Debug)]
 pub(super) enum TryLock {
-    /// It is ours.
-    Ours(ReconcileLock),
-    /// Somebody else has it.
-    Theirs,
-    /// Its date can't be believed. If it is still this version after [`WATCHED`], its holder is gone.
-    Watch(u64),
+    Acquired(ReconcileLock),
+    /// Another run holds it.
+    Held,
+    /// It ends later than any lock taken now could: one of two clocks is wrong. If this version
+    /// still stands after [`SKEW_WATCH_DURATION`], its holder is gone.
+    ClockSkew(u64),
+}
+
+/// Until when `entry` holds the lock, if it does.
+fn held_until(entry: Option<&KvEntry>, now: Timestamp) -> Option<Timestamp> {
+    let until = entry?.text.rsplit_once(' ')?.1.parse().ok();
+    until
+        .map(Timestamp::from_millis)
+        .filter(|until| *until > now)
+}
+
+/// Whether a lock held until then can only have been dated by a wrong clock.
+fn is_skewed(until: Timestamp, now: Timestamp) -> bool {
+    until > now.plus(LEASE_DURATION)
 }
 
 impl ReconcileLock {
-    /// Takes the lock of `source`. `watched` is the version that was watched in vain, if one was.
-    pub(super) async fn take(
+    /// Takes the lock of `source`. `watched` is a version that was watched for
+    /// [`SKEW_WATCH_DURATION`].
+    pub(super) async fn try_lock(
         inbox: &impl Inbox,
-        world: &impl Clock,
+        clock: &dyn Clock,
         source: &SourceName,
         watched: Option<u64>,
     ) -> Result<TryLock, InboxError> {
-        let (name, now) = (KvKey::new("lock", source.as_str()), world.now());
-        let there = inbox.memo(&name).await?;
-        let seen = there.as_ref().map(|memo| memo.version);
-        match standing(there.as_ref(), now) {
-            LockObstacle::Taken => return Ok(TryLock::Theirs),
-            LockObstacle::Ahead if watched.is_none() => {
-                return Ok(seen.map_or(TryLock::Theirs, TryLock::Watch));
+        let (key, now) = (KvKey::new("lock", source.as_str()), clock.now());
+        let entry = inbox.memo(&key).await?;
+        let version = entry.as_ref().map(|entry| entry.version);
+        if let Some(until) = held_until(entry.as_ref(), now) {
+            match (is_skewed(until, now), watched, version) {
+                (true, None, Some(version)) => return Ok(TryLock::ClockSkew(version)),
+                (true, _, _) if watched == version => {}
+                _ => return Ok(TryLock::Held),
             }
-            LockObstacle::Ahead if watched != seen => return Ok(TryLock::Theirs),
-            LockObstacle::Ahead | LockObstacle::Free => {}
         }
         let mut lock = Self {
-            name,
-            holder: world.random(),
+            key,
+            holder: clock.random(),
             version: 0,
             renewed_at: now,
         };
-        Ok(if lock.swap(inbox, world, seen).await? {
-            TryLock::Ours(lock)
+        Ok(if lock.write(inbox, clock, version).await? {
+            TryLock::Acquired(lock)
         } else {
-            TryLock::Theirs
+            TryLock::Held
         })
     }
 
-    /// Renews it if it is time; false once somebody else has it.
-    pub(super) async fn keep(
+    /// Renews the lock when it is due; false once another run holds it.
+    pub(super) async fn renew(
         &mut self,
         inbox: &impl Inbox,
-        world: &impl Clock,
+        clock: &dyn Clock,
     ) -> Result<bool, InboxError> {
-        let now = world.now();
-        // A clock that was set back makes it look young, and everybody else believe it for as long.
-        let is_young = now >= self.renewed_at && now.since(self.renewed_at) < RENEWED;
-        if is_young {
-            Ok(true)
-        } else {
-            self.swap(inbox, world, Some(self.version)).await
-        }
+        let now = clock.now();
+        // After the clock was set back, the age says nothing, so the lock is renewed at once.
+        let is_fresh = now >= self.renewed_at && now.since(self.renewed_at) < RENEW_AFTER;
+        Ok(is_fresh || self.write(inbox, clock, Some(self.version)).await?)
     }
 
-    async fn swap(
+    async fn write(
         &mut self,
         inbox: &impl Inbox,
-        world: &impl Clock,
-        seen: Option<u64>,
+        clock: &dyn Clock,
+        expected_version: Option<u64>,
     ) -> Result<bool, InboxError> {
-        let now = world.now();
-        let text = format!("{:016x} until {}", self.holder, now.plus(LEASE).as_millis());
+        let now = clock.now();
+        let until = now.plus(LEASE_DURATION).as_millis();
         let next = KvEntry {
-            version: world.random(),
-            text,
+            version: clock.random(),
+            text: format!("{:016x} until {until}", self.holder),
         };
-        let swapped = inbox.swap_memo(&self.name, seen, &next).await?;
+        let outcome = inbox.swap_memo(&self.key, expected_version, &next).await?;
         (self.version, self.renewed_at) = (next.version, now);
-        Ok(swapped == CasOutcome::Done)
+        Ok(outcome == CasOutcome::Done)
     }
 
-    /// Gives it back. Where that fails, it lapses.
-    pub(super) async fn release(self, inbox: &impl Inbox, world: &impl Clock) {
-        let free = KvEntry {
-            version: world.random(),
-            text: FREE.to_owned(),
+    /// Releases the lock. Where that fails, it lapses.
+    pub(super) async fn release(self, inbox: &impl Inbox, clock: &dyn Clock) {
+        let released = KvEntry {
+            version: clock.random(),
+            text: RELEASED.to_owned(),
         };
-        let _ = inbox.swap_memo(&self.name, Some(self.version), &free).await;
+        let _ = inbox
+            .swap_memo(&self.key, Some(self.version), &released)
+            .await;
     }
 }
 
@@ -143,33 +135,35 @@ mod tests {
     use crate::{reconcile::test_support::ReconcileRig, senders::example::NOW};
 
     #[test]
-    fn a_lock_stands_until_it_lapses_and_one_dated_beyond_that_is_not_believed() {
-        for (text, expected) in [
-            ("free", LockObstacle::Free),
-            ("", LockObstacle::Free),
-            ("nonsense until soon", LockObstacle::Free),
-            ("00000000000000aa until 1772446531480", LockObstacle::Free),
-            ("00000000000000aa until 1772446531481", LockObstacle::Taken),
-            ("00000000000000aa until 1772446591480", LockObstacle::Taken),
-            ("00000000000000aa until 1772446591481", LockObstacle::Ahead),
-            (
-                "00000000000000aa until 9223372036854775807",
-                LockObstacle::Ahead,
-            ),
+    fn a_lock_is_held_until_it_lapses_and_one_dated_beyond_that_is_skewed() {
+        for (text, held_and_skewed) in [
+            ("free", None),
+            ("", None),
+            ("nonsense until soon", None),
+            ("00000000000000aa until 1772446531480", None),
+            ("00000000000000aa until 1772446531481", Some(false)),
+            ("00000000000000aa until 1772446591480", Some(false)),
+            ("00000000000000aa until 1772446591481", Some(true)),
+            ("00000000000000aa until 9223372036854775807", Some(true)),
         ] {
-            let memo = KvEntry {
+            let entry = KvEntry {
                 version: 1,
                 text: text.to_owned(),
             };
-            assert_eq!(standing(Some(&memo), NOW), expected, "{text}");
+            let until = held_until(Some(&entry), NOW);
+            assert_eq!(
+                until.map(|until| is_skewed(until, NOW)),
+                held_and_skewed,
+                "{text}"
+            );
         }
-        assert_eq!(standing(None, NOW), LockObstacle::Free);
+        assert_eq!(held_until(None, NOW), None);
     }
 
     async fn take(rig: &ReconcileRig, watched: Option<u64>) -> TryLock {
-        ReconcileLock::take(
+        ReconcileLock::try_lock(
             &rig.inbox,
-            &rig.world,
+            &rig.clock,
             &SourceName::new("hmrc").unwrap(),
             watched,
         )
@@ -177,9 +171,9 @@ mod tests {
         .unwrap()
     }
 
-    async fn ours(rig: &ReconcileRig) -> ReconcileLock {
+    async fn acquire(rig: &ReconcileRig) -> ReconcileLock {
         match take(rig, None).await {
-            TryLock::Ours(lock) => lock,
+            TryLock::Acquired(lock) => lock,
             other => panic!("{other:?}"),
         }
     }
@@ -187,31 +181,31 @@ mod tests {
     #[tokio::test]
     async fn one_run_at_a_time_has_it_and_a_released_one_is_free_at_once() {
         let rig = ReconcileRig::new();
-        let lock = ours(&rig).await;
-        assert!(matches!(take(&rig, None).await, TryLock::Theirs));
-        lock.release(&rig.inbox, &rig.world).await;
-        ours(&rig).await;
+        let lock = acquire(&rig).await;
+        assert!(matches!(take(&rig, None).await, TryLock::Held));
+        lock.release(&rig.inbox, &rig.clock).await;
+        acquire(&rig).await;
     }
 
     #[tokio::test]
     async fn it_is_renewed_while_its_holder_lives_and_lapses_when_it_dies() {
         let rig = ReconcileRig::new();
-        let mut lock = ours(&rig).await;
+        let mut lock = acquire(&rig).await;
         for _ in 0..10 {
-            rig.world.pass(Duration::from_secs(20));
-            assert!(lock.keep(&rig.inbox, &rig.world).await.unwrap());
-            assert!(matches!(take(&rig, None).await, TryLock::Theirs));
+            rig.clock.pass(Duration::from_secs(20));
+            assert!(lock.renew(&rig.inbox, &rig.clock).await.unwrap());
+            assert!(matches!(take(&rig, None).await, TryLock::Held));
         }
-        rig.world.pass(LEASE);
-        let mut next = ours(&rig).await;
+        rig.clock.pass(LEASE_DURATION);
+        let mut next = acquire(&rig).await;
         assert!(
-            !lock.keep(&rig.inbox, &rig.world).await.unwrap(),
+            !lock.renew(&rig.inbox, &rig.clock).await.unwrap(),
             "whoever comes back late finds out"
         );
-        lock.release(&rig.inbox, &rig.world).await;
-        rig.world.pass(RENEWED);
+        lock.release(&rig.inbox, &rig.clock).await;
+        rig.clock.pass(RENEW_AFTER);
         assert!(
-            next.keep(&rig.inbox, &rig.world).await.unwrap(),
+            next.renew(&rig.inbox, &rig.clock).await.unwrap(),
             "and takes nothing away"
         );
     }
@@ -219,29 +213,29 @@ mod tests {
     #[tokio::test]
     async fn one_dated_an_hour_ahead_is_taken_once_it_was_seen_not_to_move() {
         let rig = ReconcileRig::new();
-        rig.world.pass(Duration::from_secs(60 * 60));
-        let mut ahead = ours(&rig).await;
-        rig.world.turn_back(Duration::from_secs(60 * 60));
-        let TryLock::Watch(version) = take(&rig, None).await else {
+        rig.clock.pass(Duration::from_secs(60 * 60));
+        let mut ahead = acquire(&rig).await;
+        rig.clock.turn_back(Duration::from_secs(60 * 60));
+        let TryLock::ClockSkew(version) = take(&rig, None).await else {
             panic!("it can't be believed")
         };
 
-        rig.world.pass(WATCHED);
+        rig.clock.pass(SKEW_WATCH_DURATION);
         assert!(
-            ahead.keep(&rig.inbox, &rig.world).await.unwrap(),
+            ahead.renew(&rig.inbox, &rig.clock).await.unwrap(),
             "its holder lives, and dates it anew"
         );
-        assert!(matches!(take(&rig, Some(version)).await, TryLock::Theirs));
+        assert!(matches!(take(&rig, Some(version)).await, TryLock::Held));
 
-        rig.world.pass(Duration::from_secs(60 * 60));
-        ahead.keep(&rig.inbox, &rig.world).await.unwrap();
-        rig.world.turn_back(Duration::from_secs(60 * 60));
-        let TryLock::Watch(version) = take(&rig, None).await else {
+        rig.clock.pass(Duration::from_secs(60 * 60));
+        ahead.renew(&rig.inbox, &rig.clock).await.unwrap();
+        rig.clock.turn_back(Duration::from_secs(60 * 60));
+        let TryLock::ClockSkew(version) = take(&rig, None).await else {
             panic!("it can't be believed")
         };
-        rig.world.pass(WATCHED);
+        rig.clock.pass(SKEW_WATCH_DURATION);
         assert!(
-            matches!(take(&rig, Some(version)).await, TryLock::Ours(_)),
+            matches!(take(&rig, Some(version)).await, TryLock::Acquired(_)),
             "its holder is gone"
         );
     }

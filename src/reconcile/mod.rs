@@ -5,33 +5,39 @@
 //! it has recorded stands, what it has not acknowledged is still there, and a later run goes on.
 
 mod backoff;
+mod checkpoint;
+mod credentials;
 pub mod govuk_pay;
 pub mod hmrc;
 mod last;
 mod lock;
-mod progress_event;
+mod log;
+mod metrics;
 mod outcome;
+mod progress_event;
 mod rate_limiter;
-mod checkpoint;
+mod record;
 mod run;
+mod schedule;
 mod sleeper;
-mod stop;
 
 #[cfg(test)]
 mod test_support;
 
 use crate::{
-    domain::{Clock, SourceName, Timestamp},
+    domain::{SourceName, Timestamp},
     inbox::Inbox,
 };
 
 pub use last::{LastRun, last_run};
+pub use metrics::MetricsWriter;
 pub use outcome::{ReconcileStats, RunEnd, RunFindings, RunOutcome};
 pub use progress_event::{ProgressEvent, RunReporter};
+pub use record::ReconcileRecord;
 use run::LockedRun;
 pub use run::RunContext;
+pub use schedule::{Reconciler, ReconcilerDeps, RunLimits};
 pub use sleeper::{Sleeper, TokioSleeper};
-pub use stop::StopSignal;
 
 /// How one source is asked, its secrets fetched.
 #[derive(Clone, Debug)]
@@ -58,13 +64,13 @@ pub struct RunOptions {
 /// Asks the sender of `source` for what it never pushed.
 ///
 /// Never fails as a whole: the outcome says how far it got, why it ended, and what it found.
-pub async fn run<I: Inbox, W: Clock, S: Sleeper>(
+pub async fn run(
     source: &SourceName,
     access: &SenderAccess,
     options: &RunOptions,
-    around: &RunContext<'_, I, W, S>,
+    context: &RunContext<'_, impl Inbox>,
 ) -> RunOutcome {
-    let mut run = match LockedRun::begin(around, source, options).await {
+    let mut run = match LockedRun::begin(context, source, options).await {
         Ok(run) => run,
         Err(ended) => {
             return RunOutcome {
@@ -74,11 +80,11 @@ pub async fn run<I: Inbox, W: Clock, S: Sleeper>(
         }
     };
     let outcome = match access {
-        SenderAccess::Hmrc(access) => hmrc::pull(&mut run, access).await,
+        SenderAccess::Hmrc(access) => hmrc::empty_boxes(&mut run, access).await,
         SenderAccess::GovukPay(access) => govuk_pay::sweep(&mut run, access).await,
     };
     if !options.dry_run
-        && let Err(error) = last::keep(around.inbox, around.world, source, &outcome).await
+        && let Err(error) = last::keep(context.inbox, context.clock, source, &outcome).await
     {
         tracing::warn!(source = source.as_str(), why = %error, "how a run ended could not be kept");
     }
@@ -94,6 +100,7 @@ mod tests {
 
     use super::{test_support::ReconcileRig, *};
     use crate::{
+        domain::Clock,
         http_client::RequestError,
         secrets::Secret,
         senders::{Acceptance, example::NOW},
@@ -109,12 +116,12 @@ mod tests {
         let rig = ReconcileRig::new();
         let secret = || Secret::new("a secret of the tests alone".to_owned());
         let base_url = Url::parse("http://127.0.0.1:1/").unwrap();
-        let around = RunContext {
+        let context = RunContext {
             inbox: &rig.inbox,
-            world: &rig.world,
-            sleeper: &rig.world,
+            clock: &rig.clock,
+            sleeper: &rig.clock,
             stop: &rig.stop,
-            observer: &(),
+            reporter: &(),
             window: Acceptance(Duration::from_secs(60 * 24 * 60 * 60)),
         };
         let hmrc = SenderAccess::Hmrc(hmrc::HmrcAccess {
@@ -124,7 +131,7 @@ mod tests {
             client_secret: secret(),
         });
         let (source, options) = (SourceName::new("s").unwrap(), RunOptions::default());
-        let outcome = sendable(run(&source, &hmrc, &options, &around)).await;
+        let outcome = sendable(run(&source, &hmrc, &options, &context)).await;
         assert!(
             matches!(outcome.ended, RunEnd::Incomplete),
             "{}",
@@ -134,10 +141,10 @@ mod tests {
             panic!("it is HMRC that was asked")
         };
         assert_eq!(
-            boxes[0].trouble,
+            boxes[0].error,
             Some(hmrc::HmrcError::Unanswered(RequestError::NoConnection))
         );
-        let waited = rig.world.now().since(NOW);
+        let waited = rig.clock.now().since(NOW);
         assert!(
             waited > Duration::from_secs(50) && waited < Duration::from_secs(150),
             "{waited:?}"
@@ -147,7 +154,7 @@ mod tests {
             base_url,
             api_key: secret(),
         });
-        let outcome = sendable(run(&source, &pay, &options, &around)).await;
+        let outcome = sendable(run(&source, &pay, &options, &context)).await;
         let not_there = govuk_pay::PayError::Unanswered(RequestError::NoConnection);
         assert!(
             matches!(&outcome.ended, RunEnd::GovukPay(fault) if *fault == not_there),

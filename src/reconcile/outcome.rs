@@ -26,7 +26,7 @@ pub enum RunFindings {
 pub enum RunEnd {
     /// Everything was looked at.
     #[error("everything was looked at")]
-    Whole,
+    Completed,
     /// Some of HMRC's boxes could not be emptied; the others were. Their reports say why.
     #[error("not every box could be emptied")]
     Incomplete,
@@ -35,10 +35,10 @@ pub enum RunEnd {
     NotDue(Timestamp),
     /// Another run has the lock.
     #[error("another run is under way")]
-    Busy,
+    AlreadyRunning,
     /// Another run took the lock away, which it does if this one was silent for a minute.
     #[error("another run has taken over")]
-    Overtaken,
+    LockLost,
     /// What came next could not have ended in time.
     #[error("there was no time left: a later run goes on")]
     Deadline,
@@ -67,7 +67,7 @@ impl RunEnd {
     }
 }
 
-/// What happened, as plain numbers.
+/// What happened, as plain stats.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReconcileStats {
     /// What was looked at: HMRC's notifications, Pay's payments.
@@ -85,15 +85,15 @@ pub struct ReconcileStats {
     /// When the oldest notification was created that is not acknowledged.
     pub oldest: Option<Timestamp>,
     /// Boxes that could not be emptied, and what could not be read.
-    pub troubles: usize,
+    pub errors: usize,
 }
 
 impl RunOutcome {
-    /// What happened, as plain numbers.
-    pub fn numbers(&self) -> ReconcileStats {
+    /// What happened, as plain stats.
+    pub fn stats(&self) -> ReconcileStats {
         match &self.found {
-            RunFindings::Hmrc(boxes) => hmrc::numbers(boxes),
-            RunFindings::GovukPay(report) => report.numbers(),
+            RunFindings::Hmrc(boxes) => hmrc::stats(boxes),
+            RunFindings::GovukPay(report) => report.stats(),
         }
     }
 }

@@ -1,62 +1,63 @@
-//! What a run tells while it is under way.
+//! What happens in a run while it is under way.
 
 use std::time::Duration;
 
 use super::{govuk_pay, hmrc};
 use crate::domain::{Key, Timestamp};
 
-/// Who is told what a run does: a progress bar, a log, a worker to be woken.
+/// Receives the events of a run: a progress bar, a log, a worker to be woken.
 pub trait RunReporter: Send + Sync {
-    /// Is told, and must be quick about it.
-    fn tell(&self, news: ProgressEvent<'_>);
+    /// Called for each event. Must not block.
+    fn on_event(&self, event: ProgressEvent<'_>);
 }
 
-/// Nobody.
+/// Ignores every event.
 impl RunReporter for () {
-    fn tell(&self, _: ProgressEvent<'_>) {}
+    fn on_event(&self, _: ProgressEvent<'_>) {}
 }
 
-/// Something that just happened. None of it is secret or personal.
+/// An event of a run. Holds nothing secret or personal.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum ProgressEvent<'a> {
-    /// The run waits: for its turn, or for a sender that is down.
+    /// The run waits for a rate limit, or before it retries a failed request.
     Waiting(Duration),
-    /// HMRC listed so many notifications of a box.
+    /// HMRC listed notifications of a box.
     Listed {
         /// The box.
         box_id: &'a str,
-        /// Which of them.
+        /// Which of its notifications.
         status: hmrc::NotificationStatus,
-        /// How many came.
+        /// How many.
         count: usize,
     },
     /// A row was recorded, and is open or held now.
     Recorded(&'a Key),
-    /// HMRC was told that so many are stored.
+    /// HMRC confirmed an acknowledgement.
     Acknowledged {
         /// The box.
         box_id: &'a str,
-        /// How many.
+        /// How many notifications.
         count: usize,
     },
-    /// HMRC did not do what it was asked for a box; the run tries again, or goes on without.
-    BoxTrouble {
+    /// A request for a box failed; the run retries it, or goes on without this box.
+    BoxFailed {
         /// The box.
         box_id: &'a str,
         /// Why.
-        fault: &'a hmrc::HmrcError,
+        error: &'a hmrc::HmrcError,
     },
-    /// GOV.UK Pay did not answer as it should; the run tries again.
-    PayTrouble(&'a govuk_pay::PayError),
-    /// So many payments were looked at, newest first; those created before this instant are still to come.
-    Swept {
-        /// How many since the sweep or this run began.
+    /// A request to GOV.UK Pay failed; the run retries it.
+    PayFailed(&'a govuk_pay::PayError),
+    /// Payments were compared with their ledgers, newest first.
+    PaymentsChecked {
+        /// How many since this run began.
         payments: usize,
-        /// Where it is.
+        /// The creation time of the last one.
         at: Timestamp,
-        /// Where it ends.
+        /// The beginning of the window, where the sweep ends.
         until: Timestamp,
     },
-    /// Events of a payment never came.
+    /// An event of a payment is missing.
     Missing(&'a govuk_pay::MissingEvent),
 }

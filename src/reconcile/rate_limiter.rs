@@ -1,108 +1,102 @@
-//! Taking turns, so that a sender's limits hold whatever happens: over restarts, and with several runs at once.
+//! A rate limiter that several processes share.
 //!
-//! Whoever wants to call exchanges the memo of the last turn for its own first. One of several gets it; the others
-//! find out when the next turn comes.
+//! HMRC allows one list of a box in 10 seconds and 3 calls a second for an application, whoever
+//! makes them. The time of the last call is kept in the inbox's key-value store and moved on by
+//! compare-and-swap, so the limit holds across restarts and concurrent runs. A stored time that
+//! lies in the future was written by a wrong clock, and costs one interval.
 
 use std::time::Duration;
 
-use super::{LockedRun, RunEnd, Sleeper};
+use super::{LockedRun, RunEnd};
 use crate::{
-    domain::{Clock, Timestamp},
+    domain::Timestamp,
     inbox::{CasOutcome, Inbox, KvEntry, KvKey},
 };
 
-/// Turns of one kind, one at most in a certain time.
+/// Allows one call in each `interval`, shared by every process that uses the same key.
 #[derive(Debug)]
 pub(super) struct RateLimiter {
-    name: KvKey,
-    every: Duration,
-    /// The version of a turn that was waited out although its date made no sense.
-    waited_out: Option<u64>,
+    key: KvKey,
+    interval: Duration,
+    /// The version of an entry from the future whose interval has been waited for.
+    waited_for: Option<u64>,
 }
 
 impl RateLimiter {
-    /// Turns that everybody who uses `name` shares.
-    pub(super) fn new(name: KvKey, every: Duration) -> Self {
+    pub(super) fn new(key: KvKey, interval: Duration) -> Self {
         Self {
-            name,
-            every,
-            waited_out: None,
+            key,
+            interval,
+            waited_for: None,
         }
     }
 
-    /// How long it is until the next turn, and no sooner is to be asked again; zero if it has come, for whoever takes it
-    /// first.
-    pub(super) async fn due<I: Inbox, W: Clock, S: Sleeper>(
+    /// Time until the next call is allowed; zero if it is allowed now.
+    pub(super) async fn time_until_next(
         &mut self,
-        run: &LockedRun<'_, I, W, S>,
+        run: &LockedRun<'_, impl Inbox>,
     ) -> Result<Duration, RunEnd> {
-        let there = run.inbox().memo(&self.name).await?;
-        Ok(self.until_next(there.as_ref(), run.now()))
+        let last = run.inbox().memo(&self.key).await?;
+        Ok(self.time_after(last.as_ref(), run.now()))
     }
 
-    /// Takes the next turn if it has come; else says after how long, and no sooner, to ask again.
-    pub(super) async fn take<I: Inbox, W: Clock, S: Sleeper>(
+    /// Takes the next call if it is allowed now; otherwise returns the time until it is.
+    pub(super) async fn try_acquire(
         &mut self,
-        run: &LockedRun<'_, I, W, S>,
+        run: &LockedRun<'_, impl Inbox>,
     ) -> Result<Option<Duration>, RunEnd> {
-        let mut there = run.inbox().memo(&self.name).await?;
+        let mut last = run.inbox().memo(&self.key).await?;
         loop {
             let now = run.now();
-            let wait = self.until_next(there.as_ref(), now);
+            let wait = self.time_after(last.as_ref(), now);
             if !wait.is_zero() {
                 return Ok(Some(wait));
             }
-            let turn = KvEntry {
+            let call = KvEntry {
                 version: run.random(),
                 text: now.as_millis().to_string(),
             };
-            match run
-                .inbox()
-                .swap_memo(&self.name, there.map(|memo| memo.version), &turn)
-                .await?
-            {
+            let expected_version = last.map(|entry| entry.version);
+            let inbox = run.inbox();
+            match inbox.swap_memo(&self.key, expected_version, &call).await? {
                 CasOutcome::Done => return Ok(None),
-                CasOutcome::Refused(other) => there = other, // somebody was faster
+                CasOutcome::Refused(other) => last = other, // another process was faster
             }
         }
     }
 
-    fn until_next(&mut self, there: Option<&KvEntry>, now: Timestamp) -> Duration {
-        let seen = there.map(|memo| memo.version);
-        if self.waited_out.is_some() && self.waited_out == seen {
-            return Duration::ZERO;
-        }
-        self.waited_out = seen.filter(|_| is_ahead(there, now));
-        wait(there, self.every, now)
-    }
-
-    /// Waits for the next turn and takes it.
-    pub(super) async fn wait<I: Inbox, W: Clock, S: Sleeper>(
+    /// Waits until the next call is allowed, and takes it.
+    pub(super) async fn acquire(
         &mut self,
-        run: &mut LockedRun<'_, I, W, S>,
+        run: &mut LockedRun<'_, impl Inbox>,
     ) -> Result<(), RunEnd> {
-        while let Some(wait) = self.take(run).await? {
+        while let Some(wait) = self.try_acquire(run).await? {
             run.pause(wait).await?;
         }
         Ok(())
     }
+
+    fn time_after(&mut self, last: Option<&KvEntry>, now: Timestamp) -> Duration {
+        let version = last.map(|entry| entry.version);
+        if self.waited_for.is_some() && self.waited_for == version {
+            return Duration::ZERO;
+        }
+        let last = last_call(last);
+        self.waited_for = version.filter(|_| last.is_some_and(|at| at > now));
+        wait(last, self.interval, now)
+    }
 }
 
-fn last(memo: Option<&KvEntry>) -> Option<Timestamp> {
-    memo?.text.parse().ok().map(Timestamp::from_millis)
+fn last_call(entry: Option<&KvEntry>) -> Option<Timestamp> {
+    entry?.text.parse().ok().map(Timestamp::from_millis)
 }
 
-/// Whether the last turn lies ahead of us, as it does once the clock was set back.
-fn is_ahead(memo: Option<&KvEntry>, now: Timestamp) -> bool {
-    last(memo).is_some_and(|at| at > now)
-}
-
-/// How long it is until the next turn. Wherever the last one is dated, it was before now: so one whole interval is
-/// always enough.
-fn wait(memo: Option<&KvEntry>, every: Duration, now: Timestamp) -> Duration {
-    match last(memo) {
-        Some(at) if at > now => every,
-        Some(at) => at.plus(every).since(now),
+/// Time until the next call. Whatever its date, the last call was before now, so one whole
+/// interval is always enough.
+fn wait(last: Option<Timestamp>, interval: Duration, now: Timestamp) -> Duration {
+    match last {
+        Some(at) if at > now => interval,
+        Some(at) => at.plus(interval).since(now),
         None => Duration::ZERO,
     }
 }
@@ -110,9 +104,9 @@ fn wait(memo: Option<&KvEntry>, every: Duration, now: Timestamp) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{reconcile::test_support::ReconcileRig, senders::example::NOW};
+    use crate::{domain::Clock, reconcile::test_support::ReconcileRig, senders::example::NOW};
 
-    const EVERY: Duration = Duration::from_secs(10);
+    const INTERVAL: Duration = Duration::from_secs(10);
 
     #[test]
     fn the_next_turn_comes_an_interval_after_the_last_and_never_later_than_that_from_now() {
@@ -126,32 +120,26 @@ mod tests {
             (3600, 10),
         ] {
             let at = Timestamp::from_millis(NOW.as_millis() + after_now * 1000);
-            let memo = KvEntry {
-                version: 1,
-                text: at.as_millis().to_string(),
-            };
             assert_eq!(
-                wait(Some(&memo), EVERY, NOW).as_secs(),
+                wait(Some(at), INTERVAL, NOW).as_secs(),
                 seconds,
                 "{after_now} s from now"
             );
         }
-        assert_eq!(wait(None, EVERY, NOW), Duration::ZERO);
-        assert_eq!(
-            wait(
-                Some(&KvEntry {
-                    version: 1,
-                    text: "?".into()
-                }),
-                EVERY,
-                NOW
-            ),
-            Duration::ZERO
-        );
+        assert_eq!(wait(None, INTERVAL, NOW), Duration::ZERO);
     }
 
-    fn pace() -> RateLimiter {
-        RateLimiter::new(KvKey::new("list", "a-box"), EVERY)
+    #[test]
+    fn an_entry_that_holds_no_time_limits_nothing() {
+        let entry = KvEntry {
+            version: 1,
+            text: "?".into(),
+        };
+        assert_eq!(last_call(Some(&entry)), None);
+    }
+
+    fn limiter() -> RateLimiter {
+        RateLimiter::new(KvKey::new("list", "a-box"), INTERVAL)
     }
 
     #[tokio::test]
@@ -159,15 +147,15 @@ mod tests {
         let rig = ReconcileRig::new();
         let mut turns = Vec::new();
         for restart in 0..20 {
-            let mut pace = pace(); // of another process each time
-            pace.wait(&mut rig.run().await).await.unwrap();
-            turns.push(rig.world.now());
-            rig.world.pass(Duration::from_secs(restart % 3 * 4));
+            let mut limiter = limiter(); // of another process each time
+            limiter.acquire(&mut rig.run().await).await.unwrap();
+            turns.push(rig.clock.now());
+            rig.clock.pass(Duration::from_secs(restart % 3 * 4));
         }
         assert!(
             turns
                 .windows(2)
-                .all(|turns| turns[1].since(turns[0]) >= EVERY),
+                .all(|turns| turns[1].since(turns[0]) >= INTERVAL),
             "{turns:?}"
         );
     }
@@ -175,11 +163,11 @@ mod tests {
     #[tokio::test]
     async fn of_two_who_ask_at_once_one_has_to_wait() {
         let rig = ReconcileRig::new();
-        let (run, mut one, mut other) = (rig.run().await, pace(), pace());
-        let (one, other) = tokio::join!(one.take(&run), other.take(&run));
+        let (run, mut one, mut other) = (rig.run().await, limiter(), limiter());
+        let (one, other) = tokio::join!(one.try_acquire(&run), other.try_acquire(&run));
         let waits = [one.unwrap(), other.unwrap()];
         assert!(
-            waits.contains(&None) && waits.contains(&Some(EVERY)),
+            waits.contains(&None) && waits.contains(&Some(INTERVAL)),
             "{waits:?}"
         );
     }
@@ -187,16 +175,16 @@ mod tests {
     #[tokio::test]
     async fn a_clock_that_was_set_back_costs_one_interval_and_no_hour() {
         let rig = ReconcileRig::new();
-        rig.world.pass(Duration::from_secs(60 * 60));
-        pace().wait(&mut rig.run().await).await.unwrap();
-        rig.world.turn_back(Duration::from_secs(60 * 60));
-        let (mut run, from) = (rig.run().await, rig.world.now());
-        pace().wait(&mut run).await.unwrap();
-        assert_eq!(rig.world.now().since(from), EVERY);
-        pace().wait(&mut run).await.unwrap();
+        rig.clock.pass(Duration::from_secs(60 * 60));
+        limiter().acquire(&mut rig.run().await).await.unwrap();
+        rig.clock.turn_back(Duration::from_secs(60 * 60));
+        let (mut run, from) = (rig.run().await, rig.clock.now());
+        limiter().acquire(&mut run).await.unwrap();
+        assert_eq!(rig.clock.now().since(from), INTERVAL);
+        limiter().acquire(&mut run).await.unwrap();
         assert_eq!(
-            rig.world.now().since(from),
-            EVERY * 2,
+            rig.clock.now().since(from),
+            INTERVAL * 2,
             "and then the dates are right again"
         );
     }
@@ -204,17 +192,17 @@ mod tests {
     #[tokio::test]
     async fn a_turn_that_somebody_took_meanwhile_is_waited_for_again() {
         let rig = ReconcileRig::new();
-        rig.world.pass(Duration::from_secs(60 * 60));
-        pace().wait(&mut rig.run().await).await.unwrap();
-        rig.world.turn_back(Duration::from_secs(60 * 60));
-        let (run, mut slow, mut quick) = (rig.run().await, pace(), pace());
-        assert_eq!(slow.take(&run).await.unwrap(), Some(EVERY));
-        assert_eq!(quick.take(&run).await.unwrap(), Some(EVERY));
-        rig.world.pass(EVERY);
-        assert_eq!(quick.take(&run).await.unwrap(), None);
+        rig.clock.pass(Duration::from_secs(60 * 60));
+        limiter().acquire(&mut rig.run().await).await.unwrap();
+        rig.clock.turn_back(Duration::from_secs(60 * 60));
+        let (run, mut slow, mut quick) = (rig.run().await, limiter(), limiter());
+        assert_eq!(slow.try_acquire(&run).await.unwrap(), Some(INTERVAL));
+        assert_eq!(quick.try_acquire(&run).await.unwrap(), Some(INTERVAL));
+        rig.clock.pass(INTERVAL);
+        assert_eq!(quick.try_acquire(&run).await.unwrap(), None);
         assert_eq!(
-            slow.take(&run).await.unwrap(),
-            Some(EVERY),
+            slow.try_acquire(&run).await.unwrap(),
+            Some(INTERVAL),
             "it moved, so waiting it out begins anew"
         );
     }

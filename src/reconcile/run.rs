@@ -1,10 +1,12 @@
-//! One run: what it has around it, and what has to hold before each of its steps.
+//! One run: its dependencies, and the checks before each of its steps.
 
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use super::{
-    RunEnd, RunOptions, RunReporter, Sleeper, StopSignal,
-    lock::{RENEWED, ReconcileLock, TryLock, WATCHED},
+    RunEnd, RunOptions, RunReporter, Sleeper,
+    lock::{RENEW_AFTER, ReconcileLock, SKEW_WATCH_DURATION, TryLock},
 };
 use crate::{
     domain::{Clock, SourceName, Timestamp},
@@ -12,135 +14,128 @@ use crate::{
     senders::Acceptance,
 };
 
-/// What a run has around it.
-#[derive(Clone, Copy)]
-pub struct RunContext<'a, I, W, S> {
-    /// Where what it brings is recorded.
+/// The dependencies of a run.
+pub struct RunContext<'a, I> {
+    /// Where notifications are recorded.
     pub inbox: &'a I,
-    /// Time and chance.
-    pub world: &'a W,
-    /// How it waits.
-    pub sleeper: &'a S,
-    /// How it is ended before its time.
-    pub stop: &'a StopSignal,
-    /// Who is told what it does.
-    pub observer: &'a dyn RunReporter,
-    /// How old a notification may be and still be acted on by itself.
+    /// Time and randomness.
+    pub clock: &'a dyn Clock,
+    /// How the run waits.
+    pub sleeper: &'a dyn Sleeper,
+    /// Stops the run between two steps, or in the middle of a pause.
+    pub stop: &'a CancellationToken,
+    /// Called for everything that happens.
+    pub reporter: &'a dyn RunReporter,
+    /// How old a notification may be and still be acted on without a check.
     pub window: Acceptance,
 }
 
-/// A run that has its source's lock.
-pub(super) struct LockedRun<'a, I, W, S> {
-    pub(super) around: &'a RunContext<'a, I, W, S>,
+/// A run that holds the lock of its source.
+pub(super) struct LockedRun<'a, I> {
+    pub(super) context: &'a RunContext<'a, I>,
     pub(super) source: &'a SourceName,
     pub(super) options: &'a RunOptions,
     lock: ReconcileLock,
 }
 
-impl<'a, I: Inbox, W: Clock, S: Sleeper> LockedRun<'a, I, W, S> {
-    /// Begins a run of `source`, unless another has its lock.
+impl<'a, I: Inbox> LockedRun<'a, I> {
+    /// Begins a run of `source`, unless another run holds its lock.
     pub(super) async fn begin(
-        around: &'a RunContext<'a, I, W, S>,
+        context: &'a RunContext<'a, I>,
         source: &'a SourceName,
         options: &'a RunOptions,
     ) -> Result<Self, RunEnd> {
         let mut watched = None;
         loop {
-            match ReconcileLock::take(around.inbox, around.world, source, watched).await? {
-                TryLock::Ours(lock) => {
+            match ReconcileLock::try_lock(context.inbox, context.clock, source, watched).await? {
+                TryLock::Acquired(lock) => {
                     return Ok(Self {
-                        around,
+                        context,
                         source,
                         options,
                         lock,
                     });
                 }
-                TryLock::Theirs => return Err(RunEnd::Busy),
-                TryLock::Watch(version) => {
-                    in_time(around, options, WATCHED)?;
-                    rest(around, WATCHED).await?;
+                TryLock::Held => return Err(RunEnd::AlreadyRunning),
+                TryLock::ClockSkew(version) => {
+                    ensure_time(context, options, SKEW_WATCH_DURATION)?;
+                    sleep(context, SKEW_WATCH_DURATION).await?;
                     watched = Some(version);
                 }
             }
         }
     }
 
-    /// The inbox.
     pub(super) fn inbox(&self) -> &'a I {
-        self.around.inbox
+        self.context.inbox
     }
 
-    /// The instant it is now.
     pub(super) fn now(&self) -> Timestamp {
-        self.around.world.now()
+        self.context.clock.now()
     }
 
     /// 64 fresh random bits.
     pub(super) fn random(&self) -> u64 {
-        self.around.world.random()
+        self.context.clock.random()
     }
 
-    /// How much is left of the time there is, if there is an end to it.
-    pub(super) fn left(&self) -> Option<Duration> {
+    /// Time until the deadline, if there is one.
+    pub(super) fn time_left(&self) -> Option<Duration> {
         self.options
             .deadline
             .map(|deadline| deadline.since(self.now()))
     }
 
-    /// To be asked before every step: whether there may be one.
+    /// Checks, before every step, that the run may go on, and renews its lock.
     pub(super) async fn step(&mut self) -> Result<(), RunEnd> {
-        in_time(self.around, self.options, Duration::ZERO)?;
-        let is_ours = self.lock.keep(self.around.inbox, self.around.world).await?;
-        if is_ours {
+        ensure_time(self.context, self.options, Duration::ZERO)?;
+        let clock = self.context.clock;
+        if self.lock.renew(self.context.inbox, clock).await? {
             Ok(())
         } else {
-            Err(RunEnd::Overtaken)
+            Err(RunEnd::LockLost)
         }
     }
 
-    /// Waits, and keeps the lock meanwhile. What can't end in time ends the run at once.
-    pub(super) async fn pause(&mut self, time: Duration) -> Result<(), RunEnd> {
-        in_time(self.around, self.options, time)?;
-        let mut left = time;
+    /// Waits and keeps the lock meanwhile. A wait that cannot end in time ends the run at once.
+    pub(super) async fn pause(&mut self, duration: Duration) -> Result<(), RunEnd> {
+        ensure_time(self.context, self.options, duration)?;
+        let mut left = duration;
         while !left.is_zero() {
-            let slice = left.min(RENEWED);
-            rest(self.around, slice).await?;
+            let slice = left.min(RENEW_AFTER);
+            sleep(self.context, slice).await?;
             left -= slice;
             self.step().await?;
         }
         Ok(())
     }
 
-    /// Ends it, and lets others begin.
+    /// Ends the run and releases its lock.
     pub(super) async fn end(self) {
-        self.lock
-            .release(self.around.inbox, self.around.world)
-            .await;
+        let clock = self.context.clock;
+        self.lock.release(self.context.inbox, clock).await;
     }
 }
 
-/// Whether something that takes so long would end before the deadline, and nobody wants the end now.
-fn in_time<I, W: Clock, S>(
-    around: &RunContext<'_, I, W, S>,
+/// Fails if the run was stopped, or if `duration` more would pass its deadline.
+fn ensure_time<I>(
+    context: &RunContext<'_, I>,
     options: &RunOptions,
-    time: Duration,
+    duration: Duration,
 ) -> Result<(), RunEnd> {
-    if around.stop.is_asked() {
+    if context.stop.is_cancelled() {
         return Err(RunEnd::Stopped);
     }
     match options.deadline {
-        Some(deadline) if around.world.now().plus(time) >= deadline => Err(RunEnd::Deadline),
+        Some(deadline) if context.clock.now().plus(duration) >= deadline => Err(RunEnd::Deadline),
         _ => Ok(()),
     }
 }
 
-async fn rest<I, W, S: Sleeper>(
-    around: &RunContext<'_, I, W, S>,
-    time: Duration,
-) -> Result<(), RunEnd> {
+async fn sleep<I>(context: &RunContext<'_, I>, duration: Duration) -> Result<(), RunEnd> {
     tokio::select! {
         biased;
-        () = around.stop.asked() => Err(RunEnd::Stopped),
-        () = around.sleeper.sleep(time) => Ok(()),
+        () = context.stop.cancelled() => Err(RunEnd::Stopped),
+        () = context.sleeper.sleep(duration) => Ok(()),
     }
 }

@@ -1,19 +1,21 @@
-//! Waiting, which comes in like the time: a test's week is over at once.
+//! Waiting as an argument, like the clock: in a test, a week passes at once.
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, FutureExt};
 
 /// Lets time pass.
 pub trait Sleeper: Send + Sync {
-    /// Returns once `time` is over by the clock of the run's [`World`](crate::domain::World).
-    fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send;
+    /// Returns once `duration` has passed on the run's [`Clock`](crate::domain::Clock).
+    fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()>;
 }
 
-/// Waits as long as it takes.
+/// Waits in real time.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TokioSleeper;
 
 impl Sleeper for TokioSleeper {
-    async fn sleep(&self, time: Duration) {
-        tokio::time::sleep(time).await;
+    fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()> {
+        tokio::time::sleep(duration).boxed()
     }
 }

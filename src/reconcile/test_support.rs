@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use super::{LockedRun, RunContext, RunOptions, Sleeper, StopSignal};
+use futures_util::future::{BoxFuture, FutureExt};
+use tokio_util::sync::CancellationToken;
+
+use super::{LockedRun, RunContext, RunOptions, Sleeper};
 use crate::{
     domain::{Clock, SourceName, Timestamp},
     inbox::MemoryInbox,
@@ -45,35 +48,38 @@ impl Clock for ManualClock {
 }
 
 impl Sleeper for ManualClock {
-    async fn sleep(&self, time: Duration) {
-        self.pass(time);
-        tokio::task::yield_now().await;
+    fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()> {
+        async move {
+            self.pass(duration);
+            tokio::task::yield_now().await;
+        }
+        .boxed()
     }
 }
 
 /// An inbox and a clock.
 pub(crate) struct ReconcileRig {
     pub(crate) inbox: MemoryInbox,
-    pub(crate) world: ManualClock,
-    pub(crate) stop: StopSignal,
+    pub(crate) clock: ManualClock,
+    pub(crate) stop: CancellationToken,
 }
 
 impl ReconcileRig {
     pub(crate) fn new() -> Self {
-        let world = ManualClock {
+        let clock = ManualClock {
             now: AtomicI64::new(NOW.as_millis()),
             drawn: AtomicU64::new(1),
         };
         Self {
             inbox: MemoryInbox::default(),
-            world,
-            stop: StopSignal::default(),
+            clock,
+            stop: CancellationToken::new(),
         }
     }
 
     /// A run of a source of its own, so that no lock is in its way.
-    pub(crate) async fn run(&self) -> LockedRun<'_, MemoryInbox, ManualClock, ManualClock> {
-        let name = format!("s{:x}", self.world.random());
+    pub(crate) async fn run(&self) -> LockedRun<'_, MemoryInbox> {
+        let name = format!("s{:x}", self.clock.random());
         let source = Box::leak(Box::new(SourceName::new(&name).unwrap()));
         self.run_of(source, Box::leak(Box::new(RunOptions::default())))
             .await
@@ -84,15 +90,15 @@ impl ReconcileRig {
         &'a self,
         source: &'a SourceName,
         options: &'a RunOptions,
-    ) -> Result<LockedRun<'a, MemoryInbox, ManualClock, ManualClock>, super::RunEnd> {
-        let around = RunContext {
+    ) -> Result<LockedRun<'a, MemoryInbox>, super::RunEnd> {
+        let context = RunContext {
             inbox: &self.inbox,
-            world: &self.world,
-            sleeper: &self.world,
+            clock: &self.clock,
+            sleeper: &self.clock,
             stop: &self.stop,
-            observer: &(),
+            reporter: &(),
             window: Acceptance(Duration::from_secs(60 * 24 * 60 * 60)),
         };
-        LockedRun::begin(Box::leak(Box::new(around)), source, options).await
+        LockedRun::begin(Box::leak(Box::new(context)), source, options).await
     }
 }

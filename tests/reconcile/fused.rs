@@ -61,7 +61,7 @@ impl Fuse {
         }
     }
 
-    async fn around<T>(&self, work: impl Future<Output = T>) -> T {
+    async fn context<T>(&self, work: impl Future<Output = T>) -> T {
         if self.burn() {
             pending().await
         }
@@ -101,7 +101,7 @@ impl Inbox for Fused {
         if taken.is_err() {
             return Err(InboxError::Unavailable("as the test says".to_owned()));
         }
-        self.fuse.around(self.inbox.record(entry)).await
+        self.fuse.context(self.inbox.record(entry)).await
     }
 
     async fn events(
@@ -109,7 +109,7 @@ impl Inbox for Fused {
         source: &SourceName,
         subject: &str,
     ) -> Result<Vec<LedgerEntry>, InboxError> {
-        self.fuse.around(self.inbox.events(source, subject)).await
+        self.fuse.context(self.inbox.events(source, subject)).await
     }
 
     async fn unfinished(
@@ -118,12 +118,12 @@ impl Inbox for Fused {
         subjects: &BTreeSet<String>,
     ) -> Result<Vec<PendingEvent>, InboxError> {
         self.fuse
-            .around(self.inbox.unfinished(source, subjects))
+            .context(self.inbox.unfinished(source, subjects))
             .await
     }
 
     async fn memo(&self, name: &KvKey) -> Result<Option<KvEntry>, InboxError> {
-        self.fuse.around(self.inbox.memo(name)).await
+        self.fuse.context(self.inbox.memo(name)).await
     }
 
     async fn swap_memo(
@@ -133,7 +133,7 @@ impl Inbox for Fused {
         next: &KvEntry,
     ) -> Result<CasOutcome, InboxError> {
         self.fuse
-            .around(self.inbox.swap_memo(name, seen, next))
+            .context(self.inbox.swap_memo(name, seen, next))
             .await
     }
 

@@ -42,7 +42,7 @@ async fn a_week_of_outage_comes_home_in_the_fewest_calls() {
     let began = rig.now();
     let (ended, boxes) = rig.run(&[BOX]).await;
 
-    assert!(matches!(ended, RunEnd::Whole), "{ended}");
+    assert!(matches!(ended, RunEnd::Completed), "{ended}");
     assert_eq!(rig.left(), 0);
     let rows = rig.rows().await;
     assert_eq!(rows.len(), 5000, "every one once");
@@ -69,7 +69,7 @@ async fn a_week_of_outage_comes_home_in_the_fewest_calls() {
     );
     assert_eq!((report.duplicates, report.held, report.stuck), (0, 0, 0));
     assert_eq!(
-        (report.oldest, report.place, &report.trouble),
+        (report.oldest, report.position, &report.error),
         (None, None, &None)
     );
 }
@@ -81,7 +81,7 @@ async fn several_boxes_are_emptied_in_the_time_of_the_fullest() {
     a_week_of_outage(&rig, &boxes, 1500);
     let began = rig.now();
     let (ended, reports) = rig.run(&boxes).await;
-    assert!(matches!(ended, RunEnd::Whole), "{ended}");
+    assert!(matches!(ended, RunEnd::Completed), "{ended}");
     assert_eq!((rig.left(), rig.rows().await.len()), (0, 1500));
     assert_eq!(
         reports
@@ -115,9 +115,9 @@ async fn runs_that_have_two_minutes_each_go_on_where_the_last_one_stopped() {
         rig.assert_nothing_is_lost().await;
         assert!(rig.now().since(began) <= Duration::from_secs(110));
         match ended {
-            RunEnd::Whole => break,
+            RunEnd::Completed => break,
             RunEnd::Deadline => assert!(
-                reports.iter().any(|report| report.place.is_some()),
+                reports.iter().any(|report| report.position.is_some()),
                 "it says where"
             ),
             other => panic!("{other}"),
@@ -142,7 +142,7 @@ async fn runs_that_have_two_minutes_each_go_on_where_the_last_one_stopped() {
 async fn an_empty_box_takes_two_lists_and_nothing_else() {
     let rig = Rig::new().await;
     let (ended, boxes) = rig.run(&[BOX]).await;
-    assert!(matches!(ended, RunEnd::Whole), "{ended}");
+    assert!(matches!(ended, RunEnd::Completed), "{ended}");
     assert_eq!((rig.counts(), boxes[0].listed), ([1, 2, 0], 0));
 }
 
@@ -178,7 +178,7 @@ async fn what_push_brought_is_a_duplicate_and_acknowledged_all_the_same() {
         acknowledged: 6,
         ..ReconcileStats::default()
     };
-    assert_eq!(outcome.numbers(), expected);
+    assert_eq!(outcome.stats(), expected);
     assert_eq!((rig.left(), rig.rows().await.len()), (0, 6));
 }
 
@@ -193,7 +193,7 @@ async fn a_dry_run_looks_at_everything_and_touches_nothing() {
         ..RunOptions::default()
     };
     let (ended, boxes) = rig.run_as(&rig.access(&[BOX]), &options).await;
-    assert!(matches!(ended, RunEnd::Whole), "{ended}");
+    assert!(matches!(ended, RunEnd::Completed), "{ended}");
     assert_eq!(
         (boxes[0].listed, boxes[0].missed, boxes[0].stuck),
         (250, 0, 0)
@@ -225,7 +225,7 @@ async fn since_when_is_asked_for_and_nothing_before_it_touched() {
         ..RunOptions::default()
     };
     let (ended, _) = rig.run_as(&rig.access(&[BOX]), &options).await;
-    assert!(matches!(ended, RunEnd::Whole), "{ended}");
+    assert!(matches!(ended, RunEnd::Completed), "{ended}");
     assert_eq!((rig.left(), rig.rows().await.len()), (1, 9));
 }
 
@@ -238,13 +238,13 @@ async fn a_run_that_is_stopped_ends_between_two_steps_and_says_where() {
         sender_simulator::pull::ppns::Endpoint::Acknowledge,
         [
             sender_simulator::pull::Step::Usual,
-            sender_simulator::pull::Step::then(move |_| stop.ask()),
+            sender_simulator::pull::Step::then(move |_| stop.cancel()),
         ],
     );
     let (ended, boxes) = rig.run(&[BOX]).await;
     assert!(matches!(ended, RunEnd::Stopped), "{ended}");
     assert_eq!(
-        boxes[0].place,
+        boxes[0].position,
         Some(BoxPosition {
             status: pillarbox::reconcile::hmrc::NotificationStatus::Failed,
             from: None

@@ -99,7 +99,7 @@ async fn a_box_that_is_unknown_or_another_s_does_not_stand_in_the_way_of_the_oth
     let unknown = "22222222-c37c-4f03-b719-63571333624c";
     let (ended, boxes) = rig.run(&[unknown, FOREIGN_BOX, BOX]).await;
     assert!(matches!(ended, RunEnd::Incomplete), "{ended}");
-    let troubles: Vec<_> = boxes.iter().map(|report| report.trouble.clone()).collect();
+    let errors: Vec<_> = boxes.iter().map(|report| report.error.clone()).collect();
     assert_eq!(
         troubles,
         [
@@ -111,7 +111,7 @@ async fn a_box_that_is_unknown_or_another_s_does_not_stand_in_the_way_of_the_oth
     assert_eq!((rig.left(), boxes[2].acknowledged), (0, 250));
     assert!(
         boxes[0]
-            .trouble
+            .error
             .as_ref()
             .unwrap()
             .to_string()
@@ -133,7 +133,7 @@ async fn a_token_that_has_come_to_its_end_is_renewed_once() {
         [Step::Usual, Step::then(Boxes::revoke_tokens)],
     );
     let (ended, _) = rig.run(&[BOX]).await;
-    assert!(matches!(ended, RunEnd::Whole), "{ended}");
+    assert!(matches!(ended, RunEnd::Completed), "{ended}");
     assert_eq!(
         (rig.left(), rig.rows().await.len(), rig.counts()[0]),
         (0, 250, 2)
@@ -144,7 +144,7 @@ async fn a_token_that_has_come_to_its_end_is_renewed_once() {
     rig.ppns
         .refuse_next(1, Endpoint::List, Problem::InvalidCredentials);
     let (ended, _) = rig.run(&[BOX]).await;
-    assert!(matches!(ended, RunEnd::Whole), "{ended}");
+    assert!(matches!(ended, RunEnd::Completed), "{ended}");
     assert_eq!((rig.left(), rig.counts()[0]), (0, 2));
     rig.assert_limits_hold();
 
@@ -172,7 +172,7 @@ async fn a_token_is_used_until_five_minutes_before_its_end() {
         );
     }
     let (ended, _) = rig.run(&[BOX]).await;
-    assert!(matches!(ended, RunEnd::Whole), "{ended}");
+    assert!(matches!(ended, RunEnd::Completed), "{ended}");
     assert_eq!((rig.left(), rig.counts()[0]), (0, 2));
     let calls = rig.ppns.calls();
     let lists_before = |token: usize| {
@@ -204,7 +204,7 @@ async fn what_passes_is_waited_for_and_what_does_not_ends_that_box_alone() {
             .refuse_next(3, Endpoint::Acknowledge, problem.clone());
         rig.ppns.refuse_next(3, Endpoint::Token, problem.clone());
         let (ended, boxes) = rig.run(&[BOX]).await;
-        assert!(matches!(ended, RunEnd::Whole), "{problem:?}: {ended}");
+        assert!(matches!(ended, RunEnd::Completed), "{problem:?}: {ended}");
         assert_eq!(
             (rig.left(), boxes[0].acknowledged, rig.counts()[2]),
             (0, 250, 6),
@@ -217,11 +217,11 @@ async fn what_passes_is_waited_for_and_what_does_not_ends_that_box_alone() {
     let (ended, boxes) = rig.run(&[BOX]).await;
     assert!(matches!(ended, RunEnd::Incomplete), "{ended}");
     assert_eq!(
-        (boxes[0].trouble.clone(), rig.counts()),
+        (boxes[0].error.clone(), rig.counts()),
         (Some(HmrcError::Down(503)), [1, 8, 0])
     );
     assert_eq!(
-        boxes[0].place,
+        boxes[0].position,
         Some(BoxPosition {
             status: NotificationStatus::Pending,
             from: None
@@ -236,7 +236,7 @@ async fn hmrc_s_maintenance_has_a_name_of_its_own() {
     let closed = Reply::json(503, r#"{"code":"SCHEDULED_MAINTENANCE","message":"…"}"#);
     rig.ppns.refuse_next(99, Endpoint::List, closed);
     let (_, boxes) = rig.run(&[BOX]).await;
-    assert_eq!(boxes[0].trouble, Some(HmrcError::Maintenance));
+    assert_eq!(boxes[0].error, Some(HmrcError::Maintenance));
 }
 
 #[tokio::test]
@@ -256,7 +256,7 @@ async fn answers_that_are_lost_cost_a_call_and_nothing_else() {
     rig.ppns
         .script(Endpoint::Acknowledge, [Step::CloseBefore, Step::CloseAfter]);
     let (ended, boxes) = rig.run(&[BOX]).await;
-    assert!(matches!(ended, RunEnd::Whole), "{ended}");
+    assert!(matches!(ended, RunEnd::Completed), "{ended}");
     assert_eq!(
         (rig.left(), boxes[0].missed, boxes[0].acknowledged),
         (0, 250, 250)
@@ -274,7 +274,7 @@ async fn no_answer_at_all_ends_with_the_time_there_is() {
         .await;
     assert!(matches!(ended, RunEnd::Deadline), "{ended}");
     assert_eq!(
-        boxes[0].place,
+        boxes[0].position,
         Some(BoxPosition {
             status: NotificationStatus::Pending,
             from: None
@@ -314,7 +314,7 @@ async fn an_answer_of_another_sort_is_not_taken_for_a_list() {
         rig.ppns.refuse_next(1, Endpoint::List, reply);
         let (ended, boxes) = rig.run(&[BOX]).await;
         assert!(matches!(ended, RunEnd::Incomplete), "{ended}");
-        assert_eq!((boxes[0].trouble.clone(), rig.left()), (Some(fault), 1));
+        assert_eq!((boxes[0].error.clone(), rig.left()), (Some(fault), 1));
     }
 }
 
@@ -325,7 +325,7 @@ async fn an_acknowledgement_that_was_not_is_not_counted() {
         .refuse_next(1, Endpoint::Acknowledge, Reply::json(200, "{}"));
     let (_, boxes) = rig.run(&[BOX]).await;
     assert_eq!(
-        (boxes[0].acknowledged, boxes[0].trouble.clone()),
+        (boxes[0].acknowledged, boxes[0].error.clone()),
         (0, Some(HmrcError::NotUnderstood))
     );
 }
@@ -336,7 +336,7 @@ async fn a_list_that_is_too_long_is_asked_for_in_parts() {
     let long = Reply::json(200, format!("[\"{}\"]", "x".repeat(33 * 1024 * 1024)));
     rig.ppns.refuse_next(3, Endpoint::List, long);
     let (ended, boxes) = rig.run(&[BOX]).await;
-    assert!(matches!(ended, RunEnd::Whole), "{ended}");
+    assert!(matches!(ended, RunEnd::Completed), "{ended}");
     assert_eq!((rig.left(), boxes[0].missed), (0, 10));
     let asked = rig.ppns.calls().to(Endpoint::List);
     let counts: Vec<_> = asked
@@ -361,7 +361,7 @@ async fn an_inbox_that_refuses_ends_the_run_and_nothing_unstored_is_acknowledged
 
         rig.inbox.room.store(usize::MAX, Ordering::SeqCst);
         let (ended, _) = rig.run(&[BOX]).await;
-        assert!(matches!(ended, RunEnd::Whole), "{ended}");
+        assert!(matches!(ended, RunEnd::Completed), "{ended}");
         assert_eq!((rig.left(), rig.rows().await.len()), (0, 250));
     }
 }
@@ -381,7 +381,7 @@ async fn what_hmrc_gives_up_meanwhile_is_met_among_what_it_has_given_up() {
     };
     rig.ppns.script(Endpoint::List, [Step::then(given_up)]);
     let (ended, boxes) = rig.run(&[BOX]).await;
-    assert!(matches!(ended, RunEnd::Whole), "{ended}");
+    assert!(matches!(ended, RunEnd::Completed), "{ended}");
     assert_eq!((rig.left(), rig.rows().await.len()), (0, 250));
     assert_eq!((boxes[0].missed, boxes[0].duplicates), (250, 0));
 }
@@ -400,7 +400,7 @@ async fn a_clock_that_is_turned_by_an_hour_in_the_middle_starves_nobody() {
             .script(Endpoint::List, [Step::Usual, Step::Usual, turn]);
         let began = rig.now();
         let (ended, _) = rig.run(&[BOX, SECOND_BOX]).await;
-        assert!(matches!(ended, RunEnd::Whole), "{ended}");
+        assert!(matches!(ended, RunEnd::Completed), "{ended}");
         assert_eq!((rig.left(), rig.rows().await.len()), (0, 700));
         assert!(
             rig.now().since(began) < minutes(2),

@@ -39,7 +39,7 @@ async fn wherever_it_dies_nothing_is_acknowledged_that_is_not_stored_and_a_later
     let (whole, fuse) = rig(0).await;
     assert!(matches!(
         whole.run(&[BOX, SECOND_BOX]).await.0,
-        RunEnd::Whole
+        RunEnd::Completed
     ));
     let instants = fuse.burnt();
     assert!(instants > 90, "{instants}");
@@ -53,7 +53,7 @@ async fn wherever_it_dies_nothing_is_acknowledged_that_is_not_stored_and_a_later
         rig.clock.pass(minutes(5));
         let (ended, _) = rig.run(&[BOX, SECOND_BOX]).await;
         assert!(
-            matches!(ended, RunEnd::Whole),
+            matches!(ended, RunEnd::Completed),
             "at instant {instant}: {ended}"
         );
         assert_eq!(

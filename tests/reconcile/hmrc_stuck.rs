@@ -21,7 +21,7 @@ async fn an_element_that_can_not_be_read_is_held_and_acknowledged_if_it_has_an_i
     rig.put(BOX, minutes(7), |it| it.flawed(Flaw::MessageNotText));
     rig.add(BOX, minutes(6));
     let (ended, boxes) = rig.run(&[BOX]).await;
-    assert!(matches!(ended, RunEnd::Whole), "{ended}");
+    assert!(matches!(ended, RunEnd::Completed), "{ended}");
     assert_eq!(
         (
             boxes[0].missed,
@@ -67,7 +67,7 @@ async fn a_page_full_of_what_is_stuck_hides_nobody() {
         });
     }
     let (ended, boxes) = rig.run(&[BOX]).await;
-    assert!(matches!(ended, RunEnd::Whole), "{ended}");
+    assert!(matches!(ended, RunEnd::Completed), "{ended}");
     assert_eq!(
         (boxes[0].acknowledged, boxes[0].stuck, rig.left()),
         (100, 250, 250)
@@ -86,7 +86,7 @@ async fn a_millisecond_full_of_what_is_stuck_hides_nobody_either() {
     }
     rig.add(BOX, minutes(1));
     let (ended, boxes) = rig.run(&[BOX]).await;
-    assert!(matches!(ended, RunEnd::Whole), "{ended}");
+    assert!(matches!(ended, RunEnd::Completed), "{ended}");
     assert_eq!(
         (boxes[0].acknowledged, boxes[0].stuck, rig.left()),
         (31, 230, 230)
@@ -110,7 +110,7 @@ async fn where_hmrc_refuses_longer_lists_the_rest_of_that_millisecond_is_passed_
         ],
     );
     let (ended, boxes) = rig.run(&[BOX]).await;
-    assert!(matches!(ended, RunEnd::Whole), "{ended}");
+    assert!(matches!(ended, RunEnd::Completed), "{ended}");
     assert_eq!((boxes[0].acknowledged, boxes[0].listed), (1, 101));
 }
 
@@ -146,7 +146,7 @@ async fn what_hmrc_lists_again_although_it_was_told_does_not_keep_a_run_from_end
     rig.ppns
         .refuse_next(2, Endpoint::Acknowledge, Reply::empty(204));
     let (ended, boxes) = rig.run(&[BOX]).await;
-    assert!(matches!(ended, RunEnd::Whole), "{ended}");
+    assert!(matches!(ended, RunEnd::Completed), "{ended}");
     assert_eq!(
         (boxes[0].listed, boxes[0].acknowledged, rig.left()),
         (150, 150, 150)

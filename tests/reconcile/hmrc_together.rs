@@ -88,14 +88,14 @@ async fn of_two_runs_of_one_source_the_second_ends_at_once() {
     assert!(
         matches!(
             how,
-            (RunEnd::Whole, RunEnd::Busy) | (RunEnd::Busy, RunEnd::Whole)
+            (RunEnd::Completed, RunEnd::AlreadyRunning) | (RunEnd::AlreadyRunning, RunEnd::Completed)
         ),
         "{one}, {other}"
     );
     assert_eq!((rig.left(), rig.rows().await.len()), (0, 250));
     rig.assert_limits_hold();
     assert!(
-        matches!(rig.run(&[BOX]).await.0, RunEnd::Whole),
+        matches!(rig.run(&[BOX]).await.0, RunEnd::Completed),
         "and the lock is free again"
     );
 }
@@ -117,7 +117,7 @@ async fn two_sources_of_one_application_keep_its_limits_together() {
     };
     let (one, two) = tokio::join!(run(&rig.source), run(&other));
     assert!(
-        matches!((&one.ended, &two.ended), (RunEnd::Whole, RunEnd::Whole)),
+        matches!((&one.ended, &two.ended), (RunEnd::Completed, RunEnd::Completed)),
         "{one:?} {two:?}"
     );
     assert_eq!(rig.left(), 0);
@@ -130,7 +130,7 @@ async fn the_limits_hold_from_one_run_to_the_next() {
     let rig = Rig::new().await;
     for _ in 0..10 {
         rig.add(BOX, minutes(1));
-        assert!(matches!(rig.run(&[BOX]).await.0, RunEnd::Whole));
+        assert!(matches!(rig.run(&[BOX]).await.0, RunEnd::Completed));
     }
     rig.assert_limits_hold();
 }
@@ -160,14 +160,14 @@ async fn a_run_whose_lock_was_taken_away_ends_and_takes_nothing_with_it() {
             .unwrap();
     };
     let ((ended, boxes), ()) = tokio::join!(rig.run(&[BOX]), steal);
-    assert!(matches!(ended, RunEnd::Overtaken), "{ended}");
-    assert!(boxes[0].place.is_some());
+    assert!(matches!(ended, RunEnd::LockLost), "{ended}");
+    assert!(boxes[0].position.is_some());
     rig.assert_nothing_is_lost().await;
 
     // The thief is gone, and its lock would stand for an hour if its date were believed.
     let began = rig.now();
     let (ended, _) = rig.run(&[BOX]).await;
-    assert!(matches!(ended, RunEnd::Whole), "{ended}");
+    assert!(matches!(ended, RunEnd::Completed), "{ended}");
     assert_eq!(rig.left(), 0);
     assert!(rig.now().since(began) < Duration::from_secs(180));
     rig.assert_limits_hold();

@@ -14,7 +14,7 @@ use pillarbox::{
     inbox::{Inbox, PageRequest, Row, RowFilter},
     reconcile::{
         ProgressEvent, RunContext, RunOptions, RunOutcome, RunReporter, SenderAccess, Sleeper,
-        StopSignal, run,
+        CancellationToken, run,
     },
     senders::Acceptance,
 };
@@ -59,7 +59,7 @@ impl ManualClock for Local {
 pub(crate) struct Told(pub(crate) Mutex<Vec<String>>);
 
 impl RunReporter for Told {
-    fn tell(&self, news: ProgressEvent<'_>) {
+    fn on_event(&self, event: ProgressEvent<'_>) {
         self.0.lock().unwrap().push(format!("{news:?}"));
     }
 }
@@ -68,7 +68,7 @@ pub(crate) struct Machine {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) local: Arc<Local>,
     pub(crate) inbox: Fused,
-    pub(crate) stop: StopSignal,
+    pub(crate) stop: CancellationToken,
     pub(crate) told: Told,
     _folder: TempDir,
 }
@@ -83,7 +83,7 @@ impl Machine {
                 wrong_by: AtomicI64::new(0),
             }),
             inbox: Fused::new(SqliteInbox::create(&folder.path().join("inbox.db")).unwrap()),
-            stop: StopSignal::default(),
+            stop: CancellationToken::new(),
             told: Told::default(),
             _folder: folder,
         }
@@ -96,15 +96,15 @@ impl Machine {
         access: &SenderAccess,
         options: &RunOptions,
     ) -> RunOutcome {
-        let around = RunContext {
+        let context = RunContext {
             inbox: &self.inbox,
             world: &*self.local,
             sleeper,
             stop: &self.stop,
-            observer: &self.told,
+            reporter: &self.told,
             window: Acceptance(Duration::from_secs(60 * 24 * 60 * 60)),
         };
-        run(source, access, options, &around).await
+        run(source, access, options, &context).await
     }
 
     /// A deadline so far from now.

@@ -78,33 +78,33 @@ async fn boxes_are_emptied_into_a_table_whose_answers_get_lost() {
     };
     let proxy = FaultProxy::before(&EMULATOR.endpoint, plan).await;
     let inbox = table::inbox_at(&through(&proxy), behind.table());
-    let around = RunContext {
+    let context = RunContext {
         inbox: &inbox,
         world: &*rig.local,
         sleeper: &*rig.clock,
         stop: &rig.stop,
-        observer: &rig.told,
+        reporter: &rig.told,
         window: Acceptance(Duration::from_secs(60 * 24 * 60 * 60)),
     };
     let outcome = run(
         &rig.source,
         &SenderAccess::Hmrc(rig.access(&[BOX])),
         &RunOptions::default(),
-        &around,
+        &context,
     )
     .await;
-    assert!(matches!(outcome.ended, RunEnd::Whole), "{}", outcome.ended);
+    assert!(matches!(outcome.ended, RunEnd::Completed), "{}", outcome.ended);
     // A row whose own answer was lost is a duplicate, which is true.
-    let numbers = outcome.numbers();
+    let stats = outcome.stats();
     assert_eq!(
         (
-            numbers.recorded + numbers.duplicates,
-            numbers.acknowledged,
+            stats.recorded + stats.duplicates,
+            stats.acknowledged,
             rig.left()
         ),
         (250, 250, 0)
     );
-    assert!(numbers.duplicates > 0, "answers were lost");
+    assert!(stats.duplicates > 0, "answers were lost");
     let rows = behind
         .list(&RowFilter::default(), PageRequest::first(1000))
         .await

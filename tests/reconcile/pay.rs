@@ -52,7 +52,7 @@ async fn of_ten_thousand_payments_each_event_that_was_lost_is_named_and_no_other
         );
     }
     let (ended, report) = rig.run().await;
-    assert!(matches!(ended, RunEnd::Whole), "{ended}");
+    assert!(matches!(ended, RunEnd::Completed), "{ended}");
     assert_eq!(named(&report), lost);
     assert!(
         report
@@ -104,7 +104,7 @@ async fn of_ten_thousand_payments_each_event_that_was_lost_is_named_and_no_other
     // Looked at again, it is as it was, and recorded no second time.
     rig.clock.pass(minutes(1));
     let (ended, again) = rig.run_by_hand().await;
-    assert!(matches!(ended, RunEnd::Whole), "{ended}");
+    assert!(matches!(ended, RunEnd::Completed), "{ended}");
     assert!(
         named(&again).is_superset(&lost)
             && again.missing.iter().all(|one| {
@@ -169,7 +169,7 @@ async fn a_refund_that_failed_and_a_payment_that_is_not_final_are_not_missed() {
         rig.push(&[payment], |_| false).await;
     }
     let (ended, report) = rig.run().await;
-    assert!(matches!(ended, RunEnd::Whole), "{ended}");
+    assert!(matches!(ended, RunEnd::Completed), "{ended}");
     assert_eq!((report.payments, report.missing.len()), (5, 0));
 }
 
@@ -182,7 +182,7 @@ async fn nothing_is_missed_before_pay_has_had_three_hours_for_it() {
         for _ in 0..35 {
             let lost = rig.push(std::slice::from_ref(&payment), |_| true).await;
             let (ended, report) = rig.run_by_hand().await;
-            assert!(matches!(ended, RunEnd::Whole), "{ended}");
+            assert!(matches!(ended, RunEnd::Completed), "{ended}");
             assert_eq!(
                 named(&report),
                 lost,
@@ -203,7 +203,7 @@ async fn a_search_that_is_behind_the_times_names_nothing_that_is_not_so() {
         rig.api
             .with(|accounts| accounts.set_lag(minutes(60 * hours)));
         let (ended, report) = rig.run().await;
-        assert!(matches!(ended, RunEnd::Whole), "{ended}");
+        assert!(matches!(ended, RunEnd::Completed), "{ended}");
         assert!(named(&report).is_subset(&lost), "{hours} h behind");
 
         rig.api.with(|accounts| accounts.set_lag(Duration::ZERO));
@@ -215,7 +215,7 @@ async fn a_search_that_is_behind_the_times_names_nothing_that_is_not_so() {
 async fn a_sweep_begins_half_an_hour_after_the_last_one_ended() {
     let rig = Rig::new().await;
     rig.one(Life::Captured, 9 * DAY);
-    assert!(matches!(rig.run().await.0, RunEnd::Whole));
+    assert!(matches!(rig.run().await.0, RunEnd::Completed));
     let ended_at = rig.now();
     rig.clock.pass(minutes(29));
     let (ended, report) = rig.run().await;
@@ -225,7 +225,7 @@ async fn a_sweep_begins_half_an_hour_after_the_last_one_ended() {
     );
     assert_eq!((report.payments, rig.counts()[0]), (0, 1));
     rig.clock.pass(minutes(1));
-    assert!(matches!(rig.run().await.0, RunEnd::Whole));
+    assert!(matches!(rig.run().await.0, RunEnd::Completed));
 }
 
 #[tokio::test]
@@ -240,7 +240,7 @@ async fn a_dry_run_names_everything_and_records_nothing() {
             ..RunOptions::default()
         })
         .await;
-    assert!(matches!(ended, RunEnd::Whole), "{ended}");
+    assert!(matches!(ended, RunEnd::Completed), "{ended}");
     assert_eq!(
         (named(&report), rig.rows().await.len()),
         (lost.clone(), before)

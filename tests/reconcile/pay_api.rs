@@ -26,7 +26,7 @@ use crate::clock::ManualClock;
 pub(crate) const API_KEY: &str = "api_live_7mrp1d5lsa5pdfs2bvim2f9cdu";
 const WEBHOOK_SECRET: &str = "webhook_live_7mrp1d5lsa5pdfs2bvim2f9cdu";
 /// How long Pay has to push what happened.
-const PATIENCE: Duration = minutes(3 * 60);
+const GRACE_PERIOD: Duration = minutes(3 * 60);
 const DAY: Duration = minutes(24 * 60);
 /// How long after a payment began the money is asked for.
 const CAPTURE_SUBMITTED: Duration = Duration::from_millis(116_087);
@@ -170,7 +170,7 @@ impl Rig {
 
     /// What a webhook that was lost has to be named as, if it is time: told by the life of its payment alone.
     fn named_as(&self, payment: &Payment, webhook: &Webhook) -> Option<(String, ExpectedEvent)> {
-        let is_over = |at: Timestamp| at.plus(PATIENCE) <= self.now();
+        let is_over = |at: Timestamp| at.plus(GRACE_PERIOD) <= self.now();
         let capture_failed = payment.life() == Life::CaptureFailed;
         let failed_at = payment.created().plus(Event::Captured.after());
         let what = match webhook.event {

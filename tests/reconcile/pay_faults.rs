@@ -65,7 +65,7 @@ async fn what_passes_is_waited_for_a_second_at_least() {
                 .script(endpoint, [Step::CloseBefore, Step::CloseAfter]);
         }
         let (ended, report) = rig.run().await;
-        assert!(matches!(ended, RunEnd::Whole), "{problem:?}: {ended}");
+        assert!(matches!(ended, RunEnd::Completed), "{problem:?}: {ended}");
         assert_eq!(named(&report), lost, "{problem:?}");
         let searches = rig.api.calls().to(Endpoint::Search);
         assert!(searches.smallest_gap().unwrap() >= Duration::from_secs(1));
@@ -86,7 +86,7 @@ async fn what_does_not_pass_ends_the_run_and_a_later_one_goes_on() {
     );
     let mut found = named(&report);
     let (ended, report) = rig.run().await;
-    assert!(matches!(ended, RunEnd::Whole), "{ended}");
+    assert!(matches!(ended, RunEnd::Completed), "{ended}");
     assert!(
         named(&report).is_disjoint(&found),
         "it goes on, and doesn't begin again"
@@ -161,7 +161,7 @@ async fn a_payment_that_can_not_be_read_is_counted_and_the_others_are_looked_at(
         ))],
     );
     let (ended, report) = rig.run().await;
-    assert!(matches!(ended, RunEnd::Whole), "{ended}");
+    assert!(matches!(ended, RunEnd::Completed), "{ended}");
     assert_eq!((report.unreadable, report.payments), (3, 0));
     assert_eq!(named(&rig.run_by_hand().await.1), lost);
 }
@@ -183,7 +183,7 @@ async fn a_payment_that_is_gone_or_another_one_when_it_is_asked_for_is_not_named
         [Step::instead(Problem::NoPayment), Step::instead(whole)],
     );
     let (ended, report) = rig.run().await;
-    assert!(matches!(ended, RunEnd::Whole), "{ended}");
+    assert!(matches!(ended, RunEnd::Completed), "{ended}");
     assert_eq!(report.unreadable, 2);
     assert!(named(&report).is_subset(&lost) && named(&report).len() < lost.len());
 }
@@ -209,7 +209,7 @@ async fn runs_that_have_little_time_get_to_the_end_between_them() {
         );
         found.extend(named(&report));
         match ended {
-            RunEnd::Whole => break,
+            RunEnd::Completed => break,
             RunEnd::Deadline => assert!(runs < 50),
             other => panic!("{other}"),
         }
@@ -232,7 +232,7 @@ async fn an_inbox_that_refuses_ends_the_run_and_a_later_one_names_the_rest() {
     assert_eq!(rig.observations().await.len(), 3);
     rig.inbox.room.store(usize::MAX, Ordering::SeqCst);
     let (ended, report) = rig.run().await;
-    assert!(matches!(ended, RunEnd::Whole), "{ended}");
+    assert!(matches!(ended, RunEnd::Completed), "{ended}");
     found.extend(named(&report));
     assert_eq!(found, lost);
 }
@@ -243,7 +243,7 @@ async fn a_run_that_is_stopped_ends_and_says_so() {
     let stop = rig.stop.clone();
     rig.api.script(
         Endpoint::Payment,
-        [Step::Usual, Step::then(move |_| stop.ask())],
+        [Step::Usual, Step::then(move |_| stop.cancel())],
     );
     let (ended, report) = rig.run().await;
     assert!(matches!(ended, RunEnd::Stopped), "{ended}");
@@ -258,7 +258,7 @@ async fn of_two_sweeps_at_once_the_second_ends_at_once() {
     assert!(
         matches!(
             how,
-            (RunEnd::Whole, RunEnd::Busy) | (RunEnd::Busy, RunEnd::Whole)
+            (RunEnd::Completed, RunEnd::AlreadyRunning) | (RunEnd::AlreadyRunning, RunEnd::Completed)
         ),
         "{one}, {other}"
     );

@@ -9,20 +9,20 @@ use url::Url;
 
 use super::{PayAccess, PayError};
 use crate::{
-    domain::{Clock, Id, Timestamp},
+    domain::{Id, Timestamp},
     http_client::{self, ClientLimits, ClientResponse, RequestError},
     inbox::Inbox,
     reconcile::{
-        LockedRun, ProgressEvent, RunEnd, Sleeper,
-        backoff::{MOST, backoff},
+        LockedRun, ProgressEvent, RunEnd,
+        backoff::{MAX_ATTEMPTS, backoff},
     },
     senders::{Payment, Pulled},
 };
 
 /// Pay takes several hundred calls in a second; whoever has an account may have more use for them.
-const CALLS_EVERY: Duration = Duration::from_millis(200);
+const CALL_INTERVAL: Duration = Duration::from_millis(200);
 /// How much of an answer is taken in: 500 payments have two megabytes.
-const LONGEST: usize = 16 * 1024 * 1024;
+const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 const LIMITS: ClientLimits = ClientLimits {
     connect: Duration::from_secs(5),
     total: Duration::from_secs(20),
@@ -110,9 +110,9 @@ impl<'a> PayClient<'a> {
     }
 
     /// One page of a search. One that is past the end is empty.
-    pub(super) async fn page<I: Inbox, W: Clock, S: Sleeper>(
+    pub(super) async fn page(
         &mut self,
-        run: &mut LockedRun<'_, I, W, S>,
+        run: &mut LockedRun<'_, impl Inbox>,
         query: &str,
     ) -> Result<PaymentPage, RunEnd> {
         let mut url = self.payments(&[]);
@@ -150,9 +150,9 @@ impl<'a> PayClient<'a> {
     }
 
     /// One payment as it certainly is, and the whole answer; `None` if there is none.
-    pub(super) async fn payment<I: Inbox, W: Clock, S: Sleeper>(
+    pub(super) async fn payment(
         &mut self,
-        run: &mut LockedRun<'_, I, W, S>,
+        run: &mut LockedRun<'_, impl Inbox>,
         id: &Id,
     ) -> Result<Option<(Payment, Pulled)>, RunEnd> {
         let Some(body) = self.about(run, id, &[]).await? else {
@@ -163,10 +163,10 @@ impl<'a> PayClient<'a> {
             .map(|payment| (payment, Pulled::payment(body))))
     }
 
-    /// When a payment came into this state, as far as Pay's history of it says.
-    pub(super) async fn since<I: Inbox, W: Clock, S: Sleeper>(
+    /// When a payment received into this state, as far as Pay's history of it says.
+    pub(super) async fn since(
         &mut self,
-        run: &mut LockedRun<'_, I, W, S>,
+        run: &mut LockedRun<'_, impl Inbox>,
         payment: &Payment,
     ) -> Result<Option<Timestamp>, RunEnd> {
         let Some(body) = self.about(run, &payment.id, &["events"]).await? else {
@@ -183,9 +183,9 @@ impl<'a> PayClient<'a> {
     }
 
     /// When the refunds of a payment were made that succeeded.
-    pub(super) async fn refunds<I: Inbox, W: Clock, S: Sleeper>(
+    pub(super) async fn refunds(
         &mut self,
-        run: &mut LockedRun<'_, I, W, S>,
+        run: &mut LockedRun<'_, impl Inbox>,
         id: &Id,
     ) -> Result<Vec<Timestamp>, RunEnd> {
         let Some(body) = self.about(run, id, &["refunds"]).await? else {
@@ -202,9 +202,9 @@ impl<'a> PayClient<'a> {
             .collect())
     }
 
-    async fn about<I: Inbox, W: Clock, S: Sleeper>(
+    async fn about(
         &mut self,
-        run: &mut LockedRun<'_, I, W, S>,
+        run: &mut LockedRun<'_, impl Inbox>,
         id: &Id,
         more: &[&str],
     ) -> Result<Option<Bytes>, RunEnd> {
@@ -218,34 +218,36 @@ impl<'a> PayClient<'a> {
     }
 
     /// Asks until there is an answer that trying again would not change.
-    async fn get<I: Inbox, W: Clock, S: Sleeper>(
+    async fn get(
         &mut self,
-        run: &mut LockedRun<'_, I, W, S>,
+        run: &mut LockedRun<'_, impl Inbox>,
         url: &Url,
     ) -> Result<ClientResponse, RunEnd> {
         let mut failures = 0;
         loop {
-            let fault = match self.call(run, url).await? {
+            let error = match self.call(run, url).await? {
                 Ok(answer) if !PayError::of(&answer).passes() => return Ok(answer),
                 Ok(answer) => PayError::of(&answer),
-                Err(fault) => fault,
+                Err(error) => error,
             };
             failures += 1;
-            if !fault.passes() || failures == MOST {
-                return Err(RunEnd::GovukPay(fault));
+            if !error.passes() || failures == MAX_ATTEMPTS {
+                return Err(RunEnd::GovukPay(error));
             }
-            run.around.observer.tell(ProgressEvent::PayTrouble(&fault));
+            run.context
+                .reporter
+                .on_event(ProgressEvent::PayFailed(&error));
             run.pause(backoff(failures, run.random())).await?;
         }
     }
 
-    async fn call<I: Inbox, W: Clock, S: Sleeper>(
+    async fn call(
         &mut self,
-        run: &mut LockedRun<'_, I, W, S>,
+        run: &mut LockedRun<'_, impl Inbox>,
         url: &Url,
     ) -> Result<Result<ClientResponse, PayError>, RunEnd> {
         if self.has_called {
-            run.pause(CALLS_EVERY).await?;
+            run.pause(CALL_INTERVAL).await?;
         }
         run.step().await?;
         self.has_called = true;
@@ -253,11 +255,11 @@ impl<'a> PayClient<'a> {
             .http
             .get(url.clone())
             .bearer_auth(self.access.api_key.expose());
-        let request = match run.left() {
+        let request = match run.time_left() {
             Some(left) => request.timeout(left.min(LIMITS.total)),
             None => request,
         };
-        Ok(http_client::ask(request, LONGEST)
+        Ok(http_client::ask(request, MAX_ANSWER_BYTES)
             .await
             .map_err(PayError::from))
     }

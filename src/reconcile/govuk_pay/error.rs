@@ -99,7 +99,7 @@ mod tests {
             status,
             code: code.to_owned(),
         };
-        for (status, body, fault) in [
+        for (status, body, error) in [
             (401, r#"{"code":"P0900"}"#, PayError::Key),
             (403, "", PayError::Key),
             (
@@ -122,7 +122,7 @@ mod tests {
                 status,
                 body: body.into(),
             });
-            assert_eq!(said, fault, "{status} {body}");
+            assert_eq!(said, error, "{status} {body}");
             assert_eq!(said.passes(), status == 429 || status == 500, "{status}");
         }
     }

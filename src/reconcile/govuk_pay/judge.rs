@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// How long Pay has to push what happened.
-pub(super) const PATIENCE: Duration = Duration::from_secs(3 * 60 * 60);
+pub(super) const GRACE_PERIOD: Duration = Duration::from_secs(3 * 60 * 60);
 /// Of the money being taken Pay tells the day alone, so it is known for certain once that day is over.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -54,17 +54,17 @@ impl ExpectedEvent {
         !matches!(self, Self::Captured | Self::Refunded)
     }
 
-    fn has_come(self, came: &ReceivedEvents) -> bool {
+    fn is_received(self, received: &ReceivedEvents) -> bool {
         match self {
             Self::FailedOrSucceeded => {
-                Self::Failed.has_come(came) || Self::Succeeded.has_come(came)
+                Self::Failed.is_received(received) || Self::Succeeded.is_received(received)
             }
-            one => came.count(one.as_str()) > 0,
+            one => received.count(one.as_str()) > 0,
         }
     }
 }
 
-/// What has come of one payment: for each type of event the keys it came under, once each.
+/// What has come of one payment: for each type of event the keys it received under, once each.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ReceivedEvents(BTreeMap<String, BTreeSet<Key>>);
 
@@ -74,14 +74,14 @@ impl ReceivedEvents {
         ledger: Vec<LedgerEntry>,
         unfinished: impl IntoIterator<Item = &'a PendingEvent>,
     ) -> Self {
-        let mut came = Self::default();
+        let mut received = Self::default();
         for event in ledger {
-            came.add(event.event_type().to_owned(), event.owner);
+            received.add(event.event_type().to_owned(), event.owner);
         }
         for row in unfinished {
-            came.add(row.event_type.clone(), row.key.clone());
+            received.add(row.event_type.clone(), row.key.clone());
         }
-        came
+        received
     }
 
     fn add(&mut self, event_type: String, key: Key) {
@@ -120,36 +120,36 @@ pub(super) fn captured_by(payment: &Payment) -> Option<Timestamp> {
 }
 
 /// Whether something that happened at this instant should have been told of by now.
-pub(super) fn is_ripe(at: Timestamp, now: Timestamp) -> bool {
-    at.plus(PATIENCE) <= now
+pub(super) fn is_overdue(at: Timestamp, now: Timestamp) -> bool {
+    at.plus(GRACE_PERIOD) <= now
 }
 
 /// What has not come of `payment` and should have, refunds apart. What is about its state may be younger than it seems:
-/// when it came into that has to be asked.
-pub(super) fn lacking(
+/// when it received into that has to be asked.
+pub(super) fn missing_events(
     payment: &Payment,
-    came: &ReceivedEvents,
+    received: &ReceivedEvents,
     now: Timestamp,
 ) -> Vec<ExpectedEvent> {
     let captured = captured_by(payment)
-        .filter(|at| is_ripe(*at, now))
+        .filter(|at| is_overdue(*at, now))
         .map(|_| ExpectedEvent::Captured);
     state(payment)
         .into_iter()
         .chain(captured)
-        .filter(|what| !what.has_come(came))
+        .filter(|what| !what.is_received(received))
         .collect()
 }
 
 /// Since when a refund is missing: of those that are ripe, in the order they were made, the first one too many.
 pub(super) fn refund_lacking(
     mut made: Vec<Timestamp>,
-    came: &ReceivedEvents,
+    received: &ReceivedEvents,
     now: Timestamp,
 ) -> Option<Timestamp> {
-    made.retain(|at| is_ripe(*at, now));
+    made.retain(|at| is_overdue(*at, now));
     made.sort_unstable();
-    made.get(came.refunds()).copied()
+    made.get(received.refunds()).copied()
 }
 
 #[cfg(test)]
@@ -169,7 +169,7 @@ mod tests {
         }
     }
 
-    fn came(types: &[&str]) -> ReceivedEvents {
+    fn received(types: &[&str]) -> ReceivedEvents {
         let come = |(number, event_type): (usize, &&str)| LedgerEntry {
             event: format!("{event_type}|{number}"),
             owner: Key::parse(&format!("pay:{number}")).unwrap(),
@@ -201,13 +201,13 @@ mod tests {
         ] {
             let payment = payment(status, code);
             assert_eq!(
-                lacking(&payment, &came(&[]), NOW),
+                missing_events(&payment, &received(&[]), NOW),
                 Vec::from_iter(what),
                 "{status} {code}"
             );
             if let Some(what) = what.filter(|what| *what != ExpectedEvent::FailedOrSucceeded) {
                 assert_eq!(
-                    lacking(&payment, &came(&[what.as_str()]), NOW),
+                    missing_events(&payment, &received(&[what.as_str()]), NOW),
                     [],
                     "{status} {code}"
                 );
@@ -226,7 +226,7 @@ mod tests {
                 vec![ExpectedEvent::FailedOrSucceeded],
             ),
         ] {
-            assert_eq!(lacking(&error, &came(come), NOW), expected);
+            assert_eq!(missing_events(&error, &received(come), NOW), expected);
         }
     }
 
@@ -255,9 +255,10 @@ mod tests {
         ] {
             let mut payment = payment("success", "");
             (payment.captured_on, payment.capture_submitted_at) = (Some(day), submitted.map(at));
-            let lacking = lacking(&payment, &came(&["card_payment_succeeded"]), at(now));
+            let missing_events =
+                missing_events(&payment, &received(&["card_payment_succeeded"]), at(now));
             assert_eq!(
-                lacking,
+                missing_events,
                 if is_missed {
                     vec![ExpectedEvent::Captured]
                 } else {
@@ -288,7 +289,7 @@ mod tests {
             (vec![at(9), at(2)], vec![refunded], None),
             (vec![at(9)], vec![refunded; 3], None),
         ] {
-            assert_eq!(refund_lacking(made, &came(&come), NOW), since);
+            assert_eq!(refund_lacking(made, &received(&come), NOW), since);
         }
     }
 
@@ -305,7 +306,7 @@ mod tests {
             event: "card_payment_refunded|1".to_owned(),
             owner: key("pay:a"),
         }];
-        let came = ReceivedEvents::new(ledger, &[open("pay:a"), open("pay:b")]);
-        assert_eq!(came.refunds(), 2);
+        let received = ReceivedEvents::new(ledger, &[open("pay:a"), open("pay:b")]);
+        assert_eq!(received.refunds(), 2);
     }
 }

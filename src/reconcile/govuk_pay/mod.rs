@@ -1,4 +1,4 @@
-//! GOV.UK Pay's payments, looked at one by one: whose events never came?
+//! GOV.UK Pay's payments, looked at one by one: whose events never received?
 //!
 //! Pay has no list of what it could not push. So every payment created in a window is compared with its ledger in the
 //! inbox; what is missing there is asked for again, where the answer is certain, and recorded as it is.
@@ -13,8 +13,8 @@ mod window;
 
 use url::Url;
 
-use super::{LockedRun, RunEnd, RunFindings, RunOutcome, Sleeper};
-use crate::{domain::Clock, inbox::Inbox, secrets::Secret};
+use super::{LockedRun, RunEnd, RunFindings, RunOutcome};
+use crate::{inbox::Inbox, secrets::Secret};
 use sweep::PaymentSweep;
 
 pub use error::PayError;
@@ -31,17 +31,14 @@ pub struct PayAccess {
 }
 
 /// Looks at every payment of the window, from where an earlier run stopped.
-pub(super) async fn sweep<I: Inbox, W: Clock, S: Sleeper>(
-    run: &mut LockedRun<'_, I, W, S>,
-    access: &PayAccess,
-) -> RunOutcome {
+pub(super) async fn sweep(run: &mut LockedRun<'_, impl Inbox>, access: &PayAccess) -> RunOutcome {
     let mut report = PaymentsReport::default();
     let ended = match PaymentSweep::begin(run, access, &mut report).await {
         Ok(mut sweep) => sweep
             .finish(run, &mut report)
             .await
             .err()
-            .unwrap_or(RunEnd::Whole),
+            .unwrap_or(RunEnd::Completed),
         Err(ended) => ended,
     };
     RunOutcome {

@@ -6,20 +6,20 @@ use futures_util::future::join_all;
 
 use super::judge::ReceivedEvents;
 use crate::{
-    domain::{Clock, Id, Timestamp},
+    domain::{Id, Timestamp},
     inbox::{Inbox, PendingEvent},
-    reconcile::{LockedRun, RunEnd, Sleeper},
+    reconcile::{LockedRun, RunEnd},
     senders::Payment,
 };
 
 /// How many ledgers are read at once.
 const AT_ONCE: usize = 16;
 /// How long what is not finished is gone by: a destination may be down, and the list a long one.
-const FRESH: Duration = Duration::from_secs(30);
+const PENDING_MAX_AGE: Duration = Duration::from_secs(30);
 
 /// What the ledgers of `payments` say has come, in their order.
-pub(super) async fn ledgers<I: Inbox, W: Clock, S: Sleeper>(
-    run: &LockedRun<'_, I, W, S>,
+pub(super) async fn ledgers(
+    run: &LockedRun<'_, impl Inbox>,
     payments: &[Payment],
 ) -> Result<Vec<ReceivedEvents>, RunEnd> {
     let mut ledgers = Vec::with_capacity(payments.len());
@@ -57,15 +57,15 @@ impl ReceivedEventsReader {
 
     /// Everything that has come of a payment. What is not finished is asked for first: what leaves that list is in the
     /// ledger by then.
-    pub(super) async fn all_that_came<I: Inbox, W: Clock, S: Sleeper>(
+    pub(super) async fn received_events(
         &mut self,
-        run: &LockedRun<'_, I, W, S>,
+        run: &LockedRun<'_, impl Inbox>,
         payment: &Id,
     ) -> Result<ReceivedEvents, RunEnd> {
         let now = run.now();
         if self
             .read_at
-            .is_none_or(|read_at| now < read_at || now.since(read_at) > FRESH)
+            .is_none_or(|read_at| now < read_at || now.since(read_at) > PENDING_MAX_AGE)
         {
             self.unfinished = run.inbox().unfinished(run.source, &self.subjects).await?;
             self.read_at = Some(now);

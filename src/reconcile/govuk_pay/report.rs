@@ -13,13 +13,13 @@ pub struct PaymentsReport {
     pub window: Option<(Timestamp, Timestamp)>,
     /// How many payments were looked at in this run.
     pub payments: usize,
-    /// Which events never came, in the order in which they were found.
+    /// Which events never received, in the order in which they were found.
     pub missing: Vec<MissingEvent>,
     /// How many payments could not be read.
     pub unreadable: usize,
 }
 
-/// An event that never came.
+/// An event that never received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingEvent {
     /// The payment it is about.
@@ -28,7 +28,7 @@ pub struct MissingEvent {
     pub what: ExpectedEvent,
     /// When what it tells of had happened, at the latest.
     pub since: Timestamp,
-    /// The key of the observation: the payment as it is, recorded in place of the event.
+    /// The key of the observation: the payment as it is, recorded in position of the event.
     pub key: Key,
     /// Whether it was recorded just now.
     pub observed: ObservationStatus,
@@ -46,7 +46,7 @@ pub enum ObservationStatus {
 }
 
 impl PaymentsReport {
-    pub(in crate::reconcile) fn numbers(&self) -> ReconcileStats {
+    pub(in crate::reconcile) fn stats(&self) -> ReconcileStats {
         let observed = |how| {
             let mut keys: Vec<_> = self
                 .missing
@@ -63,7 +63,7 @@ impl PaymentsReport {
             recorded: observed(ObservationStatus::First),
             duplicates: observed(ObservationStatus::Before),
             missing: self.missing.len(),
-            troubles: self.unreadable,
+            errors: self.unreadable,
             ..ReconcileStats::default()
         }
     }

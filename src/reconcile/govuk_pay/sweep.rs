@@ -5,69 +5,69 @@ use std::time::Duration;
 use super::{
     ExpectedEvent, MissingEvent, ObservationStatus, PayAccess, PaymentsReport,
     client::PayClient,
-    judge::{ReceivedEvents, captured_by, is_ripe, lacking, refund_lacking},
+    judge::{ReceivedEvents, captured_by, is_overdue, missing_events, refund_lacking},
     received_events::{ReceivedEventsReader, ledgers},
     window::{SweepCheckpoint, SweepPosition},
 };
 use crate::{
-    domain::{Clock, Id, Timestamp},
+    domain::{Id, Timestamp},
     inbox::{Inbox, InboxError, Recorded},
-    reconcile::{LockedRun, ProgressEvent, RunEnd, Sleeper, checkpoint::Checkpoint},
+    reconcile::{LockedRun, ProgressEvent, RunEnd, checkpoint::Checkpoint},
     senders::{Entry, Payment, Pulled, read},
 };
 
 /// How long a user has to pay. Where Pay keeps no history, a payment's state is not older than that.
-const PAYING: Duration = Duration::from_secs(90 * 60);
+const PAYMENT_TIMEOUT: Duration = Duration::from_secs(90 * 60);
 
 /// A sweep that is under way.
 pub(super) struct PaymentSweep<'a> {
     client: PayClient<'a>,
-    place: SweepPosition,
-    progress: Checkpoint,
+    position: SweepPosition,
+    checkpoint: Checkpoint,
 }
 
 impl<'a> PaymentSweep<'a> {
     /// Begins one, or goes on with the one that an earlier run began.
-    pub(super) async fn begin<I: Inbox, W: Clock, S: Sleeper>(
-        run: &mut LockedRun<'_, I, W, S>,
+    pub(super) async fn begin(
+        run: &mut LockedRun<'_, impl Inbox>,
         access: &'a PayAccess,
         report: &mut PaymentsReport,
     ) -> Result<Self, RunEnd> {
         let client = PayClient::new(access).map_err(RunEnd::GovukPay)?;
-        let (progress, kept) = Checkpoint::load::<_, _, _, SweepCheckpoint>(run).await?;
-        let place = kept.begin(run.options, run.now())?;
-        report.window = Some(place.window());
+        let (checkpoint, kept) = Checkpoint::load::<SweepCheckpoint>(run).await?;
+        let position = kept.begin(run.options, run.now())?;
+        report.window = Some(position.window());
         Ok(Self {
             client,
-            place,
-            progress,
+            position,
+            checkpoint,
         })
     }
 
     /// Looks at every payment there is left.
-    pub(super) async fn finish<I: Inbox, W: Clock, S: Sleeper>(
+    pub(super) async fn finish(
         &mut self,
-        run: &mut LockedRun<'_, I, W, S>,
+        run: &mut LockedRun<'_, impl Inbox>,
         report: &mut PaymentsReport,
     ) -> Result<(), RunEnd> {
         let swept = self.pages(run, report).await;
         let kept = match &swept {
             Ok(()) => SweepCheckpoint::ended(run.now()),
-            Err(_) => SweepCheckpoint::at(&self.place),
+            Err(_) => SweepCheckpoint::at(&self.position),
         };
         let saved = self.save(run, &kept).await;
         swept.and(saved)
     }
 
-    async fn pages<I: Inbox, W: Clock, S: Sleeper>(
+    async fn pages(
         &mut self,
-        run: &mut LockedRun<'_, I, W, S>,
+        run: &mut LockedRun<'_, impl Inbox>,
         report: &mut PaymentsReport,
     ) -> Result<(), RunEnd> {
         loop {
-            let page = self.client.page(run, &self.place.query).await?;
+            let page = self.client.page(run, &self.position.query).await?;
             report.unreadable += page.unreadable;
-            let passed = self.place.after.as_ref().and_then(|after| {
+            let passed = self.position.after.as_ref().and_then(|after| {
                 page.payments
                     .iter()
                     .position(|payment| payment.id.as_str() == after)
@@ -75,72 +75,73 @@ impl<'a> PaymentSweep<'a> {
             let left = &page.payments[passed.map_or(0, |index| index + 1)..];
             self.payments(run, left, report).await?;
             let Some(next) = page.next else { return Ok(()) };
-            self.place.turn_to(next);
-            self.save(run, &SweepCheckpoint::at(&self.place)).await?;
+            self.position.turn_to(next);
+            self.save(run, &SweepCheckpoint::at(&self.position)).await?;
         }
     }
 
     /// Keeps where the sweep is. Whoever asks for a part, or only looks, has no part in how far everybody is.
-    async fn save<I: Inbox, W: Clock, S: Sleeper>(
+    async fn save(
         &mut self,
-        run: &LockedRun<'_, I, W, S>,
+        run: &LockedRun<'_, impl Inbox>,
         kept: &SweepCheckpoint,
     ) -> Result<(), RunEnd> {
         if run.options.dry_run || run.options.since.is_some() {
             Ok(())
         } else {
-            self.progress.save(run, kept).await
+            self.checkpoint.save(run, kept).await
         }
     }
 
-    async fn payments<I: Inbox, W: Clock, S: Sleeper>(
+    async fn payments(
         &mut self,
-        run: &mut LockedRun<'_, I, W, S>,
+        run: &mut LockedRun<'_, impl Inbox>,
         payments: &[Payment],
         report: &mut PaymentsReport,
     ) -> Result<(), RunEnd> {
         run.step().await?;
-        let (ledgers, mut books) = (
+        let (ledgers, mut reader) = (
             ledgers(run, payments).await?,
             ReceivedEventsReader::of(payments),
         );
-        for (payment, came) in payments.iter().zip(ledgers) {
-            if payment.refunded > 0 || !lacking(payment, &came, run.now()).is_empty() {
-                self.look(run, payment, &came, &mut books, report).await?;
+        for (payment, received) in payments.iter().zip(ledgers) {
+            if payment.refunded > 0 || !missing_events(payment, &received, run.now()).is_empty() {
+                self.check_payment(run, payment, &received, &mut reader, report)
+                    .await?;
             }
             report.payments += 1;
-            self.place.pass(&payment.id);
+            self.position.pass(&payment.id);
         }
         if let Some(last) = payments.last() {
-            let news = ProgressEvent::Swept {
+            let event = ProgressEvent::PaymentsChecked {
                 payments: report.payments,
                 at: last.created_at,
-                until: self.place.window().0,
+                until: self.position.window().0,
             };
-            run.around.observer.tell(news);
+            run.context.reporter.on_event(event);
         }
         Ok(())
     }
 
     /// Looks closer at a payment that its ledger alone does not account for.
-    async fn look<I: Inbox, W: Clock, S: Sleeper>(
+    async fn check_payment(
         &mut self,
-        run: &mut LockedRun<'_, I, W, S>,
+        run: &mut LockedRun<'_, impl Inbox>,
         payment: &Payment,
-        came: &ReceivedEvents,
-        books: &mut ReceivedEventsReader,
+        received: &ReceivedEvents,
+        reader: &mut ReceivedEventsReader,
         report: &mut PaymentsReport,
     ) -> Result<(), RunEnd> {
         let made = self.refunds(run, payment).await?;
-        let is_suspect = |came: &ReceivedEvents, now| {
-            !lacking(payment, came, now).is_empty()
-                || refund_lacking(made.clone(), came, now).is_some()
+        let is_suspect = |received: &ReceivedEvents, now| {
+            !missing_events(payment, received, now).is_empty()
+                || refund_lacking(made.clone(), received, now).is_some()
         };
-        if !is_suspect(came, run.now()) {
+        if !is_suspect(received, run.now()) {
             return Ok(());
         }
-        let came = books.all_that_came(run, &payment.id).await?;
-        if !is_suspect(&came, run.now()) {
+        let received = reader.received_events(run, &payment.id).await?;
+        if !is_suspect(&received, run.now()) {
             return Ok(());
         }
         // What a search brings may be behind the times. This is not.
@@ -148,7 +149,7 @@ impl<'a> PaymentSweep<'a> {
             report.unreadable += 1;
             return Ok(());
         };
-        let missing = self.missing(run, &payment, &came, made).await?;
+        let missing = self.missing(run, &payment, &received, made).await?;
         if missing.is_empty() {
             Ok(())
         } else {
@@ -156,9 +157,9 @@ impl<'a> PaymentSweep<'a> {
         }
     }
 
-    async fn refunds<I: Inbox, W: Clock, S: Sleeper>(
+    async fn refunds(
         &mut self,
-        run: &mut LockedRun<'_, I, W, S>,
+        run: &mut LockedRun<'_, impl Inbox>,
         payment: &Payment,
     ) -> Result<Vec<Timestamp>, RunEnd> {
         if payment.refunded == 0 {
@@ -169,44 +170,44 @@ impl<'a> PaymentSweep<'a> {
     }
 
     /// What is missing of a payment, and since when.
-    async fn missing<I: Inbox, W: Clock, S: Sleeper>(
+    async fn missing(
         &mut self,
-        run: &mut LockedRun<'_, I, W, S>,
+        run: &mut LockedRun<'_, impl Inbox>,
         payment: &Payment,
-        came: &ReceivedEvents,
+        received: &ReceivedEvents,
         made: Vec<Timestamp>,
     ) -> Result<Vec<(ExpectedEvent, Timestamp)>, RunEnd> {
         let mut missing = Vec::new();
-        for what in lacking(payment, came, run.now()) {
+        for what in missing_events(payment, received, run.now()) {
             let since = match captured_by(payment) {
                 _ if what.is_of_state() => {
                     let since = self.client.since(run, payment).await?;
-                    since.unwrap_or(payment.created_at.plus(PAYING))
+                    since.unwrap_or(payment.created_at.plus(PAYMENT_TIMEOUT))
                 }
                 Some(captured_by) => captured_by,
                 None => continue,
             };
-            if is_ripe(since, run.now()) {
+            if is_overdue(since, run.now()) {
                 missing.push((what, since));
             }
         }
         missing.extend(
-            refund_lacking(made, came, run.now()).map(|since| (ExpectedEvent::Refunded, since)),
+            refund_lacking(made, received, run.now()).map(|since| (ExpectedEvent::Refunded, since)),
         );
         Ok(missing)
     }
 }
 
-/// Records a payment as it is, in place of the events that never came, and reports those.
-async fn observe<I: Inbox, W: Clock, S: Sleeper>(
-    run: &mut LockedRun<'_, I, W, S>,
+/// Records a payment as it is, in position of the events that never received, and reports those.
+async fn observe(
+    run: &mut LockedRun<'_, impl Inbox>,
     payment: &Id,
     pulled: Pulled,
     missing: Vec<(ExpectedEvent, Timestamp)>,
     report: &mut PaymentsReport,
 ) -> Result<(), RunEnd> {
     run.step().await?;
-    let entry = read(run.source, pulled, run.now(), run.around.window);
+    let entry = read(run.source, pulled, run.now(), run.context.window);
     let observed = record(run, &entry).await?;
     for (what, since) in missing {
         let one = MissingEvent {
@@ -216,14 +217,14 @@ async fn observe<I: Inbox, W: Clock, S: Sleeper>(
             key: entry.key.clone(),
             observed,
         };
-        run.around.observer.tell(ProgressEvent::Missing(&one));
+        run.context.reporter.on_event(ProgressEvent::Missing(&one));
         report.missing.push(one);
     }
     Ok(())
 }
 
-async fn record<I: Inbox, W: Clock, S: Sleeper>(
-    run: &LockedRun<'_, I, W, S>,
+async fn record(
+    run: &LockedRun<'_, impl Inbox>,
     entry: &Entry,
 ) -> Result<ObservationStatus, InboxError> {
     if run.options.dry_run {
@@ -232,9 +233,9 @@ async fn record<I: Inbox, W: Clock, S: Sleeper>(
     Ok(match run.inbox().record(entry).await? {
         Recorded::Duplicate => ObservationStatus::Before,
         Recorded::First | Recorded::Conflict(_) => {
-            run.around
-                .observer
-                .tell(ProgressEvent::Recorded(&entry.key));
+            run.context
+                .reporter
+                .on_event(ProgressEvent::Recorded(&entry.key));
             ObservationStatus::First
         }
     })

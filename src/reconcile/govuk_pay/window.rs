@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::judge::PATIENCE;
+use super::judge::GRACE_PERIOD;
 use crate::{
     domain::{Id, Timestamp},
     reconcile::{RunEnd, RunOptions},
@@ -13,7 +13,7 @@ use crate::{
 /// How far back payments are looked at, if nobody says.
 const WINDOW: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// How long after a sweep has ended the next may begin.
-const AGAIN_AFTER: Duration = Duration::from_secs(30 * 60);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(30 * 60);
 /// The most payments there are to a page.
 const PAGE: usize = 500;
 
@@ -40,7 +40,7 @@ pub(super) struct SweepPosition {
 impl SweepPosition {
     /// The beginning of a window that ends three hours ago.
     fn beginning(since: Option<Timestamp>, now: Timestamp) -> Self {
-        let (from, to) = (since.unwrap_or(now.minus(WINDOW)), now.minus(PATIENCE));
+        let (from, to) = (since.unwrap_or(now.minus(WINDOW)), now.minus(GRACE_PERIOD));
         let query = url::form_urlencoded::Serializer::new(String::new())
             .append_pair("from_date", &from.to_string())
             .append_pair("to_date", &to.to_string())
@@ -85,25 +85,25 @@ impl SweepCheckpoint {
         if options.by_hand || options.since.is_some() {
             return Ok(anew());
         }
-        if let Some(place) = self.under_way {
-            return Ok(place);
+        if let Some(position) = self.under_way {
+            return Ok(position);
         }
         // One that is to end in the future ended before the clock was set back.
         let ended_at = self
             .ended_at
             .map(Timestamp::from_millis)
             .filter(|ended_at| *ended_at <= now);
-        match ended_at.map(|ended_at| ended_at.plus(AGAIN_AFTER)) {
+        match ended_at.map(|ended_at| ended_at.plus(SWEEP_INTERVAL)) {
             Some(due_at) if due_at > now => Err(RunEnd::NotDue(due_at)),
             _ => Ok(anew()),
         }
     }
 
     /// What to keep while a sweep is under way.
-    pub(super) fn at(place: &SweepPosition) -> Self {
+    pub(super) fn at(position: &SweepPosition) -> Self {
         Self {
             ended_at: None,
-            under_way: Some(place.clone()),
+            under_way: Some(position.clone()),
         }
     }
 
@@ -154,20 +154,20 @@ mod tests {
 
     #[test]
     fn a_sweep_that_was_cut_short_goes_on_with_the_window_it_had() {
-        let mut place = SweepPosition::beginning(None, NOW);
+        let mut position = SweepPosition::beginning(None, NOW);
         assert_eq!(
-            place.query,
+            position.query,
             "from_date=2026-01-31T10%3A15%3A31.480Z&to_date=2026-03-02T07%3A15%3A31.480Z&page=1&display_size=500"
         );
-        place.turn_to("page=2".to_owned());
-        place.pass(&Id::new("p7").unwrap());
-        let text = serde_json::to_string(&SweepCheckpoint::at(&place)).unwrap();
+        position.turn_to("page=2".to_owned());
+        position.pass(&Id::new("p7").unwrap());
+        let text = serde_json::to_string(&SweepCheckpoint::at(&position)).unwrap();
         let kept: SweepCheckpoint = serde_json::from_str(&text).unwrap();
         assert_eq!(
             kept.clone()
                 .begin(&RunOptions::default(), NOW.plus(minutes(600)))
                 .unwrap(),
-            place
+            position
         );
 
         let since = RunOptions {

@@ -13,23 +13,23 @@ use super::{
     record::StoredId,
 };
 use crate::{
-    domain::{Clock, Timestamp},
+    domain::Timestamp,
     http_client::{self, ClientLimits, ClientResponse, RequestError},
     inbox::{Inbox, KvKey},
-    reconcile::{LockedRun, RunEnd, Sleeper, rate_limiter::RateLimiter},
+    reconcile::{LockedRun, RunEnd, rate_limiter::RateLimiter},
     secrets::Secret,
 };
 
 /// HMRC's limit is three calls in a second for each application.
-const CALLS_EVERY: Duration = Duration::from_millis(400);
+const CALL_INTERVAL: Duration = Duration::from_millis(400);
 /// How much of an answer is taken in. A hundred notifications have ten megabytes at most, as far as is known.
-const LONGEST: usize = 32 * 1024 * 1024;
+const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
 const LIMITS: ClientLimits = ClientLimits {
     connect: Duration::from_secs(5),
     total: Duration::from_secs(20),
 };
 /// How long before its end a token is not used any more.
-const SPARE: Duration = Duration::from_secs(5 * 60);
+const TOKEN_MARGIN: Duration = Duration::from_secs(5 * 60);
 /// Exactly so: HMRC takes no list and no weights here.
 const ACCEPT: &str = "application/vnd.hmrc.1.0+json";
 const SCOPES: &str = "read:pull-notifications write:notifications";
@@ -38,7 +38,7 @@ const SCOPES: &str = "read:pull-notifications write:notifications";
 #[derive(Debug)]
 pub(super) enum HmrcCallError {
     Ended(RunEnd),
-    Fault(HmrcError),
+    Hmrc(HmrcError),
 }
 
 impl From<RunEnd> for HmrcCallError {
@@ -48,8 +48,8 @@ impl From<RunEnd> for HmrcCallError {
 }
 
 impl From<HmrcError> for HmrcCallError {
-    fn from(fault: HmrcError) -> Self {
-        Self::Fault(fault)
+    fn from(error: HmrcError) -> Self {
+        Self::Hmrc(error)
     }
 }
 
@@ -96,7 +96,7 @@ impl<'a> HmrcClient<'a> {
         let http = http_client::client(&access.base_url, LIMITS).map_err(no_client)?;
         // Whoever calls as this application takes turns with us, and its id is nobody else's business.
         let application = hex::encode(&Sha256::digest(access.client_id.expose())[..8]);
-        let calls = RateLimiter::new(KvKey::new("call", &application), CALLS_EVERY);
+        let calls = RateLimiter::new(KvKey::new("call", &application), CALL_INTERVAL);
         Ok(Self {
             http,
             access,
@@ -108,18 +108,18 @@ impl<'a> HmrcClient<'a> {
 
     /// Gets everything ready for a call: a token that is good for a while, and this application's turn. The next call is
     /// made at once then.
-    pub(super) async fn ready<I: Inbox, W: Clock, S: Sleeper>(
+    pub(super) async fn ready(
         &mut self,
-        run: &mut LockedRun<'_, I, W, S>,
+        run: &mut LockedRun<'_, impl Inbox>,
     ) -> Result<(), HmrcCallError> {
         self.get_token(run).await?;
-        Ok(self.calls.wait(run).await?)
+        Ok(self.calls.acquire(run).await?)
     }
 
     /// Gets a token, unless there is one that is good for a while.
-    async fn get_token<I: Inbox, W: Clock, S: Sleeper>(
+    async fn get_token(
         &mut self,
-        run: &mut LockedRun<'_, I, W, S>,
+        run: &mut LockedRun<'_, impl Inbox>,
     ) -> Result<(), HmrcCallError> {
         let now = run.now();
         if self.token.as_ref().is_some_and(|token| now < token.until) {
@@ -138,7 +138,7 @@ impl<'a> HmrcClient<'a> {
         let request = request
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(body);
-        self.calls.wait(run).await?;
+        self.calls.acquire(run).await?;
         let answer = call(run, request).await?;
         if answer.status != 200 {
             return Err(HmrcError::of_token(&answer).into());
@@ -147,7 +147,7 @@ impl<'a> HmrcClient<'a> {
             serde_json::from_slice(&answer.body).map_err(|_| HmrcError::NotUnderstood)?;
         let lasts = Duration::from_secs(granted.expires_in.into());
         // One that lasts less than is spared is used for half of its time.
-        let used_for = lasts.checked_sub(SPARE).unwrap_or(lasts / 2);
+        let used_for = lasts.checked_sub(TOKEN_MARGIN).unwrap_or(lasts / 2);
         self.token = Some(AccessToken {
             value: Secret::new(granted.access_token),
             until: now.plus(used_for),
@@ -156,12 +156,12 @@ impl<'a> HmrcClient<'a> {
     }
 
     /// Asks for a part of a box; to be [`ready`](Self::ready) first.
-    pub(super) async fn list<I: Inbox, W: Clock, S: Sleeper>(
+    pub(super) async fn list(
         &mut self,
-        run: &mut LockedRun<'_, I, W, S>,
-        question: BoxQuery<'_>,
+        run: &mut LockedRun<'_, impl Inbox>,
+        query: BoxQuery<'_>,
     ) -> Result<Vec<ListedNotification>, HmrcCallError> {
-        let url = self.of_question(&question);
+        let url = self.url_of_query(&query);
         let answer = self.authorised(run, self.http.get(url)).await?;
         match answer.status {
             200 => Ok(elements(&answer.body).ok_or(HmrcError::NotUnderstood)?),
@@ -169,23 +169,23 @@ impl<'a> HmrcClient<'a> {
         }
     }
 
-    fn of_question(&self, question: &BoxQuery<'_>) -> Url {
-        let mut url = self.of_box(question.box_id, &[]);
-        let mut query = url.query_pairs_mut();
-        query
-            .append_pair("status", question.status.as_str())
-            .append_pair("count", &question.count.to_string());
-        if let Some(from) = question.from {
-            query.append_pair("fromDate", &from.to_string());
+    fn url_of_query(&self, query: &BoxQuery<'_>) -> Url {
+        let mut url = self.of_box(query.box_id, &[]);
+        let mut pairs = url.query_pairs_mut();
+        pairs
+            .append_pair("status", query.status.as_str())
+            .append_pair("count", &query.count.to_string());
+        if let Some(from) = query.from {
+            pairs.append_pair("fromDate", &from.to_string());
         }
-        drop(query);
+        drop(pairs);
         url
     }
 
     /// Tells HMRC that these are stored; to be [`ready`](Self::ready) first.
-    pub(super) async fn acknowledge<I: Inbox, W: Clock, S: Sleeper>(
+    pub(super) async fn acknowledge(
         &mut self,
-        run: &mut LockedRun<'_, I, W, S>,
+        run: &mut LockedRun<'_, impl Inbox>,
         box_id: &str,
         stored: &[StoredId],
     ) -> Result<(), HmrcCallError> {
@@ -206,9 +206,9 @@ impl<'a> HmrcClient<'a> {
     }
 
     /// Sends a request with the token.
-    async fn authorised<I: Inbox, W: Clock, S: Sleeper>(
+    async fn authorised(
         &mut self,
-        run: &mut LockedRun<'_, I, W, S>,
+        run: &mut LockedRun<'_, impl Inbox>,
         request: RequestBuilder,
     ) -> Result<ClientResponse, HmrcCallError> {
         let request = request.header(header::ACCEPT, ACCEPT);
@@ -245,16 +245,16 @@ impl<'a> HmrcClient<'a> {
     }
 }
 
-async fn call<I: Inbox, W: Clock, S: Sleeper>(
-    run: &mut LockedRun<'_, I, W, S>,
+async fn call(
+    run: &mut LockedRun<'_, impl Inbox>,
     request: RequestBuilder,
 ) -> Result<ClientResponse, HmrcCallError> {
     run.step().await?;
-    let request = match run.left() {
+    let request = match run.time_left() {
         Some(left) => request.timeout(left.min(LIMITS.total)),
         None => request,
     };
-    Ok(http_client::ask(request, LONGEST)
+    Ok(http_client::ask(request, MAX_ANSWER_BYTES)
         .await
         .map_err(HmrcError::from)?)
 }

@@ -69,11 +69,11 @@ pub enum HmrcError {
     Unanswered(RequestError),
 }
 
-/// What a fault stands in the way of.
+/// What a error stands in the way of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ErrorScope {
     /// Nothing, in a while.
-    Passing,
+    Transient,
     /// One box.
     Box,
     /// Every box of the application.
@@ -82,7 +82,7 @@ pub(super) enum ErrorScope {
 
 impl HmrcError {
     /// What it stands in the way of.
-    pub(super) fn reach(&self) -> ErrorScope {
+    pub(super) fn scope(&self) -> ErrorScope {
         match self {
             Self::Credentials | Self::Scope | Self::NotSubscribed | Self::Unauthorised => {
                 ErrorScope::Application
@@ -96,7 +96,7 @@ impl HmrcError {
             | Self::Throttled
             | Self::Maintenance
             | Self::Down(_)
-            | Self::Unanswered(_) => ErrorScope::Passing,
+            | Self::Unanswered(_) => ErrorScope::Transient,
         }
     }
 
@@ -178,7 +178,7 @@ mod tests {
             status,
             code: code.to_owned(),
         };
-        for (status, code, fault) in [
+        for (status, code, error) in [
             (401, "INVALID_CREDENTIALS", HmrcError::TokenExpired),
             (401, "UNAUTHORISED", HmrcError::TokenExpired),
             (403, "RESOURCE_FORBIDDEN", HmrcError::NotSubscribed),
@@ -214,13 +214,13 @@ mod tests {
                 status,
                 &format!(r#"{{"code":"{code}","message":"…"}}"#),
             ));
-            assert_eq!(said, fault, "{status} {code}");
+            assert_eq!(said, error, "{status} {code}");
         }
     }
 
     #[test]
     fn what_is_answered_to_who_wants_a_token_names_what_to_do() {
-        for (status, code, fault) in [
+        for (status, code, error) in [
             (401, "invalid_client", HmrcError::Credentials),
             (400, "invalid_client", HmrcError::Credentials),
             (400, "invalid_scope", HmrcError::Scope),
@@ -239,7 +239,7 @@ mod tests {
                 status,
                 &format!(r#"{{"error":"{code}","error_description":"…"}}"#),
             ));
-            assert_eq!(said, fault, "{status} {code}");
+            assert_eq!(said, error, "{status} {code}");
         }
     }
 

@@ -3,6 +3,7 @@
 //! Of each box PENDING comes first and FAILED after it: what HMRC gives up meanwhile is met there. The boxes take
 //! turns, because one may be listed once in ten seconds only.
 
+mod box_state;
 mod client;
 mod error;
 mod mailbox;
@@ -16,19 +17,13 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{
-    LockedRun, ProgressEvent, RunEnd, RunFindings, RunOutcome, Sleeper, checkpoint::Checkpoint,
-};
-use crate::{
-    domain::{Clock, Timestamp},
-    inbox::Inbox,
-    secrets::Secret,
-};
+use super::{LockedRun, ProgressEvent, RunEnd, RunFindings, RunOutcome, checkpoint::Checkpoint};
+use crate::{domain::Timestamp, inbox::Inbox, secrets::Secret};
 use client::HmrcClient;
 use mailbox::Mailbox;
 
 pub use error::HmrcError;
-pub use report::{BoxPosition, BoxReport, numbers};
+pub use report::{BoxPosition, BoxReport, stats};
 
 /// How HMRC is asked.
 #[derive(Clone, Debug)]
@@ -77,8 +72,8 @@ struct SavedPosition {
 }
 
 /// Empties every box of `access`.
-pub(super) async fn pull<I: Inbox, W: Clock, S: Sleeper>(
-    run: &mut LockedRun<'_, I, W, S>,
+pub(super) async fn empty_boxes(
+    run: &mut LockedRun<'_, impl Inbox>,
     access: &HmrcAccess,
 ) -> RunOutcome {
     let mut boxes: VecDeque<Mailbox> = access
@@ -90,14 +85,14 @@ pub(super) async fn pull<I: Inbox, W: Clock, S: Sleeper>(
     let report_of = |id| {
         boxes
             .iter()
-            .find(|mailbox| mailbox.id() == id)
-            .map(Mailbox::report)
+            .find(|mailbox| mailbox.state.id() == id)
+            .map(|mailbox| mailbox.state.report())
     };
     let reports: Vec<BoxReport> = access.boxes.iter().filter_map(report_of).collect();
     let ended = match emptied {
         Err(ended) => ended,
-        Ok(()) if reports.iter().any(|report| report.trouble.is_some()) => RunEnd::Incomplete,
-        Ok(()) => RunEnd::Whole,
+        Ok(()) if reports.iter().any(|report| report.error.is_some()) => RunEnd::Incomplete,
+        Ok(()) => RunEnd::Completed,
     };
     RunOutcome {
         ended,
@@ -105,29 +100,29 @@ pub(super) async fn pull<I: Inbox, W: Clock, S: Sleeper>(
     }
 }
 
-async fn empty<I: Inbox, W: Clock, S: Sleeper>(
-    run: &mut LockedRun<'_, I, W, S>,
+async fn empty(
+    run: &mut LockedRun<'_, impl Inbox>,
     access: &HmrcAccess,
     boxes: &mut VecDeque<Mailbox>,
 ) -> Result<(), RunEnd> {
-    let (mut progress, places) = Checkpoint::load::<_, _, _, BoxPositions>(run).await?;
+    let (mut progress, positions) = Checkpoint::load::<BoxPositions>(run).await?;
     // Whoever asks for a part, or only looks, has no part in how far everybody is.
     let keeps_place = run.options.since.is_none() && !run.options.dry_run;
     if keeps_place && !run.options.by_hand {
-        go_on(boxes, places);
+        resume(boxes, positions);
     }
     let mut client = HmrcClient::new(access).map_err(RunEnd::Hmrc)?;
-    let ended = take_turns(run, &mut client, boxes).await;
+    let ended = serve_boxes(run, &mut client, boxes).await;
     if keeps_place {
         // Where this fails, a later run begins at the beginning, which is only slower.
-        let _ = progress.save(run, &places_of(boxes)).await;
+        let _ = progress.save(run, &checkpoint_of(boxes)).await;
     }
     ended
 }
 
 /// Serves the boxes in turn, whichever may be served first, until all are done.
-async fn take_turns<I: Inbox, W: Clock, S: Sleeper>(
-    run: &mut LockedRun<'_, I, W, S>,
+async fn serve_boxes(
+    run: &mut LockedRun<'_, impl Inbox>,
     client: &mut HmrcClient<'_>,
     boxes: &mut VecDeque<Mailbox>,
 ) -> Result<(), RunEnd> {
@@ -137,15 +132,15 @@ async fn take_turns<I: Inbox, W: Clock, S: Sleeper>(
         let open = boxes
             .iter()
             .enumerate()
-            .filter(|(_, mailbox)| !mailbox.is_done());
+            .filter(|(_, mailbox)| !mailbox.state.is_done());
         let Some((wait, next)) = open
-            .map(|(index, mailbox)| (mailbox.wait(now), index))
+            .map(|(index, mailbox)| (mailbox.state.time_until_ready(now), index))
             .min()
         else {
             return Ok(());
         };
         if !wait.is_zero() {
-            run.around.observer.tell(ProgressEvent::Waiting(wait));
+            run.context.reporter.on_event(ProgressEvent::Waiting(wait));
             run.pause(wait).await?;
             continue;
         }
@@ -160,31 +155,33 @@ async fn take_turns<I: Inbox, W: Clock, S: Sleeper>(
 }
 
 /// Puts the boxes where an earlier run left them.
-fn go_on(boxes: &mut VecDeque<Mailbox>, places: BoxPositions) {
-    for placed in places.boxes.into_iter().rev() {
-        if let Some(index) = boxes.iter().position(|mailbox| mailbox.id() == placed.id)
+fn resume(boxes: &mut VecDeque<Mailbox>, positions: BoxPositions) {
+    for saved in positions.boxes.into_iter().rev() {
+        if let Some(index) = boxes
+            .iter()
+            .position(|mailbox| mailbox.state.id() == saved.id)
             && let Some(mut mailbox) = boxes.remove(index)
         {
-            mailbox.go_on(BoxPosition {
-                status: placed.status,
-                from: placed.from.map(Timestamp::from_millis),
+            mailbox.state.resume(BoxPosition {
+                status: saved.status,
+                from: saved.from.map(Timestamp::from_millis),
             });
             boxes.push_front(mailbox);
         }
     }
 }
 
-fn places_of(boxes: &VecDeque<Mailbox>) -> BoxPositions {
-    let open = boxes.iter().filter(|mailbox| !mailbox.is_done());
-    let placed = open.map(|mailbox| {
-        let BoxPosition { status, from } = mailbox.place();
+fn checkpoint_of(boxes: &VecDeque<Mailbox>) -> BoxPositions {
+    let open = boxes.iter().filter(|mailbox| !mailbox.state.is_done());
+    let saved = open.map(|mailbox| {
+        let BoxPosition { status, from } = mailbox.state.position();
         SavedPosition {
-            id: mailbox.id().to_owned(),
+            id: mailbox.state.id().to_owned(),
             status,
             from: from.map(Timestamp::as_millis),
         }
     });
     BoxPositions {
-        boxes: placed.collect(),
+        boxes: saved.collect(),
     }
 }

@@ -1,8 +1,8 @@
 //! How to get through a box whose lists are cut off: pure.
 //!
-//! HMRC lists the oldest first, and what is acknowledged is gone from the next list. So the same question brings
+//! HMRC lists the oldest first, and what is acknowledged is gone from the next list. So the same query brings
 //! the next page, unless something in this one can't be acknowledged: it would stand there for ever, and a page full of
-//! that would hide all the others. Then the question is for what was created since the last of them, which
+//! that would hide all the others. Then the query is for what was created since the last of them, which
 //! HMRC takes to include that instant.
 
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::domain::Timestamp;
 /// How many notifications are asked for at once: the most that can be acknowledged at once.
 pub(super) const PAGE: usize = 100;
 
-/// Where in a box the next question is asked.
+/// Where in a box the next query is asked.
 #[derive(Clone, Debug)]
 pub(super) struct BoxPager {
     /// Only what was created since then.
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn the_next_question_is_the_same_unless_something_stands_in_the_way() {
-        let walk = |from, count| BoxPager {
+        let pager = |from, count| BoxPager {
             count,
             ..BoxPager::new(from)
         };
@@ -124,100 +124,100 @@ mod tests {
         };
         for (before, page, next, after) in [
             (
-                walk(None, 100),
+                pager(None, 100),
                 page(0, 0, None),
                 PagerStep::End,
-                walk(None, 100),
+                pager(None, 100),
             ),
             (
-                walk(None, 100),
+                pager(None, 100),
                 page(99, 0, at(5)),
                 PagerStep::End,
-                walk(None, 100),
+                pager(None, 100),
             ),
             (
-                walk(None, 100),
+                pager(None, 100),
                 page(99, 99, at(5)),
                 PagerStep::End,
-                walk(None, 100),
+                pager(None, 100),
             ),
             (
-                walk(None, 100),
+                pager(None, 100),
                 page(100, 0, at(5)),
                 PagerStep::Page,
-                walk(None, 100),
+                pager(None, 100),
             ),
             (
-                walk(at(3), 100),
+                pager(at(3), 100),
                 page(100, 0, at(5)),
                 PagerStep::Page,
-                walk(at(3), 100),
+                pager(at(3), 100),
             ),
             (
-                walk(None, 100),
+                pager(None, 100),
                 page(100, 1, at(5)),
                 PagerStep::Page,
-                walk(at(5), 100),
+                pager(at(5), 100),
             ),
             (
-                walk(at(5), 100),
+                pager(at(5), 100),
                 page(100, 100, at(6)),
                 PagerStep::Page,
-                walk(at(6), 100),
+                pager(at(6), 100),
             ),
             (
-                walk(at(5), 100),
+                pager(at(5), 100),
                 page(100, 100, at(5)),
                 PagerStep::Page,
-                walk(at(5), 200),
+                pager(at(5), 200),
             ),
             (
-                walk(at(5), 100),
+                pager(at(5), 100),
                 page(100, 40, at(5)),
                 PagerStep::Page,
-                walk(at(5), 140),
+                pager(at(5), 140),
             ),
             (
-                walk(at(5), 200),
+                pager(at(5), 200),
                 page(200, 200, at(5)),
                 PagerStep::Page,
-                walk(at(5), 300),
+                pager(at(5), 300),
             ),
             (
-                walk(at(5), 200),
+                pager(at(5), 200),
                 page(200, 150, at(7)),
                 PagerStep::Page,
-                walk(at(7), 100),
+                pager(at(7), 100),
             ),
             (
-                walk(at(5), 200),
+                pager(at(5), 200),
                 page(150, 150, at(7)),
                 PagerStep::End,
-                walk(at(5), 200),
+                pager(at(5), 200),
             ),
             (
-                walk(at(5), 200),
+                pager(at(5), 200),
                 page(100, 100, at(5)),
                 PagerStep::Page,
-                walk(at(6), 100),
+                pager(at(6), 100),
             ),
             (
-                walk(None, 100),
+                pager(None, 100),
                 page(100, 100, None),
                 PagerStep::Page,
-                walk(None, 200),
+                pager(None, 200),
             ),
             (
-                walk(None, 200),
+                pager(None, 200),
                 page(100, 100, None),
                 PagerStep::End,
-                walk(None, 200),
+                pager(None, 200),
             ),
         ] {
-            let mut walk = before.clone();
-            assert_eq!(walk.after(page), next, "{before:?} {page:?}");
+            let mut pager = before.clone();
+            assert_eq!(pager.after(page), next, "{before:?} {page:?}");
             assert_eq!(
-                (walk.from, walk.count),
+                (pager.from, pager.count),
                 (after.from, after.count),
                 "{before:?} {page:?}"
             );
@@ -226,10 +226,10 @@ mod tests {
 
     #[test]
     fn too_long_a_page_is_halved_until_it_is_one_notification() {
-        let mut walk = BoxPager::new(None);
+        let mut pager = BoxPager::new(None);
         let mut counts = Vec::new();
-        while walk.shrink() {
-            counts.push(walk.count);
+        while pager.shrink() {
+            counts.push(pager.count);
         }
         assert_eq!(counts, [50, 25, 12, 6, 3, 1]);
     }
@@ -249,16 +249,16 @@ mod tests {
             .enumerate()
             .map(|(n, (at, ok))| (n, *at, *ok))
             .collect();
-        let (mut met, mut lists, mut walk) = (BTreeSet::new(), 0, BoxPager::new(None));
+        let (mut met, mut lists, mut pager) = (BTreeSet::new(), 0, BoxPager::new(None));
         loop {
             lists += 1;
             let since = |(_, at, _): &&(usize, i64, bool)| {
-                walk.from.is_none_or(|from| *at >= from.as_millis())
+                pager.from.is_none_or(|from| *at >= from.as_millis())
             };
             let page: Vec<_> = there
                 .iter()
                 .filter(since)
-                .take(walk.count.min(most))
+                .take(pager.count.min(most))
                 .copied()
                 .collect();
             met.extend(page.iter().map(|(n, ..)| *n));
@@ -271,7 +271,7 @@ mod tests {
                 .iter()
                 .map(|(_, at, _)| Timestamp::from_millis(*at))
                 .max();
-            if walk.after(PageResult {
+            if pager.after(PageResult {
                 listed: page.len(),
                 stuck,
                 last,

@@ -4,9 +4,9 @@ use futures_util::future::join_all;
 
 use super::page::{AcknowledgeableId, ListedNotification};
 use crate::{
-    domain::{Clock, Key, Timestamp},
+    domain::{Key, Timestamp},
     inbox::{Inbox, InboxError, Recorded},
-    reconcile::{LockedRun, ProgressEvent, RunEnd, Sleeper},
+    reconcile::{LockedRun, ProgressEvent, RunEnd},
     senders::read,
 };
 
@@ -53,8 +53,8 @@ pub(super) enum RecordedAs {
 }
 
 /// Records `elements`, unless the run is only to look. Fails if the inbox does; then nothing of them may be acknowledged.
-pub(super) async fn record<I: Inbox, W: Clock, S: Sleeper>(
-    run: &mut LockedRun<'_, I, W, S>,
+pub(super) async fn record(
+    run: &mut LockedRun<'_, impl Inbox>,
     elements: Vec<ListedNotification>,
 ) -> Result<Vec<ElementOutcome>, RunEnd> {
     let mut outcomes = Vec::with_capacity(elements.len());
@@ -72,8 +72,8 @@ pub(super) async fn record<I: Inbox, W: Clock, S: Sleeper>(
     Ok(outcomes)
 }
 
-async fn one<I: Inbox, W: Clock, S: Sleeper>(
-    run: &LockedRun<'_, I, W, S>,
+async fn one(
+    run: &LockedRun<'_, impl Inbox>,
     element: ListedNotification,
 ) -> Result<ElementOutcome, InboxError> {
     let ListedNotification {
@@ -81,7 +81,7 @@ async fn one<I: Inbox, W: Clock, S: Sleeper>(
         created_at,
         pulled,
     } = element;
-    let entry = read(run.source, pulled, run.now(), run.around.window);
+    let entry = read(run.source, pulled, run.now(), run.context.window);
     if run.options.dry_run {
         return Ok(ElementOutcome {
             key: entry.key,
@@ -98,9 +98,9 @@ async fn one<I: Inbox, W: Clock, S: Sleeper>(
         Err(error) => RecordedAs::Refused(error),
     };
     if matches!(how, RecordedAs::First | RecordedAs::Held) {
-        run.around
-            .observer
-            .tell(ProgressEvent::Recorded(&entry.key));
+        run.context
+            .reporter
+            .on_event(ProgressEvent::Recorded(&entry.key));
     }
     let stored = id
         .map(StoredId)

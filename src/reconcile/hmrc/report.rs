@@ -27,9 +27,9 @@ pub struct BoxReport {
     /// Why the inbox has no place for one of them.
     pub refused: Option<InboxError>,
     /// Why it could not be emptied.
-    pub trouble: Option<HmrcError>,
+    pub error: Option<HmrcError>,
     /// Where the run stopped; `None` once it has been through.
-    pub place: Option<BoxPosition>,
+    pub position: Option<BoxPosition>,
 }
 
 /// A place in a box.
@@ -53,8 +53,8 @@ impl BoxReport {
             stuck: 0,
             oldest: None,
             refused: None,
-            trouble: None,
-            place: None,
+            error: None,
+            position: None,
         }
     }
 
@@ -65,7 +65,7 @@ impl BoxReport {
 }
 
 /// What was found in all boxes together.
-pub fn numbers(boxes: &[BoxReport]) -> ReconcileStats {
+pub fn stats(boxes: &[BoxReport]) -> ReconcileStats {
     let sum = |of: fn(&BoxReport) -> usize| boxes.iter().map(of).sum();
     ReconcileStats {
         seen: sum(|report| report.listed),
@@ -75,8 +75,6 @@ pub fn numbers(boxes: &[BoxReport]) -> ReconcileStats {
         acknowledged: sum(|report| report.acknowledged),
         missing: 0,
         oldest: boxes.iter().filter_map(|report| report.oldest).min(),
-        troubles: sum(|report| {
-            usize::from(report.trouble.is_some()) + usize::from(report.stuck > 0)
-        }),
+        errors: sum(|report| usize::from(report.error.is_some()) + usize::from(report.stuck > 0)),
     }
 }

@@ -1,7 +1,7 @@
 //! `pillarbox doctor`: will it work? Each line is fine, worth a look, or wrong, and says what to do.
 
 mod inbox;
-mod pull;
+mod reconcile;
 
 use std::{net::TcpListener, time::Duration};
 
@@ -68,7 +68,7 @@ impl DoctorArgs {
         findings.extend(secrets(config).await);
         findings.extend(destinations(config).await);
         findings.extend(inbox::findings(config).await);
-        findings.extend(pull::credentials(config).await);
+        findings.extend(reconcile::credentials(config).await);
         for finding in &findings {
             output.data(&if self.json {
                 json(finding)?

@@ -12,7 +12,7 @@ mod inbox;
 mod list;
 mod output;
 mod played;
-mod pull;
+mod sender_access;
 mod reconcile;
 mod replay;
 mod row;

@@ -1,8 +1,5 @@
 //! `pillarbox serve`: everything on one machine.
 
-mod pulling;
-mod reconciled;
-
 use std::{
     io::{self, IsTerminal},
     net::SocketAddr,
@@ -26,16 +23,17 @@ use super::{
 };
 use crate::{
     console,
-    server::serve,
+    server::{reconcile_loop, serve},
     sqlite::{ServeLock, SqliteInbox},
 };
 use pillarbox::{
     app::{self, App, DestinationDeps},
     aws::{Aws, SecretsCaller, SecretsManager, arns},
-    config::{DestinationConfig, DestinationSecrets, Overrides},
+    config::{Config, DestinationConfig, DestinationSecrets, Overrides},
     destinations::Destination,
     domain::SystemClock,
     keyring::Keyring,
+    reconcile::{Reconciler, ReconcilerDeps, TokioSleeper},
     secrets::FetchedSecrets,
     telemetry::{FlushGuard, LogFormat, LogLayer},
 };
@@ -179,7 +177,9 @@ pub(super) async fn run<D: Destination>(
         stopped.cancelled().await
     }));
     welcome(&settings, &keyring, bound, console_bound, output)?;
-    let pulling = pulling::begin(&settings.config, aws.as_ref(), &inbox, &stop);
+    let reconciling = reconciler(&settings.config, aws.as_ref(), &inbox)
+        .map(|reconciler| reconcile_loop::start(reconciler, &stop))
+        .unwrap_or_default();
     serve(
         listener,
         App::new(&settings.config, keyring, inbox),
@@ -188,10 +188,26 @@ pub(super) async fn run<D: Destination>(
         stop,
     )
     .await?;
-    pulling.join_all().await; // each ends between two steps
+    reconciling.join_all().await; // each ends between two steps
     drop(lines); // what was said so far comes before the last word
     output.say("Stopped. What was stored and not handed on goes out at the next start.")?;
     Ok(())
+}
+
+/// Reconciles every source that has a `pull`; `None` if there is none.
+fn reconciler(
+    config: &Config,
+    aws: Option<&Aws>,
+    inbox: &Arc<SqliteInbox>,
+) -> Option<Reconciler<SqliteInbox>> {
+    let deps = ReconcilerDeps {
+        clock: Arc::new(SystemClock),
+        sleeper: Box::new(TokioSleeper),
+        env: variable,
+        manager: aws.map(SecretsManager::new),
+        metrics: None,
+    };
+    Reconciler::new(config, Arc::clone(inbox), deps)
 }
 
 /// The file to keep the inbox in: one process of its own is what `serve` is.

@@ -7,6 +7,7 @@ mod attempt_log;
 mod callback;
 mod connection;
 mod wire;
+pub(crate) mod reconcile_loop;
 mod worker;
 
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use super::{CheckHealth, DoctorFinding, finding, fine, pull};
+use super::{CheckHealth, DoctorFinding, finding, fine, reconcile};
 use crate::{commands::settings::outside, sqlite::SqliteInbox};
 use pillarbox::{
     app,
@@ -92,7 +92,7 @@ async fn file_findings(
         ));
     }
     findings.extend(heard(inbox, config).await?);
-    findings.extend(pull::last_runs(inbox, config).await?);
+    findings.extend(reconcile::last_runs(inbox, config).await?);
     Ok(findings)
 }
 
@@ -117,7 +117,7 @@ async fn table_findings(
         findings.push(waiting(name, shelf.name, shelf.rows, shelf.oldest, advice));
     }
     findings.extend(heard(inbox, config).await?);
-    findings.extend(pull::last_runs(inbox, config).await?);
+    findings.extend(reconcile::last_runs(inbox, config).await?);
     Ok(findings)
 }
 

@@ -1,17 +1,20 @@
 //! `pillarbox reconcile`: ask a sender, now, for what it never pushed.
 
-mod bar;
+mod progress_line;
 mod table;
 
 use clap::Args;
+use tokio_util::sync::CancellationToken;
 
-use super::{CommandError, GlobalArgs, list, output::Output, pull, settings::CommandSettings};
-use bar::ProgressLine;
+use super::{
+    CommandError, GlobalArgs, list, output::Output, sender_access, settings::CommandSettings,
+};
 use pillarbox::{
     config::Overrides,
     domain::{Clock, SystemClock},
-    reconcile::{self, RunContext, RunEnd, RunOptions, RunOutcome, StopSignal, TokioSleeper},
+    reconcile::{self, RunContext, RunEnd, RunOptions, RunOutcome, TokioSleeper},
 };
+use progress_line::ProgressLine;
 
 /// Asks a sender for what it never pushed: HMRC's boxes are recorded and acknowledged, Pay's payments whose events
 /// never came are named and recorded as they are.
@@ -20,6 +23,7 @@ use pillarbox::{
     pillarbox reconcile hmrc\n  \
     pillarbox reconcile pay --since 7d --dry-run --json\n\n\
     HMRC allows one list of a box in 10 seconds, so a full box takes its time; Ctrl-C ends it, and the next run goes on.\n\
+    A sender that does not answer is tried 8 times, which takes about two minutes.\n\
     Exits with 1 if an event never came, or if a box could not be emptied.")]
 pub(super) struct ReconcileArgs {
     /// The source whose sender is asked; it needs a [sources.NAME.pull]
@@ -48,17 +52,17 @@ impl ReconcileArgs {
             .transpose()?;
         let settings = CommandSettings::load(global, Overrides::default())?;
         let source = settings.source(&self.source)?;
-        let access = pull::access(source)
+        let access = sender_access::access(source)
             .await?
             .ok_or_else(|| not_configured(&self.source))?;
         let inbox = settings.open_inbox().await?;
-        let (stop, bar) = (StopSignal::default(), ProgressLine::new());
-        let around = RunContext {
+        let (stop, bar) = (CancellationToken::new(), ProgressLine::new());
+        let context = RunContext {
             inbox: &inbox,
-            world: &SystemClock,
+            clock: &SystemClock,
             sleeper: &TokioSleeper,
             stop: &stop,
-            observer: &bar,
+            reporter: &bar,
             window: settings.config.acceptance,
         };
         let options = RunOptions {
@@ -67,11 +71,11 @@ impl ReconcileArgs {
             dry_run: self.dry_run,
             by_hand: true,
         };
-        let run = reconcile::run(&source.name, &access, &options, &around);
+        let run = reconcile::run(&source.name, &access, &options, &context);
         tokio::pin!(run);
         let outcome = tokio::select! {
             outcome = &mut run => outcome,
-            _ = tokio::signal::ctrl_c() => { stop.ask(); run.await }
+            _ = tokio::signal::ctrl_c() => { stop.cancel(); run.await }
         };
         bar.end();
         if self.json {
@@ -83,12 +87,12 @@ impl ReconcileArgs {
     }
 }
 
-/// What the outcome is to whoever ran the command.
+/// The result of the command: exit code 1 if an event is missing or something failed.
 fn judge(outcome: RunOutcome) -> Result<(), CommandError> {
-    let numbers = outcome.numbers();
+    let stats = outcome.stats();
     match outcome.ended {
-        RunEnd::Whole if numbers.missing == 0 && numbers.troubles == 0 => Ok(()),
-        RunEnd::Whole | RunEnd::Incomplete => Err(CommandError::Wanting),
+        RunEnd::Completed if stats.missing == 0 && stats.errors == 0 => Ok(()),
+        RunEnd::Completed | RunEnd::Incomplete => Err(CommandError::Wanting),
         other => Err(CommandError::Failed(other.to_string())),
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn print(
         RunFindings::Hmrc(boxes) => boxes_table(boxes, output)?,
         RunFindings::GovukPay(report) => missing_table(&report.missing, output)?,
     }
-    let numbers = outcome.numbers();
+    let stats = outcome.stats();
     let recorded = if dry_run {
         "would be recorded"
     } else {
@@ -35,11 +35,11 @@ pub(super) fn print(
     let line = match &outcome.found {
         RunFindings::Hmrc(_) => format!(
             "{} listed, {} {recorded}, {} recorded before, {} held, {} acknowledged.",
-            numbers.seen, numbers.recorded, numbers.duplicates, numbers.held, numbers.acknowledged
+            stats.seen, stats.recorded, stats.duplicates, stats.held, stats.acknowledged
         ),
         RunFindings::GovukPay(_) => format!(
             "{} payments looked at, {} events never came, {} observations recorded now, {} before, {} payments unreadable.",
-            numbers.seen, numbers.missing, numbers.recorded, numbers.duplicates, numbers.troubles
+            stats.seen, stats.missing, stats.recorded, stats.duplicates, stats.errors
         ),
     };
     Ok(output.say(&line)?)
@@ -66,7 +66,7 @@ fn boxes_table(boxes: &[BoxReport], output: &mut Output) -> Result<(), CommandEr
             report.held,
             report.acknowledged
         ))?;
-        for line in troubles(report) {
+        for line in failures(report) {
             output.data(&format!("  {line}"))?;
         }
     }
@@ -74,9 +74,9 @@ fn boxes_table(boxes: &[BoxReport], output: &mut Output) -> Result<(), CommandEr
 }
 
 /// Why a box could not be emptied, and what to do.
-fn troubles(report: &BoxReport) -> Vec<String> {
+fn failures(report: &BoxReport) -> Vec<String> {
     let trouble = report
-        .trouble
+        .error
         .as_ref()
         .map(|fault| format!("could not be emptied: {fault}"));
     let refused = report
@@ -129,17 +129,17 @@ pub(super) fn json(outcome: &RunOutcome, output: &mut Output) -> Result<(), Comm
     for line in lines {
         output.data(&line.to_string())?;
     }
-    let numbers = outcome.numbers();
+    let stats = outcome.stats();
     let summary = json!({"summary": {
         "ended": outcome.ended.to_string(),
-        "seen": numbers.seen,
-        "recorded": numbers.recorded,
-        "duplicates": numbers.duplicates,
-        "held": numbers.held,
-        "acknowledged": numbers.acknowledged,
-        "missing": numbers.missing,
-        "oldest": instant(numbers.oldest),
-        "troubles": numbers.troubles,
+        "seen": stats.seen,
+        "recorded": stats.recorded,
+        "duplicates": stats.duplicates,
+        "held": stats.held,
+        "acknowledged": stats.acknowledged,
+        "missing": stats.missing,
+        "oldest": instant(stats.oldest),
+        "troubles": stats.errors,
     }});
     Ok(output.data(&summary.to_string())?)
 }
@@ -154,7 +154,7 @@ fn box_json(report: &BoxReport) -> Value {
         "acknowledged": report.acknowledged,
         "stuck": report.stuck,
         "oldest": instant(report.oldest),
-        "trouble": report.trouble.as_ref().map(ToString::to_string),
+        "trouble": report.error.as_ref().map(ToString::to_string),
     })
 }
 

@@ -1,21 +1,50 @@
-//! Rows -> metrics in CloudWatch's embedded metric format, one JSON object a line. Pure.
+//! Metrics in CloudWatch's embedded metric format, one JSON object a line.
 //!
-//! Lambda passes the lines on as they are, and CloudWatch takes the metrics out of them: nothing has to be called, and
-//! no permission is needed. The format is the one that the CloudWatch user guide specifies.
+//! Lambda forwards the lines unchanged, and CloudWatch extracts the metrics from them: no API call
+//! and no permission are needed. The CloudWatch user guide specifies the format.
+
+use std::{
+    io::Write,
+    sync::{Mutex, PoisonError},
+};
 
 use serde_json::{Map, Value, json};
 
-use super::ReconcileRecord;
+use super::record::ReconcileRecord;
 use crate::domain::Timestamp;
 
-/// What all metrics of this program stand under.
+/// The namespace of every metric.
 const NAMESPACE: &str = "Pillarbox";
 
-/// One line a row, each with its line feed. Metrics are told apart by source, and by `function`: there may be several
-/// stacks in an account.
-pub(super) fn lines(rows: &[ReconcileRecord], function: &str, now: Timestamp) -> String {
-    rows.iter()
-        .map(|row| format!("{}\n", line(row, function, now)))
+/// Writes the metrics of runs to a log that CloudWatch reads.
+pub struct MetricsWriter {
+    function: String,
+    out: Mutex<Box<dyn Write + Send>>,
+}
+
+impl MetricsWriter {
+    /// A writer to `out`. `function` is a dimension of every metric, since an account may hold
+    /// several stacks.
+    pub fn new(function: String, out: Box<dyn Write + Send>) -> Self {
+        Self {
+            function,
+            out: Mutex::new(out),
+        }
+    }
+
+    pub(super) fn write(&self, records: &[ReconcileRecord], now: Timestamp) {
+        let text = lines(records, &self.function, now);
+        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+        // A log that cannot be written leaves no place to report that.
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+}
+
+/// One line for each record. The metrics are told apart by source and by `function`.
+fn lines(records: &[ReconcileRecord], function: &str, now: Timestamp) -> String {
+    records
+        .iter()
+        .map(|record| format!("{}\n", line(record, function, now)))
         .collect()
 }
 
@@ -26,7 +55,7 @@ fn line(row: &ReconcileRecord, function: &str, now: Timestamp) -> Value {
         .map(|(name, unit, _)| json!({"Name": name, "Unit": unit}))
         .collect();
     let mut line = Map::new();
-    // Lambda takes the level from the line, and would drop one that it takes for less than is wanted.
+    // Lambda filters by the level in the line.
     line.insert("timestamp".to_owned(), now.to_string().into());
     line.insert("level".to_owned(), "INFO".into());
     line.insert("message".to_owned(), "metrics".into());
@@ -45,23 +74,23 @@ fn line(row: &ReconcileRecord, function: &str, now: Timestamp) -> Value {
     Value::Object(line)
 }
 
-/// What is known of a row: name, unit, value. What is not known has no value, rather than a wrong one.
+/// Name, unit and value of each metric that is known.
 fn metrics(row: &ReconcileRecord) -> Vec<(&'static str, &'static str, u64)> {
     let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
     let all = [
-        ("PulledMissed", "Count", Some(count(row.numbers.recorded))),
+        ("PulledMissed", "Count", Some(count(row.stats.recorded))),
         ("MissingEvents", "Count", row.newly_missing.map(count)),
         (
             "OldestUnacknowledgedSeconds",
             "Seconds",
-            row.oldest.map(|age| age.as_secs()),
+            row.oldest_unacknowledged.map(|age| age.as_secs()),
         ),
         (
             "SilentSeconds",
             "Seconds",
             row.silent.map(|age| age.as_secs()),
         ),
-        ("PullFailures", "Count", Some(count(row.failures))),
+        ("PullFailures", "Count", Some(count(row.errors))),
     ];
     all.into_iter()
         .filter_map(|(name, unit, value)| Some((name, unit, value?)))
@@ -78,12 +107,12 @@ mod tests {
     fn row(source: &str) -> ReconcileRecord {
         ReconcileRecord {
             source: source.to_owned(),
-            ended: "whole",
-            failed: None,
-            numbers: ReconcileStats::default(),
-            failures: 0,
+            ended: "completed",
+            reason: None,
+            stats: ReconcileStats::default(),
+            errors: 0,
             newly_missing: None,
-            oldest: None,
+            oldest_unacknowledged: None,
             silent: None,
         }
     }
@@ -91,19 +120,19 @@ mod tests {
     #[test]
     fn each_row_is_one_line_that_cloudwatch_takes_metrics_from() {
         let hmrc = ReconcileRecord {
-            numbers: ReconcileStats {
+            stats: ReconcileStats {
                 seen: 9,
                 recorded: 3,
                 duplicates: 6,
                 ..ReconcileStats::default()
             },
-            oldest: Some(Duration::from_millis(61_999)),
+            oldest_unacknowledged: Some(Duration::from_millis(61_999)),
             silent: Some(Duration::from_secs(7)),
             ..row("hmrc")
         };
         let pay = ReconcileRecord {
             newly_missing: Some(2),
-            failures: 1,
+            errors: 1,
             ..row("pay")
         };
         let expected = concat!(

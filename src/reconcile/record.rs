@@ -1,100 +1,129 @@
-//! What came of one source: a run's outcome -> what is said and counted of it. Pure.
+//! The record of one run of one source: what is logged and measured of it. Pure.
 
 use std::time::Duration;
 
+use super::{ReconcileStats, RunEnd, RunFindings, RunOutcome};
 use crate::{
     config::{SourceConfig, UnusableSecretError},
     domain::Timestamp,
-    reconcile::{ReconcileStats, RunEnd, RunFindings, RunOutcome},
     senders::SenderKind,
 };
 
-/// How a source's part in an invocation ended.
+/// How a source's part in a scheduled run ended.
 pub(super) enum RunResult {
-    /// As its run says.
+    /// The run returned an outcome.
     Ran(RunOutcome),
-    /// Before it began, for want of what it would have to show.
+    /// The run did not begin, because its credentials cannot be used.
     NoCredentials(Vec<UnusableSecretError>),
-    /// In the middle, since the function would have been stopped.
+    /// The platform's time was up in the middle of the run.
     CutOff,
 }
 
-/// One source in one invocation.
+/// One run of one source. Its fields are those of its log line, which `docs/logging.md` lists.
 #[derive(Clone, Debug)]
-pub(in crate::lambda) struct ReconcileRecord {
-    /// The source.
-    pub(in crate::lambda) source: String,
-    /// How it ended, in one word.
-    pub(in crate::lambda) ended: &'static str,
-    /// Why somebody has to do something before any of it can be done.
-    pub(in crate::lambda) failed: Option<String>,
-    /// What happened.
-    pub(in crate::lambda) numbers: ReconcileStats,
-    /// How much went wrong.
-    pub(super) failures: usize,
-    /// How many events of payments were found missing now; `None` for a sender that isn't asked about those.
-    pub(super) newly_missing: Option<usize>,
-    /// How old the oldest notification is that HMRC holds and we have not acknowledged, zero for none; `None` if that
+pub struct ReconcileRecord {
+    /// The source's name.
+    pub source: String,
+    /// How the run ended, in one word.
+    pub ended: &'static str,
+    /// Why nothing could be reconciled; `None` if something was.
+    pub reason: Option<String>,
+    /// The stats of the run.
+    pub stats: ReconcileStats,
+    /// Failures: the run itself, boxes that could not be emptied, payments that cannot be read.
+    pub errors: usize,
+    /// Events that this run was the first to find missing; `None` for HMRC.
+    pub newly_missing: Option<usize>,
+    /// Age of the oldest notification that HMRC holds unacknowledged, zero for none; `None` if it
     /// is not known.
-    pub(super) oldest: Option<Duration>,
-    /// How long nothing was pushed; `None` if nothing ever was.
-    pub(super) silent: Option<Duration>,
+    pub oldest_unacknowledged: Option<Duration>,
+    /// Time since the sender's last push; `None` if there was none.
+    pub silent: Option<Duration>,
 }
 
 impl ReconcileRecord {
-    /// The row of `source`, which was last `heard` then.
     pub(super) fn new(
         source: &SourceConfig,
-        end: &RunResult,
+        result: &RunResult,
         newly_missing: usize,
-        heard: Option<Timestamp>,
+        last_heard: Option<Timestamp>,
         now: Timestamp,
     ) -> Self {
-        let (numbers, failed) = match end {
-            RunResult::Ran(outcome) => (outcome.numbers(), failed(&outcome.ended)),
-            RunResult::NoCredentials(unusable) => (ReconcileStats::default(), Some(all(unusable))),
+        let (stats, reason) = match result {
+            RunResult::Ran(outcome) => (outcome.stats(), failure_of_all(&outcome.ended)),
+            RunResult::NoCredentials(unusable) => (ReconcileStats::default(), Some(join(unusable))),
             RunResult::CutOff => (ReconcileStats::default(), None),
         };
-        let whole = usize::from(failed.is_some() || matches!(end, RunResult::CutOff));
+        let is_failure = reason.is_some() || matches!(result, RunResult::CutOff);
         Self {
             source: source.name.to_string(),
-            ended: word(end),
-            failed,
-            numbers,
-            failures: whole + numbers.troubles,
+            ended: word(result),
+            reason,
+            stats,
+            errors: usize::from(is_failure) + stats.errors,
             newly_missing: (source.kind == SenderKind::GovukPay).then_some(newly_missing),
-            oldest: oldest(end, now),
-            silent: heard.map(|heard| now.since(heard)),
+            oldest_unacknowledged: oldest_unacknowledged(result, now),
+            silent: last_heard.map(|last_heard| now.since(last_heard)),
+        }
+    }
+
+    /// Writes the record as one log line.
+    pub(super) fn log(&self, request_id: Option<&str>) {
+        let Self { source, ended, .. } = self;
+        let (reason, stats) = (self.reason.as_deref(), &self.stats);
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    request_id,
+                    source,
+                    ended,
+                    reason,
+                    seen = count(stats.seen),
+                    recorded = count(stats.recorded),
+                    duplicates = count(stats.duplicates),
+                    held = count(stats.held),
+                    acknowledged = count(stats.acknowledged),
+                    missing = count(stats.missing),
+                    newly_missing = self.newly_missing.map(count),
+                    errors = count(self.errors),
+                    oldest_unacknowledged_seconds =
+                        self.oldest_unacknowledged.map(|age| age.as_secs()),
+                    silent_seconds = self.silent.map(|age| age.as_secs()),
+                    "reconciled"
+                )
+            };
+        }
+        match (reason, self.errors) {
+            (Some(_), _) => line!(error),
+            (None, 1..) => line!(warn),
+            (None, 0) => line!(info),
         }
     }
 }
 
-/// Why none of it could be done. Boxes that could not be emptied are counted one by one.
-fn failed(ended: &RunEnd) -> Option<String> {
-    let is_of_all = ended.is_failure() && !matches!(ended, RunEnd::Incomplete);
-    is_of_all.then(|| ended.to_string())
+/// The failure that stopped the whole run. Boxes that could not be emptied are counted one by one.
+fn failure_of_all(end: &RunEnd) -> Option<String> {
+    let is_of_all = end.is_failure() && !matches!(end, RunEnd::Incomplete);
+    is_of_all.then(|| end.to_string())
 }
 
-fn all(unusable: &[UnusableSecretError]) -> String {
-    unusable
-        .iter()
-        .map(|one| one.problem.to_string())
-        .collect::<Vec<_>>()
-        .join("; ")
+fn join(unusable: &[UnusableSecretError]) -> String {
+    let problems: Vec<String> = unusable.iter().map(|one| one.problem.to_string()).collect();
+    problems.join("; ")
 }
 
-fn word(end: &RunResult) -> &'static str {
-    let outcome = match end {
+fn word(result: &RunResult) -> &'static str {
+    let outcome = match result {
         RunResult::Ran(outcome) => outcome,
         RunResult::NoCredentials(_) => return "no_credentials",
         RunResult::CutOff => return "cut_off",
     };
     match outcome.ended {
-        RunEnd::Whole => "whole",
+        RunEnd::Completed => "completed",
         RunEnd::Incomplete => "incomplete",
         RunEnd::NotDue(_) => "not_due",
-        RunEnd::Busy => "busy",
-        RunEnd::Overtaken => "overtaken",
+        RunEnd::AlreadyRunning => "already_running",
+        RunEnd::LockLost => "lock_lost",
         RunEnd::Deadline => "deadline",
         RunEnd::Stopped => "stopped",
         RunEnd::Inbox(_) => "inbox",
@@ -102,18 +131,22 @@ fn word(end: &RunResult) -> &'static str {
     }
 }
 
-fn oldest(end: &RunResult, now: Timestamp) -> Option<Duration> {
+fn oldest_unacknowledged(result: &RunResult, now: Timestamp) -> Option<Duration> {
     let RunResult::Ran(RunOutcome {
         ended,
         found: RunFindings::Hmrc(boxes),
-    }) = end
+    }) = result
     else {
         return None;
     };
     let ages = boxes.iter().filter_map(|report| report.oldest_age(now));
-    // There are none left only if every box was looked at to its end.
-    let is_known = matches!(ended, RunEnd::Whole);
+    // That there are none left is known only if every box was listed to its end.
+    let is_known = matches!(ended, RunEnd::Completed);
     ages.max().or(is_known.then_some(Duration::ZERO))
+}
+
+fn count(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -148,7 +181,7 @@ mod tests {
         )
     }
 
-    fn boxed(oldest: Option<u64>, trouble: Option<hmrc::HmrcError>) -> BoxReport {
+    fn boxed(oldest: Option<u64>, error: Option<hmrc::HmrcError>) -> BoxReport {
         BoxReport {
             box_id: "b".to_owned(),
             listed: 0,
@@ -159,8 +192,8 @@ mod tests {
             stuck: 0,
             oldest: oldest.map(|age| NOW.minus(Duration::from_secs(age))),
             refused: None,
-            trouble,
-            place: None,
+            error,
+            position: None,
         }
     }
 
@@ -168,9 +201,9 @@ mod tests {
     fn how_old_the_oldest_is_stands_only_where_it_is_known() {
         let unknown = || Some(hmrc::HmrcError::UnknownBox);
         for (ended, boxes, expected) in [
-            (RunEnd::Whole, vec![boxed(None, None)], Some(0)),
+            (RunEnd::Completed, vec![boxed(None, None)], Some(0)),
             (
-                RunEnd::Whole,
+                RunEnd::Completed,
                 vec![
                     boxed(None, None),
                     boxed(Some(5), None),
@@ -190,11 +223,11 @@ mod tests {
             ),
             (RunEnd::Deadline, vec![boxed(None, None)], None),
             (RunEnd::Deadline, vec![boxed(Some(5), None)], Some(5)),
-            (RunEnd::Busy, vec![], None),
+            (RunEnd::AlreadyRunning, vec![], None),
         ] {
             let said = format!("{ended} {boxes:?}");
             assert_eq!(
-                row(ended, RunFindings::Hmrc(boxes)).oldest,
+                row(ended, RunFindings::Hmrc(boxes)).oldest_unacknowledged,
                 expected.map(Duration::from_secs),
                 "{said}"
             );
@@ -206,7 +239,13 @@ mod tests {
         let credentials = hmrc::HmrcError::Credentials;
         let away = || InboxError::Unavailable("away".to_owned());
         for (ended, boxes, word, failed, failures) in [
-            (RunEnd::Whole, vec![boxed(None, None)], "whole", false, 0),
+            (
+                RunEnd::Completed,
+                vec![boxed(None, None)],
+                "completed",
+                false,
+                0,
+            ),
             (
                 RunEnd::Incomplete,
                 vec![boxed(None, Some(hmrc::HmrcError::UnknownBox))],
@@ -214,9 +253,9 @@ mod tests {
                 false,
                 1,
             ),
-            (RunEnd::Busy, vec![], "busy", false, 0),
+            (RunEnd::AlreadyRunning, vec![], "already_running", false, 0),
             (RunEnd::NotDue(NOW), vec![], "not_due", false, 0),
-            (RunEnd::Overtaken, vec![], "overtaken", false, 0),
+            (RunEnd::LockLost, vec![], "lock_lost", false, 0),
             (RunEnd::Deadline, vec![], "deadline", false, 0),
             (
                 RunEnd::Inbox(away()),
@@ -235,7 +274,7 @@ mod tests {
         ] {
             let row = row(ended, RunFindings::Hmrc(boxes));
             assert_eq!(
-                (row.ended, row.failed.is_some(), row.failures),
+                (row.ended, row.reason.is_some(), row.errors),
                 (word, failed, failures)
             );
             assert_eq!(
@@ -244,14 +283,14 @@ mod tests {
             );
         }
         let pay = row(
-            RunEnd::Whole,
+            RunEnd::Completed,
             RunFindings::GovukPay(govuk_pay::PaymentsReport {
                 unreadable: 2,
                 ..Default::default()
             }),
         );
         assert_eq!(
-            (pay.failures, pay.newly_missing, pay.oldest),
+            (pay.errors, pay.newly_missing, pay.oldest_unacknowledged),
             (2, Some(0), None)
         );
     }

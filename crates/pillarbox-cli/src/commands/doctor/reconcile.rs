@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{CheckHealth, DoctorFinding, finding, fine, inbox::span};
-use crate::commands::pull;
+use crate::commands::sender_access;
 use pillarbox::{
     config::{Config, SourceConfig},
     domain::{Clock, SystemClock},
@@ -21,7 +21,7 @@ pub(super) async fn credentials(config: &Config) -> Vec<DoctorFinding> {
     let mut findings = Vec::new();
     for source in config.sources.iter().filter(|source| source.pull.is_some()) {
         let name = name(source);
-        findings.push(match pull::access(source).await {
+        findings.push(match sender_access::access(source).await {
             Ok(_) => fine(
                 name,
                 "has its credentials; `pillarbox reconcile --dry-run` tries them",
@@ -84,10 +84,10 @@ fn about(name: &str, last: &LastRun) -> Vec<DoctorFinding> {
         );
         findings.push(finding(CheckHealth::Look, name, found));
     }
-    if last.troubles > 0 {
+    if last.errors > 0 {
         let found = format!(
             "{} boxes or payments could not be read: the log says which, and why",
-            last.troubles
+            last.errors
         );
         findings.push(finding(CheckHealth::Look, name, found));
     }

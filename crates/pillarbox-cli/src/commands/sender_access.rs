@@ -1,0 +1,23 @@
+//! The access to a source's API, with its secrets read now.
+
+use super::{
+    CommandError,
+    settings::{outside_with, vault},
+};
+use pillarbox::{config::SourceConfig, reconcile::SenderAccess, secrets::FetchedSecrets};
+
+/// The access to the API of `source`; `None` if it has no `pull`.
+pub(super) async fn access(source: &SourceConfig) -> Result<Option<SenderAccess>, CommandError> {
+    let vault = vault(source.pull_references()).await?;
+    access_with(source, &vault).map_err(CommandError::Usage)
+}
+
+fn access_with(
+    source: &SourceConfig,
+    vault: &FetchedSecrets,
+) -> Result<Option<SenderAccess>, String> {
+    SenderAccess::of(source, &outside_with(vault)).map_err(|unusable| {
+        let problems: Vec<String> = unusable.iter().map(|one| one.problem.to_string()).collect();
+        problems.join("\n")
+    })
+}

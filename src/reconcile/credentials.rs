@@ -1,0 +1,99 @@
+//! The credentials of the senders' APIs, read anew for each run, so that a changed one is used at
+//! once.
+
+use std::{collections::BTreeSet, path::Path};
+
+use super::{SenderAccess, govuk_pay::PayAccess, hmrc::HmrcAccess};
+use crate::{
+    aws::{SecretsCaller, SecretsManager, arns},
+    config::{Config, PullConfig, PullSecrets, SourceConfig, UnusableSecretError},
+    secrets::{FetchedSecrets, SecretSources},
+};
+
+/// The access to a source's API, or why there is none.
+pub(super) type FetchedAccess = Result<SenderAccess, Vec<UnusableSecretError>>;
+
+impl SenderAccess {
+    /// The access to the API of `source`; `None` if it has no `pull`.
+    pub fn of(
+        source: &SourceConfig,
+        sources: &SecretSources<'_>,
+    ) -> Result<Option<Self>, Vec<UnusableSecretError>> {
+        let secrets = source.pull_secrets(sources)?;
+        Ok(match (&source.pull, secrets) {
+            (
+                Some(PullConfig::Hmrc(pull)),
+                Some(PullSecrets::Hmrc {
+                    client_id,
+                    client_secret,
+                }),
+            ) => Some(Self::Hmrc(HmrcAccess {
+                base_url: pull.base_url.clone(),
+                boxes: pull.boxes.clone(),
+                client_id,
+                client_secret,
+            })),
+            (Some(PullConfig::GovukPay(pull)), Some(PullSecrets::GovukPay { api_key })) => {
+                Some(Self::GovukPay(PayAccess {
+                    base_url: pull.base_url.clone(),
+                    api_key,
+                }))
+            }
+            _ => None,
+        })
+    }
+}
+
+/// The sources that have a `pull`, and where their credentials are.
+pub(super) struct ReconcileCredentials {
+    sources: Vec<SourceConfig>,
+    env: fn(&str) -> Option<String>,
+    manager: Option<SecretsManager>,
+}
+
+impl ReconcileCredentials {
+    /// The credentials of `config`; `None` if no source has a `pull`. Nothing is read yet.
+    pub(super) fn new(
+        config: &Config,
+        env: fn(&str) -> Option<String>,
+        manager: Option<SecretsManager>,
+    ) -> Option<Self> {
+        let has_pull = |source: &&SourceConfig| source.pull.is_some();
+        let sources: Vec<_> = config.sources.iter().filter(has_pull).cloned().collect();
+        (!sources.is_empty()).then_some(Self {
+            sources,
+            env,
+            manager,
+        })
+    }
+
+    pub(super) fn sources(&self) -> &[SourceConfig] {
+        &self.sources
+    }
+
+    /// Reads the credentials of `sources`.
+    pub(super) async fn fetch<'a>(
+        &self,
+        sources: &'a [SourceConfig],
+    ) -> Vec<(&'a SourceConfig, FetchedAccess)> {
+        let references = sources.iter().flat_map(SourceConfig::pull_references);
+        let arns: BTreeSet<String> = arns(references);
+        let vault = match &self.manager {
+            Some(manager) => manager.read(&arns, SecretsCaller::Nobody).await,
+            None => FetchedSecrets::default(),
+        };
+        let file = |path: &Path| std::fs::read_to_string(path);
+        let secret_sources = SecretSources {
+            env: &self.env,
+            file: &file,
+            vault: &vault,
+        };
+        sources
+            .iter()
+            .filter_map(|source| {
+                let access = SenderAccess::of(source, &secret_sources).transpose()?;
+                Some((source, access))
+            })
+            .collect()
+    }
+}

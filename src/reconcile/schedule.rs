@@ -1,0 +1,158 @@
+//! Reconciles every source that has a `pull`, each under the limits of its platform.
+//!
+//! Lambda reconciles all sources at once in one invocation and must end before the platform stops
+//! it; `serve` reconciles each source on a timer until it is stopped. A run that is cut off loses
+//! nothing: what is not stored is not acknowledged, and the next run resumes.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    RunContext, RunOptions, Sleeper,
+    credentials::{FetchedAccess, ReconcileCredentials},
+    log::ReconcileLogger,
+    metrics::MetricsWriter,
+    record::{ReconcileRecord, RunResult},
+    run,
+};
+use crate::{
+    aws::SecretsManager,
+    config::{Config, SourceConfig},
+    domain::{Clock, Timestamp},
+    inbox::Inbox,
+    keyring::log_unusable_secrets,
+    senders::Acceptance,
+};
+
+/// The dependencies of a [`Reconciler`] beside its inbox and the senders.
+pub struct ReconcilerDeps {
+    /// Time and randomness.
+    pub clock: Arc<dyn Clock>,
+    /// How runs wait.
+    pub sleeper: Box<dyn Sleeper>,
+    /// Reads an environment variable.
+    pub env: fn(&str) -> Option<String>,
+    /// Reads secrets from AWS Secrets Manager; `None` where AWS is not used.
+    pub manager: Option<SecretsManager>,
+    /// Where metrics are written; `None` where nothing reads them.
+    pub metrics: Option<MetricsWriter>,
+}
+
+/// The limits of the platform on one run.
+#[derive(Clone, Debug, Default)]
+pub struct RunLimits {
+    /// When the run must end of its own accord.
+    pub deadline: Option<Timestamp>,
+    /// When the run is cut off, so that its record can still be written.
+    pub cut_off: Option<Timestamp>,
+    /// Stops the run between two steps.
+    pub stop: CancellationToken,
+    /// The platform's id of the invocation.
+    pub request_id: Option<String>,
+}
+
+/// Reconciles every source that has a `pull`. Keeps no state between runs.
+pub struct Reconciler<I> {
+    inbox: Arc<I>,
+    window: Acceptance,
+    credentials: ReconcileCredentials,
+    clock: Arc<dyn Clock>,
+    sleeper: Box<dyn Sleeper>,
+    metrics: Option<MetricsWriter>,
+}
+
+impl<I: Inbox> Reconciler<I> {
+    /// A reconciler of the sources of `config`; `None` if none of them has a `pull`.
+    pub fn new(config: &Config, inbox: Arc<I>, deps: ReconcilerDeps) -> Option<Self> {
+        let credentials = ReconcileCredentials::new(config, deps.env, deps.manager)?;
+        Some(Self {
+            inbox,
+            window: config.acceptance,
+            credentials,
+            clock: deps.clock,
+            sleeper: deps.sleeper,
+            metrics: deps.metrics,
+        })
+    }
+
+    /// The sources that are reconciled.
+    pub fn sources(&self) -> &[SourceConfig] {
+        self.credentials.sources()
+    }
+
+    /// Reconciles all sources at once, and writes their records and metrics. Never fails as a
+    /// whole.
+    pub async fn reconcile_all(&self, limits: &RunLimits) -> Vec<ReconcileRecord> {
+        let fetched = self.credentials.fetch(self.sources()).await;
+        let runs = fetched
+            .into_iter()
+            .map(|(source, access)| self.reconcile_with(source, access, limits));
+        let records = join_all(runs).await;
+        if let Some(metrics) = &self.metrics {
+            metrics.write(&records, self.clock.now());
+        }
+        records
+    }
+
+    /// Reconciles one source with credentials that are read now, since they may have changed.
+    pub async fn reconcile(&self, source: &SourceConfig, limits: &RunLimits) {
+        for (source, access) in self.credentials.fetch(std::slice::from_ref(source)).await {
+            self.reconcile_with(source, access, limits).await;
+        }
+    }
+
+    async fn reconcile_with(
+        &self,
+        source: &SourceConfig,
+        access: FetchedAccess,
+        limits: &RunLimits,
+    ) -> ReconcileRecord {
+        let logger = ReconcileLogger::new(&source.name, limits.request_id.as_deref());
+        let time_left = limits
+            .cut_off
+            .map_or(Duration::MAX, |cut_off| cut_off.since(self.clock.now()));
+        let running = timeout(time_left, self.run(source, access, limits, &logger));
+        let hearing = timeout(time_left, self.inbox.last_heard(&source.name));
+        let (result, last_heard) = tokio::join!(running, hearing);
+        let result = result.unwrap_or(RunResult::CutOff);
+        // An inbox that cannot answer this has failed the run, too, and that is logged.
+        let last_heard = last_heard.ok().and_then(Result::ok).flatten();
+        let newly_missing = logger.newly_missing();
+        let now = self.clock.now();
+        let record = ReconcileRecord::new(source, &result, newly_missing, last_heard, now);
+        logger.log(&record, &result);
+        record
+    }
+
+    async fn run(
+        &self,
+        source: &SourceConfig,
+        access: FetchedAccess,
+        limits: &RunLimits,
+        logger: &ReconcileLogger<'_>,
+    ) -> RunResult {
+        let access = match access {
+            Ok(access) => access,
+            Err(unusable) => {
+                log_unusable_secrets(&unusable);
+                return RunResult::NoCredentials(unusable);
+            }
+        };
+        let options = RunOptions {
+            deadline: limits.deadline,
+            ..RunOptions::default()
+        };
+        let context = RunContext {
+            inbox: &*self.inbox,
+            clock: &*self.clock,
+            sleeper: &*self.sleeper,
+            stop: &limits.stop,
+            reporter: logger,
+            window: self.window,
+        };
+        RunResult::Ran(run(&source.name, &access, &options, &context).await)
+    }
+}
