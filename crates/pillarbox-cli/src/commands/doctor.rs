@@ -1,4 +1,5 @@
-//! `pillarbox doctor`: will it work? Each line is fine, worth a look, or wrong, and says what to do.
+//! `pillarbox doctor`: will it work? Each line is fine, worth a look, or wrong, and says what to
+//! do.
 
 mod inbox;
 mod reconcile;
@@ -138,7 +139,8 @@ async fn secrets(config: &Config) -> Vec<DoctorFinding> {
     for source in &config.sources {
         let name = format!("source {} ({})", source.name, source.kind.as_str());
         if source.secrets.is_empty() {
-            let found = "has no secret yet: challenges are answered, POSTs get 503. Add it to its `secrets`";
+            let found = "has no secret yet: challenges are answered, POSTs get 503. Add it to its \
+             `secrets`";
             findings.push(finding(CheckHealth::Look, name.clone(), found));
         }
         findings.extend(
@@ -148,7 +150,8 @@ async fn secrets(config: &Config) -> Vec<DoctorFinding> {
                 .map(|secret| shape(&name, &secret.value, &outside)),
         );
     }
-    // What is wrong with a secret in its place, such as a test key on a live source, only this knows.
+    // What is wrong with a secret in its place, such as a test key on a live source, only this
+    // knows.
     if let Err(problems) = config.secrets(&outside) {
         findings.extend(
             problems
@@ -184,7 +187,7 @@ async fn destinations(config: &Config) -> Vec<DoctorFinding> {
             DestinationConfig::Https(https) => reach(&name, &https.url).await,
             DestinationConfig::Sqs(queue) => {
                 let (what, may) = (format!("sqs, {}", queue.url()), "sqs:GetQueueAttributes");
-                let look = async |aws: Aws| SqsDestination::new(&aws, queue.clone()).look().await;
+                let look = async |aws: Aws| SqsDestination::new(&aws, queue.clone()).probe().await;
                 on_aws(&name, &what, may, look).await
             }
             DestinationConfig::EventBridge(bus) => {
@@ -193,7 +196,7 @@ async fn destinations(config: &Config) -> Vec<DoctorFinding> {
                     "events:DescribeEventBus",
                 );
                 let look =
-                    async |aws: Aws| EventBridgeDestination::new(&aws, bus.clone()).look().await;
+                    async |aws: Aws| EventBridgeDestination::new(&aws, bus.clone()).probe().await;
                 on_aws(&name, &what, may, look).await
             }
         });

@@ -14,7 +14,7 @@ use crate::labels;
 use pillarbox::{
     config::Overrides,
     domain::{Clock, Key, State, SystemClock, Timestamp},
-    inbox::{Inbox, PageRequest, Row, RowFilter},
+    inbox::{PageRequest, ReadInbox, Row, RowFilter},
     telemetry::visible,
 };
 
@@ -26,7 +26,8 @@ const NARROW: usize = 60;
 /// Lists notifications, newest first.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  pillarbox list --state dead\n  pillarbox list --source pay --since 2h --json"
+    after_help = "Examples:\n  pillarbox list --state dead\n  pillarbox list --source pay --since \
+     2h --json"
 )]
 pub(super) struct ListArgs {
     /// Only this source's

@@ -1,4 +1,5 @@
-//! One `serve` at a time: it releases every lease when it starts, so there must be no other.
+//! The lock that allows one `serve` at a time: it releases every lease when it starts, so no other
+//! may be running.
 
 use std::{
     fs::{File, TryLockError},
@@ -6,43 +7,41 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Held for as long as a `serve` runs on a file. The system lets go of it when the process ends,
-/// however it ends.
+/// Held as long as a `serve` runs on a file. The operating system releases it when the process
+/// ends.
 #[derive(Debug)]
 pub struct ServeLock {
     _file: File,
 }
 
-/// Why a `serve` can't have the file.
+/// Why the lock cannot be acquired.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Another one has it.
-    #[error(
-        "another `pillarbox serve` is running on {0}: end it first, or give this one another --inbox"
-    )]
+    /// Another `serve` holds it.
+    #[error("another `pillarbox serve` is running on {0}: stop it first, or use another --inbox")]
     Taken(PathBuf),
-    /// The lock file can't be made.
-    #[error("the lock file {0} can't be made: {1}")]
+    /// The lock file cannot be opened.
+    #[error("cannot open the lock file {0}: {1}")]
     File(PathBuf, io::Error),
 }
 
 impl ServeLock {
-    /// Takes the lock beside the inbox file at `path`.
+    /// Acquires the lock of the inbox file at `path`, in a file beside it.
     pub fn take(path: &Path) -> Result<Self, LockError> {
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(".lock");
-        let beside = PathBuf::from(beside);
-        let failed = |error| LockError::File(beside.clone(), error);
+        let mut lock_path = path.as_os_str().to_owned();
+        lock_path.push(".lock");
+        let lock_path = PathBuf::from(lock_path);
+        let file_error = |error| LockError::File(lock_path.clone(), error);
         let file = File::options()
             .create(true)
             .truncate(false)
             .write(true)
-            .open(&beside)
-            .map_err(failed)?;
+            .open(&lock_path)
+            .map_err(file_error)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => Err(LockError::Taken(path.to_owned())),
-            Err(TryLockError::Error(error)) => Err(failed(error)),
+            Err(TryLockError::Error(error)) => Err(file_error(error)),
         }
     }
 }

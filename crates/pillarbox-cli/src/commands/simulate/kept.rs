@@ -12,7 +12,14 @@ use super::{
 };
 use pillarbox::config::InboxConfig;
 use sender_simulator::SystemClock;
-use sender_simulator::{Sender, apis::{Ppns, ppns::{NotificationStatus, PpnsApplication}}, run::{DeliveryOutcome, SettledMessage, box_id, notifications}};
+use sender_simulator::{
+    Sender,
+    apis::{
+        Ppns,
+        ppns::{NotificationStatus, PpnsApplication},
+    },
+    run::{DeliveryOutcome, SettledMessage, box_id, notifications},
+};
 
 /// More are not kept in memory.
 const MOST: u64 = 100_000;
@@ -81,7 +88,8 @@ impl SimulatedBox {
             .trim_end_matches('/')
             .to_owned();
         output.say(&format!(
-            "HMRC keeps {}, at {base_url} until Ctrl-C. To pull what push missed, in another terminal in this folder:",
+            "HMRC keeps {}, at {base_url} until Ctrl-C. To pull what push missed, in another \
+             terminal in this folder:",
             self.tally()
         ))?;
         for line in self.configuration(&base_url, settings)? {

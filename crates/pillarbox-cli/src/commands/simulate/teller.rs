@@ -16,10 +16,16 @@ use super::super::{
     CommandError,
     output::{GREEN, Output, RED, millis, paint},
 };
-use sender_simulator::{ExchangeOutcome, run::{DeliveryOutcome, ExchangeRecord, RunEvent, SettledMessage, capture::ExchangeRecorder, outcome_label}};
+use sender_simulator::{
+    ExchangeOutcome,
+    run::{
+        DeliveryOutcome, ExchangeRecord, RunEvent, SettledMessage, capture::ExchangeRecorder,
+        outcome_label,
+    },
+};
 
 /// A bar is only shown for what takes longer.
-const PATIENCE: Duration = Duration::from_secs(1);
+const MAX_WAIT: Duration = Duration::from_secs(1);
 /// So many refused signatures, and not one accepted, are no accident.
 const REFUSED: u32 = 10;
 
@@ -79,7 +85,7 @@ impl<'a> SimulationReporter<'a> {
         if let Err(failure) = told {
             self.give_up(failure);
         }
-        if self.shows_bar && self.bar.is_hidden() && self.bar.elapsed() > PATIENCE {
+        if self.shows_bar && self.bar.is_hidden() && self.bar.elapsed() > MAX_WAIT {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
     }
@@ -117,8 +123,10 @@ impl<'a> SimulationReporter<'a> {
                 let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
                 if refused == REFUSED && !self.accepted.load(Ordering::Relaxed) {
                     return Err(CommandError::Failed(format!(
-                        "the first {REFUSED} notifications were all refused as not authentic: the receiver has another \
-                         secret, or its URL belongs to another source; choose the secret with --secret env:NAME"
+                        "the first {REFUSED} notifications were all refused as not authentic: the \
+                         receiver has another \
+                         secret, or its URL belongs to another source; choose the secret with \
+                          --secret env:NAME"
                     )));
                 }
             }
