@@ -1008,7 +1008,10 @@ fn a_path_where_the_document_belongs_is_told_apart() {
         fails(
             &Ran::of(&mut command),
             2,
-            &["takes the configuration document itself", &format!("--config {path}")],
+            &[
+                "takes the configuration document itself",
+                &format!("--config {path}"),
+            ],
         );
     }
 }
