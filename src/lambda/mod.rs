@@ -55,11 +55,11 @@ pub use run::main;
 pub use stream::StreamRecordError;
 
 /// A function with the parts its role needs. It keeps nothing of an invocation.
-pub struct LambdaFunction<I, D, W> {
+pub struct LambdaFunction<I, D> {
     role: Role,
     receiver: Option<Receiver<I>>,
-    batches: Option<Arc<DeliveryWorker<I, D, W>>>,
-    sweeper: Option<Sweeper<I, D, W>>,
+    batches: Option<Arc<DeliveryWorker<I, D>>>,
+    sweeper: Option<Sweeper<I, D>>,
     reconciler: Option<Reconciler<I>>,
     is_warm: AtomicBool,
 }
@@ -141,14 +141,14 @@ impl InvocationError {
     }
 }
 
-impl<I: Inbox, D: Destination, W: Clock> LambdaFunction<I, D, W> {
+impl<I: Inbox, D: Destination> LambdaFunction<I, D> {
     /// A function in `role`. `app` is what receiving needs, `worker` what handing on needs,
     /// `reconciler` what asking the senders needs; what the role doesn't need is left aside.
     pub fn new(
         role: Role,
-        clock: Arc<W>,
+        clock: Arc<dyn Clock>,
         app: Option<App<I>>,
-        worker: Option<Arc<DeliveryWorker<I, D, W>>>,
+        worker: Option<Arc<DeliveryWorker<I, D>>>,
         reconciler: Option<Reconciler<I>>,
     ) -> Self {
         let worker = worker.filter(|_| role.hands_on());
@@ -174,7 +174,7 @@ impl<I: Inbox, D: Destination, W: Clock> LambdaFunction<I, D, W> {
     ) -> Result<InvocationReply, InvocationError> {
         let is_cold = !self.is_warm.swap(true, Ordering::Relaxed);
         let mut line = InvocationLog::begin(self.role, invocation, is_cold);
-        let done = panic::caught(self.work(raw, invocation, &mut line)).await;
+        let done = panic::catch_panic(self.work(raw, invocation, &mut line)).await;
         let done = done.unwrap_or(Err(InvocationError::Panicked));
         line.write(done.as_ref().err());
         done
@@ -240,17 +240,20 @@ async fn respond<I: ReceiveInbox>(
     receive::answer(&result, record)
 }
 
-async fn batch<I: DeliveryInbox, D: Destination, W: Clock>(
-    worker: &Arc<DeliveryWorker<I, D, W>>,
+async fn batch<I: DeliveryInbox, D: Destination>(
+    worker: &Arc<DeliveryWorker<I, D>>,
     raw: &RawValue,
     invocation: &Invocation,
     line: &mut InvocationLog,
 ) -> Result<BatchOutcome, InvocationError> {
     let batch = stream::read(raw)?;
-    let until = RunDeadline::deadline(invocation.deadline);
-    let (outcome, tally) =
-        stream_batch::run(worker, &batch, until, |attempt| line.note_attempt(attempt)).await;
-    (line.records, line.counts) = (Some(batch.len() as u64), Some(tally));
+    let deadline = RunDeadline::before(invocation.deadline);
+    let (outcome, counts) = stream_batch::run(worker, &batch, deadline, |attempt| {
+        line.note_attempt(attempt)
+    })
+    .await;
+    line.records = Some(batch.len() as u64);
+    line.counts = Some(counts);
     line.outcome = if outcome == BatchOutcome::Done {
         "processed"
     } else {
@@ -259,24 +262,23 @@ async fn batch<I: DeliveryInbox, D: Destination, W: Clock>(
     Ok(outcome)
 }
 
-async fn sweep<I: DeliveryInbox, D: Destination, W: Clock>(
-    sweeper: &Sweeper<I, D, W>,
+async fn sweep<I: DeliveryInbox, D: Destination>(
+    sweeper: &Sweeper<I, D>,
     invocation: &Invocation,
     line: &mut InvocationLog,
 ) -> Result<AttemptCounts, InvocationError> {
-    let swept = sweeper
-        .sweep(RunDeadline::deadline(invocation.deadline), |attempt| {
-            line.note_attempt(attempt)
-        })
+    let deadline = RunDeadline::before(invocation.deadline);
+    let report = sweeper
+        .sweep(deadline, |attempt| line.note_attempt(attempt))
         .await?;
-    line.counts = Some(swept.tally);
-    line.down = (!swept.down.is_empty()).then(|| swept.down.join(" "));
-    line.outcome = if swept.is_cut_short {
+    line.counts = Some(report.counts);
+    line.down = (!report.down.is_empty()).then(|| report.down.join(" "));
+    line.outcome = if report.is_cut_short {
         "cut_short"
     } else {
         "swept"
     };
-    Ok(swept.tally)
+    Ok(report.counts)
 }
 
 async fn reconcile<I: ReconcileInbox>(
