@@ -98,7 +98,9 @@ impl<I: DeliveryInbox, D: Destination> Sweep<I, D> {
 
     /// Starts an attempt, unless the circuit is open: then the row stays due, with its attempts.
     pub fn start_unless_open(&mut self, key: Key) {
-        if !self.breaker.is_open(key.source()) {
+        if self.breaker.is_open(key.source()) {
+            self.seen.remove(&key); // it is read again in this round if the circuit closes
+        } else {
             self.pool.start(key);
         }
     }

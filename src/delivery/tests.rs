@@ -108,6 +108,11 @@ impl DeliveryRig {
         self.worker.inbox.get(key).await.unwrap().unwrap()
     }
 
+    /// From now on the destination accepts everything.
+    pub(super) fn recover(&self) {
+        self.destination.answers.lock().unwrap().clear();
+    }
+
     pub(super) fn arrived(&self) -> Vec<String> {
         self.destination
             .arrived

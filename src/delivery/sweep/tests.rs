@@ -102,6 +102,93 @@ async fn one_delivery_closes_the_circuit_and_the_backlog_follows() {
     assert_eq!(delivered, rows);
 }
 
+/// The outcomes of all attempts that the sweep starts until nothing is left to start.
+async fn drain<I: DeliveryInbox, D: Destination>(sweep: &mut Sweep<I, D>) -> AttemptCounts {
+    let mut counts = AttemptCounts::default();
+    loop {
+        sweep.fill().await.unwrap();
+        match sweep.next_result().await {
+            Some(attempt) => counts.add(&attempt),
+            None => return counts,
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_attempt_that_closes_a_circuit_is_followed_by_the_backlog_in_the_same_round() {
+    let max = MAX_CONCURRENT_ATTEMPTS as u32;
+    let rig = DeliveryRig::new((0..FAILURE_THRESHOLD + max).map(|_| down()));
+    for n in 0..3 * PAGE_SIZE {
+        rig.record(&hmrc(&n.to_string(), "{}")).await;
+    }
+    let sweeper = Sweeper::new(Arc::clone(&rig.worker));
+    let mut failed = sweeper.sweep(an_hour(), |_| ()).await.unwrap().counts;
+    while failed.delivered == 0 {
+        rig.clock.advance(Duration::from_secs(60));
+        failed = sweeper.sweep(an_hour(), |_| ()).await.unwrap().counts;
+    }
+    assert_eq!(failed.delivered, 3 * PAGE_SIZE as u64);
+}
+
+#[tokio::test]
+async fn a_server_makes_one_attempt_a_round_at_a_destination_that_is_down_until_one_succeeds() {
+    let rig = DeliveryRig::new((0..1_000).map(|_| down()));
+    for n in 0..300 {
+        rig.record(&hmrc(&n.to_string(), "{}")).await;
+    }
+    let limits = DeliveryLimits::SERVER;
+    let mut sweep = Sweep::new(Arc::clone(&rig.worker), Arc::default(), limits);
+    assert_eq!(
+        drain(&mut sweep).await,
+        AttemptCounts::default(),
+        "no round has begun"
+    );
+    sweep.begin_round().await.unwrap();
+    let at_most = limits.max_concurrent_attempts as u64 + u64::from(FAILURE_THRESHOLD);
+    let first = drain(&mut sweep).await.retry;
+    assert!(
+        (u64::from(FAILURE_THRESHOLD)..=at_most).contains(&first),
+        "{first}"
+    );
+
+    let new = rig.record(&hmrc("new", "{}")).await;
+    for _ in 0..3 {
+        sweep.begin_round().await.unwrap();
+        assert!(sweep.has_room());
+        sweep.start_unless_open(new.clone());
+        let one = AttemptCounts {
+            retry: 1,
+            ..AttemptCounts::default()
+        };
+        assert_eq!(drain(&mut sweep).await, one);
+    }
+    assert_eq!(rig.row(&new).await.attempts, 0, "it keeps its attempts");
+
+    rig.recover();
+    rig.clock.advance(Duration::from_secs(60));
+    sweep.begin_round().await.unwrap();
+    assert_eq!(
+        drain(&mut sweep).await.delivered,
+        301,
+        "and the backlog follows at once"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_round_that_begins_while_rows_wait_attempts_none_of_them_twice() {
+    let max = DeliveryLimits::SERVER.max_concurrent_attempts;
+    let inbox = ScriptedInbox::new(|_| ClaimScript::After(20))
+        .listing([Ok(keys(0..2 * max)), Ok(keys(max..2 * max + 1))]);
+    let worker = Arc::new(inbox.worker());
+    let mut sweep = Sweep::new(Arc::clone(&worker), Arc::default(), DeliveryLimits::SERVER);
+    sweep.begin_round().await.unwrap();
+    sweep.fill().await.unwrap();
+    assert!(!sweep.has_room());
+    sweep.begin_round().await.unwrap();
+    assert_eq!(drain(&mut sweep).await.not_ours, 2 * max as u64 + 1);
+    assert_eq!(*worker.inbox.claimed.lock().unwrap(), keys(0..2 * max + 1));
+}
+
 #[tokio::test]
 async fn rows_that_stay_listed_hide_no_row_behind_them_and_are_claimed_once() {
     let listed = keys(0..PAGE_SIZE);
