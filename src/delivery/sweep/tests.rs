@@ -131,6 +131,20 @@ async fn the_attempt_that_closes_a_circuit_is_followed_by_the_backlog_in_the_sam
 }
 
 #[tokio::test]
+async fn rows_that_an_open_circuit_left_out_are_attempted_if_it_closes_in_the_same_round() {
+    let rig = DeliveryRig::new((0..FAILURE_THRESHOLD).map(|_| down()));
+    for n in 0..PAGE_SIZE {
+        rig.record(&hmrc(&n.to_string(), "{}")).await;
+    }
+    let sweeper = Sweeper::new(Arc::clone(&rig.worker));
+    let counts = sweeper.sweep(an_hour(), |_| ()).await.unwrap().counts;
+    assert_eq!(
+        counts.delivered,
+        PAGE_SIZE as u64 - u64::from(FAILURE_THRESHOLD)
+    );
+}
+
+#[tokio::test]
 async fn a_server_makes_one_attempt_a_round_at_a_destination_that_is_down_until_one_succeeds() {
     let rig = DeliveryRig::new((0..1_000).map(|_| down()));
     for n in 0..300 {
