@@ -24,12 +24,12 @@ use crate::{
     },
 };
 
-/// A clock that only the test moves.
-pub(super) struct ManualClock {
+/// A clock that only the test moves, and whose random number is always the same.
+pub(super) struct FixedRandomClock {
     now: AtomicI64,
 }
 
-impl Clock for ManualClock {
+impl Clock for FixedRandomClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.now.load(Ordering::SeqCst))
     }
@@ -39,7 +39,7 @@ impl Clock for ManualClock {
     }
 }
 
-impl ManualClock {
+impl FixedRandomClock {
     pub(super) fn advance(&self, time: Duration) {
         self.now
             .fetch_add(i64::try_from(time.as_millis()).unwrap(), Ordering::SeqCst);
@@ -65,7 +65,7 @@ impl Destination for Arc<ScriptedDestination> {
 
 pub(super) struct DeliveryRig {
     pub(super) worker: Arc<DeliveryWorker<MemoryInbox, Arc<ScriptedDestination>>>,
-    pub(super) clock: Arc<ManualClock>,
+    pub(super) clock: Arc<FixedRandomClock>,
     destination: Arc<ScriptedDestination>,
 }
 
@@ -76,7 +76,7 @@ impl DeliveryRig {
             answers: Mutex::new(answers.into_iter().collect()),
             ..ScriptedDestination::default()
         });
-        let clock = Arc::new(ManualClock {
+        let clock = Arc::new(FixedRandomClock {
             now: AtomicI64::new(NOW.as_millis()),
         });
         let retention = RetentionPolicy {
