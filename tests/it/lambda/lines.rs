@@ -193,13 +193,13 @@ async fn one_line_says_why_an_invocation_failed() {
     for (event, reason) in [
         (
             json!({"role": "sweep"}),
-            "the function has the role process, and what came is the schedule of the sweep: check \
-             what invokes it",
+            "the role process does not handle the schedule of the sweep: check what invokes the \
+             function",
         ),
         (
             json!({"canary": "canary"}),
-            "the function has the role process, and what came is an object of no shape that is \
-             known here: check what invokes it",
+            "the role process does not handle an object of no shape that is known here: check what \
+             invokes the function",
         ),
         (
             json!({"Records": [{"eventSource": "aws:dynamodb"}]}),
