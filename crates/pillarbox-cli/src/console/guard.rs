@@ -28,36 +28,43 @@ const HEADERS: [(header::HeaderName, &str); 5] = [
     ),
 ];
 
-/// The names under which a browser may ask for the console.
+/// The hosts under which a browser may request the console: the bound address, and every loopback
+/// name with any port.
+///
+/// The check protects against DNS rebinding, in which a page's own name resolves to this machine.
+/// Such a request carries the page's name, never a loopback name. The port protects nothing, and
+/// through a tunnel it differs from the bound one.
 #[derive(Clone)]
-pub(super) struct AllowedHosts(Arc<[String]>);
+pub(super) struct AllowedHosts(Arc<str>);
+
+const LOOPBACK_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 impl AllowedHosts {
-    /// The names of `bound`: itself and, on this machine, `localhost`.
     pub(super) fn of(bound: SocketAddr) -> Self {
-        let port = bound.port();
-        let mut names = Vec::new();
-        if bound.ip().is_unspecified() {
-            names.extend([format!("127.0.0.1:{port}"), format!("[::1]:{port}")]);
-        } else {
-            names.push(bound.to_string());
-        }
-        if bound.ip().is_loopback() || bound.ip().is_unspecified() {
-            names.push(format!("localhost:{port}"));
-        }
-        if port == 80 {
-            // Browsers leave the usual port out.
-            let short: Vec<_> = names
-                .iter()
-                .filter_map(|name| name.strip_suffix(":80").map(str::to_owned))
-                .collect();
-            names.extend(short);
-        }
-        Self(names.into())
+        // An unspecified address stands for every address of the machine, and is the name of none.
+        let is_name = !bound.ip().is_unspecified();
+        Self(
+            if is_name {
+                bound.to_string()
+            } else {
+                String::new()
+            }
+            .into(),
+        )
     }
 
     fn contains(&self, host: &str) -> bool {
-        self.0.iter().any(|name| name.eq_ignore_ascii_case(host))
+        let (name, port) = match host.rsplit_once(':') {
+            Some((name, port)) if !port.contains(']') => (name, Some(port)),
+            _ => (host, None),
+        };
+        let is_port = port.is_none_or(|port| port.parse::<u16>().is_ok());
+        let is_loopback = LOOPBACK_NAMES
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(name));
+        // Browsers leave the usual port out.
+        let is_bound = host == &*self.0 || self.0.strip_suffix(":80") == Some(host);
+        (is_bound && !host.is_empty()) || (is_loopback && is_port)
     }
 
     /// Whether a request names one of ours: once in its header, and nothing else in its target.
@@ -101,40 +108,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_bound_address_and_its_local_names_are_hosts() {
-        let refused = [
-            "",
-            "127.0.0.1",
-            "localhost",
-            "evil.example:8081",
-            "127.0.0.1:80",
-            "localhost:8081.evil.example",
-        ];
+    fn the_bound_address_and_loopback_names_with_any_port_are_hosts() {
         for (bound, host, admitted) in [
             ("127.0.0.1:8081", "127.0.0.1:8081", true),
             ("127.0.0.1:8081", "localhost:8081", true),
             ("127.0.0.1:8081", "LocalHost:8081", true),
-            ("127.0.0.1:8081", "[::1]:8081", false),
-            ("[::1]:8081", "[::1]:8081", true),
-            ("[::1]:8081", "localhost:8081", true),
-            ("[::1]:8081", "127.0.0.1:8081", false),
+            ("127.0.0.1:8081", "localhost:9000", true),
+            ("127.0.0.1:8081", "127.0.0.1:9000", true),
+            ("127.0.0.1:8081", "[::1]:9000", true),
+            ("127.0.0.1:8081", "localhost", true),
+            ("127.0.0.1:8081", "127.0.0.1", true),
+            ("127.0.0.1:8081", "[::1]", true),
+            ("[::1]:8081", "127.0.0.1:8081", true),
             ("0.0.0.0:8081", "127.0.0.1:8081", true),
             ("0.0.0.0:8081", "0.0.0.0:8081", false),
             ("192.0.2.7:8081", "192.0.2.7:8081", true),
-            ("192.0.2.7:8081", "localhost:8081", false),
-            ("127.0.0.1:80", "127.0.0.1", true),
-            ("[::1]:80", "[::1]", true),
+            ("192.0.2.7:8081", "192.0.2.7:9000", false),
+            ("192.0.2.7:8081", "localhost:9000", true),
+            ("192.0.2.7:80", "192.0.2.7", true),
+            ("[2001:db8::7]:80", "[2001:db8::7]", true),
+            ("127.0.0.1:8081", "", false),
+            ("0.0.0.0:8081", "", false),
+            ("127.0.0.1:8081", ":8081", false),
+            ("127.0.0.1:8081", "evil.example:8081", false),
+            ("127.0.0.1:8081", "localhost:8081.evil.example", false),
+            ("127.0.0.1:8081", "localhost.evil.example", false),
+            ("127.0.0.1:8081", "localhost:", false),
+            ("127.0.0.1:8081", "localhost:x", false),
+            ("127.0.0.1:8081", "localhost:99999", false),
+            ("127.0.0.1:8081", "127.0.0.1@evil.example", false),
+            ("127.0.0.1:8081", "evil.example@localhost:8081", false),
+            ("127.0.0.1:8081", "::1", false),
         ] {
             assert_eq!(
                 AllowedHosts::of(bound.parse().unwrap()).contains(host),
                 admitted,
                 "{host} at {bound}"
-            );
-        }
-        for host in refused {
-            assert!(
-                !AllowedHosts::of("127.0.0.1:8081".parse().unwrap()).contains(host),
-                "{host}"
             );
         }
     }

@@ -69,7 +69,8 @@ impl PageError {
             ),
             Self::Host => (
                 "This address is not the console’s",
-                "Use the address that was printed when the console started.",
+                "Use the address that was printed when the console started, or localhost with the \
+                 port of your tunnel.",
             ),
             Self::Method => (
                 "The console only shows",
