@@ -12,6 +12,7 @@ use pillarbox::{
     aws::{Aws, SecretsCaller, SecretsManager, arns},
     config::{Config, ConfigErrors, Overrides, SourceConfig},
     secrets::{FetchedSecrets, Secret, SecretError, SecretRef, SecretSources},
+    telemetry::visible,
 };
 
 /// Where the demo keeps everything.
@@ -114,6 +115,13 @@ fn find(global: &GlobalArgs) -> Result<(Option<String>, String), CommandError> {
         return read(path);
     }
     if let Some(document) = variable("PILLARBOX_CONFIG").filter(|document| !document.is_empty()) {
+        if is_path(&document) {
+            return Err(CommandError::Usage(format!(
+                "PILLARBOX_CONFIG takes the configuration document itself, not a path: name the \
+                 file with --config {}",
+                visible(&document)
+            )));
+        }
         return Ok((Some(document), "PILLARBOX_CONFIG".to_owned()));
     }
     if Path::new(FILE).exists() {
@@ -123,6 +131,14 @@ fn find(global: &GlobalArgs) -> Result<(Option<String>, String), CommandError> {
         None,
         "the demo (there is no pillarbox.toml here)".to_owned(),
     ))
+}
+
+/// Whether a text that should be a document is a path: it is one line, and neither sets a key nor
+/// opens a table nor is a comment.
+fn is_path(document: &str) -> bool {
+    let text = document.trim();
+    !text.contains(['\n', '=']) && !text.starts_with(['[', '#'])
+        || (!text.contains('\n') && Path::new(text).is_file())
 }
 
 fn read(path: &Path) -> Result<(Option<String>, String), CommandError> {
@@ -192,4 +208,31 @@ pub(super) async fn fetch_if_there(reference: &SecretRef) -> Result<Option<Secre
 
 fn unusable(reference: &SecretRef, problem: SecretError) -> CommandError {
     CommandError::Usage(format!("the secret {reference} {problem}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_in_place_of_a_document_is_recognised() {
+        for path in [
+            "/etc/pillarbox/pillarbox.toml",
+            "pillarbox.toml",
+            "./a folder/pillarbox.toml\n",
+            "~/pillarbox.toml",
+            "C:\\pillarbox.toml",
+        ] {
+            assert!(is_path(path), "{path}");
+        }
+        for document in [
+            "[sources.pay]",
+            "[sources.pay]\nkind = \"govuk-pay\"",
+            "inbox = \"sqlite:/var/lib/pillarbox.db\"",
+            "# nothing yet",
+            "kind\nlive",
+        ] {
+            assert!(!is_path(document), "{document}");
+        }
+    }
 }
