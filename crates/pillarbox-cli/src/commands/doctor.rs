@@ -161,7 +161,10 @@ async fn secrets(config: &Config) -> Vec<DoctorFinding> {
 
 fn shape(name: &str, reference: &SecretRef, outside: &SecretSources<'_>) -> DoctorFinding {
     match reference.fetch(outside) {
-        Ok(secret) => fine(name, format!("{reference} = {}", secret.masked())),
+        Ok(secret) => fine(
+            name,
+            format!("{reference} is there ({})", secret.fingerprint()),
+        ),
         Err(none @ SecretError::NoneYet) => {
             finding(CheckHealth::Look, name, format!("{reference} {none}"))
         }
