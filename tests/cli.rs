@@ -925,7 +925,7 @@ fn doctor_finds_a_sound_inbox_fine_and_a_damaged_one_wrong() {
     for words in [
         "is sound (integrity_check)",
         "synchronous=FULL",
-        "env:PAY_SIGNING_SECRET = webhook_test_…9cdu",
+        "env:PAY_SIGNING_SECRET is there (sha256:682e8d73)",
     ] {
         assert!(
             fine.stdout.contains(words),
@@ -998,4 +998,27 @@ fn a_source_without_a_secret_is_served_and_said_to_have_none() {
         refused.stdout.contains(r#"503 {"error":"no_secret"}"#),
         "{refused:?}"
     );
+}
+
+#[test]
+fn a_path_where_the_document_belongs_is_told_apart() {
+    let folder = Folder::with(BOTH_SOURCES);
+    for path in ["pillarbox.toml", "/nowhere/pillarbox.toml"] {
+        let mut command = folder.command(&["list"]);
+        command.env("PILLARBOX_CONFIG", path);
+        fails(
+            &Ran::of(&mut command),
+            2,
+            &["takes the configuration document itself", &format!("--config {path}")],
+        );
+    }
+}
+
+#[test]
+fn what_the_examples_create_is_not_committed() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../.gitignore");
+    let ignored = fs::read_to_string(root).unwrap();
+    for name in ["secrets.env", "consumer.db*", "simulated.toml", "body.json"] {
+        assert!(ignored.lines().any(|line| line == name), "{name}");
+    }
 }
