@@ -12,7 +12,10 @@ use super::{
     test_data,
 };
 use pillarbox::{secrets::SecretRef, telemetry::visible};
-use sender_simulator::{Sender, SystemClock, check::{CheckOptions, CheckReport, Finding, Grade, check}};
+use sender_simulator::{
+    Sender, SystemClock,
+    check::{CheckOptions, CheckReport, Finding, Grade, check},
+};
 
 /// Checks any receiver, ours or somebody else's, against what the real senders do.
 #[derive(Args)]

@@ -12,7 +12,10 @@ use super::{
     played,
 };
 use pillarbox::telemetry::visible;
-use sender_simulator::{Clock, DeliveryAttempt, MessageBody, NextAction, Sender, SenderRequest, SystemClock, UnknownEventError, decide, exchange, hmrc};
+use sender_simulator::{
+    Clock, DeliveryAttempt, MessageBody, NextAction, Sender, SenderRequest, SystemClock,
+    UnknownEventError, decide, exchange, hmrc,
+};
 
 /// Sends a true-shaped, signed notification.
 #[derive(Args)]

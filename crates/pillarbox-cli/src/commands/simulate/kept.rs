@@ -12,7 +12,14 @@ use super::{
 };
 use pillarbox::config::InboxConfig;
 use sender_simulator::SystemClock;
-use sender_simulator::{Sender, apis::{Ppns, ppns::{NotificationStatus, PpnsApplication}}, run::{DeliveryOutcome, SettledMessage, box_id, notifications}};
+use sender_simulator::{
+    Sender,
+    apis::{
+        Ppns,
+        ppns::{NotificationStatus, PpnsApplication},
+    },
+    run::{DeliveryOutcome, SettledMessage, box_id, notifications},
+};
 
 /// More are not kept in memory.
 const MOST: u64 = 100_000;

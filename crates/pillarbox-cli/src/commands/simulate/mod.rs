@@ -19,7 +19,10 @@ use super::{
 use flags::ChaosFlags;
 use kept::SimulatedBox;
 use pillarbox::domain::SourceName;
-use sender_simulator::{Clock, ReceiverConnection, Sender, SystemClock, Timestamp, is_loopback, run, run::{RunEnding, RunPlan, RunSummary, capture, default_start}};
+use sender_simulator::{
+    Clock, ReceiverConnection, Sender, SystemClock, Timestamp, is_loopback, run,
+    run::{RunEnding, RunPlan, RunSummary, capture, default_start},
+};
 use teller::SimulationReporter;
 
 /// Plays one or both senders against a receiver, and says what each believes of every notification.

@@ -16,7 +16,13 @@ use super::super::{
     CommandError,
     output::{GREEN, Output, RED, millis, paint},
 };
-use sender_simulator::{ExchangeOutcome, run::{DeliveryOutcome, ExchangeRecord, RunEvent, SettledMessage, capture::ExchangeRecorder, outcome_label}};
+use sender_simulator::{
+    ExchangeOutcome,
+    run::{
+        DeliveryOutcome, ExchangeRecord, RunEvent, SettledMessage, capture::ExchangeRecorder,
+        outcome_label,
+    },
+};
 
 /// A bar is only shown for what takes longer.
 const PATIENCE: Duration = Duration::from_secs(1);
