@@ -102,6 +102,8 @@ const PLANTED: &[Planted] = &[
     (Fault::TakesFirstSignature, BOTH, &[], &["two-signatures"]),
     (Fault::AcceptsEitherAlgorithm, BOTH, &[], &["other-algorithm"]),
     (Fault::Reserialises, BOTH, &["respaced-body", "raw-body"], &[]),
+    (Fault::RefusesOtherCharacters, HMRC, &["raw-body"], &[]),
+    (Fault::RefusesOtherCharacters, PAY, &["raw-characters", "large-body"], &[]),
     (Fault::RefusesAstral, HMRC, &["astral-characters"], &[]),
     (Fault::Refuses422, BOTH, &[], &["odd-status"]),
     (Fault::ThrowsOnLength, BOTH, &[], &["empty-signature", "truncated-signature", "prefixed-signature", "other-algorithm"]),

@@ -21,6 +21,7 @@ pub fn lets_in(
             .any(|form| is_right(fault, given, sender, secret, form))
     };
     match (fault, signatures) {
+        (Fault::RefusesOtherCharacters, _) if !body.is_ascii() => false,
         (Fault::AcceptsUnsigned, []) => true,
         (Fault::AcceptsEmptySignature, [only]) if only.is_empty() => true,
         (Fault::TakesFirstSignature, [first, ..]) => right(first),
