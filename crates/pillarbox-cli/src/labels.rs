@@ -2,7 +2,10 @@
 
 use jiff::tz::{Offset, TimeZone};
 
-use pillarbox::domain::{HeldReason, State, Timestamp};
+use pillarbox::{
+    config::DestinationConfig,
+    domain::{HeldReason, State, Timestamp},
+};
 
 /// What happened, for a person: "Payment captured". A type we don't know is shown as it is.
 pub(crate) fn event(event_type: &str) -> &str {
@@ -46,6 +49,18 @@ pub(crate) fn held(reason: &str) -> Option<&'static str> {
         Some("Its date is too old, or too far ahead, to be accepted without a check.")
     } else {
         None
+    }
+}
+
+/// Where events go, without anything of a URL that might be confidential.
+pub(crate) fn destination(kind: &DestinationConfig) -> String {
+    match kind {
+        DestinationConfig::Log => "log, on standard output".to_owned(),
+        DestinationConfig::Https(https) => {
+            format!("https, {}", https.url.origin().ascii_serialization())
+        }
+        DestinationConfig::Sqs(queue) => format!("sqs, {}", queue.url()),
+        DestinationConfig::EventBridge(bus) => format!("eventbridge, {}", bus.as_str()),
     }
 }
 

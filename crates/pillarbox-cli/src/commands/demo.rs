@@ -10,17 +10,19 @@ const HMRC_ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 /// The alphabet of GOV.UK Pay's secrets.
 const PAY_ALPHABET: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
 
-/// Makes the folder and those secrets that are missing, readable by their owner only.
-pub(super) fn prepare(config: &Config, world: &impl Clock) -> Result<(), CommandError> {
+/// Makes the folder and those secrets that are missing, readable by their owner only. Returns
+/// whether a secret was missing.
+pub(super) fn prepare(config: &Config, world: &impl Clock) -> Result<bool, CommandError> {
     make_folder(Path::new(DEMO))?;
+    let mut is_new = false;
     for source in &config.sources {
         for secret in &source.secrets {
             if let SecretRef::File(path) = &secret.value {
-                make_secret(path, source.kind, world)?;
+                is_new |= make_secret(path, source.kind, world)?;
             }
         }
     }
-    Ok(())
+    Ok(is_new)
 }
 
 /// Makes the demo's folder for its owner alone, unless it is there.
@@ -35,10 +37,11 @@ pub(super) fn make_folder(folder: &Path) -> Result<(), CommandError> {
     })
 }
 
-/// Writes a whole secret or none: it is made under another name, and takes its own only if that is free.
-fn make_secret(path: &Path, kind: SenderKind, world: &impl Clock) -> Result<(), CommandError> {
+/// Writes a whole secret or none: it is made under another name, and takes its own only if that is
+/// free. Returns whether it was.
+fn make_secret(path: &Path, kind: SenderKind, world: &impl Clock) -> Result<bool, CommandError> {
     if path.exists() {
-        return Ok(());
+        return Ok(false);
     }
     let draft = path.with_extension(format!("{:016x}.new", world.random()));
     let mut options = fs::File::options();
@@ -57,7 +60,7 @@ fn make_secret(path: &Path, kind: SenderKind, world: &impl Clock) -> Result<(), 
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(CommandError::Failed(
             format!("{} can't be written: {error}", path.display()),
         )),
-        _ => Ok(()),
+        made => Ok(made.is_ok()),
     }
 }
 

@@ -14,6 +14,7 @@ use super::{
     row::json,
     settings::{CommandSettings, aws, outside_with, vault},
 };
+use crate::labels;
 use pillarbox::{
     aws::Aws,
     config::{Config, DestinationConfig, Overrides},
@@ -183,18 +184,15 @@ async fn destinations(config: &Config) -> Vec<DoctorFinding> {
         std::iter::once(("destination".to_owned(), &config.destination)).chain(named)
     {
         findings.push(match kind {
-            DestinationConfig::Log => fine(name, "log, on standard output"),
+            DestinationConfig::Log => fine(name, labels::destination(kind)),
             DestinationConfig::Https(https) => reach(&name, &https.url).await,
             DestinationConfig::Sqs(queue) => {
-                let (what, may) = (format!("sqs, {}", queue.url()), "sqs:GetQueueAttributes");
+                let (what, may) = (labels::destination(kind), "sqs:GetQueueAttributes");
                 let look = async |aws: Aws| SqsDestination::new(&aws, queue.clone()).look().await;
                 on_aws(&name, &what, may, look).await
             }
             DestinationConfig::EventBridge(bus) => {
-                let (what, may) = (
-                    format!("eventbridge, {}", bus.as_str()),
-                    "events:DescribeEventBus",
-                );
+                let (what, may) = (labels::destination(kind), "events:DescribeEventBus");
                 let look =
                     async |aws: Aws| EventBridgeDestination::new(&aws, bus.clone()).look().await;
                 on_aws(&name, &what, may, look).await

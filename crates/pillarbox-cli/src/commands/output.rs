@@ -58,6 +58,11 @@ impl Output {
         writeln!(self.words, "{line}")
     }
 
+    /// What may go wrong next.
+    pub(super) fn warning(&mut self, what: &str) -> io::Result<()> {
+        writeln!(self.words, "{} {what}", paint("warning:", YELLOW))
+    }
+
     /// What went wrong.
     pub(super) fn error(&mut self, why: &str) -> io::Result<()> {
         writeln!(self.words, "{} {why}", paint("error:", RED))
@@ -114,7 +119,12 @@ pub(super) fn millis(took: Duration) -> String {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::{
+        fs,
+        os::unix::fs::PermissionsExt,
+        process::{Command, Stdio},
+        sync::{Arc, Mutex},
+    };
 
     use super::*;
 
@@ -150,6 +160,38 @@ pub(super) mod tests {
             };
             (output, captured)
         }
+    }
+
+    /// Runs printed commands in a shell whose `pillarbox` only notes its arguments, and returns
+    /// those of each call, one in a line.
+    pub(in crate::commands) fn paste(commands: &str, folder: &Path) -> Vec<String> {
+        let (bin, notes) = (folder.join("bin"), folder.join("notes"));
+        fs::create_dir_all(&bin).unwrap();
+        let script = format!(
+            "#!/bin/sh\nprintf '%s\\n' \"$@\" '' >> {}\n",
+            notes.display()
+        );
+        let program = bin.join("pillarbox");
+        fs::write(&program, script).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(&notes, "").unwrap();
+        let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+        let mut shell = Command::new("sh")
+            .env("PATH", path)
+            .current_dir(folder)
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        shell
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(commands.as_bytes())
+            .unwrap();
+        assert!(shell.wait().unwrap().success(), "{commands}");
+        let notes = fs::read_to_string(notes).unwrap();
+        let calls = notes.split("\n\n").filter(|call| !call.is_empty());
+        calls.map(str::to_owned).collect()
     }
 
     #[test]
