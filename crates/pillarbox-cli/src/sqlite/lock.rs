@@ -4,6 +4,7 @@ use std::{
     fs::{File, TryLockError},
     io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// Held for as long as a `serve` runs on a file. The system lets go of it when the process ends,
@@ -29,9 +30,7 @@ pub enum LockError {
 impl ServeLock {
     /// Takes the lock beside the inbox file at `path`.
     pub fn take(path: &Path) -> Result<Self, LockError> {
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(".lock");
-        let beside = PathBuf::from(beside);
+        let beside = beside(path);
         let failed = |error| LockError::File(beside.clone(), error);
         let file = File::options()
             .create(true)
@@ -39,10 +38,29 @@ impl ServeLock {
             .write(true)
             .open(&beside)
             .map_err(failed)?;
-        match file.try_lock() {
+        let taken = file.try_lock().or_else(|_| {
+            std::thread::sleep(PROBE); // `is_held` may have it for a moment
+            file.try_lock()
+        });
+        match taken {
             Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => Err(LockError::Taken(path.to_owned())),
             Err(TryLockError::Error(error)) => Err(failed(error)),
         }
     }
+
+    /// Whether a `serve` runs on the inbox file at `path`. Nothing is made or changed.
+    pub fn is_held(path: &Path) -> bool {
+        File::open(beside(path))
+            .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+}
+
+/// Longer than `is_held` takes.
+const PROBE: Duration = Duration::from_millis(50);
+
+fn beside(path: &Path) -> PathBuf {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".lock");
+    beside.into()
 }

@@ -127,14 +127,15 @@ fn waiting(name: &str, shelf: &str, rows: usize, oldest: Timestamp, advice: &str
     let found = format!("{rows} {shelf}, the oldest received {} ago", span(age));
     match shelf {
         "open" if age > OPEN_TOO_LONG => {
-            finding(CheckHealth::Look, name, format!("{found}: {advice}"))
+            finding(CheckHealth::Look, name, format!("{found}: {advice}")).for_a_person()
         }
         "open" => fine(name, found),
         other => finding(
             CheckHealth::Look,
             name,
             format!("{found}: `pillarbox list --state {other}`, then replay or discard"),
-        ),
+        )
+        .for_a_person(),
     }
 }
 
