@@ -91,9 +91,14 @@ fn program(typed: Option<&OsStr>, is_from_cargo: bool) -> String {
     }
     let typed = typed
         .map(Path::new)
-        .filter(|path| path.file_stem() == Some("pillarbox".as_ref()));
+        .filter(is_pillarbox);
     let typed = typed.and_then(Path::to_str);
     shell_word(typed.unwrap_or("pillarbox"))
+}
+
+fn is_pillarbox(program: &&Path) -> bool {
+    let name = program.file_name().and_then(OsStr::to_str);
+    name.is_some_and(|name| name.starts_with("pillarbox"))
 }
 
 /// One word for a shell, quoted if it has to be.
@@ -175,7 +180,7 @@ pub(super) mod tests {
         fs::write(&program, script).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         fs::write(&notes, "").unwrap();
-        let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+        let path = format!("{}:{}", bin.display(), variable("PATH").unwrap_or_default());
         let mut shell = Command::new("sh")
             .env("PATH", path)
             .current_dir(folder)
@@ -199,6 +204,7 @@ pub(super) mod tests {
         for (typed, is_from_cargo, expected) in [
             (Some("pillarbox"), false, "pillarbox"),
             (Some("./pillarbox"), false, "./pillarbox"),
+            (Some("./pillarbox-0.1"), false, "./pillarbox-0.1"),
             (
                 Some("/opt/pillarbox/bin/pillarbox"),
                 false,
