@@ -15,12 +15,13 @@ use pillarbox_cli::serve_to;
 struct Folder(PathBuf);
 
 impl Destination for Folder {
-    /// `Ok` means that the event has arrived, for good. An event can come again after a crash, always
-    /// under the same key and with the same bytes: here, its file is simply written again.
+    /// `Ok` means that the event has arrived, for good. An event can come again after a crash,
+    /// always under the same key and with the same bytes: here, its file is simply written again.
     async fn deliver(&self, key: &Key, event: &Event) -> Result<(), DeliveryError> {
         self.write(key, event.json())
             .map_err(|error| match error.kind() {
-                // Another attempt would fail just the same: it goes to the dead, until a person replays it.
+                // Another attempt would fail just the same: it goes to the dead, until a person
+                // replays it.
                 io::ErrorKind::InvalidFilename => DeliveryError::Refused(error.to_string()),
                 // Everything else may pass: tried again, for three days.
                 _ => DeliveryError::Unavailable(error.to_string()),
@@ -29,7 +30,8 @@ impl Destination for Folder {
 }
 
 impl Folder {
-    /// Writes the whole file or none. A key holds nothing but `A-Z a-z 0-9 . _ - % ~` and one colon.
+    /// Writes the whole file or none. A key holds nothing but `A-Z a-z 0-9 . _ - % ~` and one
+    /// colon.
     fn write(&self, key: &Key, json: &[u8]) -> io::Result<()> {
         fs::create_dir_all(&self.0)?;
         let draft = self.0.join(format!(".{key}"));

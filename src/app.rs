@@ -16,7 +16,8 @@ use crate::{
         RetentionPolicy,
         dynamodb::{self, DynamoInbox},
     },
-    keyring::Keyring,
+    receive::Receiver,
+    secrets::Keyring,
     senders::Acceptance,
 };
 
@@ -45,6 +46,18 @@ impl<I> App<I> {
             keeping: RetentionPolicy {
                 retention: config.retention,
             },
+        }
+    }
+}
+
+impl<I> App<I> {
+    /// What receives requests.
+    pub fn receiver(&self, clock: Arc<dyn Clock>) -> Receiver<I> {
+        Receiver {
+            keyring: Arc::clone(&self.keyring),
+            inbox: Arc::clone(&self.inbox),
+            acceptance: self.window,
+            clock,
         }
     }
 }
@@ -112,7 +125,7 @@ pub struct DestinationDeps<'a, W, L> {
     /// How AWS is reached; needed only where a destination is there.
     pub aws: Option<&'a Aws>,
     /// Time.
-    pub world: &'a Arc<W>,
+    pub clock: &'a Arc<W>,
     /// Makes what the `log` kind writes to.
     pub log: L,
 }
@@ -127,8 +140,8 @@ pub fn destinations<W: Clock, O: io::Write + Send + 'static>(
     })
 }
 
-/// The same for a process that can't be refused its start: in place of one that can't be built stands one
-/// that keeps everything waiting, and what is wrong comes beside them.
+/// The same for a process that can't be refused its start: in place of one that can't be built
+/// stands one that keeps everything waiting, and what is wrong comes beside them.
 pub fn usable_destinations<W: Clock, O: io::Write + Send + 'static>(
     config: &Config,
     parts: &DestinationDeps<'_, W, impl Fn() -> O>,
@@ -162,7 +175,7 @@ impl<W: Clock, O: io::Write + Send + 'static, L: Fn() -> O> DestinationDeps<'_, 
             DestinationConfig::Https(https) => {
                 let secret = secret.ok_or_else(|| DestinationError::NoSecret(name.to_owned()))?;
                 let built =
-                    HttpsDestination::new(&https.url, secret.clone(), Arc::clone(self.world));
+                    HttpsDestination::new(&https.url, secret.clone(), Arc::clone(self.clock));
                 let built =
                     built.map_err(|error| DestinationError::Https(name.to_owned(), error))?;
                 Ok(AnyDestination::Https(Box::new(built)))
@@ -177,7 +190,8 @@ impl<W: Clock, O: io::Write + Send + 'static, L: Fn() -> O> DestinationDeps<'_, 
     }
 }
 
-/// Builds the default destination and the named ones, and sends each source's notifications to its own.
+/// Builds the default destination and the named ones, and sends each source's notifications to its
+/// own.
 fn routes<W: Clock, E>(
     config: &Config,
     secrets: &DestinationSecrets,
@@ -224,19 +238,21 @@ mod tests {
     }
 
     const LEDGERS: &str = "[sources.pay]\nkind = \"govuk-pay\"\nsecrets = []\n\
-        [destination]\nkind = \"https\"\nurl = \"https://ledger.example.gov.uk/\"\nsecret = \"env:LEDGER_WHSEC\"\n\
-        [destinations.queue]\nkind = \"sqs\"\nurl = \"https://sqs.eu-west-2.amazonaws.com/111122223333/ledger\"\n\
+        [destination]\nkind = \"https\"\nurl = \"https://ledger.example.gov.uk/\"\nsecret \
+         = \"env:LEDGER_WHSEC\"\n\
+        [destinations.queue]\nkind = \"sqs\"\nurl \
+         = \"https://sqs.eu-west-2.amazonaws.com/111122223333/ledger\"\n\
         [destinations.bus]\nkind = \"eventbridge\"\nbus = \"ledger\"\n";
 
     /// Neither the secret nor AWS is there.
     fn nothing<'a>(
-        world: &'a Arc<StillClock>,
+        clock: &'a Arc<StillClock>,
         secrets: &'a DestinationSecrets,
     ) -> DestinationDeps<'a, StillClock, fn() -> io::Sink> {
         DestinationDeps {
             secrets,
             aws: None,
-            world,
+            clock,
             log: io::sink,
         }
     }
@@ -244,16 +260,16 @@ mod tests {
     #[test]
     fn an_endpoint_without_its_secret_is_refused_and_nothing_else_takes_its_place() {
         let config = Config::read(LEDGERS, "pillarbox.toml").unwrap();
-        let (world, none) = (Arc::new(StillClock), DestinationSecrets::default());
-        let built = destinations(&config, &nothing(&world, &none));
+        let (clock, none) = (Arc::new(StillClock), DestinationSecrets::default());
+        let built = destinations(&config, &nothing(&clock, &none));
         assert!(matches!(built.err(), Some(DestinationError::NoSecret(_))));
     }
 
     #[tokio::test]
     async fn where_the_start_can_not_be_refused_everything_waits_for_what_is_wrong_to_be_mended() {
         let config = Config::read(LEDGERS, "pillarbox.toml").unwrap();
-        let (world, none) = (Arc::new(StillClock), DestinationSecrets::default());
-        let (routes, wrong) = usable_destinations(&config, &nothing(&world, &none));
+        let (clock, none) = (Arc::new(StillClock), DestinationSecrets::default());
+        let (routes, wrong) = usable_destinations(&config, &nothing(&clock, &none));
         let wrong: Vec<_> = wrong.iter().map(ToString::to_string).collect();
         assert_eq!(wrong.len(), 3, "{wrong:?}");
         let entry = pay("m1", "p1", "card_payment_succeeded", NOW);

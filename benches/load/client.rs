@@ -93,7 +93,8 @@ impl Load {
         }
     }
 
-    /// The `number`th id of this run: as scattered as real ones, so that no index finds it next to the last.
+    /// The `number`th id of this run: as scattered as real ones, so that no index finds it next to
+    /// the last.
     fn id(&self, number: u64, length: usize) -> String {
         const ALPHABET: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
         let mut state = self.run ^ number;
@@ -121,9 +122,11 @@ impl Load {
         request.clear();
         request.extend_from_slice(
             format!(
-                "POST /pay HTTP/1.1\r\nContent-Type: application/json\r\nPay-Signature: {signature}\r\n\
+                "POST /pay HTTP/1.1\r\nContent-Type: application/json\r\nPay-Signature: \
+                 {signature}\r\n\
                  Accept-Encoding: gzip, deflate, x-gzip\r\nHost: {}\r\nContent-Length: {}\r\n\
-                 Connection: keep-alive\r\nUser-Agent: Apache-HttpClient/5.6.4 (Java/25.0.1)\r\n\r\n{body}",
+                 Connection: keep-alive\r\nUser-Agent: Apache-HttpClient/5.6.4 \
+                  (Java/25.0.1)\r\n\r\n{body}",
                 self.address,
                 body.len(),
             )

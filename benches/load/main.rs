@@ -72,7 +72,8 @@ async fn main() {
     report("duplicates", &repeats);
     let limit = disk.small as f64 * options.connections as f64;
     println!(
-        "firsts reach {:.0} % of {limit:.0} a second, which is one 4 KB flush for every {} notifications",
+        "firsts reach {:.0} % of {limit:.0} a second, which is one 4 KB flush for every {} \
+         notifications",
         100.0 * firsts.rate() / limit,
         options.connections
     );

@@ -1,8 +1,9 @@
 //! How many signed requests one core offers, and whether memory grows with how many there are.
 //!
-//! `cargo bench --bench simulate` plays Pay and HMRC against a receiver in this process that answers 200 at once
-//! and looks at nothing. The baseline, in the same run, posts one ready-made request over the same number of
-//! connections: what is missing to it is what making, signing and book-keeping cost.
+//! `cargo bench --bench simulate` plays Pay and HMRC against a receiver in this process that
+//! answers 200 at once and looks at nothing. The baseline, in the same run, posts one ready-made
+//! request over the same number of connections: what is missing to it is what making, signing and
+//! book-keeping cost.
 
 #![expect(
     clippy::float_arithmetic,
@@ -18,7 +19,10 @@ use std::{future::pending, time::Duration};
 use clap::Parser;
 use futures_util::future::join_all;
 use rustix::time::{ClockId, clock_gettime};
-use sender_simulator::{Clock, ReceiverConnection, Sender, SystemClock, run::{RunEvent, RunPlan, run}};
+use sender_simulator::{
+    Clock, ReceiverConnection, Sender, SystemClock,
+    run::{RunEvent, RunPlan, run},
+};
 use url::Url;
 
 /// What to play.

@@ -1,4 +1,5 @@
-//! The files of `events/`, by name: the same for the same instant, wherever and whenever they are made.
+//! The files of `events/`, by name: the same for the same instant, wherever and whenever they are
+//! made.
 
 use std::{collections::BTreeMap, fmt::Write, sync::Mutex};
 
@@ -7,7 +8,7 @@ use sender_simulator::{Clock, MessageBody, Sender};
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::fronts::{Asked, Front, batch, record};
+use crate::fronts::{Front, FrontRequest, batch, record};
 
 /// The secrets everything here is signed with. They open nothing: no sender has ever had them.
 pub(crate) const HMRC_SECRET: &str = "LOCALEVENTSONLYLOCALEVENTSONLY22";
@@ -92,7 +93,7 @@ fn requests(front: Front, bodies: &[(&str, Sender, MessageBody)], at: Timestamp)
         asked(*sender, body)
     };
     let mut examples = Vec::new();
-    let mut add = |name: &str, shows, answer, asked: &Asked| {
+    let mut add = |name: &str, shows, answer, asked: &FrontRequest| {
         let name = format!("{}/{name}.json", front.as_str());
         examples.push(Example {
             name,
@@ -101,7 +102,7 @@ fn requests(front: Front, bodies: &[(&str, Sender, MessageBody)], at: Timestamp)
             event: front.invocation(asked, at),
         });
     };
-    let challenge = Asked::new(
+    let challenge = FrontRequest::new(
         "GET",
         "/hmrc?challenge=1ed5f407-8096-40d1-87ef-9a2a103eeb85",
     )
@@ -157,17 +158,17 @@ fn requests(front: Front, bodies: &[(&str, Sender, MessageBody)], at: Timestamp)
         "200 held",
         &unreadable,
     );
-    let without = Asked {
+    let without = FrontRequest {
         headers: other_headers(&pay, |_| None),
         ..pay.clone()
     };
     add("pay-unsigned", "no signature", "401", &without);
-    let upper = Asked {
+    let upper = FrontRequest {
         headers: other_headers(&pay, |value| Some(value.to_uppercase())),
         ..pay.clone()
     };
     add("pay-upper-case", "a signature in upper case", "401", &upper);
-    let wrong = Asked {
+    let wrong = FrontRequest {
         body: [&pay.body[..], b" "].concat(),
         ..pay.clone()
     };
@@ -193,7 +194,7 @@ fn requests(front: Front, bodies: &[(&str, Sender, MessageBody)], at: Timestamp)
         "other-path",
         "a path that is no source",
         "404",
-        &Asked {
+        &FrontRequest {
             path: "/pay/".to_owned(),
             ..pay.clone()
         },
@@ -202,7 +203,7 @@ fn requests(front: Front, bodies: &[(&str, Sender, MessageBody)], at: Timestamp)
         "other-method",
         "another method",
         "405",
-        &Asked {
+        &FrontRequest {
             method: "PUT".to_owned(),
             ..pay.clone()
         },
@@ -213,7 +214,7 @@ fn requests(front: Front, bodies: &[(&str, Sender, MessageBody)], at: Timestamp)
 const SIGNATURE: &str = "Pay-Signature";
 
 /// The request in which a sender posts `body`.
-fn asked(sender: Sender, body: &MessageBody) -> Asked {
+fn asked(sender: Sender, body: &MessageBody) -> FrontRequest {
     let (secret, path) = match sender {
         Sender::Hmrc => (HMRC_SECRET, "/hmrc"),
         Sender::GovukPay => (PAY_SECRET, "/pay"),
@@ -225,28 +226,28 @@ fn asked(sender: Sender, body: &MessageBody) -> Asked {
         .into_iter()
         .filter(|(name, _)| !name.eq_ignore_ascii_case("connection"))
         .collect();
-    Asked {
+    FrontRequest {
         headers,
-        ..Asked::new("POST", path).body(request.body)
+        ..FrontRequest::new("POST", path).body(request.body)
     }
 }
 
 /// The same request with other bytes, signed anew.
-fn resigned(pay: &Asked, body: &[u8]) -> Asked {
+fn resigned(pay: &FrontRequest, body: &[u8]) -> FrontRequest {
     let text = String::from_utf8_lossy(body).into_owned();
     let body = MessageBody {
         id: String::new(),
         signed: text.clone(),
         wire: text,
     };
-    Asked {
+    FrontRequest {
         path: pay.path.clone(),
         ..asked(Sender::GovukPay, &body)
     }
 }
 
 /// The same message about another event, under another id.
-fn other_event(pay: &Asked, event: &str) -> Asked {
+fn other_event(pay: &FrontRequest, event: &str) -> FrontRequest {
     let text = String::from_utf8_lossy(&pay.body).replacen("card_payment_captured", event, 1);
     let id = "\"webhook_message_id\":\"";
     let at = text.find(id).map_or(0, |at| at + id.len());
@@ -256,7 +257,10 @@ fn other_event(pay: &Asked, event: &str) -> Asked {
     )
 }
 
-fn other_headers(asked: &Asked, change: impl Fn(&str) -> Option<String>) -> Vec<(String, String)> {
+fn other_headers(
+    asked: &FrontRequest,
+    change: impl Fn(&str) -> Option<String>,
+) -> Vec<(String, String)> {
     let changed = |(name, value): &(String, String)| match name == SIGNATURE {
         true => Some((name.clone(), change(value)?)),
         false => Some((name.clone(), value.clone())),
@@ -392,14 +396,17 @@ fn readme(at: Timestamp, examples: &[Example]) -> String {
 const README: &str = "\
 # Events
 
-What the function is invoked with, in AWS's own shapes: every front, every role, and what is none of ours.
+What the function is invoked with, in AWS's own shapes: every front, every role, and what is none \
+ of ours.
 `bodies/` holds what the senders post, byte for byte.
 
 All of it was made for {at} by `cargo run --example events`, which makes it anew for today.
 Never edit one by hand: a signature is over exact bytes.
-A notification dated more than 60 days ago is answered 200 and held as stale, so make them anew before you try them.
+A notification dated more than 60 days ago is answered 200 and held as stale, so make them anew \
+ before you try them.
 
-`local.env` holds the secrets they are signed with, which open nothing, and everything else that a function needs
+`local.env` holds the secrets they are signed with, which open nothing, and everything else that \
+ a function needs
 to run on this machine, over the table `pillarbox` of an emulator on 127.0.0.1:8000:
 
 ```sh
@@ -416,7 +423,8 @@ cargo lambda invoke bootstrap --data-file events/http-api/pay-captured.json
 ";
 
 const LOCAL: &str = "\
-# Variables of a function on this machine; made by `cargo run --example events`. Nothing here opens anything.
+# Variables of a function on this machine; made by `cargo run --example events`. Nothing here \
+ opens anything.
 AWS_REGION=eu-west-2
 AWS_ACCESS_KEY_ID=local
 AWS_SECRET_ACCESS_KEY=local

@@ -1,12 +1,12 @@
 //! Makes everything in `events/`: bodies as the senders write them, and the invocations that Lambda
-//! gets for them over every front and in every role, signed. `cargo run --example events` makes them
-//! for now; `-- 2026-03-02T10:15:31.480Z` for another instant, and always the same for the same one. A
-//! second argument names another folder.
+//! gets for them over every front and in every role, signed. `cargo run --example events` makes
+//! them for now; `-- 2026-03-02T10:15:31.480Z` for another instant, and always the same for the
+//! same one. A second argument names another folder.
 //!
 //! A file it does not make is left alone, and `tests/events.rs` says so.
 //!
-//! They are made, never written: a signature is over exact bytes, and goes stale with the first space
-//! somebody adds. Dates go stale, too: what is older than the acceptance window is held.
+//! They are made, never written: a signature is over exact bytes, and goes stale with the first
+//! space somebody adds. Dates go stale, too: what is older than the acceptance window is held.
 
 #[path = "../../tests/support/fronts.rs"]
 mod fronts;

@@ -33,7 +33,7 @@ impl AwsLimits {
     };
 
     /// The time limits as the SDK takes them.
-    pub(super) fn timeouts(&self) -> TimeoutConfig {
+    pub(crate) fn timeouts(&self) -> TimeoutConfig {
         TimeoutConfig::builder()
             .connect_timeout(self.connect)
             .operation_attempt_timeout(self.attempt)
@@ -42,7 +42,7 @@ impl AwsLimits {
     }
 
     /// The tries as the SDK takes them.
-    pub(super) fn retries(&self) -> RetryConfig {
+    pub(crate) fn retries(&self) -> RetryConfig {
         RetryConfig::standard()
             .with_max_attempts(self.attempts)
             .with_initial_backoff(self.backoff)

@@ -1,13 +1,15 @@
 //! How AWS is reached: who we are, where, and over which connection.
 //!
-//! One HTTP client for every service, over TLS by ring and with nothing but Amazon's own roots built
-//! in: loading a system's roots costs a cold start more than the first call to DynamoDB does.
+//! One HTTP client for every service, over TLS by ring and with nothing but Amazon's own roots
+//! built in: loading a system's roots costs a cold start more than the first call to DynamoDB does.
 
 pub mod sdk_error;
 mod limits;
-mod secretsmanager;
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_smithy_async::{
@@ -23,12 +25,18 @@ use aws_types::{SdkConfig, region::Region, sdk_config::SharedHttpClient};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 pub use limits::AwsLimits;
-pub use secretsmanager::{SecretsCaller, SecretsManager, arns};
-
-use crate::secrets::SecretSources;
 
 /// The roots of Amazon Trust Services, which every AWS endpoint is certified by.
 const ROOTS: &[u8] = include_bytes!("roots.pem");
+
+/// The variables and files that say how AWS is reached.
+pub trait Environment {
+    /// The value of an environment variable.
+    fn variable(&self, name: &str) -> Option<String>;
+
+    /// The content of a file.
+    fn read_file(&self, path: &Path) -> io::Result<String>;
+}
 
 /// A service of AWS that is called, by the name its endpoint variable has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +70,8 @@ pub enum AwsError {
     NoRegion,
     /// No credentials.
     #[error(
-        "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set: Lambda sets them; elsewhere, set both"
+        "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set: Lambda sets them; elsewhere, \
+         set both"
     )]
     NoCredentials,
     /// The configured roots can't be read.
@@ -83,9 +92,10 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// From the variables that Lambda sets, and nothing else: no profile is read, and no one is asked.
-    pub fn from_variables(outside: &SecretSources<'_>) -> Result<Self, AwsError> {
-        let set = |name: &str| (outside.env)(name).filter(|value| !value.is_empty());
+    /// From the variables that Lambda sets, and nothing else: no profile is read, and no one is
+    /// asked.
+    pub fn from_variables(environment: &impl Environment) -> Result<Self, AwsError> {
+        let set = |name: &str| environment.variable(name).filter(|value| !value.is_empty());
         let region = set("AWS_REGION")
             .or_else(|| set("AWS_DEFAULT_REGION"))
             .ok_or(AwsError::NoRegion)?;
@@ -97,21 +107,21 @@ impl Aws {
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(region))
             .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .http_client(http_client(outside)?)
+            .http_client(http_client(environment)?)
             .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
             .time_source(SharedTimeSource::new(SystemTimeSource::new()))
             .build();
         Ok(Self {
             shared,
-            endpoints: endpoints(outside),
+            endpoints: endpoints(environment),
         })
     }
 
     /// From an SDK configuration that was loaded elsewhere, with the endpoints that variables name.
-    pub fn new(shared: SdkConfig, sources: &SecretSources<'_>) -> Self {
+    pub fn new(shared: SdkConfig, environment: &impl Environment) -> Self {
         Self {
             shared,
-            endpoints: endpoints(sources),
+            endpoints: endpoints(environment),
         }
     }
 
@@ -125,9 +135,10 @@ impl Aws {
     }
 }
 
-/// Where services are reached that don't answer at their usual address: the variables every AWS tool knows.
-fn endpoints(outside: &SecretSources<'_>) -> Vec<(AwsService, String)> {
-    let set = |name: &str| (outside.env)(name).filter(|value| !value.is_empty());
+/// Where services are reached that don't answer at their usual address: the variables every AWS
+/// tool knows.
+fn endpoints(environment: &impl Environment) -> Vec<(AwsService, String)> {
+    let set = |name: &str| environment.variable(name).filter(|value| !value.is_empty());
     let of = |service: AwsService| {
         Some((
             service,
@@ -146,11 +157,16 @@ fn endpoints(outside: &SecretSources<'_>) -> Vec<(AwsService, String)> {
 }
 
 /// The one HTTP client of every AWS service, with Amazon's own roots and those of `AWS_CA_BUNDLE`.
-pub fn http_client(outside: &SecretSources<'_>) -> Result<SharedHttpClient, AwsError> {
+pub fn http_client(environment: &impl Environment) -> Result<SharedHttpClient, AwsError> {
     let mut roots = TrustStore::empty().with_pem_certificate(ROOTS);
-    if let Some(path) = (outside.env)("AWS_CA_BUNDLE").filter(|path| !path.is_empty()) {
+    if let Some(path) = environment
+        .variable("AWS_CA_BUNDLE")
+        .filter(|path| !path.is_empty())
+    {
         let path = PathBuf::from(path);
-        let bundle = (outside.file)(&path).map_err(|error| AwsError::Bundle(path, error))?;
+        let bundle = environment
+            .read_file(&path)
+            .map_err(|error| AwsError::Bundle(path, error))?;
         check(&bundle)?;
         roots = roots.with_pem_certificate(bundle);
     }
@@ -183,7 +199,7 @@ fn check(bundle: &str) -> Result<(), AwsError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secrets::FetchedSecrets;
+    use crate::secrets::{FetchedSecrets, SecretSources};
 
     fn aws(set: &[(&str, &str)], bundle: &str) -> Result<Aws, AwsError> {
         let env = |name: &str| {

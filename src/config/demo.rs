@@ -18,8 +18,8 @@ pub(super) fn demo(folder: &Path) -> Config {
         retention: windows.retention(),
         acceptance: windows.acceptance(),
         sources: vec![
-            source("hmrc", SenderKind::Hmrc, folder),
-            source("pay", SenderKind::GovukPay, folder),
+            source("hmrc", SenderKind::HMRC, folder),
+            source("pay", SenderKind::GOVUK_PAY, folder),
         ],
         inbox: InboxConfig::Sqlite {
             path: folder.join("pillarbox.db"),
@@ -55,7 +55,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        config::tests::{HMRC_SECRET, with},
+        config::tests::{HMRC_SECRET, TEST_SECRET, with},
         secrets::{FetchedSecrets, SecretSources},
     };
 
@@ -72,7 +72,8 @@ mod tests {
         let asked = RefCell::new(Vec::new());
         let file = |path: &Path| {
             asked.borrow_mut().push(path.display().to_string());
-            Ok(HMRC_SECRET.to_owned())
+            let is_hmrc = path.ends_with("hmrc.secret");
+            Ok(if is_hmrc { HMRC_SECRET } else { TEST_SECRET }.to_owned())
         };
         let secrets = config
             .secrets(&SecretSources {
@@ -91,15 +92,16 @@ mod tests {
             .map(|source| (source.kind, source.keys[0].label()))
             .collect();
         let expected = [
-            (SenderKind::Hmrc, "1:file:.pillarbox/hmrc.secret"),
-            (SenderKind::GovukPay, "1:file:.pillarbox/pay.secret"),
+            (SenderKind::HMRC, "1:file:.pillarbox/hmrc.secret"),
+            (SenderKind::GOVUK_PAY, "1:file:.pillarbox/pay.secret"),
         ];
         assert_eq!(labels, expected);
 
         let missing = with(&[], |outside| config.secrets(outside))
             .unwrap_err()
             .to_string();
-        let first = "the demo: sources.hmrc.secrets[0] (file:.pillarbox/hmrc.secret) can't be read (entity not found): \
+        let first = "the demo: sources.hmrc.secrets[0] (file:.pillarbox/hmrc.secret) can't be \
+         read (entity not found): \
                      check the path and its permissions";
         assert_eq!(missing.lines().next(), Some(first));
     }

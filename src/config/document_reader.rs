@@ -1,4 +1,5 @@
-//! Walks a parsed TOML document: takes the known keys out of each table, complains about what is left.
+//! Walks a parsed TOML document: takes the known keys out of each table, complains about what is
+//! left.
 //!
 //! A complaint never ends the walk, so that one pass finds everything. No complaint repeats a value
 //! of the document: a value in the wrong place may be a secret.
@@ -16,7 +17,8 @@ use super::{
 };
 use crate::domain::SourceName;
 
-/// The longest name that a complaint repeats without knowing it to be one: HMRC's secrets have 32 characters.
+/// The longest name that a complaint repeats without knowing it to be one: HMRC's secrets have 32
+/// characters.
 const LONGEST_NAME: usize = 31;
 
 type FieldName<'i> = Spanned<DeString<'i>>;
@@ -255,7 +257,8 @@ impl<'w, 'i> TomlItem<'w, 'i> {
     }
 }
 
-/// All of what was read, if all could be; unlike `collect`, it reads on behind the first that couldn't.
+/// All of what was read, if all could be; unlike `collect`, it reads on behind the first that
+/// couldn't.
 pub(super) fn all<T>(read: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
     let read: Vec<_> = read.collect();
     read.into_iter().collect()

@@ -1,4 +1,5 @@
-//! Which inbox notifications are kept in: `[inbox]`, or `--inbox sqlite:PATH` and `--inbox dynamodb:TABLE`.
+//! Which inbox notifications are kept in: `[inbox]`, or `--inbox sqlite:PATH` and `--inbox
+//! dynamodb:TABLE`.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,8 @@ const DEFAULT_PATH: &str = "pillarbox.db";
 /// Every kind of inbox the words of a configuration know.
 const KINDS: [&str; 2] = ["sqlite", "dynamodb"];
 
-/// How many shards the table's index has while nothing else is said: each carries about 1,000 writes a second.
+/// How many shards the table's index has while nothing else is said: each carries about 1,000
+/// writes a second.
 const DEFAULT_SHARDS: u32 = 16;
 /// More than any account may write in a second.
 const MOST_SHARDS: u32 = 1024;
@@ -63,7 +65,8 @@ impl InboxConfig {
         }
     }
 
-    /// To SQLite, `""` and `:memory:` are databases that vanish, and `file:` begins a URI that can ask for one.
+    /// To SQLite, `""` and `:memory:` are databases that vanish, and `file:` begins a URI that can
+    /// ask for one.
     fn sqlite(path: &str) -> Result<Self, InboxConfigError> {
         let vanishes = path.trim().is_empty() || path == ":memory:" || path.starts_with("file:");
         if vanishes {

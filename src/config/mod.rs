@@ -29,12 +29,14 @@ pub use environment::variable;
 pub use error::{ConfigError, ConfigErrors, ConfigLocation, Located};
 pub use inbox::{InboxConfig, InboxConfigError};
 pub use overrides::Overrides;
-pub use pull::{HmrcPullConfig, PayPullConfig, PullConfig};
-pub use secrets::{DestinationSecrets, PullSecrets, ResolvedSecrets, UnusableSecretError};
+pub use pull::PullConfig;
+pub use secrets::{DestinationSecrets, ResolvedSecrets};
 pub use source::SourceConfig;
 
+pub use crate::secrets::UnusableSecretError;
+
 use crate::{
-    secrets::{SecretRef, SecretSources},
+    secrets::{SecretRef, SecretSources, SourceSecrets, build_keys},
     senders::{Acceptance, Source},
 };
 
@@ -65,8 +67,8 @@ impl Config {
         document::read(document, place).finish()
     }
 
-    /// The same, for somebody who fetches its secrets next: if the document is wrong, what is wrong with the secrets in
-    /// variables and files comes in the same list.
+    /// The same, for somebody who fetches its secrets next: if the document is wrong, what is wrong
+    /// with the secrets in variables and files comes in the same list.
     pub fn read_to_use(
         document: &str,
         place: &str,
@@ -98,7 +100,7 @@ impl Config {
 
     /// Fetches and judges the senders' secrets, which receiving needs.
     pub fn sender_secrets(&self, outside: &SecretSources<'_>) -> Result<Vec<Source>, ConfigErrors> {
-        secrets::all(secrets::senders(self, outside))
+        secrets::all(self.usable_sender_secrets(outside))
     }
 
     /// The same, without those that can't be used: a source may be left with fewer keys, or none.
@@ -106,7 +108,7 @@ impl Config {
         &self,
         outside: &SecretSources<'_>,
     ) -> (Vec<Source>, Vec<UnusableSecretError>) {
-        secrets::senders(self, outside)
+        build_keys(&self.source_secrets(), outside)
     }
 
     /// Fetches and judges the destinations' secrets, which delivering needs.
@@ -123,6 +125,17 @@ impl Config {
         outside: &SecretSources<'_>,
     ) -> (DestinationSecrets, Vec<UnusableSecretError>) {
         secrets::destinations(self, outside)
+    }
+
+    /// The senders' secrets, still references, for the keyring.
+    pub fn source_secrets(&self) -> Vec<SourceSecrets> {
+        let secrets = |source: &SourceConfig| SourceSecrets {
+            name: source.name.clone(),
+            kind: source.kind,
+            live: source.live,
+            references: source.secrets.clone(),
+        };
+        self.sources.iter().map(secrets).collect()
     }
 
     /// Where the senders' secrets are.

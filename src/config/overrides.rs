@@ -21,7 +21,8 @@ pub struct Overrides {
 }
 
 impl Overrides {
-    /// Puts flags and variables in place of what `config` says, or leaves it alone if one of them is wrong.
+    /// Puts flags and variables in place of what `config` says, or leaves it alone if one of them
+    /// is wrong.
     ///
     /// A variable that is set to nothing counts as unset.
     pub fn apply(
@@ -97,7 +98,8 @@ mod tests {
     #[test]
     fn flags_beat_variables_which_beat_the_document() {
         let document = format!(
-            "listen = \"127.0.0.1:1\"\nconsole = \"127.0.0.1:2\"\ninbox.kind = \"sqlite\"\ninbox.path = \"1.db\"{FINE}"
+            "listen = \"127.0.0.1:1\"\nconsole = \"127.0.0.1:2\"\ninbox.kind \
+             = \"sqlite\"\ninbox.path = \"1.db\"{FINE}"
         );
         let flag = |value: &str| (!value.is_empty()).then(|| value.to_owned());
         for (flags, variables, expected) in [
@@ -180,13 +182,15 @@ mod tests {
             (
                 ["", "192.168.0.7:8081", ""],
                 ("", ""),
-                "--console is not a loopback address: the console shows personal data and has no login; \
+                "--console is not a loopback address: the console shows personal data and has no \
+                 login; \
                  bind it to 127.0.0.1 and reach it through an SSH tunnel",
             ),
             (
                 ["", "", ""],
                 ("PILLARBOX_LISTEN", "127.0.0.1:8081"),
-                "PILLARBOX_LISTEN puts listen and console both on port 8081: give them different ports",
+                "PILLARBOX_LISTEN puts listen and console both on port 8081: give them different \
+                 ports",
             ),
             (
                 ["x", "", "y"],

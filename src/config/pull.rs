@@ -1,4 +1,4 @@
-//! How to ask a sender for what it never pushed: `[sources.NAME.pull]`.
+//! How to read a sender's API: `[sources.NAME.pull]`, with the keys that the sender's folder names.
 
 use url::Url;
 
@@ -6,105 +6,76 @@ use super::{
     destination::url,
     document_reader::{TableReader, TomlItem, all},
     error::Located,
-    reference,
+    reference, suggest,
 };
 use crate::{secrets::SecretRef, senders::SenderKind};
 
-/// The API of HMRC's sandbox.
-const HMRC_SANDBOX: &str = "https://test-api.service.hmrc.gov.uk";
-/// HMRC's API.
-const HMRC_PRODUCTION: &str = "https://api.service.hmrc.gov.uk";
-/// GOV.UK Pay's API; the key decides between test and live.
-const PAY: &str = "https://publicapi.payments.service.gov.uk";
-
-/// How one source is asked, by its kind.
+/// How to read the API of one source's sender.
 #[derive(Clone, Debug)]
-pub enum PullConfig {
-    /// HMRC's boxes.
-    Hmrc(HmrcPullConfig),
-    /// GOV.UK Pay's payments.
-    GovukPay(PayPullConfig),
-}
-
-impl PullConfig {
-    /// Where what it needs is.
-    pub(super) fn references(&self) -> Vec<&SecretRef> {
-        match self {
-            Self::Hmrc(pull) => vec![&pull.client_id.value, &pull.client_secret.value],
-            Self::GovukPay(pull) => vec![&pull.api_key.value],
-        }
-    }
-}
-
-/// How to read HMRC's boxes.
-#[derive(Clone, Debug)]
-pub struct HmrcPullConfig {
+pub struct PullConfig {
     /// The API: that of the environment named, unless a document gives another.
     pub base_url: Url,
-    /// The ids of the boxes to read.
+    /// The ids of the boxes to read; empty for a sender without boxes.
     pub boxes: Vec<String>,
-    /// The application's client id.
-    pub client_id: Located<SecretRef>,
-    /// The application's client secret.
-    pub client_secret: Located<SecretRef>,
+    /// The credentials, in the order in which the sender's folder names them.
+    pub credentials: Vec<Located<SecretRef>>,
 }
 
-/// How to read GOV.UK Pay's payments.
-#[derive(Clone, Debug)]
-pub struct PayPullConfig {
-    /// The API.
-    pub base_url: Url,
-    /// The API key.
-    pub api_key: Located<SecretRef>,
-}
-
-/// Reads a source's `pull` table; of a source whose kind is not known, only that it is a table.
+/// Reads a source's `pull` table; of a source of unknown kind, only that it is a table.
 pub(super) fn read(item: TomlItem<'_, '_>, kind: Option<SenderKind>) -> Option<PullConfig> {
     let mut table = item.table()?;
-    let pull = match kind? {
-        SenderKind::Hmrc => hmrc(&mut table).map(PullConfig::Hmrc),
-        SenderKind::GovukPay => pay(&mut table).map(PullConfig::GovukPay),
+    let kind = kind?;
+    let Some(keys) = &kind.config.pull else {
+        table.complain(format_args!(
+            "can't be used: {} has no API that Pillarbox reads",
+            kind.title
+        ));
+        return None;
     };
+    let base_url = base_url(&mut table, keys.environments);
+    let boxes = if keys.boxes {
+        let item = table.need("boxes", "write boxes = [\"the box's id\"]");
+        item.and_then(|item| boxes(&item))
+    } else {
+        Some(Vec::new())
+    };
+    let credentials = all(keys.credentials.iter().map(|key| {
+        let item = table.need(key, &format!("write {key} = \"env:NAME\""));
+        item.and_then(reference::read)
+    }));
     table.finish();
-    pull
-}
-
-fn hmrc(table: &mut TableReader<'_, '_>) -> Option<HmrcPullConfig> {
-    let base_url = hmrc_base_url(table);
-    let boxes = table
-        .need("boxes", "write boxes = [\"the box's id\"]")
-        .and_then(|item| boxes(&item));
-    let client_id = table
-        .need("client_id", "write client_id = \"env:NAME\"")
-        .and_then(reference::read);
-    let client_secret = table
-        .need("client_secret", "write client_secret = \"env:NAME\"")
-        .and_then(reference::read);
-    Some(HmrcPullConfig {
+    Some(PullConfig {
         base_url: base_url?,
         boxes: boxes?,
-        client_id: client_id?,
-        client_secret: client_secret?,
+        credentials: credentials?,
     })
 }
 
-/// `base_url` beats `environment`, so that a test changes one line of a document.
-fn hmrc_base_url(table: &mut TableReader<'_, '_>) -> Option<Url> {
+/// `base_url` beats `environment`, so that a test changes one line of a document. A sender with one
+/// environment needs neither.
+fn base_url(
+    table: &mut TableReader<'_, '_>,
+    environments: &[(&'static str, &'static str)],
+) -> Option<Url> {
     let given = table.take("base_url").map(url);
-    let environment = table
-        .take("environment")
-        .map(|item| item.word(&["sandbox", "production"]));
-    match (given, environment) {
+    if let [(_, only)] = environments {
+        return given.unwrap_or_else(|| Some(fixed(only)));
+    }
+    let names: Vec<&'static str> = environments.iter().map(|(name, _)| *name).collect();
+    let named = table.take("environment").map(|item| item.word(&names));
+    match (given, named) {
         (Some(url), _) => url,
-        (None, Some(word)) => word.map(|word| {
-            fixed(if word == "sandbox" {
-                HMRC_SANDBOX
-            } else {
-                HMRC_PRODUCTION
-            })
-        }),
+        (None, Some(word)) => {
+            let (_, url) = environments.iter().find(|(name, _)| Some(*name) == word)?;
+            Some(fixed(url))
+        }
         (None, None) => {
-            table.complain("needs environment: write environment = \"sandbox\" or environment = \"production\"");
+            let lines = names.iter().map(|name| format!("environment = \"{name}\""));
+            let lines: Vec<String> = lines.collect();
+            table.complain(format_args!(
+                "needs environment: write {}",
+                suggest::choice(lines.iter().map(String::as_str))
+            ));
             None
         }
     }
@@ -140,17 +111,6 @@ fn is_uuid(text: &str) -> bool {
     groups.eq([8, 4, 4, 4, 12].map(Some))
 }
 
-fn pay(table: &mut TableReader<'_, '_>) -> Option<PayPullConfig> {
-    let base_url = table.take("base_url").map_or_else(|| Some(fixed(PAY)), url);
-    let api_key = table
-        .need("api_key", "write api_key = \"env:NAME\"")
-        .and_then(reference::read);
-    Some(PayPullConfig {
-        base_url: base_url?,
-        api_key: api_key?,
-    })
-}
-
 fn fixed(url: &str) -> Url {
-    Url::parse(url).expect("the senders' own URLs are written correctly above")
+    Url::parse(url).expect("the senders' folders write their URLs correctly")
 }

@@ -3,20 +3,17 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Config, DestinationConfig, PullConfig, SourceConfig,
+    Config, DestinationConfig, SourceConfig,
     error::{ConfigError, ConfigErrors, Located},
 };
 use crate::{
     destinations::WebhookSecret,
-    domain::SourceName,
-    secrets::{Secret, SecretError, SecretRef, SecretSources, SecretsManagerError},
-    senders::{SigningKey, Source},
+    secrets::{
+        FetchedSecret, Secret, SecretError, SecretRef, SecretSources, SecretsManagerError,
+        UnusableSecretError, fetch_signing_secret,
+    },
+    senders::{SenderKind, Source},
 };
-
-/// How a secret begins that GOV.UK Pay gives to test webhooks.
-const TEST_PREFIX: &str = "webhook_test_";
-/// How an API key begins that GOV.UK Pay gives to test accounts.
-const TEST_KEY_PREFIX: &str = "api_test_";
 
 /// Every secret that receiving and delivering need. What a pull needs is fetched by the pull alone.
 #[derive(Clone, Debug)]
@@ -36,40 +33,13 @@ pub struct DestinationSecrets {
     pub named: BTreeMap<String, WebhookSecret>,
 }
 
-/// What one pull needs.
-#[derive(Clone, Debug)]
-pub enum PullSecrets {
-    /// An application of HMRC's.
-    Hmrc {
-        /// Its client id.
-        client_id: Secret,
-        /// Its client secret.
-        client_secret: Secret,
-    },
-    /// An account of GOV.UK Pay's.
-    GovukPay {
-        /// Its API key.
-        api_key: Secret,
-    },
-}
-
-/// A secret that can't be used, and that a role may do without if it says so loudly.
-#[derive(Clone, Debug)]
-pub struct UnusableSecretError {
-    /// The source whose secret it is; `None` if it is a destination's.
-    pub source: Option<SourceName>,
-    /// What is wrong with it. [`SecretError::Unread`] may be over soon; everything else a person has to mend.
-    pub why: SecretError,
-    /// The same in words, with its place.
-    pub problem: ConfigError,
-}
-
 /// A reference whose value will be needed, kept so that it can be judged even if the rest is wrong.
 #[derive(Clone, Debug)]
 pub(super) enum RequiredSecret {
-    /// A sender's secret, of a source that takes live payments or not.
+    /// A sender's secret, of a source that takes live payments or not; its kind may be unreadable.
     Signing {
         reference: Located<SecretRef>,
+        kind: Option<SenderKind>,
         live: bool,
     },
     /// A destination's.
@@ -77,33 +47,21 @@ pub(super) enum RequiredSecret {
 }
 
 impl RequiredSecret {
-    /// What is wrong with the value, if something is. Secrets Manager is not asked for the sake of a broken document.
+    /// What is wrong with the value, if something is. Secrets Manager is not asked for the sake of
+    /// a broken document.
     pub(super) fn problem(&self, outside: &SecretSources<'_>) -> Option<ConfigError> {
         let wrong = match self {
-            Self::Signing { reference, live } => signing(reference, *live, outside).err(),
+            Self::Signing {
+                reference,
+                kind,
+                live,
+            } => fetch_signing_secret(reference, *kind, *live, outside).err(),
             Self::Whsec(reference) => whsec(reference, outside).err(),
         };
         wrong
             .filter(|(why, _)| *why != SecretError::Unread(SecretsManagerError::NotAsked))
             .map(|(_, problem)| problem)
     }
-}
-
-/// A secret or, where there is none, why and in words.
-type FetchedSecret<T> = Result<T, (SecretError, ConfigError)>;
-
-/// Fetches the senders' secrets that can be used; a source keeps those, and may be left with none.
-pub(super) fn senders(
-    config: &Config,
-    outside: &SecretSources<'_>,
-) -> (Vec<Source>, Vec<UnusableSecretError>) {
-    let mut unusable = Vec::new();
-    let sources = config
-        .sources
-        .iter()
-        .map(|config| source(config, outside, &mut unusable))
-        .collect();
-    (sources, unusable)
 }
 
 /// Fetches the destinations' secrets that can be used.
@@ -138,109 +96,52 @@ pub(super) fn all<T>((value, unusable): (T, Vec<UnusableSecretError>)) -> Result
     ConfigErrors::or(unusable.into_iter().map(|one| one.problem).collect(), value)
 }
 
-fn source(
-    config: &SourceConfig,
+/// The credentials of `source`'s API, or everything that is wrong with them; `None` if `pull` is
+/// not configured.
+pub(super) fn pull(
+    source: &SourceConfig,
     outside: &SecretSources<'_>,
-    unusable: &mut Vec<UnusableSecretError>,
-) -> Source {
-    let mut keys = Vec::new();
-    for (index, reference) in config.secrets.iter().enumerate() {
-        match signing(reference, config.live, outside) {
-            Ok(None) => {}
-            Ok(Some(secret)) => {
-                let label = format!("{}:{}", index + 1, reference.value.label());
-                keys.push(SigningKey::new(config.kind, label, &secret));
-            }
+) -> Result<Option<Vec<Secret>>, Vec<UnusableSecretError>> {
+    let Some(pull) = &source.pull else {
+        return Ok(None);
+    };
+    let mut unusable = Vec::new();
+    let mut secrets = Vec::new();
+    for reference in &pull.credentials {
+        match credential(source, reference, outside) {
+            Ok(secret) => secrets.push(secret),
             Err((why, problem)) => unusable.push(UnusableSecretError {
-                source: Some(config.name.clone()),
+                source: Some(source.name.clone()),
                 why,
                 problem,
             }),
         }
     }
-    Source {
-        name: config.name.clone(),
-        kind: config.kind,
-        keys,
-    }
-}
-
-/// A sender's secret, or `None` while Secrets Manager has none yet.
-fn signing(
-    reference: &Located<SecretRef>,
-    live: bool,
-    outside: &SecretSources<'_>,
-) -> FetchedSecret<Option<Secret>> {
-    let judged = reference.value.fetch(outside).and_then(|secret| {
-        secret.judge()?;
-        let opens_live = live && secret.expose().starts_with(TEST_PREFIX);
-        if opens_live {
-            Err(SecretError::TestOnLive)
-        } else {
-            Ok(secret)
-        }
-    });
-    match judged {
-        Ok(secret) => Ok(Some(secret)),
-        Err(SecretError::NoneYet) => Ok(None),
-        Err(why) => Err((why, reference.problem(why))),
-    }
-}
-
-/// What a pull of `source` needs, or everything that is wrong with it; `None` if it is not configured.
-pub(super) fn pull(
-    source: &SourceConfig,
-    outside: &SecretSources<'_>,
-) -> Result<Option<PullSecrets>, Vec<UnusableSecretError>> {
-    let mut unusable = Vec::new();
-    let mut fetch = |reference: &Located<SecretRef>| {
-        let fetched = credential(reference, source.live, outside);
-        let source = Some(source.name.clone());
-        fetched
-            .map_err(|(why, problem)| {
-                unusable.push(UnusableSecretError {
-                    source,
-                    why,
-                    problem,
-                })
-            })
-            .ok()
-    };
-    let secrets = match &source.pull {
-        None => return Ok(None),
-        Some(PullConfig::Hmrc(pull)) => {
-            let (client_id, client_secret) = (fetch(&pull.client_id), fetch(&pull.client_secret));
-            client_id
-                .zip(client_secret)
-                .map(|(client_id, client_secret)| PullSecrets::Hmrc {
-                    client_id,
-                    client_secret,
-                })
-        }
-        Some(PullConfig::GovukPay(pull)) => {
-            fetch(&pull.api_key).map(|api_key| PullSecrets::GovukPay { api_key })
-        }
-    };
     if unusable.is_empty() {
-        Ok(secrets)
+        Ok(Some(secrets))
     } else {
         Err(unusable)
     }
 }
 
 fn credential(
+    source: &SourceConfig,
     reference: &Located<SecretRef>,
-    live: bool,
     outside: &SecretSources<'_>,
 ) -> FetchedSecret<Secret> {
+    let test_prefix = source
+        .kind
+        .config
+        .pull
+        .as_ref()
+        .and_then(|pull| pull.test_prefix);
     let judged = reference.value.fetch(outside).and_then(|secret| {
         secret.judge()?;
-        let sees_no_live = live && secret.expose().starts_with(TEST_KEY_PREFIX);
-        if sees_no_live {
-            Err(SecretError::TestKeyOnLive)
-        } else {
-            Ok(secret)
+        let is_test = test_prefix.is_some_and(|prefix| secret.expose().starts_with(prefix));
+        if source.live && is_test {
+            return Err(SecretError::TestKeyOnLive);
         }
+        Ok(secret)
     });
     judged.map_err(|why| {
         let problem = match why {
@@ -251,7 +152,8 @@ fn credential(
     })
 }
 
-/// Some advice for senders' secrets would mislead here: nothing is sent without this one, and we choose it.
+/// Some advice for senders' secrets would mislead here: nothing is sent without this one, and we
+/// choose it.
 fn whsec(
     reference: &Located<SecretRef>,
     outside: &SecretSources<'_>,
@@ -339,13 +241,19 @@ secret = "env:TEST"
 "#;
         let variables = [("EMPTY", ""), ("TEST", TEST_SECRET), ("SHORT", "hunter2")];
         let expected = "\
-pillarbox.toml:6: sources.pay.secrets[0] (env:EMPTY) is empty: put the secret there exactly as the sender shows it
-pillarbox.toml:6: sources.pay.secrets[1] (env:UNSET) is not set: set that environment variable, or write secrets = [] to answer challenges only for now
-pillarbox.toml:7: sources.pay.secrets[2] (env:TEST) is a test secret (webhook_test_…) on a source with live = true: use the live webhook's secret, or set live = false
-pillarbox.toml:7: sources.pay.secrets[3] (file:/run/secrets/pay) can't be read (entity not found): check the path and its permissions
-pillarbox.toml:7: sources.pay.secrets[4] (env:SHORT) is only 7 bytes long, and a secret needs at least 16: copy the whole of it
+pillarbox.toml:6: sources.pay.secrets[0] (env:EMPTY) is empty: put the secret there exactly as \
+ the sender shows it
+pillarbox.toml:6: sources.pay.secrets[1] (env:UNSET) is not set: set that environment variable, \
+ or write secrets = [] to answer challenges only for now
+pillarbox.toml:7: sources.pay.secrets[2] (env:TEST) is a test secret (webhook_test_…) on a source \
+ with live = true: use the live webhook's secret, or set live = false
+pillarbox.toml:7: sources.pay.secrets[3] (file:/run/secrets/pay) can't be read (entity not \
+ found): check the path and its permissions
+pillarbox.toml:7: sources.pay.secrets[4] (env:SHORT) is only 7 bytes long, and a secret needs at \
+ least 16: copy the whole of it
 pillarbox.toml:11: destination.secret (env:UNSET) is not set: set that environment variable
-pillarbox.toml:15: destinations.other.secret (env:TEST) is not a Standard Webhooks secret: whsec_ and 24 to 64 bytes in base64";
+pillarbox.toml:15: destinations.other.secret (env:TEST) is not a Standard Webhooks secret: whsec_ \
+ and 24 to 64 bytes in base64";
         let read = |document: &str| {
             with(&variables, |outside| {
                 read_with_secrets(document, "pillarbox.toml", outside).map(|_| ())
@@ -355,13 +263,58 @@ pillarbox.toml:15: destinations.other.secret (env:TEST) is not a Standard Webhoo
 
         let mistaken = format!("{document}colour = \"red\"\n");
         let both = format!(
-            "{expected}\npillarbox.toml:16: destinations.other.colour is not a known key: known here are kind, url, secret"
+            "{expected}\npillarbox.toml:16: destinations.other.colour is not a known key: known \
+             here are kind, url, secret"
         );
         assert_eq!(
             read(&mistaken).unwrap_err().to_string(),
             both,
             "one list holds both sorts"
         );
+    }
+
+    #[test]
+    fn a_secret_of_another_form_than_its_sender_s_is_refused_and_never_opens_a_live_source() {
+        let judged = |kind: &str, live: &str, secret: &str| {
+            let document =
+                format!("[sources.s]\nkind = \"{kind}\"\n{live}\nsecrets = [\"env:S\"]\n");
+            let read = with(&[("S", secret)], |outside| {
+                read_with_secrets(&document, "p", outside).map(|_| ())
+            });
+            read.map_err(|problems| problems.to_string())
+        };
+        let quoted = |secret: &str| format!("\"{secret}\"");
+        let refused = |form: &str| {
+            Err(format!(
+                "p:4: sources.s.secrets[0] (env:S) is not {form}, which is the form of this \
+                 sender's secrets: copy it \
+                 exactly as the sender shows it, without quotation marks"
+            ))
+        };
+        let pay = "webhook_test_ or webhook_live_ and then letters and digits";
+        for live in ["live = false", "live = true"] {
+            for wrong in [
+                quoted(TEST_SECRET),
+                format!("PAY_SECRET={TEST_SECRET}"),
+                format!("{LIVE_SECRET}-"),
+                format!("{LIVE_SECRET}\u{e9}"),
+                "webhook_prod_7mrp1d5lsa5pdfs2bvim2f9cdu".to_owned(),
+                HMRC_SECRET.to_owned(),
+            ] {
+                assert_eq!(judged("govuk-pay", live, &wrong), refused(pay), "{wrong}");
+            }
+            assert_eq!(judged("govuk-pay", live, LIVE_SECRET), Ok(()));
+        }
+        let hmrc = "32 letters and digits";
+        for wrong in [
+            quoted(HMRC_SECRET),
+            format!("{HMRC_SECRET}A"),
+            HMRC_SECRET.replace('A', "-"),
+            TEST_SECRET.to_owned(),
+        ] {
+            assert_eq!(judged("hmrc", "", &wrong), refused(hmrc), "{wrong}");
+        }
+        assert_eq!(judged("hmrc", "", HMRC_SECRET), Ok(()));
     }
 
     #[test]
@@ -401,7 +354,8 @@ secret = "secretsmanager:arn:aws:secretsmanager:eu-west-2:111122223333:secret:pa
         vault
     }
 
-    /// The labels of the keys that can be used, and what is wrong with the others, with their places.
+    /// The labels of the keys that can be used, and what is wrong with the others, with their
+    /// places.
     fn usable(vault: &FetchedSecrets) -> (Vec<String>, Vec<String>) {
         let config = Config::read(MANAGED, "p").unwrap();
         with(&[], |outside| {
@@ -553,14 +507,14 @@ secret = "secretsmanager:arn:aws:secretsmanager:eu-west-2:111122223333:secret:pa
         };
         with(&all, |outside| {
             let hmrc = hmrc.pull_secrets(outside).unwrap();
-            assert!(
-                matches!(&hmrc, Some(PullSecrets::Hmrc { client_secret, .. }) if client_secret.expose() == HMRC_SECRET)
-            );
-            assert!(!format!("{hmrc:?}").contains(HMRC_SECRET));
-            assert!(matches!(
-                pay.pull_secrets(outside),
-                Ok(Some(PullSecrets::GovukPay { .. }))
-            ));
+            let shown = format!("{hmrc:?}");
+            let [client_id, client_secret] = &hmrc.unwrap()[..] else {
+                panic!("HMRC needs two credentials")
+            };
+            assert_eq!(client_id.expose(), "a client id of HMRC's");
+            assert_eq!(client_secret.expose(), HMRC_SECRET);
+            assert!(!shown.contains(HMRC_SECRET));
+            assert_eq!(pay.pull_secrets(outside).unwrap().unwrap().len(), 1);
             let live = SourceConfig {
                 live: true,
                 ..pay.clone()

@@ -5,12 +5,12 @@ use super::{
     error::{ConfigError, Located},
     pull::{self, PullConfig},
     reference,
-    secrets::{self, PullSecrets, RequiredSecret, UnusableSecretError},
+    secrets::{self, RequiredSecret},
     suggest,
 };
 use crate::{
     domain::SourceName,
-    secrets::{SecretRef, SecretSources},
+    secrets::{Secret, SecretRef, SecretSources, UnusableSecretError},
     senders::SenderKind,
 };
 
@@ -21,27 +21,31 @@ pub struct SourceConfig {
     pub name: SourceName,
     /// Whose protocol it speaks.
     pub kind: SenderKind,
-    /// Whether it takes live payments, so that a test secret must not open it. GOV.UK Pay only.
+    /// Whether it takes live payments, so that a test secret must not open it. Only for a sender
+    /// whose secrets say whether they are for tests.
     pub live: bool,
-    /// Where its active secrets are; empty while there is none yet.
+    /// References to its active secrets; empty while there is none yet.
     pub secrets: Vec<Located<SecretRef>>,
     /// The named destination of its notifications, if not the default one.
     pub destination: Option<String>,
-    /// How to ask the sender for what never came.
+    /// How to read the sender's API, if that is configured.
     pub pull: Option<PullConfig>,
 }
 
 impl SourceConfig {
-    /// Where what a pull needs is; nothing if there is no pull.
+    /// References to the credentials of its API; none if `pull` is not configured.
     pub fn pull_references(&self) -> impl Iterator<Item = &SecretRef> {
-        self.pull.iter().flat_map(PullConfig::references)
+        let credentials = self.pull.iter().flat_map(|pull| &pull.credentials);
+        credentials.map(|reference| &reference.value)
     }
 
-    /// Fetches and judges what a pull needs: all of it, or everything that is wrong with it. `None` if there is no pull.
+    /// Fetches and judges the credentials of its API, in the order in which the sender's folder
+    /// names them: all of them, or everything that is wrong with them. `None` if `pull` is not
+    /// configured.
     pub fn pull_secrets(
         &self,
         outside: &SecretSources<'_>,
-    ) -> Result<Option<PullSecrets>, Vec<UnusableSecretError>> {
+    ) -> Result<Option<Vec<Secret>>, Vec<UnusableSecretError>> {
         secrets::pull(self, outside)
     }
 }
@@ -88,7 +92,11 @@ fn one(
             .iter()
             .flatten()
             .cloned()
-            .map(|reference| RequiredSecret::Signing { reference, live }),
+            .map(|reference| RequiredSecret::Signing {
+                reference,
+                kind,
+                live,
+            }),
     );
     let destination = table
         .take("destination")
@@ -106,17 +114,31 @@ fn one(
 }
 
 fn kind(table: &mut TableReader<'_, '_>) -> Option<SenderKind> {
-    let item = table.need("kind", "write kind = \"hmrc\" or kind = \"govuk-pay\"")?;
-    item.word(&SenderKind::ALL.map(SenderKind::as_str))
-        .and_then(SenderKind::parse)
+    let names: Vec<_> = SenderKind::ALL.iter().map(|kind| kind.name).collect();
+    let lines: Vec<_> = names
+        .iter()
+        .map(|name| format!("kind = \"{name}\""))
+        .collect();
+    let lines = suggest::choice(lines.iter().map(String::as_str));
+    let item = table.need("kind", &format!("write {lines}"))?;
+    item.word(&names).and_then(SenderKind::parse)
 }
 
 fn live(table: &mut TableReader<'_, '_>, kind: Option<SenderKind>) -> bool {
     let Some(item) = table.take("live") else {
         return false;
     };
-    if kind == Some(SenderKind::Hmrc) {
-        item.complain("is for govuk-pay only: remove it, since HMRC's secrets don't say whether they are live");
+    if let Some(kind) = kind
+        && kind.config.secret.test_prefix.is_none()
+    {
+        let with_test_secrets = SenderKind::ALL
+            .iter()
+            .filter(|kind| kind.config.secret.test_prefix.is_some());
+        item.complain(format_args!(
+            "is for {} only: remove it, since {}'s secrets don't say whether they are live",
+            suggest::choice(with_test_secrets.map(|kind| kind.name)),
+            kind.title
+        ));
     }
     item.flag().unwrap_or(false)
 }
@@ -138,14 +160,14 @@ fn secrets(table: &mut TableReader<'_, '_>) -> Option<Vec<Located<SecretRef>>> {
     Some(secrets)
 }
 
-/// A secret proves a sender only if it opens one source. HMRC gives one to an application, however
-/// many boxes it has, so HMRC's sources may share it among themselves.
+/// A secret proves a sender only if it opens one source. Sources of a sender that gives one secret
+/// to several may share it among themselves.
 fn shared(sources: &[&SourceConfig]) -> Vec<ConfigError> {
     let mut problems = Vec::new();
     for (index, source) in sources.iter().enumerate() {
         let others = sources[..index]
             .iter()
-            .filter(|other| (source.kind, other.kind) != (SenderKind::Hmrc, SenderKind::Hmrc));
+            .filter(|other| other.kind != source.kind || !source.kind.config.shares_secrets);
         for (other, secret) in
             others.flat_map(|other| source.secrets.iter().map(move |secret| (other, secret)))
         {

@@ -108,11 +108,11 @@ fn the_example_of_the_documentation_reads() {
     };
     assert_eq!(
         (hmrc.name.as_str(), hmrc.kind, hmrc.live),
-        ("hmrc", SenderKind::Hmrc, false)
+        ("hmrc", SenderKind::HMRC, false)
     );
     assert_eq!(
         (pay.name.as_str(), pay.kind, pay.live),
-        ("pay", SenderKind::GovukPay, false)
+        ("pay", SenderKind::GOVUK_PAY, false)
     );
     assert_eq!(
         pay.secrets[0].value,
@@ -120,26 +120,26 @@ fn the_example_of_the_documentation_reads() {
     );
     assert_eq!(pay.secrets[0].place.path(), "sources.pay.secrets[0]");
 
-    let Some(PullConfig::Hmrc(pull)) = &hmrc.pull else {
-        panic!("HMRC's pull")
-    };
+    let pull = hmrc.pull.as_ref().unwrap();
     assert_eq!(
         pull.base_url.as_str(),
         "https://test-api.service.hmrc.gov.uk/"
     );
     assert_eq!(pull.boxes, ["50dca3fc-c37c-4f03-b719-63571333624c"]);
-    assert_eq!(
-        pull.client_secret.value.to_string(),
-        "env:HMRC_CLIENT_SECRET"
-    );
-    let Some(PullConfig::GovukPay(pull)) = &pay.pull else {
-        panic!("Pay's pull")
+    let references = |source: &SourceConfig| {
+        let references = source.pull_references().map(ToString::to_string);
+        references.collect::<Vec<_>>()
     };
+    assert_eq!(
+        references(hmrc),
+        ["env:HMRC_CLIENT_ID", "env:HMRC_CLIENT_SECRET"]
+    );
+    let pull = pay.pull.as_ref().unwrap();
     assert_eq!(
         pull.base_url.as_str(),
         "https://publicapi.payments.service.gov.uk/"
     );
-    assert_eq!(pull.api_key.value.to_string(), "env:PAY_API_KEY");
+    assert_eq!(references(pay), ["env:PAY_API_KEY"]);
 
     assert!(matches!(
         config.destination_of(hmrc),
@@ -154,7 +154,8 @@ fn the_example_of_the_documentation_reads() {
 #[test]
 fn what_is_left_out_has_a_default_and_sources_keep_their_order() {
     let config = Config::read(
-        "[sources.pay]\nkind = \"govuk-pay\"\nsecrets = []\n[sources.hmrc]\nkind = \"hmrc\"\nsecrets = []",
+        "[sources.pay]\nkind = \"govuk-pay\"\nsecrets = []\n[sources.hmrc]\nkind \
+         = \"hmrc\"\nsecrets = []",
         "pillarbox.toml",
     )
     .unwrap();
@@ -201,12 +202,17 @@ kind = "log"
         document,
         &[
             "1: lissten is not a known key: did you mean listen?",
-            "2: console is not a loopback address: the console shows personal data and has no login; \
+            "2: console is not a loopback address: the console shows personal data and has no \
+             login; \
              bind it to 127.0.0.1 and reach it through an SSH tunnel",
-            "3: acceptance_days does not fit: acceptance_days (20) must be more than 30, since HMRC may push what is \
-             that old, and 7 days more must be less than retention_days (90), so that a row outlasts its repeats",
-            "6: sources.pay.kind must be \"hmrc\" or \"govuk-pay\": did you mean \"govuk-pay\"?",
-            "7: sources.pay.secrets[0] is not a secret reference: write env:NAME, file:PATH or secretsmanager:ARN#field, never the secret itself",
+            "3: acceptance_days does not fit: acceptance_days (20) must be more than 30, since \
+             HMRC may push what is \
+             that old, and 7 days more must be less than retention_days (90), so that a row \
+              outlasts its repeats",
+            "6: sources.pay.kind must be \"hmrc\", \"govuk-pay\" or \"timestamped\": did you \
+             mean \"govuk-pay\"?",
+            "7: sources.pay.secrets[0] is not a secret reference: write env:NAME, file:PATH or \
+             secretsmanager:ARN#field, never the secret itself",
             "8: sources.pay.destination names no destination: did you mean \"ledger\"?",
         ],
     );
@@ -217,7 +223,8 @@ fn text_that_is_no_toml_is_one_problem_that_does_not_repeat_it() {
     check(
         "listen = \"127.0.0.1:8080\"\nsecret = webhook_live_7mrp1d5lsa5pdfs2bvim2f9cdu\n",
         &[
-            "2: the document is not TOML here: string values must be quoted, expected literal string",
+            "2: the document is not TOML here: string values must be quoted, expected literal \
+             string",
         ],
     );
     check(
@@ -276,8 +283,10 @@ fn addresses_and_windows_are_checked() {
         ),
         (
             "retention_days = 67",
-            "retention_days does not fit: acceptance_days (60) must be more than 30, since HMRC may push what is that \
-             old, and 7 days more must be less than retention_days (67), so that a row outlasts its repeats",
+            "retention_days does not fit: acceptance_days (60) must be more than 30, since HMRC \
+             may push what is that \
+             old, and 7 days more must be less than retention_days (67), so that a row outlasts \
+              its repeats",
         ),
         ("retention_days = 68", ""),
         ("acceptance_days = 0x20", ""),
@@ -302,33 +311,41 @@ fn a_source_that_is_wrong_is_told_what_to_write() {
     check(
         "[sources.Pay]\nkind = \"govuk-pay\"\nsecrets = []",
         &[
-            "1: sources.Pay is no name for a source: begin with a-z, then up to 31 of a-z, 0-9 and -",
+            "1: sources.Pay is no name for a source: begin with a-z, then up to 31 of a-z, 0-9 \
+             and -",
         ],
     );
     check(
         "[sources.pay]",
         &[
-            "1: sources.pay needs kind: write kind = \"hmrc\" or kind = \"govuk-pay\"",
-            "1: sources.pay needs secrets: write secrets = [\"env:NAME\"], or secrets = [] while there is none yet",
+            "1: sources.pay needs kind: write kind = \"hmrc\", kind = \"govuk-pay\" or kind \
+             = \"timestamped\"",
+            "1: sources.pay needs secrets: write secrets = [\"env:NAME\"], or secrets = [] while \
+             there is none yet",
         ],
     );
     check(
         "[sources.pay]\nkind = \"stripe\"\nsecrets = \"env:PAY\"\nlive = \"yes\"\ncolour = 1\n",
         &[
-            "2: sources.pay.kind must be \"hmrc\" or \"govuk-pay\"",
+            "2: sources.pay.kind must be \"hmrc\", \"govuk-pay\" or \"timestamped\"",
             "3: sources.pay.secrets must be a list: write [\"env:NAME\"]",
             "4: sources.pay.live must be true or false",
-            "5: sources.pay.colour is not a known key: known here are kind, live, secrets, destination, pull",
+            "5: sources.pay.colour is not a known key: known here are kind, live, secrets, \
+             destination, pull",
         ],
     );
     check(
-        "[sources.hmrc]\nkind = \"hmrc\"\nsecret = [\"env:A\"]\nsecrets = [\"env:A\",\n 7,\n \"secretsmanager:arn\"]\nlive = true\n",
+        "[sources.hmrc]\nkind = \"hmrc\"\nsecret = [\"env:A\"]\nsecrets = [\"env:A\",\n \
+         7,\n \"secretsmanager:arn\"]\nlive = true\n",
         &[
             "3: sources.hmrc.secret is not a known key: did you mean secrets?",
-            "5: sources.hmrc.secrets[1] is not a secret reference: write env:NAME, file:PATH or secretsmanager:ARN#field, never the secret itself",
-            "6: sources.hmrc.secrets[2] names no secret in Secrets Manager: write secretsmanager:ARN#field, with its whole \
+            "5: sources.hmrc.secrets[1] is not a secret reference: write env:NAME, file:PATH or \
+             secretsmanager:ARN#field, never the secret itself",
+            "6: sources.hmrc.secrets[2] names no secret in Secrets Manager: write \
+             secretsmanager:ARN#field, with its whole \
              ARN (arn:aws:…) and the name of a field",
-            "7: sources.hmrc.live is for govuk-pay only: remove it, since HMRC's secrets don't say whether they are \
+            "7: sources.hmrc.live is for govuk-pay only: remove it, since HMRC's secrets don't \
+             say whether they are \
              live",
         ],
     );
@@ -347,7 +364,8 @@ fn a_long_name_that_may_be_a_secret_is_not_repeated() {
     check(
         &format!("{TEST_SECRET} = true{FINE}"),
         &[
-            "1: (a name of 39 characters) is not a known key: known here are listen, console, retention_days, \
+            "1: (a name of 39 characters) is not a known key: known here are listen, console, \
+             retention_days, \
            acceptance_days, inbox, destination, destinations, sources",
         ],
     );
@@ -416,7 +434,8 @@ fn an_inbox_or_a_destination_that_is_wrong_is_told_what_to_write() {
         ),
         (
             "[destination]",
-            "1: destination needs kind: write kind = \"log\", \"https\", \"sqs\" or \"eventbridge\"",
+            "1: destination needs kind: write kind = \"log\", \"https\", \"sqs\" \
+             or \"eventbridge\"",
         ),
         (
             "[destination]\nkind = \"kafka\"",
@@ -432,7 +451,8 @@ fn an_inbox_or_a_destination_that_is_wrong_is_told_what_to_write() {
         ),
         (
             "[destination]\nkind = \"sqs\"",
-            "1: destination needs url: write url = \"https://sqs.REGION.amazonaws.com/ACCOUNT/NAME\"",
+            "1: destination needs url: write url \
+             = \"https://sqs.REGION.amazonaws.com/ACCOUNT/NAME\"",
         ),
         (
             "[destination]\nkind = \"sqs\"\nurl = \"https://sqs.eu-west-2.amazonaws.com\"",
@@ -441,10 +461,12 @@ fn an_inbox_or_a_destination_that_is_wrong_is_told_what_to_write() {
         ),
         (
             "[destination]\nkind = \"sqs\"\nurl = \"http://sqs.eu-west-2.amazonaws.com/1/q\"",
-            "3: destination.url is plain http to another machine: write https, which http may replace on loopback only",
+            "3: destination.url is plain http to another machine: write https, which http may \
+             replace on loopback only",
         ),
         (
-            "[destination]\nkind = \"sqs\"\nurl = \"https://sqs.eu-west-2.amazonaws.com/1/q\"\nbus = \"b\"",
+            "[destination]\nkind = \"sqs\"\nurl \
+             = \"https://sqs.eu-west-2.amazonaws.com/1/q\"\nbus = \"b\"",
             "4: destination.bus is not a known key: known here are kind, url",
         ),
         (
@@ -466,7 +488,8 @@ fn an_inbox_or_a_destination_that_is_wrong_is_told_what_to_write() {
         ),
         (
             "[destination]\nkind = \"https\"\nurl = \"http://x.example\"\nsecret = \"env:A\"",
-            "3: destination.url is plain http to another machine: write https, which http may replace on loopback only",
+            "3: destination.url is plain http to another machine: write https, which http may \
+             replace on loopback only",
         ),
         (
             "[destination]\nkind = \"https\"\nurl = \"http://127.0.0.1:9000\"",
@@ -474,7 +497,8 @@ fn an_inbox_or_a_destination_that_is_wrong_is_told_what_to_write() {
         ),
         (
             "[destinations.Ledger]\nkind = \"log\"",
-            "1: destinations.Ledger is no name for a destination: begin with a-z, then up to 31 of a-z, 0-9 and -",
+            "1: destinations.Ledger is no name for a destination: begin with a-z, then up to 31 \
+             of a-z, 0-9 and -",
         ),
     ] {
         let read = Config::read(&format!("{table}{FINE}"), "p");
@@ -492,47 +516,57 @@ fn a_source_hands_on_to_destinations_that_are_there() {
     let document = |name: &str, rest: &str| {
         format!("[sources.pay]\nkind = \"govuk-pay\"\nsecrets = []\ndestination = {name}\n{rest}")
     };
-    let none = "4: sources.pay.destination names no destination: add [destinations.NAME], or remove this key";
+    let none = "4: sources.pay.destination names no destination: add [destinations.NAME], or \
+     remove this key";
     check(&document("\"ledger\"", ""), &[none]);
     let two = "[destinations.a]\nkind = \"log\"\n[destinations.b]\nkind = \"log\"\n";
-    let written = "4: sources.pay.destination names no destination: write one of those that are there, a or b";
+    let written = "4: sources.pay.destination names no destination: write one of those that are \
+     there, a or b";
     check(&document("\"ledger\"", two), &[written]);
     check(
         &document("1", two),
         &["4: sources.pay.destination must be the name of a destination in quotes"],
     );
     let broken = "[destinations.ledger]\nkind = \"logg\"\n";
-    let kind = "6: destinations.ledger.kind must be \"log\", \"https\", \"sqs\" or \"eventbridge\": did you mean \"log\"?";
+    let kind = "6: destinations.ledger.kind must be \"log\", \"https\", \"sqs\" \
+     or \"eventbridge\": did you mean \"log\"?";
     check(&document("\"ledger\"", broken), &[kind]);
 }
 
 #[test]
 fn a_pull_that_is_wrong_is_told_what_to_write() {
     check(
-        "[sources.hmrc]\nkind = \"hmrc\"\nsecrets = []\n[sources.hmrc.pull]\nenviroment = \"sandbox\"\nboxes = []\n\
+        "[sources.hmrc]\nkind = \"hmrc\"\nsecrets = []\n[sources.hmrc.pull]\nenviroment \
+         = \"sandbox\"\nboxes = []\n\
          client_id = \"abcdefgh\"\n",
         &[
-            "4: sources.hmrc.pull needs environment: write environment = \"sandbox\" or environment = \"production\"",
+            "4: sources.hmrc.pull needs environment: write environment = \"sandbox\" or \
+             environment = \"production\"",
             "4: sources.hmrc.pull needs client_secret: write client_secret = \"env:NAME\"",
             "5: sources.hmrc.pull.enviroment is not a known key: did you mean environment?",
             "6: sources.hmrc.pull.boxes must be a list of one or more box ids: write \
              [\"50dca3fc-c37c-4f03-b719-63571333624c\"]",
-            "7: sources.hmrc.pull.client_id is not a secret reference: write env:NAME, file:PATH or \
+            "7: sources.hmrc.pull.client_id is not a secret reference: write env:NAME, file:PATH \
+             or \
              secretsmanager:ARN#field, never the secret itself",
         ],
     );
     check(
-        "[sources.hmrc]\nkind = \"hmrc\"\nsecrets = []\npull.base_url = \"http://127.0.0.1:1\"\npull.boxes = [\"b\"]\n\
+        "[sources.hmrc]\nkind = \"hmrc\"\nsecrets = []\npull.base_url \
+         = \"http://127.0.0.1:1\"\npull.boxes = [\"b\"]\n\
          pull.client_id = \"env:ID\"\npull.client_secret = \"env:SECRET\"\n",
         &[
-            "5: sources.hmrc.pull.boxes[0] must be a box id, a UUID such as 50dca3fc-c37c-4f03-b719-63571333624c",
+            "5: sources.hmrc.pull.boxes[0] must be a box id, a UUID such as \
+             50dca3fc-c37c-4f03-b719-63571333624c",
         ],
     );
     check(
-        "[sources.pay]\nkind = \"govuk-pay\"\nsecrets = []\n[sources.pay.pull]\nbase_url = \"http://10.0.0.1\"\n",
+        "[sources.pay]\nkind = \"govuk-pay\"\nsecrets = []\n[sources.pay.pull]\nbase_url \
+         = \"http://10.0.0.1\"\n",
         &[
             "4: sources.pay.pull needs api_key: write api_key = \"env:NAME\"",
-            "5: sources.pay.pull.base_url is plain http to another machine: write https, which http may replace on \
+            "5: sources.pay.pull.base_url is plain http to another machine: write https, which \
+             http may replace on \
              loopback only",
         ],
     );
@@ -541,7 +575,8 @@ fn a_pull_that_is_wrong_is_told_what_to_write() {
 #[test]
 fn debug_shows_no_more_of_a_destination_than_its_origin() {
     let document = format!(
-        "[destination]\nkind = \"https\"\nurl = \"https://x.example/hook/s3cr3t?token=s3cr3t\"\nsecret = \"env:A\"{FINE}"
+        "[destination]\nkind = \"https\"\nurl \
+         = \"https://x.example/hook/s3cr3t?token=s3cr3t\"\nsecret = \"env:A\"{FINE}"
     );
     let shown = format!("{:?}", Config::read(&document, "p").unwrap());
     assert!(

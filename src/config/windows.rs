@@ -1,4 +1,5 @@
-//! How long rows are kept and how old a notification may be: `retention_days` and `acceptance_days`.
+//! How long rows are kept and how old a notification may be: `retention_days` and
+//! `acceptance_days`.
 
 use std::time::Duration;
 
@@ -69,8 +70,10 @@ fn misfit(
     }: TimeWindows,
 ) -> String {
     format!(
-        "does not fit: acceptance_days ({acceptance}) must be more than {HMRC_KEEPS}, since HMRC may push what is that \
-         old, and {MARGIN} days more must be less than retention_days ({retention}), so that a row outlasts its repeats"
+        "does not fit: acceptance_days ({acceptance}) must be more than {HMRC_KEEPS}, since HMRC \
+         may push what is that \
+         old, and {MARGIN} days more must be less than retention_days ({retention}), so that a \
+          row outlasts its repeats"
     )
 }
 

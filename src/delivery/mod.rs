@@ -23,12 +23,12 @@ use crate::{
     destinations::{DeliveryError, Destination, Event},
     domain::{Clock, Key, Origin, SourceName, Timestamp},
     inbox::{
-        Claim, EventClaim, Fence, Inbox, InboxError, Lease, LeaseId, Mark, Marked, RetentionPolicy,
-        Row,
+        Claim, DeliveryInbox, EventClaim, Fence, InboxError, Lease, LeaseId, Mark, Marked,
+        RetentionPolicy, Row,
     },
 };
 
-pub use circuit_breaker::{CircuitBreaker, DOWN_AFTER};
+pub use circuit_breaker::{CircuitBreaker, FAILURE_THRESHOLD};
 pub use retry::{BUDGET, FIRST_BACKOFF, RetryDecision, after_failure};
 pub use worker_pool::{AT_ONCE, AttemptCounts, AttemptError, AttemptResult, RunDeadline};
 
@@ -45,7 +45,7 @@ pub struct DeliveryWorker<I, D, W> {
     /// Where the row is.
     pub inbox: Arc<I>,
     /// Time and chance.
-    pub world: Arc<W>,
+    pub clock: Arc<W>,
     destination: D,
     keeping: RetentionPolicy,
     heard: Mutex<HashMap<String, Timestamp>>,
@@ -91,12 +91,12 @@ pub struct ProcessedRow {
     pub attempt: u32,
 }
 
-impl<I: Inbox, D: Destination, W: Clock> DeliveryWorker<I, D, W> {
+impl<I: DeliveryInbox, D: Destination, W: Clock> DeliveryWorker<I, D, W> {
     /// A worker that hands the rows of `inbox` on to `destination`.
-    pub fn new(inbox: Arc<I>, destination: D, world: Arc<W>, keeping: RetentionPolicy) -> Self {
+    pub fn new(inbox: Arc<I>, destination: D, clock: Arc<W>, keeping: RetentionPolicy) -> Self {
         Self {
             inbox,
-            world,
+            clock,
             destination,
             keeping,
             heard: Mutex::default(),
@@ -126,20 +126,20 @@ impl<I: Inbox, D: Destination, W: Clock> DeliveryWorker<I, D, W> {
     }
 
     fn claim(&self) -> Claim {
-        let now = self.world.now();
+        let now = self.clock.now();
         let lease = Lease {
-            id: LeaseId(self.world.random()),
+            id: LeaseId(self.clock.random()),
             until: now.plus(LEASE),
         };
         Claim {
             now,
             lease,
-            push: FIRST_BACKOFF,
+            first_backoff: FIRST_BACKOFF,
         }
     }
 
-    /// Notes that the row's source was heard, at most every [`HEARD_EVERY`]. What we asked for doesn't count: it must
-    /// not hide that a sender has stopped posting.
+    /// Notes that the row's source was heard, at most every [`HEARD_EVERY`]. What we asked for
+    /// doesn't count: it must not hide that a sender has stopped posting.
     async fn note_heard(&self, row: &Row) -> Result<(), InboxError> {
         let Some(source) = SourceName::new(row.key.source()).filter(|_| row.origin == Origin::Push)
         else {
@@ -155,7 +155,9 @@ impl<I: Inbox, D: Destination, W: Clock> DeliveryWorker<I, D, W> {
             is_news
         };
         if is_news {
-            self.inbox.heard(&source, row.received_at).await
+            self.inbox
+                .record_last_received(&source, row.received_at)
+                .await
         } else {
             Ok(())
         }
@@ -163,16 +165,19 @@ impl<I: Inbox, D: Destination, W: Clock> DeliveryWorker<I, D, W> {
 
     /// The work between claim and mark.
     async fn work(&self, row: &Row, fence: &Fence) -> Result<Mark, InboxError> {
-        // Out of time before it began: its last attempts left no outcome, so it may kill whoever tries.
-        if fence.attempt > 1 && self.world.now().since(row.budget_from) >= BUDGET {
+        // Out of time before it began: its last attempts left no outcome, so it may kill whoever
+        // tries.
+        if fence.attempt > 1 && self.clock.now().since(row.budget_from) >= BUDGET {
             return Ok(self.dead("budget spent", row.last_error.clone().unwrap_or_default()));
         }
         if let Some(event) = row.event() {
-            let expires_at = self.keeping.ledger_expiry(self.world.now());
-            if let EventClaim::Other(of) = self.inbox.own(&event, &row.key, expires_at).await? {
+            let expires_at = self.keeping.ledger_expiry(self.clock.now());
+            if let EventClaim::HeldBy(of) =
+                self.inbox.claim_event(&event, &row.key, expires_at).await?
+            {
                 return Ok(Mark::Repeat {
                     of,
-                    expires_at: self.keeping.row_expiry(self.world.now()),
+                    expires_at: self.keeping.row_expiry(self.clock.now()),
                 });
             }
         }
@@ -185,7 +190,7 @@ impl<I: Inbox, D: Destination, W: Clock> DeliveryWorker<I, D, W> {
     async fn deliver(&self, row: &Row, fence: &Fence, event: &Event) -> Mark {
         let attempt =
             tokio::time::timeout(ATTEMPT, self.destination.deliver(&row.key, event)).await;
-        let now = self.world.now();
+        let now = self.clock.now();
         let error = match attempt {
             Ok(Ok(())) => {
                 return Mark::Delivered {
@@ -201,7 +206,7 @@ impl<I: Inbox, D: Destination, W: Clock> DeliveryWorker<I, D, W> {
             &error,
             fence.attempt,
             now.since(row.budget_from),
-            self.world.random(),
+            self.clock.random(),
         ) {
             RetryDecision::Dead(reason) => self.dead(reason, error.to_string()),
             RetryDecision::RetryAfter(delay) => Mark::Retry {
@@ -215,7 +220,7 @@ impl<I: Inbox, D: Destination, W: Clock> DeliveryWorker<I, D, W> {
         Mark::Dead {
             reason: reason.to_owned(),
             error,
-            at: self.world.now(),
+            at: self.clock.now(),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! A batch of new rows -> every one of them worked on -> where to resume.
 //!
 //! The rows are independent: each outcome is written in its own row, so one that fails holds up
-//! nobody. Whoever sends the batch sends it again from the lowest sequence number returned, and takes
-//! an empty list for success: it is empty only when every outcome is written.
+//! nobody. Whoever sends the batch sends it again from the lowest sequence number returned, and
+//! takes an empty list for success: it is empty only when every outcome is written.
 
 #[cfg(test)]
 mod tests;
@@ -20,7 +20,7 @@ use super::{AttemptCounts, AttemptResult, DeliveryWorker, RunDeadline, worker_po
 use crate::{
     destinations::Destination,
     domain::{Clock, Key},
-    inbox::Inbox,
+    inbox::DeliveryInbox,
 };
 
 /// A place in a stream: a decimal number of up to 40 digits, compared as a number.
@@ -102,9 +102,9 @@ struct BatchItemFailure<'a> {
 
 /// Works on every row of `batch`, as long as there is time. `said` hears of each attempt.
 ///
-/// A row whose turn didn't come, or whose attempt was cut off, has no outcome either, and is where the
-/// batch resumes; should it never come again, the sweep finds its row.
-pub async fn run<I: Inbox, D: Destination, W: Clock>(
+/// A row whose turn didn't come, or whose attempt was cut off, has no outcome either, and is where
+/// the batch resumes; should it never come again, the sweep finds its row.
+pub async fn run<I: DeliveryInbox, D: Destination, W: Clock>(
     worker: &Arc<DeliveryWorker<I, D, W>>,
     batch: &[BatchRecord],
     until: RunDeadline,
@@ -134,7 +134,8 @@ pub async fn run<I: Inbox, D: Destination, W: Clock>(
             said(&attempt);
         }
     };
-    let _ = tokio::time::timeout(until.left(worker.world.now()), work).await; // what is cut off stays open
+    // what is cut off stays open
+    let _ = tokio::time::timeout(until.left(worker.clock.now()), work).await;
     tally.unwritten = open.len() as u64;
     let is_open = |record: &&BatchRecord| record.key.as_ref().is_some_and(|key| open.contains(key));
     let lowest = batch

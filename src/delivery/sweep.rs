@@ -18,7 +18,7 @@ use super::{
 use crate::{
     destinations::Destination,
     domain::{Clock, Key},
-    inbox::{Inbox, InboxError, SourceFilter},
+    inbox::{DeliveryInbox, InboxError, SourceFilter},
 };
 
 /// How many due rows are asked for at once.
@@ -41,7 +41,7 @@ pub struct SweepReport {
     pub is_cut_short: bool,
 }
 
-impl<I: Inbox, D: Destination, W: Clock> Sweeper<I, D, W> {
+impl<I: DeliveryInbox, D: Destination, W: Clock> Sweeper<I, D, W> {
     /// Sweeps with `worker`.
     pub fn new(worker: Arc<DeliveryWorker<I, D, W>>) -> Self {
         Self {
@@ -69,7 +69,7 @@ impl<I: Inbox, D: Destination, W: Clock> Sweeper<I, D, W> {
                     && let Some((key, is_probe)) = round.waiting.pop_front()
                 {
                     // One whose destination went down meanwhile stays due, with its attempts.
-                    if is_probe || !self.brake().is_on(key.source()) {
+                    if is_probe || !self.brake().is_open(key.source()) {
                         crew.start(key);
                     }
                 }
@@ -86,7 +86,7 @@ impl<I: Inbox, D: Destination, W: Clock> Sweeper<I, D, W> {
                 said(&attempt);
             }
         };
-        let cut_off = tokio::time::timeout(until.left(self.worker.world.now()), work)
+        let cut_off = tokio::time::timeout(until.left(self.worker.clock.now()), work)
             .await
             .is_err();
         swept.is_cut_short = cut_off || !round.is_over();
@@ -109,7 +109,7 @@ impl<I: Inbox, D: Destination, W: Clock> Sweeper<I, D, W> {
         while !round.is_over() && round.waiting.is_empty() {
             let (limit, up) = (
                 PAGE + round.lingering,
-                SourceFilter::AllBut(self.brake().down()),
+                SourceFilter::Except(self.brake().down()),
             );
             let due = self.due(&up, limit).await;
             round.take(due, limit, false);
@@ -119,7 +119,7 @@ impl<I: Inbox, D: Destination, W: Clock> Sweeper<I, D, W> {
     async fn due(&self, whose: &SourceFilter, limit: usize) -> Result<Vec<Key>, InboxError> {
         self.worker
             .inbox
-            .due(whose, self.worker.world.now(), limit)
+            .find_due(whose, self.worker.clock.now(), limit)
             .await
     }
 

@@ -1,26 +1,18 @@
 //! An inbox and a clock that follow a script, for tests of what goes wrong between claim and mark.
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    future::pending,
-    sync::Mutex,
-    time::Duration,
-};
+use std::{collections::VecDeque, future::pending, sync::Mutex, time::Duration};
 
 use tokio::time::Instant;
 
 use super::{
-    Claim, DeliveryWorker, EventClaim, Fence, Inbox, InboxError, Key, Mark, Marked,
+    Claim, DeliveryInbox, DeliveryWorker, EventClaim, Fence, InboxError, Key, Mark, Marked,
     RetentionPolicy, Row, SourceName, Timestamp,
 };
 use crate::{
     destinations::{DeliveryError, Destination, Event},
     domain::Clock,
-    inbox::{
-        CasOutcome, Discarded, KvEntry, KvKey, LedgerEntry, PageRequest, PendingEvent, Recorded,
-        Replayed, RowFilter, RowPage, SourceFilter,
-    },
-    senders::{Entry, EventName, example::NOW},
+    inbox::SourceFilter,
+    senders::{EventName, example::NOW},
 };
 
 /// What becomes of a claim.
@@ -103,7 +95,7 @@ impl Destination for UnreachableDestination {
     }
 }
 
-impl Inbox for ScriptedInbox {
+impl DeliveryInbox for ScriptedInbox {
     async fn claim(&self, key: &Key, _: &Claim) -> Result<Option<(Row, Fence)>, InboxError> {
         self.claimed.lock().unwrap().push(key.clone());
         match (self.claims)(key) {
@@ -118,7 +110,7 @@ impl Inbox for ScriptedInbox {
         }
     }
 
-    async fn due(
+    async fn find_due(
         &self,
         _: &SourceFilter,
         _: Timestamp,
@@ -132,52 +124,20 @@ impl Inbox for ScriptedInbox {
             .unwrap_or(Ok(Vec::new()))
     }
 
-    async fn record(&self, _: &Entry) -> Result<Recorded, InboxError> {
-        pending().await
-    }
-    async fn own(&self, _: &EventName, _: &Key, _: Timestamp) -> Result<EventClaim, InboxError> {
-        pending().await
-    }
-    async fn events(&self, _: &SourceName, _: &str) -> Result<Vec<LedgerEntry>, InboxError> {
-        pending().await
-    }
-    async fn unfinished(
+    async fn claim_event(
         &self,
-        _: &SourceName,
-        _: &BTreeSet<String>,
-    ) -> Result<Vec<PendingEvent>, InboxError> {
+        _: &EventName,
+        _: &Key,
+        _: Timestamp,
+    ) -> Result<EventClaim, InboxError> {
         pending().await
     }
+
     async fn mark(&self, _: &Fence, _: &Mark) -> Result<Marked, InboxError> {
         pending().await
     }
-    async fn get(&self, _: &Key) -> Result<Option<Row>, InboxError> {
-        pending().await
-    }
-    async fn list(&self, _: &RowFilter, _: PageRequest) -> Result<RowPage, InboxError> {
-        pending().await
-    }
-    async fn replay(&self, _: &Key, _: Timestamp) -> Result<Replayed, InboxError> {
-        pending().await
-    }
-    async fn discard(&self, _: &Key, _: bool, _: Timestamp) -> Result<Discarded, InboxError> {
-        pending().await
-    }
-    async fn heard(&self, _: &SourceName, _: Timestamp) -> Result<(), InboxError> {
-        pending().await
-    }
-    async fn last_heard(&self, _: &SourceName) -> Result<Option<Timestamp>, InboxError> {
-        pending().await
-    }
-    async fn memo(&self, _: &KvKey) -> Result<Option<KvEntry>, InboxError> {
-        pending().await
-    }
-    async fn swap_memo(
-        &self,
-        _: &KvKey,
-        _: Option<u64>,
-        _: &KvEntry,
-    ) -> Result<CasOutcome, InboxError> {
+
+    async fn record_last_received(&self, _: &SourceName, _: Timestamp) -> Result<(), InboxError> {
         pending().await
     }
 }

@@ -1,4 +1,4 @@
-//! The worker over a real inbox, with a destination and a world that do as they are told.
+//! The worker over a real inbox, with a destination and a clock that do as they are told.
 
 use std::{
     collections::VecDeque,
@@ -11,7 +11,9 @@ use std::{
 use super::*;
 use crate::{
     domain::{State, Timestamp},
-    inbox::{MemoryInbox, PageRequest, RowFilter},
+    inbox::{
+        MemoryInbox, OperatorInbox, PageRequest, ReadInbox, ReceiveInbox, ReconcileInbox, RowFilter,
+    },
     senders::{
         Entry,
         example::{NOW, hmrc, hmrc_pulled, observed, pay},
@@ -68,7 +70,7 @@ impl DeliveryRig {
             answers: Mutex::new(answers.into_iter().collect()),
             ..ScriptedDestination::default()
         });
-        let world = Arc::new(DeliveryAnswer {
+        let clock = Arc::new(DeliveryAnswer {
             now: AtomicI64::new(NOW.as_millis()),
         });
         let keeping = RetentionPolicy {
@@ -77,7 +79,7 @@ impl DeliveryRig {
         let worker = Arc::new(DeliveryWorker::new(
             inbox,
             Arc::clone(&destination),
-            world,
+            clock,
             keeping,
         ));
         Self {
@@ -141,7 +143,7 @@ async fn a_failure_is_tried_again_when_it_is_due_with_the_same_key_and_bytes() {
             AttemptOutcome::NotOurs,
             "not due yet"
         );
-        rig.worker.world.pass(Duration::from_secs(2));
+        rig.worker.clock.pass(Duration::from_secs(2));
     }
     assert_eq!(rig.process(&key).await, AttemptOutcome::Delivered);
 
@@ -171,20 +173,20 @@ async fn three_days_of_failure_are_dead_and_a_replay_has_three_more() {
     let rig = DeliveryRig::new((0..2).map(|_| down()));
     let key = rig.record(&hmrc("n1", "{}")).await;
     rig.process(&key).await;
-    rig.worker.world.pass(BUDGET);
+    rig.worker.clock.pass(BUDGET);
     assert!(matches!(rig.process(&key).await, AttemptOutcome::Dead(_)));
     assert_eq!(rig.row(&key).await.reason.as_deref(), Some("budget spent"));
 
     rig.worker
         .inbox
-        .replay(&key, rig.worker.world.now())
+        .replay(&key, rig.worker.clock.now())
         .await
         .unwrap();
     assert!(
         matches!(rig.process(&key).await, AttemptOutcome::Retry(_)),
         "its budget begins anew"
     );
-    rig.worker.world.pass(Duration::from_secs(2));
+    rig.worker.clock.pass(Duration::from_secs(2));
     assert_eq!(rig.process(&key).await, AttemptOutcome::Delivered);
 }
 
@@ -192,7 +194,7 @@ async fn three_days_of_failure_are_dead_and_a_replay_has_three_more() {
 async fn a_row_that_was_never_tried_gets_its_attempt_however_old_it_is() {
     let rig = DeliveryRig::new([]);
     let key = rig.record(&hmrc("n1", "{}")).await;
-    rig.worker.world.pass(BUDGET * 2);
+    rig.worker.clock.pass(BUDGET * 2);
     assert_eq!(rig.process(&key).await, AttemptOutcome::Delivered);
 }
 
@@ -209,12 +211,13 @@ async fn a_row_that_kills_every_processor_is_dead_when_its_budget_is_spent() {
             .await
             .unwrap()
         else {
-            rig.worker.world.pass(Duration::from_secs(60));
+            rig.worker.clock.pass(Duration::from_secs(60));
             continue;
         };
         claims += 1;
-        // The processor dies here, before it marks anything; when it is past its budget, it doesn't.
-        if rig.worker.world.now().since(row.budget_from) >= BUDGET {
+        // The processor dies here, before it marks anything; when it is past its budget, it
+        // doesn't.
+        if rig.worker.clock.now().since(row.budget_from) >= BUDGET {
             break rig.worker.work(&row, &fence).await.unwrap();
         }
     };
@@ -299,7 +302,7 @@ async fn a_crash_between_ledger_and_delivery_loses_nothing() {
         .unwrap();
     rig.worker
         .inbox
-        .own(&row.event().unwrap(), &first, NOW.plus(BUDGET))
+        .claim_event(&row.event().unwrap(), &first, NOW.plus(BUDGET))
         .await
         .unwrap();
     // The process ends here. The event is the first key's, which still stands open.
@@ -307,7 +310,7 @@ async fn a_crash_between_ledger_and_delivery_loses_nothing() {
         rig.process(&second).await,
         AttemptOutcome::Repeat(first.clone())
     );
-    rig.worker.world.pass(LEASE);
+    rig.worker.clock.pass(LEASE);
     assert_eq!(rig.process(&first).await, AttemptOutcome::Delivered);
     assert_eq!(rig.arrived(), ["pay:a"]);
 }
@@ -363,7 +366,7 @@ async fn when_a_source_was_heard_is_written_at_most_every_ten_seconds() {
         let heard = rig
             .worker
             .inbox
-            .last_heard(&SourceName::new("hmrc").unwrap())
+            .last_received(&SourceName::new("hmrc").unwrap())
             .await
             .unwrap();
         let expected = if after < 10 {
@@ -383,7 +386,7 @@ async fn what_we_asked_for_is_not_heard_of_its_source() {
     assert_eq!(
         rig.worker
             .inbox
-            .last_heard(&SourceName::new("hmrc").unwrap())
+            .last_received(&SourceName::new("hmrc").unwrap())
             .await
             .unwrap(),
         None
@@ -404,7 +407,7 @@ async fn an_attempt_that_never_ends_is_cut_short_within_its_lease() {
     let worker = DeliveryWorker::new(
         Arc::clone(&worker.inbox),
         HangingDestination,
-        Arc::clone(&worker.world),
+        Arc::clone(&worker.clock),
         worker.keeping,
     );
     let (row, fence) = worker

@@ -14,13 +14,15 @@ use super::{ATTEMPT, AttemptOutcome, DeliveryWorker, ProcessedRow};
 use crate::{
     destinations::Destination,
     domain::{Clock, Key, Timestamp},
-    inbox::{Inbox, InboxError},
+    inbox::{DeliveryInbox, InboxError},
+    telemetry::AttemptRecord,
 };
 
 /// How many attempts are made at once.
 pub const AT_ONCE: usize = 32;
 
-/// What an attempt may take beside its delivery: claim, ledger and mark, each within the inbox's own limit.
+/// What an attempt may take beside its delivery: claim, ledger and mark, each within the inbox's
+/// own limit.
 const BESIDE: Duration = Duration::from_secs(10);
 /// What is left for the answer once everything has ended or was cut off.
 const ANSWER: Duration = Duration::from_secs(1);
@@ -59,13 +61,42 @@ pub struct AttemptResult {
     pub ended: Result<ProcessedRow, AttemptError>,
 }
 
+impl AttemptResult {
+    /// The attempt as it is logged.
+    pub fn record(&self) -> AttemptRecord {
+        let outcome = self.ended.as_ref().map(|processed| &processed.outcome);
+        let (reason, original_key) = match outcome {
+            Ok(AttemptOutcome::Retry(reason) | AttemptOutcome::Dead(reason)) => {
+                (Some(reason.clone()), None)
+            }
+            Ok(AttemptOutcome::Repeat(original)) => (None, Some(original.clone())),
+            Ok(AttemptOutcome::Delivered | AttemptOutcome::NotOurs | AttemptOutcome::Lost) => {
+                (None, None)
+            }
+            Err(error) => (Some(error.to_string()), None),
+        };
+        let attempt = self.ended.as_ref().ok().map(|processed| processed.attempt);
+        AttemptRecord {
+            request_id: None,
+            key: self.key.clone(),
+            outcome: outcome.map_or("error", AttemptOutcome::as_str),
+            attempt: attempt.filter(|attempt| *attempt > 0),
+            reason,
+            original_key,
+            retry_at: None,
+            took: self.took,
+        }
+    }
+}
+
 /// Why an attempt's outcome is not in its row. The row is due again later.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum AttemptError {
     /// The inbox failed.
     #[error("{0}")]
     Inbox(InboxError),
-    /// The attempt panicked. What it panicked with may hold what it worked on, so it is not repeated.
+    /// The attempt panicked. What it panicked with may hold what it worked on, so it is not
+    /// repeated.
     #[error("the attempt panicked")]
     Panicked,
 }
@@ -114,7 +145,7 @@ pub(super) struct WorkerPool<I, D, W> {
     started: usize,
 }
 
-impl<I: Inbox, D: Destination, W: Clock> WorkerPool<I, D, W> {
+impl<I: DeliveryInbox, D: Destination, W: Clock> WorkerPool<I, D, W> {
     pub(super) fn new(worker: &Arc<DeliveryWorker<I, D, W>>, until: RunDeadline) -> Self {
         Self {
             worker: Arc::clone(worker),
@@ -125,10 +156,11 @@ impl<I: Inbox, D: Destination, W: Clock> WorkerPool<I, D, W> {
         }
     }
 
-    /// Whether one more attempt may be begun. The first [`AT_ONCE`] may however little time is left:
-    /// where a function is given less than an attempt may take, nothing would ever be tried otherwise.
+    /// Whether one more attempt may be begun. The first [`AT_ONCE`] may however little time is
+    /// left: where a function is given less than an attempt may take, nothing would ever be tried
+    /// otherwise.
     pub(super) fn may_start(&self) -> bool {
-        let in_time = self.started < AT_ONCE || self.worker.world.now() < self.until.last_start;
+        let in_time = self.started < AT_ONCE || self.worker.clock.now() < self.until.last_start;
         in_time && self.running.len() < AT_ONCE
     }
 

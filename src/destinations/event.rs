@@ -1,4 +1,5 @@
-//! A stored row -> the CloudEvent a consumer gets. Pure: the same row gives the same bytes for ever.
+//! A stored row -> the CloudEvent a consumer gets. Pure: the same row gives the same bytes for
+//! ever.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -7,7 +8,7 @@ use serde_json::value::RawValue;
 use crate::{
     domain::Timestamp,
     inbox::{InboxError, Row},
-    senders::{self, EventData, SenderKind},
+    senders::{self, EventData},
 };
 
 /// One notification in CloudEvents 1.0, structured JSON.
@@ -50,7 +51,7 @@ impl Event {
             key: row.key.clone(),
             what: "its content can't be embedded",
         };
-        let data = senders::data(&row.event_type, row.proven_body()?);
+        let data = senders::data(row.kind, &row.event_type, row.proven_body()?);
         let embedded = data
             .as_ref()
             .map(|data| serde_json::from_str(&data.json))
@@ -60,7 +61,7 @@ impl Event {
             specversion: "1.0",
             id: row.key.as_str(),
             source: format!("/{}", row.key.source()),
-            event_type: type_of(row),
+            event_type: (row.kind.envelope.cloud_event_type)(&row.event_type),
             subject: row.subject.as_deref(),
             time: row.event_at.map(|at: Timestamp| at.to_string()),
             datacontenttype: data
@@ -105,8 +106,8 @@ impl Event {
         &self.envelope
     }
 
-    /// What goes where the whole event is too large: instead of `data`, a `dataref` that is the key, under
-    /// which `pillarbox show` has all of it.
+    /// What goes where the whole event is too large: instead of `data`, a `dataref` that is the
+    /// key, under which `pillarbox show` has all of it.
     pub fn claim_check(&self) -> &Bytes {
         &self.claim_check
     }
@@ -129,13 +130,6 @@ impl Event {
     /// The sender's date.
     pub fn time(&self) -> Option<Timestamp> {
         self.time
-    }
-}
-
-fn type_of(row: &Row) -> String {
-    match row.kind() {
-        SenderKind::Hmrc => "uk.gov.hmrc.ppns.notification".to_owned(),
-        SenderKind::GovukPay => format!("uk.gov.payments.{}", row.event_type),
     }
 }
 

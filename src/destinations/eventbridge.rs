@@ -18,8 +18,8 @@ use crate::{
 
 pub use bus::{EventBus, EventBusError};
 
-/// The largest entry, counted as EventBridge counts: 14 bytes for the time, and the UTF-8 of source,
-/// detail type and detail.
+/// The largest entry, counted as EventBridge counts: 14 bytes for the time, and the UTF-8 of
+/// source, detail type and detail.
 const LARGEST: usize = 256 * 1024;
 const TIME: usize = 14;
 /// The longest detail type, in characters.
@@ -44,7 +44,7 @@ impl EventBridgeDestination {
     }
 
     /// Whether the bus is there, without sending anything.
-    pub async fn look(&self) -> Result<Probe, DeliveryError> {
+    pub async fn probe(&self) -> Result<Probe, DeliveryError> {
         let asked = self
             .client
             .describe_event_bus()
@@ -61,9 +61,9 @@ impl EventBridgeDestination {
 
 impl Destination for EventBridgeDestination {
     async fn deliver(&self, _: &Key, event: &Event) -> Result<(), DeliveryError> {
-        // EventBridge takes events for a bus that isn't there, and drops them. So it is looked for, once a
-        // process; where we may not look, nothing is known, and the event is sent.
-        self.seen.get_or_try_init(|| self.look()).await?;
+        // EventBridge takes events for a bus that isn't there, and drops them. So it is looked for,
+        // once a process; where we may not look, nothing is known, and the event is sent.
+        self.seen.get_or_try_init(|| self.probe()).await?;
         let put = self
             .client
             .put_events()
@@ -115,8 +115,8 @@ fn arrived(entry: Option<&PutEventsResultEntry>, bus: &EventBus) -> Result<(), D
     }
 }
 
-/// What an error code means. Only what is wrong with this very event is a refusal: a bus that isn't there
-/// or may not be written to is somebody's to mend, and nothing dies of it.
+/// What an error code means. Only what is wrong with this very event is a refusal: a bus that isn't
+/// there or may not be written to is somebody's to mend, and nothing dies of it.
 fn judge(code: &str, bus: &EventBus) -> DeliveryError {
     let name = bus.name();
     let advice = match code {

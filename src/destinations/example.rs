@@ -1,5 +1,10 @@
 //! Rows and events for tests.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "test code: the helpers of a test are not seen as tests"
+)]
+
 use super::Event;
 use crate::{
     domain::State,
@@ -19,6 +24,7 @@ pub fn row(entry: &Entry) -> Row {
         content_digest: entry.content_digest,
         signature: entry.signature.clone(),
         key_label: entry.key_label.clone(),
+        kind: entry.kind,
         event_type: entry.event_type.clone(),
         subject: entry.subject.clone(),
         event_at: entry.event_at,

@@ -27,7 +27,7 @@ pub struct HttpsDestination<W> {
     url: Url,
     secret: WebhookSecret,
     client: Client,
-    world: Arc<W>,
+    clock: Arc<W>,
 }
 
 /// Why an endpoint can't be used at all.
@@ -43,21 +43,21 @@ pub enum HttpsError {
 
 impl<W: Clock> HttpsDestination<W> {
     /// An endpoint at `url`, whose receiver shares `secret`.
-    pub fn new(url: &Url, secret: WebhookSecret, world: Arc<W>) -> Result<Self, HttpsError> {
+    pub fn new(url: &Url, secret: WebhookSecret, clock: Arc<W>) -> Result<Self, HttpsError> {
         let url = endpoint(url.as_str())?;
         let client = client(&url, LIMITS)?;
         Ok(Self {
             url,
             secret,
             client,
-            world,
+            clock,
         })
     }
 }
 
 impl<W: Clock> Destination for HttpsDestination<W> {
     async fn deliver(&self, key: &Key, event: &Event) -> Result<(), DeliveryError> {
-        let at = self.world.now();
+        let at = self.clock.now();
         let request = self
             .client
             .post(self.url.clone())

@@ -61,7 +61,8 @@ fn write_all(mut out: impl Write, lines: &Receiver<EventLine>) {
         }
         let outcome = out.write_all(&text).and_then(|()| out.flush());
         for written in waiting {
-            let _ = written.send(outcome.as_ref().copied().map_err(io::Error::kind)); // an attempt that timed out no longer waits
+            // an attempt that timed out no longer waits
+            let _ = written.send(outcome.as_ref().copied().map_err(io::Error::kind));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One SQS queue: the CloudEvent as the body, its key as the attribute `id`.
 //!
-//! In a FIFO queue the events of one payment or box stay in the order they are handed on, and a copy
-//! within five minutes is swallowed by the queue.
+//! In a FIFO queue the events of one payment or box stay in the order they are handed on, and a
+//! copy within five minutes is swallowed by the queue.
 
 mod queue;
 
@@ -17,8 +17,9 @@ use crate::{
 
 pub use queue::{SqsQueue, SqsQueueError};
 
-/// The longest message, its attributes included. SQS takes up to 1 MiB since August 2025, but only where
-/// the queue's own `MaximumMessageSize` does, which tools still set to the 256 KiB that were the most before.
+/// The longest message, its attributes included. SQS takes up to 1 MiB since August 2025, but only
+/// where the queue's own `MaximumMessageSize` does, which tools still set to the 256 KiB that were
+/// the most before.
 const LONGEST: usize = 256 * 1024;
 /// The longest group and deduplication id.
 const LONGEST_TOKEN: usize = 128;
@@ -41,7 +42,7 @@ impl SqsDestination {
     }
 
     /// Whether the queue is there, without sending anything.
-    pub async fn look(&self) -> Result<Probe, DeliveryError> {
+    pub async fn probe(&self) -> Result<Probe, DeliveryError> {
         let asked = self
             .client
             .get_queue_attributes()
@@ -130,11 +131,12 @@ fn token(text: &str) -> String {
     }
 }
 
-/// What an error code means. Only what is wrong with this very message is a refusal: a queue that isn't
-/// there or may not be written to is somebody's to mend, and nothing dies of it.
+/// What an error code means. Only what is wrong with this very message is a refusal: a queue that
+/// isn't there or may not be written to is somebody's to mend, and nothing dies of it.
 fn judge(code: &str, queue: &SqsQueue) -> DeliveryError {
     let name = queue.name();
-    let code = code.rsplit('.').next().unwrap_or(code); // the older names stand behind `AWS.SimpleQueueService.`
+    // the older names stand behind `AWS.SimpleQueueService.`
+    let code = code.rsplit('.').next().unwrap_or(code);
     let advice = match code {
         "InvalidMessageContents" | "InvalidParameterValue" => {
             let said = format!(

@@ -23,6 +23,9 @@ impl WebhookSecret {
             .expose()
             .strip_prefix("whsec_")
             .ok_or(SecretError::NotWhsec)?;
+        if !encoded.is_empty() && encoded.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(SecretError::HexWhsec);
+        }
         let bytes = BASE64_STANDARD
             .decode(encoded)
             .map_err(|_| SecretError::NotWhsec)?;
@@ -91,6 +94,10 @@ mod tests {
             ),
             (of(32).replace('=', ""), Err(SecretError::NotWhsec)),
             (of(32).replace('A', "!"), Err(SecretError::NotWhsec)),
+            (
+                format!("whsec_{}", "0aF9".repeat(16)),
+                Err(SecretError::HexWhsec),
+            ),
             (of(32) + "\n", Err(SecretError::Padded)),
             (String::new(), Err(SecretError::Empty)),
             ("whsec_".to_owned(), Err(SecretError::Short(6))),

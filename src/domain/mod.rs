@@ -1,11 +1,15 @@
-//! The words everything else speaks: keys, states and instants. No I/O.
+//! The words everything else speaks: keys, states, instants, secrets and places. No I/O.
 
 mod clock;
 mod key;
+mod located;
+mod secret;
 mod state;
 mod timestamp;
 
 pub use clock::{Clock, SystemClock};
 pub use key::{Id, Key, SourceName};
+pub use located::{ConfigError, ConfigLocation, Located};
+pub use secret::Secret;
 pub use state::{HeldReason, Origin, State};
 pub use timestamp::Timestamp;

@@ -1,19 +1,19 @@
-//! Where a notification stands.
+//! The states of a notification.
 
 use std::fmt;
 
-/// Where a notification stands; the words people and tables see.
+/// The state of a notification, by the name that people and tables see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
     /// Stored, not finished: "open".
     Recorded,
-    /// Finished: handed on.
+    /// Finished: the destination has it.
     Delivered,
-    /// Finished: the same event under another id, kept but not handed on.
+    /// Finished: the same event under another id, stored but not delivered.
     Repeat,
-    /// Tried until its budget ran out, or refused for good.
+    /// Out of budget, or refused for good.
     Dead,
-    /// Authentic but not to be acted on by itself.
+    /// Authentic, but not to be acted on without a check.
     Held,
     /// Ended by a person.
     Discarded,
@@ -48,8 +48,8 @@ impl State {
         Self::ALL.into_iter().find(|state| state.as_str() == text)
     }
 
-    /// The index shelf of rows in this state, if someone still has to look at them.
-    pub fn shelf(self) -> Option<&'static str> {
+    /// The partition of the pending index with rows in this state; `None` for finished rows.
+    pub fn index_partition(self) -> Option<&'static str> {
         match self {
             Self::Recorded => Some("open"),
             Self::Dead => Some("dead"),
@@ -93,12 +93,12 @@ impl fmt::Display for HeldReason {
     }
 }
 
-/// How a notification reached us.
+/// How a notification was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Origin {
     /// The sender posted it.
     Push,
-    /// We asked for it.
+    /// Pillarbox requested it from the sender.
     Pull,
 }
 

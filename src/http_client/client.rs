@@ -20,7 +20,8 @@ pub struct ClientLimits {
     pub total: Duration,
 }
 
-/// A client for requests to `url`, which an [`endpoint`](super::endpoint()) must have allowed. Nothing is repeated.
+/// A client for requests to `url`, which an [`endpoint`](super::endpoint()) must have allowed.
+/// Nothing is repeated.
 pub fn client(url: &Url, limits: ClientLimits) -> Result<Client, reqwest::Error> {
     let stays_here = url.scheme() == "http"; // an endpoint may use it on loopback only
     let client = Client::builder()

@@ -1,4 +1,4 @@
-//! A body as it is stored: compressed when that is smaller.
+//! Packs bodies for storage: compressed, if that is smaller.
 
 use std::{cell::RefCell, io};
 
@@ -11,34 +11,35 @@ use miniz_oxide::{
     inflate::decompress_to_vec_with_limit,
 };
 
-/// Nothing longer than this is ever taken in, so nothing longer comes out of a stored body.
-const LONGEST: usize = 64 * 1024 * 1024;
+/// No longer body is ever stored, so a longer result of decompression is damage.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
 
-/// The bytes of a body in the form they are kept in.
+/// A body as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredBody {
-    /// Raw DEFLATE if true, the bytes themselves if not.
+    /// Whether the bytes are raw DEFLATE.
     pub deflated: bool,
-    /// In that form.
+    /// Compressed, or as received.
     pub bytes: Bytes,
 }
 
-/// A body in items of its own, where a row has no room for it.
+/// The separate items of a body that is too long for its row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BodyParts {
-    /// SHA-256 of the bytes as they are stored.
+    /// SHA-256 of the stored bytes.
     pub digest: [u8; 32],
-    /// How many items.
+    /// The number of items.
     pub count: u32,
-    /// Whether they still have the expiry they were written with.
-    pub are_as_born: bool,
+    /// Whether the items still have the expiry they were written with.
+    pub has_first_expiry: bool,
 }
 
 thread_local! {
-    /// Making a compressor costs more than using it on a body of one kilobyte. So does a Huffman code
-    /// of the body's own, which would save it a tenth.
+    /// One for each thread, because creating a compressor costs more than using it on a body of one
+    /// kilobyte. So does a Huffman code for each body, which would make it a tenth smaller.
     static DEFLATE: RefCell<CompressorOxide> =
-        RefCell::new(CompressorOxide::new(create_comp_flags_from_zip_params(1, 0, CompressionStrategy::Fixed as i32)));
+        RefCell::new(CompressorOxide::new(create_comp_flags_from_zip_params(1, 0,
+            CompressionStrategy::Fixed as i32)));
 }
 
 impl StoredBody {
@@ -66,7 +67,7 @@ impl StoredBody {
     }
 }
 
-/// `body` compressed into fewer bytes, or `None` if they would not be fewer.
+/// `body` compressed, or `None` if that is not shorter.
 fn deflate(body: &[u8]) -> Option<Vec<u8>> {
     DEFLATE.with_borrow_mut(|deflate| {
         deflate.reset();
@@ -78,7 +79,7 @@ fn deflate(body: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn inflate(stored: &[u8]) -> io::Result<Vec<u8>> {
-    decompress_to_vec_with_limit(stored, LONGEST).map_err(|_| io::ErrorKind::InvalidData.into())
+    decompress_to_vec_with_limit(stored, MAX_BYTES).map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What every inbox must do, whatever keeps it. Written once, run against each.
+//! The contract: what every inbox must do. Written once, run against each implementation.
 
 #![allow(
     missing_docs,
@@ -22,36 +22,37 @@ use crate::{
     },
 };
 
-/// Makes a test of every promise below for one implementation; `$fresh` opens an empty
-/// inbox and derefs to it.
+/// Makes a test of every function below for one implementation; `$fresh` opens an empty inbox and
+/// derefs to it.
 #[macro_export]
 macro_rules! inbox_contract {
     ($fresh:expr) => {
         $crate::inbox_contract!(@each $fresh,
             records_each_key_once
-            keeps_other_content_under_a_taken_key_beside_it_and_holds_it
-            keeps_one_row_of_what_was_pushed_and_pulled
-            gives_every_byte_back_whatever_its_length
-            lets_one_of_many_concurrent_copies_be_the_first
-            touches_nothing_when_a_duplicate_comes
+            knows_whose_a_row_is_that_could_not_be_read
+            holds_other_content_under_a_taken_key_beside_the_first
+            keeps_one_row_of_a_notification_that_was_pushed_and_pulled
+            returns_every_byte_of_a_body_of_any_length
+            records_one_of_many_concurrent_copies_as_the_first
+            changes_nothing_when_a_duplicate_is_recorded
             counts_an_attempt_before_the_work
-            gives_a_row_to_one_of_many_claimers
-            leaves_due_at_alone_at_the_first_claim_and_pushes_it_on_at_every_later_one
-            gives_a_row_away_once_its_lease_has_lapsed_and_refuses_the_late_mark
-            does_not_give_a_row_that_is_not_due_again_yet
-            lists_what_is_due_longest_due_first
-            lists_what_is_due_of_some_sources_and_not_of_others
-            finishes_a_row_off_the_shelf_and_lets_it_expire
+            lets_one_of_many_concurrent_claims_succeed
+            keeps_due_at_at_the_first_claim_and_moves_it_at_every_later_one
+            allows_a_claim_once_the_lease_has_lapsed_and_refuses_the_late_mark
+            refuses_a_claim_of_a_row_that_is_not_due_again
+            finds_due_rows_longest_due_first
+            finds_due_rows_of_some_sources_and_not_of_others
+            removes_a_finished_row_from_the_pending_index_and_lets_it_expire
             never_lets_dead_or_held_rows_expire
-            lets_an_event_belong_to_the_first_key_that_asks
+            gives_an_event_to_the_first_key_that_claims_it
             replays_dead_delivered_and_held_rows_but_nothing_unreadable
-            discards_and_erases_only_on_demand
+            discards_rows_and_erases_only_on_request
             lists_newest_first_page_by_page
-            notes_when_a_source_was_heard_and_never_goes_back
-            tells_which_events_of_a_subject_have_come
-            tells_of_subjects_what_is_open_dead_or_held
-            writes_a_memo_only_over_the_one_that_was_seen
-            lets_one_of_many_writers_have_a_memo
+            keeps_the_latest_time_at_which_a_source_was_received
+            lists_the_claimed_events_of_a_subject
+            lists_the_open_dead_and_held_events_of_subjects
+            swaps_an_entry_only_for_the_expected_version
+            lets_one_of_many_concurrent_swaps_succeed
         );
     };
     (@each $fresh:expr, $($name:ident)*) => {
@@ -64,7 +65,7 @@ macro_rules! inbox_contract {
 }
 
 const LEASE: Duration = Duration::from_secs(150);
-const PUSH: Duration = Duration::from_secs(5);
+const FIRST_BACKOFF: Duration = Duration::from_secs(5);
 
 fn claim_at(now: Timestamp, id: u64) -> Claim {
     Claim {
@@ -73,7 +74,7 @@ fn claim_at(now: Timestamp, id: u64) -> Claim {
             id: LeaseId(id),
             until: now.plus(LEASE),
         },
-        push: PUSH,
+        first_backoff: FIRST_BACKOFF,
     }
 }
 
@@ -85,7 +86,7 @@ fn later(seconds: u64) -> Timestamp {
     NOW.plus(Duration::from_secs(seconds))
 }
 
-/// An inbox may count expiries in whole seconds.
+/// An inbox may store expiries in whole seconds.
 fn expiry(seconds: u64) -> Timestamp {
     Timestamp::from_millis(later(seconds).as_millis() / 1000 * 1000)
 }
@@ -144,7 +145,15 @@ pub async fn records_each_key_once(inbox: &impl Inbox) {
     );
 }
 
-pub async fn keeps_other_content_under_a_taken_key_beside_it_and_holds_it(inbox: &impl Inbox) {
+pub async fn knows_whose_a_row_is_that_could_not_be_read(inbox: &impl Inbox) {
+    for (kind, source) in [(SenderKind::HMRC, "hmrc"), (SenderKind::GOVUK_PAY, "pay")] {
+        let unreadable = entry(kind, source, Bytes::from_static(b"{}"));
+        assert_eq!(inbox.record(&unreadable).await.unwrap(), Recorded::First);
+        assert_eq!(row(inbox, &unreadable.key).await.kind, kind);
+    }
+}
+
+pub async fn holds_other_content_under_a_taken_key_beside_the_first(inbox: &impl Inbox) {
     let (first, other) = (hmrc("n1", "[1]"), hmrc("n1", "[2]"));
     assert_eq!(inbox.record(&first).await.unwrap(), Recorded::First);
 
@@ -156,7 +165,7 @@ pub async fn keeps_other_content_under_a_taken_key_beside_it_and_holds_it(inbox:
     assert_eq!(
         inbox.record(&other).await.unwrap(),
         Recorded::Duplicate,
-        "a conflict is kept once, too"
+        "a conflict is stored once, too"
     );
 
     let (first_row, beside) = (row(inbox, &first.key).await, row(inbox, &beside).await);
@@ -171,23 +180,19 @@ pub async fn keeps_other_content_under_a_taken_key_beside_it_and_holds_it(inbox:
     assert_eq!(beside.body, Some(other.body));
 }
 
-pub async fn keeps_one_row_of_what_was_pushed_and_pulled(inbox: &impl Inbox) {
+pub async fn keeps_one_row_of_a_notification_that_was_pushed_and_pulled(inbox: &impl Inbox) {
     let (pushed, pulled) = (hmrc("n1", "[1]"), hmrc_pulled("n1", "[1]"));
     assert_eq!(inbox.record(&pulled).await.unwrap(), Recorded::First);
     assert_eq!(inbox.record(&pushed).await.unwrap(), Recorded::Duplicate);
     let row = row(inbox, &pulled.key).await;
-    assert_eq!(
-        row.proven_body().unwrap(),
-        &pulled.body,
-        "as the pull brought it"
-    );
+    assert_eq!(row.proven_body().unwrap(), &pulled.body, "as it was pulled");
     assert_eq!(
         (row.origin, row.signature, row.key_label),
         (Origin::Pull, None, None)
     );
 }
 
-pub async fn gives_every_byte_back_whatever_its_length(inbox: &impl Inbox) {
+pub async fn returns_every_byte_of_a_body_of_any_length(inbox: &impl Inbox) {
     let noise = |length: usize| -> Bytes {
         let mut state = 1u64;
         let mut next = || {
@@ -209,7 +214,7 @@ pub async fn gives_every_byte_back_whatever_its_length(inbox: &impl Inbox) {
         2_100_000,
         8 << 20,
     ] {
-        let entry = entry(SenderKind::GovukPay, "pay", noise(length));
+        let entry = entry(SenderKind::GOVUK_PAY, "pay", noise(length));
         assert_eq!(
             inbox.record(&entry).await.unwrap(),
             Recorded::First,
@@ -229,7 +234,7 @@ pub async fn gives_every_byte_back_whatever_its_length(inbox: &impl Inbox) {
     }
 }
 
-pub async fn lets_one_of_many_concurrent_copies_be_the_first(inbox: &impl Inbox) {
+pub async fn records_one_of_many_concurrent_copies_as_the_first(inbox: &impl Inbox) {
     let entry = Arc::new(paid("m1"));
     let copies = (0..64).map(|_| inbox.record(&entry));
     let mut outcomes = Vec::new();
@@ -252,7 +257,7 @@ pub async fn lets_one_of_many_concurrent_copies_be_the_first(inbox: &impl Inbox)
     );
 }
 
-pub async fn touches_nothing_when_a_duplicate_comes(inbox: &impl Inbox) {
+pub async fn changes_nothing_when_a_duplicate_is_recorded(inbox: &impl Inbox) {
     let key = recorded(inbox, "m1").await;
     let fence = claimed(inbox, &key, NOW, 1).await;
     let retry = Mark::Retry {
@@ -269,7 +274,7 @@ pub async fn touches_nothing_when_a_duplicate_comes(inbox: &impl Inbox) {
     assert_eq!(
         format!("{:?}", row(inbox, &key).await),
         before,
-        "a row still open stays open"
+        "an open row stays open"
     );
 }
 
@@ -280,14 +285,11 @@ pub async fn counts_an_attempt_before_the_work(inbox: &impl Inbox) {
     assert_eq!(
         claimed.body,
         Some(paid("m1").body),
-        "a claim brings the bytes"
+        "a claim returns the bytes"
     );
 
     let row = row(inbox, &key).await;
-    assert_eq!(
-        row.attempts, 1,
-        "the attempt counts although nothing was done yet"
-    );
+    assert_eq!(row.attempts, 1, "the attempt counts before the work");
     assert_eq!(
         row.lease,
         Some(Lease {
@@ -297,7 +299,7 @@ pub async fn counts_an_attempt_before_the_work(inbox: &impl Inbox) {
     );
 }
 
-pub async fn gives_a_row_to_one_of_many_claimers(inbox: &impl Inbox) {
+pub async fn lets_one_of_many_concurrent_claims_succeed(inbox: &impl Inbox) {
     let key = recorded(inbox, "m1").await;
     let claims: Vec<_> = (0..32).map(|id| claim_at(NOW, id)).collect();
     let claimed =
@@ -311,28 +313,26 @@ pub async fn gives_a_row_to_one_of_many_claimers(inbox: &impl Inbox) {
     );
 }
 
-pub async fn leaves_due_at_alone_at_the_first_claim_and_pushes_it_on_at_every_later_one(
-    inbox: &impl Inbox,
-) {
+pub async fn keeps_due_at_at_the_first_claim_and_moves_it_at_every_later_one(inbox: &impl Inbox) {
     let key = recorded(inbox, "m1").await;
     claimed(inbox, &key, NOW, 1).await;
     assert_eq!(row(inbox, &key).await.due_at, Some(NOW));
 
     let mut now = NOW;
-    let mut pushed = Vec::new();
+    let mut backoffs = Vec::new();
     for id in 2..=13 {
         let due = row(inbox, &key).await.due_at.unwrap();
         now = now.plus(LEASE).max(due);
         claimed(inbox, &key, now, id).await;
-        pushed.push(row(inbox, &key).await.due_at.unwrap().since(now).as_secs());
+        backoffs.push(row(inbox, &key).await.due_at.unwrap().since(now).as_secs());
     }
     assert_eq!(
-        pushed,
+        backoffs,
         [5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600]
     );
 }
 
-pub async fn gives_a_row_away_once_its_lease_has_lapsed_and_refuses_the_late_mark(
+pub async fn allows_a_claim_once_the_lease_has_lapsed_and_refuses_the_late_mark(
     inbox: &impl Inbox,
 ) {
     let key = recorded(inbox, "m1").await;
@@ -371,7 +371,7 @@ pub async fn gives_a_row_away_once_its_lease_has_lapsed_and_refuses_the_late_mar
     assert_eq!(row(inbox, &key).await.state, State::Delivered);
 }
 
-pub async fn does_not_give_a_row_that_is_not_due_again_yet(inbox: &impl Inbox) {
+pub async fn refuses_a_claim_of_a_row_that_is_not_due_again(inbox: &impl Inbox) {
     let key = recorded(inbox, "m1").await;
     let fence = claimed(inbox, &key, NOW, 1).await;
     let retry = Mark::Retry {
@@ -388,11 +388,17 @@ pub async fn does_not_give_a_row_that_is_not_due_again_yet(inbox: &impl Inbox) {
             .is_none()
     );
     assert_eq!(
-        inbox.due(&SourceFilter::ALL, later(29), 10).await.unwrap(),
+        inbox
+            .find_due(&SourceFilter::ALL, later(29), 10)
+            .await
+            .unwrap(),
         []
     );
     assert_eq!(
-        inbox.due(&SourceFilter::ALL, later(30), 10).await.unwrap(),
+        inbox
+            .find_due(&SourceFilter::ALL, later(30), 10)
+            .await
+            .unwrap(),
         std::slice::from_ref(&key)
     );
     let (row, fence) = inbox
@@ -406,7 +412,7 @@ pub async fn does_not_give_a_row_that_is_not_due_again_yet(inbox: &impl Inbox) {
     );
 }
 
-pub async fn lists_what_is_due_longest_due_first(inbox: &impl Inbox) {
+pub async fn finds_due_rows_longest_due_first(inbox: &impl Inbox) {
     let (first, second) = (recorded(inbox, "a").await, recorded(inbox, "b").await);
     for (key, seconds) in [(&first, 20), (&second, 10)] {
         let fence = claimed(inbox, key, NOW, 1).await;
@@ -422,50 +428,59 @@ pub async fn lists_what_is_due_longest_due_first(inbox: &impl Inbox) {
             .unwrap();
     }
     assert_eq!(
-        inbox.due(&SourceFilter::ALL, later(60), 10).await.unwrap(),
+        inbox
+            .find_due(&SourceFilter::ALL, later(60), 10)
+            .await
+            .unwrap(),
         [second.clone(), first.clone()]
     );
     assert_eq!(
-        inbox.due(&SourceFilter::ALL, later(15), 10).await.unwrap(),
+        inbox
+            .find_due(&SourceFilter::ALL, later(15), 10)
+            .await
+            .unwrap(),
         std::slice::from_ref(&second)
     );
     assert_eq!(
-        inbox.due(&SourceFilter::ALL, later(60), 1).await.unwrap(),
+        inbox
+            .find_due(&SourceFilter::ALL, later(60), 1)
+            .await
+            .unwrap(),
         [second]
     );
 
     let third = recorded(inbox, "c").await;
     claimed(inbox, &third, NOW, 1).await;
     let due = inbox
-        .due(&SourceFilter::ALL, NOW.plus(LEASE), 10)
+        .find_due(&SourceFilter::ALL, NOW.plus(LEASE), 10)
         .await
         .unwrap();
     assert!(
         due.contains(&third) && due.len() == 3,
-        "a lapsed lease keeps nobody away"
+        "a lapsed lease excludes no row"
     );
 }
 
-pub async fn lists_what_is_due_of_some_sources_and_not_of_others(inbox: &impl Inbox) {
+pub async fn finds_due_rows_of_some_sources_and_not_of_others(inbox: &impl Inbox) {
     let (paid, filed) = (recorded(inbox, "a").await, hmrc("n1", "{}"));
     inbox.record(&filed).await.unwrap();
-    for (whose, expected) in [
+    for (sources, expected) in [
         (SourceFilter::ALL, vec![&filed.key, &paid]),
         (SourceFilter::Only("pay".into()), vec![&paid]),
         (SourceFilter::Only("pa".into()), vec![]),
-        (SourceFilter::AllBut(vec!["pay".into()]), vec![&filed.key]),
+        (SourceFilter::Except(vec!["pay".into()]), vec![&filed.key]),
         (
-            SourceFilter::AllBut(vec!["pay".into(), "hmrc".into()]),
+            SourceFilter::Except(vec!["pay".into(), "hmrc".into()]),
             vec![],
         ),
     ] {
-        let mut due = inbox.due(&whose, NOW, 10).await.unwrap();
-        due.sort(); // they fall due together
-        assert_eq!(due.iter().collect::<Vec<_>>(), expected, "{whose:?}");
+        let mut due = inbox.find_due(&sources, NOW, 10).await.unwrap();
+        due.sort(); // they are due at the same time
+        assert_eq!(due.iter().collect::<Vec<_>>(), expected, "{sources:?}");
     }
 }
 
-pub async fn finishes_a_row_off_the_shelf_and_lets_it_expire(inbox: &impl Inbox) {
+pub async fn removes_a_finished_row_from_the_pending_index_and_lets_it_expire(inbox: &impl Inbox) {
     let (done, again) = (recorded(inbox, "a").await, recorded(inbox, "b").await);
     let fence = claimed(inbox, &done, NOW, 1).await;
     inbox
@@ -501,7 +516,7 @@ pub async fn finishes_a_row_off_the_shelf_and_lets_it_expire(inbox: &impl Inbox)
     assert_eq!(again.expires_at, Some(expiry(90)));
     assert_eq!(
         inbox
-            .due(&SourceFilter::ALL, later(1000), 10)
+            .find_due(&SourceFilter::ALL, later(1000), 10)
             .await
             .unwrap(),
         []
@@ -511,7 +526,7 @@ pub async fn finishes_a_row_off_the_shelf_and_lets_it_expire(inbox: &impl Inbox)
 pub async fn never_lets_dead_or_held_rows_expire(inbox: &impl Inbox) {
     let key = recorded(inbox, "m1").await;
     dead(inbox, &key).await;
-    let held = entry(SenderKind::GovukPay, "pay", Bytes::from_static(b"{}"));
+    let held = entry(SenderKind::GOVUK_PAY, "pay", Bytes::from_static(b"{}"));
     inbox.record(&held).await.unwrap();
 
     let dead = row(inbox, &key).await;
@@ -527,14 +542,14 @@ pub async fn never_lets_dead_or_held_rows_expire(inbox: &impl Inbox) {
     assert_eq!(row(inbox, &held.key).await.expires_at, None);
     assert_eq!(
         inbox
-            .due(&SourceFilter::ALL, later(1000), 10)
+            .find_due(&SourceFilter::ALL, later(1000), 10)
             .await
             .unwrap(),
         []
     );
 }
 
-pub async fn lets_an_event_belong_to_the_first_key_that_asks(inbox: &impl Inbox) {
+pub async fn gives_an_event_to_the_first_key_that_claims_it(inbox: &impl Inbox) {
     let (first, second) = (recorded(inbox, "a").await, recorded(inbox, "b").await);
     let event = row(inbox, &first).await.event().unwrap();
     assert_eq!(
@@ -544,25 +559,28 @@ pub async fn lets_an_event_belong_to_the_first_key_that_asks(inbox: &impl Inbox)
     );
 
     assert_eq!(
-        inbox.own(&event, &first, later(97)).await.unwrap(),
-        EventClaim::Mine
+        inbox.claim_event(&event, &first, later(97)).await.unwrap(),
+        EventClaim::Acquired
     );
     assert_eq!(
-        inbox.own(&event, &first, later(97)).await.unwrap(),
-        EventClaim::Mine,
-        "after a crash it is still ours"
+        inbox.claim_event(&event, &first, later(97)).await.unwrap(),
+        EventClaim::Acquired,
+        "the key still holds it after a crash"
     );
     assert_eq!(
-        inbox.own(&event, &second, later(97)).await.unwrap(),
-        EventClaim::Other(first)
+        inbox.claim_event(&event, &second, later(97)).await.unwrap(),
+        EventClaim::HeldBy(first)
     );
 
     let refund = pay("c", "payment", "card_payment_refunded", later(1));
     inbox.record(&refund).await.unwrap();
     let refunded = row(inbox, &refund.key).await.event().unwrap();
     assert_eq!(
-        inbox.own(&refunded, &refund.key, later(97)).await.unwrap(),
-        EventClaim::Mine
+        inbox
+            .claim_event(&refunded, &refund.key, later(97))
+            .await
+            .unwrap(),
+        EventClaim::Acquired
     );
 }
 
@@ -589,10 +607,7 @@ pub async fn replays_dead_delivered_and_held_rows_but_nothing_unreadable(inbox: 
     inbox.record(&stale).await.unwrap();
 
     for key in [&dead_key, &done, &stale.key] {
-        assert_eq!(
-            inbox.replay(key, later(500)).await.unwrap(),
-            Replayed::Again
-        );
+        assert_eq!(inbox.replay(key, later(500)).await.unwrap(), Replayed::Done);
         let row = row(inbox, key).await;
         assert_eq!(
             (row.state, row.reason, row.attempts, row.lease),
@@ -610,7 +625,7 @@ pub async fn replays_dead_delivered_and_held_rows_but_nothing_unreadable(inbox: 
             "it is open already"
         );
     }
-    let unreadable = entry(SenderKind::GovukPay, "pay", Bytes::from_static(b"{}"));
+    let unreadable = entry(SenderKind::GOVUK_PAY, "pay", Bytes::from_static(b"{}"));
     inbox.record(&unreadable).await.unwrap();
     assert!(matches!(
         inbox.replay(&unreadable.key, NOW).await.unwrap(),
@@ -622,9 +637,9 @@ pub async fn replays_dead_delivered_and_held_rows_but_nothing_unreadable(inbox: 
     );
 }
 
-pub async fn discards_and_erases_only_on_demand(inbox: &impl Inbox) {
+pub async fn discards_rows_and_erases_only_on_request(inbox: &impl Inbox) {
     let long = entry(
-        SenderKind::GovukPay,
+        SenderKind::GOVUK_PAY,
         "pay",
         Bytes::from(
             (0..60_000u32)
@@ -668,7 +683,7 @@ pub async fn discards_and_erases_only_on_demand(inbox: &impl Inbox) {
     assert_eq!(
         inbox.record(&long).await.unwrap(),
         Recorded::Duplicate,
-        "what was erased does not come back"
+        "erased bytes are not stored again"
     );
     assert_eq!(
         inbox.discard(&paid("nobody").key, true, NOW).await.unwrap(),
@@ -770,15 +785,15 @@ pub async fn lists_newest_first_page_by_page(inbox: &impl Inbox) {
     );
 }
 
-pub async fn notes_when_a_source_was_heard_and_never_goes_back(inbox: &impl Inbox) {
+pub async fn keeps_the_latest_time_at_which_a_source_was_received(inbox: &impl Inbox) {
     let pay = SourceName::new("pay").unwrap();
     for at in [later(10), later(30), later(20)] {
-        inbox.heard(&pay, at).await.unwrap();
+        inbox.record_last_received(&pay, at).await.unwrap();
     }
-    assert_eq!(inbox.last_heard(&pay).await.unwrap(), Some(later(30)));
+    assert_eq!(inbox.last_received(&pay).await.unwrap(), Some(later(30)));
     assert_eq!(
         inbox
-            .last_heard(&SourceName::new("hmrc").unwrap())
+            .last_received(&SourceName::new("hmrc").unwrap())
             .await
             .unwrap(),
         None
@@ -789,7 +804,7 @@ fn pay_source() -> SourceName {
     SourceName::new("pay").unwrap()
 }
 
-pub async fn tells_which_events_of_a_subject_have_come(inbox: &impl Inbox) {
+pub async fn lists_the_claimed_events_of_a_subject(inbox: &impl Inbox) {
     let entries = [
         pay("a", "p1", "card_payment_succeeded", NOW),
         pay("b", "p1", "card_payment_refunded", later(1)),
@@ -799,34 +814,37 @@ pub async fn tells_which_events_of_a_subject_have_come(inbox: &impl Inbox) {
     for entry in &entries {
         inbox.record(entry).await.unwrap();
         let event = row(inbox, &entry.key).await.event().unwrap();
-        inbox.own(&event, &entry.key, later(97)).await.unwrap();
+        inbox
+            .claim_event(&event, &entry.key, later(97))
+            .await
+            .unwrap();
     }
-    let mut come = inbox.events(&pay_source(), "p1").await.unwrap();
-    come.sort();
-    let come: Vec<_> = come
+    let mut entries = inbox.ledger_entries(&pay_source(), "p1").await.unwrap();
+    entries.sort();
+    let entries: Vec<_> = entries
         .iter()
         .map(|event| (event.event_type(), event.owner.as_str()))
         .collect();
     let refunded = "card_payment_refunded";
     assert_eq!(
-        come,
+        entries,
         [
             (refunded, "pay:b"),
             (refunded, "pay:c"),
             ("card_payment_succeeded", "pay:a")
         ]
     );
-    assert_eq!(inbox.events(&pay_source(), "p3").await.unwrap(), []);
+    assert_eq!(inbox.ledger_entries(&pay_source(), "p3").await.unwrap(), []);
     assert_eq!(
         inbox
-            .events(&SourceName::new("other").unwrap(), "p1")
+            .ledger_entries(&SourceName::new("other").unwrap(), "p1")
             .await
             .unwrap(),
         []
     );
 }
 
-pub async fn tells_of_subjects_what_is_open_dead_or_held(inbox: &impl Inbox) {
+pub async fn lists_the_open_dead_and_held_events_of_subjects(inbox: &impl Inbox) {
     let entries = [
         pay("open", "p1", "card_payment_succeeded", NOW),
         pay("dead", "p1", "card_payment_captured", NOW),
@@ -838,7 +856,7 @@ pub async fn tells_of_subjects_what_is_open_dead_or_held(inbox: &impl Inbox) {
         ),
         pay("done", "p2", "card_payment_expired", NOW),
         pay("other", "p3", "card_payment_expired", NOW),
-        entry(SenderKind::GovukPay, "pays", Bytes::from_static(b"{}")),
+        entry(SenderKind::GOVUK_PAY, "pays", Bytes::from_static(b"{}")),
     ];
     for entry in &entries {
         inbox.record(entry).await.unwrap();
@@ -856,14 +874,17 @@ pub async fn tells_of_subjects_what_is_open_dead_or_held(inbox: &impl Inbox) {
         .unwrap();
 
     let subjects = ["p1", "p2"].map(str::to_owned).into();
-    let mut unfinished = inbox.unfinished(&pay_source(), &subjects).await.unwrap();
-    unfinished.sort();
-    let said: Vec<_> = unfinished
+    let mut pending = inbox
+        .pending_events(&pay_source(), &subjects)
+        .await
+        .unwrap();
+    pending.sort();
+    let pending: Vec<_> = pending
         .iter()
         .map(|row| format!("{} {} {}", row.key, row.event_type, row.subject))
         .collect();
     assert_eq!(
-        said,
+        pending,
         [
             "pay:dead card_payment_captured p1",
             "pay:held card_payment_failed p2",
@@ -872,83 +893,85 @@ pub async fn tells_of_subjects_what_is_open_dead_or_held(inbox: &impl Inbox) {
     );
     assert_eq!(
         inbox
-            .unfinished(&SourceName::new("pa").unwrap(), &subjects)
+            .pending_events(&SourceName::new("pa").unwrap(), &subjects)
             .await
             .unwrap(),
         []
     );
 }
 
-fn memo(version: u64, text: &str) -> KvEntry {
+fn entry_of(version: u64, text: &str) -> KvEntry {
     KvEntry {
         version,
         text: text.to_owned(),
     }
 }
 
-pub async fn writes_a_memo_only_over_the_one_that_was_seen(inbox: &impl Inbox) {
-    let (name, other) = (KvKey::new("lock", "hmrc"), KvKey::new("lock", "pay"));
-    assert_eq!(inbox.memo(&name).await.unwrap(), None);
-    let (first, second) = (memo(u64::MAX, ""), memo(2, "until 7 – ✓"));
+pub async fn swaps_an_entry_only_for_the_expected_version(inbox: &impl Inbox) {
+    let (key, other) = (KvKey::new("lock", "hmrc"), KvKey::new("lock", "pay"));
+    assert_eq!(inbox.kv_get(&key).await.unwrap(), None);
+    let (first, second) = (entry_of(u64::MAX, ""), entry_of(2, "until 7 – ✓"));
     assert_eq!(
-        inbox.swap_memo(&name, Some(1), &first).await.unwrap(),
-        CasOutcome::Refused(None),
-        "nothing is there"
+        inbox.compare_and_swap(&key, Some(1), &first).await.unwrap(),
+        CasOutcome::Conflict(None),
+        "no entry is stored"
     );
     for _ in 0..2 {
-        let swapped = inbox.swap_memo(&name, None, &first).await.unwrap();
+        let swapped = inbox.compare_and_swap(&key, None, &first).await.unwrap();
         assert_eq!(
             swapped,
-            CasOutcome::Done,
-            "the same exchange again is done, too"
+            CasOutcome::Stored,
+            "the same exchange again is stored, too"
         );
     }
     assert_eq!(
-        inbox.swap_memo(&name, None, &second).await.unwrap(),
-        CasOutcome::Refused(Some(first.clone()))
+        inbox.compare_and_swap(&key, None, &second).await.unwrap(),
+        CasOutcome::Conflict(Some(first.clone()))
     );
     for _ in 0..2 {
         assert_eq!(
             inbox
-                .swap_memo(&name, Some(u64::MAX), &second)
+                .compare_and_swap(&key, Some(u64::MAX), &second)
                 .await
                 .unwrap(),
-            CasOutcome::Done
+            CasOutcome::Stored
         );
     }
     let late = inbox
-        .swap_memo(&name, Some(u64::MAX), &memo(3, "late"))
+        .compare_and_swap(&key, Some(u64::MAX), &entry_of(3, "late"))
         .await
         .unwrap();
-    assert_eq!(late, CasOutcome::Refused(Some(second.clone())));
-    assert_eq!(inbox.memo(&name).await.unwrap(), Some(second));
-    assert_eq!(inbox.memo(&other).await.unwrap(), None);
+    assert_eq!(late, CasOutcome::Conflict(Some(second.clone())));
+    assert_eq!(inbox.kv_get(&key).await.unwrap(), Some(second));
+    assert_eq!(inbox.kv_get(&other).await.unwrap(), None);
     let listed = inbox
         .list(&RowFilter::default(), PageRequest::first(10))
         .await
         .unwrap();
     assert!(
         listed.rows.is_empty() && listed.newer.is_empty(),
-        "a memo is no notification"
+        "an entry is not a notification"
     );
 }
 
-pub async fn lets_one_of_many_writers_have_a_memo(inbox: &impl Inbox) {
-    let name = KvKey::new("turn", "box");
-    let mut seen = None;
+pub async fn lets_one_of_many_concurrent_swaps_succeed(inbox: &impl Inbox) {
+    let key = KvKey::new("turn", "box");
+    let mut expected = None;
     for round in 1..4 {
-        // They all write the same text: the version alone says who was first.
-        let memos: Vec<_> = (0..32)
-            .map(|writer| memo(round * 100 + writer, "now"))
+        // All write the same text: only the version shows which was first.
+        let entries: Vec<_> = (0..32)
+            .map(|writer| entry_of(round * 100 + writer, "now"))
             .collect();
-        let swaps = memos.iter().map(|next| inbox.swap_memo(&name, seen, next));
+        let swaps = entries
+            .iter()
+            .map(|next| inbox.compare_and_swap(&key, expected, next));
         let swapped = futures_util::future::join_all(swaps).await;
-        let winners: Vec<_> = memos
+        let winners: Vec<_> = entries
             .iter()
             .zip(swapped)
-            .filter(|(_, how)| *how.as_ref().unwrap() == CasOutcome::Done)
+            .filter(|(_, how)| *how.as_ref().unwrap() == CasOutcome::Stored)
             .collect();
         assert_eq!(winners.len(), 1);
-        seen = Some(winners[0].0.version);
+        expected = Some(winners[0].0.version);
     }
 }

@@ -1,14 +1,14 @@
-//! What can go wrong with an inbox, told apart only where its caller acts differently.
+//! Errors of an inbox: a variant for each case that a caller handles differently.
 
 use crate::domain::Key;
 
-/// Why an inbox could not do what it was asked. Nothing was changed.
+/// Why an operation failed. Nothing was changed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum InboxError {
-    /// It can't be reached, read or written now; trying again may help.
-    #[error("the inbox can't be used right now: {0}")]
+    /// The inbox cannot be reached, read or written. A retry may succeed.
+    #[error("the inbox is unavailable: {0}")]
     Unavailable(String),
-    /// A row was written by a later version than this one, and is left alone.
+    /// A later version of this program wrote the row, which is left alone.
     #[error("{key} has row version {found}, newer than this program knows: run a newer Pillarbox")]
     NewerRow {
         /// The row.
@@ -16,7 +16,7 @@ pub enum InboxError {
         /// Its version.
         found: u32,
     },
-    /// A row can't be what we wrote.
+    /// The stored row is not what was written.
     #[error("{key} is damaged: {what}")]
     Damaged {
         /// The row.
@@ -24,7 +24,7 @@ pub enum InboxError {
         /// What is wrong with it.
         what: &'static str,
     },
-    /// Two different contents have the same conflict key; nothing was stored.
+    /// A third content has the same conflict key.
     #[error("{key} is taken by a third content: keep the request and report this")]
     ConflictTaken {
         /// The key that is taken.

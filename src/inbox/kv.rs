@@ -1,47 +1,52 @@
-//! Short texts under names: what several processes have to agree on, and none of it a notification.
+//! A small key-value store with compare-and-swap, for state that processes share: locks, rate
+//! limits, checkpoints.
+//!
+//! Every writer draws a new random version and names the version that it expects to replace, so of
+//! several writers that read the same entry one succeeds and the others read again. A writer whose
+//! reply was lost recognises its own version in the stored entry, so a write can be repeated.
 
-/// A memo's name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// The key of an entry.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KvKey(String);
 
 impl KvKey {
-    /// The memo about `what` that belongs to `whose`.
-    pub fn new(what: &str, whose: &str) -> Self {
-        Self(format!("{what}:{whose}"))
+    /// The key `{kind}:{scope}`.
+    pub fn new(kind: &str, scope: &str) -> Self {
+        Self(format!("{kind}:{scope}"))
     }
 
-    /// The name as text.
+    /// `{kind}:{scope}`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// What stands under a name.
+/// An entry of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KvEntry {
-    /// Who wrote it and when, so to speak: a random number that whoever writes draws afresh.
+    /// A random number that every writer draws anew.
     pub version: u64,
-    /// What it says; a few hundred kilobytes at most.
+    /// At most a few hundred kilobytes.
     pub text: String,
 }
 
-/// How a memo's exchange ended.
+/// How a compare-and-swap ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CasOutcome {
-    /// It says what it was to say.
-    Done,
-    /// It was not what its writer had seen. This is what stands there, and goes on standing.
-    Refused(Option<KvEntry>),
+    /// The entry is stored.
+    Stored,
+    /// The stored entry, given here, has another version than expected. It was not replaced.
+    Conflict(Option<KvEntry>),
 }
 
 impl CasOutcome {
-    /// What a refused exchange comes to: done after all, if what stands there is the very memo that was to be written.
-    /// Its answer was lost then, and it was written a second time.
-    pub fn refused_by(there: Option<KvEntry>, next: &KvEntry) -> Self {
-        if there.as_ref() == Some(next) {
-            Self::Done
+    /// The outcome of a write whose condition failed. If the stored entry is the one to be written,
+    /// an earlier attempt stored it and its reply was lost.
+    pub fn of_failed_condition(stored: Option<KvEntry>, next: &KvEntry) -> Self {
+        if stored.as_ref() == Some(next) {
+            Self::Stored
         } else {
-            Self::Refused(there)
+            Self::Conflict(stored)
         }
     }
 }

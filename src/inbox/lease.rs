@@ -1,11 +1,17 @@
-//! Who may work on a row, and what they may write afterwards.
+//! Claims and leases: which process may work on a row, and what it may write afterwards.
+//!
+//! A claim counts an attempt and leases the row under a random id, in one conditional write; only
+//! then does the work begin. The claim returns a fence, and a mark is written only while the row
+//! still has the attempt and the lease of that fence. So one process at a time works on a row, and
+//! a process that was slower than its lease cannot overwrite the result of the next. A process that
+//! dies releases nothing: the lease lapses, and the row is claimed again.
 
 use std::{fmt, time::Duration};
 
 use super::BodyParts;
 use crate::domain::{Key, Timestamp};
 
-/// A claim's random name, so that an attempt which outlived its lease can't write over a later one.
+/// The random id of a claim, so that an attempt that outlived its lease cannot mark the row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaseId(pub u64);
 
@@ -15,66 +21,67 @@ impl fmt::Display for LeaseId {
     }
 }
 
-/// A row's lease: whose it is, and until when.
+/// A row's lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
-    /// Whose it is.
+    /// The claim that has it.
     pub id: LeaseId,
-    /// When it lapses by itself.
+    /// When it lapses.
     pub until: Timestamp,
 }
 
-/// What somebody who wants a row brings.
+/// A request to work on a row.
 #[derive(Clone, Copy, Debug)]
 pub struct Claim {
-    /// The instant it is now.
+    /// The current time.
     pub now: Timestamp,
-    /// Whose the row will be, and until when.
+    /// The lease that the row gets.
     pub lease: Lease,
-    /// How far the second claim pushes `due_at` on; each later one doubles it, up to an hour.
-    pub push: Duration,
+    /// How far the second claim moves `due_at` into the future; each later claim doubles it, up to
+    /// an hour.
+    pub first_backoff: Duration,
 }
 
-/// Proof of a claim: good for one mark, as long as nobody claimed the row since.
+/// Proof of a claim: good for one mark, as long as no later claim got the row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fence {
-    /// The row.
+    /// The claimed row.
     pub key: Key,
-    /// The attempt's number, from 1.
+    /// The number of the attempt, from 1.
     pub attempt: u32,
-    /// The claim's name.
+    /// The id of the claim.
     pub lease: LeaseId,
-    /// Where the row's bytes are, if they don't fit into the row: their expiry goes with its end.
+    /// The items of a body that is too long for its row: a mark sets their expiry.
     pub parts: Option<BodyParts>,
 }
 
 /// How an attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mark {
-    /// Handed on.
+    /// The destination has the event.
     Delivered {
         /// When the row expires.
         expires_at: Timestamp,
     },
-    /// The same event came under another key.
+    /// Another key holds the event.
     Repeat {
         /// That key.
         of: Key,
         /// When the row expires.
         expires_at: Timestamp,
     },
-    /// Failed, and due again.
+    /// The attempt failed; the row is due again.
     Retry {
         /// When it is due again.
         due_at: Timestamp,
-        /// What went wrong.
+        /// Why it failed.
         error: String,
     },
     /// Refused for good, or out of budget.
     Dead {
         /// Why it ended.
         reason: String,
-        /// What went wrong last.
+        /// Why the last attempt failed.
         error: String,
         /// When it ended.
         at: Timestamp,
@@ -86,6 +93,6 @@ pub enum Mark {
 pub enum Marked {
     /// Written.
     Done,
-    /// Not written: the row is someone else's by now, or was ended.
+    /// Not written: a later claim has the row, or the row was ended.
     Lost,
 }

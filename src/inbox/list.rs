@@ -1,42 +1,52 @@
-//! What a list of rows is narrowed by, and where it goes on.
+//! Filters and pages of a list of rows.
 
-use crate::domain::{State, Timestamp};
+use super::Row;
+use crate::domain::{Key, State, Timestamp};
 
-/// Which rows to list; what is `None` doesn't narrow.
+/// Which rows to list; a field that is `None` excludes nothing.
 #[derive(Clone, Debug, Default)]
 pub struct RowFilter {
-    /// Only this source's.
+    /// Only rows of this source.
     pub source: Option<String>,
-    /// Only in this state.
+    /// Only rows in this state.
     pub state: Option<State>,
-    /// Only of this event type.
+    /// Only rows of this event type.
     pub event_type: Option<String>,
-    /// Only about this payment or box.
+    /// Only rows about this payment or box.
     pub subject: Option<String>,
-    /// Only received at or after this instant.
+    /// Only rows received at or after this time.
     pub since: Option<Timestamp>,
 }
 
-/// Whose due rows are wanted. A source whose destination is down must not hide what is due behind it.
+/// Which sources to find due rows of. A source whose destination is down must not hide the due rows
+/// of the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceFilter {
-    /// Only this source's.
+    /// Only this source.
     Only(String),
-    /// All but these sources'.
-    AllBut(Vec<String>),
+    /// Every source except these.
+    Except(Vec<String>),
 }
 
 impl SourceFilter {
-    /// Everybody's.
-    pub const ALL: Self = Self::AllBut(Vec::new());
+    /// Every source.
+    pub const ALL: Self = Self::Except(Vec::new());
+
+    /// Whether rows of `source` are wanted.
+    pub fn includes(&self, source: &str) -> bool {
+        match self {
+            Self::Only(only) => only == source,
+            Self::Except(others) => !others.iter().any(|other| other == source),
+        }
+    }
 }
 
 /// Which part of a list.
 #[derive(Clone, Debug)]
 pub struct PageRequest {
-    /// At most so many rows.
+    /// The most rows to return.
     pub limit: usize,
-    /// Where the page before it ended; `None` for the first.
+    /// The end of the page before; `None` for the first page.
     pub after: Option<ListCursor>,
 }
 
@@ -47,6 +57,17 @@ impl PageRequest {
     }
 }
 
-/// A place in a list. Its text means something only to the inbox that gave it.
+/// A position in a list. Only the inbox that returned it can read its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListCursor(pub String);
+
+/// One page of a list.
+#[derive(Clone, Debug, Default)]
+pub struct RowPage {
+    /// The rows, without their bytes.
+    pub rows: Vec<Row>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<ListCursor>,
+    /// Rows of a later version than this program knows, which cannot be shown.
+    pub newer: Vec<Key>,
+}

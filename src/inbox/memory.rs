@@ -1,7 +1,7 @@
 //! The inbox in memory, for tests: the life of a row, written as plainly as possible.
 //!
-//! All state is behind one mutex, so every method is one atomic change. Nothing expires, because a
-//! row is only ever removed by whatever purges the store, and this store has nothing that does.
+//! All state is behind one mutex, so every method is one atomic change. Expiry dates are stored,
+//! but nothing is ever removed.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,28 +12,28 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    CasOutcome, Claim, Discarded, EventClaim, Fence, Inbox, InboxError, KvEntry, KvKey,
-    LedgerEntry, ListCursor, Mark, Marked, PageRequest, PendingEvent, Recorded, Replayed, Row,
-    RowFilter, RowPage, SourceFilter,
+    CasOutcome, Claim, DeliveryInbox, Discarded, EventClaim, Fence, InboxError, KvEntry, KvKey,
+    LedgerEntry, ListCursor, Mark, Marked, OperatorInbox, PageRequest, PendingEvent, ReadInbox,
+    ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter,
 };
 use crate::{
     domain::{Key, SourceName, State, Timestamp},
     senders::{Entry, EventName},
 };
 
-/// The longest a later claim pushes a row on.
-const LONGEST_PUSH: Duration = Duration::from_secs(60 * 60);
+/// The furthest a claim moves `due_at` into the future.
+const MAX_BACKOFF: Duration = Duration::from_secs(60 * 60);
 
 /// An inbox that lasts as long as its process.
 #[derive(Debug, Default)]
-pub struct MemoryInbox(Mutex<Tables>);
+pub struct MemoryInbox(Mutex<MemoryTables>);
 
 #[derive(Debug, Default)]
-struct Tables {
+struct MemoryTables {
     rows: BTreeMap<Key, Row>,
-    /// Who owns an event: by source, subject and event.
+    /// The owner of each event, by source, subject and event.
     ledger: BTreeMap<(String, String, String), Key>,
-    last_heard: BTreeMap<SourceName, Timestamp>,
+    last_received: BTreeMap<SourceName, Timestamp>,
     kv: BTreeMap<String, KvEntry>,
 }
 
@@ -45,13 +45,13 @@ impl MemoryInbox {
         }
     }
 
-    fn tables(&self) -> MutexGuard<'_, Tables> {
+    fn tables(&self) -> MutexGuard<'_, MemoryTables> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Tables {
-    /// Stores the entry, unless its key is taken; then returns the content digest that took it.
+impl MemoryTables {
+    /// Stores the entry; if its key is taken, returns the content digest of the stored row.
     fn insert(&mut self, entry: &Entry) -> Result<(), [u8; 32]> {
         if let Some(taken) = self.rows.get(&entry.key) {
             return Err(taken.content_digest);
@@ -60,7 +60,7 @@ impl Tables {
         Ok(())
     }
 
-    /// The row, if the claim behind `fence` still stands.
+    /// The row, if the claim of `fence` is still valid.
     fn fenced(&mut self, fence: &Fence) -> Option<&mut Row> {
         self.rows.get_mut(&fence.key).filter(|row| {
             row.state == State::Recorded
@@ -78,6 +78,7 @@ fn new_row(entry: &Entry) -> Row {
         content_digest: entry.content_digest,
         signature: entry.signature.clone(),
         key_label: entry.key_label.clone(),
+        kind: entry.kind,
         event_type: entry.event_type.clone(),
         subject: entry.subject.clone(),
         event_at: entry.event_at,
@@ -105,7 +106,7 @@ fn is_due(row: &Row, now: Timestamp) -> bool {
     row.due_at.is_some_and(|due_at| due_at <= now)
 }
 
-impl Inbox for MemoryInbox {
+impl ReceiveInbox for MemoryInbox {
     async fn record(&self, entry: &Entry) -> Result<Recorded, InboxError> {
         let mut tables = self.tables();
         match tables.insert(entry) {
@@ -120,6 +121,27 @@ impl Inbox for MemoryInbox {
             Err(_) => Err(InboxError::ConflictTaken { key: conflict.key }),
         }
     }
+}
+
+impl DeliveryInbox for MemoryInbox {
+    async fn find_due(
+        &self,
+        sources: &SourceFilter,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Key>, InboxError> {
+        let tables = self.tables();
+        let due = tables.rows.values().filter(|row| {
+            row.state == State::Recorded
+                && is_due(row, now)
+                && !is_leased(row, now)
+                && sources.includes(row.key.source())
+        });
+        let mut due: Vec<&Row> = due.collect();
+        due.sort_by_key(|row| row.due_at);
+        let keys = due.into_iter().map(|row| row.key.clone());
+        Ok(keys.take(limit).collect())
+    }
 
     async fn claim(&self, key: &Key, claim: &Claim) -> Result<Option<(Row, Fence)>, InboxError> {
         let mut tables = self.tables();
@@ -130,11 +152,11 @@ impl Inbox for MemoryInbox {
         }) else {
             return Ok(None);
         };
-        if let Some(pushes_before) = row.attempts.checked_sub(1) {
-            let push = claim
-                .push
-                .saturating_mul(2u32.saturating_pow(pushes_before));
-            row.due_at = Some(claim.now.plus(push.min(LONGEST_PUSH)));
+        if let Some(doublings) = row.attempts.checked_sub(1) {
+            let backoff = claim
+                .first_backoff
+                .saturating_mul(2u32.saturating_pow(doublings));
+            row.due_at = Some(claim.now.plus(backoff.min(MAX_BACKOFF)));
         }
         row.attempts += 1;
         row.lease = Some(claim.lease);
@@ -147,7 +169,7 @@ impl Inbox for MemoryInbox {
         Ok(Some((row.clone(), fence)))
     }
 
-    async fn own(
+    async fn claim_event(
         &self,
         event: &EventName,
         key: &Key,
@@ -164,47 +186,10 @@ impl Inbox for MemoryInbox {
             .entry((source, subject, event))
             .or_insert_with(|| key.clone());
         Ok(if owner == key {
-            EventClaim::Mine
+            EventClaim::Acquired
         } else {
-            EventClaim::Other(owner.clone())
+            EventClaim::HeldBy(owner.clone())
         })
-    }
-
-    async fn events(
-        &self,
-        source: &SourceName,
-        subject: &str,
-    ) -> Result<Vec<LedgerEntry>, InboxError> {
-        let tables = self.tables();
-        let of_subject = tables
-            .ledger
-            .iter()
-            .filter(|((of, about, _), _)| of == source.as_str() && about == subject);
-        let entries = of_subject.map(|((_, _, event), owner)| LedgerEntry {
-            event: event.clone(),
-            owner: owner.clone(),
-        });
-        Ok(entries.collect())
-    }
-
-    async fn unfinished(
-        &self,
-        source: &SourceName,
-        subjects: &BTreeSet<String>,
-    ) -> Result<Vec<PendingEvent>, InboxError> {
-        let tables = self.tables();
-        let pending = tables.rows.values().filter_map(|row| {
-            row.state.shelf()?;
-            let subject = row.subject.clone().filter(|subject| {
-                row.key.source() == source.as_str() && subjects.contains(subject)
-            })?;
-            Some(PendingEvent {
-                key: row.key.clone(),
-                event_type: row.event_type.clone(),
-                subject,
-            })
-        });
-        Ok(pending.collect())
     }
 
     async fn mark(&self, fence: &Fence, mark: &Mark) -> Result<Marked, InboxError> {
@@ -238,29 +223,81 @@ impl Inbox for MemoryInbox {
         Ok(Marked::Done)
     }
 
-    async fn due(
+    async fn record_last_received(
         &self,
-        whose: &SourceFilter,
-        now: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<Key>, InboxError> {
+        source: &SourceName,
+        at: Timestamp,
+    ) -> Result<(), InboxError> {
+        let mut tables = self.tables();
+        let last = tables.last_received.entry(source.clone()).or_insert(at);
+        *last = at.max(*last);
+        Ok(())
+    }
+}
+
+impl ReconcileInbox for MemoryInbox {
+    async fn ledger_entries(
+        &self,
+        source: &SourceName,
+        subject: &str,
+    ) -> Result<Vec<LedgerEntry>, InboxError> {
         let tables = self.tables();
-        let is_wanted = |source: &str| match whose {
-            SourceFilter::Only(only) => only == source,
-            SourceFilter::AllBut(except) => !except.iter().any(|other| other == source),
-        };
-        let due = tables.rows.values().filter(|row| {
-            row.state == State::Recorded
-                && is_due(row, now)
-                && !is_leased(row, now)
-                && is_wanted(row.key.source())
+        let of_subject = tables
+            .ledger
+            .iter()
+            .filter(|((of, about, _), _)| of == source.as_str() && about == subject);
+        let entries = of_subject.map(|((_, _, event), owner)| LedgerEntry {
+            event: event.clone(),
+            owner: owner.clone(),
         });
-        let mut due: Vec<&Row> = due.collect();
-        due.sort_by_key(|row| row.due_at);
-        let keys = due.into_iter().map(|row| row.key.clone());
-        Ok(keys.take(limit).collect())
+        Ok(entries.collect())
     }
 
+    async fn pending_events(
+        &self,
+        source: &SourceName,
+        subjects: &BTreeSet<String>,
+    ) -> Result<Vec<PendingEvent>, InboxError> {
+        let tables = self.tables();
+        let pending = tables.rows.values().filter_map(|row| {
+            row.state.index_partition()?;
+            let subject = row.subject.clone().filter(|subject| {
+                row.key.source() == source.as_str() && subjects.contains(subject)
+            })?;
+            Some(PendingEvent {
+                key: row.key.clone(),
+                event_type: row.event_type.clone(),
+                subject,
+            })
+        });
+        Ok(pending.collect())
+    }
+
+    async fn last_received(&self, source: &SourceName) -> Result<Option<Timestamp>, InboxError> {
+        Ok(self.tables().last_received.get(source).copied())
+    }
+
+    async fn kv_get(&self, key: &KvKey) -> Result<Option<KvEntry>, InboxError> {
+        Ok(self.tables().kv.get(key.as_str()).cloned())
+    }
+
+    async fn compare_and_swap(
+        &self,
+        key: &KvKey,
+        expected_version: Option<u64>,
+        next: &KvEntry,
+    ) -> Result<CasOutcome, InboxError> {
+        let mut tables = self.tables();
+        let stored = tables.kv.get(key.as_str()).cloned();
+        if stored.as_ref().map(|stored| stored.version) != expected_version {
+            return Ok(CasOutcome::of_failed_condition(stored, next));
+        }
+        tables.kv.insert(key.as_str().to_owned(), next.clone());
+        Ok(CasOutcome::Stored)
+    }
+}
+
+impl ReadInbox for MemoryInbox {
     async fn get(&self, key: &Key) -> Result<Option<Row>, InboxError> {
         Ok(self.tables().rows.get(key).cloned())
     }
@@ -308,7 +345,9 @@ impl Inbox for MemoryInbox {
             newer: Vec::new(),
         })
     }
+}
 
+impl OperatorInbox for MemoryInbox {
     async fn replay(&self, key: &Key, now: Timestamp) -> Result<Replayed, InboxError> {
         let mut tables = self.tables();
         let Some(row) = tables.rows.get_mut(key) else {
@@ -324,7 +363,7 @@ impl Inbox for MemoryInbox {
         row.budget_from = now;
         row.due_at = Some(now);
         row.expires_at = None;
-        Ok(Replayed::Again)
+        Ok(Replayed::Done)
     }
 
     async fn discard(
@@ -351,36 +390,6 @@ impl Inbox for MemoryInbox {
             row.body = None;
         }
         Ok(Discarded::Done)
-    }
-
-    async fn heard(&self, source: &SourceName, at: Timestamp) -> Result<(), InboxError> {
-        let mut tables = self.tables();
-        let last = tables.last_heard.entry(source.clone()).or_insert(at);
-        *last = at.max(*last);
-        Ok(())
-    }
-
-    async fn last_heard(&self, source: &SourceName) -> Result<Option<Timestamp>, InboxError> {
-        Ok(self.tables().last_heard.get(source).copied())
-    }
-
-    async fn memo(&self, name: &KvKey) -> Result<Option<KvEntry>, InboxError> {
-        Ok(self.tables().kv.get(name.as_str()).cloned())
-    }
-
-    async fn swap_memo(
-        &self,
-        name: &KvKey,
-        seen: Option<u64>,
-        next: &KvEntry,
-    ) -> Result<CasOutcome, InboxError> {
-        let mut tables = self.tables();
-        let stored = tables.kv.get(name.as_str()).cloned();
-        if stored.as_ref().map(|stored| stored.version) != seen {
-            return Ok(CasOutcome::refused_by(stored, next));
-        }
-        tables.kv.insert(name.as_str().to_owned(), next.clone());
-        Ok(CasOutcome::Done)
     }
 }
 

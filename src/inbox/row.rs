@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use super::{InboxError, Lease};
 use crate::{
     domain::{HeldReason, Key, Origin, State, Timestamp},
-    senders::{EventName, OBSERVED_EVENT_TYPE, SenderKind},
+    senders::{EventName, SenderKind},
 };
 
 /// The version of the rows this program writes. Rows of a later one are refused and left alone.
@@ -27,6 +27,8 @@ pub struct Row {
     pub signature: Option<String>,
     /// Which secret matched, by label.
     pub key_label: Option<String>,
+    /// Whose protocol the bytes speak.
+    pub kind: SenderKind,
     /// Pay's event type, or `notification`.
     pub event_type: String,
     /// The payment or box it is about.
@@ -63,21 +65,13 @@ impl Row {
             .into_owned()
     }
 
-    /// Whose protocol its bytes speak.
-    pub fn kind(&self) -> SenderKind {
-        SenderKind::of_event_type(&self.event_type)
-    }
-
-    /// The event it tells of, where the same event may come under another id: Pay's. What we saw ourselves is none of
-    /// Pay's events, and must not take one's place.
+    /// The event that the notification is about, if its sender may send the same one under another
+    /// id.
     pub fn event(&self) -> Option<EventName> {
-        let (subject, event_at) = (self.subject.clone()?, self.event_at?);
-        (self.kind() == SenderKind::GovukPay && self.event_type != OBSERVED_EVENT_TYPE).then(|| {
-            EventName {
-                source: self.key.source().to_owned(),
-                subject,
-                event: format!("{}|{event_at}", self.event_type),
-            }
+        Some(EventName {
+            source: self.key.source().to_owned(),
+            subject: self.subject.clone()?,
+            event: (self.kind.envelope.ledger_event)(&self.event_type, self.event_at?)?,
         })
     }
 
@@ -86,7 +80,8 @@ impl Row {
         self.state == State::Held && self.reason.as_deref() == Some(HeldReason::Unreadable.as_str())
     }
 
-    /// Whether it may be set back to recorded, or why not: what could be handed on and waits for no one.
+    /// Whether it may be set back to recorded, or why not: what could be handed on and waits for no
+    /// one.
     pub fn replayable(&self) -> Result<(), &'static str> {
         match self.state {
             State::Held if self.is_unreadable() => {

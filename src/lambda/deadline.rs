@@ -1,47 +1,47 @@
-//! How long there is: what the front and the platform say -> the time left. Pure.
+//! The times that the front and the platform report -> the time that is left. Pure.
 
 use std::time::Duration;
 
-use crate::{domain::Timestamp, receive::PATIENCE};
+use crate::{domain::Timestamp, receive::RECORD_TIMEOUT};
 
-/// What answering takes once storing is given up, before the platform stops the function.
+/// The time for the answer after recording timed out, before the platform stops the function.
 const ANSWER: Duration = Duration::from_millis(300);
-/// What a run of reconciling may still have to do once it begins nothing new: write down what it was told last, how far
-/// it is, and that others may begin.
+/// The time that a reconcile run needs to end: it stores its last answer and its checkpoint, and
+/// releases the lock.
 const FINISH: Duration = Duration::from_secs(10);
-/// A front's request time further away than this is another clock's, and no use.
-const BELIEVED: Duration = Duration::from_secs(3);
+/// A front's request time that is further away is another clock's, and is ignored.
+const MAX_CLOCK_DISTANCE: Duration = Duration::from_secs(3);
 
-/// Before this instant of 2001 there was no Lambda: what is said to be a function's end is how long it may take.
+/// An end before this instant of 2001, when there was no Lambda, is a number of milliseconds left.
 const BEFORE_LAMBDA: i64 = 1_000_000_000_000;
 
-/// When the function is stopped, by what the platform says in milliseconds since 1970. The one that
-/// `cargo lambda watch` plays says how many there are left.
-pub(super) fn stopped_at(said: u64, now: Timestamp) -> Timestamp {
-    let said = i64::try_from(said).unwrap_or(i64::MAX);
-    Timestamp::from_millis(if said < BEFORE_LAMBDA {
-        now.as_millis().saturating_add(said)
+/// When the function is stopped, from the platform's milliseconds since 1970. `cargo lambda watch`
+/// reports the milliseconds that are left instead.
+pub(super) fn stopped_at(reported: u64, now: Timestamp) -> Timestamp {
+    let reported = i64::try_from(reported).unwrap_or(i64::MAX);
+    Timestamp::from_millis(if reported < BEFORE_LAMBDA {
+        now.as_millis().saturating_add(reported)
     } else {
-        said
+        reported
     })
 }
 
-/// How long recording may take at `now`, for a request that its front had at `requested_at`, in a
-/// function that is stopped at `stopped_at`. Nothing left is zero: that still is an answer.
-pub(super) fn patience(
+/// The time for recording at `now`, of a request that its front received at `requested_at`, in a
+/// function that is stopped at `stopped_at`. Zero if none is left: the sender still gets an answer.
+pub(super) fn time_left(
     requested_at: Option<Timestamp>,
     stopped_at: Timestamp,
     now: Timestamp,
 ) -> Duration {
-    let is_believed = |at: &Timestamp| *at <= now && now.since(*at) <= BELIEVED;
-    let asked = requested_at.filter(is_believed).unwrap_or(now);
-    asked
-        .plus(PATIENCE)
+    let is_plausible = |at: &Timestamp| *at <= now && now.since(*at) <= MAX_CLOCK_DISTANCE;
+    let requested_at = requested_at.filter(is_plausible).unwrap_or(now);
+    requested_at
+        .plus(RECORD_TIMEOUT)
         .min(stopped_at.minus(ANSWER))
         .since(now)
 }
 
-/// When reconciling has to have ended by itself, in a function that is stopped at `stopped_at`.
+/// When a reconcile run must end, in a function that is stopped at `stopped_at`.
 pub(super) fn last_step(stopped_at: Timestamp) -> Timestamp {
     stopped_at.minus(FINISH)
 }
@@ -97,7 +97,7 @@ mod tests {
         ] {
             let at = |offset: i64| Timestamp::from_millis(NOW.as_millis().saturating_add(offset));
             assert_eq!(
-                patience(requested.map(at), at(stopped), NOW),
+                time_left(requested.map(at), at(stopped), NOW),
                 ms(left),
                 "{requested:?} {stopped}"
             );

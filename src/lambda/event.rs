@@ -1,6 +1,7 @@
 //! An invocation's JSON -> what it is, by the names of its fields, before anything is decoded.
 //!
-//! Nothing is guessed by trying one decoder after the other, and nothing of the content is ever said.
+//! Nothing is guessed by trying one decoder after the other, and nothing of the content is ever
+//! said.
 
 use std::collections::HashMap;
 
@@ -93,7 +94,8 @@ fn records(top: &EventFields<'_>) -> Option<EventShape> {
     })
 }
 
-/// The template's schedules say which role they are for; a rule of EventBridge's own making says nothing.
+/// The template's schedules say which role they are for; a rule of EventBridge's own making says
+/// nothing.
 fn schedule(top: &EventFields<'_>) -> Option<EventShape> {
     match text(top, "role").as_deref() {
         Some("sweep") => return Some(EventShape::Sweep),

@@ -1,5 +1,5 @@
-//! The maps of a front's invocation, in order and with every entry: a map of Rust's own would let one
-//! of two signatures disappear.
+//! The maps of a front's invocation, in order and with every entry: a map of Rust's own would let
+//! one of two signatures disappear.
 
 use std::fmt;
 

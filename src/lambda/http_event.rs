@@ -1,11 +1,16 @@
-//! A front's invocation -> the request in it, looked at field by field before anybody else reads it.
+//! A front's invocation -> the request in it, checked field by field before anything decodes it.
 //!
-//! `lambda_http` builds the request, and panics on what no front should let through but a stranger can
-//! send: a `Host` that is no host, a query that is no query, a body that is not the base64 it says it is.
-//! None of that reaches it. What decides (path, query, signatures) is taken from the fields themselves,
-//! since on its way through a URL a path is put in order and doubled headers collapse to one.
+//! `lambda_http` builds the request, and panics on values that no front should pass on but a
+//! stranger can send: a `Host` that is not a host, a query that is not a query, a body that is not
+//! the base64 that it claims to be. Such an invocation is refused first. What decides (path, query,
+//! signatures) is read from the fields themselves, because a URL normalises a path and a map keeps
+//! only one of two headers.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
@@ -14,23 +19,32 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use super::{
+    deadline,
     event::PayloadVersion,
     fields::{StringLists, StringPairs},
 };
-use crate::{domain::Timestamp, receive::Refusal};
+use crate::{
+    domain::Timestamp,
+    receive::{HttpRequest, Refusal},
+};
 
-/// The most that the names and values of all headers may have. The fronts allow 10 KB and add their own.
-const LONGEST_HEADERS: usize = 16 * 1024;
-/// The longest name a host, a stage or a mapping may have.
-const LONGEST_NAME: usize = 300;
-/// The most that a query may have; with host and path it must stay under the 64 KB a URL may have.
-const LONGEST_QUERY: usize = 8 * 1024;
+/// The limit on the names and values of all headers. The fronts allow 10 KB and add their own.
+const MAX_HEADERS_BYTES: usize = 16 * 1024;
+/// The longest name of a host, a stage or a mapping.
+const MAX_NAME_BYTES: usize = 300;
+/// The longest query; with host and path it stays under the 64 KB that a URL may have.
+const MAX_QUERY_BYTES: usize = 8 * 1024;
 
-/// A request as its front handed it on, with nothing in it that is not allowed to be there.
+const FORWARDED_PROTOCOL: &str = "x-forwarded-proto";
+const UNREADABLE: Refusal = Refusal::Malformed("the invocation cannot be read as a request");
+
+/// A request as its front passed it on, all of its fields checked.
 #[derive(Debug)]
 pub(super) struct HttpEvent<'a> {
     raw: &'a RawValue,
     payload: PayloadVersion,
+    /// When the platform stops the function.
+    stopped_at: Timestamp,
     fields: HttpEventFields<'a>,
 }
 
@@ -73,90 +87,31 @@ struct HttpContext {
 }
 
 impl<'a> HttpEvent<'a> {
-    /// Takes a request apart, and refuses one that no front of ours can have had from a sender.
-    pub(super) fn read(raw: &'a RawValue, payload: PayloadVersion) -> Result<Self, Refusal> {
+    /// Reads a request, and refuses one that no front can have received from a sender.
+    pub(super) fn read(
+        raw: &'a RawValue,
+        payload: PayloadVersion,
+        stopped_at: Timestamp,
+    ) -> Result<Self, Refusal> {
         let fields: HttpEventFields<'a> = serde_json::from_str(raw.get()).map_err(|_| {
             Refusal::Malformed(
                 "the invocation lacks the fields of a request, or has others in their place",
             )
         })?;
-        let front = Self {
+        let event = Self {
             raw,
             payload,
+            stopped_at,
             fields,
         };
-        front.check_headers()?;
-        front.check_addresses()?;
-        front.check_query()?;
-        Ok(front)
+        event.check_headers()?;
+        event.check_addresses()?;
+        event.check_query()?;
+        Ok(event)
     }
 
-    /// The method, as it was sent.
-    pub(super) fn method(&self) -> &str {
-        let method = match self.payload {
-            PayloadVersion::V1 => self.fields.http_method.as_deref(),
-            PayloadVersion::V2 => self
-                .fields
-                .request_context
-                .http
-                .as_ref()
-                .map(|http| http.method.as_str()),
-        };
-        method.unwrap_or_default()
-    }
-
-    /// The path as it was sent, without what the front put before it: an HTTP API's stage, or the name
-    /// that a REST API is mapped to on a domain. In what is left no other spelling is ours.
-    pub(super) fn path(&self) -> &str {
-        match self.payload {
-            PayloadVersion::V1 => unmapped(&self.fields),
-            PayloadVersion::V2 => unstaged(&self.fields),
-        }
-    }
-
-    /// The query, as it was sent or as good as.
-    pub(super) fn query(&self) -> Cow<'_, str> {
-        let fields = &self.fields;
-        match self.payload {
-            PayloadVersion::V2 => {
-                Cow::Borrowed(fields.raw_query_string.as_deref().unwrap_or_default())
-            }
-            PayloadVersion::V1 => {
-                let mut query = url::form_urlencoded::Serializer::new(String::new());
-                match fields.multi_value_query_string_parameters.is_empty() {
-                    false => query.extend_pairs(fields.multi_value_query_string_parameters.iter()),
-                    true => query.extend_pairs(fields.query_string_parameters.iter()),
-                };
-                Cow::Owned(query.finish())
-            }
-        }
-    }
-
-    /// Every value of a header, whatever the case of its name. A REST API keeps but one of several in
-    /// `headers`, and all of them beside it.
-    pub(super) fn values(&self, name: &str) -> Vec<&str> {
-        let of = |(known, _): &(&str, &str)| known.eq_ignore_ascii_case(name);
-        let all: Vec<&str> = self
-            .fields
-            .multi_value_headers
-            .iter()
-            .filter(of)
-            .map(|(_, value)| value)
-            .collect();
-        if all.is_empty() || self.payload == PayloadVersion::V2 {
-            return self
-                .fields
-                .headers
-                .iter()
-                .filter(of)
-                .map(|(_, value)| value)
-                .collect();
-        }
-        all
-    }
-
-    /// When the front had the request.
-    pub(super) fn requested_at(&self) -> Option<Timestamp> {
+    /// When the front received the request.
+    fn requested_at(&self) -> Option<Timestamp> {
         let context = &self.fields.request_context;
         let at = match self.payload {
             PayloadVersion::V1 => context.request_time_epoch,
@@ -166,15 +121,38 @@ impl<'a> HttpEvent<'a> {
     }
 
     /// The exact bytes that were sent.
-    pub(super) fn body(&self) -> Result<Bytes, Refusal> {
+    fn read_body(&self) -> Result<Bytes, Refusal> {
         self.check_base64()?;
-        let request = lambda_http::request::from_str(self.raw.get())
-            .map_err(|_| Refusal::Malformed("the invocation can't be read as a request"))?;
+        let event = self.without_protocol().map_err(|_| UNREADABLE)?;
+        let request = lambda_http::request::from_str(&event).map_err(|_| UNREADABLE)?;
         Ok(match request.into_body() {
             lambda_http::Body::Text(text) => text.into(),
             lambda_http::Body::Binary(bytes) => bytes.into(),
             _ => Bytes::new(),
         })
+    }
+
+    /// The invocation for `lambda_http`, which makes a URL of the forwarded protocol. A chain of
+    /// proxies forwards a list, such as `https,https`, so any other value than one protocol is left
+    /// out.
+    fn without_protocol(&self) -> Result<Cow<'a, str>, serde_json::Error> {
+        let is_protocol = |value: &str| matches!(value, "http" | "https");
+        if self.named(FORWARDED_PROTOCOL).all(is_protocol) {
+            return Ok(Cow::Borrowed(self.raw.get()));
+        }
+        let mut event: BTreeMap<String, Box<RawValue>> = serde_json::from_str(self.raw.get())?;
+        for name in ["headers", "multiValueHeaders"] {
+            let Some(headers) = event.get_mut(name) else {
+                continue;
+            };
+            let mut kept: Option<BTreeMap<String, Box<RawValue>>> =
+                serde_json::from_str(headers.get())?;
+            if let Some(kept) = &mut kept {
+                kept.retain(|name, _| !name.eq_ignore_ascii_case(FORWARDED_PROTOCOL));
+            }
+            *headers = serde_json::value::to_raw_value(&kept)?;
+        }
+        serde_json::to_string(&event).map(Cow::Owned)
     }
 
     fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
@@ -190,7 +168,7 @@ impl<'a> HttpEvent<'a> {
         };
         let fields = &self.fields;
         if length(&mut fields.headers.iter()).max(length(&mut fields.multi_value_headers.iter()))
-            > LONGEST_HEADERS
+            > MAX_HEADERS_BYTES
         {
             return Err(Refusal::HeadersTooLarge);
         }
@@ -204,26 +182,18 @@ impl<'a> HttpEvent<'a> {
         }
     }
 
-    /// `lambda_http` makes a URL of scheme, host and path, and takes for granted that it is one.
+    /// `lambda_http` makes a URL of host and path, and panics if it is not one.
     fn check_addresses(&self) -> Result<(), Refusal> {
         let context = &self.fields.request_context;
         let hosts = self.named("host").chain(context.domain_name.as_deref());
         if !hosts.into_iter().all(is_host) {
-            return Err(Refusal::Malformed("the host is no host"));
-        }
-        if !self
-            .named("x-forwarded-proto")
-            .all(|scheme| matches!(scheme, "http" | "https"))
-        {
-            return Err(Refusal::Malformed(
-                "the forwarded protocol is neither http nor https",
-            ));
+            return Err(Refusal::Malformed("invalid host"));
         }
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-$".contains(&byte);
-        let is_stage = |stage: &str| stage.len() <= LONGEST_NAME && stage.bytes().all(plain);
+        let is_stage = |stage: &str| stage.len() <= MAX_NAME_BYTES && stage.bytes().all(plain);
         match context.stage.as_deref().is_none_or(is_stage) {
             true => Ok(()),
-            false => Err(Refusal::Malformed("the stage is no stage")),
+            false => Err(Refusal::Malformed("invalid stage")),
         }
     }
 
@@ -235,14 +205,14 @@ impl<'a> HttpEvent<'a> {
 
     fn check_query(&self) -> Result<(), Refusal> {
         let query = self.query();
-        let is_query = query.len() <= LONGEST_QUERY
+        let is_query = query.len() <= MAX_QUERY_BYTES
             && format!("/?{query}")
                 .parse::<http::uri::PathAndQuery>()
                 .is_ok();
         if is_query {
             Ok(())
         } else {
-            Err(Refusal::Malformed("the query is no query"))
+            Err(Refusal::Malformed("invalid query"))
         }
     }
 
@@ -260,35 +230,103 @@ impl<'a> HttpEvent<'a> {
         match decoded {
             Some(Ok(_)) => Ok(()),
             _ => Err(Refusal::Malformed(
-                "the body is not the base64 it is said to be",
+                "the body is not base64, though it claims to be",
             )),
         }
+    }
+}
+
+impl HttpRequest for HttpEvent<'_> {
+    fn method(&self) -> &str {
+        let method = match self.payload {
+            PayloadVersion::V1 => self.fields.http_method.as_deref(),
+            PayloadVersion::V2 => self
+                .fields
+                .request_context
+                .http
+                .as_ref()
+                .map(|http| http.method.as_str()),
+        };
+        method.unwrap_or_default()
+    }
+
+    /// Leaves out the stage of an HTTP API, which has the resource `$default` in payload 1.0, or
+    /// the name that a REST API is mapped to on a domain. No other spelling of the rest is served.
+    fn path(&self) -> &str {
+        let fields = &self.fields;
+        match self.payload {
+            PayloadVersion::V1 if fields.resource.as_deref() != Some("$default") => {
+                without_mapping(fields)
+            }
+            PayloadVersion::V1 => without_stage(fields.path.as_deref(), &fields.request_context),
+            PayloadVersion::V2 => {
+                without_stage(fields.raw_path.as_deref(), &fields.request_context)
+            }
+        }
+    }
+
+    /// A REST API passes the query on decoded, so it is encoded again.
+    fn query(&self) -> Cow<'_, str> {
+        let fields = &self.fields;
+        match self.payload {
+            PayloadVersion::V2 => {
+                Cow::Borrowed(fields.raw_query_string.as_deref().unwrap_or_default())
+            }
+            PayloadVersion::V1 => {
+                let mut query = url::form_urlencoded::Serializer::new(String::new());
+                match fields.multi_value_query_string_parameters.is_empty() {
+                    false => query.extend_pairs(fields.multi_value_query_string_parameters.iter()),
+                    true => query.extend_pairs(fields.query_string_parameters.iter()),
+                };
+                Cow::Owned(query.finish())
+            }
+        }
+    }
+
+    /// A REST API keeps one of several values in `headers`, and all of them in `multiValueHeaders`.
+    fn header_values(&self, name: &str) -> Vec<&[u8]> {
+        let of = |(known, _): &(&str, &str)| known.eq_ignore_ascii_case(name);
+        let fields = &self.fields;
+        let all = fields.multi_value_headers.iter().filter(of);
+        let all: Vec<&[u8]> = all.map(|(_, value)| value.as_bytes()).collect();
+        if all.is_empty() || self.payload == PayloadVersion::V2 {
+            let headers = fields.headers.iter().filter(of);
+            return headers.map(|(_, value)| value.as_bytes()).collect();
+        }
+        all
+    }
+
+    async fn body(&mut self) -> Result<Bytes, Refusal> {
+        self.read_body()
+    }
+
+    /// The front's clock runs from its own request time, and the platform may stop the function
+    /// earlier.
+    fn time_left(&self, received_at: Timestamp) -> Duration {
+        deadline::time_left(self.requested_at(), self.stopped_at, received_at)
     }
 }
 
 /// What can stand between `https://` and a path: a name or an address, and a port.
 fn is_host(host: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
-    (1..=LONGEST_NAME).contains(&host.len())
+    (1..=MAX_NAME_BYTES).contains(&host.len())
         && host.bytes().all(plain)
         && Url::parse(&format!("https://{host}/")).is_ok()
 }
 
 /// `/prod/hmrc` in the stage `prod` is `/hmrc`; the stage `$default` has no name in a path.
-fn unstaged<'a>(fields: &'a HttpEventFields<'_>) -> &'a str {
-    let path = fields.raw_path.as_deref().unwrap_or_default();
-    let stage = fields
-        .request_context
-        .stage
-        .as_deref()
-        .filter(|stage| !stage.is_empty() && *stage != "$default");
+fn without_stage<'a>(path: Option<&'a str>, context: &RequestContext) -> &'a str {
+    let path = path.unwrap_or_default();
+    let stage = context.stage.as_deref();
+    let stage = stage.filter(|stage| !stage.is_empty() && *stage != "$default");
     let rest = stage.and_then(|stage| path.strip_prefix('/')?.strip_prefix(stage));
     rest.filter(|rest| rest.starts_with('/')).unwrap_or(path)
 }
 
 /// `/hooks/hmrc` is `/hmrc` where the front says that its resource `/{source}` was asked for: then
 /// `/hooks` is where the API is mapped to, which is no part of the resource.
-fn unmapped<'a>(fields: &'a HttpEventFields<'_>) -> &'a str {
+fn without_mapping<'a>(fields: &'a HttpEventFields<'_>) -> &'a str {
     let path = fields.path.as_deref().unwrap_or_default();
     let Some(asked) = asked(fields) else {
         return path;
@@ -296,7 +334,7 @@ fn unmapped<'a>(fields: &'a HttpEventFields<'_>) -> &'a str {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
     let is_name = |name: &str| !matches!(name, "" | "." | "..") && name.bytes().all(plain);
     let is_mapping = |mapping: &str| {
-        mapping.len() <= LONGEST_NAME
+        mapping.len() <= MAX_NAME_BYTES
             && mapping
                 .strip_prefix('/')
                 .is_some_and(|names| names.split('/').all(is_name))
@@ -322,4 +360,84 @@ fn asked(fields: &HttpEventFields<'_>) -> Option<String> {
         asked.extend(["/", value]);
     }
     Some(asked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(json: serde_json::Value) -> Box<RawValue> {
+        RawValue::from_string(json.to_string()).unwrap()
+    }
+
+    fn read(raw: &RawValue, payload: PayloadVersion) -> Result<HttpEvent<'_>, Refusal> {
+        HttpEvent::read(raw, payload, Timestamp::from_millis(0))
+    }
+
+    #[test]
+    fn the_protocol_of_every_hop_is_accepted_and_the_body_is_read_whatever_it_is() {
+        for protocol in [
+            "https",
+            "https,https",
+            "https, http",
+            "HTTPS",
+            "ws",
+            "",
+            "é",
+        ] {
+            let v1 = raw(serde_json::json!({
+                "httpMethod": "POST", "path": "/pay", "body": "e30=", "isBase64Encoded": true,
+                "headers": {"X-Forwarded-Proto": protocol, "Pay-Signature": "00"},
+                "multiValueHeaders": {
+                    "X-Forwarded-Proto": [protocol, "https"], "Pay-Signature": ["00"],
+                },
+                "requestContext": {
+                    "httpMethod": "POST", "stage": "prod", "domainName": "pay.example.gov.uk",
+                },
+            }));
+            let v2 = raw(serde_json::json!({
+                "version": "2.0", "rawPath": "/pay", "body": "e30=", "isBase64Encoded": true,
+                "headers": {"x-forwarded-proto": protocol, "pay-signature": "00"},
+                "requestContext": {
+                    "http": {"method": "POST"}, "stage": "$default", "timeEpoch": 0,
+                    "domainName": "pay.example.gov.uk",
+                },
+            }));
+            for (raw, payload) in [(&v1, PayloadVersion::V1), (&v2, PayloadVersion::V2)] {
+                let event = read(raw, payload).unwrap();
+                let body = event.read_body().map_err(|refusal| refusal.to_string());
+                assert_eq!(body.as_deref(), Ok(&b"{}"[..]), "{protocol} {payload:?}");
+                assert_eq!(event.header_values("pay-signature"), [b"00"]);
+            }
+        }
+    }
+
+    #[test]
+    fn the_stage_is_left_out_of_a_path_in_both_payloads() {
+        for (resource, stage, path, expected) in [
+            ("$default", "prod", "/prod/hmrc", "/hmrc"),
+            ("$default", "prod", "/hmrc", "/hmrc"),
+            ("$default", "prod", "/production/hmrc", "/production/hmrc"),
+            ("$default", "prod", "/prod", "/prod"),
+            ("$default", "$default", "/prod/hmrc", "/prod/hmrc"),
+            ("/{source}", "prod", "/hmrc", "/hmrc"),
+            ("/{source}", "prod", "/hooks/hmrc", "/hmrc"),
+            ("/{source}", "hmrc", "/hmrc", "/hmrc"),
+        ] {
+            let v1 = raw(serde_json::json!({
+                "httpMethod": "GET", "path": path, "resource": resource,
+                "pathParameters": {"source": "hmrc"}, "requestContext": {"stage": stage},
+            }));
+            let event = read(&v1, PayloadVersion::V1).unwrap();
+            assert_eq!(event.path(), expected, "{resource} {stage} {path}");
+            if resource == "$default" {
+                let v2 = raw(serde_json::json!({
+                    "version": "2.0", "rawPath": path,
+                    "requestContext": {"http": {"method": "GET"}, "stage": stage},
+                }));
+                let event = read(&v2, PayloadVersion::V2).unwrap();
+                assert_eq!(event.path(), expected, "{stage} {path}");
+            }
+        }
+    }
 }

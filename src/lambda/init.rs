@@ -1,25 +1,29 @@
 //! Configuration -> a function with the parts of its role, and nothing of another's.
 //!
-//! Connections are opened and secrets read here, at once, while the platform gives the process a whole
-//! core and nobody waits. What fails now is tried again when it is needed; until then nothing is taken in.
+//! Connections are opened and secrets read here, at once, while the platform gives the process a
+//! whole core and nobody waits. What fails now is tried again when it is needed; until then nothing
+//! is taken in.
 
 use std::{collections::BTreeSet, io, sync::Arc, time::Duration};
 
 use super::{LambdaFunction, Reconciler, ReconcilerDeps, Role, RoleError};
 use crate::{
     app::{AnyDestination, App, DestinationDeps, table_inbox, usable_destinations},
-    aws::{Aws, AwsError, SecretsCaller, SecretsManager, arns},
+    aws::{Aws, AwsError},
     config::{Config, ConfigErrors, InboxConfig, Overrides},
     delivery::DeliveryWorker,
     destinations::DestinationRoutes,
     domain::SystemClock,
     inbox::{RetentionPolicy, dynamodb::DynamoInbox},
-    keyring::{Keyring, log_unusable_secrets},
     reconcile::{MetricsWriter, TokioSleeper},
-    secrets::{FetchedSecrets, SecretSources},
+    secrets::{
+        FetchedSecrets, Keyring, SecretSources, SecretsCaller, SecretsManager, arns,
+        log_unusable_secrets,
+    },
 };
 
-/// How long opening connections may take. The platform gives 10 s for everything before the first invocation.
+/// How long opening connections may take. The platform gives 10 s for everything before the first
+/// invocation.
 const WARM_UP: Duration = Duration::from_secs(4);
 
 /// What destinations are, as they are deployed.
@@ -41,7 +45,8 @@ pub(super) enum InitError {
     Configuration(#[from] ConfigErrors),
     /// A file would go with the environment.
     #[error(
-        "the inbox is a local file, which a function loses: set [inbox] kind = \"dynamodb\" and its table"
+        "the inbox is a local file, which a function loses: set [inbox] kind = \"dynamodb\" and \
+         its table"
     )]
     LocalInbox,
     /// AWS can't be reached.
@@ -49,7 +54,8 @@ pub(super) enum InitError {
     Aws(#[from] AwsError),
     /// A function that only reconciles has nothing to do.
     #[error(
-        "no source is pulled from: give one a table [sources.NAME.pull], or deploy without this function (Reconcile=off)"
+        "no source is pulled from: give one a table [sources.NAME.pull], or deploy without this \
+         function (Reconcile=off)"
     )]
     NothingToPull,
     /// A function that only hands on can't.
@@ -87,7 +93,7 @@ pub(super) async fn build(
         return Err(InitError::LocalInbox);
     };
     let aws = Aws::from_variables(&outside)?;
-    let (world, manager) = (Arc::new(SystemClock), SecretsManager::new(&aws));
+    let (clock, manager) = (Arc::new(SystemClock), SecretsManager::new(&aws));
     let inbox = Arc::new(table_inbox(&aws, table, *shards, &config));
     let reconciler = role
         .pulls()
@@ -98,10 +104,10 @@ pub(super) async fn build(
     }
     let keyring = role.receives().then(|| {
         Keyring::new(
-            config.clone(),
+            config.source_secrets(),
             &outside,
             Some(manager.clone()),
-            world.clone(),
+            clock.clone(),
         )
     });
     let theirs = if role.hands_on() {
@@ -124,7 +130,7 @@ pub(super) async fn build(
                 ..outside
             },
             &aws,
-            &world,
+            &clock,
         )?;
         let keeping = RetentionPolicy {
             retention: config.retention,
@@ -132,13 +138,13 @@ pub(super) async fn build(
         Some(Arc::new(DeliveryWorker::new(
             inbox,
             destinations,
-            Arc::clone(&world),
+            Arc::clone(&clock),
             keeping,
         )))
     } else {
         None
     };
-    Ok(LambdaFunction::new(role, world, app, worker, reconciler))
+    Ok(LambdaFunction::new(role, clock, app, worker, reconciler))
 }
 
 fn configuration(outside: &SecretSources<'_>) -> Result<Config, InitError> {
@@ -171,26 +177,27 @@ fn reconciler(
     Reconciler::new(config, Arc::clone(inbox), surroundings)
 }
 
-/// Builds the destinations. A function that does nothing but hand on and can't is not worth beginning:
-/// the platform tries again with the next invocation. One that receives, too, keeps everything waiting.
+/// Builds the destinations. A function that does nothing but hand on and can't is not worth
+/// beginning: the platform tries again with the next invocation. One that receives, too, keeps
+/// everything waiting.
 fn destinations(
     role: Role,
     config: &Config,
     outside: &SecretSources<'_>,
     aws: &Aws,
-    world: &Arc<SystemClock>,
+    clock: &Arc<SystemClock>,
 ) -> Result<LambdaDestinations, InitError> {
     let (secrets, unusable) = config.usable_destination_secrets(outside);
     log_unusable_secrets(&unusable);
     let parts = DestinationDeps {
         secrets: &secrets,
         aws: Some(aws),
-        world,
+        clock,
         log: io::stdout,
     };
     let (routes, wrong) = usable_destinations(config, &parts);
     for error in &wrong {
-        tracing::error!(why = %error, "a destination can't be used");
+        tracing::error!(reason = %error, "a destination cannot be used");
     }
     match wrong.first() {
         Some(error) if !role.receives() => Err(InitError::Destination(error.to_string())),
@@ -198,19 +205,20 @@ fn destinations(
     }
 }
 
-/// Opens what a first request would have to wait for. Nobody waits for reconciling, whose role may not read that item.
+/// Opens what a first request would have to wait for. Nobody waits for reconciling, whose role may
+/// not read that item.
 async fn warm_inbox(role: Role, inbox: &DynamoInbox) {
     if role == Role::Reconcile {
         return;
     }
-    let why = match tokio::time::timeout(WARM_UP, inbox.warm()).await {
+    let reason = match tokio::time::timeout(WARM_UP, inbox.warm()).await {
         Ok(Ok(())) => return,
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("no answer within {} s", WARM_UP.as_secs()),
     };
     tracing::warn!(
-        why,
-        "the inbox could not be reached yet; it is tried again with the first notification"
+        reason,
+        "inbox not reached yet, will retry with the first notification"
     );
 }
 

@@ -10,7 +10,7 @@ const PATH: &str = "/2018-06-01/runtime/init/error";
 /// Tells the platform. It ends the environment afterwards, and tries another one.
 pub(super) async fn report(problem: &InitError) {
     if let Err(error) = tell(problem).await {
-        tracing::error!(why = %error, "the platform could not be told why the function does not begin");
+        tracing::error!(reason = %error, "initialisation error not reported to the platform");
     }
 }
 

@@ -1,151 +1,120 @@
-//! The canonical line of one invocation: what became of it, never what was in it.
+//! The log line of one invocation: a request's record, or what a batch, a sweep or a reconcile run
+//! did.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::{Invocation, InvocationError, Role};
-use crate::delivery::{AttemptCounts, AttemptOutcome, AttemptResult};
+use crate::{
+    delivery::{AttemptCounts, AttemptResult},
+    telemetry::{PlatformFields, RequestRecord},
+};
 
-/// What is said about an invocation, gathered on its way.
+/// The line of an invocation, filled while it is served.
 pub(super) struct InvocationLog {
     began: Instant,
-    is_cold: bool,
+    platform: PlatformFields,
+    /// The request, if the invocation is one: then its record is the line.
+    pub(super) request: Option<RequestRecord>,
     pub(super) outcome: &'static str,
-    pub(super) reason: Option<String>,
-    pub(super) code: Option<&'static str>,
-    pub(super) status: Option<u64>,
-    pub(super) source: Option<String>,
-    pub(super) kind: Option<&'static str>,
     pub(super) key: Option<String>,
-    pub(super) key_label: Option<String>,
-    pub(super) body_bytes: Option<u64>,
-    pub(super) digest8: Option<String>,
-    pub(super) storing: Option<Duration>,
     pub(super) records: Option<u64>,
-    pub(super) tally: Option<AttemptCounts>,
+    pub(super) counts: Option<AttemptCounts>,
     pub(super) down: Option<String>,
 }
 
 impl InvocationLog {
-    pub(super) fn begin(is_cold: bool) -> Self {
+    pub(super) fn begin(role: Role, invocation: &Invocation, is_cold: bool) -> Self {
         Self {
             began: Instant::now(),
-            is_cold,
+            platform: PlatformFields {
+                request_id: Some(invocation.id.clone()),
+                role: Some(role.as_str()),
+                version: Some(env!("CARGO_PKG_VERSION")),
+                cold_start: Some(is_cold),
+            },
+            request: None,
             outcome: "error",
-            reason: None,
-            code: None,
-            status: None,
-            source: None,
-            kind: None,
             key: None,
-            key_label: None,
-            body_bytes: None,
-            digest8: None,
-            storing: None,
             records: None,
-            tally: None,
+            counts: None,
             down: None,
         }
     }
 
-    /// Takes note of how an attempt ended. One that needs somebody's eye has a line of its own; of a
-    /// single one the invocation's line says which it was.
-    pub(super) fn hear(&mut self, attempt: &AttemptResult) {
-        let is_first = self.key.is_none() && self.tally.is_none();
-        self.key = is_first.then(|| attempt.key.to_string());
-        self.tally.get_or_insert_default();
-        say(attempt);
+    /// Begins the record of a request.
+    pub(super) fn request(&mut self) -> &mut RequestRecord {
+        self.request.insert(RequestRecord {
+            platform: self.platform.clone(),
+            ..RequestRecord::default()
+        })
     }
 
-    /// Says the line, before the answer goes out.
-    pub(super) fn say(
-        self,
-        role: Role,
-        invocation: &Invocation,
-        failure: Option<&InvocationError>,
-    ) {
-        let (outcome, role, id) = (self.outcome, role.as_str(), invocation.id.as_str());
-        let reason = failure.map(ToString::to_string).or(self.reason);
-        let (reason, code, status, down) = (
-            reason.as_deref(),
-            self.code,
-            self.status,
-            self.down.as_deref(),
-        );
-        let (source, kind, key) = (self.source.as_deref(), self.kind, self.key.as_deref());
-        let (key_label, digest8) = (self.key_label.as_deref(), self.digest8.as_deref());
-        let (body_bytes, cold, records) = (self.body_bytes, self.is_cold, self.records);
-        let (stored, total) = (self.storing.map(millis), millis(self.began.elapsed()));
-        let count = |count: fn(&AttemptCounts) -> u64| self.tally.as_ref().map(count);
+    /// Counts an attempt. One that needs attention has its own line; of a single attempt the
+    /// invocation's line has the key.
+    pub(super) fn note_attempt(&mut self, attempt: &AttemptResult) {
+        let is_first = self.key.is_none() && self.counts.is_none();
+        self.key = is_first.then(|| attempt.key.to_string());
+        self.counts.get_or_insert_default();
+        let mut record = attempt.record();
+        record.request_id.clone_from(&self.platform.request_id);
+        if !matches!(record.outcome, "delivered" | "repeat" | "not_ours") {
+            record.log();
+        }
+    }
+
+    /// Writes the line, before the answer leaves the function.
+    pub(super) fn write(self, failure: Option<&InvocationError>) {
+        let reason = failure.map(ToString::to_string);
+        let took = self.began.elapsed();
+        match self.request {
+            Some(mut request) => {
+                request.took = Some(took);
+                request.reason = reason.or(request.reason);
+                request.log();
+            }
+            None => self.write_invocation(reason, took),
+        }
+    }
+
+    fn write_invocation(self, reason: Option<String>, took: Duration) {
+        let PlatformFields {
+            request_id,
+            role,
+            version,
+            cold_start,
+        } = self.platform;
+        let count = |count: fn(&AttemptCounts) -> u64| self.counts.as_ref().map(count);
+        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         macro_rules! line {
-            ($level:ident) => {
+            ($level:ident, $message:literal) => {
                 tracing::$level!(
-                    requestId = id,
+                    request_id,
                     role,
-                    source,
-                    kind,
-                    key,
-                    outcome,
-                    code,
+                    key = self.key,
+                    outcome = self.outcome,
                     reason,
-                    status,
-                    key_label,
-                    bodyBytes = body_bytes,
-                    digest8,
-                    records,
-                    delivered = count(|tally| tally.delivered),
-                    repeat = count(|tally| tally.repeat),
-                    retry = count(|tally| tally.retry),
-                    dead = count(|tally| tally.dead),
-                    notOurs = count(|tally| tally.not_ours),
-                    lost = count(|tally| tally.lost),
-                    unwritten = count(|tally| tally.unwritten),
-                    down,
-                    storeMs = stored,
-                    totalMs = total,
-                    coldStart = cold,
-                    "{outcome}"
+                    records = self.records,
+                    delivered = count(|counts| counts.delivered),
+                    repeat = count(|counts| counts.repeat),
+                    retry = count(|counts| counts.retry),
+                    dead = count(|counts| counts.dead),
+                    not_ours = count(|counts| counts.not_ours),
+                    lost = count(|counts| counts.lost),
+                    unwritten = count(|counts| counts.unwritten),
+                    down = self.down,
+                    took_us,
+                    version,
+                    cold_start,
+                    $message
                 )
             };
         }
-        match (outcome, status) {
-            _ if failure.is_some() || status.is_some_and(|status| status >= 500) => line!(error),
-            ("held" | "refused" | "resumes" | "cut_short", _) => line!(warn),
-            _ => line!(info),
+        match self.outcome {
+            _ if reason.is_some() => line!(error, "invocation failed"),
+            "resumes" | "cut_short" => line!(warn, "invocation completed in part"),
+            _ => line!(info, "invocation completed"),
         }
     }
-}
-
-/// The line of an attempt that did not get through.
-fn say(attempt: &AttemptResult) {
-    let (key, total) = (attempt.key.as_str(), millis(attempt.took));
-    match &attempt.ended {
-        Ok(processed) => {
-            let attempt = u64::from(processed.attempt);
-            match &processed.outcome {
-                AttemptOutcome::Retry(why) => {
-                    tracing::warn!(key, why, attempt, totalMs = total, "failed, due again")
-                }
-                AttemptOutcome::Dead(why) => {
-                    tracing::error!(key, why, attempt, totalMs = total, "dead")
-                }
-                AttemptOutcome::Lost => tracing::warn!(
-                    key,
-                    attempt,
-                    totalMs = total,
-                    "outcome lost: the lease had lapsed"
-                ),
-                AttemptOutcome::Delivered | AttemptOutcome::Repeat(_) | AttemptOutcome::NotOurs => {
-                }
-            }
-        }
-        Err(why) => {
-            tracing::error!(key, why = %why, totalMs = total, "no outcome was written; due again later")
-        }
-    }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

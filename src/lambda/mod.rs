@@ -1,13 +1,15 @@
-//! The Lambda: one invocation, told apart by the names of its fields -> the work of this function's role.
+//! The Lambda: one invocation, told apart by the names of its fields -> the work of this function's
+//! role.
 //!
-//! What a function has no parts for is a foreign event to it: an error, and never a success, because
-//! a stream takes any answer it can't read for one. Nothing is left running once an answer is given.
+//! What a function has no parts for is a foreign event to it: an error, and never a success,
+//! because a stream takes any answer it can't read for one. Nothing is left running once an answer
+//! is given.
 
-mod callback;
 mod deadline;
 mod event;
 mod fields;
 mod http_event;
+mod http_reply;
 mod init_error;
 mod invocation_log;
 mod panic;
@@ -37,13 +39,16 @@ use crate::{
     },
     destinations::Destination,
     domain::{Clock, Timestamp},
-    inbox::{Inbox, InboxError},
-    reconcile::{ReconcileStats, RunLimits},
+    inbox::{DeliveryInbox, Inbox, InboxError, ReceiveInbox, ReconcileInbox},
+    receive::{self, HttpAnswer, Receiver, Refusal},
+    reconcile::RunLimits,
+    telemetry::{ReconcileRecord, RequestRecord},
 };
 
 pub use crate::reconcile::{Reconciler, ReconcilerDeps};
-pub use callback::HttpReply;
 pub use event::{EventShape, PayloadVersion, shape};
+use http_event::HttpEvent;
+pub use http_reply::HttpReply;
 use invocation_log::InvocationLog;
 pub use role::{Role, RoleError};
 pub use run::main;
@@ -52,8 +57,7 @@ pub use stream::StreamRecordError;
 /// A function with the parts its role needs. It keeps nothing of an invocation.
 pub struct LambdaFunction<I, D, W> {
     role: Role,
-    world: Arc<W>,
-    receiver: Option<App<I>>,
+    receiver: Option<Receiver<I>>,
     batches: Option<Arc<DeliveryWorker<I, D, W>>>,
     sweeper: Option<Sweeper<I, D, W>>,
     reconciler: Option<Reconciler<I>>,
@@ -138,20 +142,20 @@ impl InvocationError {
 }
 
 impl<I: Inbox, D: Destination, W: Clock> LambdaFunction<I, D, W> {
-    /// A function in `role`. `app` is what receiving needs, `worker` what handing on needs, `reconciler` what asking
-    /// the senders needs; what the role doesn't need is left aside.
+    /// A function in `role`. `app` is what receiving needs, `worker` what handing on needs,
+    /// `reconciler` what asking the senders needs; what the role doesn't need is left aside.
     pub fn new(
         role: Role,
-        world: Arc<W>,
+        clock: Arc<W>,
         app: Option<App<I>>,
         worker: Option<Arc<DeliveryWorker<I, D, W>>>,
         reconciler: Option<Reconciler<I>>,
     ) -> Self {
         let worker = worker.filter(|_| role.hands_on());
+        let receiver = |app: App<I>| app.receiver(clock);
         Self {
             role,
-            world,
-            receiver: app.filter(|_| role.receives()),
+            receiver: app.filter(|_| role.receives()).map(receiver),
             sweeper: worker
                 .clone()
                 .filter(|_| role != Role::Process)
@@ -168,10 +172,11 @@ impl<I: Inbox, D: Destination, W: Clock> LambdaFunction<I, D, W> {
         raw: &RawValue,
         invocation: &Invocation,
     ) -> Result<InvocationReply, InvocationError> {
-        let mut line = InvocationLog::begin(!self.is_warm.swap(true, Ordering::Relaxed));
+        let is_cold = !self.is_warm.swap(true, Ordering::Relaxed);
+        let mut line = InvocationLog::begin(self.role, invocation, is_cold);
         let done = panic::caught(self.work(raw, invocation, &mut line)).await;
         let done = done.unwrap_or(Err(InvocationError::Panicked));
-        line.say(self.role, invocation, done.as_ref().err());
+        line.write(done.as_ref().err());
         done
     }
 
@@ -188,10 +193,10 @@ impl<I: Inbox, D: Destination, W: Clock> LambdaFunction<I, D, W> {
         };
         match shape {
             EventShape::Http(payload) => {
-                let app = self.receiver.as_ref().ok_or_else(foreign)?;
-                Ok(InvocationReply::Http(
-                    callback::answer(app, &*self.world, invocation, (raw, payload), line).await,
-                ))
+                let receiver = self.receiver.as_ref().ok_or_else(foreign)?;
+                let event = HttpEvent::read(raw, payload, invocation.deadline);
+                let answer = respond(receiver, event, line.request()).await;
+                Ok(InvocationReply::Http(HttpReply(answer)))
             }
             EventShape::Stream => {
                 let worker = self.batches.as_ref().ok_or_else(foreign)?;
@@ -222,7 +227,20 @@ impl<I: Inbox, D: Destination, W: Clock> LambdaFunction<I, D, W> {
     }
 }
 
-async fn batch<I: Inbox, D: Destination, W: Clock>(
+/// Answers one request. Never fails, since a refusal is an answer, too.
+async fn respond<I: ReceiveInbox>(
+    receiver: &Receiver<I>,
+    event: Result<HttpEvent<'_>, Refusal>,
+    record: &mut RequestRecord,
+) -> HttpAnswer {
+    let result = match event {
+        Ok(mut event) => receiver.handle(&mut event, record).await,
+        Err(refusal) => Err(refusal),
+    };
+    receive::answer(&result, record)
+}
+
+async fn batch<I: DeliveryInbox, D: Destination, W: Clock>(
     worker: &Arc<DeliveryWorker<I, D, W>>,
     raw: &RawValue,
     invocation: &Invocation,
@@ -231,8 +249,8 @@ async fn batch<I: Inbox, D: Destination, W: Clock>(
     let batch = stream::read(raw)?;
     let until = RunDeadline::deadline(invocation.deadline);
     let (outcome, tally) =
-        stream_batch::run(worker, &batch, until, |attempt| line.hear(attempt)).await;
-    (line.records, line.tally) = (Some(batch.len() as u64), Some(tally));
+        stream_batch::run(worker, &batch, until, |attempt| line.note_attempt(attempt)).await;
+    (line.records, line.counts) = (Some(batch.len() as u64), Some(tally));
     line.outcome = if outcome == BatchOutcome::Done {
         "processed"
     } else {
@@ -241,17 +259,17 @@ async fn batch<I: Inbox, D: Destination, W: Clock>(
     Ok(outcome)
 }
 
-async fn sweep<I: Inbox, D: Destination, W: Clock>(
+async fn sweep<I: DeliveryInbox, D: Destination, W: Clock>(
     sweeper: &Sweeper<I, D, W>,
     invocation: &Invocation,
     line: &mut InvocationLog,
 ) -> Result<AttemptCounts, InvocationError> {
     let swept = sweeper
         .sweep(RunDeadline::deadline(invocation.deadline), |attempt| {
-            line.hear(attempt)
+            line.note_attempt(attempt)
         })
         .await?;
-    line.tally = Some(swept.tally);
+    line.counts = Some(swept.tally);
     line.down = (!swept.down.is_empty()).then(|| swept.down.join(" "));
     line.outcome = if swept.is_cut_short {
         "cut_short"
@@ -261,7 +279,7 @@ async fn sweep<I: Inbox, D: Destination, W: Clock>(
     Ok(swept.tally)
 }
 
-async fn reconcile<I: Inbox>(
+async fn reconcile<I: ReconcileInbox>(
     reconciler: &Reconciler<I>,
     invocation: &Invocation,
     line: &mut InvocationLog,
@@ -282,12 +300,11 @@ async fn reconcile<I: Inbox>(
         return Err(InvocationError::Reconcile(reasons.join("; ")));
     }
     line.outcome = "reconciled";
-    let sum =
-        |of: fn(&ReconcileStats) -> usize| records.iter().map(|record| of(&record.stats)).sum();
+    let sum = |of: fn(&ReconcileRecord) -> usize| records.iter().map(of).sum();
     Ok(InvocationReply::Reconciled {
-        recorded: sum(|stats| stats.recorded),
-        acknowledged: sum(|stats| stats.acknowledged),
-        missing: sum(|stats| stats.missing),
+        recorded: sum(|record| record.recorded),
+        acknowledged: sum(|record| record.acknowledged),
+        missing: sum(|record| record.missing),
         ended: records
             .iter()
             .map(|record| (record.source.clone(), record.ended))

@@ -27,7 +27,8 @@ pub(super) fn say_only_where() {
 /// Does `work`, whatever happens in it.
 pub(super) async fn caught<T>(work: impl Future<Output = T>) -> Result<T, PanicError> {
     let mut work = pin!(work);
-    // Nothing half done is looked at afterwards: what was being changed was another's (the inbox's) or is dropped.
+    // Nothing half done is looked at afterwards: what was being changed was another's (the inbox's)
+    // or is dropped.
     let polled = |context: &mut std::task::Context<'_>| match catch_unwind(AssertUnwindSafe(|| {
         work.as_mut().poll(context)
     })) {

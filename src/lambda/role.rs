@@ -130,12 +130,14 @@ mod tests {
             (
                 None,
                 Some("Receive"),
-                "the function's handler names no role (`Receive`): set it to receive, process, sweep, reconcile or all",
+                "the function's handler names no role (`Receive`): set it to receive, process, \
+                 sweep, reconcile or all",
             ),
             (
                 Some("bootstrap"),
                 None,
-                "PILLARBOX_ROLE names no role (`bootstrap`): set it to receive, process, sweep, reconcile or all",
+                "PILLARBOX_ROLE names no role (`bootstrap`): set it to receive, process, sweep, \
+                 reconcile or all",
             ),
         ] {
             assert_eq!(named(variable, handler).unwrap_err().to_string(), message);

@@ -28,7 +28,8 @@ use crate::{
 
 /// What is said where there is no Lambda around.
 const NOT_ON_LAMBDA: &str = "bootstrap is what AWS Lambda runs: AWS_LAMBDA_RUNTIME_API is not set. \
-    On a machine of your own, `pillarbox serve` does the same work, and `cargo lambda watch` plays Lambda.";
+    On a machine of your own, `pillarbox serve` does the same work, and `cargo lambda watch` \
+     plays Lambda.";
 
 /// Runs the function until the platform ends it.
 pub fn main() -> ExitCode {
@@ -45,7 +46,7 @@ pub fn main() -> ExitCode {
     match runtime {
         Ok(runtime) => runtime.block_on(run()),
         Err(error) => {
-            tracing::error!(why = %error, "the function can't run");
+            tracing::error!(reason = %error, "the function cannot run");
             ExitCode::FAILURE
         }
     }
@@ -65,20 +66,21 @@ async fn run() -> ExitCode {
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            tracing::error!(why, "the function ended");
+        Err(reason) => {
+            tracing::error!(reason, "the function ended");
             ExitCode::FAILURE
         }
     }
 }
 
-/// Takes one invocation after the other. What it is given is JSON as it came; nothing decodes it before
-/// it is known what it is.
+/// Takes one invocation after the other. What it is given is JSON as it came; nothing decodes it
+/// before it is known what it is.
 async fn serve<I: Inbox, D: Destination, W: Clock>(
     function: LambdaFunction<I, D, W>,
 ) -> Result<(), lambda_runtime::Error> {
     let function = &function;
-    let work = async |LambdaEvent { payload, context }: LambdaEvent<Box<RawValue>>| -> Result<InvocationReply, InvocationError> {
+    let work = async |LambdaEvent { payload,
+        context }: LambdaEvent<Box<RawValue>>| -> Result<InvocationReply, InvocationError> {
         let deadline = deadline::stopped_at(context.deadline, SystemClock.now());
         function.handle(&payload, &Invocation { id: context.request_id, deadline }).await
     };
@@ -94,8 +96,8 @@ impl From<InvocationError> for Diagnostic {
     }
 }
 
-/// One line an invocation on standard output, as JSON. `PILLARBOX_LOG` may ask for more than that, never
-/// for less: what counts rides on that line.
+/// One line an invocation on standard output, as JSON. `PILLARBOX_LOG` may ask for more than that,
+/// never for less: what counts rides on that line.
 fn log_to_stdout() {
     let asked = variable("PILLARBOX_LOG")
         .and_then(|word| word.parse().ok())
@@ -104,7 +106,8 @@ fn log_to_stdout() {
         .with_target("pillarbox", asked.max(Level::INFO))
         // It says each failure once more than we do.
         .with_target("lambda_runtime::layers::panic", LevelFilter::OFF)
-        // Libraries may say what they carry at their finer levels, so they are never asked for those.
+        // Libraries may say what they carry at their finer levels, so they are never asked for
+        // those.
         .with_default(Level::WARN);
     let lines = LogLayer::direct(io::stdout(), LogFormat::Json, Arc::new(SystemClock));
     tracing_subscriber::registry()

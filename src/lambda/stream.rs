@@ -57,8 +57,8 @@ struct StringAttribute {
     text: Option<String>,
 }
 
-/// Reads a batch. A change that is no new recorded row has nothing to do in it; one whose shape is not
-/// that of a change fails the batch, because passing over it could lose a row's only fast way.
+/// Reads a batch. A change that is no new recorded row has nothing to do in it; one whose shape is
+/// not that of a change fails the batch, because passing over it could lose a row's only fast way.
 pub(super) fn read(raw: &RawValue) -> Result<Vec<BatchRecord>, StreamRecordError> {
     let batch: StreamBatch =
         serde_json::from_str(raw.get()).map_err(|_| StreamRecordError::Shape)?;

@@ -1,39 +1,42 @@
-//! A receipt or a refusal -> status and body. The only place a failure becomes a status.
+//! An outcome or a refusal -> status and body. The only place where a failure becomes a status.
 
-use super::{Receipt, ReceiptStatus};
-use crate::{inbox::InboxError, senders::SignatureError};
+use super::RequestOutcome;
+use crate::{inbox::InboxError, senders::SignatureError, telemetry::RequestRecord};
 
-/// Why a request was not taken in. The sender is told the code and nothing more.
+/// Why a request was refused. The sender gets the code and nothing more.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Refusal {
     /// No source has this path.
     #[error("no source has this path")]
     NotFound,
-    /// A GET that is no challenge we can answer.
+    /// A GET without a valid challenge.
     #[error("{0}")]
     Challenge(&'static str),
     /// Neither GET nor POST.
-    #[error("only GET and POST are known here")]
+    #[error("only GET and POST are accepted")]
     Method,
     /// The request's framing can be read in more than one way, or in none.
     #[error("{0}")]
     Malformed(&'static str),
-    /// The body is longer than what is taken in.
+    /// The body is longer than [`MAX_BODY_BYTES`](super::MAX_BODY_BYTES).
     #[error("the body is longer than 8 MiB")]
     TooLarge,
-    /// The headers are longer than what is taken in.
+    /// The headers are longer than the limit.
     #[error("the headers are too long")]
     HeadersTooLarge,
-    /// The request did not come to an end in time.
-    #[error("the request did not come to an end in time")]
+    /// The request was not complete in time.
+    #[error("the request was not complete in time")]
     Slow,
     /// The source has no secret yet.
-    #[error("the source has no secret yet: add it to its `secrets`, or to where they say")]
+    #[error(
+        "the source has no secret yet: add one to its `secrets`, or store a value where they \
+         refer to"
+    )]
     NoSecret,
-    /// Not proven to come from the source's sender.
+    /// The signature does not prove that the source's sender sent the body.
     #[error("{0}")]
     Signature(SignatureError),
-    /// Genuine, but it could not be stored.
+    /// The body is genuine, but could not be stored.
     #[error("{0}")]
     Inbox(InboxError),
 }
@@ -55,7 +58,7 @@ impl Refusal {
         }
     }
 
-    /// Its status. None is a redirect, which a sender would follow; none is in the 2xx.
+    /// The status of the answer: never a redirect, which a sender would follow, nor a 2xx.
     pub fn status(&self) -> u16 {
         match self {
             Self::Challenge(_) | Self::Malformed(_) => 400,
@@ -69,9 +72,15 @@ impl Refusal {
             Self::NoSecret | Self::Inbox(_) => 503,
         }
     }
+
+    /// Whether the body may not have been read to its end, so that its connection cannot carry
+    /// another request.
+    pub fn leaves_body_unread(&self) -> bool {
+        matches!(self, Self::Malformed(_) | Self::TooLarge | Self::Slow)
+    }
 }
 
-/// What a sender is told.
+/// The answer to a sender.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpAnswer {
     /// The status code.
@@ -82,28 +91,39 @@ pub struct HttpAnswer {
     pub allow: Option<&'static str>,
 }
 
-impl HttpAnswer {
-    /// HMRC's challenge, given back; its value is letters, digits and dashes.
-    pub fn challenge(value: &str) -> Self {
-        Self::ok(format!(r#"{{"challenge":"{value}"}}"#))
-    }
+/// Answers a request, and completes its record.
+pub fn answer(result: &Result<RequestOutcome, Refusal>, record: &mut RequestRecord) -> HttpAnswer {
+    let answer = match result {
+        Ok(RequestOutcome::Challenge(value)) => {
+            record.outcome = "challenge";
+            // The value is letters, digits and dashes, so it needs no escaping.
+            HttpAnswer::ok(format!(r#"{{"challenge":"{value}"}}"#))
+        }
+        Ok(RequestOutcome::Stored(receipt)) => {
+            record.outcome = receipt.stored.as_str();
+            record.reason = receipt.stored.reason().map(str::to_owned);
+            record.key = Some(receipt.key.clone());
+            record.key_label = Some(receipt.key_label.clone());
+            HttpAnswer::ok(format!(r#"{{"status":"{}"}}"#, receipt.stored.as_str()))
+        }
+        Err(refusal) => {
+            record.outcome = "refused";
+            record.code = Some(refusal.code());
+            record.reason = Some(refusal.to_string());
+            HttpAnswer::from(refusal)
+        }
+    };
+    record.status = Some(answer.status);
+    answer
+}
 
+impl HttpAnswer {
     fn ok(body: String) -> Self {
         Self {
             status: 200,
             body,
             allow: None,
         }
-    }
-}
-
-impl From<&Receipt> for HttpAnswer {
-    fn from(receipt: &Receipt) -> Self {
-        Self::ok(match receipt.stored {
-            ReceiptStatus::Recorded => r#"{"status":"recorded"}"#.to_owned(),
-            ReceiptStatus::Duplicate => r#"{"status":"duplicate"}"#.to_owned(),
-            ReceiptStatus::Held(_) => r#"{"status":"held"}"#.to_owned(),
-        })
     }
 }
 

@@ -1,40 +1,58 @@
-//! A request -> route -> verify -> read -> record -> answer.
+//! A request -> route -> keys -> verify -> read -> record -> answer.
 //!
-//! What a sender asks comes in, free of any HTTP server; what it is told goes out. Nothing is read
-//! before it is verified, and nothing is acknowledged before it is stored.
+//! This is the whole of receiving, the same for `serve` and for every front of Lambda, which only
+//! adapt their request to [`HttpRequest`] and write the [`HttpAnswer`]. The path decides before a
+//! byte of the body is read; nothing is parsed before it is verified; nothing is acknowledged
+//! before it is stored.
 
 mod answer;
+mod authenticate;
+mod request;
 mod route;
+#[cfg(test)]
+mod tests;
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    domain::{Key, Timestamp},
-    inbox::{Inbox, InboxError, Recorded},
-    senders::{Acceptance, Source, read, verify},
+    domain::{Clock, HeldReason, Key},
+    inbox::{InboxError, ReceiveInbox, Recorded},
+    secrets::{KeySnapshot, Keyring, log_unusable_secrets},
+    senders::{Acceptance, Entry, read},
+    telemetry::RequestRecord,
 };
 
-pub use answer::{HttpAnswer, Refusal};
+pub use answer::{HttpAnswer, Refusal, answer};
+use authenticate::{Callback, authenticate};
+pub use request::{HttpRequest, MAX_BODY_BYTES, RECORD_TIMEOUT};
 pub use route::{Route, route};
 
-/// The longest body that is taken in.
-pub const LONGEST_BODY: usize = 8 * 1024 * 1024;
-/// How long recording may take: an answer is due 2.5 s after the last byte, because Pay hangs up at 3 s.
-pub const PATIENCE: Duration = Duration::from_millis(2_300);
+/// The bytes of a refused body's SHA-256 that are logged.
+const DIGEST_PREFIX_BYTES: usize = 4;
 
-/// One POST to a source, as it came over the wire.
-#[derive(Debug)]
-pub struct Callback<'a> {
-    /// The source it was posted to.
-    pub source: &'a Source,
-    /// Every value of the source's signature header.
-    pub signatures: &'a [&'a [u8]],
-    /// The exact bytes received.
-    pub body: Bytes,
-    /// When they had come.
-    pub received_at: Timestamp,
+/// Receives requests.
+pub struct Receiver<I> {
+    /// The senders' keys.
+    pub keyring: Arc<Keyring>,
+    /// Where notifications are stored.
+    pub inbox: Arc<I>,
+    /// How old a notification may be and still be delivered without a person.
+    pub acceptance: Acceptance,
+    /// The clock that dates notifications.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The outcome of a request that was not refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RequestOutcome {
+    /// HMRC gets its challenge back.
+    Challenge(String),
+    /// The notification is stored.
+    Stored(Receipt),
 }
 
 /// What was stored, for the answer and the log.
@@ -51,7 +69,7 @@ pub struct Receipt {
 /// How recording ended, as the sender is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReceiptStatus {
-    /// Stored now, and to be handed on.
+    /// Stored now, and to be delivered.
     Recorded,
     /// Stored before.
     Duplicate,
@@ -59,46 +77,123 @@ pub enum ReceiptStatus {
     Held(&'static str),
 }
 
-/// Takes one notification in. The order of these lines is the promise we make.
-pub async fn receive(
-    inbox: &impl Inbox,
-    callback: Callback<'_>,
-    window: Acceptance,
-    patience: Duration,
-) -> Result<Receipt, Refusal> {
-    let Callback {
-        source,
-        signatures,
-        body,
-        received_at,
-    } = callback;
-    if source.keys.is_empty() {
-        return Err(Refusal::NoSecret);
+impl ReceiptStatus {
+    /// The status in one word, for the sender and the log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Recorded => "recorded",
+            Self::Duplicate => "duplicate",
+            Self::Held(_) => "held",
+        }
     }
-    let verified =
-        verify(source.kind, &source.keys, signatures, body).map_err(Refusal::Signature)?;
-    let key_label = verified.key_label().to_owned();
-    let entry = read(&source.name, verified, received_at, window);
-    let recorded = tokio::time::timeout(patience, inbox.record(&entry))
-        .await
-        .map_err(|_| Refusal::Inbox(slow()))?;
-    let (key, stored) = match recorded.map_err(Refusal::Inbox)? {
-        Recorded::First => (
-            entry.key,
-            entry.held.map_or(ReceiptStatus::Recorded, |reason| {
-                ReceiptStatus::Held(reason.as_str())
-            }),
-        ),
-        Recorded::Duplicate => (entry.key, ReceiptStatus::Duplicate),
-        Recorded::Conflict(key) => (key, ReceiptStatus::Held("conflict")),
-    };
-    Ok(Receipt {
-        key,
-        stored,
-        key_label,
-    })
+
+    /// Why the notification is held, in one word; `None` if it is not.
+    pub fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::Held(reason) => Some(reason),
+            Self::Recorded | Self::Duplicate => None,
+        }
+    }
 }
 
-fn slow() -> InboxError {
-    InboxError::Unavailable("it took too long: the sender would have hung up".to_owned())
+impl<I: ReceiveInbox> Receiver<I> {
+    /// Receives one request, and fills its record. The order of these lines is the promise.
+    ///
+    /// # Errors
+    /// A [`Refusal`] carries the status and the code that the sender gets, and nothing more.
+    pub async fn handle(
+        &self,
+        request: &mut impl HttpRequest,
+        record: &mut RequestRecord,
+    ) -> Result<RequestOutcome, Refusal> {
+        let keys = self.keyring.keys();
+        // 1. Which sender.
+        let source = match find_route(&keys, request, record)? {
+            Route::Challenge(value) => return Ok(RequestOutcome::Challenge(value)),
+            Route::Callback(source) => source,
+        };
+        // 2. The exact bytes, within limits.
+        let body = read_body(request, record).await?;
+        let received_at = self.clock.now();
+        let deadline = Instant::now() + request.time_left(received_at);
+        // 3. The source's secrets prove them.
+        let signatures = request.header_values(source.kind.signature.header);
+        let callback = Callback::new(source, &signatures, &body, received_at);
+        let verified = authenticate(&self.keyring, &callback, deadline).await;
+        log_unusable_secrets(&self.keyring.take_unusable());
+        let verified = verified.inspect_err(|refusal| note_digest(refusal, &body, record))?;
+        // 4. Reading cannot fail.
+        let entry = read(&source.name, verified, received_at, self.acceptance);
+        // 5. Durable from here on.
+        let recorded = self.store(&entry, deadline, record).await?;
+        // 6. The sender gets its answer.
+        Ok(RequestOutcome::Stored(Receipt::new(entry, recorded)))
+    }
+
+    async fn store(
+        &self,
+        entry: &Entry,
+        deadline: Instant,
+        record: &mut RequestRecord,
+    ) -> Result<Recorded, Refusal> {
+        let began = Instant::now();
+        let recorded = timeout_at(deadline, self.inbox.record(entry)).await;
+        record.store = Some(began.elapsed());
+        recorded
+            .map_err(|_| InboxError::Unavailable("no answer in time for the sender".to_owned()))
+            .flatten()
+            .map_err(Refusal::Inbox)
+    }
+}
+
+fn find_route<'a>(
+    keys: &'a KeySnapshot,
+    request: &impl HttpRequest,
+    record: &mut RequestRecord,
+) -> Result<Route<'a>, Refusal> {
+    let query = request.query();
+    let route = route(keys.sources(), request.method(), request.path(), &query)?;
+    if let Route::Callback(source) = &route {
+        record.source = Some(source.name.clone());
+        record.kind = Some(source.kind.as_str());
+    }
+    Ok(route)
+}
+
+async fn read_body(
+    request: &mut impl HttpRequest,
+    record: &mut RequestRecord,
+) -> Result<Bytes, Refusal> {
+    let body = request.body().await?;
+    record.body_bytes = Some(body.len());
+    if body.len() > MAX_BODY_BYTES {
+        return Err(Refusal::TooLarge);
+    }
+    Ok(body)
+}
+
+/// Identifies a body that was refused for its signature, without showing it.
+fn note_digest(refusal: &Refusal, body: &Bytes, record: &mut RequestRecord) {
+    if let Refusal::Signature(_) = refusal {
+        record.digest_prefix = Some(hex::encode(&Sha256::digest(body)[..DIGEST_PREFIX_BYTES]));
+    }
+}
+
+impl Receipt {
+    fn new(entry: Entry, recorded: Recorded) -> Self {
+        let (key, stored) = match recorded {
+            Recorded::First => {
+                let held = |reason: HeldReason| ReceiptStatus::Held(reason.as_str());
+                let stored = entry.held.map_or(ReceiptStatus::Recorded, held);
+                (entry.key, stored)
+            }
+            Recorded::Duplicate => (entry.key, ReceiptStatus::Duplicate),
+            Recorded::Conflict(key) => (key, ReceiptStatus::Held(HeldReason::Conflict.as_str())),
+        };
+        Self {
+            key,
+            stored,
+            key_label: entry.key_label.unwrap_or_default(),
+        }
+    }
 }

@@ -1,29 +1,26 @@
-//! Method, path and query -> what is asked, before a byte of the body is looked at.
+//! Method, path and query -> a challenge or a source, before a byte of the body is read.
 
 use std::collections::HashMap;
 
 use super::Refusal;
-use crate::{
-    domain::SourceName,
-    senders::{SenderKind, Source},
-};
+use crate::{domain::SourceName, senders::Source};
 
-/// What a request asks for.
+/// The purpose of a request.
 #[derive(Debug)]
 pub enum Route<'a> {
-    /// HMRC asks for this challenge back.
+    /// HMRC expects this challenge back.
     Challenge(String),
     /// A notification for this source.
     Callback(&'a Source),
 }
 
-/// Finds out what is asked. A path is exactly `/{name}`: no other spelling of it is ours, and none
-/// is redirected, because both senders would follow and lose the notification.
+/// Finds the source and the purpose of a request. A path is exactly `/{name}`: no other spelling is
+/// served, and none is redirected, because both senders would follow and lose the notification.
 pub fn route<'a>(
     sources: &'a HashMap<SourceName, Source>,
     method: &str,
     path: &str,
-    query: Option<&str>,
+    query: &str,
 ) -> Result<Route<'a>, Refusal> {
     let name = path
         .strip_prefix('/')
@@ -32,15 +29,13 @@ pub fn route<'a>(
     let source = sources.get(&name).ok_or(Refusal::NotFound)?;
     match method {
         "POST" => Ok(Route::Callback(source)),
-        "GET" if source.kind == SenderKind::Hmrc => {
-            challenge(query.unwrap_or("")).map(Route::Challenge)
-        }
+        "GET" if source.kind.sends_challenges => challenge(query).map(Route::Challenge),
         "GET" => Err(Refusal::Challenge("only HMRC sends challenges")),
         _ => Err(Refusal::Method),
     }
 }
 
-/// The one challenge in a query: 1 to 128 characters `[A-Za-z0-9-]`, which can do no harm in an answer.
+/// The one challenge in a query: 1 to 128 characters `[A-Za-z0-9-]`, which are safe in an answer.
 fn challenge(query: &str) -> Result<String, Refusal> {
     let mut found =
         url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "challenge");
@@ -65,9 +60,10 @@ fn challenge(query: &str) -> Result<String, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::senders::SenderKind;
 
     fn sources() -> HashMap<SourceName, Source> {
-        [("hmrc", SenderKind::Hmrc), ("pay", SenderKind::GovukPay)]
+        [("hmrc", SenderKind::HMRC), ("pay", SenderKind::GOVUK_PAY)]
             .into_iter()
             .map(|(name, kind)| (SourceName::new(name).unwrap(), kind))
             .map(|(name, kind)| {
@@ -84,9 +80,7 @@ mod tests {
     }
 
     fn asked(method: &str, target: &str) -> String {
-        let (path, query) = target
-            .split_once('?')
-            .map_or((target, None), |(path, query)| (path, Some(query)));
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
         match route(&sources(), method, path, query) {
             Ok(Route::Challenge(value)) => format!("challenge {value}"),
             Ok(Route::Callback(source)) => format!("callback {}", source.name),

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// How often in a row something is tried before it is given up for this run: two minutes, give or take.
+/// How often in a row something is tried before it is given up for this run: two minutes, give or
+/// take.
 pub(super) const MAX_ATTEMPTS: u32 = 8;
 
 /// The shortest pause after the first failure; each later one doubles it.
@@ -10,7 +11,8 @@ const FIRST: Duration = Duration::from_secs(1);
 /// The shortest pause after the fifth failure and all later ones.
 const LAST: Duration = Duration::from_secs(15);
 
-/// The pause after failure number `failures`, from 1: the shortest there is for it, and by chance up to twice that.
+/// The pause after failure number `failures`, from 1: the shortest there is for it, and by chance
+/// up to twice that.
 pub(super) fn backoff(failures: u32, chance: u64) -> Duration {
     let shortest = FIRST
         .saturating_mul(1 << failures.saturating_sub(1).min(10))

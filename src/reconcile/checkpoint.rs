@@ -7,7 +7,7 @@
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{LockedRun, RunEnd};
-use crate::inbox::{CasOutcome, Inbox, KvEntry, KvKey};
+use crate::inbox::{CasOutcome, KvEntry, KvKey, ReconcileInbox};
 
 /// The stored checkpoint of a source, as this run last saw it.
 #[derive(Debug)]
@@ -20,10 +20,10 @@ pub(super) struct Checkpoint {
 impl Checkpoint {
     /// Reads the checkpoint. An unreadable one counts as absent.
     pub(super) async fn load<T: DeserializeOwned + Default>(
-        run: &LockedRun<'_, impl Inbox>,
+        run: &LockedRun<'_, impl ReconcileInbox>,
     ) -> Result<(Self, T), RunEnd> {
         let key = KvKey::new("progress", run.source.as_str());
-        let entry = run.inbox().memo(&key).await?;
+        let entry = run.inbox().kv_get(&key).await?;
         let position = entry
             .as_ref()
             .and_then(|entry| serde_json::from_str(&entry.text).ok())
@@ -36,7 +36,7 @@ impl Checkpoint {
     /// Writes the run's position. Fails with [`RunEnd::LockLost`] if another run has written since.
     pub(super) async fn save<T: Serialize>(
         &mut self,
-        run: &LockedRun<'_, impl Inbox>,
+        run: &LockedRun<'_, impl ReconcileInbox>,
         position: &T,
     ) -> Result<(), RunEnd> {
         let text = serde_json::to_string(position).expect("stats and texts have a form in JSON");
@@ -49,15 +49,15 @@ impl Checkpoint {
         };
         match run
             .inbox()
-            .swap_memo(&self.key, self.version, &entry)
+            .compare_and_swap(&self.key, self.version, &entry)
             .await?
         {
-            CasOutcome::Done => {
+            CasOutcome::Stored => {
                 self.version = Some(entry.version);
                 self.text = entry.text;
                 Ok(())
             }
-            CasOutcome::Refused(_) => Err(RunEnd::LockLost),
+            CasOutcome::Conflict(_) => Err(RunEnd::LockLost),
         }
     }
 }

@@ -5,9 +5,9 @@ use std::{collections::BTreeSet, path::Path};
 
 use super::{SenderAccess, govuk_pay::PayAccess, hmrc::HmrcAccess};
 use crate::{
-    aws::{SecretsCaller, SecretsManager, arns},
-    config::{Config, PullConfig, PullSecrets, SourceConfig, UnusableSecretError},
-    secrets::{FetchedSecrets, SecretSources},
+    config::{Config, SourceConfig, UnusableSecretError},
+    secrets::{FetchedSecrets, SecretSources, SecretsCaller, SecretsManager, arns},
+    senders::SenderKind,
 };
 
 /// The access to a source's API, or why there is none.
@@ -19,26 +19,24 @@ impl SenderAccess {
         source: &SourceConfig,
         sources: &SecretSources<'_>,
     ) -> Result<Option<Self>, Vec<UnusableSecretError>> {
-        let secrets = source.pull_secrets(sources)?;
-        Ok(match (&source.pull, secrets) {
-            (
-                Some(PullConfig::Hmrc(pull)),
-                Some(PullSecrets::Hmrc {
-                    client_id,
-                    client_secret,
-                }),
-            ) => Some(Self::Hmrc(HmrcAccess {
-                base_url: pull.base_url.clone(),
-                boxes: pull.boxes.clone(),
-                client_id,
-                client_secret,
-            })),
-            (Some(PullConfig::GovukPay(pull)), Some(PullSecrets::GovukPay { api_key })) => {
-                Some(Self::GovukPay(PayAccess {
-                    base_url: pull.base_url.clone(),
-                    api_key,
+        let credentials = source.pull_secrets(sources)?.unwrap_or_default();
+        let Some(pull) = &source.pull else {
+            return Ok(None);
+        };
+        let base_url = pull.base_url.clone();
+        Ok(match &credentials[..] {
+            [client_id, client_secret] if source.kind == SenderKind::HMRC => {
+                Some(Self::Hmrc(HmrcAccess {
+                    base_url,
+                    boxes: pull.boxes.clone(),
+                    client_id: client_id.clone(),
+                    client_secret: client_secret.clone(),
                 }))
             }
+            [api_key] if source.kind == SenderKind::GOVUK_PAY => Some(Self::GovukPay(PayAccess {
+                base_url,
+                api_key: api_key.clone(),
+            })),
             _ => None,
         })
     }

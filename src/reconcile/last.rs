@@ -1,11 +1,12 @@
-//! How the last run of a source ended, kept in a memo, so that whoever asks later is told without asking the sender.
+//! How the last run of a source ended, kept in a entry, so that whoever asks later is told without
+//! asking the sender.
 
 use serde::{Deserialize, Serialize};
 
 use super::{RunEnd, RunOutcome};
 use crate::{
     domain::{Clock, SourceName, Timestamp},
-    inbox::{Inbox, InboxError, KvEntry, KvKey},
+    inbox::{InboxError, KvEntry, KvKey, ReconcileInbox},
 };
 
 /// The last run that looked at anything.
@@ -24,7 +25,8 @@ pub struct LastRun {
     /// What it could not empty or read.
     #[serde(rename = "troubles")]
     pub errors: usize,
-    /// When the oldest notification was created that it left unacknowledged, in milliseconds since 1970.
+    /// When the oldest notification was created that it left unacknowledged, in milliseconds since
+    /// 1970.
     oldest: Option<i64>,
 }
 
@@ -56,16 +58,16 @@ impl LastRun {
 
 /// How the last run of `source` ended; `None` if there was none that this program can read.
 pub async fn last_run(
-    inbox: &impl Inbox,
+    inbox: &impl ReconcileInbox,
     source: &SourceName,
 ) -> Result<Option<LastRun>, InboxError> {
-    let memo = inbox.memo(&name(source)).await?;
-    Ok(memo.and_then(|memo| serde_json::from_str(&memo.text).ok()))
+    let entry = inbox.kv_get(&name(source)).await?;
+    Ok(entry.and_then(|entry| serde_json::from_str(&entry.text).ok()))
 }
 
 /// Keeps how a run ended, if it looked at anything. Of two that end at once, either may stand.
 pub(super) async fn keep(
-    inbox: &impl Inbox,
+    inbox: &impl ReconcileInbox,
     clock: &dyn Clock,
     source: &SourceName,
     outcome: &RunOutcome,
@@ -75,9 +77,12 @@ pub(super) async fn keep(
     }
     let text = serde_json::to_string(&LastRun::new(outcome, clock.now()))
         .expect("stats and texts have a form in JSON");
-    let seen = inbox.memo(&name(source)).await?.map(|memo| memo.version);
+    let seen = inbox
+        .kv_get(&name(source))
+        .await?
+        .map(|entry| entry.version);
     inbox
-        .swap_memo(
+        .compare_and_swap(
             &name(source),
             seen,
             &KvEntry {

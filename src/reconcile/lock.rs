@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::{
     domain::{Clock, SourceName, Timestamp},
-    inbox::{CasOutcome, Inbox, InboxError, KvEntry, KvKey},
+    inbox::{CasOutcome, InboxError, KvEntry, KvKey, ReconcileInbox},
 };
 
 /// How long a lock is held without being renewed.
@@ -60,13 +60,13 @@ impl ReconcileLock {
     /// Takes the lock of `source`. `watched` is a version that was watched for
     /// [`SKEW_WATCH_DURATION`].
     pub(super) async fn try_lock(
-        inbox: &impl Inbox,
+        inbox: &impl ReconcileInbox,
         clock: &dyn Clock,
         source: &SourceName,
         watched: Option<u64>,
     ) -> Result<TryLock, InboxError> {
         let (key, now) = (KvKey::new("lock", source.as_str()), clock.now());
-        let entry = inbox.memo(&key).await?;
+        let entry = inbox.kv_get(&key).await?;
         let version = entry.as_ref().map(|entry| entry.version);
         if let Some(until) = held_until(entry.as_ref(), now) {
             match (is_skewed(until, now), watched, version) {
@@ -91,7 +91,7 @@ impl ReconcileLock {
     /// Renews the lock when it is due; false once another run holds it.
     pub(super) async fn renew(
         &mut self,
-        inbox: &impl Inbox,
+        inbox: &impl ReconcileInbox,
         clock: &dyn Clock,
     ) -> Result<bool, InboxError> {
         let now = clock.now();
@@ -102,7 +102,7 @@ impl ReconcileLock {
 
     async fn write(
         &mut self,
-        inbox: &impl Inbox,
+        inbox: &impl ReconcileInbox,
         clock: &dyn Clock,
         expected_version: Option<u64>,
     ) -> Result<bool, InboxError> {
@@ -112,19 +112,21 @@ impl ReconcileLock {
             version: clock.random(),
             text: format!("{:016x} until {until}", self.holder),
         };
-        let outcome = inbox.swap_memo(&self.key, expected_version, &next).await?;
+        let outcome = inbox
+            .compare_and_swap(&self.key, expected_version, &next)
+            .await?;
         (self.version, self.renewed_at) = (next.version, now);
-        Ok(outcome == CasOutcome::Done)
+        Ok(outcome == CasOutcome::Stored)
     }
 
     /// Releases the lock. Where that fails, it lapses.
-    pub(super) async fn release(self, inbox: &impl Inbox, clock: &dyn Clock) {
+    pub(super) async fn release(self, inbox: &impl ReconcileInbox, clock: &dyn Clock) {
         let released = KvEntry {
             version: clock.random(),
             text: RELEASED.to_owned(),
         };
         let _ = inbox
-            .swap_memo(&self.key, Some(self.version), &released)
+            .compare_and_swap(&self.key, Some(self.version), &released)
             .await;
     }
 }

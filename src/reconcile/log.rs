@@ -8,9 +8,9 @@ use super::{
     ProgressEvent, RunFindings, RunOutcome, RunReporter,
     govuk_pay::{MissingEvent, ObservationStatus},
     hmrc::BoxReport,
-    record::{ReconcileRecord, RunResult},
+    record::RunResult,
 };
-use crate::domain::SourceName;
+use crate::{domain::SourceName, telemetry::ReconcileRecord};
 
 /// Logs one run of one source.
 pub(super) struct ReconcileLogger<'a> {
@@ -88,7 +88,7 @@ impl<'a> ReconcileLogger<'a> {
                 RunFindings::GovukPay(_) => {}
             }
         }
-        record.log(self.request_id);
+        record.log();
     }
 
     fn log_box(&self, report: &BoxReport) {

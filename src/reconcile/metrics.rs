@@ -10,8 +10,7 @@ use std::{
 
 use serde_json::{Map, Value, json};
 
-use super::record::ReconcileRecord;
-use crate::domain::Timestamp;
+use crate::{domain::Timestamp, telemetry::ReconcileRecord};
 
 /// The namespace of every metric.
 const NAMESPACE: &str = "Pillarbox";
@@ -66,7 +65,8 @@ fn line(row: &ReconcileRecord, function: &str, now: Timestamp) -> Value {
             .into_iter()
             .map(|(name, _, value)| (name.to_owned(), value.into())),
     );
-    let directive = json!({"Namespace": NAMESPACE, "Dimensions": [["FunctionName", "Source"]], "Metrics": named});
+    let directive = json!({"Namespace": NAMESPACE, "Dimensions": [["FunctionName", "Source"]],
+        "Metrics": named});
     line.insert(
         "_aws".to_owned(),
         json!({"Timestamp": now.as_millis(), "CloudWatchMetrics": [directive]}),
@@ -78,7 +78,7 @@ fn line(row: &ReconcileRecord, function: &str, now: Timestamp) -> Value {
 fn metrics(row: &ReconcileRecord) -> Vec<(&'static str, &'static str, u64)> {
     let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
     let all = [
-        ("PulledMissed", "Count", Some(count(row.stats.recorded))),
+        ("PulledMissed", "Count", Some(count(row.recorded))),
         ("MissingEvents", "Count", row.newly_missing.map(count)),
         (
             "OldestUnacknowledgedSeconds",
@@ -102,16 +102,21 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::reconcile::ReconcileStats;
 
     fn row(source: &str) -> ReconcileRecord {
         ReconcileRecord {
+            request_id: None,
             source: source.to_owned(),
             ended: "completed",
             reason: None,
-            stats: ReconcileStats::default(),
-            errors: 0,
+            seen: 0,
+            recorded: 0,
+            duplicates: 0,
+            held: 0,
+            acknowledged: 0,
+            missing: 0,
             newly_missing: None,
+            errors: 0,
             oldest_unacknowledged: None,
             silent: None,
         }
@@ -120,12 +125,9 @@ mod tests {
     #[test]
     fn each_row_is_one_line_that_cloudwatch_takes_metrics_from() {
         let hmrc = ReconcileRecord {
-            stats: ReconcileStats {
-                seen: 9,
-                recorded: 3,
-                duplicates: 6,
-                ..ReconcileStats::default()
-            },
+            seen: 9,
+            recorded: 3,
+            duplicates: 6,
             oldest_unacknowledged: Some(Duration::from_millis(61_999)),
             silent: Some(Duration::from_secs(7)),
             ..row("hmrc")

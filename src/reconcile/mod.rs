@@ -1,8 +1,9 @@
 //! Pulls what push missed: asks a sender what it still holds, and records it through the same door.
 //!
-//! HMRC's boxes are emptied: list -> record -> acknowledge, in that order. GOV.UK Pay is asked for payments, and those
-//! whose events never came are named and recorded as they are now. A run can be ended at any instant, by anybody: what
-//! it has recorded stands, what it has not acknowledged is still there, and a later run goes on.
+//! HMRC's boxes are emptied: list -> record -> acknowledge, in that order. GOV.UK Pay is asked for
+//! payments, and those whose events never came are named and recorded as they are now. A run can be
+//! ended at any instant, by anybody: what it has recorded stands, what it has not acknowledged is
+//! still there, and a later run goes on.
 
 mod backoff;
 mod checkpoint;
@@ -26,14 +27,13 @@ mod test_support;
 
 use crate::{
     domain::{SourceName, Timestamp},
-    inbox::Inbox,
+    inbox::ReconcileInbox,
 };
 
 pub use last::{LastRun, last_run};
 pub use metrics::MetricsWriter;
 pub use outcome::{ReconcileStats, RunEnd, RunFindings, RunOutcome};
 pub use progress_event::{ProgressEvent, RunReporter};
-pub use record::ReconcileRecord;
 use run::LockedRun;
 pub use run::RunContext;
 pub use schedule::{Reconciler, ReconcilerDeps, RunLimits};
@@ -53,7 +53,8 @@ pub enum SenderAccess {
 pub struct RunOptions {
     /// When it has to have ended; `None` is for a person who waits.
     pub deadline: Option<Timestamp>,
-    /// Only notifications and payments created since then; `None` for everything the sender may still hold.
+    /// Only notifications and payments created since then; `None` for everything the sender may
+    /// still hold.
     pub since: Option<Timestamp>,
     /// Whether to look and report only: nothing is recorded or acknowledged.
     pub dry_run: bool,
@@ -68,7 +69,7 @@ pub async fn run(
     source: &SourceName,
     access: &SenderAccess,
     options: &RunOptions,
-    context: &RunContext<'_, impl Inbox>,
+    context: &RunContext<'_, impl ReconcileInbox>,
 ) -> RunOutcome {
     let mut run = match LockedRun::begin(context, source, options).await {
         Ok(run) => run,
@@ -86,7 +87,8 @@ pub async fn run(
     if !options.dry_run
         && let Err(error) = last::keep(context.inbox, context.clock, source, &outcome).await
     {
-        tracing::warn!(source = source.as_str(), why = %error, "how a run ended could not be kept");
+        tracing::warn!(source = source.as_str(), reason = %error, "how a run ended could not be \
+         kept");
     }
     run.end().await;
     outcome

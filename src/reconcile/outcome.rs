@@ -57,8 +57,8 @@ pub enum RunEnd {
 }
 
 impl RunEnd {
-    /// Whether something went wrong, so that somebody should hear of it. A run that had no time left, or that was not
-    /// wanted, is none of that.
+    /// Whether something went wrong, so that somebody should hear of it. A run that had no time
+    /// left, or that was not wanted, is none of that.
     pub fn is_failure(&self) -> bool {
         matches!(
             self,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::{LockedRun, RunEnd};
 use crate::{
     domain::Timestamp,
-    inbox::{CasOutcome, Inbox, KvEntry, KvKey},
+    inbox::{CasOutcome, KvEntry, KvKey, ReconcileInbox},
 };
 
 /// Allows one call in each `interval`, shared by every process that uses the same key.
@@ -34,18 +34,18 @@ impl RateLimiter {
     /// Time until the next call is allowed; zero if it is allowed now.
     pub(super) async fn time_until_next(
         &mut self,
-        run: &LockedRun<'_, impl Inbox>,
+        run: &LockedRun<'_, impl ReconcileInbox>,
     ) -> Result<Duration, RunEnd> {
-        let last = run.inbox().memo(&self.key).await?;
+        let last = run.inbox().kv_get(&self.key).await?;
         Ok(self.time_after(last.as_ref(), run.now()))
     }
 
     /// Takes the next call if it is allowed now; otherwise returns the time until it is.
     pub(super) async fn try_acquire(
         &mut self,
-        run: &LockedRun<'_, impl Inbox>,
+        run: &LockedRun<'_, impl ReconcileInbox>,
     ) -> Result<Option<Duration>, RunEnd> {
-        let mut last = run.inbox().memo(&self.key).await?;
+        let mut last = run.inbox().kv_get(&self.key).await?;
         loop {
             let now = run.now();
             let wait = self.time_after(last.as_ref(), now);
@@ -58,9 +58,12 @@ impl RateLimiter {
             };
             let expected_version = last.map(|entry| entry.version);
             let inbox = run.inbox();
-            match inbox.swap_memo(&self.key, expected_version, &call).await? {
-                CasOutcome::Done => return Ok(None),
-                CasOutcome::Refused(other) => last = other, // another process was faster
+            match inbox
+                .compare_and_swap(&self.key, expected_version, &call)
+                .await?
+            {
+                CasOutcome::Stored => return Ok(None),
+                CasOutcome::Conflict(other) => last = other, // another process was faster
             }
         }
     }
@@ -68,7 +71,7 @@ impl RateLimiter {
     /// Waits until the next call is allowed, and takes it.
     pub(super) async fn acquire(
         &mut self,
-        run: &mut LockedRun<'_, impl Inbox>,
+        run: &mut LockedRun<'_, impl ReconcileInbox>,
     ) -> Result<(), RunEnd> {
         while let Some(wait) = self.try_acquire(run).await? {
             run.pause(wait).await?;

@@ -1,4 +1,4 @@
-//! The record of one run of one source: what is logged and measured of it. Pure.
+//! The result of a run -> its [`ReconcileRecord`]. Pure.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use crate::{
     config::{SourceConfig, UnusableSecretError},
     domain::Timestamp,
     senders::SenderKind,
+    telemetry::ReconcileRecord,
 };
 
 /// How a source's part in a scheduled run ended.
@@ -19,85 +20,35 @@ pub(super) enum RunResult {
     CutOff,
 }
 
-/// One run of one source. Its fields are those of its log line, which `docs/logging.md` lists.
-#[derive(Clone, Debug)]
-pub struct ReconcileRecord {
-    /// The source's name.
-    pub source: String,
-    /// How the run ended, in one word.
-    pub ended: &'static str,
-    /// Why nothing could be reconciled; `None` if something was.
-    pub reason: Option<String>,
-    /// The stats of the run.
-    pub stats: ReconcileStats,
-    /// Failures: the run itself, boxes that could not be emptied, payments that cannot be read.
-    pub errors: usize,
-    /// Events that this run was the first to find missing; `None` for HMRC.
-    pub newly_missing: Option<usize>,
-    /// Age of the oldest notification that HMRC holds unacknowledged, zero for none; `None` if it
-    /// is not known.
-    pub oldest_unacknowledged: Option<Duration>,
-    /// Time since the sender's last push; `None` if there was none.
-    pub silent: Option<Duration>,
-}
-
-impl ReconcileRecord {
-    pub(super) fn new(
-        source: &SourceConfig,
-        result: &RunResult,
-        newly_missing: usize,
-        last_heard: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Self {
-        let (stats, reason) = match result {
-            RunResult::Ran(outcome) => (outcome.stats(), failure_of_all(&outcome.ended)),
-            RunResult::NoCredentials(unusable) => (ReconcileStats::default(), Some(join(unusable))),
-            RunResult::CutOff => (ReconcileStats::default(), None),
-        };
-        let is_failure = reason.is_some() || matches!(result, RunResult::CutOff);
-        Self {
-            source: source.name.to_string(),
-            ended: word(result),
-            reason,
-            stats,
-            errors: usize::from(is_failure) + stats.errors,
-            newly_missing: (source.kind == SenderKind::GovukPay).then_some(newly_missing),
-            oldest_unacknowledged: oldest_unacknowledged(result, now),
-            silent: last_heard.map(|last_heard| now.since(last_heard)),
-        }
-    }
-
-    /// Writes the record as one log line.
-    pub(super) fn log(&self, request_id: Option<&str>) {
-        let Self { source, ended, .. } = self;
-        let (reason, stats) = (self.reason.as_deref(), &self.stats);
-        macro_rules! line {
-            ($level:ident) => {
-                tracing::$level!(
-                    request_id,
-                    source,
-                    ended,
-                    reason,
-                    seen = count(stats.seen),
-                    recorded = count(stats.recorded),
-                    duplicates = count(stats.duplicates),
-                    held = count(stats.held),
-                    acknowledged = count(stats.acknowledged),
-                    missing = count(stats.missing),
-                    newly_missing = self.newly_missing.map(count),
-                    errors = count(self.errors),
-                    oldest_unacknowledged_seconds =
-                        self.oldest_unacknowledged.map(|age| age.as_secs()),
-                    silent_seconds = self.silent.map(|age| age.as_secs()),
-                    "reconciled"
-                )
-            };
-        }
-        match (reason, self.errors) {
-            (Some(_), _) => line!(error),
-            (None, 1..) => line!(warn),
-            (None, 0) => line!(info),
-        }
+/// The record of a run of `source`.
+pub(super) fn record(
+    source: &SourceConfig,
+    result: &RunResult,
+    newly_missing: usize,
+    last_heard: Option<Timestamp>,
+    now: Timestamp,
+) -> ReconcileRecord {
+    let (stats, reason) = match result {
+        RunResult::Ran(outcome) => (outcome.stats(), failure_of_all(&outcome.ended)),
+        RunResult::NoCredentials(unusable) => (ReconcileStats::default(), Some(join(unusable))),
+        RunResult::CutOff => (ReconcileStats::default(), None),
+    };
+    let is_failure = reason.is_some() || matches!(result, RunResult::CutOff);
+    ReconcileRecord {
+        request_id: None,
+        source: source.name.to_string(),
+        ended: word(result),
+        reason,
+        seen: stats.seen,
+        recorded: stats.recorded,
+        duplicates: stats.duplicates,
+        held: stats.held,
+        acknowledged: stats.acknowledged,
+        missing: stats.missing,
+        newly_missing: (source.kind == SenderKind::GOVUK_PAY).then_some(newly_missing),
+        errors: usize::from(is_failure) + stats.errors,
+        oldest_unacknowledged: oldest_unacknowledged(result, now),
+        silent: last_heard.map(|last_heard| now.since(last_heard)),
     }
 }
 
@@ -145,10 +96,6 @@ fn oldest_unacknowledged(result: &RunResult, now: Timestamp) -> Option<Duration>
     ages.max().or(is_known.then_some(Duration::ZERO))
 }
 
-fn count(count: usize) -> u64 {
-    u64::try_from(count).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,7 +119,7 @@ mod tests {
         let document = format!("[sources.s]\nkind = \"{kind}\"\nsecrets = []\n");
         let config = Config::read(&document, "p").unwrap();
         let heard = Some(NOW.minus(Duration::from_secs(60)));
-        ReconcileRecord::new(
+        record(
             &config.sources[0],
             &RunResult::Ran(RunOutcome { ended, found }),
             0,

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     domain::{Clock, SourceName, Timestamp},
-    inbox::Inbox,
+    inbox::ReconcileInbox,
     senders::Acceptance,
 };
 
@@ -38,7 +38,7 @@ pub(super) struct LockedRun<'a, I> {
     lock: ReconcileLock,
 }
 
-impl<'a, I: Inbox> LockedRun<'a, I> {
+impl<'a, I: ReconcileInbox> LockedRun<'a, I> {
     /// Begins a run of `source`, unless another run holds its lock.
     pub(super) async fn begin(
         context: &'a RunContext<'a, I>,

@@ -15,16 +15,16 @@ use super::{
     credentials::{FetchedAccess, ReconcileCredentials},
     log::ReconcileLogger,
     metrics::MetricsWriter,
-    record::{ReconcileRecord, RunResult},
+    record::{RunResult, record},
     run,
 };
 use crate::{
-    aws::SecretsManager,
     config::{Config, SourceConfig},
     domain::{Clock, Timestamp},
-    inbox::Inbox,
-    keyring::log_unusable_secrets,
+    inbox::ReconcileInbox,
+    secrets::{SecretsManager, log_unusable_secrets},
     senders::Acceptance,
+    telemetry::ReconcileRecord,
 };
 
 /// The dependencies of a [`Reconciler`] beside its inbox and the senders.
@@ -64,7 +64,7 @@ pub struct Reconciler<I> {
     metrics: Option<MetricsWriter>,
 }
 
-impl<I: Inbox> Reconciler<I> {
+impl<I: ReconcileInbox> Reconciler<I> {
     /// A reconciler of the sources of `config`; `None` if none of them has a `pull`.
     pub fn new(config: &Config, inbox: Arc<I>, deps: ReconcilerDeps) -> Option<Self> {
         let credentials = ReconcileCredentials::new(config, deps.env, deps.manager)?;
@@ -115,14 +115,17 @@ impl<I: Inbox> Reconciler<I> {
             .cut_off
             .map_or(Duration::MAX, |cut_off| cut_off.since(self.clock.now()));
         let running = timeout(time_left, self.run(source, access, limits, &logger));
-        let hearing = timeout(time_left, self.inbox.last_heard(&source.name));
+        let hearing = timeout(time_left, self.inbox.last_received(&source.name));
         let (result, last_heard) = tokio::join!(running, hearing);
         let result = result.unwrap_or(RunResult::CutOff);
         // An inbox that cannot answer this has failed the run, too, and that is logged.
         let last_heard = last_heard.ok().and_then(Result::ok).flatten();
         let newly_missing = logger.newly_missing();
         let now = self.clock.now();
-        let record = ReconcileRecord::new(source, &result, newly_missing, last_heard, now);
+        let record = ReconcileRecord {
+            request_id: limits.request_id.clone(),
+            ..record(source, &result, newly_missing, last_heard, now)
+        };
         logger.log(&record, &result);
         record
     }

@@ -15,7 +15,8 @@ use crate::{
     senders::{Acceptance, example::NOW},
 };
 
-/// A clock that a test moves, and that moves by itself when somebody waits. No two draws are the same.
+/// A clock that a test moves, and that moves by itself when somebody waits. No two draws are the
+/// same.
 pub(crate) struct ManualClock {
     now: AtomicI64,
     drawn: AtomicU64,

@@ -1,4 +1,4 @@
-//! What AWS Secrets Manager was found to hold. Pure: whoever can ask it fills one of these beforehand.
+//! What was read from AWS Secrets Manager. Pure: the reading itself is in `secrets_manager`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,13 +8,13 @@ use super::{Secret, SecretError};
 #[derive(Clone, Debug, Default)]
 pub struct FetchedSecrets(BTreeMap<String, Result<Option<Secret>, SecretsManagerError>>);
 
-/// Why Secrets Manager gave no answer about a secret; says what to do.
+/// Why a secret could not be read from Secrets Manager, and what to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretsManagerError {
-    /// Nobody asked.
+    /// Secrets Manager was not queried.
     #[error("is in Secrets Manager, which was not asked")]
     NotAsked,
-    /// Not ours to read.
+    /// The role may not read it.
     #[error(
         "may not be read: grant secretsmanager:GetSecretValue on it, and kms:Decrypt on its key"
     )]
@@ -28,14 +28,16 @@ pub enum SecretsManagerError {
     /// It holds bytes.
     #[error("holds binary data: store JSON text, such as {{\"current\":\"…\"}}")]
     Binary,
-    /// We are nobody.
+    /// No AWS credentials were found.
     #[error(
-        "can't be read without AWS credentials: sign in, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        "can't be read without AWS credentials: sign in, or set AWS_ACCESS_KEY_ID and \
+         AWS_SECRET_ACCESS_KEY"
     )]
     NoCredentials,
     /// No answer, or none that can be used.
     #[error(
-        "could not be read, since Secrets Manager did not answer well: check the network, then try again"
+        "could not be read, since Secrets Manager did not answer well: check the network, then \
+         try again"
     )]
     Away,
 }
@@ -44,12 +46,13 @@ impl FetchedSecrets {
     /// One in which nothing was read.
     pub const NOTHING: &'static Self = &Self(BTreeMap::new());
 
-    /// Adds what was read under `arn`: its text, `None` while it has no value, or why it could not be read.
+    /// Adds what was read under `arn`: its text, `None` while it has no value, or why it could not
+    /// be read.
     pub fn put(&mut self, arn: String, read: Result<Option<Secret>, SecretsManagerError>) {
         self.0.insert(arn, read);
     }
 
-    /// Takes over what was read later. Where that failed, what was read before stands.
+    /// Adds what was read later. Where that failed, the earlier value stands.
     pub fn renew(&mut self, later: Self) {
         for (arn, read) in later.0 {
             if read.is_ok() || !self.0.contains_key(&arn) {
@@ -139,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_read_is_told_apart_from_what_has_no_value() {
+    fn an_unread_secret_is_distinguished_from_one_without_a_value() {
         let mut vault = FetchedSecrets::default();
         vault.put("none".to_owned(), Ok(None));
         vault.put("denied".to_owned(), Err(SecretsManagerError::Denied));

@@ -1,15 +1,29 @@
-//! Secrets: always named by reference, never printed, refused when they could not protect anything.
+//! Secrets: named by reference, never printed, refused when they cannot protect anything.
+//!
+//! A reference names where a secret is kept; fetching it from variables, files and Secrets Manager
+//! gives the senders' keys, which the keyring keeps up to date. The arrows go one way: `config`
+//! reads references and hands them in as [`SourceSecrets`]; `receive` takes keys from the
+//! [`Keyring`]; this module uses `senders`, to key their MACs, and `aws`, to reach Secrets Manager.
+//! Neither of those two knows secrets: the value itself, [`Secret`], belongs to `domain`.
 
 mod reference;
 mod fetched;
+mod signing;
+mod secrets_manager;
+mod keyring;
 
-use std::{fmt, io, path::Path};
+use std::{io, path::Path};
 
-use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
+use crate::aws::Environment;
+pub use crate::domain::Secret;
 pub use fetched::{FetchedSecrets, SecretsManagerError};
+pub use keyring::{KeySnapshot, Keyring, MAX_KEY_AGE, REFRESH_INTERVAL, log_unusable_secrets};
 pub use reference::{SecretRef, SecretsManagerRef};
+pub use secrets_manager::{SecretsCaller, SecretsManager, arns};
+pub(crate) use signing::{FetchedSecret, fetch_signing_secret};
+pub use signing::{SourceSecrets, UnusableSecretError, build_keys};
 
 /// The fewest bytes a secret may have.
 const SHORTEST: usize = 16;
@@ -38,7 +52,8 @@ const VALUE_PREFIXES: [&str; 5] = [
     "api_live_",
 ];
 
-/// How configuration reaches variables, files and Secrets Manager, so that tests touch none of them.
+/// How configuration reaches variables, files and Secrets Manager, so that tests touch none of
+/// them.
 #[derive(Clone, Copy)]
 pub struct SecretSources<'a> {
     /// Reads an environment variable.
@@ -49,21 +64,17 @@ pub struct SecretSources<'a> {
     pub vault: &'a FetchedSecrets,
 }
 
-/// A secret's value, used as the UTF-8 text it is: never decoded, never trimmed, never printed.
-#[derive(Clone)]
-pub struct Secret(SecretString);
+impl Environment for SecretSources<'_> {
+    fn variable(&self, name: &str) -> Option<String> {
+        (self.env)(name)
+    }
+
+    fn read_file(&self, path: &Path) -> io::Result<String> {
+        (self.file)(path)
+    }
+}
 
 impl Secret {
-    /// Takes a value that some other part has fetched or made.
-    pub fn new(value: String) -> Self {
-        Self(SecretString::from(value))
-    }
-
-    /// The value, for the one line that needs it.
-    pub fn expose(&self) -> &str {
-        self.0.expose_secret()
-    }
-
     /// Says what makes this value unfit to protect anything, if something does.
     pub fn judge(&self) -> Result<(), SecretError> {
         let value = self.expose();
@@ -91,29 +102,26 @@ impl Secret {
     }
 }
 
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(redacted)")
-    }
-}
-
 /// What is wrong with a secret or its reference; says what to do, never what the value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
     /// The text is no reference.
     #[error(
-        "is not a secret reference: write env:NAME, file:PATH or secretsmanager:ARN#field, never the secret itself"
+        "is not a secret reference: write env:NAME, file:PATH or secretsmanager:ARN#field, never \
+         the secret itself"
     )]
     NoReference,
     /// The text behind `secretsmanager:` is no ARN of a secret with a field.
     #[error(
-        "names no secret in Secrets Manager: write secretsmanager:ARN#field, with its whole ARN (arn:aws:…) and the \
+        "names no secret in Secrets Manager: write secretsmanager:ARN#field, with its whole ARN \
+         (arn:aws:…) and the \
          name of a field"
     )]
     NoArn,
     /// The variable is not set.
     #[error(
-        "is not set: set that environment variable, or write secrets = [] to answer challenges only for now"
+        "is not set: set that environment variable, or write secrets = [] to answer challenges \
+         only for now"
     )]
     Unset,
     /// The file can't be read.
@@ -126,7 +134,8 @@ pub enum SecretError {
     NoneYet,
     /// What Secrets Manager holds is not made of fields.
     #[error(
-        "is not text in a field of a JSON object: store {{\"current\":\"…\"}}, with the reference's own field"
+        "is not text in a field of a JSON object: store {{\"current\":\"…\"}}, with the \
+         reference's own field"
     )]
     NoFields,
     /// Secrets Manager could not be read.
@@ -146,19 +155,34 @@ pub enum SecretError {
     /// A text that stands for a secret.
     #[error("is a placeholder: replace it with the real secret")]
     Placeholder,
+    /// Not in the form of its sender's secrets, which is this one.
+    #[error(
+        "is not {0}, which is the form of this sender's secrets: copy it exactly as the sender \
+         shows it, without \
+         quotation marks"
+    )]
+    OtherForm(&'static str),
     /// A test key on a live source.
     #[error(
-        "is a test secret (webhook_test_…) on a source with live = true: use the live webhook's secret, or set live = false"
+        "is a test secret (webhook_test_…) on a source with live = true: use the live webhook's \
+         secret, or set live = false"
     )]
     TestOnLive,
     /// A test account's key on a live source.
     #[error(
-        "is a test key (api_test_…) on a source with live = true: use the live account's key, or set live = false"
+        "is a test key (api_test_…) on a source with live = true: use the live account's key, or \
+         set live = false"
     )]
     TestKeyOnLive,
     /// Not in the form Standard Webhooks asks for.
     #[error("is not a Standard Webhooks secret: whsec_ and 24 to 64 bytes in base64")]
     NotWhsec,
+    /// Hex, which would decode as base64 of other bytes.
+    #[error(
+        "looks like hex after whsec_, and a Standard Webhooks secret is base64: write the same \
+         bytes in base64"
+    )]
+    HexWhsec,
 }
 
 fn begins_as_a_value(text: &str) -> bool {

@@ -23,7 +23,8 @@ pub struct SecretsManagerRef {
 }
 
 impl SecretRef {
-    /// Reads a reference; what is no reference is not repeated in the error, since it may be the secret.
+    /// Reads a reference; what is no reference is not repeated in the error, since it may be the
+    /// secret.
     pub fn parse(text: &str) -> Result<Self, SecretError> {
         match text.split_once(':') {
             Some(("env", name)) if is_name(name) => Ok(Self::Env(name.to_owned())),
@@ -58,7 +59,8 @@ impl SecretRef {
         }
     }
 
-    /// What a row calls this secret: the reference, of an ARN no more than its end, since every row keeps it.
+    /// What a row calls this secret: the reference, of an ARN no more than its end, since every row
+    /// keeps it.
     pub fn label(&self) -> String {
         match self {
             Self::Manager(manager) => manager.label(),
@@ -132,7 +134,8 @@ fn is_secret_name(name: &str) -> bool {
     (1..=519).contains(&name.len()) && name.bytes().all(plain) && !begins_as_a_value(name)
 }
 
-/// Whether `name` is a variable's or a field's, rather than a secret put behind the reference by mistake.
+/// Whether `name` is a variable's or a field's, rather than a secret put behind the reference by
+/// mistake.
 fn is_name(name: &str) -> bool {
     let plain = name
         .chars()

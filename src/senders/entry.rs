@@ -2,19 +2,20 @@
 
 use bytes::Bytes;
 
+use super::SenderKind;
 use crate::domain::{HeldReason, Key, Origin, Timestamp};
 
 /// One notification, ready to be recorded. Only [`read()`](super::read()) makes one, from a proof.
 ///
 /// ```compile_fail,E0451
-/// use crate::senders::Entry;
+/// use pillarbox::senders::Entry;
 /// fn forge(entry: Entry) -> Entry {
 ///     Entry { body: "{}".into(), ..entry }
 /// }
 /// ```
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// Its name from now on.
+    /// The name it is stored under.
     pub key: Key,
     /// The bytes exactly as received.
     pub body: Bytes,
@@ -26,27 +27,29 @@ pub struct Entry {
     pub signature: Option<String>,
     /// Which secret matched, by label.
     pub key_label: Option<String>,
+    /// Whose protocol the bytes speak.
+    pub kind: SenderKind,
     /// Pay's event type, or `notification`.
     pub event_type: String,
     /// The payment or box it is about.
     pub subject: Option<String>,
     /// The sender's date.
     pub event_at: Option<Timestamp>,
-    /// Ours.
+    /// When it was received, by our clock.
     pub received_at: Timestamp,
     /// How it reached us.
     pub origin: Origin,
-    /// Why it must not be acted on by itself, if it must not.
+    /// Why it must wait for a person, if it must.
     pub held: Option<HeldReason>,
     pub(super) _proof: Proof,
 }
 
-/// Can't be had outside this stage, so neither can an [`Entry`] without a proof.
+/// Can't be made outside this module, so neither can an [`Entry`] without a proof.
 #[derive(Clone, Debug)]
 pub(super) struct Proof;
 
 impl Entry {
-    /// The same notification as it is kept when its key already belongs to other content.
+    /// The same notification as it is stored when its key already belongs to other content.
     pub fn as_conflict(&self) -> Self {
         Self {
             key: self.key.conflict(&self.content_digest),
@@ -59,7 +62,7 @@ impl Entry {
 /// One event in the life of one payment, whichever id it comes under.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventName {
-    /// The source that tells of it.
+    /// The source that sent it.
     pub source: String,
     /// The payment.
     pub subject: String,

@@ -1,4 +1,4 @@
-//! JSON as the senders write it, read leniently but never to the end of the stack.
+//! JSON as the senders write it, read leniently and to a limited depth.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -9,17 +9,17 @@ const DEEPEST: usize = 100;
 /// Why authentic bytes can't be read; they are held, not refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnreadableError {
-    /// No JSON object in UTF-8, or one that names a field of ours twice.
+    /// Not a JSON object in UTF-8, or one that has a field that we read twice.
     Json,
-    /// Nested beyond reason.
+    /// Nested more deeply than any sender nests.
     Depth,
-    /// No id, or one that is no text of 1 to 200 printable characters.
+    /// The id is missing, or is not text of 1 to 200 printable characters.
     Id,
-    /// No date, or none that can be read.
+    /// The date is missing or malformed.
     Date,
 }
 
-/// Reads the one JSON object that `body` must be.
+/// Reads `body`, which must be one JSON object.
 pub fn object<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, UnreadableError> {
     let text = std::str::from_utf8(body).map_err(|_| UnreadableError::Json)?;
     if !text.trim_start().starts_with('{') {

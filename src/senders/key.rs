@@ -7,7 +7,58 @@ use sha1::Sha1;
 use sha2::Sha256;
 
 use super::SenderKind;
-use crate::secrets::Secret;
+use crate::domain::Secret;
+
+/// What a sender makes its signatures with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MacAlgorithm {
+    /// HMAC-SHA1.
+    HmacSha1,
+    /// HMAC-SHA256.
+    HmacSha256,
+}
+
+impl MacAlgorithm {
+    /// How many hex digits a signature has.
+    pub fn digits(self) -> usize {
+        match self {
+            Self::HmacSha1 => 40,
+            Self::HmacSha256 => 64,
+        }
+    }
+}
+
+/// A key of one algorithm.
+#[derive(Clone)]
+pub enum KeyedMac {
+    /// HMAC-SHA1.
+    Sha1(Hmac<Sha1>),
+    /// HMAC-SHA256.
+    Sha256(Hmac<Sha256>),
+}
+
+impl KeyedMac {
+    /// Takes the bytes of a key.
+    pub fn new(algorithm: MacAlgorithm, key: &[u8]) -> Self {
+        let any_length = "HMAC takes keys of any length";
+        match algorithm {
+            MacAlgorithm::HmacSha1 => Self::Sha1(Hmac::new_from_slice(key).expect(any_length)),
+            MacAlgorithm::HmacSha256 => Self::Sha256(Hmac::new_from_slice(key).expect(any_length)),
+        }
+    }
+
+    /// Whether `signature` is this key's over `preamble` and `body`, compared in constant time.
+    pub fn matches(&self, preamble: &str, body: &[u8], signature: &[u8]) -> bool {
+        fn verifies<M: Mac + Clone>(mac: &M, preamble: &str, body: &[u8], tag: &[u8]) -> bool {
+            let mac = mac.clone().chain_update(preamble).chain_update(body);
+            mac.verify_slice(tag).is_ok()
+        }
+        match self {
+            Self::Sha1(mac) => verifies(mac, preamble, body, signature),
+            Self::Sha256(mac) => verifies(mac, preamble, body, signature),
+        }
+    }
+}
 
 /// One active secret of one source, keyed once and used for every request.
 #[derive(Clone)]
@@ -16,28 +67,15 @@ pub struct SigningKey {
     mac: KeyedMac,
 }
 
-#[derive(Clone)]
-enum KeyedMac {
-    Sha1(Hmac<Sha1>),
-    Sha256(Hmac<Sha256>),
-}
-
 impl SigningKey {
-    /// Keys a MAC with the UTF-8 bytes of `secret`, as both senders do; HMRC's only looks like Base32.
+    /// Keys a MAC with the UTF-8 bytes of `secret`: no sender decodes its secrets, and HMRC's only
+    /// look like Base32.
     ///
     /// `label` says which secret this is without giving it away: its position and its reference.
     pub fn new(kind: SenderKind, label: impl Into<String>, secret: &Secret) -> Self {
-        let bytes = secret.expose().as_bytes();
-        let any_length = "HMAC takes keys of any length";
-        let mac = match kind {
-            SenderKind::Hmrc => KeyedMac::Sha1(Hmac::new_from_slice(bytes).expect(any_length)),
-            SenderKind::GovukPay => {
-                KeyedMac::Sha256(Hmac::new_from_slice(bytes).expect(any_length))
-            }
-        };
         Self {
             label: label.into(),
-            mac,
+            mac: KeyedMac::new(kind.signature.algorithm, secret.expose().as_bytes()),
         }
     }
 
@@ -46,20 +84,9 @@ impl SigningKey {
         &self.label
     }
 
-    /// Whether `signature` is this key's over exactly `body`, compared in constant time.
-    pub(super) fn matches(&self, body: &[u8], signature: &[u8]) -> bool {
-        match &self.mac {
-            KeyedMac::Sha1(keyed) => keyed
-                .clone()
-                .chain_update(body)
-                .verify_slice(signature)
-                .is_ok(),
-            KeyedMac::Sha256(keyed) => keyed
-                .clone()
-                .chain_update(body)
-                .verify_slice(signature)
-                .is_ok(),
-        }
+    /// Whether `signature` is this key's over `preamble` and `body`.
+    pub(super) fn matches(&self, preamble: &str, body: &[u8], signature: &[u8]) -> bool {
+        self.mac.matches(preamble, body, signature)
     }
 }
 

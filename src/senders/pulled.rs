@@ -1,58 +1,40 @@
-//! What a sender answered when it was asked: authentic by TLS and token, and never signed.
+//! What a sender's API returned: authentic by TLS and token, and never signed.
 
 use bytes::Bytes;
 
-/// Bytes that a sender gave on demand. Only the pull clients make one.
+use super::SenderKind;
+
+/// Bytes that a sender's API returned. Only the pull clients make one.
 ///
 /// ```compile_fail,E0451
-/// use crate::senders::Pulled;
-/// let forged = Pulled { body: "{}".into(), of: todo!() };
+/// use pillarbox::senders::Pulled;
+/// let forged = Pulled { kind: todo!(), body: "{}".into() };
 /// ```
 ///
 /// ```compile_fail,E0624
-/// use crate::senders::Pulled;
+/// use pillarbox::senders::Pulled;
 /// let forged = Pulled::listed("{}".into());
 /// ```
 #[derive(Clone, Debug)]
 pub struct Pulled {
+    kind: SenderKind,
     body: Bytes,
-    of: PulledKind,
-}
-
-/// What was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum PulledKind {
-    /// The notifications of one of HMRC's boxes.
-    Box,
-    /// One payment of GOV.UK Pay's.
-    Payment,
 }
 
 impl Pulled {
-    /// One element of the list that HMRC answered with: the bytes exactly as they stood in it.
-    pub(crate) fn listed(element: Bytes) -> Self {
-        Self {
-            body: element,
-            of: PulledKind::Box,
-        }
+    /// For the constructors in the senders' folders, each of which says what was requested.
+    pub(super) fn new(kind: SenderKind, body: Bytes) -> Self {
+        Self { kind, body }
     }
 
-    /// The whole answer of GOV.UK Pay about one payment.
-    pub(crate) fn payment(answer: Bytes) -> Self {
-        Self {
-            body: answer,
-            of: PulledKind::Payment,
-        }
+    /// Which sender returned them.
+    pub fn kind(&self) -> SenderKind {
+        self.kind
     }
 
     /// The bytes exactly as received.
     pub fn body(&self) -> &Bytes {
         &self.body
-    }
-
-    /// What was asked for.
-    pub(super) fn of(&self) -> PulledKind {
-        self.of
     }
 }
 

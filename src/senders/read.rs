@@ -1,22 +1,21 @@
-//! [`Verified`] or [`Pulled`] -> [`Entry`]: what a notification says, which can't fail, only end in a held row.
+//! [`Verified`] or [`Pulled`] -> [`Entry`]. Reading can't fail: what is unreadable is held.
 
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
 use super::{
-    Entry, HMRC_EVENT_TYPE, OBSERVED_EVENT_TYPE, Pulled, SenderKind, UNKNOWN_EVENT_TYPE, Verified,
-    entry::Proof, govuk_pay, hmrc, json::UnreadableError, payment, pulled::PulledKind,
+    Entry, Pulled, SenderKind, UNKNOWN_EVENT_TYPE, Verified, entry::Proof, json::UnreadableError,
 };
 use crate::domain::{HeldReason, Id, Key, Origin, SourceName, Timestamp};
 
-/// How far ahead of us a sender's date may lie.
+/// How far ahead of our clock a sender's date may lie.
 const AHEAD: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How old a notification may be and still be acted on by itself.
+/// How old a notification may be and still be delivered without a person.
 ///
-/// Neither sender signs a time of sending, so this window and the stored rows are the only defence
-/// against a captured request that is sent again.
+/// Neither HMRC nor Pay signs a time of sending, so this window and the stored rows are the only
+/// defence against a captured request that is sent again.
 #[derive(Clone, Copy, Debug)]
 pub struct Acceptance(pub Duration);
 
@@ -26,7 +25,7 @@ impl Acceptance {
     }
 }
 
-/// What an envelope says, whoever sent it.
+/// What an envelope says, whichever sender wrote it.
 pub(super) struct EnvelopeFields {
     pub(super) id: Id,
     pub(super) event_type: String,
@@ -43,12 +42,12 @@ pub struct EventData {
     pub json: String,
 }
 
-/// Bytes that are known to be their sender's own.
+/// Bytes that are known to be genuine.
 #[derive(Debug)]
 pub enum ProvenBytes {
     /// The sender posted and signed them.
     Signed(Verified),
-    /// The sender gave them when it was asked.
+    /// The sender's API returned them.
     Given(Pulled),
 }
 
@@ -65,21 +64,24 @@ impl From<Pulled> for ProvenBytes {
 }
 
 impl ProvenBytes {
-    fn reading(&self, received_at: Timestamp) -> Result<EnvelopeFields, UnreadableError> {
+    fn kind(&self) -> SenderKind {
         match self {
-            Self::Signed(verified) => match verified.kind() {
-                SenderKind::Hmrc => hmrc::read(verified.body()),
-                SenderKind::GovukPay => govuk_pay::read(verified.body()),
-            },
-            Self::Given(pulled) => match pulled.of() {
-                PulledKind::Box => hmrc::read(pulled.body()),
-                PulledKind::Payment => payment::observed(pulled.body(), received_at),
-            },
+            Self::Signed(verified) => verified.kind(),
+            Self::Given(pulled) => pulled.kind(),
         }
     }
 
-    /// What a row keeps of the bytes themselves and of their proof.
+    fn reading(&self, received_at: Timestamp) -> Result<EnvelopeFields, UnreadableError> {
+        let envelope = &self.kind().envelope;
+        match self {
+            Self::Signed(verified) => (envelope.read)(verified.body()),
+            Self::Given(pulled) => (envelope.read_pulled)(pulled.body(), received_at),
+        }
+    }
+
+    /// What a row stores of the bytes and of their proof.
     fn blank(self, source: &SourceName, received_at: Timestamp) -> Entry {
+        let kind = self.kind();
         let (body, origin, signature, key_label) = match self {
             Self::Signed(verified) => {
                 let (body, signature, key_label) = verified.into_parts();
@@ -95,6 +97,7 @@ impl ProvenBytes {
             signature,
             key_label,
             body,
+            kind,
             event_type: UNKNOWN_EVENT_TYPE.to_owned(),
             subject: None,
             event_at: None,
@@ -136,12 +139,8 @@ pub fn read(
 }
 
 /// The content that the stored body of such an event holds, or `None` if it holds none.
-pub fn data(event_type: &str, body: &[u8]) -> Option<EventData> {
-    match event_type {
-        HMRC_EVENT_TYPE => hmrc::data(body),
-        OBSERVED_EVENT_TYPE => payment::data(body),
-        _ => govuk_pay::data(body),
-    }
+pub fn data(kind: SenderKind, event_type: &str, body: &[u8]) -> Option<EventData> {
+    (kind.envelope.data)(event_type, body)
 }
 
 /// Digests the parts under a scheme's name, each with its length, so that no two lists look alike.

@@ -2,13 +2,19 @@
 
 use bytes::Bytes;
 
-use super::{SenderKind, SigningKey, hmrc};
+use super::{SenderKind, SigningKey, protocol::SignatureValue};
+use crate::domain::Timestamp;
 
 /// A body that one of its source's keys has signed. Only [`verify`] makes one.
 ///
 /// ```compile_fail,E0451
-/// use crate::senders::Verified;
-/// let forged = Verified { kind: todo!(), body: "{}".into(), signature: "00".into(), key_label: "1".into() };
+/// use pillarbox::senders::Verified;
+/// let forged = Verified {
+///     kind: todo!(),
+///     body: "{}".into(),
+///     signature: "00".into(),
+///     key_label: "1".into(),
+/// };
 /// ```
 #[derive(Debug)]
 pub struct Verified {
@@ -19,7 +25,7 @@ pub struct Verified {
 }
 
 impl Verified {
-    /// Whose protocol they speak.
+    /// Whose protocol the bytes speak.
     pub fn kind(&self) -> SenderKind {
         self.kind
     }
@@ -45,78 +51,92 @@ impl Verified {
     }
 }
 
-/// Why a body was not taken for genuine.
+/// Why a body was not accepted as genuine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
     /// No signature header.
     #[error("no signature header")]
     Missing,
-    /// More than one signature header, and so no way to say which is meant.
+    /// More than one signature header, so that it is unclear which one counts.
     #[error("several signature headers")]
     Several,
-    /// Not the fixed number of lower-case hex digits.
+    /// Not the fixed number of lower-case hex digits, or not in the form that the sender writes.
     #[error("a signature of another form than lower-case hex of the right length")]
     Malformed,
     /// Well formed, and made by no active key over these bytes.
     #[error("a signature that no active secret made over these bytes")]
     Wrong,
+    /// Genuine, and signed too long ago or too far ahead of our clock.
+    #[error("a signature whose time is too far from ours")]
+    Expired,
 }
 
 impl SignatureError {
-    /// The fault in one word, for logs.
+    /// The error in one word, for logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Missing => "missing",
             Self::Several => "several",
             Self::Malformed => "malformed",
             Self::Wrong => "wrong",
+            Self::Expired => "expired",
         }
     }
 }
 
 /// Checks the signature header over the exact bytes received, against every active key.
 ///
-/// `signatures` are all values of the source's signature header. For HMRC alone, bytes that fail
-/// are tried once more in the form that HMRC signs (`hmrc::canonical`).
+/// `signatures` are all values of the source's signature header. Bytes that fail are tried once
+/// more in the other form that their sender may have signed, if it has one. The time that a scheme
+/// signs is checked against the clock, `now`.
 pub fn verify(
     kind: SenderKind,
     keys: &[SigningKey],
     signatures: &[&[u8]],
     body: Bytes,
+    now: Timestamp,
 ) -> Result<Verified, SignatureError> {
     let header = match signatures {
         [] => return Err(SignatureError::Missing),
-        [one] => *one,
+        [one] => std::str::from_utf8(one).map_err(|_| SignatureError::Malformed)?,
         _ => return Err(SignatureError::Several),
     };
-    let (text, signature) = decode(kind, header).ok_or(SignatureError::Malformed)?;
-    let key = matching(keys, &body, &signature)
-        .or_else(|| matching(keys, &signed_form(kind, &body)?, &signature))
+    let value = (kind.signature.parse)(header).ok_or(SignatureError::Malformed)?;
+    let signature = decode(kind, value.digits).ok_or(SignatureError::Malformed)?;
+    let key = matching(keys, &value, &body, &signature)
+        .or_else(|| {
+            matching(
+                keys,
+                &value,
+                &(kind.signature.canonical)(&body)?,
+                &signature,
+            )
+        })
         .ok_or(SignatureError::Wrong)?;
+    if value.valid.is_some_and(|valid| !valid.contains(&now)) {
+        return Err(SignatureError::Expired);
+    }
     Ok(Verified {
         kind,
         key_label: key.label().to_owned(),
-        signature: text.to_owned(),
+        signature: header.to_owned(),
         body,
     })
 }
 
-fn decode(kind: SenderKind, header: &[u8]) -> Option<(&str, Vec<u8>)> {
-    let lower_hex = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
-    if header.len() != kind.signature_digits() || !header.iter().all(lower_hex) {
-        return None;
-    }
-    Some((std::str::from_utf8(header).ok()?, hex::decode(header).ok()?))
+fn decode(kind: SenderKind, digits: &str) -> Option<Vec<u8>> {
+    let lower_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    let is_well_formed =
+        digits.len() == kind.signature.algorithm.digits() && digits.bytes().all(lower_hex);
+    is_well_formed.then(|| hex::decode(digits).ok())?
 }
 
-fn matching<'a>(keys: &'a [SigningKey], body: &[u8], signature: &[u8]) -> Option<&'a SigningKey> {
-    keys.iter().find(|key| key.matches(body, signature))
-}
-
-/// The other form of `body` that its sender may have signed, if there is one.
-fn signed_form(kind: SenderKind, body: &[u8]) -> Option<Vec<u8>> {
-    match kind {
-        SenderKind::Hmrc => hmrc::canonical(body),
-        SenderKind::GovukPay => None,
-    }
+fn matching<'a>(
+    keys: &'a [SigningKey],
+    value: &SignatureValue<'_>,
+    body: &[u8],
+    signature: &[u8],
+) -> Option<&'a SigningKey> {
+    keys.iter()
+        .find(|key| key.matches(&value.preamble, body, signature))
 }

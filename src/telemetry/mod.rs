@@ -1,351 +1,138 @@
-//! What is said about a run: one canonical line a request, an attempt or an invocation, as JSON for
-//! machines and readable for people.
+//! What Pillarbox logs: one record for a request, for an attempt to deliver, and for
+//! a reconcile run.
 //!
-//! Bodies, signatures, secrets and personal data are never fields of an event, so they can't be
-//! printed here. What a stranger sent is escaped.
+//! Each record is a type with one writer, so its fields have the same names on every platform;
+//! `docs/logging.md` lists them. Bodies, signatures, secrets and personal data are never fields, so
+//! a line cannot hold them. Text that a stranger sent is escaped.
 
 mod text;
+mod log_layer;
+mod platform;
+mod request;
+mod attempt;
+mod reconcile;
 
-use std::{
-    fmt::{self, Write as _},
-    io::Write,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
-    },
-};
+use std::time::Duration;
 
-use tracing::{
-    Event, Level, Subscriber,
-    field::{Field, Visit},
-};
-use tracing_subscriber::{Layer, layer::Context};
-
-use crate::domain::Clock;
+pub use attempt::AttemptRecord;
+pub use log_layer::{FlushGuard, LogFormat, LogLayer};
+pub use platform::PlatformFields;
+pub use reconcile::ReconcileRecord;
+pub use request::RequestRecord;
 pub use text::{visible, visible_lines};
 
-/// How many lines may wait for a slow reader before further ones are dropped and counted.
-const WAITING: usize = 4096;
-
-/// How long a line may wait for others: writing them together costs the receiver far less.
-const GATHER: std::time::Duration = std::time::Duration::from_millis(2);
-
-/// How a line is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// One JSON object a line.
-    Json,
-    /// Time, level, message and fields; in colour if true.
-    Readable {
-        /// Whether levels are coloured.
-        colour: bool,
-    },
-}
-
-/// A layer that writes every event as one line.
-pub struct LogLayer<W> {
-    world: Arc<W>,
-    format: LogFormat,
-    to: LogSink,
-}
-
-/// Where lines go, and who waits for that.
-enum LogSink {
-    /// To a thread that writes them: somebody who stops reading the log must not stop the receiver.
-    Thread {
-        lines: SyncSender<SinkMessage>,
-        dropped: Arc<AtomicU64>,
-    },
-    /// Out, before whoever says it goes on: a function is frozen once it has answered, and what had not
-    /// left it by then would come late, or never.
-    Out(Mutex<Box<dyn Write + Send>>),
-}
-
-enum SinkMessage {
-    Line(String),
-    Flush(SyncSender<()>),
-}
-
-/// Waits until everything said so far is written, when dropped.
-pub struct FlushGuard(SyncSender<SinkMessage>);
-
-impl Drop for FlushGuard {
-    fn drop(&mut self) {
-        let (done, written) = sync_channel(1);
-        if self.0.send(SinkMessage::Flush(done)).is_ok() {
-            let _ = written.recv_timeout(std::time::Duration::from_secs(1));
-        }
-    }
-}
-
-impl<W: Clock> LogLayer<W> {
-    /// Lines on `out`, written at once.
-    pub fn direct(out: impl Write + Send + 'static, format: LogFormat, world: Arc<W>) -> Self {
-        Self {
-            world,
-            format,
-            to: LogSink::Out(Mutex::new(Box::new(out))),
-        }
-    }
-
-    /// Lines on `out`, written from a thread of their own.
-    pub fn new(
-        out: impl Write + Send + 'static,
-        format: LogFormat,
-        world: Arc<W>,
-    ) -> std::io::Result<(Self, FlushGuard)> {
-        let (lines, taken) = sync_channel(WAITING);
-        let dropped = Arc::new(AtomicU64::new(0));
-        let counted = Arc::clone(&dropped);
-        std::thread::Builder::new()
-            .name("lines".to_owned())
-            .spawn(move || write_all(out, &taken, &counted))?;
-        let to = LogSink::Thread {
-            lines: lines.clone(),
-            dropped,
-        };
-        Ok((Self { world, format, to }, FlushGuard(lines)))
-    }
-}
-
-fn write_all(mut out: impl Write, said: &Receiver<SinkMessage>, dropped: &AtomicU64) {
-    let mut text = String::new();
-    while let Ok(first) = said.recv() {
-        if matches!(first, SinkMessage::Line(_)) {
-            std::thread::sleep(GATHER);
-        }
-        text.clear();
-        let mut flushed = None;
-        for said in std::iter::once(first).chain(said.try_iter().take(255)) {
-            match said {
-                SinkMessage::Line(line) => text.push_str(&line),
-                SinkMessage::Flush(done) => flushed = Some(done),
-            }
-        }
-        let lost = dropped.swap(0, Ordering::Relaxed);
-        if lost > 0 {
-            let _ = writeln!(
-                text,
-                r#"{{"level":"WARN","message":"log lines dropped: the reader is too slow","lines":{lost}}}"#
-            );
-        }
-        // There is nowhere left to report that the log itself can't be written.
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-        if let Some(done) = flushed {
-            let _ = done.send(());
-        }
-    }
-}
-
-impl<W: Clock, S: Subscriber> Layer<S> for LogLayer<W> {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut line = LineFormatter {
-            text: String::with_capacity(256),
-            message: String::new(),
-            format: self.format,
-        };
-        let (level, now) = (*event.metadata().level(), self.world.now());
-        match self.format {
-            LogFormat::Json => {
-                event.record(&mut line);
-                let mut head = format!(r#"{{"timestamp":"{now}","level":"{level}","message":"#);
-                push_json(&mut head, &line.message);
-                line.text.insert_str(0, &head);
-                line.text.push_str("}\n");
-            }
-            LogFormat::Readable { colour } => {
-                event.record(&mut line);
-                let time = now.to_string();
-                let clock = time.get(11..19).unwrap_or(&time);
-                let head = format!(
-                    "{clock} {} {}",
-                    paint(level, colour),
-                    visible(&line.message)
-                );
-                line.text.insert_str(0, &head);
-                line.text.push('\n');
-            }
-        }
-        self.to.write(line.text);
-    }
-}
-
-impl LogSink {
-    fn write(&self, line: String) {
-        match self {
-            Self::Thread { lines, dropped } => {
-                if let Err(TrySendError::Full(_)) = lines.try_send(SinkMessage::Line(line)) {
-                    dropped.fetch_add(1, Ordering::Relaxed);
-                }
-            }
-            Self::Out(out) => {
-                let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
-                // There is nowhere left to report that the log itself can't be written.
-                let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
-            }
-        }
-    }
-}
-
-fn paint(level: Level, colour: bool) -> String {
-    let code = match level {
-        Level::ERROR => "31",
-        Level::WARN => "33",
-        Level::INFO => "32",
-        _ => "2",
-    };
-    if colour {
-        format!("\x1b[{code}m{level:>5}\x1b[0m")
-    } else {
-        format!("{level:>5}")
-    }
-}
-
-/// Gathers an event's fields behind each other.
-struct LineFormatter {
-    text: String,
-    message: String,
-    format: LogFormat,
-}
-
-impl LineFormatter {
-    fn name(&mut self, field: &Field) {
-        match self.format {
-            LogFormat::Json => {
-                self.text.push(',');
-                push_json(&mut self.text, field.name());
-                self.text.push(':');
-            }
-            LogFormat::Readable { .. } => {
-                let _ = write!(self.text, " {}=", field.name());
-            }
-        }
-    }
-
-    fn plain(&mut self, field: &Field, value: impl fmt::Display) {
-        self.name(field);
-        let _ = write!(self.text, "{value}");
-    }
-}
-
-impl Visit for LineFormatter {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "message" {
-            value.clone_into(&mut self.message);
-            return;
-        }
-        self.name(field);
-        match self.format {
-            LogFormat::Json => push_json(&mut self.text, value),
-            LogFormat::Readable { .. } => self.text.push_str(&visible(value)),
-        }
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.record_str(field, &format!("{value:?}"));
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.plain(field, value);
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.plain(field, value);
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.plain(field, value);
-    }
-}
-
-fn push_json(out: &mut String, text: &str) {
-    match serde_json::to_string(text) {
-        Ok(json) => out.push_str(&json),
-        Err(_) => out.push_str("null"),
-    }
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
-    use tracing_subscriber::prelude::*;
-
     use super::*;
-    use crate::domain::Timestamp;
-
-    struct FixedClock;
-    impl Clock for FixedClock {
-        fn now(&self) -> Timestamp {
-            Timestamp::from_millis(1_772_446_531_480)
-        }
-        fn random(&self) -> u64 {
-            0
-        }
-    }
-
-    #[derive(Clone, Default)]
-    struct LineBuffer(Arc<Mutex<Vec<u8>>>);
-    impl Write for LineBuffer {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    fn said(format: LogFormat, speak: impl FnOnce()) -> String {
-        let kept = LineBuffer::default();
-        let (layer, guard) = LogLayer::new(kept.clone(), format, Arc::new(FixedClock)).unwrap();
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), speak);
-        drop(guard);
-        String::from_utf8(kept.0.lock().unwrap().clone()).unwrap()
-    }
+    use crate::domain::{Key, SourceName, Timestamp};
+    use log_layer::test_support::logged;
 
     #[test]
-    fn a_line_is_one_json_object_whatever_is_in_it() {
-        let hostile = "a\"b\r\n\u{1b}[31m\u{2028}\u{202e}";
-        let line = said(LogFormat::Json, || {
-            tracing::warn!(source = hostile, bytes = 7_u64, ok = true, "refused")
-        });
-        assert_eq!(line.lines().count(), 1);
-        let read: serde_json::Value = serde_json::from_str(&line).unwrap();
-        assert_eq!(read["source"], hostile);
+    fn a_request_is_one_line_with_the_fields_that_are_known() {
+        let recorded = RequestRecord {
+            source: SourceName::new("pay"),
+            kind: Some("govuk-pay"),
+            key: Key::parse("pay:6otj"),
+            outcome: "recorded",
+            status: Some(200),
+            key_label: Some("1:env:PAY".to_owned()),
+            body_bytes: Some(1222),
+            store: Some(Duration::from_micros(570)),
+            took: Some(Duration::from_micros(577)),
+            ..RequestRecord::default()
+        };
         assert_eq!(
-            (&read["level"], &read["message"], &read["bytes"]),
-            (&"WARN".into(), &"refused".into(), &7.into())
+            logged(LogFormat::Readable { colour: false }, || recorded.log()),
+            "10:15:31  INFO notification recorded source=pay kind=govuk-pay key=pay:6otj \
+             outcome=recorded status=200 key_label=1:env:PAY body_bytes=1222 store_us=570 \
+             took_us=577\n"
         );
-        assert_eq!(read["timestamp"], "2026-03-02T10:15:31.480Z");
-    }
-
-    /// On Lambda, the platform reads both, and takes the level from nowhere else.
-    #[test]
-    fn a_direct_line_is_out_before_whoever_said_it_goes_on() {
-        let kept = LineBuffer::default();
-        let layer = LogLayer::direct(kept.clone(), LogFormat::Json, Arc::new(FixedClock));
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
-            for count in 1..=3 {
-                tracing::info!(requestId = "r1", "recorded");
-                let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
-                assert_eq!(
-                    text,
-                    "{\"timestamp\":\"2026-03-02T10:15:31.480Z\",\"level\":\"INFO\",\
-                     \"message\":\"recorded\",\"requestId\":\"r1\"}\n"
-                        .repeat(count)
-                );
-            }
-        });
     }
 
     #[test]
-    fn a_readable_line_holds_no_control_characters() {
-        let line = said(LogFormat::Readable { colour: false }, || {
-            tracing::info!(source = "a\r\n\u{1b}[31m\u{202e}b", "recorded")
-        });
+    fn the_level_of_a_request_follows_from_its_outcome() {
+        for (outcome, status, level) in [
+            ("recorded", 200, "INFO"),
+            ("duplicate", 200, "INFO"),
+            ("challenge", 200, "INFO"),
+            ("held", 200, "WARN"),
+            ("refused", 401, "WARN"),
+            ("refused", 503, "ERROR"),
+        ] {
+            let record = RequestRecord {
+                outcome,
+                status: Some(status),
+                ..RequestRecord::default()
+            };
+            let line = logged(LogFormat::Json, || record.log());
+            assert!(line.contains(&format!(r#""level":"{level}""#)), "{line}");
+        }
+        let unanswered = logged(LogFormat::Json, || RequestRecord::default().log());
+        assert!(unanswered.contains(r#""level":"ERROR""#), "{unanswered}");
+    }
+
+    #[test]
+    fn an_attempt_says_when_it_is_made_again_and_why() {
+        let retry = AttemptRecord {
+            request_id: None,
+            key: Key::parse("pay:6otj").unwrap(),
+            outcome: "retry",
+            attempt: Some(3),
+            reason: Some("https: status 503".to_owned()),
+            original_key: None,
+            retry_at: Some(Timestamp::from_millis(1_772_446_531_480)),
+            took: Duration::from_micros(9),
+        };
         assert_eq!(
-            line,
-            "10:15:31  INFO recorded source=a\\u{d}\\u{a}\\u{1b}[31m\\u{202e}b\n"
+            logged(LogFormat::Json, || retry.log()),
+            "{\"timestamp\":\"2026-03-02T10:15:31.480Z\",\"level\":\"WARN\",\
+             \"message\":\"delivery failed, will retry\",\"source\":\"pay\",\
+             \"key\":\"pay:6otj\",\"outcome\":\"retry\",\"attempt\":3,\
+             \"retry_at\":\"2026-03-02T10:15:31.480Z\",\"reason\":\"https: status 503\",\
+             \"took_us\":9}\n"
         );
+    }
+
+    #[test]
+    fn a_reconcile_run_that_did_nothing_is_an_error_and_one_that_failed_in_part_a_warning() {
+        let record = ReconcileRecord {
+            request_id: Some("r1".to_owned()),
+            source: "hmrc".to_owned(),
+            ended: "completed",
+            reason: None,
+            seen: 9,
+            recorded: 1,
+            duplicates: 8,
+            held: 0,
+            acknowledged: 9,
+            missing: 0,
+            newly_missing: None,
+            errors: 0,
+            oldest_unacknowledged: Some(Duration::ZERO),
+            silent: None,
+        };
+        let fields = "\"request_id\":\"r1\",\"source\":\"hmrc\",\"ended\":\"completed\",\
+                      \"seen\":9,\"recorded\":1,\"duplicates\":8,\"held\":0,\
+                      \"acknowledged\":9,\"missing\":0,\"errors\":0,\
+                      \"oldest_unacknowledged_seconds\":0}";
+        let line = logged(LogFormat::Json, || record.log());
+        assert!(line.contains(fields), "{line}");
+        for (reason, errors, level) in [
+            (None, 0, "INFO"),
+            (None, 1, "WARN"),
+            (Some("HMRC refused the client".to_owned()), 1, "ERROR"),
+        ] {
+            let record = ReconcileRecord {
+                reason,
+                errors,
+                ..record.clone()
+            };
+            let line = logged(LogFormat::Json, || record.log());
+            assert!(line.contains(&format!(r#""level":"{level}""#)), "{line}");
+        }
     }
 }

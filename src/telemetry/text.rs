@@ -7,7 +7,8 @@ use std::{borrow::Cow, fmt::Write};
 
 /// One line of text, with every character that steers a display written as its escape, `\u{202e}`.
 ///
-/// A backslash stays as it is, so a sender can write what looks like an escape; it can't hide anything by that.
+/// A backslash stays as it is, so a sender can write what looks like an escape; it can't hide
+/// anything by that.
 pub fn visible(text: &str) -> Cow<'_, str> {
     escape(text, steers)
 }

@@ -11,8 +11,9 @@ use tokio::{
     time::timeout,
 };
 
-/// After so long a test fails, whatever it waits for. Longer than the server is patient with anyone.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(100);
+/// After so long a test fails, whatever it waits for. Longer than the server is patient with
+/// anyone.
+pub const DEADLINE: Duration = Duration::from_secs(100);
 
 /// The headers an answer may have; anything else would be noticed here.
 const HEADERS: [&str; 7] = [
@@ -25,7 +26,8 @@ const HEADERS: [&str; 7] = [
     "x-content-type-options",
 ];
 
-/// Every body an answer may have beside an echoed challenge, and `""` where the HTTP library refuses.
+/// Every body an answer may have beside an echoed challenge, and `""` where the HTTP library
+/// refuses.
 const BODIES: [(u16, &[&str]); 9] = [
     (
         200,
@@ -50,14 +52,14 @@ const BODIES: [(u16, &[&str]); 9] = [
 
 /// One answer, whole.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: String,
+pub struct CheckedResponse {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
 }
 
-impl Answer {
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+impl CheckedResponse {
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
             .find(|(found, _)| found == name)
@@ -65,7 +67,7 @@ impl Answer {
     }
 
     /// What holds of every answer: no redirect, no cookie, no detail, and no status but ours.
-    pub(crate) fn judge(&self, to_head: bool) {
+    pub fn judge(&self, to_head: bool) {
         for (name, _) in &self.headers {
             assert!(HEADERS.contains(&name.as_str()), "{name} in {self:?}");
         }
@@ -73,7 +75,7 @@ impl Answer {
             .iter()
             .find(|(status, _)| *status == self.status)
             .map(|(_, bodies)| *bodies);
-        let bodies = bodies.unwrap_or_else(|| panic!("a status of another world: {self:?}"));
+        let bodies = bodies.unwrap_or_else(|| panic!("a status of another clock: {self:?}"));
         let is_echo = self.status == 200 && self.body.starts_with(r#"{"challenge":""#);
         assert!(
             is_echo || to_head || bodies.contains(&self.body.as_str()),
@@ -95,14 +97,14 @@ impl Answer {
 }
 
 /// One connection.
-pub(crate) struct Client {
+pub struct Client {
     reader: OwnedReadHalf,
     writer: OwnedWriteHalf,
     unread: Vec<u8>,
 }
 
 impl Client {
-    pub(crate) async fn connect(address: SocketAddr) -> Self {
+    pub async fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
         let (reader, writer) = stream.into_split();
@@ -113,8 +115,9 @@ impl Client {
         }
     }
 
-    /// Sends bytes and goes on listening meanwhile; returns the first answer that is no interim one.
-    pub(crate) async fn ask(&mut self, bytes: impl AsRef<[u8]>) -> Answer {
+    /// Sends bytes and goes on listening meanwhile; returns the first answer that is no interim
+    /// one.
+    pub async fn ask(&mut self, bytes: impl AsRef<[u8]>) -> CheckedResponse {
         let Self {
             reader,
             writer,
@@ -129,17 +132,17 @@ impl Client {
     }
 
     /// Sends bytes without waiting for an answer.
-    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.writer.write_all(bytes.as_ref()).await.unwrap();
     }
 
     /// The next answer; `None` if the connection ends without one.
-    pub(crate) async fn answer(&mut self) -> Option<Answer> {
+    pub async fn answer(&mut self) -> Option<CheckedResponse> {
         heard(&mut self.reader, &mut self.unread, b"").await
     }
 
     /// Waits until the server asks for the body: from then on the request is in flight.
-    pub(crate) async fn is_told_to_continue(&mut self) {
+    pub async fn is_told_to_continue(&mut self) {
         let interim = next(&mut self.reader, &mut self.unread, false)
             .await
             .unwrap();
@@ -147,17 +150,21 @@ impl Client {
     }
 
     /// Says that nothing more will come, and still listens.
-    pub(crate) async fn finish(&mut self) {
+    pub async fn finish(&mut self) {
         self.writer.shutdown().await.unwrap();
     }
 
     /// Waits for the server to close the connection.
-    pub(crate) async fn is_closed(&mut self) {
+    pub async fn is_closed(&mut self) {
         assert!(self.answer().await.is_none(), "one more answer");
     }
 }
 
-async fn heard(reader: &mut OwnedReadHalf, unread: &mut Vec<u8>, request: &[u8]) -> Option<Answer> {
+async fn heard(
+    reader: &mut OwnedReadHalf,
+    unread: &mut Vec<u8>,
+    request: &[u8],
+) -> Option<CheckedResponse> {
     let to_head = request.starts_with(b"HEAD ");
     loop {
         let answer = next(reader, unread, to_head).await?;
@@ -168,7 +175,11 @@ async fn heard(reader: &mut OwnedReadHalf, unread: &mut Vec<u8>, request: &[u8])
     }
 }
 
-async fn next(reader: &mut OwnedReadHalf, unread: &mut Vec<u8>, to_head: bool) -> Option<Answer> {
+async fn next(
+    reader: &mut OwnedReadHalf,
+    unread: &mut Vec<u8>,
+    to_head: bool,
+) -> Option<CheckedResponse> {
     loop {
         if let Some((answer, length)) = whole(unread, to_head) {
             unread.drain(..length);
@@ -189,14 +200,14 @@ async fn next(reader: &mut OwnedReadHalf, unread: &mut Vec<u8>, to_head: bool) -
 }
 
 /// The answer that `bytes` begin with, and its length, once it is whole.
-fn whole(bytes: &[u8], to_head: bool) -> Option<(Answer, usize)> {
+fn whole(bytes: &[u8], to_head: bool) -> Option<(CheckedResponse, usize)> {
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut response = httparse::Response::new(&mut headers);
     let httparse::Status::Complete(head) = response.parse(bytes).unwrap() else {
         return None;
     };
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    let mut answer = Answer {
+    let mut answer = CheckedResponse {
         status: response.code.unwrap(),
         headers: Vec::new(),
         body: String::new(),

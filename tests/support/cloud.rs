@@ -1,10 +1,5 @@
-//! AWS, as far as its JSON protocols go, on loopback: it hears calls, and answers as badly as it is told to.
-
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "each test file uses a part of this"
-)]
+//! AWS, as far as its JSON protocols go, on loopback: it hears calls, and answers as badly as it is
+//! told to.
 
 use std::{
     net::SocketAddr,
@@ -32,7 +27,7 @@ pub struct Call {
 
 /// What it answers.
 #[derive(Clone, Debug)]
-pub enum Reply {
+pub enum CloudReply {
     /// 200.
     Done(Value),
     /// The same, but not at once.
@@ -49,24 +44,24 @@ pub enum Reply {
     Silence,
 }
 
-type Manner = Box<dyn Fn(&Call) -> Reply + Send + Sync>;
+type CloudBehaviour = Box<dyn Fn(&Call) -> CloudReply + Send + Sync>;
 
 #[derive(Clone)]
 pub struct Cloud {
     pub address: SocketAddr,
-    shared: Arc<Shared>,
+    shared: Arc<CloudState>,
 }
 
-struct Shared {
+struct CloudState {
     calls: Mutex<Vec<Call>>,
-    manner: Mutex<Manner>,
+    manner: Mutex<CloudBehaviour>,
 }
 
 impl Cloud {
     /// Answers everything so.
-    pub async fn answering(manner: impl Fn(&Call) -> Reply + Send + Sync + 'static) -> Self {
+    pub async fn answering(manner: impl Fn(&Call) -> CloudReply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(CloudState {
             calls: Mutex::default(),
             manner: Mutex::new(Box::new(manner)),
         });
@@ -76,7 +71,7 @@ impl Cloud {
     }
 
     /// From now on it answers so.
-    pub fn answers(&self, manner: impl Fn(&Call) -> Reply + Send + Sync + 'static) {
+    pub fn answers(&self, manner: impl Fn(&Call) -> CloudReply + Send + Sync + 'static) {
         *self.shared.manner.lock().unwrap() = Box::new(manner);
     }
 
@@ -134,13 +129,13 @@ pub fn variables(url: &str) -> [(&'static str, String); 4] {
     ]
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+async fn accept(listener: TcpListener, shared: Arc<CloudState>) {
     while let Ok((stream, _)) = listener.accept().await {
         tokio::spawn(keep(stream, Arc::clone(&shared)));
     }
 }
 
-async fn keep(mut stream: TcpStream, shared: Arc<Shared>) {
+async fn keep(mut stream: TcpStream, shared: Arc<CloudState>) {
     let mut unread = Vec::new();
     while let Some(call) = hear(&mut stream, &mut unread).await {
         let reply = (shared.manner.lock().unwrap())(&call);
@@ -184,32 +179,32 @@ async fn hear(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<Call> {
 }
 
 /// `None` if the connection can't be used again.
-async fn answer(stream: &mut TcpStream, reply: Reply) -> Option<()> {
+async fn answer(stream: &mut TcpStream, reply: CloudReply) -> Option<()> {
     let mut send = async |status: u16, body: &str, length: usize| {
         let head = format!("HTTP/1.1 {status} X\r\ncontent-type: application/x-amz-json-1.1\r\n");
         let text = format!("{head}content-length: {length}\r\n\r\n{body}");
         stream.write_all(text.as_bytes()).await.ok()
     };
     match reply {
-        Reply::Done(value) => send(200, &value.to_string(), value.to_string().len()).await,
-        Reply::Late(delay, value) => {
+        CloudReply::Done(value) => send(200, &value.to_string(), value.to_string().len()).await,
+        CloudReply::Late(delay, value) => {
             tokio::time::sleep(delay).await;
             send(200, &value.to_string(), value.to_string().len()).await
         }
-        Reply::Fault(status, code, message) => {
+        CloudReply::Fault(status, code, message) => {
             let text =
                 json!({"__type": format!("com.amazonaws.example#{code}"), "message": message})
                     .to_string();
             send(status, &text, text.len()).await
         }
-        Reply::Page(status) => send(status, "<html></html>", 13).await,
-        Reply::Half(value) => {
+        CloudReply::Page(status) => send(status, "<html></html>", 13).await,
+        CloudReply::Half(value) => {
             let text = value.to_string();
             send(200, &text[..text.len() / 2], text.len()).await;
             None
         }
-        Reply::Drop => None,
-        Reply::Silence => {
+        CloudReply::Drop => None,
+        CloudReply::Silence => {
             let mut ignored = [0; 1024];
             while stream.read(&mut ignored).await.ok()? > 0 {}
             None

@@ -1,6 +1,5 @@
-//! Reads `template.yaml` as CloudFormation does: its short tags, and what a set of parameters makes of it.
-
-#![allow(dead_code, reason = "every test file uses a part of its own")]
+//! Reads `template.yaml` as CloudFormation does: its short tags, and what a set of parameters makes
+//! of it.
 
 use std::{collections::BTreeMap, fs};
 
@@ -16,7 +15,7 @@ const PSEUDO: &[(&str, &str)] = &[
 ];
 
 /// The template with a set of parameters.
-pub(crate) struct Stack {
+pub struct Stack {
     template: Value,
     parameters: BTreeMap<String, String>,
     name: String,
@@ -24,8 +23,8 @@ pub(crate) struct Stack {
 
 impl Stack {
     /// With every parameter's default in place of what `given` doesn't say.
-    pub(crate) fn with(given: &[(&str, &str)]) -> Self {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/template.yaml");
+    pub fn with(given: &[(&str, &str)]) -> Self {
+        let path = super::repository("template.yaml");
         let template = read(&fs::read_to_string(path).unwrap());
         let defaults = template["Parameters"].as_object().unwrap().iter();
         let mut parameters: BTreeMap<_, _> = defaults
@@ -47,7 +46,7 @@ impl Stack {
     }
 
     /// Under another name than `pillarbox`.
-    pub(crate) fn named(self, name: &str) -> Self {
+    pub fn named(self, name: &str) -> Self {
         Self {
             name: name.to_owned(),
             ..self
@@ -55,12 +54,12 @@ impl Stack {
     }
 
     /// The template itself, its functions unresolved.
-    pub(crate) fn template(&self) -> &Value {
+    pub fn template(&self) -> &Value {
         &self.template
     }
 
     /// What is made, resolved, by logical id.
-    pub(crate) fn resources(&self) -> BTreeMap<String, Value> {
+    pub fn resources(&self) -> BTreeMap<String, Value> {
         let all = self.template["Resources"].as_object().unwrap().iter();
         let made = all.filter(|(_, resource)| {
             resource["Condition"]
@@ -71,8 +70,9 @@ impl Stack {
             .collect()
     }
 
-    /// The properties of one of them, which has to be made; what `Globals` says of functions included.
-    pub(crate) fn properties(&self, id: &str) -> Value {
+    /// The properties of one of them, which has to be made; what `Globals` says of functions
+    /// included.
+    pub fn properties(&self, id: &str) -> Value {
         let resource = &self.resources()[id];
         if resource["Type"] != "AWS::Serverless::Function" {
             return resource["Properties"].clone();
@@ -83,7 +83,7 @@ impl Stack {
     }
 
     /// Those made of one type.
-    pub(crate) fn of_type(&self, kind: &str) -> BTreeMap<String, Value> {
+    pub fn of_type(&self, kind: &str) -> BTreeMap<String, Value> {
         self.resources()
             .into_iter()
             .filter(|(_, resource)| resource["Type"] == kind)
@@ -91,7 +91,7 @@ impl Stack {
     }
 
     /// A value as it is deployed; nothing for `AWS::NoValue`.
-    pub(crate) fn resolve(&self, value: &Value) -> Option<Value> {
+    pub fn resolve(&self, value: &Value) -> Option<Value> {
         match value {
             Value::Array(items) => {
                 Some(items.iter().filter_map(|item| self.resolve(item)).collect())
@@ -151,7 +151,8 @@ impl Stack {
         }
     }
 
-    /// What `Ref` gives: a parameter, or a resource's name with random parts as long as CloudFormation makes them.
+    /// What `Ref` gives: a parameter, or a resource's name with random parts as long as
+    /// CloudFormation makes them.
     fn reference(&self, name: &str) -> String {
         if let Some(value) = self.parameters.get(name) {
             return value.clone();
@@ -198,7 +199,7 @@ impl Stack {
     }
 
     /// Whether a condition holds.
-    pub(crate) fn condition(&self, name: &str) -> bool {
+    pub fn condition(&self, name: &str) -> bool {
         let condition = &self.template["Conditions"][name];
         assert!(condition.is_object(), "{name} is no condition");
         self.holds(condition)
@@ -228,7 +229,7 @@ impl Stack {
     }
 
     /// What forbids these parameters before anything is made.
-    pub(crate) fn refusals(&self) -> Vec<String> {
+    pub fn refusals(&self) -> Vec<String> {
         let rules = self.template["Rules"].as_object().unwrap().values();
         let applying = rules.filter(|rule| {
             rule.get("RuleCondition")

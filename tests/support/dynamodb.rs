@@ -1,8 +1,6 @@
-//! The emulator of DynamoDB, built and started once a test program; it ends when the program does.
+//! The emulator of DynamoDB, started once by each test binary; it ends when the binary does.
 //!
 //! `PILLARBOX_TEST_DYNAMODB` names another to test against, for a second opinion.
-
-#![allow(dead_code, reason = "every test file uses a part of its own")]
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -11,12 +9,12 @@ use std::{
 };
 
 /// The emulator of this test program.
-pub(crate) static EMULATOR: LazyLock<Emulator> = LazyLock::new(Emulator::start);
+pub static EMULATOR: LazyLock<Emulator> = LazyLock::new(Emulator::start);
 
 /// A running emulator.
-pub(crate) struct Emulator {
+pub struct Emulator {
     /// Where it answers.
-    pub(crate) endpoint: String,
+    pub endpoint: String,
     own: Option<Own>,
 }
 
@@ -42,12 +40,12 @@ impl Emulator {
     }
 
     fn spawn() -> Self {
-        let mut child = Command::new(build())
+        let mut child = Command::new(program())
             .arg("--with-parent")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .expect("the emulator starts");
+            .expect("`touch tests/build.rs` has the emulator built again");
         let stdin = child.stdin.take().expect("stdin is piped");
         let mut stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
         let address = line(&mut stdout);
@@ -62,7 +60,7 @@ impl Emulator {
     }
 
     /// Removes what has expired by the machine's clock, as DynamoDB does in its own time.
-    pub(crate) fn expire(&self) -> usize {
+    pub fn expire(&self) -> usize {
         let own = self
             .own
             .as_ref()
@@ -79,29 +77,23 @@ fn line(from: &mut impl BufRead) -> String {
     line.trim().to_owned()
 }
 
-/// Builds the emulator's own package, into a folder of its own, and says where it is.
-fn build() -> String {
+/// Where the build script of the tests put it. The library's unit tests, which have no such script,
+/// build it.
+fn program() -> String {
+    if let Some(built) = option_env!("DYNAMODB_EMULATOR") {
+        return built.to_owned();
+    }
     let root = env!("CARGO_MANIFEST_DIR");
     let (manifest, target) = (
         format!("{root}/tests/dynamodb/Cargo.toml"),
-        format!("{root}/target/dynamodb"),
+        format!("{root}/target/dynamodb-emulator"),
     );
     let built = Command::new(env!("CARGO"))
-        .args([
-            "build",
-            "--quiet",
-            "--locked",
-            "--manifest-path",
-            &manifest,
-            "--target-dir",
-            &target,
-        ])
+        .args(["build", "--quiet", "--locked", "--manifest-path", &manifest])
+        .args(["--target-dir", &target])
         .env_remove("CARGO_TARGET_DIR")
         .status()
         .expect("cargo runs");
-    assert!(
-        built.success(),
-        "the emulator can't be built: `cargo build --manifest-path {manifest}` says why"
-    );
+    assert!(built.success(), "the emulator is not built");
     format!("{target}/debug/dynamodb-emulator")
 }

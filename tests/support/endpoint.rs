@@ -1,12 +1,6 @@
 //! A team's own endpoint, as `https` destinations meet it: it hears events, checks their signatures
 //! with code of its own, and behaves as badly as it is told to.
 
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "each test file uses a part of this"
-)]
-
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
@@ -22,11 +16,11 @@ use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
 };
 
-use crate::process::WHSEC;
+use super::process::WHSEC;
 
 /// What it answers.
 #[derive(Clone, Debug)]
-pub enum Reply {
+pub enum EndpointReply {
     Status(u16),
     /// 204, but not at once.
     Late(Duration),
@@ -40,7 +34,7 @@ pub enum Reply {
 
 /// One request it heard.
 #[derive(Clone, Debug)]
-pub struct Heard {
+pub struct ReceivedDelivery {
     /// The first line, without the version.
     pub asked: String,
     /// Names in lower case.
@@ -48,7 +42,7 @@ pub struct Heard {
     pub body: Vec<u8>,
 }
 
-impl Heard {
+impl ReceivedDelivery {
     #[track_caller]
     pub fn header(&self, name: &str) -> &str {
         let mut values = self
@@ -71,7 +65,8 @@ impl Heard {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    /// Standard Webhooks, from its specification: HMAC-SHA256 of `id.timestamp.body`, in base64 behind `v1,`.
+    /// Standard Webhooks, from its specification: HMAC-SHA256 of `id.timestamp.body`, in base64
+    /// behind `v1,`.
     #[track_caller]
     pub fn check_signature(&self) {
         let secret = BASE64_STANDARD
@@ -91,18 +86,19 @@ impl Heard {
     }
 }
 
-type Manner = Box<dyn Fn(&Heard, usize) -> Reply + Send + Sync>;
+type EndpointBehaviour = Box<dyn Fn(&ReceivedDelivery, usize) -> EndpointReply + Send + Sync>;
 
-/// The endpoint. Its port is taken from the beginning, but nothing listens there before [`Self::open`].
+/// The endpoint. Its port is taken from the beginning, but nothing listens there before
+/// [`Self::open`].
 pub struct Endpoint {
     pub address: SocketAddr,
     closed: Option<TcpSocket>,
-    shared: Arc<Shared>,
+    shared: Arc<EndpointState>,
 }
 
-struct Shared {
-    heard: Mutex<Vec<Heard>>,
-    manner: Mutex<Manner>,
+struct EndpointState {
+    heard: Mutex<Vec<ReceivedDelivery>>,
+    manner: Mutex<EndpointBehaviour>,
 }
 
 impl Endpoint {
@@ -110,9 +106,9 @@ impl Endpoint {
     pub fn closed() -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        let shared = Shared {
+        let shared = EndpointState {
             heard: Mutex::default(),
-            manner: Mutex::new(Box::new(|_, _| Reply::Status(204))),
+            manner: Mutex::new(Box::new(|_, _| EndpointReply::Status(204))),
         };
         Self {
             address: socket.local_addr().unwrap(),
@@ -135,7 +131,10 @@ impl Endpoint {
     }
 
     /// From now on it answers so. The second argument is how often this key came before.
-    pub fn answers(&self, manner: impl Fn(&Heard, usize) -> Reply + Send + Sync + 'static) {
+    pub fn answers(
+        &self,
+        manner: impl Fn(&ReceivedDelivery, usize) -> EndpointReply + Send + Sync + 'static,
+    ) {
         *self.shared.manner.lock().unwrap() = Box::new(manner);
     }
 
@@ -143,7 +142,7 @@ impl Endpoint {
         format!("http://{}/events?team=7", self.address)
     }
 
-    pub fn heard(&self) -> Vec<Heard> {
+    pub fn heard(&self) -> Vec<ReceivedDelivery> {
         self.shared.heard.lock().unwrap().clone()
     }
 
@@ -153,7 +152,7 @@ impl Endpoint {
     }
 
     /// What came under a key, one entry an attempt.
-    pub fn attempts(&self, key: &str) -> Vec<Heard> {
+    pub fn attempts(&self, key: &str) -> Vec<ReceivedDelivery> {
         self.heard()
             .into_iter()
             .filter(|heard| heard.key() == key)
@@ -165,23 +164,23 @@ impl Endpoint {
         let url = self.url();
         format!(
             "{}[destination]\nkind = \"https\"\nurl = \"{url}\"\nsecret = \"env:LEDGER_WHSEC\"\n",
-            crate::process::BOTH_SOURCES
+            super::process::BOTH_SOURCES
         )
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+async fn accept(listener: TcpListener, shared: Arc<EndpointState>) {
     while let Ok((stream, _)) = listener.accept().await {
         tokio::spawn(keep(stream, Arc::clone(&shared)));
     }
 }
 
-async fn keep(mut stream: TcpStream, shared: Arc<Shared>) {
+async fn keep(mut stream: TcpStream, shared: Arc<EndpointState>) {
     let mut unread = Vec::new();
     while let Some(heard) = hear(&mut stream, &mut unread).await {
         let reply = {
             let mut all = shared.heard.lock().unwrap();
-            let key = |heard: &Heard| {
+            let key = |heard: &ReceivedDelivery| {
                 heard
                     .headers
                     .iter()
@@ -203,7 +202,7 @@ async fn keep(mut stream: TcpStream, shared: Arc<Shared>) {
 }
 
 /// One request, up to its content length; `None` once the connection has ended.
-async fn hear(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<Heard> {
+async fn hear(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<ReceivedDelivery> {
     loop {
         if let Some(end) = unread.windows(4).position(|four| four == b"\r\n\r\n") {
             let head = String::from_utf8(unread[..end].to_vec()).unwrap();
@@ -225,7 +224,7 @@ async fn hear(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<Heard> {
             if unread.len() >= end + 4 + length {
                 let body = unread[end + 4..end + 4 + length].to_vec();
                 unread.drain(..end + 4 + length);
-                return Some(Heard {
+                return Some(ReceivedDelivery {
                     asked,
                     headers,
                     body,
@@ -238,24 +237,24 @@ async fn hear(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<Heard> {
     }
 }
 
-async fn answer(stream: &mut TcpStream, reply: Reply) -> std::io::Result<()> {
+async fn answer(stream: &mut TcpStream, reply: EndpointReply) -> std::io::Result<()> {
     let head = |status: u16, more: &str| format!("HTTP/1.1 {status} X\r\n{more}\r\n");
     match reply {
-        Reply::Status(204) => stream.write_all(head(204, "").as_bytes()).await,
-        Reply::Status(status) => {
+        EndpointReply::Status(204) => stream.write_all(head(204, "").as_bytes()).await,
+        EndpointReply::Status(status) => {
             stream
                 .write_all(head(status, "content-length: 0\r\n").as_bytes())
                 .await
         }
-        Reply::Late(delay) => {
+        EndpointReply::Late(delay) => {
             tokio::time::sleep(delay).await;
             stream.write_all(head(204, "").as_bytes()).await
         }
-        Reply::Redirect(to) => {
+        EndpointReply::Redirect(to) => {
             let more = format!("location: {to}\r\ncontent-length: 0\r\n");
             stream.write_all(head(302, &more).as_bytes()).await
         }
-        Reply::Endless => {
+        EndpointReply::Endless => {
             stream
                 .write_all(head(200, "content-length: 1099511627776\r\n").as_bytes())
                 .await?;
@@ -263,7 +262,7 @@ async fn answer(stream: &mut TcpStream, reply: Reply) -> std::io::Result<()> {
                 stream.write_all(&[b' '; 4096]).await?; // ends when the other side closes
             }
         }
-        Reply::Silence => {
+        EndpointReply::Silence => {
             let mut ignored = [0; 1024];
             while stream.read(&mut ignored).await? > 0 {}
             Err(std::io::ErrorKind::UnexpectedEof.into())

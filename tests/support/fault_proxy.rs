@@ -1,7 +1,6 @@
-//! A proxy in front of the emulator that forwards a request, or doesn't, and then loses, delays, cuts
-//! or falsifies the answer: what a network and a service under stress do, one request at a time.
-
-#![allow(dead_code, reason = "every test file uses a part of its own")]
+//! A proxy in front of the emulator that forwards a request, or doesn't, and then loses, delays,
+//! cuts or falsifies the answer: what a network and a service under stress do, one request at a
+//! time.
 
 use std::{
     convert::Infallible,
@@ -28,7 +27,7 @@ use super::loopback;
 
 /// What befalls a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Fault {
+pub enum InjectedFault {
     /// Nothing.
     None,
     /// It is throttled, and not carried out.
@@ -51,9 +50,9 @@ pub(crate) enum Fault {
     LateAfter,
 }
 
-impl Fault {
+impl InjectedFault {
     /// Every one that is one.
-    pub(crate) const ALL: [Self; 9] = [
+    pub const ALL: [Self; 9] = [
         Self::Throttled,
         Self::FailsBefore,
         Self::ClosedBefore,
@@ -66,7 +65,7 @@ impl Fault {
     ];
 
     /// Whether what was asked for is done nevertheless.
-    pub(crate) fn is_after(self) -> bool {
+    pub fn is_after(self) -> bool {
         matches!(
             self,
             Self::ClosedAfter
@@ -79,22 +78,22 @@ impl Fault {
 }
 
 /// A request, as far as a plan may want to know it.
-pub(crate) struct Asked<'a> {
+pub struct ProxiedCall<'a> {
     /// What is asked for, such as `PutItem`.
-    pub(crate) operation: &'a str,
+    pub operation: &'a str,
     /// Which request this is, from 0.
-    pub(crate) number: usize,
+    pub number: usize,
     /// Its bytes.
-    pub(crate) body: &'a Bytes,
+    pub body: &'a Bytes,
 }
 
 /// Decides what befalls a request.
-pub(crate) type Plan = dyn Fn(&Asked<'_>) -> Fault + Send + Sync;
+pub type Plan = dyn Fn(&ProxiedCall<'_>) -> InjectedFault + Send + Sync;
 
 /// A running proxy; it ends with its test.
-pub(crate) struct FaultProxy {
+pub struct FaultProxy {
     /// Where it listens.
-    pub(crate) endpoint: String,
+    pub endpoint: String,
     requests: Arc<AtomicUsize>,
     connections: Arc<AtomicUsize>,
     accepting: JoinHandle<()>,
@@ -108,9 +107,9 @@ impl Drop for FaultProxy {
 
 impl FaultProxy {
     /// A proxy before `upstream` that does as `plan` says.
-    pub(crate) async fn before(
+    pub async fn before(
         upstream: &str,
-        plan: impl Fn(&Asked<'_>) -> Fault + Send + Sync + 'static,
+        plan: impl Fn(&ProxiedCall<'_>) -> InjectedFault + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -146,12 +145,12 @@ impl FaultProxy {
     }
 
     /// How many connections were opened.
-    pub(crate) fn connections(&self) -> usize {
+    pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
 
     /// How many requests have come.
-    pub(crate) fn requests(&self) -> usize {
+    pub fn requests(&self) -> usize {
         self.requests.load(Ordering::Relaxed)
     }
 }
@@ -163,10 +162,13 @@ struct Proxy {
     client: reqwest::Client,
 }
 
-type Answer = Response<BoxBody<Bytes, io::Error>>;
+type ProxyResponse = Response<BoxBody<Bytes, io::Error>>;
 
 impl Proxy {
-    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Answer, io::Error> {
+    async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+    ) -> Result<ProxyResponse, io::Error> {
         let closed = || io::Error::from(io::ErrorKind::ConnectionReset);
         let (head, body) = request.into_parts();
         let body = body.collect().await.map_err(|_| closed())?.to_bytes();
@@ -177,22 +179,22 @@ impl Proxy {
             .unwrap_or_default();
         let operation = target.rsplit('.').next().unwrap_or_default();
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        let fault = (self.plan)(&Asked {
+        let fault = (self.plan)(&ProxiedCall {
             operation,
             number,
             body: &body,
         });
         match fault {
-            Fault::Throttled => {
+            InjectedFault::Throttled => {
                 let type_of = "com.amazonaws.dynamodb.v20120810#ThrottlingException";
                 return Ok(whole(
                     400,
                     format!(r#"{{"__type":"{type_of}","message":"Rate exceeded"}}"#).into(),
                 ));
             }
-            Fault::FailsBefore => return Ok(whole(500, Bytes::from_static(b"{}"))),
-            Fault::ClosedBefore => return Err(closed()),
-            Fault::HangsBefore => {
+            InjectedFault::FailsBefore => return Ok(whole(500, Bytes::from_static(b"{}"))),
+            InjectedFault::ClosedBefore => return Err(closed()),
+            InjectedFault::HangsBefore => {
                 sleep(LONG).await;
                 return Err(closed());
             }
@@ -200,14 +202,14 @@ impl Proxy {
         }
         let (status, body) = self.forward(&head, body).await;
         match fault {
-            Fault::ClosedAfter => Err(closed()),
-            Fault::FailsAfter => Ok(whole(500, Bytes::from_static(b"{}"))),
-            Fault::CutAfter => Ok(cut(status, body)),
-            Fault::HangsAfter => {
+            InjectedFault::ClosedAfter => Err(closed()),
+            InjectedFault::FailsAfter => Ok(whole(500, Bytes::from_static(b"{}"))),
+            InjectedFault::CutAfter => Ok(cut(status, body)),
+            InjectedFault::HangsAfter => {
                 sleep(LONG).await;
                 Err(closed())
             }
-            Fault::LateAfter => {
+            InjectedFault::LateAfter => {
                 sleep(Duration::from_secs(1)).await;
                 Ok(whole(status, body))
             }
@@ -235,7 +237,7 @@ impl Proxy {
 /// Longer than anybody waits.
 const LONG: Duration = Duration::from_secs(30);
 
-fn whole(status: u16, body: Bytes) -> Answer {
+fn whole(status: u16, body: Bytes) -> ProxyResponse {
     let body = Full::new(body)
         .map_err(|never: Infallible| match never {})
         .boxed();
@@ -246,7 +248,7 @@ fn whole(status: u16, body: Bytes) -> Answer {
 }
 
 /// An answer that promises all and brings half.
-fn cut(status: u16, body: Bytes) -> Answer {
+fn cut(status: u16, body: Bytes) -> ProxyResponse {
     let promised = body.len().max(2);
     let half = body.slice(..body.len() / 2);
     let parts = [

@@ -1,9 +1,10 @@
-//! AWS's fronts, played: a request -> the invocation each of them makes of it, field by field as AWS
-//! documents it. Shares no code with what reads them.
+//! AWS's fronts, played: a request -> the invocation each of them makes of it, field by field as
+//! AWS documents it. Shares no code with what reads them.
 
 #![allow(
     dead_code,
-    reason = "each test file and the example use a part of this"
+    unreachable_pub,
+    reason = "the example `events` takes this file in and uses a part of it"
 )]
 
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -12,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 /// The fronts that callbacks may come through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Front {
+pub enum Front {
     HttpApi,
     FunctionUrl,
     Rest,
@@ -20,20 +21,20 @@ pub(crate) enum Front {
 
 /// A request as its sender sent it.
 #[derive(Clone, Debug)]
-pub(crate) struct Asked {
-    pub(crate) method: String,
-    pub(crate) path: String,
+pub struct FrontRequest {
+    pub method: String,
+    pub path: String,
     /// Without the question mark.
-    pub(crate) query: String,
+    pub query: String,
     /// In the sender's order and case; a name may come twice.
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: Vec<u8>,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
     /// Whether the front hands the body on in base64. What is no UTF-8 always is.
-    pub(crate) is_base64: bool,
+    pub is_base64: bool,
 }
 
-impl Asked {
-    pub(crate) fn new(method: &str, path: &str) -> Self {
+impl FrontRequest {
+    pub fn new(method: &str, path: &str) -> Self {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         Self {
             method: method.to_owned(),
@@ -45,19 +46,19 @@ impl Asked {
         }
     }
 
-    pub(crate) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+    pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
         self
     }
 
-    pub(crate) fn body(self, body: impl AsRef<[u8]>) -> Self {
+    pub fn body(self, body: impl AsRef<[u8]>) -> Self {
         Self {
             body: body.as_ref().to_vec(),
             ..self
         }
     }
 
-    pub(crate) fn base64(self) -> Self {
+    pub fn base64(self) -> Self {
         Self {
             is_base64: true,
             ..self
@@ -66,10 +67,10 @@ impl Asked {
 }
 
 impl Front {
-    pub(crate) const ALL: [Self; 3] = [Self::HttpApi, Self::FunctionUrl, Self::Rest];
+    pub const ALL: [Self; 3] = [Self::HttpApi, Self::FunctionUrl, Self::Rest];
 
     /// Its name, for files and messages.
-    pub(crate) fn as_str(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::HttpApi => "http-api",
             Self::FunctionUrl => "function-url",
@@ -86,14 +87,14 @@ impl Front {
     }
 
     /// The invocation that it makes of a request it had at `at`.
-    pub(crate) fn invocation(self, asked: &Asked, at: Timestamp) -> Value {
+    pub fn invocation(self, asked: &FrontRequest, at: Timestamp) -> Value {
         match self {
             Self::HttpApi | Self::FunctionUrl => self.payload_2(asked, at),
             Self::Rest => self.payload_1(asked, at),
         }
     }
 
-    fn payload_2(self, asked: &Asked, at: Timestamp) -> Value {
+    fn payload_2(self, asked: &FrontRequest, at: Timestamp) -> Value {
         let (domain, api) = (self.domain(), self.domain().split('.').next());
         let (route, account) = match self {
             Self::HttpApi => ("ANY /{source}", "123456789012"),
@@ -138,7 +139,7 @@ impl Front {
         event
     }
 
-    fn payload_1(self, asked: &Asked, at: Timestamp) -> Value {
+    fn payload_1(self, asked: &FrontRequest, at: Timestamp) -> Value {
         let headers = self.headers(asked);
         let query: Vec<(String, String)> = decoded(&asked.query).collect();
         let or_null = |map: Map<String, Value>| {
@@ -194,7 +195,7 @@ impl Front {
     }
 
     /// The sender's headers and the front's own; only a REST API keeps the case of names.
-    fn headers(self, asked: &Asked) -> Vec<(String, String)> {
+    fn headers(self, asked: &FrontRequest) -> Vec<(String, String)> {
         let own = [
             ("Host", self.domain()),
             (
@@ -220,7 +221,7 @@ impl Front {
 }
 
 /// One batch of a table's stream: a change for each name and state, `INSERT` unless said otherwise.
-pub(crate) fn batch(changes: &[(&str, &str)]) -> Value {
+pub fn batch(changes: &[(&str, &str)]) -> Value {
     let records = changes
         .iter()
         .enumerate()
@@ -229,7 +230,7 @@ pub(crate) fn batch(changes: &[(&str, &str)]) -> Value {
 }
 
 /// One record of a stream, as the table's rows make it: digests in binary, numbers as text.
-pub(crate) fn record(index: usize, event: &str, pk: &str, state: &str) -> Value {
+pub fn record(index: usize, event: &str, pk: &str, state: &str) -> Value {
     json!({
         "eventID": format!("{:032x}", 0x1001 + index),
         "eventName": event,
@@ -254,7 +255,7 @@ pub(crate) fn record(index: usize, event: &str, pk: &str, state: &str) -> Value 
 }
 
 /// The sequence number of the record at that place in a batch. They pass a power of ten on the way.
-pub(crate) fn sequence(index: usize) -> String {
+pub fn sequence(index: usize) -> String {
     format!("{}", 999_999_999_999_999_999_998_u128 + index as u128)
 }
 
@@ -296,7 +297,7 @@ fn decoded(query: &str) -> impl Iterator<Item = (String, String)> {
     url::form_urlencoded::parse(query.as_bytes()).into_owned()
 }
 
-fn agent(asked: &Asked) -> Option<&str> {
+fn agent(asked: &FrontRequest) -> Option<&str> {
     asked
         .headers
         .iter()
@@ -304,11 +305,11 @@ fn agent(asked: &Asked) -> Option<&str> {
         .map(|(_, value)| value.as_str())
 }
 
-fn is_base64(asked: &Asked) -> bool {
+fn is_base64(asked: &FrontRequest) -> bool {
     asked.is_base64 || std::str::from_utf8(&asked.body).is_err()
 }
 
-fn body(asked: &Asked) -> Value {
+fn body(asked: &FrontRequest) -> Value {
     match std::str::from_utf8(&asked.body) {
         Ok(text) if !asked.is_base64 => json!(text),
         _ => json!(BASE64_STANDARD.encode(&asked.body)),

@@ -7,9 +7,9 @@ use pillarbox::{
     delivery::DeliveryWorker,
     destinations::Destination,
     domain::{Key, Timestamp},
-    inbox::{Inbox, RetentionPolicy, Row},
-    keyring::Keyring,
+    inbox::{Inbox, ReadInbox, RetentionPolicy, Row},
     lambda::{Invocation, InvocationError, InvocationReply, LambdaFunction, Role},
+    secrets::Keyring,
     senders::Acceptance,
 };
 use pillarbox_cli::sqlite::SqliteInbox;
@@ -17,36 +17,37 @@ use serde_json::{Value, value::RawValue};
 use tempfile::TempDir;
 
 use super::{
-    client::Answer,
-    fronts::{Asked, Front},
+    client::CheckedResponse,
+    fronts::{Front, FrontRequest},
     message::{Source, hmrc, hmrc_too, pay, pay_too, without_secret},
     request::signature_header,
-    server::{NOW, Remembers, Still, WINDOW},
+    server::{FixedClock, NOW, RecordingDestination, WINDOW},
 };
 
 /// A function under test.
-pub(crate) struct Deployed<D, I = SqliteInbox> {
-    pub(crate) function: LambdaFunction<I, D, Still>,
-    pub(crate) inbox: Arc<I>,
+pub struct Deployed<D, I = SqliteInbox> {
+    pub function: LambdaFunction<I, D, FixedClock>,
+    pub inbox: Arc<I>,
     _folder: TempDir,
 }
 
-impl Deployed<Remembers> {
+impl Deployed<RecordingDestination> {
     /// In the role `all`, with every source of [`super::message`] and a destination that remembers.
-    pub(crate) fn new() -> Self {
-        Self::with(Role::All, Remembers::default())
+    pub fn new() -> Self {
+        Self::with(Role::All, RecordingDestination::default())
     }
 }
 
 impl<D: Destination> Deployed<D> {
-    pub(crate) fn with(role: Role, destination: D) -> Self {
+    pub fn with(role: Role, destination: D) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let inbox = SqliteInbox::create(&folder.path().join("inbox.db")).unwrap();
         Self::over(inbox, role, destination, folder)
     }
 
-    /// Posts `body`, which must end as `outcome`, such as `held stale`, and be kept whole under `key`.
-    pub(crate) async fn keeps(&self, front: Front, asked: &Asked, outcome: &str, key: &str) {
+    /// Posts `body`, which must end as `outcome`, such as `held stale`, and be kept whole under
+    /// `key`.
+    pub async fn keeps(&self, front: Front, asked: &FrontRequest, outcome: &str, key: &str) {
         let answer = self.ask(front, asked).await;
         let (state, _) = outcome.split_once(' ').unwrap_or((outcome, ""));
         assert_eq!(
@@ -66,13 +67,13 @@ impl<D: Destination> Deployed<D> {
         assert_eq!(found.trim_end(), outcome, "{front:?} {key}");
     }
 
-    pub(crate) async fn row(&self, key: &str) -> Option<Row> {
+    pub async fn row(&self, key: &str) -> Option<Row> {
         self.inbox.get(&Key::parse(key).unwrap()).await.unwrap()
     }
 }
 
 impl<D: Destination, I: Inbox> Deployed<D, I> {
-    pub(crate) fn over(inbox: I, role: Role, destination: D, folder: TempDir) -> Self {
+    pub fn over(inbox: I, role: Role, destination: D, folder: TempDir) -> Self {
         let inbox = Arc::new(inbox);
         let sources = [
             vec![hmrc(), hmrc_too(), pay(), pay_too()],
@@ -89,10 +90,10 @@ impl<D: Destination, I: Inbox> Deployed<D, I> {
             window: Acceptance(WINDOW),
             keeping,
         };
-        let world = Arc::new(Still);
+        let clock = Arc::new(FixedClock);
         let worker =
-            DeliveryWorker::new(Arc::clone(&inbox), destination, Arc::clone(&world), keeping);
-        let function = LambdaFunction::new(role, world, Some(app), Some(Arc::new(worker)), None);
+            DeliveryWorker::new(Arc::clone(&inbox), destination, Arc::clone(&clock), keeping);
+        let function = LambdaFunction::new(role, clock, Some(app), Some(Arc::new(worker)), None);
         Self {
             function,
             inbox,
@@ -101,12 +102,12 @@ impl<D: Destination, I: Inbox> Deployed<D, I> {
     }
 
     /// Invokes it with any JSON.
-    pub(crate) async fn invoke(&self, event: &Value) -> Result<Value, InvocationError> {
+    pub async fn invoke(&self, event: &Value) -> Result<Value, InvocationError> {
         self.invoke_until(event, NOW.plus(Duration::from_secs(60)))
             .await
     }
 
-    pub(crate) async fn invoke_until(
+    pub async fn invoke_until(
         &self,
         event: &Value,
         deadline: Timestamp,
@@ -121,17 +122,17 @@ impl<D: Destination, I: Inbox> Deployed<D, I> {
     }
 
     /// Invokes it with a request's event, and judges the answer.
-    pub(crate) async fn answer(&self, event: &Value) -> Answer {
+    pub async fn answer(&self, event: &Value) -> CheckedResponse {
         answer_of(&self.invoke(event).await.unwrap())
     }
 
-    pub(crate) async fn ask(&self, front: Front, asked: &Asked) -> Answer {
+    pub async fn ask(&self, front: Front, asked: &FrontRequest) -> CheckedResponse {
         self.answer(&front.invocation(asked, NOW)).await
     }
 }
 
 /// The answer in a reply to a front, judged as every answer is.
-pub(crate) fn answer_of(reply: &Value) -> Answer {
+pub fn answer_of(reply: &Value) -> CheckedResponse {
     let names: Vec<&str> = reply
         .as_object()
         .unwrap()
@@ -142,7 +143,7 @@ pub(crate) fn answer_of(reply: &Value) -> Answer {
     assert_eq!(reply["isBase64Encoded"], false);
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let headers = reply["headers"].as_object().unwrap().iter();
-    let answer = Answer {
+    let answer = CheckedResponse {
         status: reply["statusCode"].as_u64().unwrap().try_into().unwrap(),
         headers: headers
             .map(|(name, value)| (name.clone(), text(value)))
@@ -157,14 +158,14 @@ pub(crate) fn answer_of(reply: &Value) -> Answer {
 }
 
 /// A POST of `body` to the source, without a signature.
-pub(crate) fn unsigned(source: &Source, body: impl AsRef<[u8]>) -> Asked {
-    Asked::new("POST", &source.path())
+pub fn unsigned(source: &Source, body: impl AsRef<[u8]>) -> FrontRequest {
+    FrontRequest::new("POST", &source.path())
         .header("Content-Type", "application/json")
         .body(body)
 }
 
 /// A POST of `body` to the source, as its sender would sign it.
-pub(crate) fn post(source: &Source, body: impl AsRef<[u8]>) -> Asked {
+pub fn post(source: &Source, body: impl AsRef<[u8]>) -> FrontRequest {
     let signature = source.sign(&body);
     unsigned(source, body).header(signature_header(source.sender), signature)
 }

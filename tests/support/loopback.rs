@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 /// The client insists on some TLS; there is nothing to encrypt here.
-pub(crate) fn client() -> reqwest::Client {
+pub fn client() -> reqwest::Client {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -12,14 +12,14 @@ use super::request;
 
 /// One configured sender, and the secrets a test knows it by.
 #[derive(Clone, Debug)]
-pub(crate) struct Source {
-    pub(crate) name: String,
-    pub(crate) sender: Sender,
-    pub(crate) secrets: Vec<String>,
+pub struct Source {
+    pub name: String,
+    pub sender: Sender,
+    pub secrets: Vec<String>,
 }
 
 impl Source {
-    pub(crate) fn new(name: &str, sender: Sender, secrets: &[&str]) -> Self {
+    pub fn new(name: &str, sender: Sender, secrets: &[&str]) -> Self {
         Self {
             name: name.to_owned(),
             sender,
@@ -27,17 +27,17 @@ impl Source {
         }
     }
 
-    pub(crate) fn path(&self) -> String {
+    pub fn path(&self) -> String {
         format!("/{}", self.name)
     }
 
     /// The signature of `body` under the first secret.
-    pub(crate) fn sign(&self, body: impl AsRef<[u8]>) -> String {
+    pub fn sign(&self, body: impl AsRef<[u8]>) -> String {
         request::signature(self.sender, &self.secrets[0], body)
     }
 
     /// The key of bytes that can't be read.
-    pub(crate) fn unreadable_key(&self, body: impl AsRef<[u8]>) -> String {
+    pub fn unreadable_key(&self, body: impl AsRef<[u8]>) -> String {
         format!(
             "{}:sha256-{}",
             self.name,
@@ -46,7 +46,7 @@ impl Source {
     }
 
     /// A message of this source's sender under that id, sent at `at`.
-    pub(crate) fn message(&self, id: &str, at: Timestamp) -> String {
+    pub fn message(&self, id: &str, at: Timestamp) -> String {
         match self.sender {
             Sender::Hmrc => format!(
                 r#"{{"notificationId":"{id}","boxId":"50dca3fc-c37c-4f03-b719-63571333624c","messageContentType":"application/json","message":"{{\"n\":1}}","status":"PENDING","createdDateTime":"{at}"}}"#
@@ -59,7 +59,7 @@ impl Source {
     }
 
     /// The source as the receiver has it.
-    pub(crate) fn configured(&self) -> source::Source {
+    pub fn configured(&self) -> senders::Source {
         let kind = SenderKind::parse(self.sender.as_str()).unwrap();
         let key = |(index, secret): (usize, &String)| {
             SigningKey::new(
@@ -69,7 +69,7 @@ impl Source {
             )
         };
         let keys = self.secrets.iter().enumerate().map(key).collect();
-        source::Source {
+        senders::Source {
             name: SourceName::new(&self.name).unwrap(),
             kind,
             keys,
@@ -77,13 +77,14 @@ impl Source {
     }
 }
 
-/// The payment that [`Source::message`] tells of under that id: of each its own, or it would be a repeat.
-pub(crate) fn payment(id: &str) -> String {
+/// The payment that [`Source::message`] tells of under that id: of each its own, or it would be a
+/// repeat.
+pub fn payment(id: &str) -> String {
     hex::encode(&Sha256::digest(id)[..13])
 }
 
 /// HMRC's, with the secret it is leaving behind as the second.
-pub(crate) fn hmrc() -> Source {
+pub fn hmrc() -> Source {
     Source::new(
         "hmrc",
         Sender::Hmrc,
@@ -95,14 +96,14 @@ pub(crate) fn hmrc() -> Source {
 }
 
 /// HMRC's other box: one secret serves all boxes of an application.
-pub(crate) fn hmrc_too() -> Source {
+pub fn hmrc_too() -> Source {
     Source {
         name: "hmrc-too".to_owned(),
         ..hmrc()
     }
 }
 
-pub(crate) fn pay() -> Source {
+pub fn pay() -> Source {
     Source::new(
         "pay",
         Sender::GovukPay,
@@ -110,7 +111,7 @@ pub(crate) fn pay() -> Source {
     )
 }
 
-pub(crate) fn pay_too() -> Source {
+pub fn pay_too() -> Source {
     Source::new(
         "pay-too",
         Sender::GovukPay,
@@ -119,7 +120,7 @@ pub(crate) fn pay_too() -> Source {
 }
 
 /// One of each sender that has no secret yet.
-pub(crate) fn without_secret() -> [Source; 2] {
+pub fn without_secret() -> [Source; 2] {
     [
         Source::new("hmrc-new", Sender::Hmrc, &[]),
         Source::new("pay-new", Sender::GovukPay, &[]),
@@ -127,18 +128,18 @@ pub(crate) fn without_secret() -> [Source; 2] {
 }
 
 /// Both senders, each with a secret.
-pub(crate) fn both() -> [Source; 2] {
+pub fn both() -> [Source; 2] {
     [hmrc(), pay()]
 }
 
 /// `text` with one part put in place of another, which must be there.
-pub(crate) fn with(text: &str, part: &str, other: &str) -> String {
+pub fn with(text: &str, part: &str, other: &str) -> String {
     assert!(text.contains(part), "{part} in {text}");
     text.replacen(part, other, 1)
 }
 
 /// Bytes that no compressor makes fewer, and that are no UTF-8.
-pub(crate) fn noise(length: usize) -> Vec<u8> {
+pub fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut bytes = Vec::with_capacity(length + 8);
     while bytes.len() < length {
@@ -151,8 +152,9 @@ pub(crate) fn noise(length: usize) -> Vec<u8> {
     bytes
 }
 
-/// Queries that are no challenge of HMRC's, on any front: none, several, another spelling, or what must not be echoed.
-pub(crate) const NO_CHALLENGES: [&str; 20] = [
+/// Queries that are no challenge of HMRC's, on any front: none, several, another spelling, or what
+/// must not be echoed.
+pub const NO_CHALLENGES: [&str; 20] = [
     "",
     "x=1",
     "challenge",

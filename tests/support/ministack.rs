@@ -1,29 +1,21 @@
 //! MiniStack, a stand-in for AWS that is not ours: the second opinion on what our clients say.
 //!
-//! `PILLARBOX_TEST_MINISTACK` names one that runs; without it, one is started for each test from the
-//! virtual environment that `.ci/run` makes.
-
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "each test file uses a part of this"
-)]
+//! `PILLARBOX_TEST_MINISTACK` names one that runs; without it, one is started for each test from
+//! the virtual environment that `.ci/run` makes.
 
 use std::{
     env,
     net::{Ipv4Addr, TcpListener, TcpStream},
-    path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
 use tokio::time::Instant;
 
+use super::repository;
+
 /// Where `.ci/run` puts it.
-const PROGRAM: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/target/tools/ministack/bin/ministack"
-);
+const PROGRAM: &str = "target/tools/ministack/bin/ministack";
 /// How long it may take to start. Only a failing test waits so long.
 const LONG: Duration = Duration::from_secs(60);
 
@@ -48,7 +40,7 @@ impl Ministack {
 
     fn spawn() -> Self {
         assert!(
-            Path::new(PROGRAM).exists(),
+            repository(PROGRAM).exists(),
             "{PROGRAM} is not there: .ci/run installs it"
         );
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
@@ -56,7 +48,7 @@ impl Ministack {
             .local_addr()
             .unwrap()
             .port();
-        let mut command = Command::new(PROGRAM);
+        let mut command = Command::new(repository(PROGRAM));
         command
             .env("BIND_HOST", "127.0.0.1")
             .env("GATEWAY_PORT", port.to_string());

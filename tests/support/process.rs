@@ -1,10 +1,5 @@
-//! The shipped binary, run as people run it: in a folder of its own, over real pipes, sockets and signals.
-
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "each test file uses a part of this"
-)]
+//! The shipped binary, run as people run it: in a folder of its own, over real pipes, sockets and
+//! signals.
 
 use std::{
     collections::HashMap,
@@ -23,6 +18,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::Instant;
 use url::Url;
+
+use super::binary;
 
 /// The signing secrets of [`Folder`]'s configurations, and the variables that hold them.
 pub const HMRC_SECRET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
@@ -67,7 +64,8 @@ pub fn within(deadline: Duration, what: &str, mut condition: impl FnMut() -> boo
     }
 }
 
-/// An empty folder that `pillarbox` is run in, with the secrets in its environment and nothing else.
+/// An empty folder that `pillarbox` is run in, with the secrets in its environment and nothing
+/// else.
 pub struct Folder {
     dir: TempDir,
 }
@@ -103,7 +101,7 @@ impl Folder {
 
     /// A command that is ready to run.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        self.command_of(env!("CARGO_BIN_EXE_pillarbox"), arguments)
+        self.command_of(binary("pillarbox-under-test"), arguments)
     }
 
     /// The same, of another program.
@@ -202,9 +200,9 @@ impl Ran {
 
 /// The lines a process has written so far, gathered by a thread that reads its pipe.
 #[derive(Clone, Default)]
-pub struct Lines(Arc<Mutex<Vec<String>>>);
+pub struct OutputLines(Arc<Mutex<Vec<String>>>);
 
-impl Lines {
+impl OutputLines {
     pub fn all(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
     }
@@ -222,7 +220,8 @@ impl Lines {
             .cloned()
     }
 
-    /// Reads `pipe` to its end. What follows the last newline was cut off with the process that wrote it.
+    /// Reads `pipe` to its end. What follows the last newline was cut off with the process that
+    /// wrote it.
     fn gather(&self, pipe: impl Read + Send + 'static) -> JoinHandle<()> {
         let lines = self.clone();
         std::thread::spawn(move || {
@@ -244,8 +243,8 @@ impl Lines {
 pub struct Serve {
     child: Child,
     readers: Vec<JoinHandle<()>>,
-    pub stdout: Lines,
-    pub stderr: Lines,
+    pub stdout: OutputLines,
+    pub stderr: OutputLines,
 }
 
 impl Serve {
@@ -263,7 +262,7 @@ impl Serve {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let (stdout, stderr) = (Lines::default(), Lines::default());
+        let (stdout, stderr) = (OutputLines::default(), OutputLines::default());
         let readers = vec![stderr.gather(child.stderr.take().unwrap())];
         Self {
             child,

@@ -1,11 +1,9 @@
-//! What AWS does between a table and its function: reads the table's stream, filters it, and invokes
-//! the function with batches, again and again until it says that they are done.
+//! What AWS does between a table and its function: reads the table's stream, filters it, and
+//! invokes the function with batches, again and again until it says that they are done.
 //!
 //! As AWS may, it delivers some batches twice, and loses some records for good: a stream keeps a
-//! record for a day. As configured, it resumes from the lowest sequence number reported, cuts a batch
-//! in two when the function fails, and gives up after five retries.
-
-#![allow(dead_code, reason = "every test file uses a part of its own")]
+//! record for a day. As configured, it resumes from the lowest sequence number reported, cuts a
+//! batch in two when the function fails, and gives up after five retries.
 
 use serde_json::{Value, json};
 
@@ -18,7 +16,7 @@ const RETRIES: u32 = 5;
 
 /// How an invocation ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Invoked {
+pub enum Invoked {
     /// Everything is done.
     Done,
     /// From this sequence number on, it is not.
@@ -29,7 +27,7 @@ pub(crate) enum Invoked {
 
 impl Invoked {
     /// Reads a reply as AWS does: what is empty or misspelt is not what it seems.
-    pub(crate) fn of(reply: &Value) -> Self {
+    pub fn of(reply: &Value) -> Self {
         let failures = match reply.get("batchItemFailures") {
             None | Some(Value::Null) => return Self::Done,
             Some(Value::Array(failures)) if failures.is_empty() => return Self::Done,
@@ -60,15 +58,15 @@ fn number(sequence: &str) -> u128 {
 
 /// Chance that can be had again.
 #[derive(Clone)]
-pub(crate) struct Chance(u64);
+pub struct Chance(u64);
 
 impl Chance {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// One of `most` numbers from 0.
-    pub(crate) fn below(&mut self, most: u64) -> u64 {
+    pub fn below(&mut self, most: u64) -> u64 {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
@@ -77,24 +75,24 @@ impl Chance {
     }
 
     /// Whether something with `percent` percent of probability happens.
-    pub(crate) fn is(&mut self, percent: u64) -> bool {
+    pub fn is(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
 }
 
 /// What a pump did.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Pumped {
+pub struct Pumped {
     /// Records given to the function, repetitions included.
-    pub(crate) delivered: usize,
+    pub delivered: usize,
     /// Records it lost on purpose.
-    pub(crate) lost: usize,
+    pub lost: usize,
     /// Batches it gave up.
-    pub(crate) given_up: usize,
+    pub given_up: usize,
 }
 
 /// A reader of one table's stream.
-pub(crate) struct Pump {
+pub struct Pump {
     endpoint: String,
     client: reqwest::Client,
     table: String,
@@ -103,7 +101,7 @@ pub(crate) struct Pump {
 
 impl Pump {
     /// A pump at the beginning of the stream of `table`.
-    pub(crate) async fn at(endpoint: &str, table: &str) -> Self {
+    pub async fn at(endpoint: &str, table: &str) -> Self {
         let client = loopback::client();
         let mut pump = Self {
             endpoint: endpoint.to_owned(),
@@ -132,7 +130,8 @@ impl Pump {
             .clone();
         assert_eq!(shards.len(), 1, "the emulator's streams have one shard");
         let wanted = json!({
-            "StreamArn": stream, "ShardId": shards[0]["ShardId"], "ShardIteratorType": "TRIM_HORIZON",
+            "StreamArn": stream, "ShardId": shards[0]["ShardId"],
+                "ShardIteratorType": "TRIM_HORIZON",
         });
         self.ask("GetShardIterator", &wanted).await["ShardIterator"]
             .as_str()
@@ -181,9 +180,9 @@ impl Pump {
         }
     }
 
-    /// Invokes `function` with everything in the stream up to its present end, losing `lost` percent
-    /// of the records and repeating `repeated` percent of the batches.
-    pub(crate) async fn drain(
+    /// Invokes `function` with everything in the stream up to its present end, losing `lost`
+    /// percent of the records and repeating `repeated` percent of the batches.
+    pub async fn drain(
         &mut self,
         chance: &mut Chance,
         (lost, repeated): (u64, u64),

@@ -1,23 +1,23 @@
 //! Requests as bytes: right by default, and wrong wherever a test wants them to be.
 
-use sender_simulator::{signature, Sender};
+use sender_simulator::{Sender, signature};
 
 use super::message::Source;
 
 /// One request. Its length is said in the head unless it is sent chunked.
 #[derive(Clone, Debug)]
-pub(crate) struct Request {
+pub struct Request {
     line: String,
     headers: Vec<(String, Vec<u8>)>,
     body: Vec<u8>,
 }
 
 impl Request {
-    pub(crate) fn new(method: &str, target: &str) -> Self {
+    pub fn new(method: &str, target: &str) -> Self {
         Self::from_line(&format!("{method} {target} HTTP/1.1"))
     }
 
-    pub(crate) fn from_line(line: &str) -> Self {
+    pub fn from_line(line: &str) -> Self {
         Self {
             line: line.to_owned(),
             headers: vec![("Host".into(), b"localhost".into())],
@@ -26,35 +26,35 @@ impl Request {
     }
 
     /// A POST of `body` to the source, without a signature.
-    pub(crate) fn unsigned(source: &Source, body: impl AsRef<[u8]>) -> Self {
+    pub fn unsigned(source: &Source, body: impl AsRef<[u8]>) -> Self {
         Self::new("POST", &source.path()).body(body)
     }
 
     /// A POST of `body` to the source, as its sender would sign it.
-    pub(crate) fn post(source: &Source, body: impl AsRef<[u8]>) -> Self {
+    pub fn post(source: &Source, body: impl AsRef<[u8]>) -> Self {
         let signature = source.sign(&body);
         Self::unsigned(source, body).header(signature_header(source.sender), signature)
     }
 
-    pub(crate) fn body(mut self, body: impl AsRef<[u8]>) -> Self {
+    pub fn body(mut self, body: impl AsRef<[u8]>) -> Self {
         self.body = body.as_ref().to_vec();
         self
     }
 
-    pub(crate) fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.headers
             .push((name.to_owned(), value.as_ref().to_vec()));
         self
     }
 
     /// Another first line before the same headers and body.
-    pub(crate) fn line(mut self, line: &str) -> Self {
+    pub fn line(mut self, line: &str) -> Self {
         line.clone_into(&mut self.line);
         self
     }
 
     /// The request with its length in the head.
-    pub(crate) fn bytes(&self) -> Vec<u8> {
+    pub fn bytes(&self) -> Vec<u8> {
         [
             self.head(&format!("Content-Length: {}\r\n", self.body.len())),
             self.body.clone(),
@@ -63,7 +63,7 @@ impl Request {
     }
 
     /// The request in chunks of at most `size` bytes.
-    pub(crate) fn chunked(&self, size: usize) -> Vec<u8> {
+    pub fn chunked(&self, size: usize) -> Vec<u8> {
         let mut bytes = self.head("Transfer-Encoding: chunked\r\n");
         for chunk in self.body.chunks(size) {
             bytes.extend(format!("{:x}\r\n", chunk.len()).into_bytes());
@@ -74,7 +74,7 @@ impl Request {
     }
 
     /// The head, with `framing` in place of what says where the body ends.
-    pub(crate) fn head(&self, framing: &str) -> Vec<u8> {
+    pub fn head(&self, framing: &str) -> Vec<u8> {
         let mut head = format!("{}\r\n", self.line).into_bytes();
         for (name, value) in &self.headers {
             head.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
@@ -85,7 +85,7 @@ impl Request {
 }
 
 /// The header each sender puts its signature in, in its own case.
-pub(crate) fn signature_header(sender: Sender) -> &'static str {
+pub fn signature_header(sender: Sender) -> &'static str {
     match sender {
         Sender::Hmrc => "X-Hub-Signature",
         Sender::GovukPay => "Pay-Signature",
@@ -93,6 +93,6 @@ pub(crate) fn signature_header(sender: Sender) -> &'static str {
 }
 
 /// What `sender` would sign `body` with under `secret`.
-pub(crate) fn signature(sender: Sender, secret: &str, body: impl AsRef<[u8]>) -> String {
+pub fn signature(sender: Sender, secret: &str, body: impl AsRef<[u8]>) -> String {
     signature::sign(sender, secret, body.as_ref())
 }

@@ -3,6 +3,7 @@
 
 use std::{
     io::{BufRead, BufReader},
+    path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
     thread::JoinHandle,
@@ -20,7 +21,8 @@ use tokio::{
 };
 
 use super::{
-    client::{Answer, DEADLINE},
+    binary,
+    client::{CheckedResponse, DEADLINE},
     function::answer_of,
     message::{hmrc, pay},
     table,
@@ -30,7 +32,7 @@ const API: &str = "/2018-06-01/runtime";
 
 /// What the process told Lambda.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Told {
+pub enum RuntimeReport {
     /// The reply to this invocation.
     Reply(usize, Value),
     /// Why this invocation failed.
@@ -43,22 +45,23 @@ pub(crate) enum Told {
 struct Api {
     /// What is to be invoked: the event's text and how long it may take, one entry an invocation.
     events: tokio::sync::Mutex<UnboundedReceiver<(String, Duration)>>,
-    told: UnboundedSender<Told>,
+    told: UnboundedSender<RuntimeReport>,
     count: Mutex<usize>,
 }
 
 /// A `bootstrap` under Lambda's API.
-pub(crate) struct Bootstrap {
+pub struct Bootstrap {
     child: Child,
     invoke: UnboundedSender<(String, Duration)>,
-    told: UnboundedReceiver<Told>,
+    told: UnboundedReceiver<RuntimeReport>,
     lines: Arc<Mutex<Vec<String>>>,
     readers: Vec<JoinHandle<()>>,
     invoked: usize,
 }
 
-/// The variables of a function with this handler and this table, and the secrets of [`super::message`].
-pub(crate) fn deployed(handler: &str, table: &str) -> Vec<(&'static str, String)> {
+/// The variables of a function with this handler and this table, and the secrets of
+/// [`super::message`].
+pub fn deployed(handler: &str, table: &str) -> Vec<(&'static str, String)> {
     let mut variables = table::variables();
     variables.extend([
         ("_HANDLER", handler.to_owned()),
@@ -78,8 +81,8 @@ fn configuration(table: &str) -> String {
     )
 }
 
-/// The binary that was built for these tests, or what `PILLARBOX_TEST_BOOTSTRAP` says: one built otherwise, and
-/// before it, if it is for another processor, what runs it here.
+/// The binary that was built for these tests, or what `PILLARBOX_TEST_BOOTSTRAP` says: one built
+/// otherwise, and before it, if it is for another processor, what runs it here.
 #[expect(
     clippy::disallowed_methods,
     reason = "a person who runs the tests says what is to be tested"
@@ -87,14 +90,17 @@ fn configuration(table: &str) -> String {
 fn program() -> Command {
     let said = std::env::var("PILLARBOX_TEST_BOOTSTRAP").unwrap_or_default();
     let mut words = said.split_whitespace();
-    let mut command = Command::new(words.next().unwrap_or(env!("CARGO_BIN_EXE_bootstrap")));
+    let program = words
+        .next()
+        .map_or_else(|| binary("bootstrap-under-test"), PathBuf::from);
+    let mut command = Command::new(program);
     command.args(words);
     command
 }
 
 impl Bootstrap {
     /// Starts the shipped binary with these variables and no others but Lambda's own.
-    pub(crate) async fn start(variables: &[(&'static str, String)]) -> Self {
+    pub async fn start(variables: &[(&'static str, String)]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let ((invoke, events), (telling, told)) = (unbounded_channel(), unbounded_channel());
@@ -141,62 +147,62 @@ impl Bootstrap {
     }
 
     /// Invokes it, and waits for what it tells.
-    pub(crate) async fn invoke(&mut self, event: &Value) -> Told {
+    pub async fn invoke(&mut self, event: &Value) -> RuntimeReport {
         self.invoke_for(event, Duration::from_secs(60)).await
     }
 
     /// The same, with so much time until it is stopped.
-    pub(crate) async fn invoke_for(&mut self, event: &Value, time: Duration) -> Told {
+    pub async fn invoke_for(&mut self, event: &Value, time: Duration) -> RuntimeReport {
         self.invoke_text(event.to_string(), time).await
     }
 
-    pub(crate) async fn invoke_text(&mut self, event: String, time: Duration) -> Told {
+    pub async fn invoke_text(&mut self, event: String, time: Duration) -> RuntimeReport {
         self.send(event, time);
         self.heard().await
     }
 
     /// Puts an invocation before it.
-    pub(crate) fn send(&mut self, event: String, time: Duration) {
+    pub fn send(&mut self, event: String, time: Duration) {
         self.invoke.send((event, time)).unwrap();
         self.invoked += 1;
     }
 
     /// Waits for what it tells next, which must be about the last invocation.
-    pub(crate) async fn heard(&mut self) -> Told {
+    pub async fn heard(&mut self) -> RuntimeReport {
         let told = timeout(DEADLINE, self.told.recv())
             .await
             .expect("it tells something in time")
             .unwrap();
-        if let Told::Reply(number, _) | Told::Failed(number, _) = &told {
+        if let RuntimeReport::Reply(number, _) | RuntimeReport::Failed(number, _) = &told {
             assert_eq!(*number, self.invoked, "{told:?} {:?}", self.lines());
         }
         told
     }
 
     /// Invokes it with a request's event, and judges the answer.
-    pub(crate) async fn answer(&mut self, event: &Value) -> Answer {
+    pub async fn answer(&mut self, event: &Value) -> CheckedResponse {
         match self.invoke(event).await {
-            Told::Reply(_, reply) => answer_of(&reply),
+            RuntimeReport::Reply(_, reply) => answer_of(&reply),
             other => panic!("{other:?} {:?}", self.lines()),
         }
     }
 
     /// Everything it has written so far.
-    pub(crate) fn lines(&self) -> Vec<String> {
+    pub fn lines(&self) -> Vec<String> {
         self.lines.lock().unwrap().clone()
     }
 
-    pub(crate) fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// Whether it is still the same process.
-    pub(crate) fn is_alive(&mut self) -> bool {
+    pub fn is_alive(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
 
     /// Waits for it to end by itself, and says how it did and what it wrote.
-    pub(crate) fn end(mut self) -> (ExitStatus, Vec<String>) {
+    pub fn end(mut self) -> (ExitStatus, Vec<String>) {
         let status = self.child.wait().unwrap();
         self.readers
             .drain(..)
@@ -265,9 +271,11 @@ async fn next(api: &Api) -> Option<String> {
     };
     let deadline = SystemClock.now().plus(time).as_millis();
     Some(format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nlambda-runtime-aws-request-id: {number}\r\n\
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nlambda-runtime-aws-request-id: \
+         {number}\r\n\
          lambda-runtime-deadline-ms: {deadline}\r\n\
-         lambda-runtime-invoked-function-arn: arn:aws:lambda:eu-west-2:123456789012:function:pillarbox\r\n\
+         lambda-runtime-invoked-function-arn: \
+          arn:aws:lambda:eu-west-2:123456789012:function:pillarbox\r\n\
          content-length: {}\r\n\r\n{event}",
         event.len()
     ))
@@ -276,9 +284,9 @@ async fn next(api: &Api) -> Option<String> {
 fn tell(api: &Api, path: &str, body: Value) {
     let number = |text: &str| text.parse().unwrap();
     let told = match path.trim_start_matches('/').split('/').collect::<Vec<_>>()[..] {
-        ["invocation", id, "response"] => Told::Reply(number(id), body),
-        ["invocation", id, "error"] => Told::Failed(number(id), body),
-        ["init", "error"] => Told::CanNotBegin(body),
+        ["invocation", id, "response"] => RuntimeReport::Reply(number(id), body),
+        ["invocation", id, "error"] => RuntimeReport::Failed(number(id), body),
+        ["init", "error"] => RuntimeReport::CanNotBegin(body),
         _ => panic!("{path}"),
     };
     let _ = api.told.send(told); // nobody listens once the test is over

@@ -11,8 +11,8 @@ use pillarbox::{
     app::App,
     destinations::{DeliveryError, Destination, Event},
     domain::{Clock, Key, Timestamp},
-    inbox::{Inbox, PageRequest, RetentionPolicy, Row, RowFilter},
-    keyring::Keyring,
+    inbox::{PageRequest, ReadInbox, RetentionPolicy, Row, RowFilter},
+    secrets::Keyring,
     senders::Acceptance,
 };
 use pillarbox_cli::{server::serve, sqlite::SqliteInbox};
@@ -21,23 +21,24 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    client::{Answer, Client},
+    client::{CheckedResponse, Client},
+    manual_clock::sender_time,
     message::{Source, hmrc, hmrc_too, pay, pay_too, without_secret},
     request::Request,
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How old a notification may be.
-pub(crate) const WINDOW: Duration = Duration::from_secs(60 * DAY.as_secs());
+pub const WINDOW: Duration = Duration::from_secs(60 * DAY.as_secs());
 /// How far ahead its date may lie.
-pub(crate) const AHEAD: Duration = DAY;
+pub const AHEAD: Duration = DAY;
 /// When everything happens: 2026-03-02T10:15:31.480Z.
-pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_772_446_531_480);
+pub const NOW: Timestamp = Timestamp::from_millis(1_772_446_531_480);
 
-/// A world in which it is always [`NOW`].
-pub(crate) struct Still;
+/// A clock in which it is always [`NOW`].
+pub struct FixedClock;
 
-impl Clock for Still {
+impl Clock for FixedClock {
     fn now(&self) -> Timestamp {
         NOW
     }
@@ -47,8 +48,19 @@ impl Clock for Still {
     }
 }
 
+/// The simulated senders live at the same instant.
+impl sender_simulator::Clock for FixedClock {
+    fn now(&self) -> sender_simulator::Timestamp {
+        sender_time(NOW)
+    }
+
+    fn random(&self) -> u64 {
+        Clock::random(self)
+    }
+}
+
 /// A destination that can't be reached, so that what is stored stays as it was stored.
-pub(crate) struct Away;
+pub struct Away;
 
 impl Destination for Away {
     async fn deliver(&self, _: &Key, _: &Event) -> Result<(), DeliveryError> {
@@ -58,9 +70,9 @@ impl Destination for Away {
 
 /// A destination that takes everything and remembers the keys.
 #[derive(Clone, Default)]
-pub(crate) struct Remembers(pub(crate) Arc<Mutex<Vec<String>>>);
+pub struct RecordingDestination(pub Arc<Mutex<Vec<String>>>);
 
-impl Destination for Remembers {
+impl Destination for RecordingDestination {
     async fn deliver(&self, key: &Key, _: &Event) -> Result<(), DeliveryError> {
         self.0.lock().unwrap().push(key.to_string());
         Ok(())
@@ -68,9 +80,9 @@ impl Destination for Remembers {
 }
 
 /// A server under test.
-pub(crate) struct Server {
-    pub(crate) address: SocketAddr,
-    pub(crate) inbox: Arc<SqliteInbox>,
+pub struct Server {
+    pub address: SocketAddr,
+    pub inbox: Arc<SqliteInbox>,
     folder: TempDir,
     stop: CancellationToken,
     serving: JoinHandle<()>,
@@ -78,7 +90,7 @@ pub(crate) struct Server {
 
 impl Server {
     /// With every source of [`super::message`], and a destination that is away.
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         let sources = [
             vec![hmrc(), hmrc_too(), pay(), pay_too()],
             without_secret().into(),
@@ -87,7 +99,7 @@ impl Server {
         Self::with(&sources, Away).await
     }
 
-    pub(crate) async fn with(sources: &[Source], destination: impl Destination) -> Self {
+    pub async fn with(sources: &[Source], destination: impl Destination) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let inbox = Arc::new(SqliteInbox::create(&folder.path().join("inbox.db")).unwrap());
         let app = App {
@@ -103,7 +115,7 @@ impl Server {
         let stop = CancellationToken::new();
         let told = stop.clone();
         let serving = tokio::spawn(async move {
-            serve(listener, app, destination, Arc::new(Still), told)
+            serve(listener, app, destination, Arc::new(FixedClock), told)
                 .await
                 .unwrap()
         });
@@ -119,32 +131,27 @@ impl Server {
     }
 
     /// The file everything is kept in.
-    pub(crate) fn file(&self) -> PathBuf {
+    pub fn file(&self) -> PathBuf {
         self.folder.path().join("inbox.db")
     }
 
-    pub(crate) async fn client(&self) -> Client {
+    pub async fn client(&self) -> Client {
         Client::connect(self.address).await
     }
 
     /// Asks on a connection of its own.
-    pub(crate) async fn ask(&self, bytes: &[u8]) -> Answer {
+    pub async fn ask(&self, bytes: &[u8]) -> CheckedResponse {
         self.client().await.ask(bytes).await
     }
 
     /// Posts `body` as the source's sender would.
-    pub(crate) async fn post(&self, source: &Source, body: impl AsRef<[u8]>) -> Answer {
+    pub async fn post(&self, source: &Source, body: impl AsRef<[u8]>) -> CheckedResponse {
         self.ask(&Request::post(source, body).bytes()).await
     }
 
-    /// Posts `body`, which must end as `outcome`, such as `held stale`, and be kept whole under `key`.
-    pub(crate) async fn keeps(
-        &self,
-        source: &Source,
-        body: impl AsRef<[u8]>,
-        outcome: &str,
-        key: &str,
-    ) {
+    /// Posts `body`, which must end as `outcome`, such as `held stale`, and be kept whole under
+    /// `key`.
+    pub async fn keeps(&self, source: &Source, body: impl AsRef<[u8]>, outcome: &str, key: &str) {
         let answer = self.post(source, &body).await;
         let (state, _) = outcome.split_once(' ').unwrap_or((outcome, ""));
         let said =
@@ -158,13 +165,7 @@ impl Server {
     }
 
     /// Checks that `body` is kept under `key`, byte for byte and with its proof, as `outcome` says.
-    pub(crate) async fn has(
-        &self,
-        source: &Source,
-        body: impl AsRef<[u8]>,
-        outcome: &str,
-        key: &str,
-    ) {
+    pub async fn has(&self, source: &Source, body: impl AsRef<[u8]>, outcome: &str, key: &str) {
         let row = self
             .row(key)
             .await
@@ -184,16 +185,17 @@ impl Server {
             &configured.keys,
             &[header.as_bytes()],
             row.body.unwrap(),
+            row.received_at,
         )
         .unwrap();
     }
 
-    pub(crate) async fn row(&self, key: &str) -> Option<Row> {
+    pub async fn row(&self, key: &str) -> Option<Row> {
         self.inbox.get(&Key::parse(key).unwrap()).await.unwrap()
     }
 
     /// The keys of all that is stored, oldest first.
-    pub(crate) async fn keys(&self) -> Vec<String> {
+    pub async fn keys(&self) -> Vec<String> {
         let listed = self
             .inbox
             .list(&RowFilter::default(), PageRequest::first(10_000))
@@ -208,7 +210,7 @@ impl Server {
     }
 
     /// Tells the server to stop, waits until it has, and leaves its folder.
-    pub(crate) async fn stop(self) -> TempDir {
+    pub async fn stop(self) -> TempDir {
         self.stop.cancel();
         self.serving.await.unwrap();
         self.folder

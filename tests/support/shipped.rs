@@ -13,13 +13,14 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::{
+    binary,
     client::{Client, DEADLINE},
     message::{Source, hmrc, pay},
 };
 
 /// `pillarbox serve` in a folder of its own, with the sources `hmrc` and `pay`.
-pub(crate) struct Process {
-    pub(crate) address: SocketAddr,
+pub struct Process {
+    pub address: SocketAddr,
     child: Child,
     folder: TempDir,
     lines: Receiver<String>,
@@ -27,26 +28,24 @@ pub(crate) struct Process {
 }
 
 /// What is left of a process: how it ended, and what it said since it was ready.
-pub(crate) struct Ended {
-    pub(crate) status: ExitStatus,
-    pub(crate) stderr: Vec<String>,
-    pub(crate) stdout: String,
-    pub(crate) folder: TempDir,
+pub struct ExitedProcess {
+    pub status: ExitStatus,
+    pub stderr: Vec<String>,
+    pub stdout: String,
+    pub folder: TempDir,
 }
 
 impl Process {
-    pub(crate) fn start(sources: &[Source; 2]) -> Self {
-        Self::launch(Command::new(env!("CARGO_BIN_EXE_pillarbox")), sources)
+    pub fn start(sources: &[Source; 2]) -> Self {
+        Self::launch(Command::new(binary("pillarbox-under-test")), sources)
     }
 
     /// With a write past the system's limit as an error, not as the end of the process.
-    pub(crate) fn start_unharmed_by_limits() -> Self {
+    pub fn start_unharmed_by_limits() -> Self {
         let mut shell = Command::new("sh");
-        shell.args([
-            "-c",
-            r#"trap "" XFSZ; exec "$0" "$@""#,
-            env!("CARGO_BIN_EXE_pillarbox"),
-        ]);
+        shell
+            .args(["-c", r#"trap "" XFSZ; exec "$0" "$@""#])
+            .arg(binary("pillarbox-under-test"));
         Self::launch(shell, &[hmrc(), pay()])
     }
 
@@ -111,33 +110,33 @@ impl Process {
         }
     }
 
-    pub(crate) fn inbox(&self) -> PathBuf {
+    pub fn inbox(&self) -> PathBuf {
         self.folder.path().join("inbox.db")
     }
 
-    pub(crate) fn folder(&self) -> &Path {
+    pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    pub(crate) async fn client(&self) -> Client {
+    pub async fn client(&self) -> Client {
         Client::connect(self.address).await
     }
 
-    pub(crate) fn pid(&self) -> Pid {
+    pub fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }
 
-    pub(crate) fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).unwrap();
     }
 
     /// Waits for the process to end by itself.
-    pub(crate) fn end(mut self) -> Ended {
+    pub fn end(mut self) -> ExitedProcess {
         let status = self.child.wait().unwrap();
         let stdout = self.stdout.take().unwrap().join().unwrap();
         let stderr = self.lines.iter().collect();
         let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
-        Ended {
+        ExitedProcess {
             status,
             stderr,
             stdout,

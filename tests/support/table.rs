@@ -1,7 +1,5 @@
 //! Tables of the emulator, reached as the product reaches them, and rows put into them.
 
-#![allow(dead_code, reason = "every test file uses a part of its own")]
-
 use std::{
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
@@ -12,18 +10,18 @@ use pillarbox::{
     aws::{Aws, AwsService},
     domain::{Key, SourceName, Timestamp},
     inbox::{
-        Inbox,
+        ReceiveInbox,
         dynamodb::{DynamoInbox, TableSettings},
     },
     secrets::{FetchedSecrets, Secret, SecretSources},
     senders::{Acceptance, Entry, SenderKind, SigningKey, read, verify},
 };
-use sender_simulator::{signature, Sender};
+use sender_simulator::{Sender, signature};
 
 use super::dynamodb::EMULATOR;
 
 /// The variables by which any program reaches the emulator.
-pub(crate) fn variables() -> Vec<(&'static str, String)> {
+pub fn variables() -> Vec<(&'static str, String)> {
     vec![
         ("AWS_REGION", "eu-west-2".to_owned()),
         ("AWS_ACCESS_KEY_ID", "local".to_owned()),
@@ -33,7 +31,7 @@ pub(crate) fn variables() -> Vec<(&'static str, String)> {
 }
 
 /// AWS as it is reached through these variables.
-pub(crate) fn aws(variables: &[(&str, String)]) -> Aws {
+pub fn aws(variables: &[(&str, String)]) -> Aws {
     let env = |name: &str| {
         variables
             .iter()
@@ -49,18 +47,18 @@ pub(crate) fn aws(variables: &[(&str, String)]) -> Aws {
 }
 
 /// A name no other table has.
-pub(crate) fn unique(name: &str) -> String {
+pub fn unique(name: &str) -> String {
     static TABLES: AtomicU32 = AtomicU32::new(0);
     format!("{name}-{}", TABLES.fetch_add(1, Ordering::Relaxed))
 }
 
 /// The inbox in `table` at the emulator, which need not be there.
-pub(crate) fn inbox_in(table: &str) -> DynamoInbox {
+pub fn inbox_in(table: &str) -> DynamoInbox {
     inbox_at(&variables(), table)
 }
 
 /// The inbox in `table`, reached through these variables.
-pub(crate) fn inbox_at(variables: &[(&str, String)], table: &str) -> DynamoInbox {
+pub fn inbox_at(variables: &[(&str, String)], table: &str) -> DynamoInbox {
     let settings = TableSettings {
         table: table.to_owned(),
         shards: 16,
@@ -71,28 +69,28 @@ pub(crate) fn inbox_at(variables: &[(&str, String)], table: &str) -> DynamoInbox
 }
 
 /// A table of one test's own.
-pub(crate) async fn fresh(name: &str) -> DynamoInbox {
+pub async fn fresh(name: &str) -> DynamoInbox {
     let inbox = inbox_in(&unique(name));
     inbox.init().await.unwrap();
     inbox
 }
 
 /// An authentic entry, made the only way there is.
-pub(crate) fn entry(sender: Sender, body: impl Into<Bytes>, now: Timestamp) -> Entry {
+pub fn entry(sender: Sender, body: impl Into<Bytes>, now: Timestamp) -> Entry {
     let (kind, name, body) = match sender {
-        Sender::Hmrc => (SenderKind::Hmrc, "hmrc", body.into()),
-        Sender::GovukPay => (SenderKind::GovukPay, "pay", body.into()),
+        Sender::Hmrc => (SenderKind::HMRC, "hmrc", body.into()),
+        Sender::GovukPay => (SenderKind::GOVUK_PAY, "pay", body.into()),
     };
     let secret = "a secret of the tests alone";
     let signature = signature::sign(sender, secret, &body);
     let key = SigningKey::new(kind, "1:env:TEST", &Secret::new(secret.to_owned()));
-    let verified = verify(kind, &[key], &[signature.as_bytes()], body).unwrap();
+    let verified = verify(kind, &[key], &[signature.as_bytes()], body, now).unwrap();
     let window = Acceptance(Duration::from_secs(60 * 24 * 60 * 60));
     read(&SourceName::new(name).unwrap(), verified, now, window)
 }
 
 /// Stores a Pay event of this payment, and says under which key.
-pub(crate) async fn store(
+pub async fn store(
     inbox: &DynamoInbox,
     id: &str,
     payment: &str,

@@ -1,7 +1,8 @@
-//! A stand-in for DynamoDB that answers at once, over TLS 1.3 on loopback, and keeps what it was asked.
+//! A stand-in for DynamoDB that answers at once, over TLS 1.3 on loopback, and keeps what it was
+//! asked.
 //!
-//! It finds every item absent and every condition true, which is what a first notification meets. It
-//! stores nothing: what is measured is everything around DynamoDB.
+//! It finds every item absent and every condition true, which is what a first notification meets.
+//! It stores nothing: what is measured is everything around DynamoDB.
 
 use std::{
     fs,
@@ -125,7 +126,8 @@ fn serve(
         if let Some(request) = http::take(&mut bytes) {
             tls.writer().write_all(&answer())?;
             let took = began.take().map_or(Duration::ZERO, |began| began.elapsed());
-            // Kept before it is written, so that no answer can be ahead of what it was an answer to.
+            // Kept before it is written, so that no answer can be ahead of what it was an answer
+            // to.
             keep(request, took, kept);
         }
         while tls.wants_write() {
@@ -146,7 +148,8 @@ fn keep(request: Request, took: Duration, kept: &Mutex<Vec<Call>>) {
 
 /// The same to everything: there is no such item, or it is written and nobody asked for it back.
 fn answer() -> Vec<u8> {
-    let headers = "x-amzn-RequestId: 0D24QH6RG3T5PSIKCNOLPF3OP7VV4KQNSO5AEMVJF66Q9ASUAAJG\r\nx-amz-crc32: 2745614147\r\n";
+    let headers = "x-amzn-RequestId: \
+     0D24QH6RG3T5PSIKCNOLPF3OP7VV4KQNSO5AEMVJF66Q9ASUAAJG\r\nx-amz-crc32: 2745614147\r\n";
     http::reply("200 OK", headers, "{}")
 }
 

@@ -1,4 +1,5 @@
-//! Signed, distinct notifications of GOV.UK Pay's, as an HTTP API hands them to a function (payload 2.0).
+//! Signed, distinct notifications of GOV.UK Pay's, as an HTTP API hands them to a function (payload
+//! 2.0).
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -95,7 +96,8 @@ fn event(body: &str, signature: &str) -> Value {
             "routeKey": "POST /pay",
             "stage": "$default",
             "time": jiff::Timestamp::now().strftime("%d/%b/%Y:%H:%M:%S +0000").to_string(),
-            "timeEpoch": u64::try_from(since_1970().as_millis()).expect("milliseconds since 1970 fit"),
+            "timeEpoch": u64::try_from(since_1970().as_millis()).expect("milliseconds since 1970 \
+             fit"),
         },
         "body": body,
         "isBase64Encoded": false,

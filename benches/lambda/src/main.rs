@@ -1,8 +1,9 @@
-//! How small Pillarbox's Lambda is and how fast it answers, beside the least that one in Rust can be.
+//! How small Pillarbox's Lambda is and how fast it answers, beside the least that one in Rust can
+//! be.
 //!
-//! Plays Lambda's Runtime API and DynamoDB on loopback, starts each program as Lambda would, and hands it
-//! signed, distinct notifications. Programs take turns within every round, so that whatever else the
-//! machine does falls on all of them. Prints tables in Markdown.
+//! Plays Lambda's Runtime API and DynamoDB on loopback, starts each program as Lambda would, and
+//! hands it signed, distinct notifications. Programs take turns within every round, so that
+//! whatever else the machine does falls on all of them. Prints tables in Markdown.
 
 #![expect(
     clippy::disallowed_methods,
@@ -35,7 +36,8 @@ use throttle::Throttle;
 /// What to measure, and how often.
 #[derive(Parser)]
 struct Options {
-    /// Starts of each program, once to its first answer and once more for the first invocation at 128 MB
+    /// Starts of each program, once to its first answer and once more for the first invocation at
+    /// 128 MB
     #[arg(long, default_value_t = 30)]
     runs: usize,
     /// Invocations one after another, in one process

@@ -151,7 +151,7 @@ impl Bench {
             ),
             (
                 "HMRC_PUSH_SECRET",
-                "0b6e2c1f-7d0c-4a53-9f0e-5b9a4c8d3e21".to_owned(),
+                "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP".to_owned(),
             ),
             ("PAY_SIGNING_SECRET", SECRET.to_owned()),
             ("PILLARBOX_CONFIG", CONFIG.to_owned()),
@@ -226,7 +226,8 @@ impl<'a> Run<'a> {
         heard.unwrap_or_else(|error| self.fail(&error))
     }
 
-    /// A benchmark of errors is worth nothing: every answer is the right one, and what it says is stored is.
+    /// A benchmark of errors is worth nothing: every answer is the right one, and what it says is
+    /// stored is.
     fn check(&self, exchange: &Exchange, event: &Event, calls: &[Call]) {
         let answer = String::from_utf8_lossy(&exchange.answer);
         if !says_so(&answer, self.program.stores) {

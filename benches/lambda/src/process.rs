@@ -25,7 +25,8 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts `program` with the variables given and those that Lambda sets; what it says goes to a file in `folder`.
+    /// Starts `program` with the variables given and those that Lambda sets; what it says goes to a
+    /// file in `folder`.
     pub(crate) fn start(
         program: &Program,
         api: SocketAddr,

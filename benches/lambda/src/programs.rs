@@ -137,7 +137,8 @@ pub(crate) fn also(name: &str, path: &str) -> Program {
     Program::new(name, path, path.into(), Stores::ItsId)
 }
 
-/// The same job in Python: awslambdaric, boto3 and Powertools' idempotency, installed by pip into this target.
+/// The same job in Python: awslambdaric, boto3 and Powertools' idempotency, installed by pip into
+/// this target.
 pub(crate) fn python(build: bool) -> Program {
     let (folder, own) = (package().join("target/python"), package().join("python"));
     if build {
@@ -178,7 +179,8 @@ fn project() -> PathBuf {
 /// Builds into `target`, wherever `CARGO_TARGET_DIR` or a configuration points.
 fn cargo(package: &Path, target: &Path, arguments: &[&str]) {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // What cargo tells the programs it runs makes the build scripts of some believe that everything has changed.
+    // What cargo tells the programs it runs makes the build scripts of some believe that everything
+    // has changed.
     let told = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
     for (name, _) in env::vars_os().filter(|(name, _)| name.to_str().is_some_and(told)) {
         command.env_remove(name);

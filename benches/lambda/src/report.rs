@@ -85,8 +85,10 @@ fn times(value: f64, rows: &[Row], yardstick: &str, figure: impl Fn(&Row) -> f64
 
 fn cold(rows: &[Row]) -> String {
     let mut text = String::from(
-        "| | size · zip MB | exec → asks, ms | exec → first answer, ms | × hello | × floor | CPU ms | \
-         first invocation at 128 MB, ms | its CPU ms | connections it opens |\n|---|---|---|---|---|---|---|---|---|---|\n",
+        "| | size · zip MB | exec → asks, ms | exec → first answer, ms | × hello | × floor | CPU \
+         ms | \
+         first invocation at 128 MB, ms | its CPU ms | connections it opens \
+          |\n|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for row in rows {
         let answered = |row: &Row| row.answered.median();
@@ -111,7 +113,8 @@ fn cold(rows: &[Row]) -> String {
 
 fn warm(rows: &[Row]) -> String {
     let mut text = String::from(
-        "| | warm p50 ms | p99 ms | p50 without DynamoDB, ms | × hello | × floor | CPU µs an invocation | × hello | \
+        "| | warm p50 ms | p99 ms | p50 without DynamoDB, ms | × hello | × floor | CPU µs an \
+         invocation | × hello | \
          × floor | most memory, MB |\n|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for row in rows {

@@ -1,4 +1,5 @@
-//! Lambda's Runtime API on loopback: the program under measurement asks it for events and posts its answers.
+//! Lambda's Runtime API on loopback: the program under measurement asks it for events and posts its
+//! answers.
 //!
 //! Every instant is taken on the connection's own thread, next to the bytes it is about. What the
 //! harness does in between, such as signing the next event, falls into no measurement.
@@ -17,7 +18,8 @@ use std::{
 
 use crate::http::{self, Request};
 
-/// A program that says nothing for so long will say nothing any more: the slowest measured takes a second.
+/// A program that says nothing for so long will say nothing any more: the slowest measured takes a
+/// second.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Within which an invocation is told to be over.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -132,7 +134,8 @@ struct Session {
 
 impl Session {
     fn serve(mut self) {
-        // A program that is killed leaves its connection in any state; that is no failure of its answers.
+        // A program that is killed leaves its connection in any state; that is no failure of its
+        // answers.
         let _ = self.stream.set_nodelay(true);
         let (mut bytes, mut block) = (Vec::new(), vec![0; 64 * 1024]);
         while let Ok(length @ 1..) = self.stream.read(&mut block) {
@@ -198,7 +201,9 @@ fn invocation_headers() -> String {
     format!(
         "Lambda-Runtime-Aws-Request-Id: 8476a536-e9f4-11e8-9739-{number:012x}\r\n\
          Lambda-Runtime-Deadline-Ms: {deadline}\r\n\
-         Lambda-Runtime-Invoked-Function-Arn: arn:aws:lambda:eu-west-2:123456789012:function:pillarbox-receive\r\n\
-         Lambda-Runtime-Trace-Id: Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=0\r\n"
+         Lambda-Runtime-Invoked-Function-Arn: \
+          arn:aws:lambda:eu-west-2:123456789012:function:pillarbox-receive\r\n\
+         Lambda-Runtime-Trace-Id: \
+          Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=0\r\n"
     )
 }

@@ -1,7 +1,9 @@
-//! The processor share of a small function: 128 MB get 128 parts in 1,769 of one processor, in periods of 20 ms.
+//! The processor share of a small function: 128 MB get 128 parts in 1,769 of one processor, in
+//! periods of 20 ms.
 //!
-//! Control groups do it as Lambda does. Where none may be made, the program is stopped and continued by
-//! signals, which is coarser: it runs for its share of each period, whether it has work then or not.
+//! Control groups do it as Lambda does. Where none may be made, the program is stopped and
+//! continued by signals, which is coarser: it runs for its share of each period, whether it has
+//! work then or not.
 
 use std::{
     fs, io,

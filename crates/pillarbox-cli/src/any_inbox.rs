@@ -1,4 +1,4 @@
-//! Whichever inbox a command was told to use.
+//! The inbox that a command is configured to use.
 
 use std::collections::BTreeSet;
 
@@ -9,9 +9,10 @@ use pillarbox::{
     config::{Config, InboxConfig},
     domain::{Key, SourceName, Timestamp},
     inbox::{
-        CasOutcome, Claim, Discarded, EventClaim, Fence, Inbox, InboxError, KvEntry, KvKey,
-        LedgerEntry, Mark, Marked, PageRequest, PendingEvent, Recorded, Replayed, Row, RowFilter,
-        RowPage, SourceFilter, dynamodb::DynamoInbox,
+        CasOutcome, Claim, DeliveryInbox, Discarded, EventClaim, Fence, InboxError, KvEntry, KvKey,
+        LedgerEntry, Mark, Marked, OperatorInbox, PageRequest, PendingEvent, ReadInbox,
+        ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter,
+        dynamodb::DynamoInbox,
     },
     secrets::SecretSources,
     senders::{Entry, EventName},
@@ -25,18 +26,18 @@ pub enum AnyInbox {
     DynamoDb(DynamoInbox),
 }
 
-/// Why an inbox can't be opened.
+/// Why an inbox cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The inbox itself is why.
+    /// The inbox failed.
     #[error(transparent)]
     Inbox(#[from] InboxError),
-    /// AWS can't be reached.
+    /// AWS cannot be reached.
     #[error(transparent)]
     Aws(#[from] AwsError),
 }
 
-/// Opens the configured inbox; a local one must be there.
+/// Opens the configured inbox; a local one must exist.
 pub async fn open_inbox(
     config: &Config,
     outside: &SecretSources<'_>,
@@ -52,76 +53,108 @@ pub async fn open_inbox(
     }
 }
 
-/// How many rows of a file are read at once.
-const PAGE: usize = 500;
+/// The longest page of a local inbox.
+const MAX_PAGE_ROWS: usize = 500;
 
 impl AnyInbox {
-    /// How many rows to ask for at once when `wanted` are. A page of a table costs as much as all of it.
+    /// The limit of a page when `wanted` rows are needed. One page of a table costs as much as all
+    /// of them, since each is a scan.
     pub fn page(&self, wanted: usize) -> usize {
         match self {
-            Self::Sqlite(_) => wanted.min(PAGE),
+            Self::Sqlite(_) => wanted.min(MAX_PAGE_ROWS),
             Self::DynamoDb(_) => wanted,
         }
     }
 }
 
-/// Asks whichever it is.
+/// Forwards a call to the inbox that is open.
 macro_rules! either {
-    ($self:ident, $inbox:ident => $ask:expr) => {
+    ($self:ident, $inbox:ident => $call:expr) => {
         match $self {
-            Self::Sqlite($inbox) => $ask.await,
-            Self::DynamoDb($inbox) => $ask.await,
+            Self::Sqlite($inbox) => $call.await,
+            Self::DynamoDb($inbox) => $call.await,
         }
     };
 }
 
-impl Inbox for AnyInbox {
+impl ReceiveInbox for AnyInbox {
     async fn record(&self, entry: &Entry) -> Result<Recorded, InboxError> {
         either!(self, inbox => inbox.record(entry))
+    }
+}
+
+impl DeliveryInbox for AnyInbox {
+    async fn find_due(
+        &self,
+        sources: &SourceFilter,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Key>, InboxError> {
+        either!(self, inbox => inbox.find_due(sources, now, limit))
     }
 
     async fn claim(&self, key: &Key, claim: &Claim) -> Result<Option<(Row, Fence)>, InboxError> {
         either!(self, inbox => inbox.claim(key, claim))
     }
 
-    async fn own(
+    async fn claim_event(
         &self,
         event: &EventName,
         key: &Key,
         expires_at: Timestamp,
     ) -> Result<EventClaim, InboxError> {
-        either!(self, inbox => inbox.own(event, key, expires_at))
-    }
-
-    async fn events(
-        &self,
-        source: &SourceName,
-        subject: &str,
-    ) -> Result<Vec<LedgerEntry>, InboxError> {
-        either!(self, inbox => inbox.events(source, subject))
-    }
-
-    async fn unfinished(
-        &self,
-        source: &SourceName,
-        subjects: &BTreeSet<String>,
-    ) -> Result<Vec<PendingEvent>, InboxError> {
-        either!(self, inbox => inbox.unfinished(source, subjects))
+        either!(self, inbox => inbox.claim_event(event, key, expires_at))
     }
 
     async fn mark(&self, fence: &Fence, mark: &Mark) -> Result<Marked, InboxError> {
         either!(self, inbox => inbox.mark(fence, mark))
     }
 
-    async fn due(
+    async fn record_last_received(
         &self,
-        whose: &SourceFilter,
-        now: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<Key>, InboxError> {
-        either!(self, inbox => inbox.due(whose, now, limit))
+        source: &SourceName,
+        at: Timestamp,
+    ) -> Result<(), InboxError> {
+        either!(self, inbox => inbox.record_last_received(source, at))
+    }
+}
+
+impl ReconcileInbox for AnyInbox {
+    async fn ledger_entries(
+        &self,
+        source: &SourceName,
+        subject: &str,
+    ) -> Result<Vec<LedgerEntry>, InboxError> {
+        either!(self, inbox => inbox.ledger_entries(source, subject))
     }
 
+    async fn pending_events(
+        &self,
+        source: &SourceName,
+        subjects: &BTreeSet<String>,
+    ) -> Result<Vec<PendingEvent>, InboxError> {
+        either!(self, inbox => inbox.pending_events(source, subjects))
+    }
+
+    async fn last_received(&self, source: &SourceName) -> Result<Option<Timestamp>, InboxError> {
+        either!(self, inbox => inbox.last_received(source))
+    }
+
+    async fn kv_get(&self, key: &KvKey) -> Result<Option<KvEntry>, InboxError> {
+        either!(self, inbox => inbox.kv_get(key))
+    }
+
+    async fn compare_and_swap(
+        &self,
+        key: &KvKey,
+        expected_version: Option<u64>,
+        next: &KvEntry,
+    ) -> Result<CasOutcome, InboxError> {
+        either!(self, inbox => inbox.compare_and_swap(key, expected_version, next))
+    }
+}
+
+impl ReadInbox for AnyInbox {
     async fn get(&self, key: &Key) -> Result<Option<Row>, InboxError> {
         either!(self, inbox => inbox.get(key))
     }
@@ -129,7 +162,9 @@ impl Inbox for AnyInbox {
     async fn list(&self, filter: &RowFilter, page: PageRequest) -> Result<RowPage, InboxError> {
         either!(self, inbox => inbox.list(filter, page))
     }
+}
 
+impl OperatorInbox for AnyInbox {
     async fn replay(&self, key: &Key, now: Timestamp) -> Result<Replayed, InboxError> {
         either!(self, inbox => inbox.replay(key, now))
     }
@@ -141,26 +176,5 @@ impl Inbox for AnyInbox {
         expires_at: Timestamp,
     ) -> Result<Discarded, InboxError> {
         either!(self, inbox => inbox.discard(key, erase, expires_at))
-    }
-
-    async fn heard(&self, source: &SourceName, at: Timestamp) -> Result<(), InboxError> {
-        either!(self, inbox => inbox.heard(source, at))
-    }
-
-    async fn last_heard(&self, source: &SourceName) -> Result<Option<Timestamp>, InboxError> {
-        either!(self, inbox => inbox.last_heard(source))
-    }
-
-    async fn memo(&self, name: &KvKey) -> Result<Option<KvEntry>, InboxError> {
-        either!(self, inbox => inbox.memo(name))
-    }
-
-    async fn swap_memo(
-        &self,
-        name: &KvKey,
-        seen: Option<u64>,
-        next: &KvEntry,
-    ) -> Result<CasOutcome, InboxError> {
-        either!(self, inbox => inbox.swap_memo(name, seen, next))
     }
 }

@@ -32,7 +32,8 @@ pub(crate) fn state(state: State) -> &'static str {
         }
         State::Dead => "Could not be handed on. It is kept until someone replays or discards it.",
         State::Held => {
-            "Genuine, but not to be acted on by itself. It is kept until someone replays or discards it."
+            "Genuine, but not to be acted on by itself. It is kept until someone replays or \
+             discards it."
         }
         State::Discarded => "Ended by a person. It will not be handed on.",
     }

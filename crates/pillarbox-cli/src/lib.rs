@@ -1,4 +1,5 @@
-//! Pillarbox for a person and a machine: the receiver as one process on SQLite, the console, and the commands.
+//! Pillarbox for a person and a machine: the receiver as one process on SQLite, the console, and
+//! the commands.
 
 pub mod any_inbox;
 mod aws;

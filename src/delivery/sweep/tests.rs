@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::{
     delivery::{
-        DOWN_AFTER,
+        FAILURE_THRESHOLD,
         test_support::{ClaimScript, ScriptedInbox},
         tests::{DeliveryRig, down},
     },
@@ -55,7 +55,8 @@ async fn a_destination_that_is_down_is_left_alone_but_for_one_probe_a_sweep() {
     assert_eq!(first.down, ["hmrc"]);
     let tried = first.tally.retry;
     assert!(
-        (u64::from(DOWN_AFTER)..(AT_ONCE as u64 + u64::from(DOWN_AFTER))).contains(&tried),
+        (u64::from(FAILURE_THRESHOLD)..(AT_ONCE as u64 + u64::from(FAILURE_THRESHOLD)))
+            .contains(&tried),
         "{tried}"
     );
 
@@ -80,7 +81,7 @@ async fn a_destination_that_is_down_is_left_alone_but_for_one_probe_a_sweep() {
 
 #[tokio::test]
 async fn one_probe_that_gets_through_lets_everything_through() {
-    let rig = DeliveryRig::new((0..DOWN_AFTER + AT_ONCE as u32).map(|_| down()));
+    let rig = DeliveryRig::new((0..FAILURE_THRESHOLD + AT_ONCE as u32).map(|_| down()));
     let rows = 3 * AT_ONCE as u64;
     for n in 0..rows {
         rig.record(&hmrc(&n.to_string(), "{}")).await;
@@ -94,7 +95,7 @@ async fn one_probe_that_gets_through_lets_everything_through() {
             .unwrap()
             .tally
             .delivered;
-        rig.worker.world.pass(Duration::from_secs(60));
+        rig.worker.clock.pass(Duration::from_secs(60));
     }
     assert_eq!(delivered, rows);
 }

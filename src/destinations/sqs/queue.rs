@@ -22,7 +22,8 @@ pub enum SqsQueueError {
     Url(#[from] EndpointError),
     /// A URL that no queue has.
     #[error(
-        "is not the URL of a queue: copy it whole, such as https://sqs.eu-west-2.amazonaws.com/111122223333/NAME"
+        "is not the URL of a queue: copy it whole, such as \
+         https://sqs.eu-west-2.amazonaws.com/111122223333/NAME"
     )]
     NoQueue,
 }

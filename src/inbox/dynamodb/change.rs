@@ -1,4 +1,4 @@
-//! One conditional write, whose refusal is an answer and no failure.
+//! Conditional writes. A condition that does not hold is an outcome, not an error.
 
 use aws_sdk_dynamodb::{
     operation::{
@@ -20,14 +20,15 @@ use crate::{
 /// How a conditional write ended.
 #[derive(Debug)]
 pub(super) enum ConditionalWrite {
-    /// Written; after an update, what the item is now.
-    Done(TableItem),
-    /// Not written, since its condition doesn't hold: what stands there; empty if nothing does.
-    Refused(TableItem),
+    /// Written. After an update, the new item.
+    Written(TableItem),
+    /// Not written: the condition does not hold for the stored item, given here; empty if there is
+    /// none.
+    ConditionFailed(TableItem),
 }
 
 impl DynamoInbox {
-    /// A write of a whole item.
+    /// A request that writes a whole item.
     pub(super) fn put(&self, item: TableItem) -> PutItemFluentBuilder {
         self.client
             .put_item()
@@ -35,16 +36,16 @@ impl DynamoInbox {
             .set_item(Some(item))
     }
 
-    /// Sends the write of a whole item.
+    /// Sends a request of [`put`](Self::put).
     pub(super) async fn send_put(
         &self,
         put: PutItemFluentBuilder,
     ) -> Result<ConditionalWrite, InboxError> {
         match put.send().await {
-            Ok(_) => Ok(ConditionalWrite::Done(TableItem::new())),
+            Ok(_) => Ok(ConditionalWrite::Written(TableItem::new())),
             Err(error) => match error.as_service_error() {
-                Some(PutItemError::ConditionalCheckFailedException(refused)) => Ok(
-                    ConditionalWrite::Refused(refused.item().cloned().unwrap_or_default()),
+                Some(PutItemError::ConditionalCheckFailedException(failed)) => Ok(
+                    ConditionalWrite::ConditionFailed(failed.item().cloned().unwrap_or_default()),
                 ),
                 _ => Err(self.failed("PutItem", &error)),
             },
@@ -52,9 +53,10 @@ impl DynamoInbox {
     }
 }
 
-/// An update being put together: what it sets and removes, and what must hold for it.
+/// A builder of an update: what it sets and removes, and its conditions.
 ///
-/// Every name in it is a placeholder: DynamoDB reserves several hundred words, `state` among them.
+/// Every attribute name is a placeholder: DynamoDB reserves several hundred words, `state` among
+/// them.
 pub(super) struct UpdateExpression {
     update: UpdateItemFluentBuilder,
     set: Vec<String>,
@@ -63,7 +65,7 @@ pub(super) struct UpdateExpression {
 }
 
 impl UpdateExpression {
-    /// A change of one item.
+    /// An update of one item.
     pub(super) fn of(inbox: &DynamoInbox, pk: impl Into<String>) -> Self {
         let update = inbox
             .client
@@ -82,12 +84,10 @@ impl UpdateExpression {
 
     /// Sets an attribute.
     pub(super) fn set(mut self, name: &str, value: AttributeValue) -> Self {
-        let (word, stands_for) = (
-            format!("#s{}", self.set.len()),
-            format!(":s{}", self.set.len()),
-        );
-        self.set.push(format!("{word} = {stands_for}"));
-        self.name(&word, name).value(&stands_for, value)
+        let name_word = format!("#s{}", self.set.len());
+        let value_word = format!(":s{}", self.set.len());
+        self.set.push(format!("{name_word} = {value_word}"));
+        self.name(&name_word, name).value(&value_word, value)
     }
 
     /// Removes an attribute.
@@ -97,7 +97,7 @@ impl UpdateExpression {
         self.name(&word, name)
     }
 
-    /// Sets an attribute if there is a value for it, and removes it otherwise.
+    /// Sets an attribute to a value, or removes it if there is none.
     pub(super) fn set_or_remove(self, name: &str, value: Option<AttributeValue>) -> Self {
         match value {
             Some(value) => self.set(name, value),
@@ -105,13 +105,13 @@ impl UpdateExpression {
         }
     }
 
-    /// Adds something that must hold.
+    /// Adds a condition.
     pub(super) fn only_if(mut self, condition: &'static str) -> Self {
         self.conditions.push(condition);
         self
     }
 
-    /// Adds that the row must stand in `state` and be of no later version than this program knows.
+    /// Requires that the row is in `state`, and of a version that this program knows.
     pub(super) fn only_in(self, state: State) -> Self {
         self.only_if("#state = :state")
             .name("#state", "state")
@@ -119,12 +119,12 @@ impl UpdateExpression {
             .only_known()
     }
 
-    /// Adds that the row must be of no later version than this program knows.
+    /// Requires that the row is of a version that this program knows.
     pub(super) fn only_known(self) -> Self {
         self.only_if("v <= :v").value(":v", number(ROW_VERSION))
     }
 
-    /// Says what a `#word` stands for.
+    /// Defines a placeholder for a name.
     pub(super) fn name(self, word: &str, name: &str) -> Self {
         Self {
             update: self.update.expression_attribute_names(word, name),
@@ -132,7 +132,7 @@ impl UpdateExpression {
         }
     }
 
-    /// Says what a `:word` stands for.
+    /// Defines a placeholder for a value.
     pub(super) fn value(self, word: &str, value: AttributeValue) -> Self {
         Self {
             update: self.update.expression_attribute_values(word, value),
@@ -140,17 +140,17 @@ impl UpdateExpression {
         }
     }
 
-    /// Asks for nothing back: an item may be long.
-    pub(super) fn quietly(self) -> Self {
+    /// Returns no item: it may be long.
+    pub(super) fn without_item(self) -> Self {
         let update = self.update.return_values(ReturnValue::None);
-        let nothing = ReturnValuesOnConditionCheckFailure::None;
+        let none = ReturnValuesOnConditionCheckFailure::None;
         Self {
-            update: update.return_values_on_condition_check_failure(nothing),
+            update: update.return_values_on_condition_check_failure(none),
             ..self
         }
     }
 
-    /// Sends it.
+    /// Sends the update.
     pub(super) async fn send(self, inbox: &DynamoInbox) -> Result<ConditionalWrite, InboxError> {
         let section = |verb: &str, parts: &[String]| match parts {
             [] => String::new(),
@@ -161,10 +161,12 @@ impl UpdateExpression {
             .update_expression(section("SET", &self.set) + &section("REMOVE", &self.remove))
             .condition_expression(self.conditions.join(" AND "));
         match update.send().await {
-            Ok(done) => Ok(ConditionalWrite::Done(done.attributes.unwrap_or_default())),
+            Ok(done) => Ok(ConditionalWrite::Written(
+                done.attributes.unwrap_or_default(),
+            )),
             Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(refused)) => Ok(
-                    ConditionalWrite::Refused(refused.item().cloned().unwrap_or_default()),
+                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => Ok(
+                    ConditionalWrite::ConditionFailed(failed.item().cloned().unwrap_or_default()),
                 ),
                 _ => Err(inbox.failed("UpdateItem", &error)),
             },

@@ -1,4 +1,4 @@
-//! Taking a row for one attempt, and writing how that ended.
+//! Claims a row for one attempt, and marks how the attempt ended.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::{
     DynamoInbox,
     change::{ConditionalWrite, UpdateExpression},
     item::{self, DecodedItem},
-    names::{TableItem, expiry, instant, number, shelf, text},
+    names::{TableItem, expiry, index_partition, instant, number, text},
     parts,
 };
 use crate::{
@@ -14,51 +14,51 @@ use crate::{
     inbox::{Claim, Fence, InboxError, Mark, Marked, Row, body::StoredBody},
 };
 
-/// The longest a later claim pushes a row on.
-const LONGEST_PUSH: Duration = Duration::from_secs(60 * 60);
+/// The furthest a claim moves `due_at` into the future.
+const MAX_BACKOFF: Duration = Duration::from_secs(60 * 60);
 
-/// Takes the row, if it is open, due and free.
+/// Claims the row, if it is open, due and not leased.
 ///
-/// A row that was never tried is taken by one write, which leaves the index alone. The refusal of
-/// that write tells what a later claim has to push on.
+/// A row that was never attempted is claimed by one write, which leaves the index alone. If its
+/// condition fails, the stored row shows which attempt the second write has to claim.
 pub(super) async fn claim(
     inbox: &DynamoInbox,
     key: &Key,
     claim: &Claim,
 ) -> Result<Option<(Row, Fence)>, InboxError> {
-    let first = taking(inbox, key, claim, 0);
-    let there = match first.send(inbox).await? {
-        ConditionalWrite::Done(item) => return taken(inbox, claim, &item).await.map(Some),
-        ConditionalWrite::Refused(there) if there.is_empty() => return Ok(None),
-        ConditionalWrite::Refused(there) => there,
+    let first = claim_attempt(inbox, key, claim, 0);
+    let stored = match first.send(inbox).await? {
+        ConditionalWrite::Written(item) => return claimed(inbox, claim, &item).await.map(Some),
+        ConditionalWrite::ConditionFailed(stored) if stored.is_empty() => return Ok(None),
+        ConditionalWrite::ConditionFailed(stored) => stored,
     };
-    if is_held_by(claim, &there) {
-        return taken(inbox, claim, &there).await.map(Some);
+    if is_held_by(claim, &stored) {
+        return claimed(inbox, claim, &stored).await.map(Some);
     }
-    let DecodedItem { row, .. } = item::read(&there)?;
-    if row.attempts == 0 || !is_free(&row, claim.now) {
+    let DecodedItem { row, .. } = item::read(&stored)?;
+    if row.attempts == 0 || !is_claimable(&row, claim.now) {
         return Ok(None);
     }
-    let later = taking(inbox, key, claim, row.attempts)
+    let later = claim_attempt(inbox, key, claim, row.attempts)
         .set(
             "due_at",
-            instant(claim.now.plus(push(claim.push, row.attempts))),
+            instant(claim.now.plus(backoff(claim.first_backoff, row.attempts))),
         )
         .only_if("due_at <= :now AND (attribute_not_exists(#lease) OR #lease.#until <= :now)")
         .name("#lease", "lease")
         .name("#until", "until")
         .value(":now", instant(claim.now));
     match later.send(inbox).await? {
-        ConditionalWrite::Done(item) => taken(inbox, claim, &item).await.map(Some),
-        ConditionalWrite::Refused(there) if is_held_by(claim, &there) => {
-            taken(inbox, claim, &there).await.map(Some)
+        ConditionalWrite::Written(item) => claimed(inbox, claim, &item).await.map(Some),
+        ConditionalWrite::ConditionFailed(stored) if is_held_by(claim, &stored) => {
+            claimed(inbox, claim, &stored).await.map(Some)
         }
-        ConditionalWrite::Refused(_) => Ok(None),
+        ConditionalWrite::ConditionFailed(_) => Ok(None),
     }
 }
 
-/// The change that takes a row which was tried `attempts` times.
-fn taking(inbox: &DynamoInbox, key: &Key, claim: &Claim, attempts: u32) -> UpdateExpression {
+/// The update that claims a row after `attempts` attempts.
+fn claim_attempt(inbox: &DynamoInbox, key: &Key, claim: &Claim, attempts: u32) -> UpdateExpression {
     UpdateExpression::of(inbox, key.as_str())
         .only_in(State::Recorded)
         .only_if("attempts = :attempts")
@@ -67,24 +67,24 @@ fn taking(inbox: &DynamoInbox, key: &Key, claim: &Claim, attempts: u32) -> Updat
         .set("lease", item::lease(&claim.lease))
 }
 
-/// Whether a claim was written although its answer was lost.
-fn is_held_by(claim: &Claim, there: &TableItem) -> bool {
-    item::text_of(there, "state") == Some(State::Recorded.as_str())
-        && item::lease_of(there) == Some(claim.lease)
+/// Whether the claim was written although its reply was lost.
+fn is_held_by(claim: &Claim, stored: &TableItem) -> bool {
+    item::text_of(stored, "state") == Some(State::Recorded.as_str())
+        && item::lease_of(stored) == Some(claim.lease)
 }
 
-fn is_free(row: &Row, now: Timestamp) -> bool {
+fn is_claimable(row: &Row, now: Timestamp) -> bool {
     let is_leased = row.lease.is_some_and(|lease| lease.until > now);
     let is_due = row.due_at.is_some_and(|due_at| due_at <= now);
     row.state == State::Recorded && !is_leased && is_due
 }
 
-fn push(first: Duration, attempts: u32) -> Duration {
+fn backoff(first: Duration, attempts: u32) -> Duration {
     let doublings = attempts.saturating_sub(1).min(20);
-    first.saturating_mul(1 << doublings).min(LONGEST_PUSH)
+    first.saturating_mul(1 << doublings).min(MAX_BACKOFF)
 }
 
-async fn taken(
+async fn claimed(
     inbox: &DynamoInbox,
     claim: &Claim,
     item: &TableItem,
@@ -96,15 +96,15 @@ async fn taken(
         lease: claim.lease.id,
         parts: read.parts,
     };
-    // Bytes that can't be unpacked count as gone, so that the row ends as damaged where somebody sees it.
-    let body = stored(inbox, &read)
+    // Bytes that cannot be unpacked count as missing, so that the row ends dead as damaged.
+    let body = stored_body(inbox, &read)
         .await?
         .and_then(|body| body.unpack().ok());
     Ok((Row { body, ..read.row }, fence))
 }
 
-/// The bytes of a row as they are kept.
-pub(super) async fn stored(
+/// The stored body of a row.
+pub(super) async fn stored_body(
     inbox: &DynamoInbox,
     read: &DecodedItem,
 ) -> Result<Option<StoredBody>, InboxError> {
@@ -120,33 +120,35 @@ pub(super) async fn stored(
     }
 }
 
-/// Writes how an attempt ended, if its claim still stands.
+/// Writes how an attempt ended, if its claim is still valid.
 ///
-/// The bytes of what ends dead are kept for good before it does: until then the row is open, and may
-/// end otherwise. What is finished lets its bytes expire after it is.
+/// Before a row is marked dead, the expiry of its body's parts is removed: until then the row is
+/// open and may end otherwise. After a row is finished, its parts get an expiry.
 pub(super) async fn mark(
     inbox: &DynamoInbox,
     fence: &Fence,
     mark: &Mark,
 ) -> Result<Marked, InboxError> {
     if let (Mark::Dead { .. }, Some(parts)) = (mark, &fence.parts) {
-        parts::keep(inbox, &fence.key, parts).await?;
+        parts::remove_expiry(inbox, &fence.key, parts).await?;
     }
     let end = FinalState::of(mark);
-    let marked = match end.written_to(inbox, fence).send(inbox).await? {
-        ConditionalWrite::Done(_) => Marked::Done,
-        ConditionalWrite::Refused(there) if end.stands_in(&there, fence) => Marked::Done,
-        ConditionalWrite::Refused(_) => Marked::Lost,
+    let marked = match end.update(inbox, fence).send(inbox).await? {
+        ConditionalWrite::Written(_) => Marked::Done,
+        ConditionalWrite::ConditionFailed(stored) if end.is_stored_in(&stored, fence) => {
+            Marked::Done
+        }
+        ConditionalWrite::ConditionFailed(_) => Marked::Lost,
     };
     if let (Marked::Done, Some(at), Some(parts)) = (marked, end.expires_at, &fence.parts)
-        && !parts.are_as_born
+        && !parts.has_first_expiry
     {
-        parts::let_expire(inbox, &fence.key, parts, at).await?;
+        parts::set_expiry(inbox, &fence.key, parts, at).await?;
     }
     Ok(marked)
 }
 
-/// What a mark makes of a row.
+/// The state of a row after a mark.
 struct FinalState<'a> {
     state: State,
     reason: Option<&'a str>,
@@ -188,7 +190,7 @@ impl<'a> FinalState<'a> {
         }
     }
 
-    fn written_to(&self, inbox: &DynamoInbox, fence: &Fence) -> UpdateExpression {
+    fn update(&self, inbox: &DynamoInbox, fence: &Fence) -> UpdateExpression {
         let change = UpdateExpression::of(inbox, fence.key.as_str())
             .only_in(State::Recorded)
             .only_if("attempts = :attempt AND #lease.#id = :id")
@@ -200,7 +202,7 @@ impl<'a> FinalState<'a> {
             .set_or_remove("reason", self.reason.map(text))
             .set_or_remove(
                 "shelf",
-                shelf(self.state, &fence.key, inbox.settings.shards).map(text),
+                index_partition(self.state, &fence.key, inbox.settings.shards).map(text),
             )
             .set_or_remove("due_at", self.due_at.map(instant))
             .set_or_remove("expires_at", self.expires_at.map(expiry))
@@ -211,12 +213,12 @@ impl<'a> FinalState<'a> {
         }
     }
 
-    /// Whether this very mark was written although its answer was lost.
-    fn stands_in(&self, there: &TableItem, fence: &Fence) -> bool {
-        item::text_of(there, "state") == Some(self.state.as_str())
-            && item::number_of(there, "attempts") == Some(fence.attempt)
-            && item::lease_of(there).is_none()
-            && item::instant_of(there, "due_at") == self.due_at
-            && item::text_of(there, "reason") == self.reason
+    /// Whether this mark was written although its reply was lost.
+    fn is_stored_in(&self, stored: &TableItem, fence: &Fence) -> bool {
+        item::text_of(stored, "state") == Some(self.state.as_str())
+            && item::number_of(stored, "attempts") == Some(fence.attempt)
+            && item::lease_of(stored).is_none()
+            && item::instant_of(stored, "due_at") == self.due_at
+            && item::text_of(stored, "reason") == self.reason
     }
 }

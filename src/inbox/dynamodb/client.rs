@@ -1,4 +1,4 @@
-//! A client that gives up in time: the SDK's own defaults wait without end.
+//! A client with timeouts: by default the SDK waits for ever.
 
 use std::time::Duration;
 
@@ -13,26 +13,26 @@ use aws_sdk_dynamodb::{
 use aws_types::SdkConfig;
 
 /// A handshake within a region takes a few milliseconds.
-const CONNECT: Duration = Duration::from_millis(300);
-/// A server that stored an item and then hung is found out after this long, and asked again.
-const ATTEMPT: Duration = Duration::from_millis(600);
-/// An answer is due 2.5 s after a request has come.
-const OPERATION: Duration = Duration::from_secs(2);
-const ATTEMPTS: u32 = 4;
-/// Three throttled attempts are over in about 0.1 s; with the SDK's default it would be two seconds.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(300);
+/// After this time the request is sent again: the server may have stored the item and then hung.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(600);
+/// The receiver must reply within 2.5 s.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(2);
+const MAX_ATTEMPTS: u32 = 4;
+/// Three throttled attempts take about 0.1 s; with the SDK's default they would take two seconds.
 const FIRST_BACKOFF: Duration = Duration::from_millis(30);
 
-/// A client for requests that somebody waits for.
+/// A client for requests that a sender waits for.
 pub(super) fn new(sdk: &SdkConfig) -> Client {
     let timeouts = TimeoutConfig::builder()
-        .connect_timeout(CONNECT)
-        .operation_attempt_timeout(ATTEMPT)
-        .operation_timeout(OPERATION);
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .operation_timeout(OPERATION_TIMEOUT);
     let retries = RetryConfig::standard()
-        .with_max_attempts(ATTEMPTS)
+        .with_max_attempts(MAX_ATTEMPTS)
         .with_initial_backoff(FIRST_BACKOFF);
-    // The SDK's own quota of retries is given back by a 200 alone. A lost answer ends in a refused
-    // condition, so a few dozen of them would end all retrying; and a sender repeats a 503 anyway.
+    // The SDK refills its retry quota only after a 200. A lost reply ends in a failed condition, so
+    // a few dozen of them would stop all retries. Senders repeat a request after a 503 anyway.
     let quota = RetryPartition::custom("inbox")
         .token_bucket(TokenBucket::unlimited())
         .build();
@@ -45,13 +45,13 @@ pub(super) fn new(sdk: &SdkConfig) -> Client {
     )
 }
 
-/// For what nobody waits for: the warm-up of a function, and pages of a whole table.
+/// Longer timeouts for requests that no sender waits for: the warm-up, and pages of a scan.
 ///
-/// Connecting may take as long as ever: the SDK keeps its connections apart by that limit, and one that
-/// is opened under another would be of no use to the first notification.
-pub(super) fn patient() -> config::Builder {
+/// The connect timeout stays the same: the SDK pools connections by it, and the first notification
+/// could not use a connection that was opened under another.
+pub(super) fn long_timeouts() -> config::Builder {
     let timeouts = TimeoutConfig::builder()
-        .connect_timeout(CONNECT)
+        .connect_timeout(CONNECT_TIMEOUT)
         .operation_attempt_timeout(Duration::from_secs(4))
         .operation_timeout(Duration::from_secs(8));
     config::Builder::new().timeout_config(timeouts.build())

@@ -1,4 +1,4 @@
-//! What the SDK reports -> [`InboxError`], naming the thing to fix.
+//! Converts errors of the SDK to [`InboxError`], with what to do.
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
@@ -6,7 +6,8 @@ use super::{DynamoInbox, names::INDEX};
 use crate::inbox::InboxError;
 
 impl DynamoInbox {
-    /// Says why `operation` failed. What a service says of itself is kept short; no item is ever in it.
+    /// The error of a failed `operation`. It repeats no message of the service, which may quote an
+    /// item.
     pub(super) fn failed<E: ProvideErrorMetadata, R>(
         &self,
         operation: &str,
@@ -22,36 +23,39 @@ pub(super) fn describe<E: ProvideErrorMetadata, R>(
     error: &SdkError<E, R>,
 ) -> String {
     match error {
-        SdkError::ServiceError(said) => service(operation, table, said.err()),
-        SdkError::TimeoutError(_) => format!("table {table}: {operation} was not answered in time"),
+        SdkError::ServiceError(error) => service_error(operation, table, error.err()),
+        SdkError::TimeoutError(_) => format!("table {table}: {operation} timed out"),
         SdkError::DispatchFailure(failure) if failure.is_timeout() => {
-            format!("table {table}: no connection to DynamoDB in time")
+            format!("table {table}: the connection to DynamoDB timed out")
         }
         SdkError::DispatchFailure(failure) if failure.is_io() => {
             format!(
-                "table {table}: DynamoDB can't be reached: check the network, AWS_REGION and AWS_ENDPOINT_URL"
+                "table {table}: DynamoDB cannot be reached: check the network, AWS_REGION and \
+                 AWS_ENDPOINT_URL"
             )
         }
         SdkError::DispatchFailure(_) => {
             format!(
-                "table {table}: {operation} could not be sent: check the credentials and AWS_CA_BUNDLE"
+                "table {table}: {operation} could not be sent: check the credentials and \
+                 AWS_CA_BUNDLE"
             )
         }
-        SdkError::ResponseError(_) => format!("table {table}: the answer to {operation} broke off"),
-        _ => format!(
-            "table {table}: {operation} could not be made: check the region and the credentials"
-        ),
+        SdkError::ResponseError(_) => {
+            format!("table {table}: the reply to {operation} was cut off")
+        }
+        _ => format!("table {table}: {operation} failed: check the region and the credentials"),
     }
 }
 
-fn service(operation: &str, table: &str, error: &impl ProvideErrorMetadata) -> String {
+fn service_error(operation: &str, table: &str, error: &impl ProvideErrorMetadata) -> String {
     let (code, message) = (
         error.code().unwrap_or("an unnamed error"),
         error.message().unwrap_or_default(),
     );
     let advice = match code {
         "ResourceNotFoundException" => {
-            "there is no such table here: check its name, the region and the account, or make it with `pillarbox inbox init`"
+            "there is no such table here: check its name, the region and the account, or create \
+             it with `pillarbox inbox init`"
         }
         "AccessDeniedException" => "permission is missing: grant it to the role that runs this",
         "UnrecognizedClientException" | "InvalidSignatureException" | "ExpiredTokenException" => {
@@ -59,10 +63,11 @@ fn service(operation: &str, table: &str, error: &impl ProvideErrorMetadata) -> S
         }
         "ValidationException" if message.contains("index") => {
             return format!(
-                "table {table}: {operation}: it has no index `{INDEX}`: deploy the template's table, or see `pillarbox doctor`"
+                "table {table}: {operation}: it has no index `{INDEX}`: deploy the template's \
+                 table, or see `pillarbox doctor`"
             );
         }
-        "ValidationException" => "the request doesn't fit the table: see `pillarbox doctor`",
+        "ValidationException" => "the request does not match the table: see `pillarbox doctor`",
         "ThrottlingException"
         | "ProvisionedThroughputExceededException"
         | "RequestLimitExceeded" => "it is throttled",
@@ -77,7 +82,7 @@ mod tests {
 
     use super::*;
 
-    fn said(code: &str, message: &str) -> String {
+    fn description(code: &str, message: &str) -> String {
         let error =
             PutItemError::generic(ErrorMetadata::builder().code(code).message(message).build());
         describe("PutItem", "inbox", &SdkError::service_error(error, ()))
@@ -119,10 +124,10 @@ mod tests {
                 "see `pillarbox doctor`",
             ),
         ] {
-            let said = said(code, message);
+            let text = description(code, message);
             assert!(
-                said.starts_with("table inbox: PutItem: ") && said.contains(expected),
-                "{code}: {said}"
+                text.starts_with("table inbox: PutItem: ") && text.contains(expected),
+                "{code}: {text}"
             );
         }
     }
@@ -135,7 +140,7 @@ mod tests {
             "AccessDeniedException",
             "SomethingNew",
         ] {
-            assert!(!said(code, quoted).contains("canary"), "{code}");
+            assert!(!description(code, quoted).contains("canary"), "{code}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! A row <-> its item. Digests, signature and lease are kept as bytes: a row of one kilobyte costs
-//! half of what one of two does.
+//! Converts rows to items and back. Digests, signatures and leases are stored as bytes, because a
+//! row of one kilobyte costs half of what one of two kilobytes costs.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -7,25 +7,25 @@ use super::names::{PK, TableItem, binary, instant, number, text};
 use crate::{
     domain::{Key, Origin, State, Timestamp},
     inbox::{BodyParts, InboxError, Lease, LeaseId, ROW_VERSION, Row, body::StoredBody},
-    senders::Entry,
+    senders::{Entry, SenderKind},
 };
 
-/// How a body is kept with its row.
+/// Where a body is stored.
 pub(super) enum BodyLocation<'a> {
     /// In the row itself.
     Inline(&'a StoredBody),
-    /// In items of its own, which the row names.
-    Apart {
+    /// In separate items, which the row names.
+    Parts {
         parts: &'a BodyParts,
         deflated: bool,
     },
 }
 
-/// A row's item as it is first written.
-pub(super) fn of(
+/// The item of a new row.
+pub(super) fn new(
     entry: &Entry,
-    kept: &BodyLocation<'_>,
-    shelf: Option<String>,
+    body: &BodyLocation<'_>,
+    partition: Option<String>,
     due_at: Timestamp,
 ) -> TableItem {
     let state = if entry.held.is_some() {
@@ -38,6 +38,7 @@ pub(super) fn of(
         ("v".to_owned(), number(ROW_VERSION)),
         ("digest".to_owned(), binary(entry.digest)),
         ("content_digest".to_owned(), binary(entry.content_digest)),
+        ("kind".to_owned(), text(entry.kind.as_str())),
         ("event_type".to_owned(), text(&entry.event_type)),
         ("received_at".to_owned(), instant(entry.received_at)),
         ("origin".to_owned(), text(entry.origin.as_str())),
@@ -46,43 +47,41 @@ pub(super) fn of(
         ("budget_from".to_owned(), instant(entry.received_at)),
         ("due_at".to_owned(), instant(due_at)),
     ]);
-    let mut maybe = |name: &str, value: Option<AttributeValue>| {
+    let mut set_some = |name: &str, value: Option<AttributeValue>| {
         item.extend(value.map(|value| (name.to_owned(), value)));
     };
-    maybe("shelf", shelf.map(text));
-    maybe(
-        "signature",
-        entry
-            .signature
-            .as_deref()
-            .and_then(|hex| hex::decode(hex).ok())
-            .map(binary),
-    );
-    maybe("key_label", entry.key_label.as_deref().map(text));
-    maybe("subject", entry.subject.as_deref().map(text));
-    maybe("event_at", entry.event_at.map(instant));
-    maybe("reason", entry.held.map(|reason| text(reason.as_str())));
-    let deflated = match kept {
+    set_some("shelf", partition.map(text));
+    set_some("signature", entry.signature.as_deref().map(signature));
+    set_some("key_label", entry.key_label.as_deref().map(text));
+    set_some("subject", entry.subject.as_deref().map(text));
+    set_some("event_at", entry.event_at.map(instant));
+    set_some("reason", entry.held.map(|reason| text(reason.as_str())));
+    let deflated = match body {
         BodyLocation::Inline(body) => {
-            maybe("body", Some(binary(body.bytes.to_vec())));
+            set_some("body", Some(binary(body.bytes.to_vec())));
             body.deflated
         }
-        BodyLocation::Apart { parts, deflated } => {
-            maybe("parts", Some(number(parts.count)));
-            maybe("parts_digest", Some(binary(parts.digest)));
+        BodyLocation::Parts { parts, deflated } => {
+            set_some("parts", Some(number(parts.count)));
+            set_some("parts_digest", Some(binary(parts.digest)));
             *deflated
         }
     };
-    maybe("deflated", deflated.then_some(AttributeValue::Bool(true)));
+    set_some("deflated", deflated.then_some(AttributeValue::Bool(true)));
     item
 }
 
-/// A claim's name as it is kept in a lease.
+/// A signature's header value: as bytes if it is hex, which takes half the space.
+fn signature(header: &str) -> AttributeValue {
+    hex::decode(header).map_or_else(|_| text(header), binary)
+}
+
+/// The id of a claim as it is stored.
 pub(super) fn lease_id(id: LeaseId) -> AttributeValue {
     binary(id.0.to_be_bytes())
 }
 
-/// A lease as it is kept in its row.
+/// A lease as it is stored.
 pub(super) fn lease(lease: &Lease) -> AttributeValue {
     AttributeValue::M(TableItem::from([
         ("id".to_owned(), lease_id(lease.id)),
@@ -90,22 +89,25 @@ pub(super) fn lease(lease: &Lease) -> AttributeValue {
     ]))
 }
 
-/// What an item says of a row, its bytes apart.
+/// A row read from an item, with its body still packed.
 pub(super) struct DecodedItem {
-    /// The row, without its bytes.
+    /// Without its bytes.
     pub(super) row: Row,
-    /// Its bytes as they are kept, if they are in the row itself.
+    /// The body, if it is in the row itself.
     pub(super) inline: Option<StoredBody>,
-    /// Where they are, if they are in items of their own.
+    /// The parts of the body, if it is in separate items.
     pub(super) parts: Option<BodyParts>,
-    /// Whether they are compressed.
+    /// Whether the body is compressed.
     pub(super) deflated: bool,
 }
 
-/// Reads a row's item. One of a later version is an error, and so is one that can't be ours.
+/// Reads the item of a row. A later version and an item that this program cannot have written are
+/// errors.
 pub(super) fn read(item: &TableItem) -> Result<DecodedItem, InboxError> {
     let key = text_of(item, PK).and_then(Key::parse).ok_or_else(|| {
-        InboxError::Unavailable("an item of the table has no key of ours".to_owned())
+        InboxError::Unavailable(
+            "an item of the table has a key that Pillarbox did not write".to_owned(),
+        )
     })?;
     let version = version(item);
     if version > ROW_VERSION {
@@ -127,8 +129,13 @@ pub(super) fn read(item: &TableItem) -> Result<DecodedItem, InboxError> {
         digest: digest_of(item, "digest").ok_or_else(|| damaged("it has no digest"))?,
         content_digest: digest_of(item, "content_digest")
             .ok_or_else(|| damaged("it has no content_digest"))?,
-        signature: bytes_of(item, "signature").map(hex::encode),
+        signature: bytes_of(item, "signature")
+            .map(hex::encode)
+            .or_else(|| text_of(item, "signature").map(str::to_owned)),
         key_label: text_of(item, "key_label").map(str::to_owned),
+        kind: text_of(item, "kind")
+            .and_then(SenderKind::parse)
+            .ok_or_else(|| damaged("it has no kind that this program knows"))?,
         event_type: text_of(item, "event_type")
             .ok_or_else(|| damaged("it has no event_type"))?
             .to_owned(),
@@ -161,8 +168,8 @@ pub(super) fn read(item: &TableItem) -> Result<DecodedItem, InboxError> {
         .map(|(count, digest)| BodyParts {
             digest,
             count,
-            // Nothing has touched them since: no attempt failed for good, and nobody sent the row again.
-            are_as_born: attempts <= 1 && budget_from == received_at,
+            // No attempt ended the row for good, and it was not replayed.
+            has_first_expiry: attempts <= 1 && budget_from == received_at,
         });
     Ok(DecodedItem {
         row,
@@ -172,37 +179,37 @@ pub(super) fn read(item: &TableItem) -> Result<DecodedItem, InboxError> {
     })
 }
 
-/// The version an item says it has; one that says none is nothing this program wrote.
+/// The row version of an item; the highest if it has none, since this program did not write it.
 pub(super) fn version(item: &TableItem) -> u32 {
     number_of(item, "v").unwrap_or(u32::MAX)
 }
 
-/// An attribute that is text.
+/// A text attribute.
 pub(super) fn text_of<'a>(item: &'a TableItem, name: &str) -> Option<&'a str> {
     item.get(name)?.as_s().ok().map(String::as_str)
 }
 
-/// An attribute that is a number.
+/// A numeric attribute.
 pub(super) fn number_of<T: std::str::FromStr>(item: &TableItem, name: &str) -> Option<T> {
     item.get(name)?.as_n().ok()?.parse().ok()
 }
 
-/// An attribute that is an instant.
+/// A time attribute.
 pub(super) fn instant_of(item: &TableItem, name: &str) -> Option<Timestamp> {
     number_of(item, name).map(Timestamp::from_millis)
 }
 
-/// An attribute that is bytes.
+/// A binary attribute.
 pub(super) fn bytes_of<'a>(item: &'a TableItem, name: &str) -> Option<&'a [u8]> {
     item.get(name)?.as_b().ok().map(|blob| blob.as_ref())
 }
 
-/// An attribute that is a SHA-256.
+/// A SHA-256 attribute.
 pub(super) fn digest_of(item: &TableItem, name: &str) -> Option<[u8; 32]> {
     bytes_of(item, name)?.try_into().ok()
 }
 
-/// Who works on a row.
+/// The lease of a row.
 pub(super) fn lease_of(item: &TableItem) -> Option<Lease> {
     let lease = item.get("lease")?.as_m().ok()?;
     let id = u64::from_be_bytes(bytes_of(lease, "id")?.try_into().ok()?);

@@ -1,4 +1,4 @@
-//! Short texts under names, each in an item of its own.
+//! The key-value store: one item for each entry.
 
 use super::{
     DynamoInbox,
@@ -8,33 +8,36 @@ use super::{
 };
 use crate::inbox::{CasOutcome, InboxError, KvEntry, KvKey};
 
-/// What stands under a name.
-pub(super) async fn memo(inbox: &DynamoInbox, name: &KvKey) -> Result<Option<KvEntry>, InboxError> {
-    Ok(inbox.read(&names::memo(name)).await?.as_ref().and_then(of))
+/// The current entry under `key`.
+pub(super) async fn get(inbox: &DynamoInbox, key: &KvKey) -> Result<Option<KvEntry>, InboxError> {
+    let item = inbox.read(&names::kv(key)).await?;
+    Ok(item.as_ref().and_then(entry_of))
 }
 
-/// Writes what is to stand under a name, if what stands there is what was seen.
+/// Stores `next`, if the current entry has the expected version.
 ///
-/// A reply that was lost comes back as a refused condition: what stands there is our own then, version and all.
-pub(super) async fn swap(
+/// After a lost reply the condition fails, and the stored entry is `next`, version and all.
+pub(super) async fn compare_and_swap(
     inbox: &DynamoInbox,
-    name: &KvKey,
-    seen: Option<u64>,
+    key: &KvKey,
+    expected_version: Option<u64>,
     next: &KvEntry,
 ) -> Result<CasOutcome, InboxError> {
-    let change = UpdateExpression::of(inbox, names::memo(name))
+    let change = UpdateExpression::of(inbox, names::kv(key))
         .set("version", version(next.version))
         .set("text", text(&next.text));
-    let change = match seen {
+    let change = match expected_version {
         None => change.only_if("attribute_not_exists(pk)"),
-        Some(seen) => change
-            .only_if("#version = :seen")
+        Some(expected) => change
+            .only_if("#version = :expected")
             .name("#version", "version")
-            .value(":seen", version(seen)),
+            .value(":expected", version(expected)),
     };
     Ok(match change.send(inbox).await? {
-        ConditionalWrite::Done(_) => CasOutcome::Done,
-        ConditionalWrite::Refused(there) => CasOutcome::refused_by(of(&there), next),
+        ConditionalWrite::Written(_) => CasOutcome::Stored,
+        ConditionalWrite::ConditionFailed(stored) => {
+            CasOutcome::of_failed_condition(entry_of(&stored), next)
+        }
     })
 }
 
@@ -42,7 +45,7 @@ fn version(version: u64) -> aws_sdk_dynamodb::types::AttributeValue {
     binary(version.to_be_bytes())
 }
 
-fn of(item: &TableItem) -> Option<KvEntry> {
+fn entry_of(item: &TableItem) -> Option<KvEntry> {
     let version = u64::from_be_bytes(item::bytes_of(item, "version")?.try_into().ok()?);
     Some(KvEntry {
         version,

@@ -1,4 +1,4 @@
-//! What is known of a payment's events, and of a source.
+//! Ledgers, one item for each payment, and the last reception of each source.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -14,64 +14,65 @@ use crate::{
     senders::EventName,
 };
 
-/// Makes the event `key`'s, unless it is another's: one attribute an event, in the item of its payment.
+/// Claims the event for `key`, unless another key holds it: one attribute for each event, in the
+/// item of its payment.
 ///
 /// The whole ledger of a payment expires after its last event.
-pub(super) async fn own(
+pub(super) async fn claim_event(
     inbox: &DynamoInbox,
     event: &EventName,
     key: &Key,
     expires_at: Timestamp,
 ) -> Result<EventClaim, InboxError> {
-    let owning = UpdateExpression::of(inbox, names::ledger(event))
+    let claim = UpdateExpression::of(inbox, names::ledger(event))
         .set(&event.event, text(key.as_str()))
         .set("expires_at", expiry(expires_at))
         .only_if("(attribute_not_exists(#event) OR #event = :key)")
         .name("#event", &event.event)
         .value(":key", text(key.as_str()));
-    match owning.send(inbox).await? {
-        ConditionalWrite::Done(_) => Ok(EventClaim::Mine),
-        ConditionalWrite::Refused(there) => {
-            let owner = item::text_of(&there, &event.event).and_then(Key::parse);
+    match claim.send(inbox).await? {
+        ConditionalWrite::Written(_) => Ok(EventClaim::Acquired),
+        ConditionalWrite::ConditionFailed(stored) => {
+            let owner = item::text_of(&stored, &event.event).and_then(Key::parse);
             Ok(owner
                 .filter(|owner| owner != key)
-                .map_or(EventClaim::Mine, EventClaim::Other))
+                .map_or(EventClaim::Acquired, EventClaim::HeldBy))
         }
     }
 }
 
-/// Which events of one payment have an owner; `None` if there is no ledger of it.
-pub(super) async fn events(
+/// The claimed events of one payment; `None` if it has no ledger.
+pub(super) async fn entries(
     inbox: &DynamoInbox,
     source: &str,
     subject: &str,
 ) -> Result<Option<Vec<LedgerEntry>>, InboxError> {
     let ledger = inbox.read(&names::ledger_of(source, subject)).await?;
     let events = |item: names::TableItem| item.into_iter().filter(|(name, _)| name.contains('|'));
-    let come = |(event, owner): (String, AttributeValue)| {
+    let entry_of = |(event, owner): (String, AttributeValue)| {
         Some(LedgerEntry {
             event,
             owner: Key::parse(owner.as_s().ok()?)?,
         })
     };
-    Ok(ledger.map(|item| events(item).filter_map(come).collect()))
+    Ok(ledger.map(|item| events(item).filter_map(entry_of).collect()))
 }
 
-/// Notes when a source was last heard; never backwards.
-pub(super) async fn heard(
+/// Moves the last reception of a source forward to `at`.
+pub(super) async fn record_last_received(
     inbox: &DynamoInbox,
     source: &SourceName,
     at: Timestamp,
 ) -> Result<(), InboxError> {
-    let hearing = UpdateExpression::of(inbox, names::source(source))
+    let update = UpdateExpression::of(inbox, names::source(source))
         .set("heard_at", instant(at))
         .only_if("(attribute_not_exists(heard_at) OR heard_at < :at)")
         .value(":at", instant(at));
-    hearing.send(inbox).await.map(drop)
+    update.send(inbox).await.map(drop)
 }
 
-/// When a source was last heard.
-pub(super) async fn last_heard(
+/// When a notification of the source was last received.
+pub(super) async fn last_received(
     inbox: &DynamoInbox,
     source: &SourceName,
 ) -> Result<Option<Timestamp>, InboxError> {

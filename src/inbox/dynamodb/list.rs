@@ -1,5 +1,5 @@
-//! Lists, newest first. What waits is found through the index, the events of a payment through its
-//! ledger; for everything else the whole table is read, by as many readers as it takes.
+//! Lists rows, newest first. Open, dead and held rows are found through the index, the rows of a
+//! payment through its ledger; for everything else the whole table is scanned in parallel.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -11,25 +11,26 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::{
     DynamoInbox, client, item, ledger,
     names::{PK, TableItem, text},
-    query::{PendingRow, SHELVES},
+    query::{INDEX_PARTITIONS, PendingRow},
 };
 use crate::{
     domain::{Key, State, Timestamp},
     inbox::{InboxError, ListCursor, PageRequest, Row, RowFilter, RowPage, SourceFilter},
 };
 
-/// How many parts of the table are read at once.
+/// How many segments of the table are scanned at once.
 const SEGMENTS: i32 = 8;
-/// How many rows are fetched at once.
-const AT_ONCE: usize = 16;
-/// Every attribute of a row but its bytes, which a list doesn't carry.
-const ATTRIBUTES: [&str; 21] = [
+/// How many rows are read at once.
+const CONCURRENCY: usize = 16;
+/// Every attribute of a row except its body.
+const ATTRIBUTES: [&str; 22] = [
     "pk",
     "v",
     "digest",
     "content_digest",
     "signature",
     "key_label",
+    "kind",
     "event_type",
     "subject",
     "event_at",
@@ -47,33 +48,36 @@ const ATTRIBUTES: [&str; 21] = [
     "deflated",
 ];
 
-/// How a list is answered.
+/// How a list is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListStrategy {
-    /// From the index: what waits for someone.
+    /// From the pending index.
     Index,
-    /// From a payment's ledger, and the index for what is not in it yet.
+    /// From the ledger of a payment, and from the index for rows that are not in it yet.
     Ledger,
-    /// By reading the whole table.
+    /// From the whole table.
     Scan,
 }
 
-/// How far a scan of the whole table is.
+/// The progress of a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScanPosition {
-    /// How many items were read just now.
+    /// The items of the last page.
     pub items: usize,
 }
 
-/// How `filter` will be answered.
-pub(super) async fn way(
+/// How rows for `filter` are read.
+pub(super) async fn strategy(
     inbox: &DynamoInbox,
     filter: &RowFilter,
 ) -> Result<ListStrategy, InboxError> {
-    if filter.state.is_some_and(|state| state.shelf().is_some()) {
+    if filter
+        .state
+        .is_some_and(|state| state.index_partition().is_some())
+    {
         return Ok(ListStrategy::Index);
     }
-    Ok(if owned(inbox, filter).await?.is_some() {
+    Ok(if ledger_keys(inbox, filter).await?.is_some() {
         ListStrategy::Ledger
     } else {
         ListStrategy::Scan
@@ -86,64 +90,70 @@ pub(super) async fn list(
     filter: &RowFilter,
     page: &PageRequest,
 ) -> Result<RowPage, InboxError> {
-    let newest = NewestRows::of(page);
-    if let Some(shelf) = filter.state.and_then(State::shelf) {
-        let waiting = inbox.shelf(shelf, None, usize::MAX, &whose(filter)).await?;
-        return fetched(inbox, filter, selected(filter, waiting), newest).await;
+    let newest = NewestRows::new(page);
+    let sources = sources(filter);
+    if let Some(partition) = filter.state.and_then(State::index_partition) {
+        let pending = inbox
+            .pending_rows(partition, None, usize::MAX, &sources)
+            .await?;
+        return fetch(inbox, filter, matching_keys(filter, pending), newest).await;
     }
-    match owned(inbox, filter).await? {
+    match ledger_keys(inbox, filter).await? {
         Some(mut keys) => {
-            for shelf in SHELVES {
-                keys.extend(selected(
-                    filter,
-                    inbox.shelf(shelf, None, usize::MAX, &whose(filter)).await?,
-                ));
+            for partition in INDEX_PARTITIONS {
+                let pending = inbox
+                    .pending_rows(partition, None, usize::MAX, &sources)
+                    .await?;
+                keys.extend(matching_keys(filter, pending));
             }
             keys.sort();
             keys.dedup();
-            fetched(inbox, filter, keys, newest).await
+            fetch(inbox, filter, keys, newest).await
         }
-        None => scanned(inbox, filter, newest).await,
+        None => scan(inbox, filter, newest).await,
     }
 }
 
-/// The keys in the ledger of the payment asked for, if it has one.
-async fn owned(inbox: &DynamoInbox, filter: &RowFilter) -> Result<Option<Vec<Key>>, InboxError> {
+/// The keys in the ledger of the payment that `filter` names, if it has one.
+async fn ledger_keys(
+    inbox: &DynamoInbox,
+    filter: &RowFilter,
+) -> Result<Option<Vec<Key>>, InboxError> {
     match (&filter.source, &filter.subject) {
         (Some(source), Some(subject)) => {
-            let events = ledger::events(inbox, source, subject).await?;
-            Ok(events.map(|events| events.into_iter().map(|event| event.owner).collect()))
+            let entries = ledger::entries(inbox, source, subject).await?;
+            Ok(entries.map(|entries| entries.into_iter().map(|entry| entry.owner).collect()))
         }
         _ => Ok(None),
     }
 }
 
-fn whose(filter: &RowFilter) -> SourceFilter {
+fn sources(filter: &RowFilter) -> SourceFilter {
     filter
         .source
         .clone()
         .map_or(SourceFilter::ALL, SourceFilter::Only)
 }
 
-/// The keys of those that fit, as far as the index can tell.
-fn selected(filter: &RowFilter, waiting: Vec<PendingRow>) -> Vec<Key> {
-    let fits = |row: &PendingRow| {
-        is_asked_for(
+/// The keys of the rows that match, as far as the index shows.
+fn matching_keys(filter: &RowFilter, pending: Vec<PendingRow>) -> Vec<Key> {
+    let matches = |row: &PendingRow| {
+        matches_index(
             filter,
             &row.event_type,
             row.subject.as_ref(),
             row.received_at,
         )
     };
-    waiting
+    pending
         .into_iter()
-        .filter(fits)
+        .filter(matches)
         .map(|row| row.key)
         .collect()
 }
 
-/// The rows of `keys` as they are now, which the index may not know yet.
-async fn fetched(
+/// Reads the rows of `keys`, which may be newer than the index.
+async fn fetch(
     inbox: &DynamoInbox,
     filter: &RowFilter,
     keys: Vec<Key>,
@@ -165,29 +175,29 @@ async fn fetched(
             .await;
         Ok::<_, InboxError>(read.map_err(|error| inbox.failed("GetItem", &error))?.item)
     });
-    let mut items = stream::iter(reads).buffer_unordered(AT_ONCE);
+    let mut items = stream::iter(reads).buffer_unordered(CONCURRENCY);
     while let Some(item) = items.try_next().await? {
-        newest.take(filter, item.as_ref())?;
+        newest.add(filter, item.as_ref())?;
     }
-    Ok(newest.listed())
+    Ok(newest.into_page())
 }
 
-/// The rows that fit, out of all.
-async fn scanned(
+/// Finds matching rows in the whole table.
+async fn scan(
     inbox: &DynamoInbox,
     filter: &RowFilter,
     newest: NewestRows,
 ) -> Result<RowPage, InboxError> {
     let newest = Mutex::new(newest);
-    let segments = (0..SEGMENTS).map(|segment| segment_of(inbox, filter, segment, &newest));
+    let segments = (0..SEGMENTS).map(|segment| scan_segment(inbox, filter, segment, &newest));
     futures_util::future::try_join_all(segments).await?;
     Ok(newest
         .into_inner()
         .unwrap_or_else(PoisonError::into_inner)
-        .listed())
+        .into_page())
 }
 
-async fn segment_of(
+async fn scan_segment(
     inbox: &DynamoInbox,
     filter: &RowFilter,
     segment: i32,
@@ -205,13 +215,13 @@ async fn segment_of(
         let scan = scan
             .projection_expression(attributes)
             .set_expression_attribute_names(Some(names));
-        // Rows have a version; what is kept beside them has none.
+        // Rows have a version; other items have none.
         let scan = scan
             .filter_expression("attribute_exists(v)")
             .set_exclusive_start_key(start);
         let page = scan
             .customize()
-            .config_override(client::patient())
+            .config_override(client::long_timeouts())
             .send()
             .await;
         let page = page.map_err(|error| inbox.failed("Scan", &error))?;
@@ -219,7 +229,7 @@ async fn segment_of(
             let mut newest = newest.lock().unwrap_or_else(PoisonError::into_inner);
             page.items()
                 .iter()
-                .try_for_each(|item| newest.take(filter, Some(item)))?;
+                .try_for_each(|item| newest.add(filter, Some(item)))?;
         }
         if let Some(progress) = &inbox.progress {
             progress(ScanPosition {
@@ -242,7 +252,7 @@ fn projection() -> (String, HashMap<String, String>) {
     (names.keys().cloned().collect::<Vec<_>>().join(", "), names)
 }
 
-/// The newest rows met so far, no more of them than were asked for.
+/// The newest rows found so far, at most as many as the page has.
 struct NewestRows {
     limit: usize,
     before: Option<(Timestamp, Key)>,
@@ -251,10 +261,10 @@ struct NewestRows {
 }
 
 impl NewestRows {
-    fn of(page: &PageRequest) -> Self {
-        // A place that nobody gave out is the beginning.
-        let before = page.after.as_ref().and_then(|ListCursor(place)| {
-            let (at, key) = place.split_once(' ')?;
+    fn new(page: &PageRequest) -> Self {
+        // An invalid cursor means the beginning.
+        let before = page.after.as_ref().and_then(|ListCursor(position)| {
+            let (at, key) = position.split_once(' ')?;
             Some((Timestamp::from_millis(at.parse().ok()?), Key::parse(key)?))
         });
         Self {
@@ -265,7 +275,7 @@ impl NewestRows {
         }
     }
 
-    fn take(&mut self, filter: &RowFilter, item: Option<&TableItem>) -> Result<(), InboxError> {
+    fn add(&mut self, filter: &RowFilter, item: Option<&TableItem>) -> Result<(), InboxError> {
         let Some(item) = item else { return Ok(()) };
         let row = match item::read(item) {
             Ok(read) => read.row,
@@ -275,9 +285,9 @@ impl NewestRows {
             }
             Err(error) => return Err(error),
         };
-        let place = (row.received_at, row.key.clone());
-        if fits(filter, &row) && self.before.as_ref().is_none_or(|before| place < *before) {
-            self.rows.insert(place, row);
+        let position = (row.received_at, row.key.clone());
+        if matches(filter, &row) && self.before.as_ref().is_none_or(|before| position < *before) {
+            self.rows.insert(position, row);
             if self.rows.len() > self.limit {
                 self.rows.pop_first();
             }
@@ -285,7 +295,7 @@ impl NewestRows {
         Ok(())
     }
 
-    fn listed(self) -> RowPage {
+    fn into_page(self) -> RowPage {
         let is_full = self.rows.len() == self.limit;
         let last = self
             .rows
@@ -304,13 +314,13 @@ impl NewestRows {
     }
 }
 
-fn fits(filter: &RowFilter, row: &Row) -> bool {
+fn matches(filter: &RowFilter, row: &Row) -> bool {
     filter
         .source
         .as_ref()
         .is_none_or(|source| row.key.source() == source)
         && filter.state.is_none_or(|state| row.state == state)
-        && is_asked_for(
+        && matches_index(
             filter,
             &row.event_type,
             row.subject.as_ref(),
@@ -318,8 +328,8 @@ fn fits(filter: &RowFilter, row: &Row) -> bool {
         )
 }
 
-/// What the index knows of a row as well as the row does.
-fn is_asked_for(
+/// Whether a row matches, by the attributes that the index has, too.
+fn matches_index(
     filter: &RowFilter,
     event_type: &str,
     subject: Option<&String>,
@@ -328,10 +338,10 @@ fn is_asked_for(
     filter
         .event_type
         .as_ref()
-        .is_none_or(|asked| asked == event_type)
+        .is_none_or(|wanted| wanted == event_type)
         && filter
             .subject
             .as_ref()
-            .is_none_or(|asked| Some(asked) == subject)
+            .is_none_or(|wanted| Some(wanted) == subject)
         && filter.since.is_none_or(|since| received_at >= since)
 }

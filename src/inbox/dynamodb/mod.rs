@@ -1,7 +1,11 @@
 //! The inbox in one table of DynamoDB: every change is one conditional write of one item.
 //!
-//! A row is one item under its key. What is too long for it lies in items of its own, written before
-//! it; one sparse index lists what still waits for someone. Items that are no rows begin with `~`.
+//! A row is one item under its key. A body that is too long for its row is stored in items of its
+//! own, written before the row; a sparse index lists the open, dead and held rows. The keys of all
+//! other items begin with `~`.
+//!
+//! A write whose reply was lost is sent again by the SDK and fails its condition; the failed
+//! condition returns the stored item, which shows that the first write succeeded.
 
 mod change;
 mod claim;
@@ -13,7 +17,7 @@ mod list;
 mod kv;
 mod names;
 mod parts;
-mod person;
+mod operator;
 mod query;
 mod record;
 pub mod table;
@@ -27,9 +31,9 @@ use aws_sdk_dynamodb::Client;
 use aws_types::SdkConfig;
 
 use super::{
-    CasOutcome, Claim, Discarded, EventClaim, Fence, Inbox, InboxError, KvEntry, KvKey,
-    LedgerEntry, Mark, Marked, PageRequest, PendingEvent, Recorded, Replayed, Row, RowFilter,
-    RowPage, SourceFilter,
+    CasOutcome, Claim, DeliveryInbox, Discarded, EventClaim, Fence, InboxError, KvEntry, KvKey,
+    LedgerEntry, Mark, Marked, OperatorInbox, PageRequest, PendingCount, PendingEvent, ReadInbox,
+    ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter,
 };
 use crate::{
     domain::{Key, SourceName, Timestamp},
@@ -37,22 +41,21 @@ use crate::{
 };
 
 pub use list::{ListStrategy, ScanPosition};
-pub use query::PendingIndex;
 
-/// What a table is used with.
+/// The settings of a [`DynamoInbox`].
 #[derive(Clone, Debug)]
 pub struct TableSettings {
-    /// Its name.
+    /// The name of the table.
     pub table: String,
-    /// How many shards its index is spread over.
+    /// The number of shards of each index partition.
     pub shards: u32,
-    /// How long after it was recorded a row falls due by itself, if nobody took it up before.
+    /// How long after a row was recorded the sweep may find it, if the stream has not delivered it.
     pub first_due: Duration,
-    /// How long a finished row is kept; a body in items of its own stays a week longer.
+    /// How long a finished row is kept. Ledgers and separate bodies are kept a week longer.
     pub retention: Duration,
 }
 
-/// The inbox of any number of processes.
+/// An inbox that any number of processes share.
 #[derive(Clone)]
 pub struct DynamoInbox {
     client: Client,
@@ -61,7 +64,7 @@ pub struct DynamoInbox {
 }
 
 impl DynamoInbox {
-    /// The inbox in the table that `settings` name. Nothing is sent before it is used.
+    /// An inbox in the table that `settings` names. Sends no request.
     pub fn new(sdk: &SdkConfig, settings: TableSettings) -> Self {
         Self {
             client: client::new(sdk),
@@ -70,89 +73,122 @@ impl DynamoInbox {
         }
     }
 
-    /// The same inbox, telling `progress` how far a scan of the whole table is.
-    pub fn telling(self, progress: impl Fn(ScanPosition) + Send + Sync + 'static) -> Self {
+    /// The same inbox, which calls `progress` after every page of a scan.
+    pub fn with_scan_progress(
+        self,
+        progress: impl Fn(ScanPosition) + Send + Sync + 'static,
+    ) -> Self {
         Self {
             progress: Some(Arc::new(progress)),
             ..self
         }
     }
 
-    /// Opens the connection, so that the first notification doesn't wait for it.
+    /// Opens the connection, so that the first notification does not wait for it.
     pub async fn warm(&self) -> Result<(), InboxError> {
         let read = self
             .client
             .get_item()
             .table_name(&self.settings.table)
             .key(names::PK, names::text(names::WARM));
-        let patient = read.customize().config_override(client::patient());
-        patient
-            .send()
+        let read = read.customize().config_override(client::long_timeouts());
+        read.send()
             .await
             .map_err(|error| self.failed("GetItem", &error))?;
         Ok(())
     }
 
-    /// What still waits for someone, shelf by shelf.
-    pub async fn shelves(&self) -> Result<Vec<PendingIndex>, InboxError> {
-        query::shelves(self).await
+    /// The size of each partition of the pending index that has rows.
+    pub async fn pending_counts(&self) -> Result<Vec<PendingCount>, InboxError> {
+        query::pending_counts(self).await
     }
 
-    /// How `filter` will be answered: from the index, a ledger, or the whole table.
-    pub async fn way(&self, filter: &RowFilter) -> Result<ListStrategy, InboxError> {
-        list::way(self, filter).await
+    /// Which part of the table [`ReadInbox::list`] will read for `filter`.
+    pub async fn list_strategy(&self, filter: &RowFilter) -> Result<ListStrategy, InboxError> {
+        list::strategy(self, filter).await
     }
 }
 
-impl Inbox for DynamoInbox {
+impl ReceiveInbox for DynamoInbox {
     async fn record(&self, entry: &Entry) -> Result<Recorded, InboxError> {
         record::record(self, entry).await
+    }
+}
+
+impl DeliveryInbox for DynamoInbox {
+    async fn find_due(
+        &self,
+        sources: &SourceFilter,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Key>, InboxError> {
+        query::find_due(self, sources, now, limit).await
     }
 
     async fn claim(&self, key: &Key, claim: &Claim) -> Result<Option<(Row, Fence)>, InboxError> {
         claim::claim(self, key, claim).await
     }
 
-    async fn own(
+    async fn claim_event(
         &self,
         event: &EventName,
         key: &Key,
         expires_at: Timestamp,
     ) -> Result<EventClaim, InboxError> {
-        ledger::own(self, event, key, expires_at).await
-    }
-
-    async fn events(
-        &self,
-        source: &SourceName,
-        subject: &str,
-    ) -> Result<Vec<LedgerEntry>, InboxError> {
-        Ok(ledger::events(self, source.as_str(), subject)
-            .await?
-            .unwrap_or_default())
-    }
-
-    async fn unfinished(
-        &self,
-        source: &SourceName,
-        subjects: &BTreeSet<String>,
-    ) -> Result<Vec<PendingEvent>, InboxError> {
-        query::unfinished(self, source, subjects).await
+        ledger::claim_event(self, event, key, expires_at).await
     }
 
     async fn mark(&self, fence: &Fence, mark: &Mark) -> Result<Marked, InboxError> {
         claim::mark(self, fence, mark).await
     }
 
-    async fn due(
+    async fn record_last_received(
         &self,
-        whose: &SourceFilter,
-        now: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<Key>, InboxError> {
-        query::due(self, whose, now, limit).await
+        source: &SourceName,
+        at: Timestamp,
+    ) -> Result<(), InboxError> {
+        ledger::record_last_received(self, source, at).await
+    }
+}
+
+impl ReconcileInbox for DynamoInbox {
+    async fn ledger_entries(
+        &self,
+        source: &SourceName,
+        subject: &str,
+    ) -> Result<Vec<LedgerEntry>, InboxError> {
+        Ok(ledger::entries(self, source.as_str(), subject)
+            .await?
+            .unwrap_or_default())
     }
 
+    async fn pending_events(
+        &self,
+        source: &SourceName,
+        subjects: &BTreeSet<String>,
+    ) -> Result<Vec<PendingEvent>, InboxError> {
+        query::pending_events(self, source, subjects).await
+    }
+
+    async fn last_received(&self, source: &SourceName) -> Result<Option<Timestamp>, InboxError> {
+        ledger::last_received(self, source).await
+    }
+
+    async fn kv_get(&self, key: &KvKey) -> Result<Option<KvEntry>, InboxError> {
+        kv::get(self, key).await
+    }
+
+    async fn compare_and_swap(
+        &self,
+        key: &KvKey,
+        expected_version: Option<u64>,
+        next: &KvEntry,
+    ) -> Result<CasOutcome, InboxError> {
+        kv::compare_and_swap(self, key, expected_version, next).await
+    }
+}
+
+impl ReadInbox for DynamoInbox {
     async fn get(&self, key: &Key) -> Result<Option<Row>, InboxError> {
         query::get(self, key).await
     }
@@ -160,9 +196,11 @@ impl Inbox for DynamoInbox {
     async fn list(&self, filter: &RowFilter, page: PageRequest) -> Result<RowPage, InboxError> {
         list::list(self, filter, &page).await
     }
+}
 
+impl OperatorInbox for DynamoInbox {
     async fn replay(&self, key: &Key, now: Timestamp) -> Result<Replayed, InboxError> {
-        person::replay(self, key, now).await
+        operator::replay(self, key, now).await
     }
 
     async fn discard(
@@ -171,27 +209,6 @@ impl Inbox for DynamoInbox {
         erase: bool,
         expires_at: Timestamp,
     ) -> Result<Discarded, InboxError> {
-        person::discard(self, key, erase, expires_at).await
-    }
-
-    async fn heard(&self, source: &SourceName, at: Timestamp) -> Result<(), InboxError> {
-        ledger::heard(self, source, at).await
-    }
-
-    async fn last_heard(&self, source: &SourceName) -> Result<Option<Timestamp>, InboxError> {
-        ledger::last_heard(self, source).await
-    }
-
-    async fn memo(&self, name: &KvKey) -> Result<Option<KvEntry>, InboxError> {
-        kv::memo(self, name).await
-    }
-
-    async fn swap_memo(
-        &self,
-        name: &KvKey,
-        seen: Option<u64>,
-        next: &KvEntry,
-    ) -> Result<CasOutcome, InboxError> {
-        kv::swap(self, name, seen, next).await
+        operator::discard(self, key, erase, expires_at).await
     }
 }

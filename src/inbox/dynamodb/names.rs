@@ -1,4 +1,4 @@
-//! What the table's attributes and items are called, and values made for them.
+//! The names of the table's items and attributes, and the values of attributes.
 
 use std::collections::HashMap;
 
@@ -10,24 +10,23 @@ use crate::{
     senders::EventName,
 };
 
-/// One item.
+/// An item of the table.
 pub(super) type TableItem = HashMap<String, AttributeValue>;
 
-/// The key of every item.
+/// The key attribute of every item.
 pub(super) const PK: &str = "pk";
-/// The sparse index: rows that wait for someone, by shelf and the instant they are due.
+/// The sparse index of open, dead and held rows, by partition and by `due_at`.
 pub(super) const INDEX: &str = "shelf";
-/// The item that is asked for only to open the connection; there is none.
+/// Read only to open the connection; there is no such item.
 pub(super) const WARM: &str = "~warm";
-/// How the name of a body's item begins.
+/// The prefix of the parts of bodies.
 const BODY: &str = "~body:";
-/// How the name of a payment's ledger begins.
+/// The prefix of ledgers.
 const SUBJECT: &str = "~subject:";
-/// How the name of what is known of a source begins.
+/// The prefix of sources.
 const SOURCE: &str = "~source:";
-
-/// How the name of a memo begins.
-const MEMO: &str = "~memo:";
+/// The prefix of the key-value store.
+const KV: &str = "~memo:";
 
 /// The ledger of the payment that `event` belongs to.
 pub(super) fn ledger(event: &EventName) -> String {
@@ -39,40 +38,39 @@ pub(super) fn ledger_of(source: &str, subject: &str) -> String {
     format!("{SUBJECT}{source}:{subject}")
 }
 
-/// What is known of a source.
+/// The item of a source.
 pub(super) fn source(name: &SourceName) -> String {
     format!("{SOURCE}{name}")
 }
 
-/// What stands under a name.
-pub(super) fn memo(name: &KvKey) -> String {
-    format!("{MEMO}{}", name.as_str())
+/// The item of a key of the key-value store.
+pub(super) fn kv(key: &KvKey) -> String {
+    format!("{KV}{}", key.as_str())
 }
 
-/// One part of a body: by its row and by its bytes as they are stored, so that two programs which
-/// compress differently can't mix their parts.
+/// One part of a body. Its name includes the digest of the stored bytes, so that two versions of
+/// this program that compress differently cannot mix their parts.
 pub(super) fn part(key: &Key, digest: &[u8; 32], number: u32) -> String {
     format!("{BODY}{key}:{}:{number}", hex::encode(digest))
 }
 
-/// The shelf that a row in `state` stands on.
-pub(super) fn shelf(state: State, key: &Key, shards: u32) -> Option<String> {
+/// The index partition, with its shard, of a row in `state`.
+pub(super) fn index_partition(state: State, key: &Key, shards: u32) -> Option<String> {
     state
-        .shelf()
-        .map(|shelf| format!("{shelf}:{}", shard(key, shards)))
+        .index_partition()
+        .map(|partition| format!("{partition}:{}", shard(key, shards)))
 }
 
-/// Which shard a row belongs to, for as long as the number of shards stays: FNV-1a, which is the same
-/// in every version of this program.
+/// The shard of a row, which must never change for a given number of shards: FNV-1a.
 fn shard(key: &Key, shards: u32) -> u32 {
     let hash = key.as_str().bytes().fold(0x811c_9dc5_u32, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
     });
-    // The last characters of a key move its low bits most, so the high ones are folded in.
+    // The last characters of a key change its low bits most, so the high bits are mixed in.
     (hash ^ (hash >> 16)) % shards.max(1)
 }
 
-/// A text.
+/// Text.
 pub(super) fn text(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())
 }
@@ -87,12 +85,12 @@ pub(super) fn binary(value: impl Into<Vec<u8>>) -> AttributeValue {
     AttributeValue::B(Blob::new(value))
 }
 
-/// An instant: milliseconds, but for the one that DynamoDB reads itself.
+/// A time in milliseconds.
 pub(super) fn instant(at: Timestamp) -> AttributeValue {
     number(at.as_millis())
 }
 
-/// The instant an item expires at, in the seconds DynamoDB counts in; never earlier than asked for.
+/// An expiry, which DynamoDB reads in seconds; rounded up.
 pub(super) fn expiry(at: Timestamp) -> AttributeValue {
     number(at.as_millis().div_euclid(1000) + i64::from(at.as_millis().rem_euclid(1000) > 0))
 }

@@ -1,7 +1,6 @@
-//! Bodies that are too long for a row: items of their own, written before the row that names them.
+//! Bodies that are too long for a row: separate items, written before the row that names them.
 //!
-//! A row that names items which are not there must be impossible, and so must bytes that expire
-//! before their row does.
+//! No row may name parts that are missing, and no part may expire before its row does.
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -19,28 +18,29 @@ use crate::{
     senders::Entry,
 };
 
-/// Bodies longer than this as stored lie apart, so that a row and its every later write stay small.
-pub(super) const INLINE: usize = 8 * 1024;
-/// The longest part; an item may have 400 KB.
-const PART: usize = 350 * 1024;
-/// How many parts are on their way at once.
-const AT_ONCE: usize = 16;
+/// Longer stored bodies are split into parts, so that a row and every later write of it stay small.
+pub(super) const MAX_INLINE_BYTES: usize = 8 * 1024;
+/// An item may have 400 KB.
+const MAX_PART_BYTES: usize = 350 * 1024;
+/// How many requests run at once.
+const CONCURRENCY: usize = 16;
 
-/// Which items a body lies in.
-pub(super) fn of(body: &StoredBody) -> BodyParts {
-    let count = u32::try_from(body.bytes.chunks(PART).len()).expect("a body has at most 8 MiB");
+/// The parts of a body.
+pub(super) fn split(body: &StoredBody) -> BodyParts {
+    let count =
+        u32::try_from(body.bytes.chunks(MAX_PART_BYTES).len()).expect("a body has at most 8 MiB");
     BodyParts {
         digest: Sha256::digest(&body.bytes).into(),
         count,
-        are_as_born: true,
+        has_first_expiry: true,
     }
 }
 
-/// Writes the parts of a body. Says whether one of them was there before.
+/// Writes the parts of a body. Returns whether one of them existed before.
 ///
-/// A part that is there is left alone, whoever wrote it: it is named by its bytes. Only what would
-/// expire before its row could, left behind by an attempt that ended between its parts and its row,
-/// is written again. A held row's parts have no expiry, since a held row has none.
+/// An existing part is left alone: its name includes the digest of the bytes. Only a part that
+/// could expire before its row is written again; an earlier attempt wrote it and ended before it
+/// wrote the row. The parts of a held row have no expiry, as the row has none.
 pub(super) async fn write(
     inbox: &DynamoInbox,
     entry: &Entry,
@@ -49,11 +49,11 @@ pub(super) async fn write(
 ) -> Result<bool, InboxError> {
     let writes =
         (0..parts.count).map(|number| write_one(inbox, entry, parts, number, slice(body, number)));
-    let there: Vec<bool> = stream::iter(writes)
-        .buffer_unordered(AT_ONCE)
+    let existed: Vec<bool> = stream::iter(writes)
+        .buffer_unordered(CONCURRENCY)
         .try_collect()
         .await?;
-    Ok(there.contains(&true))
+    Ok(existed.contains(&true))
 }
 
 async fn write_one(
@@ -65,7 +65,7 @@ async fn write_one(
 ) -> Result<bool, InboxError> {
     let soon = entry.received_at.plus(inbox.settings.retention);
     let expires_at = entry.held.is_none().then(|| soon.plus(KEPT_AFTER_ROWS));
-    let put = inbox.put(one(&entry.key, parts, number, bytes, expires_at));
+    let put = inbox.put(part_item(&entry.key, parts, number, bytes, expires_at));
     let put = match expires_at {
         None => put.condition_expression("attribute_not_exists(pk)"),
         Some(_) => put
@@ -76,34 +76,41 @@ async fn write_one(
     };
     Ok(matches!(
         inbox.send_put(put).await?,
-        ConditionalWrite::Refused(_)
+        ConditionalWrite::ConditionFailed(_)
     ))
 }
 
-/// Writes parts that were there before once more, without an expiry: the row that names them is held.
-pub(super) async fn keep_for_good(
+/// Writes existing parts again without an expiry, since the row that names them is held.
+pub(super) async fn rewrite_without_expiry(
     inbox: &DynamoInbox,
     entry: &Entry,
     parts: &BodyParts,
     body: &StoredBody,
 ) -> Result<(), InboxError> {
     let writes = (0..parts.count).map(|number| {
-        let put = inbox.put(one(&entry.key, parts, number, slice(body, number), None));
+        let put = inbox.put(part_item(
+            &entry.key,
+            parts,
+            number,
+            slice(body, number),
+            None,
+        ));
         inbox.send_put(put.condition_expression("attribute_not_exists(erased)"))
     });
     stream::iter(writes)
-        .buffer_unordered(AT_ONCE)
+        .buffer_unordered(CONCURRENCY)
         .try_for_each(|_| async { Ok(()) })
         .await
 }
 
 /// The bytes of one part.
 fn slice(body: &StoredBody, number: u32) -> Bytes {
-    let begin = PART * number as usize;
-    body.bytes.slice(begin..body.bytes.len().min(begin + PART))
+    let begin = MAX_PART_BYTES * number as usize;
+    body.bytes
+        .slice(begin..body.bytes.len().min(begin + MAX_PART_BYTES))
 }
 
-fn one(
+fn part_item(
     key: &Key,
     parts: &BodyParts,
     number: u32,
@@ -118,7 +125,7 @@ fn one(
     item
 }
 
-/// Reads a body back; `None` if a part of it is gone.
+/// Reads a body; `None` if a part of it is missing.
 pub(super) async fn read(
     inbox: &DynamoInbox,
     key: &Key,
@@ -130,66 +137,69 @@ pub(super) async fn read(
             item.and_then(|item| item::bytes_of(&item, "bytes").map(Bytes::copy_from_slice)),
         )
     });
-    let read: Vec<Option<Bytes>> = stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
+    let read: Vec<Option<Bytes>> = stream::iter(reads)
+        .buffered(CONCURRENCY)
+        .try_collect()
+        .await?;
     let Some(read) = read.into_iter().collect::<Option<Vec<Bytes>>>() else {
         return Ok(None);
     };
-    let mut whole = BytesMut::with_capacity(read.iter().map(Bytes::len).sum());
-    read.iter().for_each(|bytes| whole.extend_from_slice(bytes));
-    Ok(Some(whole.freeze()))
+    let mut body = BytesMut::with_capacity(read.iter().map(Bytes::len).sum());
+    read.iter().for_each(|bytes| body.extend_from_slice(bytes));
+    Ok(Some(body.freeze()))
 }
 
-/// Takes the expiry off parts whose row must not lose them.
-pub(super) async fn keep(
+/// Removes the expiry of parts, so that their row keeps them.
+pub(super) async fn remove_expiry(
     inbox: &DynamoInbox,
     key: &Key,
     parts: &BodyParts,
 ) -> Result<(), InboxError> {
-    change(inbox, key, parts, |part| part.remove("expires_at")).await
+    update_all(inbox, key, parts, |part| part.remove("expires_at")).await
 }
 
 /// Lets parts expire a week after their row.
-pub(super) async fn let_expire(
+pub(super) async fn set_expiry(
     inbox: &DynamoInbox,
     key: &Key,
     parts: &BodyParts,
     row_expires_at: Timestamp,
 ) -> Result<(), InboxError> {
-    change(inbox, key, parts, |part| {
+    update_all(inbox, key, parts, |part| {
         part.set("expires_at", expiry(row_expires_at.plus(KEPT_AFTER_ROWS)))
     })
     .await
 }
 
-/// Empties parts. Their names stay taken until the row has expired, too: a duplicate writes its parts
-/// before it is found out, and would bring the bytes back.
+/// Erases the bytes of parts. The items stay until their row has expired: a duplicate writes its
+/// parts before its row is found to exist, and would bring the bytes back.
 pub(super) async fn erase(
     inbox: &DynamoInbox,
     key: &Key,
     parts: &BodyParts,
     row_expires_at: Timestamp,
 ) -> Result<(), InboxError> {
-    change(inbox, key, parts, |part| {
+    update_all(inbox, key, parts, |part| {
         let part = part.remove("bytes").set("erased", instant(row_expires_at));
         part.set("expires_at", expiry(row_expires_at.plus(KEPT_AFTER_ROWS)))
     })
     .await
 }
 
-/// Changes every part that is still there.
-async fn change(
+/// Updates every part that still exists.
+async fn update_all(
     inbox: &DynamoInbox,
     key: &Key,
     parts: &BodyParts,
-    how: impl Fn(UpdateExpression) -> UpdateExpression,
+    update: impl Fn(UpdateExpression) -> UpdateExpression,
 ) -> Result<(), InboxError> {
-    let changes = (0..parts.count).map(|number| {
+    let updates = (0..parts.count).map(|number| {
         let part = UpdateExpression::of(inbox, names::part(key, &parts.digest, number))
             .only_if("attribute_exists(pk)");
-        how(part).quietly().send(inbox)
+        update(part).without_item().send(inbox)
     });
-    stream::iter(changes)
-        .buffer_unordered(AT_ONCE)
+    stream::iter(updates)
+        .buffer_unordered(CONCURRENCY)
         .try_for_each(|_| async { Ok(()) })
         .await
 }

@@ -1,4 +1,4 @@
-//! Questions with short answers: one row, what is due, what waits.
+//! Reads of one row, and queries of the pending index.
 
 use std::collections::BTreeSet;
 
@@ -6,33 +6,22 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::{
     DynamoInbox,
-    claim::stored,
+    claim::stored_body,
     item,
     names::{INDEX, PK, TableItem, instant, text},
 };
 use crate::{
     domain::{Key, SourceName, Timestamp},
-    inbox::{InboxError, PendingEvent, Row, SourceFilter},
+    inbox::{InboxError, PendingCount, PendingEvent, Row, SourceFilter},
 };
 
-/// What waits for someone: open, dead and held.
-pub(super) const SHELVES: [&str; 3] = ["open", "dead", "held"];
+/// The partitions of the pending index.
+pub(super) const INDEX_PARTITIONS: [&str; 3] = ["open", "dead", "held"];
 
-/// How many shards are asked at once.
-const AT_ONCE: usize = 16;
+/// How many shards are queried at once.
+const CONCURRENCY: usize = 16;
 
-/// What waits on one shelf.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PendingIndex {
-    /// `open`, `dead` or `held`.
-    pub name: &'static str,
-    /// How many rows.
-    pub rows: usize,
-    /// When the oldest of them was received.
-    pub oldest: Timestamp,
-}
-
-/// What the index says of a row.
+/// A row as the index has it.
 #[derive(Clone, Debug)]
 pub(super) struct PendingRow {
     pub(super) key: Key,
@@ -43,7 +32,7 @@ pub(super) struct PendingRow {
 }
 
 impl PendingRow {
-    fn of(item: &TableItem) -> Option<Self> {
+    fn read(item: &TableItem) -> Option<Self> {
         Some(Self {
             key: Key::parse(item::text_of(item, PK)?)?,
             due_at: item::instant_of(item, "due_at")?,
@@ -55,7 +44,7 @@ impl PendingRow {
 }
 
 impl DynamoInbox {
-    /// One item as it is now.
+    /// Reads one item.
     pub(super) async fn read(&self, pk: &str) -> Result<Option<TableItem>, InboxError> {
         let read = self
             .client
@@ -70,18 +59,18 @@ impl DynamoInbox {
             .item)
     }
 
-    /// Everything on a shelf that was due by `until`, shard by shard.
-    pub(super) async fn shelf(
+    /// The rows of a partition that are due by `until`, at most `limit` of each shard.
+    pub(super) async fn pending_rows(
         &self,
-        name: &str,
+        partition: &str,
         until: Option<Timestamp>,
-        most: usize,
-        whose: &SourceFilter,
+        limit: usize,
+        sources: &SourceFilter,
     ) -> Result<Vec<PendingRow>, InboxError> {
         let shards = (0..self.settings.shards)
-            .map(|shard| self.shard(format!("{name}:{shard}"), until, most, whose));
+            .map(|shard| self.shard(format!("{partition}:{shard}"), until, limit, sources));
         let found: Vec<Vec<PendingRow>> = stream::iter(shards)
-            .buffer_unordered(AT_ONCE)
+            .buffer_unordered(CONCURRENCY)
             .try_collect()
             .await?;
         Ok(found.into_iter().flatten().collect())
@@ -91,8 +80,8 @@ impl DynamoInbox {
         &self,
         shard: String,
         until: Option<Timestamp>,
-        most: usize,
-        whose: &SourceFilter,
+        limit: usize,
+        sources: &SourceFilter,
     ) -> Result<Vec<PendingRow>, InboxError> {
         let (mut found, mut start): (Vec<PendingRow>, Option<TableItem>) = (Vec::new(), None);
         loop {
@@ -100,12 +89,12 @@ impl DynamoInbox {
             found.extend(
                 page.0
                     .iter()
-                    .filter_map(PendingRow::of)
-                    .filter(|row| is_of(whose, &row.key)),
+                    .filter_map(PendingRow::read)
+                    .filter(|row| sources.includes(row.key.source())),
             );
             start = page.1;
-            if start.is_none() || found.len() >= most {
-                found.truncate(most);
+            if start.is_none() || found.len() >= limit {
+                found.truncate(limit);
                 return Ok(found);
             }
         }
@@ -141,37 +130,32 @@ impl DynamoInbox {
     }
 }
 
-fn is_of(whose: &SourceFilter, key: &Key) -> bool {
-    match whose {
-        SourceFilter::Only(source) => key.source() == source,
-        SourceFilter::AllBut(sources) => !sources.iter().any(|source| key.source() == source),
-    }
-}
-
 /// Open rows whose time has come, longest due first.
-pub(super) async fn due(
+pub(super) async fn find_due(
     inbox: &DynamoInbox,
-    whose: &SourceFilter,
+    sources: &SourceFilter,
     now: Timestamp,
     limit: usize,
 ) -> Result<Vec<Key>, InboxError> {
-    let mut due = inbox.shelf("open", Some(now), limit, whose).await?;
+    let mut due = inbox
+        .pending_rows("open", Some(now), limit, sources)
+        .await?;
     due.sort_by(|a, b| (a.due_at, &a.key).cmp(&(b.due_at, &b.key)));
     due.truncate(limit);
     Ok(due.into_iter().map(|row| row.key).collect())
 }
 
-/// One row whole.
+/// One row with its body.
 pub(super) async fn get(inbox: &DynamoInbox, key: &Key) -> Result<Option<Row>, InboxError> {
     let Some(item) = inbox.read(key.as_str()).await? else {
         return Ok(None);
     };
     let read = item::read(&item)?;
-    let body = match stored(inbox, &read).await? {
+    let body = match stored_body(inbox, &read).await? {
         Some(body) => {
             let damaged = |_| InboxError::Damaged {
                 key: key.clone(),
-                what: "its bytes can't be unpacked",
+                what: "its bytes cannot be unpacked",
             };
             Some(body.unpack().map_err(damaged)?)
         }
@@ -181,16 +165,18 @@ pub(super) async fn get(inbox: &DynamoInbox, key: &Key) -> Result<Option<Row>, I
 }
 
 /// The open, dead and held rows of a source about one of `subjects`.
-pub(super) async fn unfinished(
+pub(super) async fn pending_events(
     inbox: &DynamoInbox,
     source: &SourceName,
     subjects: &BTreeSet<String>,
 ) -> Result<Vec<PendingEvent>, InboxError> {
-    let whose = SourceFilter::Only(source.as_str().to_owned());
-    let mut unfinished = Vec::new();
-    for name in SHELVES {
-        let waiting = inbox.shelf(name, None, usize::MAX, &whose).await?;
-        unfinished.extend(waiting.into_iter().filter_map(|row| {
+    let sources = SourceFilter::Only(source.as_str().to_owned());
+    let mut events = Vec::new();
+    for partition in INDEX_PARTITIONS {
+        let pending = inbox
+            .pending_rows(partition, None, usize::MAX, &sources)
+            .await?;
+        events.extend(pending.into_iter().filter_map(|row| {
             let subject = row.subject.filter(|subject| subjects.contains(subject))?;
             Some(PendingEvent {
                 key: row.key,
@@ -199,22 +185,22 @@ pub(super) async fn unfinished(
             })
         }));
     }
-    Ok(unfinished)
+    Ok(events)
 }
 
-/// What still waits for someone.
-pub(super) async fn shelves(inbox: &DynamoInbox) -> Result<Vec<PendingIndex>, InboxError> {
-    let mut shelves = Vec::new();
-    for name in SHELVES {
+/// The size of each partition that has rows.
+pub(super) async fn pending_counts(inbox: &DynamoInbox) -> Result<Vec<PendingCount>, InboxError> {
+    let mut counts = Vec::new();
+    for partition in INDEX_PARTITIONS {
         let rows = inbox
-            .shelf(name, None, usize::MAX, &SourceFilter::ALL)
+            .pending_rows(partition, None, usize::MAX, &SourceFilter::ALL)
             .await?;
         let oldest = rows.iter().map(|row| row.received_at).min();
-        shelves.extend(oldest.map(|oldest| PendingIndex {
-            name,
+        counts.extend(oldest.map(|oldest| PendingCount {
+            partition: partition.to_owned(),
             rows: rows.len(),
             oldest,
         }));
     }
-    Ok(shelves)
+    Ok(counts)
 }

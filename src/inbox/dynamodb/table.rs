@@ -1,5 +1,5 @@
-//! The table itself: what it must look like, how a development table is made, and what is wrong with
-//! one that is there. The template describes the same table; a test holds the two together.
+//! The table: its schema, how a development table is created, and how an existing table is checked.
+//! The template describes the same table; a test compares the two.
 
 use std::time::Duration;
 
@@ -18,16 +18,16 @@ use super::{
 };
 use crate::inbox::InboxError;
 
-/// What the index carries of a row besides its keys.
+/// The attributes that the index has besides its keys.
 pub const PROJECTED: [&str; 4] = ["state", "event_type", "subject", "received_at"];
 /// The index's partition key.
-pub const SHELF: &str = "shelf";
+pub const INDEX_PARTITION: &str = "shelf";
 /// The index's sort key.
 pub const DUE_AT: &str = "due_at";
-/// The attribute by which DynamoDB removes what has expired.
+/// The attribute by which DynamoDB removes expired items.
 pub const EXPIRES_AT: &str = "expires_at";
 
-/// What is wrong with a table; says what to do.
+/// What is wrong with a table, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableError(pub &'static str);
 
@@ -37,18 +37,18 @@ impl DynamoInbox {
         &self.settings.table
     }
 
-    /// Makes the table, or brings the one that is there up to date; says whether it was there.
+    /// Creates the table, or updates an existing one; returns whether it existed.
     pub async fn init(&self) -> Result<bool, InboxError> {
-        let was_there = self.create().await?;
+        let existed = self.create().await?;
         self.wait_until_active().await?;
-        self.let_items_expire().await?;
-        Ok(was_there)
+        self.enable_ttl().await?;
+        Ok(existed)
     }
 
     async fn create(&self) -> Result<bool, InboxError> {
         let index = GlobalSecondaryIndex::builder()
             .index_name(INDEX)
-            .key_schema(key(SHELF, KeyType::Hash))
+            .key_schema(key(INDEX_PARTITION, KeyType::Hash))
             .key_schema(key(DUE_AT, KeyType::Range))
             .projection(
                 Projection::builder()
@@ -65,14 +65,14 @@ impl DynamoInbox {
             .table_name(self.table())
             .billing_mode(BillingMode::PayPerRequest)
             .attribute_definitions(attribute(PK, ScalarAttributeType::S))
-            .attribute_definitions(attribute(SHELF, ScalarAttributeType::S))
+            .attribute_definitions(attribute(INDEX_PARTITION, ScalarAttributeType::S))
             .attribute_definitions(attribute(DUE_AT, ScalarAttributeType::N))
             .key_schema(key(PK, KeyType::Hash))
             .global_secondary_indexes(built(index.build()))
             .stream_specification(built(stream.build()));
         match create
             .customize()
-            .config_override(client::patient())
+            .config_override(client::long_timeouts())
             .send()
             .await
         {
@@ -105,8 +105,8 @@ impl DynamoInbox {
         )))
     }
 
-    async fn let_items_expire(&self) -> Result<(), InboxError> {
-        if self.lets_items_expire().await? {
+    async fn enable_ttl(&self) -> Result<(), InboxError> {
+        if self.has_ttl().await? {
             return Ok(());
         }
         let expiry = TimeToLiveSpecification::builder()
@@ -120,14 +120,14 @@ impl DynamoInbox {
             .time_to_live_specification(built(expiry));
         let done = update
             .customize()
-            .config_override(client::patient())
+            .config_override(client::long_timeouts())
             .send()
             .await;
         done.map(drop)
             .map_err(|error| self.failed("UpdateTimeToLive", &error))
     }
 
-    async fn lets_items_expire(&self) -> Result<bool, InboxError> {
+    async fn has_ttl(&self) -> Result<bool, InboxError> {
         let described = self
             .client
             .describe_time_to_live()
@@ -136,14 +136,14 @@ impl DynamoInbox {
             .await;
         let described = described.map_err(|error| self.failed("DescribeTimeToLive", &error))?;
         let expiry = described.time_to_live_description();
-        let is_on = |status| {
+        let is_enabled = |status| {
             matches!(
                 status,
                 Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)
             )
         };
         Ok(expiry.is_some_and(|expiry| {
-            is_on(expiry.time_to_live_status().cloned())
+            is_enabled(expiry.time_to_live_status().cloned())
                 && expiry.attribute_name() == Some(EXPIRES_AT)
         }))
     }
@@ -158,15 +158,15 @@ impl DynamoInbox {
         described.map_err(|error| self.failed("DescribeTable", &error))
     }
 
-    /// Everything about the table that would lose something or stop something.
+    /// Everything about the table that would lose or delay a notification.
     pub async fn faults(&self) -> Result<Vec<TableError>, InboxError> {
         let described = self.describe().await?;
         let table = described
             .table()
             .cloned()
             .unwrap_or_else(|| TableDescription::builder().build());
-        let mut faults = shape_faults(&table);
-        if !self.lets_items_expire().await? {
+        let mut faults = schema_faults(&table);
+        if !self.has_ttl().await? {
             faults.push(TableError(
                 "does not let items expire: enable its TTL on the attribute expires_at",
             ));
@@ -175,8 +175,8 @@ impl DynamoInbox {
     }
 }
 
-/// What is wrong with a table's shape.
-fn shape_faults(table: &TableDescription) -> Vec<TableError> {
+/// What is wrong with the table's schema.
+fn schema_faults(table: &TableDescription) -> Vec<TableError> {
     let mut faults = Vec::new();
     if table
         .table_status()
@@ -189,16 +189,24 @@ fn shape_faults(table: &TableDescription) -> Vec<TableError> {
             "has another key than pk alone: it is not a table of Pillarbox; name another",
         ));
     }
-    match table.global_secondary_indexes().iter().find(|index| index.index_name() == Some(INDEX)) {
-        None => {
-            faults.push(TableError("has no index `shelf`: nothing that is due would be found; deploy the template's table"))
-        }
-        Some(index) if !has_keys(index.key_schema(), &[SHELF, DUE_AT]) => {
-            faults
-                .push(TableError("has an index `shelf` with other keys than shelf and due_at: deploy the template's table"));
+    match table
+        .global_secondary_indexes()
+        .iter()
+        .find(|index| index.index_name() == Some(INDEX))
+    {
+        None => faults.push(TableError(
+            "has no index `shelf`: nothing that is due would be found; \
+             deploy the template's table",
+        )),
+        Some(index) if !has_keys(index.key_schema(), &[INDEX_PARTITION, DUE_AT]) => {
+            faults.push(TableError(
+                "has an index `shelf` with other keys than shelf and due_at: \
+                 deploy the template's table",
+            ));
         }
         Some(index) if !projects(index.projection()) => faults.push(TableError(
-            "has an index `shelf` that lacks state, event_type, subject or received_at: deploy the template's table",
+            "has an index `shelf` that lacks state, event_type, subject or received_at: deploy \
+             the template's table",
         )),
         Some(_) => {}
     }
@@ -211,7 +219,8 @@ fn shape_faults(table: &TableDescription) -> Vec<TableError> {
             )
     }) {
         faults.push(TableError(
-            "has no stream with new images: rows are handed on by the sweep alone, minutes late; enable it",
+            "has no stream with new images: rows are handed on by the sweep alone, minutes late; \
+             enable it",
         ));
     }
     faults
@@ -226,11 +235,11 @@ fn has_keys(schema: &[KeySchemaElement], names: &[&str]) -> bool {
 
 fn projects(projection: Option<&Projection>) -> bool {
     projection.is_some_and(|projection| {
-        let carried = projection.non_key_attributes();
+        let projected = projection.non_key_attributes();
         projection.projection_type() == Some(&ProjectionType::All)
             || PROJECTED
                 .iter()
-                .all(|name| carried.iter().any(|carried| carried == name))
+                .all(|name| projected.iter().any(|projected| projected == name))
     })
 }
 
@@ -252,6 +261,6 @@ fn key(name: &str, of_type: KeyType) -> KeySchemaElement {
     )
 }
 
-fn built<T, E: std::fmt::Debug>(made: Result<T, E>) -> T {
-    made.expect("every required field was set")
+fn built<T, E: std::fmt::Debug>(result: Result<T, E>) -> T {
+    result.expect("every required field was set")
 }

@@ -1,6 +1,7 @@
 //! The contract against an emulator, and what is this inbox's alone.
 
 #[path = "../../../tests/support/dynamodb.rs"]
+#[allow(unreachable_pub, reason = "the tests share it as a library")]
 mod dynamodb;
 
 use std::{
@@ -68,7 +69,8 @@ async fn fresh() -> Box<DynamoInbox> {
     Box::new(inbox)
 }
 
-/// The same inbox without its haste: a machine that builds and tests at once may be slower than a sender is patient.
+/// The same inbox without its haste: a machine that builds and tests at once may be slower than a
+/// sender is patient.
 fn unhurried(inbox: &DynamoInbox) -> Box<DynamoInbox> {
     let long = Duration::from_secs(60);
     let limits = TimeoutConfig::builder()
@@ -107,7 +109,7 @@ fn long_paid(id: &str) -> Entry {
     let body = format!(
         r#"{{"webhook_message_id":"{id}","created_date":"{NOW}","resource_id":"p","event_type":"card_payment_succeeded","resource":"{noise}"}}"#
     );
-    entry(SenderKind::GovukPay, "pay", body.into())
+    entry(SenderKind::GOVUK_PAY, "pay", body.into())
 }
 
 async fn items(inbox: &DynamoInbox) -> Vec<TableItem> {
@@ -141,7 +143,7 @@ async fn claimed(inbox: &DynamoInbox, key: &Key, now: Timestamp, id: u64) -> Fen
     let claim = Claim {
         now,
         lease,
-        push: Duration::from_secs(5),
+        first_backoff: Duration::from_secs(5),
     };
     inbox
         .claim(key, &claim)
@@ -174,7 +176,7 @@ fn dead() -> Mark {
 async fn a_pay_notification_fits_into_one_kilobyte() {
     let inbox = fresh().await;
     let body = std::fs::read("tests/fixtures/pay/card_payment_succeeded.json").unwrap();
-    let entry = entry(SenderKind::GovukPay, "pay", body.into());
+    let entry = entry(SenderKind::GOVUK_PAY, "pay", body.into());
     inbox.record(&entry).await.unwrap();
     let item = inbox.read(entry.key.as_str()).await.unwrap().unwrap();
     let size = |value: &AttributeValue| match value {
@@ -277,12 +279,13 @@ async fn what_is_delivered_at_the_first_attempt_is_written_no_more_than_needed()
 #[tokio::test]
 async fn the_bytes_of_a_held_row_have_no_expiry_even_if_an_earlier_attempt_left_some_behind() {
     let inbox = fresh().await;
-    let held = entry(SenderKind::GovukPay, "pay", long(1));
-    // As if the same bytes had come before, not to be held then, and the process had ended before its row.
+    let held = entry(SenderKind::GOVUK_PAY, "pay", long(1));
+    // As if the same bytes had come before, not to be held then, and the process had ended before
+    // its row.
     let mut before = held.clone();
     before.held = None;
     let body = crate::inbox::body::StoredBody::pack(&held.body);
-    parts::write(&inbox, &before, &parts::of(&body), &body)
+    parts::write(&inbox, &before, &parts::split(&body), &body)
         .await
         .unwrap();
     assert!(part_expiries(&inbox).await.iter().all(Option::is_some));
@@ -300,7 +303,7 @@ async fn parts_that_would_expire_before_their_row_are_written_again() {
     let inbox = fresh().await;
     let mut entry = long_paid("m1");
     let body = crate::inbox::body::StoredBody::pack(&entry.body);
-    parts::write(&inbox, &entry, &parts::of(&body), &body)
+    parts::write(&inbox, &entry, &parts::split(&body), &body)
         .await
         .unwrap();
     entry.received_at = days_after(NOW, 30);
@@ -406,7 +409,7 @@ async fn a_row_of_a_later_version_is_refused_and_left_alone() {
     let claim = Claim {
         now: NOW,
         lease,
-        push: Duration::from_secs(5),
+        first_backoff: Duration::from_secs(5),
     };
     let refused = |error: InboxError| matches!(error, InboxError::NewerRow { found: 2, .. });
     assert!(inbox.record(&newer).await.is_err_and(refused));
@@ -459,7 +462,7 @@ async fn a_payment_is_listed_by_its_ledger_and_by_what_still_waits() {
         ..RowFilter::default()
     };
     assert_eq!(
-        inbox.way(&filter).await.unwrap(),
+        inbox.list_strategy(&filter).await.unwrap(),
         ListStrategy::Scan,
         "no event of it was worked on yet"
     );
@@ -471,7 +474,7 @@ async fn a_payment_is_listed_by_its_ledger_and_by_what_still_waits() {
         .unwrap();
     let fence = claimed(&inbox, &done.key, NOW, 1).await;
     inbox
-        .own(&done.event().unwrap(), &done.key, days_after(NOW, 97))
+        .claim_event(&done.event().unwrap(), &done.key, days_after(NOW, 97))
         .await
         .unwrap();
     inbox
@@ -483,7 +486,10 @@ async fn a_payment_is_listed_by_its_ledger_and_by_what_still_waits() {
         )
         .await
         .unwrap();
-    assert_eq!(inbox.way(&filter).await.unwrap(), ListStrategy::Ledger);
+    assert_eq!(
+        inbox.list_strategy(&filter).await.unwrap(),
+        ListStrategy::Ledger
+    );
     let listed = inbox.list(&filter, PageRequest::first(10)).await.unwrap();
     let keys: Vec<&str> = listed.rows.iter().map(|row| row.key.as_str()).collect();
     assert_eq!(keys, ["pay:c", "pay:b", "pay:a"]);
@@ -528,7 +534,7 @@ async fn a_table_that_lacks_something_says_what() {
     }
     bare.record(&pay("m1", "p", "e", NOW)).await.unwrap();
     let no_index = bare
-        .due(&SourceFilter::ALL, NOW, 10)
+        .find_due(&SourceFilter::ALL, NOW, 10)
         .await
         .unwrap_err()
         .to_string();

@@ -11,7 +11,7 @@ use super::{PayAccess, PayError};
 use crate::{
     domain::{Id, Timestamp},
     http_client::{self, ClientLimits, ClientResponse, RequestError},
-    inbox::Inbox,
+    inbox::ReconcileInbox,
     reconcile::{
         LockedRun, ProgressEvent, RunEnd,
         backoff::{MAX_ATTEMPTS, backoff},
@@ -112,7 +112,7 @@ impl<'a> PayClient<'a> {
     /// One page of a search. One that is past the end is empty.
     pub(super) async fn page(
         &mut self,
-        run: &mut LockedRun<'_, impl Inbox>,
+        run: &mut LockedRun<'_, impl ReconcileInbox>,
         query: &str,
     ) -> Result<PaymentPage, RunEnd> {
         let mut url = self.payments(&[]);
@@ -152,7 +152,7 @@ impl<'a> PayClient<'a> {
     /// One payment as it certainly is, and the whole answer; `None` if there is none.
     pub(super) async fn payment(
         &mut self,
-        run: &mut LockedRun<'_, impl Inbox>,
+        run: &mut LockedRun<'_, impl ReconcileInbox>,
         id: &Id,
     ) -> Result<Option<(Payment, Pulled)>, RunEnd> {
         let Some(body) = self.about(run, id, &[]).await? else {
@@ -166,7 +166,7 @@ impl<'a> PayClient<'a> {
     /// When a payment received into this state, as far as Pay's history of it says.
     pub(super) async fn since(
         &mut self,
-        run: &mut LockedRun<'_, impl Inbox>,
+        run: &mut LockedRun<'_, impl ReconcileInbox>,
         payment: &Payment,
     ) -> Result<Option<Timestamp>, RunEnd> {
         let Some(body) = self.about(run, &payment.id, &["events"]).await? else {
@@ -185,7 +185,7 @@ impl<'a> PayClient<'a> {
     /// When the refunds of a payment were made that succeeded.
     pub(super) async fn refunds(
         &mut self,
-        run: &mut LockedRun<'_, impl Inbox>,
+        run: &mut LockedRun<'_, impl ReconcileInbox>,
         id: &Id,
     ) -> Result<Vec<Timestamp>, RunEnd> {
         let Some(body) = self.about(run, id, &["refunds"]).await? else {
@@ -204,7 +204,7 @@ impl<'a> PayClient<'a> {
 
     async fn about(
         &mut self,
-        run: &mut LockedRun<'_, impl Inbox>,
+        run: &mut LockedRun<'_, impl ReconcileInbox>,
         id: &Id,
         more: &[&str],
     ) -> Result<Option<Bytes>, RunEnd> {
@@ -220,7 +220,7 @@ impl<'a> PayClient<'a> {
     /// Asks until there is an answer that trying again would not change.
     async fn get(
         &mut self,
-        run: &mut LockedRun<'_, impl Inbox>,
+        run: &mut LockedRun<'_, impl ReconcileInbox>,
         url: &Url,
     ) -> Result<ClientResponse, RunEnd> {
         let mut failures = 0;
@@ -243,7 +243,7 @@ impl<'a> PayClient<'a> {
 
     async fn call(
         &mut self,
-        run: &mut LockedRun<'_, impl Inbox>,
+        run: &mut LockedRun<'_, impl ReconcileInbox>,
         url: &Url,
     ) -> Result<Result<ClientResponse, PayError>, RunEnd> {
         if self.has_called {

@@ -11,7 +11,8 @@ use crate::http_client::{ClientResponse, RequestError, ResponseError};
 pub enum PayError {
     /// The key opens nothing.
     #[error(
-        "the API key is not accepted: make one in the admin site, of the account whose webhooks these are"
+        "the API key is not accepted: make one in the admin site, of the account whose webhooks \
+         these are"
     )]
     Key,
     /// Something that no later try would change.
@@ -79,7 +80,8 @@ struct PayErrorBody {
     code: Option<String>,
 }
 
-/// The code in an answer. What doesn't look like one is not repeated: whoever answers may quote what it was sent.
+/// The code in an answer. What doesn't look like one is not repeated: whoever answers may quote
+/// what it was sent.
 fn code(answer: &ClientResponse) -> String {
     let said = serde_json::from_slice::<PayErrorBody>(&answer.body)
         .ok()

@@ -1,7 +1,8 @@
 //! A payment as it is, and what has come of it -> which events are missing: pure.
 //!
-//! What is less than three hours old is never missed: Pay may still be pushing it. That goes for what happened to a
-//! payment, not for the payment: one that was made a week ago may have been captured just now.
+//! What is less than three hours old is never missed: Pay may still be pushing it. That goes for
+//! what happened to a payment, not for the payment: one that was made a week ago may have been
+//! captured just now.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,7 +17,8 @@ use crate::{
 
 /// How long Pay has to push what happened.
 pub(super) const GRACE_PERIOD: Duration = Duration::from_secs(3 * 60 * 60);
-/// Of the money being taken Pay tells the day alone, so it is known for certain once that day is over.
+/// Of the money being taken Pay tells the day alone, so it is known for certain once that day is
+/// over.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// An event that has to come.
@@ -30,7 +32,8 @@ pub enum ExpectedEvent {
     Failed,
     /// `card_payment_expired`.
     Expired,
-    /// `card_payment_failed`, or `card_payment_succeeded` if it was the capture that failed: Pay sends nothing for that.
+    /// `card_payment_failed`, or `card_payment_succeeded` if it was the capture that failed: Pay
+    /// sends nothing for that.
     FailedOrSucceeded,
     /// One `card_payment_refunded` for each refund.
     Refunded,
@@ -69,7 +72,8 @@ impl ExpectedEvent {
 pub(super) struct ReceivedEvents(BTreeMap<String, BTreeSet<Key>>);
 
 impl ReceivedEvents {
-    /// What its ledger has, and what is not finished yet: that counts as come, since somebody will see it.
+    /// What its ledger has, and what is not finished yet: that counts as come, since somebody will
+    /// see it.
     pub(super) fn new<'a>(
         ledger: Vec<LedgerEntry>,
         unfinished: impl IntoIterator<Item = &'a PendingEvent>,
@@ -98,7 +102,8 @@ impl ReceivedEvents {
     }
 }
 
-/// What has to have come of a payment in the state it is in, refunds apart. Nothing, while that is not final.
+/// What has to have come of a payment in the state it is in, refunds apart. Nothing, while that is
+/// not final.
 fn state(payment: &Payment) -> Option<ExpectedEvent> {
     match (payment.status.as_str(), payment.code.as_deref()) {
         ("success", _) => Some(ExpectedEvent::Succeeded),
@@ -124,8 +129,8 @@ pub(super) fn is_overdue(at: Timestamp, now: Timestamp) -> bool {
     at.plus(GRACE_PERIOD) <= now
 }
 
-/// What has not come of `payment` and should have, refunds apart. What is about its state may be younger than it seems:
-/// when it received into that has to be asked.
+/// What has not come of `payment` and should have, refunds apart. What is about its state may be
+/// younger than it seems: when it received into that has to be asked.
 pub(super) fn missing_events(
     payment: &Payment,
     received: &ReceivedEvents,
@@ -141,7 +146,8 @@ pub(super) fn missing_events(
         .collect()
 }
 
-/// Since when a refund is missing: of those that are ripe, in the order they were made, the first one too many.
+/// Since when a refund is missing: of those that are ripe, in the order they were made, the first
+/// one too many.
 pub(super) fn refund_lacking(
     mut made: Vec<Timestamp>,
     received: &ReceivedEvents,

@@ -1,7 +1,8 @@
 //! GOV.UK Pay's payments, looked at one by one: whose events never received?
 //!
-//! Pay has no list of what it could not push. So every payment created in a window is compared with its ledger in the
-//! inbox; what is missing there is asked for again, where the answer is certain, and recorded as it is.
+//! Pay has no list of what it could not push. So every payment created in a window is compared with
+//! its ledger in the inbox; what is missing there is asked for again, where the answer is certain,
+//! and recorded as it is.
 
 mod received_events;
 mod client;
@@ -14,7 +15,7 @@ mod window;
 use url::Url;
 
 use super::{LockedRun, RunEnd, RunFindings, RunOutcome};
-use crate::{inbox::Inbox, secrets::Secret};
+use crate::{inbox::ReconcileInbox, secrets::Secret};
 use sweep::PaymentSweep;
 
 pub use error::PayError;
@@ -31,7 +32,10 @@ pub struct PayAccess {
 }
 
 /// Looks at every payment of the window, from where an earlier run stopped.
-pub(super) async fn sweep(run: &mut LockedRun<'_, impl Inbox>, access: &PayAccess) -> RunOutcome {
+pub(super) async fn sweep(
+    run: &mut LockedRun<'_, impl ReconcileInbox>,
+    access: &PayAccess,
+) -> RunOutcome {
     let mut report = PaymentsReport::default();
     let ended = match PaymentSweep::begin(run, access, &mut report).await {
         Ok(mut sweep) => sweep

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use super::judge::ReceivedEvents;
 use crate::{
     domain::{Id, Timestamp},
-    inbox::{Inbox, PendingEvent},
+    inbox::{PendingEvent, ReconcileInbox},
     reconcile::{LockedRun, RunEnd},
     senders::Payment,
 };
@@ -19,14 +19,14 @@ const PENDING_MAX_AGE: Duration = Duration::from_secs(30);
 
 /// What the ledgers of `payments` say has come, in their order.
 pub(super) async fn ledgers(
-    run: &LockedRun<'_, impl Inbox>,
+    run: &LockedRun<'_, impl ReconcileInbox>,
     payments: &[Payment],
 ) -> Result<Vec<ReceivedEvents>, RunEnd> {
     let mut ledgers = Vec::with_capacity(payments.len());
     for some in payments.chunks(AT_ONCE) {
         let reads = some
             .iter()
-            .map(|payment| run.inbox().events(run.source, payment.id.as_str()));
+            .map(|payment| run.inbox().ledger_entries(run.source, payment.id.as_str()));
         for ledger in join_all(reads).await {
             ledgers.push(ReceivedEvents::new(ledger?, []));
         }
@@ -34,7 +34,8 @@ pub(super) async fn ledgers(
     Ok(ledgers)
 }
 
-/// All that can be known of a page's payments, for those whose ledger alone does not account for them.
+/// All that can be known of a page's payments, for those whose ledger alone does not account for
+/// them.
 pub(super) struct ReceivedEventsReader {
     subjects: BTreeSet<String>,
     unfinished: Vec<PendingEvent>,
@@ -55,11 +56,11 @@ impl ReceivedEventsReader {
         }
     }
 
-    /// Everything that has come of a payment. What is not finished is asked for first: what leaves that list is in the
-    /// ledger by then.
+    /// Everything that has come of a payment. What is not finished is asked for first: what leaves
+    /// that list is in the ledger by then.
     pub(super) async fn received_events(
         &mut self,
-        run: &LockedRun<'_, impl Inbox>,
+        run: &LockedRun<'_, impl ReconcileInbox>,
         payment: &Id,
     ) -> Result<ReceivedEvents, RunEnd> {
         let now = run.now();
@@ -67,10 +68,16 @@ impl ReceivedEventsReader {
             .read_at
             .is_none_or(|read_at| now < read_at || now.since(read_at) > PENDING_MAX_AGE)
         {
-            self.unfinished = run.inbox().unfinished(run.source, &self.subjects).await?;
+            self.unfinished = run
+                .inbox()
+                .pending_events(run.source, &self.subjects)
+                .await?;
             self.read_at = Some(now);
         }
-        let ledger = run.inbox().events(run.source, payment.as_str()).await?;
+        let ledger = run
+            .inbox()
+            .ledger_entries(run.source, payment.as_str())
+            .await?;
         Ok(ReceivedEvents::new(
             ledger,
             self.unfinished

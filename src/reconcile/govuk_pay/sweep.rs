@@ -11,12 +11,13 @@ use super::{
 };
 use crate::{
     domain::{Id, Timestamp},
-    inbox::{Inbox, InboxError, Recorded},
+    inbox::{InboxError, ReconcileInbox, Recorded},
     reconcile::{LockedRun, ProgressEvent, RunEnd, checkpoint::Checkpoint},
     senders::{Entry, Payment, Pulled, read},
 };
 
-/// How long a user has to pay. Where Pay keeps no history, a payment's state is not older than that.
+/// How long a user has to pay. Where Pay keeps no history, a payment's state is not older than
+/// that.
 const PAYMENT_TIMEOUT: Duration = Duration::from_secs(90 * 60);
 
 /// A sweep that is under way.
@@ -29,7 +30,7 @@ pub(super) struct PaymentSweep<'a> {
 impl<'a> PaymentSweep<'a> {
     /// Begins one, or goes on with the one that an earlier run began.
     pub(super) async fn begin(
-        run: &mut LockedRun<'_, impl Inbox>,
+        run: &mut LockedRun<'_, impl ReconcileInbox>,
         access: &'a PayAccess,
         report: &mut PaymentsReport,
     ) -> Result<Self, RunEnd> {
@@ -47,7 +48,7 @@ impl<'a> PaymentSweep<'a> {
     /// Looks at every payment there is left.
     pub(super) async fn finish(
         &mut self,
-        run: &mut LockedRun<'_, impl Inbox>,
+        run: &mut LockedRun<'_, impl ReconcileInbox>,
         report: &mut PaymentsReport,
     ) -> Result<(), RunEnd> {
         let swept = self.pages(run, report).await;
@@ -61,7 +62,7 @@ impl<'a> PaymentSweep<'a> {
 
     async fn pages(
         &mut self,
-        run: &mut LockedRun<'_, impl Inbox>,
+        run: &mut LockedRun<'_, impl ReconcileInbox>,
         report: &mut PaymentsReport,
     ) -> Result<(), RunEnd> {
         loop {
@@ -80,10 +81,11 @@ impl<'a> PaymentSweep<'a> {
         }
     }
 
-    /// Keeps where the sweep is. Whoever asks for a part, or only looks, has no part in how far everybody is.
+    /// Keeps where the sweep is. Whoever asks for a part, or only looks, has no part in how far
+    /// everybody is.
     async fn save(
         &mut self,
-        run: &LockedRun<'_, impl Inbox>,
+        run: &LockedRun<'_, impl ReconcileInbox>,
         kept: &SweepCheckpoint,
     ) -> Result<(), RunEnd> {
         if run.options.dry_run || run.options.since.is_some() {
@@ -95,7 +97,7 @@ impl<'a> PaymentSweep<'a> {
 
     async fn payments(
         &mut self,
-        run: &mut LockedRun<'_, impl Inbox>,
+        run: &mut LockedRun<'_, impl ReconcileInbox>,
         payments: &[Payment],
         report: &mut PaymentsReport,
     ) -> Result<(), RunEnd> {
@@ -126,7 +128,7 @@ impl<'a> PaymentSweep<'a> {
     /// Looks closer at a payment that its ledger alone does not account for.
     async fn check_payment(
         &mut self,
-        run: &mut LockedRun<'_, impl Inbox>,
+        run: &mut LockedRun<'_, impl ReconcileInbox>,
         payment: &Payment,
         received: &ReceivedEvents,
         reader: &mut ReceivedEventsReader,
@@ -153,13 +155,13 @@ impl<'a> PaymentSweep<'a> {
         if missing.is_empty() {
             Ok(())
         } else {
-            observe(run, &payment.id, pulled, missing, report).await
+            record_observation(run, &payment.id, pulled, missing, report).await
         }
     }
 
     async fn refunds(
         &mut self,
-        run: &mut LockedRun<'_, impl Inbox>,
+        run: &mut LockedRun<'_, impl ReconcileInbox>,
         payment: &Payment,
     ) -> Result<Vec<Timestamp>, RunEnd> {
         if payment.refunded == 0 {
@@ -172,7 +174,7 @@ impl<'a> PaymentSweep<'a> {
     /// What is missing of a payment, and since when.
     async fn missing(
         &mut self,
-        run: &mut LockedRun<'_, impl Inbox>,
+        run: &mut LockedRun<'_, impl ReconcileInbox>,
         payment: &Payment,
         received: &ReceivedEvents,
         made: Vec<Timestamp>,
@@ -199,8 +201,8 @@ impl<'a> PaymentSweep<'a> {
 }
 
 /// Records a payment as it is, in position of the events that never received, and reports those.
-async fn observe(
-    run: &mut LockedRun<'_, impl Inbox>,
+async fn record_observation(
+    run: &mut LockedRun<'_, impl ReconcileInbox>,
     payment: &Id,
     pulled: Pulled,
     missing: Vec<(ExpectedEvent, Timestamp)>,
@@ -224,7 +226,7 @@ async fn observe(
 }
 
 async fn record(
-    run: &LockedRun<'_, impl Inbox>,
+    run: &LockedRun<'_, impl ReconcileInbox>,
     entry: &Entry,
 ) -> Result<ObservationStatus, InboxError> {
     if run.options.dry_run {

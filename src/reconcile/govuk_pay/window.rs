@@ -146,7 +146,8 @@ mod tests {
             assert_eq!(begun.is_ok(), begins, "{ended_at:?}");
             assert!(
                 begins
-                    || matches!(begun, Err(RunEnd::NotDue(at)) if at == ended_at.unwrap().plus(minutes(30)))
+                    || matches!(begun,
+                        Err(RunEnd::NotDue(at)) if at == ended_at.unwrap().plus(minutes(30)))
             );
             assert!(kept.begin(&by_hand, NOW).is_ok());
         }

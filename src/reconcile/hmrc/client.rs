@@ -1,4 +1,5 @@
-//! The Push Pull Notifications API over HTTPS: a token, lists, acknowledgements, and never more calls than HMRC allows.
+//! The Push Pull Notifications API over HTTPS: a token, lists, acknowledgements, and never more
+//! calls than HMRC allows.
 
 use std::time::Duration;
 
@@ -15,14 +16,15 @@ use super::{
 use crate::{
     domain::Timestamp,
     http_client::{self, ClientLimits, ClientResponse, RequestError},
-    inbox::{Inbox, KvKey},
+    inbox::{KvKey, ReconcileInbox},
     reconcile::{LockedRun, RunEnd, rate_limiter::RateLimiter},
     secrets::Secret,
 };
 
 /// HMRC's limit is three calls in a second for each application.
 const CALL_INTERVAL: Duration = Duration::from_millis(400);
-/// How much of an answer is taken in. A hundred notifications have ten megabytes at most, as far as is known.
+/// How much of an answer is taken in. A hundred notifications have ten megabytes at most, as far as
+/// is known.
 const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
 const LIMITS: ClientLimits = ClientLimits {
     connect: Duration::from_secs(5),
@@ -94,7 +96,8 @@ impl<'a> HmrcClient<'a> {
     pub(super) fn new(access: &'a HmrcAccess) -> Result<Self, HmrcError> {
         let no_client = |_| HmrcError::Unanswered(RequestError::NoConnection);
         let http = http_client::client(&access.base_url, LIMITS).map_err(no_client)?;
-        // Whoever calls as this application takes turns with us, and its id is nobody else's business.
+        // Whoever calls as this application takes turns with us, and its id is nobody else's
+        // business.
         let application = hex::encode(&Sha256::digest(access.client_id.expose())[..8]);
         let calls = RateLimiter::new(KvKey::new("call", &application), CALL_INTERVAL);
         Ok(Self {
@@ -106,11 +109,11 @@ impl<'a> HmrcClient<'a> {
         })
     }
 
-    /// Gets everything ready for a call: a token that is good for a while, and this application's turn. The next call is
-    /// made at once then.
+    /// Gets everything ready for a call: a token that is good for a while, and this application's
+    /// turn. The next call is made at once then.
     pub(super) async fn ready(
         &mut self,
-        run: &mut LockedRun<'_, impl Inbox>,
+        run: &mut LockedRun<'_, impl ReconcileInbox>,
     ) -> Result<(), HmrcCallError> {
         self.get_token(run).await?;
         Ok(self.calls.acquire(run).await?)
@@ -119,7 +122,7 @@ impl<'a> HmrcClient<'a> {
     /// Gets a token, unless there is one that is good for a while.
     async fn get_token(
         &mut self,
-        run: &mut LockedRun<'_, impl Inbox>,
+        run: &mut LockedRun<'_, impl ReconcileInbox>,
     ) -> Result<(), HmrcCallError> {
         let now = run.now();
         if self.token.as_ref().is_some_and(|token| now < token.until) {
@@ -158,7 +161,7 @@ impl<'a> HmrcClient<'a> {
     /// Asks for a part of a box; to be [`ready`](Self::ready) first.
     pub(super) async fn list(
         &mut self,
-        run: &mut LockedRun<'_, impl Inbox>,
+        run: &mut LockedRun<'_, impl ReconcileInbox>,
         query: BoxQuery<'_>,
     ) -> Result<Vec<ListedNotification>, HmrcCallError> {
         let url = self.url_of_query(&query);
@@ -185,7 +188,7 @@ impl<'a> HmrcClient<'a> {
     /// Tells HMRC that these are stored; to be [`ready`](Self::ready) first.
     pub(super) async fn acknowledge(
         &mut self,
-        run: &mut LockedRun<'_, impl Inbox>,
+        run: &mut LockedRun<'_, impl ReconcileInbox>,
         box_id: &str,
         stored: &[StoredId],
     ) -> Result<(), HmrcCallError> {
@@ -208,7 +211,7 @@ impl<'a> HmrcClient<'a> {
     /// Sends a request with the token.
     async fn authorised(
         &mut self,
-        run: &mut LockedRun<'_, impl Inbox>,
+        run: &mut LockedRun<'_, impl ReconcileInbox>,
         request: RequestBuilder,
     ) -> Result<ClientResponse, HmrcCallError> {
         let request = request.header(header::ACCEPT, ACCEPT);
@@ -221,7 +224,8 @@ impl<'a> HmrcClient<'a> {
         Ok(answer)
     }
 
-    /// What an answer that refuses means. A token is renewed once; a fresh one that is refused, too, is a mistake.
+    /// What an answer that refuses means. A token is renewed once; a fresh one that is refused,
+    /// too, is a mistake.
     fn refused(&mut self, answer: &ClientResponse) -> HmrcError {
         match HmrcError::of_api(answer) {
             HmrcError::TokenExpired if self.renewed => HmrcError::Unauthorised,
@@ -246,7 +250,7 @@ impl<'a> HmrcClient<'a> {
 }
 
 async fn call(
-    run: &mut LockedRun<'_, impl Inbox>,
+    run: &mut LockedRun<'_, impl ReconcileInbox>,
     request: RequestBuilder,
 ) -> Result<ClientResponse, HmrcCallError> {
     run.step().await?;

@@ -1,6 +1,7 @@
 //! What HMRC answers instead -> what it means, and what to do about it.
 //!
-//! Codes are from hmrc/push-pull-notifications-api and from HMRC's reference guide of the platform before it.
+//! Codes are from hmrc/push-pull-notifications-api and from HMRC's reference guide of the platform
+//! before it.
 
 use serde::Deserialize;
 
@@ -11,23 +12,27 @@ use crate::http_client::{ClientResponse, RequestError, ResponseError};
 pub enum HmrcError {
     /// The application is not known by these credentials.
     #[error(
-        "the client id or the client secret is not accepted: take both from the application in the Developer Hub"
+        "the client id or the client secret is not accepted: take both from the application in \
+         the Developer Hub"
     )]
     Credentials,
     /// The application may not have one of our scopes.
     #[error(
-        "the application may not have the scopes read:pull-notifications and write:notifications: subscribe it to the \
+        "the application may not have the scopes read:pull-notifications and write:notifications: \
+         subscribe it to the \
          Push Pull Notifications API"
     )]
     Scope,
     /// The application may not use the API.
     #[error(
-        "the application is not subscribed to the Push Pull Notifications API: subscribe it in the Developer Hub"
+        "the application is not subscribed to the Push Pull Notifications API: subscribe it in \
+         the Developer Hub"
     )]
     NotSubscribed,
     /// A fresh token is refused.
     #[error(
-        "a token it has just given is not accepted: check that base_url and credentials are of one environment"
+        "a token it has just given is not accepted: check that base_url and credentials are of \
+         one environment"
     )]
     Unauthorised,
     /// No such box.
@@ -150,7 +155,8 @@ struct HmrcErrorBody {
     code: Option<String>,
 }
 
-/// The code in an answer. What doesn't look like one is not repeated: whoever answers may quote what it was sent.
+/// The code in an answer. What doesn't look like one is not repeated: whoever answers may quote
+/// what it was sent.
 fn code(answer: &ClientResponse) -> String {
     let said = serde_json::from_slice::<HmrcErrorBody>(&answer.body)
         .ok()

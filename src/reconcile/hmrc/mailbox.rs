@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     domain::Timestamp,
-    inbox::{Inbox, KvKey},
+    inbox::{KvKey, ReconcileInbox},
     reconcile::{LockedRun, ProgressEvent, RunEnd, rate_limiter::RateLimiter},
 };
 
@@ -37,7 +37,7 @@ impl Mailbox {
     /// end.
     pub(super) async fn serve(
         &mut self,
-        run: &mut LockedRun<'_, impl Inbox>,
+        run: &mut LockedRun<'_, impl ReconcileInbox>,
         client: &mut HmrcClient<'_>,
     ) -> Result<(), RunEnd> {
         let error = match self.serve_page(run, client).await {
@@ -55,7 +55,7 @@ impl Mailbox {
 
     async fn serve_page(
         &mut self,
-        run: &mut LockedRun<'_, impl Inbox>,
+        run: &mut LockedRun<'_, impl ReconcileInbox>,
         client: &mut HmrcClient<'_>,
     ) -> Result<(), HmrcCallError> {
         if self.state.needs_page() {
@@ -73,7 +73,7 @@ impl Mailbox {
     /// call, so that nothing between them brings the call closer to the next.
     async fn try_acquire(
         &mut self,
-        run: &mut LockedRun<'_, impl Inbox>,
+        run: &mut LockedRun<'_, impl ReconcileInbox>,
         client: &mut HmrcClient<'_>,
     ) -> Result<bool, HmrcCallError> {
         let mut wait = self.limiter.time_until_next(run).await?;
@@ -90,7 +90,7 @@ impl Mailbox {
     /// Lists a page and records it.
     async fn list(
         &mut self,
-        run: &mut LockedRun<'_, impl Inbox>,
+        run: &mut LockedRun<'_, impl ReconcileInbox>,
         client: &mut HmrcClient<'_>,
     ) -> Result<(), HmrcCallError> {
         let query = BoxQuery {
@@ -114,7 +114,7 @@ impl Mailbox {
     /// Acknowledges what is stored, as many at once as HMRC takes.
     async fn acknowledge_all(
         &mut self,
-        run: &mut LockedRun<'_, impl Inbox>,
+        run: &mut LockedRun<'_, impl ReconcileInbox>,
         client: &mut HmrcClient<'_>,
     ) -> Result<(), HmrcCallError> {
         loop {

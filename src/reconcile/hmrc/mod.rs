@@ -1,7 +1,7 @@
 //! HMRC's boxes, emptied: list -> record -> acknowledge, in that order, until nothing is left.
 //!
-//! Of each box PENDING comes first and FAILED after it: what HMRC gives up meanwhile is met there. The boxes take
-//! turns, because one may be listed once in ten seconds only.
+//! Of each box PENDING comes first and FAILED after it: what HMRC gives up meanwhile is met there.
+//! The boxes take turns, because one may be listed once in ten seconds only.
 
 mod box_state;
 mod client;
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{LockedRun, ProgressEvent, RunEnd, RunFindings, RunOutcome, checkpoint::Checkpoint};
-use crate::{domain::Timestamp, inbox::Inbox, secrets::Secret};
+use crate::{domain::Timestamp, inbox::ReconcileInbox, secrets::Secret};
 use client::HmrcClient;
 use mailbox::Mailbox;
 
@@ -73,7 +73,7 @@ struct SavedPosition {
 
 /// Empties every box of `access`.
 pub(super) async fn empty_boxes(
-    run: &mut LockedRun<'_, impl Inbox>,
+    run: &mut LockedRun<'_, impl ReconcileInbox>,
     access: &HmrcAccess,
 ) -> RunOutcome {
     let mut boxes: VecDeque<Mailbox> = access
@@ -101,7 +101,7 @@ pub(super) async fn empty_boxes(
 }
 
 async fn empty(
-    run: &mut LockedRun<'_, impl Inbox>,
+    run: &mut LockedRun<'_, impl ReconcileInbox>,
     access: &HmrcAccess,
     boxes: &mut VecDeque<Mailbox>,
 ) -> Result<(), RunEnd> {
@@ -122,7 +122,7 @@ async fn empty(
 
 /// Serves the boxes in turn, whichever may be served first, until all are done.
 async fn serve_boxes(
-    run: &mut LockedRun<'_, impl Inbox>,
+    run: &mut LockedRun<'_, impl ReconcileInbox>,
     client: &mut HmrcClient<'_>,
     boxes: &mut VecDeque<Mailbox>,
 ) -> Result<(), RunEnd> {

@@ -11,7 +11,8 @@ use crate::{domain::Timestamp, senders::Pulled};
 pub(super) struct AcknowledgeableId(String);
 
 impl AcknowledgeableId {
-    /// Takes `text` if it is a UUID. HMRC goes by its value, so two that differ in letter case are one.
+    /// Takes `text` if it is a UUID. HMRC goes by its value, so two that differ in letter case are
+    /// one.
     pub(super) fn new(text: &str) -> Option<Self> {
         let hex = |group: &str| {
             group

@@ -1,9 +1,9 @@
 //! How to get through a box whose lists are cut off: pure.
 //!
-//! HMRC lists the oldest first, and what is acknowledged is gone from the next list. So the same query brings
-//! the next page, unless something in this one can't be acknowledged: it would stand there for ever, and a page full of
-//! that would hide all the others. Then the query is for what was created since the last of them, which
-//! HMRC takes to include that instant.
+//! HMRC lists the oldest first, and what is acknowledged is gone from the next list. So the same
+//! query brings the next page, unless something in this one can't be acknowledged: it would stand
+//! there for ever, and a page full of that would hide all the others. Then the query is for what
+//! was created since the last of them, which HMRC takes to include that instant.
 
 use std::time::Duration;
 
@@ -80,8 +80,8 @@ impl BoxPager {
         PagerStep::Page
     }
 
-    /// Passes over what else was created in the last instant seen, since more of it can't be asked for at once. Without
-    /// an instant there is no way past.
+    /// Passes over what else was created in the last instant seen, since more of it can't be asked
+    /// for at once. Without an instant there is no way past.
     pub(super) fn skip(&mut self) -> PagerStep {
         let Some(full) = self.last else {
             return PagerStep::End;

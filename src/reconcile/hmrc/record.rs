@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use super::page::{AcknowledgeableId, ListedNotification};
 use crate::{
     domain::{Key, Timestamp},
-    inbox::{Inbox, InboxError, Recorded},
+    inbox::{InboxError, ReconcileInbox, Recorded},
     reconcile::{LockedRun, ProgressEvent, RunEnd},
     senders::read,
 };
@@ -52,9 +52,10 @@ pub(super) enum RecordedAs {
     OnlySeen,
 }
 
-/// Records `elements`, unless the run is only to look. Fails if the inbox does; then nothing of them may be acknowledged.
+/// Records `elements`, unless the run is only to look. Fails if the inbox does; then nothing of
+/// them may be acknowledged.
 pub(super) async fn record(
-    run: &mut LockedRun<'_, impl Inbox>,
+    run: &mut LockedRun<'_, impl ReconcileInbox>,
     elements: Vec<ListedNotification>,
 ) -> Result<Vec<ElementOutcome>, RunEnd> {
     let mut outcomes = Vec::with_capacity(elements.len());
@@ -73,7 +74,7 @@ pub(super) async fn record(
 }
 
 async fn one(
-    run: &LockedRun<'_, impl Inbox>,
+    run: &LockedRun<'_, impl ReconcileInbox>,
     element: ListedNotification,
 ) -> Result<ElementOutcome, InboxError> {
     let ListedNotification {

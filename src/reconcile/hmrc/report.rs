@@ -20,7 +20,8 @@ pub struct BoxReport {
     pub held: usize,
     /// How many were acknowledged.
     pub acknowledged: usize,
-    /// How many could not be acknowledged, since they have no usable id or the inbox has no place for them.
+    /// How many could not be acknowledged, since they have no usable id or the inbox has no place
+    /// for them.
     pub stuck: usize,
     /// When the oldest was created that was listed and is not acknowledged.
     pub oldest: Option<Timestamp>,

@@ -2,7 +2,7 @@
 
 /// One fault; everything else about the receiver is right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum PlantedFault {
     /// No fault at all: the control.
     Sound,
 
@@ -21,8 +21,8 @@ pub enum Fault {
     ConflictsOnSameEvent,
     /// An answer after 3.5 s.
     Slow,
-    /// Acknowledges before it stores. Every tenth time it dies in between: nothing is stored, and the next
-    /// three requests are dropped while it starts again.
+    /// Acknowledges before it stores. Every tenth time it dies in between: nothing is stored, and
+    /// the next three requests are dropped while it starts again.
     AcknowledgesFirst,
 
     // How it verifies.

@@ -1,11 +1,5 @@
 //! Small receivers on loopback, each wrong in one way, with a list of what they really stored.
 
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "each test file uses a part of this"
-)]
-
 mod fault;
 mod take;
 mod verify;
@@ -30,18 +24,18 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use url::Url;
 
-pub use fault::Fault;
+pub use fault::PlantedFault;
 use take::Done;
 
 /// A receiver that runs until the test's runtime ends.
 pub struct Faulty {
     origin: String,
-    shared: Arc<Shared>,
+    shared: Arc<FaultyState>,
 }
 
-struct Shared {
+struct FaultyState {
     sender: Sender,
-    fault: Fault,
+    fault: PlantedFault,
     secret: String,
     state: Mutex<State>,
 }
@@ -59,22 +53,27 @@ struct State {
     dead: bool,
 }
 
-impl Shared {
+impl FaultyState {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
 }
 
-type Reply = Response<Full<Bytes>>;
+type FaultyReply = Response<Full<Bytes>>;
 
 impl Faulty {
     /// A receiver of `sender`'s notifications, signed with `secret`.
-    pub async fn start(sender: Sender, fault: Fault, secret: &str) -> Self {
+    pub async fn start(sender: Sender, fault: PlantedFault, secret: &str) -> Self {
         Self::listen(sender, fault, secret, None).await
     }
 
     /// The same over TLS, at `localhost`.
-    pub async fn start_with(tls: ServerConfig, sender: Sender, fault: Fault, secret: &str) -> Self {
+    pub async fn start_with(
+        tls: ServerConfig,
+        sender: Sender,
+        fault: PlantedFault,
+        secret: &str,
+    ) -> Self {
         Self::listen(
             sender,
             fault,
@@ -84,14 +83,19 @@ impl Faulty {
         .await
     }
 
-    async fn listen(sender: Sender, fault: Fault, secret: &str, tls: Option<TlsAcceptor>) -> Self {
+    async fn listen(
+        sender: Sender,
+        fault: PlantedFault,
+        secret: &str,
+        tls: Option<TlsAcceptor>,
+    ) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let origin = match tls {
             Some(_) => format!("https://localhost:{}", address.port()),
             None => format!("http://{address}"),
         };
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(FaultyState {
             sender,
             fault,
             secret: secret.to_owned(),
@@ -112,7 +116,7 @@ impl Faulty {
     }
 }
 
-async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<FaultyState>) {
     while let Ok((stream, _)) = listener.accept().await {
         let (tls, shared) = (tls.clone(), Arc::clone(&shared));
         tokio::spawn(async move {
@@ -127,8 +131,9 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Sha
     }
 }
 
-async fn keep(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, shared: Arc<Shared>) {
-    let idle = (shared.fault == Fault::ClosesIdleConnections).then_some(Duration::from_millis(100));
+async fn keep(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, shared: Arc<FaultyState>) {
+    let idle =
+        (shared.fault == PlantedFault::ClosesIdleConnections).then_some(Duration::from_millis(100));
     let service = service_fn(move |request| {
         let shared = Arc::clone(&shared);
         // An error ends the connection without an answer.
@@ -142,9 +147,9 @@ async fn keep(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, shared: Arc
         .await;
 }
 
-impl Shared {
+impl FaultyState {
     /// Answers, or closes the connection without a word.
-    async fn answer(&self, request: Request<Incoming>) -> Option<Reply> {
+    async fn answer(&self, request: Request<Incoming>) -> Option<FaultyReply> {
         if self.is_down() {
             return None;
         }
@@ -152,13 +157,13 @@ impl Shared {
         let status = reply.status().as_u16();
         let headers = reply.headers_mut();
         match self.fault {
-            Fault::SetsCookie => {
+            PlantedFault::SetsCookie => {
                 drop(headers.insert("set-cookie", "AWSALB=abc; Path=/".parse().unwrap()))
             }
-            Fault::SendsRetryAfter if status >= 400 => {
+            PlantedFault::SendsRetryAfter if status >= 400 => {
                 drop(headers.insert("retry-after", "60".parse().unwrap()))
             }
-            Fault::ClosesEachConnection => {
+            PlantedFault::ClosesEachConnection => {
                 drop(headers.insert("connection", "close".parse().unwrap()))
             }
             _ => {}
@@ -173,15 +178,17 @@ impl Shared {
         dropping || state.dead
     }
 
-    async fn route(&self, request: Request<Incoming>) -> Option<Reply> {
+    async fn route(&self, request: Request<Incoming>) -> Option<FaultyReply> {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        if self.fault == Fault::RedirectsTrailingSlash && path == "/callback/" {
+        if self.fault == PlantedFault::RedirectsTrailingSlash && path == "/callback/" {
             return Some(moved(301, "/callback"));
         }
         if path != "/callback" {
             return Some(status(404));
         }
-        if self.fault == Fault::AnswersGet && (method == Method::GET || method == Method::HEAD) {
+        if self.fault == PlantedFault::AnswersGet
+            && (method == Method::GET || method == Method::HEAD)
+        {
             // HMRC's challenge is answered all the same.
             return Some(
                 self.challenge(request.uri().query())
@@ -196,18 +203,18 @@ impl Shared {
         }
     }
 
-    async fn post(&self, request: Request<Incoming>) -> Option<Reply> {
+    async fn post(&self, request: Request<Incoming>) -> Option<FaultyReply> {
         let (parts, body) = request.into_parts();
         let body = body.collect().await.ok()?.to_bytes();
         let limit = match self.fault {
-            Fault::LimitsTo100KB => 100 * 1024,
-            Fault::LimitsTo8KB => 8 * 1024,
+            PlantedFault::LimitsTo100KB => 100 * 1024,
+            PlantedFault::LimitsTo8KB => 8 * 1024,
             _ => 8 * 1024 * 1024,
         };
         if body.len() > limit {
             return Some(status(413));
         }
-        if self.fault == Fault::RedirectsToLogin {
+        if self.fault == PlantedFault::RedirectsToLogin {
             return Some(moved(302, "/login"));
         }
         let name = match self.sender {
@@ -221,7 +228,7 @@ impl Shared {
         if !verify::lets_in(self.fault, self.sender, &self.secret, &signatures, &body) {
             return Some(status(self.refusal(&signatures)));
         }
-        if self.fault == Fault::Slow {
+        if self.fault == PlantedFault::Slow {
             tokio::time::sleep(Duration::from_millis(3_500)).await;
         }
         match self.take(&body).await {
@@ -232,14 +239,16 @@ impl Shared {
 
     fn refusal(&self, signatures: &[String]) -> u16 {
         match (self.fault, signatures) {
-            (Fault::Refuses422, _) => 422,
-            (Fault::ThrowsOnLength, [only]) if only.len() != verify::length(self.sender) => 500,
+            (PlantedFault::Refuses422, _) => 422,
+            (PlantedFault::ThrowsOnLength, [only]) if only.len() != verify::length(self.sender) => {
+                500
+            }
             _ => 401,
         }
     }
 
     /// The echo of HMRC's challenge, if there is one.
-    fn challenge(&self, query: Option<&str>) -> Option<Reply> {
+    fn challenge(&self, query: Option<&str>) -> Option<FaultyReply> {
         if self.sender != Sender::Hmrc {
             return None;
         }
@@ -253,12 +262,12 @@ impl Shared {
         };
         let json = |value: &str| serde_json::json!({"challenge": value}).to_string();
         let (kind, body) = match (self.fault, &found[..]) {
-            (Fault::EchoesPlainText, [only]) => ("text/plain", only.clone()),
-            (Fault::ReflectsHtml, [only]) => ("text/html", json(only)),
-            (Fault::TakesWholeQuery, _) => {
+            (PlantedFault::EchoesPlainText, [only]) => ("text/plain", only.clone()),
+            (PlantedFault::ReflectsHtml, [only]) => ("text/html", json(only)),
+            (PlantedFault::TakesWholeQuery, _) => {
                 ("application/json", json(query.strip_prefix("challenge=")?))
             }
-            (Fault::EchoesAnything, [first, ..]) => ("application/json", json(first)),
+            (PlantedFault::EchoesAnything, [first, ..]) => ("application/json", json(first)),
             (_, [only]) if !only.is_empty() && only.len() <= 128 && is_plain(only) => {
                 ("application/json", json(only))
             }
@@ -273,14 +282,14 @@ impl Shared {
     }
 }
 
-fn status(status: u16) -> Reply {
+fn status(status: u16) -> FaultyReply {
     Response::builder()
         .status(status)
         .body(Full::default())
         .unwrap()
 }
 
-fn moved(status: u16, location: &str) -> Reply {
+fn moved(status: u16, location: &str) -> FaultyReply {
     Response::builder()
         .status(status)
         .header("location", location)

@@ -4,16 +4,16 @@ use pillarbox::domain::Timestamp;
 use sender_simulator::Sender;
 use serde_json::Value;
 
-use super::{Shared, fault::Fault};
+use super::{FaultyState, fault::PlantedFault};
 
 /// What becomes of a request.
-pub enum Done {
+pub(super) enum Done {
     Answer(u16),
     /// The connection closes without one.
     Nothing,
 }
 
-impl Shared {
+impl FaultyState {
     /// Reads the body and stores its id, or does not.
     pub(super) async fn take(&self, body: &[u8]) -> Done {
         let Ok(value) = serde_json::from_slice::<Value>(body) else {
@@ -22,7 +22,8 @@ impl Shared {
         if self.refuses(&value, body) {
             return Done::Answer(400);
         }
-        if self.fault == Fault::DropsUpperCasePayment && value["resource_type"] != "payment" {
+        if self.fault == PlantedFault::DropsUpperCasePayment && value["resource_type"] != "payment"
+        {
             return Done::Answer(200);
         }
         let id = match self.sender {
@@ -38,9 +39,9 @@ impl Shared {
 
     fn take_unreadable(&self, body: &[u8]) -> Done {
         match self.fault {
-            Fault::Accepts202OnError => return Done::Answer(202),
-            Fault::CrashesOnUnreadable => return Done::Answer(500),
-            Fault::DiesOfUnreadable => {
+            PlantedFault::Accepts202OnError => return Done::Answer(202),
+            PlantedFault::CrashesOnUnreadable => return Done::Answer(500),
+            PlantedFault::DiesOfUnreadable => {
                 self.state().dead = true;
                 return Done::Nothing;
             }
@@ -58,21 +59,23 @@ impl Shared {
         let id = value["webhook_message_id"].as_str().unwrap_or_default();
         let message = value["message"].as_str().unwrap_or_default();
         match self.fault {
-            Fault::Wants26Characters => id.len() != 26,
-            Fault::WantsUuid => id.len() != 36,
-            Fault::WantsLowerCasePayment => value["resource_type"] != "payment",
-            Fault::KnowsOneState => value["resource"]["state"]["status"] != "success",
-            Fault::KnowsFewEvents => !KNOWN.iter().any(|known| value["event_type"] == *known),
-            Fault::RefusesNulls => value["resource"]["card_details"]
+            PlantedFault::Wants26Characters => id.len() != 26,
+            PlantedFault::WantsUuid => id.len() != 36,
+            PlantedFault::WantsLowerCasePayment => value["resource_type"] != "payment",
+            PlantedFault::KnowsOneState => value["resource"]["state"]["status"] != "success",
+            PlantedFault::KnowsFewEvents => {
+                !KNOWN.iter().any(|known| value["event_type"] == *known)
+            }
+            PlantedFault::RefusesNulls => value["resource"]["card_details"]
                 .to_string()
                 .contains(":null"),
-            Fault::RefusesMoreFields => value
+            PlantedFault::RefusesMoreFields => value
                 .as_object()
                 .is_none_or(|fields| fields.len() > self.fields()),
-            Fault::RefusesOldDates => self.is_old(value),
-            Fault::BreaksAtLineSeparators => text.contains('\u{2028}'),
-            Fault::WantsJsonMessage => serde_json::from_str::<Value>(message).is_err(),
-            Fault::BlocksMarkup => {
+            PlantedFault::RefusesOldDates => self.is_old(value),
+            PlantedFault::BreaksAtLineSeparators => text.contains('\u{2028}'),
+            PlantedFault::WantsJsonMessage => serde_json::from_str::<Value>(message).is_err(),
+            PlantedFault::BlocksMarkup => {
                 value["messageContentType"] == "application/json" && message.contains('<')
             }
             _ => false,
@@ -102,13 +105,13 @@ impl Shared {
     async fn store(&self, id: &str, event: String) -> Done {
         let is_held = |id: &str| self.state().held.iter().any(|held| held == id);
         if is_held(id) {
-            return Done::Answer(if self.fault == Fault::ConflictsOnDuplicate {
+            return Done::Answer(if self.fault == PlantedFault::ConflictsOnDuplicate {
                 409
             } else {
                 self.success()
             });
         }
-        if self.fault == Fault::LooksThenInserts {
+        if self.fault == PlantedFault::LooksThenInserts {
             tokio::time::sleep(std::time::Duration::from_millis(200)).await;
             if is_held(id) {
                 return Done::Answer(500);
@@ -116,13 +119,13 @@ impl Shared {
         }
         let mut state = self.state();
         if self.sender == Sender::GovukPay {
-            if self.fault == Fault::ConflictsOnSameEvent && state.events.contains(&event) {
+            if self.fault == PlantedFault::ConflictsOnSameEvent && state.events.contains(&event) {
                 return Done::Answer(409);
             }
             state.events.push(event);
         }
         state.taken += 1;
-        if self.fault == Fault::AcknowledgesFirst && state.taken.is_multiple_of(10) {
+        if self.fault == PlantedFault::AcknowledgesFirst && state.taken.is_multiple_of(10) {
             state.dropping = 3;
             return Done::Answer(200);
         }
@@ -134,8 +137,8 @@ impl Shared {
 
     fn success(&self) -> u16 {
         match self.fault {
-            Fault::Answers204 => 204,
-            Fault::Answers203 => 203,
+            PlantedFault::Answers204 => 204,
+            PlantedFault::Answers203 => 203,
             _ => 200,
         }
     }

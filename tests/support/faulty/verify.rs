@@ -1,15 +1,16 @@
-//! Whether a faulty receiver lets a request in; written apart from both the receiver and the simulator.
+//! Whether a faulty receiver lets a request in; written apart from both the receiver and the
+//! simulator.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sender_simulator::Sender;
 use sha1::Sha1;
 use sha2::Sha256;
 
-use super::fault::Fault;
+use super::fault::PlantedFault;
 
 /// Judges the values of all signature headers over the body.
-pub fn lets_in(
-    fault: Fault,
+pub(super) fn lets_in(
+    fault: PlantedFault,
     sender: Sender,
     secret: &str,
     signatures: &[String],
@@ -21,28 +22,30 @@ pub fn lets_in(
             .any(|form| is_right(fault, given, sender, secret, form))
     };
     match (fault, signatures) {
-        (Fault::RefusesOtherCharacters, _) if !body.is_ascii() => false,
-        (Fault::AcceptsUnsigned, []) => true,
-        (Fault::AcceptsEmptySignature, [only]) if only.is_empty() => true,
-        (Fault::TakesFirstSignature, [first, ..]) => right(first),
+        (PlantedFault::RefusesOtherCharacters, _) if !body.is_ascii() => false,
+        (PlantedFault::AcceptsUnsigned, []) => true,
+        (PlantedFault::AcceptsEmptySignature, [only]) if only.is_empty() => true,
+        (PlantedFault::TakesFirstSignature, [first, ..]) => right(first),
         (_, [only]) => right(only),
         _ => false,
     }
 }
 
-fn is_right(fault: Fault, given: &str, sender: Sender, secret: &str, form: &[u8]) -> bool {
+fn is_right(fault: PlantedFault, given: &str, sender: Sender, secret: &str, form: &[u8]) -> bool {
     let expected = mac(sender, secret, form);
     let is_equal = given == expected;
     match fault {
-        Fault::ComparesPrefix => !given.is_empty() && expected.starts_with(given),
-        Fault::ComparesBeginning => given.len() == expected.len() && given[..8] == expected[..8],
-        Fault::ChecksFormOnly => {
+        PlantedFault::ComparesPrefix => !given.is_empty() && expected.starts_with(given),
+        PlantedFault::ComparesBeginning => {
+            given.len() == expected.len() && given[..8] == expected[..8]
+        }
+        PlantedFault::ChecksFormOnly => {
             given.len() == expected.len() && given.bytes().all(|b| b.is_ascii_hexdigit())
         }
-        Fault::AcceptsUpperCase => given.to_ascii_lowercase() == expected,
-        Fault::AcceptsPrefix => given.rsplit('=').next() == Some(&expected),
-        Fault::AcceptsEmptyKey => is_equal || given == mac(sender, "", form),
-        Fault::AcceptsEitherAlgorithm => Sender::ALL
+        PlantedFault::AcceptsUpperCase => given.to_ascii_lowercase() == expected,
+        PlantedFault::AcceptsPrefix => given.rsplit('=').next() == Some(&expected),
+        PlantedFault::AcceptsEmptyKey => is_equal || given == mac(sender, "", form),
+        PlantedFault::AcceptsEitherAlgorithm => Sender::ALL
             .into_iter()
             .any(|sender| given == mac(sender, secret, form)),
         _ => is_equal,
@@ -50,7 +53,7 @@ fn is_right(fault: Fault, given: &str, sender: Sender, secret: &str, form: &[u8]
 }
 
 /// How long a right signature is.
-pub fn length(sender: Sender) -> usize {
+pub(super) fn length(sender: Sender) -> usize {
     match sender {
         Sender::Hmrc => 40,
         Sender::GovukPay => 64,
@@ -77,13 +80,13 @@ fn mac(sender: Sender, key: &str, bytes: &[u8]) -> String {
 }
 
 /// What the signature may be over: the body, and HMRC's own form of it.
-fn forms(fault: Fault, sender: Sender, body: &[u8]) -> Vec<Vec<u8>> {
-    let body = if fault == Fault::Reserialises {
+fn forms(fault: PlantedFault, sender: Sender, body: &[u8]) -> Vec<Vec<u8>> {
+    let body = if fault == PlantedFault::Reserialises {
         rewritten(body)
     } else {
         body.to_vec()
     };
-    if sender == Sender::GovukPay || fault == Fault::RefusesAstral {
+    if sender == Sender::GovukPay || fault == PlantedFault::RefusesAstral {
         return vec![body];
     }
     let signed = String::from_utf8_lossy(&body).replace(r"\uD83D\uDE00", "😀");

@@ -1,7 +1,8 @@
 //! A yardstick: the least that a Lambda can do with the AWS SDK and still keep the promise.
 //!
-//! One signature checked, one conditional write, and nothing else: no configuration, no second sender,
-//! no limits, no log. What Pillarbox takes beyond this is the price of everything it does beyond this.
+//! One signature checked, one conditional write, and nothing else: no configuration, no second
+//! sender, no limits, no log. What Pillarbox takes beyond this is the price of everything it does
+//! beyond this.
 
 #![expect(
     clippy::disallowed_methods,

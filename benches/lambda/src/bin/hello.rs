@@ -1,4 +1,5 @@
-//! A yardstick: the least that a Lambda behind an HTTP API can be in Rust. It checks and stores nothing.
+//! A yardstick: the least that a Lambda behind an HTTP API can be in Rust. It checks and stores
+//! nothing.
 
 use lambda_http::{Error, Request, run, service_fn};
 

@@ -20,8 +20,10 @@ use sender_simulator::{
 /// Checks any receiver, ours or somebody else's, against what the real senders do.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  \
-    pillarbox check http://127.0.0.1:8080/pay --kind govuk-pay --secret file:.pillarbox/pay.secret\n  \
-    pillarbox check https://try.example.gov.uk/hmrc --kind hmrc --secret env:HMRC_PUSH_SECRET \\\n      \
+    pillarbox check http://127.0.0.1:8080/pay --kind govuk-pay --secret \
+     file:.pillarbox/pay.secret\n  \
+    pillarbox check https://try.example.gov.uk/hmrc --kind hmrc --secret \
+     env:HMRC_PUSH_SECRET \\\n      \
     --yes-store-test-data --markdown > conformance.md\n\n\
     About 25 notifications are stored if all goes well; the report lists their ids.\n\
     Exits with 1 if anything failed; warnings are no failure. It ends within 2 minutes.")]

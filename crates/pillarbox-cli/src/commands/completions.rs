@@ -7,9 +7,8 @@ use super::{Cli, CommandError, output::Output};
 
 /// Prints a completion script.
 #[derive(Args)]
-#[command(
-    after_help = "Example:\n  pillarbox completions bash > ~/.local/share/bash-completion/completions/pillarbox"
-)]
+#[command(after_help = "Example:\n  pillarbox completions bash > \
+     ~/.local/share/bash-completion/completions/pillarbox")]
 pub(super) struct CompletionsArgs {
     /// The shell
     shell: Shell,

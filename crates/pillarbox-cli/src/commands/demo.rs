@@ -5,20 +5,15 @@ use std::{fs, io, io::Write, path::Path};
 use super::{CommandError, settings::DEMO};
 use pillarbox::{config::Config, domain::Clock, secrets::SecretRef, senders::SenderKind};
 
-/// The alphabet of HMRC's push secrets; they look like Base32 and are used as text.
-const HMRC_ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-/// The alphabet of GOV.UK Pay's secrets.
-const PAY_ALPHABET: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
-
 /// Makes the folder and those secrets that are missing, readable by their owner only. Returns
 /// whether a secret was missing.
-pub(super) fn prepare(config: &Config, world: &impl Clock) -> Result<bool, CommandError> {
+pub(super) fn prepare(config: &Config, clock: &impl Clock) -> Result<bool, CommandError> {
     make_folder(Path::new(DEMO))?;
     let mut is_new = false;
     for source in &config.sources {
         for secret in &source.secrets {
             if let SecretRef::File(path) = &secret.value {
-                is_new |= make_secret(path, source.kind, world)?;
+                is_new |= make_secret(path, source.kind, clock)?;
             }
         }
     }
@@ -39,11 +34,11 @@ pub(super) fn make_folder(folder: &Path) -> Result<(), CommandError> {
 
 /// Writes a whole secret or none: it is made under another name, and takes its own only if that is
 /// free. Returns whether it was.
-fn make_secret(path: &Path, kind: SenderKind, world: &impl Clock) -> Result<bool, CommandError> {
+fn make_secret(path: &Path, kind: SenderKind, clock: &impl Clock) -> Result<bool, CommandError> {
     if path.exists() {
         return Ok(false);
     }
-    let draft = path.with_extension(format!("{:016x}.new", world.random()));
+    let draft = path.with_extension(format!("{:016x}.new", clock.random()));
     let mut options = fs::File::options();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -51,7 +46,7 @@ fn make_secret(path: &Path, kind: SenderKind, world: &impl Clock) -> Result<bool
     let made = options
         .open(&draft)
         .and_then(|mut file| {
-            file.write_all(random_secret(kind, world).as_bytes())
+            file.write_all(random_secret(kind, clock).as_bytes())
                 .and_then(|()| file.sync_all())
         })
         .and_then(|()| fs::hard_link(&draft, path));
@@ -65,11 +60,10 @@ fn make_secret(path: &Path, kind: SenderKind, world: &impl Clock) -> Result<bool
 }
 
 /// A secret in the shape of the sender's own.
-fn random_secret(kind: SenderKind, world: &impl Clock) -> String {
-    let (prefix, alphabet, length) = match kind {
-        SenderKind::Hmrc => ("", HMRC_ALPHABET, 32),
-        SenderKind::GovukPay => ("webhook_test_", PAY_ALPHABET, 26),
-    };
-    let random = (0..length).map(|_| char::from(alphabet[(world.random() % 32) as usize]));
+fn random_secret(kind: SenderKind, clock: &impl Clock) -> String {
+    let shape = &kind.config.secret;
+    let prefix = shape.test_prefix.unwrap_or_default();
+    let (length, alphabet) = shape.generated;
+    let random = (0..length).map(|_| char::from(alphabet[(clock.random() % 32) as usize]));
     prefix.chars().chain(random).collect()
 }

@@ -11,7 +11,7 @@ use super::{
 use pillarbox::{
     config::Overrides,
     domain::{Clock, SystemClock},
-    inbox::{Discarded, Inbox, RetentionPolicy},
+    inbox::{Discarded, OperatorInbox, RetentionPolicy},
 };
 
 /// Ends open, dead or held notifications. They stay in the list, and their bytes until they expire.

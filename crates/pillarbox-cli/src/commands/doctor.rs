@@ -1,4 +1,5 @@
-//! `pillarbox doctor`: will it work? Each line is fine, worth a look, or wrong, and says what to do.
+//! `pillarbox doctor`: will it work? Each line is fine, worth a look, or wrong, and says what to
+//! do.
 
 mod inbox;
 mod listeners;
@@ -140,7 +141,8 @@ async fn secrets(config: &Config) -> Vec<DoctorFinding> {
     for source in &config.sources {
         let name = format!("source {} ({})", source.name, source.kind.as_str());
         if source.secrets.is_empty() {
-            let found = "has no secret yet: challenges are answered, POSTs get 503. Add it to its `secrets`";
+            let found = "has no secret yet: challenges are answered, POSTs get 503. Add it to its \
+             `secrets`";
             findings.push(finding(CheckHealth::Look, name.clone(), found));
         }
         findings.extend(
@@ -150,7 +152,8 @@ async fn secrets(config: &Config) -> Vec<DoctorFinding> {
                 .map(|secret| shape(&name, &secret.value, &outside)),
         );
     }
-    // What is wrong with a secret in its place, such as a test key on a live source, only this knows.
+    // What is wrong with a secret in its place, such as a test key on a live source, only this
+    // knows.
     if let Err(problems) = config.secrets(&outside) {
         findings.extend(
             problems
@@ -189,13 +192,13 @@ async fn destinations(config: &Config) -> Vec<DoctorFinding> {
             DestinationConfig::Https(https) => reach(&name, &https.url).await,
             DestinationConfig::Sqs(queue) => {
                 let (what, may) = (labels::destination(kind), "sqs:GetQueueAttributes");
-                let look = async |aws: Aws| SqsDestination::new(&aws, queue.clone()).look().await;
+                let look = async |aws: Aws| SqsDestination::new(&aws, queue.clone()).probe().await;
                 on_aws(&name, &what, may, look).await
             }
             DestinationConfig::EventBridge(bus) => {
                 let (what, may) = (labels::destination(kind), "events:DescribeEventBus");
                 let look =
-                    async |aws: Aws| EventBridgeDestination::new(&aws, bus.clone()).look().await;
+                    async |aws: Aws| EventBridgeDestination::new(&aws, bus.clone()).probe().await;
                 on_aws(&name, &what, may, look).await
             }
         });
@@ -280,7 +283,7 @@ mod tests {
     };
     use pillarbox::{
         domain::{Clock, SystemClock},
-        inbox::Inbox,
+        inbox::ReceiveInbox,
         senders::{Entry, SenderKind, example},
     };
 
@@ -338,7 +341,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_waits_for_a_person_ends_with_1() {
-        let unreadable = example::entry(SenderKind::GovukPay, "pay", "no JSON".into());
+        let unreadable = example::entry(SenderKind::GOVUK_PAY, "pay", "no JSON".into());
         let mut overdue = example::hmrc("n1", "{}");
         overdue.received_at = SystemClock.now().minus(Duration::from_secs(60 * 60));
         for (entries, words, is_well) in [

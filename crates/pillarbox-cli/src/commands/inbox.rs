@@ -73,7 +73,8 @@ async fn init_table(
         "is ready"
     };
     output.say(&format!("The table {table} {ready}."))?;
-    let hint = "For development only: it is neither protected from deletion nor backed up. The template's table is.";
+    let hint = "For development only: it is neither protected from deletion nor backed up. The \
+     template's table is.";
     if was_there {
         Ok(())
     } else {

@@ -15,7 +15,7 @@ use crate::labels::{self, ListZone};
 use pillarbox::{
     config::Overrides,
     domain::{Clock, Key, State, SystemClock, Timestamp},
-    inbox::{Inbox, PageRequest, Row, RowFilter},
+    inbox::{PageRequest, ReadInbox, Row, RowFilter},
     telemetry::visible,
 };
 
@@ -25,7 +25,8 @@ const FOR_PEOPLE: usize = 50;
 /// Lists notifications, newest first.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  pillarbox list --state dead\n  pillarbox list --source pay --since 2h --json"
+    after_help = "Examples:\n  pillarbox list --state dead\n  pillarbox list --source pay --since \
+     2h --json"
 )]
 pub(super) struct ListArgs {
     /// Only this source's
@@ -312,6 +313,7 @@ fn nothing(filter: &RowFilter) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pillarbox::senders::SenderKind;
 
     const NOW: &str = "2026-03-02T12:00:00Z";
 
@@ -321,6 +323,7 @@ mod tests {
 
     fn row(key: &str, event_type: &str, state: State) -> Row {
         Row {
+            kind: SenderKind::GOVUK_PAY,
             key: Key::parse(key).unwrap(),
             body: None,
             digest: [0; 32],

@@ -40,7 +40,8 @@ use pillarbox::destinations::Destination;
     name = "pillarbox",
     version,
     after_help = "Without a command, `pillarbox` is `pillarbox serve`.\n\
-                  Without any configuration, serve runs a demo that keeps everything in ./.pillarbox."
+                  Without any configuration, serve runs a demo that keeps everything in \
+                   ./.pillarbox."
 )]
 struct Cli {
     #[command(flatten)]
@@ -52,7 +53,8 @@ struct Cli {
 /// What every command takes.
 #[derive(Args, Clone, Default)]
 struct GlobalArgs {
-    /// The configuration file [default: the document in PILLARBOX_CONFIG, else ./pillarbox.toml, else the demo]
+    /// The configuration file [default: the document in PILLARBOX_CONFIG, else ./pillarbox.toml,
+    /// else the demo]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The inbox, as sqlite:PATH or dynamodb:TABLE; beats PILLARBOX_INBOX and the configuration
@@ -66,7 +68,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Send a true-shaped, signed notification, as the source's sender would
     Send(send::SendArgs),
-    /// Play a sender by its timetable, with whatever can go wrong on the way, and judge the receiver
+    /// Play a sender by its timetable, with whatever can go wrong on the way, and judge the
+    /// receiver
     Simulate(Box<simulate::SimulateArgs>),
     /// List notifications, newest first
     List(list::ListArgs),

@@ -89,9 +89,7 @@ fn program(typed: Option<&OsStr>, is_from_cargo: bool) -> String {
     if is_from_cargo {
         return "cargo run -q --".to_owned();
     }
-    let typed = typed
-        .map(Path::new)
-        .filter(is_pillarbox);
+    let typed = typed.map(Path::new).filter(is_pillarbox);
     let typed = typed.and_then(Path::to_str);
     shell_word(typed.unwrap_or("pillarbox"))
 }

@@ -15,15 +15,14 @@ use pillarbox::{
 };
 use sender_simulator::Sender;
 
-/// Who is played.
-pub(super) fn sender(kind: SenderKind) -> Sender {
-    match kind {
-        SenderKind::Hmrc => Sender::Hmrc,
-        SenderKind::GovukPay => Sender::GovukPay,
-    }
+/// The simulator's sender of that kind.
+pub(super) fn sender(kind: SenderKind) -> Result<Sender, CommandError> {
+    Sender::parse(kind.as_str())
+        .ok_or_else(|| CommandError::Usage(format!("the simulator can't play {}", kind.title)))
 }
 
-/// The configuration; the demo's secrets are made, so that a sender can sign before anybody receives.
+/// The configuration; the demo's secrets are made, so that a sender can sign before anybody
+/// receives.
 pub(super) fn settings(
     global: &GlobalArgs,
     output: &mut Output,

@@ -13,13 +13,14 @@ use crate::any_inbox::AnyInbox;
 use pillarbox::{
     config::Overrides,
     domain::{Clock, Key, State, SystemClock},
-    inbox::{Inbox, PageRequest, Replayed, RowFilter},
+    inbox::{OperatorInbox, PageRequest, ReadInbox, Replayed, RowFilter},
 };
 
 /// Sets notifications back to recorded, so that they are handed on again under the same key.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  pillarbox replay pay:5s1k7c3g9v2m8a4e0q6i5o1u7t\n  pillarbox replay --dead --dry-run"
+    after_help = "Examples:\n  pillarbox replay pay:5s1k7c3g9v2m8a4e0q6i5o1u7t\n  pillarbox \
+     replay --dead --dry-run"
 )]
 pub(super) struct ReplayArgs {
     /// The keys, as `list` prints them
@@ -57,7 +58,7 @@ impl ReplayArgs {
         let mut replayed = 0;
         for key in &keys {
             match self.one(&inbox, key).await? {
-                Replayed::Again => {
+                Replayed::Done => {
                     replayed += 1;
                     output.data(key.as_str())?;
                 }
@@ -85,7 +86,7 @@ impl ReplayArgs {
         let row = inbox.get(key).await?;
         Ok(row.map_or(Replayed::Absent, |row| {
             row.replayable()
-                .map_or_else(Replayed::Refused, |()| Replayed::Again)
+                .map_or_else(Replayed::Refused, |()| Replayed::Done)
         }))
     }
 

@@ -27,10 +27,12 @@ impl ScanProgress {
     ) -> Result<(AnyInbox, Self), CommandError> {
         let read = Arc::new(AtomicUsize::new(0));
         let inbox = match inbox {
-            AnyInbox::DynamoDb(table) if table.way(filter).await? == ListStrategy::Scan => {
+            AnyInbox::DynamoDb(table)
+                if table.list_strategy(filter).await? == ListStrategy::Scan =>
+            {
                 output.say(&announcement(&table))?;
                 let told = Arc::clone(&read);
-                AnyInbox::DynamoDb(table.telling(move |scanned| {
+                AnyInbox::DynamoDb(table.with_scan_progress(move |scanned| {
                     show(told.fetch_add(scanned.items, Ordering::Relaxed) + scanned.items)
                 }))
             }
@@ -49,7 +51,8 @@ impl ScanProgress {
 
 fn announcement(table: &DynamoInbox) -> String {
     format!(
-        "Reading the whole of table {}: only open, dead and held rows, and a payment's (--source and --subject), have an index.",
+        "Reading the whole of table {}: only open, dead and held rows, and a payment's (--source \
+         and --subject), have an index.",
         table.table()
     )
 }

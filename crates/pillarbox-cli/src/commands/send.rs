@@ -22,7 +22,8 @@ use sender_simulator::{
 #[command(after_help = "Examples:\n  \
     pillarbox send pay --event captured\n  \
     pillarbox send hmrc --xml --repeat 1\n  \
-    pillarbox send hmrc --message declaration.json --to https://receiver.example.gov.uk/hmrc --secret env:HMRC_PUSH_SECRET\n\n\
+    pillarbox send hmrc --message declaration.json --to https://receiver.example.gov.uk/hmrc \
+     --secret env:HMRC_PUSH_SECRET\n\n\
     Events of hmrc: json, xml, transit, astral.\n\
     Events of govuk-pay: succeeded, captured, refunded, failed, expired.\n\n\
     Exits with 1 if the real sender would not count one of them as delivered.")]
@@ -41,14 +42,20 @@ pub(super) struct SendArgs {
     /// The callback URL [default: the source's own, at the configured address]
     #[arg(long, value_name = "URL")]
     to: Option<String>,
-    /// Sign with this secret, as env:NAME, file:PATH or secretsmanager:ARN#field [default: the source's first]
+    /// Sign with this secret, as env:NAME, file:PATH or secretsmanager:ARN#field [default: the
+    /// source's first]
     #[arg(long, value_name = "REF")]
     secret: Option<String>,
     /// After each notification, send the same bytes again so many times
     #[arg(long, value_name = "N", default_value_t = 0)]
     repeat: u32,
     /// Send so many notifications, each with an id of its own
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u32).range(1..),
+    )]
     count: u32,
 }
 
@@ -60,7 +67,7 @@ impl SendArgs {
     ) -> Result<(), CommandError> {
         let settings = played::settings(global, output)?;
         let source = settings.source(&self.source)?;
-        let sender = played::sender(source.kind);
+        let sender = played::sender(source.kind)?;
         let url = played::url(self.to.as_deref(), &settings, source)?;
         let secret = played::secret(self.secret.as_deref(), source).await?;
         output.say(&format!("Posting to {url} as {}", sender.as_str()))?;

@@ -28,23 +28,24 @@ use crate::{
 };
 use pillarbox::{
     app::{self, App, DestinationDeps},
-    aws::{Aws, SecretsCaller, SecretsManager, arns},
+    aws::Aws,
     config::{Config, DestinationConfig, DestinationSecrets, Overrides},
     destinations::Destination,
     domain::SystemClock,
-    keyring::Keyring,
     reconcile::{Reconciler, ReconcilerDeps, TokioSleeper},
-    secrets::FetchedSecrets,
+    secrets::{FetchedSecrets, Keyring, SecretsCaller, SecretsManager, arns},
     telemetry::{FlushGuard, LogFormat, LogLayer},
 };
 
 /// Receives notifications, stores them, and hands them on.
 #[derive(Args, Default)]
 pub(super) struct ServeArgs {
-    /// Where senders reach us [default: 127.0.0.1:8080]; beats PILLARBOX_LISTEN and the configuration
+    /// Where senders reach us [default: 127.0.0.1:8080]; beats PILLARBOX_LISTEN and the
+    /// configuration
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
-    /// Where people on this machine look [default: 127.0.0.1:8081]; beats PILLARBOX_CONSOLE and the configuration
+    /// Where people on this machine look [default: 127.0.0.1:8081]; beats PILLARBOX_CONSOLE and the
+    /// configuration
     #[arg(long, value_name = "ADDR")]
     console: Option<String>,
 }
@@ -69,11 +70,11 @@ impl ServeArgs {
             secrets,
             aws,
         } = self.load(global).await?;
-        let world = Arc::new(SystemClock);
+        let clock = Arc::new(SystemClock);
         let parts = DestinationDeps {
             secrets: &secrets,
             aws: aws.as_ref(),
-            world: &world,
+            clock: &clock,
             log: io::stdout,
         };
         let destination = app::destinations(&settings.config, &parts);
@@ -84,7 +85,7 @@ impl ServeArgs {
             keyring,
             aws,
             (destination, &goes_to),
-            world,
+            clock,
             output,
         )
         .await
@@ -152,7 +153,12 @@ impl ServeArgs {
         };
         let outside = outside_with(&vault);
         let secrets = config.secrets(&outside).map_err(wrong)?;
-        let keyring = Keyring::new(config.clone(), &outside, manager, Arc::new(SystemClock));
+        let keyring = Keyring::new(
+            config.source_secrets(),
+            &outside,
+            manager,
+            Arc::new(SystemClock),
+        );
         Ok(LoadedServe {
             settings,
             keyring,
@@ -168,7 +174,7 @@ pub(super) async fn run<D: Destination>(
     keyring: Arc<Keyring>,
     aws: Option<Aws>,
     (destination, goes_to): (D, &[String]),
-    world: Arc<SystemClock>,
+    clock: Arc<SystemClock>,
     output: &mut Output,
 ) -> Result<(), CommandError> {
     let lines = log_to_stderr()?;
@@ -193,7 +199,7 @@ pub(super) async fn run<D: Destination>(
         listener,
         App::new(&settings.config, keyring, inbox),
         destination,
-        world,
+        clock,
         stop,
     )
     .await?;
@@ -223,7 +229,8 @@ fn reconciler(
 fn file(settings: &CommandSettings) -> Result<&Path, CommandError> {
     settings.config.inbox.file().ok_or_else(|| {
         CommandError::Usage(format!(
-            "serve keeps its inbox in a file, and {} names a table: the Lambda serves that; write sqlite:PATH here",
+            "serve keeps its inbox in a file, and {} names a table: the Lambda serves that; write \
+             sqlite:PATH here",
             settings.place
         ))
     })
@@ -232,7 +239,8 @@ fn file(settings: &CommandSettings) -> Result<&Path, CommandError> {
 async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, CommandError> {
     TcpListener::bind(address).await.map_err(|error| {
         CommandError::Failed(format!(
-            "{address} can't be listened on ({error}): end what uses it, or choose another with --{flag}"
+            "{address} can't be listened on ({error}): end what uses it, or choose another with \
+             --{flag}"
         ))
     })
 }

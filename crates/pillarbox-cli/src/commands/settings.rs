@@ -9,9 +9,12 @@ use crate::{
 };
 pub(super) use pillarbox::config::variable;
 use pillarbox::{
-    aws::{Aws, SecretsCaller, SecretsManager, arns},
+    aws::Aws,
     config::{Config, ConfigErrors, Overrides, SourceConfig},
-    secrets::{FetchedSecrets, Secret, SecretError, SecretRef, SecretSources},
+    secrets::{
+        FetchedSecrets, Secret, SecretError, SecretRef, SecretSources, SecretsCaller,
+        SecretsManager, arns,
+    },
     telemetry::visible,
 };
 

@@ -14,7 +14,7 @@ use crate::labels;
 use pillarbox::{
     config::Overrides,
     domain::{Key, State},
-    inbox::{Inbox, Row},
+    inbox::{ReadInbox, Row},
     telemetry::{visible, visible_lines},
 };
 

@@ -1,19 +1,21 @@
-//! Where test data may be sent: to this machine, and elsewhere only to those who have agreed to keep it.
+//! Where test data may be sent: to this machine, and elsewhere only to those who have agreed to
+//! keep it.
 
 use url::Url;
 
 use super::CommandError;
 use sender_simulator::{check_target, is_loopback};
 
-/// Refuses what no test data can be sent to, and a receiver on another machine, unless whoever runs the command said yes to storing test
-/// data there.
+/// Refuses what no test data can be sent to, and a receiver on another machine, unless whoever runs
+/// the command said yes to storing test data there.
 pub(super) fn agreed(url: &Url, yes: bool) -> Result<(), CommandError> {
     check_target(url).map_err(|error| CommandError::Usage(error.to_string()))?;
     if yes || is_loopback(url) {
         return Ok(());
     }
     Err(CommandError::Usage(format!(
-        "this stores test data in whatever receives at {}: give it a source and a destination of its own there \
+        "this stores test data in whatever receives at {}: give it a source and a destination of \
+         its own there \
          (docs/simulate.md), then add --yes-store-test-data",
         url.host_str().unwrap_or("that URL"),
     )))

@@ -14,6 +14,7 @@ use super::{
 use crate::diagnose::{Diagnosis, NamedSecret, diagnose};
 use pillarbox::{
     config::{Overrides, SourceConfig},
+    domain::{Clock, SystemClock},
     secrets::Secret,
 };
 
@@ -24,7 +25,12 @@ use pillarbox::{
     pillarbox verify --stored")]
 pub(super) struct VerifyArgs {
     /// The source whose secrets are tried
-    #[arg(long, value_name = "NAME", required_unless_present = "stored", requires_all = ["body", "signature"])]
+    #[arg(
+        long,
+        value_name = "NAME",
+        required_unless_present = "stored",
+        requires_all = ["body", "signature"],
+    )]
     source: Option<String>,
     /// A file with the exact bytes received
     #[arg(long, value_name = "FILE", requires = "source")]
@@ -80,7 +86,14 @@ async fn one(
         others.extend(secrets(other).await.unwrap_or_default());
     }
     let (own, others) = (named(&own), named(&others));
-    let diagnosis = diagnose(source.kind, &own, &others, signature.as_bytes(), &body);
+    let diagnosis = diagnose(
+        source.kind,
+        &own,
+        &others,
+        signature.as_bytes(),
+        &body,
+        SystemClock.now(),
+    );
     for sentence in diagnosis.sentences() {
         output.data(&sentence)?;
     }

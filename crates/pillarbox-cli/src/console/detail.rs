@@ -15,7 +15,7 @@ use super::page::{PageError, page};
 use crate::labels;
 use pillarbox::{
     domain::{Key, Origin, State, Timestamp},
-    inbox::{Inbox, Row},
+    inbox::{ReadInbox, Row},
     telemetry::{visible, visible_lines},
 };
 
@@ -84,7 +84,7 @@ pub(super) fn address(key: &Key) -> String {
 }
 
 /// `GET /notifications/{key}`.
-pub(super) async fn show<I: Inbox>(
+pub(super) async fn show<I: ReadInbox>(
     Shared(inbox): Shared<Arc<I>>,
     key: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
@@ -99,7 +99,7 @@ pub(super) async fn show<I: Inbox>(
 }
 
 /// `GET /notifications/{key}/raw`: the exact bytes, as a file no browser will open by itself.
-pub(super) async fn raw<I: Inbox>(
+pub(super) async fn raw<I: ReadInbox>(
     Shared(inbox): Shared<Arc<I>>,
     key: Result<Path<String>, PathRejection>,
 ) -> Result<Response, PageError> {
@@ -122,7 +122,7 @@ pub(super) async fn raw<I: Inbox>(
 }
 
 async fn find(
-    inbox: &impl Inbox,
+    inbox: &impl ReadInbox,
     key: Result<Path<String>, PathRejection>,
 ) -> Result<Row, PageError> {
     let key = key

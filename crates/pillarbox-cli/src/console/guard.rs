@@ -16,7 +16,8 @@ use super::page::PageError;
 const HEADERS: [(header::HeaderName, &str); 5] = [
     (
         header::CONTENT_SECURITY_POLICY,
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri \
+         'none'; frame-ancestors 'none'",
     ),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
@@ -81,7 +82,8 @@ impl AllowedHosts {
     }
 }
 
-/// Lets through what asks for one of our names and only wants to read; adds the headers to every answer.
+/// Lets through what asks for one of our names and only wants to read; adds the headers to every
+/// answer.
 pub(super) async fn guard(
     State(hosts): State<AllowedHosts>,
     request: Request,

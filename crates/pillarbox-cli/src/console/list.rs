@@ -17,7 +17,7 @@ use super::{
 use crate::labels;
 use pillarbox::{
     domain::State,
-    inbox::{Inbox, PageRequest, Row, RowPage},
+    inbox::{PageRequest, ReadInbox, Row, RowPage},
     telemetry::visible,
 };
 
@@ -50,7 +50,7 @@ struct ListLine {
 }
 
 /// `GET /`.
-pub(super) async fn show<I: Inbox>(
+pub(super) async fn show<I: ReadInbox>(
     Shared(inbox): Shared<Arc<I>>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, PageError> {

@@ -18,7 +18,7 @@ use tokio::{net::TcpListener, sync::oneshot};
 
 use guard::AllowedHosts;
 use page::PageError;
-use pillarbox::inbox::Inbox;
+use pillarbox::inbox::ReadInbox;
 
 /// The only asset; it is part of the program, so that nothing is fetched from elsewhere.
 const STYLE: &str = include_str!("style.css");
@@ -29,7 +29,7 @@ const GRACE: Duration = Duration::from_secs(5);
 ///
 /// Any other `Host` is refused, so that a page of a foreign site can't read it through a name of
 /// its own that leads to this machine.
-pub fn router<I: Inbox>(inbox: Arc<I>, bound: SocketAddr) -> Router {
+pub fn router<I: ReadInbox>(inbox: Arc<I>, bound: SocketAddr) -> Router {
     Router::new()
         .route("/", get(list::show::<I>))
         .route("/notifications/{key}", get(detail::show::<I>))

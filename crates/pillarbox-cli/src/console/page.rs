@@ -49,7 +49,7 @@ impl PageError {
     }
 
     /// What is wrong, and what to do about it.
-    fn words(&self) -> (&'static str, &'static str) {
+    fn text(&self) -> (&'static str, &'static str) {
         match self {
             Self::NoPage => (
                 "Page not found",
@@ -57,11 +57,13 @@ impl PageError {
             ),
             Self::NoNotification => (
                 "Notification not found",
-                "The inbox has no notification with this key. Finished notifications are removed after the retention period.",
+                "The inbox has no notification with this key. Finished notifications are removed \
+                 after the retention period.",
             ),
             Self::Erased => (
                 "The bytes have been erased",
-                "Someone discarded this notification and erased its bytes. The rest of its record is kept.",
+                "Someone discarded this notification and erased its bytes. The rest of its record \
+                 is kept.",
             ),
             Self::NoState => (
                 "There is no such state",
@@ -78,7 +80,8 @@ impl PageError {
             ),
             Self::Inbox(_) => (
                 "The inbox cannot be read",
-                "Nothing has been lost or changed. Check that the inbox is there and can be reached, then reload this page.",
+                "Nothing has been lost or changed. Check that the inbox is there and can be \
+                 reached, then reload this page.",
             ),
         }
     }
@@ -89,7 +92,7 @@ impl IntoResponse for PageError {
         if let Self::Inbox(error) = &self {
             tracing::error!(%error, "The console could not read the inbox: {error}");
         }
-        let (heading, advice) = self.words();
+        let (heading, advice) = self.text();
         let detail = match &self {
             Self::Inbox(error) => Some(visible(&error.to_string()).into_owned()),
             _ => None,

@@ -14,6 +14,7 @@ use super::*;
 use crate::sqlite::SqliteInbox;
 use pillarbox::{
     domain::Key,
+    inbox::{OperatorInbox, ReceiveInbox},
     senders::{
         Entry, SenderKind,
         example::{NOW, entry, hmrc, pay},
@@ -135,7 +136,7 @@ async fn the_list_shows_each_notification_in_words() {
     let console = TestConsole::with(&[
         paid("m1"),
         hmrc("n1", "{}"),
-        entry(SenderKind::GovukPay, "pay", "no JSON".into()),
+        entry(SenderKind::GOVUK_PAY, "pay", "no JSON".into()),
     ])
     .await;
     let list = console.get("/").await;
@@ -275,7 +276,7 @@ async fn the_bytes_hold_personal_data_and_are_shown_only_when_asked_for() {
 #[tokio::test]
 async fn the_raw_bytes_are_the_exact_ones_in_a_file_no_browser_opens() {
     let body = Bytes::from_static(b"\xff\x00<html>\r\n\xe2\x80\xae");
-    let entry = entry(SenderKind::GovukPay, "pay", body.clone());
+    let entry = entry(SenderKind::GOVUK_PAY, "pay", body.clone());
     let console = TestConsole::with(std::slice::from_ref(&entry)).await;
     let raw = console.get(&format!("{}/raw", page_of(&entry.key))).await;
     assert_eq!((raw.status, &raw.body[..]), (200, &body[..]));
@@ -356,9 +357,9 @@ async fn what_a_sender_wrote_is_text_and_never_markup() {
         r#"{{"webhook_message_id":"m1","created_date":"{NOW}","resource_id":"<b>\"'","event_type":"<script>","x":"{}"}}"#,
         "<script>\u{202e}"
     );
-    let readable = entry(SenderKind::GovukPay, "pay", readable.into());
+    let readable = entry(SenderKind::GOVUK_PAY, "pay", readable.into());
     let unreadable = entry(
-        SenderKind::GovukPay,
+        SenderKind::GOVUK_PAY,
         "pay",
         "<script>\u{202e}\u{1b}[2J\0".into(),
     );
@@ -469,7 +470,8 @@ async fn every_answer_carries_the_safety_headers() {
     answers.push(console.get("/").await);
     for answer in answers {
         for header in [
-            "content-security-policy: default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'\r\n",
+            "content-security-policy: default-src 'none'; style-src 'self'; img-src 'self' data:; \
+             form-action 'self'; base-uri 'none'; frame-ancestors 'none'\r\n",
             "x-content-type-options: nosniff\r\n",
             "referrer-policy: no-referrer\r\n",
             "cache-control: no-store\r\n",

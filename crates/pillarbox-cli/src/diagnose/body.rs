@@ -135,5 +135,6 @@ fn utf16_to_utf8(body: &[u8]) -> Option<Vec<u8>> {
         .map(|pair| unit([pair[0], pair[1]]))
         .collect();
     let text = String::from_utf16(&units).ok()?;
-    Some(text.trim_end_matches(['\r', '\n']).to_owned().into_bytes()) // what writes UTF-16 adds a newline, too
+    // Shells that write UTF-16 also add a newline.
+    Some(text.trim_end_matches(['\r', '\n']).to_owned().into_bytes())
 }

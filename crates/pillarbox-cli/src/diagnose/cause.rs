@@ -35,7 +35,8 @@ pub enum FailureCause {
     },
     /// The source has no secret yet.
     NoSecret,
-    /// The configured secret has white space or quotation marks around it, and signing was done without.
+    /// The configured secret has white space or quotation marks around it, which were not signed
+    /// with.
     SecretPadded,
     /// Signing was done with white space after the secret.
     SignedWithPaddedSecret,
@@ -76,9 +77,9 @@ pub enum FailureCause {
         /// The form that was signed.
         signed: &'static str,
     },
-    /// There is no body; a suspicion that nothing has proved.
+    /// The body is empty: likely the cause, but not proven.
     BodyEmpty,
-    /// The body is no UTF-8, or marks where something was no UTF-8; a suspicion that nothing has proved.
+    /// The body is not UTF-8, or has replacement characters: likely the cause, but not proven.
     BodyNotText,
     /// Nothing that was tried.
     NoneOfThese,
@@ -112,122 +113,157 @@ impl fmt::Display for FailureCause {
 }
 
 impl FailureCause {
-    /// What is wrong and what to do about it. Only lengths, names and kinds are filled in, never a value.
+    /// What is wrong and what to do about it. Only lengths, names and kinds are filled in, never a
+    /// value.
     fn sentence(&self) -> Cow<'static, str> {
         let sentence = match self {
             Self::HeaderLength { found, expected } if found < expected => {
-                return format!("The signature has {found} digits of {expected}: it was cut, so copy the whole value.")
-                    .into();
+                return format!(
+                    "The signature has {found} digits of {expected}: it was cut, so copy the \
+                     whole value."
+                )
+                .into();
             }
             Self::HeaderLength { found, expected } => {
                 return format!(
-                    "The signature has {found} digits, {expected} are right: something was added or it was pasted twice, so copy the value alone."
+                    "The signature has {found} digits, {expected} are right: something was added \
+                     or it was pasted twice, so copy the value alone."
                 )
                 .into();
             }
             Self::OtherSender { sender } => {
                 return format!(
-                    "The signature is as long as those in {}: post it to the source of kind {}, or correct this source's kind.",
-                    sender.signature_header(),
+                    "The signature is as long as those in {}: post it to the source of kind {}, \
+                     or correct this source's kind.",
+                    sender.signature.header,
                     sender.as_str()
                 )
                 .into();
             }
             Self::SignedWithDecodedSecret(encoding) => {
                 return format!(
-                    "It was signed with the secret decoded as {encoding}: neither sender decodes it, so sign with its text as it stands."
+                    "It was signed with the secret decoded as {encoding}: neither sender decodes \
+                     it, so sign with its text as it stands."
                 )
                 .into();
             }
             Self::BodyRewritten { signed } => {
                 return format!(
-                    "The body was parsed and written again on its way; it was signed {signed}: hand on the bytes as they came."
+                    "The body was parsed and written again on its way; it was signed {signed}: \
+                     hand on the bytes as they came."
                 )
                 .into();
             }
             Self::HeaderEmpty => {
-                "The signature is empty: give the header's value, and see that nothing on the way drops that header."
+                "The signature is empty: give the header's value, and see that nothing on the way \
+                 drops that header."
             }
             Self::HeaderPadded => {
-                "The signature has white space or quotation marks in or around it: give the hex digits alone."
+                "The signature has white space or quotation marks in or around it: give the hex \
+                 digits alone."
             }
             Self::HeaderPrefixed => {
-                "Something stands before the hex digits (sha1=, sha256=, v1, or a name): neither sender writes a prefix, so leave it out."
+                "Something stands before the hex digits (sha1=, sha256=, v1, or a name): neither \
+                 sender writes a prefix, so leave it out."
             }
             Self::HeaderSeveral => {
-                "The header has more than one value: neither sender sends two, so find what joins or adds them and give one."
+                "The header has more than one value: neither sender sends two, so find what joins \
+                 or adds them and give one."
             }
             Self::HeaderUpperCase => {
-                "The signature is in upper-case hex: both senders write lower case, so have the signing side do the same."
+                "The signature is in upper-case hex: both senders write lower case, so have the \
+                 signing side do the same."
             }
             Self::HeaderBase64 => {
-                "The signature is in Base64: both senders write hex, so have the signing side do the same."
+                "The signature is in Base64: both senders write hex, so have the signing side do \
+                 the same."
             }
             Self::HeaderNotHex => {
-                "The signature has characters other than hex digits: give the header's value exactly as it was sent."
+                "The signature has characters other than hex digits: give the header's value \
+                 exactly as it was sent."
             }
             Self::NoSecret => {
-                "This source has no secret yet: put the one its sender shows into the configuration."
+                "This source has no secret yet: put the one its sender shows into the \
+                 configuration."
             }
             Self::SecretPadded => {
-                "The configured secret has white space or quotation marks around it: store it without (printf, not echo)."
+                "The configured secret has white space or quotation marks around it: store it \
+                 without (printf, not echo)."
             }
             Self::SignedWithPaddedSecret => {
-                "It was signed with a newline or space after the secret: strip the secret on the signing side (printf, not echo)."
+                "It was signed with a newline or space after the secret: strip the secret on the \
+                 signing side (printf, not echo)."
             }
             Self::SecretWithoutPrefix => {
-                "The configured secret lacks webhook_test_ or webhook_live_: the prefix is part of it, so copy the whole of it."
+                "The configured secret lacks webhook_test_ or webhook_live_: the prefix is part \
+                 of it, so copy the whole of it."
             }
             Self::SignedWithoutPrefix => {
-                "It was signed without webhook_test_ or webhook_live_: the prefix is part of the secret, so sign with the whole of it."
+                "It was signed without webhook_test_ or webhook_live_: the prefix is part of the \
+                 secret, so sign with the whole of it."
             }
             Self::SecretOfOtherSource => {
-                "That secret belongs to another source: correct the sender's callback URL, or which secret stands at which source."
+                "That secret belongs to another source: correct the sender's callback URL, or \
+                 which secret stands at which source."
             }
             Self::BodyNewlineAdded => {
-                "The body has a newline at its end that was not signed: save it without (curl -o, printf, --data-binary)."
+                "The body has a newline at its end that was not signed: save it without (curl -o, \
+                 printf, --data-binary)."
             }
             Self::BodyNewlineRemoved => {
-                "The body was signed with a newline at its end that is gone: keep the bytes exactly (curl --data-binary)."
+                "The body was signed with a newline at its end that is gone: keep the bytes \
+                 exactly (curl --data-binary)."
             }
             Self::BodyCrlfAdded => {
                 "The body's line ends became CRLF: keep the bytes exactly, in binary mode."
             }
             Self::BodyCrlfRemoved => {
-                "The body's CRLF line ends became LF: keep the bytes exactly (curl --data-binary, not --data)."
+                "The body's CRLF line ends became LF: keep the bytes exactly (curl --data-binary, \
+                 not --data)."
             }
             Self::BodyBomAdded => {
-                "The body begins with a byte order mark that was not signed: save it as UTF-8 without one."
+                "The body begins with a byte order mark that was not signed: save it as UTF-8 \
+                 without one."
             }
             Self::BodyBomRemoved => {
-                "The body was signed with a byte order mark that is gone: keep the bytes, or sign without the mark."
+                "The body was signed with a byte order mark that is gone: keep the bytes, or sign \
+                 without the mark."
             }
             Self::BodyToLatin1 => {
-                "The body arrived as Latin-1 and was signed as UTF-8: find what encodes it anew on the way, and have it keep UTF-8."
+                "The body arrived as Latin-1 and was signed as UTF-8: find what encodes it anew \
+                 on the way, and have it keep UTF-8."
             }
             Self::BodyFromLatin1 => {
-                "The body was taken for Latin-1 and encoded as UTF-8 on the way: find what does so, and have it keep the bytes."
+                "The body was taken for Latin-1 and encoded as UTF-8 on the way: find what does \
+                 so, and have it keep the bytes."
             }
             Self::BodyToUtf16 => {
-                "The body is UTF-16, as some shells write files: save the bytes as they came (they were UTF-8)."
+                "The body is UTF-16, as some shells write files: save the bytes as they came \
+                 (they were UTF-8)."
             }
             Self::BodyStillBase64 => {
-                "The body is still in Base64: decode it once first (an event with isBase64Encoded holds it so)."
+                "The body is still in Base64: decode it once first (an event with isBase64Encoded \
+                 holds it so)."
             }
             Self::BodyDecodedTwice => {
-                "The body was decoded from Base64 although it was signed in that form: keep it as it was sent."
+                "The body was decoded from Base64 although it was signed in that form: keep it as \
+                 it was sent."
             }
             Self::BodyStillQuoted => {
-                "The body is still a quoted JSON string, as logs and events hold it: take the text inside, its escapes undone."
+                "The body is still a quoted JSON string, as logs and events hold it: take the \
+                 text inside, its escapes undone."
             }
             Self::BodyEmpty => {
-                "The body is empty: something read it before (a redirect, a parser), so take the bytes before anything else does."
+                "The body is empty: something read it before (a redirect, a parser), so take the \
+                 bytes before anything else does."
             }
             Self::BodyNotText => {
-                "The body is no clean UTF-8, which is all either sender sends: something decoded or damaged it on the way."
+                "The body is not clean UTF-8, which is all either sender sends: something decoded \
+                 or damaged it on the way."
             }
             Self::NoneOfThese => {
-                "None of the usual causes: another secret made this, or other bytes were signed; compare the secret with the sender's page and capture the raw request."
+                "None of the usual causes: another secret made this, or other bytes were signed; \
+                 compare the secret with the sender's page and capture the raw request."
             }
         };
         sentence.into()

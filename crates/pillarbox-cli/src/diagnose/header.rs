@@ -1,4 +1,4 @@
-//! A header value as somebody gave it -> the bytes of a signature, and what was wrong with its form.
+//! A header value -> the bytes of a signature, and what was wrong with its form.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 
@@ -56,7 +56,7 @@ fn without_prefix(text: &str) -> &str {
         return rest;
     }
     match text.rfind(['=', ',', ':']) {
-        // The sign that ends Base64 is no prefix's.
+        // The equals sign that ends Base64 does not end a prefix.
         Some(at) if at + 1 < text.len() && at < LONGEST_PREFIX => text[at + 1..].trim_start(),
         _ => text,
     }
@@ -81,15 +81,16 @@ fn decode(digits: &str, causes: &mut Vec<FailureCause>) -> Option<(SenderKind, V
 /// Whose signatures are as long as this one.
 fn sender_of(signature: &[u8]) -> Option<SenderKind> {
     SenderKind::ALL
-        .into_iter()
-        .find(|kind| kind.signature_digits() == 2 * signature.len())
+        .iter()
+        .copied()
+        .find(|kind| kind.signature.algorithm.digits() == 2 * signature.len())
 }
 
 fn unlike_any(kind: SenderKind, digits: &str) -> FailureCause {
     if digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         FailureCause::HeaderLength {
             found: digits.len(),
-            expected: kind.signature_digits(),
+            expected: kind.signature.algorithm.digits(),
         }
     } else {
         FailureCause::HeaderNotHex

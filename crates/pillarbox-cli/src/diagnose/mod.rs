@@ -13,13 +13,10 @@ mod rewritten;
 mod secrets;
 
 use bytes::Bytes;
-use hmac::{Hmac, KeyInit, Mac};
-use sha1::Sha1;
-use sha2::Sha256;
-
 use pillarbox::{
+    domain::Timestamp,
     secrets::Secret,
-    senders::{SenderKind, SigningKey, hmrc, verify},
+    senders::{KeyedMac, SenderKind, SigningKey, verify},
 };
 
 use self::{header::SignatureHeader, secrets::CandidateKey};
@@ -69,7 +66,8 @@ impl Diagnosis {
                 key_label,
                 canonical: true,
             } => vec![format!(
-                "Genuine: made with {key_label}, over the form in which HMRC signs a character beyond U+FFFF (raw, though it is sent as an escape)."
+                "Genuine: made with {key_label}, over the form in which HMRC signs a character \
+                 beyond U+FFFF (raw, though it is sent as an escape)."
             )],
             Self::Explained { key_label, causes } => {
                 let found = format!("Refused, but made with {key_label}:");
@@ -85,15 +83,17 @@ impl Diagnosis {
 /// Says whether `header` is a genuine signature of `body`, and if not, why it probably is not.
 ///
 /// `own` are the source's secrets in their order, `others` those of every other source. One fault
-/// each of header, secret and body is found, and any of them together.
+/// each of header, secret and body is found, and any of them together. `now` is for a scheme that
+/// signs its time.
 pub fn diagnose(
     kind: SenderKind,
     own: &[NamedSecret<'_>],
     others: &[NamedSecret<'_>],
     header: &[u8],
     body: &[u8],
+    now: Timestamp,
 ) -> Diagnosis {
-    if let Some(genuine) = accepted(kind, own, header, body) {
+    if let Some(genuine) = accepted(kind, own, header, body, now) {
         return genuine;
     }
     let SignatureHeader {
@@ -121,10 +121,11 @@ fn accepted(
     own: &[NamedSecret<'_>],
     header: &[u8],
     body: &[u8],
+    now: Timestamp,
 ) -> Option<Diagnosis> {
     let verifies = |body: &[u8], named: &NamedSecret<'_>| {
         let key = SigningKey::new(kind, named.label, named.secret);
-        verify(kind, &[key], &[header], Bytes::copy_from_slice(body)).is_ok()
+        verify(kind, &[key], &[header], Bytes::copy_from_slice(body), now).is_ok()
     };
     let named = own.iter().find(|named| verifies(body, named))?;
     let raw = matches(
@@ -139,7 +140,8 @@ fn accepted(
     })
 }
 
-/// Tries every secret, as it is and with a fault, over every form of the body, one at a time in memory.
+/// Tries every secret, as it is and with a fault, over every form of the body. One form at a time
+/// is in memory.
 fn search(
     kind: SenderKind,
     candidates: &[CandidateKey<'_>],
@@ -147,11 +149,7 @@ fn search(
     body: &[u8],
 ) -> Option<(String, impl Iterator<Item = FailureCause>)> {
     body::forms(kind, body).find_map(|(form, body_cause)| {
-        let canonical = if kind == SenderKind::Hmrc {
-            hmrc::canonical(&form)
-        } else {
-            None
-        };
+        let canonical = (kind.signature.canonical)(&form);
         let made_by = |candidate: &&CandidateKey<'_>| {
             let made_over = |form: &[u8]| matches(kind, &candidate.key, form, signature);
             made_over(&form) || canonical.as_deref().is_some_and(made_over)
@@ -166,17 +164,7 @@ fn search(
 
 /// Whether `signature` is the one of `kind` that `key` makes over `body`.
 fn matches(kind: SenderKind, key: &[u8], body: &[u8], signature: &[u8]) -> bool {
-    let any_length = "HMAC takes keys of any length";
-    match kind {
-        SenderKind::Hmrc => {
-            let mac = Hmac::<Sha1>::new_from_slice(key).expect(any_length);
-            mac.chain_update(body).verify_slice(signature).is_ok()
-        }
-        SenderKind::GovukPay => {
-            let mac = Hmac::<Sha256>::new_from_slice(key).expect(any_length);
-            mac.chain_update(body).verify_slice(signature).is_ok()
-        }
-    }
+    KeyedMac::new(kind.signature.algorithm, key).matches("", body, signature)
 }
 
 #[cfg(test)]

@@ -91,26 +91,6 @@ const LAYOUTS: [JsonLayout; 8] = [
     },
 ];
 
-/// HMRC's members in the order it writes them.
-const HMRC_ORDER: [&str; 6] = [
-    "notificationId",
-    "boxId",
-    "messageContentType",
-    "message",
-    "status",
-    "createdDateTime",
-];
-/// Pay's, at the top; below it, as its database does, shorter names first.
-const PAY_ORDER: [&str; 7] = [
-    "webhook_message_id",
-    "created_date",
-    "resource_id",
-    "api_version",
-    "resource_type",
-    "event_type",
-    "resource",
-];
-
 /// In which order members are written.
 #[derive(Clone, Copy)]
 enum MemberOrder {
@@ -122,7 +102,7 @@ enum MemberOrder {
     ShorterFirst,
 }
 
-/// Every form worth trying, with its name; none if `body` is no JSON object.
+/// Every form worth trying, with its name; none if `body` is not a JSON object.
 pub(super) fn forms(kind: SenderKind, body: &[u8]) -> impl Iterator<Item = (String, &'static str)> {
     let mut tree = parse(body);
     [
@@ -219,10 +199,7 @@ impl<'a> JsonTree<'a> {
 
 /// Where a sender writes the member `name`; what it has added since comes last.
 fn place(kind: SenderKind, name: &str) -> usize {
-    let order: &[&str] = match kind {
-        SenderKind::Hmrc => &HMRC_ORDER,
-        SenderKind::GovukPay => &PAY_ORDER,
-    };
+    let order = kind.envelope.members;
     order
         .iter()
         .position(|known| *known == name)

@@ -1,4 +1,4 @@
-//! The configured secrets, as they are and as they may have been when somebody signed.
+//! The configured secrets, as they are and as they may have been used to sign.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 
@@ -19,7 +19,7 @@ pub(super) struct CandidateKey<'a> {
     pub(super) cause: Option<FailureCause>,
 }
 
-/// Everything worth trying: the source's own secrets, their faulty forms, then those of other sources.
+/// Everything worth trying: the source's own secrets, their faulty forms, then other sources'.
 pub(super) fn candidates<'a>(
     own: &[NamedSecret<'a>],
     others: &[NamedSecret<'a>],

@@ -1,4 +1,8 @@
+use hmac::{Hmac, KeyInit, Mac};
+use pillarbox::senders::MacAlgorithm;
 use serde_json::json;
+use sha1::Sha1;
+use sha2::Sha256;
 
 use super::*;
 
@@ -11,15 +15,15 @@ const PAY_BODY: &str = r#"{"webhook_message_id":"6l0p","created_date":"2026-03-0
 /// The hex signature of `kind` that `key` makes.
 fn sign(kind: SenderKind, key: impl AsRef<[u8]>, body: impl AsRef<[u8]>) -> String {
     let (key, body) = (key.as_ref(), body.as_ref());
-    match kind {
-        SenderKind::Hmrc => hex::encode(
+    match kind.signature.algorithm {
+        MacAlgorithm::HmacSha1 => hex::encode(
             Hmac::<Sha1>::new_from_slice(key)
                 .unwrap()
                 .chain_update(body)
                 .finalize()
                 .into_bytes(),
         ),
-        SenderKind::GovukPay => hex::encode(
+        MacAlgorithm::HmacSha256 => hex::encode(
             Hmac::<Sha256>::new_from_slice(key)
                 .unwrap()
                 .chain_update(body)
@@ -53,25 +57,32 @@ fn diagnosis(
     let (hmrc, pay) = (secret(HMRC_OTHER), secret("webhook_live_another-source"));
     let others = [
         NamedSecret {
-            kind: SenderKind::Hmrc,
+            kind: SenderKind::HMRC,
             label: "hmrc-two 1:env:HMRC",
             secret: &hmrc,
         },
         NamedSecret {
-            kind: SenderKind::GovukPay,
+            kind: SenderKind::GOVUK_PAY,
             label: "pay-two 1:env:PAY",
             secret: &pay,
         },
     ];
-    diagnose(kind, &own, &others, header.as_ref(), body.as_ref())
+    diagnose(
+        kind,
+        &own,
+        &others,
+        header.as_ref(),
+        body.as_ref(),
+        Timestamp::from_millis(0),
+    )
 }
 
 fn hmrc(header: impl AsRef<[u8]>, body: impl AsRef<[u8]>) -> Diagnosis {
-    diagnosis(SenderKind::Hmrc, &[HMRC_SECRET], header, body)
+    diagnosis(SenderKind::HMRC, &[HMRC_SECRET], header, body)
 }
 
 fn pay(header: impl AsRef<[u8]>, body: impl AsRef<[u8]>) -> Diagnosis {
-    diagnosis(SenderKind::GovukPay, &[PAY_SECRET], header, body)
+    diagnosis(SenderKind::GOVUK_PAY, &[PAY_SECRET], header, body)
 }
 
 fn explained(causes: impl Into<Vec<FailureCause>>) -> Diagnosis {
@@ -90,11 +101,11 @@ fn genuine(key_label: &str, canonical: bool) -> Diagnosis {
 
 #[test]
 fn a_genuine_signature_names_its_secret_by_position() {
-    let header = sign(SenderKind::Hmrc, HMRC_SECRET, HMRC_BODY);
+    let header = sign(SenderKind::HMRC, HMRC_SECRET, HMRC_BODY);
     assert_eq!(hmrc(&header, HMRC_BODY), genuine("1:env:OWN", false));
     assert_eq!(
         diagnosis(
-            SenderKind::Hmrc,
+            SenderKind::HMRC,
             &[HMRC_OTHER, HMRC_SECRET],
             &header,
             HMRC_BODY
@@ -102,7 +113,7 @@ fn a_genuine_signature_names_its_secret_by_position() {
         genuine("2:env:OWN", false)
     );
     assert_eq!(
-        pay(sign(SenderKind::GovukPay, PAY_SECRET, PAY_BODY), PAY_BODY),
+        pay(sign(SenderKind::GOVUK_PAY, PAY_SECRET, PAY_BODY), PAY_BODY),
         genuine("1:env:OWN", false)
     );
 }
@@ -111,13 +122,13 @@ fn a_genuine_signature_names_its_secret_by_position() {
 fn a_character_beyond_u_ffff_is_mentioned_on_success() {
     let (sent, signed) = (r#"{"message":"\uD83D\uDE00"}"#, r#"{"message":"😀"}"#);
     assert_eq!(
-        hmrc(sign(SenderKind::Hmrc, HMRC_SECRET, sent), sent),
+        hmrc(sign(SenderKind::HMRC, HMRC_SECRET, sent), sent),
         genuine("1:env:OWN", false)
     );
-    let diagnosis = hmrc(sign(SenderKind::Hmrc, HMRC_SECRET, signed), sent);
+    let diagnosis = hmrc(sign(SenderKind::HMRC, HMRC_SECRET, signed), sent);
     assert_eq!(diagnosis, genuine("1:env:OWN", true));
     assert!(diagnosis.sentences()[0].contains("U+FFFF"));
-    let by_pay = pay(sign(SenderKind::GovukPay, PAY_SECRET, signed), sent);
+    let by_pay = pay(sign(SenderKind::GOVUK_PAY, PAY_SECRET, signed), sent);
     assert_eq!(
         by_pay,
         explained([FailureCause::BodyRewritten { signed: "compact" }])
@@ -127,7 +138,7 @@ fn a_character_beyond_u_ffff_is_mentioned_on_success() {
 #[test]
 fn a_header_in_another_form_is_recognised_and_still_tried() {
     use FailureCause::{HeaderBase64, HeaderPadded, HeaderPrefixed, HeaderUpperCase};
-    let right = sign(SenderKind::GovukPay, PAY_SECRET, PAY_BODY);
+    let right = sign(SenderKind::GOVUK_PAY, PAY_SECRET, PAY_BODY);
     let base64 = base64::Engine::encode(
         &base64::prelude::BASE64_STANDARD,
         hex::decode(&right).unwrap(),
@@ -158,7 +169,7 @@ fn a_header_in_another_form_is_recognised_and_still_tried() {
 
 #[test]
 fn a_header_that_holds_no_signature_is_called_what_it_is() {
-    let right = sign(SenderKind::Hmrc, HMRC_SECRET, HMRC_BODY);
+    let right = sign(SenderKind::HMRC, HMRC_SECRET, HMRC_BODY);
     for (header, cause) in [
         (String::new(), FailureCause::HeaderEmpty),
         (" \r\n".to_owned(), FailureCause::HeaderEmpty),
@@ -198,10 +209,10 @@ fn a_header_that_holds_no_signature_is_called_what_it_is() {
 
 #[test]
 fn the_other_senders_signature_is_told_by_its_length() {
-    let header = sign(SenderKind::Hmrc, HMRC_OTHER, HMRC_BODY);
+    let header = sign(SenderKind::HMRC, HMRC_OTHER, HMRC_BODY);
     let causes = vec![
         FailureCause::OtherSender {
-            sender: SenderKind::Hmrc,
+            sender: SenderKind::HMRC,
         },
         FailureCause::SecretOfOtherSource,
     ];
@@ -211,11 +222,11 @@ fn the_other_senders_signature_is_told_by_its_length() {
     };
     assert_eq!(pay(&header, HMRC_BODY), expected);
 
-    let wrong_algorithm = sign(SenderKind::GovukPay, HMRC_SECRET, HMRC_BODY);
+    let wrong_algorithm = sign(SenderKind::GOVUK_PAY, HMRC_SECRET, HMRC_BODY);
     assert_eq!(
         hmrc(wrong_algorithm, HMRC_BODY),
         explained([FailureCause::OtherSender {
-            sender: SenderKind::GovukPay
+            sender: SenderKind::GOVUK_PAY
         }])
     );
 }
@@ -277,8 +288,8 @@ fn a_secret_that_was_changed_on_either_side_is_recognised() {
         (random.into(), live.into(), SecretWithoutPrefix),
     ] {
         for (kind, body) in [
-            (SenderKind::Hmrc, HMRC_BODY),
-            (SenderKind::GovukPay, PAY_BODY),
+            (SenderKind::HMRC, HMRC_BODY),
+            (SenderKind::GOVUK_PAY, PAY_BODY),
         ] {
             let found = diagnosis(kind, &[&configured], sign(kind, &signed_with, body), body);
             assert_eq!(found, explained([cause.clone()]), "{configured:?}");
@@ -288,7 +299,7 @@ fn a_secret_that_was_changed_on_either_side_is_recognised() {
 
 #[test]
 fn another_sources_secret_is_named() {
-    let found = hmrc(sign(SenderKind::Hmrc, HMRC_OTHER, HMRC_BODY), HMRC_BODY);
+    let found = hmrc(sign(SenderKind::HMRC, HMRC_OTHER, HMRC_BODY), HMRC_BODY);
     let causes = vec![FailureCause::SecretOfOtherSource];
     assert_eq!(
         found,
@@ -299,9 +310,9 @@ fn another_sources_secret_is_named() {
     );
 
     let found = diagnosis(
-        SenderKind::GovukPay,
+        SenderKind::GOVUK_PAY,
         &[],
-        sign(SenderKind::GovukPay, HMRC_OTHER, PAY_BODY),
+        sign(SenderKind::GOVUK_PAY, HMRC_OTHER, PAY_BODY),
         PAY_BODY,
     );
     let causes = vec![FailureCause::SecretOfOtherSource];
@@ -392,7 +403,7 @@ fn what_happened_to_the_body_is_recognised() {
         ),
     ] {
         assert_eq!(
-            pay(sign(SenderKind::GovukPay, PAY_SECRET, signed), received),
+            pay(sign(SenderKind::GOVUK_PAY, PAY_SECRET, signed), received),
             explained([cause.clone()]),
             "{cause:?}"
         );
@@ -437,7 +448,7 @@ fn a_body_that_was_parsed_and_written_again_is_recognised() {
             "with its keys in the sender's own order",
         ),
     ] {
-        let found = pay(sign(SenderKind::GovukPay, PAY_SECRET, signed), received);
+        let found = pay(sign(SenderKind::GOVUK_PAY, PAY_SECRET, signed), received);
         assert_eq!(
             found,
             explained([FailureCause::BodyRewritten { signed: form }]),
@@ -447,7 +458,7 @@ fn a_body_that_was_parsed_and_written_again_is_recognised() {
     let sorted = serde_json::from_str::<serde_json::Value>(HMRC_BODY)
         .unwrap()
         .to_string();
-    let found = hmrc(sign(SenderKind::Hmrc, HMRC_SECRET, HMRC_BODY), sorted);
+    let found = hmrc(sign(SenderKind::HMRC, HMRC_SECRET, HMRC_BODY), sorted);
     assert_eq!(
         found,
         explained([FailureCause::BodyRewritten {
@@ -458,9 +469,9 @@ fn a_body_that_was_parsed_and_written_again_is_recognised() {
 
 #[test]
 fn faults_of_header_secret_and_body_are_found_together() {
-    let header = sign(SenderKind::Hmrc, format!("{HMRC_SECRET}\n"), HMRC_BODY).to_uppercase();
+    let header = sign(SenderKind::HMRC, format!("{HMRC_SECRET}\n"), HMRC_BODY).to_uppercase();
     let found = diagnosis(
-        SenderKind::Hmrc,
+        SenderKind::HMRC,
         &[HMRC_OTHER, HMRC_SECRET],
         header,
         format!("{HMRC_BODY}\n"),
@@ -503,7 +514,7 @@ fn what_nothing_explains_is_said_to_be_unexplained() {
         hmrc(&header, "caf\u{fffd}"),
         Diagnosis::Unexplained(vec![BodyNotText, NoneOfThese])
     );
-    let none_yet = diagnosis(SenderKind::Hmrc, &[], &header, HMRC_BODY);
+    let none_yet = diagnosis(SenderKind::HMRC, &[], &header, HMRC_BODY);
     assert_eq!(
         none_yet,
         Diagnosis::Unexplained(vec![NoSecret, NoneOfThese])
@@ -539,10 +550,10 @@ fn every_cause() -> Vec<FailureCause> {
             expected: 40,
         },
         OtherSender {
-            sender: SenderKind::Hmrc,
+            sender: SenderKind::HMRC,
         },
         OtherSender {
-            sender: SenderKind::GovukPay,
+            sender: SenderKind::GOVUK_PAY,
         },
         NoSecret,
         SecretPadded,
@@ -588,13 +599,13 @@ fn every_cause_is_one_sentence_of_its_own() {
 fn neither_a_secret_nor_a_signature_nor_the_body_is_ever_shown() {
     let secrets = [HMRC_SECRET, PAY_SECRET];
     let random = &PAY_SECRET["webhook_test_".len()..];
-    for kind in SenderKind::ALL {
+    for &kind in SenderKind::ALL {
         let right = sign(kind, HMRC_SECRET, PAY_BODY);
         let decoded = sign(kind, base32::decode(HMRC_SECRET).unwrap(), PAY_BODY);
         let without_prefix = sign(kind, random, PAY_BODY);
         let cut = right[1..].to_owned();
         let of_other = sign(kind, HMRC_OTHER, PAY_BODY);
-        let wrong = "0".repeat(kind.signature_digits());
+        let wrong = "0".repeat(kind.signature.algorithm.digits());
         let headers = [
             &right,
             &decoded,

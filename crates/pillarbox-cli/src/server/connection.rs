@@ -20,13 +20,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    callback::CallbackReceiver,
+    request::RequestHandler,
     wire::{ConnectionVerdict, ConnectionWatch, WatchedStream},
 };
 use pillarbox::{
-    domain::Clock,
     inbox::Inbox,
-    receive::{HttpAnswer, Refusal},
+    receive::{Refusal, answer},
+    telemetry::RequestRecord,
 };
 
 /// How many connections there may be at once; further ones wait in the system's queue. Half of the
@@ -38,9 +38,9 @@ const TICK: Duration = Duration::from_secs(1);
 const LAST_REQUESTS: Duration = Duration::from_secs(10);
 
 /// Accepts connections until told to `stop`, then lets those in flight end.
-pub(super) async fn accept<I: Inbox, W: Clock>(
+pub(super) async fn accept<I: Inbox>(
     listener: TcpListener,
-    receiver: Arc<CallbackReceiver<I, W>>,
+    handler: Arc<RequestHandler<I>>,
     stop: CancellationToken,
 ) {
     let places = Arc::new(Semaphore::new(MOST));
@@ -60,7 +60,7 @@ pub(super) async fn accept<I: Inbox, W: Clock>(
         match accepted {
             Ok((stream, _)) => {
                 let keeper = ConnectionKeeper {
-                    receiver: Arc::clone(&receiver),
+                    handler: Arc::clone(&handler),
                     scarce: Arc::clone(&scarce),
                     stop: stop.clone(),
                 };
@@ -71,7 +71,7 @@ pub(super) async fn accept<I: Inbox, W: Clock>(
             }
             Err(error) => {
                 // Usually too many open files: it passes, and refusing to go on would not help.
-                tracing::error!(why = %error, "a connection could not be accepted");
+                tracing::error!(reason = %error, "a connection could not be accepted");
                 tokio::time::sleep(TICK).await;
             }
         }
@@ -86,20 +86,20 @@ pub(super) async fn accept<I: Inbox, W: Clock>(
 }
 
 /// Keeps one connection.
-struct ConnectionKeeper<I, W> {
-    receiver: Arc<CallbackReceiver<I, W>>,
+struct ConnectionKeeper<I> {
+    handler: Arc<RequestHandler<I>>,
     scarce: Arc<AtomicBool>,
     stop: CancellationToken,
 }
 
-impl<I: Inbox, W: Clock> ConnectionKeeper<I, W> {
+impl<I: Inbox> ConnectionKeeper<I> {
     async fn keep(self, stream: TcpStream) {
         let _ = stream.set_nodelay(true); // an answer is one small packet and must not wait
         let watch = ConnectionWatch::new();
-        let (receiver, seen) = (Arc::clone(&self.receiver), watch.clone());
+        let (handler, seen) = (Arc::clone(&self.handler), watch.clone());
         let service = service_fn(move |request| {
-            let (receiver, seen) = (Arc::clone(&receiver), seen.clone());
-            async move { Ok::<_, std::convert::Infallible>(receiver.answer(request, &seen).await) }
+            let (handler, seen) = (Arc::clone(&handler), seen.clone());
+            async move { Ok::<_, std::convert::Infallible>(handler.answer(request, &seen).await) }
         });
         let mut connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -120,16 +120,18 @@ impl<I: Inbox, W: Clock> ConnectionKeeper<I, W> {
                     ending = true;
                     Pin::new(&mut connection).graceful_shutdown();
                 }
-                _ = tick.tick() => match watch.verdict(Instant::now(), self.scarce.load(Ordering::Relaxed)) {
+                _ = tick.tick() => match watch.verdict(Instant::now(),
+                    self.scarce.load(Ordering::Relaxed)) {
                     ConnectionVerdict::Keep => {}
                     ConnectionVerdict::Close => Pin::new(&mut connection).graceful_shutdown(),
-                    ConnectionVerdict::Refuse(refusal) => break Some((refusal, AnswerState::NotYet)),
+                    ConnectionVerdict::Refuse(refusal) => break Some((refusal,
+                        AnswerState::NotYet)),
                 },
             }
         };
         let stream = connection.into_parts().io.into_inner().into_stream();
         if let Some((refusal, told)) = refusal {
-            refuse(stream, &refusal, told).await;
+            refuse(stream, refusal, told).await;
         }
     }
 }
@@ -160,9 +162,10 @@ fn refusal_of(
 }
 
 /// Refuses a request that never became one.
-async fn refuse(mut stream: TcpStream, refusal: &Refusal, told: AnswerState) {
-    let answer = HttpAnswer::from(refusal);
-    tracing::warn!(code = refusal.code(), why = %refusal, status = u64::from(answer.status), "refused");
+async fn refuse(mut stream: TcpStream, refusal: Refusal, told: AnswerState) {
+    let mut record = RequestRecord::default();
+    let answer = answer(&Err(refusal), &mut record);
+    record.log();
     if told == AnswerState::NotYet {
         let text = format!(
             "HTTP/1.1 {}\r\ncontent-type: application/json\r\nx-content-type-options: nosniff\r\n\
@@ -179,6 +182,7 @@ async fn refuse(mut stream: TcpStream, refusal: &Refusal, told: AnswerState) {
             while tokio::io::AsyncReadExt::read(&mut stream, &mut thrown).await? > 0 {}
             std::io::Result::Ok(())
         };
-        let _ = tokio::time::timeout(TICK, say).await; // a sender that doesn't listen is not waited for
+        // a sender that doesn't listen is not waited for
+        let _ = tokio::time::timeout(TICK, say).await;
     }
 }

@@ -3,26 +3,22 @@
 //! Receiving and processing run side by side and meet only in the inbox; a new row's key is passed
 //! on as a hint that saves waiting for the next sweep.
 
-mod attempt_log;
-mod callback;
 mod connection;
+mod request;
 mod wire;
 pub(crate) mod reconcile_loop;
 mod worker;
 
 use std::sync::Arc;
 
-use tokio::{
-    net::TcpListener,
-    sync::{Semaphore, mpsc},
-};
+use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::sqlite::SqliteInbox;
-use callback::{CallbackReceiver, LONG_AT_ONCE};
 use pillarbox::{
     app::App, delivery::DeliveryWorker, destinations::Destination, domain::Clock, inbox::InboxError,
 };
+use request::RequestHandler;
 
 /// How many new rows may wait to be worked on before the sweep has to find them.
 const HINTS: usize = 4096;
@@ -35,7 +31,7 @@ pub async fn serve<D: Destination, W: Clock>(
     listener: TcpListener,
     app: App<SqliteInbox>,
     destination: D,
-    world: Arc<W>,
+    clock: Arc<W>,
     stop: CancellationToken,
 ) -> Result<(), InboxError> {
     let released = app.inbox.release_leases().await?;
@@ -49,19 +45,14 @@ pub async fn serve<D: Destination, W: Clock>(
     let worker = DeliveryWorker::new(
         Arc::clone(&app.inbox),
         destination,
-        Arc::clone(&world),
+        Arc::clone(&clock),
         app.keeping,
     );
     // The processor stops after the receiver, so that what came last is still handed on.
     let received_all = CancellationToken::new();
     let working = tokio::spawn(worker::run(Arc::new(worker), woken, received_all.clone()));
-    let receiver = Arc::new(CallbackReceiver {
-        app,
-        world,
-        wake,
-        room: Semaphore::new(LONG_AT_ONCE),
-    });
-    connection::accept(listener, receiver, stop).await;
+    let handler = Arc::new(RequestHandler::new(app.receiver(clock), wake));
+    connection::accept(listener, handler, stop).await;
     received_all.cancel();
     let _ = working.await;
     Ok(())

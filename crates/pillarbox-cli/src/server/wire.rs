@@ -82,8 +82,8 @@ impl ConnectionWatch {
         })))
     }
 
-    /// A request's head has been parsed, and has so many headers. Returns its framing; `None` if it,
-    /// or the beginning of it, came along with the request before, where it was not seen.
+    /// A request's head has been parsed, and has so many headers. Returns its framing; `None` if
+    /// it, or the beginning of it, came along with the request before, where it was not seen.
     pub(super) fn begin(&self, headers: usize) -> Option<BodyFraming> {
         let mut state = self.state();
         state.phase = WirePhase::Busy;

@@ -9,12 +9,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{server::attempt_log::say, sqlite::SqliteInbox};
+use crate::sqlite::SqliteInbox;
 use pillarbox::{
-    delivery::{CircuitBreaker, DeliveryWorker, ProcessedRow},
+    delivery::{AttemptError, AttemptResult, CircuitBreaker, DeliveryWorker, ProcessedRow},
     destinations::Destination,
     domain::{Clock, Key},
-    inbox::{Inbox, InboxError, SourceFilter},
+    inbox::{DeliveryInbox, InboxError, SourceFilter},
 };
 
 /// How many rows are worked on at once.
@@ -44,8 +44,10 @@ pub(super) async fn run<D: Destination, W: Clock>(
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
-            Some(done) = floor.running.join_next(), if !floor.running.is_empty() => floor.finished(done).await,
-            Some(key) = woken.recv(), if floor.has_room() && floor.waiting.is_empty() => floor.start(key),
+            Some(done) = floor.running.join_next(),
+                if !floor.running.is_empty() => floor.finished(done).await,
+            Some(key) = woken.recv(),
+                if floor.has_room() && floor.waiting.is_empty() => floor.start(key),
             _ = sweep.tick() => {
                 floor.probe().await;
                 floor.sweep().await;
@@ -54,7 +56,8 @@ pub(super) async fn run<D: Destination, W: Clock>(
         }
         floor.fill();
     }
-    // What came last is handed on, too, as far as there is room; the rest goes out at the next start.
+    // What came last is handed on, too, as far as there is room; the rest goes out at the next
+    // start.
     while floor.has_room()
         && let Ok(key) = woken.try_recv()
     {
@@ -87,7 +90,7 @@ impl<D: Destination, W: Clock> WorkerPool<D, W> {
             return;
         }
         let keys = self
-            .due(&SourceFilter::AllBut(self.brake.down()), PAGE)
+            .due(&SourceFilter::Except(self.brake.down()), PAGE)
             .await;
         self.more = keys.len() == PAGE;
         self.waiting.extend(keys);
@@ -106,10 +109,10 @@ impl<D: Destination, W: Clock> WorkerPool<D, W> {
         let due = self
             .worker
             .inbox
-            .due(whose, self.worker.world.now(), limit)
+            .find_due(whose, self.worker.clock.now(), limit)
             .await;
         due.unwrap_or_else(|error| {
-            tracing::error!(why = %error, "what is due could not be read");
+            tracing::error!(reason = %error, "what is due could not be read");
             Vec::new()
         })
     }
@@ -126,7 +129,7 @@ impl<D: Destination, W: Clock> WorkerPool<D, W> {
     /// Starts an attempt, unless the destination is down: then the row stays due, and its attempts
     /// are not used up.
     fn start(&mut self, key: Key) {
-        if !self.brake.is_on(key.source()) {
+        if !self.brake.is_open(key.source()) {
             self.attempt(key);
         }
     }
@@ -146,10 +149,12 @@ impl<D: Destination, W: Clock> WorkerPool<D, W> {
                 if let Ok(processed) = &processed {
                     self.brake.note(key.source(), &processed.outcome);
                 }
-                say(&key, took, &processed);
+                let ended = processed.map_err(AttemptError::Inbox);
+                AttemptResult { key, took, ended }.record().log();
             }
             Err(error) => {
-                tracing::error!(why = %error, "an attempt panicked; its row is due again when its lease lapses")
+                let message = "attempt panicked; its row is due again when its lease lapses";
+                tracing::error!(reason = %error, "{message}");
             }
         }
         if self.more && self.waiting.is_empty() {
@@ -158,10 +163,10 @@ impl<D: Destination, W: Clock> WorkerPool<D, W> {
     }
 
     async fn purge(&self) {
-        match self.worker.inbox.purge(self.worker.world.now(), PAGE).await {
+        match self.worker.inbox.purge(self.worker.clock.now(), PAGE).await {
             Ok(0) => {}
             Ok(rows) => tracing::info!(rows = rows as u64, "expired rows removed"),
-            Err(error) => tracing::error!(why = %error, "expired rows could not be removed"),
+            Err(error) => tracing::error!(reason = %error, "expired rows could not be removed"),
         }
     }
 }

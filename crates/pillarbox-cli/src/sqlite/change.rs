@@ -1,9 +1,9 @@
-//! Every change of the file, each one or a few statements inside the writer's transaction.
+//! The changes of the file: each is one or a few statements inside the writer's transaction.
 
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
 use super::{
-    columns::{COLUMNS, PackedRow, whole_row},
+    columns::{COLUMNS, PackedRow, packed_row},
     connection::SqliteError,
 };
 use pillarbox::{
@@ -15,21 +15,21 @@ use pillarbox::{
     senders::{Entry, EventName},
 };
 
-/// Bodies longer than this as stored get a place of their own.
-const INLINE: usize = 8 * 1024;
-/// The longest a later claim pushes a row on.
-const LONGEST_PUSH_MS: i64 = 60 * 60 * 1000;
-/// SQLite has one shelf a state: there is one machine.
-const OPEN: &str = "open:0";
+/// Longer stored bodies are in the table `body`.
+const MAX_INLINE_BYTES: usize = 8 * 1024;
+/// The furthest a claim moves `due_at` into the future.
+const MAX_BACKOFF_MS: i64 = 60 * 60 * 1000;
+/// The index partition of open rows. SQLite has one shard, since there is one machine.
+const OPEN_PARTITION: &str = "open:0";
 
-/// An entry made ready for the writer: compressed before its turn comes, not during it.
+/// An entry whose body is already compressed, so that the writer need not do it.
 pub(super) struct PreparedInsert {
     entry: Entry,
     body: StoredBody,
 }
 
 impl PreparedInsert {
-    pub(super) fn of(entry: &Entry) -> Self {
+    pub(super) fn new(entry: &Entry) -> Self {
         Self {
             body: StoredBody::pack(&entry.body),
             entry: entry.clone(),
@@ -37,19 +37,19 @@ impl PreparedInsert {
     }
 }
 
-/// Stores the entry, or finds out what is stored in its place.
+/// Stores the entry, or finds what is stored under its key.
 pub(super) fn record(
     db: &mut Connection,
-    insert: &PreparedInsert,
+    prepared: &PreparedInsert,
 ) -> Result<Recorded, SqliteError> {
-    if put(db, &insert.entry, &insert.body)? {
+    if insert(db, &prepared.entry, &prepared.body)? {
         return Ok(Recorded::First);
     }
-    if content_digest(db, &insert.entry.key)? == Some(insert.entry.content_digest) {
+    if content_digest(db, &prepared.entry.key)? == Some(prepared.entry.content_digest) {
         return Ok(Recorded::Duplicate);
     }
-    let conflict = insert.entry.as_conflict();
-    if put(db, &conflict, &insert.body)? {
+    let conflict = prepared.entry.as_conflict();
+    if insert(db, &conflict, &prepared.body)? {
         return Ok(Recorded::Conflict(conflict.key));
     }
     if content_digest(db, &conflict.key)? == Some(conflict.content_digest) {
@@ -58,24 +58,24 @@ pub(super) fn record(
     Err(InboxError::ConflictTaken { key: conflict.key }.into())
 }
 
-/// Inserts one row, and its body beside it if that is long; false if the key is taken.
-fn put(db: &mut Connection, entry: &Entry, body: &StoredBody) -> Result<bool, SqliteError> {
-    if body.bytes.len() <= INLINE {
-        return Ok(put_row(db, entry, body, Some(&body.bytes))?);
+/// Inserts a row, and a long body beside it; false if the key is taken.
+fn insert(db: &mut Connection, entry: &Entry, body: &StoredBody) -> Result<bool, SqliteError> {
+    if body.bytes.len() <= MAX_INLINE_BYTES {
+        return Ok(insert_row(db, entry, body, Some(&body.bytes))?);
     }
-    let both = db.savepoint()?; // never a row without its body
-    let first = put_row(&both, entry, body, None)?;
+    let savepoint = db.savepoint()?; // never a row without its body
+    let first = insert_row(&savepoint, entry, body, None)?;
     if first {
-        let mut insert = both.prepare_cached(
+        let mut insert = savepoint.prepare_cached(
             "INSERT INTO body (notification, bytes) VALUES (last_insert_rowid(), ?1)",
         )?;
         insert.execute([&body.bytes[..]])?;
     }
-    both.commit()?;
+    savepoint.commit()?;
     Ok(first)
 }
 
-fn put_row(
+fn insert_row(
     db: &Connection,
     entry: &Entry,
     body: &StoredBody,
@@ -87,10 +87,13 @@ fn put_row(
         State::Recorded
     };
     let mut insert = db.prepare_cached(
-        "INSERT INTO notification (pk, v, state, reason, attempts, budget_from, shelf, due_at, origin, event_type,
-             subject, event_at, received_at, signature, key_label, digest, content_digest, deflated, body)
-         VALUES (:pk, :v, :state, :reason, 0, :at, :shelf, :at, :origin, :event_type,
-             :subject, :event_at, :at, :signature, :key_label, :digest, :content_digest, :deflated, :body)
+        "INSERT INTO notification (pk, v, state, reason, attempts, budget_from, shelf, due_at, \
+         origin, kind,
+             event_type, subject, event_at, received_at, signature, key_label, digest, \
+              content_digest, deflated, body)
+         VALUES (:pk, :v, :state, :reason, 0, :at, :shelf, :at, :origin, :kind,
+             :event_type, :subject, :event_at, :at, :signature, :key_label, :digest, \
+              :content_digest, :deflated, :body)
          ON CONFLICT (pk) DO NOTHING",
     )?;
     let changed = insert.execute(named_params! {
@@ -99,8 +102,9 @@ fn put_row(
         ":state": state.as_str(),
         ":reason": entry.held.map(|reason| reason.as_str()),
         ":at": entry.received_at.as_millis(),
-        ":shelf": shelf(state),
+        ":shelf": index_partition(state),
         ":origin": entry.origin.as_str(),
+        ":kind": entry.kind.as_str(),
         ":event_type": entry.event_type,
         ":subject": entry.subject,
         ":event_at": entry.event_at.map(Timestamp::as_millis),
@@ -121,7 +125,7 @@ fn content_digest(db: &Connection, key: &Key) -> Result<Option<[u8; 32]>, rusqli
         .optional()
 }
 
-/// Takes the row for one attempt, if it is open, due and free.
+/// Claims the row for one attempt, if it is open, due and not leased.
 pub(super) fn claim(
     db: &Connection,
     key: &Key,
@@ -130,7 +134,7 @@ pub(super) fn claim(
     let mut update = db.prepare_cached(&format!(
         "UPDATE notification SET
              attempts = attempts + 1, lease = :lease, lease_until = :until,
-             due_at = iif(attempts = 0, due_at, :now + min(:push << min(attempts - 1, 20), :longest))
+             due_at = iif(attempts = 0, due_at, :now + min(:backoff << min(attempts - 1, 20), :max))
          WHERE pk = :pk AND state = 'recorded' AND v <= :v
              AND (lease_until IS NULL OR lease_until <= :now)
              AND (attempts = 0 OR due_at <= :now)
@@ -142,17 +146,17 @@ pub(super) fn claim(
         ":lease": claim.lease.id.0.cast_signed(),
         ":until": claim.lease.until.as_millis(),
         ":now": claim.now.as_millis(),
-        ":push": i64::try_from(claim.push.as_millis()).unwrap_or(LONGEST_PUSH_MS),
-        ":longest": LONGEST_PUSH_MS,
+        ":backoff": i64::try_from(claim.first_backoff.as_millis()).unwrap_or(MAX_BACKOFF_MS),
+        ":max": MAX_BACKOFF_MS,
     })?;
     let Some(columns) = rows.next()? else {
         return Ok(None);
     };
-    whole_row(db, columns).map(Some)
+    packed_row(db, columns).map(Some)
 }
 
-/// Makes the event `key`'s, unless it is another's.
-pub(super) fn own(
+/// Claims the event for `key`, unless another key holds it.
+pub(super) fn claim_event(
     db: &Connection,
     event: &EventName,
     key: &Key,
@@ -171,12 +175,13 @@ pub(super) fn own(
         expires_at
     ])? == 1
     {
-        // The whole ledger of a payment goes together, after its last event.
+        // The whole ledger of a payment expires together, after its last event.
         let mut rest = db.prepare_cached(
-            "UPDATE subject SET expires_at = ?3 WHERE source = ?1 AND subject = ?2 AND expires_at < ?3",
+            "UPDATE subject SET expires_at = ?3 WHERE source = ?1 AND subject = ?2 AND expires_at \
+             < ?3",
         )?;
         rest.execute(params![event.source, event.subject, expires_at])?;
-        return Ok(EventClaim::Mine);
+        return Ok(EventClaim::Acquired);
     }
     let mut select = db.prepare_cached(
         "SELECT owner FROM subject WHERE source = ?1 AND subject = ?2 AND event = ?3",
@@ -186,12 +191,12 @@ pub(super) fn own(
             row.get(0)
         })?;
     match Key::parse(&owner) {
-        Some(owner) if owner != *key => Ok(EventClaim::Other(owner)),
-        _ => Ok(EventClaim::Mine),
+        Some(owner) if owner != *key => Ok(EventClaim::HeldBy(owner)),
+        _ => Ok(EventClaim::Acquired),
     }
 }
 
-/// Writes how an attempt ended, if its claim still stands.
+/// Writes how an attempt ended, if its claim is still valid.
 pub(super) fn mark(db: &Connection, fence: &Fence, mark: &Mark) -> Result<Marked, SqliteError> {
     let (state, reason, error, due_at, expires_at) = match mark {
         Mark::Delivered { expires_at } => (State::Delivered, None, None, None, Some(expires_at)),
@@ -212,8 +217,10 @@ pub(super) fn mark(db: &Connection, fence: &Fence, mark: &Mark) -> Result<Marked
         ),
     };
     let mut update = db.prepare_cached(
-        "UPDATE notification SET state = :state, reason = :reason, last_error = coalesce(:error, last_error),
-             shelf = :shelf, due_at = :due_at, expires_at = :expires_at, lease = NULL, lease_until = NULL
+        "UPDATE notification SET state = :state, reason = :reason, last_error = coalesce(:error, \
+         last_error),
+             shelf = :shelf, due_at = :due_at, expires_at = :expires_at, lease = NULL, \
+              lease_until = NULL
          WHERE pk = :pk AND state = 'recorded' AND attempts = :attempt AND lease = :lease",
     )?;
     let changed = update.execute(named_params! {
@@ -223,7 +230,7 @@ pub(super) fn mark(db: &Connection, fence: &Fence, mark: &Mark) -> Result<Marked
         ":state": state.as_str(),
         ":reason": reason,
         ":error": error,
-        ":shelf": shelf(state),
+        ":shelf": index_partition(state),
         ":due_at": due_at.map(|at| at.as_millis()),
         ":expires_at": expires_at.map(|at| at.as_millis()),
     })?;
@@ -237,17 +244,19 @@ pub(super) fn mark(db: &Connection, fence: &Fence, mark: &Mark) -> Result<Marked
 /// Sets a row back to recorded.
 pub(super) fn replay(db: &Connection, key: &Key, now: Timestamp) -> Result<Replayed, SqliteError> {
     let mut update = db.prepare_cached(
-        "UPDATE notification SET state = 'recorded', reason = NULL, attempts = 0, lease = NULL, lease_until = NULL,
+        "UPDATE notification SET state = 'recorded', reason = NULL, attempts = 0, lease = NULL, \
+         lease_until = NULL,
              budget_from = :now, due_at = :now, shelf = :open, expires_at = NULL
          WHERE pk = :pk AND v <= :v
              AND (state IN ('dead', 'delivered') OR (state = 'held' AND reason <> 'unreadable'))",
     )?;
     let now = now.as_millis();
     let changed = update.execute(
-        named_params! { ":pk": key.as_str(), ":v": ROW_VERSION, ":now": now, ":open": OPEN },
+        named_params! { ":pk": key.as_str(), ":v": ROW_VERSION, ":now": now,
+        ":open": OPEN_PARTITION },
     )?;
     if changed == 1 {
-        return Ok(Replayed::Again);
+        return Ok(Replayed::Done);
     }
     let row = super::query::get(db, key)?
         .map(PackedRow::unpack)
@@ -257,7 +266,7 @@ pub(super) fn replay(db: &Connection, key: &Key, now: Timestamp) -> Result<Repla
     }))
 }
 
-/// Ends an open, dead or held row; a discarded one can still lose its bytes.
+/// Ends an open, dead or held row; the bytes of a discarded row can still be erased.
 pub(super) fn discard(
     db: &Connection,
     key: &Key,
@@ -265,14 +274,16 @@ pub(super) fn discard(
     expires_at: Timestamp,
 ) -> Result<Discarded, SqliteError> {
     let mut update = db.prepare_cached(
-        "UPDATE notification SET state = 'discarded', shelf = NULL, due_at = NULL, expires_at = :expires_at,
+        "UPDATE notification SET state = 'discarded', shelf = NULL, due_at = NULL, expires_at = \
+         :expires_at,
              lease = NULL, lease_until = NULL, body = iif(:erase, NULL, body)
          WHERE pk = :pk AND v <= :v
              AND (state IN ('recorded', 'dead', 'held') OR (:erase AND state = 'discarded'))
          RETURNING id",
     )?;
     let named = named_params! {
-        ":pk": key.as_str(), ":v": ROW_VERSION, ":erase": erase, ":expires_at": expires_at.as_millis(),
+        ":pk": key.as_str(), ":v": ROW_VERSION, ":erase": erase,
+            ":expires_at": expires_at.as_millis(),
     };
     let id: Option<i64> = update.query_row(named, |row| row.get(0)).optional()?;
     match id {
@@ -282,68 +293,76 @@ pub(super) fn discard(
             Ok(Discarded::Done)
         }
         Some(_) => Ok(Discarded::Done),
-        None => Ok(match standing(db, key)? {
+        None => Ok(match state_of(db, key)? {
             None => Discarded::Absent,
             Some(State::Discarded) => {
                 Discarded::Refused("it was discarded before; --erase would remove its bytes")
             }
-            Some(_) => Discarded::Refused("it is finished, and expires by itself"),
+            Some(_) => Discarded::Refused("it is finished, and will expire"),
         }),
     }
 }
 
-/// Notes when a source was last heard; never backwards.
-pub(super) fn heard(
+/// Moves the last reception of a source forward to `at`.
+pub(super) fn record_last_received(
     db: &Connection,
     source: &SourceName,
     at: Timestamp,
 ) -> Result<(), SqliteError> {
     let mut upsert = db.prepare_cached(
         "INSERT INTO source (name, heard_at) VALUES (?1, ?2)
-         ON CONFLICT (name) DO UPDATE SET heard_at = excluded.heard_at WHERE excluded.heard_at > heard_at",
+         ON CONFLICT (name) DO UPDATE SET heard_at = excluded.heard_at WHERE excluded.heard_at > \
+          heard_at",
     )?;
     upsert.execute(params![source.as_str(), at.as_millis()])?;
     Ok(())
 }
 
-/// Writes what is to stand under a name, if what stands there is what was seen.
-pub(super) fn swap_memo(
+/// Stores `next`, if the current entry has the expected version.
+pub(super) fn compare_and_swap(
     db: &Connection,
-    name: &KvKey,
-    seen: Option<u64>,
+    key: &KvKey,
+    expected_version: Option<u64>,
     next: &KvEntry,
 ) -> Result<CasOutcome, SqliteError> {
-    let (name_text, version) = (name.as_str(), next.version.cast_signed());
-    let changed = match seen {
+    let version = next.version.cast_signed();
+    let changed = match expected_version {
         None => {
             let mut insert = db.prepare_cached(
                 "INSERT INTO memo (name, version, text) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
             )?;
-            insert.execute(params![name_text, version, next.text])?
+            insert.execute(params![key.as_str(), version, next.text])?
         }
-        Some(seen) => {
+        Some(expected) => {
             let mut update = db.prepare_cached(
                 "UPDATE memo SET version = ?2, text = ?3 WHERE name = ?1 AND version = ?4",
             )?;
-            update.execute(params![name_text, version, next.text, seen.cast_signed()])?
+            update.execute(params![
+                key.as_str(),
+                version,
+                next.text,
+                expected.cast_signed()
+            ])?
         }
     };
     if changed == 1 {
-        Ok(CasOutcome::Done)
+        Ok(CasOutcome::Stored)
     } else {
-        Ok(CasOutcome::refused_by(super::query::memo(db, name)?, next))
+        let stored = super::query::kv_get(db, key)?;
+        Ok(CasOutcome::of_failed_condition(stored, next))
     }
 }
 
-/// Releases every lease there is.
+/// Releases every lease.
 pub(super) fn release_leases(db: &mut Connection) -> Result<usize, SqliteError> {
     Ok(db.execute(
-        "UPDATE notification SET lease = NULL, lease_until = NULL WHERE shelf = ?1 AND lease IS NOT NULL",
-        [OPEN],
+        "UPDATE notification SET lease = NULL, lease_until = NULL WHERE shelf = ?1 AND lease IS \
+         NOT NULL",
+        [OPEN_PARTITION],
     )?)
 }
 
-/// Removes what has expired; bodies go with their rows.
+/// Removes expired rows, with their bodies, and expired ledger entries.
 pub(super) fn purge(db: &Connection, now: Timestamp, limit: usize) -> Result<usize, SqliteError> {
     let (now, limit) = (now.as_millis(), i64::try_from(limit).unwrap_or(i64::MAX));
     let rows = db.execute(
@@ -353,14 +372,15 @@ pub(super) fn purge(db: &Connection, now: Timestamp, limit: usize) -> Result<usi
     )?;
     db.execute(
         "DELETE FROM subject WHERE (source, subject, event) IN
-             (SELECT source, subject, event FROM subject WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
+             (SELECT source, subject, event FROM subject WHERE expires_at <= ?1 ORDER BY \
+              expires_at LIMIT ?2)",
         [now, limit],
     )?;
     Ok(rows)
 }
 
-/// Where a row stands; a row of a later version is an error.
-fn standing(db: &Connection, key: &Key) -> Result<Option<State>, SqliteError> {
+/// The state of a row; a row of a later version is an error.
+fn state_of(db: &Connection, key: &Key) -> Result<Option<State>, SqliteError> {
     let mut select = db.prepare_cached("SELECT v, state FROM notification WHERE pk = ?1")?;
     let found: Option<(u32, String)> = select
         .query_row([key.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -376,6 +396,8 @@ fn standing(db: &Connection, key: &Key) -> Result<Option<State>, SqliteError> {
     }
 }
 
-fn shelf(state: State) -> Option<String> {
-    state.shelf().map(|shelf| format!("{shelf}:0"))
+fn index_partition(state: State) -> Option<String> {
+    state
+        .index_partition()
+        .map(|partition| format!("{partition}:0"))
 }

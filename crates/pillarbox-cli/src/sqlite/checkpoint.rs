@@ -1,8 +1,11 @@
-//! Moves what was committed from the write-ahead log into the file, beside the writer, not in its way.
+//! Checkpoints: copies committed pages from the write-ahead log into the file while the writer
+//! runs.
 //!
-//! SQLite's own way is that every so many pages one commit does this and everyone waits for it. Here
-//! a thread of its own copies nearly everything while the writer goes on, and the writer only copies
-//! the little that came meanwhile, after which the log begins anew.
+//! By default SQLite does this during a commit after every so many pages, and every caller waits.
+//! Here a separate thread copies nearly all pages beside the writer. If the log is long, the writer
+//! then copies the few pages that were committed meanwhile, after which the log starts again from
+//! its beginning. A checkpoint changes nothing that was promised: a commit is in the log until it
+//! is in the file.
 
 use std::{
     path::Path,
@@ -16,17 +19,16 @@ use std::{
 
 use super::{
     connection::SqliteError,
-    writer::{SharedQueue, WriterConnection},
+    writer::{CheckedConnection, SharedQueue},
 };
 use pillarbox::inbox::InboxError;
 
-/// How often the log is moved into the file. More often copies the same pages again and again, and
-/// its flushes come in the way of the writer's.
-const EVERY: Duration = Duration::from_secs(2);
-/// From so many pages of 2 KB on the log is begun anew.
-const LONG: i64 = 16 * 1024;
+/// More frequent checkpoints copy the same pages repeatedly, and their flushes delay the writer's.
+const INTERVAL: Duration = Duration::from_secs(2);
+/// From this many pages of 2 KB the log is restarted.
+const RESTART_PAGES: i64 = 16 * 1024;
 
-/// Works until dropped.
+/// The checkpoint thread, which runs until this is dropped.
 pub(super) struct Checkpointer {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -34,20 +36,20 @@ pub(super) struct Checkpointer {
 
 impl Checkpointer {
     pub(super) fn start(path: &Path, queue: Arc<SharedQueue>) -> Result<Self, InboxError> {
-        let mut desk = WriterConnection::open(path)?;
+        let mut connection = CheckedConnection::open(path)?;
         let (stop, stopped) = channel();
-        let work = move || {
-            while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+        let run = move || {
+            while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
                 if queue.has_committed() {
-                    pass(&mut desk, &queue);
+                    checkpoint_pass(&mut connection, &queue);
                 }
             }
         };
         let thread = std::thread::Builder::new()
             .name("inbox-checkpoint".to_owned())
-            .spawn(work);
+            .spawn(run);
         let thread = thread.map_err(|error| {
-            InboxError::Unavailable(format!("no thread for checkpoints: {error}"))
+            InboxError::Unavailable(format!("cannot start the checkpoint thread: {error}"))
         })?;
         Ok(Self {
             stop: Some(stop),
@@ -65,16 +67,21 @@ impl Drop for Checkpointer {
     }
 }
 
-/// Copies what there is; if the log is long, copies the rest and has the writer begin it anew.
+/// Copies the log; if it is long, copies again and has the writer restart it.
 ///
-/// A failure changes nothing that was promised: the log keeps what it has, and the next pass tries again.
-fn pass(desk: &mut WriterConnection, queue: &SharedQueue) {
-    if desk.read(checkpoint).is_ok_and(|pages| pages >= LONG) && desk.read(checkpoint).is_ok() {
-        queue.settle();
+/// After a failure the log keeps its pages, and the next pass copies them.
+fn checkpoint_pass(connection: &mut CheckedConnection, queue: &SharedQueue) {
+    if connection
+        .read(checkpoint)
+        .is_ok_and(|pages| pages >= RESTART_PAGES)
+        && connection.read(checkpoint).is_ok()
+    {
+        queue.request_checkpoint();
     }
 }
 
-/// Copies as much as can be copied without anyone waiting; returns how many pages the log has.
+/// Copies all pages that can be copied without blocking a caller; returns the length of the log in
+/// pages.
 pub(super) fn checkpoint(db: &rusqlite::Connection) -> Result<i64, SqliteError> {
     Ok(db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1))?)
 }

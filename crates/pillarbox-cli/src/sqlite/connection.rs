@@ -1,4 +1,4 @@
-//! Connections that keep the promise, and what their errors mean to a person.
+//! Opens connections whose commits survive a power cut, and explains their errors.
 
 use std::{path::Path, time::Duration};
 
@@ -6,17 +6,17 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use pillarbox::inbox::InboxError;
 
-/// How long a change waits for another process; under the patience of every sender.
-const BUSY: Duration = Duration::from_millis(1500);
+/// How long a change waits for another process; shorter than the timeout of every sender.
+const BUSY_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// What to do where there is no file.
+/// What to do if the file is missing.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum IfMissing {
-    Make,
+    Create,
     Fail,
 }
 
-/// What goes wrong in a change or a query: SQLite's own errors, or ours.
+/// The error of a change or a query: from SQLite, or from the inbox.
 #[derive(Debug)]
 pub(super) enum SqliteError {
     Sqlite(rusqlite::Error),
@@ -36,8 +36,8 @@ impl From<InboxError> for SqliteError {
 }
 
 impl From<SqliteError> for InboxError {
-    fn from(failure: SqliteError) -> Self {
-        match failure {
+    fn from(error: SqliteError) -> Self {
+        match error {
             SqliteError::Sqlite(error) => unavailable(&error),
             SqliteError::Inbox(error) => error,
         }
@@ -47,19 +47,20 @@ impl From<SqliteError> for InboxError {
 /// Opens `path` so that a committed change survives a power cut.
 pub(super) fn open(path: &Path, missing: IfMissing) -> Result<Connection, InboxError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    if missing == IfMissing::Make {
-        make_private(path)?;
+    if missing == IfMissing::Create {
+        create_private(path)?;
     }
     let opened = Connection::open_with_flags(path, flags).and_then(|connection| {
-        connection.busy_timeout(BUSY)?;
-        // Ids are scattered, so a change touches a page of an index for every row: small ones are less to flush.
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        // Keys are scattered, so each row changes another page of the index: small pages flush
+        // faster.
         connection.pragma_update(None, "page_size", 2048)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         // NORMAL would lose the last committed rows in a power cut.
         connection.pragma_update(None, "synchronous", "FULL")?;
-        // What is erased or expired must not live on in the unused parts of the file.
+        // Erased and expired bytes must not remain in the unused parts of the file.
         connection.pragma_update(None, "secure_delete", "ON")?;
-        // Checkpoints are made beside the writer; this, at half a gigabyte, is for when those don't come.
+        // The checkpointer does this; half a gigabyte is the limit if it fails.
         connection.pragma_update(None, "wal_autocheckpoint", 256 * 1024)?;
         connection.pragma_update(None, "foreign_keys", "ON")?;
         connection.pragma_update(None, "cache_size", -16 * 1024)?;
@@ -74,9 +75,9 @@ pub(super) fn open(path: &Path, missing: IfMissing) -> Result<Connection, InboxE
     })
 }
 
-/// Makes an empty file for its owner alone, unless there is one: it will hold names and addresses.
-/// SQLite gives the files beside it the same permissions.
-fn make_private(path: &Path) -> Result<(), InboxError> {
+/// Creates a missing file that only its owner may read, since it will contain personal data. SQLite
+/// gives the files beside it the same permissions.
+fn create_private(path: &Path) -> Result<(), InboxError> {
     let mut options = std::fs::File::options();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -85,39 +86,37 @@ fn make_private(path: &Path) -> Result<(), InboxError> {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
             let path = path.display();
             Err(InboxError::Unavailable(format!(
-                "{path} can't be made ({error}): check that its folder exists and may be written"
+                "cannot create {path} ({error}): check that its folder exists and is writable"
             )))
         }
         _ => Ok(()),
     }
 }
 
-/// Says what an SQLite error means and what to do about it.
+/// Explains an SQLite error and what to do.
 pub(super) fn unavailable(error: &rusqlite::Error) -> InboxError {
     let hint = match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => "the disk is full: free some space, nothing else is needed",
+        Some(ErrorCode::DiskFull) => "the disk is full: free some space; nothing else is needed",
         Some(ErrorCode::ReadOnly) => {
-            "the file or its folder can't be written: check its permissions"
+            "the file or its folder is not writable: check its permissions"
         }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            "another process holds it locked: end that one"
+            "another process has locked it: stop that process"
         }
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            "the file is damaged: run `pillarbox doctor`, then restore it from a copy"
+            "the file is damaged: run `pillarbox doctor`, then restore a copy"
         }
         Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-            "the file can't be opened: check that its folder exists and may be written"
+            "the file cannot be opened: check that its folder exists and is writable"
         }
-        Some(ErrorCode::SystemIoFailure) => {
-            "the disk reports an error: check it before trusting it further"
-        }
+        Some(ErrorCode::SystemIoFailure) => "the disk reports an error: check the disk",
         _ => return InboxError::Unavailable(error.to_string()),
     };
     InboxError::Unavailable(format!("{hint} ({error})"))
 }
 
-/// Whether a connection that met `error` should be thrown away and opened afresh.
-pub(super) fn spoils_connection(error: &rusqlite::Error) -> bool {
+/// Whether a connection with this error must be replaced.
+pub(super) fn breaks_connection(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
         Some(

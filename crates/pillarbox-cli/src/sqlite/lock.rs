@@ -1,4 +1,5 @@
-//! One `serve` at a time: it releases every lease when it starts, so there must be no other.
+//! The lock that allows one `serve` at a time: it releases every lease when it starts, so no other
+//! may be running.
 
 use std::{
     fs::{File, TryLockError},
@@ -7,37 +8,35 @@ use std::{
     time::Duration,
 };
 
-/// Held for as long as a `serve` runs on a file. The system lets go of it when the process ends,
-/// however it ends.
+/// Held as long as a `serve` runs on a file. The operating system releases it when the process
+/// ends.
 #[derive(Debug)]
 pub struct ServeLock {
     _file: File,
 }
 
-/// Why a `serve` can't have the file.
+/// Why the lock cannot be acquired.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Another one has it.
-    #[error(
-        "another `pillarbox serve` is running on {0}: end it first, or give this one another --inbox"
-    )]
+    /// Another `serve` holds it.
+    #[error("another `pillarbox serve` is running on {0}: stop it first, or use another --inbox")]
     Taken(PathBuf),
-    /// The lock file can't be made.
-    #[error("the lock file {0} can't be made: {1}")]
+    /// The lock file cannot be opened.
+    #[error("cannot open the lock file {0}: {1}")]
     File(PathBuf, io::Error),
 }
 
 impl ServeLock {
-    /// Takes the lock beside the inbox file at `path`.
+    /// Acquires the lock of the inbox file at `path`, in a file beside it.
     pub fn take(path: &Path) -> Result<Self, LockError> {
-        let beside = beside(path);
-        let failed = |error| LockError::File(beside.clone(), error);
+        let lock_path = lock_path(path);
+        let file_error = |error| LockError::File(lock_path.clone(), error);
         let file = File::options()
             .create(true)
             .truncate(false)
             .write(true)
-            .open(&beside)
-            .map_err(failed)?;
+            .open(&lock_path)
+            .map_err(file_error)?;
         let taken = file.try_lock().or_else(|_| {
             std::thread::sleep(PROBE); // `is_held` may have it for a moment
             file.try_lock()
@@ -45,13 +44,13 @@ impl ServeLock {
         match taken {
             Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => Err(LockError::Taken(path.to_owned())),
-            Err(TryLockError::Error(error)) => Err(failed(error)),
+            Err(TryLockError::Error(error)) => Err(file_error(error)),
         }
     }
 
     /// Whether a `serve` runs on the inbox file at `path`. Nothing is made or changed.
     pub fn is_held(path: &Path) -> bool {
-        File::open(beside(path))
+        File::open(lock_path(path))
             .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 }
@@ -59,8 +58,8 @@ impl ServeLock {
 /// Longer than `is_held` takes.
 const PROBE: Duration = Duration::from_millis(50);
 
-fn beside(path: &Path) -> PathBuf {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".lock");
-    beside.into()
+fn lock_path(path: &Path) -> PathBuf {
+    let mut lock_path = path.as_os_str().to_owned();
+    lock_path.push(".lock");
+    lock_path.into()
 }

@@ -1,7 +1,8 @@
-//! The inbox in one local file: SQLite, every change flushed to disk before it is reported done.
+//! The inbox in one local file: SQLite, with every change flushed to disk before it is reported as
+//! done.
 //!
-//! All changes go through one writer, which lets concurrent requests share a flush.
-//! Reads have a connection of their own and never wait for it.
+//! All changes go through one writer, so that concurrent requests share a flush. Reads have a
+//! separate connection and never wait for the writer.
 
 mod change;
 mod checkpoint;
@@ -28,35 +29,36 @@ use columns::PackedRow;
 use pillarbox::{
     domain::{Key, SourceName, Timestamp},
     inbox::{
-        CasOutcome, Claim, Discarded, EventClaim, Fence, Inbox, InboxError, KvEntry, KvKey,
-        LedgerEntry, Mark, Marked, PageRequest, PendingEvent, Recorded, Replayed, Row, RowFilter,
-        RowPage, SourceFilter,
+        CasOutcome, Claim, DeliveryInbox, Discarded, EventClaim, Fence, InboxError, KvEntry, KvKey,
+        LedgerEntry, Mark, Marked, OperatorInbox, PageRequest, PendingCount, PendingEvent,
+        ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage,
+        SourceFilter,
     },
     senders::{Entry, EventName},
 };
-use writer::{SqliteWriter, WritePriority, WriterConnection};
+use writer::{CheckedConnection, SqliteWriter, WritePriority};
 
 pub use lock::{LockError, ServeLock};
-pub use query::{FileInspection, PendingIndex};
+pub use query::FileInspection;
 
 /// The inbox of one machine.
 ///
-/// Dropping it finishes the changes already asked for.
+/// Dropping it finishes the changes that are queued.
 pub struct SqliteInbox {
     path: PathBuf,
     writer: SqliteWriter,
-    reader: Arc<Mutex<WriterConnection>>,
+    reader: Arc<Mutex<CheckedConnection>>,
 }
 
 impl SqliteInbox {
-    /// Opens the file at `path`, makes it if there is none, and brings its schema up to date.
+    /// Opens the file at `path`, creates it if it is missing, and updates its schema.
     pub fn create(path: &Path) -> Result<Self, InboxError> {
-        let mut connection = connection::open(path, connection::IfMissing::Make)?;
+        let mut connection = connection::open(path, connection::IfMissing::Create)?;
         schema::migrate(&mut connection).map_err(|error| connection::unavailable(&error))?;
-        Self::over(path)
+        Self::start(path)
     }
 
-    /// Opens the file at `path`, which must be there with a schema this program knows.
+    /// Opens the file at `path`, which must exist and have a schema that this program knows.
     pub fn open(path: &Path) -> Result<Self, InboxError> {
         if !path.exists() {
             return Err(InboxError::Unavailable(format!(
@@ -67,43 +69,42 @@ impl SqliteInbox {
         Self::create(path)
     }
 
-    fn over(path: &Path) -> Result<Self, InboxError> {
-        let (writer, reader) = (SqliteWriter::start(path)?, WriterConnection::open(path)?);
+    fn start(path: &Path) -> Result<Self, InboxError> {
         Ok(Self {
             path: path.to_owned(),
-            writer,
-            reader: Arc::new(Mutex::new(reader)),
+            writer: SqliteWriter::start(path)?,
+            reader: Arc::new(Mutex::new(CheckedConnection::open(path)?)),
         })
     }
 
-    /// The file.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Releases every lease. For the one `serve` that has the file, when it starts: whoever held
-    /// them is gone.
+    /// Releases every lease. For the `serve` that has the lock, when it starts: the processes that
+    /// held the leases have ended.
     pub async fn release_leases(&self) -> Result<usize, InboxError> {
         self.writer
-            .change(WritePriority::Later, change::release_leases)
+            .change(WritePriority::Background, change::release_leases)
             .await
     }
 
     /// Removes at most `limit` rows and `limit` ledger entries that expired before `now`.
     pub async fn purge(&self, now: Timestamp, limit: usize) -> Result<usize, InboxError> {
         self.writer
-            .change(WritePriority::Later, move |db| {
+            .change(WritePriority::Background, move |db| {
                 change::purge(db, now, limit)
             })
             .await
     }
 
-    /// What still waits for someone, shelf by shelf.
-    pub async fn shelves(&self) -> Result<Vec<PendingIndex>, InboxError> {
-        self.read(query::shelves).await
+    /// The size of each partition of the pending index that has rows.
+    pub async fn pending_counts(&self) -> Result<Vec<PendingCount>, InboxError> {
+        self.read(query::pending_counts).await
     }
 
-    /// Reads the whole file and says how it is kept and whether it is sound.
+    /// Checks the whole file.
     pub async fn inspect(&self) -> Result<FileInspection, InboxError> {
         self.read(query::inspect).await
     }
@@ -120,16 +121,31 @@ impl SqliteInbox {
                 .read(work)
         };
         let done = tokio::task::spawn_blocking(run).await;
-        done.map_err(|_| InboxError::Unavailable("a read was cut short".to_owned()))?
+        done.map_err(|_| InboxError::Unavailable("a read was cancelled".to_owned()))?
             .map_err(InboxError::from)
     }
 }
 
-impl Inbox for SqliteInbox {
+impl ReceiveInbox for SqliteInbox {
     async fn record(&self, entry: &Entry) -> Result<Recorded, InboxError> {
-        let insert = PreparedInsert::of(entry);
+        let insert = PreparedInsert::new(entry);
         self.writer
-            .change(WritePriority::Now, move |db| change::record(db, &insert))
+            .change(WritePriority::Interactive, move |db| {
+                change::record(db, &insert)
+            })
+            .await
+    }
+}
+
+impl DeliveryInbox for SqliteInbox {
+    async fn find_due(
+        &self,
+        sources: &SourceFilter,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Key>, InboxError> {
+        let sources = sources.clone();
+        self.read(move |db| query::find_due(db, &sources, now, limit))
             .await
     }
 
@@ -137,11 +153,11 @@ impl Inbox for SqliteInbox {
         let (key, claim) = (key.clone(), *claim);
         let claimed = self
             .writer
-            .change(WritePriority::Later, move |db| {
+            .change(WritePriority::Background, move |db| {
                 change::claim(db, &key, &claim)
             })
             .await?;
-        Ok(claimed.map(PackedRow::unpack_for_work).map(|row| {
+        Ok(claimed.map(PackedRow::unpack_for_attempt).map(|row| {
             let fence = Fence {
                 key: row.key.clone(),
                 attempt: row.attempts,
@@ -152,7 +168,7 @@ impl Inbox for SqliteInbox {
         }))
     }
 
-    async fn own(
+    async fn claim_event(
         &self,
         event: &EventName,
         key: &Key,
@@ -160,52 +176,83 @@ impl Inbox for SqliteInbox {
     ) -> Result<EventClaim, InboxError> {
         let (event, key) = (event.clone(), key.clone());
         self.writer
-            .change(WritePriority::Later, move |db| {
-                change::own(db, &event, &key, expires_at)
+            .change(WritePriority::Background, move |db| {
+                change::claim_event(db, &event, &key, expires_at)
             })
-            .await
-    }
-
-    async fn events(
-        &self,
-        source: &SourceName,
-        subject: &str,
-    ) -> Result<Vec<LedgerEntry>, InboxError> {
-        let (source, subject) = (source.clone(), subject.to_owned());
-        self.read(move |db| query::events(db, &source, &subject))
-            .await
-    }
-
-    async fn unfinished(
-        &self,
-        source: &SourceName,
-        subjects: &BTreeSet<String>,
-    ) -> Result<Vec<PendingEvent>, InboxError> {
-        let (source, subjects) = (source.clone(), subjects.clone());
-        self.read(move |db| query::unfinished(db, &source, &subjects))
             .await
     }
 
     async fn mark(&self, fence: &Fence, mark: &Mark) -> Result<Marked, InboxError> {
         let (fence, mark) = (fence.clone(), mark.clone());
         self.writer
-            .change(WritePriority::Later, move |db| {
+            .change(WritePriority::Background, move |db| {
                 change::mark(db, &fence, &mark)
             })
             .await
     }
 
-    async fn due(
+    async fn record_last_received(
         &self,
-        whose: &SourceFilter,
-        now: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<Key>, InboxError> {
-        let whose = whose.clone();
-        self.read(move |db| query::due(db, &whose, now, limit))
+        source: &SourceName,
+        at: Timestamp,
+    ) -> Result<(), InboxError> {
+        let source = source.clone();
+        self.writer
+            .change(WritePriority::Background, move |db| {
+                change::record_last_received(db, &source, at)
+            })
+            .await
+    }
+}
+
+impl ReconcileInbox for SqliteInbox {
+    async fn ledger_entries(
+        &self,
+        source: &SourceName,
+        subject: &str,
+    ) -> Result<Vec<LedgerEntry>, InboxError> {
+        let (source, subject) = (source.clone(), subject.to_owned());
+        self.read(move |db| query::ledger_entries(db, &source, &subject))
             .await
     }
 
+    async fn pending_events(
+        &self,
+        source: &SourceName,
+        subjects: &BTreeSet<String>,
+    ) -> Result<Vec<PendingEvent>, InboxError> {
+        let (source, subjects) = (source.clone(), subjects.clone());
+        self.read(move |db| query::pending_events(db, &source, &subjects))
+            .await
+    }
+
+    async fn last_received(&self, source: &SourceName) -> Result<Option<Timestamp>, InboxError> {
+        let source = source.clone();
+        self.read(move |db| query::last_received(db, &source)).await
+    }
+
+    async fn kv_get(&self, key: &KvKey) -> Result<Option<KvEntry>, InboxError> {
+        let key = key.clone();
+        self.read(move |db| query::kv_get(db, &key)).await
+    }
+
+    async fn compare_and_swap(
+        &self,
+        key: &KvKey,
+        expected_version: Option<u64>,
+        next: &KvEntry,
+    ) -> Result<CasOutcome, InboxError> {
+        let key = key.clone();
+        let next = next.clone();
+        self.writer
+            .change(WritePriority::Background, move |db| {
+                change::compare_and_swap(db, &key, expected_version, &next)
+            })
+            .await
+    }
+}
+
+impl ReadInbox for SqliteInbox {
     async fn get(&self, key: &Key) -> Result<Option<Row>, InboxError> {
         let key = key.clone();
         self.read(move |db| query::get(db, &key))
@@ -218,11 +265,13 @@ impl Inbox for SqliteInbox {
         let filter = filter.clone();
         self.read(move |db| query::list(db, &filter, &page)).await
     }
+}
 
+impl OperatorInbox for SqliteInbox {
     async fn replay(&self, key: &Key, now: Timestamp) -> Result<Replayed, InboxError> {
         let key = key.clone();
         self.writer
-            .change(WritePriority::Later, move |db| {
+            .change(WritePriority::Background, move |db| {
                 change::replay(db, &key, now)
             })
             .await
@@ -237,46 +286,13 @@ impl Inbox for SqliteInbox {
         let key = key.clone();
         let discarded = self
             .writer
-            .change(WritePriority::Later, move |db| {
+            .change(WritePriority::Background, move |db| {
                 change::discard(db, &key, erase, expires_at)
             })
             .await?;
         if erase {
-            self.read(query::empty_log).await?; // it still holds the bytes
+            self.read(query::empty_log).await?; // the log still contains the bytes
         }
         Ok(discarded)
-    }
-
-    async fn heard(&self, source: &SourceName, at: Timestamp) -> Result<(), InboxError> {
-        let source = source.clone();
-        self.writer
-            .change(WritePriority::Later, move |db| {
-                change::heard(db, &source, at)
-            })
-            .await
-    }
-
-    async fn last_heard(&self, source: &SourceName) -> Result<Option<Timestamp>, InboxError> {
-        let source = source.clone();
-        self.read(move |db| query::last_heard(db, &source)).await
-    }
-
-    async fn memo(&self, name: &KvKey) -> Result<Option<KvEntry>, InboxError> {
-        let name = name.clone();
-        self.read(move |db| query::memo(db, &name)).await
-    }
-
-    async fn swap_memo(
-        &self,
-        name: &KvKey,
-        seen: Option<u64>,
-        next: &KvEntry,
-    ) -> Result<CasOutcome, InboxError> {
-        let (name, next) = (name.clone(), next.clone());
-        self.writer
-            .change(WritePriority::Later, move |db| {
-                change::swap_memo(db, &name, seen, &next)
-            })
-            .await
     }
 }

@@ -1,96 +1,87 @@
-//! Every question asked of the file.
+//! The queries of the file.
 
 use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, named_params};
 
 use super::{
-    columns::{COLUMNS, PackedRow, row, whole_row},
+    columns::{COLUMNS, PackedRow, packed_row, row},
     connection::SqliteError,
     schema,
 };
 use pillarbox::{
     domain::{Key, SourceName, Timestamp},
     inbox::{
-        InboxError, KvEntry, KvKey, LedgerEntry, ListCursor, PageRequest, PendingEvent,
-        ROW_VERSION, RowFilter, RowPage, SourceFilter,
+        InboxError, KvEntry, KvKey, LedgerEntry, ListCursor, PageRequest, PendingCount,
+        PendingEvent, ROW_VERSION, RowFilter, RowPage, SourceFilter,
     },
 };
 
-/// What waits on one shelf.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PendingIndex {
-    /// `open`, `dead` or `held`.
-    pub name: String,
-    /// How many rows.
-    pub rows: u32,
-    /// When the oldest of them was received.
-    pub oldest: Timestamp,
-}
-
-/// How the file is kept, and whether it is sound.
+/// The state of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileInspection {
-    /// SQLite's version.
+    /// The version of SQLite.
     pub sqlite: String,
-    /// The schema's.
+    /// The version of the schema.
     pub schema: u32,
-    /// The journal mode; `wal` is the one that keeps the promise.
+    /// The journal mode, which must be `wal`.
     pub journal_mode: String,
     /// Whether every commit is flushed to disk.
     pub flushes_every_commit: bool,
-    /// What is broken; empty when nothing is.
+    /// The damage that was found.
     pub faults: Vec<String>,
 }
 
-/// Open rows whose time has come and that nobody is working on.
-pub(super) fn due(
+/// Open rows that are due and not leased.
+pub(super) fn find_due(
     db: &Connection,
-    whose: &SourceFilter,
+    sources: &SourceFilter,
     now: Timestamp,
     limit: usize,
 ) -> Result<Vec<Key>, SqliteError> {
     let is_of = |source: &String| format!("(pk >= '{source}:' AND pk < '{source};')");
-    let whose = match whose {
-        SourceFilter::Only(source) => is_of(&named(source)?),
-        SourceFilter::AllBut(sources) => {
-            let all = sources
+    let condition = match sources {
+        SourceFilter::Only(source) => is_of(&checked_name(source)?),
+        SourceFilter::Except(others) => {
+            let conditions = others
                 .iter()
-                .map(|source| Ok(format!(" AND NOT {}", is_of(&named(source)?))));
-            all.collect::<Result<String, SqliteError>>()
-                .map(|but| format!("TRUE{but}"))?
+                .map(|source| Ok(format!(" AND NOT {}", is_of(&checked_name(source)?))));
+            let conditions = conditions.collect::<Result<String, SqliteError>>()?;
+            format!("TRUE{conditions}")
         }
     };
     let mut select = db.prepare_cached(&format!(
         "SELECT pk FROM notification
-         WHERE shelf = 'open:0' AND due_at <= :now AND (lease_until IS NULL OR lease_until <= :now) AND v <= :v
-             AND {whose}
+         WHERE shelf = 'open:0' AND due_at <= :now AND (lease_until IS NULL OR lease_until <= \
+          :now) AND v <= :v
+             AND {condition}
          ORDER BY due_at LIMIT :limit"
     ))?;
-    let named = named_params! {
-        ":now": now.as_millis(), ":v": ROW_VERSION, ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
+    let params = named_params! {
+        ":now": now.as_millis(), ":v": ROW_VERSION,
+            ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
     };
-    let keys = select.query_map(named, |row| row.get::<_, String>(0))?;
+    let keys = select.query_map(params, |row| row.get::<_, String>(0))?;
     keys.map(|key| Ok(Key::parse(&key?)))
         .filter_map(Result::transpose)
         .collect()
 }
 
-/// A source's name, which is safe to write into a statement.
-fn named(source: &str) -> Result<String, SqliteError> {
+/// The name of a source, which is safe to write into a statement.
+fn checked_name(source: &str) -> Result<String, SqliteError> {
     let name = SourceName::new(source)
         .ok_or_else(|| InboxError::Unavailable("no such source".to_owned()))?;
     Ok(name.as_str().to_owned())
 }
 
-/// One row whole.
+/// One row with its body.
 pub(super) fn get(db: &Connection, key: &Key) -> Result<Option<PackedRow>, SqliteError> {
     let mut select = db.prepare_cached(&format!(
         "SELECT {COLUMNS}, body FROM notification WHERE pk = ?1"
     ))?;
     let mut rows = select.query([key.as_str()])?;
     rows.next()?
-        .map(|columns| whole_row(db, columns))
+        .map(|columns| packed_row(db, columns))
         .transpose()
 }
 
@@ -100,25 +91,25 @@ pub(super) fn list(
     filter: &RowFilter,
     page: &PageRequest,
 ) -> Result<RowPage, SqliteError> {
-    // A place that nobody gave out is the beginning.
+    // An invalid cursor means the beginning.
     let before = page
         .after
         .as_ref()
         .and_then(|ListCursor(id)| id.parse().ok())
         .unwrap_or(i64::MAX);
-    // What someone still has to look at is little, and stands on a shelf of its own.
-    let shelf = filter
+    // Open, dead and held rows are few, and are found through the pending index.
+    let partition = filter
         .state
-        .and_then(|state| state.shelf())
-        .map(|shelf| format!("{shelf}:0"));
-    let by_shelf = if shelf.is_some() {
+        .and_then(|state| state.index_partition())
+        .map(|partition| format!("{partition}:0"));
+    let by_partition = if partition.is_some() {
         "shelf = :shelf"
     } else {
         ":shelf IS NULL"
     };
     let mut select = db.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM notification
-         WHERE {by_shelf} AND id < :before
+         WHERE {by_partition} AND id < :before
              AND (:source IS NULL OR pk >= :source || ':' AND pk < :source || ';')
              AND (:state IS NULL OR state = :state)
              AND (:event_type IS NULL OR event_type = :event_type)
@@ -127,7 +118,7 @@ pub(super) fn list(
          ORDER BY id DESC LIMIT :limit"
     ))?;
     let mut rows = select.query(named_params! {
-        ":shelf": shelf,
+        ":shelf": partition,
         ":before": before,
         ":source": filter.source,
         ":state": filter.state.map(|state| state.as_str()),
@@ -145,8 +136,8 @@ pub(super) fn list(
     Ok(listed)
 }
 
-/// When a source was last heard.
-pub(super) fn last_heard(
+/// When a notification of a source was last received.
+pub(super) fn last_received(
     db: &Connection,
     source: &SourceName,
 ) -> Result<Option<Timestamp>, SqliteError> {
@@ -157,8 +148,8 @@ pub(super) fn last_heard(
     Ok(at.map(Timestamp::from_millis))
 }
 
-/// Which events of a subject have an owner.
-pub(super) fn events(
+/// The claimed events of a subject.
+pub(super) fn ledger_entries(
     db: &Connection,
     source: &SourceName,
     subject: &str,
@@ -182,7 +173,7 @@ pub(super) fn events(
 }
 
 /// The open, dead and held rows of a source about one of `subjects`.
-pub(super) fn unfinished(
+pub(super) fn pending_events(
     db: &Connection,
     source: &SourceName,
     subjects: &BTreeSet<String>,
@@ -194,7 +185,7 @@ pub(super) fn unfinished(
     let rows = select.query_map([source.as_str()], |row| {
         Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?))
     })?;
-    let asked = |(key, event_type, subject): (String, String, String)| {
+    let pending_event = |(key, event_type, subject): (String, String, String)| {
         let key = Key::parse(&key).filter(|_| subjects.contains(&subject))?;
         Some(PendingEvent {
             key,
@@ -202,41 +193,40 @@ pub(super) fn unfinished(
             subject,
         })
     };
-    rows.map(|row| Ok(row.map(asked)?))
+    rows.map(|row| Ok(row.map(pending_event)?))
         .filter_map(Result::transpose)
         .collect()
 }
 
-/// What stands under a name.
-pub(super) fn memo(db: &Connection, name: &KvKey) -> Result<Option<KvEntry>, SqliteError> {
+/// The current entry under `key`.
+pub(super) fn kv_get(db: &Connection, key: &KvKey) -> Result<Option<KvEntry>, SqliteError> {
     let mut select = db.prepare_cached("SELECT version, text FROM memo WHERE name = ?1")?;
-    let memo = |row: &rusqlite::Row<'_>| {
+    let entry = |row: &rusqlite::Row<'_>| {
         Ok(KvEntry {
             version: row.get::<_, i64>(0)?.cast_unsigned(),
             text: row.get(1)?,
         })
     };
-    Ok(select.query_row([name.as_str()], memo).optional()?)
+    Ok(select.query_row([key.as_str()], entry).optional()?)
 }
 
-/// What waits for someone, shelf by shelf.
-pub(super) fn shelves(db: &Connection) -> Result<Vec<PendingIndex>, SqliteError> {
+/// The size of each partition of the pending index that has rows.
+pub(super) fn pending_counts(db: &Connection) -> Result<Vec<PendingCount>, SqliteError> {
     let mut select = db.prepare_cached(
         "SELECT substr(shelf, 1, instr(shelf, ':') - 1), count(*), min(received_at)
          FROM notification WHERE shelf IS NOT NULL GROUP BY 1 ORDER BY 1",
     )?;
-    let shelf = |row: &rusqlite::Row<'_>| {
-        let oldest = Timestamp::from_millis(row.get(2)?);
-        Ok(PendingIndex {
-            name: row.get(0)?,
-            rows: row.get(1)?,
-            oldest,
+    let count = |row: &rusqlite::Row<'_>| {
+        Ok(PendingCount {
+            partition: row.get(0)?,
+            rows: row.get::<_, u32>(1)? as usize,
+            oldest: Timestamp::from_millis(row.get(2)?),
         })
     };
-    Ok(select.query_map([], shelf)?.collect::<Result<_, _>>()?)
+    Ok(select.query_map([], count)?.collect::<Result<_, _>>()?)
 }
 
-/// Reads the whole file.
+/// Checks the whole file.
 pub(super) fn inspect(db: &Connection) -> Result<FileInspection, SqliteError> {
     let synchronous: i64 = db.pragma_query_value(None, "synchronous", |row| row.get(0))?;
     let mut check = db.prepare("PRAGMA integrity_check")?;
@@ -252,8 +242,8 @@ pub(super) fn inspect(db: &Connection) -> Result<FileInspection, SqliteError> {
     })
 }
 
-/// Moves what the write-ahead log still holds into the file and empties it, unless somebody is
-/// reading from it for too long: then a later write does so.
+/// Copies the write-ahead log into the file and empties it. If a long read prevents that, a later
+/// write does it.
 pub(super) fn empty_log(db: &Connection) -> Result<(), SqliteError> {
     Ok(db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
 }

@@ -1,11 +1,12 @@
-//! The tables, as a list of steps that is only ever added to.
+//! The schema, as a list of migrations to which new ones are only ever added.
 
 use rusqlite::{Connection, TransactionBehavior};
 
-/// Step *n* turns schema *n* into *n + 1*; `user_version` says which steps a file has had.
-const STEPS: [&str; 2] = [
-    // `id` is the order of arrival. Small columns stand before the body, so that reading them never
-    // reads it. A body over 8 KB has a table of its own: a row is rewritten at every change.
+/// Migration *n* turns schema *n* into *n + 1*; `user_version` is the schema of a file.
+const MIGRATIONS: [&str; 3] = [
+    // `id` is the order of arrival. The body is the last column, so that reading the others does
+    // not read it. A body over 8 KB is in the table `body`, since every change rewrites the whole
+    // row.
     "CREATE TABLE notification (
          id             INTEGER PRIMARY KEY,
          pk             TEXT    NOT NULL UNIQUE,
@@ -56,32 +57,39 @@ const STEPS: [&str; 2] = [
          version        INTEGER NOT NULL,
          text           TEXT    NOT NULL
      ) STRICT, WITHOUT ROWID;",
+    // Rows of before are told apart by the event type of HMRC's notifications; of one that could
+    // not be read, by the length of an HMAC-SHA1 in hex.
+    "ALTER TABLE notification ADD COLUMN kind TEXT NOT NULL DEFAULT 'govuk-pay';
+     UPDATE notification SET kind = 'hmrc' WHERE event_type = 'notification' OR length(signature) \
+      = 40;",
 ];
 
-/// The schema this program knows.
-pub(super) const LATEST: u32 = STEPS.len() as u32;
+/// The latest schema that this program knows.
+pub(super) const LATEST: u32 = MIGRATIONS.len() as u32;
 
-/// Brings the file up to [`LATEST`], or refuses it if it is past that.
+/// Migrates the file to [`LATEST`]; a later schema is an error.
 pub(super) fn migrate(db: &mut Connection) -> Result<(), rusqlite::Error> {
     if version(db)? == LATEST {
         return Ok(());
     }
-    let step = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let from = version(&step)?; // another process may have been faster
-    let missing = STEPS.get(from as usize..).ok_or_else(|| newer(from))?;
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let from = version(&transaction)?; // another process may have migrated it
+    let missing = MIGRATIONS
+        .get(from as usize..)
+        .ok_or_else(|| newer_schema(from))?;
     for sql in missing {
-        step.execute_batch(sql)?;
+        transaction.execute_batch(sql)?;
     }
-    step.pragma_update(None, "user_version", LATEST)?;
-    step.commit()
+    transaction.pragma_update(None, "user_version", LATEST)?;
+    transaction.commit()
 }
 
-/// How many steps the file has had.
+/// The schema of the file.
 pub(super) fn version(db: &Connection) -> Result<u32, rusqlite::Error> {
     db.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
 
-fn newer(found: u32) -> rusqlite::Error {
+fn newer_schema(found: u32) -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(
         rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_SCHEMA),
         Some(format!(

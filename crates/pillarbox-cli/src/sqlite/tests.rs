@@ -1,4 +1,4 @@
-//! What only this inbox has to show: that it keeps its promise on a disk that misbehaves.
+//! Tests of what only this inbox has: its file, and a disk that fails.
 
 use std::{ops::Deref, time::Duration};
 
@@ -11,7 +11,7 @@ use pillarbox::{
     senders::example::{NOW, pay},
 };
 
-/// An inbox in a folder that goes with it.
+/// An inbox in a temporary folder.
 struct TempInbox {
     inbox: SqliteInbox,
     folder: TempDir,
@@ -68,7 +68,9 @@ async fn a_file_of_the_first_schema_keeps_its_rows_and_learns_to_keep_memos() {
     drop(fresh.inbox);
     let before = Connection::open(&file).unwrap();
     before
-        .execute_batch("DROP TABLE memo; PRAGMA user_version = 1")
+        .execute_batch(
+            "DROP TABLE memo; ALTER TABLE notification DROP COLUMN kind; PRAGMA user_version = 1",
+        )
         .unwrap();
     drop(before);
 
@@ -77,16 +79,16 @@ async fn a_file_of_the_first_schema_keeps_its_rows_and_learns_to_keep_memos() {
         inbox.record(&paid("m1")).await.unwrap(),
         Recorded::Duplicate
     );
-    let memo = KvEntry {
+    let entry = KvEntry {
         version: 1,
         text: "kept".into(),
     };
     assert_eq!(
         inbox
-            .swap_memo(&KvKey::new("lock", "pay"), None, &memo)
+            .compare_and_swap(&KvKey::new("lock", "pay"), None, &entry)
             .await
             .unwrap(),
-        CasOutcome::Done
+        CasOutcome::Stored
     );
 }
 
@@ -142,7 +144,7 @@ async fn a_row_of_a_later_version_is_refused_and_left_alone() {
     );
     assert_eq!(
         fresh
-            .due(&SourceFilter::ALL, NOW.plus(Duration::from_secs(60)), 10)
+            .find_due(&SourceFilter::ALL, NOW.plus(Duration::from_secs(60)), 10)
             .await
             .unwrap(),
         []
@@ -171,14 +173,14 @@ async fn a_locked_file_refuses_until_it_is_free_again() {
 async fn a_full_disk_refuses_and_recovers_when_there_is_room() {
     let fresh = TempInbox::new();
     let limit = |pages: u32| {
-        fresh.writer.change(WritePriority::Now, move |db| {
+        fresh.writer.change(WritePriority::Interactive, move |db| {
             db.pragma_update(None, "max_page_count", pages)?;
             Ok(())
         })
     };
     limit(1).await.unwrap(); // SQLite takes the size it has as the limit
     let bulky = pillarbox::senders::example::entry(
-        pillarbox::senders::SenderKind::GovukPay,
+        pillarbox::senders::SenderKind::GOVUK_PAY,
         "pay",
         (0..400_000u32)
             .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
@@ -285,7 +287,7 @@ async fn a_claim_of_bytes_that_cannot_be_unpacked_comes_without_them() {
             id: pillarbox::inbox::LeaseId(1),
             until: NOW.plus(Duration::from_secs(150)),
         },
-        push: Duration::from_secs(5),
+        first_backoff: Duration::from_secs(5),
     };
     let (row, _) = fresh.claim(&entry.key, &claim).await.unwrap().unwrap();
     assert_eq!(row.body, None);
@@ -296,7 +298,7 @@ async fn a_claim_of_bytes_that_cannot_be_unpacked_comes_without_them() {
 async fn one_failing_change_does_not_take_its_batch_with_it() {
     let fresh = TempInbox::new();
     let (one, two) = (paid("m1"), paid("m2"));
-    let broken = fresh.writer.change(WritePriority::Now, |db| {
+    let broken = fresh.writer.change(WritePriority::Interactive, |db| {
         db.execute("INSERT INTO nowhere VALUES (1)", [])?;
         Ok(())
     });
@@ -312,7 +314,7 @@ async fn one_failing_change_does_not_take_its_batch_with_it() {
 async fn expired_rows_go_with_their_bodies_and_the_others_stay() {
     let fresh = TempInbox::new();
     let long = pillarbox::senders::example::entry(
-        pillarbox::senders::SenderKind::GovukPay,
+        pillarbox::senders::SenderKind::GOVUK_PAY,
         "pay",
         (0..10_000u32)
             .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
@@ -324,7 +326,7 @@ async fn expired_rows_go_with_their_bodies_and_the_others_stay() {
     let expiry = NOW.plus(Duration::from_secs(90));
     fresh.discard(&long.key, false, expiry).await.unwrap();
     fresh
-        .own(
+        .claim_event(
             &fresh
                 .get(&paid("m1").key)
                 .await
@@ -374,17 +376,20 @@ async fn released_leases_make_rows_due_at_once() {
             &Claim {
                 now: NOW,
                 lease,
-                push: Duration::from_secs(5),
+                first_backoff: Duration::from_secs(5),
             },
         )
         .await
         .unwrap()
         .unwrap();
-    assert_eq!(fresh.due(&SourceFilter::ALL, NOW, 10).await.unwrap(), []);
+    assert_eq!(
+        fresh.find_due(&SourceFilter::ALL, NOW, 10).await.unwrap(),
+        []
+    );
 
     assert_eq!(fresh.release_leases().await.unwrap(), 1);
     assert_eq!(
-        fresh.due(&SourceFilter::ALL, NOW, 10).await.unwrap(),
+        fresh.find_due(&SourceFilter::ALL, NOW, 10).await.unwrap(),
         [entry.key]
     );
 }
@@ -411,7 +416,7 @@ fn a_folder_that_is_not_there_is_named() {
         .unwrap()
         .to_string();
     assert!(
-        error.contains("/nowhere/inbox.db can't be made") && error.contains("folder exists"),
+        error.contains("cannot create /nowhere/inbox.db") && error.contains("folder exists"),
         "{error}"
     );
 }

@@ -1,4 +1,10 @@
-//! One thread that writes, so that whatever came while the disk was busy shares the next flush.
+//! Group commit: one thread makes all changes, so that the changes that were queued during a flush
+//! share the next one.
+//!
+//! Two queues feed the writer: interactive writes go first, and each batch takes a limited number
+//! of background writes. A batch is one transaction. A caller gets its result after the commit, so
+//! no change is reported before it would survive a power cut; if the commit fails, every caller of
+//! the batch gets the error.
 
 use std::{
     collections::VecDeque,
@@ -19,18 +25,18 @@ use super::{
 };
 use pillarbox::inbox::InboxError;
 
-/// How many changes that can wait join one flush when nobody is waiting with a clock running.
-const LATER_ALONE: usize = 256;
-/// How many join a flush beside those that can't wait: each makes it a little longer.
-const LATER_BESIDE: usize = 32;
+/// The most background writes in a batch without interactive writes.
+const MAX_BACKGROUND_ALONE: usize = 256;
+/// The most background writes beside interactive ones, which they delay.
+const MAX_BACKGROUND_BESIDE: usize = 32;
 
-/// Whether somebody is waiting for an answer with a clock running.
+/// Which queue a write joins.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum WritePriority {
-    /// A sender is: these always go first.
-    Now,
-    /// Only we are.
-    Later,
+    /// A sender waits for it: these go first.
+    Interactive,
+    /// Only Pillarbox waits for it.
+    Background,
 }
 
 /// The only way to change the file.
@@ -42,14 +48,14 @@ pub(super) struct SqliteWriter {
 
 impl SqliteWriter {
     pub(super) fn start(path: &Path) -> Result<Self, InboxError> {
-        let desk = WriterConnection::open(path)?;
+        let connection = CheckedConnection::open(path)?;
         let queue = Arc::new(SharedQueue::default());
-        let taken = Arc::clone(&queue);
+        let writer_queue = Arc::clone(&queue);
         let thread = std::thread::Builder::new()
             .name("inbox-writer".to_owned())
-            .spawn(move || work_off(&taken, desk))
+            .spawn(move || run_writer(&writer_queue, connection))
             .map_err(|error| {
-                InboxError::Unavailable(format!("no thread for the writer: {error}"))
+                InboxError::Unavailable(format!("cannot start the writer thread: {error}"))
             })?;
         let checkpointer = Checkpointer::start(path, Arc::clone(&queue))?;
         Ok(Self {
@@ -61,11 +67,11 @@ impl SqliteWriter {
 
     /// Makes one change and returns once it would survive a power cut.
     ///
-    /// `work` runs inside a transaction that other changes share; when it fails, only it fails. If
-    /// its caller stops waiting before its turn comes, it is not made at all.
+    /// `work` runs inside a transaction that other changes share; if it fails, only it fails. If
+    /// the caller is cancelled while the change is queued, the change is not made.
     pub(super) async fn change<T, F>(
         &self,
-        urgency: WritePriority,
+        priority: WritePriority,
         work: F,
     ) -> Result<T, InboxError>
     where
@@ -74,7 +80,7 @@ impl SqliteWriter {
     {
         let (reply, answer) = oneshot::channel();
         self.queue.push(
-            urgency,
+            priority,
             Box::new(QueuedChange {
                 work: Some(work),
                 done: None,
@@ -118,7 +124,7 @@ where
         self.reply.is_closed()
     }
 
-    /// Runs the work once. Only an error of SQLite's own is returned: it may concern the others, too.
+    /// Runs the work once. Returns only errors of SQLite, which may concern the whole batch.
     fn run(&mut self, db: &mut Connection) -> Result<(), rusqlite::Error> {
         let Some(work) = self.work.take() else {
             return Ok(());
@@ -142,102 +148,103 @@ where
         };
         let Self { done, reply, .. } = *self;
         let answer = outcome.and_then(|()| done.unwrap_or_else(not_run));
-        let _ = reply.send(answer); // nobody waits any more: the change stands all the same
+        let _ = reply.send(answer); // the caller may be cancelled; the change is made all the same
     }
 }
 
-/// Two lines before one desk.
+/// The queues that feed the writer.
 #[derive(Default)]
 pub(super) struct SharedQueue {
-    lines: Mutex<WriteQueue>,
-    filled: Condvar,
+    queues: Mutex<WriteQueues>,
+    not_empty: Condvar,
     committed: AtomicBool,
-    settle: AtomicBool,
+    checkpoint_requested: AtomicBool,
 }
 
 #[derive(Default)]
-struct WriteQueue {
-    now: Vec<Box<dyn BoxedChange>>,
-    later: VecDeque<Box<dyn BoxedChange>>,
+struct WriteQueues {
+    interactive: Vec<Box<dyn BoxedChange>>,
+    background: VecDeque<Box<dyn BoxedChange>>,
     closed: bool,
 }
 
 impl SharedQueue {
-    fn push(&self, urgency: WritePriority, job: Box<dyn BoxedChange>) {
-        let mut lines = self.lines();
-        match urgency {
-            WritePriority::Now => lines.now.push(job),
-            WritePriority::Later => lines.later.push_back(job),
+    fn push(&self, priority: WritePriority, job: Box<dyn BoxedChange>) {
+        let mut queues = self.lock();
+        match priority {
+            WritePriority::Interactive => queues.interactive.push(job),
+            WritePriority::Background => queues.background.push_back(job),
         }
-        drop(lines);
-        self.filled.notify_one();
+        drop(queues);
+        self.not_empty.notify_one();
     }
 
-    /// Waits for work and takes what the next flush is for; `None` once closed and worked off.
-    fn take(&self) -> Option<Vec<Box<dyn BoxedChange>>> {
-        let mut lines = self.lines();
-        while lines.now.is_empty() && lines.later.is_empty() {
-            if lines.closed {
+    /// Waits for writes and returns the next batch; `None` once closed and empty.
+    fn next_batch(&self) -> Option<Vec<Box<dyn BoxedChange>>> {
+        let mut queues = self.lock();
+        while queues.interactive.is_empty() && queues.background.is_empty() {
+            if queues.closed {
                 return None;
             }
-            lines = self
-                .filled
-                .wait(lines)
+            queues = self
+                .not_empty
+                .wait(queues)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        let mut batch = std::mem::take(&mut lines.now);
-        let most = if batch.is_empty() {
-            LATER_ALONE
+        let mut batch = std::mem::take(&mut queues.interactive);
+        let max_background = if batch.is_empty() {
+            MAX_BACKGROUND_ALONE
         } else {
-            LATER_BESIDE
+            MAX_BACKGROUND_BESIDE
         };
-        let later = lines.later.len().min(most);
-        batch.extend(lines.later.drain(..later));
+        let background = queues.background.len().min(max_background);
+        batch.extend(queues.background.drain(..background));
         Some(batch)
     }
 
-    /// Whether anything was committed since this was last asked.
+    /// Whether anything was committed since the last call.
     pub(super) fn has_committed(&self) -> bool {
         self.committed.swap(false, Ordering::Relaxed)
     }
 
-    /// Has the writer copy the little that is left of its log, between two batches.
-    pub(super) fn settle(&self) {
-        self.settle.store(true, Ordering::Relaxed);
+    /// Requests a checkpoint by the writer, between two batches.
+    pub(super) fn request_checkpoint(&self) {
+        self.checkpoint_requested.store(true, Ordering::Relaxed);
     }
 
     fn close(&self) {
-        self.lines().closed = true;
-        self.filled.notify_one();
+        self.lock().closed = true;
+        self.not_empty.notify_one();
     }
 
-    fn lines(&self) -> MutexGuard<'_, WriteQueue> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, WriteQueues> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn work_off(queue: &SharedQueue, mut desk: WriterConnection) {
-    while let Some(mut batch) = queue.take() {
+fn run_writer(queue: &SharedQueue, mut connection: CheckedConnection) {
+    while let Some(mut batch) = queue.next_batch() {
         batch.retain(|job| !job.is_abandoned());
-        let outcome = desk.commit(&mut batch);
+        let outcome = connection.commit(&mut batch);
         queue.committed.fetch_or(outcome.is_ok(), Ordering::Relaxed);
         for job in batch {
             job.finish(outcome.clone());
         }
-        if queue.settle.swap(false, Ordering::Relaxed) {
-            let _ = desk.read(checkpoint); // if it fails, the log goes on growing until the next pass
+        if queue.checkpoint_requested.swap(false, Ordering::Relaxed) {
+            let _ = connection.read(checkpoint); // if it fails, the log grows until the next pass
         }
     }
 }
 
-/// The connection, the file it belongs to, and a new one when the old one is spoilt.
-pub(super) struct WriterConnection {
+/// A connection to the file that is at its path now; it is opened again after an error that breaks
+/// it, and after the file was replaced.
+pub(super) struct CheckedConnection {
     path: PathBuf,
     file: FileId,
     connection: Option<Connection>,
 }
 
-impl WriterConnection {
+impl CheckedConnection {
     pub(super) fn open(path: &Path) -> Result<Self, InboxError> {
         let connection = connection::open(path, IfMissing::Fail)?;
         Ok(Self {
@@ -247,45 +254,44 @@ impl WriterConnection {
         })
     }
 
-    /// Makes all changes of `batch` in one transaction: all of them stand, or none does.
+    /// Makes all changes of `batch` in one transaction.
     fn commit(&mut self, batch: &mut [Box<dyn BoxedChange>]) -> Result<(), InboxError> {
         if batch.is_empty() {
             return Ok(());
         }
-        let db = self.ready()?;
-        let outcome = run(db, batch);
+        let outcome = run_batch(self.ready()?, batch);
         outcome.map_err(|error| {
-            if connection::spoils_connection(&error) {
+            if connection::breaks_connection(&error) {
                 self.connection = None;
             }
             connection::unavailable(&error)
         })
     }
 
-    /// Asks for something, without a transaction.
+    /// Runs a query, without a transaction.
     pub(super) fn read<T>(
         &mut self,
         work: impl FnOnce(&Connection) -> Result<T, SqliteError>,
     ) -> Result<T, SqliteError> {
         let outcome = work(self.ready()?);
         if let Err(SqliteError::Sqlite(error)) = &outcome
-            && connection::spoils_connection(error)
+            && connection::breaks_connection(error)
         {
             self.connection = None;
         }
         outcome
     }
 
-    /// The connection, to the file that is still at its path. A file that was deleted or replaced
-    /// could be written to for days, and everything in it would be gone at the next start.
+    /// The connection to the file at the path. Writes to a file that was deleted or replaced would
+    /// succeed, and be lost at the next start.
     fn ready(&mut self) -> Result<&mut Connection, InboxError> {
-        let there = FileId::of(&self.path)?;
-        if there != self.file || self.connection.is_none() {
+        let current = FileId::of(&self.path)?;
+        if current != self.file || self.connection.is_none() {
             self.connection = None;
-            let mut fresh = connection::open(&self.path, IfMissing::Fail)?;
-            super::schema::migrate(&mut fresh).map_err(|error| connection::unavailable(&error))?;
-            self.file = there;
-            self.connection = Some(fresh);
+            let mut new = connection::open(&self.path, IfMissing::Fail)?;
+            super::schema::migrate(&mut new).map_err(|error| connection::unavailable(&error))?;
+            self.file = current;
+            self.connection = Some(new);
         }
         self.connection
             .as_mut()
@@ -293,11 +299,14 @@ impl WriterConnection {
     }
 }
 
-fn run(db: &mut Connection, batch: &mut [Box<dyn BoxedChange>]) -> Result<(), rusqlite::Error> {
+fn run_batch(
+    db: &mut Connection,
+    batch: &mut [Box<dyn BoxedChange>],
+) -> Result<(), rusqlite::Error> {
     db.execute_batch("BEGIN IMMEDIATE")?;
     for job in batch.iter_mut() {
         let done = job.run(db);
-        // Some errors (a full disk, for one) end the whole transaction, and then nothing stands.
+        // Some errors, such as a full disk, end the whole transaction: no change is made.
         if db.is_autocommit() {
             return Err(done.err().unwrap_or(rusqlite::Error::InvalidQuery));
         }
@@ -307,7 +316,7 @@ fn run(db: &mut Connection, batch: &mut [Box<dyn BoxedChange>]) -> Result<(), ru
     })
 }
 
-/// Which file stands at a path.
+/// Identifies the file at a path.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct FileId(u64, u64);
 
@@ -315,17 +324,17 @@ impl FileId {
     #[cfg(unix)]
     fn of(path: &Path) -> Result<Self, InboxError> {
         use std::os::unix::fs::MetadataExt;
-        let found = std::fs::metadata(path).map_err(|error| Self::gone(path, &error))?;
+        let found = std::fs::metadata(path).map_err(|error| Self::missing(path, &error))?;
         Ok(Self(found.dev(), found.ino()))
     }
 
     #[cfg(not(unix))]
     fn of(path: &Path) -> Result<Self, InboxError> {
-        std::fs::metadata(path).map_err(|error| Self::gone(path, &error))?;
+        std::fs::metadata(path).map_err(|error| Self::missing(path, &error))?;
         Ok(Self(0, 0))
     }
 
-    fn gone(path: &Path, error: &std::io::Error) -> InboxError {
+    fn missing(path: &Path, error: &std::io::Error) -> InboxError {
         let path = path.display();
         InboxError::Unavailable(format!(
             "{path} is no longer there ({error}): put it back, or restart to begin a new one"

@@ -7,8 +7,8 @@ use crate::{commands::settings::outside, sqlite::SqliteInbox};
 use pillarbox::{
     app,
     config::{Config, InboxConfig},
-    domain::{Clock, SystemClock, Timestamp},
-    inbox::{Inbox, InboxError, dynamodb::DynamoInbox},
+    domain::{Clock, SystemClock},
+    inbox::{InboxError, PendingCount, ReconcileInbox, dynamodb::DynamoInbox},
 };
 
 /// An open row older than this means that nothing hands rows on.
@@ -81,17 +81,11 @@ async fn file_findings(
     if found.faults.is_empty() {
         findings.push(fine(name, "is sound (integrity_check)"));
     }
-    for shelf in inbox.shelves().await? {
-        let rows = usize::try_from(shelf.rows).unwrap_or(usize::MAX);
-        findings.push(waiting(
-            name,
-            &shelf.name,
-            rows,
-            shelf.oldest,
-            "is serve running, and the destination up?",
-        ));
+    for count in inbox.pending_counts().await? {
+        let advice = "is serve running, and the destination up?";
+        findings.push(pending(name, &count, advice));
     }
-    findings.extend(heard(inbox, config).await?);
+    findings.extend(last_received(inbox, config).await?);
     findings.extend(reconcile::last_runs(inbox, config).await?);
     Ok(findings)
 }
@@ -112,20 +106,25 @@ async fn table_findings(
         name,
         "has its key, its index, its stream, and lets items expire",
     )];
-    for shelf in inbox.shelves().await? {
+    for count in inbox.pending_counts().await? {
         let advice = "does the sweep run, and is the destination up?";
-        findings.push(waiting(name, shelf.name, shelf.rows, shelf.oldest, advice));
+        findings.push(pending(name, &count, advice));
     }
-    findings.extend(heard(inbox, config).await?);
+    findings.extend(last_received(inbox, config).await?);
     findings.extend(reconcile::last_runs(inbox, config).await?);
     Ok(findings)
 }
 
-/// What stands on a shelf; `advice` is for open rows that stand there for too long.
-fn waiting(name: &str, shelf: &str, rows: usize, oldest: Timestamp, advice: &str) -> DoctorFinding {
-    let age = SystemClock.now().since(oldest);
-    let found = format!("{rows} {shelf}, the oldest received {} ago", span(age));
-    match shelf {
+/// The finding about one partition of the pending index; `advice` is for rows open for too long.
+fn pending(name: &str, count: &PendingCount, advice: &str) -> DoctorFinding {
+    let age = SystemClock.now().since(count.oldest);
+    let found = format!(
+        "{} {}, the oldest received {} ago",
+        count.rows,
+        count.partition,
+        span(age)
+    );
+    match count.partition.as_str() {
         "open" if age > OPEN_TOO_LONG => {
             finding(CheckHealth::Look, name, format!("{found}: {advice}")).for_a_person()
         }
@@ -139,10 +138,13 @@ fn waiting(name: &str, shelf: &str, rows: usize, oldest: Timestamp, advice: &str
     }
 }
 
-async fn heard(inbox: &impl Inbox, config: &Config) -> Result<Vec<DoctorFinding>, InboxError> {
+async fn last_received(
+    inbox: &impl ReconcileInbox,
+    config: &Config,
+) -> Result<Vec<DoctorFinding>, InboxError> {
     let mut findings = Vec::new();
     for source in &config.sources {
-        if let Some(at) = inbox.last_heard(&source.name).await? {
+        if let Some(at) = inbox.last_received(&source.name).await? {
             let ago = span(SystemClock.now().since(at));
             findings.push(fine(
                 format!("source {}", source.name),

@@ -7,7 +7,7 @@ use crate::commands::sender_access;
 use pillarbox::{
     config::{Config, SourceConfig},
     domain::{Clock, SystemClock},
-    inbox::{Inbox, InboxError},
+    inbox::{InboxError, ReconcileInbox},
     reconcile::{LastRun, last_run},
 };
 
@@ -34,7 +34,7 @@ pub(super) async fn credentials(config: &Config) -> Vec<DoctorFinding> {
 
 /// How the last run of each source ended.
 pub(super) async fn last_runs(
-    inbox: &impl Inbox,
+    inbox: &impl ReconcileInbox,
     config: &Config,
 ) -> Result<Vec<DoctorFinding>, InboxError> {
     let mut findings = Vec::new();
@@ -44,7 +44,8 @@ pub(super) async fn last_runs(
             None => findings.push(finding(
                 CheckHealth::Look,
                 name(source),
-                "its sender was never asked: serve does that, the reconcile function, or `pillarbox reconcile`",
+                "its sender was never asked: serve does that, the reconcile function, or \
+                 `pillarbox reconcile`",
             )),
         }
     }

@@ -16,19 +16,21 @@ use pillarbox::{
 };
 use progress_line::ProgressLine;
 
-/// Asks a sender for what it never pushed: HMRC's boxes are recorded and acknowledged, Pay's payments whose events
-/// never came are named and recorded as they are.
+/// Asks a sender for what it never pushed: HMRC's boxes are recorded and acknowledged, Pay's
+/// payments whose events never came are named and recorded as they are.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  \
     pillarbox reconcile hmrc\n  \
     pillarbox reconcile pay --since 7d --dry-run --json\n\n\
-    HMRC allows one list of a box in 10 seconds, so a full box takes its time; Ctrl-C ends it, and the next run goes on.\n\
+    HMRC allows one list of a box in 10 seconds, so a full box takes its time; Ctrl-C ends it, \
+     and the next run goes on.\n\
     A sender that does not answer is tried 8 times, which takes about two minutes.\n\
     Exits with 1 if an event never came, or if a box could not be emptied.")]
 pub(super) struct ReconcileArgs {
     /// The source whose sender is asked; it needs a [sources.NAME.pull]
     source: String,
-    /// Only what was created since then: a date as 2026-03-02T10:15:00Z, or a span as 30m, 2h, 7d [default: 30 days]
+    /// Only what was created since then: a date as 2026-03-02T10:15:00Z, or a span as 30m, 2h, 7d
+    /// [default: 30 days]
     #[arg(long, value_name = "WHEN")]
     since: Option<String>,
     /// Only look and report: nothing is recorded, and nothing acknowledged
@@ -99,6 +101,7 @@ fn judge(outcome: RunOutcome) -> Result<(), CommandError> {
 
 fn not_configured(source: &str) -> CommandError {
     CommandError::Usage(format!(
-        "[sources.{source}] has no pull: add [sources.{source}.pull] with the API's credentials (docs/reconcile.md)"
+        "[sources.{source}] has no pull: add [sources.{source}.pull] with the API's credentials \
+         (docs/reconcile.md)"
     ))
 }

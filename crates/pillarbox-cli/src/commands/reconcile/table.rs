@@ -38,7 +38,8 @@ pub(super) fn print(
             stats.seen, stats.recorded, stats.duplicates, stats.held, stats.acknowledged
         ),
         RunFindings::GovukPay(_) => format!(
-            "{} payments looked at, {} events never came, {} observations recorded now, {} before, {} payments unreadable.",
+            "{} payments looked at, {} events never came, {} observations recorded now, {} \
+             before, {} payments unreadable.",
             stats.seen, stats.missing, stats.recorded, stats.duplicates, stats.errors
         ),
     };
@@ -85,7 +86,8 @@ fn failures(report: &BoxReport) -> Vec<String> {
         .map(|error| format!("the inbox has no place for one of them: {error}"));
     let stuck = (report.stuck > 0).then(|| {
         format!(
-            "{} stay unacknowledged, since they have no usable id or could not be stored: see `list --state held`",
+            "{} stay unacknowledged, since they have no usable id or could not be stored: see \
+             `list --state held`",
             report.stuck
         )
     });

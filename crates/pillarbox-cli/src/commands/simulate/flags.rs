@@ -15,16 +15,40 @@ pub(super) struct ChaosFlags {
     #[arg(long, value_name = "NAME", default_value = "calm")]
     scenario: String,
     /// Never sent, as if they were lost at the sender's
-    #[arg(long, value_name = "PERCENT", num_args = 0..=1, default_missing_value = "10", value_parser = percent())]
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        num_args = 0..=1,
+        default_missing_value = "10",
+        value_parser = percent(),
+    )]
     lost: Option<u8>,
     /// Posted again, byte for byte, after they were taken
-    #[arg(long, value_name = "PERCENT", num_args = 0..=1, default_missing_value = "10", value_parser = percent())]
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        num_args = 0..=1,
+        default_missing_value = "10",
+        value_parser = percent(),
+    )]
     duplicate: Option<u8>,
     /// Posted twice at the same time
-    #[arg(long, value_name = "PERCENT", num_args = 0..=1, default_missing_value = "10", value_parser = percent())]
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        num_args = 0..=1,
+        default_missing_value = "10",
+        value_parser = percent(),
+    )]
     concurrent: Option<u8>,
     /// Told again under another id, as Pay does
-    #[arg(long, value_name = "PERCENT", num_args = 0..=1, default_missing_value = "10", value_parser = percent())]
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        num_args = 0..=1,
+        default_missing_value = "10",
+        value_parser = percent(),
+    )]
     second_id: Option<u8>,
     /// Later ones overtake earlier ones
     #[arg(long)]
@@ -33,24 +57,49 @@ pub(super) struct ChaosFlags {
     #[arg(long)]
     burst: bool,
     /// Beside so many a forged one, signed with another key: must be refused
-    #[arg(long, value_name = "PERCENT", num_args = 0..=1, default_missing_value = "10", value_parser = percent())]
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        num_args = 0..=1,
+        default_missing_value = "10",
+        value_parser = percent(),
+    )]
     wrong_key: Option<u8>,
     /// After half of them, everything is signed with this secret
     #[arg(long, value_name = "REF")]
     rotate_to: Option<String>,
     /// Beside so many one whose second half is missing: must be refused
-    #[arg(long, value_name = "PERCENT", num_args = 0..=1, default_missing_value = "10", value_parser = percent())]
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        num_args = 0..=1,
+        default_missing_value = "10",
+        value_parser = percent(),
+    )]
     truncate: Option<u8>,
     /// The body comes in drips, for a second
-    #[arg(long, value_name = "PERCENT", num_args = 0..=1, default_missing_value = "10", value_parser = percent())]
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        num_args = 0..=1,
+        default_missing_value = "10",
+        value_parser = percent(),
+    )]
     slow: Option<u8>,
     /// The line goes dead in the middle of the body or before the answer, and they are posted again
-    #[arg(long, value_name = "PERCENT", num_args = 0..=1, default_missing_value = "10", value_parser = percent())]
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        num_args = 0..=1,
+        default_missing_value = "10",
+        value_parser = percent(),
+    )]
     disconnect: Option<u8>,
     /// The receiver is out of reach for so long, in the sender's time, from the beginning
     #[arg(long, value_name = "SPAN", value_parser = span::argument)]
     outage: Option<Duration>,
-    /// A callback URL has just been saved at HMRC: it is challenged, and so many that had been kept come at once
+    /// A callback URL has just been saved at HMRC: it is challenged, and so many that had been kept
+    /// come at once
     #[arg(long, value_name = "N")]
     backlog: Option<u64>,
 }

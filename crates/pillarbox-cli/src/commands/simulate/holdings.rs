@@ -8,7 +8,7 @@ use super::super::{
 use crate::any_inbox::AnyInbox;
 use pillarbox::{
     domain::{Id, Key, SourceName, State, Timestamp},
-    inbox::{Inbox, PageRequest, Row, RowFilter},
+    inbox::{PageRequest, ReadInbox, Row, RowFilter},
 };
 use sender_simulator::run::{ReceiverFault, SentMessage, comparison, comparison::StoredMessage};
 
@@ -74,8 +74,10 @@ async fn settle(
         .is_empty()
     {
         if tokio::time::Instant::now() > deadline {
-            output
-                .say("Some are stored and not handed on yet; whether two keys are handed on can't be told of those.")?;
+            output.say(
+                "Some are stored and not handed on yet; whether two keys are handed on can't \
+                 be told of those.",
+            )?;
             break;
         }
         tokio::time::sleep(LOOK).await;

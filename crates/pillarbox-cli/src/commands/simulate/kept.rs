@@ -96,7 +96,8 @@ impl SimulatedBox {
             .trim_end_matches('/')
             .to_owned();
         output.say(&format!(
-            "HMRC keeps {}, at {base_url} until Ctrl-C. To pull what push missed, in another terminal in this folder:",
+            "HMRC keeps {}, at {base_url} until Ctrl-C. To pull what push missed, in another \
+             terminal in this folder:",
             self.tally()
         ))?;
         for line in self.configuration(&base_url, settings, &output.program())? {

@@ -30,15 +30,18 @@ use teller::SimulationReporter;
 #[command(after_help = "Examples:\n  \
     pillarbox simulate pay --count 1000 --scenario busy --inbox sqlite:pillarbox.db\n  \
     pillarbox simulate pay hmrc --scenario outage --time-scale 3600\n  \
-    pillarbox simulate hmrc --to https://receiver.example.gov.uk/try --secret env:TRY_SECRET --yes-store-test-data\n\n\
+    pillarbox simulate hmrc --to https://receiver.example.gov.uk/try --secret env:TRY_SECRET \
+     --yes-store-test-data\n\n\
     Scenarios: calm, busy, hostile, outage, go-live. Flags beat the scenario.\n\n\
-    Exits with 1 if a notification was given up, lost by a redirect, or left undecided, if a forged one was taken, and\n\
+    Exits with 1 if a notification was given up, lost by a redirect, or left undecided, if a \
+     forged one was taken, and\n\
     with --inbox if one is acknowledged and absent, stored twice, or handed on under two keys.")]
 pub(super) struct SimulateArgs {
     /// The sources whose senders are played
     #[arg(value_name = "SOURCE", required = true, num_args = 1..=2)]
     sources: Vec<String>,
-    /// The callback URL, one for each source in their order [default: the source's own, at the configured address]
+    /// The callback URL, one for each source in their order [default: the source's own, at the
+    /// configured address]
     #[arg(long, value_name = "URL")]
     to: Vec<String>,
     /// Sign with this secret, one for each source in their order, as env:NAME, file:PATH or
@@ -46,16 +49,28 @@ pub(super) struct SimulateArgs {
     #[arg(long, value_name = "REF")]
     secret: Vec<String>,
     /// How many notifications happen, for each source
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(0..=10_000_000))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 100,
+        value_parser = clap::value_parser!(u64).range(0..=10_000_000),
+    )]
     count: u64,
-    /// What chance is drawn from: the same seed plays the same run all day [default: a new one, which is printed]
+    /// What chance is drawn from: the same seed plays the same run all day [default: a new one,
+    /// which is printed]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// When the story begins, to repeat another day's run [default: midnight UTC, two days before today]
+    /// When the story begins, to repeat another day's run [default: midnight UTC, two days before
+    /// today]
     #[arg(long, value_name = "DATE")]
     start: Option<String>,
     /// How much faster than ours the sender's clock runs: 3600 makes a second of an hour
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000),
+    )]
     time_scale: u32,
     /// End the run after so long, come what may
     #[arg(long, value_name = "SPAN", default_value = "10m", value_parser = span::argument)]
@@ -71,7 +86,8 @@ pub(super) struct SimulateArgs {
     /// Keep every request and answer there as files; they hold signatures
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
-    /// Serve HMRC's pull API on this port of this machine until Ctrl-C, with everything the run has in its box
+    /// Serve HMRC's pull API on this port of this machine until Ctrl-C, with everything the run has
+    /// in its box
     #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "8082")]
     serve_pull: Option<u16>,
     /// One JSON object a line: every message, and a summary for each source
@@ -165,7 +181,7 @@ impl SimulateArgs {
         let mut parts = Vec::new();
         for (nth, name) in self.sources.iter().enumerate() {
             let source = settings.source(name)?;
-            let sender = played::sender(source.kind);
+            let sender = played::sender(source.kind)?;
             let url = played::url(self.to.get(nth).map(String::as_str), settings, source)?;
             test_data::agreed(&url, self.yes_store_test_data)?;
             self.leaves_a_trace(&url)?;
@@ -187,7 +203,8 @@ impl SimulateArgs {
         if is_loopback(url) || !self.quiet || self.record.is_some() {
             return Ok(());
         }
-        let why = "--quiet would leave test data on another machine and no list of it: add --record DIR, or leave --quiet out";
+        let why = "--quiet would leave test data on another machine and no list of it: add \
+         --record DIR, or leave --quiet out";
         Err(CommandError::Usage(why.to_owned()))
     }
 

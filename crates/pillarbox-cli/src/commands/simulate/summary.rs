@@ -199,7 +199,8 @@ pub(super) fn json(plan: &RunPlan, summary: &RunSummary) -> Result<String, Comma
         "abandoned": summary.abandoned,
         "lost": summary.lost,
         "outcomes": summary.outcomes,
-        "answered_us": {"p50": percentile(50), "p90": percentile(90), "p99": percentile(99), "longest": summary.response_times.max()},
+        "answered_us": {"p50": percentile(50), "p90": percentile(90), "p99": percentile(99),
+            "longest": summary.response_times.max()},
         "faults": faults,
         "faults_by_name": summary.faults_by_name,
     }});

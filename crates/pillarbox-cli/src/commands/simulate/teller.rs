@@ -25,7 +25,7 @@ use sender_simulator::{
 };
 
 /// A bar is only shown for what takes longer.
-const PATIENCE: Duration = Duration::from_secs(1);
+const MAX_WAIT: Duration = Duration::from_secs(1);
 /// So many refused signatures, and not one accepted, are no accident.
 const REFUSED: u32 = 10;
 
@@ -85,7 +85,7 @@ impl<'a> SimulationReporter<'a> {
         if let Err(failure) = told {
             self.give_up(failure);
         }
-        if self.shows_bar && self.bar.is_hidden() && self.bar.elapsed() > PATIENCE {
+        if self.shows_bar && self.bar.is_hidden() && self.bar.elapsed() > MAX_WAIT {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
     }

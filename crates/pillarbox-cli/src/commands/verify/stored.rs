@@ -14,7 +14,7 @@ use crate::{
 };
 use pillarbox::{
     config::Overrides,
-    inbox::{Inbox, InboxError, PageRequest, Row, RowFilter},
+    inbox::{InboxError, PageRequest, ReadInbox, Row, RowFilter},
     senders::{Source, verify},
     telemetry::visible,
 };
@@ -67,7 +67,8 @@ pub(super) async fn run(global: &GlobalArgs, output: &mut Output) -> Result<(), 
         unread,
     } = counts;
     output.data(&format!(
-        "{signed} signed and proven, {pulled} pulled, {erased} erased, {without_secret} whose secret is gone, {broken} broken"
+        "{signed} signed and proven, {pulled} pulled, {erased} erased, {without_secret} whose \
+         secret is gone, {broken} broken"
     ))?;
     if broken + unread == 0 {
         Ok(())
@@ -131,7 +132,14 @@ fn prove(row: &Row, sources: &HashMap<String, Source>) -> StoredProof {
     let Some(source) = sources.get(row.key.source()) else {
         return gone();
     };
-    match verify(source.kind, &source.keys, &[signature.as_bytes()], body) {
+    let signatures = [signature.as_bytes()];
+    match verify(
+        source.kind,
+        &source.keys,
+        &signatures,
+        body,
+        row.received_at,
+    ) {
         Ok(_) => StoredProof::Signed,
         Err(_) if !source.keys.iter().any(|key| key.label() == label) => gone(),
         Err(fault) => StoredProof::Broken(format!(

@@ -1,0 +1,211 @@
+//! An HTTP/1.1 request, adapted to the receiver: its body is read within limits, and its answer
+//! becomes an HTTP response.
+
+use std::{borrow::Cow, sync::Arc, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderValue, Request, Response, header, request};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Incoming};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit, mpsc},
+    time::Instant,
+};
+
+use super::wire::{BodyFraming, ConnectionWatch};
+use pillarbox::{
+    domain::Key,
+    inbox::Inbox,
+    receive::{
+        HttpAnswer, HttpRequest, MAX_BODY_BYTES, ReceiptStatus, Receiver, Refusal, RequestOutcome,
+        answer,
+    },
+    telemetry::RequestRecord,
+};
+
+/// The time for a body. A sender that is slower has given up long before.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// The bytes of an unread body that are read and discarded, so that its sender gets the answer.
+const MAX_DRAIN_BYTES: usize = 8 * 1024 * 1024;
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A body longer than this is long: only a few are in memory at once, so that strangers cannot
+/// exhaust it. A notification from Pay has a few kilobytes, and so have most from HMRC.
+const LONG_BODY_BYTES: usize = 64 * 1024;
+/// The long bodies that are in memory at once.
+const MAX_LONG_BODIES: usize = 32;
+
+/// The characters of a path that are logged, if it is not one of a source.
+const LOGGED_PATH_CHARS: usize = 64;
+
+/// Answers requests, for all connections.
+pub(super) struct RequestHandler<I> {
+    receiver: Receiver<I>,
+    /// Wakes the worker for a new row. If it is full, the next sweep finds the row.
+    wake: mpsc::Sender<Key>,
+    /// A long body waits here for room, as long as a body may take.
+    long_bodies: Arc<Semaphore>,
+}
+
+impl<I: Inbox> RequestHandler<I> {
+    pub(super) fn new(receiver: Receiver<I>, wake: mpsc::Sender<Key>) -> Self {
+        Self {
+            receiver,
+            wake,
+            long_bodies: Arc::new(Semaphore::new(MAX_LONG_BODIES)),
+        }
+    }
+
+    /// Answers one request. Never fails, since a refusal is an answer, too.
+    pub(super) async fn answer(
+        &self,
+        request: Request<Incoming>,
+        watch: &ConnectionWatch,
+    ) -> Response<Full<Bytes>> {
+        let began = Instant::now();
+        let framing = watch.begin(request.headers().len());
+        let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
+        let mut record = RequestRecord::default();
+        let result = match framing {
+            Some(BodyFraming::Ambiguous) => {
+                Err(Refusal::Malformed("the end of the body is declared twice"))
+            }
+            None if is_chunked => Err(Refusal::Malformed("a chunked body behind another request")),
+            _ => self.receive(request, &mut record).await,
+        };
+        let answer = answer(&result, &mut record);
+        record.took = Some(began.elapsed());
+        record.log();
+        watch.end();
+        respond(
+            answer,
+            result.is_err_and(|refusal| refusal.leaves_body_unread()),
+        )
+    }
+
+    async fn receive(
+        &self,
+        request: Request<Incoming>,
+        record: &mut RequestRecord,
+    ) -> Result<RequestOutcome, Refusal> {
+        let (head, body) = request.into_parts();
+        let mut request = ServeRequest {
+            head,
+            body: Some(body),
+            long_bodies: &self.long_bodies,
+            room: None,
+        };
+        let result = self.receiver.handle(&mut request, record).await;
+        if record.source.is_none() {
+            record.path = Some(request.path().chars().take(LOGGED_PATH_CHARS).collect());
+        }
+        if let Some(unread) = request.body {
+            drain(unread).await;
+        }
+        if let Ok(RequestOutcome::Stored(receipt)) = &result
+            && receipt.stored == ReceiptStatus::Recorded
+        {
+            let _ = self.wake.try_send(receipt.key.clone());
+        }
+        result
+    }
+}
+
+/// A request whose body is read only when the receiver asks for it.
+struct ServeRequest<'a> {
+    head: request::Parts,
+    body: Option<Incoming>,
+    long_bodies: &'a Semaphore,
+    /// The room of a long body, held until the request is answered.
+    room: Option<SemaphorePermit<'a>>,
+}
+
+impl HttpRequest for ServeRequest<'_> {
+    fn method(&self) -> &str {
+        self.head.method.as_str()
+    }
+
+    fn path(&self) -> &str {
+        self.head.uri.path()
+    }
+
+    fn query(&self) -> Cow<'_, str> {
+        Cow::Borrowed(self.head.uri.query().unwrap_or_default())
+    }
+
+    fn header_values(&self, name: &str) -> Vec<&[u8]> {
+        let values = self.head.headers.get_all(name);
+        values.iter().map(HeaderValue::as_bytes).collect()
+    }
+
+    async fn body(&mut self) -> Result<Bytes, Refusal> {
+        let Some(body) = self.body.take() else {
+            return Ok(Bytes::new());
+        };
+        if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
+            drain(body).await;
+            return Err(Refusal::TooLarge);
+        }
+        tokio::time::timeout(BODY_TIMEOUT, self.read(body))
+            .await
+            .map_err(|_| Refusal::Slow)?
+    }
+}
+
+impl ServeRequest<'_> {
+    async fn read(&mut self, mut body: Incoming) -> Result<Bytes, Refusal> {
+        let mut bytes = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| Refusal::Malformed("the body broke off"))?;
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
+            if bytes.is_empty() && body.is_end_stream() && data.len() <= LONG_BODY_BYTES {
+                return Ok(data); // nearly every body, and not copied
+            }
+            let length = bytes.len() + data.len();
+            if length > MAX_BODY_BYTES {
+                drain(body).await;
+                return Err(Refusal::TooLarge);
+            }
+            if self.room.is_none() && length > LONG_BODY_BYTES {
+                self.room = self.long_bodies.acquire().await.ok();
+            }
+            bytes.extend_from_slice(&data);
+        }
+        Ok(bytes.freeze())
+    }
+}
+
+/// Reads the rest of a body and discards it, within limits: closing a connection while its sender
+/// still writes would lose the answer.
+async fn drain(mut body: Incoming) {
+    let discard = async {
+        let mut discarded = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            discarded += frame.data_ref().map_or(0, Bytes::len);
+            if discarded > MAX_DRAIN_BYTES {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(DRAIN_TIMEOUT, discard).await;
+}
+
+fn respond(answer: HttpAnswer, close: bool) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(answer.body));
+    *response.status_mut() =
+        http::StatusCode::from_u16(answer.status).unwrap_or(http::StatusCode::SERVICE_UNAVAILABLE);
+    let mut headers = vec![
+        (header::CONTENT_TYPE, "application/json"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    headers.extend(answer.allow.map(|allow| (header::ALLOW, allow)));
+    headers.extend(close.then_some((header::CONNECTION, "close")));
+    for (name, value) in headers {
+        let value = HeaderValue::from_static(value);
+        response.headers_mut().insert(name, value);
+    }
+    response
+}

@@ -1,0 +1,98 @@
+//! Where a configured value is written, so that an error can name the place.
+
+use std::{fmt, sync::Arc};
+
+/// Where in the configuration something stands: a line of a document, a flag or a variable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigLocation {
+    document: Arc<str>,
+    line: Option<usize>,
+    path: String,
+}
+
+impl ConfigLocation {
+    /// A key of a document, by its dotted path.
+    pub(crate) fn new(document: Arc<str>, line: Option<usize>, path: impl Into<String>) -> Self {
+        Self {
+            document,
+            line,
+            path: path.into(),
+        }
+    }
+
+    /// A flag or a variable, whose name says it all.
+    pub(crate) fn named(name: &str) -> Self {
+        Self::new(Arc::from(""), None, name)
+    }
+
+    /// The place of `key` under this one.
+    pub(crate) fn child(&self, key: &str, line: usize) -> Self {
+        let path = if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        };
+        Self::new(Arc::clone(&self.document), Some(line), path)
+    }
+
+    /// The place of the list entry at `index` under this one.
+    pub(crate) fn entry(&self, index: usize, line: usize) -> Self {
+        Self::new(
+            Arc::clone(&self.document),
+            Some(line),
+            format!("{}[{index}]", self.path),
+        )
+    }
+
+    /// The dotted path, such as `sources.pay.secrets[0]`; empty for the document itself.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// A problem with what stands here. `what` follows the path as the rest of one sentence.
+    pub fn problem(&self, what: impl fmt::Display) -> ConfigError {
+        let space = if self.path.is_empty() { "" } else { " " };
+        let text = format!("{}{space}{what}", self.path);
+        ConfigError {
+            document: Arc::clone(&self.document),
+            line: self.line,
+            text,
+        }
+    }
+}
+
+/// A value that remembers where it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located<T> {
+    /// The value.
+    pub value: T,
+    /// Where it stands.
+    pub place: ConfigLocation,
+}
+
+impl<T: fmt::Display> Located<T> {
+    /// A problem with this value, which is repeated: nothing whose value is secret is ever
+    /// `Located`.
+    pub fn problem(&self, what: impl fmt::Display) -> ConfigError {
+        self.place.problem(format_args!("({}) {what}", self.value))
+    }
+}
+
+/// One thing that is wrong, as one line: `pillarbox.toml:12: sources.pay.kind must be …`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    document: Arc<str>,
+    /// The line of the document, if it has lines.
+    pub(crate) line: Option<usize>,
+    text: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&*self.document, self.line) {
+            ("", _) => f.write_str(&self.text),
+            (document, None) => write!(f, "{document}: {}", self.text),
+            (document, Some(line)) => write!(f, "{document}:{line}: {}", self.text),
+        }
+    }
+}

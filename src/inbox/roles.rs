@@ -1,0 +1,173 @@
+//! What each part of the program may do with an inbox: one trait for each IAM role.
+//!
+//! A function takes the narrowest trait that it needs, so that it cannot call what its role may
+//! not do. The roles are those of `template.yaml`; the operator's commands use the credentials of
+//! the person who runs them.
+//!
+//! Every method that changes something returns only when the change would survive a power cut, and
+//! changes nothing when it fails. An implementation needs no clock: the caller passes the time.
+
+use std::{collections::BTreeSet, future::Future};
+
+use super::{
+    CasOutcome, Claim, Discarded, EventClaim, Fence, InboxError, KvEntry, KvKey, LedgerEntry, Mark,
+    Marked, PageRequest, PendingEvent, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter,
+};
+use crate::{
+    domain::{Key, SourceName, Timestamp},
+    senders::{Entry, EventName},
+};
+
+/// For the receiver, which stores notifications and reads none.
+///
+/// `ReceiveRole`: `dynamodb:PutItem`.
+pub trait ReceiveInbox: Send + Sync + 'static {
+    /// Stores `entry` durably before returning.
+    ///
+    /// Safe to repeat: the same key and content again is [`Recorded::Duplicate`] and changes
+    /// nothing; the same key with other content is stored beside it, held, as
+    /// [`Recorded::Conflict`].
+    fn record(&self, entry: &Entry) -> impl Future<Output = Result<Recorded, InboxError>> + Send;
+}
+
+/// For delivery, which claims a row, delivers it and marks how that ended.
+///
+/// `ProcessRole` and `SweepRole`: `dynamodb:GetItem` and `dynamodb:UpdateItem`; only `SweepRole`
+/// has `dynamodb:Query` on the index, for [`find_due`](Self::find_due).
+pub trait DeliveryInbox: Send + Sync + 'static {
+    /// Open rows whose time has come, longest due first.
+    ///
+    /// A hint: another process may have claimed such a row or finished it. The claim decides.
+    fn find_due(
+        &self,
+        sources: &SourceFilter,
+        now: Timestamp,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Key>, InboxError>> + Send;
+
+    /// Claims the row for one attempt, which is counted before the work.
+    ///
+    /// `None` if the row is not open, not due again yet, or leased. The first claim does not change
+    /// `due_at`; every later one moves it, so that a row that crashes its process cannot stay at
+    /// the head of the queue.
+    fn claim(
+        &self,
+        key: &Key,
+        claim: &Claim,
+    ) -> impl Future<Output = Result<Option<(Row, Fence)>, InboxError>> + Send;
+
+    /// Enters `event` in the ledger under `key`, unless another key holds it.
+    fn claim_event(
+        &self,
+        event: &EventName,
+        key: &Key,
+        expires_at: Timestamp,
+    ) -> impl Future<Output = Result<EventClaim, InboxError>> + Send;
+
+    /// Writes how an attempt ended, if its claim is still valid.
+    ///
+    /// A fence is good for one mark; a second one changes nothing.
+    fn mark(
+        &self,
+        fence: &Fence,
+        mark: &Mark,
+    ) -> impl Future<Output = Result<Marked, InboxError>> + Send;
+
+    /// Records that a notification of `source` was received at `at`. An earlier time than the
+    /// stored one changes nothing.
+    fn record_last_received(
+        &self,
+        source: &SourceName,
+        at: Timestamp,
+    ) -> impl Future<Output = Result<(), InboxError>> + Send;
+}
+
+/// For reconcile, which records what it pulls, and compares what the sender has with what was
+/// received.
+///
+/// `ReconcilerRole`: `dynamodb:PutItem`, `dynamodb:GetItem` and `dynamodb:UpdateItem` on the
+/// key-value store, `dynamodb:GetItem` on ledgers and sources, `dynamodb:Query` on the index. It
+/// reads no row.
+pub trait ReconcileInbox: ReceiveInbox {
+    /// The ledger of `subject`: the events that delivery has claimed, in any order.
+    fn ledger_entries(
+        &self,
+        source: &SourceName,
+        subject: &str,
+    ) -> impl Future<Output = Result<Vec<LedgerEntry>, InboxError>> + Send;
+
+    /// The open, dead and held rows of a source that are about one of `subjects`, in any order.
+    ///
+    /// Rows recorded a moment ago may be missing. A row enters the ledger before it leaves this
+    /// list, so a caller that needs both reads this list first.
+    fn pending_events(
+        &self,
+        source: &SourceName,
+        subjects: &BTreeSet<String>,
+    ) -> impl Future<Output = Result<Vec<PendingEvent>, InboxError>> + Send;
+
+    /// When a notification of `source` was last received; `None` if none ever was.
+    fn last_received(
+        &self,
+        source: &SourceName,
+    ) -> impl Future<Output = Result<Option<Timestamp>, InboxError>> + Send;
+
+    /// The current entry of the key-value store under `key`.
+    fn kv_get(
+        &self,
+        key: &KvKey,
+    ) -> impl Future<Output = Result<Option<KvEntry>, InboxError>> + Send;
+
+    /// Stores `next` under `key` if the current entry has `expected_version`; `None` expects no
+    /// entry.
+    ///
+    /// Of several callers that expect the same version, one stores its entry. Safe to repeat: the
+    /// same exchange again is [`CasOutcome::Stored`], too, until another entry is stored. After an
+    /// error the entry may or may not be stored: read it again.
+    fn compare_and_swap(
+        &self,
+        key: &KvKey,
+        expected_version: Option<u64>,
+        next: &KvEntry,
+    ) -> impl Future<Output = Result<CasOutcome, InboxError>> + Send;
+}
+
+/// For the console and the commands that only show rows.
+///
+/// With credentials that have `dynamodb:GetItem`, `dynamodb:Query` and `dynamodb:Scan`.
+pub trait ReadInbox: Send + Sync + 'static {
+    /// One row with its bytes; `None` if the key is unknown.
+    fn get(&self, key: &Key) -> impl Future<Output = Result<Option<Row>, InboxError>> + Send;
+
+    /// Rows without their bytes, newest first, one page at a time.
+    fn list(
+        &self,
+        filter: &RowFilter,
+        page: PageRequest,
+    ) -> impl Future<Output = Result<RowPage, InboxError>> + Send;
+}
+
+/// For the commands with which a person decides about a row.
+///
+/// With credentials that have `dynamodb:GetItem` and `dynamodb:UpdateItem`.
+pub trait OperatorInbox: Send + Sync + 'static {
+    /// Sets a dead, delivered or held (not unreadable) row back to recorded: due now, new budget.
+    fn replay(
+        &self,
+        key: &Key,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Replayed, InboxError>> + Send;
+
+    /// Ends an open, dead or held row for good; with `erase`, its bytes are erased, too.
+    fn discard(
+        &self,
+        key: &Key,
+        erase: bool,
+        expires_at: Timestamp,
+    ) -> impl Future<Output = Result<Discarded, InboxError>> + Send;
+}
+
+/// The durable record of notifications: everything that any role may do with it.
+pub trait Inbox: DeliveryInbox + ReconcileInbox + ReadInbox + OperatorInbox {}
+
+impl<I: DeliveryInbox + ReconcileInbox + ReadInbox + OperatorInbox> Inbox for I {}

@@ -1,0 +1,47 @@
+//! An answer -> the reply of an invocation, in the form that every front accepts.
+
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+
+use crate::receive::HttpAnswer;
+
+/// The reply to a front: the same fields for both payload versions, and nothing encoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpReply(pub HttpAnswer);
+
+impl Serialize for HttpReply {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut reply = serializer.serialize_struct("HttpReply", 4)?;
+        reply.serialize_field("statusCode", &self.0.status)?;
+        reply.serialize_field(
+            "headers",
+            &ReplyHeaders {
+                allow: self.0.allow,
+                ..ReplyHeaders::default()
+            },
+        )?;
+        reply.serialize_field("body", &self.0.body)?;
+        reply.serialize_field("isBase64Encoded", &false)?;
+        reply.end()
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct ReplyHeaders {
+    content_type: &'static str,
+    x_content_type_options: &'static str,
+    cache_control: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allow: Option<&'static str>,
+}
+
+impl Default for ReplyHeaders {
+    fn default() -> Self {
+        Self {
+            content_type: "application/json",
+            x_content_type_options: "nosniff",
+            cache_control: "no-store",
+            allow: None,
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The whole of receiving, over an inbox in memory and a request without a server.
+
+use std::{borrow::Cow, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+
+use super::*;
+use crate::{
+    domain::{SourceName, Timestamp},
+    inbox::{MemoryInbox, ReadInbox},
+    secrets::Secret,
+    senders::{
+        SenderKind, SignatureError, SigningKey, Source,
+        example::{NOW, pay},
+    },
+};
+
+struct ReceiveClock;
+
+impl Clock for ReceiveClock {
+    fn now(&self) -> Timestamp {
+        NOW
+    }
+
+    fn random(&self) -> u64 {
+        7
+    }
+}
+
+/// A request whose body may be read, or is refused.
+struct FakeRequest {
+    method: &'static str,
+    path: &'static str,
+    signature: Option<String>,
+    body: Result<Bytes, Refusal>,
+}
+
+impl FakeRequest {
+    /// The notification of Pay `id`, as its sender posts it.
+    fn pay(id: &str) -> Self {
+        let entry = pay(id, "p1", "card_payment_captured", NOW);
+        Self {
+            method: "POST",
+            path: "/pay",
+            signature: entry.signature,
+            body: Ok(entry.body),
+        }
+    }
+}
+
+impl HttpRequest for FakeRequest {
+    fn method(&self) -> &str {
+        self.method
+    }
+
+    fn path(&self) -> &str {
+        self.path
+    }
+
+    fn query(&self) -> Cow<'_, str> {
+        Cow::Borrowed("challenge=abc")
+    }
+
+    fn header_values(&self, name: &str) -> Vec<&[u8]> {
+        assert!(name.ends_with("-signature"), "{name}");
+        self.signature.iter().map(String::as_bytes).collect()
+    }
+
+    async fn body(&mut self) -> Result<Bytes, Refusal> {
+        self.body.clone()
+    }
+}
+
+fn receiver() -> Receiver<MemoryInbox> {
+    let secret = Secret::new("webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu".to_owned());
+    let source = |name: &str, kind: SenderKind, keys: Vec<SigningKey>| Source {
+        name: SourceName::new(name).unwrap(),
+        kind,
+        keys,
+    };
+    let key = SigningKey::new(SenderKind::GOVUK_PAY, "1:env:TEST", &secret);
+    let sources = [
+        source("pay", SenderKind::GOVUK_PAY, vec![key]),
+        source("hmrc", SenderKind::HMRC, vec![]),
+    ];
+    Receiver {
+        keyring: Keyring::fixed(sources),
+        inbox: Arc::new(MemoryInbox::default()),
+        acceptance: Acceptance(Duration::from_secs(60 * 24 * 60 * 60)),
+        clock: Arc::new(ReceiveClock),
+    }
+}
+
+async fn receive(
+    receiver: &Receiver<MemoryInbox>,
+    mut request: FakeRequest,
+) -> (HttpAnswer, RequestRecord) {
+    let mut record = RequestRecord::default();
+    let result = receiver.handle(&mut request, &mut record).await;
+    (answer(&result, &mut record), record)
+}
+
+#[tokio::test]
+async fn a_notification_is_stored_before_it_is_answered_and_the_record_says_where() {
+    let receiver = receiver();
+    for outcome in ["recorded", "duplicate"] {
+        let (answer, record) = receive(&receiver, FakeRequest::pay("m1")).await;
+        let body = format!(r#"{{"status":"{outcome}"}}"#);
+        assert_eq!((answer.status, answer.body), (200, body));
+        let key = record.key.clone().unwrap();
+        assert!(receiver.inbox.get(&key).await.unwrap().is_some());
+        assert_eq!((key.as_str(), record.outcome), ("pay:m1", outcome));
+        assert_eq!(record.source, SourceName::new("pay"));
+        assert_eq!(record.key_label.as_deref(), Some("1:env:TEST"));
+        assert!(record.body_bytes.is_some() && record.store.is_some());
+        assert_eq!((record.status, record.path), (Some(200), None));
+    }
+}
+
+#[tokio::test]
+async fn the_path_decides_before_the_body_is_read() {
+    let receiver = receiver();
+    for (method, path, status, outcome) in [
+        ("POST", "/other", 404, "refused"),
+        ("PUT", "/pay", 405, "refused"),
+        ("GET", "/hmrc", 200, "challenge"),
+        ("POST", "/pay", 408, "refused"),
+    ] {
+        let request = FakeRequest {
+            method,
+            path,
+            body: Err(Refusal::Slow),
+            ..FakeRequest::pay("m1")
+        };
+        let (answer, record) = receive(&receiver, request).await;
+        assert_eq!((answer.status, record.outcome), (status, outcome), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_proven_is_not_stored_and_only_a_refused_signature_has_its_digest_logged() {
+    let receiver = receiver();
+    let unsigned = || FakeRequest {
+        signature: None,
+        ..FakeRequest::pay("m1")
+    };
+    let forged = FakeRequest {
+        body: Ok(Bytes::from_static(b"x")),
+        ..FakeRequest::pay("m1")
+    };
+    let too_long = FakeRequest {
+        body: Ok(vec![0; MAX_BODY_BYTES + 1].into()),
+        ..FakeRequest::pay("m1")
+    };
+    let no_secret = FakeRequest {
+        path: "/hmrc",
+        ..unsigned()
+    };
+    for (request, status, digest) in [
+        (unsigned(), 401, true),
+        (forged, 401, true),
+        (too_long, 413, false),
+        (no_secret, 503, false),
+    ] {
+        let (answer, record) = receive(&receiver, request).await;
+        assert_eq!(answer.status, status);
+        assert_eq!((record.key, record.store), (None, None));
+        assert_eq!(record.digest_prefix.is_some(), digest, "{status}");
+    }
+    let rows = receiver.inbox.get(&Key::parse("pay:m1").unwrap()).await;
+    assert_eq!(rows.unwrap().map(|row| row.key), None);
+    let wrong = Refusal::Signature(SignatureError::Wrong);
+    assert!(!wrong.leaves_body_unread() && Refusal::Slow.leaves_body_unread());
+}

@@ -1,0 +1,248 @@
+//! The senders' keys of one process, kept up to date.
+//!
+//! Secrets Manager is read at the start, and again when a signature calls for it: at most once
+//! every 30 seconds, so that forged requests cannot cause more, and once for all requests that
+//! wait. Readers share an immutable snapshot, so a reading never blocks a request that needs none.
+//! A reading that fails leaves the keys there were; a source without keys stores nothing.
+
+mod log_unusable;
+mod static_secrets;
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use super::{
+    FetchedSecrets, SecretError, SecretRef, SecretSources, SecretsCaller, SecretsManager,
+    SecretsManagerError, SourceSecrets, UnusableSecretError, arns, build_keys,
+};
+use crate::{
+    domain::{Clock, SourceName, Timestamp},
+    senders::Source,
+};
+
+pub use log_unusable::log_unusable_secrets;
+use static_secrets::StaticSecrets;
+
+/// The least time between two readings of Secrets Manager.
+pub const REFRESH_INTERVAL: Duration = Duration::from_secs(30);
+/// The age of a copy that proves a request without being read again, so that a withdrawn key ends.
+pub const MAX_KEY_AGE: Duration = Duration::from_secs(5 * 60);
+
+/// The senders' keys.
+pub struct Keyring {
+    keys: Mutex<Arc<KeySnapshot>>,
+    unusable: Mutex<Vec<UnusableSecretError>>,
+    managed: Option<ManagedSecrets>,
+}
+
+/// One copy of all keys, which never changes.
+pub struct KeySnapshot {
+    sources: HashMap<SourceName, Source>,
+    fetched: FetchedSecrets,
+    /// When Secrets Manager was last read without a failure.
+    read_at: Option<Timestamp>,
+}
+
+/// What reading keys again needs.
+struct ManagedSecrets {
+    sources: Vec<SourceSecrets>,
+    static_secrets: StaticSecrets,
+    manager: SecretsManager,
+    arns: BTreeSet<String>,
+    /// The sources that have a secret in Secrets Manager.
+    managed_sources: HashSet<SourceName>,
+    clock: Arc<dyn Clock>,
+    /// When Secrets Manager was last queried. Held during the query, so that concurrent callers
+    /// share it.
+    queried_at: tokio::sync::Mutex<Option<Timestamp>>,
+}
+
+impl KeySnapshot {
+    /// Every configured sender with its keys, by name.
+    pub fn sources(&self) -> &HashMap<SourceName, Source> {
+        &self.sources
+    }
+}
+
+impl Keyring {
+    /// A keyring whose keys never change.
+    pub fn fixed(sources: impl IntoIterator<Item = Source>) -> Arc<Self> {
+        let keys = KeySnapshot {
+            sources: by_name(sources),
+            fetched: FetchedSecrets::default(),
+            read_at: None,
+        };
+        Arc::new(Self {
+            keys: Mutex::new(Arc::new(keys)),
+            unusable: Mutex::default(),
+            managed: None,
+        })
+    }
+
+    /// The keys of `sources`, as far as `outside` holds them. Variables and files are read here,
+    /// once. What is missing of Secrets Manager is read over `manager`, by [`warm`](Self::warm) or
+    /// when it is needed; without a secret there, it is never called.
+    pub fn new(
+        sources: Vec<SourceSecrets>,
+        outside: &SecretSources<'_>,
+        manager: Option<SecretsManager>,
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Self> {
+        let arns = arns(references(&sources));
+        let fetched = outside.vault.only(&arns);
+        let read_at = fetched.holds(&arns).then(|| clock.now());
+        let static_secrets = StaticSecrets::read(references(&sources), outside);
+        let (keys, unusable) = build_snapshot(&sources, &static_secrets, fetched, read_at);
+        let is_used = |_: &SecretsManager| !arns.is_empty();
+        let managed = manager.filter(is_used).map(|manager| ManagedSecrets {
+            managed_sources: managed_sources(&sources),
+            sources,
+            static_secrets,
+            manager,
+            arns,
+            clock,
+            queried_at: tokio::sync::Mutex::default(),
+        });
+        Arc::new(Self {
+            keys: Mutex::new(Arc::new(keys)),
+            unusable: Mutex::new(unusable),
+            managed,
+        })
+    }
+
+    /// The keys there are now.
+    pub fn keys(&self) -> Arc<KeySnapshot> {
+        Arc::clone(&self.keys.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The secrets that the last reading could not use. Returned once, to be logged.
+    pub fn take_unusable(&self) -> Vec<UnusableSecretError> {
+        std::mem::take(&mut *self.unusable.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads Secrets Manager before any request waits. What fails is read again when it is needed.
+    pub async fn warm(&self) {
+        let Some(managed) = &self.managed else { return };
+        let mut queried_at = managed.queried_at.lock().await;
+        let now = managed.clock.now();
+        if self.read(managed, SecretsCaller::Nobody, now).await {
+            *queried_at = Some(now);
+        }
+    }
+
+    /// Keys that may be newer than those `seen`: of a reading by another request, or of a new one
+    /// if the last is long enough ago.
+    pub async fn renewed(self: &Arc<Self>, seen: &Arc<KeySnapshot>) -> Arc<KeySnapshot> {
+        if self.managed.is_some() {
+            let (this, seen) = (Arc::clone(self), Arc::clone(seen));
+            // In a task: a sender that hangs up must not cancel a reading that others wait for.
+            let _ = tokio::spawn(async move { this.renew(&seen).await }).await;
+        }
+        self.keys()
+    }
+
+    async fn renew(&self, seen: &Arc<KeySnapshot>) {
+        let Some(managed) = &self.managed else { return };
+        let mut queried_at = managed.queried_at.lock().await;
+        let now = managed.clock.now();
+        let is_early = queried_at.is_some_and(|last| distance(last, now) < REFRESH_INTERVAL);
+        if is_early || !Arc::ptr_eq(seen, &self.keys()) {
+            return;
+        }
+        *queried_at = Some(now);
+        self.read(managed, SecretsCaller::Sender, now).await;
+    }
+
+    /// Reads every secret once, and returns whether all of them could be read.
+    async fn read(&self, managed: &ManagedSecrets, caller: SecretsCaller, now: Timestamp) -> bool {
+        let read = managed.manager.read(&managed.arns, caller).await;
+        let is_complete = !read.is_partial();
+        let before = self.keys();
+        let build = |fetched, read_at| {
+            build_snapshot(&managed.sources, &managed.static_secrets, fetched, read_at)
+        };
+        // A secret that could not be read now is logged, even if its earlier value still stands.
+        let (_, unusable) = build(read.clone(), None);
+        let mut fetched = before.fetched.clone();
+        fetched.renew(read);
+        let read_at = if is_complete {
+            Some(now)
+        } else {
+            before.read_at
+        };
+        let (keys, _) = build(fetched, read_at);
+        *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+        *self.unusable.lock().unwrap_or_else(PoisonError::into_inner) = unusable;
+        is_complete
+    }
+
+    /// Whether Secrets Manager holds secrets of this source, so that there may be newer ones.
+    pub(crate) fn renews(&self, source: &SourceName) -> bool {
+        self.managed
+            .as_ref()
+            .is_some_and(|managed| managed.managed_sources.contains(source))
+    }
+
+    /// Whether `keys` are too old to prove a request of this source. Measured by the wall clock,
+    /// because Lambda may freeze a process for hours.
+    pub(crate) fn is_old(&self, keys: &KeySnapshot, source: &SourceName) -> bool {
+        let Some(managed) = self
+            .managed
+            .as_ref()
+            .filter(|managed| managed.managed_sources.contains(source))
+        else {
+            return false;
+        };
+        keys.read_at
+            .is_none_or(|at| distance(at, managed.clock.now()) >= MAX_KEY_AGE)
+    }
+}
+
+/// The keys that can be used, and the secrets that cannot. A secret that was not read yet is not
+/// one of them.
+fn build_snapshot(
+    sources: &[SourceSecrets],
+    static_secrets: &StaticSecrets,
+    fetched: FetchedSecrets,
+    read_at: Option<Timestamp>,
+) -> (KeySnapshot, Vec<UnusableSecretError>) {
+    let (keys, mut unusable) =
+        static_secrets.with(&fetched, |outside| build_keys(sources, outside));
+    unusable.retain(|one| one.why != SecretError::Unread(SecretsManagerError::NotAsked));
+    let snapshot = KeySnapshot {
+        sources: by_name(keys),
+        fetched,
+        read_at,
+    };
+    (snapshot, unusable)
+}
+
+fn references(sources: &[SourceSecrets]) -> impl Iterator<Item = &SecretRef> {
+    let references = sources.iter().flat_map(|source| &source.references);
+    references.map(|reference| &reference.value)
+}
+
+fn managed_sources(sources: &[SourceSecrets]) -> HashSet<SourceName> {
+    let is_managed = |source: &&SourceSecrets| {
+        let mut references = source.references.iter();
+        references.any(|reference| reference.value.arn().is_some())
+    };
+    let managed = sources.iter().filter(is_managed);
+    managed.map(|source| source.name.clone()).collect()
+}
+
+fn by_name(sources: impl IntoIterator<Item = Source>) -> HashMap<SourceName, Source> {
+    sources
+        .into_iter()
+        .map(|source| (source.name.clone(), source))
+        .collect()
+}
+
+/// The time between two instants, whichever is later. A clock that was set back must not keep keys
+/// until it catches up.
+fn distance(one: Timestamp, other: Timestamp) -> Duration {
+    one.since(other).max(other.since(one))
+}

@@ -1,0 +1,156 @@
+//! Secrets Manager: ARNs -> a [`FetchedSecrets`], one call each and all at once.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use aws_sdk_secretsmanager::{
+    Client,
+    config::Builder,
+    error::SdkError,
+    operation::get_secret_value::{GetSecretValueError, GetSecretValueOutput},
+};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use tokio::task::JoinSet;
+
+use super::{FetchedSecrets, Secret, SecretRef, SecretsManagerError};
+use crate::aws::{Aws, AwsLimits, AwsService, sdk_error};
+
+/// At the start: the first connection of a small function takes most of a second.
+const AT_START: AwsLimits = AwsLimits {
+    connect: Duration::from_secs(2),
+    attempt: Duration::from_millis(2_500),
+    operation: Duration::from_secs(4),
+    attempts: 3,
+    backoff: Duration::from_millis(50),
+};
+/// In a request, which is due an answer within 2.5 s. The connect timeout is that of the start,
+/// because another one would not find the connection that was opened there; the attempt's timeout
+/// ends it, too.
+const IN_A_REQUEST: AwsLimits = AwsLimits {
+    connect: AT_START.connect,
+    attempt: Duration::from_millis(500),
+    operation: Duration::from_millis(800),
+    attempts: 2,
+    backoff: Duration::from_millis(30),
+};
+
+/// The caller that waits while secrets are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretsCaller {
+    /// No request.
+    Nobody,
+    /// A request whose sender waits for its answer.
+    Sender,
+}
+
+/// Reads secrets from Secrets Manager.
+#[derive(Clone, Debug)]
+pub struct SecretsManager {
+    aws: Aws,
+    /// Created with the first reading, because most functions need none and creating it costs time.
+    client: Arc<OnceLock<Client>>,
+}
+
+impl SecretsManager {
+    /// Secrets Manager, reached over `aws`.
+    pub fn new(aws: &Aws) -> Self {
+        Self {
+            aws: aws.clone(),
+            client: Arc::default(),
+        }
+    }
+
+    fn client(&self) -> &Client {
+        self.client
+            .get_or_init(|| Client::new(&self.aws.within(AwsService::SecretsManager, &AT_START)))
+    }
+
+    /// Reads every secret of `arns` once, within the caller's time limit. A secret that could not
+    /// be read has the reason in its place.
+    pub async fn read(&self, arns: &BTreeSet<String>, caller: SecretsCaller) -> FetchedSecrets {
+        let mut reading = JoinSet::new();
+        let mut vault = FetchedSecrets::default();
+        for arn in arns {
+            vault.put(arn.clone(), Err(SecretsManagerError::Away));
+            let (client, arn) = (self.client().clone(), arn.clone());
+            reading.spawn(async move { (read(&client, &arn, caller).await, arn) });
+        }
+        while let Some(done) = reading.join_next().await {
+            if let Ok((read, arn)) = done {
+                vault.put(arn, read);
+            }
+        }
+        vault
+    }
+}
+
+/// The ARNs among `references`, each once.
+pub fn arns<'a>(references: impl IntoIterator<Item = &'a SecretRef>) -> BTreeSet<String> {
+    references
+        .into_iter()
+        .filter_map(SecretRef::arn)
+        .map(str::to_owned)
+        .collect()
+}
+
+async fn read(
+    client: &Client,
+    arn: &str,
+    caller: SecretsCaller,
+) -> Result<Option<Secret>, SecretsManagerError> {
+    let limits = match caller {
+        SecretsCaller::Nobody => AT_START,
+        SecretsCaller::Sender => IN_A_REQUEST,
+    };
+    let limited = Builder::new()
+        .timeout_config(limits.timeouts())
+        .retry_config(limits.retries());
+    let asked = client
+        .get_secret_value()
+        .secret_id(arn)
+        .customize()
+        .config_override(limited)
+        .send()
+        .await;
+    match asked {
+        Ok(GetSecretValueOutput {
+            secret_string: Some(text),
+            ..
+        }) => Ok(Some(Secret::new(text))),
+        Ok(GetSecretValueOutput {
+            secret_binary: Some(_),
+            ..
+        }) => Err(SecretsManagerError::Binary),
+        Ok(_) => Ok(None),
+        Err(error) => interpret(&error),
+    }
+}
+
+/// The meaning of an error. A secret that was created without a value exists and has none yet.
+fn interpret(error: &SdkError<GetSecretValueError>) -> Result<Option<Secret>, SecretsManagerError> {
+    let code = sdk_error::code(error);
+    match &*code {
+        "ResourceNotFoundException" if has_no_value(error) => Ok(None),
+        // The second is what a secret gets that waits for its deletion.
+        "ResourceNotFoundException" | "InvalidRequestException" => {
+            Err(SecretsManagerError::Missing)
+        }
+        "DecryptionFailure" => Err(SecretsManagerError::Key),
+        sdk_error::NO_CREDENTIALS => Err(SecretsManagerError::NoCredentials),
+        code if sdk_error::is_denied(code) => Err(SecretsManagerError::Denied),
+        "UnrecognizedClientException" | "InvalidClientTokenId" | "ExpiredTokenException" => {
+            Err(SecretsManagerError::NoCredentials)
+        }
+        _ => Err(SecretsManagerError::Away),
+    }
+}
+
+/// Only the message distinguishes a secret without a value from a missing one; both have one code.
+fn has_no_value(error: &SdkError<GetSecretValueError>) -> bool {
+    error
+        .message()
+        .is_some_and(|message| message.contains("secret value for staging label"))
+}

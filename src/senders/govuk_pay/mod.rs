@@ -1,0 +1,26 @@
+//! GOV.UK Pay webhooks, and payments as its API returns them.
+//!
+//! Facts are from alphagov/pay-webhooks, alphagov/pay-publicapi and real messages that receiving
+//! services keep in their public tests.
+
+mod api;
+mod config;
+mod envelope;
+mod payment;
+mod signature;
+
+use super::SenderProtocol;
+
+pub use payment::Payment;
+
+/// The event type of a payment that was read from Pay's API because an event of it is missing.
+pub const OBSERVED_EVENT_TYPE: &str = "observed";
+
+pub(super) static PROTOCOL: SenderProtocol = SenderProtocol {
+    name: "govuk-pay",
+    title: "GOV.UK Pay",
+    signature: signature::SCHEME,
+    envelope: envelope::FORMAT,
+    config: config::CONFIG,
+    sends_challenges: false,
+};

@@ -1,0 +1,237 @@
+//! One payment as GOV.UK Pay's public API returns it, alone or in a list.
+//!
+//! The API's words for states differ from those in webhooks.
+
+use serde::Deserialize;
+
+use super::OBSERVED_EVENT_TYPE;
+use crate::{
+    domain::{Id, Timestamp},
+    senders::{
+        EventData,
+        json::{self, UnreadableError},
+        read::{EnvelopeFields, content_digest},
+    },
+};
+
+/// The fields of a payment that decide which events are expected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payment {
+    /// Pay's id of the payment.
+    pub id: Id,
+    /// When the payment was created.
+    pub created_at: Timestamp,
+    /// `created`, `started`, `submitted`, `capturable`, `success`, `failed`, `cancelled`, `error`.
+    pub status: String,
+    /// `P0010` and the like, where the status needs telling apart.
+    pub code: Option<String>,
+    /// When Pay asked for the money.
+    pub capture_submitted_at: Option<Timestamp>,
+    /// The start of the day on which the money was taken: Pay gives no time.
+    pub captured_on: Option<Timestamp>,
+    /// The sum of the refunds submitted so far, in pence.
+    pub refunded: u64,
+}
+
+#[derive(Deserialize)]
+struct PaymentAnswer {
+    payment_id: String,
+    created_date: String,
+    state: PaymentState,
+    settlement_summary: Option<PaymentSettlement>,
+    refund_summary: Option<RefundSummary>,
+}
+
+#[derive(Deserialize)]
+struct PaymentState {
+    status: String,
+    code: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+struct PaymentSettlement {
+    capture_submit_time: Option<String>,
+    captured_date: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+struct RefundSummary {
+    amount_submitted: Option<u64>,
+}
+
+impl Payment {
+    /// Reads one payment; `None` if a field that is needed is missing or malformed.
+    pub fn read(json: &[u8]) -> Option<Self> {
+        read(json).ok()
+    }
+
+    /// What distinguishes two observations: everything a webhook could be about.
+    fn facts(&self) -> [u8; 32] {
+        let captured = if self.captured_on.is_some() {
+            "captured"
+        } else {
+            "not captured"
+        };
+        let facts = [
+            Some(self.id.as_str().to_owned()),
+            Some(self.status.clone()),
+            self.code.clone(),
+            Some(captured.to_owned()),
+            Some(self.refunded.to_string()),
+        ];
+        content_digest("govuk-pay-observed", &facts)
+    }
+}
+
+fn read(json: &[u8]) -> Result<Payment, UnreadableError> {
+    let answer: PaymentAnswer = json::object(json)?;
+    let settlement = answer.settlement_summary.unwrap_or_default();
+    let day = |day: String| Timestamp::parse(&format!("{day}T00:00:00Z"));
+    Ok(Payment {
+        id: Id::new(&answer.payment_id).ok_or(UnreadableError::Id)?,
+        created_at: Timestamp::parse(&answer.created_date).ok_or(UnreadableError::Date)?,
+        status: answer.state.status,
+        code: answer.state.code,
+        capture_submitted_at: settlement
+            .capture_submit_time
+            .and_then(|at| Timestamp::parse(&at)),
+        captured_on: settlement.captured_date.and_then(day),
+        refunded: answer
+            .refund_summary
+            .and_then(|refunds| refunds.amount_submitted)
+            .unwrap_or(0),
+    })
+}
+
+/// Reads a payment that the API returned at `asked_at`: an event that happened then. The same
+/// payment in the same state has the same id, however often it is requested.
+pub(super) fn observed(
+    body: &[u8],
+    asked_at: Timestamp,
+) -> Result<EnvelopeFields, UnreadableError> {
+    let payment = read(body)?;
+    let facts = payment.facts();
+    let id = format!(
+        "observed-{}-{}",
+        payment.id.as_str(),
+        hex::encode(&facts[..8])
+    );
+    Ok(EnvelopeFields {
+        id: Id::new(&id).ok_or(UnreadableError::Id)?,
+        event_type: OBSERVED_EVENT_TYPE.to_owned(),
+        subject: Some(payment.id.as_str().to_owned()),
+        event_at: asked_at,
+        content_digest: facts,
+    })
+}
+
+/// The payment, digit for digit as the API wrote it.
+pub(super) fn data(body: &[u8]) -> Option<EventData> {
+    let text = std::str::from_utf8(body)
+        .ok()
+        .filter(|text| json::is_json(text))?;
+    Some(EventData {
+        content_type: "application/json".to_owned(),
+        json: text.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_772_446_531_480);
+
+    fn payment(state: &str, settlement: &str, refunds: &str) -> String {
+        format!(
+            r#"{{"amount":5000,"state":{state},"payment_id":"p1","created_date":"2026-03-02T10:14:02.117Z","refund_summary":{refunds},"settlement_summary":{settlement}}}"#
+        )
+    }
+
+    const SUCCESS: &str = r#"{"status":"success","finished":true}"#;
+
+    #[test]
+    fn what_the_api_leaves_out_or_says_is_null_is_read_as_not_there() {
+        for (settlement, refunds) in [
+            ("null", "null"),
+            ("{}", "{}"),
+            (r#"{"captured_date":null}"#, r#"{"status":"full"}"#),
+        ] {
+            let read = Payment::read(payment(SUCCESS, settlement, refunds).as_bytes()).unwrap();
+            assert_eq!(
+                (read.captured_on, read.capture_submitted_at, read.refunded),
+                (None, None, 0),
+                "{settlement}"
+            );
+        }
+        let whole = payment(
+            r#"{"code":"P0010","status":"failed","message":"…","finished":true}"#,
+            r#"{"capture_submit_time":"2026-03-02T10:15:58.204Z","captured_date":"2026-03-02"}"#,
+            r#"{"amount_submitted":1500}"#,
+        );
+        let read = Payment::read(whole.as_bytes()).unwrap();
+        assert_eq!(
+            (read.status.as_str(), read.code.as_deref(), read.refunded),
+            ("failed", Some("P0010"), 1500)
+        );
+        assert_eq!(
+            read.captured_on.unwrap().to_string(),
+            "2026-03-02T00:00:00.000Z"
+        );
+        assert_eq!(
+            read.capture_submitted_at.unwrap().to_string(),
+            "2026-03-02T10:15:58.204Z"
+        );
+    }
+
+    #[test]
+    fn only_what_a_webhook_could_be_about_makes_another_observation() {
+        let id = |body: &str| {
+            observed(body.as_bytes(), NOW)
+                .unwrap()
+                .id
+                .as_str()
+                .to_owned()
+        };
+        let paid = payment(SUCCESS, "{}", "{}");
+        assert_eq!(id(&paid), "observed-p1-6b7143137ff55b56");
+        for same in [
+            paid.replace("5000", "6000"),
+            payment(
+                SUCCESS,
+                r#"{"capture_submit_time":"2026-03-02T10:15:58.204Z"}"#,
+                "{}",
+            ),
+            payment(
+                SUCCESS,
+                "null",
+                r#"{"status":"available","amount_submitted":0}"#,
+            ),
+        ] {
+            assert_eq!(id(&same), id(&paid), "{same}");
+        }
+        for other in [
+            paid.replace("p1", "p2"),
+            payment(r#"{"status":"error","code":"P0050"}"#, "{}", "{}"),
+            payment(r#"{"status":"success","code":"P0050"}"#, "{}", "{}"),
+            payment(SUCCESS, r#"{"captured_date":"2026-03-02"}"#, "{}"),
+            payment(SUCCESS, "{}", r#"{"amount_submitted":1}"#),
+        ] {
+            assert_ne!(id(&other), id(&paid), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_payment_can_not_be_judged() {
+        for bad in [
+            "",
+            "[]",
+            "{}",
+            r#"{"payment_id":"p1"}"#,
+            &payment("{}", "{}", "{}"),
+            &payment("null", "{}", "{}"),
+        ] {
+            assert_eq!(Payment::read(bad.as_bytes()), None, "{bad}");
+        }
+    }
+}

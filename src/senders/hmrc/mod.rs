@@ -1,0 +1,19 @@
+//! HMRC's Push Pull Notifications Service.
+//!
+//! Facts are from hmrc/push-pull-notifications-api and the libraries it pins.
+
+mod api;
+mod config;
+mod envelope;
+mod signature;
+
+use super::SenderProtocol;
+
+pub(super) static PROTOCOL: SenderProtocol = SenderProtocol {
+    name: "hmrc",
+    title: "HMRC",
+    signature: signature::SCHEME,
+    envelope: envelope::FORMAT,
+    config: config::CONFIG,
+    sends_challenges: true,
+};

@@ -1,0 +1,18 @@
+//! A sender for tests alone, unlike the others where senders can differ: it signs the time, writes
+//! its header in parts, and has neither a challenge nor an API.
+
+mod config;
+mod envelope;
+mod signature;
+mod tests;
+
+use super::SenderProtocol;
+
+pub(super) static PROTOCOL: SenderProtocol = SenderProtocol {
+    name: "timestamped",
+    title: "the timestamped sender",
+    signature: signature::SCHEME,
+    envelope: envelope::FORMAT,
+    config: config::CONFIG,
+    sends_challenges: false,
+};

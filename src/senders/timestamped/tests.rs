@@ -1,0 +1,257 @@
+//! What a third sender takes: this folder, and one line in the list.
+
+use std::{
+    borrow::Cow,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use super::signature::TOLERANCE;
+use crate::{
+    config::Config,
+    delivery::{AttemptOutcome, DeliveryWorker},
+    destinations::{DeliveryError, Destination, Event},
+    domain::{Clock, HeldReason, Key, SourceName, State, Timestamp},
+    inbox::{MemoryInbox, ReadInbox, RetentionPolicy},
+    receive::{
+        HttpRequest, Receipt, ReceiptStatus, Receiver, Refusal, RequestOutcome, Route, route,
+    },
+    secrets::{FetchedSecrets, Keyring, Secret, SecretSources},
+    senders::{Acceptance, SenderKind, SignatureError, SigningKey, Source, example::NOW},
+    telemetry::RequestRecord,
+};
+
+const SECRET: &str = "ts_7mrp1d5lsa5pdfs2bvim2f9c";
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+struct SignedClock;
+
+impl Clock for SignedClock {
+    fn now(&self) -> Timestamp {
+        NOW
+    }
+
+    fn random(&self) -> u64 {
+        7
+    }
+}
+
+#[derive(Default)]
+struct RecordingDestination(Mutex<Vec<String>>);
+
+impl Destination for Arc<RecordingDestination> {
+    async fn deliver(&self, _: &Key, event: &Event) -> Result<(), DeliveryError> {
+        let json = String::from_utf8(event.json().to_vec()).unwrap();
+        self.0.lock().unwrap().push(json);
+        Ok(())
+    }
+}
+
+fn source() -> Source {
+    let kind = SenderKind::parse("timestamped").unwrap();
+    Source {
+        name: SourceName::new("third").unwrap(),
+        kind,
+        keys: vec![SigningKey::new(
+            kind,
+            "1:env:THIRD",
+            &Secret::new(SECRET.to_owned()),
+        )],
+    }
+}
+
+fn message(id: &str) -> String {
+    format!(r#"{{"id":"{id}","at":"{NOW}","type":"opened","about":"case-7"}}"#)
+}
+
+fn sign(at: Timestamp, body: &str) -> String {
+    let seconds = at.as_seconds();
+    let mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+    let mac = mac.chain_update(format!("{seconds}.{body}"));
+    format!(
+        "t={seconds},v1={}",
+        hex::encode(mac.finalize().into_bytes())
+    )
+}
+
+/// A POST to the source.
+struct SignedPost<'a> {
+    header: &'a str,
+    body: &'a str,
+}
+
+impl HttpRequest for SignedPost<'_> {
+    fn method(&self) -> &str {
+        "POST"
+    }
+
+    fn path(&self) -> &str {
+        "/third"
+    }
+
+    fn query(&self) -> Cow<'_, str> {
+        Cow::Borrowed("")
+    }
+
+    fn header_values(&self, name: &str) -> Vec<&[u8]> {
+        assert_eq!(name, source().kind.signature.header);
+        vec![self.header.as_bytes()]
+    }
+
+    async fn body(&mut self) -> Result<Bytes, Refusal> {
+        Ok(self.body.to_owned().into())
+    }
+}
+
+async fn receive_one(
+    inbox: &Arc<MemoryInbox>,
+    header: &str,
+    body: &str,
+) -> Result<Receipt, Refusal> {
+    let receiver = Receiver {
+        keyring: Keyring::fixed([source()]),
+        inbox: Arc::clone(inbox),
+        acceptance: Acceptance(60 * DAY),
+        clock: Arc::new(SignedClock),
+    };
+    let mut post = SignedPost { header, body };
+    let mut record = RequestRecord::default();
+    match receiver.handle(&mut post, &mut record).await? {
+        RequestOutcome::Stored(receipt) => Ok(receipt),
+        RequestOutcome::Challenge(_) => panic!("a POST is no challenge"),
+    }
+}
+
+#[tokio::test]
+async fn its_notifications_are_received_deduplicated_and_delivered() {
+    let inbox = Arc::new(MemoryInbox::default());
+    let arrived = Arc::new(RecordingDestination::default());
+    let keeping = RetentionPolicy {
+        retention: 90 * DAY,
+    };
+    let worker = DeliveryWorker::new(
+        Arc::clone(&inbox),
+        Arc::clone(&arrived),
+        Arc::new(SignedClock),
+        keeping,
+    );
+    let first = message("m1");
+    let stored = |receipt: Result<Receipt, Refusal>| receipt.unwrap().stored;
+    let header = sign(NOW, &first);
+    let received = receive_one(&inbox, &header, &first).await;
+    assert_eq!(stored(received), ReceiptStatus::Recorded);
+    let again = receive_one(&inbox, &sign(NOW.plus(TOLERANCE), &first), &first).await;
+    assert_eq!(stored(again), ReceiptStatus::Duplicate);
+    let same_event = message("m2");
+    let received = receive_one(&inbox, &sign(NOW, &same_event), &same_event).await;
+    assert_eq!(stored(received), ReceiptStatus::Recorded);
+    let unreadable = receive_one(&inbox, &sign(NOW, "{}"), "{}").await;
+    assert_eq!(
+        stored(unreadable),
+        ReceiptStatus::Held(HeldReason::Unreadable.as_str())
+    );
+
+    let key = |id: &str| Key::parse(&format!("third:{id}")).unwrap();
+    let outcome = |key: Key| {
+        let worker = &worker;
+        async move { worker.process(&key).await.unwrap().outcome }
+    };
+    assert_eq!(outcome(key("m1")).await, AttemptOutcome::Delivered);
+    assert_eq!(outcome(key("m2")).await, AttemptOutcome::Repeat(key("m1")));
+
+    let row = inbox.get(&key("m1")).await.unwrap().unwrap();
+    assert_eq!((row.state, row.kind), (State::Delivered, source().kind));
+    assert_eq!(row.signature, Some(header));
+    let event = format!(
+        r#"{{"specversion":"1.0","id":"third:m1","source":"/third","type":"example.timestamped.opened","subject":"case-7","time":"{NOW}","datacontenttype":"application/json","data":{first}}}"#
+    );
+    assert_eq!(*arrived.0.lock().unwrap(), [event]);
+}
+
+#[tokio::test]
+async fn its_signature_covers_the_time_and_is_held_against_the_clock() {
+    let inbox = Arc::new(MemoryInbox::default());
+    let body = message("m1");
+    let second = Duration::from_secs(1);
+    let genuine = sign(NOW, &body);
+    let seconds = NOW.as_seconds();
+    for (header, expected) in [
+        (
+            sign(NOW.minus(TOLERANCE + second), &body),
+            SignatureError::Expired,
+        ),
+        (
+            sign(NOW.plus(TOLERANCE + second), &body),
+            SignatureError::Expired,
+        ),
+        (
+            genuine.replace(&format!("t={seconds}"), &format!("t={}", seconds + 1)),
+            SignatureError::Wrong,
+        ),
+        (
+            genuine.replace(&format!("t={seconds},v1="), ""),
+            SignatureError::Malformed,
+        ),
+        (
+            genuine.replace("t=", "t=9999999999999999999"),
+            SignatureError::Malformed,
+        ),
+        (genuine.replace("v1=", "v0="), SignatureError::Malformed),
+    ] {
+        let refused = receive_one(&inbox, &header, &body).await.unwrap_err();
+        assert!(
+            matches!(refused, Refusal::Signature(error) if error == expected),
+            "{header}: {refused:?}"
+        );
+    }
+}
+
+#[test]
+fn it_is_configured_by_name_and_has_no_challenge_live_mode_or_api() {
+    let document = |line: &str| {
+        format!("[sources.third]\nkind = \"timestamped\"\nsecrets = [\"env:THIRD\"]\n{line}\n")
+    };
+    let config = Config::read(&document(""), "p").unwrap();
+    let value = |secret: &'static str| {
+        let outside = SecretSources {
+            env: &|_| Some(secret.to_owned()),
+            file: &|_| Err(std::io::ErrorKind::NotFound.into()),
+            vault: FetchedSecrets::NOTHING,
+        };
+        config.sender_secrets(&outside).map(|sources| {
+            let source = &sources[0];
+            (source.kind, source.keys.len())
+        })
+    };
+    assert_eq!(value(SECRET).unwrap(), (source().kind, 1));
+    for (line, expected) in [
+        (
+            "live = true",
+            "p:4: sources.third.live is for govuk-pay only: remove it, since the timestamped \
+             sender's secrets don't say \
+             whether they are live",
+        ),
+        (
+            "[sources.third.pull]",
+            "p:4: sources.third.pull can't be used: the timestamped sender has no API that \
+             Pillarbox reads",
+        ),
+    ] {
+        let problems = Config::read(&document(line), "p").unwrap_err();
+        assert_eq!(problems.to_string(), expected);
+    }
+
+    let sources = [(source().name, source())].into();
+    assert!(matches!(
+        route(&sources, "POST", "/third", ""),
+        Ok(Route::Callback(_))
+    ));
+    assert!(matches!(
+        route(&sources, "GET", "/third", "challenge=a"),
+        Err(Refusal::Challenge(_))
+    ));
+}

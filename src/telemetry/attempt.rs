@@ -1,0 +1,58 @@
+//! The record of one attempt to deliver.
+
+use std::time::Duration;
+
+use super::micros;
+use crate::domain::{Key, Timestamp};
+
+/// One attempt to deliver one row, and its outcome.
+#[derive(Clone, Debug)]
+pub struct AttemptRecord {
+    /// The platform's id of the invocation that made the attempt.
+    pub request_id: Option<String>,
+    /// The key of the row.
+    pub key: Key,
+    /// `delivered`, `repeat`, `retry`, `dead`, `lost`, `not_ours` or `error`.
+    pub outcome: &'static str,
+    /// The number of the attempt; `None` if the row was not claimed.
+    pub attempt: Option<u32>,
+    /// Why the row was not delivered.
+    pub reason: Option<String>,
+    /// The key under which the same event was recorded first, of a repeat.
+    pub original_key: Option<Key>,
+    /// When the row is due again.
+    pub retry_at: Option<Timestamp>,
+    /// The time that the attempt took.
+    pub took: Duration,
+}
+
+impl AttemptRecord {
+    /// Writes the record as one log line.
+    pub fn log(&self) {
+        macro_rules! line {
+            ($level:ident, $message:literal) => {
+                tracing::$level!(
+                    request_id = self.request_id,
+                    source = self.key.source(),
+                    key = self.key.as_str(),
+                    outcome = self.outcome,
+                    attempt = self.attempt,
+                    retry_at = self.retry_at.map(|at| at.to_string()),
+                    reason = self.reason,
+                    original_key = self.original_key.as_ref().map(Key::as_str),
+                    took_us = micros(self.took),
+                    $message
+                )
+            };
+        }
+        match self.outcome {
+            "delivered" => line!(info, "notification delivered"),
+            "repeat" => line!(info, "repeat of an event, not delivered again"),
+            "retry" => line!(warn, "delivery failed, will retry"),
+            "dead" => line!(error, "delivery failed for good"),
+            "lost" => line!(warn, "lease expired before the outcome was written"),
+            "not_ours" => line!(debug, "nothing to deliver"),
+            _ => line!(error, "outcome not written, will retry"),
+        }
+    }
+}

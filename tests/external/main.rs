@@ -1,0 +1,11 @@
+//! Tests that need more than Rust and a C compiler: Python, MiniStack, release builds.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy does not take the helpers of a test for one"
+)]
+
+mod artefact;
+mod consumer;
+mod ministack;
+mod second_opinion;

@@ -1,0 +1,246 @@
+//! The one line of each invocation: what became of it, under names that stay, and nothing of what
+//! was in it.
+
+use std::sync::Arc;
+
+use pillarbox::{
+    lambda::Role,
+    telemetry::{LogFormat, LogLayer},
+};
+use serde_json::{Value, json};
+use tracing_subscriber::prelude::*;
+
+use test_support::{
+    fronts::{Front, FrontRequest, batch},
+    function::{Deployed, post, unsigned},
+    log_buffer::LogBuffer,
+    message::{both, hmrc, pay, with},
+    server::{Away, FixedClock, NOW, RecordingDestination},
+};
+
+fn listen() -> (LogBuffer, tracing::subscriber::DefaultGuard) {
+    let kept = LogBuffer::default();
+    let lines = LogLayer::direct(kept.clone(), LogFormat::Json, Arc::new(FixedClock));
+    (
+        kept,
+        tracing::subscriber::set_default(tracing_subscriber::registry().with(lines)),
+    )
+}
+
+/// The line's fields that don't depend on how fast the machine is.
+#[track_caller]
+fn the_line(kept: &LogBuffer) -> Value {
+    let mut lines = kept.lines();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    let mut line = lines.remove(0);
+    let fields = line.as_object_mut().unwrap();
+    assert_eq!(
+        fields.remove("timestamp"),
+        Some(json!("2026-03-02T10:15:31.480Z"))
+    );
+    assert_eq!(
+        fields.remove("request_id"),
+        Some(json!("7b61c6af-9ac6-11e6-9a41-93e8deadbeef"))
+    );
+    assert_eq!(fields.remove("version"), Some(json!("0.1.0")));
+    assert!(fields.remove("message").unwrap().is_string());
+    assert!(fields.remove("took_us").unwrap().is_u64());
+    if let Some(stored) = fields.remove("store_us") {
+        assert!(stored.is_u64());
+    }
+    line
+}
+
+#[tokio::test]
+async fn one_line_says_what_became_of_a_request() {
+    let deployed = Deployed::new();
+    let (kept, _listening) = listen();
+    let source = pay();
+    let body = source.message("n1", NOW);
+    let bytes = body.len();
+
+    deployed.ask(Front::HttpApi, &post(&source, &body)).await;
+    let recorded = json!({"level": "INFO", "role": "all", "source": "pay", "kind": "govuk-pay",
+        "key": "pay:n1",
+        "outcome": "recorded", "status": 200, "key_label": "1:env:TEST", "body_bytes": bytes,
+            "cold_start": true});
+    assert_eq!(the_line(&kept), recorded);
+
+    deployed.ask(Front::Rest, &post(&source, &body)).await;
+    let mut duplicate = recorded;
+    (duplicate["outcome"], duplicate["cold_start"]) = (json!("duplicate"), json!(false));
+    assert_eq!(the_line(&kept), duplicate);
+
+    deployed
+        .ask(
+            Front::HttpApi,
+            &post(
+                &source,
+                with(&body, "5000", "1").replace("captured", "failed"),
+            ),
+        )
+        .await;
+    let held = the_line(&kept);
+    assert_eq!(
+        (&held["level"], &held["outcome"], &held["reason"]),
+        (&json!("WARN"), &json!("held"), &json!("conflict"))
+    );
+
+    deployed
+        .ask(Front::FunctionUrl, &unsigned(&source, "x"))
+        .await;
+    assert_eq!(
+        the_line(&kept),
+        json!({"level": "WARN", "role": "all", "source": "pay", "kind": "govuk-pay",
+            "outcome": "refused",
+            "code": "signature", "reason": "no signature header", "status": 401, "body_bytes": 1,
+            "digest_prefix": "2d711642", "cold_start": false})
+    );
+
+    deployed
+        .ask(
+            Front::HttpApi,
+            &FrontRequest::new("GET", "/hmrc?challenge=abc"),
+        )
+        .await;
+    assert_eq!(
+        the_line(&kept),
+        json!({"level": "INFO", "role": "all", "outcome": "challenge", "status": 200,
+            "cold_start": false})
+    );
+}
+
+#[tokio::test]
+async fn one_line_says_what_became_of_a_batch_and_of_a_sweep() {
+    let deployed = Deployed::new();
+    for source in both() {
+        deployed
+            .ask(Front::HttpApi, &post(&source, source.message("n1", NOW)))
+            .await;
+    }
+    let (kept, _listening) = listen();
+    let none = json!({"repeat": 0, "retry": 0, "dead": 0, "lost": 0, "unwritten": 0,
+        "level": "INFO", "role": "all", "cold_start": false});
+    let expect = |more: Value| {
+        let mut line = none.clone();
+        line.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        line
+    };
+
+    deployed
+        .invoke(&batch(&[("pay:n1", "recorded")]))
+        .await
+        .unwrap();
+    let one = json!({"outcome": "processed", "key": "pay:n1", "records": 1, "delivered": 1,
+        "not_ours": 0});
+    assert_eq!(
+        the_line(&kept),
+        expect(one),
+        "of a single one it says which"
+    );
+
+    deployed
+        .invoke(&batch(&[("pay:n1", "recorded"), ("hmrc:n2", "recorded")]))
+        .await
+        .unwrap();
+    let two = json!({"outcome": "processed", "records": 2, "delivered": 0, "not_ours": 2});
+    assert_eq!(the_line(&kept), expect(two));
+
+    deployed.invoke(&json!({"role": "sweep"})).await.unwrap();
+    assert_eq!(
+        the_line(&kept),
+        expect(json!({"outcome": "swept", "key": "hmrc:n1", "delivered": 1, "not_ours": 0}))
+    );
+}
+
+#[tokio::test]
+async fn an_attempt_that_did_not_get_through_has_a_line_of_its_own() {
+    let deployed = Deployed::with(Role::All, Away);
+    deployed
+        .ask(Front::HttpApi, &post(&hmrc(), hmrc().message("n1", NOW)))
+        .await;
+    let (kept, _listening) = listen();
+    deployed.invoke(&json!({"role": "sweep"})).await.unwrap();
+    let lines = kept.lines();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert_eq!(
+        (&lines[0]["level"], &lines[0]["key"], &lines[0]["reason"]),
+        (&json!("WARN"), &json!("hmrc:n1"), &json!("away"))
+    );
+    assert_eq!(
+        (&lines[1]["outcome"], &lines[1]["retry"]),
+        (&json!("swept"), &json!(1))
+    );
+}
+
+#[tokio::test]
+async fn one_line_says_why_an_invocation_failed() {
+    let deployed = Deployed::with(Role::Process, RecordingDestination::default());
+    let (kept, _listening) = listen();
+    for (event, reason) in [
+        (
+            json!({"role": "sweep"}),
+            "the function has the role process, and what came is the schedule of the sweep: check \
+             what invokes it",
+        ),
+        (
+            json!({"canary": "canary"}),
+            "the function has the role process, and what came is an object of no shape that is \
+             known here: check what invokes it",
+        ),
+        (
+            json!({"Records": [{"eventSource": "aws:dynamodb"}]}),
+            "a record of the batch lacks the fields that a table's stream gives it (with new \
+             images)",
+        ),
+    ] {
+        deployed.invoke(&event).await.unwrap_err();
+        let line = the_line(&kept);
+        assert_eq!(
+            (&line["level"], &line["outcome"], &line["reason"]),
+            (&json!("ERROR"), &json!("error"), &json!(reason))
+        );
+    }
+}
+
+#[tokio::test]
+async fn nothing_that_was_sent_is_said() {
+    let deployed = Deployed::new();
+    let (kept, _listening) = listen();
+    let canary = "canary-8d1f";
+    for (front, source) in Front::ALL
+        .into_iter()
+        .flat_map(|front| both().map(|source| (front, source)))
+    {
+        let body = with(
+            &source.message("n1", NOW),
+            "{",
+            &format!(r#"{{"x":"{canary}","#),
+        );
+        for asked in [
+            post(&source, &body).header("X-Canary", canary),
+            unsigned(&source, &body)
+                .header("X-Hub-Signature", canary)
+                .header("Pay-Signature", canary),
+            FrontRequest::new("GET", &format!("/hmrc?challenge={canary}")),
+            FrontRequest::new("GET", &format!("/hmrc?challenge=<{canary}>")),
+            FrontRequest::new("GET", &format!("/{canary}")),
+            FrontRequest::new(canary, "/pay"),
+            post(&source, &body)
+                .header("Host", canary)
+                .header("X-Control", format!("{canary}\r\n\u{1b}[31m")),
+            post(&source, &body[..body.len() - 1]),
+        ] {
+            deployed.ask(front, &asked).await;
+        }
+    }
+    let said = kept.text();
+    assert!(!said.contains("canary"), "{said}");
+    for secret in [&hmrc().secrets[0], &pay().secrets[0]] {
+        assert!(!said.contains(secret.as_str()));
+    }
+    assert!(!said.chars().any(|c| c.is_control() && c != '\n'));
+    kept.lines();
+}

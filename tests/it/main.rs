@@ -1,0 +1,25 @@
+//! Tests that run in this process: the library and the server, over real sockets, with simulated
+//! senders and an emulator of DynamoDB.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy does not take the helpers of a test for one"
+)]
+
+mod architecture;
+mod aws;
+mod check;
+mod events;
+mod faults;
+mod lambda;
+mod names;
+mod receive;
+mod reconcile;
+mod senders;
+mod simulate;
+mod simulate_faults;
+mod template;
+mod verify;
+
+/// `examples/events` has a copy of its own, which the test of its files shares.
+use test_support::fronts;

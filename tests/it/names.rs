@@ -1,0 +1,344 @@
+//! Names, as far as a machine can hold them: a type name is used once in a package, an error type
+//! ends in `Error`, words that were replaced stay away, and lines end at 100 columns.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+use test_support::repository;
+
+/// The packages, each with its folders.
+const PACKAGES: [(&str, &[&str]); 4] = [
+    ("pillarbox", &["src"]),
+    ("pillarbox-cli", &["crates/pillarbox-cli/src"]),
+    ("sender-simulator", &["crates/sender-simulator/src"]),
+    (
+        "pillarbox-tests",
+        &[
+            "tests/it",
+            "tests/shipped",
+            "tests/slow",
+            "tests/external",
+            "tests/support",
+        ],
+    ),
+];
+
+/// What is an error by its trait and not by its name: a refusal is what a sender gets.
+/// `ConfigErrors` are several at once, and a `RunEnd` is success, too.
+const NOT_CALLED_ERROR: [&str; 3] = ["Refusal", "ConfigErrors", "RunEnd"];
+
+/// Type names that stood for something else than they say, and what they became.
+const REPLACED_TYPES: &[&str] = &[
+    "Around",
+    "Books",
+    "Brake",
+    "Came",
+    "Come",
+    "Crew",
+    "Desk",
+    "Dice",
+    "Ended",
+    "Failure",
+    "Fate",
+    "Fault",
+    "Floor",
+    "Herald",
+    "Keeping",
+    "Kept",
+    "Lines",
+    "Manner",
+    "Memo",
+    "MemoName",
+    "News",
+    "NoAnswer",
+    "NoBus",
+    "NotTried",
+    "Numbers",
+    "Outside",
+    "Owner",
+    "Pace",
+    "Parts",
+    "Place",
+    "Placed",
+    "Problem",
+    "Progress",
+    "Reach",
+    "Said",
+    "Shelf",
+    "Sight",
+    "Standing",
+    "Surroundings",
+    "Swapped",
+    "Taking",
+    "Tally",
+    "Teller",
+    "Trouble",
+    "Twists",
+    "Unanswered",
+    "Until",
+    "Unreadable",
+    "Unusable",
+    "Unwritten",
+    "Walk",
+    "What",
+    "Whose",
+    "World",
+];
+
+/// Functions, constants and modules that have another name now.
+const REPLACED_ITEMS: &[&str] = &[
+    "DOWN_AFTER",
+    "PATIENCE",
+    "SHELVES",
+    "befalls",
+    "befall",
+    "is_on",
+    "is_ripe",
+    "lacking",
+    "look",
+    "meet",
+    "observe",
+    "outbound",
+    "own",
+    "scripted",
+    "shout",
+    "swap_memo",
+    "take_in",
+    "words",
+];
+
+/// Words that no identifier may be, wherever it stands.
+const REPLACED_WORDS: &[&str] = &["memo", "nobody", "shelf", "somebody", "whoever", "world"];
+
+#[test]
+fn a_type_name_is_used_once_in_a_package() {
+    for (package, _) in PACKAGES {
+        let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (file, code) in code_of(package) {
+            for name in types(&code) {
+                places.entry(name).or_default().push(file.clone());
+            }
+        }
+        places.retain(|_, files| files.len() > 1);
+        assert!(places.is_empty(), "{package}: {places:#?}");
+    }
+}
+
+#[test]
+fn an_error_type_ends_in_error() {
+    for (package, _) in PACKAGES {
+        for (file, code) in code_of(package) {
+            for name in errors(&code) {
+                assert!(
+                    name.ends_with("Error") || NOT_CALLED_ERROR.contains(&name.as_str()),
+                    "{file}: {name} is an error and not called one"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn replaced_names_stay_away() {
+    let mut found = BTreeSet::new();
+    for (file, code) in PACKAGES.iter().flat_map(|(package, _)| code_of(package)) {
+        let is_type = |name: &String| REPLACED_TYPES.contains(&name.as_str());
+        let is_item = |name: &String| REPLACED_ITEMS.contains(&name.as_str());
+        let is_word = |name: &&str| REPLACED_WORDS.contains(name);
+        found.extend(
+            types(&code)
+                .into_iter()
+                .filter(is_type)
+                .chain(
+                    items(&code, &["fn", "const", "static", "mod"])
+                        .into_iter()
+                        .filter(is_item),
+                )
+                .chain(identifiers(&code).filter(is_word).map(str::to_owned))
+                .map(|name| format!("{name} in {file}")),
+        );
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+/// Recorded bodies and their like in a raw string, an attribute of an option, and macro code that
+/// rustfmt does not touch can't be broken without saying something else.
+fn is_unbreakable(line: &str) -> bool {
+    let words = line.split_whitespace();
+    line.contains("r#\"")
+        || words
+            .map(str::len)
+            .max()
+            .is_some_and(|longest| longest > 60)
+}
+
+#[test]
+fn lines_end_at_100_columns() {
+    let mut long = Vec::new();
+    for folder in ["src", "crates", "tests", "examples", "benches"] {
+        for (file, text) in files(folder) {
+            for (number, line) in (1..).zip(text.lines()) {
+                if line.chars().count() > 100 && !is_unbreakable(line) {
+                    long.push(format!("{file}:{number}"));
+                }
+            }
+        }
+    }
+    assert!(long.is_empty(), "{} lines: {long:#?}", long.len());
+}
+
+#[test]
+fn the_test_sees_types_errors_and_items_and_no_comment_or_text() {
+    let code = strip(
+        r##"
+        /// struct InAComment
+        #[derive(Debug, thiserror::Error)]
+        #[error("enum InAText")]
+        pub(crate) enum Wrong { #[error("x")] A }
+        struct Other<'a>(&'a str); // enum AtTheEnd
+        impl std::error::Error for Other<'_> {}
+        impl<T> Error for Generic<T> {}
+        impl Iterator for Wrong { type Item = char; }
+type Alias = u8;
+        const RAW: &str = r#"struct "InARawText"#;
+        const QUOTE: char = '"';
+        fn look() { let _ = "\" struct Escaped"; }
+        mod words;
+        "##,
+    );
+    assert_eq!(types(&code), ["Wrong", "Other", "Alias"]);
+    assert_eq!(errors(&code), ["Wrong", "Other", "Generic"]);
+    assert_eq!(
+        items(&code, &["fn", "const", "mod"]),
+        ["RAW", "QUOTE", "look", "words"]
+    );
+}
+
+/// A package's files with their code: no comments and no text in quotes.
+fn code_of(package: &str) -> Vec<(String, String)> {
+    let (_, folders) = PACKAGES.iter().find(|(name, _)| *name == package).unwrap();
+    let files = folders.iter().flat_map(|folder| files(folder));
+    files.map(|(file, text)| (file, strip(&text))).collect()
+}
+
+/// The Rust files below a folder of the repository, by their path from its root.
+fn files(folder: &str) -> Vec<(String, String)> {
+    fn collect(at: &Path, name: &str, files: &mut Vec<(String, String)>) {
+        for entry in fs::read_dir(at).unwrap() {
+            let path = entry.unwrap().path();
+            let file = path.file_name().unwrap().to_str().unwrap();
+            let name = format!("{name}/{file}");
+            if path.is_dir() && file != "target" {
+                collect(&path, &name, files);
+            } else if file.ends_with(".rs") {
+                files.push((name, fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    let mut files = Vec::new();
+    collect(&repository(folder), folder, &mut files);
+    files
+}
+
+/// The code without comments, and with nothing in its quotes.
+fn strip(text: &str) -> String {
+    let mut code = String::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let skipped = if rest.starts_with("//") {
+            rest.find('\n').unwrap_or(rest.len())
+        } else if let Some(length) = raw_text(rest) {
+            length
+        } else if first == '"' {
+            quoted(rest)
+        } else if rest.starts_with("'\"'") {
+            3
+        } else {
+            code.push(first);
+            rest = &rest[first.len_utf8()..];
+            continue;
+        };
+        code.push(' ');
+        rest = &rest[skipped..];
+    }
+    code
+}
+
+/// The length of a raw text that begins here.
+fn raw_text(text: &str) -> Option<usize> {
+    let hashes = text
+        .strip_prefix('r')?
+        .chars()
+        .take_while(|&c| c == '#')
+        .count();
+    let inside = text[1 + hashes..].strip_prefix('"')?;
+    let end = format!("\"{}", "#".repeat(hashes));
+    Some(2 + hashes + inside.find(&end)? + end.len())
+}
+
+/// The length of a text in quotes that begins here.
+fn quoted(text: &str) -> usize {
+    let mut escaped = false;
+    for (at, character) in text.char_indices().skip(1) {
+        match character {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => return at + 1,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+fn identifiers(code: &str) -> impl Iterator<Item = &str> {
+    code.split(|c: char| !c.is_alphanumeric() && c != '_')
+        .filter(|word| !word.is_empty())
+}
+
+/// What is declared with one of these keywords.
+fn items(code: &str, keywords: &[&str]) -> Vec<String> {
+    let words: Vec<&str> = identifiers(code).collect();
+    words
+        .windows(2)
+        .filter(|pair| keywords.contains(&pair[0]) && !KEYWORDS.contains(&pair[1]))
+        .map(|pair| pair[1].to_owned())
+        .collect()
+}
+
+/// What may follow `const` or `unsafe` before the keyword that counts.
+const KEYWORDS: [&str; 4] = ["fn", "unsafe", "async", "_"];
+
+/// The types a file declares. An alias begins its line; any other `type` belongs to a trait.
+fn types(code: &str) -> Vec<String> {
+    code.lines()
+        .flat_map(|line| {
+            let keywords: &[&str] = &["struct", "enum", "union", "trait", "type"];
+            items(
+                line,
+                if line.starts_with(' ') {
+                    &keywords[..4]
+                } else {
+                    keywords
+                },
+            )
+        })
+        .collect()
+}
+
+/// The types a file makes an error, by hand or by `thiserror`.
+fn errors(code: &str) -> Vec<String> {
+    let mut errors = Vec::new();
+    for after in code.split("#[derive(").skip(1) {
+        let (traits, rest) = after.split_once(")]").unwrap();
+        if identifiers(traits).any(|name| name == "Error") {
+            errors.extend(items(rest, &["struct", "enum"]).into_iter().next());
+        }
+    }
+    for after in code.split("Error for ").skip(1) {
+        errors.extend(identifiers(after).next().map(str::to_owned));
+    }
+    errors
+}

@@ -1,0 +1,169 @@
+//! Senders that take their time. The clock stands still unless everybody waits, so this takes none.
+
+use std::{sync::Arc, time::Duration};
+
+use pillarbox::{domain::Key, inbox::ReadInbox};
+use tokio::time::{Instant, pause, sleep};
+
+use test_support::{
+    message::{both, pay},
+    request::Request,
+    server::{NOW, Server},
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Whether `took` is the limit, or the second after it in which connections are looked at.
+fn is_after(limit: u64, took: Duration) -> bool {
+    (limit * SECOND.as_millis() as u64..=(limit + 2) * SECOND.as_millis() as u64)
+        .contains(&(took.as_millis() as u64))
+}
+
+#[tokio::test]
+async fn a_head_that_takes_longer_than_five_seconds_is_refused() {
+    let server = Server::start().await;
+    pause();
+    for (source, part) in both()
+        .iter()
+        .flat_map(|source| [1, 20, 100].map(|part| (source, part)))
+    {
+        let bytes = Request::post(source, source.message("n1", NOW)).bytes();
+        let (mut client, began) = (server.client().await, Instant::now());
+        client.send(&bytes[..part]).await;
+        assert_eq!(client.answer().await.unwrap().status, 408);
+        assert!(is_after(5, began.elapsed()), "{:?}", began.elapsed());
+        client.is_closed().await;
+    }
+    // Nor does it help to send something now and then.
+    let (mut client, began) = (server.client().await, Instant::now());
+    for line in [
+        "POST /pay HTTP/1.1\r\n",
+        "a: b\r\n",
+        "c: d\r\n",
+        "e: f\r\n",
+        "g: h\r\n",
+    ] {
+        client.send(line).await;
+        sleep(SECOND).await;
+    }
+    assert_eq!(client.answer().await.unwrap().status, 408);
+    assert!(is_after(5, began.elapsed()), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_body_that_takes_longer_than_ten_seconds_is_refused_and_leaves_nothing() {
+    let server = Server::start().await;
+    pause();
+    for source in both() {
+        let request = Request::post(&source, source.message("n1", NOW));
+        for bytes in [request.bytes(), request.chunked(50)] {
+            let (mut client, began) = (server.client().await, Instant::now());
+            client.send(&bytes[..bytes.len() - 10]).await;
+            assert_eq!(client.answer().await.unwrap().status, 408);
+            assert!(is_after(10, began.elapsed()), "{:?}", began.elapsed());
+            client.is_closed().await;
+
+            let (mut client, began) = (server.client().await, Instant::now());
+            let (head, body) = bytes.split_at(bytes.len() - 100);
+            client.send(head).await;
+            for byte in &body[..9] {
+                sleep(SECOND).await;
+                client.send([*byte]).await;
+            }
+            assert_eq!(client.answer().await.unwrap().status, 408);
+            assert!(is_after(10, began.elapsed()), "{:?}", began.elapsed());
+        }
+    }
+    tokio::time::resume();
+    assert!(server.keys().await.is_empty());
+}
+
+#[tokio::test]
+async fn long_bodies_wait_for_room_and_short_ones_pass_them() {
+    let server = Server::start().await;
+    let source = pay();
+    let long = Request::unsigned(&source, "x".repeat(100_000)).bytes();
+    let mut strangers = Vec::new();
+    for _ in 0..32 {
+        let mut stranger = server.client().await;
+        stranger.send(&long[..long.len() - 1]).await; // they take all the room, and never end
+        strangers.push(stranger);
+    }
+    let short = Request::post(&source, source.message("n1", NOW)).bytes();
+    assert_eq!(server.client().await.ask(&short).await.status, 200);
+
+    let padded = source.message("n2", NOW).replacen(
+        '{',
+        &format!("{{\"pad\":\"{}\",", "x".repeat(100_000)),
+        1,
+    );
+    let mut client = server.client().await;
+    client.send(Request::post(&source, &padded).bytes()).await;
+    pause();
+    sleep(5 * SECOND).await;
+    tokio::time::resume();
+    assert_eq!(server.keys().await.len(), 1, "it waits");
+    drop(strangers.pop());
+    assert_eq!(
+        client.answer().await.unwrap().status,
+        200,
+        "one who leaves makes room"
+    );
+    assert_eq!(server.keys().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_longer_than_its_sender_keeps_it() {
+    let server = Server::start().await;
+    pause();
+    let challenge = Request::new("GET", "/hmrc?challenge=abc").bytes();
+    let mut client = server.client().await;
+    for _ in 0..2 {
+        assert_eq!(client.ask(&challenge).await.status, 200);
+        sleep(70 * SECOND).await;
+    }
+    assert_eq!(client.ask(&challenge).await.status, 200);
+    let began = Instant::now();
+    client.is_closed().await;
+    assert!(is_after(75, began.elapsed()), "{:?}", began.elapsed());
+
+    // One that never asks anything is not worth waiting for.
+    let (mut silent, began) = (server.client().await, Instant::now());
+    silent.is_closed().await;
+    assert!(is_after(5, began.elapsed()), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_stop_lets_requests_in_flight_end_and_closes_idle_connections() {
+    let server = Server::start().await;
+    let body = pay().message("n1", NOW);
+    let bytes = Request::post(&pay(), &body)
+        .header("Expect", "100-continue")
+        .bytes();
+    let (mut idle, mut busy) = (server.client().await, server.client().await);
+    assert_eq!(
+        idle.ask(Request::new("GET", "/hmrc?challenge=abc").bytes())
+            .await
+            .status,
+        200
+    );
+    let (start, rest) = bytes.split_at(bytes.len() - 10);
+    busy.send(start).await;
+    busy.is_told_to_continue().await;
+    let inbox = Arc::clone(&server.inbox);
+    let stopped = tokio::spawn(server.stop());
+    idle.is_closed().await; // it has been told
+    busy.send(rest).await;
+    assert_eq!(
+        busy.answer().await.unwrap().body,
+        r#"{"status":"recorded"}"#
+    );
+    busy.is_closed().await;
+    let _folder = stopped.await.unwrap();
+    let row = inbox
+        .get(&Key::parse("pay:n1").unwrap())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(row.body.unwrap(), body.as_bytes());
+}

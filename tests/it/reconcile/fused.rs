@@ -1,0 +1,200 @@
+//! An inbox of which a run can be cut off, at any instant, before or after anything it does; and
+//! one that refuses.
+
+use std::{
+    collections::BTreeSet,
+    future::{Future, pending},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use pillarbox::{
+    domain::{Key, SourceName, Timestamp},
+    inbox::{
+        CasOutcome, Claim, DeliveryInbox, Discarded, EventClaim, Fence, InboxError, KvEntry, KvKey,
+        LedgerEntry, Mark, Marked, OperatorInbox, PageRequest, PendingEvent, ReadInbox,
+        ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter,
+    },
+    senders::{Entry, EventName},
+};
+use pillarbox_cli::sqlite::SqliteInbox;
+use tokio::sync::Notify;
+
+/// Counts instants, and ends everything at one of them.
+#[derive(Default)]
+pub(crate) struct Fuse {
+    burnt: AtomicUsize,
+    /// After so many instants; none is never.
+    length: usize,
+    blown: Notify,
+}
+
+impl Fuse {
+    pub(crate) fn of(length: usize) -> Arc<Self> {
+        Arc::new(Self {
+            length,
+            ..Self::default()
+        })
+    }
+
+    /// How many instants there were.
+    pub(crate) fn burnt(&self) -> usize {
+        self.burnt.load(Ordering::SeqCst)
+    }
+
+    /// One more instant; whether it was the last.
+    pub(crate) fn burn(&self) -> bool {
+        let is_last = self.burnt.fetch_add(1, Ordering::SeqCst) + 1 == self.length;
+        if is_last {
+            self.blown.notify_one();
+        }
+        is_last
+    }
+
+    /// Runs `work` until the fuse blows, and drops it there, as if its process had ended.
+    pub(crate) async fn cut_off<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.blown.notified() => None,
+            done = work => Some(done),
+        }
+    }
+
+    async fn context<T>(&self, work: impl Future<Output = T>) -> T {
+        if self.burn() {
+            pending().await
+        }
+        let done = work.await;
+        if self.burn() {
+            pending().await
+        }
+        done
+    }
+}
+
+/// What a run sees of an inbox, and nothing else: whatever it has no business with panics.
+pub(crate) struct Fused {
+    pub(crate) inbox: SqliteInbox,
+    pub(crate) fuse: Arc<Fuse>,
+    /// How many more rows it takes before it refuses.
+    pub(crate) room: AtomicUsize,
+}
+
+impl Fused {
+    pub(crate) fn new(inbox: SqliteInbox) -> Self {
+        Self {
+            inbox,
+            fuse: Fuse::of(0),
+            room: AtomicUsize::new(usize::MAX),
+        }
+    }
+}
+
+impl ReceiveInbox for Fused {
+    async fn record(&self, entry: &Entry) -> Result<Recorded, InboxError> {
+        let taken = self
+            .room
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |room| {
+                room.checked_sub(1)
+            });
+        if taken.is_err() {
+            return Err(InboxError::Unavailable("as the test says".to_owned()));
+        }
+        self.fuse.context(self.inbox.record(entry)).await
+    }
+}
+
+impl DeliveryInbox for Fused {
+    async fn find_due(
+        &self,
+        _: &SourceFilter,
+        _: Timestamp,
+        _: usize,
+    ) -> Result<Vec<Key>, InboxError> {
+        unreachable!()
+    }
+
+    async fn claim(&self, _: &Key, _: &Claim) -> Result<Option<(Row, Fence)>, InboxError> {
+        unreachable!()
+    }
+
+    async fn claim_event(
+        &self,
+        _: &EventName,
+        _: &Key,
+        _: Timestamp,
+    ) -> Result<EventClaim, InboxError> {
+        unreachable!()
+    }
+
+    async fn mark(&self, _: &Fence, _: &Mark) -> Result<Marked, InboxError> {
+        unreachable!()
+    }
+
+    async fn record_last_received(&self, _: &SourceName, _: Timestamp) -> Result<(), InboxError> {
+        unreachable!()
+    }
+}
+
+impl ReconcileInbox for Fused {
+    async fn ledger_entries(
+        &self,
+        source: &SourceName,
+        subject: &str,
+    ) -> Result<Vec<LedgerEntry>, InboxError> {
+        self.fuse
+            .context(self.inbox.ledger_entries(source, subject))
+            .await
+    }
+
+    async fn pending_events(
+        &self,
+        source: &SourceName,
+        subjects: &BTreeSet<String>,
+    ) -> Result<Vec<PendingEvent>, InboxError> {
+        self.fuse
+            .context(self.inbox.pending_events(source, subjects))
+            .await
+    }
+
+    async fn last_received(&self, _: &SourceName) -> Result<Option<Timestamp>, InboxError> {
+        unreachable!()
+    }
+
+    async fn kv_get(&self, name: &KvKey) -> Result<Option<KvEntry>, InboxError> {
+        self.fuse.context(self.inbox.kv_get(name)).await
+    }
+
+    async fn compare_and_swap(
+        &self,
+        name: &KvKey,
+        seen: Option<u64>,
+        next: &KvEntry,
+    ) -> Result<CasOutcome, InboxError> {
+        self.fuse
+            .context(self.inbox.compare_and_swap(name, seen, next))
+            .await
+    }
+}
+
+impl ReadInbox for Fused {
+    async fn get(&self, _: &Key) -> Result<Option<Row>, InboxError> {
+        unreachable!()
+    }
+
+    async fn list(&self, _: &RowFilter, _: PageRequest) -> Result<RowPage, InboxError> {
+        unreachable!()
+    }
+}
+
+impl OperatorInbox for Fused {
+    async fn replay(&self, _: &Key, _: Timestamp) -> Result<Replayed, InboxError> {
+        unreachable!()
+    }
+
+    async fn discard(&self, _: &Key, _: bool, _: Timestamp) -> Result<Discarded, InboxError> {
+        unreachable!()
+    }
+}

@@ -1,0 +1,132 @@
+//! The machine a run is on: its inbox, its clock, and who is told what it does.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use pillarbox::{
+    domain::{Clock, SourceName, Timestamp},
+    inbox::{PageRequest, ReadInbox, Row, RowFilter},
+    reconcile::{
+        ProgressEvent, RunContext, RunOptions, RunOutcome, RunReporter, SenderAccess, Sleeper, run,
+    },
+    senders::Acceptance,
+};
+use pillarbox_cli::sqlite::SqliteInbox;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use super::fused::Fused;
+use test_support::manual_clock::ManualClock;
+
+/// The clock of the machine: the senders' own, unless it is wrong.
+pub(crate) struct SkewedClock {
+    clock: Arc<ManualClock>,
+    wrong_by: AtomicI64,
+}
+
+impl SkewedClock {
+    /// Turns it on, or back, by so many milliseconds.
+    pub(crate) fn turn(&self, milliseconds: i64) {
+        self.wrong_by.fetch_add(milliseconds, Ordering::SeqCst);
+    }
+}
+
+impl Clock for SkewedClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.clock.now().as_millis() + self.wrong_by.load(Ordering::SeqCst))
+    }
+
+    fn random(&self) -> u64 {
+        self.clock.random()
+    }
+}
+
+/// Keeps what it is told, as text.
+#[derive(Default)]
+pub(crate) struct ToldReporter(pub(crate) Mutex<Vec<String>>);
+
+impl RunReporter for ToldReporter {
+    fn on_event(&self, event: ProgressEvent<'_>) {
+        self.0.lock().unwrap().push(format!("{event:?}"));
+    }
+}
+
+pub(crate) struct Machine {
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) local: Arc<SkewedClock>,
+    pub(crate) inbox: Fused,
+    pub(crate) stop: CancellationToken,
+    pub(crate) told: ToldReporter,
+    _folder: TempDir,
+}
+
+impl Machine {
+    pub(crate) fn new(clock: &Arc<ManualClock>) -> Self {
+        let folder = TempDir::new().unwrap();
+        Self {
+            clock: clock.clone(),
+            local: Arc::new(SkewedClock {
+                clock: clock.clone(),
+                wrong_by: AtomicI64::new(0),
+            }),
+            inbox: Fused::new(SqliteInbox::create(&folder.path().join("inbox.db")).unwrap()),
+            stop: CancellationToken::new(),
+            told: ToldReporter::default(),
+            _folder: folder,
+        }
+    }
+
+    pub(crate) async fn run(
+        &self,
+        sleeper: &dyn Sleeper,
+        source: &SourceName,
+        access: &SenderAccess,
+        options: &RunOptions,
+    ) -> RunOutcome {
+        let context = RunContext {
+            inbox: &self.inbox,
+            clock: &*self.local,
+            sleeper,
+            stop: &self.stop,
+            reporter: &self.told,
+            window: Acceptance(Duration::from_secs(60 * 24 * 60 * 60)),
+        };
+        run(source, access, options, &context).await
+    }
+
+    /// A deadline so far from now.
+    pub(crate) fn within(&self, time: Duration) -> RunOptions {
+        RunOptions {
+            deadline: Some(self.local.now().plus(time)),
+            ..RunOptions::default()
+        }
+    }
+
+    pub(crate) async fn rows(&self) -> Vec<Row> {
+        self.inbox
+            .inbox
+            .list(&RowFilter::default(), PageRequest::first(1_000_000))
+            .await
+            .unwrap()
+            .rows
+    }
+
+    /// The ids that are stored.
+    pub(crate) async fn stored(&self) -> BTreeSet<String> {
+        self.rows().await.iter().map(Row::id).collect()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+pub(crate) const fn minutes(minutes: u64) -> Duration {
+    Duration::from_secs(minutes * 60)
+}

@@ -1,0 +1,283 @@
+//! What never came is named, all of it and nothing else.
+
+use std::{collections::HashMap, time::Duration};
+
+use pillarbox::{
+    domain::State,
+    reconcile::{
+        RunEnd, RunOptions,
+        govuk_pay::{ExpectedEvent, ObservationStatus},
+    },
+    senders::OBSERVED_EVENT_TYPE,
+};
+use sender_simulator::{
+    apis::pay_api::{PaymentLifecycle, PaymentWebhook},
+    govuk_pay::PaymentEvent,
+};
+
+use super::{
+    machine::minutes,
+    pay_api::{PayRig, named},
+};
+use test_support::manual_clock::sender_time;
+
+const DAY: Duration = minutes(24 * 60);
+
+/// Loses one of a hundred of each kind of event.
+fn one_of_a_hundred() -> impl FnMut(&PaymentWebhook) -> bool {
+    let mut counts: HashMap<&str, u32> = HashMap::new();
+    move |webhook| {
+        let count = counts.entry(webhook.event.as_str()).or_default();
+        *count += 1;
+        *count % 100 == 50
+    }
+}
+
+#[tokio::test]
+async fn of_ten_thousand_payments_each_event_that_was_lost_is_named_and_no_other() {
+    let rig = PayRig::new().await;
+    let payments = rig.live(10_000, 30 * DAY);
+    let lost = rig.push(&payments, one_of_a_hundred()).await;
+    let kinds = [
+        ExpectedEvent::Succeeded,
+        ExpectedEvent::Captured,
+        ExpectedEvent::Failed,
+        ExpectedEvent::Expired,
+        ExpectedEvent::FailedOrSucceeded,
+        ExpectedEvent::Refunded,
+    ];
+    for kind in kinds {
+        assert!(
+            lost.iter().filter(|(_, what)| *what == kind).count() >= 5,
+            "{kind:?} was lost, too"
+        );
+    }
+    let (ended, report) = rig.run().await;
+    assert!(matches!(ended, RunEnd::Completed), "{ended}");
+    assert_eq!(named(&report), lost);
+    assert!(
+        report
+            .missing
+            .iter()
+            .all(|one| one.observed == ObservationStatus::First && one.since < rig.now())
+    );
+    let (looked_at, unreadable) = (report.payments, report.unreadable);
+    assert!(
+        (9_950..10_000).contains(&looked_at) && unreadable == 0,
+        "those of the last three hours are left out"
+    );
+
+    // Each payment once, whole, and on its way like anything else.
+    let observations = rig.observations().await;
+    let subjects: std::collections::BTreeSet<_> =
+        lost.iter().map(|(payment, _)| payment.clone()).collect();
+    assert_eq!(
+        (observations.len(), observations.into_iter().collect()),
+        (subjects.len(), subjects.clone())
+    );
+    let rows = rig.rows().await;
+    let observed = rows
+        .iter()
+        .filter(|row| row.event_type == OBSERVED_EVENT_TYPE);
+    assert!(
+        observed
+            .clone()
+            .all(|row| row.state == State::Recorded && row.event().is_none())
+    );
+
+    let [searches, asked, histories, refunds] = rig.counts();
+    assert_eq!((searches, asked), (looked_at.div_ceil(500), subjects.len()));
+    let of_state = lost
+        .iter()
+        .filter(|(_, what)| !matches!(what, ExpectedEvent::Captured | ExpectedEvent::Refunded));
+    assert_eq!(histories, of_state.count());
+    assert!(
+        refunds < 2000,
+        "only of payments of which something was given back: {refunds}"
+    );
+    let calls = rig.api.calls();
+    assert!(
+        calls.most_in_a_second() <= 5,
+        "{}",
+        calls.most_in_a_second()
+    );
+
+    // Looked at again, it is as it was, and recorded no second time.
+    rig.clock.pass(minutes(1));
+    let (ended, again) = rig.run_by_hand().await;
+    assert!(matches!(ended, RunEnd::Completed), "{ended}");
+    assert!(
+        named(&again).is_superset(&lost)
+            && again.missing.iter().all(|one| {
+                one.observed
+                    == if subjects.contains(one.payment.as_str()) {
+                        ObservationStatus::Before
+                    } else {
+                        ObservationStatus::First
+                    }
+            })
+    );
+}
+
+#[tokio::test]
+async fn what_comes_late_is_not_named_any_more() {
+    let rig = PayRig::new().await;
+    let payment = rig.one(PaymentLifecycle::RefundedTwice, 9 * DAY);
+    let lost = rig.push(std::slice::from_ref(&payment), |_| true).await;
+    assert_eq!(named(&rig.run().await.1), lost);
+    assert_eq!(lost.len(), 3, "succeeded, captured, refunded");
+
+    rig.push(std::slice::from_ref(&payment), |webhook| {
+        webhook.event == PaymentEvent::Captured
+    })
+    .await;
+    let (_, report) = rig.run_by_hand().await;
+    let left: Vec<_> = report
+        .missing
+        .iter()
+        .map(|one| (one.what, one.observed))
+        .collect();
+    assert_eq!(left, [(ExpectedEvent::Captured, ObservationStatus::Before)]);
+    rig.push(std::slice::from_ref(&payment), |_| false).await;
+    assert_eq!(rig.run_by_hand().await.1.missing, []);
+}
+
+#[tokio::test]
+async fn a_second_refund_that_was_lost_is_missed_although_the_first_one_came() {
+    let rig = PayRig::new().await;
+    let payment = rig.one(PaymentLifecycle::RefundedTwice, 9 * DAY);
+    let mut refunds = 0;
+    let second = |webhook: &PaymentWebhook| {
+        refunds += u32::from(webhook.event == PaymentEvent::Refunded);
+        webhook.event == PaymentEvent::Refunded && refunds == 2
+    };
+    let lost = rig.push(&[payment], second).await;
+    let (_, report) = rig.run().await;
+    assert_eq!((named(&report), lost.len()), (lost, 1));
+}
+
+#[tokio::test]
+async fn a_refund_that_failed_and_a_payment_that_is_not_final_are_not_missed() {
+    let rig = PayRig::new().await;
+    for life in [
+        PaymentLifecycle::RefundFailed,
+        PaymentLifecycle::Created,
+        PaymentLifecycle::Started,
+        PaymentLifecycle::Submitted,
+        PaymentLifecycle::Capturable,
+    ] {
+        let payment = rig.one(life, 9 * DAY);
+        rig.push(&[payment], |_| false).await;
+    }
+    let (ended, report) = rig.run().await;
+    assert!(matches!(ended, RunEnd::Completed), "{ended}");
+    assert_eq!((report.payments, report.missing.len()), (5, 0));
+}
+
+#[tokio::test]
+async fn nothing_is_missed_before_pay_has_had_three_hours_for_it() {
+    for life in PaymentLifecycle::ALL {
+        let rig = PayRig::new().await;
+        // From before anything happened until everything was told of.
+        let payment = rig.one(life, Duration::ZERO);
+        for _ in 0..35 {
+            let lost = rig.push(std::slice::from_ref(&payment), |_| true).await;
+            let (ended, report) = rig.run_by_hand().await;
+            assert!(matches!(ended, RunEnd::Completed), "{ended}");
+            assert_eq!(
+                named(&report),
+                lost,
+                "{life:?} after {:?}",
+                sender_time(rig.now()).since(payment.created())
+            );
+            rig.clock.pass(minutes(97));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_search_that_is_behind_the_times_names_nothing_that_is_not_so() {
+    for hours in [1, 5, 30] {
+        let rig = PayRig::new().await;
+        let payments = rig.live(300, 4 * DAY);
+        let lost = rig.push(&payments, one_of_a_hundred()).await;
+        rig.api
+            .with(|accounts| accounts.set_lag(minutes(60 * hours)));
+        let (ended, report) = rig.run().await;
+        assert!(matches!(ended, RunEnd::Completed), "{ended}");
+        assert!(named(&report).is_subset(&lost), "{hours} h behind");
+
+        rig.api.with(|accounts| accounts.set_lag(Duration::ZERO));
+        assert_eq!(named(&rig.run_by_hand().await.1), lost);
+    }
+}
+
+#[tokio::test]
+async fn a_sweep_begins_half_an_hour_after_the_last_one_ended() {
+    let rig = PayRig::new().await;
+    rig.one(PaymentLifecycle::Captured, 9 * DAY);
+    assert!(matches!(rig.run().await.0, RunEnd::Completed));
+    let ended_at = rig.now();
+    rig.clock.pass(minutes(29));
+    let (ended, report) = rig.run().await;
+    assert!(
+        matches!(ended, RunEnd::NotDue(at) if at == ended_at.plus(minutes(30))),
+        "{ended}"
+    );
+    assert_eq!((report.payments, rig.counts()[0]), (0, 1));
+    rig.clock.pass(minutes(1));
+    assert!(matches!(rig.run().await.0, RunEnd::Completed));
+}
+
+#[tokio::test]
+async fn a_dry_run_names_everything_and_records_nothing() {
+    let rig = PayRig::new().await;
+    let payments = rig.live(300, 9 * DAY);
+    let lost = rig.push(&payments, one_of_a_hundred()).await;
+    let before = rig.rows().await.len();
+    let (ended, report) = rig
+        .run_as(&RunOptions {
+            dry_run: true,
+            ..RunOptions::default()
+        })
+        .await;
+    assert!(matches!(ended, RunEnd::Completed), "{ended}");
+    assert_eq!(
+        (named(&report), rig.rows().await.len()),
+        (lost.clone(), before)
+    );
+    assert!(
+        report
+            .missing
+            .iter()
+            .all(|one| one.observed == ObservationStatus::No)
+    );
+
+    let (_, report) = rig.run().await;
+    assert_eq!(named(&report), lost, "and the next one is not put off");
+    assert!(
+        report
+            .missing
+            .iter()
+            .all(|one| one.observed == ObservationStatus::First)
+    );
+}
+
+#[tokio::test]
+async fn only_the_payments_since_then_are_looked_at_if_somebody_says_so() {
+    let rig = PayRig::new().await;
+    // the clock moves on while they are looked at
+    let payments = rig.live(100, 50 * DAY - minutes(60));
+    rig.push(&payments, |_| true).await;
+    let since = |days: u32| RunOptions {
+        since: Some(rig.now().minus(days * DAY)),
+        ..RunOptions::default()
+    };
+    assert_eq!(rig.run_as(&since(10)).await.1.payments, 20);
+    assert_eq!(rig.run_as(&since(50)).await.1.payments, 100);
+    assert_eq!(
+        rig.run().await.1.payments,
+        60,
+        "thirty days, if nobody says"
+    );
+}

@@ -1,0 +1,279 @@
+//! GOV.UK Pay on loopback, and a machine that looks for what never came.
+
+use std::{collections::BTreeSet, ops::Deref, time::Duration};
+
+use futures_util::{StreamExt, stream};
+use pillarbox::{
+    domain::{Origin, SourceName, Timestamp as ReceiverTime},
+    inbox::{Claim, DeliveryInbox, Lease, LeaseId, Mark, ReceiveInbox},
+    reconcile::{
+        RunEnd, RunFindings, RunOptions, SenderAccess,
+        govuk_pay::{self, ExpectedEvent, PaymentsReport},
+    },
+    secrets::Secret,
+    senders::{Acceptance, Entry, SenderKind, SigningKey, read, verify},
+};
+use sender_simulator::{
+    Sender, Timestamp,
+    apis::pay_api::{PayApi, PayEndpoint, PaymentLifecycle, PaymentWebhook, SimulatedPayment},
+    govuk_pay::PaymentEvent,
+    signature,
+};
+
+use super::machine::{Machine, minutes};
+use test_support::manual_clock::{ManualClock, sender_time};
+
+pub(crate) const API_KEY: &str = "api_live_7mrp1d5lsa5pdfs2bvim2f9cdu";
+const WEBHOOK_SECRET: &str = "webhook_live_7mrp1d5lsa5pdfs2bvim2f9cdu";
+/// How long Pay has to push what happened.
+const GRACE_PERIOD: Duration = minutes(3 * 60);
+const DAY: Duration = minutes(24 * 60);
+/// How long after a payment began the money is asked for.
+const CAPTURE_SUBMITTED: Duration = Duration::from_millis(116_087);
+/// How long before it succeeds a refund is made.
+const REFUND_TAKES: Duration = Duration::from_secs(90);
+
+/// An event that never came, by its payment.
+pub(crate) type Lost = BTreeSet<(String, ExpectedEvent)>;
+
+pub(crate) struct PayRig {
+    pub(crate) api: PayApi,
+    pub(crate) machine: Machine,
+    pub(crate) source: SourceName,
+}
+
+impl Deref for PayRig {
+    type Target = Machine;
+
+    fn deref(&self) -> &Machine {
+        &self.machine
+    }
+}
+
+impl PayRig {
+    pub(crate) async fn new() -> Self {
+        let clock = ManualClock::new();
+        let api = PayApi::start(0, clock.clone()).await.unwrap();
+        api.with(|accounts| accounts.open(API_KEY));
+        Self {
+            api,
+            machine: Machine::new(&clock),
+            source: SourceName::new("pay").unwrap(),
+        }
+    }
+
+    /// The time at Pay's API.
+    fn api_now(&self) -> Timestamp {
+        sender_time(self.now())
+    }
+
+    /// So many payments of every sort, begun over the time up to now that is given; Pay knows them
+    /// from now on.
+    pub(crate) fn live(&self, count: u32, over: Duration) -> Vec<SimulatedPayment> {
+        let (first, every) = (self.api_now().minus(over), over / count);
+        let lives = PaymentLifecycle::ALL
+            .into_iter()
+            .cycle()
+            .take(count as usize)
+            .zip(0u32..);
+        let payments: Vec<_> = lives
+            .map(|(life, n)| SimulatedPayment::new(life, first.plus(every * n), &*self.clock))
+            .collect();
+        self.api
+            .with(|accounts| accounts.add(API_KEY, payments.clone()));
+        payments
+    }
+
+    /// A single one, begun so long ago.
+    pub(crate) fn one(&self, life: PaymentLifecycle, ago: Duration) -> SimulatedPayment {
+        let payment = SimulatedPayment::new(life, self.api_now().minus(ago), &*self.clock);
+        self.api
+            .with(|accounts| accounts.add(API_KEY, [payment.clone()]));
+        payment
+    }
+
+    /// Pushes everything that happened by now, but for what `loses` says; returns what has to be
+    /// named.
+    pub(crate) async fn push(
+        &self,
+        payments: &[SimulatedPayment],
+        mut loses: impl FnMut(&PaymentWebhook) -> bool,
+    ) -> Lost {
+        let (mut arriving, mut lost) = (Vec::new(), Lost::new());
+        for payment in payments {
+            for webhook in payment
+                .webhooks(&*self.clock)
+                .into_iter()
+                .filter(|webhook| webhook.at <= self.api_now())
+            {
+                if loses(&webhook) {
+                    lost.extend(self.named_as(payment, &webhook));
+                } else {
+                    arriving.push(webhook);
+                }
+            }
+        }
+        let arrivals = arriving
+            .iter()
+            .enumerate()
+            .map(|(number, webhook)| self.arrive(webhook, number));
+        stream::iter(arrivals)
+            .buffer_unordered(256)
+            .for_each(|()| async {})
+            .await;
+        lost
+    }
+
+    /// Records a webhook. Of three, one is handed on, one was tried, and one is still to be.
+    async fn arrive(&self, webhook: &PaymentWebhook, number: usize) {
+        let (inbox, entry) = (&self.machine.inbox.inbox, self.entry(webhook));
+        inbox.record(&entry).await.unwrap();
+        if number.is_multiple_of(3) {
+            return;
+        }
+        let now = self.now();
+        let lease = Lease {
+            id: LeaseId(1),
+            until: now,
+        };
+        let claim = Claim {
+            now,
+            lease,
+            first_backoff: Duration::from_secs(5),
+        };
+        let (row, fence) = inbox.claim(&entry.key, &claim).await.unwrap().unwrap();
+        inbox
+            .claim_event(&row.event().unwrap(), &entry.key, now.plus(90 * DAY))
+            .await
+            .unwrap();
+        if number % 3 == 1 {
+            inbox
+                .mark(
+                    &fence,
+                    &Mark::Delivered {
+                        expires_at: now.plus(90 * DAY),
+                    },
+                )
+                .await
+                .unwrap();
+        }
+    }
+
+    fn entry(&self, webhook: &PaymentWebhook) -> Entry {
+        let key = SigningKey::new(
+            SenderKind::GOVUK_PAY,
+            "1",
+            &Secret::new(WEBHOOK_SECRET.to_owned()),
+        );
+        let signature = signature::sign(
+            Sender::GovukPay,
+            WEBHOOK_SECRET,
+            webhook.body.signed.as_bytes(),
+        );
+        let body = webhook.body.wire.clone().into();
+        let received = ReceiverTime::from_millis(webhook.at.as_millis());
+        let signatures: &[&[u8]] = &[signature.as_bytes()];
+        let verified = verify(SenderKind::GOVUK_PAY, &[key], signatures, body, received).unwrap();
+        read(&self.source, verified, received, Acceptance(60 * DAY))
+    }
+
+    /// What a webhook that was lost has to be named as, if it is time: told by the life of its
+    /// payment alone.
+    fn named_as(
+        &self,
+        payment: &SimulatedPayment,
+        webhook: &PaymentWebhook,
+    ) -> Option<(String, ExpectedEvent)> {
+        let is_over = |at: Timestamp| at.plus(GRACE_PERIOD) <= self.api_now();
+        let capture_failed = payment.lifecycle() == PaymentLifecycle::CaptureFailed;
+        let failed_at = payment.created().plus(PaymentEvent::Captured.after());
+        let what = match webhook.event {
+            PaymentEvent::Succeeded if capture_failed && failed_at <= self.api_now() => {
+                is_over(failed_at).then_some(ExpectedEvent::FailedOrSucceeded)
+            }
+            PaymentEvent::Succeeded => is_over(webhook.at).then_some(ExpectedEvent::Succeeded),
+            PaymentEvent::Captured => {
+                let submitted = payment.created().plus(CAPTURE_SUBMITTED);
+                let day = Timestamp::parse(&format!("{}T00:00:00Z", &submitted.to_string()[..10]))
+                    .unwrap();
+                is_over(day.plus(DAY)).then_some(ExpectedEvent::Captured)
+            }
+            PaymentEvent::Refunded => {
+                is_over(webhook.at.minus(REFUND_TAKES)).then_some(ExpectedEvent::Refunded)
+            }
+            PaymentEvent::Failed if payment.lifecycle() == PaymentLifecycle::ProviderError => {
+                is_over(webhook.at).then_some(ExpectedEvent::FailedOrSucceeded)
+            }
+            PaymentEvent::Failed => is_over(webhook.at).then_some(ExpectedEvent::Failed),
+            PaymentEvent::Expired => is_over(webhook.at).then_some(ExpectedEvent::Expired),
+        };
+        what.filter(|_| is_over(payment.created()))
+            .map(|what| (payment.id().to_owned(), what))
+    }
+
+    pub(crate) async fn run(&self) -> (RunEnd, PaymentsReport) {
+        self.run_as(&RunOptions::default()).await
+    }
+
+    pub(crate) async fn run_by_hand(&self) -> (RunEnd, PaymentsReport) {
+        self.run_as(&RunOptions {
+            by_hand: true,
+            ..RunOptions::default()
+        })
+        .await
+    }
+
+    pub(crate) async fn run_as(&self, options: &RunOptions) -> (RunEnd, PaymentsReport) {
+        self.run_with(API_KEY, options).await
+    }
+
+    pub(crate) async fn run_with(
+        &self,
+        api_key: &str,
+        options: &RunOptions,
+    ) -> (RunEnd, PaymentsReport) {
+        let (base_url, api_key) = (self.api.base_url().clone(), Secret::new(api_key.to_owned()));
+        let access = SenderAccess::GovukPay(govuk_pay::PayAccess { base_url, api_key });
+        let outcome = self
+            .machine
+            .run(&*self.clock, &self.source, &access, options)
+            .await;
+        let RunFindings::GovukPay(report) = outcome.found else {
+            panic!("it is Pay that was asked")
+        };
+        (outcome.ended, report)
+    }
+
+    /// The observations that are recorded.
+    pub(crate) async fn observations(&self) -> Vec<String> {
+        let rows = self
+            .rows()
+            .await
+            .into_iter()
+            .filter(|row| row.origin == Origin::Pull);
+        rows.map(|row| row.subject.unwrap()).collect()
+    }
+
+    /// How often each endpoint was called: searches, payments, events, refunds.
+    pub(crate) fn counts(&self) -> [usize; 4] {
+        let calls = self.api.calls();
+        [
+            PayEndpoint::Search,
+            PayEndpoint::Payment,
+            PayEndpoint::Events,
+            PayEndpoint::Refunds,
+        ]
+        .map(|one| calls.to(one).len())
+    }
+}
+
+/// What a report names.
+pub(crate) fn named(report: &PaymentsReport) -> Lost {
+    let named: Lost = report
+        .missing
+        .iter()
+        .map(|one| (one.payment.as_str().to_owned(), one.what))
+        .collect();
+    assert_eq!(named.len(), report.missing.len(), "each once");
+    named
+}

@@ -1,0 +1,242 @@
+//! What goes wrong when a test says so, and what the ledger shows of it.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use sender_simulator::{
+    apis::{
+        ApiResponse, CallOutcome, Ppns, ScriptedStep,
+        ppns::{BoxNotification, NotificationStatus, PpnsBoxes, PpnsEndpoint, PpnsError},
+    },
+    hmrc::HmrcMessage,
+};
+
+use super::{
+    heard::hear,
+    hmrc::{BOX, Hmrc, body_of},
+};
+
+#[tokio::test]
+async fn the_next_calls_are_answered_with_what_the_script_says_and_nothing_is_done() {
+    let hmrc = Hmrc::start().await;
+    let id = hmrc.add(NotificationStatus::Pending);
+    let faults = [
+        (PpnsError::InvalidCredentials, 401),
+        (PpnsError::Throttled, 429),
+        (PpnsError::Service, 500),
+        (PpnsError::Unavailable, 503),
+        (PpnsError::Timeout, 504),
+    ];
+    hmrc.ppns.script(
+        PpnsEndpoint::Acknowledge,
+        faults
+            .iter()
+            .map(|(problem, _)| ScriptedStep::instead(problem.clone())),
+    );
+    assert_eq!(hmrc.list("").await.status, 200, "another endpoint's script");
+    for (problem, status) in faults {
+        let heard = hmrc.acknowledge(body_of(&[&id])).await;
+        assert_eq!(heard.refusal(), (status, problem.code().to_owned()));
+        assert_eq!(hmrc.status(&id), NotificationStatus::Pending);
+    }
+    assert_eq!(hmrc.acknowledge(body_of(&[&id])).await.status, 204);
+
+    hmrc.ppns.refuse_next(
+        2,
+        PpnsEndpoint::Token,
+        ApiResponse::json(500, r#"{"error":"server_error"}"#),
+    );
+    let tokens = [
+        hmrc.ask_for_token("").await.status,
+        hmrc.ask_for_token("").await.status,
+    ];
+    assert_eq!(
+        (tokens, hmrc.ask_for_token("").await.status),
+        ([500, 500], 400)
+    );
+}
+
+#[tokio::test]
+async fn an_answer_can_be_anything_at_all() {
+    let hmrc = Hmrc::start().await;
+    let busy = ApiResponse::empty(503).with("retry-after", "7");
+    let moved = ApiResponse::empty(301).with("location", "/elsewhere");
+    let cut = ApiResponse::json(200, r#"[{"notificationId":"#);
+    let page = ApiResponse::json(200, "<html>").with("content-type", "text/html");
+    hmrc.ppns.script(
+        PpnsEndpoint::List,
+        [busy, moved, cut, page].map(ScriptedStep::Instead),
+    );
+    let client = &hmrc.client;
+    let url = hmrc
+        .ppns
+        .base_url()
+        .join(&format!(
+            "/misc/push-pull-notification/box/{BOX}/notifications"
+        ))
+        .unwrap();
+    let answer = client.get(url.clone()).send().await.unwrap();
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()["retry-after"]),
+        (503, &"7".parse().unwrap())
+    );
+    // The redirect is followed here, and leads to nothing.
+    assert_eq!(
+        client
+            .get(url.clone())
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .as_u16(),
+        404
+    );
+    assert_eq!(
+        client
+            .get(url.clone())
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap(),
+        r#"[{"notificationId":"#
+    );
+    assert_eq!(
+        client.get(url).send().await.unwrap().headers()["content-type"],
+        "text/html"
+    );
+}
+
+#[tokio::test]
+async fn a_connection_can_close_before_the_work_or_after_it() {
+    let hmrc = Hmrc::start().await;
+    for (step, status, outcome, acknowledged) in [
+        (
+            ScriptedStep::CloseBefore,
+            NotificationStatus::Pending,
+            CallOutcome::Lost,
+            0,
+        ),
+        (
+            ScriptedStep::CloseAfter,
+            NotificationStatus::Acknowledged,
+            CallOutcome::Withheld(204),
+            1,
+        ),
+    ] {
+        let id = hmrc.add(NotificationStatus::Pending);
+        hmrc.ppns.script(PpnsEndpoint::Acknowledge, [step]);
+        let request = hmrc
+            .acknowledgement(BOX)
+            .header("content-type", "application/json")
+            .body(body_of(&[&id]));
+        assert!(hear(request).await.unwrap_err().is_request());
+        assert_eq!(hmrc.status(&id), status);
+        let calls = hmrc.ppns.calls().to(PpnsEndpoint::Acknowledge);
+        let last = calls.iter().last().unwrap();
+        assert_eq!(
+            (last.outcome, last.status(), last.acknowledged().len()),
+            (outcome, None, acknowledged)
+        );
+    }
+    let id = hmrc.add(NotificationStatus::Pending);
+    assert_eq!(
+        hmrc.acknowledge(body_of(&[&id])).await.status,
+        204,
+        "the next connection is as good as any"
+    );
+}
+
+#[tokio::test]
+async fn an_answer_can_stay_out() {
+    let hmrc = Hmrc::start().await;
+    hmrc.ppns.script(PpnsEndpoint::List, [ScriptedStep::Hang]);
+    let error = hear(hmrc.list_of(BOX, "").timeout(Duration::from_millis(100)))
+        .await
+        .unwrap_err();
+    assert!(error.is_timeout(), "{error}");
+    assert_eq!(hmrc.ppns.calls().to(PpnsEndpoint::List).statuses(), [None]);
+    assert_eq!(hmrc.list("").await.status, 200);
+}
+
+#[tokio::test]
+async fn statuses_flip_and_notifications_arrive_between_two_calls() {
+    let hmrc = Hmrc::start().await;
+    let (given_up, pushed) = (
+        hmrc.add(NotificationStatus::Pending),
+        hmrc.add(NotificationStatus::Pending),
+    );
+    let late = BoxNotification::new(BOX, HmrcMessage::json("1"), &*hmrc.clock);
+    let late_id = late.id.clone();
+    let (fails, succeeds) = (given_up.clone(), pushed.clone());
+    hmrc.ppns.script(
+        PpnsEndpoint::List,
+        [
+            ScriptedStep::Usual,
+            ScriptedStep::then(move |boxes: &mut PpnsBoxes| {
+                boxes.set_status(&fails, NotificationStatus::Failed);
+                boxes.set_status(&succeeds, NotificationStatus::Acknowledged);
+                boxes.add(late);
+            }),
+        ],
+    );
+    for _ in 0..2 {
+        assert_eq!(
+            hmrc.list("?status=PENDING").await.ids(),
+            [given_up.clone(), pushed.clone()]
+        );
+    }
+    assert_eq!(hmrc.list("?status=PENDING").await.ids(), [late_id]);
+    assert_eq!(hmrc.list("?status=FAILED").await.ids(), [given_up]);
+}
+
+#[tokio::test]
+async fn the_ledger_shows_every_call_in_its_order() {
+    let hmrc = Hmrc::start().await;
+    let id = hmrc.ppns.post(BOX, HmrcMessage::json("1"));
+    hmrc.list("?status=PENDING&count=5").await;
+    hmrc.acknowledge(body_of(&[&id])).await;
+    hear(hmrc.request(Method::GET, "/elsewhere?a=b"))
+        .await
+        .unwrap();
+    let calls = hmrc.ppns.calls();
+    let shown: Vec<_> = calls
+        .iter()
+        .map(|call| (call.method.as_str(), call.target.as_str(), call.status()))
+        .collect();
+    let list = format!("/misc/push-pull-notification/box/{BOX}/notifications");
+    let expected = [
+        ("POST", "/oauth/token", Some(200)),
+        ("GET", &format!("{list}?status=PENDING&count=5"), Some(200)),
+        ("PUT", &format!("{list}/acknowledge"), Some(204)),
+        ("GET", "/elsewhere?a=b", Some(404)),
+    ];
+    assert_eq!(shown, expected);
+    assert!(calls.iter().map(|call| call.at).is_sorted());
+    assert_eq!(
+        calls
+            .iter()
+            .map(|call| call.acknowledged())
+            .collect::<Vec<_>>()[2],
+        [id]
+    );
+    assert_eq!(calls.iter().last().unwrap().endpoint, None);
+}
+
+#[tokio::test]
+async fn a_server_ends_with_its_handle_and_a_port_is_taken_once() {
+    let hmrc = Hmrc::start().await;
+    let url = hmrc.ppns.base_url().clone();
+    let again = Ppns::start(url.port().unwrap(), hmrc.clock.clone()).await;
+    assert!(again.is_err());
+    hmrc.ppns.script(PpnsEndpoint::List, [ScriptedStep::Hang]);
+    let hanging = tokio::spawn(hear(hmrc.list_of(BOX, "")));
+    while hmrc.ppns.calls().to(PpnsEndpoint::List).is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let client = hmrc.client.clone();
+    drop(hmrc);
+    assert!(hanging.await.unwrap().is_err());
+    assert!(client.get(url).send().await.unwrap_err().is_connect());
+}

@@ -1,0 +1,134 @@
+//! One life, told twice: by the webhooks that Pay sends, and by the API.
+
+use std::time::Duration;
+
+use sender_simulator::{
+    Clock,
+    apis::pay_api::{PaymentLifecycle, SimulatedPayment},
+    govuk_pay::PaymentEvent,
+};
+use serde_json::Value;
+use test_support::manual_clock::ManualClock;
+
+use super::pay::{DAY, Pay};
+
+use PaymentEvent::{Captured, Expired, Failed, Refunded, Succeeded};
+
+#[test]
+fn every_life_has_its_webhooks_and_those_that_pay_never_sends_are_missing() {
+    let clock = ManualClock::new();
+    for (life, expected) in [
+        (PaymentLifecycle::Created, &[][..]),
+        (PaymentLifecycle::Started, &[]),
+        (PaymentLifecycle::Submitted, &[]),
+        (PaymentLifecycle::Capturable, &[]),
+        (PaymentLifecycle::Succeeded, &[Succeeded]),
+        (PaymentLifecycle::Captured, &[Succeeded, Captured]),
+        (PaymentLifecycle::Refunded, &[Succeeded, Captured, Refunded]),
+        (
+            PaymentLifecycle::RefundedTwice,
+            &[Succeeded, Captured, Refunded, Refunded],
+        ),
+        (PaymentLifecycle::RefundFailed, &[Succeeded, Captured]),
+        (PaymentLifecycle::Failed, &[Failed]),
+        (PaymentLifecycle::Expired, &[Expired]),
+        (PaymentLifecycle::CancelledByUser, &[Failed]),
+        (PaymentLifecycle::CancelledByService, &[Failed]),
+        (PaymentLifecycle::ProviderError, &[Failed]),
+        (PaymentLifecycle::CaptureFailed, &[Succeeded]),
+    ] {
+        let payment = SimulatedPayment::new(life, clock.now(), &*clock);
+        let webhooks = payment.webhooks(&*clock);
+        assert_eq!(
+            webhooks
+                .iter()
+                .map(|webhook| webhook.event)
+                .collect::<Vec<_>>(),
+            expected,
+            "{life:?}"
+        );
+        assert!(webhooks.iter().map(|webhook| webhook.at).is_sorted());
+        for webhook in webhooks {
+            let told: Value = serde_json::from_str(&webhook.body.wire).unwrap();
+            assert_eq!(told["resource_id"], payment.id());
+            assert_eq!(told["resource"]["reference"], payment.reference());
+            assert_eq!(told["event_type"], webhook.event.as_str());
+            assert_eq!(told["created_date"], webhook.at.to_string());
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_api_shows_at_each_webhooks_time_what_the_webhook_tells() {
+    let pay = Pay::start().await;
+    for life in PaymentLifecycle::ALL {
+        let payment = pay.add(life, Duration::ZERO);
+        for webhook in payment.webhooks(&*pay.clock) {
+            pay.clock.pass(webhook.at.since(pay.clock.now()));
+            let told: Value = serde_json::from_str(&webhook.body.wire).unwrap();
+            let (told, shown) = (
+                &told["resource"],
+                pay.found(&format!("/v1/payments/{}", payment.id())).await,
+            );
+            assert_eq!(
+                told["settlement_summary"], shown["settlement_summary"],
+                "{life:?} {:?}",
+                webhook.event
+            );
+            for field in [
+                "amount",
+                "email",
+                "description",
+                "created_date",
+                "payment_provider",
+                "card_details",
+            ] {
+                assert_eq!(told.get(field), shown.get(field), "{life:?} {field}");
+            }
+            if told["state"]["status"] == "success" {
+                assert_eq!(
+                    told["refund_summary"], shown["refund_summary"],
+                    "{life:?} {:?}",
+                    webhook.event
+                );
+                assert_eq!(told["state"], shown["state"], "{life:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_webhook_can_not_tell_who_cancelled() {
+    let clock = ManualClock::new();
+    let state = |life: PaymentLifecycle| {
+        let webhooks = SimulatedPayment::new(life, clock.now(), &*clock).webhooks(&*clock);
+        let told: Value = serde_json::from_str(&webhooks[0].body.wire).unwrap();
+        told["resource"]["state"].clone()
+    };
+    assert_eq!(
+        state(PaymentLifecycle::CancelledByUser),
+        state(PaymentLifecycle::CancelledByService)
+    );
+    assert_eq!(
+        state(PaymentLifecycle::CancelledByUser)["status"],
+        "cancelled"
+    );
+}
+
+#[test]
+fn several_payments_begin_one_after_another_under_ids_of_their_own() {
+    let clock = ManualClock::new();
+    let payments =
+        SimulatedPayment::several(PaymentLifecycle::Captured, 3, clock.now(), DAY, &*clock);
+    let begun: Vec<_> = payments
+        .iter()
+        .map(|payment| payment.created().since(clock.now()))
+        .collect();
+    assert_eq!(begun, [Duration::ZERO, DAY, 2 * DAY]);
+    assert!(payments[0].id() != payments[1].id() && payments[1].id() != payments[2].id());
+    assert!(
+        payments
+            .iter()
+            .all(|payment| payment.lifecycle() == PaymentLifecycle::Captured)
+    );
+}

@@ -1,0 +1,272 @@
+//! Alarms on series that exist, and the dashboard.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::{BOX, Stack, shapes, stacks};
+
+/// The series that exist: namespace, metric, dimensions, unit. An alarm on any other could never
+/// fire.
+const SERIES: &[(&str, &str, &[&str], Option<&str>)] = &[
+    ("AWS/ApiGateway", "5xx", &["ApiId", "Stage"], Some("Count")),
+    (
+        "AWS/ApiGateway",
+        "5XXError",
+        &["ApiName", "Stage"],
+        Some("Count"),
+    ),
+    (
+        "AWS/ApiGateway",
+        "Latency",
+        &["ApiId", "Stage"],
+        Some("Milliseconds"),
+    ),
+    (
+        "AWS/ApiGateway",
+        "Latency",
+        &["ApiName", "Stage"],
+        Some("Milliseconds"),
+    ),
+    ("AWS/Lambda", "Errors", &["FunctionName"], Some("Count")),
+    ("AWS/Lambda", "Throttles", &["FunctionName"], Some("Count")),
+    (
+        "AWS/Lambda",
+        "IteratorAge",
+        &["FunctionName"],
+        Some("Milliseconds"),
+    ),
+    (
+        "AWS/Lambda",
+        "ConcurrentExecutions",
+        &["FunctionName"],
+        Some("Count"),
+    ),
+    (
+        "AWS/DynamoDB",
+        "WriteThrottleEvents",
+        &["TableName"],
+        Some("Count"),
+    ),
+    (
+        "AWS/DynamoDB",
+        "WriteThrottleEvents",
+        &["TableName", "GlobalSecondaryIndexName"],
+        Some("Count"),
+    ),
+    (
+        "AWS/DynamoDB",
+        "SystemErrors",
+        &["TableName", "Operation"],
+        Some("Count"),
+    ),
+    (
+        "AWS/SQS",
+        "ApproximateNumberOfMessagesVisible",
+        &["QueueName"],
+        Some("Count"),
+    ),
+    (
+        "AWS/SQS",
+        "ApproximateAgeOfOldestMessage",
+        &["QueueName"],
+        Some("Seconds"),
+    ),
+    (
+        "Pillarbox",
+        "PullFailures",
+        &["FunctionName", "Source"],
+        Some("Count"),
+    ),
+    (
+        "Pillarbox",
+        "MissingEvents",
+        &["FunctionName", "Source"],
+        Some("Count"),
+    ),
+    (
+        "Pillarbox",
+        "OldestUnacknowledgedSeconds",
+        &["FunctionName", "Source"],
+        Some("Seconds"),
+    ),
+    (
+        "AWS/CertificateManager",
+        "DaysToExpiry",
+        &["CertificateArn"],
+        None,
+    ),
+];
+
+/// The series that an alarm watches.
+fn watched(alarm: &Value) -> Vec<(String, String, Vec<String>, Option<String>)> {
+    let properties = &alarm["Properties"];
+    let word = |value: &Value| value.as_str().map(str::to_owned);
+    let series = |metric: &Value, unit: &Value| {
+        let dimensions = metric["Dimensions"].as_array().unwrap().iter();
+        let names = dimensions
+            .map(|dimension| word(&dimension["Name"]).unwrap())
+            .collect();
+        (
+            word(&metric["Namespace"]).unwrap(),
+            word(&metric["MetricName"]).unwrap(),
+            names,
+            word(unit),
+        )
+    };
+    match properties.get("Metrics") {
+        None => vec![series(properties, &properties["Unit"])],
+        Some(metrics) => {
+            let stats = metrics
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter_map(|metric| metric.get("MetricStat"));
+            stats
+                .map(|stat| series(&stat["Metric"], &stat["Unit"]))
+                .collect()
+        }
+    }
+}
+
+#[test]
+fn every_alarm_watches_a_series_that_exists_and_every_series_is_watched() {
+    let mut met = BTreeSet::new();
+    for stack in stacks() {
+        for (id, alarm) in stack.of_type("AWS::CloudWatch::Alarm") {
+            let watched = watched(&alarm);
+            assert_eq!(watched.len(), 1, "{id}");
+            let (namespace, metric, dimensions, unit) = &watched[0];
+            let known = SERIES.iter().position(|(space, name, names, of)| {
+                (space, name, names.to_vec(), of.as_deref())
+                    == (
+                        &namespace.as_str(),
+                        &metric.as_str(),
+                        dimensions.iter().map(String::as_str).collect(),
+                        unit.as_deref(),
+                    )
+            });
+            met.insert(known.unwrap_or_else(|| panic!("{id}: {watched:?} is no series")));
+        }
+    }
+    assert_eq!(met.len(), SERIES.len());
+}
+
+#[test]
+fn every_alarm_says_what_broke_and_where_to_read_on() {
+    let run_book = "https://example.gov.uk/runbook";
+    let mut names = BTreeSet::new();
+    for shape in shapes() {
+        let stack = Stack::with(&[&shape[..], &[("RunBookURL", run_book)]].concat());
+        let told = shape
+            .iter()
+            .any(|(name, _)| *name == "NotificationTopicArn");
+        for (id, alarm) in stack.of_type("AWS::CloudWatch::Alarm") {
+            let properties = &alarm["Properties"];
+            let description = properties["AlarmDescription"].as_str().unwrap();
+            assert!(
+                description.ends_with(&format!("Runbook: {run_book}")),
+                "{id}"
+            );
+            assert!(description.contains("First "), "{id} says no first step");
+            assert!(description.len() <= 1024, "{id}");
+            let missing = if id == "CertificateExpiring" {
+                "breaching"
+            } else {
+                "notBreaching"
+            };
+            assert_eq!(properties["TreatMissingData"], missing, "{id}");
+            assert_eq!(properties.get("AlarmActions").is_some(), told, "{id}");
+            assert!(
+                properties["AlarmName"]
+                    .as_str()
+                    .unwrap()
+                    .starts_with("pillarbox-"),
+                "{id}"
+            );
+            names.insert((id, properties["AlarmName"].as_str().unwrap().to_owned()));
+        }
+    }
+    let distinct: BTreeSet<_> = names.iter().map(|(_, name)| name).collect();
+    assert_eq!(distinct.len(), names.len());
+}
+
+#[test]
+fn alarms_can_be_reduced_to_those_that_wake_somebody_or_to_none() {
+    let alarms =
+        |given: &[(&str, &str)]| Stack::with(given).of_type("AWS::CloudWatch::Alarm").len();
+    let (all, minimal) = (alarms(&[]), alarms(&[("MinimalAlarms", "true")]));
+    assert_eq!((all, minimal), (16, 8));
+    assert_eq!(alarms(&[("CreateAlarms", "false")]), 0);
+    assert!(
+        !Stack::with(&[("MinimalAlarms", "true")])
+            .resources()
+            .contains_key("Dashboard")
+    );
+}
+
+#[test]
+fn our_own_metrics_are_watched_for_each_source_that_is_pulled_from() {
+    for (parameters, expected) in [
+        (&[][..], &[][..]),
+        (
+            &[("Reconcile", "on")],
+            &[("pay", "MissingEvents"), ("pay", "PullFailures")],
+        ),
+        (
+            &[("Reconcile", "on"), ("HmrcBoxes", BOX), ("Pay", "off")],
+            &[
+                ("hmrc", "OldestUnacknowledgedSeconds"),
+                ("hmrc", "PullFailures"),
+            ],
+        ),
+        (
+            &[("Reconcile", "on"), ("HmrcBoxes", BOX)],
+            &[
+                ("hmrc", "OldestUnacknowledgedSeconds"),
+                ("hmrc", "PullFailures"),
+                ("pay", "MissingEvents"),
+                ("pay", "PullFailures"),
+            ],
+        ),
+        (&[("Reconcile", "on"), ("MinimalAlarms", "true")], &[]),
+    ] {
+        let stack = Stack::with(parameters);
+        let mut found = BTreeSet::new();
+        for (id, alarm) in stack.of_type("AWS::CloudWatch::Alarm") {
+            let properties = &alarm["Properties"];
+            if properties["Namespace"] != "Pillarbox" {
+                continue;
+            }
+            let value = |index: usize| {
+                properties["Dimensions"][index]["Value"]
+                    .as_str()
+                    .unwrap()
+                    .to_owned()
+            };
+            // Another stack in the same account has the same sources.
+            let reconciler = stack
+                .resolve(&serde_json::json!({"Ref": "Reconciler"}))
+                .unwrap();
+            assert_eq!(reconciler.as_str(), Some(value(0).as_str()), "{id}");
+            found.insert((
+                value(1),
+                properties["MetricName"].as_str().unwrap().to_owned(),
+            ));
+        }
+        let expected = expected
+            .iter()
+            .map(|(source, metric)| ((*source).to_owned(), (*metric).to_owned()));
+        assert_eq!(found, expected.collect(), "{parameters:?}");
+    }
+}
+
+#[test]
+fn the_dashboard_is_json_whatever_the_front() {
+    for front in ["http-api", "rest-waf", "function-url"] {
+        let dashboard = Stack::with(&[("FrontDoor", front)]).properties("Dashboard");
+        let body: Value =
+            serde_json::from_str(dashboard["DashboardBody"].as_str().unwrap()).unwrap();
+        assert_eq!(body["widgets"].as_array().unwrap().len(), 8, "{front}");
+    }
+}

@@ -1,0 +1,139 @@
+//! What a person is asked, and what is refused before anything is made.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::Stack;
+
+#[test]
+fn everything_optional_defaults_to_none_and_the_rest_to_what_is_documented() {
+    let documented = [
+        ("Environment", "dev"),
+        ("Architecture", "arm64"),
+        ("LambdaDeploymentPreference", "AllAtOnce"),
+        ("FrontDoor", "http-api"),
+        ("LogLevel", "INFO"),
+        ("LogRetentionDays", "7"),
+        ("CreateAlarms", "true"),
+        ("MinimalAlarms", "false"),
+        ("Tracing", "PassThrough"),
+        ("Reconcile", "off"),
+        ("Hmrc", "on"),
+        ("HmrcEnvironment", "sandbox"),
+        ("Pay", "on"),
+        ("PayLive", "false"),
+        ("DestinationKind", "eventbridge"),
+        ("RetentionDays", "90"),
+        ("AcceptanceDays", "60"),
+        ("Shards", "16"),
+        ("ThrottleRate", "500"),
+        ("ThrottleBurst", "1000"),
+    ];
+    let optional = [
+        "PermissionsBoundary",
+        "CodeSigningConfigArn",
+        "NotificationTopicArn",
+        "CSLSSubscriptionEndpointArn",
+        "DomainName",
+        "CertificateArn",
+        "HostedZoneId",
+        "RunBookURL",
+        "HmrcBoxes",
+        "DestinationTarget",
+        "DestinationSecretArn",
+        "DestinationKeyArn",
+        "ReceiveConcurrency",
+        "ProcessConcurrency",
+        "SweepConcurrency",
+        "ReconcileConcurrency",
+    ];
+    let expected: BTreeMap<_, _> = documented
+        .into_iter()
+        .chain(optional.map(|name| (name, "none")))
+        .map(|(n, d)| (n.to_owned(), d))
+        .collect();
+    let stack = Stack::with(&[]);
+    let parameters = stack.template()["Parameters"].as_object().unwrap();
+    let text = |value: &Value| {
+        value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned)
+    };
+    let found: BTreeMap<_, _> = parameters
+        .iter()
+        .map(|(name, it)| (name.clone(), text(&it["Default"])))
+        .collect();
+    assert_eq!(
+        found,
+        expected
+            .into_iter()
+            .map(|(name, default)| (name, default.to_owned()))
+            .collect()
+    );
+    assert!(
+        parameters
+            .values()
+            .all(|parameter| parameter["Description"].is_string())
+    );
+}
+
+#[test]
+fn every_parameter_is_asked_for_in_a_group() {
+    let stack = Stack::with(&[]);
+    let groups = &stack.template()["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"];
+    let grouped: Vec<_> = groups
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|group| group["Parameters"].as_array().unwrap())
+        .collect();
+    let named: BTreeSet<_> = grouped.iter().map(|name| name.as_str().unwrap()).collect();
+    assert_eq!(named.len(), grouped.len());
+    assert_eq!(
+        named,
+        stack.template()["Parameters"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect()
+    );
+}
+
+#[test]
+fn parameters_that_can_not_work_together_are_refused_before_anything_is_made() {
+    for (parameters, says) in [
+        (
+            &[("Hmrc", "off"), ("Pay", "off")][..],
+            "Hmrc or Pay must be on.",
+        ),
+        (
+            &[("DomainName", "callbacks.service.gov.uk")],
+            "DomainName needs CertificateArn.",
+        ),
+        (
+            &[("DestinationKind", "sqs")],
+            "This DestinationKind needs DestinationTarget.",
+        ),
+        (
+            &[("DestinationKind", "https")],
+            "This DestinationKind needs DestinationTarget.",
+        ),
+        (
+            &[("PayLive", "true")],
+            "Live GOV.UK Pay webhooks are sent to names under gov.uk only, so PayLive needs \
+             DomainName.",
+        ),
+        (
+            &[
+                ("FrontDoor", "function-url"),
+                ("DomainName", "a.gov.uk"),
+                ("CertificateArn", "arn"),
+            ],
+            "A function URL can't have a DomainName.",
+        ),
+    ] {
+        assert_eq!(Stack::with(parameters).refusals(), [says], "{parameters:?}");
+    }
+}

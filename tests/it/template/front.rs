@@ -1,0 +1,97 @@
+//! What senders meet first.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::{Stack, shapes};
+
+#[test]
+fn one_route_takes_any_method_and_a_domain_closes_the_other_entrance() {
+    let (open, domain) = (Stack::with(&[]), Stack::with(&shapes()[3]));
+    assert_eq!(open.properties("ApiRoute")["RouteKey"], "ANY /{source}");
+    assert_eq!(open.of_type("AWS::ApiGatewayV2::Route").len(), 1);
+    assert_eq!(open.properties("Api")["DisableExecuteApiEndpoint"], false);
+    assert_eq!(domain.properties("Api")["DisableExecuteApiEndpoint"], true);
+    let http = &domain.properties("ApiDomain")["DomainNameConfigurations"];
+    assert_eq!(http[0]["SecurityPolicy"], "TLS_1_2");
+    let rest = Stack::with(&shapes()[4]);
+    assert_eq!(
+        rest.properties("RestApi")["DisableExecuteApiEndpoint"],
+        true
+    );
+    assert_eq!(rest.properties("RestDomain")["SecurityPolicy"], "TLS_1_2");
+    assert_eq!(rest.properties("RestNotFound")["StatusCode"], "404");
+    assert_eq!(
+        rest.properties("RestApi")["BinaryMediaTypes"],
+        json!(["*~1*"])
+    );
+}
+
+#[test]
+fn each_front_is_alone_and_throttled_far_above_what_senders_do() {
+    for (front, kinds) in [
+        ("http-api", &["AWS::ApiGatewayV2::Api"][..]),
+        (
+            "rest-waf",
+            &["AWS::ApiGateway::RestApi", "AWS::WAFv2::WebACL"],
+        ),
+        ("function-url", &["AWS::Lambda::Url"]),
+    ] {
+        let stack = Stack::with(&[("FrontDoor", front)]);
+        let fronts = [
+            "AWS::ApiGateway::RestApi",
+            "AWS::ApiGatewayV2::Api",
+            "AWS::Lambda::Url",
+            "AWS::WAFv2::WebACL",
+        ];
+        let found: Vec<_> = fronts
+            .into_iter()
+            .filter(|kind| !stack.of_type(kind).is_empty())
+            .collect();
+        assert_eq!(found, kinds);
+    }
+    let http = Stack::with(&[]).properties("ApiStage");
+    assert_eq!(
+        http["DefaultRouteSettings"],
+        json!({"ThrottlingRateLimit": "500", "ThrottlingBurstLimit": "1000"})
+    );
+    let rest = Stack::with(&[("FrontDoor", "rest-waf")]).properties("RestStage");
+    assert_eq!(rest["MethodSettings"][0]["ThrottlingRateLimit"], "500");
+}
+
+#[test]
+fn the_access_log_is_json_in_words_that_splunk_knows() {
+    for (front, stage, settings) in [
+        ("http-api", "ApiStage", "AccessLogSettings"),
+        ("rest-waf", "RestStage", "AccessLogSetting"),
+    ] {
+        let stage = Stack::with(&[("FrontDoor", front)]).properties(stage);
+        let format: BTreeMap<String, String> =
+            serde_json::from_str(stage[settings]["Format"].as_str().unwrap()).unwrap();
+        let words: Vec<_> = format.keys().map(String::as_str).collect();
+        let expected = [
+            "latency",
+            "length",
+            "method",
+            "path",
+            "protocol",
+            "requestId",
+            "routeKey",
+            "src",
+            "status",
+            "time",
+        ];
+        assert_eq!(words, expected, "{front}");
+    }
+}
+
+#[test]
+fn the_firewall_never_answers_for_us_and_never_reads_a_body() {
+    let firewall = Stack::with(&[("FrontDoor", "rest-waf")])
+        .properties("Firewall")
+        .to_string();
+    for forbidden in ["CustomResponse", "Body", "Captcha", "Challenge"] {
+        assert!(!firewall.contains(forbidden), "{forbidden}");
+    }
+}

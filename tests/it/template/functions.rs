@@ -1,0 +1,202 @@
+//! The four functions: one build, when each runs, and for how long.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::{BOX, FUNCTIONS, PULLING, Stack, shapes};
+
+/// A claim on a row lasts this long, longer than any attempt may.
+const LEASE: u64 = 150;
+
+#[test]
+fn four_functions_come_from_one_build_and_each_is_told_its_role_by_its_handler() {
+    let stack = Stack::with(&PULLING);
+    let functions = stack.of_type("AWS::Serverless::Function");
+    assert_eq!(
+        functions
+            .keys()
+            .map(String::as_str)
+            .collect::<BTreeSet<_>>(),
+        FUNCTIONS.map(|(id, _)| id).into()
+    );
+    for (id, role) in FUNCTIONS {
+        let (resource, properties) = (&functions[id], stack.properties(id));
+        assert_eq!(properties["Handler"], role);
+        assert_eq!(properties["Runtime"], "provided.al2023");
+        assert_eq!(properties["Architectures"], json!(["arm64"]));
+        assert_eq!(resource["Metadata"]["BuildMethod"], "rust-cargolambda");
+        assert_eq!(
+            resource["Metadata"]["BuildProperties"],
+            json!({"Binary": "bootstrap"})
+        );
+        // What differs would be built once more.
+        assert_eq!(resource["Metadata"], functions["Receive"]["Metadata"]);
+        assert_eq!(properties["CodeUri"], ".");
+    }
+    assert_eq!(
+        Stack::with(&[("Architecture", "x86_64")]).properties("Sweep")["Architectures"],
+        json!(["x86_64"])
+    );
+}
+
+#[test]
+fn every_function_ends_before_a_lease_does() {
+    let stack = Stack::with(&PULLING);
+    let timeouts = FUNCTIONS.map(|(id, _)| stack.properties(id)["Timeout"].as_u64().unwrap());
+    assert_eq!(timeouts, [5, 60, 120, 120]);
+    assert!(timeouts.iter().all(|timeout| *timeout < LEASE));
+}
+
+#[test]
+fn reconcile_is_there_only_if_there_is_something_to_ask() {
+    for (parameters, there) in [
+        (&[][..], false),
+        (&[("HmrcBoxes", BOX)], false),
+        (&[("Reconcile", "on")], true),
+        (&[("Reconcile", "on"), ("Pay", "off")], false),
+        (
+            &[("Reconcile", "on"), ("Pay", "off"), ("HmrcBoxes", BOX)],
+            true,
+        ),
+        (
+            &[("Reconcile", "on"), ("Hmrc", "off"), ("HmrcBoxes", BOX)],
+            true,
+        ),
+    ] {
+        assert_eq!(
+            Stack::with(parameters)
+                .resources()
+                .contains_key("Reconciler"),
+            there,
+            "{parameters:?}"
+        );
+    }
+}
+
+#[test]
+fn the_mapping_takes_new_recorded_rows_and_can_not_block_its_shard() {
+    let mapping = &Stack::with(&[]).properties("Process")["Events"];
+    let pattern =
+        json!({"eventName": ["INSERT"], "dynamodb": {"NewImage": {"state": {"S": ["recorded"]}}}});
+    let written = mapping["Stored"]["Properties"]["FilterCriteria"]["Filters"][0]["Pattern"]
+        .as_str()
+        .unwrap();
+    assert_eq!(serde_json::from_str::<Value>(written).unwrap(), pattern);
+    let expected = json!({"Stored": {"Type": "DynamoDB", "Properties": {
+        "Stream": "<Table.StreamArn>",
+        "StartingPosition": "TRIM_HORIZON",
+        "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        "BatchSize": 25,
+        "MaximumBatchingWindowInSeconds": 0,
+        "ParallelizationFactor": 1,
+        "MaximumRetryAttempts": 5,
+        "MaximumRecordAgeInSeconds": 3600,
+        "BisectBatchOnFunctionError": true,
+        "FilterCriteria": {"Filters": [{"Pattern": written}]},
+        "DestinationConfig": {"OnFailure": {"Type": "SQS", "Destination": "<Failures.Arn>"}},
+    }}});
+    assert_eq!(mapping, &expected);
+}
+
+#[test]
+fn the_schedules_repeat_nothing_before_its_time_and_keep_what_failed() {
+    let stack = Stack::with(&PULLING);
+    for (id, role, event, rate) in [
+        ("Sweep", "sweep", "EveryMinute", "rate(1 minute)"),
+        (
+            "Reconciler",
+            "reconcile",
+            "EveryFiveMinutes",
+            "rate(5 minutes)",
+        ),
+    ] {
+        let properties = stack.properties(id);
+        let schedule = &properties["Events"][event];
+        assert_eq!(schedule["Type"], "ScheduleV2");
+        assert_eq!(schedule["Properties"]["ScheduleExpression"], rate);
+        // The function tells its events apart by their fields.
+        assert_eq!(
+            schedule["Properties"]["Input"],
+            json!({"role": role}).to_string()
+        );
+        assert_eq!(
+            schedule["Properties"]["RetryPolicy"],
+            json!({"MaximumRetryAttempts": 0})
+        );
+        // A name of SAM's choice would be the same in every stack of an account.
+        assert_eq!(schedule["Properties"]["OmitName"], true);
+        assert_eq!(properties["EventInvokeConfig"]["MaximumRetryAttempts"], 0);
+        assert_eq!(
+            properties["DeadLetterQueue"],
+            json!({"Type": "SQS", "TargetArn": "<Failures.Arn>"})
+        );
+    }
+}
+
+#[test]
+fn concurrency_is_reserved_only_where_a_parameter_says_so() {
+    let default = Stack::with(&PULLING);
+    let capped = Stack::with(&shapes()[3]);
+    for (id, _) in FUNCTIONS {
+        assert!(
+            default
+                .properties(id)
+                .get("ReservedConcurrentExecutions")
+                .is_none(),
+            "{id}"
+        );
+        assert!(
+            capped.properties(id)["ReservedConcurrentExecutions"].is_string(),
+            "{id}"
+        );
+    }
+}
+
+#[test]
+fn parameters_that_change_what_receive_does_publish_a_version_of_it() {
+    let described = |stack: &Stack| {
+        stack.properties("Receive")["VersionDescription"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let default = Stack::with(&[]);
+    assert!(described(&default).len() <= 256);
+    for change in [
+        ("Hmrc", "off"),
+        ("Pay", "off"),
+        ("PayLive", "true"),
+        ("Reconcile", "on"),
+        ("RetentionDays", "100"),
+        ("AcceptanceDays", "50"),
+        ("Shards", "32"),
+        ("DestinationKind", "log"),
+        ("LogLevel", "DEBUG"),
+        ("Tracing", "Active"),
+    ] {
+        assert_ne!(
+            described(&Stack::with(&[change])),
+            described(&default),
+            "{change:?}"
+        );
+    }
+}
+
+#[test]
+fn only_a_gradual_deployment_looks_at_alarms() {
+    let preference = |given: &[(&str, &str)]| {
+        Stack::with(given).properties("Receive")["DeploymentPreference"].clone()
+    };
+    assert_eq!(
+        preference(&[]),
+        json!({"Enabled": "false", "Type": "AllAtOnce", "Alarms": []})
+    );
+    let canary = ("LambdaDeploymentPreference", "Canary10Percent5Minutes");
+    assert_eq!(preference(&[canary])["Enabled"], "true");
+    assert_eq!(preference(&[canary])["Alarms"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        preference(&[canary, ("CreateAlarms", "false")])["Alarms"],
+        json!([])
+    );
+}

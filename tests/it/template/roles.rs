@@ -1,0 +1,278 @@
+//! One narrow role a function.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::{FUNCTIONS, PULLING, Stack, list, shapes, stacks};
+
+/// A role's statements by their `Sid`.
+fn statements(stack: &Stack, role: &str) -> BTreeMap<String, Value> {
+    let policies = stack.properties(role)["Policies"].clone();
+    let all = policies
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|it| it["PolicyDocument"]["Statement"].as_array().unwrap());
+    all.map(|statement| {
+        (
+            statement["Sid"].as_str().unwrap().to_owned(),
+            statement.clone(),
+        )
+    })
+    .collect()
+}
+
+#[test]
+fn no_role_may_do_everything_or_something_to_everything() {
+    for stack in stacks() {
+        for id in stack
+            .of_type("AWS::IAM::Role")
+            .into_keys()
+            .filter(|id| id != "DeployRole")
+        {
+            for (sid, statement) in statements(&stack, &id) {
+                assert_eq!(statement["Effect"], "Allow", "{id} {sid}");
+                assert!(
+                    !statement.as_object().unwrap().contains_key("NotAction"),
+                    "{id} {sid}"
+                );
+                let allowed = list(&statement["Action"]);
+                assert!(
+                    !allowed.is_empty() && allowed.iter().all(|action| !action.contains('*')),
+                    "{id} {sid}"
+                );
+                let resources = list(&statement["Resource"]);
+                assert!(!resources.is_empty(), "{id} {sid}");
+                // A table's streams come and go; the last part of their names is a time.
+                let wild = |resource: &&str| {
+                    resource.contains('*') && **resource != *"<Table.Arn>/stream/*"
+                };
+                assert!(!resources.iter().any(wild), "{id} {sid}: {resources:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_role_has_the_boundary_and_the_managed_policy_that_were_asked_for() {
+    for (stack, asked) in [
+        (Stack::with(&PULLING), false),
+        (Stack::with(&shapes()[3]), true),
+    ] {
+        for (id, role) in stack.of_type("AWS::IAM::Role") {
+            let boundary = &role["Properties"]["PermissionsBoundary"];
+            assert_eq!(boundary.is_string(), asked, "{id}");
+            let managed = list(&role["Properties"]["ManagedPolicyArns"]);
+            let expected: &[&str] = match (id.as_str(), asked) {
+                ("DeployRole", _) => {
+                    &["arn:aws:iam::aws:policy/service-role/AWSCodeDeployRoleForLambdaLimited"]
+                }
+                (_, true) => &["arn:aws:iam::aws:policy/AWSXRayDaemonWriteAccess"],
+                (_, false) => &[],
+            };
+            assert_eq!(managed, expected, "{id}");
+        }
+        for (id, event) in [("Sweep", "EveryMinute"), ("Reconciler", "EveryFiveMinutes")] {
+            let schedule = &stack.properties(id)["Events"][event]["Properties"];
+            assert_eq!(schedule.get("PermissionsBoundary").is_some(), asked, "{id}");
+        }
+    }
+}
+
+#[test]
+fn receive_may_write_rows_and_read_one_item_that_is_none() {
+    let stack = Stack::with(&PULLING);
+    let may = statements(&stack, "ReceiveRole");
+    assert_eq!(
+        may.keys().collect::<Vec<_>>(),
+        ["Key", "Log", "Record", "SenderSecrets", "WarmUp"]
+    );
+    let record = json!({"Sid": "Record", "Effect": "Allow", "Action": "dynamodb:PutItem",
+        "Resource": "<Table.Arn>"});
+    assert_eq!(may["Record"], record);
+    let warm_up = json!({
+        "Sid": "WarmUp", "Effect": "Allow", "Action": "dynamodb:GetItem", "Resource": "<Table.Arn>",
+        "Condition": {
+            "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["~warm"]},
+            "Null": {"dynamodb:LeadingKeys": "false"},
+        },
+    });
+    assert_eq!(may["WarmUp"], warm_up);
+    assert_eq!(
+        may["SenderSecrets"]["Action"],
+        "secretsmanager:GetSecretValue"
+    );
+    assert_eq!(
+        list(&may["Key"]["Action"]),
+        ["kms:Decrypt", "kms:GenerateDataKey"]
+    );
+    assert_eq!(may["Key"]["Resource"], "<Key.Arn>");
+}
+
+#[test]
+fn reconcile_may_write_rows_keep_its_memos_and_look_at_what_has_come_but_read_no_row() {
+    let may = statements(&Stack::with(&PULLING), "ReconcilerRole");
+    let all = [
+        "Credentials",
+        "Failures",
+        "Heard",
+        "Key",
+        "Ledgers",
+        "Log",
+        "Memos",
+        "Record",
+        "Shelf",
+    ];
+    assert_eq!(may.keys().collect::<Vec<_>>(), all);
+    assert_eq!(may["Record"]["Action"], "dynamodb:PutItem");
+    assert_eq!(
+        list(&may["Memos"]["Action"]),
+        ["dynamodb:GetItem", "dynamodb:UpdateItem"]
+    );
+    assert_eq!(may["Ledgers"]["Action"], "dynamodb:GetItem");
+    assert_eq!(may["Heard"]["Action"], "dynamodb:GetItem");
+    for (sid, items) in [
+        ("Memos", "~memo:*"),
+        ("Ledgers", "~subject:*"),
+        ("Heard", "~source:*"),
+    ] {
+        let condition = json!({
+            "ForAllValues:StringLike": {"dynamodb:LeadingKeys": [items]},
+            "Null": {"dynamodb:LeadingKeys": "false"},
+        });
+        assert_eq!(
+            (&may[sid]["Resource"], &may[sid]["Condition"]),
+            (&json!("<Table.Arn>"), &condition)
+        );
+    }
+    assert_eq!(may["Shelf"]["Action"], "dynamodb:Query");
+    assert_eq!(may["Shelf"]["Resource"], "<Table.Arn>/index/shelf");
+}
+
+#[test]
+fn process_and_sweep_may_read_and_update_rows_and_only_sweep_may_list_them() {
+    let stack = Stack::with(&[]);
+    let rows = ["dynamodb:GetItem", "dynamodb:UpdateItem"];
+    let (process, sweep) = (
+        statements(&stack, "ProcessRole"),
+        statements(&stack, "SweepRole"),
+    );
+    assert_eq!(
+        process.keys().collect::<Vec<_>>(),
+        ["Bus", "Failures", "Key", "Log", "Rows", "Stream"]
+    );
+    assert_eq!(
+        sweep.keys().collect::<Vec<_>>(),
+        ["Bus", "Failures", "Key", "Log", "Rows", "Shelf"]
+    );
+    for may in [&process, &sweep] {
+        assert_eq!(
+            list(&may["Bus"]["Action"]),
+            ["events:PutEvents", "events:DescribeEventBus"]
+        );
+        assert_eq!(list(&may["Rows"]["Action"]), rows);
+        assert_eq!(may["Rows"]["Resource"], "<Table.Arn>");
+    }
+    assert_eq!(sweep["Shelf"]["Action"], "dynamodb:Query");
+    assert_eq!(sweep["Shelf"]["Resource"], "<Table.Arn>/index/shelf");
+}
+
+#[test]
+fn each_secret_is_read_by_the_role_that_works_with_it_and_by_no_other() {
+    for stack in stacks() {
+        let arn = |id: &str| stack.resolve(&json!({ "Ref": id })).unwrap();
+        let readers = |secret: &Value| -> BTreeSet<_> {
+            let roles = stack.of_type("AWS::IAM::Role").into_keys();
+            let reads = |role: &String| {
+                let may = if role == "DeployRole" {
+                    BTreeMap::new()
+                } else {
+                    statements(&stack, role)
+                };
+                may.values().any(|statement| {
+                    list(&statement["Resource"]).contains(&secret.as_str().unwrap())
+                })
+            };
+            roles.filter(reads).collect()
+        };
+        for id in stack.of_type("AWS::SecretsManager::Secret").into_keys() {
+            let expected: &[&str] = match id.as_str() {
+                "HmrcSecret" | "PaySecret" => &["ReceiveRole"],
+                "HmrcApiSecret" | "PayApiSecret" => &["ReconcilerRole"],
+                "DestinationSecret" => &["ProcessRole", "SweepRole"],
+                other => panic!("whose is {other}?"),
+            };
+            assert_eq!(
+                readers(&arn(&id)),
+                expected.iter().map(|role| (*role).to_owned()).collect(),
+                "{id}"
+            );
+        }
+    }
+}
+
+#[test]
+fn process_and_sweep_reach_the_configured_destination_and_no_other_and_receive_and_reconcile_none()
+{
+    let of = |kind: &str| -> &[&str] {
+        match kind {
+            "eventbridge" => &["Bus"],
+            "sqs" => &["DestinationKey", "Queue"],
+            "https" => &["DestinationKey", "DestinationSecret"],
+            _ => &[],
+        }
+    };
+    let key = (
+        "DestinationKeyArn",
+        "arn:aws:kms:eu-west-2:123456789012:key/1",
+    );
+    for (kind, target, reached) in [
+        ("eventbridge", "none", "<EventBus.Arn>"),
+        (
+            "eventbridge",
+            "arn:aws:events:eu-west-2:1:event-bus/b",
+            "arn:aws:events:eu-west-2:1:event-bus/b",
+        ),
+        (
+            "sqs",
+            "arn:aws:sqs:eu-west-2:1:q",
+            "arn:aws:sqs:eu-west-2:1:q",
+        ),
+        (
+            "https",
+            "https://ledger.example.gov.uk/",
+            "arn:aws:secretsmanager:eu-west-2:1:secret:s-AbCdEf",
+        ),
+        ("log", "none", ""),
+    ] {
+        let secret = (
+            "DestinationSecretArn",
+            "arn:aws:secretsmanager:eu-west-2:1:secret:s-AbCdEf",
+        );
+        let given = [
+            ("DestinationKind", kind),
+            ("DestinationTarget", target),
+            secret,
+            key,
+        ];
+        let stack = Stack::with(&[&PULLING[..], &given].concat());
+        for role in FUNCTIONS.map(|(id, _)| format!("{id}Role")) {
+            let may = statements(&stack, &role);
+            let outward = ["Bus", "DestinationKey", "DestinationSecret", "Queue"];
+            let found: Vec<_> = may
+                .keys()
+                .filter(|sid| outward.contains(&sid.as_str()))
+                .collect();
+            let hands_on = ["ProcessRole", "SweepRole"].contains(&role.as_str());
+            assert_eq!(
+                found,
+                if hands_on { of(kind) } else { &[] },
+                "{role} {kind}"
+            );
+            for sid in found.iter().filter(|sid| ***sid != "DestinationKey") {
+                assert_eq!(may[*sid]["Resource"], reached);
+            }
+        }
+    }
+}

@@ -1,0 +1,533 @@
+//! The shipped binary under Lambda's own API, over a table: what holds in one process must hold in
+//! this.
+
+use std::time::Duration;
+
+use pillarbox::{
+    domain::{Clock, Key, State, SystemClock, Timestamp},
+    inbox::{PageRequest, ReadInbox, RowFilter, dynamodb::DynamoInbox},
+};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, time::Instant};
+
+use test_support::{
+    binary,
+    fronts::{Front, FrontRequest, batch, sequence},
+    function::{post, unsigned},
+    message::{Source, both, hmrc, pay},
+    runtime_api::{Bootstrap, RuntimeReport, deployed},
+    table,
+};
+
+fn now() -> Timestamp {
+    SystemClock.now()
+}
+
+async fn table(name: &str) -> (String, DynamoInbox) {
+    let name = table::unique(name);
+    let inbox = table::inbox_in(&name);
+    inbox.init().await.unwrap();
+    (name, inbox)
+}
+
+async fn state(inbox: &DynamoInbox, key: &str) -> Option<State> {
+    inbox
+        .get(&Key::parse(key).unwrap())
+        .await
+        .unwrap()
+        .map(|row| row.state)
+}
+
+async fn keys(inbox: &DynamoInbox) -> Vec<String> {
+    let listed = inbox
+        .list(&RowFilter::default(), PageRequest::first(1_000))
+        .await
+        .unwrap();
+    let mut keys: Vec<String> = listed.rows.iter().map(|row| row.key.to_string()).collect();
+    keys.sort();
+    keys
+}
+
+fn genuine(front: Front, source: &Source, id: &str) -> Value {
+    front.invocation(&post(source, source.message(id, now())), now())
+}
+
+/// The lines it wrote, each one JSON object with a time and a level of its own, or an event's
+/// envelope.
+fn lines(bootstrap: &Bootstrap) -> Vec<Value> {
+    let lines = bootstrap.lines();
+    let read =
+        |line: &String| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
+    lines.iter().map(read).collect()
+}
+
+#[tokio::test]
+async fn every_front_is_answered_and_each_notification_is_one_row_in_the_table() {
+    let (name, inbox) = table("fronts").await;
+    let mut bootstrap = Bootstrap::start(&deployed("bootstrap", &name)).await;
+    for front in Front::ALL {
+        let challenge =
+            front.invocation(&FrontRequest::new("GET", "/hmrc?challenge=1ed5f407"), now());
+        assert_eq!(
+            bootstrap.answer(&challenge).await.body,
+            r#"{"challenge":"1ed5f407"}"#
+        );
+        for source in both() {
+            let body = source.message(front.as_str(), now());
+            let events = [post(&source, &body), post(&source, &body).base64()]
+                .map(|asked| front.invocation(&asked, now()));
+            for (event, status) in events.iter().zip(["recorded", "duplicate"]) {
+                let answer = bootstrap.answer(event).await;
+                assert_eq!(
+                    (answer.status, answer.body),
+                    (200, format!(r#"{{"status":"{status}"}}"#)),
+                    "{front:?}"
+                );
+            }
+            let row = inbox
+                .get(&Key::parse(&format!("{}:{}", source.name, front.as_str())).unwrap())
+                .await
+                .unwrap();
+            assert_eq!(row.unwrap().body.unwrap(), body);
+        }
+    }
+    assert_eq!(keys(&inbox).await.len(), Front::ALL.len() * 2);
+    let lines = lines(&bootstrap);
+    assert_eq!(lines.len(), Front::ALL.len() * 5, "one line an invocation");
+    for (index, line) in lines.iter().enumerate() {
+        assert!(
+            Timestamp::parse(line["timestamp"].as_str().unwrap()).is_some(),
+            "{line}"
+        );
+        assert_eq!(
+            (&line["level"], &line["request_id"]),
+            (&json!("INFO"), &json!((index + 1).to_string()))
+        );
+        assert_eq!(line["cold_start"], index == 0);
+    }
+}
+
+#[tokio::test]
+async fn what_was_received_is_handed_on_by_a_batch_and_by_a_sweep() {
+    let (name, inbox) = table("handed-on").await;
+    let mut receive = Bootstrap::start(&deployed("receive", &name)).await;
+    for (source, id) in [(pay(), "a"), (hmrc(), "b"), (pay(), "c")] {
+        assert_eq!(
+            receive
+                .answer(&genuine(Front::HttpApi, &source, id))
+                .await
+                .status,
+            200
+        );
+    }
+    let mut process = Bootstrap::start(&deployed("process", &name)).await;
+    let records = batch(&[
+        ("pay:a", "recorded"),
+        ("hmrc:b", "recorded"),
+        ("~source:pay", "recorded"),
+    ]);
+    for _ in 0..2 {
+        let told = process.invoke(&records).await;
+        assert!(
+            matches!(&told, RuntimeReport::Reply(_,
+                reply) if *reply == json!({"batchItemFailures": []})),
+            "{told:?}"
+        );
+    }
+    let mut sweep = Bootstrap::start(&deployed("sweep", &name)).await;
+    sweep.invoke(&json!({"role": "sweep"})).await;
+    assert_eq!(
+        state(&inbox, "pay:c").await,
+        Some(State::Recorded),
+        "the stream's turn is not over yet"
+    );
+    for key in ["pay:a", "hmrc:b"] {
+        assert_eq!(state(&inbox, key).await, Some(State::Delivered), "{key}");
+    }
+    let handed_on: Vec<Value> = lines(&process)
+        .into_iter()
+        .filter(|line| line.get("specversion").is_some())
+        .collect();
+    assert_eq!(handed_on.len(), 2, "each once");
+    assert!(handed_on.iter().all(|event| event.get("data").is_none()));
+}
+
+#[tokio::test]
+async fn a_foreign_event_is_an_error_in_every_role_and_the_process_goes_on() {
+    let (name, _) = table("roles").await;
+    let http = Front::HttpApi.invocation(&FrontRequest::new("GET", "/hmrc?challenge=abc"), now());
+    let stream = batch(&[("hmrc:nobody", "recorded")]);
+    let schedule = json!({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}});
+    // Nothing is pulled from a source here, so nobody takes that schedule.
+    let reconcile = json!({"role": "reconcile"});
+    let events = [
+        ("receive", &http),
+        ("process", &stream),
+        ("sweep", &schedule),
+        ("nobody", &reconcile),
+    ];
+    for role in ["receive", "process", "sweep", "all"] {
+        let mut bootstrap = Bootstrap::start(&deployed(role, &name)).await;
+        for (own, event) in events {
+            match bootstrap.invoke(event).await {
+                RuntimeReport::Reply(..) => assert!(
+                    own != "nobody" && (role == own || role == "all"),
+                    "{role} takes {own}"
+                ),
+                RuntimeReport::Failed(_, failure) => {
+                    assert!(
+                        own == "nobody" || (role != own && role != "all"),
+                        "{role} refuses {own}: {failure}"
+                    );
+                    assert_eq!(failure["errorType"], "ForeignEvent");
+                    assert!(
+                        failure["errorMessage"].as_str().unwrap().contains(role),
+                        "{failure}"
+                    );
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        for foreign in [
+            json!(null),
+            json!({"canary": "canary"}),
+            json!({"Records": [{"eventSource": "aws:sqs"}]}),
+        ] {
+            let told = bootstrap.invoke(&foreign).await;
+            assert!(
+                matches!(&told, RuntimeReport::Failed(_,
+                    failure) if !failure.to_string().contains("canary")),
+                "{told:?}"
+            );
+        }
+        assert!(bootstrap.is_alive());
+    }
+}
+
+#[tokio::test]
+async fn hostile_events_are_answered_400_and_the_process_goes_on() {
+    let (name, inbox) = table("hostile").await;
+    let mut bootstrap = Bootstrap::start(&deployed("receive", &name)).await;
+    for front in Front::ALL {
+        for (pointer, value) in [
+            ("/headers/host", json!("%zz")),
+            ("/headers/host", json!("a b")),
+            ("/headers/Host", json!("[::1")),
+            ("/headers/host", json!("")),
+            ("/headers/x-other", json!("a\u{0}b")),
+            ("/requestContext/domainName", json!("a b")),
+            ("/isBase64Encoded", json!("yes")),
+            ("/body", json!(7)),
+        ] {
+            let mut event = genuine(front, &pay(), "n1");
+            let (map, field) = pointer.rsplit_once('/').unwrap();
+            event.pointer_mut(map).unwrap()[field] = value;
+            assert_eq!(
+                bootstrap.answer(&event).await.status,
+                400,
+                "{front:?} {pointer}"
+            );
+        }
+        // The scheme of a hop says nothing of who signed: whatever it is, the notification is genuine.
+        for (header, scheme) in [
+            ("x-forwarded-proto", ""),
+            ("x-forwarded-proto", "%"),
+            ("x-forwarded-proto", "https,https"),
+            ("X-Forwarded-Proto", "1http"),
+        ] {
+            let mut event = genuine(front, &pay(), "n2");
+            event["headers"][header] = json!(scheme);
+            let status = bootstrap.answer(&event).await.status;
+            assert_eq!(status, 200, "{front:?} {scheme:?}");
+        }
+        let mut event = front.invocation(&post(&pay(), "{}").base64(), now());
+        event["body"] = json!("!!!");
+        assert_eq!(
+            bootstrap.answer(&event).await.status,
+            400,
+            "{front:?} invalid base64"
+        );
+        if front != Front::Rest {
+            let mut event = genuine(front, &pay(), "n1");
+            event["rawQueryString"] = json!("<\" ");
+            assert_eq!(
+                bootstrap.answer(&event).await.status,
+                400,
+                "{front:?} query"
+            );
+        }
+        assert_eq!(
+            bootstrap
+                .answer(&front.invocation(&unsigned(&pay(), "x"), now()))
+                .await
+                .status,
+            401
+        );
+    }
+    let stored = keys(&inbox).await;
+    assert!(
+        stored.iter().all(|key| key.starts_with("pay:n2")),
+        "{stored:?}"
+    );
+    assert_eq!(
+        bootstrap
+            .answer(&genuine(Front::Rest, &pay(), "n1"))
+            .await
+            .status,
+        200
+    );
+    assert!(
+        bootstrap
+            .lines()
+            .iter()
+            .all(|line| !line.contains("panicked"))
+    );
+}
+
+#[tokio::test]
+async fn a_function_that_can_not_begin_says_why_and_ends() {
+    let good = || deployed("receive", "pillarbox");
+    let with = |name: &'static str, value: &str| {
+        let mut variables = good();
+        variables.retain(|(known, _)| *known != name);
+        variables.push((name, value.to_owned()));
+        variables
+    };
+    let local = "[sources.pay]\nkind = \"govuk-pay\"\nsecrets = []\n";
+    for (variables, name, part) in [
+        (
+            with("PILLARBOX_ROLE", "reconcile"),
+            "Configuration",
+            "no source is pulled from",
+        ),
+        (
+            with("_HANDLER", "recieve"),
+            "Role",
+            "the function's handler names no role (`recieve`)",
+        ),
+        (
+            with("PILLARBOX_CONFIG", ""),
+            "Configuration",
+            "PILLARBOX_CONFIG is not set",
+        ),
+        (
+            with("PILLARBOX_CONFIG", "colour = \"red\""),
+            "Configuration",
+            "colour",
+        ),
+        (
+            with("PILLARBOX_CONFIG", local),
+            "Configuration",
+            "the inbox is a local file",
+        ),
+        (
+            with("PILLARBOX_INBOX", "elsewhere"),
+            "Configuration",
+            "PILLARBOX_INBOX",
+        ),
+        (with("AWS_REGION", ""), "Aws", "AWS_REGION is not set"),
+        (with("AWS_CA_BUNDLE", "/nowhere.pem"), "Aws", "/nowhere.pem"),
+    ] {
+        let mut bootstrap = Bootstrap::start(&variables).await;
+        let RuntimeReport::CanNotBegin(told) = bootstrap.heard().await else {
+            panic!("{part}")
+        };
+        assert_eq!(told["errorType"], name, "{told}");
+        assert!(
+            told["errorMessage"].as_str().unwrap().contains(part),
+            "{told}"
+        );
+        let (status, lines) = bootstrap.end();
+        assert_eq!(status.code(), Some(1), "{lines:?}");
+        assert!(
+            lines.last().unwrap().contains("the function ended"),
+            "{lines:?}"
+        );
+    }
+}
+
+#[test]
+fn outside_lambda_it_says_what_it_is_for() {
+    let ran = std::process::Command::new(binary("bootstrap-under-test"))
+        .env_clear()
+        .output()
+        .unwrap();
+    assert_eq!(ran.status.code(), Some(2));
+    assert!(ran.stdout.is_empty());
+    assert!(
+        String::from_utf8(ran.stderr)
+            .unwrap()
+            .contains("pillarbox serve")
+    );
+}
+
+/// An environment is frozen the moment it has answered, for minutes or for good.
+#[tokio::test]
+async fn a_freeze_right_after_the_answer_loses_nothing() {
+    let (name, inbox) = table("frozen").await;
+    let mut bootstrap = Bootstrap::start(&deployed("all", &name)).await;
+    for round in 0..10 {
+        let (id, key) = (format!("n{round}"), format!("pay:n{round}"));
+        let event = genuine(Front::HttpApi, &pay(), &id);
+        let told = bootstrap.invoke(&event).await;
+        bootstrap.signal(Signal::STOP);
+        assert!(
+            matches!(&told, RuntimeReport::Reply(_, reply) if reply["statusCode"] == 200),
+            "{told:?}"
+        );
+        assert_eq!(
+            state(&inbox, &key).await,
+            Some(State::Recorded),
+            "stored before it was answered"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await; // the pipe's reader is not frozen
+        let said = bootstrap
+            .lines()
+            .iter()
+            .filter(|line| line.contains(&format!("\"{key}\"")))
+            .count();
+        assert_eq!(said, 1, "its line was out before, too");
+
+        bootstrap.send(
+            batch(&[(&key, "recorded")]).to_string(),
+            Duration::from_secs(60),
+        );
+        bootstrap.signal(Signal::CONT);
+        let told = bootstrap.heard().await;
+        bootstrap.signal(Signal::STOP);
+        assert!(
+            matches!(&told, RuntimeReport::Reply(_,
+                reply) if *reply == json!({"batchItemFailures": []})),
+            "{told:?}"
+        );
+        assert_eq!(
+            state(&inbox, &key).await,
+            Some(State::Delivered),
+            "handed on before it was answered"
+        );
+        bootstrap.signal(Signal::CONT);
+    }
+    let lines = lines(&bootstrap);
+    assert_eq!(
+        lines
+            .iter()
+            .filter(|line| line.get("specversion").is_some())
+            .count(),
+        10,
+        "each handed on once"
+    );
+}
+
+/// Something that takes connections and never says a word.
+async fn silence() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut kept = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            kept.push(stream);
+        }
+    });
+    format!("http://{address}")
+}
+
+#[tokio::test]
+async fn a_table_that_never_answers_is_a_503_in_time_and_no_batch_is_done() {
+    let mut variables = deployed("all", "pillarbox");
+    variables.retain(|(name, _)| *name != "AWS_ENDPOINT_URL_DYNAMODB");
+    variables.push(("AWS_ENDPOINT_URL_DYNAMODB", silence().await));
+    let began = Instant::now();
+    let mut bootstrap = Bootstrap::start(&variables).await;
+    let challenge =
+        Front::HttpApi.invocation(&FrontRequest::new("GET", "/hmrc?challenge=abc"), now());
+    assert_eq!(
+        bootstrap.answer(&challenge).await.status,
+        200,
+        "the warm-up gives up"
+    );
+    assert!(
+        began.elapsed() < Duration::from_secs(8),
+        "well before the platform does: {:?}",
+        began.elapsed()
+    );
+
+    for (front, source) in Front::ALL.into_iter().zip([pay(), hmrc(), pay()]) {
+        let (event, began) = (genuine(front, &source, "n1"), Instant::now());
+        let answer = bootstrap.answer(&event).await;
+        assert_eq!(
+            (answer.status, answer.body.as_str()),
+            (503, r#"{"error":"inbox"}"#)
+        );
+        assert!(
+            began.elapsed() < Duration::from_millis(2_500),
+            "{:?}",
+            began.elapsed()
+        );
+    }
+    for time in [300, 0] {
+        let began = Instant::now();
+        let told = bootstrap
+            .invoke_for(
+                &genuine(Front::Rest, &pay(), "n1"),
+                Duration::from_millis(time),
+            )
+            .await;
+        assert!(
+            matches!(&told, RuntimeReport::Reply(_, reply) if reply["statusCode"] == 503),
+            "{told:?}"
+        );
+        assert!(
+            began.elapsed() < Duration::from_millis(time + 300),
+            "{:?}",
+            began.elapsed()
+        );
+    }
+    let told = bootstrap
+        .invoke_for(&batch(&[("pay:n1", "recorded")]), Duration::from_secs(4))
+        .await;
+    let expected = json!({"batchItemFailures": [{"itemIdentifier": sequence(0)}]});
+    assert!(
+        matches!(&told, RuntimeReport::Reply(_, reply) if *reply == expected),
+        "{told:?}"
+    );
+    let told = bootstrap
+        .invoke_for(&json!({"role": "sweep"}), Duration::from_secs(30))
+        .await;
+    assert!(
+        matches!(&told, RuntimeReport::Failed(_, failure) if failure["errorType"] == "Inbox"),
+        "{told:?}"
+    );
+    assert!(bootstrap.is_alive());
+}
+
+#[tokio::test]
+async fn what_is_no_json_at_all_is_an_error_and_says_nothing_of_it() {
+    let (name, _) = table("no-json").await;
+    let mut bootstrap = Bootstrap::start(&deployed("all", &name)).await;
+    for text in ["", "canary", "{\"canary\":", "{\"a\":1}canary", "\u{0}"] {
+        let told = bootstrap
+            .invoke_text(text.to_owned(), Duration::from_secs(5))
+            .await;
+        assert!(
+            matches!(&told, RuntimeReport::Failed(_,
+                failure) if !failure.to_string().contains("canary")),
+            "{told:?}"
+        );
+    }
+    assert_eq!(
+        bootstrap
+            .answer(&genuine(Front::HttpApi, &pay(), "n1"))
+            .await
+            .status,
+        200
+    );
+    assert!(
+        bootstrap
+            .lines()
+            .iter()
+            .all(|line| !line.contains("canary")),
+        "{:?}",
+        bootstrap.lines()
+    );
+}

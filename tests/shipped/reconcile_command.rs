@@ -1,0 +1,287 @@
+//! `pillarbox reconcile`, and the clock of `serve` that does the same, against senders that are
+//! really asked.
+
+use std::{sync::Arc, time::Duration};
+
+use rustix::process::Signal;
+use sender_simulator::{
+    Clock, SystemClock,
+    apis::{
+        PayApi, Ppns,
+        pay_api::{PaymentLifecycle, SimulatedPayment},
+        ppns::{NotificationStatus, PpnsApplication, PpnsError},
+    },
+    hmrc::HmrcMessage,
+};
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+use test_support::process::{BOTH_SOURCES, FREE_PORTS, Folder, Ran, Serve, until};
+
+const BOX: &str = "50dca3fc-c37c-4f03-b719-63571333624c";
+const CLIENT: [&str; 2] = ["a-client-id-of-hmrc-s", "a-client-secret-of-hmrc-s"];
+const KEY: &str = "api_test_7mrp1d5lsa5pdfs2bvim2f9cdu";
+const VARIABLES: [(&str, &str); 3] = [
+    ("CLIENT_ID", CLIENT[0]),
+    ("CLIENT_SECRET", CLIENT[1]),
+    ("API_KEY", KEY),
+];
+
+/// Both senders, asked on this machine.
+struct Senders {
+    runtime: Runtime,
+    ppns: Ppns,
+    pay: PayApi,
+}
+
+impl Senders {
+    fn start() -> Self {
+        let runtime = Runtime::new().unwrap();
+        let (ppns, pay) = runtime.block_on(async {
+            (
+                Ppns::start(0, Arc::new(SystemClock)).await.unwrap(),
+                PayApi::start(0, Arc::new(SystemClock)).await.unwrap(),
+            )
+        });
+        ppns.with(|boxes| {
+            boxes.register(PpnsApplication::new(CLIENT[0], CLIENT[1]));
+            boxes.open(BOX, CLIENT[0]);
+        });
+        pay.with(|accounts| accounts.open(KEY));
+        Self { runtime, ppns, pay }
+    }
+
+    /// A folder that is configured to ask these two.
+    fn folder(&self) -> Folder {
+        let (hmrc, pay) = (self.ppns.base_url(), self.pay.base_url());
+        Folder::with(&format!(
+            "{BOTH_SOURCES}\n[sources.hmrc.pull]\nbase_url = \"{hmrc}\"\nboxes = [\"{BOX}\"]\n\
+             client_id = \"env:CLIENT_ID\"\nclient_secret = \"env:CLIENT_SECRET\"\n\
+             [sources.pay.pull]\nbase_url = \"{pay}\"\napi_key = \"env:API_KEY\"\n"
+        ))
+    }
+
+    /// Messages that nobody pushed.
+    fn keep(&self, count: usize) -> Vec<String> {
+        (0..count)
+            .map(|n| {
+                self.ppns
+                    .post(BOX, HmrcMessage::json(format!("{{\"n\":{n}}}")))
+            })
+            .collect()
+    }
+}
+
+/// Runs a command with the credentials in its environment.
+fn run(folder: &Folder, arguments: &[&str]) -> Ran {
+    Ran::of(folder.command(arguments).envs(VARIABLES))
+}
+
+fn json(ran: &Ran) -> (Vec<Value>, Value) {
+    let mut lines: Vec<Value> = ran
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let summary = lines.pop().unwrap()["summary"].clone();
+    (lines, summary)
+}
+
+#[test]
+fn what_hmrc_keeps_is_recorded_acknowledged_and_reported_in_words_and_in_json() {
+    let senders = Senders::start();
+    let folder = senders.folder();
+    assert_eq!(run(&folder, &["inbox", "init"]).code, 0);
+    let ids = senders.keep(3);
+
+    let looked = run(&folder, &["reconcile", "hmrc", "--dry-run", "--json"]);
+    assert_eq!(
+        (looked.code, json(&looked).1["seen"].clone()),
+        (0, 3.into()),
+        "{looked:?}"
+    );
+    assert!(
+        folder.list(&[]).is_empty()
+            && senders.ppns.with(|boxes| boxes.count_by_status().pending) == 3,
+        "it only looked"
+    );
+
+    let ran = run(&folder, &["reconcile", "hmrc"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(
+        ran.stdout.contains(BOX) && ran.stderr.contains("3 recorded now: push had missed them"),
+        "{ran:?}"
+    );
+    let rows = folder.list(&[]);
+    assert!(
+        rows.iter()
+            .all(|row| row["origin"] == "pull" && row["state"] == "recorded"),
+        "{rows:?}"
+    );
+    assert_eq!(rows.len(), 3);
+    assert!(
+        ids.iter()
+            .all(|id| senders.ppns.with(|boxes| boxes.status(id))
+                == Some(NotificationStatus::Acknowledged))
+    );
+
+    let (boxes, summary) = json(&run(&folder, &["reconcile", "hmrc", "--json"]));
+    assert_eq!(
+        (
+            boxes.len(),
+            summary["seen"].clone(),
+            summary["ended"].clone()
+        ),
+        (1, 0.into(), "everything was looked at".into())
+    );
+}
+
+#[test]
+fn a_payment_whose_event_never_came_is_named_recorded_once_and_costs_the_exit_code() {
+    let senders = Senders::start();
+    let folder = senders.folder();
+    assert_eq!(run(&folder, &["inbox", "init"]).code, 0);
+    let begun = SystemClock
+        .now()
+        .minus(Duration::from_secs(2 * 24 * 60 * 60));
+    let payment = SimulatedPayment::new(PaymentLifecycle::Failed, begun, &SystemClock);
+    let id = payment.id().to_owned();
+    senders.pay.with(|accounts| accounts.add(KEY, [payment]));
+
+    for (observed, recorded) in [("recorded", 1), ("recorded before", 0)] {
+        let ran = run(&folder, &["reconcile", "pay", "--json"]);
+        assert_eq!(ran.code, 1, "{ran:?}");
+        let (missing, summary) = json(&ran);
+        assert_eq!(missing.len(), 1, "{ran:?}");
+        assert_eq!(
+            (&missing[0]["payment"], &missing[0]["observed"]),
+            (&id.clone().into(), &observed.into())
+        );
+        assert_eq!(missing[0]["missing"], "card_payment_failed");
+        assert_eq!(summary["recorded"], recorded);
+    }
+    let rows = folder.list(&["--type", "observed"]);
+    assert_eq!((rows.len(), &rows[0]["subject"]), (1, &id.clone().into()));
+    assert!(
+        rows[0]["key"]
+            .as_str()
+            .unwrap()
+            .starts_with(&format!("pay:observed-{id}-"))
+    );
+}
+
+#[test]
+fn serve_asks_by_itself_hands_on_what_came_and_says_so() {
+    let senders = Senders::start();
+    let folder = senders.folder();
+    senders.keep(2);
+    let mut serve = Serve::spawn(
+        folder
+            .command(&[&["serve"], FREE_PORTS].concat())
+            .envs(VARIABLES),
+    );
+    serve.await_ready();
+    assert!(
+        serve.stderr.find("asked every 5 minutes").is_some(),
+        "{:?}",
+        serve.stderr.all()
+    );
+    until("both are handed on", || folder.count("delivered") == 2);
+    until("both sources have said how it went", || {
+        serve
+            .stderr
+            .all()
+            .iter()
+            .filter(|line| line.contains("reconciled") && line.contains("completed"))
+            .count()
+            == 2
+    });
+    assert!(serve.stop(Signal::TERM).success());
+    for line in serve.stderr.all() {
+        assert!(
+            VARIABLES.iter().all(|(_, secret)| !line.contains(secret)),
+            "{line}"
+        );
+    }
+
+    let doctor = run(&folder, &["doctor"]);
+    for words in [
+        "pull hmrc: asked",
+        "2 that push had missed",
+        "pull pay: asked",
+    ] {
+        assert!(doctor.stdout.contains(words), "{words}: {doctor:?}");
+    }
+}
+
+#[test]
+fn what_is_wrong_says_what_to_do_and_acknowledges_nothing() {
+    let senders = Senders::start();
+    let folder = senders.folder();
+    assert_eq!(run(&folder, &["inbox", "init"]).code, 0);
+    senders.keep(1);
+    let wrong = [
+        ("CLIENT_ID", CLIENT[0]),
+        ("CLIENT_SECRET", "another-client-secret"),
+        ("API_KEY", "api_test_another_key"),
+    ];
+    for (arguments, variables, code, words) in [
+        (
+            &["reconcile", "nobody"][..],
+            &VARIABLES[..],
+            2,
+            "there is no source `nobody`",
+        ),
+        (
+            &["reconcile", "hmrc", "--since", "soon"],
+            &VARIABLES,
+            2,
+            "--since is neither",
+        ),
+        (&["reconcile", "hmrc"], &[], 2, "env:CLIENT_ID"),
+        (
+            &["reconcile", "hmrc"],
+            &wrong,
+            1,
+            "the client id or the client secret is not accepted",
+        ),
+        (
+            &["reconcile", "pay"],
+            &wrong,
+            1,
+            "the API key is not accepted",
+        ),
+        (
+            &["reconcile", "hmrc", "--inbox", "sqlite:none.db"],
+            &VARIABLES,
+            1,
+            "there is no inbox",
+        ),
+    ] {
+        let ran = Ran::of(folder.command(arguments).envs(variables.iter().copied()));
+        assert_eq!(ran.code, code, "{ran:?}");
+        assert!(ran.stderr.contains(words), "{words}: {ran:?}");
+    }
+    let plain = Folder::with(BOTH_SOURCES);
+    let ran = plain.run(&["reconcile", "pay"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("add [sources.pay.pull]"), "{ran:?}");
+
+    let doctor = run(&folder, &["doctor"]);
+    assert_eq!(doctor.code, 1, "the last run needs somebody: {doctor:?}");
+    assert!(doctor.stdout.contains("wrong  pull hmrc"), "{doctor:?}");
+    assert_eq!(
+        senders.ppns.with(|boxes| boxes.count_by_status().pending),
+        1
+    );
+
+    senders.ppns.refuse_next(
+        1,
+        sender_simulator::apis::ppns::PpnsEndpoint::List,
+        PpnsError::NoBox,
+    );
+    let ran = run(&folder, &["reconcile", "hmrc"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.stdout.contains("there is no such box"), "{ran:?}");
+    drop(senders.runtime);
+}

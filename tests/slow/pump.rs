@@ -1,0 +1,388 @@
+//! A table, its stream and the processor, while records are lost and repeated, the processor dies,
+//! and the destination fails a third of the time: nothing is lost, nothing is stuck.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::{StreamExt, stream};
+use pillarbox::{
+    delivery::{
+        DeliveryWorker, RunDeadline,
+        stream_batch::{BatchOutcome, BatchRecord, SequenceNumber, run},
+        sweep::Sweeper,
+    },
+    destinations::{DeliveryError, Destination, Event},
+    domain::{Clock, Key, State, Timestamp},
+    inbox::{
+        DeliveryInbox, PageRequest, ReadInbox, ReceiveInbox, Recorded, RetentionPolicy, Row,
+        RowFilter, SourceFilter, dynamodb::DynamoInbox,
+    },
+};
+use sender_simulator::Sender;
+use serde_json::Value;
+
+use test_support::{
+    dynamodb,
+    pump::{Chance, Invoked, Pump},
+    table,
+};
+
+const START: Timestamp = Timestamp::from_millis(1_772_446_531_480);
+const RETENTION: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+/// How long a function may run.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Time that passes when the test says so.
+struct Virtual {
+    now: AtomicI64,
+    drawn: AtomicU64,
+}
+
+impl Virtual {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            now: AtomicI64::new(START.as_millis()),
+            drawn: AtomicU64::new(1),
+        })
+    }
+
+    fn pass(&self, duration: Duration) {
+        self.now.fetch_add(
+            i64::try_from(duration.as_millis()).unwrap(),
+            Ordering::SeqCst,
+        );
+    }
+}
+
+impl Clock for Virtual {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.now.load(Ordering::SeqCst))
+    }
+
+    fn random(&self) -> u64 {
+        let drawn = self
+            .drawn
+            .fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::SeqCst);
+        let mixed = (drawn ^ (drawn >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed ^ (mixed >> 27)
+    }
+}
+
+/// A destination that remembers what arrived, under which key, and fails as often as it is told.
+#[derive(Default)]
+struct DeliveryLedger {
+    chance: Mutex<Option<Chance>>,
+    arrived: Mutex<HashMap<Key, (Vec<u8>, usize)>>,
+}
+
+impl DeliveryLedger {
+    fn failing(seed: u64) -> Arc<Self> {
+        Arc::new(Self {
+            chance: Mutex::new(Some(Chance::new(seed))),
+            ..Self::default()
+        })
+    }
+
+    fn arrivals(&self, key: &Key) -> usize {
+        self.arrived
+            .lock()
+            .unwrap()
+            .get(key)
+            .map_or(0, |(_, times)| *times)
+    }
+}
+
+/// What a worker hands on to.
+struct To(Arc<DeliveryLedger>);
+
+impl Destination for To {
+    async fn deliver(&self, key: &Key, event: &Event) -> Result<(), DeliveryError> {
+        tokio::task::yield_now().await;
+        // About one in fifty is one that the destination will never take.
+        if key.as_str().ends_with("07") {
+            return Err(DeliveryError::Refused("ledger: status 422".into()));
+        }
+        let fate = self
+            .0
+            .chance
+            .lock()
+            .unwrap()
+            .as_mut()
+            .map_or(9, |chance| chance.below(9));
+        if fate < 2 {
+            return Err(DeliveryError::Unavailable("ledger: status 503".into()));
+        }
+        let mut arrived = self.0.arrived.lock().unwrap();
+        let (bytes, times) = arrived
+            .entry(key.clone())
+            .or_insert_with(|| (event.json().to_vec(), 0));
+        assert_eq!(
+            bytes,
+            event.json(),
+            "{key} must be the same bytes every time"
+        );
+        *times += 1;
+        // It arrived, and the answer is lost.
+        if fate == 2 {
+            Err(DeliveryError::Unavailable(
+                "ledger: no answer in time".into(),
+            ))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+type Hand = DeliveryWorker<DynamoInbox, To, Virtual>;
+
+fn worker(inbox: &DynamoInbox, ledger: &Arc<DeliveryLedger>, clock: &Arc<Virtual>) -> Arc<Hand> {
+    let keeping = RetentionPolicy {
+        retention: RETENTION,
+    };
+    Arc::new(DeliveryWorker::new(
+        Arc::new(inbox.clone()),
+        To(Arc::clone(ledger)),
+        Arc::clone(clock),
+        keeping,
+    ))
+}
+
+fn records(event: &Value) -> Vec<BatchRecord> {
+    let record = |record: &Value| {
+        let sequence =
+            SequenceNumber::parse(record["dynamodb"]["SequenceNumber"].as_str().unwrap()).unwrap();
+        BatchRecord {
+            sequence,
+            key: Key::parse(record["dynamodb"]["NewImage"]["pk"]["S"].as_str().unwrap()),
+        }
+    };
+    event["Records"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(record)
+        .collect()
+}
+
+/// One invocation of the processor; with `dies_after`, it is gone after that long.
+async fn invoke(worker: &Arc<Hand>, event: &Value, dies_after: Option<Duration>) -> Invoked {
+    let batch = records(event);
+    let until = RunDeadline::deadline(worker.clock.now().plus(TIMEOUT));
+    let work = run(worker, &batch, until, |_| {});
+    let outcome = match dies_after {
+        None => Some(work.await),
+        Some(after) => tokio::time::timeout(after, work).await.ok(),
+    };
+    match outcome {
+        None => Invoked::Error,
+        Some((BatchOutcome::Done, _)) => Invoked::Done,
+        Some((BatchOutcome::ResumeFrom(sequence), _)) => Invoked::ResumeFrom(sequence.to_string()),
+    }
+}
+
+/// Sweeps once a minute of the test's time until nothing is open; says how many minutes that took.
+async fn sweep_until_drained(inbox: &DynamoInbox, worker: &Arc<Hand>, clock: &Virtual) -> usize {
+    let sweeper = Sweeper::new(Arc::clone(worker));
+    for minute in 0.. {
+        sweeper
+            .sweep(RunDeadline::deadline(clock.now().plus(2 * TIMEOUT)), |_| {})
+            .await
+            .unwrap();
+        let open = inbox
+            .find_due(&SourceFilter::ALL, clock.now().plus(RETENTION), 1)
+            .await
+            .unwrap();
+        if open.is_empty() {
+            return minute;
+        }
+        assert!(minute < 5 * 24 * 60, "stuck for five days: {open:?}");
+        clock.pass(Duration::from_secs(60));
+    }
+    unreachable!()
+}
+
+async fn all_rows(inbox: &DynamoInbox) -> BTreeMap<Key, Row> {
+    let listed = inbox
+        .list(&RowFilter::default(), PageRequest::first(usize::MAX))
+        .await
+        .unwrap();
+    listed
+        .rows
+        .into_iter()
+        .map(|row| (row.key.clone(), row))
+        .collect()
+}
+
+fn event(id: usize, payment: usize) -> String {
+    format!(
+        r#"{{"webhook_message_id":"m{id:05}","created_date":"{START}","resource_id":"p{payment}","event_type":"card_payment_succeeded","resource":{{"amount":5000}}}}"#
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_notifications_all_arrive_under_one_key_or_lie_among_the_dead() {
+    const COUNT: usize = 10_000;
+    let (inbox, clock, ledger) = (
+        table::fresh("storm").await,
+        Virtual::new(),
+        DeliveryLedger::failing(7),
+    );
+    let worker = worker(&inbox, &ledger, &clock);
+    let mut chance = Chance::new(42);
+    let mut stream_of = Pump::at(&dynamodb::EMULATOR.endpoint, inbox.table()).await;
+    let (mut acknowledged, mut firsts, mut lost, mut deaths) = (HashSet::new(), 0, 0, 0);
+    for thousand in 0..COUNT / 1_000 {
+        // 5 % come twice, at the same time; 1 % are an event that came before under another id.
+        let ids = (thousand * 1_000..(thousand + 1) * 1_000)
+            .flat_map(|id| vec![id; if id % 20 == 3 { 2 } else { 1 }]);
+        let posts = ids.map(|id| {
+            let payment = if id % 100 == 99 { id - 1 } else { id };
+            let entry = table::entry(Sender::GovukPay, event(id, payment), START);
+            let inbox = &inbox;
+            async move { (entry.key.clone(), inbox.record(&entry).await.unwrap()) }
+        });
+        let recorded: Vec<_> = stream::iter(posts).buffer_unordered(32).collect().await;
+        firsts += recorded
+            .iter()
+            .filter(|(_, recorded)| *recorded == Recorded::First)
+            .count();
+        acknowledged.extend(recorded.into_iter().map(|(key, _)| key));
+        let mut dying = Chance::new(thousand as u64);
+        let pumped = stream_of
+            .drain(&mut chance, (1, 5), async |event| {
+                let dies_after = dying.is(10).then(|| Duration::from_millis(dying.below(20)));
+                let invoked = invoke(&worker, &event, dies_after).await;
+                deaths += usize::from(invoked == Invoked::Error);
+                invoked
+            })
+            .await;
+        lost += pumped.lost;
+        clock.pass(Duration::from_secs(5));
+    }
+    let minutes = sweep_until_drained(&inbox, &worker, &clock).await;
+    println!("{lost} records lost, {deaths} processors died, drained {minutes} minutes after");
+    assert!(
+        lost > 50 && deaths > 10,
+        "{lost} {deaths}: this must be a storm"
+    );
+
+    assert_eq!(
+        (acknowledged.len(), firsts),
+        (COUNT, COUNT),
+        "one of the copies is the first"
+    );
+    let rows = all_rows(&inbox).await;
+    assert_eq!(
+        rows.keys().cloned().collect::<HashSet<_>>(),
+        acknowledged,
+        "one row each, and no other"
+    );
+    let (mut repeats, mut dead) = (0, Vec::new());
+    for (key, row) in &rows {
+        match row.state {
+            State::Delivered => assert!(
+                ledger.arrivals(key) >= 1,
+                "{key} is called delivered and never arrived"
+            ),
+            State::Repeat => {
+                let owner = Key::parse(row.reason.as_deref().unwrap()).unwrap();
+                assert!(
+                    matches!(rows[&owner].state, State::Delivered | State::Dead),
+                    "{key} repeats {owner}"
+                );
+                assert_eq!(ledger.arrivals(key), 0);
+                repeats += 1;
+            }
+            State::Dead => dead.push(key),
+            other => panic!("{key} is stuck as {other}"),
+        }
+    }
+    assert_eq!(repeats, COUNT / 100);
+    assert_eq!(
+        dead.len(),
+        COUNT / 100,
+        "what is refused for good is dead, and nothing else"
+    );
+    for key in dead {
+        let row = inbox.get(key).await.unwrap().unwrap();
+        assert!(
+            row.proven_body().is_ok() && row.expires_at.is_none(),
+            "{key} keeps its bytes"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_under_a_second_id_is_delivered_even_if_its_owner_dies_between_ledger_and_delivery()
+ {
+    let (inbox, clock, ledger) = (
+        table::fresh("second").await,
+        Virtual::new(),
+        Arc::new(DeliveryLedger::default()),
+    );
+    let worker = worker(&inbox, &ledger, &clock);
+    let ids = [event(1, 1), event(2, 1)].map(|body| table::entry(Sender::GovukPay, body, START));
+    for entry in &ids {
+        inbox.record(entry).await.unwrap();
+    }
+    let [first, second] = ids.map(|entry| entry.key);
+    // The first got as far as the ledger, and no further.
+    let claim = pillarbox::inbox::Claim {
+        now: START,
+        lease: pillarbox::inbox::Lease {
+            id: pillarbox::inbox::LeaseId(1),
+            until: START.plus(Duration::from_secs(150)),
+        },
+        first_backoff: Duration::from_secs(5),
+    };
+    let (row, _) = inbox.claim(&first, &claim).await.unwrap().unwrap();
+    inbox
+        .claim_event(&row.event().unwrap(), &first, START.plus(RETENTION))
+        .await
+        .unwrap();
+
+    worker.process(&second).await.unwrap();
+    assert_eq!((ledger.arrivals(&first), ledger.arrivals(&second)), (0, 0));
+    sweep_until_drained(&inbox, &worker, &clock).await;
+    assert_eq!((ledger.arrivals(&first), ledger.arrivals(&second)), (1, 0));
+    let rows = all_rows(&inbox).await;
+    assert_eq!(
+        (rows[&first].state, rows[&second].state),
+        (State::Delivered, State::Repeat)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_without_a_stream_is_made_up_for_by_the_sweep() {
+    let (inbox, clock, ledger) = (
+        table::fresh("dry").await,
+        Virtual::new(),
+        Arc::new(DeliveryLedger::default()),
+    );
+    let worker = worker(&inbox, &ledger, &clock);
+    for id in (0..300).filter(|id| id % 100 != 7) {
+        inbox
+            .record(&table::entry(Sender::GovukPay, event(id, id), START))
+            .await
+            .unwrap();
+    }
+    let mut stream_of = Pump::at(&dynamodb::EMULATOR.endpoint, inbox.table()).await;
+    clock.pass(Duration::from_secs(25 * 60 * 60));
+    let pumped = stream_of
+        .drain(&mut Chance::new(1), (100, 0), async |_| unreachable!())
+        .await;
+    assert_eq!(pumped.lost, 297);
+    sweep_until_drained(&inbox, &worker, &clock).await;
+    assert!(
+        all_rows(&inbox)
+            .await
+            .iter()
+            .all(|(key, row)| row.state == State::Delivered && ledger.arrivals(key) == 1)
+    );
+}

@@ -1,0 +1,48 @@
+//! HMRC's API on loopback with one box in it, and notifications that wait there.
+
+use std::{sync::Arc, time::Duration};
+
+use sender_simulator::{
+    Clock,
+    apis::{
+        Ppns,
+        ppns::{BoxNotification, NotificationStatus, PpnsApplication},
+    },
+    hmrc::HmrcMessage,
+};
+
+pub const BOX: &str = "50dca3fc-c37c-4f03-b719-63571333624c";
+pub const CLIENT: &str = "a-client-id-of-the-application";
+pub const SECRET: &str = "a-client-secret-of-the-application";
+
+/// HMRC with one box that is ours, by this clock.
+pub async fn ppns(clock: Arc<dyn Clock>) -> Ppns {
+    let ppns = Ppns::start(0, clock).await.unwrap();
+    ppns.with(|boxes| {
+        boxes.register(PpnsApplication::new(CLIENT, SECRET));
+        boxes.open(BOX, CLIENT);
+    });
+    ppns
+}
+
+/// Puts so many notifications into the box that HMRC has given up, one a minute until seven hours
+/// ago.
+pub fn fill(ppns: &Ppns, clock: &dyn Clock, count: u64) {
+    for number in 0..count {
+        let new = BoxNotification::new(
+            BOX,
+            HmrcMessage::json(format!(r#"{{"number":{number}}}"#)),
+            clock,
+        );
+        let created = clock
+            .now()
+            .minus(Duration::from_secs(60 * (420 + count - number)));
+        ppns.with(|boxes| boxes.add(new.with_status(NotificationStatus::Failed).created(created)));
+    }
+}
+
+/// How many HMRC holds that nobody has acknowledged.
+pub fn left(ppns: &Ppns) -> usize {
+    let tally = ppns.with(|boxes| boxes.count_by_status());
+    tally.pending + tally.failed
+}

@@ -1,0 +1,55 @@
+//! What the tests share: servers and functions under test, senders, AWS and its fronts on loopback,
+//! requests that can be wrong in any way, and clients that judge every answer.
+
+#![allow(
+    clippy::new_without_default,
+    clippy::len_without_is_empty,
+    reason = "only tests call it"
+)]
+#![allow(
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "helpers of tests: a panic is a failed test, and a name that needs a comment has one"
+)]
+
+pub mod client;
+pub mod cloud;
+pub mod cloudformation;
+pub mod dynamodb;
+pub mod endpoint;
+pub mod fault_proxy;
+pub mod faulty;
+pub mod fronts;
+pub mod function;
+pub mod handed_on;
+pub mod hmrc_box;
+pub mod log_buffer;
+pub mod loopback;
+pub mod manual_clock;
+pub mod message;
+pub mod ministack;
+pub mod posted;
+pub mod process;
+pub mod pump;
+pub mod request;
+pub mod runtime_api;
+pub mod server;
+pub mod shipped;
+pub mod silent;
+pub mod table;
+pub mod vectors;
+
+use std::path::{Path, PathBuf};
+
+/// A file or folder of this repository.
+#[must_use]
+pub fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+/// A binary of this package. Cargo builds them along with the tests, into the folder above theirs.
+#[must_use]
+pub fn binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    test.ancestors().nth(2).unwrap().join(name)
+}
