@@ -124,9 +124,10 @@ impl<'a> SimulationReporter<'a> {
                 let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
                 if refused == REFUSED && !self.accepted.load(Ordering::Relaxed) {
                     return Err(CommandError::Failed(format!(
-                        "the first {REFUSED} notifications were all refused with 400, 401 or 403: the \
-                         receiver probably has another secret, or its URL belongs to another source; \
-                         choose the secret with --secret env:NAME, or let `check` look at the receiver"
+                        "the first {REFUSED} notifications were all refused as not authentic (400, \
+                         401 or 403): the receiver has another secret, its URL belongs to another \
+                         source, or it rewrites the body; choose the secret with --secret \
+                         env:NAME, or find the cause with `pillarbox check`"
                     )));
                 }
             }
