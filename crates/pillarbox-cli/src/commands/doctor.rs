@@ -27,7 +27,8 @@ use pillarbox::{
 /// Checks everything that can be checked without a sender.
 #[derive(Args)]
 #[command(
-    after_help = "Exits with 1 if anything is wrong or waits for a person: dead, held or overdue notifications."
+    after_help = "Exits with 1 if anything is wrong or waits for a person: dead, held or overdue \
+                  notifications."
 )]
 pub(super) struct DoctorArgs {
     /// One JSON object a line

@@ -138,7 +138,8 @@ impl ListArgs {
             let program = output.program();
             output.say(&nothing(filter).unwrap_or_else(|| {
                 format!(
-                    "Nothing here. `{program} send {first}` brings a notification to a running serve."
+                    "Nothing here. `{program} send {first}` brings a notification to a running \
+                     serve."
                 )
             }))?;
         } else if shown == FOR_PEOPLE && self.limit.is_none() {

@@ -58,11 +58,13 @@ async fn address(name: &str, address: SocketAddr, mark: &str, serve_runs: bool) 
             CheckHealth::Wrong,
             name,
             format!(
-                "serve runs, but does not answer at {address}: another program has the address, or serve hangs"
+                "serve runs, but does not answer at {address}: another program has the address, or \
+                 serve hangs"
             ),
         ),
         (Err(error), false) => look(format!(
-            "cannot listen on {address} ({error}): stop the program that uses it, or choose another with --{name}"
+            "cannot listen on {address} ({error}): stop the program that uses it, or choose \
+             another with --{name}"
         )),
     }
 }
