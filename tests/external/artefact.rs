@@ -62,9 +62,10 @@ fn the_lambda_depends_on_nothing_of_the_local_parts() {
     let tree = [
         "tree",
         "--locked",
+        "--package",
+        "pillarbox",
         "--edges",
         "normal",
-        "--no-default-features",
         "--prefix",
         "none",
     ];

@@ -229,7 +229,7 @@ async fn hostile_events_are_answered_400_and_the_process_goes_on() {
                 "{front:?} {pointer}"
             );
         }
-        // The scheme of a hop says nothing of who signed: whatever it is, the notification is genuine.
+        // The scheme of a hop says nothing of who signed, so the notification is genuine.
         for (header, scheme) in [
             ("x-forwarded-proto", ""),
             ("x-forwarded-proto", "%"),
