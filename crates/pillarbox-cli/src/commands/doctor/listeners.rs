@@ -16,7 +16,7 @@ use crate::sqlite::ServeLock;
 use pillarbox::config::Config;
 
 /// How long an answer may take on this machine.
-const PATIENCE: Duration = Duration::from_secs(2);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The addresses of serve, and serve itself if its inbox is there.
 pub(super) async fn findings(config: &Config) -> Vec<DoctorFinding> {
@@ -82,7 +82,7 @@ async fn answers(address: SocketAddr, mark: &str) -> bool {
         stream.take(64 * 1024).read_to_end(&mut answer).await?;
         std::io::Result::Ok(String::from_utf8_lossy(&answer).contains(mark))
     };
-    matches!(timeout(PATIENCE, ask).await, Ok(Ok(true)))
+    matches!(timeout(ANSWER_TIMEOUT, ask).await, Ok(Ok(true)))
 }
 
 /// An address to connect to: an unspecified one stands for this machine's.

@@ -186,7 +186,7 @@ mod tests {
             let (mut output, printed) = Output::captured();
             simulated.invite(&settings, &mut output).unwrap();
 
-            let (heading, commands) = printed.text().split_once(":\n").map(own).unwrap();
+            let (heading, commands) = printed.text().split_once(":\n").map(to_owned_pair).unwrap();
             assert!(heading.contains("3 PENDING"), "{heading}");
             let ran = paste(&commands, folder.path());
             let inbox = folder.path().join(place).join("pillarbox.db");
@@ -203,7 +203,7 @@ mod tests {
         }
     }
 
-    fn own((one, other): (&str, &str)) -> (String, String) {
+    fn to_owned_pair((one, other): (&str, &str)) -> (String, String) {
         (one.to_owned(), other.to_owned())
     }
 
