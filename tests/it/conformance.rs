@@ -172,6 +172,15 @@ impl WayIn {
             let outcome = [row.state.as_str(), row.reason.as_deref().unwrap_or("")].join(" ");
             assert_eq!(outcome.trim_end(), expected.outcome, "{what}");
             assert_eq!(row.received_at, NOW, "{what}");
+            let is_signature = |(name, _): &&(String, String)| {
+                ["x-hub-signature", "pay-signature"].contains(&name.to_lowercase().as_str())
+            };
+            let sent = case.request.headers.iter().find(is_signature);
+            assert_eq!(
+                row.signature.as_ref(),
+                sent.map(|(_, value)| value),
+                "{what}"
+            );
             if let Some(label) = expected.key_label {
                 assert_eq!(row.key_label.as_deref(), Some(label), "{what}");
             }
@@ -619,11 +628,12 @@ fn genuine_notifications() -> Vec<Case> {
         let body = source.message("city", NOW);
         let city = post(&source, &body).header("X-City", "Llanfairpwllgwyngyll – café");
         cases.push(Case::stored(
-            "a header beyond ASCII",
-            city,
+            "not ASCII",
+            city.clone(),
             "recorded",
             key("city"),
         ));
+        cases.push(Case::duplicate("not ASCII, in base64", city.base64()));
 
         let at_the_edge = source.message("edge", NOW.minus(WINDOW));
         cases.push(Case::stored(
@@ -691,7 +701,13 @@ fn characters_beyond_the_basic_plane() -> Vec<Case> {
         ("both", r"\\ud83d\\ude00 \uD83D\uDE00", r"\\ud83d\\ude00 😀"),
     ] {
         let case = request(id, sent, signed);
-        cases.push(Case::stored(id, case, "recorded", format!("hmrc:{id}")));
+        cases.push(Case::stored(
+            id,
+            case.clone(),
+            "recorded",
+            format!("hmrc:{id}"),
+        ));
+        cases.push(Case::duplicate(format!("{id} in base64"), case.base64()));
     }
     for (id, sent, signed) in [
         ("text-rewritten", r"\\ud83d\\ude00", "😀"),
