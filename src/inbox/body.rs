@@ -132,6 +132,9 @@ mod tests {
             deflated: true,
             bytes: Bytes::from_static(b"\xff\xff\xff"),
         };
-        assert!(stored.unpack().is_err());
+        assert_eq!(
+            stored.unpack().unwrap_err().kind(),
+            io::ErrorKind::InvalidData
+        );
     }
 }

@@ -9,6 +9,7 @@
 mod architecture;
 mod aws;
 mod check;
+mod conformance;
 mod events;
 mod faults;
 mod lambda;

@@ -3,7 +3,12 @@
 use std::{fs, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
-use pillarbox::{domain::Key, inbox::ReadInbox, receive::Refusal, secrets::Keyring};
+use pillarbox::{
+    domain::Key,
+    inbox::{InboxError, ReadInbox},
+    receive::Refusal,
+    secrets::Keyring,
+};
 use rusqlite::Connection;
 use tokio::time::{Instant, sleep};
 
@@ -148,8 +153,8 @@ async fn an_inbox_file_that_is_spoilt_acknowledges_nothing_until_it_is_whole_aga
         }
         let read = server.inbox.get(&Key::parse("hmrc:before").unwrap()).await;
         assert!(
-            read.is_err(),
-            "nor is the file that was there before read any more: {what}"
+            matches!(read, Err(InboxError::Unavailable(_))),
+            "nor is the file that was there before read any more: {what}: {read:?}"
         );
         fs::remove_file(server.file()).unwrap();
     }

@@ -229,7 +229,10 @@ async fn a_server_ends_with_its_handle_and_a_port_is_taken_once() {
     let hmrc = Hmrc::start().await;
     let url = hmrc.ppns.base_url().clone();
     let again = Ppns::start(url.port().unwrap(), hmrc.clock.clone()).await;
-    assert!(again.is_err());
+    let Err(taken) = again else {
+        panic!("the port is taken twice");
+    };
+    assert_eq!(taken.kind(), std::io::ErrorKind::AddrInUse);
     hmrc.ppns.script(PpnsEndpoint::List, [ScriptedStep::Hang]);
     let hanging = tokio::spawn(hear(hmrc.list_of(BOX, "")));
     while hmrc.ppns.calls().to(PpnsEndpoint::List).is_empty() {
@@ -237,6 +240,6 @@ async fn a_server_ends_with_its_handle_and_a_port_is_taken_once() {
     }
     let client = hmrc.client.clone();
     drop(hmrc);
-    assert!(hanging.await.unwrap().is_err());
+    assert!(hanging.await.unwrap().unwrap_err().is_request());
     assert!(client.get(url).send().await.unwrap_err().is_connect());
 }

@@ -149,7 +149,11 @@ async fn a_row_of_a_later_version_is_refused_and_left_alone() {
             .unwrap(),
         []
     );
-    assert!(fresh.replay(&entry.key, NOW).await.is_err());
+    let error = fresh.replay(&entry.key, NOW).await.unwrap_err();
+    assert!(
+        matches!(error, InboxError::NewerRow { found: 2, .. }),
+        "{error}"
+    );
     assert_eq!(
         fresh.record(&entry).await.unwrap(),
         Recorded::Duplicate,
@@ -291,7 +295,8 @@ async fn a_claim_of_bytes_that_cannot_be_unpacked_comes_without_them() {
     };
     let (row, _) = fresh.claim(&entry.key, &claim).await.unwrap().unwrap();
     assert_eq!(row.body, None);
-    assert!(fresh.get(&entry.key).await.is_err());
+    let error = fresh.get(&entry.key).await.unwrap_err();
+    assert!(matches!(error, InboxError::Damaged { .. }), "{error}");
 }
 
 #[tokio::test]
@@ -303,7 +308,8 @@ async fn one_failing_change_does_not_take_its_batch_with_it() {
         Ok(())
     });
     let (first, broken, second) = tokio::join!(fresh.record(&one), broken, fresh.record(&two));
-    assert!(broken.is_err());
+    let error = broken.unwrap_err();
+    assert!(matches!(error, InboxError::Unavailable(_)), "{error}");
     assert_eq!(
         (first.unwrap(), second.unwrap()),
         (Recorded::First, Recorded::First)
