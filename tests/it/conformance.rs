@@ -107,13 +107,13 @@ impl Case {
 /// A way in, with an inbox that belongs to it.
 enum WayIn {
     Serve(Server),
-    Lambda(Front, Deployed<RecordingDestination>),
+    Lambda(Front, Box<Deployed<RecordingDestination>>),
 }
 
 impl WayIn {
     async fn all() -> Vec<Self> {
         let mut all = vec![Self::Serve(Server::start().await)];
-        all.extend(Front::ALL.map(|front| Self::Lambda(front, Deployed::new())));
+        all.extend(Front::ALL.map(|front| Self::Lambda(front, Box::new(Deployed::new()))));
         all
     }
 
