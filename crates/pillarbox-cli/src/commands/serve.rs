@@ -9,7 +9,7 @@ use std::{
 
 use clap::Args;
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
     signal::unix::{SignalKind, signal},
 };
 use tokio_util::sync::CancellationToken;
@@ -36,6 +36,10 @@ use pillarbox::{
     secrets::{FetchedSecrets, Keyring, SecretsCaller, SecretsManager, arns},
     telemetry::{FlushGuard, LogFormat, LogLayer},
 };
+
+/// The connections that may wait to be accepted; Linux takes at most `net.core.somaxconn` of them.
+/// When the queue is full, a sender's first packet is dropped and sent again a second later.
+const BACKLOG: u32 = 1024;
 
 /// Receives notifications, stores them, and hands them on.
 #[derive(Args, Default)]
@@ -172,8 +176,8 @@ pub(super) async fn run<D: Destination>(
     let path = file(&settings)?;
     let _lock = ServeLock::take(path).map_err(|error| CommandError::Failed(error.to_string()))?;
     let inbox = Arc::new(SqliteInbox::create(path)?);
-    let listener = bind(settings.config.listen, "listen").await?;
-    let console_listener = bind(settings.config.console, "console").await?;
+    let listener = bind(settings.config.listen, "listen")?;
+    let console_listener = bind(settings.config.console, "console")?;
     let (bound, console_bound) = (listener.local_addr()?, console_listener.local_addr()?);
 
     let stop = stop_on_signals()?;
@@ -227,13 +231,24 @@ fn file(settings: &CommandSettings) -> Result<&Path, CommandError> {
     })
 }
 
-async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, CommandError> {
-    TcpListener::bind(address).await.map_err(|error| {
+fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, CommandError> {
+    listen(address).map_err(|error| {
         CommandError::Failed(format!(
             "{address} can't be listened on ({error}): end what uses it, or choose another with \
              --{flag}"
         ))
     })
+}
+
+/// Listens as [`TcpListener::bind`] does, with a longer queue.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Says where everything is, and what to try first.
@@ -348,4 +363,25 @@ fn log_to_stderr() -> Result<FlushGuard, CommandError> {
         .with(lines.with_filter(which))
         .init();
     Ok(guard)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(target_os = "linux")] // other systems allow a queue of 128
+    #[tokio::test]
+    async fn connections_that_are_not_accepted_yet_wait_in_a_long_queue() {
+        let listener = bind("127.0.0.1:0".parse().unwrap(), "listen").unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut waiting = Vec::new();
+        for nth in 0..400 {
+            let connect = tokio::net::TcpStream::connect(address);
+            let connected = tokio::time::timeout(std::time::Duration::from_millis(500), connect);
+            match connected.await {
+                Ok(stream) => waiting.push(stream.unwrap()),
+                Err(_) => panic!("connection {nth} was not taken into the queue"),
+            }
+        }
+    }
 }
