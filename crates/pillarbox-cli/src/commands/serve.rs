@@ -15,6 +15,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::Level;
 use tracing_subscriber::{filter::Targets, prelude::*};
+use url::Url;
 
 use super::{
     CommandError, GlobalArgs, demo,
@@ -30,7 +31,7 @@ use pillarbox::{
     app::{self, App, DestinationDeps},
     aws::Aws,
     config::{Config, DestinationConfig, DestinationSecrets, Overrides},
-    destinations::Destination,
+    destinations::{Destination, resolve_https},
     domain::SystemClock,
     reconcile::{Reconciler, ReconcilerDeps, TokioSleeper},
     secrets::{FetchedSecrets, Keyring, SecretsCaller, SecretsManager, arns},
@@ -187,6 +188,7 @@ pub(super) async fn run<D: Destination>(
         stopped.cancelled().await
     }));
     welcome(&settings, &keyring, bound, console_bound, output)?;
+    tokio::spawn(log_unreachable(https_urls(&settings.config)));
     let reconciling = reconciler(&settings.config, aws.as_ref(), &inbox)
         .map(|reconciler| reconcile_loop::start(reconciler, &stop))
         .unwrap_or_default();
@@ -202,6 +204,30 @@ pub(super) async fn run<D: Destination>(
     drop(lines); // what was said so far comes before the last word
     output.say("Stopped. What was stored and not handed on goes out at the next start.")?;
     Ok(())
+}
+
+/// The https destinations, by name.
+fn https_urls(config: &Config) -> Vec<(String, Url)> {
+    let default = ("(default)".to_owned(), &config.destination);
+    let named = config.destinations.iter();
+    let named = named.map(|(name, destination)| (name.clone(), destination));
+    std::iter::once(default)
+        .chain(named)
+        .filter_map(|(name, destination)| match destination {
+            DestinationConfig::Https(https) => Some((name, https.url.clone())),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Logs which destinations have no address that is delivered to. Name servers may be slow, so
+/// nothing waits for this.
+async fn log_unreachable(destinations: Vec<(String, Url)>) {
+    for (destination, url) in destinations {
+        if let Err(error) = resolve_https(&url).await {
+            tracing::warn!(%destination, reason = %error, "destination cannot be reached");
+        }
+    }
 }
 
 /// Reconciles every source that has a `pull`; `None` if there is none.
@@ -367,7 +393,47 @@ fn log_to_stderr() -> Result<FlushGuard, CommandError> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Mutex, PoisonError};
+
     use super::*;
+
+    #[derive(Clone, Default)]
+    struct TestLog(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for TestLog {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            log.write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn the_start_names_each_destination_that_nothing_will_be_delivered_to() {
+        let document = "[sources.pay]\nkind = \"govuk-pay\"\nsecrets = []\n\
+            [destination]\nkind = \"https\"\nurl = \"https://localhost./\"\nsecret = \"env:A\"\n\
+            [destinations.near]\nkind = \"https\"\nurl = \"http://localhost:1/\"\n\
+             secret = \"env:A\"\n[destinations.log]\nkind = \"log\"\n";
+        let config = Config::read(document, "test").unwrap();
+        let mut urls = https_urls(&config);
+        assert_eq!(urls.len(), 2);
+        // Not every system resolves the name with the dot, and without it the configuration refuses.
+        urls[0].1 = "https://localhost/".parse().unwrap();
+
+        let log = TestLog::default();
+        let (layer, guard) =
+            LogLayer::new(log.clone(), LogFormat::Json, Arc::new(SystemClock)).unwrap();
+        let subscriber =
+            tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+        log_unreachable(urls).await;
+        drop((subscriber, guard));
+        let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(log.lines().count(), 1, "{log}");
+        assert!(log.contains(r#""destination":"(default)""#), "{log}");
+        assert!(log.contains("resolves to a private address"), "{log}");
+    }
 
     #[cfg(target_os = "linux")] // other systems allow a queue of 128
     #[tokio::test]
