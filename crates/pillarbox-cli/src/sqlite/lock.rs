@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::connection::beside;
+
 /// Held as long as a `serve` runs on a file. The operating system releases it when the process
 /// ends.
 #[derive(Debug)]
@@ -28,9 +30,7 @@ pub enum LockError {
 impl ServeLock {
     /// Acquires the lock of the inbox file at `path`, in a file beside it.
     pub fn take(path: &Path) -> Result<Self, LockError> {
-        let mut lock_path = path.as_os_str().to_owned();
-        lock_path.push(".lock");
-        let lock_path = PathBuf::from(lock_path);
+        let lock_path = beside(path, ".lock");
         let file_error = |error| LockError::File(lock_path.clone(), error);
         let file = File::options()
             .create(true)

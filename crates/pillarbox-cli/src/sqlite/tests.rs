@@ -92,6 +92,102 @@ async fn a_file_of_the_first_schema_keeps_its_rows_and_learns_to_keep_memos() {
     );
 }
 
+/// A copy of the file of an inbox with one row, in a folder of its own.
+async fn copied_inbox() -> (PathBuf, TempDir) {
+    let fresh = TempInbox::new();
+    fresh.record(&paid("m1")).await.unwrap();
+    let (file, folder) = (fresh.file(), TempDir::new().unwrap());
+    drop(fresh.inbox);
+    let copy = folder.path().join("a copy? 50%.db");
+    std::fs::copy(file, &copy).unwrap();
+    (copy, folder)
+}
+
+fn files(folder: &TempDir) -> Vec<String> {
+    let entries = std::fs::read_dir(folder.path()).unwrap();
+    let name = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name();
+    entries
+        .map(|entry| name(entry).into_string().unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn reading_a_copy_writes_neither_to_it_nor_beside_it() {
+    let (copy, folder) = copied_inbox().await;
+    let before = std::fs::read(&copy).unwrap();
+    let inbox = SqliteInbox::open_read_only(&copy).unwrap();
+    assert!(inbox.get(&paid("m1").key).await.unwrap().is_some());
+    let all = RowFilter::default();
+    let listed = inbox.list(&all, PageRequest::first(9)).await.unwrap();
+    assert_eq!(listed.rows.len(), 1);
+    assert_eq!(inbox.pending_counts().await.unwrap().len(), 1);
+    let found = inbox.inspect().await.unwrap();
+    assert_eq!(
+        (found.faults.len(), found.journal_mode.as_str()),
+        (0, "wal")
+    );
+    assert_eq!(files(&folder), ["a copy? 50%.db"], "while it is open");
+    assert!(inbox.record(&paid("m2")).await.is_err());
+    drop(inbox);
+    assert_eq!(files(&folder), ["a copy? 50%.db"]);
+    assert_eq!(std::fs::read(&copy).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_reader_sees_what_is_only_in_the_log_and_leaves_it_there() {
+    let fresh = TempInbox::new();
+    fresh.record(&paid("m1")).await.unwrap();
+    let log = fresh.folder.path().join("inbox.db-wal");
+    let before = std::fs::read(&log).unwrap();
+    let reader = SqliteInbox::open_read_only(&fresh.file()).unwrap();
+    assert!(reader.get(&paid("m1").key).await.unwrap().is_some());
+    drop(reader);
+    assert_eq!(std::fs::read(&log).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_reader_follows_a_process_that_opens_the_file_later() {
+    let (copy, _folder) = copied_inbox().await;
+    let reader = SqliteInbox::open_read_only(&copy).unwrap();
+    assert!(reader.get(&paid("m2").key).await.unwrap().is_none());
+    let writer = SqliteInbox::open(&copy).unwrap();
+    writer.record(&paid("m2")).await.unwrap();
+    assert!(reader.get(&paid("m2").key).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_query_during_which_another_process_opens_the_file_has_no_result() {
+    let (copy, _folder) = copied_inbox().await;
+    let reader = SqliteInbox::open_read_only(&copy).unwrap();
+    let opens = move |_: &Connection| {
+        std::mem::forget(SqliteInbox::open(&copy)?);
+        Ok(())
+    };
+    let error = reader.read(opens).await.unwrap_err().to_string();
+    assert!(error.contains("run the command again"), "{error}");
+}
+
+#[tokio::test]
+async fn a_reader_migrates_nothing() {
+    let (copy, _folder) = copied_inbox().await;
+    let older = schema::LATEST - 1;
+    let set = |version: u32| {
+        let db = Connection::open(&copy).unwrap();
+        db.pragma_update(None, "user_version", version).unwrap();
+    };
+    set(older);
+    let error = SqliteInbox::open_read_only(&copy).err().unwrap();
+    assert!(
+        error.to_string().contains("`pillarbox inbox init`"),
+        "{error}"
+    );
+    let version = schema::version(&Connection::open(&copy).unwrap()).unwrap();
+    assert_eq!(version, older);
+    set(schema::LATEST + 1);
+    let error = SqliteInbox::open_read_only(&copy).err().unwrap();
+    assert!(error.to_string().contains("newer Pillarbox"), "{error}");
+}
+
 #[tokio::test]
 async fn the_file_is_kept_so_that_a_commit_survives_a_power_cut() {
     let found = TempInbox::new().inspect().await.unwrap();
@@ -173,7 +269,7 @@ async fn a_locked_file_refuses_until_it_is_free_again() {
 async fn a_full_disk_refuses_and_recovers_when_there_is_room() {
     let fresh = TempInbox::new();
     let limit = |pages: u32| {
-        fresh.writer.change(WritePriority::Interactive, move |db| {
+        fresh.change(WritePriority::Interactive, move |db| {
             db.pragma_update(None, "max_page_count", pages)?;
             Ok(())
         })
@@ -298,7 +394,7 @@ async fn a_claim_of_bytes_that_cannot_be_unpacked_comes_without_them() {
 async fn one_failing_change_does_not_take_its_batch_with_it() {
     let fresh = TempInbox::new();
     let (one, two) = (paid("m1"), paid("m2"));
-    let broken = fresh.writer.change(WritePriority::Interactive, |db| {
+    let broken = fresh.change(WritePriority::Interactive, |db| {
         db.execute("INSERT INTO nowhere VALUES (1)", [])?;
         Ok(())
     });

@@ -30,7 +30,7 @@ async fn file(config: &Config, path: &Path) -> Vec<DoctorFinding> {
             "is not there yet: serve makes it, or `pillarbox inbox init`",
         )];
     }
-    match SqliteInbox::open(path) {
+    match SqliteInbox::open_read_only(path) {
         Ok(inbox) => or_why(file_findings(&inbox, &name, config).await, name),
         Err(error) => vec![finding(CheckHealth::Wrong, name, error.to_string())],
     }

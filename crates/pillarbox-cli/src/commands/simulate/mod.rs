@@ -16,6 +16,7 @@ use url::Url;
 use super::{
     CommandError, GlobalArgs, output::Output, played, settings::CommandSettings, span, test_data,
 };
+use crate::any_inbox::InboxAccess;
 use flags::ChaosFlags;
 use kept::SimulatedBox;
 use pillarbox::domain::SourceName;
@@ -121,7 +122,7 @@ impl SimulateArgs {
         let compares = global.inbox.is_some();
         let began = pillarbox::domain::Timestamp::from_millis(began.as_millis());
         if compares {
-            settings.open_inbox().await?; // what can't be read is said before anything is sent
+            settings.open_inbox(InboxAccess::Read).await?; // what can't be read is said before anything is sent
         }
         let kept = self.keep(&parts).await?;
         let ended = self.play(&parts, kept.as_ref(), output).await?;
