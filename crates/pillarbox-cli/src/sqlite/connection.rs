@@ -2,6 +2,7 @@
 //! errors.
 
 use std::{
+    fs, io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -155,12 +156,8 @@ fn unavailable_at(path: &Path, error: &rusqlite::Error) -> InboxError {
 /// Creates a missing file that only its owner may read, since it will contain personal data. SQLite
 /// gives the files beside it the same permissions.
 fn create_private(path: &Path) -> Result<(), InboxError> {
-    let mut options = std::fs::File::options();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+    match new_private_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             let path = path.display();
             Err(InboxError::Unavailable(format!(
                 "cannot create {path} ({error}): check that its folder exists and is writable"
@@ -168,6 +165,15 @@ fn create_private(path: &Path) -> Result<(), InboxError> {
         }
         _ => Ok(()),
     }
+}
+
+/// Creates a file that only its owner may read; fails if there is one.
+pub(super) fn new_private_file(path: &Path) -> io::Result<()> {
+    let mut options = fs::File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(|_| ())
 }
 
 /// Explains an SQLite error and what to do.

@@ -4,6 +4,7 @@
 //! All changes go through one writer, so that concurrent requests share a flush. Reads have a
 //! separate connection and never wait for the writer.
 
+mod backup;
 mod change;
 mod checkpoint;
 mod columns;
@@ -112,6 +113,13 @@ impl SqliteInbox {
     /// Checks the whole file.
     pub async fn inspect(&self) -> Result<FileInspection, InboxError> {
         self.read(query::inspect).await
+    }
+
+    /// Writes a consistent copy to `target`, which must not exist, while other processes may change
+    /// the file. Returns the number of rows in it.
+    pub async fn backup(&self, target: &Path) -> Result<u64, InboxError> {
+        let target = target.to_owned();
+        self.read(move |db| backup::backup(db, &target)).await
     }
 
     async fn change<T, F>(&self, priority: WritePriority, work: F) -> Result<T, InboxError>
