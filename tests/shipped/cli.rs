@@ -14,8 +14,9 @@ use rustix::process::Signal;
 use sender_simulator::{Clock, MessageBody, Sender, SystemClock, exchange, hmrc};
 use serde_json::Value;
 
-use test_support::process::{
-    BOTH_SOURCES, FREE_PORTS, Folder, HMRC_SECRET, PAY_SECRET, Ran, Serve, binary, until,
+use test_support::{
+    binary,
+    process::{BOTH_SOURCES, FREE_PORTS, Folder, HMRC_SECRET, PAY_SECRET, Ran, Serve, until},
 };
 
 /// Where nobody listens.
@@ -928,7 +929,11 @@ fn a_backup_of_a_running_serve_is_whole_and_another_user_can_read_it_where_nothi
     let made = folder.run(&backup);
     assert_eq!(made.code, 0, "{made:?}");
     assert!(made.stderr.contains("all 30 notifications"), "{made:?}");
-    fails(&folder.run(&backup), 1, &["evidence/copy.db exists already"]);
+    fails(
+        &folder.run(&backup),
+        1,
+        &["evidence/copy.db exists already"],
+    );
     assert!(serve.stop(Signal::TERM).success());
 
     // A program that anyone may start, and a file and its folder that can only be read.
