@@ -419,7 +419,7 @@ mod tests {
         let config = Config::read(document, "test").unwrap();
         let mut urls = https_urls(&config);
         assert_eq!(urls.len(), 2);
-        // Not every system resolves the name with the dot, and without it the configuration refuses.
+        // Not every system resolves the name with the dot, and the configuration refuses the other.
         urls[0].1 = "https://localhost/".parse().unwrap();
 
         let log = TestLog::default();

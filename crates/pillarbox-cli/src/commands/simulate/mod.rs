@@ -122,7 +122,8 @@ impl SimulateArgs {
         let compares = global.inbox.is_some();
         let began = pillarbox::domain::Timestamp::from_millis(began.as_millis());
         if compares {
-            settings.open_inbox(InboxAccess::Read).await?; // what can't be read is said before anything is sent
+            // What can't be read is said before anything is sent.
+            settings.open_inbox(InboxAccess::Read).await?;
         }
         let kept = self.keep(&parts).await?;
         let ended = self.play(&parts, kept.as_ref(), output).await?;
