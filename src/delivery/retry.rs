@@ -1,41 +1,43 @@
-//! A failure -> when to try again, or dead. Pure: no clock, no randomness, no I/O.
+//! What follows a failed attempt: a retry with exponential backoff and full jitter, or the end.
+//!
+//! Pure: no clock, no randomness, no I/O.
 
 use std::time::Duration;
 
 use crate::destinations::DeliveryError;
 
-/// How long a notification is tried before it is given up as dead.
+/// How long a notification is retried before it is dead.
 pub const BUDGET: Duration = Duration::from_secs(3 * 24 * 60 * 60);
-/// The longest delay after the first failure; each later one doubles it.
+/// The longest delay after the first failure. Each further failure doubles it.
 pub const FIRST_BACKOFF: Duration = Duration::from_secs(5);
-/// No delay is longer.
+/// The longest delay after any failure.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60 * 60);
 
 /// What follows a failed attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RetryDecision {
-    /// Given up, and why.
+    /// Dead, for this reason.
     Dead(&'static str),
-    /// Tried again after this long.
+    /// Due again after this time.
     RetryAfter(Duration),
 }
 
 /// Decides what follows attempt number `attempt`, `spent` after the budget began.
 ///
-/// `chance` is any random number: it spreads the delay over everything up to the backoff ("full
-/// jitter"), so that what failed together does not come back together.
+/// `random` is any random number. It spreads the delay over the whole backoff ("full jitter"), so
+/// that rows that failed together are not due together.
 pub fn after_failure(
     error: &DeliveryError,
     attempt: u32,
     spent: Duration,
-    chance: u64,
+    random: u64,
 ) -> RetryDecision {
     match error {
         DeliveryError::Refused(_) => RetryDecision::Dead("refused"),
         DeliveryError::Unavailable(_) if spent >= BUDGET => RetryDecision::Dead("budget spent"),
         DeliveryError::Unavailable(_) => {
             let longest = u64::try_from(backoff(attempt).as_millis()).unwrap_or(u64::MAX - 1);
-            RetryDecision::RetryAfter(Duration::from_millis(chance % (longest + 1)))
+            RetryDecision::RetryAfter(Duration::from_millis(random % (longest + 1)))
         }
     }
 }
@@ -67,8 +69,8 @@ mod tests {
     }
 
     #[test]
-    fn chance_spreads_a_delay_over_everything_up_to_the_backoff() {
-        let delay = |chance| after_failure(&down(), 1, Duration::ZERO, chance);
+    fn the_random_number_spreads_the_delay_over_the_whole_backoff() {
+        let delay = |random| after_failure(&down(), 1, Duration::ZERO, random);
         assert_eq!(delay(0), RetryDecision::RetryAfter(Duration::ZERO));
         assert_eq!(
             delay(1_234),
@@ -82,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_ends_and_a_refusal_needs_none() {
+    fn a_failure_is_dead_when_the_budget_is_spent_and_a_refusal_at_once() {
         let just_before = BUDGET - Duration::from_millis(1);
         assert!(matches!(
             after_failure(&down(), 80, just_before, 7),

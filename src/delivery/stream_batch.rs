@@ -1,8 +1,10 @@
-//! A batch of new rows -> every one of them worked on -> where to resume.
+//! A batch of a stream: the rows that were recorded, each delivered once.
 //!
-//! The rows are independent: each outcome is written in its own row, so one that fails holds up
-//! nobody. Whoever sends the batch sends it again from the lowest sequence number returned, and
-//! takes an empty list for success: it is empty only when every outcome is written.
+//! The outcome of each attempt is in its own row, so one failure does not hold up the rest. The
+//! stream sends the batch again from the sequence number in the reply, and takes a reply without
+//! one for success. The reply therefore names the lowest number whose outcome is not written, and
+//! none only when every outcome is. A row that is sent again is not delivered again: its claim
+//! finds it finished, or not due yet.
 
 #[cfg(test)]
 mod tests;
@@ -16,19 +18,18 @@ use std::{
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
-use super::{AttemptCounts, AttemptResult, DeliveryWorker, RunDeadline, worker_pool::WorkerPool};
-use crate::{
-    destinations::Destination,
-    domain::{Clock, Key},
-    inbox::DeliveryInbox,
+use super::{
+    AttemptCounts, AttemptResult, DeliveryLimits, DeliveryWorker, RunDeadline,
+    worker_pool::WorkerPool,
 };
+use crate::{destinations::Destination, domain::Key, inbox::DeliveryInbox};
 
-/// A place in a stream: a decimal number of up to 40 digits, compared as a number.
+/// A sequence number of a stream: a decimal number of up to 40 digits, compared as a number.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SequenceNumber(String);
 
 impl SequenceNumber {
-    /// Takes text that can be given back as a place to resume from: digits, one at least.
+    /// Reads a sequence number: 1 to 40 digits. The text is kept, so the reply has the same digits.
     pub fn parse(text: &str) -> Option<Self> {
         let is_number =
             (1..=40).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -41,13 +42,12 @@ impl SequenceNumber {
 }
 
 impl Ord for SequenceNumber {
-    /// Forty digits are more than any integer has; a longer number is a greater one. Two spellings
-    /// of one number are told apart last, so that equal means identical.
+    /// Forty digits do not fit any integer type; a longer number is a greater one. Two spellings of
+    /// one number differ by their text, so that equal means identical.
     fn cmp(&self, other: &Self) -> Ordering {
-        let (mine, others) = (self.digits(), other.digits());
-        mine.len()
-            .cmp(&others.len())
-            .then_with(|| mine.cmp(others))
+        let digits = (self.digits(), other.digits());
+        (digits.0.len().cmp(&digits.1.len()))
+            .then_with(|| digits.0.cmp(digits.1))
             .then_with(|| self.0.cmp(&other.0))
     }
 }
@@ -67,18 +67,18 @@ impl fmt::Display for SequenceNumber {
 /// One record of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchRecord {
-    /// Where it stands in the stream.
+    /// Its position in the stream.
     pub sequence: SequenceNumber,
-    /// The row to work on; `None` if it tells of nothing that has to be done.
+    /// The row to deliver; `None` if the change does not need a delivery.
     pub key: Option<Key>,
 }
 
-/// Where a batch resumes, as the JSON its sender reads.
+/// Where the batch resumes. Serialised as the reply that the stream reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BatchOutcome {
     /// Every outcome is written.
     Done,
-    /// From here on, some are not.
+    /// The lowest sequence number whose outcome is not written.
     ResumeFrom(SequenceNumber),
 }
 
@@ -100,53 +100,56 @@ struct BatchItemFailure<'a> {
     item: &'a str,
 }
 
-/// Works on every row of `batch`, as long as there is time. `said` hears of each attempt.
+/// Attempts every row of `batch` once, until the deadline. Calls `on_attempt` for each result.
 ///
-/// A row whose turn didn't come, or whose attempt was cut off, has no outcome either, and is where
-/// the batch resumes; should it never come again, the sweep finds its row.
-pub async fn run<I: DeliveryInbox, D: Destination, W: Clock>(
-    worker: &Arc<DeliveryWorker<I, D, W>>,
+/// A row whose attempt was not started, or was cancelled, has no outcome, and the batch resumes
+/// there. If the stream never sends it again, a sweep finds its row.
+pub async fn run<I: DeliveryInbox, D: Destination>(
+    worker: &Arc<DeliveryWorker<I, D>>,
     batch: &[BatchRecord],
-    until: RunDeadline,
-    mut said: impl FnMut(&AttemptResult),
+    deadline: RunDeadline,
+    mut on_attempt: impl FnMut(&AttemptResult),
 ) -> (BatchOutcome, AttemptCounts) {
-    let mut open: HashSet<&Key> = HashSet::new();
-    let mut waiting: VecDeque<&Key> = batch
-        .iter()
-        .filter_map(|record| record.key.as_ref())
-        .collect();
-    waiting.retain(|key| open.insert(key));
-    let (mut crew, mut tally) = (WorkerPool::new(worker, until), AttemptCounts::default());
+    let mut unwritten: HashSet<&Key> = HashSet::new();
+    let mut waiting: VecDeque<&Key> = VecDeque::new();
+    let keys = batch.iter().filter_map(|record| record.key.as_ref());
+    waiting.extend(keys.filter(|key| unwritten.insert(key)));
+
+    let mut pool = WorkerPool::new(Arc::clone(worker), DeliveryLimits::function(deadline));
+    let mut counts = AttemptCounts::default();
     let work = async {
         loop {
-            while crew.may_start()
+            while pool.can_start()
                 && let Some(key) = waiting.pop_front()
             {
-                crew.start(key.clone());
+                pool.start(key.clone());
             }
-            let Some(attempt) = crew.ended().await else {
+            let Some(attempt) = pool.next_result().await else {
                 return;
             };
             if attempt.ended.is_ok() {
-                open.remove(&attempt.key);
+                unwritten.remove(&attempt.key);
             }
-            tally.note(&attempt);
-            said(&attempt);
+            counts.add(&attempt);
+            on_attempt(&attempt);
         }
     };
-    // what is cut off stays open
-    let _ = tokio::time::timeout(until.left(worker.clock.now()), work).await;
-    tally.unwritten = open.len() as u64;
-    let is_open = |record: &&BatchRecord| record.key.as_ref().is_some_and(|key| open.contains(key));
+    // A cancelled attempt stays unwritten.
+    let _ = tokio::time::timeout(deadline.remaining(worker.clock.now()), work).await;
+    counts.unwritten = unwritten.len() as u64;
+    let is_unwritten = |record: &&BatchRecord| {
+        record
+            .key
+            .as_ref()
+            .is_some_and(|key| unwritten.contains(key))
+    };
     let lowest = batch
         .iter()
-        .filter(is_open)
+        .filter(is_unwritten)
         .map(|record| &record.sequence)
         .min();
-    (
-        lowest.map_or(BatchOutcome::Done, |sequence| {
-            BatchOutcome::ResumeFrom(sequence.clone())
-        }),
-        tally,
-    )
+    let outcome = lowest
+        .cloned()
+        .map_or(BatchOutcome::Done, BatchOutcome::ResumeFrom);
+    (outcome, counts)
 }

@@ -1,166 +1,208 @@
-//! Whatever is due -> worked on, page by page, until nothing is left or the time is up.
+//! A sweep: the rows that are due, read page by page and attempted.
 //!
-//! What the inbox lists may be someone else's by now, or finished: the claim decides. A destination
-//! that is down keeps its rows waiting, and their attempts, until one row a sweep gets through.
+//! [`Sweep`] feeds a worker pool with due rows, and is the one delivery loop: a server runs it all
+//! the time and begins a round every second, a function runs one round until its deadline
+//! ([`Sweeper`]). What the inbox lists is a hint: another process may have claimed a row or
+//! finished it, and the claim decides. So a sweep may be interrupted at any point and run beside
+//! any other. A row is attempted once a round; one that stays listed is read again, and the page
+//! grows by as many, so that it hides no row behind it. The rows of an open circuit are left out,
+//! except one a round.
 
 #[cfg(test)]
 mod tests;
 
 use std::{
     collections::{HashSet, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
 use super::{
-    AttemptCounts, AttemptResult, CircuitBreaker, DeliveryWorker, RunDeadline,
-    worker_pool::{AT_ONCE, WorkerPool},
+    AttemptCounts, AttemptResult, CircuitBreaker, DeliveryLimits, DeliveryWorker, RunDeadline,
+    worker_pool::WorkerPool,
 };
 use crate::{
     destinations::Destination,
-    domain::{Clock, Key},
+    domain::Key,
     inbox::{DeliveryInbox, InboxError, SourceFilter},
 };
 
-/// How many due rows are asked for at once.
-const PAGE: usize = 8 * AT_ONCE;
-
-/// Sweeps, and remembers which destinations were down the last time.
-pub struct Sweeper<I, D, W> {
-    worker: Arc<DeliveryWorker<I, D, W>>,
-    brake: Mutex<CircuitBreaker>,
+/// Attempts due rows, round by round.
+pub struct Sweep<I, D> {
+    pool: WorkerPool<I, D>,
+    breaker: Arc<CircuitBreaker>,
+    /// The rows that were read and not attempted yet.
+    waiting: VecDeque<Key>,
+    /// The rows that were read in this round.
+    seen: HashSet<Key>,
+    /// How many rows of the last page had been read before.
+    reread: usize,
+    is_last_page: bool,
 }
 
-/// What a sweep came to.
+impl<I: DeliveryInbox, D: Destination> Sweep<I, D> {
+    /// A sweep that has not begun a round.
+    pub fn new(
+        worker: Arc<DeliveryWorker<I, D>>,
+        breaker: Arc<CircuitBreaker>,
+        limits: DeliveryLimits,
+    ) -> Self {
+        Self {
+            pool: WorkerPool::new(worker, limits),
+            breaker,
+            waiting: VecDeque::new(),
+            seen: HashSet::new(),
+            reread: 0,
+            is_last_page: true,
+        }
+    }
+
+    /// Begins a round: attempts one row of each open circuit, and reads what is due from the start.
+    /// Rows that still wait from the last round come first.
+    ///
+    /// # Errors
+    /// If the due rows cannot be read. The round then ends with the rows that wait.
+    pub async fn begin_round(&mut self) -> Result<(), InboxError> {
+        self.seen = self.waiting.iter().cloned().collect();
+        self.reread = 0;
+        self.is_last_page = true;
+        for source in self.breaker.open_sources() {
+            // At once, whether there is room or not: other destinations may be slow.
+            for key in self.find_due(&SourceFilter::Only(source), 1).await? {
+                self.seen.insert(key.clone());
+                self.pool.start(key);
+            }
+        }
+        self.is_last_page = false;
+        Ok(())
+    }
+
+    /// Starts attempts while there is room, and reads further pages while there is.
+    ///
+    /// # Errors
+    /// As [`begin_round`](Self::begin_round).
+    pub async fn fill(&mut self) -> Result<(), InboxError> {
+        while self.pool.can_start() {
+            match self.waiting.pop_front() {
+                Some(key) => self.start_unless_open(key),
+                None if self.is_last_page => return Ok(()),
+                None => self.read_page().await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a new row may be attempted before it is found due: there is room, and no row waits.
+    pub fn has_room(&self) -> bool {
+        self.waiting.is_empty() && self.pool.can_start()
+    }
+
+    /// Starts an attempt, unless the circuit is open: then the row stays due, with its attempts.
+    pub fn start_unless_open(&mut self, key: Key) {
+        if self.breaker.is_open(key.source()) {
+            self.seen.remove(&key); // it is read again in this round if the circuit closes
+        } else {
+            self.pool.start(key);
+        }
+    }
+
+    /// Waits for the next attempt to end; `None` when none runs. No result is lost if the wait is
+    /// cancelled.
+    pub async fn next_result(&mut self) -> Option<AttemptResult> {
+        let attempt = self.pool.next_result().await?;
+        if self.breaker.record(&attempt) {
+            // The circuit has closed, and the pages so far left its rows out.
+            self.is_last_page = false;
+        }
+        Some(attempt)
+    }
+
+    fn is_over(&self) -> bool {
+        self.waiting.is_empty() && self.is_last_page
+    }
+
+    async fn read_page(&mut self) -> Result<(), InboxError> {
+        let limit = self.pool.limits.page_size() + self.reread;
+        self.is_last_page = true; // if it fails
+        let page = self
+            .find_due(&SourceFilter::Except(self.breaker.open_sources()), limit)
+            .await?;
+        self.is_last_page = page.len() < limit;
+        let listed = page.len();
+        let seen = &mut self.seen;
+        self.waiting
+            .extend(page.into_iter().filter(|key| seen.insert(key.clone())));
+        self.reread = listed - self.waiting.len();
+        Ok(())
+    }
+
+    async fn find_due(&self, sources: &SourceFilter, limit: usize) -> Result<Vec<Key>, InboxError> {
+        let worker = &self.pool.worker;
+        worker
+            .inbox
+            .find_due(sources, worker.clock.now(), limit)
+            .await
+    }
+}
+
+/// Runs single rounds with a deadline, and keeps the circuit breaker from one to the next.
+pub struct Sweeper<I, D> {
+    worker: Arc<DeliveryWorker<I, D>>,
+    breaker: Arc<CircuitBreaker>,
+}
+
+/// The outcome of one round.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SweepReport {
-    /// How its attempts ended.
-    pub tally: AttemptCounts,
-    /// The sources whose destinations are down.
+    /// Its attempts, by outcome.
+    pub counts: AttemptCounts,
+    /// The sources whose circuits are open.
     pub down: Vec<String>,
-    /// Whether it ended for want of time, with rows still due.
+    /// Whether the deadline ended the round while rows were still due.
     pub is_cut_short: bool,
 }
 
-impl<I: DeliveryInbox, D: Destination, W: Clock> Sweeper<I, D, W> {
-    /// Sweeps with `worker`.
-    pub fn new(worker: Arc<DeliveryWorker<I, D, W>>) -> Self {
+impl<I: DeliveryInbox, D: Destination> Sweeper<I, D> {
+    /// A sweeper whose circuits are all closed.
+    pub fn new(worker: Arc<DeliveryWorker<I, D>>) -> Self {
         Self {
             worker,
-            brake: Mutex::default(),
+            breaker: Arc::default(),
         }
     }
 
-    /// Works on what is due. `said` hears of each attempt. Fails if what is due can't be read; what
-    /// was begun before that has ended by then.
+    /// Attempts what is due, until no row is or the time is up. Calls `on_attempt` for each result.
+    ///
+    /// # Errors
+    /// If the due rows cannot be read. The attempts that were started before have ended by then.
     pub async fn sweep(
         &self,
-        until: RunDeadline,
-        mut said: impl FnMut(&AttemptResult),
+        deadline: RunDeadline,
+        mut on_attempt: impl FnMut(&AttemptResult),
     ) -> Result<SweepReport, InboxError> {
-        let mut round = SweepRound::default();
-        let (mut crew, mut swept) = (WorkerPool::new(&self.worker, until), SweepReport::default());
-        let work = async {
-            self.probe(&mut round).await;
+        let limits = DeliveryLimits::function(deadline);
+        let mut sweep = Sweep::new(Arc::clone(&self.worker), Arc::clone(&self.breaker), limits);
+        let mut counts = AttemptCounts::default();
+        let mut failure = None;
+        let round = async {
+            failure = sweep.begin_round().await.err();
             loop {
-                if round.waiting.is_empty() && crew.may_start() {
-                    self.turn_the_page(&mut round).await;
-                }
-                while crew.may_start()
-                    && let Some((key, is_probe)) = round.waiting.pop_front()
-                {
-                    // One whose destination went down meanwhile stays due, with its attempts.
-                    if is_probe || !self.brake().is_open(key.source()) {
-                        crew.start(key);
-                    }
-                }
-                let Some(attempt) = crew.ended().await else {
-                    if round.is_over() || !crew.may_start() {
-                        return;
-                    }
-                    continue;
+                failure = sweep.fill().await.err().or(failure.take());
+                let Some(attempt) = sweep.next_result().await else {
+                    return;
                 };
-                if let Ok(processed) = &attempt.ended {
-                    self.brake().note(attempt.key.source(), &processed.outcome);
-                }
-                swept.tally.note(&attempt);
-                said(&attempt);
+                counts.add(&attempt);
+                on_attempt(&attempt);
             }
         };
-        let cut_off = tokio::time::timeout(until.left(self.worker.clock.now()), work)
-            .await
-            .is_err();
-        swept.is_cut_short = cut_off || !round.is_over();
-        swept.down = self.brake().down();
-        round.failed.map_or(Ok(swept), Err)
-    }
-
-    /// One row of every destination that is down, to find out whether it is up again.
-    async fn probe(&self, round: &mut SweepRound) {
-        let down = self.brake().down(); // the lock is not kept
-        for source in down {
-            let due = self.due(&SourceFilter::Only(source), 1).await;
-            round.take(due, 1, true);
-        }
-    }
-
-    /// Asks for what is due and was not met before in this round. What was met stays listed for a
-    /// while, so the page grows by it, or nothing behind it would be seen.
-    async fn turn_the_page(&self, round: &mut SweepRound) {
-        while !round.is_over() && round.waiting.is_empty() {
-            let (limit, up) = (
-                PAGE + round.lingering,
-                SourceFilter::Except(self.brake().down()),
-            );
-            let due = self.due(&up, limit).await;
-            round.take(due, limit, false);
-        }
-    }
-
-    async fn due(&self, whose: &SourceFilter, limit: usize) -> Result<Vec<Key>, InboxError> {
-        self.worker
-            .inbox
-            .find_due(whose, self.worker.clock.now(), limit)
-            .await
-    }
-
-    fn brake(&self) -> MutexGuard<'_, CircuitBreaker> {
-        self.brake.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What one sweep has met.
-#[derive(Default)]
-struct SweepRound {
-    seen: HashSet<Key>,
-    waiting: VecDeque<(Key, bool)>,
-    /// How many rows of the last page had been met before.
-    lingering: usize,
-    is_last_page: bool,
-    failed: Option<InboxError>,
-}
-
-impl SweepRound {
-    fn is_over(&self) -> bool {
-        self.waiting.is_empty() && (self.is_last_page || self.failed.is_some())
-    }
-
-    /// Takes a page of at most `limit` keys.
-    fn take(&mut self, page: Result<Vec<Key>, InboxError>, limit: usize, is_probe: bool) {
-        match page {
-            Ok(keys) => {
-                let listed = keys.len();
-                let fresh: Vec<Key> = keys
-                    .into_iter()
-                    .filter(|key| self.seen.insert(key.clone()))
-                    .collect();
-                if !is_probe {
-                    self.lingering = listed - fresh.len();
-                    self.is_last_page = listed < limit;
-                }
-                self.waiting
-                    .extend(fresh.into_iter().map(|key| (key, is_probe)));
-            }
-            Err(error) => self.failed = Some(error),
+        let remaining = deadline.remaining(self.worker.clock.now());
+        let is_cancelled = tokio::time::timeout(remaining, round).await.is_err();
+        match failure {
+            Some(error) => Err(error),
+            None => Ok(SweepReport {
+                counts,
+                down: self.breaker.open_sources(),
+                is_cut_short: is_cancelled || !sweep.is_over(),
+            }),
         }
     }
 }

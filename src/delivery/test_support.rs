@@ -1,38 +1,43 @@
-//! An inbox and a clock that follow a script, for tests of what goes wrong between claim and mark.
+//! An inbox and a clock that follow a script, for tests of failures between claim and mark.
 
-use std::{collections::VecDeque, future::pending, sync::Mutex, time::Duration};
+use std::{
+    collections::VecDeque,
+    future::pending,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
-use super::{
-    Claim, DeliveryInbox, DeliveryWorker, EventClaim, Fence, InboxError, Key, Mark, Marked,
-    RetentionPolicy, Row, SourceName, Timestamp,
-};
+use super::DeliveryWorker;
 use crate::{
     destinations::{DeliveryError, Destination, Event},
-    domain::Clock,
-    inbox::SourceFilter,
+    domain::{Clock, Key, SourceName, Timestamp},
+    inbox::{
+        Claim, DeliveryInbox, EventClaim, Fence, InboxError, Mark, Marked, RetentionPolicy, Row,
+        SourceFilter,
+    },
     senders::{EventName, example::NOW},
 };
 
-/// What becomes of a claim.
+/// How a claim ends.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum ClaimScript {
-    /// Answered: there is nothing to do.
+    /// The row is not claimed.
     NotOurs,
     /// The inbox fails.
     Fails,
-    /// No answer comes.
+    /// The inbox never answers.
     Hangs,
-    /// A bug.
+    /// The attempt panics.
     Panics,
-    /// Answered after so many seconds.
+    /// The row is not claimed, after so many seconds.
     After(u64),
 }
 
 type ClaimFn = Box<dyn Fn(&Key) -> ClaimScript + Send + Sync>;
 
-/// The inbox. It lists its pages one after the other, and then nothing any more.
+/// An inbox that lists its pages one after the other, and then no more rows.
 pub(super) struct ScriptedInbox {
     claims: ClaimFn,
     pages: Mutex<VecDeque<Result<Vec<Key>, InboxError>>>,
@@ -60,20 +65,20 @@ impl ScriptedInbox {
         }
     }
 
-    pub(super) fn worker(self) -> DeliveryWorker<Self, UnreachableDestination, TickingClock> {
-        let keeping = RetentionPolicy {
+    pub(super) fn worker(self) -> DeliveryWorker<Self, UnreachableDestination> {
+        let retention = RetentionPolicy {
             retention: Duration::from_secs(1),
         };
         DeliveryWorker::new(
             self.into(),
             UnreachableDestination,
-            TickingClock(Instant::now()).into(),
-            keeping,
+            Arc::new(TickingClock(Instant::now())),
+            retention,
         )
     }
 }
 
-/// The instant of the examples, and on from there by the clock of the test.
+/// Begins at the time of the examples, and advances with the test's clock.
 pub(super) struct TickingClock(Instant);
 
 impl Clock for TickingClock {
@@ -86,7 +91,7 @@ impl Clock for TickingClock {
     }
 }
 
-/// Where nothing ever gets to.
+/// A destination that never answers.
 pub(super) struct UnreachableDestination;
 
 impl Destination for UnreachableDestination {

@@ -1,18 +1,22 @@
-//! The worker over a real inbox, with a destination and a clock that do as they are told.
+//! The worker over an inbox in memory, with a destination that follows a script and a clock that
+//! the test moves.
 
 use std::{
     collections::VecDeque,
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicI64, Ordering},
     },
+    time::Duration,
 };
 
 use super::*;
 use crate::{
-    domain::{State, Timestamp},
+    destinations::{DeliveryError, Destination, Event},
+    domain::{Clock, Key, SourceName, State, Timestamp},
     inbox::{
-        MemoryInbox, OperatorInbox, PageRequest, ReadInbox, ReceiveInbox, ReconcileInbox, RowFilter,
+        DeliveryInbox, Mark, MemoryInbox, OperatorInbox, PageRequest, ReadInbox, ReceiveInbox,
+        ReconcileInbox, RetentionPolicy, Row, RowFilter,
     },
     senders::{
         Entry,
@@ -20,11 +24,12 @@ use crate::{
     },
 };
 
-pub(super) struct DeliveryAnswer {
+/// A clock that only the test moves, and whose random number is always the same.
+pub(super) struct FixedRandomClock {
     now: AtomicI64,
 }
 
-impl Clock for DeliveryAnswer {
+impl Clock for FixedRandomClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.now.load(Ordering::SeqCst))
     }
@@ -34,14 +39,14 @@ impl Clock for DeliveryAnswer {
     }
 }
 
-impl DeliveryAnswer {
-    pub(super) fn pass(&self, time: Duration) {
+impl FixedRandomClock {
+    pub(super) fn advance(&self, time: Duration) {
         self.now
             .fetch_add(i64::try_from(time.as_millis()).unwrap(), Ordering::SeqCst);
     }
 }
 
-/// Answers as it is told, then takes everything, and remembers what arrived.
+/// Returns its answers one after the other, then accepts everything; and keeps what arrived.
 #[derive(Default)]
 pub(super) struct ScriptedDestination {
     answers: Mutex<VecDeque<Result<(), DeliveryError>>>,
@@ -59,7 +64,8 @@ impl Destination for Arc<ScriptedDestination> {
 }
 
 pub(super) struct DeliveryRig {
-    pub(super) worker: Arc<DeliveryWorker<MemoryInbox, Arc<ScriptedDestination>, DeliveryAnswer>>,
+    pub(super) worker: Arc<DeliveryWorker<MemoryInbox, Arc<ScriptedDestination>>>,
+    pub(super) clock: Arc<FixedRandomClock>,
     destination: Arc<ScriptedDestination>,
 }
 
@@ -70,20 +76,21 @@ impl DeliveryRig {
             answers: Mutex::new(answers.into_iter().collect()),
             ..ScriptedDestination::default()
         });
-        let clock = Arc::new(DeliveryAnswer {
+        let clock = Arc::new(FixedRandomClock {
             now: AtomicI64::new(NOW.as_millis()),
         });
-        let keeping = RetentionPolicy {
+        let retention = RetentionPolicy {
             retention: Duration::from_secs(90 * 24 * 60 * 60),
         };
         let worker = Arc::new(DeliveryWorker::new(
             inbox,
             Arc::clone(&destination),
-            clock,
-            keeping,
+            clock.clone(),
+            retention,
         ));
         Self {
             worker,
+            clock,
             destination,
         }
     }
@@ -99,6 +106,11 @@ impl DeliveryRig {
 
     pub(super) async fn row(&self, key: &Key) -> Row {
         self.worker.inbox.get(key).await.unwrap().unwrap()
+    }
+
+    /// From now on the destination accepts everything.
+    pub(super) fn recover(&self) {
+        self.destination.answers.lock().unwrap().clear();
     }
 
     pub(super) fn arrived(&self) -> Vec<String> {
@@ -125,25 +137,32 @@ async fn a_recorded_row_is_delivered_once_and_then_left_alone() {
 
     let row = rig.row(&key).await;
     assert_eq!((row.state, row.attempts), (State::Delivered, 1));
-    assert_eq!(row.expires_at, Some(NOW.plus(rig.worker.keeping.retention)));
+    assert_eq!(
+        row.expires_at,
+        Some(NOW.plus(rig.worker.retention.retention))
+    );
     assert_eq!(rig.arrived(), ["hmrc:n1"]);
 }
 
 #[tokio::test]
-async fn a_failure_is_tried_again_when_it_is_due_with_the_same_key_and_bytes() {
+async fn a_failed_attempt_is_repeated_when_due_with_the_same_key_and_bytes() {
     let rig = DeliveryRig::new([down(), down()]);
     let key = rig.record(&hmrc("n1", r#"{"duty":1.10}"#)).await;
     for _ in 0..2 {
         assert_eq!(
             rig.process(&key).await,
-            AttemptOutcome::Retry("https: status 503".into())
+            AttemptOutcome::Retry {
+                reason: "https: status 503".into(),
+                // The rig's random number is 2,000.
+                retry_at: rig.clock.now().plus(Duration::from_secs(2)),
+            }
         );
         assert_eq!(
             rig.process(&key).await,
             AttemptOutcome::NotOurs,
             "not due yet"
         );
-        rig.worker.clock.pass(Duration::from_secs(2));
+        rig.clock.advance(Duration::from_secs(2));
     }
     assert_eq!(rig.process(&key).await, AttemptOutcome::Delivered);
 
@@ -153,7 +172,7 @@ async fn a_failure_is_tried_again_when_it_is_due_with_the_same_key_and_bytes() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_dead_at_once_and_kept_whole() {
+async fn a_refused_row_is_dead_at_once_and_kept_whole() {
     let rig = DeliveryRig::new([Err(DeliveryError::Refused("https: status 422".into()))]);
     let entry = hmrc("n1", "{}");
     let key = rig.record(&entry).await;
@@ -169,11 +188,11 @@ async fn a_refusal_is_dead_at_once_and_kept_whole() {
 }
 
 #[tokio::test]
-async fn three_days_of_failure_are_dead_and_a_replay_has_three_more() {
+async fn a_row_is_dead_after_three_days_of_failures_and_a_replay_has_three_more() {
     let rig = DeliveryRig::new((0..2).map(|_| down()));
     let key = rig.record(&hmrc("n1", "{}")).await;
     rig.process(&key).await;
-    rig.worker.clock.pass(BUDGET);
+    rig.clock.advance(BUDGET);
     assert!(matches!(rig.process(&key).await, AttemptOutcome::Dead(_)));
     assert_eq!(rig.row(&key).await.reason.as_deref(), Some("budget spent"));
 
@@ -183,23 +202,23 @@ async fn three_days_of_failure_are_dead_and_a_replay_has_three_more() {
         .await
         .unwrap();
     assert!(
-        matches!(rig.process(&key).await, AttemptOutcome::Retry(_)),
+        matches!(rig.process(&key).await, AttemptOutcome::Retry { .. }),
         "its budget begins anew"
     );
-    rig.worker.clock.pass(Duration::from_secs(2));
+    rig.clock.advance(Duration::from_secs(2));
     assert_eq!(rig.process(&key).await, AttemptOutcome::Delivered);
 }
 
 #[tokio::test]
-async fn a_row_that_was_never_tried_gets_its_attempt_however_old_it_is() {
+async fn a_row_that_was_never_attempted_is_attempted_however_old_it_is() {
     let rig = DeliveryRig::new([]);
     let key = rig.record(&hmrc("n1", "{}")).await;
-    rig.worker.clock.pass(BUDGET * 2);
+    rig.clock.advance(BUDGET * 2);
     assert_eq!(rig.process(&key).await, AttemptOutcome::Delivered);
 }
 
 #[tokio::test]
-async fn a_row_that_kills_every_processor_is_dead_when_its_budget_is_spent() {
+async fn a_row_that_crashes_every_process_is_dead_when_its_budget_is_spent() {
     let rig = DeliveryRig::new([]);
     let key = rig.record(&hmrc("n1", "{}")).await;
     let mut claims = 0;
@@ -207,16 +226,15 @@ async fn a_row_that_kills_every_processor_is_dead_when_its_budget_is_spent() {
         let Some((row, fence)) = rig
             .worker
             .inbox
-            .claim(&key, &rig.worker.claim())
+            .claim(&key, &rig.worker.new_claim())
             .await
             .unwrap()
         else {
-            rig.worker.clock.pass(Duration::from_secs(60));
+            rig.clock.advance(Duration::from_secs(60));
             continue;
         };
         claims += 1;
-        // The processor dies here, before it marks anything; when it is past its budget, it
-        // doesn't.
+        // The process crashes here, before the mark, until the budget is spent.
         if rig.worker.clock.now().since(row.budget_from) >= BUDGET {
             break rig.worker.work(&row, &fence).await.unwrap();
         }
@@ -224,7 +242,7 @@ async fn a_row_that_kills_every_processor_is_dead_when_its_budget_is_spent() {
     assert!(matches!(dead, Mark::Dead { .. }));
     assert!(
         (80..120).contains(&claims),
-        "an hour apart in the end: {claims}"
+        "in the end an hour apart: {claims}"
     );
     assert_eq!(rig.arrived(), [""; 0]);
 }
@@ -266,13 +284,13 @@ async fn two_partial_refunds_of_one_payment_are_two_events() {
 }
 
 #[tokio::test]
-async fn an_observation_takes_the_place_of_no_event_that_comes_late() {
+async fn an_observation_does_not_replace_an_event_that_arrives_late() {
     let rig = DeliveryRig::new([]);
     let seen = rig.record(&observed("p1")).await;
     let late = rig
         .record(&pay("a", "p1", "card_payment_succeeded", NOW))
         .await;
-    // What Pay itself could call so must not be mistaken for ours.
+    // An event that Pay names `observed` is not one of our observations.
     let foreign = rig.record(&pay("b", "p1", "observed", NOW)).await;
     for key in [&seen, &late, &foreign] {
         assert_eq!(rig.process(key).await, AttemptOutcome::Delivered, "{key}");
@@ -296,7 +314,7 @@ async fn a_crash_between_ledger_and_delivery_loses_nothing() {
     let (row, _) = rig
         .worker
         .inbox
-        .claim(&first, &rig.worker.claim())
+        .claim(&first, &rig.worker.new_claim())
         .await
         .unwrap()
         .unwrap();
@@ -305,18 +323,18 @@ async fn a_crash_between_ledger_and_delivery_loses_nothing() {
         .claim_event(&row.event().unwrap(), &first, NOW.plus(BUDGET))
         .await
         .unwrap();
-    // The process ends here. The event is the first key's, which still stands open.
+    // The process crashes here. The first key holds the event, and its row is still open.
     assert_eq!(
         rig.process(&second).await,
         AttemptOutcome::Repeat(first.clone())
     );
-    rig.worker.clock.pass(LEASE);
+    rig.clock.advance(LEASE_DURATION);
     assert_eq!(rig.process(&first).await, AttemptOutcome::Delivered);
     assert_eq!(rig.arrived(), ["pay:a"]);
 }
 
 #[tokio::test]
-async fn a_dead_owner_still_owns_and_its_replay_delivers() {
+async fn a_dead_row_still_holds_its_event_and_its_replay_delivers_it() {
     let rig = DeliveryRig::new([Err(DeliveryError::Refused("https: status 422".into()))]);
     let first = rig
         .record(&pay("a", "p1", "card_payment_captured", NOW))
@@ -334,7 +352,7 @@ async fn a_dead_owner_still_owns_and_its_replay_delivers() {
 }
 
 #[tokio::test]
-async fn a_row_whose_bytes_are_damaged_is_dead_and_not_handed_on() {
+async fn a_row_whose_bytes_are_damaged_is_dead_and_not_delivered() {
     // Bytes that cannot be unpacked are missing from a claim; others do not match their digest.
     for damaged in [None, Some(bytes::Bytes::from_static(b"{}"))] {
         let rig = DeliveryRig::new([]);
@@ -356,7 +374,7 @@ async fn a_row_whose_bytes_are_damaged_is_dead_and_not_handed_on() {
 }
 
 #[tokio::test]
-async fn when_a_source_was_heard_is_written_at_most_every_ten_seconds() {
+async fn the_time_of_a_sources_last_notification_is_written_at_most_every_ten_seconds() {
     let rig = DeliveryRig::new([]);
     for (id, after) in [("a", 0), ("b", 9), ("c", 10)] {
         let mut entry = hmrc(id, "{}");
@@ -379,7 +397,7 @@ async fn when_a_source_was_heard_is_written_at_most_every_ten_seconds() {
 }
 
 #[tokio::test]
-async fn what_we_asked_for_is_not_heard_of_its_source() {
+async fn a_pulled_row_does_not_count_as_received_from_its_source() {
     let rig = DeliveryRig::new([]);
     let key = rig.record(&hmrc_pulled("a", "{}")).await;
     assert_eq!(rig.process(&key).await, AttemptOutcome::Delivered);
@@ -394,7 +412,7 @@ async fn what_we_asked_for_is_not_heard_of_its_source() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_that_never_ends_is_cut_short_within_its_lease() {
+async fn an_attempt_that_hangs_is_cancelled_within_its_lease() {
     struct HangingDestination;
     impl Destination for HangingDestination {
         async fn deliver(&self, _: &Key, _: &Event) -> Result<(), DeliveryError> {
@@ -408,11 +426,11 @@ async fn an_attempt_that_never_ends_is_cut_short_within_its_lease() {
         Arc::clone(&worker.inbox),
         HangingDestination,
         Arc::clone(&worker.clock),
-        worker.keeping,
+        worker.retention,
     );
     let (row, fence) = worker
         .inbox
-        .claim(&key, &worker.claim())
+        .claim(&key, &worker.new_claim())
         .await
         .unwrap()
         .unwrap();
@@ -420,5 +438,5 @@ async fn an_attempt_that_never_ends_is_cut_short_within_its_lease() {
         worker.work(&row, &fence).await.unwrap(),
         Mark::Retry { .. }
     ));
-    const { assert!(ATTEMPT.as_secs() < LEASE.as_secs()) };
+    const { assert!(ATTEMPT_TIMEOUT.as_secs() < LEASE_DURATION.as_secs()) };
 }

@@ -29,7 +29,7 @@ const WARM_UP: Duration = Duration::from_secs(4);
 /// What destinations are, as they are deployed.
 type LambdaDestinations = DestinationRoutes<AnyDestination<SystemClock>>;
 /// The function as it is deployed.
-pub(super) type DeployedFunction = LambdaFunction<DynamoInbox, LambdaDestinations, SystemClock>;
+pub(super) type DeployedFunction = LambdaFunction<DynamoInbox, LambdaDestinations>;
 
 /// Why a function can't begin; says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -138,7 +138,7 @@ pub(super) async fn build(
         Some(Arc::new(DeliveryWorker::new(
             inbox,
             destinations,
-            Arc::clone(&clock),
+            clock.clone(),
             keeping,
         )))
     } else {

@@ -57,8 +57,7 @@ impl InvocationLog {
         let is_first = self.key.is_none() && self.counts.is_none();
         self.key = is_first.then(|| attempt.key.to_string());
         self.counts.get_or_insert_default();
-        let mut record = attempt.record();
-        record.request_id.clone_from(&self.platform.request_id);
+        let record = attempt.record(self.platform.clone());
         if !matches!(record.outcome, "delivered" | "repeat" | "not_ours") {
             record.log();
         }

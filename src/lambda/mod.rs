@@ -1,9 +1,9 @@
-//! The Lambda: one invocation, told apart by the names of its fields -> the work of this function's
-//! role.
+//! The Lambda function: recognises an invocation by the names of its fields, and does the work of
+//! the function's role.
 //!
-//! What a function has no parts for is a foreign event to it: an error, and never a success,
-//! because a stream takes any answer it can't read for one. Nothing is left running once an answer
-//! is given.
+//! An event that is not for this role is an error and never a success, because a stream takes any
+//! reply that it cannot read for success. Nothing runs on after the reply: the platform freezes
+//! the process then.
 
 mod deadline;
 mod event;
@@ -54,26 +54,26 @@ pub use role::{Role, RoleError};
 pub use run::main;
 pub use stream::StreamRecordError;
 
-/// A function with the parts its role needs. It keeps nothing of an invocation.
-pub struct LambdaFunction<I, D, W> {
+/// A function, with what its role needs.
+pub struct LambdaFunction<I, D> {
     role: Role,
     receiver: Option<Receiver<I>>,
-    batches: Option<Arc<DeliveryWorker<I, D, W>>>,
-    sweeper: Option<Sweeper<I, D, W>>,
+    stream_worker: Option<Arc<DeliveryWorker<I, D>>>,
+    sweeper: Option<Sweeper<I, D>>,
     reconciler: Option<Reconciler<I>>,
     is_warm: AtomicBool,
 }
 
-/// What is known of an invocation beside its event.
+/// What the platform says about an invocation, besides its event.
 #[derive(Clone, Debug)]
 pub struct Invocation {
-    /// Its name in every log.
+    /// Its request id.
     pub id: String,
     /// When the function is stopped.
     pub deadline: Timestamp,
 }
 
-/// What an invocation is answered.
+/// The reply to an invocation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum InvocationReply {
@@ -81,46 +81,46 @@ pub enum InvocationReply {
     Http(HttpReply),
     /// To a stream.
     Batch(BatchOutcome),
-    /// To a schedule, which reads nothing; a person who invokes it by hand does.
+    /// To the schedule of the sweep, which ignores it; for a person who invokes the function.
     Swept {
-        /// How many were handed on.
+        /// How many rows were delivered.
         delivered: u64,
-        /// How many were tried and are due again.
+        /// How many failed and are due again.
         retry: u64,
-        /// How many ended as dead.
+        /// How many are dead now.
         dead: u64,
     },
-    /// The same, to the schedule of reconciling.
+    /// To the schedule of reconcile, which ignores it, too.
     Reconciled {
         /// How many notifications were recorded that push had missed.
         recorded: usize,
         /// How many were acknowledged.
         acknowledged: usize,
-        /// How many events of payments never came.
+        /// How many events of payments were never received.
         missing: usize,
         /// How each source's run ended, in one word.
         ended: BTreeMap<String, &'static str>,
     },
 }
 
-/// Why an invocation has no answer. Said by shape and name, never by content.
+/// Why an invocation failed. The text has shapes and names, never content.
 #[derive(Debug, thiserror::Error)]
 pub enum InvocationError {
     /// Not an event of this function's role.
-    #[error("the function has the role {role}, and what came is {what}: check what invokes it")]
+    #[error("the role {role} does not handle {what}: check what invokes the function")]
     Foreign {
         /// The function's role.
         role: Role,
-        /// What came.
+        /// The shape of the event.
         what: &'static str,
     },
-    /// A batch that can't be worked on.
+    /// A batch that cannot be read.
     #[error("{0}")]
     Records(#[from] StreamRecordError),
-    /// What is due can't be read.
+    /// The due rows cannot be read.
     #[error("{0}")]
     Inbox(#[from] InboxError),
-    /// No source could be reconciled, and no later run will be, unless somebody does something.
+    /// No source could be reconciled, and a person has to correct the cause.
     #[error("nothing could be reconciled: {0}")]
     Reconcile(String),
     /// A bug.
@@ -129,7 +129,7 @@ pub enum InvocationError {
 }
 
 impl InvocationError {
-    /// The failure in one word, for whoever counts them.
+    /// The failure in one word, for metrics.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Foreign { .. } => "ForeignEvent",
@@ -141,14 +141,14 @@ impl InvocationError {
     }
 }
 
-impl<I: Inbox, D: Destination, W: Clock> LambdaFunction<I, D, W> {
-    /// A function in `role`. `app` is what receiving needs, `worker` what handing on needs,
-    /// `reconciler` what asking the senders needs; what the role doesn't need is left aside.
+impl<I: Inbox, D: Destination> LambdaFunction<I, D> {
+    /// A function in `role`: it receives with `app`, delivers with `worker` and reconciles with
+    /// `reconciler`, and drops those that its role does not need.
     pub fn new(
         role: Role,
-        clock: Arc<W>,
+        clock: Arc<dyn Clock>,
         app: Option<App<I>>,
-        worker: Option<Arc<DeliveryWorker<I, D, W>>>,
+        worker: Option<Arc<DeliveryWorker<I, D>>>,
         reconciler: Option<Reconciler<I>>,
     ) -> Self {
         let worker = worker.filter(|_| role.hands_on());
@@ -160,13 +160,13 @@ impl<I: Inbox, D: Destination, W: Clock> LambdaFunction<I, D, W> {
                 .clone()
                 .filter(|_| role != Role::Process)
                 .map(Sweeper::new),
-            batches: worker.filter(|_| role != Role::Sweep),
+            stream_worker: worker.filter(|_| role != Role::Sweep),
             reconciler: reconciler.filter(|_| role.pulls()),
             is_warm: AtomicBool::new(false),
         }
     }
 
-    /// Works on one invocation and says one line about it.
+    /// Serves one invocation, and logs one line about it.
     pub async fn handle(
         &self,
         raw: &RawValue,
@@ -174,7 +174,7 @@ impl<I: Inbox, D: Destination, W: Clock> LambdaFunction<I, D, W> {
     ) -> Result<InvocationReply, InvocationError> {
         let is_cold = !self.is_warm.swap(true, Ordering::Relaxed);
         let mut line = InvocationLog::begin(self.role, invocation, is_cold);
-        let done = panic::caught(self.work(raw, invocation, &mut line)).await;
+        let done = panic::catch_panic(self.work(raw, invocation, &mut line)).await;
         let done = done.unwrap_or(Err(InvocationError::Panicked));
         line.write(done.as_ref().err());
         done
@@ -199,7 +199,7 @@ impl<I: Inbox, D: Destination, W: Clock> LambdaFunction<I, D, W> {
                 Ok(InvocationReply::Http(HttpReply(answer)))
             }
             EventShape::Stream => {
-                let worker = self.batches.as_ref().ok_or_else(foreign)?;
+                let worker = self.stream_worker.as_ref().ok_or_else(foreign)?;
                 batch(worker, raw, invocation, line)
                     .await
                     .map(InvocationReply::Batch)
@@ -227,7 +227,7 @@ impl<I: Inbox, D: Destination, W: Clock> LambdaFunction<I, D, W> {
     }
 }
 
-/// Answers one request. Never fails, since a refusal is an answer, too.
+/// Answers one request. Never fails, because a refusal is an answer, too.
 async fn respond<I: ReceiveInbox>(
     receiver: &Receiver<I>,
     event: Result<HttpEvent<'_>, Refusal>,
@@ -240,17 +240,20 @@ async fn respond<I: ReceiveInbox>(
     receive::answer(&result, record)
 }
 
-async fn batch<I: DeliveryInbox, D: Destination, W: Clock>(
-    worker: &Arc<DeliveryWorker<I, D, W>>,
+async fn batch<I: DeliveryInbox, D: Destination>(
+    worker: &Arc<DeliveryWorker<I, D>>,
     raw: &RawValue,
     invocation: &Invocation,
     line: &mut InvocationLog,
 ) -> Result<BatchOutcome, InvocationError> {
     let batch = stream::read(raw)?;
-    let until = RunDeadline::deadline(invocation.deadline);
-    let (outcome, tally) =
-        stream_batch::run(worker, &batch, until, |attempt| line.note_attempt(attempt)).await;
-    (line.records, line.counts) = (Some(batch.len() as u64), Some(tally));
+    let deadline = RunDeadline::before(invocation.deadline);
+    let (outcome, counts) = stream_batch::run(worker, &batch, deadline, |attempt| {
+        line.note_attempt(attempt)
+    })
+    .await;
+    line.records = Some(batch.len() as u64);
+    line.counts = Some(counts);
     line.outcome = if outcome == BatchOutcome::Done {
         "processed"
     } else {
@@ -259,24 +262,23 @@ async fn batch<I: DeliveryInbox, D: Destination, W: Clock>(
     Ok(outcome)
 }
 
-async fn sweep<I: DeliveryInbox, D: Destination, W: Clock>(
-    sweeper: &Sweeper<I, D, W>,
+async fn sweep<I: DeliveryInbox, D: Destination>(
+    sweeper: &Sweeper<I, D>,
     invocation: &Invocation,
     line: &mut InvocationLog,
 ) -> Result<AttemptCounts, InvocationError> {
-    let swept = sweeper
-        .sweep(RunDeadline::deadline(invocation.deadline), |attempt| {
-            line.note_attempt(attempt)
-        })
+    let deadline = RunDeadline::before(invocation.deadline);
+    let report = sweeper
+        .sweep(deadline, |attempt| line.note_attempt(attempt))
         .await?;
-    line.counts = Some(swept.tally);
-    line.down = (!swept.down.is_empty()).then(|| swept.down.join(" "));
-    line.outcome = if swept.is_cut_short {
+    line.counts = Some(report.counts);
+    line.down = (!report.down.is_empty()).then(|| report.down.join(" "));
+    line.outcome = if report.is_cut_short {
         "cut_short"
     } else {
         "swept"
     };
-    Ok(swept.tally)
+    Ok(report.counts)
 }
 
 async fn reconcile<I: ReconcileInbox>(

@@ -1,20 +1,17 @@
-//! A panic -> an error that says nothing of what was worked on.
+//! Panics: one becomes an error that does not repeat the panic's text.
 //!
-//! What a panic says may quote the text it stumbled over, and the runtime would pass that on.
+//! That text may quote a notification, and the Lambda runtime would log it.
 
-use std::{
-    future::{Future, poll_fn},
-    panic::{AssertUnwindSafe, catch_unwind, set_hook},
-    pin::pin,
-    task::Poll,
-};
+use std::panic::{AssertUnwindSafe, set_hook};
 
-/// Something panicked, and where is in the log.
+use futures_util::FutureExt;
+
+/// The work panicked. The log has the place.
 #[derive(Debug)]
 pub(super) struct PanicError;
 
-/// From now on a panic is one line with its place, and nothing else.
-pub(super) fn say_only_where() {
+/// Sets a panic hook that logs the place of a panic and nothing else.
+pub(super) fn log_only_the_place() {
     set_hook(Box::new(|panic| {
         let at = panic
             .location()
@@ -24,19 +21,14 @@ pub(super) fn say_only_where() {
     }));
 }
 
-/// Does `work`, whatever happens in it.
-pub(super) async fn caught<T>(work: impl Future<Output = T>) -> Result<T, PanicError> {
-    let mut work = pin!(work);
-    // Nothing half done is looked at afterwards: what was being changed was another's (the inbox's)
-    // or is dropped.
-    let polled = |context: &mut std::task::Context<'_>| match catch_unwind(AssertUnwindSafe(|| {
-        work.as_mut().poll(context)
-    })) {
-        Ok(Poll::Pending) => Poll::Pending,
-        Ok(Poll::Ready(done)) => Poll::Ready(Ok(done)),
-        Err(_) => Poll::Ready(Err(PanicError)),
-    };
-    poll_fn(polled).await
+/// Runs `work`, and returns its panic as an error.
+pub(super) async fn catch_panic<T>(work: impl Future<Output = T>) -> Result<T, PanicError> {
+    // Nothing that was half changed is used afterwards: a change of the inbox is one write, and
+    // the rest is dropped.
+    AssertUnwindSafe(work)
+        .catch_unwind()
+        .await
+        .map_err(|_| PanicError)
 }
 
 #[cfg(test)]
@@ -44,8 +36,8 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_panic_is_caught_before_and_after_work_was_waited_for() {
-        assert_eq!(caught(async { 7 }).await.unwrap(), 7);
+    async fn a_panic_is_caught_at_the_first_poll_and_at_a_later_one() {
+        assert_eq!(catch_panic(async { 7 }).await.unwrap(), 7);
         for waits in [0, 1, 3] {
             let work = async {
                 for _ in 0..waits {
@@ -53,7 +45,7 @@ mod tests {
                 }
                 panic!("A Tester, 1 High Street");
             };
-            let Err(PanicError) = caught::<()>(work).await else {
+            let Err(PanicError) = catch_panic::<()>(work).await else {
                 panic!("it was not caught")
             };
         }

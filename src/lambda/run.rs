@@ -38,7 +38,7 @@ pub fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     log_to_stdout();
-    panic::say_only_where();
+    panic::log_only_the_place();
     // One thread: a function works on one invocation at a time, and has little of a core.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -75,8 +75,8 @@ async fn run() -> ExitCode {
 
 /// Takes one invocation after the other. What it is given is JSON as it came; nothing decodes it
 /// before it is known what it is.
-async fn serve<I: Inbox, D: Destination, W: Clock>(
-    function: LambdaFunction<I, D, W>,
+async fn serve<I: Inbox, D: Destination>(
+    function: LambdaFunction<I, D>,
 ) -> Result<(), lambda_runtime::Error> {
     let function = &function;
     let work = async |LambdaEvent { payload,

@@ -1,4 +1,4 @@
-//! A batch of DynamoDB records -> the rows that were recorded, and where each stands in the stream.
+//! Reads a batch of a DynamoDB stream: the rows that were recorded, with their sequence numbers.
 
 use std::collections::HashMap;
 
@@ -10,15 +10,15 @@ use crate::{
     domain::{Key, State},
 };
 
-/// Why a batch can't be worked on at all. It comes again, and the sweep finds its rows meanwhile.
+/// Why a batch cannot be read. The stream sends it again; meanwhile the sweep finds its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StreamRecordError {
-    /// Not the fields of a record.
+    /// A record lacks a field.
     #[error(
         "a record of the batch lacks the fields that a table's stream gives it (with new images)"
     )]
     Shape,
-    /// It could not be said where to resume.
+    /// A record has no sequence number, so the reply could not name it.
     #[error("a record of the batch has no sequence number to resume from")]
     Sequence,
 }
@@ -41,7 +41,7 @@ struct StreamRecord {
 struct StreamChange {
     sequence_number: Option<String>,
     keys: HashMap<String, StringAttribute>,
-    /// Only what is looked at here: the row itself is read when it is claimed.
+    /// Only its state: the row itself is read when it is claimed.
     new_image: Option<StreamImage>,
 }
 
@@ -50,15 +50,15 @@ struct StreamImage {
     state: Option<StringAttribute>,
 }
 
-/// An attribute's value, if it is text; others have other names.
+/// An attribute's value, if it is text; values of other types have other names.
 #[derive(Deserialize)]
 struct StringAttribute {
     #[serde(rename = "S")]
     text: Option<String>,
 }
 
-/// Reads a batch. A change that is no new recorded row has nothing to do in it; one whose shape is
-/// not that of a change fails the batch, because passing over it could lose a row's only fast way.
+/// Reads a batch. A change that is not a new recorded row needs no delivery. A record of another
+/// shape fails the batch: the stream may be the only fast way for its row.
 pub(super) fn read(raw: &RawValue) -> Result<Vec<BatchRecord>, StreamRecordError> {
     let batch: StreamBatch =
         serde_json::from_str(raw.get()).map_err(|_| StreamRecordError::Shape)?;
@@ -80,7 +80,8 @@ fn record(streamed: StreamRecord) -> Result<BatchRecord, StreamRecordError> {
     Ok(BatchRecord { sequence, key })
 }
 
-/// The key of a row that is new and recorded. Our own items begin with `~` and have no state.
+/// The key of a row that is new and recorded. Items other than rows begin with `~` and have no
+/// state.
 fn inserted(change: StreamChange) -> Result<Option<Key>, StreamRecordError> {
     let text = |attribute: Option<&StringAttribute>| {
         attribute.and_then(|attribute| attribute.text.clone())

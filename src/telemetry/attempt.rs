@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::micros;
+use super::{PlatformFields, micros};
 use crate::domain::{Key, Timestamp};
 
 /// One attempt to deliver one row, and its outcome.
 #[derive(Clone, Debug)]
 pub struct AttemptRecord {
-    /// The platform's id of the invocation that made the attempt.
-    pub request_id: Option<String>,
+    /// The invocation that made the attempt.
+    pub platform: PlatformFields,
     /// The key of the row.
     pub key: Key,
     /// `delivered`, `repeat`, `retry`, `dead`, `lost`, `not_ours` or `error`.
@@ -32,7 +32,8 @@ impl AttemptRecord {
         macro_rules! line {
             ($level:ident, $message:literal) => {
                 tracing::$level!(
-                    request_id = self.request_id,
+                    request_id = self.platform.request_id,
+                    role = self.platform.role,
                     source = self.key.source(),
                     key = self.key.as_str(),
                     outcome = self.outcome,
@@ -41,6 +42,7 @@ impl AttemptRecord {
                     reason = self.reason,
                     original_key = self.original_key.as_ref().map(Key::as_str),
                     took_us = micros(self.took),
+                    version = self.platform.version,
                     $message
                 )
             };

@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn an_attempt_says_when_it_is_made_again_and_why() {
         let retry = AttemptRecord {
-            request_id: None,
+            platform: PlatformFields::default(),
             key: Key::parse("pay:6otj").unwrap(),
             outcome: "retry",
             attempt: Some(3),

@@ -103,6 +103,8 @@ const PLANTED: &[Planted] = &[
     (PlantedFault::TakesFirstSignature, BOTH, &[], &["two-signatures"]),
     (PlantedFault::AcceptsEitherAlgorithm, BOTH, &[], &["other-algorithm"]),
     (PlantedFault::Reserialises, BOTH, &["respaced-body", "raw-body"], &[]),
+    (PlantedFault::RefusesOtherCharacters, HMRC, &["raw-body"], &[]),
+    (PlantedFault::RefusesOtherCharacters, PAY, &["raw-characters", "large-body"], &[]),
     (PlantedFault::RefusesAstral, HMRC, &["astral-characters"], &[]),
     (PlantedFault::Refuses422, BOTH, &[], &["odd-status"]),
     (PlantedFault::ThrowsOnLength, BOTH, &[], &["empty-signature", "truncated-signature",

@@ -68,7 +68,7 @@ impl Clock for At {
 
 /// A function with the configuration and the secrets of `local.env`, but for its inbox.
 struct EventsFunction {
-    function: LambdaFunction<SqliteInbox, RecordingDestination, At>,
+    function: LambdaFunction<SqliteInbox, RecordingDestination>,
     inbox: Arc<SqliteInbox>,
     arrived: RecordingDestination,
     at: Timestamp,
@@ -96,7 +96,7 @@ impl EventsFunction {
         let worker = DeliveryWorker::new(
             Arc::clone(&inbox),
             arrived.clone(),
-            Arc::clone(&clock),
+            clock.clone(),
             app.keeping,
         );
         let function =

@@ -82,7 +82,7 @@ fn a_newcomer_s_first_lines_work_as_they_are_printed() {
     let printed = serve.stderr.all();
     let lines: Vec<_> = printed
         .iter()
-        .filter_map(|line| line.trim().strip_prefix("cargo run -q -- "))
+        .filter_map(|line| Some(line.split_once("/pillarbox-under-test ")?.1))
         .collect();
     let (list, sends) = lines.split_last().unwrap();
     assert_eq!(*list, "list");
@@ -117,7 +117,12 @@ fn a_newcomer_s_first_lines_work_as_they_are_printed() {
 fn the_demo_s_secrets_are_its_owner_s_alone_kept_and_never_shown() {
     let folder = Folder::empty();
     let names = [".pillarbox/hmrc.secret", ".pillarbox/pay.secret"];
-    fails_to_connect(&folder.run(&["send", "pay", "--to", NOBODY]));
+    for (nth, source) in ["pay", "hmrc"].into_iter().enumerate() {
+        let ran = folder.run(&["send", source, "--to", NOBODY]);
+        fails_to_connect(&ran);
+        let warns = ran.stderr.contains("new secrets were made in /");
+        assert_eq!(warns, nth == 0, "only the first makes them: {ran:?}");
+    }
     let secrets = names.map(|name| folder.read(name));
     for name in names {
         let mode = fs::metadata(folder.path().join(name))
@@ -188,6 +193,10 @@ fn send_says_what_the_sender_would_do_when_nobody_listens() {
         let ran = folder.run(&["send", source, "--to", NOBODY]);
         fails_to_connect(&ran);
         assert!(ran.stdout.contains(words), "{ran:?}");
+        assert!(
+            ran.stderr.contains(&format!("Posting to {NOBODY}")),
+            "{ran:?}"
+        );
     }
     assert!(
         !folder.path().join("pillarbox.db").exists(),
@@ -353,7 +362,7 @@ fn lists_are_narrowed_by_every_filter() {
     assert_eq!(folder.list(&["--limit", "2"]), all[..2], "the newest");
     let empty = folder.run(&["list", "--state", "dead"]);
     assert_eq!((empty.code, &*empty.stdout), (0, ""), "{empty:?}");
-    assert!(empty.stderr.contains("Nothing here"), "{empty:?}");
+    assert_eq!(empty.stderr, "No notification is dead.\n");
 }
 
 #[test]

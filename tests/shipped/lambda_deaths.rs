@@ -230,7 +230,7 @@ async fn a_processor_that_is_killed_again_and_again_leaves_nothing_behind() {
         keeping,
     )));
     sweeper
-        .sweep(RunDeadline::deadline(Later.now().plus(LATER)), |_| {})
+        .sweep(RunDeadline::before(Later.now().plus(LATER)), |_| {})
         .await
         .unwrap();
     let states = states(&inbox).await;

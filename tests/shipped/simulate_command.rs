@@ -427,30 +427,12 @@ fn what_a_run_never_pushed_can_be_pulled_by_the_lines_it_prints() {
     ];
     let mut simulated = Serve::spawn(&mut folder.command(&flags));
     until("it is served", || {
-        simulated.stderr.find("cargo run -q -- reconcile").is_some()
+        simulated.stderr.find(" reconcile hmrc").is_some()
     });
 
-    let lines: Vec<String> = simulated
-        .stderr
-        .all()
-        .iter()
-        .map(|line| line.trim().to_owned())
-        .collect();
-    let from = lines
-        .iter()
-        .position(|line| line.starts_with("cat >"))
-        .unwrap();
-    let end = lines.iter().position(|line| line == "END").unwrap();
-    folder.write("simulated.toml", lines[from + 1..end].join("\n"));
-    let variables = lines[end + 1]
-        .trim_start_matches("export ")
-        .split(' ')
-        .map(|pair| pair.split_once('=').unwrap());
-    let reconcile: Vec<&str> = lines[end + 2]
-        .trim_start_matches("cargo run -q -- ")
-        .split(' ')
-        .collect();
-    let ran = Ran::of(folder.command(&reconcile).envs(variables));
+    let printed = simulated.stderr.all().join("\n");
+    let (_, commands) = printed.split_once("in this folder:\n").unwrap();
+    let ran = Ran::of(&mut folder.command_of("sh", &["-c", commands]));
     assert_eq!(ran.code, 0, "{ran:?}");
 
     until("all are handed on", || folder.count("delivered") == 40);

@@ -264,7 +264,7 @@ async fn doctor_says_what_waits_in_a_table_and_when_its_sources_were_heard() {
         .await
         .unwrap();
     let doctor = run_on(&Folder::with(BOTH_SOURCES), &inbox, &["doctor"]);
-    assert_eq!(doctor.code, 0, "{doctor:?}");
+    assert_eq!(doctor.code, 1, "the dead row needs a person: {doctor:?}");
     for line in [
         "1 open, the oldest received",
         "1 dead, the oldest received",

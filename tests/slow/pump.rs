@@ -139,7 +139,7 @@ impl Destination for To {
     }
 }
 
-type Hand = DeliveryWorker<DynamoInbox, To, Virtual>;
+type Hand = DeliveryWorker<DynamoInbox, To>;
 
 fn worker(inbox: &DynamoInbox, ledger: &Arc<DeliveryLedger>, clock: &Arc<Virtual>) -> Arc<Hand> {
     let keeping = RetentionPolicy {
@@ -148,7 +148,7 @@ fn worker(inbox: &DynamoInbox, ledger: &Arc<DeliveryLedger>, clock: &Arc<Virtual
     Arc::new(DeliveryWorker::new(
         Arc::new(inbox.clone()),
         To(Arc::clone(ledger)),
-        Arc::clone(clock),
+        clock.clone(),
         keeping,
     ))
 }
@@ -173,7 +173,7 @@ fn records(event: &Value) -> Vec<BatchRecord> {
 /// One invocation of the processor; with `dies_after`, it is gone after that long.
 async fn invoke(worker: &Arc<Hand>, event: &Value, dies_after: Option<Duration>) -> Invoked {
     let batch = records(event);
-    let until = RunDeadline::deadline(worker.clock.now().plus(TIMEOUT));
+    let until = RunDeadline::before(worker.clock.now().plus(TIMEOUT));
     let work = run(worker, &batch, until, |_| {});
     let outcome = match dies_after {
         None => Some(work.await),
@@ -191,7 +191,7 @@ async fn sweep_until_drained(inbox: &DynamoInbox, worker: &Arc<Hand>, clock: &Vi
     let sweeper = Sweeper::new(Arc::clone(worker));
     for minute in 0.. {
         sweeper
-            .sweep(RunDeadline::deadline(clock.now().plus(2 * TIMEOUT)), |_| {})
+            .sweep(RunDeadline::before(clock.now().plus(2 * TIMEOUT)), |_| {})
             .await
             .unwrap();
         let open = inbox

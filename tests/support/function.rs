@@ -26,7 +26,7 @@ use super::{
 
 /// A function under test.
 pub struct Deployed<D, I = SqliteInbox> {
-    pub function: LambdaFunction<I, D, FixedClock>,
+    pub function: LambdaFunction<I, D>,
     pub inbox: Arc<I>,
     _folder: TempDir,
 }
@@ -91,8 +91,7 @@ impl<D: Destination, I: Inbox> Deployed<D, I> {
             keeping,
         };
         let clock = Arc::new(FixedClock);
-        let worker =
-            DeliveryWorker::new(Arc::clone(&inbox), destination, Arc::clone(&clock), keeping);
+        let worker = DeliveryWorker::new(Arc::clone(&inbox), destination, clock.clone(), keeping);
         let function = LambdaFunction::new(role, clock, Some(app), Some(Arc::new(worker)), None);
         Self {
             function,

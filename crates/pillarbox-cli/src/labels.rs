@@ -1,6 +1,11 @@
 //! Stored names -> the words people read.
 
-use pillarbox::domain::{HeldReason, State, Timestamp};
+use jiff::tz::{Offset, TimeZone};
+
+use pillarbox::{
+    config::DestinationConfig,
+    domain::{HeldReason, State, Timestamp},
+};
 
 /// What happened, for a person: "Payment captured". A type we don't know is shown as it is.
 pub(crate) fn event(event_type: &str) -> &str {
@@ -48,13 +53,67 @@ pub(crate) fn held(reason: &str) -> Option<&'static str> {
     }
 }
 
-/// An instant as the clock on the wall shows it.
+/// Where events go, without anything of a URL that might be confidential.
+pub(crate) fn destination(kind: &DestinationConfig) -> String {
+    match kind {
+        DestinationConfig::Log => "log, on standard output".to_owned(),
+        DestinationConfig::Https(https) => {
+            format!("https, {}", https.url.origin().ascii_serialization())
+        }
+        DestinationConfig::Sqs(queue) => format!("sqs, {}", queue.url()),
+        DestinationConfig::EventBridge(bus) => format!("eventbridge, {}", bus.as_str()),
+    }
+}
+
+/// An instant in this machine's time zone, which is named.
 pub(crate) fn local_time(at: Timestamp) -> String {
+    in_zone(at, TimeZone::system(), "%Y-%m-%d %H:%M:%S %Z")
+}
+
+/// The zone of a list's times: this machine's, with today's offset, so that summer and winter times
+/// compare and one name at the head of the list is true of all.
+pub(crate) struct ListZone {
+    zone: TimeZone,
+    now: Timestamp,
+}
+
+impl ListZone {
+    pub(crate) fn at(now: Timestamp, system: &TimeZone) -> Self {
+        let offset = jiff::Timestamp::from_millisecond(now.as_millis())
+            .map_or(Offset::UTC, |instant| system.to_offset(instant));
+        Self {
+            zone: TimeZone::fixed(offset),
+            now,
+        }
+    }
+
+    /// `UTC`, or the difference from it.
+    pub(crate) fn name(&self) -> String {
+        match in_zone(self.now, self.zone.clone(), "%:z").as_str() {
+            "+00:00" => "UTC".to_owned(),
+            offset => format!("UTC{offset}"),
+        }
+    }
+
+    /// The day and the time, as `02 Mar 10:15`.
+    pub(crate) fn day_and_time(&self, at: Timestamp) -> String {
+        in_zone(at, self.zone.clone(), "%d %b %H:%M")
+    }
+
+    /// The time of an instant today, or its day and time.
+    pub(crate) fn time(&self, at: Timestamp) -> String {
+        let day = |at| in_zone(at, self.zone.clone(), "%F");
+        if day(at) == day(self.now) {
+            in_zone(at, self.zone.clone(), "%H:%M")
+        } else {
+            self.day_and_time(at)
+        }
+    }
+}
+
+fn in_zone(at: Timestamp, zone: TimeZone, format: &str) -> String {
     match jiff::Timestamp::from_millisecond(at.as_millis()) {
-        Ok(instant) => instant
-            .to_zoned_datetime(jiff::tz::TimeZone::system())
-            .strftime("%Y-%m-%d %H:%M:%S")
-            .to_string(),
+        Ok(instant) => instant.to_zoned_datetime(zone).strftime(format).to_string(),
         Err(_) => at.to_string(),
     }
 }
@@ -94,5 +153,31 @@ mod tests {
             );
         }
         assert_eq!(held("budget spent"), None);
+    }
+
+    #[test]
+    fn every_time_names_its_zone() {
+        let named = local_time(Timestamp::parse("2026-03-02T10:15:30Z").unwrap());
+        let zone = named.rsplit(' ').next().unwrap();
+        assert!(named.len() > 20 && zone.parse::<u8>().is_err(), "{named}");
+    }
+
+    #[test]
+    fn a_list_has_one_zone_on_both_sides_of_a_change_of_clocks() {
+        let at = |text| Timestamp::parse(text).unwrap();
+        let london = TimeZone::posix("GMT0BST,M3.5.0/1,M10.5.0").unwrap();
+        let (winter, summer) = (at("2026-03-02T10:15:00Z"), at("2026-07-02T10:15:00Z"));
+        for (now, name, winter_time, summer_time) in [
+            (winter, "UTC", "02 Mar 10:15", "02 Jul 10:15"),
+            (summer, "UTC+01:00", "02 Mar 11:15", "02 Jul 11:15"),
+        ] {
+            let zone = ListZone::at(now, &london);
+            assert_eq!(zone.name(), name);
+            assert_eq!(zone.day_and_time(winter), winter_time);
+            assert_eq!(zone.day_and_time(summer), summer_time);
+        }
+        let zone = ListZone::at(winter, &london);
+        assert_eq!(zone.time(at("2026-03-02T14:05:00Z")), "14:05");
+        assert_eq!(zone.time(at("2026-03-03T00:05:00Z")), "03 Mar 00:05");
     }
 }

@@ -1,4 +1,4 @@
-//! Batches over a real inbox, and over one that fails as scripted.
+//! Batches over an inbox in memory, and over one that fails as scripted.
 
 use std::time::Duration;
 
@@ -7,7 +7,6 @@ use tokio::time::Instant;
 use super::*;
 use crate::{
     delivery::{
-        AT_ONCE,
         test_support::{ClaimScript, ScriptedInbox},
         tests::{DeliveryRig, down},
     },
@@ -15,9 +14,11 @@ use crate::{
     senders::example::{NOW, hmrc},
 };
 
-/// Long enough for everything.
+const MAX_CONCURRENT_ATTEMPTS: usize = DeliveryLimits::MAX_CONCURRENT_ATTEMPTS;
+
+/// Long enough for every attempt.
 fn an_hour() -> RunDeadline {
-    RunDeadline::deadline(NOW.plus(Duration::from_secs(3_600)))
+    RunDeadline::before(NOW.plus(Duration::from_secs(3_600)))
 }
 
 fn record(sequence: impl fmt::Display, key: Option<&str>) -> BatchRecord {
@@ -61,7 +62,7 @@ fn sequence_numbers_are_compared_as_numbers_of_any_length() {
 }
 
 #[test]
-fn what_can_not_be_given_back_is_no_sequence_number() {
+fn text_that_is_not_1_to_40_digits_is_not_a_sequence_number() {
     for text in [
         "",
         " ",
@@ -90,7 +91,7 @@ fn the_reply_has_these_bytes() {
 }
 
 #[tokio::test]
-async fn every_row_is_worked_on_whatever_becomes_of_the_others() {
+async fn every_row_is_attempted_whatever_the_outcome_of_the_others() {
     let rig = DeliveryRig::new([down()]);
     let mut batch = Vec::new();
     for id in ["a", "b", "c"] {
@@ -99,14 +100,14 @@ async fn every_row_is_worked_on_whatever_becomes_of_the_others() {
     }
     batch.push(record(7, None));
     batch.push(record(8, Some("hmrc:nobody")));
-    let (outcome, tally) = run(&rig.worker, &batch, an_hour(), |_| ()).await;
+    let (outcome, counts) = run(&rig.worker, &batch, an_hour(), |_| ()).await;
     assert_eq!(
         outcome,
         BatchOutcome::Done,
         "a failed attempt is an outcome, and is in its row"
     );
     assert_eq!(
-        tally,
+        counts,
         AttemptCounts {
             delivered: 2,
             retry: 1,
@@ -130,7 +131,7 @@ async fn every_row_is_worked_on_whatever_becomes_of_the_others() {
 }
 
 #[tokio::test]
-async fn a_batch_that_comes_again_does_nothing_twice() {
+async fn a_batch_that_is_sent_again_delivers_no_row_twice() {
     let rig = DeliveryRig::new([]);
     let key = rig.record(&hmrc("a", "{}")).await;
     let batch = [record(1, Some(key.as_str())), record(2, Some(key.as_str()))];
@@ -169,20 +170,20 @@ async fn a_batch_resumes_from_the_lowest_outcome_that_is_not_written() {
                 }
             };
             let worker = Arc::new(ScriptedInbox::new(script).worker());
-            let (outcome, tally) = run(&worker, &batch, an_hour(), |_| ()).await;
+            let (outcome, counts) = run(&worker, &batch, an_hour(), |_| ()).await;
             let expected = if failing == 0 {
                 BatchOutcome::Done
             } else {
                 resume_from(100 + failing.trailing_zeros())
             };
             assert_eq!(outcome, expected, "{failing:b}");
-            assert_eq!(tally.unwritten, u64::from(failing.count_ones()));
+            assert_eq!(counts.unwritten, u64::from(failing.count_ones()));
         }
     }
 }
 
 #[tokio::test]
-async fn a_panic_takes_only_its_own_row_along() {
+async fn a_panic_ends_only_the_attempt_of_its_own_row() {
     let worker = ScriptedInbox::new(|key| {
         if key.as_str() == "hmrc:1" {
             ClaimScript::Panics
@@ -191,20 +192,20 @@ async fn a_panic_takes_only_its_own_row_along() {
         }
     })
     .worker();
-    let mut said = Vec::new();
-    let (outcome, tally) = run(&Arc::new(worker), &batch_of(3), an_hour(), |attempt| {
-        said.push(format!("{:?}", attempt.ended))
+    let mut ended = Vec::new();
+    let (outcome, counts) = run(&Arc::new(worker), &batch_of(3), an_hour(), |attempt| {
+        ended.push(format!("{:?}", attempt.ended))
     })
     .await;
     assert_eq!(
-        (outcome, tally.not_ours, tally.unwritten),
+        (outcome, counts.not_ours, counts.unwritten),
         (resume_from(101), 2, 1)
     );
-    assert!(said.contains(&"Err(Panicked)".to_owned()), "{said:?}");
+    assert!(ended.contains(&"Err(Panicked)".to_owned()), "{ended:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_hangs_is_cut_off_in_time_and_named() {
+async fn an_attempt_that_hangs_is_cancelled_in_time_and_named() {
     let worker = ScriptedInbox::new(|key| {
         if key.as_str() == "hmrc:1" {
             ClaimScript::Hangs
@@ -214,39 +215,54 @@ async fn what_hangs_is_cut_off_in_time_and_named() {
     })
     .worker();
     let began = Instant::now();
-    let until = RunDeadline::deadline(NOW.plus(Duration::from_secs(60)));
-    let (outcome, tally) = run(&Arc::new(worker), &batch_of(3), until, |_| ()).await;
-    assert_eq!((outcome, tally.unwritten), (resume_from(101), 1));
+    let deadline = RunDeadline::before(NOW.plus(Duration::from_secs(60)));
+    let (outcome, counts) = run(&Arc::new(worker), &batch_of(3), deadline, |_| ()).await;
+    assert_eq!((outcome, counts.unwritten), (resume_from(101), 1));
     assert_eq!(began.elapsed(), Duration::from_secs(59));
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_begun_that_may_not_end_in_time_and_where_it_stopped_is_named() {
+async fn no_attempt_starts_that_may_not_end_in_time_and_the_first_that_did_not_is_named() {
     let worker = Arc::new(ScriptedInbox::new(|_| ClaimScript::After(20)).worker());
-    let until = RunDeadline::deadline(NOW.plus(Duration::from_secs(60)));
-    let (outcome, tally) = run(&worker, &batch_of(3 * AT_ONCE), until, |_| ()).await;
+    let deadline = RunDeadline::before(NOW.plus(Duration::from_secs(60)));
+    let (outcome, counts) = run(
+        &worker,
+        &batch_of(3 * MAX_CONCURRENT_ATTEMPTS),
+        deadline,
+        |_| (),
+    )
+    .await;
     assert_eq!(
         outcome,
-        resume_from(100 + AT_ONCE),
+        resume_from(100 + MAX_CONCURRENT_ATTEMPTS),
         "20 s before its end is too late"
     );
     assert_eq!(
-        (tally.not_ours, tally.unwritten),
-        (AT_ONCE as u64, 2 * AT_ONCE as u64)
+        (counts.not_ours, counts.unwritten),
+        (
+            MAX_CONCURRENT_ATTEMPTS as u64,
+            2 * MAX_CONCURRENT_ATTEMPTS as u64
+        )
     );
     assert_eq!(
         worker.inbox.claimed.lock().unwrap().len(),
-        AT_ONCE,
+        MAX_CONCURRENT_ATTEMPTS,
         "the others keep their attempts"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_function_with_little_time_still_tries_what_it_can() {
-    for (seconds, not_ours) in [(5, AT_ONCE as u64), (1, 0), (0, 0)] {
+async fn a_function_with_little_time_still_makes_its_first_attempts() {
+    for (seconds, not_ours) in [(5, MAX_CONCURRENT_ATTEMPTS as u64), (1, 0), (0, 0)] {
         let worker = Arc::new(ScriptedInbox::new(|_| ClaimScript::After(1)).worker());
-        let until = RunDeadline::deadline(NOW.plus(Duration::from_secs(seconds)));
-        let (_, tally) = run(&worker, &batch_of(2 * AT_ONCE), until, |_| ()).await;
-        assert_eq!(tally.not_ours, not_ours, "{seconds}");
+        let deadline = RunDeadline::before(NOW.plus(Duration::from_secs(seconds)));
+        let (_, counts) = run(
+            &worker,
+            &batch_of(2 * MAX_CONCURRENT_ATTEMPTS),
+            deadline,
+            |_| (),
+        )
+        .await;
+        assert_eq!(counts.not_ours, not_ours, "{seconds}");
     }
 }

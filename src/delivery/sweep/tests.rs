@@ -1,19 +1,22 @@
-//! Sweeps over a real inbox, and over one that lists and claims as scripted.
+//! Sweeps over an inbox in memory, and over one that lists and claims as scripted.
 
 use std::time::Duration;
 
 use super::*;
 use crate::{
     delivery::{
-        FAILURE_THRESHOLD,
         test_support::{ClaimScript, ScriptedInbox},
         tests::{DeliveryRig, down},
     },
     senders::example::{NOW, hmrc, pay},
 };
 
+const MAX_CONCURRENT_ATTEMPTS: usize = DeliveryLimits::MAX_CONCURRENT_ATTEMPTS;
+const PAGE_SIZE: usize = 8 * MAX_CONCURRENT_ATTEMPTS;
+const FAILURE_THRESHOLD: u32 = CircuitBreaker::FAILURE_THRESHOLD;
+
 fn an_hour() -> RunDeadline {
-    RunDeadline::deadline(NOW.plus(Duration::from_secs(3_600)))
+    RunDeadline::before(NOW.plus(Duration::from_secs(3_600)))
 }
 
 fn keys(numbers: std::ops::Range<usize>) -> Vec<Key> {
@@ -23,9 +26,9 @@ fn keys(numbers: std::ops::Range<usize>) -> Vec<Key> {
 }
 
 #[tokio::test]
-async fn whatever_is_due_is_worked_on_over_as_many_pages_as_it_takes() {
+async fn all_due_rows_are_attempted_over_as_many_pages_as_it_takes() {
     let rig = DeliveryRig::new([]);
-    for n in 0..2 * PAGE + 1 {
+    for n in 0..2 * PAGE_SIZE + 1 {
         rig.record(&hmrc(&n.to_string(), "{}")).await;
     }
     let swept = Sweeper::new(Arc::clone(&rig.worker))
@@ -33,36 +36,37 @@ async fn whatever_is_due_is_worked_on_over_as_many_pages_as_it_takes() {
         .await
         .unwrap();
     assert_eq!(
-        swept.tally,
+        swept.counts,
         AttemptCounts {
-            delivered: 2 * PAGE as u64 + 1,
+            delivered: 2 * PAGE_SIZE as u64 + 1,
             ..AttemptCounts::default()
         }
     );
     assert!(!swept.is_cut_short);
-    assert_eq!(rig.arrived().len(), 2 * PAGE + 1);
+    assert_eq!(rig.arrived().len(), 2 * PAGE_SIZE + 1);
 }
 
 #[tokio::test]
-async fn a_destination_that_is_down_is_left_alone_but_for_one_probe_a_sweep() {
+async fn a_destination_that_is_down_gets_one_attempt_a_sweep() {
     let rig = DeliveryRig::new((0..1_000).map(|_| down()));
-    let rows = 3 * AT_ONCE;
+    let rows = 3 * MAX_CONCURRENT_ATTEMPTS;
     for n in 0..rows {
         rig.record(&hmrc(&n.to_string(), "{}")).await;
     }
     let sweeper = Sweeper::new(Arc::clone(&rig.worker));
     let first = sweeper.sweep(an_hour(), |_| ()).await.unwrap();
     assert_eq!(first.down, ["hmrc"]);
-    let tried = first.tally.retry;
+    let tried = first.counts.retry;
     assert!(
-        (u64::from(FAILURE_THRESHOLD)..(AT_ONCE as u64 + u64::from(FAILURE_THRESHOLD)))
+        (u64::from(FAILURE_THRESHOLD)
+            ..(MAX_CONCURRENT_ATTEMPTS as u64 + u64::from(FAILURE_THRESHOLD)))
             .contains(&tried),
         "{tried}"
     );
 
     let second = sweeper.sweep(an_hour(), |_| ()).await.unwrap();
     assert_eq!(
-        second.tally,
+        second.counts,
         AttemptCounts {
             retry: 1,
             ..AttemptCounts::default()
@@ -72,17 +76,15 @@ async fn a_destination_that_is_down_is_left_alone_but_for_one_probe_a_sweep() {
     rig.record(&pay("p", "payment", "card_payment_captured", NOW))
         .await;
     let third = sweeper.sweep(an_hour(), |_| ()).await.unwrap();
-    assert_eq!(
-        third.tally.retry, 2,
-        "another source's destination may be up, and is asked"
-    );
+    assert_eq!(third.counts.retry, 2, "another source has its own circuit");
     assert_eq!(third.down, ["hmrc"]);
 }
 
 #[tokio::test]
-async fn one_probe_that_gets_through_lets_everything_through() {
-    let rig = DeliveryRig::new((0..FAILURE_THRESHOLD + AT_ONCE as u32).map(|_| down()));
-    let rows = 3 * AT_ONCE as u64;
+async fn one_delivery_closes_the_circuit_and_the_backlog_follows() {
+    let rig =
+        DeliveryRig::new((0..FAILURE_THRESHOLD + MAX_CONCURRENT_ATTEMPTS as u32).map(|_| down()));
+    let rows = 3 * MAX_CONCURRENT_ATTEMPTS as u64;
     for n in 0..rows {
         rig.record(&hmrc(&n.to_string(), "{}")).await;
     }
@@ -93,17 +95,118 @@ async fn one_probe_that_gets_through_lets_everything_through() {
             .sweep(an_hour(), |_| ())
             .await
             .unwrap()
-            .tally
+            .counts
             .delivered;
-        rig.worker.clock.pass(Duration::from_secs(60));
+        rig.clock.advance(Duration::from_secs(60));
     }
     assert_eq!(delivered, rows);
 }
 
+/// The outcomes of all attempts that the sweep starts until nothing is left to start.
+async fn drain<I: DeliveryInbox, D: Destination>(sweep: &mut Sweep<I, D>) -> AttemptCounts {
+    let mut counts = AttemptCounts::default();
+    loop {
+        sweep.fill().await.unwrap();
+        match sweep.next_result().await {
+            Some(attempt) => counts.add(&attempt),
+            None => return counts,
+        }
+    }
+}
+
 #[tokio::test]
-async fn rows_that_stay_listed_hide_nothing_behind_them_and_are_claimed_once() {
-    let listed = keys(0..PAGE);
-    let behind = keys(0..PAGE + 3);
+async fn the_attempt_that_closes_a_circuit_is_followed_by_the_backlog_in_the_same_round() {
+    let max = MAX_CONCURRENT_ATTEMPTS as u32;
+    let rig = DeliveryRig::new((0..FAILURE_THRESHOLD + max).map(|_| down()));
+    for n in 0..3 * PAGE_SIZE {
+        rig.record(&hmrc(&n.to_string(), "{}")).await;
+    }
+    let sweeper = Sweeper::new(Arc::clone(&rig.worker));
+    let mut failed = sweeper.sweep(an_hour(), |_| ()).await.unwrap().counts;
+    while failed.delivered == 0 {
+        rig.clock.advance(Duration::from_secs(60));
+        failed = sweeper.sweep(an_hour(), |_| ()).await.unwrap().counts;
+    }
+    assert_eq!(failed.delivered, 3 * PAGE_SIZE as u64);
+}
+
+#[tokio::test]
+async fn rows_that_an_open_circuit_left_out_are_attempted_if_it_closes_in_the_same_round() {
+    let rig = DeliveryRig::new((0..FAILURE_THRESHOLD).map(|_| down()));
+    for n in 0..PAGE_SIZE {
+        rig.record(&hmrc(&n.to_string(), "{}")).await;
+    }
+    let sweeper = Sweeper::new(Arc::clone(&rig.worker));
+    let counts = sweeper.sweep(an_hour(), |_| ()).await.unwrap().counts;
+    assert_eq!(
+        counts.delivered,
+        PAGE_SIZE as u64 - u64::from(FAILURE_THRESHOLD)
+    );
+}
+
+#[tokio::test]
+async fn a_server_makes_one_attempt_a_round_at_a_destination_that_is_down_until_one_succeeds() {
+    let rig = DeliveryRig::new((0..1_000).map(|_| down()));
+    for n in 0..300 {
+        rig.record(&hmrc(&n.to_string(), "{}")).await;
+    }
+    let limits = DeliveryLimits::SERVER;
+    let mut sweep = Sweep::new(Arc::clone(&rig.worker), Arc::default(), limits);
+    assert_eq!(
+        drain(&mut sweep).await,
+        AttemptCounts::default(),
+        "no round has begun"
+    );
+    sweep.begin_round().await.unwrap();
+    let at_most = limits.max_concurrent_attempts as u64 + u64::from(FAILURE_THRESHOLD);
+    let first = drain(&mut sweep).await.retry;
+    assert!(
+        (u64::from(FAILURE_THRESHOLD)..=at_most).contains(&first),
+        "{first}"
+    );
+
+    let new = rig.record(&hmrc("new", "{}")).await;
+    for _ in 0..3 {
+        sweep.begin_round().await.unwrap();
+        assert!(sweep.has_room());
+        sweep.start_unless_open(new.clone());
+        let one = AttemptCounts {
+            retry: 1,
+            ..AttemptCounts::default()
+        };
+        assert_eq!(drain(&mut sweep).await, one);
+    }
+    assert_eq!(rig.row(&new).await.attempts, 0, "it keeps its attempts");
+
+    rig.recover();
+    rig.clock.advance(Duration::from_secs(60));
+    sweep.begin_round().await.unwrap();
+    assert_eq!(
+        drain(&mut sweep).await.delivered,
+        301,
+        "and the backlog follows at once"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_round_that_begins_while_rows_wait_attempts_none_of_them_twice() {
+    let max = DeliveryLimits::SERVER.max_concurrent_attempts;
+    let inbox = ScriptedInbox::new(|_| ClaimScript::After(20))
+        .listing([Ok(keys(0..2 * max)), Ok(keys(max..2 * max + 1))]);
+    let worker = Arc::new(inbox.worker());
+    let mut sweep = Sweep::new(Arc::clone(&worker), Arc::default(), DeliveryLimits::SERVER);
+    sweep.begin_round().await.unwrap();
+    sweep.fill().await.unwrap();
+    assert!(!sweep.has_room());
+    sweep.begin_round().await.unwrap();
+    assert_eq!(drain(&mut sweep).await.not_ours, 2 * max as u64 + 1);
+    assert_eq!(*worker.inbox.claimed.lock().unwrap(), keys(0..2 * max + 1));
+}
+
+#[tokio::test]
+async fn rows_that_stay_listed_hide_no_row_behind_them_and_are_claimed_once() {
+    let listed = keys(0..PAGE_SIZE);
+    let behind = keys(0..PAGE_SIZE + 3);
     let inbox = ScriptedInbox::new(|_| ClaimScript::NotOurs).listing([
         Ok(listed.clone()),
         Ok(listed),
@@ -114,54 +217,60 @@ async fn rows_that_stay_listed_hide_nothing_behind_them_and_are_claimed_once() {
         .sweep(an_hour(), |_| ())
         .await
         .unwrap();
-    assert_eq!(swept.tally.not_ours, PAGE as u64 + 3);
+    assert_eq!(swept.counts.not_ours, PAGE_SIZE as u64 + 3);
     assert!(!swept.is_cut_short);
     assert_eq!(*worker.inbox.claimed.lock().unwrap(), behind, "each once");
-    assert_eq!(*worker.inbox.limits.lock().unwrap(), [PAGE, PAGE, 2 * PAGE]);
+    assert_eq!(
+        *worker.inbox.limits.lock().unwrap(),
+        [PAGE_SIZE, PAGE_SIZE, 2 * PAGE_SIZE]
+    );
 }
 
 #[tokio::test]
-async fn an_inbox_that_can_not_say_what_is_due_is_an_error_after_what_was_begun() {
+async fn due_rows_that_cannot_be_read_are_an_error_after_the_started_attempts_have_ended() {
     let away = InboxError::Unavailable("away".to_owned());
     let inbox =
-        ScriptedInbox::new(|_| ClaimScript::NotOurs).listing([Ok(keys(0..PAGE)), Err(away)]);
+        ScriptedInbox::new(|_| ClaimScript::NotOurs).listing([Ok(keys(0..PAGE_SIZE)), Err(away)]);
     let worker = Arc::new(inbox.worker());
-    let mut said = 0;
+    let mut attempts = 0;
     let swept = Sweeper::new(Arc::clone(&worker))
-        .sweep(an_hour(), |_| said += 1)
+        .sweep(an_hour(), |_| attempts += 1)
         .await;
     assert!(
         matches!(swept, Err(InboxError::Unavailable(_))),
         "{swept:?}"
     );
-    assert_eq!(said, PAGE);
+    assert_eq!(attempts, PAGE_SIZE);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_sweep_stops_claiming_early_enough_for_the_longest_attempt() {
-    let inbox = ScriptedInbox::new(|_| ClaimScript::After(20)).listing([Ok(keys(0..PAGE))]);
+    let inbox = ScriptedInbox::new(|_| ClaimScript::After(20)).listing([Ok(keys(0..PAGE_SIZE))]);
     let worker = Arc::new(inbox.worker());
-    let until = RunDeadline::deadline(NOW.plus(Duration::from_secs(120)));
+    let deadline = RunDeadline::before(NOW.plus(Duration::from_secs(120)));
     let swept = Sweeper::new(Arc::clone(&worker))
-        .sweep(until, |_| ())
+        .sweep(deadline, |_| ())
         .await
         .unwrap();
     assert!(swept.is_cut_short);
     assert_eq!(
-        swept.tally.not_ours,
-        4 * AT_ONCE as u64,
+        swept.counts.not_ours,
+        4 * MAX_CONCURRENT_ATTEMPTS as u64,
         "begun after 0, 20, 40 and 60 s; after 80 it is too late"
     );
-    assert_eq!(worker.inbox.claimed.lock().unwrap().len(), 4 * AT_ONCE);
+    assert_eq!(
+        worker.inbox.claimed.lock().unwrap().len(),
+        4 * MAX_CONCURRENT_ATTEMPTS
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_hangs_does_not_outlive_the_sweep() {
+async fn an_attempt_that_hangs_does_not_outlive_the_sweep() {
     let inbox = ScriptedInbox::new(|_| ClaimScript::Hangs).listing([Ok(keys(0..3))]);
-    let until = RunDeadline::deadline(NOW.plus(Duration::from_secs(120)));
+    let deadline = RunDeadline::before(NOW.plus(Duration::from_secs(120)));
     let began = tokio::time::Instant::now();
     let swept = Sweeper::new(Arc::new(inbox.worker()))
-        .sweep(until, |_| ())
+        .sweep(deadline, |_| ())
         .await
         .unwrap();
     assert!(swept.is_cut_short);

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 
 use pillarbox::{
+    delivery::FIRST_BACKOFF,
+    domain::Timestamp,
     lambda::Role,
     telemetry::{LogFormat, LogLayer},
 };
@@ -169,6 +171,15 @@ async fn an_attempt_that_did_not_get_through_has_a_line_of_its_own() {
         (&lines[0]["level"], &lines[0]["key"], &lines[0]["reason"]),
         (&json!("WARN"), &json!("hmrc:n1"), &json!("away"))
     );
+    for name in ["request_id", "role", "version"] {
+        assert!(lines[0][name].is_string(), "{name}: {}", lines[0]);
+        assert_eq!(lines[0][name], lines[1][name]);
+    }
+    let retry_at = Timestamp::parse(lines[0]["retry_at"].as_str().unwrap()).unwrap();
+    assert!(
+        retry_at >= NOW && retry_at.since(NOW) <= FIRST_BACKOFF,
+        "{retry_at}"
+    );
     assert_eq!(
         (&lines[1]["outcome"], &lines[1]["retry"]),
         (&json!("swept"), &json!(1))
@@ -182,13 +193,13 @@ async fn one_line_says_why_an_invocation_failed() {
     for (event, reason) in [
         (
             json!({"role": "sweep"}),
-            "the function has the role process, and what came is the schedule of the sweep: check \
-             what invokes it",
+            "the role process does not handle the schedule of the sweep: check what invokes the \
+             function",
         ),
         (
             json!({"canary": "canary"}),
-            "the function has the role process, and what came is an object of no shape that is \
-             known here: check what invokes it",
+            "the role process does not handle an object of no shape that is known here: check what \
+             invokes the function",
         ),
         (
             json!({"Records": [{"eventSource": "aws:dynamodb"}]}),

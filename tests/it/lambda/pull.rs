@@ -73,7 +73,7 @@ impl Sleeper for Passing {
 
 /// A function that reconciles, over an inbox of its own.
 pub(crate) struct Reconciling<I = DynamoInbox> {
-    function: LambdaFunction<I, RecordingDestination, ManualClock>,
+    function: LambdaFunction<I, RecordingDestination>,
     pub(crate) inbox: Arc<I>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) metrics: LogBuffer,
@@ -108,7 +108,7 @@ impl<I: Inbox> Reconciling<I> {
             )),
         };
         let reconciler = Reconciler::new(&config, Arc::clone(&inbox), surroundings);
-        let function = LambdaFunction::new(role, Arc::clone(clock), None, None, reconciler);
+        let function = LambdaFunction::new(role, clock.clone(), None, None, reconciler);
         Self {
             function,
             inbox,

@@ -48,6 +48,8 @@ pub enum PlantedFault {
     AcceptsEitherAlgorithm,
     /// Parses the body and writes it anew before it verifies.
     Reserialises,
+    /// Verifies nothing that has a character beyond ASCII.
+    RefusesOtherCharacters,
     /// Does not know HMRC's signed form.
     RefusesAstral,
     /// 422 where the signature is wrong.

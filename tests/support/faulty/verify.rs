@@ -22,6 +22,7 @@ pub(super) fn lets_in(
             .any(|form| is_right(fault, given, sender, secret, form))
     };
     match (fault, signatures) {
+        (PlantedFault::RefusesOtherCharacters, _) if !body.is_ascii() => false,
         (PlantedFault::AcceptsUnsigned, []) => true,
         (PlantedFault::AcceptsEmptySignature, [only]) if only.is_empty() => true,
         (PlantedFault::TakesFirstSignature, [first, ..]) => right(first),

@@ -5,17 +5,19 @@ use std::{fs, io, io::Write, path::Path};
 use super::{CommandError, settings::DEMO};
 use pillarbox::{config::Config, domain::Clock, secrets::SecretRef, senders::SenderKind};
 
-/// Makes the folder and those secrets that are missing, readable by their owner only.
-pub(super) fn prepare(config: &Config, clock: &impl Clock) -> Result<(), CommandError> {
+/// Makes the folder and those secrets that are missing, readable by their owner only. Returns
+/// whether a secret was missing.
+pub(super) fn prepare(config: &Config, clock: &impl Clock) -> Result<bool, CommandError> {
     make_folder(Path::new(DEMO))?;
+    let mut is_new = false;
     for source in &config.sources {
         for secret in &source.secrets {
             if let SecretRef::File(path) = &secret.value {
-                make_secret(path, source.kind, clock)?;
+                is_new |= make_secret(path, source.kind, clock)?;
             }
         }
     }
-    Ok(())
+    Ok(is_new)
 }
 
 /// Makes the demo's folder for its owner alone, unless it is there.
@@ -31,10 +33,10 @@ pub(super) fn make_folder(folder: &Path) -> Result<(), CommandError> {
 }
 
 /// Writes a whole secret or none: it is made under another name, and takes its own only if that is
-/// free.
-fn make_secret(path: &Path, kind: SenderKind, clock: &impl Clock) -> Result<(), CommandError> {
+/// free. Returns whether it was.
+fn make_secret(path: &Path, kind: SenderKind, clock: &impl Clock) -> Result<bool, CommandError> {
     if path.exists() {
-        return Ok(());
+        return Ok(false);
     }
     let draft = path.with_extension(format!("{:016x}.new", clock.random()));
     let mut options = fs::File::options();
@@ -53,7 +55,7 @@ fn make_secret(path: &Path, kind: SenderKind, clock: &impl Clock) -> Result<(), 
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(CommandError::Failed(
             format!("{} can't be written: {error}", path.display()),
         )),
-        _ => Ok(()),
+        made => Ok(made.is_ok()),
     }
 }
 

@@ -2,9 +2,10 @@
 //! do.
 
 mod inbox;
+mod listeners;
 mod reconcile;
 
-use std::{net::TcpListener, time::Duration};
+use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
@@ -15,6 +16,7 @@ use super::{
     row::json,
     settings::{CommandSettings, aws, outside_with, vault},
 };
+use crate::labels;
 use pillarbox::{
     aws::Aws,
     config::{Config, DestinationConfig, Overrides},
@@ -24,7 +26,10 @@ use pillarbox::{
 
 /// Checks everything that can be checked without a sender.
 #[derive(Args)]
-#[command(after_help = "Exits with 1 if anything is wrong.")]
+#[command(
+    after_help = "Exits with 1 if anything is wrong or waits for a person: dead, held or overdue \
+                  notifications."
+)]
 pub(super) struct DoctorArgs {
     /// One JSON object a line
     #[arg(long)]
@@ -45,6 +50,18 @@ struct DoctorFinding {
     health: CheckHealth,
     what: String,
     found: String,
+    /// Whether it stays as it is until a person acts.
+    #[serde(skip)]
+    needs_person: bool,
+}
+
+impl DoctorFinding {
+    fn for_a_person(self) -> Self {
+        Self {
+            needs_person: true,
+            ..self
+        }
+    }
 }
 
 impl DoctorArgs {
@@ -64,8 +81,7 @@ impl DoctorArgs {
             "acceptance",
             format!("{} days", days(config.acceptance.0)),
         ));
-        findings.push(port("listen", config.listen));
-        findings.push(port("console", config.console));
+        findings.extend(listeners::findings(config).await);
         findings.extend(secrets(config).await);
         findings.extend(destinations(config).await);
         findings.extend(inbox::findings(config).await);
@@ -77,13 +93,13 @@ impl DoctorArgs {
                 line(finding)
             })?;
         }
-        let is_wrong = findings
-            .iter()
-            .any(|finding| finding.health == CheckHealth::Wrong);
-        if is_wrong {
-            Err(CommandError::Wanting)
-        } else {
-            Ok(())
+        let waiting = findings.iter().filter(|finding| finding.needs_person);
+        match waiting.count() {
+            0 => Ok(()),
+            count => {
+                output.say(&format!("{count} of these need a person."))?;
+                Err(CommandError::Wanting)
+            }
         }
     }
 }
@@ -97,6 +113,7 @@ fn finding(
         health,
         what: what.into(),
         found: found.into(),
+        needs_person: health == CheckHealth::Wrong,
     }
 }
 
@@ -111,20 +128,6 @@ fn line(finding: &DoctorFinding) -> String {
         CheckHealth::Wrong => paint("wrong", RED),
     };
     format!("{mark}  {}: {}", finding.what, finding.found)
-}
-
-fn port(name: &str, address: std::net::SocketAddr) -> DoctorFinding {
-    match TcpListener::bind(address) {
-        Ok(_) => fine(name, format!("{address} is free")),
-        Err(error) => {
-            let hint = "a running serve has it, or another program: then choose another with";
-            finding(
-                CheckHealth::Look,
-                name,
-                format!("{address} can't be listened on ({error}); {hint} --{name}"),
-            )
-        }
-    }
 }
 
 /// The shape of every secret, never its value.
@@ -186,18 +189,15 @@ async fn destinations(config: &Config) -> Vec<DoctorFinding> {
         std::iter::once(("destination".to_owned(), &config.destination)).chain(named)
     {
         findings.push(match kind {
-            DestinationConfig::Log => fine(name, "log, on standard output"),
+            DestinationConfig::Log => fine(name, labels::destination(kind)),
             DestinationConfig::Https(https) => reach(&name, &https.url).await,
             DestinationConfig::Sqs(queue) => {
-                let (what, may) = (format!("sqs, {}", queue.url()), "sqs:GetQueueAttributes");
+                let (what, may) = (labels::destination(kind), "sqs:GetQueueAttributes");
                 let look = async |aws: Aws| SqsDestination::new(&aws, queue.clone()).probe().await;
                 on_aws(&name, &what, may, look).await
             }
             DestinationConfig::EventBridge(bus) => {
-                let (what, may) = (
-                    format!("eventbridge, {}", bus.as_str()),
-                    "events:DescribeEventBus",
-                );
+                let (what, may) = (labels::destination(kind), "events:DescribeEventBus");
                 let look =
                     async |aws: Aws| EventBridgeDestination::new(&aws, bus.clone()).probe().await;
                 on_aws(&name, &what, may, look).await
@@ -254,11 +254,142 @@ fn days(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::{net::SocketAddr, path::Path, sync::Arc};
+
+    use tempfile::TempDir;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
     use super::*;
+    use crate::{
+        console,
+        sqlite::{ServeLock, SqliteInbox},
+    };
+    use pillarbox::{
+        domain::{Clock, SystemClock},
+        inbox::ReceiveInbox,
+        senders::{Entry, SenderKind, example},
+    };
+
+    /// An inbox with these entries, and its configuration.
+    async fn inbox_with(entries: &[Entry]) -> (TempDir, Arc<SqliteInbox>) {
+        let folder = tempfile::tempdir().unwrap();
+        let inbox = SqliteInbox::create(&folder.path().join("inbox.db")).unwrap();
+        for entry in entries {
+            inbox.record(entry).await.unwrap();
+        }
+        (folder, Arc::new(inbox))
+    }
+
+    /// What doctor says, and whether nothing needs a person.
+    async fn doctor(folder: &Path, listen: SocketAddr, console: SocketAddr) -> (String, bool) {
+        let config = folder.join("pillarbox.toml");
+        let document = format!(
+            "listen = \"{listen}\"\nconsole = \"{console}\"\n\
+             [sources.pay]\nkind = \"govuk-pay\"\nsecrets = []\n"
+        );
+        std::fs::write(&config, document).unwrap();
+        let global = GlobalArgs {
+            config: Some(config),
+            inbox: Some(format!("sqlite:{}", folder.join("inbox.db").display())),
+        };
+        let (mut output, printed) = Output::captured();
+        let ended = DoctorArgs { json: false }.run(&global, &mut output).await;
+        assert!(
+            matches!(ended, Ok(()) | Err(CommandError::Wanting)),
+            "{ended:?}"
+        );
+        (printed.text(), ended.is_ok())
+    }
+
+    /// An address that nothing uses.
+    async fn free() -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap()
+    }
+
+    /// A server that gives one answer, or none.
+    async fn server(answer: &'static str) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = stream.read(&mut [0; 1024]).await;
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        address
+    }
+
+    const CALLBACK: &str = "HTTP/1.1 404 Not Found\r\n\r\n{\"error\":\"not_found\"}";
+
+    #[tokio::test]
+    async fn what_waits_for_a_person_ends_with_1() {
+        let unreadable = example::entry(SenderKind::GOVUK_PAY, "pay", "no JSON".into());
+        let mut overdue = example::hmrc("n1", "{}");
+        overdue.received_at = SystemClock.now().minus(Duration::from_secs(60 * 60));
+        for (entries, words, is_well) in [
+            (&[][..], "look  serve: does not run", true),
+            (&[unreadable], "1 held", false),
+            (&[overdue], "1 open", false),
+        ] {
+            let (folder, _inbox) = inbox_with(entries).await;
+            let (said, ended_well) = doctor(folder.path(), free().await, free().await).await;
+            assert!(said.contains(words) && ended_well == is_well, "{said}");
+            assert_eq!(
+                said.contains("1 of these need a person"),
+                !is_well,
+                "{said}"
+            );
+            assert!(said.contains("fine  listen: 127.0.0.1:"), "{said}");
+        }
+    }
+
+    #[tokio::test]
+    async fn doctor_knows_the_serve_that_runs_on_its_inbox() {
+        let (folder, inbox) = inbox_with(&[]).await;
+        let _lock = ServeLock::take(&folder.path().join("inbox.db")).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let console_at = listener.local_addr().unwrap();
+        let pages = console::router(inbox, console_at);
+        tokio::spawn(console::serve(listener, pages, std::future::pending()));
+        let callback = server(CALLBACK).await;
+
+        let (said, is_well) = doctor(folder.path(), callback, console_at).await;
+        for words in [
+            format!("fine  listen: the running serve answers at {callback}"),
+            format!("fine  console: the running serve answers at {console_at}"),
+            "fine  serve: runs on this inbox".to_owned(),
+        ] {
+            assert!(said.contains(&words), "{words} is missing: {said}");
+        }
+        assert!(is_well, "{said}");
+
+        let (said, is_well) = doctor(folder.path(), callback, free().await).await;
+        assert!(
+            said.contains("started with another --console") && is_well,
+            "{said}"
+        );
+
+        for other in ["", "HTTP/1.1 200 OK\r\n\r\nIt works!"] {
+            let (said, is_well) = doctor(folder.path(), server(other).await, console_at).await;
+            assert!(said.contains("wrong  listen") && !is_well, "{said}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_in_use_without_serve_is_another_program_s() {
+        let (folder, _inbox) = inbox_with(&[]).await;
+        let (said, _) = doctor(folder.path(), server(CALLBACK).await, free().await).await;
+        assert!(said.contains("look  listen: cannot listen on"), "{said}");
+        assert!(said.contains("look  serve: does not run"), "{said}");
+    }
 
     #[tokio::test]
     async fn an_endpoint_whose_name_has_a_private_address_is_wrong_though_it_accepts_connections() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let url = format!("https://localhost:{port}/events?token=x");
         let found = reach("destination", &url.parse().unwrap()).await;

@@ -1,5 +1,6 @@
 //! `pillarbox list`: what is in the inbox, newest first.
 
+use anstyle::Style;
 use clap::Args;
 
 use super::{
@@ -10,7 +11,10 @@ use super::{
     settings::CommandSettings,
     span,
 };
-use crate::{any_inbox::InboxAccess, labels};
+use crate::{
+    any_inbox::InboxAccess,
+    labels::{self, ListZone},
+};
 use pillarbox::{
     config::Overrides,
     domain::{Clock, Key, State, SystemClock, Timestamp},
@@ -20,8 +24,6 @@ use pillarbox::{
 
 /// How many rows people are shown who ask for no number.
 const FOR_PEOPLE: usize = 50;
-/// Below this width a row becomes a few lines.
-const NARROW: usize = 60;
 
 /// Lists notifications, newest first.
 #[derive(Args)]
@@ -90,7 +92,7 @@ impl ListArgs {
         if self.json {
             Ok(())
         } else {
-            self.close(shown, &settings, output)
+            self.close(shown, &filter, &settings, output)
         }
     }
 
@@ -119,7 +121,9 @@ impl ListArgs {
 
     fn print(&self, rows: &[Row], is_first: bool, output: &mut Output) -> Result<(), CommandError> {
         if !self.json {
-            return table(rows, is_first, output);
+            let zone = ListZone::at(SystemClock.now(), &jiff::tz::TimeZone::system());
+            let lines = table(rows, is_first, output.width(), &zone);
+            return Ok(lines.iter().try_for_each(|line| output.data(line))?);
         }
         for row in rows {
             output.data(&json(&JsonRow::from(row))?)?;
@@ -131,18 +135,20 @@ impl ListArgs {
     fn close(
         &self,
         shown: usize,
+        filter: &RowFilter,
         settings: &CommandSettings,
         output: &mut Output,
     ) -> Result<(), CommandError> {
         if shown == 0 {
-            let first = settings
-                .config
-                .sources
-                .first()
-                .map_or("pay", |source| source.name.as_str());
-            output.say(&format!(
-                "Nothing here. `pillarbox send {first}` brings a notification to a running serve."
-            ))?;
+            let first = settings.config.sources.first();
+            let first = first.map_or("pay", |source| source.name.as_str());
+            let program = output.program();
+            output.say(&nothing(filter).unwrap_or_else(|| {
+                format!(
+                    "Nothing here. `{program} send {first}` brings a notification to a running \
+                     serve."
+                )
+            }))?;
         } else if shown == FOR_PEOPLE && self.limit.is_none() {
             output.say(&format!(
                 "These are the newest {shown}; --limit N shows more."
@@ -172,52 +178,318 @@ pub(super) fn since(when: &str, now: Timestamp) -> Result<Timestamp, CommandErro
     })
 }
 
-fn table(rows: &[Row], with_head: bool, output: &mut Output) -> Result<(), CommandError> {
-    let narrow = output.width().is_some_and(|width| width < NARROW);
-    if with_head && !rows.is_empty() && !narrow {
-        let head = format!(
-            "{:<19}  {:<42}  {:<18}  {:>5}  STATE",
-            "RECEIVED", "KEY", "EVENT", "TRIES"
-        );
-        output.data(&paint(&head, BOLD))?;
+/// Between two columns.
+const GAP: usize = 2;
+/// Where a continued line begins: below the key, or at the edge of a narrow terminal.
+const INDENT: usize = 14;
+const NARROW: usize = 60;
+
+/// The rows as lines of at most `width` columns. What does not fit beside the key goes to the next
+/// line.
+fn table(rows: &[Row], with_head: bool, width: usize, zone: &ListZone) -> Vec<String> {
+    let received = format!("RECEIVED {}", zone.name());
+    let key_width = rows.iter().map(|row| row.key.as_str().len()).max();
+    let columns = [received.len(), key_width.unwrap_or_default(), 12];
+    let mut lines = Vec::new();
+    if with_head && !rows.is_empty() {
+        let head = [&*received, "KEY", "EVENT", "STATE"].map(str::to_owned);
+        lines.extend(lay_out(&head, columns, width, BOLD));
     }
     for row in rows {
-        let (at, event, state) = (
-            labels::local_time(row.received_at),
-            visible(labels::event(&row.event_type)),
-            state(row),
-        );
-        let line = if narrow {
-            format!("{}\n  {at}\n  {event}\n  {state}", row.key)
-        } else {
-            format!(
-                "{at:<19}  {:<42}  {event:<18}  {:>5}  {state}",
-                row.key.as_str(),
-                row.attempts
-            )
-        };
-        output.data(&line)?;
+        let cells = [
+            zone.day_and_time(row.received_at),
+            row.key.to_string(),
+            short_event(&row.event_type),
+            state(row, zone),
+        ];
+        lines.extend(lay_out(&cells, columns, width, colour(row.state)));
     }
-    Ok(())
+    lines
 }
 
-/// The state, as a word first and as a colour second.
-fn state(row: &Row) -> String {
-    let colour = match row.state {
+/// Cells under each other where there is room; the last is painted.
+fn lay_out(cells: &[String; 4], columns: [usize; 3], width: usize, style: Style) -> Vec<String> {
+    let indent = if width < NARROW { GAP } else { INDENT }.min(width);
+    let (mut lines, mut line, mut column) = (Vec::new(), String::new(), 0);
+    for (nth, cell) in cells.iter().enumerate() {
+        // A key stays whole, so that it can be copied.
+        let longest = if nth == 3 { width - indent } else { usize::MAX };
+        let text = clip(cell, longest);
+        let used = line.chars().count();
+        let start = if nth == 0 {
+            0
+        } else {
+            (used + GAP).max(column)
+        };
+        if start + text.chars().count() > width {
+            lines.push(std::mem::take(&mut line));
+            line = " ".repeat(indent);
+        } else {
+            line.extend(std::iter::repeat_n(' ', start - used));
+        }
+        column = columns
+            .get(nth)
+            .map_or(0, |own| column.max(start) + own + GAP);
+        line.push_str(&if nth == 3 { paint(&text, style) } else { text });
+    }
+    lines.push(line);
+    lines
+}
+
+/// The event without its sender, which the key names.
+fn short_event(event_type: &str) -> String {
+    let event = labels::event(event_type);
+    let prefixes = ["Payment ", "HMRC "];
+    let short = prefixes
+        .iter()
+        .find_map(|prefix| event.strip_prefix(prefix));
+    visible(short.unwrap_or(event)).into_owned()
+}
+
+fn clip(text: &str, columns: usize) -> String {
+    if text.chars().count() <= columns {
+        return text.to_owned();
+    }
+    let kept = text.chars().take(columns.saturating_sub(1));
+    kept.chain(['…']).collect()
+}
+
+fn colour(state: State) -> Style {
+    match state {
         State::Delivered | State::Repeat => GREEN,
         State::Recorded | State::Held => YELLOW,
         State::Dead | State::Discarded => RED,
-    };
-    let reason = row
-        .reason
-        .as_ref()
-        .map_or(String::new(), |reason| format!(" ({})", visible(reason)));
-    format!("{}{reason}", paint(row.state.as_str(), colour))
+    }
+}
+
+/// The state in words, with the reason or what is tried next.
+fn state(row: &Row, zone: &ListZone) -> String {
+    match (&row.last_error, &row.reason) {
+        (Some(error), _) if row.state == State::Recorded => {
+            let next = row
+                .due_at
+                .map_or(String::new(), |at| format!(", next {}", zone.time(at)));
+            let error = error.replace(": status ", " ");
+            format!("retrying ({}){next}, {}", row.attempts, visible(&error))
+        }
+        (_, Some(reason)) => format!("{} ({})", row.state, visible(reason)),
+        (_, None) => row.state.to_string(),
+    }
+}
+
+/// Says that nothing was found, in the words of the filter, if there is one.
+fn nothing(filter: &RowFilter) -> Option<String> {
+    let mut words = vec!["No notification".to_owned()];
+    words.extend(
+        filter
+            .source
+            .as_ref()
+            .map(|source| format!("of source {source}")),
+    );
+    words.extend(
+        filter
+            .event_type
+            .as_ref()
+            .map(|name| format!("of type {name}")),
+    );
+    words.extend(
+        filter
+            .subject
+            .as_ref()
+            .map(|subject| format!("about {subject}")),
+    );
+    match filter.state {
+        Some(state) => words.push(format!("is {state}")),
+        None if filter.since.is_some() => {}
+        None if words.len() == 1 => return None,
+        None => words.push("is here".to_owned()),
+    }
+    if let Some(since) = filter.since {
+        let joint = if filter.state.is_some() {
+            "and was"
+        } else {
+            "was"
+        };
+        words.push(format!(
+            "{joint} received since {}",
+            labels::local_time(since)
+        ));
+    }
+    Some(visible(&format!("{}.", words.join(" "))).into_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pillarbox::senders::SenderKind;
+
+    const NOW: &str = "2026-03-02T12:00:00Z";
+
+    fn at(text: &str) -> Timestamp {
+        Timestamp::parse(text).unwrap()
+    }
+
+    fn row(key: &str, event_type: &str, state: State) -> Row {
+        Row {
+            kind: SenderKind::GOVUK_PAY,
+            key: Key::parse(key).unwrap(),
+            body: None,
+            digest: [0; 32],
+            content_digest: [0; 32],
+            signature: None,
+            key_label: None,
+            event_type: event_type.to_owned(),
+            subject: None,
+            event_at: None,
+            received_at: at("2026-03-02T10:15:31Z"),
+            origin: pillarbox::domain::Origin::Push,
+            state,
+            reason: None,
+            attempts: 1,
+            lease: None,
+            budget_from: at(NOW),
+            last_error: None,
+            due_at: None,
+            expires_at: None,
+        }
+    }
+
+    fn listed(rows: &[Row], width: usize) -> Vec<String> {
+        let zone = ListZone::at(at(NOW), &jiff::tz::TimeZone::UTC);
+        table(rows, true, width, &zone)
+            .iter()
+            .map(|line| anstream::adapter::strip_str(line).to_string())
+            .collect()
+    }
+
+    fn one_of_each() -> Vec<Row> {
+        let hmrc = "hmrc:1ed5f407-8096-40d1-87ef-9a2a103eeb85";
+        let pay = "pay:5s1k7c3g9v2m8a4e0q6i5o1u7t";
+        vec![
+            row(hmrc, "notification", State::Delivered),
+            row(pay, "card_payment_captured", State::Recorded),
+            Row {
+                attempts: 6,
+                last_error: Some("https: status 500".to_owned()),
+                due_at: Some(at("2026-03-02T14:05:00Z")),
+                ..row(pay, "card_payment_captured", State::Recorded)
+            },
+            Row {
+                reason: Some("conflict".to_owned()),
+                ..row(hmrc, "notification", State::Held)
+            },
+            Row {
+                reason: Some("budget spent".to_owned()),
+                last_error: Some("x".repeat(300)),
+                ..row(pay, "card_payment_captured", State::Dead)
+            },
+            Row {
+                last_error: Some("é".repeat(300)),
+                ..row(
+                    "a-source-of-a-long-name:1ed5f407-8096-40d1-87ef-9a2a103eeb85",
+                    "notification",
+                    State::Recorded,
+                )
+            },
+        ]
+    }
+
+    #[test]
+    fn a_row_that_failed_says_how_often_and_what_comes_next() {
+        let lines = listed(&one_of_each()[2..3], 80);
+        assert_eq!(
+            lines,
+            [
+                "RECEIVED UTC  KEY                             EVENT         STATE",
+                "02 Mar 10:15  pay:5s1k7c3g9v2m8a4e0q6i5o1u7t  captured",
+                "              retrying (6), next 14:05, https 500",
+            ]
+        );
+        let other_states = listed(&one_of_each()[..2], 80).join("\n");
+        assert!(other_states.contains("delivered") && other_states.contains("recorded"));
+        assert!(!other_states.contains("retrying"), "{other_states}");
+    }
+
+    #[test]
+    fn a_list_fits_its_width_and_names_its_zone() {
+        for width in [40, 60, 80, 120] {
+            let lines = listed(&one_of_each(), width);
+            for line in &lines {
+                let columns = line.chars().count();
+                let is_only_a_key = line.contains(':') && !line.trim().contains(' ');
+                assert!(
+                    columns <= width || is_only_a_key,
+                    "{columns} > {width}: {line}"
+                );
+                assert!(!line.ends_with(' '), "`{line}`");
+            }
+            assert!(lines[0].starts_with("RECEIVED UTC"), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn delivered_rows_take_one_line_of_80_columns() {
+        let rows = [&one_of_each()[0]].map(Clone::clone);
+        assert_eq!(
+            listed(&rows, 80)[1],
+            "02 Mar 10:15  hmrc:1ed5f407-8096-40d1-87ef-9a2a103eeb85  notification  delivered"
+        );
+    }
+
+    #[test]
+    fn an_empty_list_repeats_its_filter() {
+        let since = at("2026-03-02T10:00:00Z");
+        let filter = RowFilter::default;
+        for (filter, expected) in [
+            (filter(), None),
+            (
+                RowFilter {
+                    state: Some(State::Dead),
+                    ..filter()
+                },
+                Some("No notification is dead.".to_owned()),
+            ),
+            (
+                RowFilter {
+                    source: Some("pay".to_owned()),
+                    ..filter()
+                },
+                Some("No notification of source pay is here.".to_owned()),
+            ),
+            (
+                RowFilter {
+                    event_type: Some("card_payment_captured".to_owned()),
+                    subject: Some("p1".to_owned()),
+                    state: Some(State::Held),
+                    ..filter()
+                },
+                Some("No notification of type card_payment_captured about p1 is held.".to_owned()),
+            ),
+            (
+                RowFilter {
+                    since: Some(since),
+                    ..filter()
+                },
+                Some(format!(
+                    "No notification was received since {}.",
+                    labels::local_time(since)
+                )),
+            ),
+            (
+                RowFilter {
+                    state: Some(State::Dead),
+                    since: Some(since),
+                    ..filter()
+                },
+                Some(format!(
+                    "No notification is dead and was received since {}.",
+                    labels::local_time(since)
+                )),
+            ),
+        ] {
+            assert_eq!(nothing(&filter), expected);
+        }
+    }
 
     #[test]
     fn since_takes_a_date_or_a_span() {

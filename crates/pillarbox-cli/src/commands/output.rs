@@ -2,7 +2,9 @@
 //! somebody can see it and wants it.
 
 use std::{
+    ffi::OsStr,
     io::{self, IsTerminal, Write},
+    path::Path,
     time::Duration,
 };
 
@@ -19,16 +21,24 @@ pub(super) const BOLD: Style = Style::new().bold();
 /// The two streams of a command; colours are taken out where `NO_COLOR`, `TERM=dumb` or the absence
 /// of a terminal asks for it.
 pub(super) struct Output {
-    data: AutoStream<io::Stdout>,
-    words: AutoStream<io::Stderr>,
+    data: Box<dyn Write + Send>,
+    words: Box<dyn Write + Send>,
+    program: String,
 }
 
 impl Output {
     pub(super) fn new() -> Self {
+        let is_from_cargo = variable("CARGO_PKG_NAME").is_some_and(|name| name == PACKAGE);
         Self {
-            data: AutoStream::auto(io::stdout()),
-            words: AutoStream::auto(io::stderr()),
+            data: Box::new(AutoStream::auto(io::stdout())),
+            words: Box::new(AutoStream::auto(io::stderr())),
+            program: program(std::env::args_os().next().as_deref(), is_from_cargo),
         }
+    }
+
+    /// The program as it was typed, for commands that can be pasted into a shell.
+    pub(super) fn program(&self) -> String {
+        self.program.clone()
     }
 
     /// One line of data.
@@ -48,6 +58,11 @@ impl Output {
         writeln!(self.words, "{line}")
     }
 
+    /// What may go wrong next.
+    pub(super) fn warning(&mut self, what: &str) -> io::Result<()> {
+        writeln!(self.words, "{} {what}", paint("warning:", YELLOW))
+    }
+
     /// What went wrong.
     pub(super) fn error(&mut self, why: &str) -> io::Result<()> {
         writeln!(self.words, "{} {why}", paint("error:", RED))
@@ -58,11 +73,39 @@ impl Output {
         io::stderr().is_terminal() && variable("TERM").is_none_or(|term| term != "dumb")
     }
 
-    /// How wide a line of data may be, if people read it.
-    pub(super) fn width(&self) -> Option<usize> {
-        let is_terminal = io::stdout().is_terminal();
-        is_terminal
-            .then(|| terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0)))
+    /// How wide a line of data may be: as wide as the terminal, or 80 columns.
+    pub(super) fn width(&self) -> usize {
+        let terminal = terminal_size::terminal_size_of(io::stdout());
+        terminal.map_or(80, |(width, _)| usize::from(width.0))
+    }
+}
+
+/// The package whose programs `cargo run` starts.
+const PACKAGE: &str = env!("CARGO_PKG_NAME");
+
+/// How a shell starts `pillarbox` as this process was started. A program with a destination of its
+/// own has no other commands, so those are the installed program's.
+fn program(typed: Option<&OsStr>, is_from_cargo: bool) -> String {
+    if is_from_cargo {
+        return "cargo run -q --".to_owned();
+    }
+    let typed = typed.map(Path::new).filter(is_pillarbox);
+    let typed = typed.and_then(Path::to_str);
+    shell_word(typed.unwrap_or("pillarbox"))
+}
+
+fn is_pillarbox(program: &&Path) -> bool {
+    let name = program.file_name().and_then(OsStr::to_str);
+    name.is_some_and(|name| name.starts_with("pillarbox"))
+}
+
+/// One word for a shell, quoted if it has to be.
+pub(super) fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
     }
 }
 
@@ -75,4 +118,117 @@ pub(super) fn paint(text: &str, style: Style) -> String {
 pub(super) fn millis(took: Duration) -> String {
     let us = took.as_micros();
     format!("{}.{}", us / 1000, us / 100 % 10)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::{
+        fs,
+        os::unix::fs::PermissionsExt,
+        process::{Command, Stdio},
+        sync::{Arc, Mutex},
+    };
+
+    use super::*;
+
+    /// What a command printed to both streams, without colours.
+    #[derive(Clone, Default)]
+    pub(in crate::commands) struct Captured(Arc<Mutex<Vec<u8>>>);
+
+    impl Captured {
+        pub(in crate::commands) fn text(&self) -> String {
+            let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+            anstream::adapter::strip_str(&text).to_string()
+        }
+    }
+
+    impl Write for Captured {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Output {
+        /// An output of the program `pillarbox`, and what it prints.
+        pub(in crate::commands) fn captured() -> (Self, Captured) {
+            let captured = Captured::default();
+            let output = Self {
+                data: Box::new(captured.clone()),
+                words: Box::new(captured.clone()),
+                program: "pillarbox".to_owned(),
+            };
+            (output, captured)
+        }
+    }
+
+    /// Runs printed commands in a shell whose `pillarbox` only notes its arguments, and returns
+    /// those of each call, one in a line.
+    pub(in crate::commands) fn paste(commands: &str, folder: &Path) -> Vec<String> {
+        let (bin, notes) = (folder.join("bin"), folder.join("notes"));
+        fs::create_dir_all(&bin).unwrap();
+        let script = format!(
+            "#!/bin/sh\nprintf '%s\\n' \"$@\" '' >> {}\n",
+            notes.display()
+        );
+        let program = bin.join("pillarbox");
+        fs::write(&program, script).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(&notes, "").unwrap();
+        let path = format!("{}:{}", bin.display(), variable("PATH").unwrap_or_default());
+        let mut shell = Command::new("sh")
+            .env("PATH", path)
+            .current_dir(folder)
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        shell
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(commands.as_bytes())
+            .unwrap();
+        assert!(shell.wait().unwrap().success(), "{commands}");
+        let notes = fs::read_to_string(notes).unwrap();
+        let calls = notes.split("\n\n").filter(|call| !call.is_empty());
+        calls.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_printed_command_begins_as_the_program_was_typed() {
+        for (typed, is_from_cargo, expected) in [
+            (Some("pillarbox"), false, "pillarbox"),
+            (Some("./pillarbox"), false, "./pillarbox"),
+            (Some("./pillarbox-0.1"), false, "./pillarbox-0.1"),
+            (
+                Some("/opt/pillarbox/bin/pillarbox"),
+                false,
+                "/opt/pillarbox/bin/pillarbox",
+            ),
+            (Some("/opt/a b/pillarbox"), false, "'/opt/a b/pillarbox'"),
+            (Some("/it's/pillarbox"), false, r"'/it'\''s/pillarbox'"),
+            (Some("target/debug/pillarbox"), true, "cargo run -q --"),
+            (
+                Some("target/debug/examples/own_destination"),
+                false,
+                "pillarbox",
+            ),
+            (
+                Some("target/debug/examples/own_destination"),
+                true,
+                "cargo run -q --",
+            ),
+            (None, false, "pillarbox"),
+        ] {
+            let typed = typed.map(OsStr::new);
+            assert_eq!(
+                program(typed, is_from_cargo),
+                expected,
+                "{typed:?} {is_from_cargo}"
+            );
+        }
+    }
 }

@@ -4,7 +4,8 @@ use url::Url;
 
 use super::{
     CommandError, GlobalArgs, demo,
-    settings::{CommandSettings, fetch},
+    output::Output,
+    settings::{CommandSettings, DEMO, fetch},
 };
 use pillarbox::{
     config::{Overrides, SourceConfig},
@@ -22,10 +23,18 @@ pub(super) fn sender(kind: SenderKind) -> Result<Sender, CommandError> {
 
 /// The configuration; the demo's secrets are made, so that a sender can sign before anybody
 /// receives.
-pub(super) fn settings(global: &GlobalArgs) -> Result<CommandSettings, CommandError> {
+pub(super) fn settings(
+    global: &GlobalArgs,
+    output: &mut Output,
+) -> Result<CommandSettings, CommandError> {
     let settings = CommandSettings::load(global, Overrides::default())?;
-    if settings.is_demo() {
-        demo::prepare(&settings.config, &SystemClock)?;
+    if settings.is_demo() && demo::prepare(&settings.config, &SystemClock)? {
+        let folder = std::path::absolute(DEMO)?;
+        output.warning(&format!(
+            "new secrets were made in {}: a serve that was started in another folder has others, \
+             and answers 401",
+            folder.display()
+        ))?;
     }
     Ok(settings)
 }

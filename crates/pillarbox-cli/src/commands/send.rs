@@ -65,11 +65,12 @@ impl SendArgs {
         global: &GlobalArgs,
         output: &mut Output,
     ) -> Result<(), CommandError> {
-        let settings = played::settings(global)?;
+        let settings = played::settings(global, output)?;
         let source = settings.source(&self.source)?;
         let sender = played::sender(source.kind)?;
         let url = played::url(self.to.as_deref(), &settings, source)?;
         let secret = played::secret(self.secret.as_deref(), source).await?;
+        output.say(&format!("Posting to {url} as {}", sender.as_str()))?;
         let mut all_taken = true;
         for _ in 0..self.count {
             let request = sender.request(&self.body(sender)?, secret.expose(), &url);

@@ -23,7 +23,7 @@ use super::{
     settings::{CommandSettings, aws, outside_with, variable, wrong},
 };
 use crate::{
-    console,
+    console, labels,
     server::{reconcile_loop, serve},
     sqlite::{ServeLock, SqliteInbox},
 };
@@ -84,7 +84,16 @@ impl ServeArgs {
         };
         let destination = app::destinations(&settings.config, &parts);
         let destination = destination.map_err(|error| CommandError::Usage(error.to_string()))?;
-        run(settings, keyring, aws, destination, clock, output).await
+        let goes_to = destination_lines(&settings.config);
+        run(
+            settings,
+            keyring,
+            aws,
+            (destination, &goes_to),
+            clock,
+            output,
+        )
+        .await
     }
 
     /// The same, with a destination that no configuration knows.
@@ -111,7 +120,7 @@ impl ServeArgs {
             settings,
             keyring,
             aws,
-            destination,
+            (destination, &["of this program".to_owned()]),
             Arc::new(SystemClock),
             output,
         )
@@ -169,7 +178,7 @@ pub(super) async fn run<D: Destination>(
     settings: CommandSettings,
     keyring: Arc<Keyring>,
     aws: Option<Aws>,
-    destination: D,
+    (destination, goes_to): (D, &[String]),
     clock: Arc<SystemClock>,
     output: &mut Output,
 ) -> Result<(), CommandError> {
@@ -187,7 +196,7 @@ pub(super) async fn run<D: Destination>(
     tokio::spawn(console::serve(console_listener, pages, async move {
         stopped.cancelled().await
     }));
-    welcome(&settings, &keyring, bound, console_bound, output)?;
+    welcome(&settings, &keyring, (bound, console_bound), goes_to, output)?;
     tokio::spawn(log_unreachable(https_urls(&settings.config)));
     let reconciling = reconciler(&settings.config, aws.as_ref(), &inbox)
         .map(|reconciler| reconcile_loop::start(reconciler, &stop))
@@ -281,8 +290,8 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 fn welcome(
     settings: &CommandSettings,
     keyring: &Keyring,
-    bound: SocketAddr,
-    console: SocketAddr,
+    (bound, console): (SocketAddr, SocketAddr),
+    goes_to: &[String],
     output: &mut Output,
 ) -> Result<(), CommandError> {
     let path = file(settings)?;
@@ -312,6 +321,9 @@ fn welcome(
             output.say("                 asked every 5 minutes for what it never pushed")?;
         }
     }
+    for line in goes_to {
+        output.say(&format!("  destination    {line}"))?;
+    }
     output.say(&format!("  console        http://{console}/"))?;
     output.say(&format!("  inbox          {}", path.display()))?;
     if settings.is_demo() {
@@ -321,8 +333,39 @@ fn welcome(
     Ok(())
 }
 
+/// Where events go: the default destination if a source uses it, and each named one with the
+/// sources that use it.
+fn destination_lines(config: &Config) -> Vec<String> {
+    let users = |name: Option<&str>| {
+        let users = config
+            .sources
+            .iter()
+            .filter(|source| source.destination.as_deref() == name);
+        users
+            .map(|source| source.name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let mut lines = Vec::new();
+    if config
+        .sources
+        .iter()
+        .any(|source| source.destination.is_none())
+    {
+        lines.push(labels::destination(&config.destination));
+    }
+    for (name, kind) in &config.destinations {
+        let users = users(Some(name));
+        if !users.is_empty() {
+            lines.push(format!("{name}: {} ({users})", labels::destination(kind)));
+        }
+    }
+    lines
+}
+
 /// The lines to try next, exactly as they can be pasted.
 fn invite(bound: SocketAddr, output: &mut Output) -> io::Result<()> {
+    let program = output.program();
     output.say("Try, in another terminal in this folder:")?;
     for (source, rest) in [
         ("hmrc", ""),
@@ -338,10 +381,10 @@ fn invite(bound: SocketAddr, output: &mut Output) -> io::Result<()> {
         };
         output.say(&format!(
             "  {}",
-            paint(&format!("cargo run -q -- send {source}{rest}{to}"), BOLD)
+            paint(&format!("{program} send {source}{rest}{to}"), BOLD)
         ))?;
     }
-    output.say(&format!("  {}", paint("cargo run -q -- list", BOLD)))
+    output.say(&format!("  {}", paint(&format!("{program} list"), BOLD)))
 }
 
 /// Turns the first SIGTERM or Ctrl-C into an orderly stop, and the second into an immediate one.
@@ -396,6 +439,57 @@ mod tests {
     use std::sync::{Mutex, PoisonError};
 
     use super::*;
+    use crate::commands::output::tests::paste;
+
+    #[test]
+    fn the_lines_to_try_run_in_a_shell_as_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        for (bound, to) in [
+            ("127.0.0.1:8080", ""),
+            ("[::1]:9000", "--to\nhttp://[::1]:9000/pay"),
+        ] {
+            let (mut output, printed) = Output::captured();
+            invite(bound.parse().unwrap(), &mut output).unwrap();
+            let text = printed.text();
+            let commands: Vec<&str> = text.lines().filter(|line| line.starts_with("  ")).collect();
+            let ran = paste(&commands.join("\n"), folder.path());
+            assert_eq!(ran.len(), 5, "{ran:?}");
+            assert_eq!(ran[0].lines().take(2).collect::<Vec<_>>(), ["send", "hmrc"]);
+            assert!(ran[2].ends_with(to), "{ran:?}");
+            assert_eq!(ran[4], "list");
+        }
+    }
+
+    #[test]
+    fn the_banner_says_where_the_events_of_each_source_go() {
+        let document = r#"
+            [sources.hmrc]
+            kind = "hmrc"
+            secrets = []
+            destination = "ledger"
+            [sources.pay]
+            kind = "govuk-pay"
+            secrets = []
+            [destinations.ledger]
+            kind = "https"
+            url = "https://ledger.example.gov.uk/events?tenant=secret"
+            secret = "env:LEDGER_WHSEC"
+            [destinations.unused]
+            kind = "log"
+        "#;
+        let config = Config::read(document, "a test").unwrap();
+        assert_eq!(
+            destination_lines(&config),
+            [
+                "log, on standard output",
+                "ledger: https, https://ledger.example.gov.uk (hmrc)",
+            ]
+        );
+        assert_eq!(
+            destination_lines(&Config::demo(Path::new("demo"))),
+            ["log, on standard output"]
+        );
+    }
 
     #[derive(Clone, Default)]
     struct TestLog(Arc<Mutex<Vec<u8>>>);

@@ -72,6 +72,16 @@ impl CommandSettings {
         Ok(self)
     }
 
+    #[cfg(test)]
+    pub(super) fn test(config: Config) -> Self {
+        let place = "a test".to_owned();
+        Self {
+            config,
+            place,
+            document: None,
+        }
+    }
+
     /// Opens the inbox; a local one must be there.
     pub(super) async fn open_inbox(&self, access: InboxAccess) -> Result<AnyInbox, CommandError> {
         any_inbox::open_inbox(&self.config, access, &outside())

@@ -13,7 +13,7 @@ use super::{
 use crate::{any_inbox::InboxAccess, labels};
 use pillarbox::{
     config::Overrides,
-    domain::Key,
+    domain::{Key, State},
     inbox::{ReadInbox, Row},
     telemetry::{visible, visible_lines},
 };
@@ -101,6 +101,18 @@ impl From<&Row> for ShownRow {
     }
 }
 
+/// What the state and its reason mean.
+fn meaning(row: &Row) -> String {
+    let reason = row.reason.as_deref().filter(|_| row.state == State::Held);
+    let reason = reason
+        .and_then(labels::held)
+        .map(|reason| format!(" {reason}"));
+    let retried = (row.state == State::Recorded && row.last_error.is_some())
+        .then_some(" The last attempt failed, and the next is at the time below.");
+    let more = reason.as_deref().or(retried).unwrap_or_default();
+    format!("{}{more}", labels::state(row.state))
+}
+
 fn print(row: &Row, output: &mut Output) -> Result<(), CommandError> {
     let text = |value: &Option<String>| {
         value
@@ -126,6 +138,7 @@ fn print(row: &Row, output: &mut Output) -> Result<(), CommandError> {
         ),
         ("subject", text(&row.subject)),
         ("state", format!("{}{reason}", row.state)),
+        ("meaning", meaning(row)),
         ("attempts", row.attempts.to_string()),
         ("last error", text(&row.last_error)),
         ("event at", instant(row.event_at)),

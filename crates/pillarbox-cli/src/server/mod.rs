@@ -1,13 +1,13 @@
-//! One ordinary process: the callbacks on one address, and the processor behind them.
+//! The server: receives callbacks on one address, and delivers what they stored.
 //!
-//! Receiving and processing run side by side and meet only in the inbox; a new row's key is passed
-//! on as a hint that saves waiting for the next sweep.
+//! Receiving and delivery run side by side and meet only in the inbox. The key of a new row is a
+//! hint for delivery, so that the row does not wait for the next sweep.
 
 mod connection;
+mod delivery_loop;
 mod request;
 mod wire;
 pub(crate) mod reconcile_loop;
-mod worker;
 
 use std::sync::Arc;
 
@@ -20,40 +20,40 @@ use pillarbox::{
 };
 use request::RequestHandler;
 
-/// How many new rows may wait to be worked on before the sweep has to find them.
-const HINTS: usize = 4096;
+/// How many hints may wait. Rows beyond that are found by the next sweep.
+const MAX_HINTS: usize = 4096;
 
-/// Receives on `listener` and processes until told to `stop`; returns once all in flight has ended.
+/// Receives on `listener` and delivers until `stop`. Returns when everything in flight has ended.
 ///
-/// The caller holds the inbox's serve lock: every lease is released first, since whoever held one
-/// is gone.
-pub async fn serve<D: Destination, W: Clock>(
+/// The caller holds the inbox's serve lock, so no other process works on a row: all leases are
+/// released first.
+pub async fn serve<D: Destination>(
     listener: TcpListener,
     app: App<SqliteInbox>,
     destination: D,
-    clock: Arc<W>,
+    clock: Arc<dyn Clock>,
     stop: CancellationToken,
 ) -> Result<(), InboxError> {
     let released = app.inbox.release_leases().await?;
     if released > 0 {
         tracing::info!(
             rows = released as u64,
-            "rows taken over from a process that is gone"
+            "leases of an earlier process released"
         );
     }
-    let (wake, woken) = mpsc::channel(HINTS);
-    let worker = DeliveryWorker::new(
+    let (wake, new_rows) = mpsc::channel(MAX_HINTS);
+    let worker = Arc::new(DeliveryWorker::new(
         Arc::clone(&app.inbox),
         destination,
-        Arc::clone(&clock),
+        clock.clone(),
         app.keeping,
-    );
-    // The processor stops after the receiver, so that what came last is still handed on.
+    ));
+    // Delivery stops after the receiver, so that the last new rows are still delivered.
     let received_all = CancellationToken::new();
-    let working = tokio::spawn(worker::run(Arc::new(worker), woken, received_all.clone()));
+    let delivering = tokio::spawn(delivery_loop::run(worker, new_rows, received_all.clone()));
     let handler = Arc::new(RequestHandler::new(app.receiver(clock), wake));
     connection::accept(listener, handler, stop).await;
     received_all.cancel();
-    let _ = working.await;
+    let _ = delivering.await;
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::{
     fs::{File, TryLockError},
     io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use super::connection::beside;
@@ -30,7 +31,7 @@ pub enum LockError {
 impl ServeLock {
     /// Acquires the lock of the inbox file at `path`, in a file beside it.
     pub fn take(path: &Path) -> Result<Self, LockError> {
-        let lock_path = beside(path, ".lock");
+        let lock_path = lock_path(path);
         let file_error = |error| LockError::File(lock_path.clone(), error);
         let file = File::options()
             .create(true)
@@ -38,10 +39,27 @@ impl ServeLock {
             .write(true)
             .open(&lock_path)
             .map_err(file_error)?;
-        match file.try_lock() {
+        let taken = file.try_lock().or_else(|_| {
+            std::thread::sleep(PROBE); // `is_held` may have it for a moment
+            file.try_lock()
+        });
+        match taken {
             Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => Err(LockError::Taken(path.to_owned())),
             Err(TryLockError::Error(error)) => Err(file_error(error)),
         }
     }
+
+    /// Whether a `serve` runs on the inbox file at `path`. Nothing is made or changed.
+    pub fn is_held(path: &Path) -> bool {
+        File::open(lock_path(path))
+            .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+}
+
+/// Longer than `is_held` takes.
+const PROBE: Duration = Duration::from_millis(50);
+
+fn lock_path(path: &Path) -> PathBuf {
+    beside(path, ".lock")
 }

@@ -618,3 +618,16 @@ fn one_serve_at_a_time_has_the_file() {
     drop(held);
     ServeLock::take(&file).unwrap();
 }
+
+#[test]
+fn a_running_serve_is_seen_by_its_lock_and_looking_makes_and_takes_nothing() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("inbox.db");
+    assert!(!ServeLock::is_held(&file));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    let held = ServeLock::take(&file).unwrap();
+    assert!(ServeLock::is_held(&file));
+    drop(held);
+    assert!(!ServeLock::is_held(&file));
+    ServeLock::take(&file).unwrap();
+}

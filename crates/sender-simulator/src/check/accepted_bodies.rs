@@ -32,7 +32,8 @@ static RAW_BODY: Check = Check {
     facts: CheckFacts::Each {
         hmrc: SenderFact {
             why: "HMRC signs text, not values. White space, escapes and field order may change \
-                  with any library update, as on 7 August 2024.",
+                  with any library update, as on 7 August 2024. Characters up to U+FFFF, such as \
+                  é and €, are sent unescaped in UTF-8.",
             source: "hmrc/push-pull-notifications-api, HmacService.scala",
         },
         pay: SenderFact {
@@ -59,7 +60,7 @@ static ASTRAL: Check = Check {
 
 static RAW_CHARACTERS: Check = Check {
     id: "raw-characters",
-    title: "Emoji and line separators in the raw body are accepted",
+    title: "Accents, emoji and line separators in the raw body are accepted",
     facts: CheckFacts::Pay(SenderFact {
         why: "Pay sends every character unescaped in UTF-8: 💷 in four bytes, U+2028 in three.",
         source: "alphagov/pay-webhooks, WebhookMessageBody.java",
@@ -250,10 +251,14 @@ async fn deliver(run: &mut CheckRun<'_>, bodies: NamedBodies) -> ProbeResult {
 fn raw(run: &CheckRun<'_>) -> NamedBodies {
     let body = samples::edited(samples::ordinary(run), "{", "{ ");
     let body = samples::edited(body, "PILLARBOX-TEST", "PILLARBOX\\u002DTEST");
-    vec![(
-        "other spelling",
-        samples::edited(body, r#""team":7"#, r#""b":1.10,"10":12345678901234567890"#),
-    )]
+    let body = samples::edited(body, r#""team":7"#, r#""b":1.10,"10":12345678901234567890"#);
+    let mut bodies = vec![("other spelling", body)];
+    if run.sender == Sender::Hmrc {
+        // HMRC escapes only characters beyond U+FFFF.
+        let body = samples::edited(samples::ordinary(run), "value", "café, 5 €");
+        bodies.push(("é and €", body));
+    }
+    bodies
 }
 
 fn hmrc_event(run: &CheckRun<'_>, name: &str) -> NamedBodies {
@@ -265,14 +270,17 @@ fn hmrc_event(run: &CheckRun<'_>, name: &str) -> NamedBodies {
 }
 
 fn raw_characters(run: &CheckRun<'_>) -> NamedBodies {
-    vec![(
-        "emoji, U+2028",
-        samples::edited(
-            samples::ordinary(run),
-            "Test payment",
-            "Test 👩\u{200d}💻\u{2028} payment",
-        ),
-    )]
+    [
+        ("é and €", "Test café, 5 €"),
+        ("emoji, U+2028", "Test 👩\u{200d}💻\u{2028} payment"),
+    ]
+    .map(|(name, text)| {
+        (
+            name,
+            samples::edited(samples::ordinary(run), "Test payment", text),
+        )
+    })
+    .into()
 }
 
 fn every_event(run: &CheckRun<'_>) -> NamedBodies {
@@ -367,8 +375,9 @@ mod tests {
     };
 
     /// A text that only the body of this check contains.
-    const MARKS: [(&str, &str); 9] = [
+    const MARKS: [(&str, &str); 10] = [
         ("raw-body", "{ "),
+        ("raw-characters", "é, 5 €"),
         ("astral-characters", "\\uD83D\\uDE00"),
         ("raw-characters", "\u{2028}"),
         ("xml-message", "application/xml"),
@@ -399,14 +408,10 @@ mod tests {
                             .any(|value| *value == body.id),
                         "{name}"
                     );
-                    let Some((_, mark)) = MARKS.iter().find(|(id, _)| *id == check.id) else {
-                        continue;
-                    };
-                    assert!(
-                        body.wire.contains(mark),
-                        "{name}: {mark} is not in {}",
-                        body.wire
-                    );
+                }
+                for (_, mark) in MARKS.iter().filter(|(id, _)| *id == check.id) {
+                    let is_sent = bodies.iter().any(|(_, body)| body.wire.contains(mark));
+                    assert!(is_sent, "{}: {mark} is in no body", check.id);
                     assert!(!ordinary.contains(mark), "{mark} is in every body");
                 }
             }

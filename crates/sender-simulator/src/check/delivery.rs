@@ -1,7 +1,7 @@
 //! The first notification, whose response all later checks depend on, and its copies.
 
 use super::{
-    super::{MessageBody, Sender},
+    super::{MessageBody, Sender, SenderRequest},
     definition::{Check, CheckFacts, SenderFact},
     grading::{exactly_200, worst},
     report::Grade,
@@ -183,9 +183,10 @@ async fn first(run: &mut CheckRun<'_>, body: &MessageBody) {
         )),
     };
     let judged = secret(run, &reply, body).await;
+    let is_authentic = !matches!(&judged, Ok(assessment) if assessment.grade == Grade::Failed);
     run.conclude(&SECRET, judged);
     run.conclude(&REDIRECT, redirect(&reply));
-    run.conclude(&ACCEPTED, accepted(run.sender, &reply));
+    run.conclude(&ACCEPTED, accepted(run.sender, &reply, is_authentic));
 }
 
 fn redirect(reply: &TimedResponse) -> ProbeResult {
@@ -200,48 +201,100 @@ fn redirect(reply: &TimedResponse) -> ProbeResult {
     Ok(ProbeAssessment::new(grade, reply.described()))
 }
 
-fn is_locked_out(reply: &TimedResponse) -> bool {
-    matches!(reply.status(), Some(401 | 403))
+/// Whether the receiver refused the notification as not genuine, or may have: receivers answer 400
+/// to a wrong signature as often as 401.
+fn is_refused(reply: &TimedResponse) -> bool {
+    matches!(reply.status(), Some(400 | 401 | 403))
 }
 
 async fn secret(run: &mut CheckRun<'_>, reply: &TimedResponse, body: &MessageBody) -> ProbeResult {
     if reply.is_success() {
         return Ok(ProbeAssessment::new(Grade::Passed, "accepted"));
     }
-    if !is_locked_out(reply) {
+    if !is_refused(reply) {
         return NotTriedError::because(format!(
             "this status does not depend on the secret: {}",
             reply.described()
         ));
     }
-    for (mistake, secret) in near_misses(run.sender, run.secret) {
-        let tried = run
-            .post(&run.sender.request(body, &secret, run.url))
-            .await?;
+    for (mistake, request) in near_misses(run, body) {
+        let tried = run.post(&request).await?;
         if tried.is_success() {
             let seen = format!(
-                "{}; but signed with the secret {mistake}: {}",
+                "{}; but signed {mistake}: {}",
                 reply.described(),
                 tried.described()
             );
             return Ok(ProbeAssessment::new(Grade::Failed, seen));
         }
     }
+    if reply.status() == Some(400) {
+        let forged = run.sender.request(body, "not the secret at all", run.url);
+        let tried = run.post(&forged).await?;
+        if tried.status() != reply.status() {
+            let seen = format!(
+                "a wrong signature is answered {}, and this one {}",
+                tried.described(),
+                reply.described()
+            );
+            return Ok(ProbeAssessment::new(Grade::Passed, seen));
+        }
+    }
     Ok(ProbeAssessment::new(Grade::Failed, reply.described()))
 }
 
-/// Common mistakes of receivers with a secret.
-fn near_misses(sender: Sender, secret: &str) -> Vec<(&'static str, String)> {
-    let mut misses = vec![("and a newline", format!("{secret}\n"))];
-    if let (Sender::GovukPay, Some((_, bare))) = (sender, secret.rsplit_once('_')) {
-        misses.push(("without its prefix", bare.to_owned()));
+/// Requests that verify only at a receiver with a common mistake, and the mistake.
+fn near_misses(run: &CheckRun<'_>, body: &MessageBody) -> Vec<(&'static str, SenderRequest)> {
+    let with_secret = |secret: &str| run.sender.request(body, secret, run.url);
+    let mut misses = vec![(
+        "with the secret and a newline",
+        with_secret(&format!("{}\n", run.secret)),
+    )];
+    if let (Sender::GovukPay, Some((_, bare))) = (run.sender, run.secret.rsplit_once('_')) {
+        misses.push(("with the secret without its prefix", with_secret(bare)));
+    }
+    for (how, signed) in rewritten(&body.signed) {
+        let body = MessageBody {
+            signed,
+            ..body.clone()
+        };
+        misses.push((how, run.signed(&body)));
     }
     misses
 }
 
-fn accepted(sender: Sender, reply: &TimedResponse) -> ProbeResult {
-    if is_locked_out(reply) {
-        return NotTriedError::because("the receiver probably has a different secret");
+/// A body as common JSON libraries write it after they have parsed it.
+fn rewritten(text: &str) -> [(&'static str, String); 3] {
+    let (mut spaced, mut is_string, mut is_escaped) = (String::new(), false, false);
+    for character in text.chars() {
+        spaced.push(character);
+        match character {
+            '"' if !is_escaped => is_string = !is_string,
+            ',' | ':' if !is_string => spaced.push(' '),
+            _ => {}
+        }
+        is_escaped = character == '\\' && !is_escaped;
+    }
+    let sorted = serde_json::from_str(text).map(|value: serde_json::Value| value.to_string());
+    [
+        (
+            "over the body rewritten with a space after each comma and colon",
+            spaced,
+        ),
+        (
+            "over the body rewritten with \\/ for each slash",
+            text.replace('/', "\\/"),
+        ),
+        (
+            "over the body rewritten with its keys sorted",
+            sorted.unwrap_or_default(),
+        ),
+    ]
+}
+
+fn accepted(sender: Sender, reply: &TimedResponse, is_authentic: bool) -> ProbeResult {
+    if !is_authentic {
+        return NotTriedError::because("the receiver does not verify this signature");
     }
     Ok(ProbeAssessment::new(
         exactly_200(sender, reply.status()),
@@ -318,4 +371,186 @@ async fn same_event(run: &mut CheckRun<'_>) -> ProbeResult {
         ("another", run.deliver(&other).await?),
     ];
     Ok(worst(&replies, |status| exactly_200(run.sender, status)))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+    use url::Url;
+
+    use super::{
+        super::{CheckOptions, CheckReport, check},
+        *,
+    };
+    use crate::{signature, tests::TestClock};
+
+    const SECRET: &str = "webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu";
+
+    /// How a receiver gets the text that it verifies from the body.
+    type Text = fn(&str) -> String;
+
+    /// Checks a receiver that verifies `text` of each body with `key`, and answers `refusal` to
+    /// what does not verify.
+    async fn checked(sender: Sender, key: &'static str, text: Text, refusal: u16) -> CheckReport {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/try", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let mut request = Vec::new();
+                    let (head, body) = loop {
+                        let read = stream.read_buf(&mut request).await;
+                        if read.is_err() || read.is_ok_and(|bytes| bytes == 0) {
+                            return;
+                        }
+                        let seen = String::from_utf8_lossy(&request).into_owned();
+                        let Some((head, body)) = seen.split_once("\r\n\r\n") else {
+                            continue;
+                        };
+                        let length =
+                            field(head, "content-length").map_or(0, |n| n.parse().unwrap());
+                        if body.len() >= length {
+                            break (head.to_owned(), body.to_owned());
+                        }
+                    };
+                    let expected = signature::sign(sender, key, text(&body).as_bytes());
+                    let given = field(&head, sender.signature_header());
+                    let status = if given == Some(&*expected) {
+                        200
+                    } else {
+                        refusal
+                    };
+                    let response = format!(
+                        "HTTP/1.1 {status} Done\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                    );
+                    stream.write_all(response.as_bytes()).await.unwrap();
+                });
+            }
+        });
+        let (url, clock) = (Url::parse(&url).unwrap(), TestClock::new());
+        let options = CheckOptions {
+            idle: std::time::Duration::from_millis(10),
+            ..CheckOptions::default()
+        };
+        check(&url, sender, SECRET, &options, &clock, |_| {})
+            .await
+            .unwrap()
+    }
+
+    fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+        let mut lines = head.lines().filter_map(|line| line.split_once(": "));
+        lines
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+
+    /// As Python's `json.dumps(…, separators=(",", ":"))` writes it.
+    fn in_ascii(text: &str) -> String {
+        let escaped = |unit: u16| match u8::try_from(unit) {
+            Ok(byte) if byte.is_ascii() => char::from(byte).to_string(),
+            _ => format!("\\u{unit:04x}"),
+        };
+        text.encode_utf16().map(escaped).collect()
+    }
+
+    #[tokio::test]
+    async fn a_rewritten_body_is_found_whether_it_is_refused_with_400_or_401() {
+        for sender in Sender::ALL {
+            for refusal in [400, 401, 403] {
+                for (nth, words) in ["a space after", "each slash", "keys sorted"]
+                    .into_iter()
+                    .enumerate()
+                {
+                    let texts: [Text; 3] = [
+                        |text| rewritten(text)[0].1.clone(),
+                        |text| rewritten(text)[1].1.clone(),
+                        |text| rewritten(text)[2].1.clone(),
+                    ];
+                    let report = checked(sender, SECRET, texts[nth], refusal).await;
+                    let secret = report.finding("secret").unwrap();
+                    assert!(
+                        secret.result == Grade::Failed && secret.seen.contains(words),
+                        "{sender:?} {refusal}: {secret:?}"
+                    );
+                    let accepted = report.finding("accepted").unwrap();
+                    assert_eq!(accepted.result, Grade::NotTried, "{accepted:?}");
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_receiver_that_escapes_other_characters_accepts_the_first_notification() {
+        for (sender, check) in [
+            (Sender::Hmrc, "raw-body"),
+            (Sender::GovukPay, "raw-characters"),
+        ] {
+            for refusal in [400, 401] {
+                let report = checked(sender, SECRET, in_ascii, refusal).await;
+                for (id, expected) in [
+                    ("secret", Grade::Passed),
+                    ("accepted", Grade::Passed),
+                    ("duplicate", Grade::Passed),
+                    (check, Grade::Failed),
+                ] {
+                    let finding = report.finding(id).unwrap();
+                    assert_eq!(
+                        finding.result, expected,
+                        "{sender:?} {refusal}: {finding:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_secret_with_a_newline_is_named_whatever_the_refusal_is() {
+        const PADDED: &str = "webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu\n";
+        for sender in Sender::ALL {
+            for refusal in [400, 401, 403] {
+                let report = checked(sender, PADDED, str::to_owned, refusal).await;
+                let secret = report.finding("secret").unwrap();
+                assert!(
+                    secret.result == Grade::Failed && secret.seen.contains("and a newline"),
+                    "{sender:?} {refusal}: {secret:?}"
+                );
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn another_secret_that_is_refused_with_400_is_one_finding() {
+        for sender in Sender::ALL {
+            let report = checked(sender, "another secret", str::to_owned, 400).await;
+            let failed: Vec<&str> = (report.findings.iter())
+                .filter(|finding| finding.result == Grade::Failed)
+                .map(|finding| finding.id)
+                .collect();
+            assert!(
+                failed.contains(&"secret") && !failed.contains(&"accepted"),
+                "{failed:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_rewritten_body_has_the_same_value_and_another_text() {
+        let text = r#"{"b":"a, b: \"c/d\", e","a":[1,{"y":"http://x"}]}"#;
+        let [spaced, slashes, sorted] = rewritten(text).map(|(_, text)| text);
+        assert_eq!(
+            spaced,
+            r#"{"b": "a, b: \"c/d\", e", "a": [1, {"y": "http://x"}]}"#
+        );
+        assert_eq!(
+            slashes,
+            r#"{"b":"a, b: \"c\/d\", e","a":[1,{"y":"http:\/\/x"}]}"#
+        );
+        assert_eq!(
+            sorted,
+            r#"{"a":[1,{"y":"http://x"}],"b":"a, b: \"c/d\", e"}"#
+        );
+    }
 }

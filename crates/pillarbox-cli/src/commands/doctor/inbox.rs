@@ -137,14 +137,15 @@ fn pending(name: &str, count: &PendingCount, advice: &str) -> DoctorFinding {
     );
     match count.partition.as_str() {
         "open" if age > OPEN_TOO_LONG => {
-            finding(CheckHealth::Look, name, format!("{found}: {advice}"))
+            finding(CheckHealth::Look, name, format!("{found}: {advice}")).for_a_person()
         }
         "open" => fine(name, found),
         other => finding(
             CheckHealth::Look,
             name,
             format!("{found}: `pillarbox list --state {other}`, then replay or discard"),
-        ),
+        )
+        .for_a_person(),
     }
 }
 

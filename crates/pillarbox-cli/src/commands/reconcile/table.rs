@@ -97,7 +97,7 @@ fn failures(report: &BoxReport) -> Vec<String> {
 fn missing_table(missing: &[MissingEvent], output: &mut Output) -> Result<(), CommandError> {
     if !missing.is_empty() {
         let head = format!(
-            "{:<26}  {:<24}  {:<19}  OBSERVATION",
+            "{:<26}  {:<24}  {:<23}  OBSERVATION",
             "PAYMENT", "NEVER CAME", "HAPPENED BY"
         );
         output.data(&paint(&head, BOLD))?;
@@ -106,7 +106,7 @@ fn missing_table(missing: &[MissingEvent], output: &mut Output) -> Result<(), Co
         let (payment, since) = (one.payment.as_str(), labels::local_time(one.since));
         let what = one.what.as_str();
         output.data(&format!(
-            "{payment:<26}  {what:<24}  {since:<19}  {} ({})",
+            "{payment:<26}  {what:<24}  {since:<23}  {} ({})",
             one.key,
             observed(one.observed)
         ))?;

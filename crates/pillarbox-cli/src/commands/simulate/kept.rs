@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     super::{
         CommandError,
-        output::{BOLD, Output, paint},
+        output::{BOLD, Output, paint, shell_word},
         settings::CommandSettings,
     },
     SimulatedSource,
@@ -81,6 +81,14 @@ impl SimulatedBox {
         settings: &CommandSettings,
         output: &mut Output,
     ) -> Result<(), CommandError> {
+        self.invite(settings, output)?;
+        tokio::signal::ctrl_c().await?;
+        Ok(output.say(&format!("HMRC keeps {}.", self.tally()))?)
+    }
+
+    /// Says how the box is pulled. The lines begin in the first column, because a shell ends a
+    /// here-document only there.
+    fn invite(&self, settings: &CommandSettings, output: &mut Output) -> Result<(), CommandError> {
         let base_url = self
             .server
             .base_url()
@@ -92,11 +100,10 @@ impl SimulatedBox {
              terminal in this folder:",
             self.tally()
         ))?;
-        for line in self.configuration(&base_url, settings)? {
-            output.say(&format!("  {}", paint(&line, BOLD)))?;
+        for line in self.configuration(&base_url, settings, &output.program())? {
+            output.say(&paint(&line, BOLD))?;
         }
-        tokio::signal::ctrl_c().await?;
-        Ok(output.say(&format!("HMRC keeps {}.", self.tally()))?)
+        Ok(())
     }
 
     fn tally(&self) -> String {
@@ -112,12 +119,13 @@ impl SimulatedBox {
         &self,
         base_url: &str,
         settings: &CommandSettings,
+        program: &str,
     ) -> Result<Vec<String>, CommandError> {
         let (source, box_id) = (&self.source, &self.box_id);
         let secrets = &settings.source(source)?.secrets;
         let secrets: Vec<String> = secrets
             .iter()
-            .map(|secret| format!("\"{}\"", secret.value))
+            .map(|secret| toml_string(&secret.value.to_string()))
             .collect();
         let inbox = match &settings.config.inbox {
             InboxConfig::Sqlite { path } => format!("sqlite:{}", path.display()),
@@ -137,8 +145,82 @@ impl SimulatedBox {
             format!(
                 "export SIMULATED_CLIENT_ID={CLIENT_ID} SIMULATED_CLIENT_SECRET={CLIENT_SECRET}"
             ),
-            format!("cargo run -q -- reconcile {source} --config simulated.toml --inbox {inbox}"),
+            format!(
+                "{program} reconcile {source} --config simulated.toml --inbox {}",
+                shell_word(&inbox)
+            ),
         ];
         Ok(lines.into())
+    }
+}
+
+/// A text in TOML. JSON's strings are TOML's, too.
+fn toml_string(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use url::Url;
+
+    use super::*;
+    use crate::commands::output::tests::paste;
+    use pillarbox::config::Config;
+    use sender_simulator::{Clock, run::RunPlan};
+
+    #[tokio::test]
+    async fn what_serve_pull_prints_runs_in_a_shell_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        for place in ["demo", "it's a \"folder\""] {
+            let settings = CommandSettings::test(Config::demo(&folder.path().join(place)));
+            let source = settings.source("hmrc").unwrap().name.clone();
+            let url = Url::parse("http://127.0.0.1:8080/hmrc").unwrap();
+            let mut plan =
+                RunPlan::new(Sender::Hmrc, url, "secret".to_owned(), 7, SystemClock.now());
+            plan.count = 3;
+            let simulated = SimulatedBox::open(&SimulatedSource { source, plan }, 0)
+                .await
+                .unwrap();
+            let (mut output, printed) = Output::captured();
+            simulated.invite(&settings, &mut output).unwrap();
+
+            let (heading, commands) = printed.text().split_once(":\n").map(to_owned_pair).unwrap();
+            assert!(heading.contains("3 PENDING"), "{heading}");
+            let ran = paste(&commands, folder.path());
+            let inbox = folder.path().join(place).join("pillarbox.db");
+            let expected = [
+                "reconcile",
+                "hmrc",
+                "--config",
+                "simulated.toml",
+                "--inbox",
+                &format!("sqlite:{}", inbox.display()),
+            ];
+            assert_eq!(ran, [expected.join("\n")], "{commands}");
+            reads(&folder.path().join("simulated.toml"), &settings);
+        }
+    }
+
+    fn to_owned_pair((one, other): (&str, &str)) -> (String, String) {
+        (one.to_owned(), other.to_owned())
+    }
+
+    fn reads(path: &Path, settings: &CommandSettings) {
+        let document = fs::read_to_string(path).unwrap();
+        let config = Config::read(&document, "simulated.toml").unwrap();
+        assert!(config.sources[0].pull.is_some(), "{document}");
+        let secrets = |config: &Config| {
+            let secrets = config
+                .sources
+                .iter()
+                .find(|source| source.name.as_str() == "hmrc");
+            let secrets = secrets.unwrap().secrets.iter();
+            secrets
+                .map(|secret| secret.value.to_string())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(secrets(&config), secrets(&settings.config));
     }
 }

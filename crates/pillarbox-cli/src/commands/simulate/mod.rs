@@ -113,7 +113,7 @@ impl SimulateArgs {
         global: &GlobalArgs,
         output: &mut Output,
     ) -> Result<(), CommandError> {
-        let settings = played::settings(global)?;
+        let settings = played::settings(global, output)?;
         let began = SystemClock.now();
         let parts = self.parts(&settings, global, began).await?;
         for part in &parts {

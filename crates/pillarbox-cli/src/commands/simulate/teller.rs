@@ -137,15 +137,16 @@ impl<'a> SimulationReporter<'a> {
     fn judge_the_secret(&self, outcome: ExchangeOutcome) -> Result<(), CommandError> {
         match outcome {
             ExchangeOutcome::Answered {
-                status: 401 | 403, ..
+                status: 400 | 401 | 403,
+                ..
             } => {
                 let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
                 if refused == REFUSED && !self.accepted.load(Ordering::Relaxed) {
                     return Err(CommandError::Failed(format!(
-                        "the first {REFUSED} notifications were all refused as not authentic: the \
-                         receiver has another \
-                         secret, or its URL belongs to another source; choose the secret with \
-                          --secret env:NAME"
+                        "the first {REFUSED} notifications were all refused as not authentic (400, \
+                         401 or 403): the receiver has another secret, its URL belongs to another \
+                         source, or it rewrites the body; choose the secret with --secret \
+                         env:NAME, or find the cause with `pillarbox check`"
                     )));
                 }
             }
@@ -249,6 +250,31 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn a_run_whose_first_notifications_are_all_refused_ends() {
+        for (first, refusal, ends) in [
+            (401, 401, true),
+            (403, 403, true),
+            (400, 400, true),
+            (401, 400, true),
+            (200, 400, false),
+            (500, 500, false),
+        ] {
+            let (mut output, _) = Output::captured();
+            let style = ReportStyle {
+                json: false,
+                quiet: true,
+                record: None,
+            };
+            let output = Mutex::new(&mut output);
+            let reporter = SimulationReporter::new(style, 20, CancellationToken::new(), output);
+            let mut statuses = std::iter::once(first).chain(std::iter::repeat_n(refusal, 19));
+            let judged = statuses
+                .try_for_each(|status| reporter.judge_the_secret(ExchangeOutcome::status(status)));
+            assert_eq!(judged.is_err(), ends, "{first} {refusal}");
+        }
+    }
+
     /// A terminal that keeps what is written.
     #[derive(Clone, Debug, Default)]
     struct TestTerminal(Arc<Mutex<String>>);
@@ -287,7 +313,7 @@ mod tests {
 
     #[test]
     fn the_bar_counts_planned_messages_and_says_how_many_wait() {
-        let mut output = Output::new();
+        let mut output = Output::captured().0;
         let style = ReportStyle {
             json: false,
             quiet: true,

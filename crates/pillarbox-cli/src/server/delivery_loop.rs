@@ -1,0 +1,77 @@
+//! Feeds the delivery loop: with new rows at once, and every second with what is due.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::sqlite::SqliteInbox;
+use pillarbox::{
+    delivery::{AttemptResult, DeliveryLimits, DeliveryWorker, sweep::Sweep},
+    destinations::Destination,
+    domain::Key,
+    inbox::InboxError,
+    telemetry::PlatformFields,
+};
+
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+const PURGE_INTERVAL: Duration = Duration::from_secs(60);
+/// How many expired rows are deleted at once.
+const PURGE_LIMIT: usize = 1000;
+/// How long the attempts in flight may take to end when the process stops. The rows of those that
+/// are cancelled are due again at the next start.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Delivers until `stop`, then waits for the attempts in flight.
+pub(super) async fn run<D: Destination>(
+    worker: Arc<DeliveryWorker<SqliteInbox, D>>,
+    mut new_rows: mpsc::Receiver<Key>,
+    stop: CancellationToken,
+) {
+    let mut sweep = Sweep::new(Arc::clone(&worker), Arc::default(), DeliveryLimits::SERVER);
+    let (mut sweep_tick, mut purge_tick) = (interval(SWEEP_INTERVAL), interval(PURGE_INTERVAL));
+    sweep_tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            Some(attempt) = sweep.next_result() => log_attempt(&attempt),
+            Some(key) = new_rows.recv(), if sweep.has_room() => sweep.start_unless_open(key),
+            _ = sweep_tick.tick() => log_failure(sweep.begin_round().await),
+            _ = purge_tick.tick() => purge(&worker).await,
+        }
+        log_failure(sweep.fill().await);
+    }
+    // The last new rows are delivered, too, while there is room; the rest at the next start.
+    while sweep.has_room()
+        && let Ok(key) = new_rows.try_recv()
+    {
+        sweep.start_unless_open(key);
+    }
+    let drained = async {
+        while let Some(attempt) = sweep.next_result().await {
+            log_attempt(&attempt);
+        }
+    };
+    let _ = tokio::time::timeout(DRAIN_TIMEOUT, drained).await;
+}
+
+fn log_attempt(attempt: &AttemptResult) {
+    attempt.record(PlatformFields::default()).log();
+}
+
+fn log_failure(found: Result<(), InboxError>) {
+    if let Err(error) = found {
+        tracing::error!(reason = %error, "due rows could not be read");
+    }
+}
+
+async fn purge<D: Destination>(worker: &DeliveryWorker<SqliteInbox, D>) {
+    match worker.inbox.purge(worker.clock.now(), PURGE_LIMIT).await {
+        Ok(0) => {}
+        Ok(rows) => tracing::info!(rows = rows as u64, "expired rows removed"),
+        Err(error) => tracing::error!(reason = %error, "expired rows could not be removed"),
+    }
+}

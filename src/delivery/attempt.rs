@@ -1,0 +1,237 @@
+//! One attempt: claim, deliver, mark.
+//!
+//! The attempt is counted with the claim, before the work. The mark is written only under the
+//! fence of the claim, so an attempt that outlives its lease changes nothing. An attempt that ends
+//! without a mark leaves the row recorded, and it is due again.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use super::{ATTEMPT_TIMEOUT, BUDGET, FIRST_BACKOFF, LEASE_DURATION, RetryDecision, after_failure};
+use crate::{
+    destinations::{DeliveryError, Destination, Event},
+    domain::{Clock, Key, Origin, SourceName, Timestamp},
+    inbox::{
+        Claim, DeliveryInbox, EventClaim, Fence, InboxError, Lease, LeaseId, Mark, Marked,
+        RetentionPolicy, Row,
+    },
+};
+
+/// How often at most the time of a source's last notification is written.
+const LAST_RECEIVED_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Makes attempts: what one attempt needs.
+pub struct DeliveryWorker<I, D> {
+    /// The rows.
+    pub inbox: Arc<I>,
+    /// Time and randomness.
+    pub clock: Arc<dyn Clock>,
+    destination: D,
+    pub(super) retention: RetentionPolicy,
+    last_received: Mutex<HashMap<String, Timestamp>>,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AttemptOutcome {
+    /// The destination has the event.
+    Delivered,
+    /// The event is the same as that of this key, and is not delivered again.
+    Repeat(Key),
+    /// The attempt failed, and the row is due again.
+    Retry {
+        /// Why it failed.
+        reason: String,
+        /// When the row is due again.
+        retry_at: Timestamp,
+    },
+    /// Refused for good, or out of budget.
+    Dead(String),
+    /// The row is not open, not due, or leased: nothing was done.
+    NotOurs,
+    /// The lease lapsed before the mark, so the mark was not written.
+    Lost,
+}
+
+impl AttemptOutcome {
+    /// The outcome in one word, for logs.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Repeat(_) => "repeat",
+            Self::Retry { .. } => "retry",
+            Self::Dead(_) => "dead",
+            Self::NotOurs => "not_ours",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// The outcome of [`DeliveryWorker::process`].
+#[derive(Clone, Debug)]
+pub struct ProcessedRow {
+    /// How the attempt ended.
+    pub outcome: AttemptOutcome,
+    /// The number of the attempt; 0 if the row was not claimed.
+    pub attempt: u32,
+}
+
+impl<I: DeliveryInbox, D: Destination> DeliveryWorker<I, D> {
+    /// A worker that delivers the rows of `inbox` to `destination`.
+    pub fn new(
+        inbox: Arc<I>,
+        destination: D,
+        clock: Arc<dyn Clock>,
+        retention: RetentionPolicy,
+    ) -> Self {
+        Self {
+            inbox,
+            clock,
+            destination,
+            retention,
+            last_received: Mutex::default(),
+        }
+    }
+
+    /// Makes one attempt to deliver the row of `key`, if it is open, due and free.
+    ///
+    /// # Errors
+    /// Fails only if the inbox does; whatever the destination does is an outcome.
+    pub async fn process(&self, key: &Key) -> Result<ProcessedRow, InboxError> {
+        // 1. Claim: counts the attempt and leases the row.
+        let Some((row, fence)) = self.inbox.claim(key, &self.new_claim()).await? else {
+            return Ok(ProcessedRow {
+                outcome: AttemptOutcome::NotOurs,
+                attempt: 0,
+            });
+        };
+        self.record_last_received(&row).await?;
+        // 2. Deliver, unless the row may no longer be delivered.
+        let mark = self.work(&row, &fence).await?;
+        // 3. Mark: written only if the claim is still valid.
+        let outcome = match self.inbox.mark(&fence, &mark).await? {
+            Marked::Done => AttemptOutcome::from(mark),
+            Marked::Lost => AttemptOutcome::Lost,
+        };
+        Ok(ProcessedRow {
+            outcome,
+            attempt: fence.attempt,
+        })
+    }
+
+    pub(super) fn new_claim(&self) -> Claim {
+        let now = self.clock.now();
+        let lease = Lease {
+            id: LeaseId(self.clock.random()),
+            until: now.plus(LEASE_DURATION),
+        };
+        Claim {
+            now,
+            lease,
+            first_backoff: FIRST_BACKOFF,
+        }
+    }
+
+    /// The work between claim and mark.
+    pub(super) async fn work(&self, row: &Row, fence: &Fence) -> Result<Mark, InboxError> {
+        // Its earlier attempts left no outcome until the budget was spent, so it may crash every
+        // process that tries it.
+        if fence.attempt > 1 && self.clock.now().since(row.budget_from) >= BUDGET {
+            return Ok(self.dead("budget spent", row.last_error.clone().unwrap_or_default()));
+        }
+        if let Some(event) = row.event() {
+            let expires_at = self.retention.ledger_expiry(self.clock.now());
+            if let EventClaim::HeldBy(of) =
+                self.inbox.claim_event(&event, &row.key, expires_at).await?
+            {
+                let expires_at = self.retention.row_expiry(self.clock.now());
+                return Ok(Mark::Repeat { of, expires_at });
+            }
+        }
+        Ok(match Event::of(row) {
+            Err(damaged) => self.dead("damaged", damaged.to_string()),
+            Ok(event) => self.deliver(row, fence, &event).await,
+        })
+    }
+
+    async fn deliver(&self, row: &Row, fence: &Fence, event: &Event) -> Mark {
+        let delivery = self.destination.deliver(&row.key, event);
+        let delivered = tokio::time::timeout(ATTEMPT_TIMEOUT, delivery).await;
+        let now = self.clock.now();
+        let error = match delivered {
+            Ok(Ok(())) => {
+                return Mark::Delivered {
+                    expires_at: self.retention.row_expiry(now),
+                };
+            }
+            Ok(Err(error)) => error,
+            Err(_) => DeliveryError::Unavailable(format!(
+                "no outcome within {} s",
+                ATTEMPT_TIMEOUT.as_secs()
+            )),
+        };
+        let spent = now.since(row.budget_from);
+        match after_failure(&error, fence.attempt, spent, self.clock.random()) {
+            RetryDecision::Dead(reason) => self.dead(reason, error.to_string()),
+            RetryDecision::RetryAfter(delay) => Mark::Retry {
+                due_at: now.plus(delay),
+                error: error.to_string(),
+            },
+        }
+    }
+
+    fn dead(&self, reason: &str, error: String) -> Mark {
+        Mark::Dead {
+            reason: reason.to_owned(),
+            error,
+            at: self.clock.now(),
+        }
+    }
+
+    /// Writes when the row's source last sent a notification, at most every
+    /// [`LAST_RECEIVED_INTERVAL`]. A pulled row does not count: it must not hide that a sender has
+    /// stopped posting.
+    async fn record_last_received(&self, row: &Row) -> Result<(), InboxError> {
+        match SourceName::new(row.key.source()) {
+            Some(source)
+                if row.origin == Origin::Push
+                    && self.is_newly_received(&source, row.received_at) =>
+            {
+                self.inbox
+                    .record_last_received(&source, row.received_at)
+                    .await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn is_newly_received(&self, source: &SourceName, at: Timestamp) -> bool {
+        let mut last_received = self
+            .last_received
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let last = last_received.get(source.as_str());
+        let is_new = last.is_none_or(|last| at >= last.plus(LAST_RECEIVED_INTERVAL));
+        if is_new {
+            last_received.insert(source.as_str().to_owned(), at);
+        }
+        is_new
+    }
+}
+
+impl From<Mark> for AttemptOutcome {
+    fn from(mark: Mark) -> Self {
+        match mark {
+            Mark::Delivered { .. } => Self::Delivered,
+            Mark::Repeat { of, .. } => Self::Repeat(of),
+            Mark::Retry { error, due_at } => Self::Retry {
+                reason: error,
+                retry_at: due_at,
+            },
+            Mark::Dead { error, .. } => Self::Dead(error),
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! How many attempts ended in which way.
+
+use super::{AttemptOutcome, AttemptResult};
+
+/// The attempts of a run, by outcome.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AttemptCounts {
+    /// The destination has the event.
+    pub delivered: u64,
+    /// The same event as that of another key.
+    pub repeat: u64,
+    /// Failed, and due again.
+    pub retry: u64,
+    /// Refused for good, or out of budget.
+    pub dead: u64,
+    /// Not open, not due, or leased.
+    pub not_ours: u64,
+    /// Ended after the lease had lapsed.
+    pub lost: u64,
+    /// Without an outcome in the row.
+    pub unwritten: u64,
+}
+
+impl AttemptCounts {
+    /// Counts one attempt.
+    pub(super) fn add(&mut self, attempt: &AttemptResult) {
+        let count = match attempt.ended.as_ref().map(|processed| &processed.outcome) {
+            Ok(AttemptOutcome::Delivered) => &mut self.delivered,
+            Ok(AttemptOutcome::Repeat(_)) => &mut self.repeat,
+            Ok(AttemptOutcome::Retry { .. }) => &mut self.retry,
+            Ok(AttemptOutcome::Dead(_)) => &mut self.dead,
+            Ok(AttemptOutcome::NotOurs) => &mut self.not_ours,
+            Ok(AttemptOutcome::Lost) => &mut self.lost,
+            Err(_) => &mut self.unwritten,
+        };
+        *count += 1;
+    }
+}
