@@ -16,7 +16,7 @@ use crate::{
         RetentionPolicy,
         dynamodb::{self, DynamoInbox},
     },
-    receive::Receiver,
+    receive::{ClockCheck, Receiver},
     secrets::Keyring,
     senders::Acceptance,
 };
@@ -58,6 +58,7 @@ impl<I> App<I> {
             inbox: Arc::clone(&self.inbox),
             acceptance: self.window,
             clock,
+            clock_check: ClockCheck::default(),
         }
     }
 }

@@ -408,15 +408,8 @@ A notification dated more than 60 days ago is answered 200 and held as stale, so
 `local.env` holds the secrets they are signed with, which open nothing, and everything else that \
  a function needs
 to run on this machine, over the table `pillarbox` of an emulator on 127.0.0.1:8000:
-
-```sh
-cargo run --manifest-path tests/dynamodb/Cargo.toml -- 127.0.0.1:8000      # DynamoDB, in memory
-set -a; . events/local.env; set +a; cargo run -q -- inbox init --inbox dynamodb:pillarbox
-cargo lambda watch --env-file events/local.env                             # Lambda
-cargo lambda invoke bootstrap --data-file events/http-api/pay-captured.json
-```
-
-`.ci/local-invoke` does all of that. `tests/events.rs` invokes with every file.
+[docs/lambda-local.md](../docs/lambda-local.md) goes through it. `tests/it/events.rs` invokes with \
+ every file.
 
 | event | what it shows | answer |
 |---|---|---|

@@ -11,7 +11,7 @@ use url::Url;
 use super::{DeliveryError, Destination, Event, WebhookSecret};
 use crate::{
     domain::{Clock, Key},
-    http_client::{ClientLimits, EndpointError, RequestError, client, endpoint},
+    http_client::{ClientLimits, EndpointError, RequestError, client, endpoint, resolve},
 };
 
 /// The whole of one attempt; the lease is several times as long.
@@ -80,6 +80,27 @@ impl<W: Clock> Destination for HttpsDestination<W> {
     }
 }
 
+/// Whether an endpoint answers on the path that a delivery takes, without an event: name, address
+/// rule, connection, TLS and HTTP. Any status will do.
+///
+/// # Errors
+/// What a delivery would report.
+pub async fn probe_https(url: &Url) -> Result<(), DeliveryError> {
+    let client = client(url, LIMITS).map_err(|error| unavailable(&error))?;
+    let answer = client.head(url.clone()).send().await;
+    answer.map(|_| ()).map_err(|error| unavailable(&error))
+}
+
+/// Whether the name of an endpoint resolves to an address that is delivered to. Connects to
+/// nothing.
+///
+/// # Errors
+/// What a delivery would report.
+pub async fn resolve_https(url: &Url) -> Result<(), DeliveryError> {
+    let resolved = resolve(url).await;
+    resolved.map_err(|error| DeliveryError::Unavailable(format!("https: {error}")))
+}
+
 /// What a status means. A deployment in progress answers 404 or 403, so those are tried again.
 fn judge(status: StatusCode) -> Result<(), DeliveryError> {
     let said = format!("https: status {}", status.as_u16());
@@ -106,7 +127,52 @@ async fn drain(mut answer: Response) {
 
 #[cfg(test)]
 mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
     use super::*;
+
+    const PRIVATE: &str = "https: the name resolves to a private address, where nothing is sent";
+
+    #[tokio::test]
+    async fn a_probe_of_a_name_with_a_private_address_says_what_a_delivery_says() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let url = Url::parse(&format!("https://localhost:{port}/")).unwrap();
+        for found in [probe_https(&url).await, resolve_https(&url).await] {
+            assert_eq!(found, Err(DeliveryError::Unavailable(PRIVATE.to_owned())));
+        }
+        let accepted = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
+        assert!(accepted.is_err(), "nothing connects to it");
+    }
+
+    #[tokio::test]
+    async fn a_probe_accepts_any_status_and_sends_no_event() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = Url::parse(&format!("http://{}/x", listener.local_addr().unwrap())).unwrap();
+        let receiver = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = [0; 1024];
+            let length = stream.read(&mut head).await.unwrap();
+            let answer = b"HTTP/1.1 405 Method Not Allowed\r\ncontent-length: 0\r\n\r\n";
+            stream.write_all(answer).await.unwrap();
+            String::from_utf8(head[..length].to_vec()).unwrap()
+        });
+        assert_eq!(probe_https(&url).await, Ok(()));
+        let request = receiver.await.unwrap();
+        assert!(request.starts_with("HEAD /x HTTP/1.1\r\n"), "{request}");
+        assert!(!request.contains("webhook-"), "{request}");
+        let gone = probe_https(&url).await;
+        let why = "https: no connection".to_owned();
+        assert_eq!(gone, Err(DeliveryError::Unavailable(why)));
+        assert_eq!(
+            resolve_https(&url).await,
+            Ok(()),
+            "loopback with http is allowed"
+        );
+    }
 
     #[test]
     fn only_five_statuses_are_refusals_for_good() {

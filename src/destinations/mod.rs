@@ -19,7 +19,7 @@ use crate::domain::Key;
 
 pub use event::Event;
 pub use eventbridge::{EventBridgeDestination, EventBus, EventBusError};
-pub use https::{HttpsDestination, HttpsError};
+pub use https::{HttpsDestination, HttpsError, probe_https, resolve_https};
 pub use log::LogDestination;
 pub use routes::DestinationRoutes;
 pub use sqs::{SqsDestination, SqsQueue, SqsQueueError};

@@ -1,6 +1,6 @@
 //! An HTTP client that follows no redirect, asks no proxy, and connects to public addresses only.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, str::FromStr, sync::Arc, time::Duration};
 
 use reqwest::{
     Client,
@@ -23,7 +23,6 @@ pub struct ClientLimits {
 /// A client for requests to `url`, which an [`endpoint`](super::endpoint()) must have allowed.
 /// Nothing is repeated.
 pub fn client(url: &Url, limits: ClientLimits) -> Result<Client, reqwest::Error> {
-    let stays_here = url.scheme() == "http"; // an endpoint may use it on loopback only
     let client = Client::builder()
         .connect_timeout(limits.connect)
         .timeout(limits.total)
@@ -33,12 +32,17 @@ pub fn client(url: &Url, limits: ClientLimits) -> Result<Client, reqwest::Error>
         .retry(reqwest::retry::never())
         .tls_backend_preconfigured(tls())
         .user_agent(concat!("pillarbox/", env!("CARGO_PKG_VERSION")));
-    let client = if stays_here {
+    let client = if is_local(url) {
         client
     } else {
         client.dns_resolver(PublicResolver)
     };
     client.build()
+}
+
+/// Whether requests to `url` stay on this machine: an endpoint may use http on loopback only.
+fn is_local(url: &Url) -> bool {
+    url.scheme() == "http"
 }
 
 /// Why a request has no answer. Says nothing of the URL, whose query may hold a token.
@@ -83,6 +87,25 @@ fn is_caused_by_private_address(error: &reqwest::Error) -> bool {
     false
 }
 
+/// Whether a [`client`] for `url` finds an address to connect to; it connects to none.
+///
+/// # Errors
+/// The one that a request would have.
+pub async fn resolve(url: &Url) -> Result<(), RequestError> {
+    let Some(url::Host::Domain(host)) = url.host() else {
+        return Ok(()); // an endpoint's address is judged when the configuration is read
+    };
+    if is_local(url) {
+        return Ok(());
+    }
+    let name = Name::from_str(host).map_err(|_| RequestError::NoConnection)?;
+    match PublicResolver.resolve(name).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.is::<PrivateAddressError>() => Err(RequestError::NotPublic),
+        Err(_) => Err(RequestError::NoConnection),
+    }
+}
+
 /// Resolves names as the system does, and keeps only public addresses.
 struct PublicResolver;
 
@@ -116,8 +139,6 @@ fn tls() -> rustls::ClientConfig {
 
 #[cfg(test)]
 mod tests {
-    use std::str::FromStr;
-
     use super::*;
 
     #[tokio::test]

@@ -7,6 +7,7 @@
 
 mod answer;
 mod authenticate;
+mod clock_check;
 mod request;
 mod route;
 #[cfg(test)]
@@ -28,6 +29,7 @@ use crate::{
 
 pub use answer::{HttpAnswer, Refusal, answer};
 use authenticate::{Callback, authenticate};
+pub use clock_check::ClockCheck;
 pub use request::{HttpRequest, MAX_BODY_BYTES, RECORD_TIMEOUT};
 pub use route::{Route, route};
 
@@ -44,6 +46,8 @@ pub struct Receiver<I> {
     pub acceptance: Acceptance,
     /// The clock that dates notifications.
     pub clock: Arc<dyn Clock>,
+    /// Whether that clock may be wrong.
+    pub clock_check: ClockCheck,
 }
 
 /// The outcome of a request that was not refused.
@@ -126,6 +130,7 @@ impl<I: ReceiveInbox> Receiver<I> {
         let entry = read(&source.name, verified, received_at, self.acceptance);
         // 5. Durable from here on.
         let recorded = self.store(&entry, deadline, record).await?;
+        self.clock_check.note(&source.name, &entry);
         // 6. The sender gets its answer.
         Ok(RequestOutcome::Stored(Receipt::new(entry, recorded)))
     }

@@ -1,8 +1,14 @@
 //! The whole of receiving, over an inbox in memory and a request without a server.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use bytes::Bytes;
+use tracing_subscriber::prelude::*;
 
 use super::*;
 use crate::{
@@ -13,6 +19,7 @@ use crate::{
         SenderKind, SignatureError, SigningKey, Source,
         example::{NOW, pay},
     },
+    telemetry::{LogFormat, LogLayer},
 };
 
 struct ReceiveClock;
@@ -38,7 +45,11 @@ struct FakeRequest {
 impl FakeRequest {
     /// The notification of Pay `id`, as its sender posts it.
     fn pay(id: &str) -> Self {
-        let entry = pay(id, "p1", "card_payment_captured", NOW);
+        Self::pay_dated(id, NOW)
+    }
+
+    fn pay_dated(id: &str, created: Timestamp) -> Self {
+        let entry = pay(id, "p1", "card_payment_captured", created);
         Self {
             method: "POST",
             path: "/pay",
@@ -88,6 +99,7 @@ fn receiver() -> Receiver<MemoryInbox> {
         inbox: Arc::new(MemoryInbox::default()),
         acceptance: Acceptance(Duration::from_secs(60 * 24 * 60 * 60)),
         clock: Arc::new(ReceiveClock),
+        clock_check: ClockCheck::default(),
     }
 }
 
@@ -171,4 +183,57 @@ async fn what_is_not_proven_is_not_stored_and_only_a_refused_signature_has_its_d
     assert_eq!(rows.unwrap().map(|row| row.key), None);
     let wrong = Refusal::Signature(SignatureError::Wrong);
     assert!(!wrong.leaves_body_unread() && Refusal::Slow.leaves_body_unread());
+}
+
+#[derive(Clone, Default)]
+struct ReceiveLog(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for ReceiveLog {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What receiving these notifications logs of our clock; days are relative to it.
+async fn clock_lines(days: &[i64]) -> Vec<String> {
+    let log = ReceiveLog::default();
+    let clock = Arc::new(ReceiveClock);
+    let (layer, guard) = LogLayer::new(log.clone(), LogFormat::Json, clock).unwrap();
+    let subscriber = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+    let receiver = receiver();
+    for (nth, days) in days.iter().enumerate() {
+        let millis = NOW.as_millis() + days * 24 * 60 * 60 * 1000;
+        let request = FakeRequest::pay_dated(&format!("m{nth}"), Timestamp::from_millis(millis));
+        assert_eq!(receive(&receiver, request).await.0.status, 200);
+    }
+    drop((subscriber, guard));
+    let lines = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let of_clock = |line: &&str| line.contains("our own clock may be wrong");
+    lines.lines().filter(of_clock).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn one_line_says_that_our_clock_may_be_wrong_when_everything_is_ahead_or_behind() {
+    for (days, words) in [
+        (&[3, 3, 4, 3, 3, 3, 3][..], "dated more than a day ahead"),
+        (&[0, -61, -90, -300, -61], "older by our clock"),
+    ] {
+        let lines = clock_lines(days).await;
+        assert_eq!(lines.len(), 1, "{days:?}: {lines:?}");
+        assert!(lines[0].contains(words), "{}", lines[0]);
+        assert!(lines[0].contains(r#""source":"pay""#), "{}", lines[0]);
+    }
+    for days in [
+        &[3, 3, 0, 3, 3][..],
+        &[3, 3, -61, -61, 3, 3],
+        &[0, 0, 0, 0],
+        &[-59, -59, -59, -59],
+    ] {
+        assert_eq!(clock_lines(days).await, [""; 0], "{days:?}");
+    }
+    assert_eq!(clock_lines(&[3, 3, 3, 0, 3, 3, 3]).await.len(), 2);
 }

@@ -5,7 +5,7 @@ use std::{
     fs,
     io::{BufRead, BufReader},
     net::TcpListener,
-    os::unix::fs::PermissionsExt,
+    os::unix::{fs::PermissionsExt, process::CommandExt},
     process::Stdio,
     time::Duration,
 };
@@ -14,8 +14,9 @@ use rustix::process::Signal;
 use sender_simulator::{Clock, MessageBody, Sender, SystemClock, exchange, hmrc};
 use serde_json::Value;
 
-use test_support::process::{
-    BOTH_SOURCES, FREE_PORTS, Folder, HMRC_SECRET, PAY_SECRET, Ran, Serve, until,
+use test_support::{
+    binary,
+    process::{BOTH_SOURCES, FREE_PORTS, Folder, HMRC_SECRET, PAY_SECRET, Ran, Serve, until},
 };
 
 /// Where nobody listens.
@@ -923,6 +924,63 @@ fn verify_proves_a_body_and_says_what_is_wrong_with_another() {
     ));
     assert_eq!(changed.code, 1, "{changed:?}");
     assert!(changed.stderr.contains(&key), "{changed:?}");
+}
+
+#[test]
+fn a_backup_of_a_running_serve_is_whole_and_another_user_can_read_it_where_nothing_is_writable() {
+    let folder = Folder::with(BOTH_SOURCES);
+    let mut serve = folder.serve();
+    let url = serve.url("pay").to_string();
+    let sent = folder.run(&["send", "pay", "--count", "30", "--to", &url]);
+    assert_eq!(sent.code, 0, "{sent:?}");
+    fs::create_dir(folder.path().join("evidence")).unwrap();
+    let backup = ["inbox", "backup", "evidence/copy.db"];
+    let made = folder.run(&backup);
+    assert_eq!(made.code, 0, "{made:?}");
+    assert!(made.stderr.contains("all 30 notifications"), "{made:?}");
+    fails(
+        &folder.run(&backup),
+        1,
+        &["evidence/copy.db exists already"],
+    );
+    assert!(serve.stop(Signal::TERM).success());
+
+    // A program that anyone may start, and a file and its folder that can only be read.
+    let program = folder.path().join("evidence/pillarbox");
+    fs::copy(binary("pillarbox-under-test"), &program).unwrap();
+    for (name, mode) in [
+        (".", 0o755),
+        ("pillarbox.toml", 0o644),
+        ("evidence/pillarbox", 0o755),
+        ("evidence/copy.db", 0o444),
+        ("evidence", 0o555),
+    ] {
+        let permissions = fs::Permissions::from_mode(mode);
+        fs::set_permissions(folder.path().join(name), permissions).unwrap();
+    }
+    let key = folder.list(&["--limit", "1"])[0]["key"].clone();
+    for arguments in [
+        &["list"][..],
+        &["show", key.as_str().unwrap()],
+        &["verify", "--stored"],
+        &["doctor"],
+    ] {
+        let mut command = folder.command_of(&program, arguments);
+        command.args(["--inbox", "sqlite:evidence/copy.db"]);
+        if rustix::process::geteuid().is_root() {
+            command.uid(65_534).gid(65_534); // root may write wherever it likes
+        }
+        let ran = Ran::of(&mut command);
+        assert_eq!(ran.code, 0, "{arguments:?}: {ran:?}");
+    }
+    let mut left: Vec<_> = fs::read_dir(folder.path().join("evidence"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    left.sort();
+    assert_eq!(left, ["copy.db", "pillarbox"]);
+    let writable = fs::Permissions::from_mode(0o755); // so that the folder can be removed
+    fs::set_permissions(folder.path().join("evidence"), writable).unwrap();
 }
 
 #[test]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use pillarbox::{
     domain::Clock,
     inbox::ReceiveInbox,
-    receive::{HttpRequest, Receipt, Receiver, Refusal, RequestOutcome},
+    receive::{ClockCheck, HttpRequest, Receipt, Receiver, Refusal, RequestOutcome},
     secrets::Keyring,
     senders::Acceptance,
     telemetry::RequestRecord,
@@ -55,6 +55,7 @@ pub async fn post<I: ReceiveInbox>(
         inbox: Arc::clone(inbox),
         acceptance: Acceptance(Duration::from_secs(60 * 24 * 60 * 60)),
         clock,
+        clock_check: ClockCheck::default(),
     };
     let mut post = SignedPost {
         path: format!("/{source}"),

@@ -37,13 +37,26 @@ pub enum OpenError {
     Aws(#[from] AwsError),
 }
 
+/// What a command may do with the inbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InboxAccess {
+    /// Read it, and write nothing to a local file or its folder.
+    Read,
+    /// Change it.
+    Change,
+}
+
 /// Opens the configured inbox; a local one must exist.
 pub async fn open_inbox(
     config: &Config,
+    access: InboxAccess,
     outside: &SecretSources<'_>,
 ) -> Result<AnyInbox, OpenError> {
     match &config.inbox {
-        InboxConfig::Sqlite { path } => Ok(AnyInbox::Sqlite(SqliteInbox::open(path)?)),
+        InboxConfig::Sqlite { path } => Ok(AnyInbox::Sqlite(match access {
+            InboxAccess::Read => SqliteInbox::open_read_only(path)?,
+            InboxAccess::Change => SqliteInbox::open(path)?,
+        })),
         InboxConfig::DynamoDb { table, shards } => {
             let aws = aws::from_environment(outside).await?;
             Ok(AnyInbox::DynamoDb(table_inbox(

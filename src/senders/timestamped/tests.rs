@@ -18,7 +18,8 @@ use crate::{
     domain::{Clock, HeldReason, Key, SourceName, State, Timestamp},
     inbox::{MemoryInbox, ReadInbox, RetentionPolicy},
     receive::{
-        HttpRequest, Receipt, ReceiptStatus, Receiver, Refusal, RequestOutcome, Route, route,
+        ClockCheck, HttpRequest, Receipt, ReceiptStatus, Receiver, Refusal, RequestOutcome, Route,
+        route,
     },
     secrets::{FetchedSecrets, Keyring, Secret, SecretSources},
     senders::{Acceptance, SenderKind, SignatureError, SigningKey, Source, example::NOW},
@@ -117,6 +118,7 @@ async fn receive_one(
         inbox: Arc::clone(inbox),
         acceptance: Acceptance(60 * DAY),
         clock: Arc::new(SignedClock),
+        clock_check: ClockCheck::default(),
     };
     let mut post = SignedPost { header, body };
     let mut record = RequestRecord::default();

@@ -8,6 +8,7 @@ use super::{
     settings::CommandSettings,
     show::{no_such, parse_key},
 };
+use crate::any_inbox::InboxAccess;
 use pillarbox::{
     config::Overrides,
     domain::{Clock, SystemClock},
@@ -40,7 +41,7 @@ impl DiscardArgs {
             .iter()
             .map(|key| parse_key(key))
             .collect::<Result<Vec<_>, _>>()?;
-        let inbox = settings.open_inbox().await?;
+        let inbox = settings.open_inbox(InboxAccess::Change).await?;
         let expires_at = RetentionPolicy {
             retention: settings.config.retention,
         }

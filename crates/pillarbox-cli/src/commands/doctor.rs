@@ -20,7 +20,7 @@ use crate::labels;
 use pillarbox::{
     aws::Aws,
     config::{Config, DestinationConfig, Overrides},
-    destinations::{DeliveryError, EventBridgeDestination, Probe, SqsDestination},
+    destinations::{DeliveryError, EventBridgeDestination, Probe, SqsDestination, probe_https},
     secrets::{FetchedSecrets, SecretError, SecretRef, SecretSources},
 };
 
@@ -235,30 +235,15 @@ async fn on_aws(
     }
 }
 
+/// Whether an endpoint answers on the path that a delivery takes.
 async fn reach(name: &str, url: &url::Url) -> DoctorFinding {
     let origin = url.origin().ascii_serialization();
-    let host = url
-        .host_str()
-        .unwrap_or_default()
-        .trim_matches(['[', ']'])
-        .to_owned();
-    let address = (host, url.port_or_known_default().unwrap_or(443));
-    let connect = tokio::time::timeout(
-        Duration::from_secs(5),
-        tokio::net::TcpStream::connect(address),
-    )
-    .await;
-    match connect {
-        Ok(Ok(_)) => fine(name, format!("{origin} accepts connections")),
-        Ok(Err(error)) => finding(
+    match probe_https(url).await {
+        Ok(()) => fine(name, format!("{origin} answers")),
+        Err(why) => finding(
             CheckHealth::Wrong,
             name,
-            format!("{origin} can't be reached ({error}): check the name and the firewall"),
-        ),
-        Err(_) => finding(
-            CheckHealth::Wrong,
-            name,
-            format!("{origin} does not answer within 5 s: check the firewall"),
+            format!("{origin}: {why}. Check the name, its addresses and the firewall"),
         ),
     }
 }
@@ -400,5 +385,21 @@ mod tests {
         let (said, _) = doctor(folder.path(), server(CALLBACK).await, free().await).await;
         assert!(said.contains("look  listen: cannot listen on"), "{said}");
         assert!(said.contains("look  serve: does not run"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_whose_name_has_a_private_address_is_wrong_though_it_accepts_connections() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let url = format!("https://localhost:{port}/events?token=x");
+        let found = reach("destination", &url.parse().unwrap()).await;
+        assert!(found.health == CheckHealth::Wrong, "{}", found.found);
+        assert_eq!(
+            found.found,
+            format!(
+                "https://localhost:{port}: https: the name resolves to a private address, where \
+                 nothing is sent. Check the name, its addresses and the firewall"
+            )
+        );
     }
 }

@@ -1,8 +1,8 @@
-//! `pillarbox inbox init`: an inbox before the first notification.
+//! `pillarbox inbox`: an inbox before the first notification, and a copy of it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
 use super::{
     CommandError, GlobalArgs, demo,
@@ -20,6 +20,16 @@ use pillarbox::{
 pub(super) enum InboxCommand {
     /// Make the local file or a development table, or bring the one that is there up to date
     Init,
+    /// Copy the local file, consistent and checked, while serve runs
+    Backup(BackupArgs),
+}
+
+/// Copies the local file.
+#[derive(Args)]
+pub(super) struct BackupArgs {
+    /// The new file, which must not exist
+    #[arg(value_name = "FILE")]
+    target: PathBuf,
 }
 
 impl InboxCommand {
@@ -28,14 +38,33 @@ impl InboxCommand {
         global: &GlobalArgs,
         output: &mut Output,
     ) -> Result<(), CommandError> {
-        let Self::Init = self;
         let settings = CommandSettings::load(global, Overrides::default())?;
-        match &settings.config.inbox {
-            InboxConfig::Sqlite { path } => file(&settings, path, output),
-            InboxConfig::DynamoDb { table, shards } => {
+        match (self, &settings.config.inbox) {
+            (Self::Init, InboxConfig::Sqlite { path }) => file(&settings, path, output),
+            (Self::Init, InboxConfig::DynamoDb { table, shards }) => {
                 init_table(&settings, table, *shards, output).await
             }
+            (Self::Backup(backup), InboxConfig::Sqlite { path }) => backup.run(path, output).await,
+            (Self::Backup(_), InboxConfig::DynamoDb { table, .. }) => {
+                Err(CommandError::Usage(format!(
+                    "inbox backup copies a local file, and {} names the table {table}: AWS backs \
+                     that up (point-in-time recovery; docs/deploy.md)",
+                    settings.place
+                )))
+            }
         }
+    }
+}
+
+impl BackupArgs {
+    async fn run(self, path: &Path, output: &mut Output) -> Result<(), CommandError> {
+        let inbox = SqliteInbox::open_read_only(path)?;
+        let rows = inbox.backup(&self.target).await?;
+        Ok(output.say(&format!(
+            "{} has all {rows} notifications of {}.",
+            self.target.display(),
+            path.display()
+        ))?)
     }
 }
 

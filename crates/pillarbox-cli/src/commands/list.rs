@@ -11,7 +11,10 @@ use super::{
     settings::CommandSettings,
     span,
 };
-use crate::labels::{self, ListZone};
+use crate::{
+    any_inbox::InboxAccess,
+    labels::{self, ListZone},
+};
 use pillarbox::{
     config::Overrides,
     domain::{Clock, Key, State, SystemClock, Timestamp},
@@ -60,8 +63,12 @@ impl ListArgs {
     ) -> Result<(), CommandError> {
         let filter = self.filter()?;
         let settings = CommandSettings::load(global, Overrides::default())?;
-        let (inbox, progress) =
-            ScanProgress::of(settings.open_inbox().await?, &filter, output).await?;
+        let (inbox, progress) = ScanProgress::of(
+            settings.open_inbox(InboxAccess::Read).await?,
+            &filter,
+            output,
+        )
+        .await?;
         let limit = self
             .limit
             .unwrap_or(if self.json { usize::MAX } else { FOR_PEOPLE });

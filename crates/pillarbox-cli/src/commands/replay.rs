@@ -9,7 +9,7 @@ use super::{
     settings::CommandSettings,
     show::{no_such, parse_key},
 };
-use crate::any_inbox::AnyInbox;
+use crate::any_inbox::{AnyInbox, InboxAccess};
 use pillarbox::{
     config::Overrides,
     domain::{Clock, Key, State, SystemClock},
@@ -49,7 +49,12 @@ impl ReplayArgs {
             .iter()
             .map(|key| parse_key(key))
             .collect::<Result<Vec<_>, _>>()?;
-        let inbox = settings.open_inbox().await?;
+        let access = if self.dry_run {
+            InboxAccess::Read
+        } else {
+            InboxAccess::Change
+        };
+        let inbox = settings.open_inbox(access).await?;
         let keys = if named.is_empty() {
             self.shelved(&inbox, output).await?
         } else {

@@ -9,12 +9,13 @@ use std::{
 
 use clap::Args;
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
     signal::unix::{SignalKind, signal},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::Level;
 use tracing_subscriber::{filter::Targets, prelude::*};
+use url::Url;
 
 use super::{
     CommandError, GlobalArgs, demo,
@@ -30,12 +31,16 @@ use pillarbox::{
     app::{self, App, DestinationDeps},
     aws::Aws,
     config::{Config, DestinationConfig, DestinationSecrets, Overrides},
-    destinations::Destination,
+    destinations::{Destination, resolve_https},
     domain::SystemClock,
     reconcile::{Reconciler, ReconcilerDeps, TokioSleeper},
     secrets::{FetchedSecrets, Keyring, SecretsCaller, SecretsManager, arns},
     telemetry::{FlushGuard, LogFormat, LogLayer},
 };
+
+/// The connections that may wait to be accepted; Linux takes at most `net.core.somaxconn` of them.
+/// When the queue is full, a sender's first packet is dropped and sent again a second later.
+const BACKLOG: u32 = 1024;
 
 /// Receives notifications, stores them, and hands them on.
 #[derive(Args, Default)]
@@ -181,8 +186,8 @@ pub(super) async fn run<D: Destination>(
     let path = file(&settings)?;
     let _lock = ServeLock::take(path).map_err(|error| CommandError::Failed(error.to_string()))?;
     let inbox = Arc::new(SqliteInbox::create(path)?);
-    let listener = bind(settings.config.listen, "listen").await?;
-    let console_listener = bind(settings.config.console, "console").await?;
+    let listener = bind(settings.config.listen, "listen")?;
+    let console_listener = bind(settings.config.console, "console")?;
     let (bound, console_bound) = (listener.local_addr()?, console_listener.local_addr()?);
 
     let stop = stop_on_signals()?;
@@ -192,6 +197,7 @@ pub(super) async fn run<D: Destination>(
         stopped.cancelled().await
     }));
     welcome(&settings, &keyring, (bound, console_bound), goes_to, output)?;
+    tokio::spawn(log_unreachable(https_urls(&settings.config)));
     let reconciling = reconciler(&settings.config, aws.as_ref(), &inbox)
         .map(|reconciler| reconcile_loop::start(reconciler, &stop))
         .unwrap_or_default();
@@ -207,6 +213,30 @@ pub(super) async fn run<D: Destination>(
     drop(lines); // what was said so far comes before the last word
     output.say("Stopped. What was stored and not handed on goes out at the next start.")?;
     Ok(())
+}
+
+/// The https destinations, by name.
+fn https_urls(config: &Config) -> Vec<(String, Url)> {
+    let default = ("(default)".to_owned(), &config.destination);
+    let named = config.destinations.iter();
+    let named = named.map(|(name, destination)| (name.clone(), destination));
+    std::iter::once(default)
+        .chain(named)
+        .filter_map(|(name, destination)| match destination {
+            DestinationConfig::Https(https) => Some((name, https.url.clone())),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Logs which destinations have no address that is delivered to. Name servers may be slow, so
+/// nothing waits for this.
+async fn log_unreachable(destinations: Vec<(String, Url)>) {
+    for (destination, url) in destinations {
+        if let Err(error) = resolve_https(&url).await {
+            tracing::warn!(%destination, reason = %error, "destination cannot be reached");
+        }
+    }
 }
 
 /// Reconciles every source that has a `pull`; `None` if there is none.
@@ -236,13 +266,24 @@ fn file(settings: &CommandSettings) -> Result<&Path, CommandError> {
     })
 }
 
-async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, CommandError> {
-    TcpListener::bind(address).await.map_err(|error| {
+fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, CommandError> {
+    listen(address).map_err(|error| {
         CommandError::Failed(format!(
             "{address} can't be listened on ({error}): end what uses it, or choose another with \
              --{flag}"
         ))
     })
+}
+
+/// Listens as [`TcpListener::bind`] does, with a longer queue.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Says where everything is, and what to try first.
@@ -395,6 +436,8 @@ fn log_to_stderr() -> Result<FlushGuard, CommandError> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Mutex, PoisonError};
+
     use super::*;
     use crate::commands::output::tests::paste;
 
@@ -446,5 +489,59 @@ mod tests {
             destination_lines(&Config::demo(Path::new("demo"))),
             ["log, on standard output"]
         );
+    }
+
+    #[derive(Clone, Default)]
+    struct TestLog(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for TestLog {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            log.write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn the_start_names_each_destination_that_nothing_will_be_delivered_to() {
+        let document = "[sources.pay]\nkind = \"govuk-pay\"\nsecrets = []\n\
+            [destination]\nkind = \"https\"\nurl = \"https://localhost./\"\nsecret = \"env:A\"\n\
+            [destinations.near]\nkind = \"https\"\nurl = \"http://localhost:1/\"\n\
+             secret = \"env:A\"\n[destinations.log]\nkind = \"log\"\n";
+        let config = Config::read(document, "test").unwrap();
+        let mut urls = https_urls(&config);
+        assert_eq!(urls.len(), 2);
+        // Not every system resolves the name with the dot, and the configuration refuses the other.
+        urls[0].1 = "https://localhost/".parse().unwrap();
+
+        let log = TestLog::default();
+        let (layer, guard) =
+            LogLayer::new(log.clone(), LogFormat::Json, Arc::new(SystemClock)).unwrap();
+        let subscriber =
+            tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+        log_unreachable(urls).await;
+        drop((subscriber, guard));
+        let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(log.lines().count(), 1, "{log}");
+        assert!(log.contains(r#""destination":"(default)""#), "{log}");
+        assert!(log.contains("resolves to a private address"), "{log}");
+    }
+
+    #[cfg(target_os = "linux")] // other systems allow a queue of 128
+    #[tokio::test]
+    async fn connections_that_are_not_accepted_yet_wait_in_a_long_queue() {
+        let listener = bind("127.0.0.1:0".parse().unwrap(), "listen").unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut waiting = Vec::new();
+        for nth in 0..400 {
+            let connect = tokio::net::TcpStream::connect(address);
+            let connected = tokio::time::timeout(std::time::Duration::from_millis(500), connect);
+            match connected.await {
+                Ok(stream) => waiting.push(stream.unwrap()),
+                Err(_) => panic!("connection {nth} was not taken into the queue"),
+            }
+        }
     }
 }

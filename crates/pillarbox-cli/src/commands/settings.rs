@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use super::{CommandError, GlobalArgs};
 use crate::{
-    any_inbox::{self, AnyInbox},
+    any_inbox::{self, AnyInbox, InboxAccess},
     aws,
 };
 pub(super) use pillarbox::config::variable;
@@ -83,8 +83,8 @@ impl CommandSettings {
     }
 
     /// Opens the inbox; a local one must be there.
-    pub(super) async fn open_inbox(&self) -> Result<AnyInbox, CommandError> {
-        any_inbox::open_inbox(&self.config, &outside())
+    pub(super) async fn open_inbox(&self, access: InboxAccess) -> Result<AnyInbox, CommandError> {
+        any_inbox::open_inbox(&self.config, access, &outside())
             .await
             .map_err(|error| CommandError::Failed(error.to_string()))
     }

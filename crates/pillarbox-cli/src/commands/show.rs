@@ -10,7 +10,7 @@ use super::{
     row::{JsonRow, json},
     settings::CommandSettings,
 };
-use crate::labels;
+use crate::{any_inbox::InboxAccess, labels};
 use pillarbox::{
     config::Overrides,
     domain::{Key, State},
@@ -54,7 +54,7 @@ impl ShowArgs {
     ) -> Result<(), CommandError> {
         let settings = CommandSettings::load(global, Overrides::default())?;
         let key = parse_key(&self.key)?;
-        let inbox = settings.open_inbox().await?;
+        let inbox = settings.open_inbox(InboxAccess::Read).await?;
         let row = inbox
             .get(&key)
             .await?

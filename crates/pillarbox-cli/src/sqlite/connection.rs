@@ -1,9 +1,16 @@
-//! Opens connections whose commits survive a power cut, and explains their errors.
+//! Opens connections whose commits survive a power cut, and those that only read; explains their
+//! errors.
 
-use std::{path::Path, time::Duration};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use url::Url;
 
+use super::schema;
 use pillarbox::inbox::InboxError;
 
 /// How long a change waits for another process; shorter than the timeout of every sender.
@@ -67,23 +74,90 @@ pub(super) fn open(path: &Path, missing: IfMissing) -> Result<Connection, InboxE
         connection.set_prepared_statement_cache_capacity(64);
         Ok(connection)
     });
-    opened.map_err(|error| match unavailable(&error) {
+    opened.map_err(|error| unavailable_at(path, &error))
+}
+
+/// A connection that changes nothing: neither the file, nor its schema, nor the folder.
+pub(super) struct ReadOnlyConnection {
+    pub(super) connection: Connection,
+    /// Whether it reads as if no process could change the file.
+    pub(super) immutable: bool,
+}
+
+/// Opens `path` for reading, by a user who may be allowed no more.
+///
+/// SQLite reads a file in WAL mode only with the files of its log, and would create them. Without a
+/// log, all commits are in the file and no process has it open, so it is opened as immutable, which
+/// needs neither. [`has_log`] tells when that ends.
+pub(super) fn open_read_only(path: &Path) -> Result<ReadOnlyConnection, InboxError> {
+    let immutable = !has_log(path);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let opened = if immutable {
+        let flags = flags | OpenFlags::SQLITE_OPEN_URI;
+        Connection::open_with_flags(immutable_uri(path)?, flags)
+    } else {
+        Connection::open_with_flags(path, flags)
+    };
+    let opened = opened.and_then(|connection| {
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.pragma_update(None, "cache_size", -16 * 1024)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        schema::require_latest(&connection)?;
+        Ok(connection)
+    });
+    let connection = opened.map_err(|error| match error.sqlite_error_code() {
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly) if !immutable => {
+            let path = path.display();
+            InboxError::Unavailable(format!(
+                "{path} has a log beside it ({path}-wal) that can only be read in a folder that \
+                 you may write to: copy both files to one ({error})"
+            ))
+        }
+        _ => unavailable_at(path, &error),
+    })?;
+    Ok(ReadOnlyConnection {
+        connection,
+        immutable,
+    })
+}
+
+/// Whether the file at `path` has a write-ahead log beside it. A process that has the file open for
+/// writing has one, and so does a file whose last process was killed.
+pub(super) fn has_log(path: &Path) -> bool {
+    beside(path, "-wal").exists()
+}
+
+/// The path of the file beside `path` whose name ends in `suffix`.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn immutable_uri(path: &Path) -> Result<String, InboxError> {
+    let absolute = std::path::absolute(path).ok();
+    let uri = absolute.and_then(|path| Url::from_file_path(path).ok());
+    let mut uri = uri.ok_or_else(|| {
+        InboxError::Unavailable(format!("{} is not the path of a file", path.display()))
+    })?;
+    uri.set_query(Some("immutable=1"));
+    Ok(uri.into())
+}
+
+fn unavailable_at(path: &Path, error: &rusqlite::Error) -> InboxError {
+    match unavailable(error) {
         InboxError::Unavailable(why) => {
             InboxError::Unavailable(format!("{}: {why}", path.display()))
         }
         other => other,
-    })
+    }
 }
 
 /// Creates a missing file that only its owner may read, since it will contain personal data. SQLite
 /// gives the files beside it the same permissions.
 fn create_private(path: &Path) -> Result<(), InboxError> {
-    let mut options = std::fs::File::options();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+    match new_private_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             let path = path.display();
             Err(InboxError::Unavailable(format!(
                 "cannot create {path} ({error}): check that its folder exists and is writable"
@@ -91,6 +165,15 @@ fn create_private(path: &Path) -> Result<(), InboxError> {
         }
         _ => Ok(()),
     }
+}
+
+/// Creates a file that only its owner may read; fails if there is one.
+pub(super) fn new_private_file(path: &Path) -> io::Result<()> {
+    let mut options = fs::File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(|_| ())
 }
 
 /// Explains an SQLite error and what to do.

@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use super::connection::beside;
+
 /// Held as long as a `serve` runs on a file. The operating system releases it when the process
 /// ends.
 #[derive(Debug)]
@@ -59,7 +61,5 @@ impl ServeLock {
 const PROBE: Duration = Duration::from_millis(50);
 
 fn lock_path(path: &Path) -> PathBuf {
-    let mut lock_path = path.as_os_str().to_owned();
-    lock_path.push(".lock");
-    lock_path.into()
+    beside(path, ".lock")
 }

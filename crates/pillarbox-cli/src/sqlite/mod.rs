@@ -4,6 +4,7 @@
 //! All changes go through one writer, so that concurrent requests share a flush. Reads have a
 //! separate connection and never wait for the writer.
 
+mod backup;
 mod change;
 mod checkpoint;
 mod columns;
@@ -46,7 +47,8 @@ pub use query::FileInspection;
 /// Dropping it finishes the changes that are queued.
 pub struct SqliteInbox {
     path: PathBuf,
-    writer: SqliteWriter,
+    /// `None` if the inbox is open for reading only.
+    writer: Option<SqliteWriter>,
     reader: Arc<Mutex<CheckedConnection>>,
 }
 
@@ -60,19 +62,25 @@ impl SqliteInbox {
 
     /// Opens the file at `path`, which must exist and have a schema that this program knows.
     pub fn open(path: &Path) -> Result<Self, InboxError> {
-        if !path.exists() {
-            return Err(InboxError::Unavailable(format!(
-                "there is no inbox at {}: start `pillarbox serve` or run `pillarbox inbox init`",
-                path.display()
-            )));
-        }
+        require_file(path)?;
         Self::create(path)
+    }
+
+    /// Opens the file at `path` for reading only, by a user who may not be allowed to write it.
+    /// Every change fails.
+    pub fn open_read_only(path: &Path) -> Result<Self, InboxError> {
+        require_file(path)?;
+        Ok(Self {
+            path: path.to_owned(),
+            writer: None,
+            reader: Arc::new(Mutex::new(CheckedConnection::open_read_only(path)?)),
+        })
     }
 
     fn start(path: &Path) -> Result<Self, InboxError> {
         Ok(Self {
             path: path.to_owned(),
-            writer: SqliteWriter::start(path)?,
+            writer: Some(SqliteWriter::start(path)?),
             reader: Arc::new(Mutex::new(CheckedConnection::open(path)?)),
         })
     }
@@ -85,18 +93,16 @@ impl SqliteInbox {
     /// Releases every lease. For the `serve` that has the lock, when it starts: the processes that
     /// held the leases have ended.
     pub async fn release_leases(&self) -> Result<usize, InboxError> {
-        self.writer
-            .change(WritePriority::Background, change::release_leases)
+        self.change(WritePriority::Background, change::release_leases)
             .await
     }
 
     /// Removes at most `limit` rows and `limit` ledger entries that expired before `now`.
     pub async fn purge(&self, now: Timestamp, limit: usize) -> Result<usize, InboxError> {
-        self.writer
-            .change(WritePriority::Background, move |db| {
-                change::purge(db, now, limit)
-            })
-            .await
+        self.change(WritePriority::Background, move |db| {
+            change::purge(db, now, limit)
+        })
+        .await
     }
 
     /// The size of each partition of the pending index that has rows.
@@ -107,6 +113,24 @@ impl SqliteInbox {
     /// Checks the whole file.
     pub async fn inspect(&self) -> Result<FileInspection, InboxError> {
         self.read(query::inspect).await
+    }
+
+    /// Writes a consistent copy to `target`, which must not exist, while other processes may change
+    /// the file. Returns the number of rows in it.
+    pub async fn backup(&self, target: &Path) -> Result<u64, InboxError> {
+        let target = target.to_owned();
+        self.read(move |db| backup::backup(db, &target)).await
+    }
+
+    async fn change<T, F>(&self, priority: WritePriority, work: F) -> Result<T, InboxError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Connection) -> Result<T, connection::SqliteError> + Send + 'static,
+    {
+        let writer = self.writer.as_ref().ok_or_else(|| {
+            InboxError::Unavailable("the inbox is open for reading only".to_owned())
+        })?;
+        writer.change(priority, work).await
     }
 
     async fn read<T: Send + 'static>(
@@ -126,14 +150,23 @@ impl SqliteInbox {
     }
 }
 
+fn require_file(path: &Path) -> Result<(), InboxError> {
+    if path.exists() {
+        return Ok(());
+    }
+    Err(InboxError::Unavailable(format!(
+        "there is no inbox at {}: start `pillarbox serve` or run `pillarbox inbox init`",
+        path.display()
+    )))
+}
+
 impl ReceiveInbox for SqliteInbox {
     async fn record(&self, entry: &Entry) -> Result<Recorded, InboxError> {
         let insert = PreparedInsert::new(entry);
-        self.writer
-            .change(WritePriority::Interactive, move |db| {
-                change::record(db, &insert)
-            })
-            .await
+        self.change(WritePriority::Interactive, move |db| {
+            change::record(db, &insert)
+        })
+        .await
     }
 }
 
@@ -152,7 +185,6 @@ impl DeliveryInbox for SqliteInbox {
     async fn claim(&self, key: &Key, claim: &Claim) -> Result<Option<(Row, Fence)>, InboxError> {
         let (key, claim) = (key.clone(), *claim);
         let claimed = self
-            .writer
             .change(WritePriority::Background, move |db| {
                 change::claim(db, &key, &claim)
             })
@@ -175,20 +207,18 @@ impl DeliveryInbox for SqliteInbox {
         expires_at: Timestamp,
     ) -> Result<EventClaim, InboxError> {
         let (event, key) = (event.clone(), key.clone());
-        self.writer
-            .change(WritePriority::Background, move |db| {
-                change::claim_event(db, &event, &key, expires_at)
-            })
-            .await
+        self.change(WritePriority::Background, move |db| {
+            change::claim_event(db, &event, &key, expires_at)
+        })
+        .await
     }
 
     async fn mark(&self, fence: &Fence, mark: &Mark) -> Result<Marked, InboxError> {
         let (fence, mark) = (fence.clone(), mark.clone());
-        self.writer
-            .change(WritePriority::Background, move |db| {
-                change::mark(db, &fence, &mark)
-            })
-            .await
+        self.change(WritePriority::Background, move |db| {
+            change::mark(db, &fence, &mark)
+        })
+        .await
     }
 
     async fn record_last_received(
@@ -197,11 +227,10 @@ impl DeliveryInbox for SqliteInbox {
         at: Timestamp,
     ) -> Result<(), InboxError> {
         let source = source.clone();
-        self.writer
-            .change(WritePriority::Background, move |db| {
-                change::record_last_received(db, &source, at)
-            })
-            .await
+        self.change(WritePriority::Background, move |db| {
+            change::record_last_received(db, &source, at)
+        })
+        .await
     }
 }
 
@@ -244,11 +273,10 @@ impl ReconcileInbox for SqliteInbox {
     ) -> Result<CasOutcome, InboxError> {
         let key = key.clone();
         let next = next.clone();
-        self.writer
-            .change(WritePriority::Background, move |db| {
-                change::compare_and_swap(db, &key, expected_version, &next)
-            })
-            .await
+        self.change(WritePriority::Background, move |db| {
+            change::compare_and_swap(db, &key, expected_version, &next)
+        })
+        .await
     }
 }
 
@@ -270,11 +298,10 @@ impl ReadInbox for SqliteInbox {
 impl OperatorInbox for SqliteInbox {
     async fn replay(&self, key: &Key, now: Timestamp) -> Result<Replayed, InboxError> {
         let key = key.clone();
-        self.writer
-            .change(WritePriority::Background, move |db| {
-                change::replay(db, &key, now)
-            })
-            .await
+        self.change(WritePriority::Background, move |db| {
+            change::replay(db, &key, now)
+        })
+        .await
     }
 
     async fn discard(
@@ -285,7 +312,6 @@ impl OperatorInbox for SqliteInbox {
     ) -> Result<Discarded, InboxError> {
         let key = key.clone();
         let discarded = self
-            .writer
             .change(WritePriority::Background, move |db| {
                 change::discard(db, &key, erase, expires_at)
             })

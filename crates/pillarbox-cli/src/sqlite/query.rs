@@ -1,6 +1,6 @@
 //! The queries of the file.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs::File, io::Read};
 
 use rusqlite::{Connection, OptionalExtension, named_params};
 
@@ -236,10 +236,21 @@ pub(super) fn inspect(db: &Connection) -> Result<FileInspection, SqliteError> {
     Ok(FileInspection {
         sqlite: rusqlite::version().to_owned(),
         schema: schema::version(db)?,
-        journal_mode: db.pragma_query_value(None, "journal_mode", |row| row.get(0))?,
+        journal_mode: journal_mode(db)?,
         flushes_every_commit: synchronous >= 2,
         faults: faults.into_iter().filter(|fault| fault != "ok").collect(),
     })
+}
+
+/// The journal mode that the header of the file names. A connection that reads a file as immutable
+/// reports another.
+fn journal_mode(db: &Connection) -> Result<String, rusqlite::Error> {
+    let mut header = [0; 20];
+    let file = db.path().and_then(|path| File::open(path).ok());
+    match file.map(|mut file| file.read_exact(&mut header)) {
+        Some(Ok(())) if header[18..] == [2, 2] => Ok("wal".to_owned()),
+        _ => db.pragma_query_value(None, "journal_mode", |row| row.get(0)),
+    }
 }
 
 /// Copies the write-ahead log into the file and empties it. If a long read prevents that, a later

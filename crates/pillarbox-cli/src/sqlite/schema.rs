@@ -84,16 +84,30 @@ pub(super) fn migrate(db: &mut Connection) -> Result<(), rusqlite::Error> {
     transaction.commit()
 }
 
+/// Fails unless the file has the schema [`LATEST`]; for a reader, which migrates nothing.
+pub(super) fn require_latest(db: &Connection) -> Result<(), rusqlite::Error> {
+    match version(db)? {
+        LATEST => Ok(()),
+        older if older < LATEST => Err(schema_error(format!(
+            "the file has the older schema {older}: `pillarbox inbox init` updates it, or a copy \
+             of it"
+        ))),
+        newer => Err(newer_schema(newer)),
+    }
+}
+
 /// The schema of the file.
 pub(super) fn version(db: &Connection) -> Result<u32, rusqlite::Error> {
     db.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
 
 fn newer_schema(found: u32) -> rusqlite::Error {
-    rusqlite::Error::SqliteFailure(
-        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_SCHEMA),
-        Some(format!(
-            "the file has schema {found}, and this program knows {LATEST}: run a newer Pillarbox"
-        )),
-    )
+    schema_error(format!(
+        "the file has schema {found}, and this program knows {LATEST}: run a newer Pillarbox"
+    ))
+}
+
+fn schema_error(why: String) -> rusqlite::Error {
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_SCHEMA);
+    rusqlite::Error::SqliteFailure(code, Some(why))
 }

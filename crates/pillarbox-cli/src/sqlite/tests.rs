@@ -92,6 +92,193 @@ async fn a_file_of_the_first_schema_keeps_its_rows_and_learns_to_keep_memos() {
     );
 }
 
+/// A copy of the file of an inbox with one row, in a folder of its own.
+async fn copied_inbox() -> (PathBuf, TempDir) {
+    let fresh = TempInbox::new();
+    fresh.record(&paid("m1")).await.unwrap();
+    let (file, folder) = (fresh.file(), TempDir::new().unwrap());
+    drop(fresh.inbox);
+    let copy = folder.path().join("a copy? 50%.db");
+    std::fs::copy(file, &copy).unwrap();
+    (copy, folder)
+}
+
+fn files(folder: &TempDir) -> Vec<String> {
+    let entries = std::fs::read_dir(folder.path()).unwrap();
+    let name = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name();
+    entries
+        .map(|entry| name(entry).into_string().unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn reading_a_copy_writes_neither_to_it_nor_beside_it() {
+    let (copy, folder) = copied_inbox().await;
+    let before = std::fs::read(&copy).unwrap();
+    let inbox = SqliteInbox::open_read_only(&copy).unwrap();
+    assert!(inbox.get(&paid("m1").key).await.unwrap().is_some());
+    let all = RowFilter::default();
+    let listed = inbox.list(&all, PageRequest::first(9)).await.unwrap();
+    assert_eq!(listed.rows.len(), 1);
+    assert_eq!(inbox.pending_counts().await.unwrap().len(), 1);
+    let found = inbox.inspect().await.unwrap();
+    assert_eq!(
+        (found.faults.len(), found.journal_mode.as_str()),
+        (0, "wal")
+    );
+    assert_eq!(files(&folder), ["a copy? 50%.db"], "while it is open");
+    assert!(inbox.record(&paid("m2")).await.is_err());
+    drop(inbox);
+    assert_eq!(files(&folder), ["a copy? 50%.db"]);
+    assert_eq!(std::fs::read(&copy).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_reader_sees_what_is_only_in_the_log_and_leaves_it_there() {
+    let fresh = TempInbox::new();
+    fresh.record(&paid("m1")).await.unwrap();
+    let log = fresh.folder.path().join("inbox.db-wal");
+    let before = std::fs::read(&log).unwrap();
+    let reader = SqliteInbox::open_read_only(&fresh.file()).unwrap();
+    assert!(reader.get(&paid("m1").key).await.unwrap().is_some());
+    drop(reader);
+    assert_eq!(std::fs::read(&log).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_reader_follows_a_process_that_opens_the_file_later() {
+    let (copy, _folder) = copied_inbox().await;
+    let reader = SqliteInbox::open_read_only(&copy).unwrap();
+    assert!(reader.get(&paid("m2").key).await.unwrap().is_none());
+    let writer = SqliteInbox::open(&copy).unwrap();
+    writer.record(&paid("m2")).await.unwrap();
+    assert!(reader.get(&paid("m2").key).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_query_during_which_another_process_opens_the_file_has_no_result() {
+    let (copy, _folder) = copied_inbox().await;
+    let reader = SqliteInbox::open_read_only(&copy).unwrap();
+    let opens = move |_: &Connection| {
+        std::mem::forget(SqliteInbox::open(&copy)?);
+        Ok(())
+    };
+    let error = reader.read(opens).await.unwrap_err().to_string();
+    assert!(error.contains("run the command again"), "{error}");
+}
+
+#[tokio::test]
+async fn a_reader_migrates_nothing() {
+    let (copy, _folder) = copied_inbox().await;
+    let older = schema::LATEST - 1;
+    let set = |version: u32| {
+        let db = Connection::open(&copy).unwrap();
+        db.pragma_update(None, "user_version", version).unwrap();
+    };
+    set(older);
+    let error = SqliteInbox::open_read_only(&copy).err().unwrap();
+    assert!(
+        error.to_string().contains("`pillarbox inbox init`"),
+        "{error}"
+    );
+    let version = schema::version(&Connection::open(&copy).unwrap()).unwrap();
+    assert_eq!(version, older);
+    set(schema::LATEST + 1);
+    let error = SqliteInbox::open_read_only(&copy).err().unwrap();
+    assert!(error.to_string().contains("newer Pillarbox"), "{error}");
+}
+
+#[tokio::test]
+async fn a_backup_has_everything_acknowledged_before_it_while_the_inbox_changes() {
+    let fresh = Arc::new(TempInbox::new());
+    for n in 0..50 {
+        fresh.record(&paid(&format!("before{n}"))).await.unwrap();
+    }
+    let long = pillarbox::senders::example::hmrc(
+        "long",
+        &(0..40_000u32)
+            .map(|n| n.wrapping_mul(2_654_435_761).to_string())
+            .collect::<String>(),
+    );
+    fresh.record(&long).await.unwrap();
+    let (stop, busy) = (
+        tokio_util::sync::CancellationToken::new(),
+        Arc::clone(&fresh),
+    );
+    let stopped = stop.clone();
+    let writing = tokio::spawn(async move {
+        let mut count = 0;
+        while !stopped.is_cancelled() {
+            busy.record(&paid(&format!("during{count}"))).await.unwrap();
+            count += 1;
+        }
+        count
+    });
+    let target = fresh.folder.path().join("copy.db");
+    let reader = SqliteInbox::open_read_only(&fresh.file()).unwrap();
+    let rows = reader.backup(&target).await.unwrap();
+    stop.cancel();
+    assert!(writing.await.unwrap() > 0);
+
+    assert!(rows >= 51, "{rows}");
+    let copy = SqliteInbox::open_read_only(&target).unwrap();
+    for n in 0..50 {
+        let row = copy.get(&paid(&format!("before{n}")).key).await.unwrap();
+        assert!(row.unwrap().proven_body().is_ok());
+    }
+    let row = copy.get(&long.key).await.unwrap().unwrap();
+    assert_eq!(row.proven_body().unwrap(), &long.body);
+    let found = copy.inspect().await.unwrap();
+    assert_eq!(
+        (found.faults.len(), found.journal_mode.as_str()),
+        (0, "wal")
+    );
+    drop(copy);
+
+    let restored = SqliteInbox::open(&target).unwrap();
+    let again = restored.record(&paid("before7")).await.unwrap();
+    assert_eq!(again, Recorded::Duplicate);
+    assert_eq!(
+        restored.record(&paid("new")).await.unwrap(),
+        Recorded::First
+    );
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_backup_is_for_its_owner_alone_overwrites_nothing_and_leaves_nothing_else() {
+    use std::os::unix::fs::PermissionsExt;
+    let (copy, folder) = copied_inbox().await;
+    let (inbox, target) = (
+        SqliteInbox::open_read_only(&copy).unwrap(),
+        folder.path().join("b.db"),
+    );
+    std::fs::write(folder.path().join("b.db.partial"), "of a killed backup").unwrap();
+    assert_eq!(inbox.backup(&target).await.unwrap(), 1);
+    let mode = std::fs::metadata(&target).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let before = std::fs::read(&target).unwrap();
+    let error = inbox.backup(&target).await.unwrap_err().to_string();
+    assert!(error.contains("overwrites nothing"), "{error}");
+    assert_eq!(std::fs::read(&target).unwrap(), before);
+    let nowhere = folder.path().join("nowhere").join("b.db");
+    let error = inbox.backup(&nowhere).await.unwrap_err().to_string();
+    assert!(error.contains("cannot write"), "{error}");
+    assert_eq!(files(&folder).len(), 2, "{:?}", files(&folder));
+}
+
+#[tokio::test]
+async fn a_failed_backup_leaves_no_file() {
+    let (copy, folder) = copied_inbox().await;
+    Connection::open(&copy)
+        .unwrap()
+        .execute_batch("DROP TABLE notification; CREATE TABLE other (a)")
+        .unwrap();
+    let inbox = SqliteInbox::open_read_only(&copy).unwrap();
+    assert!(inbox.backup(&folder.path().join("b.db")).await.is_err());
+    assert_eq!(files(&folder), ["a copy? 50%.db"]);
+}
+
 #[tokio::test]
 async fn the_file_is_kept_so_that_a_commit_survives_a_power_cut() {
     let found = TempInbox::new().inspect().await.unwrap();
@@ -177,7 +364,7 @@ async fn a_locked_file_refuses_until_it_is_free_again() {
 async fn a_full_disk_refuses_and_recovers_when_there_is_room() {
     let fresh = TempInbox::new();
     let limit = |pages: u32| {
-        fresh.writer.change(WritePriority::Interactive, move |db| {
+        fresh.change(WritePriority::Interactive, move |db| {
             db.pragma_update(None, "max_page_count", pages)?;
             Ok(())
         })
@@ -303,7 +490,7 @@ async fn a_claim_of_bytes_that_cannot_be_unpacked_comes_without_them() {
 async fn one_failing_change_does_not_take_its_batch_with_it() {
     let fresh = TempInbox::new();
     let (one, two) = (paid("m1"), paid("m2"));
-    let broken = fresh.writer.change(WritePriority::Interactive, |db| {
+    let broken = fresh.change(WritePriority::Interactive, |db| {
         db.execute("INSERT INTO nowhere VALUES (1)", [])?;
         Ok(())
     });

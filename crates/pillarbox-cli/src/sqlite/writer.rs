@@ -241,6 +241,9 @@ fn run_writer(queue: &SharedQueue, mut connection: CheckedConnection) {
 pub(super) struct CheckedConnection {
     path: PathBuf,
     file: FileId,
+    read_only: bool,
+    /// Whether the connection relies on no process changing the file.
+    immutable: bool,
     connection: Option<Connection>,
 }
 
@@ -250,7 +253,21 @@ impl CheckedConnection {
         Ok(Self {
             path: path.to_owned(),
             file: FileId::of(path)?,
+            read_only: false,
+            immutable: false,
             connection: Some(connection),
+        })
+    }
+
+    /// A connection for [`read`](Self::read) alone.
+    pub(super) fn open_read_only(path: &Path) -> Result<Self, InboxError> {
+        let opened = connection::open_read_only(path)?;
+        Ok(Self {
+            path: path.to_owned(),
+            file: FileId::of(path)?,
+            read_only: true,
+            immutable: opened.immutable,
+            connection: Some(opened.connection),
         })
     }
 
@@ -274,6 +291,10 @@ impl CheckedConnection {
         work: impl FnOnce(&Connection) -> Result<T, SqliteError>,
     ) -> Result<T, SqliteError> {
         let outcome = work(self.ready()?);
+        if self.immutable && connection::has_log(&self.path) {
+            let why = "another process has opened the inbox meanwhile: run the command again";
+            return Err(InboxError::Unavailable(why.to_owned()).into());
+        }
         if let Err(SqliteError::Sqlite(error)) = &outcome
             && connection::breaks_connection(error)
         {
@@ -286,7 +307,10 @@ impl CheckedConnection {
     /// succeed, and be lost at the next start.
     fn ready(&mut self) -> Result<&mut Connection, InboxError> {
         let current = FileId::of(&self.path)?;
-        if current != self.file || self.connection.is_none() {
+        let is_outdated = self.immutable && connection::has_log(&self.path);
+        if self.read_only && (current != self.file || is_outdated || self.connection.is_none()) {
+            *self = Self::open_read_only(&self.path)?;
+        } else if current != self.file || self.connection.is_none() {
             self.connection = None;
             let mut new = connection::open(&self.path, IfMissing::Fail)?;
             super::schema::migrate(&mut new).map_err(|error| connection::unavailable(&error))?;

@@ -119,16 +119,23 @@ impl<'a> RunDriver<'a> {
         }
         let groups = stream::iter(0..self.plan.count.div_ceil(REORDER_WINDOW));
         let order = groups.flat_map(|group| stream::iter(self.order(group)));
-        let messages = order.map(|n| self.send_notification(n));
+        let messages = order.map(|n| self.complete(self.send_notification(n)));
         messages
             .buffer_unordered(MAX_OPEN_MESSAGES)
             .collect::<()>()
             .await;
-        let replays = stream::iter(&self.plan.replay).map(|capture| self.replay(capture));
+        let replays =
+            stream::iter(&self.plan.replay).map(|capture| self.complete(self.replay(capture)));
         replays
             .buffer_unordered(self.plan.threads.max(1))
             .collect::<()>()
             .await;
+    }
+
+    /// Reports one planned message when all of it is done.
+    async fn complete(&self, message: impl Future<Output = ()>) {
+        message.await;
+        (self.on_event)(RunEvent::Completed);
     }
 
     /// Whether HMRC stored the `n`th notification before the callback URL was saved. Pay has no
@@ -224,7 +231,9 @@ impl<'a> RunDriver<'a> {
                 NextAction::Retry(wait) | NextAction::Repost(wait) => {
                     self.stats().summary.retries += 1;
                     drop(body);
+                    (self.on_event)(RunEvent::WaitBegan);
                     self.clock.sleep(wait).await;
+                    (self.on_event)(RunEvent::WaitEnded);
                     attempt = attempt.following(result.next).unwrap_or(attempt);
                     continue;
                 }

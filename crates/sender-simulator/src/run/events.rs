@@ -124,4 +124,11 @@ pub enum RunEvent<'a> {
     Exchanged(ExchangeRecord<'a>),
     /// A message is settled.
     Settled(&'a SettledMessage),
+    /// A message waits for its next attempt.
+    WaitBegan,
+    /// A message's wait is over.
+    WaitEnded,
+    /// One of the planned notifications, or of the replayed requests, is complete with all that its
+    /// injected faults add.
+    Completed,
 }

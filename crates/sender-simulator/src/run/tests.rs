@@ -565,6 +565,56 @@ async fn a_sender_limits_its_concurrent_requests_except_in_a_burst() {
 }
 
 #[tokio::test]
+async fn each_planned_message_completes_once_whatever_its_faults_add() {
+    let receiver = TestReceiver::answering(OK).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut plan = plan(Sender::Hmrc, &receiver, 50);
+    plan.fault_rates = Scenario::named("hostile").unwrap().fault_rates;
+    (plan.fault_rates.lost, plan.fault_rates.duplicate) = (20, 100);
+    let completed = Mutex::new(0);
+    let recorder = capture::ExchangeRecorder::create(folder.path()).unwrap();
+    let observe = |seen: RunEvent<'_>| match seen {
+        RunEvent::Completed => *completed.lock().unwrap() += 1,
+        RunEvent::Exchanged(exchange) => recorder.record(&exchange).unwrap(),
+        _ => {}
+    };
+    let summary = run(&plan, &observe, pending()).await.unwrap();
+    assert_eq!(*completed.lock().unwrap(), 50);
+    assert!(
+        summary.settled.values().sum::<u64>() > 50,
+        "{:?}",
+        summary.settled
+    );
+
+    let mut replay = self::plan(Sender::Hmrc, &receiver, 0);
+    replay.replay = capture::read_captures(folder.path(), Sender::Hmrc).unwrap();
+    *completed.lock().unwrap() = 0;
+    let count = |seen: RunEvent<'_>| {
+        *completed.lock().unwrap() += usize::from(matches!(seen, RunEvent::Completed));
+    };
+    run(&replay, &count, pending()).await.unwrap();
+    assert_eq!(*completed.lock().unwrap(), replay.replay.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_wait_for_the_next_attempt_begins_and_ends() {
+    let receiver = TestReceiver::new(|number, _| {
+        let line = if number > 3 { "200 OK" } else { "500 Error" };
+        Some(format!("HTTP/1.1 {line}\r\ncontent-length: 0\r\n\r\n"))
+    })
+    .await;
+    let waits = Mutex::new(Vec::new());
+    let observe = |seen: RunEvent<'_>| match seen {
+        RunEvent::WaitBegan => waits.lock().unwrap().push("began"),
+        RunEvent::WaitEnded => waits.lock().unwrap().push("ended"),
+        _ => {}
+    };
+    let plan = plan(Sender::GovukPay, &receiver, 1);
+    run(&plan, &observe, pending()).await.unwrap();
+    assert_eq!(*waits.lock().unwrap(), ["began", "ended"].repeat(3));
+}
+
+#[tokio::test]
 async fn recorded_requests_are_those_sent_and_can_be_replayed() {
     let folder = tempfile::tempdir().unwrap();
     let receiver = TestReceiver::answering(OK).await;

@@ -7,12 +7,21 @@ use crate::{commands::settings::outside, sqlite::SqliteInbox};
 use pillarbox::{
     app,
     config::{Config, InboxConfig},
-    domain::{Clock, SystemClock},
-    inbox::{InboxError, PendingCount, ReconcileInbox, dynamodb::DynamoInbox},
+    domain::{Clock, HeldReason, Origin, State, SystemClock},
+    inbox::{
+        InboxError, PageRequest, PendingCount, ReadInbox, ReconcileInbox, RowFilter,
+        dynamodb::DynamoInbox,
+    },
 };
 
 /// An open row older than this means that nothing hands rows on.
 const OPEN_TOO_LONG: Duration = Duration::from_secs(15 * 60);
+
+/// So many notifications outside the acceptance window, all on one side, make the clock suspicious.
+const SUSPICIOUS: usize = 3;
+
+/// So many held notifications are looked at.
+const MAX_SUSPECTS: usize = 500;
 
 pub(super) async fn findings(config: &Config) -> Vec<DoctorFinding> {
     match &config.inbox {
@@ -30,7 +39,7 @@ async fn file(config: &Config, path: &Path) -> Vec<DoctorFinding> {
             "is not there yet: serve makes it, or `pillarbox inbox init`",
         )];
     }
-    match SqliteInbox::open(path) {
+    match SqliteInbox::open_read_only(path) {
         Ok(inbox) => or_why(file_findings(&inbox, &name, config).await, name),
         Err(error) => vec![finding(CheckHealth::Wrong, name, error.to_string())],
     }
@@ -86,6 +95,7 @@ async fn file_findings(
         findings.push(pending(name, &count, advice));
     }
     findings.extend(last_received(inbox, config).await?);
+    findings.extend(clock_findings(inbox, config).await?);
     findings.extend(reconcile::last_runs(inbox, config).await?);
     Ok(findings)
 }
@@ -111,6 +121,7 @@ async fn table_findings(
         findings.push(pending(name, &count, advice));
     }
     findings.extend(last_received(inbox, config).await?);
+    findings.extend(clock_findings(inbox, config).await?);
     findings.extend(reconcile::last_runs(inbox, config).await?);
     Ok(findings)
 }
@@ -155,6 +166,52 @@ async fn last_received(
     Ok(findings)
 }
 
+/// The sources of which everything that was pushed of late is dated outside the acceptance window,
+/// on one side. Delivery notes when it processes a push within the window.
+async fn clock_findings(
+    inbox: &(impl ReconcileInbox + ReadInbox),
+    config: &Config,
+) -> Result<Vec<DoctorFinding>, InboxError> {
+    let mut findings = Vec::new();
+    for source in &config.sources {
+        let filter = RowFilter {
+            source: Some(source.name.as_str().to_owned()),
+            state: Some(State::Held),
+            ..RowFilter::default()
+        };
+        let held = inbox
+            .list(&filter, PageRequest::first(MAX_SUSPECTS))
+            .await?;
+        let last_within = inbox.last_received(&source.name).await?;
+        let are_ahead = held.rows.iter().filter_map(|row| {
+            let is_stale = row.reason.as_deref() == Some(HeldReason::Stale.as_str());
+            let is_news = last_within.is_none_or(|at| row.received_at > at);
+            let ahead = row.event_at? > row.received_at;
+            (is_stale && is_news && row.origin == Origin::Push).then_some(ahead)
+        });
+        let are_ahead: Vec<bool> = are_ahead.collect();
+        let count = are_ahead.len();
+        let ahead = are_ahead.into_iter().filter(|ahead| *ahead).count();
+        let side = match ahead {
+            _ if count < SUSPICIOUS => continue,
+            0 => "far behind",
+            ahead if ahead == count => "ahead of",
+            _ => continue,
+        };
+        findings.push(finding(
+            CheckHealth::Look,
+            format!("source {}", source.name),
+            format!(
+                "the last {count} notifications are held, all dated {side} the clock that received \
+                 them: that clock may be wrong. It is {} here now; correct it, then `pillarbox \
+                 replay --held`",
+                SystemClock.now()
+            ),
+        ));
+    }
+    Ok(findings)
+}
+
 /// A span in its largest unit.
 pub(super) fn span(duration: Duration) -> String {
     match duration.as_secs() {
@@ -162,5 +219,51 @@ pub(super) fn span(duration: Duration) -> String {
         seconds @ 60..3_600 => format!("{} min", seconds / 60),
         seconds @ 3_600..172_800 => format!("{} h", seconds / 3_600),
         seconds => format!("{} days", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pillarbox::{
+        domain::Timestamp,
+        inbox::{DeliveryInbox, MemoryInbox, ReceiveInbox},
+        senders::example::{NOW, pay},
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn doctor_suspects_our_clock_when_everything_since_the_last_good_push_is_on_one_side() {
+        let document = "[sources.pay]\nkind = \"govuk-pay\"\nsecrets = []\n";
+        let config = Config::read(document, "test").unwrap();
+        for (days, words) in [
+            (
+                &[3, 4, 3][..],
+                Some("the last 3 notifications are held, all dated ahead of"),
+            ),
+            (
+                &[-61, -70, -61, -90],
+                Some("the last 4 notifications are held, all dated far behind"),
+            ),
+            (&[3, 3], None),
+            (&[3, 3, -61, 3], None),
+        ] {
+            let inbox = MemoryInbox::default();
+            for (nth, days) in days.iter().enumerate() {
+                let dated = Timestamp::from_millis(NOW.as_millis() + days * 24 * 60 * 60 * 1000);
+                let entry = pay(&format!("m{nth}"), "p1", "card_payment_captured", dated);
+                inbox.record(&entry).await.unwrap();
+            }
+            let found = clock_findings(&inbox, &config).await.unwrap();
+            assert_eq!(found.len(), usize::from(words.is_some()), "{days:?}");
+            for (found, words) in found.iter().zip(words) {
+                assert!(found.found.starts_with(words), "{}", found.found);
+            }
+            let later = NOW.plus(Duration::from_secs(1));
+            let pay = &config.sources[0].name;
+            inbox.record_last_received(pay, later).await.unwrap();
+            let found = clock_findings(&inbox, &config).await.unwrap();
+            assert!(found.is_empty(), "a later push was within the window");
+        }
     }
 }

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     CommandError, GlobalArgs, list, output::Output, sender_access, settings::CommandSettings,
 };
+use crate::any_inbox::InboxAccess;
 use pillarbox::{
     config::Overrides,
     domain::{Clock, SystemClock},
@@ -57,7 +58,7 @@ impl ReconcileArgs {
         let access = sender_access::access(source)
             .await?
             .ok_or_else(|| not_configured(&self.source))?;
-        let inbox = settings.open_inbox().await?;
+        let inbox = settings.open_inbox(InboxAccess::Change).await?;
         let (stop, bar) = (CancellationToken::new(), ProgressLine::new());
         let context = RunContext {
             inbox: &inbox,

@@ -5,7 +5,7 @@ use std::{collections::HashSet, time::Duration};
 use super::super::{
     CommandError, list::newer, output::Output, scan::ScanProgress, settings::CommandSettings,
 };
-use crate::any_inbox::AnyInbox;
+use crate::any_inbox::{AnyInbox, InboxAccess};
 use pillarbox::{
     domain::{Id, Key, SourceName, State, Timestamp},
     inbox::{PageRequest, ReadInbox, Row, RowFilter},
@@ -27,7 +27,7 @@ pub(super) async fn compare(
     began: Timestamp,
     output: &mut Output,
 ) -> Result<Vec<ReceiverFault>, CommandError> {
-    let inbox = settings.open_inbox().await?;
+    let inbox = settings.open_inbox(InboxAccess::Read).await?;
     settle(&inbox, source, output).await?;
     let filter = RowFilter {
         source: Some(source.as_str().to_owned()),

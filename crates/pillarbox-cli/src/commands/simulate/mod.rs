@@ -16,6 +16,7 @@ use url::Url;
 use super::{
     CommandError, GlobalArgs, output::Output, played, settings::CommandSettings, span, test_data,
 };
+use crate::any_inbox::InboxAccess;
 use flags::ChaosFlags;
 use kept::SimulatedBox;
 use pillarbox::domain::SourceName;
@@ -48,14 +49,13 @@ pub(super) struct SimulateArgs {
     /// secretsmanager:ARN#field [default: the source's first]
     #[arg(long, value_name = "REF")]
     secret: Vec<String>,
-    /// How many notifications happen, for each source
+    /// How many notifications happen, for each source [default: 100; none with --replay]
     #[arg(
         long,
         value_name = "N",
-        default_value_t = 100,
         value_parser = clap::value_parser!(u64).range(0..=10_000_000),
     )]
-    count: u64,
+    count: Option<u64>,
     /// What chance is drawn from: the same seed plays the same run all day [default: a new one,
     /// which is printed]
     #[arg(long, value_name = "N")]
@@ -80,7 +80,7 @@ pub(super) struct SimulateArgs {
     threads: Option<u16>,
     #[command(flatten)]
     chaos: ChaosFlags,
-    /// Post again what --record kept of an earlier run
+    /// Post again what --record kept of an earlier run, and nothing else unless --count is given
     #[arg(long, value_name = "DIR")]
     replay: Option<PathBuf>,
     /// Keep every request and answer there as files; they hold signatures
@@ -122,7 +122,8 @@ impl SimulateArgs {
         let compares = global.inbox.is_some();
         let began = pillarbox::domain::Timestamp::from_millis(began.as_millis());
         if compares {
-            settings.open_inbox().await?; // what can't be read is said before anything is sent
+            // What can't be read is said before anything is sent.
+            settings.open_inbox(InboxAccess::Read).await?;
         }
         let kept = self.keep(&parts).await?;
         let ended = self.play(&parts, kept.as_ref(), output).await?;
@@ -219,7 +220,7 @@ impl SimulateArgs {
             })?,
         };
         plan.start = start;
-        plan.count = self.count;
+        plan.count = self.count();
         plan.time_scale = self.time_scale;
         plan.limit = self.limit;
         plan.threads = self.threads.map_or(plan.threads, usize::from);
@@ -239,18 +240,24 @@ impl SimulateArgs {
         Ok(())
     }
 
+    /// The notifications that happen; a replay of an earlier run has none of its own.
+    fn count(&self) -> u64 {
+        let default = if self.replay.is_some() { 0 } else { 100 };
+        self.count.unwrap_or(default)
+    }
+
     fn announce(&self, part: &SimulatedSource, output: &mut Output) -> Result<(), CommandError> {
         let RunPlan {
             sender,
             url,
-            count,
             seed,
             start,
             ..
         } = &part.plan;
         let line = format!(
-            "{}: {count} notifications to {url}, --seed {seed} --start {start}",
-            sender.as_str()
+            "{}: {} to {url}, --seed {seed} --start {start}",
+            sender.as_str(),
+            summary::size(&part.plan)
         );
         Ok(output.say(&line)?)
     }
@@ -283,6 +290,7 @@ impl SimulateArgs {
         tokio::pin!(runs);
         let ended = tokio::select! {
             ended = &mut runs => ended,
+            never = teller.show_bar() => match never {},
             _ = tokio::signal::ctrl_c() => { stop.cancel(); runs.await }
         };
         teller.end()?;
@@ -312,4 +320,33 @@ async fn reachable(url: &Url, sender: Sender) -> Result<(), CommandError> {
     opened
         .map(|_| ())
         .map_err(|error| CommandError::Failed(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct TestCommand {
+        #[command(flatten)]
+        args: SimulateArgs,
+    }
+
+    #[test]
+    fn a_replay_posts_nothing_new_unless_a_count_is_given() {
+        for (args, count) in [
+            (&["simulate", "pay"][..], 100),
+            (&["simulate", "pay", "--count", "7"], 7),
+            (&["simulate", "pay", "--replay", "kept"], 0),
+            (&["simulate", "pay", "--replay", "kept", "--count", "7"], 7),
+        ] {
+            assert_eq!(
+                TestCommand::parse_from(args).args.count(),
+                count,
+                "{args:?}"
+            );
+        }
+    }
 }

@@ -68,6 +68,15 @@ pub(super) fn print(
     faults(summary, compared, output)
 }
 
+/// How much a run sends.
+pub(super) fn size(plan: &RunPlan) -> String {
+    match (plan.count, plan.replay.len()) {
+        (count, 0) => format!("{count} notifications"),
+        (0, replayed) => format!("{replayed} replayed requests"),
+        (count, replayed) => format!("{count} notifications and {replayed} replayed requests"),
+    }
+}
+
 fn ending(plan: &RunPlan, summary: &RunSummary) -> String {
     let took = format!(
         "{}.{} s",
@@ -75,14 +84,14 @@ fn ending(plan: &RunPlan, summary: &RunSummary) -> String {
         summary.took.subsec_millis() / 100
     );
     match summary.ending {
-        RunEnding::Complete => format!("{} notifications in {took}", plan.count),
+        RunEnding::Complete => format!("{} in {took}", size(plan)),
         RunEnding::OutOfTime => format!(
             "its time was up after {took}, before all {} were settled",
-            plan.count
+            size(plan)
         ),
         RunEnding::Stopped => format!(
             "stopped after {took}, before all {} were settled",
-            plan.count
+            size(plan)
         ),
     }
 }

@@ -1,14 +1,17 @@
 //! What people and programs hear while a run goes on: a line a message, and a bar that moves.
 
 use std::{
+    convert::Infallible,
+    fmt::Write,
+    future::pending,
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +29,8 @@ use sender_simulator::{
 
 /// A bar is only shown for what takes longer.
 const MAX_WAIT: Duration = Duration::from_secs(1);
+/// The bar's clock moves this often, while every message waits, too.
+const TICK: Duration = Duration::from_millis(250);
 /// So many refused signatures, and not one accepted, are no accident.
 const REFUSED: u32 = 10;
 
@@ -44,7 +49,7 @@ pub(super) struct SimulationReporter<'a> {
     style: ReportStyle,
     output: Mutex<&'a mut Output>,
     bar: ProgressBar,
-    shows_bar: bool,
+    waiting: AtomicU64,
     stop: CancellationToken,
     failed: Mutex<Option<CommandError>>,
     accepted: AtomicBool,
@@ -59,16 +64,17 @@ impl<'a> SimulationReporter<'a> {
         output: Mutex<&'a mut Output>,
     ) -> Self {
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden());
-        let look = ProgressStyle::with_template("{elapsed} [{bar:30}] {pos} of {len}, {per_sec}");
-        bar.set_style(look.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        let shows_bar = Output::may_move();
+        let look = ProgressStyle::with_template("{elapsed} [{bar:30}] {pos} of {len}, {rate}{msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .with_key("rate", rate);
+        bar.set_style(look);
         let (failed, accepted, refused) =
             (Mutex::default(), AtomicBool::new(false), AtomicU32::new(0));
         Self {
             style,
             output,
             bar,
-            shows_bar,
+            waiting: AtomicU64::new(0),
             stop,
             failed,
             accepted,
@@ -81,13 +87,26 @@ impl<'a> SimulationReporter<'a> {
         let told = match seen {
             RunEvent::Exchanged(exchanged) => self.exchanged(&exchanged),
             RunEvent::Settled(settled) => self.settled(settled),
+            RunEvent::WaitBegan => self.waiting(self.waiting.fetch_add(1, Ordering::Relaxed) + 1),
+            RunEvent::WaitEnded => self.waiting(self.waiting.fetch_sub(1, Ordering::Relaxed) - 1),
+            RunEvent::Completed => {
+                self.bar.inc(1);
+                Ok(())
+            }
         };
         if let Err(failure) = told {
             self.give_up(failure);
         }
-        if self.shows_bar && self.bar.is_hidden() && self.bar.elapsed() > MAX_WAIT {
+    }
+
+    /// Shows the bar once the run takes longer than [`MAX_WAIT`], where there is a terminal.
+    pub(super) async fn show_bar(&self) -> Infallible {
+        tokio::time::sleep(MAX_WAIT).await;
+        if Output::may_move() {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
+            self.bar.enable_steady_tick(TICK);
         }
+        pending().await
     }
 
     /// Takes the bar away, and says why the run had to stop, if it had to.
@@ -137,7 +156,6 @@ impl<'a> SimulationReporter<'a> {
     }
 
     fn settled(&self, settled: &SettledMessage) -> Result<(), CommandError> {
-        self.bar.inc(1);
         if self.style.quiet {
             return Ok(());
         }
@@ -150,11 +168,24 @@ impl<'a> SimulationReporter<'a> {
         Ok(self.bar.suspend(|| output.data(&line))?)
     }
 
+    fn waiting(&self, messages: u64) -> Result<(), CommandError> {
+        self.bar.set_message(match messages {
+            0 => String::new(),
+            messages => format!(", {messages} waiting for the next attempt"),
+        });
+        Ok(())
+    }
+
     fn give_up(&self, failure: CommandError) {
         let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         failed.get_or_insert(failure);
         self.stop.cancel();
     }
+}
+
+/// How many messages complete in a second.
+fn rate(state: &ProgressState, text: &mut dyn Write) {
+    let _ = write!(text, "{:.0}/s", state.per_sec());
 }
 
 fn line(settled: &SettledMessage) -> String {
@@ -213,6 +244,10 @@ fn json_line(settled: &SettledMessage) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::{io, sync::Arc};
+
+    use indicatif::TermLike;
+
     use super::*;
 
     #[test]
@@ -238,5 +273,84 @@ mod tests {
                 .try_for_each(|status| reporter.judge_the_secret(ExchangeOutcome::status(status)));
             assert_eq!(judged.is_err(), ends, "{first} {refusal}");
         }
+    }
+
+    /// A terminal that keeps what is written.
+    #[derive(Clone, Debug, Default)]
+    struct TestTerminal(Arc<Mutex<String>>);
+
+    impl TermLike for TestTerminal {
+        fn width(&self) -> u16 {
+            100
+        }
+        fn move_cursor_up(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_down(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn write_line(&self, line: &str) -> io::Result<()> {
+            self.write_str(line)
+        }
+        fn write_str(&self, text: &str) -> io::Result<()> {
+            self.0.lock().unwrap().push_str(text);
+            Ok(())
+        }
+        fn clear_line(&self) -> io::Result<()> {
+            self.0.lock().unwrap().clear();
+            Ok(())
+        }
+        fn flush(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_bar_counts_planned_messages_and_says_how_many_wait() {
+        let mut output = Output::captured().0;
+        let style = ReportStyle {
+            json: false,
+            quiet: true,
+            record: None,
+        };
+        let stop = CancellationToken::new();
+        let reporter = SimulationReporter::new(style, 200, stop, Mutex::new(&mut output));
+        let terminal = TestTerminal::default();
+        let target = ProgressDrawTarget::term_like(Box::new(terminal.clone()));
+        reporter.bar.set_draw_target(target);
+        let settled = SettledMessage {
+            sender: sender_simulator::Sender::Hmrc,
+            id: "a forgery".to_owned(),
+            kind: sender_simulator::run::MessageKind::Forged,
+            outcome: DeliveryOutcome::Refused,
+            attempts: 1,
+            requests: 1,
+            last_exchange: ExchangeOutcome::status(401),
+            took: Duration::ZERO,
+        };
+        for _ in 0..282 {
+            reporter.hear(RunEvent::Settled(&settled));
+        }
+        for event in [
+            RunEvent::Completed,
+            RunEvent::WaitBegan,
+            RunEvent::WaitBegan,
+        ] {
+            reporter.hear(event);
+        }
+        reporter.hear(RunEvent::WaitEnded);
+        reporter.bar.force_draw();
+        let shown = terminal.0.lock().unwrap().clone();
+        let (_, shown) = shown.split_once("] ").unwrap();
+        assert!(shown.starts_with("1 of 200, "), "{shown}");
+        let (rate, waiting) = shown["1 of 200, ".len()..].split_once("/s").unwrap();
+        assert!(rate.parse::<u64>().is_ok(), "{shown}");
+        assert_eq!(waiting.trim(), ", 1 waiting for the next attempt");
     }
 }

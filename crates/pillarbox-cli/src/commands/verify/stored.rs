@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::{
-    any_inbox::AnyInbox,
+    any_inbox::{AnyInbox, InboxAccess},
     commands::{
         CommandError, GlobalArgs,
         list::newer,
@@ -51,8 +51,12 @@ pub(super) async fn run(global: &GlobalArgs, output: &mut Output) -> Result<(), 
         .config
         .sender_secrets(&outside_with(&vault))
         .map_err(wrong)?;
-    let (inbox, progress) =
-        ScanProgress::of(settings.open_inbox().await?, &RowFilter::default(), output).await?;
+    let (inbox, progress) = ScanProgress::of(
+        settings.open_inbox(InboxAccess::Read).await?,
+        &RowFilter::default(),
+        output,
+    )
+    .await?;
     let sources = sources
         .into_iter()
         .map(|source| (source.name.as_str().to_owned(), source))

@@ -1,0 +1,85 @@
+//! A consistent copy of the file, made while other processes change it.
+//!
+//! SQLite writes the copy (`VACUUM INTO`) inside one read transaction, so it has every change that
+//! was committed before it began and no part of a later one. It is checked and flushed before it
+//! gets its name: a file of that name that is not empty is a whole backup.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::Path,
+};
+
+use rusqlite::Connection;
+
+use super::{
+    connection::{self, IfMissing, SqliteError, beside},
+    query,
+};
+use pillarbox::inbox::InboxError;
+
+/// Writes the copy to `target`, which must not exist. Returns the number of rows in it.
+pub(super) fn backup(db: &Connection, target: &Path) -> Result<u64, SqliteError> {
+    let partial = beside(target, ".partial");
+    create_private(target)?; // takes the name
+    let copied = copy(db, &partial).and_then(|rows| {
+        fs::rename(&partial, target)
+            .and_then(|()| sync_folder(target))
+            .map_err(|error| file_error(target, &error))?;
+        Ok(rows)
+    });
+    if copied.is_err() {
+        let _ = fs::remove_file(&partial);
+        let _ = fs::remove_file(target);
+    }
+    copied
+}
+
+fn copy(db: &Connection, partial: &Path) -> Result<u64, SqliteError> {
+    if partial.exists() {
+        // Of a backup that was killed; a running one has the name of the target.
+        fs::remove_file(partial).map_err(|error| file_error(partial, &error))?;
+    }
+    create_private(partial)?; // SQLite would let others read it
+    let absolute = std::path::absolute(partial).map_err(|error| file_error(partial, &error))?;
+    let name = absolute.to_str().ok_or_else(|| {
+        let error = io::Error::other("its name is not UTF-8");
+        file_error(partial, &error)
+    })?;
+    db.execute("VACUUM INTO ?1", [name])?;
+
+    let copy = connection::open(partial, IfMissing::Fail)?; // in WAL mode, as an inbox is
+    let found = query::inspect(&copy)?;
+    if let Some(fault) = found.faults.first() {
+        let error = io::Error::other(format!("the copy is damaged: {fault}"));
+        return Err(file_error(partial, &error).into());
+    }
+    let rows: i64 = copy.query_row("SELECT count(*) FROM notification", [], |row| row.get(0))?;
+    copy.close().map_err(|(_, error)| error)?;
+    File::open(partial)
+        .and_then(|file| file.sync_all())
+        .map_err(|error| file_error(partial, &error))?;
+    Ok(rows.cast_unsigned())
+}
+
+fn create_private(path: &Path) -> Result<(), InboxError> {
+    connection::new_private_file(path).map_err(|error| file_error(path, &error))
+}
+
+/// Flushes the folder, so that the name survives a power cut.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let absolute = std::path::absolute(path)?;
+    absolute
+        .parent()
+        .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+fn file_error(path: &Path, error: &io::Error) -> InboxError {
+    let path = path.display();
+    InboxError::Unavailable(match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            format!("{path} exists already, and a backup overwrites nothing: name another file")
+        }
+        _ => format!("cannot write {path}: {error}"),
+    })
+}

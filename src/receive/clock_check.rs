@@ -1,0 +1,61 @@
+//! Notices that our own clock may be wrong.
+//!
+//! One notification dated outside the acceptance window is its sender's affair, or a captured
+//! request that is sent again. When every one of a source is ahead of the window, or every one
+//! behind it, the likelier cause is the clock that dates them: all of them are held, and only a
+//! person can tell why.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use crate::{
+    domain::{HeldReason, SourceName},
+    senders::Entry,
+};
+
+/// So many in succession, all on one side of the window.
+const SUSPICIOUS: u32 = 3;
+
+/// What each source's latest notifications say of our clock.
+#[derive(Debug, Default)]
+pub struct ClockCheck {
+    latest: Mutex<HashMap<SourceName, StaleSeries>>,
+}
+
+/// The notifications since the last one within the window, or on its other side.
+#[derive(Clone, Copy, Debug, Default)]
+struct StaleSeries {
+    is_ahead: bool,
+    length: u32,
+}
+
+impl ClockCheck {
+    /// Takes in one stored notification, and logs one line when a series becomes suspicious.
+    pub(super) fn note(&self, source: &SourceName, entry: &Entry) {
+        let Some(event_at) = entry.event_at else {
+            return; // it has no date
+        };
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let series = latest.entry(source.clone()).or_default();
+        if entry.held != Some(HeldReason::Stale) {
+            *series = StaleSeries::default();
+            return;
+        }
+        let is_ahead = event_at > entry.received_at;
+        if series.is_ahead != is_ahead {
+            series.length = 0;
+        }
+        series.is_ahead = is_ahead;
+        series.length = series.length.saturating_add(1);
+        if series.length == SUSPICIOUS {
+            let reason = if is_ahead {
+                "the last 3 notifications are all dated more than a day ahead of our clock"
+            } else {
+                "the last 3 notifications are all older by our clock than the acceptance window"
+            };
+            tracing::error!(%source, reason, "our own clock may be wrong");
+        }
+    }
+}
