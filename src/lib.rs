@@ -16,5 +16,4 @@ pub mod telemetry;
 pub mod receive;
 pub mod delivery;
 pub mod reconcile;
-pub mod app;
 pub mod lambda;

@@ -5,13 +5,14 @@ use std::{collections::BTreeMap, fmt};
 use url::Url;
 
 use super::{
+    Config, DestinationSecrets,
     document_reader::{TableReader, TomlItem},
     error::Located,
     reference,
     secrets::RequiredSecret,
 };
 use crate::{
-    destinations::{EventBus, SqsQueue},
+    destinations::{DestinationSettings, EventBus, RouteSettings, SqsQueue, WebhookSecret},
     domain::SourceName,
     http_client::endpoint,
     secrets::SecretRef,
@@ -45,6 +46,59 @@ impl DestinationConfig {
     /// Whether it is on AWS.
     pub fn is_on_aws(&self) -> bool {
         matches!(self, Self::Sqs(_) | Self::EventBridge(_))
+    }
+
+    fn settings(&self, secret: Option<&WebhookSecret>) -> DestinationSettings {
+        match self {
+            Self::Log => DestinationSettings::Log,
+            Self::Https(https) => DestinationSettings::Https {
+                url: https.url.clone(),
+                secret: secret.cloned(),
+            },
+            Self::Sqs(queue) => DestinationSettings::Sqs(queue.clone()),
+            Self::EventBridge(bus) => DestinationSettings::EventBridge(bus.clone()),
+        }
+    }
+}
+
+/// The configuration names destinations, and the program brings its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "names destinations, but this program delivers everything to its own: remove [destination] \
+     and [destinations]"
+)]
+pub struct NamedDestinationsError;
+
+impl Config {
+    /// The settings that the destinations are built from.
+    pub fn route_settings(&self, secrets: &DestinationSecrets) -> RouteSettings {
+        let named = self.destinations.iter().map(|(name, destination)| {
+            let settings = destination.settings(secrets.named.get(name));
+            (name.clone(), settings)
+        });
+        let sources = self.sources.iter().filter_map(|source| {
+            let name = source.destination.as_ref()?;
+            Some((source.name.clone(), name.clone()))
+        });
+        RouteSettings {
+            default: self.destination.settings(secrets.default.as_ref()),
+            named: named.collect(),
+            sources: sources.collect(),
+        }
+    }
+
+    /// Checks the configuration of a program that brings its own destination.
+    ///
+    /// # Errors
+    /// Fails if the document names a destination other than `log`, the default: the program would
+    /// not use it, and its operator would wait for events there.
+    pub fn check_own_destination(&self) -> Result<(), NamedDestinationsError> {
+        let is_default = matches!(self.destination, DestinationConfig::Log);
+        if is_default && self.destinations.is_empty() {
+            Ok(())
+        } else {
+            Err(NamedDestinationsError)
+        }
     }
 }
 

@@ -24,7 +24,7 @@ mod tests;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
-pub use destination::{DestinationConfig, HttpsConfig};
+pub use destination::{DestinationConfig, HttpsConfig, NamedDestinationsError};
 pub use environment::variable;
 pub use error::{ConfigError, ConfigErrors, ConfigLocation, Located};
 pub use inbox::{InboxConfig, InboxConfigError};

@@ -23,11 +23,11 @@ const LIMITS: ClientLimits = ClientLimits {
 const LONGEST_ANSWER: usize = 64 * 1024;
 
 /// An endpoint of the team's own.
-pub struct HttpsDestination<W> {
+pub struct HttpsDestination {
     url: Url,
     secret: WebhookSecret,
     client: Client,
-    clock: Arc<W>,
+    clock: Arc<dyn Clock>,
 }
 
 /// Why an endpoint can't be used at all.
@@ -41,9 +41,13 @@ pub enum HttpsError {
     Client(#[from] reqwest::Error),
 }
 
-impl<W: Clock> HttpsDestination<W> {
+impl HttpsDestination {
     /// An endpoint at `url`, whose receiver shares `secret`.
-    pub fn new(url: &Url, secret: WebhookSecret, clock: Arc<W>) -> Result<Self, HttpsError> {
+    pub fn new(
+        url: &Url,
+        secret: WebhookSecret,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, HttpsError> {
         let url = endpoint(url.as_str())?;
         let client = client(&url, LIMITS)?;
         Ok(Self {
@@ -55,7 +59,7 @@ impl<W: Clock> HttpsDestination<W> {
     }
 }
 
-impl<W: Clock> Destination for HttpsDestination<W> {
+impl Destination for HttpsDestination {
     async fn deliver(&self, key: &Key, event: &Event) -> Result<(), DeliveryError> {
         let at = self.clock.now();
         let request = self

@@ -3,6 +3,7 @@
 //! A stored row comes in as an [`Event`]; what happened to it goes out. Whoever receives it may get
 //! it more than once, always under the same key.
 
+mod any;
 mod event;
 mod eventbridge;
 #[cfg(any(test, feature = "test-support"))]
@@ -17,6 +18,9 @@ use std::future::Future;
 
 use crate::domain::Key;
 
+pub use any::{
+    AnyDestination, DestinationDeps, DestinationError, DestinationSettings, RouteSettings,
+};
 pub use event::Event;
 pub use eventbridge::{EventBridgeDestination, EventBus, EventBusError};
 pub use https::{HttpsDestination, HttpsError, probe_https, resolve_https};

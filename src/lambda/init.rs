@@ -4,17 +4,23 @@
 //! whole core and nobody waits. What fails now is tried again when it is needed; until then nothing
 //! is taken in.
 
-use std::{collections::BTreeSet, io, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fmt, io, sync::Arc, time::Duration};
 
 use super::{LambdaFunction, Reconciler, ReconcilerDeps, Role, RoleError};
 use crate::{
-    app::{AnyDestination, App, DestinationDeps, table_inbox, usable_destinations},
-    aws::{Aws, AwsError},
+    aws::{Aws, AwsError, AwsService},
     config::{Config, ConfigErrors, InboxConfig, Overrides},
     delivery::DeliveryWorker,
-    destinations::DestinationRoutes,
-    domain::SystemClock,
-    inbox::{RetentionPolicy, dynamodb::DynamoInbox},
+    destinations::{
+        AnyDestination, DeliveryError, Destination, DestinationDeps, DestinationRoutes, Event,
+        LogDestination,
+    },
+    domain::{Key, SystemClock},
+    inbox::{
+        RetentionPolicy,
+        dynamodb::{DynamoInbox, TableSettings},
+    },
+    receive::Receiver,
     reconcile::{MetricsWriter, TokioSleeper},
     secrets::{
         FetchedSecrets, Keyring, SecretSources, SecretsCaller, SecretsManager, arns,
@@ -26,10 +32,8 @@ use crate::{
 /// invocation.
 const WARM_UP: Duration = Duration::from_secs(4);
 
-/// What destinations are, as they are deployed.
-type LambdaDestinations = DestinationRoutes<AnyDestination<SystemClock>>;
-/// The function as it is deployed.
-pub(super) type DeployedFunction = LambdaFunction<DynamoInbox, LambdaDestinations>;
+/// The variable with the configuration.
+const CONFIGURATION: &str = "PILLARBOX_CONFIG";
 
 /// Why a function can't begin; says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +62,7 @@ pub(super) enum InitError {
          function (Reconcile=off)"
     )]
     NothingToPull,
-    /// A function that only hands on can't.
+    /// A delivery-only function has no usable destination.
     #[error("{0}")]
     Destination(String),
 }
@@ -78,30 +82,32 @@ impl InitError {
     }
 }
 
-/// Builds the function in `role`, and warms it up.
-pub(super) async fn build(
+/// What a destination is built from.
+pub(super) struct DestinationContext<'a> {
+    role: Role,
+    config: &'a Config,
+    secrets: &'a SecretSources<'a>,
+    aws: &'a Aws,
+    clock: Arc<SystemClock>,
+}
+
+/// Builds the function in `role`, and warms it up. Only a role that delivers calls `destination`.
+pub(super) async fn build<D: Destination>(
     role: Role,
     env: fn(&str) -> Option<String>,
-) -> Result<DeployedFunction, InitError> {
+    destination: impl FnOnce(&DestinationContext<'_>) -> Result<D, InitError>,
+) -> Result<LambdaFunction<DynamoInbox, D>, InitError> {
     let outside = SecretSources {
         env: &env,
         file: &|path| std::fs::read_to_string(path),
         vault: FetchedSecrets::NOTHING,
     };
     let config = configuration(&outside)?;
-    let InboxConfig::DynamoDb { table, shards } = &config.inbox else {
-        return Err(InitError::LocalInbox);
-    };
+    let table = table(&config)?;
     let aws = Aws::from_variables(&outside)?;
     let (clock, manager) = (Arc::new(SystemClock), SecretsManager::new(&aws));
-    let inbox = Arc::new(table_inbox(&aws, table, *shards, &config));
-    let reconciler = role
-        .pulls()
-        .then(|| reconciler(&config, &inbox, &manager, env))
-        .flatten();
-    if role == Role::Reconcile && reconciler.is_none() {
-        return Err(InitError::NothingToPull);
-    }
+    let inbox = Arc::new(DynamoInbox::new(&aws.config(AwsService::DynamoDb), table));
+    let reconciler = reconciler(role, &config, &inbox, &manager, env)?;
     let keyring = role.receives().then(|| {
         Keyring::new(
             config.source_secrets(),
@@ -110,61 +116,68 @@ pub(super) async fn build(
             clock.clone(),
         )
     });
-    let theirs = if role.hands_on() {
-        arns(config.destination_references())
-    } else {
-        BTreeSet::new()
-    };
-    let ((), (), vault) = tokio::join!(
-        warm_inbox(role, &inbox),
-        warm_keys(keyring.as_deref()),
-        manager.read(&theirs, SecretsCaller::Nobody)
-    );
-    let app = keyring.map(|keyring| App::new(&config, keyring, Arc::clone(&inbox)));
-    let worker = if role.hands_on() {
-        let destinations = destinations(
+    let vault = warm_up(role, &config, &inbox, keyring.as_deref(), &manager).await;
+    let receiver = keyring.map(|keyring| {
+        Receiver::new(
+            keyring,
+            Arc::clone(&inbox),
+            config.acceptance,
+            clock.clone(),
+        )
+    });
+    let mut worker = None;
+    if role.hands_on() {
+        let destination = destination(&DestinationContext {
             role,
-            &config,
-            &SecretSources {
+            config: &config,
+            secrets: &SecretSources {
                 vault: &vault,
                 ..outside
             },
-            &aws,
-            &clock,
-        )?;
-        let keeping = RetentionPolicy {
+            aws: &aws,
+            clock: clock.clone(),
+        })?;
+        let retention = RetentionPolicy {
             retention: config.retention,
         };
-        Some(Arc::new(DeliveryWorker::new(
-            inbox,
-            destinations,
-            clock.clone(),
-            keeping,
-        )))
-    } else {
-        None
-    };
-    Ok(LambdaFunction::new(role, clock, app, worker, reconciler))
+        let delivery = DeliveryWorker::new(inbox, destination, clock, retention);
+        worker = Some(Arc::new(delivery));
+    }
+    Ok(LambdaFunction::new(role, receiver, worker, reconciler))
 }
 
 fn configuration(outside: &SecretSources<'_>) -> Result<Config, InitError> {
-    const NAME: &str = "PILLARBOX_CONFIG";
-    let document = (outside.env)(NAME)
+    let document = (outside.env)(CONFIGURATION)
         .filter(|document| !document.is_empty())
         .ok_or(InitError::NoConfiguration)?;
-    let mut config = Config::read(&document, NAME)?;
+    let mut config = Config::read(&document, CONFIGURATION)?;
     Overrides::default().apply(&mut config, outside)?;
     Ok(config)
 }
 
-/// What asks the senders, if it is configured. What they know us by is read when it is needed.
+/// The settings of the configured table.
+fn table(config: &Config) -> Result<TableSettings, InitError> {
+    match &config.inbox {
+        InboxConfig::DynamoDb { table, shards } => {
+            Ok(TableSettings::new(table, *shards, config.retention))
+        }
+        InboxConfig::Sqlite { .. } => Err(InitError::LocalInbox),
+    }
+}
+
+/// The reconciler, in a role that has one, if a source has a `pull`. Its credentials are read when
+/// they are needed.
 fn reconciler(
+    role: Role,
     config: &Config,
     inbox: &Arc<DynamoInbox>,
     manager: &SecretsManager,
     env: fn(&str) -> Option<String>,
-) -> Option<Reconciler<DynamoInbox>> {
-    let surroundings = ReconcilerDeps {
+) -> Result<Option<Reconciler<DynamoInbox>>, InitError> {
+    if !role.pulls() {
+        return Ok(None);
+    }
+    let deps = ReconcilerDeps {
         env,
         manager: Some(manager.clone()),
         clock: Arc::new(SystemClock),
@@ -174,35 +187,97 @@ fn reconciler(
             Box::new(io::stdout()),
         )),
     };
-    Reconciler::new(config, Arc::clone(inbox), surroundings)
+    let reconciler = Reconciler::new(config, Arc::clone(inbox), deps);
+    if role == Role::Reconcile && reconciler.is_none() {
+        return Err(InitError::NothingToPull);
+    }
+    Ok(reconciler)
 }
 
-/// Builds the destinations. A function that does nothing but hand on and can't is not worth
-/// beginning: the platform tries again with the next invocation. One that receives, too, keeps
-/// everything waiting.
-fn destinations(
-    role: Role,
-    config: &Config,
-    outside: &SecretSources<'_>,
-    aws: &Aws,
-    clock: &Arc<SystemClock>,
-) -> Result<LambdaDestinations, InitError> {
-    let (secrets, unusable) = config.usable_destination_secrets(outside);
+/// Builds the configured destinations. Where one cannot be used, a function that only delivers
+/// does not start, and the platform tries again with the next invocation. A function that also
+/// receives starts, and the notifications for that destination stay open.
+pub(super) fn configured_destinations(
+    context: &DestinationContext<'_>,
+) -> Result<DestinationRoutes<AnyDestination>, InitError> {
+    let config = context.config;
+    let (secrets, unusable) = config.usable_destination_secrets(context.secrets);
     log_unusable_secrets(&unusable);
-    let parts = DestinationDeps {
-        secrets: &secrets,
-        aws: Some(aws),
-        clock,
-        log: io::stdout,
-    };
-    let (routes, wrong) = usable_destinations(config, &parts);
-    for error in &wrong {
-        tracing::error!(reason = %error, "a destination cannot be used");
+    let (routes, errors) = config.route_settings(&secrets).build(&DestinationDeps {
+        aws: Some(context.aws),
+        clock: context.clock.clone(),
+        log: &|| LogDestination::new(io::stdout()),
+    });
+    for error in &errors {
+        context.log_unusable(error);
     }
-    match wrong.first() {
-        Some(error) if !role.receives() => Err(InitError::Destination(error.to_string())),
+    match errors.first() {
+        Some(error) if !context.role.receives() => Err(InitError::Destination(error.to_string())),
         _ => Ok(routes),
     }
+}
+
+/// The destination that the program brings.
+pub(super) enum OwnDestination<D> {
+    /// The program's code.
+    Usable(D),
+    /// The configuration names destinations: every delivery fails with that reason.
+    Unusable(String),
+}
+
+impl<D: Destination> Destination for OwnDestination<D> {
+    async fn deliver(&self, key: &Key, event: &Event) -> Result<(), DeliveryError> {
+        match self {
+            Self::Usable(destination) => destination.deliver(key, event).await,
+            Self::Unusable(reason) => Err(DeliveryError::Unavailable(reason.clone())),
+        }
+    }
+}
+
+/// Takes the program's own `destination`. A configuration that names destinations is an error, as
+/// a destination that cannot be used is: see [`configured_destinations`].
+pub(super) fn own_destination<D: Destination>(
+    destination: D,
+    context: &DestinationContext<'_>,
+) -> Result<OwnDestination<D>, InitError> {
+    let Err(error) = context.config.check_own_destination() else {
+        return Ok(OwnDestination::Usable(destination));
+    };
+    let reason = format!("{CONFIGURATION} {error}");
+    context.log_unusable(&reason);
+    if context.role.receives() {
+        Ok(OwnDestination::Unusable(reason))
+    } else {
+        Err(InitError::Destination(reason))
+    }
+}
+
+impl DestinationContext<'_> {
+    fn log_unusable(&self, reason: &impl fmt::Display) {
+        tracing::error!(%reason, "a destination cannot be used");
+    }
+}
+
+/// Opens connections and reads the secrets of `role`, all at once. Returns the secrets of the
+/// destinations.
+async fn warm_up(
+    role: Role,
+    config: &Config,
+    inbox: &DynamoInbox,
+    keyring: Option<&Keyring>,
+    manager: &SecretsManager,
+) -> FetchedSecrets {
+    let arns = if role.hands_on() {
+        arns(config.destination_references())
+    } else {
+        BTreeSet::new()
+    };
+    let ((), (), fetched) = tokio::join!(
+        warm_inbox(role, inbox),
+        warm_keys(keyring),
+        manager.read(&arns, SecretsCaller::Nobody)
+    );
+    fetched
 }
 
 /// Opens what a first request would have to wait for. Nobody waits for reconciling, whose role may

@@ -31,14 +31,13 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    app::App,
     delivery::{
         AttemptCounts, DeliveryWorker, RunDeadline,
         stream_batch::{self, BatchOutcome},
         sweep::Sweeper,
     },
     destinations::Destination,
-    domain::{Clock, Timestamp},
+    domain::Timestamp,
     inbox::{DeliveryInbox, Inbox, InboxError, ReceiveInbox, ReconcileInbox},
     receive::{self, HttpAnswer, Receiver, Refusal},
     reconcile::RunLimits,
@@ -51,7 +50,7 @@ use http_event::HttpEvent;
 pub use http_reply::HttpReply;
 use invocation_log::InvocationLog;
 pub use role::{Role, RoleError};
-pub use run::main;
+pub use run::{main, main_to};
 pub use stream::StreamRecordError;
 
 /// A function, with what its role needs.
@@ -142,20 +141,18 @@ impl InvocationError {
 }
 
 impl<I: Inbox, D: Destination> LambdaFunction<I, D> {
-    /// A function in `role`: it receives with `app`, delivers with `worker` and reconciles with
-    /// `reconciler`, and drops those that its role does not need.
+    /// A function in `role`: it receives with `receiver`, delivers with `worker` and reconciles
+    /// with `reconciler`, and drops those that its role does not need.
     pub fn new(
         role: Role,
-        clock: Arc<dyn Clock>,
-        app: Option<App<I>>,
+        receiver: Option<Receiver<I>>,
         worker: Option<Arc<DeliveryWorker<I, D>>>,
         reconciler: Option<Reconciler<I>>,
     ) -> Self {
         let worker = worker.filter(|_| role.hands_on());
-        let receiver = |app: App<I>| app.receiver(clock);
         Self {
             role,
-            receiver: app.filter(|_| role.receives()).map(receiver),
+            receiver: receiver.filter(|_| role.receives()),
             sweeper: worker
                 .clone()
                 .filter(|_| role != Role::Process)

@@ -15,8 +15,9 @@ use tracing_subscriber::{
 };
 
 use super::{
-    Invocation, InvocationError, InvocationReply, LambdaFunction, Role, deadline, init, init_error,
-    panic,
+    Invocation, InvocationError, InvocationReply, LambdaFunction, Role, deadline,
+    init::{self, DestinationContext, InitError},
+    init_error, panic,
 };
 use crate::{
     config::variable,
@@ -31,8 +32,50 @@ const NOT_ON_LAMBDA: &str = "bootstrap is what AWS Lambda runs: AWS_LAMBDA_RUNTI
     On a machine of your own, `pillarbox serve` does the same work, and `cargo lambda watch` \
      plays Lambda.";
 
-/// Runs the function until the platform ends it.
+/// The whole of `bootstrap`: a function that delivers to the destinations of its configuration.
+/// Runs until the platform ends it.
 pub fn main() -> ExitCode {
+    start(init::configured_destinations)
+}
+
+/// The whole of a Lambda that delivers every notification to `destination`: `bootstrap`, with its
+/// variables, configuration and roles, and your code in place of the configured destinations.
+///
+/// Name your binary `bootstrap` and deploy it in place of the shipped one. In the roles `process`,
+/// `sweep` and `all` it delivers to `destination`; in the roles `receive` and `reconcile` it does
+/// what the shipped one does, and `destination` is dropped.
+///
+/// A configuration that names destinations other than `log`, the default, is refused, since none
+/// of them would be used: a function that only delivers does not start. A function in the role
+/// `all` still receives; it logs the error, and its notifications stay open until the
+/// configuration is corrected.
+///
+/// Standard output belongs to the log, one JSON object a line.
+///
+/// ```no_run
+/// use pillarbox::{DeliveryError, Destination, Event, Key};
+///
+/// struct Ledger;
+///
+/// impl Destination for Ledger {
+///     async fn deliver(&self, key: &Key, event: &Event) -> Result<(), DeliveryError> {
+///         let _ = (key, event.json()); // store the event under its key
+///         Ok(())
+///     }
+/// }
+///
+/// fn main() -> std::process::ExitCode {
+///     pillarbox::lambda::main_to(Ledger)
+/// }
+/// ```
+pub fn main_to(destination: impl Destination) -> ExitCode {
+    start(|context| init::own_destination(destination, context))
+}
+
+/// Runs the function with the destination that `build` makes.
+fn start<D: Destination>(
+    build: impl FnOnce(&DestinationContext<'_>) -> Result<D, InitError>,
+) -> ExitCode {
     if variable("AWS_LAMBDA_RUNTIME_API").is_none() {
         let _ = writeln!(io::stderr(), "{NOT_ON_LAMBDA}");
         return ExitCode::from(2);
@@ -44,7 +87,7 @@ pub fn main() -> ExitCode {
         .enable_all()
         .build();
     match runtime {
-        Ok(runtime) => runtime.block_on(run()),
+        Ok(runtime) => runtime.block_on(run(build)),
         Err(error) => {
             tracing::error!(reason = %error, "the function cannot run");
             ExitCode::FAILURE
@@ -52,9 +95,11 @@ pub fn main() -> ExitCode {
     }
 }
 
-async fn run() -> ExitCode {
+async fn run<D: Destination>(
+    build: impl FnOnce(&DestinationContext<'_>) -> Result<D, InitError>,
+) -> ExitCode {
     let built = match Role::named(variable("PILLARBOX_ROLE"), variable("_HANDLER")) {
-        Ok(role) => init::build(role, variable).await,
+        Ok(role) => init::build(role, variable, build).await,
         Err(problem) => Err(problem.into()),
     };
     let ended = match built {

@@ -20,7 +20,7 @@ const SUSPICIOUS: u32 = 3;
 
 /// What each source's latest notifications say of our clock.
 #[derive(Debug, Default)]
-pub struct ClockCheck {
+pub(super) struct ClockCheck {
     latest: Mutex<HashMap<SourceName, StaleSeries>>,
 }
 

@@ -29,7 +29,7 @@ use crate::{
 
 pub use answer::{HttpAnswer, Refusal, answer};
 use authenticate::{Callback, authenticate};
-pub use clock_check::ClockCheck;
+use clock_check::ClockCheck;
 pub use request::{HttpRequest, MAX_BODY_BYTES, RECORD_TIMEOUT};
 pub use route::{Route, route};
 
@@ -46,8 +46,25 @@ pub struct Receiver<I> {
     pub acceptance: Acceptance,
     /// The clock that dates notifications.
     pub clock: Arc<dyn Clock>,
-    /// Whether that clock may be wrong.
-    pub clock_check: ClockCheck,
+    clock_check: ClockCheck,
+}
+
+impl<I> Receiver<I> {
+    /// A receiver that stores in `inbox` what was signed with a key of `keyring`.
+    pub fn new(
+        keyring: Arc<Keyring>,
+        inbox: Arc<I>,
+        acceptance: Acceptance,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            keyring,
+            inbox,
+            acceptance,
+            clock,
+            clock_check: ClockCheck::default(),
+        }
+    }
 }
 
 /// The outcome of a request that was not refused.

@@ -94,13 +94,12 @@ fn receiver() -> Receiver<MemoryInbox> {
         source("pay", SenderKind::GOVUK_PAY, vec![key]),
         source("hmrc", SenderKind::HMRC, vec![]),
     ];
-    Receiver {
-        keyring: Keyring::fixed(sources),
-        inbox: Arc::new(MemoryInbox::default()),
-        acceptance: Acceptance(Duration::from_secs(60 * 24 * 60 * 60)),
-        clock: Arc::new(ReceiveClock),
-        clock_check: ClockCheck::default(),
-    }
+    Receiver::new(
+        Keyring::fixed(sources),
+        Arc::new(MemoryInbox::default()),
+        Acceptance(Duration::from_secs(60 * 24 * 60 * 60)),
+        Arc::new(ReceiveClock),
+    )
 }
 
 async fn receive(

@@ -104,26 +104,11 @@ const LIBRARY: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "app",
-        &[
-            "domain",
-            "secrets",
-            "aws",
-            "senders",
-            "inbox",
-            "destinations",
-            "config",
-            "receive",
-            "reconcile",
-        ],
-    ),
-    (
         "lambda",
         &[
             "domain",
             "secrets",
             "aws",
-            "senders",
             "inbox",
             "destinations",
             "config",
@@ -131,7 +116,6 @@ const LIBRARY: &[(&str, &[&str])] = &[
             "receive",
             "delivery",
             "reconcile",
-            "app",
         ],
     ),
 ];
@@ -312,7 +296,7 @@ fn what_is_reserved_to_some_places_is_named_nowhere_else() {
 #[test]
 fn the_test_sees_grouped_and_nested_imports() {
     let text = "use crate::{\n    inbox::{Inbox, Row},\n    notification::Key,\n};\nlet x = \
-     crate::receive::route();\n// crate::app";
+     crate::receive::route();\n// crate::delivery";
     assert_eq!(
         modules_used(&strip(text)),
         ["inbox", "notification", "receive"]

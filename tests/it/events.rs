@@ -12,12 +12,12 @@ use std::{
 };
 
 use pillarbox::{
-    app::App,
     config::Config,
     delivery::DeliveryWorker,
     domain::{Clock, State, Timestamp},
-    inbox::{PageRequest, ReadInbox, RowFilter},
+    inbox::{PageRequest, ReadInbox, RetentionPolicy, RowFilter},
     lambda::{Invocation, InvocationError, LambdaFunction, Role},
+    receive::Receiver,
     secrets::{FetchedSecrets, Keyring, SecretSources},
 };
 use pillarbox_cli::sqlite::SqliteInbox;
@@ -91,16 +91,18 @@ impl EventsFunction {
         assert!(keyring.take_unusable().is_empty());
         let folder = TempDir::new().unwrap();
         let inbox = Arc::new(SqliteInbox::create(&folder.path().join("inbox.db")).unwrap());
-        let app = App::new(&config, keyring, Arc::clone(&inbox));
-        let arrived = RecordingDestination::default();
-        let worker = DeliveryWorker::new(
+        let receiver = Receiver::new(
+            keyring,
             Arc::clone(&inbox),
-            arrived.clone(),
+            config.acceptance,
             clock.clone(),
-            app.keeping,
         );
-        let function =
-            LambdaFunction::new(Role::All, clock, Some(app), Some(Arc::new(worker)), None);
+        let retention = RetentionPolicy {
+            retention: config.retention,
+        };
+        let arrived = RecordingDestination::default();
+        let worker = DeliveryWorker::new(Arc::clone(&inbox), arrived.clone(), clock, retention);
+        let function = LambdaFunction::new(Role::All, Some(receiver), Some(Arc::new(worker)), None);
         Self {
             function,
             inbox,

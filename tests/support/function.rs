@@ -3,12 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use pillarbox::{
-    app::App,
     delivery::DeliveryWorker,
     destinations::Destination,
     domain::{Key, Timestamp},
     inbox::{Inbox, ReadInbox, RetentionPolicy, Row},
     lambda::{Invocation, InvocationError, InvocationReply, LambdaFunction, Role},
+    receive::Receiver,
     secrets::Keyring,
     senders::Acceptance,
 };
@@ -84,15 +84,15 @@ impl<D: Destination, I: Inbox> Deployed<D, I> {
         let keeping = RetentionPolicy {
             retention: Duration::from_secs(90 * 24 * 60 * 60),
         };
-        let app = App {
-            keyring,
-            inbox: Arc::clone(&inbox),
-            window: Acceptance(WINDOW),
-            keeping,
-        };
         let clock = Arc::new(FixedClock);
-        let worker = DeliveryWorker::new(Arc::clone(&inbox), destination, clock.clone(), keeping);
-        let function = LambdaFunction::new(role, clock, Some(app), Some(Arc::new(worker)), None);
+        let receiver = Receiver::new(
+            keyring,
+            Arc::clone(&inbox),
+            Acceptance(WINDOW),
+            clock.clone(),
+        );
+        let worker = DeliveryWorker::new(Arc::clone(&inbox), destination, clock, keeping);
+        let function = LambdaFunction::new(role, Some(receiver), Some(Arc::new(worker)), None);
         Self {
             function,
             inbox,

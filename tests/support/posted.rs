@@ -6,7 +6,7 @@ use bytes::Bytes;
 use pillarbox::{
     domain::Clock,
     inbox::ReceiveInbox,
-    receive::{ClockCheck, HttpRequest, Receipt, Receiver, Refusal, RequestOutcome},
+    receive::{HttpRequest, Receipt, Receiver, Refusal, RequestOutcome},
     secrets::Keyring,
     senders::Acceptance,
     telemetry::RequestRecord,
@@ -50,13 +50,12 @@ pub async fn post<I: ReceiveInbox>(
     signature: &str,
     body: impl Into<Bytes>,
 ) -> Result<Receipt, Refusal> {
-    let receiver = Receiver {
-        keyring: Arc::clone(keyring),
-        inbox: Arc::clone(inbox),
-        acceptance: Acceptance(Duration::from_secs(60 * 24 * 60 * 60)),
+    let receiver = Receiver::new(
+        Arc::clone(keyring),
+        Arc::clone(inbox),
+        Acceptance(Duration::from_secs(60 * 24 * 60 * 60)),
         clock,
-        clock_check: ClockCheck::default(),
-    };
+    );
     let mut post = SignedPost {
         path: format!("/{source}"),
         signature,

@@ -8,10 +8,11 @@ use std::{
 };
 
 use pillarbox::{
-    app::App,
+    delivery::DeliveryWorker,
     destinations::{DeliveryError, Destination, Event},
     domain::{Clock, Key, Timestamp},
     inbox::{PageRequest, ReadInbox, RetentionPolicy, Row, RowFilter},
+    receive::Receiver,
     secrets::Keyring,
     senders::Acceptance,
 };
@@ -102,23 +103,27 @@ impl Server {
     pub async fn with(sources: &[Source], destination: impl Destination) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let inbox = Arc::new(SqliteInbox::create(&folder.path().join("inbox.db")).unwrap());
-        let app = App {
-            keyring: Keyring::fixed(sources.iter().map(Source::configured)),
-            inbox: Arc::clone(&inbox),
-            window: Acceptance(WINDOW),
-            keeping: RetentionPolicy {
-                retention: Duration::from_secs(90 * DAY.as_secs()),
-            },
+        let receiver = Receiver::new(
+            Keyring::fixed(sources.iter().map(Source::configured)),
+            Arc::clone(&inbox),
+            Acceptance(WINDOW),
+            Arc::new(FixedClock),
+        );
+        let retention = RetentionPolicy {
+            retention: Duration::from_secs(90 * DAY.as_secs()),
         };
+        let worker = DeliveryWorker::new(
+            Arc::clone(&inbox),
+            destination,
+            Arc::new(FixedClock),
+            retention,
+        );
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let told = stop.clone();
-        let serving = tokio::spawn(async move {
-            serve(listener, app, destination, Arc::new(FixedClock), told)
-                .await
-                .unwrap()
-        });
+        let serving =
+            tokio::spawn(async move { serve(listener, receiver, worker, told).await.unwrap() });
         let server = Self {
             address,
             inbox,

@@ -4,15 +4,14 @@ use std::collections::BTreeSet;
 
 use crate::{aws, sqlite::SqliteInbox};
 use pillarbox::{
-    app::table_inbox,
-    aws::AwsError,
+    aws::{Aws, AwsError, AwsService},
     config::{Config, InboxConfig},
     domain::{Key, SourceName, Timestamp},
     inbox::{
         CasOutcome, Claim, DeliveryInbox, Discarded, EventClaim, Fence, InboxError, KvEntry, KvKey,
         LedgerEntry, Mark, Marked, OperatorInbox, PageRequest, PendingEvent, ReadInbox,
         ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter,
-        dynamodb::DynamoInbox,
+        dynamodb::{DynamoInbox, TableSettings},
     },
     secrets::SecretSources,
     senders::{Entry, EventName},
@@ -64,6 +63,12 @@ pub async fn open_inbox(
             )))
         }
     }
+}
+
+/// The inbox in a table. Sends no request.
+pub(crate) fn table_inbox(aws: &Aws, table: &str, shards: u32, config: &Config) -> DynamoInbox {
+    let settings = TableSettings::new(table, shards, config.retention);
+    DynamoInbox::new(&aws.config(AwsService::DynamoDb), settings)
 }
 
 /// The longest page of a local inbox.

@@ -42,6 +42,9 @@ use crate::{
 
 pub use list::{ListStrategy, ScanPosition};
 
+/// The stream delivers a new row within seconds; after this time the sweep may.
+const FIRST_DUE: Duration = Duration::from_secs(2 * 60);
+
 /// The settings of a [`DynamoInbox`].
 #[derive(Clone, Debug)]
 pub struct TableSettings {
@@ -53,6 +56,18 @@ pub struct TableSettings {
     pub first_due: Duration,
     /// How long a finished row is kept. Ledgers and separate bodies are kept a week longer.
     pub retention: Duration,
+}
+
+impl TableSettings {
+    /// The settings of a table whose new rows a stream delivers first.
+    pub fn new(table: &str, shards: u32, retention: Duration) -> Self {
+        Self {
+            table: table.to_owned(),
+            shards,
+            first_due: FIRST_DUE,
+            retention,
+        }
+    }
 }
 
 /// An inbox that any number of processes share.

@@ -113,13 +113,12 @@ async fn receive_one(
     header: &str,
     body: &str,
 ) -> Result<Receipt, Refusal> {
-    let receiver = Receiver {
-        keyring: Keyring::fixed([source()]),
-        inbox: Arc::clone(inbox),
-        acceptance: Acceptance(60 * DAY),
-        clock: Arc::new(SignedClock),
-        clock_check: ClockCheck::default(),
-    };
+    let receiver = Receiver::new(
+        Keyring::fixed([source()]),
+        Arc::clone(inbox),
+        Acceptance(60 * DAY),
+        Arc::new(SignedClock),
+    );
     let mut post = SignedPost { header, body };
     let mut record = RequestRecord::default();
     match receiver.handle(&mut post, &mut record).await? {

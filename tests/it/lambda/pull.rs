@@ -108,7 +108,7 @@ impl<I: Inbox> Reconciling<I> {
             )),
         };
         let reconciler = Reconciler::new(&config, Arc::clone(&inbox), surroundings);
-        let function = LambdaFunction::new(role, clock.clone(), None, None, reconciler);
+        let function = LambdaFunction::new(role, None, None, reconciler);
         Self {
             function,
             inbox,

@@ -9,11 +9,8 @@ use super::{
     output::Output,
     settings::{CommandSettings, outside},
 };
-use crate::sqlite::SqliteInbox;
-use pillarbox::{
-    app,
-    config::{InboxConfig, Overrides},
-};
+use crate::{any_inbox::table_inbox, sqlite::SqliteInbox};
+use pillarbox::config::{InboxConfig, Overrides};
 
 /// What can be done with an inbox as a whole.
 #[derive(Subcommand)]
@@ -87,7 +84,7 @@ async fn init_table(
     let aws = crate::aws::from_environment(&outside())
         .await
         .map_err(|error| CommandError::Failed(error.to_string()))?;
-    let inbox = app::table_inbox(&aws, table, shards, &settings.config);
+    let inbox = table_inbox(&aws, table, shards, &settings.config);
     let was_there = inbox.init().await?;
     let faults = inbox.faults().await?;
     for fault in &faults {

@@ -28,11 +28,13 @@ use crate::{
     sqlite::{ServeLock, SqliteInbox},
 };
 use pillarbox::{
-    app::{self, App, DestinationDeps},
     aws::Aws,
     config::{Config, DestinationConfig, DestinationSecrets, Overrides},
-    destinations::{Destination, resolve_https},
+    delivery::DeliveryWorker,
+    destinations::{Destination, DestinationDeps, LogDestination, resolve_https},
     domain::SystemClock,
+    inbox::RetentionPolicy,
+    receive::Receiver,
     reconcile::{Reconciler, ReconcilerDeps, TokioSleeper},
     secrets::{FetchedSecrets, Keyring, SecretsCaller, SecretsManager, arns},
     telemetry::{FlushGuard, LogFormat, LogLayer},
@@ -76,14 +78,15 @@ impl ServeArgs {
             aws,
         } = self.load(global).await?;
         let clock = Arc::new(SystemClock);
-        let parts = DestinationDeps {
-            secrets: &secrets,
+        let routes = settings.config.route_settings(&secrets);
+        let (destination, errors) = routes.build(&DestinationDeps {
             aws: aws.as_ref(),
-            clock: &clock,
-            log: io::stdout,
-        };
-        let destination = app::destinations(&settings.config, &parts);
-        let destination = destination.map_err(|error| CommandError::Usage(error.to_string()))?;
+            clock: clock.clone(),
+            log: &|| LogDestination::new(io::stdout()),
+        });
+        if let Some(error) = errors.first() {
+            return Err(CommandError::Usage(error.to_string()));
+        }
         let goes_to = destination_lines(&settings.config);
         run(
             settings,
@@ -109,13 +112,8 @@ impl ServeArgs {
             aws,
             ..
         } = self.load(global).await?;
-        let config = &settings.config;
-        if !matches!(config.destination, DestinationConfig::Log) || !config.destinations.is_empty()
-        {
-            let why =
-                "names destinations, but this program hands everything to its own: remove them";
-            return Err(CommandError::Usage(format!("{} {why}", settings.place)));
-        }
+        let checked = settings.config.check_own_destination();
+        checked.map_err(|error| CommandError::Usage(format!("{} {error}", settings.place)))?;
         run(
             settings,
             keyring,
@@ -201,14 +199,12 @@ pub(super) async fn run<D: Destination>(
     let reconciling = reconciler(&settings.config, aws.as_ref(), &inbox)
         .map(|reconciler| reconcile_loop::start(reconciler, &stop))
         .unwrap_or_default();
-    serve(
-        listener,
-        App::new(&settings.config, keyring, inbox),
-        destination,
-        clock,
-        stop,
-    )
-    .await?;
+    let retention = RetentionPolicy {
+        retention: settings.config.retention,
+    };
+    let worker = DeliveryWorker::new(Arc::clone(&inbox), destination, clock.clone(), retention);
+    let receiver = Receiver::new(keyring, inbox, settings.config.acceptance, clock);
+    serve(listener, receiver, worker, stop).await?;
     reconciling.join_all().await; // each ends between two steps
     drop(lines); // what was said so far comes before the last word
     output.say("Stopped. What was stored and not handed on goes out at the next start.")?;

@@ -16,25 +16,25 @@ use tokio_util::sync::CancellationToken;
 
 use crate::sqlite::SqliteInbox;
 use pillarbox::{
-    app::App, delivery::DeliveryWorker, destinations::Destination, domain::Clock, inbox::InboxError,
+    delivery::DeliveryWorker, destinations::Destination, inbox::InboxError, receive::Receiver,
 };
 use request::RequestHandler;
 
 /// How many hints may wait. Rows beyond that are found by the next sweep.
 const MAX_HINTS: usize = 4096;
 
-/// Receives on `listener` and delivers until `stop`. Returns when everything in flight has ended.
+/// Receives on `listener` and delivers with `worker` until `stop`. Returns when everything in
+/// flight has ended.
 ///
 /// The caller holds the inbox's serve lock, so no other process works on a row: all leases are
 /// released first.
 pub async fn serve<D: Destination>(
     listener: TcpListener,
-    app: App<SqliteInbox>,
-    destination: D,
-    clock: Arc<dyn Clock>,
+    receiver: Receiver<SqliteInbox>,
+    worker: DeliveryWorker<SqliteInbox, D>,
     stop: CancellationToken,
 ) -> Result<(), InboxError> {
-    let released = app.inbox.release_leases().await?;
+    let released = receiver.inbox.release_leases().await?;
     if released > 0 {
         tracing::info!(
             rows = released as u64,
@@ -42,16 +42,14 @@ pub async fn serve<D: Destination>(
         );
     }
     let (wake, new_rows) = mpsc::channel(MAX_HINTS);
-    let worker = Arc::new(DeliveryWorker::new(
-        Arc::clone(&app.inbox),
-        destination,
-        clock.clone(),
-        app.keeping,
-    ));
     // Delivery stops after the receiver, so that the last new rows are still delivered.
     let received_all = CancellationToken::new();
-    let delivering = tokio::spawn(delivery_loop::run(worker, new_rows, received_all.clone()));
-    let handler = Arc::new(RequestHandler::new(app.receiver(clock), wake));
+    let delivering = tokio::spawn(delivery_loop::run(
+        Arc::new(worker),
+        new_rows,
+        received_all.clone(),
+    ));
+    let handler = Arc::new(RequestHandler::new(receiver, wake));
     connection::accept(listener, handler, stop).await;
     received_all.cancel();
     let _ = delivering.await;

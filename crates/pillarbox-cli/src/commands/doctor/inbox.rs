@@ -3,9 +3,8 @@
 use std::{path::Path, time::Duration};
 
 use super::{CheckHealth, DoctorFinding, finding, fine, reconcile};
-use crate::{commands::settings::outside, sqlite::SqliteInbox};
+use crate::{any_inbox::table_inbox, commands::settings::outside, sqlite::SqliteInbox};
 use pillarbox::{
-    app,
     config::{Config, InboxConfig},
     domain::{Clock, HeldReason, Origin, State, SystemClock},
     inbox::{
@@ -49,7 +48,7 @@ async fn table_of(config: &Config, table: &str, shards: u32) -> Vec<DoctorFindin
     let name = format!("inbox {table}");
     match crate::aws::from_environment(&outside()).await {
         Ok(aws) => {
-            let inbox = app::table_inbox(&aws, table, shards, config);
+            let inbox = table_inbox(&aws, table, shards, config);
             or_why(table_findings(&inbox, &name, config).await, name)
         }
         Err(problem) => vec![finding(CheckHealth::Wrong, name, problem.to_string())],

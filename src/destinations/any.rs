@@ -1,0 +1,221 @@
+//! Any destination that a configuration can name, and what it is built from.
+//!
+//! A destination that cannot be built is replaced by one that fails every delivery with the reason,
+//! so its notifications stay open until a person corrects it. The errors are returned beside the
+//! destinations, and the caller decides whether to start.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io,
+    sync::Arc,
+};
+
+use url::Url;
+
+use super::{
+    DeliveryError, Destination, DestinationRoutes, Event, EventBridgeDestination, EventBus,
+    HttpsDestination, HttpsError, LogDestination, SqsDestination, SqsQueue, WebhookSecret,
+};
+use crate::{
+    aws::Aws,
+    domain::{Clock, Key, SourceName},
+};
+
+/// A destination that configuration can name.
+pub enum AnyDestination {
+    /// One line an event.
+    Log(LogDestination),
+    /// An HTTPS endpoint.
+    Https(Box<HttpsDestination>),
+    /// A queue on AWS.
+    Sqs(Box<SqsDestination>),
+    /// An event bus on AWS.
+    EventBridge(Box<EventBridgeDestination>),
+    /// A destination that cannot be used, with the reason: every delivery fails and is tried again.
+    Unusable(String),
+}
+
+impl Destination for AnyDestination {
+    async fn deliver(&self, key: &Key, event: &Event) -> Result<(), DeliveryError> {
+        match self {
+            Self::Log(log) => log.deliver(key, event).await,
+            Self::Https(https) => https.deliver(key, event).await,
+            Self::Sqs(sqs) => sqs.deliver(key, event).await,
+            Self::EventBridge(bus) => bus.deliver(key, event).await,
+            Self::Unusable(reason) => Err(DeliveryError::Unavailable(reason.clone())),
+        }
+    }
+}
+
+/// The settings of one destination.
+pub enum DestinationSettings {
+    /// One line an event.
+    Log,
+    /// An HTTPS endpoint.
+    Https {
+        /// Where to POST.
+        url: Url,
+        /// What to sign with; `None` if its secret is missing or unusable.
+        secret: Option<WebhookSecret>,
+    },
+    /// A queue on AWS.
+    Sqs(SqsQueue),
+    /// An event bus on AWS.
+    EventBridge(EventBus),
+}
+
+/// The settings of every destination, and which source uses which.
+pub struct RouteSettings {
+    /// The destination of the sources that name none.
+    pub default: DestinationSettings,
+    /// The others, by name.
+    pub named: BTreeMap<String, DestinationSettings>,
+    /// The sources that name a destination, with that name.
+    pub sources: Vec<(SourceName, String)>,
+}
+
+/// Why a configured destination cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum DestinationError {
+    /// An endpoint cannot be used.
+    #[error("destination {0}: {1}")]
+    Https(String, HttpsError),
+    /// An endpoint has no secret to sign with.
+    #[error("destination {0}: it has no usable secret to sign with")]
+    NoSecret(String),
+    /// A queue or a bus, without a connection to AWS.
+    #[error("destination {0}: it is on AWS: set AWS_REGION and credentials")]
+    NoAws(String),
+    /// The log cannot be written to.
+    #[error("destination log: {0}")]
+    Log(#[from] io::Error),
+}
+
+/// What destinations need besides their settings.
+pub struct DestinationDeps<'a> {
+    /// The connection to AWS; needed only by destinations on AWS.
+    pub aws: Option<&'a Aws>,
+    /// The clock that dates signatures.
+    pub clock: Arc<dyn Clock>,
+    /// Makes a destination of the kind `log`.
+    pub log: &'a dyn Fn() -> io::Result<LogDestination>,
+}
+
+impl RouteSettings {
+    /// Builds every destination. Returns the routes to them, and why some of them are unusable.
+    pub fn build(
+        &self,
+        deps: &DestinationDeps<'_>,
+    ) -> (DestinationRoutes<AnyDestination>, Vec<DestinationError>) {
+        let mut errors = Vec::new();
+        let mut build = |name: &str, settings| {
+            let built = deps.build(name, settings).unwrap_or_else(|error| {
+                let reason = error.to_string();
+                errors.push(error);
+                AnyDestination::Unusable(reason)
+            });
+            Arc::new(built)
+        };
+        let mut routes = DestinationRoutes::to(build("(default)", &self.default));
+        let mut named = HashMap::new();
+        for (name, settings) in &self.named {
+            named.insert(name, build(name, settings));
+        }
+        for (source, name) in &self.sources {
+            if let Some(destination) = named.get(name) {
+                routes = routes.with(source.as_str(), Arc::clone(destination));
+            }
+        }
+        (routes, errors)
+    }
+}
+
+impl DestinationDeps<'_> {
+    fn build(
+        &self,
+        name: &str,
+        settings: &DestinationSettings,
+    ) -> Result<AnyDestination, DestinationError> {
+        let aws = || {
+            self.aws
+                .ok_or_else(|| DestinationError::NoAws(name.to_owned()))
+        };
+        Ok(match settings {
+            DestinationSettings::Log => AnyDestination::Log((self.log)()?),
+            DestinationSettings::Https { url, secret } => {
+                let secret = secret
+                    .clone()
+                    .ok_or_else(|| DestinationError::NoSecret(name.to_owned()))?;
+                let https = HttpsDestination::new(url, secret, Arc::clone(&self.clock))
+                    .map_err(|error| DestinationError::Https(name.to_owned(), error))?;
+                AnyDestination::Https(Box::new(https))
+            }
+            DestinationSettings::Sqs(queue) => {
+                AnyDestination::Sqs(Box::new(SqsDestination::new(aws()?, queue.clone())))
+            }
+            DestinationSettings::EventBridge(bus) => AnyDestination::EventBridge(Box::new(
+                EventBridgeDestination::new(aws()?, bus.clone()),
+            )),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        destinations::example::event,
+        domain::SystemClock,
+        senders::example::{NOW, pay},
+    };
+
+    /// An endpoint without its secret, and a queue and a bus without AWS.
+    #[tokio::test]
+    async fn a_destination_that_cannot_be_built_is_an_error_and_keeps_its_events_waiting() {
+        let settings = RouteSettings {
+            default: DestinationSettings::Https {
+                url: Url::parse("https://ledger.example.gov.uk/").unwrap(),
+                secret: None,
+            },
+            named: BTreeMap::from([
+                (
+                    "bus".to_owned(),
+                    DestinationSettings::EventBridge(EventBus::parse("ledger").unwrap()),
+                ),
+                (
+                    "queue".to_owned(),
+                    DestinationSettings::Sqs(
+                        SqsQueue::parse("https://sqs.eu-west-2.amazonaws.com/111122223333/ledger")
+                            .unwrap(),
+                    ),
+                ),
+            ]),
+            sources: vec![(SourceName::new("hmrc").unwrap(), "queue".to_owned())],
+        };
+        let (routes, errors) = settings.build(&DestinationDeps {
+            aws: None,
+            clock: Arc::new(SystemClock),
+            log: &|| LogDestination::new(io::sink()),
+        });
+        assert!(
+            matches!(
+                &errors[..],
+                [
+                    DestinationError::NoSecret(_),
+                    DestinationError::NoAws(bus),
+                    DestinationError::NoAws(queue)
+                ] if bus == "bus" && queue == "queue"
+            ),
+            "{errors:?}"
+        );
+        for (entry, error) in [
+            (pay("m1", "p1", "card_payment_succeeded", NOW), &errors[0]),
+            (crate::senders::example::hmrc("n1", "{}"), &errors[2]),
+        ] {
+            assert_eq!(
+                routes.deliver(&entry.key, &event(&entry)).await,
+                Err(DeliveryError::Unavailable(error.to_string()))
+            );
+        }
+    }
+}
