@@ -5,10 +5,7 @@
 
 use std::{fs, io, path::PathBuf, process::ExitCode};
 
-use pillarbox::{
-    destinations::{DeliveryError, Destination, Event},
-    domain::Key,
-};
+use pillarbox::{DeliveryError, Destination, Event, Key};
 use pillarbox_cli::serve_to;
 
 /// Somewhere events can go: in your program an API, a queue, or a table.

@@ -1,12 +1,62 @@
-//! Pillarbox receives callbacks from HMRC and GOV.UK Pay, proves who sent them, keeps each one
-//! exactly as it came, answers within the sender's patience, and hands it on afterwards.
+//! Pillarbox receives callbacks from HMRC and GOV.UK Pay, proves who sent them, stores each one
+//! exactly as it arrived, answers within the sender's time limit, and delivers it afterwards.
 //!
-//! The modules stand in reading order; each uses only some of those above it, as ARCHITECTURE.md
-//! says.
+//! # Delivering to your own code
+//!
+//! Implement [`Destination`]. Your code gets every notification as an [`Event`] under its [`Key`],
+//! and says whether it arrived.
+//!
+//! ```
+//! use pillarbox::{DeliveryError, Destination, Event, Key};
+//! # async fn insert(key: &str, json: &[u8]) -> std::io::Result<()> { Ok(()) }
+//!
+//! struct Ledger;
+//!
+//! impl Destination for Ledger {
+//!     async fn deliver(&self, key: &Key, event: &Event) -> Result<(), DeliveryError> {
+//!         if event.event_type() == "card_payment_expired" {
+//!             return Ok(()); // the ledger does not need it
+//!         }
+//!         insert(key.as_str(), event.json())
+//!             .await
+//!             .map_err(|error| DeliveryError::Unavailable(error.to_string()))
+//!     }
+//! }
+//! # fn is_destination(_: impl Destination) {}
+//! # is_destination(Ledger);
+//! ```
+//!
+//! A key is `{source}:{id}`, such as `pay:6otj8gn4i5k7rh7f8s0gq1mbu9`, and never changes. The event
+//! is a CloudEvent, one JSON object whose bytes are the same on every attempt:
+//!
+//! ```json
+//! {"specversion":"1.0","id":"pay:6otj8gn4i5k7rh7f8s0gq1mbu9","source":"/pay",
+//!  "type":"uk.gov.payments.card_payment_captured","subject":"hu20sqlact5260q2nanm0q8u93",
+//!  "time":"2026-03-02T10:15:31.480Z","datacontenttype":"application/json","data":{"amount":5000}}
+//! ```
+//!
+//! [`Event::event_type`], [`Event::source`], [`Event::subject`] and [`Event::time`] (a
+//! [`Timestamp`]) are the members to decide by; `docs/consumers.md` has every member and every
+//! type.
+//!
+//! Then give your destination to one of two programs, each a `main` of one line:
+//!
+//! * On a server, `pillarbox_cli::serve_to(Ledger)` is `pillarbox serve`
+//!   (`examples/own_destination.rs`).
+//! * On AWS Lambda, [`lambda::main_to`]`(Ledger)` is `bootstrap`
+//!   (`examples/own_destination_lambda.rs`).
+//!
+//! Both take the configuration of the shipped programs, without destinations.
+//!
+//! # The modules
+//!
+//! An embedder needs the names below and no module but [`lambda`]. The modules serve the other
+//! packages of this workspace and change with them. They stand in reading order; each uses only
+//! some of those above it, as ARCHITECTURE.md says.
 
 pub mod domain;
 pub mod aws;
-pub mod http_client;
+mod http_client;
 pub mod senders;
 pub mod secrets;
 pub mod inbox;
@@ -17,3 +67,6 @@ pub mod receive;
 pub mod delivery;
 pub mod reconcile;
 pub mod lambda;
+
+pub use destinations::{DeliveryError, Destination, Event};
+pub use domain::{Key, Timestamp};

@@ -104,6 +104,7 @@ impl Config {
 
 /// A receiver of CloudEvents over https.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct HttpsConfig {
     /// Where to POST: https, or http on loopback.
     pub url: Url,

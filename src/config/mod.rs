@@ -42,6 +42,7 @@ use crate::{
 
 /// All that can be configured, its secrets still references.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Config {
     /// Where senders reach us.
     pub listen: SocketAddr,

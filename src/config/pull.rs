@@ -12,6 +12,7 @@ use crate::{secrets::SecretRef, senders::SenderKind};
 
 /// How to read the API of one source's sender.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct PullConfig {
     /// The API: that of the environment named, unless a document gives another.
     pub base_url: Url,

@@ -16,6 +16,7 @@ use crate::{
 
 /// One configured sender, its secrets still references.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct SourceConfig {
     /// Its name; it is served at `/{name}`.
     pub name: SourceName,

@@ -158,7 +158,9 @@ impl<I: DeliveryInbox, D: Destination> DeliveryWorker<I, D> {
     }
 
     async fn deliver(&self, row: &Row, fence: &Fence, event: &Event) -> Mark {
-        let delivery = self.destination.deliver(&row.key, event);
+        // Boxed, so that the type of a destination's future may be nested as deeply as the compiler
+        // allows by default: see `lambda::main_to`.
+        let delivery = Box::pin(self.destination.deliver(&row.key, event));
         let delivered = tokio::time::timeout(ATTEMPT_TIMEOUT, delivery).await;
         let now = self.clock.now();
         let error = match delivered {

@@ -1,7 +1,7 @@
 //! Where notifications go after they are stored.
 //!
-//! A stored row comes in as an [`Event`]; what happened to it goes out. Whoever receives it may get
-//! it more than once, always under the same key.
+//! A destination receives a stored row as an [`Event`], and returns whether it arrived. It may get
+//! an event more than once, always under the same key.
 
 mod any;
 mod event;
@@ -29,12 +29,19 @@ pub use routes::DestinationRoutes;
 pub use sqs::{SqsDestination, SqsQueue, SqsQueueError};
 pub use webhook::WebhookSecret;
 
-/// Somewhere a notification can be handed on to.
+/// Where notifications are delivered.
 pub trait Destination: Send + Sync + 'static {
-    /// Hands `event` on, and returns once it has arrived.
+    /// Delivers `event`, and returns once it has arrived.
     ///
-    /// The same event may be handed on again, after a crash or a lost answer, always with the same
-    /// `key` and the same bytes: that is what to dedupe by.
+    /// The same event may be delivered again, after a crash or a lost answer, always with the same
+    /// `key` and the same bytes: deduplicate by the key.
+    ///
+    /// Several events are delivered at once. An attempt that takes longer than 30 s is dropped
+    /// where it waits and counts as [`DeliveryError::Unavailable`]; so does a panic.
+    ///
+    /// # Errors
+    /// A [`DeliveryError`] decides whether the event is tried again. Its text is logged and stored
+    /// with the notification, so it must not hold secrets or personal data.
     fn deliver(
         &self,
         key: &Key,
@@ -42,13 +49,16 @@ pub trait Destination: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), DeliveryError>> + Send;
 }
 
-/// Why an event did not arrive, told apart only by what follows.
+/// Why an event did not arrive. A variant for each consequence.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum DeliveryError {
-    /// Refused for good: trying again would only be refused again.
+    /// The destination refuses this event for good: the notification is dead, until a person
+    /// replays it.
     #[error("refused: {0}")]
     Refused(String),
-    /// Not now: tried again until the budget runs out.
+    /// The destination cannot take the event now: it is tried again with growing pauses, for three
+    /// days.
     #[error("{0}")]
     Unavailable(String),
 }

@@ -13,7 +13,7 @@ use super::address::is_public;
 
 /// How long a request may take.
 #[derive(Clone, Copy, Debug)]
-pub struct ClientLimits {
+pub(crate) struct ClientLimits {
     /// Until there is a connection.
     pub connect: Duration,
     /// From its beginning to the end of the answer.
@@ -22,7 +22,7 @@ pub struct ClientLimits {
 
 /// A client for requests to `url`, which an [`endpoint`](super::endpoint()) must have allowed.
 /// Nothing is repeated.
-pub fn client(url: &Url, limits: ClientLimits) -> Result<Client, reqwest::Error> {
+pub(crate) fn client(url: &Url, limits: ClientLimits) -> Result<Client, reqwest::Error> {
     let client = Client::builder()
         .connect_timeout(limits.connect)
         .timeout(limits.total)
@@ -91,7 +91,7 @@ fn is_caused_by_private_address(error: &reqwest::Error) -> bool {
 ///
 /// # Errors
 /// The one that a request would have.
-pub async fn resolve(url: &Url) -> Result<(), RequestError> {
+pub(crate) async fn resolve(url: &Url) -> Result<(), RequestError> {
     let Some(url::Host::Domain(host)) = url.host() else {
         return Ok(()); // an endpoint's address is judged when the configuration is read
     };

@@ -34,7 +34,7 @@ pub enum EndpointError {
 }
 
 /// Reads the URL of something we send requests to.
-pub fn endpoint(text: &str) -> Result<Url, EndpointError> {
+pub(crate) fn endpoint(text: &str) -> Result<Url, EndpointError> {
     let url = Url::parse(text).map_err(|_| EndpointError::NoUrl)?;
     let problem = match (url.scheme(), url.host()) {
         ("http" | "https", Some(_)) if !url.username().is_empty() || url.password().is_some() => {
@@ -51,7 +51,7 @@ pub fn endpoint(text: &str) -> Result<Url, EndpointError> {
 }
 
 /// The address of `path` under that of an API.
-pub fn under(base: &Url, path: &[&str]) -> Url {
+pub(crate) fn under(base: &Url, path: &[&str]) -> Url {
     let mut url = base.clone();
     if let Ok(mut segments) = url.path_segments_mut() {
         segments.pop_if_empty().extend(path);

@@ -5,6 +5,6 @@ mod response;
 mod client;
 mod endpoint;
 
-pub use client::{ClientLimits, RequestError, client, resolve};
-pub use endpoint::{EndpointError, endpoint, under};
-pub use response::{ClientResponse, ResponseError, ask};
+pub(crate) use client::{ClientLimits, RequestError, client, resolve};
+pub(crate) use endpoint::{EndpointError, endpoint, under};
+pub(crate) use response::{ClientResponse, ResponseError, ask};

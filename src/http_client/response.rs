@@ -7,7 +7,7 @@ use super::RequestError;
 
 /// What a request was answered.
 #[derive(Clone, Debug)]
-pub struct ClientResponse {
+pub(crate) struct ClientResponse {
     /// The status code.
     pub status: u16,
     /// The whole body.
@@ -26,7 +26,10 @@ pub enum ResponseError {
 }
 
 /// Sends a request and reads at most `longest` bytes of what comes back.
-pub async fn ask(request: RequestBuilder, longest: usize) -> Result<ClientResponse, ResponseError> {
+pub(crate) async fn ask(
+    request: RequestBuilder,
+    longest: usize,
+) -> Result<ClientResponse, ResponseError> {
     let unanswered = |error: reqwest::Error| ResponseError::Unanswered((&error).into());
     let mut answer = request.send().await.map_err(unanswered)?;
     let status = answer.status().as_u16();

@@ -4,6 +4,7 @@ use crate::domain::Key;
 
 /// Why an operation failed. Nothing was changed.
 #[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum InboxError {
     /// The inbox cannot be reached, read or written. A retry may succeed.
     #[error("the inbox is unavailable: {0}")]

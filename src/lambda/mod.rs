@@ -75,6 +75,7 @@ pub struct Invocation {
 /// The reply to an invocation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
+#[non_exhaustive]
 pub enum InvocationReply {
     /// To a front.
     Http(HttpReply),
@@ -104,6 +105,7 @@ pub enum InvocationReply {
 
 /// Why an invocation failed. The text has shapes and names, never content.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvocationError {
     /// Not an event of this function's role.
     #[error("the role {role} does not handle {what}: check what invokes the function")]
@@ -177,6 +179,7 @@ impl<I: Inbox, D: Destination> LambdaFunction<I, D> {
         done
     }
 
+    /// The futures are boxed for the compiler, like those of `run`.
     async fn work(
         &self,
         raw: &RawValue,
@@ -192,12 +195,12 @@ impl<I: Inbox, D: Destination> LambdaFunction<I, D> {
             EventShape::Http(payload) => {
                 let receiver = self.receiver.as_ref().ok_or_else(foreign)?;
                 let event = HttpEvent::read(raw, payload, invocation.deadline);
-                let answer = respond(receiver, event, line.request()).await;
+                let answer = Box::pin(respond(receiver, event, line.request())).await;
                 Ok(InvocationReply::Http(HttpReply(answer)))
             }
             EventShape::Stream => {
                 let worker = self.stream_worker.as_ref().ok_or_else(foreign)?;
-                batch(worker, raw, invocation, line)
+                Box::pin(batch(worker, raw, invocation, line))
                     .await
                     .map(InvocationReply::Batch)
             }
@@ -208,7 +211,7 @@ impl<I: Inbox, D: Destination> LambdaFunction<I, D> {
                     retry,
                     dead,
                     ..
-                } = sweep(sweeper, invocation, line).await?;
+                } = Box::pin(sweep(sweeper, invocation, line)).await?;
                 Ok(InvocationReply::Swept {
                     delivered,
                     retry,
@@ -217,7 +220,7 @@ impl<I: Inbox, D: Destination> LambdaFunction<I, D> {
             }
             EventShape::Reconcile => {
                 let reconciler = self.reconciler.as_ref().ok_or_else(foreign)?;
-                reconcile(reconciler, invocation, line).await
+                Box::pin(reconcile(reconciler, invocation, line)).await
             }
             EventShape::Foreign(_) => Err(foreign()),
         }

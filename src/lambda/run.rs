@@ -27,10 +27,10 @@ use crate::{
     telemetry::{LogFormat, LogLayer},
 };
 
-/// What is said where there is no Lambda around.
-const NOT_ON_LAMBDA: &str = "bootstrap is what AWS Lambda runs: AWS_LAMBDA_RUNTIME_API is not set. \
-    On a machine of your own, `pillarbox serve` does the same work, and `cargo lambda watch` \
-     plays Lambda.";
+/// The message outside Lambda.
+const NOT_ON_LAMBDA: &str = "This program runs on AWS Lambda, and AWS_LAMBDA_RUNTIME_API is not set. \
+    `pillarbox serve` does the same work on a machine of your own, and `cargo lambda watch` \
+    simulates Lambda.";
 
 /// The whole of `bootstrap`: a function that delivers to the destinations of its configuration.
 /// Runs until the platform ends it.
@@ -53,7 +53,7 @@ pub fn main() -> ExitCode {
 /// Standard output belongs to the log, one JSON object a line.
 ///
 /// ```no_run
-/// use pillarbox::{DeliveryError, Destination, Event, Key};
+/// use pillarbox::{DeliveryError, Destination, Event, Key, lambda::main_to};
 ///
 /// struct Ledger;
 ///
@@ -65,7 +65,7 @@ pub fn main() -> ExitCode {
 /// }
 ///
 /// fn main() -> std::process::ExitCode {
-///     pillarbox::lambda::main_to(Ledger)
+///     main_to(Ledger)
 /// }
 /// ```
 pub fn main_to(destination: impl Destination) -> ExitCode {
@@ -95,15 +95,19 @@ fn start<D: Destination>(
     }
 }
 
+/// The futures are boxed because they are compiled in the program that brings the destination, and
+/// as one type they are nested more deeply than the compiler allows there by default.
 async fn run<D: Destination>(
     build: impl FnOnce(&DestinationContext<'_>) -> Result<D, InitError>,
 ) -> ExitCode {
     let built = match Role::named(variable("PILLARBOX_ROLE"), variable("_HANDLER")) {
-        Ok(role) => init::build(role, variable, build).await,
+        Ok(role) => Box::pin(init::build(role, variable, build)).await,
         Err(problem) => Err(problem.into()),
     };
     let ended = match built {
-        Ok(function) => serve(function).await.map_err(|error| error.to_string()),
+        Ok(function) => Box::pin(serve(function))
+            .await
+            .map_err(|error| error.to_string()),
         Err(problem) => {
             init_error::report(&problem).await;
             Err(problem.to_string())

@@ -7,6 +7,7 @@ use crate::domain::{Key, Timestamp};
 
 /// One attempt to deliver one row, and its outcome.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct AttemptRecord {
     /// The invocation that made the attempt.
     pub platform: PlatformFields,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 /// One run that compared one source with what its sender's API holds.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ReconcileRecord {
     /// The platform's id of the invocation that made the run.
     pub request_id: Option<String>,

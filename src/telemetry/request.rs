@@ -7,6 +7,7 @@ use crate::domain::{Key, SourceName};
 
 /// One request and its outcome, filled on its way through `receive`.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct RequestRecord {
     /// The fields of the platform.
     pub platform: PlatformFields,

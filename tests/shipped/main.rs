@@ -12,6 +12,7 @@ mod lambda;
 mod lambda_deaths;
 mod lambda_reconcile;
 mod own_destination;
+mod own_destination_lambda;
 mod process;
 mod receive;
 mod reconcile_command;

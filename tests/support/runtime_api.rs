@@ -101,6 +101,11 @@ fn program() -> Command {
 impl Bootstrap {
     /// Starts the shipped binary with these variables and no others but Lambda's own.
     pub async fn start(variables: &[(&'static str, String)]) -> Self {
+        Self::start_program(program(), variables).await
+    }
+
+    /// The same with another program.
+    pub async fn start_program(mut command: Command, variables: &[(&'static str, String)]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let ((invoke, events), (telling, told)) = (unbounded_channel(), unbounded_channel());
@@ -113,7 +118,6 @@ impl Bootstrap {
             }),
         ));
 
-        let mut command = program();
         command
             .env_clear()
             .env("AWS_LAMBDA_RUNTIME_API", address.to_string());

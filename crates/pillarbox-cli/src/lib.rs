@@ -1,5 +1,24 @@
 //! Pillarbox for a person and a machine: the receiver as one process on SQLite, the console, and
 //! the commands.
+//!
+//! A server that delivers to your own code is `pillarbox serve` with your destination:
+//!
+//! ```no_run
+//! use pillarbox::{DeliveryError, Destination, Event, Key};
+//!
+//! struct Ledger;
+//!
+//! impl Destination for Ledger {
+//!     async fn deliver(&self, key: &Key, event: &Event) -> Result<(), DeliveryError> {
+//!         let _ = (key, event.json()); // store the event under its key
+//!         Ok(())
+//!     }
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     pillarbox_cli::serve_to(Ledger)
+//! }
+//! ```
 
 pub mod any_inbox;
 mod aws;
