@@ -108,14 +108,9 @@ pub(super) async fn build<D: Destination>(
     let (clock, manager) = (Arc::new(SystemClock), SecretsManager::new(&aws));
     let inbox = Arc::new(DynamoInbox::new(&aws.config(AwsService::DynamoDb), table));
     let reconciler = reconciler(role, &config, &inbox, &manager, env)?;
-    let keyring = role.receives().then(|| {
-        Keyring::new(
-            config.source_secrets(),
-            &outside,
-            Some(manager.clone()),
-            clock.clone(),
-        )
-    });
+    let keyring = role
+        .receives()
+        .then(|| keyring(&config, &outside, &manager));
     let vault = warm_up(role, &config, &inbox, keyring.as_deref(), &manager).await;
     let receiver = keyring.map(|keyring| {
         Receiver::new(
@@ -163,6 +158,16 @@ fn table(config: &Config) -> Result<TableSettings, InitError> {
         }
         InboxConfig::Sqlite { .. } => Err(InitError::LocalInbox),
     }
+}
+
+fn keyring(config: &Config, sources: &SecretSources<'_>, manager: &SecretsManager) -> Arc<Keyring> {
+    let clock = Arc::new(SystemClock);
+    Keyring::new(
+        config.source_secrets(),
+        sources,
+        Some(manager.clone()),
+        clock,
+    )
 }
 
 /// The reconciler, in a role that has one, if a source has a `pull`. Its credentials are read when

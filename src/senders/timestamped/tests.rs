@@ -18,8 +18,7 @@ use crate::{
     domain::{Clock, HeldReason, Key, SourceName, State, Timestamp},
     inbox::{MemoryInbox, ReadInbox, RetentionPolicy},
     receive::{
-        ClockCheck, HttpRequest, Receipt, ReceiptStatus, Receiver, Refusal, RequestOutcome, Route,
-        route,
+        HttpRequest, Receipt, ReceiptStatus, Receiver, Refusal, RequestOutcome, Route, route,
     },
     secrets::{FetchedSecrets, Keyring, Secret, SecretSources},
     senders::{Acceptance, SenderKind, SignatureError, SigningKey, Source, example::NOW},
