@@ -15,7 +15,7 @@ use crate::{
         AnyDestination, DeliveryError, Destination, DestinationDeps, DestinationRoutes, Event,
         LogDestination,
     },
-    domain::{Key, SystemClock},
+    domain::{Clock, Key, SystemClock},
     inbox::{
         RetentionPolicy,
         dynamodb::{DynamoInbox, TableSettings},
@@ -88,7 +88,7 @@ pub(super) struct DestinationContext<'a> {
     config: &'a Config,
     secrets: &'a SecretSources<'a>,
     aws: &'a Aws,
-    clock: Arc<SystemClock>,
+    clock: Arc<dyn Clock>,
 }
 
 /// Builds the function in `role`, and warms it up. Only a role that delivers calls `destination`.

@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// The message outside Lambda.
-const NOT_ON_LAMBDA: &str = "This program runs on AWS Lambda, and AWS_LAMBDA_RUNTIME_API is not set. \
+const NOT_ON_LAMBDA: &str = "This program runs on AWS Lambda: AWS_LAMBDA_RUNTIME_API is not set. \
     `pillarbox serve` does the same work on a machine of your own, and `cargo lambda watch` \
     simulates Lambda.";
 

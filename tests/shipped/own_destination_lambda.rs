@@ -88,12 +88,10 @@ async fn start(variables: &[(&'static str, String)]) -> Bootstrap {
 
 /// Invokes `function` with the batch of a stream, whose every outcome must be written.
 async fn process(function: &mut Bootstrap, key: &str) {
-    let report = function.invoke(&batch(&[(key, "recorded")])).await;
-    assert!(
-        matches!(&report, RuntimeReport::Reply(_, reply) if *reply == json!({"batchItemFailures": []})),
-        "{report:?} {:?}",
-        function.lines()
-    );
+    match function.invoke(&batch(&[(key, "recorded")])).await {
+        RuntimeReport::Reply(_, reply) => assert_eq!(reply, json!({"batchItemFailures": []})),
+        other => panic!("{other:?} {:?}", function.lines()),
+    }
 }
 
 async fn sweep(function: &mut Bootstrap) -> Value {
