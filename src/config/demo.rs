@@ -1,4 +1,5 @@
-//! What runs when nothing is configured: both senders, secrets of our own making, and a log.
+//! The configuration of `pillarbox demo`: both senders, generated secrets, and a log as
+//! destination.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -9,7 +10,7 @@ use super::{
 };
 use crate::{domain::SourceName, secrets::SecretRef, senders::SenderKind};
 
-/// The demo, everything of which is kept in `folder`.
+/// The demo's configuration. Every file of the demo is in `folder`.
 pub(super) fn demo(folder: &Path) -> Config {
     let windows = TimeWindows::default();
     Config {
