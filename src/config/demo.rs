@@ -101,7 +101,7 @@ mod tests {
         let missing = with(&[], |outside| config.secrets(outside))
             .unwrap_err()
             .to_string();
-        let first = "the demo: sources.hmrc.secrets[0] (file:.pillarbox/hmrc.secret) can't be \
+        let first = "the demo: sources.hmrc.secrets[0] (file:.pillarbox/hmrc.secret) cannot be \
          read (entity not found): \
                      check the path and its permissions";
         assert_eq!(missing.lines().next(), Some(first));

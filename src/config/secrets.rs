@@ -61,7 +61,7 @@ impl RequiredSecret {
             Self::Whsec(reference) => whsec(reference, outside).err(),
         };
         wrong
-            .filter(|(why, _)| *why != SecretError::Unread(SecretsManagerError::NotAsked))
+            .filter(|(why, _)| *why != SecretError::Unread(SecretsManagerError::NotQueried))
             .map(|(_, problem)| problem)
     }
 }
@@ -248,7 +248,7 @@ pillarbox.toml:6: sources.pay.secrets[1] (env:UNSET) is not set: set that enviro
  or write secrets = [] to answer challenges only for now
 pillarbox.toml:7: sources.pay.secrets[2] (env:TEST) is a test secret (webhook_test_…) on a source \
  with live = true: use the live webhook's secret, or set live = false
-pillarbox.toml:7: sources.pay.secrets[3] (file:/run/secrets/pay) can't be read (entity not \
+pillarbox.toml:7: sources.pay.secrets[3] (file:/run/secrets/pay) cannot be read (entity not \
  found): check the path and its permissions
 pillarbox.toml:7: sources.pay.secrets[4] (env:SHORT) is only 7 bytes long, and a secret needs at \
  least 16: copy the whole of it
@@ -487,9 +487,9 @@ secret = "secretsmanager:arn:aws:secretsmanager:eu-west-2:111122223333:secret:pa
             outcome(Ok(None)),
             (false, vec![(false, SecretError::NoneYet)])
         );
-        let away = SecretError::Unread(SecretsManagerError::Away);
+        let away = SecretError::Unread(SecretsManagerError::Unavailable);
         assert_eq!(
-            outcome(Err(SecretsManagerError::Away)),
+            outcome(Err(SecretsManagerError::Unavailable)),
             (false, vec![(false, away)])
         );
     }

@@ -230,7 +230,7 @@ async fn a_source_without_its_secrets_is_shouted_about_and_the_others_are_reconc
     let lines = said.lines();
     let shouted = lines
         .iter()
-        .find(|line| line["message"] == "a secret can't be used")
+        .find(|line| line["message"] == "a secret cannot be used")
         .unwrap();
     assert_eq!(
         (&shouted["level"], &shouted["source"]),
