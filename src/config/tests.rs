@@ -341,8 +341,8 @@ fn the_error_of_an_invalid_source_says_what_to_write() {
             "3: sources.hmrc.secret is not a known key: did you mean secrets?",
             "5: sources.hmrc.secrets[1] is not a secret reference: write env:NAME, file:PATH or \
              secretsmanager:ARN#field, never the secret itself",
-            "6: sources.hmrc.secrets[2] names no secret in Secrets Manager: write \
-             secretsmanager:ARN#field, with its whole \
+            "6: sources.hmrc.secrets[2] is not the ARN of a secret: write \
+             secretsmanager:ARN#field, with the whole \
              ARN (arn:aws:…) and the name of a field",
             "7: sources.hmrc.live is for govuk-pay only: remove it, since HMRC's secrets don't \
              say whether they are \
