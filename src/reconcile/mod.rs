@@ -88,7 +88,7 @@ pub async fn run(
     if !options.dry_run
         && let Err(error) = last::save(context.inbox, context.clock, source, &outcome).await
     {
-        tracing::warn!(source = source.as_str(), reason = %error, "the result of a run could not be stored");
+        tracing::warn!(source = source.as_str(), reason = %error, "run result not stored");
     }
     run.end().await;
     outcome

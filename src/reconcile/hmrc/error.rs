@@ -44,7 +44,8 @@ pub enum HmrcError {
     ForeignBox,
     /// A permanent error.
     #[error(
-        "the API refused the request with status {status}, code {code}: check base_url, or report this"
+        "the API refused the request with status {status}, code {code}: check base_url, or \
+         report this"
     )]
     Refused {
         /// The status.

@@ -1,4 +1,4 @@
-//! The schedule of reconciling: what the senders hold gets into the table and is acknowledged,
+//! The scheduled reconcile run: what the senders hold is stored in the table and acknowledged,
 //! within the function's time.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
