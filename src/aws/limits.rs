@@ -1,4 +1,4 @@
-//! How long a call may take, and how often it is tried. No client is made without.
+//! The timeouts and retries of calls to AWS. Every client has them.
 
 use std::time::Duration;
 
@@ -7,23 +7,23 @@ use aws_types::SdkConfig;
 
 use super::{Aws, AwsService};
 
-/// The limits of one client. The SDK's own are too long for a sender that waits, or none at all.
+/// The limits of one client. The SDK's defaults are longer than a sender waits, or unlimited.
 #[derive(Clone, Copy, Debug)]
 pub struct AwsLimits {
-    /// Until there is a connection. Clients that differ in this share no connections.
+    /// The timeout for connecting. Clients share connections only if they have the same value.
     pub connect: Duration,
-    /// For one try.
+    /// The timeout of one attempt.
     pub attempt: Duration,
-    /// For all of them, pauses included.
+    /// The timeout of all attempts and the pauses between them.
     pub operation: Duration,
-    /// How many there are.
+    /// The maximum number of attempts.
     pub attempts: u32,
-    /// The longest pause after the first; each later one doubles it.
+    /// The longest pause after the first attempt. Each later attempt doubles it.
     pub backoff: Duration,
 }
 
 impl AwsLimits {
-    /// For handing events on: far within one attempt of the processor's.
+    /// For deliveries: far below the timeout of the Lambda function.
     pub const DELIVERY: Self = Self {
         connect: Duration::from_secs(1),
         attempt: Duration::from_secs(3),
@@ -32,7 +32,7 @@ impl AwsLimits {
         backoff: Duration::from_millis(100),
     };
 
-    /// The time limits as the SDK takes them.
+    /// The timeouts in the SDK's form.
     pub(crate) fn timeouts(&self) -> TimeoutConfig {
         TimeoutConfig::builder()
             .connect_timeout(self.connect)
@@ -41,7 +41,7 @@ impl AwsLimits {
             .build()
     }
 
-    /// The tries as the SDK takes them.
+    /// The retries in the SDK's form.
     pub(crate) fn retries(&self) -> RetryConfig {
         RetryConfig::standard()
             .with_max_attempts(self.attempts)
@@ -50,7 +50,7 @@ impl AwsLimits {
 }
 
 impl Aws {
-    /// What a client of `service` is made from that keeps to `limits`.
+    /// The configuration of a client of `service` with `limits`.
     pub fn within(&self, service: AwsService, limits: &AwsLimits) -> SdkConfig {
         self.config(service)
             .to_builder()

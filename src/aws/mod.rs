@@ -1,7 +1,8 @@
-//! How AWS is reached: who we are, where, and over which connection.
+//! Access to AWS: credentials, region, endpoints and the HTTP client.
 //!
-//! One HTTP client for every service, over TLS by ring and with nothing but Amazon's own roots
-//! built in: loading a system's roots costs a cold start more than the first call to DynamoDB does.
+//! All services share one HTTP client. It uses TLS by ring and trusts only the built-in roots of
+//! Amazon, because loading the system's roots takes longer in a cold start than the first call to
+//! DynamoDB.
 
 pub mod sdk_error;
 mod limits;
@@ -26,10 +27,10 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 pub use limits::AwsLimits;
 
-/// The roots of Amazon Trust Services, which every AWS endpoint is certified by.
+/// The roots of Amazon Trust Services, which certifies every AWS endpoint.
 const ROOTS: &[u8] = include_bytes!("roots.pem");
 
-/// The variables and files that say how AWS is reached.
+/// Reads the variables and files that configure access to AWS.
 pub trait Environment {
     /// The value of an environment variable.
     fn variable(&self, name: &str) -> Option<String>;
@@ -38,7 +39,7 @@ pub trait Environment {
     fn read_file(&self, path: &Path) -> io::Result<String>;
 }
 
-/// A service of AWS that is called, by the name its endpoint variable has.
+/// An AWS service that Pillarbox calls. Each has its own endpoint variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AwsService {
     /// The inbox.
@@ -47,7 +48,7 @@ pub enum AwsService {
     Sqs,
     /// A destination.
     EventBridge,
-    /// Where secrets are kept.
+    /// The store of secrets.
     SecretsManager,
 }
 
@@ -62,29 +63,29 @@ impl AwsService {
     }
 }
 
-/// Why AWS can't be reached at all; says what to do.
+/// Why a client of AWS cannot be created, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum AwsError {
-    /// No region.
-    #[error("AWS_REGION is not set: set it to the region where everything is, such as eu-west-2")]
+    /// No region is configured.
+    #[error("AWS_REGION is not set: set it to the region of your resources, such as eu-west-2")]
     NoRegion,
-    /// No credentials.
+    /// No AWS credentials were found.
     #[error(
         "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set: Lambda sets them; elsewhere, \
          set both"
     )]
     NoCredentials,
-    /// The configured roots can't be read.
-    #[error("AWS_CA_BUNDLE names {0}, which can't be read ({1}): check the path")]
+    /// The configured roots cannot be read.
+    #[error("AWS_CA_BUNDLE names {0}, which cannot be read ({1}): check the path")]
     Bundle(PathBuf, io::Error),
-    /// The configured roots are none.
+    /// The configured roots are not valid certificates.
     #[error(
-        "the certificates AWS is trusted by can't be used ({0}): check the file AWS_CA_BUNDLE names"
+        "the trusted certificates cannot be used ({0}): check the file that AWS_CA_BUNDLE names"
     )]
     Tls(String),
 }
 
-/// What every client of an AWS service is made from.
+/// The configuration that clients of all AWS services share.
 #[derive(Clone, Debug)]
 pub struct Aws {
     shared: SdkConfig,
@@ -92,8 +93,7 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// From the variables that Lambda sets, and nothing else: no profile is read, and no one is
-    /// asked.
+    /// Reads the variables that Lambda sets. No profile and no metadata service is read.
     pub fn from_variables(environment: &impl Environment) -> Result<Self, AwsError> {
         let set = |name: &str| environment.variable(name).filter(|value| !value.is_empty());
         let region = set("AWS_REGION")
@@ -117,7 +117,7 @@ impl Aws {
         })
     }
 
-    /// From an SDK configuration that was loaded elsewhere, with the endpoints that variables name.
+    /// Uses an SDK configuration that was loaded elsewhere, with the endpoints of the variables.
     pub fn new(shared: SdkConfig, environment: &impl Environment) -> Self {
         Self {
             shared,
@@ -125,9 +125,12 @@ impl Aws {
         }
     }
 
-    /// What a client of `service` is made from.
+    /// The configuration of a client of `service`.
     pub fn config(&self, service: AwsService) -> SdkConfig {
-        let endpoint = self.endpoints.iter().find(|(of, _)| *of == service);
+        let endpoint = self
+            .endpoints
+            .iter()
+            .find(|(configured, _)| *configured == service);
         match endpoint {
             Some((_, url)) => self.shared.to_builder().endpoint_url(url).build(),
             None => self.shared.clone(),
@@ -135,8 +138,7 @@ impl Aws {
     }
 }
 
-/// Where services are reached that don't answer at their usual address: the variables every AWS
-/// tool knows.
+/// The endpoints that the standard AWS variables configure.
 fn endpoints(environment: &impl Environment) -> Vec<(AwsService, String)> {
     let set = |name: &str| environment.variable(name).filter(|value| !value.is_empty());
     let of = |service: AwsService| {
@@ -156,7 +158,7 @@ fn endpoints(environment: &impl Environment) -> Vec<(AwsService, String)> {
     .collect()
 }
 
-/// The one HTTP client of every AWS service, with Amazon's own roots and those of `AWS_CA_BUNDLE`.
+/// The HTTP client of all AWS services. It trusts Amazon's roots and those of `AWS_CA_BUNDLE`.
 pub fn http_client(environment: &impl Environment) -> Result<SharedHttpClient, AwsError> {
     let mut roots = TrustStore::empty().with_pem_certificate(ROOTS);
     if let Some(path) = environment
@@ -180,7 +182,7 @@ pub fn http_client(environment: &impl Environment) -> Result<SharedHttpClient, A
         .build_https())
 }
 
-/// The client panics on what is no certificate, so that is found out before.
+/// Checks the certificates of a bundle, because the HTTP client panics on an invalid one.
 fn check(bundle: &str) -> Result<(), AwsError> {
     let mut roots = rustls::RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(bundle.as_bytes()) {
@@ -190,7 +192,7 @@ fn check(bundle: &str) -> Result<(), AwsError> {
             .map_err(|error| AwsError::Tls(error.to_string()))?;
     }
     if roots.is_empty() {
-        Err(AwsError::Tls("it holds no certificate".to_owned()))
+        Err(AwsError::Tls("the file holds no certificate".to_owned()))
     } else {
         Ok(())
     }
@@ -221,7 +223,7 @@ mod tests {
     ];
 
     #[test]
-    fn a_service_is_reached_where_its_own_variable_says_and_else_where_all_are() {
+    fn the_endpoint_of_a_service_overrides_the_common_endpoint() {
         let mut set = KEYS.to_vec();
         set.push(("AWS_ENDPOINT_URL", "http://127.0.0.1:4566"));
         set.push(("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:8000"));
@@ -237,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn without_variables_aws_is_reached_at_its_own_addresses() {
+    fn without_variables_the_sdk_chooses_the_endpoint() {
         let aws = aws(&KEYS, "").unwrap();
         assert_eq!(aws.config(AwsService::SecretsManager).endpoint_url(), None);
         assert_eq!(
@@ -249,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn a_missing_region_or_credential_is_named() {
         assert!(matches!(aws(&KEYS[1..], ""), Err(AwsError::NoRegion)));
         assert!(matches!(aws(&KEYS[..2], ""), Err(AwsError::NoCredentials)));
     }
@@ -260,14 +262,14 @@ mod tests {
         set.push(("AWS_CA_BUNDLE", "/etc/ssl/own.pem"));
         let own = std::str::from_utf8(ROOTS).unwrap();
         assert!(aws(&set, own).is_ok());
-        for no_bundle in [
+        for invalid in [
             "",
             "hello",
             "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
         ] {
             assert!(
-                matches!(aws(&set, no_bundle), Err(AwsError::Tls(_))),
-                "{no_bundle}"
+                matches!(aws(&set, invalid), Err(AwsError::Tls(_))),
+                "{invalid}"
             );
         }
     }

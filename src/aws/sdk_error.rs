@@ -1,4 +1,4 @@
-//! What went wrong with a call to AWS, in one word.
+//! Reduces the SDK's errors to a code.
 
 use std::error::Error;
 
@@ -6,18 +6,18 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-/// There are no credentials to sign with.
+/// No AWS credentials were found.
 pub const NO_CREDENTIALS: &str = "NoCredentials";
-/// No answer came in time.
+/// The call timed out.
 pub const TIMEOUT: &str = "Timeout";
-/// No connection could be made, or it broke.
+/// The connection could not be made, or was lost.
 pub const NO_CONNECTION: &str = "NoConnection";
-/// What came back is no answer of AWS's.
+/// The response is not one of AWS.
 pub const NO_ANSWER: &str = "NoAnswer";
 
-/// What went wrong: AWS's own code, or one of ours where it said none.
+/// The code of an error: that of AWS, or one of this module's if there is none.
 ///
-/// Never the message, which may repeat what was sent.
+/// The message is never used, because it may repeat the request.
 pub fn code<E>(error: &SdkError<E, HttpResponse>) -> String
 where
     E: ProvideErrorMetadata + Error + 'static,
@@ -32,7 +32,7 @@ where
     }
 }
 
-/// A code as it can be shown: whoever answered might have put anything there.
+/// Makes a code safe to show, because the response may not be from AWS.
 pub fn tidy(code: &str) -> String {
     code.chars()
         .filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c))
@@ -44,12 +44,12 @@ fn is_caused_by_credentials(error: &(dyn Error + 'static)) -> bool {
     error.is::<CredentialsError>() || error.source().is_some_and(is_caused_by_credentials)
 }
 
-/// Whether a code says that we may not do this.
+/// Whether the code means that permission is missing.
 pub fn is_denied(code: &str) -> bool {
     matches!(code, "AccessDenied" | "AccessDeniedException")
 }
 
-/// What to do about a code that means the same everywhere.
+/// What to do about a code that has the same meaning for every service.
 pub fn advice(code: &str) -> &'static str {
     match code {
         NO_CREDENTIALS

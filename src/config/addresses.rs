@@ -1,4 +1,4 @@
-//! Where we listen: `listen` for the senders, `console` for people on this machine.
+//! The listening addresses: `listen` for the senders, `console` for people on this machine.
 
 use std::net::SocketAddr;
 
@@ -7,10 +7,11 @@ use super::{
     error::{ConfigError, ConfigLocation},
 };
 
-/// What an address has to look like.
+/// The form of an address, for error messages.
 pub(super) const MUST: &str = "must be an address and a port, such as 127.0.0.1:8080";
 
-/// An address, and where it was set: nowhere, if it is the default or was judged before.
+/// An address and the place that sets it. The place is `None` for a default, and for an address
+/// that was checked before.
 #[derive(Clone, Debug)]
 pub(super) struct AddressSetting {
     pub(super) value: SocketAddr,
@@ -18,26 +19,24 @@ pub(super) struct AddressSetting {
 }
 
 impl AddressSetting {
-    /// An address that nobody set here.
+    /// An address with no place.
     pub(super) fn unset(value: SocketAddr) -> Self {
         Self { value, place: None }
     }
 }
 
-/// The default for the senders.
 pub(super) fn default_listen() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 8080))
 }
 
-/// The default for people.
 pub(super) fn default_console() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 8081))
 }
 
 /// Reads `listen` and `console`.
 pub(super) fn read(root: &mut TableReader<'_, '_>) -> Option<(SocketAddr, SocketAddr)> {
-    let listen = one(root, "listen", default_listen());
-    let console = one(root, "console", default_console());
+    let listen = read_address(root, "listen", default_listen());
+    let console = read_address(root, "console", default_console());
     let (listen, console) = (listen?, console?);
     check(&listen, &console)
         .into_iter()
@@ -45,7 +44,8 @@ pub(super) fn read(root: &mut TableReader<'_, '_>) -> Option<(SocketAddr, Socket
     Some((listen.value, console.value))
 }
 
-/// What is wrong with two addresses that were read; only what somebody set here can be.
+/// Checks that the console is on a loopback address and that the two addresses differ. Only
+/// addresses with a place are reported.
 pub(super) fn check(listen: &AddressSetting, console: &AddressSetting) -> Vec<ConfigError> {
     let exposed = console
         .place
@@ -59,7 +59,7 @@ pub(super) fn check(listen: &AddressSetting, console: &AddressSetting) -> Vec<Co
     });
     let set = console.place.as_ref().or(listen.place.as_ref());
     let clash = set
-        .filter(|_| clash(listen.value, console.value))
+        .filter(|_| clashes(listen.value, console.value))
         .map(|place| {
             let port = listen.value.port();
             place.problem(format_args!(
@@ -69,14 +69,15 @@ pub(super) fn check(listen: &AddressSetting, console: &AddressSetting) -> Vec<Co
     exposed.into_iter().chain(clash).collect()
 }
 
-/// Whether only one of two listeners could be had. Port 0 is any free one, never the same twice.
-fn clash(one: SocketAddr, other: SocketAddr) -> bool {
-    let overlap =
-        one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
-    one.port() == other.port() && one.port() != 0 && overlap
+/// Whether the two listeners cannot both bind. Port 0 is any free port, so it never clashes.
+fn clashes(read_address: SocketAddr, other: SocketAddr) -> bool {
+    let overlap = read_address.ip() == other.ip()
+        || read_address.ip().is_unspecified()
+        || other.ip().is_unspecified();
+    read_address.port() == other.port() && read_address.port() != 0 && overlap
 }
 
-fn one(
+fn read_address(
     root: &mut TableReader<'_, '_>,
     key: &'static str,
     default: SocketAddr,
@@ -85,7 +86,7 @@ fn one(
         return Some(AddressSetting::unset(default));
     };
     let read = item.text(MUST)?.parse().map_err(|_| MUST);
-    item.made(read).map(|read| AddressSetting {
+    item.located(read).map(|read| AddressSetting {
         value: read.value,
         place: Some(read.place),
     })

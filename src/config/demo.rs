@@ -1,4 +1,5 @@
-//! What runs when nothing is configured: both senders, secrets of our own making, and a log.
+//! The configuration of `pillarbox demo`: both senders, generated secrets, and a log as
+//! destination.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -9,7 +10,7 @@ use super::{
 };
 use crate::{domain::SourceName, secrets::SecretRef, senders::SenderKind};
 
-/// The demo, everything of which is kept in `folder`.
+/// The demo's configuration. Every file of the demo is in `folder`.
 pub(super) fn demo(folder: &Path) -> Config {
     let windows = TimeWindows::default();
     Config {
@@ -100,7 +101,7 @@ mod tests {
         let missing = with(&[], |outside| config.secrets(outside))
             .unwrap_err()
             .to_string();
-        let first = "the demo: sources.hmrc.secrets[0] (file:.pillarbox/hmrc.secret) can't be \
+        let first = "the demo: sources.hmrc.secrets[0] (file:.pillarbox/hmrc.secret) cannot be \
          read (entity not found): \
                      check the path and its permissions";
         assert_eq!(missing.lines().next(), Some(first));

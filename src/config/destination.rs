@@ -1,4 +1,4 @@
-//! Where notifications are handed on to: `[destination]` and `[destinations.NAME]`.
+//! The destinations of notifications: `[destination]` and `[destinations.NAME]`.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -18,24 +18,23 @@ use crate::{
     secrets::SecretRef,
 };
 
-/// Every kind of destination the words of a configuration know.
 const KINDS: [&str; 4] = ["log", "https", "sqs", "eventbridge"];
 
-/// One place that notifications are handed on to.
+/// Where notifications are delivered.
 #[derive(Clone, Debug)]
 pub enum DestinationConfig {
-    /// A line of JSON without the data.
+    /// A line of JSON in the log, without the data.
     Log,
-    /// CloudEvents by POST.
+    /// CloudEvents sent by POST.
     Https(HttpsConfig),
-    /// CloudEvents in a queue on AWS.
+    /// CloudEvents in an SQS queue.
     Sqs(SqsQueue),
-    /// CloudEvents on a bus on AWS.
+    /// CloudEvents on an EventBridge bus.
     EventBridge(EventBus),
 }
 
 impl DestinationConfig {
-    /// The secret it signs with, if it does.
+    /// The secret that signs its requests; `None` if the destination does not sign.
     pub fn secret(&self) -> Option<&Located<SecretRef>> {
         match self {
             Self::Https(https) => Some(&https.secret),
@@ -43,7 +42,7 @@ impl DestinationConfig {
         }
     }
 
-    /// Whether it is on AWS.
+    /// Whether the destination is on AWS.
     pub fn is_on_aws(&self) -> bool {
         matches!(self, Self::Sqs(_) | Self::EventBridge(_))
     }
@@ -113,7 +112,7 @@ pub struct HttpsConfig {
 }
 
 impl fmt::Debug for HttpsConfig {
-    /// Shows no more of the URL than its origin: paths and queries are where people keep tokens.
+    /// Shows only the origin of the URL, because paths and queries often hold tokens.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let origin = self.url.origin().ascii_serialization();
         f.debug_struct("HttpsConfig")
@@ -123,11 +122,11 @@ impl fmt::Debug for HttpsConfig {
     }
 }
 
-/// The destinations of one document, as far as they could be read.
+/// The destinations of one document that could be read.
 pub(super) struct DestinationConfigs {
     pub(super) default: Option<DestinationConfig>,
     pub(super) named: BTreeMap<String, DestinationConfig>,
-    /// Every name written, that of a destination which couldn't be read included.
+    /// Every configured name, including those of destinations that could not be read.
     pub(super) names: Vec<String>,
 }
 
@@ -138,7 +137,7 @@ pub(super) fn read(
 ) -> DestinationConfigs {
     let default = match root.take("destination") {
         None => Some(DestinationConfig::Log),
-        Some(item) => one(item, wanted),
+        Some(item) => read_destination(item, wanted),
     };
     let entries = root
         .table("destinations")
@@ -163,13 +162,16 @@ fn named(
 ) -> Option<(String, DestinationConfig)> {
     if SourceName::new(&name).is_none() {
         item.complain(
-            "is no name for a destination: begin with a-z, then up to 31 of a-z, 0-9 and -",
+            "is not a valid destination name: begin with a-z, then up to 31 of a-z, 0-9 and -",
         );
     }
-    one(item, wanted).map(|destination| (name, destination))
+    read_destination(item, wanted).map(|destination| (name, destination))
 }
 
-fn one(item: TomlItem<'_, '_>, wanted: &mut Vec<RequiredSecret>) -> Option<DestinationConfig> {
+fn read_destination(
+    item: TomlItem<'_, '_>,
+    wanted: &mut Vec<RequiredSecret>,
+) -> Option<DestinationConfig> {
     let mut table = item.table()?;
     let kind = table.need(
         "kind",
@@ -181,7 +183,7 @@ fn one(item: TomlItem<'_, '_>, wanted: &mut Vec<RequiredSecret>) -> Option<Desti
         Some("sqs") => sqs(&mut table).map(DestinationConfig::Sqs),
         Some(_) => eventbridge(&mut table).map(DestinationConfig::EventBridge),
         None => {
-            // Which of the other keys belong here can't be said, so each of them may.
+            // Without a kind, the valid keys are unknown, so none of these is reported.
             let _ = ["url", "secret", "bus"].map(|key| table.take(key));
             None
         }
@@ -210,17 +212,17 @@ fn sqs(table: &mut TableReader<'_, '_>) -> Option<SqsQueue> {
         "write url = \"https://sqs.REGION.amazonaws.com/ACCOUNT/NAME\"",
     )?;
     let text = url.text("must be a URL in quotes")?;
-    url.made(SqsQueue::parse(&text)).map(|queue| queue.value)
+    url.located(SqsQueue::parse(&text)).map(|queue| queue.value)
 }
 
 fn eventbridge(table: &mut TableReader<'_, '_>) -> Option<EventBus> {
     let bus = table.need("bus", "write bus = \"NAME\"")?;
     let text = bus.text("must be the name or the ARN of a bus in quotes")?;
-    bus.made(EventBus::parse(&text)).map(|bus| bus.value)
+    bus.located(EventBus::parse(&text)).map(|bus| bus.value)
 }
 
-/// Reads the URL of something we send requests to.
+/// Reads the URL of a server that requests are sent to.
 pub(super) fn url(item: TomlItem<'_, '_>) -> Option<Url> {
     let text = item.text("must be a URL in quotes")?;
-    item.made(endpoint(&text)).map(|url| url.value)
+    item.located(endpoint(&text)).map(|url| url.value)
 }

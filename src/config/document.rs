@@ -1,4 +1,4 @@
-//! One document, read from its first key to its last, whatever is wrong on the way.
+//! Reads a whole document and collects every error in it.
 
 use super::{
     Config, addresses, destination,
@@ -10,32 +10,32 @@ use super::{
 };
 use crate::secrets::SecretSources;
 
-/// What one pass over a document found.
+/// The result of reading a document.
 pub(super) struct ParsedDocument {
     config: Option<Config>,
     problems: Vec<ConfigError>,
     wanted: Vec<RequiredSecret>,
 }
 
-/// Reads `document`, which people know as `place`.
+/// Reads `document`; `place` is its name in error messages.
 pub(super) fn read(document: &str, place: &str) -> ParsedDocument {
-    let walk = DocumentReader::new(place, document);
+    let reader = DocumentReader::new(place, document);
     let mut wanted = Vec::new();
-    let config = walk
+    let config = reader
         .root(document)
         .and_then(|root| config(root, &mut wanted));
     ParsedDocument {
         config,
-        problems: walk.into_problems(),
+        problems: reader.into_problems(),
         wanted,
     }
 }
 
 impl ParsedDocument {
-    /// Adds what is wrong with the values of the secrets, if something is wrong already.
+    /// If the document has errors, adds the errors of its secrets, so that one list holds both.
     ///
-    /// A sound document is left alone: its secrets are judged when they are fetched to be used.
-    pub(super) fn judge_secrets(mut self, outside: &SecretSources<'_>) -> Self {
+    /// The secrets of a valid document are checked when they are fetched for use.
+    pub(super) fn check_secrets(mut self, outside: &SecretSources<'_>) -> Self {
         if !self.problems.is_empty() {
             self.problems.extend(
                 self.wanted
@@ -46,7 +46,7 @@ impl ParsedDocument {
         self
     }
 
-    /// The configuration, if nothing was wrong.
+    /// The configuration, or every error.
     pub(super) fn finish(self) -> Result<Config, ConfigErrors> {
         match self.config {
             Some(config) => ConfigErrors::or(self.problems, config),
@@ -55,7 +55,7 @@ impl ParsedDocument {
     }
 }
 
-/// Every part is read before the first that couldn't be ends it.
+/// Reads every part before returning, so that the errors of all parts are found.
 fn config(mut root: TableReader<'_, '_>, wanted: &mut Vec<RequiredSecret>) -> Option<Config> {
     let addresses = addresses::read(&mut root);
     let windows = windows::read(&mut root);

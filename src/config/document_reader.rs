@@ -1,8 +1,8 @@
-//! Walks a parsed TOML document: takes the known keys out of each table, complains about what is
+//! Reads a parsed TOML document: takes the known keys out of each table and reports those that are
 //! left.
 //!
-//! A complaint never ends the walk, so that one pass finds everything. No complaint repeats a value
-//! of the document: a value in the wrong place may be a secret.
+//! An error does not stop the reader, so one pass finds every error. No error repeats a value of
+//! the document, because a value in the wrong place may be a secret.
 
 use std::{cell::RefCell, sync::Arc};
 
@@ -17,13 +17,13 @@ use super::{
 };
 use crate::domain::SourceName;
 
-/// The longest name that a complaint repeats without knowing it to be one: HMRC's secrets have 32
-/// characters.
+/// The longest unknown name that an error repeats. HMRC's secrets have 32 characters, so a longer
+/// name may be a secret.
 const LONGEST_NAME: usize = 31;
 
 type FieldName<'i> = Spanned<DeString<'i>>;
 
-/// What a walk needs everywhere: the document's name, its lines, and where complaints go.
+/// The document's name, the offsets of its lines, and the errors found so far.
 pub(super) struct DocumentReader {
     document: Arc<str>,
     starts: Vec<usize>,
@@ -31,7 +31,7 @@ pub(super) struct DocumentReader {
 }
 
 impl DocumentReader {
-    /// Prepares to walk `text`, which people know as `document`.
+    /// A reader of `text`; `document` is its name in error messages.
     pub(super) fn new(document: &str, text: &str) -> Self {
         let starts = std::iter::once(0)
             .chain(text.match_indices('\n').map(|(at, _)| at + 1))
@@ -43,7 +43,7 @@ impl DocumentReader {
         }
     }
 
-    /// Parses `text`; a syntax error is a complaint too, but there is nothing left to walk then.
+    /// Parses `text` and returns its root table; reports a syntax error and returns `None`.
     pub(super) fn root<'i>(&self, text: &'i str) -> Option<TableReader<'_, 'i>> {
         match DeTable::parse(text) {
             Ok(table) => Some(TableReader::new(
@@ -53,7 +53,7 @@ impl DocumentReader {
             )),
             Err(error) => {
                 let line = error.span().map(|span| self.line(span.start));
-                // The error's own display would repeat the line, secrets and all.
+                // The error's `Display` would repeat the line, which may hold secrets.
                 let what = format!("is not TOML here: {}", error.message());
                 self.complain(
                     ConfigLocation::new(self.document.clone(), line, "the document").problem(what),
@@ -63,12 +63,12 @@ impl DocumentReader {
         }
     }
 
-    /// Adds a problem to what this walk has found.
+    /// Reports an error.
     pub(super) fn complain(&self, problem: ConfigError) {
         self.problems.borrow_mut().push(problem);
     }
 
-    /// Everything found.
+    /// The errors found.
     pub(super) fn into_problems(self) -> Vec<ConfigError> {
         self.problems.into_inner()
     }
@@ -82,32 +82,32 @@ impl DocumentReader {
     }
 }
 
-/// One table, emptied key by key.
+/// One table. Each key is removed when it is read.
 pub(super) struct TableReader<'w, 'i> {
-    walk: &'w DocumentReader,
+    reader: &'w DocumentReader,
     place: ConfigLocation,
     left: DeTable<'i>,
     known: Vec<&'static str>,
 }
 
 impl<'w, 'i> TableReader<'w, 'i> {
-    fn new(walk: &'w DocumentReader, place: ConfigLocation, left: DeTable<'i>) -> Self {
+    fn new(reader: &'w DocumentReader, place: ConfigLocation, left: DeTable<'i>) -> Self {
         Self {
-            walk,
+            reader,
             place,
             left,
             known: Vec::new(),
         }
     }
 
-    /// Takes what stands under `key`, which is a known key from now on.
+    /// Takes the value of `key`, and adds `key` to the known keys.
     pub(super) fn take(&mut self, key: &'static str) -> Option<TomlItem<'w, 'i>> {
         self.known.push(key);
         let (name, value) = self.left.remove_entry(key)?;
-        Some(TomlItem::new(self.walk, &self.place, &name, value))
+        Some(TomlItem::new(self.reader, &self.place, &name, value))
     }
 
-    /// Takes what must stand under `key`; `how` says what to write there.
+    /// Takes the value of `key`; reports a missing key, where `how` says what to write.
     pub(super) fn need(&mut self, key: &'static str, how: &str) -> Option<TomlItem<'w, 'i>> {
         let item = self.take(key);
         if item.is_none() {
@@ -121,70 +121,74 @@ impl<'w, 'i> TableReader<'w, 'i> {
         self.take(key)?.table()
     }
 
-    /// Takes every entry of a table whose keys are names of the reader's own choosing, as written.
+    /// Takes every entry of a table whose keys are names that the user chooses.
     pub(super) fn entries(self) -> Vec<(String, TomlItem<'w, 'i>)> {
         let mut entries: Vec<_> = self.left.into_iter().collect();
         entries.sort_by_key(|(name, _)| name.span().start);
         let item = |(name, value): (FieldName<'i>, _)| {
-            let item = TomlItem::new(self.walk, &self.place, &name, value);
+            let item = TomlItem::new(self.reader, &self.place, &name, value);
             (name.into_inner().into_owned(), item)
         };
         entries.into_iter().map(item).collect()
     }
 
-    /// Complains about every key that nobody took.
+    /// Reports every key that was not taken.
     pub(super) fn finish(self) {
         for name in self.left.keys() {
-            let place = self.walk.place(&self.place, name);
+            let place = self.reader.place(&self.place, name);
             let advice = match suggest::nearest(name.get_ref(), self.known.iter().copied()) {
                 Some(meant) => format!("did you mean {meant}?"),
                 None => format!("known here are {}", self.known.join(", ")),
             };
-            self.walk
+            self.reader
                 .complain(place.problem(format_args!("is not a known key: {advice}")));
         }
     }
 
-    /// Adds a problem that was found elsewhere, with its place.
+    /// Reports an error that has its own place.
     pub(super) fn report(&self, problem: ConfigError) {
-        self.walk.complain(problem);
+        self.reader.complain(problem);
     }
 
-    /// Complains about this table as a whole.
+    /// Reports an error of this table as a whole.
     pub(super) fn complain(&self, what: impl std::fmt::Display) {
-        self.walk.complain(self.place.problem(what));
+        self.reader.complain(self.place.problem(what));
     }
 }
 
-/// One value and where it stands.
+/// One value and its place.
 pub(super) struct TomlItem<'w, 'i> {
-    walk: &'w DocumentReader,
+    reader: &'w DocumentReader,
     place: ConfigLocation,
     value: DeValue<'i>,
 }
 
 impl<'w, 'i> TomlItem<'w, 'i> {
     fn new(
-        walk: &'w DocumentReader,
+        reader: &'w DocumentReader,
         under: &ConfigLocation,
         name: &FieldName<'i>,
         value: Spanned<DeValue<'i>>,
     ) -> Self {
         Self {
-            walk,
-            place: walk.place(under, name),
+            reader,
+            place: reader.place(under, name),
             value: value.into_inner(),
         }
     }
 
-    /// Complains about this value.
+    /// Reports an error of this value.
     pub(super) fn complain(&self, what: impl std::fmt::Display) {
-        self.walk.complain(self.place.problem(what));
+        self.reader.complain(self.place.problem(what));
     }
 
-    /// This value with what was made of it, or a complaint that says why nothing could be.
-    pub(super) fn made<T>(self, made: Result<T, impl std::fmt::Display>) -> Option<Located<T>> {
-        made.map_err(|what| self.complain(what))
+    /// The parsed value with this item's place; reports an error of `parsed`.
+    pub(super) fn located<T>(
+        self,
+        parsed: Result<T, impl std::fmt::Display>,
+    ) -> Option<Located<T>> {
+        parsed
+            .map_err(|what| self.complain(what))
             .ok()
             .map(|value| Located {
                 value,
@@ -192,13 +196,13 @@ impl<'w, 'i> TomlItem<'w, 'i> {
             })
     }
 
-    /// The text, which `must` describes.
+    /// The value as text; `must` describes the valid values in the error.
     pub(super) fn text(&self, must: &str) -> Option<String> {
         let text = self.value.as_str().map(str::to_owned);
         self.expect(text, must)
     }
 
-    /// One of `words`.
+    /// The value as one of `words`.
     pub(super) fn word(&self, words: &[&'static str]) -> Option<&'static str> {
         let quoted: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
         let must = format!(
@@ -215,7 +219,7 @@ impl<'w, 'i> TomlItem<'w, 'i> {
         }
     }
 
-    /// A whole number of 1 or more and at most `most`.
+    /// The value as a whole number from 1 to `most`.
     pub(super) fn count(&self, most: u32) -> Option<u32> {
         let digits = self.value.as_integer();
         let count =
@@ -224,24 +228,24 @@ impl<'w, 'i> TomlItem<'w, 'i> {
         self.expect(count, &format!("must be a whole number from 1 to {most}"))
     }
 
-    /// `true` or `false`.
+    /// The value as a boolean.
     pub(super) fn flag(&self) -> Option<bool> {
         self.expect(self.value.as_bool(), "must be true or false")
     }
 
-    /// The entries of a list, which `must` describes.
+    /// The entries of a list; `must` describes the valid values in the error.
     pub(super) fn list(&self, must: &str) -> Option<Vec<TomlItem<'w, 'i>>> {
         let list = self
             .value
             .as_array()
-            .map(|list| entries(self.walk, &self.place, list.clone()));
+            .map(|list| entries(self.reader, &self.place, list.clone()));
         self.expect(list, must)
     }
 
-    /// The table.
+    /// The value as a table.
     pub(super) fn table(self) -> Option<TableReader<'w, 'i>> {
         match self.value {
-            DeValue::Table(table) => Some(TableReader::new(self.walk, self.place, table)),
+            DeValue::Table(table) => Some(TableReader::new(self.reader, self.place, table)),
             _ => self.expect(
                 None,
                 &format!("must be a table: write [{}]", self.place.path()),
@@ -257,22 +261,22 @@ impl<'w, 'i> TomlItem<'w, 'i> {
     }
 }
 
-/// All of what was read, if all could be; unlike `collect`, it reads on behind the first that
-/// couldn't.
+/// All values, or `None` if one could not be read. Unlike `collect`, it reads every value, so that
+/// every error is reported.
 pub(super) fn all<T>(read: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
     let read: Vec<_> = read.collect();
     read.into_iter().collect()
 }
 
 fn entries<'w, 'i>(
-    walk: &'w DocumentReader,
+    reader: &'w DocumentReader,
     place: &ConfigLocation,
     list: DeArray<'i>,
 ) -> Vec<TomlItem<'w, 'i>> {
     let entry = |(index, value): (usize, Spanned<DeValue<'i>>)| {
-        let place = place.entry(index, walk.line(value.span().start));
+        let place = place.entry(index, reader.line(value.span().start));
         TomlItem {
-            walk,
+            reader,
             place,
             value: value.into_inner(),
         }
@@ -280,7 +284,7 @@ fn entries<'w, 'i>(
     list.into_iter().enumerate().map(entry).collect()
 }
 
-/// A name as a complaint repeats it.
+/// A name as an error shows it.
 fn shown(name: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     match name.chars().count() {

@@ -1,21 +1,21 @@
-//! Everything that is wrong with a configuration.
+//! The errors of a configuration.
 
 use std::fmt;
 
 pub use crate::domain::{ConfigError, ConfigLocation, Located};
 
-/// Everything that is wrong, in the order in which it is written; never empty when it is an error.
+/// Every error of a configuration, in the order of its lines. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigErrors(Vec<ConfigError>);
 
 impl ConfigErrors {
-    /// Puts problems into the order of their lines; those of a whole document come first.
+    /// Sorts errors by line; those of a whole document come first.
     pub(super) fn new(mut problems: Vec<ConfigError>) -> Self {
         problems.sort_by_key(|problem| problem.line);
         Self(problems)
     }
 
-    /// `value`, unless there are problems.
+    /// `value`, or `problems` if there are any.
     pub(super) fn or<T>(problems: Vec<ConfigError>, value: T) -> Result<T, Self> {
         if problems.is_empty() {
             Ok(value)
@@ -24,7 +24,7 @@ impl ConfigErrors {
         }
     }
 
-    /// The problems one by one.
+    /// Iterates over the errors.
     pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
         self.0.iter()
     }

@@ -1,34 +1,32 @@
-//! Which inbox notifications are kept in: `[inbox]`, or `--inbox sqlite:PATH` and `--inbox
+//! The inbox that stores notifications: `[inbox]`, `--inbox sqlite:PATH` or `--inbox
 //! dynamodb:TABLE`.
 
 use std::path::{Path, PathBuf};
 
 use super::document_reader::TableReader;
 
-/// Where notifications are kept while nothing else is said.
+/// The file of the inbox if none is configured.
 const DEFAULT_PATH: &str = "pillarbox.db";
-/// Every kind of inbox the words of a configuration know.
 const KINDS: [&str; 2] = ["sqlite", "dynamodb"];
 
-/// How many shards the table's index has while nothing else is said: each carries about 1,000
-/// writes a second.
+/// The shards of the table's index if none are configured. Each takes about 1,000 writes a second.
 const DEFAULT_SHARDS: u32 = 16;
-/// More than any account may write in a second.
+/// More shards than the write quota of an AWS account can use.
 const MOST_SHARDS: u32 = 1024;
 
-/// The inbox to use.
+/// The configured inbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InboxConfig {
-    /// One local file.
+    /// A local SQLite file.
     Sqlite {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
     },
-    /// A table on AWS.
+    /// A DynamoDB table.
     DynamoDb {
-        /// Its name.
+        /// The name of the table.
         table: String,
-        /// How many shards its index is spread over.
+        /// The number of shards of its index.
         shards: u32,
     },
 }
@@ -41,17 +39,17 @@ impl Default for InboxConfig {
     }
 }
 
-/// Why text names no inbox; says what to do.
+/// Why a text does not name an inbox, and what to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InboxConfigError {
-    /// Not in the form KIND:NAME of a kind there is.
+    /// The text is not KIND:NAME with a known kind.
     #[error("must be sqlite:PATH or dynamodb:TABLE")]
     Unknown,
-    /// No name a table can have.
-    #[error("names no table: write 3 to 255 of A-Z, a-z, 0-9, _, - and .")]
+    /// The table's name is invalid.
+    #[error("is not a valid table name: write 3 to 255 of A-Z, a-z, 0-9, _, - and .")]
     NoTable,
-    /// No file, or one that SQLite would keep in memory.
-    #[error("names no file that lasts: write the path of one, such as pillarbox.db")]
+    /// The path is missing, or names a database in memory.
+    #[error("does not name a file on disk: write its path, such as pillarbox.db")]
     NoFile,
 }
 
@@ -65,8 +63,8 @@ impl InboxConfig {
         }
     }
 
-    /// To SQLite, `""` and `:memory:` are databases that vanish, and `file:` begins a URI that can
-    /// ask for one.
+    /// For SQLite, `""` and `:memory:` are temporary databases, and a URI that begins with `file:`
+    /// can name one.
     fn sqlite(path: &str) -> Result<Self, InboxConfigError> {
         let vanishes = path.trim().is_empty() || path == ":memory:" || path.starts_with("file:");
         if vanishes {
@@ -78,7 +76,7 @@ impl InboxConfig {
         }
     }
 
-    /// The file of a local inbox.
+    /// The file of a SQLite inbox.
     pub fn file(&self) -> Option<&Path> {
         match self {
             Self::Sqlite { path } => Some(path),
@@ -111,7 +109,7 @@ pub(super) fn read(root: &mut TableReader<'_, '_>) -> Option<InboxConfig> {
         Some("sqlite") => sqlite(&mut table),
         Some(_) => dynamodb(&mut table),
         None => {
-            // Which of the other keys belong here can't be said, so each of them may.
+            // Without a kind, the valid keys are unknown, so none of these is reported.
             let _ = ["path", "table", "shards"].map(|key| table.take(key));
             None
         }
@@ -125,7 +123,7 @@ fn sqlite(table: &mut TableReader<'_, '_>) -> Option<InboxConfig> {
         return Some(InboxConfig::default());
     };
     let text = path.text("must be a path in quotes")?;
-    path.made(InboxConfig::sqlite(&text))
+    path.located(InboxConfig::sqlite(&text))
         .map(|inbox| inbox.value)
 }
 
@@ -136,7 +134,7 @@ fn dynamodb(table: &mut TableReader<'_, '_>) -> Option<InboxConfig> {
         .map_or(Some(DEFAULT_SHARDS), |shards| shards.count(MOST_SHARDS));
     let name = name?;
     let text = name.text("must be the table's name in quotes")?;
-    let inbox = name.made(InboxConfig::dynamodb(&text, shards?))?;
+    let inbox = name.located(InboxConfig::dynamodb(&text, shards?))?;
     Some(inbox.value)
 }
 

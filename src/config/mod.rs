@@ -1,7 +1,7 @@
-//! Configuration: one TOML document in, a [`Config`] out, or everything that is wrong with it.
+//! Configuration: reads one TOML document into a [`Config`], or returns every error in it.
 //!
-//! Pure: it reads no file and no variable by itself; secrets come through an [`SecretSources`].
-//! No problem and no `Debug` ever shows a secret, and no problem repeats a value that might be one.
+//! The module reads no file and no variable; secrets come through [`SecretSources`]. No error and
+//! no `Debug` shows a secret, and no error repeats a value that may be one.
 
 mod addresses;
 mod demo;
@@ -40,52 +40,52 @@ use crate::{
     senders::{Acceptance, Source},
 };
 
-/// All that can be configured, its secrets still references.
+/// The whole configuration, with references in place of secrets.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// Where senders reach us.
+    /// The address that senders call.
     pub listen: SocketAddr,
-    /// Where people on this machine do; always a loopback address.
+    /// The address of the console; always a loopback address.
     pub console: SocketAddr,
     /// How long finished rows are kept.
     pub retention: Duration,
     /// How old a notification may be.
     pub acceptance: Acceptance,
-    /// The senders, in the order of the document; one at least.
+    /// The senders, in the order of the document; at least one.
     pub sources: Vec<SourceConfig>,
-    /// Where notifications are kept.
+    /// Where notifications are stored.
     pub inbox: InboxConfig,
-    /// Where the notifications of a source go that names no destination.
+    /// The destination of sources that name none.
     pub destination: DestinationConfig,
-    /// The others, by name.
+    /// The named destinations.
     pub destinations: BTreeMap<String, DestinationConfig>,
 }
 
 impl Config {
-    /// Reads a document that people know as `place`, such as `pillarbox.toml`.
+    /// Reads a document; `place` is its name in error messages, such as `pillarbox.toml`.
     pub fn read(document: &str, place: &str) -> Result<Self, ConfigErrors> {
         document::read(document, place).finish()
     }
 
-    /// The same, for somebody who fetches its secrets next: if the document is wrong, what is wrong
-    /// with the secrets in variables and files comes in the same list.
+    /// Reads a document whose secrets are fetched next. If the document has errors, the errors of
+    /// the secrets in variables and files are in the same list.
     pub fn read_to_use(
         document: &str,
         place: &str,
         outside: &SecretSources<'_>,
     ) -> Result<Self, ConfigErrors> {
         document::read(document, place)
-            .judge_secrets(outside)
+            .check_secrets(outside)
             .finish()
     }
 
-    /// What runs when nothing is configured: both senders, everything kept in `folder`.
+    /// The configuration of the demo: both senders, with every file in `folder`.
     pub fn demo(folder: &Path) -> Self {
         demo::demo(folder)
     }
 
-    /// Fetches and judges every secret that receiving and delivering need.
+    /// Fetches and checks every secret that receiving and delivering need.
     pub fn secrets(&self, outside: &SecretSources<'_>) -> Result<ResolvedSecrets, ConfigErrors> {
         let (sources, mut unusable) = self.usable_sender_secrets(outside);
         let (destinations, more) = self.usable_destination_secrets(outside);
@@ -99,12 +99,13 @@ impl Config {
         ))
     }
 
-    /// Fetches and judges the senders' secrets, which receiving needs.
+    /// Fetches and checks the senders' secrets, which receiving needs.
     pub fn sender_secrets(&self, outside: &SecretSources<'_>) -> Result<Vec<Source>, ConfigErrors> {
         secrets::all(self.usable_sender_secrets(outside))
     }
 
-    /// The same, without those that can't be used: a source may be left with fewer keys, or none.
+    /// The senders' secrets that can be used, and the errors of the others. A source may be left
+    /// with fewer keys, or none.
     pub fn usable_sender_secrets(
         &self,
         outside: &SecretSources<'_>,
@@ -112,7 +113,7 @@ impl Config {
         build_keys(&self.source_secrets(), outside)
     }
 
-    /// Fetches and judges the destinations' secrets, which delivering needs.
+    /// Fetches and checks the destinations' secrets, which delivering needs.
     pub fn destination_secrets(
         &self,
         outside: &SecretSources<'_>,
@@ -120,7 +121,7 @@ impl Config {
         secrets::all(secrets::destinations(self, outside))
     }
 
-    /// The same, without those that can't be used.
+    /// The destinations' secrets that can be used, and the errors of the others.
     pub fn usable_destination_secrets(
         &self,
         outside: &SecretSources<'_>,
@@ -128,7 +129,7 @@ impl Config {
         secrets::destinations(self, outside)
     }
 
-    /// The senders' secrets, still references, for the keyring.
+    /// The references to the senders' secrets, for the keyring.
     pub fn source_secrets(&self) -> Vec<SourceSecrets> {
         let secrets = |source: &SourceConfig| SourceSecrets {
             name: source.name.clone(),
@@ -139,7 +140,7 @@ impl Config {
         self.sources.iter().map(secrets).collect()
     }
 
-    /// Where the senders' secrets are.
+    /// The references to the senders' secrets.
     pub fn sender_references(&self) -> impl Iterator<Item = &SecretRef> {
         self.sources
             .iter()
@@ -147,25 +148,25 @@ impl Config {
             .map(|reference| &reference.value)
     }
 
-    /// Where the destinations' secrets are.
+    /// The references to the destinations' secrets.
     pub fn destination_references(&self) -> impl Iterator<Item = &SecretRef> {
         self.every_destination()
             .filter_map(DestinationConfig::secret)
             .map(|reference| &reference.value)
     }
 
-    /// Where what the pulls need is.
+    /// The references to the credentials of the senders' APIs.
     pub fn pull_references(&self) -> impl Iterator<Item = &SecretRef> {
         self.sources.iter().flat_map(SourceConfig::pull_references)
     }
 
-    /// Where all of these are, but for what the pulls need.
+    /// The references to the secrets of senders and destinations.
     pub fn references(&self) -> impl Iterator<Item = &SecretRef> {
         self.sender_references()
             .chain(self.destination_references())
     }
 
-    /// Whether secrets or destinations are on AWS.
+    /// Whether a secret or a destination is on AWS.
     pub fn is_on_aws(&self) -> bool {
         self.references()
             .chain(self.pull_references())
@@ -173,7 +174,7 @@ impl Config {
             || self.every_destination().any(DestinationConfig::is_on_aws)
     }
 
-    /// Every destination there is, the default one first.
+    /// Every destination, the default one first.
     pub fn every_destination(&self) -> impl Iterator<Item = &DestinationConfig> {
         std::iter::once(&self.destination).chain(self.destinations.values())
     }

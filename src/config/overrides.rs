@@ -1,4 +1,4 @@
-//! Flags beat variables, and variables beat the document.
+//! Flags and environment variables that override the document. A flag overrides a variable.
 
 use std::net::SocketAddr;
 
@@ -9,35 +9,35 @@ use super::{
 };
 use crate::secrets::SecretSources;
 
-/// What the command line says in place of the document.
+/// The flags of the command line that override the document.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
-    /// `--listen`, which beats `PILLARBOX_LISTEN`.
+    /// `--listen`, which overrides `PILLARBOX_LISTEN`.
     pub listen: Option<String>,
-    /// `--console`, which beats `PILLARBOX_CONSOLE`.
+    /// `--console`, which overrides `PILLARBOX_CONSOLE`.
     pub console: Option<String>,
-    /// `--inbox`, which beats `PILLARBOX_INBOX`.
+    /// `--inbox`, which overrides `PILLARBOX_INBOX`.
     pub inbox: Option<String>,
 }
 
 impl Overrides {
-    /// Puts flags and variables in place of what `config` says, or leaves it alone if one of them
-    /// is wrong.
+    /// Applies flags and variables to `config`. If one of them is invalid, `config` is unchanged.
     ///
-    /// A variable that is set to nothing counts as unset.
+    /// An empty variable counts as unset.
     pub fn apply(
         &self,
         config: &mut Config,
         outside: &SecretSources<'_>,
     ) -> Result<(), ConfigErrors> {
         let mut problems = Vec::new();
-        let listen = said("--listen", &self.listen, "PILLARBOX_LISTEN", outside);
+        let listen = find_override("--listen", &self.listen, "PILLARBOX_LISTEN", outside);
         let listen = address(listen, config.listen, &mut problems);
-        let console = said("--console", &self.console, "PILLARBOX_CONSOLE", outside);
+        let console = find_override("--console", &self.console, "PILLARBOX_CONSOLE", outside);
         let console = address(console, config.console, &mut problems);
-        let inbox = said("--inbox", &self.inbox, "PILLARBOX_INBOX", outside);
-        let inbox = inbox
-            .and_then(|said| keep(&said.place, InboxConfig::parse(&said.value), &mut problems));
+        let inbox = find_override("--inbox", &self.inbox, "PILLARBOX_INBOX", outside);
+        let inbox = inbox.and_then(|said| {
+            collect_error(&said.place, InboxConfig::parse(&said.value), &mut problems)
+        });
         problems.extend(addresses::check(&listen, &console));
         ConfigErrors::or(problems, ())?;
         (config.listen, config.console) = (listen.value, console.value);
@@ -46,8 +46,8 @@ impl Overrides {
     }
 }
 
-/// What the flag says, or else the variable.
-fn said(
+/// The value of the flag, or else of the variable.
+fn find_override(
     flag: &str,
     given: &Option<String>,
     variable: &str,
@@ -71,7 +71,7 @@ fn address(
     problems: &mut Vec<ConfigError>,
 ) -> AddressSetting {
     let read = said.and_then(|Located { value, place }| {
-        let value = keep(&place, value.parse().map_err(|_| addresses::MUST), problems)?;
+        let value = collect_error(&place, value.parse().map_err(|_| addresses::MUST), problems)?;
         Some(AddressSetting {
             value,
             place: Some(place),
@@ -80,7 +80,7 @@ fn address(
     read.unwrap_or_else(|| AddressSetting::unset(document))
 }
 
-fn keep<T>(
+fn collect_error<T>(
     place: &ConfigLocation,
     made: Result<T, impl std::fmt::Display>,
     problems: &mut Vec<ConfigError>,
@@ -96,7 +96,7 @@ mod tests {
     use crate::config::tests::{FINE, with};
 
     #[test]
-    fn flags_beat_variables_which_beat_the_document() {
+    fn flags_override_variables_which_override_the_document() {
         let document = format!(
             "listen = \"127.0.0.1:1\"\nconsole = \"127.0.0.1:2\"\ninbox.kind \
              = \"sqlite\"\ninbox.path = \"1.db\"{FINE}"
@@ -142,8 +142,9 @@ mod tests {
                 .apply(&mut config, outside)
             });
             if expected[0].is_empty() {
-                let said = "PILLARBOX_LISTEN must be an address and a port, such as 127.0.0.1:8080";
-                assert_eq!(outcome.unwrap_err().to_string(), said);
+                let expected =
+                    "PILLARBOX_LISTEN must be an address and a port, such as 127.0.0.1:8080";
+                assert_eq!(outcome.unwrap_err().to_string(), expected);
                 assert_eq!(
                     config.console.to_string(),
                     "127.0.0.1:2",
@@ -162,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_or_variable_that_is_wrong_is_named() {
+    fn an_invalid_flag_or_variable_is_named_in_the_error() {
         for (flags, variable, expected) in [
             (
                 ["8080", "", ""],
@@ -177,7 +178,8 @@ mod tests {
             (
                 ["", "", ""],
                 ("PILLARBOX_INBOX", "dynamodb:a table"),
-                "PILLARBOX_INBOX names no table: write 3 to 255 of A-Z, a-z, 0-9, _, - and .",
+                "PILLARBOX_INBOX is not a valid table name: write 3 to \
+                 255 of A-Z, a-z, 0-9, _, - and .",
             ),
             (
                 ["", "192.168.0.7:8081", ""],

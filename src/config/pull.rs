@@ -1,4 +1,4 @@
-//! How to read a sender's API: `[sources.NAME.pull]`, with the keys that the sender's folder names.
+//! Access to a sender's API: `[sources.NAME.pull]`. The sender's folder defines its keys.
 
 use url::Url;
 
@@ -10,25 +10,26 @@ use super::{
 };
 use crate::{secrets::SecretRef, senders::SenderKind};
 
-/// How to read the API of one source's sender.
+/// Access to the API of one source's sender.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PullConfig {
-    /// The API: that of the environment named, unless a document gives another.
+    /// The URL of the API: that of the configured environment, unless `base_url` overrides it.
     pub base_url: Url,
-    /// The ids of the boxes to read; empty for a sender without boxes.
+    /// The ids of the boxes to reconcile; empty for a sender without boxes.
     pub boxes: Vec<String>,
-    /// The credentials, in the order in which the sender's folder names them.
+    /// The credentials, in the order that the sender's folder defines.
     pub credentials: Vec<Located<SecretRef>>,
 }
 
-/// Reads a source's `pull` table; of a source of unknown kind, only that it is a table.
+/// Reads a source's `pull` table. If the source's kind is unknown, it checks only that `pull` is a
+/// table.
 pub(super) fn read(item: TomlItem<'_, '_>, kind: Option<SenderKind>) -> Option<PullConfig> {
     let mut table = item.table()?;
     let kind = kind?;
     let Some(keys) = &kind.config.pull else {
         table.complain(format_args!(
-            "can't be used: {} has no API that Pillarbox reads",
+            "is not supported: Pillarbox does not read an API of {}",
             kind.title
         ));
         return None;
@@ -52,8 +53,8 @@ pub(super) fn read(item: TomlItem<'_, '_>, kind: Option<SenderKind>) -> Option<P
     })
 }
 
-/// `base_url` beats `environment`, so that a test changes one line of a document. A sender with one
-/// environment needs neither.
+/// `base_url` overrides `environment`, so that a test changes one line of a document. A sender with
+/// one environment needs neither.
 fn base_url(
     table: &mut TableReader<'_, '_>,
     environments: &[(&'static str, &'static str)],

@@ -1,10 +1,11 @@
-//! References to secrets, read where they stand.
+//! Reads a reference to a secret from a document.
 
 use super::{document_reader::TomlItem, error::Located};
 use crate::secrets::{SecretError, SecretRef};
 
-/// Reads a reference. What is none is not repeated, since it may be the secret.
+/// Reads a reference. The error does not repeat an invalid one, because it may be the secret
+/// itself.
 pub(super) fn read(item: TomlItem<'_, '_>) -> Option<Located<SecretRef>> {
     let text = item.text(&SecretError::NoReference.to_string())?;
-    item.made(SecretRef::parse(&text))
+    item.located(SecretRef::parse(&text))
 }

@@ -1,4 +1,5 @@
-//! References -> secrets: every value fetched, judged, and kept in a type that does not print.
+//! Resolves references to secrets: fetches each value, checks it, and stores it in a type that does
+//! not print it.
 
 use std::collections::BTreeMap;
 
@@ -15,16 +16,16 @@ use crate::{
     senders::{SenderKind, Source},
 };
 
-/// Every secret that receiving and delivering need. What a pull needs is fetched by the pull alone.
+/// Every secret that receiving and delivering need. Reconciling fetches its own credentials.
 #[derive(Clone, Debug)]
 pub struct ResolvedSecrets {
     /// The senders, in the order of the document.
     pub sources: Vec<Source>,
-    /// What delivering needs.
+    /// The destinations' signing secrets.
     pub destinations: DestinationSecrets,
 }
 
-/// The signing keys of those destinations that have one.
+/// The signing secrets of the destinations that have one.
 #[derive(Clone, Debug, Default)]
 pub struct DestinationSecrets {
     /// The default destination's.
@@ -33,22 +34,23 @@ pub struct DestinationSecrets {
     pub named: BTreeMap<String, WebhookSecret>,
 }
 
-/// A reference whose value will be needed, kept so that it can be judged even if the rest is wrong.
+/// A reference whose value is required. It is collected so that it can be checked even if the rest
+/// of the document is invalid.
 #[derive(Clone, Debug)]
 pub(super) enum RequiredSecret {
-    /// A sender's secret, of a source that takes live payments or not; its kind may be unreadable.
+    /// A sender's signing secret. The kind is `None` if it could not be read.
     Signing {
         reference: Located<SecretRef>,
         kind: Option<SenderKind>,
         live: bool,
     },
-    /// A destination's.
+    /// A destination's signing secret.
     Whsec(Located<SecretRef>),
 }
 
 impl RequiredSecret {
-    /// What is wrong with the value, if something is. Secrets Manager is not asked for the sake of
-    /// a broken document.
+    /// The error of the value, if it has one. Secrets Manager is not queried for an invalid
+    /// document.
     pub(super) fn problem(&self, outside: &SecretSources<'_>) -> Option<ConfigError> {
         let wrong = match self {
             Self::Signing {
@@ -59,7 +61,7 @@ impl RequiredSecret {
             Self::Whsec(reference) => whsec(reference, outside).err(),
         };
         wrong
-            .filter(|(why, _)| *why != SecretError::Unread(SecretsManagerError::NotAsked))
+            .filter(|(why, _)| *why != SecretError::Unread(SecretsManagerError::NotQueried))
             .map(|(_, problem)| problem)
     }
 }
@@ -91,13 +93,12 @@ pub(super) fn destinations(
     (DestinationSecrets { default, named }, unusable)
 }
 
-/// `value`, unless something was unusable.
+/// `value`, or the errors if a secret was unusable.
 pub(super) fn all<T>((value, unusable): (T, Vec<UnusableSecretError>)) -> Result<T, ConfigErrors> {
     ConfigErrors::or(unusable.into_iter().map(|one| one.problem).collect(), value)
 }
 
-/// The credentials of `source`'s API, or everything that is wrong with them; `None` if `pull` is
-/// not configured.
+/// The credentials of the API of `source`, or every error; `None` if `pull` is not configured.
 pub(super) fn pull(
     source: &SourceConfig,
     outside: &SecretSources<'_>,
@@ -135,7 +136,7 @@ fn credential(
         .pull
         .as_ref()
         .and_then(|pull| pull.test_prefix);
-    let judged = reference.value.fetch(outside).and_then(|secret| {
+    let checked = reference.value.fetch(outside).and_then(|secret| {
         secret.judge()?;
         let is_test = test_prefix.is_some_and(|prefix| secret.expose().starts_with(prefix));
         if source.live && is_test {
@@ -143,7 +144,7 @@ fn credential(
         }
         Ok(secret)
     });
-    judged.map_err(|why| {
+    checked.map_err(|why| {
         let problem = match why {
             SecretError::Unset => reference.problem("is not set: set that environment variable"),
             other => reference.problem(other),
@@ -152,17 +153,17 @@ fn credential(
     })
 }
 
-/// Some advice for senders' secrets would mislead here: nothing is sent without this one, and we
-/// choose it.
+/// Fetches a destination's signing secret. Two errors get other advice than for a sender's secret,
+/// because the operator creates this one and deliveries need it.
 fn whsec(
     reference: &Located<SecretRef>,
     outside: &SecretSources<'_>,
 ) -> FetchedSecret<WebhookSecret> {
-    let judged = reference
+    let checked = reference
         .value
         .fetch(outside)
         .and_then(|secret| WebhookSecret::new(&secret));
-    judged.map_err(|why| {
+    checked.map_err(|why| {
         let problem = match why {
             SecretError::Unset => reference.problem("is not set: set that environment variable"),
             SecretError::Empty => {
@@ -222,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_that_could_not_protect_anything_are_refused_by_place() {
+    fn weak_secrets_are_refused_with_their_places() {
         let document = r#"
 [sources.pay]
 kind = "govuk-pay"
@@ -247,7 +248,7 @@ pillarbox.toml:6: sources.pay.secrets[1] (env:UNSET) is not set: set that enviro
  or write secrets = [] to answer challenges only for now
 pillarbox.toml:7: sources.pay.secrets[2] (env:TEST) is a test secret (webhook_test_…) on a source \
  with live = true: use the live webhook's secret, or set live = false
-pillarbox.toml:7: sources.pay.secrets[3] (file:/run/secrets/pay) can't be read (entity not \
+pillarbox.toml:7: sources.pay.secrets[3] (file:/run/secrets/pay) cannot be read (entity not \
  found): check the path and its permissions
 pillarbox.toml:7: sources.pay.secrets[4] (env:SHORT) is only 7 bytes long, and a secret needs at \
  least 16: copy the whole of it
@@ -274,8 +275,8 @@ pillarbox.toml:15: destinations.other.secret (env:TEST) is not a Standard Webhoo
     }
 
     #[test]
-    fn a_secret_of_another_form_than_its_sender_s_is_refused_and_never_opens_a_live_source() {
-        let judged = |kind: &str, live: &str, secret: &str| {
+    fn a_secret_that_does_not_have_its_sender_s_form_is_refused() {
+        let checked = |kind: &str, live: &str, secret: &str| {
             let document =
                 format!("[sources.s]\nkind = \"{kind}\"\n{live}\nsecrets = [\"env:S\"]\n");
             let read = with(&[("S", secret)], |outside| {
@@ -301,9 +302,9 @@ pillarbox.toml:15: destinations.other.secret (env:TEST) is not a Standard Webhoo
                 "webhook_prod_7mrp1d5lsa5pdfs2bvim2f9cdu".to_owned(),
                 HMRC_SECRET.to_owned(),
             ] {
-                assert_eq!(judged("govuk-pay", live, &wrong), refused(pay), "{wrong}");
+                assert_eq!(checked("govuk-pay", live, &wrong), refused(pay), "{wrong}");
             }
-            assert_eq!(judged("govuk-pay", live, LIVE_SECRET), Ok(()));
+            assert_eq!(checked("govuk-pay", live, LIVE_SECRET), Ok(()));
         }
         let hmrc = "32 letters and digits";
         for wrong in [
@@ -312,13 +313,13 @@ pillarbox.toml:15: destinations.other.secret (env:TEST) is not a Standard Webhoo
             HMRC_SECRET.replace('A', "-"),
             TEST_SECRET.to_owned(),
         ] {
-            assert_eq!(judged("hmrc", "", &wrong), refused(hmrc), "{wrong}");
+            assert_eq!(checked("hmrc", "", &wrong), refused(hmrc), "{wrong}");
         }
-        assert_eq!(judged("hmrc", "", HMRC_SECRET), Ok(()));
+        assert_eq!(checked("hmrc", "", HMRC_SECRET), Ok(()));
     }
 
     #[test]
-    fn a_source_that_can_not_be_read_has_its_secrets_judged_all_the_same() {
+    fn the_secrets_of_a_source_that_cannot_be_read_are_checked() {
         let document = "[sources.Pay]\nkind = \"pay\"\nsecrets = [\"env:UNSET\"]\n";
         let read = with(&[], |outside| {
             read_with_secrets(document, "p", outside).map(|_| ())
@@ -354,8 +355,7 @@ secret = "secretsmanager:arn:aws:secretsmanager:eu-west-2:111122223333:secret:pa
         vault
     }
 
-    /// The labels of the keys that can be used, and what is wrong with the others, with their
-    /// places.
+    /// The labels of the usable keys, and the errors of the others with their places.
     fn usable(vault: &FetchedSecrets) -> (Vec<String>, Vec<String>) {
         let config = Config::read(MANAGED, "p").unwrap();
         with(&[], |outside| {
@@ -383,7 +383,7 @@ secret = "secretsmanager:arn:aws:secretsmanager:eu-west-2:111122223333:secret:pa
     }
 
     #[test]
-    fn of_secrets_manager_what_has_no_value_is_none_yet_and_what_can_not_be_used_is_said() {
+    fn a_secret_without_a_value_is_skipped_and_an_unusable_one_is_reported() {
         let [current, previous] = ["current", "previous"].map(|field| {
             format!(
                 "sources.pay.secrets[{}] (secretsmanager:{ARN}#{field})",
@@ -461,7 +461,7 @@ secret = "secretsmanager:arn:aws:secretsmanager:eu-west-2:111122223333:secret:pa
     }
 
     #[test]
-    fn a_destination_without_its_secret_is_a_problem_and_no_sender_s() {
+    fn a_missing_destination_secret_is_an_error_of_no_source() {
         let config = Config::read(MANAGED, "p").unwrap();
         let outcome = |read| {
             with(&[], |outside| {
@@ -487,15 +487,15 @@ secret = "secretsmanager:arn:aws:secretsmanager:eu-west-2:111122223333:secret:pa
             outcome(Ok(None)),
             (false, vec![(false, SecretError::NoneYet)])
         );
-        let away = SecretError::Unread(SecretsManagerError::Away);
+        let away = SecretError::Unread(SecretsManagerError::Unavailable);
         assert_eq!(
-            outcome(Err(SecretsManagerError::Away)),
+            outcome(Err(SecretsManagerError::Unavailable)),
             (false, vec![(false, away)])
         );
     }
 
     #[test]
-    fn what_a_pull_needs_is_fetched_for_the_pull_alone() {
+    fn the_credentials_of_an_api_are_fetched_for_reconciling_alone() {
         let config = Config::read(EXAMPLE, "p").unwrap();
         let all = [
             ("HMRC_CLIENT_ID", "a client id of HMRC's"),
@@ -550,7 +550,7 @@ secret = "secretsmanager:arn:aws:secretsmanager:eu-west-2:111122223333:secret:pa
     }
 
     #[test]
-    fn each_role_is_told_its_own_references_and_a_broken_document_asks_for_none() {
+    fn each_role_has_its_own_references_and_an_invalid_document_queries_none() {
         let config = Config::read(MANAGED, "p").unwrap();
         assert_eq!(
             config

@@ -1,4 +1,4 @@
-//! The senders: `[sources.NAME]`.
+//! The sources: `[sources.NAME]`.
 
 use super::{
     document_reader::{TableReader, TomlItem, all},
@@ -14,35 +14,34 @@ use crate::{
     senders::SenderKind,
 };
 
-/// One configured sender, its secrets still references.
+/// One configured source, with references in place of secrets.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SourceConfig {
-    /// Its name; it is served at `/{name}`.
+    /// The name. The source is served at `/{name}`.
     pub name: SourceName,
-    /// Whose protocol it speaks.
+    /// The kind of its sender.
     pub kind: SenderKind,
-    /// Whether it takes live payments, so that a test secret must not open it. Only for a sender
-    /// whose secrets say whether they are for tests.
+    /// Whether the source receives live payments, so that test secrets are refused. Only for
+    /// senders whose secrets show whether they are for tests.
     pub live: bool,
-    /// References to its active secrets; empty while there is none yet.
+    /// The references to its active secrets; empty until there is one.
     pub secrets: Vec<Located<SecretRef>>,
-    /// The named destination of its notifications, if not the default one.
+    /// The name of its destination; `None` for the default destination.
     pub destination: Option<String>,
-    /// How to read the sender's API, if that is configured.
+    /// The access to the sender's API, if configured.
     pub pull: Option<PullConfig>,
 }
 
 impl SourceConfig {
-    /// References to the credentials of its API; none if `pull` is not configured.
+    /// The references to the credentials of the sender's API; none if `pull` is not configured.
     pub fn pull_references(&self) -> impl Iterator<Item = &SecretRef> {
         let credentials = self.pull.iter().flat_map(|pull| &pull.credentials);
         credentials.map(|reference| &reference.value)
     }
 
-    /// Fetches and judges the credentials of its API, in the order in which the sender's folder
-    /// names them: all of them, or everything that is wrong with them. `None` if `pull` is not
-    /// configured.
+    /// Fetches and checks the credentials of the sender's API, in the order that the sender's
+    /// folder defines. Returns all of them, or every error. `None` if `pull` is not configured.
     pub fn pull_secrets(
         &self,
         outside: &SecretSources<'_>,
@@ -51,7 +50,7 @@ impl SourceConfig {
     }
 }
 
-/// Reads `[sources]`, whose sources may hand on to `destinations`.
+/// Reads `[sources]`. `destinations` are the names that a source may refer to.
 pub(super) fn read(
     root: &mut TableReader<'_, '_>,
     destinations: &[String],
@@ -62,19 +61,19 @@ pub(super) fn read(
         Some(item) => item.table()?.entries(),
     };
     if entries.is_empty() {
-        root.complain("names no source: add [sources.NAME] with its kind and secrets");
+        root.complain("has no sources: add [sources.NAME] with its kind and secrets");
     }
     let read: Vec<_> = entries
         .into_iter()
-        .map(|(name, item)| one(&name, item, destinations, wanted))
+        .map(|(name, item)| read_source(&name, item, destinations, wanted))
         .collect();
-    shared(&read.iter().flatten().collect::<Vec<_>>())
+    find_shared_secrets(&read.iter().flatten().collect::<Vec<_>>())
         .into_iter()
         .for_each(|problem| root.report(problem));
     read.into_iter().collect()
 }
 
-fn one(
+fn read_source(
     name: &str,
     item: TomlItem<'_, '_>,
     destinations: &[String],
@@ -82,7 +81,9 @@ fn one(
 ) -> Option<SourceConfig> {
     let name = SourceName::new(name);
     if name.is_none() {
-        item.complain("is no name for a source: begin with a-z, then up to 31 of a-z, 0-9 and -");
+        item.complain(
+            "is not a valid source name: begin with a-z, then up to 31 of a-z, 0-9 and -",
+        );
     }
     let mut table = item.table()?;
     let kind = kind(&mut table);
@@ -155,15 +156,15 @@ fn secrets(table: &mut TableReader<'_, '_>) -> Option<Vec<Located<SecretRef>>> {
             .iter()
             .any(|earlier| earlier.value == secret.value)
         {
-            table.report(secret.problem("is named twice: remove one of the two"));
+            table.report(secret.problem("is listed twice: remove one of the two"));
         }
     }
     Some(secrets)
 }
 
-/// A secret proves a sender only if it opens one source. Sources of a sender that gives one secret
-/// to several may share it among themselves.
-fn shared(sources: &[&SourceConfig]) -> Vec<ConfigError> {
+/// Reports secrets that two sources share, because a secret identifies a sender only if one source
+/// uses it. Sources of a sender that issues one secret for several may share it.
+fn find_shared_secrets(sources: &[&SourceConfig]) -> Vec<ConfigError> {
     let mut problems = Vec::new();
     for (index, source) in sources.iter().enumerate() {
         let others = sources[..index]
@@ -178,7 +179,7 @@ fn shared(sources: &[&SourceConfig]) -> Vec<ConfigError> {
                 .any(|earlier| earlier.value == secret.value)
             {
                 let what = format_args!(
-                    "is a secret of sources.{} too: each needs its own",
+                    "is also a secret of sources.{}: each source needs its own",
                     other.name
                 );
                 problems.push(secret.problem(what));
@@ -196,11 +197,11 @@ fn destination(item: &TomlItem<'_, '_>, names: &[String]) -> Option<String> {
     let names = names.iter().map(String::as_str);
     let known = suggest::choice(names.clone());
     item.complain(match suggest::nearest(&name, names) {
-        Some(meant) => format!("names no destination: did you mean \"{meant}\"?"),
+        Some(meant) => format!("names an unknown destination: did you mean \"{meant}\"?"),
         None if known.is_empty() => {
-            "names no destination: add [destinations.NAME], or remove this key".to_owned()
+            "names an unknown destination: add [destinations.NAME], or remove this key".to_owned()
         }
-        None => format!("names no destination: write one of those that are there, {known}"),
+        None => format!("names an unknown destination: write one of those configured, {known}"),
     });
     None
 }

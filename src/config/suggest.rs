@@ -1,28 +1,28 @@
-//! "Did you mean": the valid word somebody most likely meant to write.
+//! "Did you mean": finds the valid word that a misspelt word most likely stands for.
 
-/// The candidate nearest to `word`, if one is near enough to be a slip of the hand or a part of it.
+/// The candidate nearest to `word`, if `word` is likely to be a misspelling or a part of it.
 pub(super) fn nearest<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
     let word = word.to_lowercase();
-    let slips = (word.chars().count() / 3).max(1);
+    let max_distance = (word.chars().count() / 3).max(1);
     let ranked = candidates
         .into_iter()
-        .filter_map(|candidate| Some((rank(&word, candidate, slips)?, candidate)));
+        .filter_map(|candidate| Some((rank(&word, candidate, max_distance)?, candidate)));
     ranked
         .min_by_key(|(rank, _)| *rank)
         .map(|(_, candidate)| candidate)
 }
 
-/// How far `candidate` lies from `word`; `None` when nobody would mistake one for the other.
-fn rank(word: &str, candidate: &str, slips: usize) -> Option<usize> {
+/// The edit distance from `word` to `candidate`; `None` if it is too large.
+fn rank(word: &str, candidate: &str, max_distance: usize) -> Option<usize> {
     let distance = strsim::osa_distance(word, candidate);
     let part = word.len() >= 3 && candidate.contains(word);
-    (distance <= slips || part).then_some(distance)
+    (distance <= max_distance || part).then_some(distance)
 }
 
-/// Words as a choice: `a`, `a or b`, `a, b or c`.
+/// Joins words into a choice: `a`, `a or b`, `a, b or c`.
 pub(super) fn choice<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     let words: Vec<_> = words.into_iter().collect();
     match words.split_last() {
@@ -37,9 +37,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_of_the_hand_finds_the_word_that_was_meant() {
+    fn a_misspelt_word_finds_the_valid_one() {
         let kinds = ["hmrc", "govuk-pay"];
-        for (written, meant) in [
+        for (written, expected) in [
             ("govukpay", Some("govuk-pay")),
             ("GOVUK-PAY", Some("govuk-pay")),
             ("pay", Some("govuk-pay")),
@@ -47,7 +47,7 @@ mod tests {
             ("stripe", None),
             ("", None),
         ] {
-            assert_eq!(nearest(written, kinds), meant, "{written}");
+            assert_eq!(nearest(written, kinds), expected, "{written}");
         }
         assert_eq!(nearest("secret", ["kind", "secrets"]), Some("secrets"));
         assert_eq!(nearest("kin", ["secrets", "kind"]), Some("kind"));

@@ -1,4 +1,4 @@
-//! Whole documents, and the whole of what is said about them.
+//! Whole documents, and every error in them.
 
 use std::{io, path::Path};
 
@@ -13,10 +13,10 @@ pub(super) const TEST_SECRET: &str = "webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu";
 pub(super) const HMRC_SECRET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 const DAY: u64 = 24 * 60 * 60;
 
-/// A source that is fine, for documents that are wrong elsewhere.
+/// A valid source, for documents with errors elsewhere.
 pub(super) const FINE: &str = "\n[sources.hmrc]\nkind = \"hmrc\"\nsecrets = []\n";
 
-/// The example of the documentation, every key of it.
+/// The example of the documentation, with every key.
 pub(super) const EXAMPLE: &str = r#"
 listen = "127.0.0.1:8080"
 console = "127.0.0.1:8081"
@@ -52,7 +52,7 @@ url = "https://ledger.example.gov.uk/events"
 secret = "env:LEDGER_WHSEC"
 "#;
 
-/// Runs `work` where `variables` are set and no file is there.
+/// Runs `work` with `variables` set and no files.
 pub(super) fn with<T>(variables: &[(&str, &str)], work: impl FnOnce(&SecretSources<'_>) -> T) -> T {
     let env = |name: &str| {
         variables
@@ -75,7 +75,7 @@ fn problems(document: &str) -> String {
         .to_string()
 }
 
-/// Checks every problem of `document`, of which `expected` leaves out the name.
+/// Checks every error of `document`. `expected` omits the document's name.
 #[track_caller]
 fn check(document: &str, expected: &[&str]) {
     let expected: Vec<_> = expected
@@ -152,7 +152,7 @@ fn the_example_of_the_documentation_reads() {
 }
 
 #[test]
-fn what_is_left_out_has_a_default_and_sources_keep_their_order() {
+fn omitted_keys_have_defaults_and_sources_keep_their_order() {
     let config = Config::read(
         "[sources.pay]\nkind = \"govuk-pay\"\nsecrets = []\n[sources.hmrc]\nkind \
          = \"hmrc\"\nsecrets = []",
@@ -185,7 +185,7 @@ fn what_is_left_out_has_a_default_and_sources_keep_their_order() {
 }
 
 #[test]
-fn six_mistakes_are_six_problems_each_with_its_line() {
+fn six_mistakes_are_six_errors_each_with_its_line() {
     let document = r#"lissten = "127.0.0.1:8080"
 console = "0.0.0.0:8081"
 acceptance_days = 20
@@ -205,21 +205,21 @@ kind = "log"
             "2: console is not a loopback address: the console shows personal data and has no \
              login; \
              bind it to 127.0.0.1 and reach it through an SSH tunnel",
-            "3: acceptance_days does not fit: acceptance_days (20) must be more than 30, since \
-             HMRC may push what is \
-             that old, and 7 days more must be less than retention_days (90), so that a row \
+            "3: acceptance_days is not valid: acceptance_days (20) must be more than 30, because \
+             HMRC may push notifications of that age, and 7 days more must \
+             be less than retention_days (90), so that a row \
               outlasts its repeats",
             "6: sources.pay.kind must be \"hmrc\", \"govuk-pay\" or \"timestamped\": did you \
              mean \"govuk-pay\"?",
             "7: sources.pay.secrets[0] is not a secret reference: write env:NAME, file:PATH or \
              secretsmanager:ARN#field, never the secret itself",
-            "8: sources.pay.destination names no destination: did you mean \"ledger\"?",
+            "8: sources.pay.destination names an unknown destination: did you mean \"ledger\"?",
         ],
     );
 }
 
 #[test]
-fn text_that_is_no_toml_is_one_problem_that_does_not_repeat_it() {
+fn invalid_toml_is_one_error_that_does_not_repeat_the_text() {
     check(
         "listen = \"127.0.0.1:8080\"\nsecret = webhook_live_7mrp1d5lsa5pdfs2bvim2f9cdu\n",
         &[
@@ -235,7 +235,7 @@ fn text_that_is_no_toml_is_one_problem_that_does_not_repeat_it() {
 
 #[test]
 fn a_document_without_a_source_is_refused() {
-    let expected = "pillarbox.toml: names no source: add [sources.NAME] with its kind and secrets";
+    let expected = "pillarbox.toml: has no sources: add [sources.NAME] with its kind and secrets";
     for document in ["", "[sources]", "listen = \"127.0.0.1:9000\""] {
         assert_eq!(problems(document), expected, "{document}");
     }
@@ -283,9 +283,9 @@ fn addresses_and_windows_are_checked() {
         ),
         (
             "retention_days = 67",
-            "retention_days does not fit: acceptance_days (60) must be more than 30, since HMRC \
-             may push what is that \
-             old, and 7 days more must be less than retention_days (67), so that a row outlasts \
+            "retention_days is not valid: acceptance_days (60) must be more than 30, because \
+             HMRC may push notifications of that age, and 7 days more must \
+             be less than retention_days (67), so that a row outlasts \
               its repeats",
         ),
         ("retention_days = 68", ""),
@@ -307,11 +307,11 @@ fn addresses_and_windows_are_checked() {
 }
 
 #[test]
-fn a_source_that_is_wrong_is_told_what_to_write() {
+fn the_error_of_an_invalid_source_says_what_to_write() {
     check(
         "[sources.Pay]\nkind = \"govuk-pay\"\nsecrets = []",
         &[
-            "1: sources.Pay is no name for a source: begin with a-z, then up to 31 of a-z, 0-9 \
+            "1: sources.Pay is not a valid source name: begin with a-z, then up to 31 of a-z, 0-9 \
              and -",
         ],
     );
@@ -341,8 +341,8 @@ fn a_source_that_is_wrong_is_told_what_to_write() {
             "3: sources.hmrc.secret is not a known key: did you mean secrets?",
             "5: sources.hmrc.secrets[1] is not a secret reference: write env:NAME, file:PATH or \
              secretsmanager:ARN#field, never the secret itself",
-            "6: sources.hmrc.secrets[2] names no secret in Secrets Manager: write \
-             secretsmanager:ARN#field, with its whole \
+            "6: sources.hmrc.secrets[2] is not the ARN of a secret: write \
+             secretsmanager:ARN#field, with the whole \
              ARN (arn:aws:…) and the name of a field",
             "7: sources.hmrc.live is for govuk-pay only: remove it, since HMRC's secrets don't \
              say whether they are \
@@ -372,28 +372,34 @@ fn a_long_name_that_may_be_a_secret_is_not_repeated() {
 }
 
 #[test]
-fn a_secret_opens_one_source_only_but_hmrc_gives_one_to_all_boxes() {
+fn a_secret_belongs_to_one_source_but_hmrc_issues_one_for_all_boxes() {
     let source = |name: &str, kind: &str, secrets: &str| {
         format!("[sources.{name}]\nkind = \"{kind}\"\nsecrets = [{secrets}]\n")
     };
     check(
         &source("pay", "govuk-pay", "\"env:A\", \"env:B\", \"env:A\""),
-        &["3: sources.pay.secrets[2] (env:A) is named twice: remove one of the two"],
+        &["3: sources.pay.secrets[2] (env:A) is listed twice: remove one of the two"],
     );
     check(
         &(source("pay", "govuk-pay", "\"env:A\"") + &source("pay-2", "govuk-pay", "\"env:A\"")),
-        &["6: sources.pay-2.secrets[0] (env:A) is a secret of sources.pay too: each needs its own"],
+        &[
+            "6: sources.pay-2.secrets[0] (env:A) is also a secret of sources.pay: \
+             each source needs its own",
+        ],
     );
     check(
         &(source("hmrc", "hmrc", "\"env:A\"") + &source("pay", "govuk-pay", "\"env:A\"")),
-        &["6: sources.pay.secrets[0] (env:A) is a secret of sources.hmrc too: each needs its own"],
+        &[
+            "6: sources.pay.secrets[0] (env:A) is also a secret of sources.hmrc: \
+             each source needs its own",
+        ],
     );
     let boxes = source("vat", "hmrc", "\"env:A\"") + &source("customs", "hmrc", "\"env:A\"");
     assert!(Config::read(&boxes, "p").is_ok());
 }
 
 #[test]
-fn an_inbox_or_a_destination_that_is_wrong_is_told_what_to_write() {
+fn the_error_of_an_invalid_inbox_or_destination_says_what_to_write() {
     for (table, expected) in [
         (
             "[inbox]",
@@ -414,7 +420,7 @@ fn an_inbox_or_a_destination_that_is_wrong_is_told_what_to_write() {
         ),
         (
             "[inbox]\nkind = \"dynamodb\"\ntable = \"a b\"",
-            "3: inbox.table names no table: write 3 to 255 of A-Z, a-z, 0-9, _, - and .",
+            "3: inbox.table is not a valid table name: write 3 to 255 of A-Z, a-z, 0-9, _, - and .",
         ),
         (
             "[inbox]\nkind = \"dynamodb\"\ntable = \"pillarbox\"\nshards = 0",
@@ -430,7 +436,7 @@ fn an_inbox_or_a_destination_that_is_wrong_is_told_what_to_write() {
         ),
         (
             "[inbox]\nkind = \"sqlite\"\npath = \":memory:\"",
-            "3: inbox.path names no file that lasts: write the path of one, such as pillarbox.db",
+            "3: inbox.path does not name a file on disk: write its path, such as pillarbox.db",
         ),
         (
             "[destination]",
@@ -497,7 +503,7 @@ fn an_inbox_or_a_destination_that_is_wrong_is_told_what_to_write() {
         ),
         (
             "[destinations.Ledger]\nkind = \"log\"",
-            "1: destinations.Ledger is no name for a destination: begin with a-z, then up to 31 \
+            "1: destinations.Ledger is not a valid destination name: begin with a-z, then up to 31 \
              of a-z, 0-9 and -",
         ),
     ] {
@@ -512,16 +518,17 @@ fn an_inbox_or_a_destination_that_is_wrong_is_told_what_to_write() {
 }
 
 #[test]
-fn a_source_hands_on_to_destinations_that_are_there() {
+fn a_source_names_a_configured_destination() {
     let document = |name: &str, rest: &str| {
         format!("[sources.pay]\nkind = \"govuk-pay\"\nsecrets = []\ndestination = {name}\n{rest}")
     };
-    let none = "4: sources.pay.destination names no destination: add [destinations.NAME], or \
+    let none = "4: sources.pay.destination names an unknown destination: add \
+     [destinations.NAME], or \
      remove this key";
     check(&document("\"ledger\"", ""), &[none]);
     let two = "[destinations.a]\nkind = \"log\"\n[destinations.b]\nkind = \"log\"\n";
-    let written = "4: sources.pay.destination names no destination: write one of those that are \
-     there, a or b";
+    let written = "4: sources.pay.destination names an unknown destination: write one of \
+     those configured, a or b";
     check(&document("\"ledger\"", two), &[written]);
     check(
         &document("1", two),
@@ -534,7 +541,7 @@ fn a_source_hands_on_to_destinations_that_are_there() {
 }
 
 #[test]
-fn a_pull_that_is_wrong_is_told_what_to_write() {
+fn the_error_of_an_invalid_pull_says_what_to_write() {
     check(
         "[sources.hmrc]\nkind = \"hmrc\"\nsecrets = []\n[sources.hmrc.pull]\nenviroment \
          = \"sandbox\"\nboxes = []\n\

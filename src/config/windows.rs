@@ -1,4 +1,4 @@
-//! How long rows are kept and how old a notification may be: `retention_days` and
+//! The retention of rows and the acceptance window of notifications: `retention_days` and
 //! `acceptance_days`.
 
 use std::time::Duration;
@@ -6,14 +6,14 @@ use std::time::Duration;
 use super::document_reader::TableReader;
 use crate::senders::Acceptance;
 
-/// The most days either window may have: ten years.
-const MOST: u32 = 3650;
-/// HMRC keeps a notification this long, and may push it on the last day.
-const HMRC_KEEPS: u32 = 30;
-/// How much longer a row has to last than its repeats are accepted.
-const MARGIN: u32 = 7;
+/// The maximum of both windows: ten years.
+const MAX_DAYS: u32 = 3650;
+/// HMRC retains a notification for 30 days, and may push it on the last of them.
+const HMRC_RETENTION_DAYS: u32 = 30;
+/// The days by which retention must exceed acceptance.
+const MARGIN_DAYS: u32 = 7;
 
-/// Both windows, which only make sense together.
+/// Both windows, which are valid only in combination.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TimeWindows {
     retention: u32,
@@ -40,8 +40,8 @@ impl TimeWindows {
         Acceptance(days(self.acceptance))
     }
 
-    fn fit(self) -> bool {
-        self.acceptance > HMRC_KEEPS && self.acceptance + MARGIN < self.retention
+    fn is_valid(self) -> bool {
+        self.acceptance > HMRC_RETENTION_DAYS && self.acceptance + MARGIN_DAYS < self.retention
     }
 }
 
@@ -52,27 +52,27 @@ pub(super) fn read(root: &mut TableReader<'_, '_>) -> Option<TimeWindows> {
     let windows = TimeWindows {
         retention: retention
             .as_ref()
-            .map_or(Some(default.retention), |item| item.count(MOST))?,
+            .map_or(Some(default.retention), |item| item.count(MAX_DAYS))?,
         acceptance: acceptance
             .as_ref()
-            .map_or(Some(default.acceptance), |item| item.count(MOST))?,
+            .map_or(Some(default.acceptance), |item| item.count(MAX_DAYS))?,
     };
-    if let (false, Some(item)) = (windows.fit(), acceptance.or(retention)) {
-        item.complain(misfit(windows));
+    if let (false, Some(item)) = (windows.is_valid(), acceptance.or(retention)) {
+        item.complain(invalid_windows(windows));
     }
     Some(windows)
 }
 
-fn misfit(
+fn invalid_windows(
     TimeWindows {
         retention,
         acceptance,
     }: TimeWindows,
 ) -> String {
     format!(
-        "does not fit: acceptance_days ({acceptance}) must be more than {HMRC_KEEPS}, since HMRC \
-         may push what is that \
-         old, and {MARGIN} days more must be less than retention_days ({retention}), so that a \
+        "is not valid: acceptance_days ({acceptance}) must be more than {HMRC_RETENTION_DAYS}, \
+         because HMRC may push notifications of that age, and {MARGIN_DAYS} days more must be less \
+         than retention_days ({retention}), so that a \
           row outlasts its repeats"
     )
 }
@@ -86,8 +86,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn acceptance_lies_between_what_hmrc_keeps_and_what_we_keep() {
-        for (retention, acceptance, fit) in [
+    fn acceptance_lies_between_hmrc_s_retention_and_ours() {
+        for (retention, acceptance, is_valid) in [
             (90, 60, true),
             (90, 31, true),
             (90, 30, false),
@@ -100,8 +100,8 @@ mod tests {
                     retention,
                     acceptance
                 }
-                .fit(),
-                fit,
+                .is_valid(),
+                is_valid,
                 "{retention} {acceptance}"
             );
         }

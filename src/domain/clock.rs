@@ -1,20 +1,19 @@
-//! Time and chance, which enter everywhere as an argument, so that a whole run can be repeated.
+//! Time and randomness, passed as an argument so that tests control both.
 
 use super::Timestamp;
 
-/// Where a run takes its time and its chance from.
+/// The source of time and randomness.
 ///
-/// The real one reads the system clock and the operating system's random source; tests bring one
-/// of their own and decide both.
+/// [`SystemClock`] reads the system clock and the operating system's random source.
 pub trait Clock: Send + Sync + 'static {
-    /// The instant it is now.
+    /// The current time.
     fn now(&self) -> Timestamp;
 
     /// 64 fresh random bits.
     fn random(&self) -> u64;
 }
 
-/// Time and chance as they are.
+/// The system's time and randomness.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
@@ -27,8 +26,8 @@ impl Clock for SystemClock {
         Timestamp::from_millis(jiff::Timestamp::now().as_millisecond())
     }
 
-    /// From the operating system, not from a generator of our own: two processes restored from one
-    /// snapshot must not draw the same lease.
+    /// From the operating system, because two processes restored from one snapshot of a generator
+    /// would draw the same lease.
     fn random(&self) -> u64 {
         getrandom::u64().expect("the operating system has a random source")
     }

@@ -1,19 +1,19 @@
-//! What a notification is called: by its source, by its sender, and by us.
+//! The names of a notification: its source, its sender's id and its key.
 
 use std::fmt;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
-/// Everything a key writes as `%XX`: all but `[A-Za-z0-9._-]`.
+/// The characters that a key percent-encodes: all but `[A-Za-z0-9._-]`.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
 
-/// The name of one configured sender, `[a-z][a-z0-9-]{0,31}`; it is served at `/{name}`.
+/// The name of a configured source, `[a-z][a-z0-9-]{0,31}`. The source is served at `/{name}`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SourceName(String);
 
 impl SourceName {
-    /// Takes `name` if it has the form of a source name.
+    /// Reads a source name; `None` if it is invalid.
     pub fn new(name: &str) -> Option<Self> {
         let rest = name.strip_prefix(|first: char| first.is_ascii_lowercase())?;
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -34,13 +34,13 @@ impl fmt::Display for SourceName {
 
 /// A sender's own identifier for a notification: opaque, 1 to 200 printable ASCII characters.
 ///
-/// Neither a UUID nor a fixed length is asked for: GOV.UK Pay's ids are unpadded and come in 22 to
-/// 26 characters.
+/// It need not be a UUID or have a fixed length: GOV.UK Pay's ids are unpadded, with 22 to 26
+/// characters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Id(String);
 
 impl Id {
-    /// Takes `id` if it is 1 to 200 printable ASCII characters.
+    /// Reads an id; `None` if it is invalid.
     pub fn new(id: &str) -> Option<Self> {
         let printable = |b: u8| (0x20..=0x7e).contains(&b);
         ((1..=200).contains(&id.len()) && id.bytes().all(printable)).then(|| Self(id.to_owned()))
@@ -52,10 +52,10 @@ impl Id {
     }
 }
 
-/// The name a notification has from its first byte to its last delivery: `{source}:{id}`.
+/// The key of a notification, `{source}:{id}`, which never changes.
 ///
-/// People see it and destinations dedupe by it. It never starts with `~`, so an inbox may keep
-/// items of its own under names that do.
+/// Destinations deduplicate by it. It never starts with `~`, so an inbox may use such names for
+/// other items.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(String);
 
@@ -68,17 +68,17 @@ impl Key {
         ))
     }
 
-    /// The key of authentic bytes without a readable id: named by what they are.
+    /// The key of authentic bytes without a readable id: their digest.
     pub fn unreadable(source: &SourceName, digest: &[u8; 32]) -> Self {
         Self(format!("{source}:sha256-{}", hex::encode(digest)))
     }
 
-    /// The key of a notification that came under `self` with other content.
+    /// The key of a notification that was received under the key `self` with other content.
     pub fn conflict(&self, content_digest: &[u8; 32]) -> Self {
         Self(format!("{self}~{}", hex::encode(&content_digest[..4])))
     }
 
-    /// Takes text a person typed or an inbox stored, if it has the form of a key.
+    /// Reads a key; `None` if it is invalid.
     pub fn parse(text: &str) -> Option<Self> {
         let (source, id) = text.split_once(':')?;
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-%~".contains(&b);
@@ -86,12 +86,12 @@ impl Key {
             .then(|| Self(text.to_owned()))
     }
 
-    /// The source this key belongs to.
+    /// The name of the key's source.
     pub fn source(&self) -> &str {
         self.0.split_once(':').map_or("", |(source, _)| source)
     }
 
-    /// The part behind the source, still percent-encoded.
+    /// The id, percent-encoded.
     pub fn encoded_id(&self) -> &str {
         self.0.split_once(':').map_or("", |(_, id)| id)
     }
@@ -101,7 +101,7 @@ impl Key {
         &self.0
     }
 
-    /// A stable number of this key, for spreading rows over index shards.
+    /// A stable hash of the key, which spreads rows over index shards.
     pub fn shard(&self, shards: u16) -> u16 {
         let digest = Sha256::digest(self.0.as_bytes());
         u16::from_be_bytes([digest[0], digest[1]]) % shards.max(1)

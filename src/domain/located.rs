@@ -1,8 +1,8 @@
-//! Where a configured value is written, so that an error can name the place.
+//! The place of a configured value, so that an error can name it.
 
 use std::{fmt, sync::Arc};
 
-/// Where in the configuration something stands: a line of a document, a flag or a variable.
+/// A place in the configuration: a line of a document, a flag or a variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigLocation {
     document: Arc<str>,
@@ -20,7 +20,7 @@ impl ConfigLocation {
         }
     }
 
-    /// A flag or a variable, whose name says it all.
+    /// A flag or a variable.
     pub(crate) fn named(name: &str) -> Self {
         Self::new(Arc::from(""), None, name)
     }
@@ -49,7 +49,7 @@ impl ConfigLocation {
         &self.path
     }
 
-    /// A problem with what stands here. `what` follows the path as the rest of one sentence.
+    /// An error at this place. `what` continues the sentence that the path begins.
     pub fn problem(&self, what: impl fmt::Display) -> ConfigError {
         let space = if self.path.is_empty() { "" } else { " " };
         let text = format!("{}{space}{what}", self.path);
@@ -61,24 +61,23 @@ impl ConfigLocation {
     }
 }
 
-/// A value that remembers where it was written.
+/// A value with its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Located<T> {
     /// The value.
     pub value: T,
-    /// Where it stands.
+    /// The place of the value.
     pub place: ConfigLocation,
 }
 
 impl<T: fmt::Display> Located<T> {
-    /// A problem with this value, which is repeated: nothing whose value is secret is ever
-    /// `Located`.
+    /// An error that shows this value. A secret is never `Located`, only its reference.
     pub fn problem(&self, what: impl fmt::Display) -> ConfigError {
         self.place.problem(format_args!("({}) {what}", self.value))
     }
 }
 
-/// One thing that is wrong, as one line: `pillarbox.toml:12: sources.pay.kind must be …`.
+/// One error of the configuration, as one line: `pillarbox.toml:12: sources.pay.kind must be …`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     document: Arc<str>,

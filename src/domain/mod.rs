@@ -1,4 +1,4 @@
-//! The words everything else speaks: keys, states, instants, secrets and places. No I/O.
+//! The types that every other module uses: keys, states, timestamps, secrets and places. No I/O.
 
 mod clock;
 mod key;

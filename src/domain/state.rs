@@ -2,25 +2,25 @@
 
 use std::fmt;
 
-/// The state of a notification, by the name that people and tables see.
+/// The state of a notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
-    /// Stored, not finished: "open".
+    /// Stored and not finished: open.
     Recorded,
-    /// Finished: the destination has it.
+    /// Finished: delivered to the destination.
     Delivered,
     /// Finished: the same event under another id, stored but not delivered.
     Repeat,
     /// Out of budget, or refused for good.
     Dead,
-    /// Authentic, but not to be acted on without a check.
+    /// Authentic, but waiting for a person.
     Held,
     /// Ended by a person.
     Discarded,
 }
 
 impl State {
-    /// Every state, in the order a notification can meet them.
+    /// Every state, in the order in which a notification can enter them.
     pub const ALL: [Self; 6] = [
         Self::Recorded,
         Self::Delivered,
@@ -30,7 +30,7 @@ impl State {
         Self::Discarded,
     ];
 
-    /// The state's one name, in storage, logs and tables alike.
+    /// The name of the state, in storage, logs and tables.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Recorded => "recorded",
@@ -68,7 +68,7 @@ impl fmt::Display for State {
 /// Why an authentic notification is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum HeldReason {
-    /// No JSON, no id, no date, or nested beyond reason.
+    /// Not valid JSON, without an id or a date, or nested too deeply.
     Unreadable,
     /// Another notification already has this id, with other content.
     Conflict,
@@ -77,7 +77,7 @@ pub enum HeldReason {
 }
 
 impl HeldReason {
-    /// The reason's one name.
+    /// The name of the reason.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Unreadable => "unreadable",
@@ -103,7 +103,7 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// The origin's one name.
+    /// The name of the origin.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Push => "push",

@@ -1,4 +1,4 @@
-//! Instants, in the one unit everything stores: milliseconds since 1970, UTC.
+//! Timestamps in milliseconds since 1970, UTC.
 
 use std::{fmt, time::Duration};
 
@@ -38,7 +38,7 @@ impl Timestamp {
         Duration::from_millis(u64::try_from(ms).unwrap_or(0))
     }
 
-    /// Reads a date in any form a sender has used, and the near misses of those forms.
+    /// Reads a date in any form that a sender has used, and in similar forms.
     ///
     /// HMRC writes `2020-06-01T10:20:23.160+0000`, which is not RFC 3339, and for some days in 2023
     /// wrote nanoseconds; Pay writes `…T10:15:31.480Z`. A date without a zone is taken as UTC, as
@@ -48,7 +48,7 @@ impl Timestamp {
             return Some(Self(instant.as_millisecond()));
         }
         let civil = text.parse::<jiff::civil::DateTime>().ok()?;
-        // A date alone also parses as a civil time, but says too little to order anything by.
+        // A date without a time would parse too, but is not precise enough to order by.
         let instant = text
             .contains(['T', 't', ' '])
             .then(|| jiff::tz::TimeZone::UTC.to_timestamp(civil))?;

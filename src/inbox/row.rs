@@ -1,4 +1,4 @@
-//! One stored notification, as every inbox gives it back.
+//! A stored notification, as every inbox returns it.
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -15,45 +15,45 @@ pub const ROW_VERSION: u32 = 1;
 /// One stored notification.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// Its name.
+    /// The key of the row.
     pub key: Key,
     /// The bytes exactly as received; `None` in lists, and once erased.
     pub body: Option<Bytes>,
     /// SHA-256 of the bytes.
     pub digest: [u8; 32],
-    /// SHA-256 of what its sender can't legitimately change.
+    /// SHA-256 of the content that its sender does not change between two copies.
     pub content_digest: [u8; 32],
-    /// The header value that proved it; a pulled one has none.
+    /// The signature header that verified; `None` for a pulled notification.
     pub signature: Option<String>,
-    /// Which secret matched, by label.
+    /// The label of the secret that matched.
     pub key_label: Option<String>,
-    /// Whose protocol the bytes speak.
+    /// The kind of the sender.
     pub kind: SenderKind,
     /// Pay's event type, or `notification`.
     pub event_type: String,
-    /// The payment or box it is about.
+    /// The payment or box that the notification is about.
     pub subject: Option<String>,
     /// The sender's date.
     pub event_at: Option<Timestamp>,
-    /// Ours.
+    /// When it was received, by the receiver's clock.
     pub received_at: Timestamp,
-    /// How it reached us.
+    /// Whether it was pushed or pulled.
     pub origin: Origin,
-    /// Where it stands.
+    /// The state of the row.
     pub state: State,
     /// Why it is held, dead, or a repeat.
     pub reason: Option<String>,
-    /// How often it was claimed since it was last recorded.
+    /// The claims since the row was recorded or replayed.
     pub attempts: u32,
-    /// Who works on it.
+    /// The lease of the current claim, if it is claimed.
     pub lease: Option<Lease>,
-    /// When its budget began.
+    /// When the retry budget started.
     pub budget_from: Timestamp,
-    /// What went wrong last.
+    /// Why the last attempt failed.
     pub last_error: Option<String>,
-    /// When it is due, while it is open.
+    /// When the row is due; `None` unless it is open.
     pub due_at: Option<Timestamp>,
-    /// When it goes, once it is finished.
+    /// When the row expires; `None` unless it is finished.
     pub expires_at: Option<Timestamp>,
 }
 
@@ -80,8 +80,7 @@ impl Row {
         self.state == State::Held && self.reason.as_deref() == Some(HeldReason::Unreadable.as_str())
     }
 
-    /// Whether it may be set back to recorded, or why not: what could be handed on and waits for no
-    /// one.
+    /// Whether a replay may set the row back to recorded, or why not.
     pub fn replayable(&self) -> Result<(), &'static str> {
         match self.state {
             State::Held if self.is_unreadable() => {

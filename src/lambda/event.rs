@@ -1,47 +1,48 @@
-//! An invocation's JSON -> what it is, by the names of its fields, before anything is decoded.
+//! Recognises the kind of an invocation by the names of its JSON fields, before anything is
+//! decoded.
 //!
-//! Nothing is guessed by trying one decoder after the other, and nothing of the content is ever
-//! said.
+//! No decoder is tried in turn, so an event is never read as another kind. No message repeats the
+//! content of an event.
 
 use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 
-const SEVERAL: &str = "an object that could be several things";
+const SEVERAL: &str = "an ambiguous object";
 
-/// What an invocation is.
+/// The kind of an invocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventShape {
-    /// A request over one of the fronts.
+    /// An HTTP request.
     Http(PayloadVersion),
-    /// A batch of a table's stream.
+    /// A batch of the table's stream.
     Stream,
-    /// The schedule of the sweep.
+    /// A scheduled sweep.
     Sweep,
-    /// The schedule of reconciling.
+    /// A scheduled reconcile run.
     Reconcile,
-    /// None of these, or not clearly one: what it looks like.
+    /// None of these, or ambiguous, with a description for the log.
     Foreign(&'static str),
 }
 
-/// The two forms in which fronts hand requests on.
+/// The two payload formats of HTTP events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PayloadVersion {
-    /// A REST API's.
+    /// The format of a REST API.
     V1,
-    /// An HTTP API's or a Function URL's.
+    /// The format of an HTTP API or a Function URL.
     V2,
 }
 
 impl EventShape {
-    /// What it is, for messages.
+    /// A description for log messages.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Http(PayloadVersion::V1) => "a request (payload 1.0)",
             Self::Http(PayloadVersion::V2) => "a request (payload 2.0)",
             Self::Stream => "a batch of DynamoDB records",
-            Self::Sweep => "the schedule of the sweep",
-            Self::Reconcile => "the schedule of reconciling",
+            Self::Sweep => "a scheduled sweep",
+            Self::Reconcile => "a scheduled reconcile run",
             Self::Foreign(what) => what,
         }
     }
@@ -49,30 +50,30 @@ impl EventShape {
 
 type EventFields<'a> = HashMap<String, &'a RawValue>;
 
-/// Tells what an invocation is.
+/// Recognises an invocation.
 pub fn shape(raw: &RawValue) -> EventShape {
     let Some(top) = object(raw) else {
-        return EventShape::Foreign("no JSON object");
+        return EventShape::Foreign("not a JSON object");
     };
     let clues = [http(&top), records(&top), schedule(&top)];
     let mut found = clues.into_iter().flatten();
     match (found.next(), found.next()) {
         (Some(shape), None) => shape,
         (Some(_), Some(_)) => EventShape::Foreign(SEVERAL),
-        (None, _) => EventShape::Foreign("an object of no shape that is known here"),
+        (None, _) => EventShape::Foreign("an object of an unknown shape"),
     }
 }
 
 fn http(top: &EventFields<'_>) -> Option<EventShape> {
     let context = object(top.get("requestContext")?)?;
     if context.contains_key("elb") {
-        return Some(EventShape::Foreign("a load balancer's request"));
+        return Some(EventShape::Foreign("a request of a load balancer"));
     }
     let has_place = top.contains_key("resource") || top.contains_key("path");
     let is_v1 = top.contains_key("httpMethod") && has_place;
     let is_v2 = text(top, "version").as_deref() == Some("2.0") && context.contains_key("http");
     match (is_v1, is_v2) {
-        // Another decoder than ours might take it for the other one.
+        // Another decoder might read it as the other format.
         (true, _) if context.contains_key("http") => Some(EventShape::Foreign(SEVERAL)),
         (_, true) if top.contains_key("httpMethod") => Some(EventShape::Foreign(SEVERAL)),
         (true, false) => Some(EventShape::Http(PayloadVersion::V1)),
@@ -90,17 +91,16 @@ fn records(top: &EventFields<'_>) -> Option<EventShape> {
     Some(match records.is_empty() {
         true => EventShape::Foreign("a batch without a record"),
         false if records.iter().all(is_streamed) => EventShape::Stream,
-        false => EventShape::Foreign("records of something else than DynamoDB"),
+        false => EventShape::Foreign("records that are not from DynamoDB"),
     })
 }
 
-/// The template's schedules say which role they are for; a rule of EventBridge's own making says
-/// nothing.
+/// The template's schedules name their role; a plain EventBridge schedule names none.
 fn schedule(top: &EventFields<'_>) -> Option<EventShape> {
     match text(top, "role").as_deref() {
         Some("sweep") => return Some(EventShape::Sweep),
         Some("reconcile") => return Some(EventShape::Reconcile),
-        Some(_) => return Some(EventShape::Foreign("the schedule of another role")),
+        Some(_) => return Some(EventShape::Foreign("a schedule of another role")),
         None => {}
     }
     let source = text(top, "source")?;
@@ -108,12 +108,13 @@ fn schedule(top: &EventFields<'_>) -> Option<EventShape> {
     match source.as_str() {
         "aws.events" | "aws.scheduler" if is_timed => Some(EventShape::Sweep),
         _ => Some(EventShape::Foreign(
-            "an event of EventBridge's that is no schedule",
+            "an EventBridge event that is not a schedule",
         )),
     }
 }
 
-/// The fields of an object. What looks like one to some decoders, such as an array, is none.
+/// The fields of a JSON object; `None` for other values. Some decoders accept an array in place of
+/// an object.
 fn object(raw: &RawValue) -> Option<EventFields<'_>> {
     serde_json::from_str(raw.get()).ok()
 }
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invocation_is_told_by_the_names_of_its_fields() {
+    fn an_invocation_is_recognised_by_the_names_of_its_fields() {
         for (json, expected) in [
             (
                 r#"{"version":"2.0","requestContext":{"http":{}}}"#,
@@ -173,14 +174,14 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_foreign_and_said_to_be_by_its_shape_alone() {
-        let nothing = "an object of no shape that is known here";
+    fn every_other_event_is_foreign_and_described_by_its_shape_alone() {
+        let nothing = "an object of an unknown shape";
         for (json, what) in [
-            ("null", "no JSON object"),
-            ("7", "no JSON object"),
-            (r#""sweep""#, "no JSON object"),
-            ("[]", "no JSON object"),
-            (r#"["2.0",{"http":{}}]"#, "no JSON object"),
+            ("null", "not a JSON object"),
+            ("7", "not a JSON object"),
+            (r#""sweep""#, "not a JSON object"),
+            ("[]", "not a JSON object"),
+            (r#"["2.0",{"http":{}}]"#, "not a JSON object"),
             ("{}", nothing),
             (r#"{"challenge":"abc"}"#, nothing),
             (r#"{"httpMethod":"GET","path":"/"}"#, nothing),
@@ -197,7 +198,7 @@ mod tests {
             (r#"{"version":2.0,"requestContext":{"http":{}}}"#, nothing),
             (
                 r#"{"httpMethod":"GET","path":"/","requestContext":{"elb":{}}}"#,
-                "a load balancer's request",
+                "a request of a load balancer",
             ),
             (
                 r#"{"requestContext":{"routeKey":"$connect","eventType":"CONNECT"}}"#,
@@ -207,31 +208,31 @@ mod tests {
             (r#"{"Records":{}}"#, nothing),
             (
                 r#"{"Records":[{"eventSource":"aws:sqs"}]}"#,
-                "records of something else than DynamoDB",
+                "records that are not from DynamoDB",
             ),
             (
                 r#"{"Records":[{"eventSource":"aws:dynamodb"},{"eventSource":"aws:kinesis"}]}"#,
-                "records of something else than DynamoDB",
+                "records that are not from DynamoDB",
             ),
             (
                 r#"{"Records":[{"EventSource":"aws:sns"}]}"#,
-                "records of something else than DynamoDB",
+                "records that are not from DynamoDB",
             ),
             (
                 r#"{"Records":["aws:dynamodb"]}"#,
-                "records of something else than DynamoDB",
+                "records that are not from DynamoDB",
             ),
-            (r#"{"role":"process"}"#, "the schedule of another role"),
-            (r#"{"role":"Sweep"}"#, "the schedule of another role"),
-            (r#"{"role":"Reconcile"}"#, "the schedule of another role"),
+            (r#"{"role":"process"}"#, "a schedule of another role"),
+            (r#"{"role":"Sweep"}"#, "a schedule of another role"),
+            (r#"{"role":"Reconcile"}"#, "a schedule of another role"),
             (r#"{"role":1}"#, nothing),
             (
                 r#"{"source":"aws.s3","detail-type":"Object Created"}"#,
-                "an event of EventBridge's that is no schedule",
+                "an EventBridge event that is not a schedule",
             ),
             (
                 r#"{"source":"aws.events"}"#,
-                "an event of EventBridge's that is no schedule",
+                "an EventBridge event that is not a schedule",
             ),
             (
                 r#"{"version":"2.0","httpMethod":"GET","path":"/","requestContext":{"http":{}}}"#,

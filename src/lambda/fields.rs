@@ -1,5 +1,5 @@
-//! The maps of a front's invocation, in order and with every entry: a map of Rust's own would let
-//! one of two signatures disappear.
+//! The maps of an HTTP event, in order and with every entry. A standard map would keep only one of
+//! two signature headers, and a request with two must be refused.
 
 use std::fmt;
 

@@ -1,40 +1,42 @@
-//! What this function is for: a variable, or else its handler's name -> a role.
+//! The role of a Lambda function, from the variable `PILLARBOX_ROLE` or the handler's name.
 
 use std::fmt;
 
-/// The roles, as the template's functions have them.
+/// The roles of the template's functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Answers senders.
+    /// Receives notifications.
     Receive,
-    /// Works on the stream's batches.
+    /// Delivers the rows of the stream's batches.
     Process,
-    /// Works on whatever is due.
+    /// Delivers every row that is due.
     Sweep,
-    /// Asks the senders for what they never pushed.
+    /// Reconciles with the senders' APIs.
     Reconcile,
-    /// All of them in one function, told apart by the shape of what comes.
+    /// All roles in one function, chosen by the shape of each event.
     All,
 }
 
-/// Why there is no role to begin with; says what to do.
+/// Why a function has no role, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RoleError {
-    /// Not the name of a role.
+    /// The text is not the name of a role.
     #[error(
-        "{place} names no role (`{name}`): set it to receive, process, sweep, reconcile or all"
+        "{place} names an unknown role (`{name}`): set it to receive, process, sweep, \
+         reconcile or all"
     )]
     Unknown {
-        /// Where the name stands.
+        /// The variable or the handler.
         place: &'static str,
-        /// The name, cut short.
+        /// The start of the name.
         name: String,
     },
 }
 
 impl Role {
-    /// The role that `PILLARBOX_ROLE` names, or else the handler. Empty counts as unset; without
-    /// either, or with the handler `bootstrap` that `cargo lambda` sets, one function plays all.
+    /// The role that `PILLARBOX_ROLE` names, or else the handler. An empty value counts as unset.
+    /// Without either, or with the handler `bootstrap` that `cargo lambda` sets, the function has
+    /// all roles.
     pub fn named(variable: Option<String>, handler: Option<String>) -> Result<Self, RoleError> {
         let set = |text: Option<String>| text.filter(|text| !text.is_empty());
         if let Some(name) = set(variable) {
@@ -60,7 +62,7 @@ impl Role {
         }
     }
 
-    /// The role's one name.
+    /// The name of the role.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Receive => "receive",
@@ -71,17 +73,17 @@ impl Role {
         }
     }
 
-    /// Whether it answers senders.
+    /// Whether the role receives notifications.
     pub fn receives(self) -> bool {
         matches!(self, Self::Receive | Self::All)
     }
 
-    /// Whether it hands notifications on, and needs their destinations.
+    /// Whether the role delivers notifications, and needs destinations.
     pub fn hands_on(self) -> bool {
         !matches!(self, Self::Receive | Self::Reconcile)
     }
 
-    /// Whether it asks senders for what they never pushed, and needs what their APIs know us by.
+    /// Whether the role reconciles, and needs the credentials of the senders' APIs.
     pub fn pulls(self) -> bool {
         matches!(self, Self::Reconcile | Self::All)
     }
@@ -102,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn the_variable_beats_the_handler_and_a_handler_without_meaning_is_all_roles() {
+    fn the_variable_overrides_the_handler_and_the_default_handler_has_all_roles() {
         for (variable, handler, role) in [
             (None, Some("receive"), Role::Receive),
             (None, Some("process"), Role::Process),
@@ -125,18 +127,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_role_is_refused_with_where_it_stands() {
+    fn an_unknown_role_is_refused_with_its_place() {
         for (variable, handler, message) in [
             (
                 None,
                 Some("Receive"),
-                "the function's handler names no role (`Receive`): set it to receive, process, \
+                "the function's handler names an unknown role (`Receive`): set it to receive, \
+                 process, \
                  sweep, reconcile or all",
             ),
             (
                 Some("bootstrap"),
                 None,
-                "PILLARBOX_ROLE names no role (`bootstrap`): set it to receive, process, sweep, \
+                "PILLARBOX_ROLE names an unknown role (`bootstrap`): set it to receive, process, \
+                 sweep, \
                  reconcile or all",
             ),
         ] {

@@ -1,4 +1,4 @@
-//! An outcome or a refusal -> status and body. The only place where a failure becomes a status.
+//! Converts an outcome or a refusal to a status and a body. The only module that chooses a status.
 
 use super::RequestOutcome;
 use crate::{inbox::InboxError, senders::SignatureError, telemetry::RequestRecord};

@@ -1,10 +1,9 @@
-//! A callback and a source's secrets -> [`Verified`], with newer secrets where those may be out of
-//! date.
+//! Verifies a callback with a source's secrets, and with newer secrets if those may be out of date.
 //!
-//! A signature that no key made, or a source without a key, has the secrets read again and is
-//! verified once more, so that a secret that was just installed costs its first request nothing. A
-//! signature that an old copy of the keys matches must match a newer copy too, so that a secret
-//! that was withdrawn ends. The keyring limits how often secrets are read.
+//! If no key matches the signature, or the source has no key, the keyring renews the secrets and
+//! the signature is verified once more, so that the first request after a rotation is accepted. A
+//! signature that matches an old snapshot must match a newer one too, so that a withdrawn secret
+//! stops working. The keyring limits how often secrets are fetched.
 
 use std::sync::Arc;
 

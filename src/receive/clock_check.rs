@@ -1,9 +1,8 @@
-//! Notices that our own clock may be wrong.
+//! Detects that the machine's clock may be wrong.
 //!
-//! One notification dated outside the acceptance window is its sender's affair, or a captured
-//! request that is sent again. When every one of a source is ahead of the window, or every one
-//! behind it, the likelier cause is the clock that dates them: all of them are held, and only a
-//! person can tell why.
+//! One notification dated outside the acceptance window may be a late message or a replayed
+//! request. When all notifications of a source are on the same side of the window, the likelier
+//! cause is a wrong clock. All of them are held, and the log line tells the operator what to check.
 
 use std::{
     collections::HashMap,
@@ -15,10 +14,10 @@ use crate::{
     senders::Entry,
 };
 
-/// So many in succession, all on one side of the window.
+/// The notifications in succession, on one side of the window, that are logged.
 const SUSPICIOUS: u32 = 3;
 
-/// What each source's latest notifications say of our clock.
+/// The current series of each source.
 #[derive(Debug, Default)]
 pub(super) struct ClockCheck {
     latest: Mutex<HashMap<SourceName, StaleSeries>>,
@@ -32,7 +31,7 @@ struct StaleSeries {
 }
 
 impl ClockCheck {
-    /// Takes in one stored notification, and logs one line when a series becomes suspicious.
+    /// Notes one stored notification, and logs one line when a series reaches [`SUSPICIOUS`].
     pub(super) fn note(&self, source: &SourceName, entry: &Entry) {
         let Some(event_at) = entry.event_at else {
             return; // it has no date

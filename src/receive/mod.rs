@@ -1,4 +1,4 @@
-//! A request -> route -> keys -> verify -> read -> record -> answer.
+//! Receives requests: route -> keys -> verify -> read -> record -> answer.
 //!
 //! This is the whole of receiving, the same for `serve` and for every front of Lambda, which only
 //! adapt their request to [`HttpRequest`] and write the [`HttpAnswer`]. The path decides before a

@@ -1,4 +1,4 @@
-//! Method, path and query -> a challenge or a source, before a byte of the body is read.
+//! Routes a request by method, path and query, before the body is read.
 
 use std::collections::HashMap;
 

@@ -1,24 +1,23 @@
-//! How long to leave a sender alone that is down, or asked us to.
+//! The pauses between attempts to reach a sender that is unavailable.
 
 use std::time::Duration;
 
-/// How often in a row something is tried before it is given up for this run: two minutes, give or
-/// take.
+/// The attempts in a row before a run gives up: about two minutes.
 pub(super) const MAX_ATTEMPTS: u32 = 8;
 
-/// The shortest pause after the first failure; each later one doubles it.
-const FIRST: Duration = Duration::from_secs(1);
-/// The shortest pause after the fifth failure and all later ones.
-const LAST: Duration = Duration::from_secs(15);
+/// The minimum pause after the first failure. Each later failure doubles it.
+const MIN_PAUSE: Duration = Duration::from_secs(1);
+/// The minimum pause after the fifth and every later failure.
+const MAX_MIN_PAUSE: Duration = Duration::from_secs(15);
 
-/// The pause after failure number `failures`, from 1: the shortest there is for it, and by chance
-/// up to twice that.
-pub(super) fn backoff(failures: u32, chance: u64) -> Duration {
-    let shortest = FIRST
+/// The pause after failure number `failures`, from 1: its minimum, with random jitter up to twice
+/// that.
+pub(super) fn backoff(failures: u32, random: u64) -> Duration {
+    let shortest = MIN_PAUSE
         .saturating_mul(1 << failures.saturating_sub(1).min(10))
-        .min(LAST);
+        .min(MAX_MIN_PAUSE);
     let spread = u64::try_from(shortest.as_millis()).unwrap_or(u64::MAX - 1);
-    shortest + Duration::from_millis(chance % (spread + 1))
+    shortest + Duration::from_millis(random % (spread + 1))
 }
 
 #[cfg(test)]

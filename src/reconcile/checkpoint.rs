@@ -1,4 +1,4 @@
-//! Where a run stopped, so that a later one resumes there.
+//! The checkpoint of a source: where a run stopped, so that a later one resumes there.
 //!
 //! One entry of the inbox's key-value store for each source, written by compare-and-swap. A lost
 //! checkpoint loses nothing but time: the next run begins at the beginning, and recording is
@@ -39,7 +39,7 @@ impl Checkpoint {
         run: &LockedRun<'_, impl ReconcileInbox>,
         position: &T,
     ) -> Result<(), RunEnd> {
-        let text = serde_json::to_string(position).expect("stats and texts have a form in JSON");
+        let text = serde_json::to_string(position).expect("stats and texts serialise to JSON");
         if text == self.text {
             return Ok(());
         }

@@ -1,5 +1,5 @@
-//! How the last run of a source ended, kept in a entry, so that whoever asks later is told without
-//! asking the sender.
+//! The result of the last run of a source, stored in the key-value store, so that it can be shown
+//! without a call to the sender.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,29 +9,29 @@ use crate::{
     inbox::{InboxError, KvEntry, KvKey, ReconcileInbox},
 };
 
-/// The last run that looked at anything.
+/// The last run that was not skipped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastRun {
-    /// When it ended, in milliseconds since 1970.
+    /// When the run ended, in milliseconds since 1970.
     at: i64,
-    /// Why it ended, in words.
+    /// Why the run ended.
     pub ended: String,
-    /// Whether something went wrong in it, so that somebody has to look.
+    /// Whether the run failed.
     pub failed: bool,
-    /// What it recorded that push had missed.
+    /// The notifications that the run recorded because push had missed them.
     pub recorded: usize,
-    /// Events of payments that never came.
+    /// Events of payments that were not received.
     pub missing: usize,
-    /// What it could not empty or read.
+    /// Boxes that could not be emptied, and payments that could not be read.
     #[serde(rename = "troubles")]
     pub errors: usize,
-    /// When the oldest notification was created that it left unacknowledged, in milliseconds since
-    /// 1970.
+    /// When the oldest notification that the run left unacknowledged was created, in milliseconds
+    /// since 1970.
     oldest: Option<i64>,
 }
 
 impl LastRun {
-    /// What is kept of an outcome.
+    /// The summary of an outcome.
     pub fn new(outcome: &RunOutcome, at: Timestamp) -> Self {
         let stats = outcome.stats();
         Self {
@@ -50,13 +50,13 @@ impl LastRun {
         Timestamp::from_millis(self.at)
     }
 
-    /// When the oldest notification was created that it left unacknowledged.
+    /// When the oldest notification that the run left unacknowledged was created.
     pub fn oldest(&self) -> Option<Timestamp> {
         self.oldest.map(Timestamp::from_millis)
     }
 }
 
-/// How the last run of `source` ended; `None` if there was none that this program can read.
+/// Reads the last run of `source`; `None` if there is none, or an unreadable one.
 pub async fn last_run(
     inbox: &impl ReconcileInbox,
     source: &SourceName,
@@ -65,8 +65,9 @@ pub async fn last_run(
     Ok(entry.and_then(|entry| serde_json::from_str(&entry.text).ok()))
 }
 
-/// Keeps how a run ended, if it looked at anything. Of two that end at once, either may stand.
-pub(super) async fn keep(
+/// Stores the summary of a run that was not skipped. If two runs end at once, either summary may be
+/// stored.
+pub(super) async fn save(
     inbox: &impl ReconcileInbox,
     clock: &dyn Clock,
     source: &SourceName,
@@ -76,7 +77,7 @@ pub(super) async fn keep(
         return Ok(());
     }
     let text = serde_json::to_string(&LastRun::new(outcome, clock.now()))
-        .expect("stats and texts have a form in JSON");
+        .expect("stats and texts serialise to JSON");
     let seen = inbox
         .kv_get(&name(source))
         .await?
@@ -106,7 +107,7 @@ mod tests {
     };
 
     #[tokio::test]
-    async fn the_last_run_is_kept_and_the_one_before_is_forgotten() {
+    async fn the_last_run_replaces_the_one_before() {
         let (rig, source) = (ReconcileRig::new(), SourceName::new("hmrc").unwrap());
         assert_eq!(last_run(&rig.inbox, &source).await.unwrap(), None);
         for ended in [RunEnd::Deadline, RunEnd::Hmrc(hmrc::HmrcError::Credentials)] {
@@ -114,7 +115,7 @@ mod tests {
                 ended,
                 found: RunFindings::Hmrc(Vec::new()),
             };
-            keep(&rig.inbox, &rig.clock, &source, &outcome)
+            save(&rig.inbox, &rig.clock, &source, &outcome)
                 .await
                 .unwrap();
             let last = last_run(&rig.inbox, &source).await.unwrap().unwrap();
@@ -124,16 +125,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_run_that_was_not_due_has_looked_at_nothing_and_leaves_the_last_one_to_be_read() {
+    async fn a_run_that_was_not_due_does_not_replace_the_last_one() {
         let (rig, source) = (ReconcileRig::new(), SourceName::new("pay").unwrap());
         let outcome = |ended| RunOutcome {
             ended,
             found: RunFindings::GovukPay(govuk_pay::PaymentsReport::default()),
         };
-        keep(&rig.inbox, &rig.clock, &source, &outcome(RunEnd::Completed))
+        save(&rig.inbox, &rig.clock, &source, &outcome(RunEnd::Completed))
             .await
             .unwrap();
-        keep(
+        save(
             &rig.inbox,
             &rig.clock,
             &source,

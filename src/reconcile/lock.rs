@@ -38,8 +38,8 @@ pub(super) enum TryLock {
     Acquired(ReconcileLock),
     /// Another run holds it.
     Held,
-    /// It ends later than any lock taken now could: one of two clocks is wrong. If this version
-    /// still stands after [`SKEW_WATCH_DURATION`], its holder is gone.
+    /// The lock ends later than any lock taken now could, so one of two clocks is wrong. If this
+    /// version is unchanged after [`SKEW_WATCH_DURATION`], its holder is gone.
     ClockSkew(u64),
 }
 
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_run_at_a_time_has_it_and_a_released_one_is_free_at_once() {
+    async fn one_run_at_a_time_holds_the_lock_and_a_released_lock_is_free_at_once() {
         let rig = ReconcileRig::new();
         let lock = acquire(&rig).await;
         assert!(matches!(take(&rig, None).await, TryLock::Held));
@@ -190,52 +190,52 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_is_renewed_while_its_holder_lives_and_lapses_when_it_dies() {
+    async fn a_lock_is_renewed_while_its_holder_lives_and_lapses_when_it_dies() {
         let rig = ReconcileRig::new();
         let mut lock = acquire(&rig).await;
         for _ in 0..10 {
-            rig.clock.pass(Duration::from_secs(20));
+            rig.clock.advance(Duration::from_secs(20));
             assert!(lock.renew(&rig.inbox, &rig.clock).await.unwrap());
             assert!(matches!(take(&rig, None).await, TryLock::Held));
         }
-        rig.clock.pass(LEASE_DURATION);
+        rig.clock.advance(LEASE_DURATION);
         let mut next = acquire(&rig).await;
         assert!(
             !lock.renew(&rig.inbox, &rig.clock).await.unwrap(),
-            "whoever comes back late finds out"
+            "a holder that returns late learns that it lost the lock"
         );
         lock.release(&rig.inbox, &rig.clock).await;
-        rig.clock.pass(RENEW_AFTER);
+        rig.clock.advance(RENEW_AFTER);
         assert!(
             next.renew(&rig.inbox, &rig.clock).await.unwrap(),
-            "and takes nothing away"
+            "and does not disturb the new holder"
         );
     }
 
     #[tokio::test]
-    async fn one_dated_an_hour_ahead_is_taken_once_it_was_seen_not_to_move() {
+    async fn a_lock_dated_an_hour_ahead_is_taken_once_it_is_not_renewed() {
         let rig = ReconcileRig::new();
-        rig.clock.pass(Duration::from_secs(60 * 60));
+        rig.clock.advance(Duration::from_secs(60 * 60));
         let mut ahead = acquire(&rig).await;
-        rig.clock.turn_back(Duration::from_secs(60 * 60));
+        rig.clock.set_back(Duration::from_secs(60 * 60));
         let TryLock::ClockSkew(version) = take(&rig, None).await else {
-            panic!("it can't be believed")
+            panic!("the date is impossible")
         };
 
-        rig.clock.pass(SKEW_WATCH_DURATION);
+        rig.clock.advance(SKEW_WATCH_DURATION);
         assert!(
             ahead.renew(&rig.inbox, &rig.clock).await.unwrap(),
-            "its holder lives, and dates it anew"
+            "its holder lives and renews it"
         );
         assert!(matches!(take(&rig, Some(version)).await, TryLock::Held));
 
-        rig.clock.pass(Duration::from_secs(60 * 60));
+        rig.clock.advance(Duration::from_secs(60 * 60));
         ahead.renew(&rig.inbox, &rig.clock).await.unwrap();
-        rig.clock.turn_back(Duration::from_secs(60 * 60));
+        rig.clock.set_back(Duration::from_secs(60 * 60));
         let TryLock::ClockSkew(version) = take(&rig, None).await else {
-            panic!("it can't be believed")
+            panic!("the date is impossible")
         };
-        rig.clock.pass(SKEW_WATCH_DURATION);
+        rig.clock.advance(SKEW_WATCH_DURATION);
         assert!(
             matches!(take(&rig, Some(version)).await, TryLock::Acquired(_)),
             "its holder is gone"

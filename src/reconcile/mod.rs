@@ -1,9 +1,9 @@
-//! Pulls what push missed: asks a sender what it still holds, and records it through the same door.
+//! Reconciles the inbox with the senders' APIs, and records the notifications that push missed.
 //!
-//! HMRC's boxes are emptied: list -> record -> acknowledge, in that order. GOV.UK Pay is asked for
-//! payments, and those whose events never came are named and recorded as they are now. A run can be
-//! ended at any instant, by anybody: what it has recorded stands, what it has not acknowledged is
-//! still there, and a later run goes on.
+//! HMRC's boxes are emptied: list -> record -> acknowledge, in that order. GOV.UK Pay's payments
+//! are compared with their ledgers, and a payment with missing events is reported and recorded as
+//! it is now. A run may end at any point without loss: what it recorded is durable, what it did not
+//! acknowledge stays with HMRC, and the next run resumes.
 
 mod backoff;
 mod checkpoint;
@@ -39,7 +39,7 @@ pub use run::RunContext;
 pub use schedule::{Reconciler, ReconcilerDeps, RunLimits};
 pub use sleeper::{Sleeper, TokioSleeper};
 
-/// How one source is asked, its secrets fetched.
+/// The access to one sender's API, with its credentials.
 #[derive(Clone, Debug)]
 pub enum SenderAccess {
     /// HMRC's boxes.
@@ -48,23 +48,24 @@ pub enum SenderAccess {
     GovukPay(govuk_pay::PayAccess),
 }
 
-/// What is asked of one run.
+/// The options of one run.
 #[derive(Clone, Debug, Default)]
 pub struct RunOptions {
-    /// When it has to have ended; `None` is for a person who waits.
+    /// When the run must have ended; `None` for no limit.
     pub deadline: Option<Timestamp>,
-    /// Only notifications and payments created since then; `None` for everything the sender may
-    /// still hold.
+    /// Limits the run to notifications and payments created since then; `None` for everything that
+    /// the sender retains.
     pub since: Option<Timestamp>,
-    /// Whether to look and report only: nothing is recorded or acknowledged.
+    /// Whether the run only reports, and neither records nor acknowledges.
     pub dry_run: bool,
-    /// Whether a person asked: then it begins anew, however short a time ago the last one ended.
+    /// Whether a person started the run. Such a run starts from the beginning, without waiting for
+    /// the sweep interval.
     pub by_hand: bool,
 }
 
-/// Asks the sender of `source` for what it never pushed.
+/// Records what the sender of `source` holds and has not pushed.
 ///
-/// Never fails as a whole: the outcome says how far it got, why it ended, and what it found.
+/// Returns no error: the outcome has the reason for the end and the findings.
 pub async fn run(
     source: &SourceName,
     access: &SenderAccess,
@@ -76,7 +77,7 @@ pub async fn run(
         Err(ended) => {
             return RunOutcome {
                 ended,
-                found: RunFindings::nothing(access),
+                found: RunFindings::empty(access),
             };
         }
     };
@@ -85,10 +86,9 @@ pub async fn run(
         SenderAccess::GovukPay(access) => govuk_pay::sweep(&mut run, access).await,
     };
     if !options.dry_run
-        && let Err(error) = last::keep(context.inbox, context.clock, source, &outcome).await
+        && let Err(error) = last::save(context.inbox, context.clock, source, &outcome).await
     {
-        tracing::warn!(source = source.as_str(), reason = %error, "how a run ended could not be \
-         kept");
+        tracing::warn!(source = source.as_str(), reason = %error, "run result not stored");
     }
     run.end().await;
     outcome
@@ -108,13 +108,13 @@ mod tests {
         senders::{Acceptance, example::NOW},
     };
 
-    /// A run is somebody's task, which may go on in another thread.
+    /// A run is spawned as a task, so its future must be `Send`.
     fn sendable<F: Future + Send>(future: F) -> F {
         future
     }
 
     #[tokio::test]
-    async fn a_sender_that_is_not_there_is_waited_for_and_then_given_up() {
+    async fn an_unreachable_sender_is_retried_and_then_given_up() {
         let rig = ReconcileRig::new();
         let secret = || Secret::new("a secret of the tests alone".to_owned());
         let base_url = Url::parse("http://127.0.0.1:1/").unwrap();
@@ -140,7 +140,7 @@ mod tests {
             outcome.ended
         );
         let RunFindings::Hmrc(boxes) = outcome.found else {
-            panic!("it is HMRC that was asked")
+            panic!("the findings are HMRC's")
         };
         assert_eq!(
             boxes[0].error,
@@ -159,7 +159,7 @@ mod tests {
         let outcome = sendable(run(&source, &pay, &options, &context)).await;
         let not_there = govuk_pay::PayError::Unanswered(RequestError::NoConnection);
         assert!(
-            matches!(&outcome.ended, RunEnd::GovukPay(fault) if *fault == not_there),
+            matches!(&outcome.ended, RunEnd::GovukPay(error) if *error == not_there),
             "{}",
             outcome.ended
         );

@@ -1,64 +1,63 @@
-//! How a run ended, and what it found.
+//! The outcome of a run: why it ended, and its findings.
 
 use super::{SenderAccess, govuk_pay, hmrc};
 use crate::{domain::Timestamp, inbox::InboxError};
 
-/// Everything there is to say about one run.
+/// The outcome of one run.
 #[derive(Clone, Debug)]
 pub struct RunOutcome {
-    /// Why it ended.
+    /// Why the run ended.
     pub ended: RunEnd,
-    /// What it found until then.
+    /// The findings up to the end.
     pub found: RunFindings,
 }
 
-/// What a run found.
+/// The findings of a run.
 #[derive(Clone, Debug)]
 pub enum RunFindings {
-    /// In each of HMRC's boxes.
+    /// The report of each of HMRC's boxes.
     Hmrc(Vec<hmrc::BoxReport>),
-    /// Among GOV.UK Pay's payments.
+    /// The report of GOV.UK Pay's payments.
     GovukPay(govuk_pay::PaymentsReport),
 }
 
 /// Why a run ended.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum RunEnd {
-    /// Everything was looked at.
+    /// The run is complete.
     #[error("everything was looked at")]
     Completed,
     /// Some of HMRC's boxes could not be emptied; the others were. Their reports say why.
     #[error("not every box could be emptied")]
     Incomplete,
-    /// The last look is not long enough ago.
+    /// The last sweep ended too recently.
     #[error("the last sweep ended less than half an hour ago: the next begins after {0}")]
     NotDue(Timestamp),
-    /// Another run has the lock.
+    /// Another run holds the lock.
     #[error("another run is under way")]
     AlreadyRunning,
-    /// Another run took the lock away, which it does if this one was silent for a minute.
+    /// Another run took the lock, because this one did not renew it for a minute.
     #[error("another run has taken over")]
     LockLost,
-    /// What came next could not have ended in time.
+    /// The next step would have passed the deadline.
     #[error("there was no time left: a later run goes on")]
     Deadline,
-    /// It was asked to end.
+    /// The run was cancelled.
     #[error("it was stopped: a later run goes on")]
     Stopped,
-    /// The inbox fails. Nothing was acknowledged that is not stored.
+    /// The inbox failed. Only stored notifications were acknowledged.
     #[error(transparent)]
     Inbox(#[from] InboxError),
-    /// HMRC refuses all of it.
+    /// HMRC refused a request that every box needs.
     #[error("HMRC: {0}")]
     Hmrc(hmrc::HmrcError),
-    /// GOV.UK Pay refuses all of it.
+    /// GOV.UK Pay refused a request.
     #[error("GOV.UK Pay: {0}")]
     GovukPay(govuk_pay::PayError),
 }
 
 impl RunEnd {
-    /// Whether something went wrong, so that somebody should hear of it. A run that had no time
-    /// left, or that was not wanted, is none of that.
+    /// Whether the end is a failure. A run that was stopped, out of time or not due is not one.
     pub fn is_failure(&self) -> bool {
         matches!(
             self,
@@ -67,29 +66,30 @@ impl RunEnd {
     }
 }
 
-/// What happened, as plain stats.
+/// The counts of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReconcileStats {
-    /// What was looked at: HMRC's notifications, Pay's payments.
+    /// HMRC's notifications, or Pay's payments, that were listed.
     pub seen: usize,
-    /// Notifications, or observations of payments, recorded now: what push had missed.
+    /// Notifications, or observations of payments, that this run recorded because push had missed
+    /// them.
     pub recorded: usize,
-    /// What had been recorded before.
+    /// Those that were recorded before.
     pub duplicates: usize,
-    /// Notifications recorded now and held.
+    /// Notifications that this run recorded and held.
     pub held: usize,
     /// Notifications acknowledged to HMRC.
     pub acknowledged: usize,
-    /// Events of payments that never came.
+    /// Events of payments that were not received.
     pub missing: usize,
-    /// When the oldest notification was created that is not acknowledged.
+    /// When the oldest unacknowledged notification was created.
     pub oldest: Option<Timestamp>,
-    /// Boxes that could not be emptied, and what could not be read.
+    /// Boxes that could not be emptied, and payments that could not be read.
     pub errors: usize,
 }
 
 impl RunOutcome {
-    /// What happened, as plain stats.
+    /// The counts of a run.
     pub fn stats(&self) -> ReconcileStats {
         match &self.found {
             RunFindings::Hmrc(boxes) => hmrc::stats(boxes),
@@ -99,7 +99,7 @@ impl RunOutcome {
 }
 
 impl RunFindings {
-    pub(super) fn nothing(access: &SenderAccess) -> Self {
+    pub(super) fn empty(access: &SenderAccess) -> Self {
         match access {
             SenderAccess::Hmrc(_) => Self::Hmrc(Vec::new()),
             SenderAccess::GovukPay(_) => Self::GovukPay(govuk_pay::PaymentsReport::default()),

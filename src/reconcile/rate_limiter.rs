@@ -1,7 +1,7 @@
 //! A rate limiter that several processes share.
 //!
-//! HMRC allows one list of a box in 10 seconds and 3 calls a second for an application, whoever
-//! makes them. The time of the last call is kept in the inbox's key-value store and moved on by
+//! HMRC allows one list of a box in 10 seconds and 3 calls a second for an application, across all
+//! its processes. The time of the last call is kept in the inbox's key-value store and moved on by
 //! compare-and-swap, so the limit holds across restarts and concurrent runs. A stored time that
 //! lies in the future was written by a wrong clock, and costs one interval.
 
@@ -112,7 +112,7 @@ mod tests {
     const INTERVAL: Duration = Duration::from_secs(10);
 
     #[test]
-    fn the_next_turn_comes_an_interval_after_the_last_and_never_later_than_that_from_now() {
+    fn the_next_call_is_allowed_an_interval_after_the_last_and_at_most_an_interval_from_now() {
         for (after_now, seconds) in [
             (-20, 0),
             (-10, 0),
@@ -146,14 +146,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn turns_are_kept_apart_over_restarts() {
+    async fn calls_are_spaced_across_restarts() {
         let rig = ReconcileRig::new();
         let mut turns = Vec::new();
         for restart in 0..20 {
             let mut limiter = limiter(); // of another process each time
             limiter.acquire(&mut rig.run().await).await.unwrap();
             turns.push(rig.clock.now());
-            rig.clock.pass(Duration::from_secs(restart % 3 * 4));
+            rig.clock.advance(Duration::from_secs(restart % 3 * 4));
         }
         assert!(
             turns
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_two_who_ask_at_once_one_has_to_wait() {
+    async fn of_two_concurrent_callers_one_waits() {
         let rig = ReconcileRig::new();
         let (run, mut one, mut other) = (rig.run().await, limiter(), limiter());
         let (one, other) = tokio::join!(one.try_acquire(&run), other.try_acquire(&run));
@@ -176,11 +176,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_clock_that_was_set_back_costs_one_interval_and_no_hour() {
+    async fn a_clock_that_was_set_back_costs_one_interval() {
         let rig = ReconcileRig::new();
-        rig.clock.pass(Duration::from_secs(60 * 60));
+        rig.clock.advance(Duration::from_secs(60 * 60));
         limiter().acquire(&mut rig.run().await).await.unwrap();
-        rig.clock.turn_back(Duration::from_secs(60 * 60));
+        rig.clock.set_back(Duration::from_secs(60 * 60));
         let (mut run, from) = (rig.run().await, rig.clock.now());
         limiter().acquire(&mut run).await.unwrap();
         assert_eq!(rig.clock.now().since(from), INTERVAL);
@@ -193,15 +193,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_turn_that_somebody_took_meanwhile_is_waited_for_again() {
+    async fn a_call_that_another_process_takes_meanwhile_is_waited_for() {
         let rig = ReconcileRig::new();
-        rig.clock.pass(Duration::from_secs(60 * 60));
+        rig.clock.advance(Duration::from_secs(60 * 60));
         limiter().acquire(&mut rig.run().await).await.unwrap();
-        rig.clock.turn_back(Duration::from_secs(60 * 60));
+        rig.clock.set_back(Duration::from_secs(60 * 60));
         let (run, mut slow, mut quick) = (rig.run().await, limiter(), limiter());
         assert_eq!(slow.try_acquire(&run).await.unwrap(), Some(INTERVAL));
         assert_eq!(quick.try_acquire(&run).await.unwrap(), Some(INTERVAL));
-        rig.clock.pass(INTERVAL);
+        rig.clock.advance(INTERVAL);
         assert_eq!(quick.try_acquire(&run).await.unwrap(), None);
         assert_eq!(
             slow.try_acquire(&run).await.unwrap(),

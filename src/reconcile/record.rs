@@ -91,7 +91,7 @@ fn oldest_unacknowledged(result: &RunResult, now: Timestamp) -> Option<Duration>
         return None;
     };
     let ages = boxes.iter().filter_map(|report| report.oldest_age(now));
-    // That there are none left is known only if every box was listed to its end.
+    // Only a run that listed every box to its end shows that none are left.
     let is_known = matches!(ended, RunEnd::Completed);
     ages.max().or(is_known.then_some(Duration::ZERO))
 }
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn how_old_the_oldest_is_stands_only_where_it_is_known() {
+    fn the_age_of_the_oldest_is_recorded_only_if_it_is_known() {
         let unknown = || Some(hmrc::HmrcError::UnknownBox);
         for (ended, boxes, expected) in [
             (RunEnd::Completed, vec![boxed(None, None)], Some(0)),
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_somebody_is_a_failure_and_every_trouble_is_one_more() {
+    fn failures_of_the_run_and_of_its_parts_are_counted() {
         let credentials = hmrc::HmrcError::Credentials;
         let away = || InboxError::Unavailable("away".to_owned());
         for (ended, boxes, word, failed, failures) in [

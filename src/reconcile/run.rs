@@ -26,7 +26,8 @@ pub struct RunContext<'a, I> {
     pub stop: &'a CancellationToken,
     /// Called for everything that happens.
     pub reporter: &'a dyn RunReporter,
-    /// How old a notification may be and still be acted on without a check.
+    /// The acceptance window: how old a notification may be and still be delivered without a
+    /// person.
     pub window: Acceptance,
 }
 

@@ -44,7 +44,7 @@ pub struct ReconcilerDeps {
 /// The limits of the platform on one run.
 #[derive(Clone, Debug, Default)]
 pub struct RunLimits {
-    /// When the run must end of its own accord.
+    /// When the run must have ended.
     pub deadline: Option<Timestamp>,
     /// When the run is cut off, so that its record can still be written.
     pub cut_off: Option<Timestamp>,

@@ -1,4 +1,4 @@
-//! A run for tests, whose time passes when it waits.
+//! A run for tests, whose waits advance a manual clock.
 
 use std::{
     sync::atomic::{AtomicI64, AtomicU64, Ordering},
@@ -15,24 +15,23 @@ use crate::{
     senders::{Acceptance, example::NOW},
 };
 
-/// A clock that a test moves, and that moves by itself when somebody waits. No two draws are the
-/// same.
+/// A clock that tests advance, and that every wait advances. Its random numbers are all different.
 pub(crate) struct ManualClock {
     now: AtomicI64,
     drawn: AtomicU64,
 }
 
 impl ManualClock {
-    fn turn(&self, milliseconds: i64) {
+    fn shift(&self, milliseconds: i64) {
         self.now.fetch_add(milliseconds, Ordering::SeqCst);
     }
 
-    pub(crate) fn pass(&self, time: Duration) {
-        self.turn(i64::try_from(time.as_millis()).unwrap());
+    pub(crate) fn advance(&self, time: Duration) {
+        self.shift(i64::try_from(time.as_millis()).unwrap());
     }
 
-    pub(crate) fn turn_back(&self, time: Duration) {
-        self.turn(-i64::try_from(time.as_millis()).unwrap());
+    pub(crate) fn set_back(&self, time: Duration) {
+        self.shift(-i64::try_from(time.as_millis()).unwrap());
     }
 }
 
@@ -51,7 +50,7 @@ impl Clock for ManualClock {
 impl Sleeper for ManualClock {
     fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()> {
         async move {
-            self.pass(duration);
+            self.advance(duration);
             tokio::task::yield_now().await;
         }
         .boxed()
@@ -78,7 +77,7 @@ impl ReconcileRig {
         }
     }
 
-    /// A run of a source of its own, so that no lock is in its way.
+    /// A run of a new source, so that no other run holds its lock.
     pub(crate) async fn run(&self) -> LockedRun<'_, MemoryInbox> {
         let name = format!("s{:x}", self.clock.random());
         let source = Box::leak(Box::new(SourceName::new(&name).unwrap()));

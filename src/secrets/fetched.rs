@@ -1,10 +1,11 @@
-//! What was read from AWS Secrets Manager. Pure: the reading itself is in `secrets_manager`.
+//! The values fetched from AWS Secrets Manager. [`SecretsManager`](super::SecretsManager) fetches
+//! them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Secret, SecretError};
 
-/// What was read from Secrets Manager, by ARN.
+/// The values fetched from Secrets Manager, by ARN.
 #[derive(Clone, Debug, Default)]
 pub struct FetchedSecrets(BTreeMap<String, Result<Option<Secret>, SecretsManagerError>>);
 
@@ -12,47 +13,46 @@ pub struct FetchedSecrets(BTreeMap<String, Result<Option<Secret>, SecretsManager
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretsManagerError {
     /// Secrets Manager was not queried.
-    #[error("is in Secrets Manager, which was not asked")]
-    NotAsked,
-    /// The role may not read it.
+    #[error("is in Secrets Manager, which was not queried")]
+    NotQueried,
+    /// The role lacks permission to read it.
     #[error(
         "may not be read: grant secretsmanager:GetSecretValue on it, and kms:Decrypt on its key"
     )]
     Denied,
-    /// No such secret.
+    /// The secret does not exist.
     #[error("is not in Secrets Manager: check the ARN, its region and its account")]
     Missing,
-    /// Its encryption key can't be used.
-    #[error("can't be decrypted: check that its key is enabled, and grant kms:Decrypt on it")]
+    /// Its encryption key cannot be used.
+    #[error("cannot be decrypted: check that its key is enabled, and grant kms:Decrypt on it")]
     Key,
-    /// It holds bytes.
+    /// It holds binary data.
     #[error("holds binary data: store JSON text, such as {{\"current\":\"…\"}}")]
     Binary,
     /// No AWS credentials were found.
     #[error(
-        "can't be read without AWS credentials: sign in, or set AWS_ACCESS_KEY_ID and \
+        "cannot be read without AWS credentials: sign in, or set AWS_ACCESS_KEY_ID and \
          AWS_SECRET_ACCESS_KEY"
     )]
     NoCredentials,
-    /// No answer, or none that can be used.
+    /// Secrets Manager did not respond, or failed.
     #[error(
-        "could not be read, since Secrets Manager did not answer well: check the network, then \
-         try again"
+        "could not be read, because Secrets Manager did not respond or failed: check the network, \
+         then try again"
     )]
-    Away,
+    Unavailable,
 }
 
 impl FetchedSecrets {
-    /// One in which nothing was read.
+    /// No values.
     pub const NOTHING: &'static Self = &Self(BTreeMap::new());
 
-    /// Adds what was read under `arn`: its text, `None` while it has no value, or why it could not
-    /// be read.
+    /// Adds the result for `arn`: the text, `None` if it has no value yet, or the error.
     pub fn put(&mut self, arn: String, read: Result<Option<Secret>, SecretsManagerError>) {
         self.0.insert(arn, read);
     }
 
-    /// Adds what was read later. Where that failed, the earlier value stands.
+    /// Replaces the values by those of `later`. Where that failed, the earlier value stays.
     pub fn renew(&mut self, later: Self) {
         for (arn, read) in later.0 {
             if read.is_ok() || !self.0.contains_key(&arn) {
@@ -61,7 +61,7 @@ impl FetchedSecrets {
         }
     }
 
-    /// What was read of `arns`, and nothing else.
+    /// The values of `arns` alone.
     pub fn only(&self, arns: &BTreeSet<String>) -> Self {
         Self(
             self.0
@@ -78,22 +78,22 @@ impl FetchedSecrets {
             .all(|arn| self.0.get(arn).is_some_and(Result::is_ok))
     }
 
-    /// Whether something in it could not be read.
+    /// Whether a value could not be read.
     pub fn is_partial(&self) -> bool {
         self.0.values().any(Result::is_err)
     }
 
-    /// The text of one field of the JSON object kept under `arn`.
+    /// The text of one field of the JSON object in the secret `arn`.
     ///
     /// A secret without a value, or without that field, is [`SecretError::NoneYet`].
     pub(super) fn field(&self, arn: &str, field: &str) -> Result<Secret, SecretError> {
         let read = self
             .0
             .get(arn)
-            .unwrap_or(&Err(SecretsManagerError::NotAsked));
-        let text = read.as_ref().map_err(|fault| SecretError::Unread(*fault))?;
+            .unwrap_or(&Err(SecretsManagerError::NotQueried));
+        let text = read.as_ref().map_err(|error| SecretError::Unread(*error))?;
         let text = text.as_ref().ok_or(SecretError::NoneYet)?;
-        // The parser's own error would repeat what it could not read.
+        // The parser's error would repeat the text.
         let fields: BTreeMap<String, serde_json::Value> =
             serde_json::from_str(text.expose()).map_err(|_| SecretError::NoFields)?;
         match fields.get(field) {
@@ -149,18 +149,21 @@ mod tests {
         for (arn, problem) in [
             ("none", SecretError::NoneYet),
             ("denied", SecretError::Unread(SecretsManagerError::Denied)),
-            ("other", SecretError::Unread(SecretsManagerError::NotAsked)),
+            (
+                "other",
+                SecretError::Unread(SecretsManagerError::NotQueried),
+            ),
         ] {
             assert_eq!(vault.field(arn, "current").unwrap_err(), problem);
         }
     }
 
     #[test]
-    fn what_was_read_before_stands_where_a_later_reading_failed_and_ends_where_it_did_not() {
+    fn a_later_read_replaces_a_value_unless_it_failed() {
         let mut vault = holding(r#"{"current":"first"}"#);
         let mut failed = FetchedSecrets::default();
-        failed.put("arn".to_owned(), Err(SecretsManagerError::Away));
-        failed.put("new".to_owned(), Err(SecretsManagerError::Away));
+        failed.put("arn".to_owned(), Err(SecretsManagerError::Unavailable));
+        failed.put("new".to_owned(), Err(SecretsManagerError::Unavailable));
         vault.renew(failed);
         assert_eq!(vault.field("arn", "current").unwrap().expose(), "first");
         assert!(vault.is_partial());

@@ -1,10 +1,12 @@
-//! Secrets: named by reference, never printed, refused when they cannot protect anything.
+//! Secrets: configured by reference, never printed, refused if they are weak.
 //!
-//! A reference names where a secret is kept; fetching it from variables, files and Secrets Manager
-//! gives the senders' keys, which the keyring keeps up to date. The arrows go one way: `config`
-//! reads references and hands them in as [`SourceSecrets`]; `receive` takes keys from the
-//! [`Keyring`]; this module uses `senders`, to key their MACs, and `aws`, to reach Secrets Manager.
-//! Neither of those two knows secrets: the value itself, [`Secret`], belongs to `domain`.
+//! A reference names the variable, the file or the secret in Secrets Manager that holds a value.
+//! The [`Keyring`] fetches the values, builds the senders' keys from them and renews the keys.
+//!
+//! `config` reads references and passes them to this module as [`SourceSecrets`]; `receive` takes
+//! keys from the keyring. This module uses `senders`, to build signing keys, and `aws`, to call
+//! Secrets Manager. Neither of the two depends on it: the value itself, [`Secret`], belongs to
+//! `domain`.
 
 mod reference;
 mod fetched;
@@ -26,9 +28,9 @@ pub(crate) use signing::{FetchedSecret, fetch_signing_secret};
 pub use signing::{SourceSecrets, UnusableSecretError, build_keys};
 
 /// The fewest bytes a secret may have.
-const SHORTEST: usize = 16;
+const MIN_BYTES: usize = 16;
 
-/// Texts that stand in configurations until somebody replaces them.
+/// Texts that examples use in place of a secret.
 const PLACEHOLDERS: [&str; 11] = [
     "changeme",
     "change-me",
@@ -43,7 +45,7 @@ const PLACEHOLDERS: [&str; 11] = [
     "insert-secret",
 ];
 
-/// How the values begin that people paste where a reference belongs.
+/// The prefixes of values that are pasted in place of a reference by mistake.
 const VALUE_PREFIXES: [&str; 5] = [
     "webhook_test_",
     "webhook_live_",
@@ -52,15 +54,14 @@ const VALUE_PREFIXES: [&str; 5] = [
     "api_live_",
 ];
 
-/// How configuration reaches variables, files and Secrets Manager, so that tests touch none of
-/// them.
+/// Access to variables, files and Secrets Manager, which tests replace.
 #[derive(Clone, Copy)]
 pub struct SecretSources<'a> {
     /// Reads an environment variable.
     pub env: &'a dyn Fn(&str) -> Option<String>,
     /// Reads a file to its end.
     pub file: &'a dyn Fn(&Path) -> io::Result<String>,
-    /// What Secrets Manager was found to hold; [`FetchedSecrets::NOTHING`] where it was not asked.
+    /// The values fetched from Secrets Manager; [`FetchedSecrets::NOTHING`] if it was not queried.
     pub vault: &'a FetchedSecrets,
 }
 
@@ -75,7 +76,7 @@ impl Environment for SecretSources<'_> {
 }
 
 impl Secret {
-    /// Says what makes this value unfit to protect anything, if something does.
+    /// Checks that the value is not empty, padded, short or a placeholder.
     pub fn judge(&self) -> Result<(), SecretError> {
         let value = self.expose();
         let lower = value.to_ascii_lowercase();
@@ -83,7 +84,7 @@ impl Secret {
             Err(SecretError::Empty)
         } else if value.trim() != value {
             Err(SecretError::Padded)
-        } else if value.len() < SHORTEST {
+        } else if value.len() < MIN_BYTES {
             Err(SecretError::Short(value.len()))
         } else if PLACEHOLDERS.iter().any(|known| lower.contains(known))
             || is_one_byte_repeated(value)
@@ -94,26 +95,26 @@ impl Secret {
         }
     }
 
-    /// Identifies the value without showing a character of it, so that two places can be compared:
-    /// the first eight hexadecimal digits of its SHA-256.
+    /// Identifies the value without showing it, so that two copies can be compared: the first eight
+    /// hexadecimal digits of its SHA-256.
     pub fn fingerprint(&self) -> String {
         let digest = Sha256::digest(self.expose().as_bytes());
         format!("sha256:{}", hex::encode(&digest[..4]))
     }
 }
 
-/// What is wrong with a secret or its reference; says what to do, never what the value is.
+/// What is wrong with a secret or its reference, and what to do. Never shows the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
-    /// The text is no reference.
+    /// The text is not a reference.
     #[error(
         "is not a secret reference: write env:NAME, file:PATH or secretsmanager:ARN#field, never \
          the secret itself"
     )]
     NoReference,
-    /// The text behind `secretsmanager:` is no ARN of a secret with a field.
+    /// The text after `secretsmanager:` is not the ARN of a secret with a field.
     #[error(
-        "names no secret in Secrets Manager: write secretsmanager:ARN#field, with its whole ARN \
+        "is not the ARN of a secret: write secretsmanager:ARN#field, with the whole ARN \
          (arn:aws:…) and the \
          name of a field"
     )]
@@ -124,15 +125,15 @@ pub enum SecretError {
          only for now"
     )]
     Unset,
-    /// The file can't be read.
-    #[error("can't be read ({0}): check the path and its permissions")]
+    /// The file cannot be read.
+    #[error("cannot be read ({0}): check the path and its permissions")]
     File(io::ErrorKind),
-    /// Secrets Manager has no value there.
+    /// The secret has no value yet, or not this field.
     #[error(
         "has no value in Secrets Manager yet: put the secret there, as that field of a JSON object"
     )]
     NoneYet,
-    /// What Secrets Manager holds is not made of fields.
+    /// The value in Secrets Manager is not a JSON object of texts.
     #[error(
         "is not text in a field of a JSON object: store {{\"current\":\"…\"}}, with the \
          reference's own field"
@@ -141,43 +142,43 @@ pub enum SecretError {
     /// Secrets Manager could not be read.
     #[error("{0}")]
     Unread(SecretsManagerError),
-    /// Nothing is there.
+    /// The value is empty.
     #[error("is empty: put the secret there exactly as the sender shows it")]
     Empty,
-    /// White space around the value.
+    /// The value has white space around it.
     #[error(
         "has white space around it, often a newline at the end: store it without (printf, not echo)"
     )]
     Padded,
-    /// Too short to be a secret.
+    /// The value is too short.
     #[error("is only {0} bytes long, and a secret needs at least 16: copy the whole of it")]
     Short(usize),
-    /// A text that stands for a secret.
+    /// The value is a placeholder.
     #[error("is a placeholder: replace it with the real secret")]
     Placeholder,
-    /// Not in the form of its sender's secrets, which is this one.
+    /// The value does not have the form of its sender's secrets.
     #[error(
         "is not {0}, which is the form of this sender's secrets: copy it exactly as the sender \
          shows it, without \
          quotation marks"
     )]
     OtherForm(&'static str),
-    /// A test key on a live source.
+    /// The value is a test secret, and the source is live.
     #[error(
         "is a test secret (webhook_test_…) on a source with live = true: use the live webhook's \
          secret, or set live = false"
     )]
     TestOnLive,
-    /// A test account's key on a live source.
+    /// The value is a test account's API key, and the source is live.
     #[error(
         "is a test key (api_test_…) on a source with live = true: use the live account's key, or \
          set live = false"
     )]
     TestKeyOnLive,
-    /// Not in the form Standard Webhooks asks for.
+    /// The value is not a Standard Webhooks secret.
     #[error("is not a Standard Webhooks secret: whsec_ and 24 to 64 bytes in base64")]
     NotWhsec,
-    /// Hex, which would decode as base64 of other bytes.
+    /// The value is hex, which would decode as base64 to other bytes.
     #[error(
         "looks like hex after whsec_, and a Standard Webhooks secret is base64: write the same \
          bytes in base64"
@@ -185,7 +186,7 @@ pub enum SecretError {
     HexWhsec,
 }
 
-fn begins_as_a_value(text: &str) -> bool {
+fn has_value_prefix(text: &str) -> bool {
     VALUE_PREFIXES.iter().any(|prefix| text.starts_with(prefix))
 }
 
@@ -201,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_that_could_not_protect_anything_is_refused() {
+    fn a_weak_value_is_refused() {
         for (value, problem) in [
             ("", SecretError::Empty),
             ("short", SecretError::Short(5)),

@@ -1,17 +1,17 @@
-//! Where a secret is kept, as people write it: never the secret itself.
+//! References to secrets, as the configuration has them.
 
 use std::{fmt, path::PathBuf};
 
-use super::{Secret, SecretError, SecretSources, begins_as_a_value};
+use super::{Secret, SecretError, SecretSources, has_value_prefix};
 
-/// Where a secret is kept: `env:NAME`, `file:PATH` or `secretsmanager:ARN#field`.
+/// The location of a secret: `env:NAME`, `file:PATH` or `secretsmanager:ARN#field`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum SecretRef {
     /// An environment variable.
     Env(String),
     /// A file whose whole content is the secret.
     File(PathBuf),
-    /// One field of the JSON object that AWS Secrets Manager keeps.
+    /// A field of the JSON object in a secret of AWS Secrets Manager.
     Manager(SecretsManagerRef),
 }
 
@@ -23,12 +23,11 @@ pub struct SecretsManagerRef {
 }
 
 impl SecretRef {
-    /// Reads a reference; what is no reference is not repeated in the error, since it may be the
-    /// secret.
+    /// Reads a reference. The error does not repeat an invalid one, because it may be the secret.
     pub fn parse(text: &str) -> Result<Self, SecretError> {
         match text.split_once(':') {
             Some(("env", name)) if is_name(name) => Ok(Self::Env(name.to_owned())),
-            Some(("file", path)) if !path.is_empty() && !begins_as_a_value(path) => {
+            Some(("file", path)) if !path.is_empty() && !has_value_prefix(path) => {
                 Ok(Self::File(PathBuf::from(path)))
             }
             Some(("secretsmanager", rest)) => SecretsManagerRef::parse(rest)
@@ -38,7 +37,7 @@ impl SecretRef {
         }
     }
 
-    /// Fetches the value, which must be there; its shape is not judged here.
+    /// Fetches the value, without checking its form.
     pub fn fetch(&self, outside: &SecretSources<'_>) -> Result<Secret, SecretError> {
         match self {
             Self::Env(name) => (outside.env)(name)
@@ -51,7 +50,7 @@ impl SecretRef {
         }
     }
 
-    /// The ARN of the secret to ask Secrets Manager for, if it is kept there.
+    /// The ARN of a secret in Secrets Manager; `None` for other references.
     pub fn arn(&self) -> Option<&str> {
         match self {
             Self::Manager(manager) => Some(&manager.arn),
@@ -59,8 +58,8 @@ impl SecretRef {
         }
     }
 
-    /// What a row calls this secret: the reference, of an ARN no more than its end, since every row
-    /// keeps it.
+    /// The label of this secret in rows: the reference, with an ARN shortened to its end, because
+    /// every row stores it.
     pub fn label(&self) -> String {
         match self {
             Self::Manager(manager) => manager.label(),
@@ -80,7 +79,7 @@ impl fmt::Display for SecretRef {
 }
 
 impl SecretsManagerRef {
-    /// The most of a name that a label repeats.
+    /// The characters of a name that a label has at most.
     const LONGEST_LABEL: usize = 48;
 
     fn parse(text: &str) -> Option<Self> {
@@ -100,7 +99,7 @@ impl SecretsManagerRef {
     }
 }
 
-/// The name in `arn:aws…:secretsmanager:REGION:ACCOUNT:secret:NAME`, if that is what it is.
+/// The name in `arn:aws…:secretsmanager:REGION:ACCOUNT:secret:NAME`; `None` for other texts.
 fn name_of(arn: &str) -> Option<&str> {
     let parts: Vec<&str> = arn.splitn(7, ':').collect();
     let [
@@ -128,20 +127,19 @@ fn name_of(arn: &str) -> Option<&str> {
     is_ours.then_some(name)
 }
 
-/// Whether Secrets Manager takes this for a name, and it is no secret put there by mistake.
+/// Whether this is a valid name in Secrets Manager, and not a secret pasted by mistake.
 fn is_secret_name(name: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"/_+=.@-".contains(&b);
-    (1..=519).contains(&name.len()) && name.bytes().all(plain) && !begins_as_a_value(name)
+    (1..=519).contains(&name.len()) && name.bytes().all(plain) && !has_value_prefix(name)
 }
 
-/// Whether `name` is a variable's or a field's, rather than a secret put behind the reference by
-/// mistake.
+/// Whether `name` is the name of a variable or a field, and not a secret pasted by mistake.
 fn is_name(name: &str) -> bool {
     let plain = name
         .chars()
         .all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
     // HMRC's secrets are 32 letters and digits; hardly a name of that length has no separator.
-    plain && !name.is_empty() && (name.len() < 32 || name.contains('_')) && !begins_as_a_value(name)
+    plain && !name.is_empty() && (name.len() < 32 || name.contains('_')) && !has_value_prefix(name)
 }
 
 #[cfg(test)]

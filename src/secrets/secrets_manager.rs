@@ -1,4 +1,4 @@
-//! Secrets Manager: ARNs -> a [`FetchedSecrets`], one call each and all at once.
+//! Fetches secrets from AWS Secrets Manager, with one call for each ARN, all concurrently.
 
 use std::{
     collections::BTreeSet,
@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use super::{FetchedSecrets, Secret, SecretRef, SecretsManagerError};
 use crate::aws::{Aws, AwsLimits, AwsService, sdk_error};
 
-/// At the start: the first connection of a small function takes most of a second.
+/// The limits at the start: the first connection of a small function takes most of a second.
 const AT_START: AwsLimits = AwsLimits {
     connect: Duration::from_secs(2),
     attempt: Duration::from_millis(2_500),
@@ -26,9 +26,9 @@ const AT_START: AwsLimits = AwsLimits {
     attempts: 3,
     backoff: Duration::from_millis(50),
 };
-/// In a request, which is due an answer within 2.5 s. The connect timeout is that of the start,
-/// because another one would not find the connection that was opened there; the attempt's timeout
-/// ends it, too.
+/// The limits in a request, which needs its answer within 2.5 s. The connect timeout is that of the
+/// start, because clients with different ones do not share a connection; the attempt's timeout
+/// covers connecting too.
 const IN_A_REQUEST: AwsLimits = AwsLimits {
     connect: AT_START.connect,
     attempt: Duration::from_millis(500),
@@ -40,7 +40,7 @@ const IN_A_REQUEST: AwsLimits = AwsLimits {
 /// The caller that waits while secrets are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretsCaller {
-    /// No request.
+    /// No request waits.
     Nobody,
     /// A request whose sender waits for its answer.
     Sender,
@@ -50,7 +50,8 @@ pub enum SecretsCaller {
 #[derive(Clone, Debug)]
 pub struct SecretsManager {
     aws: Aws,
-    /// Created with the first reading, because most functions need none and creating it costs time.
+    /// Created by the first call, because most functions need no client and creating one takes
+    /// time.
     client: Arc<OnceLock<Client>>,
 }
 
@@ -74,7 +75,7 @@ impl SecretsManager {
         let mut reading = JoinSet::new();
         let mut vault = FetchedSecrets::default();
         for arn in arns {
-            vault.put(arn.clone(), Err(SecretsManagerError::Away));
+            vault.put(arn.clone(), Err(SecretsManagerError::Unavailable));
             let (client, arn) = (self.client().clone(), arn.clone());
             reading.spawn(async move { (read(&client, &arn, caller).await, arn) });
         }
@@ -134,7 +135,7 @@ fn interpret(error: &SdkError<GetSecretValueError>) -> Result<Option<Secret>, Se
     let code = sdk_error::code(error);
     match &*code {
         "ResourceNotFoundException" if has_no_value(error) => Ok(None),
-        // The second is what a secret gets that waits for its deletion.
+        // The second code is for a secret that is scheduled for deletion.
         "ResourceNotFoundException" | "InvalidRequestException" => {
             Err(SecretsManagerError::Missing)
         }
@@ -144,7 +145,7 @@ fn interpret(error: &SdkError<GetSecretValueError>) -> Result<Option<Secret>, Se
         "UnrecognizedClientException" | "InvalidClientTokenId" | "ExpiredTokenException" => {
             Err(SecretsManagerError::NoCredentials)
         }
-        _ => Err(SecretsManagerError::Away),
+        _ => Err(SecretsManagerError::Unavailable),
     }
 }
 

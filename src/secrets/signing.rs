@@ -1,4 +1,5 @@
-//! Sources' references -> their signing keys, and the secrets that cannot be used.
+//! Builds the signing keys of sources from their references, and reports the secrets that cannot be
+//! used.
 
 use super::{Secret, SecretError, SecretRef, SecretSources};
 use crate::{
@@ -6,31 +7,31 @@ use crate::{
     senders::{SenderKind, SigningKey, Source},
 };
 
-/// The secrets that one source is configured with.
+/// The configured secrets of one source.
 #[derive(Clone, Debug)]
 pub struct SourceSecrets {
     /// The source's name.
     pub name: SourceName,
     /// Its sender's kind.
     pub kind: SenderKind,
-    /// Whether it takes live payments, so that a test secret must not open it.
+    /// Whether the source receives live payments, so that test secrets are refused.
     pub live: bool,
-    /// Its active secrets; empty while there is none yet.
+    /// The references to its active secrets; empty until there is one.
     pub references: Vec<Located<SecretRef>>,
 }
 
-/// A secret that cannot be used, and that a role may do without if it logs that.
+/// A secret that cannot be used. A role that can work without it logs this error.
 #[derive(Clone, Debug)]
 pub struct UnusableSecretError {
     /// The source whose secret it is; `None` if it is a destination's.
     pub source: Option<SourceName>,
-    /// The cause. [`SecretError::Unread`] may pass; a person has to mend all others.
+    /// The cause. Only [`SecretError::Unread`] may be transient; the others need an operator.
     pub why: SecretError,
     /// The cause in words, with its place.
     pub problem: ConfigError,
 }
 
-/// A secret, or why there is none, also in words.
+/// A secret, or the cause with its full message.
 pub(crate) type FetchedSecret<T> = Result<T, (SecretError, ConfigError)>;
 
 /// Builds the keys of every source from the secrets that can be used. A source may be left with
@@ -71,15 +72,15 @@ fn build_source(
     }
 }
 
-/// A sender's secret, or `None` while Secrets Manager has none yet. A source whose kind cannot be
-/// read has its secrets judged by all but their form.
+/// A sender's signing secret, or `None` until Secrets Manager has a value. The form is checked only
+/// if the sender's kind is known.
 pub(crate) fn fetch_signing_secret(
     reference: &Located<SecretRef>,
     kind: Option<SenderKind>,
     live: bool,
     outside: &SecretSources<'_>,
 ) -> FetchedSecret<Option<Secret>> {
-    let judged = reference.value.fetch(outside).and_then(|secret| {
+    let checked = reference.value.fetch(outside).and_then(|secret| {
         secret.judge()?;
         let shape = kind.as_ref().map(|kind| &kind.config.secret);
         if let Some(shape) = shape.filter(|shape| !shape.fits(secret.expose())) {
@@ -90,7 +91,7 @@ pub(crate) fn fetch_signing_secret(
         }
         Ok(secret)
     });
-    match judged {
+    match checked {
         Ok(secret) => Ok(Some(secret)),
         Err(SecretError::NoneYet) => Ok(None),
         Err(why) => Err((why, reference.problem(why))),

@@ -1,4 +1,4 @@
-//! What is recorded of one notification.
+//! A notification that is ready to be recorded.
 
 use bytes::Bytes;
 
@@ -15,36 +15,36 @@ use crate::domain::{HeldReason, Key, Origin, Timestamp};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// The name it is stored under.
+    /// The key of its row.
     pub key: Key,
     /// The bytes exactly as received.
     pub body: Bytes,
     /// SHA-256 of the bytes.
     pub digest: [u8; 32],
-    /// SHA-256 of what its sender can't legitimately change.
+    /// SHA-256 of the content that its sender does not change between two copies.
     pub content_digest: [u8; 32],
-    /// The header value that proved it; a pulled one has none.
+    /// The signature header that verified; `None` for a pulled notification.
     pub signature: Option<String>,
-    /// Which secret matched, by label.
+    /// The label of the secret that matched.
     pub key_label: Option<String>,
-    /// Whose protocol the bytes speak.
+    /// The kind of the sender.
     pub kind: SenderKind,
     /// Pay's event type, or `notification`.
     pub event_type: String,
-    /// The payment or box it is about.
+    /// The payment or box that the notification is about.
     pub subject: Option<String>,
     /// The sender's date.
     pub event_at: Option<Timestamp>,
-    /// When it was received, by our clock.
+    /// When it was received, by this machine's clock.
     pub received_at: Timestamp,
-    /// How it reached us.
+    /// Whether it was pushed or pulled.
     pub origin: Origin,
-    /// Why it must wait for a person, if it must.
+    /// Why it is held for a person; `None` if it is not.
     pub held: Option<HeldReason>,
     pub(super) _proof: Proof,
 }
 
-/// Can't be made outside this module, so neither can an [`Entry`] without a proof.
+/// Private to this module, so that no other code can create an [`Entry`] without a proof.
 #[derive(Clone, Debug)]
 pub(super) struct Proof;
 

@@ -1,4 +1,4 @@
-//! Entries for tests, made the only way there is: out of a proof.
+//! Entries for tests, built from a proof like every entry.
 
 #![allow(
     clippy::unwrap_used,
@@ -50,7 +50,7 @@ fn envelope(id: &str, message: &str, status: &str) -> Bytes {
     body.into()
 }
 
-/// A successful payment that was asked for.
+/// A successful payment that the API returned.
 pub fn observed(payment: &str) -> Entry {
     let answer = format!(
         r#"{{"amount":5000,"state":{{"status":"success","finished":true}},"payment_id":"{payment}","created_date":"2016-03-02T10:15:31.480Z"}}"#

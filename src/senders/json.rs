@@ -3,10 +3,10 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// How deep a body may nest. The senders nest four levels; the parser itself gives up at 128.
+/// The nesting limit of a body. The senders nest four levels; the parser's own limit is 128.
 const DEEPEST: usize = 100;
 
-/// Why authentic bytes can't be read; they are held, not refused.
+/// Why authentic bytes cannot be read. Such a notification is held, not refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnreadableError {
     /// Not a JSON object in UTF-8, or one that has a field that we read twice.

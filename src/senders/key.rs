@@ -1,4 +1,4 @@
-//! A sender's secret, made ready to check signatures with.
+//! Signing keys: a sender's secret, prepared for verifying signatures.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use sha2::Sha256;
 use super::SenderKind;
 use crate::domain::Secret;
 
-/// What a sender makes its signatures with.
+/// The algorithm of a sender's signatures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MacAlgorithm {
     /// HMAC-SHA1.
@@ -19,7 +19,7 @@ pub enum MacAlgorithm {
 }
 
 impl MacAlgorithm {
-    /// How many hex digits a signature has.
+    /// The number of hex digits of a signature.
     pub fn digits(self) -> usize {
         match self {
             Self::HmacSha1 => 40,
@@ -38,7 +38,7 @@ pub enum KeyedMac {
 }
 
 impl KeyedMac {
-    /// Takes the bytes of a key.
+    /// Creates a key from its bytes.
     pub fn new(algorithm: MacAlgorithm, key: &[u8]) -> Self {
         let any_length = "HMAC takes keys of any length";
         match algorithm {
@@ -47,7 +47,8 @@ impl KeyedMac {
         }
     }
 
-    /// Whether `signature` is this key's over `preamble` and `body`, compared in constant time.
+    /// Whether `signature` is this key's signature of `preamble` and `body`. Compares in constant
+    /// time.
     pub fn matches(&self, preamble: &str, body: &[u8], signature: &[u8]) -> bool {
         fn verifies<M: Mac + Clone>(mac: &M, preamble: &str, body: &[u8], tag: &[u8]) -> bool {
             let mac = mac.clone().chain_update(preamble).chain_update(body);
@@ -71,7 +72,7 @@ impl SigningKey {
     /// Keys a MAC with the UTF-8 bytes of `secret`: no sender decodes its secrets, and HMRC's only
     /// look like Base32.
     ///
-    /// `label` says which secret this is without giving it away: its position and its reference.
+    /// `label` identifies the secret without revealing it: its position and its reference.
     pub fn new(kind: SenderKind, label: impl Into<String>, secret: &Secret) -> Self {
         Self {
             label: label.into(),
@@ -79,12 +80,12 @@ impl SigningKey {
         }
     }
 
-    /// Which secret this is: position and reference, never the value.
+    /// The label: position and reference, never the value.
     pub fn label(&self) -> &str {
         &self.label
     }
 
-    /// Whether `signature` is this key's over `preamble` and `body`.
+    /// Whether `signature` is this key's signature of `preamble` and `body`.
     pub(super) fn matches(&self, preamble: &str, body: &[u8], signature: &[u8]) -> bool {
         self.mac.matches(preamble, body, signature)
     }

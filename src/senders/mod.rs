@@ -1,7 +1,7 @@
-//! The senders: what differs between them, and what makes their bytes into an [`Entry`].
+//! The senders: how they differ, and how their bytes become an [`Entry`].
 //!
-//! Bytes and a signature come in, or what a sender's API returned; an [`Entry`] goes out, and only
-//! from a proof.
+//! The input is a body with its signature, or bytes that a sender's API returned. The output is an
+//! [`Entry`], which can be created only from a proof.
 
 mod entry;
 #[cfg(any(test, feature = "test-support"))]
@@ -30,16 +30,16 @@ pub use pulled::Pulled;
 pub use read::{Acceptance, EventData, ProvenBytes, data, read};
 pub use verify::{SignatureError, Verified, verify};
 
-/// The event type of what names none that can be read.
+/// The event type of a notification without a readable one.
 pub const UNKNOWN_EVENT_TYPE: &str = "unknown";
 
 /// One configured sender.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// Its name; it is served at `/{name}`.
+    /// The name. The source is served at `/{name}`.
     pub name: SourceName,
-    /// Whose protocol it speaks.
+    /// The kind of its sender.
     pub kind: SenderKind,
-    /// Every active secret; empty while there is none yet.
+    /// Every active secret; empty until there is one.
     pub keys: Vec<SigningKey>,
 }

@@ -1,4 +1,4 @@
-//! What differs between the senders, as a table that the rest of the program reads.
+//! The protocol of each sender, as a table that the rest of the program reads.
 //!
 //! Every sender has a folder, which fills one [`SenderProtocol`]: how it signs, what its
 //! messages look like, and how it is configured. [`SenderKind::ALL`] is the one list of them.
@@ -35,7 +35,7 @@ pub struct SignatureScheme {
     pub header: &'static str,
     /// What the signature is made with.
     pub algorithm: MacAlgorithm,
-    /// Takes the header's value apart; `None` if it is malformed.
+    /// Parses the header's value; `None` if it is malformed.
     pub(super) parse: fn(&str) -> Option<SignatureValue<'_>>,
     /// The other form of a body that the sender may have signed, if it has one.
     pub canonical: fn(&[u8]) -> Option<Vec<u8>>,
@@ -51,7 +51,7 @@ pub(super) struct SignatureValue<'a> {
     pub(super) valid: Option<RangeInclusive<Timestamp>>,
 }
 
-/// Takes a value apart that is nothing but the digits, over nothing but the body.
+/// Parses a value of hex digits alone, which sign the body alone.
 pub(super) fn bare_digits(value: &str) -> Option<SignatureValue<'_>> {
     Some(SignatureValue {
         digits: value,
@@ -94,7 +94,7 @@ pub struct PullTable {
     pub boxes: bool,
     /// What the API is called with.
     pub credentials: &'static [&'static str],
-    /// What credentials of test accounts begin with, if that tells.
+    /// The prefix of test accounts' credentials, if they have one.
     pub test_prefix: Option<&'static str>,
 }
 
@@ -108,7 +108,7 @@ pub struct SecretShape {
     pub test_prefix: Option<&'static str>,
     /// How many letters and digits follow the prefix.
     pub lengths: RangeInclusive<usize>,
-    /// How many a secret of our own making has, and which ones.
+    /// The length and the alphabet of generated secrets.
     pub generated: (usize, &'static [u8; 32]),
 }
 
@@ -133,7 +133,7 @@ impl SecretShape {
     }
 }
 
-/// Which sender's protocol a source speaks.
+/// The sender of a source.
 #[derive(Clone, Copy)]
 pub struct SenderKind(&'static SenderProtocol);
 

@@ -1,4 +1,4 @@
-//! What a sender's API returned: authentic by TLS and token, and never signed.
+//! Bytes that a sender's API returned: authentic by TLS and token, and not signed.
 
 use bytes::Bytes;
 

@@ -1,4 +1,5 @@
-//! [`Verified`] or [`Pulled`] -> [`Entry`]. Reading can't fail: what is unreadable is held.
+//! Reads [`Verified`] or [`Pulled`] bytes into an [`Entry`]. Reading cannot fail: an unreadable
+//! notification is held.
 
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ impl Acceptance {
     }
 }
 
-/// What an envelope says, whichever sender wrote it.
+/// The fields of an envelope, of any sender.
 pub(super) struct EnvelopeFields {
     pub(super) id: Id,
     pub(super) event_type: String,
@@ -79,7 +80,7 @@ impl ProvenBytes {
         }
     }
 
-    /// What a row stores of the bytes and of their proof.
+    /// The bytes and the proof that a row stores.
     fn blank(self, source: &SourceName, received_at: Timestamp) -> Entry {
         let kind = self.kind();
         let (body, origin, signature, key_label) = match self {
@@ -109,7 +110,7 @@ impl ProvenBytes {
     }
 }
 
-/// Reads proven bytes into what is recorded of them.
+/// Reads proven bytes into an entry.
 pub fn read(
     source: &SourceName,
     proven: impl Into<ProvenBytes>,

@@ -1,4 +1,4 @@
-//! Exact bytes and a signature -> [`Verified`], or the reason why not.
+//! Verifies the exact bytes of a body against its signature.
 
 use bytes::Bytes;
 
@@ -25,7 +25,7 @@ pub struct Verified {
 }
 
 impl Verified {
-    /// Whose protocol the bytes speak.
+    /// The kind of the sender.
     pub fn kind(&self) -> SenderKind {
         self.kind
     }
@@ -35,17 +35,17 @@ impl Verified {
         &self.body
     }
 
-    /// The header value that proved them.
+    /// The signature header that verified.
     pub fn signature(&self) -> &str {
         &self.signature
     }
 
-    /// Which secret matched, by label.
+    /// The label of the secret that matched.
     pub fn key_label(&self) -> &str {
         &self.key_label
     }
 
-    /// The bytes, the signature, and which secret matched.
+    /// The bytes, the signature and the label of the secret that matched.
     pub(super) fn into_parts(self) -> (Bytes, String, String) {
         (self.body, self.signature, self.key_label)
     }

@@ -1,7 +1,7 @@
-//! Stored text -> text that is safe to look at.
+//! Makes stored text safe to display.
 //!
-//! What senders write may reorder, hide or overwrite what stands beside it, on a page as in a
-//! terminal. This makes such characters visible; it is no escaping of HTML.
+//! A sender's text may hold characters that reorder, hide or overwrite the text around them, on a
+//! page or in a terminal. This module makes such characters visible. It does not escape HTML.
 
 use std::{borrow::Cow, fmt::Write};
 

@@ -304,7 +304,7 @@ async fn a_function_that_can_not_begin_says_why_and_ends() {
         (
             with("_HANDLER", "recieve"),
             "Role",
-            "the function's handler names no role (`recieve`)",
+            "the function's handler names an unknown role (`recieve`)",
         ),
         (
             with("PILLARBOX_CONFIG", ""),

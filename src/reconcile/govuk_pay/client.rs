@@ -1,4 +1,4 @@
-//! GOV.UK Pay's API over HTTPS, asked politely: a few calls in a second, and fewer when it is down.
+//! A client of GOV.UK Pay's API: a few calls a second, and fewer while the API fails.
 
 use std::time::Duration;
 
@@ -19,10 +19,11 @@ use crate::{
     senders::{Payment, Pulled},
 };
 
-/// Pay takes several hundred calls in a second; whoever has an account may have more use for them.
+/// Pay allows several hundred calls a second for an account. Most of them are left to the account's
+/// other programs.
 const CALL_INTERVAL: Duration = Duration::from_millis(200);
-/// How much of an answer is taken in: 500 payments have two megabytes.
-const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+/// The limit on a response. 500 payments are two megabytes.
+const MAX_RESPONSE_BYTES: usize = 16 * 1024 * 1024;
 const LIMITS: ClientLimits = ClientLimits {
     connect: Duration::from_secs(5),
     total: Duration::from_secs(20),
@@ -38,11 +39,11 @@ pub(super) struct PayClient<'a> {
 /// One page of payments.
 #[derive(Debug)]
 pub(super) struct PaymentPage {
-    /// Those that could be read, newest first.
+    /// The payments that could be read, newest first.
     pub(super) payments: Vec<Payment>,
-    /// How many could not.
+    /// The payments that could not be read.
     pub(super) unreadable: usize,
-    /// What to ask for the next.
+    /// The query of the next page.
     pub(super) next: Option<String>,
 }
 
@@ -98,7 +99,7 @@ struct RefundItem {
 }
 
 impl<'a> PayClient<'a> {
-    /// A client that has sent nothing yet.
+    /// A client of the account's API.
     pub(super) fn new(access: &'a PayAccess) -> Result<Self, PayError> {
         let no_client = |_| PayError::Unanswered(RequestError::NoConnection);
         let http = http_client::client(&access.base_url, LIMITS).map_err(no_client)?;
@@ -109,7 +110,7 @@ impl<'a> PayClient<'a> {
         })
     }
 
-    /// One page of a search. One that is past the end is empty.
+    /// One page of a search. A page past the end is empty.
     pub(super) async fn page(
         &mut self,
         run: &mut LockedRun<'_, impl ReconcileInbox>,
@@ -149,7 +150,7 @@ impl<'a> PayClient<'a> {
         })
     }
 
-    /// One payment as it certainly is, and the whole answer; `None` if there is none.
+    /// The current payment and the whole response; `None` if the payment does not exist.
     pub(super) async fn payment(
         &mut self,
         run: &mut LockedRun<'_, impl ReconcileInbox>,
@@ -163,7 +164,7 @@ impl<'a> PayClient<'a> {
             .map(|payment| (payment, Pulled::payment(body))))
     }
 
-    /// When a payment received into this state, as far as Pay's history of it says.
+    /// When a payment entered its state, according to Pay's history of it.
     pub(super) async fn since(
         &mut self,
         run: &mut LockedRun<'_, impl ReconcileInbox>,
@@ -182,7 +183,7 @@ impl<'a> PayClient<'a> {
             .max())
     }
 
-    /// When the refunds of a payment were made that succeeded.
+    /// When the successful refunds of a payment were made.
     pub(super) async fn refunds(
         &mut self,
         run: &mut LockedRun<'_, impl ReconcileInbox>,
@@ -217,7 +218,7 @@ impl<'a> PayClient<'a> {
         }
     }
 
-    /// Asks until there is an answer that trying again would not change.
+    /// Sends a request, and retries it while errors are transient.
     async fn get(
         &mut self,
         run: &mut LockedRun<'_, impl ReconcileInbox>,
@@ -226,12 +227,12 @@ impl<'a> PayClient<'a> {
         let mut failures = 0;
         loop {
             let error = match self.call(run, url).await? {
-                Ok(answer) if !PayError::of(&answer).passes() => return Ok(answer),
+                Ok(answer) if !PayError::of(&answer).is_retryable() => return Ok(answer),
                 Ok(answer) => PayError::of(&answer),
                 Err(error) => error,
             };
             failures += 1;
-            if !error.passes() || failures == MAX_ATTEMPTS {
+            if !error.is_retryable() || failures == MAX_ATTEMPTS {
                 return Err(RunEnd::GovukPay(error));
             }
             run.context
@@ -259,7 +260,7 @@ impl<'a> PayClient<'a> {
             Some(left) => request.timeout(left.min(LIMITS.total)),
             None => request,
         };
-        Ok(http_client::ask(request, MAX_ANSWER_BYTES)
+        Ok(http_client::ask(request, MAX_RESPONSE_BYTES)
             .await
             .map_err(PayError::from))
     }
@@ -273,7 +274,8 @@ fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, RunEnd> {
     serde_json::from_slice(body).map_err(|_| RunEnd::GovukPay(PayError::NotUnderstood))
 }
 
-/// What to ask for the next page, whose address must be that of this one but for the question.
+/// The query of the next page. Its address must be that of this page, because the API key is sent
+/// there.
 fn next(url: &Url, href: &str) -> Result<String, PayError> {
     let next = url.join(href).map_err(|_| PayError::NotUnderstood)?;
     if next.origin() != url.origin() || next.path() != url.path() || next.query() == url.query() {

@@ -1,57 +1,58 @@
-//! What GOV.UK Pay's API answers instead -> what it means, and what to do about it.
+//! The errors of GOV.UK Pay's API: what each response means, and what to do.
 //!
-//! Codes are from alphagov/pay-publicapi.
+//! The codes are from alphagov/pay-publicapi.
 
 use serde::Deserialize;
 
 use crate::http_client::{ClientResponse, RequestError, ResponseError};
 
-/// Why GOV.UK Pay did not do what it was asked; says what to do.
+/// Why a call to GOV.UK Pay failed, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PayError {
-    /// The key opens nothing.
+    /// The API key is not valid.
     #[error(
         "the API key is not accepted: make one in the admin site, of the account whose webhooks \
          these are"
     )]
     Key,
-    /// Something that no later try would change.
+    /// A permanent error.
     #[error(
-        "it refuses the request with status {status}, code {code}: check base_url, or report this"
+        "the API refused the request with status {status}, code {code}: check base_url, or \
+         report this"
     )]
     Refused {
         /// The status.
         status: u16,
-        /// The code, as far as it looks like one.
+        /// The code, if it has the form of one.
         code: String,
     },
-    /// An answer that is none of Pay's.
-    #[error("its answer is not what GOV.UK Pay's API answers: check base_url")]
+    /// The response does not have the API's form.
+    #[error("the response is not one of GOV.UK Pay's API: check base_url")]
     NotUnderstood,
-    /// The next page is somewhere else.
-    #[error("its next page is at another address, where the API key is not sent: check base_url")]
+    /// The next page has another address.
+    #[error("the next page has another address, to which the API key is not sent: check base_url")]
     Elsewhere,
-    /// Too many calls.
-    #[error("too many calls: something else calls with the same account")]
+    /// The rate limit was exceeded.
+    #[error("too many calls: another program calls with the same account")]
     Throttled,
-    /// Broken.
-    #[error("it fails with status {0}")]
+    /// The API failed.
+    #[error("the API failed with status {0}")]
     Down(u16),
-    /// No answer, or none that fits.
+    /// The request got no usable response.
     #[error("{0}")]
     Unanswered(RequestError),
-    /// More than is taken in.
-    #[error("its answer is longer than 16 MiB: check base_url")]
+    /// The response is longer than the limit.
+    #[error("the response is longer than 16 MiB: check base_url")]
     TooLong,
 }
 
 impl PayError {
-    /// Whether it may be over in a while.
-    pub(super) fn passes(&self) -> bool {
+    /// Whether a retry may succeed.
+    pub(super) fn is_retryable(&self) -> bool {
         matches!(self, Self::Throttled | Self::Down(_) | Self::Unanswered(_))
     }
 
-    /// What was answered, if it is not what was asked for.
+    /// The error in a response.
     pub(super) fn of(answer: &ClientResponse) -> Self {
         match answer.status {
             401 | 403 => Self::Key,
@@ -80,8 +81,8 @@ struct PayErrorBody {
     code: Option<String>,
 }
 
-/// The code in an answer. What doesn't look like one is not repeated: whoever answers may quote
-/// what it was sent.
+/// The code in a response. A text that does not have the form of a code is not repeated, because it
+/// may quote the request.
 fn code(answer: &ClientResponse) -> String {
     let said = serde_json::from_slice::<PayErrorBody>(&answer.body)
         .ok()
@@ -96,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_api_answers_names_what_to_do() {
+    fn an_error_of_the_api_says_what_to_do() {
         let refused = |status, code: &str| PayError::Refused {
             status,
             code: code.to_owned(),
@@ -125,7 +126,11 @@ mod tests {
                 body: body.into(),
             });
             assert_eq!(said, error, "{status} {body}");
-            assert_eq!(said.passes(), status == 429 || status == 500, "{status}");
+            assert_eq!(
+                said.is_retryable(),
+                status == 429 || status == 500,
+                "{status}"
+            );
         }
     }
 }

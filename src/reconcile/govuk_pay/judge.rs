@@ -1,8 +1,8 @@
-//! A payment as it is, and what has come of it -> which events are missing: pure.
+//! Compares a payment with the events received for it, and finds the missing ones. Pure.
 //!
-//! What is less than three hours old is never missed: Pay may still be pushing it. That goes for
-//! what happened to a payment, not for the payment: one that was made a week ago may have been
-//! captured just now.
+//! An event is missing three hours after it happened, because until then Pay may still push it. The
+//! age of the event counts, not that of the payment: a payment of last week may have been captured
+//! just now.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,13 +15,12 @@ use crate::{
     senders::Payment,
 };
 
-/// How long Pay has to push what happened.
+/// How long Pay has to push an event.
 pub(super) const GRACE_PERIOD: Duration = Duration::from_secs(3 * 60 * 60);
-/// Of the money being taken Pay tells the day alone, so it is known for certain once that day is
-/// over.
+/// Pay gives only the day of a capture, so the capture is certain when that day is over.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// An event that has to come.
+/// An event that is expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ExpectedEvent {
     /// `card_payment_succeeded`.
@@ -32,15 +31,15 @@ pub enum ExpectedEvent {
     Failed,
     /// `card_payment_expired`.
     Expired,
-    /// `card_payment_failed`, or `card_payment_succeeded` if it was the capture that failed: Pay
-    /// sends nothing for that.
+    /// `card_payment_failed`, or `card_payment_succeeded` if the capture failed, for which Pay
+    /// sends no event.
     FailedOrSucceeded,
     /// One `card_payment_refunded` for each refund.
     Refunded,
 }
 
 impl ExpectedEvent {
-    /// What is missing, in words.
+    /// The name of the event.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Succeeded => "card_payment_succeeded",
@@ -52,7 +51,7 @@ impl ExpectedEvent {
         }
     }
 
-    /// Whether it is about the state a payment is in, whose time has to be asked for.
+    /// Whether the event is about the payment's current state, whose time is only in Pay's history.
     pub(super) fn is_of_state(self) -> bool {
         !matches!(self, Self::Captured | Self::Refunded)
     }
@@ -67,22 +66,22 @@ impl ExpectedEvent {
     }
 }
 
-/// What has come of one payment: for each type of event the keys it received under, once each.
+/// The events received for one payment: the distinct keys of each event type.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ReceivedEvents(BTreeMap<String, BTreeSet<Key>>);
 
 impl ReceivedEvents {
-    /// What its ledger has, and what is not finished yet: that counts as come, since somebody will
-    /// see it.
+    /// The events in the ledger and those that are pending. Pending events count as received,
+    /// because they are still to be delivered or handled by a person.
     pub(super) fn new<'a>(
         ledger: Vec<LedgerEntry>,
-        unfinished: impl IntoIterator<Item = &'a PendingEvent>,
+        pending: impl IntoIterator<Item = &'a PendingEvent>,
     ) -> Self {
         let mut received = Self::default();
         for event in ledger {
             received.add(event.event_type().to_owned(), event.owner);
         }
-        for row in unfinished {
+        for row in pending {
             received.add(row.event_type.clone(), row.key.clone());
         }
         received
@@ -96,14 +95,13 @@ impl ReceivedEvents {
         self.0.get(event_type).map_or(0, BTreeSet::len)
     }
 
-    /// How many refunds were told of.
+    /// The number of refund events received.
     pub(super) fn refunds(&self) -> usize {
         self.count(ExpectedEvent::Refunded.as_str())
     }
 }
 
-/// What has to have come of a payment in the state it is in, refunds apart. Nothing, while that is
-/// not final.
+/// The event that a payment's state requires, apart from refunds. `None` until the state is final.
 fn state(payment: &Payment) -> Option<ExpectedEvent> {
     match (payment.status.as_str(), payment.code.as_deref()) {
         ("success", _) => Some(ExpectedEvent::Succeeded),
@@ -114,7 +112,7 @@ fn state(payment: &Payment) -> Option<ExpectedEvent> {
     }
 }
 
-/// When the money was taken, if it was: at the latest.
+/// The latest time at which the payment was captured, if it was.
 pub(super) fn captured_by(payment: &Payment) -> Option<Timestamp> {
     let day_over = payment.captured_on?.plus(DAY);
     Some(
@@ -124,13 +122,13 @@ pub(super) fn captured_by(payment: &Payment) -> Option<Timestamp> {
     )
 }
 
-/// Whether something that happened at this instant should have been told of by now.
+/// Whether Pay should have sent the webhook of an event at `at` by now.
 pub(super) fn is_overdue(at: Timestamp, now: Timestamp) -> bool {
     at.plus(GRACE_PERIOD) <= now
 }
 
-/// What has not come of `payment` and should have, refunds apart. What is about its state may be
-/// younger than it seems: when it received into that has to be asked.
+/// The events of `payment` that are missing, apart from refunds. An event of its state may still be
+/// within the grace period: the caller checks when the payment entered the state.
 pub(super) fn missing_events(
     payment: &Payment,
     received: &ReceivedEvents,
@@ -146,9 +144,9 @@ pub(super) fn missing_events(
         .collect()
 }
 
-/// Since when a refund is missing: of those that are ripe, in the order they were made, the first
-/// one too many.
-pub(super) fn refund_lacking(
+/// When the first missing refund was made: of the overdue refunds in order, the first that has no
+/// event.
+pub(super) fn first_missing_refund(
     mut made: Vec<Timestamp>,
     received: &ReceivedEvents,
     now: Timestamp,
@@ -222,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_capture_that_failed_is_told_of_by_nothing_but_the_success_before_it() {
+    fn a_failed_capture_has_only_the_success_event_before_it() {
         let error = payment("error", "P0050");
         for (come, expected) in [
             (&["card_payment_succeeded"][..], vec![]),
@@ -237,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_capture_is_missed_three_hours_after_its_day() {
+    fn a_capture_is_overdue_three_hours_after_its_day() {
         let day = Timestamp::parse("2026-03-02T00:00:00Z").unwrap();
         let at = |text: &str| Timestamp::parse(text).unwrap();
         for (submitted, now, is_missed) in [
@@ -278,12 +276,12 @@ mod tests {
         assert_eq!(
             captured_by(&submitted),
             None,
-            "asking for the money is not yet having it"
+            "a submitted capture is not yet a capture"
         );
     }
 
     #[test]
-    fn each_refund_needs_an_event_of_its_own() {
+    fn each_refund_needs_its_own_event() {
         let at = |hours: u64| NOW.minus(Duration::from_secs(hours * 60 * 60));
         let refunded = "card_payment_refunded";
         for (made, come, since) in [
@@ -295,12 +293,12 @@ mod tests {
             (vec![at(9), at(2)], vec![refunded], None),
             (vec![at(9)], vec![refunded; 3], None),
         ] {
-            assert_eq!(refund_lacking(made, &received(&come), NOW), since);
+            assert_eq!(first_missing_refund(made, &received(&come), NOW), since);
         }
     }
 
     #[test]
-    fn what_is_open_counts_once_whether_or_not_the_ledger_has_it() {
+    fn a_pending_event_counts_once_whether_or_not_the_ledger_has_it() {
         let key = |id: &str| Key::parse(id).unwrap();
         let refunded = || "card_payment_refunded".to_owned();
         let open = |id| PendingEvent {

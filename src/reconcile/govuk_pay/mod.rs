@@ -1,8 +1,8 @@
-//! GOV.UK Pay's payments, looked at one by one: whose events never received?
+//! Finds payments of GOV.UK Pay whose events were not received.
 //!
-//! Pay has no list of what it could not push. So every payment created in a window is compared with
-//! its ledger in the inbox; what is missing there is asked for again, where the answer is certain,
-//! and recorded as it is.
+//! Pay has no list of the webhooks that it could not push. So every payment created in a window is
+//! compared with its ledger in the inbox. A payment with missing events is read again, because a
+//! search may be out of date, and recorded as it is now.
 
 mod received_events;
 mod client;
@@ -22,16 +22,16 @@ pub use error::PayError;
 pub use judge::ExpectedEvent;
 pub use report::{MissingEvent, ObservationStatus, PaymentsReport};
 
-/// How GOV.UK Pay is asked.
+/// The access to GOV.UK Pay's API.
 #[derive(Clone, Debug)]
 pub struct PayAccess {
-    /// The API.
+    /// The URL of the API.
     pub base_url: Url,
-    /// The account's key.
+    /// The account's API key.
     pub api_key: Secret,
 }
 
-/// Looks at every payment of the window, from where an earlier run stopped.
+/// Checks every payment of the window, starting where an earlier run stopped.
 pub(super) async fn sweep(
     run: &mut LockedRun<'_, impl ReconcileInbox>,
     access: &PayAccess,

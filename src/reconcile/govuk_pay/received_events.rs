@@ -1,4 +1,4 @@
-//! What has come of the payments of one page.
+//! Reads the events received for the payments of one page.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -12,18 +12,18 @@ use crate::{
     senders::Payment,
 };
 
-/// How many ledgers are read at once.
-const AT_ONCE: usize = 16;
-/// How long what is not finished is gone by: a destination may be down, and the list a long one.
+/// The ledgers that are read concurrently.
+const CONCURRENCY: usize = 16;
+/// How long a read of the pending index is reused. While a destination is down, the index is long.
 const PENDING_MAX_AGE: Duration = Duration::from_secs(30);
 
-/// What the ledgers of `payments` say has come, in their order.
+/// The events in the ledgers of `payments`, in their order.
 pub(super) async fn ledgers(
     run: &LockedRun<'_, impl ReconcileInbox>,
     payments: &[Payment],
 ) -> Result<Vec<ReceivedEvents>, RunEnd> {
     let mut ledgers = Vec::with_capacity(payments.len());
-    for some in payments.chunks(AT_ONCE) {
+    for some in payments.chunks(CONCURRENCY) {
         let reads = some
             .iter()
             .map(|payment| run.inbox().ledger_entries(run.source, payment.id.as_str()));
@@ -34,16 +34,15 @@ pub(super) async fn ledgers(
     Ok(ledgers)
 }
 
-/// All that can be known of a page's payments, for those whose ledger alone does not account for
-/// them.
+/// Reads the events of payments whose ledger alone does not have all expected ones.
 pub(super) struct ReceivedEventsReader {
     subjects: BTreeSet<String>,
-    unfinished: Vec<PendingEvent>,
+    pending: Vec<PendingEvent>,
     read_at: Option<Timestamp>,
 }
 
 impl ReceivedEventsReader {
-    /// Those of `payments`; nothing is read before it is needed.
+    /// A reader for `payments`. Nothing is read yet.
     pub(super) fn of(payments: &[Payment]) -> Self {
         let subjects = payments
             .iter()
@@ -51,13 +50,13 @@ impl ReceivedEventsReader {
             .collect();
         Self {
             subjects,
-            unfinished: Vec::new(),
+            pending: Vec::new(),
             read_at: None,
         }
     }
 
-    /// Everything that has come of a payment. What is not finished is asked for first: what leaves
-    /// that list is in the ledger by then.
+    /// Every event received for a payment. The pending index is read before the ledger, because a
+    /// row that leaves the index in between is in the ledger by then.
     pub(super) async fn received_events(
         &mut self,
         run: &LockedRun<'_, impl ReconcileInbox>,
@@ -68,7 +67,7 @@ impl ReceivedEventsReader {
             .read_at
             .is_none_or(|read_at| now < read_at || now.since(read_at) > PENDING_MAX_AGE)
         {
-            self.unfinished = run
+            self.pending = run
                 .inbox()
                 .pending_events(run.source, &self.subjects)
                 .await?;
@@ -80,7 +79,7 @@ impl ReceivedEventsReader {
             .await?;
         Ok(ReceivedEvents::new(
             ledger,
-            self.unfinished
+            self.pending
                 .iter()
                 .filter(|row| row.subject == payment.as_str()),
         ))

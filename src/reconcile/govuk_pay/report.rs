@@ -1,4 +1,4 @@
-//! What was found among the payments.
+//! The report of GOV.UK Pay's payments.
 
 use super::ExpectedEvent;
 use crate::{
@@ -6,31 +6,31 @@ use crate::{
     reconcile::ReconcileStats,
 };
 
-/// What a run found among GOV.UK Pay's payments.
+/// The findings of a run among GOV.UK Pay's payments.
 #[derive(Clone, Debug, Default)]
 pub struct PaymentsReport {
     /// The window: payments created from the first of these until before the second.
     pub window: Option<(Timestamp, Timestamp)>,
-    /// How many payments were looked at in this run.
+    /// The payments that this run checked.
     pub payments: usize,
-    /// Which events never received, in the order in which they were found.
+    /// The missing events, in the order in which they were found.
     pub missing: Vec<MissingEvent>,
-    /// How many payments could not be read.
+    /// The payments that could not be read.
     pub unreadable: usize,
 }
 
-/// An event that never received.
+/// An event that was not received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingEvent {
-    /// The payment it is about.
+    /// The payment of the event.
     pub payment: Id,
-    /// Which it is.
+    /// The event.
     pub what: ExpectedEvent,
-    /// When what it tells of had happened, at the latest.
+    /// The latest time at which the event happened.
     pub since: Timestamp,
-    /// The key of the observation: the payment as it is, recorded in position of the event.
+    /// The key of the observation: the payment as it is, recorded in place of the event.
     pub key: Key,
-    /// Whether it was recorded just now.
+    /// Whether the observation was recorded now.
     pub observed: ObservationStatus,
 }
 
@@ -39,9 +39,9 @@ pub struct MissingEvent {
 pub enum ObservationStatus {
     /// Now.
     First,
-    /// By an earlier run; the payment is as it was.
+    /// Recorded by an earlier run. The payment has not changed since.
     Before,
-    /// Not at all, since that was not asked for.
+    /// Not recorded, because this is a dry run.
     No,
 }
 

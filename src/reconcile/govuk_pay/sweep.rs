@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     ExpectedEvent, MissingEvent, ObservationStatus, PayAccess, PaymentsReport,
     client::PayClient,
-    judge::{ReceivedEvents, captured_by, is_overdue, missing_events, refund_lacking},
+    judge::{ReceivedEvents, captured_by, first_missing_refund, is_overdue, missing_events},
     received_events::{ReceivedEventsReader, ledgers},
     window::{SweepCheckpoint, SweepPosition},
 };
@@ -16,8 +16,8 @@ use crate::{
     senders::{Entry, Payment, Pulled, read},
 };
 
-/// How long a user has to pay. Where Pay keeps no history, a payment's state is not older than
-/// that.
+/// How long a user has to pay. Without a history at Pay, a payment entered its state within this
+/// time.
 const PAYMENT_TIMEOUT: Duration = Duration::from_secs(90 * 60);
 
 /// A sweep that is under way.
@@ -28,7 +28,7 @@ pub(super) struct PaymentSweep<'a> {
 }
 
 impl<'a> PaymentSweep<'a> {
-    /// Begins one, or goes on with the one that an earlier run began.
+    /// Starts a sweep, or resumes the one that an earlier run started.
     pub(super) async fn begin(
         run: &mut LockedRun<'_, impl ReconcileInbox>,
         access: &'a PayAccess,
@@ -45,7 +45,7 @@ impl<'a> PaymentSweep<'a> {
         })
     }
 
-    /// Looks at every payment there is left.
+    /// Checks every payment that is left.
     pub(super) async fn finish(
         &mut self,
         run: &mut LockedRun<'_, impl ReconcileInbox>,
@@ -76,13 +76,13 @@ impl<'a> PaymentSweep<'a> {
             let left = &page.payments[passed.map_or(0, |index| index + 1)..];
             self.payments(run, left, report).await?;
             let Some(next) = page.next else { return Ok(()) };
-            self.position.turn_to(next);
+            self.position.next_page(next);
             self.save(run, &SweepCheckpoint::at(&self.position)).await?;
         }
     }
 
-    /// Keeps where the sweep is. Whoever asks for a part, or only looks, has no part in how far
-    /// everybody is.
+    /// Saves the checkpoint. A run of a part, or a dry run, does not move the checkpoint that other
+    /// runs resume from.
     async fn save(
         &mut self,
         run: &LockedRun<'_, impl ReconcileInbox>,
@@ -112,7 +112,7 @@ impl<'a> PaymentSweep<'a> {
                     .await?;
             }
             report.payments += 1;
-            self.position.pass(&payment.id);
+            self.position.mark_checked(&payment.id);
         }
         if let Some(last) = payments.last() {
             let event = ProgressEvent::PaymentsChecked {
@@ -125,7 +125,7 @@ impl<'a> PaymentSweep<'a> {
         Ok(())
     }
 
-    /// Looks closer at a payment that its ledger alone does not account for.
+    /// Checks a payment whose ledger alone does not have all expected events.
     async fn check_payment(
         &mut self,
         run: &mut LockedRun<'_, impl ReconcileInbox>,
@@ -137,7 +137,7 @@ impl<'a> PaymentSweep<'a> {
         let made = self.refunds(run, payment).await?;
         let is_suspect = |received: &ReceivedEvents, now| {
             !missing_events(payment, received, now).is_empty()
-                || refund_lacking(made.clone(), received, now).is_some()
+                || first_missing_refund(made.clone(), received, now).is_some()
         };
         if !is_suspect(received, run.now()) {
             return Ok(());
@@ -146,7 +146,7 @@ impl<'a> PaymentSweep<'a> {
         if !is_suspect(&received, run.now()) {
             return Ok(());
         }
-        // What a search brings may be behind the times. This is not.
+        // A search may be out of date; a single payment is not.
         let Some((payment, pulled)) = self.client.payment(run, &payment.id).await? else {
             report.unreadable += 1;
             return Ok(());
@@ -171,7 +171,7 @@ impl<'a> PaymentSweep<'a> {
         }
     }
 
-    /// What is missing of a payment, and since when.
+    /// The missing events of a payment, and when each happened.
     async fn missing(
         &mut self,
         run: &mut LockedRun<'_, impl ReconcileInbox>,
@@ -194,13 +194,14 @@ impl<'a> PaymentSweep<'a> {
             }
         }
         missing.extend(
-            refund_lacking(made, received, run.now()).map(|since| (ExpectedEvent::Refunded, since)),
+            first_missing_refund(made, received, run.now())
+                .map(|since| (ExpectedEvent::Refunded, since)),
         );
         Ok(missing)
     }
 }
 
-/// Records a payment as it is, in position of the events that never received, and reports those.
+/// Records a payment as it is, in place of its missing events, and reports those.
 async fn record_observation(
     run: &mut LockedRun<'_, impl ReconcileInbox>,
     payment: &Id,

@@ -1,4 +1,4 @@
-//! Which payments are looked at, and how far that is: pure, and kept in a memo between runs.
+//! The window of payments of a sweep, and the checkpoint that is stored between runs. Pure.
 
 use std::time::Duration;
 
@@ -10,35 +10,35 @@ use crate::{
     reconcile::{RunEnd, RunOptions},
 };
 
-/// How far back payments are looked at, if nobody says.
+/// The default length of the window.
 const WINDOW: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// How long after a sweep has ended the next may begin.
+/// How long after the end of a sweep the next may start.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30 * 60);
-/// The most payments there are to a page.
+/// The payments of a page.
 const PAGE: usize = 500;
 
-/// What is kept between runs.
+/// The checkpoint of a source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SweepCheckpoint {
     /// When the last sweep ended.
     ended_at: Option<i64>,
-    /// The one that is under way.
+    /// The position of the sweep that is not complete.
     pub(super) under_way: Option<SweepPosition>,
 }
 
-/// How far a sweep is.
+/// The position of a sweep.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SweepPosition {
     from: i64,
     to: i64,
-    /// What to ask for the page.
+    /// The query of the page.
     pub(super) query: String,
-    /// The last payment of that page that was looked at, if one was.
+    /// The last payment of that page that was checked.
     pub(super) after: Option<String>,
 }
 
 impl SweepPosition {
-    /// The beginning of a window that ends three hours ago.
+    /// The start of a window that ends before the grace period.
     fn beginning(since: Option<Timestamp>, now: Timestamp) -> Self {
         let (from, to) = (since.unwrap_or(now.minus(WINDOW)), now.minus(GRACE_PERIOD));
         let query = url::form_urlencoded::Serializer::new(String::new())
@@ -55,7 +55,7 @@ impl SweepPosition {
         }
     }
 
-    /// Payments created from the first of these until before the second.
+    /// The window: payments created from the first of these times and before the second.
     pub(super) fn window(&self) -> (Timestamp, Timestamp) {
         (
             Timestamp::from_millis(self.from),
@@ -63,19 +63,19 @@ impl SweepPosition {
         )
     }
 
-    /// Goes on to another page.
-    pub(super) fn turn_to(&mut self, query: String) {
+    /// Moves to another page.
+    pub(super) fn next_page(&mut self, query: String) {
         (self.query, self.after) = (query, None);
     }
 
-    /// Notes that a payment of the page was looked at.
-    pub(super) fn pass(&mut self, payment: &Id) {
+    /// Notes that a payment of the page was checked.
+    pub(super) fn mark_checked(&mut self, payment: &Id) {
         self.after = Some(payment.as_str().to_owned());
     }
 }
 
 impl SweepCheckpoint {
-    /// Where to begin: where the last run stopped, or at the beginning, if it is time for that.
+    /// Where to start: where the last run stopped, or a new sweep if one is due.
     pub(super) fn begin(
         self,
         options: &RunOptions,
@@ -88,7 +88,7 @@ impl SweepCheckpoint {
         if let Some(position) = self.under_way {
             return Ok(position);
         }
-        // One that is to end in the future ended before the clock was set back.
+        // A sweep that ended in the future was dated before the clock was set back.
         let ended_at = self
             .ended_at
             .map(Timestamp::from_millis)
@@ -99,7 +99,7 @@ impl SweepCheckpoint {
         }
     }
 
-    /// What to keep while a sweep is under way.
+    /// The checkpoint of an incomplete sweep.
     pub(super) fn at(position: &SweepPosition) -> Self {
         Self {
             ended_at: None,
@@ -107,7 +107,7 @@ impl SweepCheckpoint {
         }
     }
 
-    /// What to keep once it has ended.
+    /// The checkpoint of a complete sweep.
     pub(super) fn ended(now: Timestamp) -> Self {
         Self {
             ended_at: Some(now.as_millis()),
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sweep_begins_half_an_hour_after_the_last_unless_somebody_asks() {
+    fn a_sweep_starts_half_an_hour_after_the_last_unless_a_person_starts_it() {
         let (by_itself, by_hand) = (
             RunOptions::default(),
             RunOptions {
@@ -154,14 +154,14 @@ mod tests {
     }
 
     #[test]
-    fn a_sweep_that_was_cut_short_goes_on_with_the_window_it_had() {
+    fn a_sweep_that_was_cut_short_resumes_with_its_window() {
         let mut position = SweepPosition::beginning(None, NOW);
         assert_eq!(
             position.query,
             "from_date=2026-01-31T10%3A15%3A31.480Z&to_date=2026-03-02T07%3A15%3A31.480Z&page=1&display_size=500"
         );
-        position.turn_to("page=2".to_owned());
-        position.pass(&Id::new("p7").unwrap());
+        position.next_page("page=2".to_owned());
+        position.mark_checked(&Id::new("p7").unwrap());
         let text = serde_json::to_string(&SweepCheckpoint::at(&position)).unwrap();
         let kept: SweepCheckpoint = serde_json::from_str(&text).unwrap();
         assert_eq!(

@@ -29,7 +29,7 @@ pub(super) struct BoxState {
     unacknowledged: VecDeque<(StoredId, Option<Timestamp>)>,
     /// Every id queued in this run. One that HMRC lists again is not acknowledged twice.
     queued: HashSet<StoredId>,
-    /// Every key counted: the edge of two pages is listed twice.
+    /// Every key counted, because a notification at the edge of two pages is listed twice.
     counted: HashSet<Key>,
     /// When the box was last put off, and for how long.
     put_off: Option<(Timestamp, Duration)>,
@@ -108,13 +108,13 @@ impl BoxState {
         }
     }
 
-    /// Notes that HMRC answered a list, so that the next one keeps its distance.
+    /// Notes that HMRC returned a list, so that the next one waits for the interval.
     pub(super) fn listed(&mut self, now: Timestamp, interval: Duration) {
         self.failures = 0;
         self.put_off(now, interval);
     }
 
-    /// Takes in a page of recorded notifications.
+    /// Adds a page of recorded notifications.
     pub(super) fn page_recorded(&mut self, outcomes: &[ElementOutcome]) {
         let created = outcomes.iter().filter_map(|outcome| outcome.created_at);
         let last = created.max();
@@ -155,9 +155,9 @@ impl BoxState {
             RecordedAs::Duplicate => self.report.duplicates += 1,
             RecordedAs::Held => self.report.held += 1,
             RecordedAs::Refused(error) => self.report.refused = Some(error.clone()),
-            RecordedAs::OnlySeen => {}
+            RecordedAs::DryRun => {}
         }
-        let is_stuck = !is_queued && !matches!(outcome.how, RecordedAs::OnlySeen);
+        let is_stuck = !is_queued && !matches!(outcome.how, RecordedAs::DryRun);
         self.report.stuck += usize::from(is_stuck);
     }
 

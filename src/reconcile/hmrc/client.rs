@@ -1,5 +1,5 @@
-//! The Push Pull Notifications API over HTTPS: a token, lists, acknowledgements, and never more
-//! calls than HMRC allows.
+//! A client of HMRC's Push Pull Notifications API: tokens, lists and acknowledgements, within
+//! HMRC's rate limits.
 
 use std::time::Duration;
 
@@ -23,20 +23,19 @@ use crate::{
 
 /// HMRC's limit is three calls in a second for each application.
 const CALL_INTERVAL: Duration = Duration::from_millis(400);
-/// How much of an answer is taken in. A hundred notifications have ten megabytes at most, as far as
-/// is known.
-const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
+/// The limit on a response. A hundred notifications are ten megabytes at most, as far as is known.
+const MAX_RESPONSE_BYTES: usize = 32 * 1024 * 1024;
 const LIMITS: ClientLimits = ClientLimits {
     connect: Duration::from_secs(5),
     total: Duration::from_secs(20),
 };
-/// How long before its end a token is not used any more.
+/// How long before its expiry a token is replaced.
 const TOKEN_MARGIN: Duration = Duration::from_secs(5 * 60);
-/// Exactly so: HMRC takes no list and no weights here.
+/// HMRC accepts exactly this value, without alternatives or weights.
 const ACCEPT: &str = "application/vnd.hmrc.1.0+json";
 const SCOPES: &str = "read:pull-notifications write:notifications";
 
-/// What goes wrong between us and HMRC: the run's end, or HMRC's answer.
+/// Why a call failed: the run ended, or HMRC returned an error.
 #[derive(Debug)]
 pub(super) enum HmrcCallError {
     Ended(RunEnd),
@@ -55,7 +54,7 @@ impl From<HmrcError> for HmrcCallError {
     }
 }
 
-/// Which part of a box is asked for.
+/// The part of a box to list.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BoxQuery<'a> {
     pub(super) box_id: &'a str,
@@ -92,12 +91,12 @@ struct AcknowledgeRequest<'a> {
 }
 
 impl<'a> HmrcClient<'a> {
-    /// A client that has sent nothing yet.
+    /// A client without a token.
     pub(super) fn new(access: &'a HmrcAccess) -> Result<Self, HmrcError> {
         let no_client = |_| HmrcError::Unanswered(RequestError::NoConnection);
         let http = http_client::client(&access.base_url, LIMITS).map_err(no_client)?;
-        // Whoever calls as this application takes turns with us, and its id is nobody else's
-        // business.
+        // All callers for one application share its rate limiter. The key holds a digest, so that
+        // it does not reveal the client id.
         let application = hex::encode(&Sha256::digest(access.client_id.expose())[..8]);
         let calls = RateLimiter::new(KvKey::new("call", &application), CALL_INTERVAL);
         Ok(Self {
@@ -109,8 +108,8 @@ impl<'a> HmrcClient<'a> {
         })
     }
 
-    /// Gets everything ready for a call: a token that is good for a while, and this application's
-    /// turn. The next call is made at once then.
+    /// Prepares a call: fetches a token if necessary and takes the application's next call from the
+    /// rate limiter. The call must follow at once.
     pub(super) async fn ready(
         &mut self,
         run: &mut LockedRun<'_, impl ReconcileInbox>,
@@ -119,7 +118,7 @@ impl<'a> HmrcClient<'a> {
         Ok(self.calls.acquire(run).await?)
     }
 
-    /// Gets a token, unless there is one that is good for a while.
+    /// Fetches a token, unless the current one is valid for a while.
     async fn get_token(
         &mut self,
         run: &mut LockedRun<'_, impl ReconcileInbox>,
@@ -144,12 +143,12 @@ impl<'a> HmrcClient<'a> {
         self.calls.acquire(run).await?;
         let answer = call(run, request).await?;
         if answer.status != 200 {
-            return Err(HmrcError::of_token(&answer).into());
+            return Err(HmrcError::from_token(&answer).into());
         }
         let granted: TokenResponse =
             serde_json::from_slice(&answer.body).map_err(|_| HmrcError::NotUnderstood)?;
         let lasts = Duration::from_secs(granted.expires_in.into());
-        // One that lasts less than is spared is used for half of its time.
+        // A token that lasts less than the margin is used for half of its life.
         let used_for = lasts.checked_sub(TOKEN_MARGIN).unwrap_or(lasts / 2);
         self.token = Some(AccessToken {
             value: Secret::new(granted.access_token),
@@ -158,7 +157,7 @@ impl<'a> HmrcClient<'a> {
         Ok(())
     }
 
-    /// Asks for a part of a box; to be [`ready`](Self::ready) first.
+    /// Lists a part of a box. Call [`ready`](Self::ready) first.
     pub(super) async fn list(
         &mut self,
         run: &mut LockedRun<'_, impl ReconcileInbox>,
@@ -185,7 +184,7 @@ impl<'a> HmrcClient<'a> {
         url
     }
 
-    /// Tells HMRC that these are stored; to be [`ready`](Self::ready) first.
+    /// Acknowledges stored notifications. Call [`ready`](Self::ready) first.
     pub(super) async fn acknowledge(
         &mut self,
         run: &mut LockedRun<'_, impl ReconcileInbox>,
@@ -195,7 +194,7 @@ impl<'a> HmrcClient<'a> {
         let ids = AcknowledgeRequest {
             notification_ids: stored.iter().map(|stored| stored.id().as_str()).collect(),
         };
-        let body = serde_json::to_vec(&ids).expect("texts have a form in JSON");
+        let body = serde_json::to_vec(&ids).expect("texts serialise to JSON");
         let request = self.http.put(self.of_box(box_id, &["acknowledge"]));
         let request = request
             .header(header::CONTENT_TYPE, "application/json")
@@ -224,10 +223,10 @@ impl<'a> HmrcClient<'a> {
         Ok(answer)
     }
 
-    /// What an answer that refuses means. A token is renewed once; a fresh one that is refused,
-    /// too, is a mistake.
+    /// The meaning of a refusal. A refused token is renewed once; a refused fresh token is an
+    /// error.
     fn refused(&mut self, answer: &ClientResponse) -> HmrcError {
-        match HmrcError::of_api(answer) {
+        match HmrcError::from_api(answer) {
             HmrcError::TokenExpired if self.renewed => HmrcError::Unauthorised,
             HmrcError::TokenExpired => {
                 (self.token, self.renewed) = (None, true);
@@ -258,7 +257,7 @@ async fn call(
         Some(left) => request.timeout(left.min(LIMITS.total)),
         None => request,
     };
-    Ok(http_client::ask(request, MAX_ANSWER_BYTES)
+    Ok(http_client::ask(request, MAX_RESPONSE_BYTES)
         .await
         .map_err(HmrcError::from)?)
 }

@@ -1,83 +1,85 @@
-//! What HMRC answers instead -> what it means, and what to do about it.
+//! The errors of HMRC's API: what each response means, and what to do.
 //!
-//! Codes are from hmrc/push-pull-notifications-api and from HMRC's reference guide of the platform
-//! before it.
+//! The codes are from hmrc/push-pull-notifications-api and HMRC's reference guide.
 
 use serde::Deserialize;
 
 use crate::http_client::{ClientResponse, RequestError, ResponseError};
 
-/// Why HMRC did not do what it was asked; says what to do.
+/// Why a call to HMRC failed, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HmrcError {
-    /// The application is not known by these credentials.
+    /// HMRC does not accept the client credentials.
     #[error(
         "the client id or the client secret is not accepted: take both from the application in \
          the Developer Hub"
     )]
     Credentials,
-    /// The application may not have one of our scopes.
+    /// The application lacks a required scope.
     #[error(
         "the application may not have the scopes read:pull-notifications and write:notifications: \
          subscribe it to the \
          Push Pull Notifications API"
     )]
     Scope,
-    /// The application may not use the API.
+    /// The application is not subscribed to the API.
     #[error(
         "the application is not subscribed to the Push Pull Notifications API: subscribe it in \
          the Developer Hub"
     )]
     NotSubscribed,
-    /// A fresh token is refused.
+    /// HMRC refuses a fresh token.
     #[error(
         "a token it has just given is not accepted: check that base_url and credentials are of \
          one environment"
     )]
     Unauthorised,
-    /// No such box.
-    #[error("there is no such box: check its id, and that environment is the one it belongs to")]
-    UnknownBox,
-    /// The box is not this application's.
-    #[error("the box belongs to another application: use the client id that it was made for")]
-    ForeignBox,
-    /// Something that no later try would change.
+    /// The box does not exist.
     #[error(
-        "it refuses the request with status {status}, code {code}: check base_url, or report this"
+        "there is no such box: check its id, and that it belongs to the configured environment"
+    )]
+    UnknownBox,
+    /// The box belongs to another application.
+    #[error("the box belongs to another application: use the client id of that application")]
+    ForeignBox,
+    /// A permanent error.
+    #[error(
+        "the API refused the request with status {status}, code {code}: check base_url, or \
+         report this"
     )]
     Refused {
         /// The status.
         status: u16,
-        /// The code, as far as it looks like one.
+        /// The code, if it has the form of one.
         code: String,
     },
-    /// An answer that is none of PPNS's.
-    #[error("its answer is not what the Push Pull Notifications API answers: check base_url")]
+    /// The response does not have the API's form.
+    #[error("the response is not one of the Push Pull Notifications API: check base_url")]
     NotUnderstood,
-    /// One notification alone is longer than what is taken in.
+    /// A single notification is longer than the limit.
     #[error("a single notification is longer than 32 MiB: read it by hand, and acknowledge it")]
     TooLong,
-    /// The token has come to its end.
-    #[error("the token is not accepted any more")]
+    /// The token has expired.
+    #[error("the token has expired")]
     TokenExpired,
-    /// Too many calls.
-    #[error("too many calls: something else calls as the same application")]
+    /// The rate limit was exceeded.
+    #[error("too many calls: another program calls as the same application")]
     Throttled,
-    /// Planned.
-    #[error("it is closed for maintenance")]
+    /// The API is closed for maintenance.
+    #[error("the API is closed for maintenance")]
     Maintenance,
-    /// Broken.
-    #[error("it fails with status {0}")]
+    /// The API failed.
+    #[error("the API failed with status {0}")]
     Down(u16),
-    /// No answer at all.
+    /// The request got no response.
     #[error("{0}")]
     Unanswered(RequestError),
 }
 
-/// What a error stands in the way of.
+/// What an error stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ErrorScope {
-    /// Nothing, in a while.
+    /// Nothing: the request is retried.
     Transient,
     /// One box.
     Box,
@@ -86,7 +88,7 @@ pub(super) enum ErrorScope {
 }
 
 impl HmrcError {
-    /// What it stands in the way of.
+    /// What the error stops.
     pub(super) fn scope(&self) -> ErrorScope {
         match self {
             Self::Credentials | Self::Scope | Self::NotSubscribed | Self::Unauthorised => {
@@ -105,8 +107,8 @@ impl HmrcError {
         }
     }
 
-    /// What the API answered, if it is not what was asked for.
-    pub(super) fn of_api(answer: &ClientResponse) -> Self {
+    /// The error in a response of the API.
+    pub(super) fn from_api(answer: &ClientResponse) -> Self {
         let code = code(answer);
         match (answer.status, code.as_str()) {
             (401, _) => Self::TokenExpired,
@@ -114,21 +116,21 @@ impl HmrcError {
             (403, "INVALID_SCOPE") => Self::Scope,
             (403, "FORBIDDEN") => Self::ForeignBox,
             (404, "BOX_NOT_FOUND") => Self::UnknownBox,
-            _ => Self::of_any(answer.status, code),
+            _ => Self::from_any(answer.status, code),
         }
     }
 
-    /// What was answered to who asked for a token, if it is none.
-    pub(super) fn of_token(answer: &ClientResponse) -> Self {
+    /// The error in a response to a token request.
+    pub(super) fn from_token(answer: &ClientResponse) -> Self {
         let code = code(answer);
         match (answer.status, code.as_str()) {
             (_, "invalid_client") | (401, _) => Self::Credentials,
             (_, "invalid_scope") => Self::Scope,
-            _ => Self::of_any(answer.status, code),
+            _ => Self::from_any(answer.status, code),
         }
     }
 
-    fn of_any(status: u16, code: String) -> Self {
+    fn from_any(status: u16, code: String) -> Self {
         match (status, code.as_str()) {
             (429, _) => Self::Throttled,
             (503, "SCHEDULED_MAINTENANCE") => Self::Maintenance,
@@ -155,8 +157,8 @@ struct HmrcErrorBody {
     code: Option<String>,
 }
 
-/// The code in an answer. What doesn't look like one is not repeated: whoever answers may quote
-/// what it was sent.
+/// The code in a response. A text that does not have the form of a code is not repeated, because it
+/// may quote the request.
 fn code(answer: &ClientResponse) -> String {
     let said = serde_json::from_slice::<HmrcErrorBody>(&answer.body)
         .ok()
@@ -179,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_api_answers_names_what_to_do() {
+    fn an_error_of_the_api_says_what_to_do() {
         let refused = |status, code: &str| HmrcError::Refused {
             status,
             code: code.to_owned(),
@@ -216,7 +218,7 @@ mod tests {
             (504, "GATEWAY_TIMEOUT", HmrcError::Down(504)),
             (200, "", HmrcError::NotUnderstood),
         ] {
-            let said = HmrcError::of_api(&answer(
+            let said = HmrcError::from_api(&answer(
                 status,
                 &format!(r#"{{"code":"{code}","message":"…"}}"#),
             ));
@@ -225,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_answered_to_who_wants_a_token_names_what_to_do() {
+    fn an_error_of_a_token_request_says_what_to_do() {
         for (status, code, error) in [
             (401, "invalid_client", HmrcError::Credentials),
             (400, "invalid_client", HmrcError::Credentials),
@@ -241,7 +243,7 @@ mod tests {
             (500, "server_error", HmrcError::Down(500)),
             (429, "", HmrcError::Throttled),
         ] {
-            let said = HmrcError::of_token(&answer(
+            let said = HmrcError::from_token(&answer(
                 status,
                 &format!(r#"{{"error":"{code}","error_description":"…"}}"#),
             ));
@@ -250,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_not_repeated_but_for_its_code() {
+    fn only_the_code_of_a_response_is_repeated() {
         for body in [
             "",
             "<html>canary</html>",
@@ -258,7 +260,7 @@ mod tests {
             r#"{"code":7,"message":"canary"}"#,
         ] {
             assert_eq!(
-                HmrcError::of_api(&answer(400, body)),
+                HmrcError::from_api(&answer(400, body)),
                 HmrcError::Refused {
                     status: 400,
                     code: "-".to_owned()

@@ -1,7 +1,9 @@
-//! HMRC's boxes, emptied: list -> record -> acknowledge, in that order, until nothing is left.
+//! Empties HMRC's boxes: list -> record -> acknowledge, in that order, until nothing is left. Only
+//! what is stored is acknowledged, so a run that ends early loses nothing.
 //!
-//! Of each box PENDING comes first and FAILED after it: what HMRC gives up meanwhile is met there.
-//! The boxes take turns, because one may be listed once in ten seconds only.
+//! Each box is listed by status, PENDING first and FAILED second, so that a notification which HMRC
+//! gives up meanwhile is still listed. The boxes take turns, because HMRC allows one list of a box
+//! in ten seconds.
 
 mod box_state;
 mod client;
@@ -25,20 +27,20 @@ use mailbox::Mailbox;
 pub use error::HmrcError;
 pub use report::{BoxPosition, BoxReport, stats};
 
-/// How HMRC is asked.
+/// The access to HMRC's API.
 #[derive(Clone, Debug)]
 pub struct HmrcAccess {
-    /// The API.
+    /// The URL of the API.
     pub base_url: Url,
-    /// The ids of the boxes, all of one application.
+    /// The ids of the boxes, all of which belong to one application.
     pub boxes: Vec<String>,
     /// The application's client id.
     pub client_id: Secret,
-    /// Its client secret.
+    /// The application's client secret.
     pub client_secret: Secret,
 }
 
-/// What HMRC says of a notification that is not acknowledged.
+/// HMRC's status of a notification that is not acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum NotificationStatus {
@@ -49,7 +51,7 @@ pub enum NotificationStatus {
 }
 
 impl NotificationStatus {
-    /// The word HMRC has for it.
+    /// The status in HMRC's API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "PENDING",
@@ -58,7 +60,7 @@ impl NotificationStatus {
     }
 }
 
-/// Where the boxes are that are not done, the one to begin with first.
+/// The positions in the boxes that are not done, in the order in which they are served.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct BoxPositions {
     boxes: Vec<SavedPosition>,
@@ -106,7 +108,7 @@ async fn empty(
     boxes: &mut VecDeque<Mailbox>,
 ) -> Result<(), RunEnd> {
     let (mut progress, positions) = Checkpoint::load::<BoxPositions>(run).await?;
-    // Whoever asks for a part, or only looks, has no part in how far everybody is.
+    // A run of a part, or a dry run, does not move the checkpoint that other runs resume from.
     let keeps_place = run.options.since.is_none() && !run.options.dry_run;
     if keeps_place && !run.options.by_hand {
         resume(boxes, positions);
@@ -114,13 +116,13 @@ async fn empty(
     let mut client = HmrcClient::new(access).map_err(RunEnd::Hmrc)?;
     let ended = serve_boxes(run, &mut client, boxes).await;
     if keeps_place {
-        // Where this fails, a later run begins at the beginning, which is only slower.
+        // If this fails, the next run starts from the beginning, which is only slower.
         let _ = progress.save(run, &checkpoint_of(boxes)).await;
     }
     ended
 }
 
-/// Serves the boxes in turn, whichever may be served first, until all are done.
+/// Serves the boxes in turn, in the order in which they may be listed, until all are done.
 async fn serve_boxes(
     run: &mut LockedRun<'_, impl ReconcileInbox>,
     client: &mut HmrcClient<'_>,
@@ -144,7 +146,7 @@ async fn serve_boxes(
             run.pause(wait).await?;
             continue;
         }
-        // The one that was served stands behind all others from now on.
+        // The box that was served goes to the back of the queue.
         let Some(mut mailbox) = boxes.remove(next) else {
             return Ok(());
         };
@@ -154,7 +156,7 @@ async fn serve_boxes(
     }
 }
 
-/// Puts the boxes where an earlier run left them.
+/// Restores the positions of an earlier run.
 fn resume(boxes: &mut VecDeque<Mailbox>, positions: BoxPositions) {
     for saved in positions.boxes.into_iter().rev() {
         if let Some(index) = boxes

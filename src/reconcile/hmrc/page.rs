@@ -1,4 +1,4 @@
-//! A list as HMRC answers it -> its elements, each with its bytes exactly as they stood in it.
+//! Splits HMRC's list into its elements, each with its exact bytes.
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -6,13 +6,13 @@ use serde_json::value::RawValue;
 
 use crate::{domain::Timestamp, senders::Pulled};
 
-/// A notification's id, in the form in which HMRC can be told of it.
+/// A notification's id, in the form that HMRC's acknowledgements take.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct AcknowledgeableId(String);
 
 impl AcknowledgeableId {
-    /// Takes `text` if it is a UUID. HMRC goes by its value, so two that differ in letter case are
-    /// one.
+    /// Reads `text` if it is a UUID. HMRC compares ids by value, so letter case makes no
+    /// difference.
     pub(super) fn new(text: &str) -> Option<Self> {
         let hex = |group: &str| {
             group
@@ -26,7 +26,7 @@ impl AcknowledgeableId {
             .then(|| Self(text.to_ascii_lowercase()))
     }
 
-    /// The id as text, in lower case.
+    /// The id in lower case.
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
@@ -35,11 +35,11 @@ impl AcknowledgeableId {
 /// One notification of a list.
 #[derive(Debug)]
 pub(super) struct ListedNotification {
-    /// Its id, if it has one that can be acknowledged.
+    /// The id; `None` if it cannot be acknowledged.
     pub(super) id: Option<AcknowledgeableId>,
-    /// When it was created: what HMRC orders by.
+    /// When it was created. HMRC lists in this order.
     pub(super) created_at: Option<Timestamp>,
-    /// All of it.
+    /// The whole element.
     pub(super) pulled: Pulled,
 }
 
@@ -52,14 +52,14 @@ struct ListedEnvelope<'a> {
     created_date_time: Option<&'a RawValue>,
 }
 
-/// The elements of a list; `None` if it is none.
+/// The elements of a list; `None` if the text is not a list.
 pub(super) fn elements(list: &Bytes) -> Option<Vec<ListedNotification>> {
     let raw: Vec<&RawValue> = serde_json::from_slice(list).ok()?;
     Some(raw.into_iter().map(|raw| element(list, raw)).collect())
 }
 
 fn element(list: &Bytes, raw: &RawValue) -> ListedNotification {
-    // What can't be read has no id and no date here, and is held once it is recorded.
+    // An unreadable element has no id and no date here, and is held when it is recorded.
     let envelope: ListedEnvelope<'_> = serde_json::from_str(raw.get()).unwrap_or_default();
     let text = |raw: Option<&RawValue>| serde_json::from_str::<String>(raw?.get()).ok();
     ListedNotification {
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_has_no_elements() {
+    fn a_text_that_is_not_a_list_has_no_elements() {
         for body in ["", "{}", "null", "[", "[1,]", "\"[]\"", "<html>"] {
             assert!(elements(&Bytes::from(body)).is_none(), "{body}");
         }

@@ -1,52 +1,52 @@
-//! How to get through a box whose lists are cut off: pure.
+//! Decides which page of a box to list next. Pure.
 //!
-//! HMRC lists the oldest first, and what is acknowledged is gone from the next list. So the same
-//! query brings the next page, unless something in this one can't be acknowledged: it would stand
-//! there for ever, and a page full of that would hide all the others. Then the query is for what
-//! was created since the last of them, which HMRC takes to include that instant.
+//! HMRC lists the oldest notifications first, and omits acknowledged ones from the next list. So
+//! the same query returns the next page, unless the page has notifications that cannot be
+//! acknowledged: those stay in every list, and a page full of them would hide all others. Then the
+//! next query starts from the creation time of the last one, which HMRC includes.
 
 use std::time::Duration;
 
 use crate::domain::Timestamp;
 
-/// How many notifications are asked for at once: the most that can be acknowledged at once.
+/// The notifications of a page: as many as one acknowledgement takes.
 pub(super) const PAGE: usize = 100;
 
-/// Where in a box the next query is asked.
+/// The next query of a box.
 #[derive(Clone, Debug)]
 pub(super) struct BoxPager {
-    /// Only what was created since then.
+    /// Lists notifications created since then.
     pub(super) from: Option<Timestamp>,
-    /// How many at most.
+    /// Lists at most so many.
     pub(super) count: usize,
-    /// How many there are to a page, now that longer ones have come out too long.
+    /// The current page size, which shrinks when a response is too long.
     page: usize,
-    /// The last instant of the last page.
+    /// The creation time of the last notification of the last page.
     last: Option<Timestamp>,
 }
 
-/// What came of one page.
+/// The result of one page.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PageResult {
-    /// How many were in it.
+    /// The notifications on the page.
     pub(super) listed: usize,
-    /// How many of them will be listed again.
+    /// Those that cannot be acknowledged, so that HMRC lists them again.
     pub(super) stuck: usize,
-    /// When the youngest of them was created, as far as can be read.
+    /// When the youngest of them was created, if its date can be read.
     pub(super) last: Option<Timestamp>,
 }
 
-/// Whether there is more.
+/// Whether the box may have another page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PagerStep {
-    /// There may be.
+    /// There may be another page.
     Page,
-    /// There is not.
+    /// There is none.
     End,
 }
 
 impl BoxPager {
-    /// Begins with what was created since `from`.
+    /// Starts with notifications created since `from`.
     pub(super) fn new(from: Option<Timestamp>) -> Self {
         Self {
             from,
@@ -56,10 +56,10 @@ impl BoxPager {
         }
     }
 
-    /// Goes on after a page.
+    /// Moves to the page after this one.
     pub(super) fn after(&mut self, page: PageResult) -> PagerStep {
         self.last = page.last;
-        // HMRC may have a most of its own: what it cuts off there is not the end.
+        // HMRC may have a limit of its own, so a list of exactly one page is not the end.
         let is_cut_off = self.count > PAGE && page.listed == PAGE;
         if page.listed < self.count && !is_cut_off {
             return PagerStep::End;
@@ -74,14 +74,15 @@ impl BoxPager {
         } else if is_cut_off {
             return self.skip();
         } else {
-            // A page full of one instant: as many again as stand in the way of the next ones.
+            // The whole page has one creation time, so the next list must be longer than those that
+            // stay.
             self.count = page.stuck + self.page;
         }
         PagerStep::Page
     }
 
-    /// Passes over what else was created in the last instant seen, since more of it can't be asked
-    /// for at once. Without an instant there is no way past.
+    /// Skips the rest of the notifications of the last creation time, because a longer list is not
+    /// possible. Without a creation time, the box ends here.
     pub(super) fn skip(&mut self) -> PagerStep {
         let Some(full) = self.last else {
             return PagerStep::End;
@@ -90,7 +91,7 @@ impl BoxPager {
         PagerStep::Page
     }
 
-    /// Asks for less at once; false if it is one already.
+    /// Halves the page size; false if it is one already.
     pub(super) fn shrink(&mut self) -> bool {
         let can = self.count > 1;
         self.page = (self.count / 2).clamp(1, PAGE);
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_question_is_the_same_unless_something_stands_in_the_way() {
+    fn the_next_query_is_the_same_unless_a_notification_cannot_be_acknowledged() {
         let pager = |from, count| BoxPager {
             count,
             ..BoxPager::new(from)
@@ -225,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn too_long_a_page_is_halved_until_it_is_one_notification() {
+    fn a_page_that_is_too_long_is_halved_down_to_one_notification() {
         let mut pager = BoxPager::new(None);
         let mut counts = Vec::new();
         while pager.shrink() {
@@ -234,11 +235,12 @@ mod tests {
         assert_eq!(counts, [50, 25, 12, 6, 3, 1]);
     }
 
-    /// A box: when each was created, and whether it can be acknowledged.
+    /// A box: the creation time of each notification, and whether it can be acknowledged.
     type WaitingNotification = Vec<(i64, bool)>;
 
-    /// Walks through a box as HMRC would list it; says who was met, and in how many lists.
-    fn walked(
+    /// Pages through a box as HMRC would list it; returns the notifications seen and the number of
+    /// lists.
+    fn page_through(
         mut waiting: WaitingNotification,
         most: usize,
         looks_only: bool,
@@ -284,12 +286,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nobody_is_passed_over_and_there_is_an_end(
+        fn every_notification_is_listed_and_paging_ends(
             waiting in prop::collection::vec((0i64..6, prop::bool::weighted(0.5)), 0..900),
             looks_only: bool,
         ) {
             let all = waiting.len();
-            let (met, lists) = walked(waiting, usize::MAX, looks_only);
+            let (met, lists) = page_through(waiting, usize::MAX, looks_only);
             prop_assert_eq!(met.len(), all);
             prop_assert!(lists <= 2 * all / PAGE + 12, "{} lists for {}", lists, all);
         }
@@ -298,7 +300,7 @@ mod tests {
     #[test]
     fn a_box_in_which_everything_can_be_acknowledged_takes_the_fewest_lists() {
         for (waiting, lists) in [(0, 1), (1, 1), (99, 1), (100, 2), (101, 2), (5000, 51)] {
-            let (met, counted) = walked(
+            let (met, counted) = page_through(
                 (0..waiting).map(|at| (at, true)).collect(),
                 usize::MAX,
                 false,
@@ -316,7 +318,7 @@ mod tests {
             .map(|_| (1, false))
             .chain((0..10).map(|_| (2, true)))
             .collect();
-        let (met, _) = walked(waiting, PAGE, false);
+        let (met, _) = page_through(waiting, PAGE, false);
         assert_eq!(
             met.len(),
             110,

@@ -1,4 +1,4 @@
-//! Elements of a list -> rows. What is stored here, and nothing else, may be acknowledged.
+//! Records the elements of a list. Only an element that is stored here may be acknowledged.
 
 use futures_util::future::join_all;
 
@@ -10,10 +10,11 @@ use crate::{
     senders::read,
 };
 
-/// How many are recorded at once.
-const AT_ONCE: usize = 16;
+/// The elements that are recorded concurrently.
+const CONCURRENCY: usize = 16;
 
-/// The id of a notification that this process has seen stored. Only [`record`] makes one.
+/// The id of a stored notification. Only [`record`] creates one, so nothing else can be
+/// acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct StoredId(AcknowledgeableId);
 
@@ -24,36 +25,36 @@ impl StoredId {
     }
 }
 
-/// What became of one element.
+/// The outcome of one element.
 #[derive(Debug)]
 pub(super) struct ElementOutcome {
-    /// What it is called.
+    /// The key of its row.
     pub(super) key: Key,
     /// When it was created.
     pub(super) created_at: Option<Timestamp>,
-    /// What may be acknowledged of it; `None` if it has no id for that, or is not stored.
+    /// The id to acknowledge; `None` if the element is not stored, or has no usable id.
     pub(super) stored: Option<StoredId>,
-    /// How it was recorded.
+    /// How the element was recorded.
     pub(super) how: RecordedAs,
 }
 
 /// How an element was recorded.
 #[derive(Clone, Debug)]
 pub(super) enum RecordedAs {
-    /// Now: push had missed it.
+    /// Recorded now, because push had missed it.
     First,
-    /// Before.
+    /// Recorded before.
     Duplicate,
-    /// Now, to be looked at by a person.
+    /// Recorded now and held for a person.
     Held,
-    /// Not at all, and it would not help to try again.
+    /// Refused by the inbox for good.
     Refused(InboxError),
-    /// Not at all, since that was not asked for.
-    OnlySeen,
+    /// Not recorded, because this is a dry run.
+    DryRun,
 }
 
-/// Records `elements`, unless the run is only to look. Fails if the inbox does; then nothing of
-/// them may be acknowledged.
+/// Records `elements`, unless this is a dry run. If the inbox fails, none of them may be
+/// acknowledged.
 pub(super) async fn record(
     run: &mut LockedRun<'_, impl ReconcileInbox>,
     elements: Vec<ListedNotification>,
@@ -64,7 +65,7 @@ pub(super) async fn record(
         run.step().await?;
         let recording = elements
             .by_ref()
-            .take(AT_ONCE)
+            .take(CONCURRENCY)
             .map(|element| one(run, element));
         for outcome in join_all(recording).await {
             outcomes.push(outcome?);
@@ -88,7 +89,7 @@ async fn one(
             key: entry.key,
             created_at,
             stored: None,
-            how: RecordedAs::OnlySeen,
+            how: RecordedAs::DryRun,
         });
     }
     let how = match run.inbox().record(&entry).await {

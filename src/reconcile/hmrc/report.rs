@@ -1,44 +1,43 @@
-//! What was found in one box.
+//! The report of one box.
 
 use std::time::Duration;
 
 use super::{HmrcError, NotificationStatus};
 use crate::{domain::Timestamp, inbox::InboxError, reconcile::ReconcileStats};
 
-/// What a run found in one box, and where it stopped.
+/// The findings of a run in one box, and where it stopped.
 #[derive(Clone, Debug)]
 pub struct BoxReport {
     /// The box.
     pub box_id: String,
-    /// How many notifications HMRC listed.
+    /// The notifications that HMRC listed.
     pub listed: usize,
-    /// How many of them push had missed.
+    /// Those that push had missed.
     pub missed: usize,
-    /// How many had been recorded before.
+    /// Those that were recorded before.
     pub duplicates: usize,
-    /// How many were recorded now and held.
+    /// Those that this run recorded and held.
     pub held: usize,
-    /// How many were acknowledged.
+    /// Those that were acknowledged.
     pub acknowledged: usize,
-    /// How many could not be acknowledged, since they have no usable id or the inbox has no place
-    /// for them.
+    /// Those that cannot be acknowledged, because they have no usable id or the inbox refused them.
     pub stuck: usize,
-    /// When the oldest was created that was listed and is not acknowledged.
+    /// When the oldest listed and unacknowledged notification was created.
     pub oldest: Option<Timestamp>,
-    /// Why the inbox has no place for one of them.
+    /// Why the inbox refused one of them.
     pub refused: Option<InboxError>,
-    /// Why it could not be emptied.
+    /// Why the box could not be emptied.
     pub error: Option<HmrcError>,
-    /// Where the run stopped; `None` once it has been through.
+    /// Where the run stopped; `None` if the box is done.
     pub position: Option<BoxPosition>,
 }
 
-/// A place in a box.
+/// A position in a box.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BoxPosition {
-    /// Among which of its notifications.
+    /// The status that is listed.
     pub status: NotificationStatus,
-    /// Those before it were looked at; `None` for the beginning.
+    /// Notifications created earlier were listed; `None` for the beginning.
     pub from: Option<Timestamp>,
 }
 
@@ -59,13 +58,13 @@ impl BoxReport {
         }
     }
 
-    /// How old the oldest is that is not acknowledged.
+    /// The age of the oldest unacknowledged notification.
     pub fn oldest_age(&self, now: Timestamp) -> Option<Duration> {
         self.oldest.map(|oldest| now.since(oldest))
     }
 }
 
-/// What was found in all boxes together.
+/// The counts of all boxes together.
 pub fn stats(boxes: &[BoxReport]) -> ReconcileStats {
     let sum = |of: fn(&BoxReport) -> usize| boxes.iter().map(of).sum();
     ReconcileStats {

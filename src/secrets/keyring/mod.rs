@@ -28,7 +28,8 @@ use static_secrets::StaticSecrets;
 
 /// The least time between two readings of Secrets Manager.
 pub const REFRESH_INTERVAL: Duration = Duration::from_secs(30);
-/// The age of a copy that proves a request without being read again, so that a withdrawn key ends.
+/// The age at which a snapshot must be renewed before it verifies a request, so that a withdrawn
+/// key stops working.
 pub const MAX_KEY_AGE: Duration = Duration::from_secs(5 * 60);
 
 /// The senders' keys.
@@ -38,7 +39,7 @@ pub struct Keyring {
     managed: Option<ManagedSecrets>,
 }
 
-/// One copy of all keys, which never changes.
+/// An immutable snapshot of all keys.
 pub struct KeySnapshot {
     sources: HashMap<SourceName, Source>,
     fetched: FetchedSecrets,
@@ -46,7 +47,7 @@ pub struct KeySnapshot {
     read_at: Option<Timestamp>,
 }
 
-/// What reading keys again needs.
+/// What renewing keys needs.
 struct ManagedSecrets {
     sources: Vec<SourceSecrets>,
     static_secrets: StaticSecrets,
@@ -118,12 +119,13 @@ impl Keyring {
         Arc::clone(&self.keys.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The secrets that the last reading could not use. Returned once, to be logged.
+    /// Takes the errors of the last fetch, to log them once.
     pub fn take_unusable(&self) -> Vec<UnusableSecretError> {
         std::mem::take(&mut *self.unusable.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads Secrets Manager before any request waits. What fails is read again when it is needed.
+    /// Fetches the secrets before any request waits. A failed fetch is repeated when a request
+    /// needs it.
     pub async fn warm(&self) {
         let Some(managed) = &self.managed else { return };
         let mut queried_at = managed.queried_at.lock().await;
@@ -133,12 +135,13 @@ impl Keyring {
         }
     }
 
-    /// Keys that may be newer than those `seen`: of a reading by another request, or of a new one
-    /// if the last is long enough ago.
+    /// Keys that may be newer than `seen`: those that another request fetched meanwhile, or freshly
+    /// fetched ones if the refresh interval has passed.
     pub async fn renewed(self: &Arc<Self>, seen: &Arc<KeySnapshot>) -> Arc<KeySnapshot> {
         if self.managed.is_some() {
             let (this, seen) = (Arc::clone(self), Arc::clone(seen));
-            // In a task: a sender that hangs up must not cancel a reading that others wait for.
+            // In a task, so that a sender that hangs up does not cancel a fetch that others wait
+            // for.
             let _ = tokio::spawn(async move { this.renew(&seen).await }).await;
         }
         self.keys()
@@ -148,7 +151,7 @@ impl Keyring {
         let Some(managed) = &self.managed else { return };
         let mut queried_at = managed.queried_at.lock().await;
         let now = managed.clock.now();
-        let is_early = queried_at.is_some_and(|last| distance(last, now) < REFRESH_INTERVAL);
+        let is_early = queried_at.is_some_and(|last| abs_difference(last, now) < REFRESH_INTERVAL);
         if is_early || !Arc::ptr_eq(seen, &self.keys()) {
             return;
         }
@@ -197,7 +200,7 @@ impl Keyring {
             return false;
         };
         keys.read_at
-            .is_none_or(|at| distance(at, managed.clock.now()) >= MAX_KEY_AGE)
+            .is_none_or(|at| abs_difference(at, managed.clock.now()) >= MAX_KEY_AGE)
     }
 }
 
@@ -211,7 +214,7 @@ fn build_snapshot(
 ) -> (KeySnapshot, Vec<UnusableSecretError>) {
     let (keys, mut unusable) =
         static_secrets.with(&fetched, |outside| build_keys(sources, outside));
-    unusable.retain(|one| one.why != SecretError::Unread(SecretsManagerError::NotAsked));
+    unusable.retain(|one| one.why != SecretError::Unread(SecretsManagerError::NotQueried));
     let snapshot = KeySnapshot {
         sources: by_name(keys),
         fetched,
@@ -241,8 +244,8 @@ fn by_name(sources: impl IntoIterator<Item = Source>) -> HashMap<SourceName, Sou
         .collect()
 }
 
-/// The time between two instants, whichever is later. A clock that was set back must not keep keys
-/// until it catches up.
-fn distance(one: Timestamp, other: Timestamp) -> Duration {
+/// The time between two instants in either order, so that keys do not outlive [`MAX_KEY_AGE`] when
+/// the clock is set back.
+fn abs_difference(one: Timestamp, other: Timestamp) -> Duration {
     one.since(other).max(other.since(one))
 }

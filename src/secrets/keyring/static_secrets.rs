@@ -1,5 +1,5 @@
-//! The values of variables and files as they were at the start. Later readings use them again, so
-//! that a file in the middle of a write does not withdraw a key.
+//! The values of variables and files at the start. Later fetches reuse them, so that a half-written
+//! file does not withdraw a key.
 
 use std::{
     collections::HashMap,

@@ -1,4 +1,4 @@
-//! How a source of GOV.UK Pay's is configured.
+//! The configuration of a source of GOV.UK Pay.
 
 use super::api;
 use crate::senders::{PullTable, SecretShape, SenderConfig};

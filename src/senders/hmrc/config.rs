@@ -1,4 +1,4 @@
-//! How a source of HMRC's is configured.
+//! The configuration of a source of HMRC.
 
 use super::api;
 use crate::senders::{PullTable, SecretShape, SenderConfig};

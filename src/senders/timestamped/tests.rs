@@ -237,8 +237,8 @@ fn it_is_configured_by_name_and_has_no_challenge_live_mode_or_api() {
         ),
         (
             "[sources.third.pull]",
-            "p:4: sources.third.pull can't be used: the timestamped sender has no API that \
-             Pillarbox reads",
+            "p:4: sources.third.pull is not supported: Pillarbox does not read an API of \
+             the timestamped sender",
         ),
     ] {
         let problems = Config::read(&document(line), "p").unwrap_err();

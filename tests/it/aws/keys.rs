@@ -55,7 +55,7 @@ impl Log {
     /// The lines since the last call.
     fn take(&self) -> Vec<String> {
         let text = String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap();
-        let about_secrets = |line: &&str| line.contains("a secret can't be used");
+        let about_secrets = |line: &&str| line.contains("a secret cannot be used");
         text.lines()
             .filter(about_secrets)
             .map(str::to_owned)

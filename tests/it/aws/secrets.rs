@@ -124,21 +124,21 @@ async fn each_answer_has_one_meaning_and_none_shows_a_secret() {
         (
             CloudReply::Fault(400, "ThrottlingException", CANARY),
             0,
-            unread(SecretsManagerError::Away),
+            unread(SecretsManagerError::Unavailable),
         ),
         (
             CloudReply::Fault(500, "InternalServiceError", CANARY),
             0,
-            unread(SecretsManagerError::Away),
+            unread(SecretsManagerError::Unavailable),
         ),
-        (CloudReply::Page(503), 0, unread(SecretsManagerError::Away)),
+        (CloudReply::Page(503), 0, unread(SecretsManagerError::Unavailable)),
         (
             CloudReply::Half(json!({"SecretString": CANARY})),
             0,
-            unread(SecretsManagerError::Away),
+            unread(SecretsManagerError::Unavailable),
         ),
-        (CloudReply::Drop, 0, unread(SecretsManagerError::Away)),
-        (CloudReply::Silence, 0, unread(SecretsManagerError::Away)),
+        (CloudReply::Drop, 0, unread(SecretsManagerError::Unavailable)),
+        (CloudReply::Silence, 0, unread(SecretsManagerError::Unavailable)),
     ] {
         let (found, said) = read(reply.clone()).await;
         assert_eq!(

@@ -193,12 +193,12 @@ async fn one_line_says_why_an_invocation_failed() {
     for (event, reason) in [
         (
             json!({"role": "sweep"}),
-            "the role process does not handle the schedule of the sweep: check what invokes the \
+            "the role process does not handle a scheduled sweep: check what invokes the \
              function",
         ),
         (
             json!({"canary": "canary"}),
-            "the role process does not handle an object of no shape that is known here: check what \
+            "the role process does not handle an object of an unknown shape: check what \
              invokes the function",
         ),
         (

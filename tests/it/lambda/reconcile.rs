@@ -1,4 +1,4 @@
-//! The schedule of reconciling: what the senders hold gets into the table and is acknowledged,
+//! The scheduled reconcile run: what the senders hold is stored in the table and acknowledged,
 //! within the function's time.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -230,7 +230,7 @@ async fn a_source_without_its_secrets_is_shouted_about_and_the_others_are_reconc
     let lines = said.lines();
     let shouted = lines
         .iter()
-        .find(|line| line["message"] == "a secret can't be used")
+        .find(|line| line["message"] == "a secret cannot be used")
         .unwrap();
     assert_eq!(
         (&shouted["level"], &shouted["source"]),

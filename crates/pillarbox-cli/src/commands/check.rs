@@ -1,4 +1,4 @@
-//! `pillarbox check`: anybody's receiver, judged by what the real senders would do to it.
+//! `pillarbox check`: tests any receiver against the behaviour of the real senders.
 
 use std::io;
 

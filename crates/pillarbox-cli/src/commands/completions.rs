@@ -1,4 +1,4 @@
-//! `pillarbox completions`: what the shell may complete.
+//! `pillarbox completions`: prints a completion script for a shell.
 
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;

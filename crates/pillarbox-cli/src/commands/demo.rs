@@ -1,4 +1,4 @@
-//! The demo's folder: random secrets, made once, that `serve` and `send` both find.
+//! The demo's folder, with random secrets that `serve` and `send` share.
 
 use std::{fs, io, io::Write, path::Path};
 

@@ -1,4 +1,4 @@
-//! `pillarbox discard`: end what nobody is to act on.
+//! `pillarbox discard`: ends notifications that need no action.
 
 use clap::Args;
 

@@ -1,5 +1,5 @@
-//! `pillarbox doctor`: will it work? Each line is fine, worth a look, or wrong, and says what to
-//! do.
+//! `pillarbox doctor`: checks the configuration, the inbox and the destinations. Each finding is
+//! fine, a warning or an error, and says what to do.
 
 mod inbox;
 mod listeners;

@@ -1,4 +1,4 @@
-//! `pillarbox inbox`: an inbox before the first notification, and a copy of it.
+//! `pillarbox inbox`: creates an inbox, and copies it.
 
 use std::path::{Path, PathBuf};
 

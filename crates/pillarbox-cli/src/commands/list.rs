@@ -1,4 +1,4 @@
-//! `pillarbox list`: what is in the inbox, newest first.
+//! `pillarbox list`: lists the notifications of the inbox, newest first.
 
 use anstyle::Style;
 use clap::Args;

@@ -1,5 +1,5 @@
-//! Where words go: data to standard output, everything else to standard error, colour only where
-//! somebody can see it and wants it.
+//! The output of a command: data to standard output, everything else to standard error, and colour
+//! only on a terminal that allows it.
 
 use std::{
     ffi::OsStr,

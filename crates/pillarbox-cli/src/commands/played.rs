@@ -1,4 +1,4 @@
-//! A sender on the command line: the source it belongs to, where it sends, and what it signs with.
+//! A simulated sender on the command line: its source, its callback URL and its secret.
 
 use url::Url;
 

@@ -1,4 +1,4 @@
-//! `pillarbox replay`: hand on again.
+//! `pillarbox replay`: delivers notifications again.
 
 use clap::Args;
 
@@ -95,8 +95,8 @@ impl ReplayArgs {
         }))
     }
 
-    /// The keys of all rows on the shelves that were named, oldest first; unreadable ones are named
-    /// and left.
+    /// The keys of all rows in the chosen partitions of the pending index, oldest first. Unreadable
+    /// rows are reported and skipped.
     async fn shelved(
         &self,
         inbox: &AnyInbox,

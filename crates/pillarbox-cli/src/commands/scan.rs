@@ -1,4 +1,4 @@
-//! What people are told while a whole table is read, which costs time and money.
+//! Reports the progress of a scan of a whole table, which costs time and money.
 
 use std::{
     io::{IsTerminal, Write, stderr},

@@ -1,4 +1,4 @@
-//! `pillarbox send`: one sender, played for a moment.
+//! `pillarbox send`: sends signed test notifications as a sender would.
 
 use std::{fs, path::PathBuf};
 

@@ -1,4 +1,5 @@
-//! `pillarbox serve`: everything on one machine.
+//! `pillarbox serve`: runs the receiver, the deliveries, reconciling and the console in one
+//! process.
 
 use std::{
     io::{self, IsTerminal},

@@ -1,4 +1,4 @@
-//! What a command runs with: the configuration, from wherever it comes.
+//! The settings of a command: its configuration, with flags and variables applied.
 
 use std::{fs, path::Path};
 

@@ -1,4 +1,4 @@
-//! `pillarbox show`: one row whole.
+//! `pillarbox show`: shows one notification.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use clap::Args;

@@ -1,5 +1,5 @@
-//! Where test data may be sent: to this machine, and elsewhere only to those who have agreed to
-//! keep it.
+//! Checks where test data may be sent: to this machine, and to another only with the user's
+//! agreement.
 
 use url::Url;
 

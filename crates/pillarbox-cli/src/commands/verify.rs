@@ -1,4 +1,4 @@
-//! `pillarbox verify`: a signature, or every stored row, proved again offline.
+//! `pillarbox verify`: verifies a signature, or every stored row, offline.
 
 mod stored;
 

@@ -1,4 +1,4 @@
-//! One notification: all that is stored of it, and its exact bytes for whoever asks for them.
+//! The page of one notification: its row and, on request, its exact bytes.
 
 use std::sync::Arc;
 
@@ -19,7 +19,8 @@ use pillarbox::{
     telemetry::{visible, visible_lines},
 };
 
-/// What a path segment writes as `%XX`. A key has escapes of its own, so its `%` is one of them.
+/// The characters that a path segment percent-encodes. `%` is one of them, because a key has
+/// escapes too.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -51,19 +52,19 @@ struct StoredAttribute {
     value: String,
 }
 
-/// Why a notification is where it is.
+/// Why a notification is in its state.
 enum StateReason {
     /// In one word of ours, with what it means.
     Held { word: String, meaning: &'static str },
-    /// The same event came under this key before.
+    /// The same event was recorded under this key before.
     RepeatOf { key: String, address: String },
     /// As it was written.
     Other(String),
 }
 
-/// What the page shows of the bytes.
+/// The bytes as the page shows them.
 enum ShownBytes {
-    /// Nothing until it is asked for, because they hold personal data.
+    /// Hidden until requested, because they hold personal data.
     Hidden { length: usize },
     /// All of them, as text.
     Shown {

@@ -1,4 +1,4 @@
-//! What holds for every request and every answer, whichever page it is.
+//! The checks of every request and the headers of every response.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -11,8 +11,8 @@ use axum::{
 
 use super::page::PageError;
 
-/// On every answer. A sender's text that slipped through all escaping would still find no script,
-/// no form and no frame to work with.
+/// The content security policy of every response. A sender's text that escaped all escaping could
+/// still run no script, submit no form and open no frame.
 const HEADERS: [(header::HeaderName, &str); 5] = [
     (
         header::CONTENT_SECURITY_POLICY,
@@ -22,7 +22,7 @@ const HEADERS: [(header::HeaderName, &str); 5] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
     (header::CACHE_CONTROL, "no-store"),
-    // No page of another site may embed what only this machine may see.
+    // No page of another site may embed a page of the console.
     (
         header::HeaderName::from_static("cross-origin-resource-policy"),
         "same-origin",
@@ -68,7 +68,8 @@ impl AllowedHosts {
         (is_bound && !host.is_empty()) || (is_loopback && is_port)
     }
 
-    /// Whether a request names one of ours: once in its header, and nothing else in its target.
+    /// Whether a request names an allowed host, exactly once in its header and no other in its
+    /// target.
     fn admit(&self, request: &Request) -> bool {
         let mut given = request.headers().get_all(header::HOST).iter();
         let (Some(host), None) = (given.next(), given.next()) else {
@@ -82,8 +83,7 @@ impl AllowedHosts {
     }
 }
 
-/// Lets through what asks for one of our names and only wants to read; adds the headers to every
-/// answer.
+/// Passes on read requests for an allowed host, and adds the headers to every response.
 pub(super) async fn guard(
     State(hosts): State<AllowedHosts>,
     request: Request,

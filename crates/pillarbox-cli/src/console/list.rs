@@ -1,4 +1,4 @@
-//! The list: the newest notifications, or the newest that fit a filter.
+//! The list page: the newest notifications, or the newest that match a filter.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -21,7 +21,7 @@ use pillarbox::{
     telemetry::visible,
 };
 
-/// How many rows a page has.
+/// The rows of a page.
 const ROWS: usize = 50;
 
 #[derive(Template)]
@@ -35,7 +35,7 @@ struct ListPage {
     newest: Option<String>,
 }
 
-/// One row of the table, every text of it safe to look at.
+/// One row of the table. Every text is safe to display.
 struct ListLine {
     key: String,
     address: String,

@@ -1,7 +1,7 @@
-//! The operator's pages: what is stored, and where it stands.
+//! The operator's console: pages that show notifications and their states.
 //!
-//! A browser on this machine asks; pages without any script come back. Nothing here changes a row,
-//! and nothing a sender wrote is ever taken for markup.
+//! The console serves pages without scripts to a browser on this machine. It never changes a row,
+//! and it escapes every text of a sender.
 
 mod detail;
 mod guard;
@@ -27,8 +27,8 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// The console over `inbox`, for browsers that reach it at `bound`.
 ///
-/// Any other `Host` is refused, so that a page of a foreign site can't read it through a name of
-/// its own that leads to this machine.
+/// Requests with another `Host` are refused, so that another site cannot read the console through a
+/// name that resolves to this machine.
 pub fn router<I: ReadInbox>(inbox: Arc<I>, bound: SocketAddr) -> Router {
     Router::new()
         .route("/", get(list::show::<I>))

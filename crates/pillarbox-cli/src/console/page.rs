@@ -1,4 +1,4 @@
-//! A page, or why there is none -> an HTTP answer. The only place a failure becomes a status.
+//! Converts a page or an error to an HTTP response. The only module that chooses a status.
 
 use askama::Template;
 use axum::{
@@ -8,7 +8,7 @@ use axum::{
 
 use pillarbox::{inbox::InboxError, telemetry::visible};
 
-/// Why what was asked for can't be shown.
+/// Why a page cannot be shown.
 #[derive(Debug)]
 pub(super) enum PageError {
     /// No page has this address.
@@ -17,13 +17,13 @@ pub(super) enum PageError {
     NoNotification,
     /// The notification is there; its bytes are not.
     Erased,
-    /// The address names a state there isn't.
+    /// The address names an unknown state.
     NoState,
-    /// The request was meant for another host.
+    /// The request names another host.
     Host,
-    /// The request wants to change something.
+    /// The request is not a read request.
     Method,
-    /// The inbox can't be read.
+    /// The inbox cannot be read.
     Inbox(InboxError),
 }
 

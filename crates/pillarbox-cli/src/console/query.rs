@@ -1,5 +1,5 @@
-//! The part of an address behind `?` -> what a list is narrowed by, and back again, so that a list
-//! can be shared as a link.
+//! Converts a query string to the filter of a list and back, so that a list can be shared as a
+//! link.
 
 use url::form_urlencoded;
 
@@ -9,7 +9,7 @@ use pillarbox::{
     inbox::{ListCursor, RowFilter},
 };
 
-/// What a person asked the list for.
+/// The filter of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ListQuery {
     pub(super) source: String,
@@ -20,8 +20,8 @@ pub(super) struct ListQuery {
 }
 
 impl ListQuery {
-    /// Reads a query. Fields we don't know are left out, empty ones narrow nothing, and of two with
-    /// one name the last counts.
+    /// Reads a query. Unknown fields are ignored, empty ones exclude nothing, and of two with one
+    /// name the last counts.
     pub(super) fn read(query: &str) -> Result<Self, PageError> {
         let mut asked = Self::default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {

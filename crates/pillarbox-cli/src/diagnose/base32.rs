@@ -1,4 +1,4 @@
-//! Base32 (RFC 4648) read back into bytes, as people do to an HMRC secret who must not.
+//! Decodes Base32 (RFC 4648), to detect an HMRC secret that was decoded by mistake.
 
 /// Decodes capital letters and digits 2 to 7, with or without padding.
 pub(super) fn decode(text: &str) -> Option<Vec<u8>> {

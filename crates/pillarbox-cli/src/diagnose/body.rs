@@ -1,4 +1,4 @@
-//! The forms in which a body may have been signed, and what then happened to it.
+//! The forms in which a body may have been signed before it was altered.
 
 use std::{borrow::Cow, iter};
 
@@ -9,10 +9,10 @@ use pillarbox::senders::SenderKind;
 
 const BOM: &[u8] = "\u{feff}".as_bytes();
 
-/// Undoes one thing that may have been done to a body; `None` where it can't have been.
+/// Undoes one alteration of a body; `None` if the body does not have it.
 type Undo = fn(&[u8]) -> Option<Vec<u8>>;
 
-/// What happens to bodies on their way, and how it is undone.
+/// The alterations of bodies in transit, and how each is undone.
 const UNDOINGS: [(Undo, FailureCause); 14] = [
     (without_newline, FailureCause::BodyNewlineAdded),
     (
@@ -58,7 +58,7 @@ const UNDOINGS: [(Undo, FailureCause); 14] = [
     ),
 ];
 
-/// Every form of `body` worth trying, with what was wrong if that is the one; first as it is.
+/// Every form of `body` to try, with its cause; the unchanged body first.
 pub(super) fn forms(
     kind: SenderKind,
     body: &[u8],

@@ -1,4 +1,4 @@
-//! What may be wrong, and one sentence each that says what to do.
+//! The causes of a failed signature, each with a sentence that says what to do.
 
 use std::{borrow::Cow, fmt};
 

@@ -1,4 +1,4 @@
-//! A header value -> the bytes of a signature, and what was wrong with its form.
+//! Reads the bytes of a signature from a header value, and the errors in its form.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 
@@ -10,7 +10,7 @@ const LONGEST_PREFIX: usize = 32;
 
 /// A header that holds a signature, whatever else is wrong with it.
 pub(super) struct SignatureHeader {
-    /// Whose signatures are of this length.
+    /// The sender whose signatures have this length.
     pub(super) made_as: SenderKind,
     /// The signature in bytes.
     pub(super) signature: Vec<u8>,
@@ -78,7 +78,7 @@ fn decode(digits: &str, causes: &mut Vec<FailureCause>) -> Option<(SenderKind, V
     Some((made_as, bytes))
 }
 
-/// Whose signatures are as long as this one.
+/// The sender whose signatures have the length of this one.
 fn sender_of(signature: &[u8]) -> Option<SenderKind> {
     SenderKind::ALL
         .iter()

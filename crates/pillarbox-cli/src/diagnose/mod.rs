@@ -1,9 +1,8 @@
-//! Why a signature did not verify, said to a person.
+//! Explains why a signature did not verify.
 //!
-//! A header, a body and the secrets come in; the likely causes go out, most likely first. This is
-//! only ever used offline, by a person's command (`pillarbox verify`), and never on the receiving
-//! path: it tries what a receiver must never accept. It does no I/O, and it never shows a secret or
-//! the signature that would have been right.
+//! From a header, a body and the secrets it finds the likely causes, most likely first. Only the
+//! offline command `pillarbox verify` uses it, never the receiver, because it tries forms that a
+//! receiver must not accept. It does no I/O, and never shows a secret or the correct signature.
 
 mod base32;
 mod body;
@@ -33,7 +32,7 @@ pub struct NamedSecret<'a> {
     pub secret: &'a Secret,
 }
 
-/// What was found out about one header and one body.
+/// The diagnosis of one header and one body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Diagnosis {
     /// The receiver would accept it.

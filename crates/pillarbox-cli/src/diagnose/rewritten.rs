@@ -1,4 +1,4 @@
-//! A body that was parsed and written again -> the forms it may have had before.
+//! The forms that a body may have had before it was parsed and serialised again.
 //!
 //! Numbers keep their digits. Members keep their order unless another is asked for.
 
@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use pillarbox::senders::{SenderKind, json};
 
-/// A JSON text taken apart as far as a writer's habits reach.
+/// A parsed JSON text that keeps the details in which serialisers differ.
 enum JsonTree<'a> {
     Object(Vec<(String, JsonTree<'a>)>),
     Array(Vec<JsonTree<'a>>),
@@ -21,7 +21,7 @@ enum JsonTree<'a> {
     Other(&'a str),
 }
 
-/// How a writer spaces what it writes.
+/// The white space of a serialiser.
 struct JsonLayout {
     name: &'static str,
     comma: &'static str,
@@ -31,7 +31,7 @@ struct JsonLayout {
     end: &'static str,
 }
 
-/// The habits of the senders, and of the tools that people sign test bodies with.
+/// The layouts of the senders, and of tools that sign test bodies.
 const LAYOUTS: [JsonLayout; 8] = [
     JsonLayout {
         name: "compact",

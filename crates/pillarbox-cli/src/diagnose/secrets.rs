@@ -1,4 +1,4 @@
-//! The configured secrets, as they are and as they may have been used to sign.
+//! The configured secrets, and the faulty forms that may have been used to sign.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 
@@ -6,7 +6,7 @@ use super::{FailureCause, NamedSecret, SecretEncoding, base32};
 
 /// What Pay writes before every secret.
 const PREFIXES: [&str; 2] = ["webhook_test_", "webhook_live_"];
-/// What files and prompts leave after a secret.
+/// The white space that files and prompts may leave after a secret.
 const PADDING: [&str; 4] = ["\n", "\r\n", " ", "\t"];
 
 /// A key to try, and what was wrong if it is the one.
@@ -15,7 +15,7 @@ pub(super) struct CandidateKey<'a> {
     pub(super) label: &'a str,
     /// The key's bytes. No `Debug` here: they are a secret.
     pub(super) key: Vec<u8>,
-    /// What to put right, if this key is not the secret itself.
+    /// The cause, if this key is not the secret itself.
     pub(super) cause: Option<FailureCause>,
 }
 

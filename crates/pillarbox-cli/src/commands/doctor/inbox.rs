@@ -1,4 +1,4 @@
-//! What can be said of an inbox: how it is kept, whether it is sound, and what waits in it.
+//! The findings about an inbox: its storage, its integrity and its pending rows.
 
 use std::{path::Path, time::Duration};
 

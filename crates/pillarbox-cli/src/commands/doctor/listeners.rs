@@ -1,4 +1,4 @@
-//! Whether serve runs, and whether its addresses are its own.
+//! The findings about `serve`: whether it runs, and whether its addresses are free.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},

@@ -1,4 +1,4 @@
-//! What can be said of asking the senders: the credentials, and how the last run ended.
+//! The findings about reconciling: the credentials, and the result of the last run.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const SILENT: Duration = Duration::from_secs(60 * 60);
 /// HMRC gives up pushing after about six hours: what is older was missed for certain.
 const PUSHED: Duration = Duration::from_secs(6 * 60 * 60);
 
-/// Whether what each pull needs is there; its sender is not asked.
+/// Whether the credentials of each source's API can be used. The API is not called.
 pub(super) async fn credentials(config: &Config) -> Vec<DoctorFinding> {
     let mut findings = Vec::new();
     for source in config.sources.iter().filter(|source| source.pull.is_some()) {

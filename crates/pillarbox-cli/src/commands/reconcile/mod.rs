@@ -1,4 +1,4 @@
-//! `pillarbox reconcile`: ask a sender, now, for what it never pushed.
+//! `pillarbox reconcile`: reconciles one source with its sender's API now.
 
 mod progress_line;
 mod table;

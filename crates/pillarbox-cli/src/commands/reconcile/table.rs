@@ -1,4 +1,4 @@
-//! What a run found, as a table for people and as JSON for programs.
+//! The findings of a run, as a table and as JSON.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! What an inbox holds of a run, read when the run is over.
+//! Compares the results of a run with the inbox when the run is over.
 
 use std::{collections::HashSet, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What HMRC keeps of a run, served for whoever pulls it.
+//! Serves HMRC's pull API with the notifications of a run.
 
 use std::sync::Arc;
 

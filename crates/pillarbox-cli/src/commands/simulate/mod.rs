@@ -1,4 +1,4 @@
-//! `pillarbox simulate`: senders, played over time against any receiver.
+//! `pillarbox simulate`: simulates senders over time against any receiver.
 
 mod flags;
 mod holdings;

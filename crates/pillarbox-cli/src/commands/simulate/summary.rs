@@ -1,4 +1,4 @@
-//! What a run came to, for people and for programs.
+//! The summary of a run, as text and as JSON.
 
 use std::time::Duration;
 

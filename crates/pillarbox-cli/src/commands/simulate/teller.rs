@@ -1,4 +1,4 @@
-//! What people and programs hear while a run goes on: a line a message, and a bar that moves.
+//! Reports a run while it is under way: a line for each message, and a progress bar.
 
 use std::{
     convert::Infallible,

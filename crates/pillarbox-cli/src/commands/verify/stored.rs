@@ -1,4 +1,4 @@
-//! Every stored row, proved again: the digest of its bytes, and its signature over them.
+//! Verifies every stored row: the digest of its bytes, and their signature.
 
 use std::collections::HashMap;
 
