@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use super::{InboxError, Lease};
 use crate::{
     domain::{HeldReason, Key, Origin, State, Timestamp},
-    senders::{EventName, SenderKind},
+    senders::{EventName, SecretFingerprint, SenderKind},
 };
 
 /// The version of the rows this program writes. Rows of a later one are refused and left alone.
@@ -27,6 +27,8 @@ pub struct Row {
     pub signature: Option<String>,
     /// Which secret matched, by label.
     pub key_label: Option<String>,
+    /// Identifies that secret; rows of before fingerprints were stored have none.
+    pub secret_fingerprint: Option<SecretFingerprint>,
     /// Whose protocol the bytes speak.
     pub kind: SenderKind,
     /// Pay's event type, or `notification`.
@@ -43,6 +45,8 @@ pub struct Row {
     pub state: State,
     /// Why it is held, dead, or a repeat.
     pub reason: Option<String>,
+    /// Where it is in the pending index, as `{partition}:{shard}`; `None` if it is not there.
+    pub index_partition: Option<String>,
     /// How often it was claimed since it was last recorded.
     pub attempts: u32,
     /// Who works on it.
