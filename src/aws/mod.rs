@@ -5,6 +5,7 @@
 
 pub mod sdk_error;
 mod limits;
+mod request_id;
 
 use std::{
     io,
@@ -25,6 +26,8 @@ use aws_types::{SdkConfig, region::Region, sdk_config::SharedHttpClient};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 pub use limits::AwsLimits;
+pub use request_id::NotAwsError;
+use request_id::require_request_id;
 
 /// The roots of Amazon Trust Services, which every AWS endpoint is certified by.
 const ROOTS: &[u8] = include_bytes!("roots.pem");
@@ -127,10 +130,13 @@ impl Aws {
 
     /// What a client of `service` is made from.
     pub fn config(&self, service: AwsService) -> SdkConfig {
+        let http = self.shared.http_client().map(require_request_id);
+        let mut config = self.shared.to_builder();
+        config.set_http_client(http);
         let endpoint = self.endpoints.iter().find(|(of, _)| *of == service);
         match endpoint {
-            Some((_, url)) => self.shared.to_builder().endpoint_url(url).build(),
-            None => self.shared.clone(),
+            Some((_, url)) => config.endpoint_url(url).build(),
+            None => config.build(),
         }
     }
 }

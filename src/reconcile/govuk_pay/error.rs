@@ -82,7 +82,7 @@ struct PayErrorBody {
 
 /// The code in an answer. What doesn't look like one is not repeated: whoever answers may quote
 /// what it was sent.
-fn code(answer: &ClientResponse) -> String {
+pub(super) fn code(answer: &ClientResponse) -> String {
     let said = serde_json::from_slice::<PayErrorBody>(&answer.body)
         .ok()
         .and_then(|said| said.code);
