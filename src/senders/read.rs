@@ -100,8 +100,6 @@ impl ProvenBytes {
 pub struct DerivedFields {
     /// The name it is stored under, unless that belongs to other content.
     pub key: Key,
-    /// SHA-256 of the bytes.
-    pub digest: [u8; 32],
     /// SHA-256 of what its sender can't legitimately change.
     pub content_digest: [u8; 32],
     /// Pay's event type, or `notification`.
@@ -120,7 +118,6 @@ pub fn derive(
     body: &[u8],
     received_at: Timestamp,
 ) -> DerivedFields {
-    let digest: [u8; 32] = Sha256::digest(body).into();
     let fields = match origin {
         Origin::Push => (kind.envelope.read)(body),
         Origin::Pull => (kind.envelope.read_pulled)(body, received_at),
@@ -131,17 +128,18 @@ pub fn derive(
             | UnreadableError::Depth
             | UnreadableError::Id
             | UnreadableError::Date,
-        ) => DerivedFields {
-            key: Key::unreadable(source, &digest),
-            digest,
-            content_digest: digest,
-            event_type: UNKNOWN_EVENT_TYPE.to_owned(),
-            subject: None,
-            event_at: None,
-        },
+        ) => {
+            let digest = Sha256::digest(body).into();
+            DerivedFields {
+                key: Key::unreadable(source, &digest),
+                content_digest: digest,
+                event_type: UNKNOWN_EVENT_TYPE.to_owned(),
+                subject: None,
+                event_at: None,
+            }
+        }
         Ok(fields) => DerivedFields {
             key: Key::new(source, &fields.id),
-            digest,
             content_digest: fields.content_digest,
             event_type: fields.event_type,
             subject: fields.subject,
@@ -167,7 +165,7 @@ pub fn read(
     let verified = proven.verified();
     Entry {
         key: fields.key,
-        digest: fields.digest,
+        digest: Sha256::digest(proven.body()).into(),
         content_digest: fields.content_digest,
         signature: verified.map(|verified| verified.signature().to_owned()),
         key_label: verified.map(|verified| verified.key_label().to_owned()),

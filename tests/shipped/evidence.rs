@@ -60,10 +60,14 @@ enum Life {
     Observed,
     /// HMRC: a body that is not in its row.
     Long,
+    /// HMRC: sent in another form than it was signed in.
+    Rewritten,
+    /// The same, and no JSON.
+    RewrittenUnreadable,
 }
 
 impl Life {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 17] = [
         Self::Recorded,
         Self::Leased,
         Self::Retried,
@@ -79,6 +83,8 @@ impl Life {
         Self::Pulled,
         Self::Observed,
         Self::Long,
+        Self::Rewritten,
+        Self::RewrittenUnreadable,
     ];
 }
 
@@ -118,6 +124,9 @@ fn tamperings() -> Vec<(Life, &'static str, Stored)> {
         (Delivered, "content_digest", digest()),
         (Pulled, "content_digest", digest()),
         (Unreadable, "content_digest", digest()),
+        (Rewritten, "content_digest", digest()),
+        (Rewritten, "subject", Text("another")),
+        (RewrittenUnreadable, "content_digest", digest()),
         (Delivered, "event_type", Text("card_payment_refunded")),
         (Dead, "event_type", Text("unknown")),
         (Pulled, "event_type", Text("observed")),
@@ -217,12 +226,17 @@ fn hmrc_body(id: &str, message: &str, at: Timestamp) -> String {
 
 /// An entry as receiving makes it.
 fn entry(sender: Sender, secret: &str, body: String, now: Timestamp) -> Entry {
+    rewritten(sender, secret, body.clone(), body, now)
+}
+
+/// An entry of a body that was sent in another form than it was signed in.
+fn rewritten(sender: Sender, secret: &str, signed: String, body: String, now: Timestamp) -> Entry {
     let (kind, name, variable) = match sender {
         Sender::Hmrc => (SenderKind::HMRC, "hmrc", "HMRC_PUSH_SECRET"),
         Sender::GovukPay => (SenderKind::GOVUK_PAY, "pay", "PAY_SIGNING_SECRET"),
     };
     let body = Bytes::from(body);
-    let signature = signature::sign(sender, secret, &body);
+    let signature = signature::sign(sender, secret, signed.as_bytes());
     let label = format!("1:env:{variable}");
     let key = SigningKey::new(kind, label, &Secret::new(secret.to_owned()));
     let verified = verify(kind, &[key], &[signature.as_bytes()], body, now).unwrap();
@@ -294,7 +308,13 @@ impl<I: Inbox> Maker<'_, I> {
             let body = hmrc_body(&format!("n{number}"), message, now);
             entry(Sender::Hmrc, HMRC_SECRET, body, now)
         };
+        let escaped = |signed: String| {
+            let sent = signed.replace('\u{1F600}', "\\uD83D\\uDE00");
+            rewritten(Sender::Hmrc, HMRC_SECRET, signed, sent, now)
+        };
         let entry = match life {
+            Life::Rewritten => escaped(hmrc_body(&format!("n{number}"), "\u{1F600}", now)),
+            Life::RewrittenUnreadable => escaped(format!("\u{1F600} {number}")),
             Life::Leased | Life::Retried | Life::Dead | Life::Discarded => hmrc("[1]"),
             Life::Long => hmrc(&noise(number, 40_000)),
             Life::Unreadable => pay(format!("no JSON {number}")),
@@ -306,7 +326,12 @@ impl<I: Inbox> Maker<'_, I> {
         let key = entry.key.clone();
         assert_eq!(self.inbox.record(&entry).await.unwrap(), Recorded::First);
         match life {
-            Life::Recorded | Life::Unreadable | Life::Stale | Life::Observed => {}
+            Life::Recorded
+            | Life::Unreadable
+            | Life::Stale
+            | Life::Observed
+            | Life::Rewritten
+            | Life::RewrittenUnreadable => {}
             Life::Leased => drop(self.claimed(&key).await),
             Life::Retried => {
                 let mark = Mark::Retry {

@@ -325,28 +325,40 @@ fn content_faults(row: &Row, body: &[u8]) -> Vec<(bool, &'static str)> {
     let Some(source) = SourceName::new(row.key.source()) else {
         return vec![(true, "its key has no source")];
     };
-    let derived = derive(&source, row.kind, row.origin, body, row.received_at);
-    let is_unreadable = derived.event_at.is_none();
-    // Unreadable bytes are named by the form that was signed.
-    let signed_form = (row.kind.signature.canonical)(body)
-        .filter(|_| is_unreadable)
-        .map(|form| Sha256::digest(form).into());
-    let content_digests = [Some(derived.content_digest), signed_form];
-    let is_conflict = row.key == derived.key.conflict(&derived.content_digest);
-    let unreadable_key = |digest: &[u8; 32]| row.key == Key::unreadable(&source, digest);
-    let has_key = row.key == derived.key
-        || is_conflict
-        || (is_unreadable && signed_form.as_ref().is_some_and(unreadable_key));
-    let mut faults = vec![
+    let derive = |form: &[u8]| derive(&source, row.kind, row.origin, form, row.received_at);
+    // A sender may sign another form of the bytes than it sends, and a row says what was signed.
+    let as_sent = derive(body);
+    let canonical = (row.kind.signature.canonical)(body);
+    let as_signed = canonical.filter(|_| row.origin == Origin::Push);
+    let derived = as_signed
+        .map(|form| derive(&form))
+        .filter(|derived| says(row, derived))
+        .unwrap_or(as_sent);
+    let mut faults = vec![(
+        Sha256::digest(body)[..] != row.digest,
+        "its bytes do not match their digest",
+    )];
+    faults.extend(derived_faults(row, &derived));
+    faults.extend(held_faults(row, &derived));
+    faults
+}
+
+fn says(row: &Row, derived: &DerivedFields) -> bool {
+    derived_faults(row, derived)
+        .iter()
+        .all(|(is_wrong, _)| !is_wrong)
+}
+
+fn derived_faults(row: &Row, derived: &DerivedFields) -> [(bool, &'static str); 5] {
+    [
         (
-            row.digest != derived.digest,
-            "its bytes do not match their digest",
+            row.key != derived.key && row.key != conflict_key(derived),
+            "its bytes do not match its key",
         ),
         (
-            !content_digests.contains(&Some(row.content_digest)),
+            row.content_digest != derived.content_digest,
             "its bytes do not match its content digest",
         ),
-        (!has_key, "its bytes do not match its key"),
         (
             row.event_type != derived.event_type,
             "its bytes do not match its event type",
@@ -359,18 +371,20 @@ fn content_faults(row: &Row, body: &[u8]) -> Vec<(bool, &'static str)> {
             row.event_at != derived.event_at,
             "its bytes do not match its date",
         ),
-    ];
-    faults.extend(held_faults(row, &derived, is_conflict));
-    faults
+    ]
+}
+
+fn conflict_key(derived: &DerivedFields) -> Key {
+    derived.key.conflict(&derived.content_digest)
 }
 
 /// Whether it is held for a reason that its bytes give, and not open although they give one.
-fn held_faults(row: &Row, derived: &DerivedFields, is_conflict: bool) -> [(bool, &'static str); 3] {
+fn held_faults(row: &Row, derived: &DerivedFields) -> [(bool, &'static str); 3] {
     let is_ahead = |at: Timestamp| at > row.received_at.plus(MAX_AHEAD);
     let is_old = |at: Timestamp| at < row.received_at.minus(MIN_ACCEPTANCE);
     let fits = match held_reason(row) {
         Some(HeldReason::Unreadable) => derived.event_at.is_none(),
-        Some(HeldReason::Conflict) => is_conflict,
+        Some(HeldReason::Conflict) => row.key == conflict_key(derived),
         Some(HeldReason::Stale) => derived
             .event_at
             .is_some_and(|at| is_ahead(at) || is_old(at)),
