@@ -248,12 +248,15 @@ mod tests {
                 .build()
         };
         let put = result(Some("1"), None);
-        assert_eq!(confirm(&answer(0, &[put.clone()]), &bus()), Ok(()));
+        assert_eq!(
+            confirm(&answer(0, std::slice::from_ref(&put)), &bus()),
+            Ok(())
+        );
         for other in [
             answer(0, &[]),
             answer(0, &[result(None, None)]),
             answer(0, &[result(Some(""), None)]),
-            answer(1, &[put.clone()]),
+            answer(1, std::slice::from_ref(&put)),
             answer(0, &[put.clone(), put]),
             answer(1, &[result(Some("1"), Some("ThrottlingException"))]),
         ] {
