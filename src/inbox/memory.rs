@@ -78,6 +78,7 @@ fn new_row(entry: &Entry) -> Row {
         content_digest: entry.content_digest,
         signature: entry.signature.clone(),
         key_label: entry.key_label.clone(),
+        secret_fingerprint: entry.secret_fingerprint,
         kind: entry.kind,
         event_type: entry.event_type.clone(),
         subject: entry.subject.clone(),
@@ -89,6 +90,7 @@ fn new_row(entry: &Entry) -> Row {
             None => State::Recorded,
         },
         reason: entry.held.map(|reason| reason.to_string()),
+        index_partition: None, // rows are found by their state
         attempts: 0,
         lease: None,
         budget_from: entry.received_at,

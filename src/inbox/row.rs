@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use super::{InboxError, Lease};
 use crate::{
     domain::{HeldReason, Key, Origin, State, Timestamp},
-    senders::{EventName, SenderKind},
+    senders::{EventName, SecretFingerprint, SenderKind},
 };
 
 /// The version of the rows this program writes. Rows of a later one are refused and left alone.
@@ -27,6 +27,8 @@ pub struct Row {
     pub signature: Option<String>,
     /// The label of the secret that matched.
     pub key_label: Option<String>,
+    /// Identifies that secret; `None` in rows from before fingerprints were stored.
+    pub secret_fingerprint: Option<SecretFingerprint>,
     /// The kind of the sender.
     pub kind: SenderKind,
     /// Pay's event type, or `notification`.
@@ -43,6 +45,8 @@ pub struct Row {
     pub state: State,
     /// Why it is held, dead, or a repeat.
     pub reason: Option<String>,
+    /// The entry in the pending index, as `{partition}:{shard}`; `None` if it has none.
+    pub index_partition: Option<String>,
     /// The claims since the row was recorded or replayed.
     pub attempts: u32,
     /// The lease of the current claim, if it is claimed.

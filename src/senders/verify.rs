@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{SenderKind, SigningKey, protocol::SignatureValue};
+use super::{SecretFingerprint, SenderKind, SigningKey, protocol::SignatureValue};
 use crate::domain::Timestamp;
 
 /// A body that one of its source's keys has signed. Only [`verify`] makes one.
@@ -14,6 +14,7 @@ use crate::domain::Timestamp;
 ///     body: "{}".into(),
 ///     signature: "00".into(),
 ///     key_label: "1".into(),
+///     fingerprint: todo!(),
 /// };
 /// ```
 #[derive(Debug)]
@@ -22,6 +23,7 @@ pub struct Verified {
     body: Bytes,
     signature: String,
     key_label: String,
+    fingerprint: SecretFingerprint,
 }
 
 impl Verified {
@@ -45,9 +47,9 @@ impl Verified {
         &self.key_label
     }
 
-    /// The bytes, the signature and the label of the secret that matched.
-    pub(super) fn into_parts(self) -> (Bytes, String, String) {
-        (self.body, self.signature, self.key_label)
+    /// Identifies the secret that matched.
+    pub fn fingerprint(&self) -> SecretFingerprint {
+        self.fingerprint
     }
 }
 
@@ -119,6 +121,7 @@ pub fn verify(
     Ok(Verified {
         kind,
         key_label: key.label().to_owned(),
+        fingerprint: key.fingerprint(),
         signature: header.to_owned(),
         body,
     })

@@ -8,6 +8,7 @@
 mod aws;
 mod check_command;
 mod cli;
+mod evidence;
 mod lambda;
 mod lambda_deaths;
 mod lambda_reconcile;

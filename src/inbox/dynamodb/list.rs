@@ -23,13 +23,14 @@ const SEGMENTS: i32 = 8;
 /// How many rows are read at once.
 const CONCURRENCY: usize = 16;
 /// Every attribute of a row except its body.
-const ATTRIBUTES: [&str; 22] = [
+const ATTRIBUTES: [&str; 23] = [
     "pk",
     "v",
     "digest",
     "content_digest",
     "signature",
     "key_label",
+    "secret_fingerprint",
     "kind",
     "event_type",
     "subject",

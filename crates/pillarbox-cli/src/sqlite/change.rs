@@ -12,7 +12,7 @@ use pillarbox::{
         CasOutcome, Claim, Discarded, EventClaim, Fence, InboxError, KvEntry, KvKey, Mark, Marked,
         ROW_VERSION, Recorded, Replayed, StoredBody,
     },
-    senders::{Entry, EventName},
+    senders::{Entry, EventName, SecretFingerprint},
 };
 
 /// Longer stored bodies are in the table `body`.
@@ -89,11 +89,11 @@ fn insert_row(
     let mut insert = db.prepare_cached(
         "INSERT INTO notification (pk, v, state, reason, attempts, budget_from, shelf, due_at, \
          origin, kind,
-             event_type, subject, event_at, received_at, signature, key_label, digest, \
-              content_digest, deflated, body)
+             event_type, subject, event_at, received_at, signature, key_label, \
+              secret_fingerprint, digest, content_digest, deflated, body)
          VALUES (:pk, :v, :state, :reason, 0, :at, :shelf, :at, :origin, :kind,
-             :event_type, :subject, :event_at, :at, :signature, :key_label, :digest, \
-              :content_digest, :deflated, :body)
+             :event_type, :subject, :event_at, :at, :signature, :key_label, \
+              :secret_fingerprint, :digest, :content_digest, :deflated, :body)
          ON CONFLICT (pk) DO NOTHING",
     )?;
     let changed = insert.execute(named_params! {
@@ -110,6 +110,7 @@ fn insert_row(
         ":event_at": entry.event_at.map(Timestamp::as_millis),
         ":signature": entry.signature,
         ":key_label": entry.key_label,
+        ":secret_fingerprint": entry.secret_fingerprint.as_ref().map(SecretFingerprint::as_bytes),
         ":digest": entry.digest,
         ":content_digest": entry.content_digest,
         ":deflated": body.deflated,

@@ -6,7 +6,7 @@ use super::connection::SqliteError;
 use pillarbox::{
     domain::{Key, Origin, State, Timestamp},
     inbox::{InboxError, Lease, LeaseId, ROW_VERSION, Row, StoredBody},
-    senders::SenderKind,
+    senders::{SecretFingerprint, SenderKind},
 };
 
 /// The columns of a row; a query that needs the body selects it after them.
@@ -14,7 +14,7 @@ pub(super) const COLUMNS: &str = "id, pk, v, state, reason, attempts, lease, lea
  budget_from, due_at, \
      expires_at, origin, event_type, subject, event_at, received_at, signature, key_label, \
       digest, content_digest, \
-     last_error, deflated, kind";
+     last_error, deflated, kind, secret_fingerprint, shelf";
 
 /// Reads [`COLUMNS`]: the id, by which rows are in order of arrival, and the row.
 pub(super) fn row(columns: &rusqlite::Row<'_>) -> Result<(i64, Row), SqliteError> {
@@ -32,8 +32,14 @@ pub(super) fn row(columns: &rusqlite::Row<'_>) -> Result<(i64, Row), SqliteError
             id: LeaseId(id.cast_unsigned()),
             until,
         }),
-        _ => None,
+        // No claim writes this. It is shown, because it keeps the row from being claimed.
+        (None, Some(until)) => Some(Lease {
+            id: LeaseId(0),
+            until,
+        }),
+        (_, None) => None,
     };
+    let fingerprint: Option<Vec<u8>> = columns.get(23)?;
     let row = Row {
         key,
         body: None,
@@ -41,6 +47,7 @@ pub(super) fn row(columns: &rusqlite::Row<'_>) -> Result<(i64, Row), SqliteError
         content_digest: columns.get(19)?,
         signature: columns.get(16)?,
         key_label: columns.get(17)?,
+        secret_fingerprint: fingerprint.and_then(|bytes| SecretFingerprint::from_bytes(&bytes)),
         kind: SenderKind::parse(&kind).ok_or_else(|| invalid(22, "a kind"))?,
         event_type: columns.get(12)?,
         subject: columns.get(13)?,
@@ -49,6 +56,7 @@ pub(super) fn row(columns: &rusqlite::Row<'_>) -> Result<(i64, Row), SqliteError
         origin: Origin::parse(&origin).ok_or_else(|| invalid(11, "an origin"))?,
         state: State::parse(&state).ok_or_else(|| invalid(3, "a state"))?,
         reason: columns.get(4)?,
+        index_partition: columns.get(24)?,
         attempts: columns.get(5)?,
         lease,
         budget_from: time(columns, 8)?.ok_or_else(|| invalid(8, "a time"))?,
@@ -94,7 +102,7 @@ pub(super) fn packed_row(
     columns: &rusqlite::Row<'_>,
 ) -> Result<PackedRow, SqliteError> {
     let (id, row) = row(columns)?;
-    let inline: Option<Vec<u8>> = columns.get(23)?;
+    let inline: Option<Vec<u8>> = columns.get(25)?;
     let bytes = match inline {
         Some(bytes) => Some(bytes),
         None => separate_body(db, id)?,

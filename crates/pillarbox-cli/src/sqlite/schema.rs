@@ -3,7 +3,7 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// Migration *n* turns schema *n* into *n + 1*; `user_version` is the schema of a file.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     // `id` is the order of arrival. The body is the last column, so that reading the others does
     // not read it. A body over 8 KB is in the table `body`, since every change rewrites the whole
     // row.
@@ -62,6 +62,8 @@ const MIGRATIONS: [&str; 3] = [
     "ALTER TABLE notification ADD COLUMN kind TEXT NOT NULL DEFAULT 'govuk-pay';
      UPDATE notification SET kind = 'hmrc' WHERE event_type = 'notification' OR length(signature) \
       = 40;",
+    // Identifies the secret that proved a row. Rows of before have none.
+    "ALTER TABLE notification ADD COLUMN secret_fingerprint BLOB;",
 ];
 
 /// The latest schema that this program knows.

@@ -69,7 +69,8 @@ async fn a_file_of_the_first_schema_keeps_its_rows_and_learns_to_keep_memos() {
     let before = Connection::open(&file).unwrap();
     before
         .execute_batch(
-            "DROP TABLE memo; ALTER TABLE notification DROP COLUMN kind; PRAGMA user_version = 1",
+            "DROP TABLE memo; ALTER TABLE notification DROP COLUMN kind; \
+             ALTER TABLE notification DROP COLUMN secret_fingerprint; PRAGMA user_version = 1",
         )
         .unwrap();
     drop(before);
