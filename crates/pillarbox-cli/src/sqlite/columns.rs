@@ -16,8 +16,8 @@ pub(super) const COLUMNS: &str = "id, pk, v, state, reason, attempts, lease, lea
       digest, content_digest, \
      last_error, deflated, kind";
 
-/// Reads [`COLUMNS`]: the id, by which rows are in order of arrival, and the row.
-pub(super) fn row(columns: &rusqlite::Row<'_>) -> Result<(i64, Row), SqliteError> {
+/// Reads [`COLUMNS`]. The first column is the id, by which rows are in order of arrival.
+pub(super) fn row(columns: &rusqlite::Row<'_>) -> Result<Row, SqliteError> {
     let key: String = columns.get(1)?;
     let key = Key::parse(&key).ok_or_else(|| invalid(1, "a key"))?;
     let found: u32 = columns.get(2)?;
@@ -34,7 +34,7 @@ pub(super) fn row(columns: &rusqlite::Row<'_>) -> Result<(i64, Row), SqliteError
         }),
         _ => None,
     };
-    let row = Row {
+    Ok(Row {
         key,
         body: None,
         digest: columns.get(18)?,
@@ -55,8 +55,7 @@ pub(super) fn row(columns: &rusqlite::Row<'_>) -> Result<(i64, Row), SqliteError
         last_error: columns.get(20)?,
         due_at: time(columns, 9)?,
         expires_at: time(columns, 10)?,
-    };
-    Ok((columns.get(0)?, row))
+    })
 }
 
 /// A row whose body is still packed, so that the caller unpacks it and not the writer.
@@ -93,7 +92,7 @@ pub(super) fn packed_row(
     db: &rusqlite::Connection,
     columns: &rusqlite::Row<'_>,
 ) -> Result<PackedRow, SqliteError> {
-    let (id, row) = row(columns)?;
+    let (id, row) = (columns.get(0)?, row(columns)?);
     let inline: Option<Vec<u8>> = columns.get(23)?;
     let bytes = match inline {
         Some(bytes) => Some(bytes),

@@ -12,8 +12,8 @@ use super::{
 use pillarbox::{
     domain::{Key, SourceName, Timestamp},
     inbox::{
-        InboxError, KvEntry, KvKey, LedgerEntry, ListCursor, PageRequest, PendingCount,
-        PendingEvent, ROW_VERSION, RowFilter, RowPage, SourceFilter,
+        InboxError, KvEntry, KvKey, LedgerEntry, ListCursor, MAX_AHEAD, PageRequest, PendingCount,
+        PendingEvent, ROW_VERSION, RowFilter, RowPage, SourceFilter, due_ranges,
     },
 };
 
@@ -52,19 +52,26 @@ pub(super) fn find_due(
     };
     let mut select = db.prepare_cached(&format!(
         "SELECT pk FROM notification
-         WHERE shelf = 'open:0' AND due_at <= :now AND (lease_until IS NULL OR lease_until <= \
-          :now) AND v <= :v
-             AND {condition}
+         WHERE shelf = 'open:0' AND due_at > :after AND due_at <= :until
+             AND (lease_until IS NULL OR lease_until <= :now OR lease_until > :ahead)
+             AND v <= :v AND {condition}
          ORDER BY due_at LIMIT :limit"
     ))?;
-    let params = named_params! {
-        ":now": now.as_millis(), ":v": ROW_VERSION,
-            ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
-    };
-    let keys = select.query_map(params, |row| row.get::<_, String>(0))?;
-    keys.map(|key| Ok(Key::parse(&key?)))
-        .filter_map(Result::transpose)
-        .collect()
+    let mut due = Vec::new();
+    for range in due_ranges(now) {
+        let params = named_params! {
+            ":after": range.after.as_millis(),
+            ":until": range.until.as_millis(),
+            ":now": now.as_millis(),
+            ":ahead": now.plus(MAX_AHEAD).as_millis(),
+            ":v": ROW_VERSION,
+            ":limit": i64::try_from(limit - due.len()).unwrap_or(i64::MAX),
+        };
+        for key in select.query_map(params, |row| row.get::<_, String>(0))? {
+            due.extend(Key::parse(&key?));
+        }
+    }
+    Ok(due)
 }
 
 /// The name of a source, which is safe to write into a statement.
@@ -127,11 +134,16 @@ pub(super) fn list(
         ":since": filter.since.map(Timestamp::as_millis),
         ":limit": i64::try_from(page.limit).unwrap_or(i64::MAX),
     })?;
-    let mut listed = RowPage::default();
+    let (mut listed, mut read) = (RowPage::default(), 0);
     while let Some(columns) = rows.next()? {
-        let (id, row) = row(columns)?;
-        listed.rows.push(row);
-        listed.next = (listed.rows.len() == page.limit).then(|| ListCursor(id.to_string()));
+        match row(columns) {
+            Ok(row) => listed.rows.push(row),
+            Err(SqliteError::Inbox(InboxError::NewerRow { key, .. })) => listed.newer.push(key),
+            Err(error) => return Err(error),
+        }
+        read += 1;
+        let id: i64 = columns.get(0)?;
+        listed.next = (read == page.limit).then(|| ListCursor(id.to_string()));
     }
     Ok(listed)
 }
