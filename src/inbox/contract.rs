@@ -11,8 +11,8 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 
 use super::{
-    CasOutcome, Claim, Discarded, EventClaim, Fence, Inbox, KvEntry, KvKey, Lease, LeaseId, MAX_BACKOFF, Mark,
-    Marked, PageRequest, Recorded, Replayed, Row, RowFilter, SourceFilter,
+    CasOutcome, Claim, Discarded, EventClaim, Fence, Inbox, KvEntry, KvKey, Lease, LeaseId,
+    MAX_BACKOFF, Mark, Marked, PageRequest, Recorded, Replayed, Row, RowFilter, SourceFilter,
 };
 use crate::{
     domain::{HeldReason, Key, Origin, SourceName, State, Timestamp},
@@ -508,7 +508,10 @@ pub async fn believes_no_date_that_only_a_wrong_clock_can_have_written(inbox: &i
     due.sort();
     let mut expected = [early.key.clone(), claimed_key, retried];
     expected.sort();
-    assert_eq!(due, expected, "a date within the longest backoff is believed");
+    assert_eq!(
+        due, expected,
+        "a date within the longest backoff is believed"
+    );
     let one = inbox.find_due(&SourceFilter::ALL, NOW, 1).await.unwrap();
     assert_eq!(one.len(), 1);
     for (key, id) in expected.iter().zip(2..) {
@@ -517,7 +520,11 @@ pub async fn believes_no_date_that_only_a_wrong_clock_can_have_written(inbox: &i
         assert!(row.due_at.unwrap() <= later(DAY), "{key} is not put off");
     }
     assert!(
-        inbox.claim(&on_time, &claim_at(NOW, 9)).await.unwrap().is_none(),
+        inbox
+            .claim(&on_time, &claim_at(NOW, 9))
+            .await
+            .unwrap()
+            .is_none(),
         "it is not due yet"
     );
 

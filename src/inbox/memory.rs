@@ -12,8 +12,9 @@ use bytes::Bytes;
 
 use super::{
     CasOutcome, Claim, DeliveryInbox, Discarded, EventClaim, Fence, InboxError, KvEntry, KvKey,
-    LedgerEntry, ListCursor, MAX_BACKOFF, Mark, Marked, OperatorInbox, PageRequest, PendingEvent, ReadInbox,
-    ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter, is_due,
+    LedgerEntry, ListCursor, MAX_BACKOFF, Mark, Marked, OperatorInbox, PageRequest, PendingEvent,
+    ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage,
+    SourceFilter, is_due,
 };
 use crate::{
     domain::{Key, SourceName, State, Timestamp},

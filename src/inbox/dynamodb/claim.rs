@@ -12,7 +12,8 @@ use super::{
 use crate::{
     domain::{Key, State, Timestamp},
     inbox::{
-        Claim, Fence, InboxError, MAX_AHEAD, MAX_BACKOFF, Mark, Marked, Row, body::StoredBody, is_due,
+        Claim, Fence, InboxError, MAX_AHEAD, MAX_BACKOFF, Mark, Marked, Row, body::StoredBody,
+        is_due,
     },
 };
 

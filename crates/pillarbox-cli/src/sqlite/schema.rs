@@ -2,6 +2,8 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::pair::raise_counter;
+
 /// Migration *n* turns schema *n* into *n + 1*; `user_version` is the schema of a file.
 const MIGRATIONS: [&str; 3] = [
     // `id` is the order of arrival. The body is the last column, so that reading the others does
@@ -80,6 +82,7 @@ pub(super) fn migrate(db: &mut Connection) -> Result<(), rusqlite::Error> {
     for sql in missing {
         transaction.execute_batch(sql)?;
     }
+    raise_counter(&transaction)?;
     transaction.pragma_update(None, "user_version", LATEST)?;
     transaction.commit()
 }

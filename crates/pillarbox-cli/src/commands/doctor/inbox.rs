@@ -17,6 +17,9 @@ use pillarbox::{
 /// An open row older than this means that nothing hands rows on.
 const OPEN_TOO_LONG: Duration = Duration::from_secs(15 * 60);
 
+/// Expired rows are removed within minutes.
+const EXPIRED_TOO_LONG: Duration = Duration::from_secs(15 * 60);
+
 /// So many notifications outside the acceptance window, all on one side, make the clock suspicious.
 const SUSPICIOUS: usize = 3;
 
@@ -84,12 +87,13 @@ async fn file_findings(
         finding(
             CheckHealth::Wrong,
             name,
-            format!("is damaged: {fault}. Stop serve, and restore it from a copy"),
+            format!("is damaged: {fault}. Stop serve, then `pillarbox inbox restore FILE`"),
         )
     }));
     if found.faults.is_empty() {
         findings.push(fine(name, "is sound (integrity_check)"));
     }
+    findings.extend(overdue(inbox, name).await?);
     for count in inbox.pending_counts().await? {
         let advice = "is serve running, and the destination up?";
         findings.push(pending(name, &count, advice));
@@ -124,6 +128,21 @@ async fn table_findings(
     findings.extend(clock_findings(inbox, config).await?);
     findings.extend(reconcile::last_runs(inbox, config).await?);
     Ok(findings)
+}
+
+/// Rows that a running serve would have removed by now.
+async fn overdue(inbox: &SqliteInbox, name: &str) -> Result<Option<DoctorFinding>, InboxError> {
+    let now = SystemClock.now();
+    let expired = inbox.expired_rows(now.minus(EXPIRED_TOO_LONG)).await?;
+    Ok(expired.map(|expired| {
+        let found = format!(
+            "{} notifications have expired and are still stored, the first for {}: serve removes \
+             them; is it running?",
+            expired.rows,
+            span(now.since(expired.since))
+        );
+        finding(CheckHealth::Look, name, found).for_a_person()
+    }))
 }
 
 /// The finding about one partition of the pending index; `advice` is for rows open for too long.
