@@ -63,8 +63,8 @@ impl InboxCommand {
             (Self::Restore(restore), InboxConfig::Sqlite { path }) => restore.run(path, output),
             (Self::Backup(_) | Self::Restore(_), InboxConfig::DynamoDb { table, .. }) => {
                 Err(CommandError::Usage(format!(
-                    "inbox backup copies a local file, and {} names the table {table}: AWS backs \
-                     that up (point-in-time recovery; docs/deploy.md)",
+                    "inbox backup copies a local file, and restore puts one in place; {} names the \
+                     table {table}: AWS backs that up (point-in-time recovery; docs/deploy.md)",
                     settings.place
                 )))
             }

@@ -31,6 +31,8 @@ struct ListPage {
     asked: ListQuery,
     narrowed: bool,
     lines: Vec<ListLine>,
+    /// The keys of rows that only a newer version can read.
+    newer: Vec<String>,
     older: Option<String>,
     newest: Option<String>,
 }
@@ -69,6 +71,11 @@ impl ListPage {
             title: title(&asked, listed),
             narrowed: asked.narrows(),
             lines: listed.rows.iter().map(ListLine::of).collect(),
+            newer: listed
+                .newer
+                .iter()
+                .map(|key| visible(key.as_str()).into_owned())
+                .collect(),
             older: listed.next.as_ref().map(|next| asked.address(Some(next))),
             newest: asked.after.is_some().then(|| asked.address(None)),
             asked,
