@@ -135,7 +135,8 @@ pub(super) fn claim(
     let mut update = db.prepare_cached(&format!(
         "UPDATE notification SET
              attempts = attempts + 1, lease = :lease, lease_until = :until,
-             due_at = iif(attempts = 0, due_at, :now + min(:backoff << min(attempts - 1, 20), :max)),
+             due_at = iif(attempts = 0, due_at,
+                 :now + min(:backoff << min(attempts - 1, 20), :max)),
              budget_from = iif(attempts = 0, budget_from, min(budget_from, :now))
          WHERE pk = :pk AND state = 'recorded' AND v <= :v
              AND (lease_until IS NULL OR lease_until <= :now OR lease_until > :ahead)

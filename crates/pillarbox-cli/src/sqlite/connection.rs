@@ -211,7 +211,7 @@ pub(super) fn unavailable(error: &rusqlite::Error) -> InboxError {
             "another process has locked it: stop that process"
         }
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            "the file is damaged: run `pillarbox doctor`, then restore a copy"
+            "the file is damaged: run `pillarbox doctor`, then `pillarbox inbox restore`"
         }
         Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             "the file cannot be opened: check that its folder exists and is writable"

@@ -140,6 +140,7 @@ pub(super) fn list(
         match row(columns) {
             Ok(row) => listed.rows.push(row),
             Err(SqliteError::Inbox(InboxError::NewerRow { key, .. })) => listed.newer.push(key),
+            Err(SqliteError::Inbox(error)) => listed.damaged.push(error),
             Err(error) => return Err(error),
         }
         read += 1;

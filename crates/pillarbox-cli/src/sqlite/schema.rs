@@ -66,6 +66,15 @@ const MIGRATIONS: [&str; 3] = [
       = 40;",
 ];
 
+/// Gives an empty file the schema `version`.
+#[cfg(test)]
+pub(super) fn create_at(db: &Connection, version: u32) -> Result<(), rusqlite::Error> {
+    for sql in &MIGRATIONS[..version as usize] {
+        db.execute_batch(sql)?;
+    }
+    db.pragma_update(None, "user_version", version)
+}
+
 /// The latest schema that this program knows.
 pub(super) const LATEST: u32 = MIGRATIONS.len() as u32;
 

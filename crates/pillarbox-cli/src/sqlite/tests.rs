@@ -678,6 +678,53 @@ async fn a_row_that_only_a_newer_version_can_read_is_named_and_hides_no_other() 
     }
 }
 
+#[tokio::test]
+async fn a_damaged_row_is_named_and_hides_no_other() {
+    for (damage, is_named) in [
+        (
+            "UPDATE notification SET state = 'lost' WHERE pk = 'pay:m2'",
+            true,
+        ),
+        (
+            "UPDATE notification SET kind = '' WHERE pk = 'pay:m2'",
+            true,
+        ),
+        (
+            "UPDATE notification SET origin = 'x' WHERE pk = 'pay:m2'",
+            true,
+        ),
+        (
+            "UPDATE notification SET digest = x'00' WHERE pk = 'pay:m2'",
+            true,
+        ),
+        (
+            "UPDATE notification SET attempts = -1 WHERE pk = 'pay:m2'",
+            true,
+        ),
+        ("UPDATE notification SET v = -1 WHERE pk = 'pay:m2'", true),
+        (
+            "UPDATE notification SET pk = 'none' WHERE pk = 'pay:m2'",
+            false,
+        ),
+    ] {
+        let fresh = TempInbox::new();
+        for id in ["m1", "m2", "m3"] {
+            fresh.record(&paid(id)).await.unwrap();
+        }
+        let db = Connection::open(fresh.file()).unwrap();
+        assert_eq!(db.execute(damage, []).unwrap(), 1);
+        let listed = fresh
+            .list(&RowFilter::default(), PageRequest::first(9))
+            .await
+            .unwrap();
+        let keys: Vec<_> = listed.rows.iter().map(|row| row.key.as_str()).collect();
+        assert_eq!(keys, ["pay:m3", "pay:m1"], "{damage}");
+        let why = listed.damaged[0].to_string();
+        assert_eq!(why.contains("pay:m2"), is_named, "{damage}: {why}");
+        assert_eq!(why.contains("row 2"), !is_named, "{damage}: {why}");
+    }
+}
+
 /// Bytes that no compression shortens, by which they are found in a file.
 fn private_text(seed: u32) -> String {
     let mut state = u64::from(seed) + 1;

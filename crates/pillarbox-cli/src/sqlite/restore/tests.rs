@@ -246,16 +246,35 @@ async fn what_is_no_sound_backup_is_refused_and_the_inbox_stays() {
 #[tokio::test]
 async fn a_backup_of_an_earlier_schema_is_restored_and_brought_up_to_date() {
     let folder = folder_with(OldInbox::Stopped).await;
-    let (inbox, backup) = (
-        folder.path().join("inbox.db"),
-        folder.path().join("backup.db"),
-    );
-    rusqlite::Connection::open(&backup)
-        .unwrap()
-        .execute_batch("ALTER TABLE notification DROP COLUMN kind; PRAGMA user_version = 2")
+    let inbox = folder.path().join("inbox.db");
+    for version in 1..schema::LATEST {
+        let backup = folder.path().join(format!("schema-{version}.db"));
+        let db = rusqlite::Connection::open(&backup).unwrap();
+        schema::create_at(&db, version).unwrap();
+        db.execute_batch(
+            "INSERT INTO notification (pk, v, state, attempts, budget_from, origin, event_type,
+                 received_at, digest, content_digest, deflated)
+             VALUES ('pay:new', 1, 'discarded', 0, 0, 'push', 'e', 0, zeroblob(32),
+                 zeroblob(32), 0)",
+        )
         .unwrap();
-    restore(&backup, &inbox, false).unwrap();
-    assert_eq!(keys(&inbox).await, NEW_KEYS);
+        drop(db);
+        restore(&backup, &inbox, false).unwrap();
+        assert_eq!(
+            SqliteInbox::open_read_only(&inbox)
+                .unwrap()
+                .inspect()
+                .await
+                .unwrap()
+                .schema,
+            schema::LATEST
+        );
+        let listed = SqliteInbox::open(&inbox).unwrap();
+        let listed = listed
+            .list(&RowFilter::default(), PageRequest::first(9))
+            .await;
+        assert_eq!(listed.unwrap().rows.len(), 1);
+    }
 }
 
 #[tokio::test]
