@@ -20,6 +20,9 @@ const OPEN_TOO_LONG: Duration = Duration::from_secs(15 * 60);
 /// Expired rows are removed within minutes.
 const EXPIRED_TOO_LONG: Duration = Duration::from_secs(15 * 60);
 
+/// How far the clocks of two machines may differ.
+const CLOCK_DIFFERENCE: Duration = Duration::from_secs(5 * 60);
+
 /// So many notifications outside the acceptance window, all on one side, make the clock suspicious.
 const SUSPICIOUS: usize = 3;
 
@@ -175,11 +178,16 @@ async fn last_received(
     let mut findings = Vec::new();
     for source in &config.sources {
         if let Some(at) = inbox.last_received(&source.name).await? {
-            let ago = span(SystemClock.now().since(at));
-            findings.push(fine(
-                format!("source {}", source.name),
-                format!("last heard {ago} ago"),
-            ));
+            let (name, now) = (format!("source {}", source.name), SystemClock.now());
+            findings.push(if at > now.plus(CLOCK_DIFFERENCE) {
+                let why = format!(
+                    "last heard at {at}, which is in the future: a clock was wrong. Until then, \
+                     this does not show whether it is heard"
+                );
+                finding(CheckHealth::Look, name, why)
+            } else {
+                fine(name, format!("last heard {} ago", span(now.since(at))))
+            });
         }
     }
     Ok(findings)
