@@ -21,15 +21,15 @@ use std::{
 use rusqlite::Connection;
 
 use super::{
-    connection::{SqliteError, beside},
+    connection::{self, SqliteError, beside},
     log::{self, COUNTER_OFFSET},
 };
 use pillarbox::inbox::InboxError;
 
 /// How often a log that another process starts again meanwhile is read.
 const MAX_READS: u32 = 100;
-/// More commits than are ever made between two checks.
-const MAX_COMMITS: u32 = 1 << 20;
+/// More commits than are ever in a log: a day of them, if a reader keeps it from being copied.
+const MAX_COMMITS: u32 = 1 << 26;
 
 /// The file at a path and its log, as they were when they were opened.
 ///
@@ -47,6 +47,8 @@ struct WatchedFiles {
     counter: u32,
     /// The log, once there is one.
     log: Option<(File, FileId)>,
+    /// The connections for writing; when the last is closed, SQLite removes the log.
+    connections: usize,
 }
 
 impl FilePair {
@@ -62,8 +64,39 @@ impl FilePair {
             path: path.to_owned(),
             file,
             id,
-            watched: Mutex::new(WatchedFiles { counter, log: None }),
+            watched: Mutex::new(WatchedFiles {
+                counter,
+                log: None,
+                connections: 0,
+            }),
         })
+    }
+
+    /// Opens a connection for writing, to be closed by [`disconnect`](Self::disconnect).
+    pub(super) fn connect(&self) -> Result<Connection, InboxError> {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        if watched.connections == 0 {
+            let unreadable = |error| missing(&self.path, &error);
+            require_own_log(&self.path, &self.file).map_err(unreadable)??;
+        }
+        let connection = connection::open(&self.path)?;
+        watched.connections += 1;
+        Ok(connection)
+    }
+
+    /// Closes a connection, unless the file was replaced or its log removed: SQLite would then
+    /// write the log into a file that is not its own, and remove it.
+    pub(super) fn disconnect(&self, connection: Connection) {
+        if self.check(&connection).is_err() {
+            std::mem::forget(connection);
+            return;
+        }
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(connection);
+        watched.connections -= 1;
+        if watched.connections == 0 {
+            watched.log = None;
+        }
     }
 
     /// Whether nothing has been written to the file yet.

@@ -636,6 +636,26 @@ async fn a_log_of_which_a_part_is_in_its_file_or_that_is_torn_is_its_own_too() {
 }
 
 #[tokio::test]
+async fn a_log_that_sqlite_removed_with_the_last_connection_is_not_missed() {
+    let fresh = TempInbox::new();
+    let pair = Arc::new(FilePair::open(&fresh.file()).unwrap());
+    drop(fresh.inbox);
+    let log = wal(pair.path());
+    for _ in 0..3 {
+        let connection = pair.connect().unwrap();
+        let raise = connection.execute_batch("BEGIN IMMEDIATE");
+        raise
+            .and_then(|()| pair::raise_counter(&connection))
+            .unwrap();
+        connection.execute_batch("COMMIT").unwrap();
+        pair.check(&connection).unwrap();
+        assert!(log.exists());
+        pair.disconnect(connection);
+        assert!(!log.exists());
+    }
+}
+
+#[tokio::test]
 async fn duplicates_flush_nothing_and_every_change_raises_the_counter() {
     let fresh = TempInbox::new();
     let counter = || fresh.read(|db| Ok(pair::counter(db)?));

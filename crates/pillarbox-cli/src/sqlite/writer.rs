@@ -258,10 +258,9 @@ enum ConnectionAccess {
 
 impl CheckedConnection {
     pub(super) fn open(pair: Arc<FilePair>) -> Result<Self, InboxError> {
-        let connection = connection::open(pair.path())?;
         Ok(Self {
             access: ConnectionAccess::ReadWrite,
-            connection: Some(connection),
+            connection: Some(pair.connect()?),
             pair,
         })
     }
@@ -324,10 +323,10 @@ impl CheckedConnection {
         if self.access == ConnectionAccess::ReadWrite {
             if self.connection.is_none() {
                 FileId::at(path)?;
-                self.connection = Some(connection::open(path)?);
+                self.connection = Some(self.pair.connect()?);
             }
         } else if self.connection.is_none() || self.is_outdated() {
-            *self = Self::open_read_only(&path.to_owned())?;
+            *self = Self::open_read_only(path)?;
         }
         self.connection
             .as_mut()
@@ -338,14 +337,10 @@ impl CheckedConnection {
         self.access == ConnectionAccess::Immutable && connection::has_log(self.pair.path())
     }
 
-    /// Closes the connection, unless its file was replaced or its log removed: SQLite would then
-    /// write the log into a file that is not its own, and remove it.
     fn close(&mut self) {
-        if let Some(connection) = self.connection.take()
-            && self.access == ConnectionAccess::ReadWrite
-            && self.pair.check(&connection).is_err()
-        {
-            std::mem::forget(connection);
+        match (self.connection.take(), self.access) {
+            (Some(connection), ConnectionAccess::ReadWrite) => self.pair.disconnect(connection),
+            (connection, _) => drop(connection),
         }
     }
 }
