@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 use super::{
     backup::{copy, sync_folder},
@@ -198,15 +198,29 @@ fn take_owner(new: &Path, inbox: &Path) -> io::Result<()> {
 /// keeps its log.
 fn copy_log(inbox: &Path) -> Result<(), RestoreError> {
     if !inbox.exists() || !connection::has_log(inbox) {
-        return Ok(());
+        return Ok(()); // no process has it open for writing
     }
     let Ok(_pair) = FilePair::open(inbox) else {
         return Ok(()); // the log belongs to another file
     };
-    let emptied = connection::open(inbox).map(|db| checkpoint::empty_log(&db));
-    match emptied {
+    match connection::open(inbox).map(|db| leave_log(&db)) {
         Ok(Ok(false)) => Err(RestoreError::InUse(inbox.to_owned())),
         _ => Ok(()),
+    }
+}
+
+/// Copies the log and gives it up; false while another process has the file open.
+fn leave_log(db: &Connection) -> Result<bool, SqliteError> {
+    if !checkpoint::empty_log(db)? {
+        return Ok(false);
+    }
+    let mode = db.query_row("PRAGMA journal_mode = DELETE", [], |row| {
+        row.get::<_, String>(0)
+    });
+    match mode {
+        Ok(mode) => Ok(mode == "delete"),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 

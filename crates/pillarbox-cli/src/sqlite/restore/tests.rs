@@ -237,6 +237,10 @@ async fn what_is_no_sound_backup_is_refused_and_the_inbox_stays() {
         .unwrap();
     refused("backup.db", "stop it, and run the command again");
     drop(reading);
+    let writing = SqliteInbox::open(&path("inbox.db")).unwrap();
+    refused("backup.db", "stop it, and run the command again");
+    record(&writing, &["old2"]).await;
+    drop(writing);
     assert_eq!(keys(&path("inbox.db")).await, OLD_KEYS);
 
     let restored = restore(&path("digest.db"), &path("inbox.db"), true).unwrap();
