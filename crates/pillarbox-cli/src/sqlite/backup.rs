@@ -30,7 +30,7 @@ pub(super) fn backup(db: &Connection, target: &Path) -> Result<u64, SqliteError>
         Ok(rows)
     });
     if copied.is_err() {
-        let _ = fs::remove_file(&partial);
+        let _ = remove_with_sidecars(&partial); // the error that is returned says more
         let _ = fs::remove_file(target);
     }
     copied
@@ -39,10 +39,7 @@ pub(super) fn backup(db: &Connection, target: &Path) -> Result<u64, SqliteError>
 /// Writes a checked and flushed copy to `partial`, in place of whatever has that name. Returns the
 /// number of rows in it.
 pub(super) fn copy(db: &Connection, partial: &Path) -> Result<u64, SqliteError> {
-    if partial.exists() {
-        // Of a backup that was killed; a running one has the name of the target.
-        fs::remove_file(partial).map_err(|error| file_error(partial, &error))?;
-    }
+    remove_with_sidecars(partial)?; // of a backup that was killed
     create_private(partial)?; // SQLite would let others read it
     let absolute = std::path::absolute(partial).map_err(|error| file_error(partial, &error))?;
     let name = absolute.to_str().ok_or_else(|| {
@@ -64,6 +61,21 @@ pub(super) fn copy(db: &Connection, partial: &Path) -> Result<u64, SqliteError> 
         .and_then(|file| file.sync_all())
         .map_err(|error| file_error(partial, &error))?;
     Ok(rows.cast_unsigned())
+}
+
+/// Removes a file, with what SQLite keeps beside it: the log, its index, and the rollback journal
+/// from before there is a log. SQLite would change a new file by them.
+pub(super) fn remove_with_sidecars(path: &Path) -> Result<(), InboxError> {
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let file = beside(path, suffix);
+        match fs::remove_file(&file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(file_error(&file, &error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn create_private(path: &Path) -> Result<(), InboxError> {

@@ -13,10 +13,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 
 use super::{
-    backup::{copy, sync_folder},
+    backup::{copy, remove_with_sidecars, sync_folder},
     checkpoint,
     columns::{COLUMNS, packed_row},
     connection::{self, SqliteError, beside},
@@ -25,6 +25,10 @@ use super::{
     schema,
 };
 use pillarbox::inbox::InboxError;
+
+/// What SQLite writes while it turns the log on: the file as it was. It is gone once a connection
+/// has read the file, unless that is damaged.
+const ROLLBACK_JOURNAL: &str = "-journal";
 
 /// What is in place after a restore.
 #[derive(Debug)]
@@ -100,7 +104,8 @@ pub(super) fn restore_in_steps(
         return Err(RestoreError::SameFile(backup.to_owned()));
     }
     let new = beside(&inbox, ".restoring");
-    remove_with_log(&new)?; // of a restore that was killed
+    let cannot_remove = |error| RestoreError::Backup(backup.to_owned(), error);
+    remove_with_sidecars(&new).map_err(cannot_remove)?; // of a restore that was killed
     let prepared = prepare(backup, &new, &inbox, keep_damaged).and_then(|prepared| {
         on_step(RestoreStep::Copied);
         copy_log(&inbox)?;
@@ -111,7 +116,7 @@ pub(super) fn restore_in_steps(
         Ok((prepared, aside))
     });
     let ((rows, damaged), aside) = prepared.inspect_err(|_| {
-        let _ = remove_with_log(&new); // the error that is returned says more
+        let _ = remove_with_sidecars(&new); // the error that is returned says more
     })?;
     on_step(RestoreStep::Replaced);
     flush_folder(&inbox)?;
@@ -197,30 +202,20 @@ fn take_owner(new: &Path, inbox: &Path) -> io::Result<()> {
 /// Copies the log of the old file into it, so that the file alone is the old inbox. A damaged file
 /// keeps its log.
 fn copy_log(inbox: &Path) -> Result<(), RestoreError> {
-    if !inbox.exists() || !connection::has_log(inbox) {
+    let has_rollback_journal = beside(inbox, ROLLBACK_JOURNAL).exists();
+    if !inbox.exists() || !(connection::has_log(inbox) || has_rollback_journal) {
         return Ok(()); // no process has it open for writing
     }
     let Ok(_pair) = FilePair::open(inbox) else {
         return Ok(()); // the log belongs to another file
     };
-    match connection::open(inbox).map(|db| leave_log(&db)) {
-        Ok(Ok(false)) => Err(RestoreError::InUse(inbox.to_owned())),
+    let is_emptied = connection::open(inbox).map(|db| checkpoint::empty_log(&db));
+    match is_emptied {
+        // SQLite removes the log with the last connection: another process has one.
+        Ok(Ok(is_emptied)) if !is_emptied || connection::has_log(inbox) => {
+            Err(RestoreError::InUse(inbox.to_owned()))
+        }
         _ => Ok(()),
-    }
-}
-
-/// Copies the log and gives it up; false while another process has the file open.
-fn leave_log(db: &Connection) -> Result<bool, SqliteError> {
-    if !checkpoint::empty_log(db)? {
-        return Ok(false);
-    }
-    let mode = db.query_row("PRAGMA journal_mode = DELETE", [], |row| {
-        row.get::<_, String>(0)
-    });
-    match mode {
-        Ok(mode) => Ok(mode == "delete"),
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(false),
-        Err(error) => Err(error.into()),
     }
 }
 
@@ -254,6 +249,11 @@ fn keep_aside(inbox: &Path) -> Result<Option<PathBuf>, RestoreError> {
     if has_log {
         keep(&beside(inbox, "-wal"), &beside(&aside, "-wal"))?;
     }
+    let rollback_journal = beside(inbox, ROLLBACK_JOURNAL);
+    if rollback_journal.exists() {
+        keep(&rollback_journal, &beside(&aside, ROLLBACK_JOURNAL))?;
+        remove(&rollback_journal)?; // SQLite would change the new file by it
+    }
     flush_folder(inbox)?;
     Ok(Some(aside))
 }
@@ -269,11 +269,6 @@ fn remove_log(path: &Path) -> Result<(), RestoreError> {
         remove(&beside(path, suffix))?;
     }
     Ok(())
-}
-
-fn remove_with_log(path: &Path) -> Result<(), RestoreError> {
-    remove(path)?;
-    remove_log(path)
 }
 
 fn remove(path: &Path) -> Result<(), RestoreError> {

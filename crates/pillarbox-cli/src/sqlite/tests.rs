@@ -253,7 +253,10 @@ async fn a_backup_is_for_its_owner_alone_overwrites_nothing_and_leaves_nothing_e
         SqliteInbox::open_read_only(&copy).unwrap(),
         folder.path().join("b.db"),
     );
-    std::fs::write(folder.path().join("b.db.partial"), "of a killed backup").unwrap();
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let left = folder.path().join(format!("b.db.partial{suffix}"));
+        std::fs::write(left, "of a killed backup").unwrap();
+    }
     assert_eq!(inbox.backup(&target).await.unwrap(), 1);
     let mode = std::fs::metadata(&target).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);

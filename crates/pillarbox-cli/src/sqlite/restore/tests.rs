@@ -23,6 +23,9 @@ const STEPS: [RestoreStep; 5] = [
 ];
 
 async fn keys(file: &Path) -> Vec<String> {
+    if beside(file, ROLLBACK_JOURNAL).exists() {
+        drop(SqliteInbox::create(file).unwrap()); // a reader may not roll it back
+    }
     let inbox = SqliteInbox::open_read_only(file).unwrap();
     let listed = inbox
         .list(&RowFilter::default(), PageRequest::first(99))
@@ -52,6 +55,8 @@ enum OldInbox {
     Stopped,
     /// Its newest rows are only in its log.
     Killed,
+    /// While SQLite rewrote the file with a rollback journal.
+    RollingBack,
     /// With a log that belongs to another file.
     Mismatched,
     Damaged,
@@ -77,6 +82,20 @@ async fn folder_with(old: OldInbox) -> TempDir {
         fs::copy(aside.path().join("inbox.db"), path("inbox.db")).unwrap();
         return folder;
     }
+    if old == OldInbox::RollingBack {
+        drop(inbox);
+        let db = rusqlite::Connection::open(aside.path().join("inbox.db")).unwrap();
+        db.execute_batch(
+            "PRAGMA journal_mode = DELETE; PRAGMA cache_size = 1; BEGIN;
+             UPDATE notification SET pk = pk || 'x', last_error = hex(zeroblob(9000));
+             CREATE TABLE many AS SELECT zeroblob(90000)",
+        )
+        .unwrap();
+        for name in ["inbox.db", "inbox.db-journal"] {
+            fs::copy(aside.path().join(name), path(name)).unwrap();
+        }
+        return folder;
+    }
     for name in ["inbox.db", "inbox.db-wal"] {
         fs::copy(aside.path().join(name), path(name)).unwrap();
     }
@@ -94,6 +113,7 @@ async fn a_restore_that_is_killed_at_any_step_leaves_one_whole_inbox_and_can_be_
         OldInbox::Absent,
         OldInbox::Stopped,
         OldInbox::Killed,
+        OldInbox::RollingBack,
         OldInbox::Mismatched,
         OldInbox::Damaged,
     ] {
@@ -122,10 +142,10 @@ async fn a_restore_that_is_killed_at_any_step_leaves_one_whole_inbox_and_can_be_
                 _ if nth == 4 => assert_eq!(keys(&inbox).await, NEW_KEYS, "{what}"),
                 OldInbox::Absent if !is_replaced => assert!(!inbox.exists(), "{what}"),
                 OldInbox::Absent => assert_eq!(keys(&inbox).await, NEW_KEYS, "{what}"),
-                OldInbox::Stopped | OldInbox::Killed if is_replaced => {
+                OldInbox::Stopped | OldInbox::Killed | OldInbox::RollingBack if is_replaced => {
                     assert_eq!(keys(&inbox).await, NEW_KEYS, "{what}");
                 }
-                OldInbox::Stopped | OldInbox::Killed => {
+                OldInbox::Stopped | OldInbox::Killed | OldInbox::RollingBack => {
                     assert_eq!(keys(&inbox).await, OLD_KEYS, "{what}");
                 }
                 OldInbox::Mismatched | OldInbox::Damaged => {
@@ -141,14 +161,21 @@ async fn a_restore_that_is_killed_at_any_step_leaves_one_whole_inbox_and_can_be_
             drop(SqliteInbox::create(&inbox).unwrap());
             let is_new = old == OldInbox::Absent && !is_replaced;
             assert_eq!(restored.aside.is_none(), is_new, "{what}");
-            if matches!(old, OldInbox::Stopped | OldInbox::Killed) {
+            if matches!(
+                old,
+                OldInbox::Stopped | OldInbox::Killed | OldInbox::RollingBack
+            ) {
                 let aside = beside(&inbox, ".before-restore");
                 assert_eq!(keys(&aside).await, OLD_KEYS, "{what}: the old one is kept");
             }
             let names: Vec<_> = fs::read_dir(folder.path())
                 .unwrap()
                 .map(|file| file.unwrap().file_name().into_string().unwrap())
-                .filter(|name| name.contains(".restoring") || name.ends_with("inbox.db-wal"))
+                .filter(|name| {
+                    name.contains(".restoring")
+                        || name.ends_with("inbox.db-wal")
+                        || name.ends_with("-journal")
+                })
                 .collect();
             assert_eq!(names, [""; 0], "{what}: nothing else is left");
         }
