@@ -11,8 +11,8 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 
 use super::{
-    CasOutcome, Claim, Discarded, EventClaim, Fence, Inbox, KvEntry, KvKey, Lease, LeaseId, Mark,
-    Marked, PageRequest, Recorded, Replayed, Row, RowFilter, SourceFilter,
+    CasOutcome, Claim, Discarded, EventClaim, Fence, Inbox, KvEntry, KvKey, Lease, LeaseId,
+    MAX_BACKOFF, Mark, Marked, PageRequest, Recorded, Replayed, Row, RowFilter, SourceFilter,
 };
 use crate::{
     domain::{HeldReason, Key, Origin, SourceName, State, Timestamp},
@@ -42,6 +42,8 @@ macro_rules! inbox_contract {
             refuses_a_claim_of_a_row_that_is_not_due_again
             finds_due_rows_longest_due_first
             finds_due_rows_of_some_sources_and_not_of_others
+            believes_no_date_that_only_a_wrong_clock_can_have_written
+            has_an_open_row_attempted_at_once_on_request_but_not_during_an_attempt
             removes_a_finished_row_from_the_pending_index_and_lets_it_expire
             never_lets_dead_or_held_rows_expire
             gives_an_event_to_the_first_key_that_claims_it
@@ -480,6 +482,84 @@ pub async fn finds_due_rows_of_some_sources_and_not_of_others(inbox: &impl Inbox
     }
 }
 
+/// A clock a day ahead received, claimed and put off rows, and then was set right.
+pub async fn believes_no_date_that_only_a_wrong_clock_can_have_written(inbox: &impl Inbox) {
+    const DAY: u64 = 24 * 60 * 60;
+    let mut early = paid("received");
+    early.received_at = later(DAY);
+    inbox.record(&early).await.unwrap();
+    let (claimed_key, retried) = (recorded(inbox, "claimed").await, recorded(inbox, "b").await);
+    claimed(inbox, &claimed_key, later(DAY), 1).await;
+    let fence = claimed(inbox, &retried, later(DAY), 1).await;
+    let retry = Mark::Retry {
+        due_at: later(DAY + 60),
+        error: "503".into(),
+    };
+    inbox.mark(&fence, &retry).await.unwrap();
+    let on_time = recorded(inbox, "on time").await;
+    let fence = claimed(inbox, &on_time, NOW, 1).await;
+    let retry = Mark::Retry {
+        due_at: NOW.plus(MAX_BACKOFF),
+        error: "503".into(),
+    };
+    inbox.mark(&fence, &retry).await.unwrap();
+
+    let mut due = inbox.find_due(&SourceFilter::ALL, NOW, 10).await.unwrap();
+    due.sort();
+    let mut expected = [early.key.clone(), claimed_key, retried];
+    expected.sort();
+    assert_eq!(
+        due, expected,
+        "a date within the longest backoff is believed"
+    );
+    let one = inbox.find_due(&SourceFilter::ALL, NOW, 1).await.unwrap();
+    assert_eq!(one.len(), 1);
+    for (key, id) in expected.iter().zip(2..) {
+        claimed(inbox, key, NOW, id).await;
+        let row = row(inbox, key).await;
+        assert!(row.due_at.unwrap() <= later(DAY), "{key} is not put off");
+    }
+    assert!(
+        inbox
+            .claim(&on_time, &claim_at(NOW, 9))
+            .await
+            .unwrap()
+            .is_none(),
+        "it is not due yet"
+    );
+
+    // Its budget began tomorrow, and would not end before that.
+    let lapse = NOW.plus(LEASE);
+    claimed(inbox, &early.key, lapse, 10).await;
+    assert_eq!(row(inbox, &early.key).await.budget_from, lapse);
+}
+
+pub async fn has_an_open_row_attempted_at_once_on_request_but_not_during_an_attempt(
+    inbox: &impl Inbox,
+) {
+    let key = recorded(inbox, "m1").await;
+    let fence = claimed(inbox, &key, NOW, 1).await;
+    assert!(matches!(
+        inbox.replay(&key, later(1)).await.unwrap(),
+        Replayed::Refused(_)
+    ));
+    let retry = Mark::Retry {
+        due_at: later(3000),
+        error: "503".into(),
+    };
+    assert_eq!(inbox.mark(&fence, &retry).await.unwrap(), Marked::Done);
+
+    assert_eq!(inbox.replay(&key, later(2)).await.unwrap(), Replayed::Done);
+    let row = row(inbox, &key).await;
+    assert_eq!(
+        (row.state, row.attempts, row.due_at, row.budget_from),
+        (State::Recorded, 0, Some(later(2)), later(2))
+    );
+    let due = inbox.find_due(&SourceFilter::ALL, later(2), 10).await;
+    assert_eq!(due.unwrap(), std::slice::from_ref(&key));
+    claimed(inbox, &key, later(2), 2).await;
+}
+
 pub async fn removes_a_finished_row_from_the_pending_index_and_lets_it_expire(inbox: &impl Inbox) {
     let (done, again) = (recorded(inbox, "a").await, recorded(inbox, "b").await);
     let fence = claimed(inbox, &done, NOW, 1).await;
@@ -616,13 +696,6 @@ pub async fn replays_dead_delivered_and_held_rows_but_nothing_unreadable(inbox: 
         assert_eq!(
             (row.due_at, row.budget_from, row.expires_at),
             (Some(later(500)), later(500), None)
-        );
-        assert!(
-            matches!(
-                inbox.replay(key, later(501)).await.unwrap(),
-                Replayed::Refused(_)
-            ),
-            "it is open already"
         );
     }
     let unreadable = entry(SenderKind::GOVUK_PAY, "pay", Bytes::from_static(b"{}"));

@@ -6,23 +6,20 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use bytes::Bytes;
 
 use super::{
     CasOutcome, Claim, DeliveryInbox, Discarded, EventClaim, Fence, InboxError, KvEntry, KvKey,
-    LedgerEntry, ListCursor, Mark, Marked, OperatorInbox, PageRequest, PendingEvent, ReadInbox,
-    ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter,
+    LedgerEntry, ListCursor, MAX_BACKOFF, Mark, Marked, OperatorInbox, PageRequest, PendingEvent,
+    ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage,
+    SourceFilter, is_due,
 };
 use crate::{
     domain::{Key, SourceName, State, Timestamp},
     senders::{Entry, EventName},
 };
-
-/// The furthest a claim moves `due_at` into the future.
-const MAX_BACKOFF: Duration = Duration::from_secs(60 * 60);
 
 /// An inbox that lasts as long as its process.
 #[derive(Debug, Default)]
@@ -100,12 +97,8 @@ fn new_row(entry: &Entry) -> Row {
     }
 }
 
-fn is_leased(row: &Row, now: Timestamp) -> bool {
-    row.lease.is_some_and(|lease| lease.until > now)
-}
-
-fn is_due(row: &Row, now: Timestamp) -> bool {
-    row.due_at.is_some_and(|due_at| due_at <= now)
+fn is_row_due(row: &Row, now: Timestamp) -> bool {
+    row.due_at.is_some_and(|due_at| is_due(due_at, now))
 }
 
 impl ReceiveInbox for MemoryInbox {
@@ -135,8 +128,8 @@ impl DeliveryInbox for MemoryInbox {
         let tables = self.tables();
         let due = tables.rows.values().filter(|row| {
             row.state == State::Recorded
-                && is_due(row, now)
-                && !is_leased(row, now)
+                && is_row_due(row, now)
+                && !row.is_leased(now)
                 && sources.includes(row.key.source())
         });
         let mut due: Vec<&Row> = due.collect();
@@ -149,8 +142,8 @@ impl DeliveryInbox for MemoryInbox {
         let mut tables = self.tables();
         let Some(row) = tables.rows.get_mut(key).filter(|row| {
             row.state == State::Recorded
-                && !is_leased(row, claim.now)
-                && (row.attempts == 0 || is_due(row, claim.now))
+                && !row.is_leased(claim.now)
+                && (row.attempts == 0 || is_row_due(row, claim.now))
         }) else {
             return Ok(None);
         };
@@ -159,6 +152,7 @@ impl DeliveryInbox for MemoryInbox {
                 .first_backoff
                 .saturating_mul(2u32.saturating_pow(doublings));
             row.due_at = Some(claim.now.plus(backoff.min(MAX_BACKOFF)));
+            row.budget_from = row.budget_from.min(claim.now);
         }
         row.attempts += 1;
         row.lease = Some(claim.lease);
@@ -344,7 +338,7 @@ impl ReadInbox for MemoryInbox {
         Ok(RowPage {
             next: next.map(|last| ListCursor(last.key.to_string())),
             rows,
-            newer: Vec::new(),
+            ..RowPage::default()
         })
     }
 }
@@ -355,7 +349,7 @@ impl OperatorInbox for MemoryInbox {
         let Some(row) = tables.rows.get_mut(key) else {
             return Ok(Replayed::Absent);
         };
-        if let Err(why) = row.replayable() {
+        if let Err(why) = row.replayable(now) {
             return Ok(Replayed::Refused(why));
         }
         row.state = State::Recorded;

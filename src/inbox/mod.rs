@@ -4,6 +4,7 @@
 //! An [`Entry`](crate::senders::Entry) is stored; a [`Row`] is read back.
 
 mod body;
+mod due;
 mod error;
 mod kv;
 mod lease;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use crate::domain::{Key, Timestamp};
 
 pub use body::{BodyParts, StoredBody};
+pub use due::{DueRange, MAX_AHEAD, MAX_BACKOFF, due_ranges, is_due, is_leased};
 pub use error::InboxError;
 pub use kv::{CasOutcome, KvEntry, KvKey};
 pub use lease::{Claim, Fence, Lease, LeaseId, Mark, Marked};

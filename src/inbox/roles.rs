@@ -35,7 +35,8 @@ pub trait ReceiveInbox: Send + Sync + 'static {
 /// `ProcessRole` and `SweepRole`: `dynamodb:GetItem` and `dynamodb:UpdateItem`; only `SweepRole`
 /// has `dynamodb:Query` on the index, for [`find_due`](Self::find_due).
 pub trait DeliveryInbox: Send + Sync + 'static {
-    /// Open rows whose time has come, longest due first.
+    /// Open rows whose time has come, longest due first; then those whose `due_at` is not believed
+    /// ([`due_ranges`](super::due_ranges)).
     ///
     /// A hint: another process may have claimed such a row or finished it. The claim decides.
     fn find_due(
@@ -47,9 +48,10 @@ pub trait DeliveryInbox: Send + Sync + 'static {
 
     /// Claims the row for one attempt, which is counted before the work.
     ///
-    /// `None` if the row is not open, not due again yet, or leased. The first claim does not change
-    /// `due_at`; every later one moves it, so that a row that crashes its process cannot stay at
-    /// the head of the queue.
+    /// `None` if the row is not open, not due again yet, or leased; dates too far in the future are
+    /// not believed ([`is_due`](super::is_due), [`is_leased`](super::is_leased)). The first claim
+    /// does not change `due_at`; every later one moves it, so that a row that crashes its process
+    /// cannot stay at the head of the queue, and moves a `budget_from` in the future to now.
     fn claim(
         &self,
         key: &Key,
@@ -152,6 +154,7 @@ pub trait ReadInbox: Send + Sync + 'static {
 /// With credentials that have `dynamodb:GetItem` and `dynamodb:UpdateItem`.
 pub trait OperatorInbox: Send + Sync + 'static {
     /// Sets a dead, delivered or held (not unreadable) row back to recorded: due now, new budget.
+    /// The same for an open row that is not leased.
     fn replay(
         &self,
         key: &Key,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::{InboxError, Lease};
+use super::{InboxError, Lease, is_leased};
 use crate::{
     domain::{HeldReason, Key, Origin, State, Timestamp},
     senders::{EventName, SecretFingerprint, SenderKind},
@@ -84,14 +84,23 @@ impl Row {
         self.state == State::Held && self.reason.as_deref() == Some(HeldReason::Unreadable.as_str())
     }
 
-    /// Whether a replay may set the row back to recorded, or why not.
-    pub fn replayable(&self) -> Result<(), &'static str> {
+    /// Whether an attempt may be under way at `now`.
+    pub fn is_leased(&self, now: Timestamp) -> bool {
+        self.lease.is_some_and(|lease| is_leased(lease.until, now))
+    }
+
+    /// Whether a replay at `now` may set the row back to recorded, or why not. An open row may be
+    /// replayed, so that a person can have it attempted at once; but not during an attempt, whose
+    /// outcome would be lost.
+    pub fn replayable(&self, now: Timestamp) -> Result<(), &'static str> {
         match self.state {
             State::Held if self.is_unreadable() => {
                 Err("it is unreadable, so nothing could be handed on; `show --raw` has its bytes")
             }
-            State::Dead | State::Delivered | State::Held => Ok(()),
-            State::Recorded => Err("it is open already, and goes out when it is due"),
+            State::Recorded if self.is_leased(now) => {
+                Err("an attempt is under way now; `show` has its outcome within 3 minutes")
+            }
+            State::Dead | State::Delivered | State::Held | State::Recorded => Ok(()),
             State::Repeat => Err("it repeats another: replay that one, which `show` names"),
             State::Discarded => Err("it was discarded"),
         }

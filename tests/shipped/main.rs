@@ -17,5 +17,6 @@ mod own_destination_lambda;
 mod process;
 mod receive;
 mod reconcile_command;
+mod restore;
 mod simulate_command;
 mod table;

@@ -11,11 +11,11 @@ use super::{
 };
 use crate::{
     domain::{Key, State, Timestamp},
-    inbox::{Claim, Fence, InboxError, Mark, Marked, Row, body::StoredBody},
+    inbox::{
+        Claim, Fence, InboxError, MAX_AHEAD, MAX_BACKOFF, Mark, Marked, Row, body::StoredBody,
+        is_due,
+    },
 };
-
-/// The furthest a claim moves `due_at` into the future.
-const MAX_BACKOFF: Duration = Duration::from_secs(60 * 60);
 
 /// Claims the row, if it is open, due and not leased.
 ///
@@ -44,10 +44,15 @@ pub(super) async fn claim(
             "due_at",
             instant(claim.now.plus(backoff(claim.first_backoff, row.attempts))),
         )
-        .only_if("due_at <= :now AND (attribute_not_exists(#lease) OR #lease.#until <= :now)")
+        .set("budget_from", instant(row.budget_from.min(claim.now)))
+        .only_if("(due_at <= :now OR due_at > :ahead)")
+        .only_if(
+            "(attribute_not_exists(#lease) OR #lease.#until <= :now OR #lease.#until > :ahead)",
+        )
         .name("#lease", "lease")
         .name("#until", "until")
-        .value(":now", instant(claim.now));
+        .value(":now", instant(claim.now))
+        .value(":ahead", instant(claim.now.plus(MAX_AHEAD)));
     match later.send(inbox).await? {
         ConditionalWrite::Written(item) => claimed(inbox, claim, &item).await.map(Some),
         ConditionalWrite::ConditionFailed(stored) if is_held_by(claim, &stored) => {
@@ -74,9 +79,8 @@ fn is_held_by(claim: &Claim, stored: &TableItem) -> bool {
 }
 
 fn is_claimable(row: &Row, now: Timestamp) -> bool {
-    let is_leased = row.lease.is_some_and(|lease| lease.until > now);
-    let is_due = row.due_at.is_some_and(|due_at| due_at <= now);
-    row.state == State::Recorded && !is_leased && is_due
+    let is_due = row.due_at.is_some_and(|due_at| is_due(due_at, now));
+    row.state == State::Recorded && !row.is_leased(now) && is_due
 }
 
 fn backoff(first: Duration, attempts: u32) -> Duration {

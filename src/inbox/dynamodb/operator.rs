@@ -21,7 +21,7 @@ pub(super) async fn replay(
     let Some(read) = read_row(inbox, key).await? else {
         return Ok(Replayed::Absent);
     };
-    if let Err(why) = read.row.replayable() {
+    if let Err(why) = read.row.replayable(now) {
         return Ok(Replayed::Refused(why));
     }
     if let Some(parts) = &read.parts {

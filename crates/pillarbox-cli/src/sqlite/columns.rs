@@ -16,12 +16,31 @@ pub(super) const COLUMNS: &str = "id, pk, v, state, reason, attempts, lease, lea
       digest, content_digest, \
      last_error, deflated, kind, secret_fingerprint, shelf";
 
-/// Reads [`COLUMNS`]: the id, by which rows are in order of arrival, and the row.
-pub(super) fn row(columns: &rusqlite::Row<'_>) -> Result<(i64, Row), SqliteError> {
-    let key: String = columns.get(1)?;
-    let key = Key::parse(&key).ok_or_else(|| invalid(1, "a key"))?;
+/// Reads [`COLUMNS`]. The first column is the id, by which rows are in order of arrival.
+///
+/// A stored value that cannot be read is an error of the inbox, not of SQLite.
+pub(super) fn row(columns: &rusqlite::Row<'_>) -> Result<Row, SqliteError> {
+    let (id, key): (i64, String) = (columns.get(0)?, columns.get(1)?);
+    let Some(key) = Key::parse(&key) else {
+        return Err(InboxError::Unavailable(format!("row {id} has an invalid key")).into());
+    };
+    row_of(&key, columns).map_err(|error| match error {
+        SqliteError::Sqlite(
+            rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..),
+        ) => {
+            let what = "a stored value cannot be read";
+            InboxError::Damaged { key, what }.into()
+        }
+        other => other,
+    })
+}
+
+fn row_of(key: &Key, columns: &rusqlite::Row<'_>) -> Result<Row, SqliteError> {
     let found: u32 = columns.get(2)?;
     if found > ROW_VERSION {
+        let key = key.clone();
         return Err(InboxError::NewerRow { key, found }.into());
     }
     let state: String = columns.get(3)?;
@@ -40,8 +59,8 @@ pub(super) fn row(columns: &rusqlite::Row<'_>) -> Result<(i64, Row), SqliteError
         (_, None) => None,
     };
     let fingerprint: Option<Vec<u8>> = columns.get(23)?;
-    let row = Row {
-        key,
+    Ok(Row {
+        key: key.clone(),
         body: None,
         digest: columns.get(18)?,
         content_digest: columns.get(19)?,
@@ -63,8 +82,7 @@ pub(super) fn row(columns: &rusqlite::Row<'_>) -> Result<(i64, Row), SqliteError
         last_error: columns.get(20)?,
         due_at: time(columns, 9)?,
         expires_at: time(columns, 10)?,
-    };
-    Ok((columns.get(0)?, row))
+    })
 }
 
 /// A row whose body is still packed, so that the caller unpacks it and not the writer.
@@ -101,7 +119,7 @@ pub(super) fn packed_row(
     db: &rusqlite::Connection,
     columns: &rusqlite::Row<'_>,
 ) -> Result<PackedRow, SqliteError> {
-    let (id, row) = row(columns)?;
+    let (id, row) = (columns.get(0)?, row(columns)?);
     let inline: Option<Vec<u8>> = columns.get(25)?;
     let bytes = match inline {
         Some(bytes) => Some(bytes),
