@@ -74,7 +74,7 @@ impl ProvenBytes {
     fn reading(&self, received_at: Timestamp) -> Result<EnvelopeFields, UnreadableError> {
         let envelope = &self.kind().envelope;
         match self {
-            Self::Signed(verified) => (envelope.read)(verified.body()),
+            Self::Signed(verified) => (envelope.read)(verified.signed()),
             Self::Given(pulled) => (envelope.read_pulled)(pulled.body(), received_at),
         }
     }
@@ -82,6 +82,10 @@ impl ProvenBytes {
     /// What a row stores of the bytes and of their proof.
     fn blank(self, source: &SourceName, received_at: Timestamp) -> Entry {
         let kind = self.kind();
+        let signed = match &self {
+            Self::Signed(verified) => verified.signed().clone(),
+            Self::Given(pulled) => pulled.body().clone(),
+        };
         let (body, origin, signature, key_label) = match self {
             Self::Signed(verified) => {
                 let (body, signature, key_label) = verified.into_parts();
@@ -90,10 +94,15 @@ impl ProvenBytes {
             Self::Given(pulled) => (pulled.body().clone(), Origin::Pull, None, None),
         };
         let digest: [u8; 32] = Sha256::digest(&body).into();
+        let signed_digest = if signed == body {
+            digest
+        } else {
+            Sha256::digest(&signed).into()
+        };
         Entry {
-            key: Key::unreadable(source, &digest),
+            key: Key::unreadable(source, &signed_digest),
             digest,
-            content_digest: digest,
+            content_digest: signed_digest,
             signature,
             key_label,
             body,
