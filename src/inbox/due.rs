@@ -80,7 +80,11 @@ mod tests {
             assert_eq!(is_leased(date, now), is_believed, "{date}");
             assert_eq!(is_due(date, now), !is_believed, "{date}");
             let in_range = |range: DueRange| range.after < date && date <= range.until;
-            assert_eq!(due_ranges(now).iter().any(|&range| in_range(range)), !is_believed, "{date}");
+            assert_eq!(
+                due_ranges(now).iter().any(|&range| in_range(range)),
+                !is_believed,
+                "{date}"
+            );
         }
     }
 }

@@ -9,10 +9,10 @@ use pillarbox::{
     config::{Config, InboxConfig},
     domain::{Key, SourceName, Timestamp},
     inbox::{
-        CasOutcome, Claim, DeliveryInbox, Discarded, EventClaim, Fence, InboxError, KvEntry, KvKey,
-        LedgerEntry, Mark, Marked, OperatorInbox, PageRequest, PendingEvent, ReadInbox,
-        ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter,
-        dynamodb::DynamoInbox,
+        BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded, EventClaim, Fence,
+        InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked, OperatorInbox, PageRequest,
+        PendingEvent, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter,
+        RowPage, SourceFilter, dynamodb::DynamoInbox,
     },
     secrets::SecretSources,
     senders::{Entry, EventName},
@@ -123,6 +123,10 @@ impl DeliveryInbox for AnyInbox {
         either!(self, inbox => inbox.mark(fence, mark))
     }
 
+    async fn settle_bodies(&self, now: Timestamp, limit: usize) -> Result<usize, InboxError> {
+        either!(self, inbox => inbox.settle_bodies(now, limit))
+    }
+
     async fn record_last_received(
         &self,
         source: &SourceName,
@@ -182,12 +186,11 @@ impl OperatorInbox for AnyInbox {
         either!(self, inbox => inbox.replay(key, now))
     }
 
-    async fn discard(
-        &self,
-        key: &Key,
-        erase: bool,
-        expires_at: Timestamp,
-    ) -> Result<Discarded, InboxError> {
-        either!(self, inbox => inbox.discard(key, erase, expires_at))
+    async fn discard(&self, key: &Key, request: &DiscardRequest) -> Result<Discarded, InboxError> {
+        either!(self, inbox => inbox.discard(key, request))
+    }
+
+    async fn body_copies(&self, key: &Key) -> Result<Vec<BodyCopy>, InboxError> {
+        either!(self, inbox => inbox.body_copies(key))
     }
 }

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use pillarbox::{
-    inbox::SourceFilter,
+    inbox::{DiscardRequest, SourceFilter},
     senders::example::{NOW, pay},
 };
 
@@ -517,7 +517,12 @@ async fn expired_rows_go_with_their_bodies_and_the_others_stay() {
     fresh.record(&long).await.unwrap();
     fresh.record(&paid("m1")).await.unwrap();
     let expiry = NOW.plus(Duration::from_secs(90));
-    fresh.discard(&long.key, false, expiry).await.unwrap();
+    let discard = DiscardRequest {
+        erase: false,
+        now: NOW,
+        expires_at: expiry,
+    };
+    fresh.discard(&long.key, &discard).await.unwrap();
     fresh
         .claim_event(
             &fresh
