@@ -9,7 +9,15 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_dynamodb::{Client, config::timeout::TimeoutConfig, types::AttributeValue};
+use aws_sdk_dynamodb::{
+    Client,
+    config::{
+        ConfigBag, Intercept, RuntimeComponents, interceptors::BeforeTransmitInterceptorContextRef,
+        timeout::TimeoutConfig,
+    },
+    error::BoxError,
+    types::AttributeValue,
+};
 use bytes::Bytes;
 
 use super::{
@@ -105,9 +113,13 @@ fn long(seed: u32) -> Bytes {
 
 /// An ordinary notification with a body in items of its own.
 fn long_paid(id: &str) -> Entry {
+    long_noted(id, "card_payment_succeeded")
+}
+
+fn long_noted(id: &str, event_type: &str) -> Entry {
     let noise = hex::encode(&long(7)[..300_000]);
     let body = format!(
-        r#"{{"webhook_message_id":"{id}","created_date":"{NOW}","resource_id":"p","event_type":"card_payment_succeeded","resource":"{noise}"}}"#
+        r#"{{"webhook_message_id":"{id}","created_date":"{NOW}","resource_id":"p","event_type":"{event_type}","resource":"{noise}"}}"#
     );
     entry(SenderKind::GOVUK_PAY, "pay", body.into())
 }
@@ -347,10 +359,10 @@ async fn a_writer_that_comes_back_keeps_the_parts_it_wrote_again() {
     // Its parts are written, and its row is not yet, when the sweep erases what it has read.
     write_parts_only(&inbox, &again).await;
     for intent in &due {
-        intents::erase_orphan(&inbox, intent, again.received_at)
-            .await
-            .unwrap();
+        let erased = intents::erase_orphan(&inbox, intent, again.received_at).await;
+        assert!(!erased.unwrap());
     }
+    assert_eq!(copies(&inbox).await.len(), 2);
     assert_eq!(inbox.record(&again).await.unwrap(), Recorded::First);
     let row = inbox.get(&again.key).await.unwrap().unwrap();
     assert_eq!(row.body, Some(again.body));
@@ -419,25 +431,87 @@ async fn erasing_finds_the_bytes_of_copies_whose_row_was_refused() {
     assert_eq!(copies(&inbox).await, [""; 0]);
 }
 
-/// The write units of each step, as the items that it leaves or changes.
+/// Counts the requests that write.
+#[derive(Clone, Debug, Default)]
+struct WriteCounter(Arc<AtomicU32>);
+
+impl Intercept for WriteCounter {
+    fn name(&self) -> &'static str {
+        "WriteCounter"
+    }
+
+    fn read_after_serialization(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let operation = context.request().headers().get("x-amz-target");
+        let is_write =
+            |operation: &str| operation.ends_with("Item") && !operation.ends_with("GetItem");
+        if operation.is_some_and(is_write) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
 #[tokio::test]
 async fn each_step_writes_no_more_than_it_must() {
-    let inbox = fresh().await;
-    let short = pay("short", "p", "card_payment_captured", NOW);
-    inbox.record(&short).await.unwrap();
-    assert_eq!(items(&inbox).await.len(), 1, "a short body is one write");
-    let end = days_after(NOW, 90);
-    let fence = claimed(&inbox, &short.key, NOW, 1).await;
-    inbox.mark(&fence, &delivered(end)).await.unwrap();
-    assert_eq!(items(&inbox).await.len(), 1);
-
-    let entry = long_paid("m1");
-    inbox.record(&entry).await.unwrap();
-    assert_eq!(items(&inbox).await.len(), 5, "a row, two parts, an intent");
-    let fence = claimed(&inbox, &entry.key, NOW, 2).await;
-    inbox.mark(&fence, &delivered(end)).await.unwrap();
-    let open = intents::of_key(&inbox, &entry.key).await.unwrap();
-    assert_eq!(open.len(), 0, "a finished row has no open intent");
+    let counter = WriteCounter::default();
+    let inbox = unhurried(&*fresh().await);
+    let counting = inbox.client.config().to_builder();
+    let client = Client::from_conf(counting.interceptor(counter.clone()).build());
+    let inbox = DynamoInbox { client, ..*inbox };
+    let writes = || counter.0.swap(0, Ordering::Relaxed);
+    let (later, end) = (days_after(NOW, 1), days_after(NOW, 90));
+    let erase = DiscardRequest {
+        erase: true,
+        now: later,
+        expires_at: end,
+    };
+    // The long body has two parts. Recording it takes a look at the row, the intent, the parts and
+    // the row; its end takes the row, the parts and the intent.
+    for (name, entry, other, expected) in [
+        (
+            "short",
+            pay("m1", "p", "card_payment_succeeded", NOW),
+            pay("m1", "p", "card_payment_refunded", NOW),
+            [1, 1, 2, 1, 1, 1, 1, 1, 1, 1],
+        ),
+        (
+            "long",
+            long_paid("m2"),
+            long_noted("m2", "card_payment_refunded"),
+            [5, 1, 6, 1, 1, 1, 1, 4, 4, 5],
+        ),
+    ] {
+        let mut steps = Vec::new();
+        inbox.record(&entry).await.unwrap();
+        steps.push(writes());
+        inbox.record(&entry).await.unwrap();
+        steps.push(writes());
+        inbox.record(&other).await.unwrap();
+        steps.push(writes());
+        let fence = claimed(&inbox, &entry.key, NOW, 1).await;
+        steps.push(writes());
+        inbox.mark(&fence, &dead()).await.unwrap();
+        steps.push(writes());
+        inbox.replay(&entry.key, later).await.unwrap();
+        steps.push(writes());
+        let fence = claimed(&inbox, &entry.key, later, 2).await;
+        steps.push(writes());
+        inbox.mark(&fence, &delivered(end)).await.unwrap();
+        steps.push(writes());
+        inbox.replay(&entry.key, later).await.unwrap();
+        steps.push(writes());
+        inbox.discard(&entry.key, &erase).await.unwrap();
+        steps.push(writes());
+        assert_eq!(
+            steps, expected,
+            "{name}: record, copy, conflict, claim, dead, replay, claim, delivered, replay, erase"
+        );
+    }
 }
 
 #[tokio::test]
