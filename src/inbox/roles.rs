@@ -176,8 +176,8 @@ pub trait OperatorInbox: Send + Sync + 'static {
         now: Timestamp,
     ) -> impl Future<Output = Result<Replayed, InboxError>> + Send;
 
-    /// Ends a row for good, unless an attempt is under way; with `erase`, every copy of its bytes is
-    /// erased, too.
+    /// Ends a row for good, unless an attempt is under way; with `erase`, every copy of its bytes
+    /// is erased, too.
     ///
     /// The row stays with its key and its digests, so that no later copy is stored. With `erase` it
     /// may be repeated, and a finished row can be discarded.
