@@ -342,7 +342,7 @@ impl ReadInbox for MemoryInbox {
         Ok(RowPage {
             next: next.map(|last| ListCursor(last.key.to_string())),
             rows,
-            newer: Vec::new(),
+            ..RowPage::default()
         })
     }
 }

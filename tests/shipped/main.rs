@@ -15,5 +15,6 @@ mod own_destination;
 mod process;
 mod receive;
 mod reconcile_command;
+mod restore;
 mod simulate_command;
 mod table;

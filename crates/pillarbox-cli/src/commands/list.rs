@@ -18,7 +18,7 @@ use crate::{
 use pillarbox::{
     config::Overrides,
     domain::{Clock, Key, State, SystemClock, Timestamp},
-    inbox::{PageRequest, ReadInbox, Row, RowFilter},
+    inbox::{InboxError, PageRequest, ReadInbox, Row, RowFilter},
     telemetry::visible,
 };
 
@@ -78,6 +78,7 @@ impl ListArgs {
             progress.end();
             self.print(&listed.rows, shown == 0, output)?;
             newer(&listed.newer, output)?;
+            damaged(&listed.damaged, output)?;
             shown += listed.rows.len();
             let Some(next) = listed.next else { break };
             page = PageRequest {
@@ -164,6 +165,14 @@ pub(super) fn newer(keys: &[Key], output: &mut Output) -> Result<(), CommandErro
         output.say(&format!(
             "{key} is left out: a newer Pillarbox wrote it, so use that one for it"
         ))?;
+    }
+    Ok(())
+}
+
+/// Names what is there and damaged.
+pub(super) fn damaged(errors: &[InboxError], output: &mut Output) -> Result<(), CommandError> {
+    for error in errors {
+        output.say(&format!("{error}: it is left out"))?;
     }
     Ok(())
 }

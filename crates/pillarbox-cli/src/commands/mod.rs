@@ -85,7 +85,7 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Check any receiver against what the real senders do
     Check(check::CheckArgs),
-    /// Make the inbox, or copy it
+    /// Make the inbox, back it up, or restore it
     #[command(subcommand)]
     Inbox(inbox::InboxCommand),
     /// Check that everything will work, and say what to do where it will not

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{
     CommandError, GlobalArgs,
-    list::newer,
+    list::{damaged, newer},
     output::Output,
     settings::CommandSettings,
     show::{no_such, parse_key},
@@ -113,6 +113,7 @@ impl ReplayArgs {
             while let Some(this) = page.take() {
                 let listed = inbox.list(&filter, this).await?;
                 newer(&listed.newer, output)?;
+                damaged(&listed.damaged, output)?;
                 for row in listed.rows {
                     match row.replayable(SystemClock.now()) {
                         Ok(()) => keys.push(row.key),

@@ -184,8 +184,8 @@ pub(super) async fn run<D: Destination>(
 ) -> Result<(), CommandError> {
     let lines = log_to_stderr()?;
     let path = file(&settings)?;
-    let _lock = ServeLock::take(path).map_err(|error| CommandError::Failed(error.to_string()))?;
-    let inbox = Arc::new(SqliteInbox::create(path)?);
+    let lock = ServeLock::take(path).map_err(|error| CommandError::Failed(error.to_string()))?;
+    let inbox = Arc::new(SqliteInbox::create_locked(path, lock)?);
     let listener = bind(settings.config.listen, "listen")?;
     let console_listener = bind(settings.config.console, "console")?;
     let (bound, console_bound) = (listener.local_addr()?, console_listener.local_addr()?);

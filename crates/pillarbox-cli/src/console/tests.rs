@@ -495,7 +495,7 @@ async fn every_answer_carries_the_safety_headers() {
 async fn an_inbox_that_can_not_be_read_is_a_page_of_its_own() {
     let console = TestConsole::with(&[paid("m1")]).await;
     console.tamper("UPDATE notification SET v = 99");
-    for target in ["/", "/notifications/pay:m1", "/notifications/pay:m1/raw"] {
+    for target in ["/notifications/pay:m1", "/notifications/pay:m1/raw"] {
         let answer = console.get(target).await;
         assert_eq!(
             (answer.status, answer.shows("The inbox cannot be read")),
@@ -504,6 +504,11 @@ async fn an_inbox_that_can_not_be_read_is_a_page_of_its_own() {
         );
         assert!(answer.shows("run a newer Pillarbox"), "{target}");
     }
+    console.inbox.record(&paid("m2")).await.unwrap();
+    let list = console.get("/").await;
+    assert_eq!(list.status, 200);
+    assert!(list.shows("pay:m1 is left out: a newer Pillarbox wrote it"));
+    assert!(list.shows("pay:m2"), "it hides no other");
 }
 
 #[tokio::test]

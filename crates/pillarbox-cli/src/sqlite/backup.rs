@@ -13,7 +13,8 @@ use std::{
 use rusqlite::Connection;
 
 use super::{
-    connection::{self, IfMissing, SqliteError, beside},
+    connection::{self, SqliteError, beside},
+    pair::randomise_counter,
     query,
 };
 use pillarbox::inbox::InboxError;
@@ -35,7 +36,9 @@ pub(super) fn backup(db: &Connection, target: &Path) -> Result<u64, SqliteError>
     copied
 }
 
-fn copy(db: &Connection, partial: &Path) -> Result<u64, SqliteError> {
+/// Writes a checked and flushed copy to `partial`, in place of whatever has that name. Returns the
+/// number of rows in it.
+pub(super) fn copy(db: &Connection, partial: &Path) -> Result<u64, SqliteError> {
     if partial.exists() {
         // Of a backup that was killed; a running one has the name of the target.
         fs::remove_file(partial).map_err(|error| file_error(partial, &error))?;
@@ -48,7 +51,8 @@ fn copy(db: &Connection, partial: &Path) -> Result<u64, SqliteError> {
     })?;
     db.execute("VACUUM INTO ?1", [name])?;
 
-    let copy = connection::open(partial, IfMissing::Fail)?; // in WAL mode, as an inbox is
+    let copy = connection::open(partial)?; // in WAL mode, as an inbox is
+    randomise_counter(&copy)?; // no log of the original belongs to it
     let found = query::inspect(&copy)?;
     if let Some(fault) = found.faults.first() {
         let error = io::Error::other(format!("the copy is damaged: {fault}"));
@@ -67,7 +71,7 @@ fn create_private(path: &Path) -> Result<(), InboxError> {
 }
 
 /// Flushes the folder, so that the name survives a power cut.
-fn sync_folder(path: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     let absolute = std::path::absolute(path)?;
     absolute
         .parent()

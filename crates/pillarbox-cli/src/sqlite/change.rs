@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, named_params, params};
 use super::{
     columns::{COLUMNS, PackedRow, packed_row},
     connection::SqliteError,
+    expiry::{BATCH_BYTES, PurgedBatch},
 };
 use pillarbox::{
     domain::{Key, SourceName, State, Timestamp},
@@ -134,7 +135,8 @@ pub(super) fn claim(
     let mut update = db.prepare_cached(&format!(
         "UPDATE notification SET
              attempts = attempts + 1, lease = :lease, lease_until = :until,
-             due_at = iif(attempts = 0, due_at, :now + min(:backoff << min(attempts - 1, 20), :max)),
+             due_at = iif(attempts = 0, due_at,
+                 :now + min(:backoff << min(attempts - 1, 20), :max)),
              budget_from = iif(attempts = 0, budget_from, min(budget_from, :now))
          WHERE pk = :pk AND state = 'recorded' AND v <= :v
              AND (lease_until IS NULL OR lease_until <= :now OR lease_until > :ahead)
@@ -364,21 +366,41 @@ pub(super) fn release_leases(db: &mut Connection) -> Result<usize, SqliteError> 
     )?)
 }
 
-/// Removes expired rows, with their bodies, and expired ledger entries.
-pub(super) fn purge(db: &Connection, now: Timestamp, limit: usize) -> Result<usize, SqliteError> {
-    let (now, limit) = (now.as_millis(), i64::try_from(limit).unwrap_or(i64::MAX));
-    let rows = db.execute(
-        "DELETE FROM notification WHERE id IN
-             (SELECT id FROM notification WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
-        [now, limit],
+/// Removes a batch of expired rows, with their bodies, and of expired ledger entries.
+pub(super) fn purge(
+    db: &Connection,
+    now: Timestamp,
+    limit: usize,
+) -> Result<PurgedBatch, SqliteError> {
+    let (now, max_rows) = (now.as_millis(), i64::try_from(limit).unwrap_or(i64::MAX));
+    let mut select = db.prepare_cached(
+        "SELECT id, coalesce(length(bytes), 0) FROM notification LEFT JOIN body ON id = \
+         notification
+         WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2",
     )?;
-    db.execute(
+    let (mut expired, mut bytes) = (Vec::new(), 0);
+    let mut rows = select.query([now, max_rows])?;
+    while bytes < BATCH_BYTES
+        && let Some(row) = rows.next()?
+    {
+        expired.push(row.get::<_, i64>(0)?);
+        bytes += row.get::<_, i64>(1)?.unsigned_abs();
+    }
+    drop(rows);
+    let mut delete = db.prepare_cached("DELETE FROM notification WHERE id = ?1")?;
+    for id in &expired {
+        delete.execute([id])?;
+    }
+    let mut delete = db.prepare_cached(
         "DELETE FROM subject WHERE (source, subject, event) IN
              (SELECT source, subject, event FROM subject WHERE expires_at <= ?1 ORDER BY \
               expires_at LIMIT ?2)",
-        [now, limit],
     )?;
-    Ok(rows)
+    let entries = delete.execute([now, max_rows])?;
+    Ok(PurgedBatch {
+        rows: expired.len(),
+        is_last: expired.len() < limit && bytes < BATCH_BYTES && entries < limit,
+    })
 }
 
 /// The state of a row; a row of a later version is an error.

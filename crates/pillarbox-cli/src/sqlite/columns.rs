@@ -17,11 +17,30 @@ pub(super) const COLUMNS: &str = "id, pk, v, state, reason, attempts, lease, lea
      last_error, deflated, kind";
 
 /// Reads [`COLUMNS`]. The first column is the id, by which rows are in order of arrival.
+///
+/// A stored value that cannot be read is an error of the inbox, not of SQLite.
 pub(super) fn row(columns: &rusqlite::Row<'_>) -> Result<Row, SqliteError> {
-    let key: String = columns.get(1)?;
-    let key = Key::parse(&key).ok_or_else(|| invalid(1, "a key"))?;
+    let (id, key): (i64, String) = (columns.get(0)?, columns.get(1)?);
+    let Some(key) = Key::parse(&key) else {
+        return Err(InboxError::Unavailable(format!("row {id} has an invalid key")).into());
+    };
+    row_of(&key, columns).map_err(|error| match error {
+        SqliteError::Sqlite(
+            rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..),
+        ) => {
+            let what = "a stored value cannot be read";
+            InboxError::Damaged { key, what }.into()
+        }
+        other => other,
+    })
+}
+
+fn row_of(key: &Key, columns: &rusqlite::Row<'_>) -> Result<Row, SqliteError> {
     let found: u32 = columns.get(2)?;
     if found > ROW_VERSION {
+        let key = key.clone();
         return Err(InboxError::NewerRow { key, found }.into());
     }
     let state: String = columns.get(3)?;
@@ -35,7 +54,7 @@ pub(super) fn row(columns: &rusqlite::Row<'_>) -> Result<Row, SqliteError> {
         _ => None,
     };
     Ok(Row {
-        key,
+        key: key.clone(),
         body: None,
         digest: columns.get(18)?,
         content_digest: columns.get(19)?,

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, named_params};
 use super::{
     columns::{COLUMNS, PackedRow, packed_row, row},
     connection::SqliteError,
+    expiry::ExpiredRows,
     schema,
 };
 use pillarbox::{
@@ -158,6 +159,7 @@ pub(super) fn list(
         match row(columns) {
             Ok(row) => listed.rows.push(row),
             Err(SqliteError::Inbox(InboxError::NewerRow { key, .. })) => listed.newer.push(key),
+            Err(SqliteError::Inbox(error)) => listed.damaged.push(error),
             Err(error) => return Err(error),
         }
         read += 1;
@@ -273,19 +275,32 @@ pub(super) fn inspect(db: &Connection) -> Result<FileInspection, SqliteError> {
     })
 }
 
-/// The journal mode that the header of the file names. A connection that reads a file as immutable
-/// reports another.
+/// The journal mode. A connection that reads a file as immutable reports another than the header
+/// of the file; it has no locks, which opening and closing the file would release.
 fn journal_mode(db: &Connection) -> Result<String, rusqlite::Error> {
+    let mode: String = db.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    if mode == "wal" {
+        return Ok(mode);
+    }
     let mut header = [0; 20];
     let file = db.path().and_then(|path| File::open(path).ok());
     match file.map(|mut file| file.read_exact(&mut header)) {
         Some(Ok(())) if header[18..] == [2, 2] => Ok("wal".to_owned()),
-        _ => db.pragma_query_value(None, "journal_mode", |row| row.get(0)),
+        _ => Ok(mode),
     }
 }
 
-/// Copies the write-ahead log into the file and empties it. If a long read prevents that, a later
-/// write does it.
-pub(super) fn empty_log(db: &Connection) -> Result<(), SqliteError> {
-    Ok(db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+/// The rows that had expired at `now`.
+pub(super) fn expired_rows(
+    db: &Connection,
+    now: Timestamp,
+) -> Result<Option<ExpiredRows>, SqliteError> {
+    let count = "SELECT count(*), min(expires_at) FROM notification WHERE expires_at <= ?1";
+    let (rows, since): (u32, Option<i64>) = db.query_row(count, [now.as_millis()], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })?;
+    Ok(since.map(|since| ExpiredRows {
+        rows: rows as usize,
+        since: Timestamp::from_millis(since),
+    }))
 }

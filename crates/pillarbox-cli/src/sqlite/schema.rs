@@ -2,6 +2,8 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::pair::raise_counter;
+
 /// Migration *n* turns schema *n* into *n + 1*; `user_version` is the schema of a file.
 const MIGRATIONS: [&str; 3] = [
     // `id` is the order of arrival. The body is the last column, so that reading the others does
@@ -64,6 +66,15 @@ const MIGRATIONS: [&str; 3] = [
       = 40;",
 ];
 
+/// Gives an empty file the schema `version`.
+#[cfg(test)]
+pub(super) fn create_at(db: &Connection, version: u32) -> Result<(), rusqlite::Error> {
+    for sql in &MIGRATIONS[..version as usize] {
+        db.execute_batch(sql)?;
+    }
+    db.pragma_update(None, "user_version", version)
+}
+
 /// The latest schema that this program knows.
 pub(super) const LATEST: u32 = MIGRATIONS.len() as u32;
 
@@ -80,6 +91,7 @@ pub(super) fn migrate(db: &mut Connection) -> Result<(), rusqlite::Error> {
     for sql in missing {
         transaction.execute_batch(sql)?;
     }
+    raise_counter(&transaction)?;
     transaction.pragma_update(None, "user_version", LATEST)?;
     transaction.commit()
 }

@@ -6,7 +6,7 @@ use crate::{
     any_inbox::{AnyInbox, InboxAccess},
     commands::{
         CommandError, GlobalArgs,
-        list::newer,
+        list::{damaged, newer},
         output::Output,
         scan::ScanProgress,
         settings::{CommandSettings, outside_with, vault, wrong},
@@ -94,6 +94,8 @@ async fn prove_all(
         progress.end();
         newer(&listed.newer, output)?;
         counts.unread += listed.newer.len();
+        damaged(&listed.damaged, output)?;
+        counts.broken += listed.damaged.len();
         for summary in &listed.rows {
             let proof = match inbox.get(&summary.key).await {
                 Ok(Some(row)) => prove(&row, sources),
