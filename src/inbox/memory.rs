@@ -11,10 +11,10 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    CasOutcome, Claim, DeliveryInbox, Discarded, EventClaim, Fence, InboxError, KvEntry, KvKey,
-    LedgerEntry, ListCursor, MAX_BACKOFF, Mark, Marked, OperatorInbox, PageRequest, PendingEvent,
-    ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage,
-    SourceFilter, is_due,
+    BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded, EventClaim, Fence,
+    InboxError, KvEntry, KvKey, LedgerEntry, ListCursor, MAX_BACKOFF, Mark, Marked, OperatorInbox,
+    PageRequest, PendingEvent, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row,
+    RowFilter, RowPage, SourceFilter, is_due,
 };
 use crate::{
     domain::{Key, SourceName, State, Timestamp},
@@ -191,7 +191,13 @@ impl DeliveryInbox for MemoryInbox {
     async fn mark(&self, fence: &Fence, mark: &Mark) -> Result<Marked, InboxError> {
         let mut tables = self.tables();
         let Some(row) = tables.fenced(fence) else {
-            return Ok(Marked::Lost);
+            let row = tables.rows.get(&fence.key);
+            let is_discarded = row.is_some_and(|row| row.state == State::Discarded);
+            return Ok(if is_discarded {
+                Marked::Discarded
+            } else {
+                Marked::Lost
+            });
         };
         row.lease = None;
         row.due_at = None;
@@ -362,30 +368,35 @@ impl OperatorInbox for MemoryInbox {
         Ok(Replayed::Done)
     }
 
-    async fn discard(
-        &self,
-        key: &Key,
-        erase: bool,
-        expires_at: Timestamp,
-    ) -> Result<Discarded, InboxError> {
+    async fn discard(&self, key: &Key, request: &DiscardRequest) -> Result<Discarded, InboxError> {
         let mut tables = self.tables();
         let Some(row) = tables.rows.get_mut(key) else {
             return Ok(Discarded::Absent);
         };
-        match row.state {
-            State::Recorded | State::Dead | State::Held => {}
-            State::Discarded if erase => {}
-            State::Discarded => return Ok(Discarded::Refused("discarded before")),
-            State::Delivered | State::Repeat => return Ok(Discarded::Refused("finished")),
+        if let Err(why) = row.discardable(request.erase, request.now) {
+            return Ok(Discarded::Refused(why));
+        }
+        if row.state == State::Delivered {
+            row.reason = Some(State::Delivered.to_string());
         }
         row.state = State::Discarded;
         row.lease = None;
         row.due_at = None;
-        row.expires_at = Some(expires_at);
-        if erase {
+        row.expires_at = Some(request.expires_at);
+        if request.erase {
             row.body = None;
         }
         Ok(Discarded::Done)
+    }
+
+    async fn body_copies(&self, key: &Key) -> Result<Vec<BodyCopy>, InboxError> {
+        let tables = self.tables();
+        let body = tables.rows.get(key).and_then(|row| row.body.as_ref());
+        let copy = body.map(|body| BodyCopy {
+            place: key.to_string(),
+            bytes: body.len(),
+        });
+        Ok(copy.into_iter().collect())
     }
 }
 

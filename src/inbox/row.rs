@@ -43,7 +43,7 @@ pub struct Row {
     pub origin: Origin,
     /// The state of the row.
     pub state: State,
-    /// Why it is held, dead, or a repeat.
+    /// Why it is held, dead, or a repeat; of a discarded row, what it was before.
     pub reason: Option<String>,
     /// The entry in the pending index, as `{partition}:{shard}`; `None` if it has none.
     pub index_partition: Option<String>,
@@ -103,6 +103,22 @@ impl Row {
             State::Dead | State::Delivered | State::Held | State::Recorded => Ok(()),
             State::Repeat => Err("it repeats another: replay that one, which `show` names"),
             State::Discarded => Err("it was discarded"),
+        }
+    }
+
+    /// Whether it may be discarded at `now`, with or without its bytes, or why not.
+    pub fn discardable(&self, erase: bool, now: Timestamp) -> Result<(), &'static str> {
+        match self.state {
+            State::Recorded if self.is_leased(now) => Err(
+                "an attempt is under way and may deliver it; try again in a few minutes, once \
+                 `show` says how the attempt ended",
+            ),
+            State::Recorded | State::Dead | State::Held => Ok(()),
+            State::Delivered | State::Repeat | State::Discarded if erase => Ok(()),
+            State::Discarded => Err("it was discarded before; --erase would remove its bytes"),
+            State::Delivered | State::Repeat => {
+                Err("it is finished, and will expire; --erase would remove its bytes now")
+            }
         }
     }
 

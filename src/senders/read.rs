@@ -80,6 +80,14 @@ impl ProvenBytes {
         }
     }
 
+    /// The form that is read and named, which is the same in every spelling of one signature.
+    fn signed(&self) -> &Bytes {
+        match self {
+            Self::Signed(verified) => verified.signed(),
+            Self::Given(pulled) => pulled.body(),
+        }
+    }
+
     fn origin(&self) -> Origin {
         match self {
             Self::Signed(_) => Origin::Push,
@@ -158,7 +166,7 @@ pub fn read(
 ) -> Entry {
     let proven = proven.into();
     let (kind, origin) = (proven.kind(), proven.origin());
-    let fields = derive(source, kind, origin, proven.body(), received_at);
+    let fields = derive(source, kind, origin, proven.signed(), received_at);
     let held = match fields.event_at {
         None => Some(HeldReason::Unreadable),
         Some(at) => (!window.covers(at, received_at)).then_some(HeldReason::Stale),

@@ -12,6 +12,7 @@ use crate::domain::Timestamp;
 /// let forged = Verified {
 ///     kind: todo!(),
 ///     body: "{}".into(),
+///     signed: "{}".into(),
 ///     signature: "00".into(),
 ///     key_label: "1".into(),
 ///     fingerprint: todo!(),
@@ -21,6 +22,7 @@ use crate::domain::Timestamp;
 pub struct Verified {
     kind: SenderKind,
     body: Bytes,
+    signed: Bytes,
     signature: String,
     key_label: String,
     fingerprint: SecretFingerprint,
@@ -35,6 +37,12 @@ impl Verified {
     /// The bytes exactly as received.
     pub fn body(&self) -> &Bytes {
         &self.body
+    }
+
+    /// The form that was signed. A sender that escapes characters after signing has one signature
+    /// for many spellings of the bytes, and this form is the same for all of them.
+    pub fn signed(&self) -> &Bytes {
+        &self.signed
     }
 
     /// The signature header that verified.
@@ -105,15 +113,9 @@ pub fn verify(
     };
     let value = (kind.signature.parse)(header).ok_or(SignatureError::Malformed)?;
     let signature = decode(kind, value.digits).ok_or(SignatureError::Malformed)?;
-    let key = matching(keys, &value, &body, &signature)
-        .or_else(|| {
-            matching(
-                keys,
-                &value,
-                &(kind.signature.canonical)(&body)?,
-                &signature,
-            )
-        })
+    let matching = |form: Bytes| matching(keys, &value, &form, &signature).map(|key| (key, form));
+    let (key, signed) = matching(body.clone())
+        .or_else(|| matching((kind.signature.canonical)(&body)?.into()))
         .ok_or(SignatureError::Wrong)?;
     if value.valid.is_some_and(|valid| !valid.contains(&now)) {
         return Err(SignatureError::Expired);
@@ -124,6 +126,7 @@ pub fn verify(
         fingerprint: key.fingerprint(),
         signature: header.to_owned(),
         body,
+        signed,
     })
 }
 

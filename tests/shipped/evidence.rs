@@ -11,7 +11,10 @@ use futures_util::future::join_all;
 use pillarbox::{
     aws::AwsService,
     domain::{Clock, Key, SourceName, SystemClock, Timestamp},
-    inbox::{Claim, Fence, Inbox, Lease, LeaseId, Mark, Recorded, dynamodb::DynamoInbox},
+    inbox::{
+        Claim, DiscardRequest, Discarded, Fence, Inbox, Lease, LeaseId, Mark, Recorded,
+        dynamodb::DynamoInbox,
+    },
     secrets::Secret,
     senders::{Acceptance, Entry, SenderKind, SigningKey, example, read, verify},
 };
@@ -299,9 +302,19 @@ impl<I: Inbox> Maker<'_, I> {
         self.mark(key, mark).await;
     }
 
+    async fn discard(&self, key: &Key, erase: bool) {
+        let request = DiscardRequest {
+            erase,
+            now: self.now,
+            expires_at: self.now.plus(90 * DAY),
+        };
+        let discarded = self.inbox.discard(key, &request).await.unwrap();
+        assert_eq!(discarded, Discarded::Done);
+    }
+
     /// Stores a row and lets it live.
     async fn row(&self, life: Life, number: usize) -> Key {
-        let (now, expires_at) = (self.now, self.now.plus(90 * DAY));
+        let now = self.now;
         let (id, payment) = (format!("m{number}"), format!("p{number}"));
         let pay = |body| entry(Sender::GovukPay, self.pay_secret, body, now);
         let hmrc = |message: &str| {
@@ -347,10 +360,10 @@ impl<I: Inbox> Maker<'_, I> {
             }
             Life::Discarded => {
                 self.kill(&key).await;
-                self.inbox.discard(&key, false, expires_at).await.unwrap();
+                self.discard(&key, false).await;
             }
             Life::Erased => {
-                self.inbox.discard(&key, true, expires_at).await.unwrap();
+                self.discard(&key, true).await;
             }
             Life::Conflict => {
                 let other = pay(pay_body(&id, "another", now));
@@ -364,6 +377,7 @@ impl<I: Inbox> Maker<'_, I> {
                 let second = pay(pay_body(&format!("{id}-again"), &payment, now));
                 self.inbox.record(&second).await.unwrap();
                 let of = key.clone();
+                let expires_at = now.plus(90 * DAY);
                 self.mark(&second.key, Mark::Repeat { of, expires_at })
                     .await;
                 return second.key;

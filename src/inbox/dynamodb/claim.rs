@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     DynamoInbox,
     change::{ConditionalWrite, UpdateExpression},
+    intents,
     item::{self, DecodedItem},
     names::{TableItem, expiry, index_partition, instant, number, text},
     parts,
@@ -126,30 +127,34 @@ pub(super) async fn stored_body(
 
 /// Writes how an attempt ended, if its claim is still valid.
 ///
-/// Before a row is marked dead, the expiry of its body's parts is removed: until then the row is
-/// open and may end otherwise. After a row is finished, its parts get an expiry.
+/// Then the parts of a finished row get their expiry. The outcome is in the row by then, so a
+/// failure to do that is none of the attempt: the intent of the parts stays open, and the sweep
+/// does it.
 pub(super) async fn mark(
     inbox: &DynamoInbox,
     fence: &Fence,
     mark: &Mark,
 ) -> Result<Marked, InboxError> {
-    if let (Mark::Dead { .. }, Some(parts)) = (mark, &fence.parts) {
-        parts::remove_expiry(inbox, &fence.key, parts).await?;
-    }
     let end = FinalState::of(mark);
-    let marked = match end.update(inbox, fence).send(inbox).await? {
-        ConditionalWrite::Written(_) => Marked::Done,
-        ConditionalWrite::ConditionFailed(stored) if end.is_stored_in(&stored, fence) => {
-            Marked::Done
+    match end.update(inbox, fence).send(inbox).await? {
+        ConditionalWrite::ConditionFailed(stored) if !end.is_stored_in(&stored, fence) => {
+            let is_discarded = item::text_of(&stored, "state") == Some(State::Discarded.as_str());
+            return Ok(if is_discarded {
+                Marked::Discarded
+            } else {
+                Marked::Lost
+            });
         }
-        ConditionalWrite::ConditionFailed(_) => Marked::Lost,
-    };
-    if let (Marked::Done, Some(at), Some(parts)) = (marked, end.expires_at, &fence.parts)
-        && !parts.has_first_expiry
-    {
-        parts::set_expiry(inbox, &fence.key, parts, at).await?;
+        ConditionalWrite::Written(_) | ConditionalWrite::ConditionFailed(_) => {}
     }
-    Ok(marked)
+    if let (Some(at), Some(parts)) = (end.expires_at, &fence.parts)
+        && parts::set_expiry(inbox, &fence.key, parts, at)
+            .await
+            .is_ok()
+    {
+        let _ = intents::close(inbox, &fence.key, parts).await;
+    }
+    Ok(Marked::Done)
 }
 
 /// The state of a row after a mark.

@@ -127,8 +127,6 @@ pub(super) fn read(item: &TableItem) -> Result<DecodedItem, InboxError> {
     };
     let received_at =
         instant_of(item, "received_at").ok_or_else(|| damaged("it has no received_at"))?;
-    let attempts: u32 = number_of(item, "attempts").unwrap_or_default();
-    let budget_from = instant_of(item, "budget_from").unwrap_or(received_at);
     let row = Row {
         body: None,
         digest: digest_of(item, "digest").ok_or_else(|| damaged("it has no digest"))?,
@@ -157,9 +155,9 @@ pub(super) fn read(item: &TableItem) -> Result<DecodedItem, InboxError> {
             .ok_or_else(|| damaged("it has no state"))?,
         reason: text_of(item, "reason").map(str::to_owned),
         index_partition: text_of(item, "shelf").map(str::to_owned),
-        attempts,
+        attempts: number_of(item, "attempts").unwrap_or_default(),
         lease: lease_of(item),
-        budget_from,
+        budget_from: instant_of(item, "budget_from").unwrap_or(received_at),
         last_error: text_of(item, "last_error").map(str::to_owned),
         due_at: instant_of(item, "due_at"),
         expires_at: number_of(item, "expires_at")
@@ -176,8 +174,7 @@ pub(super) fn read(item: &TableItem) -> Result<DecodedItem, InboxError> {
         .map(|(count, digest)| BodyParts {
             digest,
             count,
-            // No attempt ended the row for good, and it was not replayed.
-            has_first_expiry: attempts <= 1 && budget_from == received_at,
+            received_at,
         });
     Ok(DecodedItem {
         row,

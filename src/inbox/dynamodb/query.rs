@@ -100,7 +100,8 @@ impl DynamoInbox {
         }
     }
 
-    async fn page(
+    /// One page of a shard of the index.
+    pub(super) async fn page(
         &self,
         shard: &str,
         range: Option<DueRange>,

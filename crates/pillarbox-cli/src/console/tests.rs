@@ -14,7 +14,7 @@ use super::*;
 use crate::sqlite::SqliteInbox;
 use pillarbox::{
     domain::Key,
-    inbox::{OperatorInbox, ReceiveInbox},
+    inbox::{DiscardRequest, OperatorInbox, ReceiveInbox},
     senders::{
         Entry, SenderKind,
         example::{NOW, entry, hmrc, pay},
@@ -322,7 +322,12 @@ async fn a_notification_that_is_not_there_is_not_found() {
 async fn erased_bytes_are_said_to_be_erased() {
     let entry = paid("m1");
     let console = TestConsole::with(std::slice::from_ref(&entry)).await;
-    console.inbox.discard(&entry.key, true, NOW).await.unwrap();
+    let erase = DiscardRequest {
+        erase: true,
+        now: NOW,
+        expires_at: NOW,
+    };
+    console.inbox.discard(&entry.key, &erase).await.unwrap();
     let address = page_of(&entry.key);
     let raw = console.get(&format!("{address}/raw")).await;
     assert_eq!(

@@ -12,8 +12,8 @@ use super::{
 use pillarbox::{
     domain::{Key, SourceName, State, Timestamp},
     inbox::{
-        CasOutcome, Claim, Discarded, EventClaim, Fence, InboxError, KvEntry, KvKey, MAX_AHEAD,
-        MAX_BACKOFF, Mark, Marked, ROW_VERSION, Recorded, Replayed, StoredBody,
+        CasOutcome, Claim, DiscardRequest, Discarded, EventClaim, Fence, InboxError, KvEntry,
+        KvKey, MAX_AHEAD, MAX_BACKOFF, Mark, Marked, ROW_VERSION, Recorded, Replayed, StoredBody,
     },
     senders::{Entry, EventName, SecretFingerprint},
 };
@@ -239,10 +239,10 @@ pub(super) fn mark(db: &Connection, fence: &Fence, mark: &Mark) -> Result<Marked
         ":due_at": due_at.map(|at| at.as_millis()),
         ":expires_at": expires_at.map(|at| at.as_millis()),
     })?;
-    Ok(if changed == 1 {
-        Marked::Done
-    } else {
-        Marked::Lost
+    Ok(match changed {
+        0 if state_of(db, &fence.key)? == Some(State::Discarded) => Marked::Discarded,
+        0 => Marked::Lost,
+        _ => Marked::Done,
     })
 }
 
@@ -275,41 +275,37 @@ pub(super) fn replay(db: &Connection, key: &Key, now: Timestamp) -> Result<Repla
     }))
 }
 
-/// Ends an open, dead or held row; the bytes of a discarded row can still be erased.
+/// Ends a row for good, and erases every copy of its bytes on request.
 pub(super) fn discard(
     db: &Connection,
     key: &Key,
-    erase: bool,
-    expires_at: Timestamp,
+    request: &DiscardRequest,
 ) -> Result<Discarded, SqliteError> {
-    let mut update = db.prepare_cached(
-        "UPDATE notification SET state = 'discarded', shelf = NULL, due_at = NULL, expires_at = \
-         :expires_at,
-             lease = NULL, lease_until = NULL, body = iif(:erase, NULL, body)
-         WHERE pk = :pk AND v <= :v
-             AND (state IN ('recorded', 'dead', 'held') OR (:erase AND state = 'discarded'))
-         RETURNING id",
-    )?;
-    let named = named_params! {
-        ":pk": key.as_str(), ":v": ROW_VERSION, ":erase": erase,
-            ":expires_at": expires_at.as_millis(),
+    let Some(columns) = super::query::get(db, key)? else {
+        return Ok(Discarded::Absent);
     };
-    let id: Option<i64> = update.query_row(named, |row| row.get(0)).optional()?;
-    match id {
-        Some(id) if erase => {
-            db.prepare_cached("DELETE FROM body WHERE notification = ?1")?
-                .execute([id])?;
-            Ok(Discarded::Done)
-        }
-        Some(_) => Ok(Discarded::Done),
-        None => Ok(match state_of(db, key)? {
-            None => Discarded::Absent,
-            Some(State::Discarded) => {
-                Discarded::Refused("it was discarded before; --erase would remove its bytes")
-            }
-            Some(_) => Discarded::Refused("it is finished, and will expire"),
-        }),
+    if let Err(why) = columns.row().discardable(request.erase, request.now) {
+        return Ok(Discarded::Refused(why));
     }
+    let mut update = db.prepare_cached(
+        "UPDATE notification SET state = 'discarded', reason = iif(state = 'delivered', state, \
+         reason),
+             shelf = NULL, due_at = NULL, expires_at = :expires_at, lease = NULL, lease_until = \
+              NULL,
+             body = iif(:erase, NULL, body)
+         WHERE pk = :pk",
+    )?;
+    update.execute(named_params! {
+        ":pk": key.as_str(), ":erase": request.erase,
+            ":expires_at": request.expires_at.as_millis(),
+    })?;
+    if request.erase {
+        let mut delete = db.prepare_cached(
+            "DELETE FROM body WHERE notification = (SELECT id FROM notification WHERE pk = ?1)",
+        )?;
+        delete.execute([key.as_str()])?;
+    }
+    Ok(Discarded::Done)
 }
 
 /// Moves the last reception of a source forward to `at`.

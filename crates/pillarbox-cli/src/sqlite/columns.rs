@@ -92,6 +92,11 @@ pub(super) struct PackedRow {
 }
 
 impl PackedRow {
+    /// The row without its body.
+    pub(super) fn row(&self) -> &Row {
+        &self.row
+    }
+
     pub(super) fn unpack(self) -> Result<Row, InboxError> {
         let damaged = || InboxError::Damaged {
             key: self.row.key.clone(),

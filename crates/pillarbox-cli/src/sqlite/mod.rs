@@ -35,10 +35,10 @@ use pair::FilePair;
 use pillarbox::{
     domain::{Key, SourceName, Timestamp},
     inbox::{
-        CasOutcome, Claim, DeliveryInbox, Discarded, EventClaim, Fence, InboxError, KvEntry, KvKey,
-        LedgerEntry, Mark, Marked, OperatorInbox, PageRequest, PendingCount, PendingEvent,
-        ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage,
-        SourceFilter,
+        BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded, EventClaim, Fence,
+        InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked, OperatorInbox, PageRequest,
+        PendingCount, PendingEvent, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed,
+        Row, RowFilter, RowPage, SourceFilter,
     },
     senders::{Entry, EventName},
 };
@@ -352,21 +352,21 @@ impl OperatorInbox for SqliteInbox {
         .await
     }
 
-    async fn discard(
-        &self,
-        key: &Key,
-        erase: bool,
-        expires_at: Timestamp,
-    ) -> Result<Discarded, InboxError> {
-        let key = key.clone();
+    async fn discard(&self, key: &Key, request: &DiscardRequest) -> Result<Discarded, InboxError> {
+        let (key, request) = (key.clone(), *request);
         let discarded = self
             .change(WritePriority::Background, move |db| {
-                change::discard(db, &key, erase, expires_at)
+                change::discard(db, &key, &request)
             })
             .await?;
-        if erase {
+        if request.erase {
             self.empty_log().await?;
         }
         Ok(discarded)
+    }
+
+    async fn body_copies(&self, key: &Key) -> Result<Vec<BodyCopy>, InboxError> {
+        let key = key.clone();
+        self.read(move |db| query::body_copies(db, &key)).await
     }
 }

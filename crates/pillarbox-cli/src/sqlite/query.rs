@@ -13,8 +13,8 @@ use super::{
 use pillarbox::{
     domain::{Key, SourceName, Timestamp},
     inbox::{
-        InboxError, KvEntry, KvKey, LedgerEntry, ListCursor, MAX_AHEAD, PageRequest, PendingCount,
-        PendingEvent, ROW_VERSION, RowFilter, RowPage, SourceFilter, due_ranges,
+        BodyCopy, InboxError, KvEntry, KvKey, LedgerEntry, ListCursor, MAX_AHEAD, PageRequest,
+        PendingCount, PendingEvent, ROW_VERSION, RowFilter, RowPage, SourceFilter, due_ranges,
     },
 };
 
@@ -91,6 +91,25 @@ pub(super) fn get(db: &Connection, key: &Key) -> Result<Option<PackedRow>, Sqlit
     rows.next()?
         .map(|columns| packed_row(db, columns))
         .transpose()
+}
+
+/// Every place that holds bytes of a notification: its row, or a row of the table `body`.
+pub(super) fn body_copies(db: &Connection, key: &Key) -> Result<Vec<BodyCopy>, SqliteError> {
+    let mut select = db.prepare_cached(
+        "SELECT 'notification', id, length(body) FROM notification WHERE pk = ?1 AND body NOTNULL
+         UNION ALL
+         SELECT 'body', id, length(bytes) FROM notification JOIN body ON notification = id WHERE \
+          pk = ?1",
+    )?;
+    let copy = |columns: &rusqlite::Row<'_>| {
+        let (table, id): (String, i64) = (columns.get(0)?, columns.get(1)?);
+        Ok(BodyCopy {
+            place: format!("table {table}, row {id}"),
+            bytes: columns.get::<_, u32>(2)? as usize,
+        })
+    };
+    let copies = select.query_map([key.as_str()], copy)?;
+    Ok(copies.collect::<Result<_, _>>()?)
 }
 
 /// Rows without their bytes, newest first.

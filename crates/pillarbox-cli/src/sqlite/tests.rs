@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use pillarbox::{
-    inbox::SourceFilter,
+    inbox::{DiscardRequest, SourceFilter},
     senders::example::{NOW, pay},
 };
 
@@ -809,7 +809,18 @@ async fn erased_bytes_are_in_no_file_and_while_a_reader_keeps_the_log_that_is_an
     let erase = |entry: &Entry| {
         let key = entry.key.clone();
         let fresh = &fresh;
-        async move { fresh.discard(&key, true, NOW).await }
+        async move {
+            fresh
+                .discard(
+                    &key,
+                    &DiscardRequest {
+                        erase: true,
+                        now: NOW,
+                        expires_at: NOW,
+                    },
+                )
+                .await
+        }
     };
     let (first, text) = &entries[0];
     let error = erase(first).await.unwrap_err().to_string();
@@ -968,7 +979,12 @@ async fn expired_rows_go_with_their_bodies_and_the_others_stay() {
     fresh.record(&long).await.unwrap();
     fresh.record(&paid("m1")).await.unwrap();
     let expiry = NOW.plus(Duration::from_secs(90));
-    fresh.discard(&long.key, false, expiry).await.unwrap();
+    let discard = DiscardRequest {
+        erase: false,
+        now: NOW,
+        expires_at: expiry,
+    };
+    fresh.discard(&long.key, &discard).await.unwrap();
     fresh
         .claim_event(
             &fresh

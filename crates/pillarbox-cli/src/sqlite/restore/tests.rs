@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::sqlite::SqliteInbox;
 use pillarbox::{
-    inbox::{OperatorInbox, PageRequest, ReadInbox, ReceiveInbox, RowFilter},
+    inbox::{DiscardRequest, OperatorInbox, PageRequest, ReadInbox, ReceiveInbox, RowFilter},
     senders::example::{NOW, pay},
 };
 
@@ -336,7 +336,12 @@ async fn restored_twice_the_first_old_inbox_is_still_there() {
     let running = Arc::new(SqliteInbox::create(&inbox).unwrap());
     record(&running, &["later"]).await;
     let new = pay("new", "payment", "card_payment_succeeded", NOW).key;
-    running.discard(&new, true, NOW).await.unwrap();
+    let erase = DiscardRequest {
+        erase: true,
+        now: NOW,
+        expires_at: NOW,
+    };
+    running.discard(&new, &erase).await.unwrap();
     drop(running);
     let second = restore(&backup, &inbox, false).unwrap().aside.unwrap();
     assert_ne!(first, second);
