@@ -127,14 +127,14 @@ pub struct DestinationDeps<'a, W, L> {
     pub aws: Option<&'a Aws>,
     /// Time.
     pub clock: &'a Arc<W>,
-    /// Makes what the `log` kind writes to.
+    /// Makes a destination of the kind `log`.
     pub log: L,
 }
 
 /// Builds the configured destinations, or says what is wrong with the first that can't be.
-pub fn destinations<W: Clock, O: io::Write + Send + 'static>(
+pub fn destinations<W: Clock>(
     config: &Config,
-    parts: &DestinationDeps<'_, W, impl Fn() -> O>,
+    parts: &DestinationDeps<'_, W, impl Fn() -> io::Result<LogDestination>>,
 ) -> Result<DestinationRoutes<AnyDestination<W>>, DestinationError> {
     routes(config, parts.secrets, |name, kind, secret| {
         parts.build(name, kind, secret)
@@ -143,9 +143,9 @@ pub fn destinations<W: Clock, O: io::Write + Send + 'static>(
 
 /// The same for a process that can't be refused its start: in place of one that can't be built
 /// stands one that keeps everything waiting, and what is wrong comes beside them.
-pub fn usable_destinations<W: Clock, O: io::Write + Send + 'static>(
+pub fn usable_destinations<W: Clock>(
     config: &Config,
-    parts: &DestinationDeps<'_, W, impl Fn() -> O>,
+    parts: &DestinationDeps<'_, W, impl Fn() -> io::Result<LogDestination>>,
 ) -> (DestinationRoutes<AnyDestination<W>>, Vec<DestinationError>) {
     let mut wrong = Vec::new();
     let routes = routes(config, parts.secrets, |name, kind, secret| {
@@ -160,7 +160,7 @@ pub fn usable_destinations<W: Clock, O: io::Write + Send + 'static>(
     (routes, wrong)
 }
 
-impl<W: Clock, O: io::Write + Send + 'static, L: Fn() -> O> DestinationDeps<'_, W, L> {
+impl<W: Clock, L: Fn() -> io::Result<LogDestination>> DestinationDeps<'_, W, L> {
     fn build(
         &self,
         name: &str,
@@ -172,7 +172,7 @@ impl<W: Clock, O: io::Write + Send + 'static, L: Fn() -> O> DestinationDeps<'_, 
                 .ok_or_else(|| DestinationError::NoAws(name.to_owned()))
         };
         match kind {
-            DestinationConfig::Log => Ok(AnyDestination::Log(LogDestination::new((self.log)())?)),
+            DestinationConfig::Log => Ok(AnyDestination::Log((self.log)()?)),
             DestinationConfig::Https(https) => {
                 let secret = secret.ok_or_else(|| DestinationError::NoSecret(name.to_owned()))?;
                 let built =
@@ -249,12 +249,12 @@ mod tests {
     fn nothing<'a>(
         clock: &'a Arc<StillClock>,
         secrets: &'a DestinationSecrets,
-    ) -> DestinationDeps<'a, StillClock, fn() -> io::Sink> {
+    ) -> DestinationDeps<'a, StillClock, fn() -> io::Result<LogDestination>> {
         DestinationDeps {
             secrets,
             aws: None,
             clock,
-            log: io::sink,
+            log: || LogDestination::new(io::sink()),
         }
     }
 

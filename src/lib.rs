@@ -4,6 +4,7 @@
 //! The modules stand in reading order; each uses only some of those above it, as ARCHITECTURE.md
 //! says.
 
+pub mod text;
 pub mod domain;
 pub mod aws;
 pub mod http_client;

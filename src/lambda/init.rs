@@ -12,7 +12,7 @@ use crate::{
     aws::{Aws, AwsError},
     config::{Config, ConfigErrors, InboxConfig, Overrides},
     delivery::DeliveryWorker,
-    destinations::DestinationRoutes,
+    destinations::{DestinationRoutes, LogDestination},
     domain::SystemClock,
     inbox::{RetentionPolicy, dynamodb::DynamoInbox},
     reconcile::{MetricsWriter, TokioSleeper},
@@ -193,7 +193,7 @@ fn destinations(
         secrets: &secrets,
         aws: Some(aws),
         clock,
-        log: io::stdout,
+        log: || LogDestination::new(io::stdout()),
     };
     let (routes, wrong) = usable_destinations(config, &parts);
     for error in &wrong {

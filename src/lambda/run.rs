@@ -16,14 +16,13 @@ use tracing_subscriber::{
 
 use super::{
     Invocation, InvocationError, InvocationReply, LambdaFunction, Role, deadline, init, init_error,
-    panic,
 };
 use crate::{
     config::variable,
     destinations::Destination,
     domain::{Clock, SystemClock},
     inbox::Inbox,
-    telemetry::{LogFormat, LogLayer},
+    telemetry::{LogFormat, LogLayer, log_panics},
 };
 
 /// What is said where there is no Lambda around.
@@ -38,7 +37,7 @@ pub fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     log_to_stdout();
-    panic::log_only_the_place();
+    log_panics();
     // One thread: a function works on one invocation at a time, and has little of a core.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -54,6 +54,7 @@ const PACKAGES: [Package; 3] = [
 
 /// Every module of the library, and those it may use. No module may use one that is not listed.
 const LIBRARY: &[(&str, &[&str])] = &[
+    ("text", &[]),
     ("domain", &[]),
     ("aws", &[]),
     ("http_client", &[]),
@@ -63,6 +64,7 @@ const LIBRARY: &[(&str, &[&str])] = &[
     (
         "destinations",
         &[
+            "text",
             "domain",
             "secrets",
             "aws",
@@ -81,7 +83,7 @@ const LIBRARY: &[(&str, &[&str])] = &[
             "destinations",
         ],
     ),
-    ("telemetry", &["domain"]),
+    ("telemetry", &["text", "domain"]),
     (
         "receive",
         &["domain", "senders", "secrets", "inbox", "telemetry"],

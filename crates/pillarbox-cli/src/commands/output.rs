@@ -11,7 +11,7 @@ use std::{
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
 
-use pillarbox::config::variable;
+use pillarbox::{config::variable, telemetry::LinePrinter};
 
 pub(super) const RED: Style = AnsiColor::Red.on_default();
 pub(super) const YELLOW: Style = AnsiColor::Yellow.on_default();
@@ -39,6 +39,15 @@ impl Output {
     /// The program as it was typed, for commands that can be pasted into a shell.
     pub(super) fn program(&self) -> String {
         self.program.clone()
+    }
+
+    /// From now on prints words through `printer`, which never waits for their reader.
+    pub(super) fn print_words_with(&mut self, printer: LinePrinter, colour: bool) {
+        self.words = Box::new(PrintedWords {
+            printer,
+            colour,
+            line: Vec::new(),
+        });
     }
 
     /// One line of data.
@@ -77,6 +86,36 @@ impl Output {
     pub(super) fn width(&self) -> usize {
         let terminal = terminal_size::terminal_size_of(io::stdout());
         terminal.map_or(80, |(width, _)| usize::from(width.0))
+    }
+}
+
+/// Gives each line that is written to a [`LinePrinter`].
+struct PrintedWords {
+    printer: LinePrinter,
+    colour: bool,
+    line: Vec<u8>,
+}
+
+impl Write for PrintedWords {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.line.extend_from_slice(part);
+            if self.line.pop_if(|last| *last == b'\n').is_some() {
+                let line = String::from_utf8_lossy(&self.line);
+                if self.colour {
+                    self.printer.print(&line);
+                } else {
+                    let plain = anstream::adapter::strip_str(&line).to_string();
+                    self.printer.print(&plain);
+                }
+                self.line.clear();
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -31,11 +31,11 @@ use pillarbox::{
     app::{self, App, DestinationDeps},
     aws::Aws,
     config::{Config, DestinationConfig, DestinationSecrets, Overrides},
-    destinations::{Destination, resolve_https},
+    destinations::{Destination, LogDestination, resolve_https},
     domain::SystemClock,
     reconcile::{Reconciler, ReconcilerDeps, TokioSleeper},
     secrets::{FetchedSecrets, Keyring, SecretsCaller, SecretsManager, arns},
-    telemetry::{FlushGuard, LogFormat, LogLayer},
+    telemetry::{LogFormat, LogLayer, log_panics},
 };
 
 /// The connections that may wait to be accepted; Linux takes at most `net.core.somaxconn` of them.
@@ -69,6 +69,7 @@ impl ServeArgs {
         global: &GlobalArgs,
         output: &mut Output,
     ) -> Result<(), CommandError> {
+        log_to_stderr(output)?;
         let LoadedServe {
             settings,
             keyring,
@@ -76,11 +77,14 @@ impl ServeArgs {
             aws,
         } = self.load(global).await?;
         let clock = Arc::new(SystemClock);
+        let log = LogDestination::on_stdout().map_err(|error| {
+            CommandError::Failed(format!("standard output cannot be used: {error}"))
+        })?;
         let parts = DestinationDeps {
             secrets: &secrets,
             aws: aws.as_ref(),
             clock: &clock,
-            log: io::stdout,
+            log: || Ok(log.clone()),
         };
         let destination = app::destinations(&settings.config, &parts);
         let destination = destination.map_err(|error| CommandError::Usage(error.to_string()))?;
@@ -103,6 +107,7 @@ impl ServeArgs {
         global: &GlobalArgs,
         output: &mut Output,
     ) -> Result<(), CommandError> {
+        log_to_stderr(output)?;
         let LoadedServe {
             settings,
             keyring,
@@ -182,7 +187,6 @@ pub(super) async fn run<D: Destination>(
     clock: Arc<SystemClock>,
     output: &mut Output,
 ) -> Result<(), CommandError> {
-    let lines = log_to_stderr()?;
     let path = file(&settings)?;
     let _lock = ServeLock::take(path).map_err(|error| CommandError::Failed(error.to_string()))?;
     let inbox = Arc::new(SqliteInbox::create(path)?);
@@ -210,7 +214,6 @@ pub(super) async fn run<D: Destination>(
     )
     .await?;
     reconciling.join_all().await; // each ends between two steps
-    drop(lines); // what was said so far comes before the last word
     output.say("Stopped. What was stored and not handed on goes out at the next start.")?;
     Ok(())
 }
@@ -407,8 +410,10 @@ fn stop_on_signals() -> io::Result<CancellationToken> {
     Ok(stop)
 }
 
-/// One line a request on standard error: readable on a terminal, JSON elsewhere.
-fn log_to_stderr() -> Result<FlushGuard, CommandError> {
+/// One line a request on standard error: readable on a terminal, JSON elsewhere. What `output` says
+/// to people joins these lines, so that a full disk or a reader that has stopped holds up neither
+/// the start nor the end.
+fn log_to_stderr(output: &mut Output) -> Result<(), CommandError> {
     let level = match variable("PILLARBOX_LOG").as_deref() {
         None | Some("") => Level::INFO,
         Some(word) => word.parse().map_err(|_| {
@@ -417,13 +422,13 @@ fn log_to_stderr() -> Result<FlushGuard, CommandError> {
             )
         })?,
     };
+    let colour = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
     let format = if io::stderr().is_terminal() {
-        let colour = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
         LogFormat::Readable { colour }
     } else {
         LogFormat::Json
     };
-    let (lines, guard) = LogLayer::new(io::stderr(), format, Arc::new(SystemClock))?;
+    let (lines, printer) = LogLayer::new(io::stderr(), format, Arc::new(SystemClock))?;
     // Libraries may say what they carry at their finer levels, so they are never asked for those.
     let which = Targets::new()
         .with_target("pillarbox", level)
@@ -431,7 +436,9 @@ fn log_to_stderr() -> Result<FlushGuard, CommandError> {
     tracing_subscriber::registry()
         .with(lines.with_filter(which))
         .init();
-    Ok(guard)
+    log_panics();
+    output.print_words_with(printer, colour);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,0 +1,7 @@
+//! Text that leaves the process: escaped so that it is safe to look at, and written in whole lines.
+
+mod escape;
+mod line_writer;
+
+pub use escape::{visible, visible_json, visible_lines};
+pub use line_writer::LineWriter;
