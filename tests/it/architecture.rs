@@ -145,8 +145,9 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
     ("sqlite", &[]),
     ("diagnose", &[]),
     ("any_inbox", &["aws", "sqlite"]),
-    ("console", &["labels"]),
-    ("server", &["sqlite"]),
+    ("listener", &[]),
+    ("console", &["labels", "listener"]),
+    ("server", &["sqlite", "listener"]),
     (
         "commands",
         &[
@@ -155,6 +156,7 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
             "sqlite",
             "diagnose",
             "any_inbox",
+            "listener",
             "console",
             "server",
         ],
@@ -167,6 +169,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     (
         "hyper::",
         &[
+            "crates/pillarbox-cli/src/listener",
             "crates/pillarbox-cli/src/server",
             "crates/sender-simulator/src/apis",
         ],

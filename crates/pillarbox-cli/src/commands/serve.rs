@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     console, labels,
+    listener::raise_descriptor_limit,
     server::{reconcile_loop, serve},
     sqlite::{ServeLock, SqliteInbox},
 };
@@ -187,6 +188,7 @@ pub(super) async fn run<D: Destination>(
     clock: Arc<SystemClock>,
     output: &mut Output,
 ) -> Result<(), CommandError> {
+    raise_descriptor_limit();
     let path = file(&settings)?;
     let _lock = ServeLock::take(path).map_err(|error| CommandError::Failed(error.to_string()))?;
     let inbox = Arc::new(SqliteInbox::create(path)?);

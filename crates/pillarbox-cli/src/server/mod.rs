@@ -3,10 +3,9 @@
 //! Receiving and delivery run side by side and meet only in the inbox. The key of a new row is a
 //! hint for delivery, so that the row does not wait for the next sweep.
 
-mod connection;
+mod body_memory;
 mod delivery_loop;
 mod request;
-mod wire;
 pub(crate) mod reconcile_loop;
 
 use std::sync::Arc;
@@ -14,7 +13,10 @@ use std::sync::Arc;
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::sqlite::SqliteInbox;
+use crate::{
+    listener::{connection_limits, listen},
+    sqlite::SqliteInbox,
+};
 use pillarbox::{
     app::App, delivery::DeliveryWorker, destinations::Destination, domain::Clock, inbox::InboxError,
 };
@@ -52,7 +54,8 @@ pub async fn serve<D: Destination>(
     let received_all = CancellationToken::new();
     let delivering = tokio::spawn(delivery_loop::run(worker, new_rows, received_all.clone()));
     let handler = Arc::new(RequestHandler::new(app.receiver(clock), wake));
-    connection::accept(listener, handler, stop).await;
+    let (limits, _) = connection_limits();
+    listen(listener, handler, limits, stop).await;
     received_all.cancel();
     let _ = delivering.await;
     Ok(())
