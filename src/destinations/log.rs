@@ -126,31 +126,10 @@ fn ends_in_half_a_line(out: &File) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
-
     use super::*;
-    use crate::{destinations::example, senders::example as entries};
-
-    /// A disk with room for so many bytes.
-    #[derive(Clone)]
-    struct SmallDisk(Arc<Mutex<(Vec<u8>, usize)>>);
-
-    impl Write for SmallDisk {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let mut disk = self.0.lock().unwrap();
-            let some = bytes.len().min(disk.1);
-            if some == 0 {
-                return Err(io::ErrorKind::StorageFull.into());
-            }
-            disk.1 -= some;
-            disk.0.extend_from_slice(&bytes[..some]);
-            Ok(some)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::{
+        destinations::example, senders::example as entries, text::test_support::SmallDisk,
+    };
 
     #[tokio::test]
     async fn an_event_counts_as_delivered_only_with_its_whole_line() {
@@ -158,16 +137,16 @@ mod tests {
         let event = Event::of(&row).unwrap();
         let line = event.envelope().len() + 1;
         for room in [0, 1, line - 1, line, line + 1, 2 * line - 1, 2 * line] {
-            let disk = SmallDisk(Arc::new(Mutex::new((Vec::new(), room))));
+            let disk = SmallDisk::with_room(room);
             let log = LogDestination::new(disk.clone()).unwrap();
             let mut delivered = 0;
             for _ in 0..3 {
                 delivered += usize::from(log.deliver(&row.key, &event).await.is_ok());
             }
             assert_eq!(delivered, room / line);
-            disk.0.lock().unwrap().1 = 10 * line;
+            disk.make_room(10 * line);
             log.deliver(&row.key, &event).await.unwrap();
-            let text = String::from_utf8(disk.0.lock().unwrap().0.clone()).unwrap();
+            let text = disk.text();
             let whole = text
                 .lines()
                 .filter(|text| text.as_bytes() == event.envelope());

@@ -374,6 +374,34 @@ mod tests {
         });
     }
 
+    /// A pipe that is full and that nothing reads.
+    struct StuckPipe(std::sync::mpsc::Receiver<()>);
+    impl Write for StuckPipe {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let _ = self.0.recv();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_has_stopped_holds_up_neither_a_line_nor_the_end() {
+        let (_stuck, release) = std::sync::mpsc::channel();
+        let pipe = StuckPipe(release);
+        let (layer, printer) = LogLayer::new(pipe, LogFormat::Json, Arc::new(FixedClock)).unwrap();
+        let began = std::time::Instant::now();
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            for _ in 0..2 * QUEUE_LINES {
+                tracing::info!("recorded");
+                printer.print("Stopped.");
+            }
+        });
+        drop(printer);
+        assert!(began.elapsed() < std::time::Duration::from_secs(30));
+    }
+
     #[test]
     fn a_readable_line_holds_no_control_characters() {
         let line = logged(LogFormat::Readable { colour: false }, || {

@@ -51,39 +51,14 @@ impl<W: Write> LineWriter<W> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    /// A disk that has room for so many bytes.
-    struct SmallDisk {
-        content: Vec<u8>,
-        room: usize,
-    }
-
-    impl Write for &mut SmallDisk {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let some = bytes.len().min(self.room);
-            if some == 0 {
-                return Err(io::ErrorKind::StorageFull.into());
-            }
-            self.room -= some;
-            self.content.extend_from_slice(&bytes[..some]);
-            Ok(some)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use super::{super::test_support::SmallDisk, *};
 
     #[test]
     fn a_line_begins_on_its_own_wherever_the_write_before_it_broke_off() {
         let line = b"{\"a\":1}\n";
         for room in 0..=2 * line.len() {
-            let mut disk = SmallDisk {
-                content: Vec::new(),
-                room,
-            };
-            let mut writer = LineWriter::new(&mut disk, false);
+            let disk = SmallDisk::with_room(room);
+            let mut writer = LineWriter::new(disk.clone(), false);
             let first = writer
                 .write(&line.repeat(2))
                 .map_err(|(written, _)| written);
@@ -94,9 +69,9 @@ mod tests {
             };
             assert_eq!(first, expected);
             assert!(writer.write(line).is_err(), "the disk is still full");
-            writer.out.room = 100;
+            disk.make_room(100);
             writer.write(line).unwrap();
-            let text = String::from_utf8(disk.content).unwrap();
+            let text = disk.text();
             let whole = text.lines().filter(|line| *line == "{\"a\":1}").count();
             // A line without its newline is whole to a reader, but is not counted as written.
             let is_bare = room % line.len() == line.len() - 1;

@@ -2,6 +2,8 @@
 
 mod escape;
 mod line_writer;
+#[cfg(test)]
+pub(crate) mod test_support;
 
 pub use escape::{visible, visible_json, visible_lines};
 pub use line_writer::LineWriter;

@@ -16,4 +16,6 @@ mod process;
 mod receive;
 mod reconcile_command;
 mod simulate_command;
+mod strangers;
+mod streams;
 mod table;

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     HttpService,
-    places::Place,
+    slots::ConnectionSlot,
     wire::{ConnectionVerdict, ConnectionWatch, WatchedStream},
 };
 use pillarbox::receive::Refusal;
@@ -51,10 +51,10 @@ enum AnswerState {
 
 impl<S: HttpService> ConnectionKeeper<S> {
     /// Keeps the connection until it ends or has to make room.
-    pub(super) async fn keep(self, stream: TcpStream, place: Place) {
+    pub(super) async fn keep(self, stream: TcpStream, slot: ConnectionSlot) {
         tokio::select! {
             biased;
-            () = place.evicted() => {}
+            () = slot.evicted() => {}
             () = self.serve(stream) => {}
         }
     }

@@ -3,14 +3,14 @@
 //!
 //! The callback port and the console share it, so that neither has a phase without a limit. A
 //! connection waits for a request, sends its head, sends its body, is answered, and reads its
-//! answer; a clock runs in each phase. When every place is taken, a new connection is accepted all
-//! the same, and takes the place of the connection that has shown least: silent ones go before
+//! answer; a clock runs in each phase. When every slot is taken, a new connection is accepted all
+//! the same, and takes the slot of the connection that has shown least: silent ones go before
 //! slow ones, and slow ones before those that a sender has proven. A request that is being stored
 //! is never cut off.
 
 mod connection;
 mod descriptors;
-mod places;
+mod slots;
 mod wire;
 
 use std::{error::Error, future::Future, sync::Arc, time::Duration};
@@ -23,7 +23,7 @@ use connection::ConnectionKeeper;
 pub(crate) use descriptors::{connection_limits, raise_descriptor_limit};
 pub(crate) use hyper::{body::Incoming, service::Service};
 use pillarbox::receive::{HttpAnswer, Refusal};
-use places::Places;
+use slots::ConnectionSlots;
 pub(crate) use wire::{BodyFraming, ConnectionWatch};
 
 /// How long the accept loop pauses after a failure, such as too many open files.
@@ -65,7 +65,7 @@ pub(crate) async fn listen<S: HttpService>(
     limits: ListenerLimits,
     stop: CancellationToken,
 ) {
-    let places = Places::new(limits.connections);
+    let slots = ConnectionSlots::new(limits.connections);
     let mut connections = JoinSet::new();
     let mut report = interval(REPORT_INTERVAL);
     let mut failures = AcceptFailures::default();
@@ -75,7 +75,7 @@ pub(crate) async fn listen<S: HttpService>(
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
             _ = report.tick() => {
                 failures.log();
-                places.log_evictions();
+                slots.log_evictions();
                 continue;
             }
             accepted = listener.accept() => accepted,
@@ -84,23 +84,23 @@ pub(crate) async fn listen<S: HttpService>(
             Ok((stream, _)) => stream,
             Err(error) => {
                 if failures.add(error) {
-                    places.evict();
+                    slots.evict();
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
                 continue;
             }
         };
         let watch = ConnectionWatch::new(limits.flush);
-        let place = tokio::select! {
+        let slot = tokio::select! {
             () = stop.cancelled() => break,
-            place = places.take(&watch) => place,
+            slot = slots.take(&watch) => slot,
         };
         let keeper = ConnectionKeeper {
             service: Arc::clone(&service),
             watch,
             stop: stop.clone(),
         };
-        connections.spawn(keeper.keep(stream, place));
+        connections.spawn(keeper.keep(stream, slot));
     }
     drop(listener);
     let ended = async { while connections.join_next().await.is_some() {} };

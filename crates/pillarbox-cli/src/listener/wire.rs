@@ -56,7 +56,7 @@ pub(super) enum ConnectionVerdict {
 
 /// What a connection has shown so far; the least makes room for a new connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Standing {
+pub(super) enum EvictionRank {
     /// It never sent a request.
     Silent,
     /// It does not read its answer.
@@ -157,20 +157,20 @@ impl ConnectionWatch {
     }
 
     /// What the connection has shown, and since when; `None` while its request is being answered.
-    pub(super) fn standing(&self, now: Instant) -> Option<(Standing, Instant)> {
+    pub(super) fn eviction_rank(&self, now: Instant) -> Option<(EvictionRank, Instant)> {
         let state = self.state();
-        let standing = match state.phase {
+        let rank = match state.phase {
             WirePhase::Busy => return None,
-            _ if state.unread(now) >= SLOW_READER => Standing::Unread,
-            WirePhase::Head if state.served => Standing::Head,
-            WirePhase::Head => Standing::FirstHead,
-            WirePhase::Body => Standing::Body,
+            _ if state.unread(now) >= SLOW_READER => EvictionRank::Unread,
+            WirePhase::Head if state.served => EvictionRank::Head,
+            WirePhase::Head => EvictionRank::FirstHead,
+            WirePhase::Body => EvictionRank::Body,
             WirePhase::Idle if state.unflushed.is_some() => return None,
-            WirePhase::Idle if state.proven => Standing::Proven,
-            WirePhase::Idle if state.served => Standing::Idle,
-            WirePhase::Idle => Standing::Silent,
+            WirePhase::Idle if state.proven => EvictionRank::Proven,
+            WirePhase::Idle if state.served => EvictionRank::Idle,
+            WirePhase::Idle => EvictionRank::Silent,
         };
-        Some((standing, state.since))
+        Some((rank, state.since))
     }
 
     /// Whether reading was stopped because a head is too long.
@@ -494,13 +494,13 @@ mod tests {
         busy.received();
         let now = Instant::now() + SLOW_READER;
         let order = [&silent, &unread, &first_head, &idle, &head, &body, &proven];
-        let order = order.map(|watch| watch.standing(now).unwrap().0);
+        let order = order.map(|watch| watch.eviction_rank(now).unwrap().0);
         assert!(
-            order.is_sorted() && order[0] == Standing::Silent,
+            order.is_sorted() && order[0] == EvictionRank::Silent,
             "{order:?}"
         );
         assert_eq!(
-            busy.standing(now),
+            busy.eviction_rank(now),
             None,
             "a request that is being stored is not cut off"
         );

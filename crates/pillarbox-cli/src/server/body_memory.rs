@@ -4,7 +4,11 @@
 //! get one amount of memory. When it is used up, the body that has cost most makes room: the one
 //! whose bytes, times the time it has held them, are the most. A sender's body arrives at once and
 //! is soon gone; a body that trickles, or a huge one that stops, costs more with every moment.
+//! Bodies that wait for memory get it in the opposite order, so those that have cost least go first.
 //! A body that is wholly received is not given up any more.
+//!
+//! Each buffer is a mapping of its own, so its memory goes back to the system when it is dropped.
+//! The allocator would keep most of it.
 
 use std::{
     collections::HashMap,
@@ -12,13 +16,17 @@ use std::{
 };
 
 use bytes::Bytes;
+use memmap2::MmapMut;
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use pillarbox::receive::{MAX_BODY_BYTES, Refusal};
+use pillarbox::{
+    inbox::InboxError,
+    receive::{MAX_BODY_BYTES, Refusal},
+};
 
 /// The memory for all bodies. Each counts twice: verifying or storing one may copy it once.
-const BODY_MEMORY_BYTES: usize = 64 * 1024 * 1024;
+const BODY_MEMORY_BYTES: usize = 48 * 1024 * 1024;
 /// The memory that a body begins with.
 const FIRST_BYTES: usize = 16 * 1024;
 
@@ -38,6 +46,7 @@ struct MemoryState {
 struct HeldMemory {
     bytes: usize,
     since: Instant,
+    is_waiting: bool,
     is_complete: bool,
     evicted: CancellationToken,
 }
@@ -54,7 +63,8 @@ impl HeldMemory {
 pub(super) struct BodyBuffer {
     memory: Arc<BodyMemory>,
     id: u64,
-    bytes: Vec<u8>,
+    bytes: Option<MmapMut>,
+    length: usize,
     evicted: CancellationToken,
 }
 
@@ -83,6 +93,7 @@ impl BodyMemory {
         let held = HeldMemory {
             bytes: 0,
             since: Instant::now(),
+            is_waiting: false,
             is_complete: false,
             evicted: evicted.clone(),
         };
@@ -91,7 +102,8 @@ impl BodyMemory {
         BodyBuffer {
             memory: Arc::clone(self),
             id,
-            bytes: Vec::new(),
+            bytes: None,
+            length: 0,
             evicted,
         }
     }
@@ -103,6 +115,7 @@ impl BodyMemory {
             tokio::pin!(freed);
             freed.as_mut().enable();
             if self.lock().try_reserve(id, more)? {
+                self.freed.notify_waiters(); // the next in order may take what is left
                 return Ok(());
             }
             freed.await;
@@ -115,16 +128,27 @@ impl BodyMemory {
 }
 
 impl MemoryState {
-    /// Gives `more` bytes to a body if there are so many; if not, others make room, or it itself.
+    /// Gives `more` bytes to a body if there are so many and no body that waits has cost less. If
+    /// there are too few, others make room, or it itself.
     fn try_reserve(&mut self, id: u64, more: usize) -> Result<bool, Refusal> {
+        let now = Instant::now();
+        if let Some(held) = self.bodies.get_mut(&id) {
+            held.is_waiting = true;
+        }
+        let waiting = self.bodies.iter();
+        let waiting = waiting.filter(|(_, held)| held.is_waiting && !held.evicted.is_cancelled());
+        let first = waiting.min_by_key(|(id, held)| (held.cost(now), **id));
+        if first.is_none_or(|(first, _)| *first != id) {
+            return Ok(false);
+        }
         if self.free >= more
             && let Some(held) = self.bodies.get_mut(&id)
         {
             self.free -= more;
             held.bytes += more;
+            held.is_waiting = false;
             return Ok(true);
         }
-        let now = Instant::now();
         let leaving = self
             .bodies
             .values()
@@ -157,21 +181,39 @@ impl BodyBuffer {
         data: &[u8],
         declared: Option<usize>,
     ) -> Result<(), Refusal> {
-        let needed = self.bytes.len() + data.len();
-        let held = self.bytes.capacity();
+        let needed = self.length + data.len();
+        let held = self.bytes.as_ref().map_or(0, |bytes| bytes.len());
         if needed > held {
             let most = declared.unwrap_or(MAX_BODY_BYTES);
             let grown = (2 * held).max(FIRST_BYTES).min(most).max(needed);
-            self.memory.reserve(self.id, 2 * (grown - held)).await?;
-            self.bytes.reserve_exact(grown - self.bytes.len());
+            tokio::select! {
+                () = self.evicted.cancelled() => return Err(Refusal::Slow),
+                reserved = self.memory.reserve(self.id, 2 * (grown - held)) => reserved?,
+            }
+            self.grow(grown)?;
         }
-        self.bytes.extend_from_slice(data);
+        if let Some(bytes) = &mut self.bytes {
+            bytes[self.length..needed].copy_from_slice(data);
+        }
+        self.length = needed;
+        Ok(())
+    }
+
+    fn grow(&mut self, capacity: usize) -> Result<(), Refusal> {
+        let mut grown = MmapMut::map_anon(capacity).map_err(|error| {
+            let why = format!("no memory for a body: {error}");
+            Refusal::Inbox(InboxError::Unavailable(why))
+        })?;
+        if let Some(bytes) = &self.bytes {
+            grown[..self.length].copy_from_slice(&bytes[..self.length]);
+        }
+        self.bytes = Some(grown);
         Ok(())
     }
 
     /// How many bytes there are.
     pub(super) fn len(&self) -> usize {
-        self.bytes.len()
+        self.length
     }
 
     /// Completes when the body has to make room.
@@ -184,13 +226,14 @@ impl BodyBuffer {
         if let Some(held) = self.memory.lock().bodies.get_mut(&self.id) {
             held.is_complete = true;
         }
-        std::mem::take(&mut self.bytes).into()
+        let bytes = self.bytes.take().map(Bytes::from_owner);
+        bytes.map_or_else(Bytes::new, |bytes| bytes.slice(..self.length))
     }
 }
 
 impl Drop for BodyBuffer {
     fn drop(&mut self) {
-        self.bytes = Vec::new();
+        self.bytes = None;
         let mut state = self.memory.lock();
         if let Some(held) = state.bodies.remove(&self.id) {
             state.free += held.bytes;

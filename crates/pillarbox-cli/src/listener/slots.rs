@@ -1,7 +1,7 @@
-//! The places of a listener, and which connection gives up its own for a new one.
+//! The slots of a listener, and which connection gives up its own for a new one.
 //!
 //! A flood of connections must not starve a sender, and an address says nothing about who is a
-//! sender: behind a proxy they all share one. So each new connection gets a place, and takes it
+//! sender: behind a proxy they all share one. So each new connection gets a slot, and takes it
 //! from the connection that has shown least. A sender's request arrives within milliseconds of its
 //! connection, and is then no longer among the least.
 
@@ -25,28 +25,28 @@ use super::wire::ConnectionWatch;
 /// How long a new connection waits before it looks again for one that can be closed.
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The places of one listener.
-pub(super) struct Places {
+/// The slots of one listener.
+pub(super) struct ConnectionSlots {
     permits: Arc<Semaphore>,
-    occupied: Mutex<HashMap<u64, OccupiedPlace>>,
+    occupied: Mutex<HashMap<u64, OccupiedSlot>>,
     next_id: AtomicU64,
     evictions: AtomicU64,
 }
 
-struct OccupiedPlace {
+struct OccupiedSlot {
     watch: ConnectionWatch,
     evicted: CancellationToken,
 }
 
-/// One connection's place, free again when this is dropped.
-pub(super) struct Place {
+/// One connection's slot, free again when this is dropped.
+pub(super) struct ConnectionSlot {
     id: u64,
-    places: Arc<Places>,
+    slots: Arc<ConnectionSlots>,
     evicted: CancellationToken,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Places {
+impl ConnectionSlots {
     pub(super) fn new(count: usize) -> Arc<Self> {
         Arc::new(Self {
             permits: Arc::new(Semaphore::new(count)),
@@ -56,9 +56,9 @@ impl Places {
         })
     }
 
-    /// Takes a place for a new connection, and closes another one if there is none. Waits while
+    /// Takes a slot for a new connection, and closes another one if there is none. Waits while
     /// every connection is being answered.
-    pub(super) async fn take(self: &Arc<Self>, watch: &ConnectionWatch) -> Place {
+    pub(super) async fn take(self: &Arc<Self>, watch: &ConnectionWatch) -> ConnectionSlot {
         let permit = loop {
             let permit = Arc::clone(&self.permits);
             if let Ok(permit) = permit.try_acquire_owned() {
@@ -70,18 +70,18 @@ impl Places {
                 break permit;
             }
         };
-        let place = Place {
+        let slot = ConnectionSlot {
             id: self.next_id.fetch_add(1, Ordering::Relaxed),
-            places: Arc::clone(self),
+            slots: Arc::clone(self),
             evicted: CancellationToken::new(),
             _permit: permit,
         };
-        let occupied = OccupiedPlace {
+        let occupied = OccupiedSlot {
             watch: watch.clone(),
-            evicted: place.evicted.clone(),
+            evicted: slot.evicted.clone(),
         };
-        self.lock().insert(place.id, occupied);
-        place
+        self.lock().insert(slot.id, occupied);
+        slot
     }
 
     /// Closes the connection that has shown least, if one may be closed.
@@ -90,7 +90,7 @@ impl Places {
         let mut occupied = self.lock();
         let least = occupied
             .iter()
-            .filter_map(|(id, place)| Some((place.watch.standing(now)?, *id)))
+            .filter_map(|(id, slot)| Some((slot.watch.eviction_rank(now)?, *id)))
             .min();
         if let Some(least) = least.and_then(|(_, id)| occupied.remove(&id)) {
             least.evicted.cancel();
@@ -108,20 +108,20 @@ impl Places {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, OccupiedPlace>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, OccupiedSlot>> {
         self.occupied.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Place {
+impl ConnectionSlot {
     /// Completes when the connection has to make room.
     pub(super) fn evicted(&self) -> WaitForCancellationFuture<'_> {
         self.evicted.cancelled()
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        self.places.lock().remove(&self.id);
+        self.slots.lock().remove(&self.id);
     }
 }

@@ -1,0 +1,225 @@
+//! Strangers who take places, descriptors, memory or time, and senders who are answered all the
+//! same. The strangers are real connections to the shipped binary.
+
+use std::{net::SocketAddr, time::Duration};
+
+use pillarbox::domain::{Clock, SystemClock};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
+
+use test_support::{
+    client::Client,
+    message::{both, hmrc, pay},
+    request::Request,
+    shipped::Process,
+};
+
+/// Senders give up after 3 s; Pillarbox promises 2.5 s.
+const PATIENCE: Duration = Duration::from_millis(2500);
+const MB: u64 = 1_000_000;
+
+/// Raises the descriptors that the test may open; returns whether there are so many.
+fn may_open(descriptors: u64) -> bool {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    setrlimit(Resource::Nofile, raised).unwrap();
+    limit.maximum.is_none_or(|most| most >= descriptors)
+}
+
+/// Posts as a sender would, on a new connection; returns how long the answer took.
+async fn post(process: &Process, id: &str, padding: usize) -> Duration {
+    let body = pay().message(id, SystemClock.now());
+    let pad = format!("{{\"pad\":\"{}\",", "x".repeat(padding));
+    let request = Request::post(&pay(), body.replacen('{', &pad, 1));
+    let began = Instant::now();
+    let answer = Client::connect(process.address)
+        .await
+        .ask(request.bytes())
+        .await;
+    assert_eq!(answer.status, 200, "{id}");
+    began.elapsed()
+}
+
+/// Posts so many; returns how many answers were late, and how late the last.
+async fn post_many(process: &Process, count: usize, padding: usize) -> (usize, Duration) {
+    let (mut late, mut worst) = (0, Duration::ZERO);
+    for n in 0..count {
+        let took = post(process, &format!("n{n}"), padding).await;
+        late += usize::from(took > PATIENCE);
+        worst = worst.max(took);
+    }
+    (late, worst)
+}
+
+/// Connects and sends nothing, again and again.
+async fn stay_silent(address: SocketAddr) {
+    loop {
+        if let Ok(mut stream) = TcpStream::connect(address).await {
+            let _ = stream.read(&mut [0; 16]).await;
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_thousand_silent_connections_keep_no_sender_waiting() {
+    let strangers = if may_open(4096) { 2000 } else { 700 };
+    let process = Process::start(&both());
+    let mut flood = JoinSet::new();
+    for _ in 0..strangers {
+        flood.spawn(stay_silent(process.address));
+    }
+    sleep(Duration::from_secs(1)).await;
+    let (late, worst) = post_many(&process, 100, 0).await;
+    assert!(late <= 1, "{late} late, the last after {worst:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_whose_answers_are_never_read_are_dropped() {
+    let process = Process::start(&both());
+    let mut readers = JoinSet::new();
+    let requests = [
+        Request::new("GET", "/hmrc?challenge=abc").bytes(),
+        Request::unsigned(&pay(), "x").bytes(),
+        // Its answer closes the connection.
+        Request::new("POST", "/pay").head("Content-Length: 1\r\nContent-Length: 1\r\n"),
+    ];
+    for request in requests.iter().cycle().take(30) {
+        let many = request.repeat(100);
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(1).unwrap(); // the system makes it the least it can
+        let stream = socket.connect(process.address).await.unwrap();
+        readers.spawn(async move {
+            let mut stream = stream;
+            let began = Instant::now();
+            // Once the answers are stuck, so are the requests, until the connection is reset.
+            while stream.write_all(&many).await.is_ok() {}
+            began.elapsed()
+        });
+    }
+    let (late, worst) = post_many(&process, 10, 0).await;
+    assert_eq!(late, 0, "{worst:?}");
+    let mut dropped = Vec::new();
+    while let Some(took) = timeout(Duration::from_secs(90), readers.join_next())
+        .await
+        .expect("every connection is dropped")
+    {
+        dropped.push(took.unwrap());
+    }
+    assert_eq!(dropped.len(), 30);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silent_connections_to_the_console_leave_the_descriptors_to_the_senders() {
+    if !may_open(2048) {
+        println!("left out: the system allows too few open files for 1,000 connections");
+        return;
+    }
+    for (descriptors, strangers) in [(1024, 1000), (64, 300)] {
+        let process = Process::start_after(&format!("ulimit -n {descriptors}"));
+        let mut silent = Vec::new();
+        for n in 0..strangers {
+            silent.push(TcpStream::connect(process.console).await.unwrap());
+            if n % 4 == 0 {
+                silent.push(TcpStream::connect(process.address).await.unwrap());
+            }
+        }
+        let (late, worst) = post_many(&process, 10, 0).await;
+        assert_eq!(late, 0, "{worst:?} with {descriptors} descriptors");
+        let page = format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", process.console);
+        let mut browser = TcpStream::connect(process.console).await.unwrap();
+        browser.write_all(page.as_bytes()).await.unwrap();
+        let mut answer = [0; 15];
+        browser.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200 OK");
+    }
+}
+
+/// Sends most of a long body, and then a byte a second, again and again.
+async fn trickle(address: SocketAddr, length: usize) {
+    let request = Request::unsigned(&pay(), vec![b'x'; length]).bytes();
+    loop {
+        if let Ok(mut stream) = TcpStream::connect(address).await {
+            let (most, rest) = request.split_at(request.len() - 20);
+            let mut sent = stream.write_all(most).await.is_ok();
+            for byte in rest.iter().take(19) {
+                let mut answer = [0; 16];
+                if !sent
+                    || timeout(Duration::from_secs(1), stream.read(&mut answer))
+                        .await
+                        .is_ok()
+                {
+                    break;
+                }
+                sent = stream.write_all(&[*byte]).await.is_ok();
+            }
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Sends whole long bodies whose signature is wrong, and which are rebuilt to be verified, again
+/// and again.
+async fn forge(address: SocketAddr) {
+    let body = r"\ud83d\ude00".repeat(8 * 1024 * 1024 / 12);
+    let request = Request::unsigned(&hmrc(), body).header("X-Hub-Signature", "0".repeat(40));
+    let request = request.bytes();
+    loop {
+        if let Ok(mut stream) = TcpStream::connect(address).await {
+            let _ = stream.write_all(&request).await;
+            let _ = stream.read(&mut [0; 16]).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_bodies_of_strangers_hold_up_no_sender_and_little_memory_for_a_short_time() {
+    let process = Process::start(&both());
+    for length in [60_000, 120_000, 8 * 1024 * 1024] {
+        let mut flood = JoinSet::new();
+        for _ in 0..64 {
+            flood.spawn(trickle(process.address, length));
+        }
+        sleep(Duration::from_secs(1)).await;
+        let (late, worst) = post_many(&process, 10, 120_000).await;
+        println!("the last answer beside bodies of {length}: {worst:?}");
+        assert_eq!(late, 0, "{worst:?} beside bodies of {length}");
+        flood.shutdown().await;
+    }
+    let mut flood = JoinSet::new();
+    for _ in 0..32 {
+        flood.spawn(forge(process.address));
+    }
+    sleep(Duration::from_secs(1)).await;
+    let (late, worst) = post_many(&process, 10, 120_000).await;
+    println!("the last answer beside forged bodies: {worst:?}");
+    assert!(
+        late <= 1,
+        "{late} late, the last after {worst:?} beside forged bodies"
+    );
+    flood.shutdown().await;
+
+    let Some((_, peak)) = process.memory() else {
+        println!("left out: this system does not say how much memory a process has");
+        return;
+    };
+    println!("peak: {} MB", peak / MB);
+    assert!(peak <= 150 * MB, "{} MB", peak / MB);
+    let began = Instant::now();
+    while process.memory().is_some_and(|(now, _)| now > 80 * MB) {
+        let now = process.memory().map(|(now, _)| now / MB);
+        assert!(
+            began.elapsed() < Duration::from_secs(60),
+            "{now:?} MB are kept"
+        );
+        sleep(Duration::from_millis(500)).await;
+    }
+}
