@@ -20,7 +20,7 @@ use test_support::{
 };
 
 /// Senders give up after 3 s; Pillarbox promises 2.5 s.
-const PATIENCE: Duration = Duration::from_millis(2500);
+const ANSWER_LIMIT: Duration = Duration::from_millis(2500);
 const MB: u64 = 1_000_000;
 
 /// Raises the descriptors that the test may open; returns whether there are so many.
@@ -53,7 +53,7 @@ async fn post_many(process: &Process, count: usize, padding: usize) -> (usize, D
     let (mut late, mut worst) = (0, Duration::ZERO);
     for n in 0..count {
         let took = post(process, &format!("n{n}"), padding).await;
-        late += usize::from(took > PATIENCE);
+        late += usize::from(took > ANSWER_LIMIT);
         worst = worst.max(took);
     }
     (late, worst)

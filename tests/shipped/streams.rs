@@ -106,9 +106,7 @@ fn keys(file: &str, folder: &Folder) -> Vec<String> {
 #[tokio::test]
 async fn an_event_whose_line_was_torn_is_written_again_on_a_line_of_its_own() {
     let folder = Folder::with(BOTH_SOURCES);
-    // Larger than the inbox may become, so that the limit below is this file's alone.
     let begun = folder.write("events.log", "half a line");
-    File::options().append(true).open(&begun).unwrap();
     let events = OpenOptions::new().append(true).open(&begun).unwrap();
     let mut command = folder.command_of("sh", &["-c", r#"trap "" XFSZ; exec "$0" "$@""#]);
     command.arg(binary("pillarbox-under-test"));
@@ -124,7 +122,8 @@ async fn an_event_whose_line_was_torn_is_written_again_on_a_line_of_its_own() {
         "not glued to what was torn"
     );
 
-    events.set_len(64 * 1024 * 1024).unwrap(); // larger than the inbox, which the limit leaves alone
+    // Larger than the inbox, which the limit below leaves alone.
+    events.set_len(64 * 1024 * 1024).unwrap();
     let limit = |current| {
         let limit = Rlimit {
             current,

@@ -4,7 +4,7 @@
 //! get one amount of memory. When it is used up, the body that has cost most makes room: the one
 //! whose bytes, times the time it has held them, are the most. A sender's body arrives at once and
 //! is soon gone; a body that trickles, or a huge one that stops, costs more with every moment.
-//! Bodies that wait for memory get it in the opposite order, so those that have cost least go first.
+//! Bodies that wait for memory get it in the opposite order: those that have cost least go first.
 //! A body that is wholly received is not given up any more.
 //!
 //! Each buffer is a mapping of its own, so its memory goes back to the system when it is dropped.
