@@ -3,8 +3,6 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use pillarbox::domain::{Clock, SystemClock};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
@@ -13,61 +11,13 @@ use tokio::{
 };
 
 use test_support::{
-    client::Client,
     message::{both, hmrc, pay},
     request::Request,
     shipped::Process,
+    strangers::{may_open, post_many, stay_silent, trickle},
 };
 
-/// Senders give up after 3 s; Pillarbox promises 2.5 s.
-const ANSWER_LIMIT: Duration = Duration::from_millis(2500);
 const MB: u64 = 1_000_000;
-
-/// Raises the descriptors that the test may open; returns whether there are so many.
-fn may_open(descriptors: u64) -> bool {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        ..limit
-    };
-    setrlimit(Resource::Nofile, raised).unwrap();
-    limit.maximum.is_none_or(|most| most >= descriptors)
-}
-
-/// Posts as a sender would, on a new connection; returns how long the answer took.
-async fn post(process: &Process, id: &str, padding: usize) -> Duration {
-    let body = pay().message(id, SystemClock.now());
-    let pad = format!("{{\"pad\":\"{}\",", "x".repeat(padding));
-    let request = Request::post(&pay(), body.replacen('{', &pad, 1));
-    let began = Instant::now();
-    let answer = Client::connect(process.address)
-        .await
-        .ask(request.bytes())
-        .await;
-    assert_eq!(answer.status, 200, "{id}");
-    began.elapsed()
-}
-
-/// Posts so many; returns how many answers were late, and how late the last.
-async fn post_many(process: &Process, count: usize, padding: usize) -> (usize, Duration) {
-    let (mut late, mut worst) = (0, Duration::ZERO);
-    for n in 0..count {
-        let took = post(process, &format!("n{n}"), padding).await;
-        late += usize::from(took > ANSWER_LIMIT);
-        worst = worst.max(took);
-    }
-    (late, worst)
-}
-
-/// Connects and sends nothing, again and again.
-async fn stay_silent(address: SocketAddr) {
-    loop {
-        if let Ok(mut stream) = TcpStream::connect(address).await {
-            let _ = stream.read(&mut [0; 16]).await;
-        }
-        sleep(Duration::from_secs(1)).await;
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_thousand_silent_connections_keep_no_sender_waiting() {
@@ -78,7 +28,7 @@ async fn two_thousand_silent_connections_keep_no_sender_waiting() {
         flood.spawn(stay_silent(process.address));
     }
     sleep(Duration::from_secs(1)).await;
-    let (late, worst) = post_many(&process, 100, 0).await;
+    let (late, worst) = post_many(process.address, 100, 0).await;
     assert!(late <= 1, "{late} late, the last after {worst:?}");
 }
 
@@ -105,7 +55,7 @@ async fn connections_whose_answers_are_never_read_are_dropped() {
             began.elapsed()
         });
     }
-    let (late, worst) = post_many(&process, 10, 0).await;
+    let (late, worst) = post_many(process.address, 10, 0).await;
     assert_eq!(late, 0, "{worst:?}");
     let mut dropped = Vec::new();
     while let Some(took) = timeout(Duration::from_secs(90), readers.join_next())
@@ -132,7 +82,7 @@ async fn silent_connections_to_the_console_leave_the_descriptors_to_the_senders(
                 silent.push(TcpStream::connect(process.address).await.unwrap());
             }
         }
-        let (late, worst) = post_many(&process, 10, 0).await;
+        let (late, worst) = post_many(process.address, 10, 0).await;
         assert_eq!(late, 0, "{worst:?} with {descriptors} descriptors");
         let page = format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", process.console);
         let mut browser = TcpStream::connect(process.console).await.unwrap();
@@ -140,29 +90,6 @@ async fn silent_connections_to_the_console_leave_the_descriptors_to_the_senders(
         let mut answer = [0; 15];
         browser.read_exact(&mut answer).await.unwrap();
         assert_eq!(&answer, b"HTTP/1.1 200 OK");
-    }
-}
-
-/// Sends most of a long body, and then a byte a second, again and again.
-async fn trickle(address: SocketAddr, length: usize) {
-    let request = Request::unsigned(&pay(), vec![b'x'; length]).bytes();
-    loop {
-        if let Ok(mut stream) = TcpStream::connect(address).await {
-            let (most, rest) = request.split_at(request.len() - 20);
-            let mut sent = stream.write_all(most).await.is_ok();
-            for byte in rest.iter().take(19) {
-                let mut answer = [0; 16];
-                if !sent
-                    || timeout(Duration::from_secs(1), stream.read(&mut answer))
-                        .await
-                        .is_ok()
-                {
-                    break;
-                }
-                sent = stream.write_all(&[*byte]).await.is_ok();
-            }
-        }
-        sleep(Duration::from_millis(100)).await;
     }
 }
 
@@ -189,7 +116,7 @@ async fn long_bodies_of_strangers_hold_up_no_sender_and_little_memory_for_a_shor
             flood.spawn(trickle(process.address, length));
         }
         sleep(Duration::from_secs(1)).await;
-        let (late, worst) = post_many(&process, 10, 120_000).await;
+        let (late, worst) = post_many(process.address, 10, 120_000).await;
         println!("the last answer beside bodies of {length}: {worst:?}");
         assert_eq!(late, 0, "{worst:?} beside bodies of {length}");
         flood.shutdown().await;
@@ -199,7 +126,7 @@ async fn long_bodies_of_strangers_hold_up_no_sender_and_little_memory_for_a_shor
         flood.spawn(forge(process.address));
     }
     sleep(Duration::from_secs(1)).await;
-    let (late, worst) = post_many(&process, 10, 120_000).await;
+    let (late, worst) = post_many(process.address, 10, 120_000).await;
     println!("the last answer beside forged bodies: {worst:?}");
     assert!(
         late <= 1,
