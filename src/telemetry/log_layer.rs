@@ -391,7 +391,7 @@ mod tests {
         let (_stuck, release) = std::sync::mpsc::channel();
         let pipe = StuckPipe(release);
         let (layer, printer) = LogLayer::new(pipe, LogFormat::Json, Arc::new(FixedClock)).unwrap();
-        let began = std::time::Instant::now();
+        let began = tokio::time::Instant::now();
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
             for _ in 0..2 * QUEUE_LINES {
                 tracing::info!("recorded");

@@ -100,6 +100,16 @@ impl Server {
     }
 
     pub async fn with(sources: &[Source], destination: impl Destination) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        Self::on(listener, sources, destination).await
+    }
+
+    /// On a listener of one's own.
+    pub async fn on(
+        listener: TcpListener,
+        sources: &[Source],
+        destination: impl Destination,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let inbox = Arc::new(SqliteInbox::create(&folder.path().join("inbox.db")).unwrap());
         let app = App {
@@ -110,7 +120,6 @@ impl Server {
                 retention: Duration::from_secs(90 * DAY.as_secs()),
             },
         };
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let told = stop.clone();

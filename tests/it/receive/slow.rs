@@ -3,12 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use pillarbox::{domain::Key, inbox::ReadInbox};
-use tokio::time::{Instant, pause, sleep};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpSocket, TcpStream},
+    time::{Instant, pause, sleep},
+};
 
 use test_support::{
     message::{both, pay},
     request::Request,
-    server::{NOW, Server},
+    server::{Away, NOW, Server},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -78,6 +82,53 @@ async fn a_body_that_takes_longer_than_ten_seconds_is_refused_and_leaves_nothing
     assert!(server.keys().await.is_empty());
 }
 
+/// A connection whose answers fill every buffer on their way, since it never reads. Requests that
+/// wait behind them would be noticed as heads that take long.
+async fn unread(server: &Server, last: &[u8]) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(1).unwrap(); // the system makes it the least it can
+    let mut stream = socket.connect(server.address).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    let challenge = Request::new("GET", "/hmrc?challenge=abc").bytes();
+    for request in [challenge.as_slice(); 50].into_iter().chain([last]) {
+        stream.write_all(request).await.unwrap();
+        sleep(Duration::from_millis(4)).await; // so that it is answered before the next
+    }
+    stream
+}
+
+#[tokio::test]
+async fn connections_whose_answers_are_never_read_are_dropped() {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_send_buffer_size(1).unwrap(); // accepted connections inherit it
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let server = Server::on(socket.listen(64).unwrap(), &both(), Away).await;
+    for last in [
+        Request::new("GET", "/hmrc?challenge=abc").bytes(),
+        Request::unsigned(&pay(), "x").bytes(),
+        Request::new("GET", "/")
+            .header("Connection", "close")
+            .bytes(),
+        // Their answers close the connection.
+        Request::new("POST", "/pay").head("Content-Length: 0\r\nContent-Length: 0\r\n"),
+        Request::new("POST", "/pay").head("Content-Length: 9000000\r\n"),
+    ] {
+        let stream = unread(&server, &last).await;
+        pause();
+        let began = Instant::now();
+        while stream.take_error().unwrap().is_none() {
+            assert!(
+                began.elapsed() < 20 * SECOND,
+                "{}",
+                String::from_utf8_lossy(&last)
+            );
+            sleep(SECOND).await;
+            tokio::task::yield_now().await;
+        }
+        tokio::time::resume();
+    }
+}
+
 #[tokio::test]
 async fn a_long_body_that_arrives_at_once_passes_those_that_trickle() {
     let server = Server::start().await;
@@ -94,7 +145,7 @@ async fn a_long_body_that_arrives_at_once_passes_those_that_trickle() {
     for id in ["n1", "n2", "n3"] {
         let pad = format!("{{\"pad\":\"{}\",", "x".repeat(120_000));
         let padded = source.message(id, NOW).replacen('{', &pad, 1);
-        let began = std::time::Instant::now();
+        let began = Instant::now();
         let long = Request::post(&source, &padded).bytes();
         assert_eq!(server.client().await.ask(&long).await.status, 200);
         assert!(
