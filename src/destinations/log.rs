@@ -8,7 +8,7 @@ use std::{
     fs::File,
     io::{self, Write},
     os::{fd::AsFd, unix::fs::FileExt},
-    sync::mpsc::{self, Receiver, Sender},
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
 };
 
 use bytes::Bytes;
@@ -20,6 +20,8 @@ use crate::{
     text::{LineWriter, visible_json},
 };
 
+/// The lines that may wait for a reader that has stopped; attempts beyond that fail at once.
+const QUEUE_LINES: usize = 1024;
 /// The lines that are written together, at most.
 const BATCH_LINES: usize = 256;
 
@@ -27,7 +29,7 @@ const BATCH_LINES: usize = 256;
 /// Clones share the thread.
 #[derive(Clone)]
 pub struct LogDestination {
-    lines: Sender<EventLine>,
+    lines: SyncSender<EventLine>,
 }
 
 struct EventLine {
@@ -49,7 +51,7 @@ impl LogDestination {
     }
 
     fn start<W: Write + Send + 'static>(out: LineWriter<W>) -> io::Result<Self> {
-        let (lines, taken) = mpsc::channel();
+        let (lines, taken) = sync_channel(QUEUE_LINES);
         std::thread::Builder::new()
             .name("log".to_owned())
             .spawn(move || write_all(out, &taken))?;
@@ -59,14 +61,13 @@ impl LogDestination {
 
 impl Destination for LogDestination {
     async fn deliver(&self, _key: &Key, event: &Event) -> Result<(), DeliveryError> {
-        let stopped = || DeliveryError::Unavailable("log: the writer has stopped".to_owned());
+        let stopped = || DeliveryError::Unavailable("log: the reader has stopped".to_owned());
         let (written, done) = oneshot::channel();
-        self.lines
-            .send(EventLine {
-                text: event.envelope().clone(),
-                written,
-            })
-            .map_err(|_| stopped())?;
+        let line = EventLine {
+            text: event.envelope().clone(),
+            written,
+        };
+        self.lines.try_send(line).map_err(|_| stopped())?;
         let written = done.await.map_err(|_| stopped())?;
         written.map_err(|error| DeliveryError::Unavailable(format!("log: {error}")))
     }
@@ -126,6 +127,8 @@ fn ends_in_half_a_line(out: &File) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
     use crate::{
         destinations::example, senders::example as entries, text::test_support::SmallDisk,
@@ -155,5 +158,30 @@ mod tests {
                 "the next begins on its own: {text:?}"
             );
         }
+    }
+    /// A pipe that nothing reads.
+    struct StuckPipe(Receiver<()>);
+
+    impl Write for StuckPipe {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.0.recv();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_has_stopped_makes_only_so_many_lines_wait() {
+        let row = example::row(&entries::hmrc("n1", "{}"));
+        let event = Event::of(&row).unwrap();
+        let (_stuck, release) = sync_channel(0);
+        let log = LogDestination::new(StuckPipe(release)).unwrap();
+        let attempts = 2 * (QUEUE_LINES + BATCH_LINES);
+        let attempts = (0..attempts).map(|_| log.deliver(&row.key, &event).now_or_never());
+        let refused = attempts.filter(|attempt| matches!(attempt, Some(Err(_))));
+        assert!(refused.count() >= QUEUE_LINES);
     }
 }

@@ -18,6 +18,11 @@ pub fn visible_lines(text: &str) -> Cow<'_, str> {
     escape(text, |c| steers(c) && !matches!(c, '\n' | '\t'))
 }
 
+/// The same for text of many lines that has styles of a terminal, so that escape sequences stay.
+pub fn visible_styled(text: &str) -> Cow<'_, str> {
+    escape(text, |c| steers(c) && !matches!(c, '\n' | '\t' | '\u{1b}'))
+}
+
 /// The same for a JSON document: such a character, which can only be part of a string, becomes its
 /// JSON escape, so the document keeps its value.
 pub fn visible_json(json: &str) -> Cow<'_, str> {
@@ -115,6 +120,10 @@ mod tests {
         assert_eq!(
             visible_lines("{\r\n\t\"a\": \u{202e}1\n}"),
             "{\\u{d}\n\t\"a\": \\u{202e}1\n}"
+        );
+        assert_eq!(
+            visible_styled("\u{1b}[1mkey\u{1b}[0m\n\u{9b}31m\u{202e}"),
+            "\u{1b}[1mkey\u{1b}[0m\n\\u{9b}31m\\u{202e}"
         );
     }
 }

@@ -5,5 +5,5 @@ mod line_writer;
 #[cfg(test)]
 pub(crate) mod test_support;
 
-pub use escape::{visible, visible_json, visible_lines};
+pub use escape::{visible, visible_json, visible_lines, visible_styled};
 pub use line_writer::LineWriter;

@@ -5,6 +5,7 @@ use std::{
     net::SocketAddr,
     path::Path,
     sync::Arc,
+    time::Duration,
 };
 
 use clap::Args;
@@ -42,6 +43,9 @@ use pillarbox::{
 /// The connections that may wait to be accepted; Linux takes at most `net.core.somaxconn` of them.
 /// When the queue is full, a sender's first packet is dropped and sent again a second later.
 const BACKLOG: u32 = 1024;
+
+/// How long reconcile runs may take to end when the process stops.
+const RECONCILE_DRAIN: Duration = Duration::from_secs(10);
 
 /// Receives notifications, stores them, and hands them on.
 #[derive(Args, Default)]
@@ -204,7 +208,7 @@ pub(super) async fn run<D: Destination>(
     }));
     welcome(&settings, &keyring, (bound, console_bound), goes_to, output)?;
     tokio::spawn(log_unreachable(https_urls(&settings.config)));
-    let reconciling = reconciler(&settings.config, aws.as_ref(), &inbox)
+    let mut reconciling = reconciler(&settings.config, aws.as_ref(), &inbox)
         .map(|reconciler| reconcile_loop::start(reconciler, &stop))
         .unwrap_or_default();
     serve(
@@ -215,7 +219,14 @@ pub(super) async fn run<D: Destination>(
         stop,
     )
     .await?;
-    reconciling.join_all().await; // each ends between two steps
+    // Each run ends between two steps; one that does not is continued by the next start.
+    let reconciled = async { while reconciling.join_next().await.is_some() {} };
+    if tokio::time::timeout(RECONCILE_DRAIN, reconciled)
+        .await
+        .is_err()
+    {
+        tracing::warn!("a reconcile run did not end in time and was cut off");
+    }
     output.say("Stopped. What was stored and not handed on goes out at the next start.")?;
     Ok(())
 }

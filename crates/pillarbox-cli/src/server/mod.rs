@@ -57,6 +57,8 @@ pub async fn serve<D: Destination>(
     let (limits, _) = connection_limits();
     listen(listener, handler, limits, stop).await;
     received_all.cancel();
-    let _ = delivering.await;
+    if let Err(error) = delivering.await {
+        tracing::error!(reason = %error, "delivery ended early; the next start continues it");
+    }
     Ok(())
 }
