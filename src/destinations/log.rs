@@ -131,7 +131,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        destinations::example, senders::example as entries, text::test_support::SmallDisk,
+        destinations::example,
+        senders::example as entries,
+        text::test_support::{SmallDisk, StuckPipe},
     };
 
     #[tokio::test]
@@ -159,26 +161,12 @@ mod tests {
             );
         }
     }
-    /// A pipe that nothing reads.
-    struct StuckPipe(Receiver<()>);
-
-    impl Write for StuckPipe {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let _ = self.0.recv();
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
     #[test]
     fn a_reader_that_has_stopped_makes_only_so_many_lines_wait() {
         let row = example::row(&entries::hmrc("n1", "{}"));
         let event = Event::of(&row).unwrap();
-        let (_stuck, release) = sync_channel(0);
-        let log = LogDestination::new(StuckPipe(release)).unwrap();
+        let (pipe, _stuck) = StuckPipe::new();
+        let log = LogDestination::new(pipe).unwrap();
         let attempts = 2 * (QUEUE_LINES + BATCH_LINES);
         let attempts = (0..attempts).map(|_| log.deliver(&row.key, &event).now_or_never());
         let refused = attempts.filter(|attempt| matches!(attempt, Some(Err(_))));

@@ -335,6 +335,8 @@ mod tests {
         *,
     };
 
+    use crate::text::test_support::StuckPipe;
+
     #[test]
     fn a_line_is_one_json_object_whatever_is_in_it() {
         let hostile = "a\"b\r\n\u{1b}[31m\u{2028}\u{202e}";
@@ -374,22 +376,9 @@ mod tests {
         });
     }
 
-    /// A pipe that is full and that nothing reads.
-    struct StuckPipe(std::sync::mpsc::Receiver<()>);
-    impl Write for StuckPipe {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            let _ = self.0.recv();
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
     #[test]
     fn a_reader_that_has_stopped_holds_up_neither_a_line_nor_the_end() {
-        let (_stuck, release) = std::sync::mpsc::channel();
-        let pipe = StuckPipe(release);
+        let (pipe, _stuck) = StuckPipe::new();
         let (layer, printer) = LogLayer::new(pipe, LogFormat::Json, Arc::new(FixedClock)).unwrap();
         let began = tokio::time::Instant::now();
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {

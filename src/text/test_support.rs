@@ -1,4 +1,4 @@
-//! A disk that fills up, for tests.
+//! A disk that fills up and a pipe that nothing reads, for tests.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,7 +7,10 @@
 
 use std::{
     io::{self, Write},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        mpsc::{Receiver, Sender, channel},
+    },
 };
 
 /// A file on a disk that has room for so many bytes more.
@@ -46,6 +49,27 @@ impl Write for SmallDisk {
             .unwrap()
             .extend_from_slice(&bytes[..some]);
         Ok(some)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A pipe that is full and that nothing reads, until its other half is dropped.
+pub(crate) struct StuckPipe(Receiver<()>);
+
+impl StuckPipe {
+    pub(crate) fn new() -> (Self, Sender<()>) {
+        let (stuck, release) = channel();
+        (Self(release), stuck)
+    }
+}
+
+impl Write for StuckPipe {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = self.0.recv();
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

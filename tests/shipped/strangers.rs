@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use test_support::{
-    message::{both, hmrc, pay},
+    message::{both, hmrc},
     request::Request,
     shipped::Process,
     strangers::{may_open, post_many, stay_silent, trickle},
