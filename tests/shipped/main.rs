@@ -19,4 +19,6 @@ mod receive;
 mod reconcile_command;
 mod restore;
 mod simulate_command;
+mod strangers;
+mod streams;
 mod table;

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    sync::oneshot,
 };
 
 use super::*;
@@ -556,7 +557,7 @@ async fn a_console_told_to_stop_stops_although_a_browser_holds_a_connection() {
         .unwrap();
     assert!(idle.read(&mut [0; 64]).await.unwrap() > 0);
     console.stop.send(()).unwrap();
-    tokio::time::timeout(GRACE + Duration::from_secs(5), console.served)
+    tokio::time::timeout(Duration::from_secs(10), console.served)
         .await
         .unwrap()
         .unwrap();
