@@ -178,7 +178,7 @@ fn dead() -> Mark {
 }
 
 #[tokio::test]
-async fn a_pay_notification_fits_into_one_kilobyte() {
+async fn a_pay_notification_takes_little_more_than_its_body() {
     let inbox = fresh().await;
     let body = std::fs::read("tests/fixtures/pay/card_payment_succeeded.json").unwrap();
     let entry = entry(SenderKind::GOVUK_PAY, "pay", body.into());
@@ -196,11 +196,11 @@ async fn a_pay_notification_fits_into_one_kilobyte() {
         .sum();
     let body = item["body"].as_b().unwrap().as_ref().len();
     assert!(
-        row - body < 480,
+        row - body < 420,
         "all but the body takes {} bytes",
         row - body
     );
-    assert!(row < 1200, "{row} bytes, {body} of them the body");
+    assert!(row < 1250, "{row} bytes, {body} of them the body");
 }
 
 #[tokio::test]
