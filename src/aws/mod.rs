@@ -22,7 +22,9 @@ use aws_smithy_http_client::{
     Builder,
     tls::{self, TlsContext, TrustStore, rustls_provider::CryptoMode},
 };
-use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
+use aws_smithy_runtime_api::client::{
+    behavior_version::BehaviorVersion, stalled_stream_protection::StalledStreamProtectionConfig,
+};
 use aws_types::{SdkConfig, region::Region, sdk_config::SharedHttpClient};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
@@ -113,6 +115,8 @@ impl Aws {
             .http_client(http_client(environment)?)
             .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
             .time_source(SharedTimeSource::new(SystemTimeSource::new()))
+            // Every call has a timeout that ends a stalled one sooner; this would cost each a timer.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .build();
         Ok(Self {
             shared,
