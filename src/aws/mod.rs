@@ -115,7 +115,7 @@ impl Aws {
             .http_client(http_client(environment)?)
             .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
             .time_source(SharedTimeSource::new(SystemTimeSource::new()))
-            // Every call has a timeout that ends a stalled one sooner; this would cost each a timer.
+            // The timeouts of every client end a stalled call sooner; this costs each call a timer.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .build();
         Ok(Self {
