@@ -1,15 +1,19 @@
-//! A front's invocation -> the request in it, read from its fields and checked one by one.
+//! A front's invocation -> the request in it, checked field by field before anything decodes it.
 //!
-//! Neither a URL nor a map of headers is built of them: a URL normalises a path, and a map keeps
-//! only one of two signatures. What no front can have received from a sender is refused: a host
-//! that is not a host, a query that is not a query, a body that is not the base64 that it claims to
-//! be.
+//! `lambda_http` builds the request, and panics on values that no front should pass on but a
+//! stranger can send: a `Host` that is not a host, a query that is not a query, a body that is not
+//! the base64 that it claims to be. Such an invocation is refused first. What decides (path, query,
+//! signatures) is read from the fields themselves, because a URL normalises a path and a map keeps
+//! only one of two headers.
 
-use std::{borrow::Cow, collections::HashMap, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
-use http::HeaderName;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use url::Url;
@@ -28,12 +32,16 @@ use crate::{
 const MAX_HEADERS_BYTES: usize = 16 * 1024;
 /// The longest name of a host, a stage or a mapping.
 const MAX_NAME_BYTES: usize = 300;
-/// The longest query. The fronts allow 10 KB for the request line and the headers together.
+/// The longest query; with host and path it stays under the 64 KB that a URL may have.
 const MAX_QUERY_BYTES: usize = 8 * 1024;
+
+const FORWARDED_PROTOCOL: &str = "x-forwarded-proto";
+const UNREADABLE: Refusal = Refusal::Malformed("the invocation cannot be read as a request");
 
 /// A request as its front passed it on, all of its fields checked.
 #[derive(Debug)]
 pub(super) struct HttpEvent<'a> {
+    raw: &'a RawValue,
     payload: PayloadVersion,
     /// When the platform stops the function.
     stopped_at: Timestamp,
@@ -91,6 +99,7 @@ impl<'a> HttpEvent<'a> {
             )
         })?;
         let event = Self {
+            raw,
             payload,
             stopped_at,
             fields,
@@ -113,23 +122,37 @@ impl<'a> HttpEvent<'a> {
 
     /// The exact bytes that were sent.
     fn read_body(&self) -> Result<Bytes, Refusal> {
-        let body = self
-            .fields
-            .body
-            .map(|body| serde_json::from_str(body.get()));
-        let text: String = body
-            .transpose()
-            .map_err(|_| Refusal::Malformed("the body is not text"))?
-            .unwrap_or_default();
-        if self.fields.is_base64_encoded != Some(true) {
-            return Ok(text.into());
+        self.check_base64()?;
+        let event = self.without_protocol().map_err(|_| UNREADABLE)?;
+        let request = lambda_http::request::from_str(&event).map_err(|_| UNREADABLE)?;
+        Ok(match request.into_body() {
+            lambda_http::Body::Text(text) => text.into(),
+            lambda_http::Body::Binary(bytes) => bytes.into(),
+            _ => Bytes::new(),
+        })
+    }
+
+    /// The invocation for `lambda_http`, which makes a URL of the forwarded protocol. A chain of
+    /// proxies forwards a list, such as `https,https`, so any other value than one protocol is left
+    /// out.
+    fn without_protocol(&self) -> Result<Cow<'a, str>, serde_json::Error> {
+        let is_protocol = |value: &str| matches!(value, "http" | "https");
+        if self.named(FORWARDED_PROTOCOL).all(is_protocol) {
+            return Ok(Cow::Borrowed(self.raw.get()));
         }
-        match BASE64_STANDARD.decode(text) {
-            Ok(bytes) => Ok(bytes.into()),
-            Err(_) => Err(Refusal::Malformed(
-                "the body is not base64, though it claims to be",
-            )),
+        let mut event: BTreeMap<String, Box<RawValue>> = serde_json::from_str(self.raw.get())?;
+        for name in ["headers", "multiValueHeaders"] {
+            let Some(headers) = event.get_mut(name) else {
+                continue;
+            };
+            let mut kept: Option<BTreeMap<String, Box<RawValue>>> =
+                serde_json::from_str(headers.get())?;
+            if let Some(kept) = &mut kept {
+                kept.retain(|name, _| !name.eq_ignore_ascii_case(FORWARDED_PROTOCOL));
+            }
+            *headers = serde_json::value::to_raw_value(&kept)?;
         }
+        serde_json::to_string(&event).map(Cow::Owned)
     }
 
     fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
@@ -149,17 +172,17 @@ impl<'a> HttpEvent<'a> {
         {
             return Err(Refusal::HeadersTooLarge);
         }
-        let is_name = |name: &str| HeaderName::from_bytes(name.as_bytes()).is_ok();
         let steers = |text: &str| text.chars().any(|c| c.is_control() && c != '\t');
         match self
             .headers()
-            .any(|(name, value)| !is_name(name) || steers(value))
+            .any(|(name, value)| steers(name) || steers(value))
         {
-            true => Err(Refusal::Malformed("invalid header")),
+            true => Err(Refusal::Malformed("a header holds a control character")),
             false => Ok(()),
         }
     }
 
+    /// `lambda_http` makes a URL of host and path, and panics if it is not one.
     fn check_addresses(&self) -> Result<(), Refusal> {
         let context = &self.fields.request_context;
         let hosts = self.named("host").chain(context.domain_name.as_deref());
@@ -190,6 +213,25 @@ impl<'a> HttpEvent<'a> {
             Ok(())
         } else {
             Err(Refusal::Malformed("invalid query"))
+        }
+    }
+
+    fn check_base64(&self) -> Result<(), Refusal> {
+        let Some(body) = self
+            .fields
+            .body
+            .filter(|_| self.fields.is_base64_encoded == Some(true))
+        else {
+            return Ok(());
+        };
+        let decoded = serde_json::from_str::<Cow<'_, str>>(body.get())
+            .ok()
+            .map(|text| BASE64_STANDARD.decode(&*text));
+        match decoded {
+            Some(Ok(_)) => Ok(()),
+            _ => Err(Refusal::Malformed(
+                "the body is not base64, though it claims to be",
+            )),
         }
     }
 }

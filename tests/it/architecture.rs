@@ -42,7 +42,7 @@ const PACKAGES: [Package; 3] = [
     Package {
         folder: "crates/pillarbox-cli",
         arrows: COMMAND_LINE,
-        foreign: &["lambda_runtime", "aws-sdk-dynamodb"],
+        foreign: &["lambda_http", "lambda_runtime", "aws-sdk-dynamodb"],
     },
     Package {
         folder: "crates/sender-simulator",
@@ -168,6 +168,7 @@ const RESERVED: &[(&str, &[&str])] = &[
             "crates/pillarbox-cli/src/commands",
         ],
     ),
+    ("lambda_http::", &["src/lambda/http_event.rs"]),
     ("lambda_runtime::", &["src/lambda"]),
     // A database belongs to its inbox.
     ("rusqlite::", &["crates/pillarbox-cli/src/sqlite"]),

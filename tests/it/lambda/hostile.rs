@@ -1,4 +1,5 @@
-//! What no front can have received from a sender: a 400, and the next is answered.
+//! What makes `lambda_http` panic, or refuse an event without saying why: a 400, and the next is
+//! answered.
 
 use serde_json::{Value, json};
 
