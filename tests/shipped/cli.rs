@@ -120,7 +120,7 @@ fn the_demo_s_secrets_are_its_owner_s_alone_kept_and_never_shown() {
     for (nth, source) in ["pay", "hmrc"].into_iter().enumerate() {
         let ran = folder.run(&["send", source, "--to", NOBODY]);
         fails_to_connect(&ran);
-        let warns = ran.stderr.contains("new secrets were made in /");
+        let warns = ran.stderr.contains("new secrets were created in /");
         assert_eq!(warns, nth == 0, "only the first makes them: {ran:?}");
     }
     let secrets = names.map(|name| folder.read(name));
@@ -422,13 +422,13 @@ fn what_does_not_exist_is_named_together_with_what_does() {
             "y",
         ]),
         2,
-        &["x can't be read"],
+        &["cannot read x"],
     );
     for command in ["show", "replay", "discard"] {
         fails(
             &folder.run(&[command, "pay:nobody"]),
             1,
-            &["nothing has the key pay:nobody", "pillarbox list"],
+            &["no notification has the key pay:nobody", "pillarbox list"],
         );
         fails(
             &folder.run(&[command, "nobody"]),
@@ -439,7 +439,7 @@ fn what_does_not_exist_is_named_together_with_what_does() {
     fails(
         &folder.run(&["--config", "missing.toml", "list"]),
         2,
-        &["missing.toml can't be read"],
+        &["cannot read missing.toml"],
     );
     fails(
         &folder.run(&["list", "--inbox", "sqlite:other.db"]),
@@ -604,7 +604,7 @@ fn a_port_in_use_is_named_with_a_way_out() {
     let address = taken.local_addr().unwrap().to_string();
     let folder = Folder::with(BOTH_SOURCES);
     let ran = folder.run(&["serve", "--listen", &address, "--console", "127.0.0.1:0"]);
-    fails(&ran, 1, &[&address, "can't be listened on", "--listen"]);
+    fails(&ran, 1, &[&address, "cannot listen on", "--listen"]);
 }
 
 #[test]

@@ -182,7 +182,7 @@ fn serve_asks_by_itself_hands_on_what_came_and_says_so() {
     );
     serve.await_ready();
     assert!(
-        serve.stderr.find("asked every 5 minutes").is_some(),
+        serve.stderr.find("reconciled every 5 minutes").is_some(),
         "{:?}",
         serve.stderr.all()
     );
@@ -206,9 +206,9 @@ fn serve_asks_by_itself_hands_on_what_came_and_says_so() {
 
     let doctor = run(&folder, &["doctor"]);
     for words in [
-        "pull hmrc: asked",
-        "2 that push had missed",
-        "pull pay: asked",
+        "pull hmrc: last run",
+        "2 that were not pushed",
+        "pull pay: last run",
     ] {
         assert!(doctor.stdout.contains(words), "{words}: {doctor:?}");
     }

@@ -290,7 +290,7 @@ fn what_can_not_be_played_is_said_before_anything_is_sent() {
             2,
             "--record DIR",
         ),
-        (&["pay", "--serve-pull"], 2, "--serve-pull is HMRC's"),
+        (&["pay", "--serve-pull"], 2, "--serve-pull needs a source"),
         (
             &["pay", "--to", "http://127.0.0.1:1/"],
             1,
@@ -310,7 +310,7 @@ fn what_can_not_be_played_is_said_before_anything_is_sent() {
         (
             &["pay", "--to", &url, "--scenario", "storm"],
             2,
-            "there are: calm",
+            "choose one of calm",
         ),
         (
             &["pay", "--to", &url, "--outage", "soon"],
@@ -322,7 +322,7 @@ fn what_can_not_be_played_is_said_before_anything_is_sent() {
         (
             &["pay", "--to", &url, "--start", "yesterday"],
             2,
-            "--start is no date",
+            "--start is not a date",
         ),
         (
             &["pay", "--to", &url, "--inbox", "sqlite:none.db"],

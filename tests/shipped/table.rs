@@ -268,7 +268,7 @@ async fn doctor_says_what_waits_in_a_table_and_when_its_sources_were_heard() {
     for line in [
         "1 open, the oldest received",
         "1 dead, the oldest received",
-        "source pay: last heard",
+        "source pay: last notification",
     ] {
         assert!(doctor.stdout.contains(line), "{line}: {}", doctor.stdout);
     }

@@ -24,14 +24,14 @@ use pillarbox::{
     secrets::{FetchedSecrets, SecretError, SecretRef, SecretSources},
 };
 
-/// Checks everything that can be checked without a sender.
+/// Checks the configuration, the inbox and the destinations, without a sender.
 #[derive(Args)]
 #[command(
     after_help = "Exits with 1 if anything is wrong or waits for a person: dead, held or overdue \
                   notifications."
 )]
 pub(super) struct DoctorArgs {
-    /// One JSON object a line
+    /// Print one JSON object per line
     #[arg(long)]
     json: bool,
 }
@@ -44,13 +44,13 @@ enum CheckHealth {
     Wrong,
 }
 
-/// One thing that was checked.
+/// The result of one check.
 #[derive(Serialize)]
 struct DoctorFinding {
     health: CheckHealth,
     what: String,
     found: String,
-    /// Whether it stays as it is until a person acts.
+    /// Whether it needs a person.
     #[serde(skip)]
     needs_person: bool,
 }
@@ -130,7 +130,7 @@ fn line(finding: &DoctorFinding) -> String {
     format!("{mark}  {}: {}", finding.what, finding.found)
 }
 
-/// The shape of every secret, never its value.
+/// Checks the format of every secret. Never prints its value.
 async fn secrets(config: &Config) -> Vec<DoctorFinding> {
     let mut findings = Vec::new();
     let vault = vault(config.references()).await;

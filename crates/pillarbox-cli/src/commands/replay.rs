@@ -16,7 +16,7 @@ use pillarbox::{
     inbox::{OperatorInbox, PageRequest, ReadInbox, Replayed, RowFilter},
 };
 
-/// Sets notifications back to recorded, so that they are handed on again under the same key.
+/// Sets notifications back to recorded, so that they are delivered again under the same key.
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  pillarbox replay pay:5s1k7c3g9v2m8a4e0q6i5o1u7t\n  pillarbox \
@@ -26,10 +26,10 @@ pub(super) struct ReplayArgs {
     /// The keys, as `list` prints them
     #[arg(value_name = "KEY", required_unless_present_any = ["dead", "held"])]
     keys: Vec<String>,
-    /// All that are dead
+    /// All dead notifications
     #[arg(long, conflicts_with = "keys")]
     dead: bool,
-    /// All that are held, but not the unreadable ones
+    /// All held notifications except unreadable ones
     #[arg(long, conflicts_with = "keys")]
     held: bool,
     /// Only list and count what would be replayed
@@ -74,7 +74,7 @@ impl ReplayArgs {
         let verb = if self.dry_run {
             "would be replayed"
         } else {
-            "replayed; a running serve hands them on"
+            "replayed; a running serve delivers them"
         };
         output.say(&format!("{replayed} {verb}."))?;
         if replayed == keys.len() {

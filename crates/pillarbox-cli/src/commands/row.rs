@@ -1,4 +1,4 @@
-//! One row for programs: the fields every `--json` object carries.
+//! The JSON of a row: the fields of every `--json` object.
 
 use serde::Serialize;
 
@@ -52,5 +52,5 @@ impl From<&Row> for JsonRow {
 /// One value as one line of JSON.
 pub(super) fn json(value: &impl Serialize) -> Result<String, CommandError> {
     serde_json::to_string(value)
-        .map_err(|error| CommandError::Failed(format!("no JSON can be made: {error}")))
+        .map_err(|error| CommandError::Failed(format!("cannot serialise as JSON: {error}")))
 }

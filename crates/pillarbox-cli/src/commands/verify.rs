@@ -18,7 +18,7 @@ use pillarbox::{
     secrets::Secret,
 };
 
-/// Checks a body and its signature header, or every stored row.
+/// Verifies a body and its signature header, or every stored row.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  \
     pillarbox verify --source pay --body body.json --signature 3f9a…\n  \
@@ -38,7 +38,7 @@ pub(super) struct VerifyArgs {
     /// The signature header's value
     #[arg(long, value_name = "HEX", requires = "source")]
     signature: Option<String>,
-    /// Every stored row: its digest, and its signature with the secrets there are now
+    /// Verify every stored row: its digest, and its signature with the current secrets
     #[arg(long, conflicts_with = "source")]
     stored: bool,
 }
@@ -58,7 +58,7 @@ impl VerifyArgs {
     }
 }
 
-/// Judges one body and header, and says what is likely wrong with them.
+/// Verifies one body and header, and explains the likely cause of a failure.
 async fn one(
     global: &GlobalArgs,
     source: &str,
@@ -70,12 +70,12 @@ async fn one(
     let source = settings.source(source)?;
     let body = fs::read(body).map_err(|error| {
         CommandError::Usage(format!(
-            "{} can't be read ({error}): check --body",
+            "cannot read {} ({error}): check --body",
             body.display()
         ))
     })?;
     let own = secrets(source).await?;
-    // Another source's secret is only tried to explain; one that can't be read explains nothing.
+    // Other sources' secrets only help to explain, so one that cannot be read is skipped.
     let mut others = Vec::new();
     for other in settings
         .config
@@ -104,7 +104,7 @@ async fn one(
     }
 }
 
-/// A secret and what it is called.
+/// A secret and its label.
 struct LabelledSecret {
     kind: pillarbox::senders::SenderKind,
     label: String,

@@ -150,7 +150,7 @@ impl FailureCause {
             Self::BodyRewritten { signed } => {
                 return format!(
                     "The body was parsed and written again on its way; it was signed {signed}: \
-                     hand on the bytes as they came."
+                     forward the received bytes unchanged."
                 )
                 .into();
             }

@@ -13,7 +13,7 @@ use pillarbox::{
     },
 };
 
-/// An open row older than this means that nothing hands rows on.
+/// An open row older than this means that nothing delivers rows.
 const OPEN_TOO_LONG: Duration = Duration::from_secs(15 * 60);
 
 /// So many notifications outside the acceptance window, all on one side, make the clock suspicious.
@@ -35,7 +35,7 @@ async fn file(config: &Config, path: &Path) -> Vec<DoctorFinding> {
         return vec![finding(
             CheckHealth::Look,
             name,
-            "is not there yet: serve makes it, or `pillarbox inbox init`",
+            "does not exist yet: serve creates it, or `pillarbox inbox init`",
         )];
     }
     match SqliteInbox::open_read_only(path) {
@@ -158,7 +158,7 @@ async fn last_received(
             let ago = span(SystemClock.now().since(at));
             findings.push(fine(
                 format!("source {}", source.name),
-                format!("last heard {ago} ago"),
+                format!("last notification {ago} ago"),
             ));
         }
     }

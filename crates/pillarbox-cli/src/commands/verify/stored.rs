@@ -19,7 +19,7 @@ use pillarbox::{
     telemetry::visible,
 };
 
-/// What a row could be shown to be.
+/// What was proved about a row.
 enum StoredProof {
     /// Signed by an active secret, over these very bytes.
     Signed,
