@@ -137,7 +137,7 @@ fn credential(
         .as_ref()
         .and_then(|pull| pull.test_prefix);
     let checked = reference.value.fetch(outside).and_then(|secret| {
-        secret.judge()?;
+        secret.check_strength()?;
         let is_test = test_prefix.is_some_and(|prefix| secret.expose().starts_with(prefix));
         if source.live && is_test {
             return Err(SecretError::TestKeyOnLive);

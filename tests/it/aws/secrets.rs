@@ -131,14 +131,26 @@ async fn each_answer_has_one_meaning_and_none_shows_a_secret() {
             0,
             unread(SecretsManagerError::Unavailable),
         ),
-        (CloudReply::Page(503), 0, unread(SecretsManagerError::Unavailable)),
+        (
+            CloudReply::Page(503),
+            0,
+            unread(SecretsManagerError::Unavailable),
+        ),
         (
             CloudReply::Half(json!({"SecretString": CANARY})),
             0,
             unread(SecretsManagerError::Unavailable),
         ),
-        (CloudReply::Drop, 0, unread(SecretsManagerError::Unavailable)),
-        (CloudReply::Silence, 0, unread(SecretsManagerError::Unavailable)),
+        (
+            CloudReply::Drop,
+            0,
+            unread(SecretsManagerError::Unavailable),
+        ),
+        (
+            CloudReply::Silence,
+            0,
+            unread(SecretsManagerError::Unavailable),
+        ),
     ] {
         let (found, said) = read(reply.clone()).await;
         assert_eq!(
@@ -175,7 +187,7 @@ async fn each_secret_is_asked_for_once_and_all_at_once() {
     let began = Instant::now();
     let wanted = arns(config.sender_references());
     let vault = SecretsManager::new(&cloud.aws())
-        .read(&wanted, SecretsCaller::Nobody)
+        .read(&wanted, SecretsCaller::Background)
         .await;
     assert!(
         vault.holds(&wanted) && began.elapsed().as_millis() < 590,

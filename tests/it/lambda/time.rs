@@ -67,7 +67,7 @@ async fn a_bug_is_an_error_that_says_nothing_of_what_was_sent() {
         assert_eq!(failure.name(), "Panic");
         assert_eq!(
             failure.to_string(),
-            "the program panicked: the log says where"
+            "the program panicked: the log has the place"
         );
         assert_eq!(
             deployed.ask(front, &unsigned(&source, "x")).await.status,
