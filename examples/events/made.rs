@@ -347,7 +347,7 @@ fn schedules(at: Timestamp) -> Vec<Example> {
         (
             "schedule/sweep",
             "what the template's schedule sends",
-            "the number of delivered rows",
+            "how many rows were delivered",
             json!({"role": "sweep"}),
         ),
         (
@@ -359,7 +359,7 @@ fn schedules(at: Timestamp) -> Vec<Example> {
         (
             "schedule/rule",
             "what a rule of EventBridge sends",
-            "the number of delivered rows",
+            "how many rows were delivered",
             rule,
         ),
         (
@@ -387,7 +387,7 @@ fn readme(at: Timestamp, examples: &[Example]) -> String {
         ..
     } in examples
     {
-        // Writing to a string can't fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(text, "| [{name}]({name}) | {shows} | {answer} |");
     }
     text

@@ -201,12 +201,12 @@ mod tests {
             (500, "again"),
             (503, "again"),
         ] {
-            let said = match classify_status(StatusCode::from_u16(status).unwrap()) {
+            let found = match classify_status(StatusCode::from_u16(status).unwrap()) {
                 Ok(()) => "arrived",
                 Err(DeliveryError::Refused(_)) => "dead",
                 Err(DeliveryError::Unavailable(_)) => "again",
             };
-            assert_eq!(said, outcome, "{status}");
+            assert_eq!(found, outcome, "{status}");
         }
     }
 }

@@ -324,8 +324,8 @@ fn without_stage<'a>(path: Option<&'a str>, context: &RequestContext) -> &'a str
     rest.filter(|rest| rest.starts_with('/')).unwrap_or(path)
 }
 
-/// `/hooks/hmrc` is `/hmrc` if the front reports the resource `/{source}`: then `/hooks` is the path
-/// that the API is mapped to, which is not part of the resource.
+/// `/hooks/hmrc` is `/hmrc` if the front reports the resource `/{source}`: then `/hooks` is the
+/// path that the API is mapped to, which is not part of the resource.
 fn without_mapping<'a>(fields: &'a HttpEventFields<'_>) -> &'a str {
     let path = fields.path.as_deref().unwrap_or_default();
     let Some(asked) = asked(fields) else {

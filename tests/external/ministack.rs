@@ -33,7 +33,7 @@ use test_support::{
     posted,
 };
 
-/// A name of its own for each run, so that one MiniStack may serve many.
+/// A separate name for each run, so that one MiniStack may serve many.
 fn fresh(name: &str) -> String {
     format!("{name}-{:016x}", SystemClock.random())
 }

@@ -61,7 +61,7 @@ impl Senders {
         ))
     }
 
-    /// Messages that nobody pushed.
+    /// Messages that were not pushed.
     fn keep(&self, count: usize) -> Vec<String> {
         (0..count)
             .map(|n| {
@@ -137,7 +137,7 @@ fn what_hmrc_keeps_is_recorded_acknowledged_and_reported_in_words_and_in_json() 
 }
 
 #[test]
-fn a_payment_whose_event_never_came_is_named_recorded_once_and_costs_the_exit_code() {
+fn a_payment_with_a_missing_event_is_listed_recorded_once_and_exits_with_1() {
     let senders = Senders::start();
     let folder = senders.folder();
     assert_eq!(run(&folder, &["inbox", "init"]).code, 0);
@@ -171,7 +171,7 @@ fn a_payment_whose_event_never_came_is_named_recorded_once_and_costs_the_exit_co
 }
 
 #[test]
-fn serve_asks_by_itself_hands_on_what_came_and_says_so() {
+fn serve_reconciles_delivers_and_logs_it() {
     let senders = Senders::start();
     let folder = senders.folder();
     senders.keep(2);
@@ -186,8 +186,8 @@ fn serve_asks_by_itself_hands_on_what_came_and_says_so() {
         "{:?}",
         serve.stderr.all()
     );
-    until("both are handed on", || folder.count("delivered") == 2);
-    until("both sources have said how it went", || {
+    until("both are delivered", || folder.count("delivered") == 2);
+    until("both sources have logged a run", || {
         serve
             .stderr
             .all()
@@ -215,7 +215,7 @@ fn serve_asks_by_itself_hands_on_what_came_and_says_so() {
 }
 
 #[test]
-fn what_is_wrong_says_what_to_do_and_acknowledges_nothing() {
+fn an_error_says_what_to_do_and_nothing_is_acknowledged() {
     let senders = Senders::start();
     let folder = senders.folder();
     assert_eq!(run(&folder, &["inbox", "init"]).code, 0);

@@ -17,7 +17,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// One call it heard.
+/// One received call.
 #[derive(Clone, Debug)]
 pub struct Call {
     /// What was asked for, such as `SendMessage`.
@@ -91,7 +91,7 @@ impl Cloud {
             .collect()
     }
 
-    /// How many calls came.
+    /// The number of calls.
     pub fn times(&self) -> usize {
         self.shared.calls.lock().unwrap().len()
     }
@@ -178,7 +178,7 @@ async fn hear(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<Call> {
     }
 }
 
-/// `None` if the connection can't be used again.
+/// `None` if the connection cannot be reused.
 async fn answer(stream: &mut TcpStream, reply: CloudReply) -> Option<()> {
     let mut send = async |status: u16, body: &str, length: usize| {
         let head = format!("HTTP/1.1 {status} X\r\ncontent-type: application/x-amz-json-1.1\r\n");

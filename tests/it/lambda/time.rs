@@ -58,7 +58,7 @@ async fn a_stalled_inbox_is_answered_for_by_the_fronts_clock_and_the_functions()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bug_is_an_error_that_says_nothing_of_what_was_sent() {
+async fn a_panic_is_an_error_without_content_of_the_event() {
     let deployed = silent(Role::Receive);
     let source = hmrc();
     for front in Front::ALL {

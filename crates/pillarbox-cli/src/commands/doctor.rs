@@ -336,14 +336,17 @@ mod tests {
             (&[overdue], "1 open", false),
         ] {
             let (folder, _inbox) = inbox_with(entries).await;
-            let (said, ended_well) = doctor(folder.path(), free().await, free().await).await;
-            assert!(said.contains(words) && ended_well == is_well, "{said}");
-            assert_eq!(
-                said.contains("1 of these need a person"),
-                !is_well,
-                "{said}"
+            let (printed, ended_well) = doctor(folder.path(), free().await, free().await).await;
+            assert!(
+                printed.contains(words) && ended_well == is_well,
+                "{printed}"
             );
-            assert!(said.contains("fine  listen: 127.0.0.1:"), "{said}");
+            assert_eq!(
+                printed.contains("1 of these need a person"),
+                !is_well,
+                "{printed}"
+            );
+            assert!(printed.contains("fine  listen: 127.0.0.1:"), "{printed}");
         }
     }
 
@@ -357,34 +360,37 @@ mod tests {
         tokio::spawn(console::serve(listener, pages, std::future::pending()));
         let callback = server(CALLBACK).await;
 
-        let (said, is_well) = doctor(folder.path(), callback, console_at).await;
+        let (printed, is_well) = doctor(folder.path(), callback, console_at).await;
         for words in [
             format!("fine  listen: the running serve answers at {callback}"),
             format!("fine  console: the running serve answers at {console_at}"),
             "fine  serve: runs on this inbox".to_owned(),
         ] {
-            assert!(said.contains(&words), "{words} is missing: {said}");
+            assert!(printed.contains(&words), "{words} is missing: {printed}");
         }
-        assert!(is_well, "{said}");
+        assert!(is_well, "{printed}");
 
-        let (said, is_well) = doctor(folder.path(), callback, free().await).await;
+        let (printed, is_well) = doctor(folder.path(), callback, free().await).await;
         assert!(
-            said.contains("started with another --console") && is_well,
-            "{said}"
+            printed.contains("started with another --console") && is_well,
+            "{printed}"
         );
 
         for other in ["", "HTTP/1.1 200 OK\r\n\r\nIt works!"] {
-            let (said, is_well) = doctor(folder.path(), server(other).await, console_at).await;
-            assert!(said.contains("wrong  listen") && !is_well, "{said}");
+            let (printed, is_well) = doctor(folder.path(), server(other).await, console_at).await;
+            assert!(printed.contains("wrong  listen") && !is_well, "{printed}");
         }
     }
 
     #[tokio::test]
     async fn an_address_in_use_without_serve_is_another_program_s() {
         let (folder, _inbox) = inbox_with(&[]).await;
-        let (said, _) = doctor(folder.path(), server(CALLBACK).await, free().await).await;
-        assert!(said.contains("look  listen: cannot listen on"), "{said}");
-        assert!(said.contains("look  serve: does not run"), "{said}");
+        let (printed, _) = doctor(folder.path(), server(CALLBACK).await, free().await).await;
+        assert!(
+            printed.contains("look  listen: cannot listen on"),
+            "{printed}"
+        );
+        assert!(printed.contains("look  serve: does not run"), "{printed}");
     }
 
     #[tokio::test]

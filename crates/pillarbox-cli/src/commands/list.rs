@@ -35,7 +35,8 @@ pub(super) struct ListArgs {
     /// Only notifications of this source
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
-    /// Only notifications in this state: recorded (or open), delivered, repeat, dead, held, discarded
+    /// Only notifications in this state: recorded (or open), delivered, repeat, dead, held or
+    /// discarded
     #[arg(long, value_name = "STATE")]
     state: Option<String>,
     /// Only notifications of this event type, such as card_payment_captured

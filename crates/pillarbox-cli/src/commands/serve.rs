@@ -268,8 +268,8 @@ fn file(settings: &CommandSettings) -> Result<&Path, CommandError> {
 fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, CommandError> {
     listen(address).map_err(|error| {
         CommandError::Failed(format!(
-            "cannot listen on {address} ({error}): stop the program that uses it, or choose another with \
-             --{flag}"
+            "cannot listen on {address} ({error}): stop the program that uses it, or choose \
+             another with --{flag}"
         ))
     })
 }
@@ -393,14 +393,14 @@ fn stop_on_signals() -> io::Result<CancellationToken> {
         signal(SignalKind::interrupt())?,
     );
     let stop = CancellationToken::new();
-    let told = stop.clone();
+    let stopping = stop.clone();
     tokio::spawn(async move {
         for is_last in [false, true] {
             tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
             if is_last {
                 std::process::exit(1); // what was acknowledged is stored, so this loses nothing
             }
-            told.cancel();
+            stopping.cancel();
         }
     });
     Ok(stop)

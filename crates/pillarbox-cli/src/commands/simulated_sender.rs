@@ -32,8 +32,8 @@ pub(super) fn settings(
     if settings.is_demo() && demo::prepare(&settings.config, &SystemClock)? {
         let folder = std::path::absolute(DEMO)?;
         output.warning(&format!(
-            "new secrets were created in {}: a serve that was started in another folder has others, \
-             and answers 401",
+            "new secrets were created in {}: a serve that was started in another folder has \
+             others, and answers 401",
             folder.display()
         ))?;
     }

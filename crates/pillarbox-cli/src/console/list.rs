@@ -91,7 +91,7 @@ impl ListPage {
     }
 }
 
-/// How many there are of what, for whoever has many tabs or can't see the table.
+/// The number and kind of rows, for tab titles and screen readers.
 fn title(asked: &ListQuery, listed: &RowPage) -> String {
     let count = listed.rows.len();
     let state = asked

@@ -75,8 +75,8 @@ async fn settle(
     {
         if tokio::time::Instant::now() > deadline {
             output.say(
-                "Some notifications are stored and not delivered yet; for those, delivery under two \
-                 keys cannot be checked.",
+                "Some notifications are stored and not delivered yet; for those, delivery under \
+                 two keys cannot be checked.",
             )?;
             break;
         }
