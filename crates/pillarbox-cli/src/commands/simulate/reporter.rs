@@ -145,8 +145,8 @@ impl<'a> SimulationReporter<'a> {
                 if refused == MAX_REFUSED && !self.accepted.load(Ordering::Relaxed) {
                     return Err(CommandError::Failed(format!(
                         "the first {MAX_REFUSED} notifications were all refused as not authentic \
-                         (400, 401 or 403): the receiver has another secret, its URL belongs to another \
-                         source, or it rewrites the body; choose the secret with --secret \
+                         (400, 401 or 403): the receiver has another secret, its URL belongs to \
+                         another source, or it rewrites the body; choose the secret with --secret \
                          env:NAME, or find the cause with `pillarbox check`"
                     )));
                 }
