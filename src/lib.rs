@@ -54,6 +54,7 @@
 //! packages of this workspace and change with them. They stand in reading order; each uses only
 //! some of those above it: see ARCHITECTURE.md.
 
+pub mod text;
 pub mod domain;
 pub mod aws;
 mod http_client;

@@ -6,6 +6,7 @@
 
 pub mod sdk_error;
 mod limits;
+mod request_id;
 
 use std::{
     io,
@@ -26,6 +27,8 @@ use aws_types::{SdkConfig, region::Region, sdk_config::SharedHttpClient};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 pub use limits::AwsLimits;
+pub use request_id::NotAwsError;
+use request_id::require_request_id;
 
 /// The roots of Amazon Trust Services, which certifies every AWS endpoint.
 const ROOTS: &[u8] = include_bytes!("roots.pem");
@@ -127,13 +130,16 @@ impl Aws {
 
     /// The configuration of a client of `service`.
     pub fn config(&self, service: AwsService) -> SdkConfig {
+        let http = self.shared.http_client().map(require_request_id);
+        let mut config = self.shared.to_builder();
+        config.set_http_client(http);
         let endpoint = self
             .endpoints
             .iter()
             .find(|(configured, _)| *configured == service);
         match endpoint {
-            Some((_, url)) => self.shared.to_builder().endpoint_url(url).build(),
-            None => self.shared.clone(),
+            Some((_, url)) => config.endpoint_url(url).build(),
+            None => config.build(),
         }
     }
 }

@@ -6,6 +6,8 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
+use super::NotAwsError;
+
 /// No AWS credentials were found.
 pub const NO_CREDENTIALS: &str = "NoCredentials";
 /// The call timed out.
@@ -26,7 +28,8 @@ where
         SdkError::ServiceError(_) => error.code().map_or_else(|| NO_ANSWER.to_owned(), tidy),
         SdkError::TimeoutError(_) => TIMEOUT.to_owned(),
         SdkError::DispatchFailure(failure) if failure.is_timeout() => TIMEOUT.to_owned(),
-        _ if is_caused_by_credentials(error) => NO_CREDENTIALS.to_owned(),
+        _ if is_caused_by::<CredentialsError>(error) => NO_CREDENTIALS.to_owned(),
+        _ if is_caused_by::<NotAwsError>(error) => NO_ANSWER.to_owned(),
         SdkError::DispatchFailure(_) => NO_CONNECTION.to_owned(),
         _ => NO_ANSWER.to_owned(),
     }
@@ -40,26 +43,132 @@ pub fn tidy(code: &str) -> String {
         .collect()
 }
 
-fn is_caused_by_credentials(error: &(dyn Error + 'static)) -> bool {
-    error.is::<CredentialsError>() || error.source().is_some_and(is_caused_by_credentials)
+fn is_caused_by<E: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
+    error.is::<E>() || error.source().is_some_and(is_caused_by::<E>)
+}
+
+/// What the error of a call means for what was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// It may pass.
+    Transient,
+    /// It fails for everything until a person mends it, and then succeeds.
+    Configuration,
+    /// This very event is refused, and always would be.
+    Refusal,
 }
 
 /// Whether the code means that permission is missing.
 pub fn is_denied(code: &str) -> bool {
-    matches!(code, "AccessDenied" | "AccessDeniedException")
+    matches!(
+        code,
+        "AccessDenied" | "AccessDeniedException" | "NotAuthorized"
+    )
 }
 
-/// What to do about a code that has the same meaning for every service.
-pub fn advice(code: &str) -> &'static str {
+/// The meaning of a code that means the same at every service, and what to do. None of them is
+/// about one event. A code that is not known may pass.
+pub fn classify_common(code: &str) -> (ErrorClass, &'static str) {
     match code {
         NO_CREDENTIALS
         | "ExpiredToken"
         | "ExpiredTokenException"
-        | "UnrecognizedClientException"
+        | "IncompleteSignature"
+        | "IncompleteSignatureException"
         | "InvalidClientTokenId"
+        | "InvalidSecurity"
+        | "InvalidSignatureException"
+        | "MissingAuthenticationToken"
+        | "MissingAuthenticationTokenException"
+        | "RequestExpired"
         | "SignatureDoesNotMatch"
-        | "InvalidSignatureException" => "check the AWS credentials, and this machine's clock",
-        TIMEOUT | NO_CONNECTION => "check the network, and any AWS_ENDPOINT_URL; it is tried again",
-        _ => "it is tried again",
+        | "UnrecognizedClientException" => (
+            ErrorClass::Configuration,
+            "check the AWS credentials, and this machine's clock",
+        ),
+        "OptInRequired" => (
+            ErrorClass::Configuration,
+            "enable this service and region for the account",
+        ),
+        "InvalidAction"
+        | "InvalidParameterCombination"
+        | "InvalidParameterException"
+        | "InvalidParameterValue"
+        | "InvalidQueryParameter"
+        | "MalformedHttpRequestException"
+        | "MalformedQueryString"
+        | "MissingAction"
+        | "MissingParameter"
+        | "SerializationException"
+        | "UnknownOperationException"
+        | "UnsupportedOperation"
+        | "ValidationError"
+        | "ValidationException" => (
+            ErrorClass::Configuration,
+            "check its configuration, and any AWS_ENDPOINT_URL; it is tried again",
+        ),
+        TIMEOUT | NO_CONNECTION => (
+            ErrorClass::Transient,
+            "check the network, and any AWS_ENDPOINT_URL; it is tried again",
+        ),
+        NO_ANSWER => (
+            ErrorClass::Transient,
+            "the answer is not AWS's: check any AWS_ENDPOINT_URL and proxy; it is tried again",
+        ),
+        _ => (ErrorClass::Transient, "it is tried again"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_error_that_every_service_has_is_about_one_event() {
+        use ErrorClass::{Configuration, Transient};
+        for (code, class, advice) in [
+            (NO_CREDENTIALS, Configuration, "credentials"),
+            ("ExpiredToken", Configuration, "credentials"),
+            ("ExpiredTokenException", Configuration, "credentials"),
+            ("IncompleteSignature", Configuration, "credentials"),
+            ("InvalidClientTokenId", Configuration, "credentials"),
+            ("InvalidSignatureException", Configuration, "credentials"),
+            ("MissingAuthenticationToken", Configuration, "credentials"),
+            ("RequestExpired", Configuration, "clock"),
+            ("SignatureDoesNotMatch", Configuration, "credentials"),
+            ("UnrecognizedClientException", Configuration, "credentials"),
+            ("OptInRequired", Configuration, "enable"),
+            ("InvalidAction", Configuration, "configuration"),
+            (
+                "InvalidParameterCombination",
+                Configuration,
+                "configuration",
+            ),
+            ("InvalidParameterValue", Configuration, "configuration"),
+            (
+                "MalformedHttpRequestException",
+                Configuration,
+                "configuration",
+            ),
+            ("MalformedQueryString", Configuration, "configuration"),
+            ("MissingParameter", Configuration, "configuration"),
+            ("SerializationException", Configuration, "configuration"),
+            ("UnknownOperationException", Configuration, "configuration"),
+            ("ValidationError", Configuration, "configuration"),
+            ("ValidationException", Configuration, "configuration"),
+            (TIMEOUT, Transient, "network"),
+            (NO_CONNECTION, Transient, "network"),
+            (NO_ANSWER, Transient, "proxy"),
+            ("InternalFailure", Transient, "tried again"),
+            ("RequestAbortedException", Transient, "tried again"),
+            ("RequestEntityTooLargeException", Transient, "tried again"),
+            ("RequestTimeoutException", Transient, "tried again"),
+            ("ServiceUnavailable", Transient, "tried again"),
+            ("ThrottlingException", Transient, "tried again"),
+            ("SomethingNew", Transient, "tried again"),
+        ] {
+            let (found, text) = classify_common(code);
+            assert!(found == class && text.contains(advice), "{code}: {text}");
+        }
     }
 }

@@ -332,6 +332,62 @@ pillarbox.toml:15: destinations.other.secret (env:TEST) is not a Standard Webhoo
         );
     }
 
+    #[test]
+    fn one_value_behind_two_references_opens_one_source_only() {
+        let other = "webhook_live_7mrp1d5lsa5pdfs2bvim2f9cdu";
+        let variables = [
+            ("A", TEST_SECRET),
+            ("B", TEST_SECRET),
+            ("C", other),
+            ("H", HMRC_SECRET),
+            ("I", HMRC_SECRET),
+        ];
+        let source = |name: &str, kind: &str, secrets: &str| {
+            format!("[sources.{name}]\nkind = \"{kind}\"\nsecrets = {secrets}\n")
+        };
+        let same = "holds the same value as a secret of sources.one: each needs its own";
+        for (kind, first, second, problem) in [
+            ("govuk-pay", r#"["env:A"]"#, r#"["env:C"]"#, None),
+            ("govuk-pay", r#"["env:A"]"#, r#"["env:B"]"#, Some(same)),
+            (
+                "govuk-pay",
+                r#"["env:C", "env:A"]"#,
+                r#"["env:B"]"#,
+                Some(same),
+            ),
+            ("govuk-pay", r#"["env:A", "env:B"]"#, r#"["env:C"]"#, None),
+            ("hmrc", r#"["env:H"]"#, r#"["env:H"]"#, None),
+            ("hmrc", r#"["env:H"]"#, r#"["env:I"]"#, Some(same)),
+        ] {
+            let document = source("one", kind, first) + &source("two", kind, second);
+            let (strict, usable) = with(&variables, |outside| {
+                let config = Config::read(&document, "p").unwrap();
+                let strict = config.sender_secrets(outside);
+                (strict, config.usable_sender_secrets(outside))
+            });
+            let said = strict.err().map(|problems| problems.to_string());
+            assert_eq!(said.is_some(), problem.is_some(), "{document}: {said:?}");
+            if let Some(words) = problem {
+                let said = said.as_ref().unwrap();
+                assert!(said.starts_with("p:6: sources.two.secrets[0]"), "{said}");
+                assert!(
+                    said.contains(words) && !said.contains(TEST_SECRET),
+                    "{said}"
+                );
+                assert_eq!(
+                    said.contains("name the same reference in both"),
+                    kind == "hmrc",
+                    "{said}"
+                );
+                assert_eq!(usable.1[0].why, SecretError::Shared);
+            }
+            assert!(
+                usable.0.iter().all(|source| !source.keys.is_empty()),
+                "genuine notifications are accepted all the same"
+            );
+        }
+    }
+
     /// A document whose secrets are all kept under one ARN.
     const MANAGED: &str = r#"
 [sources.pay]

@@ -52,11 +52,16 @@ pub enum AttemptOutcome {
     Dead(String),
     /// The row is not open, not due, or leased: nothing was done.
     NotOurs,
-    /// The lease lapsed before the mark, so the mark was not written.
-    Lost,
+    /// The claim ended before the mark, so the mark was not written: for this reason.
+    Lost(String),
 }
 
 impl AttemptOutcome {
+    /// The outcome of an attempt that ended like this and whose mark was not written.
+    fn lost_because(&self, cause: &str) -> Self {
+        Self::Lost(format!("{cause}; the attempt ended as {}", self.as_str()))
+    }
+
     /// The outcome in one word, for logs.
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -65,7 +70,7 @@ impl AttemptOutcome {
             Self::Retry { .. } => "retry",
             Self::Dead(_) => "dead",
             Self::NotOurs => "not_ours",
-            Self::Lost => "lost",
+            Self::Lost(_) => "lost",
         }
     }
 }
@@ -112,9 +117,12 @@ impl<I: DeliveryInbox, D: Destination> DeliveryWorker<I, D> {
         // 2. Deliver, unless the row may no longer be delivered.
         let mark = self.work(&row, &fence).await?;
         // 3. Mark: written only if the claim is still valid.
-        let outcome = match self.inbox.mark(&fence, &mark).await? {
-            Marked::Done => AttemptOutcome::from(mark),
-            Marked::Lost => AttemptOutcome::Lost,
+        let marked = self.inbox.mark(&fence, &mark).await?;
+        let outcome = AttemptOutcome::from(mark);
+        let outcome = match marked {
+            Marked::Done => outcome,
+            Marked::Lost => outcome.lost_because("its lease had expired"),
+            Marked::Discarded => outcome.lost_because("the notification was discarded meanwhile"),
         };
         Ok(ProcessedRow {
             outcome,

@@ -15,7 +15,7 @@ pub struct AttemptCounts {
     pub dead: u64,
     /// Not open, not due, or leased.
     pub not_ours: u64,
-    /// Ended after the lease had lapsed.
+    /// Ended after the claim had.
     pub lost: u64,
     /// Without an outcome in the row.
     pub unwritten: u64,
@@ -30,7 +30,7 @@ impl AttemptCounts {
             Ok(AttemptOutcome::Retry { .. }) => &mut self.retry,
             Ok(AttemptOutcome::Dead(_)) => &mut self.dead,
             Ok(AttemptOutcome::NotOurs) => &mut self.not_ours,
-            Ok(AttemptOutcome::Lost) => &mut self.lost,
+            Ok(AttemptOutcome::Lost(_)) => &mut self.lost,
             Err(_) => &mut self.unwritten,
         };
         *count += 1;

@@ -4,14 +4,12 @@
 
 use std::time::Duration;
 
-use crate::destinations::DeliveryError;
+use crate::{destinations::DeliveryError, inbox::MAX_BACKOFF};
 
 /// How long a notification is retried before it is dead.
 pub const BUDGET: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 /// The longest delay after the first failure. Each further failure doubles it.
 pub const FIRST_BACKOFF: Duration = Duration::from_secs(5);
-/// The longest delay after any failure.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(60 * 60);
 
 /// What follows a failed attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +43,7 @@ pub fn after_failure(
 /// The longest delay after attempt number `attempt`: 5 s, doubled each time, at most an hour.
 fn backoff(attempt: u32) -> Duration {
     let doublings = attempt.saturating_sub(1).min(16);
-    (FIRST_BACKOFF * 2u32.pow(doublings)).min(LONGEST_BACKOFF)
+    (FIRST_BACKOFF * 2u32.pow(doublings)).min(MAX_BACKOFF)
 }
 
 #[cfg(test)]
@@ -65,7 +63,7 @@ mod tests {
                 5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600, 3600
             ]
         );
-        assert_eq!(backoff(u32::MAX), LONGEST_BACKOFF);
+        assert_eq!(backoff(u32::MAX), MAX_BACKOFF);
     }
 
     #[test]

@@ -144,6 +144,9 @@ impl<I: DeliveryInbox, D: Destination> Sweep<I, D> {
     }
 }
 
+/// How many bodies of each shard a round settles.
+const SETTLED_BODIES: usize = 20;
+
 /// Runs single rounds with a deadline, and keeps the circuit breaker from one to the next.
 pub struct Sweeper<I, D> {
     worker: Arc<DeliveryWorker<I, D>>,
@@ -196,6 +199,9 @@ impl<I: DeliveryInbox, D: Destination> Sweeper<I, D> {
         };
         let remaining = deadline.remaining(self.worker.clock.now());
         let is_cancelled = tokio::time::timeout(remaining, round).await.is_err();
+        if !is_cancelled {
+            failure = failure.or(self.settle_bodies(deadline).await.err());
+        }
         match failure {
             Some(error) => Err(error),
             None => Ok(SweepReport {
@@ -203,6 +209,16 @@ impl<I: DeliveryInbox, D: Destination> Sweeper<I, D> {
                 down: self.breaker.open_sources(),
                 is_cut_short: is_cancelled || !sweep.is_over(),
             }),
+        }
+    }
+
+    /// Settles the bodies that a process left when it ended, while there is time.
+    async fn settle_bodies(&self, deadline: RunDeadline) -> Result<(), InboxError> {
+        let now = self.worker.clock.now();
+        let settled = self.worker.inbox.settle_bodies(now, SETTLED_BODIES);
+        match tokio::time::timeout(deadline.remaining(now), settled).await {
+            Ok(settled) => settled.map(drop),
+            Err(_) => Ok(()), // the next round goes on
         }
     }
 }

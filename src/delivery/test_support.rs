@@ -43,6 +43,8 @@ pub(super) struct ScriptedInbox {
     pages: Mutex<VecDeque<Result<Vec<Key>, InboxError>>>,
     pub(super) claimed: Mutex<Vec<Key>>,
     pub(super) limits: Mutex<Vec<usize>>,
+    /// When bodies were to be settled.
+    pub(super) settled: Mutex<Vec<Timestamp>>,
 }
 
 impl ScriptedInbox {
@@ -52,6 +54,7 @@ impl ScriptedInbox {
             pages: Mutex::default(),
             claimed: Mutex::default(),
             limits: Mutex::default(),
+            settled: Mutex::default(),
         }
     }
 
@@ -140,6 +143,11 @@ impl DeliveryInbox for ScriptedInbox {
 
     async fn mark(&self, _: &Fence, _: &Mark) -> Result<Marked, InboxError> {
         pending().await
+    }
+
+    async fn settle_bodies(&self, now: Timestamp, _: usize) -> Result<usize, InboxError> {
+        self.settled.lock().unwrap().push(now);
+        Ok(0)
     }
 
     async fn record_last_received(&self, _: &SourceName, _: Timestamp) -> Result<(), InboxError> {

@@ -15,8 +15,9 @@ use crate::{
     destinations::{DeliveryError, Destination, Event},
     domain::{Clock, Key, SourceName, State, Timestamp},
     inbox::{
-        DeliveryInbox, Mark, MemoryInbox, OperatorInbox, PageRequest, ReadInbox, ReceiveInbox,
-        ReconcileInbox, RetentionPolicy, Row, RowFilter,
+        Claim, DeliveryInbox, DiscardRequest, Discarded, Lease, LeaseId, Mark, MemoryInbox,
+        OperatorInbox, PageRequest, ReadInbox, ReceiveInbox, ReconcileInbox, RetentionPolicy, Row,
+        RowFilter,
     },
     senders::{
         Entry,
@@ -439,4 +440,70 @@ async fn an_attempt_that_hangs_is_cancelled_within_its_lease() {
         Mark::Retry { .. }
     ));
     const { assert!(ATTEMPT_TIMEOUT.as_secs() < LEASE_DURATION.as_secs()) };
+}
+
+/// What a person or another process does to a row while its attempt stands still.
+#[derive(Clone, Copy)]
+enum Intervention {
+    Discard,
+    Claim,
+}
+
+#[tokio::test]
+async fn an_attempt_whose_row_changed_meanwhile_says_why_its_outcome_is_not_written() {
+    struct StalledDestination {
+        inbox: Arc<MemoryInbox>,
+        clock: Arc<FixedRandomClock>,
+        intervention: Intervention,
+    }
+    impl Destination for StalledDestination {
+        async fn deliver(&self, key: &Key, _: &Event) -> Result<(), DeliveryError> {
+            self.clock.advance(LEASE_DURATION);
+            let now = self.clock.now();
+            let discard = DiscardRequest {
+                erase: false,
+                now,
+                expires_at: now,
+            };
+            let claim = Claim {
+                now,
+                lease: Lease {
+                    id: LeaseId(7),
+                    until: now.plus(LEASE_DURATION),
+                },
+                first_backoff: FIRST_BACKOFF,
+            };
+            match self.intervention {
+                Intervention::Discard => {
+                    let discarded = self.inbox.discard(key, &discard).await.unwrap();
+                    assert_eq!(discarded, Discarded::Done);
+                }
+                Intervention::Claim => {
+                    assert!(self.inbox.claim(key, &claim).await.unwrap().is_some());
+                }
+            }
+            Ok(())
+        }
+    }
+    for (intervention, cause) in [
+        (
+            Intervention::Discard,
+            "the notification was discarded meanwhile",
+        ),
+        (Intervention::Claim, "its lease had expired"),
+    ] {
+        let rig = DeliveryRig::new([]);
+        let key = rig.record(&hmrc("n1", "{}")).await;
+        let destination = StalledDestination {
+            inbox: Arc::clone(&rig.worker.inbox),
+            clock: Arc::clone(&rig.clock),
+            intervention,
+        };
+        let (inbox, clock) = (Arc::clone(&rig.worker.inbox), rig.clock.clone());
+        let worker = DeliveryWorker::new(inbox, destination, clock, rig.worker.retention);
+        assert_eq!(
+            worker.process(&key).await.unwrap().outcome,
+            AttemptOutcome::Lost(format!("{cause}; the attempt ended as delivered"))
+        );
+    }
 }

@@ -52,9 +52,11 @@ impl AttemptResult {
                         record.reason = Some(reason.clone());
                         record.retry_at = Some(*retry_at);
                     }
-                    AttemptOutcome::Dead(reason) => record.reason = Some(reason.clone()),
+                    AttemptOutcome::Dead(reason) | AttemptOutcome::Lost(reason) => {
+                        record.reason = Some(reason.clone());
+                    }
                     AttemptOutcome::Repeat(of) => record.original_key = Some(of.clone()),
-                    AttemptOutcome::Delivered | AttemptOutcome::NotOurs | AttemptOutcome::Lost => {}
+                    AttemptOutcome::Delivered | AttemptOutcome::NotOurs => {}
                 }
             }
         }

@@ -3,16 +3,18 @@
 mod bus;
 
 use aws_sdk_eventbridge::{
-    Client,
-    primitives::DateTime,
-    types::{PutEventsRequestEntry, PutEventsResultEntry},
+    Client, error::ProvideErrorMetadata, operation::put_events::PutEventsOutput,
+    primitives::DateTime, types::PutEventsRequestEntry,
 };
 use bytes::Bytes;
 use tokio::sync::OnceCell;
 
 use super::{DeliveryError, Destination, Event, Probe};
 use crate::{
-    aws::{Aws, AwsLimits, AwsService, sdk_error},
+    aws::{
+        Aws, AwsLimits, AwsService,
+        sdk_error::{self, ErrorClass},
+    },
     domain::Key,
 };
 
@@ -54,7 +56,7 @@ impl EventBridgeDestination {
         match asked.map_err(|error| sdk_error::code(&error)) {
             Ok(_) => Ok(Probe::There),
             Err(code) if sdk_error::is_denied(&code) => Ok(Probe::Forbidden),
-            Err(code) => Err(judge(&code, &self.bus)),
+            Err(code) => Err(failed(classify_call, &code, "", &self.bus)),
         }
     }
 }
@@ -70,8 +72,11 @@ impl Destination for EventBridgeDestination {
             .entries(entry(&self.bus, event))
             .send()
             .await;
-        let answer = put.map_err(|error| judge(&sdk_error::code(&error), &self.bus))?;
-        arrived(answer.entries().first(), &self.bus)
+        let answer = put.map_err(|error| {
+            let message = error.message().unwrap_or_default();
+            failed(classify_call, &sdk_error::code(&error), message, &self.bus)
+        })?;
+        confirm(&answer, &self.bus)
     }
 }
 
@@ -106,37 +111,85 @@ fn detail<'a>(source: &str, detail_type: &str, event: &'a Event) -> &'a Bytes {
     }
 }
 
-/// An answer of 200 says nothing yet: the event's own entry does.
-fn arrived(entry: Option<&PutEventsResultEntry>, bus: &EventBus) -> Result<(), DeliveryError> {
-    match entry.map(|entry| (entry.error_code(), entry.event_id())) {
-        Some((Some(code), _)) => Err(judge(&sdk_error::tidy(code), bus)),
-        Some((None, Some(_))) => Ok(()),
-        _ => Err(judge(sdk_error::NO_ANSWER, bus)),
+/// Whether the answer confirms that the bus has the event. A status of 200 does not: the entry of
+/// the event does, if the count of failed entries agrees.
+fn confirm(answer: &PutEventsOutput, bus: &EventBus) -> Result<(), DeliveryError> {
+    match answer.entries() {
+        [entry] => match (entry.error_code(), entry.event_id()) {
+            (Some(code), _) => {
+                let message = entry.error_message().unwrap_or_default();
+                Err(failed(classify_entry, &sdk_error::tidy(code), message, bus))
+            }
+            (None, Some(id)) if !id.is_empty() && answer.failed_entry_count() == 0 => Ok(()),
+            _ => Err(failed(classify_call, sdk_error::NO_ANSWER, "", bus)),
+        },
+        _ => Err(failed(classify_call, sdk_error::NO_ANSWER, "", bus)),
     }
 }
 
-/// What an error code means. Only what is wrong with this very event is a refusal: a bus that isn't
-/// there or may not be written to is somebody's to mend, and nothing dies of it.
-fn judge(code: &str, bus: &EventBus) -> DeliveryError {
-    let name = bus.name();
-    let advice = match code {
-        "MalformedDetail" | "InvalidArgument" | "ValidationException" => {
-            return DeliveryError::Refused(format!(
-                "eventbridge: {name} does not take this event ({code})"
-            ));
+/// The meaning of an entry's error code, and what to do. `InvalidArgument` is about this very event
+/// only if the service's own `message` names what the event determines: the bus and the source are
+/// the same for all.
+fn classify_entry(code: &str, message: &str) -> (ErrorClass, &'static str) {
+    let is_of_event = ["Detail", "Time"].iter().any(|name| message.contains(name));
+    match code {
+        "MalformedDetail" => (ErrorClass::Refusal, "it does not take this event"),
+        "InvalidArgument" if is_of_event => (ErrorClass::Refusal, "it does not take this event"),
+        "InvalidArgument" => (
+            ErrorClass::Configuration,
+            "check the name of the bus and of the source",
+        ),
+        other => classify_call(other, message),
+    }
+}
+
+/// The meaning of the error code of a whole call, and what to do. Nothing of it is about one event,
+/// except that the event is too large.
+fn classify_call(code: &str, message: &str) -> (ErrorClass, &'static str) {
+    match code {
+        "ValidationException" if message.contains("over the limit") => (
+            ErrorClass::Refusal,
+            "it does not take an event of this size",
+        ),
+        code if sdk_error::is_denied(code) => {
+            (ErrorClass::Configuration, "grant events:PutEvents on it")
         }
-        code if sdk_error::is_denied(code) => "grant events:PutEvents on it",
         "NotAuthorizedForSourceException"
         | "NotAuthorizedForDetailTypeException"
-        | "InvalidAccountIdException" => "check the policy of the bus",
-        "ResourceNotFoundException" => "check its name, and that AWS_REGION is its region",
-        other => sdk_error::advice(other),
-    };
-    DeliveryError::Unavailable(format!("eventbridge: {name}: {code}: {advice}"))
+        | "InvalidAccountIdException" => (ErrorClass::Configuration, "check the policy of the bus"),
+        "RedactionFailure" | "LoggingFailure" => (
+            ErrorClass::Configuration,
+            "check the key and the logs of the bus",
+        ),
+        "ResourceNotFoundException" => (
+            ErrorClass::Configuration,
+            "check its name, and that AWS_REGION is its region",
+        ),
+        "OperationDisabledException" | "InvalidStateException" => {
+            (ErrorClass::Configuration, "check the bus")
+        }
+        other => sdk_error::classify_common(other),
+    }
+}
+
+fn failed(
+    classify: fn(&str, &str) -> (ErrorClass, &'static str),
+    code: &str,
+    message: &str,
+    bus: &EventBus,
+) -> DeliveryError {
+    let (class, advice) = classify(code, message);
+    let why = format!("eventbridge: {}: {code}: {advice}", bus.name());
+    match class {
+        ErrorClass::Refusal => DeliveryError::Refused(why),
+        ErrorClass::Transient | ErrorClass::Configuration => DeliveryError::Unavailable(why),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_eventbridge::types::PutEventsResultEntry;
+
     use super::*;
     use crate::{
         destinations::example,
@@ -181,51 +234,137 @@ mod tests {
     }
 
     #[test]
-    fn only_an_entry_with_an_id_and_no_error_has_arrived() {
+    fn only_one_entry_with_an_id_and_no_error_confirms_an_event() {
         let result = |id: Option<&str>, code: Option<&str>| {
             PutEventsResultEntry::builder()
                 .set_event_id(id.map(str::to_owned))
                 .set_error_code(code.map(str::to_owned))
                 .build()
         };
-        assert_eq!(arrived(Some(&result(Some("1"), None)), &bus()), Ok(()));
-        for none in [
-            None,
-            Some(result(None, None)),
-            Some(result(Some("1"), Some("ThrottlingException"))),
+        let answer = |failed: i32, entries: &[PutEventsResultEntry]| {
+            PutEventsOutput::builder()
+                .failed_entry_count(failed)
+                .set_entries(Some(entries.to_vec()))
+                .build()
+        };
+        let put = result(Some("1"), None);
+        assert_eq!(
+            confirm(&answer(0, std::slice::from_ref(&put)), &bus()),
+            Ok(())
+        );
+        for other in [
+            answer(0, &[]),
+            answer(0, &[result(None, None)]),
+            answer(0, &[result(Some(""), None)]),
+            answer(1, std::slice::from_ref(&put)),
+            answer(0, &[put.clone(), put]),
+            answer(1, &[result(Some("1"), Some("ThrottlingException"))]),
         ] {
+            let confirmed = confirm(&other, &bus());
             assert!(
-                matches!(
-                    arrived(none.as_ref(), &bus()),
-                    Err(DeliveryError::Unavailable(_))
-                ),
-                "{none:?}"
+                matches!(confirmed, Err(DeliveryError::Unavailable(_))),
+                "{other:?}"
             );
         }
     }
 
     #[test]
     fn only_what_is_wrong_with_the_event_is_a_refusal() {
-        for (code, is_refused, said) in [
-            ("MalformedDetail", true, "does not take this event"),
-            ("InvalidArgument", true, "does not take this event"),
-            ("ValidationException", true, "does not take this event"),
-            ("AccessDeniedException", false, "grant events:PutEvents"),
-            ("NotAuthorizedForSourceException", false, "policy"),
-            ("ResourceNotFoundException", false, "check its name"),
-            ("ThrottlingException", false, "tried again"),
-            ("InternalFailure", false, "tried again"),
-            ("Timeout", false, "tried again"),
-            ("SomethingNew", false, "tried again"),
+        use ErrorClass::{Configuration, Refusal, Transient};
+        let detail = "Parameter Detail is not valid. Reason: Detail is not an object.";
+        let name = "Parameter EventBusName is not valid.";
+        let size = "Total size of the entries in the request is over the limit.";
+        // The error of the event's own entry, and of the whole call with the same code.
+        for (code, message, of_entry, of_call, advice) in [
+            ("MalformedDetail", "", Refusal, Transient, ""),
+            ("InvalidArgument", detail, Refusal, Transient, ""),
+            ("InvalidArgument", name, Configuration, Transient, ""),
+            ("InvalidArgument", "", Configuration, Transient, ""),
+            ("ValidationException", size, Refusal, Refusal, "size"),
+            (
+                "ValidationException",
+                detail,
+                Configuration,
+                Configuration,
+                "check",
+            ),
+            (
+                "ValidationException",
+                "",
+                Configuration,
+                Configuration,
+                "check",
+            ),
+            (
+                "AccessDeniedException",
+                "",
+                Configuration,
+                Configuration,
+                "grant events:PutEvents",
+            ),
+            (
+                "NotAuthorizedForSourceException",
+                "",
+                Configuration,
+                Configuration,
+                "policy",
+            ),
+            (
+                "NotAuthorizedForDetailTypeException",
+                "",
+                Configuration,
+                Configuration,
+                "policy",
+            ),
+            (
+                "InvalidAccountIdException",
+                "",
+                Configuration,
+                Configuration,
+                "policy",
+            ),
+            (
+                "RedactionFailure",
+                "",
+                Configuration,
+                Configuration,
+                "the key",
+            ),
+            (
+                "ResourceNotFoundException",
+                "",
+                Configuration,
+                Configuration,
+                "check its name",
+            ),
+            (
+                "OperationDisabledException",
+                "",
+                Configuration,
+                Configuration,
+                "check the bus",
+            ),
+            (
+                "ThrottlingException",
+                "",
+                Transient,
+                Transient,
+                "tried again",
+            ),
+            ("InternalFailure", "", Transient, Transient, "tried again"),
+            ("InternalException", "", Transient, Transient, "tried again"),
+            ("Timeout", "", Transient, Transient, "tried again"),
+            ("SomethingNew", detail, Transient, Transient, "tried again"),
         ] {
-            let error = judge(code, &bus());
             assert_eq!(
-                matches!(error, DeliveryError::Refused(_)),
-                is_refused,
-                "{code}"
+                classify_entry(code, message).0,
+                of_entry,
+                "{code} {message}"
             );
+            assert_eq!(classify_call(code, message).0, of_call, "{code} {message}");
+            let error = failed(classify_call, code, message, &bus()).to_string();
             assert!(
-                error.to_string().contains(said) && error.to_string().contains("ledger"),
+                error.contains(advice) && error.contains("ledger") && !error.contains("Parameter"),
                 "{error}"
             );
         }

@@ -1,20 +1,35 @@
-//! One JSON line an event, on whatever the process was given to write to: the envelope without
-//! `data`, so that nothing personal lands in a log.
+//! One JSON line an event, on a writer that the process provides: the envelope without `data`, so
+//! that a log holds no personal data.
+//!
+//! An event counts as delivered once its whole line is written. If a write breaks off, the lines
+//! that were torn or not written are retried, and the next line begins on its own.
 
 use std::{
+    fs::File,
     io::{self, Write},
-    sync::mpsc::{self, Receiver, Sender},
+    os::{fd::AsFd, unix::fs::FileExt},
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
 };
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::{DeliveryError, Destination, Event};
-use crate::domain::Key;
+use crate::{
+    domain::Key,
+    text::{LineWriter, visible_json},
+};
 
-/// Writes lines from a thread of its own: a reader that stops reading must not stop the receiver.
+/// The lines that may wait for a reader that has stopped; attempts beyond that fail at once.
+const QUEUE_LINES: usize = 1024;
+/// The lines that are written together, at most.
+const BATCH_LINES: usize = 256;
+
+/// Writes lines from its own thread: a reader that stops reading must not stop the receiver.
+/// Clones share the thread.
+#[derive(Clone)]
 pub struct LogDestination {
-    lines: Sender<EventLine>,
+    lines: SyncSender<EventLine>,
 }
 
 struct EventLine {
@@ -23,9 +38,20 @@ struct EventLine {
 }
 
 impl LogDestination {
-    /// A log on `out`. Every line is flushed before its event counts as delivered.
+    /// A log on `out`, which must not buffer.
     pub fn new(out: impl Write + Send + 'static) -> io::Result<Self> {
-        let (lines, taken) = mpsc::channel();
+        Self::start(LineWriter::new(out, false))
+    }
+
+    /// A log on standard output, without the buffer that the standard library puts before it.
+    pub fn on_stdout() -> io::Result<Self> {
+        let out = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        let is_torn = ends_in_half_a_line(&out);
+        Self::start(LineWriter::new(out, is_torn))
+    }
+
+    fn start<W: Write + Send + 'static>(out: LineWriter<W>) -> io::Result<Self> {
+        let (lines, taken) = sync_channel(QUEUE_LINES);
         std::thread::Builder::new()
             .name("log".to_owned())
             .spawn(move || write_all(out, &taken))?;
@@ -35,34 +61,115 @@ impl LogDestination {
 
 impl Destination for LogDestination {
     async fn deliver(&self, _key: &Key, event: &Event) -> Result<(), DeliveryError> {
-        let stopped = || DeliveryError::Unavailable("log: the writer has stopped".to_owned());
+        let stopped = || DeliveryError::Unavailable("log: the reader has stopped".to_owned());
         let (written, done) = oneshot::channel();
-        self.lines
-            .send(EventLine {
-                text: event.envelope().clone(),
-                written,
-            })
-            .map_err(|_| stopped())?;
+        let line = EventLine {
+            text: event.envelope().clone(),
+            written,
+        };
+        self.lines.try_send(line).map_err(|_| stopped())?;
         let written = done.await.map_err(|_| stopped())?;
         written.map_err(|error| DeliveryError::Unavailable(format!("log: {error}")))
     }
 }
 
-/// Writes what has gathered, flushes once, and then tells everyone.
-fn write_all(mut out: impl Write, lines: &Receiver<EventLine>) {
+/// Writes the lines that are queued, flushes once, and then reports the outcome of each.
+fn write_all<W: Write>(mut out: LineWriter<W>, lines: &Receiver<EventLine>) {
     let mut text = Vec::new();
     while let Ok(first) = lines.recv() {
         text.clear();
         let mut waiting = Vec::new();
-        for line in std::iter::once(first).chain(lines.try_iter().take(255)) {
-            text.extend_from_slice(&line.text);
+        for line in std::iter::once(first).chain(lines.try_iter().take(BATCH_LINES - 1)) {
+            // An attempt that timed out is made again, so its line would be written twice.
+            if line.written.is_closed() {
+                continue;
+            }
+            text.extend_from_slice(&visible(&line.text));
             text.push(b'\n');
-            waiting.push(line.written);
+            waiting.push((line.written, text.len()));
         }
-        let outcome = out.write_all(&text).and_then(|()| out.flush());
-        for written in waiting {
-            // an attempt that timed out no longer waits
-            let _ = written.send(outcome.as_ref().copied().map_err(io::Error::kind));
+        let outcome = out.write(&text);
+        for (written, end) in waiting {
+            let outcome = match &outcome {
+                Err((whole, error)) if end > *whole => Err(error.kind()),
+                _ => Ok(()),
+            };
+            // An attempt that timed out no longer waits.
+            let _ = written.send(outcome);
         }
+    }
+}
+
+/// The line as it may be shown.
+fn visible(json: &[u8]) -> Vec<u8> {
+    match std::str::from_utf8(json) {
+        Ok(json) => visible_json(json).into_owned().into_bytes(),
+        Err(_) => json.to_vec(),
+    }
+}
+
+/// Whether `out` is a file whose last byte is not a newline, as a process leaves it that was killed
+/// while it wrote. What cannot be read, such as a pipe, counts as whole.
+fn ends_in_half_a_line(out: &File) -> bool {
+    let ends_so = || -> io::Result<bool> {
+        let length = out.metadata()?.len();
+        if !out.metadata()?.is_file() || length == 0 {
+            return Ok(false);
+        }
+        // `out` is open for writing; the system opens the same file for reading under this name.
+        let readable = File::open("/dev/stdout")?;
+        let mut last = [0];
+        readable.read_exact_at(&mut last, length - 1)?;
+        Ok(last != *b"\n")
+    };
+    ends_so().unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::{
+        destinations::example,
+        senders::example as entries,
+        text::test_support::{SmallDisk, StuckPipe},
+    };
+
+    #[tokio::test]
+    async fn an_event_counts_as_delivered_only_with_its_whole_line() {
+        let row = example::row(&entries::hmrc("n1", "{}"));
+        let event = Event::of(&row).unwrap();
+        let line = event.envelope().len() + 1;
+        for room in [0, 1, line - 1, line, line + 1, 2 * line - 1, 2 * line] {
+            let disk = SmallDisk::with_room(room);
+            let log = LogDestination::new(disk.clone()).unwrap();
+            let mut delivered = 0;
+            for _ in 0..3 {
+                delivered += usize::from(log.deliver(&row.key, &event).await.is_ok());
+            }
+            assert_eq!(delivered, room / line);
+            disk.make_room(10 * line);
+            log.deliver(&row.key, &event).await.unwrap();
+            let text = disk.text();
+            let whole = text
+                .lines()
+                .filter(|text| text.as_bytes() == event.envelope());
+            assert!(
+                whole.count() > delivered,
+                "the next begins on its own: {text:?}"
+            );
+        }
+    }
+    #[test]
+    fn a_reader_that_has_stopped_makes_only_so_many_lines_wait() {
+        let row = example::row(&entries::hmrc("n1", "{}"));
+        let event = Event::of(&row).unwrap();
+        let (pipe, _stuck) = StuckPipe::new();
+        let log = LogDestination::new(pipe).unwrap();
+        let attempts = 2 * (QUEUE_LINES + BATCH_LINES);
+        let attempts = (0..attempts).map(|_| log.deliver(&row.key, &event).now_or_never());
+        let refused = attempts.filter(|attempt| matches!(attempt, Some(Err(_))));
+        assert!(refused.count() >= QUEUE_LINES);
     }
 }

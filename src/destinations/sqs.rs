@@ -5,13 +5,20 @@
 
 mod queue;
 
-use aws_sdk_sqs::{Client, types::MessageAttributeValue};
+use aws_sdk_sqs::{
+    Client, error::ProvideErrorMetadata, operation::send_message::SendMessageOutput,
+    types::MessageAttributeValue,
+};
 use bytes::Bytes;
+use md5::Md5;
 use sha2::{Digest, Sha256};
 
 use super::{DeliveryError, Destination, Event, Probe};
 use crate::{
-    aws::{Aws, AwsLimits, AwsService, sdk_error},
+    aws::{
+        Aws, AwsLimits, AwsService,
+        sdk_error::{self, ErrorClass},
+    },
     domain::Key,
 };
 
@@ -52,7 +59,7 @@ impl SqsDestination {
         match asked.map_err(|error| sdk_error::code(&error)) {
             Ok(_) => Ok(Probe::There),
             Err(code) if sdk_error::is_denied(&code) => Ok(Probe::Forbidden),
-            Err(code) => Err(judge(&code, &self.queue)),
+            Err(code) => Err(failed(&code, "", &self.queue)),
         }
     }
 }
@@ -65,23 +72,20 @@ impl Destination for SqsDestination {
         let id = id.build().map_err(|_| {
             DeliveryError::Unavailable("sqs: the attribute can't be made".to_owned())
         })?;
-        let fifo = FifoAttributes::of(key, event);
+        let (fifo, text) = (FifoAttributes::of(key, event), body(key, event));
         let message = self
             .client
             .send_message()
             .queue_url(self.queue.url())
-            .message_body(String::from_utf8_lossy(body(key, event)))
+            .message_body(String::from_utf8_lossy(text))
             .message_attributes(ID.0, id)
             .set_message_group_id(self.queue.is_fifo().then_some(fifo.group))
             .set_message_deduplication_id(self.queue.is_fifo().then_some(fifo.deduplication));
-        let sent = message
-            .send()
-            .await
-            .map_err(|error| judge(&sdk_error::code(&error), &self.queue))?;
-        // Whatever else answers 200 knows no message id.
-        sent.message_id
-            .map(drop)
-            .ok_or_else(|| judge(sdk_error::NO_ANSWER, &self.queue))
+        let answer = message.send().await.map_err(|error| {
+            let message = error.message().unwrap_or_default();
+            failed(&sdk_error::code(&error), message, &self.queue)
+        })?;
+        confirm(&answer, text, &self.queue)
     }
 }
 
@@ -131,29 +135,60 @@ fn token(text: &str) -> String {
     }
 }
 
-/// What an error code means. Only what is wrong with this very message is a refusal: a queue that
-/// isn't there or may not be written to is somebody's to mend, and nothing dies of it.
-fn judge(code: &str, queue: &SqsQueue) -> DeliveryError {
-    let name = queue.name();
-    // the older names stand behind `AWS.SimpleQueueService.`
-    let code = code.rsplit('.').next().unwrap_or(code);
-    let advice = match code {
-        "InvalidMessageContents" | "InvalidParameterValue" => {
-            let said = format!(
-                "sqs: {name} does not take this message ({code}): check its MaximumMessageSize"
-            );
-            return DeliveryError::Refused(said);
+/// Whether the answer confirms that the queue has this very text: only SQS knows a message id and
+/// the digest.
+fn confirm(answer: &SendMessageOutput, sent: &[u8], queue: &SqsQueue) -> Result<(), DeliveryError> {
+    let digest = hex::encode(Md5::digest(sent));
+    let is_confirmed = answer.message_id.as_ref().is_some_and(|id| !id.is_empty())
+        && answer.md5_of_message_body.as_ref() == Some(&digest);
+    if is_confirmed {
+        Ok(())
+    } else {
+        Err(failed(sdk_error::NO_ANSWER, "", queue))
+    }
+}
+
+/// The meaning of an error code, and what to do. Only what is wrong with this very message is a
+/// refusal: `InvalidParameterValue` is that only if the message is too long, which the service's
+/// own `message` says; otherwise the whole call is wrong.
+fn classify(code: &str, message: &str) -> (ErrorClass, &'static str) {
+    match code {
+        "InvalidMessageContents" => (ErrorClass::Refusal, "it has characters that no queue takes"),
+        "InvalidParameterValue" if message.contains("must be shorter than") => {
+            (ErrorClass::Refusal, "check its MaximumMessageSize")
         }
-        code if sdk_error::is_denied(code) => "grant sqs:SendMessage on it",
-        "KmsAccessDenied" => "grant kms:GenerateDataKey and kms:Decrypt on its key",
+        code if sdk_error::is_denied(code) => {
+            (ErrorClass::Configuration, "grant sqs:SendMessage on it")
+        }
+        "KmsAccessDenied" => (
+            ErrorClass::Configuration,
+            "grant kms:GenerateDataKey and kms:Decrypt on its key",
+        ),
         "KmsDisabled" | "KmsInvalidKeyUsage" | "KmsInvalidState" | "KmsNotFound"
-        | "KmsOptInRequired" => "check the key it is encrypted with",
-        "QueueDoesNotExist" | "NonExistentQueue" | "InvalidAddress" => {
-            "check its URL, and that AWS_REGION is its region"
+        | "KmsOptInRequired" => (
+            ErrorClass::Configuration,
+            "check the key it is encrypted with",
+        ),
+        "QueueDoesNotExist" | "NonExistentQueue" | "InvalidAddress" => (
+            ErrorClass::Configuration,
+            "check its URL, and that AWS_REGION is its region",
+        ),
+        "QueueDeletedRecently" | "UnsupportedOperation" => {
+            (ErrorClass::Configuration, "check the queue and its URL")
         }
-        other => sdk_error::advice(other),
-    };
-    DeliveryError::Unavailable(format!("sqs: {name}: {code}: {advice}"))
+        other => sdk_error::classify_common(other),
+    }
+}
+
+fn failed(code: &str, message: &str, queue: &SqsQueue) -> DeliveryError {
+    // Older names follow `AWS.SimpleQueueService.`.
+    let code = code.rsplit('.').next().unwrap_or(code);
+    let (class, advice) = classify(code, message);
+    let why = format!("sqs: {}: {code}: {advice}", queue.name());
+    match class {
+        ErrorClass::Refusal => DeliveryError::Refused(why),
+        ErrorClass::Transient | ErrorClass::Configuration => DeliveryError::Unavailable(why),
+    }
 }
 
 #[cfg(test)]
@@ -225,37 +260,101 @@ mod tests {
 
     #[test]
     fn only_what_is_wrong_with_the_message_is_a_refusal() {
+        use ErrorClass::{Configuration, Refusal, Transient};
         let queue =
             SqsQueue::parse("https://sqs.eu-west-2.amazonaws.com/111122223333/ledger").unwrap();
-        for (code, is_refused, said) in [
-            ("InvalidMessageContents", true, "ledger"),
-            ("InvalidParameterValue", true, "MaximumMessageSize"),
-            ("AccessDenied", false, "grant sqs:SendMessage"),
-            ("AccessDeniedException", false, "grant sqs:SendMessage"),
-            ("QueueDoesNotExist", false, "check its URL"),
+        let too_long = "One or more parameters are invalid. Reason: Message must be shorter than \
+                        262144 bytes.";
+        for (code, message, class, advice) in [
+            ("InvalidMessageContents", "", Refusal, "characters"),
+            (
+                "InvalidParameterValue",
+                too_long,
+                Refusal,
+                "MaximumMessageSize",
+            ),
+            (
+                "InvalidParameterValue",
+                "Value for QueueUrl is invalid",
+                Configuration,
+                "check",
+            ),
+            ("InvalidParameterValue", "", Configuration, "check"),
+            ("AccessDenied", "", Configuration, "grant sqs:SendMessage"),
+            (
+                "AccessDeniedException",
+                "",
+                Configuration,
+                "grant sqs:SendMessage",
+            ),
+            ("NotAuthorized", "", Configuration, "grant sqs:SendMessage"),
+            ("InvalidAddress", "", Configuration, "check its URL"),
+            ("QueueDoesNotExist", "", Configuration, "check its URL"),
             (
                 "AWS.SimpleQueueService.NonExistentQueue",
-                false,
+                "",
+                Configuration,
                 "check its URL",
             ),
-            ("KmsAccessDenied", false, "kms:GenerateDataKey"),
-            ("KmsDisabled", false, "the key"),
-            ("RequestThrottled", false, "tried again"),
-            ("ExpiredToken", false, "credentials"),
-            ("Timeout", false, "tried again"),
-            ("NoCredentials", false, "credentials"),
-            ("SomethingNew", false, "tried again"),
+            (
+                "AWS.SimpleQueueService.QueueDeletedRecently",
+                "",
+                Configuration,
+                "the queue",
+            ),
+            ("UnsupportedOperation", "", Configuration, "the queue"),
+            ("InvalidSecurity", "", Configuration, "credentials"),
+            ("KmsAccessDenied", "", Configuration, "kms:GenerateDataKey"),
+            ("KmsDisabled", "", Configuration, "the key"),
+            ("KmsInvalidKeyUsage", "", Configuration, "the key"),
+            ("KmsInvalidState", "", Configuration, "the key"),
+            ("KmsNotFound", "", Configuration, "the key"),
+            ("KmsOptInRequired", "", Configuration, "the key"),
+            ("KmsThrottled", "", Transient, "tried again"),
+            ("RequestThrottled", "", Transient, "tried again"),
+            ("OverLimit", "", Transient, "tried again"),
+            ("SomethingNew", too_long, Transient, "tried again"),
         ] {
-            let error = judge(code, &queue);
+            let name = code.rsplit('.').next().unwrap();
+            assert_eq!(classify(name, message).0, class, "{code}");
+            let error = failed(code, message, &queue);
             assert_eq!(
                 matches!(error, DeliveryError::Refused(_)),
-                is_refused,
+                class == Refusal,
                 "{code}"
             );
+            let text = error.to_string();
             assert!(
-                error.to_string().contains(said) && error.to_string().contains("ledger"),
-                "{error}"
+                text.contains(advice) && text.contains("ledger") && !text.contains("262144"),
+                "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn only_an_answer_with_an_id_and_the_digest_of_what_was_sent_confirms_it() {
+        let queue =
+            SqsQueue::parse("https://sqs.eu-west-2.amazonaws.com/111122223333/ledger").unwrap();
+        let answer = |id: Option<&str>, digest: Option<&str>| {
+            SendMessageOutput::builder()
+                .set_message_id(id.map(str::to_owned))
+                .set_md5_of_message_body(digest.map(str::to_owned))
+                .build()
+        };
+        let digest = Some("5d41402abc4b2a76b9719d911017c592");
+        for (answer, is_confirmed) in [
+            (answer(Some("1"), digest), true),
+            (answer(Some("1"), None), false),
+            (
+                answer(Some("1"), Some("d41d8cd98f00b204e9800998ecf8427e")),
+                false,
+            ),
+            (answer(Some(""), digest), false),
+            (answer(None, digest), false),
+        ] {
+            let confirmed = confirm(&answer, b"hello", &queue);
+            assert_eq!(confirmed.is_ok(), is_confirmed, "{answer:?}");
+            assert!(!matches!(confirmed, Err(DeliveryError::Refused(_))));
         }
     }
 }

@@ -68,7 +68,8 @@ impl Key {
         ))
     }
 
-    /// The key of authentic bytes without a readable id: their digest.
+    /// The key of authentic bytes without a readable id: the digest of the form that was signed,
+    /// which is the same in every spelling.
     pub fn unreadable(source: &SourceName, digest: &[u8; 32]) -> Self {
         Self(format!("{source}:sha256-{}", hex::encode(digest)))
     }

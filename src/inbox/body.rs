@@ -11,6 +11,8 @@ use miniz_oxide::{
     inflate::decompress_to_vec_with_limit,
 };
 
+use crate::domain::Timestamp;
+
 /// No longer body is ever stored, so a longer result of decompression is damage.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 
@@ -30,8 +32,17 @@ pub struct BodyParts {
     pub digest: [u8; 32],
     /// The number of items.
     pub count: u32,
-    /// Whether the items still have the expiry they were written with.
-    pub has_first_expiry: bool,
+    /// When the notification was received whose request wrote them.
+    pub received_at: Timestamp,
+}
+
+/// A place that holds bytes of a notification, compressed or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BodyCopy {
+    /// The name of the place in this inbox, for a person.
+    pub place: String,
+    /// How many bytes it holds.
+    pub bytes: usize,
 }
 
 thread_local! {

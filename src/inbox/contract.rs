@@ -11,14 +11,15 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 
 use super::{
-    CasOutcome, Claim, Discarded, EventClaim, Fence, Inbox, KvEntry, KvKey, Lease, LeaseId, Mark,
-    Marked, PageRequest, Recorded, Replayed, Row, RowFilter, SourceFilter,
+    CasOutcome, Claim, DiscardRequest, Discarded, EventClaim, Fence, Inbox, KvEntry, KvKey, Lease,
+    LeaseId, MAX_BACKOFF, Mark, Marked, PageRequest, Recorded, Replayed, Row, RowFilter,
+    SourceFilter,
 };
 use crate::{
     domain::{HeldReason, Key, Origin, SourceName, State, Timestamp},
     senders::{
         Entry, SenderKind,
-        example::{NOW, entry, hmrc, hmrc_pulled, pay},
+        example::{NOW, entry, hmrc, hmrc_pulled, pay, spellings},
     },
 };
 
@@ -32,6 +33,7 @@ macro_rules! inbox_contract {
             knows_whose_a_row_is_that_could_not_be_read
             holds_other_content_under_a_taken_key_beside_the_first
             keeps_one_row_of_a_notification_that_was_pushed_and_pulled
+            keeps_one_row_of_a_signed_request_in_any_spelling
             returns_every_byte_of_a_body_of_any_length
             records_one_of_many_concurrent_copies_as_the_first
             changes_nothing_when_a_duplicate_is_recorded
@@ -42,11 +44,16 @@ macro_rules! inbox_contract {
             refuses_a_claim_of_a_row_that_is_not_due_again
             finds_due_rows_longest_due_first
             finds_due_rows_of_some_sources_and_not_of_others
+            believes_no_date_that_only_a_wrong_clock_can_have_written
+            has_an_open_row_attempted_at_once_on_request_but_not_during_an_attempt
             removes_a_finished_row_from_the_pending_index_and_lets_it_expire
             never_lets_dead_or_held_rows_expire
             gives_an_event_to_the_first_key_that_claims_it
             replays_dead_delivered_and_held_rows_but_nothing_unreadable
             discards_rows_and_erases_only_on_request
+            discards_no_row_while_an_attempt_is_under_way
+            erases_rows_of_every_state_and_keeps_what_they_were
+            erases_a_conflict_and_the_first_row_apart
             lists_newest_first_page_by_page
             keeps_the_latest_time_at_which_a_source_was_received
             lists_the_claimed_events_of_a_subject
@@ -192,17 +199,49 @@ pub async fn keeps_one_row_of_a_notification_that_was_pushed_and_pulled(inbox: &
     );
 }
 
-pub async fn returns_every_byte_of_a_body_of_any_length(inbox: &impl Inbox) {
-    let noise = |length: usize| -> Bytes {
-        let mut state = 1u64;
-        let mut next = || {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
-            (state >> 56) as u8
-        };
-        (0..length).map(|_| next()).collect::<Vec<u8>>().into()
+pub async fn keeps_one_row_of_a_signed_request_in_any_spelling(inbox: &impl Inbox) {
+    let noise = hex::encode(noise(40_000));
+    let envelope = |id: &str, message: &str| {
+        format!(
+            r#"{{"notificationId":"{id}","boxId":"50dca3fc","messageContentType":"application/json","message":{message},"createdDateTime":"2026-03-02T10:15:31.480+0000"}}"#
+        )
     };
+    for text in [
+        envelope("short", r#""paid 😀""#),
+        envelope("long", &format!(r#""paid 😀 {noise}""#)),
+        envelope("object", &format!(r#"{{"paid":"😀","for":"{noise}"}}"#)),
+        "unreadable 😀".to_owned(),
+        format!("unreadable and long 😀 {noise}"),
+    ] {
+        let copies = spellings(&text);
+        let first = &copies[0];
+        assert_eq!(inbox.record(first).await.unwrap(), Recorded::First);
+        for copy in &copies[1..] {
+            assert_eq!(inbox.record(copy).await.unwrap(), Recorded::Duplicate);
+            assert_eq!(copy.key, first.key);
+            assert_ne!(copy.digest, first.digest);
+        }
+        let row = row(inbox, &first.key).await;
+        assert_eq!(row.proven_body().unwrap(), &first.body);
+    }
+    let listed = inbox
+        .list(&RowFilter::default(), PageRequest::first(100))
+        .await;
+    assert_eq!(listed.unwrap().rows.len(), 5);
+}
+
+fn noise(length: usize) -> Bytes {
+    let mut state = 1u64;
+    let mut next = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 56) as u8
+    };
+    (0..length).map(|_| next()).collect::<Vec<u8>>().into()
+}
+
+pub async fn returns_every_byte_of_a_body_of_any_length(inbox: &impl Inbox) {
     for length in [
         1,
         100,
@@ -480,6 +519,84 @@ pub async fn finds_due_rows_of_some_sources_and_not_of_others(inbox: &impl Inbox
     }
 }
 
+/// A clock a day ahead received, claimed and put off rows, and then was set right.
+pub async fn believes_no_date_that_only_a_wrong_clock_can_have_written(inbox: &impl Inbox) {
+    const DAY: u64 = 24 * 60 * 60;
+    let mut early = paid("received");
+    early.received_at = later(DAY);
+    inbox.record(&early).await.unwrap();
+    let (claimed_key, retried) = (recorded(inbox, "claimed").await, recorded(inbox, "b").await);
+    claimed(inbox, &claimed_key, later(DAY), 1).await;
+    let fence = claimed(inbox, &retried, later(DAY), 1).await;
+    let retry = Mark::Retry {
+        due_at: later(DAY + 60),
+        error: "503".into(),
+    };
+    inbox.mark(&fence, &retry).await.unwrap();
+    let on_time = recorded(inbox, "on time").await;
+    let fence = claimed(inbox, &on_time, NOW, 1).await;
+    let retry = Mark::Retry {
+        due_at: NOW.plus(MAX_BACKOFF),
+        error: "503".into(),
+    };
+    inbox.mark(&fence, &retry).await.unwrap();
+
+    let mut due = inbox.find_due(&SourceFilter::ALL, NOW, 10).await.unwrap();
+    due.sort();
+    let mut expected = [early.key.clone(), claimed_key, retried];
+    expected.sort();
+    assert_eq!(
+        due, expected,
+        "a date within the longest backoff is believed"
+    );
+    let one = inbox.find_due(&SourceFilter::ALL, NOW, 1).await.unwrap();
+    assert_eq!(one.len(), 1);
+    for (key, id) in expected.iter().zip(2..) {
+        claimed(inbox, key, NOW, id).await;
+        let row = row(inbox, key).await;
+        assert!(row.due_at.unwrap() <= later(DAY), "{key} is not put off");
+    }
+    assert!(
+        inbox
+            .claim(&on_time, &claim_at(NOW, 9))
+            .await
+            .unwrap()
+            .is_none(),
+        "it is not due yet"
+    );
+
+    // Its budget began tomorrow, and would not end before that.
+    let lapse = NOW.plus(LEASE);
+    claimed(inbox, &early.key, lapse, 10).await;
+    assert_eq!(row(inbox, &early.key).await.budget_from, lapse);
+}
+
+pub async fn has_an_open_row_attempted_at_once_on_request_but_not_during_an_attempt(
+    inbox: &impl Inbox,
+) {
+    let key = recorded(inbox, "m1").await;
+    let fence = claimed(inbox, &key, NOW, 1).await;
+    assert!(matches!(
+        inbox.replay(&key, later(1)).await.unwrap(),
+        Replayed::Refused(_)
+    ));
+    let retry = Mark::Retry {
+        due_at: later(3000),
+        error: "503".into(),
+    };
+    assert_eq!(inbox.mark(&fence, &retry).await.unwrap(), Marked::Done);
+
+    assert_eq!(inbox.replay(&key, later(2)).await.unwrap(), Replayed::Done);
+    let row = row(inbox, &key).await;
+    assert_eq!(
+        (row.state, row.attempts, row.due_at, row.budget_from),
+        (State::Recorded, 0, Some(later(2)), later(2))
+    );
+    let due = inbox.find_due(&SourceFilter::ALL, later(2), 10).await;
+    assert_eq!(due.unwrap(), std::slice::from_ref(&key));
+    claimed(inbox, &key, later(2), 2).await;
+}
+
 pub async fn removes_a_finished_row_from_the_pending_index_and_lets_it_expire(inbox: &impl Inbox) {
     let (done, again) = (recorded(inbox, "a").await, recorded(inbox, "b").await);
     let fence = claimed(inbox, &done, NOW, 1).await;
@@ -617,13 +734,6 @@ pub async fn replays_dead_delivered_and_held_rows_but_nothing_unreadable(inbox: 
             (row.due_at, row.budget_from, row.expires_at),
             (Some(later(500)), later(500), None)
         );
-        assert!(
-            matches!(
-                inbox.replay(key, later(501)).await.unwrap(),
-                Replayed::Refused(_)
-            ),
-            "it is open already"
-        );
     }
     let unreadable = entry(SenderKind::GOVUK_PAY, "pay", Bytes::from_static(b"{}"));
     inbox.record(&unreadable).await.unwrap();
@@ -637,58 +747,185 @@ pub async fn replays_dead_delivered_and_held_rows_but_nothing_unreadable(inbox: 
     );
 }
 
-pub async fn discards_rows_and_erases_only_on_request(inbox: &impl Inbox) {
-    let long = entry(
-        SenderKind::GOVUK_PAY,
-        "pay",
-        Bytes::from(
-            (0..60_000u32)
-                .flat_map(u32::to_le_bytes)
-                .collect::<Vec<_>>(),
-        ),
-    );
-    inbox.record(&long).await.unwrap();
-    let open = recorded(inbox, "a").await;
-    let fence = claimed(inbox, &open, NOW, 1).await;
+/// A request at that time.
+fn discard_at(seconds: u64, erase: bool) -> DiscardRequest {
+    DiscardRequest {
+        erase,
+        now: later(seconds),
+        expires_at: expiry(90),
+    }
+}
 
-    assert_eq!(
-        inbox.discard(&open, false, expiry(90)).await.unwrap(),
-        Discarded::Done
+/// An ordinary notification that is too long for its row, with any status.
+fn long_hmrc(id: &str, status: &str) -> Entry {
+    let noise = hex::encode(noise(40_000));
+    let body = format!(
+        r#"{{"notificationId":"{id}","boxId":"50dca3fc","messageContentType":"application/json","message":"{noise}","status":"{status}","createdDateTime":"2026-03-02T10:15:31.480+0000"}}"#
     );
-    assert_eq!(
-        inbox
-            .mark(&fence, &Mark::Delivered { expires_at: NOW })
-            .await
-            .unwrap(),
-        Marked::Lost
-    );
+    entry(SenderKind::HMRC, "hmrc", body.into())
+}
+
+async fn has_no_copy(inbox: &impl Inbox, key: &Key) {
+    assert_eq!(inbox.body_copies(key).await.unwrap(), [], "{key}");
+}
+
+pub async fn discards_rows_and_erases_only_on_request(inbox: &impl Inbox) {
+    let open = recorded(inbox, "a").await;
+    let keep = discard_at(0, false);
+    assert_eq!(inbox.discard(&open, &keep).await.unwrap(), Discarded::Done);
     let kept = row(inbox, &open).await;
     assert_eq!(
         (kept.state, kept.expires_at, kept.body.is_some()),
         (State::Discarded, Some(expiry(90)), true)
     );
+    assert_eq!(inbox.body_copies(&open).await.unwrap().len(), 1);
     assert!(matches!(
-        inbox.discard(&open, false, NOW).await.unwrap(),
+        inbox.discard(&open, &keep).await.unwrap(),
         Discarded::Refused(_)
     ));
-
-    for key in [&open, &long.key] {
-        assert_eq!(
-            inbox.discard(key, true, expiry(90)).await.unwrap(),
-            Discarded::Done
-        );
-        let erased = row(inbox, key).await;
+    for _ in 0..2 {
+        let erase = discard_at(0, true);
+        assert_eq!(inbox.discard(&open, &erase).await.unwrap(), Discarded::Done);
+        let erased = row(inbox, &open).await;
         assert_eq!((erased.state, erased.body), (State::Discarded, None));
+        has_no_copy(inbox, &open).await;
     }
+    let unknown = paid("nobody").key;
     assert_eq!(
-        inbox.record(&long).await.unwrap(),
-        Recorded::Duplicate,
-        "erased bytes are not stored again"
-    );
-    assert_eq!(
-        inbox.discard(&paid("nobody").key, true, NOW).await.unwrap(),
+        inbox.discard(&unknown, &discard_at(0, true)).await.unwrap(),
         Discarded::Absent
     );
+    has_no_copy(inbox, &unknown).await;
+}
+
+pub async fn discards_no_row_while_an_attempt_is_under_way(inbox: &impl Inbox) {
+    let delivered = Mark::Delivered {
+        expires_at: expiry(90),
+    };
+    let (first, second) = (recorded(inbox, "a").await, recorded(inbox, "b").await);
+    for erase in [false, true] {
+        let key = if erase { &first } else { &second };
+        let fence = claimed(inbox, key, NOW, 1).await;
+        for seconds in [0, 149] {
+            let discarded = inbox.discard(key, &discard_at(seconds, erase)).await;
+            assert!(
+                matches!(discarded.unwrap(), Discarded::Refused(why) if why.contains("attempt"))
+            );
+            assert_eq!(row(inbox, key).await.state, State::Recorded);
+        }
+        let lapsed = discard_at(150, erase);
+        assert_eq!(inbox.discard(key, &lapsed).await.unwrap(), Discarded::Done);
+        assert_eq!(
+            inbox.mark(&fence, &delivered).await.unwrap(),
+            Marked::Discarded,
+            "a late mark learns what became of its row"
+        );
+        assert_eq!(row(inbox, key).await.state, State::Discarded);
+    }
+
+    let ahead = recorded(inbox, "c").await;
+    claimed(inbox, &ahead, later(86_400), 1).await;
+    assert_eq!(
+        inbox.discard(&ahead, &discard_at(0, false)).await.unwrap(),
+        Discarded::Done,
+        "a lease of a wrong clock does not keep a person waiting for a day"
+    );
+}
+
+pub async fn erases_rows_of_every_state_and_keeps_what_they_were(inbox: &impl Inbox) {
+    let delivered = Mark::Delivered {
+        expires_at: expiry(90),
+    };
+    let (done, repeat, died) = (
+        recorded(inbox, "done").await,
+        recorded(inbox, "repeat").await,
+        recorded(inbox, "dead").await,
+    );
+    let event = row(inbox, &done).await.event().unwrap();
+    inbox.claim_event(&event, &done, later(97)).await.unwrap();
+    let fence = claimed(inbox, &done, NOW, 1).await;
+    inbox.mark(&fence, &delivered).await.unwrap();
+    let fence = claimed(inbox, &repeat, NOW, 2).await;
+    let mark = Mark::Repeat {
+        of: done.clone(),
+        expires_at: expiry(90),
+    };
+    inbox.mark(&fence, &mark).await.unwrap();
+    dead(inbox, &died).await;
+    let long = long_hmrc("long", "PENDING");
+    inbox.record(&long).await.unwrap();
+    let fence = claimed(inbox, &long.key, NOW, 3).await;
+    inbox.mark(&fence, &delivered).await.unwrap();
+    let held = entry(SenderKind::GOVUK_PAY, "pay", noise(400_000));
+    inbox.record(&held).await.unwrap();
+
+    for key in [&done, &repeat, &long.key] {
+        assert!(matches!(
+            inbox.discard(key, &discard_at(0, false)).await.unwrap(),
+            Discarded::Refused(why) if why.contains("--erase")
+        ));
+    }
+    for (key, reason) in [
+        (&done, "delivered"),
+        (&repeat, "pay:done"),
+        (&died, "refused"),
+        (&long.key, "delivered"),
+        (&held.key, "unreadable"),
+    ] {
+        let before = row(inbox, key).await;
+        let erase = discard_at(0, true);
+        assert_eq!(inbox.discard(key, &erase).await.unwrap(), Discarded::Done);
+        has_no_copy(inbox, key).await;
+        let after = row(inbox, key).await;
+        assert_eq!(
+            (after.state, after.reason.as_deref(), after.body),
+            (State::Discarded, Some(reason), None)
+        );
+        assert_eq!(
+            (after.digest, after.content_digest, after.signature),
+            (before.digest, before.content_digest, before.signature)
+        );
+        assert!(matches!(
+            inbox.replay(key, NOW).await.unwrap(),
+            Replayed::Refused(_)
+        ));
+    }
+    for copy in [paid("done"), long, long_hmrc("long", "FAILED"), held] {
+        assert_eq!(inbox.record(&copy).await.unwrap(), Recorded::Duplicate);
+        assert_eq!(row(inbox, &copy.key).await.body, None);
+        has_no_copy(inbox, &copy.key).await;
+    }
+    assert_eq!(
+        inbox.claim_event(&event, &repeat, later(97)).await.unwrap(),
+        EventClaim::HeldBy(done),
+        "the ledger stays"
+    );
+}
+
+pub async fn erases_a_conflict_and_the_first_row_apart(inbox: &impl Inbox) {
+    for length in [10, 40_000] {
+        let message = hex::encode(noise(length));
+        let id = format!("n{length}");
+        let first = hmrc(&id, &format!("first {message}"));
+        let other = hmrc(&id, &format!("other {message}"));
+        inbox.record(&first).await.unwrap();
+        let Recorded::Conflict(beside) = inbox.record(&other).await.unwrap() else {
+            panic!("other content is a conflict");
+        };
+        let erase = discard_at(0, true);
+        inbox.discard(&beside, &erase).await.unwrap();
+        has_no_copy(inbox, &beside).await;
+        assert_eq!(
+            inbox.body_copies(&first.key).await.unwrap().len(),
+            1,
+            "a refused copy leaves nothing under the first row's key"
+        );
+        assert_eq!(inbox.record(&other).await.unwrap(), Recorded::Duplicate);
+        has_no_copy(inbox, &beside).await;
+        inbox.discard(&first.key, &erase).await.unwrap();
+        assert_eq!(inbox.record(&first).await.unwrap(), Recorded::Duplicate);
+        has_no_copy(inbox, &first.key).await;
+    }
 }
 
 pub async fn lists_newest_first_page_by_page(inbox: &impl Inbox) {

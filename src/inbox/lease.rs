@@ -93,6 +93,8 @@ pub enum Mark {
 pub enum Marked {
     /// Written.
     Done,
-    /// Not written: a later claim has the row, or the row was ended.
+    /// Not written: the lease has lapsed, and a later claim has or had the row.
     Lost,
+    /// Not written: a person has discarded the row meanwhile.
+    Discarded,
 }

@@ -1,6 +1,6 @@
 //! Filters and pages of a list of rows.
 
-use super::Row;
+use super::{InboxError, Row};
 use crate::domain::{Key, State, Timestamp};
 
 /// Which rows to list; a field that is `None` excludes nothing.
@@ -70,4 +70,6 @@ pub struct RowPage {
     pub next: Option<ListCursor>,
     /// Rows of a later version than this program knows, which cannot be shown.
     pub newer: Vec<Key>,
+    /// Why other rows cannot be shown: they are damaged, and hide none behind them.
+    pub damaged: Vec<InboxError>,
 }

@@ -6,23 +6,20 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use bytes::Bytes;
 
 use super::{
-    CasOutcome, Claim, DeliveryInbox, Discarded, EventClaim, Fence, InboxError, KvEntry, KvKey,
-    LedgerEntry, ListCursor, Mark, Marked, OperatorInbox, PageRequest, PendingEvent, ReadInbox,
-    ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter,
+    BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded, EventClaim, Fence,
+    InboxError, KvEntry, KvKey, LedgerEntry, ListCursor, MAX_BACKOFF, Mark, Marked, OperatorInbox,
+    PageRequest, PendingEvent, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row,
+    RowFilter, RowPage, SourceFilter, is_due,
 };
 use crate::{
     domain::{Key, SourceName, State, Timestamp},
     senders::{Entry, EventName},
 };
-
-/// The furthest a claim moves `due_at` into the future.
-const MAX_BACKOFF: Duration = Duration::from_secs(60 * 60);
 
 /// An inbox that lasts as long as its process.
 #[derive(Debug, Default)]
@@ -78,6 +75,7 @@ fn new_row(entry: &Entry) -> Row {
         content_digest: entry.content_digest,
         signature: entry.signature.clone(),
         key_label: entry.key_label.clone(),
+        secret_fingerprint: entry.secret_fingerprint,
         kind: entry.kind,
         event_type: entry.event_type.clone(),
         subject: entry.subject.clone(),
@@ -89,6 +87,7 @@ fn new_row(entry: &Entry) -> Row {
             None => State::Recorded,
         },
         reason: entry.held.map(|reason| reason.to_string()),
+        index_partition: None, // rows are found by their state
         attempts: 0,
         lease: None,
         budget_from: entry.received_at,
@@ -98,12 +97,8 @@ fn new_row(entry: &Entry) -> Row {
     }
 }
 
-fn is_leased(row: &Row, now: Timestamp) -> bool {
-    row.lease.is_some_and(|lease| lease.until > now)
-}
-
-fn is_due(row: &Row, now: Timestamp) -> bool {
-    row.due_at.is_some_and(|due_at| due_at <= now)
+fn is_row_due(row: &Row, now: Timestamp) -> bool {
+    row.due_at.is_some_and(|due_at| is_due(due_at, now))
 }
 
 impl ReceiveInbox for MemoryInbox {
@@ -133,8 +128,8 @@ impl DeliveryInbox for MemoryInbox {
         let tables = self.tables();
         let due = tables.rows.values().filter(|row| {
             row.state == State::Recorded
-                && is_due(row, now)
-                && !is_leased(row, now)
+                && is_row_due(row, now)
+                && !row.is_leased(now)
                 && sources.includes(row.key.source())
         });
         let mut due: Vec<&Row> = due.collect();
@@ -147,8 +142,8 @@ impl DeliveryInbox for MemoryInbox {
         let mut tables = self.tables();
         let Some(row) = tables.rows.get_mut(key).filter(|row| {
             row.state == State::Recorded
-                && !is_leased(row, claim.now)
-                && (row.attempts == 0 || is_due(row, claim.now))
+                && !row.is_leased(claim.now)
+                && (row.attempts == 0 || is_row_due(row, claim.now))
         }) else {
             return Ok(None);
         };
@@ -157,6 +152,7 @@ impl DeliveryInbox for MemoryInbox {
                 .first_backoff
                 .saturating_mul(2u32.saturating_pow(doublings));
             row.due_at = Some(claim.now.plus(backoff.min(MAX_BACKOFF)));
+            row.budget_from = row.budget_from.min(claim.now);
         }
         row.attempts += 1;
         row.lease = Some(claim.lease);
@@ -195,7 +191,13 @@ impl DeliveryInbox for MemoryInbox {
     async fn mark(&self, fence: &Fence, mark: &Mark) -> Result<Marked, InboxError> {
         let mut tables = self.tables();
         let Some(row) = tables.fenced(fence) else {
-            return Ok(Marked::Lost);
+            let row = tables.rows.get(&fence.key);
+            let is_discarded = row.is_some_and(|row| row.state == State::Discarded);
+            return Ok(if is_discarded {
+                Marked::Discarded
+            } else {
+                Marked::Lost
+            });
         };
         row.lease = None;
         row.due_at = None;
@@ -342,7 +344,7 @@ impl ReadInbox for MemoryInbox {
         Ok(RowPage {
             next: next.map(|last| ListCursor(last.key.to_string())),
             rows,
-            newer: Vec::new(),
+            ..RowPage::default()
         })
     }
 }
@@ -353,7 +355,7 @@ impl OperatorInbox for MemoryInbox {
         let Some(row) = tables.rows.get_mut(key) else {
             return Ok(Replayed::Absent);
         };
-        if let Err(why) = row.replayable() {
+        if let Err(why) = row.replayable(now) {
             return Ok(Replayed::Refused(why));
         }
         row.state = State::Recorded;
@@ -366,30 +368,35 @@ impl OperatorInbox for MemoryInbox {
         Ok(Replayed::Done)
     }
 
-    async fn discard(
-        &self,
-        key: &Key,
-        erase: bool,
-        expires_at: Timestamp,
-    ) -> Result<Discarded, InboxError> {
+    async fn discard(&self, key: &Key, request: &DiscardRequest) -> Result<Discarded, InboxError> {
         let mut tables = self.tables();
         let Some(row) = tables.rows.get_mut(key) else {
             return Ok(Discarded::Absent);
         };
-        match row.state {
-            State::Recorded | State::Dead | State::Held => {}
-            State::Discarded if erase => {}
-            State::Discarded => return Ok(Discarded::Refused("discarded before")),
-            State::Delivered | State::Repeat => return Ok(Discarded::Refused("finished")),
+        if let Err(why) = row.discardable(request.erase, request.now) {
+            return Ok(Discarded::Refused(why));
+        }
+        if row.state == State::Delivered {
+            row.reason = Some(State::Delivered.to_string());
         }
         row.state = State::Discarded;
         row.lease = None;
         row.due_at = None;
-        row.expires_at = Some(expires_at);
-        if erase {
+        row.expires_at = Some(request.expires_at);
+        if request.erase {
             row.body = None;
         }
         Ok(Discarded::Done)
+    }
+
+    async fn body_copies(&self, key: &Key) -> Result<Vec<BodyCopy>, InboxError> {
+        let tables = self.tables();
+        let body = tables.rows.get(key).and_then(|row| row.body.as_ref());
+        let copy = body.map(|body| BodyCopy {
+            place: key.to_string(),
+            bytes: body.len(),
+        });
+        Ok(copy.into_iter().collect())
     }
 }
 

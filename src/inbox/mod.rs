@@ -4,6 +4,7 @@
 //! An [`Entry`](crate::senders::Entry) is stored; a [`Row`] is read back.
 
 mod body;
+mod due;
 mod error;
 mod kv;
 mod lease;
@@ -23,7 +24,8 @@ use std::time::Duration;
 
 use crate::domain::{Key, Timestamp};
 
-pub use body::{BodyParts, StoredBody};
+pub use body::{BodyCopy, BodyParts, StoredBody};
+pub use due::{DueRange, MAX_AHEAD, MAX_BACKOFF, due_ranges, is_due, is_leased};
 pub use error::InboxError;
 pub use kv::{CasOutcome, KvEntry, KvKey};
 pub use lease::{Claim, Fence, Lease, LeaseId, Mark, Marked};
@@ -56,6 +58,17 @@ pub enum Replayed {
     Absent,
     /// The row's state does not allow a replay, for this reason.
     Refused(&'static str),
+}
+
+/// How a row is to be discarded.
+#[derive(Clone, Copy, Debug)]
+pub struct DiscardRequest {
+    /// Whether its bytes are erased, too. A finished row can be discarded only with its bytes.
+    pub erase: bool,
+    /// The current time: no row is discarded while an attempt is under way.
+    pub now: Timestamp,
+    /// When the row expires.
+    pub expires_at: Timestamp,
 }
 
 /// How discarding ended.

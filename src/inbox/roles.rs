@@ -10,8 +10,9 @@
 use std::{collections::BTreeSet, future::Future};
 
 use super::{
-    CasOutcome, Claim, Discarded, EventClaim, Fence, InboxError, KvEntry, KvKey, LedgerEntry, Mark,
-    Marked, PageRequest, PendingEvent, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter,
+    BodyCopy, CasOutcome, Claim, DiscardRequest, Discarded, EventClaim, Fence, InboxError, KvEntry,
+    KvKey, LedgerEntry, Mark, Marked, PageRequest, PendingEvent, Recorded, Replayed, Row,
+    RowFilter, RowPage, SourceFilter,
 };
 use crate::{
     domain::{Key, SourceName, Timestamp},
@@ -35,7 +36,8 @@ pub trait ReceiveInbox: Send + Sync + 'static {
 /// `ProcessRole` and `SweepRole`: `dynamodb:GetItem` and `dynamodb:UpdateItem`; only `SweepRole`
 /// has `dynamodb:Query` on the index, for [`find_due`](Self::find_due).
 pub trait DeliveryInbox: Send + Sync + 'static {
-    /// Open rows whose time has come, longest due first.
+    /// Open rows whose time has come, longest due first; then those whose `due_at` is not believed
+    /// ([`due_ranges`](super::due_ranges)).
     ///
     /// A hint: another process may have claimed such a row or finished it. The claim decides.
     fn find_due(
@@ -47,9 +49,10 @@ pub trait DeliveryInbox: Send + Sync + 'static {
 
     /// Claims the row for one attempt, which is counted before the work.
     ///
-    /// `None` if the row is not open, not due again yet, or leased. The first claim does not change
-    /// `due_at`; every later one moves it, so that a row that crashes its process cannot stay at
-    /// the head of the queue.
+    /// `None` if the row is not open, not due again yet, or leased; dates too far in the future are
+    /// not believed ([`is_due`](super::is_due), [`is_leased`](super::is_leased)). The first claim
+    /// does not change `due_at`; every later one moves it, so that a row that crashes its process
+    /// cannot stay at the head of the queue, and moves a `budget_from` in the future to now.
     fn claim(
         &self,
         key: &Key,
@@ -72,6 +75,19 @@ pub trait DeliveryInbox: Send + Sync + 'static {
         fence: &Fence,
         mark: &Mark,
     ) -> impl Future<Output = Result<Marked, InboxError>> + Send;
+
+    /// Erases bodies that no row owns, and lets those of finished rows expire: what a process left
+    /// that ended between two writes. At most `limit` bodies of each shard; returns how many were
+    /// erased.
+    ///
+    /// An inbox that writes a row and its bytes in one step has nothing to settle.
+    fn settle_bodies(
+        &self,
+        _now: Timestamp,
+        _limit: usize,
+    ) -> impl Future<Output = Result<usize, InboxError>> + Send {
+        async { Ok(0) }
+    }
 
     /// Records that a notification of `source` was received at `at`. An earlier time than the
     /// stored one changes nothing.
@@ -149,22 +165,34 @@ pub trait ReadInbox: Send + Sync + 'static {
 
 /// For the commands with which a person decides about a row.
 ///
-/// With credentials that have `dynamodb:GetItem` and `dynamodb:UpdateItem`.
+/// With credentials that have `dynamodb:GetItem`, `dynamodb:PutItem`, `dynamodb:UpdateItem` and
+/// `dynamodb:Query`.
 pub trait OperatorInbox: Send + Sync + 'static {
     /// Sets a dead, delivered or held (not unreadable) row back to recorded: due now, new budget.
+    /// The same for an open row that is not leased.
     fn replay(
         &self,
         key: &Key,
         now: Timestamp,
     ) -> impl Future<Output = Result<Replayed, InboxError>> + Send;
 
-    /// Ends an open, dead or held row for good; with `erase`, its bytes are erased, too.
+    /// Ends a row for good, unless an attempt is under way; with `erase`, every copy of its bytes
+    /// is erased, too.
+    ///
+    /// The row stays with its key and its digests, so that no later copy is stored. With `erase` it
+    /// may be repeated, and a finished row can be discarded.
     fn discard(
         &self,
         key: &Key,
-        erase: bool,
-        expires_at: Timestamp,
+        request: &DiscardRequest,
     ) -> impl Future<Output = Result<Discarded, InboxError>> + Send;
+
+    /// Every place that holds bytes of a notification: of its row, and of copies whose row was
+    /// refused. Those are what [`discard`](Self::discard) erases.
+    fn body_copies(
+        &self,
+        key: &Key,
+    ) -> impl Future<Output = Result<Vec<BodyCopy>, InboxError>> + Send;
 }
 
 /// The durable record of notifications: everything that any role may do with it.

@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::{InboxError, Lease};
+use super::{InboxError, Lease, is_leased};
 use crate::{
     domain::{HeldReason, Key, Origin, State, Timestamp},
-    senders::{EventName, SenderKind},
+    senders::{EventName, SecretFingerprint, SenderKind},
 };
 
 /// The version of the rows this program writes. Rows of a later one are refused and left alone.
@@ -27,6 +27,8 @@ pub struct Row {
     pub signature: Option<String>,
     /// The label of the secret that matched.
     pub key_label: Option<String>,
+    /// Identifies that secret; `None` in rows from before fingerprints were stored.
+    pub secret_fingerprint: Option<SecretFingerprint>,
     /// The kind of the sender.
     pub kind: SenderKind,
     /// Pay's event type, or `notification`.
@@ -41,8 +43,10 @@ pub struct Row {
     pub origin: Origin,
     /// The state of the row.
     pub state: State,
-    /// Why it is held, dead, or a repeat.
+    /// Why it is held, dead, or a repeat; of a discarded row, what it was before.
     pub reason: Option<String>,
+    /// The entry in the pending index, as `{partition}:{shard}`; `None` if it has none.
+    pub index_partition: Option<String>,
     /// The claims since the row was recorded or replayed.
     pub attempts: u32,
     /// The lease of the current claim, if it is claimed.
@@ -80,16 +84,41 @@ impl Row {
         self.state == State::Held && self.reason.as_deref() == Some(HeldReason::Unreadable.as_str())
     }
 
-    /// Whether a replay may set the row back to recorded, or why not.
-    pub fn replayable(&self) -> Result<(), &'static str> {
+    /// Whether an attempt may be under way at `now`.
+    pub fn is_leased(&self, now: Timestamp) -> bool {
+        self.lease.is_some_and(|lease| is_leased(lease.until, now))
+    }
+
+    /// Whether a replay at `now` may set the row back to recorded, or why not. An open row may be
+    /// replayed, so that a person can have it attempted at once; but not during an attempt, whose
+    /// outcome would be lost.
+    pub fn replayable(&self, now: Timestamp) -> Result<(), &'static str> {
         match self.state {
             State::Held if self.is_unreadable() => {
                 Err("it is unreadable, so nothing could be handed on; `show --raw` has its bytes")
             }
-            State::Dead | State::Delivered | State::Held => Ok(()),
-            State::Recorded => Err("it is open already, and goes out when it is due"),
+            State::Recorded if self.is_leased(now) => {
+                Err("an attempt is under way now; `show` has its outcome within 3 minutes")
+            }
+            State::Dead | State::Delivered | State::Held | State::Recorded => Ok(()),
             State::Repeat => Err("it repeats another: replay that one, which `show` names"),
             State::Discarded => Err("it was discarded"),
+        }
+    }
+
+    /// Whether it may be discarded at `now`, with or without its bytes, or why not.
+    pub fn discardable(&self, erase: bool, now: Timestamp) -> Result<(), &'static str> {
+        match self.state {
+            State::Recorded if self.is_leased(now) => Err(
+                "an attempt is under way and may deliver it; try again in a few minutes, once \
+                 `show` says how the attempt ended",
+            ),
+            State::Recorded | State::Dead | State::Held => Ok(()),
+            State::Delivered | State::Repeat | State::Discarded if erase => Ok(()),
+            State::Discarded => Err("it was discarded before; --erase would remove its bytes"),
+            State::Delivered | State::Repeat => {
+                Err("it is finished, and will expire; --erase would remove its bytes now")
+            }
         }
     }
 

@@ -2,24 +2,13 @@
 //!
 //! That text may quote a notification, and the Lambda runtime would log it.
 
-use std::panic::{AssertUnwindSafe, set_hook};
+use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
 
 /// The work panicked. The log has the place.
 #[derive(Debug)]
 pub(super) struct PanicError;
-
-/// Sets a panic hook that logs the place of a panic and nothing else.
-pub(super) fn log_only_the_place() {
-    set_hook(Box::new(|panic| {
-        let at = panic
-            .location()
-            .map(|at| format!("{}:{}", at.file(), at.line()))
-            .unwrap_or_default();
-        tracing::error!(at = at.as_str(), "a bug: the program panicked");
-    }));
-}
 
 /// Runs `work`, and returns its panic as an error.
 pub(super) async fn catch_panic<T>(work: impl Future<Output = T>) -> Result<T, PanicError> {

@@ -17,14 +17,14 @@ use tracing_subscriber::{
 use super::{
     Invocation, InvocationError, InvocationReply, LambdaFunction, Role, deadline,
     init::{self, DestinationContext, InitError},
-    init_error, panic,
+    init_error,
 };
 use crate::{
     config::variable,
     destinations::Destination,
     domain::{Clock, SystemClock},
     inbox::Inbox,
-    telemetry::{LogFormat, LogLayer},
+    telemetry::{LogFormat, LogLayer, log_panics},
 };
 
 /// The message outside Lambda.
@@ -81,7 +81,7 @@ fn start<D: Destination>(
         return ExitCode::from(2);
     }
     log_to_stdout();
-    panic::log_only_the_place();
+    log_panics();
     // One thread: a function works on one invocation at a time, and has little of a core.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -175,6 +175,9 @@ pub enum SecretError {
          set live = false"
     )]
     TestKeyOnLive,
+    /// The value is a secret of another source, too.
+    #[error("is a secret of another source too: each needs its own")]
+    Shared,
     /// The value is not a Standard Webhooks secret.
     #[error("is not a Standard Webhooks secret: whsec_ and 24 to 64 bytes in base64")]
     NotWhsec,

@@ -16,7 +16,10 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use tokio::task::JoinSet;
 
 use super::{FetchedSecrets, Secret, SecretRef, SecretsManagerError};
-use crate::aws::{Aws, AwsLimits, AwsService, sdk_error};
+use crate::aws::{
+    Aws, AwsLimits, AwsService,
+    sdk_error::{self, ErrorClass},
+};
 
 /// The limits at the start: the first connection of a small function takes most of a second.
 const AT_START: AwsLimits = AwsLimits {
@@ -117,6 +120,10 @@ async fn read(
         .send()
         .await;
     match asked {
+        // What does not name the secret is not an answer about it.
+        Ok(answer) if !answer.arn().is_some_and(|found| found.starts_with(arn)) => {
+            Err(SecretsManagerError::Unavailable)
+        }
         Ok(GetSecretValueOutput {
             secret_string: Some(text),
             ..
@@ -132,26 +139,70 @@ async fn read(
 
 /// The meaning of an error. A secret that was created without a value exists and has none yet.
 fn interpret(error: &SdkError<GetSecretValueError>) -> Result<Option<Secret>, SecretsManagerError> {
-    let code = sdk_error::code(error);
-    match &*code {
-        "ResourceNotFoundException" if has_no_value(error) => Ok(None),
+    classify(&sdk_error::code(error), error.message().unwrap_or_default())
+}
+
+fn classify(code: &str, message: &str) -> Result<Option<Secret>, SecretsManagerError> {
+    match code {
+        "ResourceNotFoundException" if has_no_value(message) => Ok(None),
         // The second code is for a secret that is scheduled for deletion.
-        "ResourceNotFoundException" | "InvalidRequestException" => {
-            Err(SecretsManagerError::Missing)
-        }
-        "DecryptionFailure" => Err(SecretsManagerError::Key),
-        sdk_error::NO_CREDENTIALS => Err(SecretsManagerError::NoCredentials),
+        "ResourceNotFoundException"
+        | "InvalidRequestException"
+        | "InvalidParameterException"
+        | "ValidationException" => Err(SecretsManagerError::Missing),
+        "DecryptionFailure" | "EncryptionFailure" => Err(SecretsManagerError::Key),
         code if sdk_error::is_denied(code) => Err(SecretsManagerError::Denied),
-        "UnrecognizedClientException" | "InvalidClientTokenId" | "ExpiredTokenException" => {
-            Err(SecretsManagerError::NoCredentials)
-        }
-        _ => Err(SecretsManagerError::Unavailable),
+        other => Err(match sdk_error::classify_common(other).0 {
+            ErrorClass::Configuration => SecretsManagerError::NoCredentials,
+            ErrorClass::Transient | ErrorClass::Refusal => SecretsManagerError::Unavailable,
+        }),
     }
 }
 
 /// Only the message distinguishes a secret without a value from a missing one; both have one code.
-fn has_no_value(error: &SdkError<GetSecretValueError>) -> bool {
-    error
-        .message()
-        .is_some_and(|message| message.contains("secret value for staging label"))
+fn has_no_value(message: &str) -> bool {
+    message.contains("secret value for staging label")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_documented_error_says_what_to_do_and_only_one_means_that_there_is_no_value() {
+        use SecretsManagerError::{Denied, Key, Missing, NoCredentials, Unavailable};
+        let no_value = "Secrets Manager can't find the specified secret value for staging label: \
+                        AWSCURRENT";
+        let read = classify("ResourceNotFoundException", no_value);
+        assert!(matches!(read, Ok(None)), "{read:?}");
+        for (code, error) in [
+            ("ResourceNotFoundException", Missing),
+            ("InvalidRequestException", Missing),
+            ("InvalidParameterException", Missing),
+            ("ValidationException", Missing),
+            ("DecryptionFailure", Key),
+            ("EncryptionFailure", Key),
+            ("AccessDeniedException", Denied),
+            ("AccessDenied", Denied),
+            ("ExpiredTokenException", NoCredentials),
+            ("IncompleteSignature", NoCredentials),
+            ("InvalidClientTokenId", NoCredentials),
+            ("InvalidSignatureException", NoCredentials),
+            ("UnrecognizedClientException", NoCredentials),
+            (sdk_error::NO_CREDENTIALS, NoCredentials),
+            ("InternalServiceError", Unavailable),
+            ("InternalServiceErrorException", Unavailable),
+            ("ThrottlingException", Unavailable),
+            ("ServiceUnavailable", Unavailable),
+            ("SomethingNew", Unavailable),
+            (sdk_error::NO_ANSWER, Unavailable),
+            (sdk_error::TIMEOUT, Unavailable),
+        ] {
+            let read = classify(code, "");
+            assert!(
+                matches!(read, Err(found) if found == error),
+                "{code}: {read:?}"
+            );
+        }
+    }
 }

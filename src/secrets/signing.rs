@@ -4,7 +4,7 @@
 use super::{Secret, SecretError, SecretRef, SecretSources};
 use crate::{
     domain::{ConfigError, Located, SourceName},
-    senders::{SenderKind, SigningKey, Source},
+    senders::{SecretFingerprint, SenderKind, SigningKey, Source},
 };
 
 /// The configured secrets of one source.
@@ -36,18 +36,40 @@ pub(crate) type FetchedSecret<T> = Result<T, (SecretError, ConfigError)>;
 
 /// Builds the keys of every source from the secrets that can be used. A source may be left with
 /// none.
+///
+/// A value that two sources have is reported as [`SecretError::Shared`] and used all the same:
+/// without it, genuine notifications of one of them would be refused.
 pub fn build_keys<'a>(
     sources: impl IntoIterator<Item = &'a SourceSecrets>,
     outside: &SecretSources<'_>,
 ) -> (Vec<Source>, Vec<UnusableSecretError>) {
-    let mut unusable = Vec::new();
-    let build = |source| build_source(source, outside, &mut unusable);
+    let (mut unusable, mut used) = (Vec::new(), Vec::new());
+    let build = |source| build_source(source, outside, &mut used, &mut unusable);
     (sources.into_iter().map(build).collect(), unusable)
 }
 
-fn build_source(
-    source: &SourceSecrets,
+/// A secret that a source uses.
+struct UsedSecret<'a> {
+    source: &'a SourceSecrets,
+    reference: &'a SecretRef,
+    fingerprint: SecretFingerprint,
+}
+
+impl UsedSecret<'_> {
+    /// Whether another source may have the same value: one of a sender that gives one secret to
+    /// several sources, if both name the same reference, which says that it is intended.
+    fn may_share_with(&self, other: &UsedSecret<'_>) -> bool {
+        self.source.name == other.source.name
+            || (self.source.kind == other.source.kind
+                && self.source.kind.config.shares_secrets
+                && self.reference == other.reference)
+    }
+}
+
+fn build_source<'a>(
+    source: &'a SourceSecrets,
     outside: &SecretSources<'_>,
+    used: &mut Vec<UsedSecret<'a>>,
     unusable: &mut Vec<UnusableSecretError>,
 ) -> Source {
     let mut keys = Vec::new();
@@ -56,7 +78,15 @@ fn build_source(
             Ok(None) => {}
             Ok(Some(secret)) => {
                 let label = format!("{}:{}", index + 1, reference.value.label());
-                keys.push(SigningKey::new(source.kind, label, &secret));
+                let key = SigningKey::new(source.kind, label, &secret);
+                let secret = UsedSecret {
+                    source,
+                    reference: &reference.value,
+                    fingerprint: key.fingerprint(),
+                };
+                unusable.extend(shared(&secret, used, reference));
+                used.push(secret);
+                keys.push(key);
             }
             Err((why, problem)) => unusable.push(UnusableSecretError {
                 source: Some(source.name.clone()),
@@ -70,6 +100,33 @@ fn build_source(
         kind: source.kind,
         keys,
     }
+}
+
+/// The error that a source used before has the same value and may not.
+fn shared(
+    secret: &UsedSecret<'_>,
+    used: &[UsedSecret<'_>],
+    reference: &Located<SecretRef>,
+) -> Option<UnusableSecretError> {
+    let is_same = |other: &&UsedSecret<'_>| other.fingerprint == secret.fingerprint;
+    let other = used
+        .iter()
+        .filter(is_same)
+        .find(|other| !secret.may_share_with(other))?;
+    let how = if other.source.kind == secret.source.kind && other.source.kind.config.shares_secrets
+    {
+        "; if that is intended, name the same reference in both"
+    } else {
+        ""
+    };
+    Some(UnusableSecretError {
+        source: Some(secret.source.name.clone()),
+        why: SecretError::Shared,
+        problem: reference.problem(format_args!(
+            "holds the same value as a secret of sources.{}: each needs its own{how}",
+            other.source.name
+        )),
+    })
 }
 
 /// A sender's signing secret, or `None` until Secrets Manager has a value. The form is checked only

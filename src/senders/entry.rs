@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::SenderKind;
+use super::{SecretFingerprint, SenderKind};
 use crate::domain::{HeldReason, Key, Origin, Timestamp};
 
 /// One notification, ready to be recorded. Only [`read()`](super::read()) makes one, from a proof.
@@ -27,6 +27,8 @@ pub struct Entry {
     pub signature: Option<String>,
     /// The label of the secret that matched.
     pub key_label: Option<String>,
+    /// Identifies that secret.
+    pub secret_fingerprint: Option<SecretFingerprint>,
     /// The kind of the sender.
     pub kind: SenderKind,
     /// Pay's event type, or `notification`.

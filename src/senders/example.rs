@@ -60,8 +60,32 @@ pub fn observed(payment: &str) -> Entry {
 
 /// Any authentic bytes.
 pub fn entry(kind: SenderKind, source: &str, body: Bytes) -> Entry {
-    let key = SigningKey::new(kind, "1:env:TEST", &Secret::new(SECRET.to_owned()));
     let signature = sign(kind, &body);
+    signed(kind, source, &signature, body)
+}
+
+/// One HMRC request in every spelling that has its signature: `text` holds 😀 as it is signed.
+pub fn spellings(text: &str) -> Vec<Entry> {
+    let signature = sign(SenderKind::HMRC, text.as_bytes());
+    let spelled = [
+        "😀",
+        r"\uD83D\uDE00",
+        r"\ud83d\ude00",
+        r"\uD83d\uDe00",
+        r"\ud83D\udE00",
+        r"\uD83D\ude00",
+        r"\ud83d\uDE00",
+    ];
+    spelled
+        .map(|spelling| {
+            let body = text.replace('😀', spelling).into();
+            signed(SenderKind::HMRC, "hmrc", &signature, body)
+        })
+        .into()
+}
+
+fn signed(kind: SenderKind, source: &str, signature: &str, body: Bytes) -> Entry {
+    let key = SigningKey::new(kind, "1:env:TEST", &Secret::new(SECRET.to_owned()));
     given(
         source,
         verify(kind, &[key], &[signature.as_bytes()], body, NOW).unwrap(),

@@ -21,13 +21,13 @@ use crate::domain::SourceName;
 
 pub use entry::{Entry, EventName};
 pub use govuk_pay::{OBSERVED_EVENT_TYPE, Payment};
-pub use key::{KeyedMac, MacAlgorithm, SigningKey};
+pub use key::{KeyedMac, MacAlgorithm, SecretFingerprint, SigningKey};
 pub use protocol::{
     EnvelopeFormat, PullTable, SecretShape, SenderConfig, SenderKind, SenderProtocol,
     SignatureScheme,
 };
 pub use pulled::Pulled;
-pub use read::{Acceptance, EventData, ProvenBytes, data, read};
+pub use read::{Acceptance, DerivedFields, EventData, ProvenBytes, data, derive, read};
 pub use verify::{SignatureError, Verified, verify};
 
 /// The event type of a notification without a readable one.

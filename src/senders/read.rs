@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -72,41 +73,87 @@ impl ProvenBytes {
         }
     }
 
-    fn reading(&self, received_at: Timestamp) -> Result<EnvelopeFields, UnreadableError> {
-        let envelope = &self.kind().envelope;
+    fn body(&self) -> &Bytes {
         match self {
-            Self::Signed(verified) => (envelope.read)(verified.body()),
-            Self::Given(pulled) => (envelope.read_pulled)(pulled.body(), received_at),
+            Self::Signed(verified) => verified.body(),
+            Self::Given(pulled) => pulled.body(),
         }
     }
 
-    /// The bytes and the proof that a row stores.
-    fn blank(self, source: &SourceName, received_at: Timestamp) -> Entry {
-        let kind = self.kind();
-        let (body, origin, signature, key_label) = match self {
-            Self::Signed(verified) => {
-                let (body, signature, key_label) = verified.into_parts();
-                (body, Origin::Push, Some(signature), Some(key_label))
-            }
-            Self::Given(pulled) => (pulled.body().clone(), Origin::Pull, None, None),
-        };
-        let digest: [u8; 32] = Sha256::digest(&body).into();
-        Entry {
-            key: Key::unreadable(source, &digest),
-            digest,
-            content_digest: digest,
-            signature,
-            key_label,
-            body,
-            kind,
-            event_type: UNKNOWN_EVENT_TYPE.to_owned(),
-            subject: None,
-            event_at: None,
-            received_at,
-            origin,
-            held: Some(HeldReason::Unreadable),
-            _proof: Proof,
+    /// The form that is read and named, which is the same in every spelling of one signature.
+    fn signed(&self) -> &Bytes {
+        match self {
+            Self::Signed(verified) => verified.signed(),
+            Self::Given(pulled) => pulled.body(),
         }
+    }
+
+    fn origin(&self) -> Origin {
+        match self {
+            Self::Signed(_) => Origin::Push,
+            Self::Given(_) => Origin::Pull,
+        }
+    }
+
+    fn verified(&self) -> Option<&Verified> {
+        match self {
+            Self::Signed(verified) => Some(verified),
+            Self::Given(_) => None,
+        }
+    }
+}
+
+/// What is read from a notification's bytes. It proves nothing and cannot be recorded: a stored row
+/// is compared with it.
+#[derive(Clone, Debug)]
+pub struct DerivedFields {
+    /// The name it is stored under, unless that belongs to other content.
+    pub key: Key,
+    /// SHA-256 of what its sender can't legitimately change.
+    pub content_digest: [u8; 32],
+    /// Pay's event type, or `notification`.
+    pub event_type: String,
+    /// The payment or box it is about.
+    pub subject: Option<String>,
+    /// The sender's date; `None` if the bytes are unreadable.
+    pub event_at: Option<Timestamp>,
+}
+
+/// Reads bytes that were received at `received_at`.
+pub fn derive(
+    source: &SourceName,
+    kind: SenderKind,
+    origin: Origin,
+    body: &[u8],
+    received_at: Timestamp,
+) -> DerivedFields {
+    let fields = match origin {
+        Origin::Push => (kind.envelope.read)(body),
+        Origin::Pull => (kind.envelope.read_pulled)(body, received_at),
+    };
+    match fields {
+        Err(
+            UnreadableError::Json
+            | UnreadableError::Depth
+            | UnreadableError::Id
+            | UnreadableError::Date,
+        ) => {
+            let digest = Sha256::digest(body).into();
+            DerivedFields {
+                key: Key::unreadable(source, &digest),
+                content_digest: digest,
+                event_type: UNKNOWN_EVENT_TYPE.to_owned(),
+                subject: None,
+                event_at: None,
+            }
+        }
+        Ok(fields) => DerivedFields {
+            key: Key::new(source, &fields.id),
+            content_digest: fields.content_digest,
+            event_type: fields.event_type,
+            subject: fields.subject,
+            event_at: Some(fields.event_at),
+        },
     }
 }
 
@@ -118,24 +165,29 @@ pub fn read(
     window: Acceptance,
 ) -> Entry {
     let proven = proven.into();
-    let reading = proven.reading(received_at);
-    let blank = proven.blank(source, received_at);
-    match reading {
-        Err(
-            UnreadableError::Json
-            | UnreadableError::Depth
-            | UnreadableError::Id
-            | UnreadableError::Date,
-        ) => blank,
-        Ok(reading) => Entry {
-            key: Key::new(source, &reading.id),
-            content_digest: reading.content_digest,
-            event_type: reading.event_type,
-            subject: reading.subject,
-            event_at: Some(reading.event_at),
-            held: (!window.covers(reading.event_at, received_at)).then_some(HeldReason::Stale),
-            ..blank
-        },
+    let (kind, origin) = (proven.kind(), proven.origin());
+    let fields = derive(source, kind, origin, proven.signed(), received_at);
+    let held = match fields.event_at {
+        None => Some(HeldReason::Unreadable),
+        Some(at) => (!window.covers(at, received_at)).then_some(HeldReason::Stale),
+    };
+    let verified = proven.verified();
+    Entry {
+        key: fields.key,
+        digest: Sha256::digest(proven.body()).into(),
+        content_digest: fields.content_digest,
+        signature: verified.map(|verified| verified.signature().to_owned()),
+        key_label: verified.map(|verified| verified.key_label().to_owned()),
+        secret_fingerprint: verified.map(Verified::fingerprint),
+        body: proven.body().clone(),
+        kind,
+        event_type: fields.event_type,
+        subject: fields.subject,
+        event_at: fields.event_at,
+        received_at,
+        origin,
+        held,
+        _proof: Proof,
     }
 }
 

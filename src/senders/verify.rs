@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{SenderKind, SigningKey, protocol::SignatureValue};
+use super::{SecretFingerprint, SenderKind, SigningKey, protocol::SignatureValue};
 use crate::domain::Timestamp;
 
 /// A body that one of its source's keys has signed. Only [`verify`] makes one.
@@ -12,16 +12,20 @@ use crate::domain::Timestamp;
 /// let forged = Verified {
 ///     kind: todo!(),
 ///     body: "{}".into(),
+///     signed: "{}".into(),
 ///     signature: "00".into(),
 ///     key_label: "1".into(),
+///     fingerprint: todo!(),
 /// };
 /// ```
 #[derive(Debug)]
 pub struct Verified {
     kind: SenderKind,
     body: Bytes,
+    signed: Bytes,
     signature: String,
     key_label: String,
+    fingerprint: SecretFingerprint,
 }
 
 impl Verified {
@@ -35,6 +39,12 @@ impl Verified {
         &self.body
     }
 
+    /// The form that was signed. A sender that escapes characters after signing has one signature
+    /// for many spellings of the bytes, and this form is the same for all of them.
+    pub fn signed(&self) -> &Bytes {
+        &self.signed
+    }
+
     /// The signature header that verified.
     pub fn signature(&self) -> &str {
         &self.signature
@@ -45,9 +55,9 @@ impl Verified {
         &self.key_label
     }
 
-    /// The bytes, the signature and the label of the secret that matched.
-    pub(super) fn into_parts(self) -> (Bytes, String, String) {
-        (self.body, self.signature, self.key_label)
+    /// Identifies the secret that matched.
+    pub fn fingerprint(&self) -> SecretFingerprint {
+        self.fingerprint
     }
 }
 
@@ -103,15 +113,9 @@ pub fn verify(
     };
     let value = (kind.signature.parse)(header).ok_or(SignatureError::Malformed)?;
     let signature = decode(kind, value.digits).ok_or(SignatureError::Malformed)?;
-    let key = matching(keys, &value, &body, &signature)
-        .or_else(|| {
-            matching(
-                keys,
-                &value,
-                &(kind.signature.canonical)(&body)?,
-                &signature,
-            )
-        })
+    let matching = |form: Bytes| matching(keys, &value, &form, &signature).map(|key| (key, form));
+    let (key, signed) = matching(body.clone())
+        .or_else(|| matching((kind.signature.canonical)(&body)?.into()))
         .ok_or(SignatureError::Wrong)?;
     if value.valid.is_some_and(|valid| !valid.contains(&now)) {
         return Err(SignatureError::Expired);
@@ -119,8 +123,10 @@ pub fn verify(
     Ok(Verified {
         kind,
         key_label: key.label().to_owned(),
+        fingerprint: key.fingerprint(),
         signature: header.to_owned(),
         body,
+        signed,
     })
 }
 

@@ -53,7 +53,7 @@ impl AttemptRecord {
             "repeat" => line!(info, "repeat of an event, not delivered again"),
             "retry" => line!(warn, "delivery failed, will retry"),
             "dead" => line!(error, "delivery failed for good"),
-            "lost" => line!(warn, "lease expired before the outcome was written"),
+            "lost" => line!(warn, "claim ended before the outcome was written"),
             "not_ours" => line!(debug, "nothing to deliver"),
             _ => line!(error, "outcome not written, will retry"),
         }

@@ -21,8 +21,10 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, layer::Context};
 
-use super::text::visible;
-use crate::domain::Clock;
+use crate::{
+    domain::Clock,
+    text::{LineWriter, visible, visible_json},
+};
 
 /// The lines that may wait for a slow reader before further ones are dropped and counted.
 const QUEUE_LINES: usize = 4096;
@@ -30,7 +32,7 @@ const QUEUE_LINES: usize = 4096;
 const BATCH_LINES: usize = 256;
 /// How long the first line of a batch waits for others: one write for many lines costs far less.
 const BATCH_DELAY: Duration = Duration::from_millis(2);
-/// How long a [`FlushGuard`] waits for the writer.
+/// How long a [`LinePrinter`] waits for the writer.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The format of a line.
@@ -59,7 +61,7 @@ enum LogSink {
         dropped: Arc<AtomicU64>,
     },
     /// The caller writes the line before it continues.
-    Direct(Mutex<Box<dyn Write + Send>>),
+    Direct(Mutex<LineWriter<Box<dyn Write + Send>>>),
 }
 
 enum SinkMessage {
@@ -67,13 +69,22 @@ enum SinkMessage {
     Flush(SyncSender<()>),
 }
 
-/// Waits, when dropped, until every line logged before is written.
-pub struct FlushGuard(SyncSender<SinkMessage>);
+/// Prints lines among those of the log, and waits, when dropped, until every line before is
+/// written. It never waits for a reader longer than a second.
+pub struct LinePrinter(SyncSender<SinkMessage>);
 
-impl Drop for FlushGuard {
+impl LinePrinter {
+    /// Prints one line; without effect if too many lines wait for the reader.
+    pub fn print(&self, line: &str) {
+        let _ = self.0.try_send(SinkMessage::Line(format!("{line}\n")));
+    }
+}
+
+impl Drop for LinePrinter {
     fn drop(&mut self) {
         let (done, written) = sync_channel(1);
-        if self.0.send(SinkMessage::Flush(done)).is_ok() {
+        // A full queue means that the reader has stopped.
+        if self.0.try_send(SinkMessage::Flush(done)).is_ok() {
             let _ = written.recv_timeout(FLUSH_TIMEOUT);
         }
     }
@@ -89,7 +100,7 @@ impl LogLayer {
         Self {
             clock,
             format,
-            sink: LogSink::Direct(Mutex::new(Box::new(out))),
+            sink: LogSink::Direct(Mutex::new(LineWriter::new(Box::new(out), false))),
         }
     }
 
@@ -98,7 +109,7 @@ impl LogLayer {
         out: impl Write + Send + 'static,
         format: LogFormat,
         clock: Arc<dyn Clock>,
-    ) -> std::io::Result<(Self, FlushGuard)> {
+    ) -> std::io::Result<(Self, LinePrinter)> {
         let (lines, queue) = sync_channel(QUEUE_LINES);
         let dropped = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&dropped);
@@ -114,11 +125,12 @@ impl LogLayer {
             format,
             sink,
         };
-        Ok((layer, FlushGuard(lines)))
+        Ok((layer, LinePrinter(lines)))
     }
 }
 
-fn write_queue(mut out: impl Write, queue: &Receiver<SinkMessage>, dropped: &AtomicU64) {
+fn write_queue(out: impl Write, queue: &Receiver<SinkMessage>, dropped: &AtomicU64) {
+    let mut out = LineWriter::new(out, false);
     let mut text = String::new();
     while let Ok(first) = queue.recv() {
         if matches!(first, SinkMessage::Line(_)) {
@@ -140,7 +152,7 @@ fn write_queue(mut out: impl Write, queue: &Receiver<SinkMessage>, dropped: &Ato
             );
         }
         // A log that cannot be written has nowhere to report it.
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        let _ = out.write(text.as_bytes());
         if let Some(done) = flushed {
             let _ = done.send(());
         }
@@ -191,7 +203,7 @@ impl LogSink {
             Self::Direct(out) => {
                 let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
                 // A log that cannot be written has nowhere to report it.
-                let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+                let _ = out.write(line.as_bytes());
             }
         }
     }
@@ -270,7 +282,7 @@ impl Visit for LineFormatter {
 
 fn push_json(out: &mut String, text: &str) {
     match serde_json::to_string(text) {
-        Ok(json) => out.push_str(&json),
+        Ok(json) => out.push_str(&visible_json(&json)),
         Err(_) => out.push_str("null"),
     }
 }
@@ -323,6 +335,8 @@ mod tests {
         *,
     };
 
+    use crate::text::test_support::StuckPipe;
+
     #[test]
     fn a_line_is_one_json_object_whatever_is_in_it() {
         let hostile = "a\"b\r\n\u{1b}[31m\u{2028}\u{202e}";
@@ -330,6 +344,10 @@ mod tests {
             tracing::warn!(source = hostile, body_bytes = 7_u64, ok = true, "refused")
         });
         assert_eq!(line.lines().count(), 1);
+        assert!(
+            line.is_ascii(),
+            "every character that steers a display is escaped: {line}"
+        );
         let read: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(read["source"], hostile);
         assert_eq!(
@@ -356,6 +374,21 @@ mod tests {
                 );
             }
         });
+    }
+
+    #[test]
+    fn a_reader_that_has_stopped_holds_up_neither_a_line_nor_the_end() {
+        let (pipe, _stuck) = StuckPipe::new();
+        let (layer, printer) = LogLayer::new(pipe, LogFormat::Json, Arc::new(FixedClock)).unwrap();
+        let began = tokio::time::Instant::now();
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            for _ in 0..2 * QUEUE_LINES {
+                tracing::info!("recorded");
+                printer.print("Stopped.");
+            }
+        });
+        drop(printer);
+        assert!(began.elapsed() < std::time::Duration::from_secs(30));
     }
 
     #[test]

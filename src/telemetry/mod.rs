@@ -5,7 +5,7 @@
 //! `docs/logging.md` lists them. Bodies, signatures, secrets and personal data are never fields, so
 //! a line cannot hold them. Text that a stranger sent is escaped.
 
-mod text;
+mod panics;
 mod log_layer;
 mod platform;
 mod request;
@@ -14,12 +14,13 @@ mod reconcile;
 
 use std::time::Duration;
 
+pub use crate::text::{visible, visible_lines};
 pub use attempt::AttemptRecord;
-pub use log_layer::{FlushGuard, LogFormat, LogLayer};
+pub use log_layer::{LinePrinter, LogFormat, LogLayer};
+pub use panics::log_panics;
 pub use platform::PlatformFields;
 pub use reconcile::ReconcileRecord;
 pub use request::RequestRecord;
-pub use text::{visible, visible_lines};
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)

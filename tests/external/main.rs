@@ -8,4 +8,5 @@
 mod artefact;
 mod consumer;
 mod ministack;
+mod proxies;
 mod second_opinion;

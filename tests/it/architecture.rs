@@ -54,6 +54,7 @@ const PACKAGES: [Package; 3] = [
 
 /// Every module of the library, and those it may use. No module may use one that is not listed.
 const LIBRARY: &[(&str, &[&str])] = &[
+    ("text", &[]),
     ("domain", &[]),
     ("aws", &[]),
     ("http_client", &[]),
@@ -63,6 +64,7 @@ const LIBRARY: &[(&str, &[&str])] = &[
     (
         "destinations",
         &[
+            "text",
             "domain",
             "secrets",
             "aws",
@@ -81,7 +83,7 @@ const LIBRARY: &[(&str, &[&str])] = &[
             "destinations",
         ],
     ),
-    ("telemetry", &["domain"]),
+    ("telemetry", &["text", "domain"]),
     (
         "receive",
         &["domain", "senders", "secrets", "inbox", "telemetry"],
@@ -127,8 +129,9 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
     ("sqlite", &[]),
     ("diagnose", &[]),
     ("any_inbox", &["aws", "sqlite"]),
-    ("console", &["labels"]),
-    ("server", &["sqlite"]),
+    ("listener", &[]),
+    ("console", &["labels", "listener"]),
+    ("server", &["sqlite", "listener"]),
     (
         "commands",
         &[
@@ -137,6 +140,7 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
             "sqlite",
             "diagnose",
             "any_inbox",
+            "listener",
             "console",
             "server",
         ],
@@ -149,6 +153,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     (
         "hyper::",
         &[
+            "crates/pillarbox-cli/src/listener",
             "crates/pillarbox-cli/src/server",
             "crates/sender-simulator/src/apis",
         ],

@@ -13,6 +13,7 @@ mod conformance;
 mod events;
 mod faults;
 mod lambda;
+mod limits;
 mod names;
 mod receive;
 mod reconcile;

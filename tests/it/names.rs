@@ -191,6 +191,29 @@ fn lines_end_at_100_columns() {
 }
 
 #[test]
+fn a_document_names_tests_that_there_are() {
+    let tests: BTreeSet<String> = ["src", "crates", "tests"]
+        .into_iter()
+        .flat_map(files)
+        .flat_map(|(_, text)| items(&strip(&text), &["fn"]))
+        .collect();
+    for document in ["SECURITY.md", "docs/limits.md"] {
+        let text = fs::read_to_string(repository(document)).unwrap();
+        let named: Vec<&str> = text
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .filter(|code| code.matches('_').count() >= 3 && !code.contains(['.', '<']))
+            .filter(|code| identifiers(code).eq([*code]))
+            .collect();
+        assert!(!named.is_empty(), "{document} names no test");
+        for name in named {
+            assert!(tests.contains(name), "{document}: no test {name}");
+        }
+    }
+}
+
+#[test]
 fn the_test_sees_types_errors_and_items_and_no_comment_or_text() {
     let code = strip(
         r##"

@@ -8,6 +8,7 @@
 mod aws;
 mod check_command;
 mod cli;
+mod evidence;
 mod lambda;
 mod lambda_deaths;
 mod lambda_reconcile;
@@ -16,5 +17,8 @@ mod own_destination_lambda;
 mod process;
 mod receive;
 mod reconcile_command;
+mod restore;
 mod simulate_command;
+mod strangers;
+mod streams;
 mod table;

@@ -10,8 +10,11 @@ use sender_simulator::{Clock, MessageBody, Sender, SystemClock, exchange, govuk_
 use serde_json::Value;
 
 use test_support::{
+    binary,
     endpoint::{Endpoint, EndpointReply, ReceivedDelivery},
-    process::{BOTH_SOURCES, Folder, HMRC_SECRET, PAY_SECRET, Serve, by_key, until},
+    process::{
+        BOTH_SOURCES, FREE_PORTS, Folder, HMRC_SECRET, PAY_SECRET, Ran, Serve, by_key, until,
+    },
 };
 
 /// Posts what a sender would, and gives back its key once it has its 200.
@@ -398,4 +401,20 @@ async fn an_unread_log_does_not_stop_the_receiver() {
         })
         .collect();
     assert_eq!(logged, keys);
+}
+
+#[test]
+fn serve_refuses_two_sources_whose_references_hold_one_value() {
+    let folder = Folder::with(
+        "[sources.one]\nkind = \"govuk-pay\"\nsecrets = [\"env:PAY_SIGNING_SECRET\"]\n\
+         [sources.two]\nkind = \"govuk-pay\"\nsecrets = [\"env:COPY\"]\n",
+    );
+    // A `serve` that starts would run for ever.
+    let program = binary("pillarbox-under-test").display().to_string();
+    let serve = [&["60", program.as_str(), "serve"], FREE_PORTS].concat();
+    let mut limited = folder.command_of("timeout", &serve);
+    let refused = Ran::of(limited.env("COPY", PAY_SECRET));
+    assert_eq!(refused.code, 2, "{refused:?}");
+    let words = "sources.two.secrets[0] (env:COPY) holds the same value as a secret of sources.one";
+    assert!(refused.stderr.contains(words), "{refused:?}");
 }

@@ -136,6 +136,11 @@ impl Client {
         self.writer.write_all(bytes.as_ref()).await.unwrap();
     }
 
+    /// Sends bytes as far as the server takes them.
+    pub async fn send_some(&mut self, bytes: impl AsRef<[u8]>) {
+        let _ = self.writer.write_all(bytes.as_ref()).await;
+    }
+
     /// The next answer; `None` if the connection ends without one.
     pub async fn answer(&mut self) -> Option<CheckedResponse> {
         heard(&mut self.reader, &mut self.unread, b"").await

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use md5::{Digest, Md5};
 use pillarbox::{
     aws::Aws,
     secrets::{FetchedSecrets, SecretSources},
@@ -34,6 +35,8 @@ pub enum CloudReply {
     Late(Duration, Value),
     /// An error of AWS's.
     Fault(u16, &'static str, &'static str),
+    /// A status and JSON, from something that is not AWS: without a request id.
+    Foreign(u16, Value),
     /// A status, and a page of HTML, as a proxy in between has it.
     Page(u16),
     /// 200, and only the first half of this.
@@ -139,11 +142,33 @@ async fn keep(mut stream: TcpStream, shared: Arc<CloudState>) {
     let mut unread = Vec::new();
     while let Some(call) = hear(&mut stream, &mut unread).await {
         let reply = (shared.manner.lock().unwrap())(&call);
+        let reply = match reply {
+            CloudReply::Done(value) => CloudReply::Done(complete(&call, value)),
+            CloudReply::Late(delay, value) => CloudReply::Late(delay, complete(&call, value)),
+            other => other,
+        };
         shared.calls.lock().unwrap().push(call);
         if answer(&mut stream, reply).await.is_none() {
             return;
         }
     }
+}
+
+/// Adds the members by which AWS confirms a call, unless the answer has them.
+fn complete(call: &Call, mut value: Value) -> Value {
+    let Some(members) = value.as_object_mut() else {
+        return value;
+    };
+    if members.contains_key("SecretString") || members.contains_key("SecretBinary") {
+        let arn = call.body["SecretId"].clone();
+        members.entry("ARN").or_insert(arn);
+    }
+    if members.contains_key("MessageId") {
+        let body = call.body["MessageBody"].as_str().unwrap_or_default();
+        let digest = hex::encode(Md5::digest(body));
+        members.entry("MD5OfMessageBody").or_insert(json!(digest));
+    }
+    value
 }
 
 /// One call, up to its content length; `None` once the connection has ended.
@@ -180,8 +205,14 @@ async fn hear(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<Call> {
 
 /// `None` if the connection cannot be reused.
 async fn answer(stream: &mut TcpStream, reply: CloudReply) -> Option<()> {
+    // A page is what a proxy in between answers.
+    let id = match &reply {
+        CloudReply::Page(_) | CloudReply::Foreign(..) => "",
+        _ => "x-amzn-requestid: 4d4a0cf3-dd04-bf48-a9d0-0b5a1f5e8c11\r\n",
+    };
     let mut send = async |status: u16, body: &str, length: usize| {
-        let head = format!("HTTP/1.1 {status} X\r\ncontent-type: application/x-amz-json-1.1\r\n");
+        let head =
+            format!("HTTP/1.1 {status} X\r\ncontent-type: application/x-amz-json-1.1\r\n{id}");
         let text = format!("{head}content-length: {length}\r\n\r\n{body}");
         stream.write_all(text.as_bytes()).await.ok()
     };
@@ -196,6 +227,9 @@ async fn answer(stream: &mut TcpStream, reply: CloudReply) -> Option<()> {
                 json!({"__type": format!("com.amazonaws.example#{code}"), "message": message})
                     .to_string();
             send(status, &text, text.len()).await
+        }
+        CloudReply::Foreign(status, value) => {
+            send(status, &value.to_string(), value.to_string().len()).await
         }
         CloudReply::Page(status) => send(status, "<html></html>", 13).await,
         CloudReply::Half(value) => {

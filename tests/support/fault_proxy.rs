@@ -243,7 +243,8 @@ fn whole(status: u16, body: Bytes) -> ProxyResponse {
         .boxed();
     let answer = Response::builder()
         .status(status)
-        .header("content-type", "application/x-amz-json-1.0");
+        .header("content-type", "application/x-amz-json-1.0")
+        .header("x-amzn-requestid", "through-the-proxy");
     answer.body(body).unwrap()
 }
 
@@ -257,6 +258,7 @@ fn cut(status: u16, body: Bytes) -> ProxyResponse {
     ];
     let answer = Response::builder()
         .status(status)
+        .header("x-amzn-requestid", "through-the-proxy")
         .header("content-length", promised);
     answer
         .body(BodyExt::boxed(StreamBody::new(futures_util::stream::iter(

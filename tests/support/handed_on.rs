@@ -38,6 +38,7 @@ fn event(key: &str, event_type: &str, subject: Option<&str>, body: &[u8]) -> (Ke
         content_digest: [0; 32],
         signature: None,
         key_label: None,
+        secret_fingerprint: None,
         kind: if event_type == "notification" {
             SenderKind::HMRC
         } else {
@@ -50,6 +51,7 @@ fn event(key: &str, event_type: &str, subject: Option<&str>, body: &[u8]) -> (Ke
         origin: Origin::Push,
         state: State::Recorded,
         reason: None,
+        index_partition: None,
         attempts: 1,
         lease: None,
         budget_from: AT,

@@ -36,6 +36,7 @@ pub mod runtime_api;
 pub mod server;
 pub mod shipped;
 pub mod silent;
+pub mod strangers;
 pub mod table;
 pub mod vectors;
 

@@ -101,6 +101,16 @@ impl Server {
     }
 
     pub async fn with(sources: &[Source], destination: impl Destination) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        Self::on(listener, sources, destination).await
+    }
+
+    /// On a listener of one's own.
+    pub async fn on(
+        listener: TcpListener,
+        sources: &[Source],
+        destination: impl Destination,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let inbox = Arc::new(SqliteInbox::create(&folder.path().join("inbox.db")).unwrap());
         let receiver = Receiver::new(
@@ -118,7 +128,6 @@ impl Server {
             Arc::new(FixedClock),
             retention,
         );
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let told = stop.clone();

@@ -21,6 +21,7 @@ use super::{
 /// `pillarbox serve` in a new folder, with the sources `hmrc` and `pay`.
 pub struct Process {
     pub address: SocketAddr,
+    pub console: SocketAddr,
     child: Child,
     folder: TempDir,
     lines: Receiver<String>,
@@ -42,9 +43,14 @@ impl Process {
 
     /// With a write past the system's limit as an error, not as the end of the process.
     pub fn start_unharmed_by_limits() -> Self {
+        Self::start_after(r#"trap "" XFSZ"#)
+    }
+
+    /// After a command of the shell, such as `ulimit -n 64`.
+    pub fn start_after(command: &str) -> Self {
         let mut shell = Command::new("sh");
         shell
-            .args(["-c", r#"trap "" XFSZ; exec "$0" "$@""#])
+            .args(["-c", &format!(r#"{command}; exec "$0" "$@""#)])
             .arg(binary("pillarbox-under-test"));
         Self::launch(shell, &[hmrc(), pay()])
     }
@@ -82,32 +88,46 @@ impl Process {
         });
         let mut process = Self {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            console: SocketAddr::from(([127, 0, 0, 1], 0)),
             child,
             folder,
             lines,
             stdout: Some(stdout),
         };
-        process.address = process.wait_until_ready();
+        (process.address, process.console) = process.wait_until_ready();
         process
     }
 
-    fn wait_until_ready(&self) -> SocketAddr {
-        let mut address = None;
+    /// The addresses of the callbacks and of the console.
+    fn wait_until_ready(&self) -> (SocketAddr, SocketAddr) {
+        let (mut callbacks, mut console) = (None, None);
+        let after = |line: &str, words: &str| {
+            let (_, rest) = line.split_once(words)?;
+            rest.split('/').next()?.parse().ok()
+        };
         loop {
             let line = self
                 .lines
                 .recv_timeout(DEADLINE)
                 .expect("the banner ends with Ready");
-            if let Some((_, rest)) = line.split_once("callback       http://") {
-                address = rest
-                    .split('/')
-                    .next()
-                    .and_then(|address| address.parse().ok());
-            }
+            callbacks = callbacks.or(after(&line, "callback       http://"));
+            console = console.or(after(&line, "console        http://"));
             if line.starts_with("Ready") {
-                return address.expect("the banner names the callbacks");
+                let named = callbacks.zip(console);
+                return named.expect("the banner names the callbacks and the console");
             }
         }
+    }
+
+    /// The resident memory now and at its peak, in bytes; `None` where the system has no `/proc`.
+    pub fn memory(&self) -> Option<(u64, u64)> {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).ok()?;
+        let kilobytes = |name: &str| {
+            let line = status.lines().find(|line| line.starts_with(name))?;
+            line.split_whitespace().nth(1)?.parse::<u64>().ok()
+        };
+        Some((kilobytes("VmRSS:")? * 1024, kilobytes("VmHWM:")? * 1024))
     }
 
     pub fn inbox(&self) -> PathBuf {

@@ -5,9 +5,10 @@ use std::{collections::BTreeSet, future::pending};
 use pillarbox::{
     domain::{Key, SourceName, Timestamp},
     inbox::{
-        CasOutcome, Claim, DeliveryInbox, Discarded, EventClaim, Fence, InboxError, KvEntry, KvKey,
-        LedgerEntry, Mark, Marked, OperatorInbox, PageRequest, PendingEvent, ReadInbox,
-        ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter,
+        BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded, EventClaim, Fence,
+        InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked, OperatorInbox, PageRequest,
+        PendingEvent, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter,
+        RowPage, SourceFilter,
     },
     senders::{Entry, EventName},
 };
@@ -105,7 +106,11 @@ impl OperatorInbox for Silent {
         pending().await
     }
 
-    async fn discard(&self, _: &Key, _: bool, _: Timestamp) -> Result<Discarded, InboxError> {
+    async fn discard(&self, _: &Key, _: &DiscardRequest) -> Result<Discarded, InboxError> {
+        pending().await
+    }
+
+    async fn body_copies(&self, _: &Key) -> Result<Vec<BodyCopy>, InboxError> {
         pending().await
     }
 }

@@ -8,9 +8,10 @@ use pillarbox::{
     config::{Config, InboxConfig},
     domain::{Key, SourceName, Timestamp},
     inbox::{
-        CasOutcome, Claim, DeliveryInbox, Discarded, EventClaim, Fence, InboxError, KvEntry, KvKey,
-        LedgerEntry, Mark, Marked, OperatorInbox, PageRequest, PendingEvent, ReadInbox,
-        ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter,
+        BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded, EventClaim, Fence,
+        InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked, OperatorInbox, PageRequest,
+        PendingEvent, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter,
+        RowPage, SourceFilter,
         dynamodb::{DynamoInbox, TableSettings},
     },
     secrets::SecretSources,
@@ -128,6 +129,10 @@ impl DeliveryInbox for AnyInbox {
         either!(self, inbox => inbox.mark(fence, mark))
     }
 
+    async fn settle_bodies(&self, now: Timestamp, limit: usize) -> Result<usize, InboxError> {
+        either!(self, inbox => inbox.settle_bodies(now, limit))
+    }
+
     async fn record_last_received(
         &self,
         source: &SourceName,
@@ -187,12 +192,11 @@ impl OperatorInbox for AnyInbox {
         either!(self, inbox => inbox.replay(key, now))
     }
 
-    async fn discard(
-        &self,
-        key: &Key,
-        erase: bool,
-        expires_at: Timestamp,
-    ) -> Result<Discarded, InboxError> {
-        either!(self, inbox => inbox.discard(key, erase, expires_at))
+    async fn discard(&self, key: &Key, request: &DiscardRequest) -> Result<Discarded, InboxError> {
+        either!(self, inbox => inbox.discard(key, request))
+    }
+
+    async fn body_copies(&self, key: &Key) -> Result<Vec<BodyCopy>, InboxError> {
+        either!(self, inbox => inbox.body_copies(key))
     }
 }

@@ -36,7 +36,7 @@ pub(crate) fn state(state: State) -> &'static str {
             "Genuine, but not delivered automatically. It is kept until someone replays or \
              discards it."
         }
-        State::Discarded => "Ended by a person. It will not be handed on.",
+        State::Discarded => "Ended by a person. No further attempt is made.",
     }
 }
 

@@ -26,6 +26,7 @@ pub mod commands;
 pub mod console;
 pub mod diagnose;
 mod labels;
+mod listener;
 pub mod server;
 pub mod sqlite;
 

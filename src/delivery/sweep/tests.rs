@@ -276,3 +276,15 @@ async fn an_attempt_that_hangs_does_not_outlive_the_sweep() {
     assert!(swept.is_cut_short);
     assert_eq!(began.elapsed(), Duration::from_secs(119));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_sweep_settles_bodies_after_its_rows_unless_it_is_out_of_time() {
+    for (claim, settled) in [(ClaimScript::NotOurs, 1), (ClaimScript::Hangs, 0)] {
+        let inbox = ScriptedInbox::new(move |_| claim).listing([Ok(keys(0..1))]);
+        let worker = Arc::new(inbox.worker());
+        let sweeper = Sweeper::new(Arc::clone(&worker));
+        let swept = sweeper.sweep(an_hour(), |_| ()).await.unwrap();
+        assert_eq!(swept.is_cut_short, settled == 0);
+        assert_eq!(worker.inbox.settled.lock().unwrap().len(), settled);
+    }
+}

@@ -5,17 +5,18 @@ use std::time::Duration;
 use super::{
     DynamoInbox,
     change::{ConditionalWrite, UpdateExpression},
+    intents,
     item::{self, DecodedItem},
     names::{TableItem, expiry, index_partition, instant, number, text},
     parts,
 };
 use crate::{
     domain::{Key, State, Timestamp},
-    inbox::{Claim, Fence, InboxError, Mark, Marked, Row, body::StoredBody},
+    inbox::{
+        Claim, Fence, InboxError, MAX_AHEAD, MAX_BACKOFF, Mark, Marked, Row, body::StoredBody,
+        is_due,
+    },
 };
-
-/// The furthest a claim moves `due_at` into the future.
-const MAX_BACKOFF: Duration = Duration::from_secs(60 * 60);
 
 /// Claims the row, if it is open, due and not leased.
 ///
@@ -44,10 +45,15 @@ pub(super) async fn claim(
             "due_at",
             instant(claim.now.plus(backoff(claim.first_backoff, row.attempts))),
         )
-        .only_if("due_at <= :now AND (attribute_not_exists(#lease) OR #lease.#until <= :now)")
+        .set("budget_from", instant(row.budget_from.min(claim.now)))
+        .only_if("(due_at <= :now OR due_at > :ahead)")
+        .only_if(
+            "(attribute_not_exists(#lease) OR #lease.#until <= :now OR #lease.#until > :ahead)",
+        )
         .name("#lease", "lease")
         .name("#until", "until")
-        .value(":now", instant(claim.now));
+        .value(":now", instant(claim.now))
+        .value(":ahead", instant(claim.now.plus(MAX_AHEAD)));
     match later.send(inbox).await? {
         ConditionalWrite::Written(item) => claimed(inbox, claim, &item).await.map(Some),
         ConditionalWrite::ConditionFailed(stored) if is_held_by(claim, &stored) => {
@@ -74,9 +80,8 @@ fn is_held_by(claim: &Claim, stored: &TableItem) -> bool {
 }
 
 fn is_claimable(row: &Row, now: Timestamp) -> bool {
-    let is_leased = row.lease.is_some_and(|lease| lease.until > now);
-    let is_due = row.due_at.is_some_and(|due_at| due_at <= now);
-    row.state == State::Recorded && !is_leased && is_due
+    let is_due = row.due_at.is_some_and(|due_at| is_due(due_at, now));
+    row.state == State::Recorded && !row.is_leased(now) && is_due
 }
 
 fn backoff(first: Duration, attempts: u32) -> Duration {
@@ -122,30 +127,34 @@ pub(super) async fn stored_body(
 
 /// Writes how an attempt ended, if its claim is still valid.
 ///
-/// Before a row is marked dead, the expiry of its body's parts is removed: until then the row is
-/// open and may end otherwise. After a row is finished, its parts get an expiry.
+/// Then the parts of a finished row get their expiry. The outcome is in the row by then, so a
+/// failure to do that is none of the attempt: the intent of the parts stays open, and the sweep
+/// does it.
 pub(super) async fn mark(
     inbox: &DynamoInbox,
     fence: &Fence,
     mark: &Mark,
 ) -> Result<Marked, InboxError> {
-    if let (Mark::Dead { .. }, Some(parts)) = (mark, &fence.parts) {
-        parts::remove_expiry(inbox, &fence.key, parts).await?;
-    }
     let end = FinalState::of(mark);
-    let marked = match end.update(inbox, fence).send(inbox).await? {
-        ConditionalWrite::Written(_) => Marked::Done,
-        ConditionalWrite::ConditionFailed(stored) if end.is_stored_in(&stored, fence) => {
-            Marked::Done
+    match end.update(inbox, fence).send(inbox).await? {
+        ConditionalWrite::ConditionFailed(stored) if !end.is_stored_in(&stored, fence) => {
+            let is_discarded = item::text_of(&stored, "state") == Some(State::Discarded.as_str());
+            return Ok(if is_discarded {
+                Marked::Discarded
+            } else {
+                Marked::Lost
+            });
         }
-        ConditionalWrite::ConditionFailed(_) => Marked::Lost,
-    };
-    if let (Marked::Done, Some(at), Some(parts)) = (marked, end.expires_at, &fence.parts)
-        && !parts.has_first_expiry
-    {
-        parts::set_expiry(inbox, &fence.key, parts, at).await?;
+        ConditionalWrite::Written(_) | ConditionalWrite::ConditionFailed(_) => {}
     }
-    Ok(marked)
+    if let (Some(at), Some(parts)) = (end.expires_at, &fence.parts)
+        && parts::set_expiry(inbox, &fence.key, parts, at)
+            .await
+            .is_ok()
+    {
+        let _ = intents::close(inbox, &fence.key, parts).await;
+    }
+    Ok(Marked::Done)
 }
 
 /// The state of a row after a mark.

@@ -36,8 +36,8 @@ pub(super) fn describe<E: ProvideErrorMetadata, R>(
         }
         SdkError::DispatchFailure(_) => {
             format!(
-                "table {table}: {operation} could not be sent: check the credentials and \
-                 AWS_CA_BUNDLE"
+                "table {table}: {operation} could not be sent, or something other than DynamoDB \
+                 answered: check the credentials, AWS_ENDPOINT_URL, any proxy and AWS_CA_BUNDLE"
             )
         }
         SdkError::ResponseError(_) => {
@@ -57,10 +57,14 @@ fn service_error(operation: &str, table: &str, error: &impl ProvideErrorMetadata
             "there is no such table here: check its name, the region and the account, or create \
              it with `pillarbox inbox init`"
         }
-        "AccessDeniedException" => "permission is missing: grant it to the role that runs this",
-        "UnrecognizedClientException" | "InvalidSignatureException" | "ExpiredTokenException" => {
-            "the credentials are not accepted: renew them"
+        "AccessDeniedException" | "AccessDenied" => {
+            "permission is missing: grant it to the role that runs this"
         }
+        "UnrecognizedClientException"
+        | "InvalidSignatureException"
+        | "IncompleteSignatureException"
+        | "MissingAuthenticationTokenException"
+        | "ExpiredTokenException" => "the credentials are not accepted: renew them",
         "ValidationException" if message.contains("index") => {
             return format!(
                 "table {table}: {operation}: it has no index `{INDEX}`: deploy the template's \
@@ -71,6 +75,10 @@ fn service_error(operation: &str, table: &str, error: &impl ProvideErrorMetadata
         "ThrottlingException"
         | "ProvisionedThroughputExceededException"
         | "RequestLimitExceeded" => "it is throttled",
+        "ItemCollectionSizeLimitExceededException" => "the table is full: see `pillarbox doctor`",
+        "TransactionConflictException" | "ReplicatedWriteConflictException" => {
+            "another request changes the same item"
+        }
         _ => "the service failed",
     };
     format!("table {table}: {operation}: {code}: {advice}")
@@ -112,6 +120,21 @@ mod tests {
                 "",
                 "it is throttled",
             ),
+            ("RequestLimitExceeded", "", "it is throttled"),
+            ("AccessDenied", "", "permission is missing"),
+            ("UnrecognizedClientException", "", "renew them"),
+            ("InvalidSignatureException", "", "renew them"),
+            ("IncompleteSignatureException", "", "renew them"),
+            ("MissingAuthenticationTokenException", "", "renew them"),
+            (
+                "ItemCollectionSizeLimitExceededException",
+                "",
+                "the table is full",
+            ),
+            ("TransactionConflictException", "", "the same item"),
+            ("ReplicatedWriteConflictException", "", "the same item"),
+            ("ServiceUnavailable", "", "the service failed"),
+            ("SomethingNew", "", "the service failed"),
             ("InternalServerError", "", "the service failed"),
             (
                 "ValidationException",

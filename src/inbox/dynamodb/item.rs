@@ -7,7 +7,7 @@ use super::names::{PK, TableItem, binary, instant, number, text};
 use crate::{
     domain::{Key, Origin, State, Timestamp},
     inbox::{BodyParts, InboxError, Lease, LeaseId, ROW_VERSION, Row, body::StoredBody},
-    senders::{Entry, SenderKind},
+    senders::{Entry, SecretFingerprint, SenderKind},
 };
 
 /// Where a body is stored.
@@ -53,6 +53,11 @@ pub(super) fn new(
     set_some("shelf", partition.map(text));
     set_some("signature", entry.signature.as_deref().map(signature));
     set_some("key_label", entry.key_label.as_deref().map(text));
+    let fingerprint = entry.secret_fingerprint;
+    set_some(
+        "secret_fingerprint",
+        fingerprint.map(|fingerprint| binary(fingerprint.as_bytes())),
+    );
     set_some("subject", entry.subject.as_deref().map(text));
     set_some("event_at", entry.event_at.map(instant));
     set_some("reason", entry.held.map(|reason| text(reason.as_str())));
@@ -122,8 +127,6 @@ pub(super) fn read(item: &TableItem) -> Result<DecodedItem, InboxError> {
     };
     let received_at =
         instant_of(item, "received_at").ok_or_else(|| damaged("it has no received_at"))?;
-    let attempts: u32 = number_of(item, "attempts").unwrap_or_default();
-    let budget_from = instant_of(item, "budget_from").unwrap_or(received_at);
     let row = Row {
         body: None,
         digest: digest_of(item, "digest").ok_or_else(|| damaged("it has no digest"))?,
@@ -133,6 +136,8 @@ pub(super) fn read(item: &TableItem) -> Result<DecodedItem, InboxError> {
             .map(hex::encode)
             .or_else(|| text_of(item, "signature").map(str::to_owned)),
         key_label: text_of(item, "key_label").map(str::to_owned),
+        secret_fingerprint: bytes_of(item, "secret_fingerprint")
+            .and_then(SecretFingerprint::from_bytes),
         kind: text_of(item, "kind")
             .and_then(SenderKind::parse)
             .ok_or_else(|| damaged("it has no kind that this program knows"))?,
@@ -149,9 +154,10 @@ pub(super) fn read(item: &TableItem) -> Result<DecodedItem, InboxError> {
             .and_then(State::parse)
             .ok_or_else(|| damaged("it has no state"))?,
         reason: text_of(item, "reason").map(str::to_owned),
-        attempts,
+        index_partition: text_of(item, "shelf").map(str::to_owned),
+        attempts: number_of(item, "attempts").unwrap_or_default(),
         lease: lease_of(item),
-        budget_from,
+        budget_from: instant_of(item, "budget_from").unwrap_or(received_at),
         last_error: text_of(item, "last_error").map(str::to_owned),
         due_at: instant_of(item, "due_at"),
         expires_at: number_of(item, "expires_at")
@@ -168,8 +174,7 @@ pub(super) fn read(item: &TableItem) -> Result<DecodedItem, InboxError> {
         .map(|(count, digest)| BodyParts {
             digest,
             count,
-            // No attempt ended the row for good, and it was not replayed.
-            has_first_expiry: attempts <= 1 && budget_from == received_at,
+            received_at,
         });
     Ok(DecodedItem {
         row,

@@ -23,13 +23,14 @@ const SEGMENTS: i32 = 8;
 /// How many rows are read at once.
 const CONCURRENCY: usize = 16;
 /// Every attribute of a row except its body.
-const ATTRIBUTES: [&str; 22] = [
+const ATTRIBUTES: [&str; 23] = [
     "pk",
     "v",
     "digest",
     "content_digest",
     "signature",
     "key_label",
+    "secret_fingerprint",
     "kind",
     "event_type",
     "subject",
@@ -258,6 +259,7 @@ struct NewestRows {
     before: Option<(Timestamp, Key)>,
     rows: BTreeMap<(Timestamp, Key), Row>,
     newer: Vec<Key>,
+    damaged: Vec<InboxError>,
 }
 
 impl NewestRows {
@@ -272,6 +274,7 @@ impl NewestRows {
             before,
             rows: BTreeMap::new(),
             newer: Vec::new(),
+            damaged: Vec::new(),
         }
     }
 
@@ -281,6 +284,10 @@ impl NewestRows {
             Ok(read) => read.row,
             Err(InboxError::NewerRow { key, .. }) => {
                 self.newer.push(key);
+                return Ok(());
+            }
+            Err(error @ InboxError::Damaged { .. }) => {
+                self.damaged.push(error);
                 return Ok(());
             }
             Err(error) => return Err(error),
@@ -301,15 +308,15 @@ impl NewestRows {
             .rows
             .first_key_value()
             .map(|((at, key), _)| ListCursor(format!("{} {key}", at.as_millis())));
-        let newer = if self.before.is_none() {
-            self.newer
-        } else {
-            Vec::new()
+        let (newer, damaged) = match self.before {
+            None => (self.newer, self.damaged),
+            Some(_) => (Vec::new(), Vec::new()),
         };
         RowPage {
             rows: self.rows.into_values().rev().collect(),
             next: last.filter(|_| is_full),
             newer,
+            damaged,
         }
     }
 }

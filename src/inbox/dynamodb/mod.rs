@@ -11,6 +11,7 @@ mod change;
 mod claim;
 mod client;
 mod error;
+mod intents;
 mod item;
 mod ledger;
 mod list;
@@ -31,9 +32,10 @@ use aws_sdk_dynamodb::Client;
 use aws_types::SdkConfig;
 
 use super::{
-    CasOutcome, Claim, DeliveryInbox, Discarded, EventClaim, Fence, InboxError, KvEntry, KvKey,
-    LedgerEntry, Mark, Marked, OperatorInbox, PageRequest, PendingCount, PendingEvent, ReadInbox,
-    ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter,
+    BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded, EventClaim, Fence,
+    InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked, OperatorInbox, PageRequest,
+    PendingCount, PendingEvent, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row,
+    RowFilter, RowPage, SourceFilter,
 };
 use crate::{
     domain::{Key, SourceName, Timestamp},
@@ -157,6 +159,10 @@ impl DeliveryInbox for DynamoInbox {
         claim::mark(self, fence, mark).await
     }
 
+    async fn settle_bodies(&self, now: Timestamp, limit: usize) -> Result<usize, InboxError> {
+        intents::settle_due(self, now, limit).await
+    }
+
     async fn record_last_received(
         &self,
         source: &SourceName,
@@ -218,12 +224,11 @@ impl OperatorInbox for DynamoInbox {
         operator::replay(self, key, now).await
     }
 
-    async fn discard(
-        &self,
-        key: &Key,
-        erase: bool,
-        expires_at: Timestamp,
-    ) -> Result<Discarded, InboxError> {
-        operator::discard(self, key, erase, expires_at).await
+    async fn discard(&self, key: &Key, request: &DiscardRequest) -> Result<Discarded, InboxError> {
+        operator::discard(self, key, request).await
+    }
+
+    async fn body_copies(&self, key: &Key) -> Result<Vec<BodyCopy>, InboxError> {
+        operator::body_copies(self, key).await
     }
 }

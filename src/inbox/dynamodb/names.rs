@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 
 use crate::{
     domain::{Key, SourceName, State, Timestamp},
-    inbox::KvKey,
+    inbox::{BodyParts, KvKey},
     senders::EventName,
 };
 
@@ -21,6 +21,10 @@ pub(super) const INDEX: &str = "shelf";
 pub(super) const WARM: &str = "~warm";
 /// The prefix of the parts of bodies.
 const BODY: &str = "~body:";
+/// The prefix of intents.
+const INTENT: &str = "~parts:";
+/// The partition of intents in the index.
+const INTENT_PARTITION: &str = "parts";
 /// The prefix of ledgers.
 const SUBJECT: &str = "~subject:";
 /// The prefix of sources.
@@ -52,6 +56,30 @@ pub(super) fn kv(key: &KvKey) -> String {
 /// this program that compress differently cannot mix their parts.
 pub(super) fn part(key: &Key, digest: &[u8; 32], number: u32) -> String {
     format!("{BODY}{key}:{}:{number}", hex::encode(digest))
+}
+
+/// The intent of the parts of a body.
+pub(super) fn intent(key: &Key, parts: &BodyParts) -> String {
+    let digest = hex::encode(parts.digest);
+    format!("{INTENT}{key}:{digest}:{}", parts.count)
+}
+
+/// The key, the digest and the number of parts in the name of an intent.
+pub(super) fn parse_intent(pk: &str) -> Option<(Key, [u8; 32], u32)> {
+    let mut words = pk.strip_prefix(INTENT)?.rsplitn(3, ':');
+    let count = words.next()?.parse().ok()?;
+    let digest = hex::decode(words.next()?).ok()?.try_into().ok()?;
+    Some((Key::parse(words.next()?)?, digest, count))
+}
+
+/// The index partition, with its shard, of the intents of `key`.
+pub(super) fn intent_partition(key: &Key, shards: u32) -> String {
+    format!("{INTENT_PARTITION}:{}", shard(key, shards))
+}
+
+/// All index partitions of intents.
+pub(super) fn intent_partitions(shards: u32) -> impl Iterator<Item = String> {
+    (0..shards.max(1)).map(|shard| format!("{INTENT_PARTITION}:{shard}"))
 }
 
 /// The index partition, with its shard, of a row in `state`.

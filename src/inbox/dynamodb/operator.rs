@@ -1,15 +1,19 @@
 //! Replay and discard: what a person decides about a row.
+//!
+//! Both change the parts of a long body, too, and open their intent first: if this process ends in
+//! between, the sweep finishes the change.
 
 use super::{
     DynamoInbox,
     change::{ConditionalWrite, UpdateExpression},
+    intents,
     item::{self, DecodedItem},
-    names::{expiry, index_partition, instant, number, text},
+    names::{TableItem, expiry, index_partition, instant, number, text},
     parts,
 };
 use crate::{
     domain::{Key, State, Timestamp},
-    inbox::{Discarded, InboxError, Replayed},
+    inbox::{BodyCopy, DiscardRequest, Discarded, InboxError, Replayed},
 };
 
 /// Sets a row back to recorded: due now, new budget.
@@ -21,10 +25,11 @@ pub(super) async fn replay(
     let Some(read) = read_row(inbox, key).await? else {
         return Ok(Replayed::Absent);
     };
-    if let Err(why) = read.row.replayable() {
+    if let Err(why) = read.row.replayable(now) {
         return Ok(Replayed::Refused(why));
     }
-    if let Some(parts) = &read.parts {
+    if let (Some(parts), Some(_)) = (&read.parts, read.row.expires_at) {
+        intents::open(inbox, key, parts, now).await?;
         parts::remove_expiry(inbox, key, parts).await?; // before the row is open
     }
     let update = if_unchanged(inbox, &read)
@@ -51,47 +56,97 @@ pub(super) async fn replay(
     })
 }
 
-/// Ends an open, dead or held row; the bytes of a discarded row can still be erased.
+/// Ends a row for good, and erases every copy of its bytes on request.
 pub(super) async fn discard(
     inbox: &DynamoInbox,
     key: &Key,
-    erase: bool,
-    expires_at: Timestamp,
+    request: &DiscardRequest,
 ) -> Result<Discarded, InboxError> {
     let Some(read) = read_row(inbox, key).await? else {
         return Ok(Discarded::Absent);
     };
-    match read.row.state {
-        State::Recorded | State::Dead | State::Held => {}
-        State::Discarded if erase => {}
-        State::Discarded => {
-            return Ok(Discarded::Refused(
-                "it was discarded before; --erase would remove its bytes",
-            ));
-        }
-        State::Delivered | State::Repeat => {
-            return Ok(Discarded::Refused("it is finished, and will expire"));
-        }
+    if let Err(why) = read.row.discardable(request.erase, request.now) {
+        return Ok(Discarded::Refused(why));
     }
-    let update = if_unchanged(inbox, &read)
-        .set("state", text(State::Discarded.as_str()))
-        .set("expires_at", expiry(expires_at))
-        .remove("shelf")
-        .remove("due_at")
-        .remove("lease");
-    let update = if erase { update.remove("body") } else { update };
-    if let ConditionalWrite::ConditionFailed(stored) = update.send(inbox).await?
-        && item::text_of(&stored, "state") != Some(State::Discarded.as_str())
+    if let Some(parts) = &read.parts {
+        intents::open(inbox, key, parts, request.now).await?;
+    }
+    if let ConditionalWrite::ConditionFailed(stored) =
+        discarded(inbox, &read, request).send(inbox).await?
+        && !is_discarded(&stored, request.erase)
     {
         return Ok(Discarded::Refused("it just changed: look again"));
     }
-    // The row still names its parts, so that an interrupted erasure can be repeated.
-    match &read.parts {
-        Some(parts) if erase => parts::erase(inbox, key, parts, expires_at).await?,
-        Some(parts) => parts::set_expiry(inbox, key, parts, expires_at).await?,
-        None => {}
+    if let Some(parts) = &read.parts {
+        if request.erase {
+            parts::erase(inbox, key, parts, request.now).await?;
+        } else {
+            parts::set_expiry(inbox, key, parts, request.expires_at).await?;
+        }
+        intents::close(inbox, key, parts).await?;
+    }
+    if request.erase {
+        for intent in intents::of_key(inbox, key).await? {
+            intents::erase_orphan(inbox, &intent, request.now).await?;
+        }
     }
     Ok(Discarded::Done)
+}
+
+/// The update that discards a row. An erased row names no parts any more.
+fn discarded(
+    inbox: &DynamoInbox,
+    read: &DecodedItem,
+    request: &DiscardRequest,
+) -> UpdateExpression {
+    let update = if_unchanged(inbox, read)
+        .set("state", text(State::Discarded.as_str()))
+        .set("expires_at", expiry(request.expires_at))
+        .remove("shelf")
+        .remove("due_at")
+        .remove("lease");
+    let update = match read.row.state {
+        State::Delivered => update.set("reason", text(State::Delivered.as_str())),
+        _ => update,
+    };
+    if request.erase {
+        update.remove("body").remove("parts").remove("parts_digest")
+    } else {
+        update
+    }
+}
+
+/// Whether a row was discarded, by this request if its reply was lost.
+fn is_discarded(stored: &TableItem, is_erased: bool) -> bool {
+    let has_bytes = stored.contains_key("body") || stored.contains_key("parts");
+    item::text_of(stored, "state") == Some(State::Discarded.as_str()) && !(is_erased && has_bytes)
+}
+
+/// Every place that holds bytes of a notification.
+pub(super) async fn body_copies(
+    inbox: &DynamoInbox,
+    key: &Key,
+) -> Result<Vec<BodyCopy>, InboxError> {
+    let (mut copies, mut bodies) = (Vec::new(), Vec::new());
+    if let Some(read) = read_row(inbox, key).await? {
+        copies.extend(read.inline.map(|body| BodyCopy {
+            place: key.to_string(),
+            bytes: body.bytes.len(),
+        }));
+        bodies.extend(read.parts);
+    }
+    for intent in intents::of_key(inbox, key).await? {
+        if bodies
+            .iter()
+            .all(|parts| parts.digest != intent.parts.digest)
+        {
+            bodies.push(intent.parts);
+        }
+    }
+    for parts in &bodies {
+        copies.extend(parts::copies(inbox, key, parts).await?);
+    }
+    Ok(copies)
 }
 
 async fn read_row(inbox: &DynamoInbox, key: &Key) -> Result<Option<DecodedItem>, InboxError> {

@@ -8,11 +8,11 @@ use super::{
     DynamoInbox,
     claim::stored_body,
     item,
-    names::{INDEX, PK, TableItem, instant, text},
+    names::{INDEX, PK, TableItem, instant, number, text},
 };
 use crate::{
     domain::{Key, SourceName, Timestamp},
-    inbox::{InboxError, PendingCount, PendingEvent, Row, SourceFilter},
+    inbox::{DueRange, InboxError, PendingCount, PendingEvent, Row, SourceFilter, due_ranges},
 };
 
 /// The partitions of the pending index.
@@ -59,16 +59,16 @@ impl DynamoInbox {
             .item)
     }
 
-    /// The rows of a partition that are due by `until`, at most `limit` of each shard.
+    /// The rows of a partition whose `due_at` is in `range`, at most `limit` of each shard.
     pub(super) async fn pending_rows(
         &self,
         partition: &str,
-        until: Option<Timestamp>,
+        range: Option<DueRange>,
         limit: usize,
         sources: &SourceFilter,
     ) -> Result<Vec<PendingRow>, InboxError> {
         let shards = (0..self.settings.shards)
-            .map(|shard| self.shard(format!("{partition}:{shard}"), until, limit, sources));
+            .map(|shard| self.shard(format!("{partition}:{shard}"), range, limit, sources));
         let found: Vec<Vec<PendingRow>> = stream::iter(shards)
             .buffer_unordered(CONCURRENCY)
             .try_collect()
@@ -79,13 +79,13 @@ impl DynamoInbox {
     async fn shard(
         &self,
         shard: String,
-        until: Option<Timestamp>,
+        range: Option<DueRange>,
         limit: usize,
         sources: &SourceFilter,
     ) -> Result<Vec<PendingRow>, InboxError> {
         let (mut found, mut start): (Vec<PendingRow>, Option<TableItem>) = (Vec::new(), None);
         loop {
-            let page = self.page(&shard, until, start).await?;
+            let page = self.page(&shard, range, start).await?;
             found.extend(
                 page.0
                     .iter()
@@ -100,10 +100,11 @@ impl DynamoInbox {
         }
     }
 
-    async fn page(
+    /// One page of a shard of the index.
+    pub(super) async fn page(
         &self,
         shard: &str,
-        until: Option<Timestamp>,
+        range: Option<DueRange>,
         start: Option<TableItem>,
     ) -> Result<(Vec<TableItem>, Option<TableItem>), InboxError> {
         let query = self
@@ -113,11 +114,13 @@ impl DynamoInbox {
             .index_name(INDEX)
             .set_exclusive_start_key(start);
         let query = query.expression_attribute_values(":shelf", text(shard));
-        let query = match until {
+        let query = match range {
             None => query.key_condition_expression("shelf = :shelf"),
-            Some(until) => query
-                .key_condition_expression("shelf = :shelf AND due_at <= :until")
-                .expression_attribute_values(":until", instant(until)),
+            // Both ends belong to the range of a key condition.
+            Some(range) => query
+                .key_condition_expression("shelf = :shelf AND due_at BETWEEN :first AND :until")
+                .expression_attribute_values(":first", number(range.after.as_millis() + 1))
+                .expression_attribute_values(":until", instant(range.until)),
         };
         let page = query
             .send()
@@ -137,11 +140,18 @@ pub(super) async fn find_due(
     now: Timestamp,
     limit: usize,
 ) -> Result<Vec<Key>, InboxError> {
-    let mut due = inbox
-        .pending_rows("open", Some(now), limit, sources)
-        .await?;
-    due.sort_by(|a, b| (a.due_at, &a.key).cmp(&(b.due_at, &b.key)));
-    due.truncate(limit);
+    let mut due: Vec<PendingRow> = Vec::new();
+    for range in due_ranges(now) {
+        let limit = limit - due.len();
+        if limit > 0 {
+            let mut found = inbox
+                .pending_rows("open", Some(range), limit, sources)
+                .await?;
+            found.sort_by(|a, b| (a.due_at, &a.key).cmp(&(b.due_at, &b.key)));
+            found.truncate(limit);
+            due.append(&mut found);
+        }
+    }
     Ok(due.into_iter().map(|row| row.key).collect())
 }
 

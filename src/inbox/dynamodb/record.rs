@@ -6,12 +6,13 @@ use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use super::{
     DynamoInbox,
     change::ConditionalWrite,
+    intents,
     item::{self, BodyLocation},
-    names::{TableItem, index_partition},
+    names::{PK, TableItem, index_partition, text},
     parts,
 };
 use crate::{
-    domain::State,
+    domain::{Key, State},
     inbox::{InboxError, ROW_VERSION, Recorded, body::StoredBody},
     senders::Entry,
 };
@@ -58,21 +59,35 @@ async fn put(
     if body.bytes.len() <= parts::MAX_INLINE_BYTES {
         return put_row(inbox, entry, &BodyLocation::Inline(body)).await;
     }
-    let parts = parts::split(body);
-    let some_existed = parts::write(inbox, entry, &parts, body).await?;
-    let written = put_row(
-        inbox,
-        entry,
-        &BodyLocation::Parts {
-            parts: &parts,
-            deflated: body.deflated,
-        },
-    )
-    .await?;
-    if entry.held.is_some() && some_existed && matches!(written, ConditionalWrite::Written(_)) {
-        parts::rewrite_without_expiry(inbox, entry, &parts, body).await?;
+    // A copy whose row would be refused writes no parts: nothing would own them, and they could
+    // bring erased bytes back.
+    let stored = stored_row(inbox, &entry.key).await?;
+    if !stored.is_empty() {
+        return Ok(ConditionalWrite::ConditionFailed(stored));
     }
-    Ok(written)
+    let parts = parts::split(entry, body);
+    intents::open(inbox, &entry.key, &parts, entry.received_at).await?;
+    parts::write(inbox, &entry.key, &parts, body).await?;
+    let location = BodyLocation::Parts {
+        parts: &parts,
+        deflated: body.deflated,
+    };
+    put_row(inbox, entry, &location).await
+}
+
+/// The row that is stored under `key`; empty if there is none.
+///
+/// The receiver may write and not read, so it attempts a write whose condition holds for no item:
+/// the refusal returns the row.
+async fn stored_row(inbox: &DynamoInbox, key: &Key) -> Result<TableItem, InboxError> {
+    let refused = inbox
+        .put(TableItem::from([(PK.to_owned(), text(key.as_str()))]))
+        .condition_expression("attribute_exists(pk) AND attribute_not_exists(pk)")
+        .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+    Ok(match inbox.send_put(refused).await? {
+        ConditionalWrite::ConditionFailed(stored) => stored,
+        ConditionalWrite::Written(_) => TableItem::new(),
+    })
 }
 
 async fn put_row(

@@ -9,7 +9,15 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_dynamodb::{Client, config::timeout::TimeoutConfig, types::AttributeValue};
+use aws_sdk_dynamodb::{
+    Client,
+    config::{
+        ConfigBag, Intercept, RuntimeComponents, interceptors::BeforeTransmitInterceptorContextRef,
+        timeout::TimeoutConfig,
+    },
+    error::BoxError,
+    types::AttributeValue,
+};
 use bytes::Bytes;
 
 use super::{
@@ -24,7 +32,7 @@ use crate::{
     secrets::{FetchedSecrets, SecretSources},
     senders::{
         SenderKind,
-        example::{NOW, entry, pay},
+        example::{NOW, entry, entry as entry_of, pay},
     },
 };
 use dynamodb::EMULATOR;
@@ -105,24 +113,21 @@ fn long(seed: u32) -> Bytes {
 
 /// An ordinary notification with a body in items of its own.
 fn long_paid(id: &str) -> Entry {
+    long_noted(id, "card_payment_succeeded")
+}
+
+fn long_noted(id: &str, event_type: &str) -> Entry {
     let noise = hex::encode(&long(7)[..300_000]);
     let body = format!(
-        r#"{{"webhook_message_id":"{id}","created_date":"{NOW}","resource_id":"p","event_type":"card_payment_succeeded","resource":"{noise}"}}"#
+        r#"{{"webhook_message_id":"{id}","created_date":"{NOW}","resource_id":"p","event_type":"{event_type}","resource":"{noise}"}}"#
     );
     entry(SenderKind::GOVUK_PAY, "pay", body.into())
 }
 
 async fn items(inbox: &DynamoInbox) -> Vec<TableItem> {
-    inbox
-        .client
-        .scan()
-        .table_name(inbox.table())
-        .consistent_read(true)
-        .send()
-        .await
-        .unwrap()
-        .items
-        .unwrap_or_default()
+    let scan = inbox.client.scan().table_name(inbox.table());
+    let pages = scan.consistent_read(true).into_paginator().items().send();
+    pages.try_collect().await.unwrap()
 }
 
 async fn part_expiries(inbox: &DynamoInbox) -> Vec<Option<i64>> {
@@ -203,131 +208,313 @@ async fn the_bytes_of_a_row_never_expire_before_it() {
     let inbox = fresh().await;
     let entry = long_paid("m1");
     inbox.record(&entry).await.unwrap();
-    let born = seconds(days_after(entry.received_at, 97));
-    assert_eq!(
-        part_expiries(&inbox).await,
-        [Some(born), Some(born)],
-        "born with an expiry"
-    );
+    assert_eq!(part_expiries(&inbox).await, [None, None], "an open row's");
 
-    let fence = claimed(&inbox, &entry.key, NOW, 1).await;
+    // However late the first attempt comes.
+    let late = days_after(NOW, 200);
+    let fence = claimed(&inbox, &entry.key, late, 1).await;
     inbox.mark(&fence, &dead()).await.unwrap();
-    assert_eq!(
-        part_expiries(&inbox).await,
-        [None, None],
-        "the dead keep theirs"
-    );
+    assert_eq!(part_expiries(&inbox).await, [None, None], "a dead row's");
     inbox.record(&entry).await.unwrap();
-    assert_eq!(
-        part_expiries(&inbox).await,
-        [None, None],
-        "and a duplicate gives them none"
-    );
+    assert_eq!(part_expiries(&inbox).await, [None, None], "after a copy");
 
-    let again = days_after(NOW, 80);
-    inbox.replay(&entry.key, again).await.unwrap();
-    let fence = claimed(&inbox, &entry.key, again, 2).await;
+    inbox.replay(&entry.key, late).await.unwrap();
+    let fence = claimed(&inbox, &entry.key, late, 2).await;
     inbox
-        .mark(
-            &fence,
-            &Mark::Delivered {
-                expires_at: days_after(again, 90),
-            },
-        )
+        .mark(&fence, &delivered(days_after(late, 90)))
         .await
         .unwrap();
-    let after = seconds(days_after(again, 97));
+    let after = Some(seconds(days_after(late, 97)));
     assert_eq!(
         part_expiries(&inbox).await,
-        [Some(after), Some(after)],
-        "a week after the row"
+        [after, after],
+        "a week after a finished row"
     );
     inbox.record(&entry).await.unwrap();
-    assert_eq!(
-        part_expiries(&inbox).await,
-        [Some(after), Some(after)],
-        "a duplicate leaves a finished row's alone"
-    );
+    assert_eq!(part_expiries(&inbox).await, [after, after], "after a copy");
 
-    inbox.replay(&entry.key, again).await.unwrap();
+    inbox.replay(&entry.key, late).await.unwrap();
     assert_eq!(
         part_expiries(&inbox).await,
         [None, None],
-        "what was sent again is open, and keeps them"
+        "what is replayed is open again"
     );
 }
 
 #[tokio::test]
-async fn what_is_delivered_at_the_first_attempt_is_written_no_more_than_needed() {
-    let inbox = fresh().await;
-    let entry = long_paid("m1");
-    inbox.record(&entry).await.unwrap();
-    let fence = claimed(&inbox, &entry.key, NOW, 1).await;
-    inbox
-        .mark(
-            &fence,
-            &Mark::Delivered {
-                expires_at: days_after(NOW, 90),
-            },
-        )
-        .await
-        .unwrap();
-    let born = seconds(days_after(entry.received_at, 97));
-    assert_eq!(part_expiries(&inbox).await, [Some(born), Some(born)]);
-}
-
-#[tokio::test]
-async fn the_bytes_of_a_held_row_have_no_expiry_even_if_an_earlier_attempt_left_some_behind() {
+async fn the_bytes_of_a_held_row_have_no_expiry() {
     let inbox = fresh().await;
     let held = entry(SenderKind::GOVUK_PAY, "pay", long(1));
-    // As if the same bytes had come before, not to be held then, and the process had ended before
-    // its row.
-    let mut before = held.clone();
-    before.held = None;
-    let body = crate::inbox::body::StoredBody::pack(&held.body);
-    parts::write(&inbox, &before, &parts::split(&body), &body)
-        .await
-        .unwrap();
-    assert!(part_expiries(&inbox).await.iter().all(Option::is_some));
-
     inbox.record(&held).await.unwrap();
     assert!(part_expiries(&inbox).await.iter().all(Option::is_none));
+    settle(&inbox, 100).await;
     assert_eq!(
         inbox.get(&held.key).await.unwrap().unwrap().body,
         Some(held.body)
     );
 }
 
-#[tokio::test]
-async fn parts_that_would_expire_before_their_row_are_written_again() {
-    let inbox = fresh().await;
-    let mut entry = long_paid("m1");
+/// Settles everything that falls due within so many days of the start, as the sweep would.
+async fn settle(inbox: &DynamoInbox, days: u64) -> usize {
+    let mut erased = 0;
+    for hours in 0..days * 24 {
+        let now = NOW.plus(Duration::from_secs(hours * 60 * 60 + 1));
+        erased += inbox.settle_bodies(now, 10).await.unwrap();
+    }
+    erased
+}
+
+/// Writes the parts of an entry and no row, as a process that ends in between.
+async fn write_parts_only(inbox: &DynamoInbox, entry: &Entry) {
     let body = crate::inbox::body::StoredBody::pack(&entry.body);
-    parts::write(&inbox, &entry, &parts::split(&body), &body)
+    let parts = parts::split(entry, &body);
+    intents::open(inbox, &entry.key, &parts, entry.received_at)
         .await
         .unwrap();
-    entry.received_at = days_after(NOW, 30);
-    inbox.record(&entry).await.unwrap();
-    let born = seconds(days_after(entry.received_at, 97));
-    assert_eq!(part_expiries(&inbox).await, [Some(born), Some(born)]);
+    parts::write(inbox, &entry.key, &parts, &body)
+        .await
+        .unwrap();
+}
+
+/// The items that hold bytes of a body.
+async fn copies(inbox: &DynamoInbox) -> Vec<String> {
+    // Digests, signatures and leases are shorter than any body of these tests.
+    let is_long =
+        |value: &AttributeValue| value.as_b().is_ok_and(|bytes| bytes.as_ref().len() > 64);
+    let holding = |item: &TableItem| item.values().any(is_long);
+    let items = items(inbox).await;
+    let holding = items.iter().filter(|item| holding(item));
+    holding
+        .map(|item| item::text_of(item, PK).unwrap().to_owned())
+        .collect()
+}
+
+fn delivered(expires_at: Timestamp) -> Mark {
+    Mark::Delivered { expires_at }
+}
+
+/// The same notification in another envelope.
+fn variant(entry: &Entry) -> Entry {
+    let body = String::from_utf8(entry.body.to_vec()).unwrap();
+    let body = body.replacen('{', r#"{"attempt":2,"#, 1);
+    let variant = entry_of(entry.kind, "pay", body.into());
+    assert_eq!(
+        (&variant.key, variant.content_digest),
+        (&entry.key, entry.content_digest)
+    );
+    variant
 }
 
 #[tokio::test]
-async fn a_duplicate_does_not_bring_erased_bytes_back() {
+async fn a_refused_copy_leaves_no_bytes_and_opens_no_intent() {
     let inbox = fresh().await;
     let entry = long_paid("m1");
     inbox.record(&entry).await.unwrap();
-    inbox
-        .discard(&entry.key, true, days_after(NOW, 90))
-        .await
-        .unwrap();
-    inbox.record(&entry).await.unwrap();
-    let left = items(&inbox).await;
-    assert!(
-        left.iter()
-            .all(|item| !item.contains_key("bytes") && !item.contains_key("body")),
-        "{left:?}"
+    let before = items(&inbox).await.len();
+    assert_eq!(
+        inbox.record(&variant(&entry)).await.unwrap(),
+        Recorded::Duplicate
     );
+    assert_eq!(items(&inbox).await.len(), before);
+    assert_eq!(before, 4, "a row, two parts and their intent");
+}
+
+#[tokio::test]
+async fn parts_without_a_row_are_erased_within_a_day_and_those_of_a_row_are_kept() {
+    let inbox = fresh().await;
+    let (orphan, owned, refused) = (long_paid("m1"), long_paid("m2"), long_paid("m3"));
+    write_parts_only(&inbox, &orphan).await;
+    inbox.record(&owned).await.unwrap();
+    inbox.record(&refused).await.unwrap();
+    write_parts_only(&inbox, &variant(&refused)).await;
+    write_parts_only(&inbox, &owned).await; // of the row that stands
+    assert_eq!(copies(&inbox).await.len(), 8);
+
+    assert_eq!(settle(&inbox, 1).await, 2);
+    assert_eq!(copies(&inbox).await.len(), 4);
+    for entry in [&owned, &refused] {
+        let row = inbox.get(&entry.key).await.unwrap().unwrap();
+        assert_eq!(row.body.as_ref(), Some(&entry.body));
+    }
+
+    assert_eq!(inbox.record(&orphan).await.unwrap(), Recorded::First);
+    let row = inbox.get(&orphan.key).await.unwrap().unwrap();
+    assert_eq!(
+        row.body,
+        Some(orphan.body),
+        "erased parts are written again"
+    );
+    assert_eq!(settle(&inbox, 30).await, 0);
+    assert_eq!(copies(&inbox).await.len(), 6);
+}
+
+#[tokio::test]
+async fn a_writer_that_comes_back_keeps_the_parts_it_wrote_again() {
+    let inbox = fresh().await;
+    let orphan = long_paid("m1");
+    write_parts_only(&inbox, &orphan).await;
+    let suspected = NOW.plus(Duration::from_secs(2 * 60 * 60));
+    assert_eq!(inbox.settle_bodies(suspected, 10).await.unwrap(), 0);
+    let due = intents::of_key(&inbox, &orphan.key).await.unwrap();
+
+    let mut again = orphan.clone();
+    again.received_at = days_after(NOW, 1);
+    // Its parts are written, and its row is not yet, when the sweep erases what it has read.
+    write_parts_only(&inbox, &again).await;
+    for intent in &due {
+        let erased = intents::erase_orphan(&inbox, intent, again.received_at).await;
+        assert!(!erased.unwrap());
+    }
+    assert_eq!(copies(&inbox).await.len(), 2);
+    assert_eq!(inbox.record(&again).await.unwrap(), Recorded::First);
+    let row = inbox.get(&again.key).await.unwrap().unwrap();
+    assert_eq!(row.body, Some(again.body));
+}
+
+#[tokio::test]
+async fn what_a_process_left_undone_at_the_end_of_a_row_is_done_by_the_sweep() {
+    let inbox = fresh().await;
+    let (finished, erased) = (long_paid("m1"), long_paid("m2"));
+    for entry in [&finished, &erased] {
+        inbox.record(entry).await.unwrap();
+    }
+    // As if the process had ended after the row.
+    let end = days_after(NOW, 90);
+    let row = |entry: &Entry| UpdateExpression::of(&inbox, entry.key.as_str()).only_known();
+    let delivered = row(&finished)
+        .set("state", names::text("delivered"))
+        .set("expires_at", names::expiry(end))
+        .remove("shelf");
+    delivered.send(&inbox).await.unwrap();
+    let discarded = row(&erased)
+        .set("state", names::text("discarded"))
+        .set("expires_at", names::expiry(end))
+        .remove("shelf")
+        .remove("parts")
+        .remove("parts_digest");
+    discarded.send(&inbox).await.unwrap();
+
+    assert_eq!(settle(&inbox, 1).await, 1);
+    let kept = copies(&inbox).await;
+    assert!(kept.len() == 2 && kept.iter().all(|pk| pk.contains(":m1:")));
+    let after = Some(seconds(days_after(end, 7)));
+    for item in items(&inbox).await {
+        if kept.contains(&item::text_of(&item, PK).unwrap().to_owned()) {
+            assert_eq!(item::number_of(&item, "expires_at"), after);
+        }
+    }
+    assert_eq!(settle(&inbox, 30).await, 0, "nothing is left to do");
+}
+
+#[tokio::test]
+async fn erasing_finds_the_bytes_of_copies_whose_row_was_refused() {
+    let inbox = fresh().await;
+    let entry = long_paid("m1");
+    inbox.record(&entry).await.unwrap();
+    write_parts_only(&inbox, &variant(&entry)).await;
+    let listed = inbox.body_copies(&entry.key).await.unwrap();
+    assert_eq!(listed.len(), 4, "{listed:?}");
+
+    let fence = claimed(&inbox, &entry.key, NOW, 1).await;
+    let end = days_after(NOW, 90);
+    inbox.mark(&fence, &delivered(end)).await.unwrap();
+    let request = DiscardRequest {
+        erase: true,
+        now: NOW,
+        expires_at: end,
+    };
+    assert_eq!(
+        inbox.discard(&entry.key, &request).await.unwrap(),
+        Discarded::Done
+    );
+    assert_eq!(copies(&inbox).await, [""; 0]);
+    for copy in [&entry, &variant(&entry)] {
+        assert_eq!(inbox.record(copy).await.unwrap(), Recorded::Duplicate);
+    }
+    assert_eq!(copies(&inbox).await, [""; 0]);
+}
+
+/// Counts the requests that write.
+#[derive(Clone, Debug, Default)]
+struct WriteCounter(Arc<AtomicU32>);
+
+impl Intercept for WriteCounter {
+    fn name(&self) -> &'static str {
+        "WriteCounter"
+    }
+
+    fn read_after_serialization(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let operation = context.request().headers().get("x-amz-target");
+        let is_write =
+            |operation: &str| operation.ends_with("Item") && !operation.ends_with("GetItem");
+        if operation.is_some_and(is_write) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn each_step_writes_no_more_than_it_must() {
+    let counter = WriteCounter::default();
+    let inbox = unhurried(&*fresh().await);
+    let counting = inbox.client.config().to_builder();
+    let client = Client::from_conf(counting.interceptor(counter.clone()).build());
+    let inbox = DynamoInbox { client, ..*inbox };
+    let writes = || counter.0.swap(0, Ordering::Relaxed);
+    let (later, end) = (days_after(NOW, 1), days_after(NOW, 90));
+    let erase = DiscardRequest {
+        erase: true,
+        now: later,
+        expires_at: end,
+    };
+    // The long body has two parts. Recording it takes a look at the row, the intent, the parts and
+    // the row; its end takes the row, the parts and the intent.
+    for (name, entry, other, expected) in [
+        (
+            "short",
+            pay("m1", "p", "card_payment_succeeded", NOW),
+            pay("m1", "p", "card_payment_refunded", NOW),
+            [1, 1, 2, 1, 1, 1, 1, 1, 1, 1],
+        ),
+        (
+            "long",
+            long_paid("m2"),
+            long_noted("m2", "card_payment_refunded"),
+            [5, 1, 6, 1, 1, 1, 1, 4, 4, 5],
+        ),
+    ] {
+        let mut steps = Vec::new();
+        inbox.record(&entry).await.unwrap();
+        steps.push(writes());
+        inbox.record(&entry).await.unwrap();
+        steps.push(writes());
+        inbox.record(&other).await.unwrap();
+        steps.push(writes());
+        let fence = claimed(&inbox, &entry.key, NOW, 1).await;
+        steps.push(writes());
+        inbox.mark(&fence, &dead()).await.unwrap();
+        steps.push(writes());
+        inbox.replay(&entry.key, later).await.unwrap();
+        steps.push(writes());
+        let fence = claimed(&inbox, &entry.key, later, 2).await;
+        steps.push(writes());
+        inbox.mark(&fence, &delivered(end)).await.unwrap();
+        steps.push(writes());
+        inbox.replay(&entry.key, later).await.unwrap();
+        steps.push(writes());
+        inbox.discard(&entry.key, &erase).await.unwrap();
+        steps.push(writes());
+        assert_eq!(
+            steps, expected,
+            "{name}: record, copy, conflict, claim, dead, replay, claim, delivered, replay, erase"
+        );
+    }
 }
 
 #[tokio::test]
@@ -411,17 +598,17 @@ async fn a_row_of_a_later_version_is_refused_and_left_alone() {
         lease,
         first_backoff: Duration::from_secs(5),
     };
+    let erase = DiscardRequest {
+        erase: true,
+        now: NOW,
+        expires_at: NOW,
+    };
     let refused = |error: InboxError| matches!(error, InboxError::NewerRow { found: 2, .. });
     assert!(inbox.record(&newer).await.is_err_and(refused));
     assert!(inbox.claim(&newer.key, &claim).await.is_err_and(refused));
     assert!(inbox.get(&newer.key).await.is_err_and(refused));
     assert!(inbox.replay(&newer.key, NOW).await.is_err_and(refused));
-    assert!(
-        inbox
-            .discard(&newer.key, true, NOW)
-            .await
-            .is_err_and(refused)
-    );
+    assert!(inbox.discard(&newer.key, &erase).await.is_err_and(refused));
     assert_eq!(inbox.read(newer.key.as_str()).await.unwrap(), before);
 
     for filter in [

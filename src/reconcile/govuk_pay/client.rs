@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use url::Url;
 
-use super::{PayAccess, PayError};
+use super::{PayAccess, PayError, error};
 use crate::{
     domain::{Id, Timestamp},
     http_client::{self, ClientLimits, ClientResponse, RequestError},
@@ -28,6 +28,11 @@ const LIMITS: ClientLimits = ClientLimits {
     connect: Duration::from_secs(5),
     total: Duration::from_secs(20),
 };
+
+/// Pay's code for a page past the end of a search.
+const NO_PAGE_CODE: &str = "P0402";
+/// Pay's codes for a payment, its events and its refunds that are not there.
+const NOT_FOUND_CODES: [&str; 3] = ["P0200", "P0300", "P0800"];
 
 /// One account's access to its payments.
 pub(super) struct PayClient<'a> {
@@ -51,8 +56,9 @@ pub(super) struct PaymentPage {
 struct SearchResults<'a> {
     #[serde(borrow)]
     results: Vec<&'a RawValue>,
+    count: usize,
     #[serde(rename = "_links")]
-    links: Option<PageLinks>,
+    links: PageLinks,
 }
 
 #[derive(Deserialize)]
@@ -110,7 +116,7 @@ impl<'a> PayClient<'a> {
         })
     }
 
-    /// One page of a search. A page past the end is empty.
+    /// One page of a search.
     pub(super) async fn page(
         &mut self,
         run: &mut LockedRun<'_, impl ReconcileInbox>,
@@ -121,7 +127,7 @@ impl<'a> PayClient<'a> {
         let answer = self.get(run, &url).await?;
         match answer.status {
             200 => self.read_page(&url, &answer.body).map_err(RunEnd::GovukPay),
-            404 => Ok(PaymentPage {
+            404 if is_past_the_end(query, &answer) => Ok(PaymentPage {
                 payments: Vec::new(),
                 unreadable: 0,
                 next: None,
@@ -138,9 +144,12 @@ impl<'a> PayClient<'a> {
             .iter()
             .filter_map(|raw| Payment::read(raw.get().as_bytes()))
             .collect();
+        if results.count != results.results.len() {
+            return Err(PayError::NotUnderstood);
+        }
         let next = results
             .links
-            .and_then(|links| links.next_page)
+            .next_page
             .map(|link| next(url, &link.href))
             .transpose()?;
         Ok(PaymentPage {
@@ -213,7 +222,7 @@ impl<'a> PayClient<'a> {
         let answer = self.get(run, &url).await?;
         match answer.status {
             200 => Ok(Some(answer.body)),
-            404 => Ok(None),
+            404 if NOT_FOUND_CODES.contains(&error::code(&answer).as_str()) => Ok(None),
             _ => Err(RunEnd::GovukPay(PayError::of(&answer))),
         }
     }
@@ -274,6 +283,15 @@ fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, RunEnd> {
     serde_json::from_slice(body).map_err(|_| RunEnd::GovukPay(PayError::NotUnderstood))
 }
 
+/// Whether Pay reports that the search has fewer pages, as it does when payments leave the window
+/// between two calls. There is always a first page, and a 404 without Pay's code is from another
+/// server.
+fn is_past_the_end(query: &str, answer: &ClientResponse) -> bool {
+    let page = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "page");
+    let is_later = page.is_some_and(|(_, number)| number != "1");
+    is_later && error::code(answer) == NO_PAGE_CODE
+}
+
 /// The query of the next page. Its address must be that of this page, because the API key is sent
 /// there.
 fn next(url: &Url, href: &str) -> Result<String, PayError> {
@@ -287,6 +305,30 @@ fn next(url: &Url, href: &str) -> Result<String, PayError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_pay_itself_can_say_that_a_search_is_past_its_end_and_never_of_its_first_page() {
+        let past = r#"{"code":"P0402","description":"Page not found"}"#;
+        for (query, body, is_past) in [
+            ("from_date=x&page=2&display_size=500", past, true),
+            ("from_date=x&page=1&display_size=500", past, false),
+            ("from_date=x&display_size=500", past, false),
+            ("page=2", "", false),
+            ("page=2", "<html>", false),
+            (
+                "page=2",
+                r#"{"code":404,"message":"HTTP 404 Not Found"}"#,
+                false,
+            ),
+            ("page=2", r#"{"code":"P0200"}"#, false),
+        ] {
+            let answer = ClientResponse {
+                status: 404,
+                body: body.into(),
+            };
+            assert_eq!(is_past_the_end(query, &answer), is_past, "{query} {body}");
+        }
+    }
 
     #[test]
     fn the_next_page_is_at_the_same_address() {

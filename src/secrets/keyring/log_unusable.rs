@@ -1,11 +1,20 @@
-//! Logs secrets that cannot be used, because callbacks may be refused for lack of them.
+//! Logs secrets that cannot be used, and secrets that two sources share: callbacks may be refused
+//! for the first, and recorded by the wrong source for the second.
 
-use crate::{domain::SourceName, secrets::UnusableSecretError};
+use crate::{
+    domain::SourceName,
+    secrets::{SecretError, UnusableSecretError},
+};
 
 /// Logs one line for each secret. Called once for each fetch.
 pub fn log_unusable_secrets(unusable: &[UnusableSecretError]) {
     for secret in unusable {
         let source = secret.source.as_ref().map(SourceName::as_str);
-        tracing::error!(source, reason = %secret.problem, "a secret cannot be used");
+        let reason = &secret.problem;
+        if secret.why == SecretError::Shared {
+            tracing::error!(source, %reason, "two sources have one secret");
+        } else {
+            tracing::error!(source, %reason, "a secret cannot be used");
+        }
     }
 }

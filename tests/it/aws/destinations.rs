@@ -224,8 +224,38 @@ async fn of_sqs_only_what_is_wrong_with_the_message_is_a_refusal() {
             "dead",
         ),
         (
-            CloudReply::Fault(400, "InvalidParameterValue", CANARY),
+            CloudReply::Fault(
+                400,
+                "InvalidParameterValue",
+                "One or more parameters are invalid. Reason: Message must be shorter than 1024 \
+                 bytes.",
+            ),
             "dead",
+        ),
+        // Wrong for every message, so no message dies of it.
+        (
+            CloudReply::Fault(400, "InvalidParameterValue", CANARY),
+            "again",
+        ),
+        (CloudReply::Fault(400, "InvalidAddress", CANARY), "again"),
+        (CloudReply::Fault(400, "ValidationError", CANARY), "again"),
+        // Nothing that SQS said.
+        (
+            CloudReply::Foreign(400, json!({"__type": "InvalidMessageContents"})),
+            "again",
+        ),
+        (
+            CloudReply::Foreign(200, json!({"MessageId": "5fea7756"})),
+            "again",
+        ),
+        (
+            CloudReply::Done(json!({"MessageId": "5fea7756", "MD5OfMessageBody": null})),
+            "again",
+        ),
+        (
+            CloudReply::Done(json!({"MessageId": "5fea7756",
+                "MD5OfMessageBody": "d41d8cd98f00b204e9800998ecf8427e"})),
+            "again",
         ),
         (CloudReply::Fault(400, "QueueDoesNotExist", CANARY), "again"),
         (
@@ -262,7 +292,26 @@ async fn eventbridge_refuses_only_invalid_events_and_a_200_alone_proves_nothing(
     for (reply, expected) in [
         (put(), "arrived"),
         (failed("MalformedDetail"), "dead"),
-        (failed("InvalidArgument"), "dead"),
+        (
+            CloudReply::Done(json!({"FailedEntryCount": 1, "Entries": [{
+                "ErrorCode": "InvalidArgument",
+                "ErrorMessage": "Parameter DetailType is not valid.",
+            }]})),
+            "dead",
+        ),
+        // Wrong for every event, so no event dies of it.
+        (failed("InvalidArgument"), "again"),
+        (
+            CloudReply::Done(json!({"FailedEntryCount": 1, "Entries": [{"EventId": "1"}]})),
+            "again",
+        ),
+        (
+            CloudReply::Foreign(
+                200,
+                json!({"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]}),
+            ),
+            "again",
+        ),
         (failed("ThrottlingException"), "again"),
         (failed("InternalFailure"), "again"),
         (failed("AccessDeniedException"), "again"),
@@ -279,7 +328,7 @@ async fn eventbridge_refuses_only_invalid_events_and_a_200_alone_proves_nothing(
         (CloudReply::Done(json!({})), "again"),
         (
             CloudReply::Fault(400, "ValidationException", CANARY),
-            "dead",
+            "again",
         ),
         (
             CloudReply::Fault(400, "AccessDeniedException", CANARY),

@@ -13,7 +13,7 @@ use pillarbox::{
     config::Config,
     domain::Clock,
     receive::{Receipt, Refusal},
-    secrets::{FetchedSecrets, Keyring, SecretSources, SecretsManager},
+    secrets::{FetchedSecrets, Keyring, SecretSources, SecretsManager, log_unusable_secrets},
     senders::SignatureError,
     telemetry::{LogFormat, LogLayer},
 };
@@ -55,7 +55,9 @@ impl Log {
     /// The lines since the last call.
     fn take(&self) -> Vec<String> {
         let text = String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap();
-        let about_secrets = |line: &&str| line.contains("a secret cannot be used");
+        let about_secrets = |line: &&str| {
+            line.contains("a secret cannot be used") || line.contains("two sources have one secret")
+        };
         text.lines()
             .filter(about_secrets)
             .map(str::to_owned)
@@ -259,6 +261,48 @@ async fn a_withdrawn_key_ends_after_five_minutes() {
     refused(&receiver.pay("m2", OLD).await);
     taken(receiver.pay("m3", NEW).await);
     assert_eq!(receiver.readings(), 2);
+}
+
+/// Two sources of one account, whose second has a secret of its own.
+#[tokio::test]
+async fn a_secret_that_becomes_another_source_s_is_logged_and_refuses_no_genuine_request() {
+    let held = Arc::new(Mutex::new(holding(OLD)));
+    let answer = Arc::clone(&held);
+    let cloud = Cloud::answering(move |_| answer.lock().unwrap().clone()).await;
+    let document = format!(
+        "[sources.other]\nkind = \"govuk-pay\"\nsecrets = [\"env:OTHER\"]\n\
+         [sources.pay]\nkind = \"govuk-pay\"\nsecrets = [\"secretsmanager:{ARN}#current\"]\n"
+    );
+    let config = Config::read(&document, "p").unwrap();
+    let file = |_: &Path| Err(io::ErrorKind::NotFound.into());
+    let outside = SecretSources {
+        env: &|_| Some(NEW.to_owned()),
+        file: &file,
+        vault: FetchedSecrets::NOTHING,
+    };
+    let clock = ManualClock::new();
+    let keyring = Keyring::new(
+        config.source_secrets(),
+        &outside,
+        Some(SecretsManager::new(&cloud.aws())),
+        Arc::clone(&clock) as Arc<dyn Clock>,
+    );
+    keyring.warm().await;
+    assert!(keyring.take_unusable().is_empty());
+
+    *held.lock().unwrap() = holding(NEW);
+    clock.turn(31_000);
+    let keys = keyring.renewed(&keyring.keys()).await;
+    let (log, _logging) = Log::start();
+    log_unusable_secrets(&keyring.take_unusable());
+    let logged = log.take();
+    assert_eq!(logged.len(), 1, "{logged:?}");
+    assert!(
+        logged[0].contains("ERROR") && logged[0].contains("sources.other"),
+        "{logged:?}"
+    );
+    assert!(!logged[0].contains(NEW), "{logged:?}");
+    assert!(keys.sources().values().all(|source| source.keys.len() == 1));
 }
 
 #[tokio::test]

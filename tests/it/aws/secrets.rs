@@ -131,6 +131,32 @@ async fn each_answer_has_one_meaning_and_none_shows_a_secret() {
             0,
             unread(SecretsManagerError::Unavailable),
         ),
+        // What is not an answer of Secrets Manager about this secret, however much it looks so.
+        (
+            CloudReply::Done(json!({})),
+            0,
+            unread(SecretsManagerError::Unavailable),
+        ),
+        (
+            CloudReply::Done(json!({"ARN": "arn:aws:other", "SecretString": CANARY})),
+            0,
+            unread(SecretsManagerError::Unavailable),
+        ),
+        (
+            CloudReply::Foreign(200, json!({"ARN": ARN, "Name": "pay"})),
+            0,
+            unread(SecretsManagerError::Unavailable),
+        ),
+        (
+            CloudReply::Foreign(400, json!({"__type": not_found})),
+            0,
+            unread(SecretsManagerError::Unavailable),
+        ),
+        (
+            CloudReply::Page(200),
+            0,
+            unread(SecretsManagerError::Unavailable),
+        ),
         (
             CloudReply::Page(503),
             0,

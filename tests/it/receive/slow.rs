@@ -3,12 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use pillarbox::{domain::Key, inbox::ReadInbox};
-use tokio::time::{Instant, pause, sleep};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpSocket, TcpStream},
+    time::{Instant, pause, sleep},
+};
 
 use test_support::{
     message::{both, pay},
     request::Request,
-    server::{NOW, Server},
+    server::{Away, NOW, Server},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -78,38 +82,82 @@ async fn a_body_that_takes_longer_than_ten_seconds_is_refused_and_leaves_nothing
     assert!(server.keys().await.is_empty());
 }
 
+/// A connection whose answers fill every buffer on their way, since it never reads. Requests that
+/// wait behind them would be noticed as heads that take long.
+async fn unread(server: &Server, last: &[u8]) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(1).unwrap(); // the system makes it the least it can
+    let mut stream = socket.connect(server.address).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    let challenge = Request::new("GET", "/hmrc?challenge=abc").bytes();
+    for request in [challenge.as_slice(); 50].into_iter().chain([last]) {
+        stream.write_all(request).await.unwrap();
+        sleep(Duration::from_millis(4)).await; // so that it is answered before the next
+    }
+    stream
+}
+
 #[tokio::test]
-async fn long_bodies_wait_for_room_and_short_ones_pass_them() {
+async fn connections_whose_answers_are_never_read_are_dropped() {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_send_buffer_size(1).unwrap(); // accepted connections inherit it
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let server = Server::on(socket.listen(64).unwrap(), &both(), Away).await;
+    for last in [
+        Request::new("GET", "/hmrc?challenge=abc").bytes(),
+        Request::unsigned(&pay(), "x").bytes(),
+        Request::new("GET", "/")
+            .header("Connection", "close")
+            .bytes(),
+        // Their answers close the connection.
+        Request::new("POST", "/pay").head("Content-Length: 0\r\nContent-Length: 0\r\n"),
+        Request::new("POST", "/pay").head("Content-Length: 9000000\r\n"),
+    ] {
+        let stream = unread(&server, &last).await;
+        pause();
+        let began = Instant::now();
+        while stream.take_error().unwrap().is_none() {
+            assert!(
+                began.elapsed() < 20 * SECOND,
+                "{}",
+                String::from_utf8_lossy(&last)
+            );
+            sleep(SECOND).await;
+            tokio::task::yield_now().await;
+        }
+        tokio::time::resume();
+    }
+}
+
+#[tokio::test]
+async fn a_long_body_that_arrives_at_once_passes_those_that_trickle() {
     let server = Server::start().await;
     let source = pay();
-    let long = Request::unsigned(&source, "x".repeat(100_000)).bytes();
     let mut strangers = Vec::new();
-    for _ in 0..32 {
-        let mut stranger = server.client().await;
-        stranger.send(&long[..long.len() - 1]).await; // they take all the room, and never end
-        strangers.push(stranger);
+    for length in [100_000, 1_000_000, 8_000_000].repeat(20) {
+        let long = Request::unsigned(&source, "x".repeat(length)).bytes();
+        let (mut stranger, long) = (server.client().await, long.clone());
+        strangers.push(tokio::spawn(async move {
+            stranger.send_some(&long[..long.len() - 1]).await; // nobody sends the last byte
+            stranger.answer().await
+        }));
     }
-    let short = Request::post(&source, source.message("n1", NOW)).bytes();
-    assert_eq!(server.client().await.ask(&short).await.status, 200);
-
-    let padded = source.message("n2", NOW).replacen(
-        '{',
-        &format!("{{\"pad\":\"{}\",", "x".repeat(100_000)),
-        1,
-    );
-    let mut client = server.client().await;
-    client.send(Request::post(&source, &padded).bytes()).await;
-    pause();
-    sleep(5 * SECOND).await;
-    tokio::time::resume();
-    assert_eq!(server.keys().await.len(), 1, "it waits");
-    drop(strangers.pop());
-    assert_eq!(
-        client.answer().await.unwrap().status,
-        200,
-        "one who leaves makes room"
-    );
-    assert_eq!(server.keys().await.len(), 2);
+    for id in ["n1", "n2", "n3"] {
+        let pad = format!("{{\"pad\":\"{}\",", "x".repeat(120_000));
+        let padded = source.message(id, NOW).replacen('{', &pad, 1);
+        let began = Instant::now();
+        let long = Request::post(&source, &padded).bytes();
+        assert_eq!(server.client().await.ask(&long).await.status, 200);
+        assert!(
+            began.elapsed() < Duration::from_millis(2500),
+            "{:?}",
+            began.elapsed()
+        );
+        let short = Request::post(&source, source.message(&format!("{id}s"), NOW)).bytes();
+        assert_eq!(server.client().await.ask(&short).await.status, 200);
+    }
+    assert_eq!(server.keys().await.len(), 6);
+    strangers.iter().for_each(|stranger| stranger.abort());
 }
 
 #[tokio::test]

@@ -13,9 +13,10 @@ use std::{
 use pillarbox::{
     domain::{Key, SourceName, Timestamp},
     inbox::{
-        CasOutcome, Claim, DeliveryInbox, Discarded, EventClaim, Fence, InboxError, KvEntry, KvKey,
-        LedgerEntry, Mark, Marked, OperatorInbox, PageRequest, PendingEvent, ReadInbox,
-        ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter,
+        BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded, EventClaim, Fence,
+        InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked, OperatorInbox, PageRequest,
+        PendingEvent, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter,
+        RowPage, SourceFilter,
     },
     senders::{Entry, EventName},
 };
@@ -194,7 +195,11 @@ impl OperatorInbox for Fused {
         unreachable!()
     }
 
-    async fn discard(&self, _: &Key, _: bool, _: Timestamp) -> Result<Discarded, InboxError> {
+    async fn discard(&self, _: &Key, _: &DiscardRequest) -> Result<Discarded, InboxError> {
+        unreachable!()
+    }
+
+    async fn body_copies(&self, _: &Key) -> Result<Vec<BodyCopy>, InboxError> {
         unreachable!()
     }
 }

@@ -107,7 +107,9 @@ async fn the_next_page_is_asked_for_nowhere_else() {
         "/v1/agreements?page=2",
         "http://127.0.0.1:9/v1/payments?page=2",
     ] {
-        let page = format!(r#"{{"results":[],"_links":{{"next_page":{{"href":"{elsewhere}"}}}}}}"#);
+        let page = format!(
+            r#"{{"results":[],"count":0,"_links":{{"next_page":{{"href":"{elsewhere}"}}}}}}"#
+        );
         rig.api
             .refuse_next(1, PayEndpoint::Search, ApiResponse::json(200, page));
         let (ended, _) = rig.run_by_hand().await;
@@ -127,6 +129,39 @@ async fn an_answer_of_another_sort_is_not_taken_for_payments() {
             PayError::NotUnderstood,
         ),
         (ApiResponse::json(200, "[]"), PayError::NotUnderstood),
+        (
+            ApiResponse::json(200, r#"{"results":[]}"#),
+            PayError::NotUnderstood,
+        ),
+        (
+            ApiResponse::json(200, r#"{"results":[],"count":0}"#),
+            PayError::NotUnderstood,
+        ),
+        (
+            ApiResponse::json(200, r#"{"results":[],"count":9,"_links":{}}"#),
+            PayError::NotUnderstood,
+        ),
+        (
+            PayApiError::Path.into(),
+            PayError::Refused {
+                status: 404,
+                code: "-".to_owned(),
+            },
+        ),
+        (
+            ApiResponse::json(404, "<html>not here</html>"),
+            PayError::Refused {
+                status: 404,
+                code: "-".to_owned(),
+            },
+        ),
+        (
+            PayApiError::NoPage.into(),
+            PayError::Refused {
+                status: 404,
+                code: "P0402".to_owned(),
+            },
+        ),
         (
             moved,
             PayError::Refused {
@@ -153,6 +188,33 @@ async fn an_answer_of_another_sort_is_not_taken_for_payments() {
 }
 
 #[tokio::test]
+async fn an_address_that_knows_no_payment_is_no_account_without_missing_events() {
+    for endpoint in [
+        PayEndpoint::Search,
+        PayEndpoint::Payment,
+        PayEndpoint::Events,
+        PayEndpoint::Refunds,
+    ] {
+        let (rig, lost) = lost(30).await;
+        rig.api.refuse_next(1, endpoint, PayApiError::Path);
+        let (ended, _) = rig.run().await;
+        assert!(
+            matches!(
+                ended,
+                RunEnd::GovukPay(PayError::Refused { status: 404, .. })
+            ),
+            "{endpoint:?}: {ended}"
+        );
+        let (ended, report) = rig.run().await;
+        assert!(matches!(ended, RunEnd::Completed), "{ended}");
+        assert!(
+            endpoint != PayEndpoint::Search || named(&report) == lost,
+            "the window was not passed over"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_payment_that_can_not_be_read_is_counted_and_the_others_are_looked_at() {
     let (rig, lost) = lost(1).await;
     let good = rig.one(PaymentLifecycle::Captured, DAY);
@@ -161,7 +223,7 @@ async fn a_payment_that_can_not_be_read_is_counted_and_the_others_are_looked_at(
         PayEndpoint::Search,
         [ScriptedStep::instead(ApiResponse::json(
             200,
-            r#"{"results":[{"payment_id":"p"},42,{"payment_id":"p","state":{}}]}"#,
+            r#"{"results":[{"payment_id":"p"},42,{"payment_id":"p","state":{}}],"count":3,"_links":{}}"#,
         ))],
     );
     let (ended, report) = rig.run().await;

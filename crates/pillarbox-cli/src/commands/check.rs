@@ -11,7 +11,10 @@ use super::{
     settings::fetch,
     test_data,
 };
-use pillarbox::{secrets::SecretRef, telemetry::visible};
+use pillarbox::{
+    secrets::SecretRef,
+    text::{visible, visible_json},
+};
 use sender_simulator::{
     Sender, SystemClock,
     check::{CheckOptions, CheckReport, Finding, Grade, check},
@@ -84,7 +87,7 @@ impl CheckArgs {
         let report = report.map_err(|error| CommandError::Usage(error.to_string()))?;
         printed?;
         if self.json {
-            output.data(&report.json())?;
+            output.data(&visible_json(&report.json()))?;
         } else if self.markdown {
             output.data(report.markdown().trim_end())?;
         } else {

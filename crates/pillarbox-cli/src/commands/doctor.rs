@@ -19,7 +19,7 @@ use super::{
 use crate::labels;
 use pillarbox::{
     aws::Aws,
-    config::{Config, DestinationConfig, Overrides},
+    config::{Config, DestinationConfig, Overrides, SourceConfig},
     destinations::{DeliveryError, EventBridgeDestination, Probe, SqsDestination, probe_https},
     secrets::{FetchedSecrets, SecretError, SecretRef, SecretSources},
 };
@@ -153,14 +153,37 @@ async fn secrets(config: &Config) -> Vec<DoctorFinding> {
                 .map(|secret| shape(&name, &secret.value, &outside)),
         );
     }
-    // What is wrong with a secret in its place, such as a test key on a live source, only this
-    // knows.
+    findings.extend(shared_references(config));
+    // What is wrong with a secret in its place, such as a test key on a live source or a value that
+    // two sources have, only this knows.
     if let Err(problems) = config.secrets(&outside) {
         findings.extend(
             problems
                 .iter()
                 .map(|problem| finding(CheckHealth::Wrong, "secret", problem.to_string())),
         );
+    }
+    findings
+}
+
+/// Sources that share a secret, which their configuration says by naming one reference in both.
+fn shared_references(config: &Config) -> Vec<DoctorFinding> {
+    let mut findings = Vec::new();
+    for (index, source) in config.sources.iter().enumerate() {
+        for secret in &source.secrets {
+            let has_it = |other: &&SourceConfig| {
+                let mut secrets = other.secrets.iter();
+                secrets.any(|earlier| earlier.value == secret.value)
+            };
+            if let Some(other) = config.sources[..index].iter().find(has_it) {
+                let found = format!(
+                    "{} is a secret of source {} too: each accepts what was signed for the other",
+                    secret.value, other.name
+                );
+                let name = format!("source {} ({})", source.name, source.kind.as_str());
+                findings.push(finding(CheckHealth::Look, name, found));
+            }
+        }
     }
     findings
 }
@@ -379,6 +402,34 @@ mod tests {
         for other in ["", "HTTP/1.1 200 OK\r\n\r\nIt works!"] {
             let (printed, is_well) = doctor(folder.path(), server(other).await, console_at).await;
             assert!(printed.contains("wrong  listen") && !is_well, "{printed}");
+        }
+    }
+
+    #[tokio::test]
+    async fn one_value_behind_two_references_is_wrong_and_one_reference_of_two_sources_is_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |name: &str| folder.path().join(name).display().to_string();
+        for name in ["one", "two"] {
+            std::fs::write(place(name), "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567").unwrap();
+        }
+        let source = |name: &str, secret: &str| {
+            let secret = place(secret);
+            format!("[sources.{name}]\nkind = \"hmrc\"\nsecrets = [\"file:{secret}\"]\n")
+        };
+        for (second, health, words) in [
+            (
+                "two",
+                CheckHealth::Wrong,
+                "holds the same value as a secret of sources.vat",
+            ),
+            ("one", CheckHealth::Look, "is a secret of source vat too"),
+        ] {
+            let document = source("vat", "one") + &source("vat-again", second);
+            let findings = secrets(&Config::read(&document, "p").unwrap()).await;
+            let found = findings.iter().filter(|one| one.found.contains(words));
+            let found: Vec<_> = found.map(|one| one.health == health).collect();
+            assert_eq!(found, [true], "{words}");
+            assert!(findings.iter().all(|one| !one.found.contains("ABCDEF")));
         }
     }
 

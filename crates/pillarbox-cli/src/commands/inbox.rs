@@ -1,4 +1,4 @@
-//! `pillarbox inbox`: creates an inbox, and copies it.
+//! `pillarbox inbox`: creates an inbox, copies it, and puts a copy in its place.
 
 use std::path::{Path, PathBuf};
 
@@ -9,8 +9,14 @@ use super::{
     output::Output,
     settings::{CommandSettings, outside},
 };
-use crate::{any_inbox::table_inbox, sqlite::SqliteInbox};
-use pillarbox::config::{InboxConfig, Overrides};
+use crate::{
+    any_inbox::table_inbox,
+    sqlite::{SqliteInbox, restore},
+};
+use pillarbox::{
+    config::{InboxConfig, Overrides},
+    telemetry::visible,
+};
 
 /// What can be done with an inbox as a whole.
 #[derive(Subcommand)]
@@ -19,6 +25,8 @@ pub(super) enum InboxCommand {
     Init,
     /// Copy the local file, consistent and checked, while serve runs
     Backup(BackupArgs),
+    /// Put a backup in the place of the local file, which is kept aside
+    Restore(RestoreArgs),
 }
 
 /// Copies the local file.
@@ -27,6 +35,17 @@ pub(super) struct BackupArgs {
     /// The new file, which must not exist
     #[arg(value_name = "FILE")]
     target: PathBuf,
+}
+
+/// Restores the local file.
+#[derive(Args)]
+pub(super) struct RestoreArgs {
+    /// The backup
+    #[arg(value_name = "FILE")]
+    backup: PathBuf,
+    /// Restore a backup although the bytes of some notifications don't match their digests
+    #[arg(long)]
+    keep_damaged: bool,
 }
 
 impl InboxCommand {
@@ -42,10 +61,11 @@ impl InboxCommand {
                 init_table(&settings, table, *shards, output).await
             }
             (Self::Backup(backup), InboxConfig::Sqlite { path }) => backup.run(path, output).await,
-            (Self::Backup(_), InboxConfig::DynamoDb { table, .. }) => {
+            (Self::Restore(restore), InboxConfig::Sqlite { path }) => restore.run(path, output),
+            (Self::Backup(_) | Self::Restore(_), InboxConfig::DynamoDb { table, .. }) => {
                 Err(CommandError::Usage(format!(
-                    "inbox backup copies a local file, and {} names the table {table}: AWS backs \
-                     that up (point-in-time recovery; docs/deploy.md)",
+                    "inbox backup copies a local file, and restore puts one in place; {} names the \
+                     table {table}: AWS backs that up (point-in-time recovery; docs/deploy.md)",
                     settings.place
                 )))
             }
@@ -62,6 +82,26 @@ impl BackupArgs {
             self.target.display(),
             path.display()
         ))?)
+    }
+}
+
+impl RestoreArgs {
+    fn run(self, path: &Path, output: &mut Output) -> Result<(), CommandError> {
+        let restored = restore(&self.backup, path, self.keep_damaged)
+            .map_err(|error| CommandError::Failed(error.to_string()))?;
+        let path = path.display();
+        output.say(&format!(
+            "{path} has all {} notifications of {}.",
+            restored.rows,
+            self.backup.display()
+        ))?;
+        for key in &restored.damaged {
+            output.say(&format!("{} is damaged.", visible(key)))?;
+        }
+        if let Some(aside) = &restored.aside {
+            output.say(&format!("The old inbox is now {}.", aside.display()))?;
+        }
+        Ok(())
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
 use pillarbox::{
     config::Overrides,
     domain::{Clock, Key, State, SystemClock, Timestamp},
-    inbox::{PageRequest, ReadInbox, Row, RowFilter},
+    inbox::{InboxError, PageRequest, ReadInbox, Row, RowFilter},
     telemetry::visible,
 };
 
@@ -79,6 +79,7 @@ impl ListArgs {
             progress.end();
             self.print(&listed.rows, shown == 0, output)?;
             newer(&listed.newer, output)?;
+            damaged(&listed.damaged, output)?;
             shown += listed.rows.len();
             let Some(next) = listed.next else { break };
             page = PageRequest {
@@ -165,6 +166,14 @@ pub(super) fn newer(keys: &[Key], output: &mut Output) -> Result<(), CommandErro
         output.say(&format!(
             "{key} is left out: a newer Pillarbox wrote it, so use that one for it"
         ))?;
+    }
+    Ok(())
+}
+
+/// Names what is there and damaged.
+pub(super) fn damaged(errors: &[InboxError], output: &mut Output) -> Result<(), CommandError> {
+    for error in errors {
+        output.say(&format!("{error}: it is left out"))?;
     }
     Ok(())
 }
@@ -339,6 +348,7 @@ mod tests {
             content_digest: [0; 32],
             signature: None,
             key_label: None,
+            secret_fingerprint: None,
             event_type: event_type.to_owned(),
             subject: None,
             event_at: None,
@@ -346,6 +356,7 @@ mod tests {
             origin: pillarbox::domain::Origin::Push,
             state,
             reason: None,
+            index_partition: None,
             attempts: 1,
             lease: None,
             budget_from: at(NOW),

@@ -26,7 +26,7 @@ mod span;
 mod test_data;
 mod verify;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -85,7 +85,7 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Test any receiver against the behaviour of the real senders
     Check(check::CheckArgs),
-    /// Create an inbox, or back it up
+    /// Make the inbox, back it up, or restore it
     #[command(subcommand)]
     Inbox(inbox::InboxCommand),
     /// Check the configuration, the inbox and the destinations
@@ -135,7 +135,7 @@ impl From<pillarbox::inbox::InboxError> for CommandError {
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     let cli = Cli::parse(); // a wrong command line ends here, with 2
-    to_its_end(|output| run(cli, output))
+    to_its_end(|output| block_on(run(cli, output)))
 }
 
 /// The arguments of a program with a custom destination: those of `serve`.
@@ -154,7 +154,7 @@ struct ServeToArgs {
 /// other commands, such as `pillarbox list`, work on the same inbox at the same time.
 pub fn serve_to(destination: impl Destination) -> ExitCode {
     let ServeToArgs { global, serve } = ServeToArgs::parse();
-    to_its_end(|output| runtime()?.block_on(serve.run_to(destination, &global, output)))
+    to_its_end(|output| block_on(serve.run_to(destination, &global, output)))
 }
 
 /// Runs a command, prints its error, and returns the exit code.
@@ -170,31 +170,39 @@ fn to_its_end(command: impl FnOnce(&mut Output) -> Result<(), CommandError>) -> 
     ExitCode::from(code)
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
+/// How long work that blocks its thread, such as a slow name server, may hold up the end.
+const BLOCKING_WORK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Runs `command` to its end on threads of its own.
+fn block_on(command: impl Future<Output = Result<(), CommandError>>) -> Result<(), CommandError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
-    runtime.map_err(|error| CommandError::Failed(format!("cannot start threads: {error}")))
+    let runtime =
+        runtime.map_err(|error| CommandError::Failed(format!("no threads to run on: {error}")))?;
+    let ended = runtime.block_on(command);
+    runtime.shutdown_timeout(BLOCKING_WORK_TIMEOUT);
+    ended
 }
 
-fn run(cli: Cli, output: &mut Output) -> Result<(), CommandError> {
-    let (runtime, global) = (runtime()?, cli.global);
+async fn run(cli: Cli, output: &mut Output) -> Result<(), CommandError> {
+    let global = cli.global;
     match cli
         .command
         .unwrap_or_else(|| Command::Serve(serve::ServeArgs::default()))
     {
-        Command::Serve(command) => runtime.block_on(command.run(&global, output)),
-        Command::Send(command) => runtime.block_on(command.run(&global, output)),
-        Command::Simulate(command) => runtime.block_on(command.run(&global, output)),
-        Command::List(command) => runtime.block_on(command.run(&global, output)),
-        Command::Show(command) => runtime.block_on(command.run(&global, output)),
-        Command::Replay(command) => runtime.block_on(command.run(&global, output)),
-        Command::Discard(command) => runtime.block_on(command.run(&global, output)),
-        Command::Reconcile(command) => runtime.block_on(command.run(&global, output)),
-        Command::Verify(command) => runtime.block_on(command.run(&global, output)),
-        Command::Check(command) => runtime.block_on(command.run(output)),
-        Command::Inbox(command) => runtime.block_on(command.run(&global, output)),
-        Command::Doctor(command) => runtime.block_on(command.run(&global, output)),
+        Command::Serve(command) => command.run(&global, output).await,
+        Command::Send(command) => command.run(&global, output).await,
+        Command::Simulate(command) => command.run(&global, output).await,
+        Command::List(command) => command.run(&global, output).await,
+        Command::Show(command) => command.run(&global, output).await,
+        Command::Replay(command) => command.run(&global, output).await,
+        Command::Discard(command) => command.run(&global, output).await,
+        Command::Reconcile(command) => command.run(&global, output).await,
+        Command::Verify(command) => command.run(&global, output).await,
+        Command::Check(command) => command.run(output).await,
+        Command::Inbox(command) => command.run(&global, output).await,
+        Command::Doctor(command) => command.run(&global, output).await,
         Command::Completions(command) => command.run(output),
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
 
-use pillarbox::config::variable;
+use pillarbox::{config::variable, telemetry::LinePrinter, text::visible_styled};
 
 pub(super) const RED: Style = AnsiColor::Red.on_default();
 pub(super) const YELLOW: Style = AnsiColor::Yellow.on_default();
@@ -41,9 +41,19 @@ impl Output {
         self.program.clone()
     }
 
-    /// Prints one line of data.
+    /// From now on prints words through `printer`, which never waits for their reader.
+    pub(super) fn print_words_with(&mut self, printer: LinePrinter, colour: bool) {
+        self.words = Box::new(PrintedWords {
+            printer,
+            colour,
+            line: Vec::new(),
+        });
+    }
+
+    /// One line of data. Like all words, it is escaped here once more: whatever a command prints of
+    /// a stranger cannot steer the display.
     pub(super) fn data(&mut self, line: &str) -> io::Result<()> {
-        writeln!(self.data, "{line}")
+        writeln!(self.data, "{}", visible_styled(line))
     }
 
     /// Prints data unchanged.
@@ -55,17 +65,17 @@ impl Output {
 
     /// Prints one line for people.
     pub(super) fn say(&mut self, line: &str) -> io::Result<()> {
-        writeln!(self.words, "{line}")
+        writeln!(self.words, "{}", visible_styled(line))
     }
 
     /// Prints a warning.
     pub(super) fn warning(&mut self, what: &str) -> io::Result<()> {
-        writeln!(self.words, "{} {what}", paint("warning:", YELLOW))
+        self.say(&format!("{} {what}", paint("warning:", YELLOW)))
     }
 
     /// Prints an error.
     pub(super) fn error(&mut self, why: &str) -> io::Result<()> {
-        writeln!(self.words, "{} {why}", paint("error:", RED))
+        self.say(&format!("{} {why}", paint("error:", RED)))
     }
 
     /// Whether progress may be shown.
@@ -80,7 +90,37 @@ impl Output {
     }
 }
 
-/// The package that `cargo run` starts.
+/// Gives each line that is written to a [`LinePrinter`].
+struct PrintedWords {
+    printer: LinePrinter,
+    colour: bool,
+    line: Vec<u8>,
+}
+
+impl Write for PrintedWords {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.line.extend_from_slice(part);
+            if self.line.pop_if(|last| *last == b'\n').is_some() {
+                let line = String::from_utf8_lossy(&self.line);
+                if self.colour {
+                    self.printer.print(&line);
+                } else {
+                    let plain = anstream::adapter::strip_str(&line).to_string();
+                    self.printer.print(&plain);
+                }
+                self.line.clear();
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The package whose programs `cargo run` starts.
 const PACKAGE: &str = env!("CARGO_PKG_NAME");
 
 /// How a shell starts `pillarbox` as this process was started. A program with a custom destination
@@ -195,6 +235,17 @@ pub(super) mod tests {
         let notes = fs::read_to_string(notes).unwrap();
         let calls = notes.split("\n\n").filter(|call| !call.is_empty());
         calls.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn nothing_that_is_printed_steers_the_display() {
+        let (mut output, printed) = Output::captured();
+        let hostile = "a\u{202e}b\u{9b}c\u{2028}";
+        output.data(hostile).unwrap();
+        output.say(hostile).unwrap();
+        output.warning(hostile).unwrap();
+        output.error(hostile).unwrap();
+        assert!(printed.text().is_ascii(), "{}", printed.text());
     }
 
     #[test]

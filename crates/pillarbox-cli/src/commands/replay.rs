@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{
     CommandError, GlobalArgs,
-    list::newer,
+    list::{damaged, newer},
     output::Output,
     settings::CommandSettings,
     show::{no_such, parse_key},
@@ -16,7 +16,8 @@ use pillarbox::{
     inbox::{OperatorInbox, PageRequest, ReadInbox, Replayed, RowFilter},
 };
 
-/// Sets notifications back to recorded, so that they are delivered again under the same key.
+/// Sets notifications back to recorded, so that they are handed on again under the same key; open
+/// ones, at once.
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  pillarbox replay pay:5s1k7c3g9v2m8a4e0q6i5o1u7t\n  pillarbox \
@@ -90,7 +91,7 @@ impl ReplayArgs {
         }
         let row = inbox.get(key).await?;
         Ok(row.map_or(Replayed::Absent, |row| {
-            row.replayable()
+            row.replayable(SystemClock.now())
                 .map_or_else(Replayed::Refused, |()| Replayed::Done)
         }))
     }
@@ -112,8 +113,9 @@ impl ReplayArgs {
             while let Some(this) = page.take() {
                 let listed = inbox.list(&filter, this).await?;
                 newer(&listed.newer, output)?;
+                damaged(&listed.damaged, output)?;
                 for row in listed.rows {
-                    match row.replayable() {
+                    match row.replayable(SystemClock.now()) {
                         Ok(()) => keys.push(row.key),
                         Err(why) => output.say(&format!("{} is left alone: {why}", row.key))?,
                     }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::CommandError;
-use pillarbox::inbox::Row;
+use pillarbox::{inbox::Row, text::visible_json};
 
 /// A row's fields, in the order they are printed. Their names are stable.
 #[derive(Serialize)]
@@ -49,8 +49,9 @@ impl From<&Row> for JsonRow {
     }
 }
 
-/// One value as one line of JSON.
+/// One value as one line of JSON, in which nothing steers a display.
 pub(super) fn json(value: &impl Serialize) -> Result<String, CommandError> {
     serde_json::to_string(value)
-        .map_err(|error| CommandError::Failed(format!("cannot serialise as JSON: {error}")))
+        .map(|json| visible_json(&json).into_owned())
+        .map_err(|error| CommandError::Failed(format!("no JSON can be made: {error}")))
 }

@@ -6,6 +6,7 @@ use std::{
     net::SocketAddr,
     path::Path,
     sync::Arc,
+    time::Duration,
 };
 
 use clap::Args;
@@ -25,6 +26,7 @@ use super::{
 };
 use crate::{
     console, labels,
+    listener::raise_descriptor_limit,
     server::{reconcile_loop, serve},
     sqlite::{ServeLock, SqliteInbox},
 };
@@ -38,14 +40,17 @@ use pillarbox::{
     receive::Receiver,
     reconcile::{Reconciler, ReconcilerDeps, TokioSleeper},
     secrets::{FetchedSecrets, Keyring, SecretsCaller, SecretsManager, arns},
-    telemetry::{FlushGuard, LogFormat, LogLayer},
+    telemetry::{LogFormat, LogLayer, log_panics},
 };
 
 /// The connections that may wait to be accepted; Linux takes at most `net.core.somaxconn` of them.
 /// When the queue is full, a sender's first packet is dropped and sent again a second later.
 const BACKLOG: u32 = 1024;
 
-/// Receives notifications, stores them, and delivers them.
+/// How long reconcile runs may take to end when the process stops.
+const RECONCILE_DRAIN: Duration = Duration::from_secs(10);
+
+/// Receives notifications, stores them, and hands them on.
 #[derive(Args, Default)]
 pub(super) struct ServeArgs {
     /// The address for senders [default: 127.0.0.1:8080]; overrides PILLARBOX_LISTEN and the
@@ -72,6 +77,7 @@ impl ServeArgs {
         global: &GlobalArgs,
         output: &mut Output,
     ) -> Result<(), CommandError> {
+        log_to_stderr(output)?;
         let LoadedServe {
             settings,
             keyring,
@@ -79,11 +85,14 @@ impl ServeArgs {
             aws,
         } = self.load(global).await?;
         let clock = Arc::new(SystemClock);
+        let log = LogDestination::on_stdout().map_err(|error| {
+            CommandError::Failed(format!("standard output cannot be used: {error}"))
+        })?;
         let routes = settings.config.route_settings(&secrets);
         let (destination, errors) = routes.build(&DestinationDeps {
             aws: aws.as_ref(),
             clock: clock.clone(),
-            log: &|| LogDestination::new(io::stdout()),
+            log: &|| Ok(log.clone()),
         });
         if let Some(error) = errors.first() {
             return Err(CommandError::Usage(error.to_string()));
@@ -107,6 +116,7 @@ impl ServeArgs {
         global: &GlobalArgs,
         output: &mut Output,
     ) -> Result<(), CommandError> {
+        log_to_stderr(output)?;
         let LoadedServe {
             settings,
             keyring,
@@ -181,10 +191,10 @@ pub(super) async fn run<D: Destination>(
     clock: Arc<SystemClock>,
     output: &mut Output,
 ) -> Result<(), CommandError> {
-    let lines = log_to_stderr()?;
+    raise_descriptor_limit();
     let path = file(&settings)?;
-    let _lock = ServeLock::take(path).map_err(|error| CommandError::Failed(error.to_string()))?;
-    let inbox = Arc::new(SqliteInbox::create(path)?);
+    let lock = ServeLock::take(path).map_err(|error| CommandError::Failed(error.to_string()))?;
+    let inbox = Arc::new(SqliteInbox::create_locked(path, lock)?);
     let listener = bind(settings.config.listen, "listen")?;
     let console_listener = bind(settings.config.console, "console")?;
     let (bound, console_bound) = (listener.local_addr()?, console_listener.local_addr()?);
@@ -197,7 +207,7 @@ pub(super) async fn run<D: Destination>(
     }));
     welcome(&settings, &keyring, (bound, console_bound), goes_to, output)?;
     tokio::spawn(log_unreachable(https_urls(&settings.config)));
-    let reconciling = reconciler(&settings.config, aws.as_ref(), &inbox)
+    let mut reconciling = reconciler(&settings.config, aws.as_ref(), &inbox)
         .map(|reconciler| reconcile_loop::start(reconciler, &stop))
         .unwrap_or_default();
     let retention = RetentionPolicy {
@@ -206,11 +216,15 @@ pub(super) async fn run<D: Destination>(
     let worker = DeliveryWorker::new(Arc::clone(&inbox), destination, clock.clone(), retention);
     let receiver = Receiver::new(keyring, inbox, settings.config.acceptance, clock);
     serve(listener, receiver, worker, stop).await?;
-    reconciling.join_all().await; // each ends between two steps
-    drop(lines); // writes the pending log lines before the last line
-    output.say(
-        "Stopped. Notifications that are not delivered yet are delivered after the next start.",
-    )?;
+    // Each run ends between two steps; one that does not is continued by the next start.
+    let reconciled = async { while reconciling.join_next().await.is_some() {} };
+    if tokio::time::timeout(RECONCILE_DRAIN, reconciled)
+        .await
+        .is_err()
+    {
+        tracing::warn!("a reconcile run did not end in time and was cut off");
+    }
+    output.say("Stopped. What was stored and not handed on goes out at the next start.")?;
     Ok(())
 }
 
@@ -406,8 +420,10 @@ fn stop_on_signals() -> io::Result<CancellationToken> {
     Ok(stop)
 }
 
-/// Logs one line per request to standard error: text on a terminal, JSON elsewhere.
-fn log_to_stderr() -> Result<FlushGuard, CommandError> {
+/// One line a request on standard error: readable on a terminal, JSON elsewhere. What `output` says
+/// to people joins these lines, so that a full disk or a reader that has stopped holds up neither
+/// the start nor the end.
+fn log_to_stderr(output: &mut Output) -> Result<(), CommandError> {
     let level = match variable("PILLARBOX_LOG").as_deref() {
         None | Some("") => Level::INFO,
         Some(word) => word.parse().map_err(|_| {
@@ -416,21 +432,23 @@ fn log_to_stderr() -> Result<FlushGuard, CommandError> {
             )
         })?,
     };
+    let colour = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
     let format = if io::stderr().is_terminal() {
-        let colour = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
         LogFormat::Readable { colour }
     } else {
         LogFormat::Json
     };
-    let (lines, guard) = LogLayer::new(io::stderr(), format, Arc::new(SystemClock))?;
-    // At finer levels libraries may log data, so those levels are off.
+    let (lines, printer) = LogLayer::new(io::stderr(), format, Arc::new(SystemClock))?;
+    // Libraries may say what they carry at their finer levels, so they are never asked for those.
     let which = Targets::new()
         .with_target("pillarbox", level)
         .with_default(Level::WARN);
     tracing_subscriber::registry()
         .with(lines.with_filter(which))
         .init();
-    Ok(guard)
+    log_panics();
+    output.print_words_with(printer, colour);
+    Ok(())
 }
 
 #[cfg(test)]

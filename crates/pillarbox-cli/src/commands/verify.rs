@@ -1,5 +1,6 @@
 //! `pillarbox verify`: verifies a signature, or every stored row, offline.
 
+mod evidence;
 mod stored;
 
 use std::{fs, path::PathBuf};
@@ -38,7 +39,7 @@ pub(super) struct VerifyArgs {
     /// The signature header's value
     #[arg(long, value_name = "HEX", requires = "source")]
     signature: Option<String>,
-    /// Verify every stored row: its digest, and its signature with the current secrets
+    /// Every stored row: what it says, derived again from its bytes, and its signature
     #[arg(long, conflicts_with = "source")]
     stored: bool,
 }

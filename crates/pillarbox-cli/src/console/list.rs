@@ -31,6 +31,8 @@ struct ListPage {
     asked: ListQuery,
     narrowed: bool,
     lines: Vec<ListLine>,
+    /// Why rows are left out.
+    left_out: Vec<String>,
     older: Option<String>,
     newest: Option<String>,
 }
@@ -69,6 +71,7 @@ impl ListPage {
             title: title(&asked, listed),
             narrowed: asked.narrows(),
             lines: listed.rows.iter().map(ListLine::of).collect(),
+            left_out: left_out(listed),
             older: listed.next.as_ref().map(|next| asked.address(Some(next))),
             newest: asked.after.is_some().then(|| asked.address(None)),
             asked,
@@ -91,7 +94,18 @@ impl ListPage {
     }
 }
 
-/// The number and kind of rows, for tab titles and screen readers.
+/// A sentence about each row that cannot be shown.
+fn left_out(listed: &RowPage) -> Vec<String> {
+    let newer = listed.newer.iter().map(|key| {
+        let key = visible(key.as_str());
+        format!("{key} is left out: a newer Pillarbox wrote it.")
+    });
+    let damaged = listed.damaged.iter();
+    let damaged = damaged.map(|error| format!("{}: it is left out.", visible(&error.to_string())));
+    newer.chain(damaged).collect()
+}
+
+/// How many there are of what, for whoever has many tabs or can't see the table.
 fn title(asked: &ListQuery, listed: &RowPage) -> String {
     let count = listed.rows.len();
     let state = asked

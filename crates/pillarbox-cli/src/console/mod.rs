@@ -11,19 +11,31 @@ mod query;
 #[cfg(test)]
 mod tests;
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, sync::Arc};
 
-use axum::{Router, http::header, middleware, response::IntoResponse, routing::get};
-use tokio::{net::TcpListener, sync::oneshot};
+use axum::{
+    Router,
+    body::Body,
+    http::{Request, header},
+    middleware,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
+use crate::listener::{ConnectionWatch, HttpService, Incoming, Service, connection_limits, listen};
 use guard::AllowedHosts;
 use page::PageError;
-use pillarbox::inbox::ReadInbox;
+use pillarbox::{
+    inbox::ReadInbox,
+    receive::{HttpAnswer, Refusal, answer},
+    telemetry::RequestRecord,
+};
 
 /// The only asset; it is part of the program, so that nothing is fetched from elsewhere.
 const STYLE: &str = include_str!("style.css");
-/// How long an answer under way may still take once the console is told to stop.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// The console over `inbox`, for browsers that reach it at `bound`.
 ///
@@ -49,25 +61,34 @@ pub async fn serve(
     router: Router,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
-    let (stopping, stopped) = oneshot::channel();
-    let told = async move {
+    let stop = CancellationToken::new();
+    let (_, limits) = connection_limits();
+    let stopped = stop.clone();
+    let shutdown = tokio::spawn(async move {
         shutdown.await;
-        let _ = stopping.send(()); // nobody waits any more if the server has ended by itself
-    };
-    let overdue = async move {
-        // A dropped sender means that the server has ended and the other branch is about to win.
-        match stopped.await {
-            Ok(()) => tokio::time::sleep(GRACE).await,
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        ended = axum::serve(listener, router).with_graceful_shutdown(told).into_future() => {
-            if let Err(error) = ended {
-                tracing::error!(%error, "The console stopped: {error}");
-            }
-        }
-        () = overdue => {}
+        stopped.cancel();
+    });
+    listen(listener, Arc::new(ConsoleService(router)), limits, stop).await;
+    shutdown.abort();
+}
+
+/// The console as the listener sees it.
+struct ConsoleService(Router);
+
+impl HttpService for ConsoleService {
+    type Answer = Body;
+
+    async fn answer(&self, request: Request<Incoming>, watch: &ConnectionWatch) -> Response {
+        let _ = watch.begin(request.headers().len()); // the console reads no body
+        watch.received();
+        let router = TowerToHyperService::new(self.0.clone());
+        let Ok(response) = router.call(request).await;
+        watch.end(false);
+        response
+    }
+
+    fn refuse(&self, refusal: Refusal) -> HttpAnswer {
+        answer(&Err(refusal), &mut RequestRecord::default())
     }
 }
 

@@ -18,9 +18,6 @@ use pillarbox::{
 };
 
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
-const PURGE_INTERVAL: Duration = Duration::from_secs(60);
-/// How many expired rows are deleted at once.
-const PURGE_LIMIT: usize = 1000;
 /// How long the attempts in flight may take to end when the process stops. The rows of those that
 /// are cancelled are due again at the next start.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,18 +29,22 @@ pub(super) async fn run<D: Destination>(
     stop: CancellationToken,
 ) {
     let mut sweep = Sweep::new(Arc::clone(&worker), Arc::default(), DeliveryLimits::SERVER);
-    let (mut sweep_tick, mut purge_tick) = (interval(SWEEP_INTERVAL), interval(PURGE_INTERVAL));
+    let mut sweep_tick = interval(SWEEP_INTERVAL);
     sweep_tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let expiring = {
+        let worker = Arc::clone(&worker);
+        tokio::spawn(async move { worker.inbox.purge_forever(&*worker.clock).await })
+    };
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
             Some(attempt) = sweep.next_result() => log_attempt(&attempt),
             Some(key) = new_rows.recv(), if sweep.has_room() => sweep.start_unless_open(key),
             _ = sweep_tick.tick() => log_failure(sweep.begin_round().await),
-            _ = purge_tick.tick() => purge(&worker).await,
         }
         log_failure(sweep.fill().await);
     }
+    expiring.abort(); // between two batches; the next start goes on
     // The last new rows are delivered, too, while there is room; the rest at the next start.
     while sweep.has_room()
         && let Ok(key) = new_rows.try_recv()
@@ -65,13 +66,5 @@ fn log_attempt(attempt: &AttemptResult) {
 fn log_failure(found: Result<(), InboxError>) {
     if let Err(error) = found {
         tracing::error!(reason = %error, "due rows could not be read");
-    }
-}
-
-async fn purge<D: Destination>(worker: &DeliveryWorker<SqliteInbox, D>) {
-    match worker.inbox.purge(worker.clock.now(), PURGE_LIMIT).await {
-        Ok(0) => {}
-        Ok(rows) => tracing::info!(rows = rows as u64, "expired rows removed"),
-        Err(error) => tracing::error!(reason = %error, "expired rows could not be removed"),
     }
 }

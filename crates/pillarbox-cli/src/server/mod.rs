@@ -3,10 +3,9 @@
 //! Receiving and delivery run side by side and meet only in the inbox. The key of a new row is a
 //! hint for delivery, so that the row does not wait for the next sweep.
 
-mod connection;
+mod body_memory;
 mod delivery_loop;
 mod request;
-mod wire;
 pub(crate) mod reconcile_loop;
 
 use std::sync::Arc;
@@ -14,7 +13,10 @@ use std::sync::Arc;
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::sqlite::SqliteInbox;
+use crate::{
+    listener::{connection_limits, listen},
+    sqlite::SqliteInbox,
+};
 use pillarbox::{
     delivery::DeliveryWorker, destinations::Destination, inbox::InboxError, receive::Receiver,
 };
@@ -44,14 +46,14 @@ pub async fn serve<D: Destination>(
     let (wake, new_rows) = mpsc::channel(MAX_HINTS);
     // Delivery stops after the receiver, so that the last new rows are still delivered.
     let received_all = CancellationToken::new();
-    let delivering = tokio::spawn(delivery_loop::run(
-        Arc::new(worker),
-        new_rows,
-        received_all.clone(),
-    ));
+    let worker = Arc::new(worker);
+    let delivering = tokio::spawn(delivery_loop::run(worker, new_rows, received_all.clone()));
     let handler = Arc::new(RequestHandler::new(receiver, wake));
-    connection::accept(listener, handler, stop).await;
+    let (limits, _) = connection_limits();
+    listen(listener, handler, limits, stop).await;
     received_all.cancel();
-    let _ = delivering.await;
+    if let Err(error) = delivering.await {
+        tracing::error!(reason = %error, "delivery ended early; the next start continues it");
+    }
     Ok(())
 }

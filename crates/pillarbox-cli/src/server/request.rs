@@ -3,16 +3,14 @@
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header, request};
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Body, Incoming};
-use tokio::{
-    sync::{Semaphore, SemaphorePermit, mpsc},
-    time::Instant,
-};
+use hyper::body::Body;
+use tokio::{sync::mpsc, time::Instant};
 
-use super::wire::{BodyFraming, ConnectionWatch};
+use super::body_memory::{BodyBuffer, BodyMemory};
+use crate::listener::{BodyFraming, ConnectionWatch, HttpService, Incoming};
 use pillarbox::{
     domain::Key,
     inbox::Inbox,
@@ -29,12 +27,6 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_DRAIN_BYTES: usize = 8 * 1024 * 1024;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A body longer than this is long: only a few are in memory at once, so that strangers cannot
-/// exhaust it. A notification from Pay has a few kilobytes, and so have most from HMRC.
-const LONG_BODY_BYTES: usize = 64 * 1024;
-/// The long bodies that are in memory at once.
-const MAX_LONG_BODIES: usize = 32;
-
 /// The characters of a path that are logged, if it is not one of a source.
 const LOGGED_PATH_CHARS: usize = 64;
 
@@ -43,21 +35,14 @@ pub(super) struct RequestHandler<I> {
     receiver: Receiver<I>,
     /// Wakes the worker for a new row. If it is full, the next sweep finds the row.
     wake: mpsc::Sender<Key>,
-    /// A long body waits here for room, as long as a body may take.
-    long_bodies: Arc<Semaphore>,
+    bodies: Arc<BodyMemory>,
 }
 
-impl<I: Inbox> RequestHandler<I> {
-    pub(super) fn new(receiver: Receiver<I>, wake: mpsc::Sender<Key>) -> Self {
-        Self {
-            receiver,
-            wake,
-            long_bodies: Arc::new(Semaphore::new(MAX_LONG_BODIES)),
-        }
-    }
+impl<I: Inbox> HttpService for RequestHandler<I> {
+    type Answer = Full<Bytes>;
 
     /// Answers one request. Never fails, since a refusal is an answer, too.
-    pub(super) async fn answer(
+    async fn answer(
         &self,
         request: Request<Incoming>,
         watch: &ConnectionWatch,
@@ -71,29 +56,48 @@ impl<I: Inbox> RequestHandler<I> {
                 Err(Refusal::Malformed("the end of the body is declared twice"))
             }
             None if is_chunked => Err(Refusal::Malformed("a chunked body behind another request")),
-            _ => self.receive(request, &mut record).await,
+            _ => self.receive(request, watch, &mut record).await,
         };
         let answer = answer(&result, &mut record);
         record.took = Some(began.elapsed());
         record.log();
-        watch.end();
+        watch.end(matches!(result, Ok(RequestOutcome::Stored(_))));
         respond(
             answer,
             result.is_err_and(|refusal| refusal.leaves_body_unread()),
         )
     }
 
+    fn refuse(&self, refusal: Refusal) -> HttpAnswer {
+        let mut record = RequestRecord::default();
+        let answer = answer(&Err(refusal), &mut record);
+        record.log();
+        answer
+    }
+}
+
+impl<I: Inbox> RequestHandler<I> {
+    pub(super) fn new(receiver: Receiver<I>, wake: mpsc::Sender<Key>) -> Self {
+        Self {
+            receiver,
+            wake,
+            bodies: BodyMemory::new(),
+        }
+    }
+
     async fn receive(
         &self,
         request: Request<Incoming>,
+        watch: &ConnectionWatch,
         record: &mut RequestRecord,
     ) -> Result<RequestOutcome, Refusal> {
         let (head, body) = request.into_parts();
         let mut request = ServeRequest {
             head,
             body: Some(body),
-            long_bodies: &self.long_bodies,
-            room: None,
+            memory: &self.bodies,
+            buffer: None,
+            watch,
         };
         let result = self.receiver.handle(&mut request, record).await;
         if record.source.is_none() {
@@ -115,9 +119,10 @@ impl<I: Inbox> RequestHandler<I> {
 struct ServeRequest<'a> {
     head: request::Parts,
     body: Option<Incoming>,
-    long_bodies: &'a Semaphore,
-    /// The room of a long body, held until the request is answered.
-    room: Option<SemaphorePermit<'a>>,
+    memory: &'a Arc<BodyMemory>,
+    /// The memory of the body, held until the request is answered.
+    buffer: Option<BodyBuffer>,
+    watch: &'a ConnectionWatch,
 }
 
 impl HttpRequest for ServeRequest<'_> {
@@ -146,34 +151,59 @@ impl HttpRequest for ServeRequest<'_> {
             drain(body).await;
             return Err(Refusal::TooLarge);
         }
-        tokio::time::timeout(BODY_TIMEOUT, self.read(body))
-            .await
-            .map_err(|_| Refusal::Slow)?
+        let body = tokio::time::timeout(BODY_TIMEOUT, self.read(body)).await;
+        let body = body.map_err(|_| Refusal::Slow)??;
+        self.watch.received();
+        Ok(body)
     }
 }
 
 impl ServeRequest<'_> {
     async fn read(&mut self, mut body: Incoming) -> Result<Bytes, Refusal> {
-        let mut bytes = BytesMut::new();
+        let declared = body.size_hint().exact();
+        let declared = declared.and_then(|length| usize::try_from(length).ok());
+        let broken = |_| Refusal::Malformed("the body broke off");
         while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(broken)?.into_data() else {
+                continue;
+            };
+            if body.is_end_stream() {
+                return Ok(data); // nearly every body, and not copied
+            }
+            return self.read_rest(data, body, declared).await;
+        }
+        Ok(Bytes::new())
+    }
+
+    /// Reads a body of several frames, after its first.
+    async fn read_rest(
+        &mut self,
+        first: Bytes,
+        mut body: Incoming,
+        declared: Option<usize>,
+    ) -> Result<Bytes, Refusal> {
+        let buffer = self.buffer.insert(self.memory.buffer());
+        buffer.extend(&first, declared).await?;
+        drop(first);
+        loop {
+            let frame = tokio::select! {
+                () = buffer.evicted() => return Err(Refusal::Slow),
+                frame = body.frame() => frame,
+            };
+            let Some(frame) = frame else {
+                return Ok(buffer.complete());
+            };
             let frame = frame.map_err(|_| Refusal::Malformed("the body broke off"))?;
             let Ok(data) = frame.into_data() else {
                 continue;
             };
-            if bytes.is_empty() && body.is_end_stream() && data.len() <= LONG_BODY_BYTES {
-                return Ok(data); // nearly every body, and not copied
-            }
-            let length = bytes.len() + data.len();
-            if length > MAX_BODY_BYTES {
+            if buffer.len() + data.len() > MAX_BODY_BYTES {
+                self.buffer = None;
                 drain(body).await;
                 return Err(Refusal::TooLarge);
             }
-            if self.room.is_none() && length > LONG_BODY_BYTES {
-                self.room = self.long_bodies.acquire().await.ok();
-            }
-            bytes.extend_from_slice(&data);
+            buffer.extend(&data, declared).await?;
         }
-        Ok(bytes.freeze())
     }
 }
 

@@ -13,7 +13,8 @@ use std::{
 use rusqlite::Connection;
 
 use super::{
-    connection::{self, IfMissing, SqliteError, beside},
+    connection::{self, SqliteError, beside},
+    pair::randomise_counter,
     query,
 };
 use pillarbox::inbox::InboxError;
@@ -29,17 +30,16 @@ pub(super) fn backup(db: &Connection, target: &Path) -> Result<u64, SqliteError>
         Ok(rows)
     });
     if copied.is_err() {
-        let _ = fs::remove_file(&partial);
+        let _ = remove_with_sidecars(&partial); // the error that is returned says more
         let _ = fs::remove_file(target);
     }
     copied
 }
 
-fn copy(db: &Connection, partial: &Path) -> Result<u64, SqliteError> {
-    if partial.exists() {
-        // Of a backup that was killed; a running one has the name of the target.
-        fs::remove_file(partial).map_err(|error| file_error(partial, &error))?;
-    }
+/// Writes a checked and flushed copy to `partial`, in place of whatever has that name. Returns the
+/// number of rows in it.
+pub(super) fn copy(db: &Connection, partial: &Path) -> Result<u64, SqliteError> {
+    remove_with_sidecars(partial)?; // of a backup that was killed
     create_private(partial)?; // SQLite would let others read it
     let absolute = std::path::absolute(partial).map_err(|error| file_error(partial, &error))?;
     let name = absolute.to_str().ok_or_else(|| {
@@ -48,7 +48,8 @@ fn copy(db: &Connection, partial: &Path) -> Result<u64, SqliteError> {
     })?;
     db.execute("VACUUM INTO ?1", [name])?;
 
-    let copy = connection::open(partial, IfMissing::Fail)?; // in WAL mode, as an inbox is
+    let copy = connection::open(partial)?; // in WAL mode, as an inbox is
+    randomise_counter(&copy)?; // no log of the original belongs to it
     let found = query::inspect(&copy)?;
     if let Some(fault) = found.faults.first() {
         let error = io::Error::other(format!("the copy is damaged: {fault}"));
@@ -62,12 +63,27 @@ fn copy(db: &Connection, partial: &Path) -> Result<u64, SqliteError> {
     Ok(rows.cast_unsigned())
 }
 
+/// Removes a file, with what SQLite keeps beside it: the log, its index, and the rollback journal
+/// from before there is a log. SQLite would change a new file by them.
+pub(super) fn remove_with_sidecars(path: &Path) -> Result<(), InboxError> {
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let file = beside(path, suffix);
+        match fs::remove_file(&file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(file_error(&file, &error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 fn create_private(path: &Path) -> Result<(), InboxError> {
     connection::new_private_file(path).map_err(|error| file_error(path, &error))
 }
 
 /// Flushes the folder, so that the name survives a power cut.
-fn sync_folder(path: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     let absolute = std::path::absolute(path)?;
     absolute
         .parent()

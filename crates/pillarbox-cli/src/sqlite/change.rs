@@ -1,24 +1,25 @@
 //! The changes of the file: each is one or a few statements inside the writer's transaction.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
 use super::{
     columns::{COLUMNS, PackedRow, packed_row},
     connection::SqliteError,
+    expiry::{BATCH_BYTES, PurgedBatch},
 };
 use pillarbox::{
     domain::{Key, SourceName, State, Timestamp},
     inbox::{
-        CasOutcome, Claim, Discarded, EventClaim, Fence, InboxError, KvEntry, KvKey, Mark, Marked,
-        ROW_VERSION, Recorded, Replayed, StoredBody,
+        CasOutcome, Claim, DiscardRequest, Discarded, EventClaim, Fence, InboxError, KvEntry,
+        KvKey, MAX_AHEAD, MAX_BACKOFF, Mark, Marked, ROW_VERSION, Recorded, Replayed, StoredBody,
     },
-    senders::{Entry, EventName},
+    senders::{Entry, EventName, SecretFingerprint},
 };
 
 /// Longer stored bodies are in the table `body`.
 const MAX_INLINE_BYTES: usize = 8 * 1024;
-/// The furthest a claim moves `due_at` into the future.
-const MAX_BACKOFF_MS: i64 = 60 * 60 * 1000;
 /// The index partition of open rows. SQLite has one shard, since there is one machine.
 const OPEN_PARTITION: &str = "open:0";
 
@@ -89,11 +90,11 @@ fn insert_row(
     let mut insert = db.prepare_cached(
         "INSERT INTO notification (pk, v, state, reason, attempts, budget_from, shelf, due_at, \
          origin, kind,
-             event_type, subject, event_at, received_at, signature, key_label, digest, \
-              content_digest, deflated, body)
+             event_type, subject, event_at, received_at, signature, key_label, \
+              secret_fingerprint, digest, content_digest, deflated, body)
          VALUES (:pk, :v, :state, :reason, 0, :at, :shelf, :at, :origin, :kind,
-             :event_type, :subject, :event_at, :at, :signature, :key_label, :digest, \
-              :content_digest, :deflated, :body)
+             :event_type, :subject, :event_at, :at, :signature, :key_label, \
+              :secret_fingerprint, :digest, :content_digest, :deflated, :body)
          ON CONFLICT (pk) DO NOTHING",
     )?;
     let changed = insert.execute(named_params! {
@@ -110,6 +111,7 @@ fn insert_row(
         ":event_at": entry.event_at.map(Timestamp::as_millis),
         ":signature": entry.signature,
         ":key_label": entry.key_label,
+        ":secret_fingerprint": entry.secret_fingerprint.as_ref().map(SecretFingerprint::as_bytes),
         ":digest": entry.digest,
         ":content_digest": entry.content_digest,
         ":deflated": body.deflated,
@@ -134,10 +136,12 @@ pub(super) fn claim(
     let mut update = db.prepare_cached(&format!(
         "UPDATE notification SET
              attempts = attempts + 1, lease = :lease, lease_until = :until,
-             due_at = iif(attempts = 0, due_at, :now + min(:backoff << min(attempts - 1, 20), :max))
+             due_at = iif(attempts = 0, due_at,
+                 :now + min(:backoff << min(attempts - 1, 20), :max)),
+             budget_from = iif(attempts = 0, budget_from, min(budget_from, :now))
          WHERE pk = :pk AND state = 'recorded' AND v <= :v
-             AND (lease_until IS NULL OR lease_until <= :now)
-             AND (attempts = 0 OR due_at <= :now)
+             AND (lease_until IS NULL OR lease_until <= :now OR lease_until > :ahead)
+             AND (attempts = 0 OR due_at <= :now OR due_at > :ahead)
          RETURNING {COLUMNS}, body"
     ))?;
     let mut rows = update.query(named_params! {
@@ -146,8 +150,9 @@ pub(super) fn claim(
         ":lease": claim.lease.id.0.cast_signed(),
         ":until": claim.lease.until.as_millis(),
         ":now": claim.now.as_millis(),
-        ":backoff": i64::try_from(claim.first_backoff.as_millis()).unwrap_or(MAX_BACKOFF_MS),
-        ":max": MAX_BACKOFF_MS,
+        ":ahead": claim.now.plus(MAX_AHEAD).as_millis(),
+        ":backoff": millis(claim.first_backoff.min(MAX_BACKOFF)),
+        ":max": millis(MAX_BACKOFF),
     })?;
     let Some(columns) = rows.next()? else {
         return Ok(None);
@@ -234,10 +239,10 @@ pub(super) fn mark(db: &Connection, fence: &Fence, mark: &Mark) -> Result<Marked
         ":due_at": due_at.map(|at| at.as_millis()),
         ":expires_at": expires_at.map(|at| at.as_millis()),
     })?;
-    Ok(if changed == 1 {
-        Marked::Done
-    } else {
-        Marked::Lost
+    Ok(match changed {
+        0 if state_of(db, &fence.key)? == Some(State::Discarded) => Marked::Discarded,
+        0 => Marked::Lost,
+        _ => Marked::Done,
     })
 }
 
@@ -248,13 +253,17 @@ pub(super) fn replay(db: &Connection, key: &Key, now: Timestamp) -> Result<Repla
          lease_until = NULL,
              budget_from = :now, due_at = :now, shelf = :open, expires_at = NULL
          WHERE pk = :pk AND v <= :v
-             AND (state IN ('dead', 'delivered') OR (state = 'held' AND reason <> 'unreadable'))",
+             AND (state IN ('dead', 'delivered') OR (state = 'held' AND reason <> 'unreadable')
+                 OR (state = 'recorded'
+                     AND (lease_until IS NULL OR lease_until <= :now OR lease_until > :ahead)))",
     )?;
-    let now = now.as_millis();
-    let changed = update.execute(
-        named_params! { ":pk": key.as_str(), ":v": ROW_VERSION, ":now": now,
-        ":open": OPEN_PARTITION },
-    )?;
+    let changed = update.execute(named_params! {
+        ":pk": key.as_str(),
+        ":v": ROW_VERSION,
+        ":now": now.as_millis(),
+        ":ahead": now.plus(MAX_AHEAD).as_millis(),
+        ":open": OPEN_PARTITION,
+    })?;
     if changed == 1 {
         return Ok(Replayed::Done);
     }
@@ -262,45 +271,41 @@ pub(super) fn replay(db: &Connection, key: &Key, now: Timestamp) -> Result<Repla
         .map(PackedRow::unpack)
         .transpose()?;
     Ok(row.map_or(Replayed::Absent, |row| {
-        Replayed::Refused(row.replayable().err().unwrap_or("it just changed"))
+        Replayed::Refused(row.replayable(now).err().unwrap_or("it just changed"))
     }))
 }
 
-/// Ends an open, dead or held row; the bytes of a discarded row can still be erased.
+/// Ends a row for good, and erases every copy of its bytes on request.
 pub(super) fn discard(
     db: &Connection,
     key: &Key,
-    erase: bool,
-    expires_at: Timestamp,
+    request: &DiscardRequest,
 ) -> Result<Discarded, SqliteError> {
-    let mut update = db.prepare_cached(
-        "UPDATE notification SET state = 'discarded', shelf = NULL, due_at = NULL, expires_at = \
-         :expires_at,
-             lease = NULL, lease_until = NULL, body = iif(:erase, NULL, body)
-         WHERE pk = :pk AND v <= :v
-             AND (state IN ('recorded', 'dead', 'held') OR (:erase AND state = 'discarded'))
-         RETURNING id",
-    )?;
-    let named = named_params! {
-        ":pk": key.as_str(), ":v": ROW_VERSION, ":erase": erase,
-            ":expires_at": expires_at.as_millis(),
+    let Some(columns) = super::query::get(db, key)? else {
+        return Ok(Discarded::Absent);
     };
-    let id: Option<i64> = update.query_row(named, |row| row.get(0)).optional()?;
-    match id {
-        Some(id) if erase => {
-            db.prepare_cached("DELETE FROM body WHERE notification = ?1")?
-                .execute([id])?;
-            Ok(Discarded::Done)
-        }
-        Some(_) => Ok(Discarded::Done),
-        None => Ok(match state_of(db, key)? {
-            None => Discarded::Absent,
-            Some(State::Discarded) => {
-                Discarded::Refused("it was discarded before; --erase would remove its bytes")
-            }
-            Some(_) => Discarded::Refused("it is finished, and will expire"),
-        }),
+    if let Err(why) = columns.row().discardable(request.erase, request.now) {
+        return Ok(Discarded::Refused(why));
     }
+    let mut update = db.prepare_cached(
+        "UPDATE notification SET state = 'discarded', reason = iif(state = 'delivered', state, \
+         reason),
+             shelf = NULL, due_at = NULL, expires_at = :expires_at, lease = NULL, lease_until = \
+              NULL,
+             body = iif(:erase, NULL, body)
+         WHERE pk = :pk",
+    )?;
+    update.execute(named_params! {
+        ":pk": key.as_str(), ":erase": request.erase,
+            ":expires_at": request.expires_at.as_millis(),
+    })?;
+    if request.erase {
+        let mut delete = db.prepare_cached(
+            "DELETE FROM body WHERE notification = (SELECT id FROM notification WHERE pk = ?1)",
+        )?;
+        delete.execute([key.as_str()])?;
+    }
+    Ok(Discarded::Done)
 }
 
 /// Moves the last reception of a source forward to `at`.
@@ -362,21 +367,41 @@ pub(super) fn release_leases(db: &mut Connection) -> Result<usize, SqliteError> 
     )?)
 }
 
-/// Removes expired rows, with their bodies, and expired ledger entries.
-pub(super) fn purge(db: &Connection, now: Timestamp, limit: usize) -> Result<usize, SqliteError> {
-    let (now, limit) = (now.as_millis(), i64::try_from(limit).unwrap_or(i64::MAX));
-    let rows = db.execute(
-        "DELETE FROM notification WHERE id IN
-             (SELECT id FROM notification WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
-        [now, limit],
+/// Removes a batch of expired rows, with their bodies, and of expired ledger entries.
+pub(super) fn purge(
+    db: &Connection,
+    now: Timestamp,
+    limit: usize,
+) -> Result<PurgedBatch, SqliteError> {
+    let (now, max_rows) = (now.as_millis(), i64::try_from(limit).unwrap_or(i64::MAX));
+    let mut select = db.prepare_cached(
+        "SELECT id, coalesce(length(bytes), 0) FROM notification LEFT JOIN body ON id = \
+         notification
+         WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2",
     )?;
-    db.execute(
+    let (mut expired, mut bytes) = (Vec::new(), 0);
+    let mut rows = select.query([now, max_rows])?;
+    while bytes < BATCH_BYTES
+        && let Some(row) = rows.next()?
+    {
+        expired.push(row.get::<_, i64>(0)?);
+        bytes += row.get::<_, i64>(1)?.unsigned_abs();
+    }
+    drop(rows);
+    let mut delete = db.prepare_cached("DELETE FROM notification WHERE id = ?1")?;
+    for id in &expired {
+        delete.execute([id])?;
+    }
+    let mut delete = db.prepare_cached(
         "DELETE FROM subject WHERE (source, subject, event) IN
              (SELECT source, subject, event FROM subject WHERE expires_at <= ?1 ORDER BY \
               expires_at LIMIT ?2)",
-        [now, limit],
     )?;
-    Ok(rows)
+    let entries = delete.execute([now, max_rows])?;
+    Ok(PurgedBatch {
+        rows: expired.len(),
+        is_last: expired.len() < limit && bytes < BATCH_BYTES && entries < limit,
+    })
 }
 
 /// The state of a row; a row of a later version is an error.
@@ -394,6 +419,10 @@ fn state_of(db: &Connection, key: &Key) -> Result<Option<State>, SqliteError> {
         .into()),
         Some((_, state)) => Ok(State::parse(&state)),
     }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn index_partition(state: State) -> Option<String> {

@@ -8,7 +8,6 @@
 //! is in the file.
 
 use std::{
-    path::Path,
     sync::{
         Arc,
         mpsc::{RecvTimeoutError, Sender, channel},
@@ -18,7 +17,8 @@ use std::{
 };
 
 use super::{
-    connection::SqliteError,
+    connection::{SqliteError, set_busy_timeout},
+    pair::FilePair,
     writer::{CheckedConnection, SharedQueue},
 };
 use pillarbox::inbox::InboxError;
@@ -35,8 +35,8 @@ pub(super) struct Checkpointer {
 }
 
 impl Checkpointer {
-    pub(super) fn start(path: &Path, queue: Arc<SharedQueue>) -> Result<Self, InboxError> {
-        let mut connection = CheckedConnection::open(path)?;
+    pub(super) fn start(pair: Arc<FilePair>, queue: Arc<SharedQueue>) -> Result<Self, InboxError> {
+        let mut connection = CheckedConnection::open(pair)?;
         let (stop, stopped) = channel();
         let run = move || {
             while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
@@ -71,17 +71,60 @@ impl Drop for Checkpointer {
 ///
 /// After a failure the log keeps its pages, and the next pass copies them.
 fn checkpoint_pass(connection: &mut CheckedConnection, queue: &SharedQueue) {
-    if connection
-        .read(checkpoint)
-        .is_ok_and(|pages| pages >= RESTART_PAGES)
-        && connection.read(checkpoint).is_ok()
-    {
-        queue.request_checkpoint();
+    let copied = connection.read(checkpoint).and_then(|pages| {
+        if pages >= RESTART_PAGES {
+            connection.read(checkpoint)?;
+            queue.request_checkpoint();
+        }
+        Ok(())
+    });
+    if let Err(error) = copied {
+        log_failure(error.into());
     }
+}
+
+/// Logs why a checkpoint failed. Nothing is lost, but the log grows.
+pub(super) fn log_failure(error: InboxError) {
+    tracing::warn!(reason = %error, "the log of the inbox was not copied into its file");
 }
 
 /// Copies all pages that can be copied without blocking a caller; returns the length of the log in
 /// pages.
 pub(super) fn checkpoint(db: &rusqlite::Connection) -> Result<i64, SqliteError> {
     Ok(db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1))?)
+}
+
+/// How often emptying the log is tried while another process uses it.
+const MAX_ATTEMPTS: u32 = if cfg!(test) { 4 } else { 40 };
+/// The time between two attempts, in which senders' notifications are committed.
+const ATTEMPT_INTERVAL: Duration = Duration::from_millis(250);
+/// How long an attempt waits, and commits with it.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(50);
+
+/// Copies the log into the file and empties it; false if other processes prevented that for ten
+/// seconds.
+pub(super) fn empty_log(db: &rusqlite::Connection) -> Result<bool, SqliteError> {
+    db.busy_timeout(ATTEMPT_TIMEOUT)?;
+    let mut emptied = try_empty_log(db);
+    for _ in 1..MAX_ATTEMPTS {
+        if !matches!(emptied, Ok(false)) {
+            break;
+        }
+        std::thread::sleep(ATTEMPT_INTERVAL);
+        emptied = try_empty_log(db);
+    }
+    set_busy_timeout(db)?;
+    Ok(emptied?)
+}
+
+fn try_empty_log(db: &rusqlite::Connection) -> Result<bool, rusqlite::Error> {
+    let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+    let is_busy = db.query_row(checkpoint, [], |row| row.get::<_, bool>(0));
+    match is_busy {
+        Ok(is_busy) => Ok(!is_busy),
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
 }

@@ -6,7 +6,7 @@ use super::connection::SqliteError;
 use pillarbox::{
     domain::{Key, Origin, State, Timestamp},
     inbox::{InboxError, Lease, LeaseId, ROW_VERSION, Row, StoredBody},
-    senders::SenderKind,
+    senders::{SecretFingerprint, SenderKind},
 };
 
 /// The columns of a row; a query that needs the body selects it after them.
@@ -14,14 +14,33 @@ pub(super) const COLUMNS: &str = "id, pk, v, state, reason, attempts, lease, lea
  budget_from, due_at, \
      expires_at, origin, event_type, subject, event_at, received_at, signature, key_label, \
       digest, content_digest, \
-     last_error, deflated, kind";
+     last_error, deflated, kind, secret_fingerprint, shelf";
 
-/// Reads [`COLUMNS`]: the id, by which rows are in order of arrival, and the row.
-pub(super) fn row(columns: &rusqlite::Row<'_>) -> Result<(i64, Row), SqliteError> {
-    let key: String = columns.get(1)?;
-    let key = Key::parse(&key).ok_or_else(|| invalid(1, "a key"))?;
+/// Reads [`COLUMNS`]. The first column is the id, by which rows are in order of arrival.
+///
+/// A stored value that cannot be read is an error of the inbox, not of SQLite.
+pub(super) fn row(columns: &rusqlite::Row<'_>) -> Result<Row, SqliteError> {
+    let (id, key): (i64, String) = (columns.get(0)?, columns.get(1)?);
+    let Some(key) = Key::parse(&key) else {
+        return Err(InboxError::Unavailable(format!("row {id} has an invalid key")).into());
+    };
+    row_of(&key, columns).map_err(|error| match error {
+        SqliteError::Sqlite(
+            rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..),
+        ) => {
+            let what = "a stored value cannot be read";
+            InboxError::Damaged { key, what }.into()
+        }
+        other => other,
+    })
+}
+
+fn row_of(key: &Key, columns: &rusqlite::Row<'_>) -> Result<Row, SqliteError> {
     let found: u32 = columns.get(2)?;
     if found > ROW_VERSION {
+        let key = key.clone();
         return Err(InboxError::NewerRow { key, found }.into());
     }
     let state: String = columns.get(3)?;
@@ -32,15 +51,22 @@ pub(super) fn row(columns: &rusqlite::Row<'_>) -> Result<(i64, Row), SqliteError
             id: LeaseId(id.cast_unsigned()),
             until,
         }),
-        _ => None,
+        // No claim writes this. It is shown, because it keeps the row from being claimed.
+        (None, Some(until)) => Some(Lease {
+            id: LeaseId(0),
+            until,
+        }),
+        (_, None) => None,
     };
-    let row = Row {
-        key,
+    let fingerprint: Option<Vec<u8>> = columns.get(23)?;
+    Ok(Row {
+        key: key.clone(),
         body: None,
         digest: columns.get(18)?,
         content_digest: columns.get(19)?,
         signature: columns.get(16)?,
         key_label: columns.get(17)?,
+        secret_fingerprint: fingerprint.and_then(|bytes| SecretFingerprint::from_bytes(&bytes)),
         kind: SenderKind::parse(&kind).ok_or_else(|| invalid(22, "a kind"))?,
         event_type: columns.get(12)?,
         subject: columns.get(13)?,
@@ -49,14 +75,14 @@ pub(super) fn row(columns: &rusqlite::Row<'_>) -> Result<(i64, Row), SqliteError
         origin: Origin::parse(&origin).ok_or_else(|| invalid(11, "an origin"))?,
         state: State::parse(&state).ok_or_else(|| invalid(3, "a state"))?,
         reason: columns.get(4)?,
+        index_partition: columns.get(24)?,
         attempts: columns.get(5)?,
         lease,
         budget_from: time(columns, 8)?.ok_or_else(|| invalid(8, "a time"))?,
         last_error: columns.get(20)?,
         due_at: time(columns, 9)?,
         expires_at: time(columns, 10)?,
-    };
-    Ok((columns.get(0)?, row))
+    })
 }
 
 /// A row whose body is still packed, so that the caller unpacks it and not the writer.
@@ -66,6 +92,11 @@ pub(super) struct PackedRow {
 }
 
 impl PackedRow {
+    /// The row without its body.
+    pub(super) fn row(&self) -> &Row {
+        &self.row
+    }
+
     pub(super) fn unpack(self) -> Result<Row, InboxError> {
         let damaged = || InboxError::Damaged {
             key: self.row.key.clone(),
@@ -93,8 +124,8 @@ pub(super) fn packed_row(
     db: &rusqlite::Connection,
     columns: &rusqlite::Row<'_>,
 ) -> Result<PackedRow, SqliteError> {
-    let (id, row) = row(columns)?;
-    let inline: Option<Vec<u8>> = columns.get(23)?;
+    let (id, row) = (columns.get(0)?, row(columns)?);
+    let inline: Option<Vec<u8>> = columns.get(25)?;
     let bytes = match inline {
         Some(bytes) => Some(bytes),
         None => separate_body(db, id)?,

@@ -10,18 +10,11 @@ use std::{
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use url::Url;
 
-use super::schema;
+use super::{pair::randomise_counter, schema};
 use pillarbox::inbox::InboxError;
 
 /// How long a change waits for another process; shorter than the timeout of every sender.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(1500);
-
-/// What to do if the file is missing.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum IfMissing {
-    Create,
-    Fail,
-}
 
 /// The error of a change or a query: from SQLite, or from the inbox.
 #[derive(Debug)]
@@ -51,18 +44,14 @@ impl From<SqliteError> for InboxError {
     }
 }
 
-/// Opens `path` so that a committed change survives a power cut.
-pub(super) fn open(path: &Path, missing: IfMissing) -> Result<Connection, InboxError> {
+/// Opens the file at `path`, which must exist, so that a committed change survives a power cut.
+pub(super) fn open(path: &Path) -> Result<Connection, InboxError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    if missing == IfMissing::Create {
-        create_private(path)?;
-    }
     let opened = Connection::open_with_flags(path, flags).and_then(|connection| {
         connection.busy_timeout(BUSY_TIMEOUT)?;
-        // Keys are scattered, so each row changes another page of the index: small pages flush
-        // faster.
-        connection.pragma_update(None, "page_size", 2048)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
+        set_page_size(&connection)?;
+        let mode: String =
+            connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
         // NORMAL would lose the last committed rows in a power cut.
         connection.pragma_update(None, "synchronous", "FULL")?;
         // Erased and expired bytes must not remain in the unused parts of the file.
@@ -72,9 +61,37 @@ pub(super) fn open(path: &Path, missing: IfMissing) -> Result<Connection, InboxE
         connection.pragma_update(None, "foreign_keys", "ON")?;
         connection.pragma_update(None, "cache_size", -16 * 1024)?;
         connection.set_prepared_statement_cache_capacity(64);
-        Ok(connection)
+        Ok((connection, mode))
     });
-    opened.map_err(|error| unavailable_at(path, &error))
+    match opened.map_err(|error| unavailable_at(path, &error))? {
+        (connection, mode) if mode == "wal" => Ok(connection),
+        (_, mode) => Err(InboxError::Unavailable(format!(
+            "{} stays in {mode} mode: move it to a disk where WAL works",
+            path.display()
+        ))),
+    }
+}
+
+/// Writes the first page of an empty file, without a log: its counter begins at random, and no log
+/// is ever older than it.
+pub(super) fn begin_file(path: &Path) -> Result<(), InboxError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let begun = Connection::open_with_flags(path, flags).and_then(|connection| {
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        set_page_size(&connection)?;
+        randomise_counter(&connection)
+    });
+    begun.map_err(|error| unavailable_at(path, &error))
+}
+
+/// Keys are scattered, so each row changes another page of the index: small pages flush faster.
+fn set_page_size(db: &Connection) -> Result<(), rusqlite::Error> {
+    db.pragma_update(None, "page_size", 2048)
+}
+
+/// How long a change waits for another process.
+pub(super) fn set_busy_timeout(db: &Connection) -> Result<(), rusqlite::Error> {
+    db.busy_timeout(BUSY_TIMEOUT)
 }
 
 /// A connection that changes nothing: neither the file, nor its schema, nor the folder.
@@ -90,6 +107,13 @@ pub(super) struct ReadOnlyConnection {
 /// log, all commits are in the file and no process has it open, so it is opened as immutable, which
 /// needs neither. [`has_log`] tells when that ends.
 pub(super) fn open_read_only(path: &Path) -> Result<ReadOnlyConnection, InboxError> {
+    let opened = open_read_only_of_any_schema(path)?;
+    schema::require_latest(&opened.connection).map_err(|error| unavailable_at(path, &error))?;
+    Ok(opened)
+}
+
+/// The same, of a file whose schema may be of another version of this program.
+pub(super) fn open_read_only_of_any_schema(path: &Path) -> Result<ReadOnlyConnection, InboxError> {
     let immutable = !has_log(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let opened = if immutable {
@@ -102,7 +126,7 @@ pub(super) fn open_read_only(path: &Path) -> Result<ReadOnlyConnection, InboxErr
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.pragma_update(None, "cache_size", -16 * 1024)?;
         connection.set_prepared_statement_cache_capacity(64);
-        schema::require_latest(&connection)?;
+        schema::version(&connection)?;
         Ok(connection)
     });
     let connection = opened.map_err(|error| match error.sqlite_error_code() {
@@ -155,7 +179,7 @@ fn unavailable_at(path: &Path, error: &rusqlite::Error) -> InboxError {
 
 /// Creates a missing file that only its owner may read, since it will contain personal data. SQLite
 /// gives the files beside it the same permissions.
-fn create_private(path: &Path) -> Result<(), InboxError> {
+pub(super) fn create_private(path: &Path) -> Result<(), InboxError> {
     match new_private_file(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             let path = path.display();
@@ -187,7 +211,7 @@ pub(super) fn unavailable(error: &rusqlite::Error) -> InboxError {
             "another process has locked it: stop that process"
         }
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            "the file is damaged: run `pillarbox doctor`, then restore a copy"
+            "the file is damaged: run `pillarbox doctor`, then `pillarbox inbox restore`"
         }
         Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             "the file cannot be opened: check that its folder exists and is writable"

@@ -1,8 +1,12 @@
 //! The lock that allows one `serve` at a time: it releases every lease when it starts, so no other
 //! may be running.
+//!
+//! A file may have several names, and a name may stand for another file later. So there are two
+//! locks: of the inbox file itself, whatever its names, and of a file beside it, for the name that
+//! symbolic links lead to.
 
 use std::{
-    fs::{File, TryLockError},
+    fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
     time::Duration,
@@ -14,7 +18,12 @@ use super::connection::beside;
 /// ends.
 #[derive(Debug)]
 pub struct ServeLock {
-    _file: File,
+    path: PathBuf,
+    /// Of the file beside the inbox.
+    _name: File,
+    /// Of the inbox file, once it exists. Closing it releases the locks that SQLite has on the
+    /// file, so it outlives every connection.
+    file: Option<File>,
 }
 
 /// Why the lock cannot be acquired.
@@ -29,37 +38,84 @@ pub enum LockError {
 }
 
 impl ServeLock {
-    /// Acquires the lock of the inbox file at `path`, in a file beside it.
+    /// Acquires the lock of the inbox file at `path`, which need not exist yet.
     pub fn take(path: &Path) -> Result<Self, LockError> {
         let lock_path = lock_path(path);
-        let file_error = |error| LockError::File(lock_path.clone(), error);
-        let file = File::options()
+        let name = File::options()
             .create(true)
             .truncate(false)
             .write(true)
             .open(&lock_path)
-            .map_err(file_error)?;
-        let taken = file.try_lock().or_else(|_| {
-            std::thread::sleep(PROBE); // `is_held` may have it for a moment
-            file.try_lock()
-        });
-        match taken {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(LockError::Taken(path.to_owned())),
-            Err(TryLockError::Error(error)) => Err(file_error(error)),
+            .map_err(|error| LockError::File(lock_path.clone(), error))?;
+        acquire(&name, path, &lock_path)?;
+        let mut lock = Self {
+            path: path.to_owned(),
+            _name: name,
+            file: None,
+        };
+        lock.take_file()?;
+        Ok(lock)
+    }
+
+    /// Acquires the lock of the file itself, if there is one by now.
+    pub(super) fn take_file(&mut self) -> Result<(), LockError> {
+        if !LOCKS_ARE_APART || self.file.is_some() {
+            return Ok(());
+        }
+        match File::open(&self.path) {
+            Ok(file) => {
+                acquire(&file, &self.path, &self.path)?;
+                self.file = Some(file);
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(LockError::File(self.path.clone(), error)),
         }
     }
 
     /// Whether a `serve` runs on the inbox file at `path`. Nothing is made or changed.
     pub fn is_held(path: &Path) -> bool {
-        File::open(lock_path(path))
-            .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+        let is_locked = |path: &Path| {
+            File::open(path)
+                .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+        };
+        is_locked(&lock_path(path)) || LOCKS_ARE_APART && is_locked(path)
     }
 }
+
+/// Whether SQLite's locks of a file and this one do not exclude each other. Elsewhere a second name
+/// of the file that is not a symbolic link goes unnoticed.
+const LOCKS_ARE_APART: bool = cfg!(target_os = "linux");
 
 /// Longer than `is_held` takes.
 const PROBE: Duration = Duration::from_millis(50);
 
+fn acquire(file: &File, inbox: &Path, opened: &Path) -> Result<(), LockError> {
+    let taken = file.try_lock().or_else(|_| {
+        std::thread::sleep(PROBE); // `is_held` may have it for a moment
+        file.try_lock()
+    });
+    match taken {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(LockError::Taken(inbox.to_owned())),
+        Err(TryLockError::Error(error)) => Err(LockError::File(opened.to_owned(), error)),
+    }
+}
+
+/// The lock file beside the file that symbolic links lead to.
 fn lock_path(path: &Path) -> PathBuf {
-    beside(path, ".lock")
+    beside(&real_path(path), ".lock")
+}
+
+/// The path without symbolic links, as far as it exists.
+pub(super) fn real_path(path: &Path) -> PathBuf {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    fs::canonicalize(path)
+        .or_else(|_| {
+            let folder = fs::canonicalize(folder.unwrap_or(Path::new(".")))?;
+            Ok::<_, io::Error>(folder.join(path.file_name().unwrap_or_default()))
+        })
+        .unwrap_or_else(|_| path.to_owned())
 }

@@ -9,8 +9,12 @@ mod change;
 mod checkpoint;
 mod columns;
 mod connection;
+mod expiry;
 mod lock;
+mod log;
+mod pair;
 mod query;
+mod restore;
 mod schema;
 mod writer;
 
@@ -27,20 +31,23 @@ use rusqlite::Connection;
 
 use change::PreparedInsert;
 use columns::PackedRow;
+use pair::FilePair;
 use pillarbox::{
     domain::{Key, SourceName, Timestamp},
     inbox::{
-        CasOutcome, Claim, DeliveryInbox, Discarded, EventClaim, Fence, InboxError, KvEntry, KvKey,
-        LedgerEntry, Mark, Marked, OperatorInbox, PageRequest, PendingCount, PendingEvent,
-        ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage,
-        SourceFilter,
+        BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded, EventClaim, Fence,
+        InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked, OperatorInbox, PageRequest,
+        PendingCount, PendingEvent, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed,
+        Row, RowFilter, RowPage, SourceFilter,
     },
     senders::{Entry, EventName},
 };
 use writer::{CheckedConnection, SqliteWriter, WritePriority};
 
+pub use expiry::{ExpiredRows, PurgedBatch};
 pub use lock::{LockError, ServeLock};
 pub use query::FileInspection;
+pub use restore::{RestoreError, RestoredInbox, restore};
 
 /// The inbox of one machine.
 ///
@@ -50,14 +57,35 @@ pub struct SqliteInbox {
     /// `None` if the inbox is open for reading only.
     writer: Option<SqliteWriter>,
     reader: Arc<Mutex<CheckedConnection>>,
+    /// The last field, so that it outlives the connections.
+    _lock: Option<ServeLock>,
 }
 
 impl SqliteInbox {
     /// Opens the file at `path`, creates it if it is missing, and updates its schema.
+    ///
+    /// Fails if the log beside it belongs to another file.
     pub fn create(path: &Path) -> Result<Self, InboxError> {
-        let mut connection = connection::open(path, connection::IfMissing::Create)?;
+        connection::create_private(path)?;
+        if FilePair::open(path)?.is_empty() {
+            connection::begin_file(path)?;
+        }
+        let pair = Arc::new(FilePair::open(path)?);
+        let mut connection = connection::open(path)?;
         schema::migrate(&mut connection).map_err(|error| connection::unavailable(&error))?;
-        Self::start(path)
+        Self::start(&pair)
+    }
+
+    /// Opens the file at `path` as [`create`](Self::create) does, for the `serve` that has the
+    /// lock.
+    pub fn create_locked(path: &Path, mut lock: ServeLock) -> Result<Self, InboxError> {
+        let locked = |error: LockError| InboxError::Unavailable(error.to_string());
+        let inbox = Self::create(path)?;
+        lock.take_file().map_err(locked)?;
+        Ok(Self {
+            _lock: Some(lock),
+            ..inbox
+        })
     }
 
     /// Opens the file at `path`, which must exist and have a schema that this program knows.
@@ -74,14 +102,17 @@ impl SqliteInbox {
             path: path.to_owned(),
             writer: None,
             reader: Arc::new(Mutex::new(CheckedConnection::open_read_only(path)?)),
+            _lock: None,
         })
     }
 
-    fn start(path: &Path) -> Result<Self, InboxError> {
+    fn start(pair: &Arc<FilePair>) -> Result<Self, InboxError> {
+        let reader = CheckedConnection::open(Arc::clone(pair))?;
         Ok(Self {
-            path: path.to_owned(),
-            writer: Some(SqliteWriter::start(path)?),
-            reader: Arc::new(Mutex::new(CheckedConnection::open(path)?)),
+            path: pair.path().to_owned(),
+            writer: Some(SqliteWriter::start(pair)?),
+            reader: Arc::new(Mutex::new(reader)),
+            _lock: None,
         })
     }
 
@@ -98,11 +129,28 @@ impl SqliteInbox {
     }
 
     /// Removes at most `limit` rows and `limit` ledger entries that expired before `now`.
-    pub async fn purge(&self, now: Timestamp, limit: usize) -> Result<usize, InboxError> {
+    pub async fn purge(&self, now: Timestamp, limit: usize) -> Result<PurgedBatch, InboxError> {
         self.change(WritePriority::Background, move |db| {
             change::purge(db, now, limit)
         })
         .await
+    }
+
+    /// The rows that had expired at `now` and are still stored, if there are any.
+    pub async fn expired_rows(&self, now: Timestamp) -> Result<Option<ExpiredRows>, InboxError> {
+        self.read(move |db| query::expired_rows(db, now)).await
+    }
+
+    /// Copies the log into the file and empties it, so that erased bytes are in neither.
+    async fn empty_log(&self) -> Result<(), InboxError> {
+        if self.read(checkpoint::empty_log).await? {
+            return Ok(());
+        }
+        Err(InboxError::Unavailable(format!(
+            "the bytes are erased in the file, and its log {}-wal still has them, because another \
+             process reads it: end that, and run the same command again",
+            self.path.display()
+        )))
     }
 
     /// The size of each partition of the pending index that has rows.
@@ -304,21 +352,21 @@ impl OperatorInbox for SqliteInbox {
         .await
     }
 
-    async fn discard(
-        &self,
-        key: &Key,
-        erase: bool,
-        expires_at: Timestamp,
-    ) -> Result<Discarded, InboxError> {
-        let key = key.clone();
+    async fn discard(&self, key: &Key, request: &DiscardRequest) -> Result<Discarded, InboxError> {
+        let (key, request) = (key.clone(), *request);
         let discarded = self
             .change(WritePriority::Background, move |db| {
-                change::discard(db, &key, erase, expires_at)
+                change::discard(db, &key, &request)
             })
             .await?;
-        if erase {
-            self.read(query::empty_log).await?; // the log still contains the bytes
+        if request.erase {
+            self.empty_log().await?;
         }
         Ok(discarded)
+    }
+
+    async fn body_copies(&self, key: &Key) -> Result<Vec<BodyCopy>, InboxError> {
+        let key = key.clone();
+        self.read(move |db| query::body_copies(db, &key)).await
     }
 }

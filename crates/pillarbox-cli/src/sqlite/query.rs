@@ -7,13 +7,14 @@ use rusqlite::{Connection, OptionalExtension, named_params};
 use super::{
     columns::{COLUMNS, PackedRow, packed_row, row},
     connection::SqliteError,
+    expiry::ExpiredRows,
     schema,
 };
 use pillarbox::{
     domain::{Key, SourceName, Timestamp},
     inbox::{
-        InboxError, KvEntry, KvKey, LedgerEntry, ListCursor, PageRequest, PendingCount,
-        PendingEvent, ROW_VERSION, RowFilter, RowPage, SourceFilter,
+        BodyCopy, InboxError, KvEntry, KvKey, LedgerEntry, ListCursor, MAX_AHEAD, PageRequest,
+        PendingCount, PendingEvent, ROW_VERSION, RowFilter, RowPage, SourceFilter, due_ranges,
     },
 };
 
@@ -52,19 +53,26 @@ pub(super) fn find_due(
     };
     let mut select = db.prepare_cached(&format!(
         "SELECT pk FROM notification
-         WHERE shelf = 'open:0' AND due_at <= :now AND (lease_until IS NULL OR lease_until <= \
-          :now) AND v <= :v
-             AND {condition}
+         WHERE shelf = 'open:0' AND due_at > :after AND due_at <= :until
+             AND (lease_until IS NULL OR lease_until <= :now OR lease_until > :ahead)
+             AND v <= :v AND {condition}
          ORDER BY due_at LIMIT :limit"
     ))?;
-    let params = named_params! {
-        ":now": now.as_millis(), ":v": ROW_VERSION,
-            ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
-    };
-    let keys = select.query_map(params, |row| row.get::<_, String>(0))?;
-    keys.map(|key| Ok(Key::parse(&key?)))
-        .filter_map(Result::transpose)
-        .collect()
+    let mut due = Vec::new();
+    for range in due_ranges(now) {
+        let params = named_params! {
+            ":after": range.after.as_millis(),
+            ":until": range.until.as_millis(),
+            ":now": now.as_millis(),
+            ":ahead": now.plus(MAX_AHEAD).as_millis(),
+            ":v": ROW_VERSION,
+            ":limit": i64::try_from(limit - due.len()).unwrap_or(i64::MAX),
+        };
+        for key in select.query_map(params, |row| row.get::<_, String>(0))? {
+            due.extend(Key::parse(&key?));
+        }
+    }
+    Ok(due)
 }
 
 /// The name of a source, which is safe to write into a statement.
@@ -83,6 +91,25 @@ pub(super) fn get(db: &Connection, key: &Key) -> Result<Option<PackedRow>, Sqlit
     rows.next()?
         .map(|columns| packed_row(db, columns))
         .transpose()
+}
+
+/// Every place that holds bytes of a notification: its row, or a row of the table `body`.
+pub(super) fn body_copies(db: &Connection, key: &Key) -> Result<Vec<BodyCopy>, SqliteError> {
+    let mut select = db.prepare_cached(
+        "SELECT 'notification', id, length(body) FROM notification WHERE pk = ?1 AND body NOTNULL
+         UNION ALL
+         SELECT 'body', id, length(bytes) FROM notification JOIN body ON notification = id WHERE \
+          pk = ?1",
+    )?;
+    let copy = |columns: &rusqlite::Row<'_>| {
+        let (table, id): (String, i64) = (columns.get(0)?, columns.get(1)?);
+        Ok(BodyCopy {
+            place: format!("table {table}, row {id}"),
+            bytes: columns.get::<_, u32>(2)? as usize,
+        })
+    };
+    let copies = select.query_map([key.as_str()], copy)?;
+    Ok(copies.collect::<Result<_, _>>()?)
 }
 
 /// Rows without their bytes, newest first.
@@ -127,11 +154,17 @@ pub(super) fn list(
         ":since": filter.since.map(Timestamp::as_millis),
         ":limit": i64::try_from(page.limit).unwrap_or(i64::MAX),
     })?;
-    let mut listed = RowPage::default();
+    let (mut listed, mut read) = (RowPage::default(), 0);
     while let Some(columns) = rows.next()? {
-        let (id, row) = row(columns)?;
-        listed.rows.push(row);
-        listed.next = (listed.rows.len() == page.limit).then(|| ListCursor(id.to_string()));
+        match row(columns) {
+            Ok(row) => listed.rows.push(row),
+            Err(SqliteError::Inbox(InboxError::NewerRow { key, .. })) => listed.newer.push(key),
+            Err(SqliteError::Inbox(error)) => listed.damaged.push(error),
+            Err(error) => return Err(error),
+        }
+        read += 1;
+        let id: i64 = columns.get(0)?;
+        listed.next = (read == page.limit).then(|| ListCursor(id.to_string()));
     }
     Ok(listed)
 }
@@ -242,19 +275,32 @@ pub(super) fn inspect(db: &Connection) -> Result<FileInspection, SqliteError> {
     })
 }
 
-/// The journal mode that the header of the file names. A connection that reads a file as immutable
-/// reports another.
+/// The journal mode. A connection that reads a file as immutable reports another than the header
+/// of the file; it has no locks, which opening and closing the file would release.
 fn journal_mode(db: &Connection) -> Result<String, rusqlite::Error> {
+    let mode: String = db.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    if mode == "wal" {
+        return Ok(mode);
+    }
     let mut header = [0; 20];
     let file = db.path().and_then(|path| File::open(path).ok());
     match file.map(|mut file| file.read_exact(&mut header)) {
         Some(Ok(())) if header[18..] == [2, 2] => Ok("wal".to_owned()),
-        _ => db.pragma_query_value(None, "journal_mode", |row| row.get(0)),
+        _ => Ok(mode),
     }
 }
 
-/// Copies the write-ahead log into the file and empties it. If a long read prevents that, a later
-/// write does it.
-pub(super) fn empty_log(db: &Connection) -> Result<(), SqliteError> {
-    Ok(db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+/// The rows that had expired at `now`.
+pub(super) fn expired_rows(
+    db: &Connection,
+    now: Timestamp,
+) -> Result<Option<ExpiredRows>, SqliteError> {
+    let count = "SELECT count(*), min(expires_at) FROM notification WHERE expires_at <= ?1";
+    let (rows, since): (u32, Option<i64>) = db.query_row(count, [now.as_millis()], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })?;
+    Ok(since.map(|since| ExpiredRows {
+        rows: rows as usize,
+        since: Timestamp::from_millis(since),
+    }))
 }

@@ -2,8 +2,10 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::pair::raise_counter;
+
 /// Migration *n* turns schema *n* into *n + 1*; `user_version` is the schema of a file.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     // `id` is the order of arrival. The body is the last column, so that reading the others does
     // not read it. A body over 8 KB is in the table `body`, since every change rewrites the whole
     // row.
@@ -62,7 +64,18 @@ const MIGRATIONS: [&str; 3] = [
     "ALTER TABLE notification ADD COLUMN kind TEXT NOT NULL DEFAULT 'govuk-pay';
      UPDATE notification SET kind = 'hmrc' WHERE event_type = 'notification' OR length(signature) \
       = 40;",
+    // Identifies the secret that proved a row. Rows of before have none.
+    "ALTER TABLE notification ADD COLUMN secret_fingerprint BLOB;",
 ];
+
+/// Gives an empty file the schema `version`.
+#[cfg(test)]
+pub(super) fn create_at(db: &Connection, version: u32) -> Result<(), rusqlite::Error> {
+    for sql in &MIGRATIONS[..version as usize] {
+        db.execute_batch(sql)?;
+    }
+    db.pragma_update(None, "user_version", version)
+}
 
 /// The latest schema that this program knows.
 pub(super) const LATEST: u32 = MIGRATIONS.len() as u32;
@@ -80,6 +93,7 @@ pub(super) fn migrate(db: &mut Connection) -> Result<(), rusqlite::Error> {
     for sql in missing {
         transaction.execute_batch(sql)?;
     }
+    raise_counter(&transaction)?;
     transaction.pragma_update(None, "user_version", LATEST)?;
     transaction.commit()
 }

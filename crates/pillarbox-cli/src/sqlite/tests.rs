@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use pillarbox::{
-    inbox::SourceFilter,
+    inbox::{DiscardRequest, SourceFilter},
     senders::example::{NOW, pay},
 };
 
@@ -69,7 +69,8 @@ async fn a_file_of_the_first_schema_keeps_its_rows_and_learns_to_keep_memos() {
     let before = Connection::open(&file).unwrap();
     before
         .execute_batch(
-            "DROP TABLE memo; ALTER TABLE notification DROP COLUMN kind; PRAGMA user_version = 1",
+            "DROP TABLE memo; ALTER TABLE notification DROP COLUMN kind; \
+             ALTER TABLE notification DROP COLUMN secret_fingerprint; PRAGMA user_version = 1",
         )
         .unwrap();
     drop(before);
@@ -253,7 +254,10 @@ async fn a_backup_is_for_its_owner_alone_overwrites_nothing_and_leaves_nothing_e
         SqliteInbox::open_read_only(&copy).unwrap(),
         folder.path().join("b.db"),
     );
-    std::fs::write(folder.path().join("b.db.partial"), "of a killed backup").unwrap();
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let left = folder.path().join(format!("b.db.partial{suffix}"));
+        std::fs::write(left, "of a killed backup").unwrap();
+    }
     assert_eq!(inbox.backup(&target).await.unwrap(), 1);
     let mode = std::fs::metadata(&target).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
@@ -406,33 +410,491 @@ async fn a_file_that_was_deleted_or_replaced_is_not_written_to() {
     );
 }
 
+/// A file with one row, as `inbox backup` makes it.
+async fn backup_in(folder: &TempDir, id: &str) -> PathBuf {
+    let other = TempInbox::new();
+    other.record(&paid(id)).await.unwrap();
+    let backup = folder.path().join("backup.db");
+    other.backup(&backup).await.unwrap();
+    backup
+}
+
+fn wal(file: &Path) -> PathBuf {
+    connection::beside(file, "-wal")
+}
+
 #[tokio::test]
-async fn a_file_that_was_replaced_is_read_as_it_is_now() {
-    let (fresh, other) = (TempInbox::new(), TempInbox::new());
+async fn a_file_or_log_that_is_exchanged_under_a_running_process_ends_every_acknowledgement() {
+    type Change = fn(&Path, &Path);
+    let changes: [(&str, Change, &str); 7] = [
+        (
+            "moved over",
+            |file, backup| std::fs::rename(backup, file).unwrap(),
+            "was replaced",
+        ),
+        (
+            "copied over",
+            |file, backup| assert!(std::fs::copy(backup, file).unwrap() > 0),
+            "was overwritten",
+        ),
+        (
+            "overwritten in part",
+            |file, backup| {
+                use std::os::unix::fs::FileExt;
+                let head = std::fs::read(backup).unwrap();
+                let file = std::fs::File::options().write(true).open(file).unwrap();
+                file.write_all_at(&head[..1024], 0).unwrap();
+            },
+            "was overwritten",
+        ),
+        (
+            "removed",
+            |file, _| std::fs::remove_file(file).unwrap(),
+            "no longer there",
+        ),
+        (
+            "log removed",
+            |file, _| std::fs::remove_file(wal(file)).unwrap(),
+            "removed or replaced",
+        ),
+        (
+            "log replaced",
+            |file, _| {
+                let log = std::fs::read(wal(file)).unwrap();
+                std::fs::remove_file(wal(file)).unwrap();
+                std::fs::write(wal(file), log).unwrap();
+            },
+            "removed or replaced",
+        ),
+        (
+            "log overwritten",
+            |file, _| {
+                let log = std::fs::File::options()
+                    .write(true)
+                    .open(wal(file))
+                    .unwrap();
+                std::io::Write::write_all(&mut &log, &[0; 32]).unwrap();
+            },
+            "removed or replaced",
+        ),
+    ];
+    for (what, change, words) in changes {
+        let fresh = TempInbox::new();
+        fresh.record(&paid("m1")).await.unwrap();
+        let backup = backup_in(&fresh.folder, "other").await;
+        change(&fresh.file(), &backup);
+        for id in ["m2", "m1"] {
+            let error = fresh.record(&paid(id)).await.unwrap_err().to_string();
+            assert!(error.contains(words), "{what}: {error}");
+            let error = fresh.get(&paid(id).key).await.unwrap_err().to_string();
+            assert!(error.contains(words), "{what}: {error}");
+        }
+        let put_in_place = std::fs::read(fresh.file()).ok();
+        let file = fresh.file();
+        drop(fresh.inbox);
+        let left = std::fs::read(file).ok();
+        if !what.starts_with("log") {
+            assert_eq!(
+                left, put_in_place,
+                "{what}: stopping leaves what was put there"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_vanishes_while_a_change_is_made_takes_its_acknowledgement_with_it() {
+    let fresh = TempInbox::new();
     fresh.record(&paid("m1")).await.unwrap();
-    let elsewhere = other.file();
-    drop(other.inbox); // its last connection leaves one whole file
-    std::fs::rename(fresh.file(), fresh.folder.path().join("aside.db")).unwrap();
-    let key = paid("m1").key;
-    assert!(
-        fresh
-            .get(&key)
+    let log = wal(&fresh.file());
+    let change = fresh.change(WritePriority::Interactive, move |db| {
+        std::fs::remove_file(log).unwrap();
+        db.execute("UPDATE notification SET attempts = attempts", [])?;
+        Ok(())
+    });
+    let error = change.await.unwrap_err().to_string();
+    assert!(error.contains("removed or replaced"), "{error}");
+}
+
+/// An inbox whose process was killed: its newest row is only in its log.
+async fn killed_inbox(rows: u32) -> TempInbox {
+    let fresh = TempInbox::new();
+    for n in 0..rows {
+        fresh.record(&paid(&format!("m{n}"))).await.unwrap();
+    }
+    let killed = TempInbox {
+        inbox: SqliteInbox::create(&fresh.folder.path().join("unused.db")).unwrap(),
+        folder: TempDir::new().unwrap(),
+    };
+    // As a kill leaves them; the connections that are still open belong to another folder.
+    for name in ["inbox.db", "inbox.db-wal"] {
+        std::fs::copy(
+            fresh.folder.path().join(name),
+            killed.folder.path().join(name),
+        )
+        .unwrap();
+    }
+    killed
+}
+
+#[tokio::test]
+async fn a_log_is_replayed_into_its_own_file_alone() {
+    let killed = killed_inbox(20).await;
+    let file = killed.file();
+    let (own, log) = (
+        std::fs::read(&file).unwrap(),
+        std::fs::read(wal(&file)).unwrap(),
+    );
+    let put = |bytes: &[u8]| {
+        std::fs::write(&file, bytes).unwrap();
+        std::fs::write(wal(&file), &log).unwrap();
+        let _ = std::fs::remove_file(connection::beside(&file, "-shm"));
+    };
+    let opens = || {
+        let error = SqliteInbox::create(&file)
+            .err()
+            .map(|error| error.to_string());
+        let reads = SqliteInbox::open_read_only(&file)
+            .err()
+            .map(|error| error.to_string());
+        assert_eq!(error, reads, "reading and writing agree");
+        error
+    };
+    // The same inbox a while ago, a backup, another inbox, nothing.
+    let before = {
+        put(&own);
+        drop(SqliteInbox::create(&file).unwrap());
+        let inbox = SqliteInbox::create(&file).unwrap();
+        for n in 0..9 {
+            inbox.record(&paid(&format!("after{n}"))).await.unwrap();
+        }
+        drop(inbox);
+        std::fs::read(&file).unwrap()
+    };
+    let other = TempInbox::new();
+    other.record(&paid("other")).await.unwrap();
+    let other_file = other.file();
+    drop(other.inbox);
+    let backup = std::fs::read(backup_in(&killed.folder, "b").await).unwrap();
+    let not_its_own = [
+        before,
+        std::fs::read(other_file).unwrap(),
+        backup,
+        Vec::new(),
+    ];
+    for (nth, bytes) in not_its_own.iter().enumerate() {
+        put(bytes);
+        let error = opens().unwrap_or_else(|| panic!("file {nth} takes the log of another"));
+        assert!(
+            error.contains("belongs to another file") && error.contains("inbox restore"),
+            "{error}"
+        );
+        assert_eq!(&std::fs::read(&file).unwrap(), bytes, "nothing was written");
+        assert_eq!(std::fs::read(wal(&file)).unwrap(), log);
+    }
+    put(&own);
+    assert_eq!(opens(), None);
+    let inbox = SqliteInbox::open(&file).unwrap();
+    for n in 0..20 {
+        assert!(
+            inbox
+                .get(&paid(&format!("m{n}")).key)
+                .await
+                .unwrap()
+                .is_some(),
+            "{n}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_log_of_which_a_part_is_in_its_file_or_that_is_torn_is_its_own_too() {
+    let killed = killed_inbox(20).await;
+    let file = killed.file();
+    let (before, log) = (
+        std::fs::read(&file).unwrap(),
+        std::fs::read(wal(&file)).unwrap(),
+    );
+    let half = log.len() / 2;
+    std::fs::write(wal(&file), &log[..half]).unwrap();
+    let db = Connection::open(&file).unwrap();
+    db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+        .unwrap();
+    let half_copied = std::fs::read(&file).unwrap();
+    assert_ne!(half_copied, before);
+    drop(db);
+    let put = |bytes: &[u8], log: &[u8]| {
+        std::fs::write(&file, bytes).unwrap();
+        std::fs::write(wal(&file), log).unwrap();
+        let _ = std::fs::remove_file(connection::beside(&file, "-shm"));
+    };
+    for length in (0..log.len()).step_by(1000).chain([log.len()]) {
+        put(&before, &log[..length]);
+        assert!(FilePair::open(&file).is_ok(), "torn after {length} bytes");
+        // A log is flushed before any of it is copied.
+        if length >= half {
+            put(&half_copied, &log[..length]);
+            assert!(FilePair::open(&file).is_ok(), "half copied, {length}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_sqlite_removed_with_the_last_connection_is_not_missed() {
+    let fresh = TempInbox::new();
+    let pair = Arc::new(FilePair::open(&fresh.file()).unwrap());
+    drop(fresh.inbox);
+    let log = wal(pair.path());
+    for _ in 0..3 {
+        let connection = pair.connect().unwrap();
+        let raise = connection.execute_batch("BEGIN IMMEDIATE");
+        raise
+            .and_then(|()| pair::raise_counter(&connection))
+            .unwrap();
+        connection.execute_batch("COMMIT").unwrap();
+        pair.check(&connection).unwrap();
+        assert!(log.exists());
+        pair.disconnect(connection);
+        assert!(!log.exists());
+    }
+}
+
+#[tokio::test]
+async fn duplicates_flush_nothing_and_every_change_raises_the_counter() {
+    let fresh = TempInbox::new();
+    let counter = || fresh.read(|db| Ok(pair::counter(db)?));
+    let first = counter().await.unwrap();
+    for n in 1..5 {
+        fresh.record(&paid(&format!("m{n}"))).await.unwrap();
+        fresh.record(&paid("m1")).await.unwrap();
+        assert_eq!(counter().await.unwrap(), first.wrapping_add(n));
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_only_a_newer_version_can_read_is_named_and_hides_no_other() {
+    let fresh = TempInbox::new();
+    for id in ["m1", "m2", "m3", "m4"] {
+        fresh.record(&paid(id)).await.unwrap();
+    }
+    let newer = "UPDATE notification SET v = 2 WHERE pk IN ('pay:m2', 'pay:m3')";
+    Connection::open(fresh.file())
+        .unwrap()
+        .execute(newer, [])
+        .unwrap();
+    for limit in [1, 2, 3, 10] {
+        let (mut rows, mut unread, mut page) = (vec![], vec![], PageRequest::first(limit));
+        loop {
+            let listed = fresh.list(&RowFilter::default(), page).await.unwrap();
+            rows.extend(listed.rows.iter().map(|row| row.key.as_str().to_owned()));
+            unread.extend(listed.newer.iter().map(|key| key.as_str().to_owned()));
+            let Some(next) = listed.next else { break };
+            page = PageRequest {
+                limit,
+                after: Some(next),
+            };
+        }
+        assert_eq!(
+            (rows.join(" "), unread.join(" ")),
+            ("pay:m4 pay:m1".into(), "pay:m3 pay:m2".into()),
+            "{limit}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_row_is_named_and_hides_no_other() {
+    for (damage, is_named) in [
+        (
+            "UPDATE notification SET state = 'lost' WHERE pk = 'pay:m2'",
+            true,
+        ),
+        (
+            "UPDATE notification SET kind = '' WHERE pk = 'pay:m2'",
+            true,
+        ),
+        (
+            "UPDATE notification SET origin = 'x' WHERE pk = 'pay:m2'",
+            true,
+        ),
+        (
+            "UPDATE notification SET digest = x'00' WHERE pk = 'pay:m2'",
+            true,
+        ),
+        (
+            "UPDATE notification SET attempts = -1 WHERE pk = 'pay:m2'",
+            true,
+        ),
+        ("UPDATE notification SET v = -1 WHERE pk = 'pay:m2'", true),
+        (
+            "UPDATE notification SET pk = 'none' WHERE pk = 'pay:m2'",
+            false,
+        ),
+    ] {
+        let fresh = TempInbox::new();
+        for id in ["m1", "m2", "m3"] {
+            fresh.record(&paid(id)).await.unwrap();
+        }
+        let db = Connection::open(fresh.file()).unwrap();
+        assert_eq!(db.execute(damage, []).unwrap(), 1);
+        let listed = fresh
+            .list(&RowFilter::default(), PageRequest::first(9))
             .await
-            .unwrap_err()
-            .to_string()
-            .contains("no longer there")
+            .unwrap();
+        let keys: Vec<_> = listed.rows.iter().map(|row| row.key.as_str()).collect();
+        assert_eq!(keys, ["pay:m3", "pay:m1"], "{damage}");
+        let why = listed.damaged[0].to_string();
+        assert_eq!(why.contains("pay:m2"), is_named, "{damage}: {why}");
+        assert_eq!(why.contains("row 2"), !is_named, "{damage}: {why}");
+    }
+}
+
+/// Bytes that no compression shortens, by which they are found in a file.
+fn private_text(seed: u32) -> String {
+    let mut state = u64::from(seed) + 1;
+    let mut next = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        char::from(b'a' + u8::try_from((state >> 40) % 26).unwrap())
+    };
+    (0..60).map(|_| next()).collect()
+}
+
+fn files_with(folder: &TempDir, text: &str) -> Vec<String> {
+    let has_text = |name: &String| {
+        let bytes = std::fs::read(folder.path().join(name)).unwrap();
+        bytes
+            .windows(20)
+            .any(|window| window == &text.as_bytes()[20..40])
+    };
+    files(folder).into_iter().filter(has_text).collect()
+}
+
+#[tokio::test]
+async fn erased_bytes_are_in_no_file_and_while_a_reader_keeps_the_log_that_is_an_error() {
+    let fresh = TempInbox::new();
+    let private = |seed| {
+        let text = private_text(seed);
+        (
+            pillarbox::senders::example::entry(
+                pillarbox::senders::SenderKind::GOVUK_PAY,
+                "pay",
+                text.clone().into(),
+            ),
+            text,
+        )
+    };
+    let entries: Vec<_> = (0..200).map(private).collect();
+    for (entry, _) in &entries {
+        fresh.record(entry).await.unwrap();
+    }
+    // Rows that grow and shrink move to other pages, and must leave nothing behind there.
+    for sql in [
+        "UPDATE notification SET last_error = hex(zeroblob(id * 13 % 700))",
+        "UPDATE notification SET last_error = NULL WHERE id % 3 = 0",
+        "UPDATE notification SET last_error = hex(zeroblob(900)) WHERE id % 5 = 0",
+        "UPDATE notification SET last_error = NULL",
+    ] {
+        let grow = fresh.change(
+            WritePriority::Background,
+            move |db| Ok(db.execute(sql, [])?),
+        );
+        grow.await.unwrap();
+    }
+    let reading = Connection::open(fresh.file()).unwrap();
+    reading
+        .execute_batch("BEGIN; SELECT count(*) FROM notification")
+        .unwrap();
+    let erase = |entry: &Entry| {
+        let key = entry.key.clone();
+        let fresh = &fresh;
+        async move {
+            fresh
+                .discard(
+                    &key,
+                    &DiscardRequest {
+                        erase: true,
+                        now: NOW,
+                        expires_at: NOW,
+                    },
+                )
+                .await
+        }
+    };
+    let (first, text) = &entries[0];
+    let error = erase(first).await.unwrap_err().to_string();
+    assert!(error.contains("another process reads it"), "{error}");
+    assert!(!files_with(&fresh.folder, text).is_empty(), "as it says");
+    assert_eq!(
+        fresh.record(&paid("meanwhile")).await.unwrap(),
+        Recorded::First
     );
 
-    std::fs::copy(elsewhere, fresh.file()).unwrap();
-    for left_over in ["inbox.db-wal", "inbox.db-shm"] {
-        std::fs::remove_file(fresh.folder.path().join(left_over)).unwrap();
+    reading.execute_batch("COMMIT").unwrap();
+    for (entry, _) in &entries {
+        assert_eq!(erase(entry).await.unwrap(), Discarded::Done);
     }
-    assert!(fresh.get(&key).await.unwrap().is_none());
-    assert_eq!(fresh.record(&paid("m1")).await.unwrap(), Recorded::First);
-    assert!(
-        fresh.get(&key).await.unwrap().is_some(),
-        "rows are read from where they are written to"
+    for (_, text) in &entries {
+        assert_eq!(files_with(&fresh.folder, text), [""; 0], "{text}");
+    }
+}
+
+#[tokio::test]
+async fn expired_rows_go_in_small_batches_and_senders_are_answered_meanwhile() {
+    let fresh = Arc::new(TempInbox::new());
+    fresh.record(&paid("m0")).await.unwrap();
+    let fill = fresh.change(WritePriority::Background, |db| {
+        db.execute_batch(
+            "CREATE TEMP TABLE many AS WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 \
+             FROM n WHERE n < 3000) SELECT n FROM n;
+             INSERT INTO notification (pk, v, state, attempts, budget_from, origin, event_type, \
+             received_at, digest, content_digest, deflated, kind, expires_at)
+                 SELECT 'pay:old' || n, 1, 'delivered', 1, 0, 'push', 'e', 0, digest, \
+             content_digest, 0, kind, n FROM many, notification;
+             INSERT INTO body SELECT id, zeroblob(600000) FROM notification WHERE expires_at % \
+             1000 < 4 AND expires_at IS NOT NULL;
+             INSERT INTO subject SELECT 'pay', 's' || n, 'e', 'pay:m', n FROM many;",
+        )?;
+        Ok(())
+    });
+    fill.await.unwrap();
+    let now = Timestamp::from_millis(3000);
+    let expired = fresh.expired_rows(now).await.unwrap().unwrap();
+    assert_eq!((expired.rows, expired.since.as_millis()), (3000, 1));
+    let first = fresh.purge(now, 250).await.unwrap();
+    assert_eq!(
+        (first.rows, first.is_last),
+        (2, false),
+        "long bodies end a batch early"
     );
+
+    let purging = {
+        let fresh = Arc::clone(&fresh);
+        tokio::spawn(async move { fresh.purge_all(now).await.unwrap() })
+    };
+    let mut recorded = 0;
+    while !purging.is_finished() {
+        fresh
+            .record(&paid(&format!("new{recorded}")))
+            .await
+            .unwrap();
+        recorded += 1;
+    }
+    assert_eq!(purging.await.unwrap(), 2998, "everything that had expired");
+    assert!(recorded > 2, "{recorded} recorded between the batches");
+    assert_eq!(fresh.expired_rows(now).await.unwrap(), None);
+    let count = fresh.read(|db| {
+        Ok(db.query_row("SELECT count(*) FROM subject", [], |row| {
+            row.get::<_, u32>(0)
+        })?)
+    });
+    assert_eq!(count.await.unwrap(), 0);
+    let listed = fresh
+        .list(&RowFilter::default(), PageRequest::first(9999))
+        .await
+        .unwrap();
+    assert_eq!(listed.rows.len(), recorded + 1);
 }
 
 #[tokio::test]
@@ -517,7 +979,12 @@ async fn expired_rows_go_with_their_bodies_and_the_others_stay() {
     fresh.record(&long).await.unwrap();
     fresh.record(&paid("m1")).await.unwrap();
     let expiry = NOW.plus(Duration::from_secs(90));
-    fresh.discard(&long.key, false, expiry).await.unwrap();
+    let discard = DiscardRequest {
+        erase: false,
+        now: NOW,
+        expires_at: expiry,
+    };
+    fresh.discard(&long.key, &discard).await.unwrap();
     fresh
         .claim_event(
             &fresh
@@ -535,12 +1002,12 @@ async fn expired_rows_go_with_their_bodies_and_the_others_stay() {
 
     assert_eq!(
         fresh
-            .purge(expiry.minus(Duration::from_millis(1)), 10)
+            .purge_all(expiry.minus(Duration::from_millis(1)))
             .await
             .unwrap(),
         0
     );
-    assert_eq!(fresh.purge(expiry, 10).await.unwrap(), 1);
+    assert_eq!(fresh.purge_all(expiry).await.unwrap(), 1);
     let db = Connection::open(fresh.file()).unwrap();
     let count = |table: &str| {
         db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| {
@@ -623,6 +1090,40 @@ fn one_serve_at_a_time_has_the_file() {
     assert!(error.contains("another `pillarbox serve`"), "{error}");
     drop(held);
     ServeLock::take(&file).unwrap();
+}
+
+#[test]
+fn another_name_of_the_file_lets_no_second_serve_run() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("inbox.db");
+    let elsewhere = folder.path().join("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    let (soft, hard) = (elsewhere.join("soft.db"), elsewhere.join("hard.db"));
+    let folder_link = folder.path().join("link");
+    std::os::unix::fs::symlink(&elsewhere, &folder_link).unwrap();
+    // Of a file that is there before the lock, and of one that the first serve makes.
+    for is_there in [false, true] {
+        let lock = ServeLock::take(&file).unwrap();
+        let inbox = SqliteInbox::create_locked(&file, lock).unwrap();
+        if !is_there {
+            std::os::unix::fs::symlink(&file, &soft).unwrap();
+            std::fs::hard_link(&file, &hard).unwrap();
+        }
+        let mut names = vec![file.clone(), soft.clone(), folder_link.join("soft.db")];
+        if cfg!(target_os = "linux") {
+            names.extend([hard.clone(), folder_link.join("hard.db")]);
+        }
+        for name in &names {
+            let error = ServeLock::take(name).unwrap_err().to_string();
+            assert!(error.contains("another `pillarbox serve`"), "{error}");
+            assert!(ServeLock::is_held(name), "{name:?}");
+        }
+        drop(inbox);
+        for name in &names {
+            assert!(!ServeLock::is_held(name));
+            drop(ServeLock::take(name).unwrap());
+        }
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@
 
 use std::{
     collections::VecDeque,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -20,8 +20,9 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::{
-    checkpoint::{Checkpointer, checkpoint},
-    connection::{self, IfMissing, SqliteError},
+    checkpoint::{Checkpointer, checkpoint, log_failure},
+    connection::{self, SqliteError},
+    pair::{FileId, FilePair, raise_counter},
 };
 use pillarbox::inbox::InboxError;
 
@@ -47,8 +48,8 @@ pub(super) struct SqliteWriter {
 }
 
 impl SqliteWriter {
-    pub(super) fn start(path: &Path) -> Result<Self, InboxError> {
-        let connection = CheckedConnection::open(path)?;
+    pub(super) fn start(pair: &Arc<FilePair>) -> Result<Self, InboxError> {
+        let connection = CheckedConnection::open(Arc::clone(pair))?;
         let queue = Arc::new(SharedQueue::default());
         let writer_queue = Arc::clone(&queue);
         let thread = std::thread::Builder::new()
@@ -57,7 +58,7 @@ impl SqliteWriter {
             .map_err(|error| {
                 InboxError::Unavailable(format!("cannot start the writer thread: {error}"))
             })?;
-        let checkpointer = Checkpointer::start(path, Arc::clone(&queue))?;
+        let checkpointer = Checkpointer::start(Arc::clone(pair), Arc::clone(&queue))?;
         Ok(Self {
             queue,
             thread: Some(thread),
@@ -230,59 +231,66 @@ fn run_writer(queue: &SharedQueue, mut connection: CheckedConnection) {
         for job in batch {
             job.finish(outcome.clone());
         }
-        if queue.checkpoint_requested.swap(false, Ordering::Relaxed) {
-            let _ = connection.read(checkpoint); // if it fails, the log grows until the next pass
+        if queue.checkpoint_requested.swap(false, Ordering::Relaxed)
+            && let Err(error) = connection.read(checkpoint)
+        {
+            log_failure(error.into()); // the log grows until the next pass
         }
     }
 }
 
-/// A connection to the file that is at its path now; it is opened again after an error that breaks
-/// it, and after the file was replaced.
+/// A connection to the file that was at its path when the inbox was opened. It is opened again
+/// after an error that breaks it.
 pub(super) struct CheckedConnection {
-    path: PathBuf,
-    file: FileId,
-    read_only: bool,
-    /// Whether the connection relies on no process changing the file.
-    immutable: bool,
+    access: ConnectionAccess,
     connection: Option<Connection>,
+    /// Outlives the connection.
+    pair: Arc<FilePair>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ConnectionAccess {
+    ReadWrite,
+    ReadOnly,
+    /// For reading; the connection relies on no process changing the file.
+    Immutable,
 }
 
 impl CheckedConnection {
-    pub(super) fn open(path: &Path) -> Result<Self, InboxError> {
-        let connection = connection::open(path, IfMissing::Fail)?;
+    pub(super) fn open(pair: Arc<FilePair>) -> Result<Self, InboxError> {
         Ok(Self {
-            path: path.to_owned(),
-            file: FileId::of(path)?,
-            read_only: false,
-            immutable: false,
-            connection: Some(connection),
+            access: ConnectionAccess::ReadWrite,
+            connection: Some(pair.connect()?),
+            pair,
         })
     }
 
     /// A connection for [`read`](Self::read) alone.
     pub(super) fn open_read_only(path: &Path) -> Result<Self, InboxError> {
+        let pair = Arc::new(FilePair::open(path)?);
         let opened = connection::open_read_only(path)?;
         Ok(Self {
-            path: path.to_owned(),
-            file: FileId::of(path)?,
-            read_only: true,
-            immutable: opened.immutable,
+            access: if opened.immutable {
+                ConnectionAccess::Immutable
+            } else {
+                ConnectionAccess::ReadOnly
+            },
             connection: Some(opened.connection),
+            pair,
         })
     }
 
     /// Makes all changes of `batch` in one transaction.
+    ///
+    /// The file and its log are checked before and after it: if one of them is gone when it is
+    /// committed, it would be lost at the next start, so it counts as failed.
     fn commit(&mut self, batch: &mut [Box<dyn BoxedChange>]) -> Result<(), InboxError> {
         if batch.is_empty() {
             return Ok(());
         }
-        let outcome = run_batch(self.ready()?, batch);
-        outcome.map_err(|error| {
-            if connection::breaks_connection(&error) {
-                self.connection = None;
-            }
-            connection::unavailable(&error)
-        })
+        let pair = Arc::clone(&self.pair);
+        let outcome = run_batch(self.ready()?, &pair, batch);
+        outcome.map_err(|error| self.explain(error))
     }
 
     /// Runs a query, without a transaction.
@@ -290,78 +298,90 @@ impl CheckedConnection {
         &mut self,
         work: impl FnOnce(&Connection) -> Result<T, SqliteError>,
     ) -> Result<T, SqliteError> {
-        let outcome = work(self.ready()?);
-        if self.immutable && connection::has_log(&self.path) {
+        let pair = Arc::clone(&self.pair);
+        let connection = self.ready()?;
+        let outcome = pair.check(connection).and_then(|()| work(connection));
+        if self.is_outdated() {
             let why = "another process has opened the inbox meanwhile: run the command again";
             return Err(InboxError::Unavailable(why.to_owned()).into());
         }
-        if let Err(SqliteError::Sqlite(error)) = &outcome
-            && connection::breaks_connection(error)
-        {
-            self.connection = None;
-        }
-        outcome
+        outcome.map_err(|error| self.explain(error).into())
     }
 
-    /// The connection to the file at the path. Writes to a file that was deleted or replaced would
-    /// succeed, and be lost at the next start.
+    /// Explains an error, and closes a connection that it breaks.
+    fn explain(&mut self, error: SqliteError) -> InboxError {
+        if let SqliteError::Sqlite(error) = &error
+            && connection::breaks_connection(error)
+        {
+            self.close();
+        }
+        error.into()
+    }
+
     fn ready(&mut self) -> Result<&mut Connection, InboxError> {
-        let current = FileId::of(&self.path)?;
-        let is_outdated = self.immutable && connection::has_log(&self.path);
-        if self.read_only && (current != self.file || is_outdated || self.connection.is_none()) {
-            *self = Self::open_read_only(&self.path)?;
-        } else if current != self.file || self.connection.is_none() {
-            self.connection = None;
-            let mut new = connection::open(&self.path, IfMissing::Fail)?;
-            super::schema::migrate(&mut new).map_err(|error| connection::unavailable(&error))?;
-            self.file = current;
-            self.connection = Some(new);
+        let path = self.pair.path();
+        if self.access == ConnectionAccess::ReadWrite {
+            if self.connection.is_none() {
+                FileId::at(path)?;
+                self.connection = Some(self.pair.connect()?);
+            }
+        } else if self.connection.is_none() || self.is_outdated() {
+            *self = Self::open_read_only(path)?;
         }
         self.connection
             .as_mut()
             .ok_or_else(|| InboxError::Unavailable("no connection".to_owned()))
     }
+
+    fn is_outdated(&self) -> bool {
+        self.access == ConnectionAccess::Immutable && connection::has_log(self.pair.path())
+    }
+
+    fn close(&mut self) {
+        match (self.connection.take(), self.access) {
+            (Some(connection), ConnectionAccess::ReadWrite) => self.pair.disconnect(connection),
+            (connection, _) => drop(connection),
+        }
+    }
+}
+
+impl Drop for CheckedConnection {
+    fn drop(&mut self) {
+        self.close();
+    }
 }
 
 fn run_batch(
     db: &mut Connection,
+    pair: &FilePair,
     batch: &mut [Box<dyn BoxedChange>],
-) -> Result<(), rusqlite::Error> {
+) -> Result<(), SqliteError> {
     db.execute_batch("BEGIN IMMEDIATE")?;
+    let made = make_changes(db, pair, batch);
+    if made.is_err() && !db.is_autocommit() {
+        let _ = db.execute_batch("ROLLBACK"); // it may be rolled back already
+    }
+    made?;
+    pair.check(db)
+}
+
+/// Makes the changes and commits them.
+fn make_changes(
+    db: &mut Connection,
+    pair: &FilePair,
+    batch: &mut [Box<dyn BoxedChange>],
+) -> Result<(), SqliteError> {
+    pair.check(db)?;
+    let before = db.total_changes();
     for job in batch.iter_mut() {
         let done = job.run(db);
         // Some errors, such as a full disk, end the whole transaction: no change is made.
         if db.is_autocommit() {
-            return Err(done.err().unwrap_or(rusqlite::Error::InvalidQuery));
+            return Err(done.err().unwrap_or(rusqlite::Error::InvalidQuery).into());
         }
     }
-    db.execute_batch("COMMIT").inspect_err(|_| {
-        let _ = db.execute_batch("ROLLBACK"); // it may be rolled back already
-    })
-}
-
-/// Identifies the file at a path.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct FileId(u64, u64);
-
-impl FileId {
-    #[cfg(unix)]
-    fn of(path: &Path) -> Result<Self, InboxError> {
-        use std::os::unix::fs::MetadataExt;
-        let found = std::fs::metadata(path).map_err(|error| Self::missing(path, &error))?;
-        Ok(Self(found.dev(), found.ino()))
+    if db.total_changes() != before {
+        raise_counter(db)?;
     }
-
-    #[cfg(not(unix))]
-    fn of(path: &Path) -> Result<Self, InboxError> {
-        std::fs::metadata(path).map_err(|error| Self::missing(path, &error))?;
-        Ok(Self(0, 0))
-    }
-
-    fn missing(path: &Path, error: &std::io::Error) -> InboxError {
-        let path = path.display();
-        InboxError::Unavailable(format!(
-            "{path} is no longer there ({error}): put it back, or restart to begin a new one"
-        ))
-    }
+    Ok(db.execute_batch("COMMIT")?)
 }

@@ -16,6 +16,12 @@ use pillarbox::{
 /// An open row older than this means that nothing delivers rows.
 const OPEN_TOO_LONG: Duration = Duration::from_secs(15 * 60);
 
+/// Expired rows are removed within minutes.
+const EXPIRED_TOO_LONG: Duration = Duration::from_secs(15 * 60);
+
+/// How far the clocks of two machines may differ.
+const CLOCK_DIFFERENCE: Duration = Duration::from_secs(5 * 60);
+
 /// So many notifications outside the acceptance window, all on one side, make the clock suspicious.
 const SUSPICIOUS: usize = 3;
 
@@ -83,12 +89,13 @@ async fn file_findings(
         finding(
             CheckHealth::Wrong,
             name,
-            format!("is damaged: {fault}. Stop serve, and restore it from a copy"),
+            format!("is damaged: {fault}. Stop serve, then `pillarbox inbox restore FILE`"),
         )
     }));
     if found.faults.is_empty() {
         findings.push(fine(name, "is sound (integrity_check)"));
     }
+    findings.extend(overdue(inbox, name).await?);
     for count in inbox.pending_counts().await? {
         let advice = "is serve running, and the destination up?";
         findings.push(pending(name, &count, advice));
@@ -125,6 +132,21 @@ async fn table_findings(
     Ok(findings)
 }
 
+/// Rows that a running serve would have removed by now.
+async fn overdue(inbox: &SqliteInbox, name: &str) -> Result<Option<DoctorFinding>, InboxError> {
+    let now = SystemClock.now();
+    let expired = inbox.expired_rows(now.minus(EXPIRED_TOO_LONG)).await?;
+    Ok(expired.map(|expired| {
+        let found = format!(
+            "{} notifications have expired and are still stored, the first for {}: serve removes \
+             them; is it running?",
+            expired.rows,
+            span(now.since(expired.since))
+        );
+        finding(CheckHealth::Look, name, found).for_a_person()
+    }))
+}
+
 /// The finding about one partition of the pending index; `advice` is for rows open for too long.
 fn pending(name: &str, count: &PendingCount, advice: &str) -> DoctorFinding {
     let age = SystemClock.now().since(count.oldest);
@@ -155,11 +177,16 @@ async fn last_received(
     let mut findings = Vec::new();
     for source in &config.sources {
         if let Some(at) = inbox.last_received(&source.name).await? {
-            let ago = span(SystemClock.now().since(at));
-            findings.push(fine(
-                format!("source {}", source.name),
-                format!("last notification {ago} ago"),
-            ));
+            let (name, now) = (format!("source {}", source.name), SystemClock.now());
+            findings.push(if at > now.plus(CLOCK_DIFFERENCE) {
+                let why = format!(
+                    "last heard at {at}, which is in the future: a clock was wrong. Until then, \
+                     this does not show whether it is heard"
+                );
+                finding(CheckHealth::Look, name, why)
+            } else {
+                fine(name, format!("last heard {} ago", span(now.since(at))))
+            });
         }
     }
     Ok(findings)

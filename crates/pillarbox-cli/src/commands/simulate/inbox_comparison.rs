@@ -3,7 +3,11 @@
 use std::{collections::HashSet, time::Duration};
 
 use super::super::{
-    CommandError, list::newer, output::Output, scan::ScanProgress, settings::CommandSettings,
+    CommandError,
+    list::{damaged, newer},
+    output::Output,
+    scan::ScanProgress,
+    settings::CommandSettings,
 };
 use crate::any_inbox::{AnyInbox, InboxAccess};
 use pillarbox::{
@@ -94,6 +98,7 @@ async fn read(
     while let Some(this) = page.take() {
         let listed = inbox.list(filter, this).await?;
         newer(&listed.newer, output)?;
+        damaged(&listed.damaged, output)?;
         rows.extend(listed.rows);
         page = listed.next.map(|next| PageRequest {
             limit: inbox.page(usize::MAX),

@@ -1,44 +1,28 @@
-//! Verifies every stored row: the digest of its bytes, and their signature.
+//! Verifies every stored row: its fields are derived again from its bytes, and their signature.
 
-use std::collections::HashMap;
-
+use super::evidence::{ProofContext, StoredProof};
 use crate::{
     any_inbox::{AnyInbox, InboxAccess},
     commands::{
         CommandError, GlobalArgs,
-        list::newer,
+        list::{damaged, newer},
         output::Output,
         scan::ScanProgress,
         settings::{CommandSettings, outside_with, vault, wrong},
     },
 };
 use pillarbox::{
-    config::Overrides,
-    inbox::{InboxError, PageRequest, ReadInbox, Row, RowFilter},
-    senders::{Source, verify},
-    telemetry::visible,
+    config::{InboxConfig, Overrides},
+    domain::{Clock, SystemClock},
+    inbox::{InboxError, PageRequest, ReadInbox, RowFilter},
 };
-
-/// What was proved about a row.
-enum StoredProof {
-    /// Signed by an active secret, over these very bytes.
-    Signed,
-    /// Pulled, so never signed; its bytes match their digest.
-    Pulled,
-    /// A person had its bytes erased.
-    Erased,
-    /// Its bytes match their digest, but the secret that proved them is gone.
-    NoSecret(String),
-    /// It is not what was received.
-    Broken(String),
-}
 
 #[derive(Default)]
 struct ProofCounts {
     signed: usize,
     pulled: usize,
     erased: usize,
-    without_secret: usize,
+    other_secret: usize,
     broken: usize,
     /// Rows that only a newer version could prove.
     unread: usize,
@@ -57,22 +41,29 @@ pub(super) async fn run(global: &GlobalArgs, output: &mut Output) -> Result<(), 
         output,
     )
     .await?;
-    let sources = sources
-        .into_iter()
-        .map(|source| (source.name.as_str().to_owned(), source))
-        .collect();
-    let counts = prove_all(&inbox, &progress, &sources, output).await?;
+    let context = ProofContext {
+        sources: sources
+            .into_iter()
+            .map(|source| (source.name.as_str().to_owned(), source))
+            .collect(),
+        shards: match settings.config.inbox {
+            InboxConfig::DynamoDb { .. } => None,
+            InboxConfig::Sqlite { .. } => Some(1),
+        },
+        now: SystemClock.now(),
+    };
+    let counts = prove_all(&inbox, &progress, &context, output).await?;
     let ProofCounts {
         signed,
         pulled,
         erased,
-        without_secret,
+        other_secret,
         broken,
         unread,
     } = counts;
     output.data(&format!(
-        "{signed} signed and proven, {pulled} pulled, {erased} erased, {without_secret} whose \
-         secret is gone, {broken} broken"
+        "{signed} signed and proven, {pulled} pulled, {erased} erased, {other_secret} signed with \
+         a secret that is not here, {broken} broken"
     ))?;
     if broken + unread == 0 {
         Ok(())
@@ -84,7 +75,7 @@ pub(super) async fn run(global: &GlobalArgs, output: &mut Output) -> Result<(), 
 async fn prove_all(
     inbox: &AnyInbox,
     progress: &ScanProgress,
-    sources: &HashMap<String, Source>,
+    context: &ProofContext,
     output: &mut Output,
 ) -> Result<ProofCounts, CommandError> {
     let mut counts = ProofCounts::default();
@@ -94,15 +85,17 @@ async fn prove_all(
         progress.end();
         newer(&listed.newer, output)?;
         counts.unread += listed.newer.len();
+        damaged(&listed.damaged, output)?;
+        counts.broken += listed.damaged.len();
         for summary in &listed.rows {
             let proof = match inbox.get(&summary.key).await {
-                Ok(Some(row)) => prove(&row, sources),
+                Ok(Some(row)) => context.prove(&row),
                 Ok(None) => continue, // it expired meanwhile
                 Err(error @ InboxError::Damaged { .. }) => StoredProof::Broken(error.to_string()),
                 Err(error) => return Err(error.into()),
             };
             counts.add(&proof);
-            if let StoredProof::NoSecret(why) | StoredProof::Broken(why) = proof {
+            if let StoredProof::OtherSecret(why) | StoredProof::Broken(why) = proof {
                 output.say(&why)?;
             }
         }
@@ -114,53 +107,13 @@ async fn prove_all(
     Ok(counts)
 }
 
-fn prove(row: &Row, sources: &HashMap<String, Source>) -> StoredProof {
-    if row.body.is_none() {
-        return StoredProof::Erased;
-    }
-    let body = match row.proven_body() {
-        Ok(body) => body.clone(),
-        Err(error) => return StoredProof::Broken(error.to_string()),
-    };
-    let Some(signature) = &row.signature else {
-        return StoredProof::Pulled;
-    };
-    let label = row.key_label.as_deref().unwrap_or("-");
-    let gone = || {
-        StoredProof::NoSecret(format!(
-            "{}: its secret {} is not configured any more",
-            row.key,
-            visible(label)
-        ))
-    };
-    let Some(source) = sources.get(row.key.source()) else {
-        return gone();
-    };
-    let signatures = [signature.as_bytes()];
-    match verify(
-        source.kind,
-        &source.keys,
-        &signatures,
-        body,
-        row.received_at,
-    ) {
-        Ok(_) => StoredProof::Signed,
-        Err(_) if !source.keys.iter().any(|key| key.label() == label) => gone(),
-        Err(fault) => StoredProof::Broken(format!(
-            "{}: {fault}; or {} holds another secret now",
-            row.key,
-            visible(label)
-        )),
-    }
-}
-
 impl ProofCounts {
     fn add(&mut self, proof: &StoredProof) {
         let count = match proof {
             StoredProof::Signed => &mut self.signed,
             StoredProof::Pulled => &mut self.pulled,
             StoredProof::Erased => &mut self.erased,
-            StoredProof::NoSecret(_) => &mut self.without_secret,
+            StoredProof::OtherSecret(_) => &mut self.other_secret,
             StoredProof::Broken(_) => &mut self.broken,
         };
         *count += 1;

@@ -18,6 +18,33 @@ pub fn visible_lines(text: &str) -> Cow<'_, str> {
     escape(text, |c| steers(c) && !matches!(c, '\n' | '\t'))
 }
 
+/// The same for text of many lines that has styles of a terminal, so that escape sequences stay.
+pub fn visible_styled(text: &str) -> Cow<'_, str> {
+    escape(text, |c| steers(c) && !matches!(c, '\n' | '\t' | '\u{1b}'))
+}
+
+/// The same for a JSON document: such a character, which can only be part of a string, becomes its
+/// JSON escape, so the document keeps its value.
+pub fn visible_json(json: &str) -> Cow<'_, str> {
+    // Below U+0020 JSON allows only whitespace between values.
+    let hides = |c: char| c >= ' ' && steers(c);
+    if !json.contains(hides) {
+        return Cow::Borrowed(json);
+    }
+    let mut out = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        if hides(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a string can't fail.
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
+}
+
 fn escape(text: &str, unsafe_to_show: impl Fn(char) -> bool) -> Cow<'_, str> {
     if !text.contains(&unsafe_to_show) {
         return Cow::Borrowed(text);
@@ -70,10 +97,33 @@ mod tests {
     }
 
     #[test]
+    fn json_keeps_its_value_and_shows_what_steers_a_display() {
+        for (text, json) in [
+            ("Payment 5 £ – café 💷", "\"Payment 5 £ – café 💷\""),
+            ("a\u{202e}b", r#""a\u202eb""#),
+            ("\u{2028}\u{2029}\u{feff}", r#""\u2028\u2029\ufeff""#),
+            ("\u{7f}\u{85}\u{9b}", r#""\u007f\u0085\u009b""#),
+            ("\u{1b}[31m\n", r#""\u001b[31m\n""#),
+            ("tag\u{e0041}", r#""tag\udb40\udc41""#),
+            (r"\u202e", r#""\\u202e""#),
+        ] {
+            let document = serde_json::to_string(text).unwrap();
+            assert_eq!(visible_json(&document), json);
+            assert_eq!(serde_json::from_str::<String>(json).unwrap(), text);
+        }
+        let document = "{\n\t\"a\": \"\u{202e}\"\r\n}";
+        assert_eq!(visible_json(document), "{\n\t\"a\": \"\\u202e\"\r\n}");
+    }
+
+    #[test]
     fn many_lines_stay_lines() {
         assert_eq!(
             visible_lines("{\r\n\t\"a\": \u{202e}1\n}"),
             "{\\u{d}\n\t\"a\": \\u{202e}1\n}"
+        );
+        assert_eq!(
+            visible_styled("\u{1b}[1mkey\u{1b}[0m\n\u{9b}31m\u{202e}"),
+            "\u{1b}[1mkey\u{1b}[0m\n\\u{9b}31m\\u{202e}"
         );
     }
 }

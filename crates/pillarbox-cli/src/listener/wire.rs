@@ -27,12 +27,14 @@ const HEAD: Duration = Duration::from_secs(5);
 /// How long a connection may stay silent between requests. Both senders keep theirs for 60 s, and
 /// HMRC posts again when it finds one closed.
 const IDLE: Duration = Duration::from_secs(75);
-/// The same for one that never sent anything, and for all of them when there are too many.
-const IDLE_WHEN_SCARCE: Duration = Duration::from_secs(5);
+/// How long a new connection may stay silent.
+const FIRST_IDLE: Duration = Duration::from_secs(5);
+/// After how long an unread answer shows that its peer is slow to read, and not only under way.
+const SLOW_READER: Duration = Duration::from_secs(1);
 
 /// How a request says where its body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum BodyFraming {
+pub(crate) enum BodyFraming {
     /// In one way.
     Plain,
     /// In more than one, or in the same way twice: two readers could disagree.
@@ -46,13 +48,34 @@ pub(super) enum ConnectionVerdict {
     Keep,
     /// Close it when it is idle.
     Close,
+    /// Reset it: its peer does not read.
+    Reset,
     /// Refuse what it is sending.
     Refuse(Refusal),
 }
 
+/// What a connection has shown so far; the least makes room for a new connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum EvictionRank {
+    /// It never sent a request.
+    Silent,
+    /// It does not read its answer.
+    Unread,
+    /// It is sending its first head.
+    FirstHead,
+    /// It waits, and none of its requests was proven.
+    Idle,
+    /// It is sending another head.
+    Head,
+    /// It is sending a body.
+    Body,
+    /// It waits, and a request of it was proven to come from a sender.
+    Proven,
+}
+
 /// What is known of a connection, shared between its reader and its keeper.
 #[derive(Clone)]
-pub(super) struct ConnectionWatch(Arc<Mutex<WatchState>>);
+pub(crate) struct ConnectionWatch(Arc<Mutex<WatchState>>);
 
 struct WatchState {
     phase: WirePhase,
@@ -60,53 +83,72 @@ struct WatchState {
     head: Vec<u8>,
     seen: Option<ParsedHead>,
     served: bool,
+    proven: bool,
     too_long: bool,
+    /// When the oldest answer was given that is not wholly written.
+    unflushed: Option<Instant>,
+    flush_limit: Duration,
 }
 
 #[derive(PartialEq, Eq)]
 enum WirePhase {
     Idle,
     Head,
+    /// The request is being received.
+    Body,
+    /// The request is here, and its answer is being made.
     Busy,
 }
 
 impl ConnectionWatch {
-    pub(super) fn new() -> Self {
+    /// A watch over a new connection, whose answers may stay unread for `flush_limit`.
+    pub(super) fn new(flush_limit: Duration) -> Self {
         Self(Arc::new(Mutex::new(WatchState {
             phase: WirePhase::Idle,
             since: Instant::now(),
             head: Vec::new(),
             seen: None,
             served: false,
+            proven: false,
             too_long: false,
+            unflushed: None,
+            flush_limit,
         })))
     }
 
     /// A request's head has been parsed, and has so many headers. Returns its framing; `None` if
     /// it, or the beginning of it, came along with the request before, where it was not seen.
-    pub(super) fn begin(&self, headers: usize) -> Option<BodyFraming> {
+    pub(crate) fn begin(&self, headers: usize) -> Option<BodyFraming> {
         let mut state = self.state();
-        state.phase = WirePhase::Busy;
+        (state.phase, state.since) = (WirePhase::Body, Instant::now());
         let seen = state.seen.take()?;
         // Of an ambiguous head the library drops a header; what is left of half a head has too few.
         (seen.framing == BodyFraming::Ambiguous || seen.headers == headers).then_some(seen.framing)
     }
 
-    /// The request has been answered.
-    pub(super) fn end(&self) {
+    /// The request is wholly received: what follows is our work, and not cut off.
+    pub(crate) fn received(&self) {
         let mut state = self.state();
-        (state.phase, state.since, state.served) = (WirePhase::Idle, Instant::now(), true);
+        (state.phase, state.since) = (WirePhase::Busy, Instant::now());
+    }
+
+    /// The request has been answered; `proven` if a sender's signature proved it.
+    pub(crate) fn end(&self, proven: bool) {
+        let now = Instant::now();
+        let mut state = self.state();
+        (state.phase, state.since, state.served) = (WirePhase::Idle, now, true);
+        state.proven |= proven;
+        state.unflushed.get_or_insert(now);
     }
 
     /// What to do about the connection at `now`.
-    pub(super) fn verdict(&self, now: Instant, scarce: bool) -> ConnectionVerdict {
+    pub(super) fn verdict(&self, now: Instant) -> ConnectionVerdict {
         let state = self.state();
         let silent = now.duration_since(state.since);
-        let idle = if scarce || !state.served {
-            IDLE_WHEN_SCARCE
-        } else {
-            IDLE
-        };
+        let idle = if state.served { IDLE } else { FIRST_IDLE };
+        if state.unread(now) >= state.flush_limit {
+            return ConnectionVerdict::Reset;
+        }
         match state.phase {
             WirePhase::Head if silent >= HEAD => ConnectionVerdict::Refuse(Refusal::Slow),
             WirePhase::Idle if silent >= idle => ConnectionVerdict::Close,
@@ -114,9 +156,31 @@ impl ConnectionWatch {
         }
     }
 
+    /// What the connection has shown, and since when; `None` while its request is being answered.
+    pub(super) fn eviction_rank(&self, now: Instant) -> Option<(EvictionRank, Instant)> {
+        let state = self.state();
+        let rank = match state.phase {
+            WirePhase::Busy => return None,
+            _ if state.unread(now) >= SLOW_READER => EvictionRank::Unread,
+            WirePhase::Head if state.served => EvictionRank::Head,
+            WirePhase::Head => EvictionRank::FirstHead,
+            WirePhase::Body => EvictionRank::Body,
+            WirePhase::Idle if state.unflushed.is_some() => return None,
+            WirePhase::Idle if state.proven => EvictionRank::Proven,
+            WirePhase::Idle if state.served => EvictionRank::Idle,
+            WirePhase::Idle => EvictionRank::Silent,
+        };
+        Some((rank, state.since))
+    }
+
     /// Whether reading was stopped because a head is too long.
     pub(super) fn is_too_long(&self) -> bool {
         self.state().too_long
+    }
+
+    /// Everything that was answered is written.
+    fn flushed(&self) {
+        self.state().unflushed = None;
     }
 
     fn saw(&self, bytes: &[u8]) -> io::Result<()> {
@@ -137,6 +201,12 @@ impl ConnectionWatch {
 }
 
 impl WatchState {
+    /// How long the oldest unread answer has been so.
+    fn unread(&self, now: Instant) -> Duration {
+        let unread = self.unflushed.map(|since| now.duration_since(since));
+        unread.unwrap_or_default()
+    }
+
     fn scan(&mut self, bytes: &[u8]) -> io::Result<()> {
         let room = (LONGEST_HEAD + 1)
             .saturating_sub(self.head.len())
@@ -237,8 +307,11 @@ impl AsyncWrite for WatchedStream {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
+    /// The HTTP library flushes only when its own buffer is empty.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        self.watch.flushed();
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -262,8 +335,10 @@ impl AsyncWrite for WatchedStream {
 mod tests {
     use super::*;
 
+    const FLUSH: Duration = Duration::from_secs(10);
+
     fn seen(parts: &[&[u8]], headers: usize) -> Option<BodyFraming> {
-        let watch = ConnectionWatch::new();
+        let watch = ConnectionWatch::new(FLUSH);
         for part in parts {
             watch.saw(part).unwrap();
         }
@@ -325,11 +400,11 @@ mod tests {
             let start = "GET /hmrc HTTP/1.1\r\nx: ";
             format!("{start}{}\r\n\r\n", "a".repeat(length - start.len() - 4)).into_bytes()
         };
-        let watch = ConnectionWatch::new();
+        let watch = ConnectionWatch::new(FLUSH);
         assert!(watch.saw(&head(LONGEST_HEAD)).is_ok());
-        let watch = ConnectionWatch::new();
+        let watch = ConnectionWatch::new(FLUSH);
         assert!(watch.saw(&head(LONGEST_HEAD + 1)).is_err() && watch.is_too_long());
-        let watch = ConnectionWatch::new();
+        let watch = ConnectionWatch::new(FLUSH);
         let endless = vec![b'a'; 1000];
         assert!(
             (0..20).any(|_| watch.saw(&endless).is_err()),
@@ -340,37 +415,94 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_silent_connection_is_kept_longer_than_its_sender_keeps_it() {
         let at = |seconds| Instant::now() + Duration::from_secs(seconds);
-        let watch = ConnectionWatch::new();
+        let watch = ConnectionWatch::new(FLUSH);
+        let verdict = |seconds| watch.verdict(at(seconds));
         assert!(
-            matches!(watch.verdict(at(6), false), ConnectionVerdict::Close),
+            matches!(verdict(6), ConnectionVerdict::Close),
             "it never sent anything"
         );
         watch.saw(b"POST").unwrap();
+        assert!(matches!(verdict(4), ConnectionVerdict::Keep));
         assert!(matches!(
-            watch.verdict(at(4), false),
-            ConnectionVerdict::Keep
-        ));
-        assert!(matches!(
-            watch.verdict(at(6), false),
+            verdict(6),
             ConnectionVerdict::Refuse(Refusal::Slow)
         ));
         watch.begin(0);
+        watch.received();
         assert!(
-            matches!(watch.verdict(at(600), true), ConnectionVerdict::Keep),
+            matches!(verdict(600), ConnectionVerdict::Keep),
             "it is being answered"
         );
-        watch.end();
+        watch.end(false);
+        watch.flushed();
+        assert!(matches!(verdict(70), ConnectionVerdict::Keep));
+        assert!(matches!(verdict(76), ConnectionVerdict::Close));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_stays_unread_for_ten_seconds_whatever_else_happens() {
+        let watch = ConnectionWatch::new(FLUSH);
+        for _ in 0..9 {
+            watch.saw(b"GET").unwrap();
+            watch.begin(0);
+            watch.end(true);
+            assert!(matches!(
+                watch.verdict(Instant::now()),
+                ConnectionVerdict::Keep
+            ));
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        tokio::time::advance(Duration::from_secs(1)).await;
+        watch.saw(b"GET").unwrap();
+        watch.begin(0);
         assert!(matches!(
-            watch.verdict(at(70), false),
-            ConnectionVerdict::Keep
+            watch.verdict(Instant::now()),
+            ConnectionVerdict::Reset
         ));
-        assert!(matches!(
-            watch.verdict(at(76), false),
-            ConnectionVerdict::Close
-        ));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_shown_least_makes_room_first() {
+        let in_body = |watch: &ConnectionWatch| {
+            watch.saw(b"POST").unwrap();
+            watch.begin(0);
+        };
+        let watch = || ConnectionWatch::new(FLUSH);
+        let ended = |watch: &ConnectionWatch, proven| {
+            in_body(watch);
+            watch.end(proven);
+        };
+        let (silent, unread, first_head, idle, head, body, proven, busy) = (
+            watch(),
+            watch(),
+            watch(),
+            watch(),
+            watch(),
+            watch(),
+            watch(),
+            watch(),
+        );
+        ended(&unread, true);
+        first_head.saw(b"POST").unwrap();
+        for (watch, is_proven) in [(&idle, false), (&head, false), (&proven, true)] {
+            ended(watch, is_proven);
+            watch.flushed();
+        }
+        head.saw(b"POST").unwrap();
+        in_body(&body);
+        in_body(&busy);
+        busy.received();
+        let now = Instant::now() + SLOW_READER;
+        let order = [&silent, &unread, &first_head, &idle, &head, &body, &proven];
+        let order = order.map(|watch| watch.eviction_rank(now).unwrap().0);
         assert!(
-            matches!(watch.verdict(at(6), true), ConnectionVerdict::Close),
-            "others are waiting"
+            order.is_sorted() && order[0] == EvictionRank::Silent,
+            "{order:?}"
+        );
+        assert_eq!(
+            busy.eviction_rank(now),
+            None,
+            "a request that is being stored is not cut off"
         );
     }
 }

@@ -1,0 +1,152 @@
+//! One connection from its first byte to its last, whoever sends it and however slowly.
+
+use std::{sync::Arc, time::Duration};
+
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::{Instant, MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    HttpService,
+    slots::ConnectionSlot,
+    wire::{ConnectionVerdict, ConnectionWatch, WatchedStream},
+};
+use pillarbox::receive::Refusal;
+
+/// How often a connection's clocks are checked.
+const TICK: Duration = Duration::from_secs(1);
+/// How long a refused connection has to read its answer.
+const REFUSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// What the HTTP library buffers of a connection, each way: more than the longest head.
+const BUFFER_BYTES: usize = 16 * 1024;
+
+/// Keeps one connection.
+pub(super) struct ConnectionKeeper<S> {
+    pub(super) service: Arc<S>,
+    pub(super) watch: ConnectionWatch,
+    pub(super) stop: CancellationToken,
+}
+
+/// How a connection ends.
+enum ConnectionEnd {
+    /// Its stream is closed.
+    Close,
+    /// Its stream is reset, and what the peer has not read is discarded.
+    Reset,
+    /// It is refused.
+    Refuse(Refusal, AnswerState),
+}
+
+/// Whether the peer has its answer already.
+#[derive(PartialEq, Eq)]
+enum AnswerState {
+    Already,
+    NotYet,
+}
+
+impl<S: HttpService> ConnectionKeeper<S> {
+    /// Keeps the connection until it ends or has to make room.
+    pub(super) async fn keep(self, stream: TcpStream, slot: ConnectionSlot) {
+        tokio::select! {
+            biased;
+            () = slot.evicted() => {}
+            () = self.serve(stream) => {}
+        }
+    }
+
+    async fn serve(self, stream: TcpStream) {
+        let _ = stream.set_nodelay(true); // only delays the answer if it fails
+        let (service, watch) = (Arc::clone(&self.service), self.watch.clone());
+        let answer = service_fn(move |request| {
+            let (service, watch) = (Arc::clone(&service), watch.clone());
+            async move { Ok::<_, std::convert::Infallible>(service.answer(request, &watch).await) }
+        });
+        let mut connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(None)
+            .half_close(true)
+            .max_buf_size(BUFFER_BYTES)
+            .serve_connection(
+                TokioIo::new(WatchedStream::new(stream, self.watch.clone())),
+                answer,
+            );
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ending = false;
+        let end = loop {
+            tokio::select! {
+                ended = &mut connection => break self.end_of(ended.err()),
+                () = self.stop.cancelled(), if !ending => {
+                    ending = true;
+                    Pin::new(&mut connection).graceful_shutdown();
+                }
+                _ = tick.tick() => match self.watch.verdict(Instant::now()) {
+                    ConnectionVerdict::Keep => {}
+                    ConnectionVerdict::Close => Pin::new(&mut connection).graceful_shutdown(),
+                    ConnectionVerdict::Reset => break ConnectionEnd::Reset,
+                    ConnectionVerdict::Refuse(refusal) => {
+                        break ConnectionEnd::Refuse(refusal, AnswerState::NotYet);
+                    }
+                },
+            }
+        };
+        let stream = connection.into_parts().io.into_inner().into_stream();
+        match end {
+            ConnectionEnd::Close => {}
+            // Otherwise the system would keep what is unread for minutes.
+            ConnectionEnd::Reset => drop(stream.set_zero_linger()),
+            ConnectionEnd::Refuse(refusal, state) => self.refuse(stream, refusal, state).await,
+        }
+    }
+
+    /// How a connection ends that the HTTP library has ended. A peer that left is not refused.
+    fn end_of(&self, error: Option<hyper::Error>) -> ConnectionEnd {
+        let Some(error) = error else {
+            return ConnectionEnd::Close;
+        };
+        if self.watch.is_too_long() {
+            ConnectionEnd::Refuse(Refusal::HeadersTooLarge, AnswerState::NotYet)
+        } else if error.is_parse_too_large() {
+            ConnectionEnd::Refuse(Refusal::HeadersTooLarge, AnswerState::Already)
+        } else if error.is_parse() {
+            let refusal = Refusal::Malformed("this is no HTTP/1.1 request");
+            ConnectionEnd::Refuse(refusal, AnswerState::Already)
+        } else {
+            ConnectionEnd::Close
+        }
+    }
+
+    /// Refuses a request that never became one.
+    async fn refuse(&self, mut stream: TcpStream, refusal: Refusal, state: AnswerState) {
+        let answer = self.service.refuse(refusal);
+        if state == AnswerState::Already {
+            return;
+        }
+        let text = format!(
+            "HTTP/1.1 {}\r\ncontent-type: application/json\r\nx-content-type-options: nosniff\r\n\
+             cache-control: no-store\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{}",
+            http::StatusCode::from_u16(answer.status).unwrap_or(http::StatusCode::BAD_REQUEST),
+            answer.body.len(),
+            answer.body
+        );
+        let answered = async {
+            stream.write_all(text.as_bytes()).await?;
+            stream.shutdown().await?;
+            // Closing while unread bytes wait would reset the connection and lose the answer.
+            let mut discarded = [0; 1024];
+            while stream.read(&mut discarded).await? > 0 {}
+            std::io::Result::Ok(())
+        };
+        if tokio::time::timeout(REFUSE_TIMEOUT, answered)
+            .await
+            .is_err()
+        {
+            drop(stream.set_zero_linger());
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! File descriptors: how many the process may open, and what they are for.
+//!
+//! Each connection takes one. Those that the inbox and the deliveries need are set aside first, the
+//! console's are few, and the senders' callbacks get the rest, so that no listener can take what
+//! another part needs.
+
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::ListenerLimits;
+
+/// The descriptors that listeners leave to others: 128 deliveries at once, and the inbox, the
+/// listeners, the standard streams and reconcile runs.
+const RESERVED_DESCRIPTORS: usize = 192;
+/// The connections that senders may have at once.
+const MAX_CALLBACK_CONNECTIONS: usize = 512;
+/// The connections that browsers may have at once.
+const MAX_CONSOLE_CONNECTIONS: usize = 16;
+/// How long a sender may leave its answer unread. It has given up long before.
+const CALLBACK_FLUSH: Duration = Duration::from_secs(10);
+/// How long a browser may take to read a page, which may hold 8 MiB.
+const CONSOLE_FLUSH: Duration = Duration::from_secs(60);
+/// How long a sender's requests in flight have to end once the process is told to stop.
+const CALLBACK_DRAIN: Duration = Duration::from_secs(10);
+/// The same for a browser's.
+const CONSOLE_DRAIN: Duration = Duration::from_secs(5);
+
+/// Raises the number of descriptors that the process may open to the most that the system allows.
+/// The lower limit is for programs that use `select`.
+pub(crate) fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
+}
+
+/// The limits of the callback's listener and of the console's, under the descriptors that the
+/// process may open.
+pub(crate) fn connection_limits() -> (ListenerLimits, ListenerLimits) {
+    let descriptors = getrlimit(Resource::Nofile).current;
+    let descriptors = descriptors.map_or(usize::MAX, |most| {
+        usize::try_from(most).unwrap_or(usize::MAX)
+    });
+    let (callback, console) = share(descriptors);
+    let callback = ListenerLimits {
+        connections: callback,
+        flush: CALLBACK_FLUSH,
+        drain: CALLBACK_DRAIN,
+    };
+    let console = ListenerLimits {
+        connections: console,
+        flush: CONSOLE_FLUSH,
+        drain: CONSOLE_DRAIN,
+    };
+    (callback, console)
+}
+
+/// How many connections the callback and the console may have, of so many descriptors.
+fn share(descriptors: usize) -> (usize, usize) {
+    let reserved = RESERVED_DESCRIPTORS.min(descriptors / 2);
+    // Each listener holds one more while it makes room.
+    let left = (descriptors - reserved).saturating_sub(2);
+    let console = (left / 8).clamp(2, MAX_CONSOLE_CONNECTIONS);
+    let callback = left.saturating_sub(console);
+    (callback.clamp(8, MAX_CALLBACK_CONNECTIONS), console)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn senders_get_most_of_the_descriptors_and_never_all() {
+        for (descriptors, callback, console) in [
+            (usize::MAX, 512, 16),
+            (1_048_576, 512, 16),
+            (1024, 512, 16),
+            (512, 302, 16),
+            (256, 111, 15),
+            (64, 27, 3),
+            (32, 12, 2),
+        ] {
+            assert_eq!(share(descriptors), (callback, console), "{descriptors}");
+            assert!(callback + console + 2 < descriptors);
+        }
+    }
+
+    #[test]
+    fn the_limit_is_raised_to_what_the_system_allows() {
+        raise_descriptor_limit();
+        let limit = getrlimit(Resource::Nofile);
+        assert_eq!(limit.current, limit.maximum);
+    }
+}

@@ -1,0 +1,269 @@
+//! The file and its log: whether they belong together, and whether they are still there.
+//!
+//! SQLite replays any log of the right name into a file, and one that another file left behind
+//! destroys it. A log under a running process can be removed, or the file replaced, and SQLite
+//! goes on as if nothing had happened: what it commits is lost at the next start.
+//!
+//! So every transaction raises a counter in the header of the file (`application_id`), which begins
+//! at random; a copy gets another. SQLite changes the first page in the log, and copies it into the
+//! file later. A log belongs to a file if the counter in the file precedes the first in the log, or
+//! is one of them. While a process runs, the counter in the file never goes back, and never passes
+//! that of the last commit.
+
+use std::{
+    fs::{self, File},
+    io,
+    os::unix::fs::{FileExt, MetadataExt},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use rusqlite::Connection;
+
+use super::{
+    connection::{self, SqliteError, beside},
+    log::{self, COUNTER_OFFSET},
+};
+use pillarbox::inbox::InboxError;
+
+/// How often a log that another process starts again meanwhile is read.
+const MAX_READS: u32 = 100;
+/// More commits than are ever in a log: a day of them, if a reader keeps it from being copied.
+const MAX_COMMITS: u32 = 1 << 26;
+
+/// The file at a path and its log, as they were when they were opened.
+///
+/// Closing a file releases all locks that the process has on it, those of SQLite, too. So the file
+/// is opened once, and outlives the connections that share this.
+pub(super) struct FilePair {
+    path: PathBuf,
+    file: File,
+    id: FileId,
+    watched: Mutex<WatchedFiles>,
+}
+
+struct WatchedFiles {
+    /// The counter that the file had when it was last read.
+    counter: u32,
+    /// The log, once there is one.
+    log: Option<(File, FileId)>,
+    /// The connections for writing; when the last is closed, SQLite removes the log.
+    connections: usize,
+}
+
+impl FilePair {
+    /// Opens the file at `path`, unless its log belongs to another.
+    pub(super) fn open(path: &Path) -> Result<Self, InboxError> {
+        let file = File::open(path).map_err(|error| missing(path, &error))?;
+        let unreadable = |error: io::Error| {
+            InboxError::Unavailable(format!("{} cannot be read: {error}", path.display()))
+        };
+        let id = FileId::of(&file.metadata().map_err(unreadable)?);
+        let counter = require_own_log(path, &file).map_err(unreadable)??;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            id,
+            watched: Mutex::new(WatchedFiles {
+                counter,
+                log: None,
+                connections: 0,
+            }),
+        })
+    }
+
+    /// Opens a connection for writing, to be closed by [`disconnect`](Self::disconnect).
+    pub(super) fn connect(&self) -> Result<Connection, InboxError> {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        if watched.connections == 0 {
+            let unreadable = |error| missing(&self.path, &error);
+            require_own_log(&self.path, &self.file).map_err(unreadable)??;
+        }
+        let connection = connection::open(&self.path)?;
+        watched.connections += 1;
+        Ok(connection)
+    }
+
+    /// Closes a connection, unless the file was replaced or its log removed: SQLite would then
+    /// write the log into a file that is not its own, and remove it.
+    pub(super) fn disconnect(&self, connection: Connection) {
+        if self.check(&connection).is_err() {
+            std::mem::forget(connection);
+            return;
+        }
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(connection);
+        watched.connections -= 1;
+        if watched.connections == 0 {
+            watched.log = None;
+        }
+    }
+
+    /// Whether nothing has been written to the file yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.file.metadata().is_ok_and(|found| found.len() == 0)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Fails if the file or its log is not at its place, or is not the one that `db` has open.
+    pub(super) fn check(&self, db: &Connection) -> Result<(), SqliteError> {
+        self.check_places()?;
+        self.check_counter(db)
+    }
+
+    fn check_places(&self) -> Result<(), InboxError> {
+        let path = self.path.display();
+        let found = fs::metadata(&self.path).map_err(|error| missing(&self.path, &error))?;
+        if FileId::of(&found) != self.id {
+            return Err(InboxError::Unavailable(format!(
+                "{path} was replaced while this process runs: stop it; to restore a backup, use \
+                 `pillarbox inbox restore`"
+            )));
+        }
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let log = beside(&self.path, "-wal");
+        let found = fs::metadata(&log).ok().map(|found| FileId::of(&found));
+        let lost = || {
+            InboxError::Unavailable(format!(
+                "the log {} was removed or replaced while this process runs: put it back; without \
+                 it, the newest notifications are lost at the next start",
+                log.display()
+            ))
+        };
+        match (&watched.log, found) {
+            (None, Some(_)) => {
+                let file = File::open(&log).map_err(|_| lost())?;
+                let id = FileId::of(&file.metadata().map_err(|_| lost())?);
+                watched.log = Some((file, id));
+                Ok(())
+            }
+            (None, None) => Ok(()),
+            (Some((file, id)), Some(found)) if *id == found && begins_log(file) => Ok(()),
+            (Some(_), _) => Err(lost()),
+        }
+    }
+
+    fn check_counter(&self, db: &Connection) -> Result<(), SqliteError> {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut attempts = 0;
+        loop {
+            let in_file = counter_in(&self.file).ok().flatten();
+            let committed = counter(db)?;
+            let last = watched.counter;
+            if let Some(in_file) = in_file
+                && in_file.wrapping_sub(last) <= committed.wrapping_sub(last)
+                && committed.wrapping_sub(last) <= MAX_COMMITS
+            {
+                watched.counter = in_file;
+                return Ok(());
+            }
+            attempts += 1;
+            if attempts == 3 {
+                let path = self.path.display();
+                let why = format!(
+                    "{path} was overwritten while this process runs: stop it, and restore a backup \
+                     (`pillarbox inbox restore`)"
+                );
+                return Err(InboxError::Unavailable(why).into());
+            }
+        }
+    }
+}
+
+/// Whether the log is empty, as SQLite leaves it, or begins as one.
+fn begins_log(log: &File) -> bool {
+    let mut header = [0; 32];
+    match log.read_at(&mut header, 0) {
+        Ok(0) => true,
+        Ok(32) => log::is_valid(&header),
+        _ => false,
+    }
+}
+
+/// The counter of the last commit.
+pub(super) fn counter(db: &Connection) -> Result<u32, rusqlite::Error> {
+    let mut pragma = db.prepare_cached("PRAGMA application_id")?;
+    pragma.query_row([], |row| Ok(row.get::<_, i32>(0)?.cast_unsigned()))
+}
+
+/// Raises the counter, in the transaction that changes something.
+pub(super) fn raise_counter(db: &Connection) -> Result<(), rusqlite::Error> {
+    let next = counter(db)?.wrapping_add(1).cast_signed();
+    db.pragma_update(None, "application_id", next)
+}
+
+/// Gives a new file a counter that no other file's log continues.
+pub(super) fn randomise_counter(db: &Connection) -> Result<(), rusqlite::Error> {
+    let random: i64 = db.query_row("SELECT random() & 0x7fffffff", [], |row| row.get(0))?;
+    db.pragma_update(None, "application_id", random)
+}
+
+/// The counter in the file, without its log; `None` if the file is empty.
+fn counter_in(file: &File) -> io::Result<Option<u32>> {
+    let mut bytes = [0; 4];
+    match file.read_exact_at(&mut bytes, COUNTER_OFFSET as u64) {
+        Ok(()) => Ok(Some(u32::from_be_bytes(bytes))),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Fails if the log beside the file belongs to another; returns the counter of the file.
+fn require_own_log(path: &Path, file: &File) -> io::Result<Result<u32, InboxError>> {
+    for _ in 0..MAX_READS {
+        let header = log::header(path)?;
+        let in_file = counter_in(file)?;
+        let in_log = match header {
+            Some(_) => log::committed_counters(path)?,
+            None => log::CommittedCounters::default(),
+        };
+        if log::header(path)? != header {
+            continue; // another process has started it again
+        }
+        let is_own = match (in_file, in_log.counters.first()) {
+            (None, _) => !in_log.has_commits,
+            (Some(_), None) => true, // it is of a version without the counter, or empty
+            (Some(in_file), Some(first)) => {
+                in_file.wrapping_add(1) == *first || in_log.counters.contains(&in_file)
+            }
+        };
+        let path = path.display();
+        return Ok(if is_own {
+            Ok(in_file.unwrap_or_default())
+        } else {
+            Err(InboxError::Unavailable(format!(
+                "the log {path}-wal belongs to another file than {path} and would destroy it. If \
+                 {path} was put here by hand, restore it with `pillarbox inbox restore`; if its \
+                 own file was moved away, put that back"
+            )))
+        });
+    }
+    // Only a running process starts a log again, and that has checked it.
+    Ok(Ok(counter_in(file)?.unwrap_or_default()))
+}
+
+/// Identifies a file, whatever its names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FileId(u64, u64);
+
+impl FileId {
+    pub(super) fn of(found: &fs::Metadata) -> Self {
+        Self(found.dev(), found.ino())
+    }
+
+    /// The file at `path`.
+    pub(super) fn at(path: &Path) -> Result<Self, InboxError> {
+        let found = fs::metadata(path).map_err(|error| missing(path, &error))?;
+        Ok(Self::of(&found))
+    }
+}
+
+fn missing(path: &Path, error: &io::Error) -> InboxError {
+    let path = path.display();
+    InboxError::Unavailable(format!(
+        "{path} is no longer there ({error}): put it back, or restart to begin a new one"
+    ))
+}

@@ -1,0 +1,9 @@
+//! Text that leaves the process: escaped so that it is safe to look at, and written in whole lines.
+
+mod escape;
+mod line_writer;
+#[cfg(test)]
+pub(crate) mod test_support;
+
+pub use escape::{visible, visible_json, visible_lines, visible_styled};
+pub use line_writer::LineWriter;

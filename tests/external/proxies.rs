@@ -1,0 +1,129 @@
+//! nginx and haproxy in front, configured as docs/deploy-server.md says, under strangers.
+//!
+//! `PILLARBOX_TEST_NGINX` and `PILLARBOX_TEST_HAPROXY` name other programs than those of the path.
+
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use pillarbox::config::variable;
+use tokio::{task::JoinSet, time::sleep};
+
+use test_support::{
+    message::both,
+    process::until,
+    repository,
+    shipped::Process,
+    strangers::{may_open, post_many, stay_silent, trickle},
+};
+
+/// The blocks of a language in docs/deploy-server.md, as one.
+fn blocks(language: &str) -> String {
+    let page = fs::read_to_string(repository("docs/deploy-server.md")).unwrap();
+    let begin = format!("```{language}\n");
+    let blocks = page.split(begin.as_str()).skip(1);
+    let blocks = blocks.map(|rest| rest.split("```").next().unwrap().to_owned());
+    blocks.collect::<Vec<_>>().join("\n")
+}
+
+/// `text` with its lines that contain `part` replaced.
+fn with_line(text: &str, part: &str, line: &str) -> String {
+    assert!(text.contains(part), "{part}");
+    let lines = text.lines();
+    let lines = lines.map(|found| if found.contains(part) { line } else { found });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The page's configuration of nginx, without TLS and on free ports.
+fn nginx(folder: &Path, at: SocketAddr, to: SocketAddr) -> Command {
+    let page = blocks("nginx");
+    let (top, http) = page.split_once("upstream").unwrap();
+    let http = with_line(
+        &format!("upstream{http}"),
+        "listen 443",
+        &format!("    listen {at} backlog=1024;"),
+    );
+    let http = with_line(
+        &http,
+        "server 127.0.0.1:8080;",
+        &format!("    server {to};"),
+    );
+    let http = with_line(&with_line(&http, "ssl_cert", ""), "ssl_protocols", "");
+    let path = folder.display();
+    let paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|kind| format!("{kind}_temp_path {path}/{kind};"));
+    let configuration = format!(
+        "daemon off;\npid {path}/pid;\nerror_log {path}/error.log;\n{top}\n\
+         http {{\naccess_log off;\n{}\n{http}\n}}\n",
+        paths.join("\n")
+    );
+    let file = folder.join("nginx.conf");
+    fs::write(&file, configuration).unwrap();
+    let program = variable("PILLARBOX_TEST_NGINX").unwrap_or_else(|| "nginx".to_owned());
+    let mut command = Command::new(program);
+    command.arg("-p").arg(folder).arg("-c").arg(file);
+    command
+}
+
+/// The page's configuration of haproxy, without TLS and on free ports.
+fn haproxy(folder: &Path, at: SocketAddr, to: SocketAddr) -> Command {
+    let page = blocks("haproxy");
+    let page = with_line(&page, "bind :443", &format!("    bind {at} backlog 1024"));
+    let server = format!("    server local {to} maxconn 500");
+    let page = with_line(&page, "server local", &server);
+    let file = folder.join("haproxy.cfg");
+    fs::write(&file, page + "\n").unwrap();
+    let program = variable("PILLARBOX_TEST_HAPROXY").unwrap_or_else(|| "haproxy".to_owned());
+    let mut command = Command::new(program);
+    command.arg("-db").arg("-f").arg(file);
+    command
+}
+
+/// A proxy that runs until this is dropped.
+struct RunningProxy(Child);
+
+impl Drop for RunningProxy {
+    fn drop(&mut self) {
+        use rustix::process::{Pid, Signal, kill_process};
+        // Asked to stop, nginx takes its workers with it.
+        let _ = kill_process(Pid::from_child(&self.0), Signal::TERM);
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_is_answered_through_a_proxy_that_strangers_crowd() {
+    assert!(may_open(8192), "the test needs 8,192 open files");
+    for configure in [nginx, haproxy] {
+        let process = Process::start(&both());
+        let folder = tempfile::tempdir().unwrap();
+        let free = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let at = free.local_addr().unwrap();
+        drop(free);
+        let mut command = configure(folder.path(), at, process.address);
+        command.stdout(Stdio::null());
+        let _proxy = RunningProxy(command.spawn().unwrap());
+        until("the proxy listens", || {
+            std::net::TcpStream::connect(at).is_ok()
+        });
+
+        let mut strangers = JoinSet::new();
+        for n in 0..2064 {
+            if n < 2000 {
+                strangers.spawn(stay_silent(at));
+            } else {
+                strangers.spawn(trickle(at, 2_000_000));
+            }
+        }
+        sleep(Duration::from_secs(3)).await;
+        for padding in [0, 120_000] {
+            let (late, worst) = post_many(at, 100, padding).await;
+            println!("{:?}: the last after {worst:?}", command.get_program());
+            assert!(late <= 1, "{late} late, the last after {worst:?}");
+        }
+    }
+}
