@@ -84,7 +84,7 @@ struct PayErrorBody {
 /// The code in a response. A text that does not have the form of a code is not repeated, because it
 /// may quote the request.
 pub(super) fn code(answer: &ClientResponse) -> String {
-    let said = serde_json::from_slice::<PayErrorBody>(&answer.body)
+    let code = serde_json::from_slice::<PayErrorBody>(&answer.body)
         .ok()
         .and_then(|body| body.code);
     let is_plain =
