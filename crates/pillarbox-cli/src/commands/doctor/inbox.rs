@@ -185,7 +185,10 @@ async fn last_received(
                 );
                 finding(CheckHealth::Look, name, why)
             } else {
-                fine(name, format!("last heard {} ago", span(now.since(at))))
+                fine(
+                    name,
+                    format!("last notification {} ago", span(now.since(at))),
+                )
             });
         }
     }
