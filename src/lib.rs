@@ -4,7 +4,7 @@
 //! # Delivering to your own code
 //!
 //! Implement [`Destination`]. Your code gets every notification as an [`Event`] under its [`Key`],
-//! and says whether it arrived.
+//! and returns whether it was delivered.
 //!
 //! ```
 //! use pillarbox::{DeliveryError, Destination, Event, Key};
@@ -52,7 +52,7 @@
 //!
 //! An embedder needs the names below and no module but [`lambda`]. The modules serve the other
 //! packages of this workspace and change with them. They stand in reading order; each uses only
-//! some of those above it, as ARCHITECTURE.md says.
+//! some of those above it: see ARCHITECTURE.md.
 
 pub mod text;
 pub mod domain;

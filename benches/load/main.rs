@@ -1,6 +1,6 @@
 //! Drives signed, distinct Pay notifications of 1.2 KB at a running `serve` and says how it fared.
 //!
-//! `cargo bench --bench load` starts a `serve` of its own in a fresh folder on this disk. What the
+//! `cargo bench --bench load` starts a `serve` in a new folder on this disk. What the
 //! disk's own flush rate allows is measured beside it, in the same run.
 
 #![expect(
@@ -59,7 +59,7 @@ async fn main() {
         .await;
     let took = started.elapsed().as_secs_f64();
     println!(
-        "handed on: all {drained} within {took:.1} s of the first POST, {:.0} a second",
+        "delivered: all {drained} within {took:.1} s of the first POST, {:.0} a second",
         drained as f64 / took
     );
     let repeats = drive(

@@ -1,4 +1,4 @@
-//! A `serve` in a folder of its own, and how much memory it takes.
+//! A `serve` in a new folder, and its memory.
 
 use std::{
     cell::RefCell,
@@ -21,7 +21,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a release build without configuration, as a newcomer would, on ports of its own.
+    /// Starts a release build without configuration, as a newcomer would, on free ports.
     pub(crate) fn start() -> Self {
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_pillarbox"))
@@ -92,7 +92,7 @@ impl Server {
                 let delivered = count_rows(&inbox, "state = 'delivered'");
                 assert_eq!(
                     delivered, count,
-                    "every acknowledged notification is stored once and handed on"
+                    "every acknowledged notification is stored once and delivered"
                 );
                 return delivered;
             }

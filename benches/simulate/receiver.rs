@@ -8,7 +8,7 @@ use url::Url;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
-/// Starts it on a thread of its own, for as long as the process lives.
+/// Starts it on a separate thread, until the process ends.
 pub(crate) fn start() -> Url {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();

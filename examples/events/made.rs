@@ -130,7 +130,7 @@ fn requests(front: Front, bodies: &[(&str, Sender, MessageBody)], at: Timestamp)
         add(
             name,
             shows,
-            "200 recorded, and 200 duplicate when it comes again",
+            "200 recorded, and 200 duplicate when it is sent again",
             &signed(name),
         );
     }
@@ -143,12 +143,12 @@ fn requests(front: Front, bodies: &[(&str, Sender, MessageBody)], at: Timestamp)
     );
     let (unknown, no_event) = (
         other_event(&pay, "card_payment_disputed"),
-        "an event nobody knows yet",
+        "an unknown event type",
     );
     add(
         "pay-unknown-event",
         no_event,
-        "200 recorded, and 200 duplicate when it comes again",
+        "200 recorded, and 200 duplicate when it is sent again",
         &unknown,
     );
     let unreadable = resigned(&pay, b"{\"not\": \"a message\"}");
@@ -192,7 +192,7 @@ fn requests(front: Front, bodies: &[(&str, Sender, MessageBody)], at: Timestamp)
     );
     add(
         "other-path",
-        "a path that is no source",
+        "a path without a source",
         "404",
         &FrontRequest {
             path: "/pay/".to_owned(),
@@ -282,7 +282,7 @@ fn batches(bodies: &[(&str, Sender, MessageBody)]) -> Vec<Example> {
         format!("{source}:{}", body.id)
     };
     let (hmrc, pay) = (key("hmrc-json"), key("pay-captured"));
-    let done = r#"{"batchItemFailures":[]}, the rows handed on if they are there"#;
+    let done = r#"{"batchItemFailures":[]}, the rows delivered if they exist"#;
     let other = json!({"Records": [
         record(0, "INSERT", "~source:pay", "recorded"),
         record(1, "INSERT", &pay, "held"),
@@ -347,7 +347,7 @@ fn schedules(at: Timestamp) -> Vec<Example> {
         (
             "schedule/sweep",
             "what the template's schedule sends",
-            "how many were handed on",
+            "how many rows were delivered",
             json!({"role": "sweep"}),
         ),
         (
@@ -359,12 +359,12 @@ fn schedules(at: Timestamp) -> Vec<Example> {
         (
             "schedule/rule",
             "what a rule of EventBridge sends",
-            "how many were handed on",
+            "how many rows were delivered",
             rule,
         ),
         (
             "foreign/sqs",
-            "a queue's messages, which are nobody's here",
+            "a queue's messages, which no role handles",
             "error ForeignEvent",
             queue,
         ),
@@ -387,7 +387,7 @@ fn readme(at: Timestamp, examples: &[Example]) -> String {
         ..
     } in examples
     {
-        // Writing to a string can't fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(text, "| [{name}]({name}) | {shows} | {answer} |");
     }
     text

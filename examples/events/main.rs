@@ -6,7 +6,7 @@
 //! A file it does not make is left alone, and `tests/events.rs` says so.
 //!
 //! They are made, never written: a signature is over exact bytes, and goes stale with the first
-//! space somebody adds. Dates go stale, too: what is older than the acceptance window is held.
+//! space added by an editor. Dates go stale, too: what is older than the acceptance window is held.
 
 #[path = "../../tests/support/fronts.rs"]
 mod fronts;

@@ -1,4 +1,4 @@
-//! `bootstrap`: the one Lambda binary. Its role comes from `PILLARBOX_ROLE` or the handler's name.
+//! `bootstrap`: the one Lambda binary. `PILLARBOX_ROLE` or the handler's name sets its role.
 
 use std::process::ExitCode;
 

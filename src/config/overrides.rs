@@ -35,8 +35,12 @@ impl Overrides {
         let console = find_override("--console", &self.console, "PILLARBOX_CONSOLE", outside);
         let console = address(console, config.console, &mut problems);
         let inbox = find_override("--inbox", &self.inbox, "PILLARBOX_INBOX", outside);
-        let inbox = inbox.and_then(|said| {
-            collect_error(&said.place, InboxConfig::parse(&said.value), &mut problems)
+        let inbox = inbox.and_then(|given| {
+            collect_error(
+                &given.place,
+                InboxConfig::parse(&given.value),
+                &mut problems,
+            )
         });
         problems.extend(addresses::check(&listen, &console));
         ConfigErrors::or(problems, ())?;
@@ -66,11 +70,11 @@ fn find_override(
 }
 
 fn address(
-    said: Option<Located<String>>,
+    given: Option<Located<String>>,
     document: SocketAddr,
     problems: &mut Vec<ConfigError>,
 ) -> AddressSetting {
-    let read = said.and_then(|Located { value, place }| {
+    let read = given.and_then(|Located { value, place }| {
         let value = collect_error(&place, value.parse().map_err(|_| addresses::MUST), problems)?;
         Some(AddressSetting {
             value,
@@ -153,12 +157,12 @@ mod tests {
                 continue;
             }
             outcome.unwrap();
-            let said = InboxConfig::parse(&format!("sqlite:{}", expected[2])).unwrap();
+            let expected_inbox = InboxConfig::parse(&format!("sqlite:{}", expected[2])).unwrap();
             assert_eq!(
                 [config.listen.to_string(), config.console.to_string()],
                 expected[..2]
             );
-            assert_eq!(config.inbox, said);
+            assert_eq!(config.inbox, expected_inbox);
         }
     }
 

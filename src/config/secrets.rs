@@ -137,7 +137,7 @@ fn credential(
         .as_ref()
         .and_then(|pull| pull.test_prefix);
     let checked = reference.value.fetch(outside).and_then(|secret| {
-        secret.judge()?;
+        secret.check_strength()?;
         let is_test = test_prefix.is_some_and(|prefix| secret.expose().starts_with(prefix));
         if source.live && is_test {
             return Err(SecretError::TestKeyOnLive);
@@ -507,10 +507,11 @@ secret = "secretsmanager:arn:aws:secretsmanager:eu-west-2:111122223333:secret:pa
                 ],
             ),
         ] {
-            let (found, said) = usable(&holding(read.clone()));
-            assert_eq!((&found[..], &said), (labels, &wrong), "{read:?}");
+            let (found, messages) = usable(&holding(read.clone()));
+            assert_eq!((&found[..], &messages), (labels, &wrong), "{read:?}");
             assert!(
-                said.iter()
+                messages
+                    .iter()
                     .all(|line| !line.contains(LIVE_SECRET) && !line.contains(TEST_SECRET))
             );
         }
@@ -587,11 +588,12 @@ secret = "secretsmanager:arn:aws:secretsmanager:eu-west-2:111122223333:secret:pa
         });
         with(&all[2..], |outside| {
             let unusable = hmrc.pull_secrets(outside).unwrap_err();
-            let said: Vec<_> = unusable.iter().map(|one| one.problem.to_string()).collect();
-            assert_eq!(said.len(), 2, "{said:?}");
+            let messages: Vec<_> = unusable.iter().map(|one| one.problem.to_string()).collect();
+            assert_eq!(messages.len(), 2, "{messages:?}");
             assert!(
-                said[0].ends_with("(env:HMRC_CLIENT_ID) is not set: set that environment variable"),
-                "{said:?}"
+                messages[0]
+                    .ends_with("(env:HMRC_CLIENT_ID) is not set: set that environment variable"),
+                "{messages:?}"
             );
         });
         let references: Vec<_> = config.pull_references().map(ToString::to_string).collect();
@@ -623,7 +625,7 @@ secret = "secretsmanager:arn:aws:secretsmanager:eu-west-2:111122223333:secret:pa
             [ARN]
         );
         let broken = format!("colour = \"red\"{MANAGED}");
-        let said = with(&[], |outside| read_with_secrets(&broken, "p", outside)).unwrap_err();
-        assert_eq!(said.iter().count(), 1, "{said}");
+        let messages = with(&[], |outside| read_with_secrets(&broken, "p", outside)).unwrap_err();
+        assert_eq!(messages.iter().count(), 1, "{messages}");
     }
 }

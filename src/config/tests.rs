@@ -292,9 +292,9 @@ fn addresses_and_windows_are_checked() {
         ("acceptance_days = 0x20", ""),
     ] {
         let read = Config::read(&format!("{line}{FINE}"), "p");
-        let said = read.map_or_else(|problems| problems.to_string(), |_| String::new());
+        let message = read.map_or_else(|problems| problems.to_string(), |_| String::new());
         assert_eq!(
-            said.strip_prefix("p:1: ").unwrap_or(&said),
+            message.strip_prefix("p:1: ").unwrap_or(&message),
             expected,
             "{line}"
         );
@@ -508,9 +508,9 @@ fn the_error_of_an_invalid_inbox_or_destination_says_what_to_write() {
         ),
     ] {
         let read = Config::read(&format!("{table}{FINE}"), "p");
-        let said = read.map_or_else(|problems| problems.to_string(), |_| String::new());
+        let message = read.map_or_else(|problems| problems.to_string(), |_| String::new());
         assert_eq!(
-            said.strip_prefix("p:").unwrap_or(&said),
+            message.strip_prefix("p:").unwrap_or(&message),
             expected,
             "{table}"
         );

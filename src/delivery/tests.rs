@@ -382,7 +382,7 @@ async fn the_time_of_a_sources_last_notification_is_written_at_most_every_ten_se
         entry.received_at = NOW.plus(Duration::from_secs(after));
         let key = rig.record(&entry).await;
         rig.process(&key).await;
-        let heard = rig
+        let woken = rig
             .worker
             .inbox
             .last_received(&SourceName::new("hmrc").unwrap())
@@ -393,7 +393,7 @@ async fn the_time_of_a_sources_last_notification_is_written_at_most_every_ten_se
         } else {
             NOW.plus(Duration::from_secs(10))
         };
-        assert_eq!(heard, Some(expected), "after {after} s");
+        assert_eq!(woken, Some(expected), "after {after} s");
     }
 }
 

@@ -45,11 +45,11 @@ struct CloudEvent<'a> {
 }
 
 impl Event {
-    /// The event that a stored row tells of. Fails only if the row is damaged.
+    /// The event of a stored row. Fails only if the row is damaged.
     pub fn of(row: &Row) -> Result<Self, InboxError> {
         let damaged = |_| InboxError::Damaged {
             key: row.key.clone(),
-            what: "its content can't be embedded",
+            what: "its content cannot be embedded",
         };
         let data = senders::data(row.kind, &row.event_type, row.proven_body()?);
         let embedded = data
@@ -112,7 +112,7 @@ impl Event {
         &self.claim_check
     }
 
-    /// The name of the source it came from.
+    /// The name of its source.
     pub fn source(&self) -> &str {
         &self.source
     }

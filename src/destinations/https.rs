@@ -14,15 +14,15 @@ use crate::{
     http_client::{ClientLimits, EndpointError, RequestError, client, endpoint, resolve},
 };
 
-/// The whole of one attempt; the lease is several times as long.
+/// The time limits of one attempt. The lease is several times longer.
 const LIMITS: ClientLimits = ClientLimits {
     connect: Duration::from_secs(5),
     total: Duration::from_secs(20),
 };
-/// How much of an answer is read, so that the connection can be used again.
+/// The part of a response that is read, so that the connection can be reused.
 const LONGEST_ANSWER: usize = 64 * 1024;
 
-/// An endpoint of the team's own.
+/// An HTTPS endpoint.
 pub struct HttpsDestination {
     url: Url,
     secret: WebhookSecret,
@@ -30,14 +30,14 @@ pub struct HttpsDestination {
     clock: Arc<dyn Clock>,
 }
 
-/// Why an endpoint can't be used at all.
+/// Why an endpoint cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpsError {
-    /// The URL leads where nothing may be sent.
+    /// The URL is not allowed.
     #[error("its URL {0}")]
     Url(#[from] EndpointError),
-    /// No client can be made.
-    #[error("no HTTPS client can be made: {0}")]
+    /// The HTTPS client cannot be created.
+    #[error("cannot create an HTTPS client: {0}")]
     Client(#[from] reqwest::Error),
 }
 
@@ -78,7 +78,7 @@ impl Destination for HttpsDestination {
             .body(event.json().clone());
         let answer = request.send().await.map_err(|error| unavailable(&error))?;
         let status = answer.status();
-        let outcome = judge(status);
+        let outcome = classify_status(status);
         drain(answer).await;
         outcome
     }
@@ -95,8 +95,8 @@ pub async fn probe_https(url: &Url) -> Result<(), DeliveryError> {
     answer.map(|_| ()).map_err(|error| unavailable(&error))
 }
 
-/// Whether the name of an endpoint resolves to an address that is delivered to. Connects to
-/// nothing.
+/// Whether the name of an endpoint resolves to an address that deliveries may use. Opens no
+/// connection.
 ///
 /// # Errors
 /// What a delivery would report.
@@ -105,13 +105,14 @@ pub async fn resolve_https(url: &Url) -> Result<(), DeliveryError> {
     resolved.map_err(|error| DeliveryError::Unavailable(format!("https: {error}")))
 }
 
-/// What a status means. A deployment in progress answers 404 or 403, so those are tried again.
-fn judge(status: StatusCode) -> Result<(), DeliveryError> {
-    let said = format!("https: status {}", status.as_u16());
+/// The outcome of a status. During a deployment an endpoint may answer 404 or 403, so these are
+/// tried again.
+fn classify_status(status: StatusCode) -> Result<(), DeliveryError> {
+    let reason = format!("https: status {}", status.as_u16());
     match status.as_u16() {
         200..=299 => Ok(()),
-        400 | 410 | 413 | 415 | 422 => Err(DeliveryError::Refused(said)),
-        _ => Err(DeliveryError::Unavailable(said)),
+        400 | 410 | 413 | 415 | 422 => Err(DeliveryError::Refused(reason)),
+        _ => Err(DeliveryError::Unavailable(reason)),
     }
 }
 
@@ -200,12 +201,12 @@ mod tests {
             (500, "again"),
             (503, "again"),
         ] {
-            let said = match judge(StatusCode::from_u16(status).unwrap()) {
+            let found = match classify_status(StatusCode::from_u16(status).unwrap()) {
                 Ok(()) => "arrived",
                 Err(DeliveryError::Refused(_)) => "dead",
                 Err(DeliveryError::Unavailable(_)) => "again",
             };
-            assert_eq!(said, outcome, "{status}");
+            assert_eq!(found, outcome, "{status}");
         }
     }
 }

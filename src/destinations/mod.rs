@@ -66,8 +66,8 @@ pub enum DeliveryError {
 /// What can be seen of a destination on AWS without sending anything to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Probe {
-    /// It is there.
+    /// It exists.
     There,
-    /// We may not look, which says nothing of sending.
+    /// Reading it is not permitted. Sending to it may be.
     Forbidden,
 }

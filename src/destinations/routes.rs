@@ -12,7 +12,7 @@ pub struct DestinationRoutes<D> {
 }
 
 impl<D> DestinationRoutes<D> {
-    /// Everything goes to `default`.
+    /// Sends everything to `default`.
     pub fn to(default: Arc<D>) -> Self {
         Self {
             default,
@@ -20,7 +20,7 @@ impl<D> DestinationRoutes<D> {
         }
     }
 
-    /// What comes from `source` goes to `destination`.
+    /// Sends the notifications of `source` to `destination`.
     pub fn with(mut self, source: &str, destination: Arc<D>) -> Self {
         self.own.insert(source.to_owned(), destination);
         self

@@ -1,4 +1,4 @@
-//! The Standard Webhooks signature: so that whoever receives an event can tell that we sent it.
+//! The Standard Webhooks signature, by which a consumer verifies that Pillarbox sent an event.
 
 use std::fmt;
 
@@ -16,9 +16,9 @@ use crate::{
 pub struct WebhookSecret(Hmac<Sha256>);
 
 impl WebhookSecret {
-    /// Takes `whsec_` and 24 to 64 bytes in base64, as Standard Webhooks has it.
+    /// Parses `whsec_` and 24 to 64 bytes in base64, as Standard Webhooks defines it.
     pub fn new(secret: &Secret) -> Result<Self, SecretError> {
-        secret.judge()?;
+        secret.check_strength()?;
         let encoded = secret
             .expose()
             .strip_prefix("whsec_")

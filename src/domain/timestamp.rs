@@ -42,7 +42,7 @@ impl Timestamp {
     ///
     /// HMRC writes `2020-06-01T10:20:23.160+0000`, which is not RFC 3339, and for some days in 2023
     /// wrote nanoseconds; Pay writes `…T10:15:31.480Z`. A date without a zone is taken as UTC, as
-    /// HMRC's own API does. `None` means the text is no date.
+    /// HMRC's own API does. `None` means that the text is not a date.
     pub fn parse(text: &str) -> Option<Self> {
         if let Ok(instant) = text.parse::<jiff::Timestamp>() {
             return Some(Self(instant.as_millisecond()));

@@ -1,4 +1,4 @@
-//! An HTTP client that follows no redirect, asks no proxy, and connects to public addresses only.
+//! An HTTP client that follows no redirects, uses no proxy, and connects to public addresses only.
 
 use std::{net::SocketAddr, str::FromStr, sync::Arc, time::Duration};
 
@@ -11,12 +11,12 @@ use url::Url;
 
 use super::address::is_public;
 
-/// How long a request may take.
+/// The time limits of a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ClientLimits {
-    /// Until there is a connection.
+    /// For opening a connection.
     pub connect: Duration,
-    /// From its beginning to the end of the answer.
+    /// For the whole exchange.
     pub total: Duration,
 }
 
@@ -45,7 +45,7 @@ fn is_local(url: &Url) -> bool {
     url.scheme() == "http"
 }
 
-/// Why a request has no answer. Says nothing of the URL, whose query may hold a token.
+/// Why a request has no response. Never contains the URL, whose query may hold a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
     /// Nothing was sent.
@@ -54,7 +54,7 @@ pub enum RequestError {
     /// It took too long.
     #[error("no answer in time")]
     Late,
-    /// There is nobody there.
+    /// No connection could be opened.
     #[error("no connection")]
     NoConnection,
     /// It began, and did not end.
@@ -93,7 +93,7 @@ fn is_caused_by_private_address(error: &reqwest::Error) -> bool {
 /// The one that a request would have.
 pub(crate) async fn resolve(url: &Url) -> Result<(), RequestError> {
     let Some(url::Host::Domain(host)) = url.host() else {
-        return Ok(()); // an endpoint's address is judged when the configuration is read
+        return Ok(()); // an IP address was checked when the configuration was read
     };
     if is_local(url) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Where requests of our own may go: https to public hosts, and plain http to this machine only.
+//! Which URLs may receive requests: https to public hosts, and plain http to this machine only.
 
 use std::net::IpAddr;
 
@@ -6,10 +6,10 @@ use url::{Host, Url};
 
 use super::address::is_public;
 
-/// Why a URL can't be used; says what to do, and repeats nothing of the URL.
+/// Why a URL cannot be used, and what to do. Never contains the URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
-    /// The text is no absolute URL with a host.
+    /// The text is not an absolute URL with a host.
     #[error("is not a URL: write https://HOST/PATH")]
     NoUrl,
     /// A scheme other than http and https.
@@ -26,14 +26,14 @@ pub enum EndpointError {
         "is plain http to another machine: write https, which http may replace on loopback only"
     )]
     Plain,
-    /// https to an address that isn't public.
+    /// https to an address that is not public.
     #[error(
         "is https to a private, link-local or loopback address: write the name of a public host"
     )]
     NotPublic,
 }
 
-/// Reads the URL of something we send requests to.
+/// Parses the URL of an endpoint that requests are sent to.
 pub(crate) fn endpoint(text: &str) -> Result<Url, EndpointError> {
     let url = Url::parse(text).map_err(|_| EndpointError::NoUrl)?;
     let problem = match (url.scheme(), url.host()) {
@@ -68,7 +68,7 @@ fn is_loopback(host: &Host<&str>) -> bool {
     }
 }
 
-/// A name is judged by what it resolves to, when a connection is made.
+/// A name may be public. Its addresses are checked when a connection is opened.
 fn may_be_public(host: &Host<&str>) -> bool {
     match host {
         Host::Domain(name) => *name != "localhost",

@@ -1,11 +1,11 @@
-//! An answer that is read to its end, if it has one within reason.
+//! A response that is read completely, up to a limit.
 
 use bytes::{Bytes, BytesMut};
 use reqwest::RequestBuilder;
 
 use super::RequestError;
 
-/// What a request was answered.
+/// A complete response.
 #[derive(Clone, Debug)]
 pub(crate) struct ClientResponse {
     /// The status code.
@@ -14,18 +14,18 @@ pub(crate) struct ClientResponse {
     pub body: Bytes,
 }
 
-/// Why there is no whole answer.
+/// Why there is no complete response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ResponseError {
-    /// None came, or none to the end.
+    /// There was no response, or it was incomplete.
     #[error("{0}")]
     Unanswered(RequestError),
-    /// Its body is longer than it may be.
+    /// The body exceeds the limit.
     #[error("the answer is too long")]
     TooLong,
 }
 
-/// Sends a request and reads at most `longest` bytes of what comes back.
+/// Sends a request and reads a response of at most `longest` bytes.
 pub(crate) async fn ask(
     request: RequestBuilder,
     longest: usize,

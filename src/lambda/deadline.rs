@@ -60,18 +60,18 @@ mod tests {
     #[test]
     fn an_end_is_an_instant_or_for_cargo_lambda_a_span() {
         let at = |offset: i64| NOW.as_millis() + offset;
-        for (said, stopped) in [
+        for (reported, stopped) in [
             (at(5_000), at(5_000)),
             (at(-5_000), at(-5_000)),
             (600_000, at(600_000)),
             (0, at(0)),
             (i64::MAX, i64::MAX),
         ] {
-            let said = u64::try_from(said).unwrap();
+            let reported = u64::try_from(reported).unwrap();
             assert_eq!(
-                stopped_at(said, NOW),
+                stopped_at(reported, NOW),
                 Timestamp::from_millis(stopped),
-                "{said}"
+                "{reported}"
             );
         }
         assert_eq!(stopped_at(u64::MAX, NOW), Timestamp::from_millis(i64::MAX));

@@ -145,12 +145,12 @@ impl<'a> HttpEvent<'a> {
             let Some(headers) = event.get_mut(name) else {
                 continue;
             };
-            let mut kept: Option<BTreeMap<String, Box<RawValue>>> =
+            let mut others: Option<BTreeMap<String, Box<RawValue>>> =
                 serde_json::from_str(headers.get())?;
-            if let Some(kept) = &mut kept {
-                kept.retain(|name, _| !name.eq_ignore_ascii_case(FORWARDED_PROTOCOL));
+            if let Some(others) = &mut others {
+                others.retain(|name, _| !name.eq_ignore_ascii_case(FORWARDED_PROTOCOL));
             }
-            *headers = serde_json::value::to_raw_value(&kept)?;
+            *headers = serde_json::value::to_raw_value(&others)?;
         }
         serde_json::to_string(&event).map(Cow::Owned)
     }
@@ -307,7 +307,7 @@ impl HttpRequest for HttpEvent<'_> {
     }
 }
 
-/// What can stand between `https://` and a path: a name or an address, and a port.
+/// What may be between `https://` and a path: a name or an address, and a port.
 fn is_host(host: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
     (1..=MAX_NAME_BYTES).contains(&host.len())
@@ -324,8 +324,8 @@ fn without_stage<'a>(path: Option<&'a str>, context: &RequestContext) -> &'a str
     rest.filter(|rest| rest.starts_with('/')).unwrap_or(path)
 }
 
-/// `/hooks/hmrc` is `/hmrc` where the front says that its resource `/{source}` was asked for: then
-/// `/hooks` is where the API is mapped to, which is no part of the resource.
+/// `/hooks/hmrc` is `/hmrc` if the front reports the resource `/{source}`: then `/hooks` is the
+/// path that the API is mapped to, which is not part of the resource.
 fn without_mapping<'a>(fields: &'a HttpEventFields<'_>) -> &'a str {
     let path = fields.path.as_deref().unwrap_or_default();
     let Some(asked) = asked(fields) else {

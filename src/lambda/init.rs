@@ -1,8 +1,8 @@
-//! Configuration -> a function with the parts of its role, and nothing of another's.
+//! Configuration -> a function with the parts that its role needs, and no others.
 //!
-//! Connections are opened and secrets read here, at once, while the platform gives the process a
-//! whole core and nobody waits. What fails now is tried again when it is needed; until then nothing
-//! is taken in.
+//! Connections are opened and secrets are read here, concurrently: before the first invocation the
+//! platform gives the process a whole core, and no sender waits. What fails here is tried again
+//! when it is needed; until then the function accepts no notifications.
 
 use std::{collections::BTreeSet, fmt, io, sync::Arc, time::Duration};
 
@@ -35,7 +35,7 @@ const WARM_UP: Duration = Duration::from_secs(4);
 /// The variable with the configuration.
 const CONFIGURATION: &str = "PILLARBOX_CONFIG";
 
-/// Why a function can't begin; says what to do.
+/// Why a function cannot start, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum InitError {
     /// There is no role.
@@ -47,13 +47,13 @@ pub(super) enum InitError {
     /// The configuration is wrong.
     #[error("{0}")]
     Configuration(#[from] ConfigErrors),
-    /// A file would go with the environment.
+    /// The inbox is a file, which is lost with the environment.
     #[error(
         "the inbox is a local file, which a function loses: set [inbox] kind = \"dynamodb\" and \
          its table"
     )]
     LocalInbox,
-    /// AWS can't be reached.
+    /// AWS cannot be reached.
     #[error(transparent)]
     Aws(#[from] AwsError),
     /// A function that only reconciles has nothing to do.
@@ -280,13 +280,13 @@ async fn warm_up(
     let ((), (), fetched) = tokio::join!(
         warm_inbox(role, inbox),
         warm_keys(keyring),
-        manager.read(&arns, SecretsCaller::Nobody)
+        manager.read(&arns, SecretsCaller::Background)
     );
     fetched
 }
 
-/// Opens what a first request would have to wait for. Nobody waits for reconciling, whose role may
-/// not read that item.
+/// Opens the connection that a first request would wait for. No request waits in the role
+/// `reconcile`, which may not read that item.
 async fn warm_inbox(role: Role, inbox: &DynamoInbox) {
     if role == Role::Reconcile {
         return;
@@ -304,6 +304,6 @@ async fn warm_inbox(role: Role, inbox: &DynamoInbox) {
 
 async fn warm_keys(keyring: Option<&Keyring>) {
     let Some(keyring) = keyring else { return };
-    keyring.warm().await; // gives up by itself
+    keyring.warm().await; // has its own time limit
     log_unusable_secrets(&keyring.take_unusable());
 }

@@ -1,4 +1,4 @@
-//! Why the function can't begin -> the platform, which shows it to whoever looks.
+//! Reports to the platform why the function cannot start, so that an operator can see it there.
 
 use lambda_runtime_api_client::{BoxError, Client, body::Body, build_request};
 use serde_json::json;
@@ -7,15 +7,15 @@ use super::init::InitError;
 
 const PATH: &str = "/2018-06-01/runtime/init/error";
 
-/// Tells the platform. It ends the environment afterwards, and tries another one.
+/// Reports an error to the platform, which then ends this environment and starts another.
 pub(super) async fn report(problem: &InitError) {
-    if let Err(error) = tell(problem).await {
+    if let Err(error) = send(problem).await {
         tracing::error!(reason = %error, "initialisation error not reported to the platform");
     }
 }
 
-async fn tell(problem: &InitError) -> Result<(), BoxError> {
-    let told =
+async fn send(problem: &InitError) -> Result<(), BoxError> {
+    let report =
         json!({"errorType": problem.name(), "errorMessage": problem.to_string(), "stackTrace": []});
     let request = build_request()
         .method(http::Method::POST)
@@ -24,7 +24,7 @@ async fn tell(problem: &InitError) -> Result<(), BoxError> {
             "lambda-runtime-function-error-type",
             format!("Pillarbox.{}", problem.name()),
         )
-        .body(Body::from(told.to_string()))?;
+        .body(Body::from(report.to_string()))?;
     Client::builder().build()?.call(request).await?;
     Ok(())
 }

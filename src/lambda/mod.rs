@@ -63,7 +63,7 @@ pub struct LambdaFunction<I, D> {
     is_warm: AtomicBool,
 }
 
-/// What the platform says about an invocation, besides its event.
+/// What the platform passes with an event.
 #[derive(Clone, Debug)]
 pub struct Invocation {
     /// Its request id.
@@ -77,26 +77,26 @@ pub struct Invocation {
 #[serde(untagged)]
 #[non_exhaustive]
 pub enum InvocationReply {
-    /// To a front.
+    /// To the front that passed the request on.
     Http(HttpReply),
-    /// To a stream.
+    /// To the stream.
     Batch(BatchOutcome),
-    /// To the schedule of the sweep, which ignores it; for a person who invokes the function.
+    /// Of a sweep. The schedule ignores it; a person who invokes the function sees it.
     Swept {
-        /// How many rows were delivered.
+        /// The number of delivered rows.
         delivered: u64,
-        /// How many failed and are due again.
+        /// The number of rows that failed and are due again.
         retry: u64,
-        /// How many are dead now.
+        /// The number of rows that are now dead.
         dead: u64,
     },
-    /// To the schedule of reconcile, which ignores it, too.
+    /// Of a reconcile run. The schedule ignores it.
     Reconciled {
-        /// How many notifications were recorded that push had missed.
+        /// The number of recorded notifications that were not pushed.
         recorded: usize,
-        /// How many were acknowledged.
+        /// The number of acknowledged notifications.
         acknowledged: usize,
-        /// How many events of payments were never received.
+        /// The number of payment events that were never received.
         missing: usize,
         /// How each source's run ended, in one word.
         ended: BTreeMap<String, &'static str>,
@@ -125,7 +125,7 @@ pub enum InvocationError {
     #[error("nothing could be reconciled: {0}")]
     Reconcile(String),
     /// A bug.
-    #[error("the program panicked: the log says where")]
+    #[error("the program panicked: the log has the place")]
     Panicked,
 }
 
@@ -227,7 +227,7 @@ impl<I: Inbox, D: Destination> LambdaFunction<I, D> {
     }
 }
 
-/// Answers one request. Never fails, because a refusal is an answer, too.
+/// Answers one request. Never fails, because a refusal is also an answer.
 async fn respond<I: ReceiveInbox>(
     receiver: &Receiver<I>,
     event: Result<HttpEvent<'_>, Refusal>,

@@ -1,4 +1,4 @@
-//! The process: variables in, invocations for as long as the platform wants, exit code out.
+//! The process: reads its variables, handles invocations until the platform ends it.
 
 use std::{
     io::{self, Write},
@@ -32,13 +32,13 @@ const NOT_ON_LAMBDA: &str = "This program runs on AWS Lambda: AWS_LAMBDA_RUNTIME
     `pillarbox serve` does the same work on a machine of your own, and `cargo lambda watch` \
     simulates Lambda.";
 
-/// The whole of `bootstrap`: a function that delivers to the destinations of its configuration.
-/// Runs until the platform ends it.
+/// Runs `bootstrap`: a function that delivers to the destinations of its configuration. Returns
+/// when the platform ends it.
 pub fn main() -> ExitCode {
     start(init::configured_destinations)
 }
 
-/// The whole of a Lambda that delivers every notification to `destination`: `bootstrap`, with its
+/// Runs a Lambda function that delivers every notification to `destination`: `bootstrap`, with its
 /// variables, configuration and roles, and your code in place of the configured destinations.
 ///
 /// Name your binary `bootstrap` and deploy it in place of the shipped one. In the roles `process`,
@@ -122,8 +122,7 @@ async fn run<D: Destination>(
     }
 }
 
-/// Takes one invocation after the other. What it is given is JSON as it came; nothing decodes it
-/// before it is known what it is.
+/// Handles one invocation after another. The payload stays raw JSON until its kind is known.
 async fn serve<I: Inbox, D: Destination>(
     function: LambdaFunction<I, D>,
 ) -> Result<(), lambda_runtime::Error> {
@@ -145,18 +144,17 @@ impl From<InvocationError> for Diagnostic {
     }
 }
 
-/// One line an invocation on standard output, as JSON. `PILLARBOX_LOG` may ask for more than that,
-/// never for less: what counts rides on that line.
+/// Logs one JSON line per invocation to standard output. `PILLARBOX_LOG` can add lines and never
+/// remove that one, because it carries the metrics.
 fn log_to_stdout() {
     let asked = variable("PILLARBOX_LOG")
         .and_then(|word| word.parse().ok())
         .unwrap_or(Level::INFO);
     let which = Targets::new()
         .with_target("pillarbox", asked.max(Level::INFO))
-        // It says each failure once more than we do.
+        // It repeats each failure that this program logs.
         .with_target("lambda_runtime::layers::panic", LevelFilter::OFF)
-        // Libraries may say what they carry at their finer levels, so they are never asked for
-        // those.
+        // At finer levels libraries may log data, so those levels are off.
         .with_default(Level::WARN);
     let lines = LogLayer::direct(io::stdout(), LogFormat::Json, Arc::new(SystemClock));
     tracing_subscriber::registry()

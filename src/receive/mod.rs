@@ -81,13 +81,13 @@ pub enum RequestOutcome {
 pub struct Receipt {
     /// The key it is stored under.
     pub key: Key,
-    /// How recording ended.
+    /// The result of recording.
     pub stored: ReceiptStatus,
     /// Which secret matched, by label.
     pub key_label: String,
 }
 
-/// How recording ended, as the sender is told.
+/// The result of recording, as in the answer to the sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReceiptStatus {
     /// Stored now, and to be delivered.

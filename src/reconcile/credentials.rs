@@ -77,7 +77,7 @@ impl ReconcileCredentials {
         let references = sources.iter().flat_map(SourceConfig::pull_references);
         let arns: BTreeSet<String> = arns(references);
         let vault = match &self.manager {
-            Some(manager) => manager.read(&arns, SecretsCaller::Nobody).await,
+            Some(manager) => manager.read(&arns, SecretsCaller::Background).await,
             None => FetchedSecrets::default(),
         };
         let file = |path: &Path| std::fs::read_to_string(path);

@@ -39,7 +39,7 @@ impl MetricsWriter {
     }
 }
 
-/// One line for each record. The metrics are told apart by source and by `function`.
+/// One line for each record. Their dimensions are the source and `function`.
 fn lines(records: &[ReconcileRecord], function: &str, now: Timestamp) -> String {
     records
         .iter()

@@ -118,12 +118,12 @@ mod tests {
         };
         let document = format!("[sources.s]\nkind = \"{kind}\"\nsecrets = []\n");
         let config = Config::read(&document, "p").unwrap();
-        let heard = Some(NOW.minus(Duration::from_secs(60)));
+        let last_push = Some(NOW.minus(Duration::from_secs(60)));
         record(
             &config.sources[0],
             &RunResult::Ran(RunOutcome { ended, found }),
             0,
-            heard,
+            last_push,
             NOW,
         )
     }
@@ -172,11 +172,11 @@ mod tests {
             (RunEnd::Deadline, vec![boxed(Some(5), None)], Some(5)),
             (RunEnd::AlreadyRunning, vec![], None),
         ] {
-            let said = format!("{ended} {boxes:?}");
+            let case = format!("{ended} {boxes:?}");
             assert_eq!(
                 row(ended, RunFindings::Hmrc(boxes)).oldest_unacknowledged,
                 expected.map(Duration::from_secs),
-                "{said}"
+                "{case}"
             );
         }
     }

@@ -77,7 +77,7 @@ impl Environment for SecretSources<'_> {
 
 impl Secret {
     /// Checks that the value is not empty, padded, short or a placeholder.
-    pub fn judge(&self) -> Result<(), SecretError> {
+    pub fn check_strength(&self) -> Result<(), SecretError> {
         let value = self.expose();
         let lower = value.to_ascii_lowercase();
         if value.is_empty() {
@@ -215,14 +215,18 @@ mod tests {
             ("please-CHANGEME-soon", SecretError::Placeholder),
             ("xxxxxxxxxxxxxxxxxxxx", SecretError::Placeholder),
         ] {
-            assert_eq!(Secret::new(value.into()).judge(), Err(problem), "{value:?}");
+            assert_eq!(
+                Secret::new(value.into()).check_strength(),
+                Err(problem),
+                "{value:?}"
+            );
         }
         assert_eq!(
-            Secret::new("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".into()).judge(),
+            Secret::new("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".into()).check_strength(),
             Ok(())
         );
         assert_eq!(
-            Secret::new("webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu".into()).judge(),
+            Secret::new("webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu".into()).check_strength(),
             Ok(())
         );
     }

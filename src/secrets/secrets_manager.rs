@@ -44,7 +44,7 @@ const IN_A_REQUEST: AwsLimits = AwsLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretsCaller {
     /// No request waits.
-    Nobody,
+    Background,
     /// A request whose sender waits for its answer.
     Sender,
 }
@@ -106,7 +106,7 @@ async fn read(
     caller: SecretsCaller,
 ) -> Result<Option<Secret>, SecretsManagerError> {
     let limits = match caller {
-        SecretsCaller::Nobody => AT_START,
+        SecretsCaller::Background => AT_START,
         SecretsCaller::Sender => IN_A_REQUEST,
     };
     let limited = Builder::new()

@@ -138,7 +138,7 @@ pub(crate) fn fetch_signing_secret(
     outside: &SecretSources<'_>,
 ) -> FetchedSecret<Option<Secret>> {
     let checked = reference.value.fetch(outside).and_then(|secret| {
-        secret.judge()?;
+        secret.check_strength()?;
         let shape = kind.as_ref().map(|kind| &kind.config.secret);
         if let Some(shape) = shape.filter(|shape| !shape.fits(secret.expose())) {
             return Err(SecretError::OtherForm(shape.description));

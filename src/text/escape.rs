@@ -7,7 +7,7 @@ use std::{borrow::Cow, fmt::Write};
 
 /// One line of text, with every character that steers a display written as its escape, `\u{202e}`.
 ///
-/// A backslash stays as it is, so a sender can write what looks like an escape; it can't hide
+/// A backslash stays as it is, so a sender can write what looks like an escape; it cannot hide
 /// anything by that.
 pub fn visible(text: &str) -> Cow<'_, str> {
     escape(text, steers)
@@ -52,7 +52,7 @@ fn escape(text: &str, unsafe_to_show: impl Fn(char) -> bool) -> Cow<'_, str> {
     let mut out = String::with_capacity(text.len() + 16);
     for c in text.chars() {
         if unsafe_to_show(c) {
-            // Writing to a string can't fail.
+            // Writing to a string cannot fail.
             let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
         } else {
             out.push(c);

@@ -9,7 +9,7 @@ use std::{
 
 use test_support::repository;
 
-/// A little more than it has, so that it doesn't grow unseen: a cold start loads all of it.
+/// A little above its size, so that growth is noticed: a cold start loads all of it.
 const LARGEST: usize = 6_600_000;
 /// What is uploaded.
 const LARGEST_ZIPPED: usize = 3_000_000;

@@ -33,7 +33,7 @@ use test_support::{
     posted,
 };
 
-/// A name of its own for each run, so that one MiniStack may serve many.
+/// A separate name for each run, so that one MiniStack may serve many.
 fn fresh(name: &str) -> String {
     format!("{name}-{:016x}", SystemClock.random())
 }
@@ -297,7 +297,7 @@ async fn a_secret_is_none_yet_until_it_has_a_value_and_a_new_value_needs_no_rest
 
     let reference = SecretRef::parse(&format!("secretsmanager:{arn}#current")).unwrap();
     let vault = SecretsManager::new(&aws)
-        .read(&arns([&reference]), SecretsCaller::Nobody)
+        .read(&arns([&reference]), SecretsCaller::Background)
         .await;
     let outside = SecretSources {
         env: &|_| None,
@@ -312,7 +312,7 @@ async fn a_secret_is_none_yet_until_it_has_a_value_and_a_new_value_needs_no_rest
 
     let missing = SecretRef::parse(&format!("secretsmanager:{arn}-gone#current")).unwrap();
     let vault = SecretsManager::new(&aws)
-        .read(&arns([&missing]), SecretsCaller::Nobody)
+        .read(&arns([&missing]), SecretsCaller::Background)
         .await;
     let outside = SecretSources {
         vault: &vault,

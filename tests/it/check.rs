@@ -35,7 +35,7 @@ impl Clock for SeededRng {
     }
 }
 
-/// Never slow: a busy machine is no fault of the receiver's.
+/// Never slow: a busy machine is not a fault of the receiver.
 fn options() -> CheckOptions {
     CheckOptions {
         idle: Duration::from_millis(10),
@@ -141,11 +141,11 @@ const PLANTED: &[Planted] = &[
     (PlantedFault::SendsRetryAfter, PAY, &["retry-after"], &[]),
     (PlantedFault::ClosesEachConnection, BOTH, &[], &["keep-alive"]),
     (PlantedFault::ClosesIdleConnections, BOTH, &[], &["idle-connection"]),
-    // What is answered 200 and dropped can't be seen from outside.
+    // A receiver that answers 200 and drops the message cannot be detected from outside.
     (PlantedFault::DropsUpperCasePayment, PAY, &[], &[]),
 ];
 
-/// Judged by what is no fault of an answer; each has a test of its own, here or beside it.
+/// Checks that no planted fault causes; each has a separate test.
 const ELSEWHERE: [&str; 11] = [
     "https",
     "port",
@@ -331,7 +331,7 @@ async fn everything_that_is_stored_is_listed() {
 }
 
 #[tokio::test]
-async fn another_secret_is_one_finding_and_what_takes_the_right_one_is_not_tried() {
+async fn another_secret_is_one_finding_and_checks_that_need_the_secret_are_not_tried() {
     for sender in Sender::ALL {
         let receiver = Faulty::start(sender, PlantedFault::Sound, SECRET).await;
         let report = checked(
@@ -374,7 +374,7 @@ async fn another_secret_is_one_finding_and_what_takes_the_right_one_is_not_tried
 }
 
 #[tokio::test]
-async fn a_secret_that_was_nearly_right_is_told_apart() {
+async fn a_nearly_correct_secret_is_named() {
     let bare = SECRET.rsplit_once('_').unwrap().1;
     let newline = format!("{SECRET}\n");
     for (sender, secret, words) in [
@@ -393,7 +393,7 @@ async fn a_secret_that_was_nearly_right_is_told_apart() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_is_not_there_is_a_finding_and_the_end() {
+async fn an_unreachable_receiver_is_a_finding_and_ends_the_run() {
     let closed_port = Url::parse("http://127.0.0.1:1/pay").unwrap();
     for sender in Sender::ALL {
         let report = checked(&closed_port, sender, SECRET, options()).await;
@@ -427,7 +427,7 @@ async fn a_url_that_no_receiver_can_have_is_refused_before_anything_is_sent() {
 }
 
 #[tokio::test]
-async fn a_report_tells_neither_secret_nor_signature_nor_query() {
+async fn a_report_contains_no_secret_signature_or_query() {
     let receiver = Faulty::start(Sender::Hmrc, PlantedFault::SetsCookie, SECRET).await;
     let mut url = receiver.url();
     url.set_query(Some("token=hush"));

@@ -23,5 +23,5 @@ mod simulate_faults;
 mod template;
 mod verify;
 
-/// `examples/events` has a copy of its own, which the test of its files shares.
+/// `examples/events` has a copy, which the test of its files shares.
 use test_support::fronts;

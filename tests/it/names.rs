@@ -165,7 +165,7 @@ fn replaced_names_stay_away() {
 }
 
 /// Recorded bodies and their like in a raw string, an attribute of an option, and macro code that
-/// rustfmt does not touch can't be broken without saying something else.
+/// rustfmt does not touch cannot be broken without a change of meaning.
 fn is_unbreakable(line: &str) -> bool {
     let words = line.split_whitespace();
     line.contains("r#\"")

@@ -1,4 +1,4 @@
-//! The sender that is played and the receiver that is real share no code, and must still agree.
+//! The simulated sender and the real receiver share no code, and must agree.
 
 use std::time::Duration;
 

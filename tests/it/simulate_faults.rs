@@ -39,7 +39,7 @@ fn plan(sender: Sender, url: Url, secret: &str) -> RunPlan {
     plan
 }
 
-/// What is held by a receiver that only lists ids; it hands everything on that it holds.
+/// What is held by a receiver that only lists ids; it delivers everything that it holds.
 fn held(receiver: &Faulty) -> Vec<StoredMessage> {
     let held = |id: String| StoredMessage {
         key: id.clone(),
@@ -64,7 +64,7 @@ async fn judged(sender: Sender, fault: PlantedFault, chaos: FaultRates) -> BTree
 }
 
 #[tokio::test]
-async fn what_is_acknowledged_and_not_there_is_named_and_so_is_what_is_never_taken() {
+async fn acknowledged_but_absent_and_never_accepted_messages_are_named() {
     let calm = FaultRates::default();
     let twice = FaultRates {
         duplicate: 100,
@@ -163,7 +163,7 @@ async fn what_is_acknowledged_and_not_there_is_named_and_so_is_what_is_never_tak
 }
 
 #[tokio::test]
-async fn the_real_receiver_holds_what_its_senders_believe() {
+async fn the_inbox_of_the_real_receiver_matches_the_senders_records() {
     let server = Server::with(&[hmrc(), pay()], RecordingDestination::default()).await;
     for source in [hmrc(), pay()] {
         let url = Url::parse(&format!("http://{}{}", server.address, source.path())).unwrap();

@@ -65,7 +65,7 @@ async fn a_payment_goes_from_its_sender_to_the_queue_and_no_secret_is_ever_print
         let sent = Ran::of(command.envs(variables(&cloud.url())));
         assert_eq!(sent.code, 0, "{sent:?}");
     }
-    until("both are handed on", || folder.count("delivered") == 2);
+    until("both are delivered", || folder.count("delivered") == 2);
     let rows = folder.list(&["--source", "pay"]);
     let message = &cloud.calls("SendMessage")[0].body;
     assert_eq!(
@@ -125,7 +125,7 @@ async fn a_running_serve_takes_a_new_key_without_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_start_without_its_secrets_is_refused_and_says_what_to_do() {
+async fn a_start_without_secrets_is_refused_with_an_error_that_says_what_to_do() {
     for (reply, said) in [
         (
             CloudReply::Fault(400, "AccessDeniedException", "canary"),

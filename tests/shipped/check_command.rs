@@ -84,7 +84,7 @@ fn our_own_server_is_sound_and_its_test_data_is_listed() {
             .filter_map(|line| line.strip_prefix("  "))
             .collect();
         let rows = folder.list(&["--source", name]);
-        // What can't be read has no id; its row is told by its bytes.
+        // An unreadable notification has no id; its row is found by its bytes.
         let stored = rows
             .iter()
             .filter(|row| row["reason"] != "unreadable")
@@ -184,7 +184,7 @@ async fn the_report_is_one_json_object_or_one_document() {
 }
 
 #[test]
-fn a_receiver_that_is_not_there_is_found_wanting() {
+fn an_unreachable_receiver_is_a_failure() {
     let folder = Folder::empty();
     let ran = folder.run(
         &[
@@ -206,7 +206,7 @@ fn a_receiver_that_is_not_there_is_found_wanting() {
 }
 
 #[test]
-fn what_the_command_line_says_wrong_is_named_and_ends_with_2() {
+fn a_mistake_on_the_command_line_is_named_and_exits_with_2() {
     let folder = Folder::empty();
     folder.write("short.secret", "short");
     let here = "http://127.0.0.1:1/pay";
@@ -303,7 +303,7 @@ fn tls(name: &str, versions: &[&'static SupportedProtocolVersion]) -> (String, S
 /// Not on macOS, which trusts its keychain alone and so never this test's authority.
 #[cfg(not(target_os = "macos"))]
 #[tokio::test(flavor = "multi_thread")]
-async fn tls_is_judged_by_its_certificate_and_its_versions() {
+async fn tls_is_graded_by_its_certificate_and_its_versions() {
     const OLD: &[&SupportedProtocolVersion] = &[&version::TLS12];
     const NEW: &[&SupportedProtocolVersion] = &[&version::TLS13];
     const BOTH: &[&SupportedProtocolVersion] = &[&version::TLS12, &version::TLS13];

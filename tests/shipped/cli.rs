@@ -19,7 +19,7 @@ use test_support::{
     process::{BOTH_SOURCES, FREE_PORTS, Folder, HMRC_SECRET, PAY_SECRET, Ran, Serve, until},
 };
 
-/// Where nobody listens.
+/// An address without a listener.
 const NOBODY: &str = "http://127.0.0.1:1/pay";
 
 /// A folder whose inbox holds what these `send` lines brought; `serve` has stopped again.
@@ -31,7 +31,7 @@ fn folder_after(sends: &[&[&str]]) -> Folder {
         let sent = folder.run(&[&["send"], *arguments, &["--to", &url]].concat());
         assert_eq!(sent.code, 0, "{sent:?}");
     }
-    until("everything is handed on", || folder.count("open") == 0);
+    until("everything is delivered", || folder.count("open") == 0);
     assert!(serve.stop(Signal::TERM).success());
     folder
 }
@@ -60,7 +60,7 @@ fn push(serve: &Serve, body: &MessageBody) -> String {
     )
 }
 
-/// It is said on standard error, in one line, and nothing is on standard output.
+/// Standard error has one line, and standard output nothing.
 #[track_caller]
 fn fails(ran: &Ran, code: i32, words: &[&str]) {
     assert_eq!((ran.code, &*ran.stdout), (code, ""), "{ran:?}");
@@ -95,7 +95,7 @@ fn a_newcomer_s_first_lines_work_as_they_are_printed() {
         assert_eq!(ran.code, 0, "{line}: {ran:?}");
     }
 
-    until("all are handed on", || {
+    until("all are delivered", || {
         folder.count("delivered") == sends.len()
     });
     let shown = folder.run(&[list]);
@@ -109,18 +109,18 @@ fn a_newcomer_s_first_lines_work_as_they_are_printed() {
         serve.stop(Signal::INT).success(),
         "Ctrl-C is an orderly end"
     );
-    assert_eq!(serve.stdout.len(), sends.len(), "each is handed on once");
+    assert_eq!(serve.stdout.len(), sends.len(), "each is delivered once");
     assert!(serve.stderr.find("Stopped.").is_some());
 }
 
 #[test]
-fn the_demo_s_secrets_are_its_owner_s_alone_kept_and_never_shown() {
+fn the_demo_s_secrets_are_private_reused_and_never_shown() {
     let folder = Folder::empty();
     let names = [".pillarbox/hmrc.secret", ".pillarbox/pay.secret"];
     for (nth, source) in ["pay", "hmrc"].into_iter().enumerate() {
         let ran = folder.run(&["send", source, "--to", NOBODY]);
         fails_to_connect(&ran);
-        let warns = ran.stderr.contains("new secrets were made in /");
+        let warns = ran.stderr.contains("new secrets were created in /");
         assert_eq!(warns, nth == 0, "only the first makes them: {ran:?}");
     }
     let secrets = names.map(|name| folder.read(name));
@@ -181,7 +181,7 @@ fn fails_to_connect(ran: &Ran) {
 }
 
 #[test]
-fn send_says_what_the_sender_would_do_when_nobody_listens() {
+fn send_reports_what_the_sender_would_do_without_a_receiver() {
     let folder = Folder::with(BOTH_SOURCES);
     for (source, words) in [
         (
@@ -240,7 +240,7 @@ fn send_repeats_the_same_bytes_and_counts_new_ones() {
 }
 
 #[test]
-fn send_takes_a_message_of_one_s_own_and_another_secret() {
+fn send_accepts_a_message_from_a_file_and_another_secret() {
     let folder = Folder::with(BOTH_SOURCES);
     folder.write("declaration.json", r#"{"duty": 1.10}"#);
     folder.write("declaration.xml", "<duty>1.10</duty>");
@@ -422,13 +422,13 @@ fn what_does_not_exist_is_named_together_with_what_does() {
             "y",
         ]),
         2,
-        &["x can't be read"],
+        &["cannot read x"],
     );
     for command in ["show", "replay", "discard"] {
         fails(
             &folder.run(&[command, "pay:nobody"]),
             1,
-            &["nothing has the key pay:nobody", "pillarbox list"],
+            &["no notification has the key pay:nobody", "pillarbox list"],
         );
         fails(
             &folder.run(&[command, "nobody"]),
@@ -439,7 +439,7 @@ fn what_does_not_exist_is_named_together_with_what_does() {
     fails(
         &folder.run(&["--config", "missing.toml", "list"]),
         2,
-        &["missing.toml can't be read"],
+        &["cannot read missing.toml"],
     );
     fails(
         &folder.run(&["list", "--inbox", "sqlite:other.db"]),
@@ -513,7 +513,7 @@ fn colour_is_for_those_who_want_it() {
 }
 
 #[test]
-fn a_reader_that_has_had_enough_ends_a_list_without_a_word() {
+fn a_closed_output_ends_a_list_without_an_error() {
     let folder = folder_after(&[&["pay", "--count", "300"]]);
     for arguments in [&["list", "--json"][..], &["list", "--limit", "1000000"]] {
         let mut command = folder.command(arguments);
@@ -604,7 +604,7 @@ fn a_port_in_use_is_named_with_a_way_out() {
     let address = taken.local_addr().unwrap().to_string();
     let folder = Folder::with(BOTH_SOURCES);
     let ran = folder.run(&["serve", "--listen", &address, "--console", "127.0.0.1:0"]);
-    fails(&ran, 1, &[&address, "can't be listened on", "--listen"]);
+    fails(&ran, 1, &[&address, "cannot listen on", "--listen"]);
 }
 
 #[test]
@@ -658,7 +658,7 @@ fn flags_beat_variables_and_variables_beat_the_document() {
 }
 
 #[test]
-fn inbox_init_can_be_said_twice() {
+fn inbox_init_can_run_twice() {
     let folder = folder_after(&[&["pay"]]);
     for _ in 0..2 {
         let ran = folder.run(&["inbox", "init"]);
@@ -698,7 +698,7 @@ fn show_raw_gives_the_exact_bytes() {
     }
 }
 
-/// Long enough for a place of its own in the inbox.
+/// Long enough to be stored separately in the inbox.
 fn hard_to_compress() -> String {
     (0..4_000)
         .map(|_| format!("{:016x}", SystemClock.random()))
@@ -706,7 +706,7 @@ fn hard_to_compress() -> String {
 }
 
 #[test]
-fn replay_hands_on_again_and_a_dry_run_only_says_so() {
+fn replay_delivers_again_and_a_dry_run_only_reports() {
     let folder = folder_after(&[&["pay"], &["hmrc"]]);
     let keys: Vec<String> = folder
         .list(&[])
@@ -727,7 +727,7 @@ fn replay_hands_on_again_and_a_dry_run_only_says_so() {
     assert_eq!(again.code, 0, "an open one is due now, too: {again:?}");
 
     let mut serve = folder.serve();
-    until("it is handed on again", || folder.count("delivered") == 2);
+    until("it is delivered again", || folder.count("delivered") == 2);
     assert!(serve.stop(Signal::TERM).success());
     let lines = serve.stdout.all();
     assert!(
@@ -782,7 +782,7 @@ fn replay_held_takes_stale_ones_and_names_unreadable_ones() {
             "{ran:?}"
         );
     }
-    until("the stale one is handed on", || {
+    until("the stale one is delivered", || {
         folder.count("delivered") == 1
     });
     assert_eq!(folder.count("held"), 1);
@@ -902,7 +902,7 @@ fn is_anywhere_in(folder: &Folder, stored: impl AsRef<[u8]>) -> bool {
 }
 
 #[test]
-fn verify_proves_a_body_and_says_what_is_wrong_with_another() {
+fn verify_proves_a_body_and_explains_what_is_wrong_with_another() {
     let folder = folder_after(&[&["pay"]]);
     let key = only_key(&folder);
     let raw = folder.run(&["show", "--raw", &key]);
@@ -1083,7 +1083,7 @@ fn completions_are_a_script() {
 }
 
 #[test]
-fn a_source_without_a_secret_is_served_and_said_to_have_none() {
+fn a_source_without_a_secret_is_served_and_reported() {
     let folder = Folder::with(&BOTH_SOURCES.replace(r#"["env:PAY_SIGNING_SECRET"]"#, "[]"));
     let serve = folder.serve();
     assert!(serve.stderr.find("no secret yet").is_some());
@@ -1108,7 +1108,7 @@ fn a_source_without_a_secret_is_served_and_said_to_have_none() {
 }
 
 #[test]
-fn a_path_where_the_document_belongs_is_told_apart() {
+fn a_path_in_place_of_the_document_is_recognised() {
     let folder = Folder::with(BOTH_SOURCES);
     for path in ["pillarbox.toml", "/nowhere/pillarbox.toml"] {
         let mut command = folder.command(&["list"]);

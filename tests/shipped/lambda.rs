@@ -109,7 +109,7 @@ async fn every_front_is_answered_and_each_notification_is_one_row_in_the_table()
 }
 
 #[tokio::test]
-async fn what_was_received_is_handed_on_by_a_batch_and_by_a_sweep() {
+async fn a_batch_and_a_sweep_deliver_received_notifications() {
     let (name, inbox) = table("handed-on").await;
     let mut receive = Bootstrap::start(&deployed("receive", &name)).await;
     for (source, id) in [(pay(), "a"), (hmrc(), "b"), (pay(), "c")] {
@@ -159,7 +159,7 @@ async fn a_foreign_event_is_an_error_in_every_role_and_the_process_goes_on() {
     let http = Front::HttpApi.invocation(&FrontRequest::new("GET", "/hmrc?challenge=abc"), now());
     let stream = batch(&[("hmrc:nobody", "recorded")]);
     let schedule = json!({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}});
-    // Nothing is pulled from a source here, so nobody takes that schedule.
+    // No source has a pull table here, so no role handles that schedule.
     let reconcile = json!({"role": "reconcile"});
     let events = [
         ("receive", &http),
@@ -286,7 +286,7 @@ async fn hostile_events_are_answered_400_and_the_process_goes_on() {
 }
 
 #[tokio::test]
-async fn a_function_that_can_not_begin_says_why_and_ends() {
+async fn a_function_that_cannot_start_reports_why_and_ends() {
     let good = || deployed("receive", "pillarbox");
     let with = |name: &'static str, value: &str| {
         let mut variables = good();
@@ -348,7 +348,7 @@ async fn a_function_that_can_not_begin_says_why_and_ends() {
 }
 
 #[test]
-fn outside_lambda_it_says_what_it_is_for() {
+fn outside_lambda_it_explains_its_purpose() {
     let ran = std::process::Command::new(binary("bootstrap-under-test"))
         .env_clear()
         .output()
@@ -404,7 +404,7 @@ async fn a_freeze_right_after_the_answer_loses_nothing() {
         assert_eq!(
             state(&inbox, &key).await,
             Some(State::Delivered),
-            "handed on before it was answered"
+            "delivered before it was answered"
         );
         bootstrap.signal(Signal::CONT);
     }
@@ -415,7 +415,7 @@ async fn a_freeze_right_after_the_answer_loses_nothing() {
             .filter(|line| line.get("specversion").is_some())
             .count(),
         10,
-        "each handed on once"
+        "each delivered once"
     );
 }
 
@@ -502,7 +502,7 @@ async fn a_table_that_never_answers_is_a_503_in_time_and_no_batch_is_done() {
 }
 
 #[tokio::test]
-async fn what_is_no_json_at_all_is_an_error_and_says_nothing_of_it() {
+async fn an_event_that_is_not_json_is_an_error_without_its_content() {
     let (name, _) = table("no-json").await;
     let mut bootstrap = Bootstrap::start(&deployed("all", &name)).await;
     for text in ["", "canary", "{\"canary\":", "{\"a\":1}canary", "\u{0}"] {

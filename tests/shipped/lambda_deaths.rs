@@ -174,7 +174,7 @@ impl Clock for Later {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_processor_that_is_killed_again_and_again_leaves_nothing_behind() {
+async fn a_processor_that_is_killed_repeatedly_leaves_no_row_undelivered() {
     const COUNT: usize = 300;
     let inbox = table::fresh("deaths").await;
     let mut receive = Bootstrap::start(&deployed("receive", inbox.table())).await;

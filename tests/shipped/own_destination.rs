@@ -9,7 +9,7 @@ use test_support::{
 };
 
 #[test]
-fn an_event_reaches_a_destination_of_ones_own() {
+fn an_event_reaches_a_custom_destination() {
     let folder = Folder::empty();
     let mut serve =
         Serve::spawn(&mut folder.command_of(binary("own-destination-under-test"), FREE_PORTS));

@@ -102,7 +102,7 @@ async fn sweep(function: &mut Bootstrap) -> Value {
 }
 
 #[tokio::test]
-async fn a_posted_notification_arrives_once_in_a_destination_of_ones_own() {
+async fn a_posted_notification_arrives_once_in_a_custom_destination() {
     let own = OwnDestination::new("own").await;
     let mut all = own.start("bootstrap").await;
     own.receive(&mut all, "a", "recorded").await;

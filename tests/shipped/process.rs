@@ -1,4 +1,4 @@
-//! What happens to a notification after its 200, seen from the places it is handed on to.
+//! What happens to a notification after its 200, as its destinations see it.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -71,7 +71,7 @@ struct Envelope<'a> {
     id: &'a str,
 }
 
-/// Every request was signed, and each key always came with the same bytes.
+/// Every request was signed, and each key always had the same bytes.
 fn check_promises(heard: &[ReceivedDelivery]) -> HashSet<String> {
     let mut bodies: HashMap<&str, &ReceivedDelivery> = HashMap::new();
     for request in heard {
@@ -153,7 +153,7 @@ async fn what_was_recorded_while_no_destination_could_be_reached_outlives_a_rest
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_422_ends_in_dead_and_a_replay_brings_it() {
+async fn a_422_makes_a_row_dead_and_a_replay_delivers_it() {
     let endpoint = Endpoint::opened();
     endpoint.answers(|_, _| EndpointReply::Status(422));
     let folder = Folder::with(&endpoint.configuration());
@@ -368,7 +368,7 @@ async fn numbers_keep_their_digits_and_xml_arrives_as_a_string() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_nobody_reads_does_not_stop_the_receiver() {
+async fn an_unread_log_does_not_stop_the_receiver() {
     /// More lines than a pipe holds.
     const MANY: usize = 700;
     let folder = Folder::with(BOTH_SOURCES);
@@ -385,7 +385,7 @@ async fn a_log_that_nobody_reads_does_not_stop_the_receiver() {
     keys.insert(post(&serve, Sender::Hmrc, &json("{}")).await);
 
     serve.read_stdout();
-    until("everything is handed on", || {
+    until("everything is delivered", || {
         folder.count("delivered") == MANY + 1
     });
     assert!(serve.stop(Signal::TERM).success());

@@ -64,13 +64,13 @@ async fn sigterm_lets_a_request_in_flight_end_and_then_the_process() {
         );
         assert!(
             ended.stdout.contains(r#""pay:n1""#),
-            "what came last was handed on, too"
+            "the last one was delivered, too"
         );
     }
 }
 
 #[tokio::test]
-async fn a_disk_that_refuses_is_answered_503_and_forgiven_once_it_takes_again() {
+async fn a_disk_that_refuses_writes_is_answered_503_until_it_accepts_them_again() {
     let process = Process::start_unharmed_by_limits();
     let limit = |current| {
         prlimit(
@@ -269,6 +269,6 @@ async fn nothing_personal_or_secret_is_said_at_any_level() {
     assert_eq!(
         ended.stdout.lines().count(),
         4,
-        "two of each source were handed on"
+        "two of each source were delivered"
     );
 }

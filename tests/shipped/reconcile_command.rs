@@ -61,7 +61,7 @@ impl Senders {
         ))
     }
 
-    /// Messages that nobody pushed.
+    /// Messages that were not pushed.
     fn keep(&self, count: usize) -> Vec<String> {
         (0..count)
             .map(|n| {
@@ -153,7 +153,7 @@ fn an_empty_box_is_reported_in_json() {
 }
 
 #[test]
-fn a_payment_whose_event_never_came_is_named_recorded_once_and_costs_the_exit_code() {
+fn a_payment_with_a_missing_event_is_listed_recorded_once_and_exits_with_1() {
     let senders = Senders::start();
     let folder = senders.folder();
     assert_eq!(run(&folder, &["inbox", "init"]).code, 0);
@@ -187,7 +187,7 @@ fn a_payment_whose_event_never_came_is_named_recorded_once_and_costs_the_exit_co
 }
 
 #[test]
-fn serve_asks_by_itself_hands_on_what_came_and_says_so() {
+fn serve_reconciles_delivers_and_logs_it() {
     let senders = Senders::start();
     let folder = senders.folder();
     senders.keep(2);
@@ -198,12 +198,12 @@ fn serve_asks_by_itself_hands_on_what_came_and_says_so() {
     );
     serve.await_ready();
     assert!(
-        serve.stderr.find("asked every 5 minutes").is_some(),
+        serve.stderr.find("reconciled every 5 minutes").is_some(),
         "{:?}",
         serve.stderr.all()
     );
-    until("both are handed on", || folder.count("delivered") == 2);
-    until("both sources have said how it went", || {
+    until("both are delivered", || folder.count("delivered") == 2);
+    until("both sources have logged a run", || {
         serve
             .stderr
             .all()
@@ -222,16 +222,16 @@ fn serve_asks_by_itself_hands_on_what_came_and_says_so() {
 
     let doctor = run(&folder, &["doctor"]);
     for words in [
-        "pull hmrc: asked",
-        "2 that push had missed",
-        "pull pay: asked",
+        "pull hmrc: last run",
+        "2 that were not pushed",
+        "pull pay: last run",
     ] {
         assert!(doctor.stdout.contains(words), "{words}: {doctor:?}");
     }
 }
 
 #[test]
-fn what_is_wrong_says_what_to_do_and_acknowledges_nothing() {
+fn an_error_says_what_to_do_and_nothing_is_acknowledged() {
     let senders = Senders::start();
     let folder = senders.folder();
     assert_eq!(run(&folder, &["inbox", "init"]).code, 0);

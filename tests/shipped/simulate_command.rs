@@ -186,7 +186,7 @@ fn an_inbox_that_lost_a_row_or_has_it_twice_is_found_out() {
 }
 
 #[test]
-fn a_seed_plays_the_same_run_and_is_printed_where_none_was_given() {
+fn a_seed_repeats_a_run_and_is_printed_if_none_was_given() {
     let folder = Folder::with(BOTH_SOURCES);
     let url = receiver(OK);
     let ids = |flags: &[&str]| -> BTreeSet<String> {
@@ -249,7 +249,7 @@ fn what_is_wrong_with_a_receiver_is_named_and_costs_the_exit_code() {
 }
 
 #[test]
-fn what_can_not_be_played_is_said_before_anything_is_sent() {
+fn a_run_that_cannot_start_is_refused_before_anything_is_sent() {
     let folder = Folder::with(BOTH_SOURCES);
     let url = receiver(OK);
     let listening = url.trim_start_matches("http://").trim_end_matches("/try");
@@ -290,7 +290,7 @@ fn what_can_not_be_played_is_said_before_anything_is_sent() {
             2,
             "--record DIR",
         ),
-        (&["pay", "--serve-pull"], 2, "--serve-pull is HMRC's"),
+        (&["pay", "--serve-pull"], 2, "--serve-pull needs a source"),
         (
             &["pay", "--to", "http://127.0.0.1:1/"],
             1,
@@ -310,7 +310,7 @@ fn what_can_not_be_played_is_said_before_anything_is_sent() {
         (
             &["pay", "--to", &url, "--scenario", "storm"],
             2,
-            "there are: calm",
+            "choose one of calm",
         ),
         (
             &["pay", "--to", &url, "--outage", "soon"],
@@ -322,7 +322,7 @@ fn what_can_not_be_played_is_said_before_anything_is_sent() {
         (
             &["pay", "--to", &url, "--start", "yesterday"],
             2,
-            "--start is no date",
+            "--start is not a date",
         ),
         (
             &["pay", "--to", &url, "--inbox", "sqlite:none.db"],
@@ -382,7 +382,7 @@ fn ctrl_c_prints_what_is_known_so_far() {
 }
 
 #[test]
-fn what_is_recorded_can_be_replayed_and_is_not_taken_a_second_time() {
+fn a_recording_can_be_replayed_and_is_not_accepted_again() {
     let folder = Folder::with(BOTH_SOURCES);
     let serve = folder.serve();
     let url = serve.url("hmrc").to_string();
@@ -435,7 +435,7 @@ fn what_a_run_never_pushed_can_be_pulled_by_the_lines_it_prints() {
     let ran = Ran::of(&mut folder.command_of("sh", &["-c", commands]));
     assert_eq!(ran.code, 0, "{ran:?}");
 
-    until("all are handed on", || folder.count("delivered") == 40);
+    until("all are delivered", || folder.count("delivered") == 40);
     let pulled = folder
         .list(&[])
         .iter()

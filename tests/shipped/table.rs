@@ -215,7 +215,7 @@ async fn a_row_is_shown_sent_again_and_ended() {
     assert_eq!((row.state, row.body), (State::Discarded, None));
 }
 
-/// What this program can't read it doesn't pass over in silence.
+/// A row that this version cannot read is reported.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_of_a_later_version_is_named_by_every_command_that_lists() {
     let (inbox, [_, _, dead]) = table_with_rows().await;
@@ -256,7 +256,7 @@ async fn a_row_of_a_later_version_is_named_by_every_command_that_lists() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn doctor_says_what_waits_in_a_table_and_when_its_sources_were_heard() {
+async fn doctor_reports_pending_rows_of_a_table_and_the_last_notification_of_each_source() {
     let (inbox, [_, delivered, _]) = table_with_rows().await;
     let source = pillarbox::domain::SourceName::new(delivered.source()).unwrap();
     inbox
@@ -268,14 +268,14 @@ async fn doctor_says_what_waits_in_a_table_and_when_its_sources_were_heard() {
     for line in [
         "1 open, the oldest received",
         "1 dead, the oldest received",
-        "source pay: last heard",
+        "source pay: last notification",
     ] {
         assert!(doctor.stdout.contains(line), "{line}: {}", doctor.stdout);
     }
 }
 
 #[test]
-fn aws_that_cannot_be_reached_is_said_with_what_to_do() {
+fn unreachable_aws_is_an_error_that_says_what_to_do() {
     let folder = Folder::with(BOTH_SOURCES);
     let list = ["list", "--state", "open", "--inbox", "dynamodb:anything"];
     let closed_port = ("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1".to_owned());
@@ -314,7 +314,7 @@ fn serve_keeps_its_inbox_in_a_file() {
     );
 }
 
-/// What decides whether rows are found, handed on and removed; the rest of the template's table
+/// The settings by which rows are found, delivered and removed; the rest of the template's table
 /// protects it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_development_table_is_the_one_that_the_template_makes() {

@@ -2,7 +2,7 @@
 //!
 //! Clients play both senders: each sends one notification after another, every one until it gets
 //! its 200, whatever becomes of `serve` meanwhile. The clients' ledger is then held against the
-//! inbox and against everything that all lives of `serve` handed on.
+//! inbox and against everything that all `serve` processes delivered.
 //!
 //! `PILLARBOX_TEST_KILLS` sets the number of kills, `PILLARBOX_TEST_SEED` the chance. The long run:
 //! `PILLARBOX_TEST_KILLS=200 cargo test -p pillarbox-tests --test slow --release -- --nocapture`.
@@ -74,7 +74,7 @@ struct ClientLedger {
     failures: AtomicU64,
 }
 
-/// Posts one notification until it gets its 200, and gives back the status word that came with it.
+/// Posts one notification until it gets its 200, and returns the status word of that answer.
 async fn deliver(
     sender: Sender,
     request: &SenderRequest,
@@ -120,7 +120,7 @@ fn source(sender: Sender) -> &'static str {
     }
 }
 
-/// Plays both senders in turn until told to stop; the last notification is still brought to its
+/// Simulates both senders in turn until stopped; the last notification is still brought to its
 /// 200.
 async fn client(
     dice: SeededClock,
@@ -165,7 +165,7 @@ fn sha256(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
-/// Everything that all lives of `serve` handed on: each key's line, and how many there were.
+/// Everything that all `serve` processes delivered: each key's line, and how often.
 #[derive(Default)]
 struct HandedOn {
     lines: HashMap<String, String>,
@@ -188,7 +188,7 @@ impl HandedOn {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_was_acknowledged_survives_every_kill_and_is_handed_on() {
+async fn every_acknowledged_notification_survives_every_kill_and_is_delivered() {
     let kills = number("PILLARBOX_TEST_KILLS").unwrap_or(20);
     let seed = number("PILLARBOX_TEST_SEED").unwrap_or_else(|| SystemClock.random());
     println!("PILLARBOX_TEST_KILLS={kills} PILLARBOX_TEST_SEED={seed}");
@@ -236,7 +236,7 @@ async fn whatever_was_acknowledged_survives_every_kill_and_is_handed_on() {
         client.await.unwrap();
     }
     let acknowledged = ledger.acknowledged.lock().unwrap().clone();
-    within(DRAINED, "everything is handed on", || {
+    within(DRAINED, "everything is delivered", || {
         folder.count("open") == 0
     });
 
@@ -259,13 +259,13 @@ async fn whatever_was_acknowledged_survives_every_kill_and_is_handed_on() {
     for key in acknowledged.keys() {
         assert!(
             handed_on.lines.contains_key(key),
-            "{key} is marked delivered and was never handed on"
+            "{key} is marked delivered and was never delivered"
         );
     }
     assert_eq!(
         handed_on.lines.len(),
         acknowledged.len(),
-        "nothing is handed on that was not acknowledged"
+        "only acknowledged notifications are delivered"
     );
 
     let proven = folder.run(&["verify", "--stored"]);

@@ -74,7 +74,7 @@ impl Clock for Virtual {
     }
 }
 
-/// A destination that remembers what arrived, under which key, and fails as often as it is told.
+/// A destination that records events by key, and fails as often as configured.
 #[derive(Default)]
 struct DeliveryLedger {
     chance: Mutex<Option<Chance>>,
@@ -98,7 +98,7 @@ impl DeliveryLedger {
     }
 }
 
-/// What a worker hands on to.
+/// The destination of a worker.
 struct To(Arc<DeliveryLedger>);
 
 impl Destination for To {
@@ -238,7 +238,7 @@ async fn ten_thousand_notifications_all_arrive_under_one_key_or_lie_among_the_de
     let mut stream_of = Pump::at(&dynamodb::EMULATOR.endpoint, inbox.table()).await;
     let (mut acknowledged, mut firsts, mut lost, mut deaths) = (HashSet::new(), 0, 0, 0);
     for thousand in 0..COUNT / 1_000 {
-        // 5 % come twice, at the same time; 1 % are an event that came before under another id.
+        // 5 % are sent twice at the same time; 1 % are an earlier event under another id.
         let ids = (thousand * 1_000..(thousand + 1) * 1_000)
             .flat_map(|id| vec![id; if id % 20 == 3 { 2 } else { 1 }]);
         let posts = ids.map(|id| {
@@ -359,7 +359,7 @@ async fn an_event_under_a_second_id_is_delivered_even_if_its_owner_dies_between_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_day_without_a_stream_is_made_up_for_by_the_sweep() {
+async fn the_sweep_delivers_a_day_s_rows_without_a_stream() {
     let (inbox, clock, ledger) = (
         table::fresh("dry").await,
         Virtual::new(),

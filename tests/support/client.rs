@@ -1,4 +1,4 @@
-//! A client that sends bytes as they are, and judges whatever comes back.
+//! A client that sends raw bytes, and checks every response.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -123,7 +123,7 @@ impl Client {
             writer,
             unread,
         } = self;
-        // A write that fails is no failure yet: the answer may have come before it.
+        // A failed write is not an error yet: the answer may have been sent before.
         let (_, answer) = tokio::join!(
             writer.write_all(bytes.as_ref()),
             heard(reader, unread, bytes.as_ref())

@@ -18,7 +18,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// One call it heard.
+/// One received call.
 #[derive(Clone, Debug)]
 pub struct Call {
     /// What was asked for, such as `SendMessage`.
@@ -94,7 +94,7 @@ impl Cloud {
             .collect()
     }
 
-    /// How many calls came.
+    /// The number of calls.
     pub fn times(&self) -> usize {
         self.shared.calls.lock().unwrap().len()
     }
@@ -203,7 +203,7 @@ async fn hear(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<Call> {
     }
 }
 
-/// `None` if the connection can't be used again.
+/// `None` if the connection cannot be reused.
 async fn answer(stream: &mut TcpStream, reply: CloudReply) -> Option<()> {
     // A page is what a proxy in between answers.
     let id = match &reply {

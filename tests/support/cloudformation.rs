@@ -22,7 +22,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// With every parameter's default in place of what `given` doesn't say.
+    /// With the default of every parameter that is not in `given`.
     pub fn with(given: &[(&str, &str)]) -> Self {
         let path = super::repository("template.yaml");
         let template = read(&fs::read_to_string(path).unwrap());

@@ -1,5 +1,5 @@
 //! A team's own endpoint, as `https` destinations meet it: it hears events, checks their signatures
-//! with code of its own, and behaves as badly as it is told to.
+//! with separate code, and misbehaves as configured.
 
 use std::{
     net::SocketAddr,
@@ -32,7 +32,7 @@ pub enum EndpointReply {
     Silence,
 }
 
-/// One request it heard.
+/// One received request.
 #[derive(Clone, Debug)]
 pub struct ReceivedDelivery {
     /// The first line, without the version.
@@ -117,7 +117,7 @@ impl Endpoint {
         }
     }
 
-    /// Takes everything with 204 until told otherwise.
+    /// Answers 204 to everything until configured otherwise.
     pub fn opened() -> Self {
         let mut endpoint = Self::closed();
         endpoint.open();
@@ -130,7 +130,7 @@ impl Endpoint {
         tokio::spawn(accept(listener, Arc::clone(&self.shared)));
     }
 
-    /// From now on it answers so. The second argument is how often this key came before.
+    /// Sets the answers. The second argument is how often this key was received before.
     pub fn answers(
         &self,
         manner: impl Fn(&ReceivedDelivery, usize) -> EndpointReply + Send + Sync + 'static,
@@ -146,12 +146,12 @@ impl Endpoint {
         self.shared.heard.lock().unwrap().clone()
     }
 
-    /// How many requests came, those with the same key included.
+    /// The number of requests, repeats of a key included.
     pub fn times(&self) -> usize {
         self.shared.heard.lock().unwrap().len()
     }
 
-    /// What came under a key, one entry an attempt.
+    /// The requests with a key, one entry per attempt.
     pub fn attempts(&self, key: &str) -> Vec<ReceivedDelivery> {
         self.heard()
             .into_iter()

@@ -36,7 +36,7 @@ pub enum InjectedFault {
     FailsBefore,
     /// The connection is closed before it is carried out.
     ClosedBefore,
-    /// Nothing is heard, and it is not carried out.
+    /// It is not forwarded and has no response.
     HangsBefore,
     /// It is carried out, and the connection is closed.
     ClosedAfter,
@@ -44,7 +44,7 @@ pub enum InjectedFault {
     FailsAfter,
     /// It is carried out, and half of the answer comes.
     CutAfter,
-    /// It is carried out, and nothing is heard.
+    /// It is forwarded and its response is lost.
     HangsAfter,
     /// It is carried out, and the answer comes a second late.
     LateAfter,
@@ -234,7 +234,7 @@ impl Proxy {
     }
 }
 
-/// Longer than anybody waits.
+/// Longer than any time limit.
 const LONG: Duration = Duration::from_secs(30);
 
 fn whole(status: u16, body: Bytes) -> ProxyResponse {

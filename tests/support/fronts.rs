@@ -1,4 +1,4 @@
-//! AWS's fronts, played: a request -> the invocation each of them makes of it, field by field as
+//! AWS's fronts, simulated: a request -> the invocation each of them makes of it, field by field as
 //! AWS documents it. Shares no code with what reads them.
 
 #![allow(
@@ -220,7 +220,7 @@ impl Front {
     }
 }
 
-/// One batch of a table's stream: a change for each name and state, `INSERT` unless said otherwise.
+/// One batch of a table's stream: a change for each name and state, `INSERT` by default.
 pub fn batch(changes: &[(&str, &str)]) -> Value {
     let records = changes
         .iter()

@@ -1,4 +1,4 @@
-//! The Lambda's function in this process: every role, over an inbox in a folder of its own.
+//! The Lambda's function in this process: every role, over an inbox in a new folder.
 
 use std::{sync::Arc, time::Duration};
 

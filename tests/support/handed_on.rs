@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 /// When it happened: 2026-03-02T10:15:31.480Z.
 pub const AT: Timestamp = Timestamp::from_millis(1_772_446_531_480);
 
-/// A captured payment, as it is handed on under `key`.
+/// The event of a captured payment under `key`.
 pub fn captured(key: &str, subject: Option<&str>) -> (Key, Event) {
     event(
         key,

@@ -41,7 +41,7 @@ pub fn fill(ppns: &Ppns, clock: &dyn Clock, count: u64) {
     }
 }
 
-/// How many HMRC holds that nobody has acknowledged.
+/// The number of unacknowledged notifications at HMRC.
 pub fn left(ppns: &Ppns) -> usize {
     let tally = ppns.with(|boxes| boxes.count_by_status());
     tally.pending + tally.failed

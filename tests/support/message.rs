@@ -36,7 +36,7 @@ impl Source {
         request::signature(self.sender, &self.secrets[0], body)
     }
 
-    /// The key of bytes that can't be read.
+    /// The key of bytes that cannot be read.
     pub fn unreadable_key(&self, body: impl AsRef<[u8]>) -> String {
         format!(
             "{}:sha256-{}",

@@ -1,4 +1,4 @@
-//! The shipped binary, run as people run it: in a folder of its own, over real pipes, sockets and
+//! The shipped binary, run as people run it: in a new folder, over real pipes, sockets and
 //! signals.
 
 use std::{

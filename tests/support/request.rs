@@ -4,7 +4,7 @@ use sender_simulator::{Sender, signature};
 
 use super::message::Source;
 
-/// One request. Its length is said in the head unless it is sent chunked.
+/// One request. Its head has the length unless it is sent chunked.
 #[derive(Clone, Debug)]
 pub struct Request {
     line: String,

@@ -1,4 +1,4 @@
-//! Lambda, played: the API that a function's process asks for its next invocation and tells the
+//! Lambda, simulated: the API that a function's process asks for its next invocation and tells the
 //! outcome, and the shipped `bootstrap` as the process that does.
 
 use std::{
@@ -30,14 +30,14 @@ use super::{
 
 const API: &str = "/2018-06-01/runtime";
 
-/// What the process told Lambda.
+/// What the process reported to Lambda.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RuntimeReport {
     /// The reply to this invocation.
     Reply(usize, Value),
     /// Why this invocation failed.
     Failed(usize, Value),
-    /// Why the process can't begin.
+    /// Why the process cannot start.
     CanNotBegin(Value),
 }
 
@@ -205,7 +205,7 @@ impl Bootstrap {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// Waits for it to end by itself, and says how it did and what it wrote.
+    /// Waits for it to end, and returns how it ended and what it wrote.
     pub fn end(mut self) -> (ExitStatus, Vec<String>) {
         let status = self.child.wait().unwrap();
         self.readers
@@ -293,7 +293,7 @@ fn tell(api: &Api, path: &str, body: Value) {
         ["init", "error"] => RuntimeReport::CanNotBegin(body),
         _ => panic!("{path}"),
     };
-    let _ = api.told.send(told); // nobody listens once the test is over
+    let _ = api.told.send(told); // the receiver is gone after the test
 }
 
 /// One request: its first line and its body.

@@ -1,4 +1,4 @@
-//! The real server on a port and in a folder of its own, at an instant that never passes.
+//! The real server on a free port and in a new folder, at a fixed time.
 
 use std::{
     net::SocketAddr,
@@ -60,7 +60,7 @@ impl sender_simulator::Clock for FixedClock {
     }
 }
 
-/// A destination that can't be reached, so that what is stored stays as it was stored.
+/// An unreachable destination, so that stored rows do not change.
 pub struct Away;
 
 impl Destination for Away {
@@ -153,7 +153,7 @@ impl Server {
         Client::connect(self.address).await
     }
 
-    /// Asks on a connection of its own.
+    /// Sends a request on a new connection.
     pub async fn ask(&self, bytes: &[u8]) -> CheckedResponse {
         self.client().await.ask(bytes).await
     }

@@ -18,7 +18,7 @@ use super::{
     message::{Source, hmrc, pay},
 };
 
-/// `pillarbox serve` in a folder of its own, with the sources `hmrc` and `pay`.
+/// `pillarbox serve` in a new folder, with the sources `hmrc` and `pay`.
 pub struct Process {
     pub address: SocketAddr,
     pub console: SocketAddr,
@@ -28,7 +28,7 @@ pub struct Process {
     stdout: Option<JoinHandle<String>>,
 }
 
-/// What is left of a process: how it ended, and what it said since it was ready.
+/// The result of a process: how it ended, and its output since it was ready.
 pub struct ExitedProcess {
     pub status: ExitStatus,
     pub stderr: Vec<String>,
@@ -150,7 +150,7 @@ impl Process {
         kill_process(self.pid(), signal).unwrap();
     }
 
-    /// Waits for the process to end by itself.
+    /// Waits for the process to end.
     pub fn end(mut self) -> ExitedProcess {
         let status = self.child.wait().unwrap();
         let stdout = self.stdout.take().unwrap().join().unwrap();

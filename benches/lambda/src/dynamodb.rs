@@ -146,7 +146,7 @@ fn keep(request: Request, took: Duration, kept: &Mutex<Vec<Call>>) {
     kept.lock().expect("no thread panics with it").push(call);
 }
 
-/// The same to everything: there is no such item, or it is written and nobody asked for it back.
+/// The same response to every call: no item, or a successful write.
 fn answer() -> Vec<u8> {
     let headers = "x-amzn-RequestId: \
      0D24QH6RG3T5PSIKCNOLPF3OP7VV4KQNSO5AEMVJF66Q9ASUAAJG\r\nx-amz-crc32: 2745614147\r\n";

@@ -17,7 +17,7 @@ impl Figures {
         self.percentile(50)
     }
 
-    /// The least value that `percent` of all don't exceed.
+    /// The smallest value that `percent` of all do not exceed.
     pub(crate) fn percentile(&self, percent: usize) -> f64 {
         let rank = (self.0.len() * percent).div_ceil(100).max(1);
         self.0.get(rank - 1).copied().unwrap_or(f64::NAN)

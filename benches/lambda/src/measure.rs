@@ -135,7 +135,7 @@ impl Bench {
         }
     }
 
-    /// What every program is told; each reads what it knows.
+    /// The variables of every program; each reads those that it knows.
     fn variables(&self) -> Vec<(&'static str, String)> {
         let authority = self
             .dynamodb

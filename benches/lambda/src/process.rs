@@ -80,7 +80,7 @@ impl Process {
         kilobytes.expect("the kernel tells a living child's memory") * 1024
     }
 
-    /// The last of what it said, for when it failed.
+    /// The end of its output, for a failure.
     pub(crate) fn last_words(&self) -> String {
         let log = fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(&log[log.len().saturating_sub(2000)..]).into_owned()

@@ -52,7 +52,7 @@ impl Program {
         }
     }
 
-    /// Nothing for what is no single file.
+    /// `None` unless it is a single file.
     pub(crate) fn size(&self) -> Option<Size> {
         if !self.arguments.is_empty() {
             return None;

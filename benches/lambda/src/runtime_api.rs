@@ -21,7 +21,7 @@ use crate::http::{self, Request};
 /// A program that says nothing for so long will say nothing any more: the slowest measured takes a
 /// second.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Within which an invocation is told to be over.
+/// The deadline that an invocation is given.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// The Runtime API of one program.
@@ -113,7 +113,7 @@ impl RuntimeApi {
         match self.heard.recv_timeout(PATIENCE) {
             Ok(Heard::Failed(error)) => Err(error),
             Ok(heard) => Ok(heard),
-            Err(_) => Err(format!("it said nothing for {} s", PATIENCE.as_secs())),
+            Err(_) => Err(format!("no call for {} s", PATIENCE.as_secs())),
         }
     }
 }

@@ -7,7 +7,7 @@ use pillarbox::{
     domain::{HeldReason, State, Timestamp},
 };
 
-/// What happened, for a person: "Payment captured". A type we don't know is shown as it is.
+/// The event in words, such as "Payment captured". An unknown type is shown unchanged.
 pub(crate) fn event(event_type: &str) -> &str {
     match event_type {
         "notification" => "HMRC notification",
@@ -22,17 +22,18 @@ pub(crate) fn event(event_type: &str) -> &str {
     }
 }
 
-/// What a state means for whoever waits for the notification.
+/// The meaning of a state, for an operator.
 pub(crate) fn state(state: State) -> &'static str {
     match state {
-        State::Recorded => "Stored, and not handed on yet.",
-        State::Delivered => "Handed on to its destination.",
+        State::Recorded => "Stored, and not delivered yet.",
+        State::Delivered => "Delivered to its destination.",
         State::Repeat => {
-            "The same event came before under another key. This copy is kept and not handed on."
+            "The same event was received before under another key. This copy is kept and not \
+             delivered."
         }
-        State::Dead => "Could not be handed on. It is kept until someone replays or discards it.",
+        State::Dead => "Could not be delivered. It is kept until someone replays or discards it.",
         State::Held => {
-            "Genuine, but not to be acted on by itself. It is kept until someone replays or \
+            "Genuine, but not delivered automatically. It is kept until someone replays or \
              discards it."
         }
         State::Discarded => "Ended by a person. No further attempt is made.",

@@ -1,10 +1,10 @@
-//! The name or the ARN of a bus -> [`EventBus`].
+//! Parses the name or ARN of an event bus.
 
 /// An event bus, by its name or its ARN.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventBus(String);
 
-/// Text that is no bus; it is not repeated.
+/// The text is neither the name nor the ARN of a bus. Never contains the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is not a bus: write its name, or its ARN (arn:aws:events:REGION:ACCOUNT:event-bus/NAME)")]
 pub struct EventBusError;

@@ -1,10 +1,10 @@
-//! The URL of a queue -> [`SqsQueue`], or what is wrong with it.
+//! Parses the URL of an SQS queue.
 
 use url::Url;
 
 use crate::http_client::{EndpointError, endpoint};
 
-/// Behind the name of a queue that keeps an order.
+/// The end of a FIFO queue's name.
 const FIFO: &str = ".fifo";
 
 /// A queue, by its URL.
@@ -14,13 +14,13 @@ pub struct SqsQueue {
     name: String,
 }
 
-/// Why text is no queue's URL; says what to do, and repeats nothing of it.
+/// Why a text is not the URL of a queue, and what to do. Never contains the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SqsQueueError {
-    /// Not a URL requests may be sent to.
+    /// Not a URL that requests may be sent to.
     #[error(transparent)]
     Url(#[from] EndpointError),
-    /// A URL that no queue has.
+    /// Not the URL of a queue.
     #[error(
         "is not the URL of a queue: copy it whole, such as \
          https://sqs.eu-west-2.amazonaws.com/111122223333/NAME"
@@ -58,7 +58,7 @@ impl SqsQueue {
         &self.name
     }
 
-    /// Whether it keeps the order of each group: its name says so, as SQS demands.
+    /// Whether it is a FIFO queue. SQS requires the name to end in `.fifo`.
     pub fn is_fifo(&self) -> bool {
         self.name.ends_with(FIFO)
     }

@@ -17,7 +17,7 @@ pub(super) type TableItem = HashMap<String, AttributeValue>;
 pub(super) const PK: &str = "pk";
 /// The sparse index of open, dead and held rows, by partition and by `due_at`.
 pub(super) const INDEX: &str = "shelf";
-/// Read only to open the connection; there is no such item.
+/// The key of a read that only opens the connection. No item has it.
 pub(super) const WARM: &str = "~warm";
 /// The prefix of the parts of bodies.
 const BODY: &str = "~body:";

@@ -219,7 +219,7 @@ fn schema_faults(table: &TableDescription) -> Vec<TableError> {
             )
     }) {
         faults.push(TableError(
-            "has no stream with new images: rows are handed on by the sweep alone, minutes late; \
+            "has no stream with new images: only the sweep delivers rows, minutes late; \
              enable it",
         ));
     }

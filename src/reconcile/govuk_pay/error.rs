@@ -84,12 +84,12 @@ struct PayErrorBody {
 /// The code in a response. A text that does not have the form of a code is not repeated, because it
 /// may quote the request.
 pub(super) fn code(answer: &ClientResponse) -> String {
-    let said = serde_json::from_slice::<PayErrorBody>(&answer.body)
+    let code = serde_json::from_slice::<PayErrorBody>(&answer.body)
         .ok()
-        .and_then(|said| said.code);
+        .and_then(|body| body.code);
     let is_plain =
         |code: &String| code.len() <= 16 && code.bytes().all(|b| b.is_ascii_alphanumeric());
-    said.filter(is_plain).unwrap_or_else(|| "-".to_owned())
+    code.filter(is_plain).unwrap_or_else(|| "-".to_owned())
 }
 
 #[cfg(test)]
@@ -121,13 +121,13 @@ mod tests {
             (500, r#"{"code":"P0498"}"#, PayError::Down(500)),
             (200, "<html>", PayError::NotUnderstood),
         ] {
-            let said = PayError::of(&ClientResponse {
+            let found = PayError::of(&ClientResponse {
                 status,
                 body: body.into(),
             });
-            assert_eq!(said, error, "{status} {body}");
+            assert_eq!(found, error, "{status} {body}");
             assert_eq!(
-                said.is_retryable(),
+                found.is_retryable(),
                 status == 429 || status == 500,
                 "{status}"
             );

@@ -126,7 +126,7 @@ impl BoxState {
         });
     }
 
-    /// Counts one notification and queues its acknowledgement; false if it can't be acknowledged.
+    /// Counts one notification and queues its acknowledgement; false if it cannot be acknowledged.
     fn add(&mut self, outcome: &ElementOutcome) -> bool {
         let is_queued = match &outcome.stored {
             Some(stored) if self.queued.insert(stored.clone()) => {

@@ -160,13 +160,13 @@ struct HmrcErrorBody {
 /// The code in a response. A text that does not have the form of a code is not repeated, because it
 /// may quote the request.
 fn code(answer: &ClientResponse) -> String {
-    let said = serde_json::from_slice::<HmrcErrorBody>(&answer.body)
+    let code = serde_json::from_slice::<HmrcErrorBody>(&answer.body)
         .ok()
-        .and_then(|said| said.code);
+        .and_then(|body| body.code);
     let is_plain = |code: &String| {
         code.len() <= 64 && code.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
     };
-    said.filter(is_plain).unwrap_or_else(|| "-".to_owned())
+    code.filter(is_plain).unwrap_or_else(|| "-".to_owned())
 }
 
 #[cfg(test)]
@@ -218,11 +218,11 @@ mod tests {
             (504, "GATEWAY_TIMEOUT", HmrcError::Down(504)),
             (200, "", HmrcError::NotUnderstood),
         ] {
-            let said = HmrcError::from_api(&answer(
+            let found = HmrcError::from_api(&answer(
                 status,
                 &format!(r#"{{"code":"{code}","message":"…"}}"#),
             ));
-            assert_eq!(said, error, "{status} {code}");
+            assert_eq!(found, error, "{status} {code}");
         }
     }
 
@@ -243,11 +243,11 @@ mod tests {
             (500, "server_error", HmrcError::Down(500)),
             (429, "", HmrcError::Throttled),
         ] {
-            let said = HmrcError::from_token(&answer(
+            let found = HmrcError::from_token(&answer(
                 status,
                 &format!(r#"{{"error":"{code}","error_description":"…"}}"#),
             ));
-            assert_eq!(said, error, "{status} {code}");
+            assert_eq!(found, error, "{status} {code}");
         }
     }
 

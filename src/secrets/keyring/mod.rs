@@ -130,7 +130,7 @@ impl Keyring {
         let Some(managed) = &self.managed else { return };
         let mut queried_at = managed.queried_at.lock().await;
         let now = managed.clock.now();
-        if self.read(managed, SecretsCaller::Nobody, now).await {
+        if self.read(managed, SecretsCaller::Background, now).await {
             *queried_at = Some(now);
         }
     }

@@ -57,7 +57,7 @@ struct PayEnvelope<'a> {
     resource: Option<&'a RawValue>,
 }
 
-/// Reads the envelope. What Pay can't change between two copies is payment, event type and date;
+/// Reads the envelope. Pay cannot change these between two copies: payment, event type and date;
 /// `resource` is the payment as it was when the event was consumed.
 fn read(body: &[u8]) -> Result<EnvelopeFields, UnreadableError> {
     let envelope: PayEnvelope<'_> = json::object(body)?;

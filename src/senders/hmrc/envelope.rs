@@ -47,7 +47,7 @@ struct HmrcEnvelope<'a> {
     created_date_time: Option<&'a RawValue>,
 }
 
-/// Reads the envelope. What HMRC can't change between two copies is box, content type and message;
+/// Reads the envelope. HMRC cannot change these between two copies: box, content type and message;
 /// `status` says PENDING in a push and may say FAILED in a pull.
 fn read(body: &[u8]) -> Result<EnvelopeFields, UnreadableError> {
     let envelope: HmrcEnvelope<'_> = json::object(body)?;

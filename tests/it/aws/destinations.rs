@@ -145,7 +145,7 @@ async fn a_bus_gets_the_same_object_with_who_what_and_when() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_leaves_its_data_behind_and_says_where_it_is() {
+async fn an_event_that_is_too_large_has_a_reference_instead_of_its_data() {
     let cloud = Cloud::answering(|call| {
         if call.target == "SendMessage" {
             sent()
@@ -288,7 +288,7 @@ async fn of_sqs_only_what_is_wrong_with_the_message_is_a_refusal() {
 }
 
 #[tokio::test]
-async fn of_eventbridge_only_what_is_wrong_with_the_event_is_a_refusal_and_200_says_nothing() {
+async fn eventbridge_refuses_only_invalid_events_and_a_200_alone_proves_nothing() {
     for (reply, expected) in [
         (put(), "arrived"),
         (failed("MalformedDetail"), "dead"),

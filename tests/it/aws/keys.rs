@@ -337,7 +337,7 @@ async fn an_old_copy_stands_while_it_can_not_be_read_again() {
 }
 
 #[tokio::test]
-async fn everybody_who_waits_shares_one_reading() {
+async fn all_waiting_requests_share_one_reading() {
     let receiver = RotatingReceiver::warm().await;
     receiver.pass(31);
     receiver.hold(CloudReply::Late(
@@ -477,7 +477,7 @@ async fn a_process_without_such_secrets_never_calls_aws() {
 }
 
 #[tokio::test]
-async fn a_key_that_can_not_be_used_is_ignored_said_once_and_shown_nowhere() {
+async fn an_unusable_key_is_ignored_logged_once_and_never_shown() {
     let receiver = RotatingReceiver::warm().await;
     let (log, _logging) = Log::start();
     receiver.hold(holding("webhook_test_canary\n"));

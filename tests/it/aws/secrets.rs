@@ -213,7 +213,7 @@ async fn each_secret_is_asked_for_once_and_all_at_once() {
     let began = Instant::now();
     let wanted = arns(config.sender_references());
     let vault = SecretsManager::new(&cloud.aws())
-        .read(&wanted, SecretsCaller::Nobody)
+        .read(&wanted, SecretsCaller::Background)
         .await;
     assert!(
         vault.holds(&wanted) && began.elapsed().as_millis() < 590,
@@ -224,6 +224,6 @@ async fn each_secret_is_asked_for_once_and_all_at_once() {
 }
 
 #[test]
-fn a_vault_in_which_nothing_was_read_holds_nothing() {
+fn fetched_secrets_are_empty_before_the_first_reading() {
     assert!(!FetchedSecrets::NOTHING.holds(&arns(config().sender_references())));
 }

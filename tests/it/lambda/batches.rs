@@ -1,4 +1,4 @@
-//! From the front to the destination through one function: a batch hands on, and so does a sweep.
+//! From the front to the destination through one function: delivery by a batch and by a sweep.
 
 use std::{sync::Mutex, time::Duration};
 
@@ -17,7 +17,7 @@ use test_support::{
 };
 
 #[tokio::test]
-async fn what_was_received_is_handed_on_by_the_batch_once() {
+async fn a_batch_delivers_a_received_notification_once() {
     let remembers = RecordingDestination::default();
     let deployed = Deployed::with(Role::All, remembers.clone());
     let mut changes = Vec::new();
@@ -53,7 +53,7 @@ async fn what_was_received_is_handed_on_by_the_batch_once() {
 }
 
 #[tokio::test]
-async fn what_no_batch_brought_is_handed_on_by_the_sweep() {
+async fn the_sweep_delivers_what_no_batch_delivered() {
     let remembers = RecordingDestination::default();
     let deployed = Deployed::with(Role::All, remembers.clone());
     for n in 0..5 {
@@ -138,7 +138,7 @@ impl Destination for Stumbles {
 }
 
 #[tokio::test]
-async fn a_bug_that_one_row_meets_is_named_and_the_others_are_handed_on() {
+async fn a_panic_on_one_row_is_logged_and_the_others_are_delivered() {
     let deployed = Deployed::with(Role::All, Stumbles::default());
     let source = hmrc();
     let keys = ["hmrc:n0", "hmrc:n1", "hmrc:n2"];

@@ -90,7 +90,7 @@ async fn long_bodies_fit_and_longer_ones_are_refused_before_anything_else_is_loo
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_the_base64_it_is_said_to_be_is_refused() {
+async fn a_body_that_claims_to_be_base64_and_is_not_is_refused() {
     let deployed = Deployed::new();
     for (front, source) in Front::ALL
         .into_iter()

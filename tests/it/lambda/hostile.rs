@@ -254,7 +254,7 @@ async fn fields_of_another_kind_are_refused() {
     }
 }
 
-/// A body in JSON that is no text, which only JSON that is no text of Rust's can say.
+/// A JSON string with half a surrogate pair, which a Rust string cannot contain.
 #[tokio::test]
 async fn half_a_surrogate_pair_in_an_invocation_is_refused() {
     let deployed = Deployed::new();

@@ -29,7 +29,7 @@ fn listen() -> (LogBuffer, tracing::subscriber::DefaultGuard) {
     )
 }
 
-/// The line's fields that don't depend on how fast the machine is.
+/// The line's fields that do not depend on the speed of the machine.
 #[track_caller]
 fn the_line(kept: &LogBuffer) -> Value {
     let mut lines = kept.lines();
@@ -54,7 +54,7 @@ fn the_line(kept: &LogBuffer) -> Value {
 }
 
 #[tokio::test]
-async fn one_line_says_what_became_of_a_request() {
+async fn one_line_reports_the_outcome_of_a_request() {
     let deployed = Deployed::new();
     let (kept, _listening) = listen();
     let source = pay();
@@ -113,7 +113,7 @@ async fn one_line_says_what_became_of_a_request() {
 }
 
 #[tokio::test]
-async fn one_line_says_what_became_of_a_batch_and_of_a_sweep() {
+async fn one_line_reports_the_outcome_of_a_batch_and_of_a_sweep() {
     let deployed = Deployed::new();
     for source in both() {
         deployed
@@ -158,7 +158,7 @@ async fn one_line_says_what_became_of_a_batch_and_of_a_sweep() {
 }
 
 #[tokio::test]
-async fn an_attempt_that_did_not_get_through_has_a_line_of_its_own() {
+async fn a_failed_attempt_has_a_separate_line() {
     let deployed = Deployed::with(Role::All, Away);
     deployed
         .ask(Front::HttpApi, &post(&hmrc(), hmrc().message("n1", NOW)))
@@ -187,7 +187,7 @@ async fn an_attempt_that_did_not_get_through_has_a_line_of_its_own() {
 }
 
 #[tokio::test]
-async fn one_line_says_why_an_invocation_failed() {
+async fn one_line_reports_why_an_invocation_failed() {
     let deployed = Deployed::with(Role::Process, RecordingDestination::default());
     let (kept, _listening) = listen();
     for (event, reason) in [

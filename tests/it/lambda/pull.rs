@@ -71,7 +71,7 @@ impl Sleeper for Passing {
     }
 }
 
-/// A function that reconciles, over an inbox of its own.
+/// A function that reconciles, over a new inbox.
 pub(crate) struct Reconciling<I = DynamoInbox> {
     function: LambdaFunction<I, RecordingDestination>,
     pub(crate) inbox: Arc<I>,
@@ -137,7 +137,7 @@ impl<I: Inbox> Reconciling<I> {
     }
 }
 
-/// Keeps what is said from now on.
+/// Captures the log from now on.
 pub(crate) fn listen(clock: &Arc<ManualClock>) -> (LogBuffer, tracing::subscriber::DefaultGuard) {
     let kept = LogBuffer::default();
     let ours = Targets::new().with_target("pillarbox", Level::INFO); // as the shipped binary has it

@@ -145,7 +145,7 @@ async fn what_both_senders_never_pushed_is_recorded_and_acknowledged_in_one_invo
     );
     assert_eq!(counted.len(), 2);
 
-    // Whatever is missing stays so; somebody has been told.
+    // A missing secret stays missing; it was logged.
     clock.pass(HOUR);
     let again = json!({"recorded": 0, "acknowledged": 0, "missing": 1,
         "ended": {"hmrc": "completed", "pay": "completed"}});
@@ -163,7 +163,7 @@ async fn what_both_senders_never_pushed_is_recorded_and_acknowledged_in_one_invo
 }
 
 #[tokio::test]
-async fn nothing_that_says_who_paid_or_opens_anything_is_said() {
+async fn no_personal_data_and_no_secret_is_logged_by_reconcile() {
     let clock = ManualClock::new();
     let (ppns, api) = (ppns(clock.clone()).await, pay_api(&clock).await);
     fill(&ppns, &*clock, 3);
@@ -217,7 +217,7 @@ async fn credentials_that_are_refused_fail_the_invocation_with_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_source_without_its_secrets_is_shouted_about_and_the_others_are_reconciled() {
+async fn a_source_without_secrets_is_logged_and_the_others_are_reconciled() {
     let clock = ManualClock::new();
     let (ppns, api) = (ppns(clock.clone()).await, pay_api(&clock).await);
     fill(&ppns, &*clock, 3);
@@ -277,7 +277,7 @@ async fn a_box_that_is_not_there_is_named_with_what_to_do() {
 }
 
 #[tokio::test]
-async fn of_two_invocations_at_once_one_works_and_the_other_says_so() {
+async fn of_two_invocations_at_once_one_works_and_the_other_reports_that_it_did_not() {
     let clock = ManualClock::new();
     let ppns = ppns(clock.clone()).await;
     fill(&ppns, &*clock, 250);

@@ -58,7 +58,7 @@ async fn a_stalled_inbox_is_answered_for_by_the_fronts_clock_and_the_functions()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bug_is_an_error_that_says_nothing_of_what_was_sent() {
+async fn a_panic_is_an_error_without_content_of_the_event() {
     let deployed = silent(Role::Receive);
     let source = hmrc();
     for front in Front::ALL {
@@ -67,7 +67,7 @@ async fn a_bug_is_an_error_that_says_nothing_of_what_was_sent() {
         assert_eq!(failure.name(), "Panic");
         assert_eq!(
             failure.to_string(),
-            "the program panicked: the log says where"
+            "the program panicked: the log has the place"
         );
         assert_eq!(
             deployed.ask(front, &unsigned(&source, "x")).await.status,

@@ -67,7 +67,7 @@ async fn bodies_of_every_size_up_to_the_cap_come_back_whole() {
 }
 
 #[tokio::test]
-async fn a_body_over_the_cap_is_refused_whoever_sent_it_and_the_refusal_is_heard() {
+async fn a_body_over_the_limit_is_refused_for_every_sender_and_the_refusal_is_received() {
     let server = Server::start().await;
     for length in [MAX_BODY_BYTES + 1, MAX_BODY_BYTES + 4_000_000] {
         let body = noise(length);
@@ -193,7 +193,7 @@ async fn authentic_bytes_that_can_not_be_read_are_held() {
 }
 
 #[tokio::test]
-async fn what_a_sender_may_yet_say_is_recorded() {
+async fn unknown_fields_and_event_types_are_recorded() {
     let server = Server::start().await;
     let (hmrc, pay) = both().into();
     let changes = [

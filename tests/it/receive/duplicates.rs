@@ -115,7 +115,7 @@ async fn a_thousand_identical_posts_at_once_are_one_row() {
 }
 
 #[tokio::test]
-async fn a_pay_event_under_a_second_id_is_recorded_and_not_handed_on_again() {
+async fn a_pay_event_under_a_second_id_is_recorded_and_not_delivered_again() {
     let delivered = RecordingDestination::default();
     let server = Server::with(&both(), delivered.clone()).await;
     let ids = ["n1", "n2", "n3", "n4"];

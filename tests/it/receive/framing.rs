@@ -72,7 +72,7 @@ async fn a_body_whose_end_is_said_twice_is_refused() {
 async fn a_body_whose_end_is_said_twice_is_refused_behind_another_request_too() {
     let server = Server::start().await;
     let first = Request::new("GET", "/hmrc?challenge=abc").bytes();
-    // One length said twice can be read in one way only, and is refused only where it is seen.
+    // The same length twice is unambiguous, and is refused only if it is seen.
     for framing in AMBIGUOUS
         .into_iter()
         .filter(|framing| *framing != LENGTH_TWICE)
@@ -271,7 +271,7 @@ async fn what_breaks_off_is_not_taken_for_whole_even_if_that_part_was_signed() {
         client.finish().await;
         let answer = client.answer().await;
         assert!(answer.is_none_or(|answer| answer.status == 400), "{what}");
-        // Nor when nobody is left to hear about it.
+        // Also if the client has disconnected.
         let mut client = server.client().await;
         client.send(&bytes).await;
         drop(client);
@@ -472,7 +472,7 @@ async fn one_connection_carries_request_after_request() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_at_all_hears_at_most_a_refusal() {
+async fn bytes_that_are_not_http_get_at_most_a_refusal() {
     let server = Server::start().await;
     for bytes in [
         &b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"[..],

@@ -200,7 +200,7 @@ async fn a_stop_lets_requests_in_flight_end_and_closes_idle_connections() {
     busy.is_told_to_continue().await;
     let inbox = Arc::clone(&server.inbox);
     let stopped = tokio::spawn(server.stop());
-    idle.is_closed().await; // it has been told
+    idle.is_closed().await; // it has been closed
     busy.send(rest).await;
     assert_eq!(
         busy.answer().await.unwrap().body,

@@ -33,7 +33,7 @@ fn unavailable(answer: &CheckedResponse) {
 }
 
 #[tokio::test]
-async fn a_stalled_inbox_is_answered_for_in_time_and_recovers_by_itself() {
+async fn a_stalled_inbox_is_answered_503_in_time_and_recovers() {
     let server = Server::start().await;
     let elsewhere = Connection::open(server.file()).unwrap();
     elsewhere.execute_batch("BEGIN IMMEDIATE").unwrap();

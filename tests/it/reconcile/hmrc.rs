@@ -32,7 +32,7 @@ fn lists(waiting: usize) -> usize {
 }
 
 #[tokio::test]
-async fn a_week_of_outage_comes_home_in_the_fewest_calls() {
+async fn a_week_of_outage_is_recovered_in_the_fewest_calls() {
     let rig = HmrcRig::new().await;
     let pending = a_week_of_outage(&rig, &[BOX], 5000);
     let failed = 5000 - pending;
@@ -101,7 +101,7 @@ async fn several_boxes_are_emptied_in_the_time_of_the_fullest() {
 }
 
 #[tokio::test]
-async fn runs_that_have_two_minutes_each_go_on_where_the_last_one_stopped() {
+async fn runs_of_two_minutes_resume_where_the_last_one_stopped() {
     let rig = HmrcRig::new().await;
     let boxes = [BOX, SECOND_BOX, THIRD_BOX];
     a_week_of_outage(&rig, &boxes, 5000);
@@ -148,7 +148,7 @@ async fn an_empty_box_takes_two_lists_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_push_brought_is_a_duplicate_and_acknowledged_all_the_same() {
+async fn a_pushed_notification_is_a_duplicate_and_is_acknowledged() {
     let rig = HmrcRig::new().await;
     for number in 0..5 {
         rig.add(BOX, minutes(number));
@@ -231,7 +231,7 @@ async fn since_when_is_asked_for_and_nothing_before_it_touched() {
 }
 
 #[tokio::test]
-async fn a_run_that_is_stopped_ends_between_two_steps_and_says_where() {
+async fn a_stopped_run_ends_between_two_steps_and_reports_where() {
     let rig = HmrcRig::new().await;
     a_week_of_outage(&rig, &[BOX], 1000);
     let stop = rig.stop.clone();

@@ -28,7 +28,7 @@ async fn with(count: u64) -> HmrcRig {
 }
 
 #[tokio::test]
-async fn credentials_that_are_not_accepted_end_the_run_and_say_what_to_do() {
+async fn refused_credentials_end_the_run_with_an_error_that_says_what_to_do() {
     let rig = with(1).await;
     let wrong = HmrcAccess {
         client_secret: Secret::new("the wrong secret".to_owned()),
@@ -79,7 +79,7 @@ async fn a_scope_that_is_missing_ends_the_run_wherever_it_is_found() {
 }
 
 #[tokio::test]
-async fn an_application_that_is_not_subscribed_is_told_so() {
+async fn an_application_that_is_not_subscribed_gets_that_error() {
     let rig = with(1).await;
     let refusal = ApiResponse::json(
         403,
@@ -94,7 +94,7 @@ async fn an_application_that_is_not_subscribed_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_box_that_is_unknown_or_another_s_does_not_stand_in_the_way_of_the_others() {
+async fn an_unknown_or_foreign_box_does_not_block_the_others() {
     let rig = with(250).await;
     let unknown = "22222222-c37c-4f03-b719-63571333624c";
     let (ended, boxes) = rig.run(&[unknown, FOREIGN_BOX, BOX]).await;
@@ -126,7 +126,7 @@ async fn a_box_that_is_unknown_or_another_s_does_not_stand_in_the_way_of_the_oth
 }
 
 #[tokio::test]
-async fn a_token_that_has_come_to_its_end_is_renewed_once() {
+async fn an_expired_token_is_renewed_once() {
     let rig = with(250).await;
     rig.ppns.script(
         PpnsEndpoint::List,
@@ -193,7 +193,7 @@ async fn a_token_is_used_until_five_minutes_before_its_end() {
 }
 
 #[tokio::test]
-async fn what_passes_is_waited_for_and_what_does_not_ends_that_box_alone() {
+async fn transient_errors_are_retried_and_others_end_only_that_box() {
     for problem in [
         PpnsError::Throttled,
         PpnsError::Internal,
@@ -235,7 +235,7 @@ async fn what_passes_is_waited_for_and_what_does_not_ends_that_box_alone() {
 }
 
 #[tokio::test]
-async fn hmrc_s_maintenance_has_a_name_of_its_own() {
+async fn hmrc_s_maintenance_has_a_separate_error() {
     let rig = with(1).await;
     let closed = ApiResponse::json(503, r#"{"code":"SCHEDULED_MAINTENANCE","message":"…"}"#);
     rig.ppns.refuse_next(99, PpnsEndpoint::List, closed);
@@ -292,7 +292,7 @@ async fn no_answer_at_all_ends_with_the_time_there_is() {
 }
 
 #[tokio::test]
-async fn an_answer_of_another_sort_is_not_taken_for_a_list() {
+async fn a_response_of_another_kind_is_not_read_as_a_list() {
     let moved = ApiResponse::empty(301).with("location", "https://example.org/");
     for (reply, fault) in [
         (
@@ -376,7 +376,7 @@ async fn an_inbox_that_refuses_ends_the_run_and_nothing_unstored_is_acknowledged
 }
 
 #[tokio::test]
-async fn what_hmrc_gives_up_meanwhile_is_met_among_what_it_has_given_up() {
+async fn a_notification_that_fails_during_a_run_is_found_among_the_failed() {
     use sender_simulator::apis::ppns::NotificationStatus::{Failed, Pending};
     let rig = with(250).await;
     let given_up = |boxes: &mut PpnsBoxes| {
@@ -397,7 +397,7 @@ async fn what_hmrc_gives_up_meanwhile_is_met_among_what_it_has_given_up() {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_turned_by_an_hour_in_the_middle_starves_nobody() {
+async fn a_clock_change_of_an_hour_during_a_run_starves_no_box() {
     for hours in [-1, 1] {
         let rig = HmrcRig::new().await;
         for number in 0..350 {

@@ -14,7 +14,7 @@ use super::{
     ppns::{BOX, HmrcRig, SECOND_BOX},
 };
 
-/// Two boxes, both sorts of notifications, one that can't be acknowledged, and a run that ends
+/// Two boxes, both kinds of notifications, one that cannot be acknowledged, and a run that ends
 /// after so many instants.
 async fn rig(length: usize) -> (HmrcRig, Arc<Fuse>) {
     let mut rig = HmrcRig::new().await;
@@ -31,7 +31,7 @@ async fn rig(length: usize) -> (HmrcRig, Arc<Fuse>) {
         PpnsEndpoint::List,
         PpnsEndpoint::Acknowledge,
     ] {
-        // HMRC has done what it was asked, and nobody hears of it any more.
+        // HMRC has processed the call, and the response is lost.
         let burn = |fuse: Arc<Fuse>| ScriptedStep::then(move |_: &mut PpnsBoxes| _ = fuse.burn());
         rig.ppns
             .script(endpoint, (0..9).map(|_| burn(Arc::clone(&fuse))));

@@ -1,4 +1,4 @@
-//! What can't be acknowledged stays in its box, and hides nobody.
+//! Notifications that cannot be acknowledged stay in their box, and hide no others.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ async fn an_element_that_can_not_be_read_is_held_and_acknowledged_if_it_has_an_i
 }
 
 #[tokio::test]
-async fn a_page_full_of_what_is_stuck_hides_nobody() {
+async fn a_page_of_stuck_notifications_hides_no_others() {
     let rig = HmrcRig::new().await;
     for number in 0..350 {
         let flaw = if number < 250 {
@@ -82,7 +82,7 @@ async fn a_page_full_of_what_is_stuck_hides_nobody() {
 }
 
 #[tokio::test]
-async fn a_millisecond_full_of_what_is_stuck_hides_nobody_either() {
+async fn a_millisecond_full_of_stuck_notifications_hides_no_others() {
     let rig = HmrcRig::new().await;
     for _ in 0..230 {
         rig.put(BOX, minutes(9), |it| it.with_defect(ListDefect::NoId));
@@ -121,7 +121,7 @@ async fn where_hmrc_refuses_longer_lists_the_rest_of_that_millisecond_is_passed_
 }
 
 #[tokio::test]
-async fn a_run_that_ends_among_what_is_stuck_goes_on_behind_it() {
+async fn a_run_that_ends_among_stuck_notifications_resumes_after_them() {
     let rig = HmrcRig::new().await;
     for number in 0..900 {
         rig.put(BOX, Duration::from_secs(5000 - number), |it| {
@@ -144,7 +144,7 @@ async fn a_run_that_ends_among_what_is_stuck_goes_on_behind_it() {
 }
 
 #[tokio::test]
-async fn what_hmrc_lists_again_although_it_was_told_does_not_keep_a_run_from_ending() {
+async fn a_run_ends_even_if_hmrc_lists_acknowledged_notifications_again() {
     let rig = HmrcRig::new().await;
     for number in 0..150 {
         rig.add(BOX, minutes(number));

@@ -1,4 +1,4 @@
-//! The machine a run is on: its inbox, its clock, and who is told what it does.
+//! The machine of a run: its inbox, its clock, and the recorder of its events.
 
 use std::{
     collections::BTreeSet,
@@ -47,7 +47,7 @@ impl Clock for SkewedClock {
     }
 }
 
-/// Keeps what it is told, as text.
+/// Records events as text.
 #[derive(Default)]
 pub(crate) struct ToldReporter(pub(crate) Mutex<Vec<String>>);
 

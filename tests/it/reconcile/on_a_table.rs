@@ -27,7 +27,7 @@ fn through(proxy: &FaultProxy) -> Vec<(&'static str, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_memo_that_was_written_although_nobody_heard_of_it_is_written() {
+async fn an_entry_whose_write_had_no_reply_counts_as_written() {
     for fault in InjectedFault::ALL {
         let behind = table::fresh("entry").await;
         let plan = move |asked: &ProxiedCall<'_>| {

@@ -1,4 +1,4 @@
-//! What never came is named, all of it and nothing else.
+//! Every missing event is reported, and nothing else.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -120,7 +120,7 @@ async fn of_ten_thousand_payments_each_event_that_was_lost_is_named_and_no_other
 }
 
 #[tokio::test]
-async fn what_comes_late_is_not_named_any_more() {
+async fn a_late_webhook_is_no_longer_reported_missing() {
     let rig = PayRig::new().await;
     let payment = rig.one(PaymentLifecycle::RefundedTwice, 9 * DAY);
     let lost = rig.push(std::slice::from_ref(&payment), |_| true).await;
@@ -143,7 +143,7 @@ async fn what_comes_late_is_not_named_any_more() {
 }
 
 #[tokio::test]
-async fn a_second_refund_that_was_lost_is_missed_although_the_first_one_came() {
+async fn a_lost_second_refund_is_missing_although_the_first_was_received() {
     let rig = PayRig::new().await;
     let payment = rig.one(PaymentLifecycle::RefundedTwice, 9 * DAY);
     let mut refunds = 0;
@@ -178,7 +178,7 @@ async fn a_refund_that_failed_and_a_payment_that_is_not_final_are_not_missed() {
 async fn nothing_is_missed_before_pay_has_had_three_hours_for_it() {
     for life in PaymentLifecycle::ALL {
         let rig = PayRig::new().await;
-        // From before anything happened until everything was told of.
+        // From before the first event until after the last webhook.
         let payment = rig.one(life, Duration::ZERO);
         for _ in 0..35 {
             let lost = rig.push(std::slice::from_ref(&payment), |_| true).await;
@@ -264,7 +264,7 @@ async fn a_dry_run_names_everything_and_records_nothing() {
 }
 
 #[tokio::test]
-async fn only_the_payments_since_then_are_looked_at_if_somebody_says_so() {
+async fn with_since_only_later_payments_are_checked() {
     let rig = PayRig::new().await;
     // the clock moves on while they are looked at
     let payments = rig.live(100, 50 * DAY - minutes(60));

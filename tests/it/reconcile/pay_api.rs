@@ -1,4 +1,4 @@
-//! GOV.UK Pay on loopback, and a machine that looks for what never came.
+//! GOV.UK Pay on loopback, and a machine that looks for missing events.
 
 use std::{collections::BTreeSet, ops::Deref, time::Duration};
 
@@ -33,7 +33,7 @@ const CAPTURE_SUBMITTED: Duration = Duration::from_millis(116_087);
 /// How long before it succeeds a refund is made.
 const REFUND_TAKES: Duration = Duration::from_secs(90);
 
-/// An event that never came, by its payment.
+/// A missing event, by its payment.
 pub(crate) type Lost = BTreeSet<(String, ExpectedEvent)>;
 
 pub(crate) struct PayRig {
@@ -124,7 +124,7 @@ impl PayRig {
         lost
     }
 
-    /// Records a webhook. Of three, one is handed on, one was tried, and one is still to be.
+    /// Records a webhook. Of three, one is delivered, one was tried, and one was not.
     async fn arrive(&self, webhook: &PaymentWebhook, number: usize) {
         let (inbox, entry) = (&self.machine.inbox.inbox, self.entry(webhook));
         inbox.record(&entry).await.unwrap();

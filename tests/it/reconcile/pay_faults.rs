@@ -18,7 +18,7 @@ use super::{
 
 const DAY: Duration = minutes(24 * 60);
 
-/// A few payments of which nothing ever came.
+/// A few payments without any webhooks.
 async fn lost(count: u32) -> (PayRig, Lost) {
     let rig = PayRig::new().await;
     let payments = rig.live(count, 9 * DAY);
@@ -307,7 +307,7 @@ async fn an_inbox_that_refuses_ends_the_run_and_a_later_one_names_the_rest() {
 }
 
 #[tokio::test]
-async fn a_run_that_is_stopped_ends_and_says_so() {
+async fn a_stopped_run_ends_and_reports_it() {
     let (rig, _) = lost(30).await;
     let stop = rig.stop.clone();
     rig.api.script(

@@ -138,7 +138,7 @@ impl HmrcRig {
             .await
     }
 
-    /// The ids that HMRC was told are stored.
+    /// The acknowledged ids.
     pub(crate) fn acknowledged(&self) -> BTreeSet<String> {
         self.ppns.calls().acknowledged().into_iter().collect()
     }
@@ -185,7 +185,7 @@ impl HmrcRig {
         .map(|endpoint| calls.to(endpoint).len())
     }
 
-    /// How many are left that HMRC holds and nobody has acknowledged.
+    /// The number of unacknowledged notifications at HMRC.
     pub(crate) fn left(&self) -> usize {
         let tally = self.ppns.with(|boxes| boxes.count_by_status());
         tally.pending + tally.failed

@@ -17,7 +17,7 @@ use super::{
 };
 
 #[tokio::test]
-async fn the_next_calls_are_answered_with_what_the_script_says_and_nothing_is_done() {
+async fn scripted_calls_get_the_scripted_response_and_have_no_effect() {
     let hmrc = Hmrc::start().await;
     let id = hmrc.add(NotificationStatus::Pending);
     let faults = [

@@ -313,7 +313,7 @@ async fn dates_belong_to_what_they_bound_at_both_ends() {
 }
 
 #[tokio::test]
-async fn the_oldest_come_first_and_a_hundred_unless_the_count_says_otherwise() {
+async fn the_oldest_are_first_and_the_default_count_is_a_hundred() {
     let hmrc = Hmrc::start().await;
     let mut ids: Vec<String> = (0..250)
         .map(|n| {

@@ -13,7 +13,7 @@ use super::{heard::hear, hmrc::Hmrc};
 const GOOD: &str = "client_id=client-1&client_secret=secret-1&grant_type=client_credentials";
 
 #[tokio::test]
-async fn a_token_comes_with_its_lifetime_and_its_scopes() {
+async fn a_token_response_has_its_lifetime_and_scopes() {
     let hmrc = Hmrc::start().await;
     for (scope, expected) in [
         (
@@ -35,7 +35,7 @@ async fn a_token_comes_with_its_lifetime_and_its_scopes() {
 }
 
 #[tokio::test]
-async fn a_request_for_a_token_is_refused_in_oauths_words() {
+async fn a_request_for_a_token_is_refused_with_an_oauth_error() {
     let hmrc = Hmrc::start().await;
     let reader = PpnsApplication {
         scopes: vec![READ_SCOPE.to_owned()],

@@ -1,4 +1,4 @@
-//! One life, told twice: by the webhooks that Pay sends, and by the API.
+//! One lifecycle, reported twice: by Pay's webhooks, and by the API.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::pay::{DAY, Pay};
 use PaymentEvent::{Captured, Expired, Failed, Refunded, Succeeded};
 
 #[test]
-fn every_life_has_its_webhooks_and_those_that_pay_never_sends_are_missing() {
+fn every_lifecycle_has_its_webhooks_and_none_that_pay_never_sends() {
     let clock = ManualClock::new();
     for (life, expected) in [
         (PaymentLifecycle::Created, &[][..]),
@@ -59,7 +59,7 @@ fn every_life_has_its_webhooks_and_those_that_pay_never_sends_are_missing() {
 }
 
 #[tokio::test]
-async fn the_api_shows_at_each_webhooks_time_what_the_webhook_tells() {
+async fn the_api_shows_at_each_webhooks_time_the_state_in_the_webhook() {
     let pay = Pay::start().await;
     for life in PaymentLifecycle::ALL {
         let payment = pay.add(life, Duration::ZERO);
@@ -98,7 +98,7 @@ async fn the_api_shows_at_each_webhooks_time_what_the_webhook_tells() {
 }
 
 #[test]
-fn a_webhook_can_not_tell_who_cancelled() {
+fn a_webhook_does_not_show_who_cancelled() {
     let clock = ManualClock::new();
     let state = |life: PaymentLifecycle| {
         let webhooks = SimulatedPayment::new(life, clock.now(), &*clock).webhooks(&*clock);
@@ -116,7 +116,7 @@ fn a_webhook_can_not_tell_who_cancelled() {
 }
 
 #[test]
-fn several_payments_begin_one_after_another_under_ids_of_their_own() {
+fn several_payments_begin_one_after_another_under_different_ids() {
     let clock = ManualClock::new();
     let payments =
         SimulatedPayment::several(PaymentLifecycle::Captured, 3, clock.now(), DAY, &*clock);

@@ -18,7 +18,7 @@ use test_support::loopback;
 const SUCCESS: (&str, bool, Value) = ("success", true, Value::Null);
 
 #[tokio::test]
-async fn a_payment_is_shown_in_the_apis_words_and_not_in_those_of_a_webhook() {
+async fn a_payment_has_the_states_of_the_api_and_not_those_of_a_webhook() {
     let pay = Pay::start().await;
     let failed = |code: &str| ("failed", true, json!(code));
     for (life, (status, finished, code)) in [
@@ -87,7 +87,7 @@ async fn a_payment_is_shown_in_the_apis_words_and_not_in_those_of_a_webhook() {
 }
 
 #[tokio::test]
-async fn a_payment_tells_its_capture_and_the_sum_of_its_refunds() {
+async fn a_payment_shows_its_capture_and_the_sum_of_its_refunds() {
     let pay = Pay::start().await;
     let summary = |status: &str, submitted: u32| {
         json!({"status": status,
@@ -128,7 +128,7 @@ async fn a_payment_tells_its_capture_and_the_sum_of_its_refunds() {
 }
 
 #[tokio::test]
-async fn a_payment_lives_as_time_passes() {
+async fn a_payment_changes_its_state_over_time() {
     let pay = Pay::start().await;
     let payment = pay.add(PaymentLifecycle::Refunded, Duration::ZERO);
     let target = format!("/v1/payments/{}", payment.id());
@@ -256,7 +256,7 @@ async fn refunds_are_listed_each_with_its_own_amount_and_status() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_not_found_in_pays_words() {
+async fn an_unknown_payment_is_not_found_with_pays_error() {
     let pay = Pay::start().await;
     let foreign = SimulatedPayment::new(PaymentLifecycle::Captured, pay.ago(DAY), &*pay.clock);
     let later = pay.add(PaymentLifecycle::Captured, Duration::ZERO);
@@ -321,7 +321,7 @@ async fn a_key_opens_its_own_account_and_nothing_opens_without_one() {
 }
 
 #[tokio::test]
-async fn an_account_may_ask_so_often_in_a_second_and_no_oftener() {
+async fn an_account_has_a_limit_of_calls_per_second() {
     let pay = Pay::start().await;
     pay.api.with(|accounts| accounts.set_rate_limit(5));
     let mut statuses = Vec::new();

@@ -153,7 +153,7 @@ fn every_alarm_watches_a_series_that_exists_and_every_series_is_watched() {
 }
 
 #[test]
-fn every_alarm_says_what_broke_and_where_to_read_on() {
+fn every_alarm_describes_what_failed_and_names_the_runbook() {
     let run_book = "https://example.gov.uk/runbook";
     let mut names = BTreeSet::new();
     for shape in shapes() {
@@ -192,7 +192,7 @@ fn every_alarm_says_what_broke_and_where_to_read_on() {
 }
 
 #[test]
-fn alarms_can_be_reduced_to_those_that_wake_somebody_or_to_none() {
+fn alarms_can_be_reduced_to_those_that_page_or_to_none() {
     let alarms =
         |given: &[(&str, &str)]| Stack::with(given).of_type("AWS::CloudWatch::Alarm").len();
     let (all, minimal) = (alarms(&[]), alarms(&[("MinimalAlarms", "true")]));

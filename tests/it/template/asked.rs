@@ -131,7 +131,7 @@ fn parameters_that_can_not_work_together_are_refused_before_anything_is_made() {
                 ("DomainName", "a.gov.uk"),
                 ("CertificateArn", "arn"),
             ],
-            "A function URL can't have a DomainName.",
+            "A function URL cannot have a DomainName.",
         ),
     ] {
         assert_eq!(Stack::with(parameters).refusals(), [says], "{parameters:?}");

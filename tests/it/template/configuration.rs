@@ -36,7 +36,7 @@ fn check(parameters: &[(&str, &str)], expected: &str) {
 }
 
 #[test]
-fn the_defaults_receive_from_both_senders_and_hand_on_to_the_stacks_own_bus() {
+fn the_defaults_receive_from_both_senders_and_deliver_to_the_stacks_bus() {
     let expected = r#"
 retention_days = 90
 acceptance_days = 60

@@ -1,4 +1,4 @@
-//! What checkov is told to leave out.
+//! The exceptions for checkov.
 
 use std::collections::BTreeMap;
 

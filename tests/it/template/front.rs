@@ -61,7 +61,7 @@ fn each_front_is_alone_and_throttled_far_above_what_senders_do() {
 }
 
 #[test]
-fn the_access_log_is_json_in_words_that_splunk_knows() {
+fn the_access_log_is_json_with_the_field_names_of_splunk() {
     for (front, stage, settings) in [
         ("http-api", "ApiStage", "AccessLogSettings"),
         ("rest-waf", "RestStage", "AccessLogSetting"),

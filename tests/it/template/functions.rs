@@ -10,7 +10,7 @@ use super::{BOX, FUNCTIONS, PULLING, Stack, shapes};
 const LEASE: u64 = 150;
 
 #[test]
-fn four_functions_come_from_one_build_and_each_is_told_its_role_by_its_handler() {
+fn four_functions_come_from_one_build_and_the_handler_sets_each_role() {
     let stack = Stack::with(&PULLING);
     let functions = stack.of_type("AWS::Serverless::Function");
     assert_eq!(
@@ -135,7 +135,7 @@ fn the_schedules_repeat_nothing_before_its_time_and_keep_what_failed() {
 }
 
 #[test]
-fn concurrency_is_reserved_only_where_a_parameter_says_so() {
+fn concurrency_is_reserved_only_with_a_parameter() {
     let default = Stack::with(&PULLING);
     let capped = Stack::with(&shapes()[3]);
     for (id, _) in FUNCTIONS {

@@ -111,7 +111,7 @@ fn receive_may_write_rows_and_read_one_item_that_is_none() {
 }
 
 #[test]
-fn reconcile_may_write_rows_keep_its_memos_and_look_at_what_has_come_but_read_no_row() {
+fn reconcile_may_write_rows_and_entries_and_read_ledgers_but_no_row() {
     let may = statements(&Stack::with(&PULLING), "ReconcilerRole");
     let all = [
         "Credentials",

@@ -102,7 +102,7 @@ pub enum PlantedFault {
     AnswersGet,
     /// The challenge as it is, not in JSON.
     EchoesPlainText,
-    /// The challenge in JSON that is said to be HTML.
+    /// The challenge in JSON with content type HTML.
     ReflectsHtml,
     /// Takes the whole query for the challenge.
     TakesWholeQuery,

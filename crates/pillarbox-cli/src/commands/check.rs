@@ -20,7 +20,7 @@ use sender_simulator::{
     check::{CheckOptions, CheckReport, Finding, Grade, check},
 };
 
-/// Checks any receiver, ours or somebody else's, against what the real senders do.
+/// Tests any receiver, this one or another, against the behaviour of the real senders.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  \
     pillarbox check http://127.0.0.1:8080/pay --kind govuk-pay --secret \
@@ -29,23 +29,23 @@ use sender_simulator::{
      env:HMRC_PUSH_SECRET \\\n      \
     --yes-store-test-data --markdown > conformance.md\n\n\
     About 25 notifications are stored if all goes well; the report lists their ids.\n\
-    Exits with 1 if anything failed; warnings are no failure. It ends within 2 minutes.")]
+    Exits with 1 if anything failed; not for warnings. It ends within 2 minutes.")]
 pub(super) struct CheckArgs {
     /// The callback URL; plain http on this machine only
     url: String,
-    /// Whose notifications it receives: hmrc or govuk-pay
+    /// The sender of its notifications: hmrc or govuk-pay
     #[arg(long, value_name = "KIND", value_parser = kind)]
     kind: Sender,
-    /// What they are signed with, as env:NAME, file:PATH or secretsmanager:ARN#field
+    /// The secret that signs them, as env:NAME, file:PATH or secretsmanager:ARN#field
     #[arg(long, value_name = "REF")]
     secret: String,
-    /// Agree that a receiver on another machine stores test data
+    /// Allow test data to be stored by a receiver on another machine
     #[arg(long)]
     yes_store_test_data: bool,
-    /// The whole report as one JSON object, once it is complete
+    /// Print the report as one JSON object, once it is complete
     #[arg(long, conflicts_with = "markdown")]
     json: bool,
-    /// The whole report as a Markdown document, once it is complete
+    /// Print the report as a Markdown document, once it is complete
     #[arg(long)]
     markdown: bool,
 }
@@ -69,10 +69,10 @@ impl CheckArgs {
             .map_err(|problem| CommandError::Usage(format!("--secret {problem}")))?;
         let secret = fetch(&reference).await?;
         let is_document = self.json || self.markdown;
-        let mut told = Ok(());
-        let tell = |finding: &Finding| {
-            if told.is_ok() && !is_document {
-                told = say(finding, output);
+        let mut printed = Ok(());
+        let on_finding = |finding: &Finding| {
+            if printed.is_ok() && !is_document {
+                printed = print_finding(finding, output);
             }
         };
         let report = check(
@@ -81,11 +81,11 @@ impl CheckArgs {
             secret.expose(),
             &CheckOptions::default(),
             &SystemClock,
-            tell,
+            on_finding,
         )
         .await;
         let report = report.map_err(|error| CommandError::Usage(error.to_string()))?;
-        told?;
+        printed?;
         if self.json {
             output.data(&visible_json(&report.json()))?;
         } else if self.markdown {
@@ -101,8 +101,8 @@ impl CheckArgs {
     }
 }
 
-/// One line, and for what is not as it should be, why that matters and what to do.
-fn say(finding: &Finding, output: &mut Output) -> io::Result<()> {
+/// Prints a finding in one line; for a failure or a warning also why it matters and how to fix it.
+fn print_finding(finding: &Finding, output: &mut Output) -> io::Result<()> {
     let Finding {
         id,
         title,
@@ -133,7 +133,7 @@ fn say(finding: &Finding, output: &mut Output) -> io::Result<()> {
     Ok(())
 }
 
-/// What is left to say at the end: how it went in all, and where the test data is.
+/// Prints the end of the report: where test data is stored, and the summary.
 fn close(report: &CheckReport, output: &mut Output) -> io::Result<()> {
     let stored: Vec<&str> = report
         .sent

@@ -5,8 +5,8 @@ use std::{fs, io, io::Write, path::Path};
 use super::{CommandError, settings::DEMO};
 use pillarbox::{config::Config, domain::Clock, secrets::SecretRef, senders::SenderKind};
 
-/// Makes the folder and those secrets that are missing, readable by their owner only. Returns
-/// whether a secret was missing.
+/// Creates the folder and the missing secrets, readable only by their owner. Returns whether a
+/// secret was missing.
 pub(super) fn prepare(config: &Config, clock: &impl Clock) -> Result<bool, CommandError> {
     make_folder(Path::new(DEMO))?;
     let mut is_new = false;
@@ -20,7 +20,7 @@ pub(super) fn prepare(config: &Config, clock: &impl Clock) -> Result<bool, Comma
     Ok(is_new)
 }
 
-/// Makes the demo's folder for its owner alone, unless it is there.
+/// Creates the demo's folder, accessible only to its owner, if it does not exist.
 pub(super) fn make_folder(folder: &Path) -> Result<(), CommandError> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
@@ -28,12 +28,12 @@ pub(super) fn make_folder(folder: &Path) -> Result<(), CommandError> {
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     let made = builder.create(folder);
     made.map_err(|error| {
-        CommandError::Failed(format!("{} can't be made: {error}", folder.display()))
+        CommandError::Failed(format!("cannot create {}: {error}", folder.display()))
     })
 }
 
-/// Writes a whole secret or none: it is made under another name, and takes its own only if that is
-/// free. Returns whether it was.
+/// Writes a whole secret or none: writes it under another name, and renames it only if its own name
+/// is free. Returns whether it was.
 fn make_secret(path: &Path, kind: SenderKind, clock: &impl Clock) -> Result<bool, CommandError> {
     if path.exists() {
         return Ok(false);
@@ -53,13 +53,13 @@ fn make_secret(path: &Path, kind: SenderKind, clock: &impl Clock) -> Result<bool
     let _ = fs::remove_file(&draft);
     match made {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(CommandError::Failed(
-            format!("{} can't be written: {error}", path.display()),
+            format!("cannot write {}: {error}", path.display()),
         )),
         made => Ok(made.is_ok()),
     }
 }
 
-/// A secret in the shape of the sender's own.
+/// A random secret in the format of the sender's secrets.
 fn random_secret(kind: SenderKind, clock: &impl Clock) -> String {
     let shape = &kind.config.secret;
     let prefix = shape.test_prefix.unwrap_or_default();

@@ -24,14 +24,14 @@ use pillarbox::{
     secrets::{FetchedSecrets, SecretError, SecretRef, SecretSources},
 };
 
-/// Checks everything that can be checked without a sender.
+/// Checks the configuration, the inbox and the destinations, without a sender.
 #[derive(Args)]
 #[command(
     after_help = "Exits with 1 if anything is wrong or waits for a person: dead, held or overdue \
                   notifications."
 )]
 pub(super) struct DoctorArgs {
-    /// One JSON object a line
+    /// Print one JSON object per line
     #[arg(long)]
     json: bool,
 }
@@ -44,13 +44,13 @@ enum CheckHealth {
     Wrong,
 }
 
-/// One thing that was checked.
+/// The result of one check.
 #[derive(Serialize)]
 struct DoctorFinding {
     health: CheckHealth,
     what: String,
     found: String,
-    /// Whether it stays as it is until a person acts.
+    /// Whether it needs a person.
     #[serde(skip)]
     needs_person: bool,
 }
@@ -130,7 +130,7 @@ fn line(finding: &DoctorFinding) -> String {
     format!("{mark}  {}: {}", finding.what, finding.found)
 }
 
-/// The shape of every secret, never its value.
+/// Checks the format of every secret. Never prints its value.
 async fn secrets(config: &Config) -> Vec<DoctorFinding> {
     let mut findings = Vec::new();
     let vault = vault(config.references()).await;
@@ -359,14 +359,17 @@ mod tests {
             (&[overdue], "1 open", false),
         ] {
             let (folder, _inbox) = inbox_with(entries).await;
-            let (said, ended_well) = doctor(folder.path(), free().await, free().await).await;
-            assert!(said.contains(words) && ended_well == is_well, "{said}");
-            assert_eq!(
-                said.contains("1 of these need a person"),
-                !is_well,
-                "{said}"
+            let (printed, ended_well) = doctor(folder.path(), free().await, free().await).await;
+            assert!(
+                printed.contains(words) && ended_well == is_well,
+                "{printed}"
             );
-            assert!(said.contains("fine  listen: 127.0.0.1:"), "{said}");
+            assert_eq!(
+                printed.contains("1 of these need a person"),
+                !is_well,
+                "{printed}"
+            );
+            assert!(printed.contains("fine  listen: 127.0.0.1:"), "{printed}");
         }
     }
 
@@ -380,25 +383,25 @@ mod tests {
         tokio::spawn(console::serve(listener, pages, std::future::pending()));
         let callback = server(CALLBACK).await;
 
-        let (said, is_well) = doctor(folder.path(), callback, console_at).await;
+        let (printed, is_well) = doctor(folder.path(), callback, console_at).await;
         for words in [
             format!("fine  listen: the running serve answers at {callback}"),
             format!("fine  console: the running serve answers at {console_at}"),
             "fine  serve: runs on this inbox".to_owned(),
         ] {
-            assert!(said.contains(&words), "{words} is missing: {said}");
+            assert!(printed.contains(&words), "{words} is missing: {printed}");
         }
-        assert!(is_well, "{said}");
+        assert!(is_well, "{printed}");
 
-        let (said, is_well) = doctor(folder.path(), callback, free().await).await;
+        let (printed, is_well) = doctor(folder.path(), callback, free().await).await;
         assert!(
-            said.contains("started with another --console") && is_well,
-            "{said}"
+            printed.contains("started with another --console") && is_well,
+            "{printed}"
         );
 
         for other in ["", "HTTP/1.1 200 OK\r\n\r\nIt works!"] {
-            let (said, is_well) = doctor(folder.path(), server(other).await, console_at).await;
-            assert!(said.contains("wrong  listen") && !is_well, "{said}");
+            let (printed, is_well) = doctor(folder.path(), server(other).await, console_at).await;
+            assert!(printed.contains("wrong  listen") && !is_well, "{printed}");
         }
     }
 
@@ -433,9 +436,12 @@ mod tests {
     #[tokio::test]
     async fn an_address_in_use_without_serve_is_another_program_s() {
         let (folder, _inbox) = inbox_with(&[]).await;
-        let (said, _) = doctor(folder.path(), server(CALLBACK).await, free().await).await;
-        assert!(said.contains("look  listen: cannot listen on"), "{said}");
-        assert!(said.contains("look  serve: does not run"), "{said}");
+        let (printed, _) = doctor(folder.path(), server(CALLBACK).await, free().await).await;
+        assert!(
+            printed.contains("look  listen: cannot listen on"),
+            "{printed}"
+        );
+        assert!(printed.contains("look  serve: does not run"), "{printed}");
     }
 
     #[tokio::test]

@@ -22,7 +22,7 @@ use pillarbox::{
     telemetry::visible,
 };
 
-/// How many rows people are shown who ask for no number.
+/// The number of rows without --limit.
 const FOR_PEOPLE: usize = 50;
 
 /// Lists notifications, newest first.
@@ -32,25 +32,26 @@ const FOR_PEOPLE: usize = 50;
      2h --json"
 )]
 pub(super) struct ListArgs {
-    /// Only this source's
+    /// Only notifications of this source
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
-    /// Only in this state: recorded (or open), delivered, repeat, dead, held, discarded
+    /// Only notifications in this state: recorded (or open), delivered, repeat, dead, held or
+    /// discarded
     #[arg(long, value_name = "STATE")]
     state: Option<String>,
-    /// Only of this event type, such as card_payment_captured
+    /// Only notifications of this event type, such as card_payment_captured
     #[arg(long = "type", value_name = "TYPE")]
     event_type: Option<String>,
-    /// Only about this payment or box
+    /// Only notifications about this payment or box
     #[arg(long, value_name = "ID")]
     subject: Option<String>,
-    /// Only received since then: a date as 2026-03-02T10:15:00Z, or a span as 30m, 2h, 7d
+    /// Only notifications received since: a date as 2026-03-02T10:15:00Z, or a span as 30m, 2h, 7d
     #[arg(long, value_name = "WHEN")]
     since: Option<String>,
-    /// At most so many [default: 50, or all with --json]
+    /// The largest number of notifications [default: 50, or all with --json]
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
-    /// One JSON object a line
+    /// Print one JSON object per line
     #[arg(long)]
     json: bool,
 }
@@ -102,7 +103,7 @@ impl ListArgs {
             State::parse(name).ok_or_else(|| {
                 let known = State::ALL.map(State::as_str).join(", ");
                 CommandError::Usage(format!(
-                    "--state {} is no state: choose one of {known}",
+                    "unknown state `{}`: choose one of {known}",
                     visible(name)
                 ))
             })
@@ -132,7 +133,7 @@ impl ListArgs {
         Ok(())
     }
 
-    /// What a person should know who sees the end of the list.
+    /// Prints a note after the list: it is empty, or there is more.
     fn close(
         &self,
         shown: usize,
@@ -159,7 +160,7 @@ impl ListArgs {
     }
 }
 
-/// Names what is there and this program can't read.
+/// Names rows that a newer version wrote, which this one cannot read.
 pub(super) fn newer(keys: &[Key], output: &mut Output) -> Result<(), CommandError> {
     for key in keys {
         output.say(&format!(
@@ -189,7 +190,7 @@ pub(super) fn since(when: &str, now: Timestamp) -> Result<Timestamp, CommandErro
 
 /// Between two columns.
 const GAP: usize = 2;
-/// Where a continued line begins: below the key, or at the edge of a narrow terminal.
+/// The indent of a continued line: below the key, or at the edge of a narrow terminal.
 const INDENT: usize = 14;
 const NARROW: usize = 60;
 
@@ -216,7 +217,7 @@ fn table(rows: &[Row], with_head: bool, width: usize, zone: &ListZone) -> Vec<St
     lines
 }
 
-/// Cells under each other where there is room; the last is painted.
+/// Aligns cells in columns, where there is room; the last is painted.
 fn lay_out(cells: &[String; 4], columns: [usize; 3], width: usize, style: Style) -> Vec<String> {
     let indent = if width < NARROW { GAP } else { INDENT }.min(width);
     let (mut lines, mut line, mut column) = (Vec::new(), String::new(), 0);
@@ -245,7 +246,7 @@ fn lay_out(cells: &[String; 4], columns: [usize; 3], width: usize, style: Style)
     lines
 }
 
-/// The event without its sender, which the key names.
+/// The event without its sender, which the key contains.
 fn short_event(event_type: &str) -> String {
     let event = labels::event(event_type);
     let prefixes = ["Payment ", "HMRC "];
@@ -271,7 +272,7 @@ fn colour(state: State) -> Style {
     }
 }
 
-/// The state in words, with the reason or what is tried next.
+/// The state, with its reason or the next attempt.
 fn state(row: &Row, zone: &ListZone) -> String {
     match (&row.last_error, &row.reason) {
         (Some(error), _) if row.state == State::Recorded => {
@@ -286,7 +287,7 @@ fn state(row: &Row, zone: &ListZone) -> String {
     }
 }
 
-/// Says that nothing was found, in the words of the filter, if there is one.
+/// A sentence that nothing matches the filter; `None` without a filter.
 fn nothing(filter: &RowFilter) -> Option<String> {
     let mut words = vec!["No notification".to_owned()];
     words.extend(

@@ -1,7 +1,7 @@
 //! The command line: one file a command.
 //!
-//! Data goes to standard output, everything else to standard error. Exit codes: 0 done, 1 failed or
-//! found wanting, 2 usage or configuration.
+//! Data goes to standard output, everything else to standard error. Exit codes: 0 success,
+//! 1 failure or a negative finding, 2 usage or configuration.
 
 mod check;
 mod completions;
@@ -11,7 +11,6 @@ mod doctor;
 mod inbox;
 mod list;
 mod output;
-mod played;
 mod sender_access;
 mod reconcile;
 mod replay;
@@ -22,6 +21,7 @@ mod serve;
 mod settings;
 mod show;
 mod simulate;
+mod simulated_sender;
 mod span;
 mod test_data;
 mod verify;
@@ -34,7 +34,7 @@ use output::Output;
 use pillarbox::destinations::Destination;
 
 /// Receives GOV.UK Pay webhooks and HMRC push notifications, stores each before it answers 200, and
-/// hands it on.
+/// delivers it.
 #[derive(Parser)]
 #[command(
     name = "pillarbox",
@@ -50,65 +50,65 @@ struct Cli {
     command: Option<Command>,
 }
 
-/// What every command takes.
+/// The options of every command.
 #[derive(Args, Clone, Default)]
 struct GlobalArgs {
-    /// The configuration file [default: the document in PILLARBOX_CONFIG, else ./pillarbox.toml,
-    /// else the demo]
+    /// The configuration file [default: the document in PILLARBOX_CONFIG, or ./pillarbox.toml, or
+    /// the demo]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The inbox, as sqlite:PATH or dynamodb:TABLE; beats PILLARBOX_INBOX and the configuration
+    /// The inbox, as sqlite:PATH or dynamodb:TABLE; overrides PILLARBOX_INBOX and the configuration
     #[arg(long, global = true, value_name = "INBOX")]
     inbox: Option<String>,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Receive notifications, store them, and hand them on
+    /// Receive notifications, store them, and deliver them
     Serve(serve::ServeArgs),
-    /// Send a true-shaped, signed notification, as the source's sender would
+    /// Send a signed test notification, as the source's sender would
     Send(send::SendArgs),
-    /// Play a sender by its timetable, with whatever can go wrong on the way, and judge the
-    /// receiver
+    /// Simulate a sender with its retry schedule and injected faults, and report what the receiver
+    /// does wrong
     Simulate(Box<simulate::SimulateArgs>),
     /// List notifications, newest first
     List(list::ListArgs),
-    /// Show one notification whole
+    /// Show all details of one notification
     Show(show::ShowArgs),
-    /// Hand notifications on again: dead, delivered, or held but not unreadable
+    /// Deliver notifications again: dead, delivered, or held but not unreadable
     Replay(replay::ReplayArgs),
-    /// End notifications that nobody is to act on
+    /// Discard notifications that need no action
     Discard(discard::DiscardArgs),
-    /// Ask a sender for what it never pushed
+    /// Fetch from a sender what it did not push
     Reconcile(reconcile::ReconcileArgs),
-    /// Check a signature, and say what is likely wrong with it
+    /// Verify a signature, and explain the likely cause if it is wrong
     Verify(verify::VerifyArgs),
-    /// Check any receiver against what the real senders do
+    /// Test any receiver against the behaviour of the real senders
     Check(check::CheckArgs),
     /// Make the inbox, back it up, or restore it
     #[command(subcommand)]
     Inbox(inbox::InboxCommand),
-    /// Check that everything will work, and say what to do where it will not
+    /// Check the configuration, the inbox and the destinations
     Doctor(doctor::DoctorArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
 }
 
-/// Why a command did not succeed.
+/// The error of a command.
 #[derive(Debug)]
 enum CommandError {
     /// The command line or the configuration is wrong: exit code 2.
     Usage(String),
     /// It failed: exit code 1.
     Failed(String),
-    /// It found something wanting, and has said so: exit code 1.
+    /// The result is negative and was printed: exit code 1.
     Wanting,
-    /// Whoever read our output has had enough.
+    /// The reader of the output has closed it.
     Closed,
 }
 
 impl CommandError {
-    /// Why, for a command that goes on all the same.
+    /// The message, for a command that continues after the error.
     fn into_text(self) -> String {
         match self {
             Self::Usage(why) | Self::Failed(why) => why,
@@ -121,7 +121,7 @@ impl From<std::io::Error> for CommandError {
     fn from(error: std::io::Error) -> Self {
         match error.kind() {
             std::io::ErrorKind::BrokenPipe => Self::Closed,
-            _ => Self::Failed(format!("the output can't be written: {error}")),
+            _ => Self::Failed(format!("cannot write the output: {error}")),
         }
     }
 }
@@ -138,7 +138,7 @@ pub fn main() -> ExitCode {
     to_its_end(|output| block_on(run(cli, output)))
 }
 
-/// What a program with a destination of its own takes: the arguments of `serve`.
+/// The arguments of a program with a custom destination: those of `serve`.
 #[derive(Parser)]
 struct ServeToArgs {
     #[command(flatten)]
@@ -147,17 +147,17 @@ struct ServeToArgs {
     serve: serve::ServeArgs,
 }
 
-/// The whole of a program that hands every notification to `destination`: `pillarbox serve`, with
-/// its arguments and configuration, and your code at the end of it.
+/// Runs a program that delivers every notification to `destination`: `pillarbox serve`, with its
+/// arguments and configuration, and a custom destination.
 ///
-/// A configuration that names destinations is refused, since none of them would be used. The other
-/// commands, such as `pillarbox list`, work beside it on the same inbox.
+/// A configuration that names destinations is refused, because none of them would be used. The
+/// other commands, such as `pillarbox list`, work on the same inbox at the same time.
 pub fn serve_to(destination: impl Destination) -> ExitCode {
     let ServeToArgs { global, serve } = ServeToArgs::parse();
     to_its_end(|output| block_on(serve.run_to(destination, &global, output)))
 }
 
-/// Runs a command, says why it failed if it did, and turns that into an exit code.
+/// Runs a command, prints its error, and returns the exit code.
 fn to_its_end(command: impl FnOnce(&mut Output) -> Result<(), CommandError>) -> ExitCode {
     let mut output = Output::new();
     let (why, code) = match command(&mut output) {

@@ -18,8 +18,8 @@ pub(super) const YELLOW: Style = AnsiColor::Yellow.on_default();
 pub(super) const GREEN: Style = AnsiColor::Green.on_default();
 pub(super) const BOLD: Style = Style::new().bold();
 
-/// The two streams of a command; colours are taken out where `NO_COLOR`, `TERM=dumb` or the absence
-/// of a terminal asks for it.
+/// The two streams of a command; colours are removed for `NO_COLOR`, `TERM=dumb`, or without a
+/// terminal.
 pub(super) struct Output {
     data: Box<dyn Write + Send>,
     words: Box<dyn Write + Send>,
@@ -36,7 +36,7 @@ impl Output {
         }
     }
 
-    /// The program as it was typed, for commands that can be pasted into a shell.
+    /// The command that starts this program, to print commands for a shell.
     pub(super) fn program(&self) -> String {
         self.program.clone()
     }
@@ -56,34 +56,34 @@ impl Output {
         writeln!(self.data, "{}", visible_styled(line))
     }
 
-    /// Data exactly as it is.
+    /// Prints data unchanged.
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut raw = io::stdout().lock();
         raw.write_all(bytes)?;
         raw.flush()
     }
 
-    /// One line for people.
+    /// Prints one line for people.
     pub(super) fn say(&mut self, line: &str) -> io::Result<()> {
         writeln!(self.words, "{}", visible_styled(line))
     }
 
-    /// What may go wrong next.
+    /// Prints a warning.
     pub(super) fn warning(&mut self, what: &str) -> io::Result<()> {
         self.say(&format!("{} {what}", paint("warning:", YELLOW)))
     }
 
-    /// What went wrong.
+    /// Prints an error.
     pub(super) fn error(&mut self, why: &str) -> io::Result<()> {
         self.say(&format!("{} {why}", paint("error:", RED)))
     }
 
-    /// Whether something that moves may be shown to people.
+    /// Whether progress may be shown.
     pub(super) fn may_move() -> bool {
         io::stderr().is_terminal() && variable("TERM").is_none_or(|term| term != "dumb")
     }
 
-    /// How wide a line of data may be: as wide as the terminal, or 80 columns.
+    /// The width of a line of data: that of the terminal, or 80 columns.
     pub(super) fn width(&self) -> usize {
         let terminal = terminal_size::terminal_size_of(io::stdout());
         terminal.map_or(80, |(width, _)| usize::from(width.0))
@@ -123,8 +123,8 @@ impl Write for PrintedWords {
 /// The package whose programs `cargo run` starts.
 const PACKAGE: &str = env!("CARGO_PKG_NAME");
 
-/// How a shell starts `pillarbox` as this process was started. A program with a destination of its
-/// own has no other commands, so those are the installed program's.
+/// How a shell starts `pillarbox` as this process was started. A program with a custom destination
+/// has no other commands, so this returns the installed `pillarbox`.
 fn program(typed: Option<&OsStr>, is_from_cargo: bool) -> String {
     if is_from_cargo {
         return "cargo run -q --".to_owned();
@@ -139,7 +139,7 @@ fn is_pillarbox(program: &&Path) -> bool {
     name.is_some_and(|name| name.starts_with("pillarbox"))
 }
 
-/// One word for a shell, quoted if it has to be.
+/// One word for a shell, quoted if necessary.
 pub(super) fn shell_word(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {
@@ -149,7 +149,7 @@ pub(super) fn shell_word(text: &str) -> String {
     }
 }
 
-/// `text` in a style; the stream takes it out again where nobody can see it.
+/// `text` in a style. The stream removes the style if it is not shown.
 pub(super) fn paint(text: &str, style: Style) -> String {
     format!("{style}{text}{style:#}")
 }

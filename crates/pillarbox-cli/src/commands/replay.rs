@@ -27,10 +27,10 @@ pub(super) struct ReplayArgs {
     /// The keys, as `list` prints them
     #[arg(value_name = "KEY", required_unless_present_any = ["dead", "held"])]
     keys: Vec<String>,
-    /// All that are dead
+    /// All dead notifications
     #[arg(long, conflicts_with = "keys")]
     dead: bool,
-    /// All that are held, but not the unreadable ones
+    /// All held notifications except unreadable ones
     #[arg(long, conflicts_with = "keys")]
     held: bool,
     /// Only list and count what would be replayed
@@ -75,7 +75,7 @@ impl ReplayArgs {
         let verb = if self.dry_run {
             "would be replayed"
         } else {
-            "replayed; a running serve hands them on"
+            "replayed; a running serve delivers them"
         };
         output.say(&format!("{replayed} {verb}."))?;
         if replayed == keys.len() {

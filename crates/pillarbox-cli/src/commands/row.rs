@@ -1,4 +1,4 @@
-//! One row for programs: the fields every `--json` object carries.
+//! The JSON of a row: the fields of every `--json` object.
 
 use serde::Serialize;
 

@@ -15,11 +15,11 @@ use pillarbox::inbox::{
     dynamodb::{DynamoInbox, ListStrategy},
 };
 
-/// How far the reading is.
+/// The progress of a scan.
 pub(super) struct ScanProgress(Arc<AtomicUsize>);
 
 impl ScanProgress {
-    /// Says so if answering `filter` means reading the whole of `inbox`, and shows how far that is.
+    /// If `filter` requires a scan of the whole table, prints a warning and shows the progress.
     pub(super) async fn of(
         inbox: AnyInbox,
         filter: &RowFilter,
@@ -31,9 +31,9 @@ impl ScanProgress {
                 if table.list_strategy(filter).await? == ListStrategy::Scan =>
             {
                 output.say(&announcement(&table))?;
-                let told = Arc::clone(&read);
+                let scanned_items = Arc::clone(&read);
                 AnyInbox::DynamoDb(table.with_scan_progress(move |scanned| {
-                    show(told.fetch_add(scanned.items, Ordering::Relaxed) + scanned.items)
+                    show(scanned_items.fetch_add(scanned.items, Ordering::Relaxed) + scanned.items)
                 }))
             }
             other => other,
@@ -41,7 +41,7 @@ impl ScanProgress {
         Ok((inbox, Self(read)))
     }
 
-    /// Leaves the line it was shown on.
+    /// Removes the progress line.
     pub(super) fn end(&self) {
         if self.0.swap(0, Ordering::Relaxed) > 0 && stderr().is_terminal() {
             let _ = writeln!(stderr());

@@ -9,7 +9,7 @@ use url::Url;
 use super::{
     CommandError, GlobalArgs,
     output::{GREEN, Output, RED, millis, paint},
-    played,
+    simulated_sender,
 };
 use pillarbox::telemetry::visible;
 use sender_simulator::{
@@ -17,7 +17,7 @@ use sender_simulator::{
     UnknownEventError, decide, exchange, hmrc,
 };
 
-/// Sends a true-shaped, signed notification.
+/// Sends a signed test notification.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  \
     pillarbox send pay --event captured\n  \
@@ -28,9 +28,9 @@ use sender_simulator::{
     Events of govuk-pay: succeeded, captured, refunded, failed, expired.\n\n\
     Exits with 1 if the real sender would not count one of them as delivered.")]
 pub(super) struct SendArgs {
-    /// The source whose sender is played
+    /// The source whose sender is simulated
     source: String,
-    /// What happened
+    /// The event
     #[arg(long, value_name = "NAME")]
     event: Option<String>,
     /// HMRC only: a file whose content is the producer's message
@@ -46,10 +46,10 @@ pub(super) struct SendArgs {
     /// source's first]
     #[arg(long, value_name = "REF")]
     secret: Option<String>,
-    /// After each notification, send the same bytes again so many times
+    /// The number of times to send the same bytes again after each notification
     #[arg(long, value_name = "N", default_value_t = 0)]
     repeat: u32,
-    /// Send so many notifications, each with an id of its own
+    /// The number of notifications, each with a new id
     #[arg(
         long,
         value_name = "N",
@@ -65,20 +65,20 @@ impl SendArgs {
         global: &GlobalArgs,
         output: &mut Output,
     ) -> Result<(), CommandError> {
-        let settings = played::settings(global, output)?;
+        let settings = simulated_sender::settings(global, output)?;
         let source = settings.source(&self.source)?;
-        let sender = played::sender(source.kind)?;
-        let url = played::url(self.to.as_deref(), &settings, source)?;
-        let secret = played::secret(self.secret.as_deref(), source).await?;
+        let sender = simulated_sender::sender(source.kind)?;
+        let url = simulated_sender::url(self.to.as_deref(), &settings, source)?;
+        let secret = simulated_sender::secret(self.secret.as_deref(), source).await?;
         output.say(&format!("Posting to {url} as {}", sender.as_str()))?;
-        let mut all_taken = true;
+        let mut all_delivered = true;
         for _ in 0..self.count {
             let request = sender.request(&self.body(sender)?, secret.expose(), &url);
             for copy in 0..=self.repeat {
-                all_taken &= post(sender, &request, &url, copy, output).await?;
+                all_delivered &= post(sender, &request, &url, copy, output).await?;
             }
         }
-        if all_taken {
+        if all_delivered {
             Ok(())
         } else {
             Err(CommandError::Wanting)
@@ -101,7 +101,7 @@ impl SendArgs {
                 .map_err(|error: UnknownEventError| CommandError::Usage(error.to_string()));
         };
         let text = fs::read_to_string(path).map_err(|error| {
-            CommandError::Usage(format!("{} can't be read as text: {error}", path.display()))
+            CommandError::Usage(format!("cannot read {} as text: {error}", path.display()))
         })?;
         let message = if self.xml {
             hmrc::HmrcMessage::xml(text)
@@ -112,7 +112,7 @@ impl SendArgs {
     }
 }
 
-/// Posts once, and says what came back and what the real sender would do with it.
+/// Posts once, and prints the response and what the real sender would do next.
 async fn post(
     sender: Sender,
     request: &SenderRequest,
@@ -123,7 +123,7 @@ async fn post(
     let began = Instant::now();
     let answered = exchange(request, url, sender.client_profile()).await;
     let took = millis(began.elapsed());
-    let (outcome, said) = match &answered {
+    let (outcome, response) = match &answered {
         Ok(answer) => {
             let body = String::from_utf8_lossy(&answer.body);
             (
@@ -139,15 +139,15 @@ async fn post(
             error.to_string(),
         ),
     };
-    let verdict = decide(sender, outcome, DeliveryAttempt::FIRST);
-    let is_taken = verdict.next == NextAction::Acknowledged;
+    let decision = decide(sender, outcome, DeliveryAttempt::FIRST);
+    let is_delivered = decision.next == NextAction::Acknowledged;
     let again = if copy > 0 { ", again" } else { "" };
-    let said = paint(&said, if is_taken { GREEN } else { RED });
+    let response = paint(&response, if is_delivered { GREEN } else { RED });
     output.data(&format!(
-        "{} {}{again}: {said} in {took} ms",
+        "{} {}{again}: {response} in {took} ms",
         sender.as_str(),
         request.id
     ))?;
-    output.data(&format!("  {}", verdict.sentence))?;
-    Ok(is_taken)
+    output.data(&format!("  {}", decision.sentence))?;
+    Ok(is_delivered)
 }

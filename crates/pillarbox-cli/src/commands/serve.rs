@@ -53,17 +53,17 @@ const RECONCILE_DRAIN: Duration = Duration::from_secs(10);
 /// Receives notifications, stores them, and hands them on.
 #[derive(Args, Default)]
 pub(super) struct ServeArgs {
-    /// Where senders reach us [default: 127.0.0.1:8080]; beats PILLARBOX_LISTEN and the
+    /// The address for senders [default: 127.0.0.1:8080]; overrides PILLARBOX_LISTEN and the
     /// configuration
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
-    /// Where people on this machine look [default: 127.0.0.1:8081]; beats PILLARBOX_CONSOLE and the
+    /// The address of the console [default: 127.0.0.1:8081]; overrides PILLARBOX_CONSOLE and the
     /// configuration
     #[arg(long, value_name = "ADDR")]
     console: Option<String>,
 }
 
-/// What there is to serve with.
+/// What `serve` needs, before anything is opened.
 struct LoadedServe {
     settings: CommandSettings,
     keyring: Arc<Keyring>,
@@ -109,7 +109,7 @@ impl ServeArgs {
         .await
     }
 
-    /// The same, with a destination that no configuration knows.
+    /// The same with a custom destination, which no configuration names.
     pub(super) async fn run_to(
         self,
         destination: impl Destination,
@@ -136,7 +136,7 @@ impl ServeArgs {
         .await
     }
 
-    /// Reads everything there is to read; the demo's secrets are made first.
+    /// Reads the configuration and the secrets; creates the demo's secrets first.
     async fn load(self, global: &GlobalArgs) -> Result<LoadedServe, CommandError> {
         let flags = Overrides {
             listen: self.listen,
@@ -160,7 +160,7 @@ impl ServeArgs {
         let vault = match &manager {
             Some(manager) => {
                 manager
-                    .read(&arns(config.references()), SecretsCaller::Nobody)
+                    .read(&arns(config.references()), SecretsCaller::Background)
                     .await
             }
             None => FetchedSecrets::default(),
@@ -182,7 +182,7 @@ impl ServeArgs {
     }
 }
 
-/// Opens everything, says so, and serves until a signal ends it.
+/// Opens everything, prints the addresses, and serves until a signal.
 pub(super) async fn run<D: Destination>(
     settings: CommandSettings,
     keyring: Arc<Keyring>,
@@ -242,7 +242,7 @@ fn https_urls(config: &Config) -> Vec<(String, Url)> {
         .collect()
 }
 
-/// Logs which destinations have no address that is delivered to. Name servers may be slow, so
+/// Logs the destinations without an address that deliveries may use. Name servers may be slow, so
 /// nothing waits for this.
 async fn log_unreachable(destinations: Vec<(String, Url)>) {
     for (destination, url) in destinations {
@@ -268,11 +268,11 @@ fn reconciler(
     Reconciler::new(config, Arc::clone(inbox), deps)
 }
 
-/// The file to keep the inbox in: one process of its own is what `serve` is.
+/// The file of the inbox. `serve` is one process, so its inbox is one file.
 fn file(settings: &CommandSettings) -> Result<&Path, CommandError> {
     settings.config.inbox.file().ok_or_else(|| {
         CommandError::Usage(format!(
-            "serve keeps its inbox in a file, and {} names a table: the Lambda serves that; write \
+            "serve needs an inbox in a file, and {} names a table, which is for the Lambda: write \
              sqlite:PATH here",
             settings.place
         ))
@@ -282,8 +282,8 @@ fn file(settings: &CommandSettings) -> Result<&Path, CommandError> {
 fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, CommandError> {
     listen(address).map_err(|error| {
         CommandError::Failed(format!(
-            "{address} can't be listened on ({error}): end what uses it, or choose another with \
-             --{flag}"
+            "cannot listen on {address} ({error}): stop the program that uses it, or choose \
+             another with --{flag}"
         ))
     })
 }
@@ -299,7 +299,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Says where everything is, and what to try first.
+/// Prints the addresses, and commands to try first.
 fn welcome(
     settings: &CommandSettings,
     keyring: &Keyring,
@@ -331,7 +331,7 @@ fn welcome(
             source.kind.as_str()
         ))?;
         if source.pull.is_some() {
-            output.say("                 asked every 5 minutes for what it never pushed")?;
+            output.say("                 reconciled every 5 minutes")?;
         }
     }
     for line in goes_to {
@@ -376,7 +376,7 @@ fn destination_lines(config: &Config) -> Vec<String> {
     lines
 }
 
-/// The lines to try next, exactly as they can be pasted.
+/// Commands to try next, ready to paste into a shell.
 fn invite(bound: SocketAddr, output: &mut Output) -> io::Result<()> {
     let program = output.program();
     output.say("Try, in another terminal in this folder:")?;
@@ -386,7 +386,7 @@ fn invite(bound: SocketAddr, output: &mut Output) -> io::Result<()> {
         ("pay", " --event captured"),
         ("pay", " --event refunded --repeat 1"),
     ] {
-        // The default address needs no mention; one that a flag chose, `send` can't know.
+        // `send` knows the default address, but not one that a flag set.
         let to = if bound.port() == 8080 {
             String::new()
         } else {
@@ -400,21 +400,21 @@ fn invite(bound: SocketAddr, output: &mut Output) -> io::Result<()> {
     output.say(&format!("  {}", paint(&format!("{program} list"), BOLD)))
 }
 
-/// Turns the first SIGTERM or Ctrl-C into an orderly stop, and the second into an immediate one.
+/// Stops gracefully at the first SIGTERM or Ctrl-C, and at once at the second.
 fn stop_on_signals() -> io::Result<CancellationToken> {
     let (mut terminate, mut interrupt) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
     );
     let stop = CancellationToken::new();
-    let told = stop.clone();
+    let stopping = stop.clone();
     tokio::spawn(async move {
         for is_last in [false, true] {
             tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
             if is_last {
                 std::process::exit(1); // what was acknowledged is stored, so this loses nothing
             }
-            told.cancel();
+            stopping.cancel();
         }
     });
     Ok(stop)
@@ -530,7 +530,7 @@ mod tests {
         let config = Config::read(document, "test").unwrap();
         let mut urls = https_urls(&config);
         assert_eq!(urls.len(), 2);
-        // Not every system resolves the name with the dot, and the configuration refuses the other.
+        // The configuration refuses `localhost`, and not every system resolves `localhost.`.
         urls[0].1 = "https://localhost/".parse().unwrap();
 
         let log = TestLog::default();

@@ -18,22 +18,22 @@ use pillarbox::{
     telemetry::visible,
 };
 
-/// Where the demo keeps everything.
+/// The folder of the demo.
 pub(super) const DEMO: &str = ".pillarbox";
-/// Where a configuration is looked for that nobody named.
+/// The configuration file if none is named.
 const FILE: &str = "pillarbox.toml";
 
 /// The configuration of one run.
 pub(super) struct CommandSettings {
-    /// What is configured.
+    /// The configuration.
     pub(super) config: Config,
-    /// What people know it as.
+    /// Its name in messages.
     pub(super) place: String,
     document: Option<String>,
 }
 
 impl CommandSettings {
-    /// Reads the configuration; flags and variables beat what it says.
+    /// Reads the configuration; flags and variables override it.
     pub(super) fn load(global: &GlobalArgs, flags: Overrides) -> Result<Self, CommandError> {
         let (document, place) = find(global)?;
         let config = match &document {
@@ -82,7 +82,7 @@ impl CommandSettings {
         }
     }
 
-    /// Opens the inbox; a local one must be there.
+    /// Opens the inbox; a local one must exist.
     pub(super) async fn open_inbox(&self, access: InboxAccess) -> Result<AnyInbox, CommandError> {
         any_inbox::open_inbox(&self.config, access, &outside())
             .await
@@ -117,12 +117,12 @@ impl CommandSettings {
     }
 }
 
-/// Everything that is wrong, as the command's end.
+/// All problems of the configuration, as the command's error.
 pub(super) fn wrong(problems: ConfigErrors) -> CommandError {
     CommandError::Usage(problems.to_string())
 }
 
-/// The document and what it is called; `None` is the demo.
+/// The document and its name in messages; `None` is the demo.
 fn find(global: &GlobalArgs) -> Result<(Option<String>, String), CommandError> {
     if let Some(path) = &global.config {
         return read(path);
@@ -159,7 +159,7 @@ fn read(path: &Path) -> Result<(Option<String>, String), CommandError> {
     match fs::read_to_string(path) {
         Ok(document) => Ok((Some(document), place)),
         Err(error) => Err(CommandError::Usage(format!(
-            "{place} can't be read ({error}): check the path"
+            "cannot read {place} ({error}): check the path"
         ))),
     }
 }
@@ -169,7 +169,7 @@ pub(super) fn outside() -> SecretSources<'static> {
     outside_with(FetchedSecrets::NOTHING)
 }
 
-/// The same, and what Secrets Manager was found to hold.
+/// The same with the values that Secrets Manager returned.
 pub(super) fn outside_with(vault: &FetchedSecrets) -> SecretSources<'_> {
     SecretSources {
         env: &variable,
@@ -178,14 +178,14 @@ pub(super) fn outside_with(vault: &FetchedSecrets) -> SecretSources<'_> {
     }
 }
 
-/// AWS as the person at this machine is known to it.
+/// AWS with the credentials of this machine's user.
 pub(super) async fn aws() -> Result<Aws, CommandError> {
     aws::from_environment(&outside())
         .await
         .map_err(|problem| CommandError::Usage(problem.to_string()))
 }
 
-/// What Secrets Manager holds of `references`; it is only asked if one of them is kept there.
+/// The values of `references` in Secrets Manager, which is called only if one of them is there.
 pub(super) async fn vault<'a>(
     references: impl IntoIterator<Item = &'a SecretRef>,
 ) -> Result<FetchedSecrets, CommandError> {
@@ -194,11 +194,11 @@ pub(super) async fn vault<'a>(
         return Ok(FetchedSecrets::default());
     }
     Ok(SecretsManager::new(&aws().await?)
-        .read(&arns, SecretsCaller::Nobody)
+        .read(&arns, SecretsCaller::Background)
         .await)
 }
 
-/// Fetches a secret that the command line or a source names, and judges its shape.
+/// Fetches a secret that the command line or a source names, and checks its format.
 pub(super) async fn fetch(reference: &SecretRef) -> Result<Secret, CommandError> {
     fetch_if_there(reference)
         .await?
@@ -210,7 +210,7 @@ pub(super) async fn fetch_if_there(reference: &SecretRef) -> Result<Option<Secre
     let vault = vault([reference]).await?;
     let secret = reference
         .fetch(&outside_with(&vault))
-        .and_then(|secret| secret.judge().map(|()| secret));
+        .and_then(|secret| secret.check_strength().map(|()| secret));
     match secret {
         Err(SecretError::NoneYet) => Ok(None),
         secret => secret

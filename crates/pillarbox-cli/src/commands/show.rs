@@ -24,17 +24,17 @@ use pillarbox::{
     after_help = "Example:\n  pillarbox show pay:5s1k7c3g9v2m8a4e0q6i5o1u7t --raw > body.json"
 )]
 pub(super) struct ShowArgs {
-    /// The notification's key, as `list` prints it
+    /// The key, as `list` prints it
     key: String,
-    /// Only the exact bytes, as they were received
+    /// Print only the exact bytes received
     #[arg(long, conflicts_with = "json")]
     raw: bool,
-    /// One JSON object
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
 
-/// A row and its bytes: as text where they are UTF-8, in base64 where they are not.
+/// A row and its bytes: as text if they are UTF-8, otherwise in base64.
 #[derive(Serialize)]
 struct ShownRow {
     #[serde(flatten)]
@@ -80,9 +80,9 @@ pub(super) fn parse_key(text: &str) -> Result<Key, CommandError> {
     Key::parse(text).ok_or_else(|| CommandError::Usage(wrong()))
 }
 
-/// Nothing has this key.
+/// The message for a key without a notification.
 pub(super) fn no_such(key: &Key) -> String {
-    format!("nothing has the key {key}: `pillarbox list` shows what there is")
+    format!("no notification has the key {key}: `pillarbox list` shows all keys")
 }
 
 impl From<&Row> for ShownRow {
@@ -101,7 +101,7 @@ impl From<&Row> for ShownRow {
     }
 }
 
-/// What the state and its reason mean.
+/// The meaning of the state and its reason.
 fn meaning(row: &Row) -> String {
     let reason = row.reason.as_deref().filter(|_| row.state == State::Held);
     let reason = reason
@@ -113,7 +113,8 @@ fn meaning(row: &Row) -> String {
     format!("{}{more}", labels::state(row.state))
 }
 
-fn print(row: &Row, output: &mut Output) -> Result<(), CommandError> {
+/// The names and values that are printed, in order.
+fn fields(row: &Row) -> [(&'static str, String); 16] {
     let text = |value: &Option<String>| {
         value
             .as_deref()
@@ -126,7 +127,7 @@ fn print(row: &Row, output: &mut Output) -> Result<(), CommandError> {
         .reason
         .as_ref()
         .map_or(String::new(), |reason| format!(" ({})", visible(reason)));
-    for (name, value) in [
+    [
         ("key", row.key.to_string()),
         (
             "event",
@@ -155,7 +156,11 @@ fn print(row: &Row, output: &mut Output) -> Result<(), CommandError> {
                 .as_ref()
                 .map_or_else(|| "erased".to_owned(), |body| body.len().to_string()),
         ),
-    ] {
+    ]
+}
+
+fn print(row: &Row, output: &mut Output) -> Result<(), CommandError> {
+    for (name, value) in fields(row) {
         output.data(&format!("{} {value}", paint(&format!("{name:<12}"), BOLD)))?;
     }
     if let Some(body) = &row.body {

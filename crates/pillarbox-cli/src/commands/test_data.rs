@@ -6,8 +6,8 @@ use url::Url;
 use super::CommandError;
 use sender_simulator::{check_target, is_loopback};
 
-/// Refuses what no test data can be sent to, and a receiver on another machine, unless whoever runs
-/// the command said yes to storing test data there.
+/// Refuses a URL that must not receive test data, and a receiver on another machine without the
+/// user's agreement to store test data there.
 pub(super) fn agreed(url: &Url, yes: bool) -> Result<(), CommandError> {
     check_target(url).map_err(|error| CommandError::Usage(error.to_string()))?;
     if yes || is_loopback(url) {

@@ -19,7 +19,7 @@ use pillarbox::{
     secrets::Secret,
 };
 
-/// Checks a body and its signature header, or every stored row.
+/// Verifies a body and its signature header, or every stored row.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  \
     pillarbox verify --source pay --body body.json --signature 3f9a…\n  \
@@ -59,7 +59,7 @@ impl VerifyArgs {
     }
 }
 
-/// Judges one body and header, and says what is likely wrong with them.
+/// Verifies one body and header, and explains the likely cause of a failure.
 async fn one(
     global: &GlobalArgs,
     source: &str,
@@ -71,12 +71,12 @@ async fn one(
     let source = settings.source(source)?;
     let body = fs::read(body).map_err(|error| {
         CommandError::Usage(format!(
-            "{} can't be read ({error}): check --body",
+            "cannot read {} ({error}): check --body",
             body.display()
         ))
     })?;
     let own = secrets(source).await?;
-    // Another source's secret is only tried to explain; one that can't be read explains nothing.
+    // Other sources' secrets only help to explain, so one that cannot be read is skipped.
     let mut others = Vec::new();
     for other in settings
         .config
@@ -105,7 +105,7 @@ async fn one(
     }
 }
 
-/// A secret and what it is called.
+/// A secret and its label.
 struct LabelledSecret {
     kind: pillarbox::senders::SenderKind,
     label: String,

@@ -99,7 +99,7 @@ pub(super) async fn show<I: ReadInbox>(
     Ok(page(StatusCode::OK, &DetailPage::of(&row, bytes)))
 }
 
-/// `GET /notifications/{key}/raw`: the exact bytes, as a file no browser will open by itself.
+/// `GET /notifications/{key}/raw`: the exact bytes, as a download that browsers do not open.
 pub(super) async fn raw<I: ReadInbox>(
     Shared(inbox): Shared<Arc<I>>,
     key: Result<Path<String>, PathRejection>,

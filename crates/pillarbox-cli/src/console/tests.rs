@@ -31,7 +31,7 @@ struct TestConsole {
     folder: TempDir,
 }
 
-/// What came back.
+/// A response.
 struct TestResponse {
     status: u16,
     head: String,

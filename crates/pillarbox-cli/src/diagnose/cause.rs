@@ -48,7 +48,7 @@ pub enum FailureCause {
     SignedWithoutPrefix,
     /// The secret belongs to another source.
     SecretOfOtherSource,
-    /// A newline came after the body.
+    /// A newline was added after the body.
     BodyNewlineAdded,
     /// The newline at the end of the body went missing.
     BodyNewlineRemoved,
@@ -56,7 +56,7 @@ pub enum FailureCause {
     BodyCrlfAdded,
     /// CRLF became LF.
     BodyCrlfRemoved,
-    /// A byte order mark came before the body.
+    /// A byte order mark was added before the body.
     BodyBomAdded,
     /// The byte order mark before the body went missing.
     BodyBomRemoved,
@@ -150,7 +150,7 @@ impl FailureCause {
             Self::BodyRewritten { signed } => {
                 return format!(
                     "The body was parsed and written again on its way; it was signed {signed}: \
-                     hand on the bytes as they came."
+                     forward the received bytes unchanged."
                 )
                 .into();
             }
@@ -238,7 +238,7 @@ impl FailureCause {
                  so, and have it keep the bytes."
             }
             Self::BodyToUtf16 => {
-                "The body is UTF-16, as some shells write files: save the bytes as they came \
+                "The body is UTF-16, as some shells write files: save the received bytes \
                  (they were UTF-8)."
             }
             Self::BodyStillBase64 => {

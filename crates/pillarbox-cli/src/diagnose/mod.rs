@@ -21,7 +21,7 @@ use pillarbox::{
 use self::{header::SignatureHeader, secrets::CandidateKey};
 pub use cause::{FailureCause, SecretEncoding};
 
-/// A secret with what may be said about it.
+/// A secret and its label for messages.
 #[derive(Clone, Copy, Debug)]
 pub struct NamedSecret<'a> {
     /// Whose signatures it is meant for.

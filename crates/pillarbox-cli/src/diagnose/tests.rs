@@ -621,7 +621,7 @@ fn neither_a_secret_nor_a_signature_nor_the_body_is_ever_shown() {
             .flat_map(|header| [(header, PAY_BODY), (header, "x")])
         {
             let found = diagnosis(kind, &secrets, header, body);
-            let said = format!("{} {found:?}", found.sentences().join(" "));
+            let text = format!("{} {found:?}", found.sentences().join(" "));
             for hidden in [
                 HMRC_SECRET,
                 random,
@@ -632,7 +632,7 @@ fn neither_a_secret_nor_a_signature_nor_the_body_is_ever_shown() {
                 &cut,
                 &wrong,
             ] {
-                assert!(!said.contains(hidden), "{said}");
+                assert!(!text.contains(hidden), "{text}");
             }
         }
     }

@@ -316,7 +316,7 @@ fn short_ids(run: &CheckRun<'_>) -> NamedBodies {
 
 fn unknown_event(run: &CheckRun<'_>) -> NamedBodies {
     vec![(
-        "unheard of",
+        "unknown type",
         samples::edited(
             samples::ordinary(run),
             "card_payment_succeeded",

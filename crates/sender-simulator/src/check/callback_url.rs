@@ -168,7 +168,7 @@ mod tests {
         for (url, expected) in expected {
             let grade = grade(&Url::parse(url).unwrap())
                 .ok()
-                .map(|judgement| judgement.grade);
+                .map(|assessment| assessment.grade);
             assert_eq!(grade, *expected, "{url}");
         }
     }

@@ -81,7 +81,7 @@ pub(super) async fn probe(run: &mut CheckRun<'_>) {
         return;
     }
     let (request, url) = hmrc::challenge(run.url, run.clock);
-    match run.ask(&request, &url).await {
+    match run.send(&request, &url).await {
         Err(over) => {
             run.conclude(&ECHO, Err(over.clone()));
             run.conclude(&JSON, Err(over));
@@ -107,7 +107,7 @@ async fn query(run: &mut CheckRun<'_>) -> ProbeResult {
     let mut longer = run.url.clone();
     longer.query_pairs_mut().append_pair("pillarbox", "check");
     let (request, url) = hmrc::challenge(&longer, run.clock);
-    let reply = run.ask(&request, &url).await?;
+    let reply = run.send(&request, &url).await?;
     let ProbeAssessment { grade, seen } = echo(&request.id, &reply);
     // This only matters if the callback URL has a query, and then the first challenge had it too.
     Ok(ProbeAssessment::new(grade.min(Grade::Warning), seen))
@@ -115,10 +115,10 @@ async fn query(run: &mut CheckRun<'_>) -> ProbeResult {
 
 async fn malformed(run: &mut CheckRun<'_>) -> ProbeResult {
     let empty = run
-        .ask(&get(run), &with_query(run.url, "challenge="))
+        .send(&get(run), &with_query(run.url, "challenge="))
         .await?;
     let two = run
-        .ask(
+        .send(
             &get(run),
             &with_query(run.url, "challenge=one&challenge=two"),
         )
@@ -141,7 +141,7 @@ async fn html(run: &mut CheckRun<'_>) -> ProbeResult {
         let mut url = run.url.clone();
         url.query_pairs_mut()
             .append_pair("challenge", &SCRIPT.repeat(times));
-        let (grade, how) = page(&run.ask(&get(run), &url).await?);
+        let (grade, how) = page(&run.send(&get(run), &url).await?);
         worst.grade = worst.grade.max(grade);
         seen.push(format!("{name}: {how}"));
     }
@@ -306,9 +306,13 @@ mod tests {
             ),
             (200, r#"{"challenge":12}"#, Grade::Failed, "not a string"),
         ] {
-            let judgement = echo("12-ab", &reply(status, None, body));
-            assert_eq!(judgement.grade, grade, "{status} {body}");
-            assert!(judgement.seen.contains(words), "{body}: {}", judgement.seen);
+            let assessment = echo("12-ab", &reply(status, None, body));
+            assert_eq!(assessment.grade, grade, "{status} {body}");
+            assert!(
+                assessment.seen.contains(words),
+                "{body}: {}",
+                assessment.seen
+            );
         }
     }
 

@@ -182,9 +182,9 @@ async fn first(run: &mut CheckRun<'_>, body: &MessageBody) {
             reply.described()
         )),
     };
-    let judged = secret(run, &reply, body).await;
-    let is_authentic = !matches!(&judged, Ok(assessment) if assessment.grade == Grade::Failed);
-    run.conclude(&SECRET, judged);
+    let result = secret(run, &reply, body).await;
+    let is_authentic = !matches!(&result, Ok(assessment) if assessment.grade == Grade::Failed);
+    run.conclude(&SECRET, result);
     run.conclude(&REDIRECT, redirect(&reply));
     run.conclude(&ACCEPTED, accepted(run.sender, &reply, is_authentic));
 }
@@ -304,7 +304,7 @@ fn accepted(sender: Sender, reply: &TimedResponse, is_authentic: bool) -> ProbeR
 
 /// If the first notification was refused for a reason other than its signature, sends it in the
 /// form that the documentation describes, to find the reason.
-async fn instead(
+async fn retry_as_documented(
     run: &mut CheckRun<'_>,
     changed: &str,
     when_accepted: &str,
@@ -329,7 +329,7 @@ async fn instead(
 async fn opaque_ids(run: &mut CheckRun<'_>) -> ProbeResult {
     let uuid = super::super::ids::uuid(run.clock);
     let body = samples::with_id(samples::ordinary(run), uuid);
-    instead(
+    retry_as_documented(
         run,
         "a UUID for an id",
         "an id of 26 letters and digits was accepted",
@@ -344,7 +344,7 @@ async fn resource_type(run: &mut CheckRun<'_>) -> ProbeResult {
         r#""resource_type":"PAYMENT""#,
         r#""resource_type":"payment""#,
     );
-    instead(run, "`payment`", "PAYMENT was accepted", body).await
+    retry_as_documented(run, "`payment`", "PAYMENT was accepted", body).await
 }
 
 async fn duplicate(run: &mut CheckRun<'_>, body: &MessageBody) -> ProbeResult {

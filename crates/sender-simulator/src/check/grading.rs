@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_forgery_must_be_refused_with_4xx() {
-        for (status, anybody, known) in [
+        for (status, anyone, known) in [
             (Some(400), Grade::Passed, Grade::Passed),
             (Some(404), Grade::Passed, Grade::Passed),
             (Some(200), Grade::Failed, Grade::Warning),
@@ -138,7 +138,7 @@ mod tests {
         ] {
             assert_eq!(
                 refused(ForgeryExposure::Anyone, status),
-                anybody,
+                anyone,
                 "{status:?}"
             );
             assert_eq!(

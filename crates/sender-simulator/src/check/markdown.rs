@@ -11,7 +11,7 @@ impl CheckReport {
         );
         for (name, value) in [
             ("Receiver", escaped(&self.url)),
-            ("Sender played", self.sender.as_str().to_owned()),
+            ("Simulated sender", self.sender.as_str().to_owned()),
             ("Started", self.started_at.to_string()),
             ("Took", format!("{} ms", self.took.as_millis())),
             (
@@ -104,7 +104,7 @@ mod tests {
         let expected = concat!(
             "# Conformance of a receiver of hmrc\n\n",
             "* Receiver: https://receiver.example.gov.uk/hmrc\n",
-            "* Sender played: hmrc\n",
+            "* Simulated sender: hmrc\n",
             "* Started: 2026-03-02T10:15:31.480Z\n",
             "* Took: 1500 ms\n",
             "* Checked by: Pillarbox ",
@@ -117,7 +117,7 @@ mod tests {
             "| `three` | not tried | The receiver is correct | plain http |\n",
             "\n## Failed\n\n### `two`: The receiver is correct\n\n",
             "* Seen: 302 to https://x/\\<b\\>\\|\\`\n* Why it matters: It matters.\n",
-            "* Who does it: HMRC (a file)\n* How to fix it: Mend it.\n",
+            "* Who does it: HMRC (a file)\n* How to fix it: Fix it.\n",
             "\n## Test data sent\n\n",
             "Each of these may be stored at the receiver, unless the status is a refusal.\n\n",
             "| id | answer |\n|---|---|\n| `first` | 200 |\n| `second` | 401 |\n| `third` | none \

@@ -78,8 +78,8 @@ async fn bare_get(run: &mut CheckRun<'_>) -> ProbeResult {
         ..get.clone()
     };
     let replies = [
-        ("GET", run.ask(&get, run.url).await?),
-        ("HEAD", run.ask(&head, run.url).await?),
+        ("GET", run.send(&get, run.url).await?),
+        ("HEAD", run.send(&head, run.url).await?),
     ];
     Ok(worst(&replies, accepted_get))
 }

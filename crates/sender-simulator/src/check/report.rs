@@ -214,14 +214,14 @@ pub(super) mod tests {
     use super::*;
 
     fn finding(id: &'static str, result: Grade, seen: &str) -> Finding {
-        let words = (
+        let texts = (
             "The receiver is correct",
             "It matters.",
             "HMRC",
             "a file",
-            "Mend it.",
+            "Fix it.",
         );
-        let (title, why, sender, source, fix) = words;
+        let (title, why, sender, source, fix) = texts;
         Finding {
             id,
             title,
@@ -271,13 +271,13 @@ pub(super) mod tests {
             r#""passed":1,"warnings":0,"failed":1,"not_tried":1,"findings":["#,
             r#"{"id":"one","title":"The receiver is correct","result":"passed","#,
             r#""seen":"200","why":"It matters.","#,
-            r#""sender":"HMRC","source":"a file","fix":"Mend it."},"#,
+            r#""sender":"HMRC","source":"a file","fix":"Fix it."},"#,
             r#"{"id":"two","title":"The receiver is correct","result":"failed","#,
             r#""seen":"302 to https://x/<b>|`","#,
-            r#""why":"It matters.","sender":"HMRC","source":"a file","fix":"Mend it."},"#,
+            r#""why":"It matters.","sender":"HMRC","source":"a file","fix":"Fix it."},"#,
             r#"{"id":"three","title":"The receiver is correct","result":"not_tried","#,
             r#""seen":"plain http","#,
-            r#""why":"It matters.","sender":"HMRC","source":"a file","fix":"Mend it."}],"#,
+            r#""why":"It matters.","sender":"HMRC","source":"a file","fix":"Fix it."}],"#,
             r#""sent":[{"id":"first","status":200},{"id":"second","status":401},"#,
             r#"{"id":"third","status":null}]}"#,
         );

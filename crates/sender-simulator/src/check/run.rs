@@ -63,7 +63,7 @@ pub(super) struct CheckRun<'a> {
     pub(super) stats: ResponseStats,
     began: Instant,
     started_at: Timestamp,
-    tell: &'a mut dyn FnMut(&Finding),
+    on_finding: &'a mut dyn FnMut(&Finding),
     findings: Vec<Finding>,
     sent: Vec<SentNotification>,
 }
@@ -73,7 +73,7 @@ impl<'a> CheckRun<'a> {
         (url, sender, secret): (&'a Url, Sender, &'a str),
         options: &'a CheckOptions,
         clock: &'a dyn Clock,
-        tell: &'a mut dyn FnMut(&Finding),
+        on_finding: &'a mut dyn FnMut(&Finding),
     ) -> Self {
         Self {
             url,
@@ -85,7 +85,7 @@ impl<'a> CheckRun<'a> {
             stats: ResponseStats::default(),
             began: Instant::now(),
             started_at: clock.now(),
-            tell,
+            on_finding,
             findings: Vec::new(),
             sent: Vec::new(),
         }
@@ -120,12 +120,13 @@ impl<'a> CheckRun<'a> {
         &mut self,
         body: &MessageBody,
     ) -> Result<[TimedResponse; 2], NotTriedError> {
-        self.in_time()?;
+        self.check_time_limit()?;
         let request = self.signed(body);
-        let (one, other) = tokio::join!(self.ask(&request, self.url), self.ask(&request, self.url));
+        let (one, other) =
+            tokio::join!(self.send(&request, self.url), self.send(&request, self.url));
         let replies = [one?, other?];
         for reply in &replies {
-            self.note(&request, reply);
+            self.record_reply(&request, reply);
             self.stats.count_time(reply);
         }
         Ok(replies)
@@ -136,8 +137,8 @@ impl<'a> CheckRun<'a> {
         &mut self,
         request: &SenderRequest,
     ) -> Result<TimedResponse, NotTriedError> {
-        let reply = self.ask(request, self.url).await?;
-        self.note(request, &reply);
+        let reply = self.send(request, self.url).await?;
+        self.record_reply(request, &reply);
         Ok(reply)
     }
 
@@ -147,8 +148,8 @@ impl<'a> CheckRun<'a> {
         request: &SenderRequest,
         url: &Url,
     ) -> Result<TimedResponse, NotTriedError> {
-        let reply = self.ask(request, url).await?;
-        self.remember(&request.id, reply.status());
+        let reply = self.send(request, url).await?;
+        self.record_sent(&request.id, reply.status());
         Ok(reply)
     }
 
@@ -158,13 +159,13 @@ impl<'a> CheckRun<'a> {
         connection: &mut ReceiverConnection,
         body: &MessageBody,
     ) -> Result<TimedResponse, NotTriedError> {
-        self.in_time()?;
+        self.check_time_limit()?;
         let (request, began) = (self.signed(body), Instant::now());
         let reply = TimedResponse {
             response: connection.send(&request).await,
             took: began.elapsed(),
         };
-        self.note(&request, &reply);
+        self.record_reply(&request, &reply);
         self.stats.count_time(&reply);
         Ok(reply)
     }
@@ -173,17 +174,17 @@ impl<'a> CheckRun<'a> {
     pub(super) async fn connect(
         &self,
     ) -> Result<Result<ReceiverConnection, ExchangeError>, NotTriedError> {
-        self.in_time()?;
+        self.check_time_limit()?;
         Ok(ReceiverConnection::open(self.url, self.client_profile()).await)
     }
 
     /// Sends a request without recording its id.
-    pub(super) async fn ask(
+    pub(super) async fn send(
         &self,
         request: &SenderRequest,
         url: &Url,
     ) -> Result<TimedResponse, NotTriedError> {
-        self.in_time()?;
+        self.check_time_limit()?;
         let began = Instant::now();
         let response = exchange(request, url, self.client_profile()).await;
         Ok(TimedResponse {
@@ -193,7 +194,7 @@ impl<'a> CheckRun<'a> {
     }
 
     /// Fails after the time limit of the run.
-    pub(super) fn in_time(&self) -> Result<(), NotTriedError> {
+    pub(super) fn check_time_limit(&self) -> Result<(), NotTriedError> {
         if self.began.elapsed() < self.options.limit {
             return Ok(());
         }
@@ -203,13 +204,13 @@ impl<'a> CheckRun<'a> {
         ))
     }
 
-    fn note(&mut self, request: &SenderRequest, reply: &TimedResponse) {
-        self.remember(&request.id, reply.status());
+    fn record_reply(&mut self, request: &SenderRequest, reply: &TimedResponse) {
+        self.record_sent(&request.id, reply.status());
         self.stats.count_headers(reply);
     }
 
     /// Records an id once. A later refusal does not replace an accepted status.
-    fn remember(&mut self, id: &str, status: Option<u16>) {
+    fn record_sent(&mut self, id: &str, status: Option<u16>) {
         let latest = SentNotification {
             id: id.to_owned(),
             status,
@@ -228,19 +229,19 @@ impl<'a> CheckRun<'a> {
         probe: impl AsyncFnOnce(&mut Self) -> ProbeResult,
     ) {
         if check.of(self.sender).is_some() {
-            let judged = probe(self).await;
-            self.conclude(check, judged);
+            let result = probe(self).await;
+            self.conclude(check, result);
         }
     }
 
     /// Reports the finding of a check.
-    pub(super) fn conclude(&mut self, check: &Check, judged: ProbeResult) {
-        let (grade, seen) = match judged {
+    pub(super) fn conclude(&mut self, check: &Check, result: ProbeResult) {
+        let (grade, seen) = match result {
             Ok(ProbeAssessment { grade, seen }) => (grade, seen),
             Err(NotTriedError(why)) => (Grade::NotTried, why),
         };
         if let Some(finding) = Finding::of(check, self.sender, grade, seen) {
-            (self.tell)(&finding);
+            (self.on_finding)(&finding);
             self.findings.push(finding);
         }
     }
@@ -277,16 +278,16 @@ impl<'a> CheckRun<'a> {
     }
 }
 
-/// Calls `look` with a run of each sender.
+/// Calls `test` with a run of each sender.
 #[cfg(test)]
-pub(super) fn with_each_sender(look: impl Fn(&CheckRun<'_>)) {
+pub(super) fn with_each_sender(test: impl Fn(&CheckRun<'_>)) {
     let (clock, options) = (
         super::super::tests::TestClock::new(),
         CheckOptions::default(),
     );
     let url = Url::parse("http://localhost/").unwrap();
     for sender in Sender::ALL {
-        look(&CheckRun::new(
+        test(&CheckRun::new(
             (&url, sender, "a secret"),
             &options,
             &clock,

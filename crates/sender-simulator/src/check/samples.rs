@@ -121,10 +121,10 @@ pub(super) fn edited(body: MessageBody, part: &str, other: &str) -> MessageBody 
 
 /// The same body with another id.
 pub(super) fn with_id(body: MessageBody, id: String) -> MessageBody {
-    let was = body.id.clone();
+    let previous_id = body.id.clone();
     MessageBody {
         id: id.clone(),
-        ..edited(body, &was, &id)
+        ..edited(body, &previous_id, &id)
     }
 }
 

@@ -58,7 +58,7 @@ fn describe(response: &ReceiverResponse) -> String {
     let more = match response.status {
         300..=399 => response
             .header("location")
-            .map(|location| format!(" to {}", place(location))),
+            .map(|location| format!(" to {}", redirect_target(location))),
         401 => response.header("www-authenticate").map(|scheme| {
             let scheme = scheme.split_whitespace().next().unwrap_or_default();
             format!(", and asks for {} authentication", plain(scheme, 20))
@@ -69,7 +69,7 @@ fn describe(response: &ReceiverResponse) -> String {
 }
 
 /// A redirect's target without its query, which may repeat what was sent.
-fn place(location: &str) -> String {
+fn redirect_target(location: &str) -> String {
     plain(location.split(['?', '#']).next().unwrap_or_default(), 80)
 }
 

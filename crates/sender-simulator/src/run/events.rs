@@ -99,11 +99,11 @@ pub struct ExchangeRecord<'a> {
 /// A message that the sender will not send again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettledMessage {
-    /// Who sent it.
+    /// The simulated sender.
     pub sender: Sender,
     /// The sender's id, which is part of the body.
     pub id: String,
-    /// What it was to the receiver.
+    /// The kind of message.
     pub kind: MessageKind,
     /// The outcome that the sender recorded.
     pub outcome: DeliveryOutcome,
@@ -126,7 +126,7 @@ pub enum RunEvent<'a> {
     Settled(&'a SettledMessage),
     /// A message waits for its next attempt.
     WaitBegan,
-    /// A message's wait is over.
+    /// A message no longer waits.
     WaitEnded,
     /// One of the planned notifications, or of the replayed requests, is complete with all that its
     /// injected faults add.

@@ -243,8 +243,8 @@ fn fault_of(settled: &SettledMessage) -> Option<ReceiverFault> {
         ),
         DeliveryOutcome::LostByRedirect => (
             "lost-by-redirect",
-            "a redirect was followed, so the sender counts it as delivered, and no receiver has \
-             it: never redirect a callback."
+            "a redirect was followed, so the sender counts it as delivered, but the \
+             receiver does not have it: never redirect a callback."
                 .to_owned(),
         ),
         DeliveryOutcome::Acknowledged if kind.is_hostile() => (

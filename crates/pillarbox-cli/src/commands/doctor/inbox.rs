@@ -13,7 +13,7 @@ use pillarbox::{
     },
 };
 
-/// An open row older than this means that nothing hands rows on.
+/// An open row older than this means that nothing delivers rows.
 const OPEN_TOO_LONG: Duration = Duration::from_secs(15 * 60);
 
 /// Expired rows are removed within minutes.
@@ -41,7 +41,7 @@ async fn file(config: &Config, path: &Path) -> Vec<DoctorFinding> {
         return vec![finding(
             CheckHealth::Look,
             name,
-            "is not there yet: serve makes it, or `pillarbox inbox init`",
+            "does not exist yet: serve creates it, or `pillarbox inbox init`",
         )];
     }
     match SqliteInbox::open_read_only(path) {
@@ -185,7 +185,10 @@ async fn last_received(
                 );
                 finding(CheckHealth::Look, name, why)
             } else {
-                fine(name, format!("last heard {} ago", span(now.since(at))))
+                fine(
+                    name,
+                    format!("last notification {} ago", span(now.since(at))),
+                )
             });
         }
     }

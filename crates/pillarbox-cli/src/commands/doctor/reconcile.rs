@@ -11,9 +11,9 @@ use pillarbox::{
     reconcile::{LastRun, last_run},
 };
 
-/// Runs come every five minutes; after so long without one, none comes.
+/// Runs start every five minutes. After this time without one, reconciling does not run.
 const SILENT: Duration = Duration::from_secs(60 * 60);
-/// HMRC gives up pushing after about six hours: what is older was missed for certain.
+/// HMRC gives up pushing after about six hours: what is older was certainly missed.
 const PUSHED: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// Whether the credentials of each source's API can be used. The API is not called.
@@ -59,35 +59,35 @@ fn name(source: &SourceConfig) -> String {
 fn about(name: &str, last: &LastRun) -> Vec<DoctorFinding> {
     let now = SystemClock.now();
     let ago = now.since(last.at());
-    let ended = format!("asked {} ago: {}", span(ago), last.ended);
+    let ended = format!("last run {} ago: {}", span(ago), last.ended);
     let mut findings = vec![if last.failed {
         finding(CheckHealth::Wrong, name, ended)
     } else if ago > SILENT {
         finding(
             CheckHealth::Look,
             name,
-            format!("{ended}. Nothing has asked since: does serve run, or the function?"),
+            format!("{ended}. No run since: is serve running, or the function?"),
         )
     } else {
         fine(name, ended)
     }];
     if last.recorded > 0 {
         let found = format!(
-            "the last run recorded {} that push had missed: was the receiver away?",
+            "the last run recorded {} that were not pushed: was the receiver unreachable?",
             last.recorded
         );
         findings.push(finding(CheckHealth::Look, name, found));
     }
     if last.missing > 0 {
         let found = format!(
-            "{} events of payments never came: `pillarbox list --type observed` has them",
+            "{} events of payments are missing: see `pillarbox list --type observed`",
             last.missing
         );
         findings.push(finding(CheckHealth::Look, name, found));
     }
     if last.errors > 0 {
         let found = format!(
-            "{} boxes or payments could not be read: the log says which, and why",
+            "{} boxes or payments could not be read: see the log",
             last.errors
         );
         findings.push(finding(CheckHealth::Look, name, found));

@@ -17,8 +17,8 @@ use pillarbox::{
 };
 use progress_line::ProgressLine;
 
-/// Asks a sender for what it never pushed: HMRC's boxes are recorded and acknowledged, Pay's
-/// payments whose events never came are named and recorded as they are.
+/// Fetches from a sender what it did not push. Notifications in HMRC's boxes are recorded and
+/// acknowledged; Pay's payments with missing events are listed and recorded as they are.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  \
     pillarbox reconcile hmrc\n  \
@@ -26,18 +26,18 @@ use progress_line::ProgressLine;
     HMRC allows one list of a box in 10 seconds, so a full box takes its time; Ctrl-C ends it, \
      and the next run goes on.\n\
     A sender that does not answer is tried 8 times, which takes about two minutes.\n\
-    Exits with 1 if an event never came, or if a box could not be emptied.")]
+    Exits with 1 if an event is missing, or if a box could not be emptied.")]
 pub(super) struct ReconcileArgs {
-    /// The source whose sender is asked; it needs a [sources.NAME.pull]
+    /// The source to reconcile; it needs a [sources.NAME.pull]
     source: String,
-    /// Only what was created since then: a date as 2026-03-02T10:15:00Z, or a span as 30m, 2h, 7d
+    /// Only notifications created since: a date as 2026-03-02T10:15:00Z, or a span as 30m, 2h, 7d
     /// [default: 30 days]
     #[arg(long, value_name = "WHEN")]
     since: Option<String>,
-    /// Only look and report: nothing is recorded, and nothing acknowledged
+    /// Only report: record and acknowledge nothing
     #[arg(long)]
     dry_run: bool,
-    /// One JSON object a line: each box or each event that never came, and a summary
+    /// Print one JSON object per line: each box or missing event, and a summary
     #[arg(long)]
     json: bool,
 }
@@ -86,12 +86,12 @@ impl ReconcileArgs {
         } else {
             table::print(&outcome, self.dry_run, output)?;
         }
-        judge(outcome)
+        exit_result(outcome)
     }
 }
 
 /// The result of the command: exit code 1 if an event is missing or something failed.
-fn judge(outcome: RunOutcome) -> Result<(), CommandError> {
+fn exit_result(outcome: RunOutcome) -> Result<(), CommandError> {
     let stats = outcome.stats();
     match outcome.ended {
         RunEnd::Completed if stats.missing == 0 && stats.errors == 0 => Ok(()),

@@ -1,4 +1,4 @@
-//! The progress of a run, for the person who waits for it.
+//! The progress of a run, on one line of a terminal.
 
 use std::{
     io::{self, Write},
@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::super::output::Output;
 use pillarbox::reconcile::{ProgressEvent, RunReporter};
 
-/// How often the line is redrawn during a wait.
+/// The interval at which the line is redrawn during a wait.
 const TICK: Duration = Duration::from_millis(200);
 
 /// One line: what was done so far, and what the run waits for.
@@ -67,7 +67,7 @@ impl ProgressLine {
         self.show(now);
     }
 
-    /// Shows a failed request. Where no line can be drawn, the first one of a row is printed.
+    /// Shows a failed request. Without a terminal, only the first of several in a row is printed.
     fn failed(&self, failure: String) {
         let text = format!(
             "{failure}. It is tried again, up to 8 times in about two minutes; Ctrl-C ends the run"

@@ -16,7 +16,7 @@ use pillarbox::{
     },
 };
 
-/// Prints what was found, and in a sentence what that was in all.
+/// Prints the findings and a summary.
 pub(super) fn print(
     outcome: &RunOutcome,
     dry_run: bool,
@@ -38,7 +38,7 @@ pub(super) fn print(
             stats.seen, stats.recorded, stats.duplicates, stats.held, stats.acknowledged
         ),
         RunFindings::GovukPay(_) => format!(
-            "{} payments looked at, {} events never came, {} observations recorded now, {} \
+            "{} payments checked, {} events missing, {} observations recorded now, {} \
              before, {} payments unreadable.",
             stats.seen, stats.missing, stats.recorded, stats.duplicates, stats.errors
         ),
@@ -83,7 +83,7 @@ fn failures(report: &BoxReport) -> Vec<String> {
     let refused = report
         .refused
         .as_ref()
-        .map(|error| format!("the inbox has no place for one of them: {error}"));
+        .map(|error| format!("one of them could not be stored: {error}"));
     let stuck = (report.stuck > 0).then(|| {
         format!(
             "{} stay unacknowledged, since they have no usable id or could not be stored: see \
@@ -98,7 +98,7 @@ fn missing_table(missing: &[MissingEvent], output: &mut Output) -> Result<(), Co
     if !missing.is_empty() {
         let head = format!(
             "{:<26}  {:<24}  {:<23}  OBSERVATION",
-            "PAYMENT", "NEVER CAME", "HAPPENED BY"
+            "PAYMENT", "MISSING", "HAPPENED BY"
         );
         output.data(&paint(&head, BOLD))?;
     }
@@ -122,7 +122,7 @@ fn observed(observed: ObservationStatus) -> &'static str {
     }
 }
 
-/// Prints one object a box or an event that never came, and a summary.
+/// Prints one object per box or missing event, and a summary.
 pub(super) fn json(outcome: &RunOutcome, output: &mut Output) -> Result<(), CommandError> {
     let lines: Vec<Value> = match &outcome.found {
         RunFindings::Hmrc(boxes) => boxes.iter().map(box_json).collect(),

@@ -1,10 +1,10 @@
 //! `pillarbox simulate`: simulates senders over time against any receiver.
 
-mod flags;
-mod holdings;
-mod kept;
+mod fault_flags;
+mod inbox_comparison;
+mod reporter;
+mod simulated_box;
 mod summary;
-mod teller;
 
 use std::{path::PathBuf, sync::Mutex, time::Duration};
 
@@ -14,31 +14,32 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{
-    CommandError, GlobalArgs, output::Output, played, settings::CommandSettings, span, test_data,
+    CommandError, GlobalArgs, output::Output, settings::CommandSettings, simulated_sender, span,
+    test_data,
 };
 use crate::any_inbox::InboxAccess;
-use flags::ChaosFlags;
-use kept::SimulatedBox;
+use fault_flags::FaultFlags;
 use pillarbox::domain::SourceName;
+use reporter::SimulationReporter;
 use sender_simulator::{
     Clock, ReceiverConnection, Sender, SystemClock, Timestamp, is_loopback, run,
     run::{RunEnding, RunPlan, RunSummary, capture, default_start},
 };
-use teller::SimulationReporter;
+use simulated_box::SimulatedBox;
 
-/// Plays one or both senders against a receiver, and says what each believes of every notification.
+/// Simulates one or both senders against a receiver, and reports the outcome of every notification.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  \
     pillarbox simulate pay --count 1000 --scenario busy --inbox sqlite:pillarbox.db\n  \
     pillarbox simulate pay hmrc --scenario outage --time-scale 3600\n  \
     pillarbox simulate hmrc --to https://receiver.example.gov.uk/try --secret env:TRY_SECRET \
      --yes-store-test-data\n\n\
-    Scenarios: calm, busy, hostile, outage, go-live. Flags beat the scenario.\n\n\
+    Scenarios: calm, busy, hostile, outage, go-live. Flags override the scenario.\n\n\
     Exits with 1 if a notification was given up, lost by a redirect, or left undecided, if a \
-     forged one was taken, and\n\
-    with --inbox if one is acknowledged and absent, stored twice, or handed on under two keys.")]
+     forged one was accepted, and\n\
+    with --inbox if one is acknowledged and absent, stored twice, or delivered under two keys.")]
 pub(super) struct SimulateArgs {
-    /// The sources whose senders are played
+    /// The sources whose senders are simulated
     #[arg(value_name = "SOURCE", required = true, num_args = 1..=2)]
     sources: Vec<String>,
     /// The callback URL, one for each source in their order [default: the source's own, at the
@@ -49,22 +50,22 @@ pub(super) struct SimulateArgs {
     /// secretsmanager:ARN#field [default: the source's first]
     #[arg(long, value_name = "REF")]
     secret: Vec<String>,
-    /// How many notifications happen, for each source [default: 100; none with --replay]
+    /// The number of notifications for each source [default: 100; none with --replay]
     #[arg(
         long,
         value_name = "N",
         value_parser = clap::value_parser!(u64).range(0..=10_000_000),
     )]
     count: Option<u64>,
-    /// What chance is drawn from: the same seed plays the same run all day [default: a new one,
-    /// which is printed]
+    /// The seed of all random numbers: the same seed gives the same run all day [default: a new
+    /// one, which is printed]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// When the story begins, to repeat another day's run [default: midnight UTC, two days before
-    /// today]
+    /// The earliest date of an event, to repeat a run of another day [default: midnight UTC, two
+    /// days before today]
     #[arg(long, value_name = "DATE")]
     start: Option<String>,
-    /// How much faster than ours the sender's clock runs: 3600 makes a second of an hour
+    /// The factor by which the sender's clock is faster: with 3600, an hour takes a second
     #[arg(
         long,
         value_name = "N",
@@ -72,36 +73,36 @@ pub(super) struct SimulateArgs {
         value_parser = clap::value_parser!(u32).range(1..=1_000_000),
     )]
     time_scale: u32,
-    /// End the run after so long, come what may
+    /// The longest time that the run may take
     #[arg(long, value_name = "SPAN", default_value = "10m", value_parser = span::argument)]
     limit: Duration,
-    /// How many requests a sender has under way at once [default: 20 as Pay, 50 as HMRC]
+    /// The number of requests that a sender sends at once [default: 20 as Pay, 50 as HMRC]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_000))]
     threads: Option<u16>,
     #[command(flatten)]
-    chaos: ChaosFlags,
-    /// Post again what --record kept of an earlier run, and nothing else unless --count is given
+    faults: FaultFlags,
+    /// Send the requests again that --record wrote in an earlier run; nothing else without --count
     #[arg(long, value_name = "DIR")]
     replay: Option<PathBuf>,
-    /// Keep every request and answer there as files; they hold signatures
+    /// Write every request and response to files in this folder; they contain signatures
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
-    /// Serve HMRC's pull API on this port of this machine until Ctrl-C, with everything the run has
-    /// in its box
+    /// Serve HMRC's pull API on this port of this machine until Ctrl-C, with all notifications of
+    /// the run
     #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "8082")]
     serve_pull: Option<u16>,
-    /// One JSON object a line: every message, and a summary for each source
+    /// Print one JSON object per line: every message, and a summary for each source
     #[arg(long)]
     json: bool,
-    /// Only the summary
+    /// Print only the summary
     #[arg(long)]
     quiet: bool,
-    /// Yes, test data may be stored by a receiver on another machine
+    /// Allow test data to be stored by a receiver on another machine
     #[arg(long)]
     yes_store_test_data: bool,
 }
 
-/// One source's part in the run.
+/// The run of one source.
 struct SimulatedSource {
     source: SourceName,
     plan: RunPlan,
@@ -113,7 +114,7 @@ impl SimulateArgs {
         global: &GlobalArgs,
         output: &mut Output,
     ) -> Result<(), CommandError> {
-        let settings = played::settings(global, output)?;
+        let settings = simulated_sender::settings(global, output)?;
         let began = SystemClock.now();
         let parts = self.parts(&settings, global, began).await?;
         for part in &parts {
@@ -122,17 +123,23 @@ impl SimulateArgs {
         let compares = global.inbox.is_some();
         let began = pillarbox::domain::Timestamp::from_millis(began.as_millis());
         if compares {
-            // What can't be read is said before anything is sent.
+            // Fails before anything is sent if the inbox cannot be read.
             settings.open_inbox(InboxAccess::Read).await?;
         }
-        let kept = self.keep(&parts).await?;
-        let ended = self.play(&parts, kept.as_ref(), output).await?;
+        let served_box = self.open_box(&parts).await?;
+        let ended = self.run_parts(&parts, served_box.as_ref(), output).await?;
         let mut is_well = true;
         for (part, mut summary) in parts.iter().zip(ended) {
             if compares {
                 summary.add_faults(
-                    holdings::compare(&settings, &part.source, &summary.sent, began, output)
-                        .await?,
+                    inbox_comparison::compare(
+                        &settings,
+                        &part.source,
+                        &summary.sent,
+                        began,
+                        output,
+                    )
+                    .await?,
                 );
             }
             is_well &= summary.ending == RunEnding::Complete && summary.faults.is_empty();
@@ -142,8 +149,8 @@ impl SimulateArgs {
                 summary::print(&part.plan, &summary, compares, output)?;
             }
         }
-        if let Some(kept) = kept {
-            kept.serve(&settings, output).await?;
+        if let Some(served_box) = served_box {
+            served_box.serve(&settings, output).await?;
         }
         if is_well {
             Ok(())
@@ -152,14 +159,17 @@ impl SimulateArgs {
         }
     }
 
-    /// HMRC's box, if it is to be served.
-    async fn keep(&self, parts: &[SimulatedSource]) -> Result<Option<SimulatedBox>, CommandError> {
+    /// HMRC's box, if the command serves it.
+    async fn open_box(
+        &self,
+        parts: &[SimulatedSource],
+    ) -> Result<Option<SimulatedBox>, CommandError> {
         let Some(port) = self.serve_pull else {
             return Ok(None);
         };
         let hmrc = parts.iter().find(|part| part.plan.sender == Sender::Hmrc);
         let hmrc = hmrc.ok_or_else(|| {
-            CommandError::Usage("--serve-pull is HMRC's: name a source of that kind".to_owned())
+            CommandError::Usage("--serve-pull needs a source of kind hmrc".to_owned())
         })?;
         SimulatedBox::open(hmrc, port).await.map(Some)
     }
@@ -182,12 +192,14 @@ impl SimulateArgs {
         let mut parts = Vec::new();
         for (nth, name) in self.sources.iter().enumerate() {
             let source = settings.source(name)?;
-            let sender = played::sender(source.kind)?;
-            let url = played::url(self.to.get(nth).map(String::as_str), settings, source)?;
+            let sender = simulated_sender::sender(source.kind)?;
+            let url =
+                simulated_sender::url(self.to.get(nth).map(String::as_str), settings, source)?;
             test_data::agreed(&url, self.yes_store_test_data)?;
-            self.leaves_a_trace(&url)?;
-            let secret = played::secret(self.secret.get(nth).map(String::as_str), source).await?;
-            reachable(&url, sender).await?;
+            self.require_list_of_sent(&url)?;
+            let secret =
+                simulated_sender::secret(self.secret.get(nth).map(String::as_str), source).await?;
+            check_reachable(&url, sender).await?;
             let mut plan = RunPlan::new(sender, url, secret.expose().to_owned(), seed, now);
             self.fill(&mut plan, now).await?;
             plan.keep_sent = global.inbox.is_some();
@@ -199,8 +211,8 @@ impl SimulateArgs {
         Ok(parts)
     }
 
-    /// Whoever stores test data elsewhere has to be able to find all of it again.
-    fn leaves_a_trace(&self, url: &Url) -> Result<(), CommandError> {
+    /// Requires a list of the test data that another machine stores, so that it can be removed.
+    fn require_list_of_sent(&self, url: &Url) -> Result<(), CommandError> {
         if is_loopback(url) || !self.quiet || self.record.is_some() {
             return Ok(());
         }
@@ -215,7 +227,7 @@ impl SimulateArgs {
             None => default_start(now),
             Some(text) => Timestamp::parse(text).ok_or_else(|| {
                 CommandError::Usage(
-                    "--start is no date: write it as 2026-03-02T00:00:00Z".to_owned(),
+                    "--start is not a date: write it as 2026-03-02T00:00:00Z".to_owned(),
                 )
             })?,
         };
@@ -224,10 +236,10 @@ impl SimulateArgs {
         plan.time_scale = self.time_scale;
         plan.limit = self.limit;
         plan.threads = self.threads.map_or(plan.threads, usize::from);
-        self.chaos.apply(plan)?;
-        if let Some(reference) = self.chaos.rotate_to() {
+        self.faults.apply(plan)?;
+        if let Some(reference) = self.faults.rotate_to() {
             plan.rotate_to = Some(
-                played::named("--rotate-to", reference)
+                simulated_sender::named("--rotate-to", reference)
                     .await?
                     .expose()
                     .to_owned(),
@@ -240,7 +252,7 @@ impl SimulateArgs {
         Ok(())
     }
 
-    /// The notifications that happen; a replay of an earlier run has none of its own.
+    /// The number of new notifications; none by default with a replay.
     fn count(&self) -> u64 {
         let default = if self.replay.is_some() { 0 } else { 100 };
         self.count.unwrap_or(default)
@@ -262,11 +274,11 @@ impl SimulateArgs {
         Ok(output.say(&line)?)
     }
 
-    /// Plays all parts at once, until they end or somebody presses Ctrl-C.
-    async fn play(
+    /// Runs all parts at once, until they end or Ctrl-C.
+    async fn run_parts(
         &self,
         parts: &[SimulatedSource],
-        kept: Option<&SimulatedBox>,
+        served_box: Option<&SimulatedBox>,
         output: &mut Output,
     ) -> Result<Vec<RunSummary>, CommandError> {
         let total = parts
@@ -274,39 +286,39 @@ impl SimulateArgs {
             .map(|part| part.plan.count + part.plan.replay.len() as u64)
             .sum();
         let stop = CancellationToken::new();
-        let teller =
+        let reporter =
             SimulationReporter::new(self.style()?, total, stop.clone(), Mutex::new(output));
-        let watch = |seen: run::RunEvent<'_>| {
-            if let (Some(kept), run::RunEvent::Settled(settled)) = (kept, &seen) {
-                kept.settled(settled);
+        let on_event = |event: run::RunEvent<'_>| {
+            if let (Some(served_box), run::RunEvent::Settled(settled)) = (served_box, &event) {
+                served_box.settled(settled);
             }
-            teller.hear(seen);
+            reporter.on_event(event);
         };
         let runs = join_all(
             parts
                 .iter()
-                .map(|part| run::run(&part.plan, &watch, stop.cancelled())),
+                .map(|part| run::run(&part.plan, &on_event, stop.cancelled())),
         );
         tokio::pin!(runs);
         let ended = tokio::select! {
             ended = &mut runs => ended,
-            never = teller.show_bar() => match never {},
+            never = reporter.show_bar() => match never {},
             _ = tokio::signal::ctrl_c() => { stop.cancel(); runs.await }
         };
-        teller.end()?;
+        reporter.end()?;
         ended
             .into_iter()
             .map(|one| one.map_err(|error| CommandError::Usage(error.to_string())))
             .collect()
     }
 
-    fn style(&self) -> Result<teller::ReportStyle, CommandError> {
+    fn style(&self) -> Result<reporter::ReportStyle, CommandError> {
         let record = self.record.as_ref().map(|folder| {
             let wrong =
                 |error| CommandError::Usage(format!("--record {}: {error}", folder.display()));
             capture::ExchangeRecorder::create(folder).map_err(wrong)
         });
-        Ok(teller::ReportStyle {
+        Ok(reporter::ReportStyle {
             json: self.json,
             quiet: self.quiet,
             record: record.transpose()?,
@@ -314,8 +326,8 @@ impl SimulateArgs {
     }
 }
 
-/// Whether anybody is there, before a timetable of days begins.
-async fn reachable(url: &Url, sender: Sender) -> Result<(), CommandError> {
+/// Fails if the receiver is unreachable, before a run of several days starts.
+async fn check_reachable(url: &Url, sender: Sender) -> Result<(), CommandError> {
     let opened = ReceiverConnection::open(url, sender.client_profile()).await;
     opened
         .map(|_| ())
@@ -339,8 +351,11 @@ mod tests {
         for (args, count) in [
             (&["simulate", "pay"][..], 100),
             (&["simulate", "pay", "--count", "7"], 7),
-            (&["simulate", "pay", "--replay", "kept"], 0),
-            (&["simulate", "pay", "--replay", "kept", "--count", "7"], 7),
+            (&["simulate", "pay", "--replay", "folder"], 0),
+            (
+                &["simulate", "pay", "--replay", "folder", "--count", "7"],
+                7,
+            ),
         ] {
             assert_eq!(
                 TestCommand::parse_from(args).args.count(),

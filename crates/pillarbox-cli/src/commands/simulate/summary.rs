@@ -10,14 +10,14 @@ use super::super::{
 };
 use sender_simulator::run::{DeliveryOutcome, RunEnding, RunPlan, RunSummary};
 
-/// Upper ends of the histogram's rows, in microseconds; the last row has none.
-const ROWS: [u64; 9] = [
+/// The upper bounds of the histogram's rows, in microseconds; the last row has none.
+const ROW_BOUNDS_US: [u64; 9] = [
     1_000, 2_000, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000, 3_000_000,
 ];
-/// How wide its longest bar is.
-const BAR: u64 = 40;
-/// How many faults people are shown.
-const SHOWN: usize = 20;
+/// The width of the longest bar.
+const BAR_WIDTH: u64 = 40;
+/// The number of faults that are printed under each name.
+const MAX_SHOWN: usize = 20;
 
 /// Prints the summary of one source's run.
 pub(super) fn print(
@@ -48,7 +48,10 @@ pub(super) fn print(
         output.data(&format!("  {what} {fate} {count}"))?;
     }
     if summary.lost > 0 {
-        output.data(&format!("  {} never sent, by request", summary.lost))?;
+        output.data(&format!(
+            "  {} never sent, as an injected fault",
+            summary.lost
+        ))?;
     }
     let outcomes: Vec<String> = summary
         .outcomes
@@ -61,14 +64,14 @@ pub(super) fn print(
         outcomes.join(", ")
     ))?;
     output.data(&format!(
-        "  {} retries, {} sent again at once, {} abandoned on the way",
+        "  {} retries, {} sent again at once, {} disconnected early",
         summary.retries, summary.reposts, summary.abandoned
     ))?;
     times(summary, output)?;
     faults(summary, compared, output)
 }
 
-/// How much a run sends.
+/// What a run sends.
 pub(super) fn size(plan: &RunPlan) -> String {
     match (plan.count, plan.replay.len()) {
         (count, 0) => format!("{count} notifications"),
@@ -86,7 +89,7 @@ fn ending(plan: &RunPlan, summary: &RunSummary) -> String {
     match summary.ending {
         RunEnding::Complete => format!("{} in {took}", size(plan)),
         RunEnding::OutOfTime => format!(
-            "its time was up after {took}, before all {} were settled",
+            "the time limit passed after {took}, before all {} were settled",
             size(plan)
         ),
         RunEnding::Stopped => format!(
@@ -99,7 +102,7 @@ fn ending(plan: &RunPlan, summary: &RunSummary) -> String {
 fn times(summary: &RunSummary, output: &mut Output) -> Result<(), CommandError> {
     let answered = &summary.response_times;
     if answered.is_empty() {
-        return Ok(output.data("  no answer came")?);
+        return Ok(output.data("  no response")?);
     }
     let at = |percent: u32| {
         millis(Duration::from_micros(
@@ -108,7 +111,7 @@ fn times(summary: &RunSummary, output: &mut Output) -> Result<(), CommandError> 
     };
     let longest = millis(Duration::from_micros(answered.max()));
     output.data(&format!(
-        "  answered in: p50 {} · p90 {} · p99 {} · longest {longest} ms",
+        "  response time: p50 {} · p90 {} · p99 {} · longest {longest} ms",
         at(50),
         at(90),
         at(99)
@@ -121,17 +124,18 @@ fn times(summary: &RunSummary, output: &mut Output) -> Result<(), CommandError> 
         .unwrap_or_default()
         .max(1);
     for (name, count) in rows.iter().filter(|(_, count)| *count > 0) {
-        let bar = "█".repeat(usize::try_from((count * BAR).div_ceil(most)).unwrap_or_default());
+        let bar =
+            "█".repeat(usize::try_from((count * BAR_WIDTH).div_ceil(most)).unwrap_or_default());
         output.data(&format!("  {name:>9} {bar} {count}"))?;
     }
     Ok(())
 }
 
-/// How many answers took how long, row by row.
+/// The number of responses within each range of times.
 fn histogram(summary: &RunSummary) -> Vec<(String, u64)> {
     let mut from = 0;
     let mut rows = Vec::new();
-    for to in ROWS.into_iter().map(Some).chain([None]) {
+    for to in ROW_BOUNDS_US.into_iter().map(Some).chain([None]) {
         let count = summary
             .response_times
             .count_between(from, to.map_or(u64::MAX, |to| to - 1));
@@ -149,14 +153,14 @@ fn histogram(summary: &RunSummary) -> Vec<(String, u64)> {
 fn faults(summary: &RunSummary, compared: bool, output: &mut Output) -> Result<(), CommandError> {
     if summary.faults.is_empty() {
         let compared = if compared {
-            ", and the inbox holds what the sender believes"
+            ", and the inbox matches the sender's records"
         } else {
             ""
         };
         let words = if summary.ending == RunEnding::Complete {
-            "Nothing is wrong"
+            "No faults"
         } else {
-            "Nothing is wrong so far"
+            "No faults so far"
         };
         return Ok(output.data(&paint(&format!("  {words}{compared}."), GREEN))?);
     }
@@ -166,7 +170,7 @@ fn faults(summary: &RunSummary, compared: bool, output: &mut Output) -> Result<(
             .faults
             .iter()
             .filter(|fault| fault.name == *name)
-            .take(SHOWN)
+            .take(MAX_SHOWN)
         {
             output.data(&format!("    {}: {}", fault.id, fault.sentence))?;
         }

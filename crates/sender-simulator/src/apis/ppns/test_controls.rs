@@ -1,4 +1,4 @@
-//! What only tests read or change.
+//! State that only tests read or change.
 
 use std::time::Duration;
 

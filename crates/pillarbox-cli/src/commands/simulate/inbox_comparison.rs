@@ -16,14 +16,14 @@ use pillarbox::{
 };
 use sender_simulator::run::{ReceiverFault, SentMessage, comparison, comparison::StoredMessage};
 
-/// How long handing on may take after the last answer, before what is open counts as open.
-const SETTLE: Duration = Duration::from_secs(10);
-/// Between two looks at what is open.
-const LOOK: Duration = Duration::from_millis(200);
-/// The receiver's clock may be behind ours by so much.
-const SKEW: Duration = Duration::from_secs(5 * 60);
+/// How long to wait for deliveries after the last response.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The interval between two queries for open rows.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+/// How far the receiver's clock may be behind this one.
+const MAX_CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
 
-/// Holds what the sender believes against what the inbox holds of that source.
+/// Compares the sender's records with the rows of that source in the inbox.
 pub(super) async fn compare(
     settings: &CommandSettings,
     source: &SourceName,
@@ -35,18 +35,18 @@ pub(super) async fn compare(
     settle(&inbox, source, output).await?;
     let filter = RowFilter {
         source: Some(source.as_str().to_owned()),
-        since: Some(began.minus(SKEW)),
+        since: Some(began.minus(MAX_CLOCK_SKEW)),
         ..RowFilter::default()
     };
     let (inbox, progress) = ScanProgress::of(inbox, &filter, output).await?;
-    let mut held: Vec<StoredMessage> = read(&inbox, &filter, output)
+    let mut stored: Vec<StoredMessage> = read(&inbox, &filter, output)
         .await?
         .into_iter()
-        .map(held)
+        .map(stored_message)
         .collect();
     progress.end();
-    // The same seed played again, and captures of another day, are duplicates of what came before.
-    let known: HashSet<String> = held.iter().map(|held| held.id.clone()).collect();
+    // With the same seed again, or with captures of another day, the rows are older than the run.
+    let known: HashSet<String> = stored.iter().map(|stored| stored.id.clone()).collect();
     let missing: HashSet<&String> = sent
         .iter()
         .map(|sent| &sent.id)
@@ -54,12 +54,12 @@ pub(super) async fn compare(
         .collect();
     for id in missing {
         let Some(id) = Id::new(id) else { continue };
-        held.extend(inbox.get(&Key::new(source, &id)).await?.map(self::held));
+        stored.extend(inbox.get(&Key::new(source, &id)).await?.map(stored_message));
     }
-    Ok(comparison::compare(sent, &held))
+    Ok(comparison::compare(sent, &stored))
 }
 
-/// Waits until nothing of the source is open, but not for ever.
+/// Waits until the source has no open rows, or the time limit passes.
 async fn settle(
     inbox: &AnyInbox,
     source: &SourceName,
@@ -70,7 +70,7 @@ async fn settle(
         state: Some(State::Recorded),
         ..RowFilter::default()
     };
-    let deadline = tokio::time::Instant::now() + SETTLE;
+    let deadline = tokio::time::Instant::now() + SETTLE_TIMEOUT;
     while !inbox
         .list(&open, PageRequest::first(1))
         .await?
@@ -79,12 +79,12 @@ async fn settle(
     {
         if tokio::time::Instant::now() > deadline {
             output.say(
-                "Some are stored and not handed on yet; whether two keys are handed on can't \
-                 be told of those.",
+                "Some notifications are stored and not delivered yet; for those, delivery under \
+                 two keys cannot be checked.",
             )?;
             break;
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
     Ok(())
 }
@@ -108,8 +108,8 @@ async fn read(
     Ok(rows)
 }
 
-/// A row as the simulator knows it: by the sender's id, whatever mark a conflict has.
-fn held(row: Row) -> StoredMessage {
+/// A row under the sender's id, without the mark of a conflict.
+fn stored_message(row: Row) -> StoredMessage {
     let id = row.id();
     let event = row
         .event()

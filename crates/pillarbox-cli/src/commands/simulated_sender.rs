@@ -15,14 +15,15 @@ use pillarbox::{
 };
 use sender_simulator::Sender;
 
-/// The simulator's sender of that kind.
+/// The simulated sender of this kind.
 pub(super) fn sender(kind: SenderKind) -> Result<Sender, CommandError> {
-    Sender::parse(kind.as_str())
-        .ok_or_else(|| CommandError::Usage(format!("the simulator can't play {}", kind.title)))
+    Sender::parse(kind.as_str()).ok_or_else(|| {
+        CommandError::Usage(format!("the simulator does not support {}", kind.title))
+    })
 }
 
-/// The configuration; the demo's secrets are made, so that a sender can sign before anybody
-/// receives.
+/// The configuration. Creates the demo's secrets, so that a sender can sign before `serve` has
+/// started.
 pub(super) fn settings(
     global: &GlobalArgs,
     output: &mut Output,
@@ -31,15 +32,15 @@ pub(super) fn settings(
     if settings.is_demo() && demo::prepare(&settings.config, &SystemClock)? {
         let folder = std::path::absolute(DEMO)?;
         output.warning(&format!(
-            "new secrets were made in {}: a serve that was started in another folder has others, \
-             and answers 401",
+            "new secrets were created in {}: a serve that was started in another folder has \
+             others, and answers 401",
             folder.display()
         ))?;
     }
     Ok(settings)
 }
 
-/// The callback URL given, or the source's own at the configured address.
+/// The given callback URL, or the source's at the configured address.
 pub(super) fn url(
     given: Option<&str>,
     settings: &CommandSettings,
@@ -54,7 +55,7 @@ pub(super) fn url(
         .map_err(|_| CommandError::Usage("--to is not a URL: write https://HOST/PATH".to_owned()))
 }
 
-/// The secret given, or the source's first.
+/// The given secret, or the source's first.
 pub(super) async fn secret(
     given: Option<&str>,
     source: &SourceConfig,

@@ -1,4 +1,4 @@
-//! Reports a run while it is under way: a line for each message, and a progress bar.
+//! Reports a run in progress: a line for each message, and a progress bar.
 
 use std::{
     convert::Infallible,
@@ -27,24 +27,24 @@ use sender_simulator::{
     },
 };
 
-/// A bar is only shown for what takes longer.
-const MAX_WAIT: Duration = Duration::from_secs(1);
-/// The bar's clock moves this often, while every message waits, too.
+/// The progress bar is shown after this time.
+const BAR_DELAY: Duration = Duration::from_secs(1);
+/// The interval at which the bar is redrawn, also while every message waits.
 const TICK: Duration = Duration::from_millis(250);
-/// So many refused signatures, and not one accepted, are no accident.
-const REFUSED: u32 = 10;
+/// After this many refused notifications and none accepted, the run ends.
+const MAX_REFUSED: u32 = 10;
 
-/// How the run is told.
+/// What is reported.
 pub(super) struct ReportStyle {
-    /// One JSON object a message.
+    /// Print one JSON object per message.
     pub(super) json: bool,
-    /// Nothing for single messages.
+    /// Print nothing for single messages.
     pub(super) quiet: bool,
-    /// Where every exchange is kept.
+    /// Records every exchange.
     pub(super) record: Option<ExchangeRecorder>,
 }
 
-/// Tells a run as it goes on, and stops it where going on makes no sense.
+/// Reports a run in progress, and stops it if every notification is refused.
 pub(super) struct SimulationReporter<'a> {
     style: ReportStyle,
     output: Mutex<&'a mut Output>,
@@ -64,10 +64,11 @@ impl<'a> SimulationReporter<'a> {
         output: Mutex<&'a mut Output>,
     ) -> Self {
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden());
-        let look = ProgressStyle::with_template("{elapsed} [{bar:30}] {pos} of {len}, {rate}{msg}")
-            .unwrap_or_else(|_| ProgressStyle::default_bar())
-            .with_key("rate", rate);
-        bar.set_style(look);
+        let style_of_bar =
+            ProgressStyle::with_template("{elapsed} [{bar:30}] {pos} of {len}, {rate}{msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_bar())
+                .with_key("rate", rate);
+        bar.set_style(style_of_bar);
         let (failed, accepted, refused) =
             (Mutex::default(), AtomicBool::new(false), AtomicU32::new(0));
         Self {
@@ -82,9 +83,9 @@ impl<'a> SimulationReporter<'a> {
         }
     }
 
-    /// Takes in what the run tells.
-    pub(super) fn hear(&self, seen: RunEvent<'_>) {
-        let told = match seen {
+    /// Handles one event of the run.
+    pub(super) fn on_event(&self, event: RunEvent<'_>) {
+        let handled = match event {
             RunEvent::Exchanged(exchanged) => self.exchanged(&exchanged),
             RunEvent::Settled(settled) => self.settled(settled),
             RunEvent::WaitBegan => self.waiting(self.waiting.fetch_add(1, Ordering::Relaxed) + 1),
@@ -94,14 +95,14 @@ impl<'a> SimulationReporter<'a> {
                 Ok(())
             }
         };
-        if let Err(failure) = told {
+        if let Err(failure) = handled {
             self.give_up(failure);
         }
     }
 
-    /// Shows the bar once the run takes longer than [`MAX_WAIT`], where there is a terminal.
+    /// Shows the bar once the run takes longer than [`BAR_DELAY`], where there is a terminal.
     pub(super) async fn show_bar(&self) -> Infallible {
-        tokio::time::sleep(MAX_WAIT).await;
+        tokio::time::sleep(BAR_DELAY).await;
         if Output::may_move() {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
             self.bar.enable_steady_tick(TICK);
@@ -109,7 +110,7 @@ impl<'a> SimulationReporter<'a> {
         pending().await
     }
 
-    /// Takes the bar away, and says why the run had to stop, if it had to.
+    /// Removes the bar. Returns the error that stopped the run, if there is one.
     pub(super) fn end(&self) -> Result<(), CommandError> {
         self.bar.finish_and_clear();
         let failed = self
@@ -122,30 +123,30 @@ impl<'a> SimulationReporter<'a> {
 
     fn exchanged(&self, exchanged: &ExchangeRecord<'_>) -> Result<(), CommandError> {
         if let Some(recorder) = &self.style.record {
-            let kept = recorder.record(exchanged);
-            kept.map_err(|error| {
-                CommandError::Failed(format!("an exchange can't be kept: {error}"))
+            let recorded = recorder.record(exchanged);
+            recorded.map_err(|error| {
+                CommandError::Failed(format!("cannot record an exchange: {error}"))
             })?;
         }
         if exchanged.kind.is_genuine() {
-            self.judge_the_secret(exchanged.outcome)?;
+            self.check_secret(exchanged.outcome)?;
         }
         Ok(())
     }
 
-    /// A wrong secret would be refused for days, by the timetable.
-    fn judge_the_secret(&self, outcome: ExchangeOutcome) -> Result<(), CommandError> {
+    /// Ends the run if the secret seems wrong: the sender would retry for days.
+    fn check_secret(&self, outcome: ExchangeOutcome) -> Result<(), CommandError> {
         match outcome {
             ExchangeOutcome::Answered {
                 status: 400 | 401 | 403,
                 ..
             } => {
                 let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
-                if refused == REFUSED && !self.accepted.load(Ordering::Relaxed) {
+                if refused == MAX_REFUSED && !self.accepted.load(Ordering::Relaxed) {
                     return Err(CommandError::Failed(format!(
-                        "the first {REFUSED} notifications were all refused as not authentic (400, \
-                         401 or 403): the receiver has another secret, its URL belongs to another \
-                         source, or it rewrites the body; choose the secret with --secret \
+                        "the first {MAX_REFUSED} notifications were all refused as not authentic \
+                         (400, 401 or 403): the receiver has another secret, its URL belongs to \
+                         another source, or it rewrites the body; choose the secret with --secret \
                          env:NAME, or find the cause with `pillarbox check`"
                     )));
                 }
@@ -183,7 +184,7 @@ impl<'a> SimulationReporter<'a> {
     }
 }
 
-/// How many messages complete in a second.
+/// The number of messages that complete per second.
 fn rate(state: &ProgressState, text: &mut dyn Write) {
     let _ = write!(text, "{:.0}/s", state.per_sec());
 }
@@ -269,9 +270,9 @@ mod tests {
             let output = Mutex::new(&mut output);
             let reporter = SimulationReporter::new(style, 20, CancellationToken::new(), output);
             let mut statuses = std::iter::once(first).chain(std::iter::repeat_n(refusal, 19));
-            let judged = statuses
-                .try_for_each(|status| reporter.judge_the_secret(ExchangeOutcome::status(status)));
-            assert_eq!(judged.is_err(), ends, "{first} {refusal}");
+            let checked = statuses
+                .try_for_each(|status| reporter.check_secret(ExchangeOutcome::status(status)));
+            assert_eq!(checked.is_err(), ends, "{first} {refusal}");
         }
     }
 
@@ -312,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bar_counts_planned_messages_and_says_how_many_wait() {
+    fn the_bar_counts_planned_messages_and_shows_how_many_wait() {
         let mut output = Output::captured().0;
         let style = ReportStyle {
             json: false,
@@ -335,16 +336,16 @@ mod tests {
             took: Duration::ZERO,
         };
         for _ in 0..282 {
-            reporter.hear(RunEvent::Settled(&settled));
+            reporter.on_event(RunEvent::Settled(&settled));
         }
         for event in [
             RunEvent::Completed,
             RunEvent::WaitBegan,
             RunEvent::WaitBegan,
         ] {
-            reporter.hear(event);
+            reporter.on_event(event);
         }
-        reporter.hear(RunEvent::WaitEnded);
+        reporter.on_event(RunEvent::WaitEnded);
         reporter.bar.force_draw();
         let shown = terminal.0.lock().unwrap().clone();
         let (_, shown) = shown.split_once("] ").unwrap();

@@ -1,4 +1,4 @@
-//! What goes wrong, as flags: each beats what the scenario says.
+//! Injected faults as flags. Each overrides the scenario.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use clap::Args;
 use super::super::{CommandError, span};
 use sender_simulator::run::{FaultRates, RunPlan, Scenario};
 
-/// What goes wrong on the way; shares are in percent of the notifications.
+/// The faults to inject. Rates are in percent of the notifications.
 #[derive(Args)]
-#[command(next_help_heading = "What goes wrong")]
-pub(super) struct ChaosFlags {
-    /// A mixture with a name
+#[command(next_help_heading = "Injected faults")]
+pub(super) struct FaultFlags {
+    /// A named combination of faults
     #[arg(long, value_name = "NAME", default_value = "calm")]
     scenario: String,
-    /// Never sent, as if they were lost at the sender's
+    /// Never sent, as if the sender had lost them
     #[arg(
         long,
         value_name = "PERCENT",
@@ -23,7 +23,7 @@ pub(super) struct ChaosFlags {
         value_parser = percent(),
     )]
     lost: Option<u8>,
-    /// Posted again, byte for byte, after they were taken
+    /// Sent again, byte for byte, after they were acknowledged
     #[arg(
         long,
         value_name = "PERCENT",
@@ -32,7 +32,7 @@ pub(super) struct ChaosFlags {
         value_parser = percent(),
     )]
     duplicate: Option<u8>,
-    /// Posted twice at the same time
+    /// Sent twice at the same time
     #[arg(
         long,
         value_name = "PERCENT",
@@ -41,7 +41,7 @@ pub(super) struct ChaosFlags {
         value_parser = percent(),
     )]
     concurrent: Option<u8>,
-    /// Told again under another id, as Pay does
+    /// Sent again with another id, as Pay does
     #[arg(
         long,
         value_name = "PERCENT",
@@ -50,13 +50,13 @@ pub(super) struct ChaosFlags {
         value_parser = percent(),
     )]
     second_id: Option<u8>,
-    /// Later ones overtake earlier ones
+    /// Send notifications out of order
     #[arg(long)]
     reorder: bool,
-    /// All begin at once
+    /// Send all notifications at once
     #[arg(long)]
     burst: bool,
-    /// Beside so many a forged one, signed with another key: must be refused
+    /// Followed by a forged notification, signed with another key: it must be refused
     #[arg(
         long,
         value_name = "PERCENT",
@@ -65,10 +65,10 @@ pub(super) struct ChaosFlags {
         value_parser = percent(),
     )]
     wrong_key: Option<u8>,
-    /// After half of them, everything is signed with this secret
+    /// Sign with this secret after half of the notifications
     #[arg(long, value_name = "REF")]
     rotate_to: Option<String>,
-    /// Beside so many one whose second half is missing: must be refused
+    /// Followed by a truncated notification: it must be refused
     #[arg(
         long,
         value_name = "PERCENT",
@@ -77,7 +77,7 @@ pub(super) struct ChaosFlags {
         value_parser = percent(),
     )]
     truncate: Option<u8>,
-    /// The body comes in drips, for a second
+    /// Sent slowly, in pieces over a second
     #[arg(
         long,
         value_name = "PERCENT",
@@ -86,7 +86,7 @@ pub(super) struct ChaosFlags {
         value_parser = percent(),
     )]
     slow: Option<u8>,
-    /// The line goes dead in the middle of the body or before the answer, and they are posted again
+    /// Disconnected within the body or before the response, then sent again
     #[arg(
         long,
         value_name = "PERCENT",
@@ -95,11 +95,11 @@ pub(super) struct ChaosFlags {
         value_parser = percent(),
     )]
     disconnect: Option<u8>,
-    /// The receiver is out of reach for so long, in the sender's time, from the beginning
+    /// The receiver is unreachable for this long from the start, in the sender's time
     #[arg(long, value_name = "SPAN", value_parser = span::argument)]
     outage: Option<Duration>,
-    /// A callback URL has just been saved at HMRC: it is challenged, and so many that had been kept
-    /// come at once
+    /// A callback URL was just saved at HMRC: it is challenged, and the stored notifications, this
+    /// many, are sent at once
     #[arg(long, value_name = "N")]
     backlog: Option<u64>,
 }
@@ -108,19 +108,19 @@ fn percent() -> clap::builder::RangedI64ValueParser<u8> {
     clap::value_parser!(u8).range(0..=100)
 }
 
-impl ChaosFlags {
-    /// Where the second secret is, if the key is rotated.
+impl FaultFlags {
+    /// The reference to the second secret, if the key is rotated.
     pub(super) fn rotate_to(&self) -> Option<&str> {
         self.rotate_to.as_deref()
     }
 
-    /// Writes into `plan` what goes wrong.
+    /// Sets the faults of `plan`.
     pub(super) fn apply(&self, plan: &mut RunPlan) -> Result<(), CommandError> {
         let scenario = Scenario::named(&self.scenario).ok_or_else(|| {
             let known =
                 Scenario::ALL.map(|scenario| format!("{} ({})", scenario.name, scenario.about));
             CommandError::Usage(format!(
-                "there is no scenario `{}`; there are: {}",
+                "unknown scenario `{}`: choose one of {}",
                 self.scenario,
                 known.join("; ")
             ))

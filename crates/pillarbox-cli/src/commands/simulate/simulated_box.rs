@@ -21,13 +21,13 @@ use sender_simulator::{
     run::{DeliveryOutcome, SettledMessage, box_id, notifications},
 };
 
-/// More are not kept in memory.
+/// The largest number of notifications, which are all in memory.
 const MOST: u64 = 100_000;
-/// The application the box belongs to; whoever pulls from this machine may know its secret.
+/// The application that owns the box. Its secret is only valid on this machine.
 const CLIENT_ID: &str = "pillarbox-simulated-application";
 const CLIENT_SECRET: &str = "simulated-client-secret-of-no-use";
 
-/// One box, served.
+/// HMRC's API with the box of one run.
 pub(super) struct SimulatedBox {
     server: Ppns,
     source: String,
@@ -35,18 +35,20 @@ pub(super) struct SimulatedBox {
 }
 
 impl SimulatedBox {
-    /// Serves everything of the run, all of it pending still.
+    /// Serves all notifications of the run, all of them pending.
     pub(super) async fn open(part: &SimulatedSource, port: u16) -> Result<Self, CommandError> {
         if part.plan.count > MOST {
             return Err(CommandError::Usage(format!(
                 "--serve-pull keeps at most {MOST} notifications: choose a smaller --count"
             )));
         }
-        let server = Ppns::start(port, Arc::new(SystemClock)).await.map_err(|error| {
-            CommandError::Failed(format!(
-                "port {port} can't be listened on ({error}): choose another with --serve-pull PORT"
-            ))
-        })?;
+        let server = Ppns::start(port, Arc::new(SystemClock))
+            .await
+            .map_err(|error| {
+                CommandError::Failed(format!(
+                    "cannot listen on port {port} ({error}): choose another with --serve-pull PORT"
+                ))
+            })?;
         let box_id = box_id(&part.plan);
         server.with(|boxes| {
             boxes.register(PpnsApplication::new(CLIENT_ID, CLIENT_SECRET));
@@ -60,7 +62,7 @@ impl SimulatedBox {
         })
     }
 
-    /// What came of a push is what a pull sees of it.
+    /// Updates the status of a notification after its push.
     pub(super) fn settled(&self, settled: &SettledMessage) {
         let status = match settled.outcome {
             DeliveryOutcome::Acknowledged | DeliveryOutcome::LostByRedirect => {
@@ -75,20 +77,24 @@ impl SimulatedBox {
         }
     }
 
-    /// Says how it can be pulled from, and serves until Ctrl-C.
+    /// Prints how to pull from it, and serves until Ctrl-C.
     pub(super) async fn serve(
         self,
         settings: &CommandSettings,
         output: &mut Output,
     ) -> Result<(), CommandError> {
-        self.invite(settings, output)?;
+        self.print_instructions(settings, output)?;
         tokio::signal::ctrl_c().await?;
-        Ok(output.say(&format!("HMRC keeps {}.", self.tally()))?)
+        Ok(output.say(&format!("HMRC's box has {}.", self.status_counts()))?)
     }
 
-    /// Says how the box is pulled. The lines begin in the first column, because a shell ends a
+    /// Prints how to pull from the box. The lines begin in the first column, because a shell ends a
     /// here-document only there.
-    fn invite(&self, settings: &CommandSettings, output: &mut Output) -> Result<(), CommandError> {
+    fn print_instructions(
+        &self,
+        settings: &CommandSettings,
+        output: &mut Output,
+    ) -> Result<(), CommandError> {
         let base_url = self
             .server
             .base_url()
@@ -96,9 +102,9 @@ impl SimulatedBox {
             .trim_end_matches('/')
             .to_owned();
         output.say(&format!(
-            "HMRC keeps {}, at {base_url} until Ctrl-C. To pull what push missed, in another \
-             terminal in this folder:",
-            self.tally()
+            "HMRC's box has {}, at {base_url} until Ctrl-C. To pull what was not pushed, in \
+             another terminal in this folder:",
+            self.status_counts()
         ))?;
         for line in self.configuration(&base_url, settings, &output.program())? {
             output.say(&paint(&line, BOLD))?;
@@ -106,15 +112,15 @@ impl SimulatedBox {
         Ok(())
     }
 
-    fn tally(&self) -> String {
-        let tally = self.server.with(|boxes| boxes.count_by_status());
+    fn status_counts(&self) -> String {
+        let counts = self.server.with(|boxes| boxes.count_by_status());
         format!(
             "{} PENDING, {} FAILED, {} ACKNOWLEDGED",
-            tally.pending, tally.failed, tally.acknowledged
+            counts.pending, counts.failed, counts.acknowledged
         )
     }
 
-    /// The lines that reconcile with this box, exactly as they can be pasted.
+    /// The commands that reconcile with this box, ready to paste into a shell.
     fn configuration(
         &self,
         base_url: &str,
@@ -154,7 +160,7 @@ impl SimulatedBox {
     }
 }
 
-/// A text in TOML. JSON's strings are TOML's, too.
+/// A string in TOML. Every JSON string is one.
 fn toml_string(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
@@ -184,7 +190,9 @@ mod tests {
                 .await
                 .unwrap();
             let (mut output, printed) = Output::captured();
-            simulated.invite(&settings, &mut output).unwrap();
+            simulated
+                .print_instructions(&settings, &mut output)
+                .unwrap();
 
             let (heading, commands) = printed.text().split_once(":\n").map(to_owned_pair).unwrap();
             assert!(heading.contains("3 PENDING"), "{heading}");
