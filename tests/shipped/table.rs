@@ -309,7 +309,7 @@ fn serve_keeps_its_inbox_in_a_file() {
         &["serve", "--inbox", "dynamodb:anything"],
     );
     assert!(
-        served.code == 2 && served.stderr.contains("serve keeps its inbox in a file"),
+        served.code == 2 && served.stderr.contains("serve needs an inbox in a file"),
         "{served:?}"
     );
 }
