@@ -40,7 +40,9 @@ fn everything_optional_defaults_to_none_and_the_rest_to_what_is_documented() {
         "HostedZoneId",
         "RunBookURL",
         "HmrcBoxes",
-        "DestinationTarget",
+        "DestinationBusArn",
+        "DestinationQueueArn",
+        "DestinationUrl",
         "DestinationSecretArn",
         "DestinationKeyArn",
         "ReceiveConcurrency",
@@ -114,11 +116,27 @@ fn parameters_that_can_not_work_together_are_refused_before_anything_is_made() {
         ),
         (
             &[("DestinationKind", "sqs")],
-            "This DestinationKind needs DestinationTarget.",
+            "The DestinationKind sqs needs DestinationQueueArn.",
         ),
         (
             &[("DestinationKind", "https")],
-            "This DestinationKind needs DestinationTarget.",
+            "The DestinationKind https needs DestinationUrl.",
+        ),
+        (
+            &[("DestinationKind", "log"), ("DestinationBusArn", "arn")],
+            "DestinationBusArn is for the DestinationKind eventbridge only.",
+        ),
+        (
+            &[("DestinationQueueArn", "arn")],
+            "DestinationQueueArn is for the DestinationKind sqs only.",
+        ),
+        (
+            &[("DestinationUrl", "https://ledger.example.gov.uk/")],
+            "DestinationUrl is for the DestinationKind https only.",
+        ),
+        (
+            &[("RetentionDays", "67")],
+            "A RetentionDays of less than 68 needs an AcceptanceDays of 31.",
         ),
         (
             &[("PayLive", "true")],
@@ -135,5 +153,28 @@ fn parameters_that_can_not_work_together_are_refused_before_anything_is_made() {
         ),
     ] {
         assert_eq!(Stack::with(parameters).refusals(), [says], "{parameters:?}");
+    }
+}
+
+#[test]
+fn every_window_that_the_template_allows_is_one_that_the_functions_accept() {
+    let parameters = Stack::with(&[]).template()["Parameters"].clone();
+    let bounds = |name: &str| {
+        let bound = |end: &str| parameters[name][end].as_u64().unwrap();
+        (bound("MinValue"), bound("MaxValue"))
+    };
+    let (retention, acceptance) = (bounds("RetentionDays"), bounds("AcceptanceDays"));
+    for days in (retention.0..=100).chain([retention.1]) {
+        for window in acceptance.0..=acceptance.1 {
+            let [kept, accepted] = [days, window].map(|count| count.to_string());
+            let given = [
+                ("RetentionDays", kept.as_str()),
+                ("AcceptanceDays", accepted.as_str()),
+            ];
+            let fits = window > 30 && window + 7 < days;
+            let is_allowed = Stack::with(&given).refusals().is_empty();
+            assert!(fits || !is_allowed, "{given:?}");
+            assert!(is_allowed || days < 68, "{given:?}");
+        }
     }
 }

@@ -250,12 +250,12 @@ fn process_and_sweep_reach_the_configured_destination_and_no_other_and_receive_a
             "DestinationSecretArn",
             "arn:aws:secretsmanager:eu-west-2:1:secret:s-AbCdEf",
         );
-        let given = [
-            ("DestinationKind", kind),
-            ("DestinationTarget", target),
-            secret,
-            key,
-        ];
+        let parameter = match kind {
+            "sqs" => "DestinationQueueArn",
+            "https" => "DestinationUrl",
+            _ => "DestinationBusArn",
+        };
+        let given = [("DestinationKind", kind), (parameter, target), secret, key];
         let stack = Stack::with(&[&PULLING[..], &given].concat());
         for role in FUNCTIONS.map(|(id, _)| format!("{id}Role")) {
             let may = statements(&stack, &role);
