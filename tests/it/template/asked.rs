@@ -115,6 +115,20 @@ fn parameters_that_can_not_work_together_are_refused_before_anything_is_made() {
             "DomainName needs CertificateArn.",
         ),
         (
+            &[("Reconcile", "on"), ("Pay", "off")],
+            "Without Pay there is nothing to reconcile but HMRC's boxes, so Reconcile needs \
+             HmrcBoxes.",
+        ),
+        (
+            &[
+                ("Pay", "off"),
+                ("PayLive", "true"),
+                ("DomainName", "a.gov.uk"),
+                ("CertificateArn", "arn"),
+            ],
+            "PayLive needs Pay.",
+        ),
+        (
             &[("DestinationKind", "sqs")],
             "The DestinationKind sqs needs DestinationQueueArn.",
         ),
@@ -159,22 +173,18 @@ fn parameters_that_can_not_work_together_are_refused_before_anything_is_made() {
 #[test]
 fn every_window_that_the_template_allows_is_one_that_the_functions_accept() {
     let parameters = Stack::with(&[]).template()["Parameters"].clone();
-    let bounds = |name: &str| {
-        let bound = |end: &str| parameters[name][end].as_u64().unwrap();
-        (bound("MinValue"), bound("MaxValue"))
-    };
-    let (retention, acceptance) = (bounds("RetentionDays"), bounds("AcceptanceDays"));
-    for days in (retention.0..=100).chain([retention.1]) {
-        for window in acceptance.0..=acceptance.1 {
-            let [kept, accepted] = [days, window].map(|count| count.to_string());
-            let given = [
-                ("RetentionDays", kept.as_str()),
-                ("AcceptanceDays", accepted.as_str()),
-            ];
-            let fits = window > 30 && window + 7 < days;
-            let is_allowed = Stack::with(&given).refusals().is_empty();
-            assert!(fits || !is_allowed, "{given:?}");
-            assert!(is_allowed || days < 68, "{given:?}");
-        }
+    let bounds = |name: &str| ["MinValue", "MaxValue"].map(|end| parameters[name][end].clone());
+    assert_eq!(bounds("RetentionDays"), [39, 3650]);
+    assert_eq!(bounds("AcceptanceDays"), [31, 60]);
+    let days = (39..=69).map(|days| (days, 60));
+    for (days, window) in days.chain([(39, 31), (67, 31), (67, 32), (90, 31), (3650, 60)]) {
+        let [kept, accepted] = [days, window].map(|count: u32| count.to_string());
+        let given = [
+            ("RetentionDays", kept.as_str()),
+            ("AcceptanceDays", accepted.as_str()),
+        ];
+        let fits = days >= 68 || window == 31;
+        assert!(!fits || window + 7 < days);
+        assert_eq!(Stack::with(&given).refusals().is_empty(), fits, "{given:?}");
     }
 }
