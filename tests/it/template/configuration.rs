@@ -12,7 +12,7 @@ use super::{BOX, PULLING, Stack, stacks};
 const VARIABLES: usize = 4096;
 
 /// The document that every function of a stack is given.
-fn document(stack: &Stack) -> String {
+pub(super) fn document(stack: &Stack) -> String {
     let documents = stack
         .of_type("AWS::Serverless::Function")
         .into_keys()
