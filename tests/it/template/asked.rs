@@ -1,8 +1,13 @@
 //! What a person is asked, and what is refused before anything is made.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
 
 use serde_json::Value;
+
+use test_support::repository;
 
 use super::Stack;
 
@@ -34,6 +39,7 @@ fn everything_optional_defaults_to_none_and_the_rest_to_what_is_documented() {
         "PermissionsBoundary",
         "CodeSigningConfigArn",
         "NotificationTopicArn",
+        "AlarmEmail",
         "CSLSSubscriptionEndpointArn",
         "DomainName",
         "CertificateArn",
@@ -129,6 +135,20 @@ fn parameters_that_can_not_work_together_are_refused_before_anything_is_made() {
             "PayLive needs Pay.",
         ),
         (
+            &[
+                ("AlarmEmail", "a@example.gov.uk"),
+                ("CreateAlarms", "false"),
+            ],
+            "AlarmEmail needs CreateAlarms.",
+        ),
+        (
+            &[
+                ("AlarmEmail", "a@example.gov.uk"),
+                ("NotificationTopicArn", "arn"),
+            ],
+            "AlarmEmail is for the stack's own topic: subscribe it to NotificationTopicArn instead.",
+        ),
+        (
             &[("DestinationKind", "sqs")],
             "The DestinationKind sqs needs DestinationQueueArn.",
         ),
@@ -187,4 +207,25 @@ fn every_window_that_the_template_allows_is_one_that_the_functions_accept() {
         assert!(!fits || window + 7 < days);
         assert_eq!(Stack::with(&given).refusals().is_empty(), fits, "{given:?}");
     }
+}
+
+/// `sam build` compiles for the architecture that it is given, and `sam deploy` does not look.
+#[test]
+fn each_environment_is_built_for_the_architecture_that_it_is_deployed_with() {
+    let text = fs::read_to_string(repository("samconfig.toml")).unwrap();
+    let document: toml::Table = toml::from_str(&text).unwrap();
+    let environments = document.iter().filter(|(_, value)| value.is_table());
+    let mut count = 0;
+    for (name, commands) in environments {
+        let architecture = |command: &str| {
+            let overrides = commands[command]["parameters"]["parameter_overrides"].as_array();
+            let all = overrides.unwrap().iter().map(|one| one.as_str().unwrap());
+            let found: Vec<_> = all.filter(|one| one.starts_with("Architecture=")).collect();
+            assert_eq!(found.len(), 1, "{name} {command}");
+            found[0].to_owned()
+        };
+        assert_eq!(architecture("build"), architecture("deploy"), "{name}");
+        count += 1;
+    }
+    assert_eq!(count, 3);
 }

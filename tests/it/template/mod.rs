@@ -111,7 +111,15 @@ fn shapes() -> Vec<Vec<(&'static str, &'static str)>> {
             &[("FrontDoor", "rest-waf")],
         ]
         .concat(),
-        [&PULLING[..], &queue, &[("MinimalAlarms", "true")]].concat(),
+        [
+            &PULLING[..],
+            &queue,
+            &[
+                ("MinimalAlarms", "true"),
+                ("AlarmEmail", "team@example.gov.uk"),
+            ],
+        ]
+        .concat(),
         bus.to_vec(),
     ]
 }
