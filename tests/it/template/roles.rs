@@ -322,3 +322,50 @@ fn process_and_sweep_reach_the_configured_destination_and_no_other_and_receive_a
         }
     }
 }
+
+#[test]
+fn people_get_one_policy_to_read_rows_and_one_to_replay_them() {
+    let stack = Stack::with(&[]);
+    let policy = |id: &str| {
+        let document = stack.properties(id)["PolicyDocument"].clone();
+        document["Statement"].as_array().unwrap().clone()
+    };
+    let read = json!({
+        "Sid": "Read", "Effect": "Allow",
+        "Action": ["dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan"],
+        "Resource": ["<Table.Arn>", "<Table.Arn>/index/shelf"],
+    });
+    // The same key encrypts the secrets, which neither policy may read.
+    let key = |actions: Value| {
+        json!({
+            "Sid": "Key", "Effect": "Allow", "Action": actions, "Resource": "<Key.Arn>",
+            "Condition": {"StringEquals": {"kms:ViaService": "dynamodb.eu-west-2.amazonaws.com"}},
+        })
+    };
+    let update = json!({
+        "Sid": "Update", "Effect": "Allow", "Action": "dynamodb:UpdateItem",
+        "Resource": "<Table.Arn>",
+    });
+    let bodies = json!({
+        "Sid": "Bodies", "Effect": "Allow", "Action": "dynamodb:PutItem", "Resource": "<Table.Arn>",
+        "Condition": {
+            "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["~parts:*"]},
+            "Null": {"dynamodb:LeadingKeys": "false"},
+        },
+    });
+    assert_eq!(
+        policy("ReadPolicy"),
+        [read.clone(), key(json!("kms:Decrypt"))]
+    );
+    let both = json!(["kms:Decrypt", "kms:GenerateDataKey"]);
+    assert_eq!(policy("ReplayPolicy"), [read, update, bodies, key(both)]);
+    for (output, id) in [
+        ("ReadPolicyArn", "ReadPolicy"),
+        ("ReplayPolicyArn", "ReplayPolicy"),
+    ] {
+        assert_eq!(
+            stack.template()["Outputs"][output]["Value"],
+            json!({ "Ref": id })
+        );
+    }
+}
