@@ -21,7 +21,8 @@ use crate::{
 
 /// For the receiver, which stores notifications and reads none.
 ///
-/// `ReceiveRole`: `dynamodb:PutItem` on rows of its sources, and on the parts and intents of bodies.
+/// `ReceiveRole`: `dynamodb:PutItem` on rows of its sources, and on the parts and intents of
+/// bodies.
 pub trait ReceiveInbox: Send + Sync + 'static {
     /// Stores `entry` durably before returning.
     ///

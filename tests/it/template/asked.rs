@@ -146,7 +146,8 @@ fn parameters_that_can_not_work_together_are_refused_before_anything_is_made() {
                 ("AlarmEmail", "a@example.gov.uk"),
                 ("NotificationTopicArn", "arn"),
             ],
-            "AlarmEmail is for the stack's own topic: subscribe it to NotificationTopicArn instead.",
+            "AlarmEmail is for the stack's own topic: subscribe it to NotificationTopicArn \
+             instead.",
         ),
         (
             &[("DestinationKind", "sqs")],
