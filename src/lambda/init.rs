@@ -215,9 +215,9 @@ fn reconciler(
 }
 
 /// Builds the configured destinations. In a function that receives in spite of errors in its
-/// configuration, every delivery fails with them. Where one destination cannot be used, a function that only delivers
-/// does not start, and the platform tries again with the next invocation. A function that also
-/// receives starts, and the notifications for that destination stay open.
+/// configuration, every delivery fails with them. Where one destination cannot be used, a function
+/// that only delivers does not start, and the platform tries again with the next invocation. A
+/// function that also receives starts, and the notifications for that destination stay open.
 pub(super) fn configured_destinations(
     context: &DestinationContext<'_>,
 ) -> Result<DestinationRoutes<AnyDestination>, InitError> {
