@@ -1,7 +1,7 @@
 //! Reads a whole document and collects every error in it.
 
 use super::{
-    Config, addresses, destination,
+    Config, DestinationConfig, addresses, destination,
     document_reader::{DocumentReader, TableReader},
     error::{ConfigError, ConfigErrors},
     inbox,
@@ -14,6 +14,8 @@ use crate::secrets::SecretSources;
 pub(super) struct ParsedDocument {
     config: Option<Config>,
     problems: Vec<ConfigError>,
+    /// The errors of parts that receiving does not need.
+    tolerable: Vec<ConfigError>,
     wanted: Vec<RequiredSecret>,
 }
 
@@ -24,9 +26,11 @@ pub(super) fn read(document: &str, place: &str) -> ParsedDocument {
     let config = reader
         .root(document)
         .and_then(|root| config(root, &mut wanted));
+    let (problems, tolerable) = reader.into_problems();
     ParsedDocument {
         config,
-        problems: reader.into_problems(),
+        problems,
+        tolerable,
         wanted,
     }
 }
@@ -36,7 +40,7 @@ impl ParsedDocument {
     ///
     /// The secrets of a valid document are checked when they are fetched for use.
     pub(super) fn check_secrets(mut self, outside: &SecretSources<'_>) -> Self {
-        if !self.problems.is_empty() {
+        if !self.problems.is_empty() || !self.tolerable.is_empty() {
             self.problems.extend(
                 self.wanted
                     .iter()
@@ -47,31 +51,51 @@ impl ParsedDocument {
     }
 
     /// The configuration, or every error.
-    pub(super) fn finish(self) -> Result<Config, ConfigErrors> {
+    pub(super) fn finish(mut self) -> Result<Config, ConfigErrors> {
+        self.problems.append(&mut self.tolerable);
+        self.finish_to_receive().map(|(config, _)| config)
+    }
+
+    /// The configuration and the errors that receiving tolerates, or every error.
+    pub(super) fn finish_to_receive(
+        mut self,
+    ) -> Result<(Config, Option<ConfigErrors>), ConfigErrors> {
         match self.config {
-            Some(config) => ConfigErrors::or(self.problems, config),
-            None => Err(ConfigErrors::new(self.problems)),
+            Some(config) if self.problems.is_empty() => {
+                let tolerated =
+                    (!self.tolerable.is_empty()).then(|| ConfigErrors::new(self.tolerable));
+                Ok((config, tolerated))
+            }
+            _ => {
+                self.problems.append(&mut self.tolerable);
+                Err(ConfigErrors::new(self.problems))
+            }
         }
     }
 }
 
 /// Reads every part before returning, so that the errors of all parts are found.
+///
+/// Receiving needs the sources and the inbox. Every other part has a value even if it could not be
+/// read, and its errors are tolerable.
 fn config(mut root: TableReader<'_, '_>, wanted: &mut Vec<RequiredSecret>) -> Option<Config> {
-    let addresses = addresses::read(&mut root);
-    let windows = windows::read(&mut root);
+    let reader = root.reader();
+    let addresses = reader.tolerate(|| addresses::read(&mut root));
+    let windows = reader.tolerate(|| windows::read(&mut root));
     let inbox = inbox::read(&mut root);
-    let destinations = destination::read(&mut root, wanted);
+    let destinations = reader.tolerate(|| destination::read(&mut root, wanted));
     let sources = source::read(&mut root, &destinations.names, wanted);
-    root.finish();
-    let (listen, console) = addresses?;
+    reader.tolerate(|| root.finish());
+    let (listen, console) =
+        addresses.unwrap_or_else(|| (addresses::default_listen(), addresses::default_console()));
     Some(Config {
         listen,
         console,
-        retention: windows?.retention(),
-        acceptance: windows?.acceptance(),
+        retention: windows.retention(),
+        acceptance: windows.acceptance(),
         sources: sources?,
         inbox: inbox?,
-        destination: destinations.default?,
+        destination: destinations.default.unwrap_or(DestinationConfig::Log),
         destinations: destinations.named,
     })
 }

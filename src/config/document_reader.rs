@@ -28,6 +28,7 @@ pub(super) struct DocumentReader {
     document: Arc<str>,
     starts: Vec<usize>,
     problems: RefCell<Vec<ConfigError>>,
+    tolerable: RefCell<Vec<ConfigError>>,
 }
 
 impl DocumentReader {
@@ -40,7 +41,17 @@ impl DocumentReader {
             document: Arc::from(document),
             starts,
             problems: RefCell::default(),
+            tolerable: RefCell::default(),
         }
+    }
+
+    /// Runs `read`, whose errors are about a part that receiving does not need.
+    pub(super) fn tolerate<T>(&self, read: impl FnOnce() -> T) -> T {
+        let earlier = self.problems.borrow().len();
+        let value = read();
+        let found = self.problems.borrow_mut().split_off(earlier);
+        self.tolerable.borrow_mut().extend(found);
+        value
     }
 
     /// Parses `text` and returns its root table; reports a syntax error and returns `None`.
@@ -68,9 +79,9 @@ impl DocumentReader {
         self.problems.borrow_mut().push(problem);
     }
 
-    /// The errors found.
-    pub(super) fn into_problems(self) -> Vec<ConfigError> {
-        self.problems.into_inner()
+    /// The errors found: those that prevent receiving, and the others.
+    pub(super) fn into_problems(self) -> (Vec<ConfigError>, Vec<ConfigError>) {
+        (self.problems.into_inner(), self.tolerable.into_inner())
     }
 
     fn place(&self, under: &ConfigLocation, name: &FieldName<'_>) -> ConfigLocation {
@@ -98,6 +109,11 @@ impl<'w, 'i> TableReader<'w, 'i> {
             left,
             known: Vec::new(),
         }
+    }
+
+    /// The reader of the whole document.
+    pub(super) fn reader(&self) -> &'w DocumentReader {
+        self.reader
     }
 
     /// Takes the value of `key`, and adds `key` to the known keys.

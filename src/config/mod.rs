@@ -68,6 +68,18 @@ impl Config {
         document::read(document, place).finish()
     }
 
+    /// Reads a document for a function that receives or reconciles, which only an error about the
+    /// sources or the inbox stops. Returns the other errors beside the configuration.
+    ///
+    /// A part with such an error has a safe value: windows that fit together, and no `pull`. The
+    /// destinations must not be used.
+    pub fn read_to_receive(
+        document: &str,
+        place: &str,
+    ) -> Result<(Self, Option<ConfigErrors>), ConfigErrors> {
+        document::read(document, place).finish_to_receive()
+    }
+
     /// Reads a document whose secrets are fetched next. If the document has errors, the errors of
     /// the secrets in variables and files are in the same list.
     pub fn read_to_use(

@@ -100,18 +100,21 @@ fn read_source(
                 live,
             }),
     );
+    let reader = table.reader();
     let destination = table
         .take("destination")
-        .map(|item| destination(&item, destinations));
-    let pull = table.take("pull").map(|item| pull::read(item, kind));
+        .and_then(|item| reader.tolerate(|| destination(&item, destinations)));
+    let pull = table
+        .take("pull")
+        .and_then(|item| reader.tolerate(|| pull::read(item, kind)));
     table.finish();
     Some(SourceConfig {
         name: name?,
         kind: kind?,
         live,
         secrets: secrets?,
-        destination: destination.map_or(Some(None), |read| read.map(Some))?,
-        pull: pull.map_or(Some(None), |read| read.map(Some))?,
+        destination,
+        pull,
     })
 }
 

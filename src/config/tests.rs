@@ -219,6 +219,63 @@ kind = "log"
 }
 
 #[test]
+fn only_sources_and_the_inbox_can_stop_receiving() {
+    const INBOX: &str = "[inbox]\nkind = \"dynamodb\"\ntable = \"inbox\"\n";
+    for (root, tables, error) in [
+        ("acceptance_days = 85", "", "acceptance_days is not valid"),
+        ("retention_days = \"long\"", "", "retention_days must be"),
+        (
+            "console = \"0.0.0.0:8081\"",
+            "",
+            "console is not a loopback",
+        ),
+        ("colour = \"red\"", "", "colour is not a known key"),
+        ("", "[destination]\nkind = \"sqs\"", "destination needs url"),
+        (
+            "",
+            "[destination]\nkind = \"eventbridge\"\nbus = \"arn:aws:sqs:eu-west-2:1:q\"",
+            "destination.bus",
+        ),
+        (
+            "",
+            "[destinations.x]\nkind = \"fax\"",
+            "destinations.x.kind",
+        ),
+        (
+            "",
+            "[sources.pay]\nkind = \"govuk-pay\"\nsecrets = []\ndestination = \"gone\"",
+            "sources.pay.destination names an unknown",
+        ),
+        (
+            "",
+            "[sources.pay]\nkind = \"govuk-pay\"\nsecrets = []\n[sources.pay.pull]\n",
+            "sources.pay.pull needs api_key",
+        ),
+    ] {
+        let document = format!("{root}{FINE}{INBOX}{tables}\n");
+        let (config, tolerated) = Config::read_to_receive(&document, "p")
+            .unwrap_or_else(|errors| panic!("{errors}\n{document}"));
+        let tolerated = tolerated.expect(&document).to_string();
+        assert!(tolerated.contains(error), "{tolerated}");
+        assert!(config.sources.iter().all(|source| source.pull.is_none()));
+        assert!(
+            config.acceptance.0.as_secs() + 7 * DAY < config.retention.as_secs(),
+            "{document}"
+        );
+        let refused = Config::read(&document, "p").unwrap_err().to_string();
+        assert_eq!(refused, tolerated, "delivering needs all of it");
+    }
+    for document in [
+        format!("acceptance_days = 85\n{FINE}[inbox]\nkind = \"dynamodb\"\n"),
+        "acceptance_days = 85\n[sources.pay]\nkind = \"govuk-pay\"\n".to_owned(),
+        "acceptance_days = 85\n".to_owned(),
+    ] {
+        let errors = Config::read_to_receive(&document, "p").unwrap_err();
+        assert_eq!(errors.iter().count(), 2, "{errors}");
+    }
+}
+
+#[test]
 fn invalid_toml_is_one_error_that_does_not_repeat_the_text() {
     check(
         "listen = \"127.0.0.1:8080\"\nsecret = webhook_live_7mrp1d5lsa5pdfs2bvim2f9cdu\n",

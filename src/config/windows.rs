@@ -40,27 +40,39 @@ impl TimeWindows {
         Acceptance(days(self.acceptance))
     }
 
+    /// The nearest windows that fit together: retention stays, because it decides how long data is
+    /// kept, and acceptance is moved. What is older is then held, and not lost.
+    fn fitted(self) -> Self {
+        let most = self.retention.saturating_sub(MARGIN_DAYS + 1);
+        Self {
+            acceptance: self.acceptance.max(HMRC_RETENTION_DAYS + 1).min(most),
+            ..self
+        }
+    }
+
     fn is_valid(self) -> bool {
         self.acceptance > HMRC_RETENTION_DAYS && self.acceptance + MARGIN_DAYS < self.retention
     }
 }
 
-/// Reads both windows.
-pub(super) fn read(root: &mut TableReader<'_, '_>) -> Option<TimeWindows> {
+/// Reads both windows. After an error, they are the nearest ones that are safe.
+pub(super) fn read(root: &mut TableReader<'_, '_>) -> TimeWindows {
     let default = TimeWindows::default();
     let (retention, acceptance) = (root.take("retention_days"), root.take("acceptance_days"));
     let windows = TimeWindows {
         retention: retention
             .as_ref()
-            .map_or(Some(default.retention), |item| item.count(MAX_DAYS))?,
+            .and_then(|item| item.count(MAX_DAYS))
+            .unwrap_or(default.retention),
         acceptance: acceptance
             .as_ref()
-            .map_or(Some(default.acceptance), |item| item.count(MAX_DAYS))?,
+            .and_then(|item| item.count(MAX_DAYS))
+            .unwrap_or(default.acceptance),
     };
     if let (false, Some(item)) = (windows.is_valid(), acceptance.or(retention)) {
         item.complain(invalid_windows(windows));
     }
-    Some(windows)
+    windows.fitted()
 }
 
 fn invalid_windows(
@@ -84,6 +96,30 @@ fn days(count: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn windows_that_do_not_fit_keep_their_retention_and_move_their_acceptance() {
+        for (retention, acceptance, fitted) in [
+            (90, 60, 60),
+            (90, 85, 82),
+            (90, 20, 31),
+            (60, 60, 52),
+            (39, 60, 31),
+            (30, 60, 22),
+            (5, 60, 0),
+        ] {
+            let windows = TimeWindows {
+                retention,
+                acceptance,
+            };
+            let moved = windows.fitted();
+            assert_eq!(
+                (moved.retention, moved.acceptance),
+                (retention, fitted),
+                "{windows:?}"
+            );
+        }
+    }
 
     #[test]
     fn acceptance_lies_between_hmrc_s_retention_and_ours() {

@@ -21,7 +21,8 @@ use crate::{
 
 /// For the receiver, which stores notifications and reads none.
 ///
-/// `ReceiveRole`: `dynamodb:PutItem`.
+/// `ReceiveRole`: `dynamodb:PutItem` on rows of its sources, and on the parts and intents of
+/// bodies.
 pub trait ReceiveInbox: Send + Sync + 'static {
     /// Stores `entry` durably before returning.
     ///
@@ -101,9 +102,9 @@ pub trait DeliveryInbox: Send + Sync + 'static {
 /// For reconcile, which records what it pulls, and compares what the sender has with what was
 /// received.
 ///
-/// `ReconcilerRole`: `dynamodb:PutItem`, `dynamodb:GetItem` and `dynamodb:UpdateItem` on the
-/// key-value store, `dynamodb:GetItem` on ledgers and sources, `dynamodb:Query` on the index. It
-/// reads no row.
+/// `ReconcilerRole`: `dynamodb:PutItem` as `ReceiveRole`, `dynamodb:GetItem` and
+/// `dynamodb:UpdateItem` on the key-value store, `dynamodb:GetItem` on ledgers and sources,
+/// `dynamodb:Query` on the index. It reads no row.
 pub trait ReconcileInbox: ReceiveInbox {
     /// The ledger of `subject`: the events that delivery has claimed, in any order.
     fn ledger_entries(

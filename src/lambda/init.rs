@@ -86,6 +86,8 @@ impl InitError {
 pub(super) struct DestinationContext<'a> {
     role: Role,
     config: &'a Config,
+    /// The errors of the configuration in spite of which the function receives.
+    tolerated: Option<&'a ConfigErrors>,
     secrets: &'a SecretSources<'a>,
     aws: &'a Aws,
     clock: Arc<dyn Clock>,
@@ -102,7 +104,7 @@ pub(super) async fn build<D: Destination>(
         file: &|path| std::fs::read_to_string(path),
         vault: FetchedSecrets::NOTHING,
     };
-    let config = configuration(&outside)?;
+    let (config, tolerated) = configuration(role, &outside)?;
     let table = table(&config)?;
     let aws = Aws::from_variables(&outside)?;
     let (clock, manager) = (Arc::new(SystemClock), SecretsManager::new(&aws));
@@ -125,6 +127,7 @@ pub(super) async fn build<D: Destination>(
         let destination = destination(&DestinationContext {
             role,
             config: &config,
+            tolerated: tolerated.as_ref(),
             secrets: &SecretSources {
                 vault: &vault,
                 ..outside
@@ -141,13 +144,25 @@ pub(super) async fn build<D: Destination>(
     Ok(LambdaFunction::new(role, receiver, worker, reconciler))
 }
 
-fn configuration(outside: &SecretSources<'_>) -> Result<Config, InitError> {
+/// Reads the configuration. A function that receives or reconciles is stopped only by an error
+/// about the sources or the table; the other errors are logged, and returned.
+fn configuration(
+    role: Role,
+    outside: &SecretSources<'_>,
+) -> Result<(Config, Option<ConfigErrors>), InitError> {
     let document = (outside.env)(CONFIGURATION)
         .filter(|document| !document.is_empty())
         .ok_or(InitError::NoConfiguration)?;
-    let mut config = Config::read(&document, CONFIGURATION)?;
+    let (mut config, tolerated) = if role.receives() || role.pulls() {
+        Config::read_to_receive(&document, CONFIGURATION)?
+    } else {
+        (Config::read(&document, CONFIGURATION)?, None)
+    };
+    for error in tolerated.iter().flat_map(ConfigErrors::iter) {
+        tracing::error!(reason = %error, "the configuration has an error");
+    }
     Overrides::default().apply(&mut config, outside)?;
-    Ok(config)
+    Ok((config, tolerated))
 }
 
 /// The settings of the configured table.
@@ -199,12 +214,17 @@ fn reconciler(
     Ok(reconciler)
 }
 
-/// Builds the configured destinations. Where one cannot be used, a function that only delivers
-/// does not start, and the platform tries again with the next invocation. A function that also
-/// receives starts, and the notifications for that destination stay open.
+/// Builds the configured destinations. In a function that receives in spite of errors in its
+/// configuration, every delivery fails with them. Where one destination cannot be used, a function
+/// that only delivers does not start, and the platform tries again with the next invocation. A
+/// function that also receives starts, and the notifications for that destination stay open.
 pub(super) fn configured_destinations(
     context: &DestinationContext<'_>,
 ) -> Result<DestinationRoutes<AnyDestination>, InitError> {
+    if let Some(errors) = context.tolerated {
+        let unusable = AnyDestination::Unusable(errors.to_string());
+        return Ok(DestinationRoutes::to(Arc::new(unusable)));
+    }
     let config = context.config;
     let (secrets, unusable) = config.usable_destination_secrets(context.secrets);
     log_unusable_secrets(&unusable);
@@ -245,6 +265,9 @@ pub(super) fn own_destination<D: Destination>(
     destination: D,
     context: &DestinationContext<'_>,
 ) -> Result<OwnDestination<D>, InitError> {
+    if let Some(errors) = context.tolerated {
+        return Ok(OwnDestination::Unusable(errors.to_string()));
+    }
     let Err(error) = context.config.check_own_destination() else {
         return Ok(OwnDestination::Usable(destination));
     };

@@ -285,6 +285,48 @@ async fn hostile_events_are_answered_400_and_the_process_goes_on() {
     );
 }
 
+/// A configuration that no destination can be built from, with a window that does not fit.
+fn mistaken(role: &str, table: &str) -> Vec<(&'static str, String)> {
+    let mut variables = deployed(role, table);
+    for (name, value) in &mut variables {
+        if *name == "PILLARBOX_CONFIG" {
+            let log = "[destination]\nkind = \"log\"\n";
+            let bus =
+                "[destination]\nkind = \"eventbridge\"\nbus = \"arn:aws:sqs:eu-west-2:1:q\"\n";
+            assert!(value.contains(log));
+            *value = format!("acceptance_days = 85\n{}", value.replace(log, bus));
+        }
+    }
+    variables
+}
+
+#[tokio::test]
+async fn mistakes_about_destinations_and_windows_stop_deliveries_and_never_receiving() {
+    for (role, name) in [("receive", "mistaken-receive"), ("all", "mistaken-all")] {
+        let (name, inbox) = table(name).await;
+        let mut bootstrap = Bootstrap::start(&mistaken(role, &name)).await;
+        let answer = bootstrap
+            .answer(&genuine(Front::HttpApi, &pay(), "1"))
+            .await;
+        assert_eq!(answer.status, 200, "{role}: {}", answer.body);
+        assert_eq!(state(&inbox, "pay:1").await, Some(State::Recorded));
+        let lines = lines(&bootstrap);
+        for part in ["acceptance_days is not valid", "destination.bus"] {
+            let is_logged = lines.iter().any(|line| {
+                line["level"] == "ERROR" && line["reason"].as_str().unwrap().contains(part)
+            });
+            assert!(is_logged, "{role} {part}: {lines:?}");
+        }
+    }
+    for role in ["process", "sweep"] {
+        let mut bootstrap = Bootstrap::start(&mistaken(role, "pillarbox")).await;
+        let RuntimeReport::CanNotBegin(told) = bootstrap.heard().await else {
+            panic!("{role} started")
+        };
+        assert_eq!(told["errorType"], "Configuration", "{told}");
+    }
+}
+
 #[tokio::test]
 async fn a_function_that_cannot_start_reports_why_and_ends() {
     let good = || deployed("receive", "pillarbox");

@@ -224,6 +224,13 @@ impl Stack {
                     [0, 1].map(|index| text(&self.resolve(&arguments[index]).unwrap()));
                 left == right
             }
+            "Fn::Contains" => {
+                let [all, one] = [0, 1].map(|index| self.resolve(&arguments[index]).unwrap());
+                all.as_array()
+                    .unwrap()
+                    .iter()
+                    .any(|item| text(item) == text(&one))
+            }
             other => panic!("{other} is no condition this reader knows"),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{BOX, Stack, shapes, stacks};
 
@@ -158,9 +158,11 @@ fn every_alarm_describes_what_failed_and_names_the_runbook() {
     let mut names = BTreeSet::new();
     for shape in shapes() {
         let stack = Stack::with(&[&shape[..], &[("RunBookURL", run_book)]].concat());
-        let told = shape
+        let given = shape
             .iter()
-            .any(|(name, _)| *name == "NotificationTopicArn");
+            .find(|(name, _)| *name == "NotificationTopicArn")
+            .map(|(_, arn)| json!(arn));
+        let topic = given.unwrap_or_else(|| stack.resolve(&json!({"Ref": "AlarmTopic"})).unwrap());
         for (id, alarm) in stack.of_type("AWS::CloudWatch::Alarm") {
             let properties = &alarm["Properties"];
             let description = properties["AlarmDescription"].as_str().unwrap();
@@ -176,7 +178,7 @@ fn every_alarm_describes_what_failed_and_names_the_runbook() {
                 "notBreaching"
             };
             assert_eq!(properties["TreatMissingData"], missing, "{id}");
-            assert_eq!(properties.get("AlarmActions").is_some(), told, "{id}");
+            assert_eq!(properties["AlarmActions"], json!([topic]), "{id}");
             assert!(
                 properties["AlarmName"]
                     .as_str()
@@ -189,6 +191,51 @@ fn every_alarm_describes_what_failed_and_names_the_runbook() {
     }
     let distinct: BTreeSet<_> = names.iter().map(|(_, name)| name).collect();
     assert_eq!(distinct.len(), names.len());
+}
+
+#[test]
+fn alarms_go_to_an_encrypted_topic_of_the_stack_unless_one_is_given() {
+    let topic = ["AlarmEmailSubscription", "AlarmTopic", "AlarmTopicPolicy"];
+    let given = (
+        "NotificationTopicArn",
+        "arn:aws:sns:eu-west-2:123456789012:alarms",
+    );
+    for (parameters, made) in [
+        (&[][..], &topic[1..]),
+        (&[("MinimalAlarms", "true")], &topic[1..]),
+        (&[("AlarmEmail", "team@example.gov.uk")], &topic),
+        (&[given], &[]),
+        (&[("CreateAlarms", "false")], &[]),
+    ] {
+        let stack = Stack::with(parameters);
+        assert_eq!(stack.refusals(), Vec::<String>::new(), "{parameters:?}");
+        let found = stack.resources();
+        let found: Vec<_> = topic
+            .into_iter()
+            .filter(|id| found.contains_key(*id))
+            .collect();
+        assert_eq!(found, made, "{parameters:?}");
+    }
+    let stack = Stack::with(&[("AlarmEmail", "team@example.gov.uk")]);
+    assert_eq!(
+        stack.properties("AlarmTopic"),
+        json!({"KmsMasterKeyId": "<Key.Arn>"})
+    );
+    let subscription = stack.properties("AlarmEmailSubscription");
+    assert_eq!(
+        (&subscription["Protocol"], &subscription["Endpoint"]),
+        (&json!("email"), &json!("team@example.gov.uk"))
+    );
+    let policy = &stack.properties("AlarmTopicPolicy")["PolicyDocument"]["Statement"][0];
+    assert_eq!(
+        policy["Principal"],
+        json!({"Service": "cloudwatch.amazonaws.com"})
+    );
+    assert_eq!(policy["Action"], "sns:Publish");
+    assert_eq!(
+        policy["Condition"],
+        json!({"StringEquals": {"aws:SourceAccount": "123456789012"}})
+    );
 }
 
 #[test]

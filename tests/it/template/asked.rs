@@ -1,8 +1,13 @@
 //! What a person is asked, and what is refused before anything is made.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
 
 use serde_json::Value;
+
+use test_support::repository;
 
 use super::Stack;
 
@@ -34,13 +39,16 @@ fn everything_optional_defaults_to_none_and_the_rest_to_what_is_documented() {
         "PermissionsBoundary",
         "CodeSigningConfigArn",
         "NotificationTopicArn",
+        "AlarmEmail",
         "CSLSSubscriptionEndpointArn",
         "DomainName",
         "CertificateArn",
         "HostedZoneId",
         "RunBookURL",
         "HmrcBoxes",
-        "DestinationTarget",
+        "DestinationBusArn",
+        "DestinationQueueArn",
+        "DestinationUrl",
         "DestinationSecretArn",
         "DestinationKeyArn",
         "ReceiveConcurrency",
@@ -113,12 +121,57 @@ fn parameters_that_can_not_work_together_are_refused_before_anything_is_made() {
             "DomainName needs CertificateArn.",
         ),
         (
+            &[("Reconcile", "on"), ("Pay", "off")],
+            "Without Pay there is nothing to reconcile but HMRC's boxes, so Reconcile needs \
+             HmrcBoxes.",
+        ),
+        (
+            &[
+                ("Pay", "off"),
+                ("PayLive", "true"),
+                ("DomainName", "a.gov.uk"),
+                ("CertificateArn", "arn"),
+            ],
+            "PayLive needs Pay.",
+        ),
+        (
+            &[
+                ("AlarmEmail", "a@example.gov.uk"),
+                ("CreateAlarms", "false"),
+            ],
+            "AlarmEmail needs CreateAlarms.",
+        ),
+        (
+            &[
+                ("AlarmEmail", "a@example.gov.uk"),
+                ("NotificationTopicArn", "arn"),
+            ],
+            "AlarmEmail is for the stack's own topic: subscribe it to NotificationTopicArn \
+             instead.",
+        ),
+        (
             &[("DestinationKind", "sqs")],
-            "This DestinationKind needs DestinationTarget.",
+            "The DestinationKind sqs needs DestinationQueueArn.",
         ),
         (
             &[("DestinationKind", "https")],
-            "This DestinationKind needs DestinationTarget.",
+            "The DestinationKind https needs DestinationUrl.",
+        ),
+        (
+            &[("DestinationKind", "log"), ("DestinationBusArn", "arn")],
+            "DestinationBusArn is for the DestinationKind eventbridge only.",
+        ),
+        (
+            &[("DestinationQueueArn", "arn")],
+            "DestinationQueueArn is for the DestinationKind sqs only.",
+        ),
+        (
+            &[("DestinationUrl", "https://ledger.example.gov.uk/")],
+            "DestinationUrl is for the DestinationKind https only.",
+        ),
+        (
+            &[("RetentionDays", "67")],
+            "A RetentionDays of less than 68 needs an AcceptanceDays of 31.",
         ),
         (
             &[("PayLive", "true")],
@@ -136,4 +189,44 @@ fn parameters_that_can_not_work_together_are_refused_before_anything_is_made() {
     ] {
         assert_eq!(Stack::with(parameters).refusals(), [says], "{parameters:?}");
     }
+}
+
+#[test]
+fn every_window_that_the_template_allows_is_one_that_the_functions_accept() {
+    let parameters = Stack::with(&[]).template()["Parameters"].clone();
+    let bounds = |name: &str| ["MinValue", "MaxValue"].map(|end| parameters[name][end].clone());
+    assert_eq!(bounds("RetentionDays"), [39, 3650]);
+    assert_eq!(bounds("AcceptanceDays"), [31, 60]);
+    let days = (39..=69).map(|days| (days, 60));
+    for (days, window) in days.chain([(39, 31), (67, 31), (67, 32), (90, 31), (3650, 60)]) {
+        let [kept, accepted] = [days, window].map(|count: u32| count.to_string());
+        let given = [
+            ("RetentionDays", kept.as_str()),
+            ("AcceptanceDays", accepted.as_str()),
+        ];
+        let fits = days >= 68 || window == 31;
+        assert!(!fits || window + 7 < days);
+        assert_eq!(Stack::with(&given).refusals().is_empty(), fits, "{given:?}");
+    }
+}
+
+/// `sam build` compiles for the architecture that it is given, and `sam deploy` does not look.
+#[test]
+fn each_environment_is_built_for_the_architecture_that_it_is_deployed_with() {
+    let text = fs::read_to_string(repository("samconfig.toml")).unwrap();
+    let document: toml::Table = toml::from_str(&text).unwrap();
+    let environments = document.iter().filter(|(_, value)| value.is_table());
+    let mut count = 0;
+    for (name, commands) in environments {
+        let architecture = |command: &str| {
+            let overrides = commands[command]["parameters"]["parameter_overrides"].as_array();
+            let all = overrides.unwrap().iter().map(|one| one.as_str().unwrap());
+            let found: Vec<_> = all.filter(|one| one.starts_with("Architecture=")).collect();
+            assert_eq!(found.len(), 1, "{name} {command}");
+            found[0].to_owned()
+        };
+        assert_eq!(architecture("build"), architecture("deploy"), "{name}");
+        count += 1;
+    }
+    assert_eq!(count, 3);
 }

@@ -12,7 +12,7 @@ use super::{BOX, PULLING, Stack, stacks};
 const VARIABLES: usize = 4096;
 
 /// The document that every function of a stack is given.
-fn document(stack: &Stack) -> String {
+pub(super) fn document(stack: &Stack) -> String {
     let documents = stack
         .of_type("AWS::Serverless::Function")
         .into_keys()
@@ -128,7 +128,7 @@ fn each_kind_of_destination_is_given_what_it_needs() {
         ),
         (
             &[(
-                "DestinationTarget",
+                "DestinationBusArn",
                 "arn:aws:events:eu-west-2:123456789012:event-bus/orders",
             )],
             "kind = \"eventbridge\"\nbus \
@@ -139,7 +139,7 @@ fn each_kind_of_destination_is_given_what_it_needs() {
             &[
                 ("DestinationKind", "sqs"),
                 (
-                    "DestinationTarget",
+                    "DestinationQueueArn",
                     "arn:aws:sqs:eu-west-1:999999999999:orders.fifo",
                 ),
             ],
@@ -150,7 +150,7 @@ fn each_kind_of_destination_is_given_what_it_needs() {
         (
             &[
                 ("DestinationKind", "https"),
-                ("DestinationTarget", "https://ledger.example.gov.uk/events"),
+                ("DestinationUrl", "https://ledger.example.gov.uk/events"),
                 ("DestinationSecretArn", secret),
             ],
             format!(
@@ -190,10 +190,10 @@ fn the_longest_configuration_fits_into_what_lambda_allows() {
         ("HmrcEnvironment", "production"),
         ("PayLive", "false"),
         ("RetentionDays", "3650"),
-        ("AcceptanceDays", "3642"),
+        ("AcceptanceDays", "60"),
         ("Shards", "1024"),
         ("DestinationKind", "https"),
-        ("DestinationTarget", target.as_str()),
+        ("DestinationUrl", target.as_str()),
         ("DestinationSecretArn", secret.as_str()),
         ("LogLevel", "ERROR"),
     ];
@@ -201,7 +201,7 @@ fn the_longest_configuration_fits_into_what_lambda_allows() {
     let stack = Stack::with(&longest).named(&"n".repeat(128));
     let parameters = &stack.template()["Parameters"];
     assert_eq!(
-        parameters["DestinationTarget"]["MaxLength"],
+        parameters["DestinationUrl"]["MaxLength"],
         512,
         "{}",
         target.len()

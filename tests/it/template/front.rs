@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use super::{Stack, shapes};
 
@@ -13,19 +14,69 @@ fn one_route_takes_any_method_and_a_domain_closes_the_other_entrance() {
     assert_eq!(open.of_type("AWS::ApiGatewayV2::Route").len(), 1);
     assert_eq!(open.properties("Api")["DisableExecuteApiEndpoint"], false);
     assert_eq!(domain.properties("Api")["DisableExecuteApiEndpoint"], true);
-    let http = &domain.properties("ApiDomain")["DomainNameConfigurations"];
-    assert_eq!(http[0]["SecurityPolicy"], "TLS_1_2");
+    assert_eq!(open.of_type("AWS::ApiGatewayV2::DomainName").len(), 0);
     let rest = Stack::with(&shapes()[4]);
     assert_eq!(
         rest.properties("RestApi")["DisableExecuteApiEndpoint"],
         true
     );
-    assert_eq!(rest.properties("RestDomain")["SecurityPolicy"], "TLS_1_2");
+    for (stack, api, stage) in [
+        (&domain, "Api", "ApiStage"),
+        (&rest, "RestApi", "RestStage"),
+    ] {
+        let name = &stack.properties("Domain")["DomainNameConfigurations"][0];
+        assert_eq!(name["SecurityPolicy"], "TLS_1_2");
+        let mapping = stack.properties("DomainMapping");
+        for (property, of) in [("ApiId", api), ("Stage", stage)] {
+            let expected = stack.resolve(&json!({ "Ref": of })).unwrap();
+            assert_eq!(mapping[property], expected, "{property}");
+        }
+    }
     assert_eq!(rest.properties("RestNotFound")["StatusCode"], "404");
     assert_eq!(
         rest.properties("RestApi")["BinaryMediaTypes"],
         json!(["*~1*"])
     );
+}
+
+/// A deployment is a copy of the API that nothing updates: a change of the API or of its other
+/// entrance shows only in a new one, and a new logical id makes one.
+#[test]
+fn a_change_of_the_rest_api_is_deployed() {
+    let rest = ("FrontDoor", "rest-waf");
+    let (open, closed) = (Stack::with(&[rest]), Stack::with(&shapes()[4]));
+    let resources = &open.template()["Resources"];
+    let parts: BTreeMap<_, _> = ["RestApi", "RestSource", "RestMethod", "RestNotFound"]
+        .map(|id| (id, &resources[id]["Properties"]))
+        .into();
+    let digest = hex::encode(Sha256::digest(serde_json::to_vec(&parts).unwrap()));
+    for (stack, entrance) in [(&open, "Open"), (&closed, "Closed")] {
+        let deployments = stack.of_type("AWS::ApiGateway::Deployment");
+        let expected = format!("RestDeployment{}{entrance}", &digest[..10]);
+        assert_eq!(deployments.keys().collect::<Vec<_>>(), [&expected]);
+        assert_eq!(
+            stack.properties("RestStage")["DeploymentId"],
+            stack.resolve(&json!({ "Ref": expected })).unwrap()
+        );
+    }
+}
+
+/// Public reports say that API Gateway answers 500 where the permission names a path parameter.
+#[test]
+fn the_gateway_may_invoke_receive_for_any_stage_method_and_path() {
+    for (front, permission, api) in [
+        ("http-api", "ApiMayInvoke", "Api"),
+        ("rest-waf", "RestMayInvoke", "RestApi"),
+    ] {
+        let stack = Stack::with(&[("FrontDoor", front)]);
+        let source = stack.properties(permission)["SourceArn"].clone();
+        let api = stack.resolve(&json!({ "Ref": api })).unwrap();
+        let expected = format!(
+            "arn:aws:execute-api:eu-west-2:123456789012:{}/*/*/*",
+            api.as_str().unwrap()
+        );
+        assert_eq!(source, expected, "{front}");
+    }
 }
 
 #[test]

@@ -183,6 +183,54 @@ fn parameters_that_change_what_receive_does_publish_a_version_of_it() {
     }
 }
 
+/// What a version of receive is made from.
+fn published(stack: &Stack) -> Value {
+    let mut properties = stack.properties("Receive");
+    for unrelated in ["VersionDescription", "DeploymentPreference"] {
+        properties.as_object_mut().unwrap().remove(unrelated);
+    }
+    properties
+}
+
+#[test]
+fn a_version_is_described_anew_only_if_receive_is_given_something_else() {
+    let changes = [
+        ("Hmrc", "off"),
+        ("Pay", "off"),
+        ("PayLive", "true"),
+        ("Reconcile", "on"),
+        ("HmrcBoxes", BOX),
+        ("HmrcEnvironment", "production"),
+        ("RetentionDays", "100"),
+        ("AcceptanceDays", "50"),
+        ("Shards", "32"),
+        ("DestinationKind", "log"),
+        ("LogLevel", "DEBUG"),
+        ("Tracing", "Active"),
+        ("CreateAlarms", "false"),
+        ("FrontDoor", "rest-waf"),
+    ];
+    let bases: [&[(&str, &str)]; 5] = [
+        &[],
+        &[("Pay", "off")],
+        &[("Hmrc", "off")],
+        &[("Reconcile", "on")],
+        &[("Reconcile", "on"), ("Hmrc", "off")],
+    ];
+    for base in bases {
+        let before = Stack::with(base);
+        for change in changes {
+            let after = Stack::with(&[base, &[change]].concat());
+            let [old, new] = [&before, &after]
+                .map(|stack| stack.properties("Receive")["VersionDescription"].clone());
+            assert!(
+                old == new || published(&before) != published(&after),
+                "{base:?} {change:?}: {old} {new}"
+            );
+        }
+    }
+}
+
 #[test]
 fn only_a_gradual_deployment_looks_at_alarms() {
     let preference = |given: &[(&str, &str)]| {

@@ -106,3 +106,18 @@ fn every_log_group_masks_the_personal_data_that_it_looks_for() {
         }
     }
 }
+
+#[test]
+fn a_secret_keeps_its_value_whatever_is_switched_off_and_on_again() {
+    let all = [
+        "DestinationSecret",
+        "HmrcApiSecret",
+        "HmrcSecret",
+        "PayApiSecret",
+        "PaySecret",
+    ];
+    for stack in stacks() {
+        let secrets = stack.of_type("AWS::SecretsManager::Secret");
+        assert_eq!(secrets.keys().collect::<Vec<_>>(), all);
+    }
+}

@@ -70,17 +70,17 @@ fn shapes() -> Vec<Vec<(&'static str, &'static str)>> {
     ];
     let https = [
         ("DestinationKind", "https"),
-        ("DestinationTarget", "https://ledger.example.gov.uk/events"),
+        ("DestinationUrl", "https://ledger.example.gov.uk/events"),
     ];
     let queue = [
         ("DestinationKind", "sqs"),
         (
-            "DestinationTarget",
+            "DestinationQueueArn",
             "arn:aws:sqs:eu-west-2:123456789012:q.fifo",
         ),
     ];
     let bus = [(
-        "DestinationTarget",
+        "DestinationBusArn",
         "arn:aws:events:eu-west-2:123456789012:event-bus/orders",
     )];
     let secret = [(
@@ -111,7 +111,15 @@ fn shapes() -> Vec<Vec<(&'static str, &'static str)>> {
             &[("FrontDoor", "rest-waf")],
         ]
         .concat(),
-        [&PULLING[..], &queue, &[("MinimalAlarms", "true")]].concat(),
+        [
+            &PULLING[..],
+            &queue,
+            &[
+                ("MinimalAlarms", "true"),
+                ("AlarmEmail", "team@example.gov.uk"),
+            ],
+        ]
+        .concat(),
         bus.to_vec(),
     ]
 }
