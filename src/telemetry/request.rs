@@ -19,7 +19,7 @@ pub struct RequestRecord {
     pub path: Option<String>,
     /// The key of the stored row.
     pub key: Option<Key>,
-    /// `recorded`, `duplicate`, `held`, `challenge`, `refused` or `error`.
+    /// `recorded`, `duplicate`, `held`, `challenge`, `probe`, `refused` or `error`.
     pub outcome: &'static str,
     /// The refusal's code, which the sender gets too.
     pub code: Option<&'static str>,
@@ -98,6 +98,7 @@ impl RequestRecord {
         match (self.outcome, self.status) {
             ("error", _) | (_, Some(500..)) => line!(error),
             ("held" | "refused", _) => line!(warn),
+            ("probe", _) => line!(debug), // every few seconds
             _ => line!(info),
         }
     }
@@ -108,6 +109,7 @@ impl RequestRecord {
             "duplicate" => "notification already recorded",
             "held" => "notification held",
             "challenge" => "challenge answered",
+            "probe" => "probe answered",
             "refused" => "request refused",
             _ => "request failed",
         }

@@ -476,6 +476,7 @@ fn help_and_version_are_data() {
         &["verify"],
         &["check"],
         &["doctor"],
+        &["healthcheck"],
     ] {
         let help = folder.run(&[command, &["--help"]].concat());
         assert_eq!((help.code, &*help.stderr), (0, ""), "{help:?}");

@@ -10,7 +10,11 @@ use super::{Stack, shapes};
 fn one_route_takes_any_method_and_a_domain_closes_the_other_entrance() {
     let (open, domain) = (Stack::with(&[]), Stack::with(&shapes()[3]));
     assert_eq!(open.properties("ApiRoute")["RouteKey"], "ANY /{source}");
-    assert_eq!(open.of_type("AWS::ApiGatewayV2::Route").len(), 1);
+    assert_eq!(
+        open.properties("ApiProbeRoute")["RouteKey"],
+        "ANY /-/{probe}"
+    );
+    assert_eq!(open.of_type("AWS::ApiGatewayV2::Route").len(), 2);
     assert_eq!(open.properties("Api")["DisableExecuteApiEndpoint"], false);
     assert_eq!(domain.properties("Api")["DisableExecuteApiEndpoint"], true);
     let http = &domain.properties("ApiDomain")["DomainNameConfigurations"];
@@ -26,6 +30,30 @@ fn one_route_takes_any_method_and_a_domain_closes_the_other_entrance() {
         rest.properties("RestApi")["BinaryMediaTypes"],
         json!(["*~1*"])
     );
+}
+
+#[test]
+fn a_monitor_reaches_receive_through_a_rest_api_too() {
+    let stack = Stack::with(&[("FrontDoor", "rest-waf")]);
+    let (source, probe) = (
+        stack.properties("RestMethod"),
+        stack.properties("RestProbeMethod"),
+    );
+    assert_eq!(stack.properties("RestMonitors")["PathPart"], "-");
+    assert_eq!(stack.properties("RestProbe")["PathPart"], "{probe}");
+    let is_of = |value: &serde_json::Value, id: &str| value.as_str().unwrap().contains(id);
+    assert!(is_of(
+        &stack.properties("RestProbe")["ParentId"],
+        "RestMonitors"
+    ));
+    assert!(is_of(&probe["ResourceId"], "RestProbe"));
+    for part in ["HttpMethod", "AuthorizationType", "Integration"] {
+        assert_eq!(probe[part], source[part], "{part}");
+    }
+    let may_invoke = stack.properties("RestMayInvoke")["SourceArn"].to_string();
+    assert!(may_invoke.ends_with("/live/*/*\""), "{may_invoke}");
+    let deployment = &stack.resources()["RestDeployment"]["DependsOn"];
+    assert!(deployment.to_string().contains("RestProbeMethod"));
 }
 
 #[test]
