@@ -82,6 +82,8 @@ pub struct ProcessedRow {
     pub outcome: AttemptOutcome,
     /// The number of the attempt; 0 if the row was not claimed.
     pub attempt: u32,
+    /// The time since the notification was received; zero if the row was not claimed.
+    pub age: Duration,
 }
 
 impl<I: DeliveryInbox, D: Destination> DeliveryWorker<I, D> {
@@ -111,6 +113,7 @@ impl<I: DeliveryInbox, D: Destination> DeliveryWorker<I, D> {
             return Ok(ProcessedRow {
                 outcome: AttemptOutcome::NotOurs,
                 attempt: 0,
+                age: Duration::ZERO,
             });
         };
         self.record_last_received(&row).await?;
@@ -127,6 +130,7 @@ impl<I: DeliveryInbox, D: Destination> DeliveryWorker<I, D> {
         Ok(ProcessedRow {
             outcome,
             attempt: fence.attempt,
+            age: self.clock.now().since(row.received_at),
         })
     }
 

@@ -80,6 +80,7 @@ mod tests {
             ended: Ok(ProcessedRow {
                 outcome,
                 attempt: 1,
+                age: Duration::ZERO,
             }),
         })
     }

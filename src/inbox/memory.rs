@@ -116,6 +116,10 @@ impl ReceiveInbox for MemoryInbox {
             Err(_) => Err(InboxError::ConflictTaken { key: conflict.key }),
         }
     }
+
+    async fn probe(&self) -> Result<(), InboxError> {
+        Ok(())
+    }
 }
 
 impl DeliveryInbox for MemoryInbox {

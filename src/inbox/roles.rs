@@ -22,7 +22,7 @@ use crate::{
 /// For the receiver, which stores notifications and reads none.
 ///
 /// `ReceiveRole`: `dynamodb:PutItem` on rows of its sources, and on the parts and intents of
-/// bodies.
+/// bodies, and `dynamodb:GetItem` on one item that does not exist.
 pub trait ReceiveInbox: Send + Sync + 'static {
     /// Stores `entry` durably before returning.
     ///
@@ -30,6 +30,9 @@ pub trait ReceiveInbox: Send + Sync + 'static {
     /// nothing; the same key with other content is stored beside it, held, as
     /// [`Recorded::Conflict`].
     fn record(&self, entry: &Entry) -> impl Future<Output = Result<Recorded, InboxError>> + Send;
+
+    /// Succeeds if the inbox can be reached. Changes nothing.
+    fn probe(&self) -> impl Future<Output = Result<(), InboxError>> + Send;
 }
 
 /// For delivery, which claims a row, delivers it and marks how that ended.

@@ -15,8 +15,10 @@ impl Serialize for HttpReply {
         reply.serialize_field(
             "headers",
             &ReplyHeaders {
+                content_type: self.0.content_type,
+                x_content_type_options: "nosniff",
+                cache_control: "no-store",
                 allow: self.0.allow,
-                ..ReplyHeaders::default()
             },
         )?;
         reply.serialize_field("body", &self.0.body)?;
@@ -33,15 +35,4 @@ struct ReplyHeaders {
     cache_control: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     allow: Option<&'static str>,
-}
-
-impl Default for ReplyHeaders {
-    fn default() -> Self {
-        Self {
-            content_type: "application/json",
-            x_content_type_options: "nosniff",
-            cache_control: "no-store",
-            allow: None,
-        }
-    }
 }

@@ -21,11 +21,12 @@ use crate::{
         dynamodb::{DynamoInbox, TableSettings},
     },
     receive::Receiver,
-    reconcile::{MetricsWriter, TokioSleeper},
+    reconcile::TokioSleeper,
     secrets::{
         FetchedSecrets, Keyring, SecretSources, SecretsCaller, SecretsManager, arns,
         log_unusable_secrets,
     },
+    telemetry::MetricsWriter,
 };
 
 /// How long opening connections may take. The platform gives 10 s for everything before the first
@@ -34,6 +35,9 @@ const WARM_UP: Duration = Duration::from_secs(4);
 
 /// The variable with the configuration.
 const CONFIGURATION: &str = "PILLARBOX_CONFIG";
+
+/// The variable with the function's name, a dimension of its metrics.
+const FUNCTION_NAME: &str = "AWS_LAMBDA_FUNCTION_NAME";
 
 /// Why a function cannot start, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -141,7 +145,8 @@ pub(super) async fn build<D: Destination>(
         let delivery = DeliveryWorker::new(inbox, destination, clock, retention);
         worker = Some(Arc::new(delivery));
     }
-    Ok(LambdaFunction::new(role, receiver, worker, reconciler))
+    let function = LambdaFunction::new(role, receiver, worker, reconciler);
+    Ok(function.with_metrics(env(FUNCTION_NAME).unwrap_or_default()))
 }
 
 /// Reads the configuration. A function that receives or reconciles is stopped only by an error
@@ -203,7 +208,7 @@ fn reconciler(
         clock: Arc::new(SystemClock),
         sleeper: Box::new(TokioSleeper),
         metrics: Some(MetricsWriter::new(
-            env("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default(),
+            env(FUNCTION_NAME).unwrap_or_default(),
             Box::new(io::stdout()),
         )),
     };

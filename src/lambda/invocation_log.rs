@@ -7,8 +7,11 @@ use tokio::time::Instant;
 
 use super::{Invocation, InvocationError, Role};
 use crate::{
-    delivery::{AttemptCounts, AttemptResult},
-    telemetry::{PlatformFields, RequestRecord},
+    delivery::{AttemptCounts, AttemptOutcome, AttemptResult},
+    telemetry::{
+        DELIVERED, DELIVERY_DELAY, EmbeddedMetrics, PlatformFields, REPEAT, RequestRecord,
+        SWEEP_RUN,
+    },
 };
 
 /// The line of an invocation, filled while it is served.
@@ -22,14 +25,22 @@ pub(super) struct InvocationLog {
     pub(super) records: Option<u64>,
     pub(super) counts: Option<AttemptCounts>,
     pub(super) down: Option<String>,
+    /// The milliseconds between receipt and delivery of each delivered notification.
+    delivery_delays: Vec<u64>,
 }
 
 impl InvocationLog {
-    pub(super) fn begin(role: Role, invocation: &Invocation, is_cold: bool) -> Self {
+    pub(super) fn begin(
+        role: Role,
+        function: Option<String>,
+        invocation: &Invocation,
+        is_cold: bool,
+    ) -> Self {
         Self {
             began: Instant::now(),
             platform: PlatformFields {
                 request_id: Some(invocation.id.clone()),
+                function,
                 role: Some(role.as_str()),
                 version: Some(env!("CARGO_PKG_VERSION")),
                 cold_start: Some(is_cold),
@@ -40,6 +51,7 @@ impl InvocationLog {
             records: None,
             counts: None,
             down: None,
+            delivery_delays: Vec::new(),
         }
     }
 
@@ -57,6 +69,12 @@ impl InvocationLog {
         let is_first = self.key.is_none() && self.counts.is_none();
         self.key = is_first.then(|| attempt.key.to_string());
         self.counts.get_or_insert_default();
+        if let Ok(processed) = &attempt.ended
+            && matches!(processed.outcome, AttemptOutcome::Delivered)
+        {
+            let delay = u64::try_from(processed.age.as_millis()).unwrap_or(u64::MAX);
+            self.delivery_delays.push(delay);
+        }
         let record = attempt.record(self.platform.clone());
         if !matches!(record.outcome, "delivered" | "repeat" | "not_ours") {
             record.log();
@@ -77,9 +95,27 @@ impl InvocationLog {
         }
     }
 
+    /// The metrics of a batch or a sweep. They have no source, because a line can name only one.
+    fn metrics(&self) -> Option<EmbeddedMetrics> {
+        let mut metrics = EmbeddedMetrics::of_function(self.platform.function.as_ref()?);
+        if let Some(counts) = self.counts.filter(|counts| counts.delivered > 0) {
+            metrics.add(&DELIVERED, counts.delivered);
+            metrics.add_all(&DELIVERY_DELAY, &self.delivery_delays);
+        }
+        if let Some(counts) = self.counts.filter(|counts| counts.repeat > 0) {
+            metrics.add(&REPEAT, counts.repeat);
+        }
+        if matches!(self.outcome, "swept" | "cut_short") {
+            metrics.add(&SWEEP_RUN, 1);
+        }
+        Some(metrics)
+    }
+
     fn write_invocation(self, reason: Option<String>, took: Duration) {
+        let embedded_metrics = self.metrics().and_then(EmbeddedMetrics::open_members);
         let PlatformFields {
             request_id,
+            function: _,
             role,
             version,
             cold_start,
@@ -106,6 +142,7 @@ impl InvocationLog {
                     took_us,
                     version,
                     cold_start,
+                    embedded_metrics,
                     $message
                 )
             };

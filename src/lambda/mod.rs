@@ -61,6 +61,8 @@ pub struct LambdaFunction<I, D> {
     sweeper: Option<Sweeper<I, D>>,
     reconciler: Option<Reconciler<I>>,
     is_warm: AtomicBool,
+    /// Its name, if its metrics are written.
+    name: Option<String>,
 }
 
 /// What the platform passes with an event.
@@ -162,6 +164,15 @@ impl<I: Inbox, D: Destination> LambdaFunction<I, D> {
             stream_worker: worker.filter(|_| role != Role::Sweep),
             reconciler: reconciler.filter(|_| role.pulls()),
             is_warm: AtomicBool::new(false),
+            name: None,
+        }
+    }
+
+    /// Has the lines of invocations carry metrics of the function `name`.
+    pub fn with_metrics(self, name: String) -> Self {
+        Self {
+            name: Some(name),
+            ..self
         }
     }
 
@@ -172,7 +183,7 @@ impl<I: Inbox, D: Destination> LambdaFunction<I, D> {
         invocation: &Invocation,
     ) -> Result<InvocationReply, InvocationError> {
         let is_cold = !self.is_warm.swap(true, Ordering::Relaxed);
-        let mut line = InvocationLog::begin(self.role, invocation, is_cold);
+        let mut line = InvocationLog::begin(self.role, self.name.clone(), invocation, is_cold);
         let done = panic::catch_panic(self.work(raw, invocation, &mut line)).await;
         let done = done.unwrap_or(Err(InvocationError::Panicked));
         line.write(done.as_ref().err());

@@ -1,7 +1,9 @@
 //! Converts an outcome or a refusal to a status and a body. The only module that chooses a status.
 
-use super::RequestOutcome;
+use super::{Readiness, RequestOutcome};
 use crate::{inbox::InboxError, senders::SignatureError, telemetry::RequestRecord};
+
+const JSON: &str = "application/json";
 
 /// Why a request was refused. The sender gets the code and nothing more.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -12,9 +14,9 @@ pub enum Refusal {
     /// A GET without a valid challenge.
     #[error("{0}")]
     Challenge(&'static str),
-    /// Neither GET nor POST.
-    #[error("only GET and POST are accepted")]
-    Method,
+    /// A method that the path does not take.
+    #[error("the path takes only {0}")]
+    Method(&'static str),
     /// The request's framing can be read in more than one way, or in none.
     #[error("{0}")]
     Malformed(&'static str),
@@ -47,7 +49,7 @@ impl Refusal {
         match self {
             Self::NotFound => "not_found",
             Self::Challenge(_) => "challenge",
-            Self::Method => "method",
+            Self::Method(_) => "method",
             Self::Malformed(_) => "malformed",
             Self::TooLarge => "too_large",
             Self::HeadersTooLarge => "headers_too_large",
@@ -64,7 +66,7 @@ impl Refusal {
             Self::Challenge(_) | Self::Malformed(_) => 400,
             Self::Signature(_) => 401,
             Self::NotFound => 404,
-            Self::Method => 405,
+            Self::Method(_) => 405,
             Self::Slow => 408,
             Self::TooLarge => 413,
             Self::HeadersTooLarge => 431,
@@ -85,7 +87,9 @@ impl Refusal {
 pub struct HttpAnswer {
     /// The status code.
     pub status: u16,
-    /// The body, always `application/json`.
+    /// The type of the body.
+    pub content_type: &'static str,
+    /// The body.
     pub body: String,
     /// The `Allow` header of a 405.
     pub allow: Option<&'static str>,
@@ -98,6 +102,12 @@ pub fn answer(result: &Result<RequestOutcome, Refusal>, record: &mut RequestReco
             record.outcome = "challenge";
             // The value is letters, digits and dashes, so it needs no escaping.
             HttpAnswer::ok(format!(r#"{{"challenge":"{value}"}}"#))
+        }
+        Ok(RequestOutcome::Probe(readiness)) => {
+            record.outcome = "probe";
+            record.code = readiness.code();
+            record.reason = readiness.reason();
+            HttpAnswer::from(readiness)
         }
         Ok(RequestOutcome::Stored(receipt)) => {
             record.outcome = receipt.stored.as_str();
@@ -121,7 +131,19 @@ impl HttpAnswer {
     fn ok(body: String) -> Self {
         Self {
             status: 200,
+            content_type: JSON,
             body,
+            allow: None,
+        }
+    }
+}
+
+impl From<&Readiness> for HttpAnswer {
+    fn from(readiness: &Readiness) -> Self {
+        Self {
+            status: if readiness.code().is_none() { 200 } else { 503 },
+            content_type: "text/plain",
+            body: readiness.code().unwrap_or("ok").to_owned(),
             allow: None,
         }
     }
@@ -131,8 +153,12 @@ impl From<&Refusal> for HttpAnswer {
     fn from(refusal: &Refusal) -> Self {
         Self {
             status: refusal.status(),
+            content_type: JSON,
             body: format!(r#"{{"error":"{}"}}"#, refusal.code()),
-            allow: matches!(refusal, Refusal::Method).then_some("GET, POST"),
+            allow: match refusal {
+                Refusal::Method(allowed) => Some(allowed),
+                _ => None,
+            },
         }
     }
 }

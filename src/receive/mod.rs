@@ -8,6 +8,7 @@
 mod answer;
 mod authenticate;
 mod clock_check;
+mod readiness;
 mod request;
 mod route;
 #[cfg(test)]
@@ -30,6 +31,8 @@ use crate::{
 pub use answer::{HttpAnswer, Refusal, answer};
 use authenticate::{Callback, authenticate};
 use clock_check::ClockCheck;
+pub use readiness::Readiness;
+use readiness::ReadinessCheck;
 pub use request::{HttpRequest, MAX_BODY_BYTES, RECORD_TIMEOUT};
 pub use route::{Route, route};
 
@@ -47,6 +50,7 @@ pub struct Receiver<I> {
     /// The clock that dates notifications.
     pub clock: Arc<dyn Clock>,
     clock_check: ClockCheck,
+    readiness: Arc<ReadinessCheck>,
 }
 
 impl<I> Receiver<I> {
@@ -63,6 +67,7 @@ impl<I> Receiver<I> {
             acceptance,
             clock,
             clock_check: ClockCheck::default(),
+            readiness: Arc::default(),
         }
     }
 }
@@ -72,6 +77,8 @@ impl<I> Receiver<I> {
 pub enum RequestOutcome {
     /// HMRC gets its challenge back.
     Challenge(String),
+    /// A monitor gets the state of the process.
+    Probe(Readiness),
     /// The notification is stored.
     Stored(Receipt),
 }
@@ -131,6 +138,8 @@ impl<I: ReceiveInbox> Receiver<I> {
         // 1. Which sender.
         let source = match find_route(&keys, request, record)? {
             Route::Challenge(value) => return Ok(RequestOutcome::Challenge(value)),
+            Route::Health => return Ok(RequestOutcome::Probe(Readiness::Ready)),
+            Route::Readiness => return Ok(RequestOutcome::Probe(self.readiness(request).await)),
             Route::Callback(source) => source,
         };
         // 2. The exact bytes, within limits.
@@ -150,6 +159,17 @@ impl<I: ReceiveInbox> Receiver<I> {
         self.clock_check.note(&source.name, &entry);
         // 6. The sender gets its answer.
         Ok(RequestOutcome::Stored(Receipt::new(entry, recorded)))
+    }
+
+    async fn readiness(&self, request: &impl HttpRequest) -> Readiness {
+        let time_left = request.time_left(self.clock.now());
+        let Self {
+            keyring,
+            inbox,
+            clock,
+            ..
+        } = self;
+        self.readiness.state(keyring, inbox, clock, time_left).await
     }
 
     async fn store(

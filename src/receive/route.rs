@@ -12,7 +12,15 @@ pub enum Route<'a> {
     Challenge(String),
     /// A notification for this source.
     Callback(&'a Source),
+    /// A monitor asks whether the process answers.
+    Health,
+    /// A monitor asks whether a notification could be stored.
+    Readiness,
 }
+
+/// Paths of monitors. No source's name can begin with `-`.
+const HEALTH_PATH: &str = "/-/healthz";
+const READINESS_PATH: &str = "/-/readyz";
 
 /// Finds the source and the purpose of a request. A path is exactly `/{name}`: no other spelling is
 /// served, and none is redirected, because both senders would follow and lose the notification.
@@ -22,6 +30,11 @@ pub fn route<'a>(
     path: &str,
     query: &str,
 ) -> Result<Route<'a>, Refusal> {
+    match path {
+        HEALTH_PATH => return probe(method, Route::Health),
+        READINESS_PATH => return probe(method, Route::Readiness),
+        _ => {}
+    }
     let name = path
         .strip_prefix('/')
         .and_then(SourceName::new)
@@ -31,7 +44,14 @@ pub fn route<'a>(
         "POST" => Ok(Route::Callback(source)),
         "GET" if source.kind.sends_challenges => challenge(query).map(Route::Challenge),
         "GET" => Err(Refusal::Challenge("only HMRC sends challenges")),
-        _ => Err(Refusal::Method),
+        _ => Err(Refusal::Method("GET, POST")),
+    }
+}
+
+fn probe<'a>(method: &str, route: Route<'a>) -> Result<Route<'a>, Refusal> {
+    match method {
+        "GET" => Ok(route),
+        _ => Err(Refusal::Method("GET")),
     }
 }
 
@@ -84,6 +104,8 @@ mod tests {
         match route(&sources(), method, path, query) {
             Ok(Route::Challenge(value)) => format!("challenge {value}"),
             Ok(Route::Callback(source)) => format!("callback {}", source.name),
+            Ok(Route::Health) => "health".to_owned(),
+            Ok(Route::Readiness) => "readiness".to_owned(),
             Err(refusal) => refusal.code().to_owned(),
         }
     }
@@ -173,5 +195,26 @@ mod tests {
         ] {
             assert_eq!(asked(method, "/hmrc?challenge=abc"), "method", "{method}");
         }
+    }
+
+    #[test]
+    fn monitors_have_two_paths_that_take_only_get() {
+        assert_eq!(asked("GET", "/-/healthz"), "health");
+        assert_eq!(asked("GET", "/-/readyz?x=1"), "readiness");
+        for method in ["HEAD", "POST", "OPTIONS", "PUT", "get"] {
+            assert_eq!(asked(method, "/-/healthz"), "method", "{method}");
+            assert_eq!(asked(method, "/-/readyz"), "method", "{method}");
+        }
+        for other in [
+            "/-",
+            "/-/",
+            "/-/healthz/",
+            "/-//readyz",
+            "/-/Readyz",
+            "/%2d/healthz",
+        ] {
+            assert_eq!(asked("GET", other), "not_found", "{other}");
+        }
+        assert!(SourceName::new("-").is_none());
     }
 }

@@ -13,7 +13,6 @@ pub mod hmrc;
 mod last;
 mod lock;
 mod log;
-mod metrics;
 mod outcome;
 mod progress_event;
 mod rate_limiter;
@@ -31,7 +30,6 @@ use crate::{
 };
 
 pub use last::{LastRun, last_run};
-pub use metrics::MetricsWriter;
 pub use outcome::{ReconcileStats, RunEnd, RunFindings, RunOutcome};
 pub use progress_event::{ProgressEvent, RunReporter};
 use run::LockedRun;

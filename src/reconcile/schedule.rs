@@ -14,7 +14,6 @@ use super::{
     RunContext, RunOptions, Sleeper,
     credentials::{FetchedAccess, ReconcileCredentials},
     log::ReconcileLogger,
-    metrics::MetricsWriter,
     record::{RunResult, record},
     run,
 };
@@ -24,7 +23,7 @@ use crate::{
     inbox::ReconcileInbox,
     secrets::{SecretsManager, log_unusable_secrets},
     senders::Acceptance,
-    telemetry::ReconcileRecord,
+    telemetry::{MetricsWriter, ReconcileRecord},
 };
 
 /// The dependencies of a [`Reconciler`] beside its inbox and the senders.

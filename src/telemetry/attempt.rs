@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-use super::{PlatformFields, micros};
-use crate::domain::{Key, Timestamp};
+use super::{
+    PlatformFields,
+    metrics::{self, EmbeddedMetrics},
+    micros,
+};
+use crate::domain::{Key, SourceName, Timestamp};
 
 /// One attempt to deliver one row, and its outcome.
 #[derive(Clone, Debug)]
@@ -30,6 +34,7 @@ pub struct AttemptRecord {
 impl AttemptRecord {
     /// Writes the record as one log line.
     pub fn log(&self) {
+        let embedded_metrics = self.metrics().and_then(EmbeddedMetrics::open_members);
         macro_rules! line {
             ($level:ident, $message:literal) => {
                 tracing::$level!(
@@ -44,6 +49,7 @@ impl AttemptRecord {
                     original_key = self.original_key.as_ref().map(Key::as_str),
                     took_us = micros(self.took),
                     version = self.platform.version,
+                    embedded_metrics,
                     $message
                 )
             };
@@ -57,5 +63,18 @@ impl AttemptRecord {
             "not_ours" => line!(debug, "nothing to deliver"),
             _ => line!(error, "outcome not written, will retry"),
         }
+    }
+
+    /// The metrics of an attempt that has a line of its own on every platform.
+    fn metrics(&self) -> Option<EmbeddedMetrics> {
+        let metric = match self.outcome {
+            "retry" => &metrics::RETRIED,
+            "dead" => &metrics::DEAD,
+            _ => return None,
+        };
+        let source = SourceName::new(self.key.source())?;
+        let mut embedded = EmbeddedMetrics::of_source(self.platform.function.as_ref()?, &source);
+        embedded.add(metric, 1);
+        Some(embedded)
     }
 }

@@ -21,8 +21,9 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, layer::Context};
 
+use super::metrics;
 use crate::{
-    domain::Clock,
+    domain::{Clock, Timestamp},
     text::{LineWriter, visible, visible_json},
 };
 
@@ -161,12 +162,14 @@ fn write_queue(out: impl Write, queue: &Receiver<SinkMessage>, dropped: &AtomicU
 
 impl<S: Subscriber> Layer<S> for LogLayer {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let now = self.clock.now();
         let mut line = LineFormatter {
             text: String::with_capacity(256),
             message: String::new(),
             format: self.format,
+            now,
         };
-        let (level, now) = (*event.metadata().level(), self.clock.now());
+        let level = *event.metadata().level();
         match self.format {
             LogFormat::Json => {
                 event.record(&mut line);
@@ -228,6 +231,7 @@ struct LineFormatter {
     text: String,
     message: String,
     format: LogFormat,
+    now: Timestamp,
 }
 
 impl LineFormatter {
@@ -254,6 +258,12 @@ impl Visit for LineFormatter {
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "message" {
             value.clone_into(&mut self.message);
+            return;
+        }
+        if field.name() == metrics::FIELD {
+            if self.format == LogFormat::Json {
+                let _ = write!(self.text, ",{}", metrics::close(value, self.now));
+            }
             return;
         }
         self.name(field);
@@ -292,7 +302,6 @@ pub(super) mod test_support {
     use tracing_subscriber::prelude::*;
 
     use super::*;
-    use crate::domain::Timestamp;
 
     pub(super) struct FixedClock;
     impl Clock for FixedClock {

@@ -9,6 +9,7 @@ mod panics;
 mod log_layer;
 mod platform;
 mod request;
+mod metrics;
 mod attempt;
 mod reconcile;
 
@@ -17,6 +18,8 @@ use std::time::Duration;
 pub use crate::text::{visible, visible_lines};
 pub use attempt::AttemptRecord;
 pub use log_layer::{LinePrinter, LogFormat, LogLayer};
+pub(crate) use metrics::{DELIVERED, DELIVERY_DELAY, EmbeddedMetrics, REPEAT, SWEEP_RUN};
+pub use metrics::{METRICS, Metric, MetricsWriter, NAMESPACE};
 pub use panics::log_panics;
 pub use platform::PlatformFields;
 pub use reconcile::ReconcileRecord;
@@ -52,6 +55,66 @@ mod tests {
              outcome=recorded status=200 key_label=1:env:PAY body_bytes=1222 store_us=570 \
              took_us=577\n"
         );
+    }
+
+    #[test]
+    fn the_line_of_a_request_to_a_function_holds_its_metrics() {
+        let pay = SourceName::new("pay");
+        for (source, outcome, code, reason, expected) in [
+            (&pay, "recorded", None, None, r#""Received":1,"Recorded":1"#),
+            (&pay, "duplicate", None, None, r#""Duplicate":1"#),
+            (
+                &pay,
+                "held",
+                None,
+                Some("stale"),
+                r#""Held":1,"Received":1"#,
+            ),
+            (&pay, "held", None, Some("conflict"), r#""Conflict":1"#),
+            (
+                &pay,
+                "refused",
+                Some("signature"),
+                None,
+                r#""InvalidSignature":1"#,
+            ),
+            (&pay, "refused", Some("no_secret"), None, r#""NoSecret":1"#),
+            (
+                &pay,
+                "refused",
+                Some("too_large"),
+                None,
+                r#""OtherRefused":1"#,
+            ),
+            (&None, "challenge", None, None, ""),
+        ] {
+            let record = RequestRecord {
+                platform: PlatformFields {
+                    function: Some("f".to_owned()),
+                    ..PlatformFields::default()
+                },
+                source: source.clone(),
+                outcome,
+                code,
+                reason: reason.map(str::to_owned),
+                took: Some(Duration::from_micros(2_999)),
+                ..RequestRecord::default()
+            };
+            let line = logged(LogFormat::Json, || record.log());
+            let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+            assert_eq!(line.get("_aws").is_some(), source.is_some(), "{line}");
+            assert!(line.to_string().contains(expected), "{line}");
+            if source.is_some() {
+                assert_eq!(
+                    (&line["Source"], &line["AnswerTime"]),
+                    (&"pay".into(), &2.into())
+                );
+                assert_eq!(line["_aws"]["Timestamp"], 1_772_446_531_480_i64);
+                assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Namespace"], NAMESPACE);
+            }
+            let text = logged(LogFormat::Readable { colour: false }, || record.log());
+            assert!(!text.contains("CloudWatch"), "{text}");
+        }
     }
 
     #[test]

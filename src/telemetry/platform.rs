@@ -5,6 +5,8 @@
 pub struct PlatformFields {
     /// The platform's id of the invocation.
     pub request_id: Option<String>,
+    /// The function's name, if its metrics are written: a dimension of them.
+    pub function: Option<String>,
     /// The function's role.
     pub role: Option<&'static str>,
     /// The version of Pillarbox.

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use super::{PlatformFields, micros};
+use super::{
+    PlatformFields,
+    metrics::{self, EmbeddedMetrics, Metric},
+    micros,
+};
 use crate::domain::{Key, SourceName};
 
 /// One request and its outcome, filled on its way through `receive`.
@@ -19,7 +23,7 @@ pub struct RequestRecord {
     pub path: Option<String>,
     /// The key of the stored row.
     pub key: Option<Key>,
-    /// `recorded`, `duplicate`, `held`, `challenge`, `refused` or `error`.
+    /// `recorded`, `duplicate`, `held`, `challenge`, `probe`, `refused` or `error`.
     pub outcome: &'static str,
     /// The refusal's code, which the sender gets too.
     pub code: Option<&'static str>,
@@ -66,10 +70,12 @@ impl RequestRecord {
     pub fn log(&self) {
         let PlatformFields {
             request_id,
+            function: _,
             role,
             version,
             cold_start,
         } = &self.platform;
+        let embedded_metrics = self.metrics().and_then(EmbeddedMetrics::open_members);
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
@@ -90,6 +96,7 @@ impl RequestRecord {
                     took_us = self.took.map(micros),
                     version,
                     cold_start,
+                    embedded_metrics,
                     "{}",
                     self.message()
                 )
@@ -98,8 +105,39 @@ impl RequestRecord {
         match (self.outcome, self.status) {
             ("error", _) | (_, Some(500..)) => line!(error),
             ("held" | "refused", _) => line!(warn),
+            ("probe", _) => line!(debug), // every few seconds
             _ => line!(info),
         }
+    }
+
+    /// The metrics of a POST to a source.
+    fn metrics(&self) -> Option<EmbeddedMetrics> {
+        let (function, source) = (self.platform.function.as_ref()?, self.source.as_ref()?);
+        let mut embedded = EmbeddedMetrics::of_source(function, source);
+        embedded.add(&metrics::RECEIVED, 1);
+        if let Some(metric) = self.outcome_metric() {
+            embedded.add(metric, 1);
+        }
+        if self.outcome == "held" && self.reason.as_deref() == Some("conflict") {
+            embedded.add(&metrics::CONFLICT, 1);
+        }
+        if let Some(took) = self.took {
+            embedded.add(&metrics::ANSWER_TIME, micros(took) / 1000);
+        }
+        Some(embedded)
+    }
+
+    fn outcome_metric(&self) -> Option<&'static Metric> {
+        Some(match (self.outcome, self.code) {
+            ("recorded", _) => &metrics::RECORDED,
+            ("duplicate", _) => &metrics::DUPLICATE,
+            ("held", _) => &metrics::HELD,
+            (_, Some("signature")) => &metrics::INVALID_SIGNATURE,
+            (_, Some("no_secret")) => &metrics::NO_SECRET,
+            (_, Some("inbox")) => &metrics::INBOX_UNAVAILABLE,
+            (_, Some(_)) => &metrics::OTHER_REFUSED,
+            (_, None) => return None,
+        })
     }
 
     fn message(&self) -> &'static str {
@@ -108,6 +146,7 @@ impl RequestRecord {
             "duplicate" => "notification already recorded",
             "held" => "notification held",
             "challenge" => "challenge answered",
+            "probe" => "probe answered",
             "refused" => "request refused",
             _ => "request failed",
         }

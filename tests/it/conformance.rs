@@ -213,6 +213,7 @@ fn bytes(request: &FrontRequest) -> Vec<u8> {
 #[tokio::test]
 async fn a_request_gets_one_answer_and_leaves_one_row_whatever_carries_it() {
     let cases: Vec<Case> = [
+        probes(),
         paths(),
         methods(),
         challenges(),
@@ -283,6 +284,45 @@ fn paths() -> Vec<Case> {
                     404,
                     "not_found",
                 ));
+            }
+        }
+    }
+    cases
+}
+
+/// Monitors have two paths, which take GET alone and no other spelling.
+fn probes() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for path in ["/-/healthz", "/-/readyz"] {
+        for target in [path.to_owned(), format!("{path}?challenge=abc")] {
+            cases.push(Case {
+                name: target.clone(),
+                request: FrontRequest::new("GET", &target),
+                status: 200,
+                body: Some("ok".to_owned()),
+                row: None,
+            });
+        }
+        for method in ["HEAD", "OPTIONS", "POST", "PUT", "DELETE", "get", "BREW"] {
+            let request = FrontRequest::new(method, path);
+            let name = format!("{method} {path}");
+            cases.push(Case::refused(name, request, 405, "method"));
+        }
+        for target in [
+            format!("{path}/"),
+            format!("/{path}"),
+            path.to_uppercase(),
+            path.replace("/-/", "/-//"),
+            path.replace("/-/", "/%2d/"),
+            path.replace("/-", ""),
+            format!("{path}/pay"),
+            "/-".to_owned(),
+            "/-/".to_owned(),
+        ] {
+            for method in ["GET", "POST", "HEAD"] {
+                let request = FrontRequest::new(method, &target);
+                let name = format!("{method} {target}");
+                cases.push(Case::refused(name, request, 404, "not_found"));
             }
         }
     }

@@ -463,6 +463,19 @@ fn what_does_not_exist_is_named_together_with_what_does() {
 }
 
 #[test]
+fn healthcheck_ends_with_0_only_while_serve_is_ready() {
+    let folder = Folder::empty();
+    let mut serve = folder.serve();
+    let url = serve.url("pay");
+    let listen = format!("127.0.0.1:{}", url.port().unwrap());
+    let check = || folder.run(&["healthcheck", "--listen", &listen]);
+    let ready = check();
+    assert_eq!((ready.code, &*ready.stdout), (0, "ok\n"), "{ready:?}");
+    serve.stop(Signal::TERM);
+    fails(&check(), 1, &["is `pillarbox serve` running?"]);
+}
+
+#[test]
 fn help_and_version_are_data() {
     let folder = Folder::empty();
     for command in [
@@ -476,6 +489,7 @@ fn help_and_version_are_data() {
         &["verify"],
         &["check"],
         &["doctor"],
+        &["healthcheck"],
     ] {
         let help = folder.run(&[command, &["--help"]].concat());
         assert_eq!((help.code, &*help.stderr), (0, ""), "{help:?}");

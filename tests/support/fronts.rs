@@ -97,6 +97,7 @@ impl Front {
     fn payload_2(self, asked: &FrontRequest, at: Timestamp) -> Value {
         let (domain, api) = (self.domain(), self.domain().split('.').next());
         let (route, account) = match self {
+            Self::HttpApi if is_probe(asked) => ("ANY /-/{probe}", "123456789012"),
             Self::HttpApi => ("ANY /{source}", "123456789012"),
             _ => ("$default", "anonymous"),
         };
@@ -131,7 +132,7 @@ impl Front {
             event["queryStringParameters"] = joined(&decoded(&asked.query).collect::<Vec<_>>());
         }
         if self == Self::HttpApi {
-            event["pathParameters"] = json!({"source": asked.path.trim_start_matches('/')});
+            event["pathParameters"] = parameters(asked);
         }
         if !asked.body.is_empty() {
             event["body"] = body(asked);
@@ -142,6 +143,10 @@ impl Front {
     fn payload_1(self, asked: &FrontRequest, at: Timestamp) -> Value {
         let headers = self.headers(asked);
         let query: Vec<(String, String)> = decoded(&asked.query).collect();
+        let resource = match is_probe(asked) {
+            true => "/-/{probe}",
+            false => "/{source}",
+        };
         let or_null = |map: Map<String, Value>| {
             if map.is_empty() {
                 Value::Null
@@ -150,14 +155,14 @@ impl Front {
             }
         };
         json!({
-            "resource": "/{source}",
+            "resource": resource,
             "path": asked.path,
             "httpMethod": asked.method,
             "headers": or_null(last(&headers)),
             "multiValueHeaders": or_null(many(&headers)),
             "queryStringParameters": or_null(last(&query)),
             "multiValueQueryStringParameters": or_null(many(&query)),
-            "pathParameters": {"source": asked.path.trim_start_matches('/')},
+            "pathParameters": parameters(asked),
             "stageVariables": null,
             "requestContext": {
                 "accountId": "123456789012",
@@ -186,7 +191,7 @@ impl Front {
                 "requestTime": clf(at),
                 "requestTimeEpoch": at.as_millis(),
                 "resourceId": "r3s0rc",
-                "resourcePath": "/{source}",
+                "resourcePath": resource,
                 "stage": "prod",
             },
             "body": if asked.body.is_empty() { Value::Null } else { body(asked) },
@@ -217,6 +222,18 @@ impl Front {
             Self::HttpApi | Self::FunctionUrl => (name.to_ascii_lowercase(), value),
         };
         all.map(cased).collect()
+    }
+}
+
+/// Whether the route for monitors takes the request.
+fn is_probe(asked: &FrontRequest) -> bool {
+    asked.path.starts_with("/-/")
+}
+
+fn parameters(asked: &FrontRequest) -> Value {
+    match asked.path.strip_prefix("/-/") {
+        Some(probe) => json!({"probe": probe}),
+        None => json!({"source": asked.path.trim_start_matches('/')}),
     }
 }
 

@@ -66,6 +66,8 @@ pub async fn post<I: ReceiveInbox>(
         .await?
     {
         RequestOutcome::Stored(receipt) => Ok(receipt),
-        RequestOutcome::Challenge(_) => panic!("a POST is no challenge"),
+        RequestOutcome::Challenge(_) | RequestOutcome::Probe(_) => {
+            panic!("a POST is neither a challenge nor a probe")
+        }
     }
 }

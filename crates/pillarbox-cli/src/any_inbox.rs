@@ -100,6 +100,10 @@ impl ReceiveInbox for AnyInbox {
     async fn record(&self, entry: &Entry) -> Result<Recorded, InboxError> {
         either!(self, inbox => inbox.record(entry))
     }
+
+    async fn probe(&self) -> Result<(), InboxError> {
+        either!(self, inbox => inbox.probe())
+    }
 }
 
 impl DeliveryInbox for AnyInbox {

@@ -103,12 +103,20 @@ impl DynamoInbox {
 
     /// Opens the connection, so that the first notification does not wait for it.
     pub async fn warm(&self) -> Result<(), InboxError> {
+        self.read_nothing(client::long_timeouts()).await
+    }
+
+    /// Reads an item that does not exist.
+    async fn read_nothing(
+        &self,
+        timeouts: aws_sdk_dynamodb::config::Builder,
+    ) -> Result<(), InboxError> {
         let read = self
             .client
             .get_item()
             .table_name(&self.settings.table)
             .key(names::PK, names::text(names::WARM));
-        let read = read.customize().config_override(client::long_timeouts());
+        let read = read.customize().config_override(timeouts);
         read.send()
             .await
             .map_err(|error| self.failed("GetItem", &error))?;
@@ -129,6 +137,11 @@ impl DynamoInbox {
 impl ReceiveInbox for DynamoInbox {
     async fn record(&self, entry: &Entry) -> Result<Recorded, InboxError> {
         record::record(self, entry).await
+    }
+
+    async fn probe(&self) -> Result<(), InboxError> {
+        self.read_nothing(aws_sdk_dynamodb::config::Builder::new())
+            .await
     }
 }
 

@@ -45,6 +45,7 @@ pub struct KeySnapshot {
     fetched: FetchedSecrets,
     /// When Secrets Manager was last read without a failure.
     read_at: Option<Timestamp>,
+    lacks_secret: bool,
 }
 
 /// What renewing keys needs.
@@ -66,6 +67,12 @@ impl KeySnapshot {
     pub fn sources(&self) -> &HashMap<SourceName, Source> {
         &self.sources
     }
+
+    /// Whether a source has no key because a secret of it cannot be read or used. A source that has
+    /// no secret yet lacks none.
+    pub(crate) fn lacks_secret(&self) -> bool {
+        self.lacks_secret
+    }
 }
 
 impl Keyring {
@@ -75,6 +82,7 @@ impl Keyring {
             sources: by_name(sources),
             fetched: FetchedSecrets::default(),
             read_at: None,
+            lacks_secret: false,
         };
         Arc::new(Self {
             keys: Mutex::new(Arc::new(keys)),
@@ -214,11 +222,16 @@ fn build_snapshot(
 ) -> (KeySnapshot, Vec<UnusableSecretError>) {
     let (keys, mut unusable) =
         static_secrets.with(&fetched, |outside| build_keys(sources, outside));
+    let lacks_secret = keys.iter().any(|source| {
+        let is_of_source = |one: &UnusableSecretError| one.source.as_ref() == Some(&source.name);
+        source.keys.is_empty() && unusable.iter().any(is_of_source)
+    });
     unusable.retain(|one| one.why != SecretError::Unread(SecretsManagerError::NotQueried));
     let snapshot = KeySnapshot {
         sources: by_name(keys),
         fetched,
         read_at,
+        lacks_secret,
     };
     (snapshot, unusable)
 }
@@ -248,4 +261,53 @@ fn by_name(sources: impl IntoIterator<Item = Source>) -> HashMap<SourceName, Sou
 /// the clock is set back.
 fn abs_difference(one: Timestamp, other: Timestamp) -> Duration {
     one.since(other).max(other.since(one))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::{ConfigLocation, Located, SystemClock},
+        secrets::Secret,
+        senders::SenderKind,
+    };
+
+    const ARN: &str = "arn:aws:secretsmanager:eu-west-2:123456789012:secret:pay-AbCdEf";
+
+    #[test]
+    fn a_secret_out_of_reach_is_lacked_and_one_that_does_not_exist_yet_is_not() {
+        let value = |text: &str| Ok(Some(Secret::new(text.to_owned())));
+        for (read, lacks_secret) in [
+            (Err(SecretsManagerError::Unavailable), true),
+            (Err(SecretsManagerError::Denied), true),
+            (value(r#"{"current":"placeholder"}"#), true),
+            (value("{}"), false),
+            (Ok(None), false),
+            (
+                value(r#"{"current":"webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu"}"#),
+                false,
+            ),
+        ] {
+            let mut vault = FetchedSecrets::default();
+            vault.put(ARN.to_owned(), read);
+            let reference = SecretRef::parse(&format!("secretsmanager:{ARN}#current")).unwrap();
+            let source = SourceSecrets {
+                name: SourceName::new("pay").unwrap(),
+                kind: SenderKind::GOVUK_PAY,
+                live: false,
+                references: vec![Located {
+                    value: reference,
+                    place: ConfigLocation::named("secrets[0]"),
+                }],
+            };
+            let outside = SecretSources {
+                env: &|_| None,
+                file: &|_| Err(std::io::ErrorKind::NotFound.into()),
+                vault: &vault,
+            };
+            let clock = Arc::new(SystemClock);
+            let keyring = Keyring::new(vec![source], &outside, None, clock);
+            assert_eq!(keyring.keys().lacks_secret(), lacks_secret);
+        }
+    }
 }

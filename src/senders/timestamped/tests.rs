@@ -122,7 +122,9 @@ async fn receive_one(
     let mut record = RequestRecord::default();
     match receiver.handle(&mut post, &mut record).await? {
         RequestOutcome::Stored(receipt) => Ok(receipt),
-        RequestOutcome::Challenge(_) => panic!("a POST is no challenge"),
+        RequestOutcome::Challenge(_) | RequestOutcome::Probe(_) => {
+            panic!("a POST is neither a challenge nor a probe")
+        }
     }
 }
 

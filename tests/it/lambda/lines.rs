@@ -16,7 +16,7 @@ use test_support::{
     fronts::{Front, FrontRequest, batch},
     function::{Deployed, post, unsigned},
     log_buffer::LogBuffer,
-    message::{both, hmrc, pay, with},
+    message::{both, hmrc, pay, with, without_secret},
     server::{Away, FixedClock, NOW, RecordingDestination},
 };
 
@@ -110,6 +110,43 @@ async fn one_line_reports_the_outcome_of_a_request() {
         json!({"level": "INFO", "role": "all", "outcome": "challenge", "status": 200,
             "cold_start": false})
     );
+}
+
+/// The metrics of the only line, by name, and their dimensions.
+#[track_caller]
+fn metrics_of(kept: &LogBuffer) -> (Value, Vec<String>) {
+    let line = the_line(kept);
+    let directive = &line["_aws"]["CloudWatchMetrics"][0];
+    let metrics = directive["Metrics"].as_array().unwrap().iter();
+    let named = metrics.map(|metric| {
+        let name = metric["Name"].as_str().unwrap();
+        assert!(!line[name].is_null(), "{line}");
+        name.to_owned()
+    });
+    (directive["Dimensions"][0].clone(), named.collect())
+}
+
+#[tokio::test]
+async fn the_line_of_an_invocation_holds_its_metrics() {
+    let mut deployed = Deployed::new();
+    deployed.function = deployed.function.with_metrics("pillarbox".to_owned());
+    let (kept, _listening) = listen();
+    let by_source = json!(["FunctionName", "Source"]);
+    for (request, outcome) in [
+        (post(&pay(), pay().message("n1", NOW)), "Recorded"),
+        (post(&pay(), pay().message("n1", NOW)), "Duplicate"),
+        (unsigned(&pay(), "x"), "InvalidSignature"),
+        (unsigned(&without_secret()[0], "x"), "NoSecret"),
+    ] {
+        deployed.ask(Front::HttpApi, &request).await;
+        let (dimensions, names) = metrics_of(&kept);
+        assert_eq!(names, ["Received", outcome, "AnswerTime"]);
+        assert_eq!(dimensions, by_source);
+    }
+    deployed.invoke(&json!({"role": "sweep"})).await.unwrap();
+    let (dimensions, names) = metrics_of(&kept);
+    assert_eq!(names, ["Delivered", "DeliveryDelay", "SweepRun"]);
+    assert_eq!(dimensions, json!(["FunctionName"]));
 }
 
 #[tokio::test]

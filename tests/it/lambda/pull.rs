@@ -8,8 +8,8 @@ use pillarbox::{
     domain::Clock,
     inbox::{Inbox, PageRequest, ReadInbox, Row, RowFilter, dynamodb::DynamoInbox},
     lambda::{Invocation, InvocationError, LambdaFunction, Reconciler, ReconcilerDeps, Role},
-    reconcile::{MetricsWriter, Sleeper},
-    telemetry::{LogFormat, LogLayer},
+    reconcile::Sleeper,
+    telemetry::{LogFormat, LogLayer, MetricsWriter},
 };
 use sender_simulator::apis::{PayApi, Ppns};
 use serde_json::{Value, json, value::RawValue};

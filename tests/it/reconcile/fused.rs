@@ -105,6 +105,10 @@ impl ReceiveInbox for Fused {
         }
         self.fuse.context(self.inbox.record(entry)).await
     }
+
+    async fn probe(&self) -> Result<(), InboxError> {
+        unreachable!()
+    }
 }
 
 impl DeliveryInbox for Fused {

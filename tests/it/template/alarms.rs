@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use pillarbox::telemetry::{METRICS, NAMESPACE};
 use serde_json::{Value, json};
+use test_support::repository;
 
 use super::{BOX, Stack, shapes, stacks};
 
@@ -150,6 +152,38 @@ fn every_alarm_watches_a_series_that_exists_and_every_series_is_watched() {
         }
     }
     assert_eq!(met.len(), SERIES.len());
+}
+
+#[test]
+fn every_series_of_ours_is_one_that_the_program_writes() {
+    for (namespace, name, dimensions, unit) in SERIES {
+        if *namespace != NAMESPACE {
+            continue;
+        }
+        let written = METRICS.iter().find(|metric| metric.name == *name);
+        let written = written.unwrap_or_else(|| panic!("{name} is never written"));
+        assert_eq!(
+            (written.dimensions, Some(written.unit)),
+            (*dimensions, *unit)
+        );
+    }
+}
+
+#[test]
+fn the_document_of_metrics_lists_those_that_the_program_writes_and_no_others() {
+    let document = std::fs::read_to_string(repository("docs/metrics.md")).unwrap();
+    let rows = document.lines().filter(|line| line.starts_with("| `"));
+    let documented: BTreeSet<String> = rows
+        .map(|row| row.split(" | ").take(3).collect::<Vec<_>>().join(" | "))
+        .collect();
+    let written: BTreeSet<String> = METRICS
+        .iter()
+        .map(|metric| {
+            let dimensions = metric.dimensions.join(", ");
+            format!("| `{}` | {} | {dimensions}", metric.name, metric.unit)
+        })
+        .collect();
+    assert_eq!(documented, written);
 }
 
 #[test]

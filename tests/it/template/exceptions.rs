@@ -31,6 +31,7 @@ fn every_exception_to_checkov_is_known_and_has_its_reason() {
         ("Sweep", &["CKV_AWS_116", "CKV_AWS_117"]),
         ("Firewall", &["CKV_AWS_192"]),
         ("RestMethod", &["CKV_AWS_59"]),
+        ("RestProbeMethod", &["CKV_AWS_59"]),
         ("RestStage", &["CKV_AWS_73", "CKV_AWS_120"]),
         ("Url", &["CKV_AWS_258"]),
     ];

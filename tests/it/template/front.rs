@@ -11,7 +11,11 @@ use super::{Stack, shapes};
 fn one_route_takes_any_method_and_a_domain_closes_the_other_entrance() {
     let (open, domain) = (Stack::with(&[]), Stack::with(&shapes()[3]));
     assert_eq!(open.properties("ApiRoute")["RouteKey"], "ANY /{source}");
-    assert_eq!(open.of_type("AWS::ApiGatewayV2::Route").len(), 1);
+    assert_eq!(
+        open.properties("ApiProbeRoute")["RouteKey"],
+        "ANY /-/{probe}"
+    );
+    assert_eq!(open.of_type("AWS::ApiGatewayV2::Route").len(), 2);
     assert_eq!(open.properties("Api")["DisableExecuteApiEndpoint"], false);
     assert_eq!(domain.properties("Api")["DisableExecuteApiEndpoint"], true);
     assert_eq!(open.of_type("AWS::ApiGatewayV2::DomainName").len(), 0);
@@ -46,9 +50,16 @@ fn a_change_of_the_rest_api_is_deployed() {
     let rest = ("FrontDoor", "rest-waf");
     let (open, closed) = (Stack::with(&[rest]), Stack::with(&shapes()[4]));
     let resources = &open.template()["Resources"];
-    let parts: BTreeMap<_, _> = ["RestApi", "RestSource", "RestMethod", "RestNotFound"]
-        .map(|id| (id, &resources[id]["Properties"]))
-        .into();
+    let ids = [
+        "RestApi",
+        "RestSource",
+        "RestMethod",
+        "RestMonitors",
+        "RestProbe",
+        "RestProbeMethod",
+        "RestNotFound",
+    ];
+    let parts: BTreeMap<_, _> = ids.map(|id| (id, &resources[id]["Properties"])).into();
     let digest = hex::encode(Sha256::digest(serde_json::to_vec(&parts).unwrap()));
     for (stack, entrance) in [(&open, "Open"), (&closed, "Closed")] {
         let deployments = stack.of_type("AWS::ApiGateway::Deployment");
@@ -76,6 +87,30 @@ fn the_gateway_may_invoke_receive_for_any_stage_method_and_path() {
             api.as_str().unwrap()
         );
         assert_eq!(source, expected, "{front}");
+    }
+}
+
+#[test]
+fn a_monitor_reaches_receive_through_a_rest_api_too() {
+    let stack = Stack::with(&[("FrontDoor", "rest-waf")]);
+    let (source, probe) = (
+        stack.properties("RestMethod"),
+        stack.properties("RestProbeMethod"),
+    );
+    assert_eq!(stack.properties("RestMonitors")["PathPart"], "-");
+    assert_eq!(stack.properties("RestProbe")["PathPart"], "{probe}");
+    let is_of = |value: &serde_json::Value, id: &str| value.as_str().unwrap().contains(id);
+    assert!(is_of(
+        &stack.properties("RestProbe")["ParentId"],
+        "RestMonitors"
+    ));
+    assert!(is_of(&probe["ResourceId"], "RestProbe"));
+    for part in ["HttpMethod", "AuthorizationType", "Integration"] {
+        assert_eq!(probe[part], source[part], "{part}");
+    }
+    for (id, deployment) in stack.of_type("AWS::ApiGateway::Deployment") {
+        let dependencies = deployment["DependsOn"].to_string();
+        assert!(dependencies.contains("RestProbeMethod"), "{id}");
     }
 }
 

@@ -8,6 +8,7 @@ mod completions;
 mod demo;
 mod discard;
 mod doctor;
+mod healthcheck;
 mod inbox;
 mod list;
 mod output;
@@ -90,6 +91,8 @@ enum Command {
     Inbox(inbox::InboxCommand),
     /// Check the configuration, the inbox and the destinations
     Doctor(doctor::DoctorArgs),
+    /// Ask the running serve whether it can store a notification, for a container
+    Healthcheck(healthcheck::HealthcheckArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
 }
@@ -203,6 +206,7 @@ async fn run(cli: Cli, output: &mut Output) -> Result<(), CommandError> {
         Command::Check(command) => command.run(output).await,
         Command::Inbox(command) => command.run(&global, output).await,
         Command::Doctor(command) => command.run(&global, output).await,
+        Command::Healthcheck(command) => command.run(&global, output).await,
         Command::Completions(command) => command.run(output),
     }
 }

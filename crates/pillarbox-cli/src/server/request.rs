@@ -227,7 +227,7 @@ fn respond(answer: HttpAnswer, close: bool) -> Response<Full<Bytes>> {
     *response.status_mut() =
         http::StatusCode::from_u16(answer.status).unwrap_or(http::StatusCode::SERVICE_UNAVAILABLE);
     let mut headers = vec![
-        (header::CONTENT_TYPE, "application/json"),
+        (header::CONTENT_TYPE, answer.content_type),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::CACHE_CONTROL, "no-store"),
     ];

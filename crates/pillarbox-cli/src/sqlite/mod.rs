@@ -216,6 +216,11 @@ impl ReceiveInbox for SqliteInbox {
         })
         .await
     }
+
+    /// An empty change: it passes the writer, which checks its file, and flushes nothing.
+    async fn probe(&self) -> Result<(), InboxError> {
+        self.change(WritePriority::Interactive, |_| Ok(())).await
+    }
 }
 
 impl DeliveryInbox for SqliteInbox {

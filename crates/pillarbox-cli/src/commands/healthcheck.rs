@@ -1,0 +1,124 @@
+//! `pillarbox healthcheck`: whether the running `serve` can store a notification, for a container.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
+
+use clap::Args;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use super::{CommandError, GlobalArgs, output::Output, settings::CommandSettings};
+use pillarbox::{config::Overrides, telemetry::visible};
+
+/// Longer than `serve` takes to answer in any state.
+const TIMEOUT: Duration = Duration::from_secs(4);
+/// The bytes of an answer that are read.
+const MAX_ANSWER_BYTES: u64 = 4 * 1024;
+
+/// Asks a running serve whether it can store a notification.
+#[derive(Args)]
+#[command(
+    after_help = "Exit codes: 0 it can, 1 it cannot or does not answer within 4 s.\n\n\
+     Example:\n  HEALTHCHECK CMD [\"pillarbox\", \"healthcheck\"]"
+)]
+pub(super) struct HealthcheckArgs {
+    /// The address that serve listens on [default: 127.0.0.1:8080]; beats PILLARBOX_LISTEN and the
+    /// configuration
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+}
+
+impl HealthcheckArgs {
+    pub(super) async fn run(
+        self,
+        global: &GlobalArgs,
+        output: &mut Output,
+    ) -> Result<(), CommandError> {
+        let flags = Overrides {
+            listen: self.listen,
+            ..Overrides::default()
+        };
+        let settings = CommandSettings::load(global, flags)?;
+        let address = reachable(settings.config.listen);
+        let failed = |reason: String| CommandError::Failed(format!("{address}: {reason}"));
+        let answer = timeout(TIMEOUT, ask(address)).await;
+        let answer = answer
+            .map_err(|_| failed(format!("no answer within {} s", TIMEOUT.as_secs())))?
+            .map_err(|error| {
+                failed(format!(
+                    "no answer ({error}): is `pillarbox serve` running?"
+                ))
+            })?;
+        match word(&answer) {
+            Some((200, word)) => Ok(output.data(word)?),
+            Some((503, word)) => Err(failed(format!("not ready: {}", visible(word)))),
+            _ => Err(failed(
+                "the answer is not one of `pillarbox serve`".to_owned(),
+            )),
+        }
+    }
+}
+
+/// The address to connect to: where `serve` listens on every address, the one of this machine.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+async fn ask(address: SocketAddr) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(address).await?;
+    let request = format!("GET /-/readyz HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream
+        .take(MAX_ANSWER_BYTES)
+        .read_to_end(&mut answer)
+        .await?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// The status and the body of an answer.
+fn word(answer: &str) -> Option<(u16, &str)> {
+    let status = answer.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
+    let (_, body) = answer.split_once("\r\n\r\n")?;
+    Some((status, body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_address_is_reached_on_this_machine() {
+        for (listen, expected) in [
+            ("127.0.0.1:8080", "127.0.0.1:8080"),
+            ("0.0.0.0:80", "127.0.0.1:80"),
+            ("[::]:80", "[::1]:80"),
+            ("192.0.2.7:80", "192.0.2.7:80"),
+        ] {
+            assert_eq!(reachable(listen.parse().unwrap()).to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn only_a_whole_answer_has_a_word() {
+        for (answer, expected) in [
+            ("HTTP/1.1 200 OK\r\na: b\r\n\r\nok", Some((200, "ok"))),
+            ("HTTP/1.1 503 X\r\n\r\ninbox", Some((503, "inbox"))),
+            ("HTTP/1.1 200 OK\r\na: b\r\n", None),
+            ("SSH-2.0-x\r\n\r\n", None),
+            ("", None),
+        ] {
+            assert_eq!(word(answer), expected, "{answer}");
+        }
+    }
+}
