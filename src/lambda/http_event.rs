@@ -14,6 +14,7 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
+use lambda_http::request::LambdaRequest;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use url::Url;
@@ -124,7 +125,12 @@ impl<'a> HttpEvent<'a> {
     fn read_body(&self) -> Result<Bytes, Refusal> {
         self.check_base64()?;
         let event = self.without_protocol().map_err(|_| UNREADABLE)?;
-        let request = lambda_http::request::from_str(&event).map_err(|_| UNREADABLE)?;
+        // `lambda_http` would try one payload after the other; the version is known.
+        let request = match self.payload {
+            PayloadVersion::V1 => serde_json::from_str(&event).map(LambdaRequest::ApiGatewayV1),
+            PayloadVersion::V2 => serde_json::from_str(&event).map(LambdaRequest::ApiGatewayV2),
+        };
+        let request: lambda_http::Request = request.map_err(|_| UNREADABLE)?.into();
         Ok(match request.into_body() {
             lambda_http::Body::Text(text) => text.into(),
             lambda_http::Body::Binary(bytes) => bytes.into(),
