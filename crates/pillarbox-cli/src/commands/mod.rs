@@ -176,7 +176,7 @@ fn to_its_end(command: impl FnOnce(&mut Output) -> Result<(), CommandError>) -> 
 /// How long work that blocks its thread, such as a slow name server, may hold up the end.
 const BLOCKING_WORK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Runs `command` to its end on threads of its own.
+/// Runs `command` to its end on a new runtime.
 fn block_on(command: impl Future<Output = Result<(), CommandError>>) -> Result<(), CommandError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -1,4 +1,4 @@
-//! One connection from its first byte to its last, whoever sends it and however slowly.
+//! Serves one connection from its first byte to its last, with a limit on each phase.
 
 use std::{sync::Arc, time::Duration};
 

@@ -7,7 +7,7 @@
 //! Bodies that wait for memory get it in the opposite order: those that have cost least go first.
 //! A body that is wholly received is not given up any more.
 //!
-//! Each buffer is a mapping of its own, so its memory goes back to the system when it is dropped.
+//! Each buffer is a separate mapping, so its memory goes back to the system when it is dropped.
 //! The allocator would keep most of it.
 
 use std::{

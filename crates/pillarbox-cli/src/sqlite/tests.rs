@@ -93,7 +93,7 @@ async fn a_file_of_the_first_schema_keeps_its_rows_and_learns_to_keep_memos() {
     );
 }
 
-/// A copy of the file of an inbox with one row, in a folder of its own.
+/// A copy of the file of an inbox with one row, in another folder.
 async fn copied_inbox() -> (PathBuf, TempDir) {
     let fresh = TempInbox::new();
     fresh.record(&paid("m1")).await.unwrap();

@@ -182,7 +182,7 @@ async fn a_restore_that_is_killed_at_any_step_leaves_one_whole_inbox_and_can_be_
     }
 }
 
-/// Run by the test above, in a process of its own.
+/// The test above runs it in a child process.
 #[test]
 #[ignore = "a part of another test"]
 #[expect(
