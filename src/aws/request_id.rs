@@ -3,8 +3,8 @@
 //! A proxy, a captive portal or another server at a wrong address may answer 200 to anything. The
 //! SDK takes an empty answer to `PutItem` for a stored item, and a page that names an error of
 //! AWS's for that error. Every AWS service names its request in a header, so an answer below 500
-//! without that header is a failed call, whose outcome is unknown. A 500 is a failure
-//! from any server, and the SDK still retries it.
+//! without that header is a failed call, whose outcome is unknown. A 500 is a failure from any
+//! server, and the SDK still retries it.
 
 use std::fmt;
 

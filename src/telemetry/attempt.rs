@@ -65,7 +65,7 @@ impl AttemptRecord {
         }
     }
 
-    /// The metrics of an attempt that has a line of its own on every platform.
+    /// The metrics of an attempt that is logged in a separate line on every platform.
     fn metrics(&self) -> Option<EmbeddedMetrics> {
         let metric = match self.outcome {
             "retry" => &metrics::RETRIED,

@@ -59,7 +59,7 @@ impl BoxPager {
     /// Moves to the page after this one.
     pub(super) fn after(&mut self, page: PageResult) -> PagerStep {
         self.last = page.last;
-        // HMRC may have a limit of its own, so a list of exactly one page is not the end.
+        // HMRC may list fewer than it is asked for, so a list of exactly one page is not the end.
         let is_cut_off = self.count > PAGE && page.listed == PAGE;
         if page.listed < self.count && !is_cut_off {
             return PagerStep::End;

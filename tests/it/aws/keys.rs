@@ -263,7 +263,7 @@ async fn a_withdrawn_key_ends_after_five_minutes() {
     assert_eq!(receiver.readings(), 2);
 }
 
-/// Two sources of one account, whose second has a secret of its own.
+/// Two sources of one account with different secrets.
 #[tokio::test]
 async fn a_secret_that_becomes_another_source_s_is_logged_and_refuses_no_genuine_request() {
     let held = Arc::new(Mutex::new(holding(OLD)));

@@ -138,7 +138,7 @@ async fn a_long_body_that_arrives_at_once_passes_those_that_trickle() {
         let long = Request::unsigned(&source, "x".repeat(length)).bytes();
         let (mut stranger, long) = (server.client().await, long.clone());
         strangers.push(tokio::spawn(async move {
-            stranger.send_some(&long[..long.len() - 1]).await; // nobody sends the last byte
+            stranger.send_some(&long[..long.len() - 1]).await; // the last byte is never sent
             stranger.answer().await
         }));
     }

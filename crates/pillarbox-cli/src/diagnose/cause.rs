@@ -30,7 +30,7 @@ pub enum FailureCause {
     },
     /// Exactly as long as the other sender's signatures are.
     OtherSender {
-        /// Whose it looks like.
+        /// The sender whose signatures have this form.
         sender: SenderKind,
     },
     /// The source has no secret yet.

@@ -24,7 +24,7 @@ pub use cause::{FailureCause, SecretEncoding};
 /// A secret and its label for messages.
 #[derive(Clone, Copy, Debug)]
 pub struct NamedSecret<'a> {
-    /// Whose signatures it is meant for.
+    /// The sender whose signatures are checked with it.
     pub kind: SenderKind,
     /// Which secret it is, such as its source, position and reference; never the value.
     pub label: &'a str,
