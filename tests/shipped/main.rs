@@ -15,6 +15,7 @@ mod lambda_reconcile;
 mod own_destination;
 mod own_destination_lambda;
 mod process;
+mod read_commands;
 mod receive;
 mod reconcile_command;
 mod restore;

@@ -5,11 +5,11 @@ use clap::Args;
 
 use super::{
     CommandError, GlobalArgs,
+    filter::{FilterArgs, nothing_matches},
     output::{BOLD, GREEN, Output, RED, YELLOW, paint},
     row::{JsonRow, json},
     scan::ScanProgress,
     settings::CommandSettings,
-    span,
 };
 use crate::{
     any_inbox::InboxAccess,
@@ -17,7 +17,7 @@ use crate::{
 };
 use pillarbox::{
     config::Overrides,
-    domain::{Clock, Key, State, SystemClock, Timestamp},
+    domain::{Clock, Key, State, SystemClock},
     inbox::{InboxError, PageRequest, ReadInbox, Row, RowFilter},
     telemetry::visible,
 };
@@ -32,22 +32,8 @@ const FOR_PEOPLE: usize = 50;
      2h --json"
 )]
 pub(super) struct ListArgs {
-    /// Only notifications of this source
-    #[arg(long, value_name = "NAME")]
-    source: Option<String>,
-    /// Only notifications in this state: recorded (or open), delivered, repeat, dead, held or
-    /// discarded
-    #[arg(long, value_name = "STATE")]
-    state: Option<String>,
-    /// Only notifications of this event type, such as card_payment_captured
-    #[arg(long = "type", value_name = "TYPE")]
-    event_type: Option<String>,
-    /// Only notifications about this payment or box
-    #[arg(long, value_name = "ID")]
-    subject: Option<String>,
-    /// Only notifications received since: a date as 2026-03-02T10:15:00Z, or a span as 30m, 2h, 7d
-    #[arg(long, value_name = "WHEN")]
-    since: Option<String>,
+    #[command(flatten)]
+    filter: FilterArgs,
     /// The largest number of notifications [default: 50, or all with --json]
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
@@ -62,7 +48,7 @@ impl ListArgs {
         global: &GlobalArgs,
         output: &mut Output,
     ) -> Result<(), CommandError> {
-        let filter = self.filter()?;
+        let filter = self.filter.read()?;
         let settings = CommandSettings::load(global, Overrides::default())?;
         let (inbox, progress) = ScanProgress::of(
             settings.open_inbox(InboxAccess::Read).await?,
@@ -77,7 +63,7 @@ impl ListArgs {
         while shown < limit {
             let listed = inbox.list(&filter, page).await?;
             progress.end();
-            self.print(&listed.rows, shown == 0, output)?;
+            print_rows(&listed.rows, shown == 0, self.json, output)?;
             newer(&listed.newer, output)?;
             damaged(&listed.damaged, output)?;
             shown += listed.rows.len();
@@ -88,7 +74,7 @@ impl ListArgs {
             };
         }
         // Rows outlive their source's configuration, so only a list without any can be a mistake.
-        if let (0, Some(name)) = (shown, &self.source) {
+        if let (0, Some(name)) = (shown, &filter.source) {
             settings.source(name)?;
         }
         if self.json {
@@ -96,41 +82,6 @@ impl ListArgs {
         } else {
             self.close(shown, &filter, &settings, output)
         }
-    }
-
-    fn filter(&self) -> Result<RowFilter, CommandError> {
-        let state = |name: &String| {
-            State::parse(name).ok_or_else(|| {
-                let known = State::ALL.map(State::as_str).join(", ");
-                CommandError::Usage(format!(
-                    "unknown state `{}`: choose one of {known}",
-                    visible(name)
-                ))
-            })
-        };
-        Ok(RowFilter {
-            source: self.source.clone(),
-            state: self.state.as_ref().map(state).transpose()?,
-            event_type: self.event_type.clone(),
-            subject: self.subject.clone(),
-            since: self
-                .since
-                .as_deref()
-                .map(|when| since(when, SystemClock.now()))
-                .transpose()?,
-        })
-    }
-
-    fn print(&self, rows: &[Row], is_first: bool, output: &mut Output) -> Result<(), CommandError> {
-        if !self.json {
-            let zone = ListZone::at(SystemClock.now(), &jiff::tz::TimeZone::system());
-            let lines = table(rows, is_first, output.width(), &zone);
-            return Ok(lines.iter().try_for_each(|line| output.data(line))?);
-        }
-        for row in rows {
-            output.data(&json(&JsonRow::from(row))?)?;
-        }
-        Ok(())
     }
 
     /// Prints a note after the list: it is empty, or there is more.
@@ -145,7 +96,7 @@ impl ListArgs {
             let first = settings.config.sources.first();
             let first = first.map_or("pay", |source| source.name.as_str());
             let program = output.program();
-            output.say(&nothing(filter).unwrap_or_else(|| {
+            output.say(&nothing_matches(filter).unwrap_or_else(|| {
                 format!(
                     "Nothing here. `{program} send {first}` brings a notification to a running \
                      serve."
@@ -158,6 +109,24 @@ impl ListArgs {
         }
         Ok(())
     }
+}
+
+/// Prints rows: lines for people, below a head if they are the first, or one JSON object each.
+pub(super) fn print_rows(
+    rows: &[Row],
+    is_first: bool,
+    json_lines: bool,
+    output: &mut Output,
+) -> Result<(), CommandError> {
+    if !json_lines {
+        let zone = ListZone::at(SystemClock.now(), &jiff::tz::TimeZone::system());
+        let lines = table(rows, is_first, output.width(), &zone);
+        return Ok(lines.iter().try_for_each(|line| output.data(line))?);
+    }
+    for row in rows {
+        output.data(&json(&JsonRow::from(row))?)?;
+    }
+    Ok(())
 }
 
 /// Names rows that a newer version wrote, which this one cannot read.
@@ -176,16 +145,6 @@ pub(super) fn damaged(errors: &[InboxError], output: &mut Output) -> Result<(), 
         output.say(&format!("{error}: it is left out"))?;
     }
     Ok(())
-}
-
-/// Reads a date, or a span back from now.
-pub(super) fn since(when: &str, now: Timestamp) -> Result<Timestamp, CommandError> {
-    let span = || Some(now.minus(span::read(when)?));
-    Timestamp::parse(when).or_else(span).ok_or_else(|| {
-        CommandError::Usage(
-            "--since is neither a date (2026-03-02T10:15:00Z) nor a span (30m, 2h, 7d)".to_owned(),
-        )
-    })
 }
 
 /// Between two columns.
@@ -287,83 +246,16 @@ fn state(row: &Row, zone: &ListZone) -> String {
     }
 }
 
-/// A sentence that nothing matches the filter; `None` without a filter.
-fn nothing(filter: &RowFilter) -> Option<String> {
-    let mut words = vec!["No notification".to_owned()];
-    words.extend(
-        filter
-            .source
-            .as_ref()
-            .map(|source| format!("of source {source}")),
-    );
-    words.extend(
-        filter
-            .event_type
-            .as_ref()
-            .map(|name| format!("of type {name}")),
-    );
-    words.extend(
-        filter
-            .subject
-            .as_ref()
-            .map(|subject| format!("about {subject}")),
-    );
-    match filter.state {
-        Some(state) => words.push(format!("is {state}")),
-        None if filter.since.is_some() => {}
-        None if words.len() == 1 => return None,
-        None => words.push("is here".to_owned()),
-    }
-    if let Some(since) = filter.since {
-        let joint = if filter.state.is_some() {
-            "and was"
-        } else {
-            "was"
-        };
-        words.push(format!(
-            "{joint} received since {}",
-            labels::local_time(since)
-        ));
-    }
-    Some(visible(&format!("{}.", words.join(" "))).into_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pillarbox::senders::SenderKind;
+    use crate::commands::row::example::row;
+    use pillarbox::domain::Timestamp;
 
     const NOW: &str = "2026-03-02T12:00:00Z";
 
     fn at(text: &str) -> Timestamp {
         Timestamp::parse(text).unwrap()
-    }
-
-    fn row(key: &str, event_type: &str, state: State) -> Row {
-        Row {
-            kind: SenderKind::GOVUK_PAY,
-            key: Key::parse(key).unwrap(),
-            body: None,
-            digest: [0; 32],
-            content_digest: [0; 32],
-            signature: None,
-            key_label: None,
-            secret_fingerprint: None,
-            event_type: event_type.to_owned(),
-            subject: None,
-            event_at: None,
-            received_at: at("2026-03-02T10:15:31Z"),
-            origin: pillarbox::domain::Origin::Push,
-            state,
-            reason: None,
-            index_partition: None,
-            attempts: 1,
-            lease: None,
-            budget_from: at(NOW),
-            last_error: None,
-            due_at: None,
-            expires_at: None,
-        }
     }
 
     fn listed(rows: &[Row], width: usize) -> Vec<String> {
@@ -446,76 +338,5 @@ mod tests {
             listed(&rows, 80)[1],
             "02 Mar 10:15  hmrc:1ed5f407-8096-40d1-87ef-9a2a103eeb85  notification  delivered"
         );
-    }
-
-    #[test]
-    fn an_empty_list_repeats_its_filter() {
-        let since = at("2026-03-02T10:00:00Z");
-        let filter = RowFilter::default;
-        for (filter, expected) in [
-            (filter(), None),
-            (
-                RowFilter {
-                    state: Some(State::Dead),
-                    ..filter()
-                },
-                Some("No notification is dead.".to_owned()),
-            ),
-            (
-                RowFilter {
-                    source: Some("pay".to_owned()),
-                    ..filter()
-                },
-                Some("No notification of source pay is here.".to_owned()),
-            ),
-            (
-                RowFilter {
-                    event_type: Some("card_payment_captured".to_owned()),
-                    subject: Some("p1".to_owned()),
-                    state: Some(State::Held),
-                    ..filter()
-                },
-                Some("No notification of type card_payment_captured about p1 is held.".to_owned()),
-            ),
-            (
-                RowFilter {
-                    since: Some(since),
-                    ..filter()
-                },
-                Some(format!(
-                    "No notification was received since {}.",
-                    labels::local_time(since)
-                )),
-            ),
-            (
-                RowFilter {
-                    state: Some(State::Dead),
-                    since: Some(since),
-                    ..filter()
-                },
-                Some(format!(
-                    "No notification is dead and was received since {}.",
-                    labels::local_time(since)
-                )),
-            ),
-        ] {
-            assert_eq!(nothing(&filter), expected);
-        }
-    }
-
-    #[test]
-    fn since_takes_a_date_or_a_span() {
-        let now = Timestamp::parse("2026-03-02T10:00:00Z").unwrap();
-        for (when, expected) in [
-            ("2026-03-01T00:00:00Z", "2026-03-01T00:00:00.000Z"),
-            ("30m", "2026-03-02T09:30:00.000Z"),
-            ("2h", "2026-03-02T08:00:00.000Z"),
-            ("7d", "2026-02-23T10:00:00.000Z"),
-        ] {
-            assert_eq!(since(when, now).unwrap().to_string(), expected, "{when}");
-        }
-        for wrong in ["", "h", "yesterday", "-2h", "2w", "é"] {
-            assert!(since(wrong, now).is_err(), "{wrong}");
-        }
     }
 }

@@ -8,6 +8,8 @@ mod completions;
 mod demo;
 mod discard;
 mod doctor;
+mod export;
+mod filter;
 mod healthcheck;
 mod inbox;
 mod list;
@@ -24,8 +26,11 @@ mod show;
 mod simulate;
 mod simulated_sender;
 mod span;
+mod stats;
+mod tail;
 mod test_data;
 mod verify;
+mod wait;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
@@ -74,6 +79,14 @@ enum Command {
     Simulate(Box<simulate::SimulateArgs>),
     /// List notifications, newest first
     List(list::ListArgs),
+    /// Print notifications as they arrive, and again when their state changes
+    Tail(tail::TailArgs),
+    /// Wait until notifications match, for tests
+    Wait(wait::WaitArgs),
+    /// Count notifications by source, event and state
+    Stats(stats::StatsArgs),
+    /// Print notifications with their bytes and what they prove
+    Export(export::ExportArgs),
     /// Show all details of one notification
     Show(show::ShowArgs),
     /// Deliver notifications again: dead, delivered, or held but not unreadable
@@ -198,6 +211,10 @@ async fn run(cli: Cli, output: &mut Output) -> Result<(), CommandError> {
         Command::Send(command) => command.run(&global, output).await,
         Command::Simulate(command) => command.run(&global, output).await,
         Command::List(command) => command.run(&global, output).await,
+        Command::Tail(command) => command.run(&global, output).await,
+        Command::Wait(command) => command.run(&global, output).await,
+        Command::Stats(command) => command.run(&global, output).await,
+        Command::Export(command) => command.run(&global, output).await,
         Command::Show(command) => command.run(&global, output).await,
         Command::Replay(command) => command.run(&global, output).await,
         Command::Discard(command) => command.run(&global, output).await,

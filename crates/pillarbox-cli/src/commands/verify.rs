@@ -3,6 +3,9 @@
 mod evidence;
 mod stored;
 
+pub(super) use evidence::StoredProof;
+pub(super) use stored::proof_context;
+
 use std::{fs, path::PathBuf};
 
 use clap::Args;

@@ -7,7 +7,8 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    CommandError, GlobalArgs, list, output::Output, sender_access, settings::CommandSettings,
+    CommandError, GlobalArgs, filter::since, output::Output, sender_access,
+    settings::CommandSettings,
 };
 use crate::any_inbox::InboxAccess;
 use pillarbox::{
@@ -51,7 +52,7 @@ impl ReconcileArgs {
         let since = self
             .since
             .as_deref()
-            .map(|when| list::since(when, SystemClock.now()))
+            .map(|when| since(when, SystemClock.now()))
             .transpose()?;
         let settings = CommandSettings::load(global, Overrides::default())?;
         let source = settings.source(&self.source)?;

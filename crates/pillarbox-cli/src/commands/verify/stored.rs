@@ -30,28 +30,13 @@ struct ProofCounts {
 
 pub(super) async fn run(global: &GlobalArgs, output: &mut Output) -> Result<(), CommandError> {
     let settings = CommandSettings::load_to_use(global, Overrides::default())?;
-    let vault = vault(settings.config.sender_references()).await?;
-    let sources = settings
-        .config
-        .sender_secrets(&outside_with(&vault))
-        .map_err(wrong)?;
+    let context = proof_context(&settings).await?;
     let (inbox, progress) = ScanProgress::of(
         settings.open_inbox(InboxAccess::Read).await?,
         &RowFilter::default(),
         output,
     )
     .await?;
-    let context = ProofContext {
-        sources: sources
-            .into_iter()
-            .map(|source| (source.name.as_str().to_owned(), source))
-            .collect(),
-        shards: match settings.config.inbox {
-            InboxConfig::DynamoDb { .. } => None,
-            InboxConfig::Sqlite { .. } => Some(1),
-        },
-        now: SystemClock.now(),
-    };
     let counts = prove_all(&inbox, &progress, &context, output).await?;
     let ProofCounts {
         signed,
@@ -70,6 +55,28 @@ pub(super) async fn run(global: &GlobalArgs, output: &mut Output) -> Result<(), 
     } else {
         Err(CommandError::Wanting)
     }
+}
+
+/// What the rows of the configured inbox are compared with.
+pub(in crate::commands) async fn proof_context(
+    settings: &CommandSettings,
+) -> Result<ProofContext, CommandError> {
+    let vault = vault(settings.config.sender_references()).await?;
+    let sources = settings
+        .config
+        .sender_secrets(&outside_with(&vault))
+        .map_err(wrong)?;
+    Ok(ProofContext {
+        sources: sources
+            .into_iter()
+            .map(|source| (source.name.as_str().to_owned(), source))
+            .collect(),
+        shards: match settings.config.inbox {
+            InboxConfig::DynamoDb { .. } => None,
+            InboxConfig::Sqlite { .. } => Some(1),
+        },
+        now: SystemClock.now(),
+    })
 }
 
 async fn prove_all(

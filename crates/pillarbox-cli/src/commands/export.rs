@@ -1,0 +1,126 @@
+//! `pillarbox export`: notifications with their bytes, signature and what they prove, as NDJSON.
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use clap::Args;
+use serde::Serialize;
+
+use super::{
+    CommandError, GlobalArgs,
+    filter::FilterArgs,
+    list::{damaged, newer},
+    output::Output,
+    row::{JsonRow, json},
+    scan::ScanProgress,
+    settings::CommandSettings,
+    verify::{StoredProof, proof_context},
+};
+use crate::any_inbox::InboxAccess;
+use pillarbox::{
+    config::Overrides,
+    inbox::{InboxError, PageRequest, ReadInbox, Row},
+};
+
+/// Prints notifications with their bytes, one JSON object per line.
+#[derive(Args)]
+#[command(
+    after_help = "Each line has the fields of `list --json`, and: kind, content_digest, signature, \
+     secret_fingerprint, body_base64 (the exact bytes; null once erased), and verdict: signed, \
+     pulled, erased, other_secret (signed with a secret that is not here) or broken, with the \
+     reason in verdict_reason.\nThe lines hold personal data: keep them as you keep the \
+     inbox.\n\nExit codes: 0 all were exported, 1 some are left out or broken.\n\n\
+     Example:\n  pillarbox export --source pay --since 7d > pay.ndjson"
+)]
+pub(super) struct ExportArgs {
+    #[command(flatten)]
+    filter: FilterArgs,
+}
+
+/// A row with all that it proves.
+#[derive(Serialize)]
+struct ExportedRow {
+    #[serde(flatten)]
+    row: JsonRow,
+    kind: &'static str,
+    content_digest: String,
+    signature: Option<String>,
+    secret_fingerprint: Option<String>,
+    body_base64: Option<String>,
+    verdict: &'static str,
+    verdict_reason: Option<String>,
+}
+
+impl ExportArgs {
+    pub(super) async fn run(
+        self,
+        global: &GlobalArgs,
+        output: &mut Output,
+    ) -> Result<(), CommandError> {
+        let filter = self.filter.read()?;
+        let settings = CommandSettings::load_to_use(global, Overrides::default())?;
+        if let Some(name) = &filter.source {
+            settings.source(name)?;
+        }
+        let context = proof_context(&settings).await?;
+        let inbox = settings.open_inbox(InboxAccess::Read).await?;
+        let (inbox, progress) = ScanProgress::of(inbox, &filter, output).await?;
+        let (mut exported, mut left_out, mut broken) = (0_usize, 0, 0);
+        let mut page = Some(PageRequest::first(inbox.page(usize::MAX)));
+        while let Some(this) = page.take() {
+            let listed = inbox.list(&filter, this).await?;
+            progress.end();
+            newer(&listed.newer, output)?;
+            damaged(&listed.damaged, output)?;
+            left_out += listed.newer.len() + listed.damaged.len();
+            for summary in &listed.rows {
+                let row = match inbox.get(&summary.key).await {
+                    Ok(Some(row)) => row,
+                    Ok(None) => continue, // it expired meanwhile
+                    Err(error @ InboxError::Damaged { .. }) => {
+                        damaged(&[error], output)?;
+                        left_out += 1;
+                        continue;
+                    }
+                    Err(error) => return Err(error.into()),
+                };
+                let proof = context.prove(&row);
+                broken += usize::from(matches!(proof, StoredProof::Broken(_)));
+                exported += 1;
+                output.data(&json(&ExportedRow::of(&row, proof))?)?;
+            }
+            page = listed.next.map(|next| PageRequest {
+                limit: inbox.page(usize::MAX),
+                after: Some(next),
+            });
+        }
+        output.say(&format!(
+            "{exported} exported, {broken} of them broken; {left_out} left out"
+        ))?;
+        if broken + left_out == 0 {
+            Ok(())
+        } else {
+            Err(CommandError::Wanting)
+        }
+    }
+}
+
+impl ExportedRow {
+    fn of(row: &Row, proof: StoredProof) -> Self {
+        let (verdict, verdict_reason) = match proof {
+            StoredProof::Signed => ("signed", None),
+            StoredProof::Pulled => ("pulled", None),
+            StoredProof::Erased => ("erased", None),
+            StoredProof::OtherSecret(why) => ("other_secret", Some(why)),
+            StoredProof::Broken(why) => ("broken", Some(why)),
+        };
+        Self {
+            row: JsonRow::from(row),
+            kind: row.kind.name,
+            content_digest: hex::encode(row.content_digest),
+            signature: row.signature.clone(),
+            secret_fingerprint: row.secret_fingerprint.map(|print| print.to_string()),
+            body_base64: row.body.as_ref().map(|body| BASE64_STANDARD.encode(body)),
+            verdict,
+            verdict_reason,
+        }
+    }
+}
