@@ -169,12 +169,12 @@ fn format_date(instant: Timestamp) -> String {
 /// The push of `body` to `url`. Its content type is JSON even if the message is XML.
 pub(super) fn push_request(body: &MessageBody, secret: &str, url: &Url) -> SenderRequest {
     let signature = signature::sign(Sender::Hmrc, secret, body.signed.as_bytes());
-    let [user_agent, version, host, accept] = client_headers(url);
+    let [version, user_agent, host, accept] = client_headers(url);
     let headers = [
         ("Content-Type", "application/json".to_owned()),
-        (Sender::Hmrc.signature_header(), signature),
-        user_agent,
         version,
+        user_agent,
+        (Sender::Hmrc.signature_header(), signature),
         ("content-length", body.wire.len().to_string()),
         host,
         accept,
@@ -206,11 +206,12 @@ pub fn is_echo(challenge: &str, status: u16, body: &[u8]) -> bool {
     status < 400 && echoed.and_then(Value::as_str) == Some(challenge)
 }
 
-/// The headers that every request has, in HMRC's order.
+/// The headers that every request has, in HMRC's order: first its own, sorted by name, then those
+/// of the client.
 fn client_headers(url: &Url) -> [(&'static str, String); 4] {
     [
-        ("User-Agent", "push-pull-notifications-api".to_owned()),
         ("Http-ClientV2-Version", "15.8.0".to_owned()),
+        ("User-Agent", "push-pull-notifications-api".to_owned()),
         ("host", target::host_header(url)),
         ("accept", "*/*".to_owned()),
     ]
@@ -250,7 +251,7 @@ mod tests {
                 &Url::parse("https://receiver.example.gov.uk/hmrc").unwrap(),
             );
             assert_eq!(
-                request.headers[1],
+                request.headers[3],
                 ("X-Hub-Signature".to_owned(), signature.to_owned())
             );
             assert_eq!(request.body, expected.as_bytes());
@@ -355,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn a_push_has_hmrcs_headers_in_hmrcs_case() {
+    fn a_push_has_hmrcs_headers_in_hmrcs_case_and_order() {
         let body = body(&HmrcMessage::xml("<a/>"), SAMPLE_BOX, &TestClock::new());
         let request = push_request(
             &body,
@@ -369,9 +370,9 @@ mod tests {
             .collect();
         let expected = [
             "Content-Type",
-            "X-Hub-Signature",
-            "User-Agent",
             "Http-ClientV2-Version",
+            "User-Agent",
+            "X-Hub-Signature",
             "content-length",
             "host",
             "accept",
@@ -403,7 +404,7 @@ mod tests {
             assert_eq!((request.method, request.body.len()), ("GET", 0));
             assert_eq!(
                 names,
-                ["User-Agent", "Http-ClientV2-Version", "host", "accept"]
+                ["Http-ClientV2-Version", "User-Agent", "host", "accept"]
             );
         }
     }

@@ -127,7 +127,7 @@ async fn post(
         Ok(answer) => {
             let body = String::from_utf8_lossy(&answer.body);
             (
-                answer.outcome(SystemClock.now()),
+                answer.outcome(sender, SystemClock.now()),
                 format!("{} {}", answer.status, visible(body.trim())),
             )
         }
