@@ -11,7 +11,7 @@ use super::{
 };
 
 /// The names of the messages that can be requested.
-pub const EVENTS: &[&str] = &["json", "xml", "transit", "astral"];
+pub const EVENTS: &[&str] = &["json", "xml", "transit", "unicode", "astral"];
 /// The box in HMRC's own samples.
 pub const SAMPLE_BOX: &str = "50dca3fc-c37c-4f03-b719-63571333624c";
 
@@ -52,6 +52,9 @@ impl HmrcMessage {
                 "<someXml><reference>{reference}</reference></someXml>"
             ))),
             "transit" => Ok(Self::json(transit(&reference, clock))),
+            "unicode" => Ok(Self::json(format!(
+                "{{\"reference\":\"{reference}\",\"name\":\"café, 5 €,\u{2028}two lines\"}}"
+            ))),
             "astral" => Ok(Self::json(format!(
                 r#"{{"reference":"{reference}","name":"smile 😀 end"}}"#
             ))),
@@ -306,7 +309,7 @@ mod tests {
             .to_string();
         assert_eq!(
             error,
-            "the sender has no event `succeeded`; it has json, xml, transit, astral"
+            "the sender has no event `succeeded`; it has json, xml, transit, unicode, astral"
         );
     }
 

@@ -146,7 +146,7 @@ impl Sender {
         Self::ALL.into_iter().find(|sender| sender.as_str() == name)
     }
 
-    /// The names of its events; the first is the default.
+    /// The names of its messages; the first is the default.
     pub fn events(self) -> &'static [&'static str] {
         match self {
             Self::Hmrc => hmrc::EVENTS,
@@ -167,10 +167,7 @@ impl Sender {
                 let message = hmrc::HmrcMessage::named(event, clock)?;
                 Ok(hmrc::body(&message, hmrc::SAMPLE_BOX, clock))
             }
-            Self::GovukPay => Ok(govuk_pay::body(
-                govuk_pay::PaymentEvent::named(event)?,
-                clock,
-            )),
+            Self::GovukPay => govuk_pay::named(event, clock),
         }
     }
 

@@ -160,6 +160,10 @@ impl FaultyState {
             PlantedFault::SetsCookie => {
                 drop(headers.insert("set-cookie", "AWSALB=abc; Path=/".parse().unwrap()))
             }
+            PlantedFault::CompressesWithBrotli => {
+                headers.insert("content-encoding", "br".parse().unwrap());
+                *reply.body_mut() = Full::from("\u{b}\u{2}ok");
+            }
             PlantedFault::SendsRetryAfter if status >= 400 => {
                 drop(headers.insert("retry-after", "60".parse().unwrap()))
             }
@@ -182,6 +186,16 @@ impl FaultyState {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         if self.fault == PlantedFault::RedirectsTrailingSlash && path == "/callback/" {
             return Some(moved(301, "/callback"));
+        }
+        if self.fault == PlantedFault::RedirectsChallenge && method == Method::GET {
+            let query = request.uri().query().unwrap_or_default();
+            match &*path {
+                "/callback" if query.contains("challenge=") => {
+                    return Some(moved(302, &format!("/callback/?{query}")));
+                }
+                "/callback/" => return self.challenge(Some(query)),
+                _ => {}
+            }
         }
         if path != "/callback" {
             return Some(status(404));
