@@ -30,6 +30,7 @@ pub struct ReceiverConnection {
     path: String,
     profile: ClientProfile,
     open: bool,
+    keep_alive: Option<Duration>,
 }
 
 /// The TLS versions offered in a handshake.
@@ -77,6 +78,7 @@ impl ReceiverConnection {
             path: target.path,
             profile,
             open: true,
+            keep_alive: None,
         })
     }
 
@@ -116,6 +118,7 @@ impl ReceiverConnection {
             .await
             .map_err(|_| ExchangeError::TimedOut)??;
         self.open = parsed.reusable;
+        self.keep_alive = parsed.response.keep_alive();
         Ok(parsed.response)
     }
 
@@ -130,6 +133,11 @@ impl ReceiverConnection {
             let _ = self.stream.flush().await;
         };
         let _ = timeout(self.profile.total_timeout, write).await;
+    }
+
+    /// How long the receiver keeps the connection when it is idle, if it says so.
+    pub(crate) fn keep_alive(&self) -> Option<Duration> {
+        self.keep_alive
     }
 
     /// Whether the receiver has kept the connection open since the last response. HTTP clients

@@ -67,6 +67,13 @@ impl ReceiverResponse {
         }
     }
 
+    /// The `timeout` in `Keep-Alive`, if it is above zero.
+    pub(super) fn keep_alive(&self) -> Option<Duration> {
+        let mut seconds = tokens(self, "keep-alive")
+            .filter_map(|word| word.strip_prefix("timeout=")?.trim().parse().ok());
+        seconds.next().filter(|n| *n > 0).map(Duration::from_secs)
+    }
+
     /// A content encoding of the body that Pay's client cannot decode.
     pub(super) fn unknown_encoding(&self) -> Option<String> {
         const DECODED: [&str; 4] = ["gzip", "x-gzip", "deflate", "identity"];
@@ -507,6 +514,21 @@ mod tests {
                     "{interim}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn keep_alive_is_a_number_of_seconds_above_zero() {
+        for (value, expected) in [
+            ("timeout=2, max=100", Some(2)),
+            ("max=100, Timeout=30", Some(30)),
+            ("timeout=0", None),
+            ("timeout=soon", None),
+            ("max=100", None),
+        ] {
+            let response = ReceiverResponse::new(200, &[("keep-alive", value.to_owned())], "");
+            let expected = expected.map(Duration::from_secs);
+            assert_eq!(response.keep_alive(), expected, "{value}");
         }
     }
 

@@ -196,7 +196,7 @@ const PAY_SCHEDULE: [(Duration, &str); 5] = [
 
 fn govuk_pay(outcome: ExchangeOutcome, attempt: DeliveryAttempt) -> (NextAction, String) {
     match outcome {
-        // The client repeats a request before it decodes the response, and follows a redirect after.
+        // The client repeats a request, then decodes the response, then follows a redirect.
         ExchangeOutcome::Answered {
             status: status @ (429 | 503),
             retry_after,

@@ -153,6 +153,7 @@ impl FaultyState {
         if self.is_down() {
             return None;
         }
+        let is_post = request.method() == Method::POST;
         let mut reply = self.route(request).await?;
         let status = reply.status().as_u16();
         let headers = reply.headers_mut();
@@ -160,7 +161,7 @@ impl FaultyState {
             PlantedFault::SetsCookie => {
                 drop(headers.insert("set-cookie", "AWSALB=abc; Path=/".parse().unwrap()))
             }
-            PlantedFault::CompressesWithBrotli => {
+            PlantedFault::CompressesWithBrotli if is_post => {
                 headers.insert("content-encoding", "br".parse().unwrap());
                 *reply.body_mut() = Full::from("\u{b}\u{2}ok");
             }

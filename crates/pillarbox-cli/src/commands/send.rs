@@ -177,17 +177,17 @@ mod tests {
     use super::*;
 
     #[derive(Parser)]
-    struct TestCommand {
+    struct SendCommand {
         #[command(flatten)]
         args: SendArgs,
     }
 
     #[test]
     fn help_and_completions_have_every_event() {
-        let help = TestCommand::command().render_help().to_string();
+        let help = SendCommand::command().render_help().to_string();
         let mut script = Vec::new();
         let bash = clap_complete::Shell::Bash;
-        clap_complete::generate(bash, &mut TestCommand::command(), "send", &mut script);
+        clap_complete::generate(bash, &mut SendCommand::command(), "send", &mut script);
         let script = String::from_utf8(script).unwrap();
         for event in Sender::ALL.into_iter().flat_map(Sender::events) {
             let is_word = |text: &str| {
@@ -208,7 +208,7 @@ mod tests {
             ("unicode", true),
             ("card_payment_settled", false),
         ] {
-            let parsed = TestCommand::try_parse_from(["send", "pay", "--event", name]);
+            let parsed = SendCommand::try_parse_from(["send", "pay", "--event", name]);
             assert_eq!(parsed.is_ok(), is_known, "{name}");
         }
     }

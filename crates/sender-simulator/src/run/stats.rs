@@ -178,9 +178,9 @@ impl RunStats {
     }
 
     pub(super) fn accept_redirected_challenge(&mut self, challenge: &str) {
-        let sentence = "HMRC follows the redirect of its challenge and accepts this URL; then every \
-                        push is redirected too, as a GET without a body, and lost if that is \
-                        answered 200: register the URL that the redirect leads to.";
+        let sentence = "HMRC follows the redirect of its challenge and accepts this URL; then \
+                        every push is redirected too, as a GET without a body, and lost if that \
+                        is answered 200: register the URL that the redirect leads to.";
         let fault = ReceiverFault::new("challenge-redirected", challenge, sentence);
         self.summary.add_fault(fault);
     }

@@ -248,3 +248,26 @@ async fn hmrc_accepts_a_redirected_challenge_and_the_summary_names_it() {
     assert_eq!(names(&summary_of(&plan).await), ["challenge-redirected"]);
     assert!(elsewhere.posts().is_empty());
 }
+
+#[tokio::test]
+async fn pay_reuses_no_connection_that_was_idle_for_as_long_as_the_receiver_keeps_it() {
+    for (sender, keep_alive, kept) in [
+        (Sender::GovukPay, "timeout=1", false),
+        (Sender::GovukPay, "timeout=60", true),
+        (Sender::Hmrc, "timeout=1", true),
+    ] {
+        let answer = status(200, &format!("keep-alive: {keep_alive}\r\n"));
+        let receiver = TestReceiver::new(move |_, _| Some(answer.clone())).await;
+        let plan = plan(sender, &receiver, 1);
+        let pool = connection_pool::ConnectionPool::new(sender);
+        let body = sender.body(None, &crate::SystemClock).unwrap();
+        let request = sender.request(&body, SECRET, &plan.url);
+        let mut connection = pool.take(&plan.url).await.unwrap();
+        connection.send(&request).await.unwrap();
+        pool.put(connection);
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
+        // A connection that has had no response knows no `Keep-Alive`.
+        let next = pool.take(&plan.url).await.unwrap();
+        assert_eq!(next.keep_alive().is_some(), kept, "{sender:?} {keep_alive}");
+    }
+}
