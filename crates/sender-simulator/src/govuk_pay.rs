@@ -584,8 +584,14 @@ mod tests {
         }
     }
 
-    /// A kind, and what sets its message apart from that of a card payment.
-    const KINDS: [(PaymentKind, &str, &[(&str, &str)]); 6] = [
+    /// A kind, its event, and the fields of the payment that set it apart from a card payment.
+    type KindCase = (
+        PaymentKind,
+        &'static str,
+        &'static [(&'static str, &'static str)],
+    );
+
+    const KINDS: [KindCase; 6] = [
         (
             PaymentKind::ApplePay,
             "card_payment_succeeded",

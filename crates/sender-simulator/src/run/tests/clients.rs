@@ -1,6 +1,6 @@
 //! Each sender's HTTP client, against receivers that close, reset, stall, redirect and set cookies.
 
-use std::{fmt::Display, time::Instant};
+use std::fmt::Display;
 
 use super::*;
 
