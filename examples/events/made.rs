@@ -15,7 +15,7 @@ pub(crate) const HMRC_SECRET: &str = "LOCALEVENTSONLYLOCALEVENTSONLY22";
 pub(crate) const PAY_SECRET: &str = "webhook_test_localeventsonlylocaleve";
 
 /// The bodies: their names, who writes them, and what about.
-const BODIES: [(&str, Sender, &str); 9] = [
+const BODIES: [(&str, Sender, &str); 16] = [
     ("hmrc-json", Sender::Hmrc, "json"),
     ("hmrc-xml", Sender::Hmrc, "xml"),
     ("hmrc-transit", Sender::Hmrc, "transit"),
@@ -25,6 +25,17 @@ const BODIES: [(&str, Sender, &str); 9] = [
     ("pay-refunded", Sender::GovukPay, "refunded"),
     ("pay-failed", Sender::GovukPay, "failed"),
     ("pay-expired", Sender::GovukPay, "expired"),
+    ("hmrc-unicode", Sender::Hmrc, "unicode"),
+    ("pay-apple-pay", Sender::GovukPay, "apple-pay"),
+    ("pay-google-pay", Sender::GovukPay, "google-pay"),
+    ("pay-telephone", Sender::GovukPay, "telephone"),
+    ("pay-delayed-capture", Sender::GovukPay, "delayed-capture"),
+    ("pay-agreement", Sender::GovukPay, "agreement"),
+    (
+        "pay-corporate-surcharge",
+        Sender::GovukPay,
+        "corporate-surcharge",
+    ),
 ];
 
 /// One invocation: its file, what it shows, and what it is answered.
@@ -121,11 +132,36 @@ fn requests(front: Front, bodies: &[(&str, Sender, MessageBody)], at: Timestamp)
             "hmrc-astral",
             "a push signed in another form than it is sent in",
         ),
+        (
+            "hmrc-unicode",
+            "a push with é, € and U+2028, which HMRC does not escape",
+        ),
         ("pay-succeeded", "the user has confirmed"),
         ("pay-captured", "the money has moved"),
         ("pay-refunded", "a refund went through"),
         ("pay-failed", "the card was rejected"),
         ("pay-expired", "the user did not finish in time"),
+        (
+            "pay-apple-pay",
+            "Apple Pay: no e-mail address and no billing address",
+        ),
+        ("pay-google-pay", "Google Pay: the same"),
+        (
+            "pay-telephone",
+            "a payment over the telephone was captured; its success is never sent",
+        ),
+        (
+            "pay-delayed-capture",
+            "the service has asked for the capture",
+        ),
+        (
+            "pay-agreement",
+            "a payment under an agreement: no return_url",
+        ),
+        (
+            "pay-corporate-surcharge",
+            "a corporate card: corporate_card_surcharge and total_amount",
+        ),
     ] {
         add(
             name,

@@ -20,7 +20,7 @@ use url::Url;
 
 use super::{
     ClientProfile, ExchangeError, ReceiverResponse, SenderRequest, TargetError,
-    response::{self, ParseProgress, ResponseParseError},
+    response::{ParseRules, ParsedResponse, ResponseParseError, ResponseParser},
     target::RequestTarget,
 };
 
@@ -30,6 +30,7 @@ pub struct ReceiverConnection {
     path: String,
     profile: ClientProfile,
     open: bool,
+    keep_alive: Option<Duration>,
 }
 
 /// The TLS versions offered in a handshake.
@@ -50,9 +51,8 @@ pub(super) async fn handshake(
     versions: TlsVersions,
 ) -> Result<(), ExchangeError> {
     let target = RequestTarget::of(url)?;
-    let stream = within(profile.connect_timeout, connect(&target)).await?;
-    let secured = secure(stream, &target, versions);
-    within(profile.read_timeout, secured).await.map(drop)
+    let stream = connect(&target, profile).await?;
+    secure(stream, &target, versions, profile).await.map(drop)
 }
 
 trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -62,15 +62,14 @@ impl ReceiverConnection {
     /// Connects to the receiver at `url`. Every request uses the path and query of `url`.
     pub async fn open(url: &Url, limits: impl Into<ClientProfile>) -> Result<Self, ExchangeError> {
         let (target, profile) = (RequestTarget::of(url)?, limits.into());
-        let stream = within(profile.connect_timeout, connect(&target)).await?;
+        let stream = connect(&target, profile).await?;
         let stream: Box<dyn ByteStream> = if target.tls {
             let versions = if profile.tls_1_2_only {
                 TlsVersions::Only12
             } else {
                 TlsVersions::All
             };
-            let secured = secure(stream, &target, versions);
-            Box::new(within(profile.read_timeout, secured).await?)
+            Box::new(secure(stream, &target, versions, profile).await?)
         } else {
             Box::new(stream)
         };
@@ -79,6 +78,7 @@ impl ReceiverConnection {
             path: target.path,
             profile,
             open: true,
+            keep_alive: None,
         })
     }
 
@@ -107,20 +107,19 @@ impl ReceiverConnection {
             return Err(ExchangeError::Closed);
         }
         let bytes = wire_form(request, &self.path);
-        let (pieces, to_head) = (
-            bytes.chunks(bytes.len().div_ceil(pieces.max(1))),
-            request.method == "HEAD",
-        );
-        let exchange = exchange(
-            &mut self.stream,
-            pieces,
-            pause,
-            to_head,
-            self.profile.read_timeout,
-        );
-        let (response, reusable) = within(self.profile.total_timeout, exchange).await?;
-        self.open = reusable;
-        Ok(response)
+        let pieces = bytes.chunks(bytes.len().div_ceil(pieces.max(1)));
+        let parser = ResponseParser::new(ParseRules {
+            to_head: request.method == "HEAD",
+            interim_is_final: self.profile.interim_is_final,
+        });
+        let read_timeout = self.profile.read_timeout;
+        let exchange = exchange(&mut self.stream, pieces, pause, parser, read_timeout);
+        let parsed = timeout(self.profile.total_timeout, exchange)
+            .await
+            .map_err(|_| ExchangeError::TimedOut)??;
+        self.open = parsed.reusable;
+        self.keep_alive = parsed.response.keep_alive();
+        Ok(parsed.response)
     }
 
     /// Sends the first `body_bytes` of a request's body, then disconnects without waiting for a
@@ -134,6 +133,11 @@ impl ReceiverConnection {
             let _ = self.stream.flush().await;
         };
         let _ = timeout(self.profile.total_timeout, write).await;
+    }
+
+    /// How long the receiver keeps the connection when it is idle, if it says so.
+    pub(crate) fn keep_alive(&self) -> Option<Duration> {
+        self.keep_alive
     }
 
     /// Whether the receiver has kept the connection open since the last response. HTTP clients
@@ -161,9 +165,9 @@ async fn exchange(
     stream: &mut Box<dyn ByteStream>,
     pieces: impl Iterator<Item = &[u8]>,
     pause: Duration,
-    to_head: bool,
+    parser: ResponseParser,
     read_timeout: Duration,
-) -> Result<(ReceiverResponse, bool), ExchangeError> {
+) -> Result<ParsedResponse, ExchangeError> {
     let (mut reader, mut writer) = tokio::io::split(stream);
     let write = async {
         // A write error is ignored: a response sent before the close may still be readable.
@@ -175,57 +179,63 @@ async fn exchange(
             let _ = writer.flush().await;
         }
     };
-    let read = read_response(&mut reader, to_head, read_timeout);
+    let read = read_response(&mut reader, parser, read_timeout);
     tokio::pin!(read);
     tokio::select! {
         biased;
-        early = &mut read => early.map(|(response, _)| (response, false)),
+        early = &mut read => early.map(|early| ParsedResponse { reusable: false, ..early }),
         () = write => read.await,
     }
 }
 
-/// Reads a complete response. Also returns whether the connection can be reused.
+/// Reads a complete response.
 async fn read_response(
     reader: &mut (impl AsyncRead + Unpin),
-    to_head: bool,
+    mut parser: ResponseParser,
     read_timeout: Duration,
-) -> Result<(ReceiverResponse, bool), ExchangeError> {
-    let mut bytes = Vec::new();
+) -> Result<ParsedResponse, ExchangeError> {
     loop {
-        let read = timeout(read_timeout, reader.read_buf(&mut bytes)).await;
-        // A reset, or the end of TLS without close_notify, counts as the end of the bytes.
-        let ended = !matches!(read.map_err(|_| ExchangeError::TimedOut)?, Ok(1..));
-        match response::parse(&bytes, ended, to_head) {
-            Ok(ParseProgress::Complete { response, reusable }) => return Ok((response, reusable)),
-            Ok(ParseProgress::Incomplete) => {}
+        let read = timeout(read_timeout, reader.read_buf(&mut parser.received)).await;
+        let ended = match read.map_err(|_| ExchangeError::TimedOut)? {
+            Ok(bytes) => bytes == 0,
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                return Err(ExchangeError::Reset);
+            }
+            // The end of TLS without close_notify counts as the end of the bytes.
+            Err(_) => true,
+        };
+        match parser.advance(ended) {
+            Ok(Some(parsed)) => return Ok(parsed),
+            Ok(None) => {}
             Err(ResponseParseError::Ended) => return Err(ExchangeError::Closed),
+            Err(ResponseParseError::BodyCutShort) => return Err(ExchangeError::BodyCutShort),
             Err(ResponseParseError::Garbled(why)) => return Err(ExchangeError::Garbled(why)),
         }
     }
 }
 
-async fn within<T>(
-    limit: Duration,
-    step: impl Future<Output = Result<T, ExchangeError>>,
-) -> Result<T, ExchangeError> {
+/// The result of a step within its time limit, as an I/O error if the limit passed.
+async fn within<T>(limit: Duration, step: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     timeout(limit, step)
         .await
-        .unwrap_or(Err(ExchangeError::TimedOut))
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-async fn connect(target: &RequestTarget) -> Result<TcpStream, ExchangeError> {
+async fn connect(
+    target: &RequestTarget,
+    profile: ClientProfile,
+) -> Result<TcpStream, ExchangeError> {
     let connect = async {
         let stream = TcpStream::connect((target.host.as_str(), target.port)).await?;
         stream.set_nodelay(true)?;
         Ok((stream.peer_addr()?, stream))
     };
-    let (peer, stream) = connect
-        .await
-        .map_err(|error: io::Error| ExchangeError::Connect {
-            host: target.host.clone(),
-            port: target.port,
-            error,
-        })?;
+    let connected = within(profile.connect_timeout, connect).await;
+    let (peer, stream) = connected.map_err(|error| ExchangeError::Connect {
+        host: target.host.clone(),
+        port: target.port,
+        error,
+    })?;
     // The system's resolver decides what `localhost` is.
     if !target.tls && !peer.ip().is_loopback() {
         return Err(TargetError::PlainHttp(target.host.clone()).into());
@@ -237,18 +247,20 @@ async fn secure(
     stream: TcpStream,
     target: &RequestTarget,
     versions: TlsVersions,
+    profile: ClientProfile,
 ) -> Result<impl ByteStream + use<>, ExchangeError> {
     let config = match versions {
         TlsVersions::Only12 => &*TLS_1_2,
         TlsVersions::Only13 => &*TLS_1_3,
         TlsVersions::All => &*ANY_TLS,
     };
-    let secured = async {
+    let handshake = async {
         let config = config.clone().map_err(io::Error::other)?;
         let name = ServerName::try_from(target.host.clone()).map_err(io::Error::other)?;
         TlsConnector::from(config).connect(name, stream).await
     };
-    secured.await.map_err(|error| ExchangeError::Tls {
+    let secured = within(profile.tls_timeout, handshake).await;
+    secured.map_err(|error| ExchangeError::Tls {
         host: target.host.clone(),
         error,
     })

@@ -47,6 +47,18 @@ pub enum ExchangeError {
         "the connection closed without a response; look for a crash or a limit at the receiver"
     )]
     Closed,
+    /// The connection was reset before the response was complete.
+    #[error(
+        "the connection was reset before the response was complete; look for a crash or a limit \
+         at the receiver, or in a proxy in front of it"
+    )]
+    Reset,
+    /// The connection closed within the body of the response.
+    #[error(
+        "the body of the response was cut short; look for a crash at the receiver, or a wrong \
+         Content-Length"
+    )]
+    BodyCutShort,
     /// The response is not HTTP/1.1.
     #[error("the response is not valid: {0}; check that the URL is that of an HTTP/1.1 server")]
     Garbled(&'static str),
@@ -60,6 +72,8 @@ impl ExchangeError {
             Self::Connect { .. } | Self::Tls { .. } => Some(ExchangeOutcome::Unreachable),
             Self::TimedOut => Some(ExchangeOutcome::TimedOut),
             Self::Closed => Some(ExchangeOutcome::Closed),
+            Self::Reset => Some(ExchangeOutcome::Reset),
+            Self::BodyCutShort => Some(ExchangeOutcome::BodyCutShort),
             Self::Garbled(_) => Some(ExchangeOutcome::Garbled),
         }
     }
@@ -169,7 +183,7 @@ mod tests {
             ),
             (
                 Sender::Hmrc,
-                "Content-Type X-Hub-Signature User-Agent Http-ClientV2-Version content-length host \
+                "Content-Type Http-ClientV2-Version User-Agent X-Hub-Signature content-length host \
                  accept",
             ),
         ] {
@@ -255,11 +269,11 @@ mod tests {
     async fn each_failure_has_its_own_outcome() {
         for (response, expected) in [
             ("", ExchangeOutcome::Closed),
-            ("HTTP/1.1 200 OK\r\nserver: x", ExchangeOutcome::Closed),
+            ("HTTP/1.1 200 OK\r\nserver: x", ExchangeOutcome::Garbled),
             ("hello", ExchangeOutcome::Garbled),
             (
                 "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nok",
-                ExchangeOutcome::Garbled,
+                ExchangeOutcome::BodyCutShort,
             ),
         ] {
             let (url, _received) = receiver(&[response]).await;
@@ -344,6 +358,26 @@ mod tests {
             .await
             .unwrap_err();
         assert_eq!(error.outcome(), Some(ExchangeOutcome::TimedOut));
+    }
+
+    #[tokio::test]
+    async fn a_handshake_that_stalls_is_no_connection_and_has_its_own_limit() {
+        for (sender, seconds) in [(Sender::Hmrc, 10), (Sender::GovukPay, 3)] {
+            let profile = sender.client_profile();
+            assert_eq!(profile.tls_timeout, Duration::from_secs(seconds));
+            let (listener, url) = listener("https").await;
+            let silent = tokio::spawn(async move { listener.accept().await });
+            let profile = ClientProfile {
+                tls_timeout: Duration::from_millis(50),
+                ..profile
+            };
+            let error = exchange(&request(sender, &url), &url, profile)
+                .await
+                .unwrap_err();
+            assert!(matches!(error, ExchangeError::Tls { .. }), "{error}");
+            assert_eq!(error.outcome(), Some(ExchangeOutcome::Unreachable));
+            drop(silent);
+        }
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! GOV.UK Pay webhooks: five events of a consistent payment.
+//! GOV.UK Pay webhooks: five events of a consistent payment of one of seven kinds.
 //!
 //! The facts come from alphagov/pay-webhooks and from real messages in the public tests of
 //! receiving services.
@@ -13,8 +13,21 @@ use super::{
     target,
 };
 
-/// The short names of the events. The wire format uses the full names.
-pub const EVENTS: &[&str] = &["succeeded", "captured", "refunded", "failed", "expired"];
+/// The names of the messages that can be requested: first the events of an ordinary card payment,
+/// by their short names, then the other kinds of payment, each with its first event.
+pub const EVENTS: &[&str] = &[
+    "succeeded",
+    "captured",
+    "refunded",
+    "failed",
+    "expired",
+    "apple-pay",
+    "google-pay",
+    "telephone",
+    "delayed-capture",
+    "agreement",
+    "corporate-surcharge",
+];
 
 /// An event that Pay sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +90,73 @@ impl PaymentEvent {
     }
 }
 
+/// A kind of payment. The same events of each have other fields.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PaymentKind {
+    /// A card, entered on Pay's page.
+    #[default]
+    Card,
+    /// Apple Pay.
+    ApplePay,
+    /// Google Pay.
+    GooglePay,
+    /// Taken over the telephone by a provider that reports it to Pay. Its success is not sent.
+    Telephone,
+    /// Captured only when the service asks for it.
+    DelayedCapture,
+    /// Taken under an agreement, without the user.
+    Agreement,
+    /// A corporate card, with a surcharge.
+    CorporateSurcharge,
+}
+
+impl PaymentKind {
+    /// All kinds but an ordinary card payment, in the order of [`EVENTS`].
+    pub const SPECIAL: [Self; 6] = [
+        Self::ApplePay,
+        Self::GooglePay,
+        Self::Telephone,
+        Self::DelayedCapture,
+        Self::Agreement,
+        Self::CorporateSurcharge,
+    ];
+
+    /// The name. Webhooks do not contain it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Card => "card",
+            Self::ApplePay => "apple-pay",
+            Self::GooglePay => "google-pay",
+            Self::Telephone => "telephone",
+            Self::DelayedCapture => "delayed-capture",
+            Self::Agreement => "agreement",
+            Self::CorporateSurcharge => "corporate-surcharge",
+        }
+    }
+
+    /// The first event that Pay sends for a payment that succeeds.
+    pub fn first_event(self) -> PaymentEvent {
+        match self {
+            Self::Telephone => PaymentEvent::Captured,
+            _ => PaymentEvent::Succeeded,
+        }
+    }
+
+    /// The digital wallet, as Pay's API names it. Webhooks do not.
+    pub(super) fn wallet(self) -> Option<&'static str> {
+        match self {
+            Self::ApplePay => Some("Apple Pay"),
+            Self::GooglePay => Some("Google Pay"),
+            _ => None,
+        }
+    }
+
+    /// The surcharge in pence, which the amount does not include.
+    fn surcharge(self) -> Option<u32> {
+        (self == Self::CorporateSurcharge).then_some(SURCHARGE)
+    }
+}
+
 /// Why a payment failed. Each sends the same event, with a different payment state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureReason {
@@ -89,7 +169,9 @@ pub enum FailureReason {
 }
 
 /// The amount of every payment, in pence.
-pub(super) const AMOUNT: u32 = 5000;
+const AMOUNT: u32 = 5000;
+/// The surcharge of a corporate card, in pence.
+const SURCHARGE: u32 = 250;
 /// From a payment's creation to its capture request.
 pub(super) const CAPTURE_SUBMITTED: Duration = Duration::from_millis(116_087);
 /// From a payment's creation to the success of its second refund.
@@ -150,17 +232,30 @@ pub struct Payment {
     id: String,
     reference: String,
     created: Timestamp,
+    kind: PaymentKind,
 }
 
 impl Payment {
-    /// A payment created at `created`.
+    /// A card payment created at `created`.
     pub fn new(created: Timestamp, clock: &dyn Clock) -> Self {
         let reference = ids::test_reference(clock);
         Self {
             id: ids::pay_id(clock),
             reference,
             created,
+            kind: PaymentKind::Card,
         }
+    }
+
+    /// The same payment, of another kind.
+    #[must_use]
+    pub fn with_kind(self, kind: PaymentKind) -> Self {
+        Self { kind, ..self }
+    }
+
+    /// The kind of payment.
+    pub fn kind(&self) -> PaymentKind {
+        self.kind
     }
 
     /// The message for `event`, with a new id. The event's date is the payment's creation plus
@@ -230,52 +325,142 @@ impl Payment {
     fn resource(&self, event: EventDetails) -> Value {
         let mut resource = self.constants();
         resource["state"] = state(event);
-        resource["refund_summary"] = refund_summary(event);
+        resource["refund_summary"] = self.refund_summary(event);
         resource["settlement_summary"] = self.settlement_summary(event.event);
         if event.has_card() {
-            resource["card_details"] = card_details(event.is_rejection());
-            resource["authorisation_summary"] = json!({"three_d_secure": {"required": false}});
+            self.add_card(&mut resource, event.is_rejection());
+            if self.kind != PaymentKind::Telephone {
+                resource["authorisation_summary"] = json!({"three_d_secure": {"required": false}});
+            }
         }
         if matches!(
             event.event,
             PaymentEvent::Succeeded | PaymentEvent::Captured | PaymentEvent::Refunded
         ) {
-            resource["metadata"] = metadata();
+            resource["metadata"] = self.metadata();
         }
         resource
     }
 
-    /// The fields that never change, equal in a webhook and in the API.
+    /// The fields that never change, equal in a webhook and in the API. Absent ones are left out.
     pub(super) fn constants(&self) -> Value {
-        json!({
+        let mut constants = json!({
             "moto": false,
-            "email": "a.tester@example.com",
             "amount": AMOUNT,
             "language": "en",
             "reference": self.reference,
             "payment_id": self.id,
-            "return_url": "https://service.example.gov.uk/return",
             "description": "Test payment – café licence 💷",
             "created_date": self.created.to_string(),
-            "delayed_capture": false,
+            "delayed_capture": self.kind == PaymentKind::DelayedCapture,
             "payment_provider": "sandbox",
+        });
+        if self.kind.wallet().is_none() {
+            constants["email"] = json!("a.tester@example.com");
+        }
+        // A telephone payment and one under an agreement have no page to return to.
+        if !matches!(self.kind, PaymentKind::Telephone | PaymentKind::Agreement) {
+            constants["return_url"] = json!("https://service.example.gov.uk/return");
+        }
+        constants
+    }
+
+    /// The service's metadata; of a telephone payment, what its provider reported.
+    pub(super) fn metadata(&self) -> Value {
+        match self.kind {
+            PaymentKind::Telephone => json!({
+                "status": "success",
+                "auth_code": "666",
+                "processor_id": "183f2j8923j8",
+                "telephone_number": "+447700900796",
+            }),
+            _ => json!({"team": 7, "urgent": false, "case_id": "C-1029"}),
+        }
+    }
+
+    /// Adds what is known once there is a card. The details of a rejected card contain nulls.
+    pub(super) fn add_card(&self, payment: &mut Value, rejected: bool) {
+        let mut card = json!({
+            "card_type": "debit",
+            "card_brand": "Visa",
+            "expiry_date": "11/28",
+            "billing_address": {
+                "city": "Leeds",
+                "line1": "1 High Street",
+                "line2": "",
+                "country": "GB",
+                "postcode": "LS1 1AA",
+            },
+            "cardholder_name": "A Tester",
+            "last_digits_card_number": "4242",
+            "first_digits_card_number": "424242",
+        });
+        let is_wallet = self.kind.wallet().is_some();
+        if rejected || is_wallet || self.kind == PaymentKind::Telephone {
+            card["billing_address"] = Value::Null;
+        }
+        if rejected || self.kind == PaymentKind::Telephone {
+            card["card_type"] = Value::Null;
+        }
+        if rejected {
+            card["card_brand"] = json!("Mastercard");
+        }
+        if is_wallet {
+            card["first_digits_card_number"] = Value::Null;
+        }
+        if let Some(surcharge) = self.kind.surcharge() {
+            card["card_type"] = json!("credit");
+            payment["corporate_card_surcharge"] = json!(surcharge);
+            payment["total_amount"] = json!(self.total());
+        }
+        payment["card_details"] = card;
+    }
+
+    /// The amount in pence, with the surcharge.
+    pub(super) fn total(&self) -> u32 {
+        AMOUNT + self.kind.surcharge().unwrap_or(0)
+    }
+
+    /// Pay does not report the amount of a single refund, only the sum of all.
+    fn refund_summary(&self, event: EventDetails) -> Value {
+        let (status, submitted) = match event.event {
+            PaymentEvent::Succeeded | PaymentEvent::Expired => ("pending", 0),
+            PaymentEvent::Captured => ("available", 0),
+            PaymentEvent::Refunded if event.refunds > 1 => ("available", 4000),
+            PaymentEvent::Refunded => ("available", 1500),
+            PaymentEvent::Failed => ("unavailable", 0),
+        };
+        let total = if event.has_card() {
+            self.total()
+        } else {
+            AMOUNT
+        };
+        json!({
+            "status": status,
+            "amount_available": total - submitted,
+            "amount_submitted": submitted,
         })
     }
 
     fn settlement_summary(&self, event: PaymentEvent) -> Value {
-        let submitted = self.created.plus(CAPTURE_SUBMITTED).to_string();
         match event {
             PaymentEvent::Captured | PaymentEvent::Refunded => json!({
-                "captured_date": submitted.split('T').next(),
-                "capture_submit_time": submitted,
+                "captured_date": self.captured_date(),
+                "capture_submit_time": self.created.plus(CAPTURE_SUBMITTED).to_string(),
             }),
             PaymentEvent::Succeeded | PaymentEvent::Failed | PaymentEvent::Expired => json!({}),
         }
     }
-}
 
-pub(super) fn metadata() -> Value {
-    json!({"team": 7, "urgent": false, "case_id": "C-1029"})
+    /// The day on which the provider confirmed the capture, which may be after the day of its
+    /// request.
+    pub(super) fn captured_date(&self) -> String {
+        let captured = self
+            .created
+            .plus(PaymentEvent::Captured.after())
+            .to_string();
+        captured.split('T').next().unwrap_or_default().to_owned()
+    }
 }
 
 fn state(event: EventDetails) -> Value {
@@ -291,46 +476,25 @@ fn state(event: EventDetails) -> Value {
     }
 }
 
-/// Pay does not report the amount of a single refund, only the sum of all.
-fn refund_summary(event: EventDetails) -> Value {
-    let (status, available, submitted) = match event.event {
-        PaymentEvent::Succeeded | PaymentEvent::Expired => ("pending", 5000, 0),
-        PaymentEvent::Captured => ("available", 5000, 0),
-        PaymentEvent::Refunded if event.refunds > 1 => ("available", 1000, 4000),
-        PaymentEvent::Refunded => ("available", 3500, 1500),
-        PaymentEvent::Failed => ("unavailable", 5000, 0),
-    };
-    json!({"status": status, "amount_available": available, "amount_submitted": submitted})
-}
-
-/// The details of a rejected card contain nulls.
-pub(super) fn card_details(rejected: bool) -> Value {
-    let mut card = json!({
-        "card_type": "debit",
-        "card_brand": "Visa",
-        "expiry_date": "11/28",
-        "billing_address": {
-            "city": "Leeds",
-            "line1": "1 High Street",
-            "line2": "",
-            "country": "GB",
-            "postcode": "LS1 1AA",
-        },
-        "cardholder_name": "A Tester",
-        "last_digits_card_number": "4242",
-        "first_digits_card_number": "424242",
-    });
-    if rejected {
-        card["card_type"] = Value::Null;
-        card["card_brand"] = json!("Mastercard");
-        card["billing_address"] = Value::Null;
-    }
-    card
-}
-
 /// A message for a new payment, whose `event` happens now.
 pub fn body(event: PaymentEvent, clock: &dyn Clock) -> MessageBody {
     Payment::new(clock.now().minus(event.after()), clock).body(event, clock)
+}
+
+/// A message by one of [`EVENTS`], or by an event's full name.
+pub(super) fn named(name: &str, clock: &dyn Clock) -> Result<MessageBody, UnknownEventError> {
+    let is_named = |kind: &PaymentKind| kind.as_str() == name;
+    match PaymentKind::SPECIAL.into_iter().find(is_named) {
+        Some(kind) => Ok(body_of_kind(kind, clock)),
+        None => Ok(body(PaymentEvent::named(name)?, clock)),
+    }
+}
+
+/// A message for a new payment of this kind, whose first event happens now.
+pub fn body_of_kind(kind: PaymentKind, clock: &dyn Clock) -> MessageBody {
+    let event = kind.first_event();
+    let payment = Payment::new(clock.now().minus(event.after()), clock);
+    payment.with_kind(kind).body(event, clock)
 }
 
 /// The request that carries `body`. Pay sets the first two headers, its HTTP client the rest.
@@ -399,6 +563,102 @@ mod tests {
         assert!(
             settled(captured)["capture_submit_time"].as_str() < captured["created_date"].as_str()
         );
+    }
+
+    #[test]
+    fn the_captured_date_is_the_day_of_the_confirmation() {
+        let clock = TestClock::new();
+        for (created, day) in [
+            ("2026-03-02T10:14:02.117Z", "2026-03-02"),
+            // Requested on 2 March and confirmed on 3 March.
+            ("2026-03-02T23:57:50.000Z", "2026-03-03"),
+            ("2026-03-02T23:59:59.000Z", "2026-03-03"),
+        ] {
+            let payment = Payment::new(Timestamp::parse(created).unwrap(), &clock);
+            for event in [PaymentEvent::Captured, PaymentEvent::Refunded] {
+                let body = payment.body(event, &clock);
+                let value: Value = serde_json::from_str(&body.wire).unwrap();
+                let captured = &value["resource"]["settlement_summary"]["captured_date"];
+                assert_eq!(captured, day, "{created}");
+            }
+        }
+    }
+
+    /// A kind, its event, and the fields of the payment that set it apart from a card payment.
+    type KindCase = (
+        PaymentKind,
+        &'static str,
+        &'static [(&'static str, &'static str)],
+    );
+
+    const KINDS: [KindCase; 6] = [
+        (
+            PaymentKind::ApplePay,
+            "card_payment_succeeded",
+            &[
+                ("/email", ""),
+                ("/card_details/billing_address", "null"),
+                ("/card_details/first_digits_card_number", "null"),
+                ("/card_details/last_digits_card_number", r#""4242""#),
+                ("/card_details/wallet_type", ""),
+            ],
+        ),
+        (
+            PaymentKind::GooglePay,
+            "card_payment_succeeded",
+            &[("/email", ""), ("/card_details/billing_address", "null")],
+        ),
+        (
+            PaymentKind::Telephone,
+            "card_payment_captured",
+            &[
+                ("/return_url", ""),
+                ("/card_details/card_type", "null"),
+                ("/authorisation_summary", ""),
+                ("/metadata/auth_code", r#""666""#),
+            ],
+        ),
+        (
+            PaymentKind::DelayedCapture,
+            "card_payment_succeeded",
+            &[("/delayed_capture", "true")],
+        ),
+        (
+            PaymentKind::Agreement,
+            "card_payment_succeeded",
+            &[
+                ("/return_url", ""),
+                ("/agreement_id", ""),
+                ("/email", r#""a.tester@example.com""#),
+            ],
+        ),
+        (
+            PaymentKind::CorporateSurcharge,
+            "card_payment_succeeded",
+            &[
+                ("/amount", "5000"),
+                ("/total_amount", "5250"),
+                ("/corporate_card_surcharge", "250"),
+                ("/refund_summary/amount_available", "5250"),
+            ],
+        ),
+    ];
+
+    #[test]
+    fn each_kind_of_payment_has_its_own_fields() {
+        let clock = TestClock::new();
+        for (kind, event, fields) in KINDS {
+            let body = named(kind.as_str(), &clock).unwrap();
+            let value: Value = serde_json::from_str(&body.wire).unwrap();
+            assert_eq!(value["event_type"], event);
+            assert_eq!(value["created_date"], clock.now().to_string());
+            for (field, expected) in fields {
+                let found = value["resource"].pointer(field);
+                let found = found.map(Value::to_string).unwrap_or_default();
+                assert_eq!(found, *expected, "{kind:?} {field}");
+            }
+        }
+        assert_eq!(KINDS.map(|(kind, ..)| kind), PaymentKind::SPECIAL);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::{
 };
 
 /// The names of the messages that can be requested.
-pub const EVENTS: &[&str] = &["json", "xml", "transit", "astral"];
+pub const EVENTS: &[&str] = &["json", "xml", "transit", "unicode", "astral"];
 /// The box in HMRC's own samples.
 pub const SAMPLE_BOX: &str = "50dca3fc-c37c-4f03-b719-63571333624c";
 
@@ -52,6 +52,9 @@ impl HmrcMessage {
                 "<someXml><reference>{reference}</reference></someXml>"
             ))),
             "transit" => Ok(Self::json(transit(&reference, clock))),
+            "unicode" => Ok(Self::json(format!(
+                "{{\"reference\":\"{reference}\",\"name\":\"café, 5 €,\u{2028}two lines\"}}"
+            ))),
             "astral" => Ok(Self::json(format!(
                 r#"{{"reference":"{reference}","name":"smile 😀 end"}}"#
             ))),
@@ -169,12 +172,12 @@ fn format_date(instant: Timestamp) -> String {
 /// The push of `body` to `url`. Its content type is JSON even if the message is XML.
 pub(super) fn push_request(body: &MessageBody, secret: &str, url: &Url) -> SenderRequest {
     let signature = signature::sign(Sender::Hmrc, secret, body.signed.as_bytes());
-    let [user_agent, version, host, accept] = client_headers(url);
+    let [version, user_agent, host, accept] = client_headers(url);
     let headers = [
         ("Content-Type", "application/json".to_owned()),
-        (Sender::Hmrc.signature_header(), signature),
-        user_agent,
         version,
+        user_agent,
+        (Sender::Hmrc.signature_header(), signature),
         ("content-length", body.wire.len().to_string()),
         host,
         accept,
@@ -206,11 +209,12 @@ pub fn is_echo(challenge: &str, status: u16, body: &[u8]) -> bool {
     status < 400 && echoed.and_then(Value::as_str) == Some(challenge)
 }
 
-/// The headers that every request has, in HMRC's order.
+/// The headers that every request has, in HMRC's order: first its own, sorted by name, then those
+/// of the client.
 fn client_headers(url: &Url) -> [(&'static str, String); 4] {
     [
-        ("User-Agent", "push-pull-notifications-api".to_owned()),
         ("Http-ClientV2-Version", "15.8.0".to_owned()),
+        ("User-Agent", "push-pull-notifications-api".to_owned()),
         ("host", target::host_header(url)),
         ("accept", "*/*".to_owned()),
     ]
@@ -250,7 +254,7 @@ mod tests {
                 &Url::parse("https://receiver.example.gov.uk/hmrc").unwrap(),
             );
             assert_eq!(
-                request.headers[1],
+                request.headers[3],
                 ("X-Hub-Signature".to_owned(), signature.to_owned())
             );
             assert_eq!(request.body, expected.as_bytes());
@@ -305,7 +309,7 @@ mod tests {
             .to_string();
         assert_eq!(
             error,
-            "the sender has no event `succeeded`; it has json, xml, transit, astral"
+            "the sender has no event `succeeded`; it has json, xml, transit, unicode, astral"
         );
     }
 
@@ -355,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_push_has_hmrcs_headers_in_hmrcs_case() {
+    fn a_push_has_hmrcs_headers_in_hmrcs_case_and_order() {
         let body = body(&HmrcMessage::xml("<a/>"), SAMPLE_BOX, &TestClock::new());
         let request = push_request(
             &body,
@@ -369,9 +373,9 @@ mod tests {
             .collect();
         let expected = [
             "Content-Type",
-            "X-Hub-Signature",
-            "User-Agent",
             "Http-ClientV2-Version",
+            "User-Agent",
+            "X-Hub-Signature",
             "content-length",
             "host",
             "accept",
@@ -403,7 +407,7 @@ mod tests {
             assert_eq!((request.method, request.body.len()), ("GET", 0));
             assert_eq!(
                 names,
-                ["User-Agent", "Http-ClientV2-Version", "host", "accept"]
+                ["Http-ClientV2-Version", "User-Agent", "host", "accept"]
             );
         }
     }

@@ -12,6 +12,8 @@ pub mod apis;
 pub mod check;
 mod clock;
 mod connection;
+mod cookies;
+mod date;
 pub mod exchange;
 pub mod govuk_pay;
 pub mod hmrc;
@@ -105,12 +107,16 @@ impl SenderRequest {
 pub struct ClientProfile {
     /// Time limit for opening a connection.
     pub connect_timeout: Duration,
+    /// Time limit for a TLS handshake.
+    pub tls_timeout: Duration,
     /// Time limit for the next byte.
     pub read_timeout: Duration,
     /// Time limit for the whole exchange, connection included.
     pub total_timeout: Duration,
     /// Whether the client does not offer TLS 1.3.
     pub tls_1_2_only: bool,
+    /// Whether the client takes an interim response (1xx) other than 100 for the final one.
+    pub interim_is_final: bool,
 }
 
 /// The sender has no event with this name.
@@ -140,7 +146,7 @@ impl Sender {
         Self::ALL.into_iter().find(|sender| sender.as_str() == name)
     }
 
-    /// The names of its events; the first is the default.
+    /// The names of its messages; the first is the default.
     pub fn events(self) -> &'static [&'static str] {
         match self {
             Self::Hmrc => hmrc::EVENTS,
@@ -161,10 +167,7 @@ impl Sender {
                 let message = hmrc::HmrcMessage::named(event, clock)?;
                 Ok(hmrc::body(&message, hmrc::SAMPLE_BOX, clock))
             }
-            Self::GovukPay => Ok(govuk_pay::body(
-                govuk_pay::PaymentEvent::named(event)?,
-                clock,
-            )),
+            Self::GovukPay => govuk_pay::named(event, clock),
         }
     }
 
@@ -181,17 +184,21 @@ impl Sender {
         match self {
             Self::Hmrc => ClientProfile {
                 connect_timeout: Duration::from_secs(6),
+                tls_timeout: Duration::from_secs(10),
                 read_timeout: Duration::from_secs(20),
                 total_timeout: Duration::from_secs(20),
                 tls_1_2_only: true,
+                interim_is_final: true,
             },
             // Pay limits no whole exchange. This limit ends an exchange with a receiver that
             // sends its response byte by byte.
             Self::GovukPay => ClientProfile {
                 connect_timeout: Duration::from_secs(3),
+                tls_timeout: Duration::from_secs(3),
                 read_timeout: Duration::from_secs(3),
                 total_timeout: Duration::from_secs(60),
                 tls_1_2_only: false,
+                interim_is_final: false,
             },
         }
     }
@@ -218,9 +225,11 @@ impl From<Duration> for ClientProfile {
     fn from(limit: Duration) -> Self {
         Self {
             connect_timeout: limit,
+            tls_timeout: limit,
             read_timeout: limit,
             total_timeout: limit,
             tls_1_2_only: false,
+            interim_is_final: false,
         }
     }
 }

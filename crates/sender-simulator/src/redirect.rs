@@ -4,13 +4,76 @@ use url::Url;
 
 use crate::{Sender, SenderRequest, is_loopback, target::host_header};
 
-/// The number of redirects that a client follows.
-pub(crate) const MAX_REDIRECTS: u32 = 5;
+/// What a client does with a redirect.
+pub(crate) enum RedirectStep {
+    /// It sends this request to this URL.
+    Follow(SenderRequest, Url),
+    /// It sends the request to a URL that must not receive test data, so the simulation does not.
+    Elsewhere,
+    /// It follows no further: there were too many redirects, or they lead in a circle.
+    TooMany,
+}
+
+/// The redirects of one attempt.
+pub(crate) struct RedirectChain {
+    sender: Sender,
+    /// The targets so far. The URL of the first request is not one.
+    targets: Vec<Url>,
+}
+
+impl RedirectChain {
+    pub(crate) fn new(sender: Sender) -> Self {
+        Self {
+            sender,
+            targets: Vec::new(),
+        }
+    }
+
+    /// The step after a redirect of `request`, which was sent to `from`.
+    pub(crate) fn follow(
+        &mut self,
+        from: &Url,
+        request: &SenderRequest,
+        whole: bool,
+        location: &str,
+    ) -> RedirectStep {
+        if self.targets.len() >= self.max_redirects() {
+            return RedirectStep::TooMany;
+        }
+        let Some(target) = resolve(from, location) else {
+            return RedirectStep::Elsewhere;
+        };
+        if self.sender == Sender::GovukPay && self.targets.contains(&target) {
+            return RedirectStep::TooMany;
+        }
+        self.targets.push(target.clone());
+        let request = if whole {
+            request.clone()
+        } else {
+            without_body(self.sender, request.clone())
+        };
+        RedirectStep::Follow(readdress(request, &target), target)
+    }
+
+    /// Whether the client has followed a redirect.
+    pub(crate) fn has_followed(&self) -> bool {
+        !self.targets.is_empty()
+    }
+
+    /// The number of redirects that the client follows. HMRC's counts the fifth and gives up.
+    fn max_redirects(&self) -> usize {
+        match self.sender {
+            Sender::Hmrc => 4,
+            Sender::GovukPay => 50,
+        }
+    }
+}
 
 /// The URL of a `Location`, relative to the request's URL. `None` if it is invalid or must not
 /// receive test data: it is another host, unless both are this machine.
-pub(crate) fn resolve(from: &Url, location: &str) -> Option<Url> {
-    let to = from.join(location).ok()?;
+fn resolve(from: &Url, location: &str) -> Option<Url> {
+    let mut to = from.join(location).ok()?;
+    to.set_fragment(None); // never sent
     let same_host = from.host_str() == to.host_str()
         && from.port_or_known_default() == to.port_or_known_default();
     let stays = same_host || (is_loopback(from) && is_loopback(&to));
@@ -47,6 +110,7 @@ mod tests {
         for (location, expected) in [
             ("/pay/", Some("https://receiver.example.gov.uk/pay/")),
             ("login", Some("https://receiver.example.gov.uk/login")),
+            ("/pay/#top", Some("https://receiver.example.gov.uk/pay/")),
             (
                 "https://receiver.example.gov.uk/other",
                 Some("https://receiver.example.gov.uk/other"),
@@ -73,6 +137,40 @@ mod tests {
     }
 
     #[test]
+    fn hmrc_follows_four_redirects_and_pay_fifty_and_no_circle() {
+        let url = Url::parse("http://localhost/start").unwrap();
+        let numbered = |n: usize| format!("/{n}");
+        let between_two = |n: usize| format!("/{}", n % 2);
+        let itself = |_: usize| "/start".to_owned();
+        type Location = fn(usize) -> String;
+        for (sender, location, followed) in [
+            (Sender::Hmrc, numbered as Location, 4),
+            (Sender::Hmrc, between_two, 4),
+            (Sender::Hmrc, itself, 4),
+            (Sender::GovukPay, numbered, 50),
+            (Sender::GovukPay, between_two, 2),
+            (Sender::GovukPay, itself, 1),
+        ] {
+            let body = sender.body(None, &TestClock::new()).unwrap();
+            let request = sender.request(&body, "secret", &url);
+            let mut chain = RedirectChain::new(sender);
+            let mut from = url.clone();
+            let steps =
+                (0..100).take_while(
+                    |n| match chain.follow(&from, &request, true, &location(*n)) {
+                        RedirectStep::Follow(same, to) => {
+                            assert_eq!(same, request);
+                            from = to;
+                            true
+                        }
+                        RedirectStep::Elsewhere | RedirectStep::TooMany => false,
+                    },
+                );
+            assert_eq!(steps.count(), followed, "{sender:?} {}", location(1));
+        }
+    }
+
+    #[test]
     fn only_hmrc_sends_the_signature_with_a_get() {
         let url = Url::parse("http://localhost/x").unwrap();
         for (sender, names) in [
@@ -82,7 +180,7 @@ mod tests {
             ),
             (
                 Sender::Hmrc,
-                "X-Hub-Signature User-Agent Http-ClientV2-Version host accept",
+                "Http-ClientV2-Version User-Agent X-Hub-Signature host accept",
             ),
         ] {
             let post = sender.request(

@@ -1,10 +1,10 @@
-//! Parses one HTTP/1.1 response from the bytes received so far. No I/O.
+//! Parses one HTTP/1.1 response, part by part as its bytes arrive. No I/O.
 
 use std::time::Duration;
 
 use httparse::{EMPTY_HEADER, Status};
 
-use super::ExchangeOutcome;
+use super::{ExchangeOutcome, Sender, date};
 use crate::Timestamp;
 
 /// The part of a body that is kept. Senders ignore bodies; they are only displayed.
@@ -52,128 +52,240 @@ impl ReceiverResponse {
         let text = self.header("retry-after")?;
         let wait = match text.parse::<u64>() {
             Ok(seconds) => Duration::from_secs(seconds),
-            Err(_) => {
-                let until = jiff::fmt::rfc2822::DateTimeParser::new()
-                    .parse_timestamp(text)
-                    .ok()?;
-                Timestamp::from_millis(until.as_millisecond()).since(now)
-            }
+            Err(_) => date::parse(text)?.since(now),
         };
         (!wait.is_zero()).then_some(wait)
     }
 
-    /// The properties that decide the sender's next action.
-    pub fn outcome(&self, now: Timestamp) -> ExchangeOutcome {
+    /// The properties that decide the next action of `sender`.
+    pub fn outcome(&self, sender: Sender, now: Timestamp) -> ExchangeOutcome {
         ExchangeOutcome::Answered {
             status: self.status,
             location: self.header("location").is_some(),
             retry_after: self.retry_after(now),
+            unknown_encoding: sender == Sender::GovukPay && self.unknown_encoding().is_some(),
         }
+    }
+
+    /// The `timeout` in `Keep-Alive`, if it is above zero.
+    pub(super) fn keep_alive(&self) -> Option<Duration> {
+        let mut seconds = tokens(self, "keep-alive")
+            .filter_map(|word| word.strip_prefix("timeout=")?.trim().parse().ok());
+        seconds.next().filter(|n| *n > 0).map(Duration::from_secs)
+    }
+
+    /// A content encoding of the body that Pay's client cannot decode.
+    pub(super) fn unknown_encoding(&self) -> Option<String> {
+        const DECODED: [&str; 4] = ["gzip", "x-gzip", "deflate", "identity"];
+        let is_empty = matches!(self.status, 204 | 304)
+            || tokens(self, "content-length").any(|length| length == "0");
+        let is_unknown =
+            |name: &String| !name.is_empty() && !DECODED.iter().any(|known| known == name);
+        tokens(self, "content-encoding").find(|name| !is_empty && is_unknown(name))
     }
 }
 
-/// The progress of parsing.
+/// A complete response.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum ParseProgress {
-    /// More bytes are needed.
-    Incomplete,
-    /// The response is complete, or as much of it as is kept.
-    Complete {
-        response: ReceiverResponse,
-        /// Whether the connection can carry another request.
-        reusable: bool,
-    },
+pub(super) struct ParsedResponse {
+    pub(super) response: ReceiverResponse,
+    /// Whether the connection can carry another request.
+    pub(super) reusable: bool,
 }
 
-/// The bytes are not a response.
+/// The bytes are not a complete response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ResponseParseError {
-    /// The bytes ended before the response was complete.
+    /// The connection ended before the first byte.
     Ended,
+    /// The connection ended within the body.
+    BodyCutShort,
     /// The bytes are not HTTP.
     Garbled(&'static str),
+}
+
+/// The properties of a request and its client that the parser depends on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct ParseRules {
+    /// The request was a HEAD: its response has no body, whatever its headers say.
+    pub(super) to_head: bool,
+    /// An interim response (1xx) other than 100 counts as the final one.
+    pub(super) interim_is_final: bool,
+}
+
+/// Parses the response to one request. The whole body is consumed, as the senders' clients do, and
+/// only its beginning is kept.
+pub(super) struct ResponseParser {
+    rules: ParseRules,
+    /// Bytes that were received and not yet parsed.
+    pub(super) received: Vec<u8>,
+    head: Option<ResponseHead>,
+    body: BodyPosition,
 }
 
 struct ResponseHead {
     response: ReceiverResponse,
     keeps_alive: bool,
+    /// The length of the head in bytes.
     length: usize,
 }
 
-enum BodyFraming {
-    Nothing,
+/// The position in a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum BodyPosition {
+    /// This many bytes are left.
     Length(u64),
-    Chunks,
     UntilClosed,
+    ChunkSize,
+    /// This many bytes of a chunk are left.
+    ChunkData(u64),
+    ChunkEnd,
+    Trailers,
 }
 
-/// Parses the response to a request from all `bytes` received for it. `ended` means that no more
-/// will follow. `to_head` means that the request was a HEAD: its response has no body, whatever
-/// its headers say.
-pub(super) fn parse(
-    bytes: &[u8],
-    ended: bool,
-    to_head: bool,
-) -> Result<ParseProgress, ResponseParseError> {
-    let Some(ResponseHead {
-        mut response,
-        keeps_alive,
-        length,
-    }) = final_head(bytes)?
-    else {
-        return if ended {
-            Err(ResponseParseError::Ended)
-        } else {
-            Ok(ParseProgress::Incomplete)
-        };
-    };
-    let rest = &bytes[length..];
-    let framing = if to_head {
-        BodyFraming::Nothing
-    } else {
-        framing(&response)?
-    };
-    let closes = matches!(framing, BodyFraming::UntilClosed);
-    let used = match framing {
-        BodyFraming::Nothing => Some(0),
-        BodyFraming::Length(length) => fixed(rest, length, &mut response),
-        BodyFraming::Chunks => chunked(rest, &mut response)?,
-        BodyFraming::UntilClosed => until_closed(rest, ended, &mut response),
-    };
-    match used {
-        Some(used) => {
-            // Bytes after the response belong to no request, so the connection is not reused.
-            let reusable =
-                keeps_alive && !closes && !ended && !response.truncated && used == rest.len();
-            Ok(ParseProgress::Complete { response, reusable })
+/// There is no body, or it is complete.
+const COMPLETE: BodyPosition = BodyPosition::Length(0);
+
+impl ResponseParser {
+    pub(super) fn new(rules: ParseRules) -> Self {
+        Self {
+            rules,
+            received: Vec::new(),
+            head: None,
+            body: COMPLETE,
         }
-        None if ended => Err(ResponseParseError::Garbled("the body ended early")),
-        None => Ok(ParseProgress::Incomplete),
     }
-}
 
-/// The head of the final response. Interim responses (1xx) before it are skipped.
-fn final_head(bytes: &[u8]) -> Result<Option<ResponseHead>, ResponseParseError> {
-    let mut passed = 0;
-    loop {
-        match head(&bytes[passed..])? {
-            Some(interim)
-                if (100..200).contains(&interim.response.status)
-                    && interim.response.status != 101 =>
-            {
-                passed += interim.length;
-            }
-            Some(head) => {
-                return Ok(Some(ResponseHead {
-                    length: passed + head.length,
-                    ..head
-                }));
-            }
-            None if bytes.len() > FRAMING_LIMIT => {
-                return Err(ResponseParseError::Garbled("the headers never end"));
-            }
-            None => return Ok(None),
+    /// Parses what was received. `ended` means that nothing more will follow. Returns `None` if
+    /// more bytes are needed.
+    pub(super) fn advance(
+        &mut self,
+        ended: bool,
+    ) -> Result<Option<ParsedResponse>, ResponseParseError> {
+        if self.head.is_none() && !self.read_head()? {
+            return match (ended, self.received.is_empty()) {
+                (false, _) => Ok(None),
+                (true, true) => Err(ResponseParseError::Ended),
+                (true, false) => Err(ResponseParseError::Garbled("its headers end early")),
+            };
         }
+        while self.body != COMPLETE && self.read_body()? {}
+        let until_closed = self.body == BodyPosition::UntilClosed;
+        match (self.body == COMPLETE || (until_closed && ended), ended) {
+            (true, _) => Ok(self.head.take().map(|head| {
+                // Bytes after the response belong to no request, so the connection is not reused.
+                let is_last = self.received.is_empty() && head.response.status >= 200;
+                ParsedResponse {
+                    reusable: head.keeps_alive && !ended && is_last,
+                    response: head.response,
+                }
+            })),
+            (false, true) => Err(ResponseParseError::BodyCutShort),
+            (false, false) => Ok(None),
+        }
+    }
+
+    /// Reads the head of the final response, and skips interim ones before it.
+    fn read_head(&mut self) -> Result<bool, ResponseParseError> {
+        while let Some(head) = head(&self.received)? {
+            self.received.drain(..head.length);
+            if !self.is_interim(head.response.status) {
+                self.body = if self.rules.to_head {
+                    COMPLETE
+                } else {
+                    body_position(&head.response)?
+                };
+                self.head = Some(head);
+                return Ok(true);
+            }
+        }
+        if self.received.len() > FRAMING_LIMIT {
+            return Err(ResponseParseError::Garbled("the headers never end"));
+        }
+        Ok(false)
+    }
+
+    fn is_interim(&self, status: u16) -> bool {
+        match status {
+            100 => true,
+            101 => false,
+            status => status < 200 && !self.rules.interim_is_final,
+        }
+    }
+
+    /// Reads one part of the body. Returns whether there was a whole part.
+    fn read_body(&mut self) -> Result<bool, ResponseParseError> {
+        match self.body {
+            BodyPosition::Length(left) => {
+                let used = self.keep(left);
+                self.body = BodyPosition::Length(left - used);
+                Ok(used > 0)
+            }
+            BodyPosition::UntilClosed => Ok(self.keep(u64::MAX) > 0),
+            BodyPosition::ChunkData(0) => {
+                self.body = BodyPosition::ChunkEnd;
+                Ok(true)
+            }
+            BodyPosition::ChunkData(left) => {
+                let used = self.keep(left);
+                self.body = BodyPosition::ChunkData(left - used);
+                Ok(used > 0)
+            }
+            BodyPosition::ChunkSize => self.read_chunk_size(),
+            BodyPosition::ChunkEnd => match self.received.first_chunk() {
+                Some(b"\r\n") => Ok(self.skip(2, BodyPosition::ChunkSize)),
+                Some(_) => Err(ResponseParseError::Garbled(
+                    "a chunk is longer than it says",
+                )),
+                None => Ok(false),
+            },
+            BodyPosition::Trailers => self.read_trailers(),
+        }
+    }
+
+    fn read_chunk_size(&mut self) -> Result<bool, ResponseParseError> {
+        match httparse::parse_chunk_size(&self.received) {
+            Ok(Status::Complete((start, 0))) => Ok(self.skip(start, BodyPosition::Trailers)),
+            Ok(Status::Complete((start, size))) => {
+                Ok(self.skip(start, BodyPosition::ChunkData(size)))
+            }
+            Ok(Status::Partial) if self.received.len() > FRAMING_LIMIT => {
+                Err(ResponseParseError::Garbled("its chunks never end"))
+            }
+            Ok(Status::Partial) => Ok(false),
+            Err(_) => Err(ResponseParseError::Garbled("a chunk has no size")),
+        }
+    }
+
+    /// Reads what follows the last chunk, up to the empty line.
+    fn read_trailers(&mut self) -> Result<bool, ResponseParseError> {
+        match httparse::parse_headers(&self.received, &mut [EMPTY_HEADER; MAX_HEADERS]) {
+            Ok(Status::Complete((used, _))) => Ok(self.skip(used, COMPLETE)),
+            Ok(Status::Partial) if self.received.len() <= FRAMING_LIMIT => Ok(false),
+            _ => Err(ResponseParseError::Garbled("its trailers are invalid")),
+        }
+    }
+
+    /// Skips bytes of the framing, and goes to the next position.
+    fn skip(&mut self, bytes: usize, next: BodyPosition) -> bool {
+        self.received.drain(..bytes);
+        self.body = next;
+        true
+    }
+
+    /// Takes up to `at_most` bytes of the body, and returns how many there were.
+    fn keep(&mut self, at_most: u64) -> u64 {
+        let used = usize::try_from(at_most).map_or(self.received.len(), |at_most| {
+            at_most.min(self.received.len())
+        });
+        if let Some(head) = &mut self.head {
+            let response = &mut head.response;
+            let kept = used.min(BODY_LIMIT - response.body.len());
+            response.body.extend_from_slice(&self.received[..kept]);
+            response.truncated |= kept < used;
+        }
+        self.received.drain(..used);
+        used as u64
     }
 }
 
@@ -226,102 +338,30 @@ fn tokens(response: &ReceiverResponse, name: &'static str) -> impl Iterator<Item
         .map(|word| word.trim().to_ascii_lowercase())
 }
 
-fn framing(response: &ReceiverResponse) -> Result<BodyFraming, ResponseParseError> {
+/// The position at the beginning of a body.
+fn body_position(response: &ReceiverResponse) -> Result<BodyPosition, ResponseParseError> {
     if response.status < 200 || matches!(response.status, 204 | 304) {
-        return Ok(BodyFraming::Nothing);
+        return Ok(COMPLETE);
     }
     if let Some(last) = tokens(response, "transfer-encoding").last() {
         return Ok(if last == "chunked" {
-            BodyFraming::Chunks
+            BodyPosition::ChunkSize
         } else {
-            BodyFraming::UntilClosed
+            BodyPosition::UntilClosed
         });
     }
     let mut lengths = tokens(response, "content-length");
     let Some(length) = lengths.next() else {
-        return Ok(BodyFraming::UntilClosed);
+        return Ok(BodyPosition::UntilClosed);
     };
+    let invalid = ResponseParseError::Garbled("its content-length is not a number");
     if lengths.any(|other| other != length) || !length.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(ResponseParseError::Garbled(
-            "its content-length is not a number",
-        ));
+        return Err(invalid);
     }
     length
         .parse()
-        .map(BodyFraming::Length)
-        .map_err(|_| ResponseParseError::Garbled("its content-length is not a number"))
-}
-
-/// Reads a body of known length. Returns the number of bytes used, or `None` if more are needed;
-/// so do the functions below.
-fn fixed(rest: &[u8], length: u64, response: &mut ReceiverResponse) -> Option<usize> {
-    let kept = usize::try_from(length).map_or(BODY_LIMIT, |length| length.min(BODY_LIMIT));
-    response.body = rest.get(..kept)?.to_vec();
-    response.truncated = length > kept as u64;
-    Some(kept)
-}
-
-fn until_closed(rest: &[u8], ended: bool, response: &mut ReceiverResponse) -> Option<usize> {
-    response.truncated = rest.len() > BODY_LIMIT;
-    response.body = rest[..rest.len().min(BODY_LIMIT)].to_vec();
-    (ended || response.truncated).then_some(rest.len())
-}
-
-fn chunked(
-    rest: &[u8],
-    response: &mut ReceiverResponse,
-) -> Result<Option<usize>, ResponseParseError> {
-    let mut at = 0;
-    loop {
-        let size = match httparse::parse_chunk_size(&rest[at..]) {
-            Ok(Status::Complete((start, size))) => {
-                at += start;
-                size
-            }
-            Ok(Status::Partial) if rest.len() > BODY_LIMIT + FRAMING_LIMIT => {
-                return Err(ResponseParseError::Garbled("its chunks never end"));
-            }
-            Ok(Status::Partial) => return Ok(None),
-            Err(_) => return Err(ResponseParseError::Garbled("a chunk has no size")),
-        };
-        if size == 0 {
-            return trailers(&rest[at..]).map(|used| used.map(|used| at + used));
-        }
-        let room = BODY_LIMIT - response.body.len();
-        if size > room as u64 {
-            response.truncated = true;
-            let Some(last) = rest.get(at..at + room) else {
-                return Ok(None);
-            };
-            response.body.extend_from_slice(last);
-            return Ok(Some(at + room));
-        }
-        // Below 64 KiB, so it fits.
-        let size = size as usize;
-        let Some(chunk) = rest.get(at..at + size) else {
-            return Ok(None);
-        };
-        response.body.extend_from_slice(chunk);
-        at += size;
-        match rest[at..].first_chunk() {
-            Some(b"\r\n") => at += 2,
-            Some(_) => {
-                return Err(ResponseParseError::Garbled(
-                    "a chunk is longer than it says",
-                ));
-            }
-            None => return Ok(None),
-        }
-    }
-}
-
-/// Reads what follows the last chunk, up to the empty line.
-fn trailers(rest: &[u8]) -> Result<Option<usize>, ResponseParseError> {
-    match httparse::parse_headers(rest, &mut [EMPTY_HEADER; MAX_HEADERS]) {
-        Ok(Status::Complete((used, _))) => Ok(Some(used)),
-        Ok(Status::Partial) if rest.len() <= FRAMING_LIMIT => Ok(None),
-        _ => Err(ResponseParseError::Garbled("its trailers are invalid")),
-    }
+        .map(BodyPosition::Length)
+        .map_err(|_| invalid)
 }
 
 #[cfg(test)]
@@ -329,18 +369,26 @@ mod tests {
     use super::*;
 
     /// The status, the body, whether it was truncated, and whether the connection can be reused.
-    type ParsedResponse = (u16, Vec<u8>, bool, bool);
+    type Outline = (u16, Vec<u8>, bool, bool);
 
-    fn complete(bytes: &[u8], ended: bool) -> Result<Option<ParsedResponse>, ResponseParseError> {
-        Ok(match parse(bytes, ended, false)? {
-            ParseProgress::Incomplete => None,
-            ParseProgress::Complete { response, reusable } => {
-                Some((response.status, response.body, response.truncated, reusable))
-            }
-        })
+    fn complete(bytes: &[u8], ended: bool) -> Result<Option<Outline>, ResponseParseError> {
+        parsed(ParseRules::default(), bytes, ended)
     }
 
-    const COMPLETE: [(&str, u16, &str, bool); 12] = [
+    fn parsed(
+        rules: ParseRules,
+        bytes: &[u8],
+        ended: bool,
+    ) -> Result<Option<Outline>, ResponseParseError> {
+        let mut parser = ResponseParser::new(rules);
+        parser.received.extend_from_slice(bytes);
+        let parsed = parser.advance(ended)?;
+        Ok(parsed.map(|ParsedResponse { response, reusable }| {
+            (response.status, response.body, response.truncated, reusable)
+        }))
+    }
+
+    const WHOLE: [(&str, u16, &str, bool); 12] = [
         (
             "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
             200,
@@ -399,12 +447,12 @@ mod tests {
             "",
             true,
         ),
-        ("HTTP/1.1 101 Switching Protocols\r\n\r\n", 101, "", true),
+        ("HTTP/1.1 101 Switching Protocols\r\n\r\n", 101, "", false),
     ];
 
     #[test]
     fn a_response_is_complete_where_its_framing_ends() {
-        for (bytes, status, body, reusable) in COMPLETE {
+        for (bytes, status, body, reusable) in WHOLE {
             let expected = Ok(Some((status, body.as_bytes().to_vec(), false, reusable)));
             assert_eq!(complete(bytes.as_bytes(), false), expected, "{bytes}");
             for cut in 0..bytes.find(" and more").unwrap_or(bytes.len()) {
@@ -434,28 +482,119 @@ mod tests {
     #[test]
     fn the_response_to_a_head_has_no_body_whatever_its_headers_say() {
         let bytes = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n";
-        assert_eq!(parse(bytes, false, false), Ok(ParseProgress::Incomplete));
-        assert!(matches!(
-            parse(bytes, false, true),
-            Ok(ParseProgress::Complete { reusable: true, .. })
-        ));
+        assert_eq!(complete(bytes, false), Ok(None));
+        let rules = ParseRules {
+            to_head: true,
+            ..ParseRules::default()
+        };
+        let expected = Ok(Some((200, Vec::new(), false, true)));
+        assert_eq!(parsed(rules, bytes, false), expected);
+    }
+
+    #[test]
+    fn an_interim_response_is_skipped_unless_the_client_takes_it_for_the_final_one() {
+        let rules = ParseRules {
+            interim_is_final: true,
+            ..ParseRules::default()
+        };
+        let then_200 = |interim: &str| {
+            format!("HTTP/1.1 {interim}\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        };
+        for (interim, skipped, taken) in [
+            ("100 Continue", 200, 200),
+            ("102 Processing", 200, 102),
+            ("103 Early Hints", 200, 103),
+        ] {
+            let bytes = then_200(interim);
+            for (rules, status) in [(ParseRules::default(), skipped), (rules, taken)] {
+                let expected = Ok(Some((status, Vec::new(), false, status == 200)));
+                assert_eq!(
+                    parsed(rules, bytes.as_bytes(), false),
+                    expected,
+                    "{interim}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn keep_alive_is_a_number_of_seconds_above_zero() {
+        for (value, expected) in [
+            ("timeout=2, max=100", Some(2)),
+            ("max=100, Timeout=30", Some(30)),
+            ("timeout=0", None),
+            ("timeout=soon", None),
+            ("max=100", None),
+        ] {
+            let response = ReceiverResponse::new(200, &[("keep-alive", value.to_owned())], "");
+            let expected = expected.map(Duration::from_secs);
+            assert_eq!(response.keep_alive(), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn only_an_encoding_of_a_body_that_pays_client_cannot_decode_is_unknown() {
+        for (status, headers, expected) in [
+            (200, &[("content-encoding", "br")][..], Some("br")),
+            (200, &[("content-encoding", "gzip, zstd")], Some("zstd")),
+            (503, &[("content-encoding", "BR")], Some("br")),
+            (200, &[("content-encoding", "gzip")], None),
+            (
+                200,
+                &[("content-encoding", "X-GZIP, deflate, identity")],
+                None,
+            ),
+            (200, &[("content-encoding", "")], None),
+            (
+                200,
+                &[("content-encoding", "br"), ("content-length", "0")],
+                None,
+            ),
+            (204, &[("content-encoding", "br")], None),
+            (200, &[], None),
+        ] {
+            let headers: Vec<_> = headers
+                .iter()
+                .map(|(name, value)| (*name, (*value).to_owned()))
+                .collect();
+            let response = ReceiverResponse::new(status, &headers, "");
+            let unknown = response.unknown_encoding();
+            assert_eq!(unknown.as_deref(), expected, "{status} {headers:?}");
+            for sender in Sender::ALL {
+                let is_failure = sender == Sender::GovukPay && expected.is_some();
+                assert_eq!(
+                    response.outcome(sender, Timestamp::from_millis(0)),
+                    ExchangeOutcome::Answered {
+                        status,
+                        location: false,
+                        retry_after: None,
+                        unknown_encoding: is_failure,
+                    }
+                );
+            }
+        }
     }
 
     #[test]
     fn each_invalid_response_has_its_own_error() {
-        use ResponseParseError::{Ended, Garbled};
+        use ResponseParseError::{BodyCutShort, Ended, Garbled};
         for (bytes, ended, expected) in [
             ("", true, Ended),
-            ("HTTP/1.1 200 OK\r\ncontent-le", true, Ended),
+            ("HTTP/1.1 100 Continue\r\n\r\n", true, Ended),
+            (
+                "HTTP/1.1 200 OK\r\ncontent-le",
+                true,
+                Garbled("its headers end early"),
+            ),
             (
                 "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok",
                 true,
-                Garbled("the body ended early"),
+                BodyCutShort,
             ),
             (
                 "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok",
                 true,
-                Garbled("the body ended early"),
+                BodyCutShort,
             ),
             (
                 "HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nok",
@@ -493,29 +632,50 @@ mod tests {
     }
 
     #[test]
-    fn at_most_64_kib_of_a_body_are_kept() {
+    fn a_long_body_is_read_to_its_end_and_at_most_64_kib_are_kept() {
         let long = "x".repeat(BODY_LIMIT + 1);
-        for head in [
-            format!("content-length: {}\r\n\r\n", long.len()),
-            "content-length: 18446744073709551615\r\n\r\n".to_owned(),
-            format!("transfer-encoding: chunked\r\n\r\n{:x}\r\n", long.len()),
-            "\r\n".to_owned(),
+        for (head, end) in [
+            (format!("content-length: {}\r\n\r\n", long.len()), ""),
+            (
+                format!("transfer-encoding: chunked\r\n\r\n{:x}\r\n", long.len()),
+                "\r\n0\r\n\r\n",
+            ),
         ] {
-            let bytes = format!("HTTP/1.1 200 OK\r\n{head}{long}");
-            let (status, body, truncated, reusable) =
-                complete(bytes.as_bytes(), false).unwrap().unwrap();
-            assert_eq!(
-                (status, body.len(), truncated, reusable),
-                (200, BODY_LIMIT, true, false),
-                "{head}"
-            );
+            let bytes = format!("HTTP/1.1 200 OK\r\n{head}{long}{end}");
+            let expected = Ok(Some((200, long.as_bytes()[1..].to_vec(), true, true)));
+            assert_eq!(complete(bytes.as_bytes(), false), expected, "{head}");
+            let cut = &bytes.as_bytes()[..bytes.len() - 1];
+            assert_eq!(complete(cut, false), Ok(None), "{head}");
+            let expected = Err(ResponseParseError::BodyCutShort);
+            assert_eq!(complete(cut, true), expected, "{head}");
         }
+        let unframed = format!("HTTP/1.1 200 OK\r\n\r\n{long}");
+        let expected = Ok(Some((200, long.as_bytes()[1..].to_vec(), true, false)));
+        assert_eq!(complete(unframed.as_bytes(), true), expected);
         let exact = format!(
             "HTTP/1.1 200 OK\r\ncontent-length: {BODY_LIMIT}\r\n\r\n{}",
             "x".repeat(BODY_LIMIT)
         );
         let (_, _, truncated, reusable) = complete(exact.as_bytes(), false).unwrap().unwrap();
         assert_eq!((truncated, reusable), (false, true));
+    }
+
+    #[test]
+    fn a_response_may_arrive_byte_by_byte() {
+        for (bytes, status, body, _) in WHOLE {
+            let mut parser = ResponseParser::new(ParseRules::default());
+            let mut complete = None;
+            for byte in bytes.trim_end_matches(" and more").bytes() {
+                assert_eq!(complete, None, "{bytes}");
+                parser.received.push(byte);
+                complete = parser.advance(false).unwrap();
+            }
+            let response = complete.unwrap().response;
+            assert_eq!(
+                (response.status, response.body),
+                (status, body.as_bytes().to_vec())
+            );
+        }
     }
 
     #[test]
@@ -561,11 +721,12 @@ mod tests {
             };
             assert_eq!(response.retry_after(now), expected, "{value}");
             assert_eq!(
-                response.outcome(now),
+                response.outcome(Sender::GovukPay, now),
                 ExchangeOutcome::Answered {
                     status: 503,
                     location: false,
-                    retry_after: expected
+                    retry_after: expected,
+                    unknown_encoding: false,
                 }
             );
         }

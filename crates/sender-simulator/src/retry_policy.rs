@@ -15,11 +15,19 @@ pub enum ExchangeOutcome {
         location: bool,
         /// The time in `Retry-After`, if it is above zero.
         retry_after: Option<Duration>,
+        /// Whether the sender's client cannot decode the body.
+        unknown_encoding: bool,
     },
     /// No connection was opened.
     Unreachable,
-    /// The connection closed without a response.
+    /// The connection closed before the first byte of a response.
     Closed,
+    /// The connection was reset before the response was complete.
+    Reset,
+    /// The connection closed within the body of the response.
+    BodyCutShort,
+    /// The client followed as many redirects as it does.
+    TooManyRedirects,
     /// The sender's time limit passed.
     TimedOut,
     /// The response is not HTTP.
@@ -33,6 +41,7 @@ impl ExchangeOutcome {
             status,
             location: false,
             retry_after: None,
+            unknown_encoding: false,
         }
     }
 }
@@ -118,7 +127,8 @@ pub fn decide(
 const HMRC_INTERVAL: Duration = Duration::from_secs(5 * 60);
 /// The attempt made when a notification is 6 hours old.
 const HMRC_LAST: u32 = 6 * 60 / 5 + 1;
-/// How often HMRC's client sends one request if connections close without a response.
+/// How often HMRC's client sends one request if connections close in an orderly way before the
+/// response is complete. A reset, or an end within the headers, is not repeated.
 const HMRC_COPIES: u32 = 6;
 
 fn hmrc(outcome: ExchangeOutcome, attempt: DeliveryAttempt) -> (NextAction, String) {
@@ -137,16 +147,24 @@ fn hmrc(outcome: ExchangeOutcome, attempt: DeliveryAttempt) -> (NextAction, Stri
             location: true,
             ..
         } => follow_whole("HMRC", status),
-        ExchangeOutcome::Closed if attempt.copy < HMRC_COPIES => (
-            NextAction::Repost(Duration::ZERO),
-            format!(
-                "The connection closed without an answer: HMRC's client sends the same bytes again \
-                 at once, copy {} of {HMRC_COPIES}.",
-                attempt.copy + 1
-            ),
-        ),
+        ExchangeOutcome::Closed if attempt.copy < HMRC_COPIES => {
+            replay("The connection closed without an answer", attempt)
+        }
+        ExchangeOutcome::BodyCutShort if attempt.copy < HMRC_COPIES => {
+            replay("The body of the response was cut short", attempt)
+        }
         other => hmrc_failure(other, attempt),
     }
+}
+
+fn replay(why: &str, attempt: DeliveryAttempt) -> (NextAction, String) {
+    (
+        NextAction::Repost(Duration::ZERO),
+        format!(
+            "{why}: HMRC's client sends the same bytes again at once, copy {} of {HMRC_COPIES}.",
+            attempt.copy + 1
+        ),
+    )
 }
 
 fn hmrc_failure(outcome: ExchangeOutcome, attempt: DeliveryAttempt) -> (NextAction, String) {
@@ -178,6 +196,16 @@ const PAY_SCHEDULE: [(Duration, &str); 5] = [
 
 fn govuk_pay(outcome: ExchangeOutcome, attempt: DeliveryAttempt) -> (NextAction, String) {
     match outcome {
+        // The client repeats a request, then decodes the response, then follows a redirect.
+        ExchangeOutcome::Answered {
+            status: status @ (429 | 503),
+            retry_after,
+            ..
+        } if attempt.copy == 1 => repost(status, retry_after.filter(|wait| !wait.is_zero())),
+        ExchangeOutcome::Answered {
+            unknown_encoding: true,
+            ..
+        } => pay_failure(outcome, attempt),
         ExchangeOutcome::Answered {
             status: 200 | 201 | 202 | 204 | 205 | 206,
             ..
@@ -195,11 +223,6 @@ fn govuk_pay(outcome: ExchangeOutcome, attempt: DeliveryAttempt) -> (NextAction,
             location: true,
             ..
         } => follow_whole("Pay", status),
-        ExchangeOutcome::Answered {
-            status: status @ (429 | 503),
-            retry_after,
-            ..
-        } if attempt.copy == 1 => repost(status, retry_after.filter(|wait| !wait.is_zero())),
         other => pay_failure(other, attempt),
     }
 }
@@ -269,6 +292,21 @@ fn follow_whole(sender: &str, status: u16) -> (NextAction, String) {
 fn failure(sender: &str, outcome: ExchangeOutcome, success: &str, limit: &str) -> String {
     match outcome {
         ExchangeOutcome::Answered {
+            status,
+            unknown_encoding: true,
+            ..
+        } => format!(
+            "{sender}'s client cannot decode the body of this {status}, and counts a failure: send \
+             no Content-Encoding."
+        ),
+        ExchangeOutcome::Answered {
+            status: status @ 100..200,
+            ..
+        } => format!(
+            "{sender} takes this {status} for the final answer, and counts a failure: send no \
+             interim response."
+        ),
+        ExchangeOutcome::Answered {
             status: status @ 300..400,
             ..
         } => {
@@ -282,6 +320,15 @@ fn failure(sender: &str, outcome: ExchangeOutcome, success: &str, limit: &str) -
         }
         ExchangeOutcome::Closed => {
             format!("The connection closed without an answer, and {sender} counts a failure.")
+        }
+        ExchangeOutcome::Reset => {
+            format!("The connection was reset, and {sender} counts a failure.")
+        }
+        ExchangeOutcome::BodyCutShort => {
+            format!("The body of the response was cut short, and {sender} counts a failure.")
+        }
+        ExchangeOutcome::TooManyRedirects => {
+            format!("{sender} follows no more redirects, and counts a failure.")
         }
         ExchangeOutcome::TimedOut => {
             format!("{sender} waits no longer than {limit}, and counts a failure.")
@@ -303,6 +350,16 @@ mod tests {
             status,
             location: true,
             retry_after: None,
+            unknown_encoding: false,
+        }
+    }
+
+    fn undecodable(status: u16) -> ExchangeOutcome {
+        ExchangeOutcome::Answered {
+            status,
+            location: true,
+            retry_after: None,
+            unknown_encoding: true,
         }
     }
 
@@ -330,6 +387,7 @@ mod tests {
                     status: 503,
                     location: false,
                     retry_after: Some(MINUTE),
+                    unknown_encoding: false,
                 },
                 again,
             ),
@@ -343,7 +401,14 @@ mod tests {
             (ExchangeOutcome::Unreachable, again),
             (ExchangeOutcome::TimedOut, again),
             (ExchangeOutcome::Garbled, again),
+            (ExchangeOutcome::status(103), again),
+            (ExchangeOutcome::Reset, again),
+            (ExchangeOutcome::TooManyRedirects, again),
             (ExchangeOutcome::Closed, NextAction::Repost(Duration::ZERO)),
+            (
+                ExchangeOutcome::BodyCutShort,
+                NextAction::Repost(Duration::ZERO),
+            ),
         ] {
             assert_eq!(next(Sender::Hmrc, outcome, 1, 1), expected, "{outcome:?}");
         }
@@ -415,8 +480,14 @@ mod tests {
             (moved(308), NextAction::FollowWhole),
             (ExchangeOutcome::Unreachable, again),
             (ExchangeOutcome::Closed, again),
+            (ExchangeOutcome::Reset, again),
+            (ExchangeOutcome::BodyCutShort, again),
+            (ExchangeOutcome::TooManyRedirects, again),
             (ExchangeOutcome::TimedOut, again),
             (ExchangeOutcome::Garbled, again),
+            (undecodable(200), again),
+            (undecodable(302), again),
+            (undecodable(503), NextAction::Repost(Duration::from_secs(1))),
         ] {
             assert_eq!(
                 next(Sender::GovukPay, outcome, 1, 1),
@@ -432,6 +503,7 @@ mod tests {
             status: 503,
             location: false,
             retry_after,
+            unknown_encoding: false,
         };
         for (outcome, wait) in [
             (ExchangeOutcome::status(429), Duration::from_secs(1)),

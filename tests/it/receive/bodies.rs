@@ -1,8 +1,12 @@
 //! Authentic bodies of every shape and size: read, or held, and always kept whole.
 
-use pillarbox::receive::MAX_BODY_BYTES;
+use pillarbox::{domain::State, receive::MAX_BODY_BYTES};
+use sender_simulator::{Sender, exchange};
+use serde_json::Value;
+use url::Url;
 
 use test_support::{
+    manual_clock::ManualClock,
     message::{Source, both, hmrc, noise, pay, with, without_secret},
     request::{Request, signature_header},
     server::{NOW, Server},
@@ -20,6 +24,36 @@ fn of_length(source: &Source, id: &str, length: usize) -> String {
             "0123456789abcdef".repeat(padding / 16 + 1)[..padding].to_owned()
         ),
     )
+}
+
+#[tokio::test]
+async fn every_message_of_both_senders_is_recorded_with_its_type_subject_and_bytes() {
+    let (server, clock) = (Server::start().await, ManualClock::new());
+    for source in both() {
+        let (sender, secret) = (source.sender, &source.secrets[0]);
+        let url = Url::parse(&format!("http://{}{}", server.address, source.path())).unwrap();
+        for event in sender.events() {
+            let body = sender.body(Some(event), &*clock).unwrap();
+            let request = sender.request(&body, secret, &url);
+            let answer = exchange(&request, &url, sender.client_profile()).await;
+            let answer = answer.unwrap();
+            let status = String::from_utf8_lossy(&answer.body).into_owned();
+            let expected = (200, r#"{"status":"recorded"}"#.to_owned());
+            assert_eq!((answer.status, status), expected, "{event}");
+
+            let key = format!("{}:{}", source.name, body.id);
+            let row = server.row(&key).await.unwrap();
+            assert_ne!(row.state, State::Held, "{event}");
+            assert_eq!(row.body.as_deref(), Some(body.wire.as_bytes()), "{event}");
+            let sent: Value = serde_json::from_str(&body.wire).unwrap();
+            let (event_type, subject) = match sender {
+                Sender::Hmrc => ("notification", &sent["boxId"]),
+                Sender::GovukPay => (sent["event_type"].as_str().unwrap(), &sent["resource_id"]),
+            };
+            assert_eq!(row.event_type, event_type, "{event}");
+            assert_eq!(row.subject.as_deref(), subject.as_str(), "{event}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sender_simulator::{
     Clock,
     apis::pay_api::{PaymentLifecycle, SimulatedPayment},
-    govuk_pay::PaymentEvent,
+    govuk_pay::{PaymentEvent, PaymentKind},
 };
 use serde_json::Value;
 use test_support::manual_clock::ManualClock;
@@ -131,4 +131,20 @@ fn several_payments_begin_one_after_another_under_different_ids() {
             .iter()
             .all(|payment| payment.lifecycle() == PaymentLifecycle::Captured)
     );
+}
+
+#[test]
+fn the_success_of_a_telephone_payment_is_never_sent() {
+    let clock = ManualClock::new();
+    for (life, expected) in [
+        (PaymentLifecycle::Succeeded, &[][..]),
+        (PaymentLifecycle::Captured, &[Captured]),
+        (PaymentLifecycle::Refunded, &[Captured, Refunded]),
+        (PaymentLifecycle::Failed, &[Failed]),
+    ] {
+        let payment = SimulatedPayment::new(life, clock.now(), &*clock);
+        let webhooks = payment.with_kind(PaymentKind::Telephone).webhooks(&*clock);
+        let events: Vec<PaymentEvent> = webhooks.iter().map(|webhook| webhook.event).collect();
+        assert_eq!(events, expected, "{life:?}");
+    }
 }

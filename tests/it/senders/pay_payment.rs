@@ -3,9 +3,13 @@
 use std::time::Duration;
 
 use reqwest::Method;
-use sender_simulator::apis::{
-    ScriptedStep,
-    pay_api::{PayApi, PayApiError, PayEndpoint, PaymentLifecycle, SimulatedPayment},
+use sender_simulator::{
+    Timestamp,
+    apis::{
+        ScriptedStep,
+        pay_api::{PayApi, PayApiError, PayEndpoint, PaymentLifecycle, SimulatedPayment},
+    },
+    govuk_pay::PaymentKind,
 };
 use serde_json::{Value, json};
 
@@ -125,6 +129,85 @@ async fn a_payment_shows_its_capture_and_the_sum_of_its_refunds() {
     let settled =
         json!({"captured_date": "2026-02-28", "capture_submit_time": "2026-02-28T10:17:27.567Z"});
     assert_eq!(shown["settlement_summary"], settled);
+}
+
+#[tokio::test]
+async fn the_captured_date_is_the_day_of_the_confirmation_in_the_api_and_in_webhooks() {
+    let pay = Pay::start().await;
+    let created = Timestamp::parse("2026-02-27T23:57:50Z").unwrap();
+    let payment = SimulatedPayment::new(PaymentLifecycle::Captured, created, &*pay.clock);
+    pay.api
+        .with(|accounts| accounts.add(KEY, [payment.clone()]));
+    let shown = pay.found(&format!("/v1/payments/{}", payment.id())).await;
+    let summary =
+        json!({"captured_date": "2026-02-28", "capture_submit_time": "2026-02-27T23:59:46.087Z"});
+    assert_eq!(shown["settlement_summary"], summary);
+    let captured = payment.webhooks(&*pay.clock).pop().unwrap();
+    let sent: Value = serde_json::from_str(&captured.body.wire).unwrap();
+    assert_eq!(sent["resource"]["settlement_summary"], summary);
+}
+
+#[tokio::test]
+async fn a_payment_of_each_kind_has_the_fields_of_the_api_and_not_those_of_a_webhook() {
+    let pay = Pay::start().await;
+    for (kind, fields) in [
+        (
+            PaymentKind::Card,
+            &[
+                ("/authorisation_mode", r#""web""#),
+                ("/agreement_id", ""),
+                ("/card_details/wallet_type", ""),
+            ][..],
+        ),
+        (
+            PaymentKind::ApplePay,
+            &[
+                ("/card_details/wallet_type", r#""Apple Pay""#),
+                ("/card_details/billing_address", "null"),
+                ("/email", ""),
+            ],
+        ),
+        (
+            PaymentKind::GooglePay,
+            &[("/card_details/wallet_type", r#""Google Pay""#)],
+        ),
+        (
+            PaymentKind::Telephone,
+            &[
+                ("/authorisation_mode", r#""external""#),
+                ("/return_url", ""),
+            ],
+        ),
+        (PaymentKind::DelayedCapture, &[("/delayed_capture", "true")]),
+        (
+            PaymentKind::Agreement,
+            &[
+                ("/authorisation_mode", r#""agreement""#),
+                ("/agreement_id", r#""cgc1ocvh0pt9fqs0ma67r42l58""#),
+            ],
+        ),
+        (
+            PaymentKind::CorporateSurcharge,
+            &[
+                ("/corporate_card_surcharge", "250"),
+                ("/total_amount", "5250"),
+                ("/refund_summary/amount_available", "5250"),
+            ],
+        ),
+    ] {
+        let life = PaymentLifecycle::Captured;
+        let payment = SimulatedPayment::new(life, pay.ago(DAY), &*pay.clock).with_kind(kind);
+        let target = format!("/v1/payments/{}", payment.id());
+        pay.api.with(|accounts| accounts.add(KEY, [payment]));
+        let shown = pay.found(&target).await;
+        for (field, expected) in fields {
+            let found = shown
+                .pointer(field)
+                .map(Value::to_string)
+                .unwrap_or_default();
+            assert_eq!(found, *expected, "{kind:?} {field}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -78,6 +78,8 @@ pub enum PlantedFault {
     RefusesOldDates,
     /// Refuses a body with U+2028 in it.
     BreaksAtLineSeparators,
+    /// Refuses a payment without an e-mail address.
+    WantsEmail,
     /// Refuses a message that is no JSON.
     WantsJsonMessage,
     /// Refuses a JSON message with markup in it.
@@ -98,6 +100,8 @@ pub enum PlantedFault {
     // Routes and challenges.
     /// 301 from the trailing slash to where it should go.
     RedirectsTrailingSlash,
+    /// 302 from a challenge to the trailing slash, where it is echoed.
+    RedirectsChallenge,
     /// 200 to any GET, and any HEAD.
     AnswersGet,
     /// The challenge as it is, not in JSON.
@@ -112,6 +116,8 @@ pub enum PlantedFault {
     // Headers and connections.
     /// Sets a cookie.
     SetsCookie,
+    /// Compresses every body with `br`.
+    CompressesWithBrotli,
     /// `Retry-After: 60` with every refusal.
     SendsRetryAfter,
     /// `Connection: close` with every answer.

@@ -153,12 +153,17 @@ impl FaultyState {
         if self.is_down() {
             return None;
         }
+        let is_post = request.method() == Method::POST;
         let mut reply = self.route(request).await?;
         let status = reply.status().as_u16();
         let headers = reply.headers_mut();
         match self.fault {
             PlantedFault::SetsCookie => {
                 drop(headers.insert("set-cookie", "AWSALB=abc; Path=/".parse().unwrap()))
+            }
+            PlantedFault::CompressesWithBrotli if is_post => {
+                headers.insert("content-encoding", "br".parse().unwrap());
+                *reply.body_mut() = Full::from("\u{b}\u{2}ok");
             }
             PlantedFault::SendsRetryAfter if status >= 400 => {
                 drop(headers.insert("retry-after", "60".parse().unwrap()))
@@ -182,6 +187,16 @@ impl FaultyState {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         if self.fault == PlantedFault::RedirectsTrailingSlash && path == "/callback/" {
             return Some(moved(301, "/callback"));
+        }
+        if self.fault == PlantedFault::RedirectsChallenge && method == Method::GET {
+            let query = request.uri().query().unwrap_or_default();
+            match &*path {
+                "/callback" if query.contains("challenge=") => {
+                    return Some(moved(302, &format!("/callback/?{query}")));
+                }
+                "/callback/" => return self.challenge(Some(query)),
+                _ => {}
+            }
         }
         if path != "/callback" {
             return Some(status(404));

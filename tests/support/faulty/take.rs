@@ -69,6 +69,7 @@ impl FaultyState {
             PlantedFault::RefusesNulls => value["resource"]["card_details"]
                 .to_string()
                 .contains(":null"),
+            PlantedFault::WantsEmail => value["resource"]["email"].is_null(),
             PlantedFault::RefusesMoreFields => value
                 .as_object()
                 .is_none_or(|fields| fields.len() > self.fields()),

@@ -2,7 +2,10 @@
 
 use std::{fs, path::PathBuf};
 
-use clap::Args;
+use clap::{
+    Args,
+    builder::{PossibleValue, PossibleValuesParser},
+};
 use tokio::time::Instant;
 use url::Url;
 
@@ -14,7 +17,7 @@ use super::{
 use pillarbox::telemetry::visible;
 use sender_simulator::{
     Clock, DeliveryAttempt, MessageBody, NextAction, Sender, SenderRequest, SystemClock,
-    UnknownEventError, decide, exchange, hmrc,
+    UnknownEventError, decide, exchange, govuk_pay, hmrc,
 };
 
 /// Sends a signed test notification.
@@ -24,14 +27,16 @@ use sender_simulator::{
     pillarbox send hmrc --xml --repeat 1\n  \
     pillarbox send hmrc --message declaration.json --to https://receiver.example.gov.uk/hmrc \
      --secret env:HMRC_PUSH_SECRET\n\n\
-    Events of hmrc: json, xml, transit, astral.\n\
-    Events of govuk-pay: succeeded, captured, refunded, failed, expired.\n\n\
+    Events of hmrc: json, xml, transit; unicode (é, € and U+2028, unescaped); astral (an emoji).\n\
+    Events of govuk-pay: succeeded, captured, refunded, failed, expired.\n\
+    Other kinds of payment: apple-pay, google-pay, telephone, delayed-capture, agreement,\n\
+    corporate-surcharge; each sends the payment's first event.\n\n\
     Exits with 1 if the real sender would not count one of them as delivered.")]
 pub(super) struct SendArgs {
     /// The source whose sender is simulated
     source: String,
     /// The event
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = events(), hide_possible_values = true)]
     event: Option<String>,
     /// HMRC only: a file whose content is the producer's message
     #[arg(long, value_name = "FILE", conflicts_with = "event")]
@@ -57,6 +62,19 @@ pub(super) struct SendArgs {
         value_parser = clap::value_parser!(u32).range(1..),
     )]
     count: u32,
+}
+
+/// The events of both senders, for completions. Pay's are also known by their full names.
+fn events() -> PossibleValuesParser {
+    let event = |sender: Sender, name: &'static str| {
+        let value = PossibleValue::new(name);
+        match govuk_pay::PaymentEvent::named(name) {
+            Ok(event) if sender == Sender::GovukPay => value.alias(event.as_str()),
+            _ => value,
+        }
+    };
+    let of = |sender: Sender| sender.events().iter().map(move |name| event(sender, name));
+    PossibleValuesParser::new(Sender::ALL.into_iter().flat_map(of))
 }
 
 impl SendArgs {
@@ -127,7 +145,7 @@ async fn post(
         Ok(answer) => {
             let body = String::from_utf8_lossy(&answer.body);
             (
-                answer.outcome(SystemClock.now()),
+                answer.outcome(sender, SystemClock.now()),
                 format!("{} {}", answer.status, visible(body.trim())),
             )
         }
@@ -150,4 +168,48 @@ async fn post(
     ))?;
     output.data(&format!("  {}", decision.sentence))?;
     Ok(is_delivered)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct SendCommand {
+        #[command(flatten)]
+        args: SendArgs,
+    }
+
+    #[test]
+    fn help_and_completions_have_every_event() {
+        let help = SendCommand::command().render_help().to_string();
+        let mut script = Vec::new();
+        let bash = clap_complete::Shell::Bash;
+        clap_complete::generate(bash, &mut SendCommand::command(), "send", &mut script);
+        let script = String::from_utf8(script).unwrap();
+        for event in Sender::ALL.into_iter().flat_map(Sender::events) {
+            let is_word = |text: &str| {
+                text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-')
+                    .any(|word| word == *event)
+            };
+            assert!(is_word(&help), "{event} is not in the help:\n{help}");
+            assert!(is_word(&script), "{event} is not in the completions");
+        }
+    }
+
+    #[test]
+    fn an_event_is_known_by_its_short_and_its_full_name() {
+        for (name, is_known) in [
+            ("captured", true),
+            ("card_payment_captured", true),
+            ("apple-pay", true),
+            ("unicode", true),
+            ("card_payment_settled", false),
+        ] {
+            let parsed = SendCommand::try_parse_from(["send", "pay", "--event", name]);
+            assert_eq!(parsed.is_ok(), is_known, "{name}");
+        }
+    }
 }

@@ -17,6 +17,7 @@ pub(super) static CHECKS: &[&Check] = &[
     &XML,
     &TRANSIT,
     &EVERY_EVENT,
+    &PAYMENT_KINDS,
     &NULLS,
     &SHORT_IDS,
     &UNKNOWN_EVENT,
@@ -32,8 +33,7 @@ static RAW_BODY: Check = Check {
     facts: CheckFacts::Each {
         hmrc: SenderFact {
             why: "HMRC signs text, not values. White space, escapes and field order may change \
-                  with any library update, as on 7 August 2024. Characters up to U+FFFF, such as \
-                  é and €, are sent unescaped in UTF-8.",
+                  with any library update, as on 7 August 2024.",
             source: "hmrc/push-pull-notifications-api, HmacService.scala",
         },
         pay: SenderFact {
@@ -60,11 +60,19 @@ static ASTRAL: Check = Check {
 
 static RAW_CHARACTERS: Check = Check {
     id: "raw-characters",
-    title: "Accents, emoji and line separators in the raw body are accepted",
-    facts: CheckFacts::Pay(SenderFact {
-        why: "Pay sends every character unescaped in UTF-8: 💷 in four bytes, U+2028 in three.",
-        source: "alphagov/pay-webhooks, WebhookMessageBody.java",
-    }),
+    title: "Accents and line separators in the raw body are accepted, with Pay also emoji",
+    facts: CheckFacts::Each {
+        hmrc: SenderFact {
+            why: "HMRC sends every character up to U+FFFF unescaped in UTF-8: é in two bytes, € \
+                  and U+2028 in three.",
+            source: "hmrc/push-pull-notifications-api with play-json and jackson-core, observed \
+                     by running them",
+        },
+        pay: SenderFact {
+            why: "Pay sends every character unescaped in UTF-8: 💷 in four bytes, U+2028 in three.",
+            source: "alphagov/pay-webhooks, WebhookMessageBody.java",
+        },
+    },
     fix: "Verify bytes, never decoded text; store text as four-byte UTF-8 (utf8mb4 in MySQL).",
 };
 
@@ -99,6 +107,20 @@ static EVERY_EVENT: Check = Check {
         source: "alphagov/pay-webhooks, EventMapper.java and ExternalChargeState.java",
     }),
     fix: "Store first. Read states and fields afterwards, and leniently.",
+};
+
+static PAYMENT_KINDS: Check = Check {
+    id: "payment-kinds",
+    title: "Every kind of payment is accepted",
+    facts: CheckFacts::Pay(SenderFact {
+        why: "Apple and Google Pay have no billing address, and often no e-mail address. Telephone \
+              payments and payments under an agreement have no return_url, and a telephone payment \
+              begins with card_payment_captured. A corporate card adds a surcharge and a \
+              total_amount.",
+        source: "alphagov/pay-connector, ChargeEntity.java and ChargeService.java; \
+                 alphagov/pay-webhooks, EventMapper.java",
+    }),
+    fix: "Require only the fields that every message has: its id, date, type and payment id.",
 };
 
 static NULLS: Check = Check {
@@ -212,13 +234,14 @@ type NamedBodies = Vec<(&'static str, MessageBody)>;
 /// A check and the notifications that it sends, with their names in the report.
 type AcceptedBodies = (&'static Check, fn(&CheckRun<'_>) -> NamedBodies);
 
-const ACCEPTED_BODIES: [AcceptedBodies; 12] = [
+const ACCEPTED_BODIES: [AcceptedBodies; 13] = [
     (&RAW_BODY, raw),
     (&ASTRAL, |run| hmrc_event(run, "astral")),
     (&RAW_CHARACTERS, raw_characters),
     (&XML, |run| hmrc_event(run, "xml")),
     (&TRANSIT, |run| hmrc_event(run, "transit")),
     (&EVERY_EVENT, every_event),
+    (&PAYMENT_KINDS, payment_kinds),
     (&NULLS, nulls),
     (&SHORT_IDS, short_ids),
     (&UNKNOWN_EVENT, unknown_event),
@@ -252,13 +275,7 @@ fn raw(run: &CheckRun<'_>) -> NamedBodies {
     let body = samples::edited(samples::ordinary(run), "{", "{ ");
     let body = samples::edited(body, "PILLARBOX-TEST", "PILLARBOX\\u002DTEST");
     let body = samples::edited(body, r#""team":7"#, r#""b":1.10,"10":12345678901234567890"#);
-    let mut bodies = vec![("other spelling", body)];
-    if run.sender == Sender::Hmrc {
-        // HMRC escapes only characters beyond U+FFFF.
-        let body = samples::edited(samples::ordinary(run), "value", "café, 5 €");
-        bodies.push(("é and €", body));
-    }
-    bodies
+    vec![("other spelling", body)]
 }
 
 fn hmrc_event(run: &CheckRun<'_>, name: &str) -> NamedBodies {
@@ -269,18 +286,24 @@ fn hmrc_event(run: &CheckRun<'_>, name: &str) -> NamedBodies {
         .collect()
 }
 
+/// HMRC escapes the characters beyond U+FFFF, and another check sends one.
 fn raw_characters(run: &CheckRun<'_>) -> NamedBodies {
-    [
-        ("é and €", "Test café, 5 €"),
-        ("emoji, U+2028", "Test 👩\u{200d}💻\u{2028} payment"),
-    ]
-    .map(|(name, text)| {
-        (
-            name,
-            samples::edited(samples::ordinary(run), "Test payment", text),
-        )
-    })
-    .into()
+    let (part, texts) = match run.sender {
+        Sender::Hmrc => (
+            "value",
+            [("é and €", "café, 5 €"), ("U+2028", "two\u{2028}lines")],
+        ),
+        Sender::GovukPay => (
+            "Test payment",
+            [
+                ("é and €", "Test café, 5 €"),
+                ("emoji, U+2028", "Test 👩\u{200d}💻\u{2028} payment"),
+            ],
+        ),
+    };
+    texts
+        .map(|(name, text)| (name, samples::edited(samples::ordinary(run), part, text)))
+        .into()
 }
 
 fn every_event(run: &CheckRun<'_>) -> NamedBodies {
@@ -290,6 +313,12 @@ fn every_event(run: &CheckRun<'_>) -> NamedBodies {
     others
         .map(|event| (event.as_str(), samples::pay(event, run.clock)))
         .collect()
+}
+
+fn payment_kinds(run: &CheckRun<'_>) -> NamedBodies {
+    govuk_pay::PaymentKind::SPECIAL
+        .map(|kind| (kind.as_str(), samples::pay_kind(kind, run.clock)))
+        .into()
 }
 
 /// A rejected card has null fields.
@@ -375,13 +404,15 @@ mod tests {
     };
 
     /// A text that only the body of this check contains.
-    const MARKS: [(&str, &str); 10] = [
+    const MARKS: [(&str, &str); 12] = [
         ("raw-body", "{ "),
         ("raw-characters", "é, 5 €"),
         ("astral-characters", "\\uD83D\\uDE00"),
         ("raw-characters", "\u{2028}"),
         ("xml-message", "application/xml"),
         ("nested-message", "messageBody"),
+        ("payment-kinds", r#""billing_address":null"#),
+        ("payment-kinds", r#""total_amount":5250"#),
         ("null-fields", ":null"),
         ("unknown-event", "card_payment_reviewed"),
         ("extra-fields", ":null"),

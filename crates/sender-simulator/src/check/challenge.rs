@@ -4,14 +4,17 @@ use serde_json::Value;
 use url::Url;
 
 use super::{
-    super::{ReceiverResponse, Sender, SenderRequest, hmrc},
+    super::{
+        ReceiverResponse, Sender, SenderRequest, hmrc,
+        redirect::{RedirectChain, RedirectStep},
+    },
     definition::{Check, CheckFacts, SenderFact},
     report::{Grade, plain},
     run::{CheckRun, NotTriedError, ProbeAssessment, ProbeResult},
     timed_response::{TimedResponse, summary},
 };
 
-pub(super) static CHECKS: &[&Check] = &[&ECHO, &JSON, &QUERY, &MALFORMED, &HTML];
+pub(super) static CHECKS: &[&Check] = &[&ECHO, &REDIRECTED, &JSON, &QUERY, &MALFORMED, &HTML];
 
 static ECHO: Check = Check {
     id: "challenge-echo",
@@ -24,6 +27,20 @@ static ECHO: Check = Check {
     }),
     fix: "Answer the GET with 200 and {\"challenge\":\"…\"}, the unchanged value, without a \
           byte order mark and without a login.",
+};
+
+static REDIRECTED: Check = Check {
+    id: "challenge-redirect",
+    title: "The challenge is not redirected",
+    facts: CheckFacts::Hmrc(SenderFact {
+        why: "HMRC follows redirects of a challenge, so it saves this URL, and nothing warns of \
+              the loss that follows: every push is redirected too, arrives as a GET without a \
+              body, and is lost if that is answered 200.",
+        source: "playframework/play-ws with async-http-client, Redirect30xInterceptor.java, \
+                 defaults, observed by running them",
+    }),
+    fix: "Register the URL that the redirect leads to. Turn off redirects for slashes, letter \
+          case and canonical hosts on the callback paths.",
 };
 
 static JSON: Check = Check {
@@ -81,13 +98,15 @@ pub(super) async fn probe(run: &mut CheckRun<'_>) {
         return;
     }
     let (request, url) = hmrc::challenge(run.url, run.clock);
-    match run.send(&request, &url).await {
+    match follow(run, request.clone(), url).await {
         Err(over) => {
             run.conclude(&ECHO, Err(over.clone()));
+            run.conclude(&REDIRECTED, Err(over.clone()));
             run.conclude(&JSON, Err(over));
         }
-        Ok(reply) => {
+        Ok((reply, redirect)) => {
             run.conclude(&ECHO, Ok(echo(&request.id, &reply)));
+            run.conclude(&REDIRECTED, Ok(redirected(&request.id, &reply, redirect)));
             run.conclude(
                 &JSON,
                 reply
@@ -103,12 +122,53 @@ pub(super) async fn probe(run: &mut CheckRun<'_>) {
     run.probe(&HTML, html).await;
 }
 
+/// Sends a challenge and follows redirects as HMRC's client does. Returns the last response, and
+/// the first redirect if there was one.
+async fn follow(
+    run: &CheckRun<'_>,
+    mut request: SenderRequest,
+    mut url: Url,
+) -> Result<(TimedResponse, Option<String>), NotTriedError> {
+    let (mut redirects, mut first) = (RedirectChain::new(run.sender), None);
+    loop {
+        let reply = run.send(&request, &url).await?;
+        let location = match &reply.response {
+            Ok(response) if matches!(response.status, 301..=303 | 307 | 308) => {
+                response.header("location").map(str::to_owned)
+            }
+            _ => None,
+        };
+        let Some(location) = location else {
+            return Ok((reply, first));
+        };
+        first.get_or_insert_with(|| reply.described());
+        match redirects.follow(&url, &request, true, &location) {
+            RedirectStep::Follow(following, target) => (request, url) = (following, target),
+            RedirectStep::Elsewhere | RedirectStep::TooMany => return Ok((reply, first)),
+        }
+    }
+}
+
+fn redirected(challenge: &str, last: &TimedResponse, redirect: Option<String>) -> ProbeAssessment {
+    let Some(redirect) = redirect else {
+        return ProbeAssessment::new(Grade::Passed, "not redirected");
+    };
+    let saves_url = echo(challenge, last).grade != Grade::Failed;
+    let then = if saves_url {
+        "; HMRC accepts this URL, and every push to it is redirected"
+    } else {
+        ""
+    };
+    ProbeAssessment::new(Grade::Failed, format!("{redirect}{then}"))
+}
+
 async fn query(run: &mut CheckRun<'_>) -> ProbeResult {
     let mut longer = run.url.clone();
     longer.query_pairs_mut().append_pair("pillarbox", "check");
     let (request, url) = hmrc::challenge(&longer, run.clock);
-    let reply = run.send(&request, &url).await?;
-    let ProbeAssessment { grade, seen } = echo(&request.id, &reply);
+    let id = request.id.clone();
+    let (reply, _) = follow(run, request, url).await?;
+    let ProbeAssessment { grade, seen } = echo(&id, &reply);
     // This only matters if the callback URL has a query, and then the first challenge had it too.
     Ok(ProbeAssessment::new(grade.min(Grade::Warning), seen))
 }

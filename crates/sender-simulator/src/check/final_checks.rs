@@ -17,6 +17,7 @@ pub(super) static CHECKS: &[&Check] = &[
     &STILL_ANSWERS,
     &ANSWER_TIME,
     &SET_COOKIE,
+    &CONTENT_ENCODING,
     &RETRY_AFTER,
     &ODD_STATUS,
 ];
@@ -68,6 +69,19 @@ static SET_COOKIE: Check = Check {
     fix: "Turn off sessions on the callback path, and sticky sessions in the load balancer.",
 };
 
+static CONTENT_ENCODING: Check = Check {
+    id: "content-encoding",
+    title: "No response has an encoding that Pay's client cannot decode",
+    facts: CheckFacts::Pay(SenderFact {
+        why: "Pay's client knows gzip and deflate. It counts a 200 whose body is compressed in \
+              another way, such as br, as a failure, and posts the message again up to 6 times.",
+        source: "apache/httpcomponents-client 5.6, observed by running it as \
+                 alphagov/pay-webhooks builds it",
+    }),
+    fix: "Turn off compression on the callback path, in the receiver and in every proxy in front \
+          of it, or answer without a body.",
+};
+
 static RETRY_AFTER: Check = Check {
     id: "retry-after",
     title: "No refusal has a Retry-After",
@@ -109,6 +123,7 @@ pub(super) async fn probe(run: &mut CheckRun<'_>) {
         answer_time(run.sender, &run.stats, run.options.slow),
     );
     run.conclude(&SET_COOKIE, set_cookie(run.sender, &run.stats));
+    run.conclude(&CONTENT_ENCODING, content_encoding(run.sender, &run.stats));
     run.conclude(&RETRY_AFTER, retry_after(run.sender, &run.stats));
     run.conclude(&ODD_STATUS, odd_status(&run.stats));
 }
@@ -167,6 +182,11 @@ fn set_cookie(sender: Sender, stats: &ResponseStats) -> ProbeResult {
         stats,
         &stats.cookies.iter().cloned().collect::<Vec<_>>(),
     )
+}
+
+fn content_encoding(sender: Sender, stats: &ResponseStats) -> ProbeResult {
+    let encodings: Vec<String> = stats.encodings.iter().cloned().collect();
+    absent(sender, stats, &encodings)
 }
 
 fn retry_after(sender: Sender, stats: &ResponseStats) -> ProbeResult {

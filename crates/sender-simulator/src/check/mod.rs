@@ -2,7 +2,8 @@
 //! it.
 //!
 //! A check takes a URL, a sender and its secret, and returns a report. Every notification is new
-//! and contains PILLARBOX-TEST, and the report lists them all. Redirects are not followed.
+//! and contains PILLARBOX-TEST, and the report lists them all. Redirects are not followed, except
+//! those of HMRC's challenge.
 
 mod callback_url;
 mod final_checks;

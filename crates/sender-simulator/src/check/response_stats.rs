@@ -22,6 +22,8 @@ pub(super) struct ResponseStats {
     pub(super) cookies: BTreeSet<String>,
     /// The status and `Retry-After` of refusals.
     pub(super) pauses: BTreeSet<(u16, String)>,
+    /// The content encodings that Pay's client cannot decode.
+    pub(super) encodings: BTreeSet<String>,
     /// Which of [`ODD_STATUSES`] occurred.
     pub(super) odd: BTreeSet<u16>,
 }
@@ -57,6 +59,8 @@ impl ResponseStats {
         if let (400.., Some(pause)) = (response.status, response.header("retry-after")) {
             self.pauses.insert((response.status, plain(pause, 40)));
         }
+        let encoding = response.unknown_encoding();
+        self.encodings.extend(encoding.map(|name| plain(&name, 40)));
         if ODD_STATUSES.contains(&response.status) {
             self.odd.insert(response.status);
         }

@@ -26,6 +26,11 @@ pub(super) fn pay(event: govuk_pay::PaymentEvent, clock: &dyn Clock) -> MessageB
     plain(govuk_pay::body(event, clock))
 }
 
+/// The first event of a new payment of this kind.
+pub(super) fn pay_kind(kind: govuk_pay::PaymentKind, clock: &dyn Clock) -> MessageBody {
+    plain(govuk_pay::body_of_kind(kind, clock))
+}
+
 /// The same event of one payment, with two ids.
 pub(super) fn same_event_twice(clock: &dyn Clock) -> [MessageBody; 2] {
     let event = govuk_pay::PaymentEvent::Captured;

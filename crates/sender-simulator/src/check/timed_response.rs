@@ -83,6 +83,8 @@ fn brief(error: &ExchangeError) -> String {
         ExchangeError::Tls { host, error } => format!("no TLS with {host}: {error}"),
         ExchangeError::TimedOut => "no response within the sender's time limit".to_owned(),
         ExchangeError::Closed => "the connection closed without a response".to_owned(),
+        ExchangeError::Reset => "the connection was reset".to_owned(),
+        ExchangeError::BodyCutShort => "the body of the response was cut short".to_owned(),
         ExchangeError::Garbled(why) => format!("not an HTTP/1.1 response: {why}"),
     }
 }

@@ -12,6 +12,7 @@ use crate::{ClientProfile, ExchangeError, ReceiverConnection, Sender};
 
 /// The connections of one sender to one URL.
 pub(super) struct ConnectionPool {
+    sender: Sender,
     profile: ClientProfile,
     idle_timeout: Duration,
     idle: Mutex<Vec<(ReceiverConnection, Instant)>>,
@@ -25,6 +26,7 @@ impl ConnectionPool {
             Sender::GovukPay => Duration::from_secs(5),
         };
         Self {
+            sender,
             profile: sender.client_profile(),
             idle_timeout,
             idle: Mutex::default(),
@@ -37,7 +39,8 @@ impl ConnectionPool {
             let Some((mut connection, since)) = self.idle().pop() else {
                 return ReceiverConnection::open(url, self.profile).await;
             };
-            if since.elapsed() < self.idle_timeout && connection.is_still_open().await {
+            if since.elapsed() < self.idle_timeout(&connection) && connection.is_still_open().await
+            {
                 return Ok(connection);
             }
         }
@@ -48,6 +51,14 @@ impl ConnectionPool {
         if connection.is_open() {
             self.idle().push((connection, Instant::now()));
         }
+    }
+
+    /// Only Pay's client honours the receiver's `Keep-Alive`.
+    fn idle_timeout(&self, connection: &ReceiverConnection) -> Duration {
+        let limit = connection
+            .keep_alive()
+            .filter(|_| self.sender == Sender::GovukPay);
+        limit.map_or(self.idle_timeout, |limit| limit.min(self.idle_timeout))
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<(ReceiverConnection, Instant)>> {

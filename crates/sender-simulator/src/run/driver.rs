@@ -24,7 +24,10 @@ use super::{
 };
 use crate::{
     Clock, DeliveryAttempt, ExchangeError, ExchangeOutcome, MessageBody, NextAction,
-    ReceiverConnection, ReceiverResponse, Sender, SenderRequest, decide, exchange, hmrc, redirect,
+    ReceiverConnection, ReceiverResponse, Sender, SenderRequest, SystemClock,
+    cookies::CookieStore,
+    decide, exchange, hmrc,
+    redirect::{self, RedirectChain, RedirectStep},
 };
 
 /// The number of messages that may be in progress, most of them waiting for their next attempt.
@@ -47,6 +50,7 @@ pub(super) struct RunDriver<'a> {
     on_event: RunObserver<'a>,
     clock: ScaledClock,
     pool: ConnectionPool,
+    cookies: Mutex<CookieStore>,
     first_attempts: Semaphore,
     retries: Semaphore,
     secret_rotated: AtomicBool,
@@ -72,12 +76,29 @@ struct PlannedMessage {
     slow: bool,
 }
 
-/// The end of one attempt: the last request and the sender's next action.
+/// The end of one attempt, after all that the sender's client repeated and followed within it.
 struct AttemptResult {
-    next: NextAction,
+    end: AttemptEnd,
     attempt: DeliveryAttempt,
     outcome: ExchangeOutcome,
+    response: Option<ReceiverResponse>,
+    redirected: Redirected,
     took: Duration,
+}
+
+/// Where redirects led the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Redirected {
+    Nowhere,
+    ToResponse,
+    /// To a URL that must not receive test data.
+    Elsewhere,
+}
+
+/// What the sender does after an attempt.
+enum AttemptEnd {
+    Settled(DeliveryOutcome),
+    Retry(Duration),
 }
 
 impl<'a> RunDriver<'a> {
@@ -98,6 +119,7 @@ impl<'a> RunDriver<'a> {
             on_event,
             clock: ScaledClock::start(plan.time_scale),
             pool: ConnectionPool::new(plan.sender),
+            cookies: Mutex::default(),
             first_attempts: Semaphore::new(threads),
             retries: Semaphore::new(retries),
             secret_rotated: AtomicBool::new(false),
@@ -208,8 +230,9 @@ impl<'a> RunDriver<'a> {
     async fn deliver(&self, message: PlannedMessage) {
         let (mut attempt, mut requests) = (message.first, 0);
         loop {
+            // The job that repeats pushes also sends the backlog.
             let is_retry = attempt.number > message.first.number;
-            let threads = if is_retry {
+            let threads = if is_retry || self.is_backlog(message.n) {
                 &self.retries
             } else {
                 &self.first_attempts
@@ -219,61 +242,120 @@ impl<'a> RunDriver<'a> {
             if requests == 0 {
                 self.stats().begin(&body.id, message.kind);
             }
-            let result = self.attempt(message, &body, attempt, &mut requests).await;
-            drop(thread);
+            let request = self.signed(&body);
+            let result = self
+                .attempt(
+                    message,
+                    attempt,
+                    request,
+                    self.plan.url.clone(),
+                    &mut requests,
+                )
+                .await;
+            drop((thread, body));
             attempt = result.attempt;
-            let outcome = match result.next {
-                NextAction::Acknowledged => DeliveryOutcome::Acknowledged,
-                NextAction::FollowWithoutBody | NextAction::FollowWhole => {
-                    DeliveryOutcome::LostByRedirect
+            match result.end {
+                AttemptEnd::Settled(outcome) => {
+                    return self.settle(SettledMessage {
+                        sender: self.plan.sender,
+                        id: self.body(message).id,
+                        kind: message.kind,
+                        outcome,
+                        attempts: attempt.number - message.first.number + 1,
+                        requests,
+                        last_exchange: result.outcome,
+                        took: result.took,
+                    });
                 }
-                NextAction::GiveUp => DeliveryOutcome::Failed,
-                NextAction::Retry(wait) | NextAction::Repost(wait) => {
+                AttemptEnd::Retry(wait) => {
                     self.stats().summary.retries += 1;
-                    drop(body);
                     (self.on_event)(RunEvent::WaitBegan);
                     self.clock.sleep(wait).await;
                     (self.on_event)(RunEvent::WaitEnded);
-                    attempt = attempt.following(result.next).unwrap_or(attempt);
-                    continue;
+                    attempt = DeliveryAttempt {
+                        number: attempt.number + 1,
+                        copy: 1,
+                    };
                 }
-            };
-            self.settle(SettledMessage {
-                sender: self.plan.sender,
-                id: body.id,
-                kind: message.kind,
-                outcome,
-                attempts: attempt.number - message.first.number + 1,
-                requests,
-                last_exchange: result.outcome,
-                took: result.took,
-            });
-            return;
+            }
         }
     }
 
-    /// Makes one attempt, with the copies that the sender's client sends within it.
+    /// Makes one attempt as the sender's client does: repeats some requests at once, and follows
+    /// redirects.
+    ///
+    /// The message is lost if a GET succeeds, because it has no body, or if a redirect leads to a
+    /// URL that must not receive test data.
     async fn attempt(
         &self,
         message: PlannedMessage,
-        body: &MessageBody,
         mut attempt: DeliveryAttempt,
+        mut request: SenderRequest,
+        mut url: Url,
         requests: &mut u32,
     ) -> AttemptResult {
+        let sender = self.plan.sender;
+        let mut redirects = RedirectChain::new(sender);
         loop {
-            let (outcome, took) = self.post(message, body, attempt, requests).await;
-            let next = decide(self.plan.sender, outcome, attempt).next;
-            let NextAction::Repost(wait) = next else {
-                return AttemptResult {
-                    next,
-                    attempt,
-                    outcome,
-                    took,
-                };
+            *requests += 1;
+            let (result, took) = self.exchange(message, attempt, &url, &request).await;
+            let mut outcome = self.outcome(&result);
+            let mut next = decide(sender, outcome, attempt).next;
+            let mut redirected = if redirects.has_followed() {
+                Redirected::ToResponse
+            } else {
+                Redirected::Nowhere
             };
-            self.stats().summary.reposts += 1;
-            self.clock.sleep(wait).await;
-            attempt = attempt.following(next).unwrap_or(attempt);
+            if let NextAction::Repost(wait) = next {
+                self.stats().summary.reposts += 1;
+                self.clock.sleep(wait).await;
+                attempt.copy += 1;
+                continue;
+            }
+            if matches!(
+                next,
+                NextAction::FollowWithoutBody | NextAction::FollowWhole
+            ) {
+                let location = result.as_ref().ok();
+                let location = location.and_then(|response| response.header("location"));
+                let whole = next == NextAction::FollowWhole;
+                match redirects.follow(&url, &request, whole, location.unwrap_or_default()) {
+                    RedirectStep::Follow(following, target) => {
+                        (request, url) = (following, target);
+                        if sender == Sender::GovukPay {
+                            attempt.copy = 1; // Pay's client may repeat each request once
+                        }
+                        continue;
+                    }
+                    RedirectStep::Elsewhere => redirected = Redirected::Elsewhere,
+                    RedirectStep::TooMany => {
+                        outcome = ExchangeOutcome::TooManyRedirects;
+                        next = decide(sender, outcome, attempt).next;
+                    }
+                }
+            }
+            let is_get = request.method == "GET";
+            let end = match next {
+                _ if redirected == Redirected::Elsewhere => {
+                    AttemptEnd::Settled(DeliveryOutcome::LostByRedirect)
+                }
+                NextAction::Acknowledged if is_get => {
+                    AttemptEnd::Settled(DeliveryOutcome::LostByRedirect)
+                }
+                NextAction::Acknowledged => AttemptEnd::Settled(DeliveryOutcome::Acknowledged),
+                NextAction::Retry(wait) | NextAction::Repost(wait) => AttemptEnd::Retry(wait),
+                NextAction::GiveUp | NextAction::FollowWithoutBody | NextAction::FollowWhole => {
+                    AttemptEnd::Settled(DeliveryOutcome::Failed)
+                }
+            };
+            return AttemptResult {
+                end,
+                attempt,
+                outcome,
+                response: result.ok(),
+                redirected,
+                took,
+            };
         }
     }
 
@@ -284,51 +366,6 @@ impl<'a> RunDriver<'a> {
         }
     }
 
-    /// Sends one request and follows redirects like the sender's client.
-    ///
-    /// Returns the outcome that decides. It is a redirect only if the message is lost: a GET
-    /// without a body succeeded, or the redirect leads to a URL that must not receive test data.
-    async fn post(
-        &self,
-        message: PlannedMessage,
-        body: &MessageBody,
-        attempt: DeliveryAttempt,
-        requests: &mut u32,
-    ) -> (ExchangeOutcome, Duration) {
-        let (sender, mut url) = (self.plan.sender, self.plan.url.clone());
-        let mut request = sender.request(body, self.secret(), &url);
-        for _ in 0..=redirect::MAX_REDIRECTS {
-            *requests += 1;
-            let (result, took) = self.exchange(message, attempt, &url, &request).await;
-            let outcome = self.outcome(&result);
-            // Only the status of the response to a GET matters.
-            if let ("GET", ExchangeOutcome::Answered { status, .. }) = (request.method, outcome) {
-                let decision = decide(sender, ExchangeOutcome::status(status), attempt);
-                let is_lost = decision.next == NextAction::Acknowledged;
-                return (if is_lost { LOST_BY_REDIRECT } else { outcome }, took);
-            }
-            let next = decide(sender, outcome, attempt).next;
-            let follows = matches!(
-                next,
-                NextAction::FollowWithoutBody | NextAction::FollowWhole
-            );
-            let location = result
-                .as_ref()
-                .ok()
-                .and_then(|response| response.header("location"));
-            let target = location.filter(|_| follows);
-            let Some(target) = target.and_then(|location| redirect::resolve(&url, location)) else {
-                return (outcome, took);
-            };
-            if next == NextAction::FollowWithoutBody {
-                request = redirect::without_body(sender, request);
-            }
-            request = redirect::readdress(request, &target);
-            url = target;
-        }
-        (ExchangeOutcome::Garbled, Duration::ZERO) // too many redirects: the client gives up
-    }
-
     async fn exchange(
         &self,
         message: PlannedMessage,
@@ -337,6 +374,7 @@ impl<'a> RunDriver<'a> {
         request: &SenderRequest,
     ) -> (ExchangeResult, Duration) {
         let (began, profile) = (Instant::now(), self.plan.sender.client_profile());
+        let request = &self.with_cookies(message.kind, url, request);
         let result = if self.clock.elapsed() < self.plan.fault_rates.outage {
             Err(ExchangeOutcome::Unreachable)
         } else if url == &self.plan.url {
@@ -349,8 +387,22 @@ impl<'a> RunDriver<'a> {
             exchange(request, url, profile).await.map_err(outcome_of)
         };
         let took = began.elapsed();
+        if let Ok(response) = &result {
+            self.cookies().store(url, response, SystemClock.now());
+        }
         self.report_exchange(message.kind, attempt, url, request, &result, took);
         (result, took)
+    }
+
+    /// The request with the receiver's cookies, in Pay's last header. A forged message has none.
+    fn with_cookies(&self, kind: MessageKind, url: &Url, request: &SenderRequest) -> SenderRequest {
+        let mut request = request.clone();
+        if self.plan.sender == Sender::GovukPay && kind.is_genuine() {
+            let cookies = self.cookies().header(url, SystemClock.now());
+            let header = cookies.map(|cookies| ("Cookie".to_owned(), cookies));
+            request.headers.extend(header);
+        }
+        request
     }
 
     async fn exchange_pooled(
@@ -450,22 +502,23 @@ impl<'a> RunDriver<'a> {
     async fn challenge(&self) -> bool {
         let rng = SeededRng::new(self.plan.seed, RngStream::Challenge, 0, self.plan.start);
         let (request, url) = hmrc::challenge(&self.plan.url, &rng);
-        let began = Instant::now();
-        let result = exchange(&request, &url, self.plan.sender.client_profile()).await;
-        let (result, took) = (result.map_err(outcome_of), began.elapsed());
-        let attempt = DeliveryAttempt::FIRST;
-        self.report_exchange(
-            MessageKind::Challenge,
-            attempt,
-            &url,
-            &request,
-            &result,
-            took,
-        );
+        let id = request.id.clone();
+        let first = DeliveryAttempt::FIRST;
+        let message = PlannedMessage {
+            kind: MessageKind::Challenge,
+            n: 0,
+            first,
+            slow: false,
+        };
+        let result = self.attempt(message, first, request, url, &mut 0).await;
         let echoed = result
-            .is_ok_and(|response| hmrc::is_echo(&request.id, response.status, &response.body));
-        if !echoed {
-            self.stats().refuse_challenge(&request.id);
+            .response
+            .is_some_and(|response| hmrc::is_echo(&id, response.status, &response.body));
+        match (result.redirected, echoed) {
+            (Redirected::Nowhere, true) => {}
+            (Redirected::ToResponse, true) => self.stats().accept_redirected_challenge(&id),
+            (Redirected::Elsewhere, _) => self.stats().lose_challenge(&id),
+            (_, false) => self.stats().refuse_challenge(&id),
         }
         echoed
     }
@@ -485,7 +538,8 @@ impl<'a> RunDriver<'a> {
 
     fn outcome(&self, result: &ExchangeResult) -> ExchangeOutcome {
         match result {
-            Ok(response) => response.outcome(self.plan.start.plus(self.clock.elapsed())),
+            // The receiver writes dates by its own clock, which is not scaled.
+            Ok(response) => response.outcome(self.plan.sender, SystemClock.now()),
             Err(outcome) => *outcome,
         }
     }
@@ -519,14 +573,11 @@ impl<'a> RunDriver<'a> {
         self.stats().settle(settled);
     }
 
+    fn cookies(&self) -> MutexGuard<'_, CookieStore> {
+        self.cookies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn stats(&self) -> MutexGuard<'_, RunStats> {
         self.stats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// The outcome of a message that was lost by a redirect: a GET without a body succeeded.
-const LOST_BY_REDIRECT: ExchangeOutcome = ExchangeOutcome::Answered {
-    status: 303,
-    location: true,
-    retry_after: None,
-};

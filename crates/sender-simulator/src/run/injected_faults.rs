@@ -46,7 +46,7 @@ pub struct Scenario {
     pub about: &'static str,
     /// The faults.
     pub fault_rates: FaultRates,
-    /// Whether a callback URL was just saved at HMRC, so that the whole backlog is sent at once.
+    /// Whether a callback URL was just saved at HMRC, so that the whole backlog is sent.
     pub backlog: bool,
 }
 
@@ -114,7 +114,7 @@ impl Scenario {
             backlog: true,
             ..Self::new(
                 "go-live",
-                "a callback URL is saved, and HMRC sends a month's backlog at once",
+                "a callback URL is saved, and HMRC sends a month's backlog, 10 at a time",
                 GO_LIVE,
             )
         },

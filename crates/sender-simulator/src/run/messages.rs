@@ -9,7 +9,7 @@ use super::{
 use crate::{
     MessageBody, Sender, Timestamp,
     apis::ppns::BoxNotification,
-    govuk_pay::{Payment, PaymentEvent},
+    govuk_pay::{Payment, PaymentEvent, PaymentKind},
     hmrc::{self, HmrcMessage},
 };
 
@@ -43,9 +43,10 @@ pub(super) fn unrelated(plan: &RunPlan, n: u64) -> MessageBody {
         .expect("the sender's first event is known")
 }
 
-/// The payment and event of each of eight consecutive messages. Of four payments one is captured,
-/// one is captured and partly refunded twice, one fails and one expires.
-const PAYMENT_EVENTS: [(u64, EventSpec); 8] = [
+/// The payment and event of each of nine consecutive messages. Of five payments one is captured,
+/// one is captured and partly refunded twice, one fails, one expires, and one is taken over the
+/// telephone.
+const PAYMENT_EVENTS: [(u64, EventSpec); 9] = [
     (0, EventSpec::First(PaymentEvent::Succeeded)),
     (0, EventSpec::First(PaymentEvent::Captured)),
     (1, EventSpec::First(PaymentEvent::Succeeded)),
@@ -54,7 +55,28 @@ const PAYMENT_EVENTS: [(u64, EventSpec); 8] = [
     (1, EventSpec::SecondRefund),
     (2, EventSpec::First(PaymentEvent::Failed)),
     (3, EventSpec::First(PaymentEvent::Expired)),
+    (TELEPHONE, EventSpec::First(PaymentEvent::Captured)),
 ];
+const PAYMENTS: u64 = 5;
+const TELEPHONE: u64 = 4;
+/// The kinds of the payments that succeed, in turn.
+const KINDS: [PaymentKind; 6] = [
+    PaymentKind::Card,
+    PaymentKind::ApplePay,
+    PaymentKind::DelayedCapture,
+    PaymentKind::GooglePay,
+    PaymentKind::CorporateSurcharge,
+    PaymentKind::Agreement,
+];
+
+/// The kind of a payment of the `nth` group of five.
+fn kind(nth: u64, payment: u64) -> PaymentKind {
+    match payment {
+        0 | 1 => KINDS[((nth + 3 * payment) % 6) as usize],
+        TELEPHONE => PaymentKind::Telephone,
+        _ => PaymentKind::Card,
+    }
+}
 
 #[derive(Clone, Copy)]
 enum EventSpec {
@@ -63,11 +85,12 @@ enum EventSpec {
 }
 
 fn payment_event(plan: &RunPlan, n: u64, id: RngStream) -> MessageBody {
-    let (payment, event) = PAYMENT_EVENTS[(n % 8) as usize];
-    let payment = n / 8 * 4 + payment;
+    let nth = n / PAYMENT_EVENTS.len() as u64;
+    let (payment, event) = PAYMENT_EVENTS[n as usize % PAYMENT_EVENTS.len()];
+    let (kind, payment) = (kind(nth, payment), nth * PAYMENTS + payment);
     let created = creation_date(plan, payment);
     let rng = SeededRng::new(plan.seed, RngStream::Payment, payment, created);
-    let payment = Payment::new(created, &rng);
+    let payment = Payment::new(created, &rng).with_kind(kind);
     let rng = SeededRng::new(plan.seed, id, n, created);
     match event {
         EventSpec::First(event) => payment.body(event, &rng),
@@ -96,7 +119,7 @@ pub(super) fn notification(plan: &RunPlan, n: u64) -> BoxNotification {
             }
         }
         nth => {
-            let name = hmrc::EVENTS[(nth % 4) as usize];
+            let name = hmrc::EVENTS[nth as usize % hmrc::EVENTS.len()];
             HmrcMessage::named(name, &rng).expect("every name in EVENTS is known")
         }
     };
@@ -172,7 +195,7 @@ mod tests {
     fn pay_sends_all_events_of_each_payment_and_all_are_in_the_past() {
         let plan = plan(Sender::GovukPay, 7);
         let mut payments: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for n in 0..80 {
+        for n in 0..90 {
             let value = value(&body(&plan, n));
             let (payment, event) = (
                 value["resource_id"].as_str().unwrap(),
@@ -196,6 +219,7 @@ mod tests {
             *counted.entry(events.join(" ")).or_default() += 1;
         }
         let expected = [
+            "captured",
             "expired",
             "failed",
             "succeeded captured",
@@ -208,9 +232,29 @@ mod tests {
     }
 
     #[test]
+    fn pay_sends_every_kind_of_payment() {
+        let plan = plan(Sender::GovukPay, 7);
+        let kinds: HashSet<&str> = (0..12)
+            .map(|payment| kind(payment / 2, payment % 2).as_str())
+            .chain([kind(0, TELEPHONE).as_str()])
+            .collect();
+        assert_eq!(kinds.len(), 1 + PaymentKind::SPECIAL.len());
+        let resources = (0..9 * 6).map(|n| value(&body(&plan, n))["resource"].take());
+        let resources: Vec<Value> = resources.collect();
+        for has in [
+            |resource: &Value| resource.get("email").is_none(),
+            |resource: &Value| resource.get("return_url").is_none(),
+            |resource: &Value| resource["delayed_capture"] == true,
+            |resource: &Value| resource["total_amount"] == 5250,
+        ] {
+            assert!(resources.iter().any(has));
+        }
+    }
+
+    #[test]
     fn an_event_with_a_second_id_differs_only_in_its_id() {
         let plan = plan(Sender::GovukPay, 7);
-        for n in 0..8 {
+        for n in 0..9 {
             let (mut first, mut second) =
                 (value(&body(&plan, n)), value(&with_second_id(&plan, n)));
             assert_ne!(
@@ -244,7 +288,7 @@ mod tests {
             );
         }
         assert!(
-            (0..4).any(|n| body(&plan, n).signed != body(&plan, n).wire),
+            (0..5).any(|n| body(&plan, n).signed != body(&plan, n).wire),
             "some have astral characters"
         );
     }

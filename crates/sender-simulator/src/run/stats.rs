@@ -177,6 +177,22 @@ impl RunStats {
             .add_fault(ReceiverFault::new("challenge-refused", challenge, sentence));
     }
 
+    pub(super) fn accept_redirected_challenge(&mut self, challenge: &str) {
+        let sentence = "HMRC follows the redirect of its challenge and accepts this URL; then \
+                        every push is redirected too, as a GET without a body, and lost if that \
+                        is answered 200: register the URL that the redirect leads to.";
+        let fault = ReceiverFault::new("challenge-redirected", challenge, sentence);
+        self.summary.add_fault(fault);
+    }
+
+    pub(super) fn lose_challenge(&mut self, challenge: &str) {
+        let sentence = "the challenge is redirected to another host, where HMRC would follow and \
+                        this simulation sends nothing: register the URL that the redirect leads \
+                        to.";
+        let fault = ReceiverFault::new("challenge-redirected", challenge, sentence);
+        self.summary.add_fault(fault);
+    }
+
     /// Counts a settled message.
     pub(super) fn settle(&mut self, settled: SettledMessage) {
         let fault = fault_of(&settled);
@@ -262,9 +278,17 @@ fn fault_of(settled: &SettledMessage) -> Option<ReceiverFault> {
 /// A short label of an outcome, such as `503` or `timed out`.
 pub fn outcome_label(outcome: ExchangeOutcome) -> String {
     match outcome {
+        ExchangeOutcome::Answered {
+            status,
+            unknown_encoding: true,
+            ..
+        } => format!("{status} in an unknown encoding"),
         ExchangeOutcome::Answered { status, .. } => status.to_string(),
         ExchangeOutcome::Unreachable => "unreachable".to_owned(),
         ExchangeOutcome::Closed => "closed".to_owned(),
+        ExchangeOutcome::Reset => "reset".to_owned(),
+        ExchangeOutcome::BodyCutShort => "body cut short".to_owned(),
+        ExchangeOutcome::TooManyRedirects => "too many redirects".to_owned(),
         ExchangeOutcome::TimedOut => "timed out".to_owned(),
         ExchangeOutcome::Garbled => "garbled".to_owned(),
     }

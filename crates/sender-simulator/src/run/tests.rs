@@ -17,6 +17,8 @@ use url::Url;
 use super::*;
 use crate::{Sender, Timestamp, signature};
 
+mod clients;
+
 const SECRET: &str = "webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu";
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
@@ -25,6 +27,7 @@ const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 struct ReceivedRequest {
     line: String,
     signature: Option<String>,
+    cookie: Option<String>,
     body: String,
 }
 
@@ -42,8 +45,26 @@ impl ReceivedRequest {
     }
 }
 
-/// The response to a request, or `None` to close the connection.
-type ResponseFn = Arc<dyn Fn(usize, &ReceivedRequest) -> Option<String> + Send + Sync>;
+/// What the receiver does with a request.
+#[derive(Clone, Debug)]
+enum Reaction {
+    Answer(String),
+    /// It closes the connection after these bytes, in an orderly way.
+    CloseAfter(String),
+    /// It resets the connection after these bytes.
+    ResetAfter(String),
+    /// It keeps the connection open after these bytes, and sends nothing more.
+    StallAfter(String),
+}
+
+/// A response, or `None` to close the connection.
+impl From<Option<String>> for Reaction {
+    fn from(answer: Option<String>) -> Self {
+        answer.map_or_else(|| Self::CloseAfter(String::new()), Self::Answer)
+    }
+}
+
+type ReactionFn = Arc<dyn Fn(usize, &ReceivedRequest) -> Reaction + Send + Sync>;
 
 /// A receiver and its complete requests, in order.
 struct TestReceiver {
@@ -53,13 +74,14 @@ struct TestReceiver {
 }
 
 impl TestReceiver {
-    async fn new(
-        respond: impl Fn(usize, &ReceivedRequest) -> Option<String> + Send + Sync + 'static,
+    async fn new<R: Into<Reaction>>(
+        respond: impl Fn(usize, &ReceivedRequest) -> R + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = Url::parse(&format!("http://{}/try", listener.local_addr().unwrap())).unwrap();
-        let (received, broken_off, respond): (_, _, ResponseFn) =
-            (Arc::default(), Arc::default(), Arc::new(respond));
+        let respond: ReactionFn =
+            Arc::new(move |number, received| respond(number, received).into());
+        let (received, broken_off) = (Arc::default(), Arc::default());
         let receiver = Self {
             url,
             received: Arc::clone(&received),
@@ -99,7 +121,7 @@ async fn serve(
     mut stream: TcpStream,
     received: &Mutex<Vec<ReceivedRequest>>,
     broken_off: &Mutex<usize>,
-    respond: &ResponseFn,
+    respond: &ReactionFn,
 ) {
     let mut bytes = Vec::new();
     loop {
@@ -118,10 +140,17 @@ async fn serve(
             received.push(whole.clone());
             received.len()
         };
-        match respond(number, &whole) {
-            Some(answer) if answer == "silence" => pending().await,
-            Some(answer) => stream.write_all(answer.as_bytes()).await.unwrap(),
-            None => return,
+        let reaction = respond(number, &whole);
+        let (Reaction::Answer(answer)
+        | Reaction::CloseAfter(answer)
+        | Reaction::ResetAfter(answer)
+        | Reaction::StallAfter(answer)) = &reaction;
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        match reaction {
+            Reaction::Answer(_) => {}
+            Reaction::CloseAfter(_) => return,
+            Reaction::ResetAfter(_) => return stream.set_zero_linger().unwrap(),
+            Reaction::StallAfter(_) => pending().await,
         }
     }
 }
@@ -144,6 +173,7 @@ fn whole(bytes: &[u8]) -> Option<ReceivedRequest> {
     Some(ReceivedRequest {
         line: head.lines().next().unwrap().to_owned(),
         signature: header("pay-signature").or_else(|| header("x-hub-signature")),
+        cookie: header("cookie"),
         body: String::from_utf8_lossy(body).into_owned(),
     })
 }
@@ -216,7 +246,7 @@ async fn each_sender_follows_its_own_schedule_to_the_end() {
 #[tokio::test]
 async fn after_a_closed_connection_hmrc_repeats_at_once_and_pay_counts_a_failure() {
     for (sender, copies) in [(Sender::Hmrc, 6 * 73), (Sender::GovukPay, 6)] {
-        let receiver = TestReceiver::new(|_, _| None).await;
+        let receiver = TestReceiver::new(|_, _| None::<String>).await;
         let summary = summary_of(&plan(sender, &receiver, 1)).await;
         assert_eq!(
             (receiver.posts().len(), names(&summary)),
@@ -463,16 +493,15 @@ async fn after_half_of_the_messages_all_are_signed_with_the_new_key() {
     assert!(new >= 10, "{old} {new}");
 }
 
+/// The response to a challenge that HMRC accepts.
+fn echo(received: &ReceivedRequest) -> String {
+    let (_, rest) = received.line.split_once("challenge=").unwrap();
+    let challenge = &rest[..36];
+    format!("HTTP/1.1 200 OK\r\ncontent-length: 52\r\n\r\n{{\"challenge\":\"{challenge}\"}}")
+}
+
 #[tokio::test]
 async fn a_saved_url_is_challenged_first_and_its_backlog_gets_one_attempt() {
-    let echo = |received: &ReceivedRequest| {
-        let challenge = received
-            .line
-            .split_once("challenge=")
-            .map_or("", |(_, rest)| &rest[..36])
-            .to_owned();
-        format!("HTTP/1.1 200 OK\r\ncontent-length: 52\r\n\r\n{{\"challenge\":\"{challenge}\"}}")
-    };
     let receiver = TestReceiver::new(move |_, received| {
         Some(if received.line.starts_with("GET") {
             echo(received)
@@ -503,7 +532,7 @@ async fn a_saved_url_is_challenged_first_and_its_backlog_gets_one_attempt() {
 
 #[tokio::test]
 async fn a_run_ends_at_its_limit_or_when_stopped_and_lists_undecided_messages() {
-    let receiver = TestReceiver::answering("silence").await;
+    let receiver = TestReceiver::new(|_, _| Reaction::StallAfter(String::new())).await;
     let mut plan = plan(Sender::Hmrc, &receiver, 3);
     plan.limit = Duration::from_millis(300);
     let summary = summary_of(&plan).await;
@@ -520,7 +549,12 @@ async fn a_run_ends_at_its_limit_or_when_stopped_and_lists_undecided_messages() 
 
 #[tokio::test]
 async fn a_sender_limits_its_concurrent_requests_except_in_a_burst() {
-    for (burst, most) in [(false, 5), (true, 40)] {
+    for (sender, backlog, burst, most) in [
+        (Sender::GovukPay, 0, false, 5),
+        (Sender::GovukPay, 0, true, 40),
+        (Sender::Hmrc, 0, true, 40),
+        (Sender::Hmrc, 40, true, 10),
+    ] {
         let under_way: Arc<Mutex<(usize, usize)>> = Arc::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = Url::parse(&format!("http://{}/try", listener.local_addr().unwrap())).unwrap();
@@ -531,10 +565,15 @@ async fn a_sender_limits_its_concurrent_requests_except_in_a_burst() {
                 tokio::spawn(async move {
                     let mut bytes = Vec::new();
                     while stream.read_buf(&mut bytes).await.unwrap_or(0) > 0 {
-                        if whole(&bytes).is_none() {
+                        let Some(received) = whole(&bytes) else {
+                            continue;
+                        };
+                        bytes.clear();
+                        if received.line.starts_with("GET") {
+                            let echo = echo(&received);
+                            stream.write_all(echo.as_bytes()).await.unwrap();
                             continue;
                         }
-                        bytes.clear();
                         {
                             let mut counted = counted.lock().unwrap();
                             counted.0 += 1;
@@ -552,15 +591,16 @@ async fn a_sender_limits_its_concurrent_requests_except_in_a_burst() {
             received: Arc::default(),
             broken_off: Arc::default(),
         };
-        let mut plan = plan(Sender::GovukPay, &receiver, 40);
-        (plan.threads, plan.fault_rates.burst) = (5, burst);
+        let mut plan = plan(sender, &receiver, 40);
+        (plan.threads, plan.fault_rates.burst, plan.backlog) = (5, burst, backlog);
         assert_eq!(
             summary_of(&plan)
                 .await
                 .count_genuine(DeliveryOutcome::Acknowledged),
             40
         );
-        assert_eq!(under_way.lock().unwrap().1, most);
+        let under_way = under_way.lock().unwrap().1;
+        assert_eq!(under_way, most, "{sender:?} {backlog} {burst}");
     }
 }
 

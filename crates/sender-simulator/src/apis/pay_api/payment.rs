@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::lifecycle::{PaymentLifecycle, PaymentState, PaymentStep};
 use crate::{
     Clock, MessageBody, Timestamp,
-    govuk_pay::{self, FailureReason, PaymentEvent},
+    govuk_pay::{self, FailureReason, PaymentEvent, PaymentKind},
     ids,
 };
 
@@ -36,6 +36,15 @@ impl SimulatedPayment {
             payment,
             lifecycle,
             refund_ids: [ids::pay_id(clock), ids::pay_id(clock)],
+        }
+    }
+
+    /// The same payment, of another kind.
+    #[must_use]
+    pub fn with_kind(self, kind: PaymentKind) -> Self {
+        Self {
+            payment: self.payment.with_kind(kind),
+            ..self
         }
     }
 
@@ -84,6 +93,7 @@ impl SimulatedPayment {
 
     fn webhook(&self, step: PaymentStep, clock: &dyn Clock) -> Option<PaymentWebhook> {
         let (event, body) = match step {
+            PaymentStep::Succeeded if self.payment.kind() == PaymentKind::Telephone => return None,
             PaymentStep::Succeeded => (
                 PaymentEvent::Succeeded,
                 self.payment.body(PaymentEvent::Succeeded, clock),

@@ -3,27 +3,38 @@
 use serde_json::{Value, json};
 
 use super::{lifecycle::PaymentStep, payment::SimulatedPayment};
-use crate::{
-    Timestamp,
-    govuk_pay::{self, AMOUNT},
-};
+use crate::{Timestamp, govuk_pay::PaymentKind};
 
 /// The amounts of the first and second partial refund, in pence, as webhooks report them.
 const REFUNDS: [u32; 2] = [1500, 2500];
+/// The agreement of every payment under one.
+const AGREEMENT: &str = "cgc1ocvh0pt9fqs0ma67r42l58";
 
 /// The payment, equal by its id and in a search.
 pub(super) fn payment(payment: &SimulatedPayment, origin: &str, now: Timestamp) -> Value {
     let state = payment.state(now);
+    let kind = payment.payment.kind();
     let mut shown = payment.payment.constants();
     shown["state"] = state.json();
-    shown["metadata"] = govuk_pay::metadata();
-    shown["authorisation_mode"] = json!("web");
+    shown["metadata"] = payment.payment.metadata();
+    shown["authorisation_mode"] = json!(match kind {
+        PaymentKind::Telephone => "external",
+        PaymentKind::Agreement => "agreement",
+        _ => "web",
+    });
+    if kind == PaymentKind::Agreement {
+        shown["agreement_id"] = json!(AGREEMENT);
+    }
     shown["refund_summary"] = refund_summary(payment, now);
     shown["settlement_summary"] = settlement_summary(payment, now);
     if payment.has(PaymentStep::Submitted, now) {
-        let card = govuk_pay::card_details(payment.has(PaymentStep::Rejected, now));
+        let rejected = payment.has(PaymentStep::Rejected, now);
+        payment.payment.add_card(&mut shown, rejected);
+        let card = &mut shown["card_details"];
+        if let Some(wallet) = kind.wallet() {
+            card["wallet_type"] = json!(wallet);
+        }
         shown["card_brand"] = card["card_brand"].clone(); // deprecated, but still present
-        shown["card_details"] = card;
     }
     shown["_links"] = links(payment, origin, state.finished);
     shown
@@ -93,7 +104,8 @@ fn refund_summary(payment: &SimulatedPayment, now: Timestamp) -> Value {
         "failed" | "cancelled" | "error" => "unavailable",
         _ => "pending",
     };
-    json!({"status": status, "amount_available": AMOUNT - submitted, "amount_submitted": submitted})
+    let available = payment.payment.total() - submitted;
+    json!({"status": status, "amount_available": available, "amount_submitted": submitted})
 }
 
 fn settlement_summary(payment: &SimulatedPayment, now: Timestamp) -> Value {
@@ -103,14 +115,7 @@ fn settlement_summary(payment: &SimulatedPayment, now: Timestamp) -> Value {
             json!(payment.at(PaymentStep::CaptureSubmitted).to_string());
     }
     if payment.has(PaymentStep::Captured, now) {
-        // The day of the capture request, as in a webhook.
-        summary["captured_date"] = json!(
-            payment
-                .at(PaymentStep::CaptureSubmitted)
-                .to_string()
-                .split('T')
-                .next()
-        );
+        summary["captured_date"] = json!(payment.payment.captured_date());
     }
     summary
 }
