@@ -46,6 +46,8 @@ fn source(name: &str, kind: SenderKind, folder: &Path) -> SourceConfig {
         live: false,
         secrets: vec![secret],
         destination: None,
+        webhook: true,
+        events: kind.config.webhook_events.to_vec(),
         pull: None,
     }
 }

@@ -15,6 +15,7 @@ mod pull;
 mod reference;
 mod secrets;
 mod source;
+mod span;
 mod suggest;
 mod document_reader;
 mod windows;
@@ -141,7 +142,7 @@ impl Config {
         secrets::destinations(self, outside)
     }
 
-    /// The references to the senders' secrets, for the keyring.
+    /// The references to the secrets of the sources that have a webhook, for the keyring.
     pub fn source_secrets(&self) -> Vec<SourceSecrets> {
         let secrets = |source: &SourceConfig| SourceSecrets {
             name: source.name.clone(),
@@ -149,7 +150,8 @@ impl Config {
             live: source.live,
             references: source.secrets.clone(),
         };
-        self.sources.iter().map(secrets).collect()
+        let pushed = self.sources.iter().filter(|source| source.webhook);
+        pushed.map(secrets).collect()
     }
 
     /// The references to the senders' secrets.

@@ -1,14 +1,20 @@
 //! Access to a sender's API: `[sources.NAME.pull]`. The sender's folder defines its keys.
 
+use std::time::Duration;
+
 use url::Url;
 
 use super::{
     destination::url,
     document_reader::{TableReader, TomlItem, all},
     error::Located,
-    reference, suggest,
+    reference, span, suggest,
 };
 use crate::{secrets::SecretRef, senders::SenderKind};
+
+const MIN_EVERY: Duration = Duration::from_secs(60);
+const MAX_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_AFTER: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
 /// Access to the API of one source's sender.
 #[derive(Clone, Debug)]
@@ -20,6 +26,11 @@ pub struct PullConfig {
     pub boxes: Vec<String>,
     /// The credentials, in the order that the sender's folder defines.
     pub credentials: Vec<Located<SecretRef>>,
+    /// How often the API is asked; `None` for as often as the platform runs.
+    pub every: Option<Duration>,
+    /// How long the sender has to push an event, for a sender whose API does not say what it has
+    /// not pushed.
+    pub after: Duration,
 }
 
 /// Reads a source's `pull` table. If the source's kind is unknown, it checks only that `pull` is a
@@ -45,11 +56,24 @@ pub(super) fn read(item: TomlItem<'_, '_>, kind: Option<SenderKind>) -> Option<P
         let item = table.need(key, &format!("write {key} = \"env:NAME\""));
         item.and_then(reference::read)
     }));
+    let every = table.take("every").map(|item| {
+        let must = "must be a span of a minute to a day: write \"30m\"";
+        span::read(&item, must, MIN_EVERY..=MAX_EVERY)
+    });
+    let after = match keys.after {
+        Some(after) => table.take("after").map_or(Some(after), |item| {
+            let must = "must be a span of at most 14 days: write \"3h\"";
+            span::read(&item, must, Duration::ZERO..=MAX_AFTER)
+        }),
+        None => Some(Duration::ZERO),
+    };
     table.finish();
     Some(PullConfig {
         base_url: base_url?,
         boxes: boxes?,
         credentials: credentials?,
+        every: every.map_or(Some(None), |every| every.map(Some))?,
+        after: after?,
     })
 }
 

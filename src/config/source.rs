@@ -29,6 +29,10 @@ pub struct SourceConfig {
     pub secrets: Vec<Located<SecretRef>>,
     /// The name of its destination; `None` for the default destination.
     pub destination: Option<String>,
+    /// Whether the sender pushes to this source. One that does not is only asked, and has no path.
+    pub webhook: bool,
+    /// The events that its webhook subscribes to; empty for a sender that pushes everything.
+    pub events: Vec<&'static str>,
     /// The access to the sender's API, if configured.
     pub pull: Option<PullConfig>,
 }
@@ -88,7 +92,16 @@ fn read_source(
     let mut table = item.table()?;
     let kind = kind(&mut table);
     let live = live(&mut table, kind);
-    let secrets = secrets(&mut table);
+    let webhook = table
+        .take("webhook")
+        .map_or(Some(true), |item| item.flag())
+        .unwrap_or(true);
+    let secrets = if webhook {
+        secrets(&mut table)
+    } else {
+        without_webhook(&mut table)
+    };
+    let events = kind.and_then(|kind| events(&mut table, kind, webhook));
     wanted.extend(
         secrets
             .iter()
@@ -104,9 +117,12 @@ fn read_source(
     let destination = table
         .take("destination")
         .and_then(|item| reader.tolerate(|| destination(&item, destinations)));
-    let pull = table
-        .take("pull")
-        .and_then(|item| reader.tolerate(|| pull::read(item, kind)));
+    let pull = table.take("pull");
+    let has_pull = pull.is_some();
+    let pull = pull.and_then(|item| reader.tolerate(|| pull::read(item, kind)));
+    if !webhook && !has_pull {
+        table.complain("has webhook = false, so it needs [sources.NAME.pull] to be asked by");
+    }
     table.finish();
     Some(SourceConfig {
         name: name?,
@@ -114,8 +130,48 @@ fn read_source(
         live,
         secrets: secrets?,
         destination,
+        webhook,
+        events: events?,
         pull,
     })
+}
+
+/// A source without a webhook verifies nothing.
+fn without_webhook(table: &mut TableReader<'_, '_>) -> Option<Vec<Located<SecretRef>>> {
+    if let Some(item) = table.take("secrets") {
+        item.complain("verifies what a webhook posts: remove it, or webhook = false");
+    }
+    Some(Vec::new())
+}
+
+/// Reads what a webhook subscribes to: everything, unless `events` names less.
+fn events(
+    table: &mut TableReader<'_, '_>,
+    kind: SenderKind,
+    webhook: bool,
+) -> Option<Vec<&'static str>> {
+    let known = kind.config.webhook_events;
+    let Some(item) = table.take("events") else {
+        return Some(known.to_vec());
+    };
+    if known.is_empty() {
+        item.complain(format_args!(
+            "is not supported: {} pushes everything; remove it",
+            kind.title
+        ));
+        return None;
+    }
+    if !webhook {
+        item.complain("says what a webhook subscribes to: remove it, or webhook = false");
+        return None;
+    }
+    let must = "must be a list of the events that are ticked: write [\"card_payment_captured\"]";
+    let list = item.list(must)?;
+    if list.is_empty() {
+        item.complain(must);
+        return None;
+    }
+    all(list.iter().map(|item| item.word(known)))
 }
 
 fn kind(table: &mut TableReader<'_, '_>) -> Option<SenderKind> {

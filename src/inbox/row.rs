@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use super::{InboxError, Lease, is_leased};
 use crate::{
     domain::{HeldReason, Key, Origin, State, Timestamp},
-    senders::{EventName, SecretFingerprint, SenderKind},
+    senders::{EventFacts, EventName, SecretFingerprint, SenderKind},
 };
 
 /// The version of the rows this program writes. Rows of a later one are refused and left alone.
@@ -75,7 +75,12 @@ impl Row {
         Some(EventName {
             source: self.key.source().to_owned(),
             subject: self.subject.clone()?,
-            event: (self.kind.envelope.ledger_event)(&self.event_type, self.event_at?)?,
+            event: (self.kind.envelope.ledger_event)(&EventFacts {
+                event_type: &self.event_type,
+                event_at: self.event_at?,
+                id: &self.id(),
+                body: self.body.as_deref(),
+            })?,
         })
     }
 

@@ -20,7 +20,7 @@ impl SenderAccess {
         sources: &SecretSources<'_>,
     ) -> Result<Option<Self>, Vec<UnusableSecretError>> {
         let credentials = source.pull_secrets(sources)?.unwrap_or_default();
-        let Some(pull) = &source.pull else {
+        let (Some(pull), Some(keys)) = (&source.pull, &source.kind.config.pull) else {
             return Ok(None);
         };
         let base_url = pull.base_url.clone();
@@ -31,11 +31,15 @@ impl SenderAccess {
                     boxes: pull.boxes.clone(),
                     client_id: client_id.clone(),
                     client_secret: client_secret.clone(),
+                    every: pull.every,
                 }))
             }
             [api_key] if source.kind == SenderKind::GOVUK_PAY => Some(Self::GovukPay(PayAccess {
                 base_url,
                 api_key: api_key.clone(),
+                every: pull.every.unwrap_or(keys.every),
+                after: pull.after,
+                events: source.webhook.then(|| source.events.clone()),
             })),
             _ => None,
         })

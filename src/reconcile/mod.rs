@@ -129,6 +129,7 @@ mod tests {
             boxes: vec!["50dca3fc-c37c-4f03-b719-63571333624c".to_owned()],
             client_id: secret(),
             client_secret: secret(),
+            every: None,
         });
         let (source, options) = (SourceName::new("s").unwrap(), RunOptions::default());
         let outcome = sendable(run(&source, &hmrc, &options, &context)).await;
@@ -153,6 +154,9 @@ mod tests {
         let pay = SenderAccess::GovukPay(govuk_pay::PayAccess {
             base_url,
             api_key: secret(),
+            every: Duration::from_secs(30 * 60),
+            after: Duration::from_secs(3 * 60 * 60),
+            events: None,
         });
         let outcome = sendable(run(&source, &pay, &options, &context)).await;
         let not_there = govuk_pay::PayError::Unanswered(RequestError::NoConnection);

@@ -31,7 +31,7 @@ pub enum RunEnd {
     #[error("not every box could be emptied")]
     Incomplete,
     /// The last sweep ended too recently.
-    #[error("the last sweep ended less than half an hour ago: the next begins after {0}")]
+    #[error("the last run ended too recently: the next begins after {0}")]
     NotDue(Timestamp),
     /// Another run holds the lock.
     #[error("another run is under way")]

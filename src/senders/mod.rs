@@ -23,7 +23,7 @@ pub use entry::{Entry, EventName};
 pub use govuk_pay::{OBSERVED_EVENT_TYPE, Payment};
 pub use key::{KeyedMac, MacAlgorithm, SecretFingerprint, SigningKey};
 pub use protocol::{
-    EnvelopeFormat, PullTable, SecretShape, SenderConfig, SenderKind, SenderProtocol,
+    EnvelopeFormat, EventFacts, PullTable, SecretShape, SenderConfig, SenderKind, SenderProtocol,
     SignatureScheme,
 };
 pub use pulled::Pulled;

@@ -3,7 +3,11 @@
 //! Every sender has a folder, which fills one [`SenderProtocol`]: how it signs, what its
 //! messages look like, and how it is configured. [`SenderKind::ALL`] is the one list of them.
 
-use std::{fmt, ops::Deref, ops::RangeInclusive};
+use std::{
+    fmt,
+    ops::{Deref, RangeInclusive},
+    time::Duration,
+};
 
 use super::{
     govuk_pay, hmrc,
@@ -73,7 +77,19 @@ pub struct EnvelopeFormat {
     /// The `type` of the CloudEvent for that event type.
     pub cloud_event_type: fn(event_type: &str) -> String,
     /// The name of an event in its subject's ledger, if the sender may send it under several ids.
-    pub ledger_event: fn(event_type: &str, event_at: Timestamp) -> Option<String>,
+    pub ledger_event: fn(&EventFacts<'_>) -> Option<String>,
+}
+
+/// What a stored notification says about its event.
+pub struct EventFacts<'a> {
+    /// The event type.
+    pub event_type: &'a str,
+    /// The sender's date.
+    pub event_at: Timestamp,
+    /// The sender's id, or the id of an observation.
+    pub id: &'a str,
+    /// The bytes, unless they were erased or not read.
+    pub body: Option<&'a [u8]>,
 }
 
 /// How a sender's sources are configured.
@@ -82,6 +98,8 @@ pub struct SenderConfig {
     pub secret: SecretShape,
     /// Whether several sources may have the same secret.
     pub shares_secrets: bool,
+    /// The events that a webhook of the sender may subscribe to; none if it sends everything.
+    pub webhook_events: &'static [&'static str],
     /// The keys of a source's `pull` table, if the sender has an API.
     pub pull: Option<PullTable>,
 }
@@ -96,6 +114,11 @@ pub struct PullTable {
     pub credentials: &'static [&'static str],
     /// The prefix of test accounts' credentials, if they have one.
     pub test_prefix: Option<&'static str>,
+    /// How often the API is asked.
+    pub every: Duration,
+    /// How long the sender has to push an event before it is missing; `None` if the API says
+    /// which notifications were not pushed.
+    pub after: Option<Duration>,
 }
 
 /// The form of a sender's secrets.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use url::Url;
 
-use super::{PayAccess, PayError, error};
+use super::{PayAccess, PayError, error, judge::StateChange};
 use crate::{
     domain::{Id, Timestamp},
     http_client::{self, ClientLimits, ClientResponse, RequestError},
@@ -85,6 +85,7 @@ struct HistoryEvent {
 #[derive(Deserialize)]
 struct HistoryState {
     status: String,
+    finished: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -100,7 +101,6 @@ struct EmbeddedRefunds {
 
 #[derive(Deserialize)]
 struct RefundItem {
-    created_date: String,
     status: String,
 }
 
@@ -173,43 +173,38 @@ impl<'a> PayClient<'a> {
             .map(|payment| (payment, Pulled::payment(body))))
     }
 
-    /// When a payment entered its state, according to Pay's history of it.
-    pub(super) async fn since(
+    /// Pay's history of a payment; empty if Pay does not know it.
+    pub(super) async fn history(
         &mut self,
         run: &mut LockedRun<'_, impl ReconcileInbox>,
-        payment: &Payment,
-    ) -> Result<Option<Timestamp>, RunEnd> {
-        let Some(body) = self.about(run, &payment.id, &["events"]).await? else {
-            return Ok(None);
+        id: &Id,
+    ) -> Result<Vec<StateChange>, RunEnd> {
+        let Some(body) = self.about(run, id, &["events"]).await? else {
+            return Ok(Vec::new());
         };
         let history: PaymentHistory = read(&body)?;
-        let of_state = history
-            .events
-            .iter()
-            .filter(|moment| moment.state.status == payment.status);
-        Ok(of_state
-            .filter_map(|moment| Timestamp::parse(&moment.updated))
-            .max())
+        let change = |event: HistoryEvent| {
+            Some(StateChange {
+                at: Timestamp::parse(&event.updated)?,
+                status: event.state.status,
+                is_finished: event.state.finished == Some(true),
+            })
+        };
+        Ok(history.events.into_iter().filter_map(change).collect())
     }
 
-    /// When the successful refunds of a payment were made.
+    /// How many refunds of a payment have succeeded.
     pub(super) async fn refunds(
         &mut self,
         run: &mut LockedRun<'_, impl ReconcileInbox>,
         id: &Id,
-    ) -> Result<Vec<Timestamp>, RunEnd> {
+    ) -> Result<usize, RunEnd> {
         let Some(body) = self.about(run, id, &["refunds"]).await? else {
-            return Ok(Vec::new());
+            return Ok(0);
         };
         let refunds: PaymentRefunds = read(&body)?;
-        let made = refunds
-            .embedded
-            .refunds
-            .iter()
-            .filter(|refund| refund.status == "success");
-        Ok(made
-            .filter_map(|refund| Timestamp::parse(&refund.created_date))
-            .collect())
+        let refunds = refunds.embedded.refunds.iter();
+        Ok(refunds.filter(|refund| refund.status == "success").count())
     }
 
     async fn about(

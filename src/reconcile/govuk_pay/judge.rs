@@ -1,8 +1,9 @@
 //! Compares a payment with the events received for it, and finds the missing ones. Pure.
 //!
-//! An event is missing three hours after it happened, because until then Pay may still push it. The
-//! age of the event counts, not that of the payment: a payment of last week may have been captured
-//! just now.
+//! An event is missing some time after it happened, three hours by default, because until then Pay
+//! may still push it. The age of the event counts, not that of the payment: a payment of last week
+//! may have been captured just now. Only events that the webhook subscribes to, and for which Pay
+//! sends a webhook at all, can be missing.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,11 +13,11 @@ use std::{
 use crate::{
     domain::{Key, Timestamp},
     inbox::{LedgerEntry, PendingEvent},
-    senders::Payment,
+    senders::{OBSERVED_EVENT_TYPE, Payment},
 };
 
-/// How long Pay has to push an event.
-pub(super) const GRACE_PERIOD: Duration = Duration::from_secs(3 * 60 * 60);
+/// The longest that a payment waits for its payer.
+const PAYMENT_TIMEOUT: Duration = Duration::from_secs(90 * 60);
 /// Pay gives only the day of a capture, so the capture is certain when that day is over.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -95,6 +96,12 @@ impl ReceivedEvents {
         self.0.get(event_type).map_or(0, BTreeSet::len)
     }
 
+    /// Whether the observation with this key was received.
+    pub(super) fn has_observation(&self, key: &Key) -> bool {
+        let observed = self.0.get(OBSERVED_EVENT_TYPE);
+        observed.is_some_and(|keys| keys.contains(key))
+    }
+
     /// The number of refund events received.
     pub(super) fn refunds(&self) -> usize {
         self.count(ExpectedEvent::Refunded.as_str())
@@ -122,44 +129,114 @@ pub(super) fn captured_by(payment: &Payment) -> Option<Timestamp> {
     )
 }
 
-/// Whether Pay should have sent the webhook of an event at `at` by now.
-pub(super) fn is_overdue(at: Timestamp, now: Timestamp) -> bool {
-    at.plus(GRACE_PERIOD) <= now
+/// Which events Pay pushes to a source, and how long it has for each.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WebhookExpectation<'a> {
+    /// The events that the webhook subscribes to.
+    pub(super) events: &'a [&'static str],
+    /// How long Pay has to push an event.
+    pub(super) after: Duration,
 }
 
-/// The events of `payment` that are missing, apart from refunds. An event of its state may still be
-/// within the grace period: the caller checks when the payment entered the state.
-pub(super) fn missing_events(
-    payment: &Payment,
-    received: &ReceivedEvents,
-    now: Timestamp,
-) -> Vec<ExpectedEvent> {
-    let captured = captured_by(payment)
-        .filter(|at| is_overdue(*at, now))
-        .map(|_| ExpectedEvent::Captured);
-    state(payment)
-        .into_iter()
-        .chain(captured)
-        .filter(|what| !what.is_received(received))
-        .collect()
+impl WebhookExpectation<'_> {
+    /// Whether Pay should have sent the webhook of an event at `at` by now.
+    pub(super) fn is_overdue(self, at: Timestamp, now: Timestamp) -> bool {
+        at.plus(self.after) <= now
+    }
+
+    /// Whether Pay pushes this event of `payment`. Telephone payments have no event of success.
+    fn is_pushed(self, what: ExpectedEvent, payment: &Payment) -> bool {
+        let has = |one: ExpectedEvent| self.events.contains(&one.as_str());
+        match what {
+            ExpectedEvent::Succeeded => has(what) && !payment.is_by_telephone,
+            // Which of the two it would be cannot be known, so both must be pushed.
+            ExpectedEvent::FailedOrSucceeded => {
+                has(ExpectedEvent::Failed)
+                    && has(ExpectedEvent::Succeeded)
+                    && !payment.is_by_telephone
+            }
+            _ => has(what),
+        }
+    }
+
+    /// The events of `payment` that are missing, apart from refunds. An event of its state may
+    /// still be within its time: the caller checks when the payment entered the state.
+    pub(super) fn missing_events(
+        self,
+        payment: &Payment,
+        received: &ReceivedEvents,
+        now: Timestamp,
+    ) -> Vec<ExpectedEvent> {
+        let captured = captured_by(payment)
+            .filter(|at| self.is_overdue(*at, now))
+            .map(|_| ExpectedEvent::Captured);
+        state(payment)
+            .into_iter()
+            .chain(captured)
+            .filter(|what| self.is_pushed(*what, payment) && !what.is_received(received))
+            .collect()
+    }
+
+    /// Whether a refund of `payment` may be missing.
+    pub(super) fn has_refunds(self, payment: &Payment) -> bool {
+        payment.refunded > 0 && self.is_pushed(ExpectedEvent::Refunded, payment)
+    }
+
+    /// When the first missing refund was first seen: of the successful refunds in the order in
+    /// which they were seen, the first that has no event and is overdue.
+    pub(super) fn first_missing_refund(
+        self,
+        seen: &[Timestamp],
+        received: &ReceivedEvents,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let first = seen.get(received.refunds()).copied();
+        first.filter(|at| self.is_overdue(*at, now))
+    }
 }
 
-/// When the first missing refund was made: of the overdue refunds in order, the first that has no
-/// event.
-pub(super) fn first_missing_refund(
-    mut made: Vec<Timestamp>,
-    received: &ReceivedEvents,
-    now: Timestamp,
-) -> Option<Timestamp> {
-    made.retain(|at| is_overdue(*at, now));
-    made.sort_unstable();
-    made.get(received.refunds()).copied()
+/// A state in Pay's history of a payment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct StateChange {
+    pub(super) status: String,
+    pub(super) is_finished: bool,
+    pub(super) at: Timestamp,
+}
+
+/// When `payment` entered its state. `None` if Pay sends no webhook for how it did: a correction
+/// of a final state, or the expiry of a payment that was authorised, whose cancellation may have
+/// failed.
+pub(super) fn pushed_since(payment: &Payment, history: &[StateChange]) -> Option<Timestamp> {
+    let of_state = history
+        .iter()
+        .filter(|change| change.status == payment.status);
+    let Some(entered) = of_state.map(|change| change.at).max() else {
+        return Some(payment.created_at.plus(PAYMENT_TIMEOUT));
+    };
+    let before = || history.iter().filter(|change| change.at < entered);
+    let was_corrected = before().any(|change| change.is_finished)
+        && state(payment) != Some(ExpectedEvent::FailedOrSucceeded);
+    let was_authorised = before()
+        .any(|change| matches!(&*change.status, "submitted" | "capturable"))
+        && state(payment) == Some(ExpectedEvent::Expired);
+    (!was_corrected && !was_authorised).then_some(entered)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{domain::Id, senders::example::NOW};
+
+    const ALL: WebhookExpectation<'_> = WebhookExpectation {
+        events: &[
+            "card_payment_succeeded",
+            "card_payment_captured",
+            "card_payment_failed",
+            "card_payment_expired",
+            "card_payment_refunded",
+        ],
+        after: Duration::from_secs(3 * 60 * 60),
+    };
 
     fn payment(status: &str, code: &str) -> Payment {
         Payment {
@@ -170,6 +247,7 @@ mod tests {
             capture_submitted_at: None,
             captured_on: None,
             refunded: 0,
+            is_by_telephone: false,
         }
     }
 
@@ -205,13 +283,13 @@ mod tests {
         ] {
             let payment = payment(status, code);
             assert_eq!(
-                missing_events(&payment, &received(&[]), NOW),
+                ALL.missing_events(&payment, &received(&[]), NOW),
                 Vec::from_iter(what),
                 "{status} {code}"
             );
             if let Some(what) = what.filter(|what| *what != ExpectedEvent::FailedOrSucceeded) {
                 assert_eq!(
-                    missing_events(&payment, &received(&[what.as_str()]), NOW),
+                    ALL.missing_events(&payment, &received(&[what.as_str()]), NOW),
                     [],
                     "{status} {code}"
                 );
@@ -230,7 +308,7 @@ mod tests {
                 vec![ExpectedEvent::FailedOrSucceeded],
             ),
         ] {
-            assert_eq!(missing_events(&error, &received(come), NOW), expected);
+            assert_eq!(ALL.missing_events(&error, &received(come), NOW), expected);
         }
     }
 
@@ -260,7 +338,7 @@ mod tests {
             let mut payment = payment("success", "");
             (payment.captured_on, payment.capture_submitted_at) = (Some(day), submitted.map(at));
             let missing_events =
-                missing_events(&payment, &received(&["card_payment_succeeded"]), at(now));
+                ALL.missing_events(&payment, &received(&["card_payment_succeeded"]), at(now));
             assert_eq!(
                 missing_events,
                 if is_missed {
@@ -281,6 +359,76 @@ mod tests {
     }
 
     #[test]
+    fn what_the_webhook_does_not_send_is_not_missing() {
+        let (succeeded, captured) = ("card_payment_succeeded", "card_payment_captured");
+        let (failed, expired) = ("card_payment_failed", "card_payment_expired");
+        let only = |events| WebhookExpectation { events, ..ALL };
+        for (status, code, events, by_telephone, is_missed) in [
+            ("success", "", &[succeeded][..], false, true),
+            ("success", "", &[captured, failed, expired], false, false),
+            ("success", "", ALL.events, true, false),
+            ("failed", "P0010", &[failed], false, true),
+            ("failed", "P0010", &[failed], true, true),
+            ("failed", "P0010", &[captured], false, false),
+            ("failed", "P0020", &[expired], false, true),
+            ("failed", "P0020", &[captured, failed], false, false),
+            ("error", "P0050", &[failed, succeeded], false, true),
+            ("error", "P0050", &[failed], false, false),
+            ("error", "P0050", &[succeeded], false, false),
+            ("error", "P0050", ALL.events, true, false),
+        ] {
+            let payment = Payment {
+                is_by_telephone: by_telephone,
+                ..payment(status, code)
+            };
+            let missing = only(events).missing_events(&payment, &received(&[]), NOW);
+            assert_eq!(!missing.is_empty(), is_missed, "{status} {code} {events:?}");
+        }
+        let refunded = Payment {
+            refunded: 1,
+            ..payment("success", "")
+        };
+        assert!(ALL.has_refunds(&refunded) && !only(&[captured]).has_refunds(&refunded));
+    }
+
+    #[test]
+    fn a_correction_and_the_expiry_of_an_authorised_payment_have_no_webhook() {
+        let entered = |hours: u64| NOW.minus(Duration::from_secs(hours * 60 * 60));
+        let change = |(status, hours): &(&str, u64)| StateChange {
+            status: (*status).to_owned(),
+            is_finished: matches!(*status, "success" | "failed" | "cancelled" | "error"),
+            at: entered(*hours),
+        };
+        for (status, code, history, since) in [
+            (
+                "success",
+                "",
+                &[("submitted", 9), ("success", 8)][..],
+                Some(8),
+            ),
+            ("success", "", &[("failed", 9), ("success", 8)], None),
+            ("cancelled", "", &[("success", 9), ("cancelled", 8)], None),
+            ("error", "P0050", &[("success", 9), ("error", 8)], Some(8)),
+            ("failed", "P0020", &[("started", 9), ("failed", 8)], Some(8)),
+            ("failed", "P0020", &[("submitted", 9), ("failed", 8)], None),
+            ("failed", "P0020", &[("capturable", 9), ("failed", 8)], None),
+            (
+                "failed",
+                "P0010",
+                &[("submitted", 9), ("failed", 8)],
+                Some(8),
+            ),
+        ] {
+            let history: Vec<_> = history.iter().map(change).collect();
+            let found = pushed_since(&payment(status, code), &history);
+            assert_eq!(found, since.map(entered), "{status} {code} {history:?}");
+        }
+        let payment = payment("success", "");
+        let timeout = payment.created_at.plus(PAYMENT_TIMEOUT);
+        assert_eq!(pushed_since(&payment, &[]), Some(timeout));
+    }
+
+    #[test]
     fn each_refund_needs_its_own_event() {
         let at = |hours: u64| NOW.minus(Duration::from_secs(hours * 60 * 60));
         let refunded = "card_payment_refunded";
@@ -288,12 +436,13 @@ mod tests {
             (vec![], vec![], None),
             (vec![at(3)], vec![], Some(at(3))),
             (vec![at(2)], vec![], None),
-            (vec![at(3), at(9)], vec![refunded], Some(at(3))),
+            (vec![at(9), at(3)], vec![refunded], Some(at(3))),
             (vec![at(9), at(3)], vec![refunded; 2], None),
             (vec![at(9), at(2)], vec![refunded], None),
             (vec![at(9)], vec![refunded; 3], None),
         ] {
-            assert_eq!(first_missing_refund(made, &received(&come), NOW), since);
+            let found = ALL.first_missing_refund(&made, &received(&come), NOW);
+            assert_eq!(found, since, "{made:?} {come:?}");
         }
     }
 

@@ -12,6 +12,8 @@ mod report;
 mod sweep;
 mod window;
 
+use std::time::Duration;
+
 use url::Url;
 
 use super::{LockedRun, RunEnd, RunFindings, RunOutcome};
@@ -29,6 +31,13 @@ pub struct PayAccess {
     pub base_url: Url,
     /// The account's API key.
     pub api_key: Secret,
+    /// How often the payments are compared.
+    pub every: Duration,
+    /// How long Pay has to push an event; of a source without a webhook, the age at which a
+    /// payment is looked at.
+    pub after: Duration,
+    /// The events that the webhook subscribes to; `None` without a webhook.
+    pub events: Option<Vec<&'static str>>,
 }
 
 /// Checks every payment of the window, starting where an earlier run stopped.

@@ -13,6 +13,8 @@ pub struct PaymentsReport {
     pub window: Option<(Timestamp, Timestamp)>,
     /// The payments that this run checked.
     pub payments: usize,
+    /// The events that were recorded of a source without a webhook, or would be in a dry run.
+    pub observed: usize,
     /// The missing events, in the order in which they were found.
     pub missing: Vec<MissingEvent>,
     /// The payments that could not be read.
@@ -60,7 +62,7 @@ impl PaymentsReport {
         };
         ReconcileStats {
             seen: self.payments,
-            recorded: observed(ObservationStatus::First),
+            recorded: self.observed + observed(ObservationStatus::First),
             duplicates: observed(ObservationStatus::Before),
             missing: self.missing.len(),
             errors: self.unreadable,

@@ -1,30 +1,26 @@
 //! A sweep over a window of payments, page by page, newest first.
 
-use std::time::Duration;
-
 use super::{
     ExpectedEvent, MissingEvent, ObservationStatus, PayAccess, PaymentsReport,
     client::PayClient,
-    judge::{ReceivedEvents, captured_by, first_missing_refund, is_overdue, missing_events},
+    judge::{ReceivedEvents, WebhookExpectation, captured_by, pushed_since},
     received_events::{ReceivedEventsReader, ledgers},
     window::{SweepCheckpoint, SweepPosition},
 };
 use crate::{
-    domain::{Id, Timestamp},
+    domain::{Id, Key, Timestamp},
     inbox::{InboxError, ReconcileInbox, Recorded},
     reconcile::{LockedRun, ProgressEvent, RunEnd, checkpoint::Checkpoint},
     senders::{Entry, Payment, Pulled, read},
 };
 
-/// How long a user has to pay. Without a history at Pay, a payment entered its state within this
-/// time.
-const PAYMENT_TIMEOUT: Duration = Duration::from_secs(90 * 60);
-
 /// A sweep that is under way.
 pub(super) struct PaymentSweep<'a> {
     client: PayClient<'a>,
+    access: &'a PayAccess,
     position: SweepPosition,
     checkpoint: Checkpoint,
+    kept: SweepCheckpoint,
 }
 
 impl<'a> PaymentSweep<'a> {
@@ -36,12 +32,14 @@ impl<'a> PaymentSweep<'a> {
     ) -> Result<Self, RunEnd> {
         let client = PayClient::new(access).map_err(RunEnd::GovukPay)?;
         let (checkpoint, kept) = Checkpoint::load::<SweepCheckpoint>(run).await?;
-        let position = kept.begin(run.options, run.now())?;
+        let position = kept.begin(run.options, access, run.now())?;
         report.window = Some(position.window());
         Ok(Self {
             client,
+            access,
             position,
             checkpoint,
+            kept,
         })
     }
 
@@ -52,11 +50,11 @@ impl<'a> PaymentSweep<'a> {
         report: &mut PaymentsReport,
     ) -> Result<(), RunEnd> {
         let swept = self.pages(run, report).await;
-        let kept = match &swept {
-            Ok(()) => SweepCheckpoint::ended(run.now()),
-            Err(_) => SweepCheckpoint::at(&self.position),
-        };
-        let saved = self.save(run, &kept).await;
+        match &swept {
+            Ok(()) => self.kept.set_ended(&self.position, run.now()),
+            Err(_) => self.kept.set_under_way(&self.position),
+        }
+        let saved = self.save(run).await;
         swept.and(saved)
     }
 
@@ -77,21 +75,18 @@ impl<'a> PaymentSweep<'a> {
             self.payments(run, left, report).await?;
             let Some(next) = page.next else { return Ok(()) };
             self.position.next_page(next);
-            self.save(run, &SweepCheckpoint::at(&self.position)).await?;
+            self.kept.set_under_way(&self.position);
+            self.save(run).await?;
         }
     }
 
     /// Saves the checkpoint. A run of a part, or a dry run, does not move the checkpoint that other
     /// runs resume from.
-    async fn save(
-        &mut self,
-        run: &LockedRun<'_, impl ReconcileInbox>,
-        kept: &SweepCheckpoint,
-    ) -> Result<(), RunEnd> {
+    async fn save(&mut self, run: &LockedRun<'_, impl ReconcileInbox>) -> Result<(), RunEnd> {
         if run.options.dry_run || run.options.since.is_some() {
             Ok(())
         } else {
-            self.checkpoint.save(run, kept).await
+            self.checkpoint.save(run, &self.kept).await
         }
     }
 
@@ -107,9 +102,19 @@ impl<'a> PaymentSweep<'a> {
             ReceivedEventsReader::of(payments),
         );
         for (payment, received) in payments.iter().zip(ledgers) {
-            if payment.refunded > 0 || !missing_events(payment, &received, run.now()).is_empty() {
-                self.check_payment(run, payment, &received, &mut reader, report)
-                    .await?;
+            match self.expectation() {
+                Some(pushed) => {
+                    let missing = pushed.missing_events(payment, &received, run.now());
+                    if pushed.has_refunds(payment) || !missing.is_empty() {
+                        self.check_payment(run, pushed, payment, &received, &mut reader, report)
+                            .await?;
+                    }
+                }
+                None if payment.is_settled() => {
+                    self.observe(run, payment, &received, &mut reader, report)
+                        .await?;
+                }
+                None => {}
             }
             report.payments += 1;
             self.position.mark_checked(&payment.id);
@@ -125,8 +130,15 @@ impl<'a> PaymentSweep<'a> {
         Ok(())
     }
 
-    /// Checks a payment whose ledger alone does not have all expected events.
-    async fn check_payment(
+    /// What Pay pushes; `None` if the source has no webhook.
+    fn expectation(&self) -> Option<WebhookExpectation<'a>> {
+        let after = self.access.after;
+        let events = self.access.events.as_deref();
+        events.map(|events| WebhookExpectation { events, after })
+    }
+
+    /// Records a payment of a source without a webhook as an event, once for each of its states.
+    async fn observe(
         &mut self,
         run: &mut LockedRun<'_, impl ReconcileInbox>,
         payment: &Payment,
@@ -134,10 +146,54 @@ impl<'a> PaymentSweep<'a> {
         reader: &mut ReceivedEventsReader,
         report: &mut PaymentsReport,
     ) -> Result<(), RunEnd> {
-        let made = self.refunds(run, payment).await?;
+        let Some(key) = Id::new(&payment.observation_id()).map(|id| Key::new(run.source, &id))
+        else {
+            report.unreadable += 1;
+            return Ok(());
+        };
+        if received.has_observation(&key) {
+            return Ok(());
+        }
+        let received = reader.received_events(run, &payment.id).await?;
+        if received.has_observation(&key) {
+            return Ok(());
+        }
+        // A search may be out of date; a single payment is not.
+        let Some((_, pulled)) = self.client.payment(run, &payment.id).await? else {
+            report.unreadable += 1;
+            return Ok(());
+        };
+        run.step().await?;
+        let entry = read(run.source, pulled, run.now(), run.context.window);
+        match record(run, &entry).await? {
+            ObservationStatus::First | ObservationStatus::No => report.observed += 1,
+            ObservationStatus::Before => {}
+        }
+        Ok(())
+    }
+
+    /// Checks a payment that may lack events. The ledger and the pending events are read again,
+    /// because an event may have arrived since the page was read.
+    async fn check_payment(
+        &mut self,
+        run: &mut LockedRun<'_, impl ReconcileInbox>,
+        pushed: WebhookExpectation<'_>,
+        payment: &Payment,
+        received: &ReceivedEvents,
+        reader: &mut ReceivedEventsReader,
+        report: &mut PaymentsReport,
+    ) -> Result<(), RunEnd> {
+        let refunds = if pushed.has_refunds(payment) {
+            self.client.refunds(run, &payment.id).await?
+        } else {
+            0
+        };
+        let now = run.now();
+        let kept = &mut self.kept;
+        let seen = kept.refunds_seen(&payment.id, refunds, received.refunds(), now);
         let is_suspect = |received: &ReceivedEvents, now| {
-            !missing_events(payment, received, now).is_empty()
-                || first_missing_refund(made.clone(), received, now).is_some()
+            !pushed.missing_events(payment, received, now).is_empty()
+                || pushed.first_missing_refund(&seen, received, now).is_some()
         };
         if !is_suspect(received, run.now()) {
             return Ok(());
@@ -151,7 +207,9 @@ impl<'a> PaymentSweep<'a> {
             report.unreadable += 1;
             return Ok(());
         };
-        let missing = self.missing(run, &payment, &received, made).await?;
+        let missing = self
+            .missing(run, pushed, &payment, &received, &seen)
+            .await?;
         if missing.is_empty() {
             Ok(())
         } else {
@@ -159,44 +217,29 @@ impl<'a> PaymentSweep<'a> {
         }
     }
 
-    async fn refunds(
-        &mut self,
-        run: &mut LockedRun<'_, impl ReconcileInbox>,
-        payment: &Payment,
-    ) -> Result<Vec<Timestamp>, RunEnd> {
-        if payment.refunded == 0 {
-            Ok(Vec::new())
-        } else {
-            self.client.refunds(run, &payment.id).await
-        }
-    }
-
-    /// The missing events of a payment, and when each happened.
+    /// The events that are missing, and since when.
     async fn missing(
         &mut self,
         run: &mut LockedRun<'_, impl ReconcileInbox>,
+        pushed: WebhookExpectation<'_>,
         payment: &Payment,
         received: &ReceivedEvents,
-        made: Vec<Timestamp>,
+        refunds_seen: &[Timestamp],
     ) -> Result<Vec<(ExpectedEvent, Timestamp)>, RunEnd> {
         let mut missing = Vec::new();
-        for what in missing_events(payment, received, run.now()) {
-            let since = match captured_by(payment) {
-                _ if what.is_of_state() => {
-                    let since = self.client.since(run, payment).await?;
-                    since.unwrap_or(payment.created_at.plus(PAYMENT_TIMEOUT))
-                }
-                Some(captured_by) => captured_by,
-                None => continue,
+        for what in pushed.missing_events(payment, received, run.now()) {
+            let since = if what.is_of_state() {
+                let history = self.client.history(run, &payment.id).await?;
+                pushed_since(payment, &history)
+            } else {
+                captured_by(payment)
             };
-            if is_overdue(since, run.now()) {
+            if let Some(since) = since.filter(|since| pushed.is_overdue(*since, run.now())) {
                 missing.push((what, since));
             }
         }
-        missing.extend(
-            first_missing_refund(made, received, run.now())
-                .map(|since| (ExpectedEvent::Refunded, since)),
-        );
+        let refund = pushed.first_missing_refund(refunds_seen, received, run.now());
+        missing.extend(refund.map(|since| (ExpectedEvent::Refunded, since)));
         Ok(missing)
     }
 }

@@ -1,10 +1,10 @@
 //! The window of payments of a sweep, and the checkpoint that is stored between runs. Pure.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::judge::GRACE_PERIOD;
+use super::PayAccess;
 use crate::{
     domain::{Id, Timestamp},
     reconcile::{RunEnd, RunOptions},
@@ -12,8 +12,8 @@ use crate::{
 
 /// The default length of the window.
 const WINDOW: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// How long after the end of a sweep the next may start.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(30 * 60);
+/// The payments whose refunds are followed at once, so that the checkpoint stays small.
+const MAX_FOLLOWED: usize = 2_000;
 /// The payments of a page.
 const PAGE: usize = 500;
 
@@ -22,6 +22,12 @@ const PAGE: usize = 500;
 pub(super) struct SweepCheckpoint {
     /// When the last sweep ended.
     ended_at: Option<i64>,
+    /// Where the window of the last sweep that was completed ended.
+    #[serde(default)]
+    swept_to: Option<i64>,
+    /// When each successful refund of a payment was first seen, while not all have an event.
+    #[serde(default)]
+    refunds: BTreeMap<String, Vec<i64>>,
     /// The position of the sweep that is not complete.
     pub(super) under_way: Option<SweepPosition>,
 }
@@ -38,9 +44,8 @@ pub(super) struct SweepPosition {
 }
 
 impl SweepPosition {
-    /// The start of a window that ends before the grace period.
-    fn beginning(since: Option<Timestamp>, now: Timestamp) -> Self {
-        let (from, to) = (since.unwrap_or(now.minus(WINDOW)), now.minus(GRACE_PERIOD));
+    /// The start of a window from `from` to the youngest payments that are looked at.
+    fn beginning(from: Timestamp, to: Timestamp) -> Self {
         let query = url::form_urlencoded::Serializer::new(String::new())
             .append_pair("from_date", &from.to_string())
             .append_pair("to_date", &to.to_string())
@@ -75,65 +80,111 @@ impl SweepPosition {
 }
 
 impl SweepCheckpoint {
-    /// Where to start: where the last run stopped, or a new sweep if one is due.
+    /// Starts the next sweep, or resumes the one under way. No payment is skipped, however long
+    /// ago the last sweep was: its window begins as long before the last one ended as usual.
     pub(super) fn begin(
-        self,
+        &self,
         options: &RunOptions,
+        access: &PayAccess,
         now: Timestamp,
     ) -> Result<SweepPosition, RunEnd> {
-        let anew = || SweepPosition::beginning(options.since, now);
+        let to = now.minus(access.after);
+        let swept_to = self.swept_to.map(Timestamp::from_millis);
+        let usual = swept_to.map_or(now, |swept_to| swept_to.min(now));
+        let anew = || {
+            let from = options.since.unwrap_or(usual.minus(WINDOW));
+            SweepPosition::beginning(from, to)
+        };
         if options.by_hand || options.since.is_some() {
             return Ok(anew());
         }
-        if let Some(position) = self.under_way {
-            return Ok(position);
+        if let Some(position) = &self.under_way {
+            return Ok(position.clone());
         }
         // A sweep that ended in the future was dated before the clock was set back.
         let ended_at = self
             .ended_at
             .map(Timestamp::from_millis)
             .filter(|ended_at| *ended_at <= now);
-        match ended_at.map(|ended_at| ended_at.plus(SWEEP_INTERVAL)) {
+        match ended_at.map(|ended_at| ended_at.plus(access.every)) {
             Some(due_at) if due_at > now => Err(RunEnd::NotDue(due_at)),
             _ => Ok(anew()),
         }
     }
 
-    /// The checkpoint of an incomplete sweep.
-    pub(super) fn at(position: &SweepPosition) -> Self {
-        Self {
-            ended_at: None,
-            under_way: Some(position.clone()),
-        }
+    /// Notes the position of the sweep that is under way.
+    pub(super) fn set_under_way(&mut self, position: &SweepPosition) {
+        self.ended_at = None;
+        self.under_way = Some(position.clone());
     }
 
-    /// The checkpoint of a complete sweep.
-    pub(super) fn ended(now: Timestamp) -> Self {
-        Self {
-            ended_at: Some(now.as_millis()),
-            under_way: None,
+    /// Notes that a sweep was completed.
+    pub(super) fn set_ended(&mut self, position: &SweepPosition, now: Timestamp) {
+        self.ended_at = Some(now.as_millis());
+        self.swept_to = Some(position.to);
+        self.under_way = None;
+        let oldest = now.minus(WINDOW).as_millis();
+        self.refunds
+            .retain(|_, seen| seen.last().is_some_and(|at| *at >= oldest));
+    }
+
+    /// When each of a payment's `succeeded` refunds was first seen, of which `received` have an
+    /// event. Pay gives only the date on which a refund was made, and a provider may confirm it
+    /// days later, which is when its webhook goes.
+    pub(super) fn refunds_seen(
+        &mut self,
+        payment: &Id,
+        succeeded: usize,
+        received: usize,
+        now: Timestamp,
+    ) -> Vec<Timestamp> {
+        if succeeded <= received {
+            self.refunds.remove(payment.as_str());
+            return vec![now; succeeded];
         }
+        let is_followed = self.refunds.contains_key(payment.as_str());
+        if !is_followed && self.refunds.len() >= MAX_FOLLOWED {
+            return vec![now; succeeded]; // followed once there is room
+        }
+        let seen = self.refunds.entry(payment.as_str().to_owned()).or_default();
+        seen.resize(succeeded, now.as_millis());
+        seen.iter().copied().map(Timestamp::from_millis).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use url::Url;
+
     use super::*;
-    use crate::senders::example::NOW;
+    use crate::{secrets::Secret, senders::example::NOW};
 
     fn minutes(minutes: u64) -> Duration {
         Duration::from_secs(minutes * 60)
     }
 
+    fn access() -> PayAccess {
+        PayAccess {
+            base_url: Url::parse("http://127.0.0.1/").unwrap(),
+            api_key: Secret::new("api_test".to_owned()),
+            every: minutes(30),
+            after: minutes(180),
+            events: None,
+        }
+    }
+
+    fn ended(at: Timestamp) -> SweepCheckpoint {
+        let mut kept = SweepCheckpoint::default();
+        kept.set_ended(&SweepPosition::beginning(at, at.minus(minutes(180))), at);
+        kept
+    }
+
     #[test]
-    fn a_sweep_starts_half_an_hour_after_the_last_unless_a_person_starts_it() {
-        let (by_itself, by_hand) = (
-            RunOptions::default(),
-            RunOptions {
-                by_hand: true,
-                ..RunOptions::default()
-            },
-        );
+    fn a_sweep_starts_at_its_interval_after_the_last_unless_a_person_starts_it() {
+        let by_hand = RunOptions {
+            by_hand: true,
+            ..RunOptions::default()
+        };
         for (ended_at, begins) in [
             (None, true),
             (Some(NOW), false),
@@ -141,43 +192,84 @@ mod tests {
             (Some(NOW.minus(minutes(30))), true),
             (Some(NOW.plus(minutes(60))), true),
         ] {
-            let kept = ended_at.map(SweepCheckpoint::ended).unwrap_or_default();
-            let begun = kept.clone().begin(&by_itself, NOW);
+            let kept = ended_at.map(ended).unwrap_or_default();
+            let begun = kept.begin(&RunOptions::default(), &access(), NOW);
             assert_eq!(begun.is_ok(), begins, "{ended_at:?}");
             assert!(
                 begins
                     || matches!(begun,
                         Err(RunEnd::NotDue(at)) if at == ended_at.unwrap().plus(minutes(30)))
             );
-            assert!(kept.begin(&by_hand, NOW).is_ok());
+            assert!(kept.begin(&by_hand, &access(), NOW).is_ok());
         }
     }
 
     #[test]
     fn a_sweep_that_was_cut_short_resumes_with_its_window() {
-        let mut position = SweepPosition::beginning(None, NOW);
+        let first = SweepCheckpoint::default();
+        let mut position = first.begin(&RunOptions::default(), &access(), NOW).unwrap();
         assert_eq!(
             position.query,
             "from_date=2026-01-31T10%3A15%3A31.480Z&to_date=2026-03-02T07%3A15%3A31.480Z&page=1&display_size=500"
         );
         position.next_page("page=2".to_owned());
         position.mark_checked(&Id::new("p7").unwrap());
-        let text = serde_json::to_string(&SweepCheckpoint::at(&position)).unwrap();
+        let mut kept = ended(NOW);
+        kept.set_under_way(&position);
+        let text = serde_json::to_string(&kept).unwrap();
         let kept: SweepCheckpoint = serde_json::from_str(&text).unwrap();
-        assert_eq!(
-            kept.clone()
-                .begin(&RunOptions::default(), NOW.plus(minutes(600)))
-                .unwrap(),
-            position
-        );
+        let later = NOW.plus(minutes(600));
+        let resumed = kept.begin(&RunOptions::default(), &access(), later);
+        assert_eq!(resumed.unwrap(), position);
 
         let since = RunOptions {
             since: Some(NOW.minus(minutes(600))),
             ..RunOptions::default()
         };
-        assert_eq!(
-            kept.begin(&since, NOW).unwrap().window().0,
-            NOW.minus(minutes(600))
-        );
+        let window = kept.begin(&since, &access(), NOW).unwrap().window();
+        assert_eq!(window.0, NOW.minus(minutes(600)));
+    }
+
+    #[test]
+    fn however_long_nothing_was_swept_no_payment_is_skipped() {
+        let day = minutes(24 * 60);
+        for away in [0, 5, 40, 200] {
+            let kept = ended(NOW);
+            let now = NOW.plus(away * day).plus(minutes(30));
+            let begun = kept.begin(&RunOptions::default(), &access(), now).unwrap();
+            let swept_to = NOW.minus(minutes(180));
+            assert_eq!(
+                begun.window(),
+                (swept_to.minus(WINDOW), now.minus(minutes(180)))
+            );
+        }
+        let from_the_future = ended(NOW.plus(day));
+        let begun = from_the_future.begin(&RunOptions::default(), &access(), NOW);
+        assert!(begun.unwrap().window().0 <= NOW.minus(WINDOW));
+    }
+
+    #[test]
+    fn a_refund_is_dated_when_it_was_first_seen() {
+        let (mut kept, payment) = (SweepCheckpoint::default(), Id::new("p1").unwrap());
+        let later = NOW.plus(minutes(60));
+        for (succeeded, received, now, seen) in [
+            (1, 0, NOW, vec![NOW]),
+            (1, 0, later, vec![NOW]),
+            (2, 0, later, vec![NOW, later]),
+            (2, 1, later.plus(minutes(9)), vec![NOW, later]),
+            (2, 2, later, vec![later, later]),
+            (3, 2, later, vec![later; 3]),
+        ] {
+            let found = kept.refunds_seen(&payment, succeeded, received, now);
+            assert_eq!(found, seen, "{succeeded} {received}");
+        }
+        let text = serde_json::to_string(&kept).unwrap();
+        let mut kept: SweepCheckpoint = serde_json::from_str(&text).unwrap();
+        assert_eq!(kept.refunds_seen(&payment, 3, 2, NOW), vec![later; 3]);
+
+        for n in 0..2 * MAX_FOLLOWED {
+            kept.refunds_seen(&Id::new(&format!("q{n}")).unwrap(), 1, 0, NOW);
+        }
+        assert_eq!(kept.refunds.len(), MAX_FOLLOWED);
     }
 }

@@ -14,12 +14,14 @@ mod record;
 mod report;
 mod pager;
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{LockedRun, ProgressEvent, RunEnd, RunFindings, RunOutcome, checkpoint::Checkpoint};
+use super::{
+    LockedRun, ProgressEvent, RunEnd, RunFindings, RunOutcome, checkpoint::Checkpoint, last,
+};
 use crate::{domain::Timestamp, inbox::ReconcileInbox, secrets::Secret};
 use client::HmrcClient;
 use mailbox::Mailbox;
@@ -38,6 +40,8 @@ pub struct HmrcAccess {
     pub client_id: Secret,
     /// The application's client secret.
     pub client_secret: Secret,
+    /// How often the boxes are listed; `None` for as often as the platform runs.
+    pub every: Option<Duration>,
 }
 
 /// HMRC's status of a notification that is not acknowledged.
@@ -107,6 +111,12 @@ async fn empty(
     access: &HmrcAccess,
     boxes: &mut VecDeque<Mailbox>,
 ) -> Result<(), RunEnd> {
+    if !run.options.by_hand
+        && let Some(every) = access.every
+        && let Some(due_at) = next_run(run, every).await?
+    {
+        return Err(RunEnd::NotDue(due_at));
+    }
     let (mut progress, positions) = Checkpoint::load::<BoxPositions>(run).await?;
     // A run of a part, or a dry run, does not move the checkpoint that other runs resume from.
     let keeps_place = run.options.since.is_none() && !run.options.dry_run;
@@ -120,6 +130,19 @@ async fn empty(
         let _ = progress.save(run, &checkpoint_of(boxes)).await;
     }
     ended
+}
+
+/// When the next run is due, if that is later than now. A run that ended in the future was dated
+/// before the clock was set back.
+async fn next_run(
+    run: &LockedRun<'_, impl ReconcileInbox>,
+    every: Duration,
+) -> Result<Option<Timestamp>, RunEnd> {
+    let last = last::last_run(run.inbox(), run.source).await?;
+    let last = last.map(|last| last.at()).filter(|at| *at <= run.now());
+    Ok(last
+        .map(|at| at.plus(every))
+        .filter(|due_at| *due_at > run.now()))
 }
 
 /// Serves the boxes in turn, in the order in which they may be listed, until all are done.

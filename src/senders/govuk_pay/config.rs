@@ -1,5 +1,7 @@
 //! The configuration of a source of GOV.UK Pay.
 
+use std::time::Duration;
+
 use super::api;
 use crate::senders::{PullTable, SecretShape, SenderConfig};
 
@@ -13,10 +15,19 @@ pub(super) const CONFIG: SenderConfig = SenderConfig {
         generated: (26, b"0123456789abcdefghijklmnopqrstuv"),
     },
     shares_secrets: false,
+    webhook_events: &[
+        "card_payment_succeeded",
+        "card_payment_captured",
+        "card_payment_failed",
+        "card_payment_expired",
+        "card_payment_refunded",
+    ],
     pull: Some(PullTable {
         environments: &[("", api::BASE_URL)],
         boxes: false,
         credentials: &["api_key"],
         test_prefix: Some("api_test_"),
+        every: Duration::from_secs(30 * 60),
+        after: Some(Duration::from_secs(3 * 60 * 60)),
     }),
 };

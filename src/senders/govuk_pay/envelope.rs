@@ -3,11 +3,11 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{OBSERVED_EVENT_TYPE, payment};
+use super::{OBSERVED_EVENT_TYPE, REFUNDED_EVENT_TYPE, payment};
 use crate::{
     domain::{Id, Timestamp},
     senders::{
-        EnvelopeFormat, EventData, UNKNOWN_EVENT_TYPE,
+        EnvelopeFormat, EventData, EventFacts, UNKNOWN_EVENT_TYPE,
         json::{self, UnreadableError},
         read::{EnvelopeFields, content_digest},
     },
@@ -36,10 +36,44 @@ pub(super) const FORMAT: EnvelopeFormat = EnvelopeFormat {
     ledger_event,
 };
 
-/// Pay may send one event under several ids. An observation is not an event of Pay's, and must not
-/// take the place of one.
-fn ledger_event(event_type: &str, event_at: Timestamp) -> Option<String> {
-    (event_type != OBSERVED_EVENT_TYPE).then(|| format!("{event_type}|{event_at}"))
+/// Pay may send one event under several ids. Two refunds may share an instant, so the amounts
+/// belong to a refund's name. An observation has a name that no event of Pay's has, and is found
+/// there again by the next run.
+fn ledger_event(event: &EventFacts<'_>) -> Option<String> {
+    let EventFacts {
+        event_type,
+        event_at,
+        id,
+        body,
+    } = event;
+    Some(match *event_type {
+        OBSERVED_EVENT_TYPE => payment::observed_event(id)?,
+        REFUNDED_EVENT_TYPE => {
+            let amounts = body.and_then(refunded_amounts).unwrap_or_default();
+            format!("{event_type}|{event_at}{amounts}")
+        }
+        _ => format!("{event_type}|{event_at}"),
+    })
+}
+
+/// `|submitted|available`, in pence.
+fn refunded_amounts(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct RefundedPayment {
+        refund_summary: RefundAmounts,
+    }
+    #[derive(Deserialize)]
+    struct RefundAmounts {
+        amount_submitted: u64,
+        amount_available: u64,
+    }
+    let envelope: PayEnvelope<'_> = json::object(body).ok()?;
+    let payment: RefundedPayment = serde_json::from_str(envelope.resource?.get()).ok()?;
+    let amounts = payment.refund_summary;
+    Some(format!(
+        "|{}|{}",
+        amounts.amount_submitted, amounts.amount_available
+    ))
 }
 
 /// The fields of the message that we use; Pay may add others without a new version.

@@ -13,8 +13,12 @@ use super::SenderProtocol;
 
 pub use payment::Payment;
 
-/// The event type of a payment that was read from Pay's API because an event of it is missing.
+/// The event type of a payment that was read from Pay's API: an event of it is missing, or its
+/// source has no webhook.
 pub const OBSERVED_EVENT_TYPE: &str = "observed";
+
+/// The event type of a refund.
+const REFUNDED_EVENT_TYPE: &str = "card_payment_refunded";
 
 pub(super) static PROTOCOL: SenderProtocol = SenderProtocol {
     name: "govuk-pay",

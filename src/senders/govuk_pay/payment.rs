@@ -31,6 +31,8 @@ pub struct Payment {
     pub captured_on: Option<Timestamp>,
     /// The sum of the refunds submitted so far, in pence.
     pub refunded: u64,
+    /// Whether it was made by telephone.
+    pub is_by_telephone: bool,
 }
 
 #[derive(Deserialize)]
@@ -40,6 +42,7 @@ struct PaymentAnswer {
     state: PaymentState,
     settlement_summary: Option<PaymentSettlement>,
     refund_summary: Option<RefundSummary>,
+    moto: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -63,6 +66,20 @@ impl Payment {
     /// Reads one payment; `None` if a field that is needed is missing or malformed.
     pub fn read(json: &[u8]) -> Option<Self> {
         read(json).ok()
+    }
+
+    /// Whether its state is one that a service acts on: final, or waiting to be captured.
+    pub fn is_settled(&self) -> bool {
+        matches!(
+            self.status.as_str(),
+            "success" | "failed" | "cancelled" | "error" | "capturable"
+        )
+    }
+
+    /// The id of the payment as it is now, by which it is recorded once.
+    pub fn observation_id(&self) -> String {
+        let facts = hex::encode(&self.facts()[..8]);
+        format!("observed-{}-{facts}", self.id.as_str())
     }
 
     /// What distinguishes two observations: everything a webhook could be about.
@@ -100,7 +117,14 @@ fn read(json: &[u8]) -> Result<Payment, UnreadableError> {
             .refund_summary
             .and_then(|refunds| refunds.amount_submitted)
             .unwrap_or(0),
+        is_by_telephone: answer.moto == Some(true),
     })
+}
+
+/// The name of an observation in the ledger of its payment: what distinguishes it from others.
+pub(super) fn observed_event(id: &str) -> Option<String> {
+    let (_, facts) = id.rsplit_once('-')?;
+    Some(format!("{OBSERVED_EVENT_TYPE}|{facts}"))
 }
 
 /// Reads a payment that the API returned at `asked_at`: an event that happened then. The same
@@ -110,18 +134,12 @@ pub(super) fn observed(
     asked_at: Timestamp,
 ) -> Result<EnvelopeFields, UnreadableError> {
     let payment = read(body)?;
-    let facts = payment.facts();
-    let id = format!(
-        "observed-{}-{}",
-        payment.id.as_str(),
-        hex::encode(&facts[..8])
-    );
     Ok(EnvelopeFields {
-        id: Id::new(&id).ok_or(UnreadableError::Id)?,
+        id: Id::new(&payment.observation_id()).ok_or(UnreadableError::Id)?,
         event_type: OBSERVED_EVENT_TYPE.to_owned(),
         subject: Some(payment.id.as_str().to_owned()),
         event_at: asked_at,
-        content_digest: facts,
+        content_digest: payment.facts(),
     })
 }
 

@@ -1,5 +1,7 @@
 //! The configuration of a source of HMRC.
 
+use std::time::Duration;
+
 use super::api;
 use crate::senders::{PullTable, SecretShape, SenderConfig};
 
@@ -13,9 +15,12 @@ pub(super) const CONFIG: SenderConfig = SenderConfig {
         generated: (32, b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"),
     },
     shares_secrets: true,
+    webhook_events: &[],
     pull: Some(PullTable {
         environments: &[("sandbox", api::SANDBOX), ("production", api::PRODUCTION)],
         boxes: true,
+        every: Duration::from_secs(5 * 60),
+        after: None,
         credentials: &["client_id", "client_secret"],
         test_prefix: None,
     }),

@@ -28,7 +28,7 @@ pub(super) const FORMAT: EnvelopeFormat = EnvelopeFormat {
     read_pulled: |body, _| read(body),
     data: |_, body| data(body),
     cloud_event_type: |_| "uk.gov.hmrc.ppns.notification".to_owned(),
-    ledger_event: |_, _| None,
+    ledger_event: |_| None,
 };
 
 /// The fields of the pushed envelope that we use; HMRC may add others.

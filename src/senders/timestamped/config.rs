@@ -11,5 +11,6 @@ pub(super) const CONFIG: SenderConfig = SenderConfig {
         generated: (24, b"0123456789abcdefghijklmnopqrstuv"),
     },
     shares_secrets: false,
+    webhook_events: &[],
     pull: None,
 };

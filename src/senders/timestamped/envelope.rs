@@ -22,7 +22,7 @@ pub(super) const FORMAT: EnvelopeFormat = EnvelopeFormat {
         })
     },
     cloud_event_type: |event_type| format!("example.timestamped.{event_type}"),
-    ledger_event: |event_type, event_at| Some(format!("{event_type}|{event_at}")),
+    ledger_event: |event| Some(format!("{}|{}", event.event_type, event.event_at)),
 };
 
 #[derive(Deserialize)]

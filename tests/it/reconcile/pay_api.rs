@@ -1,6 +1,6 @@
 //! GOV.UK Pay on loopback, and a machine that looks for missing events.
 
-use std::{collections::BTreeSet, ops::Deref, time::Duration};
+use std::{collections::BTreeSet, ops::Deref, sync::Mutex, time::Duration};
 
 use futures_util::{StreamExt, stream};
 use pillarbox::{
@@ -30,8 +30,6 @@ const GRACE_PERIOD: Duration = minutes(3 * 60);
 const DAY: Duration = minutes(24 * 60);
 /// How long after a payment began the money is asked for.
 const CAPTURE_SUBMITTED: Duration = Duration::from_millis(116_087);
-/// How long before it succeeds a refund is made.
-const REFUND_TAKES: Duration = Duration::from_secs(90);
 
 /// A missing event, by its payment.
 pub(crate) type Lost = BTreeSet<(String, ExpectedEvent)>;
@@ -40,6 +38,10 @@ pub(crate) struct PayRig {
     pub(crate) api: PayApi,
     pub(crate) machine: Machine,
     pub(crate) source: SourceName,
+    /// What the webhook subscribes to; `None` without one.
+    pub(crate) events: Option<Vec<&'static str>>,
+    /// When the inbox was compared with the API, so that refunds were seen.
+    runs: Mutex<Vec<Timestamp>>,
 }
 
 impl Deref for PayRig {
@@ -59,6 +61,8 @@ impl PayRig {
             api,
             machine: Machine::new(&clock),
             source: SourceName::new("pay").unwrap(),
+            events: Some(SenderKind::GOVUK_PAY.config.webhook_events.to_vec()),
+            runs: Mutex::default(),
         }
     }
 
@@ -199,7 +203,12 @@ impl PayRig {
                 is_over(day.plus(DAY)).then_some(ExpectedEvent::Captured)
             }
             PaymentEvent::Refunded => {
-                is_over(webhook.at.minus(REFUND_TAKES)).then_some(ExpectedEvent::Refunded)
+                let looks = |run: &&Timestamp| {
+                    **run >= webhook.at && payment.created().plus(GRACE_PERIOD) <= **run
+                };
+                let runs = self.runs.lock().unwrap();
+                let seen = runs.iter().find(looks).copied();
+                seen.is_some_and(is_over).then_some(ExpectedEvent::Refunded)
             }
             PaymentEvent::Failed if payment.lifecycle() == PaymentLifecycle::ProviderError => {
                 is_over(webhook.at).then_some(ExpectedEvent::FailedOrSucceeded)
@@ -233,7 +242,16 @@ impl PayRig {
         options: &RunOptions,
     ) -> (RunEnd, PaymentsReport) {
         let (base_url, api_key) = (self.api.base_url().clone(), Secret::new(api_key.to_owned()));
-        let access = SenderAccess::GovukPay(govuk_pay::PayAccess { base_url, api_key });
+        let access = SenderAccess::GovukPay(govuk_pay::PayAccess {
+            base_url,
+            api_key,
+            every: minutes(30),
+            after: GRACE_PERIOD,
+            events: self.events.clone(),
+        });
+        if !options.dry_run && options.since.is_none() {
+            self.runs.lock().unwrap().push(self.api_now());
+        }
         let outcome = self
             .machine
             .run(&*self.clock, &self.source, &access, options)

@@ -68,6 +68,7 @@ impl HmrcRig {
             boxes: boxes.iter().map(|id| (*id).to_owned()).collect(),
             client_id: Secret::new(CLIENT.to_owned()),
             client_secret: Secret::new(SECRET.to_owned()),
+            every: None,
         }
     }
 

@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn an_empty_list_repeats_its_filter() {
-        let since = at("2026-03-02T10:00:00Z");
+        let since = Timestamp::parse("2026-03-02T10:00:00Z").unwrap();
         let filter = RowFilter::default;
         for (filter, expected) in [
             (filter(), None),
