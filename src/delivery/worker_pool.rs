@@ -40,12 +40,14 @@ impl AttemptResult {
             reason: None,
             original_key: None,
             retry_at: None,
+            age: Duration::ZERO,
             took: self.took,
         };
         match &self.ended {
             Err(error) => record.reason = Some(error.to_string()),
             Ok(processed) => {
                 record.outcome = processed.outcome.as_str();
+                record.age = processed.age;
                 record.attempt = Some(processed.attempt).filter(|attempt| *attempt > 0);
                 match &processed.outcome {
                     AttemptOutcome::Retry { reason, retry_at } => {

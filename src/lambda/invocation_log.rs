@@ -7,10 +7,10 @@ use tokio::time::Instant;
 
 use super::{Invocation, InvocationError, Role};
 use crate::{
-    delivery::{AttemptCounts, AttemptOutcome, AttemptResult},
+    delivery::{AttemptCounts, AttemptResult},
     telemetry::{
-        DELIVERED, DELIVERY_DELAY, EmbeddedMetrics, PlatformFields, REPEAT, RequestRecord,
-        SWEEP_RUN,
+        AttemptRecord, DELIVERED, DELIVERY_DELAY, EmbeddedMetrics, MetricSample, PlatformFields,
+        REPEAT, RequestRecord,
     },
 };
 
@@ -25,8 +25,11 @@ pub(super) struct InvocationLog {
     pub(super) records: Option<u64>,
     pub(super) counts: Option<AttemptCounts>,
     pub(super) down: Option<String>,
-    /// The milliseconds between receipt and delivery of each delivered notification.
-    delivery_delays: Vec<u64>,
+    /// An attempt whose line waits for a second attempt: if there is none, the invocation's line
+    /// has its key.
+    only_attempt: Option<AttemptRecord>,
+    /// What the attempts without metrics of their own add to metrics.
+    samples: Vec<MetricSample>,
 }
 
 impl InvocationLog {
@@ -51,7 +54,8 @@ impl InvocationLog {
             records: None,
             counts: None,
             down: None,
-            delivery_delays: Vec::new(),
+            only_attempt: None,
+            samples: Vec::new(),
         }
     }
 
@@ -63,20 +67,21 @@ impl InvocationLog {
         })
     }
 
-    /// Counts an attempt. One that needs attention has its own line; of a single attempt the
-    /// invocation's line has the key.
+    /// Takes note of an attempt. Each has a line, so that its key is in the log; of a single one
+    /// that needs no attention, the invocation's line has the key instead.
     pub(super) fn note_attempt(&mut self, attempt: &AttemptResult) {
-        let is_first = self.key.is_none() && self.counts.is_none();
-        self.key = is_first.then(|| attempt.key.to_string());
+        let is_first = self.counts.is_none();
         self.counts.get_or_insert_default();
-        if let Ok(processed) = &attempt.ended
-            && matches!(processed.outcome, AttemptOutcome::Delivered)
-        {
-            let delay = u64::try_from(processed.age.as_millis()).unwrap_or(u64::MAX);
-            self.delivery_delays.push(delay);
-        }
+        self.key = is_first.then(|| attempt.key.to_string());
         let record = attempt.record(self.platform.clone());
-        if !matches!(record.outcome, "delivered" | "repeat" | "not_ours") {
+        self.samples.extend(record.samples());
+        let is_quiet = matches!(record.outcome, "delivered" | "repeat" | "not_ours");
+        if is_first && is_quiet {
+            self.only_attempt = Some(record);
+        } else {
+            if let Some(first) = self.only_attempt.take() {
+                first.log();
+            }
             record.log();
         }
     }
@@ -98,15 +103,22 @@ impl InvocationLog {
     /// The metrics of a batch or a sweep. They have no source, because a line can name only one.
     fn metrics(&self) -> Option<EmbeddedMetrics> {
         let mut metrics = EmbeddedMetrics::of_function(self.platform.function.as_ref()?);
-        if let Some(counts) = self.counts.filter(|counts| counts.delivered > 0) {
-            metrics.add(&DELIVERED, counts.delivered);
-            metrics.add_all(&DELIVERY_DELAY, &self.delivery_delays);
+        let values = |metric| {
+            let samples = self.samples.iter().filter(move |sample| sample.metric == metric);
+            samples.map(MetricSample::in_unit).collect::<Vec<u64>>()
+        };
+        for metric in [&DELIVERED, &REPEAT] {
+            let counts = values(metric);
+            if !counts.is_empty() {
+                metrics.add(metric, counts.iter().sum());
+            }
         }
-        if let Some(counts) = self.counts.filter(|counts| counts.repeat > 0) {
-            metrics.add(&REPEAT, counts.repeat);
+        let delays = values(&DELIVERY_DELAY);
+        if !delays.is_empty() {
+            metrics.add_all(&DELIVERY_DELAY, &delays);
         }
         if matches!(self.outcome, "swept" | "cut_short") {
-            metrics.add(&SWEEP_RUN, 1);
+            metrics.add(MetricSample::SWEEP.metric, MetricSample::SWEEP.in_unit());
         }
         Some(metrics)
     }

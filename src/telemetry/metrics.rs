@@ -180,18 +180,8 @@ fn lines(records: &[ReconcileRecord], function: &str, now: Timestamp) -> String 
 fn of_run(record: &ReconcileRecord, function: &str) -> Option<EmbeddedMetrics> {
     let source = SourceName::new(&record.source)?;
     let mut metrics = EmbeddedMetrics::of_source(function, &source);
-    let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-    let oldest = record.oldest_unacknowledged;
-    for (metric, value) in [
-        (&PULLED_MISSED, Some(count(record.recorded))),
-        (&MISSING_EVENTS, record.newly_missing.map(count)),
-        (&OLDEST_UNACKNOWLEDGED, oldest.map(|age| age.as_secs())),
-        (&SILENT, record.silent.map(|age| age.as_secs())),
-        (&PULL_FAILURES, Some(count(record.errors))),
-    ] {
-        if let Some(value) = value {
-            metrics.add(metric, value);
-        }
+    for sample in record.samples() {
+        metrics.add(sample.metric, sample.in_unit());
     }
     Some(metrics)
 }

@@ -12,18 +12,20 @@ mod request;
 mod metrics;
 mod attempt;
 mod reconcile;
+mod sample;
 
 use std::time::Duration;
 
 pub use crate::text::{visible, visible_lines};
 pub use attempt::AttemptRecord;
 pub use log_layer::{LinePrinter, LogFormat, LogLayer};
-pub(crate) use metrics::{DELIVERED, DELIVERY_DELAY, EmbeddedMetrics, REPEAT, SWEEP_RUN};
+pub(crate) use metrics::{DELIVERED, DELIVERY_DELAY, EmbeddedMetrics, REPEAT};
 pub use metrics::{METRICS, Metric, MetricsWriter, NAMESPACE};
 pub use panics::log_panics;
 pub use platform::PlatformFields;
 pub use reconcile::ReconcileRecord;
 pub use request::RequestRecord;
+pub use sample::{MetricSample, MetricValue};
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
@@ -149,6 +151,7 @@ mod tests {
             reason: Some("https: status 503".to_owned()),
             original_key: None,
             retry_at: Some(Timestamp::from_millis(1_772_446_531_480)),
+            age: Duration::ZERO,
             took: Duration::from_micros(9),
         };
         assert_eq!(

@@ -288,6 +288,7 @@ mod tests {
     use super::*;
     use crate::{
         console,
+        metrics::ServeMetrics,
         sqlite::{ServeLock, SqliteInbox},
     };
     use pillarbox::{
@@ -379,7 +380,7 @@ mod tests {
         let _lock = ServeLock::take(&folder.path().join("inbox.db")).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let console_at = listener.local_addr().unwrap();
-        let pages = console::router(inbox, console_at);
+        let pages = console::router(inbox, ServeMetrics::new(), console_at);
         tokio::spawn(console::serve(listener, pages, std::future::pending()));
         let callback = server(CALLBACK).await;
 

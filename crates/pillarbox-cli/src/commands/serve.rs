@@ -27,6 +27,7 @@ use super::{
 use crate::{
     console, labels,
     listener::raise_descriptor_limit,
+    metrics::ServeMetrics,
     server::{reconcile_loop, serve},
     sqlite::{ServeLock, SqliteInbox},
 };
@@ -200,7 +201,10 @@ pub(super) async fn run<D: Destination>(
     let (bound, console_bound) = (listener.local_addr()?, console_listener.local_addr()?);
 
     let stop = stop_on_signals()?;
-    let pages = console::router(Arc::clone(&inbox), console_bound);
+    let metrics = ServeMetrics::new();
+    let sources = settings.config.sources.iter();
+    metrics.declare(&sources.map(|source| source.name.clone()).collect::<Vec<_>>());
+    let pages = console::router(Arc::clone(&inbox), Arc::clone(&metrics), console_bound);
     let stopped = stop.clone();
     tokio::spawn(console::serve(console_listener, pages, async move {
         stopped.cancelled().await
@@ -208,14 +212,14 @@ pub(super) async fn run<D: Destination>(
     welcome(&settings, &keyring, (bound, console_bound), goes_to, output)?;
     tokio::spawn(log_unreachable(https_urls(&settings.config)));
     let mut reconciling = reconciler(&settings.config, aws.as_ref(), &inbox)
-        .map(|reconciler| reconcile_loop::start(reconciler, &stop))
+        .map(|reconciler| reconcile_loop::start(reconciler, &metrics, &stop))
         .unwrap_or_default();
     let retention = RetentionPolicy {
         retention: settings.config.retention,
     };
     let worker = DeliveryWorker::new(Arc::clone(&inbox), destination, clock.clone(), retention);
     let receiver = Receiver::new(keyring, inbox, settings.config.acceptance, clock);
-    serve(listener, receiver, worker, stop).await?;
+    serve(listener, receiver, worker, metrics, stop).await?;
     // Each run ends between two steps; one that does not is continued by the next start.
     let reconciled = async { while reconciling.join_next().await.is_some() {} };
     if tokio::time::timeout(RECONCILE_DRAIN, reconciled)

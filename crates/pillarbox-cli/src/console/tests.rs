@@ -45,7 +45,9 @@ impl TestConsole {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let served = tokio::spawn(serve(listener, router(Arc::clone(&inbox), at), async {
+        let metrics = ServeMetrics::new();
+        let pages = router(Arc::clone(&inbox), metrics, at);
+        let served = tokio::spawn(serve(listener, pages, async {
             let _ = stopped.await;
         }));
         Self {

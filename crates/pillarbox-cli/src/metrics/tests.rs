@@ -1,0 +1,100 @@
+//! What a scrape shows, and that it shows the same metrics as CloudWatch.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use super::*;
+
+fn name(source: &str) -> SourceName {
+    SourceName::new(source).unwrap()
+}
+
+/// The lines of a scrape that show a value.
+fn values(metrics: &ServeMetrics) -> Vec<String> {
+    let (media_type, text) = metrics.expose();
+    assert_eq!(media_type, "text/plain; version=0.0.4; charset=utf-8");
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn a_name_is_that_of_cloudwatch_in_snake_case_with_its_unit_last() {
+    let metric = |name: &str| *METRICS.iter().find(|metric| metric.name == name).unwrap();
+    for (cloudwatch, prometheus) in [
+        ("Received", "pillarbox_received_total{source}"),
+        ("InvalidSignature", "pillarbox_invalid_signature_total{source}"),
+        ("AnswerTime", "pillarbox_answer_time_seconds{source}"),
+        ("DeliveryDelay", "pillarbox_delivery_delay_seconds{source}"),
+        ("SweepRun", "pillarbox_sweep_run_total"),
+        (
+            "OldestUnacknowledgedSeconds",
+            "pillarbox_oldest_unacknowledged_seconds{source}",
+        ),
+    ] {
+        assert_eq!(prometheus_name(metric(cloudwatch)), prometheus);
+    }
+}
+
+/// Each metric is given a value; the scrape then names all of them and no others.
+#[test]
+fn every_metric_of_cloudwatch_is_shown_under_its_name_and_no_other_is() {
+    let metrics = ServeMetrics::new();
+    assert_eq!(values(&metrics), Vec::<String>::new());
+    metrics.declare(&[name("pay")]);
+    for metric in METRICS {
+        metrics.add(Some(&name("pay")), &[MetricSample::count(metric, 1)]);
+    }
+    let shown: BTreeSet<String> = values(&metrics)
+        .iter()
+        .map(|line| {
+            let (series, _) = line.split_once(' ').unwrap();
+            let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+            let name = ["_bucket", "_sum", "_count"]
+                .iter()
+                .find_map(|part| name.strip_suffix(part))
+                .unwrap_or(name);
+            let of_source = if labels.contains("source=\"pay\"") { "{source}" } else { "" };
+            format!("{name}{of_source}")
+        })
+        .collect();
+    let expected = METRICS.iter().map(|metric| prometheus_name(metric));
+    assert_eq!(shown, expected.collect());
+}
+
+#[test]
+fn what_has_never_happened_is_zero_for_each_source() {
+    let metrics = ServeMetrics::new();
+    metrics.declare(&[name("pay"), name("a-0-b")]);
+    let shown = values(&metrics);
+    for line in [
+        "pillarbox_dead_total{source=\"pay\"} 0",
+        "pillarbox_dead_total{source=\"a-0-b\"} 0",
+        "pillarbox_answer_time_seconds_count{source=\"pay\"} 0",
+        "pillarbox_sweep_run_total 0",
+    ] {
+        assert!(shown.iter().any(|shown| shown == line), "{line}: {shown:#?}");
+    }
+}
+
+#[test]
+fn an_answer_time_counts_below_the_limits_that_matter_to_a_sender() {
+    let metrics = ServeMetrics::new();
+    for millis in [1, 2_400, 2_700, 9_000] {
+        let record = RequestRecord {
+            source: Some(name("pay")),
+            outcome: "recorded",
+            took: Some(Duration::from_millis(millis)),
+            ..RequestRecord::default()
+        };
+        metrics.count_request(&record);
+    }
+    let shown = values(&metrics);
+    for line in [
+        "pillarbox_received_total{source=\"pay\"} 4",
+        "pillarbox_recorded_total{source=\"pay\"} 4",
+        "pillarbox_answer_time_seconds_bucket{le=\"2.5\",source=\"pay\"} 2",
+        "pillarbox_answer_time_seconds_bucket{le=\"3.0\",source=\"pay\"} 3",
+        "pillarbox_answer_time_seconds_bucket{le=\"+Inf\",source=\"pay\"} 4",
+    ] {
+        assert!(shown.iter().any(|shown| shown == line), "{line}: {shown:#?}");
+    }
+}
