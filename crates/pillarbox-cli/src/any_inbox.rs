@@ -10,7 +10,7 @@ use pillarbox::{
     inbox::{
         BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded, EventClaim, Fence,
         InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked, OperatorInbox, PageRequest,
-        PendingEvent, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter,
+        PendingCount, PendingEvent, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter,
         RowPage, SourceFilter,
         dynamodb::{DynamoInbox, TableSettings},
     },
@@ -82,6 +82,14 @@ impl AnyInbox {
         match self {
             Self::Sqlite(_) => wanted.min(MAX_PAGE_ROWS),
             Self::DynamoDb(_) => wanted,
+        }
+    }
+
+    /// The size of each partition of the pending index that has rows.
+    pub async fn pending_counts(&self) -> Result<Vec<PendingCount>, InboxError> {
+        match self {
+            Self::Sqlite(inbox) => inbox.pending_counts().await,
+            Self::DynamoDb(inbox) => inbox.pending_counts().await,
         }
     }
 }

@@ -41,7 +41,11 @@ fn every_metric_of_cloudwatch_is_shown_under_its_name_and_no_other_is() {
     assert_eq!(values(&metrics), Vec::<String>::new());
     metrics.declare(&[name("pay")]);
     for metric in METRICS {
-        metrics.add(Some(&name("pay")), &[MetricSample::count(metric, 1)]);
+        let sample = match metric.unit {
+            "Milliseconds" => MetricSample::time(metric, Duration::from_millis(1)),
+            _ => MetricSample::count(metric, 1),
+        };
+        metrics.add(Some(&name("pay")), &[sample]);
     }
     let shown: BTreeSet<String> = values(&metrics)
         .iter()
@@ -79,21 +83,19 @@ fn what_has_never_happened_is_zero_for_each_source() {
 fn an_answer_time_counts_below_the_limits_that_matter_to_a_sender() {
     let metrics = ServeMetrics::new();
     for millis in [1, 2_400, 2_700, 9_000] {
-        let record = RequestRecord {
-            source: Some(name("pay")),
-            outcome: "recorded",
-            took: Some(Duration::from_millis(millis)),
-            ..RequestRecord::default()
-        };
+        let mut record = RequestRecord::default();
+        record.source = Some(name("pay"));
+        record.outcome = "recorded";
+        record.took = Some(Duration::from_millis(millis));
         metrics.count_request(&record);
     }
     let shown = values(&metrics);
     for line in [
         "pillarbox_received_total{source=\"pay\"} 4",
         "pillarbox_recorded_total{source=\"pay\"} 4",
-        "pillarbox_answer_time_seconds_bucket{le=\"2.5\",source=\"pay\"} 2",
-        "pillarbox_answer_time_seconds_bucket{le=\"3.0\",source=\"pay\"} 3",
-        "pillarbox_answer_time_seconds_bucket{le=\"+Inf\",source=\"pay\"} 4",
+        "pillarbox_answer_time_seconds_bucket{source=\"pay\",le=\"2.5\"} 2",
+        "pillarbox_answer_time_seconds_bucket{source=\"pay\",le=\"3\"} 3",
+        "pillarbox_answer_time_seconds_bucket{source=\"pay\",le=\"+Inf\"} 4",
     ] {
         assert!(shown.iter().any(|shown| shown == line), "{line}: {shown:#?}");
     }
