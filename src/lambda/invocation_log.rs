@@ -7,10 +7,14 @@ use tokio::time::Instant;
 
 use super::{Invocation, InvocationError, Role};
 use crate::{
-    delivery::{AttemptCounts, AttemptResult},
+    delivery::{
+        AttemptCounts, AttemptResult,
+        sweep::{SourceSilence, SweepGauges},
+    },
+    domain::SourceName,
     telemetry::{
-        AttemptRecord, DELIVERED, DELIVERY_DELAY, EmbeddedMetrics, MetricSample, PlatformFields,
-        REPEAT, RequestRecord,
+        AttemptRecord, DELIVERED, DELIVERY_DELAY, EmbeddedMetrics, FunctionMetrics, MetricSample,
+        PlatformFields, REPEAT, RequestRecord,
     },
 };
 
@@ -30,12 +34,15 @@ pub(super) struct InvocationLog {
     only_attempt: Option<AttemptRecord>,
     /// What the attempts without metrics of their own add to metrics.
     samples: Vec<MetricSample>,
+    gauges: Option<SweepGauges>,
+    /// Whether every source was reconciled, or failed to be.
+    pub(super) has_reconciled: bool,
 }
 
 impl InvocationLog {
     pub(super) fn begin(
         role: Role,
-        function: Option<String>,
+        function: Option<FunctionMetrics>,
         invocation: &Invocation,
         is_cold: bool,
     ) -> Self {
@@ -56,6 +63,8 @@ impl InvocationLog {
             down: None,
             only_attempt: None,
             samples: Vec::new(),
+            gauges: None,
+            has_reconciled: false,
         }
     }
 
@@ -86,6 +95,44 @@ impl InvocationLog {
         }
     }
 
+    /// Takes the gauges of a sweep. The silence of each source has its own line, because a line's
+    /// metrics can name only one source.
+    pub(super) fn note_gauges(&mut self, gauges: SweepGauges) {
+        for (source, silence) in &gauges.silences {
+            self.log_silence(source, *silence);
+        }
+        self.gauges = Some(gauges);
+    }
+
+    fn log_silence(&self, source: &SourceName, silence: SourceSilence) {
+        let request_id = &self.platform.request_id;
+        let role = self.platform.role;
+        match (silence, &self.platform.function) {
+            (SourceSilence::Lasting(time), Some(function)) => {
+                let mut metrics = EmbeddedMetrics::of_source(function, source);
+                if let Some(sample) = silence.sample() {
+                    metrics.add(sample.metric, sample.in_unit());
+                }
+                tracing::info!(
+                    request_id,
+                    role,
+                    source = source.as_str(),
+                    silent_seconds = time.as_secs(),
+                    embedded_metrics = metrics.open_members(),
+                    "time since the last notification"
+                );
+            }
+            (SourceSilence::Unknown, _) => tracing::error!(
+                request_id,
+                role,
+                source = source.as_str(),
+                "the last notification is dated in the future, so silence goes unseen: a clock was \
+                 wrong"
+            ),
+            (SourceSilence::Lasting(_), None) => {}
+        }
+    }
+
     /// Writes the line, before the answer leaves the function.
     pub(super) fn write(self, failure: Option<&InvocationError>) {
         let reason = failure.map(ToString::to_string);
@@ -104,7 +151,10 @@ impl InvocationLog {
     fn metrics(&self) -> Option<EmbeddedMetrics> {
         let mut metrics = EmbeddedMetrics::of_function(self.platform.function.as_ref()?);
         let values = |metric| {
-            let samples = self.samples.iter().filter(move |sample| sample.metric == metric);
+            let samples = self
+                .samples
+                .iter()
+                .filter(move |sample| sample.metric == metric);
             samples.map(MetricSample::in_unit).collect::<Vec<u64>>()
         };
         for metric in [&DELIVERED, &REPEAT] {
@@ -117,8 +167,14 @@ impl InvocationLog {
         if !delays.is_empty() {
             metrics.add_all(&DELIVERY_DELAY, &delays);
         }
-        if matches!(self.outcome, "swept" | "cut_short") {
+        if let Some(gauges) = &self.gauges {
             metrics.add(MetricSample::SWEEP.metric, MetricSample::SWEEP.in_unit());
+            for sample in gauges.samples() {
+                metrics.add_unless_zero(sample.metric, sample.in_unit());
+            }
+        }
+        if self.has_reconciled {
+            metrics.add(MetricSample::RUN.metric, MetricSample::RUN.in_unit());
         }
         Some(metrics)
     }

@@ -81,7 +81,6 @@ impl ReconcileRecord {
             Some(count(&metrics::PULLED_MISSED, self.recorded)),
             missing.map(|missing| count(&metrics::MISSING_EVENTS, missing)),
             oldest.map(|age| MetricSample::time(&metrics::OLDEST_UNACKNOWLEDGED, age)),
-            self.silent.map(|age| MetricSample::time(&metrics::SILENT, age)),
             Some(count(&metrics::PULL_FAILURES, self.errors)),
         ]
         .into_iter()

@@ -131,7 +131,9 @@ impl RequestRecord {
             is_conflict.then_some(&metrics::CONFLICT),
         ];
         let counts = counts.into_iter().flatten();
-        let took = self.took.map(|took| MetricSample::time(&metrics::ANSWER_TIME, took));
+        let took = self
+            .took
+            .map(|took| MetricSample::time(&metrics::ANSWER_TIME, took));
         counts
             .map(|metric| MetricSample::count(metric, 1))
             .chain(took)
@@ -145,6 +147,7 @@ impl RequestRecord {
             ("held", _) => &metrics::HELD,
             (_, Some("signature")) => &metrics::INVALID_SIGNATURE,
             (_, Some("no_secret")) => &metrics::NO_SECRET,
+            (_, Some("too_large")) => &metrics::TOO_LARGE,
             (_, Some("inbox")) => &metrics::INBOX_UNAVAILABLE,
             (_, Some(_)) => &metrics::OTHER_REFUSED,
             (_, None) => return None,

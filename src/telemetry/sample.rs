@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::metrics::{Metric, SWEEP_RUN};
+use super::metrics::{Metric, RECONCILE_RUN, SWEEP_RUN};
 
 /// One value of one metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,9 @@ impl MetricSample {
     /// A sweep that read what is due.
     pub const SWEEP: Self = Self::count(&SWEEP_RUN, 1);
 
+    /// A reconcile run that has compared every source.
+    pub const RUN: Self = Self::count(&RECONCILE_RUN, 1);
+
     /// A number of events or rows.
     pub const fn count(metric: &'static Metric, count: u64) -> Self {
         Self {
@@ -44,13 +47,14 @@ impl MetricSample {
     }
 
     /// The value in the unit of its metric.
-    pub(crate) fn in_unit(&self) -> u64 {
+    pub fn in_unit(&self) -> u64 {
         match self.value {
             MetricValue::Count(count) => count,
-            MetricValue::Time(time) if self.metric.unit == "Milliseconds" => {
-                u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-            }
-            MetricValue::Time(time) => time.as_secs(),
+            MetricValue::Time(time) => match self.metric.unit {
+                "Milliseconds" => u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
+                "Seconds" => time.as_secs(),
+                _ => time.as_secs() / (60 * 60), // CloudWatch has no unit for hours
+            },
         }
     }
 }

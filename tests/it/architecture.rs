@@ -160,10 +160,7 @@ const RESERVED: &[(&str, &[&str])] = &[
             "crates/sender-simulator/src/apis",
         ],
     ),
-    (
-        "prometheus_client::",
-        &["crates/pillarbox-cli/src/metrics"],
-    ),
+    ("prometheus_client::", &["crates/pillarbox-cli/src/metrics"]),
     ("axum::", &["crates/pillarbox-cli/src/console"]),
     ("clap::", &["crates/pillarbox-cli/src/commands"]),
     (

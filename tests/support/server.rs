@@ -132,7 +132,10 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let told = stop.clone();
-        let names: Vec<SourceName> = sources.iter().filter_map(|source| SourceName::new(&source.name)).collect();
+        let names: Vec<SourceName> = sources
+            .iter()
+            .filter_map(|source| SourceName::new(&source.name))
+            .collect();
         let metrics = ServeMetrics::new();
         metrics.declare(&names);
         let counted = Arc::clone(&metrics);

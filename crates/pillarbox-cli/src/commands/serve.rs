@@ -16,7 +16,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tracing::Level;
-use tracing_subscriber::{filter::Targets, prelude::*};
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    prelude::*,
+};
 use url::Url;
 
 use super::{
@@ -27,7 +30,7 @@ use super::{
 use crate::{
     console, labels,
     listener::raise_descriptor_limit,
-    metrics::ServeMetrics,
+    metrics::{CountedFailures, ServeMetrics},
     server::{reconcile_loop, serve},
     sqlite::{ServeLock, SqliteInbox},
 };
@@ -36,7 +39,7 @@ use pillarbox::{
     config::{Config, DestinationConfig, DestinationSecrets, Overrides},
     delivery::DeliveryWorker,
     destinations::{Destination, DestinationDeps, LogDestination, resolve_https},
-    domain::SystemClock,
+    domain::{SourceName, SystemClock},
     inbox::RetentionPolicy,
     receive::Receiver,
     reconcile::{Reconciler, ReconcilerDeps, TokioSleeper},
@@ -78,7 +81,8 @@ impl ServeArgs {
         global: &GlobalArgs,
         output: &mut Output,
     ) -> Result<(), CommandError> {
-        log_to_stderr(output)?;
+        let metrics = ServeMetrics::new();
+        log_to_stderr(&metrics, output)?;
         let LoadedServe {
             settings,
             keyring,
@@ -104,6 +108,7 @@ impl ServeArgs {
             keyring,
             aws,
             (destination, &goes_to),
+            metrics,
             clock,
             output,
         )
@@ -117,7 +122,8 @@ impl ServeArgs {
         global: &GlobalArgs,
         output: &mut Output,
     ) -> Result<(), CommandError> {
-        log_to_stderr(output)?;
+        let metrics = ServeMetrics::new();
+        log_to_stderr(&metrics, output)?;
         let LoadedServe {
             settings,
             keyring,
@@ -131,6 +137,7 @@ impl ServeArgs {
             keyring,
             aws,
             (destination, &["of this program".to_owned()]),
+            metrics,
             Arc::new(SystemClock),
             output,
         )
@@ -189,6 +196,7 @@ pub(super) async fn run<D: Destination>(
     keyring: Arc<Keyring>,
     aws: Option<Aws>,
     (destination, goes_to): (D, &[String]),
+    metrics: Arc<ServeMetrics>,
     clock: Arc<SystemClock>,
     output: &mut Output,
 ) -> Result<(), CommandError> {
@@ -201,9 +209,10 @@ pub(super) async fn run<D: Destination>(
     let (bound, console_bound) = (listener.local_addr()?, console_listener.local_addr()?);
 
     let stop = stop_on_signals()?;
-    let metrics = ServeMetrics::new();
     let sources = settings.config.sources.iter();
-    metrics.declare(&sources.map(|source| source.name.clone()).collect::<Vec<_>>());
+    let sources: Vec<SourceName> = sources.map(|source| source.name.clone()).collect();
+    metrics.declare(&sources);
+    metrics.watch(Arc::clone(&inbox), &sources, clock.clone());
     let pages = console::router(Arc::clone(&inbox), Arc::clone(&metrics), console_bound);
     let stopped = stop.clone();
     tokio::spawn(console::serve(console_listener, pages, async move {
@@ -427,7 +436,7 @@ fn stop_on_signals() -> io::Result<CancellationToken> {
 /// One line a request on standard error: readable on a terminal, JSON elsewhere. What `output` says
 /// to people joins these lines, so that a full disk or a reader that has stopped holds up neither
 /// the start nor the end.
-fn log_to_stderr(output: &mut Output) -> Result<(), CommandError> {
+fn log_to_stderr(metrics: &Arc<ServeMetrics>, output: &mut Output) -> Result<(), CommandError> {
     let level = match variable("PILLARBOX_LOG").as_deref() {
         None | Some("") => Level::INFO,
         Some(word) => word.parse().map_err(|_| {
@@ -449,6 +458,7 @@ fn log_to_stderr(output: &mut Output) -> Result<(), CommandError> {
         .with_default(Level::WARN);
     tracing_subscriber::registry()
         .with(lines.with_filter(which))
+        .with(CountedFailures(Arc::clone(metrics)).with_filter(LevelFilter::ERROR))
         .init();
     log_panics();
     output.print_words_with(printer, colour);

@@ -105,7 +105,7 @@ impl HttpService for ConsoleService {
 }
 
 async fn expose(State(metrics): State<Arc<ServeMetrics>>) -> impl IntoResponse {
-    let (media_type, text) = metrics.expose();
+    let (media_type, text) = metrics.scrape().await;
     ([(header::CONTENT_TYPE, media_type)], text)
 }
 

@@ -564,3 +564,24 @@ async fn a_console_told_to_stop_stops_although_a_browser_holds_a_connection() {
         .unwrap()
         .unwrap();
 }
+
+#[tokio::test]
+async fn metrics_follow_the_rules_of_every_other_page() {
+    let console = TestConsole::start().await;
+    let port = console.at.port();
+    for (method, host, status) in [
+        ("GET", format!("127.0.0.1:{port}"), 200),
+        ("GET", "localhost:9090".to_owned(), 200),
+        ("HEAD", format!("127.0.0.1:{port}"), 200),
+        ("POST", format!("127.0.0.1:{port}"), 405),
+        ("GET", "prometheus.example:8081".to_owned(), 421),
+    ] {
+        let response = console.ask(method, "/metrics", &host).await;
+        assert_eq!(response.status, status, "{method} {host}");
+        let is_text = response
+            .head
+            .contains("content-type: text/plain; version=0.0.4; charset=utf-8\r\n");
+        assert_eq!(is_text, status == 200, "{}", response.head);
+        assert!(response.head.contains("cache-control: no-store\r\n"));
+    }
+}

@@ -5,11 +5,16 @@
 //! platform. Their only label is a configured source, by type, so that no text of a sender can
 //! become one. To count is an atomic addition, so neither counting nor a scrape holds up a request.
 
+mod counted_failures;
+mod gauges;
 mod names;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
 
 use prometheus_client::{
     encoding::prometheus_text,
@@ -17,10 +22,13 @@ use prometheus_client::{
     registry::Registry,
 };
 
+pub(crate) use counted_failures::CountedFailures;
+use gauges::GaugeReader;
 pub use names::prometheus_name;
 use names::{MetricKind, is_by_source, registered_name};
 use pillarbox::{
-    domain::SourceName,
+    domain::{Clock, SourceName},
+    inbox::DeliveryInbox,
     telemetry::{
         AttemptRecord, METRICS, Metric, MetricSample, MetricValue, ReconcileRecord, RequestRecord,
     },
@@ -36,6 +44,9 @@ const DELAY_SECONDS: [f64; 13] = [
     0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 60.0, 300.0, 900.0, 3_600.0, 21_600.0, 259_200.0,
 ];
 
+/// The gauges that a reconcile run sets; the others are of the inbox.
+const RECONCILE_GAUGES: [&str; 1] = ["OldestUnacknowledgedSeconds"];
+
 /// No label, or the source.
 type Labels = Vec<(&'static str, String)>;
 type HistogramFamily = Family<Labels, Histogram, fn() -> Histogram>;
@@ -46,6 +57,7 @@ pub struct ServeMetrics {
     counters: HashMap<&'static str, Family<Labels, Counter>>,
     gauges: HashMap<&'static str, Family<Labels, Gauge>>,
     histograms: HashMap<&'static str, HistogramFamily>,
+    inbox: OnceLock<GaugeReader>,
 }
 
 impl ServeMetrics {
@@ -56,6 +68,7 @@ impl ServeMetrics {
             counters: HashMap::new(),
             gauges: HashMap::new(),
             histograms: HashMap::new(),
+            inbox: OnceLock::new(),
         };
         for metric in METRICS {
             metrics.register(metric);
@@ -81,6 +94,18 @@ impl ServeMetrics {
                 }
             }
         }
+    }
+
+    /// Has a scrape show the state of `inbox`, too.
+    pub fn watch<I: DeliveryInbox>(
+        &self,
+        inbox: Arc<I>,
+        sources: &[SourceName],
+        clock: Arc<dyn Clock>,
+    ) {
+        let reader = GaugeReader::new(inbox, sources.into(), clock);
+        // Called once a process; a second inbox would not be the one that is served.
+        let _ = self.inbox.set(reader);
     }
 
     fn register(&mut self, metric: &'static Metric) {
@@ -116,11 +141,15 @@ impl ServeMetrics {
 
     /// Counts an attempt to deliver.
     pub fn count_attempt(&self, record: &AttemptRecord) {
-        self.add(SourceName::new(record.key.source()).as_ref(), &record.samples());
+        self.add(
+            SourceName::new(record.key.source()).as_ref(),
+            &record.samples(),
+        );
     }
 
-    /// Counts what a reconcile run found.
+    /// Counts a reconcile run and what it found.
     pub fn count_run(&self, record: &ReconcileRecord) {
+        self.add(None, &[MetricSample::RUN]);
         self.add(SourceName::new(&record.source).as_ref(), &record.samples());
     }
 
@@ -129,32 +158,38 @@ impl ServeMetrics {
         for sample in samples {
             let name = sample.metric.name;
             let labels = labels(source.filter(|_| is_by_source(sample.metric)));
-            match sample.value {
-                MetricValue::Count(count) => {
-                    if let Some(counter) = self.counters.get(name) {
-                        counter.get_or_create(&labels).inc_by(count);
-                    }
-                    self.set(name, &labels, count);
-                }
-                MetricValue::Time(time) => {
-                    if let Some(histogram) = self.histograms.get(name) {
-                        histogram.get_or_create(&labels).observe(time.as_secs_f64());
-                    }
-                    self.set(name, &labels, time.as_secs());
-                }
+            if let Some(counter) = self.counters.get(name) {
+                counter.get_or_create(&labels).inc_by(sample.in_unit());
+            }
+            if let Some(gauge) = self.gauges.get(name) {
+                let value = i64::try_from(sample.in_unit()).unwrap_or(i64::MAX);
+                gauge.get_or_create(&labels).set(value);
+            }
+            if let (Some(histogram), MetricValue::Time(time)) =
+                (self.histograms.get(name), sample.value)
+            {
+                histogram.get_or_create(&labels).observe(time.as_secs_f64());
             }
         }
     }
 
-    fn set(&self, name: &str, labels: &Labels, value: u64) {
-        if let Some(gauge) = self.gauges.get(name) {
-            let value = i64::try_from(value).unwrap_or(i64::MAX);
-            gauge.get_or_create(labels).set(value);
-        }
+    fn forget_gauges(&self) {
+        let of_inbox = |(name, _): &(&&str, _)| !RECONCILE_GAUGES.contains(*name);
+        self.gauges
+            .iter()
+            .filter(of_inbox)
+            .for_each(|(_, gauge)| gauge.clear());
     }
 
-    /// The values now, and the media type of the text.
-    pub fn expose(&self) -> (&'static str, String) {
+    /// The values for a scrape, and the media type of the text.
+    pub async fn scrape(&self) -> (&'static str, String) {
+        if let Some(inbox) = self.inbox.get() {
+            inbox.refresh(self).await;
+        }
+        self.expose()
+    }
+
+    fn expose(&self) -> (&'static str, String) {
         let mut text = String::new();
         // A string takes every write.
         let _ = prometheus_text::encode(&mut text, &self.registry);

@@ -2,7 +2,12 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use tracing_subscriber::prelude::*;
+
 use super::*;
+
+/// As long and as odd as the name of a source may be.
+const ODD_NAME: &str = "a--0-abcdefghijklmnopqrstuvwxyz-";
 
 fn name(source: &str) -> SourceName {
     SourceName::new(source).unwrap()
@@ -21,10 +26,15 @@ fn a_name_is_that_of_cloudwatch_in_snake_case_with_its_unit_last() {
     let metric = |name: &str| *METRICS.iter().find(|metric| metric.name == name).unwrap();
     for (cloudwatch, prometheus) in [
         ("Received", "pillarbox_received_total{source}"),
-        ("InvalidSignature", "pillarbox_invalid_signature_total{source}"),
+        (
+            "InvalidSignature",
+            "pillarbox_invalid_signature_total{source}",
+        ),
         ("AnswerTime", "pillarbox_answer_time_seconds{source}"),
         ("DeliveryDelay", "pillarbox_delivery_delay_seconds{source}"),
         ("SweepRun", "pillarbox_sweep_run_total"),
+        ("SilenceHours", "pillarbox_silence_hours{source}"),
+        ("DeadRows", "pillarbox_dead_rows"),
         (
             "OldestUnacknowledgedSeconds",
             "pillarbox_oldest_unacknowledged_seconds{source}",
@@ -56,7 +66,11 @@ fn every_metric_of_cloudwatch_is_shown_under_its_name_and_no_other_is() {
                 .iter()
                 .find_map(|part| name.strip_suffix(part))
                 .unwrap_or(name);
-            let of_source = if labels.contains("source=\"pay\"") { "{source}" } else { "" };
+            let of_source = if labels.contains("source=\"pay\"") {
+                "{source}"
+            } else {
+                ""
+            };
             format!("{name}{of_source}")
         })
         .collect();
@@ -67,15 +81,18 @@ fn every_metric_of_cloudwatch_is_shown_under_its_name_and_no_other_is() {
 #[test]
 fn what_has_never_happened_is_zero_for_each_source() {
     let metrics = ServeMetrics::new();
-    metrics.declare(&[name("pay"), name("a-0-b")]);
+    metrics.declare(&[name("pay"), name(ODD_NAME)]);
     let shown = values(&metrics);
     for line in [
         "pillarbox_dead_total{source=\"pay\"} 0",
-        "pillarbox_dead_total{source=\"a-0-b\"} 0",
+        "pillarbox_dead_total{source=\"a--0-abcdefghijklmnopqrstuvwxyz-\"} 0",
         "pillarbox_answer_time_seconds_count{source=\"pay\"} 0",
         "pillarbox_sweep_run_total 0",
     ] {
-        assert!(shown.iter().any(|shown| shown == line), "{line}: {shown:#?}");
+        assert!(
+            shown.iter().any(|shown| shown == line),
+            "{line}: {shown:#?}"
+        );
     }
 }
 
@@ -97,6 +114,39 @@ fn an_answer_time_counts_below_the_limits_that_matter_to_a_sender() {
         "pillarbox_answer_time_seconds_bucket{source=\"pay\",le=\"3\"} 3",
         "pillarbox_answer_time_seconds_bucket{source=\"pay\",le=\"+Inf\"} 4",
     ] {
-        assert!(shown.iter().any(|shown| shown == line), "{line}: {shown:#?}");
+        assert!(
+            shown.iter().any(|shown| shown == line),
+            "{line}: {shown:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_failure_that_a_log_event_names_is_counted_and_any_other_event_is_not() {
+    let metrics = ServeMetrics::new();
+    metrics.declare(&[]);
+    let layer = CountedFailures(Arc::clone(&metrics));
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        tracing::error!(
+            source = "pay",
+            metric = "SecretRefused",
+            "a secret cannot be used"
+        );
+        tracing::error!(metric = None::<&str>, "a secret cannot be used");
+        tracing::error!(
+            metric = "NoSuchMetric",
+            reason = "SecretReadFailure",
+            "any other"
+        );
+    });
+    let shown = values(&metrics);
+    for line in [
+        "pillarbox_secret_refused_total 1",
+        "pillarbox_secret_read_failure_total 0",
+    ] {
+        assert!(
+            shown.iter().any(|shown| shown == line),
+            "{line}: {shown:#?}"
+        );
     }
 }

@@ -217,8 +217,10 @@ fn pending(name: &str, count: &PendingCount, advice: &str) -> DoctorFinding {
     );
     match count.partition.as_str() {
         "open" if age > OPEN_TOO_LONG => {
-            finding(CheckHealth::Look, name, format!("{found}: {advice}"))
-                .stuck(stuck::waiting(count.rows, &format!("for up to {}", span(age))))
+            finding(CheckHealth::Look, name, format!("{found}: {advice}")).stuck(stuck::waiting(
+                count.rows,
+                &format!("for up to {}", span(age)),
+            ))
         }
         "open" => fine(name, found),
         other => finding(
