@@ -76,8 +76,8 @@ impl InvocationLog {
         })
     }
 
-    /// Takes note of an attempt. Each has a line, so that its key is in the log; of a single one
-    /// that needs no attention, the invocation's line has the key instead.
+    /// Takes note of an attempt. Each that did something has a line, so that its key is in the log;
+    /// of a single one that needs no attention, the invocation's line has the key instead.
     pub(super) fn note_attempt(&mut self, attempt: &AttemptResult) {
         let is_first = self.counts.is_none();
         self.counts.get_or_insert_default();
@@ -85,13 +85,16 @@ impl InvocationLog {
         let record = attempt.record(self.platform.clone());
         self.samples.extend(record.samples());
         let is_quiet = matches!(record.outcome, "delivered" | "repeat" | "not_ours");
-        if is_first && is_quiet {
-            self.only_attempt = Some(record);
-        } else {
-            if let Some(first) = self.only_attempt.take() {
-                first.log();
+        let waiting = self.only_attempt.take();
+        let (record, waits) = match is_first && is_quiet {
+            true => (None, Some(record)),
+            false => (Some(record), None),
+        };
+        self.only_attempt = waits;
+        for record in waiting.into_iter().chain(record) {
+            if record.outcome != "not_ours" {
+                record.log();
             }
-            record.log();
         }
     }
 

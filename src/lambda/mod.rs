@@ -36,7 +36,7 @@ use crate::{
         stream_batch::{self, BatchOutcome},
         sweep::{SweepGauges, Sweeper},
     },
-    destinations::Destination,
+    destinations::{DeliveryTrace, Destination},
     domain::{SourceName, Timestamp},
     inbox::{DeliveryInbox, Inbox, InboxError, ReceiveInbox, ReconcileInbox},
     receive::{self, HttpAnswer, Receiver, Refusal},
@@ -73,6 +73,8 @@ pub struct Invocation {
     pub id: String,
     /// When the function is stopped.
     pub deadline: Timestamp,
+    /// The header with its place in a trace, if the platform gives one.
+    pub trace_header: Option<String>,
 }
 
 /// The reply to an invocation.
@@ -188,7 +190,12 @@ impl<I: Inbox, D: Destination> LambdaFunction<I, D> {
     ) -> Result<InvocationReply, InvocationError> {
         let is_cold = !self.is_warm.swap(true, Ordering::Relaxed);
         let mut line = InvocationLog::begin(self.role, self.metrics.clone(), invocation, is_cold);
-        let done = panic::catch_panic(self.work(raw, invocation, &mut line)).await;
+        let trace = DeliveryTrace::new(&invocation.id, invocation.trace_header.as_deref());
+        let work = DeliveryTrace::scope(
+            Some(Arc::new(trace)),
+            self.work(raw, invocation, &mut line),
+        );
+        let done = panic::catch_panic(work).await;
         let done = done.unwrap_or(Err(InvocationError::Panicked));
         line.write(done.as_ref().err());
         done

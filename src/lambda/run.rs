@@ -130,7 +130,12 @@ async fn serve<I: Inbox, D: Destination>(
     let work = async |LambdaEvent { payload,
         context }: LambdaEvent<Box<RawValue>>| -> Result<InvocationReply, InvocationError> {
         let deadline = deadline::stopped_at(context.deadline, SystemClock.now());
-        function.handle(&payload, &Invocation { id: context.request_id, deadline }).await
+        let invocation = Invocation {
+            id: context.request_id,
+            deadline,
+            trace_header: context.xray_trace_id,
+        };
+        function.handle(&payload, &invocation).await
     };
     Runtime::new(service_fn(work)).run().await
 }

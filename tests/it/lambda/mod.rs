@@ -12,3 +12,4 @@ mod reconcile;
 mod roles;
 mod signatures;
 mod time;
+mod tracing;

@@ -132,6 +132,7 @@ impl<I: Inbox> Reconciling<I> {
         let invocation = Invocation {
             id: "r1".to_owned(),
             deadline: self.clock.now().plus(time),
+            trace_header: None,
         };
         Ok(serde_json::to_value(self.function.handle(&raw, &invocation).await?).unwrap())
     }
