@@ -8,7 +8,9 @@ mod queue;
 use std::collections::HashMap;
 
 use aws_sdk_sqs::{
-    Client, error::ProvideErrorMetadata, operation::send_message::SendMessageOutput,
+    Client,
+    error::ProvideErrorMetadata,
+    operation::send_message::SendMessageOutput,
     types::{
         MessageAttributeValue, MessageSystemAttributeNameForSends, MessageSystemAttributeValue,
     },

@@ -147,8 +147,17 @@ mod tests {
             (format!("{whole};Sampled=0"), w3c("00")),
             (format!("{whole};Sampled=?"), w3c("00")),
             (whole.clone(), w3c("00")),
-            (format!("Self=1-1-1; {whole};Sampled=1;Lineage=1:a:0"), w3c("01")),
-            (whole.to_ascii_uppercase().replace("ROOT", "Root").replace("PARENT", "Parent"), w3c("00")),
+            (
+                format!("Self=1-1-1; {whole};Sampled=1;Lineage=1:a:0"),
+                w3c("01"),
+            ),
+            (
+                whole
+                    .to_ascii_uppercase()
+                    .replace("ROOT", "Root")
+                    .replace("PARENT", "Parent"),
+                w3c("00"),
+            ),
             (root.to_owned(), None),
             (format!("{root};Parent=0000000000000000"), None),
             (format!("{root};Parent=53995c3f42cd8ad"), None),

@@ -191,10 +191,8 @@ impl<I: Inbox, D: Destination> LambdaFunction<I, D> {
         let is_cold = !self.is_warm.swap(true, Ordering::Relaxed);
         let mut line = InvocationLog::begin(self.role, self.metrics.clone(), invocation, is_cold);
         let trace = DeliveryTrace::new(&invocation.id, invocation.trace_header.as_deref());
-        let work = DeliveryTrace::scope(
-            Some(Arc::new(trace)),
-            self.work(raw, invocation, &mut line),
-        );
+        let work =
+            DeliveryTrace::scope(Some(Arc::new(trace)), self.work(raw, invocation, &mut line));
         let done = panic::catch_panic(work).await;
         let done = done.unwrap_or(Err(InvocationError::Panicked));
         line.write(done.as_ref().err());

@@ -39,6 +39,8 @@ fn micros(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::domain::{Key, SourceName, Timestamp};
     use log_layer::test_support::logged;
@@ -207,6 +209,93 @@ mod tests {
             };
             let line = logged(LogFormat::Json, || record.log());
             assert!(line.contains(&format!(r#""level":"{level}""#)), "{line}");
+        }
+    }
+
+    /// The fields of a section of `docs/logging.md` and those of every line.
+    fn documented(heading: &str) -> BTreeSet<String> {
+        let document = include_str!("../../docs/logging.md");
+        let fields = |heading: &str| {
+            let (_, section) = document.split_once(&format!("\n## {heading}\n")).unwrap();
+            let (section, _) = section.split_once("\n## ").unwrap();
+            let tables = section.split("\n\n").map(str::trim);
+            let rows = tables.filter(|table| table.starts_with("| Field |"));
+            let rows = rows.flat_map(|table| table.lines().skip(2));
+            rows.map(|row| row.split('`').nth(1).unwrap().to_owned())
+                .collect::<BTreeSet<_>>()
+        };
+        &fields("Every line") | &fields(heading)
+    }
+
+    /// A record whose every field is known has every documented field, and no other. The fields that
+    /// only some platforms have are among them.
+    #[test]
+    fn a_line_has_the_fields_that_its_document_lists() {
+        let text = || Some("x".to_owned());
+        let platform = PlatformFields {
+            request_id: text(),
+            function: None,
+            role: Some("receive"),
+            version: Some("0.1.0"),
+            cold_start: Some(true),
+        };
+        let request = RequestRecord {
+            platform: platform.clone(),
+            source: SourceName::new("pay"),
+            kind: Some("govuk-pay"),
+            path: text(),
+            key: Key::parse("pay:6otj"),
+            outcome: "held",
+            code: Some("signature"),
+            reason: text(),
+            status: Some(200),
+            key_label: text(),
+            body_bytes: Some(1),
+            digest_prefix: text(),
+            store: Some(Duration::ZERO),
+            took: Some(Duration::ZERO),
+        };
+        let attempt = AttemptRecord {
+            platform,
+            key: Key::parse("pay:6otj").unwrap(),
+            outcome: "retry",
+            attempt: Some(3),
+            reason: text(),
+            original_key: Key::parse("pay:5kqr"),
+            retry_at: Some(Timestamp::from_millis(0)),
+            age: Duration::ZERO,
+            took: Duration::ZERO,
+        };
+        let run = ReconcileRecord {
+            request_id: text(),
+            source: "hmrc".to_owned(),
+            ended: "completed",
+            reason: text(),
+            seen: 0,
+            recorded: 0,
+            duplicates: 0,
+            held: 0,
+            acknowledged: 0,
+            missing: 0,
+            newly_missing: Some(0),
+            errors: 0,
+            oldest_unacknowledged: Some(Duration::ZERO),
+            silent: Some(Duration::ZERO),
+        };
+        let log: [(&str, &dyn Fn()); 3] = [
+            ("A request", &|| request.log()),
+            ("An attempt to deliver", &|| attempt.log()),
+            ("A reconcile run", &|| run.log()),
+        ];
+        for (heading, log) in log {
+            let line = logged(LogFormat::Json, log);
+            let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+            let fields = line.as_object().unwrap().keys().cloned();
+            assert_eq!(
+                fields.collect::<BTreeSet<_>>(),
+                documented(heading),
+                "{heading}"
+            );
         }
     }
 }

@@ -49,7 +49,11 @@ async fn every_line_about_a_notification_has_its_key_and_the_request_id_as_the_e
 
     let delivery = [
         batch(&[("pay:a", "recorded")]), // in the line of the invocation
-        batch(&[("pay:b", "recorded"), ("pay:c", "recorded"), ("pay:a", "recorded")]),
+        batch(&[
+            ("pay:b", "recorded"),
+            ("pay:c", "recorded"),
+            ("pay:a", "recorded"),
+        ]),
         json!({"role": "sweep"}),
     ];
     for event in &delivery {
@@ -67,7 +71,10 @@ async fn every_line_about_a_notification_has_its_key_and_the_request_id_as_the_e
             };
             assert_eq!(line["request_id"], REQUEST_ID);
             assert_eq!(line["role"], "all");
-            assert!(outcomes.contains(&line["outcome"].as_str().unwrap()), "{line}");
+            assert!(
+                outcomes.contains(&line["outcome"].as_str().unwrap()),
+                "{line}"
+            );
         }
         let [at_endpoint] = &endpoint.attempts(key)[..] else {
             panic!("{key} is delivered once")
