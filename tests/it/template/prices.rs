@@ -1,5 +1,5 @@
-//! What the metrics and the alarms cost, from the table of metrics and the template. docs/metrics.md
-//! states the same figures.
+//! What the metrics and the alarms cost, from the table of metrics and the template, and that
+//! docs/metrics.md states the same figures.
 
 use std::collections::BTreeSet;
 
@@ -92,7 +92,7 @@ fn the_document_states_these_prices() {
     let mut rows = Vec::new();
     for (name, set, parameters) in [
         (
-            "`MinimalAlarms=true`",
+            "with `MinimalAlarms=true`",
             MetricSet::Minimal,
             &[("MinimalAlarms", "true")][..],
         ),
@@ -116,5 +116,9 @@ fn the_document_states_these_prices() {
         ));
     }
     let missing: Vec<_> = rows.iter().filter(|row| !document.contains(*row)).collect();
-    assert_eq!(missing, Vec::<&String>::new(), "docs/metrics.md has other prices");
+    assert_eq!(
+        missing,
+        Vec::<&String>::new(),
+        "docs/metrics.md has other prices"
+    );
 }
