@@ -150,3 +150,22 @@ fn a_failure_that_a_log_event_names_is_counted_and_any_other_event_is_not() {
         );
     }
 }
+
+#[test]
+fn the_document_of_metrics_has_each_name_beside_that_of_cloudwatch() {
+    let document = include_str!("../../../../docs/metrics.md");
+    let rows = document.lines().filter(|line| line.starts_with("| `"));
+    let documented: BTreeSet<(String, String)> = rows
+        .map(|row| {
+            let code: Vec<&str> = row.split('`').skip(1).step_by(2).collect();
+            let [cloudwatch, .., prometheus] = code[..] else {
+                panic!("{row}")
+            };
+            (cloudwatch.to_owned(), prometheus.to_owned())
+        })
+        .collect();
+    let names = METRICS
+        .iter()
+        .map(|metric| (metric.name.to_owned(), prometheus_name(metric)));
+    assert_eq!(documented, names.collect());
+}
