@@ -227,8 +227,8 @@ mod tests {
         &fields("Every line") | &fields(heading)
     }
 
-    /// A record whose every field is known has every documented field, and no other. The fields that
-    /// only some platforms have are among them.
+    /// A record whose every field is known has every documented field, and no other. The fields
+    /// that only some platforms have are among them.
     #[test]
     fn a_line_has_the_fields_that_its_document_lists() {
         let text = || Some("x".to_owned());

@@ -57,9 +57,9 @@ fn code(line: &str) -> impl Iterator<Item = String> {
     line.split('`').skip(1).step_by(2).map(str::to_owned)
 }
 
-/// Checks that a line of the log has no field that its section does not list. Returns the heading of
-/// that section. Metrics, whose names begin with a capital letter or `_`, have a document of their
-/// own.
+/// Checks that a line of the log has no field that its section does not list. Returns the heading
+/// of that section. Metrics, whose names begin with a capital letter or `_`, have a document of
+/// their own.
 #[track_caller]
 pub fn check_line(sections: &[LogSection], line: &Value) -> String {
     let message = line["message"].as_str().unwrap_or_else(|| panic!("{line}"));

@@ -212,7 +212,7 @@ pub(super) async fn run<D: Destination>(
     let sources = settings.config.sources.iter();
     let sources: Vec<SourceName> = sources.map(|source| source.name.clone()).collect();
     metrics.declare(&sources);
-    metrics.watch(Arc::clone(&inbox), &sources, clock.clone());
+    metrics.watch(&inbox, &sources, clock.clone());
     let pages = console::router(Arc::clone(&inbox), Arc::clone(&metrics), console_bound);
     let stopped = stop.clone();
     tokio::spawn(console::serve(console_listener, pages, async move {

@@ -33,15 +33,20 @@ pub(super) struct GaugeReader {
 }
 
 impl GaugeReader {
-    /// Reads the gauges of `inbox` and `sources`.
+    /// Reads the gauges of `inbox` and `sources`. Does not keep the inbox open: a local one is
+    /// complete in its file only once it is closed, and metrics live as long as the process.
     pub(super) fn new<I: DeliveryInbox>(
-        inbox: Arc<I>,
+        inbox: &Arc<I>,
         sources: Arc<[SourceName]>,
         clock: Arc<dyn Clock>,
     ) -> Self {
+        let inbox = Arc::downgrade(inbox);
         let read = move || -> BoxFuture<'static, _> {
-            let (inbox, sources) = (Arc::clone(&inbox), Arc::clone(&sources));
-            let now = clock.now();
+            let Some(inbox) = inbox.upgrade() else {
+                let closed = InboxError::Unavailable("the inbox is closed".to_owned());
+                return Box::pin(async { Err(closed) });
+            };
+            let (sources, now) = (Arc::clone(&sources), clock.now());
             Box::pin(async move { SweepGauges::read(&*inbox, &sources, GAUGE_ROWS, now).await })
         };
         Self {

@@ -99,7 +99,7 @@ impl ServeMetrics {
     /// Has a scrape show the state of `inbox`, too.
     pub fn watch<I: DeliveryInbox>(
         &self,
-        inbox: Arc<I>,
+        inbox: &Arc<I>,
         sources: &[SourceName],
         clock: Arc<dyn Clock>,
     ) {

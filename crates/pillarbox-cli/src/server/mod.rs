@@ -26,8 +26,8 @@ use request::RequestHandler;
 /// How many hints may wait. Rows beyond that are found by the next sweep.
 const MAX_HINTS: usize = 4096;
 
-/// Receives on `listener` and delivers with `worker` until `stop`; counts both in `metrics`. Returns when everything in
-/// flight has ended.
+/// Receives on `listener` and delivers with `worker` until `stop`, and counts both in `metrics`.
+/// Returns when everything in flight has ended.
 ///
 /// The caller holds the inbox's serve lock, so no other process works on a row: all leases are
 /// released first.

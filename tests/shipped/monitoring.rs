@@ -142,7 +142,7 @@ async fn a_scrape_and_doctor_show_what_is_stuck() {
     assert!(first.starts_with(" fine  Nothing is stuck"), "{first}");
 }
 
-/// A thousand scrapers at once take no place of a sender, and slow none of them beyond its patience.
+/// A thousand scrapers at once take no place of a sender, and slow none of them too much.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_of_scrapes_does_not_slow_receiving() {
     let folder = Folder::with(test_support::process::BOTH_SOURCES);
