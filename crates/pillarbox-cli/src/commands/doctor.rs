@@ -413,7 +413,7 @@ mod tests {
             (
                 &[overdue],
                 "1 open",
-                "wrong  Something is stuck: 1 notification waits while serve does not run.",
+                "wrong  Something is stuck: 1 notification waits for up to 1 h.",
                 false,
             ),
         ] {
@@ -431,6 +431,25 @@ mod tests {
             );
             assert!(printed.contains("fine  listen: 127.0.0.1:"), "{printed}");
         }
+    }
+
+    /// A backup has no lock file: nothing serves it, and that is no fault.
+    #[tokio::test]
+    async fn what_waits_while_serve_does_not_run_is_stuck_at_once() {
+        let mut entry = example::hmrc("n1", "{}");
+        entry.received_at = SystemClock.now();
+        let (folder, _inbox) = inbox_with(&[entry]).await;
+        let (printed, is_well) = doctor(folder.path(), free().await, free().await).await;
+        assert!(is_well, "{printed}");
+        drop(ServeLock::take(&folder.path().join("inbox.db")).unwrap());
+        let (printed, is_well) = doctor(folder.path(), free().await, free().await).await;
+        assert_eq!(
+            (printed.lines().next(), is_well),
+            (
+                Some("wrong  Something is stuck: 1 notification waits while serve does not run."),
+                false
+            )
+        );
     }
 
     #[tokio::test]

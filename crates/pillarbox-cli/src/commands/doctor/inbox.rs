@@ -138,7 +138,7 @@ async fn row_findings(
     let serve_is_down = config
         .inbox
         .file()
-        .is_some_and(|path| !ServeLock::is_held(path));
+        .is_some_and(|path| ServeLock::was_taken(path) && !ServeLock::is_held(path));
     for count in &counts {
         let found = pending(name, count, advice);
         findings.push(match count.partition.as_str() {
