@@ -12,14 +12,13 @@ use pillarbox::{
     telemetry::{LogFormat, LogLayer},
 };
 use serde_json::{Value, json};
-use tracing_subscriber::prelude::*;
 
 use test_support::{
     cloud::{Cloud, CloudReply},
     endpoint::{Endpoint, EndpointReply},
     fronts::{Front, batch},
     function::{Deployed, REQUEST_ID, TRACE_HEADER, post},
-    log_buffer::LogBuffer,
+    log_buffer::{LogBuffer, listen_with},
     message::pay,
     process::WHSEC,
     server::{FixedClock, NOW},
@@ -43,7 +42,7 @@ async fn every_line_about_a_notification_has_its_key_and_the_request_id_as_the_e
     let endpoint = Endpoint::opened();
     let kept = LogBuffer::default();
     let layer = LogLayer::direct(kept.clone(), LogFormat::Json, Arc::new(FixedClock));
-    let _listening = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+    let _listening = listen_with(layer);
     let deployed = function(&endpoint, &["a", "b", "c", "d"]).await;
     let received = kept.lines();
 
@@ -95,8 +94,7 @@ async fn an_attempt_that_failed_says_which_invocation_made_it_in_a_batch_and_in_
         let deployed = function(&endpoint, &["a", "b"]).await;
         let kept = LogBuffer::default();
         let layer = LogLayer::direct(kept.clone(), LogFormat::Json, Arc::new(FixedClock));
-        let _listening =
-            tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+        let _listening = listen_with(layer);
         for (event, key) in [
             (batch(&[("pay:a", "recorded")]), "pay:a"),
             (json!({"role": "sweep"}), "pay:b"),
