@@ -14,6 +14,7 @@ mod tests;
 use std::{
     collections::{HashSet, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 use super::{
@@ -22,8 +23,12 @@ use super::{
 };
 use crate::{
     destinations::Destination,
-    domain::Key,
-    inbox::{DeliveryInbox, InboxError, SourceFilter},
+    domain::{Key, SourceName, Timestamp},
+    inbox::{DeliveryInbox, InboxError, PendingGauges, SourceFilter},
+    telemetry::{
+        CONFLICT_ROWS, DEAD_ROWS, HELD_ROWS, MetricSample, OLDEST_OPEN_SECONDS, OPEN_ROWS,
+        SILENCE_HOURS,
+    },
 };
 
 /// Attempts due rows, round by round.
@@ -147,6 +152,101 @@ impl<I: DeliveryInbox, D: Destination> Sweep<I, D> {
 /// How many bodies of each shard a round settles.
 const SETTLED_BODIES: usize = 20;
 
+/// An open row that is younger may still be on its way from the stream.
+const ON_ITS_WAY: Duration = Duration::from_secs(2 * 60);
+/// How many rows of each shard of the pending index are counted.
+pub const GAUGE_ROWS: usize = 100;
+/// How long reading the gauges may take. Deliveries wait for it: after them there may be no time.
+const GAUGES_TIMEOUT: Duration = Duration::from_secs(5);
+/// How far ahead the time of a last notification may be: the difference between two clocks.
+const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(5 * 60);
+
+/// What a sweep measures before it delivers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SweepGauges {
+    /// The pending index.
+    pub pending: PendingGauges,
+    /// The age of the oldest open row that should have been delivered by now; zero for none.
+    pub oldest_open: Duration,
+    /// How long each source has sent nothing.
+    pub silences: Vec<(SourceName, SourceSilence)>,
+}
+
+impl SweepGauges {
+    /// Reads the gauges of `inbox` and `sources`, from at most `limit` rows of each shard of the
+    /// pending index.
+    ///
+    /// # Errors
+    /// If the inbox cannot be read, or not in time.
+    pub async fn read(
+        inbox: &impl DeliveryInbox,
+        sources: &[SourceName],
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Self, InboxError> {
+        let read = Self::read_slowly(inbox, sources, limit, now);
+        let no_answer = |_| InboxError::Unavailable("no answer in time".to_owned());
+        let read = tokio::time::timeout(GAUGES_TIMEOUT, read).await;
+        read.map_err(no_answer).flatten()
+    }
+
+    async fn read_slowly(
+        inbox: &impl DeliveryInbox,
+        sources: &[SourceName],
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Self, InboxError> {
+        let pending = inbox.pending_gauges(now.minus(ON_ITS_WAY), limit).await?;
+        let mut silences = Vec::new();
+        for source in sources {
+            let since = inbox.silent_since(source, now).await?;
+            let silence = if since > now.plus(MAX_CLOCK_DIFFERENCE) {
+                SourceSilence::Unknown
+            } else {
+                SourceSilence::Lasting(now.since(since))
+            };
+            silences.push((source.clone(), silence));
+        }
+        let oldest_open = pending.oldest_open.map(|oldest| now.since(oldest));
+        Ok(Self {
+            pending,
+            oldest_open: oldest_open.unwrap_or_default(),
+            silences,
+        })
+    }
+
+    /// What they add to the metrics of the whole inbox. The silences belong to their sources.
+    pub fn samples(&self) -> [MetricSample; 5] {
+        let pending = &self.pending;
+        [
+            MetricSample::time(&OLDEST_OPEN_SECONDS, self.oldest_open),
+            MetricSample::count(&OPEN_ROWS, pending.open_rows),
+            MetricSample::count(&DEAD_ROWS, pending.dead_rows),
+            MetricSample::count(&HELD_ROWS, pending.held_rows),
+            MetricSample::count(&CONFLICT_ROWS, pending.conflict_rows),
+        ]
+    }
+}
+
+/// How long a source has sent nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceSilence {
+    /// For so long.
+    Lasting(Duration),
+    /// The time of the last notification is in the future: a clock was wrong when it was written.
+    Unknown,
+}
+
+impl SourceSilence {
+    /// What it adds to the metrics of its source; `None` if it is unknown.
+    pub fn sample(self) -> Option<MetricSample> {
+        match self {
+            Self::Lasting(time) => Some(MetricSample::time(&SILENCE_HOURS, time)),
+            Self::Unknown => None,
+        }
+    }
+}
+
 /// Runs single rounds with a deadline, and keeps the circuit breaker from one to the next.
 pub struct Sweeper<I, D> {
     worker: Arc<DeliveryWorker<I, D>>,
@@ -171,6 +271,15 @@ impl<I: DeliveryInbox, D: Destination> Sweeper<I, D> {
             worker,
             breaker: Arc::default(),
         }
+    }
+
+    /// Measures the pending index and the silence of `sources`.
+    ///
+    /// # Errors
+    /// If the inbox cannot be read, or not in time.
+    pub async fn gauges(&self, sources: &[SourceName]) -> Result<SweepGauges, InboxError> {
+        let (inbox, now) = (&*self.worker.inbox, self.worker.clock.now());
+        SweepGauges::read(inbox, sources, GAUGE_ROWS, now).await
     }
 
     /// Attempts what is due, until no row is or the time is up. Calls `on_attempt` for each result.

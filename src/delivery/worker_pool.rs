@@ -12,7 +12,7 @@ use tokio::{task::JoinSet, time::Instant};
 
 use super::{AttemptOutcome, DeliveryLimits, DeliveryWorker, ProcessedRow};
 use crate::{
-    destinations::Destination,
+    destinations::{DeliveryTrace, Destination},
     domain::Key,
     inbox::{DeliveryInbox, InboxError},
     telemetry::{AttemptRecord, PlatformFields},
@@ -40,12 +40,14 @@ impl AttemptResult {
             reason: None,
             original_key: None,
             retry_at: None,
+            age: Duration::ZERO,
             took: self.took,
         };
         match &self.ended {
             Err(error) => record.reason = Some(error.to_string()),
             Ok(processed) => {
                 record.outcome = processed.outcome.as_str();
+                record.age = processed.age;
                 record.attempt = Some(processed.attempt).filter(|attempt| *attempt > 0);
                 match &processed.outcome {
                     AttemptOutcome::Retry { reason, retry_at } => {
@@ -109,11 +111,13 @@ impl<I: DeliveryInbox, D: Destination> WorkerPool<I, D> {
 
     pub(super) fn start(&mut self, key: Key) {
         let worker = Arc::clone(&self.worker);
+        let trace = DeliveryTrace::current(); // a new task has none
         self.running.spawn(async move {
             let started_at = Instant::now();
             // The worker holds no state that a panic could leave half changed: a mark is one write,
             // and the time that a source was last received is replaced whole.
-            let processed = AssertUnwindSafe(worker.process(&key)).catch_unwind().await;
+            let attempt = DeliveryTrace::scope(trace, worker.process(&key));
+            let processed = AssertUnwindSafe(attempt).catch_unwind().await;
             let ended = match processed {
                 Ok(processed) => processed.map_err(AttemptError::Inbox),
                 Err(_) => Err(AttemptError::Panicked),

@@ -9,7 +9,7 @@ use aws_sdk_eventbridge::{
 use bytes::Bytes;
 use tokio::sync::OnceCell;
 
-use super::{DeliveryError, Destination, Event, Probe};
+use super::{DeliveryError, DeliveryTrace, Destination, Event, Probe};
 use crate::{
     aws::{
         Aws, AwsLimits, AwsService,
@@ -66,10 +66,11 @@ impl Destination for EventBridgeDestination {
         // EventBridge takes events for a bus that isn't there, and drops them. So it is looked for,
         // once a process; where we may not look, nothing is known, and the event is sent.
         self.seen.get_or_try_init(|| self.probe()).await?;
+        let trace = DeliveryTrace::current().and_then(|trace| trace.aws_header());
         let put = self
             .client
             .put_events()
-            .entries(entry(&self.bus, event))
+            .entries(entry(&self.bus, event, trace))
             .send()
             .await;
         let answer = put.map_err(|error| {
@@ -80,8 +81,8 @@ impl Destination for EventBridgeDestination {
     }
 }
 
-/// The entry of one event: the same for ever, since every part of it is.
-fn entry(bus: &EventBus, event: &Event) -> PutEventsRequestEntry {
+/// The entry of one event: the same for ever except for the trace, since every part of it is.
+fn entry(bus: &EventBus, event: &Event, trace: Option<String>) -> PutEventsRequestEntry {
     let (source, detail_type) = (format!("pillarbox.{}", event.source()), detail_type(event));
     let detail = detail(&source, &detail_type, event);
     PutEventsRequestEntry::builder()
@@ -94,6 +95,7 @@ fn entry(bus: &EventBus, event: &Event) -> PutEventsRequestEntry {
         .detail(String::from_utf8_lossy(detail))
         .source(source)
         .detail_type(detail_type)
+        .set_trace_header(trace)
         .build()
 }
 
@@ -203,7 +205,8 @@ mod tests {
     #[test]
     fn an_entry_says_who_tells_of_what_and_when() {
         let event = example::event(&pay("m1", "p1", "card_payment_succeeded", NOW));
-        let entry = entry(&bus(), &event);
+        let entry = entry(&bus(), &event, Some("Root=1".to_owned()));
+        assert_eq!(entry.trace_header(), Some("Root=1"));
         assert_eq!(entry.event_bus_name(), Some("ledger"));
         assert_eq!(entry.source(), Some("pillarbox.pay"));
         assert_eq!(entry.detail_type(), Some("card_payment_succeeded"));

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use reqwest::{Client, Response, StatusCode};
 use url::Url;
 
-use super::{DeliveryError, Destination, Event, WebhookSecret};
+use super::{DeliveryError, DeliveryTrace, Destination, Event, WebhookSecret};
 use crate::{
     domain::{Clock, Key},
     http_client::{ClientLimits, EndpointError, RequestError, client, endpoint, resolve},
@@ -75,6 +75,7 @@ impl Destination for HttpsDestination {
                 "webhook-signature",
                 self.secret.sign(key.as_str(), at, event.json()),
             )
+            .headers(DeliveryTrace::current_headers())
             .body(event.json().clone());
         let answer = request.send().await.map_err(|error| unavailable(&error))?;
         let status = answer.status();

@@ -12,6 +12,7 @@ mod https;
 mod log;
 mod routes;
 mod sqs;
+mod trace;
 mod webhook;
 
 use std::future::Future;
@@ -27,6 +28,7 @@ pub use https::{HttpsDestination, HttpsError, probe_https, resolve_https};
 pub use log::LogDestination;
 pub use routes::DestinationRoutes;
 pub use sqs::{SqsDestination, SqsQueue, SqsQueueError};
+pub use trace::DeliveryTrace;
 pub use webhook::WebhookSecret;
 
 /// Where notifications are delivered.

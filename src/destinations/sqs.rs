@@ -5,15 +5,21 @@
 
 mod queue;
 
+use std::collections::HashMap;
+
 use aws_sdk_sqs::{
-    Client, error::ProvideErrorMetadata, operation::send_message::SendMessageOutput,
-    types::MessageAttributeValue,
+    Client,
+    error::ProvideErrorMetadata,
+    operation::send_message::SendMessageOutput,
+    types::{
+        MessageAttributeValue, MessageSystemAttributeNameForSends, MessageSystemAttributeValue,
+    },
 };
 use bytes::Bytes;
 use md5::Md5;
 use sha2::{Digest, Sha256};
 
-use super::{DeliveryError, Destination, Event, Probe};
+use super::{DeliveryError, DeliveryTrace, Destination, Event, Probe};
 use crate::{
     aws::{
         Aws, AwsLimits, AwsService,
@@ -79,6 +85,7 @@ impl Destination for SqsDestination {
             .queue_url(self.queue.url())
             .message_body(String::from_utf8_lossy(text))
             .message_attributes(ID.0, id)
+            .set_message_system_attributes(trace_attribute())
             .set_message_group_id(self.queue.is_fifo().then_some(fifo.group))
             .set_message_deduplication_id(self.queue.is_fifo().then_some(fifo.deduplication));
         let answer = message.send().await.map_err(|error| {
@@ -87,6 +94,17 @@ impl Destination for SqsDestination {
         })?;
         confirm(&answer, text, &self.queue)
     }
+}
+
+/// The system attribute that carries the trace, which does not count towards the size.
+fn trace_attribute()
+-> Option<HashMap<MessageSystemAttributeNameForSends, MessageSystemAttributeValue>> {
+    let header = DeliveryTrace::current()?.aws_header()?;
+    let value = MessageSystemAttributeValue::builder()
+        .data_type(ID.1)
+        .string_value(header);
+    let name = MessageSystemAttributeNameForSends::AwsTraceHeader;
+    Some(HashMap::from([(name, value.build().ok()?)]))
 }
 
 /// The event, or its claim check where it is too long or has characters that no message may have.

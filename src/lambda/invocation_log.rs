@@ -7,10 +7,14 @@ use tokio::time::Instant;
 
 use super::{Invocation, InvocationError, Role};
 use crate::{
-    delivery::{AttemptCounts, AttemptOutcome, AttemptResult},
+    delivery::{
+        AttemptCounts, AttemptResult,
+        sweep::{SourceSilence, SweepGauges},
+    },
+    domain::SourceName,
     telemetry::{
-        DELIVERED, DELIVERY_DELAY, EmbeddedMetrics, PlatformFields, REPEAT, RequestRecord,
-        SWEEP_RUN,
+        AttemptRecord, DELIVERED, DELIVERY_DELAY, EmbeddedMetrics, FunctionMetrics, MetricSample,
+        PlatformFields, REPEAT, RequestRecord,
     },
 };
 
@@ -25,14 +29,20 @@ pub(super) struct InvocationLog {
     pub(super) records: Option<u64>,
     pub(super) counts: Option<AttemptCounts>,
     pub(super) down: Option<String>,
-    /// The milliseconds between receipt and delivery of each delivered notification.
-    delivery_delays: Vec<u64>,
+    /// An attempt whose line waits for a second attempt: if there is none, the invocation's line
+    /// has its key.
+    only_attempt: Option<AttemptRecord>,
+    /// What the attempts without metrics of their own add to metrics.
+    samples: Vec<MetricSample>,
+    gauges: Option<SweepGauges>,
+    /// Whether every source was reconciled, or failed to be.
+    pub(super) has_reconciled: bool,
 }
 
 impl InvocationLog {
     pub(super) fn begin(
         role: Role,
-        function: Option<String>,
+        function: Option<FunctionMetrics>,
         invocation: &Invocation,
         is_cold: bool,
     ) -> Self {
@@ -51,7 +61,10 @@ impl InvocationLog {
             records: None,
             counts: None,
             down: None,
-            delivery_delays: Vec::new(),
+            only_attempt: None,
+            samples: Vec::new(),
+            gauges: None,
+            has_reconciled: false,
         }
     }
 
@@ -63,21 +76,62 @@ impl InvocationLog {
         })
     }
 
-    /// Counts an attempt. One that needs attention has its own line; of a single attempt the
-    /// invocation's line has the key.
+    /// Takes note of an attempt. Each that did something has a line, so that its key is in the log;
+    /// of a single one that needs no attention, the invocation's line has the key instead.
     pub(super) fn note_attempt(&mut self, attempt: &AttemptResult) {
-        let is_first = self.key.is_none() && self.counts.is_none();
-        self.key = is_first.then(|| attempt.key.to_string());
+        let is_first = self.counts.is_none();
         self.counts.get_or_insert_default();
-        if let Ok(processed) = &attempt.ended
-            && matches!(processed.outcome, AttemptOutcome::Delivered)
-        {
-            let delay = u64::try_from(processed.age.as_millis()).unwrap_or(u64::MAX);
-            self.delivery_delays.push(delay);
-        }
+        self.key = is_first.then(|| attempt.key.to_string());
         let record = attempt.record(self.platform.clone());
-        if !matches!(record.outcome, "delivered" | "repeat" | "not_ours") {
-            record.log();
+        self.samples.extend(record.samples());
+        let is_quiet = matches!(record.outcome, "delivered" | "repeat" | "not_ours");
+        let waiting = self.only_attempt.take();
+        let (record, waits) = match is_first && is_quiet {
+            true => (None, Some(record)),
+            false => (Some(record), None),
+        };
+        self.only_attempt = waits;
+        for record in waiting.into_iter().chain(record) {
+            if record.outcome != "not_ours" {
+                record.log();
+            }
+        }
+    }
+
+    /// Takes the gauges of a sweep. The silence of each source has its own line, because a line's
+    /// metrics can name only one source.
+    pub(super) fn note_gauges(&mut self, gauges: SweepGauges) {
+        for (source, silence) in &gauges.silences {
+            self.log_silence(source, *silence);
+        }
+        self.gauges = Some(gauges);
+    }
+
+    fn log_silence(&self, source: &SourceName, silence: SourceSilence) {
+        let request_id = &self.platform.request_id;
+        let role = self.platform.role;
+        match (silence, &self.platform.function) {
+            (SourceSilence::Lasting(time), Some(function)) => {
+                let mut metrics = EmbeddedMetrics::of_source(function, source);
+                if let Some(sample) = silence.sample() {
+                    metrics.add(sample.metric, sample.in_unit());
+                }
+                tracing::info!(
+                    request_id,
+                    role,
+                    source = source.as_str(),
+                    silent_seconds = time.as_secs(),
+                    embedded_metrics = metrics.open_members(),
+                    "time since the last notification"
+                );
+            }
+            (SourceSilence::Unknown, _) => tracing::error!(
+                request_id,
+                role,
+                source = source.as_str(),
+                "the last notification is dated in the future"
+            ),
+            (SourceSilence::Lasting(_), None) => {}
         }
     }
 
@@ -98,15 +152,31 @@ impl InvocationLog {
     /// The metrics of a batch or a sweep. They have no source, because a line can name only one.
     fn metrics(&self) -> Option<EmbeddedMetrics> {
         let mut metrics = EmbeddedMetrics::of_function(self.platform.function.as_ref()?);
-        if let Some(counts) = self.counts.filter(|counts| counts.delivered > 0) {
-            metrics.add(&DELIVERED, counts.delivered);
-            metrics.add_all(&DELIVERY_DELAY, &self.delivery_delays);
+        let values = |metric| {
+            let samples = self
+                .samples
+                .iter()
+                .filter(move |sample| sample.metric == metric);
+            samples.map(MetricSample::in_unit).collect::<Vec<u64>>()
+        };
+        for metric in [&DELIVERED, &REPEAT] {
+            let counts = values(metric);
+            if !counts.is_empty() {
+                metrics.add(metric, counts.iter().sum());
+            }
         }
-        if let Some(counts) = self.counts.filter(|counts| counts.repeat > 0) {
-            metrics.add(&REPEAT, counts.repeat);
+        let delays = values(&DELIVERY_DELAY);
+        if !delays.is_empty() {
+            metrics.add_all(&DELIVERY_DELAY, &delays);
         }
-        if matches!(self.outcome, "swept" | "cut_short") {
-            metrics.add(&SWEEP_RUN, 1);
+        if let Some(gauges) = &self.gauges {
+            metrics.add(MetricSample::SWEEP.metric, MetricSample::SWEEP.in_unit());
+            for sample in gauges.samples() {
+                metrics.add_unless_zero(sample.metric, sample.in_unit());
+            }
+        }
+        if self.has_reconciled {
+            metrics.add(MetricSample::RUN.metric, MetricSample::RUN.in_unit());
         }
         Some(metrics)
     }

@@ -130,7 +130,12 @@ async fn serve<I: Inbox, D: Destination>(
     let work = async |LambdaEvent { payload,
         context }: LambdaEvent<Box<RawValue>>| -> Result<InvocationReply, InvocationError> {
         let deadline = deadline::stopped_at(context.deadline, SystemClock.now());
-        function.handle(&payload, &Invocation { id: context.request_id, deadline }).await
+        let invocation = Invocation {
+            id: context.request_id,
+            deadline,
+            trace_header: context.xray_trace_id,
+        };
+        function.handle(&payload, &invocation).await
     };
     Runtime::new(service_fn(work)).run().await
 }
@@ -156,7 +161,8 @@ fn log_to_stdout() {
         .with_target("lambda_runtime::layers::panic", LevelFilter::OFF)
         // At finer levels libraries may log data, so those levels are off.
         .with_default(Level::WARN);
-    let lines = LogLayer::direct(io::stdout(), LogFormat::Json, Arc::new(SystemClock));
+    let lines = LogLayer::direct(io::stdout(), LogFormat::Json, Arc::new(SystemClock))
+        .with_metrics(init::function_metrics(variable));
     tracing_subscriber::registry()
         .with(lines.with_filter(which))
         .init();

@@ -97,10 +97,16 @@ impl<I: ReconcileInbox> Reconciler<I> {
     }
 
     /// Reconciles one source with credentials that are read now, since they may have changed.
-    pub async fn reconcile(&self, source: &SourceConfig, limits: &RunLimits) {
+    pub async fn reconcile(
+        &self,
+        source: &SourceConfig,
+        limits: &RunLimits,
+    ) -> Vec<ReconcileRecord> {
+        let mut records = Vec::new();
         for (source, access) in self.credentials.fetch(std::slice::from_ref(source)).await {
-            self.reconcile_with(source, access, limits).await;
+            records.push(self.reconcile_with(source, access, limits).await);
         }
+        records
     }
 
     async fn reconcile_with(

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    PlatformFields,
+    MetricSample, PlatformFields,
     metrics::{self, EmbeddedMetrics},
     micros,
 };
@@ -27,6 +27,8 @@ pub struct AttemptRecord {
     pub original_key: Option<Key>,
     /// When the row is due again.
     pub retry_at: Option<Timestamp>,
+    /// The time from the receipt of the notification to the end of the attempt.
+    pub age: Duration,
     /// The time that the attempt took.
     pub took: Duration,
 }
@@ -65,16 +67,33 @@ impl AttemptRecord {
         }
     }
 
-    /// The metrics of an attempt that is logged in a separate line on every platform.
+    /// The metrics of the line. Those of a delivered notification and of a repeat are in the line
+    /// of their invocation.
     fn metrics(&self) -> Option<EmbeddedMetrics> {
-        let metric = match self.outcome {
-            "retry" => &metrics::RETRIED,
-            "dead" => &metrics::DEAD,
-            _ => return None,
-        };
+        if !matches!(self.outcome, "retry" | "dead") {
+            return None;
+        }
         let source = SourceName::new(self.key.source())?;
         let mut embedded = EmbeddedMetrics::of_source(self.platform.function.as_ref()?, &source);
-        embedded.add(metric, 1);
+        for sample in self.samples() {
+            embedded.add(sample.metric, sample.in_unit());
+        }
         Some(embedded)
+    }
+
+    /// What the record adds to metrics.
+    pub fn samples(&self) -> Vec<MetricSample> {
+        let metric = match self.outcome {
+            "delivered" => &metrics::DELIVERED,
+            "repeat" => &metrics::REPEAT,
+            "retry" => &metrics::RETRIED,
+            "dead" => &metrics::DEAD,
+            _ => return Vec::new(),
+        };
+        let delay = (self.outcome == "delivered")
+            .then(|| MetricSample::time(&metrics::DELIVERY_DELAY, self.age));
+        std::iter::once(MetricSample::count(metric, 1))
+            .chain(delay)
+            .collect()
     }
 }

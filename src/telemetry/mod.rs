@@ -12,18 +12,26 @@ mod request;
 mod metrics;
 mod attempt;
 mod reconcile;
+mod sample;
 
 use std::time::Duration;
 
 pub use crate::text::{visible, visible_lines};
 pub use attempt::AttemptRecord;
 pub use log_layer::{LinePrinter, LogFormat, LogLayer};
-pub(crate) use metrics::{DELIVERED, DELIVERY_DELAY, EmbeddedMetrics, REPEAT, SWEEP_RUN};
-pub use metrics::{METRICS, Metric, MetricsWriter, NAMESPACE};
+pub(crate) use metrics::{
+    CONFLICT_ROWS, DEAD_ROWS, DELIVERED, DELIVERY_DELAY, EmbeddedMetrics, HELD_ROWS,
+    OLDEST_OPEN_SECONDS, OPEN_ROWS, REPEAT, SILENCE_HOURS,
+};
+pub use metrics::{
+    COUNTED_FIELD, FunctionMetrics, METRICS, Metric, MetricFrequency, MetricSet, MetricsWriter,
+    NAMESPACE,
+};
 pub use panics::log_panics;
 pub use platform::PlatformFields;
 pub use reconcile::ReconcileRecord;
 pub use request::RequestRecord;
+pub use sample::{MetricSample, MetricValue};
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
@@ -31,6 +39,8 @@ fn micros(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::domain::{Key, SourceName, Timestamp};
     use log_layer::test_support::logged;
@@ -79,10 +89,11 @@ mod tests {
                 r#""InvalidSignature":1"#,
             ),
             (&pay, "refused", Some("no_secret"), None, r#""NoSecret":1"#),
+            (&pay, "refused", Some("too_large"), None, r#""TooLarge":1"#),
             (
                 &pay,
                 "refused",
-                Some("too_large"),
+                Some("malformed"),
                 None,
                 r#""OtherRefused":1"#,
             ),
@@ -90,7 +101,7 @@ mod tests {
         ] {
             let record = RequestRecord {
                 platform: PlatformFields {
-                    function: Some("f".to_owned()),
+                    function: Some(FunctionMetrics::all("f")),
                     ..PlatformFields::default()
                 },
                 source: source.clone(),
@@ -149,6 +160,7 @@ mod tests {
             reason: Some("https: status 503".to_owned()),
             original_key: None,
             retry_at: Some(Timestamp::from_millis(1_772_446_531_480)),
+            age: Duration::ZERO,
             took: Duration::from_micros(9),
         };
         assert_eq!(
@@ -197,6 +209,93 @@ mod tests {
             };
             let line = logged(LogFormat::Json, || record.log());
             assert!(line.contains(&format!(r#""level":"{level}""#)), "{line}");
+        }
+    }
+
+    /// The fields of a section of `docs/logging.md` and those of every line.
+    fn documented(heading: &str) -> BTreeSet<String> {
+        let document = include_str!("../../docs/logging.md");
+        let fields = |heading: &str| {
+            let (_, section) = document.split_once(&format!("\n## {heading}\n")).unwrap();
+            let (section, _) = section.split_once("\n## ").unwrap();
+            let tables = section.split("\n\n").map(str::trim);
+            let rows = tables.filter(|table| table.starts_with("| Field |"));
+            let rows = rows.flat_map(|table| table.lines().skip(2));
+            rows.map(|row| row.split('`').nth(1).unwrap().to_owned())
+                .collect::<BTreeSet<_>>()
+        };
+        &fields("Every line") | &fields(heading)
+    }
+
+    /// A record whose every field is known has every documented field, and no other. The fields
+    /// that only some platforms have are among them.
+    #[test]
+    fn a_line_has_the_fields_that_its_document_lists() {
+        let text = || Some("x".to_owned());
+        let platform = PlatformFields {
+            request_id: text(),
+            function: None,
+            role: Some("receive"),
+            version: Some("0.1.0"),
+            cold_start: Some(true),
+        };
+        let request = RequestRecord {
+            platform: platform.clone(),
+            source: SourceName::new("pay"),
+            kind: Some("govuk-pay"),
+            path: text(),
+            key: Key::parse("pay:6otj"),
+            outcome: "held",
+            code: Some("signature"),
+            reason: text(),
+            status: Some(200),
+            key_label: text(),
+            body_bytes: Some(1),
+            digest_prefix: text(),
+            store: Some(Duration::ZERO),
+            took: Some(Duration::ZERO),
+        };
+        let attempt = AttemptRecord {
+            platform,
+            key: Key::parse("pay:6otj").unwrap(),
+            outcome: "retry",
+            attempt: Some(3),
+            reason: text(),
+            original_key: Key::parse("pay:5kqr"),
+            retry_at: Some(Timestamp::from_millis(0)),
+            age: Duration::ZERO,
+            took: Duration::ZERO,
+        };
+        let run = ReconcileRecord {
+            request_id: text(),
+            source: "hmrc".to_owned(),
+            ended: "completed",
+            reason: text(),
+            seen: 0,
+            recorded: 0,
+            duplicates: 0,
+            held: 0,
+            acknowledged: 0,
+            missing: 0,
+            newly_missing: Some(0),
+            errors: 0,
+            oldest_unacknowledged: Some(Duration::ZERO),
+            silent: Some(Duration::ZERO),
+        };
+        let log: [(&str, &dyn Fn()); 3] = [
+            ("A request", &|| request.log()),
+            ("An attempt to deliver", &|| attempt.log()),
+            ("A reconcile run", &|| run.log()),
+        ];
+        for (heading, log) in log {
+            let line = logged(LogFormat::Json, log);
+            let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+            let fields = line.as_object().unwrap().keys().cloned();
+            assert_eq!(
+                fields.collect::<BTreeSet<_>>(),
+                documented(heading),
+                "{heading}"
+            );
         }
     }
 }

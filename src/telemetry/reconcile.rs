@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::{MetricSample, metrics};
+
 /// One run that compared one source with what its sender's API holds.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -66,5 +68,23 @@ impl ReconcileRecord {
             (None, 1..) => line!(warn),
             (None, 0) => line!(info),
         }
+    }
+
+    /// What the record adds to metrics.
+    pub fn samples(&self) -> Vec<MetricSample> {
+        let count = |metric, count: usize| {
+            MetricSample::count(metric, u64::try_from(count).unwrap_or(u64::MAX))
+        };
+        let missing = self.newly_missing;
+        let oldest = self.oldest_unacknowledged;
+        [
+            Some(count(&metrics::PULLED_MISSED, self.recorded)),
+            missing.map(|missing| count(&metrics::MISSING_EVENTS, missing)),
+            oldest.map(|age| MetricSample::time(&metrics::OLDEST_UNACKNOWLEDGED, age)),
+            Some(count(&metrics::PULL_FAILURES, self.errors)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 }

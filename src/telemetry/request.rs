@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    PlatformFields,
+    MetricSample, PlatformFields,
     metrics::{self, EmbeddedMetrics, Metric},
     micros,
 };
@@ -110,21 +110,34 @@ impl RequestRecord {
         }
     }
 
-    /// The metrics of a POST to a source.
     fn metrics(&self) -> Option<EmbeddedMetrics> {
         let (function, source) = (self.platform.function.as_ref()?, self.source.as_ref()?);
         let mut embedded = EmbeddedMetrics::of_source(function, source);
-        embedded.add(&metrics::RECEIVED, 1);
-        if let Some(metric) = self.outcome_metric() {
-            embedded.add(metric, 1);
-        }
-        if self.outcome == "held" && self.reason.as_deref() == Some("conflict") {
-            embedded.add(&metrics::CONFLICT, 1);
-        }
-        if let Some(took) = self.took {
-            embedded.add(&metrics::ANSWER_TIME, micros(took) / 1000);
+        for sample in self.samples() {
+            embedded.add(sample.metric, sample.in_unit());
         }
         Some(embedded)
+    }
+
+    /// What the record adds to metrics: of a POST to a source, and of no other request.
+    pub fn samples(&self) -> Vec<MetricSample> {
+        if self.source.is_none() {
+            return Vec::new();
+        }
+        let is_conflict = self.outcome == "held" && self.reason.as_deref() == Some("conflict");
+        let counts = [
+            Some(&metrics::RECEIVED),
+            self.outcome_metric(),
+            is_conflict.then_some(&metrics::CONFLICT),
+        ];
+        let counts = counts.into_iter().flatten();
+        let took = self
+            .took
+            .map(|took| MetricSample::time(&metrics::ANSWER_TIME, took));
+        counts
+            .map(|metric| MetricSample::count(metric, 1))
+            .chain(took)
+            .collect()
     }
 
     fn outcome_metric(&self) -> Option<&'static Metric> {
@@ -134,6 +147,7 @@ impl RequestRecord {
             ("held", _) => &metrics::HELD,
             (_, Some("signature")) => &metrics::INVALID_SIGNATURE,
             (_, Some("no_secret")) => &metrics::NO_SECRET,
+            (_, Some("too_large")) => &metrics::TOO_LARGE,
             (_, Some("inbox")) => &metrics::INBOX_UNAVAILABLE,
             (_, Some(_)) => &metrics::OTHER_REFUSED,
             (_, None) => return None,

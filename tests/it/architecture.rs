@@ -130,8 +130,9 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
     ("diagnose", &[]),
     ("any_inbox", &["aws", "sqlite"]),
     ("listener", &[]),
-    ("console", &["labels", "listener"]),
-    ("server", &["sqlite", "listener"]),
+    ("metrics", &[]),
+    ("console", &["labels", "listener", "metrics"]),
+    ("server", &["sqlite", "listener", "metrics"]),
     (
         "commands",
         &[
@@ -141,6 +142,7 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
             "diagnose",
             "any_inbox",
             "listener",
+            "metrics",
             "console",
             "server",
         ],
@@ -158,6 +160,7 @@ const RESERVED: &[(&str, &[&str])] = &[
             "crates/sender-simulator/src/apis",
         ],
     ),
+    ("prometheus_client::", &["crates/pillarbox-cli/src/metrics"]),
     ("axum::", &["crates/pillarbox-cli/src/console"]),
     ("clap::", &["crates/pillarbox-cli/src/commands"]),
     (

@@ -122,6 +122,7 @@ impl EventsFunction {
                 &Invocation {
                     id: "local".to_owned(),
                     deadline,
+                    trace_header: None,
                 },
             )
             .await?;

@@ -12,6 +12,7 @@ mod evidence;
 mod lambda;
 mod lambda_deaths;
 mod lambda_reconcile;
+mod monitoring;
 mod own_destination;
 mod own_destination_lambda;
 mod process;

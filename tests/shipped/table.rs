@@ -296,9 +296,17 @@ fn unreachable_aws_is_an_error_that_says_what_to_do() {
             ("AWS_CONFIG_FILE", "none"),
             ("HOME", "/nonexistent"),
         ];
-        let ran = Ran::of(folder.command(&list).envs(quiet).envs(variables));
+        let run = |arguments: &[&str]| {
+            let mut command = folder.command(arguments);
+            Ran::of(command.envs(quiet).envs(variables.clone()))
+        };
+        let ran = run(&list);
         assert_eq!(ran.code, 1, "{ran:?}");
         assert!(ran.stderr.contains(said), "{said}: {}", ran.stderr);
+        let doctor = run(&["doctor", "--inbox", "dynamodb:anything"]);
+        let first = doctor.stdout.lines().next();
+        let sentence = "wrong  Something is stuck: the inbox cannot be read.";
+        assert_eq!((first, doctor.code), (Some(sentence), 1), "{doctor:?}");
     }
 }
 

@@ -24,6 +24,12 @@ use super::{
     server::{FixedClock, NOW, RecordingDestination, WINDOW},
 };
 
+/// The id of every invocation.
+pub const REQUEST_ID: &str = "7b61c6af-9ac6-11e6-9a41-93e8deadbeef";
+/// The trace of every invocation.
+pub const TRACE_HEADER: &str =
+    "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
+
 /// A function under test.
 pub struct Deployed<D, I = SqliteInbox> {
     pub function: LambdaFunction<I, D>,
@@ -113,8 +119,9 @@ impl<D: Destination, I: Inbox> Deployed<D, I> {
     ) -> Result<Value, InvocationError> {
         let raw: Box<RawValue> = serde_json::from_str(&event.to_string()).unwrap();
         let invocation = Invocation {
-            id: "7b61c6af-9ac6-11e6-9a41-93e8deadbeef".to_owned(),
+            id: REQUEST_ID.to_owned(),
             deadline,
+            trace_header: Some(TRACE_HEADER.to_owned()),
         };
         let reply: InvocationReply = self.function.handle(&raw, &invocation).await?;
         Ok(serde_json::to_value(reply).unwrap())

@@ -16,6 +16,7 @@ pub mod client;
 pub mod cloud;
 pub mod cloudformation;
 pub mod dynamodb;
+pub mod documented_log;
 pub mod endpoint;
 pub mod fault_proxy;
 pub mod faulty;

@@ -23,7 +23,7 @@ use tokio::{
 use super::{
     binary,
     client::{CheckedResponse, DEADLINE},
-    function::answer_of,
+    function::{TRACE_HEADER, answer_of},
     message::{hmrc, pay},
     table,
 };
@@ -277,6 +277,7 @@ async fn next(api: &Api) -> Option<String> {
     Some(format!(
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nlambda-runtime-aws-request-id: \
          {number}\r\n\
+         lambda-runtime-trace-id: {TRACE_HEADER}\r\n\
          lambda-runtime-deadline-ms: {deadline}\r\n\
          lambda-runtime-invoked-function-arn: \
           arn:aws:lambda:eu-west-2:123456789012:function:pillarbox\r\n\

@@ -10,13 +10,13 @@ use std::{
 use pillarbox::{
     delivery::DeliveryWorker,
     destinations::{DeliveryError, Destination, Event},
-    domain::{Clock, Key, Timestamp},
+    domain::{Clock, Key, SourceName, Timestamp},
     inbox::{PageRequest, ReadInbox, RetentionPolicy, Row, RowFilter},
     receive::Receiver,
     secrets::Keyring,
     senders::Acceptance,
 };
-use pillarbox_cli::{server::serve, sqlite::SqliteInbox};
+use pillarbox_cli::{metrics::ServeMetrics, server::serve, sqlite::SqliteInbox};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -84,6 +84,7 @@ impl Destination for RecordingDestination {
 pub struct Server {
     pub address: SocketAddr,
     pub inbox: Arc<SqliteInbox>,
+    pub metrics: Arc<ServeMetrics>,
     folder: TempDir,
     stop: CancellationToken,
     serving: JoinHandle<()>,
@@ -131,11 +132,22 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let told = stop.clone();
-        let serving =
-            tokio::spawn(async move { serve(listener, receiver, worker, told).await.unwrap() });
+        let names: Vec<SourceName> = sources
+            .iter()
+            .filter_map(|source| SourceName::new(&source.name))
+            .collect();
+        let metrics = ServeMetrics::new();
+        metrics.declare(&names);
+        let counted = Arc::clone(&metrics);
+        let serving = tokio::spawn(async move {
+            serve(listener, receiver, worker, counted, told)
+                .await
+                .unwrap();
+        });
         let server = Self {
             address,
             inbox,
+            metrics,
             folder,
             stop,
             serving,

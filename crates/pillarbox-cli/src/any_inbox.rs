@@ -10,8 +10,8 @@ use pillarbox::{
     inbox::{
         BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded, EventClaim, Fence,
         InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked, OperatorInbox, PageRequest,
-        PendingEvent, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter,
-        RowPage, SourceFilter,
+        PendingCount, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox, ReconcileInbox,
+        Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter,
         dynamodb::{DynamoInbox, TableSettings},
     },
     secrets::SecretSources,
@@ -84,6 +84,14 @@ impl AnyInbox {
             Self::DynamoDb(_) => wanted,
         }
     }
+
+    /// The size of each partition of the pending index that has rows.
+    pub async fn pending_counts(&self) -> Result<Vec<PendingCount>, InboxError> {
+        match self {
+            Self::Sqlite(inbox) => inbox.pending_counts().await,
+            Self::DynamoDb(inbox) => inbox.pending_counts().await,
+        }
+    }
 }
 
 /// Forwards a call to the inbox that is open.
@@ -143,6 +151,22 @@ impl DeliveryInbox for AnyInbox {
         at: Timestamp,
     ) -> Result<(), InboxError> {
         either!(self, inbox => inbox.record_last_received(source, at))
+    }
+
+    async fn pending_gauges(
+        &self,
+        open_before: Timestamp,
+        limit: usize,
+    ) -> Result<PendingGauges, InboxError> {
+        either!(self, inbox => inbox.pending_gauges(open_before, limit))
+    }
+
+    async fn silent_since(
+        &self,
+        source: &SourceName,
+        now: Timestamp,
+    ) -> Result<Timestamp, InboxError> {
+        either!(self, inbox => inbox.silent_since(source, now))
     }
 }
 

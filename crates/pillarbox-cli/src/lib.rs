@@ -27,6 +27,7 @@ pub mod console;
 pub mod diagnose;
 mod labels;
 mod listener;
+pub mod metrics;
 pub mod server;
 pub mod sqlite;
 

@@ -218,6 +218,7 @@ fn no_text_in_place_of_an_event_panics() {
         let invocation = Invocation {
             id: String::new(),
             deadline: NOW,
+            trace_header: Some(String::new()),
         };
         let done: Result<InvocationReply, InvocationError> =
             DEPLOYED.with(|deployed| on_a_runtime(deployed.function.handle(&raw, &invocation)));

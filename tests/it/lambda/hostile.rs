@@ -264,6 +264,7 @@ async fn half_a_surrogate_pair_in_an_invocation_is_refused() {
         let invocation = pillarbox::lambda::Invocation {
             id: "r1".to_owned(),
             deadline: NOW.plus(std::time::Duration::from_secs(5)),
+            trace_header: None,
         };
         let reply = deployed.function.handle(&raw, &invocation).await.unwrap();
         assert_eq!(serde_json::to_value(reply).unwrap()["statusCode"], 400);

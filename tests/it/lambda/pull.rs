@@ -9,7 +9,7 @@ use pillarbox::{
     inbox::{Inbox, PageRequest, ReadInbox, Row, RowFilter, dynamodb::DynamoInbox},
     lambda::{Invocation, InvocationError, LambdaFunction, Reconciler, ReconcilerDeps, Role},
     reconcile::Sleeper,
-    telemetry::{LogFormat, LogLayer, MetricsWriter},
+    telemetry::{FunctionMetrics, LogFormat, LogLayer, MetricsWriter},
 };
 use sender_simulator::apis::{PayApi, Ppns};
 use serde_json::{Value, json, value::RawValue};
@@ -18,7 +18,7 @@ use tracing_subscriber::{filter::Targets, prelude::*};
 
 use test_support::{
     hmrc_box::{CLIENT, SECRET},
-    log_buffer::LogBuffer,
+    log_buffer::{LogBuffer, listen_with},
     manual_clock::ManualClock,
     server::RecordingDestination,
     table,
@@ -103,7 +103,7 @@ impl<I: Inbox> Reconciling<I> {
             clock: Arc::clone(clock) as Arc<dyn Clock>,
             sleeper: Box::new(Passing(Arc::clone(clock))),
             metrics: Some(MetricsWriter::new(
-                "pillarbox-Reconciler-1".to_owned(),
+                FunctionMetrics::all("pillarbox-Reconciler-1"),
                 Box::new(metrics.clone()),
             )),
         };
@@ -132,6 +132,7 @@ impl<I: Inbox> Reconciling<I> {
         let invocation = Invocation {
             id: "r1".to_owned(),
             deadline: self.clock.now().plus(time),
+            trace_header: None,
         };
         Ok(serde_json::to_value(self.function.handle(&raw, &invocation).await?).unwrap())
     }
@@ -142,8 +143,5 @@ pub(crate) fn listen(clock: &Arc<ManualClock>) -> (LogBuffer, tracing::subscribe
     let kept = LogBuffer::default();
     let ours = Targets::new().with_target("pillarbox", Level::INFO); // as the shipped binary has it
     let lines = LogLayer::direct(kept.clone(), LogFormat::Json, clock.clone()).with_filter(ours);
-    (
-        kept,
-        tracing::subscriber::set_default(tracing_subscriber::registry().with(lines)),
-    )
+    (kept, listen_with(lines))
 }

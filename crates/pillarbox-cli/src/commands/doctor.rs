@@ -1,9 +1,11 @@
-//! `pillarbox doctor`: checks the configuration, the inbox and the destinations. Each finding is
-//! fine, a warning or an error, and says what to do.
+//! `pillarbox doctor`: says in one sentence whether anything is stuck, then checks the
+//! configuration, the inbox and the destinations. Each finding is fine, a warning or an error, and
+//! says what to do.
 
 mod inbox;
 mod listeners;
 mod reconcile;
+mod stuck;
 
 use std::time::Duration;
 
@@ -24,11 +26,13 @@ use pillarbox::{
     secrets::{FetchedSecrets, SecretError, SecretRef, SecretSources},
 };
 
-/// Checks the configuration, the inbox and the destinations, without a sender.
+/// Says whether anything is stuck; checks the configuration, the inbox and the destinations,
+/// without a sender.
 #[derive(Args)]
 #[command(
-    after_help = "Exits with 1 if anything is wrong or waits for a person: dead, held or overdue \
-                  notifications."
+    after_help = "Exits with 1 if anything is stuck or wrong: dead, held or overdue notifications, \
+                  a destination that cannot be reached, notifications that wait while serve does \
+                  not run."
 )]
 pub(super) struct DoctorArgs {
     /// Print one JSON object per line
@@ -45,7 +49,7 @@ enum CheckHealth {
 }
 
 /// The result of one check.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 struct DoctorFinding {
     health: CheckHealth,
     what: String,
@@ -53,9 +57,20 @@ struct DoctorFinding {
     /// Whether it needs a person.
     #[serde(skip)]
     needs_person: bool,
+    /// What is stuck, as a clause of the first sentence.
+    #[serde(skip)]
+    stuck: Option<String>,
 }
 
 impl DoctorFinding {
+    /// Something is stuck, which needs a person.
+    fn stuck(self, clause: impl Into<String>) -> Self {
+        Self {
+            stuck: Some(clause.into()),
+            ..self.for_a_person()
+        }
+    }
+
     fn for_a_person(self) -> Self {
         Self {
             needs_person: true,
@@ -72,6 +87,18 @@ impl DoctorArgs {
     ) -> Result<(), CommandError> {
         let settings = CommandSettings::load(global, Overrides::default())?;
         let config = &settings.config;
+        let found_listeners = listeners::findings(config).await;
+        let found_destinations = destinations(config).await;
+        let opened = inbox::open(config).await;
+        let found_rows = inbox::rows(&opened, config).await;
+        // Printed before the rest is checked, which takes longer.
+        let first = stuck::answer(
+            [&found_listeners, &found_destinations, &found_rows]
+                .into_iter()
+                .flatten(),
+        );
+        self.print(&first, output)?;
+
         let mut findings = vec![fine("configuration", settings.place.clone())];
         findings.push(fine(
             "retention",
@@ -81,17 +108,14 @@ impl DoctorArgs {
             "acceptance",
             format!("{} days", days(config.acceptance.0)),
         ));
-        findings.extend(listeners::findings(config).await);
+        findings.extend(found_listeners);
         findings.extend(secrets(config).await);
-        findings.extend(destinations(config).await);
-        findings.extend(inbox::findings(config).await);
+        findings.extend(found_destinations);
+        findings.extend(inbox::storage(&opened).await);
+        findings.extend(found_rows);
         findings.extend(reconcile::credentials(config).await);
         for finding in &findings {
-            output.data(&if self.json {
-                json(finding)?
-            } else {
-                line(finding)
-            })?;
+            self.print(finding, output)?;
         }
         let waiting = findings.iter().filter(|finding| finding.needs_person);
         match waiting.count() {
@@ -101,6 +125,14 @@ impl DoctorArgs {
                 Err(CommandError::Wanting)
             }
         }
+    }
+
+    fn print(&self, finding: &DoctorFinding, output: &mut Output) -> Result<(), CommandError> {
+        Ok(output.data(&if self.json {
+            json(finding)?
+        } else {
+            line(finding)
+        })?)
     }
 }
 
@@ -114,6 +146,7 @@ fn finding(
         what: what.into(),
         found: found.into(),
         needs_person: health == CheckHealth::Wrong,
+        stuck: None,
     }
 }
 
@@ -127,6 +160,9 @@ fn line(finding: &DoctorFinding) -> String {
         CheckHealth::Look => paint(" look", YELLOW),
         CheckHealth::Wrong => paint("wrong", RED),
     };
+    if finding.what == stuck::SUBJECT {
+        return format!("{mark}  {}", finding.found);
+    }
     format!("{mark}  {}: {}", finding.what, finding.found)
 }
 
@@ -211,7 +247,7 @@ async fn destinations(config: &Config) -> Vec<DoctorFinding> {
     for (name, kind) in
         std::iter::once(("destination".to_owned(), &config.destination)).chain(named)
     {
-        findings.push(match kind {
+        let found = match kind {
             DestinationConfig::Log => fine(name, labels::destination(kind)),
             DestinationConfig::Https(https) => reach(&name, &https.url).await,
             DestinationConfig::Sqs(queue) => {
@@ -225,6 +261,13 @@ async fn destinations(config: &Config) -> Vec<DoctorFinding> {
                     async |aws: Aws| EventBridgeDestination::new(&aws, bus.clone()).probe().await;
                 on_aws(&name, &what, may, look).await
             }
+        };
+        findings.push(match found.health {
+            CheckHealth::Wrong => {
+                let clause = format!("the {} cannot be reached", found.what);
+                found.stuck(clause)
+            }
+            CheckHealth::Fine | CheckHealth::Look => found,
         });
     }
     findings
@@ -288,6 +331,7 @@ mod tests {
     use super::*;
     use crate::{
         console,
+        metrics::ServeMetrics,
         sqlite::{ServeLock, SqliteInbox},
     };
     use pillarbox::{
@@ -353,13 +397,29 @@ mod tests {
         let unreadable = example::entry(SenderKind::GOVUK_PAY, "pay", "no JSON".into());
         let mut overdue = example::hmrc("n1", "{}");
         overdue.received_at = SystemClock.now().minus(Duration::from_secs(60 * 60));
-        for (entries, words, is_well) in [
-            (&[][..], "look  serve: does not run", true),
-            (&[unreadable], "1 held", false),
-            (&[overdue], "1 open", false),
+        for (entries, words, sentence, is_well) in [
+            (
+                &[][..],
+                "look  serve: does not run",
+                " fine  Nothing is stuck: no notification is dead, held or overdue.",
+                true,
+            ),
+            (
+                &[unreadable],
+                "1 held",
+                "wrong  Something is stuck: 1 notification is held.",
+                false,
+            ),
+            (
+                &[overdue],
+                "1 open",
+                "wrong  Something is stuck: 1 notification waits for up to 1 h.",
+                false,
+            ),
         ] {
             let (folder, _inbox) = inbox_with(entries).await;
             let (printed, ended_well) = doctor(folder.path(), free().await, free().await).await;
+            assert_eq!(printed.lines().next(), Some(sentence));
             assert!(
                 printed.contains(words) && ended_well == is_well,
                 "{printed}"
@@ -373,13 +433,49 @@ mod tests {
         }
     }
 
+    /// A backup has no lock file: nothing serves it, and that is no fault.
+    #[tokio::test]
+    async fn what_waits_while_serve_does_not_run_is_stuck_at_once() {
+        let mut entry = example::hmrc("n1", "{}");
+        entry.received_at = SystemClock.now();
+        let (folder, _inbox) = inbox_with(&[entry]).await;
+        let (printed, is_well) = doctor(folder.path(), free().await, free().await).await;
+        assert!(is_well, "{printed}");
+        drop(ServeLock::take(&folder.path().join("inbox.db")).unwrap());
+        let (printed, is_well) = doctor(folder.path(), free().await, free().await).await;
+        assert_eq!(
+            (printed.lines().next(), is_well),
+            (
+                Some("wrong  Something is stuck: 1 notification waits while serve does not run."),
+                false
+            )
+        );
+    }
+
+    #[tokio::test]
+    async fn the_first_sentence_names_everything_that_is_stuck() {
+        let gone = free().await;
+        let url = format!("http://{gone}/").parse().unwrap();
+        let unreachable = reach("destination", &url).await;
+        let open = fine("inbox", "2 open").stuck(stuck::waiting(2, "for up to 3 h"));
+        let dead = fine("inbox", "1 dead").stuck(stuck::in_state(1, "dead"));
+        let other = fine("serve", "runs");
+        let clause = format!("the {} cannot be reached", unreachable.what);
+        let findings = [unreachable.stuck(clause), other, open, dead];
+        assert_eq!(
+            stuck::answer(findings.iter()).found,
+            "Something is stuck: the destination cannot be reached, 2 notifications wait \
+             for up to 3 h and 1 notification is dead."
+        );
+    }
+
     #[tokio::test]
     async fn doctor_knows_the_serve_that_runs_on_its_inbox() {
         let (folder, inbox) = inbox_with(&[]).await;
         let _lock = ServeLock::take(&folder.path().join("inbox.db")).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let console_at = listener.local_addr().unwrap();
-        let pages = console::router(inbox, console_at);
+        let pages = console::router(inbox, ServeMetrics::new(), console_at);
         tokio::spawn(console::serve(listener, pages, std::future::pending()));
         let callback = server(CALLBACK).await;
 

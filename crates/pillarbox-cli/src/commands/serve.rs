@@ -16,7 +16,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tracing::Level;
-use tracing_subscriber::{filter::Targets, prelude::*};
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    prelude::*,
+};
 use url::Url;
 
 use super::{
@@ -27,6 +30,7 @@ use super::{
 use crate::{
     console, labels,
     listener::raise_descriptor_limit,
+    metrics::{CountedFailures, ServeMetrics},
     server::{reconcile_loop, serve},
     sqlite::{ServeLock, SqliteInbox},
 };
@@ -35,7 +39,7 @@ use pillarbox::{
     config::{Config, DestinationConfig, DestinationSecrets, Overrides},
     delivery::DeliveryWorker,
     destinations::{Destination, DestinationDeps, LogDestination, resolve_https},
-    domain::SystemClock,
+    domain::{SourceName, SystemClock},
     inbox::RetentionPolicy,
     receive::Receiver,
     reconcile::{Reconciler, ReconcilerDeps, TokioSleeper},
@@ -77,7 +81,8 @@ impl ServeArgs {
         global: &GlobalArgs,
         output: &mut Output,
     ) -> Result<(), CommandError> {
-        log_to_stderr(output)?;
+        let metrics = ServeMetrics::new();
+        log_to_stderr(&metrics, output)?;
         let LoadedServe {
             settings,
             keyring,
@@ -103,6 +108,7 @@ impl ServeArgs {
             keyring,
             aws,
             (destination, &goes_to),
+            metrics,
             clock,
             output,
         )
@@ -116,7 +122,8 @@ impl ServeArgs {
         global: &GlobalArgs,
         output: &mut Output,
     ) -> Result<(), CommandError> {
-        log_to_stderr(output)?;
+        let metrics = ServeMetrics::new();
+        log_to_stderr(&metrics, output)?;
         let LoadedServe {
             settings,
             keyring,
@@ -130,6 +137,7 @@ impl ServeArgs {
             keyring,
             aws,
             (destination, &["of this program".to_owned()]),
+            metrics,
             Arc::new(SystemClock),
             output,
         )
@@ -188,6 +196,7 @@ pub(super) async fn run<D: Destination>(
     keyring: Arc<Keyring>,
     aws: Option<Aws>,
     (destination, goes_to): (D, &[String]),
+    metrics: Arc<ServeMetrics>,
     clock: Arc<SystemClock>,
     output: &mut Output,
 ) -> Result<(), CommandError> {
@@ -200,7 +209,11 @@ pub(super) async fn run<D: Destination>(
     let (bound, console_bound) = (listener.local_addr()?, console_listener.local_addr()?);
 
     let stop = stop_on_signals()?;
-    let pages = console::router(Arc::clone(&inbox), console_bound);
+    let sources = settings.config.sources.iter();
+    let sources: Vec<SourceName> = sources.map(|source| source.name.clone()).collect();
+    metrics.declare(&sources);
+    metrics.watch(&inbox, &sources, clock.clone());
+    let pages = console::router(Arc::clone(&inbox), Arc::clone(&metrics), console_bound);
     let stopped = stop.clone();
     tokio::spawn(console::serve(console_listener, pages, async move {
         stopped.cancelled().await
@@ -208,14 +221,14 @@ pub(super) async fn run<D: Destination>(
     welcome(&settings, &keyring, (bound, console_bound), goes_to, output)?;
     tokio::spawn(log_unreachable(https_urls(&settings.config)));
     let mut reconciling = reconciler(&settings.config, aws.as_ref(), &inbox)
-        .map(|reconciler| reconcile_loop::start(reconciler, &stop))
+        .map(|reconciler| reconcile_loop::start(reconciler, &metrics, &stop))
         .unwrap_or_default();
     let retention = RetentionPolicy {
         retention: settings.config.retention,
     };
     let worker = DeliveryWorker::new(Arc::clone(&inbox), destination, clock.clone(), retention);
     let receiver = Receiver::new(keyring, inbox, settings.config.acceptance, clock);
-    serve(listener, receiver, worker, stop).await?;
+    serve(listener, receiver, worker, metrics, stop).await?;
     // Each run ends between two steps; one that does not is continued by the next start.
     let reconciled = async { while reconciling.join_next().await.is_some() {} };
     if tokio::time::timeout(RECONCILE_DRAIN, reconciled)
@@ -423,7 +436,7 @@ fn stop_on_signals() -> io::Result<CancellationToken> {
 /// One line a request on standard error: readable on a terminal, JSON elsewhere. What `output` says
 /// to people joins these lines, so that a full disk or a reader that has stopped holds up neither
 /// the start nor the end.
-fn log_to_stderr(output: &mut Output) -> Result<(), CommandError> {
+fn log_to_stderr(metrics: &Arc<ServeMetrics>, output: &mut Output) -> Result<(), CommandError> {
     let level = match variable("PILLARBOX_LOG").as_deref() {
         None | Some("") => Level::INFO,
         Some(word) => word.parse().map_err(|_| {
@@ -445,6 +458,7 @@ fn log_to_stderr(output: &mut Output) -> Result<(), CommandError> {
         .with_default(Level::WARN);
     tracing_subscriber::registry()
         .with(lines.with_filter(which))
+        .with(CountedFailures(Arc::clone(metrics)).with_filter(LevelFilter::ERROR))
         .init();
     log_panics();
     output.print_words_with(printer, colour);

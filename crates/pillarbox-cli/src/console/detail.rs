@@ -109,7 +109,7 @@ pub(super) async fn raw<I: ReadInbox>(
         return Err(PageError::Erased);
     }
     let body = row.proven_body()?.clone();
-    tracing::info!(key = %row.key, "The bytes of {} were downloaded from the console", row.key);
+    tracing::info!(key = %row.key, "bytes downloaded from the console");
     // A name of our own making: a sender's id may be no fit name for a file.
     let name = format!("{}-{}.bin", row.key.source(), hex::encode(&row.digest[..8]));
     let headers = [
@@ -190,7 +190,7 @@ impl ShownBytes {
         if !asked {
             return Self::Hidden { length: body.len() };
         }
-        tracing::info!(key = %row.key, "The bytes of {} were shown in the console", row.key);
+        tracing::info!(key = %row.key, "bytes shown in the console");
         let text = visible_lines(&String::from_utf8_lossy(body)).into_owned();
         Self::Shown {
             length: body.len(),

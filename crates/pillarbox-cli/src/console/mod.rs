@@ -16,6 +16,7 @@ use std::{future::Future, net::SocketAddr, sync::Arc};
 use axum::{
     Router,
     body::Body,
+    extract::State,
     http::{Request, header},
     middleware,
     response::{IntoResponse, Response},
@@ -25,7 +26,10 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::listener::{ConnectionWatch, HttpService, Incoming, Service, connection_limits, listen};
+use crate::{
+    listener::{ConnectionWatch, HttpService, Incoming, Service, connection_limits, listen},
+    metrics::ServeMetrics,
+};
 use guard::AllowedHosts;
 use page::PageError;
 use pillarbox::{
@@ -37,11 +41,18 @@ use pillarbox::{
 /// The only asset; it is part of the program, so that nothing is fetched from elsewhere.
 const STYLE: &str = include_str!("style.css");
 
-/// The console over `inbox`, for browsers that reach it at `bound`.
+/// The console over `inbox`, for browsers that reach it at `bound`; `/metrics` has `metrics`.
 ///
 /// Requests with another `Host` are refused, so that another site cannot read the console through a
 /// name that resolves to this machine.
-pub fn router<I: ReadInbox>(inbox: Arc<I>, bound: SocketAddr) -> Router {
+pub fn router<I: ReadInbox>(
+    inbox: Arc<I>,
+    metrics: Arc<ServeMetrics>,
+    bound: SocketAddr,
+) -> Router {
+    let metrics = Router::new()
+        .route("/metrics", get(expose))
+        .with_state(metrics);
     Router::new()
         .route("/", get(list::show::<I>))
         .route("/notifications/{key}", get(detail::show::<I>))
@@ -49,6 +60,7 @@ pub fn router<I: ReadInbox>(inbox: Arc<I>, bound: SocketAddr) -> Router {
         .route("/style.css", get(style))
         .fallback(|| async { PageError::NoPage })
         .with_state(inbox)
+        .merge(metrics)
         .layer(middleware::from_fn_with_state(
             AllowedHosts::of(bound),
             guard::guard,
@@ -90,6 +102,11 @@ impl HttpService for ConsoleService {
     fn refuse(&self, refusal: Refusal) -> HttpAnswer {
         answer(&Err(refusal), &mut RequestRecord::default())
     }
+}
+
+async fn expose(State(metrics): State<Arc<ServeMetrics>>) -> impl IntoResponse {
+    let (media_type, text) = metrics.scrape().await;
+    ([(header::CONTENT_TYPE, media_type)], text)
 }
 
 async fn style() -> impl IntoResponse {

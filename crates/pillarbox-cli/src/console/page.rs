@@ -90,7 +90,7 @@ impl PageError {
 impl IntoResponse for PageError {
     fn into_response(self) -> Response {
         if let Self::Inbox(error) = &self {
-            tracing::error!(%error, "The console could not read the inbox: {error}");
+            tracing::error!(reason = %error, "the console could not read the inbox");
         }
         let (heading, advice) = self.text();
         let detail = match &self {
@@ -127,7 +127,7 @@ pub(super) fn page(status: StatusCode, template: &impl Template) -> Response {
     match template.render() {
         Ok(html) => (status, Html(html)).into_response(),
         Err(error) => {
-            tracing::error!(%error, "A console page could not be written: {error}");
+            tracing::error!(reason = %error, "a console page could not be written");
             (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "The page could not be written.",

@@ -45,7 +45,9 @@ impl TestConsole {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let served = tokio::spawn(serve(listener, router(Arc::clone(&inbox), at), async {
+        let metrics = ServeMetrics::new();
+        let pages = router(Arc::clone(&inbox), metrics, at);
+        let served = tokio::spawn(serve(listener, pages, async {
             let _ = stopped.await;
         }));
         Self {
@@ -561,4 +563,25 @@ async fn a_console_told_to_stop_stops_although_a_browser_holds_a_connection() {
         .await
         .unwrap()
         .unwrap();
+}
+
+#[tokio::test]
+async fn metrics_follow_the_rules_of_every_other_page() {
+    let console = TestConsole::start().await;
+    let port = console.at.port();
+    for (method, host, status) in [
+        ("GET", format!("127.0.0.1:{port}"), 200),
+        ("GET", "localhost:9090".to_owned(), 200),
+        ("HEAD", format!("127.0.0.1:{port}"), 200),
+        ("POST", format!("127.0.0.1:{port}"), 405),
+        ("GET", "prometheus.example:8081".to_owned(), 421),
+    ] {
+        let response = console.ask(method, "/metrics", &host).await;
+        assert_eq!(response.status, status, "{method} {host}");
+        let is_text = response
+            .head
+            .contains("content-type: text/plain; version=0.0.4; charset=utf-8\r\n");
+        assert_eq!(is_text, status == 200, "{}", response.head);
+        assert!(response.head.contains("cache-control: no-store\r\n"));
+    }
 }

@@ -35,7 +35,7 @@ pub(crate) fn raise_descriptor_limit() {
         ..limit
     };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::debug!(%error, "the limit of open files stays as it is");
+        tracing::debug!(reason = %error, "the limit of open files stays as it is");
     }
 }
 

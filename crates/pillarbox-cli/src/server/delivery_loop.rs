@@ -8,13 +8,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::sqlite::SqliteInbox;
+use crate::{metrics::ServeMetrics, sqlite::SqliteInbox};
 use pillarbox::{
     delivery::{AttemptResult, DeliveryLimits, DeliveryWorker, sweep::Sweep},
     destinations::Destination,
     domain::Key,
     inbox::InboxError,
-    telemetry::PlatformFields,
+    telemetry::{MetricSample, PlatformFields},
 };
 
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
@@ -26,6 +26,7 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) async fn run<D: Destination>(
     worker: Arc<DeliveryWorker<SqliteInbox, D>>,
     mut new_rows: mpsc::Receiver<Key>,
+    metrics: Arc<ServeMetrics>,
     stop: CancellationToken,
 ) {
     let mut sweep = Sweep::new(Arc::clone(&worker), Arc::default(), DeliveryLimits::SERVER);
@@ -38,9 +39,15 @@ pub(super) async fn run<D: Destination>(
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
-            Some(attempt) = sweep.next_result() => log_attempt(&attempt),
+            Some(attempt) = sweep.next_result() => note_attempt(&attempt, &metrics),
             Some(key) = new_rows.recv(), if sweep.has_room() => sweep.start_unless_open(key),
-            _ = sweep_tick.tick() => log_failure(sweep.begin_round().await),
+            _ = sweep_tick.tick() => {
+                let begun = sweep.begin_round().await;
+                if begun.is_ok() {
+                    metrics.add(None, &[MetricSample::SWEEP]);
+                }
+                log_failure(begun);
+            }
         }
         log_failure(sweep.fill().await);
     }
@@ -53,14 +60,16 @@ pub(super) async fn run<D: Destination>(
     }
     let drained = async {
         while let Some(attempt) = sweep.next_result().await {
-            log_attempt(&attempt);
+            note_attempt(&attempt, &metrics);
         }
     };
     let _ = tokio::time::timeout(DRAIN_TIMEOUT, drained).await;
 }
 
-fn log_attempt(attempt: &AttemptResult) {
-    attempt.record(PlatformFields::default()).log();
+fn note_attempt(attempt: &AttemptResult, metrics: &ServeMetrics) {
+    let record = attempt.record(PlatformFields::default());
+    metrics.count_attempt(&record);
+    record.log();
 }
 
 fn log_failure(found: Result<(), InboxError>) {

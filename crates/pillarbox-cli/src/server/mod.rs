@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     listener::{connection_limits, listen},
+    metrics::ServeMetrics,
     sqlite::SqliteInbox,
 };
 use pillarbox::{
@@ -25,8 +26,8 @@ use request::RequestHandler;
 /// How many hints may wait. Rows beyond that are found by the next sweep.
 const MAX_HINTS: usize = 4096;
 
-/// Receives on `listener` and delivers with `worker` until `stop`. Returns when everything in
-/// flight has ended.
+/// Receives on `listener` and delivers with `worker` until `stop`, and counts both in `metrics`.
+/// Returns when everything in flight has ended.
 ///
 /// The caller holds the inbox's serve lock, so no other process works on a row: all leases are
 /// released first.
@@ -34,6 +35,7 @@ pub async fn serve<D: Destination>(
     listener: TcpListener,
     receiver: Receiver<SqliteInbox>,
     worker: DeliveryWorker<SqliteInbox, D>,
+    metrics: Arc<ServeMetrics>,
     stop: CancellationToken,
 ) -> Result<(), InboxError> {
     let released = receiver.inbox.release_leases().await?;
@@ -47,8 +49,13 @@ pub async fn serve<D: Destination>(
     // Delivery stops after the receiver, so that the last new rows are still delivered.
     let received_all = CancellationToken::new();
     let worker = Arc::new(worker);
-    let delivering = tokio::spawn(delivery_loop::run(worker, new_rows, received_all.clone()));
-    let handler = Arc::new(RequestHandler::new(receiver, wake));
+    let delivering = tokio::spawn(delivery_loop::run(
+        worker,
+        new_rows,
+        Arc::clone(&metrics),
+        received_all.clone(),
+    ));
+    let handler = Arc::new(RequestHandler::new(receiver, wake, metrics));
     let (limits, _) = connection_limits();
     listen(listener, handler, limits, stop).await;
     received_all.cancel();

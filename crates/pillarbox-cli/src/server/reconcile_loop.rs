@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use crate::metrics::ServeMetrics;
 use pillarbox::{
     config::SourceConfig,
     inbox::Inbox,
@@ -15,12 +16,21 @@ const INTERVAL: Duration = Duration::from_secs(5 * 60);
 
 /// Starts one task for each source, which runs at once and then every five minutes. A run in
 /// progress when `stop` is cancelled ends between two steps. The sweep finds what it records.
-pub(crate) fn start<I: Inbox>(reconciler: Reconciler<I>, stop: &CancellationToken) -> JoinSet<()> {
+pub(crate) fn start<I: Inbox>(
+    reconciler: Reconciler<I>,
+    metrics: &Arc<ServeMetrics>,
+    stop: &CancellationToken,
+) -> JoinSet<()> {
     let reconciler = Arc::new(reconciler);
     let mut tasks = JoinSet::new();
     for source in reconciler.sources() {
         let (source, stop) = (source.clone(), stop.clone());
-        tasks.spawn(run(Arc::clone(&reconciler), source, stop));
+        tasks.spawn(run(
+            Arc::clone(&reconciler),
+            source,
+            Arc::clone(metrics),
+            stop,
+        ));
     }
     tasks
 }
@@ -28,6 +38,7 @@ pub(crate) fn start<I: Inbox>(reconciler: Reconciler<I>, stop: &CancellationToke
 async fn run<I: Inbox>(
     reconciler: Arc<Reconciler<I>>,
     source: SourceConfig,
+    metrics: Arc<ServeMetrics>,
     stop: CancellationToken,
 ) {
     let limits = RunLimits {
@@ -35,7 +46,9 @@ async fn run<I: Inbox>(
         ..RunLimits::default()
     };
     while !stop.is_cancelled() {
-        reconciler.reconcile(&source, &limits).await;
+        for record in reconciler.reconcile(&source, &limits).await {
+            metrics.count_run(&record);
+        }
         tokio::select! {
             () = tokio::time::sleep(INTERVAL) => {}
             () = stop.cancelled() => {}

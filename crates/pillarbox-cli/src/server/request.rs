@@ -10,7 +10,10 @@ use hyper::body::Body;
 use tokio::{sync::mpsc, time::Instant};
 
 use super::body_memory::{BodyBuffer, BodyMemory};
-use crate::listener::{BodyFraming, ConnectionWatch, HttpService, Incoming};
+use crate::{
+    listener::{BodyFraming, ConnectionWatch, HttpService, Incoming},
+    metrics::ServeMetrics,
+};
 use pillarbox::{
     domain::Key,
     inbox::Inbox,
@@ -36,6 +39,7 @@ pub(super) struct RequestHandler<I> {
     /// Wakes the worker for a new row. If it is full, the next sweep finds the row.
     wake: mpsc::Sender<Key>,
     bodies: Arc<BodyMemory>,
+    metrics: Arc<ServeMetrics>,
 }
 
 impl<I: Inbox> HttpService for RequestHandler<I> {
@@ -61,6 +65,7 @@ impl<I: Inbox> HttpService for RequestHandler<I> {
         let answer = answer(&result, &mut record);
         record.took = Some(began.elapsed());
         record.log();
+        self.metrics.count_request(&record);
         watch.end(matches!(result, Ok(RequestOutcome::Stored(_))));
         respond(
             answer,
@@ -77,11 +82,16 @@ impl<I: Inbox> HttpService for RequestHandler<I> {
 }
 
 impl<I: Inbox> RequestHandler<I> {
-    pub(super) fn new(receiver: Receiver<I>, wake: mpsc::Sender<Key>) -> Self {
+    pub(super) fn new(
+        receiver: Receiver<I>,
+        wake: mpsc::Sender<Key>,
+        metrics: Arc<ServeMetrics>,
+    ) -> Self {
         Self {
             receiver,
             wake,
             bodies: BodyMemory::new(),
+            metrics,
         }
     }
 

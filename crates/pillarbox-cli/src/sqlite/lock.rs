@@ -73,6 +73,12 @@ impl ServeLock {
         }
     }
 
+    /// Whether a `serve` has run on the inbox file at `path`, under this name: a backup has never
+    /// been served.
+    pub fn was_taken(path: &Path) -> bool {
+        lock_path(path).exists()
+    }
+
     /// Whether a `serve` runs on the inbox file at `path`. Nothing is made or changed.
     pub fn is_held(path: &Path) -> bool {
         let is_locked = |path: &Path| {

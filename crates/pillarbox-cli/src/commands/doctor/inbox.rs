@@ -1,16 +1,18 @@
 //! The findings about an inbox: its storage, its integrity and its pending rows.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
-use super::{CheckHealth, DoctorFinding, finding, fine, reconcile};
-use crate::{any_inbox::table_inbox, commands::settings::outside, sqlite::SqliteInbox};
+use super::{CheckHealth, DoctorFinding, finding, fine, reconcile, stuck};
+use crate::{
+    any_inbox::{AnyInbox, InboxAccess, open_inbox},
+    commands::settings::outside,
+    sqlite::{ServeLock, SqliteInbox},
+};
 use pillarbox::{
     config::{Config, InboxConfig},
+    delivery::CircuitBreaker,
     domain::{Clock, HeldReason, Origin, State, SystemClock},
-    inbox::{
-        InboxError, PageRequest, PendingCount, ReadInbox, ReconcileInbox, RowFilter,
-        dynamodb::DynamoInbox,
-    },
+    inbox::{InboxError, PageRequest, PendingCount, ReadInbox, ReconcileInbox, RowFilter},
 };
 
 /// An open row older than this means that nothing delivers rows.
@@ -25,51 +27,63 @@ const CLOCK_DIFFERENCE: Duration = Duration::from_secs(5 * 60);
 /// So many notifications outside the acceptance window, all on one side, make the clock suspicious.
 const SUSPICIOUS: usize = 3;
 
+/// So many open notifications of a source are looked at.
+const MAX_FAILING: usize = 100;
+
 /// So many held notifications are looked at.
 const MAX_SUSPECTS: usize = 500;
 
-pub(super) async fn findings(config: &Config) -> Vec<DoctorFinding> {
-    match &config.inbox {
-        InboxConfig::Sqlite { path } => file(config, path).await,
-        InboxConfig::DynamoDb { table, shards } => table_of(config, table, *shards).await,
-    }
-}
-
-async fn file(config: &Config, path: &Path) -> Vec<DoctorFinding> {
-    let name = format!("inbox {}", path.display());
-    if !path.exists() {
-        return vec![finding(
+/// Opens the inbox to read it; a finding if it cannot be.
+pub(super) async fn open(config: &Config) -> Result<AnyInbox, DoctorFinding> {
+    let name = name(config);
+    if config.inbox.file().is_some_and(|path| !path.exists()) {
+        return Err(finding(
             CheckHealth::Look,
             name,
             "does not exist yet: serve creates it, or `pillarbox inbox init`",
-        )];
+        ));
     }
-    match SqliteInbox::open_read_only(path) {
-        Ok(inbox) => or_why(file_findings(&inbox, &name, config).await, name),
-        Err(error) => vec![finding(CheckHealth::Wrong, name, error.to_string())],
+    let opened = open_inbox(config, InboxAccess::Read, &outside()).await;
+    opened.map_err(|error| unreadable(name, error.to_string()))
+}
+
+fn name(config: &Config) -> String {
+    match &config.inbox {
+        InboxConfig::Sqlite { path } => format!("inbox {}", path.display()),
+        InboxConfig::DynamoDb { table, .. } => format!("inbox {table}"),
     }
 }
 
-async fn table_of(config: &Config, table: &str, shards: u32) -> Vec<DoctorFinding> {
-    let name = format!("inbox {table}");
-    match crate::aws::from_environment(&outside()).await {
-        Ok(aws) => {
-            let inbox = table_inbox(&aws, table, shards, config);
-            or_why(table_findings(&inbox, &name, config).await, name)
-        }
-        Err(problem) => vec![finding(CheckHealth::Wrong, name, problem.to_string())],
+fn unreadable(name: String, why: String) -> DoctorFinding {
+    finding(CheckHealth::Wrong, name, why).stuck("the inbox cannot be read")
+}
+
+/// The storage and integrity of a local file, which takes as long as the file is large.
+pub(super) async fn storage(opened: &Result<AnyInbox, DoctorFinding>) -> Vec<DoctorFinding> {
+    let Ok(AnyInbox::Sqlite(inbox)) = opened else {
+        return Vec::new();
+    };
+    let name = format!("inbox {}", inbox.path().display());
+    or_why(file_findings(inbox, &name).await, name)
+}
+
+/// The rows that wait, and what is known of each source. Nothing is scanned.
+pub(super) async fn rows(
+    opened: &Result<AnyInbox, DoctorFinding>,
+    config: &Config,
+) -> Vec<DoctorFinding> {
+    let name = name(config);
+    match opened {
+        Ok(inbox) => or_why(row_findings(inbox, &name, config).await, name),
+        Err(finding) => vec![finding.clone()],
     }
 }
 
 fn or_why(findings: Result<Vec<DoctorFinding>, InboxError>, name: String) -> Vec<DoctorFinding> {
-    findings.unwrap_or_else(|error| vec![finding(CheckHealth::Wrong, name, error.to_string())])
+    findings.unwrap_or_else(|error| vec![unreadable(name, error.to_string())])
 }
 
-async fn file_findings(
-    inbox: &SqliteInbox,
-    name: &str,
-    config: &Config,
-) -> Result<Vec<DoctorFinding>, InboxError> {
+async fn file_findings(inbox: &SqliteInbox, name: &str) -> Result<Vec<DoctorFinding>, InboxError> {
     let found = inbox.inspect().await?;
     let mut findings = vec![fine(
         name,
@@ -96,39 +110,84 @@ async fn file_findings(
         findings.push(fine(name, "is sound (integrity_check)"));
     }
     findings.extend(overdue(inbox, name).await?);
-    for count in inbox.pending_counts().await? {
-        let advice = "is serve running, and the destination up?";
-        findings.push(pending(name, &count, advice));
+    Ok(findings)
+}
+
+async fn row_findings(
+    inbox: &AnyInbox,
+    name: &str,
+    config: &Config,
+) -> Result<Vec<DoctorFinding>, InboxError> {
+    let mut findings = Vec::new();
+    let mut advice = "is serve running, and the destination up?";
+    if let AnyInbox::DynamoDb(table) = inbox {
+        let faults = table.faults().await?;
+        if !faults.is_empty() {
+            let faults = faults.into_iter();
+            return Ok(faults
+                .map(|fault| unreadable(name.to_owned(), fault.0.to_owned()))
+                .collect());
+        }
+        findings.push(fine(
+            name,
+            "has its key, its index, its stream, and lets items expire",
+        ));
+        advice = "does the sweep run, and is the destination up?";
     }
+    let counts = inbox.pending_counts().await?;
+    let serve_is_down = config
+        .inbox
+        .file()
+        .is_some_and(|path| ServeLock::was_taken(path) && !ServeLock::is_held(path));
+    for count in &counts {
+        let found = pending(name, count, advice);
+        findings.push(match count.partition.as_str() {
+            "open" if serve_is_down => {
+                found.stuck(stuck::waiting(count.rows, "while serve does not run"))
+            }
+            _ => found,
+        });
+    }
+    findings.extend(failing(inbox, config).await?);
     findings.extend(last_received(inbox, config).await?);
     findings.extend(clock_findings(inbox, config).await?);
     findings.extend(reconcile::last_runs(inbox, config).await?);
     Ok(findings)
 }
 
-async fn table_findings(
-    inbox: &DynamoInbox,
-    name: &str,
+/// The sources whose deliveries have failed so often that their circuit is open, or would be in a
+/// process that had made the attempts.
+async fn failing(
+    inbox: &impl ReadInbox,
     config: &Config,
 ) -> Result<Vec<DoctorFinding>, InboxError> {
-    let faults = inbox.faults().await?;
-    if !faults.is_empty() {
-        return Ok(faults
-            .iter()
-            .map(|fault| finding(CheckHealth::Wrong, name, fault.0))
-            .collect());
+    let mut findings = Vec::new();
+    for source in &config.sources {
+        let filter = RowFilter {
+            source: Some(source.name.as_str().to_owned()),
+            state: Some(State::Recorded),
+            ..RowFilter::default()
+        };
+        let page = PageRequest::first(MAX_FAILING);
+        let open = inbox.list(&filter, page).await?.rows;
+        let failed = open.iter().filter(|row| row.last_error.is_some());
+        let attempts: u32 = failed.clone().map(|row| row.attempts).sum();
+        if attempts < CircuitBreaker::FAILURE_THRESHOLD {
+            continue;
+        }
+        let Some(why) = failed.clone().find_map(|row| row.last_error.as_deref()) else {
+            continue;
+        };
+        let rows = failed.count();
+        findings.push(
+            finding(
+                CheckHealth::Look,
+                format!("source {}", source.name),
+                format!("{attempts} attempts to deliver {rows} open notifications failed: {why}"),
+            )
+            .stuck(format!("the deliveries of {} fail", source.name)),
+        );
     }
-    let mut findings = vec![fine(
-        name,
-        "has its key, its index, its stream, and lets items expire",
-    )];
-    for count in inbox.pending_counts().await? {
-        let advice = "does the sweep run, and is the destination up?";
-        findings.push(pending(name, &count, advice));
-    }
-    findings.extend(last_received(inbox, config).await?);
-    findings.extend(clock_findings(inbox, config).await?);
-    findings.extend(reconcile::last_runs(inbox, config).await?);
     Ok(findings)
 }
 
@@ -158,7 +217,10 @@ fn pending(name: &str, count: &PendingCount, advice: &str) -> DoctorFinding {
     );
     match count.partition.as_str() {
         "open" if age > OPEN_TOO_LONG => {
-            finding(CheckHealth::Look, name, format!("{found}: {advice}")).for_a_person()
+            finding(CheckHealth::Look, name, format!("{found}: {advice}")).stuck(stuck::waiting(
+                count.rows,
+                &format!("for up to {}", span(age)),
+            ))
         }
         "open" => fine(name, found),
         other => finding(
@@ -166,7 +228,7 @@ fn pending(name: &str, count: &PendingCount, advice: &str) -> DoctorFinding {
             name,
             format!("{found}: `pillarbox list --state {other}`, then replay or discard"),
         )
-        .for_a_person(),
+        .stuck(stuck::in_state(count.rows, other)),
     }
 }
 
@@ -254,8 +316,8 @@ pub(super) fn span(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use pillarbox::{
-        domain::Timestamp,
-        inbox::{DeliveryInbox, MemoryInbox, ReceiveInbox},
+        domain::{Key, Timestamp},
+        inbox::{Claim, DeliveryInbox, Lease, LeaseId, Mark, MemoryInbox, ReceiveInbox},
         senders::example::{NOW, pay},
     };
 
@@ -294,5 +356,44 @@ mod tests {
             let found = clock_findings(&inbox, &config).await.unwrap();
             assert!(found.is_empty(), "a later push was within the window");
         }
+    }
+
+    /// The stored error is that of the last attempt; the attempts of several rows count together.
+    #[tokio::test]
+    async fn deliveries_that_fail_again_and_again_are_stuck_before_they_are_overdue() {
+        let document = "[sources.pay]\nkind = \"govuk-pay\"\nsecrets = []\n";
+        let config = Config::read(document, "test").unwrap();
+        for (attempts, stuck) in [(3, None), (4, Some("the deliveries of pay fail"))] {
+            let inbox = MemoryInbox::default();
+            for id in ["m1", "m2"] {
+                let entry = pay(id, "p1", "card_payment_captured", NOW);
+                inbox.record(&entry).await.unwrap();
+                for nth in 0..attempts {
+                    fail(&inbox, &entry.key, NOW.plus(Duration::from_secs(nth))).await;
+                }
+            }
+            let found = failing(&inbox, &config).await.unwrap();
+            let clause = found.first().and_then(|found| found.stuck.as_deref());
+            assert_eq!(clause, stuck, "{attempts} attempts each");
+        }
+    }
+
+    /// One attempt at `now` that fails.
+    async fn fail(inbox: &MemoryInbox, key: &Key, now: Timestamp) {
+        let until = now.plus(Duration::from_secs(1));
+        let claim = Claim {
+            now,
+            lease: Lease {
+                id: LeaseId(1),
+                until,
+            },
+            first_backoff: Duration::from_secs(1),
+        };
+        let (_, fence) = inbox.claim(key, &claim).await.unwrap().unwrap();
+        let mark = Mark::Retry {
+            due_at: until,
+            error: "https: status 503".to_owned(),
+        };
+        inbox.mark(&fence, &mark).await.unwrap();
     }
 }

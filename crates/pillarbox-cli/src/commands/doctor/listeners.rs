@@ -61,7 +61,8 @@ async fn address(name: &str, address: SocketAddr, mark: &str, serve_runs: bool) 
                 "serve runs, but does not answer at {address}: another program has the address, or \
                  serve hangs"
             ),
-        ),
+        )
+        .stuck(format!("serve does not answer at {address}")),
         (Err(error), false) => look(format!(
             "cannot listen on {address} ({error}): stop the program that uses it, or choose \
              another with --{name}"

@@ -61,7 +61,7 @@ fn about(name: &str, last: &LastRun) -> Vec<DoctorFinding> {
     let ago = now.since(last.at());
     let ended = format!("last run {} ago: {}", span(ago), last.ended);
     let mut findings = vec![if last.failed {
-        finding(CheckHealth::Wrong, name, ended)
+        finding(CheckHealth::Wrong, name, ended).stuck(format!("the last run of {name} failed"))
     } else if ago > SILENT {
         finding(
             CheckHealth::Look,
@@ -95,12 +95,12 @@ fn about(name: &str, last: &LastRun) -> Vec<DoctorFinding> {
     if let Some(oldest) = last.oldest() {
         let age = now.since(oldest);
         let found = format!("the oldest left unacknowledged is {} old", span(age));
-        let health = if age > PUSHED {
-            CheckHealth::Look
+        findings.push(if age > PUSHED {
+            finding(CheckHealth::Look, name, found)
+                .stuck(format!("{name} leaves a notification in its box"))
         } else {
-            CheckHealth::Fine
-        };
-        findings.push(finding(health, name, found));
+            fine(name, found)
+        });
     }
     findings
 }

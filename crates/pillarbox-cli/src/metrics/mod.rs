@@ -1,0 +1,204 @@
+//! The metrics of `serve`, in Prometheus' text format.
+//!
+//! They are those of the function, under the same names ([`prometheus_name`]). A record of a
+//! request, of an attempt or of a reconcile run becomes samples in one place, `telemetry`, on every
+//! platform. Their only label is a configured source, by type, so that no text of a sender can
+//! become one. To count is an atomic addition, so neither counting nor a scrape holds up a request.
+
+mod counted_failures;
+mod gauges;
+mod names;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
+
+use prometheus_client::{
+    encoding::prometheus_text,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::Registry,
+};
+
+pub(crate) use counted_failures::CountedFailures;
+use gauges::GaugeReader;
+pub use names::prometheus_name;
+use names::{MetricKind, is_by_source, registered_name};
+use pillarbox::{
+    domain::{Clock, SourceName},
+    inbox::DeliveryInbox,
+    telemetry::{
+        AttemptRecord, METRICS, Metric, MetricSample, MetricValue, ReconcileRecord, RequestRecord,
+    },
+};
+
+/// The bounds of answer times in seconds. GOV.UK Pay hangs up after 3 s, and recording is given up
+/// after 2.3 s.
+const ANSWER_SECONDS: [f64; 13] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 2.5, 3.0,
+];
+/// The bounds of delivery delays in seconds, from at once to the end of the budget of retries.
+const DELAY_SECONDS: [f64; 13] = [
+    0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 60.0, 300.0, 900.0, 3_600.0, 21_600.0, 259_200.0,
+];
+
+/// The gauges that a reconcile run sets; the others are of the inbox.
+const RECONCILE_GAUGES: [&str; 1] = ["OldestUnacknowledgedSeconds"];
+
+/// No label, or the source.
+type Labels = Vec<(&'static str, String)>;
+type HistogramFamily = Family<Labels, Histogram, fn() -> Histogram>;
+
+/// The metrics of one process.
+pub struct ServeMetrics {
+    registry: Registry,
+    counters: HashMap<&'static str, Family<Labels, Counter>>,
+    gauges: HashMap<&'static str, Family<Labels, Gauge>>,
+    histograms: HashMap<&'static str, HistogramFamily>,
+    inbox: OnceLock<GaugeReader>,
+}
+
+impl ServeMetrics {
+    /// Metrics without a value.
+    pub fn new() -> Arc<Self> {
+        let mut metrics = Self {
+            registry: Registry::default(),
+            counters: HashMap::new(),
+            gauges: HashMap::new(),
+            histograms: HashMap::new(),
+            inbox: OnceLock::new(),
+        };
+        for metric in METRICS {
+            metrics.register(metric);
+        }
+        Arc::new(metrics)
+    }
+
+    /// Sets what has never happened to 0 for each of `sources`, so that its first time shows as an
+    /// increase.
+    pub fn declare(&self, sources: &[SourceName]) {
+        let by_source: Vec<Labels> = sources.iter().map(|name| labels(Some(name))).collect();
+        for metric in METRICS {
+            let labels = match is_by_source(metric) {
+                true => &by_source[..],
+                false => &[Labels::new()],
+            };
+            for labels in labels {
+                if let Some(counter) = self.counters.get(metric.name) {
+                    drop(counter.get_or_create(labels));
+                }
+                if let Some(histogram) = self.histograms.get(metric.name) {
+                    drop(histogram.get_or_create(labels));
+                }
+            }
+        }
+    }
+
+    /// Has a scrape show the state of `inbox`, too.
+    pub fn watch<I: DeliveryInbox>(
+        &self,
+        inbox: &Arc<I>,
+        sources: &[SourceName],
+        clock: Arc<dyn Clock>,
+    ) {
+        let reader = GaugeReader::new(inbox, sources.into(), clock);
+        // Called once a process; a second inbox would not be the one that is served.
+        let _ = self.inbox.set(reader);
+    }
+
+    fn register(&mut self, metric: &'static Metric) {
+        let name = registered_name(metric);
+        let help = format!("{} on CloudWatch; see docs/metrics.md", metric.name);
+        match MetricKind::of(metric) {
+            MetricKind::Counter => {
+                let family = Family::<Labels, Counter>::default();
+                self.registry.register(name, help, family.clone());
+                self.counters.insert(metric.name, family);
+            }
+            MetricKind::Gauge => {
+                let family = Family::<Labels, Gauge>::default();
+                self.registry.register(name, help, family.clone());
+                self.gauges.insert(metric.name, family);
+            }
+            MetricKind::Histogram => {
+                let histogram: fn() -> Histogram = match metric.name {
+                    "AnswerTime" => || Histogram::new(ANSWER_SECONDS),
+                    _ => || Histogram::new(DELAY_SECONDS),
+                };
+                let family = HistogramFamily::new_with_constructor(histogram);
+                self.registry.register(name, help, family.clone());
+                self.histograms.insert(metric.name, family);
+            }
+        }
+    }
+
+    /// Counts a request.
+    pub fn count_request(&self, record: &RequestRecord) {
+        self.add(record.source.as_ref(), &record.samples());
+    }
+
+    /// Counts an attempt to deliver.
+    pub fn count_attempt(&self, record: &AttemptRecord) {
+        self.add(
+            SourceName::new(record.key.source()).as_ref(),
+            &record.samples(),
+        );
+    }
+
+    /// Counts a reconcile run and what it found.
+    pub fn count_run(&self, record: &ReconcileRecord) {
+        self.add(None, &[MetricSample::RUN]);
+        self.add(SourceName::new(&record.source).as_ref(), &record.samples());
+    }
+
+    /// Adds to counters and histograms, and sets gauges.
+    pub fn add(&self, source: Option<&SourceName>, samples: &[MetricSample]) {
+        for sample in samples {
+            let name = sample.metric.name;
+            let labels = labels(source.filter(|_| is_by_source(sample.metric)));
+            if let Some(counter) = self.counters.get(name) {
+                counter.get_or_create(&labels).inc_by(sample.in_unit());
+            }
+            if let Some(gauge) = self.gauges.get(name) {
+                let value = i64::try_from(sample.in_unit()).unwrap_or(i64::MAX);
+                gauge.get_or_create(&labels).set(value);
+            }
+            if let (Some(histogram), MetricValue::Time(time)) =
+                (self.histograms.get(name), sample.value)
+            {
+                histogram.get_or_create(&labels).observe(time.as_secs_f64());
+            }
+        }
+    }
+
+    fn forget_gauges(&self) {
+        let of_inbox = |(name, _): &(&&str, _)| !RECONCILE_GAUGES.contains(*name);
+        self.gauges
+            .iter()
+            .filter(of_inbox)
+            .for_each(|(_, gauge)| gauge.clear());
+    }
+
+    /// The values for a scrape, and the media type of the text.
+    pub async fn scrape(&self) -> (&'static str, String) {
+        if let Some(inbox) = self.inbox.get() {
+            inbox.refresh(self).await;
+        }
+        self.expose()
+    }
+
+    fn expose(&self) -> (&'static str, String) {
+        let mut text = String::new();
+        // A string takes every write.
+        let _ = prometheus_text::encode(&mut text, &self.registry);
+        (prometheus_text::CONTENT_TYPE, text)
+    }
+}
+
+fn labels(source: Option<&SourceName>) -> Labels {
+    source
+        .map(|source| vec![("source", source.as_str().to_owned())])
+        .unwrap_or_default()
+}

@@ -1,0 +1,171 @@
+//! What a scrape shows, and that it shows the same metrics as CloudWatch.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use tracing_subscriber::prelude::*;
+
+use super::*;
+
+/// As long and as odd as the name of a source may be.
+const ODD_NAME: &str = "a--0-abcdefghijklmnopqrstuvwxyz-";
+
+fn name(source: &str) -> SourceName {
+    SourceName::new(source).unwrap()
+}
+
+/// The lines of a scrape that show a value.
+fn values(metrics: &ServeMetrics) -> Vec<String> {
+    let (media_type, text) = metrics.expose();
+    assert_eq!(media_type, "text/plain; version=0.0.4; charset=utf-8");
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn a_name_is_that_of_cloudwatch_in_snake_case_with_its_unit_last() {
+    let metric = |name: &str| *METRICS.iter().find(|metric| metric.name == name).unwrap();
+    for (cloudwatch, prometheus) in [
+        ("Received", "pillarbox_received_total{source}"),
+        (
+            "InvalidSignature",
+            "pillarbox_invalid_signature_total{source}",
+        ),
+        ("AnswerTime", "pillarbox_answer_time_seconds{source}"),
+        ("DeliveryDelay", "pillarbox_delivery_delay_seconds{source}"),
+        ("SweepRun", "pillarbox_sweep_run_total"),
+        ("SilenceHours", "pillarbox_silence_hours{source}"),
+        ("DeadRows", "pillarbox_dead_rows"),
+        (
+            "OldestUnacknowledgedSeconds",
+            "pillarbox_oldest_unacknowledged_seconds{source}",
+        ),
+    ] {
+        assert_eq!(prometheus_name(metric(cloudwatch)), prometheus);
+    }
+}
+
+/// Each metric is given a value; the scrape then names all of them and no others.
+#[test]
+fn every_metric_of_cloudwatch_is_shown_under_its_name_and_no_other_is() {
+    let metrics = ServeMetrics::new();
+    assert_eq!(values(&metrics), Vec::<String>::new());
+    metrics.declare(&[name("pay")]);
+    for metric in METRICS {
+        let sample = match metric.unit {
+            "Milliseconds" => MetricSample::time(metric, Duration::from_millis(1)),
+            _ => MetricSample::count(metric, 1),
+        };
+        metrics.add(Some(&name("pay")), &[sample]);
+    }
+    let shown: BTreeSet<String> = values(&metrics)
+        .iter()
+        .map(|line| {
+            let (series, _) = line.split_once(' ').unwrap();
+            let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+            let name = ["_bucket", "_sum", "_count"]
+                .iter()
+                .find_map(|part| name.strip_suffix(part))
+                .unwrap_or(name);
+            let of_source = if labels.contains("source=\"pay\"") {
+                "{source}"
+            } else {
+                ""
+            };
+            format!("{name}{of_source}")
+        })
+        .collect();
+    let expected = METRICS.iter().map(|metric| prometheus_name(metric));
+    assert_eq!(shown, expected.collect());
+}
+
+#[test]
+fn what_has_never_happened_is_zero_for_each_source() {
+    let metrics = ServeMetrics::new();
+    metrics.declare(&[name("pay"), name(ODD_NAME)]);
+    let shown = values(&metrics);
+    for line in [
+        "pillarbox_dead_total{source=\"pay\"} 0",
+        "pillarbox_dead_total{source=\"a--0-abcdefghijklmnopqrstuvwxyz-\"} 0",
+        "pillarbox_answer_time_seconds_count{source=\"pay\"} 0",
+        "pillarbox_sweep_run_total 0",
+    ] {
+        assert!(
+            shown.iter().any(|shown| shown == line),
+            "{line}: {shown:#?}"
+        );
+    }
+}
+
+#[test]
+fn an_answer_time_counts_below_the_limits_that_matter_to_a_sender() {
+    let metrics = ServeMetrics::new();
+    for millis in [1, 2_400, 2_700, 9_000] {
+        let mut record = RequestRecord::default();
+        record.source = Some(name("pay"));
+        record.outcome = "recorded";
+        record.took = Some(Duration::from_millis(millis));
+        metrics.count_request(&record);
+    }
+    let shown = values(&metrics);
+    for line in [
+        "pillarbox_received_total{source=\"pay\"} 4",
+        "pillarbox_recorded_total{source=\"pay\"} 4",
+        "pillarbox_answer_time_seconds_bucket{source=\"pay\",le=\"2.5\"} 2",
+        "pillarbox_answer_time_seconds_bucket{source=\"pay\",le=\"3\"} 3",
+        "pillarbox_answer_time_seconds_bucket{source=\"pay\",le=\"+Inf\"} 4",
+    ] {
+        assert!(
+            shown.iter().any(|shown| shown == line),
+            "{line}: {shown:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_failure_that_a_log_event_names_is_counted_and_any_other_event_is_not() {
+    let metrics = ServeMetrics::new();
+    metrics.declare(&[]);
+    let layer = CountedFailures(Arc::clone(&metrics));
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        tracing::error!(
+            source = "pay",
+            metric = "SecretRefused",
+            "a secret cannot be used"
+        );
+        tracing::error!(metric = None::<&str>, "a secret cannot be used");
+        tracing::error!(
+            metric = "NoSuchMetric",
+            reason = "SecretReadFailure",
+            "any other"
+        );
+    });
+    let shown = values(&metrics);
+    for line in [
+        "pillarbox_secret_refused_total 1",
+        "pillarbox_secret_read_failure_total 0",
+    ] {
+        assert!(
+            shown.iter().any(|shown| shown == line),
+            "{line}: {shown:#?}"
+        );
+    }
+}
+
+#[test]
+fn the_document_of_metrics_has_each_name_beside_that_of_cloudwatch() {
+    let document = include_str!("../../../../docs/metrics.md");
+    let rows = document.lines().filter(|line| line.starts_with("| `"));
+    let documented: BTreeSet<(String, String)> = rows
+        .map(|row| {
+            let code: Vec<&str> = row.split('`').skip(1).step_by(2).collect();
+            let [cloudwatch, .., prometheus] = code[..] else {
+                panic!("{row}")
+            };
+            (cloudwatch.to_owned(), prometheus.to_owned())
+        })
+        .collect();
+    let names = METRICS
+        .iter()
+        .map(|metric| (metric.name.to_owned(), prometheus_name(metric)));
+    assert_eq!(documented, names.collect());
+}
