@@ -9,4 +9,5 @@ mod artefact;
 mod consumer;
 mod ministack;
 mod proxies;
+mod runbook;
 mod second_opinion;

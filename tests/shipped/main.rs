@@ -18,6 +18,7 @@ mod process;
 mod receive;
 mod reconcile_command;
 mod restore;
+mod runbook;
 mod simulate_command;
 mod strangers;
 mod streams;

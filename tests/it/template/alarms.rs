@@ -1,10 +1,10 @@
 //! Alarms on series that exist, and the dashboard.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pillarbox::telemetry::{METRICS, NAMESPACE};
 use serde_json::{Value, json};
-use test_support::repository;
+use test_support::{repository, runbook::Runbook};
 
 use super::{BOX, Stack, shapes, stacks};
 
@@ -200,8 +200,10 @@ fn every_alarm_describes_what_failed_and_names_the_runbook() {
         for (id, alarm) in stack.of_type("AWS::CloudWatch::Alarm") {
             let properties = &alarm["Properties"];
             let description = properties["AlarmDescription"].as_str().unwrap();
+            let name = properties["AlarmName"].as_str().unwrap();
+            let heading = name.strip_prefix("pillarbox-").unwrap();
             assert!(
-                description.ends_with(&format!("Runbook: {run_book}")),
+                description.ends_with(&format!(" Runbook: {run_book}#{heading}")),
                 "{id}"
             );
             assert!(description.contains("First "), "{id} says no first step");
@@ -213,18 +215,55 @@ fn every_alarm_describes_what_failed_and_names_the_runbook() {
             };
             assert_eq!(properties["TreatMissingData"], missing, "{id}");
             assert_eq!(properties["AlarmActions"], json!([topic]), "{id}");
-            assert!(
-                properties["AlarmName"]
-                    .as_str()
-                    .unwrap()
-                    .starts_with("pillarbox-"),
-                "{id}"
-            );
-            names.insert((id, properties["AlarmName"].as_str().unwrap().to_owned()));
+            names.insert((id, name.to_owned()));
         }
     }
     let distinct: BTreeSet<_> = names.iter().map(|(_, name)| name).collect();
     assert_eq!(distinct.len(), names.len());
+}
+
+/// What each section of the runbook answers.
+const ANSWERS: [&str; 5] = [
+    "**Means:**",
+    "**Affects:**",
+    "**Be sure:**",
+    "**Do:**",
+    "**Do not** ",
+];
+
+#[test]
+fn the_runbook_has_a_section_for_each_alarm_and_none_for_another() {
+    let runbook = Runbook::read();
+    let sections: BTreeMap<_, _> = runbook.alarms().collect();
+    assert_eq!(
+        sections.len(),
+        runbook.alarms().count(),
+        "a heading is there twice"
+    );
+    let alarms: BTreeSet<_> = stacks()
+        .iter()
+        .flat_map(|stack| stack.of_type("AWS::CloudWatch::Alarm").into_values())
+        .map(|alarm| {
+            alarm["Properties"]["AlarmName"].as_str().unwrap()["pillarbox-".len()..].into()
+        })
+        .collect();
+    let headings: BTreeSet<String> = sections.keys().map(|name| (*name).to_owned()).collect();
+    assert_eq!(headings, alarms);
+    for (name, text) in sections {
+        // A section may be that of another alarm, with what differs.
+        if text.starts_with("As [") {
+            let linked = text[4..].split(']').next().unwrap();
+            assert!(alarms.contains(linked) && linked != name, "{name}");
+            continue;
+        }
+        let mut rest = text;
+        for answer in ANSWERS {
+            let (_, after) = rest
+                .split_once(answer)
+                .unwrap_or_else(|| panic!("{name} has no {answer}"));
+            rest = after;
+        }
+    }
 }
 
 #[test]

@@ -32,6 +32,7 @@ fn everything_optional_defaults_to_none_and_the_rest_to_what_is_documented() {
         ("RetentionDays", "90"),
         ("AcceptanceDays", "60"),
         ("Shards", "16"),
+        ("RunBookURL", "docs/runbook.md"),
         ("ThrottleRate", "500"),
         ("ThrottleBurst", "1000"),
     ];
@@ -44,7 +45,6 @@ fn everything_optional_defaults_to_none_and_the_rest_to_what_is_documented() {
         "DomainName",
         "CertificateArn",
         "HostedZoneId",
-        "RunBookURL",
         "HmrcBoxes",
         "DestinationBusArn",
         "DestinationQueueArn",
