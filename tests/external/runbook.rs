@@ -21,6 +21,7 @@ fn every_command_of_aws_in_the_runbook_is_one_of_its_service() {
         ("KEY", "pay:m1"),
         ("VERSION", "7"),
         ("RECEIPT", "AQEB"),
+        ("DOMAIN", "callbacks.service.gov.uk"),
     ];
     let variables = BTreeMap::from(person.map(|(name, value)| (name, value.to_owned())));
     let calls = Runbook::read().run(Path::new("true"), &variables);

@@ -1,7 +1,7 @@
 //! The runbook: its sections, and its commands as a shell calls them.
 //!
-//! A shell runs each section after what the page has a person paste first. `aws` and `pillarbox`
-//! are stand-ins that note their arguments, so that quotes, variables and pipes are the shell's.
+//! A shell runs each section after what the page has a person paste first. `aws`, `curl`
+//! and `pillarbox` are stand-ins that note their arguments, so that quotes, variables and pipes are the shell's.
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
@@ -55,6 +55,7 @@ impl Runbook {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         };
         stand_in("aws", r#"echo "$TABLE""#);
+        stand_in("curl", "echo ok");
         stand_in("pillarbox", &format!(r#""{}" "$@""#, pillarbox.display()));
 
         let prepare = blocks(self.preparation()).next().unwrap();
@@ -73,7 +74,7 @@ impl Runbook {
                 .unwrap();
             let error = String::from_utf8_lossy(&ran.stderr);
             assert!(
-                ran.status.success() && !error.contains("not found"),
+                ran.status.success() && !error.contains(": not found"),
                 "{section}: {error}"
             );
             let noted = fs::read_to_string(&calls).unwrap();
