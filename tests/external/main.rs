@@ -11,3 +11,4 @@ mod ministack;
 mod proxies;
 mod runbook;
 mod second_opinion;
+mod stack;
