@@ -9,4 +9,6 @@ mod artefact;
 mod consumer;
 mod ministack;
 mod proxies;
+mod runbook;
 mod second_opinion;
+mod stack;

@@ -20,6 +20,7 @@ mod read_commands;
 mod receive;
 mod reconcile_command;
 mod restore;
+mod runbook;
 mod simulate_command;
 mod strangers;
 mod streams;

@@ -33,6 +33,7 @@ pub mod posted;
 pub mod process;
 pub mod pump;
 pub mod request;
+pub mod runbook;
 pub mod runtime_api;
 pub mod server;
 pub mod shipped;

@@ -34,11 +34,16 @@ impl Ministack {
     pub fn start() -> Self {
         match env::var("PILLARBOX_TEST_MINISTACK") {
             Ok(url) => Self { url, child: None },
-            Err(_) => Self::spawn(),
+            Err(_) => Self::spawn(false),
         }
     }
 
-    fn spawn() -> Self {
+    /// One of our own that enforces IAM policies and runs functions, which reach AWS through it.
+    pub fn with_policies() -> Self {
+        Self::spawn(true)
+    }
+
+    fn spawn(enforces_policies: bool) -> Self {
         assert!(
             repository(PROGRAM).exists(),
             "{PROGRAM} is not there: .ci/run installs it"
@@ -51,7 +56,9 @@ impl Ministack {
         let mut command = Command::new(repository(PROGRAM));
         command
             .env("BIND_HOST", "127.0.0.1")
-            .env("GATEWAY_PORT", port.to_string());
+            .env("GATEWAY_PORT", port.to_string())
+            .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}"))
+            .env("AUTH", enforces_policies.to_string());
         let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pillarbox::telemetry::{METRICS, MetricSet, NAMESPACE};
 use serde_json::{Value, json};
+use test_support::runbook::Runbook;
 
 use super::{BOX, Stack, series, series::Series, shapes, stacks};
 
@@ -218,6 +219,38 @@ fn every_alarm_says_what_failed_how_urgent_it_is_and_where_the_runbook_describes
         }
     }
     assert_eq!(met, ALARMS.map(|(name, _, _)| name.to_owned()).into());
+}
+
+/// What each section of the runbook answers, in this order.
+const ANSWERS: [&str; 5] = [
+    "**Means:**",
+    "**Affects:**",
+    "**Be sure:**",
+    "**Do:**",
+    "**Do not** ",
+];
+
+#[test]
+fn the_runbook_has_a_section_for_each_alarm_and_none_for_another() {
+    let runbook = Runbook::read();
+    let sections: Vec<_> = runbook.alarms().collect();
+    let headings: BTreeSet<_> = sections.iter().map(|(name, _)| *name).collect();
+    assert_eq!(headings, ALARMS.map(|(name, _, _)| name).into());
+    assert_eq!(headings.len(), sections.len(), "a heading is there twice");
+    for (name, text) in sections {
+        // A section may be that of another alarm, with what differs.
+        if let Some((linked, _)) = text
+            .strip_prefix("As [")
+            .and_then(|rest| rest.split_once(']'))
+        {
+            assert!(headings.contains(linked) && linked != name, "{name}");
+            continue;
+        }
+        ANSWERS.iter().fold(text, |rest, answer| {
+            let found = rest.split_once(answer);
+            found.unwrap_or_else(|| panic!("{name} lacks {answer}")).1
+        });
+    }
 }
 
 #[test]
