@@ -11,7 +11,6 @@ mod credentials;
 pub mod govuk_pay;
 pub mod hmrc;
 mod last;
-mod lock;
 mod log;
 mod outcome;
 mod progress_event;

@@ -16,7 +16,10 @@ use pillarbox::{
     secrets::Keyring,
     senders::Acceptance,
 };
-use pillarbox_cli::{server::serve, sqlite::SqliteInbox};
+use pillarbox_cli::{
+    server::{Server as Serving, SweepDuty},
+    sqlite::SqliteInbox,
+};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -131,8 +134,13 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let told = stop.clone();
-        let serving =
-            tokio::spawn(async move { serve(listener, receiver, worker, told).await.unwrap() });
+        let server = Serving {
+            receiver,
+            worker,
+            sources: None,
+            duty: SweepDuty::always(),
+        };
+        let serving = tokio::spawn(async move { server.run(listener, told).await.unwrap() });
         let server = Self {
             address,
             inbox,

@@ -31,6 +31,17 @@ pub const EXPIRES_AT: &str = "expires_at";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableError(pub &'static str);
 
+impl TableError {
+    /// Whether it is about the stream, which only the Lambda needs.
+    pub(super) fn is_about_stream(&self) -> bool {
+        self.0 == NO_STREAM
+    }
+}
+
+/// What a table without a stream lacks.
+const NO_STREAM: &str = "has no stream with new images: only the sweep delivers rows, minutes \
+                         late; enable it";
+
 impl DynamoInbox {
     /// The table's name.
     pub fn table(&self) -> &str {
@@ -218,10 +229,7 @@ fn schema_faults(table: &TableDescription) -> Vec<TableError> {
                 Some(StreamViewType::NewImage | StreamViewType::NewAndOldImages)
             )
     }) {
-        faults.push(TableError(
-            "has no stream with new images: only the sweep delivers rows, minutes late; \
-             enable it",
-        ));
+        faults.push(TableError(NO_STREAM));
     }
     faults
 }
