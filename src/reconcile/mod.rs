@@ -21,7 +21,7 @@ mod schedule;
 mod sleeper;
 
 #[cfg(test)]
-mod test_support;
+pub(crate) mod test_support;
 
 use crate::{
     domain::{SourceName, Timestamp},

@@ -17,6 +17,7 @@ mod own_destination_lambda;
 mod process;
 mod receive;
 mod reconcile_command;
+mod replicas;
 mod restore;
 mod simulate_command;
 mod strangers;
