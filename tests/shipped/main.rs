@@ -8,6 +8,7 @@
 mod aws;
 mod check_command;
 mod cli;
+mod credentials;
 mod evidence;
 mod lambda;
 mod lambda_deaths;

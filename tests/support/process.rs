@@ -327,7 +327,8 @@ impl Serve {
             .for_each(|reader| reader.join().unwrap());
     }
 
-    fn signal(&self, signal: Signal) {
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, signal).unwrap();
     }
