@@ -235,9 +235,9 @@ fn denied() -> CloudReply {
 /// Starts `serve` with an inbox at `endpoint`, which must refuse with exit code 2 and listen
 /// nowhere; returns what it says.
 #[track_caller]
-fn refused(endpoint: &str, more: &str, drop_variable: &str) -> String {
+fn refused(endpoint: &str, drop_variable: &str) -> String {
     let folder = Folder::with(&format!(
-        "{BOTH_SOURCES}[inbox]\nkind = \"dynamodb\"\ntable = \"inbox\"\n{more}"
+        "{BOTH_SOURCES}[inbox]\nkind = \"dynamodb\"\ntable = \"inbox\"\n"
     ));
     let mut command = folder.command(&[&["serve"], FREE_PORTS].concat());
     command
@@ -314,11 +314,11 @@ async fn a_table_that_cannot_be_used_is_refused_with_what_to_do_before_anything_
     ];
     for (answers, sentence, drop_variable) in cases {
         cloud.answers(answers);
-        let said = refused(&cloud.url(), "", drop_variable);
+        let said = refused(&cloud.url(), drop_variable);
         assert!(said.contains(sentence), "{sentence}: {said}");
     }
     cloud.answers(usable);
-    let said = refused(&cloud.url(), "", "AWS_ACCESS_KEY_ID");
+    let said = refused(&cloud.url(), "AWS_ACCESS_KEY_ID");
     assert!(said.contains("no AWS credentials were found: give the container a role"), "{said}");
 }
 
@@ -388,6 +388,19 @@ async fn a_replica_that_cannot_reach_its_table_starts_and_is_ready_once_it_can()
     assert_eq!(status, 200);
     let key = post(&serve, &hmrc(), "n1").await;
     row_until(&table, &key, AT_ONCE, is_delivered).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_whose_clock_is_wrong_by_minutes_is_refused() {
+    let cloud = Cloud::answering(usable).await;
+    for (date, sentence) in [
+        ("Mon, 02 Mar 2020 10:15:31 GMT", "s ahead of DynamoDB's: correct it"),
+        ("Fri, 02 Mar 2080 10:15:31 GMT", "s behind DynamoDB's: correct it"),
+    ] {
+        cloud.dates_answers(date);
+        let said = refused(&cloud.url(), "");
+        assert!(said.contains("this machine's clock is ") && said.contains(sentence), "{said}");
+    }
 }
 
 /// What an idle replica sends to its table: docs/containers.md states it for a month.

@@ -71,7 +71,7 @@ impl DynamoInbox {
         self.check_layout(version).await
     }
 
-    /// Checks the schema, if this process may describe the table. A server needs no stream.
+    /// Checks the schema, if this process may describe the table.
     async fn check_schema(&self) -> Result<(), PreflightError> {
         let faults = match self.faults().await {
             Ok(faults) => faults,
@@ -79,7 +79,7 @@ impl DynamoInbox {
         };
         let faults: Vec<String> = faults
             .iter()
-            .filter(|fault| !fault.is_about_stream())
+            .filter(|fault| !fault.lets_a_server_work())
             .map(|fault| format!("table {} {}", self.table(), fault.0))
             .collect();
         if faults.is_empty() {

@@ -32,15 +32,18 @@ pub const EXPIRES_AT: &str = "expires_at";
 pub struct TableError(pub &'static str);
 
 impl TableError {
-    /// Whether it is about the stream, which only the Lambda needs.
-    pub(super) fn is_about_stream(&self) -> bool {
-        self.0 == NO_STREAM
+    /// Whether a server can store, find and deliver rows nevertheless: only the Lambda needs the
+    /// stream, and without TTL rows are kept for longer than they should be.
+    pub(super) fn lets_a_server_work(&self) -> bool {
+        [NO_STREAM, NO_TTL].contains(&self.0)
     }
 }
 
 /// What a table without a stream lacks.
 const NO_STREAM: &str = "has no stream with new images: only the sweep delivers rows, minutes \
                          late; enable it";
+/// What a table without TTL lacks.
+const NO_TTL: &str = "does not let items expire: enable its TTL on the attribute expires_at";
 
 impl DynamoInbox {
     /// The table's name.
@@ -178,9 +181,7 @@ impl DynamoInbox {
             .unwrap_or_else(|| TableDescription::builder().build());
         let mut faults = schema_faults(&table);
         if !self.has_ttl().await? {
-            faults.push(TableError(
-                "does not let items expire: enable its TTL on the attribute expires_at",
-            ));
+            faults.push(TableError(NO_TTL));
         }
         Ok(faults)
     }
