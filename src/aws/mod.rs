@@ -33,8 +33,8 @@ use aws_types::{SdkConfig, region::Region, sdk_config::SharedHttpClient};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 pub use limits::AwsLimits;
-pub use request_id::NotAwsError;
 use renewed_credentials::RenewedCredentials;
+pub use request_id::NotAwsError;
 use request_id::require_request_id;
 
 /// The roots of Amazon Trust Services, which certifies every AWS endpoint.
@@ -194,7 +194,11 @@ const CREDENTIAL_VARIABLES: [&str; 7] = [
 fn not_loaded(error: &CredentialsError, environment: &impl Environment) -> AwsError {
     let set: Vec<&str> = CREDENTIAL_VARIABLES
         .into_iter()
-        .filter(|name| environment.variable(name).is_some_and(|value| !value.is_empty()))
+        .filter(|name| {
+            environment
+                .variable(name)
+                .is_some_and(|value| !value.is_empty())
+        })
         .collect();
     let check = if set.is_empty() {
         "the profile".to_owned()

@@ -159,7 +159,9 @@ mod tests {
             let credentials = renewed.provide_credentials().await;
             // What a request has begun ends after it.
             tokio::time::sleep(Duration::from_millis(1)).await;
-            credentials.ok().map(|found| found.access_key_id().to_owned())
+            credentials
+                .ok()
+                .map(|found| found.access_key_id().to_owned())
         };
         for (minute, is_away, expected, asked) in [
             (0, true, None, 1),
@@ -178,7 +180,11 @@ mod tests {
             source.now.store(minute * MINUTE, Ordering::SeqCst);
             source.is_away.store(is_away, Ordering::SeqCst);
             assert_eq!(key().await.as_deref(), expected, "minute {minute}");
-            assert_eq!(source.asked.load(Ordering::SeqCst), asked, "minute {minute}");
+            assert_eq!(
+                source.asked.load(Ordering::SeqCst),
+                asked,
+                "minute {minute}"
+            );
         }
     }
 }

@@ -531,8 +531,14 @@ async fn a_delivery_that_is_cut_off_leaves_its_row_due_at_once_and_without_a_lea
         stopping.cut_off();
     });
     let outcome = processed.unwrap().outcome;
-    assert!(matches!(outcome, AttemptOutcome::Retry { .. }), "{outcome:?}");
+    assert!(
+        matches!(outcome, AttemptOutcome::Retry { .. }),
+        "{outcome:?}"
+    );
     let row = rig.row(&key).await;
-    assert_eq!((row.state, row.attempts, row.lease), (State::Recorded, 1, None));
+    assert_eq!(
+        (row.state, row.attempts, row.lease),
+        (State::Recorded, 1, None)
+    );
     assert_eq!(rig.process(&key).await, AttemptOutcome::Delivered);
 }

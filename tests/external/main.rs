@@ -9,4 +9,5 @@ mod artefact;
 mod consumer;
 mod ministack;
 mod proxies;
+mod replicas;
 mod second_opinion;

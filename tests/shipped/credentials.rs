@@ -3,7 +3,6 @@
 
 use std::{
     convert::Infallible,
-    fs,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -36,7 +35,10 @@ async fn answer(
 ) -> Response<Full<Bytes>> {
     let header = |name: &str| {
         let value = request.headers().get(name);
-        value.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+        value
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+            .to_owned()
     };
     let (path, target) = (request.uri().path().to_owned(), header("x-amz-target"));
     let authorization = header("authorization");
@@ -58,7 +60,9 @@ async fn answer(
     if target.is_empty() {
         let asked = String::from_utf8(body.to_vec()).unwrap();
         let presents_token = asked.contains(TOKEN);
-        seen.lock().unwrap().push(format!("token service, token {presents_token}"));
+        seen.lock()
+            .unwrap()
+            .push(format!("token service, token {presents_token}"));
         let expiry = SystemClock.now().plus(Duration::from_secs(3_600));
         return reply(format!(
             "<AssumeRoleWithWebIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
@@ -107,7 +111,9 @@ impl StandIn {
                 });
                 tokio::spawn(async move {
                     let stream = TokioIo::new(stream);
-                    let _ = http1::Builder::new().serve_connection(stream, service).await;
+                    let _ = http1::Builder::new()
+                        .serve_connection(stream, service)
+                        .await;
                 });
             }
         });
@@ -196,12 +202,21 @@ async fn credentials_are_found_as_every_aws_tool_finds_them_in_a_container() {
     for (variables, expected) in cases {
         let stand_in = StandIn::start().await;
         let mut command = folder.command(&LIST);
-        command.envs(stand_in.variables()).envs(variables(&stand_in.url));
+        command
+            .envs(stand_in.variables())
+            .envs(variables(&stand_in.url));
         let ran = Ran::of(&mut command);
         let mut seen = stand_in.seen();
         seen.dedup();
-        assert_eq!((ran.code, seen), (0, expected.into_iter().map(text).collect()), "{ran:?}");
-        assert!(!ran.stderr.contains("canary") && !ran.stderr.contains(TOKEN), "{ran:?}");
+        assert_eq!(
+            (ran.code, seen),
+            (0, expected.into_iter().map(text).collect()),
+            "{ran:?}"
+        );
+        assert!(
+            !ran.stderr.contains("canary") && !ran.stderr.contains(TOKEN),
+            "{ran:?}"
+        );
     }
 }
 
@@ -213,7 +228,10 @@ async fn credentials_that_cannot_be_loaded_are_an_error_that_names_where_to_look
     let missing = "/nonexistent/token".to_owned();
     let role = "arn:aws:iam::111122223333:role/pillarbox".to_owned();
     for (variables, sentence) in [
-        (vec![], "no AWS credentials were found: give the container a role"),
+        (
+            vec![],
+            "no AWS credentials were found: give the container a role",
+        ),
         (
             vec![("AWS_CONTAINER_CREDENTIALS_FULL_URI", nowhere)],
             "cannot be loaded: their source failed, or refused: check \
@@ -224,7 +242,10 @@ async fn credentials_that_cannot_be_loaded_are_an_error_that_names_where_to_look
             "their source is not configured correctly: check AWS_CONTAINER_CREDENTIALS_FULL_URI",
         ),
         (
-            vec![("AWS_WEB_IDENTITY_TOKEN_FILE", missing), ("AWS_ROLE_ARN", role)],
+            vec![
+                ("AWS_WEB_IDENTITY_TOKEN_FILE", missing),
+                ("AWS_ROLE_ARN", role),
+            ],
             "check AWS_WEB_IDENTITY_TOKEN_FILE, AWS_ROLE_ARN and the role behind them",
         ),
     ] {
@@ -233,7 +254,10 @@ async fn credentials_that_cannot_be_loaded_are_an_error_that_names_where_to_look
         let ran = Ran::of(command.envs(stand_in.variables()).envs(variables));
         assert_eq!(ran.code, 2, "{ran:?}");
         assert!(ran.stderr.contains(sentence), "{sentence}: {}", ran.stderr);
-        assert!(!ran.stderr.contains("callback  "), "nothing listens: {ran:?}");
+        assert!(
+            !ran.stderr.contains("callback  "),
+            "nothing listens: {ran:?}"
+        );
     }
 }
 

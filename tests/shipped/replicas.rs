@@ -17,6 +17,7 @@ use pillarbox::{
     },
 };
 use rustix::process::Signal;
+use sender_simulator::apis::PayApi;
 use serde_json::json;
 
 use test_support::{
@@ -32,12 +33,17 @@ use test_support::{
 
 /// Longer than a row falls due that its replica did not attempt, and than the sweep lease lapses.
 const FOUND_BY_THE_SWEEP: Duration = Duration::from_secs(60);
+/// Shorter than the sweep lease of a replica lasts that does not renew it.
+const BEFORE_IT_LAPSES: Duration = Duration::from_secs(12);
 /// Shorter than a row falls due: only the replica that recorded it can have delivered it.
 const AT_ONCE: Duration = Duration::from_secs(20);
 
 /// A configuration of the inbox.
 fn inbox(table: &DynamoInbox) -> String {
-    format!("[inbox]\nkind = \"dynamodb\"\ntable = \"{}\"\n", table.table())
+    format!(
+        "[inbox]\nkind = \"dynamodb\"\ntable = \"{}\"\n",
+        table.table()
+    )
 }
 
 fn both_on(table: &DynamoInbox) -> Folder {
@@ -64,7 +70,10 @@ async fn post(serve: &Serve, source: &Source, id: &str) -> Key {
     let url = serve.url(&source.name);
     let address = format!("127.0.0.1:{}", url.port().unwrap());
     let request = Request::post(source, body).bytes();
-    let answer = Client::connect(address.parse().unwrap()).await.ask(request).await;
+    let answer = Client::connect(address.parse().unwrap())
+        .await
+        .ask(request)
+        .await;
     assert_eq!(answer.status, 200, "{answer:?}");
     Key::parse(&format!("{}:{id}", source.name)).unwrap()
 }
@@ -98,7 +107,10 @@ async fn each_replica_delivers_what_it_records_at_once_and_one_of_them_sweeps() 
         row_until(&table, &key, AT_ONCE, is_delivered).await;
     }
     let printed = replicas[0].stderr.find("  inbox  ").unwrap();
-    assert!(printed.ends_with(&format!("table {}", table.table())), "{printed}");
+    assert!(
+        printed.ends_with(&format!("table {}", table.table())),
+        "{printed}"
+    );
 
     let sweepers = |replicas: &[Serve]| {
         let sweeps = |serve: &&Serve| serve.stderr.find("this replica sweeps now").is_some();
@@ -107,7 +119,11 @@ async fn each_replica_delivers_what_it_records_at_once_and_one_of_them_sweeps() 
     until("one replica sweeps", || sweepers(&replicas) == 1);
     // A row that nobody was woken for is found by the sweep; here an operator's replay.
     let key = Key::parse("pay:m0").unwrap();
-    let ran = Ran::of(folder.command(&["replay", "pay:m0"]).envs(table::variables()));
+    let ran = Ran::of(
+        folder
+            .command(&["replay", "pay:m0"])
+            .envs(table::variables()),
+    );
     assert_eq!(ran.code, 0, "{ran:?}");
     row_until(&table, &key, AT_ONCE, is_delivered).await;
 
@@ -116,9 +132,11 @@ async fn each_replica_delivers_what_it_records_at_once_and_one_of_them_sweeps() 
         .find(|serve| serve.stderr.find("this replica sweeps now").is_some())
         .unwrap();
     assert!(sweeper.stop(Signal::TERM).success());
-    within(AT_ONCE, "another goes on before the lease would lapse", || {
-        sweepers(&replicas) == 2
-    });
+    within(
+        BEFORE_IT_LAPSES,
+        "another goes on before the lease would lapse",
+        || sweepers(&replicas) == 2,
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -183,7 +201,9 @@ async fn a_row_of_a_source_that_a_replica_does_not_know_is_left_for_one_that_doe
     let narrow = Folder::with(&format!("{hmrc_only}{}", inbox(&table)));
     let serve = replica(&narrow);
     until("it says so", || {
-        let line = serve.stderr.find("rows of a source that is not configured here");
+        let line = serve
+            .stderr
+            .find("rows of a source that is not configured here");
         line.is_some_and(|line| line.contains(r#""source":"pay""#))
     });
     let found = row(&table, &key).await;
@@ -211,12 +231,41 @@ async fn a_killed_replicas_rows_are_delivered_by_another() {
     drop(other);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn one_replica_at_a_time_asks_the_senders() {
+    let table = table::fresh("asking").await;
+    let api = PayApi::start(0, Arc::new(sender_simulator::SystemClock))
+        .await
+        .unwrap();
+    let key = "api_test_7mrp1d5lsa5pdfs2bvim2f9cdu";
+    api.with(|accounts| accounts.open(key));
+    let folder = Folder::with(&format!(
+        "{BOTH_SOURCES}[sources.pay.pull]\nbase_url = \"{}\"\napi_key = \"file:key\"\n{}",
+        api.base_url(),
+        inbox(&table)
+    ));
+    folder.write("key", key);
+    let has_asked = |serve: &Serve| serve.stderr.find(r#""message":"reconciled""#).is_some();
+    let mut first = replica(&folder);
+    until("the first asks", || has_asked(&first));
+    let second = replica(&folder);
+    tokio::time::sleep(Duration::from_secs(6)).await; // it has looked for the lease
+    assert!(!has_asked(&second));
+    assert!(first.stop(Signal::TERM).success());
+    until("the second asks", || has_asked(&second));
+}
+
 /// What a table stand-in answers when nothing is wrong with it.
 fn usable(call: &Call) -> CloudReply {
     match call.target.as_str() {
         "DescribeTable" => denied(),
         "PutItem" => condition_failed(),
-        "UpdateItem" if call.body["ConditionExpression"].as_str().unwrap().starts_with("attr") => {
+        "UpdateItem"
+            if call.body["ConditionExpression"]
+                .as_str()
+                .unwrap()
+                .starts_with("attr") =>
+        {
             condition_failed()
         }
         "Query" => CloudReply::Done(json!({"Items": [], "Count": 0})),
@@ -225,11 +274,19 @@ fn usable(call: &Call) -> CloudReply {
 }
 
 fn condition_failed() -> CloudReply {
-    CloudReply::Fault(400, "ConditionalCheckFailedException", "The conditional request failed")
+    CloudReply::Fault(
+        400,
+        "ConditionalCheckFailedException",
+        "The conditional request failed",
+    )
 }
 
 fn denied() -> CloudReply {
-    CloudReply::Fault(400, "AccessDeniedException", "User canary is not authorized")
+    CloudReply::Fault(
+        400,
+        "AccessDeniedException",
+        "User canary is not authorized",
+    )
 }
 
 /// Starts `serve` with an inbox at `endpoint`, which must refuse with exit code 2 and listen
@@ -319,7 +376,10 @@ async fn a_table_that_cannot_be_used_is_refused_with_what_to_do_before_anything_
     }
     cloud.answers(usable);
     let said = refused(&cloud.url(), "AWS_ACCESS_KEY_ID");
-    assert!(said.contains("no AWS credentials were found: give the container a role"), "{said}");
+    assert!(
+        said.contains("no AWS credentials were found: give the container a role"),
+        "{said}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -328,7 +388,10 @@ async fn a_table_of_another_layout_is_refused_with_what_to_do() {
     let key = KvKey::new("layout", "table");
     let mut version = None;
     for (text, sentences) in [
-        ("rows 2 shards 16", &["rows of version 2", "run a newer Pillarbox"][..]),
+        (
+            "rows 2 shards 16",
+            &["rows of version 2", "run a newer Pillarbox"][..],
+        ),
         ("rows 1 shards 32", &["used with 32 shards", "set it to 32"]),
         ("rows 1 shards 8", &[]),
     ] {
@@ -360,12 +423,13 @@ async fn a_replica_that_cannot_reach_its_table_starts_and_is_ready_once_it_can()
     let table = table::fresh("away").await;
     let is_away = Arc::new(AtomicBool::new(true));
     let plan = Arc::clone(&is_away);
-    let proxy = FaultProxy::before(&test_support::dynamodb::EMULATOR.endpoint, move |_| {
-        match plan.load(Ordering::Relaxed) {
+    let proxy = FaultProxy::before(
+        &test_support::dynamodb::EMULATOR.endpoint,
+        move |_| match plan.load(Ordering::Relaxed) {
             true => InjectedFault::FailsBefore,
             false => InjectedFault::None,
-        }
-    })
+        },
+    )
     .await;
     let folder = both_on(&table);
     let serve = replica_at(&folder, &proxy.endpoint);
@@ -394,12 +458,21 @@ async fn a_replica_that_cannot_reach_its_table_starts_and_is_ready_once_it_can()
 async fn a_replica_whose_clock_is_wrong_by_minutes_is_refused() {
     let cloud = Cloud::answering(usable).await;
     for (date, sentence) in [
-        ("Mon, 02 Mar 2020 10:15:31 GMT", "s ahead of DynamoDB's: correct it"),
-        ("Fri, 02 Mar 2080 10:15:31 GMT", "s behind DynamoDB's: correct it"),
+        (
+            "Mon, 02 Mar 2020 10:15:31 GMT",
+            "s ahead of DynamoDB's: correct it",
+        ),
+        (
+            "Sat, 02 Mar 2080 10:15:31 GMT",
+            "s behind DynamoDB's: correct it",
+        ),
     ] {
         cloud.dates_answers(date);
         let said = refused(&cloud.url(), "");
-        assert!(said.contains("this machine's clock is ") && said.contains(sentence), "{said}");
+        assert!(
+            said.contains("this machine's clock is ") && said.contains(sentence),
+            "{said}"
+        );
     }
 }
 
@@ -421,11 +494,17 @@ async fn an_idle_replica_sends_few_requests_and_an_idle_sweeper_as_many_as_docum
         running.push((replica_at(&folder, &proxy.endpoint), proxy));
         counted.push(calls);
         until("the first sweeps", || {
-            running[0].0.stderr.find("this replica sweeps now").is_some()
+            running[0]
+                .0
+                .stderr
+                .find("this replica sweeps now")
+                .is_some()
         });
     }
     tokio::time::sleep(Duration::from_secs(2)).await;
-    counted.iter().for_each(|calls| calls.lock().unwrap().clear());
+    counted
+        .iter()
+        .for_each(|calls| calls.lock().unwrap().clear());
     tokio::time::sleep(Duration::from_secs(20)).await;
     let count = |replica: usize, operation: &str| {
         let calls = counted[replica].lock().unwrap();
@@ -444,6 +523,12 @@ async fn an_idle_replica_sends_few_requests_and_an_idle_sweeper_as_many_as_docum
     // A third of a minute: 4 sweeps of 32 queries, 4 renewals; 16 queries a minute for bodies.
     assert!((3 * 32..=5 * 32 + 16).contains(&count(0, "Query")));
     assert!((1..=5).contains(&count(0, "UpdateItem")));
-    assert!((3..=5).contains(&count(1, "GetItem")), "it looks whether the lease is free");
-    assert_eq!(count(1, "Query") + count(1, "UpdateItem") + count(0, "GetItem"), 0);
+    assert!(
+        (3..=5).contains(&count(1, "GetItem")),
+        "it looks whether the lease is free"
+    );
+    assert_eq!(
+        count(1, "Query") + count(1, "UpdateItem") + count(0, "GetItem"),
+        0
+    );
 }

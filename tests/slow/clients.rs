@@ -87,7 +87,10 @@ async fn deliver(
             roots[turn].join(source(sender)).unwrap()
         };
         let answer = async {
-            if line.as_ref().is_none_or(|(to, line)| *to != url || !line.is_open()) {
+            if line
+                .as_ref()
+                .is_none_or(|(to, line)| *to != url || !line.is_open())
+            {
                 *line = Some((url.clone(), ReceiverConnection::open(&url, MAX_WAIT).await?));
             }
             line.as_mut().unwrap().1.send(request).await
@@ -136,7 +139,13 @@ async fn client(
         let first = deliver(sender, &request, line, &mut receivers, &ledger);
         if dice.below(4) == 0 {
             let second_line = second_line.entry(sender.as_str()).or_default();
-            let second = deliver(sender, &request, second_line, &mut second_receivers, &ledger);
+            let second = deliver(
+                sender,
+                &request,
+                second_line,
+                &mut second_receivers,
+                &ledger,
+            );
             let said = tokio::join!(first, second);
             assert!(
                 said.0 == "duplicate" || said.1 == "duplicate",

@@ -86,7 +86,10 @@ fn rows(folder: &Folder, filters: &[&str]) -> HashMap<String, Value> {
     let ran = run(folder, &[&["list", "--json"], filters].concat());
     assert_eq!(ran.code, 0, "{ran:?}");
     let rows = ran.stdout.lines();
-    by_key(rows.map(|line| serde_json::from_str(line).unwrap()).collect())
+    by_key(
+        rows.map(|line| serde_json::from_str(line).unwrap())
+            .collect(),
+    )
 }
 
 /// Has the leases of open rows lapse, as they do in time.
@@ -177,7 +180,12 @@ async fn replicas_that_are_killed_frozen_stopped_and_cut_off_lose_nothing() {
     if faults < LONG_RUN {
         tokio::time::sleep(PAUSE).await; // what is under way now ends
         let client = Client::new(&table::aws(&table::variables()).config(AwsService::DynamoDb));
-        lapse_leases(&client, table.table(), rows(&folder, &["--state", "open"]).keys()).await;
+        lapse_leases(
+            &client,
+            table.table(),
+            rows(&folder, &["--state", "open"]).keys(),
+        )
+        .await;
     }
     within(DRAINED, "everything is delivered", || {
         std::thread::sleep(Duration::from_millis(500));
@@ -204,4 +212,32 @@ async fn replicas_that_are_killed_frozen_stopped_and_cut_off_lose_nothing() {
         handed_on.more_than_once,
         began.elapsed().as_secs(),
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweeper_that_freezes_is_replaced_and_learns_of_it_when_it_wakes_up() {
+    let table = table::fresh("frozen").await;
+    let folder = Folder::with(&format!(
+        "{BOTH_SOURCES}[inbox]\nkind = \"dynamodb\"\ntable = \"{}\"\n",
+        table.table()
+    ));
+    let start = || {
+        let mut command = folder.command(&[&["serve"], FREE_PORTS].concat());
+        let mut serve = Serve::spawn(command.envs(table::variables()));
+        serve.await_ready();
+        serve
+    };
+    let has_logged = |serve: &Serve, line: &str| serve.stderr.find(line).is_some();
+    let (sweeps, lost) = ("this replica sweeps now", "another replica sweeps now");
+    let mut frozen = start();
+    within(DRAINED, "it sweeps", || has_logged(&frozen, sweeps));
+    let mut other = start();
+    frozen.signal(Signal::STOP);
+    within(DRAINED, "another takes over", || has_logged(&other, sweeps));
+    frozen.signal(Signal::CONT);
+    within(DRAINED, "it learns of it", || has_logged(&frozen, lost));
+    for serve in [&mut frozen, &mut other] {
+        assert!(serve.stop(Signal::TERM).success());
+    }
+    assert!(!has_logged(&other, lost));
 }

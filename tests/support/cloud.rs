@@ -213,11 +213,7 @@ async fn hear(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<Call> {
 }
 
 /// `None` if the connection cannot be reused.
-async fn answer(
-    stream: &mut TcpStream,
-    reply: CloudReply,
-    date: Option<&str>,
-) -> Option<()> {
+async fn answer(stream: &mut TcpStream, reply: CloudReply, date: Option<&str>) -> Option<()> {
     // A page is what a proxy in between answers.
     let id = match &reply {
         CloudReply::Page(_) | CloudReply::Foreign(..) => "",
@@ -225,8 +221,9 @@ async fn answer(
     };
     let date = date.map_or(String::new(), |date| format!("date: {date}\r\n"));
     let mut send = async |status: u16, body: &str, length: usize| {
-        let head =
-            format!("HTTP/1.1 {status} X\r\ncontent-type: application/x-amz-json-1.1\r\n{id}{date}");
+        let head = format!(
+            "HTTP/1.1 {status} X\r\ncontent-type: application/x-amz-json-1.1\r\n{id}{date}"
+        );
         let text = format!("{head}content-length: {length}\r\n\r\n{body}");
         stream.write_all(text.as_bytes()).await.ok()
     };

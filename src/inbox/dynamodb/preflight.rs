@@ -181,7 +181,9 @@ impl DynamoInbox {
         // Another replica that starts now may note its layout first.
         for _ in 0..3 {
             let stored = kv::get(self, &key).await?;
-            let found = stored.as_ref().and_then(|entry| RowLayout::parse(&entry.text));
+            let found = stored
+                .as_ref()
+                .and_then(|entry| RowLayout::parse(&entry.text));
             if let Some(found) = found {
                 own.check(found, self.table())?;
                 if found == own {

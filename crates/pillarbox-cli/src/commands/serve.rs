@@ -240,7 +240,9 @@ pub(super) async fn run<D: Destination>(
                 (duty, async move { drop(competing.await) })
             };
             let name = format!("table {table}");
-            starting.serve(inbox, name, Some(sources), compete, output).await
+            starting
+                .serve(inbox, name, Some(sources), compete, output)
+                .await
         }
     }
 }

@@ -44,7 +44,11 @@ impl<I: ServeInbox, D: Destination> Server<I, D> {
     ///
     /// # Errors
     /// If the inbox cannot be taken over.
-    pub async fn run(self, listener: TcpListener, stop: CancellationToken) -> Result<(), InboxError> {
+    pub async fn run(
+        self,
+        listener: TcpListener,
+        stop: CancellationToken,
+    ) -> Result<(), InboxError> {
         self.receiver.inbox.take_over().await?;
         let (wake, new_rows) = mpsc::channel(MAX_HINTS);
         // Delivery stops after the receiver, so that the last new rows are still delivered.
