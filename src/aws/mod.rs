@@ -139,8 +139,9 @@ impl Aws {
         })
     }
 
-    /// Uses an SDK configuration that was loaded elsewhere, with the endpoints of the variables. Its
-    /// credentials are loaded now, and renewed before they expire; the SDK is not to keep them, too.
+    /// Uses an SDK configuration that was loaded elsewhere, with the endpoints of the variables.
+    /// Its credentials are loaded now, and renewed before they expire. The SDK's own cache of
+    /// credentials must be off.
     pub async fn with_credentials_of(
         shared: SdkConfig,
         environment: &impl Environment,

@@ -125,8 +125,8 @@ impl<I: DeliveryInbox, D: Destination> Sweep<I, D> {
         self.waiting.is_empty() && self.pool.can_start()
     }
 
-    /// Starts an attempt, unless the circuit is open and has had its attempt of this round: then the
-    /// row stays due, with its attempts.
+    /// Starts an attempt, unless the circuit is open and has had its attempt of this round: then
+    /// the row stays due, with its attempts.
     pub fn start_unless_open(&mut self, key: Key) {
         if self.breaker.is_open(key.source()) && !self.probes.remove(key.source()) {
             self.seen.remove(&key); // it is read again in this round if the circuit closes

@@ -1,9 +1,8 @@
 //! Three `serve` on one table behind haproxy, under both simulated senders with injected faults,
 //! while a replica is killed or frozen every second.
 //!
-//! `PILLARBOX_TEST_REPLICA_NOTIFICATIONS` sets the number of notifications of each sender. The long
-//! run, whose figures are in docs/benchmarks.md: `PILLARBOX_TEST_REPLICA_NOTIFICATIONS=20000 cargo
-//! test --release -p pillarbox-tests --features tool-checks --test external -- replicas --nocapture`.
+//! `PILLARBOX_TEST_REPLICA_NOTIFICATIONS` sets the number of notifications of each sender; the
+//! command of the long run is in docs/benchmarks.md.
 
 use std::{
     fs,

@@ -64,14 +64,15 @@ async fn answer(
             .unwrap()
             .push(format!("token service, token {presents_token}"));
         let expiry = SystemClock.now().plus(Duration::from_secs(3_600));
+        let credentials = format!(
+            "<AccessKeyId>AKIDROLE</AccessKeyId><SecretAccessKey>canary</SecretAccessKey>\
+             <SessionToken>session</SessionToken><Expiration>{expiry}</Expiration>"
+        );
+        let answer = "AssumeRoleWithWebIdentity";
+        let space = "https://sts.amazonaws.com/doc/2011-06-15/";
         return reply(format!(
-            "<AssumeRoleWithWebIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
-             <AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>AKIDROLE</AccessKeyId>\
-             <SecretAccessKey>canary</SecretAccessKey><SessionToken>session</SessionToken>\
-             <Expiration>{expiry}</Expiration></Credentials>\
-             <AssumedRoleUser><Arn>arn:aws:sts::111122223333:assumed-role/r/s</Arn>\
-             <AssumedRoleId>AROA:s</AssumedRoleId></AssumedRoleUser>\
-             </AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"
+            "<{answer}Response xmlns=\"{space}\"><{answer}Result><Credentials>{credentials}\
+             </Credentials></{answer}Result></{answer}Response>"
         ));
     }
     let signed_by = authorization.split(['=', '/']).nth(1).unwrap_or_default();

@@ -5,8 +5,8 @@
 //! `PILLARBOX_TEST_REPLICA_FAULTS` sets the number of faults. A row that a killed replica was
 //! working on is leased to it for 150 s; a short run has those leases lapse, a long one (100 faults
 //! or more) waits for them. The long run:
-//! `PILLARBOX_TEST_REPLICA_FAULTS=600 cargo test -p pillarbox-tests --test slow --release -- replicas
-//! --nocapture`.
+//! `PILLARBOX_TEST_REPLICA_FAULTS=600 cargo test --release -p pillarbox-tests --test slow --
+//! replicas --nocapture`.
 
 use std::{
     collections::HashMap,

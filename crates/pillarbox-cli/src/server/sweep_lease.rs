@@ -26,8 +26,8 @@ use pillarbox::{
 
 /// How long the lease is held without being renewed.
 const LEASE_DURATION: Duration = Duration::from_secs(20);
-/// How often a replica renews the lease, or looks whether it is free.
-const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+/// How often a replica renews the lease, or checks whether it is free.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// The bytes of the digest that names a set of sources.
 const NAME_BYTES: usize = 8;
 
@@ -104,14 +104,14 @@ struct SweepLease<I> {
 
 impl<I: ReconcileInbox> SweepLease<I> {
     async fn compete(mut self, stop: CancellationToken) {
-        let mut look = interval(LOOK_INTERVAL);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut tick = interval(CHECK_INTERVAL);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                _ = look.tick() => {}
+                _ = tick.tick() => {}
             }
-            if let Err(error) = self.look().await {
+            if let Err(error) = self.check().await {
                 tracing::warn!(reason = %error, "the sweep lease could not be read or renewed");
             }
         }
@@ -122,7 +122,7 @@ impl<I: ReconcileInbox> SweepLease<I> {
     }
 
     /// Renews the lease, or takes it if it is free.
-    async fn look(&mut self) -> Result<(), InboxError> {
+    async fn check(&mut self) -> Result<(), InboxError> {
         let Some(lock) = &mut self.lock else {
             return self.try_take().await;
         };
