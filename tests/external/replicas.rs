@@ -8,7 +8,7 @@ use std::{
     fs,
     net::{SocketAddr, TcpListener},
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use pillarbox::config::variable;
@@ -19,6 +19,7 @@ use test_support::{
     process::{BOTH_SOURCES, Folder, Ran, Serve, until, within},
     table,
 };
+use tokio::time::Instant;
 
 const REPLICAS: usize = 3;
 /// Leases of 150 s, more than once.

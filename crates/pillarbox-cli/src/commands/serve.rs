@@ -549,7 +549,10 @@ fn log_to_stderr(output: &mut Output) -> Result<(), CommandError> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Mutex, PoisonError};
+    use std::{
+        path::Path,
+        sync::{Mutex, PoisonError},
+    };
 
     use super::*;
     use crate::commands::output::tests::paste;
