@@ -6,6 +6,7 @@
 
 pub mod sdk_error;
 mod limits;
+mod renewed_credentials;
 mod request_id;
 
 use std::{
@@ -13,7 +14,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
+use aws_credential_types::{
+    Credentials,
+    provider::{ProvideCredentials, SharedCredentialsProvider, error::CredentialsError},
+};
 use aws_smithy_async::{
     rt::sleep::{SharedAsyncSleep, TokioSleep},
     time::{SharedTimeSource, SystemTimeSource},
@@ -29,6 +33,7 @@ use aws_types::{SdkConfig, region::Region, sdk_config::SharedHttpClient};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 pub use limits::AwsLimits;
+use renewed_credentials::RenewedCredentials;
 pub use request_id::NotAwsError;
 use request_id::require_request_id;
 
@@ -80,6 +85,16 @@ pub enum AwsError {
          set both"
     )]
     NoCredentials,
+    /// No source of credentials is configured.
+    #[error(
+        "no AWS credentials were found: give the container a role (an ECS task role, EKS Pod \
+         Identity or a web identity), or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and \
+         AWS_SECRET_ACCESS_KEY"
+    )]
+    CredentialsNotFound,
+    /// A source of credentials is configured and gives none.
+    #[error("the AWS credentials cannot be loaded: {0}: check {1}")]
+    CredentialsNotLoaded(&'static str, String),
     /// The configured roots cannot be read.
     #[error("AWS_CA_BUNDLE names {0}, which cannot be read ({1}): check the path")]
     Bundle(PathBuf, io::Error),
@@ -125,11 +140,28 @@ impl Aws {
     }
 
     /// Uses an SDK configuration that was loaded elsewhere, with the endpoints of the variables.
-    pub fn new(shared: SdkConfig, environment: &impl Environment) -> Self {
-        Self {
+    /// Its credentials are loaded now, and renewed before they expire. The SDK's own cache of
+    /// credentials must be off.
+    pub async fn with_credentials_of(
+        shared: SdkConfig,
+        environment: &impl Environment,
+    ) -> Result<Self, AwsError> {
+        let source = shared.credentials_provider();
+        let source = source.ok_or(AwsError::CredentialsNotFound)?;
+        let time = SharedTimeSource::new(SystemTimeSource::new());
+        let renewed = RenewedCredentials::new(source, time);
+        renewed
+            .provide_credentials()
+            .await
+            .map_err(|error| not_loaded(&error, environment))?;
+        let shared = shared
+            .to_builder()
+            .credentials_provider(SharedCredentialsProvider::new(renewed))
+            .build();
+        Ok(Self {
             shared,
             endpoints: endpoints(environment),
-        }
+        })
     }
 
     /// The configuration of a client of `service`.
@@ -146,6 +178,44 @@ impl Aws {
             None => config.build(),
         }
     }
+}
+
+/// The variables that configure a source of credentials.
+const CREDENTIAL_VARIABLES: [&str; 7] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_PROFILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_ROLE_ARN",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+];
+
+/// Why no credentials were loaded. The error's own text is not repeated: it may quote an answer.
+fn not_loaded(error: &CredentialsError, environment: &impl Environment) -> AwsError {
+    let set: Vec<&str> = CREDENTIAL_VARIABLES
+        .into_iter()
+        .filter(|name| {
+            environment
+                .variable(name)
+                .is_some_and(|value| !value.is_empty())
+        })
+        .collect();
+    let check = if set.is_empty() {
+        "the profile".to_owned()
+    } else {
+        format!("{} and the role behind them", set.join(", "))
+    };
+    let reason = match error {
+        CredentialsError::CredentialsNotLoaded(_) if set.is_empty() => {
+            return AwsError::CredentialsNotFound;
+        }
+        CredentialsError::CredentialsNotLoaded(_) => "their source gives none",
+        CredentialsError::ProviderTimedOut(_) => "their source does not answer in time",
+        CredentialsError::InvalidConfiguration(_) => "their source is not configured correctly",
+        _ => "their source failed, or refused",
+    };
+    AwsError::CredentialsNotLoaded(reason, check)
 }
 
 /// The endpoints that the standard AWS variables configure.

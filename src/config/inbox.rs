@@ -76,6 +76,11 @@ impl InboxConfig {
         }
     }
 
+    /// Whether it is on AWS.
+    pub fn is_on_aws(&self) -> bool {
+        matches!(self, Self::DynamoDb { .. })
+    }
+
     /// The file of a SQLite inbox.
     pub fn file(&self) -> Option<&Path> {
         match self {

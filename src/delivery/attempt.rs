@@ -10,6 +10,8 @@ use std::{
     time::Duration,
 };
 
+use tokio_util::sync::CancellationToken;
+
 use super::{ATTEMPT_TIMEOUT, BUDGET, FIRST_BACKOFF, LEASE_DURATION, RetryDecision, after_failure};
 use crate::{
     destinations::{DeliveryError, Destination, Event},
@@ -32,6 +34,7 @@ pub struct DeliveryWorker<I, D> {
     destination: D,
     pub(super) retention: RetentionPolicy,
     last_received: Mutex<HashMap<String, Timestamp>>,
+    cut_off: CancellationToken,
 }
 
 /// How an attempt ended.
@@ -100,7 +103,14 @@ impl<I: DeliveryInbox, D: Destination> DeliveryWorker<I, D> {
             destination,
             retention,
             last_received: Mutex::default(),
+            cut_off: CancellationToken::new(),
         }
+    }
+
+    /// Ends the deliveries in flight, for a process that stops. Their rows are due at once, with no
+    /// lease, so that another process goes on with them. A destination may have the event already.
+    pub fn cut_off(&self) {
+        self.cut_off.cancel();
     }
 
     /// Makes one attempt to deliver the row of `key`, if it is open, due and free.
@@ -173,8 +183,17 @@ impl<I: DeliveryInbox, D: Destination> DeliveryWorker<I, D> {
         // Boxed, so that the type of a destination's future may be nested as deeply as the compiler
         // allows by default: see `lambda::main_to`.
         let delivery = Box::pin(self.destination.deliver(&row.key, event));
-        let delivered = tokio::time::timeout(ATTEMPT_TIMEOUT, delivery).await;
+        let delivered = self
+            .cut_off
+            .run_until_cancelled(tokio::time::timeout(ATTEMPT_TIMEOUT, delivery))
+            .await;
         let now = self.clock.now();
+        let Some(delivered) = delivered else {
+            return Mark::Retry {
+                due_at: now,
+                error: "cut off: the process stopped before the outcome was known".to_owned(),
+            };
+        };
         let error = match delivered {
             Ok(Ok(())) => {
                 return Mark::Delivered {

@@ -7,12 +7,15 @@
 //! any other. A row is attempted once a round; one that stays listed is read again, and the page
 //! grows by as many, so that it hides no row behind it. The rows of an open circuit are left out,
 //! except one a round.
+//!
+//! Of several servers on one inbox, one reads what is due ([`Sweep::begin_round`]). The others
+//! attempt their own new rows ([`Sweep::begin_unread_round`]).
 
 #[cfg(test)]
 mod tests;
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{BTreeSet, HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -35,6 +38,12 @@ use crate::{
 pub struct Sweep<I, D> {
     pool: WorkerPool<I, D>,
     breaker: Arc<CircuitBreaker>,
+    /// The sources whose rows may be attempted; all if `None`.
+    sources: Option<BTreeSet<String>>,
+    /// The sources of rows that were left alone, and logged.
+    foreign: BTreeSet<String>,
+    /// The open circuits that may have one more attempt in this round.
+    probes: HashSet<String>,
     /// The rows that were read and not attempted yet.
     waiting: VecDeque<Key>,
     /// The rows that were read in this round.
@@ -54,11 +63,29 @@ impl<I: DeliveryInbox, D: Destination> Sweep<I, D> {
         Self {
             pool: WorkerPool::new(worker, limits),
             breaker,
+            sources: None,
+            foreign: BTreeSet::new(),
+            probes: HashSet::new(),
             waiting: VecDeque::new(),
             seen: HashSet::new(),
             reread: 0,
             is_last_page: true,
         }
+    }
+
+    /// The same sweep, which leaves the rows of other sources alone: another process, with another
+    /// configuration, knows where they go.
+    pub fn only_of(self, sources: BTreeSet<String>) -> Self {
+        Self {
+            sources: Some(sources),
+            ..self
+        }
+    }
+
+    /// Begins a round that reads nothing, because another process does: one new row of each open
+    /// circuit may be attempted.
+    pub fn begin_unread_round(&mut self) {
+        self.probes = self.breaker.open_sources().into_iter().collect();
     }
 
     /// Begins a round: attempts one row of each open circuit, and reads what is due from the start.
@@ -70,9 +97,11 @@ impl<I: DeliveryInbox, D: Destination> Sweep<I, D> {
         self.seen = self.waiting.iter().cloned().collect();
         self.reread = 0;
         self.is_last_page = true;
+        self.begin_unread_round();
         for source in self.breaker.open_sources() {
             // At once, whether there is room or not: other destinations may be slow.
             for key in self.find_due(&SourceFilter::Only(source), 1).await? {
+                self.probes.remove(key.source());
                 self.seen.insert(key.clone());
                 self.pool.start(key);
             }
@@ -101,9 +130,10 @@ impl<I: DeliveryInbox, D: Destination> Sweep<I, D> {
         self.waiting.is_empty() && self.pool.can_start()
     }
 
-    /// Starts an attempt, unless the circuit is open: then the row stays due, with its attempts.
+    /// Starts an attempt, unless the circuit is open and has had its attempt of this round: then
+    /// the row stays due, with its attempts.
     pub fn start_unless_open(&mut self, key: Key) {
-        if self.breaker.is_open(key.source()) {
+        if self.breaker.is_open(key.source()) && !self.probes.remove(key.source()) {
             self.seen.remove(&key); // it is read again in this round if the circuit closes
         } else {
             self.pool.start(key);
@@ -128,16 +158,36 @@ impl<I: DeliveryInbox, D: Destination> Sweep<I, D> {
     async fn read_page(&mut self) -> Result<(), InboxError> {
         let limit = self.pool.limits.page_size() + self.reread;
         self.is_last_page = true; // if it fails
-        let page = self
-            .find_due(&SourceFilter::Except(self.breaker.open_sources()), limit)
-            .await?;
+        let mut except = self.breaker.open_sources();
+        except.extend(self.foreign.iter().cloned());
+        let page = self.find_due(&SourceFilter::Except(except), limit).await?;
         self.is_last_page = page.len() < limit;
         let listed = page.len();
-        let seen = &mut self.seen;
-        self.waiting
-            .extend(page.into_iter().filter(|key| seen.insert(key.clone())));
+        for key in page {
+            if self.is_foreign(&key) {
+                self.log_foreign(&key);
+            } else if self.seen.insert(key.clone()) {
+                self.waiting.push_back(key);
+            }
+        }
         self.reread = listed - self.waiting.len();
         Ok(())
+    }
+
+    fn is_foreign(&self, key: &Key) -> bool {
+        let sources = self.sources.as_ref();
+        sources.is_some_and(|sources| !sources.contains(key.source()))
+    }
+
+    /// Logs once that the rows of a source are left alone.
+    fn log_foreign(&mut self, key: &Key) {
+        if self.foreign.insert(key.source().to_owned()) {
+            tracing::warn!(
+                source = key.source(),
+                "rows of a source that is not configured here are left alone: another replica must \
+                 have it, or add it to the configuration"
+            );
+        }
     }
 
     async fn find_due(&self, sources: &SourceFilter, limit: usize) -> Result<Vec<Key>, InboxError> {
@@ -247,6 +297,17 @@ impl SourceSilence {
     }
 }
 
+impl<I: DeliveryInbox, D> DeliveryWorker<I, D> {
+    /// Settles the bodies that a process left when it ended; returns how many were erased.
+    ///
+    /// # Errors
+    /// If the inbox fails. The next call goes on.
+    pub async fn settle_bodies(&self) -> Result<usize, InboxError> {
+        let now = self.clock.now();
+        self.inbox.settle_bodies(now, SETTLED_BODIES).await
+    }
+}
+
 /// Runs single rounds with a deadline, and keeps the circuit breaker from one to the next.
 pub struct Sweeper<I, D> {
     worker: Arc<DeliveryWorker<I, D>>,
@@ -324,7 +385,7 @@ impl<I: DeliveryInbox, D: Destination> Sweeper<I, D> {
     /// Settles the bodies that a process left when it ended, while there is time.
     async fn settle_bodies(&self, deadline: RunDeadline) -> Result<(), InboxError> {
         let now = self.worker.clock.now();
-        let settled = self.worker.inbox.settle_bodies(now, SETTLED_BODIES);
+        let settled = self.worker.settle_bodies();
         match tokio::time::timeout(deadline.remaining(now), settled).await {
             Ok(settled) => settled.map(drop),
             Err(_) => Ok(()), // the next round goes on

@@ -507,3 +507,38 @@ async fn an_attempt_whose_row_changed_meanwhile_says_why_its_outcome_is_not_writ
         );
     }
 }
+
+/// A destination that never answers.
+struct SilentDestination;
+
+impl Destination for SilentDestination {
+    async fn deliver(&self, _: &Key, _: &Event) -> Result<(), DeliveryError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_that_is_cut_off_leaves_its_row_due_at_once_and_without_a_lease() {
+    let rig = DeliveryRig::new([]);
+    let key = rig.record(&hmrc("n1", "{}")).await;
+    let retention = RetentionPolicy {
+        retention: Duration::from_secs(90 * 24 * 60 * 60),
+    };
+    let (inbox, clock) = (Arc::clone(&rig.worker.inbox), rig.clock.clone());
+    let stopping = DeliveryWorker::new(inbox, SilentDestination, clock, retention);
+    let (processed, ()) = tokio::join!(stopping.process(&key), async {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        stopping.cut_off();
+    });
+    let outcome = processed.unwrap().outcome;
+    assert!(
+        matches!(outcome, AttemptOutcome::Retry { .. }),
+        "{outcome:?}"
+    );
+    let row = rig.row(&key).await;
+    assert_eq!(
+        (row.state, row.attempts, row.lease),
+        (State::Recorded, 1, None)
+    );
+    assert_eq!(rig.process(&key).await, AttemptOutcome::Delivered);
+}

@@ -10,6 +10,7 @@ mod kv;
 mod lease;
 mod ledger;
 mod list;
+mod lock;
 mod pending;
 mod roles;
 mod row;
@@ -32,6 +33,7 @@ pub use kv::{CasOutcome, KvEntry, KvKey};
 pub use lease::{Claim, Fence, Lease, LeaseId, Mark, Marked};
 pub use ledger::{EventClaim, LedgerEntry};
 pub use list::{ListCursor, PageRequest, RowFilter, RowPage, SourceFilter};
+pub use lock::{LockTerms, SharedLock, TryLock};
 #[cfg(any(test, feature = "test-support"))]
 pub use memory::MemoryInbox;
 pub use pending::{PendingCount, PendingEvent, PendingGauges};

@@ -11,7 +11,6 @@ mod credentials;
 pub mod govuk_pay;
 pub mod hmrc;
 mod last;
-mod lock;
 mod log;
 mod outcome;
 mod progress_event;
@@ -22,7 +21,7 @@ mod schedule;
 mod sleeper;
 
 #[cfg(test)]
-mod test_support;
+pub(crate) mod test_support;
 
 use crate::{
     domain::{SourceName, Timestamp},

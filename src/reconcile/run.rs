@@ -4,15 +4,26 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    RunEnd, RunOptions, RunReporter, Sleeper,
-    lock::{RENEW_AFTER, ReconcileLock, SKEW_WATCH_DURATION, TryLock},
-};
+use super::{RunEnd, RunOptions, RunReporter, Sleeper};
 use crate::{
     domain::{Clock, SourceName, Timestamp},
-    inbox::ReconcileInbox,
+    inbox::{KvKey, LockTerms, ReconcileInbox, SharedLock, TryLock},
     senders::Acceptance,
 };
+
+/// How long the lock of a source is held without being renewed.
+///
+/// Two runs of one source at once would break no promise, since every call is rate limited and
+/// recording is idempotent; they would only be a waste.
+const LEASE_DURATION: Duration = Duration::from_secs(60);
+
+/// The lock that lets one run at a time work on a source.
+fn lock_of(source: &SourceName) -> LockTerms {
+    LockTerms {
+        key: KvKey::new("lock", source.as_str()),
+        lease: LEASE_DURATION,
+    }
+}
 
 /// The dependencies of a run.
 pub struct RunContext<'a, I> {
@@ -36,7 +47,7 @@ pub(super) struct LockedRun<'a, I> {
     pub(super) context: &'a RunContext<'a, I>,
     pub(super) source: &'a SourceName,
     pub(super) options: &'a RunOptions,
-    lock: ReconcileLock,
+    lock: SharedLock,
 }
 
 impl<'a, I: ReconcileInbox> LockedRun<'a, I> {
@@ -46,9 +57,9 @@ impl<'a, I: ReconcileInbox> LockedRun<'a, I> {
         source: &'a SourceName,
         options: &'a RunOptions,
     ) -> Result<Self, RunEnd> {
-        let mut watched = None;
+        let (terms, mut watched) = (lock_of(source), None);
         loop {
-            match ReconcileLock::try_lock(context.inbox, context.clock, source, watched).await? {
+            match SharedLock::try_lock(context.inbox, context.clock, &terms, watched).await? {
                 TryLock::Acquired(lock) => {
                     return Ok(Self {
                         context,
@@ -59,8 +70,8 @@ impl<'a, I: ReconcileInbox> LockedRun<'a, I> {
                 }
                 TryLock::Held => return Err(RunEnd::AlreadyRunning),
                 TryLock::ClockSkew(version) => {
-                    ensure_time(context, options, SKEW_WATCH_DURATION)?;
-                    sleep(context, SKEW_WATCH_DURATION).await?;
+                    ensure_time(context, options, terms.skew_watch())?;
+                    sleep(context, terms.skew_watch()).await?;
                     watched = Some(version);
                 }
             }
@@ -101,9 +112,9 @@ impl<'a, I: ReconcileInbox> LockedRun<'a, I> {
     /// Waits and keeps the lock meanwhile. A wait that cannot end in time ends the run at once.
     pub(super) async fn pause(&mut self, duration: Duration) -> Result<(), RunEnd> {
         ensure_time(self.context, self.options, duration)?;
-        let mut left = duration;
+        let (renew_after, mut left) = (lock_of(self.source).renew_after(), duration);
         while !left.is_zero() {
-            let slice = left.min(RENEW_AFTER);
+            let slice = left.min(renew_after);
             sleep(self.context, slice).await?;
             left -= slice;
             self.step().await?;

@@ -78,7 +78,7 @@ impl ReconcileRig {
     }
 
     /// A run of a new source, so that no other run holds its lock.
-    pub(crate) async fn run(&self) -> LockedRun<'_, MemoryInbox> {
+    pub(in crate::reconcile) async fn run(&self) -> LockedRun<'_, MemoryInbox> {
         let name = format!("s{:x}", self.clock.random());
         let source = Box::leak(Box::new(SourceName::new(&name).unwrap()));
         self.run_of(source, Box::leak(Box::new(RunOptions::default())))
@@ -86,7 +86,7 @@ impl ReconcileRig {
             .unwrap()
     }
 
-    pub(crate) async fn run_of<'a>(
+    pub(in crate::reconcile) async fn run_of<'a>(
         &'a self,
         source: &'a SourceName,
         options: &'a RunOptions,

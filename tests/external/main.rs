@@ -9,6 +9,7 @@ mod artefact;
 mod consumer;
 mod ministack;
 mod proxies;
+mod replicas;
 mod runbook;
 mod second_opinion;
 mod stack;

@@ -8,6 +8,7 @@
 mod aws;
 mod check_command;
 mod cli;
+mod credentials;
 mod evidence;
 mod lambda;
 mod lambda_deaths;
@@ -19,6 +20,7 @@ mod process;
 mod read_commands;
 mod receive;
 mod reconcile_command;
+mod replicas;
 mod restore;
 mod runbook;
 mod simulate_command;

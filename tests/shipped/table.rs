@@ -310,18 +310,6 @@ fn unreachable_aws_is_an_error_that_says_what_to_do() {
     }
 }
 
-#[test]
-fn serve_keeps_its_inbox_in_a_file() {
-    let served = run(
-        &Folder::with(BOTH_SOURCES),
-        &["serve", "--inbox", "dynamodb:anything"],
-    );
-    assert!(
-        served.code == 2 && served.stderr.contains("serve needs an inbox in a file"),
-        "{served:?}"
-    );
-}
-
 /// The settings by which rows are found, delivered and removed; the rest of the template's table
 /// protects it.
 #[tokio::test(flavor = "multi_thread")]

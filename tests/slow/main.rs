@@ -5,5 +5,7 @@
     reason = "clippy does not take the helpers of a test for one"
 )]
 
+mod clients;
 mod kill;
 mod pump;
+mod replicas;

@@ -58,6 +58,8 @@ pub struct Cloud {
 struct CloudState {
     calls: Mutex<Vec<Call>>,
     manner: Mutex<CloudBehaviour>,
+    /// The `Date` of every answer, if they have one.
+    date: Mutex<Option<&'static str>>,
 }
 
 impl Cloud {
@@ -67,6 +69,7 @@ impl Cloud {
         let shared = Arc::new(CloudState {
             calls: Mutex::default(),
             manner: Mutex::new(Box::new(manner)),
+            date: Mutex::default(),
         });
         let address = listener.local_addr().unwrap();
         tokio::spawn(accept(listener, Arc::clone(&shared)));
@@ -76,6 +79,11 @@ impl Cloud {
     /// From now on it answers so.
     pub fn answers(&self, manner: impl Fn(&Call) -> CloudReply + Send + Sync + 'static) {
         *self.shared.manner.lock().unwrap() = Box::new(manner);
+    }
+
+    /// From now on every answer has this `Date`.
+    pub fn dates_answers(&self, date: &'static str) {
+        *self.shared.date.lock().unwrap() = Some(date);
     }
 
     pub fn url(&self) -> String {
@@ -148,7 +156,8 @@ async fn keep(mut stream: TcpStream, shared: Arc<CloudState>) {
             other => other,
         };
         shared.calls.lock().unwrap().push(call);
-        if answer(&mut stream, reply).await.is_none() {
+        let date = *shared.date.lock().unwrap();
+        if answer(&mut stream, reply, date).await.is_none() {
             return;
         }
     }
@@ -204,15 +213,17 @@ async fn hear(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<Call> {
 }
 
 /// `None` if the connection cannot be reused.
-async fn answer(stream: &mut TcpStream, reply: CloudReply) -> Option<()> {
+async fn answer(stream: &mut TcpStream, reply: CloudReply, date: Option<&str>) -> Option<()> {
     // A page is what a proxy in between answers.
     let id = match &reply {
         CloudReply::Page(_) | CloudReply::Foreign(..) => "",
         _ => "x-amzn-requestid: 4d4a0cf3-dd04-bf48-a9d0-0b5a1f5e8c11\r\n",
     };
+    let date = date.map_or(String::new(), |date| format!("date: {date}\r\n"));
     let mut send = async |status: u16, body: &str, length: usize| {
-        let head =
-            format!("HTTP/1.1 {status} X\r\ncontent-type: application/x-amz-json-1.1\r\n{id}");
+        let head = format!(
+            "HTTP/1.1 {status} X\r\ncontent-type: application/x-amz-json-1.1\r\n{id}{date}"
+        );
         let text = format!("{head}content-length: {length}\r\n\r\n{body}");
         stream.write_all(text.as_bytes()).await.ok()
     };

@@ -255,6 +255,23 @@ impl Serve {
         serve
     }
 
+    /// Starts it, and has its standard output written to a file.
+    pub fn spawn_to(command: &mut Command, stdout: fs::File) -> Self {
+        let mut child = command
+            .stdout(stdout)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stderr = OutputLines::default();
+        let readers = vec![stderr.gather(child.stderr.take().unwrap())];
+        Self {
+            child,
+            readers,
+            stdout: OutputLines::default(),
+            stderr,
+        }
+    }
+
     /// Starts it, and lets its standard output fill up.
     pub fn spawn_unread(command: &mut Command) -> Self {
         let mut child = command
@@ -327,7 +344,8 @@ impl Serve {
             .for_each(|reader| reader.join().unwrap());
     }
 
-    fn signal(&self, signal: Signal) {
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, signal).unwrap();
     }

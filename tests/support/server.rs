@@ -16,7 +16,11 @@ use pillarbox::{
     secrets::Keyring,
     senders::Acceptance,
 };
-use pillarbox_cli::{metrics::ServeMetrics, server::serve, sqlite::SqliteInbox};
+use pillarbox_cli::{
+    metrics::ServeMetrics,
+    server::{Server as Serving, SweepDuty},
+    sqlite::SqliteInbox,
+};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -138,12 +142,14 @@ impl Server {
             .collect();
         let metrics = ServeMetrics::new();
         metrics.declare(&names);
-        let counted = Arc::clone(&metrics);
-        let serving = tokio::spawn(async move {
-            serve(listener, receiver, worker, counted, told)
-                .await
-                .unwrap();
-        });
+        let server = Serving {
+            receiver,
+            worker,
+            metrics: Arc::clone(&metrics),
+            sources: None,
+            duty: SweepDuty::always(),
+        };
+        let serving = tokio::spawn(async move { server.run(listener, told).await.unwrap() });
         let server = Self {
             address,
             inbox,

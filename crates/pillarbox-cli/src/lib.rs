@@ -1,4 +1,4 @@
-//! Pillarbox for a person and a machine: the receiver as one process on SQLite, the console, and
+//! Pillarbox for a person and a machine: the receiver on SQLite or on a table, the console, and
 //! the commands.
 //!
 //! A server that delivers to your own code is `pillarbox serve` with your destination:

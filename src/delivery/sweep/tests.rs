@@ -288,3 +288,59 @@ async fn a_sweep_settles_bodies_after_its_rows_unless_it_is_out_of_time() {
         assert_eq!(worker.inbox.settled.lock().unwrap().len(), settled);
     }
 }
+
+#[tokio::test]
+async fn a_replica_that_reads_nothing_tries_one_new_row_a_round_at_a_destination_that_is_down() {
+    let rig = DeliveryRig::new((0..1_000).map(|_| down()));
+    let limits = DeliveryLimits::SERVER;
+    let mut sweep = Sweep::new(Arc::clone(&rig.worker), Arc::default(), limits);
+    for n in 0..FAILURE_THRESHOLD {
+        sweep.start_unless_open(rig.record(&hmrc(&n.to_string(), "{}")).await);
+    }
+    assert_eq!(drain(&mut sweep).await.retry, u64::from(FAILURE_THRESHOLD));
+
+    let mut attempts = async |row: &str| {
+        sweep.begin_unread_round();
+        for n in 0..3 {
+            sweep.start_unless_open(rig.record(&hmrc(&format!("{row}-{n}"), "{}")).await);
+        }
+        drain(&mut sweep).await
+    };
+    let one = AttemptCounts {
+        retry: 1,
+        ..AttemptCounts::default()
+    };
+    assert_eq!(attempts("down").await, one);
+    rig.recover();
+    let delivered = attempts("up").await.delivered;
+    assert!(delivered > 1, "the circuit has closed: {delivered}");
+}
+
+#[tokio::test]
+async fn rows_of_a_source_that_is_not_configured_are_left_alone_and_hide_no_other() {
+    let rig = DeliveryRig::new([]);
+    let mut foreign = Vec::new();
+    for n in 0..PAGE_SIZE + 1 {
+        foreign.push(rig.record(&hmrc(&n.to_string(), "{}")).await);
+    }
+    rig.clock.advance(Duration::from_secs(1));
+    rig.record(&pay("p", "payment", "card_payment_captured", NOW))
+        .await;
+    let limits = DeliveryLimits::SERVER;
+    let known = BTreeSet::from(["pay".to_owned()]);
+    let mut sweep =
+        Sweep::new(Arc::clone(&rig.worker), Arc::default(), limits).only_of(known.clone());
+    for delivered in [1, 0] {
+        sweep.begin_round().await.unwrap();
+        assert_eq!(
+            drain(&mut sweep).await,
+            AttemptCounts {
+                delivered,
+                ..AttemptCounts::default()
+            }
+        );
+    }
+    for key in &foreign {
+        assert_eq!(rig.row(key).await.attempts, 0, "{key}");
+    }
+}

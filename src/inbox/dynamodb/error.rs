@@ -17,6 +17,24 @@ impl DynamoInbox {
     }
 }
 
+/// Whether a retry cannot succeed until a person has corrected something.
+pub(super) fn is_permanent<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
+    error.code().is_some_and(|code| {
+        matches!(
+            code,
+            "ResourceNotFoundException"
+                | "AccessDeniedException"
+                | "AccessDenied"
+                | "UnrecognizedClientException"
+                | "InvalidSignatureException"
+                | "IncompleteSignatureException"
+                | "MissingAuthenticationTokenException"
+                | "ExpiredTokenException"
+                | "ValidationException"
+        )
+    })
+}
+
 pub(super) fn describe<E: ProvideErrorMetadata, R>(
     operation: &str,
     table: &str,
@@ -59,6 +77,12 @@ fn service_error(operation: &str, table: &str, error: &impl ProvideErrorMetadata
         }
         "AccessDeniedException" | "AccessDenied" => {
             "permission is missing: grant it to the role that runs this"
+        }
+        "InvalidSignatureException"
+            if message.contains("Signature expired")
+                || message.contains("Signature not yet current") =>
+        {
+            "this machine's clock is wrong by minutes: correct it, and keep it right with NTP"
         }
         "UnrecognizedClientException"
         | "InvalidSignatureException"
@@ -124,6 +148,16 @@ mod tests {
             ("AccessDenied", "", "permission is missing"),
             ("UnrecognizedClientException", "", "renew them"),
             ("InvalidSignatureException", "", "renew them"),
+            (
+                "InvalidSignatureException",
+                "Signature expired: 20260302T101531Z is now earlier than 20260302T102000Z",
+                "clock is wrong by minutes",
+            ),
+            (
+                "InvalidSignatureException",
+                "Signature not yet current: 20260302T103000Z",
+                "clock is wrong by minutes",
+            ),
             ("IncompleteSignatureException", "", "renew them"),
             ("MissingAuthenticationTokenException", "", "renew them"),
             (

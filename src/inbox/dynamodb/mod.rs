@@ -19,6 +19,7 @@ mod kv;
 mod names;
 mod parts;
 mod operator;
+mod preflight;
 mod query;
 mod record;
 pub mod table;
@@ -43,6 +44,7 @@ use crate::{
 };
 
 pub use list::{ListStrategy, ScanPosition};
+pub use preflight::{MAX_CLOCK_DIFFERENCE, PreflightError};
 
 /// The stream delivers a new row within seconds; after this time the sweep may.
 const FIRST_DUE: Duration = Duration::from_secs(2 * 60);

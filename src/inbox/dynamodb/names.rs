@@ -89,6 +89,11 @@ pub(super) fn index_partition(state: State, key: &Key, shards: u32) -> Option<St
         .map(|partition| format!("{partition}:{}", shard(key, shards)))
 }
 
+/// An index partition with its shard.
+pub(super) fn index_partition_of(partition: &str, shard: u32) -> String {
+    format!("{partition}:{shard}")
+}
+
 /// The shard of a row, which must never change for a given number of shards: FNV-1a.
 fn shard(key: &Key, shards: u32) -> u32 {
     let hash = key.as_str().bytes().fold(0x811c_9dc5_u32, |hash, byte| {

@@ -31,6 +31,20 @@ pub const EXPIRES_AT: &str = "expires_at";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableError(pub &'static str);
 
+impl TableError {
+    /// Whether a server can store, find and deliver rows nevertheless: only the Lambda needs the
+    /// stream, and without TTL rows are kept for longer than they should be.
+    pub(super) fn lets_a_server_work(&self) -> bool {
+        [NO_STREAM, NO_TTL].contains(&self.0)
+    }
+}
+
+/// What a table without a stream lacks.
+const NO_STREAM: &str = "has no stream with new images: only the sweep delivers rows, minutes \
+                         late; enable it";
+/// What a table without TTL lacks.
+const NO_TTL: &str = "does not let items expire: enable its TTL on the attribute expires_at";
+
 impl DynamoInbox {
     /// The table's name.
     pub fn table(&self) -> &str {
@@ -167,9 +181,7 @@ impl DynamoInbox {
             .unwrap_or_else(|| TableDescription::builder().build());
         let mut faults = schema_faults(&table);
         if !self.has_ttl().await? {
-            faults.push(TableError(
-                "does not let items expire: enable its TTL on the attribute expires_at",
-            ));
+            faults.push(TableError(NO_TTL));
         }
         Ok(faults)
     }
@@ -218,10 +230,7 @@ fn schema_faults(table: &TableDescription) -> Vec<TableError> {
                 Some(StreamViewType::NewImage | StreamViewType::NewAndOldImages)
             )
     }) {
-        faults.push(TableError(
-            "has no stream with new images: only the sweep delivers rows, minutes late; \
-             enable it",
-        ));
+        faults.push(TableError(NO_STREAM));
     }
     faults
 }

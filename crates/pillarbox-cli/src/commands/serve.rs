@@ -2,9 +2,10 @@
 //! process.
 
 use std::{
+    collections::BTreeSet,
+    future::Future,
     io::{self, IsTerminal},
     net::SocketAddr,
-    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -31,16 +32,19 @@ use crate::{
     console, labels,
     listener::raise_descriptor_limit,
     metrics::{CountedFailures, ServeMetrics},
-    server::{reconcile_loop, serve},
+    server::{ServeInbox, Server, SweepDuty, reconcile_loop, sweep_lease},
     sqlite::{ServeLock, SqliteInbox},
 };
 use pillarbox::{
-    aws::Aws,
-    config::{Config, DestinationConfig, DestinationSecrets, Overrides},
+    aws::{Aws, AwsService},
+    config::{Config, DestinationConfig, DestinationSecrets, InboxConfig, Overrides},
     delivery::DeliveryWorker,
     destinations::{Destination, DestinationDeps, LogDestination, resolve_https},
-    domain::{SourceName, SystemClock},
-    inbox::RetentionPolicy,
+    domain::{Clock, SourceName, SystemClock},
+    inbox::{
+        RetentionPolicy,
+        dynamodb::{DynamoInbox, PreflightError, TableSettings},
+    },
     receive::Receiver,
     reconcile::{Reconciler, ReconcilerDeps, TokioSleeper},
     secrets::{FetchedSecrets, Keyring, SecretsCaller, SecretsManager, arns},
@@ -51,8 +55,13 @@ use pillarbox::{
 /// When the queue is full, a sender's first packet is dropped and sent again a second later.
 const BACKLOG: u32 = 1024;
 
-/// How long reconcile runs may take to end when the process stops.
-const RECONCILE_DRAIN: Duration = Duration::from_secs(10);
+/// How long reconcile runs may take to end when the process stops. They are stopped together with
+/// the requests and the attempts, and are waited for once those have ended.
+const RECONCILE_DRAIN: Duration = Duration::from_secs(2);
+
+/// When a row falls due that the replica which recorded it has not attempted, because it was killed
+/// or has too many: soon, since no stream delivers it.
+const FIRST_DUE_ON_A_TABLE: Duration = Duration::from_secs(30);
 
 /// Receives notifications, stores them, and hands them on.
 #[derive(Args, Default)]
@@ -159,7 +168,7 @@ impl ServeArgs {
         }
         let settings = CommandSettings::load_to_use(global, flags)?;
         let config = &settings.config;
-        let aws = if config.is_on_aws() {
+        let aws = if config.is_on_aws() || config.inbox.is_on_aws() {
             Some(aws().await?)
         } else {
             None
@@ -190,6 +199,18 @@ impl ServeArgs {
     }
 }
 
+/// A `serve` that is about to open its inbox.
+struct Starting<'a, D> {
+    settings: CommandSettings,
+    keyring: Arc<Keyring>,
+    aws: Option<Aws>,
+    destination: D,
+    /// Where events go, for a person.
+    goes_to: &'a [String],
+    metrics: Arc<ServeMetrics>,
+    clock: Arc<SystemClock>,
+}
+
 /// Opens everything, prints the addresses, and serves until a signal.
 pub(super) async fn run<D: Destination>(
     settings: CommandSettings,
@@ -201,44 +222,135 @@ pub(super) async fn run<D: Destination>(
     output: &mut Output,
 ) -> Result<(), CommandError> {
     raise_descriptor_limit();
-    let path = file(&settings)?;
-    let lock = ServeLock::take(path).map_err(|error| CommandError::Failed(error.to_string()))?;
-    let inbox = Arc::new(SqliteInbox::create_locked(path, lock)?);
-    let listener = bind(settings.config.listen, "listen")?;
-    let console_listener = bind(settings.config.console, "console")?;
-    let (bound, console_bound) = (listener.local_addr()?, console_listener.local_addr()?);
-
-    let stop = stop_on_signals()?;
-    let sources = settings.config.sources.iter();
-    let sources: Vec<SourceName> = sources.map(|source| source.name.clone()).collect();
-    metrics.declare(&sources);
-    metrics.watch(&inbox, &sources, clock.clone());
-    let pages = console::router(Arc::clone(&inbox), Arc::clone(&metrics), console_bound);
-    let stopped = stop.clone();
-    tokio::spawn(console::serve(console_listener, pages, async move {
-        stopped.cancelled().await
-    }));
-    welcome(&settings, &keyring, (bound, console_bound), goes_to, output)?;
-    tokio::spawn(log_unreachable(https_urls(&settings.config)));
-    let mut reconciling = reconciler(&settings.config, aws.as_ref(), &inbox)
-        .map(|reconciler| reconcile_loop::start(reconciler, &metrics, &stop))
-        .unwrap_or_default();
-    let retention = RetentionPolicy {
-        retention: settings.config.retention,
+    let starting = Starting {
+        settings,
+        keyring,
+        aws,
+        destination,
+        goes_to,
+        metrics,
+        clock,
     };
-    let worker = DeliveryWorker::new(Arc::clone(&inbox), destination, clock.clone(), retention);
-    let receiver = Receiver::new(keyring, inbox, settings.config.acceptance, clock);
-    serve(listener, receiver, worker, metrics, stop).await?;
-    // Each run ends between two steps; one that does not is continued by the next start.
-    let reconciled = async { while reconciling.join_next().await.is_some() {} };
-    if tokio::time::timeout(RECONCILE_DRAIN, reconciled)
-        .await
-        .is_err()
-    {
-        tracing::warn!("a reconcile run did not end in time and was cut off");
+    match starting.settings.config.inbox.clone() {
+        InboxConfig::Sqlite { path } => {
+            let lock =
+                ServeLock::take(&path).map_err(|error| CommandError::Failed(error.to_string()))?;
+            let inbox = Arc::new(SqliteInbox::create_locked(&path, lock)?);
+            let alone = |_: &CancellationToken| (SweepDuty::always(), std::future::ready(()));
+            let name = path.display().to_string();
+            starting.serve(inbox, name, None, alone, output).await
+        }
+        InboxConfig::DynamoDb { table, shards } => {
+            let inbox = Arc::new(starting.open_table(&table, shards).await?);
+            let (sources, clock) = (starting.source_names(), starting.clock.clone());
+            let competitor = Arc::clone(&inbox);
+            let names = sources.clone();
+            let compete = move |stop: &CancellationToken| {
+                let (duty, competing) =
+                    sweep_lease::compete(competitor, clock, &names, stop.clone());
+                (duty, async move { drop(competing.await) })
+            };
+            let name = format!("table {table}");
+            starting
+                .serve(inbox, name, Some(sources), compete, output)
+                .await
+        }
     }
-    output.say("Stopped. What was stored and not handed on goes out at the next start.")?;
-    Ok(())
+}
+
+impl<D: Destination> Starting<'_, D> {
+    fn source_names(&self) -> BTreeSet<String> {
+        let sources = self.settings.config.sources.iter();
+        sources
+            .map(|source| source.name.as_str().to_owned())
+            .collect()
+    }
+
+    /// Opens the table, and checks that a server can use it. A table that cannot be reached now may
+    /// be reached later: until then `/-/readyz` and senders get 503.
+    async fn open_table(&self, table: &str, shards: u32) -> Result<DynamoInbox, CommandError> {
+        let Some(aws) = &self.aws else {
+            unreachable!("AWS is loaded for an inbox on AWS");
+        };
+        let table = TableSettings {
+            first_due: FIRST_DUE_ON_A_TABLE,
+            ..TableSettings::new(table, shards, self.settings.config.retention)
+        };
+        let inbox = DynamoInbox::new(&aws.config(AwsService::DynamoDb), table);
+        match inbox.preflight(self.clock.now(), self.clock.random()).await {
+            Ok(()) => {}
+            Err(error @ PreflightError::Misconfigured(_)) => {
+                return Err(CommandError::Usage(error.to_string()));
+            }
+            Err(PreflightError::Unreachable(reason)) => {
+                tracing::error!(%reason, "the inbox is out of reach; starting all the same");
+            }
+        }
+        Ok(inbox)
+    }
+
+    /// Serves until a signal. `take_duty` decides whether this process reads what is due, and
+    /// returns what ends with that.
+    async fn serve<I: ServeInbox, F: Future<Output = ()>>(
+        self,
+        inbox: Arc<I>,
+        inbox_name: String,
+        known_sources: Option<BTreeSet<String>>,
+        take_duty: impl FnOnce(&CancellationToken) -> (SweepDuty, F),
+        output: &mut Output,
+    ) -> Result<(), CommandError> {
+        let Self {
+            settings, keyring, ..
+        } = self;
+        let listener = bind(settings.config.listen, "listen")?;
+        let console_listener = bind(settings.config.console, "console")?;
+        let (bound, console_bound) = (listener.local_addr()?, console_listener.local_addr()?);
+
+        let stop = stop_on_signals()?;
+        let metrics = self.metrics;
+        let sources = settings.config.sources.iter();
+        let sources: Vec<SourceName> = sources.map(|source| source.name.clone()).collect();
+        metrics.declare(&sources);
+        metrics.watch(&inbox, &sources, self.clock.clone());
+        let pages = console::router(Arc::clone(&inbox), Arc::clone(&metrics), console_bound);
+        let stopped = stop.clone();
+        tokio::spawn(console::serve(console_listener, pages, async move {
+            stopped.cancelled().await
+        }));
+        let addresses = (bound, console_bound);
+        let shown = (self.goes_to, inbox_name.as_str());
+        welcome(&settings, &keyring, addresses, shown, output)?;
+        tokio::spawn(log_unreachable(https_urls(&settings.config)));
+        let (duty, duty_ended) = take_duty(&stop);
+        let mut reconciling = reconciler(&settings.config, self.aws.as_ref(), &inbox)
+            .map(|reconciler| reconcile_loop::start(reconciler, &metrics, &duty, &stop))
+            .unwrap_or_default();
+        let retention = RetentionPolicy {
+            retention: settings.config.retention,
+        };
+        let (clock, destination) = (self.clock, self.destination);
+        let server = Server {
+            worker: DeliveryWorker::new(Arc::clone(&inbox), destination, clock.clone(), retention),
+            receiver: Receiver::new(keyring, inbox, settings.config.acceptance, clock),
+            metrics,
+            sources: known_sources,
+            duty,
+        };
+        server.run(listener, stop).await?;
+        // Each run ends between two steps; one that does not is continued by the next run.
+        let reconciled = async {
+            duty_ended.await;
+            while reconciling.join_next().await.is_some() {}
+        };
+        if tokio::time::timeout(RECONCILE_DRAIN, reconciled)
+            .await
+            .is_err()
+        {
+            tracing::warn!("a reconcile run did not end in time and was cut off");
+        }
+        output.say("Stopped. What was stored and not handed on goes out at the next start.")?;
+        Ok(())
+    }
 }
 
 /// The https destinations, by name.
@@ -266,11 +378,11 @@ async fn log_unreachable(destinations: Vec<(String, Url)>) {
 }
 
 /// Reconciles every source that has a `pull`; `None` if there is none.
-fn reconciler(
+fn reconciler<I: ServeInbox>(
     config: &Config,
     aws: Option<&Aws>,
-    inbox: &Arc<SqliteInbox>,
-) -> Option<Reconciler<SqliteInbox>> {
+    inbox: &Arc<I>,
+) -> Option<Reconciler<I>> {
     let deps = ReconcilerDeps {
         clock: Arc::new(SystemClock),
         sleeper: Box::new(TokioSleeper),
@@ -279,17 +391,6 @@ fn reconciler(
         metrics: None,
     };
     Reconciler::new(config, Arc::clone(inbox), deps)
-}
-
-/// The file of the inbox. `serve` is one process, so its inbox is one file.
-fn file(settings: &CommandSettings) -> Result<&Path, CommandError> {
-    settings.config.inbox.file().ok_or_else(|| {
-        CommandError::Usage(format!(
-            "serve needs an inbox in a file, and {} names a table, which is for the Lambda: write \
-             sqlite:PATH here",
-            settings.place
-        ))
-    })
 }
 
 fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, CommandError> {
@@ -317,10 +418,9 @@ fn welcome(
     settings: &CommandSettings,
     keyring: &Keyring,
     (bound, console): (SocketAddr, SocketAddr),
-    goes_to: &[String],
+    (goes_to, inbox): (&[String], &str),
     output: &mut Output,
 ) -> Result<(), CommandError> {
-    let path = file(settings)?;
     output.say(&format!(
         "{} {}",
         paint("Pillarbox", BOLD),
@@ -351,7 +451,7 @@ fn welcome(
         output.say(&format!("  destination    {line}"))?;
     }
     output.say(&format!("  console        http://{console}/"))?;
-    output.say(&format!("  inbox          {}", path.display()))?;
+    output.say(&format!("  inbox          {inbox}"))?;
     if settings.is_demo() {
         invite(bound, output)?;
     }
@@ -467,7 +567,10 @@ fn log_to_stderr(metrics: &Arc<ServeMetrics>, output: &mut Output) -> Result<(),
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Mutex, PoisonError};
+    use std::{
+        path::Path,
+        sync::{Mutex, PoisonError},
+    };
 
     use super::*;
     use crate::commands::output::tests::paste;

@@ -7,8 +7,10 @@ mod body_memory;
 mod delivery_loop;
 mod request;
 pub(crate) mod reconcile_loop;
+mod serve_inbox;
+pub(crate) mod sweep_lease;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
@@ -16,51 +18,61 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     listener::{connection_limits, listen},
     metrics::ServeMetrics,
-    sqlite::SqliteInbox,
 };
 use pillarbox::{
     delivery::DeliveryWorker, destinations::Destination, inbox::InboxError, receive::Receiver,
 };
 use request::RequestHandler;
+pub use serve_inbox::ServeInbox;
+pub use sweep_lease::SweepDuty;
 
 /// How many hints may wait. Rows beyond that are found by the next sweep.
 const MAX_HINTS: usize = 4096;
 
-/// Receives on `listener` and delivers with `worker` until `stop`, and counts both in `metrics`.
-/// Returns when everything in flight has ended.
-///
-/// The caller holds the inbox's serve lock, so no other process works on a row: all leases are
-/// released first.
-pub async fn serve<D: Destination>(
-    listener: TcpListener,
-    receiver: Receiver<SqliteInbox>,
-    worker: DeliveryWorker<SqliteInbox, D>,
-    metrics: Arc<ServeMetrics>,
-    stop: CancellationToken,
-) -> Result<(), InboxError> {
-    let released = receiver.inbox.release_leases().await?;
-    if released > 0 {
-        tracing::info!(
-            rows = released as u64,
-            "leases of an earlier process released"
-        );
+/// A server before it starts.
+pub struct Server<I, D> {
+    /// Receives and stores notifications.
+    pub receiver: Receiver<I>,
+    /// Delivers them.
+    pub worker: DeliveryWorker<I, D>,
+    /// Counts both.
+    pub metrics: Arc<ServeMetrics>,
+    /// The sources whose rows are delivered; all if `None`.
+    pub sources: Option<BTreeSet<String>>,
+    /// Whether this process reads what is due.
+    pub duty: SweepDuty,
+}
+
+impl<I: ServeInbox, D: Destination> Server<I, D> {
+    /// Receives on `listener` and delivers until `stop`. Returns when everything in flight has
+    /// ended.
+    ///
+    /// # Errors
+    /// If the inbox cannot be taken over.
+    pub async fn run(
+        self,
+        listener: TcpListener,
+        stop: CancellationToken,
+    ) -> Result<(), InboxError> {
+        self.receiver.inbox.take_over().await?;
+        let (wake, new_rows) = mpsc::channel(MAX_HINTS);
+        // Delivery stops after the receiver, so that the last new rows are still delivered.
+        let received_all = CancellationToken::new();
+        let delivering = tokio::spawn(delivery_loop::run(
+            Arc::new(self.worker),
+            self.sources,
+            new_rows,
+            Arc::clone(&self.metrics),
+            self.duty,
+            received_all.clone(),
+        ));
+        let handler = Arc::new(RequestHandler::new(self.receiver, wake, self.metrics));
+        let (limits, _) = connection_limits();
+        listen(listener, handler, limits, stop).await;
+        received_all.cancel();
+        if let Err(error) = delivering.await {
+            tracing::error!(reason = %error, "delivery ended early; the next start continues it");
+        }
+        Ok(())
     }
-    let (wake, new_rows) = mpsc::channel(MAX_HINTS);
-    // Delivery stops after the receiver, so that the last new rows are still delivered.
-    let received_all = CancellationToken::new();
-    let worker = Arc::new(worker);
-    let delivering = tokio::spawn(delivery_loop::run(
-        worker,
-        new_rows,
-        Arc::clone(&metrics),
-        received_all.clone(),
-    ));
-    let handler = Arc::new(RequestHandler::new(receiver, wake, metrics));
-    let (limits, _) = connection_limits();
-    listen(listener, handler, limits, stop).await;
-    received_all.cancel();
-    if let Err(error) = delivering.await {
-        tracing::error!(reason = %error, "delivery ended early; the next start continues it");
-    }
-    Ok(())
 }

@@ -1,4 +1,5 @@
-//! Reconciles each source every five minutes until the server stops.
+//! Reconciles each source every five minutes until the server stops, while this process has the
+//! sweep duty: otherwise every replica would ask the senders.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,6 +12,8 @@ use pillarbox::{
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::SweepDuty;
+
 /// The time between two runs of a source.
 const INTERVAL: Duration = Duration::from_secs(5 * 60);
 
@@ -19,18 +22,20 @@ const INTERVAL: Duration = Duration::from_secs(5 * 60);
 pub(crate) fn start<I: Inbox>(
     reconciler: Reconciler<I>,
     metrics: &Arc<ServeMetrics>,
+    duty: &SweepDuty,
     stop: &CancellationToken,
 ) -> JoinSet<()> {
     let reconciler = Arc::new(reconciler);
     let mut tasks = JoinSet::new();
     for source in reconciler.sources() {
-        let (source, stop) = (source.clone(), stop.clone());
-        tasks.spawn(run(
+        let run = run(
             Arc::clone(&reconciler),
-            source,
+            source.clone(),
             Arc::clone(metrics),
-            stop,
-        ));
+            duty.clone(),
+            stop.clone(),
+        );
+        tasks.spawn(run);
     }
     tasks
 }
@@ -39,18 +44,27 @@ async fn run<I: Inbox>(
     reconciler: Arc<Reconciler<I>>,
     source: SourceConfig,
     metrics: Arc<ServeMetrics>,
+    mut duty: SweepDuty,
     stop: CancellationToken,
 ) {
     let limits = RunLimits {
         stop: stop.clone(),
         ..RunLimits::default()
     };
-    while !stop.is_cancelled() {
+    // A source that is asked more often than that has an interval of its own.
+    let every = source.pull.as_ref().and_then(|pull| pull.every);
+    let interval = every.map_or(INTERVAL, |every| every.min(INTERVAL));
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = duty.held() => {}
+        }
         for record in reconciler.reconcile(&source, &limits).await {
             metrics.count_run(&record);
         }
         tokio::select! {
-            () = tokio::time::sleep(INTERVAL) => {}
+            () = tokio::time::sleep(interval) => {}
             () = stop.cancelled() => {}
         }
     }

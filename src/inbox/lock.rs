@@ -1,32 +1,50 @@
-//! A lock that lets one run at a time reconcile a source.
+//! A lock that one process at a time holds, for as long as it renews it.
 //!
-//! The lock is an entry of the inbox's key-value store that says until when it is held. It is
-//! taken, renewed and released by compare-and-swap, so of several processes one gets it. A holder
-//! that stops renewing it loses it within a minute. Two runs at once would break no promise, since
-//! every call is rate limited and recording is idempotent; they would only be a waste.
+//! The lock is an entry of the key-value store that says until when it is held. It is taken,
+//! renewed and released by compare-and-swap, so of several processes one gets it. A holder that
+//! stops renewing it loses it when its lease lapses. A holder that was frozen may act for a moment
+//! longer than its lease, so the lock only saves work: what its holders do must be safe for two at
+//! once.
 
 use std::time::Duration;
 
-use crate::{
-    domain::{Clock, SourceName, Timestamp},
-    inbox::{CasOutcome, InboxError, KvEntry, KvKey, ReconcileInbox},
-};
-
-/// How long a lock is held without being renewed.
-const LEASE_DURATION: Duration = Duration::from_secs(60);
-/// The age at which its holder renews it.
-pub(super) const RENEW_AFTER: Duration = Duration::from_secs(15);
-/// How long a lock with an impossible date is watched: longer than a live holder goes without
-/// renewing it.
-pub(super) const SKEW_WATCH_DURATION: Duration = Duration::from_secs(50);
+use super::{CasOutcome, InboxError, KvEntry, KvKey, ReconcileInbox};
+use crate::domain::{Clock, Timestamp};
 
 /// The text of a released lock.
 const RELEASED: &str = "free";
 
+/// A lock, and how long it is held without being renewed.
+#[derive(Clone, Debug)]
+pub struct LockTerms {
+    /// Its entry.
+    pub key: KvKey,
+    /// How long it is held without being renewed.
+    pub lease: Duration,
+}
+
+impl LockTerms {
+    /// The age at which its holder renews it.
+    pub fn renew_after(&self) -> Duration {
+        self.lease / 4
+    }
+
+    /// How long a lock with an impossible date is watched: longer than a live holder goes without
+    /// renewing it.
+    pub fn skew_watch(&self) -> Duration {
+        self.lease * 5 / 6
+    }
+
+    /// Whether a lock held until then can only have been dated by a wrong clock.
+    fn is_skewed(&self, until: Timestamp, now: Timestamp) -> bool {
+        until > now.plus(self.lease)
+    }
+}
+
 /// A lock that this process holds.
 #[derive(Debug)]
-pub(super) struct ReconcileLock {
-    key: KvKey,
+pub struct SharedLock {
+    terms: LockTerms,
     holder: u64,
     version: u64,
     renewed_at: Timestamp,
@@ -34,12 +52,13 @@ pub(super) struct ReconcileLock {
 
 /// The result of trying to take a lock.
 #[derive(Debug)]
-pub(super) enum TryLock {
-    Acquired(ReconcileLock),
-    /// Another run holds it.
+pub enum TryLock {
+    /// This process holds it.
+    Acquired(SharedLock),
+    /// Another process holds it.
     Held,
     /// The lock ends later than any lock taken now could, so one of two clocks is wrong. If this
-    /// version is unchanged after [`SKEW_WATCH_DURATION`], its holder is gone.
+    /// version is unchanged after [`LockTerms::skew_watch`], its holder is gone.
     ClockSkew(u64),
 }
 
@@ -51,32 +70,26 @@ fn held_until(entry: Option<&KvEntry>, now: Timestamp) -> Option<Timestamp> {
         .filter(|until| *until > now)
 }
 
-/// Whether a lock held until then can only have been dated by a wrong clock.
-fn is_skewed(until: Timestamp, now: Timestamp) -> bool {
-    until > now.plus(LEASE_DURATION)
-}
-
-impl ReconcileLock {
-    /// Takes the lock of `source`. `watched` is a version that was watched for
-    /// [`SKEW_WATCH_DURATION`].
-    pub(super) async fn try_lock(
+impl SharedLock {
+    /// Takes the lock. `watched` is a version that was watched for [`LockTerms::skew_watch`].
+    pub async fn try_lock(
         inbox: &impl ReconcileInbox,
         clock: &dyn Clock,
-        source: &SourceName,
+        terms: &LockTerms,
         watched: Option<u64>,
     ) -> Result<TryLock, InboxError> {
-        let (key, now) = (KvKey::new("lock", source.as_str()), clock.now());
-        let entry = inbox.kv_get(&key).await?;
+        let now = clock.now();
+        let entry = inbox.kv_get(&terms.key).await?;
         let version = entry.as_ref().map(|entry| entry.version);
         if let Some(until) = held_until(entry.as_ref(), now) {
-            match (is_skewed(until, now), watched, version) {
+            match (terms.is_skewed(until, now), watched, version) {
                 (true, None, Some(version)) => return Ok(TryLock::ClockSkew(version)),
                 (true, _, _) if watched == version => {}
                 _ => return Ok(TryLock::Held),
             }
         }
         let mut lock = Self {
-            key,
+            terms: terms.clone(),
             holder: clock.random(),
             version: 0,
             renewed_at: now,
@@ -88,16 +101,22 @@ impl ReconcileLock {
         })
     }
 
-    /// Renews the lock when it is due; false once another run holds it.
-    pub(super) async fn renew(
+    /// Renews the lock when it is due; false once another process holds it.
+    pub async fn renew(
         &mut self,
         inbox: &impl ReconcileInbox,
         clock: &dyn Clock,
     ) -> Result<bool, InboxError> {
         let now = clock.now();
         // After the clock was set back, the age says nothing, so the lock is renewed at once.
-        let is_fresh = now >= self.renewed_at && now.since(self.renewed_at) < RENEW_AFTER;
+        let is_fresh =
+            now >= self.renewed_at && now.since(self.renewed_at) < self.terms.renew_after();
         Ok(is_fresh || self.write(inbox, clock, Some(self.version)).await?)
+    }
+
+    /// Whether the lease has lapsed without a renewal.
+    pub fn has_lapsed(&self, now: Timestamp) -> bool {
+        now.since(self.renewed_at) >= self.terms.lease
     }
 
     async fn write(
@@ -107,26 +126,26 @@ impl ReconcileLock {
         expected_version: Option<u64>,
     ) -> Result<bool, InboxError> {
         let now = clock.now();
-        let until = now.plus(LEASE_DURATION).as_millis();
+        let until = now.plus(self.terms.lease).as_millis();
         let next = KvEntry {
             version: clock.random(),
             text: format!("{:016x} until {until}", self.holder),
         };
         let outcome = inbox
-            .compare_and_swap(&self.key, expected_version, &next)
+            .compare_and_swap(&self.terms.key, expected_version, &next)
             .await?;
         (self.version, self.renewed_at) = (next.version, now);
         Ok(outcome == CasOutcome::Stored)
     }
 
     /// Releases the lock. Where that fails, it lapses.
-    pub(super) async fn release(self, inbox: &impl ReconcileInbox, clock: &dyn Clock) {
+    pub async fn release(self, inbox: &impl ReconcileInbox, clock: &dyn Clock) {
         let released = KvEntry {
             version: clock.random(),
             text: RELEASED.to_owned(),
         };
         let _ = inbox
-            .compare_and_swap(&self.key, Some(self.version), &released)
+            .compare_and_swap(&self.terms.key, Some(self.version), &released)
             .await;
     }
 }
@@ -135,6 +154,15 @@ impl ReconcileLock {
 mod tests {
     use super::*;
     use crate::{reconcile::test_support::ReconcileRig, senders::example::NOW};
+
+    const LEASE: Duration = Duration::from_secs(60);
+
+    fn terms() -> LockTerms {
+        LockTerms {
+            key: KvKey::new("lock", "hmrc"),
+            lease: LEASE,
+        }
+    }
 
     #[test]
     fn a_lock_is_held_until_it_lapses_and_one_dated_beyond_that_is_skewed() {
@@ -154,7 +182,7 @@ mod tests {
             };
             let until = held_until(Some(&entry), NOW);
             assert_eq!(
-                until.map(|until| is_skewed(until, NOW)),
+                until.map(|until| terms().is_skewed(until, NOW)),
                 held_and_skewed,
                 "{text}"
             );
@@ -163,17 +191,12 @@ mod tests {
     }
 
     async fn take(rig: &ReconcileRig, watched: Option<u64>) -> TryLock {
-        ReconcileLock::try_lock(
-            &rig.inbox,
-            &rig.clock,
-            &SourceName::new("hmrc").unwrap(),
-            watched,
-        )
-        .await
-        .unwrap()
+        SharedLock::try_lock(&rig.inbox, &rig.clock, &terms(), watched)
+            .await
+            .unwrap()
     }
 
-    async fn acquire(rig: &ReconcileRig) -> ReconcileLock {
+    async fn acquire(rig: &ReconcileRig) -> SharedLock {
         match take(rig, None).await {
             TryLock::Acquired(lock) => lock,
             other => panic!("{other:?}"),
@@ -181,7 +204,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_run_at_a_time_holds_the_lock_and_a_released_lock_is_free_at_once() {
+    async fn one_process_at_a_time_holds_the_lock_and_a_released_lock_is_free_at_once() {
         let rig = ReconcileRig::new();
         let lock = acquire(&rig).await;
         assert!(matches!(take(&rig, None).await, TryLock::Held));
@@ -198,14 +221,16 @@ mod tests {
             assert!(lock.renew(&rig.inbox, &rig.clock).await.unwrap());
             assert!(matches!(take(&rig, None).await, TryLock::Held));
         }
-        rig.clock.advance(LEASE_DURATION);
+        assert!(!lock.has_lapsed(rig.clock.now()));
+        rig.clock.advance(LEASE);
+        assert!(lock.has_lapsed(rig.clock.now()));
         let mut next = acquire(&rig).await;
         assert!(
             !lock.renew(&rig.inbox, &rig.clock).await.unwrap(),
             "a holder that returns late learns that it lost the lock"
         );
         lock.release(&rig.inbox, &rig.clock).await;
-        rig.clock.advance(RENEW_AFTER);
+        rig.clock.advance(terms().renew_after());
         assert!(
             next.renew(&rig.inbox, &rig.clock).await.unwrap(),
             "and does not disturb the new holder"
@@ -222,7 +247,7 @@ mod tests {
             panic!("the date is impossible")
         };
 
-        rig.clock.advance(SKEW_WATCH_DURATION);
+        rig.clock.advance(terms().skew_watch());
         assert!(
             ahead.renew(&rig.inbox, &rig.clock).await.unwrap(),
             "its holder lives and renews it"
@@ -235,7 +260,7 @@ mod tests {
         let TryLock::ClockSkew(version) = take(&rig, None).await else {
             panic!("the date is impossible")
         };
-        rig.clock.advance(SKEW_WATCH_DURATION);
+        rig.clock.advance(terms().skew_watch());
         assert!(
             matches!(take(&rig, Some(version)).await, TryLock::Acquired(_)),
             "its holder is gone"

@@ -1,0 +1,181 @@
+//! The sweep lease: which of several replicas reads what is due, and reconciles on a timer.
+//!
+//! The replica that holds the lease has the sweep duty. It renews the lease every few seconds; one
+//! that dies or freezes loses it when it lapses, and one that stops gives it back, so that another
+//! goes on at once. A replica that was frozen may do a little work after its lease has lapsed: that
+//! is safe, because the claim of a row decides who attempts it.
+//!
+//! Replicas whose configurations have the same sources share a lease. During a change of the
+//! configuration each set of sources has its own sweeper, so that the rows of a new source do not
+//! wait for a replica that does not know it.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use sha2::{Digest, Sha256};
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{Instant, MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+
+use pillarbox::{
+    domain::Clock,
+    inbox::{InboxError, KvKey, LockTerms, ReconcileInbox, SharedLock, TryLock},
+};
+
+/// How long the lease is held without being renewed.
+const LEASE_DURATION: Duration = Duration::from_secs(20);
+/// How often a replica renews the lease, or checks whether it is free.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// The bytes of the digest that names a set of sources.
+const NAME_BYTES: usize = 8;
+
+/// Whether this process reads what is due.
+#[derive(Clone, Debug)]
+pub struct SweepDuty(watch::Receiver<bool>);
+
+impl SweepDuty {
+    /// The duty of a process that has the inbox to itself.
+    pub fn always() -> Self {
+        Self(watch::channel(true).1)
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Waits until this process has the duty.
+    pub(crate) async fn held(&mut self) {
+        self.becomes(true).await;
+    }
+
+    /// Waits until this process has lost the duty.
+    pub(crate) async fn lost(&mut self) {
+        self.becomes(false).await;
+    }
+
+    async fn becomes(&mut self, held: bool) {
+        if self.0.wait_for(|is_held| *is_held == held).await.is_err() {
+            std::future::pending::<()>().await; // it cannot change any more
+        }
+    }
+}
+
+/// Competes for the lease of a set of sources until `stop`, then gives it back.
+pub(crate) fn compete<I: ReconcileInbox>(
+    inbox: Arc<I>,
+    clock: Arc<dyn Clock>,
+    sources: &BTreeSet<String>,
+    stop: CancellationToken,
+) -> (SweepDuty, JoinHandle<()>) {
+    let (duty, watched) = watch::channel(false);
+    let terms = LockTerms {
+        key: lease_key(sources),
+        lease: LEASE_DURATION,
+    };
+    let lease = SweepLease {
+        inbox,
+        clock,
+        terms,
+        duty,
+        lock: None,
+        skewed: None,
+    };
+    (SweepDuty(watched), tokio::spawn(lease.compete(stop)))
+}
+
+/// The entry of the lease for a set of sources.
+fn lease_key(sources: &BTreeSet<String>) -> KvKey {
+    let names: Vec<&str> = sources.iter().map(String::as_str).collect();
+    let digest = Sha256::digest(names.join(","));
+    KvKey::new("sweep", &hex::encode(&digest[..NAME_BYTES]))
+}
+
+struct SweepLease<I> {
+    inbox: Arc<I>,
+    clock: Arc<dyn Clock>,
+    terms: LockTerms,
+    duty: watch::Sender<bool>,
+    lock: Option<SharedLock>,
+    /// The version of a lock with an impossible date, and since when it is unchanged.
+    skewed: Option<(u64, Instant)>,
+}
+
+impl<I: ReconcileInbox> SweepLease<I> {
+    async fn compete(mut self, stop: CancellationToken) {
+        let mut tick = interval(CHECK_INTERVAL);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                _ = tick.tick() => {}
+            }
+            if let Err(error) = self.check().await {
+                tracing::warn!(reason = %error, "the sweep lease could not be read or renewed");
+            }
+        }
+        self.duty.send_replace(false);
+        if let Some(lock) = self.lock {
+            lock.release(&*self.inbox, &*self.clock).await;
+        }
+    }
+
+    /// Renews the lease, or takes it if it is free.
+    async fn check(&mut self) -> Result<(), InboxError> {
+        let Some(lock) = &mut self.lock else {
+            return self.try_take().await;
+        };
+        match lock.renew(&*self.inbox, &*self.clock).await {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                tracing::info!("another replica sweeps now");
+                self.lose();
+                Ok(())
+            }
+            Err(error) => {
+                if lock.has_lapsed(self.clock.now()) {
+                    self.lose();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn lose(&mut self) {
+        self.lock = None;
+        self.duty.send_replace(false);
+    }
+
+    async fn try_take(&mut self) -> Result<(), InboxError> {
+        let watched = self
+            .skewed
+            .filter(|(_, since)| since.elapsed() >= self.terms.skew_watch())
+            .map(|(version, _)| version);
+        let (inbox, clock) = (&*self.inbox, &*self.clock);
+        match SharedLock::try_lock(inbox, clock, &self.terms, watched).await? {
+            TryLock::Acquired(lock) => {
+                tracing::info!("this replica sweeps now");
+                (self.lock, self.skewed) = (Some(lock), None);
+                self.duty.send_replace(true);
+            }
+            TryLock::Held => self.skewed = None,
+            TryLock::ClockSkew(version) => self.watch_skewed(version),
+        }
+        Ok(())
+    }
+
+    /// Notes a lock with an impossible date, whose holder is gone if it stays unchanged.
+    fn watch_skewed(&mut self, version: u64) {
+        if self.skewed.is_none() {
+            tracing::warn!(
+                "the sweep lease ends too far in the future: the clock of this replica or of the \
+                 one that sweeps is wrong"
+            );
+        }
+        match &mut self.skewed {
+            Some((watched, _)) if *watched == version => {}
+            skewed => *skewed = Some((version, Instant::now())),
+        }
+    }
+}

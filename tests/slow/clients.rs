@@ -1,0 +1,264 @@
+//! Clients that play both senders: each sends one notification after another, every one until it
+//! gets its 200, whatever becomes of the receivers meanwhile. They keep a ledger of what was
+//! acknowledged, and everything that was delivered is held against it.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use sender_simulator::{Clock, ReceiverConnection, Sender, SenderRequest, SystemClock, Timestamp};
+use serde_json::Value;
+use tokio::{sync::watch, task::JoinHandle};
+use url::Url;
+
+use test_support::process::{HMRC_SECRET, PAY_SECRET, Serve};
+
+const CLIENTS: u64 = 16;
+const MAX_WAIT: Duration = Duration::from_secs(3);
+/// How long a client waits before it tries again.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// Real time, and chance from a seed.
+pub(super) struct SeededClock(AtomicU64);
+
+impl SeededClock {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(AtomicU64::new(seed))
+    }
+
+    pub(super) fn below(&self, sides: u64) -> u64 {
+        self.random() % sides
+    }
+}
+
+impl Clock for SeededClock {
+    fn now(&self) -> Timestamp {
+        SystemClock.now()
+    }
+
+    /// SplitMix64.
+    fn random(&self) -> u64 {
+        const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+        let mut mixed = self.0.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "how a long run is asked for")]
+pub(super) fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable)
+        .ok()
+        .map(|text| text.parse().expect("a number"))
+}
+
+/// Where receivers are now; nowhere while all are dead.
+pub(super) type Whereabouts = watch::Receiver<Vec<Url>>;
+
+/// What the clients know.
+#[derive(Default)]
+pub(super) struct ClientLedger {
+    /// Every key that got a 200, with the SHA-256 of the bytes that were sent.
+    pub(super) acknowledged: Mutex<HashMap<String, String>>,
+    pub(super) posts: AtomicU64,
+    pub(super) failures: AtomicU64,
+}
+
+/// Posts one notification until it gets its 200, and returns the status word of that answer.
+async fn deliver(
+    sender: Sender,
+    request: &SenderRequest,
+    line: &mut Option<(Url, ReceiverConnection)>,
+    receivers: &mut Whereabouts,
+    ledger: &ClientLedger,
+) -> String {
+    loop {
+        let post = ledger.posts.fetch_add(1, Ordering::Relaxed);
+        let url = {
+            let roots = receivers.wait_for(|roots| !roots.is_empty()).await.unwrap();
+            // As a load balancer chooses: in turn.
+            let turn = usize::try_from(post).unwrap() % roots.len();
+            roots[turn].join(source(sender)).unwrap()
+        };
+        let answer = async {
+            if line
+                .as_ref()
+                .is_none_or(|(to, line)| *to != url || !line.is_open())
+            {
+                *line = Some((url.clone(), ReceiverConnection::open(&url, MAX_WAIT).await?));
+            }
+            line.as_mut().unwrap().1.send(request).await
+        };
+        match answer.await {
+            Ok(answer) if answer.status == 200 => {
+                let body: Value = serde_json::from_slice(&answer.body).unwrap();
+                return body["status"].as_str().unwrap().to_owned();
+            }
+            Ok(answer) => assert_eq!(
+                answer.status, 503,
+                "a genuine request is never refused: {answer:?}"
+            ),
+            Err(_) => *line = None,
+        }
+        ledger.failures.fetch_add(1, Ordering::Relaxed);
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+fn source(sender: Sender) -> &'static str {
+    match sender {
+        Sender::Hmrc => "hmrc",
+        Sender::GovukPay => "pay",
+    }
+}
+
+/// Simulates both senders in turn until stopped; the last notification is still brought to its
+/// 200.
+async fn client(
+    dice: SeededClock,
+    mut receivers: Whereabouts,
+    ledger: Arc<ClientLedger>,
+    stop: Arc<AtomicBool>,
+) {
+    let (mut line, mut second_line) = (HashMap::new(), HashMap::new());
+    let mut second_receivers = receivers.clone();
+    while !stop.load(Ordering::Relaxed) {
+        let (sender, secret) =
+            [(Sender::Hmrc, HMRC_SECRET), (Sender::GovukPay, PAY_SECRET)][dice.below(2) as usize];
+        let event = sender.events()[dice.below(sender.events().len() as u64) as usize];
+        let body = sender.body(Some(event), &dice).unwrap();
+        let any = Url::parse("http://127.0.0.1/").unwrap();
+        let request = sender.request(&body, secret, &any);
+        let line = line.entry(sender.as_str()).or_default();
+        let first = deliver(sender, &request, line, &mut receivers, &ledger);
+        if dice.below(4) == 0 {
+            let second_line = second_line.entry(sender.as_str()).or_default();
+            let second = deliver(
+                sender,
+                &request,
+                second_line,
+                &mut second_receivers,
+                &ledger,
+            );
+            let said = tokio::join!(first, second);
+            assert!(
+                said.0 == "duplicate" || said.1 == "duplicate",
+                "both copies were new: {said:?}"
+            );
+        } else {
+            first.await;
+        }
+        let key = format!("{}:{}", source(sender), request.id);
+        let digest = sha256(&request.body);
+        ledger.acknowledged.lock().unwrap().insert(key, digest);
+        if dice.below(8) == 0 {
+            let again = deliver(sender, &request, line, &mut receivers, &ledger).await;
+            assert_eq!(again, "duplicate", "what was acknowledged is known");
+        }
+    }
+}
+
+/// The SHA-256 of bytes, in hex.
+fn sha256(bytes: &[u8]) -> String {
+    use sha2::{Digest, Sha256};
+    hex::encode(Sha256::digest(bytes))
+}
+
+/// Clients that send until they are stopped.
+pub(super) struct Clients {
+    pub(super) ledger: Arc<ClientLedger>,
+    stop: Arc<AtomicBool>,
+    running: Vec<JoinHandle<()>>,
+}
+
+impl Clients {
+    pub(super) fn start(dice: &SeededClock, receivers: &Whereabouts) -> Self {
+        let (ledger, stop) = (Arc::<ClientLedger>::default(), Arc::<AtomicBool>::default());
+        let running = (0..CLIENTS)
+            .map(|_| {
+                let dice = SeededClock::new(dice.random());
+                let (ledger, stop) = (Arc::clone(&ledger), Arc::clone(&stop));
+                tokio::spawn(client(dice, receivers.clone(), ledger, stop))
+            })
+            .collect();
+        Self {
+            ledger,
+            stop,
+            running,
+        }
+    }
+
+    /// Stops them, and returns what was acknowledged.
+    pub(super) async fn stop(self) -> HashMap<String, String> {
+        self.stop.store(true, Ordering::Relaxed);
+        for client in self.running {
+            client.await.unwrap();
+        }
+        self.ledger.acknowledged.lock().unwrap().clone()
+    }
+}
+
+/// Holds what is stored and what was delivered against what was acknowledged.
+pub(super) fn check(
+    acknowledged: &HashMap<String, String>,
+    rows: &HashMap<String, Value>,
+    handed_on: &HandedOn,
+) {
+    for (key, digest) in acknowledged {
+        let row = rows
+            .get(key)
+            .unwrap_or_else(|| panic!("{key} was acknowledged and is not stored"));
+        assert_eq!(row["digest"], **digest, "{key} is stored with other bytes");
+        assert_eq!(row["state"], "delivered", "{row}");
+        assert!(
+            handed_on.lines.contains_key(key),
+            "{key} is marked delivered and was never delivered"
+        );
+    }
+    assert_eq!(
+        rows.len(),
+        acknowledged.len(),
+        "every client brought all it sent to a 200, and nothing else came"
+    );
+    assert_eq!(
+        handed_on.lines.len(),
+        acknowledged.len(),
+        "only acknowledged notifications are delivered"
+    );
+}
+
+/// Everything that all `serve` processes delivered: each key's line, and how often.
+#[derive(Default)]
+pub(super) struct HandedOn {
+    lines: HashMap<String, String>,
+    pub(super) more_than_once: usize,
+    /// The keys that a process delivered which nothing had disturbed.
+    undisturbed: HashSet<String>,
+}
+
+impl HandedOn {
+    /// Adds what a process delivered. One that was killed, or cut off from its inbox, may have
+    /// delivered an event without noting it; no other delivers what another delivers, too.
+    pub(super) fn add(&mut self, serve: &Serve, is_disturbed: bool) {
+        for line in serve.stdout.all() {
+            let event: Value = serde_json::from_str(&line).expect("every whole line is JSON");
+            let key = event["id"].as_str().unwrap().to_owned();
+            assert!(
+                is_disturbed || self.undisturbed.insert(key.clone()),
+                "{key} was delivered twice, and nothing had happened"
+            );
+            if let Some(before) = self.lines.get(&key) {
+                assert_eq!(*before, line, "an event changed between two attempts");
+                self.more_than_once += 1;
+            } else {
+                self.lines.insert(key, line);
+            }
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Three `serve` on one table, of which every second one is killed, frozen, stopped or cut off from
+//! the table, keep the promise of one: nothing acknowledged is missing, every event is delivered
+//! under one key, and twice only where a process ended, or was cut off, between delivery and mark.
+//!
+//! `PILLARBOX_TEST_REPLICA_FAULTS` sets the number of faults. A row that a killed replica was
+//! working on is leased to it for 150 s; a short run has those leases lapse, a long one (100 faults
+//! or more) waits for them. The long run:
+//! `PILLARBOX_TEST_REPLICA_FAULTS=600 cargo test --release -p pillarbox-tests --test slow --
+//! replicas --nocapture`.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use aws_sdk_dynamodb::{Client, types::AttributeValue};
+use pillarbox::aws::AwsService;
+use rustix::process::Signal;
+use sender_simulator::{Clock, SystemClock};
+use serde_json::Value;
+use tokio::{sync::watch, time::Instant};
+use url::Url;
+
+use super::clients::{Clients, HandedOn, SeededClock, check, number};
+use test_support::{
+    dynamodb::EMULATOR,
+    fault_proxy::{FaultProxy, InjectedFault},
+    process::{BOTH_SOURCES, FREE_PORTS, Folder, Ran, Serve, by_key, within},
+    table,
+};
+
+const REPLICAS: usize = 3;
+/// From this number of faults on, leases lapse in their own time.
+const LONG_RUN: u64 = 100;
+/// Leases, backoff and a lapsed sweep lease, one after the other.
+const DRAINED: Duration = Duration::from_secs(15 * 60);
+/// What is open after the short run is due within seconds of its lease.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// A replica of the three, as it is started again and again.
+struct Replica {
+    serve: Serve,
+    endpoint: String,
+    /// Whether it was cut off from the table since it started.
+    was_cut_off: bool,
+}
+
+impl Replica {
+    fn start(folder: &Folder, endpoint: &str) -> Self {
+        let mut command = folder.command(&[&["serve"], FREE_PORTS].concat());
+        command
+            .envs(table::variables())
+            .env("AWS_ENDPOINT_URL_DYNAMODB", endpoint)
+            .env("PILLARBOX_LOG", "warn");
+        let mut serve = Serve::spawn(&mut command);
+        serve.await_ready();
+        Self {
+            serve,
+            endpoint: endpoint.to_owned(),
+            was_cut_off: false,
+        }
+    }
+
+    fn restart(&mut self, folder: &Folder) {
+        *self = Self::start(folder, &self.endpoint);
+    }
+
+    fn url(&self) -> Url {
+        self.serve.url("pay")
+    }
+}
+
+fn urls<'a>(replicas: impl IntoIterator<Item = &'a Replica>) -> Vec<Url> {
+    replicas.into_iter().map(Replica::url).collect()
+}
+
+fn run(folder: &Folder, arguments: &[&str]) -> Ran {
+    Ran::of(folder.command(arguments).envs(table::variables()))
+}
+
+fn rows(folder: &Folder, filters: &[&str]) -> HashMap<String, Value> {
+    let ran = run(folder, &[&["list", "--json"], filters].concat());
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let rows = ran.stdout.lines();
+    by_key(
+        rows.map(|line| serde_json::from_str(line).unwrap())
+            .collect(),
+    )
+}
+
+/// Has the leases of open rows lapse, as they do in time.
+async fn lapse_leases(client: &Client, table: &str, open: impl Iterator<Item = &String>) {
+    for key in open {
+        let update = client
+            .update_item()
+            .table_name(table)
+            .key("pk", AttributeValue::S(key.clone()))
+            .update_expression("SET #lease.#until = :past, due_at = :past")
+            .condition_expression("attribute_exists(#lease) AND attribute_exists(shelf)")
+            .expression_attribute_names("#lease", "lease")
+            .expression_attribute_names("#until", "until")
+            .expression_attribute_values(":past", AttributeValue::N("1".to_owned()));
+        let _ = update.send().await; // it has no lease, or is finished
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_that_are_killed_frozen_stopped_and_cut_off_lose_nothing() {
+    let faults = number("PILLARBOX_TEST_REPLICA_FAULTS").unwrap_or(8);
+    let seed = number("PILLARBOX_TEST_SEED").unwrap_or_else(|| SystemClock.random());
+    println!("PILLARBOX_TEST_REPLICA_FAULTS={faults} PILLARBOX_TEST_SEED={seed}");
+    let dice = SeededClock::new(seed);
+    let began = Instant::now();
+
+    let table = table::fresh("chaos").await;
+    let folder = Folder::with(&format!(
+        "{BOTH_SOURCES}[inbox]\nkind = \"dynamodb\"\ntable = \"{}\"\n",
+        table.table()
+    ));
+    let is_cut_off = Arc::new(AtomicBool::new(false));
+    let plan = Arc::clone(&is_cut_off);
+    let proxy = FaultProxy::before(&EMULATOR.endpoint, move |_| {
+        match plan.load(Ordering::Relaxed) {
+            true => InjectedFault::HangsAfter,
+            false => InjectedFault::None,
+        }
+    })
+    .await;
+    let endpoints = [&EMULATOR.endpoint, &EMULATOR.endpoint, &proxy.endpoint];
+    let mut replicas: Vec<Replica> = endpoints
+        .map(|endpoint| Replica::start(&folder, endpoint))
+        .into();
+    let (tell, receivers) = watch::channel(urls(&replicas));
+    let clients = Clients::start(&dice, &receivers);
+    let ledger = Arc::clone(&clients.ledger);
+
+    let (mut handed_on, mut done) = (HandedOn::default(), [0u64; 4]);
+    for fault in 0..faults {
+        // Every kind of fault comes, in any order of replicas.
+        let (kind, victim) = (fault % 4, dice.below(REPLICAS as u64) as usize);
+        let victim = if kind == 3 { REPLICAS - 1 } else { victim };
+        done[kind as usize] += 1;
+        let lasts = Duration::from_millis(200 + dice.below(800));
+        match kind {
+            0 => {
+                let serve = &mut replicas[victim].serve;
+                serve.kill();
+                handed_on.add(serve, true);
+                // A load balancer notices only after a while.
+                tokio::time::sleep(lasts / 2).await;
+                replicas[victim].restart(&folder);
+            }
+            1 => {
+                replicas[victim].serve.signal(Signal::STOP);
+                tokio::time::sleep(lasts).await;
+                replicas[victim].serve.signal(Signal::CONT);
+            }
+            2 => {
+                assert!(replicas[victim].serve.stop(Signal::TERM).success());
+                let was_cut_off = replicas[victim].was_cut_off;
+                handed_on.add(&replicas[victim].serve, was_cut_off);
+                replicas[victim].restart(&folder);
+            }
+            _ => {
+                replicas[victim].was_cut_off = true;
+                is_cut_off.store(true, Ordering::Relaxed);
+                tokio::time::sleep(lasts * 3).await;
+                is_cut_off.store(false, Ordering::Relaxed);
+            }
+        }
+        tell.send(urls(&replicas)).unwrap();
+        tokio::time::sleep(Duration::from_secs(1).saturating_sub(lasts)).await;
+    }
+
+    let acknowledged = clients.stop().await;
+    if faults < LONG_RUN {
+        tokio::time::sleep(PAUSE).await; // what is under way now ends
+        let client = Client::new(&table::aws(&table::variables()).config(AwsService::DynamoDb));
+        lapse_leases(
+            &client,
+            table.table(),
+            rows(&folder, &["--state", "open"]).keys(),
+        )
+        .await;
+    }
+    within(DRAINED, "everything is delivered", || {
+        std::thread::sleep(Duration::from_millis(500));
+        rows(&folder, &["--state", "open"]).is_empty()
+    });
+    for replica in &mut replicas {
+        assert!(replica.serve.stop(Signal::TERM).success());
+        handed_on.add(&replica.serve, replica.was_cut_off);
+    }
+    check(&acknowledged, &rows(&folder, &[]), &handed_on);
+
+    let proven = run(&folder, &["verify", "--stored"]);
+    assert_eq!(proven.code, 0, "{proven:?}");
+    println!(
+        "{} kills, {} freezes, {} stops, {} partitions; {} notifications, {} POSTs of which {} \
+         failed, {} handed on more than once, {} s",
+        done[0],
+        done[1],
+        done[2],
+        done[3],
+        acknowledged.len(),
+        ledger.posts.load(Ordering::Relaxed),
+        ledger.failures.load(Ordering::Relaxed),
+        handed_on.more_than_once,
+        began.elapsed().as_secs(),
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweeper_that_freezes_is_replaced_and_learns_of_it_when_it_wakes_up() {
+    let table = table::fresh("frozen").await;
+    let folder = Folder::with(&format!(
+        "{BOTH_SOURCES}[inbox]\nkind = \"dynamodb\"\ntable = \"{}\"\n",
+        table.table()
+    ));
+    let start = || {
+        let mut command = folder.command(&[&["serve"], FREE_PORTS].concat());
+        let mut serve = Serve::spawn(command.envs(table::variables()));
+        serve.await_ready();
+        serve
+    };
+    let has_logged = |serve: &Serve, line: &str| serve.stderr.find(line).is_some();
+    let (sweeps, lost) = ("this replica sweeps now", "another replica sweeps now");
+    let mut frozen = start();
+    within(DRAINED, "it sweeps", || has_logged(&frozen, sweeps));
+    let mut other = start();
+    frozen.signal(Signal::STOP);
+    within(DRAINED, "another takes over", || has_logged(&other, sweeps));
+    frozen.signal(Signal::CONT);
+    within(DRAINED, "it learns of it", || has_logged(&frozen, lost));
+    for serve in [&mut frozen, &mut other] {
+        assert!(serve.stop(Signal::TERM).success());
+    }
+    assert!(!has_logged(&other, lost));
+}
