@@ -11,6 +11,7 @@ mod document;
 mod inbox;
 mod overrides;
 mod error;
+mod https;
 mod pull;
 mod reference;
 mod secrets;
@@ -24,9 +25,10 @@ mod tests;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
-pub use destination::{DestinationConfig, HttpsConfig, NamedDestinationsError};
+pub use destination::{DestinationConfig, NamedDestinationsError};
 pub use environment::variable;
 pub use error::{ConfigError, ConfigErrors, ConfigLocation, Located};
+pub use https::{HttpsConfig, HttpsFormatConfig};
 pub use inbox::{InboxConfig, InboxConfigError};
 pub use overrides::Overrides;
 pub use pull::PullConfig;

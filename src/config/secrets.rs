@@ -265,7 +265,7 @@ pillarbox.toml:15: destinations.other.secret (env:TEST) is not a Standard Webhoo
         let mistaken = format!("{document}colour = \"red\"\n");
         let both = format!(
             "{expected}\npillarbox.toml:16: destinations.other.colour is not a known key: known \
-             here are kind, url, secret"
+             here are kind, url, format, secret"
         );
         assert_eq!(
             read(&mistaken).unwrap_err().to_string(),

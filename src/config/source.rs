@@ -1,6 +1,7 @@
 //! The sources: `[sources.NAME]`.
 
 use super::{
+    destination::unknown,
     document_reader::{TableReader, TomlItem, all},
     error::{ConfigError, Located},
     pull::{self, PullConfig},
@@ -197,14 +198,6 @@ fn destination(item: &TomlItem<'_, '_>, names: &[String]) -> Option<String> {
     if names.contains(&name) {
         return Some(name);
     }
-    let names = names.iter().map(String::as_str);
-    let known = suggest::choice(names.clone());
-    item.complain(match suggest::nearest(&name, names) {
-        Some(meant) => format!("names an unknown destination: did you mean \"{meant}\"?"),
-        None if known.is_empty() => {
-            "names an unknown destination: add [destinations.NAME], or remove this key".to_owned()
-        }
-        None => format!("names an unknown destination: write one of those configured, {known}"),
-    });
+    item.complain(unknown(&name, names));
     None
 }

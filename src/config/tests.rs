@@ -455,6 +455,87 @@ fn a_secret_belongs_to_one_source_but_hmrc_issues_one_for_all_boxes() {
     assert!(Config::read(&boxes, "p").is_ok());
 }
 
+/// What follows is under a handler of one sender's own messages.
+const AS_SENT: &str = "[destination]\nkind = \"https\"\nurl = \"https://handler.example.gov.uk/pay\"\n\
+                       format = \"as-sent\"\n";
+
+#[test]
+fn messages_as_sent_go_to_an_https_handler_and_what_was_pulled_elsewhere() {
+    let ledger = "[destinations.ledger]\nkind = \"sqs\"\n\
+                  url = \"https://sqs.eu-west-2.amazonaws.com/1/q\"\n";
+    let other = "[destinations.other]\nkind = \"https\"\nurl = \"https://other.example.gov.uk/\"\n\
+                 format = \"as-sent\"\n";
+    let only = "is for kind = \"https\" only: a queue, a bus and a log carry no header of the \
+                sender, so nothing could be verified there; remove it";
+    let sqs =
+        "[destination]\nkind = \"sqs\"\nurl = \"https://sqs.eu-west-2.amazonaws.com/1/q.fifo\"\n";
+    for (document, problem) in [
+        (AS_SENT.to_owned(), String::new()),
+        (
+            format!("{AS_SENT}pulled = \"ledger\"\n{ledger}"),
+            String::new(),
+        ),
+        (
+            format!("{AS_SENT}pulled = \"leger\"\n{ledger}"),
+            "5: destination.pulled names an unknown destination: did you mean \"ledger\"?"
+                .to_owned(),
+        ),
+        (
+            format!("{AS_SENT}pulled = \"ledger\"\n"),
+            "5: destination.pulled names an unknown destination: add [destinations.NAME], or \
+             remove this key"
+                .to_owned(),
+        ),
+        (
+            format!("{AS_SENT}pulled = \"other\"\n{other}"),
+            "5: destination.pulled names a destination that takes only what its sender signed, \
+             too: name one with another format"
+                .to_owned(),
+        ),
+        (
+            format!("{other}pulled = \"other\"\n"),
+            "5: destinations.other.pulled names a destination that takes only what its sender \
+             signed, too: name one with another format"
+                .to_owned(),
+        ),
+        (
+            format!("{AS_SENT}secret = \"env:A\"\n"),
+            "5: destination.secret is not used with format = \"as-sent\", which carries the \
+             sender's own signature: remove it, or the format"
+                .to_owned(),
+        ),
+        (
+            AS_SENT.replace("as-sent", "as_sent"),
+            "4: destination.format must be \"cloudevents\" or \"as-sent\": did you mean \
+             \"as-sent\"?"
+                .to_owned(),
+        ),
+        (
+            format!("{sqs}format = \"as-sent\"\n"),
+            format!("4: destination.format {only}"),
+        ),
+        (
+            "[destination]\nkind = \"eventbridge\"\nbus = \"b\"\nformat = \"as-sent\"\n".to_owned(),
+            format!("4: destination.format {only}"),
+        ),
+        (
+            "[destination]\nkind = \"log\"\nformat = \"as-sent\"\n".to_owned(),
+            format!("3: destination.format {only}"),
+        ),
+    ] {
+        let document = format!("{document}{FINE}");
+        if problem.is_empty() {
+            Config::read(&document, "p").unwrap();
+        } else {
+            let found = problems(&document);
+            assert!(
+                found.contains(&format!("pillarbox.toml:{problem}")),
+                "{document}\n{found}"
+            );
+        }
+    }
+}
+
 #[test]
 fn the_error_of_an_invalid_inbox_or_destination_says_what_to_write() {
     for (table, expected) in [

@@ -13,7 +13,7 @@ use std::{
 use super::{ATTEMPT_TIMEOUT, BUDGET, FIRST_BACKOFF, LEASE_DURATION, RetryDecision, after_failure};
 use crate::{
     destinations::{DeliveryError, Destination, Event},
-    domain::{Clock, Key, Origin, SourceName, Timestamp},
+    domain::{Clock, HeldReason, Key, Origin, SourceName, Timestamp},
     inbox::{
         Claim, DeliveryInbox, EventClaim, Fence, InboxError, Lease, LeaseId, Mark, Marked,
         RetentionPolicy, Row,
@@ -50,6 +50,8 @@ pub enum AttemptOutcome {
     },
     /// Refused for good, or out of budget.
     Dead(String),
+    /// Held for a person, for this reason.
+    Held(HeldReason),
     /// The row is not open, not due, or leased: nothing was done.
     NotOurs,
     /// The claim ended before the mark, so the mark was not written: for this reason.
@@ -69,6 +71,7 @@ impl AttemptOutcome {
             Self::Repeat(_) => "repeat",
             Self::Retry { .. } => "retry",
             Self::Dead(_) => "dead",
+            Self::Held(_) => "held",
             Self::NotOurs => "not_ours",
             Self::Lost(_) => "lost",
         }
@@ -194,6 +197,7 @@ impl<I: DeliveryInbox, D: Destination> DeliveryWorker<I, D> {
                 due_at: now.plus(delay),
                 error: error.to_string(),
             },
+            RetryDecision::Held(reason) => Mark::Held { reason, at: now },
         }
     }
 
@@ -246,6 +250,7 @@ impl From<Mark> for AttemptOutcome {
                 retry_at: due_at,
             },
             Mark::Dead { error, .. } => Self::Dead(error),
+            Mark::Held { reason, .. } => Self::Held(reason),
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::{destinations::DeliveryError, inbox::MAX_BACKOFF};
+use crate::{destinations::DeliveryError, domain::HeldReason, inbox::MAX_BACKOFF};
 
 /// How long a notification is retried before it is dead.
 pub const BUDGET: Duration = Duration::from_secs(3 * 24 * 60 * 60);
@@ -16,6 +16,8 @@ pub const FIRST_BACKOFF: Duration = Duration::from_secs(5);
 pub enum RetryDecision {
     /// Dead, for this reason.
     Dead(&'static str),
+    /// Held for a person, for this reason.
+    Held(HeldReason),
     /// Due again after this time.
     RetryAfter(Duration),
 }
@@ -32,6 +34,7 @@ pub fn after_failure(
 ) -> RetryDecision {
     match error {
         DeliveryError::Refused(_) => RetryDecision::Dead("refused"),
+        DeliveryError::Unsigned => RetryDecision::Held(HeldReason::Unsigned),
         DeliveryError::Unavailable(_) if spent >= BUDGET => RetryDecision::Dead("budget spent"),
         DeliveryError::Unavailable(_) => {
             let longest = u64::try_from(backoff(attempt).as_millis()).unwrap_or(u64::MAX - 1);

@@ -55,6 +55,7 @@ impl AttemptResult {
                     AttemptOutcome::Dead(reason) | AttemptOutcome::Lost(reason) => {
                         record.reason = Some(reason.clone());
                     }
+                    AttemptOutcome::Held(reason) => record.reason = Some(reason.to_string()),
                     AttemptOutcome::Repeat(of) => record.original_key = Some(of.clone()),
                     AttemptOutcome::Delivered | AttemptOutcome::NotOurs => {}
                 }

@@ -13,8 +13,9 @@ use std::{
 use url::Url;
 
 use super::{
-    DeliveryError, Destination, DestinationRoutes, Event, EventBridgeDestination, EventBus,
-    HttpsDestination, HttpsError, LogDestination, SqsDestination, SqsQueue, WebhookSecret,
+    AsSentDestination, DeliveryError, Destination, DestinationRoute, DestinationRoutes, Event,
+    EventBridgeDestination, EventBus, HttpsDestination, HttpsEndpoint, HttpsError, LogDestination,
+    SqsDestination, SqsQueue, WebhookSecret,
 };
 use crate::{
     aws::Aws,
@@ -27,6 +28,8 @@ pub enum AnyDestination {
     Log(LogDestination),
     /// An HTTPS endpoint.
     Https(Box<HttpsDestination>),
+    /// A handler of a sender's own messages.
+    AsSent(Box<AsSentDestination>),
     /// A queue on AWS.
     Sqs(Box<SqsDestination>),
     /// An event bus on AWS.
@@ -40,6 +43,7 @@ impl Destination for AnyDestination {
         match self {
             Self::Log(log) => log.deliver(key, event).await,
             Self::Https(https) => https.deliver(key, event).await,
+            Self::AsSent(handler) => handler.deliver(key, event).await,
             Self::Sqs(sqs) => sqs.deliver(key, event).await,
             Self::EventBridge(bus) => bus.deliver(key, event).await,
             Self::Unusable(reason) => Err(DeliveryError::Unavailable(reason.clone())),
@@ -52,16 +56,42 @@ pub enum DestinationSettings {
     /// One line an event.
     Log,
     /// An HTTPS endpoint.
-    Https {
-        /// Where to POST.
-        url: Url,
-        /// What to sign with; `None` if its secret is missing or unusable.
-        secret: Option<WebhookSecret>,
-    },
+    Https(HttpsSettings),
     /// A queue on AWS.
     Sqs(SqsQueue),
     /// An event bus on AWS.
     EventBridge(EventBus),
+}
+
+/// The settings of an HTTPS endpoint.
+#[derive(Clone)]
+pub struct HttpsSettings {
+    /// Where to POST.
+    pub url: Url,
+    /// What to POST.
+    pub format: HttpsFormat,
+}
+
+/// What an HTTPS endpoint gets.
+#[derive(Clone)]
+pub enum HttpsFormat {
+    /// CloudEvents, signed with this secret; `None` if it is missing or unusable.
+    CloudEvents(Option<WebhookSecret>),
+    /// The sender's own messages; what was pulled goes to the destination of this name.
+    AsSent(Option<String>),
+}
+
+impl DestinationSettings {
+    /// The destination of what was pulled, if it is another.
+    fn pulled(&self) -> Option<&str> {
+        match self {
+            Self::Https(HttpsSettings {
+                format: HttpsFormat::AsSent(pulled),
+                ..
+            }) => pulled.as_deref(),
+            _ => None,
+        }
+    }
 }
 
 /// The settings of every destination, and which source uses which.
@@ -116,14 +146,21 @@ impl RouteSettings {
             });
             Arc::new(built)
         };
-        let mut routes = DestinationRoutes::to(build("(default)", &self.default));
-        let mut named = HashMap::new();
-        for (name, settings) in &self.named {
-            named.insert(name, build(name, settings));
-        }
+        let default = build("(default)", &self.default);
+        let named: HashMap<&str, _> = self
+            .named
+            .iter()
+            .map(|(name, settings)| (name.as_str(), build(name, settings)))
+            .collect();
+        let route = |destination: &Arc<_>, settings: &DestinationSettings| DestinationRoute {
+            destination: Arc::clone(destination),
+            pulled: settings.pulled().and_then(|name| named.get(name).cloned()),
+        };
+        let to = |name: &str| Some(route(named.get(name)?, self.named.get(name)?));
+        let mut routes = DestinationRoutes::to(route(&default, &self.default));
         for (source, name) in &self.sources {
-            if let Some(destination) = named.get(name) {
-                routes = routes.with(source.as_str(), Arc::clone(destination));
+            if let Some(route) = to(name) {
+                routes = routes.with(source.as_str(), route);
             }
         }
         (routes, errors)
@@ -142,20 +179,36 @@ impl DestinationDeps<'_> {
         };
         Ok(match settings {
             DestinationSettings::Log => AnyDestination::Log((self.log)()?),
-            DestinationSettings::Https { url, secret } => {
-                let secret = secret
-                    .clone()
-                    .ok_or_else(|| DestinationError::NoSecret(name.to_owned()))?;
-                let https = HttpsDestination::new(url, secret, Arc::clone(&self.clock))
-                    .map_err(|error| DestinationError::Https(name.to_owned(), error))?;
-                AnyDestination::Https(Box::new(https))
-            }
+            DestinationSettings::Https(https) => self.build_https(name, https)?,
             DestinationSettings::Sqs(queue) => {
                 AnyDestination::Sqs(Box::new(SqsDestination::new(aws()?, queue.clone())))
             }
             DestinationSettings::EventBridge(bus) => AnyDestination::EventBridge(Box::new(
                 EventBridgeDestination::new(aws()?, bus.clone()),
             )),
+        })
+    }
+
+    fn build_https(
+        &self,
+        name: &str,
+        settings: &HttpsSettings,
+    ) -> Result<AnyDestination, DestinationError> {
+        let secret = match &settings.format {
+            HttpsFormat::AsSent(_) => None,
+            HttpsFormat::CloudEvents(None) => {
+                return Err(DestinationError::NoSecret(name.to_owned()));
+            }
+            HttpsFormat::CloudEvents(secret) => secret.clone(),
+        };
+        let endpoint = HttpsEndpoint::new(&settings.url)
+            .map_err(|error| DestinationError::Https(name.to_owned(), error))?;
+        let clock = Arc::clone(&self.clock);
+        Ok(match secret {
+            None => AnyDestination::AsSent(Box::new(AsSentDestination::new(endpoint))),
+            Some(secret) => {
+                AnyDestination::Https(Box::new(HttpsDestination::new(endpoint, secret, clock)))
+            }
         })
     }
 }
@@ -173,10 +226,10 @@ mod tests {
     #[tokio::test]
     async fn a_destination_that_cannot_be_built_is_an_error_and_keeps_its_events_waiting() {
         let settings = RouteSettings {
-            default: DestinationSettings::Https {
+            default: DestinationSettings::Https(HttpsSettings {
                 url: Url::parse("https://ledger.example.gov.uk/").unwrap(),
-                secret: None,
-            },
+                format: HttpsFormat::CloudEvents(None),
+            }),
             named: BTreeMap::from([
                 (
                     "bus".to_owned(),

@@ -4,11 +4,13 @@
 //! an event more than once, always under the same key.
 
 mod any;
+mod as_sent;
 mod event;
 mod eventbridge;
 #[cfg(any(test, feature = "test-support"))]
 pub mod example;
 mod https;
+mod https_endpoint;
 mod log;
 mod routes;
 mod sqs;
@@ -19,13 +21,16 @@ use std::future::Future;
 use crate::domain::Key;
 
 pub use any::{
-    AnyDestination, DestinationDeps, DestinationError, DestinationSettings, RouteSettings,
+    AnyDestination, DestinationDeps, DestinationError, DestinationSettings, HttpsFormat,
+    HttpsSettings, RouteSettings,
 };
-pub use event::Event;
+pub use as_sent::AsSentDestination;
+pub use event::{Event, SignedMessage};
 pub use eventbridge::{EventBridgeDestination, EventBus, EventBusError};
-pub use https::{HttpsDestination, HttpsError, probe_https, resolve_https};
+pub use https::HttpsDestination;
+pub use https_endpoint::{HttpsEndpoint, HttpsError};
 pub use log::LogDestination;
-pub use routes::DestinationRoutes;
+pub use routes::{DestinationRoute, DestinationRoutes};
 pub use sqs::{SqsDestination, SqsQueue, SqsQueueError};
 pub use webhook::WebhookSecret;
 
@@ -61,6 +66,10 @@ pub enum DeliveryError {
     /// days.
     #[error("{0}")]
     Unavailable(String),
+    /// The destination takes only what its sender signed, and this was pulled: the notification is
+    /// held, until a person replays it.
+    #[error("it was pulled, so its sender did not sign it")]
+    Unsigned,
 }
 
 /// What can be seen of a destination on AWS without sending anything to it.

@@ -19,6 +19,8 @@ pub struct SenderProtocol {
     pub name: &'static str,
     /// The sender's name in sentences.
     pub title: &'static str,
+    /// The content type of what it posts.
+    pub content_type: &'static str,
     /// How it signs what it posts.
     pub signature: SignatureScheme,
     /// How its messages are read.

@@ -17,7 +17,7 @@ pub struct AttemptRecord {
     pub platform: PlatformFields,
     /// The key of the row.
     pub key: Key,
-    /// `delivered`, `repeat`, `retry`, `dead`, `lost`, `not_ours` or `error`.
+    /// `delivered`, `repeat`, `retry`, `dead`, `held`, `lost`, `not_ours` or `error`.
     pub outcome: &'static str,
     /// The number of the attempt; `None` if the row was not claimed.
     pub attempt: Option<u32>,
@@ -59,6 +59,7 @@ impl AttemptRecord {
             "repeat" => line!(info, "repeat of an event, not delivered again"),
             "retry" => line!(warn, "delivery failed, will retry"),
             "dead" => line!(error, "delivery failed for good"),
+            "held" => line!(warn, "notification held, not delivered"),
             "lost" => line!(warn, "claim ended before the outcome was written"),
             "not_ours" => line!(debug, "nothing to deliver"),
             _ => line!(error, "outcome not written, will retry"),
@@ -70,6 +71,7 @@ impl AttemptRecord {
         let metric = match self.outcome {
             "retry" => &metrics::RETRIED,
             "dead" => &metrics::DEAD,
+            "held" => &metrics::HELD,
             _ => return None,
         };
         let source = SourceName::new(self.key.source())?;

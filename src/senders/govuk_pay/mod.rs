@@ -19,6 +19,7 @@ pub const OBSERVED_EVENT_TYPE: &str = "observed";
 pub(super) static PROTOCOL: SenderProtocol = SenderProtocol {
     name: "govuk-pay",
     title: "GOV.UK Pay",
+    content_type: "application/json",
     signature: signature::SCHEME,
     envelope: envelope::FORMAT,
     config: config::CONFIG,

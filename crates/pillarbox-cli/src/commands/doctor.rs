@@ -20,7 +20,7 @@ use crate::labels;
 use pillarbox::{
     aws::Aws,
     config::{Config, DestinationConfig, Overrides, SourceConfig},
-    destinations::{DeliveryError, EventBridgeDestination, Probe, SqsDestination, probe_https},
+    destinations::{DeliveryError, EventBridgeDestination, HttpsEndpoint, Probe, SqsDestination},
     secrets::{FetchedSecrets, SecretError, SecretRef, SecretSources},
 };
 
@@ -84,6 +84,7 @@ impl DoctorArgs {
         findings.extend(listeners::findings(config).await);
         findings.extend(secrets(config).await);
         findings.extend(destinations(config).await);
+        findings.extend(held_pulls(config));
         findings.extend(inbox::findings(config).await);
         findings.extend(reconcile::credentials(config).await);
         for finding in &findings {
@@ -230,6 +231,22 @@ async fn destinations(config: &Config) -> Vec<DoctorFinding> {
     findings
 }
 
+/// Sources that are pulled from, and whose destination takes only what they signed.
+fn held_pulls(config: &Config) -> Vec<DoctorFinding> {
+    let is_held = |source: &&SourceConfig| {
+        let destination = config.destination_of(source);
+        source.pull.is_some() && destination.takes_signed_only() && destination.pulled().is_none()
+    };
+    let sources = config.sources.iter().filter(is_held);
+    sources
+        .map(|source| {
+            let found = "what is pulled is held (unsigned), because its destination takes only \
+                         what its sender signed. Set `pulled` there to the name of another";
+            finding(CheckHealth::Look, format!("source {}", source.name), found)
+        })
+        .collect()
+}
+
 /// Whether `what` is there, as far as we may look: sending needs no permission to.
 async fn on_aws(
     name: &str,
@@ -261,7 +278,11 @@ async fn on_aws(
 /// Whether an endpoint answers on the path that a delivery takes.
 async fn reach(name: &str, url: &url::Url) -> DoctorFinding {
     let origin = url.origin().ascii_serialization();
-    match probe_https(url).await {
+    let probed = match HttpsEndpoint::new(url) {
+        Ok(endpoint) => endpoint.probe().await.map_err(|why| why.to_string()),
+        Err(why) => Err(why.to_string()),
+    };
+    match probed {
         Ok(()) => fine(name, format!("{origin} answers")),
         Err(why) => finding(
             CheckHealth::Wrong,

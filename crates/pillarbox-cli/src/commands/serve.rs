@@ -34,7 +34,7 @@ use pillarbox::{
     aws::Aws,
     config::{Config, DestinationConfig, DestinationSecrets, Overrides},
     delivery::DeliveryWorker,
-    destinations::{Destination, DestinationDeps, LogDestination, resolve_https},
+    destinations::{Destination, DestinationDeps, HttpsEndpoint, LogDestination},
     domain::SystemClock,
     inbox::RetentionPolicy,
     receive::Receiver,
@@ -246,7 +246,10 @@ fn https_urls(config: &Config) -> Vec<(String, Url)> {
 /// nothing waits for this.
 async fn log_unreachable(destinations: Vec<(String, Url)>) {
     for (destination, url) in destinations {
-        if let Err(error) = resolve_https(&url).await {
+        let Ok(endpoint) = HttpsEndpoint::new(&url) else {
+            continue; // it was built before
+        };
+        if let Err(error) = endpoint.resolve().await {
             tracing::warn!(%destination, reason = %error, "destination cannot be reached");
         }
     }
@@ -346,18 +349,20 @@ fn welcome(
     Ok(())
 }
 
-/// Where events go: the default destination if a source uses it, and each named one with the
-/// sources that use it.
+/// Where events go: the default destination if a source uses it, and each named one with what
+/// goes there.
 fn destination_lines(config: &Config) -> Vec<String> {
     let users = |name: Option<&str>| {
-        let users = config
+        let sources = config
             .sources
             .iter()
-            .filter(|source| source.destination.as_deref() == name);
-        users
-            .map(|source| source.name.as_str())
-            .collect::<Vec<_>>()
-            .join(", ")
+            .filter(|source| source.destination.as_deref() == name)
+            .map(|source| source.name.to_string());
+        let pulled = config.sources.iter().filter_map(|source| {
+            let pulled = config.destination_of(source).pulled()?;
+            (Some(pulled.value.as_str()) == name).then(|| format!("pulled from {}", source.name))
+        });
+        sources.chain(pulled).collect::<Vec<_>>().join(", ")
     };
     let mut lines = Vec::new();
     if config
