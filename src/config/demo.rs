@@ -27,6 +27,7 @@ pub(super) fn demo(folder: &Path) -> Config {
         },
         destination: DestinationConfig::Log,
         destinations: BTreeMap::new(),
+        routes: Vec::new(),
     }
 }
 

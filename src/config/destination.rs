@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use url::Url;
 
 use super::{
-    Config, DestinationSecrets,
+    Config, DestinationSecrets, RouteConfig,
     document_reader::{TableReader, TomlItem},
     error::{ConfigError, Located},
     https::{self, HttpsConfig, HttpsFormatConfig},
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     destinations::{
         DestinationSettings, EventBus, HttpsFormat, HttpsSettings, RouteSettings, SqsQueue,
-        WebhookSecret,
+        TypeRoute, WebhookSecret,
     },
     domain::SourceName,
     http_client::endpoint,
@@ -115,6 +115,7 @@ impl Config {
             default: self.destination.settings(secrets.default.as_ref()),
             named: named.collect(),
             sources: sources.collect(),
+            types: self.routes.iter().flat_map(type_routes).collect(),
         }
     }
 
@@ -131,6 +132,14 @@ impl Config {
             Err(NamedDestinationsError)
         }
     }
+}
+
+fn type_routes(route: &RouteConfig) -> impl Iterator<Item = TypeRoute> {
+    route.types.iter().map(|event_type| TypeRoute {
+        source: route.source.clone(),
+        event_type: event_type.clone(),
+        destination: route.destination.clone(),
+    })
 }
 
 /// The destinations of one document that could be read.
@@ -190,8 +199,18 @@ fn wrong_pulled(
     })
 }
 
+/// Reads the name of one of the destinations `names`.
+pub(super) fn name(item: &TomlItem<'_, '_>, names: &[String]) -> Option<String> {
+    let name = item.text("must be the name of a destination in quotes")?;
+    let is_known = names.contains(&name);
+    if !is_known {
+        item.complain(unknown(&name, names));
+    }
+    is_known.then_some(name)
+}
+
 /// What is wrong with the name of a destination that is not configured.
-pub(super) fn unknown(name: &str, names: &[String]) -> String {
+fn unknown(name: &str, names: &[String]) -> String {
     let names = names.iter().map(String::as_str);
     let known = suggest::choice(names.clone());
     match suggest::nearest(name, names) {

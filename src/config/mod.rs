@@ -14,6 +14,7 @@ mod error;
 mod https;
 mod pull;
 mod reference;
+mod route;
 mod secrets;
 mod source;
 mod suggest;
@@ -32,6 +33,7 @@ pub use https::{HttpsConfig, HttpsFormatConfig};
 pub use inbox::{InboxConfig, InboxConfigError};
 pub use overrides::Overrides;
 pub use pull::PullConfig;
+pub use route::RouteConfig;
 pub use secrets::{DestinationSecrets, ResolvedSecrets};
 pub use source::SourceConfig;
 
@@ -62,6 +64,8 @@ pub struct Config {
     pub destination: DestinationConfig,
     /// The named destinations.
     pub destinations: BTreeMap<String, DestinationConfig>,
+    /// The destinations of some event types, which come before those of their sources.
+    pub routes: Vec<RouteConfig>,
 }
 
 impl Config {
@@ -193,12 +197,25 @@ impl Config {
         std::iter::once(&self.destination).chain(self.destinations.values())
     }
 
-    /// The destination of a source's notifications.
+    /// The destination of a source's notifications that no route matches.
     pub fn destination_of(&self, source: &SourceConfig) -> &DestinationConfig {
         let named = source
             .destination
             .as_ref()
             .and_then(|name| self.destinations.get(name));
         named.unwrap_or(&self.destination)
+    }
+
+    /// Every destination that notifications of a source may go to.
+    pub fn destinations_of(
+        &self,
+        source: &SourceConfig,
+    ) -> impl Iterator<Item = &DestinationConfig> {
+        let routes = self
+            .routes
+            .iter()
+            .filter(|route| route.source == source.name);
+        let routed = routes.filter_map(|route| self.destinations.get(&route.destination));
+        std::iter::once(self.destination_of(source)).chain(routed)
     }
 }

@@ -1,7 +1,7 @@
 //! The sources: `[sources.NAME]`.
 
 use super::{
-    destination::unknown,
+    destination,
     document_reader::{TableReader, TomlItem, all},
     error::{ConfigError, Located},
     pull::{self, PullConfig},
@@ -104,7 +104,7 @@ fn read_source(
     let reader = table.reader();
     let destination = table
         .take("destination")
-        .and_then(|item| reader.tolerate(|| destination(&item, destinations)));
+        .and_then(|item| reader.tolerate(|| destination::name(&item, destinations)));
     let pull = table
         .take("pull")
         .and_then(|item| reader.tolerate(|| pull::read(item, kind)));
@@ -191,13 +191,4 @@ fn find_shared_secrets(sources: &[&SourceConfig]) -> Vec<ConfigError> {
         }
     }
     problems
-}
-
-fn destination(item: &TomlItem<'_, '_>, names: &[String]) -> Option<String> {
-    let name = item.text("must be the name of a destination in quotes")?;
-    if names.contains(&name) {
-        return Some(name);
-    }
-    item.complain(unknown(&name, names));
-    None
 }

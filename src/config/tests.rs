@@ -423,7 +423,7 @@ fn a_long_name_that_may_be_a_secret_is_not_repeated() {
         &[
             "1: (a name of 39 characters) is not a known key: known here are listen, console, \
              retention_days, \
-           acceptance_days, inbox, destination, destinations, sources",
+           acceptance_days, inbox, destination, destinations, sources, routes",
         ],
     );
 }
@@ -533,6 +533,79 @@ fn messages_as_sent_go_to_an_https_handler_and_what_was_pulled_elsewhere() {
                 "{document}\n{found}"
             );
         }
+    }
+}
+
+#[test]
+fn event_types_are_routed_by_names_that_are_configured() {
+    let document = |routes: &str| {
+        format!(
+            "{routes}\n[destinations.ledger]\nkind = \"log\"\n[destinations.refunds]\nkind = \
+             \"log\"\n[sources.pay]\nkind = \"govuk-pay\"\nsecrets = []{FINE}"
+        )
+    };
+    let route = |source: &str, types: &str, destination: &str| {
+        format!(
+            "[[routes]]\nsource = \"{source}\"\ntypes = {types}\ndestination = \"{destination}\"\n"
+        )
+    };
+    let refunded = r#"["card_payment_refunded"]"#;
+    let fine = route("pay", refunded, "refunds") + &route("hmrc", r#"["notification"]"#, "ledger");
+    let config = Config::read(&document(&fine), "p").unwrap();
+    let routes: Vec<_> = config
+        .routes
+        .iter()
+        .map(|route| (route.source.as_str(), &*route.types[0], &*route.destination))
+        .collect();
+    assert_eq!(
+        routes,
+        [
+            ("pay", "card_payment_refunded", "refunds"),
+            ("hmrc", "notification", "ledger")
+        ]
+    );
+    for (routes, expected) in [
+        (
+            route("pa", refunded, "refunds"),
+            "2: routes[0].source names an unknown source: did you mean \"pay\"?",
+        ),
+        (
+            route("stripe", refunded, "refunds"),
+            "2: routes[0].source names an unknown source: write one of those configured, pay or \
+             hmrc",
+        ),
+        (
+            route("pay", r#"["card_payment_refund"]"#, "refunds"),
+            "did you mean \"card_payment_refunded\"?",
+        ),
+        (
+            route("hmrc", refunded, "refunds"),
+            "3: routes[0].types[0] must be \"notification\"",
+        ),
+        (
+            route("pay", "[]", "refunds"),
+            "3: routes[0].types must be a list of one or more event types",
+        ),
+        (
+            route("pay", refunded, "refund"),
+            "4: routes[0].destination names an unknown destination: did you mean \"refunds\"?",
+        ),
+        (
+            route("pay", refunded, "refunds") + &route("pay", refunded, "ledger"),
+            "5: routes[1] routes card_payment_refunded of pay, as routes[0] does: name a type in \
+             one route only",
+        ),
+        (
+            "[routes]\nsource = \"pay\"\n".to_owned(),
+            "1: routes must be a list of tables: write [[routes]]",
+        ),
+        (
+            route("pay", refunded, "refunds").replace("source", "sauce"),
+            "1: routes[0] needs source",
+        ),
+    ] {
+        let found = problems(&document(&routes));
+        assert!(found.contains(expected), "{routes}{found}");
     }
 }
 

@@ -102,6 +102,18 @@ pub struct RouteSettings {
     pub named: BTreeMap<String, DestinationSettings>,
     /// The sources that name a destination, with that name.
     pub sources: Vec<(SourceName, String)>,
+    /// The destinations of some event types, which come before those of their sources.
+    pub types: Vec<TypeRoute>,
+}
+
+/// The destination of one event type of one source.
+pub struct TypeRoute {
+    /// The source.
+    pub source: SourceName,
+    /// The event type.
+    pub event_type: String,
+    /// The name of the destination.
+    pub destination: String,
 }
 
 /// Why a configured destination cannot be built.
@@ -161,6 +173,16 @@ impl RouteSettings {
         for (source, name) in &self.sources {
             if let Some(route) = to(name) {
                 routes = routes.with(source.as_str(), route);
+            }
+        }
+        for TypeRoute {
+            source,
+            event_type,
+            destination,
+        } in &self.types
+        {
+            if let Some(route) = to(destination) {
+                routes = routes.with_type(source.as_str(), event_type, route);
             }
         }
         (routes, errors)
@@ -244,6 +266,7 @@ mod tests {
                 ),
             ]),
             sources: vec![(SourceName::new("hmrc").unwrap(), "queue".to_owned())],
+            types: Vec::new(),
         };
         let (routes, errors) = settings.build(&DestinationDeps {
             aws: None,

@@ -22,7 +22,7 @@ use crate::domain::Key;
 
 pub use any::{
     AnyDestination, DestinationDeps, DestinationError, DestinationSettings, HttpsFormat,
-    HttpsSettings, RouteSettings,
+    HttpsSettings, RouteSettings, TypeRoute,
 };
 pub use as_sent::AsSentDestination;
 pub use event::{Event, SignedMessage};

@@ -19,6 +19,7 @@ mod process;
 mod receive;
 mod reconcile_command;
 mod restore;
+mod routes;
 mod simulate_command;
 mod strangers;
 mod streams;

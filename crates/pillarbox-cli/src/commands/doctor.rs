@@ -234,8 +234,11 @@ async fn destinations(config: &Config) -> Vec<DoctorFinding> {
 /// Sources that are pulled from, and whose destination takes only what they signed.
 fn held_pulls(config: &Config) -> Vec<DoctorFinding> {
     let is_held = |source: &&SourceConfig| {
-        let destination = config.destination_of(source);
-        source.pull.is_some() && destination.takes_signed_only() && destination.pulled().is_none()
+        let mut destinations = config.destinations_of(source);
+        source.pull.is_some()
+            && destinations.any(|destination| {
+                destination.takes_signed_only() && destination.pulled().is_none()
+            })
     };
     let sources = config.sources.iter().filter(is_held);
     sources

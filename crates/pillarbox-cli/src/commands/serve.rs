@@ -32,7 +32,7 @@ use crate::{
 };
 use pillarbox::{
     aws::Aws,
-    config::{Config, DestinationConfig, DestinationSecrets, Overrides},
+    config::{Config, DestinationConfig, DestinationSecrets, Overrides, SourceConfig},
     delivery::DeliveryWorker,
     destinations::{Destination, DestinationDeps, HttpsEndpoint, LogDestination},
     domain::SystemClock,
@@ -358,11 +358,25 @@ fn destination_lines(config: &Config) -> Vec<String> {
             .iter()
             .filter(|source| source.destination.as_deref() == name)
             .map(|source| source.name.to_string());
-        let pulled = config.sources.iter().filter_map(|source| {
-            let pulled = config.destination_of(source).pulled()?;
-            (Some(pulled.value.as_str()) == name).then(|| format!("pulled from {}", source.name))
-        });
-        sources.chain(pulled).collect::<Vec<_>>().join(", ")
+        let routed = config
+            .routes
+            .iter()
+            .filter(|route| Some(route.destination.as_str()) == name)
+            .map(|route| format!("{} {}", route.source, route.types.join(" ")));
+        let gets_pulled = |source: &&SourceConfig| {
+            let mut destinations = config.destinations_of(source);
+            destinations.any(|destination| {
+                let pulled = destination.pulled().map(|pulled| pulled.value.as_str());
+                pulled.is_some() && pulled == name
+            })
+        };
+        let pulled = config
+            .sources
+            .iter()
+            .filter(gets_pulled)
+            .map(|source| format!("pulled from {}", source.name));
+        let users = sources.chain(routed).chain(pulled);
+        users.collect::<Vec<_>>().join(", ")
     };
     let mut lines = Vec::new();
     if config
