@@ -38,14 +38,14 @@ pub enum DestinationConfig {
 }
 
 impl DestinationConfig {
-    /// The secret that signs its requests; `None` if the destination does not sign.
-    pub fn secret(&self) -> Option<&Located<SecretRef>> {
+    /// The secrets that sign its requests; none if the destination does not sign.
+    pub fn secrets(&self) -> &[Located<SecretRef>] {
         match self {
             Self::Https(https) => match &https.format {
-                HttpsFormatConfig::CloudEvents { secret } => Some(secret),
-                HttpsFormatConfig::AsSent { .. } => None,
+                HttpsFormatConfig::CloudEvents { secrets } => secrets,
+                HttpsFormatConfig::AsSent { .. } => &[],
             },
-            Self::Log | Self::Sqs(_) | Self::EventBridge(_) => None,
+            Self::Log | Self::Sqs(_) | Self::EventBridge(_) => &[],
         }
     }
 
@@ -72,19 +72,22 @@ impl DestinationConfig {
         matches!(self, Self::Sqs(_) | Self::EventBridge(_))
     }
 
-    fn settings(&self, secret: Option<&WebhookSecret>) -> DestinationSettings {
+    fn settings(&self, secrets: &[WebhookSecret]) -> DestinationSettings {
         match self {
             Self::Log => DestinationSettings::Log,
             Self::Https(https) => DestinationSettings::Https(HttpsSettings {
                 url: https.url.clone(),
                 format: match &https.format {
                     HttpsFormatConfig::CloudEvents { .. } => {
-                        HttpsFormat::CloudEvents(secret.cloned())
+                        HttpsFormat::CloudEvents(secrets.to_vec())
                     }
                     HttpsFormatConfig::AsSent { pulled } => {
                         HttpsFormat::AsSent(pulled.as_ref().map(|name| name.value.clone()))
                     }
                 },
+                allow: https.allow.clone(),
+                ca: https.ca.clone(),
+                in_flight: https.in_flight,
             }),
             Self::Sqs(queue) => DestinationSettings::Sqs(queue.clone()),
             Self::EventBridge(bus) => DestinationSettings::EventBridge(bus.clone()),
@@ -104,7 +107,7 @@ impl Config {
     /// The settings that the destinations are built from.
     pub fn route_settings(&self, secrets: &DestinationSecrets) -> RouteSettings {
         let named = self.destinations.iter().map(|(name, destination)| {
-            let settings = destination.settings(secrets.named.get(name));
+            let settings = destination.settings(secrets.named.get(name).map_or(&[], Vec::as_slice));
             (name.clone(), settings)
         });
         let sources = self.sources.iter().filter_map(|source| {
@@ -112,10 +115,11 @@ impl Config {
             Some((source.name.clone(), name.clone()))
         });
         RouteSettings {
-            default: self.destination.settings(secrets.default.as_ref()),
+            default: self.destination.settings(&secrets.default),
             named: named.collect(),
             sources: sources.collect(),
             types: self.routes.iter().flat_map(type_routes).collect(),
+            outbound_proxy: self.outbound_proxy,
         }
     }
 
@@ -259,7 +263,18 @@ fn read_destination(
         Some(_) => eventbridge(&mut table).map(DestinationConfig::EventBridge),
         None => {
             // Without a kind, the valid keys are unknown, so none of these is reported.
-            let _ = ["url", "secret", "bus", "format", "pulled"].map(|key| table.take(key));
+            let _ = [
+                "url",
+                "secret",
+                "secrets",
+                "bus",
+                "format",
+                "pulled",
+                "allow",
+                "ca",
+                "in_flight",
+            ]
+            .map(|key| table.take(key));
             None
         }
     };

@@ -87,6 +87,7 @@ fn config(mut root: TableReader<'_, '_>, wanted: &mut Vec<RequiredSecret>) -> Op
     let sources = source::read(&mut root, &destinations.names, wanted);
     let routes =
         reader.tolerate(|| route::read(&mut root, sources.as_deref(), &destinations.names));
+    let outbound_proxy = reader.tolerate(|| root.take("outbound_proxy")?.flag());
     reader.tolerate(|| root.finish());
     let (listen, console) =
         addresses.unwrap_or_else(|| (addresses::default_listen(), addresses::default_console()));
@@ -100,5 +101,6 @@ fn config(mut root: TableReader<'_, '_>, wanted: &mut Vec<RequiredSecret>) -> Op
         destination: destinations.default.unwrap_or(DestinationConfig::Log),
         destinations: destinations.named,
         routes,
+        outbound_proxy: outbound_proxy.unwrap_or(false),
     })
 }

@@ -66,6 +66,8 @@ pub struct Config {
     pub destinations: BTreeMap<String, DestinationConfig>,
     /// The destinations of some event types, which come before those of their sources.
     pub routes: Vec<RouteConfig>,
+    /// Whether https destinations are reached through the proxy that `HTTPS_PROXY` names.
+    pub outbound_proxy: bool,
 }
 
 impl Config {
@@ -169,7 +171,7 @@ impl Config {
     /// The references to the destinations' secrets.
     pub fn destination_references(&self) -> impl Iterator<Item = &SecretRef> {
         self.every_destination()
-            .filter_map(DestinationConfig::secret)
+            .flat_map(DestinationConfig::secrets)
             .map(|reference| &reference.value)
     }
 

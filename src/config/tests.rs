@@ -423,7 +423,7 @@ fn a_long_name_that_may_be_a_secret_is_not_repeated() {
         &[
             "1: (a name of 39 characters) is not a known key: known here are listen, console, \
              retention_days, \
-           acceptance_days, inbox, destination, destinations, sources, routes",
+           acceptance_days, inbox, destination, destinations, sources, routes, outbound_proxy",
         ],
     );
 }
@@ -456,7 +456,8 @@ fn a_secret_belongs_to_one_source_but_hmrc_issues_one_for_all_boxes() {
 }
 
 /// What follows is under a handler of one sender's own messages.
-const AS_SENT: &str = "[destination]\nkind = \"https\"\nurl = \"https://handler.example.gov.uk/pay\"\n\
+const AS_SENT: &str = "[destination]\nkind = \"https\"\n\
+                       url = \"https://handler.example.gov.uk/pay\"\n\
                        format = \"as-sent\"\n";
 
 #[test]

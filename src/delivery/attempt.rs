@@ -12,7 +12,7 @@ use std::{
 
 use super::{ATTEMPT_TIMEOUT, BUDGET, FIRST_BACKOFF, LEASE_DURATION, RetryDecision, after_failure};
 use crate::{
-    destinations::{DeliveryError, Destination, Event},
+    destinations::{DeliveryError, Destination, Event, InFlightPermit},
     domain::{Clock, HeldReason, Key, Origin, SourceName, Timestamp},
     inbox::{
         Claim, DeliveryInbox, EventClaim, Fence, InboxError, Lease, LeaseId, Mark, Marked,
@@ -135,6 +135,11 @@ impl<I: DeliveryInbox, D: Destination> DeliveryWorker<I, D> {
             attempt: fence.attempt,
             age: self.clock.now().since(row.received_at),
         })
+    }
+
+    /// Takes the place of one more delivery of `source`, if there is one.
+    pub(super) fn reserve(&self, source: &str) -> Option<InFlightPermit> {
+        self.destination.reserve(source)
     }
 
     pub(super) fn new_claim(&self) -> Claim {

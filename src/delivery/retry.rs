@@ -35,12 +35,21 @@ pub fn after_failure(
     match error {
         DeliveryError::Refused(_) => RetryDecision::Dead("refused"),
         DeliveryError::Unsigned => RetryDecision::Held(HeldReason::Unsigned),
-        DeliveryError::Unavailable(_) if spent >= BUDGET => RetryDecision::Dead("budget spent"),
-        DeliveryError::Unavailable(_) => {
-            let longest = u64::try_from(backoff(attempt).as_millis()).unwrap_or(u64::MAX - 1);
-            RetryDecision::RetryAfter(Duration::from_millis(random % (longest + 1)))
+        DeliveryError::Unavailable(_) | DeliveryError::Busy { .. } if spent >= BUDGET => {
+            RetryDecision::Dead("budget spent")
+        }
+        DeliveryError::Unavailable(_) => RetryDecision::RetryAfter(spread_delay(attempt, random)),
+        DeliveryError::Busy { delay, .. } => {
+            let delay = spread_delay(attempt, random).max(*delay);
+            RetryDecision::RetryAfter(delay.min(MAX_BACKOFF))
         }
     }
+}
+
+/// A delay between nothing and the longest after that attempt.
+fn spread_delay(attempt: u32, random: u64) -> Duration {
+    let longest = u64::try_from(backoff(attempt).as_millis()).unwrap_or(u64::MAX - 1);
+    Duration::from_millis(random % (longest + 1))
 }
 
 /// The longest delay after attempt number `attempt`: 5 s, doubled each time, at most an hour.
@@ -82,6 +91,26 @@ mod tests {
             RetryDecision::RetryAfter(Duration::from_millis(5_000))
         );
         assert_eq!(delay(5_001), RetryDecision::RetryAfter(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_destination_that_says_when_is_left_alone_until_then_and_for_an_hour_at_most() {
+        let busy = |seconds| DeliveryError::Busy {
+            reason: "https: status 503".into(),
+            delay: Duration::from_secs(seconds),
+        };
+        for (seconds, attempt, random, expected) in [
+            (120, 1, 1_234, 120_000),
+            (0, 1, 1_234, 1_234),
+            (2, 1, 4_000, 4_000),
+            (7_200, 1, 0, 3_600_000),
+        ] {
+            let decision = after_failure(&busy(seconds), attempt, Duration::ZERO, random);
+            let delay = Duration::from_millis(expected);
+            assert_eq!(decision, RetryDecision::RetryAfter(delay), "{seconds}");
+        }
+        let spent = after_failure(&busy(1), 80, BUDGET, 7);
+        assert_eq!(spent, RetryDecision::Dead("budget spent"));
     }
 
     #[test]

@@ -7,20 +7,27 @@
 use std::{
     collections::{BTreeMap, HashMap},
     io,
+    path::PathBuf,
     sync::Arc,
 };
 
+use ipnet::IpNet;
 use url::Url;
 
 use super::{
     AsSentDestination, DeliveryError, Destination, DestinationRoute, DestinationRoutes, Event,
-    EventBridgeDestination, EventBus, HttpsDestination, HttpsEndpoint, HttpsError, LogDestination,
-    SqsDestination, SqsQueue, WebhookSecret,
+    EventBridgeDestination, EventBus, HttpsDestination, HttpsEndpoint, HttpsError,
+    LimitedDestination, LogDestination, SqsDestination, SqsQueue, WebhookSecret,
 };
 use crate::{
     aws::Aws,
     domain::{Clock, Key, SourceName},
+    http_client::{AddressRule, OutboundNetwork, OutboundProxy, TrustedRoots},
+    secrets::SecretSources,
 };
+
+/// The name of the destination of the sources that name none.
+const DEFAULT_NAME: &str = "(default)";
 
 /// A destination that configuration can name.
 pub enum AnyDestination {
@@ -70,13 +77,44 @@ pub struct HttpsSettings {
     pub url: Url,
     /// What to POST.
     pub format: HttpsFormat,
+    /// The networks that it may be in besides the public internet.
+    pub allow: Vec<IpNet>,
+    /// The file with the roots of its certificate; the system's if `None`.
+    pub ca: Option<PathBuf>,
+    /// How many deliveries it takes at once; any number if `None`.
+    pub in_flight: Option<usize>,
+}
+
+impl HttpsSettings {
+    /// The endpoint, as deliveries reach it; with `outbound_proxy`, through the proxy of the
+    /// variables.
+    ///
+    /// # Errors
+    /// If it cannot be used as it is configured.
+    pub fn endpoint(
+        &self,
+        outbound_proxy: bool,
+        outside: &SecretSources<'_>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<HttpsEndpoint, HttpsError> {
+        let proxy = outbound_proxy.then(|| OutboundProxy::from_variables(outside.env));
+        let read =
+            |path: &PathBuf| (outside.file)(path).map_err(|why| HttpsError::NoFile(why.kind()));
+        let roots = self.ca.as_ref().map(read).transpose()?;
+        let network = OutboundNetwork {
+            rule: AddressRule::allowing(&self.allow),
+            roots: roots.as_deref().map(TrustedRoots::parse).transpose()?,
+            proxy: proxy.transpose()?,
+        };
+        HttpsEndpoint::new(&self.url, network, clock)
+    }
 }
 
 /// What an HTTPS endpoint gets.
 #[derive(Clone)]
 pub enum HttpsFormat {
-    /// CloudEvents, signed with this secret; `None` if it is missing or unusable.
-    CloudEvents(Option<WebhookSecret>),
+    /// CloudEvents, signed with each of these secrets; none if they are missing or unusable.
+    CloudEvents(Vec<WebhookSecret>),
     /// The sender's own messages; what was pulled goes to the destination of this name.
     AsSent(Option<String>),
 }
@@ -92,6 +130,13 @@ impl DestinationSettings {
             _ => None,
         }
     }
+
+    fn in_flight(&self) -> Option<usize> {
+        match self {
+            Self::Https(https) => https.in_flight,
+            Self::Log | Self::Sqs(_) | Self::EventBridge(_) => None,
+        }
+    }
 }
 
 /// The settings of every destination, and which source uses which.
@@ -104,6 +149,8 @@ pub struct RouteSettings {
     pub sources: Vec<(SourceName, String)>,
     /// The destinations of some event types, which come before those of their sources.
     pub types: Vec<TypeRoute>,
+    /// Whether https endpoints are reached through the proxy of the variables.
+    pub outbound_proxy: bool,
 }
 
 /// The destination of one event type of one source.
@@ -139,34 +186,51 @@ pub struct DestinationDeps<'a> {
     pub aws: Option<&'a Aws>,
     /// The clock that dates signatures.
     pub clock: Arc<dyn Clock>,
+    /// The variables and files that describe how an endpoint is reached.
+    pub outside: &'a SecretSources<'a>,
     /// Makes a destination of the kind `log`.
     pub log: &'a dyn Fn() -> io::Result<LogDestination>,
 }
 
 impl RouteSettings {
+    /// The https endpoints, by the names of their destinations.
+    pub fn https(&self) -> impl Iterator<Item = (&str, &HttpsSettings)> {
+        let named = self.named.iter();
+        std::iter::once((DEFAULT_NAME, &self.default))
+            .chain(named.map(|(name, settings)| (name.as_str(), settings)))
+            .filter_map(|(name, settings)| match settings {
+                DestinationSettings::Https(https) => Some((name, https)),
+                _ => None,
+            })
+    }
+
     /// Builds every destination. Returns the routes to them, and why some of them are unusable.
     pub fn build(
         &self,
         deps: &DestinationDeps<'_>,
     ) -> (DestinationRoutes<AnyDestination>, Vec<DestinationError>) {
         let mut errors = Vec::new();
-        let mut build = |name: &str, settings| {
-            let built = deps.build(name, settings).unwrap_or_else(|error| {
-                let reason = error.to_string();
-                errors.push(error);
-                AnyDestination::Unusable(reason)
-            });
-            Arc::new(built)
+        let mut build = |name: &str, settings: &DestinationSettings| {
+            let built = deps
+                .build(name, settings, self.outbound_proxy)
+                .unwrap_or_else(|error| {
+                    let reason = error.to_string();
+                    errors.push(error);
+                    AnyDestination::Unusable(reason)
+                });
+            LimitedDestination::new(Arc::new(built), settings.in_flight())
         };
-        let default = build("(default)", &self.default);
+        let default = build(DEFAULT_NAME, &self.default);
         let named: HashMap<&str, _> = self
             .named
             .iter()
             .map(|(name, settings)| (name.as_str(), build(name, settings)))
             .collect();
-        let route = |destination: &Arc<_>, settings: &DestinationSettings| DestinationRoute {
-            destination: Arc::clone(destination),
-            pulled: settings.pulled().and_then(|name| named.get(name).cloned()),
+        let route = |destination: &LimitedDestination<_>, settings: &DestinationSettings| {
+            DestinationRoute {
+                destination: destination.clone(),
+                pulled: settings.pulled().and_then(|name| named.get(name).cloned()),
+            }
         };
         let to = |name: &str| Some(route(named.get(name)?, self.named.get(name)?));
         let mut routes = DestinationRoutes::to(route(&default, &self.default));
@@ -194,6 +258,7 @@ impl DestinationDeps<'_> {
         &self,
         name: &str,
         settings: &DestinationSettings,
+        outbound_proxy: bool,
     ) -> Result<AnyDestination, DestinationError> {
         let aws = || {
             self.aws
@@ -201,7 +266,7 @@ impl DestinationDeps<'_> {
         };
         Ok(match settings {
             DestinationSettings::Log => AnyDestination::Log((self.log)()?),
-            DestinationSettings::Https(https) => self.build_https(name, https)?,
+            DestinationSettings::Https(https) => self.build_https(name, https, outbound_proxy)?,
             DestinationSettings::Sqs(queue) => {
                 AnyDestination::Sqs(Box::new(SqsDestination::new(aws()?, queue.clone())))
             }
@@ -215,21 +280,22 @@ impl DestinationDeps<'_> {
         &self,
         name: &str,
         settings: &HttpsSettings,
+        outbound_proxy: bool,
     ) -> Result<AnyDestination, DestinationError> {
-        let secret = match &settings.format {
-            HttpsFormat::AsSent(_) => None,
-            HttpsFormat::CloudEvents(None) => {
+        let clock = Arc::clone(&self.clock);
+        let endpoint = settings
+            .endpoint(outbound_proxy, self.outside, Arc::clone(&clock))
+            .map_err(|error| DestinationError::Https(name.to_owned(), error))?;
+        Ok(match &settings.format {
+            HttpsFormat::AsSent(_) => {
+                AnyDestination::AsSent(Box::new(AsSentDestination::new(endpoint)))
+            }
+            HttpsFormat::CloudEvents(secrets) if secrets.is_empty() => {
                 return Err(DestinationError::NoSecret(name.to_owned()));
             }
-            HttpsFormat::CloudEvents(secret) => secret.clone(),
-        };
-        let endpoint = HttpsEndpoint::new(&settings.url)
-            .map_err(|error| DestinationError::Https(name.to_owned(), error))?;
-        let clock = Arc::clone(&self.clock);
-        Ok(match secret {
-            None => AnyDestination::AsSent(Box::new(AsSentDestination::new(endpoint))),
-            Some(secret) => {
-                AnyDestination::Https(Box::new(HttpsDestination::new(endpoint, secret, clock)))
+            HttpsFormat::CloudEvents(secrets) => {
+                let https = HttpsDestination::new(endpoint, secrets.clone(), clock);
+                AnyDestination::Https(Box::new(https))
             }
         })
     }
@@ -250,7 +316,10 @@ mod tests {
         let settings = RouteSettings {
             default: DestinationSettings::Https(HttpsSettings {
                 url: Url::parse("https://ledger.example.gov.uk/").unwrap(),
-                format: HttpsFormat::CloudEvents(None),
+                format: HttpsFormat::CloudEvents(Vec::new()),
+                allow: Vec::new(),
+                ca: None,
+                in_flight: None,
             }),
             named: BTreeMap::from([
                 (
@@ -267,10 +336,16 @@ mod tests {
             ]),
             sources: vec![(SourceName::new("hmrc").unwrap(), "queue".to_owned())],
             types: Vec::new(),
+            outbound_proxy: false,
         };
         let (routes, errors) = settings.build(&DestinationDeps {
             aws: None,
             clock: Arc::new(SystemClock),
+            outside: &SecretSources {
+                env: &|_| None,
+                file: &|_| Err(io::ErrorKind::NotFound.into()),
+                vault: crate::secrets::FetchedSecrets::NOTHING,
+            },
             log: &|| LogDestination::new(io::sink()),
         });
         assert!(

@@ -8,16 +8,20 @@ use crate::domain::{Clock, Key};
 /// An HTTPS endpoint that takes CloudEvents.
 pub struct HttpsDestination {
     endpoint: HttpsEndpoint,
-    secret: WebhookSecret,
+    secrets: Vec<WebhookSecret>,
     clock: Arc<dyn Clock>,
 }
 
 impl HttpsDestination {
-    /// An `endpoint` whose receiver shares `secret`.
-    pub fn new(endpoint: HttpsEndpoint, secret: WebhookSecret, clock: Arc<dyn Clock>) -> Self {
+    /// An `endpoint` whose receiver shares one of `secrets`; several are the overlap of a rotation.
+    pub fn new(
+        endpoint: HttpsEndpoint,
+        secrets: Vec<WebhookSecret>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
             endpoint,
-            secret,
+            secrets,
             clock,
         }
     }
@@ -26,7 +30,11 @@ impl HttpsDestination {
 impl Destination for HttpsDestination {
     async fn deliver(&self, key: &Key, event: &Event) -> Result<(), DeliveryError> {
         let at = self.clock.now();
-        let signature = self.secret.sign(key.as_str(), at, event.json());
+        let signatures = self
+            .secrets
+            .iter()
+            .map(|secret| secret.sign(key.as_str(), at, event.json()));
+        let signature = signatures.collect::<Vec<_>>().join(" ");
         let complete = |request: reqwest::RequestBuilder| {
             request
                 .header(

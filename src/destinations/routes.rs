@@ -2,7 +2,9 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{DeliveryError, Destination, Event};
+use tokio::sync::Semaphore;
+
+use super::{DeliveryError, Destination, Event, InFlightPermit};
 use crate::domain::Key;
 
 /// One destination for all sources, except those that have another.
@@ -30,15 +32,40 @@ impl<D> Default for SourceRoutes<D> {
 /// A destination, and another for what its sender did not sign.
 pub struct DestinationRoute<D> {
     /// Where notifications go.
-    pub destination: Arc<D>,
+    pub destination: LimitedDestination<D>,
     /// Where those go that were pulled; `None` if they go to the same destination.
-    pub pulled: Option<Arc<D>>,
+    pub pulled: Option<LimitedDestination<D>>,
+}
+
+/// A destination, and how many deliveries it takes at once.
+pub struct LimitedDestination<D> {
+    destination: Arc<D>,
+    places: Option<Arc<Semaphore>>,
+}
+
+impl<D> LimitedDestination<D> {
+    /// A destination that takes `in_flight` deliveries at once; any number if it is `None`.
+    pub fn new(destination: Arc<D>, in_flight: Option<usize>) -> Self {
+        Self {
+            destination,
+            places: in_flight.map(|places| Arc::new(Semaphore::new(places))),
+        }
+    }
+}
+
+impl<D> Clone for LimitedDestination<D> {
+    fn clone(&self) -> Self {
+        Self {
+            destination: Arc::clone(&self.destination),
+            places: self.places.clone(),
+        }
+    }
 }
 
 impl<D> Clone for DestinationRoute<D> {
     fn clone(&self) -> Self {
         Self {
-            destination: Arc::clone(&self.destination),
+            destination: self.destination.clone(),
             pulled: self.pulled.clone(),
         }
     }
@@ -47,7 +74,7 @@ impl<D> Clone for DestinationRoute<D> {
 impl<D> From<Arc<D>> for DestinationRoute<D> {
     fn from(destination: Arc<D>) -> Self {
         Self {
-            destination,
+            destination: LimitedDestination::new(destination, None),
             pulled: None,
         }
     }
@@ -96,7 +123,30 @@ impl<D: Destination> Destination for DestinationRoutes<D> {
             Some(pulled) if event.signed().is_none() => pulled,
             _ => &route.destination,
         };
-        destination.deliver(key, event).await
+        destination.destination.deliver(key, event).await
+    }
+
+    /// A row shows its type only once it is claimed, so a delivery takes a place at every
+    /// destination that its source has.
+    fn reserve(&self, source: &str) -> Option<InFlightPermit> {
+        let routes = self.sources.get(source);
+        let own = routes.and_then(|routes| routes.own.as_ref());
+        let types = routes.into_iter().flat_map(|routes| routes.types.values());
+        let routes = std::iter::once(own.unwrap_or(&self.default)).chain(types);
+        let destinations = routes
+            .flat_map(|route| std::iter::once(&route.destination).chain(route.pulled.as_ref()));
+        let mut taken: Vec<&Arc<Semaphore>> = Vec::new();
+        let mut permit = InFlightPermit::default();
+        for places in destinations.filter_map(|limited| limited.places.as_ref()) {
+            if taken.iter().any(|other| Arc::ptr_eq(other, places)) {
+                continue;
+            }
+            permit
+                .places
+                .push(Arc::clone(places).try_acquire_owned().ok()?);
+            taken.push(places);
+        }
+        Some(permit)
     }
 }
 
@@ -125,8 +175,8 @@ mod tests {
         let arrived = Arc::new(Mutex::new(Vec::new()));
         let to = |name| Arc::new(NotingDestination(name, Arc::clone(&arrived)));
         let handler = DestinationRoute {
-            destination: to("handler"),
-            pulled: Some(to("pulled")),
+            destination: LimitedDestination::new(to("handler"), None),
+            pulled: Some(LimitedDestination::new(to("pulled"), None)),
         };
         let routes = DestinationRoutes::to(to("default"))
             .with("hmrc", handler.clone())
@@ -152,5 +202,33 @@ mod tests {
                 "hmrc:d pulled",
             ]
         );
+    }
+
+    #[test]
+    fn a_source_has_as_many_places_as_the_strictest_of_its_destinations_and_shares_them() {
+        let arrived = Arc::new(Mutex::new(Vec::new()));
+        let limited = |places| {
+            let destination = Arc::new(NotingDestination("any", Arc::clone(&arrived)));
+            LimitedDestination::new(destination, places)
+        };
+        let to = |destination: &LimitedDestination<_>| DestinationRoute {
+            destination: destination.clone(),
+            pulled: None,
+        };
+        let (two, one) = (limited(Some(2)), limited(Some(1)));
+        let routes = DestinationRoutes::to(to(&limited(None)))
+            .with("pay", to(&two))
+            .with("other", to(&two))
+            .with_type("other", "card_payment_refunded", to(&one))
+            .with_type("other", "card_payment_failed", to(&two));
+        let first = routes.reserve("pay").unwrap();
+        let second = routes.reserve("other").unwrap();
+        assert!(routes.reserve("pay").is_none(), "both places are taken");
+        drop(first);
+        assert!(routes.reserve("other").is_none(), "refunds have one place");
+        let third = routes.reserve("pay").expect("what failed took no place");
+        drop((second, third));
+        assert!(routes.reserve("other").is_some());
+        assert!((0..1000).all(|_| routes.reserve("hmrc").is_some()));
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     delivery::DeliveryWorker,
     destinations::{
         AnyDestination, DeliveryError, Destination, DestinationDeps, DestinationRoutes, Event,
-        LogDestination,
+        InFlightPermit, LogDestination,
     },
     domain::{Clock, Key, SystemClock},
     inbox::{
@@ -236,6 +236,7 @@ pub(super) fn configured_destinations(
     let (routes, errors) = config.route_settings(&secrets).build(&DestinationDeps {
         aws: Some(context.aws),
         clock: context.clock.clone(),
+        outside: context.secrets,
         log: &|| LogDestination::new(io::stdout()),
     });
     for error in &errors {
@@ -260,6 +261,13 @@ impl<D: Destination> Destination for OwnDestination<D> {
         match self {
             Self::Usable(destination) => destination.deliver(key, event).await,
             Self::Unusable(reason) => Err(DeliveryError::Unavailable(reason.clone())),
+        }
+    }
+
+    fn reserve(&self, source: &str) -> Option<InFlightPermit> {
+        match self {
+            Self::Usable(destination) => destination.reserve(source),
+            Self::Unusable(_) => Some(InFlightPermit::default()),
         }
     }
 }

@@ -84,7 +84,8 @@ async fn an_existing_handler_sees_through_pillarbox_what_it_sees_from_the_sender
         };
         handlers += 1;
         let document = format!(
-            "{BOTH_SOURCES}\n[destination]\nkind = \"https\"\nformat = \"as-sent\"\nurl = \"{url}\"\n"
+            "{BOTH_SOURCES}\n[destination]\nkind = \"https\"\nformat = \"as-sent\"\n\
+             url = \"{url}\"\n"
         );
         folder.write("pillarbox.toml", document);
         let serve = folder.serve();

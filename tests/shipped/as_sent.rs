@@ -34,7 +34,8 @@ fn hmrc_digits(body: &[u8]) -> String {
 /// A configuration in which `handler` gets everything as sent; `more` ends its table.
 fn handled_by(handler: &Endpoint, more: &str) -> String {
     format!(
-        "{BOTH_SOURCES}\n[destination]\nkind = \"https\"\nformat = \"as-sent\"\nurl = \"{}\"\n{more}",
+        "{BOTH_SOURCES}\n[destination]\nkind = \"https\"\nformat = \"as-sent\"\n\
+         url = \"{}\"\n{more}",
         handler.url()
     )
 }
@@ -209,8 +210,8 @@ fn serve_refuses_messages_as_sent_in_a_queue_before_it_listens() {
         "127.0.0.1:0",
     ]);
     assert_eq!(ran.code, 2, "{ran:?}");
-    let words = "destination.format is for kind = \"https\" only: a queue, a bus and a log carry no \
-                 header of the sender";
+    let words = "destination.format is for kind = \"https\" only: a queue, a bus and a log carry \
+                 no header of the sender";
     assert!(
         ran.stderr.contains(words) && !ran.stderr.contains("Ready"),
         "{ran:?}"

@@ -12,7 +12,8 @@ async fn each_event_type_goes_to_its_own_destination_and_the_rest_to_that_of_the
     let (refunds, ledger) = (Endpoint::opened(), Endpoint::opened());
     let https = |name: &str, endpoint: &Endpoint| {
         format!(
-            "[destinations.{name}]\nkind = \"https\"\nurl = \"{}\"\nsecret = \"env:LEDGER_WHSEC\"\n",
+            "[destinations.{name}]\nkind = \"https\"\nurl = \"{}\"\n\
+             secret = \"env:LEDGER_WHSEC\"\n",
             endpoint.url()
         )
     };

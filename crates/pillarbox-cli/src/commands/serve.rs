@@ -17,12 +17,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::Level;
 use tracing_subscriber::{filter::Targets, prelude::*};
-use url::Url;
 
 use super::{
     CommandError, GlobalArgs, demo,
     output::{BOLD, Output, paint},
-    settings::{CommandSettings, aws, outside_with, variable, wrong},
+    settings::{CommandSettings, aws, outside, outside_with, variable, wrong},
 };
 use crate::{
     console, labels,
@@ -32,9 +31,9 @@ use crate::{
 };
 use pillarbox::{
     aws::Aws,
-    config::{Config, DestinationConfig, DestinationSecrets, Overrides, SourceConfig},
+    config::{Config, DestinationSecrets, Overrides, SourceConfig},
     delivery::DeliveryWorker,
-    destinations::{Destination, DestinationDeps, HttpsEndpoint, LogDestination},
+    destinations::{Destination, DestinationDeps, LogDestination, RouteSettings},
     domain::SystemClock,
     inbox::RetentionPolicy,
     receive::Receiver,
@@ -92,6 +91,7 @@ impl ServeArgs {
         let (destination, errors) = routes.build(&DestinationDeps {
             aws: aws.as_ref(),
             clock: clock.clone(),
+            outside: &outside(),
             log: &|| Ok(log.clone()),
         });
         if let Some(error) = errors.first() {
@@ -206,7 +206,10 @@ pub(super) async fn run<D: Destination>(
         stopped.cancelled().await
     }));
     welcome(&settings, &keyring, (bound, console_bound), goes_to, output)?;
-    tokio::spawn(log_unreachable(https_urls(&settings.config)));
+    let routes = settings
+        .config
+        .route_settings(&DestinationSecrets::default());
+    tokio::spawn(log_unreachable(routes));
     let mut reconciling = reconciler(&settings.config, aws.as_ref(), &inbox)
         .map(|reconciler| reconcile_loop::start(reconciler, &stop))
         .unwrap_or_default();
@@ -228,29 +231,18 @@ pub(super) async fn run<D: Destination>(
     Ok(())
 }
 
-/// The https destinations, by name.
-fn https_urls(config: &Config) -> Vec<(String, Url)> {
-    let default = ("(default)".to_owned(), &config.destination);
-    let named = config.destinations.iter();
-    let named = named.map(|(name, destination)| (name.clone(), destination));
-    std::iter::once(default)
-        .chain(named)
-        .filter_map(|(name, destination)| match destination {
-            DestinationConfig::Https(https) => Some((name, https.url.clone())),
-            _ => None,
-        })
-        .collect()
-}
-
-/// Logs the destinations without an address that deliveries may use. Name servers may be slow, so
-/// nothing waits for this.
-async fn log_unreachable(destinations: Vec<(String, Url)>) {
-    for (destination, url) in destinations {
-        let Ok(endpoint) = HttpsEndpoint::new(&url) else {
-            continue; // it was built before
+/// Logs the https destinations without an address that deliveries may use. Name servers may be
+/// slow, so nothing waits for this.
+async fn log_unreachable(routes: RouteSettings) {
+    for (destination, https) in routes.https() {
+        let clock = Arc::new(SystemClock);
+        let endpoint = https.endpoint(routes.outbound_proxy, &outside(), clock);
+        let resolved = match endpoint {
+            Ok(endpoint) => endpoint.resolve().await.map_err(|why| why.to_string()),
+            Err(why) => Err(why.to_string()),
         };
-        if let Err(error) = endpoint.resolve().await {
-            tracing::warn!(%destination, reason = %error, "destination cannot be reached");
+        if let Err(reason) = resolved {
+            tracing::warn!(%destination, reason, "destination cannot be reached");
         }
     }
 }
@@ -474,6 +466,8 @@ fn log_to_stderr(output: &mut Output) -> Result<(), CommandError> {
 mod tests {
     use std::sync::{Mutex, PoisonError};
 
+    use pillarbox::destinations::DestinationSettings;
+
     use super::*;
     use crate::commands::output::tests::paste;
 
@@ -547,22 +541,24 @@ mod tests {
             [destinations.near]\nkind = \"https\"\nurl = \"http://localhost:1/\"\n\
              secret = \"env:A\"\n[destinations.log]\nkind = \"log\"\n";
         let config = Config::read(document, "test").unwrap();
-        let mut urls = https_urls(&config);
-        assert_eq!(urls.len(), 2);
+        let mut routes = config.route_settings(&DestinationSecrets::default());
+        assert_eq!(routes.https().count(), 2);
         // The configuration refuses `localhost`, and not every system resolves `localhost.`.
-        urls[0].1 = "https://localhost/".parse().unwrap();
+        if let DestinationSettings::Https(https) = &mut routes.default {
+            https.url = "https://localhost/".parse().unwrap();
+        }
 
         let log = TestLog::default();
         let (layer, guard) =
             LogLayer::new(log.clone(), LogFormat::Json, Arc::new(SystemClock)).unwrap();
         let subscriber =
             tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
-        log_unreachable(urls).await;
+        log_unreachable(routes).await;
         drop((subscriber, guard));
         let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
         assert_eq!(log.lines().count(), 1, "{log}");
         assert!(log.contains(r#""destination":"(default)""#), "{log}");
-        assert!(log.contains("resolves to a private address"), "{log}");
+        assert!(log.contains("private"), "{log}");
     }
 
     #[cfg(target_os = "linux")] // other systems allow a queue of 128
