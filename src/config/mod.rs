@@ -8,6 +8,7 @@ mod demo;
 mod destination;
 mod environment;
 mod document;
+mod document_reference;
 mod inbox;
 mod overrides;
 mod error;
@@ -27,6 +28,7 @@ mod tests;
 use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
 pub use destination::{DestinationConfig, NamedDestinationsError};
+pub use document_reference::{ConfigDocument, DocumentReference};
 pub use environment::variable;
 pub use error::{ConfigError, ConfigErrors, ConfigLocation, Located};
 pub use https::{HttpsConfig, HttpsFormatConfig};

@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, fmt, io, sync::Arc, time::Duration};
 use super::{LambdaFunction, Reconciler, ReconcilerDeps, Role, RoleError};
 use crate::{
     aws::{Aws, AwsError, AwsService},
-    config::{Config, ConfigErrors, InboxConfig, Overrides},
+    config::{Config, ConfigDocument, ConfigErrors, DocumentReference, InboxConfig, Overrides},
     delivery::DeliveryWorker,
     destinations::{
         AnyDestination, DeliveryError, Destination, DestinationDeps, DestinationRoutes, Event,
@@ -46,7 +46,10 @@ pub(super) enum InitError {
     #[error(transparent)]
     Role(#[from] RoleError),
     /// There is no configuration.
-    #[error("PILLARBOX_CONFIG is not set: put the configuration there, as one TOML document")]
+    #[error(
+        "PILLARBOX_CONFIG is not set: put the configuration there, as one TOML document, or \
+         secretsmanager:ARN or file:PATH of it"
+    )]
     NoConfiguration,
     /// The configuration is wrong.
     #[error("{0}")]
@@ -108,7 +111,8 @@ pub(super) async fn build<D: Destination>(
         file: &|path| std::fs::read_to_string(path),
         vault: FetchedSecrets::NOTHING,
     };
-    let (config, tolerated) = configuration(role, &outside)?;
+    let document = document(&outside).await?;
+    let (config, tolerated) = configuration(role, &document, &outside)?;
     let table = table(&config)?;
     let aws = Aws::from_variables(&outside)?;
     let (clock, manager) = (Arc::new(SystemClock), SecretsManager::new(&aws));
@@ -149,19 +153,39 @@ pub(super) async fn build<D: Destination>(
     Ok(function.with_metrics(env(FUNCTION_NAME).unwrap_or_default()))
 }
 
+/// Reads the document in the variable, or that it names.
+async fn document(outside: &SecretSources<'_>) -> Result<ConfigDocument, InitError> {
+    let value = (outside.env)(CONFIGURATION)
+        .filter(|value| !value.is_empty())
+        .ok_or(InitError::NoConfiguration)?;
+    let reference = DocumentReference::parse(CONFIGURATION, &value)?;
+    let fetched = match reference.arn() {
+        Some(arn) => {
+            let manager = SecretsManager::new(&Aws::from_variables(outside)?);
+            let arns = BTreeSet::from([arn.to_owned()]);
+            manager.read(&arns, SecretsCaller::Background).await
+        }
+        None => FetchedSecrets::default(),
+    };
+    let outside = SecretSources {
+        vault: &fetched,
+        ..*outside
+    };
+    Ok(reference.read(&outside)?)
+}
+
 /// Reads the configuration. A function that receives or reconciles is stopped only by an error
 /// about the sources or the table; the other errors are logged, and returned.
 fn configuration(
     role: Role,
+    document: &ConfigDocument,
     outside: &SecretSources<'_>,
 ) -> Result<(Config, Option<ConfigErrors>), InitError> {
-    let document = (outside.env)(CONFIGURATION)
-        .filter(|document| !document.is_empty())
-        .ok_or(InitError::NoConfiguration)?;
+    let ConfigDocument { text, place } = document;
     let (mut config, tolerated) = if role.receives() || role.pulls() {
-        Config::read_to_receive(&document, CONFIGURATION)?
+        Config::read_to_receive(text, place)?
     } else {
-        (Config::read(&document, CONFIGURATION)?, None)
+        (Config::read(text, place)?, None)
     };
     for error in tolerated.iter().flat_map(ConfigErrors::iter) {
         tracing::error!(reason = %error, "the configuration has an error");

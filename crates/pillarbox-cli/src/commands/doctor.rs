@@ -353,6 +353,7 @@ mod tests {
         let global = GlobalArgs {
             config: Some(config),
             inbox: Some(format!("sqlite:{}", folder.join("inbox.db").display())),
+            ..GlobalArgs::default()
         };
         let (mut output, printed) = Output::captured();
         let ended = DoctorArgs { json: false }.run(&global, &mut output).await;
