@@ -27,6 +27,8 @@ pub(super) fn demo(folder: &Path) -> Config {
         },
         destination: DestinationConfig::Log,
         destinations: BTreeMap::new(),
+        routes: Vec::new(),
+        outbound_proxy: false,
     }
 }
 

@@ -1,18 +1,22 @@
 //! The destinations of notifications: `[destination]` and `[destinations.NAME]`.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use url::Url;
 
 use super::{
-    Config, DestinationSecrets,
+    Config, DestinationSecrets, RouteConfig,
     document_reader::{TableReader, TomlItem},
-    error::Located,
-    reference,
+    error::{ConfigError, Located},
+    https::{self, HttpsConfig, HttpsFormatConfig},
     secrets::RequiredSecret,
+    suggest,
 };
 use crate::{
-    destinations::{DestinationSettings, EventBus, RouteSettings, SqsQueue, WebhookSecret},
+    destinations::{
+        DestinationSettings, EventBus, HttpsFormat, HttpsSettings, RouteSettings, SqsQueue,
+        TypeRoute, WebhookSecret,
+    },
     domain::SourceName,
     http_client::endpoint,
     secrets::SecretRef,
@@ -25,7 +29,7 @@ const KINDS: [&str; 4] = ["log", "https", "sqs", "eventbridge"];
 pub enum DestinationConfig {
     /// A line of JSON in the log, without the data.
     Log,
-    /// CloudEvents sent by POST.
+    /// CloudEvents or the sender's own messages, sent by POST.
     Https(HttpsConfig),
     /// CloudEvents in an SQS queue.
     Sqs(SqsQueue),
@@ -34,12 +38,33 @@ pub enum DestinationConfig {
 }
 
 impl DestinationConfig {
-    /// The secret that signs its requests; `None` if the destination does not sign.
-    pub fn secret(&self) -> Option<&Located<SecretRef>> {
+    /// The secrets that sign its requests; none if the destination does not sign.
+    pub fn secrets(&self) -> &[Located<SecretRef>] {
         match self {
-            Self::Https(https) => Some(&https.secret),
+            Self::Https(https) => match &https.format {
+                HttpsFormatConfig::CloudEvents { secrets } => secrets,
+                HttpsFormatConfig::AsSent { .. } => &[],
+            },
+            Self::Log | Self::Sqs(_) | Self::EventBridge(_) => &[],
+        }
+    }
+
+    /// The name of the destination of what was pulled; `None` if this one takes it, or if it is
+    /// held.
+    pub fn pulled(&self) -> Option<&Located<String>> {
+        match self {
+            Self::Https(https) => match &https.format {
+                HttpsFormatConfig::AsSent { pulled } => pulled.as_ref(),
+                HttpsFormatConfig::CloudEvents { .. } => None,
+            },
             Self::Log | Self::Sqs(_) | Self::EventBridge(_) => None,
         }
+    }
+
+    /// Whether only what its sender signed can be delivered there.
+    pub fn takes_signed_only(&self) -> bool {
+        matches!(self, Self::Https(https)
+            if matches!(https.format, HttpsFormatConfig::AsSent { .. }))
     }
 
     /// Whether the destination is on AWS.
@@ -47,13 +72,23 @@ impl DestinationConfig {
         matches!(self, Self::Sqs(_) | Self::EventBridge(_))
     }
 
-    fn settings(&self, secret: Option<&WebhookSecret>) -> DestinationSettings {
+    fn settings(&self, secrets: &[WebhookSecret]) -> DestinationSettings {
         match self {
             Self::Log => DestinationSettings::Log,
-            Self::Https(https) => DestinationSettings::Https {
+            Self::Https(https) => DestinationSettings::Https(HttpsSettings {
                 url: https.url.clone(),
-                secret: secret.cloned(),
-            },
+                format: match &https.format {
+                    HttpsFormatConfig::CloudEvents { .. } => {
+                        HttpsFormat::CloudEvents(secrets.to_vec())
+                    }
+                    HttpsFormatConfig::AsSent { pulled } => {
+                        HttpsFormat::AsSent(pulled.as_ref().map(|name| name.value.clone()))
+                    }
+                },
+                allow: https.allow.clone(),
+                ca: https.ca.clone(),
+                in_flight: https.in_flight,
+            }),
             Self::Sqs(queue) => DestinationSettings::Sqs(queue.clone()),
             Self::EventBridge(bus) => DestinationSettings::EventBridge(bus.clone()),
         }
@@ -72,7 +107,7 @@ impl Config {
     /// The settings that the destinations are built from.
     pub fn route_settings(&self, secrets: &DestinationSecrets) -> RouteSettings {
         let named = self.destinations.iter().map(|(name, destination)| {
-            let settings = destination.settings(secrets.named.get(name));
+            let settings = destination.settings(secrets.named.get(name).map_or(&[], Vec::as_slice));
             (name.clone(), settings)
         });
         let sources = self.sources.iter().filter_map(|source| {
@@ -80,9 +115,11 @@ impl Config {
             Some((source.name.clone(), name.clone()))
         });
         RouteSettings {
-            default: self.destination.settings(secrets.default.as_ref()),
+            default: self.destination.settings(&secrets.default),
             named: named.collect(),
             sources: sources.collect(),
+            types: self.routes.iter().flat_map(type_routes).collect(),
+            outbound_proxy: self.outbound_proxy,
         }
     }
 
@@ -101,25 +138,12 @@ impl Config {
     }
 }
 
-/// A receiver of CloudEvents over https.
-#[derive(Clone)]
-#[non_exhaustive]
-pub struct HttpsConfig {
-    /// Where to POST: https, or http on loopback.
-    pub url: Url,
-    /// The `whsec_` secret to sign with.
-    pub secret: Located<SecretRef>,
-}
-
-impl fmt::Debug for HttpsConfig {
-    /// Shows only the origin of the URL, because paths and queries often hold tokens.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let origin = self.url.origin().ascii_serialization();
-        f.debug_struct("HttpsConfig")
-            .field("origin", &origin)
-            .field("secret", &self.secret)
-            .finish()
-    }
+fn type_routes(route: &RouteConfig) -> impl Iterator<Item = TypeRoute> {
+    route.types.iter().map(|event_type| TypeRoute {
+        source: route.source.clone(),
+        event_type: event_type.clone(),
+        destination: route.destination.clone(),
+    })
 }
 
 /// The destinations of one document that could be read.
@@ -143,15 +167,62 @@ pub(super) fn read(
         .table("destinations")
         .map(TableReader::entries)
         .unwrap_or_default();
-    let names = entries.iter().map(|(name, _)| name.clone()).collect();
-    let named = entries
+    let names: Vec<String> = entries.iter().map(|(name, _)| name.clone()).collect();
+    let named: BTreeMap<_, _> = entries
         .into_iter()
         .filter_map(|(name, item)| named(name, item, wanted))
         .collect();
+    for destination in default.iter().chain(named.values()) {
+        if let Some(problem) = wrong_pulled(destination, &names, &named) {
+            root.report(problem);
+        }
+    }
     DestinationConfigs {
         default,
         named,
         names,
+    }
+}
+
+/// The error of a `pulled` that names no destination for what was pulled.
+fn wrong_pulled(
+    destination: &DestinationConfig,
+    names: &[String],
+    named: &BTreeMap<String, DestinationConfig>,
+) -> Option<ConfigError> {
+    let pulled = destination.pulled()?;
+    if !names.contains(&pulled.value) {
+        return Some(pulled.place.problem(unknown(&pulled.value, names)));
+    }
+    let is_as_sent = named.get(&pulled.value)?.takes_signed_only();
+    is_as_sent.then(|| {
+        pulled.place.problem(
+            "names a destination that takes only what its sender signed, too: name one with \
+             another format",
+        )
+    })
+}
+
+/// Reads the name of one of the destinations `names`.
+pub(super) fn name(item: &TomlItem<'_, '_>, names: &[String]) -> Option<String> {
+    let name = item.text("must be the name of a destination in quotes")?;
+    let is_known = names.contains(&name);
+    if !is_known {
+        item.complain(unknown(&name, names));
+    }
+    is_known.then_some(name)
+}
+
+/// What is wrong with the name of a destination that is not configured.
+fn unknown(name: &str, names: &[String]) -> String {
+    let names = names.iter().map(String::as_str);
+    let known = suggest::choice(names.clone());
+    match suggest::nearest(name, names) {
+        Some(meant) => format!("names an unknown destination: did you mean \"{meant}\"?"),
+        None if known.is_empty() => {
+            "names an unknown destination: add [destinations.NAME], or remove this key".to_owned()
+        }
+        None => format!("names an unknown destination: write one of those configured, {known}"),
     }
 }
 
@@ -177,33 +248,38 @@ fn read_destination(
         "kind",
         "write kind = \"log\", \"https\", \"sqs\" or \"eventbridge\"",
     );
-    let destination = match kind.as_ref().and_then(|kind| kind.word(&KINDS)) {
+    let kind = kind.as_ref().and_then(|kind| kind.word(&KINDS));
+    if matches!(kind, Some("log" | "sqs" | "eventbridge")) {
+        table.refuse(
+            "format",
+            "is for kind = \"https\" only: a queue, a bus and a log carry no header of the \
+             sender, so nothing could be verified there; remove it",
+        );
+    }
+    let destination = match kind {
         Some("log") => Some(DestinationConfig::Log),
-        Some("https") => https(&mut table, wanted).map(DestinationConfig::Https),
+        Some("https") => https::read(&mut table, wanted).map(DestinationConfig::Https),
         Some("sqs") => sqs(&mut table).map(DestinationConfig::Sqs),
         Some(_) => eventbridge(&mut table).map(DestinationConfig::EventBridge),
         None => {
             // Without a kind, the valid keys are unknown, so none of these is reported.
-            let _ = ["url", "secret", "bus"].map(|key| table.take(key));
+            let _ = [
+                "url",
+                "secret",
+                "secrets",
+                "bus",
+                "format",
+                "pulled",
+                "allow",
+                "ca",
+                "in_flight",
+            ]
+            .map(|key| table.take(key));
             None
         }
     };
     table.finish();
     destination
-}
-
-fn https(table: &mut TableReader<'_, '_>, wanted: &mut Vec<RequiredSecret>) -> Option<HttpsConfig> {
-    let url = table
-        .need("url", "write url = \"https://HOST/PATH\"")
-        .and_then(url);
-    let secret = table
-        .need("secret", "write secret = \"env:NAME\"")
-        .and_then(reference::read);
-    wanted.extend(secret.clone().map(RequiredSecret::Whsec));
-    Some(HttpsConfig {
-        url: url?,
-        secret: secret?,
-    })
 }
 
 fn sqs(table: &mut TableReader<'_, '_>) -> Option<SqsQueue> {

@@ -4,7 +4,7 @@ use super::{
     Config, DestinationConfig, addresses, destination,
     document_reader::{DocumentReader, TableReader},
     error::{ConfigError, ConfigErrors},
-    inbox,
+    inbox, route,
     secrets::RequiredSecret,
     source, windows,
 };
@@ -85,6 +85,9 @@ fn config(mut root: TableReader<'_, '_>, wanted: &mut Vec<RequiredSecret>) -> Op
     let inbox = inbox::read(&mut root);
     let destinations = reader.tolerate(|| destination::read(&mut root, wanted));
     let sources = source::read(&mut root, &destinations.names, wanted);
+    let routes =
+        reader.tolerate(|| route::read(&mut root, sources.as_deref(), &destinations.names));
+    let outbound_proxy = reader.tolerate(|| root.take("outbound_proxy")?.flag());
     reader.tolerate(|| root.finish());
     let (listen, console) =
         addresses.unwrap_or_else(|| (addresses::default_listen(), addresses::default_console()));
@@ -97,5 +100,7 @@ fn config(mut root: TableReader<'_, '_>, wanted: &mut Vec<RequiredSecret>) -> Op
         inbox: inbox?,
         destination: destinations.default.unwrap_or(DestinationConfig::Log),
         destinations: destinations.named,
+        routes,
+        outbound_proxy: outbound_proxy.unwrap_or(false),
     })
 }

@@ -132,6 +132,13 @@ impl<'w, 'i> TableReader<'w, 'i> {
         item
     }
 
+    /// Reports `key` if it is there, which belongs elsewhere: `why` says where.
+    pub(super) fn refuse(&mut self, key: &str, why: &str) {
+        if let Some((name, value)) = self.left.remove_entry(key) {
+            TomlItem::new(self.reader, &self.place, &name, value).complain(why);
+        }
+    }
+
     /// Takes the table under `key`.
     pub(super) fn table(&mut self, key: &'static str) -> Option<TableReader<'w, 'i>> {
         self.take(key)?.table()

@@ -8,11 +8,14 @@ mod demo;
 mod destination;
 mod environment;
 mod document;
+mod document_reference;
 mod inbox;
 mod overrides;
 mod error;
+mod https;
 mod pull;
 mod reference;
+mod route;
 mod secrets;
 mod source;
 mod span;
@@ -25,12 +28,15 @@ mod tests;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
-pub use destination::{DestinationConfig, HttpsConfig, NamedDestinationsError};
+pub use destination::{DestinationConfig, NamedDestinationsError};
+pub use document_reference::{ConfigDocument, DocumentReference};
 pub use environment::variable;
 pub use error::{ConfigError, ConfigErrors, ConfigLocation, Located};
+pub use https::{HttpsConfig, HttpsFormatConfig};
 pub use inbox::{InboxConfig, InboxConfigError};
 pub use overrides::Overrides;
 pub use pull::PullConfig;
+pub use route::RouteConfig;
 pub use secrets::{DestinationSecrets, ResolvedSecrets};
 pub use source::SourceConfig;
 
@@ -61,6 +67,10 @@ pub struct Config {
     pub destination: DestinationConfig,
     /// The named destinations.
     pub destinations: BTreeMap<String, DestinationConfig>,
+    /// The destinations of some event types, which come before those of their sources.
+    pub routes: Vec<RouteConfig>,
+    /// Whether https destinations are reached through the proxy that `HTTPS_PROXY` names.
+    pub outbound_proxy: bool,
 }
 
 impl Config {
@@ -165,7 +175,7 @@ impl Config {
     /// The references to the destinations' secrets.
     pub fn destination_references(&self) -> impl Iterator<Item = &SecretRef> {
         self.every_destination()
-            .filter_map(DestinationConfig::secret)
+            .flat_map(DestinationConfig::secrets)
             .map(|reference| &reference.value)
     }
 
@@ -193,12 +203,25 @@ impl Config {
         std::iter::once(&self.destination).chain(self.destinations.values())
     }
 
-    /// The destination of a source's notifications.
+    /// The destination of a source's notifications that no route matches.
     pub fn destination_of(&self, source: &SourceConfig) -> &DestinationConfig {
         let named = source
             .destination
             .as_ref()
             .and_then(|name| self.destinations.get(name));
         named.unwrap_or(&self.destination)
+    }
+
+    /// Every destination that notifications of a source may go to.
+    pub fn destinations_of(
+        &self,
+        source: &SourceConfig,
+    ) -> impl Iterator<Item = &DestinationConfig> {
+        let routes = self
+            .routes
+            .iter()
+            .filter(|route| route.source == source.name);
+        let routed = routes.filter_map(|route| self.destinations.get(&route.destination));
+        std::iter::once(self.destination_of(source)).chain(routed)
     }
 }

@@ -29,9 +29,9 @@ pub struct ResolvedSecrets {
 #[derive(Clone, Debug, Default)]
 pub struct DestinationSecrets {
     /// The default destination's.
-    pub default: Option<WebhookSecret>,
+    pub default: Vec<WebhookSecret>,
     /// The named destinations'.
-    pub named: BTreeMap<String, WebhookSecret>,
+    pub named: BTreeMap<String, Vec<WebhookSecret>>,
 }
 
 /// A reference whose value is required. It is collected so that it can be checked even if the rest
@@ -72,23 +72,27 @@ pub(super) fn destinations(
     outside: &SecretSources<'_>,
 ) -> (DestinationSecrets, Vec<UnusableSecretError>) {
     let mut unusable = Vec::new();
-    let mut key = |config: &DestinationConfig| {
-        let fetched = whsec(config.secret()?, outside);
-        fetched
-            .map_err(|(why, problem)| {
-                unusable.push(UnusableSecretError {
+    let mut keys = |config: &DestinationConfig| {
+        let mut keys = Vec::new();
+        for reference in config.secrets() {
+            match whsec(reference, outside) {
+                Ok(key) => keys.push(key),
+                // The other half of a rotation that has not begun.
+                Err((SecretError::NoneYet, _)) if config.secrets().len() > 1 => {}
+                Err((why, problem)) => unusable.push(UnusableSecretError {
                     source: None,
                     why,
                     problem,
-                })
-            })
-            .ok()
+                }),
+            }
+        }
+        keys
     };
-    let default = key(&config.destination);
+    let default = keys(&config.destination);
     let named = config
         .destinations
         .iter()
-        .filter_map(|(name, config)| Some((name.clone(), key(config)?)))
+        .map(|(name, config)| (name.clone(), keys(config)))
         .collect();
     (DestinationSecrets { default, named }, unusable)
 }
@@ -215,8 +219,8 @@ mod tests {
                 ("pay", "1:env:PAY_SIGNING_SECRET")
             ]
         );
-        assert!(secrets.destinations.default.is_none());
-        assert!(secrets.destinations.named.contains_key("ledger"));
+        assert!(secrets.destinations.default.is_empty());
+        assert_eq!(secrets.destinations.named["ledger"].len(), 1);
         for secret in [HMRC_SECRET, TEST_SECRET, WHSEC] {
             assert!(!format!("{secrets:?}").contains(secret));
         }
@@ -265,7 +269,7 @@ pillarbox.toml:15: destinations.other.secret (env:TEST) is not a Standard Webhoo
         let mistaken = format!("{document}colour = \"red\"\n");
         let both = format!(
             "{expected}\npillarbox.toml:16: destinations.other.colour is not a known key: known \
-             here are kind, url, secret"
+             here are kind, allow, url, ca, in_flight, format, secrets, secret"
         );
         assert_eq!(
             read(&mistaken).unwrap_err().to_string(),
@@ -528,7 +532,7 @@ secret = "secretsmanager:arn:aws:secretsmanager:eu-west-2:111122223333:secret:pa
                     ..*outside
                 });
                 (
-                    secrets.default.is_some(),
+                    !secrets.default.is_empty(),
                     unusable
                         .iter()
                         .map(|one| (one.source.is_some(), one.why))

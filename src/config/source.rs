@@ -1,6 +1,7 @@
 //! The sources: `[sources.NAME]`.
 
 use super::{
+    destination,
     document_reader::{TableReader, TomlItem, all},
     error::{ConfigError, Located},
     pull::{self, PullConfig},
@@ -116,7 +117,7 @@ fn read_source(
     let reader = table.reader();
     let destination = table
         .take("destination")
-        .and_then(|item| reader.tolerate(|| destination(&item, destinations)));
+        .and_then(|item| reader.tolerate(|| destination::name(&item, destinations)));
     let pull = table.take("pull");
     let has_pull = pull.is_some();
     let pull = pull.and_then(|item| reader.tolerate(|| pull::read(item, kind)));
@@ -246,21 +247,4 @@ fn find_shared_secrets(sources: &[&SourceConfig]) -> Vec<ConfigError> {
         }
     }
     problems
-}
-
-fn destination(item: &TomlItem<'_, '_>, names: &[String]) -> Option<String> {
-    let name = item.text("must be the name of a destination in quotes")?;
-    if names.contains(&name) {
-        return Some(name);
-    }
-    let names = names.iter().map(String::as_str);
-    let known = suggest::choice(names.clone());
-    item.complain(match suggest::nearest(&name, names) {
-        Some(meant) => format!("names an unknown destination: did you mean \"{meant}\"?"),
-        None if known.is_empty() => {
-            "names an unknown destination: add [destinations.NAME], or remove this key".to_owned()
-        }
-        None => format!("names an unknown destination: write one of those configured, {known}"),
-    });
-    None
 }

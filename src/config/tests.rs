@@ -423,7 +423,7 @@ fn a_long_name_that_may_be_a_secret_is_not_repeated() {
         &[
             "1: (a name of 39 characters) is not a known key: known here are listen, console, \
              retention_days, \
-           acceptance_days, inbox, destination, destinations, sources",
+           acceptance_days, inbox, destination, destinations, sources, routes, outbound_proxy",
         ],
     );
 }
@@ -453,6 +453,161 @@ fn a_secret_belongs_to_one_source_but_hmrc_issues_one_for_all_boxes() {
     );
     let boxes = source("vat", "hmrc", "\"env:A\"") + &source("customs", "hmrc", "\"env:A\"");
     assert!(Config::read(&boxes, "p").is_ok());
+}
+
+/// What follows is under a handler of one sender's own messages.
+const AS_SENT: &str = "[destination]\nkind = \"https\"\n\
+                       url = \"https://handler.example.gov.uk/pay\"\n\
+                       format = \"as-sent\"\n";
+
+#[test]
+fn messages_as_sent_go_to_an_https_handler_and_what_was_pulled_elsewhere() {
+    let ledger = "[destinations.ledger]\nkind = \"sqs\"\n\
+                  url = \"https://sqs.eu-west-2.amazonaws.com/1/q\"\n";
+    let other = "[destinations.other]\nkind = \"https\"\nurl = \"https://other.example.gov.uk/\"\n\
+                 format = \"as-sent\"\n";
+    let only = "is for kind = \"https\" only: a queue, a bus and a log carry no header of the \
+                sender, so nothing could be verified there; remove it";
+    let sqs =
+        "[destination]\nkind = \"sqs\"\nurl = \"https://sqs.eu-west-2.amazonaws.com/1/q.fifo\"\n";
+    for (document, problem) in [
+        (AS_SENT.to_owned(), String::new()),
+        (
+            format!("{AS_SENT}pulled = \"ledger\"\n{ledger}"),
+            String::new(),
+        ),
+        (
+            format!("{AS_SENT}pulled = \"leger\"\n{ledger}"),
+            "5: destination.pulled names an unknown destination: did you mean \"ledger\"?"
+                .to_owned(),
+        ),
+        (
+            format!("{AS_SENT}pulled = \"ledger\"\n"),
+            "5: destination.pulled names an unknown destination: add [destinations.NAME], or \
+             remove this key"
+                .to_owned(),
+        ),
+        (
+            format!("{AS_SENT}pulled = \"other\"\n{other}"),
+            "5: destination.pulled names a destination that takes only what its sender signed, \
+             too: name one with another format"
+                .to_owned(),
+        ),
+        (
+            format!("{other}pulled = \"other\"\n"),
+            "5: destinations.other.pulled names a destination that takes only what its sender \
+             signed, too: name one with another format"
+                .to_owned(),
+        ),
+        (
+            format!("{AS_SENT}secret = \"env:A\"\n"),
+            "5: destination.secret is not used with format = \"as-sent\", which carries the \
+             sender's own signature: remove it, or the format"
+                .to_owned(),
+        ),
+        (
+            AS_SENT.replace("as-sent", "as_sent"),
+            "4: destination.format must be \"cloudevents\" or \"as-sent\": did you mean \
+             \"as-sent\"?"
+                .to_owned(),
+        ),
+        (
+            format!("{sqs}format = \"as-sent\"\n"),
+            format!("4: destination.format {only}"),
+        ),
+        (
+            "[destination]\nkind = \"eventbridge\"\nbus = \"b\"\nformat = \"as-sent\"\n".to_owned(),
+            format!("4: destination.format {only}"),
+        ),
+        (
+            "[destination]\nkind = \"log\"\nformat = \"as-sent\"\n".to_owned(),
+            format!("3: destination.format {only}"),
+        ),
+    ] {
+        let document = format!("{document}{FINE}");
+        if problem.is_empty() {
+            Config::read(&document, "p").unwrap();
+        } else {
+            let found = problems(&document);
+            assert!(
+                found.contains(&format!("pillarbox.toml:{problem}")),
+                "{document}\n{found}"
+            );
+        }
+    }
+}
+
+#[test]
+fn event_types_are_routed_by_names_that_are_configured() {
+    let document = |routes: &str| {
+        format!(
+            "{routes}\n[destinations.ledger]\nkind = \"log\"\n[destinations.refunds]\nkind = \
+             \"log\"\n[sources.pay]\nkind = \"govuk-pay\"\nsecrets = []{FINE}"
+        )
+    };
+    let route = |source: &str, types: &str, destination: &str| {
+        format!(
+            "[[routes]]\nsource = \"{source}\"\ntypes = {types}\ndestination = \"{destination}\"\n"
+        )
+    };
+    let refunded = r#"["card_payment_refunded"]"#;
+    let fine = route("pay", refunded, "refunds") + &route("hmrc", r#"["notification"]"#, "ledger");
+    let config = Config::read(&document(&fine), "p").unwrap();
+    let routes: Vec<_> = config
+        .routes
+        .iter()
+        .map(|route| (route.source.as_str(), &*route.types[0], &*route.destination))
+        .collect();
+    assert_eq!(
+        routes,
+        [
+            ("pay", "card_payment_refunded", "refunds"),
+            ("hmrc", "notification", "ledger")
+        ]
+    );
+    for (routes, expected) in [
+        (
+            route("pa", refunded, "refunds"),
+            "2: routes[0].source names an unknown source: did you mean \"pay\"?",
+        ),
+        (
+            route("stripe", refunded, "refunds"),
+            "2: routes[0].source names an unknown source: write one of those configured, pay or \
+             hmrc",
+        ),
+        (
+            route("pay", r#"["card_payment_refund"]"#, "refunds"),
+            "did you mean \"card_payment_refunded\"?",
+        ),
+        (
+            route("hmrc", refunded, "refunds"),
+            "3: routes[0].types[0] must be \"notification\"",
+        ),
+        (
+            route("pay", "[]", "refunds"),
+            "3: routes[0].types must be a list of one or more event types",
+        ),
+        (
+            route("pay", refunded, "refund"),
+            "4: routes[0].destination names an unknown destination: did you mean \"refunds\"?",
+        ),
+        (
+            route("pay", refunded, "refunds") + &route("pay", refunded, "ledger"),
+            "5: routes[1] routes card_payment_refunded of pay, as routes[0] does: name a type in \
+             one route only",
+        ),
+        (
+            "[routes]\nsource = \"pay\"\n".to_owned(),
+            "1: routes must be a list of tables: write [[routes]]",
+        ),
+        (
+            route("pay", refunded, "refunds").replace("source", "sauce"),
+            "1: routes[0] needs source",
+        ),
+    ] {
+        let found = problems(&document(&routes));
+        assert!(found.contains(expected), "{routes}{found}");
+    }
 }
 
 #[test]

@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{ATTEMPT_TIMEOUT, BUDGET, FIRST_BACKOFF, LEASE_DURATION, RetryDecision, after_failure};
 use crate::{
-    destinations::{DeliveryError, Destination, Event},
-    domain::{Clock, Key, Origin, SourceName, Timestamp},
+    destinations::{DeliveryError, Destination, Event, InFlightPermit},
+    domain::{Clock, HeldReason, Key, Origin, SourceName, Timestamp},
     inbox::{
         Claim, DeliveryInbox, EventClaim, Fence, InboxError, Lease, LeaseId, Mark, Marked,
         RetentionPolicy, Row,
@@ -53,6 +53,8 @@ pub enum AttemptOutcome {
     },
     /// Refused for good, or out of budget.
     Dead(String),
+    /// Held for a person, for this reason.
+    Held(HeldReason),
     /// The row is not open, not due, or leased: nothing was done.
     NotOurs,
     /// The claim ended before the mark, so the mark was not written: for this reason.
@@ -72,6 +74,7 @@ impl AttemptOutcome {
             Self::Repeat(_) => "repeat",
             Self::Retry { .. } => "retry",
             Self::Dead(_) => "dead",
+            Self::Held(_) => "held",
             Self::NotOurs => "not_ours",
             Self::Lost(_) => "lost",
         }
@@ -144,6 +147,11 @@ impl<I: DeliveryInbox, D: Destination> DeliveryWorker<I, D> {
         })
     }
 
+    /// Takes the place of one more delivery of `source`, if there is one.
+    pub(super) fn reserve(&self, source: &str) -> Option<InFlightPermit> {
+        self.destination.reserve(source)
+    }
+
     pub(super) fn new_claim(&self) -> Claim {
         let now = self.clock.now();
         let lease = Lease {
@@ -213,6 +221,7 @@ impl<I: DeliveryInbox, D: Destination> DeliveryWorker<I, D> {
                 due_at: now.plus(delay),
                 error: error.to_string(),
             },
+            RetryDecision::Held(reason) => Mark::Held { reason, at: now },
         }
     }
 
@@ -265,6 +274,7 @@ impl From<Mark> for AttemptOutcome {
                 retry_at: due_at,
             },
             Mark::Dead { error, .. } => Self::Dead(error),
+            Mark::Held { reason, .. } => Self::Held(reason),
         }
     }
 }

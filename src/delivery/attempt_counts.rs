@@ -13,6 +13,8 @@ pub struct AttemptCounts {
     pub retry: u64,
     /// Refused for good, or out of budget.
     pub dead: u64,
+    /// Held for a person.
+    pub held: u64,
     /// Not open, not due, or leased.
     pub not_ours: u64,
     /// Ended after the claim had.
@@ -29,6 +31,7 @@ impl AttemptCounts {
             Ok(AttemptOutcome::Repeat(_)) => &mut self.repeat,
             Ok(AttemptOutcome::Retry { .. }) => &mut self.retry,
             Ok(AttemptOutcome::Dead(_)) => &mut self.dead,
+            Ok(AttemptOutcome::Held(_)) => &mut self.held,
             Ok(AttemptOutcome::NotOurs) => &mut self.not_ours,
             Ok(AttemptOutcome::Lost(_)) => &mut self.lost,
             Err(_) => &mut self.unwritten,

@@ -53,7 +53,12 @@ impl CircuitBreaker {
                 failures.is_some_and(|failures| failures >= Self::FAILURE_THRESHOLD)
             }
             // These say nothing about the destination.
-            Ok(AttemptOutcome::Repeat(_) | AttemptOutcome::NotOurs | AttemptOutcome::Lost(_))
+            Ok(
+                AttemptOutcome::Repeat(_)
+                | AttemptOutcome::Held(_)
+                | AttemptOutcome::NotOurs
+                | AttemptOutcome::Lost(_),
+            )
             | Err(_) => false,
         }
     }

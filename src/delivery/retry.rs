@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::{destinations::DeliveryError, inbox::MAX_BACKOFF};
+use crate::{destinations::DeliveryError, domain::HeldReason, inbox::MAX_BACKOFF};
 
 /// How long a notification is retried before it is dead.
 pub const BUDGET: Duration = Duration::from_secs(3 * 24 * 60 * 60);
@@ -16,6 +16,8 @@ pub const FIRST_BACKOFF: Duration = Duration::from_secs(5);
 pub enum RetryDecision {
     /// Dead, for this reason.
     Dead(&'static str),
+    /// Held for a person, for this reason.
+    Held(HeldReason),
     /// Due again after this time.
     RetryAfter(Duration),
 }
@@ -32,12 +34,22 @@ pub fn after_failure(
 ) -> RetryDecision {
     match error {
         DeliveryError::Refused(_) => RetryDecision::Dead("refused"),
-        DeliveryError::Unavailable(_) if spent >= BUDGET => RetryDecision::Dead("budget spent"),
-        DeliveryError::Unavailable(_) => {
-            let longest = u64::try_from(backoff(attempt).as_millis()).unwrap_or(u64::MAX - 1);
-            RetryDecision::RetryAfter(Duration::from_millis(random % (longest + 1)))
+        DeliveryError::Unsigned => RetryDecision::Held(HeldReason::Unsigned),
+        DeliveryError::Unavailable(_) | DeliveryError::Busy { .. } if spent >= BUDGET => {
+            RetryDecision::Dead("budget spent")
+        }
+        DeliveryError::Unavailable(_) => RetryDecision::RetryAfter(spread_delay(attempt, random)),
+        DeliveryError::Busy { delay, .. } => {
+            let delay = spread_delay(attempt, random).max(*delay);
+            RetryDecision::RetryAfter(delay.min(MAX_BACKOFF))
         }
     }
+}
+
+/// A delay between nothing and the longest after that attempt.
+fn spread_delay(attempt: u32, random: u64) -> Duration {
+    let longest = u64::try_from(backoff(attempt).as_millis()).unwrap_or(u64::MAX - 1);
+    Duration::from_millis(random % (longest + 1))
 }
 
 /// The longest delay after attempt number `attempt`: 5 s, doubled each time, at most an hour.
@@ -79,6 +91,26 @@ mod tests {
             RetryDecision::RetryAfter(Duration::from_millis(5_000))
         );
         assert_eq!(delay(5_001), RetryDecision::RetryAfter(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_destination_that_says_when_is_left_alone_until_then_and_for_an_hour_at_most() {
+        let busy = |seconds| DeliveryError::Busy {
+            reason: "https: status 503".into(),
+            delay: Duration::from_secs(seconds),
+        };
+        for (seconds, attempt, random, expected) in [
+            (120, 1, 1_234, 120_000),
+            (0, 1, 1_234, 1_234),
+            (2, 1, 4_000, 4_000),
+            (7_200, 1, 0, 3_600_000),
+        ] {
+            let decision = after_failure(&busy(seconds), attempt, Duration::ZERO, random);
+            let delay = Duration::from_millis(expected);
+            assert_eq!(decision, RetryDecision::RetryAfter(delay), "{seconds}");
+        }
+        let spent = after_failure(&busy(1), 80, BUDGET, 7);
+        assert_eq!(spent, RetryDecision::Dead("budget spent"));
     }
 
     #[test]

@@ -48,6 +48,8 @@ pub struct Sweep<I, D> {
     waiting: VecDeque<Key>,
     /// The rows that were read in this round.
     seen: HashSet<Key>,
+    /// The sources whose rows were left out, because their destinations took no more.
+    left_out: HashSet<String>,
     /// How many rows of the last page had been read before.
     reread: usize,
     is_last_page: bool,
@@ -68,6 +70,7 @@ impl<I: DeliveryInbox, D: Destination> Sweep<I, D> {
             probes: HashSet::new(),
             waiting: VecDeque::new(),
             seen: HashSet::new(),
+            left_out: HashSet::new(),
             reread: 0,
             is_last_page: true,
         }
@@ -136,7 +139,10 @@ impl<I: DeliveryInbox, D: Destination> Sweep<I, D> {
         if self.breaker.is_open(key.source()) && !self.probes.remove(key.source()) {
             self.seen.remove(&key); // it is read again in this round if the circuit closes
         } else {
-            self.pool.start(key);
+            let source = key.source().to_owned();
+            if !self.pool.start(key) {
+                self.left_out.insert(source);
+            }
         }
     }
 
@@ -148,17 +154,23 @@ impl<I: DeliveryInbox, D: Destination> Sweep<I, D> {
             // The circuit has closed, and the pages so far left its rows out.
             self.is_last_page = false;
         }
+        for source in self.pool.take_drained() {
+            // The same for a destination that has places again.
+            self.is_last_page &= !self.left_out.remove(&source);
+        }
         Some(attempt)
     }
 
     fn is_over(&self) -> bool {
-        self.waiting.is_empty() && self.is_last_page
+        self.waiting.is_empty() && self.is_last_page && self.pool.full_sources().next().is_none()
     }
 
     async fn read_page(&mut self) -> Result<(), InboxError> {
         let limit = self.pool.limits.page_size() + self.reread;
         self.is_last_page = true; // if it fails
-        let mut except = self.breaker.open_sources();
+        let full: Vec<String> = self.pool.full_sources().cloned().collect();
+        self.left_out.extend(full.iter().cloned());
+        let mut except = [self.breaker.open_sources(), full].concat();
         except.extend(self.foreign.iter().cloned());
         let page = self.find_due(&SourceFilter::Except(except), limit).await?;
         self.is_last_page = page.len() < limit;

@@ -13,7 +13,7 @@ use std::{
 use super::*;
 use crate::{
     destinations::{DeliveryError, Destination, Event},
-    domain::{Clock, Key, SourceName, State, Timestamp},
+    domain::{Clock, HeldReason, Key, SourceName, State, Timestamp},
     inbox::{
         Claim, DeliveryInbox, DiscardRequest, Discarded, Lease, LeaseId, Mark, MemoryInbox,
         OperatorInbox, PageRequest, ReadInbox, ReceiveInbox, ReconcileInbox, RetentionPolicy, Row,
@@ -186,6 +186,24 @@ async fn a_refused_row_is_dead_at_once_and_kept_whole() {
         (row.state, row.reason.as_deref(), row.body),
         (State::Dead, Some("refused"), Some(entry.body))
     );
+}
+
+#[tokio::test]
+async fn a_row_that_its_destination_cannot_take_unsigned_is_held_until_a_replay() {
+    let rig = DeliveryRig::new([Err(DeliveryError::Unsigned)]);
+    let key = rig.record(&hmrc_pulled("n1", "{}")).await;
+    let held = AttemptOutcome::Held(HeldReason::Unsigned);
+    assert_eq!(rig.process(&key).await, held);
+    assert_eq!(rig.process(&key).await, AttemptOutcome::NotOurs);
+    let row = rig.row(&key).await;
+    assert_eq!(
+        (row.state, row.reason.as_deref(), row.attempts),
+        (State::Held, Some("unsigned"), 1)
+    );
+
+    let now = rig.worker.clock.now();
+    rig.worker.inbox.replay(&key, now).await.unwrap();
+    assert_eq!(rig.process(&key).await, AttemptOutcome::Delivered);
 }
 
 #[tokio::test]

@@ -5,14 +5,19 @@
 //! at any point: a row without a mark is due again when its lease lapses, and is delivered under
 //! the same key.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::FutureExt;
 use tokio::{task::JoinSet, time::Instant};
 
 use super::{AttemptOutcome, DeliveryLimits, DeliveryWorker, ProcessedRow};
 use crate::{
-    destinations::{DeliveryTrace, Destination},
+    destinations::{DeliveryTrace, Destination, InFlightPermit},
     domain::Key,
     inbox::{DeliveryInbox, InboxError},
     telemetry::{AttemptRecord, PlatformFields},
@@ -57,6 +62,7 @@ impl AttemptResult {
                     AttemptOutcome::Dead(reason) | AttemptOutcome::Lost(reason) => {
                         record.reason = Some(reason.clone());
                     }
+                    AttemptOutcome::Held(reason) => record.reason = Some(reason.to_string()),
                     AttemptOutcome::Repeat(of) => record.original_key = Some(of.clone()),
                     AttemptOutcome::Delivered | AttemptOutcome::NotOurs => {}
                 }
@@ -83,6 +89,10 @@ pub(super) struct WorkerPool<I, D> {
     pub(super) limits: DeliveryLimits,
     running: JoinSet<AttemptResult>,
     started: usize,
+    /// The rows of each source that wait for a place at its destination.
+    queues: HashMap<String, VecDeque<Key>>,
+    /// The sources whose queues have emptied.
+    drained: Vec<String>,
 }
 
 impl<I: DeliveryInbox, D: Destination> WorkerPool<I, D> {
@@ -92,6 +102,8 @@ impl<I: DeliveryInbox, D: Destination> WorkerPool<I, D> {
             limits,
             running: JoinSet::new(),
             started: 0,
+            queues: HashMap::new(),
+            drained: Vec::new(),
         }
     }
 
@@ -109,10 +121,59 @@ impl<I: DeliveryInbox, D: Destination> WorkerPool<I, D> {
         is_in_time && self.running.len() < max
     }
 
-    pub(super) fn start(&mut self, key: Key) {
+    /// Starts an attempt, or has it wait for a place at its destination. Returns whether it does
+    /// either: not if too many wait there.
+    pub(super) fn start(&mut self, key: Key) -> bool {
+        let queue = self.queues.get_mut(key.source());
+        match queue {
+            Some(queue) if queue.len() >= self.limits.page_size() => return false,
+            Some(queue) => queue.push_back(key),
+            None => match self.worker.reserve(key.source()) {
+                Some(permit) => self.spawn(key, permit),
+                None => {
+                    let source = key.source().to_owned();
+                    self.queues.insert(source, VecDeque::from([key]));
+                }
+            },
+        }
+        true
+    }
+
+    /// The sources whose rows wait for a place at their destination.
+    pub(super) fn full_sources(&self) -> impl Iterator<Item = &String> {
+        self.queues.keys()
+    }
+
+    /// The sources whose rows no longer wait, each once.
+    pub(super) fn take_drained(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.drained)
+    }
+
+    /// Starts what waits, as far as there is room now.
+    fn start_queued(&mut self) {
+        let sources: Vec<String> = self.queues.keys().cloned().collect();
+        for source in sources {
+            while self.can_start()
+                && let Some(permit) = self.worker.reserve(&source)
+            {
+                let queue = self.queues.get_mut(&source);
+                match queue.and_then(VecDeque::pop_front) {
+                    Some(key) => self.spawn(key, permit),
+                    None => break,
+                }
+            }
+            if self.queues.get(&source).is_some_and(VecDeque::is_empty) {
+                self.queues.remove(&source);
+                self.drained.push(source);
+            }
+        }
+    }
+
+    fn spawn(&mut self, key: Key, permit: InFlightPermit) {
         let worker = Arc::clone(&self.worker);
         let trace = DeliveryTrace::current(); // a new task has none
         self.running.spawn(async move {
+            let _permit = permit;
             let started_at = Instant::now();
             // The worker holds no state that a panic could leave half changed: a mark is one write,
             // and the time that a source was last received is replaced whole.
@@ -135,6 +196,8 @@ impl<I: DeliveryInbox, D: Destination> WorkerPool<I, D> {
     /// cancelled.
     pub(super) async fn next_result(&mut self) -> Option<AttemptResult> {
         // Only a cancelled task has no result, and none is cancelled before the pool is dropped.
-        self.running.join_next().await?.ok()
+        let attempt = self.running.join_next().await?.ok();
+        self.start_queued();
+        attempt
     }
 }

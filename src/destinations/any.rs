@@ -7,19 +7,27 @@
 use std::{
     collections::{BTreeMap, HashMap},
     io,
+    path::PathBuf,
     sync::Arc,
 };
 
+use ipnet::IpNet;
 use url::Url;
 
 use super::{
-    DeliveryError, Destination, DestinationRoutes, Event, EventBridgeDestination, EventBus,
-    HttpsDestination, HttpsError, LogDestination, SqsDestination, SqsQueue, WebhookSecret,
+    AsSentDestination, DeliveryError, Destination, DestinationRoute, DestinationRoutes, Event,
+    EventBridgeDestination, EventBus, HttpsDestination, HttpsEndpoint, HttpsError,
+    LimitedDestination, LogDestination, SqsDestination, SqsQueue, WebhookSecret,
 };
 use crate::{
     aws::Aws,
     domain::{Clock, Key, SourceName},
+    http_client::{AddressRule, OutboundNetwork, OutboundProxy, TrustedRoots},
+    secrets::SecretSources,
 };
+
+/// The name of the destination of the sources that name none.
+const DEFAULT_NAME: &str = "(default)";
 
 /// A destination that configuration can name.
 pub enum AnyDestination {
@@ -27,6 +35,8 @@ pub enum AnyDestination {
     Log(LogDestination),
     /// An HTTPS endpoint.
     Https(Box<HttpsDestination>),
+    /// A handler of a sender's own messages.
+    AsSent(Box<AsSentDestination>),
     /// A queue on AWS.
     Sqs(Box<SqsDestination>),
     /// An event bus on AWS.
@@ -40,6 +50,7 @@ impl Destination for AnyDestination {
         match self {
             Self::Log(log) => log.deliver(key, event).await,
             Self::Https(https) => https.deliver(key, event).await,
+            Self::AsSent(handler) => handler.deliver(key, event).await,
             Self::Sqs(sqs) => sqs.deliver(key, event).await,
             Self::EventBridge(bus) => bus.deliver(key, event).await,
             Self::Unusable(reason) => Err(DeliveryError::Unavailable(reason.clone())),
@@ -52,16 +63,80 @@ pub enum DestinationSettings {
     /// One line an event.
     Log,
     /// An HTTPS endpoint.
-    Https {
-        /// Where to POST.
-        url: Url,
-        /// What to sign with; `None` if its secret is missing or unusable.
-        secret: Option<WebhookSecret>,
-    },
+    Https(HttpsSettings),
     /// A queue on AWS.
     Sqs(SqsQueue),
     /// An event bus on AWS.
     EventBridge(EventBus),
+}
+
+/// The settings of an HTTPS endpoint.
+#[derive(Clone)]
+pub struct HttpsSettings {
+    /// Where to POST.
+    pub url: Url,
+    /// What to POST.
+    pub format: HttpsFormat,
+    /// The networks that it may be in besides the public internet.
+    pub allow: Vec<IpNet>,
+    /// The file with the roots of its certificate; the system's if `None`.
+    pub ca: Option<PathBuf>,
+    /// How many deliveries it takes at once; any number if `None`.
+    pub in_flight: Option<usize>,
+}
+
+impl HttpsSettings {
+    /// The endpoint, as deliveries reach it; with `outbound_proxy`, through the proxy of the
+    /// variables.
+    ///
+    /// # Errors
+    /// If it cannot be used as it is configured.
+    pub fn endpoint(
+        &self,
+        outbound_proxy: bool,
+        outside: &SecretSources<'_>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<HttpsEndpoint, HttpsError> {
+        let proxy = outbound_proxy.then(|| OutboundProxy::from_variables(outside.env));
+        let read =
+            |path: &PathBuf| (outside.file)(path).map_err(|why| HttpsError::NoFile(why.kind()));
+        let roots = self.ca.as_ref().map(read).transpose()?;
+        let network = OutboundNetwork {
+            rule: AddressRule::allowing(&self.allow),
+            roots: roots.as_deref().map(TrustedRoots::parse).transpose()?,
+            proxy: proxy.transpose()?,
+        };
+        HttpsEndpoint::new(&self.url, network, clock)
+    }
+}
+
+/// What an HTTPS endpoint gets.
+#[derive(Clone)]
+pub enum HttpsFormat {
+    /// CloudEvents, signed with each of these secrets; none if they are missing or unusable.
+    CloudEvents(Vec<WebhookSecret>),
+    /// The sender's own messages; what was pulled goes to the destination of this name.
+    AsSent(Option<String>),
+}
+
+impl DestinationSettings {
+    /// The destination of what was pulled, if it is another.
+    fn pulled(&self) -> Option<&str> {
+        match self {
+            Self::Https(HttpsSettings {
+                format: HttpsFormat::AsSent(pulled),
+                ..
+            }) => pulled.as_deref(),
+            _ => None,
+        }
+    }
+
+    fn in_flight(&self) -> Option<usize> {
+        match self {
+            Self::Https(https) => https.in_flight,
+            Self::Log | Self::Sqs(_) | Self::EventBridge(_) => None,
+        }
+    }
 }
 
 /// The settings of every destination, and which source uses which.
@@ -72,6 +147,20 @@ pub struct RouteSettings {
     pub named: BTreeMap<String, DestinationSettings>,
     /// The sources that name a destination, with that name.
     pub sources: Vec<(SourceName, String)>,
+    /// The destinations of some event types, which come before those of their sources.
+    pub types: Vec<TypeRoute>,
+    /// Whether https endpoints are reached through the proxy of the variables.
+    pub outbound_proxy: bool,
+}
+
+/// The destination of one event type of one source.
+pub struct TypeRoute {
+    /// The source.
+    pub source: SourceName,
+    /// The event type.
+    pub event_type: String,
+    /// The name of the destination.
+    pub destination: String,
 }
 
 /// Why a configured destination cannot be built.
@@ -97,33 +186,67 @@ pub struct DestinationDeps<'a> {
     pub aws: Option<&'a Aws>,
     /// The clock that dates signatures.
     pub clock: Arc<dyn Clock>,
+    /// The variables and files that describe how an endpoint is reached.
+    pub outside: &'a SecretSources<'a>,
     /// Makes a destination of the kind `log`.
     pub log: &'a dyn Fn() -> io::Result<LogDestination>,
 }
 
 impl RouteSettings {
+    /// The https endpoints, by the names of their destinations.
+    pub fn https(&self) -> impl Iterator<Item = (&str, &HttpsSettings)> {
+        let named = self.named.iter();
+        std::iter::once((DEFAULT_NAME, &self.default))
+            .chain(named.map(|(name, settings)| (name.as_str(), settings)))
+            .filter_map(|(name, settings)| match settings {
+                DestinationSettings::Https(https) => Some((name, https)),
+                _ => None,
+            })
+    }
+
     /// Builds every destination. Returns the routes to them, and why some of them are unusable.
     pub fn build(
         &self,
         deps: &DestinationDeps<'_>,
     ) -> (DestinationRoutes<AnyDestination>, Vec<DestinationError>) {
         let mut errors = Vec::new();
-        let mut build = |name: &str, settings| {
-            let built = deps.build(name, settings).unwrap_or_else(|error| {
-                let reason = error.to_string();
-                errors.push(error);
-                AnyDestination::Unusable(reason)
-            });
-            Arc::new(built)
+        let mut build = |name: &str, settings: &DestinationSettings| {
+            let built = deps
+                .build(name, settings, self.outbound_proxy)
+                .unwrap_or_else(|error| {
+                    let reason = error.to_string();
+                    errors.push(error);
+                    AnyDestination::Unusable(reason)
+                });
+            LimitedDestination::new(Arc::new(built), settings.in_flight())
         };
-        let mut routes = DestinationRoutes::to(build("(default)", &self.default));
-        let mut named = HashMap::new();
-        for (name, settings) in &self.named {
-            named.insert(name, build(name, settings));
-        }
+        let default = build(DEFAULT_NAME, &self.default);
+        let named: HashMap<&str, _> = self
+            .named
+            .iter()
+            .map(|(name, settings)| (name.as_str(), build(name, settings)))
+            .collect();
+        let route = |destination: &LimitedDestination<_>, settings: &DestinationSettings| {
+            DestinationRoute {
+                destination: destination.clone(),
+                pulled: settings.pulled().and_then(|name| named.get(name).cloned()),
+            }
+        };
+        let to = |name: &str| Some(route(named.get(name)?, self.named.get(name)?));
+        let mut routes = DestinationRoutes::to(route(&default, &self.default));
         for (source, name) in &self.sources {
-            if let Some(destination) = named.get(name) {
-                routes = routes.with(source.as_str(), Arc::clone(destination));
+            if let Some(route) = to(name) {
+                routes = routes.with(source.as_str(), route);
+            }
+        }
+        for TypeRoute {
+            source,
+            event_type,
+            destination,
+        } in &self.types
+        {
+            if let Some(route) = to(destination) {
+                routes = routes.with_type(source.as_str(), event_type, route);
             }
         }
         (routes, errors)
@@ -135,6 +258,7 @@ impl DestinationDeps<'_> {
         &self,
         name: &str,
         settings: &DestinationSettings,
+        outbound_proxy: bool,
     ) -> Result<AnyDestination, DestinationError> {
         let aws = || {
             self.aws
@@ -142,20 +266,37 @@ impl DestinationDeps<'_> {
         };
         Ok(match settings {
             DestinationSettings::Log => AnyDestination::Log((self.log)()?),
-            DestinationSettings::Https { url, secret } => {
-                let secret = secret
-                    .clone()
-                    .ok_or_else(|| DestinationError::NoSecret(name.to_owned()))?;
-                let https = HttpsDestination::new(url, secret, Arc::clone(&self.clock))
-                    .map_err(|error| DestinationError::Https(name.to_owned(), error))?;
-                AnyDestination::Https(Box::new(https))
-            }
+            DestinationSettings::Https(https) => self.build_https(name, https, outbound_proxy)?,
             DestinationSettings::Sqs(queue) => {
                 AnyDestination::Sqs(Box::new(SqsDestination::new(aws()?, queue.clone())))
             }
             DestinationSettings::EventBridge(bus) => AnyDestination::EventBridge(Box::new(
                 EventBridgeDestination::new(aws()?, bus.clone()),
             )),
+        })
+    }
+
+    fn build_https(
+        &self,
+        name: &str,
+        settings: &HttpsSettings,
+        outbound_proxy: bool,
+    ) -> Result<AnyDestination, DestinationError> {
+        let clock = Arc::clone(&self.clock);
+        let endpoint = settings
+            .endpoint(outbound_proxy, self.outside, Arc::clone(&clock))
+            .map_err(|error| DestinationError::Https(name.to_owned(), error))?;
+        Ok(match &settings.format {
+            HttpsFormat::AsSent(_) => {
+                AnyDestination::AsSent(Box::new(AsSentDestination::new(endpoint)))
+            }
+            HttpsFormat::CloudEvents(secrets) if secrets.is_empty() => {
+                return Err(DestinationError::NoSecret(name.to_owned()));
+            }
+            HttpsFormat::CloudEvents(secrets) => {
+                let https = HttpsDestination::new(endpoint, secrets.clone(), clock);
+                AnyDestination::Https(Box::new(https))
+            }
         })
     }
 }
@@ -173,10 +314,13 @@ mod tests {
     #[tokio::test]
     async fn a_destination_that_cannot_be_built_is_an_error_and_keeps_its_events_waiting() {
         let settings = RouteSettings {
-            default: DestinationSettings::Https {
+            default: DestinationSettings::Https(HttpsSettings {
                 url: Url::parse("https://ledger.example.gov.uk/").unwrap(),
-                secret: None,
-            },
+                format: HttpsFormat::CloudEvents(Vec::new()),
+                allow: Vec::new(),
+                ca: None,
+                in_flight: None,
+            }),
             named: BTreeMap::from([
                 (
                     "bus".to_owned(),
@@ -191,10 +335,17 @@ mod tests {
                 ),
             ]),
             sources: vec![(SourceName::new("hmrc").unwrap(), "queue".to_owned())],
+            types: Vec::new(),
+            outbound_proxy: false,
         };
         let (routes, errors) = settings.build(&DestinationDeps {
             aws: None,
             clock: Arc::new(SystemClock),
+            outside: &SecretSources {
+                env: &|_| None,
+                file: &|_| Err(io::ErrorKind::NotFound.into()),
+                vault: crate::secrets::FetchedSecrets::NOTHING,
+            },
             log: &|| LogDestination::new(io::sink()),
         });
         assert!(

@@ -21,6 +21,20 @@ pub struct Event {
     event_type: String,
     subject: Option<String>,
     time: Option<Timestamp>,
+    signed: Option<SignedMessage>,
+}
+
+/// A notification as its sender posted and signed it.
+#[derive(Clone, Debug)]
+pub struct SignedMessage {
+    /// The exact bytes.
+    pub body: Bytes,
+    /// The sender's content type.
+    pub content_type: &'static str,
+    /// The header that carries the signature, in lower case.
+    pub signature_header: &'static str,
+    /// The value of that header.
+    pub signature: String,
 }
 
 /// The envelope's members, in the order they are written.
@@ -51,7 +65,8 @@ impl Event {
             key: row.key.clone(),
             what: "its content cannot be embedded",
         };
-        let data = senders::data(row.kind, &row.event_type, row.proven_body()?);
+        let body = row.proven_body()?;
+        let data = senders::data(row.kind, &row.event_type, body);
         let embedded = data
             .as_ref()
             .map(|data| serde_json::from_str(&data.json))
@@ -93,7 +108,19 @@ impl Event {
             event_type: row.event_type.clone(),
             subject: row.subject.clone(),
             time: row.event_at,
+            signed: row.signature.clone().map(|signature| SignedMessage {
+                body: body.clone(),
+                content_type: row.kind.content_type,
+                signature_header: row.kind.signature.header,
+                signature,
+            }),
         })
+    }
+
+    /// The notification as its sender posted it; `None` if it was pulled, because a sender signs
+    /// only what it posts.
+    pub fn signed(&self) -> Option<&SignedMessage> {
+        self.signed.as_ref()
     }
 
     /// The whole event: one JSON object, byte-identical on every attempt.
@@ -165,6 +192,20 @@ mod tests {
             Event::of(&row(&filed)).unwrap().json(),
             r#"{"specversion":"1.0","id":"hmrc:n1","source":"/hmrc","type":"uk.gov.hmrc.ppns.notification","subject":"50dca3fc","time":"2026-03-02T10:15:31.480Z","datacontenttype":"application/json","data":{"duty": 1.10, "n":1e400}}"#
         );
+    }
+
+    #[test]
+    fn only_what_its_sender_posted_is_signed() {
+        let entry = pay("m1", "p1", "card_payment_succeeded", NOW);
+        let event = Event::of(&row(&entry)).unwrap();
+        let message = event.signed().unwrap();
+        assert_eq!(message.body, entry.body);
+        assert_eq!(Some(&message.signature), entry.signature.as_ref());
+        assert_eq!(
+            (message.signature_header, message.content_type),
+            ("pay-signature", "application/json")
+        );
+        assert!(Event::of(&row(&observed("p1"))).unwrap().signed().is_none());
     }
 
     #[test]

@@ -4,29 +4,37 @@
 //! an event more than once, always under the same key.
 
 mod any;
+mod as_sent;
 mod event;
 mod eventbridge;
 #[cfg(any(test, feature = "test-support"))]
 pub mod example;
 mod https;
+mod https_endpoint;
 mod log;
 mod routes;
 mod sqs;
 mod trace;
 mod webhook;
 
-use std::future::Future;
+use std::{future::Future, time::Duration};
+
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::domain::Key;
 
+pub use crate::http_client::{HttpClientError, OutboundProxyError, TrustedRootsError};
 pub use any::{
-    AnyDestination, DestinationDeps, DestinationError, DestinationSettings, RouteSettings,
+    AnyDestination, DestinationDeps, DestinationError, DestinationSettings, HttpsFormat,
+    HttpsSettings, RouteSettings, TypeRoute,
 };
-pub use event::Event;
+pub use as_sent::AsSentDestination;
+pub use event::{Event, SignedMessage};
 pub use eventbridge::{EventBridgeDestination, EventBus, EventBusError};
-pub use https::{HttpsDestination, HttpsError, probe_https, resolve_https};
+pub use https::HttpsDestination;
+pub use https_endpoint::{HttpsEndpoint, HttpsError};
 pub use log::LogDestination;
-pub use routes::DestinationRoutes;
+pub use routes::{DestinationRoute, DestinationRoutes, LimitedDestination};
 pub use sqs::{SqsDestination, SqsQueue, SqsQueueError};
 pub use trace::DeliveryTrace;
 pub use webhook::WebhookSecret;
@@ -49,6 +57,19 @@ pub trait Destination: Send + Sync + 'static {
         key: &Key,
         event: &Event,
     ) -> impl Future<Output = Result<(), DeliveryError>> + Send;
+
+    /// Takes the place of one more delivery of `source`, which is free again when the permit is
+    /// dropped. `None` if as many are under way as may be: the event is not tried yet.
+    fn reserve(&self, _source: &str) -> Option<InFlightPermit> {
+        Some(InFlightPermit::default())
+    }
+}
+
+/// The place of one delivery, at every destination that it may go to. By default there are any
+/// number of them.
+#[derive(Debug, Default)]
+pub struct InFlightPermit {
+    places: Vec<OwnedSemaphorePermit>,
 }
 
 /// Why an event did not arrive. A variant for each consequence.
@@ -63,6 +84,19 @@ pub enum DeliveryError {
     /// days.
     #[error("{0}")]
     Unavailable(String),
+    /// The destination cannot take the event now, and says when it may: it is tried again then, or
+    /// later.
+    #[error("{reason}")]
+    Busy {
+        /// Why it cannot take it.
+        reason: String,
+        /// How long to wait, up to an hour; longer waits are cut to that.
+        delay: Duration,
+    },
+    /// The destination takes only what its sender signed, and this was pulled: the notification is
+    /// held, until a person replays it.
+    #[error("it was pulled, so its sender did not sign it")]
+    Unsigned,
 }
 
 /// What can be seen of a destination on AWS without sending anything to it.

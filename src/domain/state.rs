@@ -74,15 +74,26 @@ pub enum HeldReason {
     Conflict,
     /// Its signed date lies outside the acceptance window.
     Stale,
+    /// It was pulled, and its destination takes only what its sender signed.
+    Unsigned,
 }
 
 impl HeldReason {
+    /// Every reason.
+    pub const ALL: [Self; 4] = [
+        Self::Unreadable,
+        Self::Conflict,
+        Self::Stale,
+        Self::Unsigned,
+    ];
+
     /// The name of the reason.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Unreadable => "unreadable",
             Self::Conflict => "conflict",
             Self::Stale => "stale",
+            Self::Unsigned => "unsigned",
         }
     }
 }

@@ -54,6 +54,12 @@ impl Timestamp {
             .then(|| jiff::tz::TimeZone::UTC.to_timestamp(civil))?;
         instant.ok().map(|instant| Self(instant.as_millisecond()))
     }
+
+    /// Reads a date of HTTP, such as `Sun, 06 Nov 1994 08:49:37 GMT`.
+    pub fn parse_http(text: &str) -> Option<Self> {
+        let instant = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text);
+        instant.ok().map(|instant| Self(instant.as_millisecond()))
+    }
 }
 
 /// UTC, RFC 3339, always three decimals: `2026-03-02T10:15:31.480Z`.
@@ -103,6 +109,15 @@ mod tests {
         ] {
             let read = Timestamp::parse(text);
             assert_eq!(read, None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_date_of_http_is_read() {
+        let read = Timestamp::parse_http("Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(read, Some(Timestamp(784_111_777_000)));
+        for text in ["", "120", "Sun Nov  6 08:49:37 1994", "06 Nov 1994"] {
+            assert_eq!(Timestamp::parse_http(text), None, "{text}");
         }
     }
 

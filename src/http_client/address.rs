@@ -1,9 +1,50 @@
-//! Which addresses an event may be sent to: public ones, and nothing that only looks public.
+//! Which addresses an event may be sent to: public ones, and nothing that only looks public, unless
+//! the configuration allows a network.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ipnet::IpNet;
+
+/// The addresses that requests may go to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AddressRule {
+    allow: Vec<IpNet>,
+}
+
+impl AddressRule {
+    /// Public addresses, and those of `allow`.
+    pub(crate) fn allowing(allow: &[IpNet]) -> Self {
+        Self {
+            allow: allow.to_vec(),
+        }
+    }
+
+    /// Whether requests may go to `address`. Never to a link-local one or to the metadata service
+    /// of a cloud, which hands out credentials.
+    pub(super) fn permits(&self, address: IpAddr) -> bool {
+        let embedded = match address {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(v6) => embedded_v4(v6).map(IpAddr::V4),
+        };
+        let forms = || std::iter::once(address).chain(embedded);
+        let is_allowed = |form| self.allow.iter().any(|network| network.contains(&form));
+        !forms().any(is_metadata) && (is_public(address) || forms().any(is_allowed))
+    }
+}
+
+/// Whether `address` is link-local, where the metadata services of clouds are, or another address
+/// of one.
+fn is_metadata(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            v4.is_link_local() || matches!(v4.octets(), [168, 63, 129, 16] | [100, 100, 100, 200])
+        }
+        IpAddr::V6(v6) => v6.is_unicast_link_local() || v6.segments()[..2] == [0xfd00, 0xec2],
+    }
+}
+
 /// Whether `address` is reachable on the public internet, and so no door into our own network.
-pub(super) fn is_public(address: IpAddr) -> bool {
+fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_public_v4(v4),
         IpAddr::V6(v6) => embedded_v4(v6).map_or_else(|| is_public_v6(v6), is_public_v4),
@@ -54,6 +95,53 @@ fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_allowed_network_passes_in_every_form_and_no_metadata_service_does() {
+        let allow = [
+            "10.20.0.0/16",
+            "127.0.0.0/8",
+            "::1/128",
+            "fd12:3456::/32",
+            "160.0.0.0/4",
+        ];
+        let everything = ["0.0.0.0/0", "::/0"];
+        let rule = |networks: &[&str]| {
+            let networks = networks.iter().map(|network| network.parse().unwrap());
+            AddressRule::allowing(&networks.collect::<Vec<_>>())
+        };
+        for (address, by_some, by_all) in [
+            ("1.1.1.1", true, true),
+            ("10.20.0.1", true, true),
+            ("::ffff:10.20.0.1", true, true),
+            ("64:ff9b::a14:1", true, true),
+            ("10.21.0.1", false, true),
+            ("::ffff:10.21.0.1", false, true),
+            ("127.0.0.1", true, true),
+            ("::1", true, true),
+            ("::", false, true),
+            ("fd12:3456:1::1", true, true),
+            ("fd12:3457::1", false, true),
+            ("169.254.169.254", false, false),
+            ("169.254.170.2", false, false),
+            ("::ffff:169.254.169.254", false, false),
+            ("64:ff9b::a9fe:a9fe", false, false),
+            ("2002:a9fe:a9fe::", false, false),
+            ("fd00:ec2::254", false, false),
+            ("fe80::a9fe:a9fe", false, false),
+            ("168.63.129.16", false, false),
+            ("100.100.100.200", false, false),
+        ] {
+            let address: IpAddr = address.parse().unwrap();
+            let found = (
+                rule(&allow).permits(address),
+                rule(&everything).permits(address),
+            );
+            assert_eq!(found, (by_some, by_all), "{address}");
+            let is_public = AddressRule::default().permits(address);
+            assert_eq!(is_public, address.to_string() == "1.1.1.1", "{address}");
+        }
+    }
 
     #[test]
     fn only_public_addresses_pass() {

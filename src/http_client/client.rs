@@ -1,15 +1,16 @@
-//! An HTTP client that follows no redirects, uses no proxy, and connects to public addresses only.
+//! An HTTP client that follows no redirects, and connects to permitted addresses only.
 
-use std::{net::SocketAddr, str::FromStr, sync::Arc, time::Duration};
+use std::{error::Error, io, net::SocketAddr, str::FromStr, time::Duration};
 
 use reqwest::{
-    Client,
+    Client, ClientBuilder,
     dns::{Addrs, Name, Resolve, Resolving},
     redirect::Policy,
 };
+use rustls::CertificateError;
 use url::Url;
 
-use super::address::is_public;
+use super::{AddressRule, OutboundProxy, TrustedRoots, tls::tls};
 
 /// The time limits of a request.
 #[derive(Clone, Copy, Debug)]
@@ -20,24 +21,82 @@ pub(crate) struct ClientLimits {
     pub total: Duration,
 }
 
+/// How endpoints are reached: by default on the public internet, directly, with the system's roots.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OutboundNetwork {
+    /// The addresses that may be connected to.
+    pub rule: AddressRule,
+    /// The roots that certificates must lead to; the system's if `None`.
+    pub roots: Option<TrustedRoots>,
+    /// The proxy to go through.
+    pub proxy: Option<OutboundProxy>,
+}
+
+/// Why there is no client, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpClientError {
+    /// The system has no roots.
+    #[error(
+        "this system has no certificate authorities: install them (ca-certificates), or set \
+         SSL_CERT_FILE"
+    )]
+    NoRoots,
+    /// The client cannot be created.
+    #[error("cannot create an HTTPS client: {0}")]
+    Client(#[from] reqwest::Error),
+}
+
 /// A client for requests to `url`, which an [`endpoint`](super::endpoint()) must have allowed.
 /// Nothing is repeated.
-pub(crate) fn client(url: &Url, limits: ClientLimits) -> Result<Client, reqwest::Error> {
-    let client = Client::builder()
+pub(crate) fn client(
+    url: &Url,
+    limits: ClientLimits,
+    network: &OutboundNetwork,
+) -> Result<Client, HttpClientError> {
+    Ok(builder(url, limits, network)?.build()?)
+}
+
+/// The same, which opens a connection for each request.
+pub(crate) fn fresh_client(
+    url: &Url,
+    limits: ClientLimits,
+    network: &OutboundNetwork,
+) -> Result<Client, HttpClientError> {
+    let builder = builder(url, limits, network)?.pool_max_idle_per_host(0);
+    Ok(builder.build()?)
+}
+
+fn builder(
+    url: &Url,
+    limits: ClientLimits,
+    network: &OutboundNetwork,
+) -> Result<ClientBuilder, HttpClientError> {
+    let builder = Client::builder()
         .connect_timeout(limits.connect)
         .timeout(limits.total)
         .redirect(Policy::none())
         .no_proxy()
         .referer(false)
         .retry(reqwest::retry::never())
-        .tls_backend_preconfigured(tls())
         .user_agent(concat!("pillarbox/", env!("CARGO_PKG_VERSION")));
-    let client = if is_local(url) {
-        client
-    } else {
-        client.dns_resolver(PublicResolver)
-    };
-    client.build()
+    if is_local(url) {
+        // No TLS is used, and the system may have no roots.
+        return Ok(builder.tls_backend_preconfigured(tls(Some(&TrustedRoots::default()))?));
+    }
+    let builder = builder
+        .tls_backend_preconfigured(tls(network.roots.as_ref())?)
+        .dns_resolver(PermittedResolver {
+            rule: network.rule.clone(),
+            proxy: network
+                .proxy
+                .as_ref()
+                .and_then(OutboundProxy::host)
+                .map(str::to_owned),
+        });
+    Ok(match &network.proxy {
+        Some(proxy) => builder.proxy(proxy.proxy()?),
+        None => builder,
+    })
 }
 
 /// Whether requests to `url` stay on this machine: an endpoint may use http on loopback only.
@@ -57,17 +116,39 @@ pub enum RequestError {
     /// No connection could be opened.
     #[error("no connection")]
     NoConnection,
+    /// The certificate is not trusted, or TLS failed in another way.
+    #[error("{0}")]
+    Tls(TlsError),
     /// It began, and did not end.
     #[error("the exchange broke off")]
     BrokeOff,
 }
 
+/// What is wrong with the certificate or the TLS of an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TlsError {
+    /// Its authority is unknown.
+    #[error("its certificate is from an authority that is not trusted")]
+    UnknownAuthority,
+    /// It is not valid now.
+    #[error("its certificate has expired or is not valid yet")]
+    Expired,
+    /// It is for another host.
+    #[error("its certificate is for another name")]
+    OtherName,
+    /// Anything else.
+    #[error("TLS failed")]
+    Other,
+}
+
 impl From<&reqwest::Error> for RequestError {
     fn from(error: &reqwest::Error) -> Self {
-        if is_caused_by_private_address(error) {
+        if find_cause::<PrivateAddressError>(error).is_some() {
             Self::NotPublic
         } else if error.is_timeout() {
             Self::Late
+        } else if let Some(failure) = find_cause::<rustls::Error>(error).map(TlsError::from) {
+            Self::Tls(failure)
         } else if error.is_connect() {
             Self::NoConnection
         } else {
@@ -76,65 +157,95 @@ impl From<&reqwest::Error> for RequestError {
     }
 }
 
-fn is_caused_by_private_address(error: &reqwest::Error) -> bool {
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        if inner.is::<PrivateAddressError>() {
-            return true;
+impl From<&rustls::Error> for TlsError {
+    fn from(error: &rustls::Error) -> Self {
+        let rustls::Error::InvalidCertificate(error) = error else {
+            return Self::Other;
+        };
+        match error {
+            // Two authorities may have one name.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                Self::UnknownAuthority
+            }
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. } => Self::Expired,
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                Self::OtherName
+            }
+            _ => Self::Other,
         }
-        cause = inner.source();
     }
-    false
+}
+
+/// The error of that type in `error` and its causes, if there is one.
+fn find_cause<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    if let Some(found) = error.downcast_ref::<E>() {
+        return Some(found);
+    }
+    // An I/O error names the source of the error in it as its own, and leaves that error out.
+    let wrapped = error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref);
+    match wrapped {
+        Some(inner) => find_cause(inner),
+        None => find_cause(error.source()?),
+    }
 }
 
 /// Whether a [`client`] for `url` finds an address to connect to; it connects to none.
 ///
+/// A proxy resolves the name again, where this machine may not be able to.
+///
 /// # Errors
 /// The one that a request would have.
-pub(crate) async fn resolve(url: &Url) -> Result<(), RequestError> {
+pub(crate) async fn resolve(url: &Url, network: &OutboundNetwork) -> Result<(), RequestError> {
     let Some(url::Host::Domain(host)) = url.host() else {
         return Ok(()); // an IP address was checked when the configuration was read
     };
     if is_local(url) {
         return Ok(());
     }
+    let resolver = PermittedResolver {
+        rule: network.rule.clone(),
+        proxy: None,
+    };
     let name = Name::from_str(host).map_err(|_| RequestError::NoConnection)?;
-    match PublicResolver.resolve(name).await {
+    match resolver.resolve(name).await {
         Ok(_) => Ok(()),
         Err(error) if error.is::<PrivateAddressError>() => Err(RequestError::NotPublic),
+        Err(_) if network.proxy.is_some() => Ok(()),
         Err(_) => Err(RequestError::NoConnection),
     }
 }
 
-/// Resolves names as the system does, and keeps only public addresses.
-struct PublicResolver;
-
-#[derive(Debug, thiserror::Error)]
-#[error("no public address")]
-struct PrivateAddressError;
-
-impl Resolve for PublicResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let public: Vec<SocketAddr> = found.filter(|address| is_public(address.ip())).collect();
-            if public.is_empty() {
-                return Err(PrivateAddressError.into());
-            }
-            Ok(Box::new(public.into_iter()) as Addrs)
-        })
-    }
+/// Resolves names as the system does, and keeps only the addresses that are permitted.
+struct PermittedResolver {
+    rule: AddressRule,
+    /// The host of the proxy, which may have any address.
+    proxy: Option<String>,
 }
 
-/// TLS by ring, with the system's roots.
-fn tls() -> rustls::ClientConfig {
-    use rustls_platform_verifier::BuilderVerifierExt;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_platform_verifier())
-        .map(|builder| builder.with_no_client_auth())
-        .expect("ring has the cipher suites of TLS 1.2 and 1.3")
+#[derive(Debug, thiserror::Error)]
+#[error("no permitted address")]
+struct PrivateAddressError;
+
+impl Resolve for PermittedResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let rule = self.rule.clone();
+        let is_proxy = self.proxy.as_deref() == Some(name.as_str());
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let permitted: Vec<SocketAddr> = found
+                .filter(|address| is_proxy || rule.permits(address.ip()))
+                .collect();
+            if permitted.is_empty() {
+                return Err(PrivateAddressError.into());
+            }
+            Ok(Box::new(permitted.into_iter()) as Addrs)
+        })
+    }
 }
 
 #[cfg(test)]
@@ -143,10 +254,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_that_resolves_to_this_machine_is_not_connected_to() {
-        let error = match PublicResolver
-            .resolve(Name::from_str("localhost").unwrap())
-            .await
-        {
+        let resolver = PermittedResolver {
+            rule: AddressRule::default(),
+            proxy: None,
+        };
+        let error = match resolver.resolve(Name::from_str("localhost").unwrap()).await {
             Err(error) => error,
             Ok(_) => panic!("localhost has no public address"),
         };

@@ -1,10 +1,10 @@
 //! Which URLs may receive requests: https to public hosts, and plain http to this machine only.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
-use super::address::is_public;
+use super::AddressRule;
 
 /// Why a URL cannot be used, and what to do. Never contains the URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,13 +28,19 @@ pub enum EndpointError {
     Plain,
     /// https to an address that is not public.
     #[error(
-        "is https to a private, link-local or loopback address: write the name of a public host"
+        "is https to a private, link-local or loopback address: write the name of a public host, \
+         or allow its network"
     )]
     NotPublic,
 }
 
-/// Parses the URL of an endpoint that requests are sent to.
+/// Parses the URL of an endpoint on the public internet or on this machine.
 pub(crate) fn endpoint(text: &str) -> Result<Url, EndpointError> {
+    endpoint_within(text, &AddressRule::default())
+}
+
+/// Parses the URL of an endpoint whose address `rule` permits.
+pub(crate) fn endpoint_within(text: &str, rule: &AddressRule) -> Result<Url, EndpointError> {
     let url = Url::parse(text).map_err(|_| EndpointError::NoUrl)?;
     let problem = match (url.scheme(), url.host()) {
         ("http" | "https", Some(_)) if !url.username().is_empty() || url.password().is_some() => {
@@ -42,7 +48,7 @@ pub(crate) fn endpoint(text: &str) -> Result<Url, EndpointError> {
         }
         ("http" | "https", Some(_)) if url.fragment().is_some() => EndpointError::Fragment,
         ("http", Some(host)) if !is_loopback(&host) => EndpointError::Plain,
-        ("https", Some(host)) if !may_be_public(&host) => EndpointError::NotPublic,
+        ("https", Some(host)) if !may_be_permitted(&host, rule) => EndpointError::NotPublic,
         ("http" | "https", Some(_)) => return Ok(url),
         ("http" | "https", None) => EndpointError::NoUrl,
         _ => EndpointError::Scheme,
@@ -68,12 +74,15 @@ fn is_loopback(host: &Host<&str>) -> bool {
     }
 }
 
-/// A name may be public. Its addresses are checked when a connection is opened.
-fn may_be_public(host: &Host<&str>) -> bool {
+/// Whether the address of `host` may be permitted. The addresses of a name are checked when a
+/// connection is opened.
+fn may_be_permitted(host: &Host<&str>, rule: &AddressRule) -> bool {
+    let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
     match host {
-        Host::Domain(name) => *name != "localhost",
-        Host::Ipv4(address) => is_public(IpAddr::V4(*address)),
-        Host::Ipv6(address) => is_public(IpAddr::V6(*address)),
+        Host::Domain("localhost") => loopback.into_iter().any(|address| rule.permits(address)),
+        Host::Domain(_) => true,
+        Host::Ipv4(address) => rule.permits(IpAddr::V4(*address)),
+        Host::Ipv6(address) => rule.permits(IpAddr::V6(*address)),
     }
 }
 
@@ -101,6 +110,22 @@ mod tests {
             ),
         ] {
             assert_eq!(under(&Url::parse(base).unwrap(), path).as_str(), whole);
+        }
+    }
+
+    #[test]
+    fn an_allowed_network_opens_https_and_nothing_else() {
+        let allow = ["10.0.0.0/8", "127.0.0.1/32"].map(|network| network.parse().unwrap());
+        let rule = AddressRule::allowing(&allow);
+        for (text, outcome) in [
+            ("https://10.1.2.3/", Ok(())),
+            ("https://127.0.0.1:8443/", Ok(())),
+            ("https://localhost:8443/", Ok(())),
+            ("https://192.168.1.1/", Err(EndpointError::NotPublic)),
+            ("https://169.254.169.254/", Err(EndpointError::NotPublic)),
+            ("http://10.1.2.3/", Err(EndpointError::Plain)),
+        ] {
+            assert_eq!(endpoint_within(text, &rule).map(drop), outcome, "{text}");
         }
     }
 

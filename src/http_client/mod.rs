@@ -4,7 +4,17 @@ mod address;
 mod response;
 mod client;
 mod endpoint;
+mod proxy;
+mod tls;
 
-pub(crate) use client::{ClientLimits, RequestError, client, resolve};
-pub(crate) use endpoint::{EndpointError, endpoint, under};
+pub(crate) use address::AddressRule;
+pub use client::HttpClientError;
+pub(crate) use client::{
+    ClientLimits, OutboundNetwork, RequestError, client, fresh_client, resolve,
+};
+pub(crate) use endpoint::{EndpointError, endpoint, endpoint_within, under};
+pub(crate) use proxy::OutboundProxy;
+pub use proxy::OutboundProxyError;
 pub(crate) use response::{ClientResponse, ResponseError, ask};
+pub(crate) use tls::TrustedRoots;
+pub use tls::TrustedRootsError;

@@ -48,6 +48,7 @@ macro_rules! inbox_contract {
             has_an_open_row_attempted_at_once_on_request_but_not_during_an_attempt
             removes_a_finished_row_from_the_pending_index_and_lets_it_expire
             never_lets_dead_or_held_rows_expire
+            holds_a_row_that_delivery_cannot_deliver_until_it_is_replayed
             gives_an_event_to_the_first_key_that_claims_it
             replays_dead_delivered_and_held_rows_but_nothing_unreadable
             discards_rows_and_erases_only_on_request
@@ -640,6 +641,33 @@ pub async fn removes_a_finished_row_from_the_pending_index_and_lets_it_expire(in
             .unwrap(),
         []
     );
+}
+
+pub async fn holds_a_row_that_delivery_cannot_deliver_until_it_is_replayed(inbox: &impl Inbox) {
+    let key = recorded(inbox, "m1").await;
+    let fence = claimed(inbox, &key, NOW, 1).await;
+    let mark = Mark::Held {
+        reason: HeldReason::Unsigned,
+        at: later(2),
+    };
+    assert_eq!(inbox.mark(&fence, &mark).await.unwrap(), Marked::Done);
+
+    let held = row(inbox, &key).await;
+    assert_eq!(
+        (held.state, held.reason.as_deref(), held.due_at, held.lease),
+        (State::Held, Some("unsigned"), Some(later(2)), None)
+    );
+    assert_eq!((held.expires_at, held.body.is_some()), (None, true));
+    let due = inbox.find_due(&SourceFilter::ALL, later(1000), 10).await;
+    assert_eq!(due.unwrap(), []);
+    let of_payment = ["payment".to_owned()].into();
+    let source = SourceName::new("pay").unwrap();
+    let pending = inbox.pending_events(&source, &of_payment).await.unwrap();
+    assert_eq!(pending.len(), 1, "a person finds it");
+
+    let replayed = inbox.replay(&key, later(1001)).await.unwrap();
+    assert_eq!(replayed, Replayed::Done);
+    claimed(inbox, &key, later(1001), 2).await;
 }
 
 pub async fn never_lets_dead_or_held_rows_expire(inbox: &impl Inbox) {

@@ -9,7 +9,7 @@
 use std::{fmt, time::Duration};
 
 use super::BodyParts;
-use crate::domain::{Key, Timestamp};
+use crate::domain::{HeldReason, Key, Timestamp};
 
 /// The random id of a claim, so that an attempt that outlived its lease cannot mark the row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +84,13 @@ pub enum Mark {
         /// Why the last attempt failed.
         error: String,
         /// When it ended.
+        at: Timestamp,
+    },
+    /// Held for a person.
+    Held {
+        /// Why it is held.
+        reason: HeldReason,
+        /// Since when.
         at: Timestamp,
     },
 }

@@ -225,6 +225,11 @@ impl DeliveryInbox for MemoryInbox {
                 row.last_error = Some(error);
                 row.due_at = Some(at);
             }
+            Mark::Held { reason, at } => {
+                row.state = State::Held;
+                row.reason = Some(reason.to_string());
+                row.due_at = Some(at);
+            }
         }
         Ok(Marked::Done)
     }

@@ -9,11 +9,11 @@ use std::{collections::BTreeSet, fmt, io, sync::Arc, time::Duration};
 use super::{LambdaFunction, Reconciler, ReconcilerDeps, Role, RoleError};
 use crate::{
     aws::{Aws, AwsError, AwsService},
-    config::{Config, ConfigErrors, InboxConfig, Overrides},
+    config::{Config, ConfigDocument, ConfigErrors, DocumentReference, InboxConfig, Overrides},
     delivery::DeliveryWorker,
     destinations::{
         AnyDestination, DeliveryError, Destination, DestinationDeps, DestinationRoutes, Event,
-        LogDestination,
+        InFlightPermit, LogDestination,
     },
     domain::{Clock, Key, SystemClock},
     inbox::{
@@ -49,7 +49,10 @@ pub(super) enum InitError {
     #[error(transparent)]
     Role(#[from] RoleError),
     /// There is no configuration.
-    #[error("PILLARBOX_CONFIG is not set: put the configuration there, as one TOML document")]
+    #[error(
+        "PILLARBOX_CONFIG is not set: put the configuration there, as one TOML document, or \
+         secretsmanager:ARN or file:PATH of it"
+    )]
     NoConfiguration,
     /// The configuration is wrong.
     #[error("{0}")]
@@ -111,7 +114,8 @@ pub(super) async fn build<D: Destination>(
         file: &|path| std::fs::read_to_string(path),
         vault: FetchedSecrets::NOTHING,
     };
-    let (config, tolerated) = configuration(role, &outside)?;
+    let document = document(&outside).await?;
+    let (config, tolerated) = configuration(role, &document, &outside)?;
     let table = table(&config)?;
     let aws = Aws::from_variables(&outside)?;
     let (clock, manager) = (Arc::new(SystemClock), SecretsManager::new(&aws));
@@ -162,19 +166,39 @@ pub(super) fn function_metrics(env: fn(&str) -> Option<String>) -> FunctionMetri
     }
 }
 
+/// Reads the document in the variable, or that it names.
+async fn document(outside: &SecretSources<'_>) -> Result<ConfigDocument, InitError> {
+    let value = (outside.env)(CONFIGURATION)
+        .filter(|value| !value.is_empty())
+        .ok_or(InitError::NoConfiguration)?;
+    let reference = DocumentReference::parse(CONFIGURATION, &value)?;
+    let fetched = match reference.arn() {
+        Some(arn) => {
+            let manager = SecretsManager::new(&Aws::from_variables(outside)?);
+            let arns = BTreeSet::from([arn.to_owned()]);
+            manager.read(&arns, SecretsCaller::Background).await
+        }
+        None => FetchedSecrets::default(),
+    };
+    let outside = SecretSources {
+        vault: &fetched,
+        ..*outside
+    };
+    Ok(reference.read(&outside)?)
+}
+
 /// Reads the configuration. A function that receives or reconciles is stopped only by an error
 /// about the sources or the table; the other errors are logged, and returned.
 fn configuration(
     role: Role,
+    document: &ConfigDocument,
     outside: &SecretSources<'_>,
 ) -> Result<(Config, Option<ConfigErrors>), InitError> {
-    let document = (outside.env)(CONFIGURATION)
-        .filter(|document| !document.is_empty())
-        .ok_or(InitError::NoConfiguration)?;
+    let ConfigDocument { text, place } = document;
     let (mut config, tolerated) = if role.receives() || role.pulls() {
-        Config::read_to_receive(&document, CONFIGURATION)?
+        Config::read_to_receive(text, place)?
     } else {
-        (Config::read(&document, CONFIGURATION)?, None)
+        (Config::read(text, place)?, None)
     };
     for error in tolerated.iter().flat_map(ConfigErrors::iter) {
         tracing::error!(reason = %error, "the configuration has an error");
@@ -249,6 +273,7 @@ pub(super) fn configured_destinations(
     let (routes, errors) = config.route_settings(&secrets).build(&DestinationDeps {
         aws: Some(context.aws),
         clock: context.clock.clone(),
+        outside: context.secrets,
         log: &|| LogDestination::new(io::stdout()),
     });
     for error in &errors {
@@ -273,6 +298,13 @@ impl<D: Destination> Destination for OwnDestination<D> {
         match self {
             Self::Usable(destination) => destination.deliver(key, event).await,
             Self::Unusable(reason) => Err(DeliveryError::Unavailable(reason.clone())),
+        }
+    }
+
+    fn reserve(&self, source: &str) -> Option<InFlightPermit> {
+        match self {
+            Self::Usable(destination) => destination.reserve(source),
+            Self::Unusable(_) => Some(InFlightPermit::default()),
         }
     }
 }

@@ -205,6 +205,7 @@ impl InvocationLog {
                     repeat = count(|counts| counts.repeat),
                     retry = count(|counts| counts.retry),
                     dead = count(|counts| counts.dead),
+                    held = count(|counts| counts.held),
                     not_ours = count(|counts| counts.not_ours),
                     lost = count(|counts| counts.lost),
                     unwritten = count(|counts| counts.unwritten),

@@ -83,16 +83,23 @@ impl FetchedSecrets {
         self.0.values().any(Result::is_err)
     }
 
-    /// The text of one field of the JSON object in the secret `arn`.
+    /// The whole text of the secret `arn`.
     ///
-    /// A secret without a value, or without that field, is [`SecretError::NoneYet`].
-    pub(super) fn field(&self, arn: &str, field: &str) -> Result<Secret, SecretError> {
+    /// A secret without a value is [`SecretError::NoneYet`].
+    pub(crate) fn text(&self, arn: &str) -> Result<&Secret, SecretError> {
         let read = self
             .0
             .get(arn)
             .unwrap_or(&Err(SecretsManagerError::NotQueried));
         let text = read.as_ref().map_err(|error| SecretError::Unread(*error))?;
-        let text = text.as_ref().ok_or(SecretError::NoneYet)?;
+        text.as_ref().ok_or(SecretError::NoneYet)
+    }
+
+    /// The text of one field of the JSON object in the secret `arn`.
+    ///
+    /// A secret without a value, or without that field, is [`SecretError::NoneYet`].
+    pub(super) fn field(&self, arn: &str, field: &str) -> Result<Secret, SecretError> {
+        let text = self.text(arn)?;
         // The parser's error would repeat the text.
         let fields: BTreeMap<String, serde_json::Value> =
             serde_json::from_str(text.expose()).map_err(|_| SecretError::NoFields)?;

@@ -22,6 +22,7 @@ use crate::aws::Environment;
 pub use crate::domain::Secret;
 pub use fetched::{FetchedSecrets, SecretsManagerError};
 pub use keyring::{KeySnapshot, Keyring, MAX_KEY_AGE, REFRESH_INTERVAL, log_unusable_secrets};
+pub(crate) use reference::is_secret_arn;
 pub use reference::{SecretRef, SecretsManagerRef};
 pub use secrets_manager::{SecretsCaller, SecretsManager, arns};
 pub(crate) use signing::{FetchedSecret, fetch_signing_secret};

@@ -84,7 +84,7 @@ impl SecretsManagerRef {
 
     fn parse(text: &str) -> Option<Self> {
         let (arn, field) = text.rsplit_once('#')?;
-        let is_whole = name_of(arn).is_some_and(is_secret_name) && is_name(field);
+        let is_whole = is_secret_arn(arn) && is_name(field);
         is_whole.then(|| Self {
             arn: arn.to_owned(),
             field: field.to_owned(),
@@ -97,6 +97,11 @@ impl SecretsManagerRef {
         let cut = if end.len() < name.len() { "…" } else { "" };
         format!("{cut}{end}#{}", self.field)
     }
+}
+
+/// Whether `text` is the whole ARN of a secret.
+pub(crate) fn is_secret_arn(text: &str) -> bool {
+    name_of(text).is_some_and(is_secret_name)
 }
 
 /// The name in `arn:aws…:secretsmanager:REGION:ACCOUNT:secret:NAME`; `None` for other texts.

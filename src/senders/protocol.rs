@@ -23,6 +23,8 @@ pub struct SenderProtocol {
     pub name: &'static str,
     /// The sender's name in sentences.
     pub title: &'static str,
+    /// The content type of what it posts.
+    pub content_type: &'static str,
     /// How it signs what it posts.
     pub signature: SignatureScheme,
     /// How its messages are read.
@@ -68,6 +70,9 @@ pub(super) fn bare_digits(value: &str) -> Option<SignatureValue<'_>> {
 pub struct EnvelopeFormat {
     /// The members of a message in the order in which the sender writes them.
     pub members: &'static [&'static str],
+    /// The event types that are known, those of pulled notifications included. A sender may add
+    /// others at any time.
+    pub event_types: &'static [&'static str],
     /// Reads what the sender posted.
     pub(super) read: fn(&[u8]) -> Result<EnvelopeFields, UnreadableError>,
     /// Reads what the sender's API returned at that instant.

@@ -17,7 +17,7 @@ pub struct AttemptRecord {
     pub platform: PlatformFields,
     /// The key of the row.
     pub key: Key,
-    /// `delivered`, `repeat`, `retry`, `dead`, `lost`, `not_ours` or `error`.
+    /// `delivered`, `repeat`, `retry`, `dead`, `held`, `lost`, `not_ours` or `error`.
     pub outcome: &'static str,
     /// The number of the attempt; `None` if the row was not claimed.
     pub attempt: Option<u32>,
@@ -61,6 +61,7 @@ impl AttemptRecord {
             "repeat" => line!(info, "repeat of an event, not delivered again"),
             "retry" => line!(warn, "delivery failed, will retry"),
             "dead" => line!(error, "delivery failed for good"),
+            "held" => line!(warn, "notification held, not delivered"),
             "lost" => line!(warn, "claim ended before the outcome was written"),
             "not_ours" => line!(debug, "nothing to deliver"),
             _ => line!(error, "outcome not written, will retry"),
@@ -70,7 +71,7 @@ impl AttemptRecord {
     /// The metrics of the line. Those of a delivered notification and of a repeat are in the line
     /// of their invocation.
     fn metrics(&self) -> Option<EmbeddedMetrics> {
-        if !matches!(self.outcome, "retry" | "dead") {
+        if !matches!(self.outcome, "retry" | "dead" | "held") {
             return None;
         }
         let source = SourceName::new(self.key.source())?;
@@ -88,6 +89,7 @@ impl AttemptRecord {
             "repeat" => &metrics::REPEAT,
             "retry" => &metrics::RETRIED,
             "dead" => &metrics::DEAD,
+            "held" => &metrics::HELD,
             _ => return Vec::new(),
         };
         let delay = (self.outcome == "delivered")

@@ -109,6 +109,11 @@ const RECEIVE_RARELY: &[(&str, MetricFrequency)] = &[("receive", Occasional)];
 const DELIVER: &[(&str, MetricFrequency)] = &[("process", Continuous), ("sweep", Occasional)];
 const DELIVER_RARELY: &[(&str, MetricFrequency)] =
     &[("process", Occasional), ("sweep", Occasional)];
+const HOLD_RARELY: &[(&str, MetricFrequency)] = &[
+    ("receive", Occasional),
+    ("process", Occasional),
+    ("sweep", Occasional),
+];
 const SWEEP: &[(&str, MetricFrequency)] = &[("sweep", Continuous)];
 const SWEEP_RARELY: &[(&str, MetricFrequency)] = &[("sweep", Occasional)];
 const RECONCILE: &[(&str, MetricFrequency)] = &[("reconcile", Continuous)];
@@ -137,7 +142,7 @@ metrics! {
     RECEIVED = "Received", "Count", BY_SOURCE, SUM, RECEIVE, Minimal;
     RECORDED = "Recorded", "Count", BY_SOURCE, SUM, RECEIVE, All;
     DUPLICATE = "Duplicate", "Count", BY_SOURCE, SUM, RECEIVE_RARELY, All;
-    HELD = "Held", "Count", BY_SOURCE, SUM, RECEIVE_RARELY, All;
+    HELD = "Held", "Count", BY_SOURCE, SUM, HOLD_RARELY, All;
     CONFLICT = "Conflict", "Count", BY_SOURCE, SUM, RECEIVE_RARELY, All;
     INVALID_SIGNATURE = "InvalidSignature", "Count", BY_SOURCE, SUM, RECEIVE_RARELY, Minimal;
     NO_SECRET = "NoSecret", "Count", BY_SOURCE, SUM, RECEIVE_RARELY, All;

@@ -6,6 +6,7 @@
 )]
 
 mod artefact;
+mod as_sent;
 mod consumer;
 mod ministack;
 mod proxies;

@@ -12,6 +12,7 @@ mod check;
 mod conformance;
 mod events;
 mod faults;
+mod https_destinations;
 mod lambda;
 mod limits;
 mod names;

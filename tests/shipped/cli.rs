@@ -1132,7 +1132,7 @@ fn a_path_in_place_of_the_document_is_recognised() {
             2,
             &[
                 "takes the configuration document itself",
-                &format!("--config {path}"),
+                &format!("write file:{path}"),
             ],
         );
     }

@@ -5,6 +5,8 @@
     reason = "clippy does not take the helpers of a test for one"
 )]
 
+mod accounts;
+mod as_sent;
 mod aws;
 mod check_command;
 mod cli;
@@ -22,6 +24,7 @@ mod receive;
 mod reconcile_command;
 mod replicas;
 mod restore;
+mod routes;
 mod runbook;
 mod simulate_command;
 mod strangers;

@@ -49,6 +49,8 @@ pub(crate) fn held(reason: &str) -> Option<&'static str> {
         Some("Another notification has the same identifier and different content.")
     } else if is(HeldReason::Stale) {
         Some("Its date is too old, or too far ahead, to be accepted without a check.")
+    } else if is(HeldReason::Unsigned) {
+        Some("It was requested from its sender, which signs only what it posts.")
     } else {
         None
     }
@@ -59,7 +61,15 @@ pub(crate) fn destination(kind: &DestinationConfig) -> String {
     match kind {
         DestinationConfig::Log => "log, on standard output".to_owned(),
         DestinationConfig::Https(https) => {
-            format!("https, {}", https.url.origin().ascii_serialization())
+            let as_sent = if kind.takes_signed_only() {
+                ", as sent"
+            } else {
+                ""
+            };
+            format!(
+                "https, {}{as_sent}",
+                https.url.origin().ascii_serialization()
+            )
         }
         DestinationConfig::Sqs(queue) => format!("sqs, {}", queue.url()),
         DestinationConfig::EventBridge(bus) => format!("eventbridge, {}", bus.as_str()),
@@ -143,11 +153,7 @@ mod tests {
         for known in State::ALL {
             assert!(state(known).ends_with('.'), "{known}");
         }
-        for reason in [
-            HeldReason::Unreadable,
-            HeldReason::Conflict,
-            HeldReason::Stale,
-        ] {
+        for reason in HeldReason::ALL {
             assert!(
                 held(reason.as_str()).is_some_and(|words| words.ends_with('.')),
                 "{reason}"

@@ -196,6 +196,11 @@ impl<'a> FinalState<'a> {
                 due_at: Some(*at),
                 ..end(State::Dead)
             },
+            Mark::Held { reason, at } => Self {
+                reason: Some(reason.as_str()),
+                due_at: Some(*at),
+                ..end(State::Held)
+            },
         }
     }
 

@@ -10,7 +10,7 @@ use url::Url;
 use super::{PayAccess, PayError, error, judge::StateChange};
 use crate::{
     domain::{Id, Timestamp},
-    http_client::{self, ClientLimits, ClientResponse, RequestError},
+    http_client::{self, ClientLimits, ClientResponse, OutboundNetwork, RequestError},
     inbox::ReconcileInbox,
     reconcile::{
         LockedRun, ProgressEvent, RunEnd,
@@ -108,7 +108,8 @@ impl<'a> PayClient<'a> {
     /// A client of the account's API.
     pub(super) fn new(access: &'a PayAccess) -> Result<Self, PayError> {
         let no_client = |_| PayError::Unanswered(RequestError::NoConnection);
-        let http = http_client::client(&access.base_url, LIMITS).map_err(no_client)?;
+        let http = http_client::client(&access.base_url, LIMITS, &OutboundNetwork::default())
+            .map_err(no_client)?;
         Ok(Self {
             http,
             access,

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     domain::Timestamp,
-    http_client::{self, ClientLimits, ClientResponse, RequestError},
+    http_client::{self, ClientLimits, ClientResponse, OutboundNetwork, RequestError},
     inbox::{KvKey, ReconcileInbox},
     reconcile::{LockedRun, RunEnd, rate_limiter::RateLimiter},
     secrets::Secret,
@@ -94,7 +94,8 @@ impl<'a> HmrcClient<'a> {
     /// A client without a token.
     pub(super) fn new(access: &'a HmrcAccess) -> Result<Self, HmrcError> {
         let no_client = |_| HmrcError::Unanswered(RequestError::NoConnection);
-        let http = http_client::client(&access.base_url, LIMITS).map_err(no_client)?;
+        let http = http_client::client(&access.base_url, LIMITS, &OutboundNetwork::default())
+            .map_err(no_client)?;
         // All callers for one application share its rate limiter. The key holds a digest, so that
         // it does not reveal the client id.
         let application = hex::encode(&Sha256::digest(access.client_id.expose())[..8]);

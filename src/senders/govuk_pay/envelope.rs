@@ -26,6 +26,14 @@ pub(super) const FORMAT: EnvelopeFormat = EnvelopeFormat {
         "event_type",
         "resource",
     ],
+    event_types: &[
+        "card_payment_succeeded",
+        "card_payment_captured",
+        "card_payment_refunded",
+        "card_payment_failed",
+        "card_payment_expired",
+        OBSERVED_EVENT_TYPE,
+    ],
     read,
     read_pulled: payment::observed,
     data: |event_type, body| match event_type {

@@ -23,6 +23,7 @@ const REFUNDED_EVENT_TYPE: &str = "card_payment_refunded";
 pub(super) static PROTOCOL: SenderProtocol = SenderProtocol {
     name: "govuk-pay",
     title: "GOV.UK Pay",
+    content_type: "application/json",
     signature: signature::SCHEME,
     envelope: envelope::FORMAT,
     config: config::CONFIG,

@@ -24,6 +24,7 @@ pub(super) const FORMAT: EnvelopeFormat = EnvelopeFormat {
         "status",
         "createdDateTime",
     ],
+    event_types: &[EVENT_TYPE],
     read,
     read_pulled: |body, _| read(body),
     data: |_, body| data(body),

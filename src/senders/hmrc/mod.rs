@@ -12,6 +12,7 @@ use super::SenderProtocol;
 pub(super) static PROTOCOL: SenderProtocol = SenderProtocol {
     name: "hmrc",
     title: "HMRC",
+    content_type: "application/json",
     signature: signature::SCHEME,
     envelope: envelope::FORMAT,
     config: config::CONFIG,

@@ -13,6 +13,7 @@ use crate::{
 
 pub(super) const FORMAT: EnvelopeFormat = EnvelopeFormat {
     members: &["id", "at", "type", "about"],
+    event_types: &[],
     read,
     read_pulled: |body, _| read(body),
     data: |_, body| {

@@ -11,6 +11,7 @@ use super::SenderProtocol;
 pub(super) static PROTOCOL: SenderProtocol = SenderProtocol {
     name: "timestamped",
     title: "the timestamped sender",
+    content_type: "application/json",
     signature: signature::SCHEME,
     envelope: envelope::FORMAT,
     config: config::CONFIG,

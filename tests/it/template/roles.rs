@@ -368,3 +368,85 @@ fn people_get_one_policy_to_read_rows_and_one_to_replay_them() {
         );
     }
 }
+
+/// More sources than one of each sender: their document, and what is in it.
+const MORE: [(&str, &str); 5] = [
+    (
+        "ConfigurationSecretArn",
+        "arn:aws:secretsmanager:eu-west-2:123456789012:secret:pillarbox-AbCdEf",
+    ),
+    ("SourceNames", "pay-leeds,hmrc-two"),
+    (
+        "SourceSecretArns",
+        "arn:aws:secretsmanager:eu-west-2:123456789012:secret:a-AbCdEf,\
+         arn:aws:secretsmanager:eu-west-2:123456789012:secret:b-AbCdEf",
+    ),
+    (
+        "PullSecretArns",
+        "arn:aws:secretsmanager:eu-west-2:123456789012:secret:c-AbCdEf",
+    ),
+    (
+        "DestinationSecretArns",
+        "arn:aws:secretsmanager:eu-west-2:123456789012:secret:d-AbCdEf",
+    ),
+];
+
+#[test]
+fn the_sources_of_a_document_in_secrets_manager_give_each_role_what_it_needs_of_them() {
+    let given: Vec<_> = PULLING.into_iter().chain(MORE).collect();
+    let stack = Stack::with(&given);
+    assert_eq!(stack.refusals(), Vec::<String>::new());
+    assert_eq!(document(&stack), format!("secretsmanager:{}", MORE[0].1));
+    let bare = Stack::with(&PULLING);
+    for (role, more) in [
+        (
+            "ReceiveRole",
+            &["Document", "MoreSenderSecrets", "RecordMore"][..],
+        ),
+        ("ProcessRole", &["Document", "MoreDestinationSecrets"]),
+        ("SweepRole", &["Document", "MoreDestinationSecrets"]),
+        (
+            "ReconcilerRole",
+            &["Document", "MoreCredentials", "RecordMore"],
+        ),
+    ] {
+        let (with, without) = (statements(&stack, role), statements(&bare, role));
+        let added: Vec<_> = with
+            .keys()
+            .filter(|sid| !without.contains_key(*sid))
+            .collect();
+        assert_eq!(added, more, "{role}");
+        assert_eq!(with["Document"]["Resource"], MORE[0].1);
+        if let Some(record) = with.get("RecordMore") {
+            let keys = &record["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"];
+            assert_eq!(list(keys), ["pay-leeds:*", "hmrc-two:*"]);
+            assert_eq!(record["Action"], "dynamodb:PutItem");
+        }
+        for (sid, (_, arns)) in [
+            ("MoreSenderSecrets", MORE[2]),
+            ("MoreCredentials", MORE[3]),
+            ("MoreDestinationSecrets", MORE[4]),
+        ] {
+            if let Some(statement) = with.get(sid) {
+                assert_eq!(statement["Action"], "secretsmanager:GetSecretValue");
+                let expected: Vec<&str> = arns.split(',').collect();
+                assert_eq!(list(&statement["Resource"]), expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn more_sources_need_their_document_and_their_names() {
+    let without_names = Stack::with(&MORE[..1]).refusals();
+    assert_eq!(without_names.len(), 1, "{without_names:?}");
+    assert!(without_names[0].contains("ConfigurationSecretArn needs SourceNames"));
+    for alone in &MORE[1..] {
+        let refused = Stack::with(&[*alone]).refusals();
+        assert_eq!(refused.len(), 1, "{refused:?}");
+        assert!(
+            refused[0].ends_with("need ConfigurationSecretArn."),
+            "{refused:?}"
+        );
+    }
+}

@@ -7,7 +7,7 @@ mod listeners;
 mod reconcile;
 mod stuck;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use clap::Args;
 use serde::Serialize;
@@ -16,13 +16,17 @@ use super::{
     CommandError, GlobalArgs,
     output::{GREEN, Output, RED, YELLOW, paint},
     row::json,
-    settings::{CommandSettings, aws, outside_with, vault},
+    settings::{CommandSettings, aws, outside, outside_with, vault},
 };
 use crate::labels;
 use pillarbox::{
     aws::Aws,
-    config::{Config, DestinationConfig, Overrides, SourceConfig},
-    destinations::{DeliveryError, EventBridgeDestination, Probe, SqsDestination, probe_https},
+    config::{Config, DestinationSecrets, Overrides, SourceConfig},
+    destinations::{
+        DeliveryError, DestinationSettings, EventBridgeDestination, HttpsSettings, Probe,
+        SqsDestination,
+    },
+    domain::SystemClock,
     secrets::{FetchedSecrets, SecretError, SecretRef, SecretSources},
 };
 
@@ -111,6 +115,7 @@ impl DoctorArgs {
         findings.extend(found_listeners);
         findings.extend(secrets(config).await);
         findings.extend(found_destinations);
+        findings.extend(held_pulls(config));
         findings.extend(inbox::storage(&opened).await);
         findings.extend(found_rows);
         findings.extend(reconcile::credentials(config).await);
@@ -239,24 +244,28 @@ fn shape(name: &str, reference: &SecretRef, outside: &SecretSources<'_>) -> Doct
 
 /// Whether each destination is there; nothing is sent to it.
 async fn destinations(config: &Config) -> Vec<DoctorFinding> {
-    let named = config
-        .destinations
-        .iter()
-        .map(|(name, kind)| (format!("destination {name}"), kind));
+    let routes = config.route_settings(&DestinationSecrets::default());
+    let named = config.destinations.iter();
+    let named =
+        named.map(|(name, kind)| (format!("destination {name}"), kind, &routes.named[name]));
+    let default = (
+        "destination".to_owned(),
+        &config.destination,
+        &routes.default,
+    );
     let mut findings = Vec::new();
-    for (name, kind) in
-        std::iter::once(("destination".to_owned(), &config.destination)).chain(named)
-    {
-        let found = match kind {
-            DestinationConfig::Log => fine(name, labels::destination(kind)),
-            DestinationConfig::Https(https) => reach(&name, &https.url).await,
-            DestinationConfig::Sqs(queue) => {
-                let (what, may) = (labels::destination(kind), "sqs:GetQueueAttributes");
+    for (name, kind, settings) in std::iter::once(default).chain(named) {
+        let what = labels::destination(kind);
+        let found = match settings {
+            DestinationSettings::Log => fine(name, what),
+            DestinationSettings::Https(https) => reach(&name, https, routes.outbound_proxy).await,
+            DestinationSettings::Sqs(queue) => {
+                let may = "sqs:GetQueueAttributes";
                 let look = async |aws: Aws| SqsDestination::new(&aws, queue.clone()).probe().await;
                 on_aws(&name, &what, may, look).await
             }
-            DestinationConfig::EventBridge(bus) => {
-                let (what, may) = (labels::destination(kind), "events:DescribeEventBus");
+            DestinationSettings::EventBridge(bus) => {
+                let may = "events:DescribeEventBus";
                 let look =
                     async |aws: Aws| EventBridgeDestination::new(&aws, bus.clone()).probe().await;
                 on_aws(&name, &what, may, look).await
@@ -271,6 +280,25 @@ async fn destinations(config: &Config) -> Vec<DoctorFinding> {
         });
     }
     findings
+}
+
+/// Sources that are pulled from, and whose destination takes only what they signed.
+fn held_pulls(config: &Config) -> Vec<DoctorFinding> {
+    let is_held = |source: &&SourceConfig| {
+        let mut destinations = config.destinations_of(source);
+        source.pull.is_some()
+            && destinations.any(|destination| {
+                destination.takes_signed_only() && destination.pulled().is_none()
+            })
+    };
+    let sources = config.sources.iter().filter(is_held);
+    sources
+        .map(|source| {
+            let found = "what is pulled is held (unsigned), because its destination takes only \
+                         what its sender signed. Set `pulled` there to the name of another";
+            finding(CheckHealth::Look, format!("source {}", source.name), found)
+        })
+        .collect()
 }
 
 /// Whether `what` is there, as far as we may look: sending needs no permission to.
@@ -302,14 +330,21 @@ async fn on_aws(
 }
 
 /// Whether an endpoint answers on the path that a delivery takes.
-async fn reach(name: &str, url: &url::Url) -> DoctorFinding {
-    let origin = url.origin().ascii_serialization();
-    match probe_https(url).await {
+async fn reach(name: &str, https: &HttpsSettings, outbound_proxy: bool) -> DoctorFinding {
+    let origin = https.url.origin().ascii_serialization();
+    let endpoint = https.endpoint(outbound_proxy, &outside(), Arc::new(SystemClock));
+    let probed = match endpoint {
+        Ok(endpoint) => endpoint.probe().await.map_err(|why| why.to_string()),
+        Err(why) => Err(why.to_string()),
+    };
+    match probed {
         Ok(()) => fine(name, format!("{origin} answers")),
         Err(why) => finding(
             CheckHealth::Wrong,
             name,
-            format!("{origin}: {why}. Check the name, its addresses and the firewall"),
+            format!(
+                "{origin}: {why}. Check the name, its addresses, its certificate and the firewall"
+            ),
         ),
     }
 }
@@ -320,7 +355,7 @@ fn days(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::{net::SocketAddr, path::Path, sync::Arc};
+    use std::{net::SocketAddr, path::Path};
 
     use tempfile::TempDir;
     use tokio::{
@@ -335,7 +370,8 @@ mod tests {
         sqlite::{ServeLock, SqliteInbox},
     };
     use pillarbox::{
-        domain::{Clock, SystemClock},
+        destinations::HttpsFormat,
+        domain::Clock,
         inbox::ReceiveInbox,
         senders::{Entry, SenderKind, example},
     };
@@ -361,6 +397,7 @@ mod tests {
         let global = GlobalArgs {
             config: Some(config),
             inbox: Some(format!("sqlite:{}", folder.join("inbox.db").display())),
+            ..GlobalArgs::default()
         };
         let (mut output, printed) = Output::captured();
         let ended = DoctorArgs { json: false }.run(&global, &mut output).await;
@@ -541,18 +578,30 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_endpoint_whose_name_has_a_private_address_is_wrong_though_it_accepts_connections() {
+    async fn an_endpoint_is_asked_on_the_way_that_a_delivery_takes() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let url = format!("https://localhost:{port}/events?token=x");
-        let found = reach("destination", &url.parse().unwrap()).await;
+        let https = |url: &str| HttpsSettings {
+            url: format!("{url}:{port}/events?token=x").parse().unwrap(),
+            format: HttpsFormat::AsSent(None),
+            allow: Vec::new(),
+            ca: None,
+            in_flight: None,
+        };
+        // It accepts connections, and deliveries open none.
+        let found = reach("destination", &https("https://localhost"), false).await;
         assert!(found.health == CheckHealth::Wrong, "{}", found.found);
-        assert_eq!(
-            found.found,
-            format!(
-                "https://localhost:{port}: https: the name resolves to a private address, where \
-                 nothing is sent. Check the name, its addresses and the firewall"
-            )
-        );
+        let words = "its URL is https to a private, link-local or loopback address";
+        assert!(found.found.contains(words), "{}", found.found);
+        assert!(!found.found.contains("token"), "{}", found.found);
+
+        let missing = HttpsSettings {
+            allow: vec!["127.0.0.1/32".parse().unwrap()],
+            ca: Some("no such file".into()),
+            ..https("https://127.0.0.1")
+        };
+        let found = reach("destination", &missing, false).await;
+        let words = "its ca file cannot be read (entity not found)";
+        assert!(found.found.contains(words), "{}", found.found);
     }
 }

@@ -37,7 +37,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use clap::{Args, Parser, Subcommand};
 
 use output::Output;
-use pillarbox::destinations::Destination;
+use pillarbox::{config::ConfigDocument, destinations::Destination};
 
 /// Receives GOV.UK Pay webhooks and HMRC push notifications, stores each before it answers 200, and
 /// delivers it.
@@ -59,13 +59,16 @@ struct Cli {
 /// The options of every command.
 #[derive(Args, Clone, Default)]
 struct GlobalArgs {
-    /// The configuration file [default: the document in PILLARBOX_CONFIG, or ./pillarbox.toml, or
-    /// the demo]
+    /// The configuration file [default: the document in PILLARBOX_CONFIG or named there, or
+    /// ./pillarbox.toml, or the demo]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The inbox, as sqlite:PATH or dynamodb:TABLE; overrides PILLARBOX_INBOX and the configuration
     #[arg(long, global = true, value_name = "INBOX")]
     inbox: Option<String>,
+    /// The document that PILLARBOX_CONFIG names in Secrets Manager, once it is fetched.
+    #[arg(skip)]
+    document: Option<ConfigDocument>,
 }
 
 #[derive(Subcommand)]
@@ -170,7 +173,12 @@ struct ServeToArgs {
 /// other commands, such as `pillarbox list`, work on the same inbox at the same time.
 pub fn serve_to(destination: impl Destination) -> ExitCode {
     let ServeToArgs { global, serve } = ServeToArgs::parse();
-    to_its_end(|output| block_on(serve.run_to(destination, &global, output)))
+    to_its_end(|output| {
+        block_on(async {
+            let global = settings::with_document(global).await?;
+            serve.run_to(destination, &global, output).await
+        })
+    })
 }
 
 /// Runs a command, prints its error, and returns the exit code.
@@ -202,11 +210,14 @@ fn block_on(command: impl Future<Output = Result<(), CommandError>>) -> Result<(
 }
 
 async fn run(cli: Cli, output: &mut Output) -> Result<(), CommandError> {
-    let global = cli.global;
-    match cli
+    let command = cli
         .command
-        .unwrap_or_else(|| Command::Serve(serve::ServeArgs::default()))
-    {
+        .unwrap_or_else(|| Command::Serve(serve::ServeArgs::default()));
+    let global = match command {
+        Command::Check(_) | Command::Completions(_) => cli.global,
+        _ => settings::with_document(cli.global).await?,
+    };
+    match command {
         Command::Serve(command) => command.run(&global, output).await,
         Command::Send(command) => command.run(&global, output).await,
         Command::Simulate(command) => command.run(&global, output).await,

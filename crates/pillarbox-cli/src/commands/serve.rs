@@ -21,12 +21,11 @@ use tracing_subscriber::{
     filter::{LevelFilter, Targets},
     prelude::*,
 };
-use url::Url;
 
 use super::{
     CommandError, GlobalArgs, demo,
     output::{BOLD, Output, paint},
-    settings::{CommandSettings, aws, outside_with, variable, wrong},
+    settings::{CommandSettings, aws, outside, outside_with, variable, wrong},
 };
 use crate::{
     console, labels,
@@ -37,9 +36,9 @@ use crate::{
 };
 use pillarbox::{
     aws::{Aws, AwsService},
-    config::{Config, DestinationConfig, DestinationSecrets, InboxConfig, Overrides},
+    config::{Config, DestinationSecrets, InboxConfig, Overrides, SourceConfig},
     delivery::DeliveryWorker,
-    destinations::{Destination, DestinationDeps, LogDestination, resolve_https},
+    destinations::{Destination, DestinationDeps, LogDestination, RouteSettings},
     domain::{Clock, SourceName, SystemClock},
     inbox::{
         RetentionPolicy,
@@ -106,6 +105,7 @@ impl ServeArgs {
         let (destination, errors) = routes.build(&DestinationDeps {
             aws: aws.as_ref(),
             clock: clock.clone(),
+            outside: &outside(),
             log: &|| Ok(log.clone()),
         });
         if let Some(error) = errors.first() {
@@ -320,7 +320,10 @@ impl<D: Destination> Starting<'_, D> {
         let addresses = (bound, console_bound);
         let shown = (self.goes_to, inbox_name.as_str());
         welcome(&settings, &keyring, addresses, shown, output)?;
-        tokio::spawn(log_unreachable(https_urls(&settings.config)));
+        let routes = settings
+            .config
+            .route_settings(&DestinationSecrets::default());
+        tokio::spawn(log_unreachable(routes));
         let (duty, duty_ended) = take_duty(&stop);
         let mut reconciling = reconciler(&settings.config, self.aws.as_ref(), &inbox)
             .map(|reconciler| reconcile_loop::start(reconciler, &metrics, &duty, &stop))
@@ -353,26 +356,18 @@ impl<D: Destination> Starting<'_, D> {
     }
 }
 
-/// The https destinations, by name.
-fn https_urls(config: &Config) -> Vec<(String, Url)> {
-    let default = ("(default)".to_owned(), &config.destination);
-    let named = config.destinations.iter();
-    let named = named.map(|(name, destination)| (name.clone(), destination));
-    std::iter::once(default)
-        .chain(named)
-        .filter_map(|(name, destination)| match destination {
-            DestinationConfig::Https(https) => Some((name, https.url.clone())),
-            _ => None,
-        })
-        .collect()
-}
-
-/// Logs the destinations without an address that deliveries may use. Name servers may be slow, so
-/// nothing waits for this.
-async fn log_unreachable(destinations: Vec<(String, Url)>) {
-    for (destination, url) in destinations {
-        if let Err(error) = resolve_https(&url).await {
-            tracing::warn!(%destination, reason = %error, "destination cannot be reached");
+/// Logs the https destinations without an address that deliveries may use. Name servers may be
+/// slow, so nothing waits for this.
+async fn log_unreachable(routes: RouteSettings) {
+    for (destination, https) in routes.https() {
+        let clock = Arc::new(SystemClock);
+        let endpoint = https.endpoint(routes.outbound_proxy, &outside(), clock);
+        let resolved = match endpoint {
+            Ok(endpoint) => endpoint.resolve().await.map_err(|why| why.to_string()),
+            Err(why) => Err(why.to_string()),
+        };
+        if let Err(reason) = resolved {
+            tracing::warn!(%destination, reason, "destination cannot be reached");
         }
     }
 }
@@ -459,18 +454,34 @@ fn welcome(
     Ok(())
 }
 
-/// Where events go: the default destination if a source uses it, and each named one with the
-/// sources that use it.
+/// Where events go: the default destination if a source uses it, and each named one with what
+/// goes there.
 fn destination_lines(config: &Config) -> Vec<String> {
     let users = |name: Option<&str>| {
-        let users = config
+        let sources = config
             .sources
             .iter()
-            .filter(|source| source.destination.as_deref() == name);
-        users
-            .map(|source| source.name.as_str())
-            .collect::<Vec<_>>()
-            .join(", ")
+            .filter(|source| source.destination.as_deref() == name)
+            .map(|source| source.name.to_string());
+        let routed = config
+            .routes
+            .iter()
+            .filter(|route| Some(route.destination.as_str()) == name)
+            .map(|route| format!("{} {}", route.source, route.types.join(" ")));
+        let gets_pulled = |source: &&SourceConfig| {
+            let mut destinations = config.destinations_of(source);
+            destinations.any(|destination| {
+                let pulled = destination.pulled().map(|pulled| pulled.value.as_str());
+                pulled.is_some() && pulled == name
+            })
+        };
+        let pulled = config
+            .sources
+            .iter()
+            .filter(gets_pulled)
+            .map(|source| format!("pulled from {}", source.name));
+        let users = sources.chain(routed).chain(pulled);
+        users.collect::<Vec<_>>().join(", ")
     };
     let mut lines = Vec::new();
     if config
@@ -572,6 +583,8 @@ mod tests {
         sync::{Mutex, PoisonError},
     };
 
+    use pillarbox::destinations::DestinationSettings;
+
     use super::*;
     use crate::commands::output::tests::paste;
 
@@ -645,22 +658,24 @@ mod tests {
             [destinations.near]\nkind = \"https\"\nurl = \"http://localhost:1/\"\n\
              secret = \"env:A\"\n[destinations.log]\nkind = \"log\"\n";
         let config = Config::read(document, "test").unwrap();
-        let mut urls = https_urls(&config);
-        assert_eq!(urls.len(), 2);
+        let mut routes = config.route_settings(&DestinationSecrets::default());
+        assert_eq!(routes.https().count(), 2);
         // The configuration refuses `localhost`, and not every system resolves `localhost.`.
-        urls[0].1 = "https://localhost/".parse().unwrap();
+        if let DestinationSettings::Https(https) = &mut routes.default {
+            https.url = "https://localhost/".parse().unwrap();
+        }
 
         let log = TestLog::default();
         let (layer, guard) =
             LogLayer::new(log.clone(), LogFormat::Json, Arc::new(SystemClock)).unwrap();
         let subscriber =
             tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
-        log_unreachable(urls).await;
+        log_unreachable(routes).await;
         drop((subscriber, guard));
         let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
         assert_eq!(log.lines().count(), 1, "{log}");
         assert!(log.contains(r#""destination":"(default)""#), "{log}");
-        assert!(log.contains("resolves to a private address"), "{log}");
+        assert!(log.contains("private"), "{log}");
     }
 
     #[cfg(target_os = "linux")] // other systems allow a queue of 128

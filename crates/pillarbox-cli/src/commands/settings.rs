@@ -10,7 +10,7 @@ use crate::{
 pub(super) use pillarbox::config::variable;
 use pillarbox::{
     aws::Aws,
-    config::{Config, ConfigErrors, Overrides, SourceConfig},
+    config::{Config, ConfigErrors, DocumentReference, Overrides, SourceConfig},
     secrets::{
         FetchedSecrets, Secret, SecretError, SecretRef, SecretSources, SecretsCaller,
         SecretsManager, arns,
@@ -22,6 +22,8 @@ use pillarbox::{
 pub(super) const DEMO: &str = ".pillarbox";
 /// The configuration file if none is named.
 const FILE: &str = "pillarbox.toml";
+/// The variable with the configuration document, or with its place.
+const VARIABLE: &str = "PILLARBOX_CONFIG";
 
 /// The configuration of one run.
 pub(super) struct CommandSettings {
@@ -127,15 +129,12 @@ fn find(global: &GlobalArgs) -> Result<(Option<String>, String), CommandError> {
     if let Some(path) = &global.config {
         return read(path);
     }
-    if let Some(document) = variable("PILLARBOX_CONFIG").filter(|document| !document.is_empty()) {
-        if is_path(&document) {
-            return Err(CommandError::Usage(format!(
-                "PILLARBOX_CONFIG takes the configuration document itself, not a path: name the \
-                 file with --config {}",
-                visible(&document)
-            )));
-        }
-        return Ok((Some(document), "PILLARBOX_CONFIG".to_owned()));
+    if let Some(document) = &global.document {
+        return Ok((Some(document.text.clone()), document.place.clone()));
+    }
+    if let Some(reference) = document_reference()? {
+        let document = reference.read(&outside()).map_err(wrong)?;
+        return Ok((Some(document.text), document.place));
     }
     if Path::new(FILE).exists() {
         return read(Path::new(FILE));
@@ -144,6 +143,43 @@ fn find(global: &GlobalArgs) -> Result<(Option<String>, String), CommandError> {
         None,
         "the demo (there is no pillarbox.toml here)".to_owned(),
     ))
+}
+
+/// What `PILLARBOX_CONFIG` holds or names; `None` if it is not set.
+fn document_reference() -> Result<Option<DocumentReference>, CommandError> {
+    let Some(value) = variable(VARIABLE).filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    let reference = DocumentReference::parse(VARIABLE, &value).map_err(wrong)?;
+    if matches!(reference, DocumentReference::Inline { .. }) && is_path(&value) {
+        return Err(CommandError::Usage(format!(
+            "{VARIABLE} takes the configuration document itself, or where it is: write file:{}, or \
+             name the file with --config",
+            visible(value.trim())
+        )));
+    }
+    Ok(Some(reference))
+}
+
+/// Fetches the document, if `PILLARBOX_CONFIG` names one in Secrets Manager and no flag another.
+pub(super) async fn with_document(global: GlobalArgs) -> Result<GlobalArgs, CommandError> {
+    if global.config.is_some() {
+        return Ok(global);
+    }
+    let Some((reference, arn)) = document_reference()?.and_then(|reference| {
+        let arn = reference.arn()?.to_owned();
+        Some((reference, arn))
+    }) else {
+        return Ok(global);
+    };
+    let fetched = SecretsManager::new(&aws().await?)
+        .read(&[arn].into(), SecretsCaller::Background)
+        .await;
+    let document = reference.read(&outside_with(&fetched)).map_err(wrong)?;
+    Ok(GlobalArgs {
+        document: Some(document),
+        ..global
+    })
 }
 
 /// Whether a text that should be a document is a path: it is one line, and neither sets a key nor

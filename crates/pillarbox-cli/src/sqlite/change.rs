@@ -220,6 +220,7 @@ pub(super) fn mark(db: &Connection, fence: &Fence, mark: &Mark) -> Result<Marked
             Some(at),
             None,
         ),
+        Mark::Held { reason, at } => (State::Held, Some(reason.as_str()), None, Some(at), None),
     };
     let mut update = db.prepare_cached(
         "UPDATE notification SET state = :state, reason = :reason, last_error = coalesce(:error, \

@@ -187,6 +187,7 @@ impl Faults {
 fn state_faults(row: &Row, shards: Option<u32>) -> [(bool, &'static str); 9] {
     let reason = row.reason.as_deref();
     let partition = row.state.index_partition();
+    let is_unsigned = held_reason(row) == Some(HeldReason::Unsigned);
     let has_reason = match row.state {
         State::Recorded | State::Delivered => reason.is_none(),
         State::Dead => reason.is_some_and(|reason| !reason.is_empty()),
@@ -198,7 +199,8 @@ fn state_faults(row: &Row, shards: Option<u32>) -> [(bool, &'static str); 9] {
     };
     let has_attempts = match row.state {
         State::Recorded | State::Discarded => true,
-        State::Held => row.attempts == 0,
+        // Delivery holds what its destination cannot take; everything else is held as it is stored.
+        State::Held => is_unsigned == (row.attempts > 0),
         State::Delivered | State::Repeat | State::Dead => row.attempts > 0,
     };
     [
@@ -229,7 +231,7 @@ fn state_faults(row: &Row, shards: Option<u32>) -> [(bool, &'static str); 9] {
             "it is dead without an error",
         ),
         (
-            row.state == State::Held && row.last_error.is_some(),
+            row.state == State::Held && !is_unsigned && row.last_error.is_some(),
             "it has an error, and was never attempted",
         ),
     ]
@@ -250,13 +252,9 @@ fn is_in_index(row: &Row, shards: Option<u32>) -> bool {
 /// Why a row is held, if that is a reason there is.
 fn held_reason(row: &Row) -> Option<HeldReason> {
     let reason = row.reason.as_deref().filter(|_| row.state == State::Held)?;
-    [
-        HeldReason::Unreadable,
-        HeldReason::Conflict,
-        HeldReason::Stale,
-    ]
-    .into_iter()
-    .find(|known| known.as_str() == reason)
+    HeldReason::ALL
+        .into_iter()
+        .find(|known| known.as_str() == reason)
 }
 
 /// Whether its times are possible.
@@ -388,6 +386,7 @@ fn held_faults(row: &Row, derived: &DerivedFields) -> [(bool, &'static str); 3] 
         Some(HeldReason::Stale) => derived
             .event_at
             .is_some_and(|at| is_ahead(at) || is_old(at)),
+        Some(HeldReason::Unsigned) => row.origin == Origin::Pull && derived.event_at.is_some(),
         None => true,
     };
     let is_ended = matches!(row.state, State::Held | State::Discarded);
