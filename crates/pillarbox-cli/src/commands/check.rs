@@ -28,7 +28,8 @@ use sender_simulator::{
     pillarbox check https://try.example.gov.uk/hmrc --kind hmrc --secret \
      env:HMRC_PUSH_SECRET \\\n      \
     --yes-store-test-data --markdown > conformance.md\n\n\
-    About 25 notifications are stored if all goes well; the report lists their ids.\n\
+    About 20 notifications of HMRC, or 30 of Pay, are stored if all goes well; the report lists \
+     their ids.\n\
     Exits with 1 if anything failed; not for warnings. It ends within 2 minutes.")]
 pub(super) struct CheckArgs {
     /// The callback URL; plain http on this machine only
