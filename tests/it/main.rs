@@ -9,6 +9,7 @@
 mod architecture;
 mod aws;
 mod check;
+mod cloudwatch;
 mod conformance;
 mod events;
 mod faults;

@@ -15,6 +15,7 @@
 pub mod client;
 pub mod cloud;
 pub mod cloudformation;
+pub mod cloudwatch;
 pub mod dynamodb;
 pub mod endpoint;
 pub mod fault_proxy;
