@@ -14,6 +14,7 @@ mod tests;
 use std::{
     collections::{HashSet, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 use super::{
@@ -22,8 +23,8 @@ use super::{
 };
 use crate::{
     destinations::Destination,
-    domain::Key,
-    inbox::{DeliveryInbox, InboxError, SourceFilter},
+    domain::{Key, SourceName},
+    inbox::{DeliveryInbox, InboxError, PendingGauges, SourceFilter},
 };
 
 /// Attempts due rows, round by round.
@@ -147,6 +148,35 @@ impl<I: DeliveryInbox, D: Destination> Sweep<I, D> {
 /// How many bodies of each shard a round settles.
 const SETTLED_BODIES: usize = 20;
 
+/// An open row that is younger may still be on its way from the stream.
+const ON_ITS_WAY: Duration = Duration::from_secs(2 * 60);
+/// How many rows of each shard of the pending index are counted.
+pub const GAUGE_ROWS: usize = 100;
+/// How long reading the gauges may take. Deliveries wait for it: after them there may be no time.
+const GAUGES_TIMEOUT: Duration = Duration::from_secs(5);
+/// How far ahead the time of a last notification may be: the difference between two clocks.
+const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(5 * 60);
+
+/// What a sweep measures before it delivers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SweepGauges {
+    /// The pending index.
+    pub pending: PendingGauges,
+    /// The age of the oldest open row that should have been delivered by now; zero for none.
+    pub oldest_open: Duration,
+    /// How long each source has sent nothing.
+    pub silences: Vec<(SourceName, SourceSilence)>,
+}
+
+/// How long a source has sent nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceSilence {
+    /// For so long.
+    Lasting(Duration),
+    /// The time of the last notification is in the future: a clock was wrong when it was written.
+    Unknown,
+}
+
 /// Runs single rounds with a deadline, and keeps the circuit breaker from one to the next.
 pub struct Sweeper<I, D> {
     worker: Arc<DeliveryWorker<I, D>>,
@@ -171,6 +201,39 @@ impl<I: DeliveryInbox, D: Destination> Sweeper<I, D> {
             worker,
             breaker: Arc::default(),
         }
+    }
+
+    /// Measures the pending index and the silence of `sources`.
+    ///
+    /// # Errors
+    /// If the inbox cannot be read, or not in time.
+    pub async fn gauges(&self, sources: &[SourceName]) -> Result<SweepGauges, InboxError> {
+        let read = tokio::time::timeout(GAUGES_TIMEOUT, self.read_gauges(sources));
+        let no_answer = |_| InboxError::Unavailable("no answer in time".to_owned());
+        read.await.map_err(no_answer).flatten()
+    }
+
+    async fn read_gauges(&self, sources: &[SourceName]) -> Result<SweepGauges, InboxError> {
+        let (inbox, now) = (&self.worker.inbox, self.worker.clock.now());
+        let pending = inbox
+            .pending_gauges(now.minus(ON_ITS_WAY), GAUGE_ROWS)
+            .await?;
+        let mut silences = Vec::new();
+        for source in sources {
+            let since = inbox.silent_since(source, now).await?;
+            let silence = if since > now.plus(MAX_CLOCK_DIFFERENCE) {
+                SourceSilence::Unknown
+            } else {
+                SourceSilence::Lasting(now.since(since))
+            };
+            silences.push((source.clone(), silence));
+        }
+        let oldest_open = pending.oldest_open.map(|oldest| now.since(oldest));
+        Ok(SweepGauges {
+            pending,
+            oldest_open: oldest_open.unwrap_or_default(),
+            silences,
+        })
     }
 
     /// Attempts what is due, until no row is or the time is up. Calls `on_attempt` for each result.

@@ -14,8 +14,8 @@ use crate::{
     destinations::{DeliveryError, Destination, Event},
     domain::{Clock, Key, SourceName, Timestamp},
     inbox::{
-        Claim, DeliveryInbox, EventClaim, Fence, InboxError, Mark, Marked, RetentionPolicy, Row,
-        SourceFilter,
+        Claim, DeliveryInbox, EventClaim, Fence, InboxError, Mark, Marked, PendingGauges,
+        RetentionPolicy, Row, SourceFilter,
     },
     senders::{EventName, example::NOW},
 };
@@ -151,6 +151,14 @@ impl DeliveryInbox for ScriptedInbox {
     }
 
     async fn record_last_received(&self, _: &SourceName, _: Timestamp) -> Result<(), InboxError> {
+        pending().await
+    }
+
+    async fn pending_gauges(&self, _: Timestamp, _: usize) -> Result<PendingGauges, InboxError> {
+        pending().await
+    }
+
+    async fn silent_since(&self, _: &SourceName, _: Timestamp) -> Result<Timestamp, InboxError> {
         pending().await
     }
 }

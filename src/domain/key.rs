@@ -79,6 +79,12 @@ impl Key {
         Self(format!("{self}~{}", hex::encode(&content_digest[..4])))
     }
 
+    /// Whether this is the key of a [`conflict`](Self::conflict). An id is percent-encoded, so no
+    /// other key has a `~`.
+    pub fn is_conflict(&self) -> bool {
+        self.0.contains('~')
+    }
+
     /// Reads a key; `None` if it is invalid.
     pub fn parse(text: &str) -> Option<Self> {
         let (source, id) = text.split_once(':')?;
@@ -172,7 +178,9 @@ mod tests {
     fn a_conflict_is_named_beside_the_first_and_unreadable_bytes_by_their_digest() {
         let source = SourceName::new("hmrc").unwrap();
         let first = Key::new(&source, &Id::new("n1").unwrap());
-        assert_eq!(first.conflict(&[0xab; 32]).as_str(), "hmrc:n1~abababab");
+        let conflict = first.conflict(&[0xab; 32]);
+        assert_eq!(conflict.as_str(), "hmrc:n1~abababab");
+        assert!(conflict.is_conflict() && !first.is_conflict());
         let unreadable = Key::unreadable(&source, &[1; 32]);
         assert_eq!(
             unreadable.as_str(),

@@ -13,8 +13,8 @@ use bytes::Bytes;
 use super::{
     BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded, EventClaim, Fence,
     InboxError, KvEntry, KvKey, LedgerEntry, ListCursor, MAX_BACKOFF, Mark, Marked, OperatorInbox,
-    PageRequest, PendingEvent, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row,
-    RowFilter, RowPage, SourceFilter, is_due,
+    PageRequest, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded,
+    Replayed, Row, RowFilter, RowPage, SourceFilter, is_due, silent_since,
 };
 use crate::{
     domain::{Key, SourceName, State, Timestamp},
@@ -238,6 +238,35 @@ impl DeliveryInbox for MemoryInbox {
         let last = tables.last_received.entry(source.clone()).or_insert(at);
         *last = at.max(*last);
         Ok(())
+    }
+
+    async fn pending_gauges(
+        &self,
+        open_before: Timestamp,
+        limit: usize,
+    ) -> Result<PendingGauges, InboxError> {
+        let tables = self.tables();
+        let mut gauges = PendingGauges::default();
+        for state in [State::Recorded, State::Dead, State::Held] {
+            let mut rows: Vec<&Row> = tables
+                .rows
+                .values()
+                .filter(|row| row.state == state)
+                .collect();
+            rows.sort_by_key(|row| row.due_at);
+            for row in rows.into_iter().take(limit) {
+                gauges += PendingGauges::of_row(state, &row.key, row.received_at, open_before);
+            }
+        }
+        Ok(gauges)
+    }
+
+    async fn silent_since(
+        &self,
+        source: &SourceName,
+        now: Timestamp,
+    ) -> Result<Timestamp, InboxError> {
+        silent_since(self, source, now).await
     }
 }
 

@@ -13,6 +13,7 @@ mod list;
 mod pending;
 mod roles;
 mod row;
+mod silence;
 
 #[cfg(any(test, feature = "test-support"))]
 pub mod contract;
@@ -33,9 +34,10 @@ pub use ledger::{EventClaim, LedgerEntry};
 pub use list::{ListCursor, PageRequest, RowFilter, RowPage, SourceFilter};
 #[cfg(any(test, feature = "test-support"))]
 pub use memory::MemoryInbox;
-pub use pending::{PendingCount, PendingEvent};
+pub use pending::{PendingCount, PendingEvent, PendingGauges};
 pub use roles::{DeliveryInbox, Inbox, OperatorInbox, ReadInbox, ReceiveInbox, ReconcileInbox};
 pub use row::{ROW_VERSION, Row};
+pub use silence::silent_since;
 
 /// How recording ended. Each of these is answered 200: the notification is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]

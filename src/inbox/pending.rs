@@ -6,7 +6,9 @@
 //! claimed by a conditional write on the row itself, and a row that is missing from one query is
 //! found by the next.
 
-use crate::domain::{Key, Timestamp};
+use std::ops::AddAssign;
+
+use crate::domain::{Key, State, Timestamp};
 
 /// A row in the pending index that is about a payment or a box.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,4 +30,50 @@ pub struct PendingCount {
     pub rows: usize,
     /// When the oldest of them was received.
     pub oldest: Timestamp,
+}
+
+/// The state of the pending index, as far as one query of each shard shows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PendingGauges {
+    /// The open rows that should have been delivered by now.
+    pub open_rows: u64,
+    /// When the oldest of them was received.
+    pub oldest_open: Option<Timestamp>,
+    /// The dead rows.
+    pub dead_rows: u64,
+    /// The held rows, without conflicts.
+    pub held_rows: u64,
+    /// The rows that are held because another was stored under the same id.
+    pub conflict_rows: u64,
+}
+
+impl PendingGauges {
+    /// Of one row in `state`; an open one counts if it was received before `open_before`.
+    pub fn of_row(state: State, key: &Key, received_at: Timestamp, open_before: Timestamp) -> Self {
+        let mut gauges = Self::default();
+        match state {
+            State::Recorded if received_at < open_before => {
+                gauges.open_rows = 1;
+                gauges.oldest_open = Some(received_at);
+            }
+            State::Dead => gauges.dead_rows = 1,
+            State::Held if key.is_conflict() => gauges.conflict_rows = 1,
+            State::Held => gauges.held_rows = 1,
+            _ => {}
+        }
+        gauges
+    }
+}
+
+impl AddAssign for PendingGauges {
+    fn add_assign(&mut self, other: Self) {
+        self.open_rows += other.open_rows;
+        self.oldest_open = match (self.oldest_open, other.oldest_open) {
+            (Some(one), Some(another)) => Some(one.min(another)),
+            (one, another) => one.or(another),
+        };
+        self.dead_rows += other.dead_rows;
+        self.held_rows += other.held_rows;
+        self.conflict_rows += other.conflict_rows;
+    }
 }

@@ -11,8 +11,8 @@ use std::{collections::BTreeSet, future::Future};
 
 use super::{
     BodyCopy, CasOutcome, Claim, DiscardRequest, Discarded, EventClaim, Fence, InboxError, KvEntry,
-    KvKey, LedgerEntry, Mark, Marked, PageRequest, PendingEvent, Recorded, Replayed, Row,
-    RowFilter, RowPage, SourceFilter,
+    KvKey, LedgerEntry, Mark, Marked, PageRequest, PendingEvent, PendingGauges, Recorded, Replayed,
+    Row, RowFilter, RowPage, SourceFilter,
 };
 use crate::{
     domain::{Key, SourceName, Timestamp},
@@ -38,7 +38,8 @@ pub trait ReceiveInbox: Send + Sync + 'static {
 /// For delivery, which claims a row, delivers it and marks how that ended.
 ///
 /// `ProcessRole` and `SweepRole`: `dynamodb:GetItem` and `dynamodb:UpdateItem`; only `SweepRole`
-/// has `dynamodb:Query` on the index, for [`find_due`](Self::find_due).
+/// has `dynamodb:Query` on the index, for [`find_due`](Self::find_due),
+/// [`settle_bodies`](Self::settle_bodies) and [`pending_gauges`](Self::pending_gauges).
 pub trait DeliveryInbox: Send + Sync + 'static {
     /// Open rows whose time has come, longest due first; then those whose `due_at` is not believed
     /// ([`due_ranges`](super::due_ranges)).
@@ -100,6 +101,24 @@ pub trait DeliveryInbox: Send + Sync + 'static {
         source: &SourceName,
         at: Timestamp,
     ) -> impl Future<Output = Result<(), InboxError>> + Send;
+
+    /// The state of the pending index, read with one query of each shard that reads at most `limit`
+    /// rows. Open rows count if they were received before `open_before`.
+    ///
+    /// With more rows in a shard, the counts and the age are lower bounds.
+    fn pending_gauges(
+        &self,
+        open_before: Timestamp,
+        limit: usize,
+    ) -> impl Future<Output = Result<PendingGauges, InboxError>> + Send;
+
+    /// When a notification of `source` was last received; if none ever was, when this was first
+    /// asked.
+    fn silent_since(
+        &self,
+        source: &SourceName,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Timestamp, InboxError>> + Send;
 }
 
 /// For reconcile, which records what it pulls, and compares what the sender has with what was

@@ -26,7 +26,7 @@ use crate::{
         FetchedSecrets, Keyring, SecretSources, SecretsCaller, SecretsManager, arns,
         log_unusable_secrets,
     },
-    telemetry::MetricsWriter,
+    telemetry::{FunctionMetrics, MetricSet, MetricsWriter},
 };
 
 /// How long opening connections may take. The platform gives 10 s for everything before the first
@@ -38,6 +38,9 @@ const CONFIGURATION: &str = "PILLARBOX_CONFIG";
 
 /// The variable with the function's name, a dimension of its metrics.
 const FUNCTION_NAME: &str = "AWS_LAMBDA_FUNCTION_NAME";
+
+/// The variable with the set of metrics to write: `minimal` or `all`.
+const METRIC_SET: &str = "PILLARBOX_METRICS";
 
 /// Why a function cannot start, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -146,7 +149,17 @@ pub(super) async fn build<D: Destination>(
         worker = Some(Arc::new(delivery));
     }
     let function = LambdaFunction::new(role, receiver, worker, reconciler);
-    Ok(function.with_metrics(env(FUNCTION_NAME).unwrap_or_default()))
+    let sources = config.sources.iter().map(|source| source.name.clone());
+    Ok(function.with_metrics(function_metrics(env), sources.collect()))
+}
+
+/// The metrics of this function. A set that is unknown means all of them.
+pub(super) fn function_metrics(env: fn(&str) -> Option<String>) -> FunctionMetrics {
+    let set = env(METRIC_SET).and_then(|word| MetricSet::parse(&word));
+    FunctionMetrics {
+        function: env(FUNCTION_NAME).unwrap_or_default(),
+        set: set.unwrap_or_default(),
+    }
 }
 
 /// Reads the configuration. A function that receives or reconciles is stopped only by an error
@@ -208,7 +221,7 @@ fn reconciler(
         clock: Arc::new(SystemClock),
         sleeper: Box::new(TokioSleeper),
         metrics: Some(MetricsWriter::new(
-            env(FUNCTION_NAME).unwrap_or_default(),
+            function_metrics(env),
             Box::new(io::stdout()),
         )),
     };

@@ -7,10 +7,15 @@ use tokio::time::Instant;
 
 use super::{Invocation, InvocationError, Role};
 use crate::{
-    delivery::{AttemptCounts, AttemptOutcome, AttemptResult},
+    delivery::{
+        AttemptCounts, AttemptOutcome, AttemptResult,
+        sweep::{SourceSilence, SweepGauges},
+    },
+    domain::SourceName,
     telemetry::{
-        DELIVERED, DELIVERY_DELAY, EmbeddedMetrics, PlatformFields, REPEAT, RequestRecord,
-        SWEEP_RUN,
+        CONFLICT_ROWS, DEAD_ROWS, DELIVERED, DELIVERY_DELAY, EmbeddedMetrics, FunctionMetrics,
+        HELD_ROWS, OLDEST_OPEN_SECONDS, OPEN_ROWS, PlatformFields, RECONCILE_RUN, REPEAT,
+        RequestRecord, SILENCE_HOURS, SWEEP_RUN,
     },
 };
 
@@ -27,12 +32,15 @@ pub(super) struct InvocationLog {
     pub(super) down: Option<String>,
     /// The milliseconds between receipt and delivery of each delivered notification.
     delivery_delays: Vec<u64>,
+    gauges: Option<SweepGauges>,
+    /// Whether every source was reconciled, or failed to be.
+    pub(super) has_reconciled: bool,
 }
 
 impl InvocationLog {
     pub(super) fn begin(
         role: Role,
-        function: Option<String>,
+        function: Option<FunctionMetrics>,
         invocation: &Invocation,
         is_cold: bool,
     ) -> Self {
@@ -52,6 +60,8 @@ impl InvocationLog {
             counts: None,
             down: None,
             delivery_delays: Vec::new(),
+            gauges: None,
+            has_reconciled: false,
         }
     }
 
@@ -81,6 +91,42 @@ impl InvocationLog {
         }
     }
 
+    /// Takes the gauges of a sweep. The silence of each source has its own line, because a line's
+    /// metrics can name only one source.
+    pub(super) fn note_gauges(&mut self, gauges: SweepGauges) {
+        for (source, silence) in &gauges.silences {
+            self.log_silence(source, *silence);
+        }
+        self.gauges = Some(gauges);
+    }
+
+    fn log_silence(&self, source: &SourceName, silence: SourceSilence) {
+        let request_id = &self.platform.request_id;
+        let role = self.platform.role;
+        match (silence, &self.platform.function) {
+            (SourceSilence::Lasting(silence), Some(function)) => {
+                let mut metrics = EmbeddedMetrics::of_source(function, source);
+                metrics.add(&SILENCE_HOURS, silence.as_secs() / 3600);
+                tracing::info!(
+                    request_id,
+                    role,
+                    source = source.as_str(),
+                    silent_seconds = silence.as_secs(),
+                    embedded_metrics = metrics.open_members(),
+                    "time since the last notification"
+                );
+            }
+            (SourceSilence::Unknown, _) => tracing::error!(
+                request_id,
+                role,
+                source = source.as_str(),
+                "the last notification is dated in the future, so silence goes unseen: a clock was \
+                 wrong"
+            ),
+            (SourceSilence::Lasting(_), None) => {}
+        }
+    }
+
     /// Writes the line, before the answer leaves the function.
     pub(super) fn write(self, failure: Option<&InvocationError>) {
         let reason = failure.map(ToString::to_string);
@@ -105,8 +151,27 @@ impl InvocationLog {
         if let Some(counts) = self.counts.filter(|counts| counts.repeat > 0) {
             metrics.add(&REPEAT, counts.repeat);
         }
-        if matches!(self.outcome, "swept" | "cut_short") {
+        if self.gauges.is_some() {
             metrics.add(&SWEEP_RUN, 1);
+        }
+        if self.has_reconciled {
+            metrics.add(&RECONCILE_RUN, 1);
+        }
+        if let Some(SweepGauges {
+            pending,
+            oldest_open,
+            ..
+        }) = &self.gauges
+        {
+            for (metric, value) in [
+                (&OLDEST_OPEN_SECONDS, oldest_open.as_secs()),
+                (&OPEN_ROWS, pending.open_rows),
+                (&DEAD_ROWS, pending.dead_rows),
+                (&HELD_ROWS, pending.held_rows),
+                (&CONFLICT_ROWS, pending.conflict_rows),
+            ] {
+                metrics.add_unless_zero(metric, value);
+            }
         }
         Some(metrics)
     }

@@ -34,14 +34,14 @@ use crate::{
     delivery::{
         AttemptCounts, DeliveryWorker, RunDeadline,
         stream_batch::{self, BatchOutcome},
-        sweep::Sweeper,
+        sweep::{SweepGauges, Sweeper},
     },
     destinations::Destination,
-    domain::Timestamp,
+    domain::{SourceName, Timestamp},
     inbox::{DeliveryInbox, Inbox, InboxError, ReceiveInbox, ReconcileInbox},
     receive::{self, HttpAnswer, Receiver, Refusal},
     reconcile::RunLimits,
-    telemetry::{ReconcileRecord, RequestRecord},
+    telemetry::{FunctionMetrics, MetricSet, ReconcileRecord, RequestRecord},
 };
 
 pub use crate::reconcile::{Reconciler, ReconcilerDeps};
@@ -61,8 +61,9 @@ pub struct LambdaFunction<I, D> {
     sweeper: Option<Sweeper<I, D>>,
     reconciler: Option<Reconciler<I>>,
     is_warm: AtomicBool,
-    /// Its name, if its metrics are written.
-    name: Option<String>,
+    metrics: Option<FunctionMetrics>,
+    /// The sources whose silence a sweep measures.
+    sources: Vec<SourceName>,
 }
 
 /// What the platform passes with an event.
@@ -164,14 +165,17 @@ impl<I: Inbox, D: Destination> LambdaFunction<I, D> {
             stream_worker: worker.filter(|_| role != Role::Sweep),
             reconciler: reconciler.filter(|_| role.pulls()),
             is_warm: AtomicBool::new(false),
-            name: None,
+            metrics: None,
+            sources: Vec::new(),
         }
     }
 
-    /// Has the lines of invocations carry metrics of the function `name`.
-    pub fn with_metrics(self, name: String) -> Self {
+    /// Has the lines of invocations carry `metrics`; those of a sweep measure the silence of
+    /// `sources`.
+    pub fn with_metrics(self, metrics: FunctionMetrics, sources: Vec<SourceName>) -> Self {
         Self {
-            name: Some(name),
+            metrics: Some(metrics),
+            sources,
             ..self
         }
     }
@@ -183,7 +187,7 @@ impl<I: Inbox, D: Destination> LambdaFunction<I, D> {
         invocation: &Invocation,
     ) -> Result<InvocationReply, InvocationError> {
         let is_cold = !self.is_warm.swap(true, Ordering::Relaxed);
-        let mut line = InvocationLog::begin(self.role, self.name.clone(), invocation, is_cold);
+        let mut line = InvocationLog::begin(self.role, self.metrics.clone(), invocation, is_cold);
         let done = panic::catch_panic(self.work(raw, invocation, &mut line)).await;
         let done = done.unwrap_or(Err(InvocationError::Panicked));
         line.write(done.as_ref().err());
@@ -222,7 +226,7 @@ impl<I: Inbox, D: Destination> LambdaFunction<I, D> {
                     retry,
                     dead,
                     ..
-                } = Box::pin(sweep(sweeper, invocation, line)).await?;
+                } = Box::pin(self.sweep(sweeper, invocation, line)).await?;
                 Ok(InvocationReply::Swept {
                     delivered,
                     retry,
@@ -235,6 +239,23 @@ impl<I: Inbox, D: Destination> LambdaFunction<I, D> {
             }
             EventShape::Foreign(_) => Err(foreign()),
         }
+    }
+
+    /// Measures, then delivers. Measures that cannot be read fail the sweep, after its deliveries:
+    /// without them stuck notifications would go unseen.
+    async fn sweep(
+        &self,
+        sweeper: &Sweeper<I, D>,
+        invocation: &Invocation,
+        line: &mut InvocationLog,
+    ) -> Result<AttemptCounts, InvocationError> {
+        let gauges = match &self.metrics {
+            Some(metrics) if metrics.set == MetricSet::All => sweeper.gauges(&self.sources).await,
+            _ => Ok(SweepGauges::default()),
+        };
+        let counts = sweep(sweeper, invocation, line).await?;
+        line.note_gauges(gauges?);
+        Ok(counts)
     }
 }
 
@@ -305,6 +326,7 @@ async fn reconcile<I: ReconcileInbox>(
             ..RunLimits::default()
         })
         .await;
+    line.has_reconciled = true;
     if records.iter().all(|record| record.reason.is_some()) {
         let reasons: Vec<String> = records
             .iter()

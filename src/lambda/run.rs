@@ -156,7 +156,8 @@ fn log_to_stdout() {
         .with_target("lambda_runtime::layers::panic", LevelFilter::OFF)
         // At finer levels libraries may log data, so those levels are off.
         .with_default(Level::WARN);
-    let lines = LogLayer::direct(io::stdout(), LogFormat::Json, Arc::new(SystemClock));
+    let lines = LogLayer::direct(io::stdout(), LogFormat::Json, Arc::new(SystemClock))
+        .with_metrics(init::function_metrics(variable));
     tracing_subscriber::registry()
         .with(lines.with_filter(which))
         .init();

@@ -21,7 +21,7 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, layer::Context};
 
-use super::metrics;
+use super::metrics::{self, FunctionMetrics};
 use crate::{
     domain::{Clock, Timestamp},
     text::{LineWriter, visible, visible_json},
@@ -53,6 +53,7 @@ pub struct LogLayer {
     clock: Arc<dyn Clock>,
     format: LogFormat,
     sink: LogSink,
+    function: Option<FunctionMetrics>,
 }
 
 enum LogSink {
@@ -102,6 +103,16 @@ impl LogLayer {
             clock,
             format,
             sink: LogSink::Direct(Mutex::new(LineWriter::new(Box::new(out), false))),
+            function: None,
+        }
+    }
+
+    /// Has an event with a field `metric` count one in that metric of `function`. So a module that
+    /// does not know the function can count a failure where it logs it.
+    pub fn with_metrics(self, function: FunctionMetrics) -> Self {
+        Self {
+            function: Some(function),
+            ..self
         }
     }
 
@@ -125,6 +136,7 @@ impl LogLayer {
             clock,
             format,
             sink,
+            function: None,
         };
         Ok((layer, LinePrinter(lines)))
     }
@@ -167,6 +179,7 @@ impl<S: Subscriber> Layer<S> for LogLayer {
             text: String::with_capacity(256),
             message: String::new(),
             format: self.format,
+            function: self.function.as_ref(),
             now,
         };
         let level = *event.metadata().level();
@@ -227,14 +240,15 @@ fn paint(level: Level, colour: bool) -> String {
 }
 
 /// Formats an event's fields in the order in which they were recorded.
-struct LineFormatter {
+struct LineFormatter<'a> {
     text: String,
     message: String,
     format: LogFormat,
+    function: Option<&'a FunctionMetrics>,
     now: Timestamp,
 }
 
-impl LineFormatter {
+impl LineFormatter<'_> {
     fn name(&mut self, field: &Field) {
         match self.format {
             LogFormat::Json => {
@@ -248,21 +262,32 @@ impl LineFormatter {
         }
     }
 
+    fn metrics(&mut self, open_members: &str) {
+        if self.format == LogFormat::Json {
+            let _ = write!(self.text, ",{}", metrics::close(open_members, self.now));
+        }
+    }
+
     fn plain(&mut self, field: &Field, value: impl fmt::Display) {
         self.name(field);
         let _ = write!(self.text, "{value}");
     }
 }
 
-impl Visit for LineFormatter {
+impl Visit for LineFormatter<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "message" {
             value.clone_into(&mut self.message);
             return;
         }
         if field.name() == metrics::FIELD {
-            if self.format == LogFormat::Json {
-                let _ = write!(self.text, ",{}", metrics::close(value, self.now));
+            self.metrics(value);
+            return;
+        }
+        if field.name() == metrics::COUNTED_FIELD {
+            let function = self.function;
+            if let Some(members) = function.and_then(|of| metrics::count_one(value, of)) {
+                self.metrics(&members);
             }
             return;
         }

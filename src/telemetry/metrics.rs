@@ -22,10 +22,13 @@ pub const NAMESPACE: &str = "Pillarbox";
 /// The field of a log event that holds metrics, which only JSON lines show.
 pub(super) const FIELD: &str = "embedded_metrics";
 
+/// The field of a log event that names a metric of the function, to count one occurrence.
+pub(super) const COUNTED_FIELD: &str = "metric";
+
 /// The values of one metric that a line may hold: the limit of the format.
 const MAX_VALUES: usize = 100;
 
-/// A metric: its name, unit and dimensions.
+/// A metric: its name, unit and dimensions, and what it costs.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Metric {
     /// Its name.
@@ -34,15 +37,96 @@ pub struct Metric {
     pub unit: &'static str,
     /// Its dimensions.
     pub dimensions: &'static [&'static str],
+    /// The statistics that mean something.
+    pub statistics: &'static [&'static str],
+    /// The roles of the functions that write it, and how often each does.
+    pub writers: &'static [(&'static str, MetricFrequency)],
+    /// The smallest set that it belongs to.
+    pub set: MetricSet,
+}
+
+/// How often a metric has a value, which decides its price: CloudWatch charges for each hour in
+/// which it has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricFrequency {
+    /// In every hour of a stack that works.
+    Continuous,
+    /// While something is unusual.
+    Occasional,
+}
+
+/// Which metrics a function writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MetricSet {
+    /// Those that the alarms read that page.
+    Minimal,
+    /// Every metric.
+    #[default]
+    All,
+}
+
+impl MetricSet {
+    /// Reads `minimal` or `all`.
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "minimal" => Some(Self::Minimal),
+            "all" => Some(Self::All),
+            _ => None,
+        }
+    }
+}
+
+/// The function whose metrics are written, and which of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FunctionMetrics {
+    /// Its name, a dimension of every metric, since an account may hold several stacks.
+    pub function: String,
+    /// The metrics that it writes.
+    pub set: MetricSet,
+}
+
+impl FunctionMetrics {
+    /// Every metric of `function`.
+    pub fn all(function: &str) -> Self {
+        Self {
+            function: function.to_owned(),
+            set: MetricSet::All,
+        }
+    }
 }
 
 const BY_FUNCTION: &[&str] = &["FunctionName"];
 const BY_SOURCE: &[&str] = &["FunctionName", "Source"];
 
+const SUM: &[&str] = &["Sum"];
+const MAXIMUM: &[&str] = &["Maximum"];
+const PERCENTILES: &[&str] = &["p50", "p99"];
+
+use MetricFrequency::{Continuous, Occasional};
+
+const RECEIVE: &[(&str, MetricFrequency)] = &[("receive", Continuous)];
+const RECEIVE_RARELY: &[(&str, MetricFrequency)] = &[("receive", Occasional)];
+const DELIVER: &[(&str, MetricFrequency)] = &[("process", Continuous), ("sweep", Occasional)];
+const DELIVER_RARELY: &[(&str, MetricFrequency)] =
+    &[("process", Occasional), ("sweep", Occasional)];
+const SWEEP: &[(&str, MetricFrequency)] = &[("sweep", Continuous)];
+const SWEEP_RARELY: &[(&str, MetricFrequency)] = &[("sweep", Occasional)];
+const RECONCILE: &[(&str, MetricFrequency)] = &[("reconcile", Continuous)];
+const RECONCILE_RARELY: &[(&str, MetricFrequency)] = &[("reconcile", Occasional)];
+const SECRETS_RARELY: &[(&str, MetricFrequency)] =
+    &[("receive", Occasional), ("reconcile", Occasional)];
+
 macro_rules! metrics {
-    ($($constant:ident = $name:literal, $unit:literal, $dimensions:expr;)*) => {
-        $(pub(crate) static $constant: Metric =
-            Metric { name: $name, unit: $unit, dimensions: $dimensions };)*
+    ($($constant:ident = $name:literal, $unit:literal, $dimensions:expr, $statistics:expr,
+        $writers:expr, $set:ident;)*) => {
+        $(pub(crate) static $constant: Metric = Metric {
+            name: $name,
+            unit: $unit,
+            dimensions: $dimensions,
+            statistics: $statistics,
+            writers: $writers,
+            set: MetricSet::$set,
+        };)*
 
         /// Every metric.
         pub static METRICS: &[&Metric] = &[$(&$constant),*];
@@ -50,27 +134,38 @@ macro_rules! metrics {
 }
 
 metrics! {
-    RECEIVED = "Received", "Count", BY_SOURCE;
-    RECORDED = "Recorded", "Count", BY_SOURCE;
-    DUPLICATE = "Duplicate", "Count", BY_SOURCE;
-    HELD = "Held", "Count", BY_SOURCE;
-    CONFLICT = "Conflict", "Count", BY_SOURCE;
-    INVALID_SIGNATURE = "InvalidSignature", "Count", BY_SOURCE;
-    NO_SECRET = "NoSecret", "Count", BY_SOURCE;
-    INBOX_UNAVAILABLE = "InboxUnavailable", "Count", BY_SOURCE;
-    OTHER_REFUSED = "OtherRefused", "Count", BY_SOURCE;
-    ANSWER_TIME = "AnswerTime", "Milliseconds", BY_SOURCE;
-    RETRIED = "Retried", "Count", BY_SOURCE;
-    DEAD = "Dead", "Count", BY_SOURCE;
-    DELIVERED = "Delivered", "Count", BY_FUNCTION;
-    REPEAT = "Repeat", "Count", BY_FUNCTION;
-    DELIVERY_DELAY = "DeliveryDelay", "Milliseconds", BY_FUNCTION;
-    SWEEP_RUN = "SweepRun", "Count", BY_FUNCTION;
-    PULLED_MISSED = "PulledMissed", "Count", BY_SOURCE;
-    MISSING_EVENTS = "MissingEvents", "Count", BY_SOURCE;
-    OLDEST_UNACKNOWLEDGED = "OldestUnacknowledgedSeconds", "Seconds", BY_SOURCE;
-    SILENT = "SilentSeconds", "Seconds", BY_SOURCE;
-    PULL_FAILURES = "PullFailures", "Count", BY_SOURCE;
+    RECEIVED = "Received", "Count", BY_SOURCE, SUM, RECEIVE, Minimal;
+    RECORDED = "Recorded", "Count", BY_SOURCE, SUM, RECEIVE, All;
+    DUPLICATE = "Duplicate", "Count", BY_SOURCE, SUM, RECEIVE_RARELY, All;
+    HELD = "Held", "Count", BY_SOURCE, SUM, RECEIVE_RARELY, All;
+    CONFLICT = "Conflict", "Count", BY_SOURCE, SUM, RECEIVE_RARELY, All;
+    INVALID_SIGNATURE = "InvalidSignature", "Count", BY_SOURCE, SUM, RECEIVE_RARELY, Minimal;
+    NO_SECRET = "NoSecret", "Count", BY_SOURCE, SUM, RECEIVE_RARELY, All;
+    TOO_LARGE = "TooLarge", "Count", BY_SOURCE, SUM, RECEIVE_RARELY, All;
+    INBOX_UNAVAILABLE = "InboxUnavailable", "Count", BY_SOURCE, SUM, RECEIVE_RARELY, All;
+    OTHER_REFUSED = "OtherRefused", "Count", BY_SOURCE, SUM, RECEIVE_RARELY, All;
+    ANSWER_TIME = "AnswerTime", "Milliseconds", BY_SOURCE, PERCENTILES, RECEIVE, All;
+    RETRIED = "Retried", "Count", BY_SOURCE, SUM, DELIVER_RARELY, All;
+    DEAD = "Dead", "Count", BY_SOURCE, SUM, DELIVER_RARELY, All;
+    DELIVERED = "Delivered", "Count", BY_FUNCTION, SUM, DELIVER, All;
+    REPEAT = "Repeat", "Count", BY_FUNCTION, SUM, DELIVER_RARELY, All;
+    DELIVERY_DELAY = "DeliveryDelay", "Milliseconds", BY_FUNCTION, PERCENTILES, DELIVER, All;
+    SWEEP_RUN = "SweepRun", "Count", BY_FUNCTION, SUM, SWEEP, Minimal;
+    SILENCE_HOURS = "SilenceHours", "None", BY_SOURCE, MAXIMUM, SWEEP, All;
+    OLDEST_OPEN_SECONDS = "OldestOpenSeconds", "Seconds", BY_FUNCTION, MAXIMUM, SWEEP_RARELY, All;
+    OPEN_ROWS = "OpenRows", "Count", BY_FUNCTION, MAXIMUM, SWEEP_RARELY, All;
+    DEAD_ROWS = "DeadRows", "Count", BY_FUNCTION, MAXIMUM, SWEEP_RARELY, All;
+    HELD_ROWS = "HeldRows", "Count", BY_FUNCTION, MAXIMUM, SWEEP_RARELY, All;
+    CONFLICT_ROWS = "ConflictRows", "Count", BY_FUNCTION, MAXIMUM, SWEEP_RARELY, All;
+    SECRET_READ_FAILURE =
+        "SecretReadFailure", "Count", BY_FUNCTION, SUM, SECRETS_RARELY, Minimal;
+    SECRET_REFUSED = "SecretRefused", "Count", BY_FUNCTION, SUM, SECRETS_RARELY, Minimal;
+    RECONCILE_RUN = "ReconcileRun", "Count", BY_FUNCTION, SUM, RECONCILE, All;
+    PULLED_MISSED = "PulledMissed", "Count", BY_SOURCE, SUM, RECONCILE_RARELY, All;
+    MISSING_EVENTS = "MissingEvents", "Count", BY_SOURCE, SUM, RECONCILE_RARELY, All;
+    OLDEST_UNACKNOWLEDGED = "OldestUnacknowledgedSeconds", "Seconds", BY_SOURCE, MAXIMUM,
+        RECONCILE_RARELY, All;
+    PULL_FAILURES = "PullFailures", "Count", BY_SOURCE, SUM, RECONCILE_RARELY, All;
 }
 
 /// The metrics of one line.
@@ -78,22 +173,24 @@ pub(crate) struct EmbeddedMetrics {
     members: Map<String, Value>,
     named: Vec<Value>,
     dimensions: &'static [&'static str],
+    set: MetricSet,
 }
 
 impl EmbeddedMetrics {
     /// Metrics of a function.
-    pub(crate) fn of_function(function: &str) -> Self {
+    pub(crate) fn of_function(of: &FunctionMetrics) -> Self {
         let mut members = Map::new();
-        members.insert("FunctionName".to_owned(), function.into());
+        members.insert("FunctionName".to_owned(), of.function.as_str().into());
         Self {
             members,
             named: Vec::new(),
             dimensions: BY_FUNCTION,
+            set: of.set,
         }
     }
 
     /// Metrics of a source in a function.
-    pub(crate) fn of_source(function: &str, source: &SourceName) -> Self {
+    pub(crate) fn of_source(function: &FunctionMetrics, source: &SourceName) -> Self {
         let mut metrics = Self::of_function(function);
         let members = &mut metrics.members;
         members.insert("Source".to_owned(), source.as_str().into());
@@ -101,9 +198,16 @@ impl EmbeddedMetrics {
         metrics
     }
 
-    /// Adds one value. A metric with other dimensions is left out.
+    /// Adds one value. A metric with other dimensions, or of a larger set, is left out.
     pub(crate) fn add(&mut self, metric: &Metric, value: u64) {
         self.insert(metric, value.into());
+    }
+
+    /// Adds one value unless it is zero: a metric costs for each hour in which it has a value.
+    pub(crate) fn add_unless_zero(&mut self, metric: &Metric, value: u64) {
+        if value > 0 {
+            self.add(metric, value);
+        }
     }
 
     /// Adds the values of several events, as many as a line may hold.
@@ -114,7 +218,7 @@ impl EmbeddedMetrics {
 
     fn insert(&mut self, metric: &Metric, value: Value) {
         debug_assert_eq!(metric.dimensions, self.dimensions, "{}", metric.name);
-        if metric.dimensions == self.dimensions {
+        if metric.dimensions == self.dimensions && metric.set <= self.set {
             let name = json!({"Name": metric.name, "Unit": metric.unit});
             self.named.push(name);
             self.members.insert(metric.name.to_owned(), value);
@@ -142,16 +246,24 @@ pub(super) fn close(open_members: &str, now: Timestamp) -> String {
     format!("{open_members}{}}}", now.as_millis())
 }
 
+/// The members that count one occurrence of the metric `name` in `function`; `None` if there is no
+/// such metric of a function, or it is not written.
+pub(super) fn count_one(name: &str, function: &FunctionMetrics) -> Option<String> {
+    let metric = METRICS.iter().find(|metric| metric.name == name)?;
+    let mut metrics = EmbeddedMetrics::of_function(function);
+    metrics.add(metric, 1);
+    metrics.open_members()
+}
+
 /// Writes the metrics of reconcile runs to a log that CloudWatch reads, one line for each.
 pub struct MetricsWriter {
-    function: String,
+    function: FunctionMetrics,
     out: Mutex<Box<dyn Write + Send>>,
 }
 
 impl MetricsWriter {
-    /// A writer to `out`. `function` is a dimension of every metric, since an account may hold
-    /// several stacks.
-    pub fn new(function: String, out: Box<dyn Write + Send>) -> Self {
+    /// A writer of the metrics of `function` to `out`.
+    pub fn new(function: FunctionMetrics, out: Box<dyn Write + Send>) -> Self {
         Self {
             function,
             out: Mutex::new(out),
@@ -166,8 +278,8 @@ impl MetricsWriter {
     }
 }
 
-/// One line for each record. The metrics are told apart by source and by `function`.
-fn lines(records: &[ReconcileRecord], function: &str, now: Timestamp) -> String {
+/// One line for each record that has metrics.
+fn lines(records: &[ReconcileRecord], function: &FunctionMetrics, now: Timestamp) -> String {
     let lines = records.iter().filter_map(|record| {
         let members = of_run(record, function)?.open_members()?;
         // Lambda filters by the level in the line.
@@ -177,21 +289,21 @@ fn lines(records: &[ReconcileRecord], function: &str, now: Timestamp) -> String 
     lines.collect()
 }
 
-fn of_run(record: &ReconcileRecord, function: &str) -> Option<EmbeddedMetrics> {
+fn of_run(record: &ReconcileRecord, function: &FunctionMetrics) -> Option<EmbeddedMetrics> {
     let source = SourceName::new(&record.source)?;
     let mut metrics = EmbeddedMetrics::of_source(function, &source);
     let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-    let oldest = record.oldest_unacknowledged;
+    let oldest = record.oldest_unacknowledged.unwrap_or_default();
     for (metric, value) in [
-        (&PULLED_MISSED, Some(count(record.recorded))),
-        (&MISSING_EVENTS, record.newly_missing.map(count)),
-        (&OLDEST_UNACKNOWLEDGED, oldest.map(|age| age.as_secs())),
-        (&SILENT, record.silent.map(|age| age.as_secs())),
-        (&PULL_FAILURES, Some(count(record.errors))),
+        (&PULLED_MISSED, count(record.recorded)),
+        (
+            &MISSING_EVENTS,
+            count(record.newly_missing.unwrap_or_default()),
+        ),
+        (&OLDEST_UNACKNOWLEDGED, oldest.as_secs()),
+        (&PULL_FAILURES, count(record.errors)),
     ] {
-        if let Some(value) = value {
-            metrics.add(metric, value);
-        }
+        metrics.add_unless_zero(metric, value);
     }
     Some(metrics)
 }
@@ -222,13 +334,12 @@ mod tests {
     }
 
     #[test]
-    fn each_row_is_one_line_that_cloudwatch_takes_metrics_from() {
+    fn each_row_with_something_to_report_is_one_line_that_cloudwatch_takes_metrics_from() {
         let hmrc = ReconcileRecord {
             seen: 9,
             recorded: 3,
             duplicates: 6,
             oldest_unacknowledged: Some(Duration::from_millis(61_999)),
-            silent: Some(Duration::from_secs(7)),
             ..row("hmrc")
         };
         let pay = ReconcileRecord {
@@ -238,21 +349,51 @@ mod tests {
         };
         let expected = concat!(
             r#"{"timestamp":"2026-03-02T10:15:31.480Z","level":"INFO","message":"metrics","#,
-            r#""FunctionName":"pillarbox-Reconciler-1","OldestUnacknowledgedSeconds":61,"PullFailures":0,"PulledMissed":3,"#,
-            r#""SilentSeconds":7,"Source":"hmrc","_aws":{"CloudWatchMetrics":[{"Dimensions":[["FunctionName","Source"]],"#,
-            r#""Metrics":[{"Name":"PulledMissed","Unit":"Count"},{"Name":"OldestUnacknowledgedSeconds","Unit":"Seconds"},"#,
-            r#"{"Name":"SilentSeconds","Unit":"Seconds"},{"Name":"PullFailures","Unit":"Count"}],"Namespace":"Pillarbox"}],"#,
-            r#""Timestamp":1772446531480}}"#,
+            r#""FunctionName":"pillarbox-Reconciler-1","OldestUnacknowledgedSeconds":61,"#,
+            r#""PulledMissed":3,"Source":"hmrc","_aws":{"CloudWatchMetrics":["#,
+            r#"{"Dimensions":[["FunctionName","Source"]],"#,
+            r#""Metrics":[{"Name":"PulledMissed","Unit":"Count"},"#,
+            r#"{"Name":"OldestUnacknowledgedSeconds","Unit":"Seconds"}],"#,
+            r#""Namespace":"Pillarbox"}],"Timestamp":1772446531480}}"#,
             "\n",
             r#"{"timestamp":"2026-03-02T10:15:31.480Z","level":"INFO","message":"metrics","#,
-            r#""FunctionName":"pillarbox-Reconciler-1","MissingEvents":2,"PullFailures":1,"PulledMissed":0,"Source":"pay","#,
-            r#""_aws":{"CloudWatchMetrics":[{"Dimensions":[["FunctionName","Source"]],"#,
-            r#""Metrics":[{"Name":"PulledMissed","Unit":"Count"},{"Name":"MissingEvents","Unit":"Count"},"#,
+            r#""FunctionName":"pillarbox-Reconciler-1","MissingEvents":2,"PullFailures":1,"#,
+            r#""Source":"pay","_aws":{"CloudWatchMetrics":["#,
+            r#"{"Dimensions":[["FunctionName","Source"]],"#,
+            r#""Metrics":[{"Name":"MissingEvents","Unit":"Count"},"#,
             r#"{"Name":"PullFailures","Unit":"Count"}],"Namespace":"Pillarbox"}],"#,
             r#""Timestamp":1772446531480}}"#,
             "\n",
         );
         let now = Timestamp::from_millis(1_772_446_531_480);
-        assert_eq!(lines(&[hmrc, pay], "pillarbox-Reconciler-1", now), expected);
+        let function = FunctionMetrics::all("pillarbox-Reconciler-1");
+        let calm = row("hmrc"); // writes nothing
+        assert_eq!(lines(&[hmrc, calm, pay], &function, now), expected);
+    }
+
+    #[test]
+    fn a_function_with_the_minimal_set_writes_only_that() {
+        let source = SourceName::new("pay").unwrap();
+        for (set, written) in [
+            (MetricSet::All, r#""Received":1,"Recorded":1"#),
+            (MetricSet::Minimal, r#""Received":1,"Source""#),
+        ] {
+            let function = FunctionMetrics {
+                function: "f".to_owned(),
+                set,
+            };
+            let mut metrics = EmbeddedMetrics::of_source(&function, &source);
+            metrics.add(&RECEIVED, 1);
+            metrics.add(&RECORDED, 1);
+            let members = metrics.open_members().unwrap();
+            assert!(members.contains(written), "{members}");
+        }
+    }
+
+    #[test]
+    fn an_occurrence_is_counted_for_a_metric_of_a_function_alone() {
+        let function = FunctionMetrics::all("f");
+        assert!(count_one("SecretRefused", &function).is_some());
+        assert!(count_one("NoSuchMetric", &function).is_none());
     }
 }

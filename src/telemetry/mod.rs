@@ -18,8 +18,13 @@ use std::time::Duration;
 pub use crate::text::{visible, visible_lines};
 pub use attempt::AttemptRecord;
 pub use log_layer::{LinePrinter, LogFormat, LogLayer};
-pub(crate) use metrics::{DELIVERED, DELIVERY_DELAY, EmbeddedMetrics, REPEAT, SWEEP_RUN};
-pub use metrics::{METRICS, Metric, MetricsWriter, NAMESPACE};
+pub(crate) use metrics::{
+    CONFLICT_ROWS, DEAD_ROWS, DELIVERED, DELIVERY_DELAY, EmbeddedMetrics, HELD_ROWS,
+    OLDEST_OPEN_SECONDS, OPEN_ROWS, RECONCILE_RUN, REPEAT, SILENCE_HOURS, SWEEP_RUN,
+};
+pub use metrics::{
+    FunctionMetrics, METRICS, Metric, MetricFrequency, MetricSet, MetricsWriter, NAMESPACE,
+};
 pub use panics::log_panics;
 pub use platform::PlatformFields;
 pub use reconcile::ReconcileRecord;
@@ -79,10 +84,11 @@ mod tests {
                 r#""InvalidSignature":1"#,
             ),
             (&pay, "refused", Some("no_secret"), None, r#""NoSecret":1"#),
+            (&pay, "refused", Some("too_large"), None, r#""TooLarge":1"#),
             (
                 &pay,
                 "refused",
-                Some("too_large"),
+                Some("malformed"),
                 None,
                 r#""OtherRefused":1"#,
             ),
@@ -90,7 +96,7 @@ mod tests {
         ] {
             let record = RequestRecord {
                 platform: PlatformFields {
-                    function: Some("f".to_owned()),
+                    function: Some(FunctionMetrics::all("f")),
                     ..PlatformFields::default()
                 },
                 source: source.clone(),

@@ -134,6 +134,7 @@ impl RequestRecord {
             ("held", _) => &metrics::HELD,
             (_, Some("signature")) => &metrics::INVALID_SIGNATURE,
             (_, Some("no_secret")) => &metrics::NO_SECRET,
+            (_, Some("too_large")) => &metrics::TOO_LARGE,
             (_, Some("inbox")) => &metrics::INBOX_UNAVAILABLE,
             (_, Some(_)) => &metrics::OTHER_REFUSED,
             (_, None) => return None,

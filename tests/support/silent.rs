@@ -7,8 +7,8 @@ use pillarbox::{
     inbox::{
         BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded, EventClaim, Fence,
         InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked, OperatorInbox, PageRequest,
-        PendingEvent, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter,
-        RowPage, SourceFilter,
+        PendingEvent, PendingGauges, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed,
+        Row, RowFilter, RowPage, SourceFilter,
     },
     senders::{Entry, EventName},
 };
@@ -56,6 +56,14 @@ impl DeliveryInbox for Silent {
     }
 
     async fn record_last_received(&self, _: &SourceName, _: Timestamp) -> Result<(), InboxError> {
+        pending().await
+    }
+
+    async fn pending_gauges(&self, _: Timestamp, _: usize) -> Result<PendingGauges, InboxError> {
+        pending().await
+    }
+
+    async fn silent_since(&self, _: &SourceName, _: Timestamp) -> Result<Timestamp, InboxError> {
         pending().await
     }
 }

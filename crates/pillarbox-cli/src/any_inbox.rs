@@ -10,8 +10,8 @@ use pillarbox::{
     inbox::{
         BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded, EventClaim, Fence,
         InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked, OperatorInbox, PageRequest,
-        PendingEvent, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter,
-        RowPage, SourceFilter,
+        PendingEvent, PendingGauges, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed,
+        Row, RowFilter, RowPage, SourceFilter,
         dynamodb::{DynamoInbox, TableSettings},
     },
     secrets::SecretSources,
@@ -143,6 +143,22 @@ impl DeliveryInbox for AnyInbox {
         at: Timestamp,
     ) -> Result<(), InboxError> {
         either!(self, inbox => inbox.record_last_received(source, at))
+    }
+
+    async fn pending_gauges(
+        &self,
+        open_before: Timestamp,
+        limit: usize,
+    ) -> Result<PendingGauges, InboxError> {
+        either!(self, inbox => inbox.pending_gauges(open_before, limit))
+    }
+
+    async fn silent_since(
+        &self,
+        source: &SourceName,
+        now: Timestamp,
+    ) -> Result<Timestamp, InboxError> {
+        either!(self, inbox => inbox.silent_since(source, now))
     }
 }
 

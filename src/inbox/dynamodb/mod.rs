@@ -34,8 +34,8 @@ use aws_types::SdkConfig;
 use super::{
     BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded, EventClaim, Fence,
     InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked, OperatorInbox, PageRequest,
-    PendingCount, PendingEvent, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row,
-    RowFilter, RowPage, SourceFilter,
+    PendingCount, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded,
+    Replayed, Row, RowFilter, RowPage, SourceFilter,
 };
 use crate::{
     domain::{Key, SourceName, Timestamp},
@@ -182,6 +182,22 @@ impl DeliveryInbox for DynamoInbox {
         at: Timestamp,
     ) -> Result<(), InboxError> {
         ledger::record_last_received(self, source, at).await
+    }
+
+    async fn pending_gauges(
+        &self,
+        open_before: Timestamp,
+        limit: usize,
+    ) -> Result<PendingGauges, InboxError> {
+        query::pending_gauges(self, open_before, limit).await
+    }
+
+    async fn silent_since(
+        &self,
+        source: &SourceName,
+        now: Timestamp,
+    ) -> Result<Timestamp, InboxError> {
+        super::silent_since(self, source, now).await
     }
 }
 

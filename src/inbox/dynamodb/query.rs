@@ -11,8 +11,11 @@ use super::{
     names::{INDEX, PK, TableItem, instant, number, text},
 };
 use crate::{
-    domain::{Key, SourceName, Timestamp},
-    inbox::{DueRange, InboxError, PendingCount, PendingEvent, Row, SourceFilter, due_ranges},
+    domain::{Key, SourceName, State, Timestamp},
+    inbox::{
+        DueRange, InboxError, PendingCount, PendingEvent, PendingGauges, Row, SourceFilter,
+        due_ranges,
+    },
 };
 
 /// The partitions of the pending index.
@@ -131,6 +134,23 @@ impl DynamoInbox {
             page.last_evaluated_key.filter(|key| !key.is_empty()),
         ))
     }
+
+    /// The first rows of a shard, at most `limit`, in one query.
+    async fn first_rows(&self, shard: String, limit: usize) -> Result<Vec<PendingRow>, InboxError> {
+        let query = self
+            .client
+            .query()
+            .table_name(&self.settings.table)
+            .index_name(INDEX)
+            .key_condition_expression("shelf = :shelf")
+            .expression_attribute_values(":shelf", text(shard))
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX));
+        let page = query
+            .send()
+            .await
+            .map_err(|error| self.failed("Query", &error))?;
+        Ok(page.items().iter().filter_map(PendingRow::read).collect())
+    }
 }
 
 /// Open rows whose time has come, longest due first.
@@ -213,4 +233,26 @@ pub(super) async fn pending_counts(inbox: &DynamoInbox) -> Result<Vec<PendingCou
         }));
     }
     Ok(counts)
+}
+
+/// The state of the index, from the first rows of each shard.
+pub(super) async fn pending_gauges(
+    inbox: &DynamoInbox,
+    open_before: Timestamp,
+    limit: usize,
+) -> Result<PendingGauges, InboxError> {
+    let states = [State::Recorded, State::Dead, State::Held];
+    let shards = (0..inbox.settings.shards).flat_map(|shard| states.map(|state| (state, shard)));
+    let read = shards.filter_map(|(state, shard)| {
+        let name = format!("{}:{shard}", state.index_partition()?);
+        Some(async move { Ok((state, inbox.first_rows(name, limit).await?)) })
+    });
+    let mut gauges = PendingGauges::default();
+    let mut read = stream::iter(read).buffer_unordered(CONCURRENCY);
+    while let Some((state, rows)) = read.try_next().await? {
+        for row in rows {
+            gauges += PendingGauges::of_row(state, &row.key, row.received_at, open_before);
+        }
+    }
+    Ok(gauges)
 }

@@ -14,7 +14,18 @@ pub fn log_unusable_secrets(unusable: &[UnusableSecretError]) {
         if secret.why == SecretError::Shared {
             tracing::error!(source, %reason, "two sources have one secret");
         } else {
-            tracing::error!(source, %reason, "a secret cannot be used");
+            tracing::error!(source, %reason, metric = metric(secret), "a secret cannot be used");
         }
     }
+}
+
+/// The metric that counts such an error of a source's secret. A function whose destination's secret
+/// cannot be used does not start, which its platform counts.
+fn metric(secret: &UnusableSecretError) -> Option<&'static str> {
+    secret.source.as_ref()?;
+    Some(match secret.why {
+        SecretError::Unread(_) => "SecretReadFailure",
+        SecretError::NoneYet => return None,
+        _ => "SecretRefused",
+    })
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use pillarbox::{
     delivery::FIRST_BACKOFF,
-    domain::Timestamp,
+    domain::{SourceName, Timestamp},
     lambda::Role,
-    telemetry::{LogFormat, LogLayer},
+    telemetry::{FunctionMetrics, LogFormat, LogLayer},
 };
 use serde_json::{Value, json};
 use tracing_subscriber::prelude::*;
@@ -129,7 +129,10 @@ fn metrics_of(kept: &LogBuffer) -> (Value, Vec<String>) {
 #[tokio::test]
 async fn the_line_of_an_invocation_holds_its_metrics() {
     let mut deployed = Deployed::new();
-    deployed.function = deployed.function.with_metrics("pillarbox".to_owned());
+    let sources = ["hmrc", "pay"].map(|name| SourceName::new(name).unwrap());
+    deployed.function = deployed
+        .function
+        .with_metrics(FunctionMetrics::all("pillarbox"), sources.to_vec());
     let (kept, _listening) = listen();
     let by_source = json!(["FunctionName", "Source"]);
     for (request, outcome) in [

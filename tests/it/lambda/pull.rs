@@ -9,7 +9,7 @@ use pillarbox::{
     inbox::{Inbox, PageRequest, ReadInbox, Row, RowFilter, dynamodb::DynamoInbox},
     lambda::{Invocation, InvocationError, LambdaFunction, Reconciler, ReconcilerDeps, Role},
     reconcile::Sleeper,
-    telemetry::{LogFormat, LogLayer, MetricsWriter},
+    telemetry::{FunctionMetrics, LogFormat, LogLayer, MetricsWriter},
 };
 use sender_simulator::apis::{PayApi, Ppns};
 use serde_json::{Value, json, value::RawValue};
@@ -103,7 +103,7 @@ impl<I: Inbox> Reconciling<I> {
             clock: Arc::clone(clock) as Arc<dyn Clock>,
             sleeper: Box::new(Passing(Arc::clone(clock))),
             metrics: Some(MetricsWriter::new(
-                "pillarbox-Reconciler-1".to_owned(),
+                FunctionMetrics::all("pillarbox-Reconciler-1"),
                 Box::new(metrics.clone()),
             )),
         };

@@ -37,8 +37,8 @@ use pillarbox::{
     inbox::{
         BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded, EventClaim, Fence,
         InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked, OperatorInbox, PageRequest,
-        PendingCount, PendingEvent, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed,
-        Row, RowFilter, RowPage, SourceFilter,
+        PendingCount, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox, ReconcileInbox,
+        Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter, silent_since,
     },
     senders::{Entry, EventName},
 };
@@ -284,6 +284,23 @@ impl DeliveryInbox for SqliteInbox {
             change::record_last_received(db, &source, at)
         })
         .await
+    }
+
+    async fn pending_gauges(
+        &self,
+        open_before: Timestamp,
+        limit: usize,
+    ) -> Result<PendingGauges, InboxError> {
+        self.read(move |db| query::pending_gauges(db, open_before, limit))
+            .await
+    }
+
+    async fn silent_since(
+        &self,
+        source: &SourceName,
+        now: Timestamp,
+    ) -> Result<Timestamp, InboxError> {
+        silent_since(self, source, now).await
     }
 }
 

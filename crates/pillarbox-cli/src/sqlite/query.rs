@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs::File, io::Read};
 
-use rusqlite::{Connection, OptionalExtension, named_params};
+use rusqlite::{Connection, OptionalExtension, named_params, params};
 
 use super::{
     columns::{COLUMNS, PackedRow, packed_row, row},
@@ -11,10 +11,11 @@ use super::{
     schema,
 };
 use pillarbox::{
-    domain::{Key, SourceName, Timestamp},
+    domain::{Key, SourceName, State, Timestamp},
     inbox::{
         BodyCopy, InboxError, KvEntry, KvKey, LedgerEntry, ListCursor, MAX_AHEAD, PageRequest,
-        PendingCount, PendingEvent, ROW_VERSION, RowFilter, RowPage, SourceFilter, due_ranges,
+        PendingCount, PendingEvent, PendingGauges, ROW_VERSION, RowFilter, RowPage, SourceFilter,
+        due_ranges,
     },
 };
 
@@ -257,6 +258,30 @@ pub(super) fn pending_counts(db: &Connection) -> Result<Vec<PendingCount>, Sqlit
         })
     };
     Ok(select.query_map([], count)?.collect::<Result<_, _>>()?)
+}
+
+/// The state of the pending index, from the first rows of each state.
+pub(super) fn pending_gauges(
+    db: &Connection,
+    open_before: Timestamp,
+    limit: usize,
+) -> Result<PendingGauges, SqliteError> {
+    let mut select = db.prepare_cached(
+        "SELECT pk, received_at FROM notification
+         WHERE shelf >= ?1 || ':' AND shelf < ?1 || ';' ORDER BY due_at LIMIT ?2",
+    )?;
+    let mut gauges = PendingGauges::default();
+    for state in [State::Recorded, State::Dead, State::Held] {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut rows = select.query(params![state.index_partition(), limit])?;
+        while let Some(row) = rows.next()? {
+            let received_at = Timestamp::from_millis(row.get(1)?);
+            if let Some(key) = Key::parse(&row.get::<_, String>(0)?) {
+                gauges += PendingGauges::of_row(state, &key, received_at, open_before);
+            }
+        }
+    }
+    Ok(gauges)
 }
 
 /// Checks the whole file.
