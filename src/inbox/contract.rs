@@ -12,8 +12,8 @@ use bytes::Bytes;
 
 use super::{
     CasOutcome, Claim, DiscardRequest, Discarded, EventClaim, Fence, Inbox, KvEntry, KvKey, Lease,
-    LeaseId, MAX_BACKOFF, Mark, Marked, PageRequest, Recorded, Replayed, Row, RowFilter,
-    SourceFilter,
+    LeaseId, MAX_BACKOFF, Mark, Marked, PageRequest, PendingGauges, Recorded, Replayed, Row,
+    RowFilter, SourceFilter,
 };
 use crate::{
     domain::{HeldReason, Key, Origin, SourceName, State, Timestamp},
@@ -56,6 +56,8 @@ macro_rules! inbox_contract {
             erases_a_conflict_and_the_first_row_apart
             lists_newest_first_page_by_page
             keeps_the_latest_time_at_which_a_source_was_received
+            remembers_since_when_a_source_that_was_never_received_is_silent
+            measures_the_pending_rows_and_tells_conflicts_from_other_held_rows
             lists_the_claimed_events_of_a_subject
             lists_the_open_dead_and_held_events_of_subjects
             swaps_an_entry_only_for_the_expected_version
@@ -1034,6 +1036,66 @@ pub async fn keeps_the_latest_time_at_which_a_source_was_received(inbox: &impl I
             .await
             .unwrap(),
         None
+    );
+}
+
+pub async fn remembers_since_when_a_source_that_was_never_received_is_silent(inbox: &impl Inbox) {
+    let (pay, hmrc) = (pay_source(), SourceName::new("hmrc").unwrap());
+    let silent_since = async |source, at| inbox.silent_since(source, at).await.unwrap();
+    assert_eq!(silent_since(&pay, later(10)).await, later(10));
+    assert_eq!(
+        silent_since(&pay, later(20)).await,
+        later(10),
+        "the first question counts"
+    );
+    assert_eq!(inbox.last_received(&pay).await.unwrap(), None);
+    inbox.record_last_received(&pay, later(30)).await.unwrap();
+    assert_eq!(silent_since(&pay, later(40)).await, later(30));
+    assert_eq!(silent_since(&hmrc, later(40)).await, later(40));
+}
+
+pub async fn measures_the_pending_rows_and_tells_conflicts_from_other_held_rows(
+    inbox: &impl Inbox,
+) {
+    let gauges = async |limit| inbox.pending_gauges(later(15), limit).await.unwrap();
+    assert_eq!(gauges(10).await, PendingGauges::default());
+    for second in [20, 10, 5] {
+        let mut entry = paid(&format!("open{second}"));
+        entry.received_at = later(second);
+        inbox.record(&entry).await.unwrap();
+    }
+    let delivered = recorded(inbox, "delivered").await;
+    let fence = claimed(inbox, &delivered, NOW, 1).await;
+    let mark = Mark::Delivered {
+        expires_at: expiry(90),
+    };
+    inbox.mark(&fence, &mark).await.unwrap();
+    for id in ["dead1", "dead2", "dead3"] {
+        dead(inbox, &recorded(inbox, id).await).await;
+    }
+    let held = entry(SenderKind::GOVUK_PAY, "pay", Bytes::from_static(b"{}"));
+    inbox.record(&held).await.unwrap();
+    let mut first = hmrc("n1", "first");
+    first.received_at = later(20);
+    inbox.record(&first).await.unwrap();
+    inbox.record(&hmrc("n1", "other")).await.unwrap();
+
+    let expected = PendingGauges {
+        open_rows: 2,
+        oldest_open: Some(later(5)),
+        dead_rows: 3,
+        held_rows: 1,
+        conflict_rows: 1,
+    };
+    assert_eq!(
+        gauges(10).await,
+        expected,
+        "what is younger than 15 s does not count as open"
+    );
+    let fewer = gauges(1).await;
+    assert!(
+        fewer.dead_rows >= 1 && fewer.dead_rows <= 3,
+        "a limit makes it less: {fewer:?}"
     );
 }
 

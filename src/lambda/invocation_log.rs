@@ -120,8 +120,7 @@ impl InvocationLog {
                 request_id,
                 role,
                 source = source.as_str(),
-                "the last notification is dated in the future, so silence goes unseen: a clock was \
-                 wrong"
+                "the last notification is dated in the future"
             ),
             (SourceSilence::Lasting(_), None) => {}
         }

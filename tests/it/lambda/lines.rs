@@ -1,13 +1,14 @@
 //! The one line of each invocation: what became of it, under names that stay, and nothing of what
 //! was in it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use pillarbox::{
     delivery::FIRST_BACKOFF,
     domain::{SourceName, Timestamp},
+    inbox::{DeliveryInbox, ReceiveInbox},
     lambda::Role,
-    telemetry::{FunctionMetrics, LogFormat, LogLayer},
+    telemetry::{FunctionMetrics, LogFormat, LogLayer, MetricSet},
 };
 use serde_json::{Value, json};
 use tracing_subscriber::prelude::*;
@@ -129,10 +130,9 @@ fn metrics_of(kept: &LogBuffer) -> (Value, Vec<String>) {
 #[tokio::test]
 async fn the_line_of_an_invocation_holds_its_metrics() {
     let mut deployed = Deployed::new();
-    let sources = ["hmrc", "pay"].map(|name| SourceName::new(name).unwrap());
     deployed.function = deployed
         .function
-        .with_metrics(FunctionMetrics::all("pillarbox"), sources.to_vec());
+        .with_metrics(FunctionMetrics::all("pillarbox"), Vec::new());
     let (kept, _listening) = listen();
     let by_source = json!(["FunctionName", "Source"]);
     for (request, outcome) in [
@@ -150,6 +150,116 @@ async fn the_line_of_an_invocation_holds_its_metrics() {
     let (dimensions, names) = metrics_of(&kept);
     assert_eq!(names, ["Delivered", "DeliveryDelay", "SweepRun"]);
     assert_eq!(dimensions, json!(["FunctionName"]));
+}
+
+/// The metrics of all lines, by the source they are about: name and value.
+fn all_metrics(kept: &LogBuffer) -> Vec<(String, String, u64)> {
+    let mut found = Vec::new();
+    for line in kept.lines() {
+        let metrics = &line["_aws"]["CloudWatchMetrics"][0]["Metrics"];
+        for metric in metrics.as_array().into_iter().flatten() {
+            let name = metric["Name"].as_str().unwrap();
+            let source = line["Source"].as_str().unwrap_or_default();
+            let value = line[name].as_u64().unwrap();
+            found.push((source.to_owned(), name.to_owned(), value));
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn a_sweep_measures_what_is_stuck_and_how_long_each_source_is_silent() {
+    let hour = Duration::from_secs(3600);
+    let mut deployed = Deployed::with(Role::All, Away);
+    let [hmrc_name, pay_name] = ["hmrc", "pay"].map(|name| SourceName::new(name).unwrap());
+    let named = FunctionMetrics::all("pillarbox");
+    deployed.function = deployed
+        .function
+        .with_metrics(named, vec![hmrc_name.clone(), pay_name.clone()]);
+    deployed
+        .inbox
+        .record_last_received(&pay_name, NOW.minus(3 * hour))
+        .await
+        .unwrap();
+    deployed
+        .inbox
+        .silent_since(&hmrc_name, NOW.minus(30 * hour))
+        .await
+        .unwrap();
+    let old = test_support::table::entry(
+        sender_simulator::Sender::GovukPay,
+        pay().message("late", NOW.minus(hour)),
+        NOW.minus(hour),
+    );
+    deployed.inbox.record(&old).await.unwrap();
+    for body in ["{}".to_owned(), pay().message("n1", NOW)] {
+        deployed.ask(Front::HttpApi, &post(&pay(), body)).await;
+    }
+    let other = with(&pay().message("n1", NOW), "5000", "1").replace("captured", "failed");
+    deployed.ask(Front::HttpApi, &post(&pay(), other)).await;
+
+    let (kept, _listening) = listen();
+    deployed.invoke(&json!({"role": "sweep"})).await.unwrap();
+    let expected = [
+        ("pay", "Retried", 1),
+        ("pay", "Retried", 1),
+        ("hmrc", "SilenceHours", 30),
+        ("pay", "SilenceHours", 3),
+        ("", "SweepRun", 1),
+        ("", "OldestOpenSeconds", 3600),
+        ("", "OpenRows", 1),
+        ("", "HeldRows", 1),
+        ("", "ConflictRows", 1),
+    ];
+    let expected =
+        expected.map(|(source, name, value)| (source.to_owned(), name.to_owned(), value));
+    assert_eq!(all_metrics(&kept), expected);
+}
+
+#[tokio::test]
+async fn a_last_notification_that_is_dated_in_the_future_is_reported_and_measures_no_silence() {
+    let mut deployed = Deployed::new();
+    let pay = SourceName::new("pay").unwrap();
+    let named = FunctionMetrics::all("pillarbox");
+    deployed.function = deployed.function.with_metrics(named, vec![pay.clone()]);
+    let (kept, _listening) = listen();
+    for (ahead, expected) in [
+        (299, &["SilenceHours", "SweepRun"][..]),
+        (301, &["SweepRun"]),
+    ] {
+        let at = NOW.plus(Duration::from_secs(ahead));
+        deployed.inbox.record_last_received(&pay, at).await.unwrap();
+        deployed.invoke(&json!({"role": "sweep"})).await.unwrap();
+        let is_reported = kept.text().contains(r#""level":"ERROR""#);
+        assert_eq!(is_reported, expected.len() == 1, "{}", kept.text());
+        let names: Vec<_> = all_metrics(&kept)
+            .into_iter()
+            .map(|(_, name, _)| name)
+            .collect();
+        assert_eq!(names, expected, "{ahead} s");
+    }
+}
+
+#[tokio::test]
+async fn a_sweep_with_the_minimal_metrics_counts_only_that_it_ran() {
+    let mut deployed = Deployed::new();
+    let named = FunctionMetrics {
+        set: MetricSet::Minimal,
+        ..FunctionMetrics::all("pillarbox")
+    };
+    let sources = vec![SourceName::new("pay").unwrap()];
+    deployed.function = deployed.function.with_metrics(named, sources);
+    let (kept, _listening) = listen();
+    deployed.ask(Front::HttpApi, &post(&pay(), "{}")).await;
+    deployed
+        .ask(Front::HttpApi, &post(&pay(), pay().message("n1", NOW)))
+        .await;
+    deployed.invoke(&json!({"role": "sweep"})).await.unwrap();
+    let names: Vec<_> = all_metrics(&kept)
+        .into_iter()
+        .map(|(_, name, _)| name)
+        .collect();
+    assert_eq!(names, ["Received", "Received", "SweepRun"]);
 }
 
 #[tokio::test]

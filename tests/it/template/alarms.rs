@@ -1,195 +1,200 @@
-//! Alarms on series that exist, and the dashboard.
+//! Alarms: on series that exist, one for each way in which a notification can get stuck.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use pillarbox::telemetry::{METRICS, NAMESPACE};
+use pillarbox::telemetry::{METRICS, MetricSet, NAMESPACE};
 use serde_json::{Value, json};
-use test_support::repository;
 
-use super::{BOX, Stack, shapes, stacks};
+use super::{BOX, Stack, series, series::Series, shapes, stacks};
 
-/// The series that exist: namespace, metric, dimensions, unit. An alarm on any other could never
-/// fire.
-const SERIES: &[(&str, &str, &[&str], Option<&str>)] = &[
-    ("AWS/ApiGateway", "5xx", &["ApiId", "Stage"], Some("Count")),
-    (
-        "AWS/ApiGateway",
-        "5XXError",
-        &["ApiName", "Stage"],
-        Some("Count"),
-    ),
-    (
-        "AWS/ApiGateway",
-        "Latency",
-        &["ApiId", "Stage"],
-        Some("Milliseconds"),
-    ),
-    (
-        "AWS/ApiGateway",
-        "Latency",
-        &["ApiName", "Stage"],
-        Some("Milliseconds"),
-    ),
-    ("AWS/Lambda", "Errors", &["FunctionName"], Some("Count")),
-    ("AWS/Lambda", "Throttles", &["FunctionName"], Some("Count")),
-    (
-        "AWS/Lambda",
-        "IteratorAge",
-        &["FunctionName"],
-        Some("Milliseconds"),
-    ),
-    (
-        "AWS/Lambda",
-        "ConcurrentExecutions",
-        &["FunctionName"],
-        Some("Count"),
-    ),
-    (
-        "AWS/DynamoDB",
-        "WriteThrottleEvents",
-        &["TableName"],
-        Some("Count"),
-    ),
-    (
-        "AWS/DynamoDB",
-        "WriteThrottleEvents",
-        &["TableName", "GlobalSecondaryIndexName"],
-        Some("Count"),
-    ),
-    (
-        "AWS/DynamoDB",
-        "SystemErrors",
-        &["TableName", "Operation"],
-        Some("Count"),
-    ),
-    (
-        "AWS/SQS",
-        "ApproximateNumberOfMessagesVisible",
-        &["QueueName"],
-        Some("Count"),
-    ),
-    (
-        "AWS/SQS",
-        "ApproximateAgeOfOldestMessage",
-        &["QueueName"],
-        Some("Seconds"),
-    ),
-    (
-        "Pillarbox",
-        "PullFailures",
-        &["FunctionName", "Source"],
-        Some("Count"),
-    ),
-    (
-        "Pillarbox",
-        "MissingEvents",
-        &["FunctionName", "Source"],
-        Some("Count"),
-    ),
-    (
-        "Pillarbox",
-        "OldestUnacknowledgedSeconds",
-        &["FunctionName", "Source"],
-        Some("Seconds"),
-    ),
-    (
-        "AWS/CertificateManager",
-        "DaysToExpiry",
-        &["CertificateArn"],
-        None,
-    ),
+/// Every alarm by the end of its name, with its severity and what missing data means.
+const ALARMS: [(&str, &str, &str); 25] = [
+    ("receiver-failing", "page", "notBreaching"),
+    ("too-slow-for-pay", "page", "notBreaching"),
+    ("hmrc-all-signatures-failing", "page", "notBreaching"),
+    ("hmrc-some-signatures-failing", "ticket", "notBreaching"),
+    ("pay-all-signatures-failing", "page", "notBreaching"),
+    ("pay-some-signatures-failing", "ticket", "notBreaching"),
+    ("secret-unreadable", "page", "notBreaching"),
+    ("hmrc-silent", "ticket", "breaching"),
+    ("pay-silent", "ticket", "breaching"),
+    ("receive-throttled", "ticket", "notBreaching"),
+    ("receive-near-cap", "ticket", "notBreaching"),
+    ("table-throttled", "ticket", "notBreaching"),
+    ("certificate-expiring", "ticket", "breaching"),
+    ("sweeper-dead", "page", "breaching"),
+    ("oldest-open", "ticket", "notBreaching"),
+    ("dead", "ticket", "notBreaching"),
+    ("held", "ticket", "notBreaching"),
+    ("conflict", "ticket", "notBreaching"),
+    ("stream-behind", "ticket", "notBreaching"),
+    ("failures-waiting", "ticket", "notBreaching"),
+    ("reconcile-never-ran", "ticket", "breaching"),
+    ("hmrc-pull-failing", "ticket", "notBreaching"),
+    ("hmrc-box-behind", "ticket", "notBreaching"),
+    ("pay-pull-failing", "ticket", "notBreaching"),
+    ("pay-events-missing", "ticket", "notBreaching"),
 ];
 
-/// The series that an alarm watches.
-fn watched(alarm: &Value) -> Vec<(String, String, Vec<String>, Option<String>)> {
+fn word(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
+}
+
+/// The value of each dimension of a metric, by name.
+fn dimensions(metric: &Value) -> Vec<(String, String)> {
+    let dimensions = metric["Dimensions"].as_array().unwrap().iter();
+    dimensions
+        .map(|one| (word(&one["Name"]).unwrap(), word(&one["Value"]).unwrap()))
+        .collect()
+}
+
+/// The metrics that an alarm watches, each with its statistic and its unit.
+fn metrics(alarm: &Value) -> Vec<(Value, String, Option<String>)> {
     let properties = &alarm["Properties"];
-    let word = |value: &Value| value.as_str().map(str::to_owned);
-    let series = |metric: &Value, unit: &Value| {
-        let dimensions = metric["Dimensions"].as_array().unwrap().iter();
-        let names = dimensions
-            .map(|dimension| word(&dimension["Name"]).unwrap())
-            .collect();
-        (
-            word(&metric["Namespace"]).unwrap(),
-            word(&metric["MetricName"]).unwrap(),
-            names,
-            word(unit),
-        )
+    let Some(metrics) = properties["Metrics"].as_array() else {
+        let statistic = word(&properties["Statistic"]).or(word(&properties["ExtendedStatistic"]));
+        return vec![(
+            properties.clone(),
+            statistic.unwrap(),
+            word(&properties["Unit"]),
+        )];
     };
-    match properties.get("Metrics") {
-        None => vec![series(properties, &properties["Unit"])],
-        Some(metrics) => {
-            let stats = metrics
-                .as_array()
-                .unwrap()
-                .iter()
-                .filter_map(|metric| metric.get("MetricStat"));
-            stats
-                .map(|stat| series(&stat["Metric"], &stat["Unit"]))
-                .collect()
-        }
-    }
+    let stats = metrics.iter().filter_map(|metric| metric.get("MetricStat"));
+    stats
+        .map(|stat| {
+            (
+                stat["Metric"].clone(),
+                word(&stat["Stat"]).unwrap(),
+                word(&stat["Unit"]),
+            )
+        })
+        .collect()
+}
+
+pub(super) fn watched(alarm: &Value) -> Vec<Series> {
+    let series = |(metric, statistic, unit): (Value, String, Option<String>)| Series {
+        namespace: word(&metric["Namespace"]).unwrap(),
+        name: word(&metric["MetricName"]).unwrap(),
+        dimensions: dimensions(&metric)
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect(),
+        statistic,
+        unit,
+    };
+    metrics(alarm).into_iter().map(series).collect()
+}
+
+/// The alarms of a stack by the end of their names.
+pub(super) fn by_name(stack: &Stack) -> BTreeMap<String, Value> {
+    let alarms = stack.of_type("AWS::CloudWatch::Alarm").into_values();
+    alarms
+        .map(|alarm| {
+            let name = alarm["Properties"]["AlarmName"].as_str().unwrap();
+            (name.strip_prefix("pillarbox-").unwrap().to_owned(), alarm)
+        })
+        .collect()
 }
 
 #[test]
-fn every_alarm_watches_a_series_that_exists_and_every_series_is_watched() {
-    let mut met = BTreeSet::new();
+fn every_alarm_watches_series_that_exist() {
     for stack in stacks() {
-        for (id, alarm) in stack.of_type("AWS::CloudWatch::Alarm") {
-            let watched = watched(&alarm);
-            assert_eq!(watched.len(), 1, "{id}");
-            let (namespace, metric, dimensions, unit) = &watched[0];
-            let known = SERIES.iter().position(|(space, name, names, of)| {
-                (space, name, names.to_vec(), of.as_deref())
-                    == (
-                        &namespace.as_str(),
-                        &metric.as_str(),
-                        dimensions.iter().map(String::as_str).collect(),
-                        unit.as_deref(),
-                    )
-            });
-            met.insert(known.unwrap_or_else(|| panic!("{id}: {watched:?} is no series")));
+        for (name, alarm) in by_name(&stack) {
+            for series in watched(&alarm) {
+                series::assert_exists(&series, true, &name);
+            }
         }
     }
-    assert_eq!(met.len(), SERIES.len());
 }
 
+/// Every identifier of an expression has its metric, and only the expression is watched.
 #[test]
-fn every_series_of_ours_is_one_that_the_program_writes() {
-    for (namespace, name, dimensions, unit) in SERIES {
-        if *namespace != NAMESPACE {
-            continue;
+fn every_expression_of_an_alarm_is_about_its_metrics() {
+    const FUNCTIONS: [&str; 4] = ["IF", "FILL", "SUM", "AND"];
+    for stack in stacks() {
+        for (name, alarm) in by_name(&stack) {
+            let Some(metrics) = alarm["Properties"]["Metrics"].as_array() else {
+                continue;
+            };
+            let expression = metrics[0]["Expression"].as_str().unwrap();
+            let words = expression.split(|c: char| !c.is_ascii_alphanumeric());
+            let used: BTreeSet<_> = words
+                .filter(|word| word.starts_with(|c: char| c.is_ascii_alphabetic()))
+                .filter(|word| !FUNCTIONS.contains(word))
+                .collect();
+            let ids = metrics[1..].iter().map(|metric| {
+                assert_eq!(metric["ReturnData"], false, "{name}");
+                metric["Id"].as_str().unwrap()
+            });
+            assert_eq!(used, ids.collect(), "{name}: {expression}");
+            assert!(!used.contains(metrics[0]["Id"].as_str().unwrap()), "{name}");
+            let periods: BTreeSet<_> = metrics[1..]
+                .iter()
+                .map(|metric| metric["MetricStat"]["Period"].as_u64().unwrap())
+                .collect();
+            assert_eq!(periods.len(), 1, "{name}");
         }
-        let written = METRICS.iter().find(|metric| metric.name == *name);
-        let written = written.unwrap_or_else(|| panic!("{name} is never written"));
+    }
+}
+
+/// A metric that nothing looks at is money for nothing.
+#[test]
+fn every_metric_of_ours_is_in_an_alarm_or_on_the_dashboard_or_documented_as_for_queries() {
+    const FOR_QUERIES: [&str; 5] = ["Delivered", "Repeat", "Retried", "Dead", "PulledMissed"];
+    let stacks = stacks();
+    let alarms = stacks
+        .iter()
+        .flat_map(by_name)
+        .flat_map(|(_, alarm)| watched(&alarm));
+    let widgets = stacks.iter().flat_map(super::dashboard::shown);
+    let named: BTreeSet<Series> = alarms.chain(widgets.map(|(series, _)| series)).collect();
+    for metric in METRICS {
+        let is_named = named
+            .iter()
+            .any(|series| series.namespace == NAMESPACE && series.name == metric.name);
         assert_eq!(
-            (written.dimensions, Some(written.unit)),
-            (*dimensions, *unit)
+            is_named,
+            !FOR_QUERIES.contains(&metric.name),
+            "{}",
+            metric.name
         );
     }
+    series::assert_all_of_aws_are_in(&named);
+}
+
+/// The role whose function a metric belongs to, and the source: a series of another function, or of
+/// a source that is not configured, has no value.
+#[test]
+fn every_alarm_on_a_metric_of_ours_names_a_function_that_writes_it_and_a_configured_source() {
+    for stack in stacks() {
+        let document = super::configuration::document(&stack);
+        for (name, alarm) in by_name(&stack) {
+            for (metric, _, _) in metrics(&alarm) {
+                let Some(known) = METRICS.iter().find(|known| {
+                    metric["Namespace"] == NAMESPACE && metric["MetricName"] == known.name
+                }) else {
+                    continue;
+                };
+                for (dimension, value) in dimensions(&metric) {
+                    let exists = match dimension.as_str() {
+                        "Source" => document.contains(&format!("[sources.{value}]")),
+                        _ => super::FUNCTIONS.iter().any(|(id, role)| {
+                            stack.resources().contains_key(*id)
+                                && json!(value) == stack.resolve(&json!({"Ref": id})).unwrap()
+                                && known.writers.iter().any(|(writer, _)| writer == role)
+                        }),
+                    };
+                    assert!(exists, "{name}: {dimension} {value}");
+                }
+            }
+        }
+    }
 }
 
 #[test]
-fn the_document_of_metrics_lists_those_that_the_program_writes_and_no_others() {
-    let document = std::fs::read_to_string(repository("docs/metrics.md")).unwrap();
-    let rows = document.lines().filter(|line| line.starts_with("| `"));
-    let documented: BTreeSet<String> = rows
-        .map(|row| row.split(" | ").take(3).collect::<Vec<_>>().join(" | "))
-        .collect();
-    let written: BTreeSet<String> = METRICS
-        .iter()
-        .map(|metric| {
-            let dimensions = metric.dimensions.join(", ");
-            format!("| `{}` | {} | {dimensions}", metric.name, metric.unit)
-        })
-        .collect();
-    assert_eq!(documented, written);
-}
-
-#[test]
-fn every_alarm_describes_what_failed_and_names_the_runbook() {
+fn every_alarm_says_what_failed_how_urgent_it_is_and_where_the_runbook_describes_it() {
     let run_book = "https://example.gov.uk/runbook";
-    let mut names = BTreeSet::new();
+    let mut met = BTreeSet::new();
     for shape in shapes() {
         let stack = Stack::with(&[&shape[..], &[("RunBookURL", run_book)]].concat());
         let given = shape
@@ -197,34 +202,32 @@ fn every_alarm_describes_what_failed_and_names_the_runbook() {
             .find(|(name, _)| *name == "NotificationTopicArn")
             .map(|(_, arn)| json!(arn));
         let topic = given.unwrap_or_else(|| stack.resolve(&json!({"Ref": "AlarmTopic"})).unwrap());
-        for (id, alarm) in stack.of_type("AWS::CloudWatch::Alarm") {
+        for (name, alarm) in by_name(&stack) {
             let properties = &alarm["Properties"];
+            let known = ALARMS.iter().find(|(known, _, _)| *known == name);
+            let (_, severity, missing) = known.unwrap_or_else(|| panic!("{name} is unknown"));
             let description = properties["AlarmDescription"].as_str().unwrap();
-            assert!(
-                description.ends_with(&format!("Runbook: {run_book}")),
-                "{id}"
-            );
-            assert!(description.contains("First "), "{id} says no first step");
-            assert!(description.len() <= 1024, "{id}");
-            let missing = if id == "CertificateExpiring" {
-                "breaching"
-            } else {
-                "notBreaching"
-            };
-            assert_eq!(properties["TreatMissingData"], missing, "{id}");
-            assert_eq!(properties["AlarmActions"], json!([topic]), "{id}");
-            assert!(
-                properties["AlarmName"]
-                    .as_str()
-                    .unwrap()
-                    .starts_with("pillarbox-"),
-                "{id}"
-            );
-            names.insert((id, properties["AlarmName"].as_str().unwrap().to_owned()));
+            let end = format!("Severity: {severity}. Runbook: {run_book}#{name}");
+            assert!(description.ends_with(&end), "{name}: {description}");
+            assert!(description.contains("First "), "{name} says no first step");
+            assert!(description.len() <= 1024, "{name}");
+            assert_eq!(properties["TreatMissingData"], *missing, "{name}");
+            assert_eq!(properties["AlarmActions"], json!([topic]), "{name}");
+            met.insert(name);
         }
     }
-    let distinct: BTreeSet<_> = names.iter().map(|(_, name)| name).collect();
-    assert_eq!(distinct.len(), names.len());
+    assert_eq!(met, ALARMS.map(|(name, _, _)| name.to_owned()).into());
+}
+
+#[test]
+fn without_a_page_of_the_team_the_runbook_is_the_one_in_the_repository() {
+    for alarm in Stack::with(&[]).of_type("AWS::CloudWatch::Alarm").values() {
+        let description = alarm["Properties"]["AlarmDescription"].as_str().unwrap();
+        assert!(
+            description.contains("Runbook: docs/runbook.md#"),
+            "{description}"
+        );
+    }
 }
 
 #[test]
@@ -274,11 +277,15 @@ fn alarms_go_to_an_encrypted_topic_of_the_stack_unless_one_is_given() {
 
 #[test]
 fn alarms_can_be_reduced_to_those_that_page_or_to_none() {
-    let alarms =
-        |given: &[(&str, &str)]| Stack::with(given).of_type("AWS::CloudWatch::Alarm").len();
-    let (all, minimal) = (alarms(&[]), alarms(&[("MinimalAlarms", "true")]));
-    assert_eq!((all, minimal), (16, 8));
-    assert_eq!(alarms(&[("CreateAlarms", "false")]), 0);
+    let names = |given: &[(&str, &str)]| -> BTreeSet<String> {
+        by_name(&Stack::with(given)).into_keys().collect()
+    };
+    let pages = ALARMS.iter().filter(|(_, severity, _)| *severity == "page");
+    let pages: BTreeSet<_> = pages.map(|(name, _, _)| (*name).to_owned()).collect();
+    assert_eq!(names(&[("MinimalAlarms", "true")]), pages);
+    assert_eq!(names(&[("CreateAlarms", "false")]).len(), 0);
+    assert!(names(&[]).is_superset(&pages));
+    assert_eq!(names(&[]).len(), 15);
     assert!(
         !Stack::with(&[("MinimalAlarms", "true")])
             .resources()
@@ -286,68 +293,95 @@ fn alarms_can_be_reduced_to_those_that_page_or_to_none() {
     );
 }
 
+/// With less than all metrics an alarm on one of the others would never fire, or always.
 #[test]
-fn our_own_metrics_are_watched_for_each_source_that_is_pulled_from() {
-    for (parameters, expected) in [
-        (&[][..], &[][..]),
-        (
-            &[("Reconcile", "on")],
-            &[("pay", "MissingEvents"), ("pay", "PullFailures")],
-        ),
-        (
-            &[("Reconcile", "on"), ("HmrcBoxes", BOX), ("Pay", "off")],
-            &[
-                ("hmrc", "OldestUnacknowledgedSeconds"),
-                ("hmrc", "PullFailures"),
-            ],
-        ),
-        (
-            &[("Reconcile", "on"), ("HmrcBoxes", BOX)],
-            &[
-                ("hmrc", "OldestUnacknowledgedSeconds"),
-                ("hmrc", "PullFailures"),
-                ("pay", "MissingEvents"),
-                ("pay", "PullFailures"),
-            ],
-        ),
-        (&[("Reconcile", "on"), ("MinimalAlarms", "true")], &[]),
+fn the_functions_write_every_metric_that_an_alarm_of_their_stack_watches() {
+    for (parameters, word) in [
+        (&[][..], "all"),
+        (&[("MinimalAlarms", "true")], "minimal"),
+        (&[("CreateAlarms", "false")], "minimal"),
     ] {
         let stack = Stack::with(parameters);
-        let mut found = BTreeSet::new();
-        for (id, alarm) in stack.of_type("AWS::CloudWatch::Alarm") {
-            let properties = &alarm["Properties"];
-            if properties["Namespace"] != "Pillarbox" {
-                continue;
-            }
-            let value = |index: usize| {
-                properties["Dimensions"][index]["Value"]
-                    .as_str()
-                    .unwrap()
-                    .to_owned()
-            };
-            // Another stack in the same account has the same sources.
-            let reconciler = stack
-                .resolve(&serde_json::json!({"Ref": "Reconciler"}))
-                .unwrap();
-            assert_eq!(reconciler.as_str(), Some(value(0).as_str()), "{id}");
-            found.insert((
-                value(1),
-                properties["MetricName"].as_str().unwrap().to_owned(),
-            ));
+        for (id, _) in super::FUNCTIONS.iter().take(3) {
+            let variables = &stack.properties(id)["Environment"]["Variables"];
+            assert_eq!(variables["PILLARBOX_METRICS"], word, "{id}");
         }
-        let expected = expected
-            .iter()
-            .map(|(source, metric)| ((*source).to_owned(), (*metric).to_owned()));
-        assert_eq!(found, expected.collect(), "{parameters:?}");
+        let set = MetricSet::parse(word).unwrap();
+        for (name, alarm) in by_name(&stack) {
+            for series in watched(&alarm) {
+                let metric = METRICS.iter().find(|metric| metric.name == series.name);
+                let is_ours = series.namespace == NAMESPACE;
+                assert!(!is_ours || metric.unwrap().set <= set, "{name}: {series:?}");
+            }
+        }
     }
 }
 
 #[test]
-fn the_dashboard_is_json_whatever_the_front() {
-    for front in ["http-api", "rest-waf", "function-url"] {
-        let dashboard = Stack::with(&[("FrontDoor", front)]).properties("Dashboard");
-        let body: Value =
-            serde_json::from_str(dashboard["DashboardBody"].as_str().unwrap()).unwrap();
-        assert_eq!(body["widgets"].as_array().unwrap().len(), 8, "{front}");
+fn silence_is_an_alarm_only_for_the_sources_whose_hours_the_team_has_chosen() {
+    for (parameters, expected) in [
+        (&[][..], &[][..]),
+        (&[("HmrcSilenceHours", "72")], &[("hmrc-silent", "72")]),
+        (
+            &[("HmrcSilenceHours", "72"), ("PaySilenceHours", "24")],
+            &[("hmrc-silent", "72"), ("pay-silent", "24")],
+        ),
+        (&[("PaySilenceHours", "24"), ("Pay", "off")], &[]),
+        (&[("PaySilenceHours", "24"), ("MinimalAlarms", "true")], &[]),
+    ] {
+        let alarms = by_name(&Stack::with(parameters));
+        let found: Vec<_> = alarms
+            .iter()
+            .filter(|(name, _)| name.ends_with("-silent"))
+            .map(|(name, alarm)| {
+                let hours = alarm["Properties"]["Threshold"].as_str().unwrap();
+                (name.as_str(), hours)
+            })
+            .collect();
+        assert_eq!(found, expected, "{parameters:?}");
+    }
+}
+
+#[test]
+fn reconciling_is_watched_for_each_source_that_is_pulled_from() {
+    let of_hmrc = ["hmrc-box-behind", "hmrc-pull-failing"];
+    let of_pay = ["pay-events-missing", "pay-pull-failing"];
+    let run = ["reconcile-never-ran"];
+    for (parameters, expected) in [
+        (&[][..], vec![]),
+        (&[("Reconcile", "on")], [&of_pay[..], &run].concat()),
+        (
+            &[("Reconcile", "on"), ("HmrcBoxes", BOX), ("Pay", "off")],
+            [&of_hmrc[..], &run].concat(),
+        ),
+        (
+            &[("Reconcile", "on"), ("HmrcBoxes", BOX)],
+            [&of_hmrc[..], &of_pay, &run].concat(),
+        ),
+        (&[("Reconcile", "on"), ("MinimalAlarms", "true")], vec![]),
+    ] {
+        let stack = Stack::with(parameters);
+        let base = by_name(&Stack::with(&[
+            (
+                "MinimalAlarms",
+                if stack.condition("Ticket") {
+                    "false"
+                } else {
+                    "true"
+                },
+            ),
+            (
+                "Pay",
+                if stack.condition("UsePay") {
+                    "on"
+                } else {
+                    "off"
+                },
+            ),
+        ]));
+        let found = by_name(&stack)
+            .into_keys()
+            .filter(|name| !base.contains_key(name));
+        assert_eq!(found.collect::<Vec<_>>(), expected, "{parameters:?}");
     }
 }

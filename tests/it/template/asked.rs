@@ -22,6 +22,8 @@ fn everything_optional_defaults_to_none_and_the_rest_to_what_is_documented() {
         ("LogRetentionDays", "7"),
         ("CreateAlarms", "true"),
         ("MinimalAlarms", "false"),
+        ("HmrcSilenceHours", "off"),
+        ("PaySilenceHours", "off"),
         ("Tracing", "PassThrough"),
         ("Reconcile", "off"),
         ("Hmrc", "on"),

@@ -19,7 +19,11 @@ pub(super) fn document(stack: &Stack) -> String {
         .map(|id| {
             let variables = stack.properties(&id)["Environment"]["Variables"].clone();
             let names: Vec<_> = variables.as_object().unwrap().keys().cloned().collect();
-            assert_eq!(names, ["PILLARBOX_CONFIG", "PILLARBOX_LOG"], "{id}");
+            assert_eq!(
+                names,
+                ["PILLARBOX_CONFIG", "PILLARBOX_LOG", "PILLARBOX_METRICS"],
+                "{id}"
+            );
             variables["PILLARBOX_CONFIG"].as_str().unwrap().to_owned()
         });
     let distinct: BTreeSet<_> = documents.collect();
@@ -219,7 +223,14 @@ fn the_longest_configuration_fits_into_what_lambda_allows() {
             .contains("{0,19}")
     );
     let document = document(&stack);
-    let length = document.len() + "PILLARBOX_CONFIG".len() + "PILLARBOX_LOG".len() + "ERROR".len();
+    let others = [
+        "PILLARBOX_CONFIG",
+        "PILLARBOX_LOG",
+        "ERROR",
+        "PILLARBOX_METRICS",
+        "minimal",
+    ];
+    let length = document.len() + others.concat().len();
     assert!(
         (VARIABLES * 3 / 4..=VARIABLES).contains(&length),
         "{length}"

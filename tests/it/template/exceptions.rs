@@ -24,7 +24,6 @@ fn every_exception_to_checkov_is_known_and_has_its_reason() {
         }
     }
     let expected: &[(&str, &[&str])] = &[
-        // The queue that sweep and reconcile do have is asserted above.
         ("Process", &["CKV_AWS_116", "CKV_AWS_117"]),
         ("Receive", &["CKV_AWS_116", "CKV_AWS_117"]),
         ("Reconciler", &["CKV_AWS_116", "CKV_AWS_117"]),

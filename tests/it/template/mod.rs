@@ -4,11 +4,14 @@
 mod alarms;
 mod asked;
 mod configuration;
+mod dashboard;
 mod exceptions;
 mod front;
 mod functions;
 mod kept;
+mod prices;
 mod roles;
+mod series;
 
 use std::collections::BTreeSet;
 
@@ -43,6 +46,8 @@ fn shapes() -> Vec<Vec<(&'static str, &'static str)>> {
         ("ProcessConcurrency", "100"),
         ("SweepConcurrency", "2"),
         ("ReconcileConcurrency", "1"),
+        ("HmrcSilenceHours", "96"),
+        ("PaySilenceHours", "24"),
     ];
     let all = [
         (

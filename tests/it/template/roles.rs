@@ -146,7 +146,6 @@ fn reconcile_may_write_rows_and_entries_and_read_ledgers_but_no_row() {
     let may = statements(&Stack::with(&PULLING), "ReconcilerRole");
     let all = [
         "Credentials",
-        "Failures",
         "Heard",
         "Key",
         "Ledgers",
@@ -206,7 +205,7 @@ fn process_and_sweep_may_read_and_update_rows_and_only_sweep_may_list_them() {
     assert!(!list(&process["Stream"]["Action"]).contains(&"dynamodb:ListStreams"));
     assert_eq!(
         sweep.keys().collect::<Vec<_>>(),
-        ["Bus", "Failures", "Key", "Log", "Rows", "Shelf"]
+        ["Bus", "Key", "Log", "Rows", "Shelf"]
     );
     for may in [&process, &sweep] {
         assert_eq!(
