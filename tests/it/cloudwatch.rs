@@ -236,7 +236,8 @@ fn metric_math_is_read_with_the_usual_precedence_and_both_operands_must_be_there
         ),
         ("IF(a > 0, a, b)", [Some(6.0), Some(1.0), None, Some(0.0)]),
         ("IF(a > 1, a)", [Some(6.0), None, None, None]),
-        ("MAX(a, b)", [Some(6.0), Some(1.0), Some(2.0), Some(0.0)]),
+        ("SUM([a, b])", [Some(9.0), Some(1.0), Some(2.0), Some(0.0)]),
+        ("MAX([a, b])", [Some(6.0), Some(1.0), Some(2.0), Some(0.0)]),
     ] {
         let found = MathExpression::parse(expression).evaluate(&known, 4);
         assert_eq!(found, expected, "{expression}");

@@ -5,6 +5,7 @@
     reason = "clippy does not take the helpers of a test for one"
 )]
 
+mod alarms;
 mod aws;
 mod check_command;
 mod cli;

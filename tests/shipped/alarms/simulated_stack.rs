@@ -17,10 +17,11 @@ use std::{
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use pillarbox::{
     aws::AwsService,
-    domain::{Clock, SystemClock, Timestamp},
-    inbox::dynamodb::DynamoInbox,
+    domain::{Clock, Key, State, SystemClock, Timestamp},
+    inbox::{OperatorInbox, PageRequest, ReadInbox, RowFilter, dynamodb::DynamoInbox},
 };
 use rustix::process::Signal;
+use sender_simulator::apis::{PayApi, Ppns};
 use serde_json::{Value, json};
 use test_support::{
     cloud::{Call, Cloud, CloudReply},
@@ -28,9 +29,9 @@ use test_support::{
     cloudwatch::{AlarmWatch, MetricAlarm, MetricSeries, MetricStore, read_line, series},
     dynamodb::EMULATOR,
     fault_proxy::{FaultProxy, InjectedFault},
-    fronts::{Front, FrontRequest},
+    fronts::{Front, FrontRequest, batch},
     function::post,
-    hmrc_box::{CLIENT, SECRET},
+    hmrc_box::{CLIENT, SECRET, ppns},
     message::{Source, hmrc, pay},
     pump::{Chance, Invoked, Pump, Pumped},
     runtime_api::{Bootstrap, RuntimeReport},
@@ -68,10 +69,13 @@ pub(crate) struct SimulatedStack {
     stack: Stack,
     pub(crate) inbox: DynamoInbox,
     pub(crate) cloud: Cloud,
-    faults: Arc<Mutex<InjectedFault>>,
+    faults: Arc<Mutex<(&'static str, InjectedFault)>>,
     dynamodb: FaultProxy,
     functions: BTreeMap<&'static str, RunningFunction>,
-    /// What stands in the functions' configuration in place of something else.
+    pub(crate) ppns: Ppns,
+    pub(crate) pay_api: PayApi,
+    /// What stands in the functions' configuration in place of something else: the senders' APIs
+    /// are on loopback.
     replaced: Vec<(String, String)>,
     pump: Option<Pump>,
     front: Front,
@@ -103,21 +107,44 @@ impl SimulatedStack {
             .iter()
             .map(|(id, alarm)| MetricAlarm::read(id, &alarm["Properties"]));
         let watch = AlarmWatch::new(alarms, START);
-        let faults = Arc::new(Mutex::new(InjectedFault::None));
+        let faults = Arc::new(Mutex::new(("", InjectedFault::None)));
         let plan = Arc::clone(&faults);
+        let dynamodb = FaultProxy::before(&EMULATOR.endpoint, move |call| {
+            let (operation, fault) = *plan.lock().unwrap();
+            match call.operation == operation {
+                true => fault,
+                false => InjectedFault::None,
+            }
+        });
         let front = match stack.condition("IsRestApi") {
             true => Front::Rest,
+            false if stack.condition("IsFunctionUrl") => Front::FunctionUrl,
             false => Front::HttpApi,
         };
+        let ppns = ppns(Arc::new(sender_simulator::SystemClock)).await;
+        let pay_api = PayApi::start(0, Arc::new(sender_simulator::SystemClock)).await.unwrap();
+        pay_api.with(|accounts| accounts.open(API_KEY));
+        let replaced = vec![
+            (
+                r#"environment = "sandbox""#.to_owned(),
+                format!("base_url = \"{}\"", ppns.base_url()),
+            ),
+            (
+                "[sources.pay.pull]".to_owned(),
+                format!("[sources.pay.pull]\nbase_url = \"{}\"", pay_api.base_url()),
+            ),
+        ];
         Self {
             cloud: Cloud::answering(well).await,
-            dynamodb: FaultProxy::before(&EMULATOR.endpoint, move |_| *plan.lock().unwrap()).await,
+            dynamodb: dynamodb.await,
             pump: Some(Pump::at(&EMULATOR.endpoint, inbox.table()).await),
+            ppns,
+            pay_api,
+            replaced,
             stack,
             inbox,
             faults,
             functions: BTreeMap::new(),
-            replaced: Vec::new(),
             front,
             metrics: MetricStore::default(),
             watch,
@@ -131,18 +158,6 @@ impl SimulatedStack {
         }
     }
 
-    /// Every function is configured anew, with `new` in place of `old`.
-    pub(crate) fn configure(&mut self, old: &str, new: &str) {
-        self.replaced.push((old.to_owned(), new.to_owned()));
-        self.restart();
-    }
-
-    /// The configuration of the template again.
-    pub(crate) fn configure_as_deployed(&mut self, kept: usize) {
-        self.replaced.truncate(kept);
-        self.restart();
-    }
-
     /// Ends every process: the next invocation of each is a cold start, and the next run of each
     /// schedule is run really.
     pub(crate) fn restart(&mut self) {
@@ -150,9 +165,9 @@ impl SimulatedStack {
         self.runs.clear();
     }
 
-    /// What befalls every call of DynamoDB from now on.
-    pub(crate) fn inject(&mut self, fault: InjectedFault) {
-        *self.faults.lock().unwrap() = fault;
+    /// What befalls every call of this operation of DynamoDB from now on.
+    pub(crate) fn inject(&mut self, operation: &'static str, fault: InjectedFault) {
+        *self.faults.lock().unwrap() = (operation, fault);
         self.runs.clear();
     }
 
@@ -164,6 +179,42 @@ impl SimulatedStack {
         self.cloud
             .answers(move |call| badly(call).unwrap_or_else(|| well(call)));
         self.restart();
+    }
+
+    /// Has the cloud answer calls of this operation well, and late.
+    pub(crate) fn cloud_delays(&mut self, target: &'static str, delay: Duration) {
+        self.cloud_answers(move |call| match well(call) {
+            CloudReply::Done(reply) if call.target == target => {
+                Some(CloudReply::Late(delay, reply))
+            }
+            other => Some(other),
+        });
+    }
+
+    /// Posts what each sender of the stack posts on any day.
+    pub(crate) async fn post_usual(&mut self) {
+        for (source, condition) in [(hmrc(), "UseHmrc"), (pay(), "UsePay")] {
+            if self.stack.condition(condition) {
+                assert_eq!(self.post_new(&source).await, 200);
+            }
+        }
+    }
+
+    /// The key of the one held row.
+    pub(crate) async fn held_key(&self) -> String {
+        let filter = RowFilter {
+            state: Some(State::Held),
+            ..RowFilter::default()
+        };
+        let listed = self.inbox.list(&filter, PageRequest::first(10)).await;
+        let rows = listed.unwrap().rows;
+        assert_eq!(rows.len(), 1);
+        rows[0].key.to_string()
+    }
+
+    /// The stack's name.
+    pub(crate) fn name(&self) -> String {
+        name(&self.stack, &json!({"Ref": "AWS::StackName"}))
     }
 
     /// The name of a function.
@@ -301,25 +352,41 @@ impl SimulatedStack {
         let took = SystemClock.now().since(began);
         self.answered(status, took);
         if status == 200 {
-            self.unread_since.get_or_insert(self.now);
+            self.has_recorded();
         }
         u16::try_from(status).unwrap()
     }
 
     /// The front's own metrics of an answer.
     pub(crate) fn answered(&mut self, status: u64, took: Duration) {
-        let name = name(&self.stack, &json!({"Ref": "AWS::StackName"}));
-        let (names, dimensions) = match self.front {
-            Front::Rest => (["4XXError", "5XXError"], [("ApiName", name), stage("live")]),
-            _ => (["4xx", "5xx"], [("ApiId", self.function("Api")), stage("$default")]),
+        let api = "AWS/ApiGateway";
+        let (namespace, names, dimensions) = match self.front {
+            Front::Rest => (
+                api,
+                ["4XXError", "5XXError", "Latency"],
+                vec![("ApiName", self.name()), ("Stage", "live".to_owned())],
+            ),
+            Front::HttpApi => (
+                api,
+                ["4xx", "5xx", "Latency"],
+                vec![("ApiId", self.function("Api")), ("Stage", "$default".to_owned())],
+            ),
+            Front::FunctionUrl => (
+                "AWS/Lambda",
+                ["Url4xxCount", "Url5xxCount", "UrlRequestLatency"],
+                vec![("FunctionName", self.function("Receive"))],
+            ),
         };
-        let dimensions = dimensions.each_ref().map(|(name, value)| (*name, value.as_str()));
+        let dimensions: Vec<(&str, &str)> = dimensions
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
         for (metric, class) in names.into_iter().zip([4, 5]) {
             let is_of_class = f64::from(u8::from(status / 100 == class));
-            let series = series("AWS/ApiGateway", metric, &dimensions);
+            let series = series(namespace, metric, &dimensions);
             self.supply(series, is_of_class, "Count");
         }
-        let latency = series("AWS/ApiGateway", "Latency", &dimensions);
+        let latency = series(namespace, names[2], &dimensions);
         self.supply(latency, took.as_secs_f64() * 1000.0, "Milliseconds");
     }
 
@@ -337,6 +404,42 @@ impl SimulatedStack {
             ..source.clone()
         };
         self.post_new(&other).await
+    }
+
+    /// The stream has a new record.
+    pub(crate) fn has_recorded(&mut self) {
+        self.unread_since.get_or_insert(self.now);
+        self.runs.remove("Sweep");
+    }
+
+    /// The next run of each schedule is run really.
+    pub(crate) fn run_anew(&mut self) {
+        self.runs.clear();
+    }
+
+    /// A person replays a row, and it is delivered at once.
+    pub(crate) async fn replay(&mut self, key: &Key) {
+        self.inbox.replay(key, SystemClock.now()).await.unwrap();
+        let batch = batch(&[(key.as_str(), "recorded")]);
+        self.invoke("Process", &batch).await;
+    }
+
+    /// A source was last received so long ago, by the machine's clock.
+    pub(crate) async fn last_received(&mut self, source: &str, ago: Duration) {
+        let at = SystemClock.now().minus(ago).as_millis();
+        let update = self.client().update_item().table_name(self.inbox.table());
+        update
+            .key("pk", AttributeValue::S(format!("~source:{source}")))
+            .update_expression("SET heard_at = :at")
+            .expression_attribute_values(":at", AttributeValue::N(at.to_string()))
+            .send()
+            .await
+            .unwrap();
+        self.runs.clear();
+    }
+
+    fn client(&self) -> Client {
+        Client::new(&table::aws(&table::variables()).config(AwsService::DynamoDb))
     }
 
     /// Has process read its stream to the end.
@@ -404,7 +507,8 @@ impl SimulatedStack {
         self.supply(visible, self.failures.len() as f64, "Count");
         let oldest = series("AWS/SQS", "ApproximateAgeOfOldestMessage", &queue);
         self.supply(oldest, age, "Seconds");
-        if let Some(days) = self.days_to_expiry {
+        let is_full_hour = (self.now.since(START).as_secs() / 60).is_multiple_of(60);
+        if let Some(days) = self.days_to_expiry.filter(|_| is_full_hour) {
             let certificate = name(&self.stack, &json!({"Ref": "CertificateArn"}));
             let dimensions = [("CertificateArn", certificate.as_str())];
             let series = series("AWS/CertificateManager", "DaysToExpiry", &dimensions);
@@ -415,11 +519,11 @@ impl SimulatedStack {
     /// Removes the locks, rate limits and checkpoints of reconcile, which are by the machine's
     /// clock: for the simulated one their time is over.
     async fn forget_shared_state(&self) {
-        let client = Client::new(&table::aws(&table::variables()).config(AwsService::DynamoDb));
+        let client = self.client();
         let scanned = client.scan().table_name(self.inbox.table()).send().await;
         for item in scanned.unwrap().items() {
             let key = item["pk"].as_s().unwrap();
-            if key.starts_with("~memo:") {
+            if key.starts_with("~memo:") && !key.starts_with("~memo:watched:") {
                 let delete = client.delete_item().table_name(self.inbox.table());
                 let key = AttributeValue::S(key.clone());
                 delete.key("pk", key).send().await.unwrap();
@@ -457,10 +561,6 @@ impl RunningFunction {
 fn name(stack: &Stack, reference: &Value) -> String {
     let resolved = stack.resolve(reference).unwrap();
     resolved.as_str().unwrap().to_owned()
-}
-
-fn stage(name: &str) -> (&'static str, String) {
-    ("Stage", name.to_owned())
 }
 
 /// AWS without a fault: every secret has a value, and the bus takes every event.

@@ -192,6 +192,12 @@ impl MetricAlarm {
         }
     }
 
+    /// Whether the latest period has a datapoint that breaches the threshold.
+    pub fn breaches(&self, store: &MetricStore, now: Timestamp) -> bool {
+        let latest = self.datapoints(store, now).last().copied().flatten();
+        latest.is_some_and(|value| self.is_breaching(value))
+    }
+
     /// Its state at `now`, after `current`.
     pub fn evaluate(&self, store: &MetricStore, now: Timestamp, current: AlarmState) -> AlarmState {
         self.judge(&self.datapoints(store, now), current)

@@ -115,6 +115,7 @@ fn call(name: &str, arguments: &[PeriodValues], periods: usize) -> PeriodValues 
             })
             .collect(),
         ("FILL", [values, filling]) => each.map(|n| values[n].or(filling[n])).collect(),
+        ("SUM", [_, ..]) => each.map(|n| fold(arguments, n, |a, b| a + b)).collect(),
         ("MAX", [_, ..]) => each.map(|n| fold(arguments, n, f64::max)).collect(),
         ("MIN", [_, ..]) => each.map(|n| fold(arguments, n, f64::min)).collect(),
         ("ABS", [values]) => each.map(|n| Some(values[n]?.abs())).collect(),
@@ -172,12 +173,22 @@ impl<'a> Parser<'a> {
             }
             function if self.tokens.last() == Some(&"(") => {
                 self.tokens.pop();
+                // Of an array, too, which only functions of all its elements take.
+                let is_array = self.tokens.last() == Some(&"[");
+                if is_array {
+                    self.tokens.pop();
+                }
                 let mut arguments = vec![self.binary(0)];
                 while self.tokens.last() == Some(&",") {
                     self.tokens.pop();
                     arguments.push(self.binary(0));
                 }
+                if is_array {
+                    self.expect("]");
+                }
                 self.expect(")");
+                let is_of_array = ["SUM", "MAX", "MIN"].contains(&function);
+                assert_eq!(is_array, is_of_array, "{}: {function}", self.text);
                 MathExpression::Call(function.to_owned(), arguments)
             }
             // CloudWatch refuses an id that begins with anything else.
