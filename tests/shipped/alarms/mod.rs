@@ -6,9 +6,9 @@ mod calm;
 mod simulated_stack;
 mod states;
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, panic::AssertUnwindSafe};
 
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use pillarbox::domain::Timestamp;
 use simulated_stack::SimulatedStack;
 use states::{STATES, StuckState};
@@ -126,8 +126,12 @@ fn table(caused: &[CausedAlarm]) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_stuck_state_raises_its_own_alarm_and_no_other_which_clears_once_it_is_mended() {
-    let caused = stream::iter(STATES).map(cause).buffered(AT_A_TIME);
-    let caused: Vec<CausedAlarm> = caused.collect().await;
+    // So that one failure hides no other.
+    let each = |state| AssertUnwindSafe(cause(state)).catch_unwind();
+    let caused: Vec<_> = stream::iter(STATES).map(each).buffered(AT_A_TIME).collect().await;
+    let failed = caused.iter().filter(|caused| caused.is_err()).count();
+    assert_eq!(failed, 0, "states without their alarm alone: see above");
+    let caused: Vec<CausedAlarm> = caused.into_iter().flatten().collect();
     let table = table(&caused);
     println!("{}", table.join("\n"));
     let document = fs::read_to_string(repository("docs/alarms.md")).unwrap();
