@@ -7,7 +7,10 @@ use pillarbox::{
     domain::{Clock, Key, SystemClock},
     inbox::{DiscardRequest, OperatorInbox},
 };
-use sender_simulator::apis::pay_api::{PaymentLifecycle, SimulatedPayment};
+use sender_simulator::apis::{
+    pay_api::{PaymentLifecycle, SimulatedPayment},
+    ppns::{PpnsEndpoint, PpnsError},
+};
 use serde_json::{Value, json};
 use test_support::{
     cloud::{Call, CloudReply},
@@ -85,20 +88,21 @@ const WRITES_FAIL: StuckState = StuckState {
     ..OBSERVED
 };
 
-/// A cold start waits for Secrets Manager.
+/// An answer takes long, and is a 200 all the same.
 const SLOW_START: StuckState = StuckState {
-    cause: "a cold start waits 2.6 s for Secrets Manager",
+    cause: "a cold start waits 1.9 s for Secrets Manager, and its write 1 s for DynamoDB",
     alarm: "TooSlowForPay",
     happens: |stack| {
         Box::pin(async {
-            let late = Duration::from_millis(2_600);
-            stack.cloud_delays("GetSecretValue", late);
+            stack.cloud_delays("GetSecretValue", Duration::from_millis(1_900));
+            stack.inject("PutItem", InjectedFault::LateAfter);
             assert_eq!(stack.post_new(&pay()).await, 200);
         })
     },
     is_mended: |stack| {
         Box::pin(async {
             stack.cloud_answers(|_| None);
+            stack.inject("", InjectedFault::None);
             assert_eq!(stack.post_new(&pay()).await, 200);
         })
     },
@@ -285,6 +289,7 @@ pub(super) static STATES: &[StuckState] = &[
         happens: |stack| Box::pin(async { stack.last_received("hmrc", HOUR * 25).await }),
         is_mended: |stack| {
             Box::pin(async {
+                stack.restart();
                 assert_eq!(stack.post_new(&hmrc()).await, 200);
             })
         },
@@ -298,6 +303,7 @@ pub(super) static STATES: &[StuckState] = &[
         happens: |stack| Box::pin(async { stack.last_received("pay", HOUR * 25).await }),
         is_mended: |stack| {
             Box::pin(async {
+                stack.restart();
                 assert_eq!(stack.post_new(&pay()).await, 200);
             })
         },
@@ -521,12 +527,34 @@ pub(super) static STATES: &[StuckState] = &[
         ..OBSERVED
     },
     StuckState {
-        cause: "a box holds more than a run can take, some of it for hours",
+        cause: "HMRC refuses to acknowledge what it has had for hours",
+        alarm: "HmrcPullFailing",
+        parameters: PULL_HMRC,
+        happens: |stack| {
+            Box::pin(async {
+                fill(&stack.ppns, &sender_simulator::SystemClock, 5);
+                let ppns = &stack.ppns;
+                ppns.refuse_next(1, PpnsEndpoint::Acknowledge, PpnsError::UnknownParameter);
+                stack.run_anew();
+            })
+        },
+        is_mended: |stack| {
+            Box::pin(async {
+                stack.stream().await;
+                stack.run_anew();
+            })
+        },
+        ..OBSERVED
+    },
+    StuckState {
+        cause: "a run's time is over before HMRC acknowledges what it has had for hours",
         alarm: "HmrcBoxBehind",
         parameters: PULL_HMRC,
         happens: |stack| {
             Box::pin(async {
-                fill(&stack.ppns, &sender_simulator::SystemClock, 150);
+                fill(&stack.ppns, &sender_simulator::SystemClock, 5);
+                let ppns = &stack.ppns;
+                ppns.refuse_next(7, PpnsEndpoint::Acknowledge, PpnsError::Unavailable);
                 stack.run_anew();
             })
         },
