@@ -21,7 +21,7 @@ use pillarbox::{
     inbox::{OperatorInbox, PageRequest, ReadInbox, RowFilter, dynamodb::DynamoInbox},
 };
 use rustix::process::Signal;
-use sender_simulator::apis::{PayApi, Ppns};
+use sender_simulator::apis::{PayApi, Ppns, ppns::NotificationStatus};
 use serde_json::{Value, json};
 use test_support::{
     cloud::{Call, Cloud, CloudReply},
@@ -31,7 +31,7 @@ use test_support::{
     fault_proxy::{FaultProxy, InjectedFault},
     fronts::{Front, FrontRequest, batch},
     function::post,
-    hmrc_box::{CLIENT, SECRET, ppns},
+    hmrc_box::{CLIENT, SECRET, fill, ppns},
     message::{Source, hmrc, pay},
     pump::{Chance, Invoked, Pump, Pumped},
     runtime_api::{Bootstrap, RuntimeReport},
@@ -91,6 +91,8 @@ pub(crate) struct SimulatedStack {
     runs: BTreeMap<&'static str, InvocationTrace>,
     /// The functions whose schedules are off.
     pub(crate) stopped: Vec<&'static str>,
+    /// The functions whose lines are lost, and their metrics with them.
+    pub(crate) unlogged: Vec<&'static str>,
     posts: usize,
 }
 
@@ -122,7 +124,9 @@ impl SimulatedStack {
             false => Front::HttpApi,
         };
         let ppns = ppns(Arc::new(sender_simulator::SystemClock)).await;
-        let pay_api = PayApi::start(0, Arc::new(sender_simulator::SystemClock)).await.unwrap();
+        let pay_api = PayApi::start(0, Arc::new(sender_simulator::SystemClock))
+            .await
+            .unwrap();
         pay_api.with(|accounts| accounts.open(API_KEY));
         let replaced = vec![
             (
@@ -154,6 +158,7 @@ impl SimulatedStack {
             days_to_expiry: Some(200.0),
             runs: BTreeMap::new(),
             stopped: Vec::new(),
+            unlogged: Vec::new(),
             posts: 0,
         }
     }
@@ -181,14 +186,24 @@ impl SimulatedStack {
         self.restart();
     }
 
-    /// Has the cloud answer calls of this operation well, and late.
-    pub(crate) fn cloud_delays(&mut self, target: &'static str, delay: Duration) {
-        self.cloud_answers(move |call| match well(call) {
-            CloudReply::Done(reply) if call.target == target => {
-                Some(CloudReply::Late(delay, reply))
+    /// Puts so many notifications into HMRC's box that are hours old. All that it holds have this
+    /// status then.
+    pub(crate) fn fill_box_with(&self, status: NotificationStatus, count: u64) -> &Ppns {
+        fill(&self.ppns, &sender_simulator::SystemClock, count);
+        self.ppns.with(|boxes| {
+            let ids = boxes.notifications().iter().map(|one| one.id.clone());
+            let ids: Vec<String> = ids.collect();
+            for id in ids {
+                boxes.set_status(&id, status);
             }
-            other => Some(other),
         });
+        &self.ppns
+    }
+
+    /// Posts a notification while the lines of a function are lost.
+    pub(crate) async fn post_without_log(&mut self, id: &'static str) {
+        self.unlogged = vec![id];
+        assert_eq!(self.post_new(&pay()).await, 200);
     }
 
     /// Posts what each sender of the stack posts on any day.
@@ -212,6 +227,34 @@ impl SimulatedStack {
         rows[0].key.to_string()
     }
 
+    /// Sweeps really until every row is delivered, for so long at most.
+    pub(crate) async fn sweep_until_delivered(&mut self, at_most: Duration) {
+        let until = SystemClock.now().plus(at_most);
+        let is_open = |states: &[(State, usize)]| {
+            let mut states = states.iter();
+            states.any(|(state, _)| *state == State::Recorded)
+        };
+        while is_open(&self.count_by_state().await) {
+            assert!(SystemClock.now() < until, "rows are open");
+            self.run_anew();
+            self.pass(1).await;
+        }
+    }
+
+    /// How many rows are in each state.
+    pub(crate) async fn count_by_state(&self) -> Vec<(State, usize)> {
+        let page = PageRequest::first(usize::MAX);
+        let rows = self.inbox.list(&RowFilter::default(), page).await;
+        let mut counts: Vec<(State, usize)> = Vec::new();
+        for row in rows.unwrap().rows {
+            match counts.iter_mut().find(|(state, _)| *state == row.state) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((row.state, 1)),
+            }
+        }
+        counts
+    }
+
     /// The stack's name.
     pub(crate) fn name(&self) -> String {
         name(&self.stack, &json!({"Ref": "AWS::StackName"}))
@@ -229,7 +272,11 @@ impl SimulatedStack {
 
     /// A metric of a function in `AWS/Lambda`.
     pub(crate) fn supply_of_function(&mut self, id: &str, metric: &str, value: f64, unit: &str) {
-        let series = series("AWS/Lambda", metric, &[("FunctionName", &self.function(id))]);
+        let series = series(
+            "AWS/Lambda",
+            metric,
+            &[("FunctionName", &self.function(id))],
+        );
         self.supply(series, value, unit);
     }
 
@@ -248,7 +295,10 @@ impl SimulatedStack {
         variables.extend([
             ("AWS_ENDPOINT_URL_DYNAMODB", self.dynamodb.endpoint.clone()),
             ("AWS_ENDPOINT_URL", self.cloud.url()),
-            ("_HANDLER", properties["Handler"].as_str().unwrap().to_owned()),
+            (
+                "_HANDLER",
+                properties["Handler"].as_str().unwrap().to_owned(),
+            ),
             ("AWS_LAMBDA_FUNCTION_NAME", self.function(id)),
         ]);
         for (name, value) in deployed {
@@ -324,12 +374,18 @@ impl SimulatedStack {
     /// Puts the metrics of an invocation at the simulated time.
     fn place(&mut self, id: &str, trace: &InvocationTrace) {
         let now = self.now;
-        for line in &trace.lines {
+        let has_log = !self.unlogged.contains(&id);
+        for line in trace.lines.iter().filter(|_| has_log) {
             let moved = |time: Timestamp| {
                 let began = trace.began.unwrap_or(time);
                 now.plus(time.since(began))
             };
             read_line(line, &mut self.metrics, moved);
+        }
+        if has_log && !trace.lines.is_empty() {
+            let group = self.function(&format!("{id}Logs"));
+            let events = series("AWS/Logs", "IncomingLogEvents", &[("LogGroupName", &group)]);
+            self.supply(events, trace.lines.len() as f64, "None");
         }
         let errors = f64::from(u8::from(trace.has_failed));
         self.supply_of_function(id, "Invocations", 1.0, "Count");
@@ -369,7 +425,10 @@ impl SimulatedStack {
             Front::HttpApi => (
                 api,
                 ["4xx", "5xx", "Latency"],
-                vec![("ApiId", self.function("Api")), ("Stage", "$default".to_owned())],
+                vec![
+                    ("ApiId", self.function("Api")),
+                    ("Stage", "$default".to_owned()),
+                ],
             ),
             Front::FunctionUrl => (
                 "AWS/Lambda",
@@ -572,12 +631,21 @@ fn well(call: &Call) -> CloudReply {
     })
 }
 
+/// What EventBridge says of an entry.
+pub(crate) fn entry_failed(code: &str) -> CloudReply {
+    let entry = json!({"ErrorCode": code, "ErrorMessage": "as the test has it"});
+    CloudReply::Done(json!({"FailedEntryCount": 1, "Entries": [entry]}))
+}
+
 fn secret(asked: &Value) -> Value {
     let arn = asked["SecretId"].as_str().unwrap();
     let secrets = [
         ("-HmrcSecret-", json!({"current": hmrc().secrets[0]})),
         ("-PaySecret-", json!({"current": pay().secrets[0]})),
-        ("-HmrcApiSecret-", json!({"client_id": CLIENT, "client_secret": SECRET})),
+        (
+            "-HmrcApiSecret-",
+            json!({"client_id": CLIENT, "client_secret": SECRET}),
+        ),
         ("-PayApiSecret-", json!({"api_key": API_KEY})),
     ];
     let found = secrets.iter().find(|(name, _)| arn.contains(name));

@@ -9,20 +9,20 @@ use pillarbox::{
 };
 use sender_simulator::apis::{
     pay_api::{PaymentLifecycle, SimulatedPayment},
-    ppns::{PpnsEndpoint, PpnsError},
+    ppns::{NotificationStatus, PpnsEndpoint, PpnsError},
 };
 use serde_json::{Value, json};
 use test_support::{
     cloud::{Call, CloudReply},
     fault_proxy::InjectedFault,
-    fronts::Front,
+    fronts::{Front, FrontRequest},
     function::post,
-    hmrc_box::{BOX, fill},
+    hmrc_box::BOX,
     message::{hmrc, pay},
     table,
 };
 
-use super::simulated_stack::{API_KEY, SimulatedStack};
+use super::simulated_stack::{API_KEY, SimulatedStack, entry_failed};
 
 type Step = for<'a> fn(&'a mut SimulatedStack) -> LocalBoxFuture<'a, ()>;
 
@@ -39,6 +39,8 @@ pub(super) struct StuckState {
     pub(super) happens: Step,
     /// It happens again every so many minutes; zero for a state that lasts.
     pub(super) repeats_every: u64,
+    /// The alarm fires within so many minutes.
+    pub(super) fires_within: u64,
     pub(super) is_mended: Step,
     /// The alarm clears within so many minutes.
     pub(super) clears_within: u64,
@@ -51,6 +53,7 @@ const OBSERVED: StuckState = StuckState {
     parameters: &[],
     happens: |_| Box::pin(async {}),
     repeats_every: 0,
+    fires_within: 40,
     is_mended: |_| Box::pin(async {}),
     clears_within: 60,
 };
@@ -90,20 +93,15 @@ const WRITES_FAIL: StuckState = StuckState {
 
 /// An answer takes long, and is a 200 all the same.
 const SLOW_START: StuckState = StuckState {
-    cause: "a cold start waits 1.9 s for Secrets Manager, and its write 1 s for DynamoDB",
+    cause: "a cold start waits 4 s for DynamoDB, and then answers HMRC's challenge",
     alarm: "TooSlowForPay",
     happens: |stack| {
         Box::pin(async {
-            stack.cloud_delays("GetSecretValue", Duration::from_millis(1_900));
-            stack.inject("PutItem", InjectedFault::LateAfter);
-            assert_eq!(stack.post_new(&pay()).await, 200);
-        })
-    },
-    is_mended: |stack| {
-        Box::pin(async {
-            stack.cloud_answers(|_| None);
+            stack.inject("GetItem", InjectedFault::HangsBefore);
+            stack.restart();
+            let challenge = FrontRequest::new("GET", "/hmrc?challenge=1ed5f407");
+            assert_eq!(stack.request(&challenge).await, 200);
             stack.inject("", InjectedFault::None);
-            assert_eq!(stack.post_new(&pay()).await, 200);
         })
     },
     ..OBSERVED
@@ -120,12 +118,6 @@ fn holds(secret: Value) -> CloudReply {
 
 fn denied() -> CloudReply {
     CloudReply::Fault(400, "AccessDeniedException", "not allowed")
-}
-
-/// What EventBridge says of an entry.
-fn entry_failed(code: &str) -> CloudReply {
-    let entry = json!({"ErrorCode": code, "ErrorMessage": "as the test has it"});
-    CloudReply::Done(json!({"FailedEntryCount": 1, "Entries": [entry]}))
 }
 
 async fn discard(stack: &mut SimulatedStack, key: &str) {
@@ -355,6 +347,36 @@ pub(super) static STATES: &[StuckState] = &[
         ..SUPPLIED
     },
     StuckState {
+        cause: "process may not write to its log group",
+        alarm: "LogsMissing",
+        happens: |stack| Box::pin(stack.post_without_log("Process")),
+        repeats_every: 10,
+        fires_within: 100,
+        is_mended: |stack| {
+            Box::pin(async {
+                stack.unlogged.clear();
+                assert_eq!(stack.post_new(&pay()).await, 200);
+            })
+        },
+        clears_within: 120,
+        ..OBSERVED
+    },
+    StuckState {
+        cause: "receive may not write to its log group",
+        alarm: "LogsMissing",
+        happens: |stack| Box::pin(stack.post_without_log("Receive")),
+        repeats_every: 10,
+        fires_within: 100,
+        is_mended: |stack| {
+            Box::pin(async {
+                stack.unlogged.clear();
+                assert_eq!(stack.post_new(&pay()).await, 200);
+            })
+        },
+        clears_within: 120,
+        ..OBSERVED
+    },
+    StuckState {
         cause: "the certificate has 29 days left",
         alarm: "CertificateExpiring",
         parameters: &[
@@ -380,9 +402,7 @@ pub(super) static STATES: &[StuckState] = &[
     StuckState {
         cause: "sweep may not query the index, and fails",
         alarm: "SweeperDead",
-        happens: |stack| {
-            Box::pin(async { stack.inject("Query", InjectedFault::FailsBefore) })
-        },
+        happens: |stack| Box::pin(async { stack.inject("Query", InjectedFault::FailsBefore) }),
         is_mended: |stack| Box::pin(async { stack.inject("", InjectedFault::None) }),
         ..OBSERVED
     },
@@ -532,8 +552,7 @@ pub(super) static STATES: &[StuckState] = &[
         parameters: PULL_HMRC,
         happens: |stack| {
             Box::pin(async {
-                fill(&stack.ppns, &sender_simulator::SystemClock, 5);
-                let ppns = &stack.ppns;
+                let ppns = stack.fill_box_with(NotificationStatus::Pending, 5);
                 ppns.refuse_next(1, PpnsEndpoint::Acknowledge, PpnsError::UnknownParameter);
                 stack.run_anew();
             })
@@ -552,14 +571,14 @@ pub(super) static STATES: &[StuckState] = &[
         parameters: PULL_HMRC,
         happens: |stack| {
             Box::pin(async {
-                fill(&stack.ppns, &sender_simulator::SystemClock, 5);
-                let ppns = &stack.ppns;
+                let ppns = stack.fill_box_with(NotificationStatus::Pending, 5);
                 ppns.refuse_next(7, PpnsEndpoint::Acknowledge, PpnsError::Unavailable);
                 stack.run_anew();
             })
         },
         is_mended: |stack| {
             Box::pin(async {
+                stack.fill_box_with(NotificationStatus::Acknowledged, 0);
                 stack.stream().await;
                 stack.run_anew();
             })
@@ -593,7 +612,9 @@ pub(super) static STATES: &[StuckState] = &[
                 let clock = sender_simulator::SystemClock;
                 let created = sender_simulator::Clock::now(&clock).minus(HOUR * 24);
                 let payment = SimulatedPayment::new(PaymentLifecycle::Failed, created, &clock);
-                stack.pay_api.with(|accounts| accounts.add(API_KEY, [payment]));
+                stack
+                    .pay_api
+                    .with(|accounts| accounts.add(API_KEY, [payment]));
                 stack.run_anew();
             })
         },
