@@ -8,6 +8,7 @@
 
 mod architecture;
 mod aws;
+mod calm_day;
 mod check;
 mod cloudwatch;
 mod conformance;

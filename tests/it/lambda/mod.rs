@@ -13,3 +13,5 @@ mod reconcile;
 mod roles;
 mod signatures;
 mod time;
+
+pub(crate) use pull::listen;

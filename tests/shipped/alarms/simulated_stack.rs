@@ -18,7 +18,10 @@ use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use pillarbox::{
     aws::AwsService,
     domain::{Clock, Key, State, SystemClock, Timestamp},
-    inbox::{OperatorInbox, PageRequest, ReadInbox, RowFilter, dynamodb::DynamoInbox},
+    inbox::{
+        OperatorInbox, PageRequest, ReadInbox, RowFilter,
+        dynamodb::{DynamoInbox, TableSettings},
+    },
 };
 use rustix::process::Signal;
 use sender_simulator::apis::{PayApi, Ppns, ppns::NotificationStatus};
@@ -99,10 +102,21 @@ pub(crate) struct SimulatedStack {
 impl SimulatedStack {
     /// A stack with these parameters in which nothing has happened.
     pub(crate) async fn new(parameters: &[(&str, &str)]) -> Self {
-        let stack = Stack::with(parameters).named(&table::unique("alarms"));
+        // One shard, because a sweep queries each.
+        let parameters = [parameters, &[("Shards", "1")]].concat();
+        let stack = Stack::with(&parameters).named(&table::unique("alarms"));
         assert_eq!(stack.refusals(), Vec::<String>::new());
         let reference = |id: &str| name(&stack, &json!({"Ref": id}));
-        let inbox = table::inbox_in(&reference("Table"));
+        let settings = TableSettings {
+            table: reference("Table"),
+            shards: 1,
+            first_due: Duration::from_secs(120),
+            retention: Duration::from_secs(90 * 24 * 60 * 60),
+        };
+        let inbox = DynamoInbox::new(
+            &table::aws(&table::variables()).config(AwsService::DynamoDb),
+            settings,
+        );
         inbox.init().await.unwrap();
         let alarms = stack.of_type("AWS::CloudWatch::Alarm");
         let alarms = alarms
@@ -173,7 +187,7 @@ impl SimulatedStack {
     /// What befalls every call of this operation of DynamoDB from now on.
     pub(crate) fn inject(&mut self, operation: &'static str, fault: InjectedFault) {
         *self.faults.lock().unwrap() = (operation, fault);
-        self.runs.clear();
+        self.restart();
     }
 
     /// Has the cloud answer so, and as it should where this gives no answer.
@@ -291,9 +305,12 @@ impl SimulatedStack {
         let properties = self.stack.properties(id);
         let deployed = properties["Environment"]["Variables"].as_object().unwrap();
         let mut variables = table::variables();
-        variables.retain(|(name, _)| *name != "AWS_ENDPOINT_URL_DYNAMODB");
+        if self.faults.lock().unwrap().1 != InjectedFault::None {
+            variables.retain(|(name, _)| *name != "AWS_ENDPOINT_URL_DYNAMODB");
+            let proxied = self.dynamodb.endpoint.clone();
+            variables.push(("AWS_ENDPOINT_URL_DYNAMODB", proxied));
+        }
         variables.extend([
-            ("AWS_ENDPOINT_URL_DYNAMODB", self.dynamodb.endpoint.clone()),
             ("AWS_ENDPOINT_URL", self.cloud.url()),
             (
                 "_HANDLER",
