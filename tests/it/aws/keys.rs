@@ -22,11 +22,11 @@ use sender_simulator::{Sender, signature::sign};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::{Instant, error::Elapsed, sleep, timeout};
-use tracing_subscriber::prelude::*;
 
 use test_support::{
     cloud::{Cloud, CloudReply},
     handed_on::AT,
+    log_buffer::listen_with,
     manual_clock::ManualClock,
     posted,
     server::FixedClock,
@@ -48,8 +48,7 @@ impl Log {
     fn start() -> (Self, tracing::subscriber::DefaultGuard) {
         let log = Self::default();
         let lines = LogLayer::direct(log.clone(), LogFormat::Json, Arc::new(FixedClock));
-        let subscriber = tracing_subscriber::registry().with(lines);
-        (log, tracing::subscriber::set_default(subscriber))
+        (log, listen_with(lines))
     }
 
     /// The lines since the last call.
@@ -513,7 +512,7 @@ async fn secrets_that_cannot_be_used_are_counted_in_the_line_that_reports_them()
         let log = Log::default();
         let lines = LogLayer::direct(log.clone(), LogFormat::Json, Arc::new(FixedClock))
             .with_metrics(FunctionMetrics::all("pillarbox-Receive-1"));
-        let _logging = tracing::subscriber::set_default(tracing_subscriber::registry().with(lines));
+        let _logging = listen_with(lines);
         receiver.keyring.warm().await;
         log_unusable_secrets(&receiver.keyring.take_unusable());
         let logged = log.take();

@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use pillarbox::telemetry::{FunctionMetrics, LogFormat, LogLayer};
 use serde_json::Value;
-use tracing_subscriber::prelude::*;
 
 use test_support::{
     fronts::{Front, batch},
     function::{Deployed, post},
-    log_buffer::LogBuffer,
+    log_buffer::{LogBuffer, listen_with},
     message::{hmrc, pay},
     repository,
     server::{FixedClock, NOW},
@@ -55,7 +54,7 @@ async fn a_notification_writes_two_lines_of_a_bounded_length() {
     deployed.function = deployed.function.with_metrics(metrics, Vec::new());
     let kept = LogBuffer::default();
     let lines = LogLayer::direct(kept.clone(), LogFormat::Json, Arc::new(FixedClock));
-    let _listening = tracing::subscriber::set_default(tracing_subscriber::registry().with(lines));
+    let _listening = listen_with(lines);
     for source in [hmrc(), pay()] {
         let id = "50dca3fc-c37c-4f03-b719-63571333624c";
         deployed
