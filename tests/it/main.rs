@@ -8,7 +8,9 @@
 
 mod architecture;
 mod aws;
+mod calm_day;
 mod check;
+mod cloudwatch;
 mod conformance;
 mod events;
 mod faults;

@@ -6,6 +6,7 @@
 )]
 
 mod accounts;
+mod alarms;
 mod as_sent;
 mod aws;
 mod check_command;

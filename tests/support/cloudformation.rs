@@ -176,6 +176,9 @@ impl Stack {
             "AWS::SecretsManager::Secret" => {
                 format!("arn:aws:secretsmanager:eu-west-2:123456789012:secret:{physical}-AbCdEf")
             }
+            "AWS::ApiGateway::Stage" => {
+                text(&self.resolve(&resource["Properties"]["StageName"]).unwrap())
+            }
             "AWS::Events::EventBus" => {
                 text(&self.resolve(&resource["Properties"]["Name"]).unwrap())
             }

@@ -15,6 +15,7 @@
 pub mod client;
 pub mod cloud;
 pub mod cloudformation;
+pub mod cloudwatch;
 pub mod dynamodb;
 pub mod documented_log;
 pub mod endpoint;

@@ -196,6 +196,12 @@ impl Bootstrap {
         self.lines.lock().unwrap().clone()
     }
 
+    /// What it has written after so many lines.
+    pub fn lines_from(&self, first: usize) -> Vec<String> {
+        let lines = self.lines.lock().unwrap();
+        lines.get(first..).unwrap_or_default().to_vec()
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }

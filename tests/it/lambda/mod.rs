@@ -14,3 +14,5 @@ mod roles;
 mod signatures;
 mod time;
 mod tracing;
+
+pub(crate) use pull::listen;

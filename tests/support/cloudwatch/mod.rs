@@ -1,0 +1,22 @@
+//! CloudWatch, as far as alarms go: metrics out of log lines, and the alarms of a template
+//! evaluated over them by the rules that AWS documents.
+//!
+//! What AWS leaves open is settled so: the evaluation range is two periods longer than the
+//! evaluation periods, as in AWS's own example; a percentile is the nearest rank; `FILL` fills a
+//! series without any datapoint, too. Datapoints count at once, while CloudWatch's own may arrive a
+//! minute or two late.
+
+mod alarm;
+mod embedded_metrics;
+mod expression;
+mod metric_store;
+
+pub use alarm::{AlarmState, AlarmTransition, AlarmWatch, MetricAlarm};
+pub use embedded_metrics::read_line;
+pub use expression::MathExpression;
+pub use metric_store::{MetricSeries, MetricStore, Statistic, series};
+
+use std::time::Duration;
+
+/// How often CloudWatch evaluates an alarm.
+pub const EVALUATION_INTERVAL: Duration = Duration::from_secs(60);
