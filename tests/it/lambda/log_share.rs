@@ -1,6 +1,11 @@
 //! What the log lines of one notification, and the metrics in them, cost beside the rest of what
 //! it costs. docs/metrics.md states the same figures.
 
+#![allow(
+    clippy::float_arithmetic,
+    reason = "prices are compared and printed, and nothing depends on a rounding"
+)]
+
 use std::sync::Arc;
 
 use pillarbox::telemetry::{FunctionMetrics, LogFormat, LogLayer};
