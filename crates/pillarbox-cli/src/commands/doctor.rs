@@ -492,8 +492,14 @@ mod tests {
     #[tokio::test]
     async fn the_first_sentence_names_everything_that_is_stuck() {
         let gone = free().await;
-        let url = format!("http://{gone}/").parse().unwrap();
-        let unreachable = reach("destination", &url).await;
+        let https = HttpsSettings {
+            url: format!("http://{gone}/").parse().unwrap(),
+            format: HttpsFormat::AsSent(None),
+            allow: Vec::new(),
+            ca: None,
+            in_flight: None,
+        };
+        let unreachable = reach("destination", &https, false).await;
         let open = fine("inbox", "2 open").stuck(stuck::waiting(2, "for up to 3 h"));
         let dead = fine("inbox", "1 dead").stuck(stuck::in_state(1, "dead"));
         let other = fine("serve", "runs");

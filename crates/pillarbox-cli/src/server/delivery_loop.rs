@@ -67,9 +67,9 @@ pub(super) async fn run<I: ServeInbox, D: Destination>(
     {
         sweep.start_unless_open(key);
     }
-    if !has_drained(&mut sweep, DRAIN_TIMEOUT).await {
+    if !has_drained(&mut sweep, &metrics, DRAIN_TIMEOUT).await {
         worker.cut_off();
-        has_drained(&mut sweep, CUT_OFF_TIMEOUT).await;
+        has_drained(&mut sweep, &metrics, CUT_OFF_TIMEOUT).await;
     }
 }
 
@@ -90,11 +90,12 @@ async fn maintain<I: ServeInbox, D: Destination>(
 /// Waits for the attempts in flight, up to `timeout`; returns whether all of them have ended.
 async fn has_drained<I: ServeInbox, D: Destination>(
     sweep: &mut Sweep<I, D>,
+    metrics: &ServeMetrics,
     timeout: Duration,
 ) -> bool {
     let drained = async {
         while let Some(attempt) = sweep.next_result().await {
-            note_attempt(&attempt, &metrics);
+            note_attempt(&attempt, metrics);
         }
     };
     tokio::time::timeout(timeout, drained).await.is_ok()
