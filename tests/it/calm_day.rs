@@ -114,6 +114,7 @@ impl CalmStack {
         let invocation = Invocation {
             id: "r1".to_owned(),
             deadline: self.now().plus(MINUTE),
+            trace_header: None,
         };
         let (_, function) = self
             .functions

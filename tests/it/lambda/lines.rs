@@ -267,8 +267,8 @@ async fn one_line_reports_the_outcome_of_a_batch_and_of_a_sweep() {
             .await;
     }
     let (kept, _listening) = listen();
-    let none = json!({"repeat": 0, "retry": 0, "dead": 0, "lost": 0, "unwritten": 0,
-        "level": "INFO", "role": "all", "cold_start": false});
+    let none = json!({"repeat": 0, "retry": 0, "dead": 0, "held": 0, "lost": 0,
+        "unwritten": 0, "level": "INFO", "role": "all", "cold_start": false});
     let expect = |more: Value| {
         let mut line = none.clone();
         line.as_object_mut()

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use pillarbox::{
     destinations::{
-        EventBridgeDestination, EventBus, HttpsDestination, SqsDestination, SqsQueue, WebhookSecret,
+        EventBridgeDestination, EventBus, HttpsDestination, HttpsFormat, HttpsSettings,
+        SqsDestination, SqsQueue, WebhookSecret,
     },
     lambda::Role,
-    secrets::Secret,
+    secrets::{FetchedSecrets, Secret, SecretSources},
     telemetry::{LogFormat, LogLayer},
 };
 use serde_json::{Value, json};
@@ -27,8 +28,20 @@ use test_support::{
 /// A function that delivers to `endpoint`, with these notifications recorded.
 async fn function(endpoint: &Endpoint, ids: &[&str]) -> Deployed<HttpsDestination> {
     let secret = WebhookSecret::new(&Secret::new(WHSEC.to_owned())).unwrap();
-    let url = endpoint.url().parse().unwrap();
-    let https = HttpsDestination::new(&url, secret, Arc::new(FixedClock)).unwrap();
+    let settings = HttpsSettings {
+        url: endpoint.url().parse().unwrap(),
+        format: HttpsFormat::CloudEvents(vec![secret.clone()]),
+        allow: Vec::new(),
+        ca: None,
+        in_flight: None,
+    };
+    let sources = SecretSources {
+        env: &|_| None,
+        file: &|path| std::fs::read_to_string(path),
+        vault: &FetchedSecrets::default(),
+    };
+    let endpoint = settings.endpoint(false, &sources, Arc::new(FixedClock));
+    let https = HttpsDestination::new(endpoint.unwrap(), vec![secret], Arc::new(FixedClock));
     let deployed = Deployed::with(Role::All, https);
     for id in ids {
         let posted = post(&pay(), pay().message(id, NOW));
