@@ -13,6 +13,8 @@ use std::{
 
 use serde_json::{Map, Value, json};
 
+use MetricFrequency::{Continuous, Occasional};
+
 use super::ReconcileRecord;
 use crate::domain::{SourceName, Timestamp};
 
@@ -101,8 +103,6 @@ const BY_SOURCE: &[&str] = &["FunctionName", "Source"];
 const SUM: &[&str] = &["Sum"];
 const MAXIMUM: &[&str] = &["Maximum"];
 const PERCENTILES: &[&str] = &["p50", "p99"];
-
-use MetricFrequency::{Continuous, Occasional};
 
 const RECEIVE: &[(&str, MetricFrequency)] = &[("receive", Continuous)];
 const RECEIVE_RARELY: &[(&str, MetricFrequency)] = &[("receive", Occasional)];

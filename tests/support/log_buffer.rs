@@ -2,10 +2,25 @@
 
 use std::{
     io::Write,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
 };
 
 use serde_json::Value;
+use tracing::{Dispatch, subscriber::DefaultGuard};
+use tracing_subscriber::{Layer, Registry, prelude::*};
+
+/// While a process has only one subscriber, `tracing` asks the subscriber of the thread that
+/// reaches a log line first whether anyone wants it, and remembers the answer. That thread may be
+/// another test's, without a subscriber, and then the line is never written. With these there are
+/// always two.
+static OTHER_SUBSCRIBERS: LazyLock<[Dispatch; 2]> =
+    LazyLock::new(|| [(); 2].map(|()| Dispatch::new(tracing_subscriber::registry())));
+
+/// Has `lines` write what this thread logs, until the guard is dropped.
+pub fn listen_with(lines: impl Layer<Registry> + Send + Sync) -> DefaultGuard {
+    LazyLock::force(&OTHER_SUBSCRIBERS);
+    tracing::subscriber::set_default(tracing_subscriber::registry().with(lines))
+}
 
 /// A writer whose content can be read back.
 #[derive(Clone, Default)]

@@ -15,18 +15,18 @@ use pillarbox::{
     receive::{Receipt, Refusal},
     secrets::{FetchedSecrets, Keyring, SecretSources, SecretsManager, log_unusable_secrets},
     senders::SignatureError,
-    telemetry::{LogFormat, LogLayer},
+    telemetry::{FunctionMetrics, LogFormat, LogLayer},
 };
 use pillarbox_cli::sqlite::SqliteInbox;
 use sender_simulator::{Sender, signature::sign};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::{Instant, error::Elapsed, sleep, timeout};
-use tracing_subscriber::prelude::*;
 
 use test_support::{
     cloud::{Cloud, CloudReply},
     handed_on::AT,
+    log_buffer::listen_with,
     manual_clock::ManualClock,
     posted,
     server::FixedClock,
@@ -48,8 +48,7 @@ impl Log {
     fn start() -> (Self, tracing::subscriber::DefaultGuard) {
         let log = Self::default();
         let lines = LogLayer::direct(log.clone(), LogFormat::Json, Arc::new(FixedClock));
-        let subscriber = tracing_subscriber::registry().with(lines);
-        (log, tracing::subscriber::set_default(subscriber))
+        (log, listen_with(lines))
     }
 
     /// The lines since the last call.
@@ -497,4 +496,48 @@ async fn an_unusable_key_is_ignored_logged_once_and_never_shown() {
     );
     let unusable = format!("{:?}", receiver.keyring.take_unusable());
     assert_eq!(unusable, "[]", "it was logged, and once");
+}
+
+/// A function's log counts each secret that cannot be read, and each whose value is refused.
+#[tokio::test]
+async fn secrets_that_cannot_be_used_are_counted_in_the_line_that_reports_them() {
+    let denied = || CloudReply::Fault(400, "AccessDeniedException", "");
+    let padded = || holding("webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu ");
+    for (reply, metric) in [
+        (denied(), Some("SecretReadFailure")),
+        (padded(), Some("SecretRefused")),
+        (holding(NEW), None),
+    ] {
+        let receiver = RotatingReceiver::cold(reply).await;
+        let log = Log::default();
+        let lines = LogLayer::direct(log.clone(), LogFormat::Json, Arc::new(FixedClock))
+            .with_metrics(FunctionMetrics::all("pillarbox-Receive-1"));
+        let _logging = listen_with(lines);
+        receiver.keyring.warm().await;
+        log_unusable_secrets(&receiver.keyring.take_unusable());
+        let logged = log.take();
+        assert_eq!(logged.len(), usize::from(metric.is_some()), "{logged:?}");
+        let (Some(metric), Some(line)) = (metric, logged.first()) else {
+            continue;
+        };
+        let line: Value = serde_json::from_str(line).unwrap();
+        let directive = &line["_aws"]["CloudWatchMetrics"][0];
+        assert_eq!(
+            (
+                &line[metric],
+                &line["FunctionName"],
+                &directive["Dimensions"]
+            ),
+            (
+                &json!(1),
+                &json!("pillarbox-Receive-1"),
+                &json!([["FunctionName"]])
+            )
+        );
+        assert_eq!(
+            directive["Metrics"],
+            json!([{"Name": metric, "Unit": "Count"}])
+        );
+        assert!(line["metric"].is_null(), "{line}");
+    }
 }

@@ -11,12 +11,11 @@ use pillarbox::{
     telemetry::{FunctionMetrics, LogFormat, LogLayer, MetricSet},
 };
 use serde_json::{Value, json};
-use tracing_subscriber::prelude::*;
 
 use test_support::{
     fronts::{Front, FrontRequest, batch},
     function::{Deployed, post, unsigned},
-    log_buffer::LogBuffer,
+    log_buffer::{LogBuffer, listen_with},
     message::{both, hmrc, pay, with, without_secret},
     server::{Away, FixedClock, NOW, RecordingDestination},
 };
@@ -24,10 +23,7 @@ use test_support::{
 fn listen() -> (LogBuffer, tracing::subscriber::DefaultGuard) {
     let kept = LogBuffer::default();
     let lines = LogLayer::direct(kept.clone(), LogFormat::Json, Arc::new(FixedClock));
-    (
-        kept,
-        tracing::subscriber::set_default(tracing_subscriber::registry().with(lines)),
-    )
+    (kept, listen_with(lines))
 }
 
 /// The line's fields that do not depend on the speed of the machine.

@@ -7,6 +7,7 @@ mod batches;
 mod bodies;
 mod hostile;
 mod lines;
+mod log_share;
 mod pull;
 mod reconcile;
 mod roles;

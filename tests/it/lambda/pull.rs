@@ -18,7 +18,7 @@ use tracing_subscriber::{filter::Targets, prelude::*};
 
 use test_support::{
     hmrc_box::{CLIENT, SECRET},
-    log_buffer::LogBuffer,
+    log_buffer::{LogBuffer, listen_with},
     manual_clock::ManualClock,
     server::RecordingDestination,
     table,
@@ -142,8 +142,5 @@ pub(crate) fn listen(clock: &Arc<ManualClock>) -> (LogBuffer, tracing::subscribe
     let kept = LogBuffer::default();
     let ours = Targets::new().with_target("pillarbox", Level::INFO); // as the shipped binary has it
     let lines = LogLayer::direct(kept.clone(), LogFormat::Json, clock.clone()).with_filter(ours);
-    (
-        kept,
-        tracing::subscriber::set_default(tracing_subscriber::registry().with(lines)),
-    )
+    (kept, listen_with(lines))
 }

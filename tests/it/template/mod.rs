@@ -152,6 +152,20 @@ fn the_shapes_between_them_make_everything_there_is() {
     assert_eq!(made, all);
 }
 
+/// It is deployed from a bucket: what is sent with the call may have 51,200 bytes.
+#[test]
+fn the_template_is_within_the_limits_of_cloudformation() {
+    let text = std::fs::read_to_string(test_support::repository("template.yaml")).unwrap();
+    assert!(text.len() < 500_000, "1 MB, once SAM has written it out");
+    let stack = Stack::with(&[]);
+    let count = |section: &str| stack.template()[section].as_object().unwrap().len();
+    assert!(count("Resources") < 400, "500, once SAM has added its own");
+    assert!(count("Parameters") <= 200 && count("Outputs") <= 200);
+    let settings = std::fs::read_to_string(test_support::repository("samconfig.toml")).unwrap();
+    let environments = settings.matches(".deploy.parameters]").count();
+    assert_eq!(settings.matches("resolve_s3 = true").count(), environments);
+}
+
 /// One string or a list of them, as policies have it.
 fn list(value: &Value) -> Vec<&str> {
     value.as_array().map_or_else(

@@ -1,6 +1,11 @@
 //! What the metrics and the alarms cost, from the table of metrics and the template, and that
 //! docs/metrics.md states the same figures.
 
+#![allow(
+    clippy::float_arithmetic,
+    reason = "prices are compared and printed, and nothing depends on a rounding"
+)]
+
 use std::collections::BTreeSet;
 
 use pillarbox::telemetry::{METRICS, Metric, MetricFrequency, MetricSet};

@@ -93,6 +93,14 @@ const OF_AWS: &[KnownSeries] = &[
         MAXIMUM,
         Some("Count"),
     ),
+    ("AWS/Lambda", "Invocations", FUNCTION, SUM, Some("Count")),
+    (
+        "AWS/Logs",
+        "IncomingLogEvents",
+        &["LogGroupName"],
+        SUM,
+        None,
+    ),
     (
         "AWS/CertificateManager",
         "DaysToExpiry",
