@@ -52,6 +52,7 @@ const AWS: &[(&str, &str, &[&str])] = &[
     ("kms", "describe-key", &["--key-id"]),
     ("kms", "enable-key", &["--key-id"]),
     ("lambda", "get-account-settings", &[]),
+    ("lambda", "get-alias", &["--function-name", "--name"]),
     ("lambda", "get-function-concurrency", &["--function-name"]),
     ("lambda", "invoke", &["--function-name", "--payload"]),
     ("lambda", "list-event-source-mappings", &["--function-name"]),

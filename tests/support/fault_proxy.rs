@@ -1,12 +1,12 @@
 //! A proxy in front of the emulator that forwards a request, or doesn't, and then loses, delays,
 //! cuts or falsifies the answer: what a network and a service under stress do, one request at a
-//! time.
+//! time. It can also note what each request costs.
 
 use std::{
     convert::Infallible,
     io,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -21,6 +21,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
+use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinHandle, time::sleep};
 
 use super::loopback;
@@ -87,6 +88,13 @@ pub struct ProxiedCall<'a> {
     pub body: &'a Bytes,
 }
 
+/// What a write consumed, in the units that DynamoDB charges for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsumedWrite {
+    pub table: u32,
+    pub index: u32,
+}
+
 /// Decides what befalls a request.
 pub type Plan = dyn Fn(&ProxiedCall<'_>) -> InjectedFault + Send + Sync;
 
@@ -96,6 +104,8 @@ pub struct FaultProxy {
     pub endpoint: String,
     requests: Arc<AtomicUsize>,
     connections: Arc<AtomicUsize>,
+    /// `None` until they are asked for.
+    writes: Arc<Mutex<Option<Vec<ConsumedWrite>>>>,
     accepting: JoinHandle<()>,
 }
 
@@ -114,10 +124,12 @@ impl FaultProxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(AtomicUsize::new(0));
+        let writes = Arc::new(Mutex::new(None));
         let proxy = Arc::new(Proxy {
             upstream: upstream.to_owned(),
             plan: Box::new(plan),
             requests: Arc::clone(&requests),
+            writes: Arc::clone(&writes),
             client: loopback::client(),
         });
         let connections = Arc::new(AtomicUsize::new(0));
@@ -140,8 +152,16 @@ impl FaultProxy {
             endpoint,
             requests,
             connections,
+            writes,
             accepting,
         }
+    }
+
+    /// What was written since the last call, refused writes aside; nothing at the first call, from
+    /// which on writes are counted.
+    pub fn take_writes(&self) -> Vec<ConsumedWrite> {
+        let taken = self.writes.lock().unwrap().replace(Vec::new());
+        taken.unwrap_or_default()
     }
 
     /// How many connections were opened.
@@ -159,6 +179,8 @@ struct Proxy {
     upstream: String,
     plan: Box<Plan>,
     requests: Arc<AtomicUsize>,
+    /// `None` until they are asked for.
+    writes: Arc<Mutex<Option<Vec<ConsumedWrite>>>>,
     client: reqwest::Client,
 }
 
@@ -200,7 +222,17 @@ impl Proxy {
             }
             _ => {}
         }
+        let is_counted = self.writes.lock().unwrap().is_some()
+            && matches!(operation, "PutItem" | "UpdateItem" | "DeleteItem");
+        let body = if is_counted {
+            asking_for_costs(&body)
+        } else {
+            body
+        };
         let (status, body) = self.forward(&head, body).await;
+        if is_counted && let Some(writes) = self.writes.lock().unwrap().as_mut() {
+            writes.extend(consumed(&body));
+        }
         match fault {
             InjectedFault::ClosedAfter => Err(closed()),
             InjectedFault::FailsAfter => Ok(whole(500, Bytes::from_static(b"{}"))),
@@ -232,6 +264,24 @@ impl Proxy {
         let answer = forwarded.send().await.unwrap();
         (answer.status().as_u16(), answer.bytes().await.unwrap())
     }
+}
+
+fn asking_for_costs(body: &Bytes) -> Bytes {
+    let mut request: Value = serde_json::from_slice(body).unwrap();
+    request["ReturnConsumedCapacity"] = "INDEXES".into();
+    request.to_string().into()
+}
+
+fn consumed(answer: &Bytes) -> Option<ConsumedWrite> {
+    let answer: Value = serde_json::from_slice(answer).ok()?;
+    let consumed = answer.get("ConsumedCapacity")?;
+    // A write consumes whole units.
+    let units = |of: &Value| of["CapacityUnits"].as_f64().unwrap_or_default() as u32;
+    let indexes = consumed["GlobalSecondaryIndexes"].as_object();
+    Some(ConsumedWrite {
+        table: units(&consumed["Table"]),
+        index: indexes.map_or(0, |all| all.values().map(units).sum()),
+    })
 }
 
 /// Longer than any time limit.

@@ -1,7 +1,8 @@
 //! The runbook: its sections, and its commands as a shell calls them.
 //!
-//! A shell runs each section after what the page has a person paste first. `aws`, `curl`
-//! and `pillarbox` are stand-ins that note their arguments, so that quotes, variables and pipes are the shell's.
+//! A shell runs each section after what the page has a person paste first. `aws`, `curl` and
+//! `pillarbox` are stand-ins that note their arguments, so that quotes, variables and pipes are the
+//! shell's.
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
@@ -46,7 +47,8 @@ impl Runbook {
         let folder = tempfile::tempdir().unwrap();
         let calls = folder.path().join("calls");
         // The program, its arguments and its exit code, between unit separators.
-        let note = r#"for word in "$@"; do line="$line$word$(printf '\037')"; done; echo "$line$code" >> "$CALLS""#;
+        let note = r#"for word in "$@"; do line="$line$word$(printf '\037')"; done
+echo "$line$code" >> "$CALLS""#;
         let stand_in = |name: &str, run: &str| {
             let script =
                 format!("#!/bin/sh\n{run}\ncode=$?\nline={name}$(printf '\\037')\n{note}\n");

@@ -243,7 +243,7 @@ fn only_a_gradual_deployment_looks_at_alarms() {
     let canary = ("LambdaDeploymentPreference", "Canary10Percent5Minutes");
     assert_eq!(preference(&[canary])["Enabled"], "true");
     let alarms = [
-        "ReceiverFailing",
+        "DeploymentFailing",
         "HmrcAllSignaturesFailing",
         "PayAllSignaturesFailing",
     ];
@@ -266,4 +266,31 @@ fn only_a_gradual_deployment_looks_at_alarms() {
         preference(&[canary, ("CreateAlarms", "false")])["Alarms"],
         json!([])
     );
+}
+
+/// The front that senders use is the one watched, and within the shortest first step (a minute).
+#[test]
+fn a_gradual_deployment_is_rolled_back_in_time_when_its_front_answers_5xx() {
+    for (front, metric) in [
+        ("http-api", "5xx"),
+        ("rest-waf", "5XXError"),
+        ("function-url", "Url5xxCount"),
+    ] {
+        let stack = Stack::with(&[
+            ("FrontDoor", front),
+            ("LambdaDeploymentPreference", "Linear10PercentEvery1Minute"),
+        ]);
+        let alarm = stack.properties("DeploymentFailing");
+        assert_eq!(alarm["MetricName"], metric);
+        assert_eq!(
+            (&alarm["Period"], &alarm["EvaluationPeriods"]),
+            (&json!(60), &json!(1))
+        );
+        assert_eq!(
+            (&alarm["Threshold"], &alarm["Statistic"]),
+            (&json!(1), &json!("Sum"))
+        );
+        let of_stack = stack.properties("ReceiverFailing");
+        assert_eq!(alarm["Dimensions"], of_stack["Dimensions"], "{front}");
+    }
 }
