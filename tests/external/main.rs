@@ -14,3 +14,4 @@ mod replicas;
 mod runbook;
 mod second_opinion;
 mod stack;
+mod translated;

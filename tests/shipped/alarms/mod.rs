@@ -2,6 +2,11 @@
 //! for, the metrics that they print are collected, and the alarms of the stack are evaluated over
 //! them. That alarm fires and no other, and it clears once the state is mended.
 
+#![allow(
+    clippy::float_arithmetic,
+    reason = "CloudWatch calculates with floating-point numbers"
+)]
+
 mod calm;
 mod simulated_stack;
 mod states;

@@ -6,6 +6,11 @@
 //! series without any datapoint, too. Datapoints count at once, while CloudWatch's own may arrive a
 //! minute or two late.
 
+#![allow(
+    clippy::float_arithmetic,
+    reason = "CloudWatch calculates with floating-point numbers"
+)]
+
 mod alarm;
 mod embedded_metrics;
 mod expression;
