@@ -122,7 +122,10 @@ fn read_source(
     let has_pull = pull.is_some();
     let pull = pull.and_then(|item| reader.tolerate(|| pull::read(item, kind)));
     if !webhook && !has_pull {
-        table.complain("has webhook = false, so it needs [sources.NAME.pull] to be asked by");
+        let name = name.as_ref().map_or("NAME", SourceName::as_str);
+        table.complain(format_args!(
+            "has webhook = false, so it needs [sources.{name}.pull] to be asked by"
+        ));
     }
     table.finish();
     Some(SourceConfig {

@@ -814,3 +814,72 @@ fn a_document_cut_off_anywhere_is_read_or_refused_and_never_panics() {
         ));
     }
 }
+
+#[test]
+fn a_source_without_a_webhook_needs_a_pull_and_no_secret() {
+    let document =
+        |more: &str| format!("[sources.m]\nkind = \"govuk-pay\"\nwebhook = false\n{more}");
+    let pull = "pull = { api_key = \"env:K\", every = \"30m\", after = \"3h\" }";
+    let config = Config::read(&document(pull), "p").unwrap();
+    let source = &config.sources[0];
+    let pull = source.pull.as_ref().unwrap();
+    assert!(!source.webhook && config.source_secrets().is_empty());
+    assert_eq!(
+        (
+            pull.every.map(|every| every.as_secs()),
+            pull.after.as_secs()
+        ),
+        (Some(30 * 60), 3 * 60 * 60)
+    );
+    for (more, problem) in [
+        ("", "so it needs [sources.m.pull]"),
+        (
+            "pull = { api_key = \"env:K\", every = \"soon\" }",
+            "a span of a minute to a day",
+        ),
+        (
+            "pull = { api_key = \"env:K\", every = \"30s\" }",
+            "a span of a minute to a day",
+        ),
+        (
+            "pull = { api_key = \"env:K\", after = \"15d\" }",
+            "a span of at most 14 days",
+        ),
+        (
+            "pull = { api_key = \"env:K\" }\nsecrets = [\"env:S\"]",
+            "verifies what a webhook posts",
+        ),
+        (
+            "pull = { api_key = \"env:K\" }\nevents = []",
+            "says what a webhook subscribes to",
+        ),
+    ] {
+        let errors = Config::read(&document(more), "p").unwrap_err().to_string();
+        assert!(errors.contains(problem), "{more}: {errors}");
+    }
+}
+
+#[test]
+fn an_event_that_pay_does_not_send_is_refused_with_the_nearest() {
+    let document = |events: &str| {
+        format!("[sources.p]\nkind = \"govuk-pay\"\nsecrets = []\nevents = {events}\n")
+    };
+    let config = Config::read(&document("[\"card_payment_captured\"]"), "p").unwrap();
+    assert_eq!(config.sources[0].events, ["card_payment_captured"]);
+    for (events, problem) in [
+        (
+            "[\"card_payment_capture\"]",
+            "did you mean \"card_payment_captured\"?",
+        ),
+        (
+            "[\"card_payment_settled\"]",
+            "must be \"card_payment_succeeded\"",
+        ),
+        ("[]", "must be a list of the events that are ticked"),
+    ] {
+        let errors = Config::read(&document(events), "p")
+            .unwrap_err()
+            .to_string();
+        assert!(errors.contains(problem), "{events}: {errors}");
+    }
+}

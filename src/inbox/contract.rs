@@ -19,7 +19,7 @@ use crate::{
     domain::{HeldReason, Key, Origin, SourceName, State, Timestamp},
     senders::{
         Entry, SenderKind,
-        example::{NOW, entry, hmrc, hmrc_pulled, pay, spellings},
+        example::{NOW, entry, hmrc, hmrc_pulled, pay, pay_refund, spellings},
     },
 };
 
@@ -49,6 +49,7 @@ macro_rules! inbox_contract {
             removes_a_finished_row_from_the_pending_index_and_lets_it_expire
             never_lets_dead_or_held_rows_expire
             holds_a_row_that_delivery_cannot_deliver_until_it_is_replayed
+            tells_two_refunds_of_one_instant_apart_by_their_amounts
             gives_an_event_to_the_first_key_that_claims_it
             replays_dead_delivered_and_held_rows_but_nothing_unreadable
             discards_rows_and_erases_only_on_request
@@ -728,6 +729,26 @@ pub async fn gives_an_event_to_the_first_key_that_claims_it(inbox: &impl Inbox) 
             .await
             .unwrap(),
         EventClaim::Acquired
+    );
+}
+
+pub async fn tells_two_refunds_of_one_instant_apart_by_their_amounts(inbox: &impl Inbox) {
+    let refunds = [("one", 1500), ("two", 4000), ("again", 1500)]
+        .map(|(id, submitted)| pay_refund(id, "payment", submitted));
+    let mut claims = Vec::new();
+    for refund in &refunds {
+        inbox.record(refund).await.unwrap();
+        let event = row(inbox, &refund.key).await.event().unwrap();
+        let claim = inbox.claim_event(&event, &refund.key, later(97)).await;
+        claims.push(claim.unwrap());
+    }
+    assert_eq!(
+        claims,
+        [
+            EventClaim::Acquired,
+            EventClaim::Acquired,
+            EventClaim::HeldBy(refunds[0].key.clone())
+        ]
     );
 }
 

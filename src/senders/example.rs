@@ -32,6 +32,15 @@ pub fn pay(id: &str, payment: &str, event: &str, at: Timestamp) -> Entry {
     entry(SenderKind::GOVUK_PAY, "pay", body.into())
 }
 
+/// A refund of a Pay payment, of one date whatever its amount.
+pub fn pay_refund(id: &str, payment: &str, submitted: u32) -> Entry {
+    let left = 5000 - submitted;
+    let body = format!(
+        r#"{{"webhook_message_id":"{id}","created_date":"{NOW}","resource_id":"{payment}","event_type":"card_payment_refunded","resource":{{"amount":5000,"refund_summary":{{"amount_available":{left},"amount_submitted":{submitted}}}}}}}"#
+    );
+    entry(SenderKind::GOVUK_PAY, "pay", body.into())
+}
+
 /// An HMRC notification.
 pub fn hmrc(id: &str, message: &str) -> Entry {
     entry(SenderKind::HMRC, "hmrc", envelope(id, message, "PENDING"))

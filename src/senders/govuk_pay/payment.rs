@@ -2,7 +2,7 @@
 //!
 //! The API's words for states differ from those in webhooks.
 
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 use super::OBSERVED_EVENT_TYPE;
 use crate::{
@@ -31,7 +31,7 @@ pub struct Payment {
     pub captured_on: Option<Timestamp>,
     /// The sum of the refunds submitted so far, in pence.
     pub refunded: u64,
-    /// Whether it was made by telephone.
+    /// Whether it was taken over the telephone, and reported to Pay by the provider.
     pub is_by_telephone: bool,
 }
 
@@ -42,7 +42,13 @@ struct PaymentAnswer {
     state: PaymentState,
     settlement_summary: Option<PaymentSettlement>,
     refund_summary: Option<RefundSummary>,
-    moto: Option<bool>,
+    metadata: Option<PaymentMetadata>,
+}
+
+/// Pay keeps what the provider of a telephone payment reported in the payment's metadata.
+#[derive(Deserialize)]
+struct PaymentMetadata {
+    processor_id: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -117,7 +123,9 @@ fn read(json: &[u8]) -> Result<Payment, UnreadableError> {
             .refund_summary
             .and_then(|refunds| refunds.amount_submitted)
             .unwrap_or(0),
-        is_by_telephone: answer.moto == Some(true),
+        is_by_telephone: answer
+            .metadata
+            .is_some_and(|metadata| metadata.processor_id.is_some()),
     })
 }
 

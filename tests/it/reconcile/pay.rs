@@ -1,9 +1,13 @@
 //! Every missing event is reported, and nothing else.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 use pillarbox::{
     domain::State,
+    inbox::Row,
     reconcile::{
         RunEnd, RunOptions,
         govuk_pay::{ExpectedEvent, ObservationStatus},
@@ -11,13 +15,13 @@ use pillarbox::{
     senders::OBSERVED_EVENT_TYPE,
 };
 use sender_simulator::{
-    apis::pay_api::{PaymentLifecycle, PaymentWebhook},
-    govuk_pay::PaymentEvent,
+    apis::pay_api::{PaymentLifecycle, PaymentWebhook, SimulatedPayment},
+    govuk_pay::{PaymentEvent, PaymentKind},
 };
 
 use super::{
     machine::minutes,
-    pay_api::{Lost, PayRig, named},
+    pay_api::{API_KEY, Lost, PayRig, named},
 };
 use test_support::manual_clock::sender_time;
 
@@ -288,4 +292,88 @@ async fn with_since_only_later_payments_are_checked() {
         60,
         "thirty days, if nobody says"
     );
+}
+
+#[tokio::test]
+async fn of_ten_thousand_payments_without_a_webhook_each_final_state_is_recorded_once() {
+    let mut rig = PayRig::new().await;
+    rig.events = None;
+    let first = rig.live(5_000, 12 * DAY);
+    assert!(matches!(rig.run().await.0, RunEnd::Completed));
+
+    // For five days nothing runs, and payments go on.
+    rig.clock.pass(5 * DAY);
+    let second = rig.live(5_000, 5 * DAY);
+    let (ended, report) = rig.run().await;
+    assert!(matches!(ended, RunEnd::Completed), "{ended}");
+    assert_eq!((report.missing.len(), report.unreadable), (0, 0));
+    assert!(report.observed > 0);
+
+    // The last of them become old enough, and every refund succeeds.
+    rig.clock.pass(10 * DAY);
+    let (ended, report) = rig.run().await;
+    assert!(matches!(ended, RunEnd::Completed), "{ended}");
+    assert_eq!((report.missing.len(), report.unreadable), (0, 0));
+
+    let rows = rig.rows().await;
+    let keys: BTreeSet<_> = rows.iter().map(|row| row.key.clone()).collect();
+    assert_eq!(keys.len(), rows.len(), "each once");
+    let is_event =
+        |row: &Row| (row.state, row.event_type.as_str()) == (State::Recorded, "observed");
+    assert!(rows.iter().all(is_event));
+    let [searches, payments, histories, refunds] = rig.counts();
+    assert_eq!((payments, histories, refunds), (rows.len(), 0, 0));
+    assert!(searches <= 10 + 20 + 20, "{searches}");
+    let observed: BTreeSet<_> = rows
+        .iter()
+        .filter_map(|row| row.subject.as_deref())
+        .collect();
+    for payment in first.iter().chain(&second) {
+        let is_open = matches!(
+            payment.lifecycle(),
+            PaymentLifecycle::Created | PaymentLifecycle::Started | PaymentLifecycle::Submitted
+        );
+        assert_eq!(
+            observed.contains(payment.id()),
+            !is_open,
+            "{:?}",
+            payment.lifecycle()
+        );
+    }
+
+    // Nothing has changed since, so every state as it is now was recorded.
+    rig.clock.pass(minutes(31));
+    let (ended, again) = rig.run().await;
+    assert!(matches!(ended, RunEnd::Completed), "{ended}");
+    assert_eq!((again.observed, rig.rows().await.len()), (0, rows.len()));
+}
+
+#[tokio::test]
+async fn a_webhook_for_captured_payments_alone_misses_nothing_else() {
+    let mut rig = PayRig::new().await;
+    rig.events = Some(vec!["card_payment_captured"]);
+    let payments = rig.live(300, 9 * DAY);
+    rig.push(&payments, |webhook| webhook.event != PaymentEvent::Captured)
+        .await;
+    let (ended, report) = rig.run().await;
+    assert!(matches!(ended, RunEnd::Completed), "{ended}");
+    assert_eq!((report.missing.len(), report.observed), (0, 0));
+    assert_eq!(
+        rig.counts(),
+        [1, 0, 0, 0],
+        "one search is all that it costs"
+    );
+}
+
+#[tokio::test]
+async fn a_telephone_payment_is_never_missing_its_success() {
+    let rig = PayRig::new().await;
+    let begun = sender_time(rig.now()).minus(9 * DAY);
+    let telephone = SimulatedPayment::new(PaymentLifecycle::Captured, begun, &*rig.clock)
+        .with_kind(PaymentKind::Telephone);
+    rig.api
+        .with(|accounts| accounts.add(API_KEY, [telephone.clone()]));
+    rig.push(std::slice::from_ref(&telephone), |_| false).await;
+    let (_, report) = rig.run().await;
+    assert_eq!(named(&report), Lost::new());
 }

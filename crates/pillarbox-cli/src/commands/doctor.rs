@@ -182,7 +182,7 @@ async fn secrets(config: &Config) -> Vec<DoctorFinding> {
     let outside = outside_with(&vault);
     for source in &config.sources {
         let name = format!("source {} ({})", source.name, source.kind.as_str());
-        if source.secrets.is_empty() {
+        if source.webhook && source.secrets.is_empty() {
             let found = "has no secret yet: challenges are answered, POSTs get 503. Add it to its \
              `secrets`";
             findings.push(finding(CheckHealth::Look, name.clone(), found));

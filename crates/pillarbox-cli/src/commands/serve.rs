@@ -423,6 +423,11 @@ fn welcome(
     ))?;
     output.say(&format!("  configuration  {}", settings.place))?;
     for source in &settings.config.sources {
+        if !source.webhook {
+            let (name, kind) = (&source.name, source.kind.as_str());
+            output.say(&format!("  reconciled     {name} ({kind}; no webhook)"))?;
+            continue;
+        }
         let has_keys = keyring
             .keys()
             .sources()
@@ -438,8 +443,11 @@ fn welcome(
             source.name,
             source.kind.as_str()
         ))?;
-        if source.pull.is_some() {
-            output.say("                 reconciled every 5 minutes")?;
+        if let (Some(pull), Some(keys)) = (&source.pull, &source.kind.config.pull) {
+            let minutes = pull.every.unwrap_or(keys.every).as_secs() / 60;
+            output.say(&format!(
+                "                 reconciled every {minutes} minutes"
+            ))?;
         }
     }
     for line in goes_to {
