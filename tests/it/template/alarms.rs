@@ -9,7 +9,7 @@ use test_support::runbook::Runbook;
 use super::{BOX, Stack, series, series::Series, shapes, stacks};
 
 /// Every alarm by the end of its name, with its severity and what missing data means.
-const ALARMS: [(&str, &str, &str); 26] = [
+const ALARMS: [(&str, &str, &str); 27] = [
     ("receiver-failing", "page", "notBreaching"),
     ("deployment-failing", "none", "notBreaching"),
     ("too-slow-for-pay", "page", "notBreaching"),
