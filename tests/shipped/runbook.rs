@@ -18,6 +18,8 @@ use test_support::{
 /// Service, operation and options of each command of AWS in the runbook.
 const AWS: &[(&str, &str, &[&str])] = &[
     ("acm", "describe-certificate", &["--certificate-arn"]),
+    ("cloudformation", "detect-stack-drift", &["--stack-name"]),
+    ("logs", "describe-log-groups", &["--log-group-name-prefix"]),
     (
         "cloudformation",
         "describe-stack-resource",
