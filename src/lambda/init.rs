@@ -153,7 +153,8 @@ pub(super) async fn build<D: Destination>(
         worker = Some(Arc::new(delivery));
     }
     let function = LambdaFunction::new(role, receiver, worker, reconciler);
-    let sources = config.sources.iter().map(|source| source.name.clone());
+    let pushed = config.sources.iter().filter(|source| source.webhook);
+    let sources = pushed.map(|source| source.name.clone());
     Ok(function.with_metrics(function_metrics(env), sources.collect()))
 }
 

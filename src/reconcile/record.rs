@@ -41,6 +41,7 @@ pub(super) fn record(
         reason,
         seen: stats.seen,
         recorded: stats.recorded,
+        missed_by_push: if source.webhook { stats.recorded } else { 0 },
         duplicates: stats.duplicates,
         held: stats.held,
         acknowledged: stats.acknowledged,

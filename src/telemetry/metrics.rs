@@ -317,6 +317,7 @@ mod tests {
             reason: None,
             seen: 0,
             recorded: 0,
+            missed_by_push: 0,
             duplicates: 0,
             held: 0,
             acknowledged: 0,
@@ -333,6 +334,7 @@ mod tests {
         let hmrc = ReconcileRecord {
             seen: 9,
             recorded: 3,
+            missed_by_push: 3,
             duplicates: 6,
             oldest_unacknowledged: Some(Duration::from_millis(61_999)),
             ..row("hmrc")

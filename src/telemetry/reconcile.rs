@@ -18,8 +18,10 @@ pub struct ReconcileRecord {
     pub reason: Option<String>,
     /// The notifications or payments that the sender listed.
     pub seen: usize,
-    /// The notifications that push had missed.
+    /// The notifications that this run recorded.
     pub recorded: usize,
+    /// Those of them that a webhook should have brought; none of a source without one.
+    pub missed_by_push: usize,
     /// The notifications that were recorded before.
     pub duplicates: usize,
     /// The notifications that were recorded and held.
@@ -78,7 +80,7 @@ impl ReconcileRecord {
         let missing = self.newly_missing;
         let oldest = self.oldest_unacknowledged;
         [
-            Some(count(&metrics::PULLED_MISSED, self.recorded)),
+            Some(count(&metrics::PULLED_MISSED, self.missed_by_push)),
             missing.map(|missing| count(&metrics::MISSING_EVENTS, missing)),
             oldest.map(|age| MetricSample::time(&metrics::OLDEST_UNACKNOWLEDGED, age)),
             Some(count(&metrics::PULL_FAILURES, self.errors)),

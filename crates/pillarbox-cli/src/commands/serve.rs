@@ -308,8 +308,8 @@ impl<D: Destination> Starting<'_, D> {
 
         let stop = stop_on_signals()?;
         let metrics = self.metrics;
-        let sources = settings.config.sources.iter();
-        let sources: Vec<SourceName> = sources.map(|source| source.name.clone()).collect();
+        let pushed = settings.config.sources.iter().filter(|source| source.webhook);
+        let sources: Vec<SourceName> = pushed.map(|source| source.name.clone()).collect();
         metrics.declare(&sources);
         metrics.watch(&inbox, &sources, self.clock.clone());
         let pages = console::router(Arc::clone(&inbox), Arc::clone(&metrics), console_bound);
