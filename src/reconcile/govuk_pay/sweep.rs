@@ -111,7 +111,7 @@ impl<'a> PaymentSweep<'a> {
                     }
                 }
                 None if payment.is_settled() => {
-                    self.observe(run, payment, &received, &mut reader, report)
+                    self.record_state(run, payment, &received, &mut reader, report)
                         .await?;
                 }
                 None => {}
@@ -138,7 +138,7 @@ impl<'a> PaymentSweep<'a> {
     }
 
     /// Records a payment of a source without a webhook as an event, once for each of its states.
-    async fn observe(
+    async fn record_state(
         &mut self,
         run: &mut LockedRun<'_, impl ReconcileInbox>,
         payment: &Payment,

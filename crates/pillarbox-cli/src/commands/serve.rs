@@ -308,7 +308,11 @@ impl<D: Destination> Starting<'_, D> {
 
         let stop = stop_on_signals()?;
         let metrics = self.metrics;
-        let pushed = settings.config.sources.iter().filter(|source| source.webhook);
+        let pushed = settings
+            .config
+            .sources
+            .iter()
+            .filter(|source| source.webhook);
         let sources: Vec<SourceName> = pushed.map(|source| source.name.clone()).collect();
         metrics.declare(&sources);
         metrics.watch(&inbox, &sources, self.clock.clone());
