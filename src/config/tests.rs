@@ -387,8 +387,8 @@ fn the_error_of_an_invalid_source_says_what_to_write() {
             "2: sources.pay.kind must be \"hmrc\", \"govuk-pay\" or \"timestamped\"",
             "3: sources.pay.secrets must be a list: write [\"env:NAME\"]",
             "4: sources.pay.live must be true or false",
-            "5: sources.pay.colour is not a known key: known here are kind, live, webhook, secrets, \
-             destination, pull",
+            "5: sources.pay.colour is not a known key: known here are kind, live, webhook, \
+             secrets, destination, pull",
         ],
     );
     check(

@@ -2,8 +2,7 @@
 //! the test moves.
 
 use std::{
-    collections::BTreeSet,
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     sync::{
         Arc, Mutex,
         atomic::{AtomicI64, Ordering},
