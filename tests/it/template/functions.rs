@@ -1,8 +1,10 @@
 //! The four functions: one build, when each runs, and for how long.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
+use pillarbox::domain::Timestamp;
 use serde_json::{Value, json};
+use test_support::cloudwatch::{MetricAlarm, MetricStore};
 
 use super::{BOX, FUNCTIONS, PULLING, Stack, shapes};
 
@@ -270,7 +272,7 @@ fn only_a_gradual_deployment_looks_at_alarms() {
 
 /// The front that senders use is the one watched, and within the shortest first step (a minute).
 #[test]
-fn a_gradual_deployment_is_rolled_back_in_time_when_its_front_answers_5xx() {
+fn a_gradual_deployment_is_rolled_back_in_time_when_its_front_answers_5xx_or_refuses() {
     for (front, metric) in [
         ("http-api", "5xx"),
         ("rest-waf", "5XXError"),
@@ -281,16 +283,59 @@ fn a_gradual_deployment_is_rolled_back_in_time_when_its_front_answers_5xx() {
             ("LambdaDeploymentPreference", "Linear10PercentEvery1Minute"),
         ]);
         let alarm = stack.properties("DeploymentFailing");
-        assert_eq!(alarm["MetricName"], metric);
         assert_eq!(
-            (&alarm["Period"], &alarm["EvaluationPeriods"]),
-            (&json!(60), &json!(1))
+            (&alarm["EvaluationPeriods"], &alarm["Threshold"]),
+            (&json!(1), &json!(1))
         );
-        assert_eq!(
-            (&alarm["Threshold"], &alarm["Statistic"]),
-            (&json!(1), &json!("Sum"))
+        let stats: Vec<&Value> = alarm["Metrics"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|metric| !metric["MetricStat"].is_null())
+            .map(|metric| &metric["MetricStat"])
+            .collect();
+        assert!(
+            stats
+                .iter()
+                .all(|stat| stat["Period"] == 60 && stat["Stat"] == "Sum")
         );
+        let names: Vec<&Value> = stats
+            .iter()
+            .map(|stat| &stat["Metric"]["MetricName"])
+            .collect();
+        assert_eq!(names, [metric, "InvalidSignature", "InvalidSignature"]);
         let of_stack = stack.properties("ReceiverFailing");
-        assert_eq!(alarm["Dimensions"], of_stack["Dimensions"], "{front}");
+        assert_eq!(
+            stats[0]["Metric"]["Dimensions"], of_stack["Dimensions"],
+            "{front}"
+        );
+    }
+}
+
+#[test]
+fn a_single_5xx_or_three_refused_signatures_in_a_minute_end_a_gradual_deployment() {
+    let stack = Stack::with(&[("LambdaDeploymentPreference", "Canary10Percent5Minutes")]);
+    let alarm = MetricAlarm::read("DeploymentFailing", &stack.properties("DeploymentFailing"));
+    let minute = Timestamp::from_millis(1_772_409_600_000);
+    for (values, fires) in [
+        ([0, 0, 0], false),
+        ([1, 0, 0], true),
+        ([0, 2, 0], false),
+        ([0, 3, 0], true),
+        ([0, 0, 3], true),
+        ([0, 2, 1], true),
+    ] {
+        let mut store = MetricStore::default();
+        for (series, count) in alarm.watched().into_iter().zip(values) {
+            for _ in 0..count {
+                store.put(series.clone(), minute, 1.0, "Count");
+            }
+        }
+        let end = minute.plus(Duration::from_secs(60));
+        assert_eq!(
+            alarm.breaches(&store, end),
+            fires,
+            "5xx, HMRC, Pay: {values:?}"
+        );
     }
 }
