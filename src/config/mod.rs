@@ -39,6 +39,7 @@ pub use pull::PullConfig;
 pub use route::RouteConfig;
 pub use secrets::{DestinationSecrets, ResolvedSecrets};
 pub use source::SourceConfig;
+pub use span::parse_span;
 
 pub use crate::secrets::UnusableSecretError;
 

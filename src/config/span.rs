@@ -1,4 +1,4 @@
-//! Spans of time in a document: `30s`, `30m`, `3h`, `7d`.
+//! Spans of time, in a document and on the command line: `30s`, `30m`, `3h`, `7d`.
 
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -11,15 +11,15 @@ pub(super) fn read(
     limits: RangeInclusive<Duration>,
 ) -> Option<Duration> {
     let text = item.text(must)?;
-    let span = parse(&text).filter(|span| limits.contains(span));
+    let span = parse_span(&text).filter(|span| limits.contains(span));
     if span.is_none() {
         item.complain(must);
     }
     span
 }
 
-/// A whole number and its unit.
-fn parse(text: &str) -> Option<Duration> {
+/// Reads a whole number and its unit.
+pub fn parse_span(text: &str) -> Option<Duration> {
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let seconds = match unit {
         "s" => 1,
@@ -39,10 +39,15 @@ mod tests {
     #[test]
     fn a_span_is_a_whole_number_and_a_unit() {
         for (text, seconds) in [("30s", 30), ("0m", 0), ("3h", 10_800), ("7d", 604_800)] {
-            assert_eq!(parse(text), Some(Duration::from_secs(seconds)), "{text}");
+            assert_eq!(
+                parse_span(text),
+                Some(Duration::from_secs(seconds)),
+                "{text}"
+            );
         }
         for wrong in [
             "",
+            "999999999999999999d",
             "h",
             "-2h",
             "2w",
@@ -51,7 +56,7 @@ mod tests {
             "2 h",
             "99999999999999999999s",
         ] {
-            assert_eq!(parse(wrong), None, "{wrong}");
+            assert_eq!(parse_span(wrong), None, "{wrong}");
         }
     }
 }

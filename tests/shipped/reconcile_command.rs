@@ -1,7 +1,7 @@
 //! `pillarbox reconcile`, and the clock of `serve` that does the same, against senders that are
 //! really asked.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use rustix::process::Signal;
 use sender_simulator::{
@@ -300,4 +300,65 @@ fn an_error_says_what_to_do_and_nothing_is_acknowledged() {
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.stdout.contains("there is no such box"), "{ran:?}");
     drop(senders.runtime);
+}
+
+#[test]
+fn sources_without_a_webhook_are_asked_alone_and_nothing_of_them_is_missing() {
+    let senders = Senders::start();
+    let (hmrc, pay) = (senders.ppns.base_url(), senders.pay.base_url());
+    let folder = Folder::with(&format!(
+        "[sources.pushed]\nkind = \"govuk-pay\"\nsecrets = [\"env:PAY_SIGNING_SECRET\"]\n\
+         [sources.mopup]\nkind = \"govuk-pay\"\nwebhook = false\n\
+         pull = {{ api_key = \"env:API_KEY\", base_url = \"{pay}\", every = \"1m\", after = \"1h\" }}\n\
+         [sources.boxes]\nkind = \"hmrc\"\nwebhook = false\n[sources.boxes.pull]\n\
+         base_url = \"{hmrc}\"\nboxes = [\"{BOX}\"]\nclient_id = \"env:CLIENT_ID\"\n\
+         client_secret = \"env:CLIENT_SECRET\"\n"
+    ));
+    senders.keep(2);
+    let begun = SystemClock
+        .now()
+        .minus(Duration::from_secs(2 * 24 * 60 * 60));
+    let mut settled = BTreeSet::new();
+    for life in [
+        PaymentLifecycle::Captured,
+        PaymentLifecycle::Failed,
+        PaymentLifecycle::Capturable,
+        PaymentLifecycle::Submitted,
+    ] {
+        let payment = SimulatedPayment::new(life, begun, &SystemClock);
+        if life != PaymentLifecycle::Submitted {
+            settled.insert(payment.id().to_owned());
+        }
+        senders.pay.with(|accounts| accounts.add(KEY, [payment]));
+    }
+
+    let mut command = folder.command(&[&["serve"], FREE_PORTS].concat());
+    let mut serve = Serve::spawn(command.envs(VARIABLES));
+    serve.await_ready();
+    until("all are delivered", || folder.count("delivered") == 5);
+    let observed = folder.list(&["--source", "mopup"]);
+    let of_payments = observed.iter().map(|row| {
+        assert_eq!(
+            (&row["event_type"], &row["origin"]),
+            (&"observed".into(), &"pull".into())
+        );
+        row["subject"].as_str().unwrap().to_owned()
+    });
+    assert_eq!(of_payments.collect::<BTreeSet<_>>(), settled);
+    assert!(
+        serve.stderr.find("WARN").is_none(),
+        "{:?}",
+        serve.stderr.all()
+    );
+    for source in ["mopup", "boxes"] {
+        let url = serve.url("pushed").join(source).unwrap();
+        let ran = run(&folder, &["send", "pushed", "--to", url.as_str()]);
+        assert!(ran.code == 1 && ran.stdout.contains(": 404 "), "{ran:?}");
+    }
+
+    assert!(serve.stop(Signal::TERM).success());
+    let again = run(&folder, &["reconcile", "mopup", "--json"]);
+    let (missing, summary) = json(&again);
+    assert_eq!((again.code, missing.len()), (0, 0), "{again:?}");
+    assert_eq!(summary["recorded"], 0, "{again:?}");
 }

@@ -2,9 +2,10 @@
 
 use clap::Args;
 
-use super::{CommandError, span};
+use super::CommandError;
 use crate::labels;
 use pillarbox::{
+    config::parse_span,
     domain::{Clock, State, SystemClock, Timestamp},
     inbox::RowFilter,
     telemetry::visible,
@@ -59,7 +60,7 @@ impl FilterArgs {
 
 /// Reads a date, or a span back from now.
 pub(super) fn since(when: &str, now: Timestamp) -> Result<Timestamp, CommandError> {
-    let span = || Some(now.minus(span::read(when)?));
+    let span = || Some(now.minus(parse_span(when)?));
     Timestamp::parse(when).or_else(span).ok_or_else(|| {
         CommandError::Usage(
             "--since is neither a date (2026-03-02T10:15:00Z) nor a span (30m, 2h, 7d)".to_owned(),
