@@ -309,7 +309,8 @@ fn sources_without_a_webhook_are_asked_alone_and_nothing_of_them_is_missing() {
     let folder = Folder::with(&format!(
         "[sources.pushed]\nkind = \"govuk-pay\"\nsecrets = [\"env:PAY_SIGNING_SECRET\"]\n\
          [sources.mopup]\nkind = \"govuk-pay\"\nwebhook = false\n\
-         pull = {{ api_key = \"env:API_KEY\", base_url = \"{pay}\", every = \"1m\", after = \"1h\" }}\n\
+         pull = {{ api_key = \"env:API_KEY\", base_url = \"{pay}\", every = \"1m\", \
+         after = \"1h\" }}\n\
          [sources.boxes]\nkind = \"hmrc\"\nwebhook = false\n[sources.boxes.pull]\n\
          base_url = \"{hmrc}\"\nboxes = [\"{BOX}\"]\nclient_id = \"env:CLIENT_ID\"\n\
          client_secret = \"env:CLIENT_SECRET\"\n"
