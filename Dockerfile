@@ -6,7 +6,7 @@ RUN apk add --no-cache build-base ca-certificates
 WORKDIR /src
 COPY . .
 RUN cargo build --locked --profile container --package pillarbox-cli --bin pillarbox
-# Equal sources give equal layers: what is copied below has a fixed date.
+# Dates of the build must not change the layers, so what is copied below has a fixed one.
 RUN install -d -m 750 /state/pillarbox \
     && touch --date=@0 /state/pillarbox /etc/ssl/certs/ca-certificates.crt target/container/pillarbox
 

@@ -117,7 +117,7 @@ async fn each_replica_delivers_what_it_records_at_once_and_one_of_them_sweeps() 
         replicas.iter().filter(sweeps).count()
     };
     until("one replica sweeps", || sweepers(&replicas) == 1);
-    // A row that nobody was woken for is found by the sweep; here an operator's replay.
+    // A replay wakes no replica, so the sweep finds the row.
     let key = Key::parse("pay:m0").unwrap();
     let ran = Ran::of(
         folder

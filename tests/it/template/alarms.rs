@@ -215,7 +215,7 @@ fn every_alarm_says_what_failed_how_urgent_it_is_and_where_the_runbook_describes
             assert!(description.contains("First "), "{name} says no first step");
             assert!(description.len() <= 1024, "{name}");
             assert_eq!(properties["TreatMissingData"], *missing, "{name}");
-            // One that only CodeDeploy looks at notifies nobody.
+            // `deployment-failing` has no action: only CodeDeploy reads it.
             let actions = (*severity != "none").then(|| json!([topic]));
             assert_eq!(properties.get("AlarmActions"), actions.as_ref(), "{name}");
             met.insert(name);

@@ -161,8 +161,8 @@ fn every_alarm_of_the_template_has_a_state_that_causes_it() {
         .filter(|(_, resource)| resource["Type"] == "AWS::CloudWatch::Alarm")
         .map(|(id, _)| id.as_str())
         .collect();
-    // `DeploymentFailing` has no state: it tells nobody, and only CodeDeploy reads it, which
-    // `ReceiverFailing` is too slow for.
+    // `DeploymentFailing` exists only with a gradual deployment, for CodeDeploy. A test of the
+    // template evaluates it.
     let caused = STATES.iter().map(|state| state.alarm);
     let caused: BTreeSet<&str> = caused.chain(["DeploymentFailing"]).collect();
     assert_eq!(caused, alarms);

@@ -1,5 +1,5 @@
 //! A stack of the template: the shipped `bootstrap` once for each function that is used, over a
-//! table of its own, with the variables, names and alarms that the template gives them.
+//! separate table, with the variables, names and alarms that the template gives them.
 //!
 //! Time passes when the test says so. The processes have the machine's clock, so the times of their
 //! lines are moved: a line is placed at the simulated time of its invocation. Between two changes

@@ -51,7 +51,7 @@ async fn run<I: Inbox>(
         stop: stop.clone(),
         ..RunLimits::default()
     };
-    // A source that is asked more often than that has an interval of its own.
+    // `every` may be shorter than the default interval.
     let every = source.pull.as_ref().and_then(|pull| pull.every);
     let interval = every.map_or(INTERVAL, |every| every.min(INTERVAL));
     loop {
