@@ -1,6 +1,6 @@
 //! A history: what senders, receiver, inbox, destinations and the senders' APIs saw, in order.
 //!
-//! Whoever sees something writes it down where it happens: a destination when it takes an event, a
+//! Each part writes what it sees where it happens: a destination when it takes an event, a
 //! table when a change takes effect, a sender when it has an answer. The checker knows nothing else,
 //! so any run that can write these events can be checked: simulated, over sockets, or killed.
 
@@ -42,7 +42,7 @@ impl RowState {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Happened {
     /// A sender has a message, and begins to send it.
-    Created { source: String, id: String, payment: Option<String> },
+    Created { source: String, id: String, payment: Option<String>, content: u64 },
     /// A request arrived at the receiver.
     Posted { post: u32, source: String, id: String, content: u64, digest: Digest, genuine: Genuineness },
     /// The receiver answered it.

@@ -61,6 +61,7 @@ struct OpenPost<'a> {
 #[derive(Default)]
 struct MessageLife<'a> {
     payment: Option<&'a str>,
+    content: u64,
     acknowledged: Option<bool>,
 }
 
@@ -124,9 +125,10 @@ impl<'a> Checker<'a> {
 
     fn see(&mut self, at: i64, what: &'a Happened) {
         match what {
-            Happened::Created { source, id, payment } => {
+            Happened::Created { source, id, payment, content } => {
                 let message = self.messages.entry((source, id)).or_default();
                 message.payment = payment.as_deref();
+                message.content = *content;
             }
             Happened::Posted { post, source, id, content, digest, genuine } => {
                 if *genuine == Genuineness::Proven {
@@ -178,9 +180,11 @@ impl<'a> Checker<'a> {
                     format!("a stream's batch of {records} was answered as done with {untouched:?} never attempted")
                 });
             }
-            Happened::Disturbed { key: Some(key), .. } => {
+            Happened::Disturbed { key: Some(key), fault } => {
                 // A fault may hit the write that would have made the row.
-                self.rows.entry(key).or_default().disturbances += 1;
+                let row = self.rows.entry(key).or_default();
+                row.disturbances += 1;
+                row.stalls += usize::from(*fault == "freeze");
             }
             Happened::Disturbed { key: None, .. } | Happened::ClockSet { .. } => {
                 self.disturbances += 1;
@@ -274,7 +278,7 @@ impl<'a> Checker<'a> {
     fn delivering(&mut self, at: i64, key: &'a str, call: u32) {
         let (disturbances, is_skewed) = (self.disturbances, self.is_skewed);
         let row = self.rows.entry(key).or_default();
-        let is_alone = row.calls.is_empty() || row.disturbances + disturbances > 0;
+        let is_alone = row.calls.is_empty() || row.stalls > 0 || is_skewed;
         let (state, attempts, spent) = (row.state, row.attempts, at - row.budget_from);
         row.calls.insert(call);
         row.deliveries += 1;
@@ -334,6 +338,14 @@ impl<'a> Checker<'a> {
         self.require(state != RowState::Delivered || was_accepted, "I2", || {
             format!("{key} is marked delivered, and no destination accepted it")
         });
+        if state == RowState::Repeat {
+            let content = self.rows.get(key).and_then(|row| row.content);
+            let owner = self.rows.get(reason).filter(|_| reason != key);
+            let is_same = owner.is_some_and(|owner| owner.content == content);
+            self.require(is_same, "ledger", || {
+                format!("{key} is a repeat of {reason}, which is not the same event")
+            });
+        }
         if state == RowState::Dead {
             let is_explained = match reason {
                 "refused" => refusals > 0,
@@ -384,13 +396,17 @@ impl<'a> Checker<'a> {
         for text in lost {
             self.report("I2", text);
         }
+        let stored = self.rows.iter().filter(|(key, _)| is_payment(key));
+        let payments: HashSet<u64> = stored.filter_map(|(_, row)| row.content).collect();
         let mut missing = Vec::new();
         for ((source, id), message) in &self.messages {
             let key = format!("{source}:{id}");
             let is_stored = self.rows.get(key.as_str()).is_some_and(RowLife::was_stored);
+            // The same event may have come under another id.
             let is_observed = message.payment.is_some_and(|payment| {
                 let (first, after) = (format!("pay:observed-{payment}-"), format!("pay:observed-{payment}."));
-                self.rows.range(first.as_str()..after.as_str()).any(|(_, row)| row.was_stored())
+                let mut observed = self.rows.range(first.as_str()..after.as_str());
+                payments.contains(&message.content) || observed.any(|(_, row)| row.was_stored())
             });
             if message.acknowledged == Some(true) && !is_stored {
                 missing.push(("I1", format!("{key} is acknowledged and not stored")));

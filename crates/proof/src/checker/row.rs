@@ -27,6 +27,8 @@ pub(super) struct RowLife {
     pub(super) replays: usize,
     /// Faults that touched this row.
     pub(super) disturbances: usize,
+    /// Of these, the times that a process stood still, perhaps for longer than a lease.
+    pub(super) stalls: usize,
     pub(super) budget_from: i64,
     pub(super) ended_at: Option<i64>,
 }

@@ -12,7 +12,7 @@ use super::{
     content::digest_of,
     plan::FaultKind,
     process::{Process, sender_time},
-    world::lock,
+    simulation::lock,
 };
 use crate::history::Happened;
 
@@ -34,7 +34,7 @@ impl SimulatedTransport {
     async fn exchange(&self, request: Request) -> Result<ClientResponse, ResponseError> {
         let process = &self.0;
         tokio::time::sleep(process.millis(5, 400)).await;
-        let is_faulty = process.meets(FaultKind::ApiFails, 2 * process.world.plan.rate);
+        let is_faulty = process.meets(FaultKind::ApiFails, 2 * process.simulation.plan.rate);
         let fault = is_faulty.then(|| process.random.draw(|random| random.below(6)));
         let unanswered = |error| Err(ResponseError::Unanswered(error));
         match fault {
@@ -57,20 +57,20 @@ impl SimulatedTransport {
 
     /// The answer of the sender's own rules, whose effect and content are noted.
     fn answer(&self, request: &Request) -> ApiResponse {
-        let world = &self.0.world;
+        let simulation = &self.0.simulation;
         let body = request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default();
         let body = bytes::Bytes::copy_from_slice(body);
         let (method, url) = (request.method().as_str(), request.url());
         let asked = ApiRequest::new(method, url, request.headers().clone(), body.clone());
-        let now = sender_time(world.now());
+        let now = sender_time(simulation.now());
         if url.path().starts_with("/v1/") {
-            let response = lock(&world.accounts).answer(&asked, now, &*self.0);
+            let response = lock(&simulation.accounts).answer(&asked, now, &*self.0);
             if response.status == 200 {
                 self.note_listed("pay", response.body.as_bytes());
             }
             return response;
         }
-        let response = lock(&world.boxes).answer(&asked, now, &*self.0);
+        let response = lock(&simulation.boxes).answer(&asked, now, &*self.0);
         match (response.status, url.path().ends_with("/acknowledge")) {
             (204, true) => self.note_acknowledged(&body),
             (200, false) => {
@@ -86,7 +86,7 @@ impl SimulatedTransport {
 
     fn note_listed(&self, source: &str, bytes: &[u8]) {
         let digest = digest_of(bytes);
-        self.0.world.note(Happened::Listed { source: source.to_owned(), digest });
+        self.0.simulation.note(Happened::Listed { source: source.to_owned(), digest });
     }
 
     fn note_acknowledged(&self, body: &[u8]) {
@@ -95,9 +95,9 @@ impl SimulatedTransport {
         let ids: Vec<String> =
             ids.iter().filter_map(|id| id.as_str()).map(str::to_owned).collect();
         for id in &ids {
-            lock(&self.0.world.acknowledged).insert(id.clone(), true);
+            lock(&self.0.simulation.acknowledged).insert(id.clone(), true);
         }
-        self.0.world.note(Happened::PullAcknowledged { source: "hmrc".to_owned(), ids });
+        self.0.simulation.note(Happened::PullAcknowledged { source: "hmrc".to_owned(), ids });
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
     process::Process,
     random::Random,
     table::SimulatedInbox,
-    world::World,
+    simulation::Simulation,
 };
 use crate::history::Happened;
 
@@ -27,7 +27,7 @@ pub(crate) struct SimulatedDestination(Arc<Process>);
 
 /// Notes the end of a call, however it ends: a call that is dropped ends, too.
 struct Call<'a> {
-    world: &'a World,
+    simulation: &'a Simulation,
     key: &'a Key,
     number: u32,
     refused: bool,
@@ -35,7 +35,7 @@ struct Call<'a> {
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
-        self.world.note(Happened::Returned {
+        self.simulation.note(Happened::Returned {
             key: self.key.to_string(),
             call: self.number,
             refused: self.refused,
@@ -49,12 +49,12 @@ impl Call<'_> {
         let signed = event.signed().map_or(&b""[..], |signed| &signed.body);
         let digest = digest_of(&[event.json(), signed].concat());
         let (key, call) = (self.key.to_string(), self.number);
-        self.world.note(Happened::Accepted { key, call, digest });
+        self.simulation.note(Happened::Accepted { key, call, digest });
     }
 
     fn disturb(&self, fault: FaultKind) {
         let key = Some(self.key.to_string());
-        self.world.note(Happened::Disturbed { key, fault: fault.as_str() });
+        self.simulation.note(Happened::Disturbed { key, fault: fault.as_str() });
     }
 }
 
@@ -64,14 +64,14 @@ fn unavailable(why: &str) -> Result<(), DeliveryError> {
 
 impl Destination for SimulatedDestination {
     async fn deliver(&self, key: &Key, event: &Event) -> Result<(), DeliveryError> {
-        let (process, world) = (&self.0, &self.0.world);
-        let number = world.number();
-        world.note(Happened::Delivering { key: key.to_string(), call: number });
-        let mut call = Call { world, key, number, refused: false };
+        let (process, simulation) = (&self.0, &self.0.simulation);
+        let number = simulation.number();
+        simulation.note(Happened::Delivering { key: key.to_string(), call: number });
+        let mut call = Call { simulation, key, number, refused: false };
         tokio::time::sleep(process.millis(1, 300)).await;
-        let rate = 2 * world.plan.rate;
-        let is_down = world.elapsed() < i64::try_from(world.plan.outage * 1000).unwrap_or(0);
-        if is_down && !world.is_calm() || process.meets(FaultKind::DestinationDown, rate) {
+        let rate = 2 * simulation.plan.rate;
+        let is_down = simulation.elapsed() < i64::try_from(simulation.plan.outage * 1000).unwrap_or(0);
+        if is_down && !simulation.is_calm() || process.meets(FaultKind::DestinationDown, rate) {
             return match process.random.draw(|random| random.below(3)) {
                 0 => Err(DeliveryError::Busy {
                     reason: "simulated: busy".to_owned(),
@@ -115,7 +115,7 @@ impl Destination for SimulatedDestination {
 pub(crate) fn start_worker(
     process: &Arc<Process>,
 ) -> Arc<DeliveryWorker<SimulatedInbox, SimulatedDestination>> {
-    let retention = RetentionPolicy { retention: process.world.plan.retention() };
+    let retention = RetentionPolicy { retention: process.simulation.plan.retention() };
     Arc::new(DeliveryWorker::new(
         Arc::new(SimulatedInbox(Arc::clone(process))),
         SimulatedDestination(Arc::clone(process)),
@@ -125,22 +125,22 @@ pub(crate) fn start_worker(
 }
 
 /// Sweeps for ever, once a minute while something is due.
-pub(crate) async fn sweep(world: Arc<World>, number: u64) {
+pub(crate) async fn sweep(simulation: Arc<Simulation>, number: u64) {
     let minute = Duration::from_secs(60);
-    let mut random = Random::of(world.plan.seed, 0x200 + number);
-    let mut process = Process::start(&world, 0);
+    let mut random = Random::of(simulation.plan.seed, 0x200 + number);
+    let mut process = Process::start(&simulation, 0);
     let mut sweeper = Sweeper::new(start_worker(&process));
     let mut idle = minute;
     loop {
-        match world.time_until_due() {
+        match simulation.time_until_due() {
             None => {
-                world.changed.notified().await;
+                simulation.changed.notified().await;
                 tokio::time::sleep(minute).await;
             }
             // Where a clock is wrong, or a lease, a sweep may find nothing: it looks less often.
             Some(wait) => tokio::time::sleep(wait.max(idle)).await,
         }
-        if !world.is_calm() && world.plan.faults.has(FaultKind::Freeze) && random.is(20) {
+        if !simulation.is_calm() && simulation.plan.faults.has(FaultKind::Freeze) && random.is(20) {
             tokio::time::sleep(Duration::from_secs(random.between(60, 4 * 60 * 60))).await;
         }
         set_clock(&process, &mut random);
@@ -148,12 +148,12 @@ pub(crate) async fn sweep(world: Arc<World>, number: u64) {
         let mut attempts = 0;
         let work = sweeper.sweep(deadline, |_| attempts += 1);
         let swept = process.run(work).await;
-        idle = match (attempts, world.is_calm()) {
+        idle = match (attempts, simulation.is_calm()) {
             (0, false) => (idle * 2).min(16 * minute),
             _ => minute,
         };
         if swept.is_none() || random.is(50) {
-            process = Process::start(&world, process.skew());
+            process = Process::start(&simulation, process.skew());
             sweeper = Sweeper::new(start_worker(&process));
         }
     }
@@ -162,7 +162,7 @@ pub(crate) async fn sweep(world: Arc<World>, number: u64) {
 /// Sets the clock of a process now and then, if clocks are wrong in this run.
 fn set_clock(process: &Process, random: &mut Random) {
     let is_due = random.is(200);
-    if is_due && !process.world.is_calm() && process.world.plan.faults.has(FaultKind::ClockJump) {
+    if is_due && !process.simulation.is_calm() && process.simulation.plan.faults.has(FaultKind::ClockJump) {
         let most = 24 * 60 * 60 * 1000;
         let by = i64::try_from(random.below(2 * most)).unwrap_or(0) - 24 * 60 * 60 * 1000;
         process.set_clock(if random.is(300) { 0 } else { by });

@@ -8,7 +8,7 @@
 mod api;
 mod content;
 mod delivery;
-mod history_run;
+mod one_history;
 mod person;
 mod plan;
 mod process;
@@ -20,7 +20,7 @@ mod stream;
 mod table;
 #[cfg(test)]
 mod tests;
-mod world;
+mod simulation;
 
 use std::{
     collections::BTreeMap,
@@ -39,7 +39,7 @@ use crate::{
     history::{Happened, History},
 };
 use delivery::PLANNED_PANIC;
-use history_run::run;
+use one_history::run;
 use plan::Plan;
 
 /// How many violations end a run.
@@ -126,7 +126,7 @@ fn fault_name(fault: &'static str) -> &'static str {
 
 /// `proof simulate`.
 pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
-    arguments.only(&["histories", "seed", "threads"])?;
+    arguments.only(&["histories", "seed", "threads", "first"])?;
     let histories: u64 = arguments.number("histories", 10_000)?;
     let seed: u64 = arguments.number("seed", 1)?;
     let cores = thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
@@ -134,12 +134,15 @@ pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
     println!("proof simulate --histories {histories} --seed {seed}");
     hide_planned_panics();
     let began = tokio::time::Instant::now();
-    let totals = simulate(histories, seed, threads.max(1));
+    // One violation is enough to show that a planted fault is found.
+    let is_first_enough = arguments.text("first") == Some("true");
+    let most = if is_first_enough { 1 } else { MAX_VIOLATIONS };
+    let totals = simulate(histories, seed, threads.max(1), most);
     totals.print(began.elapsed(), threads.max(1));
     for (plan, violation) in &totals.violated {
         println!("VIOLATION {violation}\n  proof replay {plan}");
     }
-    if let Some((plan, violation)) = totals.violated.first() {
+    if let Some((plan, violation)) = totals.violated.first().filter(|_| !is_first_enough) {
         let (plan, violation) = shrink(plan.clone(), violation.clone());
         println!("SMALLEST {violation}\n  proof replay {plan}");
     }
@@ -148,7 +151,7 @@ pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
     Ok(totals.violated.is_empty() && panics == 0)
 }
 
-fn simulate(histories: u64, seed: u64, threads: u64) -> Totals {
+fn simulate(histories: u64, seed: u64, threads: u64, most: usize) -> Totals {
     let (next, all) = (AtomicU64::new(0), Mutex::new(Totals::default()));
     let violated = AtomicU64::new(0);
     thread::scope(|scope| {
@@ -157,7 +160,7 @@ fn simulate(histories: u64, seed: u64, threads: u64) -> Totals {
                 let mut totals = Totals::default();
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
-                    let is_enough = violated.load(Ordering::Relaxed) >= MAX_VIOLATIONS as u64;
+                    let is_enough = violated.load(Ordering::Relaxed) >= most as u64;
                     if number >= histories || is_enough {
                         break;
                     }

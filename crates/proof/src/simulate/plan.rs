@@ -109,6 +109,8 @@ pub(crate) struct Plan {
     pub(crate) boxed: u64,
     /// Messages that repeat an event, or an id with another content, in thousandths.
     pub(crate) twins: u64,
+    /// Messages that their sender never pushes, in thousandths.
+    pub(crate) unpushed: u64,
     /// How long faults last, in seconds.
     pub(crate) span: u64,
     /// How many calls in a thousand meet a fault.
@@ -148,6 +150,7 @@ impl Plan {
             payments: random.below(3),
             boxed: random.below(4),
             twins: [0, 0, 200, 500][usize::try_from(random.below(4)).unwrap_or(0)],
+            unpushed: [0, 0, 200, 600][usize::try_from(random.below(4)).unwrap_or(0)],
             span,
             rate: [0, 20, 60, 150, 300][usize::try_from(random.below(5)).unwrap_or(0)],
             receivers: random.between(1, 3),
@@ -185,6 +188,7 @@ impl Plan {
         numbers(|plan| &mut plan.payments, 0);
         numbers(|plan| &mut plan.boxed, 0);
         numbers(|plan| &mut plan.twins, 0);
+        numbers(|plan| &mut plan.unpushed, 0);
         numbers(|plan| &mut plan.receivers, 1);
         numbers(|plan| &mut plan.outage, 0);
         numbers(|plan| &mut plan.span, 60);
@@ -198,12 +202,23 @@ impl Plan {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, payments, boxed, twins, span, rate, receivers, outage, window, faults } =
-            self;
+        let Self {
+            seed,
+            payments,
+            boxed,
+            twins,
+            unpushed,
+            span,
+            rate,
+            receivers,
+            outage,
+            window,
+            faults,
+        } = self;
         write!(
             f,
-            "seed={seed} payments={payments} boxed={boxed} twins={twins} span={span} rate={rate} \
-             receivers={receivers} outage={outage} window={window} faults="
+            "seed={seed} payments={payments} boxed={boxed} twins={twins} unpushed={unpushed} span={span} \
+             rate={rate} receivers={receivers} outage={outage} window={window} faults="
         )?;
         let faults: Vec<&str> = faults.iter().map(FaultKind::as_str).collect();
         f.write_str(&faults.join(","))
@@ -219,6 +234,7 @@ impl FromStr for Plan {
             payments: 0,
             boxed: 0,
             twins: 0,
+            unpushed: 0,
             span: 60,
             rate: 0,
             receivers: 1,
@@ -233,6 +249,7 @@ impl FromStr for Plan {
                 "payments" => &mut plan.payments,
                 "boxed" => &mut plan.boxed,
                 "twins" => &mut plan.twins,
+                "unpushed" => &mut plan.unpushed,
                 "span" => &mut plan.span,
                 "rate" => &mut plan.rate,
                 "receivers" => &mut plan.receivers,

@@ -15,24 +15,24 @@ use tokio_util::sync::CancellationToken;
 use super::{
     plan::FaultKind,
     random::{Random, SharedRandom},
-    world::World,
+    simulation::Simulation,
 };
 use crate::history::Happened;
 
 /// A process of the product: a replica, an environment of a function.
 pub(crate) struct Process {
-    pub(crate) world: Arc<World>,
+    pub(crate) simulation: Arc<Simulation>,
     pub(crate) random: SharedRandom,
     skew: AtomicI64,
     ended: CancellationToken,
 }
 
 impl Process {
-    pub(crate) fn start(world: &Arc<World>, skew: i64) -> Arc<Self> {
-        let part = 0x1000 + u64::from(world.number());
+    pub(crate) fn start(simulation: &Arc<Simulation>, skew: i64) -> Arc<Self> {
+        let part = 0x1000 + u64::from(simulation.number());
         Arc::new(Self {
-            world: Arc::clone(world),
-            random: SharedRandom::new(Random::of(world.plan.seed, part)),
+            simulation: Arc::clone(simulation),
+            random: SharedRandom::new(Random::of(simulation.plan.seed, part)),
             skew: AtomicI64::new(skew),
             ended: CancellationToken::new(),
         })
@@ -54,7 +54,7 @@ impl Process {
     /// Ends the process, here.
     pub(crate) async fn crash(&self) -> ! {
         // What was under way may be under way for any row.
-        self.world.note(Happened::Disturbed { key: None, fault: FaultKind::Crash.as_str() });
+        self.simulation.note(Happened::Disturbed { key: None, fault: FaultKind::Crash.as_str() });
         self.ended.cancel();
         pending::<()>().await;
         unreachable!("a process that has ended goes on")
@@ -64,19 +64,19 @@ impl Process {
     pub(crate) fn set_clock(&self, skew: i64) {
         let before = self.skew.swap(skew, Ordering::Relaxed);
         if before != skew {
-            self.world.note(Happened::ClockSet { by: skew - before });
+            self.simulation.note(Happened::ClockSet { by: skew - before });
         }
     }
 
     /// How far its clock is from the right time; every clock is right once faults have ended.
     pub(crate) fn skew(&self) -> i64 {
-        if self.world.is_calm() { 0 } else { self.skew.load(Ordering::Relaxed) }
+        if self.simulation.is_calm() { 0 } else { self.skew.load(Ordering::Relaxed) }
     }
 
     /// Whether a fault of this kind happens now, of which so many thousandths would.
     pub(crate) fn meets(&self, kind: FaultKind, permille: u64) -> bool {
-        let plan = &self.world.plan;
-        !self.world.is_calm()
+        let plan = &self.simulation.plan;
+        !self.simulation.is_calm()
             && plan.faults.has(kind)
             && self.random.draw(|random| random.is(permille))
     }
@@ -89,7 +89,7 @@ impl Process {
 
 impl Clock for Process {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.world.now().as_millis() + self.skew())
+        Timestamp::from_millis(self.simulation.now().as_millis() + self.skew())
     }
 
     fn random(&self) -> u64 {
@@ -100,7 +100,7 @@ impl Clock for Process {
 /// The senders draw from the process, too, when it calls their APIs.
 impl sender_simulator::Clock for Process {
     fn now(&self) -> sender_simulator::Timestamp {
-        sender_time(self.world.now())
+        sender_time(self.simulation.now())
     }
 
     fn random(&self) -> u64 {

@@ -7,7 +7,6 @@ use std::sync::{Mutex, PoisonError};
 pub(crate) struct Random(u64);
 
 impl Random {
-
     /// An independent stream for another part of the run, so that a change in one part leaves the
     /// others as they are.
     pub(crate) fn of(seed: u64, part: u64) -> Self {

@@ -21,7 +21,7 @@ use super::{
     process::Process,
     random::Random,
     table::SimulatedInbox,
-    world::{World, lock},
+    simulation::{Simulation, lock},
 };
 
 /// A request on its way to a receiver.
@@ -71,17 +71,17 @@ pub(crate) fn secret_of(sender: Sender, replaced: u64) -> String {
     }
 }
 
-/// Its place in the lists of the world.
+/// Its place in the lists of the simulation.
 pub(crate) fn index_of(sender: Sender) -> usize {
     usize::from(sender == Sender::GovukPay)
 }
 
-fn configured(world: &World, sender: Sender) -> Source {
+fn configured(simulation: &Simulation, sender: Sender) -> Source {
     let (name, kind) = match sender {
         Sender::Hmrc => ("hmrc", SenderKind::HMRC),
         Sender::GovukPay => ("pay", SenderKind::GOVUK_PAY),
     };
-    let installed = world.installed[index_of(sender)].load(Ordering::Relaxed);
+    let installed = simulation.installed[index_of(sender)].load(Ordering::Relaxed);
     // The new secret first, and the one that it replaces.
     let kept = installed.saturating_sub(1)..=installed;
     let key = |replaced: u64| {
@@ -104,16 +104,16 @@ pub(crate) struct Environment {
 }
 
 impl Environment {
-    fn start(world: &Arc<World>, skew: i64) -> Arc<Self> {
-        let process = Process::start(world, skew);
-        let keyring = Keyring::fixed(Sender::ALL.map(|sender| configured(world, sender)));
+    fn start(simulation: &Arc<Simulation>, skew: i64) -> Arc<Self> {
+        let process = Process::start(simulation, skew);
+        let keyring = Keyring::fixed(Sender::ALL.map(|sender| configured(simulation, sender)));
         let receiver = Receiver::new(
             keyring,
             Arc::new(SimulatedInbox(Arc::clone(&process))),
-            Acceptance(world.plan.acceptance()),
+            Acceptance(simulation.plan.acceptance()),
             Arc::clone(&process) as Arc<dyn Clock>,
         );
-        Arc::new(Self { process, receiver, installed: installed(world) })
+        Arc::new(Self { process, receiver, installed: installed(simulation) })
     }
 
     /// Whether it accepts what the sender signs now.
@@ -131,33 +131,33 @@ impl Environment {
     }
 }
 
-fn installed(world: &World) -> [u64; 2] {
-    [0, 1].map(|index: usize| world.installed[index].load(Ordering::Relaxed))
+fn installed(simulation: &Simulation) -> [u64; 2] {
+    [0, 1].map(|index: usize| simulation.installed[index].load(Ordering::Relaxed))
 }
 
 /// The receivers behind one address.
 pub(crate) struct Front {
-    world: Arc<World>,
+    simulation: Arc<Simulation>,
     environments: Mutex<Vec<Arc<Environment>>>,
 }
 
 impl Front {
-    pub(crate) fn new(world: &Arc<World>) -> Self {
-        let environments = (0..world.plan.receivers).map(|_| Environment::start(world, 0));
-        Self { world: Arc::clone(world), environments: Mutex::new(environments.collect()) }
+    pub(crate) fn new(simulation: &Arc<Simulation>) -> Self {
+        let environments = (0..simulation.plan.receivers).map(|_| Environment::start(simulation, 0));
+        Self { simulation: Arc::clone(simulation), environments: Mutex::new(environments.collect()) }
     }
 
     /// One of them, started again if it has ended, or if it knows old secrets only.
     pub(crate) fn choose(&self, random: &mut Random) -> Arc<Environment> {
-        let world = &self.world;
-        let index = usize::try_from(random.below(world.plan.receivers)).unwrap_or(0);
+        let simulation = &self.simulation;
+        let index = usize::try_from(random.below(simulation.plan.receivers)).unwrap_or(0);
         let mut environments = lock(&self.environments);
         let environment = &mut environments[index];
-        let is_old = environment.installed != installed(world);
+        let is_old = environment.installed != installed(simulation);
         if environment.process.has_ended() || is_old {
-            *environment = Environment::start(world, environment.process.skew());
+            *environment = Environment::start(simulation, environment.process.skew());
         }
-        let may_jump = !world.is_calm() && world.plan.faults.has(FaultKind::ClockJump);
+        let may_jump = !simulation.is_calm() && simulation.plan.faults.has(FaultKind::ClockJump);
         if may_jump && random.is(100) {
             let day = 24 * 60 * 60 * 1000;
             let by = i64::try_from(random.below(2 * 24 * 60 * 60 * 1000)).unwrap_or(0) - day;

@@ -22,7 +22,7 @@ use super::{
     random::Random,
     senders::PAY_API_KEY,
     table::SimulatedInbox,
-    world::{World, lock},
+    simulation::{Simulation, lock},
 };
 
 const CLIENT_ID: &str = "simulated-client";
@@ -37,11 +37,11 @@ const EVENTS: [&str; 5] = [
 ];
 
 /// Opens the box and the account.
-pub(crate) fn open(world: &World) {
-    let mut boxes = lock(&world.boxes);
+pub(crate) fn open(simulation: &Simulation) {
+    let mut boxes = lock(&simulation.boxes);
     boxes.register(PpnsApplication::new(CLIENT_ID, CLIENT_SECRET));
     boxes.open(SAMPLE_BOX, CLIENT_ID);
-    lock(&world.accounts).open(PAY_API_KEY);
+    lock(&simulation.accounts).open(PAY_API_KEY);
 }
 
 fn access(sender: Sender) -> (SourceName, SenderAccess) {
@@ -84,7 +84,7 @@ pub(crate) async fn run_once(process: &Arc<Process>, sender: Sender) -> Option<R
         transport: &transport,
         stop: &CancellationToken::new(),
         reporter: &(),
-        window: Acceptance(process.world.plan.acceptance()),
+        window: Acceptance(process.simulation.plan.acceptance()),
     };
     let options = RunOptions {
         deadline: Some(Clock::now(&**process).plus(Duration::from_secs(4 * 60))),
@@ -95,22 +95,22 @@ pub(crate) async fn run_once(process: &Arc<Process>, sender: Sender) -> Option<R
 }
 
 /// Whether HMRC waits for an acknowledgement.
-pub(crate) fn is_waiting(world: &World) -> bool {
-    let counts = lock(&world.boxes).count_by_status();
+pub(crate) fn is_waiting(simulation: &Simulation) -> bool {
+    let counts = lock(&simulation.boxes).count_by_status();
     counts.pending + counts.failed > 0
 }
 
 /// Empties HMRC's box every few minutes, while something is in it; two runs meet at times.
-pub(crate) async fn empty_boxes(world: Arc<World>, number: u64) {
-    let mut random = Random::of(world.plan.seed, 0x400 + number);
+pub(crate) async fn empty_boxes(simulation: Arc<Simulation>, number: u64) {
+    let mut random = Random::of(simulation.plan.seed, 0x400 + number);
     loop {
-        tokio::time::sleep(Duration::from_millis(random.between(60_000, 20 * 60_000))).await;
-        if world.is_calm() {
+        tokio::time::sleep(Duration::from_millis(random.between(20_000, 20 * 60_000))).await;
+        if simulation.is_calm() {
             return;
         }
-        if is_waiting(&world) {
-            let skewed = world.plan.faults.has(FaultKind::ClockJump) && random.is(300);
-            let process = Process::start(&world, 0);
+        if is_waiting(&simulation) {
+            let skewed = simulation.plan.faults.has(FaultKind::ClockJump) && random.is(300);
+            let process = Process::start(&simulation, 0);
             if skewed {
                 let hour = 60 * 60 * 1000;
                 process.set_clock(i64::try_from(random.below(12 * 60 * 60 * 1000)).unwrap_or(0) - 6 * hour);
@@ -121,13 +121,13 @@ pub(crate) async fn empty_boxes(world: Arc<World>, number: u64) {
 }
 
 /// Compares Pay's payments every hour or so.
-pub(crate) async fn compare_payments(world: Arc<World>) {
-    let mut random = Random::of(world.plan.seed, 6);
+pub(crate) async fn compare_payments(simulation: Arc<Simulation>) {
+    let mut random = Random::of(simulation.plan.seed, 6);
     loop {
         tokio::time::sleep(Duration::from_millis(random.between(3_600_000, 6 * 3_600_000))).await;
-        if world.is_calm() {
+        if simulation.is_calm() {
             return;
         }
-        run_once(&Process::start(&world, 0), Sender::GovukPay).await;
+        run_once(&Process::start(&simulation, 0), Sender::GovukPay).await;
     }
 }

@@ -24,7 +24,7 @@ use super::{
     process::{Process, sender_time},
     random::Random,
     receivers::{Environment, Front, SimulatedRequest, index_of, secret_of},
-    world::{World, lock},
+    simulation::{Simulation, lock},
 };
 use crate::history::{Genuineness, Happened};
 
@@ -57,30 +57,30 @@ const LIFECYCLES: [PaymentLifecycle; 6] = [
 ];
 
 /// Every message of a run, made before it begins.
-pub(crate) fn messages(world: &Arc<World>) -> Vec<OutgoingMessage> {
-    let clock = Process::start(world, 0);
-    let mut random = Random::of(world.plan.seed, 2);
+pub(crate) fn messages(simulation: &Arc<Simulation>) -> Vec<OutgoingMessage> {
+    let clock = Process::start(simulation, 0);
+    let mut random = Random::of(simulation.plan.seed, 2);
     let mut messages = Vec::new();
-    for _ in 0..world.plan.payments {
+    for _ in 0..simulation.plan.payments {
         let lifecycle = random.pick(&LIFECYCLES).unwrap_or(PaymentLifecycle::Captured);
-        let created = Duration::from_millis(random.below(world.plan.span * 500));
-        let payment = SimulatedPayment::new(lifecycle, sender_time(world.now().plus(created)), &*clock);
+        let created = Duration::from_millis(random.below(simulation.plan.span * 500));
+        let payment = SimulatedPayment::new(lifecycle, sender_time(simulation.now().plus(created)), &*clock);
         for webhook in payment.webhooks(&*clock) {
             messages.push(OutgoingMessage {
                 sender: Sender::GovukPay,
                 body: webhook.body,
                 payment: Some(payment.id().to_owned()),
-                at: webhook.at.since(sender_time(world.now())),
+                at: webhook.at.since(sender_time(simulation.now())),
             });
         }
-        lock(&world.accounts).add(PAY_API_KEY, [payment]);
+        lock(&simulation.accounts).add(PAY_API_KEY, [payment]);
     }
-    for _ in 0..world.plan.boxed {
+    for _ in 0..simulation.plan.boxed {
         let name = random.pick(&["json", "xml", "astral", "unicode"]).unwrap_or("json");
         let message = HmrcMessage::named(name, &*clock).expect("it has that name");
-        let at = Duration::from_millis(random.below(world.plan.span * 500));
+        let at = Duration::from_millis(random.below(simulation.plan.span * 500));
         let notification = BoxNotification::new(SAMPLE_BOX, message, &*clock);
-        let notification = notification.created(sender_time(world.now().plus(at)));
+        let notification = notification.created(sender_time(simulation.now().plus(at)));
         messages.push(OutgoingMessage {
             sender: Sender::Hmrc,
             body: notification.body(),
@@ -88,20 +88,21 @@ pub(crate) fn messages(world: &Arc<World>) -> Vec<OutgoingMessage> {
             at,
         });
         let id = notification.id.clone();
-        lock(&world.boxes).add(notification.with_status(NotificationStatus::Acknowledged));
-        lock(&world.acknowledged).insert(id, false);
+        lock(&simulation.boxes).add(notification.with_status(NotificationStatus::Acknowledged));
+        lock(&simulation.acknowledged).insert(id, false);
     }
     let twins: Vec<_> = messages
         .iter()
-        .filter(|message| message.sender == Sender::GovukPay && random.is(world.plan.twins))
+        .filter(|message| message.sender == Sender::GovukPay && random.is(simulation.plan.twins))
         .map(|message| message.twin(&*clock))
         .collect();
     messages.extend(twins);
     for message in &messages {
-        world.note(Happened::Created {
+        simulation.note(Happened::Created {
             source: source_of(message.sender).to_owned(),
             id: message.body.id.clone(),
             payment: message.payment.clone(),
+            content: content_of(message.body.wire.as_bytes()),
         });
     }
     messages
@@ -141,7 +142,7 @@ pub(crate) type SeenRequests = Mutex<Vec<(SimulatedRequest, String)>>;
 
 /// The way to the receivers.
 pub(crate) struct Network {
-    pub(crate) world: Arc<World>,
+    pub(crate) simulation: Arc<Simulation>,
     pub(crate) front: Front,
     pub(crate) seen: SeenRequests,
 }
@@ -155,8 +156,8 @@ impl Network {
         id: &str,
         genuine: Genuineness,
     ) -> Option<u16> {
-        let (world, post) = (&self.world, self.world.number());
-        world.note(Happened::Posted {
+        let (simulation, post) = (&self.simulation, self.simulation.number());
+        simulation.note(Happened::Posted {
             post,
             source: source_of(request.sender).to_owned(),
             id: id.to_owned(),
@@ -166,26 +167,35 @@ impl Network {
         });
         let began = tokio::time::Instant::now();
         let status = environment.receive(request).await?;
-        world.note(Happened::Answered { post, status, took: began.elapsed() });
+        simulation.note(Happened::Answered { post, status, took: began.elapsed() });
         Some(status)
     }
 
     /// Sends one message until its sender ends.
     pub(crate) async fn send(self: Arc<Self>, message: OutgoingMessage, number: u64) {
-        let world = Arc::clone(&self.world);
-        let mut random = Random::of(world.plan.seed, 0x300 + number);
+        let simulation = Arc::clone(&self.simulation);
+        let mut random = Random::of(simulation.plan.seed, 0x300 + number);
         tokio::time::sleep(message.at).await;
         let (sender, id) = (message.sender, message.body.id.clone());
         let set_status = |status| {
             if sender == Sender::Hmrc {
-                lock(&world.boxes).set_status(&id, status);
+                lock(&simulation.boxes).set_status(&id, status);
             }
         };
         set_status(NotificationStatus::Pending);
+        if random.is(simulation.plan.unpushed) {
+            // The callback URL is not set, or the webhook is switched off.
+            tokio::time::sleep(Duration::from_secs(6 * 60 * 60)).await;
+            let is_acknowledged = lock(&simulation.acknowledged).get(&id) == Some(&true);
+            if !is_acknowledged {
+                set_status(NotificationStatus::Failed);
+            }
+            return simulation.note(message.ended(is_acknowledged));
+        }
         let mut attempt = DeliveryAttempt::FIRST;
         loop {
-            if lock(&world.acknowledged).get(&id).is_some_and(|is| *is) {
-                return world.note(message.ended(true)); // pulled meanwhile
+            if lock(&simulation.acknowledged).get(&id).is_some_and(|is| *is) {
+                return simulation.note(message.ended(true)); // pulled meanwhile
             }
             let outcome = self.exchange(&message, &mut random).await;
             let next = decide(sender, outcome, attempt).next;
@@ -193,23 +203,23 @@ impl Network {
                 NextAction::Acknowledged => {
                     set_status(NotificationStatus::Acknowledged);
                     if sender == Sender::Hmrc {
-                        lock(&world.acknowledged).insert(id.clone(), true);
+                        lock(&simulation.acknowledged).insert(id.clone(), true);
                     }
-                    return world.note(message.ended(true));
+                    return simulation.note(message.ended(true));
                 }
                 NextAction::Repost(wait) | NextAction::Retry(wait) => {
                     let jitter = Duration::from_millis(random.below(900));
                     tokio::time::sleep(wait + jitter).await;
                 }
                 NextAction::GiveUp => {
-                    if lock(&world.acknowledged).get(&id) == Some(&false) {
+                    if lock(&simulation.acknowledged).get(&id) == Some(&false) {
                         set_status(NotificationStatus::Failed);
                     }
-                    return world.note(message.ended(false));
+                    return simulation.note(message.ended(false));
                 }
                 NextAction::FollowWithoutBody | NextAction::FollowWhole => {
                     let what = format!("a redirect of {id}");
-                    return world.note(Happened::Stuck { what });
+                    return simulation.note(Happened::Stuck { what });
                 }
             }
             attempt = attempt.following(next).unwrap_or(attempt);
@@ -222,15 +232,15 @@ impl Network {
         message: &OutgoingMessage,
         random: &mut Random,
     ) -> ExchangeOutcome {
-        let (world, sender) = (&self.world, message.sender);
+        let (simulation, sender) = (&self.simulation, message.sender);
         let meets = |kind, random: &mut Random| {
-            !world.is_calm() && world.plan.faults.has(kind) && random.is(2 * world.plan.rate)
+            !simulation.is_calm() && simulation.plan.faults.has(kind) && random.is(2 * simulation.plan.rate)
         };
         if meets(FaultKind::RequestLost, random) {
             let lost = [ExchangeOutcome::Unreachable, ExchangeOutcome::TimedOut];
             return random.pick(&lost).unwrap_or(ExchangeOutcome::Unreachable);
         }
-        let signed_with = world.signed_with[index_of(sender)].load(Ordering::Relaxed);
+        let signed_with = simulation.signed_with[index_of(sender)].load(Ordering::Relaxed);
         let request = message.request(&secret_of(sender, signed_with));
         let environment = self.front.choose(random);
         let genuine = if environment.knows(sender, signed_with) {
@@ -267,10 +277,10 @@ impl Network {
 
     /// Posts what a stranger can: forgeries, and again what the senders once posted.
     pub(crate) async fn attack(self: Arc<Self>) {
-        let world = Arc::clone(&self.world);
-        let mut random = Random::of(world.plan.seed, 3);
+        let simulation = Arc::clone(&self.simulation);
+        let mut random = Random::of(simulation.plan.seed, 3);
         for _ in 0..random.between(1, 6) {
-            let wait = random.below(world.plan.span * 1000);
+            let wait = random.below(simulation.plan.span * 1000);
             tokio::time::sleep(Duration::from_millis(wait)).await;
             let seen = lock(&self.seen).clone();
             let Some((request, id)) = seen.get(usize::try_from(random.below(seen.len() as u64)).unwrap_or(0))
@@ -290,7 +300,7 @@ impl Network {
 
     /// Posts once more what was captured at the beginning, long after its row has expired.
     pub(crate) async fn replay_captured(&self) {
-        let mut random = Random::of(self.world.plan.seed, 4);
+        let mut random = Random::of(self.simulation.plan.seed, 4);
         let seen = lock(&self.seen).clone();
         for (request, id) in seen.iter().take(2) {
             let environment = self.front.choose(&mut random);
@@ -328,16 +338,16 @@ fn forge(request: &SimulatedRequest, random: &mut Random) -> SimulatedRequest {
 }
 
 /// Replaces the secret of a sender: it signs with the new one, and it is installed.
-pub(crate) async fn rotate(world: Arc<World>) {
-    let mut random = Random::of(world.plan.seed, 5);
+pub(crate) async fn rotate(simulation: Arc<Simulation>) {
+    let mut random = Random::of(simulation.plan.seed, 5);
     let index = usize::from(random.is(500));
-    let half = world.plan.span * 500;
+    let half = simulation.plan.span * 500;
     tokio::time::sleep(Duration::from_millis(random.below(half))).await;
     let lag = Duration::from_millis(random.below(half.min(60 * 60 * 1000)));
     let (first, second) = if random.is(500) {
-        (&world.signed_with[index], &world.installed[index])
+        (&simulation.signed_with[index], &simulation.installed[index])
     } else {
-        (&world.installed[index], &world.signed_with[index])
+        (&simulation.installed[index], &simulation.signed_with[index])
     };
     first.fetch_add(1, Ordering::Relaxed);
     tokio::time::sleep(lag).await;

@@ -15,7 +15,7 @@ use super::{
     plan::FaultKind,
     process::Process,
     random::Random,
-    world::{World, lock},
+    simulation::{Simulation, lock},
 };
 use crate::history::Happened;
 
@@ -57,17 +57,17 @@ impl StreamShards {
 }
 
 /// Reads one shard for ever.
-pub(crate) async fn read_shard(world: Arc<World>, shard: usize) {
-    let mut random = Random::of(world.plan.seed, 0x100 + shard as u64);
-    let mut process = Process::start(&world, 0);
+pub(crate) async fn read_shard(simulation: Arc<Simulation>, shard: usize) {
+    let mut random = Random::of(simulation.plan.seed, 0x100 + shard as u64);
+    let mut process = Process::start(&simulation, 0);
     loop {
-        let mut records = lock(&world.stream).take(shard);
+        let mut records = lock(&simulation.stream).take(shard);
         if records.is_empty() {
-            world.changed.notified().await;
+            simulation.changed.notified().await;
             continue;
         }
         let meets = |kind, permille: u64, random: &mut Random| {
-            !world.is_calm() && world.plan.faults.has(kind) && random.is(permille)
+            !simulation.is_calm() && simulation.plan.faults.has(kind) && random.is(permille)
         };
         let mut wait = random.between(50, 900);
         if meets(FaultKind::StreamDelay, 200, &mut random) {
@@ -75,24 +75,24 @@ pub(crate) async fn read_shard(world: Arc<World>, shard: usize) {
         }
         tokio::time::sleep(Duration::from_millis(wait)).await;
         records.retain(|record| {
-            let is_old = world.elapsed() - record.at > KEPT_MILLIS;
+            let is_old = simulation.elapsed() - record.at > KEPT_MILLIS;
             !is_old && !meets(FaultKind::StreamLoss, 200, &mut random)
         });
         for batch in records.chunks(BATCH) {
             let repeats = 1 + u32::from(meets(FaultKind::StreamRepeat, 300, &mut random));
             for _ in 0..repeats {
-                process_batch(&world, &mut process, batch.to_vec()).await;
+                process_batch(&simulation, &mut process, batch.to_vec()).await;
             }
         }
     }
 }
 
 /// Invokes the function with a batch until it is done, or given up.
-async fn process_batch(world: &Arc<World>, process: &mut Arc<Process>, batch: Vec<StreamRecord>) {
+async fn process_batch(simulation: &Arc<Simulation>, process: &mut Arc<Process>, batch: Vec<StreamRecord>) {
     let mut waiting = vec![(batch, 0)];
     while let Some((batch, retries)) = waiting.pop() {
         if process.has_ended() {
-            *process = Process::start(world, 0);
+            *process = Process::start(simulation, 0);
         }
         match invoke(process, &batch).await {
             Some(BatchOutcome::Done) => {}
@@ -127,13 +127,13 @@ async fn invoke(process: &Arc<Process>, batch: &[StreamRecord]) -> Option<BatchO
     let deadline = RunDeadline::before(worker.clock.now().plus(Duration::from_secs(60)));
     let work = stream_batch::run(&worker, &records, deadline, |_| ());
     let (outcome, _) = process.run(work).await?;
-    note_untouched(&process.world, batch, &outcome);
+    note_untouched(&process.simulation, batch, &outcome);
     Some(outcome)
 }
 
 /// Notes which rows of the answered part of the batch no attempt has touched.
-fn note_untouched(world: &World, batch: &[StreamRecord], outcome: &BatchOutcome) {
-    let rows = world.table.rows();
+fn note_untouched(simulation: &Simulation, batch: &[StreamRecord], outcome: &BatchOutcome) {
+    let rows = simulation.table.rows();
     let untouched = batch
         .iter()
         .filter(|record| match outcome {
@@ -148,5 +148,5 @@ fn note_untouched(world: &World, batch: &[StreamRecord], outcome: &BatchOutcome)
             })
         });
     let untouched = untouched.map(|record| record.key.to_string()).collect();
-    world.note(Happened::StreamAnswered { records: batch.len(), untouched });
+    simulation.note(Happened::StreamAnswered { records: batch.len(), untouched });
 }

@@ -20,7 +20,7 @@ use super::{
     content::content_of,
     plan::FaultKind,
     process::Process,
-    world::{World, lock},
+    simulation::{BEGINNING, Simulation, lock},
 };
 use crate::history::{Happened, RowState};
 
@@ -84,8 +84,8 @@ fn at_once<T>(answer: impl Future<Output = T>) -> T {
 impl SimulatedInbox {
     /// The fault that this call meets, if it meets one.
     fn draw(&self, is_repeatable: bool) -> Option<CallFault> {
-        let plan = &self.0.world.plan;
-        if self.0.world.is_calm() {
+        let plan = &self.0.simulation.plan;
+        if self.0.simulation.is_calm() {
             return None;
         }
         self.0.random.draw(|random| {
@@ -100,65 +100,65 @@ impl SimulatedInbox {
         &self,
         key: Option<&Key>,
         is_repeatable: bool,
-        effect: impl Fn(&World) -> Result<T, InboxError> + Send + 'static,
+        effect: impl Fn(&Simulation) -> Result<T, InboxError> + Send + 'static,
     ) -> Result<T, InboxError> {
-        let (process, world) = (&self.0, &self.0.world);
+        let (process, simulation) = (&self.0, &self.0.simulation);
         let fault = self.draw(is_repeatable);
         if let Some(fault) = fault
             && fault.kind() != FaultKind::Crash
         {
             let key = key.map(|key| key.as_str().to_owned());
-            world.note(Happened::Disturbed { key, fault: fault.kind().as_str() });
+            simulation.note(Happened::Disturbed { key, fault: fault.kind().as_str() });
         }
         match fault {
             None => {
                 tokio::time::sleep(process.millis(0, 9)).await;
-                effect(world)
+                effect(simulation)
             }
             Some(CallFault::Refused) => {
                 tokio::time::sleep(process.millis(1, 200)).await;
                 Err(unavailable("throttled"))
             }
             Some(CallFault::LostReply) => {
-                let _ = effect(world);
+                let _ = effect(simulation);
                 tokio::time::sleep(process.millis(1, 2_000)).await;
                 Err(unavailable("no reply"))
             }
             Some(CallFault::LateBefore) => {
                 tokio::time::sleep(process.millis(500, 4_000)).await;
-                effect(world)
+                effect(simulation)
             }
             Some(CallFault::LateAfter) => {
-                let reply = effect(world);
+                let reply = effect(simulation);
                 tokio::time::sleep(process.millis(500, 4_000)).await;
                 reply
             }
             Some(CallFault::Delayed) => {
-                let (world, after) = (Arc::clone(world), process.millis(1, 5_000));
+                let (simulation, after) = (Arc::clone(simulation), process.millis(1, 5_000));
                 // On the wire already: it takes effect whatever becomes of the process.
                 tokio::spawn(async move {
                     tokio::time::sleep(after).await;
-                    let _ = effect(&world);
+                    let _ = effect(&simulation);
                 });
                 tokio::time::sleep(CLIENT_TIMEOUT).await;
                 Err(unavailable("no reply in time"))
             }
             Some(CallFault::Repeated) => {
-                let _ = effect(world);
+                let _ = effect(simulation);
                 tokio::time::sleep(process.millis(30, 700)).await;
-                effect(world)
+                effect(simulation)
             }
             Some(CallFault::CrashBefore) => process.crash().await,
             Some(CallFault::CrashAfter) => {
-                let _ = effect(world);
+                let _ = effect(simulation);
                 process.crash().await
             }
             Some(CallFault::FreezeBefore) => {
                 tokio::time::sleep(process.millis(60_000, 30 * 60_000)).await;
-                effect(world)
+                effect(simulation)
             }
             Some(CallFault::FreezeAfter) => {
-                let reply = effect(world);
+                let reply = effect(simulation);
                 tokio::time::sleep(process.millis(60_000, 30 * 60_000)).await;
                 reply
             }
@@ -171,12 +171,12 @@ impl SimulatedInbox {
         is_repeatable: bool,
         effect: impl Fn(&MemoryInbox) -> Result<T, InboxError> + Send + 'static,
     ) -> Result<T, InboxError> {
-        self.call(None, is_repeatable, move |world| effect(&world.table)).await
+        self.call(None, is_repeatable, move |simulation| effect(&simulation.table)).await
     }
 }
 
-fn row_of(world: &World, key: &Key) -> Option<Row> {
-    at_once(world.table.get(key)).ok().flatten()
+fn row_of(simulation: &Simulation, key: &Key) -> Option<Row> {
+    at_once(simulation.table.get(key)).ok().flatten()
 }
 
 /// The state as the history has it.
@@ -191,29 +191,29 @@ pub(crate) fn state_of(row: &Row) -> RowState {
     }
 }
 
-fn note_stored(world: &World, key: &Key) {
-    let Some(row) = row_of(world, key) else { return };
+fn note_stored(simulation: &Simulation, key: &Key) {
+    let Some(row) = row_of(simulation, key) else { return };
     let body = row.body.clone().unwrap_or_default();
-    world.note(Happened::Stored {
+    simulation.note(Happened::Stored {
         key: key.to_string(),
         content: content_of(&body),
         digest: row.digest,
         held: (row.state == State::Held).then_some("held"),
     });
     if row.state == State::Recorded {
-        lock(&world.stream).push(key, world.elapsed());
+        lock(&simulation.stream).push(key, simulation.elapsed());
     }
-    world.changed.notify_waiters();
+    simulation.changed.notify_waiters();
 }
 
 impl ReceiveInbox for SimulatedInbox {
     async fn record(&self, entry: &Entry) -> Result<Recorded, InboxError> {
         let (key, entry) = (entry.key.clone(), entry.clone());
-        let record = move |world: &World| {
-            let recorded = at_once(world.table.record(&entry))?;
+        let record = move |simulation: &Simulation| {
+            let recorded = at_once(simulation.table.record(&entry))?;
             match &recorded {
-                Recorded::First => note_stored(world, &entry.key),
-                Recorded::Conflict(key) => note_stored(world, key),
+                Recorded::First => note_stored(simulation, &entry.key),
+                Recorded::Conflict(key) => note_stored(simulation, key),
                 Recorded::Duplicate => {}
             }
             Ok(recorded)
@@ -254,16 +254,16 @@ impl DeliveryInbox for SimulatedInbox {
 
     async fn claim(&self, key: &Key, claim: &Claim) -> Result<Option<(Row, Fence)>, InboxError> {
         let (claimed, claim) = (key.clone(), *claim);
-        self.call(Some(key), false, move |world| {
-            let taken = at_once(world.table.claim(&claimed, &claim))?;
+        // By the right clock, which the checker goes by.
+        let until = claim.lease.until.as_millis() - BEGINNING - self.0.skew();
+        self.call(Some(key), false, move |simulation| {
+            let taken = at_once(simulation.table.claim(&claimed, &claim))?;
             if let Some((_, fence)) = &taken {
-                // By the right clock, which the checker goes by.
-                let lasts = claim.lease.until.since(claim.now).as_millis();
-                world.note(Happened::Claimed {
+                simulation.note(Happened::Claimed {
                     key: claimed.to_string(),
                     attempt: fence.attempt,
                     lease: fence.lease.0,
-                    until: world.elapsed() + i64::try_from(lasts).unwrap_or(i64::MAX),
+                    until,
                 });
             }
             Ok(taken)
@@ -278,16 +278,16 @@ impl DeliveryInbox for SimulatedInbox {
         expires_at: Timestamp,
     ) -> Result<EventClaim, InboxError> {
         let (event, owner) = (event.clone(), key.clone());
-        self.call(Some(key), true, move |world| {
-            at_once(world.table.claim_event(&event, &owner, expires_at))
+        self.call(Some(key), true, move |simulation| {
+            at_once(simulation.table.claim_event(&event, &owner, expires_at))
         })
         .await
     }
 
     async fn mark(&self, fence: &Fence, mark: &Mark) -> Result<Marked, InboxError> {
         let (key, fence, mark) = (fence.key.clone(), fence.clone(), mark.clone());
-        self.call(Some(&key), false, move |world| {
-            let marked = at_once(world.table.mark(&fence, &mark))?;
+        self.call(Some(&key), false, move |simulation| {
+            let marked = at_once(simulation.table.mark(&fence, &mark))?;
             let (state, reason) = match &mark {
                 Mark::Delivered { .. } => (RowState::Delivered, String::new()),
                 Mark::Repeat { of, .. } => (RowState::Repeat, of.to_string()),
@@ -295,7 +295,7 @@ impl DeliveryInbox for SimulatedInbox {
                 Mark::Dead { reason, .. } => (RowState::Dead, reason.clone()),
                 Mark::Held { reason, .. } => (RowState::Held, reason.to_string()),
             };
-            world.note(Happened::Marked {
+            simulation.note(Happened::Marked {
                 key: fence.key.to_string(),
                 attempt: fence.attempt,
                 lease: fence.lease.0,

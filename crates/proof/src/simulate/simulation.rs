@@ -23,7 +23,7 @@ use crate::history::{Happened, History};
 pub(crate) const BEGINNING: i64 = 1_772_446_531_480;
 
 /// One run.
-pub(crate) struct World {
+pub(crate) struct Simulation {
     pub(crate) plan: Plan,
     /// The model table.
     pub(crate) table: MemoryInbox,
@@ -50,7 +50,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl World {
+impl Simulation {
     pub(crate) fn new(plan: Plan) -> Self {
         let history = History {
             retention: Some(plan.retention()),
