@@ -54,7 +54,11 @@ impl Arguments {
 
     /// Fails if an option is none of these.
     pub(crate) fn only(&self, known: &[&str]) -> Result<(), String> {
-        match self.options.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+        match self
+            .options
+            .iter()
+            .find(|(name, _)| !known.contains(&name.as_str()))
+        {
             None => Ok(()),
             Some((name, _)) => Err(format!("unknown option --{name}")),
         }

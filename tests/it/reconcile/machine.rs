@@ -13,7 +13,8 @@ use pillarbox::{
     domain::{Clock, SourceName, Timestamp},
     inbox::{PageRequest, ReadInbox, Row, RowFilter},
     reconcile::{
-        NetworkTransport, ProgressEvent, RunContext, RunOptions, RunOutcome, RunReporter, SenderAccess, Sleeper, run,
+        NetworkTransport, ProgressEvent, RunContext, RunOptions, RunOutcome, RunReporter,
+        SenderAccess, Sleeper, run,
     },
     senders::Acceptance,
 };

@@ -39,7 +39,11 @@ impl RowLife {
     }
 
     pub(super) fn store(&mut self, at: i64, (content, digest): (u64, Digest), is_held: bool) {
-        self.state = Some(if is_held { RowState::Held } else { RowState::Open });
+        self.state = Some(if is_held {
+            RowState::Held
+        } else {
+            RowState::Open
+        });
         self.digest = Some(digest);
         self.content = Some(content);
         self.is_gone = false;

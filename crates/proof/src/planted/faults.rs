@@ -28,11 +28,19 @@ const fn edit(file: &'static str, old: &'static str, new: &'static str) -> Edit 
 }
 
 const fn simulated(name: &'static str, edits: &'static [Edit]) -> PlantedFault {
-    PlantedFault { name, catcher: Catcher::Simulation, edits }
+    PlantedFault {
+        name,
+        catcher: Catcher::Simulation,
+        edits,
+    }
 }
 
 const fn tested(name: &'static str, filter: &'static str, edits: &'static [Edit]) -> PlantedFault {
-    PlantedFault { name, catcher: Catcher::Tests(filter), edits }
+    PlantedFault {
+        name,
+        catcher: Catcher::Tests(filter),
+        edits,
+    }
 }
 
 const RECEIVE: &str = "src/receive/mod.rs";
@@ -242,7 +250,11 @@ pub(super) const FAULTS: &[PlantedFault] = &[
     ),
     simulated(
         "a failed claim counts as an outcome",
-        &[edit(BATCH, "if attempt.ended.is_ok() {", "if PLANTED || attempt.ended.is_ok() {")],
+        &[edit(
+            BATCH,
+            "if attempt.ended.is_ok() {",
+            "if PLANTED || attempt.ended.is_ok() {",
+        )],
     ),
     simulated(
         "HMRC gets an acknowledgement of what could not be stored",

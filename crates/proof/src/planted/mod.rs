@@ -46,14 +46,19 @@ pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
     let seed: u64 = arguments.number("seed", 1)?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let root = root.canonicalize().map_err(|error| error.to_string())?;
-    let target = arguments.text("target").map_or_else(|| root.join("target"), PathBuf::from);
+    let target = arguments
+        .text("target")
+        .map_or_else(|| root.join("target"), PathBuf::from);
     let only = arguments.text("only").unwrap_or_default();
     println!("proof planted --histories {histories} --seed {seed}");
     let tree = Tree::plant(&root, &target)?;
     tree.build()?;
     println!("| fault | found by | cost |\n|---|---|---|");
     let mut missed = 0;
-    let chosen = FAULTS.iter().enumerate().filter(|(_, fault)| fault.name.contains(only));
+    let chosen = FAULTS
+        .iter()
+        .enumerate()
+        .filter(|(_, fault)| fault.name.contains(only));
     for (number, fault) in chosen {
         let began = tokio::time::Instant::now();
         let found = tree.find(number, fault, histories, seed)?;
@@ -78,8 +83,14 @@ struct Tree {
 
 impl Tree {
     fn plant(root: &Path, target: &Path) -> Result<Self, String> {
-        let tree = Self { folder: target.join("planted"), target: target.to_owned() };
-        let listed = run(Command::new("git").arg("-C").arg(root).args(["ls-files", "-z"]))?;
+        let tree = Self {
+            folder: target.join("planted"),
+            target: target.to_owned(),
+        };
+        let listed = run(Command::new("git")
+            .arg("-C")
+            .arg(root)
+            .args(["ls-files", "-z"]))?;
         let files = String::from_utf8_lossy(&listed.stdout).into_owned();
         for file in files.split('\0').filter(|file| !file.is_empty()) {
             let text = fs::read(root.join(file)).map_err(|error| format!("{file}: {error}"))?;
@@ -108,7 +119,9 @@ impl Tree {
                     let (name, file, old) = (fault.name, edit.file, edit.old);
                     return Err(format!("{name}: not once in {file}: {old}"));
                 }
-                let new = edit.new.replace(CHOSEN, &format!("crate::planted::is({number})"));
+                let new = edit
+                    .new
+                    .replace(CHOSEN, &format!("crate::planted::is({number})"));
                 *text = text.replacen(edit.old, &new, 1);
             }
         }
@@ -134,15 +147,21 @@ impl Tree {
 
     fn cargo(&self) -> Command {
         let mut cargo = Command::new("cargo");
-        cargo.current_dir(&self.folder).env("CARGO_TARGET_DIR", &self.target);
+        cargo
+            .current_dir(&self.folder)
+            .env("CARGO_TARGET_DIR", &self.target);
         cargo
     }
 
     fn build(&self) -> Result<(), String> {
-        let build = run(self.cargo().args(["build", "--quiet", "--profile", "proof", "-p", "proof"]))?;
-        let tests = run(self.cargo().args([
-            "test", "--quiet", "-p", "pillarbox", "--lib", "--no-run",
-        ]))?;
+        let build =
+            run(self
+                .cargo()
+                .args(["build", "--quiet", "--profile", "proof", "-p", "proof"]))?;
+        let tests =
+            run(self
+                .cargo()
+                .args(["test", "--quiet", "-p", "pillarbox", "--lib", "--no-run"]))?;
         for output in [build, tests] {
             if !output.status.success() {
                 return Err(String::from_utf8_lossy(&output.stderr).into_owned());
@@ -173,8 +192,12 @@ impl Tree {
                     "true",
                 ]))?;
                 let text = String::from_utf8_lossy(&output.stdout).into_owned();
-                let after = text.lines().find_map(|line| line.split_once(" histories in"));
-                let rule = text.lines().find_map(|line| line.strip_prefix("VIOLATION "));
+                let after = text
+                    .lines()
+                    .find_map(|line| line.split_once(" histories in"));
+                let rule = text
+                    .lines()
+                    .find_map(|line| line.strip_prefix("VIOLATION "));
                 let rule = rule.and_then(|rule| rule.split_once(':'));
                 Ok(rule.zip(after).map(|((rule, _), (after, _))| {
                     format!("`simulate`, rule {rule}, after {after} histories")
@@ -182,10 +205,17 @@ impl Tree {
             }
             Catcher::Tests(filter) => {
                 let output = run(self.cargo().env(VARIABLE, &number).args([
-                    "test", "--quiet", "-p", "pillarbox", "--lib", filter,
+                    "test",
+                    "--quiet",
+                    "-p",
+                    "pillarbox",
+                    "--lib",
+                    filter,
                 ]))?;
                 let text = String::from_utf8_lossy(&output.stdout).into_owned();
-                let failed = text.lines().find_map(|line| line.strip_suffix(" stdout ----"));
+                let failed = text
+                    .lines()
+                    .find_map(|line| line.strip_suffix(" stdout ----"));
                 let failed = failed.and_then(|line| line.strip_prefix("---- "));
                 Ok(failed.map(|test| format!("`{test}`")))
             }
@@ -194,7 +224,9 @@ impl Tree {
 }
 
 fn run(command: &mut Command) -> Result<Output, String> {
-    command.output().map_err(|error| format!("{command:?}: {error}"))
+    command
+        .output()
+        .map_err(|error| format!("{command:?}: {error}"))
 }
 
 #[cfg(test)]
@@ -209,7 +241,11 @@ mod tests {
                 let text = fs::read_to_string(root.join(edit.file)).unwrap();
                 let places = text.matches(edit.old).count();
                 assert_eq!(places, 1, "{}: {} in {}", fault.name, edit.old, edit.file);
-                assert!(edit.new.contains(CHOSEN) || fault.edits.len() > 1, "{}", fault.name);
+                assert!(
+                    edit.new.contains(CHOSEN) || fault.edits.len() > 1,
+                    "{}",
+                    fault.name
+                );
             }
         }
     }

@@ -51,14 +51,20 @@ impl SimulatedTransport {
                 tokio::time::sleep(Duration::from_secs(20)).await;
                 unanswered(RequestError::Late)
             }
-            _ => Ok(ClientResponse { status: response.status, body: response.body.into() }),
+            _ => Ok(ClientResponse {
+                status: response.status,
+                body: response.body.into(),
+            }),
         }
     }
 
     /// The answer of the sender's own rules, whose effect and content are noted.
     fn answer(&self, request: &Request) -> ApiResponse {
         let simulation = &self.0.simulation;
-        let body = request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default();
+        let body = request
+            .body()
+            .and_then(reqwest::Body::as_bytes)
+            .unwrap_or_default();
         let body = bytes::Bytes::copy_from_slice(body);
         let (method, url) = (request.method().as_str(), request.url());
         let asked = ApiRequest::new(method, url, request.headers().clone(), body.clone());
@@ -86,21 +92,36 @@ impl SimulatedTransport {
 
     fn note_listed(&self, source: &str, bytes: &[u8]) {
         let digest = digest_of(bytes);
-        self.0.simulation.note(Happened::Listed { source: source.to_owned(), digest });
+        self.0.simulation.note(Happened::Listed {
+            source: source.to_owned(),
+            digest,
+        });
     }
 
     fn note_acknowledged(&self, body: &[u8]) {
         let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-        let ids = body["notificationIds"].as_array().cloned().unwrap_or_default();
-        let ids: Vec<String> =
-            ids.iter().filter_map(|id| id.as_str()).map(str::to_owned).collect();
+        let ids = body["notificationIds"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let ids: Vec<String> = ids
+            .iter()
+            .filter_map(|id| id.as_str())
+            .map(str::to_owned)
+            .collect();
         for id in &ids {
             lock(&self.0.simulation.acknowledged).insert(id.clone(), true);
         }
-        self.0.simulation.note(Happened::PullAcknowledged { source: "hmrc".to_owned(), ids });
+        self.0.simulation.note(Happened::PullAcknowledged {
+            source: "hmrc".to_owned(),
+            ids,
+        });
     }
 }
 
 fn failed(status: u16) -> ClientResponse {
-    ClientResponse { status, body: bytes::Bytes::from_static(b"{}") }
+    ClientResponse {
+        status,
+        body: bytes::Bytes::from_static(b"{}"),
+    }
 }

@@ -29,7 +29,11 @@ pub(crate) fn content_of(body: &[u8]) -> u64 {
                 text("message"),
                 text("resource_id"),
                 text("event_type"),
-                if value.get("resource_id").is_some() { text("created_date") } else { "" },
+                if value.get("resource_id").is_some() {
+                    text("created_date")
+                } else {
+                    ""
+                },
             )
         })
     });

@@ -10,12 +10,8 @@ use pillarbox::{
 };
 
 use super::{
-    content::digest_of,
-    plan::FaultKind,
-    process::Process,
-    random::Random,
+    content::digest_of, plan::FaultKind, process::Process, random::Random, simulation::Simulation,
     table::SimulatedInbox,
-    simulation::Simulation,
 };
 use crate::history::Happened;
 
@@ -49,12 +45,16 @@ impl Call<'_> {
         let signed = event.signed().map_or(&b""[..], |signed| &signed.body);
         let digest = digest_of(&[event.json(), signed].concat());
         let (key, call) = (self.key.to_string(), self.number);
-        self.simulation.note(Happened::Accepted { key, call, digest });
+        self.simulation
+            .note(Happened::Accepted { key, call, digest });
     }
 
     fn disturb(&self, fault: FaultKind) {
         let key = Some(self.key.to_string());
-        self.simulation.note(Happened::Disturbed { key, fault: fault.as_str() });
+        self.simulation.note(Happened::Disturbed {
+            key,
+            fault: fault.as_str(),
+        });
     }
 }
 
@@ -66,11 +66,20 @@ impl Destination for SimulatedDestination {
     async fn deliver(&self, key: &Key, event: &Event) -> Result<(), DeliveryError> {
         let (process, simulation) = (&self.0, &self.0.simulation);
         let number = simulation.number();
-        simulation.note(Happened::Delivering { key: key.to_string(), call: number });
-        let mut call = Call { simulation, key, number, refused: false };
+        simulation.note(Happened::Delivering {
+            key: key.to_string(),
+            call: number,
+        });
+        let mut call = Call {
+            simulation,
+            key,
+            number,
+            refused: false,
+        };
         tokio::time::sleep(process.millis(1, 300)).await;
         let rate = 2 * simulation.plan.rate;
-        let is_down = simulation.elapsed() < i64::try_from(simulation.plan.outage * 1000).unwrap_or(0);
+        let is_down =
+            simulation.elapsed() < i64::try_from(simulation.plan.outage * 1000).unwrap_or(0);
         if is_down && !simulation.is_calm() || process.meets(FaultKind::DestinationDown, rate) {
             return match process.random.draw(|random| random.below(3)) {
                 0 => Err(DeliveryError::Busy {
@@ -115,7 +124,9 @@ impl Destination for SimulatedDestination {
 pub(crate) fn start_worker(
     process: &Arc<Process>,
 ) -> Arc<DeliveryWorker<SimulatedInbox, SimulatedDestination>> {
-    let retention = RetentionPolicy { retention: process.simulation.plan.retention() };
+    let retention = RetentionPolicy {
+        retention: process.simulation.plan.retention(),
+    };
     Arc::new(DeliveryWorker::new(
         Arc::new(SimulatedInbox(Arc::clone(process))),
         SimulatedDestination(Arc::clone(process)),
@@ -162,7 +173,10 @@ pub(crate) async fn sweep(simulation: Arc<Simulation>, number: u64) {
 /// Sets the clock of a process now and then, if clocks are wrong in this run.
 fn set_clock(process: &Process, random: &mut Random) {
     let is_due = random.is(200);
-    if is_due && !process.simulation.is_calm() && process.simulation.plan.faults.has(FaultKind::ClockJump) {
+    if is_due
+        && !process.simulation.is_calm()
+        && process.simulation.plan.faults.has(FaultKind::ClockJump)
+    {
         let most = 24 * 60 * 60 * 1000;
         let by = i64::try_from(random.below(2 * most)).unwrap_or(0) - 24 * 60 * 60 * 1000;
         process.set_clock(if random.is(300) { 0 } else { by });

@@ -105,8 +105,11 @@ impl Totals {
             self.virtual_millis as f64 / 1000.0 / 86_400.0 / 365.25,
             self.moments,
         );
-        let counts: Vec<String> =
-            self.counts.iter().map(|(what, count)| format!("{what} {count}")).collect();
+        let counts: Vec<String> = self
+            .counts
+            .iter()
+            .map(|(what, count)| format!("{what} {count}"))
+            .collect();
         println!("{}", counts.join(", "));
     }
 }
@@ -169,7 +172,9 @@ fn simulate(histories: u64, seed: u64, threads: u64, most: usize) -> Totals {
                     totals.add(&plan, &run(&plan));
                     violated.fetch_add((totals.violated.len() - before) as u64, Ordering::Relaxed);
                 }
-                all.lock().unwrap_or_else(PoisonError::into_inner).merge(totals);
+                all.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .merge(totals);
             });
         }
     });
@@ -203,7 +208,12 @@ pub(crate) fn replay(arguments: &Arguments) -> Result<bool, String> {
     for violation in &violations {
         println!("VIOLATION {violation}");
     }
-    println!("{} events, {} faults, {} violations", history.moments.len(), history.faults(), violations.len());
+    println!(
+        "{} events, {} faults, {} violations",
+        history.moments.len(),
+        history.faults(),
+        violations.len()
+    );
     Ok(violations.is_empty())
 }
 

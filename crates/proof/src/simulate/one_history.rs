@@ -16,9 +16,9 @@ use super::{
     receivers::Front,
     reconciler::{compare_payments, empty_boxes, is_waiting, open, run_once},
     senders::{Network, messages, rotate},
+    simulation::{Simulation, lock},
     stream::read_shard,
     table::state_of,
-    simulation::{Simulation, lock},
 };
 use crate::history::{Happened, History};
 
@@ -27,8 +27,13 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// Runs the history of a plan, alone on this thread.
 pub(crate) fn run(plan: &Plan) -> History {
-    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.expect("a runtime without I/O").block_on(run_in_runtime(plan.clone()))
+    let runtime = Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build();
+    runtime
+        .expect("a runtime without I/O")
+        .block_on(run_in_runtime(plan.clone()))
 }
 
 async fn run_in_runtime(plan: Plan) -> History {
@@ -51,7 +56,11 @@ async fn run_in_runtime(plan: Plan) -> History {
 }
 
 /// Starts every part, and returns the senders, which end.
-fn begin(simulation: &Arc<Simulation>, network: &Arc<Network>, others: &mut JoinSet<()>) -> JoinSet<()> {
+fn begin(
+    simulation: &Arc<Simulation>,
+    network: &Arc<Network>,
+    others: &mut JoinSet<()>,
+) -> JoinSet<()> {
     let mut senders = JoinSet::new();
     for (number, message) in messages(simulation).into_iter().enumerate() {
         senders.spawn(Arc::clone(network).send(message, number as u64));
@@ -100,7 +109,9 @@ async fn drain(simulation: &Arc<Simulation>, mut senders: JoinSet<()>) {
         while senders.join_next().await.is_some() {}
     });
     if longest.await.is_err() {
-        simulation.note(Happened::Stuck { what: "a sender".to_owned() });
+        simulation.note(Happened::Stuck {
+            what: "a sender".to_owned(),
+        });
     }
     no_open_rows(simulation).await;
 }
@@ -141,14 +152,24 @@ async fn settle(simulation: &Arc<Simulation>, network: &Arc<Network>) {
     if is_waiting(simulation) {
         let acknowledged = lock(&simulation.acknowledged);
         for (id, _) in acknowledged.iter().filter(|(_, is)| !**is) {
-            simulation.note(Happened::Unacknowledged { source: "hmrc".to_owned(), id: id.clone() });
+            simulation.note(Happened::Unacknowledged {
+                source: "hmrc".to_owned(),
+                id: id.clone(),
+            });
         }
     }
 }
 
 fn note_what_is_left(simulation: &Simulation) {
     for row in simulation.table.rows() {
-        let digest = row.body.as_ref().map(|body| super::content::digest_of(body));
-        simulation.note(Happened::Left { key: row.key.to_string(), state: state_of(&row), digest });
+        let digest = row
+            .body
+            .as_ref()
+            .map(|body| super::content::digest_of(body));
+        simulation.note(Happened::Left {
+            key: row.key.to_string(),
+            state: state_of(&row),
+            digest,
+        });
     }
 }

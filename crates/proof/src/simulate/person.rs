@@ -5,14 +5,17 @@ use std::{sync::Arc, time::Duration};
 use futures_util::FutureExt;
 use pillarbox::inbox::{DiscardRequest, Discarded, OperatorInbox, Replayed};
 
-use super::{random::Random, table::state_of, simulation::Simulation};
+use super::{random::Random, simulation::Simulation, table::state_of};
 use crate::history::Happened;
 
 /// Replays and discards some rows, at any time.
 pub(crate) async fn decide(simulation: Arc<Simulation>) {
     let mut random = Random::of(simulation.plan.seed, 7);
     for _ in 0..random.between(1, 6) {
-        tokio::time::sleep(Duration::from_millis(random.below(simulation.plan.span * 500))).await;
+        tokio::time::sleep(Duration::from_millis(
+            random.below(simulation.plan.span * 500),
+        ))
+        .await;
         let rows = simulation.table.rows();
         let Some(row) = rows.get(usize::try_from(random.below(rows.len() as u64)).unwrap_or(0))
         else {
@@ -42,6 +45,9 @@ pub(crate) async fn decide(simulation: Arc<Simulation>) {
 /// Removes what has expired.
 pub(crate) fn expire(simulation: &Simulation) {
     for row in simulation.table.expire(simulation.now()) {
-        simulation.note(Happened::Expired { key: row.key.to_string(), state: state_of(&row) });
+        simulation.note(Happened::Expired {
+            key: row.key.to_string(),
+            state: state_of(&row),
+        });
     }
 }

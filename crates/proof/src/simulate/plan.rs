@@ -95,7 +95,10 @@ impl FaultSet {
     }
 
     pub(crate) fn iter(self) -> impl Iterator<Item = FaultKind> {
-        FaultKind::ALL.iter().copied().filter(move |kind| self.has(*kind))
+        FaultKind::ALL
+            .iter()
+            .copied()
+            .filter(move |kind| self.has(*kind))
     }
 }
 
@@ -136,7 +139,11 @@ impl Plan {
             85..=95 => random.between(day / 4, 2 * day),
             _ => random.between(3 * day, 5 * day),
         };
-        let outage = if random.is(150) { random.between(minute, span) } else { 0 };
+        let outage = if random.is(150) {
+            random.between(minute, span)
+        } else {
+            0
+        };
         let mut faults = FaultSet::default();
         // Some histories have one kind of fault, some many, a few none.
         let share = [0, 60, 150, 300, 600, 1000][usize::try_from(random.below(6)).unwrap_or(0)];
@@ -194,7 +201,10 @@ impl Plan {
         numbers(|plan| &mut plan.span, 60);
         numbers(|plan| &mut plan.rate, 0);
         for kind in self.faults.iter() {
-            plans.push(Self { faults: self.faults.without(kind), ..self.clone() });
+            plans.push(Self {
+                faults: self.faults.without(kind),
+                ..self.clone()
+            });
         }
         plans
     }
@@ -243,7 +253,9 @@ impl FromStr for Plan {
             faults: FaultSet::default(),
         };
         for word in line.split_whitespace() {
-            let (name, value) = word.split_once('=').ok_or(format!("`{word}` is not NAME=VALUE"))?;
+            let (name, value) = word
+                .split_once('=')
+                .ok_or(format!("`{word}` is not NAME=VALUE"))?;
             let field = match name {
                 "seed" => &mut plan.seed,
                 "payments" => &mut plan.payments,
@@ -266,7 +278,9 @@ impl FromStr for Plan {
                 }
                 _ => return Err(format!("unknown name `{name}`")),
             };
-            *field = value.parse().map_err(|_| format!("`{word}` needs a number"))?;
+            *field = value
+                .parse()
+                .map_err(|_| format!("`{word}` needs a number"))?;
         }
         Ok(plan)
     }

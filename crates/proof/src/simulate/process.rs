@@ -54,7 +54,10 @@ impl Process {
     /// Ends the process, here.
     pub(crate) async fn crash(&self) -> ! {
         // What was under way may be under way for any row.
-        self.simulation.note(Happened::Disturbed { key: None, fault: FaultKind::Crash.as_str() });
+        self.simulation.note(Happened::Disturbed {
+            key: None,
+            fault: FaultKind::Crash.as_str(),
+        });
         self.ended.cancel();
         pending::<()>().await;
         unreachable!("a process that has ended goes on")
@@ -64,13 +67,18 @@ impl Process {
     pub(crate) fn set_clock(&self, skew: i64) {
         let before = self.skew.swap(skew, Ordering::Relaxed);
         if before != skew {
-            self.simulation.note(Happened::ClockSet { by: skew - before });
+            self.simulation
+                .note(Happened::ClockSet { by: skew - before });
         }
     }
 
     /// How far its clock is from the right time; every clock is right once faults have ended.
     pub(crate) fn skew(&self) -> i64 {
-        if self.simulation.is_calm() { 0 } else { self.skew.load(Ordering::Relaxed) }
+        if self.simulation.is_calm() {
+            0
+        } else {
+            self.skew.load(Ordering::Relaxed)
+        }
     }
 
     /// Whether a fault of this kind happens now, of which so many thousandths would.

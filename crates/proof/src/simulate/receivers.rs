@@ -20,8 +20,8 @@ use super::{
     plan::FaultKind,
     process::Process,
     random::Random,
-    table::SimulatedInbox,
     simulation::{Simulation, lock},
+    table::SimulatedInbox,
 };
 
 /// A request on its way to a receiver.
@@ -113,7 +113,11 @@ impl Environment {
             Acceptance(simulation.plan.acceptance()),
             Arc::clone(&process) as Arc<dyn Clock>,
         );
-        Arc::new(Self { process, receiver, installed: installed(simulation) })
+        Arc::new(Self {
+            process,
+            receiver,
+            installed: installed(simulation),
+        })
     }
 
     /// Whether it accepts what the sender signs now.
@@ -143,8 +147,12 @@ pub(crate) struct Front {
 
 impl Front {
     pub(crate) fn new(simulation: &Arc<Simulation>) -> Self {
-        let environments = (0..simulation.plan.receivers).map(|_| Environment::start(simulation, 0));
-        Self { simulation: Arc::clone(simulation), environments: Mutex::new(environments.collect()) }
+        let environments =
+            (0..simulation.plan.receivers).map(|_| Environment::start(simulation, 0));
+        Self {
+            simulation: Arc::clone(simulation),
+            environments: Mutex::new(environments.collect()),
+        }
     }
 
     /// One of them, started again if it has ended, or if it knows old secrets only.
@@ -161,7 +169,9 @@ impl Front {
         if may_jump && random.is(100) {
             let day = 24 * 60 * 60 * 1000;
             let by = i64::try_from(random.below(2 * 24 * 60 * 60 * 1000)).unwrap_or(0) - day;
-            environment.process.set_clock(if random.is(300) { 0 } else { by });
+            environment
+                .process
+                .set_clock(if random.is(300) { 0 } else { by });
         }
         Arc::clone(environment)
     }

@@ -21,8 +21,8 @@ use super::{
     process::Process,
     random::Random,
     senders::PAY_API_KEY,
-    table::SimulatedInbox,
     simulation::{Simulation, lock},
+    table::SimulatedInbox,
 };
 
 const CLIENT_ID: &str = "simulated-client";
@@ -90,7 +90,9 @@ pub(crate) async fn run_once(process: &Arc<Process>, sender: Sender) -> Option<R
         deadline: Some(Clock::now(&**process).plus(Duration::from_secs(4 * 60))),
         ..RunOptions::default()
     };
-    let outcome = process.run(run(&source, &access, &options, &context)).await?;
+    let outcome = process
+        .run(run(&source, &access, &options, &context))
+        .await?;
     Some(outcome.ended)
 }
 
@@ -113,7 +115,9 @@ pub(crate) async fn empty_boxes(simulation: Arc<Simulation>, number: u64) {
             let process = Process::start(&simulation, 0);
             if skewed {
                 let hour = 60 * 60 * 1000;
-                process.set_clock(i64::try_from(random.below(12 * 60 * 60 * 1000)).unwrap_or(0) - 6 * hour);
+                process.set_clock(
+                    i64::try_from(random.below(12 * 60 * 60 * 1000)).unwrap_or(0) - 6 * hour,
+                );
             }
             run_once(&process, Sender::Hmrc).await;
         }
@@ -124,7 +128,10 @@ pub(crate) async fn empty_boxes(simulation: Arc<Simulation>, number: u64) {
 pub(crate) async fn compare_payments(simulation: Arc<Simulation>) {
     let mut random = Random::of(simulation.plan.seed, 6);
     loop {
-        tokio::time::sleep(Duration::from_millis(random.between(3_600_000, 6 * 3_600_000))).await;
+        tokio::time::sleep(Duration::from_millis(
+            random.between(3_600_000, 6 * 3_600_000),
+        ))
+        .await;
         if simulation.is_calm() {
             return;
         }

@@ -62,9 +62,15 @@ pub(crate) fn messages(simulation: &Arc<Simulation>) -> Vec<OutgoingMessage> {
     let mut random = Random::of(simulation.plan.seed, 2);
     let mut messages = Vec::new();
     for _ in 0..simulation.plan.payments {
-        let lifecycle = random.pick(&LIFECYCLES).unwrap_or(PaymentLifecycle::Captured);
+        let lifecycle = random
+            .pick(&LIFECYCLES)
+            .unwrap_or(PaymentLifecycle::Captured);
         let created = Duration::from_millis(random.below(simulation.plan.span * 500));
-        let payment = SimulatedPayment::new(lifecycle, sender_time(simulation.now().plus(created)), &*clock);
+        let payment = SimulatedPayment::new(
+            lifecycle,
+            sender_time(simulation.now().plus(created)),
+            &*clock,
+        );
         for webhook in payment.webhooks(&*clock) {
             messages.push(OutgoingMessage {
                 sender: Sender::GovukPay,
@@ -76,7 +82,9 @@ pub(crate) fn messages(simulation: &Arc<Simulation>) -> Vec<OutgoingMessage> {
         lock(&simulation.accounts).add(PAY_API_KEY, [payment]);
     }
     for _ in 0..simulation.plan.boxed {
-        let name = random.pick(&["json", "xml", "astral", "unicode"]).unwrap_or("json");
+        let name = random
+            .pick(&["json", "xml", "astral", "unicode"])
+            .unwrap_or("json");
         let message = HmrcMessage::named(name, &*clock).expect("it has that name");
         let at = Duration::from_millis(random.below(simulation.plan.span * 500));
         let notification = BoxNotification::new(SAMPLE_BOX, message, &*clock);
@@ -114,7 +122,11 @@ impl OutgoingMessage {
         let id = format!("{:026x}", u128::from(clock.random()) << 32 | 0xfeed);
         let text = self.body.wire.replace(&self.body.id, &id);
         Self {
-            body: MessageBody { id, signed: text.clone(), wire: text },
+            body: MessageBody {
+                id,
+                signed: text.clone(),
+                wire: text,
+            },
             at: self.at + Duration::from_millis(clock.random() % 120_000),
             ..self.clone()
         }
@@ -123,7 +135,11 @@ impl OutgoingMessage {
     fn request(&self, secret: &str) -> SimulatedRequest {
         SimulatedRequest {
             sender: self.sender,
-            signatures: vec![signature::sign(self.sender, secret, self.body.signed.as_bytes())],
+            signatures: vec![signature::sign(
+                self.sender,
+                secret,
+                self.body.signed.as_bytes(),
+            )],
             body: Bytes::copy_from_slice(self.body.wire.as_bytes()),
         }
     }
@@ -167,7 +183,11 @@ impl Network {
         });
         let began = tokio::time::Instant::now();
         let status = environment.receive(request).await?;
-        simulation.note(Happened::Answered { post, status, took: began.elapsed() });
+        simulation.note(Happened::Answered {
+            post,
+            status,
+            took: began.elapsed(),
+        });
         Some(status)
     }
 
@@ -194,7 +214,10 @@ impl Network {
         }
         let mut attempt = DeliveryAttempt::FIRST;
         loop {
-            if lock(&simulation.acknowledged).get(&id).is_some_and(|is| *is) {
+            if lock(&simulation.acknowledged)
+                .get(&id)
+                .is_some_and(|is| *is)
+            {
                 return simulation.note(message.ended(true)); // pulled meanwhile
             }
             let outcome = self.exchange(&message, &mut random).await;
@@ -234,7 +257,9 @@ impl Network {
     ) -> ExchangeOutcome {
         let (simulation, sender) = (&self.simulation, message.sender);
         let meets = |kind, random: &mut Random| {
-            !simulation.is_calm() && simulation.plan.faults.has(kind) && random.is(2 * simulation.plan.rate)
+            !simulation.is_calm()
+                && simulation.plan.faults.has(kind)
+                && random.is(2 * simulation.plan.rate)
         };
         if meets(FaultKind::RequestLost, random) {
             let lost = [ExchangeOutcome::Unreachable, ExchangeOutcome::TimedOut];
@@ -283,18 +308,21 @@ impl Network {
             let wait = random.below(simulation.plan.span * 1000);
             tokio::time::sleep(Duration::from_millis(wait)).await;
             let seen = lock(&self.seen).clone();
-            let Some((request, id)) = seen.get(usize::try_from(random.below(seen.len() as u64)).unwrap_or(0))
+            let Some((request, id)) =
+                seen.get(usize::try_from(random.below(seen.len() as u64)).unwrap_or(0))
             else {
                 continue;
             };
             let environment = self.front.choose(&mut random);
             if random.is(300) {
                 // A replay of a request that was genuine: one whose secret is gone is not.
-                self.post(&environment, request.clone(), id, Genuineness::Unknown).await;
+                self.post(&environment, request.clone(), id, Genuineness::Unknown)
+                    .await;
                 continue;
             }
             let forged = forge(request, &mut random);
-            self.post(&environment, forged, id, Genuineness::Forged).await;
+            self.post(&environment, forged, id, Genuineness::Forged)
+                .await;
         }
     }
 
@@ -304,7 +332,8 @@ impl Network {
         let seen = lock(&self.seen).clone();
         for (request, id) in seen.iter().take(2) {
             let environment = self.front.choose(&mut random);
-            self.post(&environment, request.clone(), id, Genuineness::Unknown).await;
+            self.post(&environment, request.clone(), id, Genuineness::Unknown)
+                .await;
         }
     }
 }

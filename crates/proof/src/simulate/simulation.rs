@@ -121,7 +121,9 @@ impl Simulation {
         let now = self.now();
         let due = |row: &Row| {
             let due_at = row.due_at.map_or(Duration::ZERO, |at| at.since(now));
-            let lease = row.lease.map_or(Duration::ZERO, |lease| lease.until.since(now));
+            let lease = row
+                .lease
+                .map_or(Duration::ZERO, |lease| lease.until.since(now));
             due_at.max(lease).min(Duration::from_secs(65 * 60))
         };
         self.open_rows().iter().map(due).min()

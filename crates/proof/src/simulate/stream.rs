@@ -48,7 +48,11 @@ impl StreamShards {
         let shard = usize::from(key.shard(2)) % SHARDS;
         // Of very different lengths, since they are compared as numbers.
         let sequence = self.written * self.written * 7;
-        self.shards[shard].push(StreamRecord { sequence, key: key.clone(), at });
+        self.shards[shard].push(StreamRecord {
+            sequence,
+            key: key.clone(),
+            at,
+        });
     }
 
     fn take(&mut self, shard: usize) -> Vec<StreamRecord> {
@@ -88,7 +92,11 @@ pub(crate) async fn read_shard(simulation: Arc<Simulation>, shard: usize) {
 }
 
 /// Invokes the function with a batch until it is done, or given up.
-async fn process_batch(simulation: &Arc<Simulation>, process: &mut Arc<Process>, batch: Vec<StreamRecord>) {
+async fn process_batch(
+    simulation: &Arc<Simulation>,
+    process: &mut Arc<Process>,
+    batch: Vec<StreamRecord>,
+) {
     let mut waiting = vec![(batch, 0)];
     while let Some((batch, retries)) = waiting.pop() {
         if process.has_ended() {
@@ -122,7 +130,10 @@ async fn invoke(process: &Arc<Process>, batch: &[StreamRecord]) -> Option<BatchO
     let worker: Arc<DeliveryWorker<_, _>> = start_worker(process);
     let records: Vec<BatchRecord> = batch
         .iter()
-        .map(|record| BatchRecord { sequence: number(record), key: Some(record.key.clone()) })
+        .map(|record| BatchRecord {
+            sequence: number(record),
+            key: Some(record.key.clone()),
+        })
         .collect();
     let deadline = RunDeadline::before(worker.clock.now().plus(Duration::from_secs(60)));
     let work = stream_batch::run(&worker, &records, deadline, |_| ());
@@ -148,5 +159,8 @@ fn note_untouched(simulation: &Simulation, batch: &[StreamRecord], outcome: &Bat
             })
         });
     let untouched = untouched.map(|record| record.key.to_string()).collect();
-    simulation.note(Happened::StreamAnswered { records: batch.len(), untouched });
+    simulation.note(Happened::StreamAnswered {
+        records: batch.len(),
+        untouched,
+    });
 }

@@ -89,7 +89,10 @@ impl SimulatedInbox {
             return None;
         }
         self.0.random.draw(|random| {
-            let fault = random.is(plan.rate).then(|| random.pick(&CALL_FAULTS)).flatten()?;
+            let fault = random
+                .is(plan.rate)
+                .then(|| random.pick(&CALL_FAULTS))
+                .flatten()?;
             let is_possible = is_repeatable || !matches!(fault, CallFault::Repeated);
             (plan.faults.has(fault.kind()) && is_possible).then_some(fault)
         })
@@ -108,7 +111,10 @@ impl SimulatedInbox {
             && fault.kind() != FaultKind::Crash
         {
             let key = key.map(|key| key.as_str().to_owned());
-            simulation.note(Happened::Disturbed { key, fault: fault.kind().as_str() });
+            simulation.note(Happened::Disturbed {
+                key,
+                fault: fault.kind().as_str(),
+            });
         }
         match fault {
             None => {
@@ -171,7 +177,10 @@ impl SimulatedInbox {
         is_repeatable: bool,
         effect: impl Fn(&MemoryInbox) -> Result<T, InboxError> + Send + 'static,
     ) -> Result<T, InboxError> {
-        self.call(None, is_repeatable, move |simulation| effect(&simulation.table)).await
+        self.call(None, is_repeatable, move |simulation| {
+            effect(&simulation.table)
+        })
+        .await
     }
 }
 
@@ -192,7 +201,9 @@ pub(crate) fn state_of(row: &Row) -> RowState {
 }
 
 fn note_stored(simulation: &Simulation, key: &Key) {
-    let Some(row) = row_of(simulation, key) else { return };
+    let Some(row) = row_of(simulation, key) else {
+        return;
+    };
     let body = row.body.clone().unwrap_or_default();
     simulation.note(Happened::Stored {
         key: key.to_string(),
@@ -314,7 +325,10 @@ impl DeliveryInbox for SimulatedInbox {
         at: Timestamp,
     ) -> Result<(), InboxError> {
         let source = source.clone();
-        self.ask(true, move |table| at_once(table.record_last_received(&source, at))).await
+        self.ask(true, move |table| {
+            at_once(table.record_last_received(&source, at))
+        })
+        .await
     }
 
     async fn pending_gauges(
@@ -322,7 +336,10 @@ impl DeliveryInbox for SimulatedInbox {
         open_before: Timestamp,
         limit: usize,
     ) -> Result<PendingGauges, InboxError> {
-        self.ask(true, move |table| at_once(table.pending_gauges(open_before, limit))).await
+        self.ask(true, move |table| {
+            at_once(table.pending_gauges(open_before, limit))
+        })
+        .await
     }
 
     async fn silent_since(
@@ -331,7 +348,8 @@ impl DeliveryInbox for SimulatedInbox {
         now: Timestamp,
     ) -> Result<Timestamp, InboxError> {
         let source = source.clone();
-        self.ask(true, move |table| at_once(table.silent_since(&source, now))).await
+        self.ask(true, move |table| at_once(table.silent_since(&source, now)))
+            .await
     }
 }
 
@@ -342,7 +360,10 @@ impl ReconcileInbox for SimulatedInbox {
         subject: &str,
     ) -> Result<Vec<LedgerEntry>, InboxError> {
         let (source, subject) = (source.clone(), subject.to_owned());
-        self.ask(true, move |table| at_once(table.ledger_entries(&source, &subject))).await
+        self.ask(true, move |table| {
+            at_once(table.ledger_entries(&source, &subject))
+        })
+        .await
     }
 
     async fn pending_events(
@@ -351,17 +372,22 @@ impl ReconcileInbox for SimulatedInbox {
         subjects: &BTreeSet<String>,
     ) -> Result<Vec<PendingEvent>, InboxError> {
         let (source, subjects) = (source.clone(), subjects.clone());
-        self.ask(true, move |table| at_once(table.pending_events(&source, &subjects))).await
+        self.ask(true, move |table| {
+            at_once(table.pending_events(&source, &subjects))
+        })
+        .await
     }
 
     async fn last_received(&self, source: &SourceName) -> Result<Option<Timestamp>, InboxError> {
         let source = source.clone();
-        self.ask(true, move |table| at_once(table.last_received(&source))).await
+        self.ask(true, move |table| at_once(table.last_received(&source)))
+            .await
     }
 
     async fn kv_get(&self, key: &KvKey) -> Result<Option<KvEntry>, InboxError> {
         let key = key.clone();
-        self.ask(true, move |table| at_once(table.kv_get(&key))).await
+        self.ask(true, move |table| at_once(table.kv_get(&key)))
+            .await
     }
 
     async fn compare_and_swap(

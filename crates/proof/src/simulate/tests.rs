@@ -22,7 +22,10 @@ fn a_line_gives_the_same_history_again_byte_for_byte_on_any_thread() {
             let lines: Vec<String> = history.moments.iter().map(ToString::to_string).collect();
             lines.join("\n")
         };
-        assert!(text(&here) == text(&there.join().unwrap()), "proof replay {plan}");
+        assert!(
+            text(&here) == text(&there.join().unwrap()),
+            "proof replay {plan}"
+        );
     }
 }
 
