@@ -1,8 +1,8 @@
 //! A history: what senders, receiver, inbox, destinations and the senders' APIs saw, in order.
 //!
-//! Each part writes what it sees where it happens: a destination when it takes an event, a
-//! table when a change takes effect, a sender when it has an answer. The checker knows nothing else,
-//! so any run that can write these events can be checked: simulated, over sockets, or killed.
+//! Each part writes what it sees where it happens: a destination when it takes an event, a table
+//! when a change takes effect, a sender when it has an answer. The checker knows nothing else, so
+//! any run that can write these events can be checked: simulated, over sockets, or killed.
 
 use std::{fmt, time::Duration};
 

@@ -215,7 +215,10 @@ impl<'a> Checker<'a> {
             Happened::Expired { key, state } => self.expired(at, key, *state),
             Happened::StreamAnswered { records, untouched } => {
                 self.require(untouched.is_empty(), "I12", || {
-                    format!("a stream's batch of {records} was answered as done with {untouched:?} never attempted")
+                    format!(
+                        "a stream's batch of {records} was answered, and no attempt touched \
+                         {untouched:?}"
+                    )
                 });
             }
             Happened::Disturbed {
@@ -435,7 +438,10 @@ impl<'a> Checker<'a> {
                 _ => false,
             };
             self.require(is_explained, "budget", || {
-                format!("{key} is dead ({reason}) {spent} ms after its budget began, with {refusals} refusals")
+                format!(
+                    "{key} is dead ({reason}) {spent} ms after its budget began, with {refusals} \
+                     refusals"
+                )
             });
         }
     }

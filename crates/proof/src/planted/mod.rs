@@ -1,8 +1,8 @@
 //! Faults planted in a copy of the sources, each of which a check must find: `proof planted`.
 //!
 //! The copy holds every fault behind a number, so it is built once; the number is chosen when a
-//! check runs. A fault that no check finds is a hole in the checks. Neither the copy nor the numbers
-//! ever come near the product: the sources have no such branch.
+//! check runs. A fault that no check finds is a hole in the checks. The sources themselves have no
+//! such branch.
 
 mod faults;
 
@@ -14,7 +14,7 @@ use std::{
 };
 
 use crate::arguments::Arguments;
-use faults::{Catcher, FAULTS, PlantedFault};
+use faults::{Catcher, PlantedFault, faults};
 
 /// How a replacement says "if this fault is chosen".
 const CHOSEN: &str = "PLANTED";
@@ -51,7 +51,8 @@ pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
         .map_or_else(|| root.join("target"), PathBuf::from);
     let only = arguments.text("only").unwrap_or_default();
     println!("proof planted --histories {histories} --seed {seed}");
-    let tree = Tree::plant(&root, &target)?;
+    let faults = faults();
+    let tree = PlantedTree::plant(&root, &target, &faults)?;
     tree.build()?;
     println!("| fault | found by | cost |\n|---|---|---|");
     let mut missed = 0;
@@ -76,13 +77,13 @@ fn describe(time: Duration) -> String {
 }
 
 /// The copy of the sources, with every fault in it.
-struct Tree {
+struct PlantedTree {
     folder: PathBuf,
     target: PathBuf,
 }
 
-impl Tree {
-    fn plant(root: &Path, target: &Path) -> Result<Self, String> {
+impl PlantedTree {
+    fn plant(root: &Path, target: &Path, faults: &[PlantedFault]) -> Result<Self, String> {
         let tree = Self {
             folder: target.join("planted"),
             target: target.to_owned(),
@@ -102,8 +103,8 @@ impl Tree {
             std::os::unix::fs::symlink(target, link).map_err(|error| error.to_string())?;
         }
         let mut edited: Vec<(&str, String)> = Vec::new();
-        for (number, fault) in FAULTS.iter().enumerate() {
-            for edit in fault.edits {
+        for (number, fault) in faults.iter().enumerate() {
+            for edit in &fault.edits {
                 let place = edited.iter().position(|(file, _)| *file == edit.file);
                 let place = match place {
                     Some(place) => place,
@@ -115,14 +116,14 @@ impl Tree {
                     }
                 };
                 let text = &mut edited[place].1;
-                if text.matches(edit.old).count() != 1 {
-                    let (name, file, old) = (fault.name, edit.file, edit.old);
+                if text.matches(&edit.old).count() != 1 {
+                    let (name, file, old) = (fault.name, edit.file, &edit.old);
                     return Err(format!("{name}: not once in {file}: {old}"));
                 }
                 let new = edit
                     .new
                     .replace(CHOSEN, &format!("crate::planted::is({number})"));
-                *text = text.replacen(edit.old, &new, 1);
+                *text = text.replacen(&edit.old, &new, 1);
             }
         }
         for (file, text) in edited {
@@ -236,10 +237,10 @@ mod tests {
     #[test]
     fn every_fault_has_its_place_in_the_sources() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        for fault in FAULTS {
-            for edit in fault.edits {
+        for fault in faults() {
+            for edit in &fault.edits {
                 let text = fs::read_to_string(root.join(edit.file)).unwrap();
-                let places = text.matches(edit.old).count();
+                let places = text.matches(&edit.old).count();
                 assert_eq!(places, 1, "{}: {} in {}", fault.name, edit.old, edit.file);
                 assert!(
                     edit.new.contains(CHOSEN) || fault.edits.len() > 1,

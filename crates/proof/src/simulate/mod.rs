@@ -2,8 +2,8 @@
 //!
 //! The product's own code receives, delivers and reconciles. Around it are models: a table that
 //! fails, a stream, the senders with their timetables and their APIs, a destination, a person, a
-//! stranger. A history has one thread, a paused clock and seeded chance, so its line gives it again,
-//! byte for byte. First faults happen; then they end, and everything must drain.
+//! stranger. A history has one thread, a paused clock and seeded chance, so its line gives it
+//! again, byte for byte. First faults happen; then they end, and everything must drain.
 
 mod api;
 mod content;
@@ -98,7 +98,8 @@ impl Totals {
     fn print(&self, took: Duration, threads: u64) {
         let hours = took.as_secs_f64() * threads as f64 / 3600.0;
         println!(
-            "{} histories in {:.1} s on {threads} threads: {:.0} a core-hour; {:.1} years of virtual time; {} events",
+            "{} histories in {:.1} s on {threads} threads: {:.0} a core-hour; {:.1} years of \
+             virtual time; {} events",
             self.histories,
             took.as_secs_f64(),
             self.histories as f64 / hours,

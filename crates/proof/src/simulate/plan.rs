@@ -227,8 +227,8 @@ impl fmt::Display for Plan {
         } = self;
         write!(
             f,
-            "seed={seed} payments={payments} boxed={boxed} twins={twins} unpushed={unpushed} span={span} \
-             rate={rate} receivers={receivers} outage={outage} window={window} faults="
+            "seed={seed} payments={payments} boxed={boxed} twins={twins} unpushed={unpushed} \
+             span={span} rate={rate} receivers={receivers} outage={outage} window={window} faults="
         )?;
         let faults: Vec<&str> = faults.iter().map(FaultKind::as_str).collect();
         f.write_str(&faults.join(","))
