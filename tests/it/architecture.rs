@@ -129,13 +129,15 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
     ("sqlite", &[]),
     ("diagnose", &[]),
     ("any_inbox", &["aws", "sqlite"]),
+    ("acts", &["aws", "any_inbox"]),
     ("listener", &[]),
     ("metrics", &[]),
-    ("console", &["labels", "listener", "metrics"]),
+    ("console", &["acts", "labels", "listener", "metrics"]),
     ("server", &["sqlite", "listener", "metrics"]),
     (
         "commands",
         &[
+            "acts",
             "aws",
             "labels",
             "sqlite",
@@ -179,6 +181,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     // How AWS is reached is decided in one place; a person's credentials in another.
     ("aws_smithy_http_client::", &["src/aws"]),
     ("aws_config::", &["crates/pillarbox-cli/src/aws.rs"]),
+    ("aws_sdk_sts::", &["crates/pillarbox-cli/src/aws.rs"]),
     (
         "aws_sdk_secretsmanager::",
         &["src/secrets/secrets_manager.rs"],
