@@ -31,6 +31,7 @@ use crate::{
     console, labels,
     listener::raise_descriptor_limit,
     metrics::{CountedFailures, ServeMetrics},
+    refusals::{CandidateSecrets, RefusalLog},
     server::{ServeInbox, Server, SweepDuty, reconcile_loop, sweep_lease},
     sqlite::{ServeLock, SqliteInbox},
 };
@@ -80,6 +81,7 @@ struct LoadedServe {
     settings: CommandSettings,
     keyring: Arc<Keyring>,
     secrets: DestinationSecrets,
+    refusals: Arc<RefusalLog>,
     aws: Option<Aws>,
 }
 
@@ -95,6 +97,7 @@ impl ServeArgs {
             settings,
             keyring,
             secrets,
+            refusals,
             aws,
         } = self.load(global).await?;
         let clock = Arc::new(SystemClock);
@@ -117,7 +120,7 @@ impl ServeArgs {
             keyring,
             aws,
             (destination, &goes_to),
-            metrics,
+            (metrics, refusals),
             clock,
             output,
         )
@@ -136,6 +139,7 @@ impl ServeArgs {
         let LoadedServe {
             settings,
             keyring,
+            refusals,
             aws,
             ..
         } = self.load(global).await?;
@@ -146,7 +150,7 @@ impl ServeArgs {
             keyring,
             aws,
             (destination, &["of this program".to_owned()]),
-            metrics,
+            (metrics, refusals),
             Arc::new(SystemClock),
             output,
         )
@@ -184,6 +188,7 @@ impl ServeArgs {
         };
         let outside = outside_with(&vault);
         let secrets = config.secrets(&outside).map_err(wrong)?;
+        let candidates = CandidateSecrets::read(&config.sources, &outside);
         let keyring = Keyring::new(
             config.source_secrets(),
             &outside,
@@ -194,6 +199,7 @@ impl ServeArgs {
             settings,
             keyring,
             secrets: secrets.destinations,
+            refusals: RefusalLog::new(candidates, Arc::new(SystemClock)),
             aws,
         })
     }
@@ -208,6 +214,7 @@ struct Starting<'a, D> {
     /// Where events go, for a person.
     goes_to: &'a [String],
     metrics: Arc<ServeMetrics>,
+    refusals: Arc<RefusalLog>,
     clock: Arc<SystemClock>,
 }
 
@@ -217,7 +224,7 @@ pub(super) async fn run<D: Destination>(
     keyring: Arc<Keyring>,
     aws: Option<Aws>,
     (destination, goes_to): (D, &[String]),
-    metrics: Arc<ServeMetrics>,
+    (metrics, refusals): (Arc<ServeMetrics>, Arc<RefusalLog>),
     clock: Arc<SystemClock>,
     output: &mut Output,
 ) -> Result<(), CommandError> {
@@ -229,6 +236,7 @@ pub(super) async fn run<D: Destination>(
         destination,
         goes_to,
         metrics,
+        refusals,
         clock,
     };
     match starting.settings.config.inbox.clone() {
@@ -340,6 +348,7 @@ impl<D: Destination> Starting<'_, D> {
             worker: DeliveryWorker::new(Arc::clone(&inbox), destination, clock.clone(), retention),
             receiver: Receiver::new(keyring, inbox, settings.config.acceptance, clock),
             metrics,
+            refusals: self.refusals,
             sources: known_sources,
             duty,
         };
