@@ -131,7 +131,10 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
     ("any_inbox", &["aws", "sqlite"]),
     ("listener", &[]),
     ("metrics", &[]),
-    ("console", &["labels", "listener", "metrics"]),
+    (
+        "console",
+        &["labels", "sqlite", "any_inbox", "listener", "metrics"],
+    ),
     ("server", &["sqlite", "listener", "metrics"]),
     (
         "commands",

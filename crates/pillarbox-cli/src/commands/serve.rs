@@ -28,7 +28,8 @@ use super::{
     settings::{CommandSettings, aws, outside, outside_with, variable, wrong},
 };
 use crate::{
-    console, labels,
+    console::{Console, ConsoleAccess, ConsoleInbox, ConsoleSettings},
+    labels,
     listener::raise_descriptor_limit,
     metrics::{CountedFailures, ServeMetrics},
     server::{ServeInbox, Server, SweepDuty, reconcile_loop, sweep_lease},
@@ -73,6 +74,9 @@ pub(super) struct ServeArgs {
     /// configuration
     #[arg(long, value_name = "ADDR")]
     console: Option<String>,
+    /// Let the console replay, discard and erase; the demo's always may
+    #[arg(long)]
+    allow_changes: bool,
 }
 
 /// What `serve` needs, before anything is opened.
@@ -81,6 +85,7 @@ struct LoadedServe {
     keyring: Arc<Keyring>,
     secrets: DestinationSecrets,
     aws: Option<Aws>,
+    access: ConsoleAccess,
 }
 
 impl ServeArgs {
@@ -96,6 +101,7 @@ impl ServeArgs {
             keyring,
             secrets,
             aws,
+            access,
         } = self.load(global).await?;
         let clock = Arc::new(SystemClock);
         let log = LogDestination::on_stdout().map_err(|error| {
@@ -116,6 +122,7 @@ impl ServeArgs {
             settings,
             keyring,
             aws,
+            access,
             (destination, &goes_to),
             metrics,
             clock,
@@ -137,6 +144,7 @@ impl ServeArgs {
             settings,
             keyring,
             aws,
+            access,
             ..
         } = self.load(global).await?;
         let checked = settings.config.check_own_destination();
@@ -145,6 +153,7 @@ impl ServeArgs {
             settings,
             keyring,
             aws,
+            access,
             (destination, &["of this program".to_owned()]),
             metrics,
             Arc::new(SystemClock),
@@ -155,6 +164,7 @@ impl ServeArgs {
 
     /// Reads the configuration and the secrets; creates the demo's secrets first.
     async fn load(self, global: &GlobalArgs) -> Result<LoadedServe, CommandError> {
+        let allow_changes = self.allow_changes;
         let flags = Overrides {
             listen: self.listen,
             console: self.console,
@@ -167,6 +177,11 @@ impl ServeArgs {
             demo::prepare(&settings.config, &SystemClock)?;
         }
         let settings = CommandSettings::load_to_use(global, flags)?;
+        let access = if allow_changes || settings.is_demo() {
+            ConsoleAccess::Changes
+        } else {
+            ConsoleAccess::ReadOnly
+        };
         let config = &settings.config;
         let aws = if config.is_on_aws() || config.inbox.is_on_aws() {
             Some(aws().await?)
@@ -195,6 +210,7 @@ impl ServeArgs {
             keyring,
             secrets: secrets.destinations,
             aws,
+            access,
         })
     }
 }
@@ -204,6 +220,7 @@ struct Starting<'a, D> {
     settings: CommandSettings,
     keyring: Arc<Keyring>,
     aws: Option<Aws>,
+    access: ConsoleAccess,
     destination: D,
     /// Where events go, for a person.
     goes_to: &'a [String],
@@ -216,6 +233,7 @@ pub(super) async fn run<D: Destination>(
     settings: CommandSettings,
     keyring: Arc<Keyring>,
     aws: Option<Aws>,
+    access: ConsoleAccess,
     (destination, goes_to): (D, &[String]),
     metrics: Arc<ServeMetrics>,
     clock: Arc<SystemClock>,
@@ -226,6 +244,7 @@ pub(super) async fn run<D: Destination>(
         settings,
         keyring,
         aws,
+        access,
         destination,
         goes_to,
         metrics,
@@ -291,7 +310,7 @@ impl<D: Destination> Starting<'_, D> {
 
     /// Serves until a signal. `take_duty` decides whether this process reads what is due, and
     /// returns what ends with that.
-    async fn serve<I: ServeInbox, F: Future<Output = ()>>(
+    async fn serve<I: ServeInbox + ConsoleInbox, F: Future<Output = ()>>(
         self,
         inbox: Arc<I>,
         inbox_name: String,
@@ -316,11 +335,19 @@ impl<D: Destination> Starting<'_, D> {
         let sources: Vec<SourceName> = pushed.map(|source| source.name.clone()).collect();
         metrics.declare(&sources);
         metrics.watch(&inbox, &sources, self.clock.clone());
-        let pages = console::router(Arc::clone(&inbox), Arc::clone(&metrics), console_bound);
+        let console = ConsoleSettings {
+            config: Arc::new(settings.config.clone()),
+            inbox_name: inbox_name.clone(),
+            access: self.access,
+            is_demo: settings.is_demo(),
+            hosts: Vec::new(),
+            token: None,
+            metrics: Some(Arc::clone(&metrics)),
+            clock: self.clock.clone(),
+        };
+        let console = Console::new(Arc::clone(&inbox), console, console_bound);
         let stopped = stop.clone();
-        tokio::spawn(console::serve(console_listener, pages, async move {
-            stopped.cancelled().await
-        }));
+        tokio::spawn(console.serve(console_listener, stopped.cancelled_owned()));
         let addresses = (bound, console_bound);
         let shown = (self.goes_to, inbox_name.as_str());
         welcome(&settings, &keyring, addresses, shown, output)?;
