@@ -136,7 +136,16 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
     ("refusals", &["diagnose"]),
     (
         "console",
-        &["labels", "listener", "metrics", "refusals", "payload", "evidence"],
+        &[
+            "labels",
+            "sqlite",
+            "evidence",
+            "payload",
+            "any_inbox",
+            "listener",
+            "metrics",
+            "refusals",
+        ],
     ),
     ("server", &["sqlite", "listener", "metrics", "refusals"]),
     (

@@ -28,7 +28,8 @@ use super::{
     settings::{CommandSettings, aws, outside, outside_with, variable, wrong},
 };
 use crate::{
-    console, labels,
+    console::{Console, ConsoleAccess, ConsoleInbox, ConsoleSettings},
+    labels,
     listener::raise_descriptor_limit,
     metrics::{CountedFailures, ServeMetrics},
     refusals::{CandidateSecrets, RefusalLog},
@@ -74,6 +75,9 @@ pub(super) struct ServeArgs {
     /// configuration
     #[arg(long, value_name = "ADDR")]
     console: Option<String>,
+    /// Let the console replay, discard and erase; the demo's always may
+    #[arg(long)]
+    allow_changes: bool,
 }
 
 /// What `serve` needs, before anything is opened.
@@ -83,6 +87,7 @@ struct LoadedServe {
     secrets: DestinationSecrets,
     refusals: Arc<RefusalLog>,
     aws: Option<Aws>,
+    access: ConsoleAccess,
 }
 
 impl ServeArgs {
@@ -99,6 +104,7 @@ impl ServeArgs {
             secrets,
             refusals,
             aws,
+            access,
         } = self.load(global).await?;
         let clock = Arc::new(SystemClock);
         let log = LogDestination::on_stdout().map_err(|error| {
@@ -119,6 +125,7 @@ impl ServeArgs {
             settings,
             keyring,
             aws,
+            access,
             (destination, &goes_to),
             (metrics, refusals),
             clock,
@@ -141,6 +148,7 @@ impl ServeArgs {
             keyring,
             refusals,
             aws,
+            access,
             ..
         } = self.load(global).await?;
         let checked = settings.config.check_own_destination();
@@ -149,6 +157,7 @@ impl ServeArgs {
             settings,
             keyring,
             aws,
+            access,
             (destination, &["of this program".to_owned()]),
             (metrics, refusals),
             Arc::new(SystemClock),
@@ -159,6 +168,7 @@ impl ServeArgs {
 
     /// Reads the configuration and the secrets; creates the demo's secrets first.
     async fn load(self, global: &GlobalArgs) -> Result<LoadedServe, CommandError> {
+        let allow_changes = self.allow_changes;
         let flags = Overrides {
             listen: self.listen,
             console: self.console,
@@ -171,6 +181,11 @@ impl ServeArgs {
             demo::prepare(&settings.config, &SystemClock)?;
         }
         let settings = CommandSettings::load_to_use(global, flags)?;
+        let access = if allow_changes || settings.is_demo() {
+            ConsoleAccess::Changes
+        } else {
+            ConsoleAccess::ReadOnly
+        };
         let config = &settings.config;
         let aws = if config.is_on_aws() || config.inbox.is_on_aws() {
             Some(aws().await?)
@@ -201,6 +216,7 @@ impl ServeArgs {
             secrets: secrets.destinations,
             refusals: RefusalLog::new(candidates, Arc::new(SystemClock)),
             aws,
+            access,
         })
     }
 }
@@ -210,6 +226,7 @@ struct Starting<'a, D> {
     settings: CommandSettings,
     keyring: Arc<Keyring>,
     aws: Option<Aws>,
+    access: ConsoleAccess,
     destination: D,
     /// Where events go, for a person.
     goes_to: &'a [String],
@@ -223,6 +240,7 @@ pub(super) async fn run<D: Destination>(
     settings: CommandSettings,
     keyring: Arc<Keyring>,
     aws: Option<Aws>,
+    access: ConsoleAccess,
     (destination, goes_to): (D, &[String]),
     (metrics, refusals): (Arc<ServeMetrics>, Arc<RefusalLog>),
     clock: Arc<SystemClock>,
@@ -233,6 +251,7 @@ pub(super) async fn run<D: Destination>(
         settings,
         keyring,
         aws,
+        access,
         destination,
         goes_to,
         metrics,
@@ -299,7 +318,7 @@ impl<D: Destination> Starting<'_, D> {
 
     /// Serves until a signal. `take_duty` decides whether this process reads what is due, and
     /// returns what ends with that.
-    async fn serve<I: ServeInbox, F: Future<Output = ()>>(
+    async fn serve<I: ServeInbox + ConsoleInbox, F: Future<Output = ()>>(
         self,
         inbox: Arc<I>,
         inbox_name: String,
@@ -324,11 +343,19 @@ impl<D: Destination> Starting<'_, D> {
         let sources: Vec<SourceName> = pushed.map(|source| source.name.clone()).collect();
         metrics.declare(&sources);
         metrics.watch(&inbox, &sources, self.clock.clone());
-        let pages = console::router(Arc::clone(&inbox), Arc::clone(&metrics), console_bound);
+        let console = ConsoleSettings {
+            config: Arc::new(settings.config.clone()),
+            inbox_name: inbox_name.clone(),
+            access: self.access,
+            is_demo: settings.is_demo(),
+            hosts: Vec::new(),
+            token: None,
+            metrics: Some(Arc::clone(&metrics)),
+            clock: self.clock.clone(),
+        };
+        let console = Console::new(Arc::clone(&inbox), console, console_bound);
         let stopped = stop.clone();
-        tokio::spawn(console::serve(console_listener, pages, async move {
-            stopped.cancelled().await
-        }));
+        tokio::spawn(console.serve(console_listener, stopped.cancelled_owned()));
         let addresses = (bound, console_bound);
         let shown = (self.goes_to, inbox_name.as_str());
         welcome(&settings, &keyring, addresses, shown, output)?;
