@@ -118,17 +118,17 @@ impl ServeArgs {
             return Err(CommandError::Usage(error.to_string()));
         }
         let goes_to = destination_lines(&settings.config);
-        run(
+        let starting = Starting {
             settings,
             keyring,
             aws,
             access,
-            (destination, &goes_to),
+            destination,
+            goes_to: &goes_to,
             metrics,
             clock,
-            output,
-        )
-        .await
+        };
+        run(starting, output).await
     }
 
     /// The same with a custom destination, which no configuration names.
@@ -149,17 +149,17 @@ impl ServeArgs {
         } = self.load(global).await?;
         let checked = settings.config.check_own_destination();
         checked.map_err(|error| CommandError::Usage(format!("{} {error}", settings.place)))?;
-        run(
+        let starting = Starting {
             settings,
             keyring,
             aws,
             access,
-            (destination, &["of this program".to_owned()]),
+            destination,
+            goes_to: &["of this program".to_owned()],
             metrics,
-            Arc::new(SystemClock),
-            output,
-        )
-        .await
+            clock: Arc::new(SystemClock),
+        };
+        run(starting, output).await
     }
 
     /// Reads the configuration and the secrets; creates the demo's secrets first.
@@ -229,27 +229,11 @@ struct Starting<'a, D> {
 }
 
 /// Opens everything, prints the addresses, and serves until a signal.
-pub(super) async fn run<D: Destination>(
-    settings: CommandSettings,
-    keyring: Arc<Keyring>,
-    aws: Option<Aws>,
-    access: ConsoleAccess,
-    (destination, goes_to): (D, &[String]),
-    metrics: Arc<ServeMetrics>,
-    clock: Arc<SystemClock>,
+async fn run<D: Destination>(
+    starting: Starting<'_, D>,
     output: &mut Output,
 ) -> Result<(), CommandError> {
     raise_descriptor_limit();
-    let starting = Starting {
-        settings,
-        keyring,
-        aws,
-        access,
-        destination,
-        goes_to,
-        metrics,
-        clock,
-    };
     match starting.settings.config.inbox.clone() {
         InboxConfig::Sqlite { path } => {
             let lock =
