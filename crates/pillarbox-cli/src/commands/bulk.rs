@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    CommandError,
+    CommandError, ErrorCode,
     filter::FilterArgs,
     list::{damaged, newer},
     output::Output,
@@ -94,13 +94,13 @@ fn report(key: &Key, result: &RowResult, output: &mut Output) -> std::io::Result
         RowResult::Done => output.data(key.as_str())?,
         RowResult::Refused(why) => output.say(&format!("{key} is left alone: {why}"))?,
         RowResult::Absent => output.error(&no_such(key))?,
-        RowResult::Unreadable(error) => output.error(&error.to_string())?,
+        RowResult::Unreadable(error) => output.error(&error.clone().into())?,
         RowResult::BytesLeft(copies) => {
             for copy in copies {
-                output.error(&format!(
+                output.error(&ErrorCode::BytesLeft.error(format!(
                     "{key}: {} bytes are still in {}: run the command again",
                     copy.bytes, copy.place
-                ))?;
+                )))?;
             }
         }
     }
