@@ -131,7 +131,8 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
     ("any_inbox", &["aws", "sqlite"]),
     ("listener", &[]),
     ("metrics", &[]),
-    ("console", &["labels", "listener", "metrics"]),
+    ("overview", &["labels", "sqlite"]),
+    ("console", &["labels", "listener", "metrics", "overview"]),
     ("server", &["sqlite", "listener", "metrics"]),
     (
         "commands",
@@ -143,6 +144,7 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
             "any_inbox",
             "listener",
             "metrics",
+            "overview",
             "console",
             "server",
         ],

@@ -28,6 +28,7 @@ pub mod diagnose;
 mod labels;
 mod listener;
 pub mod metrics;
+pub mod overview;
 pub mod server;
 pub mod sqlite;
 
