@@ -417,11 +417,8 @@ impl<I: DeliveryInbox, D: Destination> Sweeper<I, D> {
     async fn record_status(&self, deadline: RunDeadline, down: &[String]) {
         let now = self.worker.clock.now();
         let recorded = self.worker.record_sweep(down.to_vec());
-        match tokio::time::timeout(deadline.remaining(now), recorded).await {
-            Ok(Err(error)) => {
-                tracing::warn!(reason = %error, "the status of the sweep could not be stored");
-            }
-            Ok(Ok(())) | Err(_) => {}
+        if let Ok(Err(error)) = tokio::time::timeout(deadline.remaining(now), recorded).await {
+            tracing::warn!(reason = %error, "the status of the sweep could not be stored");
         }
     }
 

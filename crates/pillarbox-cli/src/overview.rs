@@ -304,7 +304,7 @@ impl FailingDeliveries {
         let failed: Vec<&Row> = of_source.filter(|row| row.last_error.is_some()).collect();
         let attempts = failed.iter().map(|row| row.attempts).sum();
         let error = failed.iter().find_map(|row| row.last_error.clone())?;
-        (attempts >= CircuitBreaker::FAILURE_THRESHOLD).then(|| Self {
+        (attempts >= CircuitBreaker::FAILURE_THRESHOLD).then_some(Self {
             attempts,
             rows: failed.len(),
             error,

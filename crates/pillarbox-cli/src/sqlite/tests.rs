@@ -68,7 +68,7 @@ async fn a_summary_counts_rows_without_reading_them() {
             let step = steps.next()?.expect("a step of the plan");
             step.get::<_, String>(3)
         };
-        let states = summary::COUNTING.map(|sql| plan(sql));
+        let states = summary::COUNTING.map(plan);
         Ok(states.into_iter().collect::<Result<Vec<_>, _>>()?)
     });
     for plan in plans.await.unwrap() {
