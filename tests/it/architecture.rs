@@ -135,6 +135,7 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
     ("listener", &[]),
     ("metrics", &[]),
     ("refusals", &["diagnose"]),
+    ("overview", &["labels", "sqlite"]),
     (
         "console",
         &[
@@ -146,6 +147,7 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
             "any_inbox",
             "listener",
             "metrics",
+            "overview",
             "refusals",
         ],
     ),
@@ -163,6 +165,7 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
             "listener",
             "metrics",
             "refusals",
+            "overview",
             "console",
             "server",
         ],

@@ -32,6 +32,7 @@ mod listener;
 pub mod metrics;
 mod payload;
 pub mod refusals;
+pub mod overview;
 pub mod server;
 pub mod sqlite;
 
