@@ -12,8 +12,8 @@ use bytes::Bytes;
 
 use super::{
     AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded,
-    EventClaim, Fence, InboxError, KvEntry, KvKey, LedgerEntry, ListCursor, MAX_BACKOFF, Mark,
-    Marked, OperatorInbox, PageRequest, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox,
+    EventClaim, Fence, Imported, InboxError, KvEntry, KvKey, LedgerEntry, ListCursor, MAX_BACKOFF,
+    Mark, Marked, OperatorInbox, PageRequest, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox,
     ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter, is_due,
     silent_since,
 };
@@ -431,6 +431,20 @@ impl OperatorInbox for MemoryInbox {
             row.body = None;
         }
         Ok(Discarded::Done)
+    }
+
+    async fn import(&self, row: &Row) -> Result<Imported, InboxError> {
+        let mut tables = self.tables();
+        if let Some(stored) = tables.rows.get(&row.key) {
+            return Ok(Imported::of_stored(Some(stored.content_digest), row));
+        }
+        let imported = Row {
+            lease: None,
+            index_partition: None,
+            ..row.clone()
+        };
+        tables.rows.insert(row.key.clone(), imported);
+        Ok(Imported::Stored)
     }
 
     async fn body_copies(&self, key: &Key) -> Result<Vec<BodyCopy>, InboxError> {

@@ -9,8 +9,8 @@ use pillarbox::{
     domain::{Key, SourceName, Timestamp},
     inbox::{
         AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest,
-        Discarded, EventClaim, Fence, InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked,
-        OperatorInbox, PageRequest, PendingCount, PendingEvent, PendingGauges, ReadInbox,
+        Discarded, EventClaim, Fence, Imported, InboxError, KvEntry, KvKey, LedgerEntry, Mark,
+        Marked, OperatorInbox, PageRequest, PendingCount, PendingEvent, PendingGauges, ReadInbox,
         ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter,
         dynamodb::{DynamoInbox, TableSettings},
     },
@@ -222,6 +222,10 @@ impl OperatorInbox for AnyInbox {
 
     async fn discard(&self, key: &Key, request: &DiscardRequest) -> Result<Discarded, InboxError> {
         either!(self, inbox => inbox.discard(key, request))
+    }
+
+    async fn import(&self, row: &Row) -> Result<Imported, InboxError> {
+        either!(self, inbox => inbox.import(row))
     }
 
     async fn body_copies(&self, key: &Key) -> Result<Vec<BodyCopy>, InboxError> {

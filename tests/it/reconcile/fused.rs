@@ -14,8 +14,8 @@ use pillarbox::{
     domain::{Key, SourceName, Timestamp},
     inbox::{
         AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest,
-        Discarded, EventClaim, Fence, InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked,
-        OperatorInbox, PageRequest, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox,
+        Discarded, EventClaim, Fence, Imported, InboxError, KvEntry, KvKey, LedgerEntry, Mark,
+        Marked, OperatorInbox, PageRequest, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox,
         ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter,
     },
     senders::{Entry, EventName},
@@ -208,6 +208,10 @@ impl OperatorInbox for Fused {
     }
 
     async fn discard(&self, _: &Key, _: &DiscardRequest) -> Result<Discarded, InboxError> {
+        unreachable!()
+    }
+
+    async fn import(&self, _: &Row) -> Result<Imported, InboxError> {
         unreachable!()
     }
 
