@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::{
     AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded,
-    EventClaim, Fence, InboxError, InboxSummary, KvEntry, KvKey, LedgerEntry, ListCursor,
+    EventClaim, Fence, Imported, InboxError, InboxSummary, KvEntry, KvKey, LedgerEntry, ListCursor,
     MAX_BACKOFF, MAX_RETRYING_ROWS, Mark, Marked, OperatorInbox, PageRequest, PendingEvent,
     PendingGauges, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter,
     RowPage, SourceFilter, StateSummary, SummaryRequest, SweepStatus, is_due, record_sweep,
@@ -475,6 +475,20 @@ impl OperatorInbox for MemoryInbox {
             row.body = None;
         }
         Ok(Discarded::Done)
+    }
+
+    async fn import(&self, row: &Row) -> Result<Imported, InboxError> {
+        let mut tables = self.tables();
+        if let Some(stored) = tables.rows.get(&row.key) {
+            return Ok(Imported::of_stored(Some(stored.content_digest), row));
+        }
+        let imported = Row {
+            lease: None,
+            index_partition: None,
+            ..row.clone()
+        };
+        tables.rows.insert(row.key.clone(), imported);
+        Ok(Imported::Stored)
     }
 
     async fn body_copies(&self, key: &Key) -> Result<Vec<BodyCopy>, InboxError> {

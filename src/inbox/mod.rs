@@ -97,6 +97,28 @@ pub enum Discarded {
 /// How much longer than rows their ledgers, the items of their bodies and the audit trail are kept.
 pub const KEPT_AFTER_ROWS: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
+/// How the import of a row ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Imported {
+    /// Stored now.
+    Stored,
+    /// The notification is stored already. Nothing was changed.
+    Duplicate,
+    /// Another notification has the key. Nothing was changed.
+    KeyTaken,
+}
+
+impl Imported {
+    /// How the import of a row ends whose key is taken by a row with this content digest.
+    pub fn of_stored(content_digest: Option<[u8; 32]>, row: &Row) -> Self {
+        if content_digest == Some(row.content_digest) {
+            Self::Duplicate
+        } else {
+            Self::KeyTaken
+        }
+    }
+}
+
 /// How long finished rows, ledgers and the audit trail are kept.
 #[derive(Clone, Copy, Debug)]
 pub struct RetentionPolicy {

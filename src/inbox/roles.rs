@@ -11,9 +11,9 @@ use std::{collections::BTreeSet, future::Future};
 
 use super::{
     AuditEntry, BodyCopy, CasOutcome, Claim, DiscardRequest, Discarded, EventClaim, Fence,
-    InboxError, InboxSummary, KvEntry, KvKey, LedgerEntry, Mark, Marked, PageRequest, PendingEvent,
-    PendingGauges, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter, SummaryRequest,
-    SweepStatus,
+    Imported, InboxError, InboxSummary, KvEntry, KvKey, LedgerEntry, Mark, Marked, PageRequest,
+    PendingEvent, PendingGauges, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter,
+    SummaryRequest, SweepStatus,
 };
 use crate::{
     domain::{Key, SourceName, Timestamp},
@@ -229,6 +229,12 @@ pub trait OperatorInbox: Send + Sync + 'static {
         key: &Key,
         request: &DiscardRequest,
     ) -> impl Future<Output = Result<Discarded, InboxError>> + Send;
+
+    /// Stores a row of another inbox under its key, with its bytes, state and dates, but without
+    /// its lease. A row that is stored already is not changed.
+    ///
+    /// Also needs `dynamodb:PutItem` on rows, which no policy of the template has.
+    fn import(&self, row: &Row) -> impl Future<Output = Result<Imported, InboxError>> + Send;
 
     /// Every place that holds bytes of a notification: of its row, and of copies whose row was
     /// refused. Those are what [`discard`](Self::discard) erases.

@@ -9,10 +9,10 @@ use pillarbox::{
     domain::{Key, SourceName, Timestamp},
     inbox::{
         AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest,
-        Discarded, EventClaim, Fence, InboxError, InboxSummary, KvEntry, KvKey, LedgerEntry, Mark,
-        Marked, OperatorInbox, PageRequest, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox,
-        ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter, SummaryRequest,
-        SweepStatus,
+        Discarded, EventClaim, Fence, Imported, InboxError, InboxSummary, KvEntry, KvKey,
+        LedgerEntry, Mark, Marked, OperatorInbox, PageRequest, PendingEvent, PendingGauges,
+        ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage,
+        SourceFilter, SummaryRequest, SweepStatus,
         dynamodb::{DynamoInbox, TableSettings},
     },
     secrets::SecretSources,
@@ -223,6 +223,10 @@ impl OperatorInbox for AnyInbox {
 
     async fn discard(&self, key: &Key, request: &DiscardRequest) -> Result<Discarded, InboxError> {
         either!(self, inbox => inbox.discard(key, request))
+    }
+
+    async fn import(&self, row: &Row) -> Result<Imported, InboxError> {
+        either!(self, inbox => inbox.import(row))
     }
 
     async fn body_copies(&self, key: &Key) -> Result<Vec<BodyCopy>, InboxError> {

@@ -51,6 +51,8 @@ pub(crate) fn held(reason: &str) -> Option<&'static str> {
         Some("Its date is too old, or too far ahead, to be accepted without a check.")
     } else if is(HeldReason::Unsigned) {
         Some("It was requested from its sender, which signs only what it posts.")
+    } else if is(HeldReason::Imported) {
+        Some("It was open in the inbox that it was imported from, which may deliver it, too.")
     } else {
         None
     }

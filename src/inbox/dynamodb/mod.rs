@@ -12,6 +12,7 @@ mod change;
 mod claim;
 mod client;
 mod error;
+mod import;
 mod intents;
 mod item;
 mod ledger;
@@ -36,8 +37,8 @@ use aws_types::SdkConfig;
 
 use super::{
     AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded,
-    EventClaim, Fence, InboxError, InboxSummary, KvEntry, KvKey, LedgerEntry, Mark, Marked,
-    OperatorInbox, PageRequest, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox,
+    EventClaim, Fence, Imported, InboxError, InboxSummary, KvEntry, KvKey, LedgerEntry, Mark,
+    Marked, OperatorInbox, PageRequest, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox,
     ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter, SummaryRequest,
     SweepStatus,
 };
@@ -263,6 +264,10 @@ impl OperatorInbox for DynamoInbox {
 
     async fn discard(&self, key: &Key, request: &DiscardRequest) -> Result<Discarded, InboxError> {
         operator::discard(self, key, request).await
+    }
+
+    async fn import(&self, row: &Row) -> Result<Imported, InboxError> {
+        import::import(self, row).await
     }
 
     async fn body_copies(&self, key: &Key) -> Result<Vec<BodyCopy>, InboxError> {

@@ -235,17 +235,17 @@ fn is_incomplete(selection: &Selection) -> bool {
 const QUIET: Duration = Duration::from_secs(1);
 
 /// A progress bar on a terminal, after a second.
-struct ActBar(ProgressBar);
+pub(super) struct ActBar(ProgressBar);
 
 impl ActBar {
-    fn new(total: usize) -> Self {
+    pub(super) fn new(total: usize) -> Self {
         let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::hidden());
         let style = ProgressStyle::with_template("{wide_bar} {pos} of {len}, {eta} left");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         Self(bar)
     }
 
-    fn show(&self, progress: ActProgress) {
+    pub(super) fn show(&self, progress: ActProgress) {
         if self.0.is_hidden() && self.0.elapsed() >= QUIET && Output::may_move() {
             self.0.set_draw_target(ProgressDrawTarget::stderr());
         }
@@ -254,11 +254,11 @@ impl ActBar {
     }
 
     /// Prints something without the bar in its way.
-    fn above<T>(&self, print: impl FnOnce() -> T) -> T {
+    pub(super) fn above<T>(&self, print: impl FnOnce() -> T) -> T {
         self.0.suspend(print)
     }
 
-    fn end(&self) {
+    pub(super) fn end(&self) {
         self.0.finish_and_clear();
     }
 }

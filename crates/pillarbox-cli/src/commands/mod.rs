@@ -14,6 +14,7 @@ mod error;
 mod export;
 mod filter;
 mod healthcheck;
+mod import;
 mod inbox;
 mod list;
 mod local_request;
@@ -98,6 +99,8 @@ enum Command {
     Stats(stats::StatsArgs),
     /// Print notifications with their bytes and what they prove
     Export(export::ExportArgs),
+    /// Store notifications that export has printed
+    Import(import::ImportArgs),
     /// Show all details of one notification
     Show(show::ShowArgs),
     /// Deliver notifications again: dead, delivered, or held but not unreadable
@@ -205,6 +208,7 @@ async fn run(cli: Cli, output: &mut Output) -> Result<(), CommandError> {
         Command::Wait(command) => command.run(&global, output).await,
         Command::Stats(command) => command.run(&global, output).await,
         Command::Export(command) => command.run(&global, output).await,
+        Command::Import(command) => command.run(&global, output).await,
         Command::Show(command) => command.run(&global, output).await,
         Command::Replay(command) => command.run(&global, output).await,
         Command::Discard(command) => command.run(&global, output).await,

@@ -20,7 +20,7 @@ use pillarbox::{
 };
 
 /// Longer stored bodies are in the table `body`.
-const MAX_INLINE_BYTES: usize = 8 * 1024;
+pub(super) const MAX_INLINE_BYTES: usize = 8 * 1024;
 /// The index partition of open rows. SQLite has one shard, since there is one machine.
 const OPEN_PARTITION: &str = "open:0";
 
@@ -121,7 +121,10 @@ fn insert_row(
     Ok(changed == 1)
 }
 
-fn content_digest(db: &Connection, key: &Key) -> Result<Option<[u8; 32]>, rusqlite::Error> {
+pub(super) fn content_digest(
+    db: &Connection,
+    key: &Key,
+) -> Result<Option<[u8; 32]>, rusqlite::Error> {
     let mut select = db.prepare_cached("SELECT content_digest FROM notification WHERE pk = ?1")?;
     select
         .query_row([key.as_str()], |row| row.get(0))
@@ -431,7 +434,7 @@ fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn index_partition(state: State) -> Option<String> {
+pub(super) fn index_partition(state: State) -> Option<String> {
     state
         .index_partition()
         .map(|partition| format!("{partition}:0"))

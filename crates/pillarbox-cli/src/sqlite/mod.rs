@@ -11,6 +11,7 @@ mod checkpoint;
 mod columns;
 mod connection;
 mod expiry;
+mod import;
 mod lock;
 mod log;
 mod pair;
@@ -38,10 +39,10 @@ use pillarbox::{
     domain::{Key, SourceName, Timestamp},
     inbox::{
         AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest,
-        Discarded, EventClaim, Fence, InboxError, InboxSummary, KvEntry, KvKey, LedgerEntry, Mark,
-        Marked, OperatorInbox, PageRequest, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox,
-        ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter, SummaryRequest,
-        SweepStatus, record_sweep, silent_since,
+        Discarded, EventClaim, Fence, Imported, InboxError, InboxSummary, KvEntry, KvKey,
+        LedgerEntry, Mark, Marked, OperatorInbox, PageRequest, PendingEvent, PendingGauges,
+        ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage,
+        SourceFilter, StoredBody, SummaryRequest, SweepStatus, record_sweep, silent_since,
     },
     senders::{Entry, EventName},
 };
@@ -388,6 +389,14 @@ impl OperatorInbox for SqliteInbox {
             self.empty_log().await?;
         }
         Ok(discarded)
+    }
+
+    async fn import(&self, row: &Row) -> Result<Imported, InboxError> {
+        let (row, body) = (row.clone(), row.body.as_ref().map(StoredBody::pack));
+        self.change(WritePriority::Background, move |db| {
+            import::import(db, &row, body.as_ref())
+        })
+        .await
     }
 
     async fn body_copies(&self, key: &Key) -> Result<Vec<BodyCopy>, InboxError> {
