@@ -11,10 +11,11 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded, EventClaim, Fence,
-    InboxError, KvEntry, KvKey, LedgerEntry, ListCursor, MAX_BACKOFF, Mark, Marked, OperatorInbox,
-    PageRequest, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded,
-    Replayed, Row, RowFilter, RowPage, SourceFilter, is_due, silent_since,
+    BodyCopy, CasOutcome, Claim, DeliveryHistory, DeliveryInbox, DiscardRequest, Discarded,
+    EventClaim, Fence, InboxError, KvEntry, KvKey, LedgerEntry, ListCursor, MAX_BACKOFF, Mark,
+    Marked, OperatorInbox, PageRequest, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox,
+    ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter, is_due,
+    silent_since,
 };
 use crate::{
     domain::{Key, SourceName, State, Timestamp},
@@ -94,6 +95,7 @@ fn new_row(entry: &Entry) -> Row {
         last_error: None,
         due_at: Some(entry.received_at),
         expires_at: None,
+        history: DeliveryHistory::default(),
     }
 }
 
@@ -165,6 +167,7 @@ impl DeliveryInbox for MemoryInbox {
             attempt: row.attempts,
             lease: claim.lease.id,
             parts: None,
+            history: row.history.clone(),
         };
         Ok(Some((row.clone(), fence)))
     }
@@ -205,13 +208,16 @@ impl DeliveryInbox for MemoryInbox {
         };
         row.lease = None;
         row.due_at = None;
+        row.history = fence.history.clone();
         match mark.clone() {
             Mark::Delivered { expires_at } => {
                 row.state = State::Delivered;
+                row.last_error = None;
                 row.expires_at = Some(expires_at);
             }
             Mark::Repeat { of, expires_at } => {
                 row.state = State::Repeat;
+                row.last_error = None;
                 row.reason = Some(of.to_string());
                 row.expires_at = Some(expires_at);
             }
@@ -396,8 +402,10 @@ impl OperatorInbox for MemoryInbox {
         if let Err(why) = row.replayable(now) {
             return Ok(Replayed::Refused(why));
         }
+        row.history.add_replay(now, row.attempts);
         row.state = State::Recorded;
         row.reason = None;
+        row.last_error = None;
         row.attempts = 0;
         row.lease = None;
         row.budget_from = now;
@@ -417,6 +425,8 @@ impl OperatorInbox for MemoryInbox {
         if row.state == State::Delivered {
             row.reason = Some(State::Delivered.to_string());
         }
+        row.history
+            .add_discard(request.now, row.attempts, request.erase);
         row.state = State::Discarded;
         row.lease = None;
         row.due_at = None;

@@ -126,18 +126,20 @@ const LIBRARY: &[(&str, &[&str])] = &[
 const COMMAND_LINE: &[(&str, &[&str])] = &[
     ("aws", &[]),
     ("labels", &[]),
+    ("timeline", &["labels"]),
     ("sqlite", &[]),
     ("diagnose", &[]),
     ("any_inbox", &["aws", "sqlite"]),
     ("listener", &[]),
     ("metrics", &[]),
-    ("console", &["labels", "listener", "metrics"]),
+    ("console", &["labels", "timeline", "listener", "metrics"]),
     ("server", &["sqlite", "listener", "metrics"]),
     (
         "commands",
         &[
             "aws",
             "labels",
+            "timeline",
             "sqlite",
             "diagnose",
             "any_inbox",

@@ -30,5 +30,6 @@ mod listener;
 pub mod metrics;
 pub mod server;
 pub mod sqlite;
+mod timeline;
 
 pub use commands::serve_to;

@@ -23,7 +23,7 @@ const SEGMENTS: i32 = 8;
 /// How many rows are read at once.
 const CONCURRENCY: usize = 16;
 /// Every attribute of a row except its body.
-const ATTRIBUTES: [&str; 23] = [
+const ATTRIBUTES: [&str; 24] = [
     "pk",
     "v",
     "digest",
@@ -47,6 +47,7 @@ const ATTRIBUTES: [&str; 23] = [
     "expires_at",
     "shelf",
     "deflated",
+    "history",
 ];
 
 /// How a list is read.
