@@ -129,11 +129,27 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
     ("timeline", &["labels"]),
     ("sqlite", &[]),
     ("diagnose", &[]),
+    ("evidence", &[]),
+    ("payload", &[]),
     ("any_inbox", &["aws", "sqlite"]),
     ("listener", &[]),
     ("metrics", &[]),
-    ("console", &["labels", "timeline", "listener", "metrics"]),
-    ("server", &["sqlite", "listener", "metrics"]),
+    ("refusals", &["diagnose"]),
+    (
+        "console",
+        &[
+            "labels",
+            "timeline",
+            "sqlite",
+            "evidence",
+            "payload",
+            "any_inbox",
+            "listener",
+            "metrics",
+            "refusals",
+        ],
+    ),
+    ("server", &["sqlite", "listener", "metrics", "refusals"]),
     (
         "commands",
         &[
@@ -142,9 +158,11 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
             "timeline",
             "sqlite",
             "diagnose",
+            "evidence",
             "any_inbox",
             "listener",
             "metrics",
+            "refusals",
             "console",
             "server",
         ],
@@ -195,10 +213,13 @@ const RESERVED: &[(&str, &[&str])] = &[
     // What a pull returns is authentic, so only the pull clients may vouch for it.
     ("Pulled::listed(", &["src/reconcile/hmrc/page.rs"]),
     ("Pulled::payment(", &["src/reconcile/govuk_pay/client.rs"]),
-    // Only one command tries what a receiver must never accept.
+    // What explains a refusal tries what a receiver must never accept, so it decides no answer.
     (
         "diagnose::",
-        &["crates/pillarbox-cli/src/commands/verify.rs"],
+        &[
+            "crates/pillarbox-cli/src/commands/verify.rs",
+            "crates/pillarbox-cli/src/refusals",
+        ],
     ),
     // The clock and the random source are read in one place of each side.
     (
