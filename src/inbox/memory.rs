@@ -11,12 +11,12 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded,
-    EventClaim, Fence, Imported, InboxError, InboxSummary, KvEntry, KvKey, LedgerEntry, ListCursor,
-    MAX_BACKOFF, MAX_RETRYING_ROWS, Mark, Marked, OperatorInbox, PageRequest, PendingEvent,
-    PendingGauges, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter,
-    RowPage, SourceFilter, StateSummary, SummaryRequest, SweepStatus, is_due, record_sweep,
-    silent_since,
+    AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryHistory, DeliveryInbox,
+    DiscardRequest, Discarded, EventClaim, Fence, Imported, InboxError, InboxSummary, KvEntry,
+    KvKey, LedgerEntry, ListCursor, MAX_BACKOFF, MAX_RETRYING_ROWS, Mark, Marked, OperatorInbox,
+    PageRequest, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded,
+    Replayed, Row, RowFilter, RowPage, SourceFilter, StateSummary, SummaryRequest, SweepStatus,
+    is_due, record_sweep, silent_since,
 };
 use crate::{
     domain::{Key, SourceName, State, Timestamp},
@@ -97,6 +97,7 @@ fn new_row(entry: &Entry) -> Row {
         last_error: None,
         due_at: Some(entry.received_at),
         expires_at: None,
+        history: DeliveryHistory::default(),
     }
 }
 
@@ -168,6 +169,7 @@ impl DeliveryInbox for MemoryInbox {
             attempt: row.attempts,
             lease: claim.lease.id,
             parts: None,
+            history: row.history.clone(),
         };
         Ok(Some((row.clone(), fence)))
     }
@@ -208,13 +210,16 @@ impl DeliveryInbox for MemoryInbox {
         };
         row.lease = None;
         row.due_at = None;
+        row.history = fence.history.clone();
         match mark.clone() {
             Mark::Delivered { expires_at } => {
                 row.state = State::Delivered;
+                row.last_error = None;
                 row.expires_at = Some(expires_at);
             }
             Mark::Repeat { of, expires_at } => {
                 row.state = State::Repeat;
+                row.last_error = None;
                 row.reason = Some(of.to_string());
                 row.expires_at = Some(expires_at);
             }
@@ -446,8 +451,10 @@ impl OperatorInbox for MemoryInbox {
         if let Err(why) = row.replayable(now) {
             return Ok(Replayed::Refused(why));
         }
+        row.history.add_replay(now, row.attempts);
         row.state = State::Recorded;
         row.reason = None;
+        row.last_error = None;
         row.attempts = 0;
         row.lease = None;
         row.budget_from = now;
@@ -467,6 +474,8 @@ impl OperatorInbox for MemoryInbox {
         if row.state == State::Delivered {
             row.reason = Some(State::Delivered.to_string());
         }
+        row.history
+            .add_discard(request.now, row.attempts, request.erase);
         row.state = State::Discarded;
         row.lease = None;
         row.due_at = None;

@@ -7,6 +7,7 @@ mod audit;
 mod body;
 mod due;
 mod error;
+mod history;
 mod kv;
 mod lease;
 mod ledger;
@@ -33,6 +34,10 @@ pub use audit::{AuditAction, AuditEntry, AuditOutcome};
 pub use body::{BodyCopy, BodyParts, StoredBody};
 pub use due::{DueRange, MAX_AHEAD, MAX_BACKOFF, due_ranges, is_due, is_leased};
 pub use error::InboxError;
+pub use history::{
+    DeliveryHistory, HistoryEntry, MAX_BYTES as MAX_HISTORY_BYTES,
+    MAX_ENTRIES as MAX_HISTORY_ENTRIES, MAX_TEXT_CHARS, PastAttempt, PastOutcome,
+};
 pub use kv::{CasOutcome, KvEntry, KvKey};
 pub use lease::{Claim, Fence, Lease, LeaseId, Mark, Marked};
 pub use ledger::{EventClaim, LedgerEntry};

@@ -126,6 +126,7 @@ const LIBRARY: &[(&str, &[&str])] = &[
 const COMMAND_LINE: &[(&str, &[&str])] = &[
     ("aws", &[]),
     ("labels", &[]),
+    ("timeline", &["labels"]),
     ("sqlite", &[]),
     ("diagnose", &[]),
     ("evidence", &[]),
@@ -141,6 +142,7 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
         &[
             "acts",
             "labels",
+            "timeline",
             "sqlite",
             "evidence",
             "payload",
@@ -158,6 +160,7 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
             "acts",
             "aws",
             "labels",
+            "timeline",
             "sqlite",
             "diagnose",
             "evidence",

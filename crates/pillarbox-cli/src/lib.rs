@@ -35,5 +35,6 @@ pub mod refusals;
 pub mod overview;
 pub mod server;
 pub mod sqlite;
+mod timeline;
 
 pub use commands::serve_to;

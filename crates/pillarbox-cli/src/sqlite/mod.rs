@@ -243,6 +243,7 @@ impl DeliveryInbox for SqliteInbox {
                 attempt: row.attempts,
                 lease: claim.lease.id,
                 parts: None,
+                history: row.history.clone(),
             };
             (row, fence)
         }))

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::pair::raise_counter;
 
 /// Migration *n* turns schema *n* into *n + 1*; `user_version` is the schema of a file.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     // `id` is the order of arrival. The body is the last column, so that reading the others does
     // not read it. A body over 8 KB is in the table `body`, since every change rewrites the whole
     // row.
@@ -84,6 +84,8 @@ const MIGRATIONS: [&str; 6] = [
     "DROP INDEX notification_shelf;
      CREATE INDEX notification_shelf ON notification (shelf, due_at, received_at, reason)
          WHERE shelf IS NOT NULL;",
+    // What happened to a row after it was recorded. Rows of before have none.
+    "ALTER TABLE notification ADD COLUMN history BLOB;",
 ];
 
 /// Gives an empty file the schema `version`.
