@@ -1,10 +1,13 @@
 //! Stored names -> the words people read.
 
+use std::time::Duration;
+
 use jiff::tz::{Offset, TimeZone};
 
 use pillarbox::{
     config::DestinationConfig,
     domain::{HeldReason, State, Timestamp},
+    senders::SenderKind,
 };
 
 /// The event in words, such as "Payment captured". An unknown type is shown unchanged.
@@ -51,6 +54,17 @@ pub(crate) fn held(reason: &str) -> Option<&'static str> {
         Some("Its date is too old, or too far ahead, to be accepted without a check.")
     } else if is(HeldReason::Unsigned) {
         Some("It was requested from its sender, which signs only what it posts.")
+    } else {
+        None
+    }
+}
+
+/// How long a sender waits for an answer; `None` of a sender that does not say.
+pub(crate) fn answer_limit(kind: SenderKind) -> Option<Duration> {
+    if kind == SenderKind::GOVUK_PAY {
+        Some(Duration::from_secs(3))
+    } else if kind == SenderKind::HMRC {
+        Some(Duration::from_secs(20))
     } else {
         None
     }

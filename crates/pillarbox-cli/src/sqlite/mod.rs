@@ -46,7 +46,7 @@ use writer::{CheckedConnection, SqliteWriter, WritePriority};
 
 pub use expiry::{ExpiredRows, PurgedBatch};
 pub use lock::{LockError, ServeLock};
-pub use query::FileInspection;
+pub use query::{ArrivalCount, FileInspection};
 pub use restore::{RestoreError, RestoredInbox, restore};
 
 /// The inbox of one machine.
@@ -156,6 +156,11 @@ impl SqliteInbox {
     /// The size of each partition of the pending index that has rows.
     pub async fn pending_counts(&self) -> Result<Vec<PendingCount>, InboxError> {
         self.read(query::pending_counts).await
+    }
+
+    /// How many notifications arrived from each of `bounds`, in order, to the next.
+    pub async fn arrivals(&self, bounds: Vec<Timestamp>) -> Result<Vec<ArrivalCount>, InboxError> {
+        self.read(move |db| query::arrivals(db, &bounds)).await
     }
 
     /// Checks the whole file.
