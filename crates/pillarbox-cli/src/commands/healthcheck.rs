@@ -12,7 +12,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{CommandError, GlobalArgs, output::Output, settings::CommandSettings};
+use super::{CommandError, ErrorCode, GlobalArgs, output::Output, settings::CommandSettings};
 use pillarbox::{config::Overrides, telemetry::visible};
 
 /// Longer than `serve` takes to answer in any state.
@@ -45,7 +45,7 @@ impl HealthcheckArgs {
         };
         let settings = CommandSettings::load(global, flags)?;
         let address = reachable(settings.config.listen);
-        let failed = |reason: String| CommandError::Failed(format!("{address}: {reason}"));
+        let failed = |reason: String| ErrorCode::NotReady.error(format!("{address}: {reason}"));
         let answer = timeout(TIMEOUT, ask(address)).await;
         let answer = answer
             .map_err(|_| failed(format!("no answer within {} s", TIMEOUT.as_secs())))?

@@ -23,7 +23,7 @@ use tracing_subscriber::{
 };
 
 use super::{
-    CommandError, GlobalArgs, demo,
+    CommandError, ErrorCode, GlobalArgs, demo,
     output::{BOLD, Output, paint},
     settings::{CommandSettings, aws, outside, outside_with, variable, wrong},
 };
@@ -32,6 +32,7 @@ use crate::{
     labels,
     listener::raise_descriptor_limit,
     metrics::{CountedFailures, ServeMetrics},
+    refusals::{CandidateSecrets, RefusalLog},
     server::{ServeInbox, Server, SweepDuty, reconcile_loop, sweep_lease},
     sqlite::{ServeLock, SqliteInbox},
 };
@@ -84,6 +85,7 @@ struct LoadedServe {
     settings: CommandSettings,
     keyring: Arc<Keyring>,
     secrets: DestinationSecrets,
+    refusals: Arc<RefusalLog>,
     aws: Option<Aws>,
     access: ConsoleAccess,
 }
@@ -100,12 +102,13 @@ impl ServeArgs {
             settings,
             keyring,
             secrets,
+            refusals,
             aws,
             access,
         } = self.load(global).await?;
         let clock = Arc::new(SystemClock);
         let log = LogDestination::on_stdout().map_err(|error| {
-            CommandError::Failed(format!("standard output cannot be used: {error}"))
+            ErrorCode::Output.error(format!("standard output cannot be used: {error}"))
         })?;
         let routes = settings.config.route_settings(&secrets);
         let (destination, errors) = routes.build(&DestinationDeps {
@@ -115,7 +118,7 @@ impl ServeArgs {
             log: &|| Ok(log.clone()),
         });
         if let Some(error) = errors.first() {
-            return Err(CommandError::Usage(error.to_string()));
+            return Err(ErrorCode::Config.error(error));
         }
         let goes_to = destination_lines(&settings.config);
         let starting = Starting {
@@ -126,6 +129,7 @@ impl ServeArgs {
             destination,
             goes_to: &goes_to,
             metrics,
+            refusals,
             clock,
         };
         run(starting, output).await
@@ -143,12 +147,13 @@ impl ServeArgs {
         let LoadedServe {
             settings,
             keyring,
+            refusals,
             aws,
             access,
             ..
         } = self.load(global).await?;
         let checked = settings.config.check_own_destination();
-        checked.map_err(|error| CommandError::Usage(format!("{} {error}", settings.place)))?;
+        checked.map_err(|error| ErrorCode::Config.error(format!("{} {error}", settings.place)))?;
         let starting = Starting {
             settings,
             keyring,
@@ -157,6 +162,7 @@ impl ServeArgs {
             destination,
             goes_to: &["of this program".to_owned()],
             metrics,
+            refusals,
             clock: Arc::new(SystemClock),
         };
         run(starting, output).await
@@ -199,6 +205,7 @@ impl ServeArgs {
         };
         let outside = outside_with(&vault);
         let secrets = config.secrets(&outside).map_err(wrong)?;
+        let candidates = CandidateSecrets::read(&config.sources, &outside);
         let keyring = Keyring::new(
             config.source_secrets(),
             &outside,
@@ -209,6 +216,7 @@ impl ServeArgs {
             settings,
             keyring,
             secrets: secrets.destinations,
+            refusals: RefusalLog::new(candidates, Arc::new(SystemClock)),
             aws,
             access,
         })
@@ -225,6 +233,7 @@ struct Starting<'a, D> {
     /// Where events go, for a person.
     goes_to: &'a [String],
     metrics: Arc<ServeMetrics>,
+    refusals: Arc<RefusalLog>,
     clock: Arc<SystemClock>,
 }
 
@@ -236,8 +245,7 @@ async fn run<D: Destination>(
     raise_descriptor_limit();
     match starting.settings.config.inbox.clone() {
         InboxConfig::Sqlite { path } => {
-            let lock =
-                ServeLock::take(&path).map_err(|error| CommandError::Failed(error.to_string()))?;
+            let lock = ServeLock::take(&path)?;
             let inbox = Arc::new(SqliteInbox::create_locked(&path, lock)?);
             let alone = |_: &CancellationToken| (SweepDuty::always(), std::future::ready(()));
             let name = path.display().to_string();
@@ -283,7 +291,7 @@ impl<D: Destination> Starting<'_, D> {
         match inbox.preflight(self.clock.now(), self.clock.random()).await {
             Ok(()) => {}
             Err(error @ PreflightError::Misconfigured(_)) => {
-                return Err(CommandError::Usage(error.to_string()));
+                return Err(ErrorCode::TableSetup.error(error));
             }
             Err(PreflightError::Unreachable(reason)) => {
                 tracing::error!(%reason, "the inbox is out of reach; starting all the same");
@@ -351,6 +359,7 @@ impl<D: Destination> Starting<'_, D> {
             worker: DeliveryWorker::new(Arc::clone(&inbox), destination, clock.clone(), retention),
             receiver: Receiver::new(keyring, inbox, settings.config.acceptance, clock),
             metrics,
+            refusals: self.refusals,
             sources: known_sources,
             duty,
         };
@@ -405,7 +414,7 @@ fn reconciler<I: ServeInbox>(
 
 pub(super) fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, CommandError> {
     listen(address).map_err(|error| {
-        CommandError::Failed(format!(
+        ErrorCode::Listen.error(format!(
             "cannot listen on {address} ({error}): stop the program that uses it, or choose \
              another with --{flag}"
         ))
@@ -577,9 +586,7 @@ pub(super) fn log_to_stderr(
     let level = match variable("PILLARBOX_LOG").as_deref() {
         None | Some("") => Level::INFO,
         Some(word) => word.parse().map_err(|_| {
-            CommandError::Usage(
-                "PILLARBOX_LOG must be one of error, warn, info, debug, trace".to_owned(),
-            )
+            ErrorCode::Config.error("PILLARBOX_LOG must be one of error, warn, info, debug, trace")
         })?,
     };
     let colour = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
