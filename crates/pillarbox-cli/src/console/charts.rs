@@ -22,8 +22,6 @@ use pillarbox::{domain::Timestamp, inbox::InboxError};
 /// The space for bars, in units of the drawing.
 const WIDTH: u64 = 720;
 const HEIGHT: u64 = 160;
-/// The room below the bars, for their names.
-const BASE: u64 = 24;
 
 #[derive(Template)]
 #[template(path = "charts.html")]
@@ -143,7 +141,12 @@ impl Spans {
 
     fn bars(&self, counts: &[ArrivalCount]) -> Vec<Bar> {
         let is_hours = self.length < Duration::from_secs(24 * 60 * 60);
-        let top = counts.iter().map(|count| count.all).max().unwrap_or(0).max(1);
+        let top = counts
+            .iter()
+            .map(|count| count.all)
+            .max()
+            .unwrap_or(0)
+            .max(1);
         let step = WIDTH / u64::try_from(counts.len().max(1)).unwrap_or(1);
         let bars = counts.iter().zip(&self.bounds).enumerate();
         let bars = bars.map(|(nth, (count, bound))| {
@@ -190,7 +193,10 @@ fn answers<I>(state: &ConsoleState<I>) -> Option<Vec<AnswerChart>> {
         let source = sources
             .iter()
             .find(|source| source.name.as_str() == times.source);
-        AnswerChart::of(&times, source.and_then(|source| labels::answer_limit(source.kind)))
+        AnswerChart::of(
+            &times,
+            source.and_then(|source| labels::answer_limit(source.kind)),
+        )
     };
     Some(metrics.answer_times().into_iter().map(chart).collect())
 }
@@ -200,22 +206,30 @@ impl AnswerChart {
         let top = times.steps.iter().map(|(_, count)| *count).max();
         let top = top.unwrap_or(0).max(1);
         let mut lower = "0".to_owned();
-        let steps = times.steps.iter().zip(0_u64..).map(|((bound, count), nth)| {
-            let (from, to) = (milliseconds(&lower), milliseconds(bound));
-            let name = match to {
-                Some(to) => format!("up to {to} ms"),
-                None => format!("over {} ms", from.unwrap_or(0)),
-            };
-            lower.clone_from(bound);
-            let limit = limit.map_or(u128::MAX, |limit| limit.as_millis());
-            AnswerStep {
-                name,
-                count: *count,
-                is_late: to.is_none_or(|to| u128::from(to) > limit),
-                y: nth * 22,
-                width: if *count == 0 { 0 } else { (count * 480 / top).max(2) },
-            }
-        });
+        let steps = times
+            .steps
+            .iter()
+            .zip(0_u64..)
+            .map(|((bound, count), nth)| {
+                let (from, to) = (milliseconds(&lower), milliseconds(bound));
+                let name = match to {
+                    Some(to) => format!("up to {to} ms"),
+                    None => format!("over {} ms", from.unwrap_or(0)),
+                };
+                lower.clone_from(bound);
+                let limit = limit.map_or(u128::MAX, |limit| limit.as_millis());
+                AnswerStep {
+                    name,
+                    count: *count,
+                    is_late: to.is_none_or(|to| u128::from(to) > limit),
+                    y: nth * 22,
+                    width: if *count == 0 {
+                        0
+                    } else {
+                        (count * 480 / top).max(2)
+                    },
+                }
+            });
         Self {
             steps: steps.collect(),
             source: times.source.clone(),

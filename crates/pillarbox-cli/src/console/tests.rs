@@ -15,7 +15,7 @@ use super::*;
 use crate::{metrics::ServeMetrics, sqlite::SqliteInbox};
 use pillarbox::{
     config::Config,
-    domain::{Key, SystemClock},
+    domain::{Clock, Key, SystemClock},
     inbox::{DiscardRequest, OperatorInbox, ReceiveInbox},
     secrets::Secret,
     senders::{
@@ -937,4 +937,28 @@ async fn ten_consoles_and_their_pages_are_answered_and_streams_have_a_limit() {
     }
     assert_eq!(console.get("/live").await.status, 503);
     drop(streams);
+}
+
+#[tokio::test]
+async fn charts_have_their_figures_as_tables_and_say_where_they_come_from() {
+    let console = TestConsole::start().await;
+    let now = SystemClock.now();
+    for nth in 0..3 {
+        let mut entry = paid(&format!("m{nth}"));
+        entry.received_at = now;
+        console.inbox.record(&entry).await.unwrap();
+    }
+    let charts = console.get("/charts").await;
+    assert_eq!(charts.status, 200);
+    for text in [
+        r#"<svg class="chart""#,
+        "The last 24 hours as a table",
+        "The last 30 days as a table",
+        "order of the rows",
+        "Nothing has been answered yet",
+        r#"<td class="number">3</td>"#,
+    ] {
+        assert!(charts.shows(text), "{text}");
+    }
+    assert!(!charts.shows("style="));
 }

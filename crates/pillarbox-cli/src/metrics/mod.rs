@@ -23,9 +23,9 @@ use prometheus_client::{
     registry::Registry,
 };
 
+pub use answer_times::AnswerTimes;
 pub(crate) use counted_failures::CountedFailures;
 use gauges::GaugeReader;
-pub use answer_times::AnswerTimes;
 pub use names::prometheus_name;
 use names::{MetricKind, is_by_source, registered_name};
 use pillarbox::{

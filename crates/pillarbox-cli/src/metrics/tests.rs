@@ -177,11 +177,9 @@ fn answer_times_are_those_of_a_scrape() {
     metrics.declare(std::slice::from_ref(&source));
     let times = [1, 4, 4, 40, 2_400, 9_000];
     for millis in times {
-        let record = RequestRecord {
-            source: Some(source.clone()),
-            took: Some(Duration::from_millis(millis)),
-            ..RequestRecord::default()
-        };
+        let mut record = RequestRecord::default();
+        record.source = Some(source.clone());
+        record.took = Some(Duration::from_millis(millis));
         metrics.count_request(&record);
     }
     let [pay] = &metrics.answer_times()[..] else {
@@ -194,6 +192,12 @@ fn answer_times_are_those_of_a_scrape() {
         .collect();
     assert_eq!(
         counted,
-        [("0.001", 1), ("0.005", 2), ("0.05", 1), ("2.5", 1), ("+Inf", 1)]
+        [
+            ("0.001", 1),
+            ("0.005", 2),
+            ("0.05", 1),
+            ("2.5", 1),
+            ("+Inf", 1)
+        ]
     );
 }
