@@ -70,6 +70,19 @@ pub(crate) fn answer_limit(kind: SenderKind) -> Option<Duration> {
     }
 }
 
+/// A number with its thousands apart: `10,000`.
+pub(crate) fn number(number: usize) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (nth, digit) in digits.chars().enumerate() {
+        if nth > 0 && (digits.len() - nth).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
 /// Where events go, without anything of a URL that might be confidential.
 pub(crate) fn destination(kind: &DestinationConfig) -> String {
     match kind {
@@ -174,6 +187,18 @@ mod tests {
             );
         }
         assert_eq!(held("budget spent"), None);
+    }
+
+    #[test]
+    fn the_thousands_of_a_number_are_apart() {
+        for (given, expected) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(number(given), expected);
+        }
     }
 
     #[test]

@@ -962,3 +962,33 @@ async fn charts_have_their_figures_as_tables_and_say_where_they_come_from() {
     }
     assert!(!charts.shows("style="));
 }
+
+#[tokio::test]
+async fn the_first_page_says_that_nothing_needs_you_or_what_does_with_the_list_that_holds_it() {
+    let console = TestConsole::with(&[paid("m1")]).await;
+    console.tamper(&format!(
+        "UPDATE notification SET received_at = {}",
+        SystemClock.now().as_millis()
+    ));
+    let well = console.get("/").await;
+    assert_eq!(well.status, 200);
+    for text in [
+        "<title>Nothing needs you – Pillarbox</title>",
+        r#"<h1 id="needs">Nothing needs you</h1>"#,
+        r#"href="/notifications?state=recorded""#,
+        r#"href="/notifications?source=pay""#,
+        "Nothing yet",
+    ] {
+        assert!(well.shows(text), "{text}");
+    }
+    console.tamper("UPDATE notification SET state = 'dead', shelf = 'dead:0', reason = '<script>'");
+    let needs = console.get("/").await;
+    for text in [
+        "<title>1 thing needs you – Pillarbox</title>",
+        r#"<a href="/notifications?state=dead">1 notification is dead</a>"#,
+        "pillarbox list --state dead",
+    ] {
+        assert!(needs.shows(text), "{text}");
+    }
+    assert_eq!(console.get("/notifications?state=dead").await.rows(), 1);
+}
