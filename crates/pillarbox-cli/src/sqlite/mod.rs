@@ -44,6 +44,7 @@ use pillarbox::{
 };
 use writer::{CheckedConnection, SqliteWriter, WritePriority};
 
+pub use backup::partial_path;
 pub use expiry::{ExpiredRows, PurgedBatch};
 pub use lock::{LockError, ServeLock};
 pub use query::FileInspection;
