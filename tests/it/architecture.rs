@@ -128,11 +128,26 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
     ("labels", &[]),
     ("sqlite", &[]),
     ("diagnose", &[]),
+    ("evidence", &[]),
+    ("payload", &[]),
     ("any_inbox", &["aws", "sqlite"]),
     ("listener", &[]),
     ("metrics", &[]),
-    ("console", &["labels", "listener", "metrics"]),
-    ("server", &["sqlite", "listener", "metrics"]),
+    ("refusals", &["diagnose"]),
+    (
+        "console",
+        &[
+            "labels",
+            "sqlite",
+            "evidence",
+            "payload",
+            "any_inbox",
+            "listener",
+            "metrics",
+            "refusals",
+        ],
+    ),
+    ("server", &["sqlite", "listener", "metrics", "refusals"]),
     (
         "commands",
         &[
@@ -140,9 +155,11 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
             "labels",
             "sqlite",
             "diagnose",
+            "evidence",
             "any_inbox",
             "listener",
             "metrics",
+            "refusals",
             "console",
             "server",
         ],
@@ -193,10 +210,13 @@ const RESERVED: &[(&str, &[&str])] = &[
     // What a pull returns is authentic, so only the pull clients may vouch for it.
     ("Pulled::listed(", &["src/reconcile/hmrc/page.rs"]),
     ("Pulled::payment(", &["src/reconcile/govuk_pay/client.rs"]),
-    // Only one command tries what a receiver must never accept.
+    // What explains a refusal tries what a receiver must never accept, so it decides no answer.
     (
         "diagnose::",
-        &["crates/pillarbox-cli/src/commands/verify.rs"],
+        &[
+            "crates/pillarbox-cli/src/commands/verify.rs",
+            "crates/pillarbox-cli/src/refusals",
+        ],
     ),
     // The clock and the random source are read in one place of each side.
     (

@@ -25,9 +25,12 @@ mod aws;
 pub mod commands;
 pub mod console;
 pub mod diagnose;
+mod evidence;
 mod labels;
 mod listener;
 pub mod metrics;
+mod payload;
+pub mod refusals;
 pub mod server;
 pub mod sqlite;
 

@@ -1,9 +1,8 @@
 //! `pillarbox verify`: verifies a signature, or every stored row, offline.
 
-mod evidence;
 mod stored;
 
-pub(super) use evidence::StoredProof;
+pub(super) use crate::evidence::StoredProof;
 pub(super) use stored::proof_context;
 
 use std::{fs, path::PathBuf};
