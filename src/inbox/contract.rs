@@ -13,7 +13,7 @@ use bytes::Bytes;
 use super::{
     CasOutcome, Claim, DiscardRequest, Discarded, EventClaim, Fence, Inbox, KvEntry, KvKey, Lease,
     LeaseId, MAX_BACKOFF, Mark, Marked, PageRequest, PendingGauges, Recorded, Replayed, Row,
-    RowFilter, SourceFilter,
+    RowFilter, SourceFilter, SummaryRequest, SweepStatus, last_sweep,
 };
 use crate::{
     domain::{HeldReason, Key, Origin, SourceName, State, Timestamp},
@@ -60,6 +60,8 @@ macro_rules! inbox_contract {
             keeps_the_latest_time_at_which_a_source_was_received
             remembers_since_when_a_source_that_was_never_received_is_silent
             measures_the_pending_rows_and_tells_conflicts_from_other_held_rows
+            sums_up_what_waits_and_says_when_there_is_more
+            keeps_the_status_of_the_last_sweep
             lists_the_claimed_events_of_a_subject
             lists_the_open_dead_and_held_events_of_subjects
             swaps_an_entry_only_for_the_expected_version
@@ -1173,6 +1175,71 @@ pub async fn measures_the_pending_rows_and_tells_conflicts_from_other_held_rows(
 
 fn pay_source() -> SourceName {
     SourceName::new("pay").unwrap()
+}
+
+pub async fn sums_up_what_waits_and_says_when_there_is_more(inbox: &impl Inbox) {
+    let summary = async |limit| {
+        let request = SummaryRequest {
+            overdue_before: later(15),
+            expired_before: NOW,
+            limit,
+        };
+        inbox.summary(&request).await.unwrap()
+    };
+    let empty = summary(100).await;
+    assert!(empty.open.is_empty() && empty.dead.is_empty() && empty.held.is_empty());
+    for second in [20, 10, 5] {
+        let mut entry = paid(&format!("open{second}"));
+        entry.received_at = later(second);
+        inbox.record(&entry).await.unwrap();
+    }
+    let failed = recorded(inbox, "failed").await;
+    let fence = claimed(inbox, &failed, NOW, 1).await;
+    let mark = Mark::Retry {
+        due_at: later(1_000),
+        error: "503".into(),
+    };
+    inbox.mark(&fence, &mark).await.unwrap();
+    dead(inbox, &recorded(inbox, "dead").await).await;
+    let held = entry(SenderKind::GOVUK_PAY, "pay", Bytes::from_static(b"{}"));
+    inbox.record(&held).await.unwrap();
+    inbox.record(&hmrc("n1", "first")).await.unwrap();
+    inbox.record(&hmrc("n1", "other")).await.unwrap();
+
+    let all = summary(1_000).await;
+    assert_eq!((all.open.rows, all.dead.rows, all.held.rows), (5, 1, 2));
+    assert!(!all.open.has_more && !all.dead.has_more && !all.held.has_more);
+    assert_eq!((all.open.oldest, all.overdue), (Some(NOW), 4));
+    let retrying: Vec<_> = all.retrying.iter().map(|row| &row.key).collect();
+    assert_eq!(
+        retrying,
+        [&failed],
+        "rows without an attempt are not retried"
+    );
+    assert!(all.retrying[0].body.is_none());
+    let reasons = all
+        .held_reasons
+        .iter()
+        .map(|(reason, rows)| (reason.as_str(), *rows));
+    assert_eq!(
+        reasons.collect::<Vec<_>>(),
+        [("conflict", 1), ("unreadable", 1)]
+    );
+    assert_eq!(all.expired, None);
+
+    // A limit is shared by the shards, each of which counts at least one row.
+    let fewer = summary(1).await;
+    assert!(fewer.open.rows < 5 && fewer.open.has_more, "{fewer:?}");
+}
+
+pub async fn keeps_the_status_of_the_last_sweep(inbox: &impl Inbox) {
+    assert_eq!(last_sweep(inbox).await.unwrap(), None);
+    for (second, open) in [(1, &["pay", "hmrc"][..]), (2, &[])] {
+        let open = open.iter().map(|source| (*source).to_owned());
+        let status = SweepStatus::new(later(second), open.collect());
+        inbox.record_sweep(&status, second).await.unwrap();
+        assert_eq!(last_sweep(inbox).await.unwrap(), Some(status));
+    }
 }
 
 pub async fn lists_the_claimed_events_of_a_subject(inbox: &impl Inbox) {

@@ -12,9 +12,10 @@ use bytes::Bytes;
 
 use super::{
     BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded, EventClaim, Fence,
-    InboxError, KvEntry, KvKey, LedgerEntry, ListCursor, MAX_BACKOFF, Mark, Marked, OperatorInbox,
-    PageRequest, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded,
-    Replayed, Row, RowFilter, RowPage, SourceFilter, is_due, silent_since,
+    InboxError, InboxSummary, KvEntry, KvKey, LedgerEntry, ListCursor, MAX_BACKOFF,
+    MAX_RETRYING_ROWS, Mark, Marked, OperatorInbox, PageRequest, PendingEvent, PendingGauges,
+    ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage,
+    SourceFilter, StateSummary, SummaryRequest, SweepStatus, is_due, record_sweep, silent_since,
 };
 use crate::{
     domain::{Key, SourceName, State, Timestamp},
@@ -273,6 +274,10 @@ impl DeliveryInbox for MemoryInbox {
     ) -> Result<Timestamp, InboxError> {
         silent_since(self, source, now).await
     }
+
+    async fn record_sweep(&self, status: &SweepStatus, version: u64) -> Result<(), InboxError> {
+        record_sweep(self, status, version).await
+    }
 }
 
 impl ReconcileInbox for MemoryInbox {
@@ -344,28 +349,7 @@ impl ReadInbox for MemoryInbox {
 
     async fn list(&self, filter: &RowFilter, page: PageRequest) -> Result<RowPage, InboxError> {
         let tables = self.tables();
-        let is_wanted = |row: &&Row| {
-            let RowFilter {
-                source,
-                state,
-                event_type,
-                subject,
-                since,
-                until,
-                kind,
-            } = filter;
-            source
-                .as_ref()
-                .is_none_or(|source| source == row.key.source())
-                && state.is_none_or(|state| state == row.state)
-                && event_type
-                    .as_ref()
-                    .is_none_or(|wanted| *wanted == row.event_type)
-                && (subject.is_none() || *subject == row.subject)
-                && since.is_none_or(|since| since <= row.received_at)
-                && until.is_none_or(|until| until > row.received_at)
-                && kind.is_none_or(|kind| kind == row.kind)
-        };
+        let is_wanted = |row: &&Row| filter.matches(row);
         let mut rows: Vec<&Row> = tables.rows.values().filter(is_wanted).collect();
         rows.sort_by(|one, other| {
             (other.received_at, &other.key).cmp(&(one.received_at, &one.key))
@@ -387,6 +371,45 @@ impl ReadInbox for MemoryInbox {
             next: next.map(|last| ListCursor(last.key.to_string())),
             rows,
             ..RowPage::default()
+        })
+    }
+
+    async fn summary(&self, request: &SummaryRequest) -> Result<InboxSummary, InboxError> {
+        let tables = self.tables();
+        let in_state = |state| {
+            let mut rows: Vec<&Row> = tables
+                .rows
+                .values()
+                .filter(|row| row.state == state)
+                .collect();
+            rows.sort_by_key(|row| row.due_at);
+            rows
+        };
+        let summary = |rows: &[&Row]| {
+            StateSummary::of_times(rows.iter().map(|row| row.received_at), request.limit)
+        };
+        let (open, held) = (in_state(State::Recorded), in_state(State::Held));
+        let counted = open.iter().take(request.limit);
+        let is_overdue = |row: &&&Row| row.received_at < request.overdue_before;
+        let mut held_reasons = BTreeMap::<String, usize>::new();
+        for row in held.iter().take(request.limit) {
+            *held_reasons
+                .entry(row.reason.clone().unwrap_or_default())
+                .or_default() += 1;
+        }
+        let last = open.iter().rev().take(MAX_RETRYING_ROWS);
+        let retrying = last.filter(|row| row.attempts > 0).map(|&row| Row {
+            body: None,
+            ..row.clone()
+        });
+        Ok(InboxSummary {
+            open: summary(&open),
+            overdue: counted.filter(is_overdue).count(),
+            retrying: retrying.collect(),
+            dead: summary(&in_state(State::Dead)),
+            held: summary(&held),
+            held_reasons,
+            expired: None, // nothing is ever removed
         })
     }
 }

@@ -15,6 +15,8 @@ mod pending;
 mod roles;
 mod row;
 mod silence;
+mod summary;
+mod sweep_status;
 
 #[cfg(any(test, feature = "test-support"))]
 pub mod contract;
@@ -36,10 +38,12 @@ pub use list::{ListCursor, PageRequest, RowFilter, RowPage, SourceFilter};
 pub use lock::{LockTerms, SharedLock, TryLock};
 #[cfg(any(test, feature = "test-support"))]
 pub use memory::MemoryInbox;
-pub use pending::{PendingCount, PendingEvent, PendingGauges};
+pub use pending::{PendingEvent, PendingGauges};
 pub use roles::{DeliveryInbox, Inbox, OperatorInbox, ReadInbox, ReceiveInbox, ReconcileInbox};
 pub use row::{ROW_VERSION, Row};
 pub use silence::silent_since;
+pub use summary::{InboxSummary, MAX_RETRYING_ROWS, StateSummary, SummaryRequest};
+pub use sweep_status::{SWEEP_STATUS_INTERVAL, SweepStatus, last_sweep, record_sweep};
 
 /// How recording ended. Each of these is answered 200: the notification is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -134,6 +134,7 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
     ("listener", &[]),
     ("metrics", &[]),
     ("refusals", &["diagnose"]),
+    ("overview", &["labels", "sqlite"]),
     (
         "console",
         &[
@@ -145,6 +146,7 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
             "listener",
             "metrics",
             "refusals",
+            "overview",
         ],
     ),
     ("server", &["sqlite", "listener", "metrics", "refusals"]),
@@ -160,6 +162,7 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
             "listener",
             "metrics",
             "refusals",
+            "overview",
             "console",
             "server",
         ],

@@ -6,9 +6,9 @@ use pillarbox::{
     domain::{Key, SourceName, Timestamp},
     inbox::{
         BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded, EventClaim, Fence,
-        InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked, OperatorInbox, PageRequest,
-        PendingEvent, PendingGauges, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed,
-        Row, RowFilter, RowPage, SourceFilter,
+        InboxError, InboxSummary, KvEntry, KvKey, LedgerEntry, Mark, Marked, OperatorInbox,
+        PageRequest, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox, ReconcileInbox,
+        Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter, SummaryRequest,
     },
     senders::{Entry, EventName},
 };
@@ -109,6 +109,10 @@ impl ReadInbox for Silent {
     }
 
     async fn list(&self, _: &RowFilter, _: PageRequest) -> Result<RowPage, InboxError> {
+        pending().await
+    }
+
+    async fn summary(&self, _: &SummaryRequest) -> Result<InboxSummary, InboxError> {
         pending().await
     }
 }

@@ -1,10 +1,13 @@
 //! Stored names -> the words people read.
 
+use std::time::Duration;
+
 use jiff::tz::{Offset, TimeZone};
 
 use pillarbox::{
     config::DestinationConfig,
     domain::{HeldReason, State, Timestamp},
+    senders::SenderKind,
 };
 
 /// The event in words, such as "Payment captured". An unknown type is shown unchanged.
@@ -54,6 +57,30 @@ pub(crate) fn held(reason: &str) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+/// How long a sender waits for an answer; `None` of a sender that does not say.
+pub(crate) fn answer_limit(kind: SenderKind) -> Option<Duration> {
+    if kind == SenderKind::GOVUK_PAY {
+        Some(Duration::from_secs(3))
+    } else if kind == SenderKind::HMRC {
+        Some(Duration::from_secs(20))
+    } else {
+        None
+    }
+}
+
+/// A number with its thousands apart: `10,000`.
+pub(crate) fn number(number: usize) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (nth, digit) in digits.chars().enumerate() {
+        if nth > 0 && (digits.len() - nth).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
 }
 
 /// Where events go, without anything of a URL that might be confidential.
@@ -160,6 +187,18 @@ mod tests {
             );
         }
         assert_eq!(held("budget spent"), None);
+    }
+
+    #[test]
+    fn the_thousands_of_a_number_are_apart() {
+        for (given, expected) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(number(given), expected);
+        }
     }
 
     #[test]

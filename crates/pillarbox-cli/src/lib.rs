@@ -29,6 +29,7 @@ mod evidence;
 mod labels;
 mod listener;
 pub mod metrics;
+pub mod overview;
 mod payload;
 pub mod refusals;
 pub mod server;

@@ -22,6 +22,7 @@ mod operator;
 mod preflight;
 mod query;
 mod record;
+mod summary;
 pub mod table;
 
 #[cfg(test)]
@@ -34,9 +35,9 @@ use aws_types::SdkConfig;
 
 use super::{
     BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded, EventClaim, Fence,
-    InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked, OperatorInbox, PageRequest,
-    PendingCount, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded,
-    Replayed, Row, RowFilter, RowPage, SourceFilter,
+    InboxError, InboxSummary, KvEntry, KvKey, LedgerEntry, Mark, Marked, OperatorInbox,
+    PageRequest, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded,
+    Replayed, Row, RowFilter, RowPage, SourceFilter, SummaryRequest, SweepStatus,
 };
 use crate::{
     domain::{Key, SourceName, Timestamp},
@@ -125,11 +126,6 @@ impl DynamoInbox {
         Ok(())
     }
 
-    /// The size of each partition of the pending index that has rows.
-    pub async fn pending_counts(&self) -> Result<Vec<PendingCount>, InboxError> {
-        query::pending_counts(self).await
-    }
-
     /// Which part of the table [`ReadInbox::list`] will read for `filter`.
     pub async fn list_strategy(&self, filter: &RowFilter) -> Result<ListStrategy, InboxError> {
         list::strategy(self, filter).await
@@ -201,6 +197,10 @@ impl DeliveryInbox for DynamoInbox {
     ) -> Result<Timestamp, InboxError> {
         super::silent_since(self, source, now).await
     }
+
+    async fn record_sweep(&self, status: &SweepStatus, version: u64) -> Result<(), InboxError> {
+        super::record_sweep(self, status, version).await
+    }
 }
 
 impl ReconcileInbox for DynamoInbox {
@@ -247,6 +247,10 @@ impl ReadInbox for DynamoInbox {
 
     async fn list(&self, filter: &RowFilter, page: PageRequest) -> Result<RowPage, InboxError> {
         list::list(self, filter, &page).await
+    }
+
+    async fn summary(&self, request: &SummaryRequest) -> Result<InboxSummary, InboxError> {
+        summary::summary(self, request).await
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod check;
 mod completions;
+mod console;
 mod demo;
 mod discard;
 mod doctor;
@@ -14,6 +15,7 @@ mod filter;
 mod healthcheck;
 mod inbox;
 mod list;
+mod local_request;
 mod output;
 mod sender_access;
 mod reconcile;
@@ -28,6 +30,7 @@ mod simulate;
 mod simulated_sender;
 mod span;
 mod stats;
+mod status;
 mod tail;
 mod test_data;
 mod verify;
@@ -83,6 +86,8 @@ enum Command {
     /// Simulate a sender with its retry schedule and injected faults, and report what the receiver
     /// does wrong
     Simulate(Box<simulate::SimulateArgs>),
+    /// Say whether anything needs a person, and what
+    Status(status::StatusArgs),
     /// List notifications, newest first
     List(list::ListArgs),
     /// Print notifications as they arrive, and again when their state changes
@@ -108,6 +113,8 @@ enum Command {
     /// Make the inbox, back it up, or restore it
     #[command(subcommand)]
     Inbox(inbox::InboxCommand),
+    /// Open the operator's pages over an inbox, with your own credentials
+    Console(console::ConsoleArgs),
     /// Check the configuration, the inbox and the destinations
     Doctor(doctor::DoctorArgs),
     /// Ask the running serve whether it can store a notification, for a container
@@ -192,6 +199,7 @@ async fn run(cli: Cli, output: &mut Output) -> Result<(), CommandError> {
         Command::Serve(command) => command.run(&global, output).await,
         Command::Send(command) => command.run(&global, output).await,
         Command::Simulate(command) => command.run(&global, output).await,
+        Command::Status(command) => command.run(&global, output).await,
         Command::List(command) => command.run(&global, output).await,
         Command::Tail(command) => command.run(&global, output).await,
         Command::Wait(command) => command.run(&global, output).await,
@@ -204,6 +212,7 @@ async fn run(cli: Cli, output: &mut Output) -> Result<(), CommandError> {
         Command::Verify(command) => command.run(&global, output).await,
         Command::Check(command) => command.run(output).await,
         Command::Inbox(command) => command.run(&global, output).await,
+        Command::Console(command) => command.run(&global, output).await,
         Command::Doctor(command) => command.run(&global, output).await,
         Command::Healthcheck(command) => command.run(&global, output).await,
         Command::Completions(command) => command.run(output),

@@ -16,6 +16,7 @@ mod pair;
 mod query;
 mod restore;
 mod schema;
+mod summary;
 mod writer;
 
 #[cfg(test)]
@@ -36,18 +37,19 @@ use pillarbox::{
     domain::{Key, SourceName, Timestamp},
     inbox::{
         BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded, EventClaim, Fence,
-        InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked, OperatorInbox, PageRequest,
-        PendingCount, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox, ReconcileInbox,
-        Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter, silent_since,
+        InboxError, InboxSummary, KvEntry, KvKey, LedgerEntry, Mark, Marked, OperatorInbox,
+        PageRequest, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox, ReconcileInbox,
+        Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter, SummaryRequest, SweepStatus,
+        record_sweep, silent_since,
     },
     senders::{Entry, EventName},
 };
 use writer::{CheckedConnection, SqliteWriter, WritePriority};
 
 pub use backup::partial_path;
-pub use expiry::{ExpiredRows, PurgedBatch};
+pub use expiry::PurgedBatch;
 pub use lock::{LockError, ServeLock};
-pub use query::FileInspection;
+pub use query::{ArrivalCount, FileInspection};
 pub use restore::{RestoreError, RestoredInbox, restore};
 
 /// The inbox of one machine.
@@ -137,11 +139,6 @@ impl SqliteInbox {
         .await
     }
 
-    /// The rows that had expired at `now` and are still stored, if there are any.
-    pub async fn expired_rows(&self, now: Timestamp) -> Result<Option<ExpiredRows>, InboxError> {
-        self.read(move |db| query::expired_rows(db, now)).await
-    }
-
     /// Copies the log into the file and empties it, so that erased bytes are in neither.
     async fn empty_log(&self) -> Result<(), InboxError> {
         if self.read(checkpoint::empty_log).await? {
@@ -154,9 +151,9 @@ impl SqliteInbox {
         )))
     }
 
-    /// The size of each partition of the pending index that has rows.
-    pub async fn pending_counts(&self) -> Result<Vec<PendingCount>, InboxError> {
-        self.read(query::pending_counts).await
+    /// How many notifications arrived from each of `bounds`, in order, to the next.
+    pub async fn arrivals(&self, bounds: Vec<Timestamp>) -> Result<Vec<ArrivalCount>, InboxError> {
+        self.read(move |db| query::arrivals(db, &bounds)).await
     }
 
     /// Checks the whole file.
@@ -303,6 +300,10 @@ impl DeliveryInbox for SqliteInbox {
     ) -> Result<Timestamp, InboxError> {
         silent_since(self, source, now).await
     }
+
+    async fn record_sweep(&self, status: &SweepStatus, version: u64) -> Result<(), InboxError> {
+        record_sweep(self, status, version).await
+    }
 }
 
 impl ReconcileInbox for SqliteInbox {
@@ -363,6 +364,11 @@ impl ReadInbox for SqliteInbox {
     async fn list(&self, filter: &RowFilter, page: PageRequest) -> Result<RowPage, InboxError> {
         let filter = filter.clone();
         self.read(move |db| query::list(db, &filter, &page)).await
+    }
+
+    async fn summary(&self, request: &SummaryRequest) -> Result<InboxSummary, InboxError> {
+        let request = *request;
+        self.read(move |db| summary::summary(db, &request)).await
     }
 }
 

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::pair::raise_counter;
 
 /// Migration *n* turns schema *n* into *n + 1*; `user_version` is the schema of a file.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     // `id` is the order of arrival. The body is the last column, so that reading the others does
     // not read it. A body over 8 KB is in the table `body`, since every change rewrites the whole
     // row.
@@ -66,6 +66,10 @@ const MIGRATIONS: [&str; 4] = [
       = 40;",
     // Identifies the secret that proved a row. Rows of before have none.
     "ALTER TABLE notification ADD COLUMN secret_fingerprint BLOB;",
+    // The index has what a summary shows, so that one reads no row.
+    "DROP INDEX notification_shelf;
+     CREATE INDEX notification_shelf ON notification (shelf, due_at, received_at, reason)
+         WHERE shelf IS NOT NULL;",
 ];
 
 /// Gives an empty file the schema `version`.
