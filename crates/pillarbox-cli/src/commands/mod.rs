@@ -38,6 +38,7 @@ mod tail;
 mod test_data;
 mod verify;
 mod wait;
+mod work_line;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
