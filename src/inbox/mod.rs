@@ -4,6 +4,7 @@
 //! An [`Entry`](crate::senders::Entry) is stored; a [`Row`] is read back.
 
 mod body;
+mod short_deflate;
 mod due;
 mod error;
 mod kv;
