@@ -18,7 +18,7 @@ use pillarbox::{
 };
 use pillarbox_cli::{
     metrics::ServeMetrics,
-    server::{Server as Serving, SweepDuty},
+    server::{NewRows, Server as Serving, SweepDuty},
     sqlite::SqliteInbox,
 };
 use tempfile::TempDir;
@@ -145,6 +145,7 @@ impl Server {
         let server = Serving {
             receiver,
             worker,
+            new_rows: NewRows::new(),
             metrics: Arc::clone(&metrics),
             sources: None,
             duty: SweepDuty::always(),
