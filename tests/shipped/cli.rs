@@ -471,6 +471,12 @@ fn healthcheck_ends_with_0_only_while_serve_is_ready() {
     let check = || folder.run(&["healthcheck", "--listen", &listen]);
     let ready = check();
     assert_eq!((ready.code, &*ready.stdout), (0, "ok\n"), "{ready:?}");
+    let mut doctor = folder.command(&["doctor"]);
+    let doctor = Ran::of(doctor.env("PILLARBOX_LISTEN", &listen));
+    let answers = format!("the running serve answers at {listen}");
+    assert!(doctor.stdout.contains(&answers), "{doctor:?}");
+    let refused = serve.stderr.find("request refused");
+    assert_eq!(refused, None, "neither command is logged as a refusal");
     serve.stop(Signal::TERM);
     fails(&check(), 1, &["is `pillarbox serve` running?"]);
 }

@@ -18,19 +18,18 @@ use pillarbox::config::Config;
 /// How long an answer may take on this machine.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// A path of `serve`, and what is in its answer.
+type KnownAnswer = (&'static str, &'static str);
+
+const HEALTH: KnownAnswer = ("/-/healthz", "\r\n\r\nok");
+const FIRST_PAGE: KnownAnswer = ("/", "Pillarbox");
+
 /// The addresses of serve, and serve itself if its inbox is there.
 pub(super) async fn findings(config: &Config) -> Vec<DoctorFinding> {
     let serve_runs = config.inbox.file().is_some_and(ServeLock::is_held);
     let mut findings = vec![
-        // Nothing is served at the root of the callback address.
-        address(
-            "listen",
-            config.listen,
-            r#"{"error":"not_found"}"#,
-            serve_runs,
-        )
-        .await,
-        address("console", config.console, "Pillarbox", serve_runs).await,
+        address("listen", config.listen, HEALTH, serve_runs).await,
+        address("console", config.console, FIRST_PAGE, serve_runs).await,
     ];
     findings.extend(config.inbox.file().filter(|path| path.exists()).map(|_| {
         if serve_runs {
@@ -43,15 +42,20 @@ pub(super) async fn findings(config: &Config) -> Vec<DoctorFinding> {
     findings
 }
 
-/// Whether serve has `address`, or can have it. `mark` is in its answer there.
-async fn address(name: &str, address: SocketAddr, mark: &str, serve_runs: bool) -> DoctorFinding {
+/// Whether serve has `address`, or can have it.
+async fn address(
+    name: &str,
+    address: SocketAddr,
+    known: KnownAnswer,
+    serve_runs: bool,
+) -> DoctorFinding {
     let look = |found| finding(CheckHealth::Look, name, found);
     match (TcpListener::bind(address), serve_runs) {
         (Ok(_), false) => fine(name, format!("{address} is free")),
         (Ok(_), true) => look(format!(
             "{address} is free, and serve runs: it was started with another --{name}"
         )),
-        (Err(_), true) if answers(address, mark).await => {
+        (Err(_), true) if answers(address, known).await => {
             fine(name, format!("the running serve answers at {address}"))
         }
         (Err(_), true) => finding(
@@ -70,12 +74,12 @@ async fn address(name: &str, address: SocketAddr, mark: &str, serve_runs: bool) 
     }
 }
 
-/// Whether a request for the root of `address` is answered with `mark`.
-async fn answers(address: SocketAddr, mark: &str) -> bool {
+/// Whether `address` answers as serve does.
+async fn answers(address: SocketAddr, (path, mark): KnownAnswer) -> bool {
     let ask = async {
         let mut stream = TcpStream::connect(reachable(address)).await?;
         let request = format!(
-            "GET / HTTP/1.1\r\nHost: localhost:{}\r\nConnection: close\r\n\r\n",
+            "GET {path} HTTP/1.1\r\nHost: localhost:{}\r\nConnection: close\r\n\r\n",
             address.port()
         );
         stream.write_all(request.as_bytes()).await?;
