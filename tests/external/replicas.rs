@@ -78,6 +78,8 @@ struct Replicas<'a> {
     files: Vec<String>,
     /// The files of those that were killed.
     killed: Vec<String>,
+    /// The keys of attempts whose outcome could not be written.
+    unwritten: Vec<String>,
 }
 
 impl<'a> Replicas<'a> {
@@ -89,6 +91,7 @@ impl<'a> Replicas<'a> {
             started: 0,
             files: Vec::new(),
             killed: Vec::new(),
+            unwritten: Vec::new(),
         };
         for address in addresses {
             let (serve, file) = replicas.spawn(*address);
@@ -115,6 +118,7 @@ impl<'a> Replicas<'a> {
 
     fn kill(&mut self, victim: usize) {
         self.running[victim].kill();
+        self.unwritten.extend(unwritten(&self.running[victim]));
         let (serve, file) = self.spawn(self.addresses[victim]);
         self.running[victim] = serve;
         self.killed
@@ -127,35 +131,74 @@ impl<'a> Replicas<'a> {
         self.running[victim].signal(Signal::CONT);
     }
 
-    /// Stops all, and returns the number of deliveries of each key. All but one delivery of a key
-    /// were among the last of a process that was killed, before their marks.
-    fn deliveries(mut self) -> BTreeMap<String, usize> {
+    /// Stops all, and returns what they delivered.
+    fn stop(mut self) -> Deliveries {
         for serve in &mut self.running {
             assert!(serve.stop(Signal::TERM).success());
+            self.unwritten.extend(unwritten(serve));
         }
-        let (mut deliveries, mut unmarked) = (BTreeMap::new(), BTreeMap::new());
+        let mut deliveries = Deliveries::default();
         for file in &self.killed {
             let keys = delivered_keys(self.folder, file);
-            for key in keys.iter().rev().take(MOST_IN_FLIGHT) {
-                *unmarked.entry(key.clone()).or_insert(0) += 1;
-            }
-            keys.into_iter()
-                .for_each(|key| *deliveries.entry(key).or_insert(0) += 1);
+            let last = keys.iter().rev().take(MOST_IN_FLIGHT).cloned();
+            deliveries.cut_off.extend(last);
+            deliveries.keys.extend(keys);
         }
         for file in &self.files {
-            for key in delivered_keys(self.folder, file) {
-                *deliveries.entry(key).or_insert(0) += 1;
-            }
+            deliveries.keys.extend(delivered_keys(self.folder, file));
         }
-        for (key, count) in &deliveries {
-            let excused = unmarked.get(key).copied().unwrap_or(0);
-            assert!(
-                count - 1 <= excused,
-                "{key}: {count} times, {excused} unmarked"
-            );
-        }
+        deliveries.unwritten = self.unwritten;
         deliveries
     }
+}
+
+/// What all processes delivered.
+#[derive(Default)]
+struct Deliveries {
+    /// The key of each delivery.
+    keys: Vec<String>,
+    /// Of these, the last of each process that was killed: their outcome may not be written.
+    cut_off: Vec<String>,
+    /// Of these, those whose outcome could not be written, as the log says.
+    unwritten: Vec<String>,
+}
+
+impl Deliveries {
+    /// The number of events that were delivered more than once, which they are only after an
+    /// outcome that was not written.
+    fn more_than_once(&self) -> usize {
+        let (times, cut_off) = (count(&self.keys), count(&self.cut_off));
+        let unwritten = count(&self.unwritten);
+        for (key, times) in &times {
+            let of = |some: &BTreeMap<&str, usize>| some.get(key).copied().unwrap_or(0);
+            let excused = of(&cut_off) + of(&unwritten);
+            assert!(
+                times - 1 <= excused,
+                "{key}: {times} times, {excused} excused"
+            );
+        }
+        times.values().filter(|times| **times > 1).count()
+    }
+}
+
+fn count(keys: &[String]) -> BTreeMap<&str, usize> {
+    let mut times = BTreeMap::new();
+    for key in keys {
+        *times.entry(key.as_str()).or_insert(0) += 1;
+    }
+    times
+}
+
+/// The keys of the attempts whose outcome this process could not write.
+fn unwritten(serve: &Serve) -> Vec<String> {
+    let key = |line: String| {
+        let line: Value = serde_json::from_str(&line).ok()?;
+        let message = line["message"].as_str()?;
+        let is_unwritten = message.starts_with("outcome not written")
+            || message == "claim ended before the outcome was written";
+        Some(line["key"].as_str().filter(|_| is_unwritten)?.to_owned())
+    };
+    serve.stderr.all().into_iter().filter_map(key).collect()
 }
 
 /// The keys in what one process delivered. A kill may tear the last line.
@@ -251,21 +294,22 @@ async fn replicas_behind_haproxy_lose_nothing_while_one_is_killed_or_frozen_ever
         keys_of(&folder, "open").is_empty()
     });
     let drained = began.elapsed();
-    let deliveries = replicas.deliveries();
+    let deliveries = replicas.stop();
     kill_process(Pid::from_child(&proxy), Signal::TERM).unwrap();
     proxy.wait().unwrap();
 
-    let more_than_once = deliveries.values().filter(|count| **count > 1).count();
+    let more_than_once = deliveries.more_than_once();
+    let delivered: BTreeSet<String> = deliveries.keys.into_iter().collect();
     println!(
         "{said}\n{kills} kills, {freezes} freezes in {} s, everything delivered after {} s; {} \
-         events, {more_than_once} delivered more than once",
+         events, {more_than_once} delivered more than once; {} outcomes could not be written",
         sent.as_secs(),
         drained.as_secs(),
-        deliveries.len(),
+        delivered.len(),
+        deliveries.unwritten.len(),
     );
     // The simulation has compared what was acknowledged with the inbox.
     assert!(output.status.success(), "{said}");
-    let delivered: BTreeSet<String> = deliveries.into_keys().collect();
     assert!(
         delivered == keys_of(&folder, "delivered"),
         "a row is marked without its delivery"
