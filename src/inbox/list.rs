@@ -1,7 +1,10 @@
 //! Filters and pages of a list of rows.
 
 use super::{InboxError, Row};
-use crate::domain::{Key, State, Timestamp};
+use crate::{
+    domain::{Key, State, Timestamp},
+    senders::SenderKind,
+};
 
 /// Which rows to list; a field that is `None` excludes nothing.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +19,36 @@ pub struct RowFilter {
     pub subject: Option<String>,
     /// Only rows received at or after this time.
     pub since: Option<Timestamp>,
+    /// Only rows received before this time.
+    pub until: Option<Timestamp>,
+    /// Only rows of this kind of sender.
+    pub kind: Option<SenderKind>,
+}
+
+impl RowFilter {
+    /// Whether a row is wanted.
+    pub fn matches(&self, row: &Row) -> bool {
+        let Self {
+            source,
+            state,
+            event_type,
+            subject,
+            since,
+            until,
+            kind,
+        } = self;
+        source
+            .as_ref()
+            .is_none_or(|source| source == row.key.source())
+            && state.is_none_or(|state| state == row.state)
+            && event_type
+                .as_ref()
+                .is_none_or(|wanted| *wanted == row.event_type)
+            && (subject.is_none() || *subject == row.subject)
+            && since.is_none_or(|since| since <= row.received_at)
+            && until.is_none_or(|until| until > row.received_at)
+            && kind.is_none_or(|kind| kind == row.kind)
+    }
 }
 
 /// Which sources to find due rows of. A source whose destination is down must not hide the due rows

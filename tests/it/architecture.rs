@@ -132,23 +132,50 @@ const LIBRARY: &[(&str, &[&str])] = &[
 const COMMAND_LINE: &[(&str, &[&str])] = &[
     ("aws", &[]),
     ("labels", &[]),
+    ("timeline", &["labels"]),
     ("sqlite", &[]),
     ("diagnose", &[]),
+    ("evidence", &[]),
+    ("payload", &[]),
     ("any_inbox", &["aws", "sqlite"]),
+    ("acts", &["aws", "any_inbox"]),
     ("listener", &[]),
     ("metrics", &[]),
-    ("console", &["labels", "listener", "metrics"]),
-    ("server", &["sqlite", "listener", "metrics"]),
+    ("refusals", &["diagnose"]),
+    ("overview", &["labels", "sqlite"]),
     (
-        "commands",
+        "console",
         &[
-            "aws",
+            "acts",
             "labels",
+            "timeline",
             "sqlite",
-            "diagnose",
+            "evidence",
+            "payload",
             "any_inbox",
             "listener",
             "metrics",
+            "overview",
+            "refusals",
+            "overview",
+        ],
+    ),
+    ("server", &["sqlite", "listener", "metrics", "refusals"]),
+    (
+        "commands",
+        &[
+            "acts",
+            "aws",
+            "labels",
+            "timeline",
+            "sqlite",
+            "diagnose",
+            "evidence",
+            "any_inbox",
+            "listener",
+            "metrics",
+            "refusals",
+            "overview",
             "console",
             "server",
         ],
@@ -196,6 +223,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     // How AWS is reached is decided in one place; a person's credentials in another.
     ("aws_smithy_http_client::", &["src/aws"]),
     ("aws_config::", &["crates/pillarbox-cli/src/aws.rs"]),
+    ("aws_sdk_sts::", &["crates/pillarbox-cli/src/aws.rs"]),
     (
         "aws_sdk_secretsmanager::",
         &["src/secrets/secrets_manager.rs"],
@@ -210,10 +238,13 @@ const RESERVED: &[(&str, &[&str])] = &[
     // What a pull returns is authentic, so only the pull clients may vouch for it.
     ("Pulled::listed(", &["src/reconcile/hmrc/page.rs"]),
     ("Pulled::payment(", &["src/reconcile/govuk_pay/client.rs"]),
-    // Only one command tries what a receiver must never accept.
+    // What explains a refusal tries what a receiver must never accept, so it decides no answer.
     (
         "diagnose::",
-        &["crates/pillarbox-cli/src/commands/verify.rs"],
+        &[
+            "crates/pillarbox-cli/src/commands/verify.rs",
+            "crates/pillarbox-cli/src/refusals",
+        ],
     ),
     // The clock and the random source are read in one place of each side.
     (

@@ -6,6 +6,7 @@
 )]
 
 mod accounts;
+mod acts;
 mod alarms;
 mod as_sent;
 mod aws;
@@ -13,12 +14,14 @@ mod check_command;
 mod cli;
 mod credentials;
 mod evidence;
+mod import;
 mod lambda;
 mod lambda_deaths;
 mod lambda_reconcile;
 mod monitoring;
 mod own_destination;
 mod own_destination_lambda;
+mod privacy;
 mod process;
 mod read_commands;
 mod receive;

@@ -18,7 +18,8 @@ use pillarbox::{
 };
 use pillarbox_cli::{
     metrics::ServeMetrics,
-    server::{Server as Serving, SweepDuty},
+    refusals::{CandidateSecrets, RefusalLog},
+    server::{NewRows, Server as Serving, SweepDuty},
     sqlite::SqliteInbox,
 };
 use tempfile::TempDir;
@@ -145,7 +146,9 @@ impl Server {
         let server = Serving {
             receiver,
             worker,
+            new_rows: NewRows::new(),
             metrics: Arc::clone(&metrics),
+            refusals: RefusalLog::new(CandidateSecrets::default(), Arc::new(FixedClock)),
             sources: None,
             duty: SweepDuty::always(),
         };

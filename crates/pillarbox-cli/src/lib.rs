@@ -20,15 +20,21 @@
 //! }
 //! ```
 
+pub mod acts;
 pub mod any_inbox;
 mod aws;
 pub mod commands;
 pub mod console;
 pub mod diagnose;
+mod evidence;
 mod labels;
 mod listener;
 pub mod metrics;
+pub mod overview;
+mod payload;
+pub mod refusals;
 pub mod server;
 pub mod sqlite;
+mod timeline;
 
 pub use commands::serve_to;

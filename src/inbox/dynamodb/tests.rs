@@ -119,7 +119,8 @@ fn long_paid(id: &str) -> Entry {
 fn long_noted(id: &str, event_type: &str) -> Entry {
     let noise = hex::encode(&long(7)[..300_000]);
     let body = format!(
-        r#"{{"webhook_message_id":"{id}","created_date":"{NOW}","resource_id":"p","event_type":"{event_type}","resource":"{noise}"}}"#
+        r#"{{"webhook_message_id":"{id}","created_date":"{NOW}","resource_id":"p",
+            "event_type":"{event_type}","resource":"{noise}"}}"#
     );
     entry(SenderKind::GOVUK_PAY, "pay", body.into())
 }
@@ -267,7 +268,7 @@ async fn settle(inbox: &DynamoInbox, days: u64) -> usize {
 /// Writes the parts of an entry and no row, as a process that ends in between.
 async fn write_parts_only(inbox: &DynamoInbox, entry: &Entry) {
     let body = crate::inbox::body::StoredBody::pack(&entry.body);
-    let parts = parts::split(entry, &body);
+    let parts = parts::split(&body, entry.received_at);
     intents::open(inbox, &entry.key, &parts, entry.received_at)
         .await
         .unwrap();

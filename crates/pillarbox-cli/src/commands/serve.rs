@@ -14,6 +14,7 @@ use clap::Args;
 use tokio::{
     net::{TcpListener, TcpSocket},
     signal::unix::{SignalKind, signal},
+    task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::Level;
@@ -23,15 +24,17 @@ use tracing_subscriber::{
 };
 
 use super::{
-    CommandError, GlobalArgs, demo,
+    CommandError, ErrorCode, GlobalArgs, demo,
     output::{BOLD, Output, paint},
     settings::{CommandSettings, aws, outside, outside_with, variable, wrong},
 };
 use crate::{
-    console, labels,
+    console::{Console, ConsoleAccess, ConsoleInbox, ConsoleSettings},
+    labels,
     listener::raise_descriptor_limit,
     metrics::{CountedFailures, ServeMetrics},
-    server::{ServeInbox, Server, SweepDuty, reconcile_loop, sweep_lease},
+    refusals::{CandidateSecrets, RefusalLog},
+    server::{NewRowHints, NewRows, ServeInbox, Server, SweepDuty, reconcile_loop, sweep_lease},
     sqlite::{ServeLock, SqliteInbox},
 };
 use pillarbox::{
@@ -73,6 +76,9 @@ pub(super) struct ServeArgs {
     /// configuration
     #[arg(long, value_name = "ADDR")]
     console: Option<String>,
+    /// Let the console replay, discard and erase; the demo's always may
+    #[arg(long)]
+    allow_changes: bool,
 }
 
 /// What `serve` needs, before anything is opened.
@@ -80,7 +86,9 @@ struct LoadedServe {
     settings: CommandSettings,
     keyring: Arc<Keyring>,
     secrets: DestinationSecrets,
+    refusals: Arc<RefusalLog>,
     aws: Option<Aws>,
+    access: ConsoleAccess,
 }
 
 impl ServeArgs {
@@ -95,11 +103,13 @@ impl ServeArgs {
             settings,
             keyring,
             secrets,
+            refusals,
             aws,
+            access,
         } = self.load(global).await?;
         let clock = Arc::new(SystemClock);
         let log = LogDestination::on_stdout().map_err(|error| {
-            CommandError::Failed(format!("standard output cannot be used: {error}"))
+            ErrorCode::Output.error(format!("standard output cannot be used: {error}"))
         })?;
         let routes = settings.config.route_settings(&secrets);
         let (destination, errors) = routes.build(&DestinationDeps {
@@ -109,19 +119,21 @@ impl ServeArgs {
             log: &|| Ok(log.clone()),
         });
         if let Some(error) = errors.first() {
-            return Err(CommandError::Usage(error.to_string()));
+            return Err(ErrorCode::Config.error(error));
         }
         let goes_to = destination_lines(&settings.config);
-        run(
+        let starting = Starting {
             settings,
             keyring,
             aws,
-            (destination, &goes_to),
+            access,
+            destination,
+            goes_to: &goes_to,
             metrics,
+            refusals,
             clock,
-            output,
-        )
-        .await
+        };
+        run(starting, output).await
     }
 
     /// The same with a custom destination, which no configuration names.
@@ -136,25 +148,30 @@ impl ServeArgs {
         let LoadedServe {
             settings,
             keyring,
+            refusals,
             aws,
+            access,
             ..
         } = self.load(global).await?;
         let checked = settings.config.check_own_destination();
-        checked.map_err(|error| CommandError::Usage(format!("{} {error}", settings.place)))?;
-        run(
+        checked.map_err(|error| ErrorCode::Config.error(format!("{} {error}", settings.place)))?;
+        let starting = Starting {
             settings,
             keyring,
             aws,
-            (destination, &["of this program".to_owned()]),
+            access,
+            destination,
+            goes_to: &["of this program".to_owned()],
             metrics,
-            Arc::new(SystemClock),
-            output,
-        )
-        .await
+            refusals,
+            clock: Arc::new(SystemClock),
+        };
+        run(starting, output).await
     }
 
     /// Reads the configuration and the secrets; creates the demo's secrets first.
     async fn load(self, global: &GlobalArgs) -> Result<LoadedServe, CommandError> {
+        let allow_changes = self.allow_changes;
         let flags = Overrides {
             listen: self.listen,
             console: self.console,
@@ -167,6 +184,11 @@ impl ServeArgs {
             demo::prepare(&settings.config, &SystemClock)?;
         }
         let settings = CommandSettings::load_to_use(global, flags)?;
+        let access = if allow_changes || settings.is_demo() {
+            ConsoleAccess::Changes
+        } else {
+            ConsoleAccess::ReadOnly
+        };
         let config = &settings.config;
         let aws = if config.is_on_aws() || config.inbox.is_on_aws() {
             Some(aws().await?)
@@ -184,6 +206,7 @@ impl ServeArgs {
         };
         let outside = outside_with(&vault);
         let secrets = config.secrets(&outside).map_err(wrong)?;
+        let candidates = CandidateSecrets::read(&config.sources, &outside);
         let keyring = Keyring::new(
             config.source_secrets(),
             &outside,
@@ -194,7 +217,9 @@ impl ServeArgs {
             settings,
             keyring,
             secrets: secrets.destinations,
+            refusals: RefusalLog::new(candidates, Arc::new(SystemClock)),
             aws,
+            access,
         })
     }
 }
@@ -204,37 +229,24 @@ struct Starting<'a, D> {
     settings: CommandSettings,
     keyring: Arc<Keyring>,
     aws: Option<Aws>,
+    access: ConsoleAccess,
     destination: D,
     /// Where events go, for a person.
     goes_to: &'a [String],
     metrics: Arc<ServeMetrics>,
+    refusals: Arc<RefusalLog>,
     clock: Arc<SystemClock>,
 }
 
 /// Opens everything, prints the addresses, and serves until a signal.
-pub(super) async fn run<D: Destination>(
-    settings: CommandSettings,
-    keyring: Arc<Keyring>,
-    aws: Option<Aws>,
-    (destination, goes_to): (D, &[String]),
-    metrics: Arc<ServeMetrics>,
-    clock: Arc<SystemClock>,
+async fn run<D: Destination>(
+    starting: Starting<'_, D>,
     output: &mut Output,
 ) -> Result<(), CommandError> {
     raise_descriptor_limit();
-    let starting = Starting {
-        settings,
-        keyring,
-        aws,
-        destination,
-        goes_to,
-        metrics,
-        clock,
-    };
     match starting.settings.config.inbox.clone() {
         InboxConfig::Sqlite { path } => {
-            let lock =
-                ServeLock::take(&path).map_err(|error| CommandError::Failed(error.to_string()))?;
+            let lock = ServeLock::take(&path)?;
             let inbox = Arc::new(SqliteInbox::create_locked(&path, lock)?);
             let alone = |_: &CancellationToken| (SweepDuty::always(), std::future::ready(()));
             let name = path.display().to_string();
@@ -280,7 +292,7 @@ impl<D: Destination> Starting<'_, D> {
         match inbox.preflight(self.clock.now(), self.clock.random()).await {
             Ok(()) => {}
             Err(error @ PreflightError::Misconfigured(_)) => {
-                return Err(CommandError::Usage(error.to_string()));
+                return Err(ErrorCode::TableSetup.error(error));
             }
             Err(PreflightError::Unreachable(reason)) => {
                 tracing::error!(%reason, "the inbox is out of reach; starting all the same");
@@ -291,7 +303,7 @@ impl<D: Destination> Starting<'_, D> {
 
     /// Serves until a signal. `take_duty` decides whether this process reads what is due, and
     /// returns what ends with that.
-    async fn serve<I: ServeInbox, F: Future<Output = ()>>(
+    async fn serve<I: ServeInbox + ConsoleInbox, F: Future<Output = ()>>(
         self,
         inbox: Arc<I>,
         inbox_name: String,
@@ -308,28 +320,31 @@ impl<D: Destination> Starting<'_, D> {
 
         let stop = stop_on_signals()?;
         let metrics = self.metrics;
-        let pushed = settings
-            .config
-            .sources
-            .iter()
-            .filter(|source| source.webhook);
-        let sources: Vec<SourceName> = pushed.map(|source| source.name.clone()).collect();
+        let sources = pushed_sources(&settings.config);
         metrics.declare(&sources);
         metrics.watch(&inbox, &sources, self.clock.clone());
-        let pages = console::router(Arc::clone(&inbox), Arc::clone(&metrics), console_bound);
+        let console = ConsoleSettings {
+            config: Arc::new(settings.config.clone()),
+            inbox_name: inbox_name.clone(),
+            access: self.access,
+            is_demo: settings.is_demo(),
+            hosts: Vec::new(),
+            token: None,
+            metrics: Some(Arc::clone(&metrics)),
+            clock: self.clock.clone(),
+        };
+        let console = Console::new(Arc::clone(&inbox), console, console_bound);
         let stopped = stop.clone();
-        tokio::spawn(console::serve(console_listener, pages, async move {
-            stopped.cancelled().await
-        }));
+        tokio::spawn(console.serve(console_listener, stopped.cancelled_owned()));
         let addresses = (bound, console_bound);
         let shown = (self.goes_to, inbox_name.as_str());
         welcome(&settings, &keyring, addresses, shown, output)?;
-        let routes = settings
-            .config
-            .route_settings(&DestinationSecrets::default());
-        tokio::spawn(log_unreachable(routes));
+        let secrets = DestinationSecrets::default();
+        tokio::spawn(log_unreachable(settings.config.route_settings(&secrets)));
         let (duty, duty_ended) = take_duty(&stop);
-        let mut reconciling = reconciler(&settings.config, self.aws.as_ref(), &inbox)
+        let new_rows = NewRows::new();
+        let hints = new_rows.hints();
+        let reconciling = reconciler(&settings.config, self.aws.as_ref(), &inbox, hints)
             .map(|reconciler| reconcile_loop::start(reconciler, &metrics, &duty, &stop))
             .unwrap_or_default();
         let retention = RetentionPolicy {
@@ -339,24 +354,34 @@ impl<D: Destination> Starting<'_, D> {
         let server = Server {
             worker: DeliveryWorker::new(Arc::clone(&inbox), destination, clock.clone(), retention),
             receiver: Receiver::new(keyring, inbox, settings.config.acceptance, clock),
+            new_rows,
             metrics,
+            refusals: self.refusals,
             sources: known_sources,
             duty,
         };
         server.run(listener, stop).await?;
-        // Each run ends between two steps; one that does not is continued by the next run.
-        let reconciled = async {
-            duty_ended.await;
-            while reconciling.join_next().await.is_some() {}
-        };
-        if tokio::time::timeout(RECONCILE_DRAIN, reconciled)
-            .await
-            .is_err()
-        {
-            tracing::warn!("a reconcile run did not end in time and was cut off");
-        }
+        end_runs(duty_ended, reconciling).await;
         output.say("Stopped. What was stored and not handed on goes out at the next start.")?;
         Ok(())
+    }
+}
+
+/// The sources whose sender pushes.
+fn pushed_sources(config: &Config) -> Vec<SourceName> {
+    let pushed = config.sources.iter().filter(|source| source.webhook);
+    pushed.map(|source| source.name.clone()).collect()
+}
+
+/// Waits for the reconcile runs. Each ends between two steps; one that does not is continued by the
+/// next run.
+async fn end_runs(duty_ended: impl Future<Output = ()>, mut runs: JoinSet<()>) {
+    let ended = async {
+        duty_ended.await;
+        while runs.join_next().await.is_some() {}
+    };
+    if tokio::time::timeout(RECONCILE_DRAIN, ended).await.is_err() {
+        tracing::warn!("a reconcile run did not end in time and was cut off");
     }
 }
 
@@ -381,10 +406,12 @@ fn reconciler<I: ServeInbox>(
     config: &Config,
     aws: Option<&Aws>,
     inbox: &Arc<I>,
+    hints: NewRowHints,
 ) -> Option<Reconciler<I>> {
     let deps = ReconcilerDeps {
         clock: Arc::new(SystemClock),
         sleeper: Box::new(TokioSleeper),
+        reporter: Box::new(hints),
         env: variable,
         manager: aws.map(SecretsManager::new),
         metrics: None,
@@ -392,9 +419,9 @@ fn reconciler<I: ServeInbox>(
     Reconciler::new(config, Arc::clone(inbox), deps)
 }
 
-fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, CommandError> {
+pub(super) fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, CommandError> {
     listen(address).map_err(|error| {
-        CommandError::Failed(format!(
+        ErrorCode::Listen.error(format!(
             "cannot listen on {address} ({error}): stop the program that uses it, or choose \
              another with --{flag}"
         ))
@@ -427,31 +454,8 @@ fn welcome(
     ))?;
     output.say(&format!("  configuration  {}", settings.place))?;
     for source in &settings.config.sources {
-        if !source.webhook {
-            let (name, kind) = (&source.name, source.kind.as_str());
-            output.say(&format!("  reconciled     {name} ({kind}; no webhook)"))?;
-            continue;
-        }
-        let has_keys = keyring
-            .keys()
-            .sources()
-            .get(&source.name)
-            .is_some_and(|source| !source.keys.is_empty());
-        let pending = if !has_keys {
-            "; no secret yet, so POSTs are answered 503"
-        } else {
-            ""
-        };
-        output.say(&format!(
-            "  callback       http://{bound}/{} ({}{pending})",
-            source.name,
-            source.kind.as_str()
-        ))?;
-        if let (Some(pull), Some(keys)) = (&source.pull, &source.kind.config.pull) {
-            let minutes = pull.every.unwrap_or(keys.every).as_secs() / 60;
-            output.say(&format!(
-                "                 reconciled every {minutes} minutes"
-            ))?;
+        for line in source_lines(source, keyring, bound) {
+            output.say(&line)?;
         }
     }
     for line in goes_to {
@@ -464,6 +468,33 @@ fn welcome(
     }
     output.say("Ready. Ctrl-C finishes what is in flight and stops.")?;
     Ok(())
+}
+
+/// Where the sender of a source reaches it, and how often it is asked.
+fn source_lines(source: &SourceConfig, keyring: &Keyring, bound: SocketAddr) -> Vec<String> {
+    let (name, kind) = (&source.name, source.kind.as_str());
+    if !source.webhook {
+        return vec![format!("  reconciled     {name} ({kind}; no webhook)")];
+    }
+    let keys = keyring.keys();
+    let has_keys = keys
+        .sources()
+        .get(name)
+        .is_some_and(|source| !source.keys.is_empty());
+    let pending = if !has_keys {
+        "; no secret yet, so POSTs are answered 503"
+    } else {
+        ""
+    };
+    let callback = format!("  callback       http://{bound}/{name} ({kind}{pending})");
+    let mut lines = vec![callback];
+    if let (Some(pull), Some(keys)) = (&source.pull, &source.kind.config.pull) {
+        let minutes = pull.every.unwrap_or(keys.every).as_secs() / 60;
+        lines.push(format!(
+            "                 reconciled every {minutes} minutes"
+        ));
+    }
+    lines
 }
 
 /// Where events go: the default destination if a source uses it, and each named one with what
@@ -537,7 +568,7 @@ fn invite(bound: SocketAddr, output: &mut Output) -> io::Result<()> {
 }
 
 /// Stops gracefully at the first SIGTERM or Ctrl-C, and at once at the second.
-fn stop_on_signals() -> io::Result<CancellationToken> {
+pub(super) fn stop_on_signals() -> io::Result<CancellationToken> {
     let (mut terminate, mut interrupt) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
@@ -559,13 +590,14 @@ fn stop_on_signals() -> io::Result<CancellationToken> {
 /// One line a request on standard error: readable on a terminal, JSON elsewhere. What `output` says
 /// to people joins these lines, so that a full disk or a reader that has stopped holds up neither
 /// the start nor the end.
-fn log_to_stderr(metrics: &Arc<ServeMetrics>, output: &mut Output) -> Result<(), CommandError> {
+pub(super) fn log_to_stderr(
+    metrics: &Arc<ServeMetrics>,
+    output: &mut Output,
+) -> Result<(), CommandError> {
     let level = match variable("PILLARBOX_LOG").as_deref() {
         None | Some("") => Level::INFO,
         Some(word) => word.parse().map_err(|_| {
-            CommandError::Usage(
-                "PILLARBOX_LOG must be one of error, warn, info, debug, trace".to_owned(),
-            )
+            ErrorCode::Config.error("PILLARBOX_LOG must be one of error, warn, info, debug, trace")
         })?,
     };
     let colour = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;

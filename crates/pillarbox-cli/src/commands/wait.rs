@@ -6,10 +6,10 @@ use clap::Args;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    CommandError, GlobalArgs, filter::FilterArgs, list::print_rows, output::Output,
+    CommandError, ErrorCode, GlobalArgs, filter::FilterArgs, list::print_rows, output::Output,
     scan::ScanProgress, settings::CommandSettings, span,
 };
-use crate::any_inbox::{AnyInbox, InboxAccess};
+use crate::any_inbox::AnyInbox;
 use pillarbox::{
     config::Overrides,
     inbox::{PageRequest, ReadInbox},
@@ -42,12 +42,8 @@ impl WaitArgs {
         global: &GlobalArgs,
         output: &mut Output,
     ) -> Result<(), CommandError> {
-        let filter = self.filter.read()?;
         let settings = CommandSettings::load(global, Overrides::default())?;
-        if let Some(name) = &filter.source {
-            settings.source(name)?;
-        }
-        let inbox = settings.open_inbox(InboxAccess::Read).await?;
+        let (filter, inbox) = self.filter.open(&settings).await?;
         let (inbox, progress) = ScanProgress::of(inbox, &filter, output).await?;
         let count = self.count.get();
         let deadline = Instant::now() + self.timeout;
@@ -58,7 +54,7 @@ impl WaitArgs {
                 return print_rows(&page.rows, true, self.json, output);
             }
             if Instant::now() >= deadline {
-                return Err(CommandError::Failed(format!(
+                return Err(ErrorCode::WaitTimeout.error(format!(
                     "{} of {count} matched within {} s",
                     page.rows.len(),
                     self.timeout.as_secs()

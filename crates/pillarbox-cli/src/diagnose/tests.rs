@@ -9,8 +9,19 @@ use super::*;
 const HMRC_SECRET: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
 const HMRC_OTHER: &str = "KRSXG5CTMVRXEZLUKRSXG5CTMVRXEZLU";
 const PAY_SECRET: &str = "webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu";
-const HMRC_BODY: &str = r#"{"notificationId":"1ed5f407","boxId":"50dca3fc","messageContentType":"application/json","message":"{\"n\":1.10}","status":"PENDING","createdDateTime":"2020-06-01T10:20:23.160+0000"}"#;
-const PAY_BODY: &str = r#"{"webhook_message_id":"6l0p","created_date":"2026-03-02T11:40:09.300Z","resource_id":"4u0c","api_version":1,"resource_type":"PAYMENT","event_type":"card_payment_failed","resource":{"moto":false,"state":{"code":"P0010","status":"declined"},"amount":5000,"metadata":{},"reference":"café","created_date":"2026-03-02T11:38:50.921Z"}}"#;
+const HMRC_BODY: &str = concat!(
+    r#"{"notificationId":"1ed5f407","boxId":"50dca3fc","#,
+    r#""messageContentType":"application/json","message":"{\"n\":1.10}","#,
+    r#""status":"PENDING","createdDateTime":"2020-06-01T10:20:23.160+0000"}"#,
+);
+const PAY_BODY: &str = concat!(
+    r#"{"webhook_message_id":"6l0p","created_date":"2026-03-02T11:40:09.300Z","#,
+    r#""resource_id":"4u0c","api_version":1,"resource_type":"PAYMENT","#,
+    r#""event_type":"card_payment_failed","#,
+    r#""resource":{"moto":false,"state":{"code":"P0010","status":"declined"},"#,
+    r#""amount":5000,"metadata":{},"reference":"café","#,
+    r#""created_date":"2026-03-02T11:38:50.921Z"}}"#,
+);
 
 /// The hex signature of `kind` that `key` makes.
 fn sign(kind: SenderKind, key: impl AsRef<[u8]>, body: impl AsRef<[u8]>) -> String {
@@ -234,8 +245,8 @@ fn the_other_senders_signature_is_told_by_its_length() {
 #[test]
 fn a_secret_that_was_changed_on_either_side_is_recognised() {
     use FailureCause::{
-        SecretPadded, SecretWithoutPrefix, SignedWithDecodedSecret, SignedWithPaddedSecret,
-        SignedWithoutPrefix,
+        SecretInvisible, SecretPadded, SecretWithoutPrefix, SignedWithDecodedSecret,
+        SignedWithInvisible, SignedWithPaddedSecret, SignedWithQuotedSecret, SignedWithoutPrefix,
     };
     let random = &PAY_SECRET["webhook_test_".len()..];
     let live = format!("webhook_live_{random}");
@@ -266,6 +277,36 @@ fn a_secret_that_was_changed_on_either_side_is_recognised() {
             HMRC_SECRET.into(),
             format!("{HMRC_SECRET} ").into(),
             SignedWithPaddedSecret,
+        ),
+        (
+            HMRC_SECRET.into(),
+            format!("\"{HMRC_SECRET}\"").into(),
+            SignedWithQuotedSecret,
+        ),
+        (
+            HMRC_SECRET.into(),
+            format!("'{HMRC_SECRET}'").into(),
+            SignedWithQuotedSecret,
+        ),
+        (
+            format!("\u{feff}{HMRC_SECRET}"),
+            HMRC_SECRET.into(),
+            SecretInvisible,
+        ),
+        (
+            PAY_SECRET.replace("_7", "_\u{200b}7"),
+            PAY_SECRET.into(),
+            SecretInvisible,
+        ),
+        (
+            HMRC_SECRET.into(),
+            format!("\u{feff}{HMRC_SECRET}").into(),
+            SignedWithInvisible,
+        ),
+        (
+            HMRC_SECRET.into(),
+            format!("{HMRC_SECRET}\u{200b}").into(),
+            SignedWithInvisible,
         ),
         (
             HMRC_SECRET.into(),
@@ -323,6 +364,45 @@ fn another_sources_secret_is_named() {
             causes
         }
     );
+}
+
+#[test]
+fn a_test_secret_on_a_live_source_is_told_from_any_other_sources_secret() {
+    let (live, other) = (
+        "webhook_live_own-secret-of-30-letters",
+        "webhook_live_another-source",
+    );
+    for (own, signed_with, cause) in [
+        (PAY_SECRET, other, FailureCause::LiveSecretOnTest),
+        (live, other, FailureCause::SecretOfOtherSource),
+    ] {
+        let header = sign(SenderKind::GOVUK_PAY, signed_with, PAY_BODY);
+        let found = diagnosis(SenderKind::GOVUK_PAY, &[own], header, PAY_BODY);
+        let key_label = "pay-two 1:env:PAY".into();
+        let causes = vec![cause];
+        assert_eq!(found, Diagnosis::Explained { key_label, causes });
+    }
+    let (own, test) = (
+        Secret::new(live.to_owned()),
+        Secret::new(PAY_SECRET.to_owned()),
+    );
+    let named = |label, secret| NamedSecret {
+        kind: SenderKind::GOVUK_PAY,
+        label,
+        secret,
+    };
+    let header = sign(SenderKind::GOVUK_PAY, PAY_SECRET, PAY_BODY);
+    let found = diagnose(
+        SenderKind::GOVUK_PAY,
+        &[named("own", &own)],
+        &[named("test", &test)],
+        header.as_bytes(),
+        PAY_BODY.as_bytes(),
+        Timestamp::from_millis(0),
+    );
+    let key_label = "test".into();
+    let causes = vec![FailureCause::TestSecretOnLive];
+    assert_eq!(found, Diagnosis::Explained { key_label, causes });
 }
 
 #[test]
@@ -558,12 +638,17 @@ fn every_cause() -> Vec<FailureCause> {
         NoSecret,
         SecretPadded,
         SignedWithPaddedSecret,
+        SignedWithQuotedSecret,
+        SecretInvisible,
+        SignedWithInvisible,
         SignedWithDecodedSecret(SecretEncoding::Base32),
         SignedWithDecodedSecret(SecretEncoding::Base64),
         SignedWithDecodedSecret(SecretEncoding::Hex),
         SecretWithoutPrefix,
         SignedWithoutPrefix,
         SecretOfOtherSource,
+        TestSecretOnLive,
+        LiveSecretOnTest,
         BodyNewlineAdded,
         BodyNewlineRemoved,
         BodyCrlfAdded,

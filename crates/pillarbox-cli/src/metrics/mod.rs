@@ -5,6 +5,7 @@
 //! platform. Their only label is a configured source, by type, so that no text of a sender can
 //! become one. To count is an atomic addition, so neither counting nor a scrape holds up a request.
 
+mod answer_times;
 mod counted_failures;
 mod gauges;
 mod names;
@@ -22,6 +23,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
+pub use answer_times::AnswerTimes;
 pub(crate) use counted_failures::CountedFailures;
 use gauges::GaugeReader;
 pub use names::prometheus_name;
@@ -189,12 +191,43 @@ impl ServeMetrics {
         self.expose()
     }
 
+    /// How long the answers to each source's requests took, since the process started.
+    pub fn answer_times(&self) -> Vec<AnswerTimes> {
+        AnswerTimes::read(&self.expose().1)
+    }
+
     fn expose(&self) -> (&'static str, String) {
         let mut text = String::new();
         // A string takes every write.
         let _ = prometheus_text::encode(&mut text, &self.registry);
         (prometheus_text::CONTENT_TYPE, text)
     }
+}
+
+/// The metrics that count refused requests.
+const REFUSED: [&str; 5] = [
+    "InvalidSignature",
+    "NoSecret",
+    "TooLarge",
+    "InboxUnavailable",
+    "OtherRefused",
+];
+
+/// The requests that a process has refused, as its text for a scrape says; `None` if the text has
+/// no such counter.
+pub fn refused_requests(scraped: &str) -> Option<u64> {
+    let metrics = METRICS
+        .iter()
+        .filter(|metric| REFUSED.contains(&metric.name));
+    let names: Vec<String> = metrics
+        .map(|metric| format!("{}_total{{", registered_name(metric)))
+        .collect();
+    let values = scraped.lines().filter_map(|line| {
+        names.iter().find(|name| line.starts_with(name.as_str()))?;
+        let (_, value) = line.rsplit_once(' ')?;
+        value.parse::<u64>().ok()
+    });
+    values.reduce(|sum, value| sum.saturating_add(value))
 }
 
 fn labels(source: Option<&SourceName>) -> Labels {

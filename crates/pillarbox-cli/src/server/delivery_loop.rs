@@ -3,18 +3,14 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use tokio::{
-    sync::mpsc,
-    time::{MissedTickBehavior, interval},
-};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::{ServeInbox, SweepDuty};
+use super::{NewRows, ServeInbox, SweepDuty, sweep_recorder::SweepRecorder};
 use crate::metrics::ServeMetrics;
 use pillarbox::{
     delivery::{AttemptResult, DeliveryLimits, DeliveryWorker, sweep::Sweep},
     destinations::Destination,
-    domain::Key,
     inbox::InboxError,
     telemetry::{MetricSample, PlatformFields},
 };
@@ -29,7 +25,7 @@ const CUT_OFF_TIMEOUT: Duration = Duration::from_secs(3);
 pub(super) async fn run<I: ServeInbox, D: Destination>(
     worker: Arc<DeliveryWorker<I, D>>,
     sources: Option<BTreeSet<String>>,
-    mut new_rows: mpsc::Receiver<Key>,
+    mut new_rows: NewRows,
     metrics: Arc<ServeMetrics>,
     duty: SweepDuty,
     stop: CancellationToken,
@@ -38,6 +34,7 @@ pub(super) async fn run<I: ServeInbox, D: Destination>(
     if let Some(sources) = sources {
         sweep = sweep.only_of(sources);
     }
+    let mut recorder = SweepRecorder::default();
     let mut sweep_tick = interval(I::SWEEP_INTERVAL);
     sweep_tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let maintaining = tokio::spawn(maintain(Arc::clone(&worker), duty.clone()));
@@ -45,12 +42,13 @@ pub(super) async fn run<I: ServeInbox, D: Destination>(
         tokio::select! {
             () = stop.cancelled() => break,
             Some(attempt) = sweep.next_result() => note_attempt(&attempt, &metrics),
-            Some(key) = new_rows.recv(), if sweep.has_room() => sweep.start_unless_open(key),
+            Some(key) = new_rows.next(), if sweep.has_room() => sweep.start_unless_open(key),
             _ = sweep_tick.tick() => {
                 if duty.is_held() {
                     let begun = sweep.begin_round().await;
                     if begun.is_ok() {
                         metrics.add(None, &[MetricSample::SWEEP]);
+                        recorder.note(&worker, sweep.open_circuits());
                     }
                     log_failure(begun);
                 } else {
@@ -63,7 +61,7 @@ pub(super) async fn run<I: ServeInbox, D: Destination>(
     maintaining.abort(); // between two writes; the next start, or another replica, goes on
     // The last new rows are delivered, too, while there is room; the rest by the next sweep.
     while sweep.has_room()
-        && let Ok(key) = new_rows.try_recv()
+        && let Some(key) = new_rows.take()
     {
         sweep.start_unless_open(key);
     }

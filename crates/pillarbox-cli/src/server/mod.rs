@@ -5,20 +5,24 @@
 
 mod body_memory;
 mod delivery_loop;
+mod new_rows;
 mod request;
 pub(crate) mod reconcile_loop;
 mod serve_inbox;
 pub(crate) mod sweep_lease;
+mod sweep_recorder;
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use tokio::{net::TcpListener, sync::mpsc};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     listener::{connection_limits, listen},
     metrics::ServeMetrics,
+    refusals::RefusalLog,
 };
+pub use new_rows::{NewRowHints, NewRows};
 use pillarbox::{
     delivery::DeliveryWorker, destinations::Destination, inbox::InboxError, receive::Receiver,
 };
@@ -26,17 +30,18 @@ use request::RequestHandler;
 pub use serve_inbox::ServeInbox;
 pub use sweep_lease::SweepDuty;
 
-/// How many hints may wait. Rows beyond that are found by the next sweep.
-const MAX_HINTS: usize = 4096;
-
 /// A server before it starts.
 pub struct Server<I, D> {
     /// Receives and stores notifications.
     pub receiver: Receiver<I>,
     /// Delivers them.
     pub worker: DeliveryWorker<I, D>,
+    /// The keys of new rows, from the receiver and from reconciling.
+    pub new_rows: NewRows,
     /// Counts both.
     pub metrics: Arc<ServeMetrics>,
+    /// Has the last requests that were refused.
+    pub refusals: Arc<RefusalLog>,
     /// The sources whose rows are delivered; all if `None`.
     pub sources: Option<BTreeSet<String>>,
     /// Whether this process reads what is due.
@@ -55,18 +60,19 @@ impl<I: ServeInbox, D: Destination> Server<I, D> {
         stop: CancellationToken,
     ) -> Result<(), InboxError> {
         self.receiver.inbox.take_over().await?;
-        let (wake, new_rows) = mpsc::channel(MAX_HINTS);
+        let hints = self.new_rows.hints();
         // Delivery stops after the receiver, so that the last new rows are still delivered.
         let received_all = CancellationToken::new();
         let delivering = tokio::spawn(delivery_loop::run(
             Arc::new(self.worker),
             self.sources,
-            new_rows,
+            self.new_rows,
             Arc::clone(&self.metrics),
             self.duty,
             received_all.clone(),
         ));
-        let handler = Arc::new(RequestHandler::new(self.receiver, wake, self.metrics));
+        let counters = (self.metrics, self.refusals);
+        let handler = Arc::new(RequestHandler::new(self.receiver, hints, counters));
         let (limits, _) = connection_limits();
         listen(listener, handler, limits, stop).await;
         received_all.cancel();

@@ -7,20 +7,24 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header, request};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::time::Instant;
 
-use super::body_memory::{BodyBuffer, BodyMemory};
+use super::{
+    NewRowHints,
+    body_memory::{BodyBuffer, BodyMemory},
+};
 use crate::{
     listener::{BodyFraming, ConnectionWatch, HttpService, Incoming},
     metrics::ServeMetrics,
+    refusals::{RefusalLog, RefusedPost},
 };
 use pillarbox::{
-    domain::Key,
     inbox::Inbox,
     receive::{
         HttpAnswer, HttpRequest, MAX_BODY_BYTES, ReceiptStatus, Receiver, Refusal, RequestOutcome,
         answer,
     },
+    senders::SenderKind,
     telemetry::RequestRecord,
 };
 
@@ -36,10 +40,10 @@ const LOGGED_PATH_CHARS: usize = 64;
 /// Answers requests, for all connections.
 pub(super) struct RequestHandler<I> {
     receiver: Receiver<I>,
-    /// Wakes the worker for a new row. If it is full, the next sweep finds the row.
-    wake: mpsc::Sender<Key>,
+    hints: NewRowHints,
     bodies: Arc<BodyMemory>,
     metrics: Arc<ServeMetrics>,
+    refusals: Arc<RefusalLog>,
 }
 
 impl<I: Inbox> HttpService for RequestHandler<I> {
@@ -84,14 +88,15 @@ impl<I: Inbox> HttpService for RequestHandler<I> {
 impl<I: Inbox> RequestHandler<I> {
     pub(super) fn new(
         receiver: Receiver<I>,
-        wake: mpsc::Sender<Key>,
-        metrics: Arc<ServeMetrics>,
+        hints: NewRowHints,
+        (metrics, refusals): (Arc<ServeMetrics>, Arc<RefusalLog>),
     ) -> Self {
         Self {
             receiver,
-            wake,
+            hints,
             bodies: BodyMemory::new(),
             metrics,
+            refusals,
         }
     }
 
@@ -107,9 +112,14 @@ impl<I: Inbox> RequestHandler<I> {
             body: Some(body),
             memory: &self.bodies,
             buffer: None,
+            received: None,
+            refusals: &self.refusals,
             watch,
         };
         let result = self.receiver.handle(&mut request, record).await;
+        if let Err(refusal) = &result {
+            request.note(refusal, record);
+        }
         if record.source.is_none() {
             record.path = Some(request.path().chars().take(LOGGED_PATH_CHARS).collect());
         }
@@ -119,7 +129,7 @@ impl<I: Inbox> RequestHandler<I> {
         if let Ok(RequestOutcome::Stored(receipt)) = &result
             && receipt.stored == ReceiptStatus::Recorded
         {
-            let _ = self.wake.try_send(receipt.key.clone());
+            self.hints.add(&receipt.key);
         }
         result
     }
@@ -132,6 +142,9 @@ struct ServeRequest<'a> {
     memory: &'a Arc<BodyMemory>,
     /// The memory of the body, held until the request is answered.
     buffer: Option<BodyBuffer>,
+    /// The body, if it is short enough for a diagnosis.
+    received: Option<Bytes>,
+    refusals: &'a RefusalLog,
     watch: &'a ConnectionWatch,
 }
 
@@ -164,11 +177,25 @@ impl HttpRequest for ServeRequest<'_> {
         let body = tokio::time::timeout(BODY_TIMEOUT, self.read(body)).await;
         let body = body.map_err(|_| Refusal::Slow)??;
         self.watch.received();
+        let is_short = self.refusals.takes_body(body.len());
+        self.received = is_short.then(|| body.clone());
         Ok(body)
     }
 }
 
 impl ServeRequest<'_> {
+    /// Adds the request to the log of refused ones.
+    fn note(&self, refusal: &Refusal, record: &RequestRecord) {
+        let kind = record.kind.and_then(SenderKind::parse);
+        let signatures = kind.map(|kind| self.header_values(kind.signature.header));
+        self.refusals.note(&RefusedPost {
+            refusal,
+            record,
+            signatures: &signatures.unwrap_or_default(),
+            body: self.received.as_ref(),
+        });
+    }
+
     async fn read(&mut self, mut body: Incoming) -> Result<Bytes, Refusal> {
         let declared = body.size_hint().exact();
         let declared = declared.and_then(|length| usize::try_from(length).ok());

@@ -7,16 +7,15 @@ use rusqlite::{Connection, OptionalExtension, named_params, params};
 use super::{
     columns::{COLUMNS, PackedRow, packed_row, row},
     connection::SqliteError,
-    expiry::ExpiredRows,
     schema,
 };
 use pillarbox::{
     domain::{Key, SourceName, State, Timestamp},
     inbox::{
         BodyCopy, InboxError, KvEntry, KvKey, LedgerEntry, ListCursor, MAX_AHEAD, PageRequest,
-        PendingCount, PendingEvent, PendingGauges, ROW_VERSION, RowFilter, RowPage, SourceFilter,
-        due_ranges,
+        PendingEvent, PendingGauges, ROW_VERSION, RowFilter, RowPage, SourceFilter, due_ranges,
     },
+    senders::SenderKind,
 };
 
 /// The state of the file.
@@ -32,6 +31,22 @@ pub struct FileInspection {
     pub flushes_every_commit: bool,
     /// The damage that was found.
     pub faults: Vec<String>,
+}
+
+/// The pending rows that [`arrivals`] reads at most; the rest count as finished.
+const MAX_CHARTED_PENDING: i64 = 100_000;
+
+/// What arrived in one span of time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ArrivalCount {
+    /// All notifications.
+    pub all: u64,
+    /// Those that are open now.
+    pub open: u64,
+    /// Those that are dead now.
+    pub dead: u64,
+    /// Those that are held now.
+    pub held: u64,
 }
 
 /// Open rows that are due and not leased.
@@ -143,6 +158,8 @@ pub(super) fn list(
              AND (:event_type IS NULL OR event_type = :event_type)
              AND (:subject IS NULL OR subject = :subject)
              AND (:since IS NULL OR received_at >= :since)
+             AND (:until IS NULL OR received_at < :until)
+             AND (:kind IS NULL OR kind = :kind)
          ORDER BY id DESC LIMIT :limit"
     ))?;
     let mut rows = select.query(named_params! {
@@ -153,6 +170,8 @@ pub(super) fn list(
         ":event_type": filter.event_type,
         ":subject": filter.subject,
         ":since": filter.since.map(Timestamp::as_millis),
+        ":until": filter.until.map(Timestamp::as_millis),
+        ":kind": filter.kind.map(SenderKind::as_str),
         ":limit": i64::try_from(page.limit).unwrap_or(i64::MAX),
     })?;
     let (mut listed, mut read) = (RowPage::default(), 0);
@@ -244,22 +263,6 @@ pub(super) fn kv_get(db: &Connection, key: &KvKey) -> Result<Option<KvEntry>, Sq
     Ok(select.query_row([key.as_str()], entry).optional()?)
 }
 
-/// The size of each partition of the pending index that has rows.
-pub(super) fn pending_counts(db: &Connection) -> Result<Vec<PendingCount>, SqliteError> {
-    let mut select = db.prepare_cached(
-        "SELECT substr(shelf, 1, instr(shelf, ':') - 1), count(*), min(received_at)
-         FROM notification WHERE shelf IS NOT NULL GROUP BY 1 ORDER BY 1",
-    )?;
-    let count = |row: &rusqlite::Row<'_>| {
-        Ok(PendingCount {
-            partition: row.get(0)?,
-            rows: row.get::<_, u32>(1)? as usize,
-            oldest: Timestamp::from_millis(row.get(2)?),
-        })
-    };
-    Ok(select.query_map([], count)?.collect::<Result<_, _>>()?)
-}
-
 /// The state of the pending index, from the first rows of each state.
 pub(super) fn pending_gauges(
     db: &Connection,
@@ -282,6 +285,71 @@ pub(super) fn pending_gauges(
         }
     }
     Ok(gauges)
+}
+
+/// How many notifications arrived from each of `bounds` to the next, and the pending ones among
+/// them.
+///
+/// Rows have ids in the order of their arrival, so that a bound is found by bisection, and the
+/// number of ids between two bounds is the number of arrivals, those of removed rows among them.
+pub(super) fn arrivals(
+    db: &Connection,
+    bounds: &[Timestamp],
+) -> Result<Vec<ArrivalCount>, SqliteError> {
+    let first = bounds
+        .iter()
+        .map(|&bound| first_since(db, bound))
+        .collect::<Result<Vec<i64>, _>>()?;
+    let spans = first.windows(2).map(|ids| ArrivalCount {
+        all: (ids[1] - ids[0]).unsigned_abs(),
+        ..ArrivalCount::default()
+    });
+    let mut counts: Vec<ArrivalCount> = spans.collect();
+    // The index alone answers this: it ends with the ids.
+    let mut select = db.prepare_cached(
+        "SELECT shelf, id FROM notification
+         WHERE shelf IN ('open:0', 'dead:0', 'held:0') AND id >= ?1 LIMIT ?2",
+    )?;
+    let begin = first.first().copied().unwrap_or(i64::MAX);
+    let mut rows = select.query([begin, MAX_CHARTED_PENDING])?;
+    while let Some(row) = rows.next()? {
+        let (shelf, id): (String, i64) = (row.get(0)?, row.get(1)?);
+        let span = first.partition_point(|&first| first <= id) - 1;
+        let Some(count) = counts.get_mut(span) else {
+            continue; // it arrived after the last bound
+        };
+        *match shelf.as_str() {
+            "open:0" => &mut count.open,
+            "dead:0" => &mut count.dead,
+            _ => &mut count.held,
+        } += 1;
+    }
+    Ok(counts)
+}
+
+/// The id of the first row that arrived at or after `bound`; one more than the last if none did.
+fn first_since(db: &Connection, bound: Timestamp) -> Result<i64, SqliteError> {
+    let (mut low, last): (i64, i64) = db.query_row(
+        "SELECT coalesce((SELECT min(id) FROM notification), 1),
+             coalesce((SELECT max(id) FROM notification), 0)",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    let mut high = last + 1;
+    let mut select = db.prepare_cached(
+        "SELECT id, received_at FROM notification WHERE id >= ?1 ORDER BY id LIMIT 1",
+    )?;
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let (id, received_at): (i64, i64) =
+            select.query_row([middle], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        if received_at >= bound.as_millis() {
+            high = middle;
+        } else {
+            low = id + 1;
+        }
+    }
+    Ok(low)
 }
 
 /// Checks the whole file.
@@ -313,19 +381,4 @@ fn journal_mode(db: &Connection) -> Result<String, rusqlite::Error> {
         Some(Ok(())) if header[18..] == [2, 2] => Ok("wal".to_owned()),
         _ => Ok(mode),
     }
-}
-
-/// The rows that had expired at `now`.
-pub(super) fn expired_rows(
-    db: &Connection,
-    now: Timestamp,
-) -> Result<Option<ExpiredRows>, SqliteError> {
-    let count = "SELECT count(*), min(expires_at) FROM notification WHERE expires_at <= ?1";
-    let (rows, since): (u32, Option<i64>) = db.query_row(count, [now.as_millis()], |row| {
-        Ok((row.get(0)?, row.get(1)?))
-    })?;
-    Ok(since.map(|since| ExpiredRows {
-        rows: rows as usize,
-        since: Timestamp::from_millis(since),
-    }))
 }

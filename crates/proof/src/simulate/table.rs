@@ -11,7 +11,7 @@ use pillarbox::{
     inbox::{
         CasOutcome, Claim, DeliveryInbox, EventClaim, Fence, InboxError, KvEntry, KvKey,
         LedgerEntry, Mark, Marked, MemoryInbox, PendingEvent, PendingGauges, ReadInbox,
-        ReceiveInbox, ReconcileInbox, Recorded, Row, SourceFilter,
+        ReceiveInbox, ReconcileInbox, Recorded, Row, SourceFilter, SweepStatus,
     },
     senders::{Entry, EventName},
 };
@@ -338,6 +338,14 @@ impl DeliveryInbox for SimulatedInbox {
     ) -> Result<PendingGauges, InboxError> {
         self.ask(true, move |table| {
             at_once(table.pending_gauges(open_before, limit))
+        })
+        .await
+    }
+
+    async fn record_sweep(&self, status: &SweepStatus, version: u64) -> Result<(), InboxError> {
+        let status = status.clone();
+        self.ask(true, move |table| {
+            at_once(table.record_sweep(&status, version))
         })
         .await
     }
