@@ -1073,6 +1073,29 @@ pub async fn lists_newest_first_page_by_page(inbox: &impl Inbox) {
         .await,
         ""
     );
+    assert_eq!(
+        pages(
+            RowFilter {
+                since: Some(later(6)),
+                until: Some(later(7)),
+                ..RowFilter::default()
+            },
+            7
+        )
+        .await,
+        "pay:m5"
+    );
+    assert_eq!(
+        pages(
+            RowFilter {
+                kind: Some(SenderKind::HMRC),
+                ..RowFilter::default()
+            },
+            7
+        )
+        .await,
+        "hmrc:n1"
+    );
 }
 
 pub async fn keeps_the_latest_time_at_which_a_source_was_received(inbox: &impl Inbox) {

@@ -1,7 +1,10 @@
 //! Filters and pages of a list of rows.
 
 use super::{InboxError, Row};
-use crate::domain::{Key, State, Timestamp};
+use crate::{
+    domain::{Key, State, Timestamp},
+    senders::SenderKind,
+};
 
 /// Which rows to list; a field that is `None` excludes nothing.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +19,10 @@ pub struct RowFilter {
     pub subject: Option<String>,
     /// Only rows received at or after this time.
     pub since: Option<Timestamp>,
+    /// Only rows received before this time.
+    pub until: Option<Timestamp>,
+    /// Only rows of this kind of sender.
+    pub kind: Option<SenderKind>,
 }
 
 /// Which sources to find due rows of. A source whose destination is down must not hide the due rows

@@ -356,6 +356,8 @@ impl ReadInbox for MemoryInbox {
                 event_type,
                 subject,
                 since,
+                until,
+                kind,
             } = filter;
             source
                 .as_ref()
@@ -366,6 +368,8 @@ impl ReadInbox for MemoryInbox {
                     .is_none_or(|wanted| *wanted == row.event_type)
                 && (subject.is_none() || *subject == row.subject)
                 && since.is_none_or(|since| since <= row.received_at)
+                && until.is_none_or(|until| until > row.received_at)
+                && kind.is_none_or(|kind| kind == row.kind)
         };
         let mut rows: Vec<&Row> = tables.rows.values().filter(is_wanted).collect();
         rows.sort_by(|one, other| {

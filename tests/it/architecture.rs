@@ -128,12 +128,28 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
     ("labels", &[]),
     ("sqlite", &[]),
     ("diagnose", &[]),
+    ("evidence", &[]),
+    ("payload", &[]),
     ("any_inbox", &["aws", "sqlite"]),
     ("listener", &[]),
     ("metrics", &[]),
     ("overview", &["labels", "sqlite"]),
-    ("console", &["labels", "listener", "metrics", "overview"]),
-    ("server", &["sqlite", "listener", "metrics"]),
+    ("refusals", &["diagnose"]),
+    (
+        "console",
+        &[
+            "labels",
+            "sqlite",
+            "evidence",
+            "payload",
+            "any_inbox",
+            "listener",
+            "metrics",
+            "overview",
+            "refusals",
+        ],
+    ),
+    ("server", &["sqlite", "listener", "metrics", "refusals"]),
     (
         "commands",
         &[
@@ -141,10 +157,12 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
             "labels",
             "sqlite",
             "diagnose",
+            "evidence",
             "any_inbox",
             "listener",
             "metrics",
             "overview",
+            "refusals",
             "console",
             "server",
         ],
@@ -195,10 +213,13 @@ const RESERVED: &[(&str, &[&str])] = &[
     // What a pull returns is authentic, so only the pull clients may vouch for it.
     ("Pulled::listed(", &["src/reconcile/hmrc/page.rs"]),
     ("Pulled::payment(", &["src/reconcile/govuk_pay/client.rs"]),
-    // Only one command tries what a receiver must never accept.
+    // What explains a refusal tries what a receiver must never accept, so it decides no answer.
     (
         "diagnose::",
-        &["crates/pillarbox-cli/src/commands/verify.rs"],
+        &[
+            "crates/pillarbox-cli/src/commands/verify.rs",
+            "crates/pillarbox-cli/src/refusals",
+        ],
     ),
     // The clock and the random source are read in one place of each side.
     (

@@ -25,10 +25,13 @@ mod aws;
 pub mod commands;
 pub mod console;
 pub mod diagnose;
+mod evidence;
 mod labels;
 mod listener;
 pub mod metrics;
 pub mod overview;
+mod payload;
+pub mod refusals;
 pub mod server;
 pub mod sqlite;
 

@@ -332,6 +332,7 @@ fn matches(filter: &RowFilter, row: &Row) -> bool {
         .as_ref()
         .is_none_or(|source| row.key.source() == source)
         && filter.state.is_none_or(|state| row.state == state)
+        && filter.kind.is_none_or(|kind| row.kind == kind)
         && matches_index(
             filter,
             &row.event_type,
@@ -356,4 +357,5 @@ fn matches_index(
             .as_ref()
             .is_none_or(|wanted| Some(wanted) == subject)
         && filter.since.is_none_or(|since| received_at >= since)
+        && filter.until.is_none_or(|until| received_at < until)
 }

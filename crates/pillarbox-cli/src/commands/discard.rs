@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{
-    CommandError, GlobalArgs,
+    CommandError, ErrorCode, GlobalArgs,
     output::Output,
     settings::CommandSettings,
     show::{no_such, parse_key},
@@ -121,10 +121,10 @@ impl DiscardArgs {
         }
         let left = inbox.body_copies(key).await?;
         for copy in &left {
-            output.error(&format!(
+            output.error(&ErrorCode::BytesLeft.error(format!(
                 "{key}: {} bytes are still in {}: run the command again",
                 copy.bytes, copy.place
-            ))?;
+            )))?;
         }
         Ok(!left.is_empty())
     }

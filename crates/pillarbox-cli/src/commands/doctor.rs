@@ -375,7 +375,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        console,
+        console::{Console, ConsoleAccess, ConsoleSettings},
         metrics::ServeMetrics,
         sqlite::{ServeLock, SqliteInbox},
     };
@@ -505,8 +505,18 @@ mod tests {
         let _lock = ServeLock::take(&folder.path().join("inbox.db")).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let console_at = listener.local_addr().unwrap();
-        let pages = console::router(inbox, ServeMetrics::new(), console_at);
-        tokio::spawn(console::serve(listener, pages, std::future::pending()));
+        let console = ConsoleSettings {
+            config: Arc::new(Config::demo(folder.path())),
+            inbox_name: "a test".to_owned(),
+            access: ConsoleAccess::ReadOnly,
+            is_demo: false,
+            hosts: Vec::new(),
+            token: None,
+            metrics: Some(ServeMetrics::new()),
+            clock: Arc::new(SystemClock),
+        };
+        let console = Console::new(inbox, console, console_at);
+        tokio::spawn(console.serve(listener, std::future::pending()));
         let callback = server(CALLBACK).await;
 
         let (printed, is_well) = doctor(folder.path(), callback, console_at).await;

@@ -54,6 +54,7 @@ impl FilterArgs {
                 .as_deref()
                 .map(|when| since(when, SystemClock.now()))
                 .transpose()?,
+            ..RowFilter::default()
         })
     }
 }

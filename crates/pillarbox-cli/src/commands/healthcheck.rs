@@ -5,7 +5,9 @@ use std::time::Duration;
 use clap::Args;
 use tokio::time::timeout;
 
-use super::{CommandError, GlobalArgs, local_request, output::Output, settings::CommandSettings};
+use super::{
+    CommandError, ErrorCode, GlobalArgs, local_request, output::Output, settings::CommandSettings,
+};
 use pillarbox::{config::Overrides, telemetry::visible};
 
 /// Longer than `serve` takes to answer in any state.
@@ -38,7 +40,7 @@ impl HealthcheckArgs {
         };
         let settings = CommandSettings::load(global, flags)?;
         let address = local_request::reachable(settings.config.listen);
-        let failed = |reason: String| CommandError::Failed(format!("{address}: {reason}"));
+        let failed = |reason: String| ErrorCode::NotReady.error(format!("{address}: {reason}"));
         let asked = local_request::get(address, "/-/readyz", MAX_ANSWER_BYTES);
         let answer = timeout(TIMEOUT, asked).await;
         let answer = answer

@@ -23,14 +23,16 @@ use tracing_subscriber::{
 };
 
 use super::{
-    CommandError, GlobalArgs, demo,
+    CommandError, ErrorCode, GlobalArgs, demo,
     output::{BOLD, Output, paint},
     settings::{CommandSettings, aws, outside, outside_with, variable, wrong},
 };
 use crate::{
-    console, labels,
+    console::{Console, ConsoleAccess, ConsoleInbox, ConsoleSettings},
+    labels,
     listener::raise_descriptor_limit,
     metrics::{CountedFailures, ServeMetrics},
+    refusals::{CandidateSecrets, RefusalLog},
     server::{ServeInbox, Server, SweepDuty, reconcile_loop, sweep_lease},
     sqlite::{ServeLock, SqliteInbox},
 };
@@ -73,6 +75,9 @@ pub(super) struct ServeArgs {
     /// configuration
     #[arg(long, value_name = "ADDR")]
     console: Option<String>,
+    /// Let the console replay, discard and erase; the demo's always may
+    #[arg(long)]
+    allow_changes: bool,
 }
 
 /// What `serve` needs, before anything is opened.
@@ -80,7 +85,9 @@ struct LoadedServe {
     settings: CommandSettings,
     keyring: Arc<Keyring>,
     secrets: DestinationSecrets,
+    refusals: Arc<RefusalLog>,
     aws: Option<Aws>,
+    access: ConsoleAccess,
 }
 
 impl ServeArgs {
@@ -95,11 +102,13 @@ impl ServeArgs {
             settings,
             keyring,
             secrets,
+            refusals,
             aws,
+            access,
         } = self.load(global).await?;
         let clock = Arc::new(SystemClock);
         let log = LogDestination::on_stdout().map_err(|error| {
-            CommandError::Failed(format!("standard output cannot be used: {error}"))
+            ErrorCode::Output.error(format!("standard output cannot be used: {error}"))
         })?;
         let routes = settings.config.route_settings(&secrets);
         let (destination, errors) = routes.build(&DestinationDeps {
@@ -109,19 +118,21 @@ impl ServeArgs {
             log: &|| Ok(log.clone()),
         });
         if let Some(error) = errors.first() {
-            return Err(CommandError::Usage(error.to_string()));
+            return Err(ErrorCode::Config.error(error));
         }
         let goes_to = destination_lines(&settings.config);
-        run(
+        let starting = Starting {
             settings,
             keyring,
             aws,
-            (destination, &goes_to),
+            access,
+            destination,
+            goes_to: &goes_to,
             metrics,
+            refusals,
             clock,
-            output,
-        )
-        .await
+        };
+        run(starting, output).await
     }
 
     /// The same with a custom destination, which no configuration names.
@@ -136,25 +147,30 @@ impl ServeArgs {
         let LoadedServe {
             settings,
             keyring,
+            refusals,
             aws,
+            access,
             ..
         } = self.load(global).await?;
         let checked = settings.config.check_own_destination();
-        checked.map_err(|error| CommandError::Usage(format!("{} {error}", settings.place)))?;
-        run(
+        checked.map_err(|error| ErrorCode::Config.error(format!("{} {error}", settings.place)))?;
+        let starting = Starting {
             settings,
             keyring,
             aws,
-            (destination, &["of this program".to_owned()]),
+            access,
+            destination,
+            goes_to: &["of this program".to_owned()],
             metrics,
-            Arc::new(SystemClock),
-            output,
-        )
-        .await
+            refusals,
+            clock: Arc::new(SystemClock),
+        };
+        run(starting, output).await
     }
 
     /// Reads the configuration and the secrets; creates the demo's secrets first.
     async fn load(self, global: &GlobalArgs) -> Result<LoadedServe, CommandError> {
+        let allow_changes = self.allow_changes;
         let flags = Overrides {
             listen: self.listen,
             console: self.console,
@@ -167,6 +183,11 @@ impl ServeArgs {
             demo::prepare(&settings.config, &SystemClock)?;
         }
         let settings = CommandSettings::load_to_use(global, flags)?;
+        let access = if allow_changes || settings.is_demo() {
+            ConsoleAccess::Changes
+        } else {
+            ConsoleAccess::ReadOnly
+        };
         let config = &settings.config;
         let aws = if config.is_on_aws() || config.inbox.is_on_aws() {
             Some(aws().await?)
@@ -184,6 +205,7 @@ impl ServeArgs {
         };
         let outside = outside_with(&vault);
         let secrets = config.secrets(&outside).map_err(wrong)?;
+        let candidates = CandidateSecrets::read(&config.sources, &outside);
         let keyring = Keyring::new(
             config.source_secrets(),
             &outside,
@@ -194,7 +216,9 @@ impl ServeArgs {
             settings,
             keyring,
             secrets: secrets.destinations,
+            refusals: RefusalLog::new(candidates, Arc::new(SystemClock)),
             aws,
+            access,
         })
     }
 }
@@ -204,37 +228,24 @@ struct Starting<'a, D> {
     settings: CommandSettings,
     keyring: Arc<Keyring>,
     aws: Option<Aws>,
+    access: ConsoleAccess,
     destination: D,
     /// Where events go, for a person.
     goes_to: &'a [String],
     metrics: Arc<ServeMetrics>,
+    refusals: Arc<RefusalLog>,
     clock: Arc<SystemClock>,
 }
 
 /// Opens everything, prints the addresses, and serves until a signal.
-pub(super) async fn run<D: Destination>(
-    settings: CommandSettings,
-    keyring: Arc<Keyring>,
-    aws: Option<Aws>,
-    (destination, goes_to): (D, &[String]),
-    metrics: Arc<ServeMetrics>,
-    clock: Arc<SystemClock>,
+async fn run<D: Destination>(
+    starting: Starting<'_, D>,
     output: &mut Output,
 ) -> Result<(), CommandError> {
     raise_descriptor_limit();
-    let starting = Starting {
-        settings,
-        keyring,
-        aws,
-        destination,
-        goes_to,
-        metrics,
-        clock,
-    };
     match starting.settings.config.inbox.clone() {
         InboxConfig::Sqlite { path } => {
-            let lock =
-                ServeLock::take(&path).map_err(|error| CommandError::Failed(error.to_string()))?;
+            let lock = ServeLock::take(&path)?;
             let inbox = Arc::new(SqliteInbox::create_locked(&path, lock)?);
             let alone = |_: &CancellationToken| (SweepDuty::always(), std::future::ready(()));
             let name = path.display().to_string();
@@ -280,7 +291,7 @@ impl<D: Destination> Starting<'_, D> {
         match inbox.preflight(self.clock.now(), self.clock.random()).await {
             Ok(()) => {}
             Err(error @ PreflightError::Misconfigured(_)) => {
-                return Err(CommandError::Usage(error.to_string()));
+                return Err(ErrorCode::TableSetup.error(error));
             }
             Err(PreflightError::Unreachable(reason)) => {
                 tracing::error!(%reason, "the inbox is out of reach; starting all the same");
@@ -291,7 +302,7 @@ impl<D: Destination> Starting<'_, D> {
 
     /// Serves until a signal. `take_duty` decides whether this process reads what is due, and
     /// returns what ends with that.
-    async fn serve<I: ServeInbox, F: Future<Output = ()>>(
+    async fn serve<I: ServeInbox + ConsoleInbox, F: Future<Output = ()>>(
         self,
         inbox: Arc<I>,
         inbox_name: String,
@@ -316,11 +327,19 @@ impl<D: Destination> Starting<'_, D> {
         let sources: Vec<SourceName> = pushed.map(|source| source.name.clone()).collect();
         metrics.declare(&sources);
         metrics.watch(&inbox, &sources, self.clock.clone());
-        let pages = console::router(Arc::clone(&inbox), Arc::clone(&metrics), console_bound);
+        let console = ConsoleSettings {
+            config: Arc::new(settings.config.clone()),
+            inbox_name: inbox_name.clone(),
+            access: self.access,
+            is_demo: settings.is_demo(),
+            hosts: Vec::new(),
+            token: None,
+            metrics: Some(Arc::clone(&metrics)),
+            clock: self.clock.clone(),
+        };
+        let console = Console::new(Arc::clone(&inbox), console, console_bound);
         let stopped = stop.clone();
-        tokio::spawn(console::serve(console_listener, pages, async move {
-            stopped.cancelled().await
-        }));
+        tokio::spawn(console.serve(console_listener, stopped.cancelled_owned()));
         let addresses = (bound, console_bound);
         let shown = (self.goes_to, inbox_name.as_str());
         welcome(&settings, &keyring, addresses, shown, output)?;
@@ -340,6 +359,7 @@ impl<D: Destination> Starting<'_, D> {
             worker: DeliveryWorker::new(Arc::clone(&inbox), destination, clock.clone(), retention),
             receiver: Receiver::new(keyring, inbox, settings.config.acceptance, clock),
             metrics,
+            refusals: self.refusals,
             sources: known_sources,
             duty,
         };
@@ -394,7 +414,7 @@ fn reconciler<I: ServeInbox>(
 
 fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, CommandError> {
     listen(address).map_err(|error| {
-        CommandError::Failed(format!(
+        ErrorCode::Listen.error(format!(
             "cannot listen on {address} ({error}): stop the program that uses it, or choose \
              another with --{flag}"
         ))
@@ -563,9 +583,7 @@ fn log_to_stderr(metrics: &Arc<ServeMetrics>, output: &mut Output) -> Result<(),
     let level = match variable("PILLARBOX_LOG").as_deref() {
         None | Some("") => Level::INFO,
         Some(word) => word.parse().map_err(|_| {
-            CommandError::Usage(
-                "PILLARBOX_LOG must be one of error, warn, info, debug, trace".to_owned(),
-            )
+            ErrorCode::Config.error("PILLARBOX_LOG must be one of error, warn, info, debug, trace")
         })?,
     };
     let colour = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;

@@ -5,7 +5,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{
-    CommandError, GlobalArgs,
+    CommandError, ErrorCode, GlobalArgs,
     output::{BOLD, Output, paint},
     row::{JsonRow, json},
     settings::CommandSettings,
@@ -55,10 +55,7 @@ impl ShowArgs {
         let settings = CommandSettings::load(global, Overrides::default())?;
         let key = parse_key(&self.key)?;
         let inbox = settings.open_inbox(InboxAccess::Read).await?;
-        let row = inbox
-            .get(&key)
-            .await?
-            .ok_or_else(|| CommandError::Failed(no_such(&key)))?;
+        let row = inbox.get(&key).await?.ok_or_else(|| no_such(&key))?;
         if self.raw {
             Ok(output.bytes(row.proven_body()?)?)
         } else if self.json {
@@ -77,12 +74,14 @@ pub(super) fn parse_key(text: &str) -> Result<Key, CommandError> {
             visible(text)
         )
     };
-    Key::parse(text).ok_or_else(|| CommandError::Usage(wrong()))
+    Key::parse(text).ok_or_else(|| ErrorCode::Key.error(wrong()))
 }
 
-/// The message for a key without a notification.
-pub(super) fn no_such(key: &Key) -> String {
-    format!("no notification has the key {key}: `pillarbox list` shows all keys")
+/// The error for a key without a notification.
+pub(super) fn no_such(key: &Key) -> CommandError {
+    ErrorCode::UnknownKey.error(format!(
+        "no notification has the key {key}: `pillarbox list` shows all keys"
+    ))
 }
 
 impl From<&Row> for ShownRow {

@@ -1,23 +1,35 @@
 //! The checks of every request and the headers of every response.
+//!
+//! A request passes in this order: it names a host of the console, its method is one that the
+//! console has, its browser has signed in if it must, and a form comes from a page of this process.
+//! Only then is a [`ConsoleForm`] made, and no handler can change something without one.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 
 use axum::{
+    body::{Body, to_bytes},
     extract::{Request, State},
-    http::{HeaderValue, Method, header},
+    http::{HeaderMap, HeaderValue, Method, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 
-use super::page::PageError;
+use super::{
+    form::{CSRF_FIELD, ConsoleForm},
+    frame::PageFrame,
+    inbox::ConsoleInbox,
+    page::{PageError, with_error_page},
+    sign_in,
+    state::{ConsoleState, SharedState},
+};
 
 /// The content security policy of every response. A sender's text that escaped all escaping could
-/// still run no script, submit no form and open no frame.
+/// still run no script, submit no form elsewhere and open no frame.
 const HEADERS: [(header::HeaderName, &str); 5] = [
     (
         header::CONTENT_SECURITY_POLICY,
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri \
-         'none'; frame-ancestors 'none'",
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; \
+         connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     ),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
@@ -29,29 +41,38 @@ const HEADERS: [(header::HeaderName, &str); 5] = [
     ),
 ];
 
-/// The hosts under which a browser may request the console: the bound address, and every loopback
-/// name with any port.
+/// The longest form that is read.
+pub(super) const MAX_FORM_BYTES: usize = 64 * 1024;
+
+/// The addresses whose forms change rows. Without permission to change, they are refused here.
+const ACTS: &str = "/acts/";
+
+/// The hosts under which a browser may request the console: the bound address, every loopback name
+/// with any port, and the names that the console was started with, with any port.
 ///
 /// The check protects against DNS rebinding, in which a page's own name resolves to this machine.
 /// Such a request carries the page's name, never a loopback name. The port protects nothing, and
 /// through a tunnel it differs from the bound one.
 #[derive(Clone)]
-pub(super) struct AllowedHosts(Arc<str>);
+pub(super) struct AllowedHosts {
+    bound: String,
+    named: Vec<String>,
+}
 
 const LOOPBACK_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 impl AllowedHosts {
-    pub(super) fn of(bound: SocketAddr) -> Self {
+    pub(super) fn of(bound: SocketAddr, named: &[String]) -> Self {
         // An unspecified address stands for every address of the machine, and is the name of none.
         let is_name = !bound.ip().is_unspecified();
-        Self(
-            if is_name {
+        Self {
+            bound: if is_name {
                 bound.to_string()
             } else {
                 String::new()
-            }
-            .into(),
-        )
+            },
+            named: named.to_vec(),
+        }
     }
 
     fn contains(&self, host: &str) -> bool {
@@ -60,12 +81,14 @@ impl AllowedHosts {
             _ => (host, None),
         };
         let is_port = port.is_none_or(|port| port.parse::<u16>().is_ok());
-        let is_loopback = LOOPBACK_NAMES
-            .iter()
+        let named = self.named.iter().map(String::as_str);
+        let is_known = LOOPBACK_NAMES
+            .into_iter()
+            .chain(named)
             .any(|known| known.eq_ignore_ascii_case(name));
         // Browsers leave the usual port out.
-        let is_bound = host == &*self.0 || self.0.strip_suffix(":80") == Some(host);
-        (is_bound && !host.is_empty()) || (is_loopback && is_port)
+        let is_bound = host == self.bound || self.bound.strip_suffix(":80") == Some(host);
+        (is_bound && !host.is_empty()) || (is_known && is_port)
     }
 
     /// Whether a request names an allowed host, exactly once in its header and no other in its
@@ -83,26 +106,108 @@ impl AllowedHosts {
     }
 }
 
-/// Passes on read requests for an allowed host, and adds the headers to every response.
-pub(super) async fn guard(
-    State(hosts): State<AllowedHosts>,
+/// Passes on what may pass, and adds the headers to every response.
+pub(super) async fn guard<I: ConsoleInbox>(
+    State(state): State<SharedState<I>>,
     request: Request,
     next: Next,
 ) -> Response {
-    let head = request.method() == Method::HEAD;
-    let mut response = if !hosts.admit(&request) {
-        PageError::Host.into_response()
-    } else if head || request.method() == Method::GET {
-        next.run(request).await
-    } else {
-        PageError::Method.into_response()
+    let is_read = is_read(request.method());
+    let frame = PageFrame::of(&state, request.uri(), request.headers(), is_read);
+    let response = match admit(&state, request).await {
+        Ok(mut request) => {
+            request.extensions_mut().insert(frame.clone());
+            next.run(request).await
+        }
+        Err(error) => error.into_response(),
     };
+    let mut response = with_error_page(response, frame);
     for (name, value) in HEADERS {
         response
             .headers_mut()
             .insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+fn is_read(method: &Method) -> bool {
+    method == Method::GET || method == Method::HEAD
+}
+
+/// Checks a request, and reads its form if it has one.
+async fn admit<I>(state: &ConsoleState<I>, request: Request) -> Result<Request, PageError> {
+    if !state.hosts.admit(&request) {
+        return Err(PageError::Host);
+    }
+    let is_read = is_read(request.method());
+    if !is_read && request.method() != Method::POST {
+        return Err(PageError::Method);
+    }
+    let path = request.uri().path();
+    let is_open = path == sign_in::ADDRESS || path == super::STYLE_ADDRESS;
+    if !is_open && !sign_in::is_signed_in(state, request.headers()) {
+        return Err(PageError::SignIn);
+    }
+    if is_read {
+        return Ok(request);
+    }
+    if path.starts_with(ACTS) && !state.changes_allowed() {
+        return Err(PageError::ReadOnly);
+    }
+    if !is_same_origin(request.headers()) {
+        return Err(PageError::Forged);
+    }
+    let (parts, body) = request.into_parts();
+    let form = read_form(&parts, body).await?;
+    if !state.csrf.matches(form.get(CSRF_FIELD).unwrap_or_default()) {
+        return Err(PageError::Forged);
+    }
+    let mut request = Request::from_parts(parts, Body::empty());
+    request.extensions_mut().insert(form);
+    Ok(request)
+}
+
+async fn read_form(parts: &Parts, body: Body) -> Result<ConsoleForm, PageError> {
+    let media_type = parts.headers.get(header::CONTENT_TYPE);
+    let is_form = media_type.is_some_and(|given| {
+        given
+            .as_bytes()
+            .starts_with(b"application/x-www-form-urlencoded")
+    });
+    if !is_form {
+        return Err(PageError::Forged);
+    }
+    let body = to_bytes(body, MAX_FORM_BYTES)
+        .await
+        .map_err(|_| PageError::FormSize)?;
+    Ok(ConsoleForm::read(&body))
+}
+
+/// Whether a browser sent this from a page of the console, as far as its headers show.
+///
+/// Pages have the referrer policy `no-referrer`, with which browsers send the origin `null` from
+/// them, too; then it is the browser's own word, `Sec-Fetch-Site`, that counts. A browser sends that
+/// to addresses that it trusts: to loopback names, and over TLS.
+fn is_same_origin(headers: &HeaderMap) -> bool {
+    let only = |name: header::HeaderName| {
+        let mut given = headers.get_all(name).iter();
+        let first = given.next().and_then(|value| value.to_str().ok());
+        first.filter(|_| given.next().is_none())
+    };
+    let fetch_site = only(header::HeaderName::from_static("sec-fetch-site"));
+    if fetch_site.is_some_and(|site| site != "same-origin") {
+        return false;
+    }
+    match (only(header::ORIGIN), only(header::HOST)) {
+        (Some("null") | None, _) => fetch_site == Some("same-origin"),
+        (Some(origin), Some(host)) => {
+            let authority = origin
+                .strip_prefix("http://")
+                .or_else(|| origin.strip_prefix("https://"));
+            authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
+        }
+        (Some(_), None) => false,
+    }
 }
 
 #[cfg(test)]
@@ -143,9 +248,59 @@ mod tests {
             ("127.0.0.1:8081", "::1", false),
         ] {
             assert_eq!(
-                AllowedHosts::of(bound.parse().unwrap()).contains(host),
+                AllowedHosts::of(bound.parse().unwrap(), &[]).contains(host),
                 admitted,
                 "{host} at {bound}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_name_that_the_console_was_started_with_is_a_host_with_any_port() {
+        let bound = "0.0.0.0:8081".parse().unwrap();
+        let hosts = AllowedHosts::of(bound, &["console.example".to_owned()]);
+        for (host, admitted) in [
+            ("console.example", true),
+            ("Console.Example:443", true),
+            ("console.example.evil", false),
+            ("evil.console.example", false),
+        ] {
+            assert_eq!(hosts.contains(host), admitted, "{host}");
+        }
+    }
+
+    #[test]
+    fn only_a_page_of_the_same_origin_may_send_a_form() {
+        const HOST: &str = "localhost:8081";
+        for (origin, fetch_site, admitted) in [
+            (Some("http://localhost:8081"), None, true),
+            (Some("https://localhost:8081"), None, true),
+            (Some("http://localhost:8081"), Some("same-origin"), true),
+            (Some("null"), Some("same-origin"), true),
+            (None, Some("same-origin"), true),
+            (None, None, false),
+            (Some("null"), None, false),
+            (Some("null"), Some("cross-site"), false),
+            (Some("null"), Some("none"), false),
+            (Some("http://localhost:8081"), Some("cross-site"), false),
+            (Some("http://localhost:8080"), None, false),
+            (Some("http://127.0.0.1:8081"), None, false),
+            (Some("http://evil.example"), Some("same-site"), false),
+            (Some("http://localhost:8081.evil.example"), None, false),
+            (Some("file://localhost:8081"), None, false),
+            (Some(""), None, false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, HeaderValue::from_static(HOST));
+            for (name, value) in [("origin", origin), ("sec-fetch-site", fetch_site)] {
+                if let Some(value) = value {
+                    headers.insert(name, HeaderValue::from_static(value));
+                }
+            }
+            assert_eq!(
+                is_same_origin(&headers),
+                admitted,
+                "{origin:?} {fetch_site:?}"
             );
         }
     }

@@ -1,23 +1,30 @@
 //! The list page: the newest notifications, or the newest that match a filter.
 
-use std::{borrow::Cow, sync::Arc};
+use std::borrow::Cow;
 
 use askama::Template;
 use axum::{
+    Extension,
     extract::{RawQuery, State as Shared},
     http::StatusCode,
     response::Response,
 };
+use serde::Serialize;
 
 use super::{
-    detail,
+    frame::PageFrame,
+    inbox::{ConsoleInbox, ListCost},
+    live,
     page::{PageError, page},
     query::ListQuery,
+    row_page,
+    state::SharedState,
 };
 use crate::labels;
 use pillarbox::{
     domain::State,
-    inbox::{PageRequest, ReadInbox, Row, RowPage},
+    inbox::{PageRequest, Row, RowPage},
+    senders::SenderKind,
     telemetry::visible,
 };
 
@@ -27,53 +34,98 @@ const ROWS: usize = 50;
 #[derive(Template)]
 #[template(path = "list.html")]
 struct ListPage {
+    frame: PageFrame,
     title: String,
     asked: ListQuery,
+    sources: Vec<String>,
     narrowed: bool,
     lines: Vec<ListLine>,
     /// Why rows are left out.
     left_out: Vec<String>,
     older: Option<String>,
     newest: Option<String>,
+    /// The address of the same list from a whole read of a table, if nothing less finds its rows.
+    whole_read: Option<String>,
+    /// The address of the stream of what arrives, if this is the newest page.
+    stream: Option<String>,
+    /// How the stream is fed, if that is less than at once.
+    live_note: Option<&'static str>,
 }
 
 /// One row of the table. Every text is safe to display.
-struct ListLine {
-    key: String,
-    address: String,
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct ListLine {
+    pub(super) key: String,
+    pub(super) address: String,
     received_at: String,
     source: String,
     event: String,
     subject: String,
     origin: &'static str,
-    state: State,
+    state: &'static str,
     reason: String,
     attempts: u32,
 }
 
-/// `GET /`.
-pub(super) async fn show<I: ReadInbox>(
-    Shared(inbox): Shared<Arc<I>>,
+/// `GET /notifications`.
+pub(super) async fn show<I: ConsoleInbox>(
+    Shared(state): Shared<SharedState<I>>,
+    Extension(frame): Extension<PageFrame>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, PageError> {
     let asked = ListQuery::read(query.as_deref().unwrap_or(""))?;
-    let part = PageRequest {
-        limit: ROWS,
-        after: asked.after.clone(),
+    let sources = &state.settings.config.sources;
+    let sources = sources
+        .iter()
+        .map(|source| source.name.to_string())
+        .collect();
+    let cost = state.inbox.list_cost();
+    let listed = if cost == ListCost::Local || asked.is_indexed() || asked.scan {
+        let part = PageRequest {
+            limit: ROWS,
+            after: asked.after.clone(),
+        };
+        Some(state.inbox.list(&asked.filter(), part).await?)
+    } else {
+        None
     };
-    let listed = inbox.list(&asked.filter(), part).await?;
-    Ok(page(StatusCode::OK, &ListPage::of(asked, &listed)))
+    Ok(page(
+        StatusCode::OK,
+        &ListPage::of(frame, asked, sources, cost, listed),
+    ))
 }
 
 impl ListPage {
-    fn of(asked: ListQuery, listed: &RowPage) -> Self {
+    fn of(
+        frame: PageFrame,
+        asked: ListQuery,
+        sources: Vec<String>,
+        cost: ListCost,
+        listed: Option<RowPage>,
+    ) -> Self {
+        let whole_read = listed.is_none().then(|| {
+            let scan = true;
+            ListQuery {
+                scan,
+                ..asked.clone()
+            }
+            .address(None)
+        });
+        let listed = listed.unwrap_or_default();
+        let is_newest = asked.after.is_none() && whole_read.is_none();
+        let latest = listed.rows.first().map(live::event_id);
         Self {
-            title: title(&asked, listed),
+            frame,
+            title: title(&asked, &listed),
+            sources,
             narrowed: asked.narrows(),
             lines: listed.rows.iter().map(ListLine::of).collect(),
-            left_out: left_out(listed),
+            left_out: left_out(&listed),
             older: listed.next.as_ref().map(|next| asked.address(Some(next))),
             newest: asked.after.is_some().then(|| asked.address(None)),
+            whole_read,
+            stream: is_newest.then(|| live::address(&asked, latest)),
+            live_note: (cost == ListCost::Scan).then_some(live::TABLE_NOTE),
             asked,
         }
     }
@@ -81,6 +133,16 @@ impl ListPage {
     /// The states to choose from.
     fn states(&self) -> [State; 6] {
         State::ALL
+    }
+
+    /// The kinds of senders to choose from.
+    fn kinds(&self) -> &'static [SenderKind] {
+        SenderKind::ALL
+    }
+
+    /// Whether it is the kind that was asked for.
+    fn chosen_kind(&self, kind: &SenderKind) -> bool {
+        self.asked.kind == Some(*kind)
     }
 
     /// What was asked for, as it stands in the form: an address may hold hostile text, too.
@@ -105,7 +167,7 @@ fn left_out(listed: &RowPage) -> Vec<String> {
     newer.chain(damaged).collect()
 }
 
-/// How many there are of what, for whoever has many tabs or can't see the table.
+/// The count and the state, for a person with many tabs, or who cannot see the table.
 fn title(asked: &ListQuery, listed: &RowPage) -> String {
     let count = listed.rows.len();
     let state = asked
@@ -125,16 +187,16 @@ fn title(asked: &ListQuery, listed: &RowPage) -> String {
 }
 
 impl ListLine {
-    fn of(row: &Row) -> Self {
+    pub(super) fn of(row: &Row) -> Self {
         Self {
             key: visible(row.key.as_str()).into_owned(),
-            address: detail::address(&row.key),
+            address: row_page::address(&row.key),
             received_at: row.received_at.to_string(),
             source: visible(row.key.source()).into_owned(),
             event: visible(labels::event(&row.event_type)).into_owned(),
             subject: visible(row.subject.as_deref().unwrap_or("")).into_owned(),
             origin: row.origin.as_str(),
-            state: row.state,
+            state: row.state.as_str(),
             reason: visible(row.reason.as_deref().unwrap_or("")).into_owned(),
             attempts: row.attempts,
         }

@@ -1,87 +1,137 @@
-//! The operator's console: pages that show notifications and their states.
+//! The operator's console: pages that show notifications and their states, and forms that change
+//! them.
 //!
-//! The console serves pages without scripts to a browser on this machine. It never changes a row,
-//! and it escapes every text of a sender.
+//! Pages take the inbox's traits by role: those that show need `ReadInbox`, and only the forms of
+//! `acts` need `OperatorInbox`. The guard stands before all of them ([`guard`]). Every text of a
+//! sender is escaped, and pages work without scripts.
 
-mod detail;
+mod acts;
+mod assets;
+mod audit;
+mod charts;
+mod form;
+mod frame;
 mod guard;
+mod inbox;
 mod list;
+mod live;
+mod overview_page;
 mod page;
+mod preferences;
 mod query;
+mod refusals;
+mod row_page;
+mod search;
+mod sign_in;
+mod state;
 #[cfg(test)]
 mod tests;
 
-use std::{future::Future, net::SocketAddr, sync::Arc};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
     body::Body,
     extract::State,
-    http::{Request, header},
+    http::{Method, Request, StatusCode, header},
     middleware,
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
+use http_body_util::{BodyExt, Limited};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    listener::{ConnectionWatch, HttpService, Incoming, Service, connection_limits, listen},
-    metrics::ServeMetrics,
+use crate::listener::{
+    BodyFraming, ConnectionWatch, HttpService, Incoming, Service, connection_limits, listen,
 };
-use guard::AllowedHosts;
+pub use inbox::{ConsoleInbox, ListCost};
 use page::PageError;
 use pillarbox::{
-    inbox::ReadInbox,
     receive::{HttpAnswer, Refusal, answer},
     telemetry::RequestRecord,
 };
+pub use state::{ConsoleAccess, ConsoleSettings};
+use state::{ConsoleState, SharedState};
 
-/// The only asset; it is part of the program, so that nothing is fetched from elsewhere.
-const STYLE: &str = include_str!("style.css");
+/// The address of the style sheet, which every page needs, before signing in, too.
+const STYLE_ADDRESS: &str = "/console.css";
 
-/// The console over `inbox`, for browsers that reach it at `bound`; `/metrics` has `metrics`.
-///
-/// Requests with another `Host` are refused, so that another site cannot read the console through a
-/// name that resolves to this machine.
-pub fn router<I: ReadInbox>(
-    inbox: Arc<I>,
-    metrics: Arc<ServeMetrics>,
-    bound: SocketAddr,
-) -> Router {
-    let metrics = Router::new()
-        .route("/metrics", get(expose))
-        .with_state(metrics);
-    Router::new()
-        .route("/", get(list::show::<I>))
-        .route("/notifications/{key}", get(detail::show::<I>))
-        .route("/notifications/{key}/raw", get(detail::raw::<I>))
-        .route("/style.css", get(style))
-        .fallback(|| async { PageError::NoPage })
-        .with_state(inbox)
-        .merge(metrics)
-        .layer(middleware::from_fn_with_state(
-            AllowedHosts::of(bound),
-            guard::guard,
-        ))
+/// How long a browser may take to send a form.
+const FORM_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A console before it listens.
+pub struct Console {
+    router: Router,
+    /// Ends the streams that are open.
+    stop: CancellationToken,
 }
 
-/// Serves `router` on `listener` until `shutdown`; answers under way then get a few seconds more.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) {
-    let stop = CancellationToken::new();
-    let (_, limits) = connection_limits();
-    let stopped = stop.clone();
-    let shutdown = tokio::spawn(async move {
-        shutdown.await;
-        stopped.cancel();
-    });
-    listen(listener, Arc::new(ConsoleService(router)), limits, stop).await;
-    shutdown.abort();
+impl Console {
+    /// The console over `inbox`, for browsers that reach it at `bound`.
+    ///
+    /// Requests with another `Host` are refused, so that another site cannot read the console
+    /// through a name that resolves to this machine.
+    pub fn new<I: ConsoleInbox>(
+        inbox: Arc<I>,
+        settings: ConsoleSettings,
+        bound: SocketAddr,
+    ) -> Self {
+        let state = Arc::new(ConsoleState::new(inbox, settings, bound));
+        Self {
+            stop: state.stop.clone(),
+            router: router(state),
+        }
+    }
+
+    /// Serves on `listener` until `shutdown`; answers under way then get a few seconds more.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let (_, limits) = connection_limits();
+        let stop = self.stop;
+        let stopped = stop.clone();
+        let shutdown = tokio::spawn(async move {
+            shutdown.await;
+            stopped.cancel();
+        });
+        let service = Arc::new(ConsoleService(self.router));
+        listen(listener, service, limits, stop).await;
+        shutdown.abort();
+    }
+}
+
+fn router<I: ConsoleInbox>(state: SharedState<I>) -> Router {
+    Router::new()
+        .route("/", get(overview_page::show::<I>))
+        .route("/notifications", get(list::show::<I>))
+        .route("/notifications/{key}", get(row_page::show::<I>))
+        .route("/notifications/{key}/raw", get(row_page::raw::<I>))
+        .route("/live", get(live::events::<I>))
+        .route("/search", get(search::show::<I>))
+        .route("/charts", get(charts::show::<I>))
+        .route("/refusals", get(refusals::show::<I>))
+        .route("/audit", get(audit::show::<I>))
+        .merge(acts::routes::<I>())
+        .route(
+            sign_in::ADDRESS,
+            get(sign_in::show).post(sign_in::sign_in::<I>),
+        )
+        .route("/sign-out", post(sign_in::sign_out))
+        .route("/preferences", post(preferences::set))
+        .route("/metrics", get(expose::<I>))
+        .route(STYLE_ADDRESS, get(assets::style))
+        .route("/console.js", get(assets::script))
+        .fallback(|| async { PageError::NoPage })
+        .method_not_allowed_fallback(|| async { PageError::NoForm })
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&state),
+            guard::guard::<I>,
+        ))
+        .with_state(state)
 }
 
 /// The console as the listener sees it.
@@ -91,11 +141,22 @@ impl HttpService for ConsoleService {
     type Answer = Body;
 
     async fn answer(&self, request: Request<Incoming>, watch: &ConnectionWatch) -> Response {
-        let _ = watch.begin(request.headers().len()); // the console reads no body
+        let framing = watch.begin(request.headers().len());
+        // A form is read here, so that one that is sent slowly can make room for another request.
+        let request = match form_of(request, framing).await {
+            Ok(request) => request,
+            Err(status) => {
+                watch.end(false);
+                return status.into_response();
+            }
+        };
         watch.received();
         let router = TowerToHyperService::new(self.0.clone());
         let Ok(response) = router.call(request).await;
         watch.end(false);
+        if is_stream(&response) {
+            return response.map(|body| live::watched(body, watch.clone()));
+        }
         response
     }
 
@@ -104,11 +165,39 @@ impl HttpService for ConsoleService {
     }
 }
 
-async fn expose(State(metrics): State<Arc<ServeMetrics>>) -> impl IntoResponse {
-    let (media_type, text) = metrics.scrape().await;
-    ([(header::CONTENT_TYPE, media_type)], text)
+/// The request with its form in memory, if it is a post; no other method has a body that is read.
+async fn form_of(
+    request: Request<Incoming>,
+    framing: Option<BodyFraming>,
+) -> Result<Request<Body>, StatusCode> {
+    let (parts, body) = request.into_parts();
+    if parts.method != Method::POST {
+        return Ok(Request::from_parts(parts, Body::empty()));
+    }
+    let is_chunked = parts.headers.contains_key(header::TRANSFER_ENCODING);
+    if framing == Some(BodyFraming::Ambiguous) || (framing.is_none() && is_chunked) {
+        return Err(StatusCode::BAD_REQUEST);
+    }
+    // One byte more than the guard takes, which shows the page that says so.
+    let body = Limited::new(body, guard::MAX_FORM_BYTES + 1).collect();
+    let bytes = match tokio::time::timeout(FORM_TIMEOUT, body).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(_)) => return Err(StatusCode::PAYLOAD_TOO_LARGE),
+        Err(_) => return Err(StatusCode::REQUEST_TIMEOUT),
+    };
+    Ok(Request::from_parts(parts, Body::from(bytes)))
 }
 
-async fn style() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE)
+fn is_stream(response: &Response) -> bool {
+    let media_type = response.headers().get(header::CONTENT_TYPE);
+    media_type.is_some_and(|given| given.as_bytes() == live::MEDIA_TYPE.as_bytes())
+}
+
+/// `GET /metrics`, of a process that counts.
+async fn expose<I: ConsoleInbox>(
+    State(state): State<SharedState<I>>,
+) -> Result<impl IntoResponse, PageError> {
+    let metrics = state.settings.metrics.as_ref().ok_or(PageError::NoPage)?;
+    let (media_type, text) = metrics.scrape().await;
+    Ok(([(header::CONTENT_TYPE, media_type)], text))
 }

@@ -6,9 +6,10 @@ use axum::{
     response::{Html, IntoResponse, Response},
 };
 
+use super::frame::PageFrame;
 use pillarbox::{inbox::InboxError, telemetry::visible};
 
-/// Why a page cannot be shown.
+/// Why a page cannot be shown, or a form not be acted on.
 #[derive(Debug)]
 pub(super) enum PageError {
     /// No page has this address.
@@ -19,21 +20,58 @@ pub(super) enum PageError {
     Erased,
     /// The address names an unknown state.
     NoState,
+    /// The address has a date that cannot be read.
+    NoDate,
     /// The request names another host.
     Host,
-    /// The request is not a read request.
+    /// The browser has not signed in.
+    SignIn,
+    /// The token is wrong.
+    Token,
+    /// The method is none that the console has.
     Method,
-    /// The inbox cannot be read.
+    /// The page has no form.
+    NoForm,
+    /// The form comes from another site, or from a process that has ended.
+    Forged,
+    /// The form is too long, or its end cannot be told.
+    FormSize,
+    /// The console was opened without permission to change anything.
+    ReadOnly,
+    /// What the form asks for cannot be done; the sentence says why.
+    #[expect(dead_code, reason = "for the acts")]
+    Refused(String),
+    /// The inbox cannot be read or changed.
     Inbox(InboxError),
+}
+
+/// The page of an error, before its frame is known. The guard has the frame, and renders it.
+#[derive(Clone)]
+pub(super) struct ErrorText {
+    status: StatusCode,
+    heading: &'static str,
+    advice: &'static str,
+    detail: Option<String>,
+    kind: ErrorKind,
+}
+
+/// What a page shows beside an error.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ErrorKind {
+    /// The navigation.
+    Framed,
+    /// Nothing: the browser may not see more.
+    Bare,
+    /// A form to sign in.
+    SignIn,
 }
 
 #[derive(Template)]
 #[template(path = "problem.html")]
-struct ErrorPage {
-    heading: &'static str,
-    advice: &'static str,
-    detail: Option<String>,
-    link: bool,
+struct ErrorPage<'a> {
+    frame: PageFrame,
+    text: &'a ErrorText,
+    has_sign_in: bool,
 }
 
 impl PageError {
@@ -41,15 +79,19 @@ impl PageError {
         match self {
             // Erased bytes are as absent as any others; the page says why.
             Self::NoPage | Self::NoNotification | Self::Erased => StatusCode::NOT_FOUND,
-            Self::NoState => StatusCode::BAD_REQUEST,
+            Self::NoState | Self::NoDate => StatusCode::BAD_REQUEST,
             Self::Host => StatusCode::MISDIRECTED_REQUEST,
-            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::SignIn | Self::Token => StatusCode::UNAUTHORIZED,
+            Self::Method | Self::NoForm => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Forged | Self::ReadOnly => StatusCode::FORBIDDEN,
+            Self::FormSize => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Refused(_) => StatusCode::CONFLICT,
             Self::Inbox(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
     /// What is wrong, and what to do about it.
-    fn text(&self) -> (&'static str, &'static str) {
+    fn words(&self) -> (&'static str, &'static str) {
         match self {
             Self::NoPage => (
                 "Page not found",
@@ -69,15 +111,47 @@ impl PageError {
                 "There is no such state",
                 "Choose a state from the list of notifications.",
             ),
+            Self::NoDate => (
+                "There is no such date",
+                "Enter a date as 2026-03-02, or a time as 2026-03-02T10:15. Times are in UTC.",
+            ),
             Self::Host => (
                 "This address is not the console’s",
                 "Use the address that was printed when the console started, or localhost with the \
                  port of your tunnel.",
             ),
-            Self::Method => (
-                "The console only shows",
-                "To change a notification, use the pillarbox command.",
+            Self::SignIn => (
+                "Sign in",
+                "This console is open beyond one machine. Enter the token that it was started with.",
             ),
+            Self::Token => (
+                "The token is not correct",
+                "Enter the value that --token names, without quotation marks or spaces.",
+            ),
+            Self::Method => (
+                "The console has no such method",
+                "It answers GET, HEAD and POST. To change a notification, open its page, or use \
+                 the pillarbox command.",
+            ),
+            Self::NoForm => (
+                "This page only shows",
+                "Nothing was changed. To change a notification, open its page, or use the \
+                 pillarbox command.",
+            ),
+            Self::Forged => (
+                "Nothing was changed",
+                "The form was not sent by a page of this console, or the console was restarted \
+                 since. Open the page again, and repeat what you did.",
+            ),
+            Self::FormSize => (
+                "The form is too long",
+                "Nothing was changed. Choose fewer notifications at once.",
+            ),
+            Self::ReadOnly => (
+                "This console only shows",
+                "Nothing was changed. Start it with --allow-changes, or use the pillarbox command.",
+            ),
+            Self::Refused(_) => ("Nothing was changed", "The reason is:"),
             Self::Inbox(_) => (
                 "The inbox cannot be read",
                 "Nothing has been lost or changed. Check that the inbox is there and can be \
@@ -92,26 +166,35 @@ impl IntoResponse for PageError {
         if let Self::Inbox(error) = &self {
             tracing::error!(reason = %error, "the console could not read the inbox");
         }
-        let (heading, advice) = self.text();
+        let (heading, advice) = self.words();
         let detail = match &self {
             Self::Inbox(error) => Some(visible(&error.to_string()).into_owned()),
+            Self::Refused(reason) => Some(visible(reason).into_owned()),
             _ => None,
         };
-        let link = !matches!(self, Self::Host);
-        let mut response = page(
-            self.status(),
-            &ErrorPage {
-                heading,
-                advice,
-                detail,
-                link,
+        let text = ErrorText {
+            status: self.status(),
+            heading,
+            advice,
+            detail,
+            kind: match self {
+                Self::Host => ErrorKind::Bare,
+                Self::SignIn | Self::Token => ErrorKind::SignIn,
+                _ => ErrorKind::Framed,
             },
-        );
-        if let Self::Method = self {
+        };
+        let mut response = text.status.into_response();
+        let allowed = match self {
+            Self::Method => Some("GET, HEAD, POST"),
+            Self::NoForm => Some("GET, HEAD"),
+            _ => None,
+        };
+        if let Some(allowed) = allowed {
             response
                 .headers_mut()
-                .insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+                .insert(header::ALLOW, HeaderValue::from_static(allowed));
         }
+        response.extensions_mut().insert(text);
         response
     }
 }
@@ -120,6 +203,30 @@ impl From<InboxError> for PageError {
     fn from(error: InboxError) -> Self {
         Self::Inbox(error)
     }
+}
+
+/// Gives a response that is an error its page, with `frame` around it.
+pub(super) fn with_error_page(mut response: Response, frame: PageFrame) -> Response {
+    let Some(text) = response.extensions_mut().remove::<ErrorText>() else {
+        return response;
+    };
+    let has_sign_in = text.kind == ErrorKind::SignIn;
+    let frame = PageFrame {
+        is_admitted: text.kind == ErrorKind::Framed,
+        ..frame
+    };
+    let body = page(
+        text.status,
+        &ErrorPage {
+            frame,
+            text: &text,
+            has_sign_in,
+        },
+    );
+    let (mut parts, body) = body.into_parts();
+    // Such as the methods that are allowed.
+    parts.headers.extend(response.headers().clone());
+    Response::from_parts(parts, body)
 }
 
 /// The page that `template` makes.

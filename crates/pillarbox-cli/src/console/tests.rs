@@ -1,6 +1,6 @@
 //! The console as a browser meets it: over a socket, before a real inbox.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use bytes::Bytes;
 use rusqlite::Connection;
@@ -12,10 +12,12 @@ use tokio::{
 };
 
 use super::*;
-use crate::sqlite::SqliteInbox;
+use crate::{metrics::ServeMetrics, sqlite::SqliteInbox};
 use pillarbox::{
-    domain::Key,
+    config::Config,
+    domain::{Key, SystemClock},
     inbox::{DiscardRequest, OperatorInbox, ReceiveInbox},
+    secrets::Secret,
     senders::{
         Entry, SenderKind,
         example::{NOW, entry, hmrc, pay},
@@ -31,6 +33,19 @@ struct TestConsole {
     folder: TempDir,
 }
 
+fn settings(access: ConsoleAccess) -> ConsoleSettings {
+    ConsoleSettings {
+        config: Arc::new(Config::demo(Path::new("demo"))),
+        inbox_name: "inbox.db".to_owned(),
+        access,
+        is_demo: false,
+        hosts: Vec::new(),
+        token: None,
+        metrics: Some(ServeMetrics::new()),
+        clock: Arc::new(SystemClock),
+    }
+}
+
 /// A response.
 struct TestResponse {
     status: u16,
@@ -40,14 +55,17 @@ struct TestResponse {
 
 impl TestConsole {
     async fn start() -> Self {
+        Self::start_with(settings(ConsoleAccess::ReadOnly)).await
+    }
+
+    async fn start_with(settings: ConsoleSettings) -> Self {
         let folder = TempDir::new().unwrap();
         let inbox = Arc::new(SqliteInbox::create(&folder.path().join("inbox.db")).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let metrics = ServeMetrics::new();
-        let pages = router(Arc::clone(&inbox), metrics, at);
-        let served = tokio::spawn(serve(listener, pages, async {
+        let console = Console::new(Arc::clone(&inbox), settings, at);
+        let served = tokio::spawn(console.serve(listener, async {
             let _ = stopped.await;
         }));
         Self {
@@ -131,7 +149,7 @@ fn paid(id: &str) -> Entry {
 }
 
 fn page_of(key: &Key) -> String {
-    detail::address(key)
+    row_page::address(key)
 }
 
 #[tokio::test]
@@ -142,7 +160,7 @@ async fn the_list_shows_each_notification_in_words() {
         entry(SenderKind::GOVUK_PAY, "pay", "no JSON".into()),
     ])
     .await;
-    let list = console.get("/").await;
+    let list = console.get("/notifications").await;
     assert_eq!((list.status, list.rows()), (200, 3));
     for text in [
         "<title>3 notifications – Pillarbox</title>",
@@ -153,7 +171,7 @@ async fn the_list_shows_each_notification_in_words() {
         "2026-03-02T10:15:31.480Z",
         r#"<strong class="tag held">held</strong>"#,
         "unreadable",
-        r#"<html lang="en">"#,
+        r#"<html lang="en" class="theme-system">"#,
         "Not a government service",
     ] {
         assert!(list.shows(text), "{text}");
@@ -167,13 +185,13 @@ async fn the_list_shows_each_notification_in_words() {
 #[tokio::test]
 async fn an_empty_list_says_how_to_get_the_first_notification() {
     let console = TestConsole::start().await;
-    let empty = console.get("/").await;
+    let empty = console.get("/notifications").await;
     assert_eq!(empty.status, 200);
     assert!(
         empty.shows("pillarbox send pay")
             && empty.shows("<title>0 notifications – Pillarbox</title>")
     );
-    let narrowed = console.get("/?state=dead").await;
+    let narrowed = console.get("/notifications?state=dead").await;
     assert!(narrowed.shows("No notifications match") && !narrowed.shows("pillarbox send pay"));
     assert!(narrowed.shows("<title>0 dead notifications – Pillarbox</title>"));
 }
@@ -190,19 +208,19 @@ async fn a_filter_in_the_address_narrows_the_list_and_stands_in_the_form() {
         ("source=&state=&type=&subject=", 3),
     ] {
         assert_eq!(
-            console.get(&format!("/?{query}")).await.rows(),
+            console.get(&format!("/notifications?{query}")).await.rows(),
             rows,
             "{query}"
         );
     }
     let one = console
-        .get("/?source=pay&state=recorded&subject=payment-m2")
+        .get("/notifications?source=pay&state=recorded&subject=payment-m2")
         .await;
     assert!(one.shows("<title>1 recorded notification – Pillarbox</title>"));
     assert!(
         one.shows(r#"<option value="recorded" selected>"#) && one.shows(r#"value="payment-m2""#)
     );
-    let unknown = console.get("/?state=lost").await;
+    let unknown = console.get("/notifications?state=lost").await;
     assert_eq!(
         (unknown.status, unknown.shows("There is no such state")),
         (400, true)
@@ -216,7 +234,7 @@ async fn older_notifications_are_one_link_away_and_none_is_missed() {
         .chain([hmrc("n1", "{}")])
         .collect();
     let console = TestConsole::with(&entries).await;
-    let newest = console.get("/?source=pay").await;
+    let newest = console.get("/notifications?source=pay").await;
     assert_eq!(newest.rows(), 50);
     assert!(newest.shows("<title>Newest 50 notifications – Pillarbox</title>"));
     // What comes meanwhile must not push a row from one page to the next.
@@ -230,7 +248,10 @@ async fn older_notifications_are_one_link_away_and_none_is_missed() {
         ),
         (1, true, false)
     );
-    assert_eq!(older.link("Newest notifications"), "/?source=pay");
+    assert_eq!(
+        older.link("Newest notifications"),
+        "/notifications?source=pay"
+    );
     assert!(!older.shows("Older notifications"));
 }
 
@@ -240,7 +261,12 @@ async fn a_row_leads_to_all_that_is_stored_of_it() {
     let console = TestConsole::with(std::slice::from_ref(&entry)).await;
     let address = page_of(&entry.key);
     assert_eq!(address, "/notifications/pay%3Aa%253Ab%2525c%252Fd");
-    assert!(console.get("/").await.shows(&format!("href=\"{address}\"")));
+    assert!(
+        console
+            .get("/notifications")
+            .await
+            .shows(&format!("href=\"{address}\""))
+    );
     let page = console.get(&address).await;
     assert_eq!(page.status, 200);
     for text in [
@@ -273,7 +299,7 @@ async fn the_bytes_hold_personal_data_and_are_shown_only_when_asked_for() {
         shown.shows("confidential")
             && shown.shows(r#"role="region" aria-labelledby="bytes" tabindex="0""#)
     );
-    assert!(!console.get("/").await.shows("confidential"));
+    assert!(!console.get("/notifications").await.shows("confidential"));
 }
 
 #[tokio::test]
@@ -354,7 +380,7 @@ async fn a_repeat_links_to_what_came_first() {
 
 /// Fails if a page holds anything that would act instead of being shown.
 fn assert_tame(page: &TestResponse, what: &str) {
-    for acting in ["<script", "<b>", "\u{202e}", "\u{1b}", "\0"] {
+    for acting in ["<script>", "<b>", "\u{202e}", "\u{1b}", "\0"] {
         assert!(!page.shows(acting), "{acting:?} in {what}");
     }
 }
@@ -372,7 +398,7 @@ async fn what_a_sender_wrote_is_text_and_never_markup() {
         "<script>\u{202e}\u{1b}[2J\0".into(),
     );
     let console = TestConsole::with(&[readable.clone(), unreadable.clone()]).await;
-    let list = console.get("/").await;
+    let list = console.get("/notifications").await;
     assert!(list.shows("&#60;script&#62;") && list.shows("&#60;b&#62;&#34;&#39;"));
     assert_tame(&list, "the list");
     for (entry, shown) in [
@@ -385,7 +411,9 @@ async fn what_a_sender_wrote_is_text_and_never_markup() {
         assert!(page.shows(shown), "{shown}");
         assert_tame(&page, entry.key.as_str());
     }
-    let reflected = console.get("/?subject=%22%3E%3Cscript%3E%E2%80%AE").await;
+    let reflected = console
+        .get("/notifications?subject=%22%3E%3Cscript%3E%E2%80%AE")
+        .await;
     assert_tame(&reflected, "the form");
 }
 
@@ -407,7 +435,7 @@ async fn every_stored_text_is_made_visible_and_escaped() {
         let shown = format!(r"&#60;script&#62;{column}\u{{202e}}\u{{1b}}[2J");
         assert!(page.shows(&shown), "{column}");
         assert_tame(&page, column);
-        assert_tame(&console.get("/").await, column);
+        assert_tame(&console.get("/notifications").await, column);
     }
 }
 
@@ -441,14 +469,14 @@ async fn another_host_is_misdirected() {
 }
 
 #[tokio::test]
-async fn nothing_can_be_changed() {
+async fn a_method_that_the_console_does_not_have_is_refused() {
     let console = TestConsole::with(&[paid("m1")]).await;
     let host = console.at.to_string();
-    for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"] {
-        for target in ["/", "/notifications/pay:m1", "/style.css", "/none"] {
+    for method in ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"] {
+        for target in ["/", "/notifications/pay:m1", "/console.css", "/none"] {
             let answer = console.ask(method, target, &host).await;
             assert_eq!(answer.status, 405, "{method} {target}");
-            assert!(answer.head.contains("allow: get, head\r\n"));
+            assert!(answer.head.contains("allow: get, head, post\r\n"));
         }
     }
     let head = console.ask("HEAD", "/", &host).await;
@@ -465,9 +493,9 @@ async fn every_answer_carries_the_safety_headers() {
     ];
     for target in [
         "/",
-        "/style.css",
+        "/console.css",
         "/none",
-        "/?state=lost",
+        "/notifications?state=lost",
         "/notifications/pay:m1",
         "/notifications/pay:m1/raw",
     ] {
@@ -475,11 +503,12 @@ async fn every_answer_carries_the_safety_headers() {
         answers.push(console.ask("HEAD", target, &host).await);
     }
     console.tamper("UPDATE notification SET v = 99");
-    answers.push(console.get("/").await);
+    answers.push(console.get("/notifications").await);
     for answer in answers {
         for header in [
-            "content-security-policy: default-src 'none'; style-src 'self'; img-src 'self' data:; \
-             form-action 'self'; base-uri 'none'; frame-ancestors 'none'\r\n",
+            "content-security-policy: default-src 'none'; style-src 'self'; script-src 'self'; \
+             img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; \
+             frame-ancestors 'none'\r\n",
             "x-content-type-options: nosniff\r\n",
             "referrer-policy: no-referrer\r\n",
             "cache-control: no-store\r\n",
@@ -508,7 +537,7 @@ async fn an_inbox_that_can_not_be_read_is_a_page_of_its_own() {
         assert!(answer.shows("run a newer Pillarbox"), "{target}");
     }
     console.inbox.record(&paid("m2")).await.unwrap();
-    let list = console.get("/").await;
+    let list = console.get("/notifications").await;
     assert_eq!(list.status, 200);
     assert!(list.shows("pay:m1 is left out: a newer Pillarbox wrote it"));
     assert!(list.shows("pay:m2"), "it hides no other");
@@ -528,12 +557,14 @@ async fn bytes_that_were_damaged_are_not_passed_off_as_received() {
 }
 
 #[tokio::test]
-async fn pages_have_no_script_and_no_inline_style() {
+async fn pages_have_no_inline_script_and_no_inline_style() {
     let console = TestConsole::with(&[paid("m1")]).await;
     for target in ["/", "/notifications/pay:m1?bytes=show", "/none"] {
         let page = console.get(target).await;
+        let one_script = r#"<script src="/console.js" defer></script>"#;
+        assert_eq!(page.text().matches("<script").count(), 1, "{target}");
+        assert!(page.shows(one_script), "{target}");
         for forbidden in [
-            "<script",
             "<style",
             " style=",
             " onclick=",
@@ -546,7 +577,7 @@ async fn pages_have_no_script_and_no_inline_style() {
         assert_eq!(page.text().matches("<h1").count(), 1, "{target}");
         assert!(page.shows(r##"<a class="skip" href="#main">"##), "{target}");
     }
-    let style = console.get("/style.css").await;
+    let style = console.get("/console.css").await;
     assert!(style.status == 200 && style.head.contains("content-type: text/css"));
 }
 
@@ -573,7 +604,7 @@ async fn metrics_follow_the_rules_of_every_other_page() {
         ("GET", format!("127.0.0.1:{port}"), 200),
         ("GET", "localhost:9090".to_owned(), 200),
         ("HEAD", format!("127.0.0.1:{port}"), 200),
-        ("POST", format!("127.0.0.1:{port}"), 405),
+        ("POST", format!("127.0.0.1:{port}"), 403),
         ("GET", "prometheus.example:8081".to_owned(), 421),
     ] {
         let response = console.ask(method, "/metrics", &host).await;
@@ -583,5 +614,193 @@ async fn metrics_follow_the_rules_of_every_other_page() {
             .contains("content-type: text/plain; version=0.0.4; charset=utf-8\r\n");
         assert_eq!(is_text, status == 200, "{}", response.head);
         assert!(response.head.contains("cache-control: no-store\r\n"));
+    }
+}
+
+impl TestConsole {
+    /// The hidden field of the forms of a page.
+    async fn csrf(&self) -> String {
+        let page = self.get("/").await;
+        let (_, after) = page.text().split_once("name=\"csrf\" value=\"").unwrap();
+        after.split('"').next().unwrap().to_owned()
+    }
+
+    /// Posts a form with these headers.
+    async fn post(&self, target: &str, headers: &str, body: &str) -> TestResponse {
+        let (at, length) = (self.at, body.len());
+        self.send(&format!(
+            "POST {target} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {length}\r\n\
+             {headers}\r\n{body}"
+        ))
+        .await
+    }
+
+    /// Posts a form as a browser does from a page of the console.
+    async fn submit(&self, target: &str, fields: &str) -> TestResponse {
+        let body = format!("csrf={}&{fields}", self.csrf().await);
+        let headers = format!("Origin: http://{}\r\n", self.at);
+        self.post(target, &headers, &body).await
+    }
+}
+
+#[tokio::test]
+async fn a_form_passes_only_from_a_page_of_this_process() {
+    let console = TestConsole::start().await;
+    let (at, csrf) = (console.at, console.csrf().await);
+    let ours = format!("Origin: http://{at}\r\n");
+    let foreign = "Origin: http://evil.example\r\n";
+    let other_port = "Origin: http://127.0.0.1:1\r\n";
+    let fields = format!("csrf={csrf}&theme=dark&here=/charts");
+    for (headers, body, status, why) in [
+        (ours.as_str(), fields.as_str(), 303, "a form of a page"),
+        (
+            "Origin: null\r\nSec-Fetch-Site: same-origin\r\n",
+            &fields,
+            303,
+            "a page without referrer",
+        ),
+        (foreign, &fields, 403, "another site"),
+        (other_port, &fields, 403, "another port"),
+        ("", &fields, 403, "no origin"),
+        ("Origin: null\r\n", &fields, 403, "an opaque origin"),
+        (&ours, "theme=dark", 403, "no token"),
+        (&ours, "csrf=&theme=dark", 403, "an empty token"),
+        (
+            &ours,
+            &format!("csrf={}", &csrf[1..]),
+            403,
+            "a part of the token",
+        ),
+    ] {
+        let answer = console.post("/preferences", headers, body).await;
+        assert_eq!(answer.status, status, "{why}");
+        assert_eq!(answer.head.contains("set-cookie"), status == 303, "{why}");
+    }
+    let answer = console
+        .submit("/preferences", "theme=dark&here=/charts")
+        .await;
+    assert!(
+        answer.head.contains("location: /charts\r\n"),
+        "{}",
+        answer.head
+    );
+    let json = format!("POST /preferences HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n{ours}");
+    let json = format!("{json}Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n{{}}");
+    assert_eq!(console.send(&json).await.status, 403);
+    let other = TestConsole::start().await;
+    let stale = format!("csrf={csrf}&theme=dark");
+    let headers = format!("Origin: http://{}\r\n", other.at);
+    let answer = other.post("/preferences", &headers, &stale).await;
+    assert_eq!(answer.status, 403, "the token of another process");
+}
+
+#[tokio::test]
+async fn a_form_that_is_too_long_or_ambiguous_changes_nothing() {
+    let console = TestConsole::start().await;
+    let (at, csrf) = (console.at, console.csrf().await);
+    let origin = format!("Origin: http://{at}\r\n");
+    for (length, status) in [(1_000, 303), (65 * 1024, 413), (2 * 1024 * 1024, 413)] {
+        let body = format!("csrf={csrf}&x={}", "x".repeat(length));
+        let answer = console.post("/preferences", &origin, &body).await;
+        assert_eq!(answer.status, status, "{length}");
+    }
+    let twice = format!("{origin}Transfer-Encoding: chunked\r\n");
+    let answer = console.post("/preferences", &twice, "0\r\n\r\n").await;
+    assert_eq!(answer.status, 400);
+}
+
+#[tokio::test]
+async fn an_act_needs_permission_whatever_its_form_says() {
+    let console = TestConsole::with(&[paid("m1")]).await;
+    let answer = console.submit("/acts/replay", "key=pay:m1").await;
+    assert_eq!(answer.status, 403);
+    assert!(answer.shows("--allow-changes"));
+}
+
+#[tokio::test]
+async fn the_theme_and_the_shortcuts_are_kept_by_the_browser() {
+    let console = TestConsole::start().await;
+    let cookies = "Cookie: pillarbox_theme=dark; pillarbox_shortcuts=off\r\n";
+    let (at, plain) = (console.at, console.get("/notifications").await);
+    let chosen = console
+        .send(&format!(
+            "GET /notifications HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n{cookies}\r\n"
+        ))
+        .await;
+    for (page, class, shortcuts) in [(plain, "system", "on"), (chosen, "dark", "off")] {
+        assert!(page.shows(&format!("class=\"theme-{class}\"")), "{class}");
+        assert!(
+            page.shows(&format!("data-shortcuts=\"{shortcuts}\"")),
+            "{class}"
+        );
+    }
+    for (fields, cookie) in [
+        ("theme=light", "pillarbox_theme=light; "),
+        ("shortcuts=off", "pillarbox_shortcuts=off; "),
+    ] {
+        let answer = console.submit("/preferences", fields).await;
+        assert!(answer.head.contains(cookie), "{}", answer.head);
+        assert!(answer.head.contains("httponly; samesite=strict"));
+    }
+    let unknown = console.submit("/preferences", "theme=%0d%0aX:y").await;
+    assert!(!unknown.head.contains("set-cookie"));
+}
+
+#[tokio::test]
+async fn a_console_with_a_token_shows_nothing_before_its_browser_has_signed_in() {
+    let token = Secret::new("correct horse battery staple".to_owned());
+    let console = TestConsole::start_with(ConsoleSettings {
+        token: Some(token),
+        ..settings(ConsoleAccess::ReadOnly)
+    })
+    .await;
+    console.inbox.record(&paid("m1")).await.unwrap();
+    for target in [
+        "/",
+        "/notifications",
+        "/notifications/pay:m1",
+        "/metrics",
+        "/live",
+    ] {
+        let answer = console.get(target).await;
+        assert_eq!(
+            (answer.status, answer.shows("m1")),
+            (401, false),
+            "{target}"
+        );
+    }
+    assert_eq!(console.get("/console.css").await.status, 200);
+    let wrong = console.submit("/sign-in", "token=wrong").await;
+    assert_eq!(
+        (wrong.status, wrong.head.contains("set-cookie")),
+        (401, false)
+    );
+    let right = console
+        .submit("/sign-in", "token=correct+horse+battery+staple")
+        .await;
+    assert_eq!(right.status, 303);
+    let (_, session) = right.head.split_once("set-cookie: ").unwrap();
+    let session = session.split(';').next().unwrap();
+    let at = console.at;
+    for (header, status) in [
+        (format!("Cookie: {session}"), 200),
+        (
+            "Authorization: Bearer correct horse battery staple".to_owned(),
+            200,
+        ),
+        ("Cookie: pillarbox_session=".to_owned(), 401),
+        (
+            "Cookie: pillarbox_session=correct horse battery staple".to_owned(),
+            401,
+        ),
+    ] {
+        let answer = console
+            .send(&format!(
+                "GET /notifications HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\
+                 {header}\r\n\r\n"
+            ))
+            .await;
+        assert_eq!(answer.status, status, "{header}");
     }
 }

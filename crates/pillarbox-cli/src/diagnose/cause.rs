@@ -9,7 +9,7 @@ use pillarbox::senders::SenderKind;
 pub enum FailureCause {
     /// The header is empty.
     HeaderEmpty,
-    /// White space or quotation marks in or around the header.
+    /// White space, quotation marks or characters of no width in or around the header.
     HeaderPadded,
     /// `sha1=`, `sha256=`, `v1,`, `0x` or the header's name before the digits.
     HeaderPrefixed,
@@ -40,6 +40,12 @@ pub enum FailureCause {
     SecretPadded,
     /// Signing was done with white space after the secret.
     SignedWithPaddedSecret,
+    /// Signing was done with quotation marks around the secret.
+    SignedWithQuotedSecret,
+    /// The configured secret has a character of no width, which was not signed with.
+    SecretInvisible,
+    /// Signing was done with a character of no width before or after the secret.
+    SignedWithInvisible,
     /// Signing was done with what the secret decodes to.
     SignedWithDecodedSecret(SecretEncoding),
     /// The configured secret lacks Pay's prefix.
@@ -48,6 +54,10 @@ pub enum FailureCause {
     SignedWithoutPrefix,
     /// The secret belongs to another source.
     SecretOfOtherSource,
+    /// The secret is a test account's, and the source has a live one.
+    TestSecretOnLive,
+    /// The secret is a live account's, and the source has a test one.
+    LiveSecretOnTest,
     /// A newline was added after the body.
     BodyNewlineAdded,
     /// The newline at the end of the body went missing.
@@ -194,6 +204,18 @@ impl FailureCause {
                 "It was signed with a newline or space after the secret: strip the secret on the \
                  signing side (printf, not echo)."
             }
+            Self::SignedWithQuotedSecret => {
+                "It was signed with quotation marks around the secret: sign with the text between \
+                 them."
+            }
+            Self::SecretInvisible => {
+                "The configured secret has a character that cannot be seen (a byte order mark, or \
+                 a space of no width): type its ends again."
+            }
+            Self::SignedWithInvisible => {
+                "It was signed with a character that cannot be seen beside the secret (a byte \
+                 order mark, or a space of no width): type the secret's ends again there."
+            }
             Self::SecretWithoutPrefix => {
                 "The configured secret lacks webhook_test_ or webhook_live_: the prefix is part \
                  of it, so copy the whole of it."
@@ -205,6 +227,14 @@ impl FailureCause {
             Self::SecretOfOtherSource => {
                 "That secret belongs to another source: correct the sender's callback URL, or \
                  which secret stands at which source."
+            }
+            Self::TestSecretOnLive => {
+                "It was signed with a test webhook's secret, and this source has a live one: give \
+                 the test webhook the callback URL of the test source."
+            }
+            Self::LiveSecretOnTest => {
+                "It was signed with a live webhook's secret, and this source has a test one: give \
+                 the live webhook the callback URL of the live source."
             }
             Self::BodyNewlineAdded => {
                 "The body has a newline at its end that was not signed: save it without (curl -o, \

@@ -2,7 +2,10 @@
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 
-use super::FailureCause;
+use super::{
+    FailureCause,
+    secrets::{INVISIBLE, QUOTES},
+};
 use pillarbox::senders::SenderKind;
 
 /// Longer than any prefix, shorter than any signature.
@@ -47,7 +50,7 @@ pub(super) fn read(kind: SenderKind, header: &[u8]) -> Result<SignatureHeader, V
 }
 
 fn is_padding(c: char) -> bool {
-    c.is_whitespace() || matches!(c, '"' | '\'')
+    c.is_whitespace() || QUOTES.contains(&c) || INVISIBLE.contains(&c)
 }
 
 /// `text` after its last separator, if what stands before it is too short to be a signature.

@@ -1,8 +1,9 @@
 //! Explains why a signature did not verify.
 //!
-//! From a header, a body and the secrets it finds the likely causes, most likely first. Only the
-//! offline command `pillarbox verify` uses it, never the receiver, because it tries forms that a
-//! receiver must not accept. It does no I/O, and never shows a secret or the correct signature.
+//! From a header, a body and the secrets it finds the likely causes, most likely first. It tries
+//! forms that a receiver must not accept, so it decides no answer: `pillarbox verify` uses it, and
+//! the log of refused requests, after they were refused. It does no I/O, and never shows a secret
+//! or the correct signature.
 
 mod base32;
 mod body;

@@ -8,6 +8,13 @@ use super::{FailureCause, NamedSecret, SecretEncoding, base32};
 const PREFIXES: [&str; 2] = ["webhook_test_", "webhook_live_"];
 /// The white space that files and prompts may leave after a secret.
 const PADDING: [&str; 4] = ["\n", "\r\n", " ", "\t"];
+/// The quotation marks that a configuration may leave around a secret.
+pub(super) const QUOTES: [char; 2] = ['"', '\''];
+/// What a copy from a web page or an editor may bring along, and nothing shows: the byte order
+/// mark, the spaces and joiners of no width, and the soft hyphen.
+pub(super) const INVISIBLE: [char; 6] = [
+    '\u{feff}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{2060}', '\u{ad}',
+];
 
 /// A key to try, and what was wrong if it is the one.
 pub(super) struct CandidateKey<'a> {
@@ -28,19 +35,46 @@ pub(super) fn candidates<'a>(
     let own_as_they_are = own.iter().map(|named| itself(named, None));
     let of_others = others
         .iter()
-        .map(|named| itself(named, Some(FailureCause::SecretOfOtherSource)));
+        .map(|named| itself(named, Some(of_other_source(own, named))));
     own_as_they_are
         .chain(own.iter().flat_map(faulty))
         .chain(of_others)
         .collect()
 }
 
+/// What is wrong when the secret of another source made a signature.
+fn of_other_source(own: &[NamedSecret<'_>], other: &NamedSecret<'_>) -> FailureCause {
+    let is_test = |named: &NamedSecret<'_>| named.kind.config.secret.is_test(named.secret.expose());
+    let of_kind = own.iter().filter(|named| named.kind == other.kind);
+    let mut differs = of_kind.filter(|named| is_test(named) != is_test(other));
+    match (differs.next(), is_test(other)) {
+        (None, _) => FailureCause::SecretOfOtherSource,
+        (Some(_), true) => FailureCause::TestSecretOnLive,
+        (Some(_), false) => FailureCause::LiveSecretOnTest,
+    }
+}
+
 fn faulty<'a>(named: &NamedSecret<'a>) -> Vec<CandidateKey<'a>> {
     let text = named.secret.expose();
-    let bare = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\''));
+    let bare = text.trim_matches(|c: char| c.is_whitespace() || QUOTES.contains(&c));
     let mut found = Vec::new();
     if bare != text {
         found.push(candidate(named, bare, Some(FailureCause::SecretPadded)));
+    }
+    if text.contains(INVISIBLE) {
+        let seen = text.replace(INVISIBLE, "");
+        found.push(candidate(named, seen, Some(FailureCause::SecretInvisible)));
+    }
+    for quote in QUOTES {
+        let quoted = format!("{quote}{text}{quote}");
+        let cause = FailureCause::SignedWithQuotedSecret;
+        found.push(candidate(named, quoted, Some(cause)));
+    }
+    for invisible in INVISIBLE {
+        for signed_with in [format!("{invisible}{text}"), format!("{text}{invisible}")] {
+            let cause = FailureCause::SignedWithInvisible;
+            found.push(candidate(named, signed_with, Some(cause)));
+        }
     }
     for padding in PADDING {
         found.push(candidate(

@@ -234,8 +234,8 @@ fn the_other_senders_signature_is_told_by_its_length() {
 #[test]
 fn a_secret_that_was_changed_on_either_side_is_recognised() {
     use FailureCause::{
-        SecretPadded, SecretWithoutPrefix, SignedWithDecodedSecret, SignedWithPaddedSecret,
-        SignedWithoutPrefix,
+        SecretInvisible, SecretPadded, SecretWithoutPrefix, SignedWithDecodedSecret,
+        SignedWithInvisible, SignedWithPaddedSecret, SignedWithQuotedSecret, SignedWithoutPrefix,
     };
     let random = &PAY_SECRET["webhook_test_".len()..];
     let live = format!("webhook_live_{random}");
@@ -266,6 +266,36 @@ fn a_secret_that_was_changed_on_either_side_is_recognised() {
             HMRC_SECRET.into(),
             format!("{HMRC_SECRET} ").into(),
             SignedWithPaddedSecret,
+        ),
+        (
+            HMRC_SECRET.into(),
+            format!("\"{HMRC_SECRET}\"").into(),
+            SignedWithQuotedSecret,
+        ),
+        (
+            HMRC_SECRET.into(),
+            format!("'{HMRC_SECRET}'").into(),
+            SignedWithQuotedSecret,
+        ),
+        (
+            format!("\u{feff}{HMRC_SECRET}"),
+            HMRC_SECRET.into(),
+            SecretInvisible,
+        ),
+        (
+            PAY_SECRET.replace("_7", "_\u{200b}7"),
+            PAY_SECRET.into(),
+            SecretInvisible,
+        ),
+        (
+            HMRC_SECRET.into(),
+            format!("\u{feff}{HMRC_SECRET}").into(),
+            SignedWithInvisible,
+        ),
+        (
+            HMRC_SECRET.into(),
+            format!("{HMRC_SECRET}\u{200b}").into(),
+            SignedWithInvisible,
         ),
         (
             HMRC_SECRET.into(),
@@ -323,6 +353,45 @@ fn another_sources_secret_is_named() {
             causes
         }
     );
+}
+
+#[test]
+fn a_test_secret_on_a_live_source_is_told_from_any_other_sources_secret() {
+    let (live, other) = (
+        "webhook_live_own-secret-of-30-letters",
+        "webhook_live_another-source",
+    );
+    for (own, signed_with, cause) in [
+        (PAY_SECRET, other, FailureCause::LiveSecretOnTest),
+        (live, other, FailureCause::SecretOfOtherSource),
+    ] {
+        let header = sign(SenderKind::GOVUK_PAY, signed_with, PAY_BODY);
+        let found = diagnosis(SenderKind::GOVUK_PAY, &[own], header, PAY_BODY);
+        let key_label = "pay-two 1:env:PAY".into();
+        let causes = vec![cause];
+        assert_eq!(found, Diagnosis::Explained { key_label, causes });
+    }
+    let (own, test) = (
+        Secret::new(live.to_owned()),
+        Secret::new(PAY_SECRET.to_owned()),
+    );
+    let named = |label, secret| NamedSecret {
+        kind: SenderKind::GOVUK_PAY,
+        label,
+        secret,
+    };
+    let header = sign(SenderKind::GOVUK_PAY, PAY_SECRET, PAY_BODY);
+    let found = diagnose(
+        SenderKind::GOVUK_PAY,
+        &[named("own", &own)],
+        &[named("test", &test)],
+        header.as_bytes(),
+        PAY_BODY.as_bytes(),
+        Timestamp::from_millis(0),
+    );
+    let key_label = "test".into();
+    let causes = vec![FailureCause::TestSecretOnLive];
+    assert_eq!(found, Diagnosis::Explained { key_label, causes });
 }
 
 #[test]
@@ -558,12 +627,17 @@ fn every_cause() -> Vec<FailureCause> {
         NoSecret,
         SecretPadded,
         SignedWithPaddedSecret,
+        SignedWithQuotedSecret,
+        SecretInvisible,
+        SignedWithInvisible,
         SignedWithDecodedSecret(SecretEncoding::Base32),
         SignedWithDecodedSecret(SecretEncoding::Base64),
         SignedWithDecodedSecret(SecretEncoding::Hex),
         SecretWithoutPrefix,
         SignedWithoutPrefix,
         SecretOfOtherSource,
+        TestSecretOnLive,
+        LiveSecretOnTest,
         BodyNewlineAdded,
         BodyNewlineRemoved,
         BodyCrlfAdded,

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     listener::{connection_limits, listen},
     metrics::ServeMetrics,
+    refusals::RefusalLog,
 };
 use pillarbox::{
     delivery::DeliveryWorker, destinations::Destination, inbox::InboxError, receive::Receiver,
@@ -38,6 +39,8 @@ pub struct Server<I, D> {
     pub worker: DeliveryWorker<I, D>,
     /// Counts both.
     pub metrics: Arc<ServeMetrics>,
+    /// Has the last requests that were refused.
+    pub refusals: Arc<RefusalLog>,
     /// The sources whose rows are delivered; all if `None`.
     pub sources: Option<BTreeSet<String>>,
     /// Whether this process reads what is due.
@@ -67,7 +70,8 @@ impl<I: ServeInbox, D: Destination> Server<I, D> {
             self.duty,
             received_all.clone(),
         ));
-        let handler = Arc::new(RequestHandler::new(self.receiver, wake, self.metrics));
+        let counters = (self.metrics, self.refusals);
+        let handler = Arc::new(RequestHandler::new(self.receiver, wake, counters));
         let (limits, _) = connection_limits();
         listen(listener, handler, limits, stop).await;
         received_all.cancel();

@@ -13,6 +13,7 @@ use super::body_memory::{BodyBuffer, BodyMemory};
 use crate::{
     listener::{BodyFraming, ConnectionWatch, HttpService, Incoming},
     metrics::ServeMetrics,
+    refusals::{RefusalLog, RefusedPost},
 };
 use pillarbox::{
     domain::Key,
@@ -21,6 +22,7 @@ use pillarbox::{
         HttpAnswer, HttpRequest, MAX_BODY_BYTES, ReceiptStatus, Receiver, Refusal, RequestOutcome,
         answer,
     },
+    senders::SenderKind,
     telemetry::RequestRecord,
 };
 
@@ -40,6 +42,7 @@ pub(super) struct RequestHandler<I> {
     wake: mpsc::Sender<Key>,
     bodies: Arc<BodyMemory>,
     metrics: Arc<ServeMetrics>,
+    refusals: Arc<RefusalLog>,
 }
 
 impl<I: Inbox> HttpService for RequestHandler<I> {
@@ -85,13 +88,14 @@ impl<I: Inbox> RequestHandler<I> {
     pub(super) fn new(
         receiver: Receiver<I>,
         wake: mpsc::Sender<Key>,
-        metrics: Arc<ServeMetrics>,
+        (metrics, refusals): (Arc<ServeMetrics>, Arc<RefusalLog>),
     ) -> Self {
         Self {
             receiver,
             wake,
             bodies: BodyMemory::new(),
             metrics,
+            refusals,
         }
     }
 
@@ -107,9 +111,14 @@ impl<I: Inbox> RequestHandler<I> {
             body: Some(body),
             memory: &self.bodies,
             buffer: None,
+            received: None,
+            refusals: &self.refusals,
             watch,
         };
         let result = self.receiver.handle(&mut request, record).await;
+        if let Err(refusal) = &result {
+            request.note(refusal, record);
+        }
         if record.source.is_none() {
             record.path = Some(request.path().chars().take(LOGGED_PATH_CHARS).collect());
         }
@@ -132,6 +141,9 @@ struct ServeRequest<'a> {
     memory: &'a Arc<BodyMemory>,
     /// The memory of the body, held until the request is answered.
     buffer: Option<BodyBuffer>,
+    /// The body, if it is short enough for a diagnosis.
+    received: Option<Bytes>,
+    refusals: &'a RefusalLog,
     watch: &'a ConnectionWatch,
 }
 
@@ -164,11 +176,25 @@ impl HttpRequest for ServeRequest<'_> {
         let body = tokio::time::timeout(BODY_TIMEOUT, self.read(body)).await;
         let body = body.map_err(|_| Refusal::Slow)??;
         self.watch.received();
+        let is_short = self.refusals.takes_body(body.len());
+        self.received = is_short.then(|| body.clone());
         Ok(body)
     }
 }
 
 impl ServeRequest<'_> {
+    /// Adds the request to the log of refused ones.
+    fn note(&self, refusal: &Refusal, record: &RequestRecord) {
+        let kind = record.kind.and_then(SenderKind::parse);
+        let signatures = kind.map(|kind| self.header_values(kind.signature.header));
+        self.refusals.note(&RefusedPost {
+            refusal,
+            record,
+            signatures: &signatures.unwrap_or_default(),
+            body: self.received.as_ref(),
+        });
+    }
+
     async fn read(&mut self, mut body: Incoming) -> Result<Bytes, Refusal> {
         let declared = body.size_hint().exact();
         let declared = declared.and_then(|length| usize::try_from(length).ok());

@@ -15,6 +15,7 @@ use pillarbox::{
         BodyCopy, InboxError, KvEntry, KvKey, LedgerEntry, ListCursor, MAX_AHEAD, PageRequest,
         PendingEvent, PendingGauges, ROW_VERSION, RowFilter, RowPage, SourceFilter, due_ranges,
     },
+    senders::SenderKind,
 };
 
 /// The state of the file.
@@ -141,6 +142,8 @@ pub(super) fn list(
              AND (:event_type IS NULL OR event_type = :event_type)
              AND (:subject IS NULL OR subject = :subject)
              AND (:since IS NULL OR received_at >= :since)
+             AND (:until IS NULL OR received_at < :until)
+             AND (:kind IS NULL OR kind = :kind)
          ORDER BY id DESC LIMIT :limit"
     ))?;
     let mut rows = select.query(named_params! {
@@ -151,6 +154,8 @@ pub(super) fn list(
         ":event_type": filter.event_type,
         ":subject": filter.subject,
         ":since": filter.since.map(Timestamp::as_millis),
+        ":until": filter.until.map(Timestamp::as_millis),
+        ":kind": filter.kind.map(SenderKind::as_str),
         ":limit": i64::try_from(page.limit).unwrap_or(i64::MAX),
     })?;
     let (mut listed, mut read) = (RowPage::default(), 0);

@@ -1,6 +1,5 @@
 //! Verifies every stored row: its fields are derived again from its bytes, and their signature.
 
-use super::evidence::{ProofContext, StoredProof};
 use crate::{
     any_inbox::{AnyInbox, InboxAccess},
     commands::{
@@ -10,6 +9,7 @@ use crate::{
         scan::ScanProgress,
         settings::{CommandSettings, outside_with, vault, wrong},
     },
+    evidence::{ProofContext, StoredProof},
 };
 use pillarbox::{
     config::{InboxConfig, Overrides},

@@ -1,9 +1,8 @@
 //! The page of one notification: its row and, on request, its exact bytes.
 
-use std::sync::Arc;
-
 use askama::Template;
 use axum::{
+    Extension,
     extract::{Path, RawQuery, State as Shared, rejection::PathRejection},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
@@ -11,7 +10,12 @@ use axum::{
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::form_urlencoded;
 
-use super::page::{PageError, page};
+use super::{
+    frame::PageFrame,
+    inbox::ConsoleInbox,
+    page::{PageError, page},
+    state::SharedState,
+};
 use crate::labels;
 use pillarbox::{
     domain::{Key, Origin, State, Timestamp},
@@ -28,8 +32,9 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 #[derive(Template)]
-#[template(path = "detail.html")]
-struct DetailPage {
+#[template(path = "row_page.html")]
+struct NotificationPage {
+    frame: PageFrame,
     address: String,
     key: String,
     event: String,
@@ -85,26 +90,30 @@ pub(super) fn address(key: &Key) -> String {
 }
 
 /// `GET /notifications/{key}`.
-pub(super) async fn show<I: ReadInbox>(
-    Shared(inbox): Shared<Arc<I>>,
+pub(super) async fn show<I: ConsoleInbox>(
+    Shared(state): Shared<SharedState<I>>,
+    Extension(frame): Extension<PageFrame>,
     key: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, PageError> {
-    let row = find(&*inbox, key).await?;
+    let row = find(&*state.inbox, key).await?;
     let mut asked = form_urlencoded::parse(query.as_deref().unwrap_or("").as_bytes());
     let bytes = ShownBytes::of(
         &row,
         asked.any(|(name, value)| name == "bytes" && value == "show"),
     );
-    Ok(page(StatusCode::OK, &DetailPage::of(&row, bytes)))
+    Ok(page(
+        StatusCode::OK,
+        &NotificationPage::of(frame, &row, bytes),
+    ))
 }
 
 /// `GET /notifications/{key}/raw`: the exact bytes, as a download that browsers do not open.
-pub(super) async fn raw<I: ReadInbox>(
-    Shared(inbox): Shared<Arc<I>>,
+pub(super) async fn raw<I: ConsoleInbox>(
+    Shared(state): Shared<SharedState<I>>,
     key: Result<Path<String>, PathRejection>,
 ) -> Result<Response, PageError> {
-    let row = find(&*inbox, key).await?;
+    let row = find(&*state.inbox, key).await?;
     if row.body.is_none() {
         return Err(PageError::Erased);
     }
@@ -133,9 +142,10 @@ async fn find(
     inbox.get(&key).await?.ok_or(PageError::NoNotification)
 }
 
-impl DetailPage {
-    fn of(row: &Row, bytes: ShownBytes) -> Self {
+impl NotificationPage {
+    fn of(frame: PageFrame, row: &Row, bytes: ShownBytes) -> Self {
         Self {
+            frame,
             address: address(&row.key),
             key: visible(row.key.as_str()).into_owned(),
             event: visible(labels::event(&row.event_type)).into_owned(),

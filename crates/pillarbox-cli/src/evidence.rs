@@ -33,7 +33,7 @@ const MAX_WAIT: Duration = Duration::from_secs(60 * 60);
 
 /// What a row could be shown to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::commands) enum StoredProof {
+pub(crate) enum StoredProof {
     /// Signed by a secret that is here, over these very bytes.
     Signed,
     /// Pulled, so never signed; its bytes match what it says.
@@ -47,18 +47,18 @@ pub(in crate::commands) enum StoredProof {
 }
 
 /// What rows are compared with.
-pub(in crate::commands) struct ProofContext {
+pub(crate) struct ProofContext {
     /// The configured senders, by name.
-    pub(in crate::commands) sources: HashMap<String, Source>,
+    pub(crate) sources: HashMap<String, Source>,
     /// The number of shards of the pending index, if the inbox can have no other.
-    pub(in crate::commands) shards: Option<u32>,
+    pub(crate) shards: Option<u32>,
     /// The time of this check.
-    pub(in crate::commands) now: Timestamp,
+    pub(crate) now: Timestamp,
 }
 
 impl ProofContext {
     /// Proves a row with its bytes.
-    pub(in crate::commands) fn prove(&self, row: &Row) -> StoredProof {
+    pub(crate) fn prove(&self, row: &Row) -> StoredProof {
         let mut faults = Faults::default();
         faults.add_all(state_faults(row, self.shards));
         faults.add_all(time_faults(row, self.now));

@@ -1,0 +1,26 @@
+//! Charts of arrivals, outcomes and answer times.
+
+use axum::{Extension, extract::State, http::StatusCode, response::Response};
+
+use askama::Template;
+
+use super::{
+    frame::PageFrame,
+    inbox::ConsoleInbox,
+    page::{PageError, page},
+    state::SharedState,
+};
+
+#[derive(Template)]
+#[template(path = "charts.html")]
+struct ChartsPage {
+    frame: PageFrame,
+}
+
+/// `GET /charts`.
+pub(super) async fn show<I: ConsoleInbox>(
+    State(_state): State<SharedState<I>>,
+    Extension(frame): Extension<PageFrame>,
+) -> Result<Response, PageError> {
+    Ok(page(StatusCode::OK, &ChartsPage { frame }))
+}

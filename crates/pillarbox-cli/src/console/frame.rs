@@ -1,0 +1,189 @@
+//! What stands around the content of every page: the navigation, the search box, the theme.
+
+use axum::http::{HeaderMap, Uri, header};
+
+use super::{inbox::ConsoleInbox, state::ConsoleState};
+use pillarbox::telemetry::visible;
+
+/// The cookie that keeps the theme. Cookies belong to a host and not to a port, so their names say
+/// whose they are.
+pub(super) const THEME_COOKIE: &str = "pillarbox_theme";
+/// The cookie that keeps whether single keys are shortcuts.
+pub(super) const SHORTCUTS_COOKIE: &str = "pillarbox_shortcuts";
+
+/// The part of the console that a page belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Section {
+    Overview,
+    Notifications,
+    Refusals,
+    Audit,
+    Charts,
+    Other,
+}
+
+/// The colours of the pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Theme {
+    /// As the browser is set.
+    System,
+    Light,
+    Dark,
+}
+
+/// What the layout shows around a page.
+#[derive(Clone, Debug)]
+pub(super) struct PageFrame {
+    pub(super) section: Section,
+    pub(super) theme: Theme,
+    /// Whether single keys are shortcuts.
+    pub(super) shortcuts: bool,
+    /// For the forms of the page.
+    pub(super) csrf: String,
+    /// The address to come back to after a form of the layout.
+    pub(super) here: String,
+    /// The inbox, as a person knows it.
+    pub(super) inbox: String,
+    pub(super) changes_allowed: bool,
+    /// Whether a sign-out makes sense.
+    pub(super) has_sign_in: bool,
+    /// What stands in the search box.
+    pub(super) search: String,
+    /// Whether the request may see the navigation: not under a foreign name, nor before signing in.
+    pub(super) is_admitted: bool,
+}
+
+impl PageFrame {
+    pub(super) fn of<I: ConsoleInbox>(
+        state: &ConsoleState<I>,
+        uri: &Uri,
+        headers: &HeaderMap,
+        is_read: bool,
+    ) -> Self {
+        let here = uri.path_and_query().map_or("/", |target| target.as_str());
+        Self {
+            section: Section::of(uri.path()),
+            theme: Theme::of(cookie(headers, THEME_COOKIE)),
+            shortcuts: cookie(headers, SHORTCUTS_COOKIE) != Some("off"),
+            csrf: state.csrf.as_str().to_owned(),
+            here: if is_read { here } else { "/" }.to_owned(),
+            inbox: visible(&state.settings.inbox_name).into_owned(),
+            changes_allowed: state.changes_allowed(),
+            has_sign_in: state.settings.token.is_some(),
+            search: String::new(),
+            is_admitted: true,
+        }
+    }
+
+    /// The links of the navigation: whether it is the page's own, its address, its name.
+    pub(super) fn links(&self) -> [(bool, &'static str, &'static str); 5] {
+        Section::LINKS.map(|(section, address, name)| (self.section == section, address, name))
+    }
+
+    /// The themes to choose from: whether it is chosen, its name in the form, its name.
+    pub(super) fn themes(&self) -> [(bool, &'static str, &'static str); 3] {
+        Theme::CHOICES.map(|(theme, value, name)| (self.theme == theme, value, name))
+    }
+}
+
+impl Section {
+    /// The sections with a link, and their addresses.
+    const LINKS: [(Self, &'static str, &'static str); 5] = [
+        (Self::Overview, "/", "Overview"),
+        (Self::Notifications, "/notifications", "Notifications"),
+        (Self::Refusals, "/refusals", "Refused requests"),
+        (Self::Audit, "/audit", "Audit"),
+        (Self::Charts, "/charts", "Charts"),
+    ];
+
+    fn of(path: &str) -> Self {
+        let first = path.split('/').nth(1).unwrap_or_default();
+        let link = Self::LINKS
+            .into_iter()
+            .find(|(_, address, _)| address[1..] == *first);
+        link.map_or(Self::Other, |(section, ..)| section)
+    }
+}
+
+impl Theme {
+    /// The themes to choose from, with their names in forms and for people.
+    pub(super) const CHOICES: [(Self, &'static str, &'static str); 3] = [
+        (Self::System, "system", "System"),
+        (Self::Light, "light", "Light"),
+        (Self::Dark, "dark", "Dark"),
+    ];
+
+    pub(super) fn of(name: Option<&str>) -> Self {
+        let known = |choice: &(Self, &str, &str)| Some(choice.1) == name;
+        let chosen = Self::CHOICES.into_iter().find(known);
+        chosen.map_or(Self::System, |(theme, ..)| theme)
+    }
+
+    /// Its class in the style sheet.
+    pub(super) fn class(self) -> &'static str {
+        match self {
+            Self::System => "theme-system",
+            Self::Light => "theme-light",
+            Self::Dark => "theme-dark",
+        }
+    }
+}
+
+/// The value of a cookie.
+pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let given = headers.get_all(header::COOKIE).iter();
+    given
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find_map(|(given, value)| (given == name).then_some(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_path_belongs_to_a_section() {
+        for (path, section) in [
+            ("/", Section::Overview),
+            ("/notifications", Section::Notifications),
+            ("/notifications/pay%3Am1/raw", Section::Notifications),
+            ("/refusals", Section::Refusals),
+            ("/audit", Section::Audit),
+            ("/charts", Section::Charts),
+            ("/search", Section::Other),
+            ("//", Section::Overview),
+            ("*", Section::Overview),
+        ] {
+            assert_eq!(Section::of(path), section, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_cookie_is_found_among_others() {
+        let mut headers = HeaderMap::new();
+        for given in ["a=1; pillarbox_theme=dark", "b=2"] {
+            headers.append(header::COOKIE, HeaderValue::from_static(given));
+        }
+        for (name, value) in [
+            (THEME_COOKIE, Some("dark")),
+            ("a", Some("1")),
+            ("b", Some("2")),
+            ("theme", None),
+        ] {
+            assert_eq!(cookie(&headers, name), value, "{name}");
+        }
+        for (name, theme) in [
+            (Some("dark"), Theme::Dark),
+            (Some("light"), Theme::Light),
+            (Some("system"), Theme::System),
+            (Some("\"><script>"), Theme::System),
+            (None, Theme::System),
+        ] {
+            assert_eq!(Theme::of(name), theme, "{name:?}");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! What the console needs of an inbox.
+//!
+//! Pages take the traits of the inbox that they need: `ReadInbox` to show, `OperatorInbox` to act.
+//! What only the console asks is here.
+
+use crate::{any_inbox::AnyInbox, sqlite::SqliteInbox};
+use pillarbox::inbox::{Inbox, dynamodb::DynamoInbox};
+
+/// What it costs to read the newest rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListCost {
+    /// Nothing that counts: a local file has them in order.
+    Local,
+    /// One read of the whole table, which has no order, and which AWS charges.
+    Scan,
+}
+
+/// An inbox that a console can show.
+pub trait ConsoleInbox: Inbox {
+    /// What it costs to read the newest rows.
+    fn list_cost(&self) -> ListCost;
+}
+
+impl ConsoleInbox for SqliteInbox {
+    fn list_cost(&self) -> ListCost {
+        ListCost::Local
+    }
+}
+
+impl ConsoleInbox for DynamoInbox {
+    fn list_cost(&self) -> ListCost {
+        ListCost::Scan
+    }
+}
+
+impl ConsoleInbox for AnyInbox {
+    fn list_cost(&self) -> ListCost {
+        match self {
+            Self::Sqlite(inbox) => inbox.list_cost(),
+            Self::DynamoDb(inbox) => inbox.list_cost(),
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! What a browser keeps of a person's choices, in cookies: the theme, and the shortcuts.
+
+use axum::{Extension, response::Response};
+
+use super::{
+    form::ConsoleForm,
+    frame::{SHORTCUTS_COOKIE, THEME_COOKIE, Theme},
+    sign_in::{redirect_with_cookie, see_other},
+};
+
+/// `POST /preferences`.
+pub(super) async fn set(Extension(form): Extension<ConsoleForm>) -> Response {
+    let here = form.get("here").unwrap_or("/");
+    if let Some(theme) = form.get("theme") {
+        let known = |choice: &(Theme, &str, &str)| choice.1 == theme;
+        if let Some((_, name, _)) = Theme::CHOICES.into_iter().find(known) {
+            return redirect_with_cookie(here, THEME_COOKIE, name);
+        }
+    }
+    match form.get("shortcuts") {
+        Some("on") => redirect_with_cookie(here, SHORTCUTS_COOKIE, "on"),
+        Some("off") => redirect_with_cookie(here, SHORTCUTS_COOKIE, "off"),
+        _ => see_other(here),
+    }
+}

@@ -1,0 +1,120 @@
+//! What every page of one console shares.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use super::{guard::AllowedHosts, inbox::ConsoleInbox};
+use crate::metrics::ServeMetrics;
+use pillarbox::{config::Config, domain::Clock, secrets::Secret};
+
+/// What a person may do with a console.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConsoleAccess {
+    /// See everything, and change nothing.
+    ReadOnly,
+    /// Replay, discard and erase, too.
+    Changes,
+}
+
+/// How a console is set up.
+#[derive(Clone)]
+pub struct ConsoleSettings {
+    /// The sources, the retention and the destinations that the pages name.
+    pub config: Arc<Config>,
+    /// The inbox, as a person knows it: a path, or `table NAME`.
+    pub inbox_name: String,
+    /// What a person may do.
+    pub access: ConsoleAccess,
+    /// Whether this is the demo, which may send samples to itself.
+    pub is_demo: bool,
+    /// The host names, beside loopback names, under which a browser may reach the console.
+    pub hosts: Vec<String>,
+    /// The token that signs in; without it, whoever reaches the address may read.
+    pub token: Option<Secret>,
+    /// The metrics of the process, if it counts any.
+    pub metrics: Option<Arc<ServeMetrics>>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// What the handlers of one console share.
+pub(super) struct ConsoleState<I> {
+    pub(super) inbox: Arc<I>,
+    pub(super) settings: ConsoleSettings,
+    pub(super) hosts: AllowedHosts,
+    /// Proves that a form was made by this process.
+    pub(super) csrf: ProcessToken,
+    /// Proves that a browser has signed in to this process.
+    pub(super) session: ProcessToken,
+    /// Cancelled when the console stops, so that no stream keeps it.
+    pub(super) stop: CancellationToken,
+}
+
+/// The state as a handler gets it.
+pub(super) type SharedState<I> = Arc<ConsoleState<I>>;
+
+impl<I: ConsoleInbox> ConsoleState<I> {
+    pub(super) fn new(inbox: Arc<I>, settings: ConsoleSettings, bound: SocketAddr) -> Self {
+        Self {
+            inbox,
+            hosts: AllowedHosts::of(bound, &settings.hosts),
+            csrf: ProcessToken::random(&*settings.clock),
+            session: ProcessToken::random(&*settings.clock),
+            stop: CancellationToken::new(),
+            settings,
+        }
+    }
+}
+
+impl<I> ConsoleState<I> {
+    /// Whether a person may change something.
+    pub(super) fn changes_allowed(&self) -> bool {
+        self.settings.access == ConsoleAccess::Changes
+    }
+}
+
+/// A random value that is made at the start of a process and never stored.
+pub(super) struct ProcessToken(String);
+
+impl ProcessToken {
+    fn random(clock: &dyn Clock) -> Self {
+        let words: [u64; 4] = std::array::from_fn(|_| clock.random());
+        Self(words.map(|word| format!("{word:016x}")).concat())
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether `given` is this token.
+    pub(super) fn matches(&self, given: &str) -> bool {
+        is_same_secret(&self.0, given)
+    }
+}
+
+/// Whether two secrets are equal, in a time that depends on neither: their digests are compared,
+/// and every byte of them.
+pub(super) fn is_same_secret(one: &str, other: &str) -> bool {
+    let (one, other) = (Sha256::digest(one), Sha256::digest(other));
+    let differences = one.iter().zip(other.iter()).map(|(one, other)| one ^ other);
+    differences.fold(0, |all, difference| all | difference) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pillarbox::domain::SystemClock;
+
+    #[test]
+    fn a_token_matches_itself_and_nothing_else() {
+        let token = ProcessToken::random(&SystemClock);
+        assert_eq!(token.as_str().len(), 64);
+        assert!(token.matches(token.as_str()));
+        let other = ProcessToken::random(&SystemClock);
+        for wrong in ["", "x", &token.as_str()[1..], other.as_str()] {
+            assert!(!token.matches(wrong), "{wrong}");
+        }
+    }
+}
