@@ -134,6 +134,8 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
     ("listener", &[]),
     ("metrics", &[]),
     ("overview", &["labels", "sqlite"]),
+    ("payment", &[]),
+    ("search", &["sqlite", "any_inbox", "payment"]),
     ("refusals", &["diagnose"]),
     (
         "console",
@@ -146,7 +148,9 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
             "listener",
             "metrics",
             "overview",
+            "payment",
             "refusals",
+            "search",
         ],
     ),
     ("server", &["sqlite", "listener", "metrics", "refusals"]),
@@ -162,7 +166,9 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
             "listener",
             "metrics",
             "overview",
+            "payment",
             "refusals",
+            "search",
             "console",
             "server",
         ],
@@ -236,7 +242,8 @@ const RESERVED: &[(&str, &[&str])] = &[
             "crates/sender-simulator/src/clock.rs",
         ],
     ),
-    // Signatures are made in four places, each with a reason to disagree with the others.
+    // Signatures are made in four places, each with a reason to disagree with the others. The
+    // search makes digests of references.
     (
         "hmac::",
         &[
@@ -244,6 +251,7 @@ const RESERVED: &[(&str, &[&str])] = &[
             "src/destinations/webhook.rs",
             "crates/sender-simulator/src/signature.rs",
             "crates/pillarbox-cli/src/diagnose",
+            "crates/pillarbox-cli/src/sqlite/search.rs",
         ],
     ),
 ];

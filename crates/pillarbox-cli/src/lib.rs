@@ -31,7 +31,9 @@ mod listener;
 pub mod metrics;
 pub mod overview;
 mod payload;
+pub mod payment;
 pub mod refusals;
+pub mod search;
 pub mod server;
 pub mod sqlite;
 

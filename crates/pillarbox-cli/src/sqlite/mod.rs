@@ -16,6 +16,7 @@ mod pair;
 mod query;
 mod restore;
 mod schema;
+mod search;
 mod summary;
 mod writer;
 
@@ -50,6 +51,7 @@ pub use expiry::PurgedBatch;
 pub use lock::{LockError, ServeLock};
 pub use query::FileInspection;
 pub use restore::{RestoreError, RestoredInbox, restore};
+pub use search::FoundInFile;
 
 /// The inbox of one machine.
 ///

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::pair::raise_counter;
 
 /// Migration *n* turns schema *n* into *n + 1*; `user_version` is the schema of a file.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     // `id` is the order of arrival. The body is the last column, so that reading the others does
     // not read it. A body over 8 KB is in the table `body`, since every change rewrites the whole
     // row.
@@ -70,6 +70,18 @@ const MIGRATIONS: [&str; 5] = [
     "DROP INDEX notification_shelf;
      CREATE INDEX notification_shelf ON notification (shelf, due_at, received_at, reason)
          WHERE shelf IS NOT NULL;",
+    // What a person looks for. A reference may name a person, so it is kept as a keyed digest. Rows
+    // of before, whose id is less than `below`, get theirs from `serve`.
+    "CREATE INDEX notification_subject ON notification (subject) WHERE subject IS NOT NULL;
+     ALTER TABLE notification ADD COLUMN reference BLOB;
+     CREATE INDEX notification_reference ON notification (reference) WHERE reference IS NOT NULL;
+     CREATE TABLE reference_key (
+         id             INTEGER PRIMARY KEY CHECK (id = 1),
+         secret         BLOB    NOT NULL,
+         below          INTEGER NOT NULL
+     ) STRICT;
+     INSERT INTO reference_key (id, secret, below)
+         SELECT 1, randomblob(32), coalesce(max(id), 0) + 1 FROM notification;",
 ];
 
 /// Gives an empty file the schema `version`.

@@ -1,0 +1,192 @@
+//! Finds rows by what a person knows of them: a payment or a box, a notification's id, or the
+//! service's own reference.
+//!
+//! A reference may name a person, so the file has only its digest, with a key that is in the same
+//! file: a copy of the index alone says nothing, and erasing a notification erases its digest. The
+//! digest is written with the row. Rows from before there were digests get theirs from `serve`,
+//! the newest first, a few hundred at a time.
+
+use hmac::{Hmac, KeyInit, Mac};
+use rusqlite::{Connection, OptionalExtension, params};
+use sha2::Sha256;
+
+use super::{
+    SqliteInbox,
+    columns::{COLUMNS, packed_row},
+    connection::SqliteError,
+    writer::WritePriority,
+};
+use pillarbox::{
+    domain::{Id, Key, SourceName},
+    inbox::{InboxError, Row},
+};
+
+/// The subjects, or the keys, that a prefix finds at most.
+const MAX_FOUND: usize = 20;
+/// The newest rows of a subject among which its sources are looked for.
+const MAX_SOURCE_ROWS: u32 = 100;
+/// The rows of one batch of digests.
+const BATCH_ROWS: u32 = 250;
+
+/// What was found in the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FoundInFile {
+    /// Payments and boxes, with their sources.
+    pub subjects: Vec<(String, String)>,
+    /// Rows by their id, or by a reference.
+    pub keys: Vec<Key>,
+    /// How many ids of older rows were not compared with the reference yet.
+    pub without_digest: u64,
+}
+
+impl SqliteInbox {
+    /// Finds `text` as a subject or an id of `sources`, whole or its beginning, or as a whole
+    /// reference. Every look-up is bounded.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub async fn find(
+        &self,
+        text: &str,
+        sources: &[SourceName],
+    ) -> Result<FoundInFile, InboxError> {
+        let (text, sources) = (text.to_owned(), sources.to_vec());
+        self.read(move |db| find(db, &text, &sources)).await
+    }
+
+    /// Gives the rows from before there were digests theirs, until none is left.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub async fn index_references(&self) -> Result<(), InboxError> {
+        while self
+            .change(WritePriority::Background, |db| index_batch(db))
+            .await?
+        {}
+        Ok(())
+    }
+}
+
+fn find(db: &Connection, text: &str, sources: &[SourceName]) -> Result<FoundInFile, SqliteError> {
+    let mut found = FoundInFile {
+        subjects: subjects(db, text)?,
+        keys: Vec::new(),
+        without_digest: without_digest(db)?,
+    };
+    for source in sources {
+        found.keys.extend(keys(db, source, text)?);
+    }
+    found.keys.extend(by_reference(db, text)?);
+    found.keys.sort();
+    found.keys.dedup();
+    Ok(found)
+}
+
+/// The subjects that begin with `text`. Skips from one to the next, since a box may have a million
+/// rows.
+fn subjects(db: &Connection, text: &str) -> Result<Vec<(String, String)>, SqliteError> {
+    let mut next = db.prepare_cached(
+        "SELECT subject FROM notification WHERE subject >= ?1 AND subject > ?2 AND subject < ?3
+         ORDER BY subject LIMIT 1",
+    )?;
+    let mut sources = db.prepare_cached(
+        "SELECT DISTINCT substr(pk, 1, instr(pk, ':') - 1) FROM
+             (SELECT pk FROM notification WHERE subject = ?1 ORDER BY id DESC LIMIT ?2)",
+    )?;
+    let (mut found, mut last) = (Vec::new(), String::new());
+    while found.len() < MAX_FOUND {
+        let params = params![text, last, after_prefix(text)];
+        let subject: Option<String> = next.query_row(params, |row| row.get(0)).optional()?;
+        let Some(subject) = subject else { break };
+        for source in sources.query_map(params![subject, MAX_SOURCE_ROWS], |row| row.get(0))? {
+            found.push((source?, subject.clone()));
+        }
+        last = subject;
+    }
+    Ok(found)
+}
+
+/// The keys of `source` whose id begins with `text`.
+fn keys(db: &Connection, source: &SourceName, text: &str) -> Result<Vec<Key>, SqliteError> {
+    let Some(key) = Id::new(text).map(|id| Key::new(source, &id)) else {
+        return Ok(Vec::new());
+    };
+    let mut select = db.prepare_cached(
+        "SELECT pk FROM notification WHERE pk >= ?1 AND pk < ?2 ORDER BY pk LIMIT ?3",
+    )?;
+    let limit = i64::try_from(MAX_FOUND).unwrap_or(i64::MAX);
+    let params = params![key.as_str(), after_prefix(key.as_str()), limit];
+    let keys = select.query_map(params, |row| row.get::<_, String>(0))?;
+    let keys = keys.map(|key| Ok(Key::parse(&key?)));
+    keys.filter_map(Result::transpose).collect()
+}
+
+/// A text after every text that begins with `prefix`.
+fn after_prefix(prefix: &str) -> String {
+    format!("{prefix}{}", char::MAX)
+}
+
+fn by_reference(db: &Connection, reference: &str) -> Result<Vec<Key>, SqliteError> {
+    let digest = digest(db, reference)?;
+    let mut select = db.prepare_cached(
+        "SELECT pk FROM notification WHERE reference = ?1 ORDER BY id DESC LIMIT ?2",
+    )?;
+    let limit = i64::try_from(MAX_FOUND).unwrap_or(i64::MAX);
+    let keys = select.query_map(params![digest, limit], |row| row.get::<_, String>(0))?;
+    let keys = keys.map(|key| Ok(Key::parse(&key?)));
+    keys.filter_map(Result::transpose).collect()
+}
+
+/// The keyed digest of a reference. Pay compares references without regard to case, and so do we.
+pub(super) fn digest(db: &Connection, reference: &str) -> Result<Vec<u8>, rusqlite::Error> {
+    /// Enough that two references of one file do not share a digest.
+    const DIGEST_BYTES: usize = 12;
+    let mut select = db.prepare_cached("SELECT secret FROM reference_key")?;
+    let secret: Vec<u8> = select.query_row([], |row| row.get(0))?;
+    let mut mac = Hmac::<Sha256>::new_from_slice(&secret).expect("a key of any length");
+    mac.update(reference.trim().to_lowercase().as_bytes());
+    Ok(mac.finalize().into_bytes()[..DIGEST_BYTES].to_vec())
+}
+
+/// The ids of rows below which no row has been given its digest.
+fn without_digest(db: &Connection) -> Result<u64, rusqlite::Error> {
+    db.query_row("SELECT below - 1 FROM reference_key", [], |row| {
+        Ok(row.get::<_, i64>(0)?.max(0).unsigned_abs())
+    })
+}
+
+/// Gives the next rows their digests; false if none is left.
+fn index_batch(db: &Connection) -> Result<bool, SqliteError> {
+    let below: i64 = db.query_row("SELECT below FROM reference_key", [], |row| row.get(0))?;
+    if below <= 1 {
+        return Ok(false);
+    }
+    let mut select = db.prepare_cached(&format!(
+        "SELECT {COLUMNS}, body FROM notification WHERE id < ?1 ORDER BY id DESC LIMIT ?2"
+    ))?;
+    let mut rows = select.query(params![below, BATCH_ROWS])?;
+    let (mut last, mut digests) = (1, Vec::new());
+    while let Some(columns) = rows.next()? {
+        last = columns.get(0)?;
+        // A row that cannot be read is not found by its reference, either.
+        let row = packed_row(db, columns)
+            .ok()
+            .and_then(|row| row.unpack().ok());
+        if let Some(reference) = row.as_ref().and_then(reference) {
+            digests.push((last, digest(db, &reference)?));
+        }
+    }
+    drop(rows);
+    let mut update = db.prepare_cached("UPDATE notification SET reference = ?2 WHERE id = ?1")?;
+    for (id, digest) in digests {
+        update.execute(params![id, digest])?;
+    }
+    db.execute("UPDATE reference_key SET below = ?1", [last])?;
+    Ok(last > 1)
+}
+
+/// The service's own reference in a row.
+fn reference(row: &Row) -> Option<String> {
+    let facts = (row.kind.envelope.payment)(&row.event_type, row.body.as_deref()?)?;
+    facts.reference
+}
