@@ -170,7 +170,10 @@ mod tests {
         entry.received_at = at;
         let inbox = MemoryInbox::default();
         inbox.record(&entry).await.unwrap();
-        inbox.get(&entry.key).await.unwrap().unwrap()
+        Row {
+            event_type: event_type.to_owned(),
+            ..inbox.get(&entry.key).await.unwrap().unwrap()
+        }
     }
 
     #[tokio::test]

@@ -14,9 +14,7 @@ use std::{
 use crate::{any_inbox::AnyInbox, payment::PaymentStory, sqlite::SqliteInbox};
 use pillarbox::{
     domain::{Id, Key, SourceName},
-    inbox::{
-        InboxError, PageRequest, ReadInbox, ReconcileInbox, Row, RowFilter, dynamodb::DynamoInbox,
-    },
+    inbox::{InboxError, ReadInbox, ReconcileInbox, Row, dynamodb::DynamoInbox},
     senders::SenderKind,
 };
 
@@ -105,21 +103,13 @@ impl SearchInbox for SqliteInbox {
         let found = self.find(text, &names).await?;
         let mut result = SearchResult::default();
         let keys = found.keys.into_iter().chain(Key::parse(text));
-        for key in keys {
+        for key in keys.collect::<BTreeSet<_>>() {
             if let Some(row) = self.get(&key).await? {
                 result.add(row);
             }
         }
-        for (source, subject) in found.subjects {
-            let filter = RowFilter {
-                source: Some(source),
-                subject: Some(subject),
-                ..RowFilter::default()
-            };
-            let page = self.list(&filter, PageRequest::first(MAX_BOX_ROWS)).await?;
-            page.rows.into_iter().for_each(|row| result.add(row));
-        }
-        if found.without_digest > 0 {
+        result.payments.extend(found.payments);
+        if found.is_incomplete {
             result.notes.push(
                 "Older notifications are not found by their reference yet: serve is indexing them."
                     .to_owned(),
@@ -133,15 +123,7 @@ impl SearchInbox for SqliteInbox {
         source: &SourceName,
         payment: &str,
     ) -> Result<Vec<Key>, InboxError> {
-        let filter = RowFilter {
-            source: Some(source.as_str().to_owned()),
-            subject: Some(payment.to_owned()),
-            ..RowFilter::default()
-        };
-        let page = self
-            .list(&filter, PageRequest::first(MAX_PAYMENT_ROWS))
-            .await?;
-        Ok(page.rows.into_iter().map(|row| row.key).collect())
+        Self::payment_keys(self, source, payment).await
     }
 }
 

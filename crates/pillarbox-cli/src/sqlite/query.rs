@@ -134,17 +134,13 @@ pub(super) fn list(
     } else {
         ":shelf IS NULL"
     };
-    let by_subject = if filter.subject.is_some() {
-        "subject = :subject"
-    } else {
-        ":subject IS NULL"
-    };
     let mut select = db.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM notification
-         WHERE {by_partition} AND {by_subject} AND id < :before
+         WHERE {by_partition} AND id < :before
              AND (:source IS NULL OR pk >= :source || ':' AND pk < :source || ';')
              AND (:state IS NULL OR state = :state)
              AND (:event_type IS NULL OR event_type = :event_type)
+             AND (:subject IS NULL OR subject = :subject)
              AND (:since IS NULL OR received_at >= :since)
              AND (:until IS NULL OR received_at < :until)
              AND (:kind IS NULL OR kind = :kind)

@@ -72,7 +72,9 @@ const MIGRATIONS: [&str; 6] = [
          WHERE shelf IS NOT NULL;",
     // What a person looks for. A reference may name a person, so it is kept as a keyed digest. Rows
     // of before, whose id is less than `below`, get theirs from `serve`.
-    "CREATE INDEX notification_subject ON notification (subject) WHERE subject IS NOT NULL;
+    // Finished payments are in the ledger, so no index of random ids grows with every notification.
+    "CREATE INDEX notification_pending_subject ON notification (subject) WHERE shelf IS NOT NULL;
+     CREATE INDEX notification_box ON notification (subject) WHERE kind = 'hmrc';
      ALTER TABLE notification ADD COLUMN reference BLOB;
      CREATE INDEX notification_reference ON notification (reference) WHERE reference IS NOT NULL;
      CREATE TABLE reference_key (

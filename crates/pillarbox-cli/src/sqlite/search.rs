@@ -6,6 +6,8 @@
 //! digest is written with the row. Rows from before there were digests get theirs from `serve`,
 //! the newest first, a few hundred at a time.
 
+use std::collections::BTreeSet;
+
 use hmac::{Hmac, KeyInit, Mac};
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::Sha256;
@@ -21,26 +23,26 @@ use pillarbox::{
     inbox::{InboxError, Row},
 };
 
-/// The subjects, or the keys, that a prefix finds at most.
+/// The payments, the boxes, or the keys, that a prefix finds at most.
 const MAX_FOUND: usize = 20;
-/// The newest rows of a subject among which its sources are looked for.
-const MAX_SOURCE_ROWS: u32 = 100;
+/// The same as a limit of a query.
+const LIMIT: u32 = 20;
 /// The rows of one batch of digests.
 const BATCH_ROWS: u32 = 250;
 
 /// What was found in the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FoundInFile {
-    /// Payments and boxes, with their sources.
-    pub subjects: Vec<(String, String)>,
-    /// Rows by their id, or by a reference.
+    /// Payments, with their sources.
+    pub payments: Vec<(SourceName, String)>,
+    /// Rows by their id, by a reference, or as the newest of a box.
     pub keys: Vec<Key>,
-    /// How many ids of older rows were not compared with the reference yet.
-    pub without_digest: u64,
+    /// Whether rows of before have no digest of their reference yet.
+    pub is_incomplete: bool,
 }
 
 impl SqliteInbox {
-    /// Finds `text` as a subject or an id of `sources`, whole or its beginning, or as a whole
+    /// Finds `text` as a payment, a box or an id of `sources`, whole or its beginning, or as a whole
     /// reference. Every look-up is bounded.
     ///
     /// # Errors
@@ -52,6 +54,20 @@ impl SqliteInbox {
     ) -> Result<FoundInFile, InboxError> {
         let (text, sources) = (text.to_owned(), sources.to_vec());
         self.read(move |db| find(db, &text, &sources)).await
+    }
+
+    /// The keys of the notifications of a payment: those in its ledger, and those that wait.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub async fn payment_keys(
+        &self,
+        source: &SourceName,
+        payment: &str,
+    ) -> Result<Vec<Key>, InboxError> {
+        let (source, payment) = (source.to_string(), payment.to_owned());
+        self.read(move |db| payment_keys(db, &source, &payment))
+            .await
     }
 
     /// Gives the rows from before there were digests theirs, until none is left.
@@ -69,41 +85,84 @@ impl SqliteInbox {
 
 fn find(db: &Connection, text: &str, sources: &[SourceName]) -> Result<FoundInFile, SqliteError> {
     let mut found = FoundInFile {
-        subjects: subjects(db, text)?,
-        keys: Vec::new(),
-        without_digest: without_digest(db)?,
+        is_incomplete: below(db)? > 1,
+        ..FoundInFile::default()
     };
     for source in sources {
+        let payments = payments(db, source, text)?.into_iter();
+        found
+            .payments
+            .extend(payments.map(|payment| (source.clone(), payment)));
         found.keys.extend(keys(db, source, text)?);
     }
+    found.keys.extend(box_keys(db, text)?);
     found.keys.extend(by_reference(db, text)?);
-    found.keys.sort();
-    found.keys.dedup();
     Ok(found)
 }
 
-/// The subjects that begin with `text`. Skips from one to the next, since a box may have a million
-/// rows.
-fn subjects(db: &Connection, text: &str) -> Result<Vec<(String, String)>, SqliteError> {
-    let mut next = db.prepare_cached(
-        "SELECT subject FROM notification WHERE subject >= ?1 AND subject > ?2 AND subject < ?3
-         ORDER BY subject LIMIT 1",
+/// The payments of `source` that begin with `text`, in the ledger or among the rows that wait.
+fn payments(
+    db: &Connection,
+    source: &SourceName,
+    text: &str,
+) -> Result<BTreeSet<String>, SqliteError> {
+    let in_ledger = "SELECT subject FROM subject WHERE source = ?4
+         AND subject >= ?1 AND subject > ?2 AND subject < ?3 ORDER BY subject LIMIT 1";
+    let pending = "SELECT subject FROM notification INDEXED BY notification_pending_subject
+         WHERE shelf IS NOT NULL AND pk >= ?4 || ':' AND pk < ?4 || ';' AND kind <> 'hmrc'
+             AND subject >= ?1 AND subject > ?2 AND subject < ?3 ORDER BY subject LIMIT 1";
+    let mut found = skip_through(db, in_ledger, text, source.as_str())?;
+    found.append(&mut skip_through(db, pending, text, source.as_str())?);
+    Ok(found)
+}
+
+/// The newest rows of the boxes that begin with `text`.
+fn box_keys(db: &Connection, text: &str) -> Result<Vec<Key>, SqliteError> {
+    let boxes = "SELECT subject FROM notification INDEXED BY notification_box
+         WHERE kind = 'hmrc' AND ?4 = '' AND subject >= ?1 AND subject > ?2 AND subject < ?3
+         ORDER BY subject LIMIT 1";
+    let mut select = db.prepare_cached(
+        "SELECT pk FROM notification INDEXED BY notification_box
+         WHERE kind = 'hmrc' AND subject = ?1 ORDER BY id DESC LIMIT ?2",
     )?;
-    let mut sources = db.prepare_cached(
-        "SELECT DISTINCT substr(pk, 1, instr(pk, ':') - 1) FROM
-             (SELECT pk FROM notification WHERE subject = ?1 ORDER BY id DESC LIMIT ?2)",
-    )?;
-    let (mut found, mut last) = (Vec::new(), String::new());
-    while found.len() < MAX_FOUND {
-        let params = params![text, last, after_prefix(text)];
-        let subject: Option<String> = next.query_row(params, |row| row.get(0)).optional()?;
-        let Some(subject) = subject else { break };
-        for source in sources.query_map(params![subject, MAX_SOURCE_ROWS], |row| row.get(0))? {
-            found.push((source?, subject.clone()));
+    let mut found = Vec::new();
+    for subject in skip_through(db, boxes, text, "")? {
+        let keys = select.query_map(params![subject, LIMIT], |row| row.get::<_, String>(0))?;
+        for key in keys {
+            found.extend(Key::parse(&key?));
         }
-        last = subject;
     }
     Ok(found)
+}
+
+/// The subjects that begin with `text`, from one to the next: a box may have a million rows.
+fn skip_through(
+    db: &Connection,
+    sql: &str,
+    text: &str,
+    source: &str,
+) -> Result<BTreeSet<String>, SqliteError> {
+    let mut next = db.prepare_cached(sql)?;
+    let (mut found, mut last) = (BTreeSet::new(), String::new());
+    while found.len() < MAX_FOUND {
+        let params = params![text, last, after_prefix(text), source];
+        let subject: Option<String> = next.query_row(params, |row| row.get(0)).optional()?;
+        let Some(subject) = subject else { break };
+        last.clone_from(&subject);
+        found.insert(subject);
+    }
+    Ok(found)
+}
+
+fn payment_keys(db: &Connection, source: &str, payment: &str) -> Result<Vec<Key>, SqliteError> {
+    let mut select = db.prepare_cached(
+        "SELECT owner FROM subject WHERE source = ?1 AND subject = ?2
+         UNION SELECT pk FROM notification INDEXED BY notification_pending_subject
+             WHERE shelf IS NOT NULL AND subject = ?2 AND pk >= ?1 || ':' AND pk < ?1 || ';'",
+    )?;
+    let keys = select.query_map([source, payment], |row| row.get::<_, String>(0))?;
+    let keys = keys.map(|key| Ok(Key::parse(&key?)));
+    keys.filter_map(Result::transpose).collect()
 }
 
 /// The keys of `source` whose id begins with `text`.
@@ -114,8 +173,7 @@ fn keys(db: &Connection, source: &SourceName, text: &str) -> Result<Vec<Key>, Sq
     let mut select = db.prepare_cached(
         "SELECT pk FROM notification WHERE pk >= ?1 AND pk < ?2 ORDER BY pk LIMIT ?3",
     )?;
-    let limit = i64::try_from(MAX_FOUND).unwrap_or(i64::MAX);
-    let params = params![key.as_str(), after_prefix(key.as_str()), limit];
+    let params = params![key.as_str(), after_prefix(key.as_str()), LIMIT];
     let keys = select.query_map(params, |row| row.get::<_, String>(0))?;
     let keys = keys.map(|key| Ok(Key::parse(&key?)));
     keys.filter_map(Result::transpose).collect()
@@ -131,8 +189,7 @@ fn by_reference(db: &Connection, reference: &str) -> Result<Vec<Key>, SqliteErro
     let mut select = db.prepare_cached(
         "SELECT pk FROM notification WHERE reference = ?1 ORDER BY id DESC LIMIT ?2",
     )?;
-    let limit = i64::try_from(MAX_FOUND).unwrap_or(i64::MAX);
-    let keys = select.query_map(params![digest, limit], |row| row.get::<_, String>(0))?;
+    let keys = select.query_map(params![digest, LIMIT], |row| row.get::<_, String>(0))?;
     let keys = keys.map(|key| Ok(Key::parse(&key?)));
     keys.filter_map(Result::transpose).collect()
 }
@@ -148,16 +205,14 @@ pub(super) fn digest(db: &Connection, reference: &str) -> Result<Vec<u8>, rusqli
     Ok(mac.finalize().into_bytes()[..DIGEST_BYTES].to_vec())
 }
 
-/// The ids of rows below which no row has been given its digest.
-fn without_digest(db: &Connection) -> Result<u64, rusqlite::Error> {
-    db.query_row("SELECT below - 1 FROM reference_key", [], |row| {
-        Ok(row.get::<_, i64>(0)?.max(0).unsigned_abs())
-    })
+/// The id below which rows have no digest yet.
+fn below(db: &Connection) -> Result<i64, rusqlite::Error> {
+    db.query_row("SELECT below FROM reference_key", [], |row| row.get(0))
 }
 
 /// Gives the next rows their digests; false if none is left.
 fn index_batch(db: &Connection) -> Result<bool, SqliteError> {
-    let below: i64 = db.query_row("SELECT below FROM reference_key", [], |row| row.get(0))?;
+    let below = below(db)?;
     if below <= 1 {
         return Ok(false);
     }
