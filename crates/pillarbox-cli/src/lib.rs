@@ -20,6 +20,7 @@
 //! }
 //! ```
 
+pub mod acts;
 pub mod any_inbox;
 mod aws;
 pub mod commands;
@@ -36,5 +37,6 @@ pub mod refusals;
 pub mod search;
 pub mod server;
 pub mod sqlite;
+mod timeline;
 
 pub use commands::serve_to;

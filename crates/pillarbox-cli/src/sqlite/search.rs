@@ -205,6 +205,16 @@ pub(super) fn digest(db: &Connection, reference: &str) -> Result<Vec<u8>, rusqli
     Ok(mac.finalize().into_bytes()[..DIGEST_BYTES].to_vec())
 }
 
+/// Gives an imported row, which has its bytes, the digest of its reference.
+pub(super) fn set_reference(db: &Connection, row: &Row) -> Result<(), rusqlite::Error> {
+    if let Some(reference) = reference(row) {
+        let mut update =
+            db.prepare_cached("UPDATE notification SET reference = ?2 WHERE pk = ?1")?;
+        update.execute(params![row.key.as_str(), digest(db, &reference)?])?;
+    }
+    Ok(())
+}
+
 /// The id below which rows have no digest yet.
 fn below(db: &Connection) -> Result<i64, rusqlite::Error> {
     db.query_row("SELECT below FROM reference_key", [], |row| row.get(0))
