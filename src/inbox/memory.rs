@@ -11,11 +11,12 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded, EventClaim, Fence,
-    InboxError, InboxSummary, KvEntry, KvKey, LedgerEntry, ListCursor, MAX_BACKOFF,
-    MAX_RETRYING_ROWS, Mark, Marked, OperatorInbox, PageRequest, PendingEvent, PendingGauges,
-    ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage,
-    SourceFilter, StateSummary, SummaryRequest, SweepStatus, is_due, record_sweep, silent_since,
+    AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryHistory, DeliveryInbox,
+    DiscardRequest, Discarded, EventClaim, Fence, Imported, InboxError, InboxSummary, KvEntry,
+    KvKey, LedgerEntry, ListCursor, MAX_BACKOFF, MAX_RETRYING_ROWS, Mark, Marked, OperatorInbox,
+    PageRequest, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded,
+    Replayed, Row, RowFilter, RowPage, SourceFilter, StateSummary, SummaryRequest, SweepStatus,
+    is_due, record_sweep, silent_since,
 };
 use crate::{
     domain::{Key, SourceName, State, Timestamp},
@@ -33,6 +34,7 @@ struct MemoryTables {
     ledger: BTreeMap<(String, String, String), Key>,
     last_received: BTreeMap<SourceName, Timestamp>,
     kv: BTreeMap<String, KvEntry>,
+    audit: BTreeMap<(Timestamp, u64), AuditEntry>,
 }
 
 impl MemoryInbox {
@@ -95,6 +97,7 @@ fn new_row(entry: &Entry) -> Row {
         last_error: None,
         due_at: Some(entry.received_at),
         expires_at: None,
+        history: DeliveryHistory::default(),
     }
 }
 
@@ -166,6 +169,7 @@ impl DeliveryInbox for MemoryInbox {
             attempt: row.attempts,
             lease: claim.lease.id,
             parts: None,
+            history: row.history.clone(),
         };
         Ok(Some((row.clone(), fence)))
     }
@@ -206,13 +210,16 @@ impl DeliveryInbox for MemoryInbox {
         };
         row.lease = None;
         row.due_at = None;
+        row.history = fence.history.clone();
         match mark.clone() {
             Mark::Delivered { expires_at } => {
                 row.state = State::Delivered;
+                row.last_error = None;
                 row.expires_at = Some(expires_at);
             }
             Mark::Repeat { of, expires_at } => {
                 row.state = State::Repeat;
+                row.last_error = None;
                 row.reason = Some(of.to_string());
                 row.expires_at = Some(expires_at);
             }
@@ -423,8 +430,10 @@ impl OperatorInbox for MemoryInbox {
         if let Err(why) = row.replayable(now) {
             return Ok(Replayed::Refused(why));
         }
+        row.history.add_replay(now, row.attempts);
         row.state = State::Recorded;
         row.reason = None;
+        row.last_error = None;
         row.attempts = 0;
         row.lease = None;
         row.budget_from = now;
@@ -444,6 +453,8 @@ impl OperatorInbox for MemoryInbox {
         if row.state == State::Delivered {
             row.reason = Some(State::Delivered.to_string());
         }
+        row.history
+            .add_discard(request.now, row.attempts, request.erase);
         row.state = State::Discarded;
         row.lease = None;
         row.due_at = None;
@@ -454,6 +465,20 @@ impl OperatorInbox for MemoryInbox {
         Ok(Discarded::Done)
     }
 
+    async fn import(&self, row: &Row) -> Result<Imported, InboxError> {
+        let mut tables = self.tables();
+        if let Some(stored) = tables.rows.get(&row.key) {
+            return Ok(Imported::of_stored(Some(stored.content_digest), row));
+        }
+        let imported = Row {
+            lease: None,
+            index_partition: None,
+            ..row.clone()
+        };
+        tables.rows.insert(row.key.clone(), imported);
+        Ok(Imported::Stored)
+    }
+
     async fn body_copies(&self, key: &Key) -> Result<Vec<BodyCopy>, InboxError> {
         let tables = self.tables();
         let body = tables.rows.get(key).and_then(|row| row.body.as_ref());
@@ -462,6 +487,29 @@ impl OperatorInbox for MemoryInbox {
             bytes: body.len(),
         });
         Ok(copy.into_iter().collect())
+    }
+}
+
+impl AuditInbox for MemoryInbox {
+    async fn write_audit_entry(
+        &self,
+        entry: &AuditEntry,
+        _expires_at: Timestamp,
+    ) -> Result<(), InboxError> {
+        let position = (entry.at, entry.id);
+        self.tables().audit.insert(position, entry.clone());
+        Ok(())
+    }
+
+    async fn audit_entries(
+        &self,
+        since: Option<Timestamp>,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>, InboxError> {
+        let tables = self.tables();
+        let newest = tables.audit.values().rev();
+        let wanted = newest.filter(|entry| since.is_none_or(|since| entry.at >= since));
+        Ok(wanted.take(limit).cloned().collect())
     }
 }
 

@@ -126,11 +126,13 @@ const LIBRARY: &[(&str, &[&str])] = &[
 const COMMAND_LINE: &[(&str, &[&str])] = &[
     ("aws", &[]),
     ("labels", &[]),
+    ("timeline", &["labels"]),
     ("sqlite", &[]),
     ("diagnose", &[]),
     ("evidence", &[]),
     ("payload", &[]),
     ("any_inbox", &["aws", "sqlite"]),
+    ("acts", &["aws", "any_inbox"]),
     ("listener", &[]),
     ("metrics", &[]),
     ("refusals", &["diagnose"]),
@@ -138,13 +140,16 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
     (
         "console",
         &[
+            "acts",
             "labels",
+            "timeline",
             "sqlite",
             "evidence",
             "payload",
             "any_inbox",
             "listener",
             "metrics",
+            "overview",
             "refusals",
             "overview",
         ],
@@ -153,8 +158,10 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
     (
         "commands",
         &[
+            "acts",
             "aws",
             "labels",
+            "timeline",
             "sqlite",
             "diagnose",
             "evidence",
@@ -199,6 +206,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     // How AWS is reached is decided in one place; a person's credentials in another.
     ("aws_smithy_http_client::", &["src/aws"]),
     ("aws_config::", &["crates/pillarbox-cli/src/aws.rs"]),
+    ("aws_sdk_sts::", &["crates/pillarbox-cli/src/aws.rs"]),
     (
         "aws_sdk_secretsmanager::",
         &["src/secrets/secrets_manager.rs"],

@@ -8,10 +8,11 @@ use pillarbox::{
     config::{Config, InboxConfig},
     domain::{Key, SourceName, Timestamp},
     inbox::{
-        BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded, EventClaim, Fence,
-        InboxError, InboxSummary, KvEntry, KvKey, LedgerEntry, Mark, Marked, OperatorInbox,
-        PageRequest, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox, ReconcileInbox,
-        Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter, SummaryRequest, SweepStatus,
+        AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest,
+        Discarded, EventClaim, Fence, Imported, InboxError, InboxSummary, KvEntry, KvKey,
+        LedgerEntry, Mark, Marked, OperatorInbox, PageRequest, PendingEvent, PendingGauges,
+        ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage,
+        SourceFilter, SummaryRequest, SweepStatus,
         dynamodb::{DynamoInbox, TableSettings},
     },
     secrets::SecretSources,
@@ -224,7 +225,29 @@ impl OperatorInbox for AnyInbox {
         either!(self, inbox => inbox.discard(key, request))
     }
 
+    async fn import(&self, row: &Row) -> Result<Imported, InboxError> {
+        either!(self, inbox => inbox.import(row))
+    }
+
     async fn body_copies(&self, key: &Key) -> Result<Vec<BodyCopy>, InboxError> {
         either!(self, inbox => inbox.body_copies(key))
+    }
+}
+
+impl AuditInbox for AnyInbox {
+    async fn write_audit_entry(
+        &self,
+        entry: &AuditEntry,
+        expires_at: Timestamp,
+    ) -> Result<(), InboxError> {
+        either!(self, inbox => inbox.write_audit_entry(entry, expires_at))
+    }
+
+    async fn audit_entries(
+        &self,
+        since: Option<Timestamp>,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>, InboxError> {
+        either!(self, inbox => inbox.audit_entries(since, limit))
     }
 }

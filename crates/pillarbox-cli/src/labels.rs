@@ -7,7 +7,9 @@ use jiff::tz::{Offset, TimeZone};
 use pillarbox::{
     config::DestinationConfig,
     domain::{HeldReason, State, Timestamp},
+    inbox::Row,
     senders::SenderKind,
+    telemetry::visible,
 };
 
 /// The event in words, such as "Payment captured". An unknown type is shown unchanged.
@@ -54,6 +56,8 @@ pub(crate) fn held(reason: &str) -> Option<&'static str> {
         Some("Its date is too old, or too far ahead, to be accepted without a check.")
     } else if is(HeldReason::Unsigned) {
         Some("It was requested from its sender, which signs only what it posts.")
+    } else if is(HeldReason::Imported) {
+        Some("It was open in the inbox that it was imported from, which may deliver it, too.")
     } else {
         None
     }
@@ -81,6 +85,22 @@ pub(crate) fn number(number: usize) -> String {
         grouped.push(digit);
     }
     grouped
+}
+
+/// The state of a row in a list, with its reason or with its next attempt: "retrying (6), next
+/// 14:05, https 500".
+pub(crate) fn row_state(row: &Row, zone: &ListZone) -> String {
+    match (&row.last_error, &row.reason) {
+        (Some(error), _) if row.state == State::Recorded && row.attempts > 0 => {
+            let next = row
+                .due_at
+                .map_or(String::new(), |at| format!(", next {}", zone.time(at)));
+            let error = error.replace(": status ", " ");
+            format!("retrying ({}){next}, {}", row.attempts, visible(&error))
+        }
+        (_, Some(reason)) => format!("{} ({})", row.state, visible(reason)),
+        (_, None) => row.state.to_string(),
+    }
 }
 
 /// Where events go, without anything of a URL that might be confidential.

@@ -20,6 +20,7 @@
 //! }
 //! ```
 
+pub mod acts;
 pub mod any_inbox;
 mod aws;
 pub mod commands;
@@ -34,5 +35,6 @@ mod payload;
 pub mod refusals;
 pub mod server;
 pub mod sqlite;
+mod timeline;
 
 pub use commands::serve_to;

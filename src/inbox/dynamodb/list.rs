@@ -21,7 +21,7 @@ use crate::{
 /// How many segments of the table are scanned at once.
 const SEGMENTS: i32 = 8;
 /// Every attribute of a row except its body.
-const ATTRIBUTES: [&str; 23] = [
+const ATTRIBUTES: [&str; 24] = [
     "pk",
     "v",
     "digest",
@@ -45,6 +45,7 @@ const ATTRIBUTES: [&str; 23] = [
     "expires_at",
     "shelf",
     "deflated",
+    "history",
 ];
 
 /// How a list is read.

@@ -7,10 +7,12 @@
 //! A write whose reply was lost is sent again by the SDK and fails its condition; the failed
 //! condition returns the stored item, which shows that the first write succeeded.
 
+mod audit;
 mod change;
 mod claim;
 mod client;
 mod error;
+mod import;
 mod intents;
 mod item;
 mod ledger;
@@ -34,10 +36,11 @@ use aws_sdk_dynamodb::Client;
 use aws_types::SdkConfig;
 
 use super::{
-    BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded, EventClaim, Fence,
-    InboxError, InboxSummary, KvEntry, KvKey, LedgerEntry, Mark, Marked, OperatorInbox,
-    PageRequest, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded,
-    Replayed, Row, RowFilter, RowPage, SourceFilter, SummaryRequest, SweepStatus,
+    AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded,
+    EventClaim, Fence, Imported, InboxError, InboxSummary, KvEntry, KvKey, LedgerEntry, Mark,
+    Marked, OperatorInbox, PageRequest, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox,
+    ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter, SummaryRequest,
+    SweepStatus,
 };
 use crate::{
     domain::{Key, SourceName, Timestamp},
@@ -263,7 +266,29 @@ impl OperatorInbox for DynamoInbox {
         operator::discard(self, key, request).await
     }
 
+    async fn import(&self, row: &Row) -> Result<Imported, InboxError> {
+        import::import(self, row).await
+    }
+
     async fn body_copies(&self, key: &Key) -> Result<Vec<BodyCopy>, InboxError> {
         operator::body_copies(self, key).await
+    }
+}
+
+impl AuditInbox for DynamoInbox {
+    async fn write_audit_entry(
+        &self,
+        entry: &AuditEntry,
+        expires_at: Timestamp,
+    ) -> Result<(), InboxError> {
+        audit::write(self, entry, expires_at).await
+    }
+
+    async fn audit_entries(
+        &self,
+        since: Option<Timestamp>,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>, InboxError> {
+        audit::entries(self, since, limit).await
     }
 }

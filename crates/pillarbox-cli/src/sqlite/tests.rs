@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use pillarbox::{
-    inbox::{DiscardRequest, SourceFilter},
+    inbox::{DeliveryHistory, DiscardRequest, SourceFilter},
     senders::example::{NOW, pay},
 };
 
@@ -99,7 +99,8 @@ async fn a_file_of_the_first_schema_keeps_its_rows_and_learns_to_keep_memos() {
     before
         .execute_batch(
             "DROP TABLE memo; ALTER TABLE notification DROP COLUMN kind; \
-             ALTER TABLE notification DROP COLUMN secret_fingerprint; PRAGMA user_version = 1",
+             ALTER TABLE notification DROP COLUMN secret_fingerprint; \
+             ALTER TABLE notification DROP COLUMN history; PRAGMA user_version = 1",
         )
         .unwrap();
     drop(before);
@@ -120,6 +121,35 @@ async fn a_file_of_the_first_schema_keeps_its_rows_and_learns_to_keep_memos() {
             .unwrap(),
         CasOutcome::Stored
     );
+}
+
+#[tokio::test]
+async fn rows_of_the_schema_before_histories_are_read_and_delivered_as_before() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("inbox.db");
+    let before = Connection::open(&file).unwrap();
+    schema::create_at(&before, 4).unwrap();
+    let digest = "x'0000000000000000000000000000000000000000000000000000000000000000'";
+    before
+        .execute_batch(&format!(
+            "INSERT INTO notification (pk, v, state, attempts, budget_from, shelf, due_at, origin, \
+             event_type, received_at, digest, content_digest, last_error, deflated, body)
+             VALUES ('pay:m1', 1, 'recorded', 6, 0, 'open:0', 0, 'push', 'unknown', 0, {digest}, \
+             {digest}, 'https: status 503', 0, x'7b7d')"
+        ))
+        .unwrap();
+    drop(before);
+
+    let inbox = SqliteInbox::open(&file).unwrap();
+    let key = Key::parse("pay:m1").unwrap();
+    let row = inbox.get(&key).await.unwrap().unwrap();
+    assert_eq!(row.history, DeliveryHistory::default());
+    assert_eq!((row.attempts, row.full_history(NOW)), (6, Vec::new()));
+    assert_eq!(row.last_error.as_deref(), Some("https: status 503"));
+
+    inbox.replay(&key, NOW).await.unwrap();
+    let row = inbox.get(&key).await.unwrap().unwrap();
+    assert_eq!((row.history.replays, row.attempts), (1, 0));
 }
 
 /// A copy of the file of an inbox with one row, in another folder.
