@@ -16,6 +16,8 @@ pub(super) enum PageError {
     NoPage,
     /// No notification has this key.
     NoNotification,
+    /// No notification is about this payment.
+    NoPayment,
     /// The notification is there; its bytes are not.
     Erased,
     /// The address names an unknown state.
@@ -78,7 +80,9 @@ impl PageError {
     fn status(&self) -> StatusCode {
         match self {
             // Erased bytes are as absent as any others; the page says why.
-            Self::NoPage | Self::NoNotification | Self::Erased => StatusCode::NOT_FOUND,
+            Self::NoPage | Self::NoNotification | Self::NoPayment | Self::Erased => {
+                StatusCode::NOT_FOUND
+            }
             Self::NoState | Self::NoDate => StatusCode::BAD_REQUEST,
             Self::Host => StatusCode::MISDIRECTED_REQUEST,
             Self::SignIn | Self::Token => StatusCode::UNAUTHORIZED,
@@ -100,6 +104,11 @@ impl PageError {
             Self::NoNotification => (
                 "Notification not found",
                 "The inbox has no notification with this key. Finished notifications are removed \
+                 after the retention period.",
+            ),
+            Self::NoPayment => (
+                "Payment not found",
+                "No notification here is about this payment. Finished notifications are removed \
                  after the retention period.",
             ),
             Self::Erased => (

@@ -865,11 +865,11 @@ async fn a_notification_that_arrives_is_on_the_stream_and_is_there_once_after_a_
     let text = stream.until("payment-m2").await;
     assert!(text.contains("event: new\nid: ") && text.contains(r#""event":"Payment captured""#));
     assert_eq!(stream.count("payment-m1"), 0, "the page has it");
-    let ids = stream
+    let mut ids = stream
         .text
         .lines()
         .filter_map(|line| line.strip_prefix("id: "));
-    let id = ids.last().unwrap().to_owned();
+    let id = ids.next_back().unwrap().to_owned();
     drop(stream);
     console.inbox.record(&paid("m3")).await.unwrap();
     let header = format!("Last-Event-ID: {id}\r\n");
@@ -992,4 +992,53 @@ async fn the_first_page_says_that_nothing_needs_you_or_what_does_with_the_list_t
         assert!(needs.shows(text), "{text}");
     }
     assert_eq!(console.get("/notifications?state=dead").await.rows(), 1);
+}
+
+#[tokio::test]
+async fn the_search_box_leads_to_the_one_result_or_lists_several() {
+    let console = TestConsole::with(&[
+        paid("m1"),
+        pay("m2", "payment-m1", "card_payment_refunded", NOW),
+        paid("m11"),
+        hmrc("n1", "{}"),
+    ])
+    .await;
+    for (query, target) in [
+        ("payment-m11", "/payments/pay/payment%2Dm11"),
+        ("pay%3Am11", "/payments/pay/payment%2Dm11"),
+        ("hmrc:n1", "/notifications/hmrc%3An1"),
+    ] {
+        let found = console.get(&format!("/search?q={query}")).await;
+        assert_eq!(found.status, 303, "{query}");
+        let location = format!("location: {}\r\n", target.to_lowercase());
+        assert!(found.head.contains(&location), "{}", found.head);
+        assert_eq!(console.get(target).await.status, 200, "{target}");
+    }
+    let story = console.get("/payments/pay/payment-m1").await;
+    for text in [
+        "Payment captured",
+        "Payment refunded",
+        "/notifications/pay%3Am2",
+    ] {
+        assert!(story.shows(text), "{text}");
+    }
+    for (query, text) in [
+        ("x", "Enter at least 3 characters"),
+        ("", "Enter at least 3 characters"),
+        ("nothing-like-it", "Nothing here is"),
+        ("%3Cscript%3E%E2%80%AE", r"&#60;script&#62;\u{202e}"),
+    ] {
+        let page = console.get(&format!("/search?q={query}")).await;
+        assert_eq!((page.status, page.shows(text)), (200, true), "{query}");
+        assert_tame(&page, query);
+    }
+    let long = console.get(&format!("/search?q={}", "x".repeat(600))).await;
+    assert!(long.shows("Enter at most 500 characters"));
+    for target in [
+        "/payments/pay/none",
+        "/payments/P/none",
+        "/payments/pay/%ff",
+    ] {
+        assert_eq!(console.get(target).await.status, 404, "{target}");
+    }
 }

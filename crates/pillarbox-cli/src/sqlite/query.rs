@@ -128,11 +128,13 @@ pub(super) fn body_copies(db: &Connection, key: &Key) -> Result<Vec<BodyCopy>, S
     Ok(copies.collect::<Result<_, _>>()?)
 }
 
-/// Rows without their bytes, newest first.
+/// Rows without their bytes, newest first. A page ends when `examined` rows have been looked at,
+/// unless the pending index finds them.
 pub(super) fn list(
     db: &Connection,
     filter: &RowFilter,
     page: &PageRequest,
+    examined: Option<u32>,
 ) -> Result<RowPage, SqliteError> {
     // An invalid cursor means the beginning.
     let before = page
@@ -150,9 +152,18 @@ pub(super) fn list(
     } else {
         ":shelf IS NULL"
     };
+    let (first, last): (Option<i64>, Option<i64>) = db.query_row(
+        "SELECT (SELECT min(id) FROM notification), (SELECT max(id) FROM notification)",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    let newest = before.min(last.unwrap_or(0).saturating_add(1));
+    let floor = examined
+        .filter(|_| partition.is_none())
+        .map_or(i64::MIN, |examined| newest - i64::from(examined));
     let mut select = db.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM notification
-         WHERE {by_partition} AND id < :before
+         WHERE {by_partition} AND id < :before AND id >= :floor
              AND (:source IS NULL OR pk >= :source || ':' AND pk < :source || ';')
              AND (:state IS NULL OR state = :state)
              AND (:event_type IS NULL OR event_type = :event_type)
@@ -165,6 +176,7 @@ pub(super) fn list(
     let mut rows = select.query(named_params! {
         ":shelf": partition,
         ":before": before,
+        ":floor": floor,
         ":source": filter.source,
         ":state": filter.state.map(|state| state.as_str()),
         ":event_type": filter.event_type,
@@ -185,6 +197,9 @@ pub(super) fn list(
         read += 1;
         let id: i64 = columns.get(0)?;
         listed.next = (read == page.limit).then(|| ListCursor(id.to_string()));
+    }
+    if listed.next.is_none() && first.is_some_and(|first| first < floor) {
+        listed.next = Some(ListCursor(floor.to_string()));
     }
     Ok(listed)
 }

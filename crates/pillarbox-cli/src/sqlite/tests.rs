@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use pillarbox::{
+    domain::State,
     inbox::{DeliveryHistory, DiscardRequest, SourceFilter},
     senders::{
         SenderKind,
@@ -1349,4 +1350,45 @@ async fn arrivals_are_counted_between_bounds_although_rows_were_removed() {
     let empty = TempInbox::new();
     let counts = empty.arrivals(bounds).await.unwrap();
     assert_eq!(counted(counts), [(0, 0); 4]);
+}
+
+#[tokio::test]
+async fn a_page_that_ends_early_has_a_next_page_and_none_is_missed() {
+    let inbox = TempInbox::new();
+    for nth in 0..25 {
+        let event_type = if nth % 12 == 0 { "rare" } else { "usual" };
+        let entry = pay(&format!("m{nth}"), "p", event_type, NOW);
+        inbox.record(&entry).await.unwrap();
+    }
+    let rare = RowFilter {
+        event_type: Some("rare".to_owned()),
+        ..RowFilter::default()
+    };
+    let (mut found, mut pages) = (Vec::new(), 0);
+    let mut page = PageRequest::first(2);
+    loop {
+        let listed = inbox.list_within(&rare, page, 5).await.unwrap();
+        found.extend(
+            listed
+                .rows
+                .iter()
+                .map(|row| row.key.encoded_id().to_owned()),
+        );
+        pages += 1;
+        let Some(next) = listed.next else { break };
+        page = PageRequest {
+            limit: 2,
+            after: Some(next),
+        };
+    }
+    assert_eq!((found.join(" ").as_str(), pages), ("m24 m12 m0", 5));
+    let open = RowFilter {
+        state: Some(State::Recorded),
+        ..rare
+    };
+    let listed = inbox
+        .list_within(&open, PageRequest::first(9), 5)
+        .await
+        .unwrap();
+    assert_eq!((listed.rows.len(), listed.next), (3, None), "by the index");
 }
