@@ -48,6 +48,11 @@ impl State {
         Self::ALL.into_iter().find(|state| state.as_str() == text)
     }
 
+    /// Whether nothing more happens to the row, unless a person decides it.
+    pub fn is_finished(self) -> bool {
+        self.index_partition().is_none()
+    }
+
     /// The partition of the pending index with rows in this state; `None` for finished rows.
     pub fn index_partition(self) -> Option<&'static str> {
         match self {

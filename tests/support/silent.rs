@@ -6,9 +6,10 @@ use pillarbox::{
     domain::{Key, SourceName, Timestamp},
     inbox::{
         AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest,
-        Discarded, EventClaim, Fence, Imported, InboxError, KvEntry, KvKey, LedgerEntry, Mark,
-        Marked, OperatorInbox, PageRequest, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox,
-        ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter,
+        Discarded, EventClaim, Fence, Imported, InboxError, InboxSummary, KvEntry, KvKey,
+        LedgerEntry, Mark, Marked, OperatorInbox, PageRequest, PendingEvent, PendingGauges,
+        ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage,
+        SourceFilter, SummaryRequest,
     },
     senders::{Entry, EventName},
 };
@@ -109,6 +110,10 @@ impl ReadInbox for Silent {
     }
 
     async fn list(&self, _: &RowFilter, _: PageRequest) -> Result<RowPage, InboxError> {
+        pending().await
+    }
+
+    async fn summary(&self, _: &SummaryRequest) -> Result<InboxSummary, InboxError> {
         pending().await
     }
 }

@@ -17,6 +17,7 @@ mod healthcheck;
 mod import;
 mod inbox;
 mod list;
+mod local_request;
 mod output;
 mod sender_access;
 mod reconcile;
@@ -31,6 +32,7 @@ mod simulate;
 mod simulated_sender;
 mod span;
 mod stats;
+mod status;
 mod tail;
 mod test_data;
 mod verify;
@@ -85,6 +87,8 @@ enum Command {
     /// Simulate a sender with its retry schedule and injected faults, and report what the receiver
     /// does wrong
     Simulate(Box<simulate::SimulateArgs>),
+    /// Say whether anything needs a person, and what
+    Status(status::StatusArgs),
     /// List notifications, newest first
     List(list::ListArgs),
     /// Print notifications as they arrive, and again when their state changes
@@ -198,6 +202,7 @@ async fn run(cli: Cli, output: &mut Output) -> Result<(), CommandError> {
         Command::Serve(command) => command.run(&global, output).await,
         Command::Send(command) => command.run(&global, output).await,
         Command::Simulate(command) => command.run(&global, output).await,
+        Command::Status(command) => command.run(&global, output).await,
         Command::List(command) => command.run(&global, output).await,
         Command::Tail(command) => command.run(&global, output).await,
         Command::Wait(command) => command.run(&global, output).await,

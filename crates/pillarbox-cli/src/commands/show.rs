@@ -7,13 +7,13 @@ use serde::Serialize;
 use super::{
     CommandError, ErrorCode, GlobalArgs,
     output::{BOLD, Output, paint},
-    row::{JsonRow, json},
+    row::{JsonHistoryEntry, JsonRow, json, json_history},
     settings::CommandSettings,
 };
-use crate::{any_inbox::InboxAccess, labels};
+use crate::{any_inbox::InboxAccess, labels, timeline::timeline};
 use pillarbox::{
     config::Overrides,
-    domain::{Key, State},
+    domain::{Clock, Key, State, SystemClock},
     inbox::{ReadInbox, Row},
     telemetry::{visible, visible_lines},
 };
@@ -40,6 +40,7 @@ struct ShownRow {
     #[serde(flatten)]
     row: JsonRow,
     signature: Option<String>,
+    history: Vec<JsonHistoryEntry>,
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -94,6 +95,7 @@ impl From<&Row> for ShownRow {
         Self {
             row: JsonRow::from(row),
             signature: row.signature.clone(),
+            history: json_history(row, SystemClock.now()),
             body: text.map(str::to_owned),
             body_base64: other.map(|body| BASE64_STANDARD.encode(body)),
         }
@@ -161,6 +163,14 @@ fn fields(row: &Row) -> [(&'static str, String); 16] {
 fn print(row: &Row, output: &mut Output) -> Result<(), CommandError> {
     for (name, value) in fields(row) {
         output.data(&format!("{} {value}", paint(&format!("{name:<12}"), BOLD)))?;
+    }
+    output.data("")?;
+    output.data(&paint("timeline", BOLD).to_string())?;
+    for step in timeline(row, SystemClock.now()) {
+        let at = step.at.map_or_else(String::new, labels::local_time);
+        let detail = step.detail.filter(|detail| !detail.is_empty());
+        let detail = detail.map_or_else(String::new, |detail| format!(": {detail}"));
+        output.data(&format!("  {at:<24} {}{detail}", step.title))?;
     }
     if let Some(body) = &row.body {
         output.data("")?;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::Key;
 use pillarbox::{
     domain::{Origin, State, Timestamp},
-    inbox::Row,
+    inbox::{DeliveryHistory, Row},
     senders::{SecretFingerprint, SenderKind},
 };
 
@@ -89,6 +89,7 @@ pub(super) fn row_of(line: &str) -> Result<Row, ImportError> {
         last_error: fields.last_error,
         due_at: some_time("due_at", fields.due_at.as_deref())?,
         expires_at: some_time("expires_at", fields.expires_at.as_deref())?,
+        history: DeliveryHistory::default(),
     })
 }
 
