@@ -12,8 +12,8 @@ use pillarbox::{
     domain::{Key, State, Timestamp},
     inbox::{
         AuditEntry, AuditInbox, AuditOutcome, BodyCopy, DiscardRequest, Discarded, Imported,
-        InboxError, MemoryInbox, OperatorInbox, PageRequest, ReadInbox, ReceiveInbox, Replayed,
-        Row, RowFilter, RowPage,
+        InboxError, InboxSummary, MemoryInbox, OperatorInbox, PageRequest, ReadInbox, ReceiveInbox,
+        Replayed, Row, RowFilter, RowPage, SummaryRequest,
     },
     senders::example::{NOW, pay},
 };
@@ -44,6 +44,10 @@ impl ReadInbox for Failing {
 
     async fn list(&self, filter: &RowFilter, page: PageRequest) -> Result<RowPage, InboxError> {
         self.inbox.list(filter, page).await
+    }
+
+    async fn summary(&self, request: &SummaryRequest) -> Result<InboxSummary, InboxError> {
+        self.inbox.summary(request).await
     }
 }
 
