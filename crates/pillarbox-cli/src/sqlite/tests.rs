@@ -220,7 +220,7 @@ async fn a_file_of_the_first_schema_keeps_its_rows_and_learns_to_keep_memos() {
             "DROP INDEX notification_pending_subject; DROP INDEX notification_box; \
              DROP INDEX notification_reference; DROP TABLE reference_key; \
              ALTER TABLE notification DROP COLUMN reference; \
-             DROP TABLE memo; ALTER TABLE notification DROP COLUMN kind; \
+             DROP TABLE memo; DROP TABLE audit; ALTER TABLE notification DROP COLUMN kind; \
              ALTER TABLE notification DROP COLUMN secret_fingerprint; \
              ALTER TABLE notification DROP COLUMN history; PRAGMA user_version = 1",
         )
