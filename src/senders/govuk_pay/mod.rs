@@ -7,6 +7,7 @@ mod api;
 mod config;
 mod envelope;
 mod payment;
+mod retries;
 mod signature;
 
 use super::SenderProtocol;
@@ -27,5 +28,6 @@ pub(super) static PROTOCOL: SenderProtocol = SenderProtocol {
     signature: signature::SCHEME,
     envelope: envelope::FORMAT,
     config: config::CONFIG,
+    retries: retries::SCHEDULE,
     sends_challenges: false,
 };

@@ -13,6 +13,7 @@ mod export;
 mod filter;
 mod healthcheck;
 mod inbox;
+mod key;
 mod list;
 mod output;
 mod sender_access;

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{
     CommandError, ErrorCode, GlobalArgs,
+    key::find_key,
     output::{BOLD, Output, paint},
     row::{JsonHistoryEntry, JsonRow, json, json_history},
     settings::CommandSettings,
@@ -24,7 +25,7 @@ use pillarbox::{
     after_help = "Example:\n  pillarbox show pay:5s1k7c3g9v2m8a4e0q6i5o1u7t --raw > body.json"
 )]
 pub(super) struct ShowArgs {
-    /// The key, as `list` prints it
+    /// The key, as `list` prints it; the sender's identifier, or the beginning of either
     key: String,
     /// Print only the exact bytes received
     #[arg(long, conflicts_with = "json")]
@@ -54,8 +55,8 @@ impl ShowArgs {
         output: &mut Output,
     ) -> Result<(), CommandError> {
         let settings = CommandSettings::load(global, Overrides::default())?;
-        let key = parse_key(&self.key)?;
         let inbox = settings.open_inbox(InboxAccess::Read).await?;
+        let key = find_key(&self.key, &inbox, &settings).await?;
         let row = inbox.get(&key).await?.ok_or_else(|| no_such(&key))?;
         if self.raw {
             Ok(output.bytes(row.proven_body()?)?)

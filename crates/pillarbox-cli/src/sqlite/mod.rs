@@ -153,6 +153,17 @@ impl SqliteInbox {
         )))
     }
 
+    /// The keys that begin with `prefix`, in order, at most `limit`.
+    pub async fn keys_with_prefix(
+        &self,
+        prefix: &str,
+        limit: usize,
+    ) -> Result<Vec<Key>, InboxError> {
+        let prefix = prefix.to_owned();
+        self.read(move |db| query::keys_with_prefix(db, &prefix, limit))
+            .await
+    }
+
     /// The size of each partition of the pending index that has rows.
     pub async fn pending_counts(&self) -> Result<Vec<PendingCount>, InboxError> {
         self.read(query::pending_counts).await

@@ -123,6 +123,27 @@ async fn rows_of_the_schema_before_histories_are_read_and_delivered_as_before() 
     assert_eq!((row.history.replays, row.attempts), (1, 0));
 }
 
+#[tokio::test]
+async fn keys_are_found_by_how_they_begin() {
+    let fresh = TempInbox::new();
+    for id in ["5s1k7c", "5s1k8d", "5s", "6~x"] {
+        fresh.record(&paid(id)).await.unwrap();
+    }
+    for (prefix, limit, expected) in [
+        ("pay:5s1k", 9, "pay:5s1k7c pay:5s1k8d"),
+        ("pay:5s1k7c", 9, "pay:5s1k7c"),
+        ("pay:5s", 2, "pay:5s pay:5s1k7c"),
+        ("pay:6%7E", 9, "pay:6%7Ex"),
+        ("pa", 9, "pay:5s pay:5s1k7c pay:5s1k8d pay:6%7Ex"),
+        ("pay:%", 9, ""),
+        ("hmrc:5s1k", 9, ""),
+    ] {
+        let found = fresh.keys_with_prefix(prefix, limit).await.unwrap();
+        let found: Vec<_> = found.iter().map(Key::as_str).collect();
+        assert_eq!(found.join(" "), expected, "{prefix}");
+    }
+}
+
 /// A copy of the file of an inbox with one row, in another folder.
 async fn copied_inbox() -> (PathBuf, TempDir) {
     let fresh = TempInbox::new();
