@@ -81,15 +81,18 @@ pub enum HeldReason {
     Stale,
     /// It was pulled, and its destination takes only what its sender signed.
     Unsigned,
+    /// It was open in the inbox that it was imported from.
+    Imported,
 }
 
 impl HeldReason {
     /// Every reason.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Unreadable,
         Self::Conflict,
         Self::Stale,
         Self::Unsigned,
+        Self::Imported,
     ];
 
     /// The name of the reason.
@@ -99,6 +102,7 @@ impl HeldReason {
             Self::Conflict => "conflict",
             Self::Stale => "stale",
             Self::Unsigned => "unsigned",
+            Self::Imported => "imported",
         }
     }
 }

@@ -11,10 +11,11 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 
 use super::{
-    CasOutcome, Claim, DeliveryHistory, DiscardRequest, Discarded, EventClaim, Fence, HistoryEntry,
-    Inbox, KvEntry, KvKey, Lease, LeaseId, MAX_BACKOFF, MAX_HISTORY_BYTES, MAX_HISTORY_ENTRIES,
-    Mark, Marked, PageRequest, PastAttempt, PastOutcome, PendingGauges, Recorded, Replayed, Row,
-    RowFilter, SourceFilter,
+    AuditAction, AuditEntry, AuditOutcome, CasOutcome, Claim, DeliveryHistory, DiscardRequest,
+    Discarded, EventClaim, Fence, HistoryEntry, Imported, Inbox, KvEntry, KvKey, Lease, LeaseId,
+    MAX_BACKOFF, MAX_HISTORY_BYTES, MAX_HISTORY_ENTRIES, Mark, Marked, PageRequest, PastAttempt,
+    PastOutcome, PendingGauges, Recorded, Replayed, Row, RowFilter, SourceFilter, SummaryRequest,
+    SweepStatus, last_sweep,
 };
 use crate::{
     domain::{HeldReason, Key, Origin, SourceName, State, Timestamp},
@@ -65,10 +66,14 @@ macro_rules! inbox_contract {
             keeps_the_latest_time_at_which_a_source_was_received
             remembers_since_when_a_source_that_was_never_received_is_silent
             measures_the_pending_rows_and_tells_conflicts_from_other_held_rows
+            sums_up_what_waits_and_says_when_there_is_more
+            keeps_the_status_of_the_last_sweep
             lists_the_claimed_events_of_a_subject
             lists_the_open_dead_and_held_events_of_subjects
             swaps_an_entry_only_for_the_expected_version
             lets_one_of_many_concurrent_swaps_succeed
+            imports_a_row_as_it_is_and_never_over_another
+            lists_the_audit_trail_newest_first_with_the_last_outcome_of_each_act
         );
     };
     (@each $fresh:expr, $($name:ident)*) => {
@@ -1366,6 +1371,71 @@ fn pay_source() -> SourceName {
     SourceName::new("pay").unwrap()
 }
 
+pub async fn sums_up_what_waits_and_says_when_there_is_more(inbox: &impl Inbox) {
+    let summary = async |limit| {
+        let request = SummaryRequest {
+            overdue_before: later(15),
+            expired_before: NOW,
+            limit,
+        };
+        inbox.summary(&request).await.unwrap()
+    };
+    let empty = summary(100).await;
+    assert!(empty.open.is_empty() && empty.dead.is_empty() && empty.held.is_empty());
+    for second in [20, 10, 5] {
+        let mut entry = paid(&format!("open{second}"));
+        entry.received_at = later(second);
+        inbox.record(&entry).await.unwrap();
+    }
+    let failed = recorded(inbox, "failed").await;
+    let fence = claimed(inbox, &failed, NOW, 1).await;
+    let mark = Mark::Retry {
+        due_at: later(1_000),
+        error: "503".into(),
+    };
+    inbox.mark(&fence, &mark).await.unwrap();
+    dead(inbox, &recorded(inbox, "dead").await).await;
+    let held = entry(SenderKind::GOVUK_PAY, "pay", Bytes::from_static(b"{}"));
+    inbox.record(&held).await.unwrap();
+    inbox.record(&hmrc("n1", "first")).await.unwrap();
+    inbox.record(&hmrc("n1", "other")).await.unwrap();
+
+    let all = summary(1_000).await;
+    assert_eq!((all.open.rows, all.dead.rows, all.held.rows), (5, 1, 2));
+    assert!(!all.open.has_more && !all.dead.has_more && !all.held.has_more);
+    assert_eq!((all.open.oldest, all.overdue), (Some(NOW), 4));
+    let retrying: Vec<_> = all.retrying.iter().map(|row| &row.key).collect();
+    assert_eq!(
+        retrying,
+        [&failed],
+        "rows without an attempt are not retried"
+    );
+    assert!(all.retrying[0].body.is_none());
+    let reasons = all
+        .held_reasons
+        .iter()
+        .map(|(reason, rows)| (reason.as_str(), *rows));
+    assert_eq!(
+        reasons.collect::<Vec<_>>(),
+        [("conflict", 1), ("unreadable", 1)]
+    );
+    assert_eq!(all.expired, None);
+
+    // A limit is shared by the shards, each of which counts at least one row.
+    let fewer = summary(1).await;
+    assert!(fewer.open.rows < 5 && fewer.open.has_more, "{fewer:?}");
+}
+
+pub async fn keeps_the_status_of_the_last_sweep(inbox: &impl Inbox) {
+    assert_eq!(last_sweep(inbox).await.unwrap(), None);
+    for (second, open) in [(1, &["pay", "hmrc"][..]), (2, &[])] {
+        let open = open.iter().map(|source| (*source).to_owned());
+        let status = SweepStatus::new(later(second), open.collect());
+        inbox.record_sweep(&status, second).await.unwrap();
+        assert_eq!(last_sweep(inbox).await.unwrap(), Some(status));
+    }
+}
+
 pub async fn lists_the_claimed_events_of_a_subject(inbox: &impl Inbox) {
     let entries = [
         pay("a", "p1", "card_payment_succeeded", NOW),
@@ -1536,4 +1606,141 @@ pub async fn lets_one_of_many_concurrent_swaps_succeed(inbox: &impl Inbox) {
         assert_eq!(winners.len(), 1);
         expected = Some(winners[0].0.version);
     }
+}
+
+pub async fn lists_the_audit_trail_newest_first_with_the_last_outcome_of_each_act(
+    inbox: &impl Inbox,
+) {
+    let act = |seconds: u64, id: u64, action: AuditAction, outcome: AuditOutcome| AuditEntry {
+        at: later(seconds),
+        id,
+        actor: "alice@laptop".into(),
+        action,
+        target: "pay:m1".into(),
+        planned: (outcome != AuditOutcome::Failed).then_some(3),
+        done: u64::from(outcome == AuditOutcome::Done),
+        outcome,
+    };
+    let started = act(1, u64::MAX, AuditAction::Replay, AuditOutcome::Started);
+    let acts = [
+        act(1, u64::MAX, AuditAction::Replay, AuditOutcome::Done),
+        act(2, 7, AuditAction::Discard, AuditOutcome::Stopped),
+        act(3, 8, AuditAction::Erase, AuditOutcome::Failed),
+        act(4, 9, AuditAction::Unmask, AuditOutcome::Done),
+        act(5, 10, AuditAction::Import, AuditOutcome::Started),
+        act(6, 11, AuditAction::SendSample, AuditOutcome::Done),
+    ];
+    assert_eq!(inbox.audit_entries(None, 10).await.unwrap(), []);
+    let expires_at = later(24 * 60 * 60);
+    inbox.write_audit_entry(&started, expires_at).await.unwrap();
+    for act in &acts {
+        inbox.write_audit_entry(act, expires_at).await.unwrap();
+        inbox.write_audit_entry(act, expires_at).await.unwrap(); // as after a lost reply
+    }
+    let newest_first: Vec<AuditEntry> = acts.iter().rev().cloned().collect();
+    for (since, limit, expected) in [
+        (None, 10, &newest_first[..]),
+        (None, 2, &newest_first[..2]),
+        (Some(later(3)), 10, &newest_first[..4]),
+        (Some(later(7)), 10, &[]),
+    ] {
+        let listed = inbox.audit_entries(since, limit).await.unwrap();
+        assert_eq!(listed, expected, "{since:?} {limit}");
+    }
+    let rows = inbox
+        .list(&RowFilter::default(), PageRequest::first(10))
+        .await;
+    assert!(
+        rows.unwrap().rows.is_empty(),
+        "an entry is not a notification"
+    );
+    let gauges = inbox.pending_gauges(later(100), 10).await.unwrap();
+    assert_eq!(gauges, PendingGauges::default(), "and waits for no one");
+}
+
+pub async fn imports_a_row_as_it_is_and_never_over_another(inbox: &impl Inbox) {
+    let recorded = recorded(inbox, "m1").await;
+    let original = row(inbox, &recorded).await;
+    let key = |id: &str| Key::parse(&format!("pay:{id}")).unwrap();
+    let mut number = 1_u64;
+    let long: Bytes = std::iter::repeat_with(|| {
+        number = number
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        number.to_be_bytes()
+    })
+    .take(100_000)
+    .flatten()
+    .collect();
+    let moved = |id: &str, state: State| Row {
+        key: key(id),
+        state,
+        due_at: state.index_partition().map(|_| later(60)),
+        expires_at: state.index_partition().is_none().then(|| expiry(600)),
+        attempts: 3,
+        last_error: Some("https: status 503".into()),
+        budget_from: later(30),
+        ..original.clone()
+    };
+    let rows = [
+        moved("open", State::Recorded),
+        Row {
+            reason: Some("refused".into()),
+            ..moved("dead", State::Dead)
+        },
+        Row {
+            body: Some(long.clone()),
+            ..moved("delivered", State::Delivered)
+        },
+        Row {
+            body: None,
+            ..moved("erased", State::Discarded)
+        },
+        Row {
+            body: Some(long.clone()),
+            signature: None,
+            key_label: None,
+            secret_fingerprint: None,
+            origin: Origin::Pull,
+            reason: Some("imported".into()),
+            ..moved("held", State::Held)
+        },
+    ];
+    for row in &rows {
+        assert_eq!(inbox.import(row).await.unwrap(), Imported::Stored);
+        assert_eq!(inbox.import(row).await.unwrap(), Imported::Duplicate);
+        let other = Row {
+            content_digest: [7; 32],
+            ..row.clone()
+        };
+        assert_eq!(inbox.import(&other).await.unwrap(), Imported::KeyTaken);
+    }
+    let without_partition = |row: Row| {
+        let index_partition = None;
+        format!(
+            "{:?}",
+            Row {
+                index_partition,
+                ..row
+            }
+        )
+    };
+    for expected in rows {
+        let stored = row(inbox, &expected.key).await;
+        assert_eq!(without_partition(stored), without_partition(expected));
+    }
+    let due = inbox.find_due(&SourceFilter::ALL, later(61), 10).await;
+    assert!(due.unwrap().contains(&key("open")), "it goes on as it was");
+    let replayed = inbox.replay(&key("delivered"), later(70)).await.unwrap();
+    assert_eq!(replayed, Replayed::Done);
+    let again = inbox
+        .claim(&key("delivered"), &claim_at(later(71), 5))
+        .await;
+    let (again, _) = again.unwrap().unwrap();
+    assert_eq!(again.body, Some(long), "its bytes are whole");
+    let other = Row {
+        content_digest: [7; 32],
+        ..original
+    };
+    assert_eq!(inbox.import(&other).await.unwrap(), Imported::KeyTaken);
 }

@@ -11,11 +11,12 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    BodyCopy, CasOutcome, Claim, DeliveryHistory, DeliveryInbox, DiscardRequest, Discarded,
-    EventClaim, Fence, InboxError, KvEntry, KvKey, LedgerEntry, ListCursor, MAX_BACKOFF, Mark,
-    Marked, OperatorInbox, PageRequest, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox,
-    ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter, is_due,
-    silent_since,
+    AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryHistory, DeliveryInbox,
+    DiscardRequest, Discarded, EventClaim, Fence, Imported, InboxError, InboxSummary, KvEntry,
+    KvKey, LedgerEntry, ListCursor, MAX_BACKOFF, MAX_RETRYING_ROWS, Mark, Marked, OperatorInbox,
+    PageRequest, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded,
+    Replayed, Row, RowFilter, RowPage, SourceFilter, StateSummary, SummaryRequest, SweepStatus,
+    is_due, record_sweep, silent_since,
 };
 use crate::{
     domain::{Key, SourceName, State, Timestamp},
@@ -33,6 +34,7 @@ struct MemoryTables {
     ledger: BTreeMap<(String, String, String), Key>,
     last_received: BTreeMap<SourceName, Timestamp>,
     kv: BTreeMap<String, KvEntry>,
+    audit: BTreeMap<(Timestamp, u64), AuditEntry>,
 }
 
 impl MemoryInbox {
@@ -279,6 +281,10 @@ impl DeliveryInbox for MemoryInbox {
     ) -> Result<Timestamp, InboxError> {
         silent_since(self, source, now).await
     }
+
+    async fn record_sweep(&self, status: &SweepStatus, version: u64) -> Result<(), InboxError> {
+        record_sweep(self, status, version).await
+    }
 }
 
 impl ReconcileInbox for MemoryInbox {
@@ -395,6 +401,45 @@ impl ReadInbox for MemoryInbox {
             ..RowPage::default()
         })
     }
+
+    async fn summary(&self, request: &SummaryRequest) -> Result<InboxSummary, InboxError> {
+        let tables = self.tables();
+        let in_state = |state| {
+            let mut rows: Vec<&Row> = tables
+                .rows
+                .values()
+                .filter(|row| row.state == state)
+                .collect();
+            rows.sort_by_key(|row| row.due_at);
+            rows
+        };
+        let summary = |rows: &[&Row]| {
+            StateSummary::of_times(rows.iter().map(|row| row.received_at), request.limit)
+        };
+        let (open, held) = (in_state(State::Recorded), in_state(State::Held));
+        let counted = open.iter().take(request.limit);
+        let is_overdue = |row: &&&Row| row.received_at < request.overdue_before;
+        let mut held_reasons = BTreeMap::<String, usize>::new();
+        for row in held.iter().take(request.limit) {
+            *held_reasons
+                .entry(row.reason.clone().unwrap_or_default())
+                .or_default() += 1;
+        }
+        let last = open.iter().rev().take(MAX_RETRYING_ROWS);
+        let retrying = last.filter(|row| row.attempts > 0).map(|&row| Row {
+            body: None,
+            ..row.clone()
+        });
+        Ok(InboxSummary {
+            open: summary(&open),
+            overdue: counted.filter(is_overdue).count(),
+            retrying: retrying.collect(),
+            dead: summary(&in_state(State::Dead)),
+            held: summary(&held),
+            held_reasons,
+            expired: None, // nothing is ever removed
+        })
+    }
 }
 
 impl OperatorInbox for MemoryInbox {
@@ -441,6 +486,20 @@ impl OperatorInbox for MemoryInbox {
         Ok(Discarded::Done)
     }
 
+    async fn import(&self, row: &Row) -> Result<Imported, InboxError> {
+        let mut tables = self.tables();
+        if let Some(stored) = tables.rows.get(&row.key) {
+            return Ok(Imported::of_stored(Some(stored.content_digest), row));
+        }
+        let imported = Row {
+            lease: None,
+            index_partition: None,
+            ..row.clone()
+        };
+        tables.rows.insert(row.key.clone(), imported);
+        Ok(Imported::Stored)
+    }
+
     async fn body_copies(&self, key: &Key) -> Result<Vec<BodyCopy>, InboxError> {
         let tables = self.tables();
         let body = tables.rows.get(key).and_then(|row| row.body.as_ref());
@@ -449,6 +508,29 @@ impl OperatorInbox for MemoryInbox {
             bytes: body.len(),
         });
         Ok(copy.into_iter().collect())
+    }
+}
+
+impl AuditInbox for MemoryInbox {
+    async fn write_audit_entry(
+        &self,
+        entry: &AuditEntry,
+        _expires_at: Timestamp,
+    ) -> Result<(), InboxError> {
+        let position = (entry.at, entry.id);
+        self.tables().audit.insert(position, entry.clone());
+        Ok(())
+    }
+
+    async fn audit_entries(
+        &self,
+        since: Option<Timestamp>,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>, InboxError> {
+        let tables = self.tables();
+        let newest = tables.audit.values().rev();
+        let wanted = newest.filter(|entry| since.is_none_or(|since| entry.at >= since));
+        Ok(wanted.take(limit).cloned().collect())
     }
 }
 

@@ -3,6 +3,7 @@
 //! Everything that happens to a notification after it is verified is one change of its row here.
 //! An [`Entry`](crate::senders::Entry) is stored; a [`Row`] is read back.
 
+mod audit;
 mod body;
 mod due;
 mod error;
@@ -16,6 +17,8 @@ mod pending;
 mod roles;
 mod row;
 mod silence;
+mod summary;
+mod sweep_status;
 
 #[cfg(any(test, feature = "test-support"))]
 pub mod contract;
@@ -27,6 +30,7 @@ use std::time::Duration;
 
 use crate::domain::{Key, Timestamp};
 
+pub use audit::{AuditAction, AuditEntry, AuditOutcome};
 pub use body::{BodyCopy, BodyParts, StoredBody};
 pub use due::{DueRange, MAX_AHEAD, MAX_BACKOFF, due_ranges, is_due, is_leased};
 pub use error::InboxError;
@@ -41,10 +45,14 @@ pub use list::{ListCursor, PageRequest, RowFilter, RowPage, SourceFilter};
 pub use lock::{LockTerms, SharedLock, TryLock};
 #[cfg(any(test, feature = "test-support"))]
 pub use memory::MemoryInbox;
-pub use pending::{PendingCount, PendingEvent, PendingGauges};
-pub use roles::{DeliveryInbox, Inbox, OperatorInbox, ReadInbox, ReceiveInbox, ReconcileInbox};
+pub use pending::{PendingEvent, PendingGauges};
+pub use roles::{
+    AuditInbox, DeliveryInbox, Inbox, OperatorInbox, ReadInbox, ReceiveInbox, ReconcileInbox,
+};
 pub use row::{ROW_VERSION, Row};
 pub use silence::silent_since;
+pub use summary::{InboxSummary, MAX_RETRYING_ROWS, StateSummary, SummaryRequest};
+pub use sweep_status::{SWEEP_STATUS_INTERVAL, SweepStatus, last_sweep, record_sweep};
 
 /// How recording ended. Each of these is answered 200: the notification is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,10 +99,32 @@ pub enum Discarded {
     Refused(&'static str),
 }
 
-/// How much longer than rows their ledgers and the items of their bodies are kept.
+/// How much longer than rows their ledgers, the items of their bodies and the audit trail are kept.
 pub const KEPT_AFTER_ROWS: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// How long finished rows and ledgers are kept.
+/// How the import of a row ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Imported {
+    /// Stored now.
+    Stored,
+    /// The notification is stored already. Nothing was changed.
+    Duplicate,
+    /// Another notification has the key. Nothing was changed.
+    KeyTaken,
+}
+
+impl Imported {
+    /// How the import of a row ends whose key is taken by a row with this content digest.
+    pub fn of_stored(content_digest: Option<[u8; 32]>, row: &Row) -> Self {
+        if content_digest == Some(row.content_digest) {
+            Self::Duplicate
+        } else {
+            Self::KeyTaken
+        }
+    }
+}
+
+/// How long finished rows, ledgers and the audit trail are kept.
 #[derive(Clone, Copy, Debug)]
 pub struct RetentionPolicy {
     /// For finished rows.
@@ -110,6 +140,12 @@ impl RetentionPolicy {
     /// When the ledger of a payment expires whose last event was claimed at `now`: a week after
     /// its rows.
     pub fn ledger_expiry(self, now: Timestamp) -> Timestamp {
+        now.plus(self.retention + KEPT_AFTER_ROWS)
+    }
+
+    /// When an entry of the audit trail expires that was written at `now`: a week after a row that
+    /// it is about.
+    pub fn audit_expiry(self, now: Timestamp) -> Timestamp {
         now.plus(self.retention + KEPT_AFTER_ROWS)
     }
 }

@@ -132,12 +132,15 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
     ("evidence", &[]),
     ("payload", &[]),
     ("any_inbox", &["aws", "sqlite"]),
+    ("acts", &["aws", "any_inbox"]),
     ("listener", &[]),
     ("metrics", &[]),
     ("refusals", &["diagnose"]),
+    ("overview", &["labels", "sqlite"]),
     (
         "console",
         &[
+            "acts",
             "labels",
             "timeline",
             "sqlite",
@@ -146,6 +149,7 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
             "any_inbox",
             "listener",
             "metrics",
+            "overview",
             "refusals",
         ],
     ),
@@ -153,6 +157,7 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
     (
         "commands",
         &[
+            "acts",
             "aws",
             "labels",
             "timeline",
@@ -163,6 +168,7 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
             "listener",
             "metrics",
             "refusals",
+            "overview",
             "console",
             "server",
         ],
@@ -199,6 +205,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     // How AWS is reached is decided in one place; a person's credentials in another.
     ("aws_smithy_http_client::", &["src/aws"]),
     ("aws_config::", &["crates/pillarbox-cli/src/aws.rs"]),
+    ("aws_sdk_sts::", &["crates/pillarbox-cli/src/aws.rs"]),
     (
         "aws_sdk_secretsmanager::",
         &["src/secrets/secrets_manager.rs"],

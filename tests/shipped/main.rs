@@ -6,6 +6,7 @@
 )]
 
 mod accounts;
+mod acts;
 mod alarms;
 mod as_sent;
 mod aws;
@@ -13,6 +14,7 @@ mod check_command;
 mod cli;
 mod credentials;
 mod evidence;
+mod import;
 mod lambda;
 mod lambda_deaths;
 mod lambda_reconcile;

@@ -306,7 +306,7 @@ fn unreachable_aws_is_an_error_that_says_what_to_do() {
         assert!(ran.stderr.contains(said), "{said}: {}", ran.stderr);
         let doctor = run(&["doctor", "--inbox", "dynamodb:anything"]);
         let first = doctor.stdout.lines().next();
-        let sentence = "wrong  Something is stuck: the inbox cannot be read.";
+        let sentence = "wrong  Something needs you: the inbox cannot be read.";
         assert_eq!((first, doctor.code), (Some(sentence), 1), "{doctor:?}");
     }
 }

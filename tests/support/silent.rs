@@ -5,10 +5,11 @@ use std::{collections::BTreeSet, future::pending};
 use pillarbox::{
     domain::{Key, SourceName, Timestamp},
     inbox::{
-        BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded, EventClaim, Fence,
-        InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked, OperatorInbox, PageRequest,
-        PendingEvent, PendingGauges, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed,
-        Row, RowFilter, RowPage, SourceFilter,
+        AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest,
+        Discarded, EventClaim, Fence, Imported, InboxError, InboxSummary, KvEntry, KvKey,
+        LedgerEntry, Mark, Marked, OperatorInbox, PageRequest, PendingEvent, PendingGauges,
+        ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage,
+        SourceFilter, SummaryRequest,
     },
     senders::{Entry, EventName},
 };
@@ -111,6 +112,10 @@ impl ReadInbox for Silent {
     async fn list(&self, _: &RowFilter, _: PageRequest) -> Result<RowPage, InboxError> {
         pending().await
     }
+
+    async fn summary(&self, _: &SummaryRequest) -> Result<InboxSummary, InboxError> {
+        pending().await
+    }
 }
 
 impl OperatorInbox for Silent {
@@ -122,7 +127,25 @@ impl OperatorInbox for Silent {
         pending().await
     }
 
+    async fn import(&self, _: &Row) -> Result<Imported, InboxError> {
+        pending().await
+    }
+
     async fn body_copies(&self, _: &Key) -> Result<Vec<BodyCopy>, InboxError> {
+        pending().await
+    }
+}
+
+impl AuditInbox for Silent {
+    async fn write_audit_entry(&self, _: &AuditEntry, _: Timestamp) -> Result<(), InboxError> {
+        pending().await
+    }
+
+    async fn audit_entries(
+        &self,
+        _: Option<Timestamp>,
+        _: usize,
+    ) -> Result<Vec<AuditEntry>, InboxError> {
         pending().await
     }
 }

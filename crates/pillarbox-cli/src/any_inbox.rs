@@ -8,10 +8,11 @@ use pillarbox::{
     config::{Config, InboxConfig},
     domain::{Key, SourceName, Timestamp},
     inbox::{
-        BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded, EventClaim, Fence,
-        InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked, OperatorInbox, PageRequest,
-        PendingCount, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox, ReconcileInbox,
-        Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter,
+        AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest,
+        Discarded, EventClaim, Fence, Imported, InboxError, InboxSummary, KvEntry, KvKey,
+        LedgerEntry, Mark, Marked, OperatorInbox, PageRequest, PendingEvent, PendingGauges,
+        ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage,
+        SourceFilter, SummaryRequest, SweepStatus,
         dynamodb::{DynamoInbox, TableSettings},
     },
     secrets::SecretSources,
@@ -97,14 +98,6 @@ impl AnyInbox {
             Self::DynamoDb(inbox) => inbox.pending_keys_with_prefix(prefix, limit).await,
         }
     }
-
-    /// The size of each partition of the pending index that has rows.
-    pub async fn pending_counts(&self) -> Result<Vec<PendingCount>, InboxError> {
-        match self {
-            Self::Sqlite(inbox) => inbox.pending_counts().await,
-            Self::DynamoDb(inbox) => inbox.pending_counts().await,
-        }
-    }
 }
 
 /// Forwards a call to the inbox that is open.
@@ -181,6 +174,10 @@ impl DeliveryInbox for AnyInbox {
     ) -> Result<Timestamp, InboxError> {
         either!(self, inbox => inbox.silent_since(source, now))
     }
+
+    async fn record_sweep(&self, status: &SweepStatus, version: u64) -> Result<(), InboxError> {
+        either!(self, inbox => inbox.record_sweep(status, version))
+    }
 }
 
 impl ReconcileInbox for AnyInbox {
@@ -226,6 +223,10 @@ impl ReadInbox for AnyInbox {
     async fn list(&self, filter: &RowFilter, page: PageRequest) -> Result<RowPage, InboxError> {
         either!(self, inbox => inbox.list(filter, page))
     }
+
+    async fn summary(&self, request: &SummaryRequest) -> Result<InboxSummary, InboxError> {
+        either!(self, inbox => inbox.summary(request))
+    }
 }
 
 impl OperatorInbox for AnyInbox {
@@ -237,7 +238,29 @@ impl OperatorInbox for AnyInbox {
         either!(self, inbox => inbox.discard(key, request))
     }
 
+    async fn import(&self, row: &Row) -> Result<Imported, InboxError> {
+        either!(self, inbox => inbox.import(row))
+    }
+
     async fn body_copies(&self, key: &Key) -> Result<Vec<BodyCopy>, InboxError> {
         either!(self, inbox => inbox.body_copies(key))
+    }
+}
+
+impl AuditInbox for AnyInbox {
+    async fn write_audit_entry(
+        &self,
+        entry: &AuditEntry,
+        expires_at: Timestamp,
+    ) -> Result<(), InboxError> {
+        either!(self, inbox => inbox.write_audit_entry(entry, expires_at))
+    }
+
+    async fn audit_entries(
+        &self,
+        since: Option<Timestamp>,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>, InboxError> {
+        either!(self, inbox => inbox.audit_entries(since, limit))
     }
 }

@@ -53,9 +53,24 @@ pub(crate) fn held(reason: &str) -> Option<&'static str> {
         Some("Its date is too old, or too far ahead, to be accepted without a check.")
     } else if is(HeldReason::Unsigned) {
         Some("It was requested from its sender, which signs only what it posts.")
+    } else if is(HeldReason::Imported) {
+        Some("It was open in the inbox that it was imported from, which may deliver it, too.")
     } else {
         None
     }
+}
+
+/// A number with its thousands apart: `10,000`.
+pub(crate) fn number(number: usize) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (nth, digit) in digits.chars().enumerate() {
+        if nth > 0 && (digits.len() - nth).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
 }
 
 /// The state of a row in a list, with its reason or with its next attempt: "retrying (6), next
@@ -178,6 +193,18 @@ mod tests {
             );
         }
         assert_eq!(held("budget spent"), None);
+    }
+
+    #[test]
+    fn the_thousands_of_a_number_are_apart() {
+        for (given, expected) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(number(given), expected);
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@
 //! }
 //! ```
 
+pub mod acts;
 pub mod any_inbox;
 mod aws;
 pub mod commands;
@@ -31,6 +32,7 @@ mod listener;
 pub mod metrics;
 mod payload;
 pub mod refusals;
+pub mod overview;
 pub mod server;
 pub mod sqlite;
 mod timeline;

@@ -79,7 +79,7 @@ pub(super) fn new(
 }
 
 /// A signature's header value: as bytes if it is hex, which takes half the space.
-fn signature(header: &str) -> AttributeValue {
+pub(super) fn signature(header: &str) -> AttributeValue {
     hex::decode(header).map_or_else(|_| text(header), binary)
 }
 

@@ -7,10 +7,12 @@
 //! A write whose reply was lost is sent again by the SDK and fails its condition; the failed
 //! condition returns the stored item, which shows that the first write succeeded.
 
+mod audit;
 mod change;
 mod claim;
 mod client;
 mod error;
+mod import;
 mod intents;
 mod item;
 mod ledger;
@@ -22,6 +24,7 @@ mod operator;
 mod preflight;
 mod query;
 mod record;
+mod summary;
 pub mod table;
 
 #[cfg(test)]
@@ -33,10 +36,11 @@ use aws_sdk_dynamodb::Client;
 use aws_types::SdkConfig;
 
 use super::{
-    BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded, EventClaim, Fence,
-    InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked, OperatorInbox, PageRequest,
-    PendingCount, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded,
-    Replayed, Row, RowFilter, RowPage, SourceFilter,
+    AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded,
+    EventClaim, Fence, Imported, InboxError, InboxSummary, KvEntry, KvKey, LedgerEntry, Mark,
+    Marked, OperatorInbox, PageRequest, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox,
+    ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter, SummaryRequest,
+    SweepStatus,
 };
 use crate::{
     domain::{Key, SourceName, Timestamp},
@@ -125,11 +129,6 @@ impl DynamoInbox {
         Ok(())
     }
 
-    /// The size of each partition of the pending index that has rows.
-    pub async fn pending_counts(&self) -> Result<Vec<PendingCount>, InboxError> {
-        query::pending_counts(self).await
-    }
-
     /// The keys of open, dead and held rows that begin with `prefix`, at most `limit`.
     pub async fn pending_keys_with_prefix(
         &self,
@@ -210,6 +209,10 @@ impl DeliveryInbox for DynamoInbox {
     ) -> Result<Timestamp, InboxError> {
         super::silent_since(self, source, now).await
     }
+
+    async fn record_sweep(&self, status: &SweepStatus, version: u64) -> Result<(), InboxError> {
+        super::record_sweep(self, status, version).await
+    }
 }
 
 impl ReconcileInbox for DynamoInbox {
@@ -257,6 +260,10 @@ impl ReadInbox for DynamoInbox {
     async fn list(&self, filter: &RowFilter, page: PageRequest) -> Result<RowPage, InboxError> {
         list::list(self, filter, &page).await
     }
+
+    async fn summary(&self, request: &SummaryRequest) -> Result<InboxSummary, InboxError> {
+        summary::summary(self, request).await
+    }
 }
 
 impl OperatorInbox for DynamoInbox {
@@ -268,7 +275,29 @@ impl OperatorInbox for DynamoInbox {
         operator::discard(self, key, request).await
     }
 
+    async fn import(&self, row: &Row) -> Result<Imported, InboxError> {
+        import::import(self, row).await
+    }
+
     async fn body_copies(&self, key: &Key) -> Result<Vec<BodyCopy>, InboxError> {
         operator::body_copies(self, key).await
+    }
+}
+
+impl AuditInbox for DynamoInbox {
+    async fn write_audit_entry(
+        &self,
+        entry: &AuditEntry,
+        expires_at: Timestamp,
+    ) -> Result<(), InboxError> {
+        audit::write(self, entry, expires_at).await
+    }
+
+    async fn audit_entries(
+        &self,
+        since: Option<Timestamp>,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>, InboxError> {
+        audit::entries(self, since, limit).await
     }
 }

@@ -13,10 +13,11 @@ use std::{
 use pillarbox::{
     domain::{Key, SourceName, Timestamp},
     inbox::{
-        BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded, EventClaim, Fence,
-        InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked, OperatorInbox, PageRequest,
-        PendingEvent, PendingGauges, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed,
-        Row, RowFilter, RowPage, SourceFilter,
+        AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest,
+        Discarded, EventClaim, Fence, Imported, InboxError, InboxSummary, KvEntry, KvKey,
+        LedgerEntry, Mark, Marked, OperatorInbox, PageRequest, PendingEvent, PendingGauges,
+        ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage,
+        SourceFilter, SummaryRequest,
     },
     senders::{Entry, EventName},
 };
@@ -200,6 +201,10 @@ impl ReadInbox for Fused {
     async fn list(&self, _: &RowFilter, _: PageRequest) -> Result<RowPage, InboxError> {
         unreachable!()
     }
+
+    async fn summary(&self, _: &SummaryRequest) -> Result<InboxSummary, InboxError> {
+        unreachable!()
+    }
 }
 
 impl OperatorInbox for Fused {
@@ -211,7 +216,25 @@ impl OperatorInbox for Fused {
         unreachable!()
     }
 
+    async fn import(&self, _: &Row) -> Result<Imported, InboxError> {
+        unreachable!()
+    }
+
     async fn body_copies(&self, _: &Key) -> Result<Vec<BodyCopy>, InboxError> {
+        unreachable!()
+    }
+}
+
+impl AuditInbox for Fused {
+    async fn write_audit_entry(&self, _: &AuditEntry, _: Timestamp) -> Result<(), InboxError> {
+        unreachable!()
+    }
+
+    async fn audit_entries(
+        &self,
+        _: Option<Timestamp>,
+        _: usize,
+    ) -> Result<Vec<AuditEntry>, InboxError> {
         unreachable!()
     }
 }

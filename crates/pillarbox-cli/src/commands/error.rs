@@ -9,6 +9,7 @@ use std::{fmt, io};
 use pillarbox::{aws::AwsError, config::ConfigErrors, inbox::InboxError, reconcile::RunEnd};
 
 use crate::{
+    acts::ActError,
     any_inbox::OpenError,
     sqlite::{LockError, RestoreError},
 };
@@ -46,6 +47,7 @@ pub(super) enum ErrorCode {
     Restore = 114,
     Receiver = 115,
     BytesLeft = 116,
+    AuditTrail = 117,
 }
 
 impl ErrorCode {
@@ -127,6 +129,15 @@ impl From<InboxError> for CommandError {
             _ => ErrorCode::InboxUnavailable,
         };
         code.error(error)
+    }
+}
+
+impl From<ActError> for CommandError {
+    fn from(error: ActError) -> Self {
+        match error {
+            ActError::Inbox(error) => error.into(),
+            error => ErrorCode::AuditTrail.error(error),
+        }
     }
 }
 

@@ -13,12 +13,15 @@ const MIN_PREFIX_CHARS: usize = 4;
 /// How many keys an ambiguous beginning names.
 const NAMED_KEYS: usize = 5;
 
-/// The key of the one notification that `text` means.
+/// The key of the one notification that `text` means; `None` if there is none.
+///
+/// # Errors
+/// If `text` cannot be a key or an identifier, or may mean several notifications.
 pub(super) async fn find_key(
     text: &str,
     inbox: &AnyInbox,
     settings: &CommandSettings,
-) -> Result<Key, CommandError> {
+) -> Result<Option<Key>, CommandError> {
     let candidates = candidates(text, settings);
     if candidates.is_empty() {
         return Err(ErrorCode::Key.error(format!(
@@ -36,10 +39,23 @@ pub(super) async fn find_key(
         }
     }
     match &found[..] {
-        [key] => Ok(key.clone()),
-        [] => Err(ErrorCode::UnknownKey.error(unknown(text, &candidates))),
+        [] => Ok(None),
+        [key] => Ok(Some(key.clone())),
         several => Err(ErrorCode::Key.error(ambiguous(text, several))),
     }
+}
+
+/// The error for a key or an identifier without a notification.
+pub(super) fn no_such(text: &str) -> CommandError {
+    let kind = if Key::parse(text).is_some() {
+        "key"
+    } else {
+        "identifier"
+    };
+    ErrorCode::UnknownKey.error(format!(
+        "no notification has the {kind} {}: `pillarbox list` shows all keys",
+        visible(text)
+    ))
 }
 
 /// The keys that `text` is, as a key, or as the id of any configured source.
@@ -69,18 +85,6 @@ async fn exists(inbox: &AnyInbox, key: &Key) -> Result<bool, CommandError> {
 
 fn is_long_enough(key: &Key) -> bool {
     key.encoded_id().chars().count() >= MIN_PREFIX_CHARS
-}
-
-fn unknown(text: &str, candidates: &[Key]) -> String {
-    match candidates {
-        [key] if key.as_str() == text => {
-            format!("no notification has the key {key}: `pillarbox list` shows all keys")
-        }
-        _ => format!(
-            "no notification has the key or the identifier {}: `pillarbox list` shows all keys",
-            visible(text)
-        ),
-    }
 }
 
 fn ambiguous(text: &str, keys: &[Key]) -> String {

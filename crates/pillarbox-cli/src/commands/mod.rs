@@ -3,6 +3,8 @@
 //! Data goes to standard output, everything else to standard error. Exit codes: 0 success,
 //! 1 failure or a negative finding, 2 usage or configuration.
 
+mod audit;
+mod bulk;
 mod check;
 mod completions;
 mod demo;
@@ -12,9 +14,11 @@ mod error;
 mod export;
 mod filter;
 mod healthcheck;
+mod import;
 mod inbox;
 mod key;
 mod list;
+mod local_request;
 mod output;
 mod sender_access;
 mod reconcile;
@@ -29,6 +33,7 @@ mod simulate;
 mod simulated_sender;
 mod span;
 mod stats;
+mod status;
 mod tail;
 mod test_data;
 mod verify;
@@ -83,6 +88,8 @@ enum Command {
     /// Simulate a sender with its retry schedule and injected faults, and report what the receiver
     /// does wrong
     Simulate(Box<simulate::SimulateArgs>),
+    /// Say whether anything needs a person, and what
+    Status(status::StatusArgs),
     /// List notifications, newest first
     List(list::ListArgs),
     /// Print notifications as they arrive, and again when their state changes
@@ -93,12 +100,16 @@ enum Command {
     Stats(stats::StatsArgs),
     /// Print notifications with their bytes and what they prove
     Export(export::ExportArgs),
+    /// Store notifications that export has printed
+    Import(import::ImportArgs),
     /// Show all details of one notification
     Show(show::ShowArgs),
     /// Deliver notifications again: dead, delivered, or held but not unreadable
     Replay(replay::ReplayArgs),
     /// Discard notifications that need no action
     Discard(discard::DiscardArgs),
+    /// List who changed what, newest first
+    Audit(audit::AuditArgs),
     /// Fetch from a sender what it did not push
     Reconcile(reconcile::ReconcileArgs),
     /// Verify a signature, and explain the likely cause if it is wrong
@@ -192,14 +203,17 @@ async fn run(cli: Cli, output: &mut Output) -> Result<(), CommandError> {
         Command::Serve(command) => command.run(&global, output).await,
         Command::Send(command) => command.run(&global, output).await,
         Command::Simulate(command) => command.run(&global, output).await,
+        Command::Status(command) => command.run(&global, output).await,
         Command::List(command) => command.run(&global, output).await,
         Command::Tail(command) => command.run(&global, output).await,
         Command::Wait(command) => command.run(&global, output).await,
         Command::Stats(command) => command.run(&global, output).await,
         Command::Export(command) => command.run(&global, output).await,
+        Command::Import(command) => command.run(&global, output).await,
         Command::Show(command) => command.run(&global, output).await,
         Command::Replay(command) => command.run(&global, output).await,
         Command::Discard(command) => command.run(&global, output).await,
+        Command::Audit(command) => command.run(&global, output).await,
         Command::Reconcile(command) => command.run(&global, output).await,
         Command::Verify(command) => command.run(&global, output).await,
         Command::Check(command) => command.run(output).await,

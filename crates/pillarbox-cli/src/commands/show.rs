@@ -5,8 +5,8 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{
-    CommandError, ErrorCode, GlobalArgs,
-    key::find_key,
+    CommandError, GlobalArgs,
+    key::{find_key, no_such},
     output::{BOLD, Output, paint},
     row::{JsonHistoryEntry, JsonRow, json, json_history},
     settings::CommandSettings,
@@ -14,7 +14,7 @@ use super::{
 use crate::{any_inbox::InboxAccess, labels, timeline::timeline};
 use pillarbox::{
     config::Overrides,
-    domain::{Clock, Key, State, SystemClock},
+    domain::{Clock, State, SystemClock},
     inbox::{ReadInbox, Row},
     telemetry::{visible, visible_lines},
 };
@@ -56,8 +56,11 @@ impl ShowArgs {
     ) -> Result<(), CommandError> {
         let settings = CommandSettings::load(global, Overrides::default())?;
         let inbox = settings.open_inbox(InboxAccess::Read).await?;
-        let key = find_key(&self.key, &inbox, &settings).await?;
-        let row = inbox.get(&key).await?.ok_or_else(|| no_such(&key))?;
+        let row = match find_key(&self.key, &inbox, &settings).await? {
+            Some(key) => inbox.get(&key).await?,
+            None => None,
+        };
+        let row = row.ok_or_else(|| no_such(&self.key))?;
         if self.raw {
             Ok(output.bytes(row.proven_body()?)?)
         } else if self.json {
@@ -66,24 +69,6 @@ impl ShowArgs {
             print(&row, output)
         }
     }
-}
-
-/// Reads a key from the command line.
-pub(super) fn parse_key(text: &str) -> Result<Key, CommandError> {
-    let wrong = || {
-        format!(
-            "`{}` is not a key: a key is SOURCE:ID, as `pillarbox list` prints it",
-            visible(text)
-        )
-    };
-    Key::parse(text).ok_or_else(|| ErrorCode::Key.error(wrong()))
-}
-
-/// The error for a key without a notification.
-pub(super) fn no_such(key: &Key) -> CommandError {
-    ErrorCode::UnknownKey.error(format!(
-        "no notification has the key {key}: `pillarbox list` shows all keys"
-    ))
 }
 
 impl From<&Row> for ShownRow {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
 use super::{
+    audit,
     columns::{COLUMNS, PackedRow, packed_row, row},
     connection::SqliteError,
     expiry::{BATCH_BYTES, PurgedBatch},
@@ -20,7 +21,7 @@ use pillarbox::{
 };
 
 /// Longer stored bodies are in the table `body`.
-const MAX_INLINE_BYTES: usize = 8 * 1024;
+pub(super) const MAX_INLINE_BYTES: usize = 8 * 1024;
 /// The index partition of open rows. SQLite has one shard, since there is one machine.
 const OPEN_PARTITION: &str = "open:0";
 
@@ -121,7 +122,10 @@ fn insert_row(
     Ok(changed == 1)
 }
 
-fn content_digest(db: &Connection, key: &Key) -> Result<Option<[u8; 32]>, rusqlite::Error> {
+pub(super) fn content_digest(
+    db: &Connection,
+    key: &Key,
+) -> Result<Option<[u8; 32]>, rusqlite::Error> {
     let mut select = db.prepare_cached("SELECT content_digest FROM notification WHERE pk = ?1")?;
     select
         .query_row([key.as_str()], |row| row.get(0))
@@ -371,7 +375,8 @@ pub(super) fn release_leases(db: &mut Connection) -> Result<usize, SqliteError> 
     )?)
 }
 
-/// Removes a batch of expired rows, with their bodies, and of expired ledger entries.
+/// Removes a batch of expired rows, with their bodies, and of expired entries of ledgers and of the
+/// audit trail.
 pub(super) fn purge(
     db: &Connection,
     now: Timestamp,
@@ -401,10 +406,13 @@ pub(super) fn purge(
              (SELECT source, subject, event FROM subject WHERE expires_at <= ?1 ORDER BY \
               expires_at LIMIT ?2)",
     )?;
-    let entries = delete.execute([now, max_rows])?;
+    let ledger_entries = delete.execute([now, max_rows])?;
+    let audit_entries = audit::purge(db, now, max_rows)?;
     Ok(PurgedBatch {
         rows: expired.len(),
-        is_last: expired.len() < limit && bytes < BATCH_BYTES && entries < limit,
+        is_last: expired.len() < limit
+            && bytes < BATCH_BYTES
+            && ledger_entries.max(audit_entries) < limit,
     })
 }
 
@@ -437,7 +445,7 @@ fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn index_partition(state: State) -> Option<String> {
+pub(super) fn index_partition(state: State) -> Option<String> {
     state
         .index_partition()
         .map(|partition| format!("{partition}:0"))

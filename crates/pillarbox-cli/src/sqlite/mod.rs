@@ -4,18 +4,21 @@
 //! All changes go through one writer, so that concurrent requests share a flush. Reads have a
 //! separate connection and never wait for the writer.
 
+mod audit;
 mod backup;
 mod change;
 mod checkpoint;
 mod columns;
 mod connection;
 mod expiry;
+mod import;
 mod lock;
 mod log;
 mod pair;
 mod query;
 mod restore;
 mod schema;
+mod summary;
 mod writer;
 
 #[cfg(test)]
@@ -35,16 +38,17 @@ use pair::FilePair;
 use pillarbox::{
     domain::{Key, SourceName, Timestamp},
     inbox::{
-        BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded, EventClaim, Fence,
-        InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked, OperatorInbox, PageRequest,
-        PendingCount, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox, ReconcileInbox,
-        Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter, silent_since,
+        AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest,
+        Discarded, EventClaim, Fence, Imported, InboxError, InboxSummary, KvEntry, KvKey,
+        LedgerEntry, Mark, Marked, OperatorInbox, PageRequest, PendingEvent, PendingGauges,
+        ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage,
+        SourceFilter, StoredBody, SummaryRequest, SweepStatus, record_sweep, silent_since,
     },
     senders::{Entry, EventName},
 };
 use writer::{CheckedConnection, SqliteWriter, WritePriority};
 
-pub use expiry::{ExpiredRows, PurgedBatch};
+pub use expiry::PurgedBatch;
 pub use lock::{LockError, ServeLock};
 pub use query::FileInspection;
 pub use restore::{RestoreError, RestoredInbox, restore};
@@ -128,17 +132,13 @@ impl SqliteInbox {
             .await
     }
 
-    /// Removes at most `limit` rows and `limit` ledger entries that expired before `now`.
+    /// Removes at most `limit` rows, `limit` ledger entries and `limit` audit entries that expired
+    /// before `now`.
     pub async fn purge(&self, now: Timestamp, limit: usize) -> Result<PurgedBatch, InboxError> {
         self.change(WritePriority::Background, move |db| {
             change::purge(db, now, limit)
         })
         .await
-    }
-
-    /// The rows that had expired at `now` and are still stored, if there are any.
-    pub async fn expired_rows(&self, now: Timestamp) -> Result<Option<ExpiredRows>, InboxError> {
-        self.read(move |db| query::expired_rows(db, now)).await
     }
 
     /// Copies the log into the file and empties it, so that erased bytes are in neither.
@@ -162,11 +162,6 @@ impl SqliteInbox {
         let prefix = prefix.to_owned();
         self.read(move |db| query::keys_with_prefix(db, &prefix, limit))
             .await
-    }
-
-    /// The size of each partition of the pending index that has rows.
-    pub async fn pending_counts(&self) -> Result<Vec<PendingCount>, InboxError> {
-        self.read(query::pending_counts).await
     }
 
     /// Checks the whole file.
@@ -314,6 +309,10 @@ impl DeliveryInbox for SqliteInbox {
     ) -> Result<Timestamp, InboxError> {
         silent_since(self, source, now).await
     }
+
+    async fn record_sweep(&self, status: &SweepStatus, version: u64) -> Result<(), InboxError> {
+        record_sweep(self, status, version).await
+    }
 }
 
 impl ReconcileInbox for SqliteInbox {
@@ -375,6 +374,11 @@ impl ReadInbox for SqliteInbox {
         let filter = filter.clone();
         self.read(move |db| query::list(db, &filter, &page)).await
     }
+
+    async fn summary(&self, request: &SummaryRequest) -> Result<InboxSummary, InboxError> {
+        let request = *request;
+        self.read(move |db| summary::summary(db, &request)).await
+    }
 }
 
 impl OperatorInbox for SqliteInbox {
@@ -399,8 +403,38 @@ impl OperatorInbox for SqliteInbox {
         Ok(discarded)
     }
 
+    async fn import(&self, row: &Row) -> Result<Imported, InboxError> {
+        let (row, body) = (row.clone(), row.body.as_ref().map(StoredBody::pack));
+        self.change(WritePriority::Background, move |db| {
+            import::import(db, &row, body.as_ref())
+        })
+        .await
+    }
+
     async fn body_copies(&self, key: &Key) -> Result<Vec<BodyCopy>, InboxError> {
         let key = key.clone();
         self.read(move |db| query::body_copies(db, &key)).await
+    }
+}
+
+impl AuditInbox for SqliteInbox {
+    async fn write_audit_entry(
+        &self,
+        entry: &AuditEntry,
+        expires_at: Timestamp,
+    ) -> Result<(), InboxError> {
+        let entry = entry.clone();
+        self.change(WritePriority::Background, move |db| {
+            audit::write(db, &entry, expires_at)
+        })
+        .await
+    }
+
+    async fn audit_entries(
+        &self,
+        since: Option<Timestamp>,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>, InboxError> {
+        self.read(move |db| audit::entries(db, since, limit)).await
     }
 }
