@@ -48,9 +48,10 @@ use pillarbox::{
 };
 use writer::{CheckedConnection, SqliteWriter, WritePriority};
 
+pub use backup::partial_path;
 pub use expiry::PurgedBatch;
 pub use lock::{LockError, ServeLock};
-pub use query::FileInspection;
+pub use query::{ArrivalCount, FileInspection};
 pub use restore::{RestoreError, RestoredInbox, restore};
 
 /// The inbox of one machine.
@@ -162,6 +163,11 @@ impl SqliteInbox {
         let prefix = prefix.to_owned();
         self.read(move |db| query::keys_with_prefix(db, &prefix, limit))
             .await
+    }
+
+    /// How many notifications arrived from each of `bounds`, in order, to the next.
+    pub async fn arrivals(&self, bounds: Vec<Timestamp>) -> Result<Vec<ArrivalCount>, InboxError> {
+        self.read(move |db| query::arrivals(db, &bounds)).await
     }
 
     /// Checks the whole file.
