@@ -169,6 +169,17 @@ impl SqliteInbox {
             .await
     }
 
+    /// The keys that begin with `prefix`, in order, at most `limit`.
+    pub async fn keys_with_prefix(
+        &self,
+        prefix: &str,
+        limit: usize,
+    ) -> Result<Vec<Key>, InboxError> {
+        let prefix = prefix.to_owned();
+        self.read(move |db| query::keys_with_prefix(db, &prefix, limit))
+            .await
+    }
+
     /// How many notifications arrived from each of `bounds`, in order, to the next.
     pub async fn arrivals(&self, bounds: Vec<Timestamp>) -> Result<Vec<ArrivalCount>, InboxError> {
         self.read(move |db| query::arrivals(db, &bounds)).await

@@ -109,6 +109,24 @@ pub(super) fn get(db: &Connection, key: &Key) -> Result<Option<PackedRow>, Sqlit
         .transpose()
 }
 
+/// The keys that begin with `prefix`, in order.
+pub(super) fn keys_with_prefix(
+    db: &Connection,
+    prefix: &str,
+    limit: usize,
+) -> Result<Vec<Key>, SqliteError> {
+    // A key has printable ASCII characters, so this is the end of those that begin with the prefix.
+    let mut select = db.prepare_cached(
+        "SELECT pk FROM notification WHERE pk >= ?1 AND pk < ?1 || char(127) ORDER BY pk LIMIT ?2",
+    )?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut keys = Vec::new();
+    for key in select.query_map(params![prefix, limit], |row| row.get::<_, String>(0))? {
+        keys.extend(Key::parse(&key?));
+    }
+    Ok(keys)
+}
+
 /// Every place that holds bytes of a notification: its row, or a row of the table `body`.
 pub(super) fn body_copies(db: &Connection, key: &Key) -> Result<Vec<BodyCopy>, SqliteError> {
     let mut select = db.prepare_cached(

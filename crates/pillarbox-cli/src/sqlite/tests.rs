@@ -208,25 +208,32 @@ async fn a_reopened_file_has_every_row_and_is_migrated_once() {
     }
 }
 
+/// A file of an older schema with the row of `entry`, which was attempted six times.
+fn file_of_schema(version: u32, entry: &Entry) -> (PathBuf, TempDir) {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("inbox.db");
+    let db = Connection::open(&file).unwrap();
+    schema::create_at(&db, version).unwrap();
+    db.execute(
+        "INSERT INTO notification (pk, v, state, attempts, budget_from, shelf, due_at, origin, \
+         event_type, received_at, digest, content_digest, last_error, deflated, body)
+         VALUES (?1, 1, 'recorded', 6, 0, 'open:0', 0, 'push', ?2, 0, ?3, ?4, \
+         'https: status 503', 0, ?5)",
+        rusqlite::params![
+            entry.key.as_str(),
+            entry.event_type,
+            entry.digest,
+            entry.content_digest,
+            &entry.body[..]
+        ],
+    )
+    .unwrap();
+    (file, folder)
+}
+
 #[tokio::test]
 async fn a_file_of_the_first_schema_keeps_its_rows_and_learns_to_keep_memos() {
-    let fresh = TempInbox::new();
-    fresh.record(&paid("m1")).await.unwrap();
-    let file = fresh.file();
-    drop(fresh.inbox);
-    let before = Connection::open(&file).unwrap();
-    before
-        .execute_batch(
-            "DROP INDEX notification_pending_subject; DROP INDEX notification_box; \
-             DROP INDEX notification_reference; DROP TABLE reference_key; \
-             ALTER TABLE notification DROP COLUMN reference; \
-             DROP TABLE memo; DROP TABLE audit; ALTER TABLE notification DROP COLUMN kind; \
-             ALTER TABLE notification DROP COLUMN secret_fingerprint; \
-             ALTER TABLE notification DROP COLUMN history; PRAGMA user_version = 1",
-        )
-        .unwrap();
-    drop(before);
-
+    let (file, _folder) = file_of_schema(1, &paid("m1"));
     let inbox = SqliteInbox::open(&file).unwrap();
     assert_eq!(
         inbox.record(&paid("m1")).await.unwrap(),
@@ -246,24 +253,11 @@ async fn a_file_of_the_first_schema_keeps_its_rows_and_learns_to_keep_memos() {
 }
 
 #[tokio::test]
-async fn rows_of_the_schema_before_histories_are_read_and_delivered_as_before() {
-    let folder = TempDir::new().unwrap();
-    let file = folder.path().join("inbox.db");
-    let before = Connection::open(&file).unwrap();
-    schema::create_at(&before, 4).unwrap();
-    let digest = "x'0000000000000000000000000000000000000000000000000000000000000000'";
-    before
-        .execute_batch(&format!(
-            "INSERT INTO notification (pk, v, state, attempts, budget_from, shelf, due_at, origin, \
-             event_type, received_at, digest, content_digest, last_error, deflated, body)
-             VALUES ('pay:m1', 1, 'recorded', 6, 0, 'open:0', 0, 'push', 'unknown', 0, {digest}, \
-             {digest}, 'https: status 503', 0, x'7b7d')"
-        ))
-        .unwrap();
-    drop(before);
-
+async fn rows_of_the_schema_before_histories_are_read_and_replayed() {
+    let entry = paid("m1");
+    let (file, _folder) = file_of_schema(4, &entry);
     let inbox = SqliteInbox::open(&file).unwrap();
-    let key = Key::parse("pay:m1").unwrap();
+    let key = entry.key;
     let row = inbox.get(&key).await.unwrap().unwrap();
     assert_eq!(row.history, DeliveryHistory::default());
     assert_eq!((row.attempts, row.full_history(NOW)), (6, Vec::new()));
@@ -272,6 +266,27 @@ async fn rows_of_the_schema_before_histories_are_read_and_delivered_as_before() 
     inbox.replay(&key, NOW).await.unwrap();
     let row = inbox.get(&key).await.unwrap().unwrap();
     assert_eq!((row.history.replays, row.attempts), (1, 0));
+}
+
+#[tokio::test]
+async fn keys_are_found_by_how_they_begin() {
+    let fresh = TempInbox::new();
+    for id in ["5s1k7c", "5s1k8d", "5s", "6~x"] {
+        fresh.record(&paid(id)).await.unwrap();
+    }
+    for (prefix, limit, expected) in [
+        ("pay:5s1k", 9, "pay:5s1k7c pay:5s1k8d"),
+        ("pay:5s1k7c", 9, "pay:5s1k7c"),
+        ("pay:5s", 2, "pay:5s pay:5s1k7c"),
+        ("pay:6%7E", 9, "pay:6%7Ex"),
+        ("pa", 9, "pay:5s pay:5s1k7c pay:5s1k8d pay:6%7Ex"),
+        ("pay:%", 9, ""),
+        ("hmrc:5s1k", 9, ""),
+    ] {
+        let found = fresh.keys_with_prefix(prefix, limit).await.unwrap();
+        let found: Vec<_> = found.iter().map(Key::as_str).collect();
+        assert_eq!(found.join(" "), expected, "{prefix}");
+    }
 }
 
 /// A copy of the file of an inbox with one row, in another folder.
