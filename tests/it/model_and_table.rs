@@ -8,8 +8,7 @@ use pillarbox::{
     domain::{HeldReason, Key, SourceName, Timestamp},
     inbox::{
         Claim, DeliveryInbox, DiscardRequest, Fence, Inbox, KvEntry, KvKey, Lease, LeaseId, Mark,
-        MemoryInbox, OperatorInbox, PendingGauges, ReceiveInbox, ReconcileInbox, Row,
-        SourceFilter,
+        MemoryInbox, OperatorInbox, PendingGauges, ReceiveInbox, ReconcileInbox, Row, SourceFilter,
         dynamodb::{DynamoInbox, TableSettings},
     },
     senders::{
@@ -51,7 +50,17 @@ fn entries() -> Vec<Entry> {
 fn facts(row: Option<Row>) -> Option<String> {
     let row = row?;
     let Row {
-        key, body, state, reason, attempts, lease, budget_from, last_error, due_at, expires_at, ..
+        key,
+        body,
+        state,
+        reason,
+        attempts,
+        lease,
+        budget_from,
+        last_error,
+        due_at,
+        expires_at,
+        ..
     } = row;
     let expires_at = expires_at.map(Timestamp::as_seconds);
     let due_at = due_at.filter(|_| state.index_partition().is_some());
@@ -136,7 +145,10 @@ impl Pair {
                 let expires_at = self.now.plus(Duration::from_secs(7_776_000));
                 let mark = match self.chance.below(5) {
                     0 => Mark::Delivered { expires_at },
-                    1 => Mark::Repeat { of: key.clone(), expires_at },
+                    1 => Mark::Repeat {
+                        of: key.clone(),
+                        expires_at,
+                    },
                     2 => Mark::Retry {
                         due_at: self.now.plus(Duration::from_secs(self.chance.below(900))),
                         error: "down".to_owned(),
@@ -146,11 +158,18 @@ impl Pair {
                         error: "status 422".to_owned(),
                         at: self.now,
                     },
-                    _ => Mark::Held { reason: HeldReason::Unsigned, at: self.now },
+                    _ => Mark::Held {
+                        reason: HeldReason::Unsigned,
+                        at: self.now,
+                    },
                 };
                 let one = self.model.mark(&one, &mark).await;
                 let other = self.table.mark(&other, &mark).await;
-                (format!("{mark:?}"), format!("{one:?}"), format!("{other:?}"))
+                (
+                    format!("{mark:?}"),
+                    format!("{one:?}"),
+                    format!("{other:?}"),
+                )
             }
             7 => {
                 let event = EventName {
@@ -161,7 +180,11 @@ impl Pair {
                 let until = self.now.plus(Duration::from_secs(8_000_000));
                 let one = self.model.claim_event(&event, &key, until).await;
                 let other = self.table.claim_event(&event, &key, until).await;
-                (format!("{event:?} {key}"), format!("{one:?}"), format!("{other:?}"))
+                (
+                    format!("{event:?} {key}"),
+                    format!("{one:?}"),
+                    format!("{other:?}"),
+                )
             }
             8 => pair(
                 "replay",
@@ -176,7 +199,11 @@ impl Pair {
                 };
                 let one = self.model.discard(&key, &request).await;
                 let other = self.table.discard(&key, &request).await;
-                (format!("discard {key}"), format!("{one:?}"), format!("{other:?}"))
+                (
+                    format!("discard {key}"),
+                    format!("{one:?}"),
+                    format!("{other:?}"),
+                )
             }
             _ => {
                 let entry = KvEntry {
@@ -187,7 +214,11 @@ impl Pair {
                 let name = KvKey::new("lock", "both");
                 let one = self.model.compare_and_swap(&name, expected, &entry).await;
                 let other = self.table.compare_and_swap(&name, expected, &entry).await;
-                (format!("swap {expected:?}"), format!("{one:?}"), format!("{other:?}"))
+                (
+                    format!("swap {expected:?}"),
+                    format!("{one:?}"),
+                    format!("{other:?}"),
+                )
             }
         }
     }
@@ -210,7 +241,10 @@ async fn the_model_and_the_table_agree_on_every_outcome_and_every_row() {
             assert_eq!(one, other, "seed {seed}: {done:#?}");
         }
         for key in &keys {
-            let (one, other) = (row_of(&pair.model, key).await, row_of(&pair.table, key).await);
+            let (one, other) = (
+                row_of(&pair.model, key).await,
+                row_of(&pair.table, key).await,
+            );
             assert_eq!(one, other, "seed {seed}: {done:#?}");
         }
         let later = pair.now.plus(Duration::from_secs(60));
