@@ -23,8 +23,8 @@ fn object(ran: &Ran) -> Value {
     serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{ran:?}"))
 }
 
-#[test]
-fn status_says_what_needs_a_person_and_ends_with_1_until_nothing_does() {
+#[tokio::test(flavor = "multi_thread")]
+async fn status_says_what_needs_a_person_and_ends_with_1_until_nothing_does() {
     let endpoint = Endpoint::opened();
     endpoint.answers(|_, _| EndpointReply::Status(422));
     let folder = Folder::with(&endpoint.configuration());
@@ -122,8 +122,8 @@ async fn on_a_table_a_reference_is_looked_for_at_pay_and_a_payment_in_its_ledger
     assert_eq!(run(&["find", &id]).code, 1, "it is not here");
 
     let now = InboxClock.now();
-    let key = table::store(&inbox, "m1", &id, "card_payment_succeeded", now).await;
-    for text in [&*id, key.as_str(), "m1", &reference] {
+    let key = table::store(&inbox, "message-1", &id, "card_payment_succeeded", now).await;
+    for text in [&*id, key.as_str(), "message-1", &reference] {
         let story = object(&run(&["find", text, "--json"]));
         assert_eq!(story["payment"], *id, "{text}");
         assert_eq!(story["events"][0]["key"], key.as_str(), "{text}");
