@@ -1,11 +1,14 @@
 //! Stored names -> the words people read.
 
+use std::time::Duration;
+
 use jiff::tz::{Offset, TimeZone};
 
 use pillarbox::{
     config::DestinationConfig,
     domain::{HeldReason, State, Timestamp},
     inbox::Row,
+    senders::SenderKind,
     telemetry::visible,
 };
 
@@ -55,6 +58,17 @@ pub(crate) fn held(reason: &str) -> Option<&'static str> {
         Some("It was requested from its sender, which signs only what it posts.")
     } else if is(HeldReason::Imported) {
         Some("It was open in the inbox that it was imported from, which may deliver it, too.")
+    } else {
+        None
+    }
+}
+
+/// How long a sender waits for an answer; `None` of a sender that does not say.
+pub(crate) fn answer_limit(kind: SenderKind) -> Option<Duration> {
+    if kind == SenderKind::GOVUK_PAY {
+        Some(Duration::from_secs(3))
+    } else if kind == SenderKind::HMRC {
+        Some(Duration::from_secs(20))
     } else {
         None
     }

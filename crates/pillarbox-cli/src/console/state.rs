@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use super::{guard::AllowedHosts, inbox::ConsoleInbox};
+use super::{guard::AllowedHosts, inbox::ConsoleInbox, live::LiveFeed};
 use crate::metrics::ServeMetrics;
 use pillarbox::{config::Config, domain::Clock, secrets::Secret};
 
@@ -48,6 +48,8 @@ pub(super) struct ConsoleState<I> {
     pub(super) csrf: ProcessToken,
     /// Proves that a browser has signed in to this process.
     pub(super) session: ProcessToken,
+    /// What arrives, for the lists that are open.
+    pub(super) live: LiveFeed,
     /// Cancelled when the console stops, so that no stream keeps it.
     pub(super) stop: CancellationToken,
 }
@@ -62,6 +64,7 @@ impl<I: ConsoleInbox> ConsoleState<I> {
             hosts: AllowedHosts::of(bound, &settings.hosts),
             csrf: ProcessToken::random(&*settings.clock),
             session: ProcessToken::random(&*settings.clock),
+            live: LiveFeed::new(),
             stop: CancellationToken::new(),
             settings,
         }
