@@ -176,6 +176,75 @@ async fn rows_from_before_there_were_digests_get_theirs_newest_first() {
     assert!(!after.is_incomplete);
 }
 
+/// Fills a file with as many rows as `PILLARBOX_TEST_ROWS` says, and prints how long a summary and
+/// each search take. `PILLARBOX_TEST_FILE` keeps the file, for the commands.
+#[tokio::test]
+async fn a_summary_and_a_search_read_a_bounded_part_of_a_file_of_any_length() {
+    let rows = std::env::var("PILLARBOX_TEST_ROWS").ok();
+    let rows: u32 = rows.map_or(20_000, |rows| rows.parse().unwrap());
+    let fresh = TempInbox::new();
+    let kept = std::env::var_os("PILLARBOX_TEST_FILE").map(PathBuf::from);
+    let inbox = match &kept {
+        Some(file) => SqliteInbox::create(file).unwrap(),
+        None => SqliteInbox::create(&fresh.file()).unwrap(),
+    };
+    let fill = inbox.change(WritePriority::Background, move |db| {
+        // Of a hundred rows one is dead, five are open, and two are of a box.
+        db.execute_batch(&format!(
+            "CREATE TEMP TABLE many AS WITH RECURSIVE n(n) AS
+                 (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {rows})
+                 SELECT n, lower(hex(randomblob(13))) AS id, lower(hex(randomblob(13))) AS payment \
+             FROM n;
+             INSERT INTO notification (pk, v, state, attempts, budget_from, shelf, due_at, \
+             expires_at, origin, event_type, subject, event_at, received_at, digest, \
+             content_digest, deflated, kind, reference, body)
+                 SELECT iif(n % 100 > 97, 'hmrc:', 'pay:') || id, 1,
+                     CASE WHEN n % 100 = 0 THEN 'dead' WHEN n % 100 < 6 THEN 'recorded' ELSE \
+             'delivered' END,
+                     1, n, CASE WHEN n % 100 = 0 THEN 'dead:0' WHEN n % 100 < 6 THEN 'open:0' END,
+                     iif(n % 100 < 6, n, NULL), iif(n % 100 < 6, NULL, 4000000000000 + n), 'push',
+                     'card_payment_captured', iif(n % 100 > 97, '50dca3fc', payment), n, n,
+                     zeroblob(32), zeroblob(32), 0, iif(n % 100 > 97, 'hmrc', 'govuk-pay'),
+                     iif(n % 100 > 97, NULL, randomblob(12)), randomblob(700) FROM many;
+             INSERT INTO subject SELECT 'pay', payment, 'card_payment_captured|' || n, 'pay:' || \
+             id, 4000000000000 + n FROM many WHERE n % 100 BETWEEN 6 AND 97;"
+        ))?;
+        let sql = "SELECT id, payment FROM many WHERE n % 100 = 50 ORDER BY n DESC LIMIT 1";
+        Ok(db.query_row(sql, [], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+        })?)
+    });
+    let (id, payment) = fill.await.unwrap();
+    inbox
+        .record(&of_reference("m1", "payment-1", "order 7"))
+        .await
+        .unwrap();
+
+    let begun = std::time::Instant::now();
+    let read = summary(&inbox, NOW).await;
+    println!("{rows} rows: a summary took {:?}", begun.elapsed());
+    assert_eq!(read.open.has_more, rows / 100 * 5 > 10_000);
+    for (text, ids, payments) in [
+        (payment.as_str(), vec![], vec![payment.as_str()]),
+        (&payment[..12], vec![], vec![&payment]),
+        (&id, vec![id.as_str()], vec![]),
+        ("order 7", vec!["m1"], vec![]),
+    ] {
+        let begun = std::time::Instant::now();
+        let (found_ids, found_payments) = found(&inbox, text).await;
+        println!("a search took {:?}", begun.elapsed());
+        assert_eq!(found_ids, ids_of(&ids));
+        assert_eq!(found_payments, ids_of(&payments));
+    }
+    let begun = std::time::Instant::now();
+    assert_eq!(
+        found(&inbox, "50dca").await.0.len(),
+        20,
+        "the newest of the box"
+    );
+    println!("a search of a box took {:?}", begun.elapsed());
+}
+
 /// An index that covers the query is read alone, however long the rows are.
 #[tokio::test]
 async fn a_summary_counts_rows_without_reading_them() {
