@@ -39,6 +39,7 @@ mod tail;
 mod test_data;
 mod verify;
 mod wait;
+mod work_line;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 

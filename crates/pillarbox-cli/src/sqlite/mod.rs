@@ -49,6 +49,7 @@ use pillarbox::{
 };
 use writer::{CheckedConnection, SqliteWriter, WritePriority};
 
+pub use backup::partial_path;
 pub use expiry::PurgedBatch;
 pub use lock::{LockError, ServeLock};
 pub use query::{ArrivalCount, FileInspection};
