@@ -131,7 +131,8 @@ impl PageError {
             ),
             Self::SignIn => (
                 "Sign in",
-                "This console is open beyond one machine. Enter the token that it was started with.",
+                "This console is open beyond one machine. Enter the token that it was started \
+                 with.",
             ),
             Self::Token => (
                 "The token is not correct",

@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::{metrics::ServeMetrics, sqlite::SqliteInbox};
+use crate::{any_inbox::AnyInbox, metrics::ServeMetrics, sqlite::SqliteInbox};
 use pillarbox::{
     config::Config,
     domain::{Clock, Key, SystemClock},
@@ -1040,5 +1040,34 @@ async fn the_search_box_leads_to_the_one_result_or_lists_several() {
         "/payments/pay/%ff",
     ] {
         assert_eq!(console.get(target).await.status, 404, "{target}");
+    }
+}
+
+#[tokio::test]
+async fn a_copy_that_nobody_may_write_is_shown_and_refuses_to_change() {
+    let made = TestConsole::with(&[paid("m1")]).await;
+    made.stop.send(()).unwrap();
+    made.served.await.unwrap();
+    let path = made.folder.path().join("inbox.db");
+    drop(made.inbox);
+    let inbox = AnyInbox::Sqlite(SqliteInbox::open_read_only(&path).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let console = Console::new(Arc::new(inbox), settings(ConsoleAccess::ReadOnly), at);
+    tokio::spawn(console.serve(listener, std::future::pending()));
+    for target in [
+        "/",
+        "/notifications",
+        "/charts",
+        "/search?q=payment-m1",
+        "/audit",
+    ] {
+        let mut stream = TcpStream::connect(at).await.unwrap();
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let is_found = answer.starts_with("HTTP/1.1 200") || answer.starts_with("HTTP/1.1 303");
+        assert!(is_found, "{target}: {answer}");
     }
 }
