@@ -121,17 +121,18 @@ impl ServeArgs {
             return Err(CommandError::Usage(error.to_string()));
         }
         let goes_to = destination_lines(&settings.config);
-        run(
+        let starting = Starting {
             settings,
             keyring,
             aws,
             access,
-            (destination, &goes_to),
-            (metrics, refusals),
+            destination,
+            goes_to: &goes_to,
+            metrics,
+            refusals,
             clock,
-            output,
-        )
-        .await
+        };
+        run(starting, output).await
     }
 
     /// The same with a custom destination, which no configuration names.
@@ -153,17 +154,18 @@ impl ServeArgs {
         } = self.load(global).await?;
         let checked = settings.config.check_own_destination();
         checked.map_err(|error| CommandError::Usage(format!("{} {error}", settings.place)))?;
-        run(
+        let starting = Starting {
             settings,
             keyring,
             aws,
             access,
-            (destination, &["of this program".to_owned()]),
-            (metrics, refusals),
-            Arc::new(SystemClock),
-            output,
-        )
-        .await
+            destination,
+            goes_to: &["of this program".to_owned()],
+            metrics,
+            refusals,
+            clock: Arc::new(SystemClock),
+        };
+        run(starting, output).await
     }
 
     /// Reads the configuration and the secrets; creates the demo's secrets first.
@@ -236,28 +238,11 @@ struct Starting<'a, D> {
 }
 
 /// Opens everything, prints the addresses, and serves until a signal.
-pub(super) async fn run<D: Destination>(
-    settings: CommandSettings,
-    keyring: Arc<Keyring>,
-    aws: Option<Aws>,
-    access: ConsoleAccess,
-    (destination, goes_to): (D, &[String]),
-    (metrics, refusals): (Arc<ServeMetrics>, Arc<RefusalLog>),
-    clock: Arc<SystemClock>,
+async fn run<D: Destination>(
+    starting: Starting<'_, D>,
     output: &mut Output,
 ) -> Result<(), CommandError> {
     raise_descriptor_limit();
-    let starting = Starting {
-        settings,
-        keyring,
-        aws,
-        access,
-        destination,
-        goes_to,
-        metrics,
-        refusals,
-        clock,
-    };
     match starting.settings.config.inbox.clone() {
         InboxConfig::Sqlite { path } => {
             let lock =

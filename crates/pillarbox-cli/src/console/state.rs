@@ -111,7 +111,7 @@ mod tests {
     fn a_token_matches_itself_and_nothing_else() {
         let token = ProcessToken::random(&SystemClock);
         assert_eq!(token.as_str().len(), 64);
-        assert!(token.matches(&token.as_str().to_owned()));
+        assert!(token.matches(token.as_str()));
         let other = ProcessToken::random(&SystemClock);
         for wrong in ["", "x", &token.as_str()[1..], other.as_str()] {
             assert!(!token.matches(wrong), "{wrong}");
