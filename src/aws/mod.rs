@@ -60,6 +60,8 @@ pub enum AwsService {
     EventBridge,
     /// The store of secrets.
     SecretsManager,
+    /// Names the identity of a caller.
+    SecurityToken,
 }
 
 impl AwsService {
@@ -69,6 +71,7 @@ impl AwsService {
             Self::Sqs => "AWS_ENDPOINT_URL_SQS",
             Self::EventBridge => "AWS_ENDPOINT_URL_EVENTBRIDGE",
             Self::SecretsManager => "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+            Self::SecurityToken => "AWS_ENDPOINT_URL_STS",
         }
     }
 }
@@ -164,6 +167,18 @@ impl Aws {
         })
     }
 
+    /// The id of the access key that signs requests. It is no secret.
+    pub async fn access_key_id(&self) -> Option<String> {
+        let provider = self.shared.credentials_provider()?;
+        let credentials = provider.provide_credentials().await.ok()?;
+        Some(credentials.access_key_id().to_owned())
+    }
+
+    /// Whether requests to `service` go to the endpoint that a variable names.
+    pub fn has_own_endpoint(&self, service: AwsService) -> bool {
+        self.endpoints.iter().any(|(named, _)| *named == service)
+    }
+
     /// The configuration of a client of `service`.
     pub fn config(&self, service: AwsService) -> SdkConfig {
         let http = self.shared.http_client().map(require_request_id);
@@ -232,6 +247,7 @@ fn endpoints(environment: &impl Environment) -> Vec<(AwsService, String)> {
         AwsService::Sqs,
         AwsService::EventBridge,
         AwsService::SecretsManager,
+        AwsService::SecurityToken,
     ]
     .into_iter()
     .filter_map(of)

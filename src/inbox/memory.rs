@@ -11,10 +11,11 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded, EventClaim, Fence,
-    InboxError, KvEntry, KvKey, LedgerEntry, ListCursor, MAX_BACKOFF, Mark, Marked, OperatorInbox,
-    PageRequest, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded,
-    Replayed, Row, RowFilter, RowPage, SourceFilter, is_due, silent_since,
+    AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded,
+    EventClaim, Fence, InboxError, KvEntry, KvKey, LedgerEntry, ListCursor, MAX_BACKOFF, Mark,
+    Marked, OperatorInbox, PageRequest, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox,
+    ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter, is_due,
+    silent_since,
 };
 use crate::{
     domain::{Key, SourceName, State, Timestamp},
@@ -32,6 +33,7 @@ struct MemoryTables {
     ledger: BTreeMap<(String, String, String), Key>,
     last_received: BTreeMap<SourceName, Timestamp>,
     kv: BTreeMap<String, KvEntry>,
+    audit: BTreeMap<(Timestamp, u64), AuditEntry>,
 }
 
 impl MemoryInbox {
@@ -439,6 +441,29 @@ impl OperatorInbox for MemoryInbox {
             bytes: body.len(),
         });
         Ok(copy.into_iter().collect())
+    }
+}
+
+impl AuditInbox for MemoryInbox {
+    async fn write_audit_entry(
+        &self,
+        entry: &AuditEntry,
+        _expires_at: Timestamp,
+    ) -> Result<(), InboxError> {
+        let position = (entry.at, entry.id);
+        self.tables().audit.insert(position, entry.clone());
+        Ok(())
+    }
+
+    async fn audit_entries(
+        &self,
+        since: Option<Timestamp>,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>, InboxError> {
+        let tables = self.tables();
+        let newest = tables.audit.values().rev();
+        let wanted = newest.filter(|entry| since.is_none_or(|since| entry.at >= since));
+        Ok(wanted.take(limit).cloned().collect())
     }
 }
 

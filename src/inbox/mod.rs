@@ -3,6 +3,7 @@
 //! Everything that happens to a notification after it is verified is one change of its row here.
 //! An [`Entry`](crate::senders::Entry) is stored; a [`Row`] is read back.
 
+mod audit;
 mod body;
 mod due;
 mod error;
@@ -26,6 +27,7 @@ use std::time::Duration;
 
 use crate::domain::{Key, Timestamp};
 
+pub use audit::{AuditAction, AuditEntry, AuditOutcome};
 pub use body::{BodyCopy, BodyParts, StoredBody};
 pub use due::{DueRange, MAX_AHEAD, MAX_BACKOFF, due_ranges, is_due, is_leased};
 pub use error::InboxError;
@@ -37,7 +39,9 @@ pub use lock::{LockTerms, SharedLock, TryLock};
 #[cfg(any(test, feature = "test-support"))]
 pub use memory::MemoryInbox;
 pub use pending::{PendingCount, PendingEvent, PendingGauges};
-pub use roles::{DeliveryInbox, Inbox, OperatorInbox, ReadInbox, ReceiveInbox, ReconcileInbox};
+pub use roles::{
+    AuditInbox, DeliveryInbox, Inbox, OperatorInbox, ReadInbox, ReceiveInbox, ReconcileInbox,
+};
 pub use row::{ROW_VERSION, Row};
 pub use silence::silent_since;
 
@@ -86,10 +90,10 @@ pub enum Discarded {
     Refused(&'static str),
 }
 
-/// How much longer than rows their ledgers and the items of their bodies are kept.
+/// How much longer than rows their ledgers, the items of their bodies and the audit trail are kept.
 pub const KEPT_AFTER_ROWS: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// How long finished rows and ledgers are kept.
+/// How long finished rows, ledgers and the audit trail are kept.
 #[derive(Clone, Copy, Debug)]
 pub struct RetentionPolicy {
     /// For finished rows.
@@ -105,6 +109,12 @@ impl RetentionPolicy {
     /// When the ledger of a payment expires whose last event was claimed at `now`: a week after
     /// its rows.
     pub fn ledger_expiry(self, now: Timestamp) -> Timestamp {
+        now.plus(self.retention + KEPT_AFTER_ROWS)
+    }
+
+    /// When an entry of the audit trail expires that was written at `now`: a week after a row that
+    /// it is about.
+    pub fn audit_expiry(self, now: Timestamp) -> Timestamp {
         now.plus(self.retention + KEPT_AFTER_ROWS)
     }
 }

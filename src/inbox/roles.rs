@@ -10,9 +10,9 @@
 use std::{collections::BTreeSet, future::Future};
 
 use super::{
-    BodyCopy, CasOutcome, Claim, DiscardRequest, Discarded, EventClaim, Fence, InboxError, KvEntry,
-    KvKey, LedgerEntry, Mark, Marked, PageRequest, PendingEvent, PendingGauges, Recorded, Replayed,
-    Row, RowFilter, RowPage, SourceFilter,
+    AuditEntry, BodyCopy, CasOutcome, Claim, DiscardRequest, Discarded, EventClaim, Fence,
+    InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked, PageRequest, PendingEvent,
+    PendingGauges, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter,
 };
 use crate::{
     domain::{Key, SourceName, Timestamp},
@@ -218,7 +218,27 @@ pub trait OperatorInbox: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<BodyCopy>, InboxError>> + Send;
 }
 
-/// The durable record of notifications: everything that any role may do with it.
-pub trait Inbox: DeliveryInbox + ReconcileInbox + ReadInbox + OperatorInbox {}
+/// For every command of a person that changes a row or shows a masked field.
+///
+/// With credentials that have `dynamodb:PutItem` on entries of the audit trail alone, and
+/// `dynamodb:GetItem` and `dynamodb:Query`. No function may write an entry.
+pub trait AuditInbox: Send + Sync + 'static {
+    /// Stores an entry, in place of one with the same time and id.
+    fn write_audit_entry(
+        &self,
+        entry: &AuditEntry,
+        expires_at: Timestamp,
+    ) -> impl Future<Output = Result<(), InboxError>> + Send;
 
-impl<I: DeliveryInbox + ReconcileInbox + ReadInbox + OperatorInbox> Inbox for I {}
+    /// The newest entries that began at `since` or later, at most `limit`, newest first.
+    fn audit_entries(
+        &self,
+        since: Option<Timestamp>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<AuditEntry>, InboxError>> + Send;
+}
+
+/// The durable record of notifications: everything that any role may do with it.
+pub trait Inbox: DeliveryInbox + ReconcileInbox + ReadInbox + OperatorInbox + AuditInbox {}
+
+impl<I: DeliveryInbox + ReconcileInbox + ReadInbox + OperatorInbox + AuditInbox> Inbox for I {}

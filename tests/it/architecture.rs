@@ -131,12 +131,14 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
     ("evidence", &[]),
     ("payload", &[]),
     ("any_inbox", &["aws", "sqlite"]),
+    ("acts", &["aws", "any_inbox"]),
     ("listener", &[]),
     ("metrics", &[]),
     ("refusals", &["diagnose"]),
     (
         "console",
         &[
+            "acts",
             "labels",
             "sqlite",
             "evidence",
@@ -151,6 +153,7 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
     (
         "commands",
         &[
+            "acts",
             "aws",
             "labels",
             "sqlite",
@@ -196,6 +199,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     // How AWS is reached is decided in one place; a person's credentials in another.
     ("aws_smithy_http_client::", &["src/aws"]),
     ("aws_config::", &["crates/pillarbox-cli/src/aws.rs"]),
+    ("aws_sdk_sts::", &["crates/pillarbox-cli/src/aws.rs"]),
     (
         "aws_sdk_secretsmanager::",
         &["src/secrets/secrets_manager.rs"],

@@ -6,6 +6,7 @@
 )]
 
 mod accounts;
+mod acts;
 mod alarms;
 mod as_sent;
 mod aws;

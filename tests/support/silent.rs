@@ -5,10 +5,10 @@ use std::{collections::BTreeSet, future::pending};
 use pillarbox::{
     domain::{Key, SourceName, Timestamp},
     inbox::{
-        BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded, EventClaim, Fence,
-        InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked, OperatorInbox, PageRequest,
-        PendingEvent, PendingGauges, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed,
-        Row, RowFilter, RowPage, SourceFilter,
+        AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest,
+        Discarded, EventClaim, Fence, InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked,
+        OperatorInbox, PageRequest, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox,
+        ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter,
     },
     senders::{Entry, EventName},
 };
@@ -123,6 +123,20 @@ impl OperatorInbox for Silent {
     }
 
     async fn body_copies(&self, _: &Key) -> Result<Vec<BodyCopy>, InboxError> {
+        pending().await
+    }
+}
+
+impl AuditInbox for Silent {
+    async fn write_audit_entry(&self, _: &AuditEntry, _: Timestamp) -> Result<(), InboxError> {
+        pending().await
+    }
+
+    async fn audit_entries(
+        &self,
+        _: Option<Timestamp>,
+        _: usize,
+    ) -> Result<Vec<AuditEntry>, InboxError> {
         pending().await
     }
 }

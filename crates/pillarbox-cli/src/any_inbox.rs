@@ -8,10 +8,10 @@ use pillarbox::{
     config::{Config, InboxConfig},
     domain::{Key, SourceName, Timestamp},
     inbox::{
-        BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded, EventClaim, Fence,
-        InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked, OperatorInbox, PageRequest,
-        PendingCount, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox, ReconcileInbox,
-        Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter,
+        AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest,
+        Discarded, EventClaim, Fence, InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked,
+        OperatorInbox, PageRequest, PendingCount, PendingEvent, PendingGauges, ReadInbox,
+        ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter,
         dynamodb::{DynamoInbox, TableSettings},
     },
     secrets::SecretSources,
@@ -226,5 +226,23 @@ impl OperatorInbox for AnyInbox {
 
     async fn body_copies(&self, key: &Key) -> Result<Vec<BodyCopy>, InboxError> {
         either!(self, inbox => inbox.body_copies(key))
+    }
+}
+
+impl AuditInbox for AnyInbox {
+    async fn write_audit_entry(
+        &self,
+        entry: &AuditEntry,
+        expires_at: Timestamp,
+    ) -> Result<(), InboxError> {
+        either!(self, inbox => inbox.write_audit_entry(entry, expires_at))
+    }
+
+    async fn audit_entries(
+        &self,
+        since: Option<Timestamp>,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>, InboxError> {
+        either!(self, inbox => inbox.audit_entries(since, limit))
     }
 }

@@ -1,9 +1,20 @@
 //! AWS as a person reaches it from a machine of their own, and a server from its container.
 
+use std::time::Duration;
+
 use aws_config::{BehaviorVersion, identity::IdentityCache};
 use pillarbox::{
-    aws::{Aws, AwsError, http_client},
+    aws::{Aws, AwsError, AwsLimits, AwsService, http_client},
     secrets::SecretSources,
+};
+
+/// The limits of the question who a person is, which has another answer if this has none.
+const IDENTITY: AwsLimits = AwsLimits {
+    connect: Duration::from_secs(1),
+    attempt: Duration::from_secs(2),
+    operation: Duration::from_secs(3),
+    attempts: 2,
+    backoff: Duration::from_millis(100),
 };
 
 /// Finds the region and credentials as every AWS tool does: variables, a profile or single sign-on,
@@ -17,4 +28,23 @@ pub(crate) async fn from_environment(sources: &SecretSources<'_>) -> Result<Aws,
         return Err(AwsError::NoRegion);
     }
     Aws::with_credentials_of(shared, sources).await
+}
+
+/// The identity whose credentials sign requests: its ARN, or else the id of its access key.
+pub(crate) async fn caller(aws: &Aws) -> Option<String> {
+    match caller_arn(aws).await {
+        Some(arn) => Some(arn),
+        None => Some(format!("access key {}", aws.access_key_id().await?)),
+    }
+}
+
+async fn caller_arn(aws: &Aws) -> Option<String> {
+    let is_emulated = aws.has_own_endpoint(AwsService::DynamoDb)
+        && !aws.has_own_endpoint(AwsService::SecurityToken);
+    if is_emulated {
+        return None; // the credentials are made up, and no business of AWS
+    }
+    let client = aws_sdk_sts::Client::new(&aws.within(AwsService::SecurityToken, &IDENTITY));
+    let identity = client.get_caller_identity().send().await.ok()?;
+    identity.arn().map(str::to_owned)
 }

@@ -20,6 +20,7 @@
 //! }
 //! ```
 
+pub mod acts;
 pub mod any_inbox;
 mod aws;
 pub mod commands;

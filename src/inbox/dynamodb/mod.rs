@@ -7,6 +7,7 @@
 //! A write whose reply was lost is sent again by the SDK and fails its condition; the failed
 //! condition returns the stored item, which shows that the first write succeeded.
 
+mod audit;
 mod change;
 mod claim;
 mod client;
@@ -33,10 +34,10 @@ use aws_sdk_dynamodb::Client;
 use aws_types::SdkConfig;
 
 use super::{
-    BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded, EventClaim, Fence,
-    InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked, OperatorInbox, PageRequest,
-    PendingCount, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded,
-    Replayed, Row, RowFilter, RowPage, SourceFilter,
+    AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded,
+    EventClaim, Fence, InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked, OperatorInbox,
+    PageRequest, PendingCount, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox,
+    ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter,
 };
 use crate::{
     domain::{Key, SourceName, Timestamp},
@@ -261,5 +262,23 @@ impl OperatorInbox for DynamoInbox {
 
     async fn body_copies(&self, key: &Key) -> Result<Vec<BodyCopy>, InboxError> {
         operator::body_copies(self, key).await
+    }
+}
+
+impl AuditInbox for DynamoInbox {
+    async fn write_audit_entry(
+        &self,
+        entry: &AuditEntry,
+        expires_at: Timestamp,
+    ) -> Result<(), InboxError> {
+        audit::write(self, entry, expires_at).await
+    }
+
+    async fn audit_entries(
+        &self,
+        since: Option<Timestamp>,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>, InboxError> {
+        audit::entries(self, since, limit).await
     }
 }

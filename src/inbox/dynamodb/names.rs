@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 
 use crate::{
     domain::{Key, SourceName, State, Timestamp},
-    inbox::{BodyParts, KvKey},
+    inbox::{AuditEntry, BodyParts, KvKey},
     senders::EventName,
 };
 
@@ -29,6 +29,10 @@ const INTENT_PARTITION: &str = "parts";
 const SUBJECT: &str = "~subject:";
 /// The prefix of sources.
 const SOURCE: &str = "~source:";
+/// The prefix of the audit trail.
+const AUDIT: &str = "~audit:";
+/// The partition of the audit trail in the index. One is enough: people write it.
+pub(super) const AUDIT_PARTITION: &str = "audit:0";
 /// The prefix of the key-value store.
 const KV: &str = "~memo:";
 
@@ -50,6 +54,11 @@ pub(super) fn source(name: &SourceName) -> String {
 /// The item of a key of the key-value store.
 pub(super) fn kv(key: &KvKey) -> String {
     format!("{KV}{}", key.as_str())
+}
+
+/// The item of an audit entry.
+pub(super) fn audit(entry: &AuditEntry) -> String {
+    format!("{AUDIT}{}:{:016x}", entry.at.as_millis(), entry.id)
 }
 
 /// One part of a body. Its name includes the digest of the stored bytes, so that two versions of

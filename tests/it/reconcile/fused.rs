@@ -13,10 +13,10 @@ use std::{
 use pillarbox::{
     domain::{Key, SourceName, Timestamp},
     inbox::{
-        BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded, EventClaim, Fence,
-        InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked, OperatorInbox, PageRequest,
-        PendingEvent, PendingGauges, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed,
-        Row, RowFilter, RowPage, SourceFilter,
+        AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest,
+        Discarded, EventClaim, Fence, InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked,
+        OperatorInbox, PageRequest, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox,
+        ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter,
     },
     senders::{Entry, EventName},
 };
@@ -212,6 +212,20 @@ impl OperatorInbox for Fused {
     }
 
     async fn body_copies(&self, _: &Key) -> Result<Vec<BodyCopy>, InboxError> {
+        unreachable!()
+    }
+}
+
+impl AuditInbox for Fused {
+    async fn write_audit_entry(&self, _: &AuditEntry, _: Timestamp) -> Result<(), InboxError> {
+        unreachable!()
+    }
+
+    async fn audit_entries(
+        &self,
+        _: Option<Timestamp>,
+        _: usize,
+    ) -> Result<Vec<AuditEntry>, InboxError> {
         unreachable!()
     }
 }

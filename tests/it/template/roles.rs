@@ -335,29 +335,31 @@ fn people_get_one_policy_to_read_rows_and_one_to_replay_them() {
         "Resource": ["<Table.Arn>", "<Table.Arn>/index/shelf"],
     });
     // The same key encrypts the secrets, which neither policy may read.
-    let key = |actions: Value| {
-        json!({
-            "Sid": "Key", "Effect": "Allow", "Action": actions, "Resource": "<Key.Arn>",
-            "Condition": {"StringEquals": {"kms:ViaService": "dynamodb.eu-west-2.amazonaws.com"}},
-        })
-    };
+    let key = json!({
+        "Sid": "Key", "Effect": "Allow", "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+        "Resource": "<Key.Arn>",
+        "Condition": {"StringEquals": {"kms:ViaService": "dynamodb.eu-west-2.amazonaws.com"}},
+    });
     let update = json!({
         "Sid": "Update", "Effect": "Allow", "Action": "dynamodb:UpdateItem",
         "Resource": "<Table.Arn>",
     });
-    let bodies = json!({
-        "Sid": "Bodies", "Effect": "Allow", "Action": "dynamodb:PutItem", "Resource": "<Table.Arn>",
-        "Condition": {
-            "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["~parts:*"]},
-            "Null": {"dynamodb:LeadingKeys": "false"},
-        },
-    });
+    let put = |sid: &str, items: &str| {
+        json!({
+            "Sid": sid, "Effect": "Allow", "Action": "dynamodb:PutItem",
+            "Resource": "<Table.Arn>",
+            "Condition": {
+                "ForAllValues:StringLike": {"dynamodb:LeadingKeys": [items]},
+                "Null": {"dynamodb:LeadingKeys": "false"},
+            },
+        })
+    };
+    let (audit, bodies) = (put("Audit", "~audit:*"), put("Bodies", "~parts:*"));
     assert_eq!(
         policy("ReadPolicy"),
-        [read.clone(), key(json!("kms:Decrypt"))]
+        [read.clone(), audit.clone(), key.clone()]
     );
-    let both = json!(["kms:Decrypt", "kms:GenerateDataKey"]);
-    assert_eq!(policy("ReplayPolicy"), [read, update, bodies, key(both)]);
+    assert_eq!(policy("ReplayPolicy"), [read, audit, update, bodies, key]);
     for (output, id) in [
         ("ReadPolicyArn", "ReadPolicy"),
         ("ReplayPolicyArn", "ReplayPolicy"),
@@ -366,6 +368,25 @@ fn people_get_one_policy_to_read_rows_and_one_to_replay_them() {
             stack.template()["Outputs"][output]["Value"],
             json!({ "Ref": id })
         );
+    }
+}
+
+/// The functions decide nothing, so none of them may write what a person did.
+#[test]
+fn no_function_may_put_an_entry_into_the_audit_trail() {
+    for stack in stacks() {
+        for (function, _) in FUNCTIONS {
+            for (sid, statement) in statements(&stack, &format!("{function}Role")) {
+                let condition = &statement["Condition"]["ForAllValues:StringLike"];
+                let items = list(&condition["dynamodb:LeadingKeys"]);
+                let is_audit = |item: &&str| "~audit:".starts_with(item.trim_end_matches('*'));
+                let may_put = list(&statement["Action"]).contains(&"dynamodb:PutItem");
+                assert!(
+                    !may_put || !items.is_empty() && !items.iter().any(is_audit),
+                    "{function} {sid}: {items:?}"
+                );
+            }
+        }
     }
 }
 

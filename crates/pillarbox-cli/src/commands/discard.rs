@@ -4,32 +4,39 @@ use clap::Args;
 
 use super::{
     CommandError, GlobalArgs,
+    bulk::{BulkArgs, act_on_keys, operator},
     output::Output,
     settings::CommandSettings,
-    show::{no_such, parse_key},
+    show::parse_key,
 };
-use crate::any_inbox::{AnyInbox, InboxAccess};
-use pillarbox::{
-    config::Overrides,
-    domain::{Clock, Key, SystemClock},
-    inbox::{DiscardRequest, Discarded, InboxError, OperatorInbox, ReadInbox, RetentionPolicy},
-};
+use crate::acts::{ActScope, RowAct};
+use pillarbox::config::Overrides;
 
 /// Ends notifications for good. They stay in the list, and their bytes until they expire.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  pillarbox discard --erase \
-                  hmrc:1ed5f407-8096-40d1-87ef-9a2a103eeb85\n  pillarbox discard --erase \
-                  --dry-run pay:5s1k7c3g9v2m8a4e0q6i5o1u7t")]
+#[command(
+    after_help = "A filter without --state means what is dead or held; with --erase, every state. \
+                  Ctrl-C stops between two notifications.\n\nExamples:\n  pillarbox discard \
+                  --erase hmrc:1ed5f407-8096-40d1-87ef-9a2a103eeb85\n  pillarbox discard --erase \
+                  --dry-run pay:5s1k7c3g9v2m8a4e0q6i5o1u7t\n  pillarbox discard --erase --source \
+                  pay --subject hu20sqlact5260q2nanm0q8u93 --yes"
+)]
 pub(super) struct DiscardArgs {
     /// The keys, as `list` prints them
-    #[arg(value_name = "KEY", required = true)]
+    #[arg(
+        value_name = "KEY",
+        required_unless_present_any = ["source", "state", "event_type", "subject", "since"],
+        conflicts_with_all = [
+            "source", "state", "event_type", "subject", "since", "yes", "expect", "rate"
+        ]
+    )]
     keys: Vec<String>,
-    /// Erase their bytes now, of finished notifications, too
+    /// Erase their bytes now, of finished notifications, too; a dry run lists every place that
+    /// holds bytes of them
     #[arg(long)]
     erase: bool,
-    /// Only list what would be discarded, with every place that holds bytes of it
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    bulk: BulkArgs,
 }
 
 impl DiscardArgs {
@@ -39,42 +46,23 @@ impl DiscardArgs {
         output: &mut Output,
     ) -> Result<(), CommandError> {
         let settings = CommandSettings::load(global, Overrides::default())?;
-        let keys = self
-            .keys
-            .iter()
-            .map(|key| parse_key(key))
-            .collect::<Result<Vec<_>, _>>()?;
-        let access = if self.dry_run {
-            InboxAccess::Read
+        let act = if self.erase {
+            RowAct::Erase
         } else {
-            InboxAccess::Change
+            RowAct::Discard
         };
-        let inbox = settings.open_inbox(access).await?;
-        let retention = RetentionPolicy {
-            retention: settings.config.retention,
-        };
-        let mut discarded = 0;
-        for key in &keys {
-            let now = SystemClock.now();
-            let request = DiscardRequest {
-                erase: self.erase,
-                now,
-                expires_at: retention.row_expiry(now),
-            };
-            match self.one(&inbox, key, &request, output).await? {
-                Discarded::Done if self.has_left_bytes(&inbox, key, output).await? => {}
-                Discarded::Done => {
-                    discarded += 1;
-                    output.data(key.as_str())?;
-                }
-                Discarded::Refused(why) => output.say(&format!("{key} is left alone: {why}"))?,
-                Discarded::Absent => output.error(&no_such(key))?,
-            }
+        if self.keys.is_empty() {
+            let filter = self.bulk.filter.read_for(&settings)?;
+            let scope = ActScope::new(act, filter);
+            let discarded = self.bulk.act_on_all(&scope, false, &settings, output);
+            let discarded = discarded.await?;
+            return self.close(act, discarded, true, output);
         }
-        if self.dry_run {
-            let verb = if self.erase { "erased" } else { "discarded" };
-            output.say(&format!("{discarded} would be {verb}."))?;
-        }
+        let keys = self.keys.iter().map(|key| parse_key(key));
+        let keys = keys.collect::<Result<Vec<_>, _>>()?;
+        let operator = operator(&settings, self.bulk.dry_run).await?;
+        let discarded = act_on_keys(&operator, act, &keys, self.bulk.dry_run, output).await?;
+        self.close(act, discarded, false, output)?;
         if discarded == keys.len() {
             Ok(())
         } else {
@@ -82,50 +70,20 @@ impl DiscardArgs {
         }
     }
 
-    async fn one(
+    /// Prints how many; of named ones, only after a dry run.
+    fn close(
         &self,
-        inbox: &AnyInbox,
-        key: &Key,
-        request: &DiscardRequest,
+        act: RowAct,
+        discarded: usize,
+        is_bulk: bool,
         output: &mut Output,
-    ) -> Result<Discarded, CommandError> {
-        if !self.dry_run {
-            return Ok(inbox.discard(key, request).await?);
+    ) -> Result<(), CommandError> {
+        let participle = act.participle();
+        if self.bulk.dry_run {
+            output.say(&format!("{discarded} would be {participle}."))?;
+        } else if is_bulk {
+            output.say(&format!("{discarded} {participle}."))?;
         }
-        let row = match inbox.get(key).await {
-            Ok(None) => return Ok(Discarded::Absent),
-            // Damaged bytes can be erased, too.
-            Err(InboxError::Damaged { .. }) => None,
-            read => read?,
-        };
-        if let Some(Err(why)) = row.map(|row| row.discardable(self.erase, request.now)) {
-            return Ok(Discarded::Refused(why));
-        }
-        if self.erase {
-            for copy in inbox.body_copies(key).await? {
-                output.say(&format!("{key}: {} bytes in {}", copy.bytes, copy.place))?;
-            }
-        }
-        Ok(Discarded::Done)
-    }
-
-    /// Whether an erased notification still has bytes somewhere, which is said.
-    async fn has_left_bytes(
-        &self,
-        inbox: &AnyInbox,
-        key: &Key,
-        output: &mut Output,
-    ) -> Result<bool, CommandError> {
-        if self.dry_run || !self.erase {
-            return Ok(false);
-        }
-        let left = inbox.body_copies(key).await?;
-        for copy in &left {
-            output.error(&format!(
-                "{key}: {} bytes are still in {}: run the command again",
-                copy.bytes, copy.place
-            ))?;
-        }
-        Ok(!left.is_empty())
+        Ok(())
     }
 }

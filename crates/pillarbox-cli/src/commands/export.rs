@@ -14,7 +14,6 @@ use super::{
     settings::CommandSettings,
     verify::{StoredProof, proof_context},
 };
-use crate::any_inbox::InboxAccess;
 use pillarbox::{
     config::Overrides,
     inbox::{InboxError, PageRequest, ReadInbox, Row},
@@ -55,13 +54,9 @@ impl ExportArgs {
         global: &GlobalArgs,
         output: &mut Output,
     ) -> Result<(), CommandError> {
-        let filter = self.filter.read()?;
         let settings = CommandSettings::load_to_use(global, Overrides::default())?;
-        if let Some(name) = &filter.source {
-            settings.source(name)?;
-        }
+        let (filter, inbox) = self.filter.open(&settings).await?;
         let context = proof_context(&settings).await?;
-        let inbox = settings.open_inbox(InboxAccess::Read).await?;
         let (inbox, progress) = ScanProgress::of(inbox, &filter, output).await?;
         let (mut exported, mut left_out, mut broken) = (0_usize, 0, 0);
         let mut page = Some(PageRequest::first(inbox.page(usize::MAX)));

@@ -2,8 +2,11 @@
 
 use clap::Args;
 
-use super::CommandError;
-use crate::labels;
+use super::{CommandError, settings::CommandSettings};
+use crate::{
+    any_inbox::{AnyInbox, InboxAccess},
+    labels,
+};
 use pillarbox::{
     config::parse_span,
     domain::{Clock, State, SystemClock, Timestamp},
@@ -33,6 +36,24 @@ pub(super) struct FilterArgs {
 }
 
 impl FilterArgs {
+    /// Reads the options, checks that the source is configured, and opens the inbox.
+    pub(super) async fn open(
+        &self,
+        settings: &CommandSettings,
+    ) -> Result<(RowFilter, AnyInbox), CommandError> {
+        let filter = self.read_for(settings)?;
+        Ok((filter, settings.open_inbox(InboxAccess::Read).await?))
+    }
+
+    /// Reads the options, and checks that the source is configured.
+    pub(super) fn read_for(&self, settings: &CommandSettings) -> Result<RowFilter, CommandError> {
+        let filter = self.read()?;
+        if let Some(name) = &filter.source {
+            settings.source(name)?;
+        }
+        Ok(filter)
+    }
+
     /// Reads the options.
     pub(super) fn read(&self) -> Result<RowFilter, CommandError> {
         let state = |name: &String| {

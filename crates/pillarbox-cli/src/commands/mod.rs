@@ -3,6 +3,8 @@
 //! Data goes to standard output, everything else to standard error. Exit codes: 0 success,
 //! 1 failure or a negative finding, 2 usage or configuration.
 
+mod audit;
+mod bulk;
 mod check;
 mod completions;
 mod demo;
@@ -36,6 +38,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::acts::ActError;
 use output::Output;
 use pillarbox::{config::ConfigDocument, destinations::Destination};
 
@@ -96,6 +99,8 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Discard notifications that need no action
     Discard(discard::DiscardArgs),
+    /// List who changed what, newest first
+    Audit(audit::AuditArgs),
     /// Fetch from a sender what it did not push
     Reconcile(reconcile::ReconcileArgs),
     /// Verify a signature, and explain the likely cause if it is wrong
@@ -142,6 +147,12 @@ impl From<std::io::Error> for CommandError {
             std::io::ErrorKind::BrokenPipe => Self::Closed,
             _ => Self::Failed(format!("cannot write the output: {error}")),
         }
+    }
+}
+
+impl From<ActError> for CommandError {
+    fn from(error: ActError) -> Self {
+        Self::Failed(error.to_string())
     }
 }
 
@@ -229,6 +240,7 @@ async fn run(cli: Cli, output: &mut Output) -> Result<(), CommandError> {
         Command::Show(command) => command.run(&global, output).await,
         Command::Replay(command) => command.run(&global, output).await,
         Command::Discard(command) => command.run(&global, output).await,
+        Command::Audit(command) => command.run(&global, output).await,
         Command::Reconcile(command) => command.run(&global, output).await,
         Command::Verify(command) => command.run(&global, output).await,
         Command::Check(command) => command.run(output).await,

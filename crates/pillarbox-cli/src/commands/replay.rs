@@ -4,38 +4,44 @@ use clap::Args;
 
 use super::{
     CommandError, GlobalArgs,
-    list::{damaged, newer},
+    bulk::{BulkArgs, act_on_keys, operator},
     output::Output,
     settings::CommandSettings,
-    show::{no_such, parse_key},
+    show::parse_key,
 };
-use crate::any_inbox::{AnyInbox, InboxAccess};
-use pillarbox::{
-    config::Overrides,
-    domain::{Clock, Key, State, SystemClock},
-    inbox::{OperatorInbox, PageRequest, ReadInbox, Replayed, RowFilter},
-};
+use crate::acts::{ActScope, RowAct};
+use pillarbox::{config::Overrides, domain::State};
 
 /// Sets notifications back to recorded, so that they are handed on again under the same key; open
 /// ones, at once.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  pillarbox replay pay:5s1k7c3g9v2m8a4e0q6i5o1u7t\n  pillarbox \
-     replay --dead --dry-run"
+    after_help = "A filter without --state, --dead or --held means what is dead or held. Ctrl-C \
+                  stops between two notifications.\n\nExamples:\n  pillarbox replay \
+                  pay:5s1k7c3g9v2m8a4e0q6i5o1u7t\n  pillarbox replay --dead --dry-run\n  \
+                  pillarbox replay --source pay --state delivered --since 2h --rate 20 --yes"
 )]
 pub(super) struct ReplayArgs {
     /// The keys, as `list` prints them
-    #[arg(value_name = "KEY", required_unless_present_any = ["dead", "held"])]
+    #[arg(
+        value_name = "KEY",
+        required_unless_present_any = [
+            "dead", "held", "source", "state", "event_type", "subject", "since"
+        ],
+        conflicts_with_all = [
+            "dead", "held", "source", "state", "event_type", "subject", "since", "yes", "expect",
+            "rate"
+        ]
+    )]
     keys: Vec<String>,
     /// All dead notifications
-    #[arg(long, conflicts_with = "keys")]
+    #[arg(long, conflicts_with = "state")]
     dead: bool,
     /// All held notifications except unreadable ones
-    #[arg(long, conflicts_with = "keys")]
+    #[arg(long, conflicts_with = "state")]
     held: bool,
-    /// Only list and count what would be replayed
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    bulk: BulkArgs,
 }
 
 impl ReplayArgs {
@@ -45,39 +51,19 @@ impl ReplayArgs {
         output: &mut Output,
     ) -> Result<(), CommandError> {
         let settings = CommandSettings::load(global, Overrides::default())?;
-        let named = self
-            .keys
-            .iter()
-            .map(|key| parse_key(key))
-            .collect::<Result<Vec<_>, _>>()?;
-        let access = if self.dry_run {
-            InboxAccess::Read
-        } else {
-            InboxAccess::Change
-        };
-        let inbox = settings.open_inbox(access).await?;
-        let keys = if named.is_empty() {
-            self.shelved(&inbox, output).await?
-        } else {
-            named
-        };
-        let mut replayed = 0;
-        for key in &keys {
-            match self.one(&inbox, key).await? {
-                Replayed::Done => {
-                    replayed += 1;
-                    output.data(key.as_str())?;
-                }
-                Replayed::Refused(why) => output.say(&format!("{key} is left alone: {why}"))?,
-                Replayed::Absent => output.error(&no_such(key))?,
-            }
+        if self.keys.is_empty() {
+            let scope = self.scope(&settings)?;
+            let is_named = self.dead || self.held;
+            let replayed = self.bulk.act_on_all(&scope, is_named, &settings, output);
+            let replayed = replayed.await?;
+            return self.close(replayed, output);
         }
-        let verb = if self.dry_run {
-            "would be replayed"
-        } else {
-            "replayed; a running serve delivers them"
-        };
-        output.say(&format!("{replayed} {verb}."))?;
+        let keys = self.keys.iter().map(|key| parse_key(key));
+        let keys = keys.collect::<Result<Vec<_>, _>>()?;
+        let operator = operator(&settings, self.bulk.dry_run).await?;
+        let replayed =
+            act_on_keys(&operator, RowAct::Replay, &keys, self.bulk.dry_run, output).await?;
+        self.close(replayed, output)?;
         if replayed == keys.len() {
             Ok(())
         } else {
@@ -85,48 +71,24 @@ impl ReplayArgs {
         }
     }
 
-    async fn one(&self, inbox: &AnyInbox, key: &Key) -> Result<Replayed, CommandError> {
-        if !self.dry_run {
-            return Ok(inbox.replay(key, SystemClock.now()).await?);
-        }
-        let row = inbox.get(key).await?;
-        Ok(row.map_or(Replayed::Absent, |row| {
-            row.replayable(SystemClock.now())
-                .map_or_else(Replayed::Refused, |()| Replayed::Done)
-        }))
+    fn scope(&self, settings: &CommandSettings) -> Result<ActScope, CommandError> {
+        let filter = self.bulk.filter.read_for(settings)?;
+        let named = [(self.dead, State::Dead), (self.held, State::Held)];
+        let states = named.into_iter().filter(|(is_named, _)| *is_named);
+        let states: Vec<State> = states.map(|(_, state)| state).collect();
+        Ok(if states.is_empty() {
+            ActScope::new(RowAct::Replay, filter)
+        } else {
+            ActScope::in_states(RowAct::Replay, filter, states)
+        })
     }
 
-    /// The keys of all rows in the chosen partitions of the pending index, oldest first. Unreadable
-    /// rows are reported and skipped.
-    async fn shelved(
-        &self,
-        inbox: &AnyInbox,
-        output: &mut Output,
-    ) -> Result<Vec<Key>, CommandError> {
-        let mut keys = Vec::new();
-        for (wanted, state) in [(self.dead, State::Dead), (self.held, State::Held)] {
-            let filter = RowFilter {
-                state: Some(state),
-                ..RowFilter::default()
-            };
-            let mut page = wanted.then(|| PageRequest::first(inbox.page(usize::MAX)));
-            while let Some(this) = page.take() {
-                let listed = inbox.list(&filter, this).await?;
-                newer(&listed.newer, output)?;
-                damaged(&listed.damaged, output)?;
-                for row in listed.rows {
-                    match row.replayable(SystemClock.now()) {
-                        Ok(()) => keys.push(row.key),
-                        Err(why) => output.say(&format!("{} is left alone: {why}", row.key))?,
-                    }
-                }
-                page = listed.next.map(|next| PageRequest {
-                    limit: inbox.page(usize::MAX),
-                    after: Some(next),
-                });
-            }
-        }
-        keys.reverse();
-        Ok(keys)
+    fn close(&self, replayed: usize, output: &mut Output) -> Result<(), CommandError> {
+        let verb = if self.bulk.dry_run {
+            "would be replayed"
+        } else {
+            "replayed; a running serve delivers them"
+        };
+        Ok(output.say(&format!("{replayed} {verb}."))?)
     }
 }

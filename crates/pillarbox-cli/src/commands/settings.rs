@@ -4,6 +4,7 @@ use std::{fs, path::Path};
 
 use super::{CommandError, GlobalArgs};
 use crate::{
+    acts,
     any_inbox::{self, AnyInbox, InboxAccess},
     aws,
 };
@@ -87,6 +88,21 @@ impl CommandSettings {
     /// Opens the inbox; a local one must exist.
     pub(super) async fn open_inbox(&self, access: InboxAccess) -> Result<AnyInbox, CommandError> {
         any_inbox::open_inbox(&self.config, access, &outside())
+            .await
+            .map_err(|error| CommandError::Failed(error.to_string()))
+    }
+
+    /// Opens the inbox to change it, and names the person who runs this process. For a dry run, only
+    /// opens it to read.
+    pub(super) async fn open_as_person(
+        &self,
+        dry_run: bool,
+    ) -> Result<(AnyInbox, String), CommandError> {
+        if dry_run {
+            // A dry run enters nothing in the audit trail, so it needs no name.
+            return Ok((self.open_inbox(InboxAccess::Read).await?, String::new()));
+        }
+        acts::open_as_person(&self.config, &outside())
             .await
             .map_err(|error| CommandError::Failed(error.to_string()))
     }

@@ -9,7 +9,7 @@ use super::{
     CommandError, GlobalArgs, filter::FilterArgs, list::print_rows, output::Output,
     settings::CommandSettings,
 };
-use crate::any_inbox::{AnyInbox, InboxAccess};
+use crate::any_inbox::AnyInbox;
 use pillarbox::{
     config::Overrides,
     domain::{Key, State},
@@ -42,12 +42,8 @@ impl TailArgs {
         global: &GlobalArgs,
         output: &mut Output,
     ) -> Result<(), CommandError> {
-        let filter = self.filter.read()?;
         let settings = CommandSettings::load(global, Overrides::default())?;
-        if let Some(name) = &filter.source {
-            settings.source(name)?;
-        }
-        let inbox = settings.open_inbox(InboxAccess::Read).await?;
+        let (filter, inbox) = self.filter.open(&settings).await?;
         let interval = interval(&inbox, &filter).await?;
         let mut followed = FollowedRows::default();
         for is_first in std::iter::once(true).chain(std::iter::repeat(false)) {

@@ -9,7 +9,7 @@ use super::{
     CommandError, GlobalArgs, filter::FilterArgs, list::print_rows, output::Output,
     scan::ScanProgress, settings::CommandSettings, span,
 };
-use crate::any_inbox::{AnyInbox, InboxAccess};
+use crate::any_inbox::AnyInbox;
 use pillarbox::{
     config::Overrides,
     inbox::{PageRequest, ReadInbox},
@@ -42,12 +42,8 @@ impl WaitArgs {
         global: &GlobalArgs,
         output: &mut Output,
     ) -> Result<(), CommandError> {
-        let filter = self.filter.read()?;
         let settings = CommandSettings::load(global, Overrides::default())?;
-        if let Some(name) = &filter.source {
-            settings.source(name)?;
-        }
-        let inbox = settings.open_inbox(InboxAccess::Read).await?;
+        let (filter, inbox) = self.filter.open(&settings).await?;
         let (inbox, progress) = ScanProgress::of(inbox, &filter, output).await?;
         let count = self.count.get();
         let deadline = Instant::now() + self.timeout;

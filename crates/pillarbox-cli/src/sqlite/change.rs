@@ -5,6 +5,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
 use super::{
+    audit,
     columns::{COLUMNS, PackedRow, packed_row},
     connection::SqliteError,
     expiry::{BATCH_BYTES, PurgedBatch},
@@ -368,7 +369,8 @@ pub(super) fn release_leases(db: &mut Connection) -> Result<usize, SqliteError> 
     )?)
 }
 
-/// Removes a batch of expired rows, with their bodies, and of expired ledger entries.
+/// Removes a batch of expired rows, with their bodies, and of expired entries of ledgers and of the
+/// audit trail.
 pub(super) fn purge(
     db: &Connection,
     now: Timestamp,
@@ -398,10 +400,13 @@ pub(super) fn purge(
              (SELECT source, subject, event FROM subject WHERE expires_at <= ?1 ORDER BY \
               expires_at LIMIT ?2)",
     )?;
-    let entries = delete.execute([now, max_rows])?;
+    let ledger_entries = delete.execute([now, max_rows])?;
+    let audit_entries = audit::purge(db, now, max_rows)?;
     Ok(PurgedBatch {
         rows: expired.len(),
-        is_last: expired.len() < limit && bytes < BATCH_BYTES && entries < limit,
+        is_last: expired.len() < limit
+            && bytes < BATCH_BYTES
+            && ledger_entries.max(audit_entries) < limit,
     })
 }
 

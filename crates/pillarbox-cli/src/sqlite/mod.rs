@@ -4,6 +4,7 @@
 //! All changes go through one writer, so that concurrent requests share a flush. Reads have a
 //! separate connection and never wait for the writer.
 
+mod audit;
 mod backup;
 mod change;
 mod checkpoint;
@@ -35,10 +36,11 @@ use pair::FilePair;
 use pillarbox::{
     domain::{Key, SourceName, Timestamp},
     inbox::{
-        BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded, EventClaim, Fence,
-        InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked, OperatorInbox, PageRequest,
-        PendingCount, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox, ReconcileInbox,
-        Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter, silent_since,
+        AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest,
+        Discarded, EventClaim, Fence, InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked,
+        OperatorInbox, PageRequest, PendingCount, PendingEvent, PendingGauges, ReadInbox,
+        ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter,
+        silent_since,
     },
     senders::{Entry, EventName},
 };
@@ -128,7 +130,8 @@ impl SqliteInbox {
             .await
     }
 
-    /// Removes at most `limit` rows and `limit` ledger entries that expired before `now`.
+    /// Removes at most `limit` rows, `limit` ledger entries and `limit` audit entries that expired
+    /// before `now`.
     pub async fn purge(&self, now: Timestamp, limit: usize) -> Result<PurgedBatch, InboxError> {
         self.change(WritePriority::Background, move |db| {
             change::purge(db, now, limit)
@@ -390,5 +393,27 @@ impl OperatorInbox for SqliteInbox {
     async fn body_copies(&self, key: &Key) -> Result<Vec<BodyCopy>, InboxError> {
         let key = key.clone();
         self.read(move |db| query::body_copies(db, &key)).await
+    }
+}
+
+impl AuditInbox for SqliteInbox {
+    async fn write_audit_entry(
+        &self,
+        entry: &AuditEntry,
+        expires_at: Timestamp,
+    ) -> Result<(), InboxError> {
+        let entry = entry.clone();
+        self.change(WritePriority::Background, move |db| {
+            audit::write(db, &entry, expires_at)
+        })
+        .await
+    }
+
+    async fn audit_entries(
+        &self,
+        since: Option<Timestamp>,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>, InboxError> {
+        self.read(move |db| audit::entries(db, since, limit)).await
     }
 }

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::pair::raise_counter;
 
 /// Migration *n* turns schema *n* into *n + 1*; `user_version` is the schema of a file.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     // `id` is the order of arrival. The body is the last column, so that reading the others does
     // not read it. A body over 8 KB is in the table `body`, since every change rewrites the whole
     // row.
@@ -66,6 +66,20 @@ const MIGRATIONS: [&str; 4] = [
       = 40;",
     // Identifies the secret that proved a row. Rows of before have none.
     "ALTER TABLE notification ADD COLUMN secret_fingerprint BLOB;",
+    // What people did, in the order of time.
+    "CREATE TABLE audit (
+         at             INTEGER NOT NULL,
+         id             INTEGER NOT NULL,
+         actor          TEXT    NOT NULL,
+         action         TEXT    NOT NULL,
+         target         TEXT    NOT NULL,
+         planned        INTEGER,
+         done           INTEGER NOT NULL,
+         outcome        TEXT    NOT NULL,
+         expires_at     INTEGER NOT NULL,
+         PRIMARY KEY (at, id)
+     ) STRICT, WITHOUT ROWID;
+     CREATE INDEX audit_expiry ON audit (expires_at);",
 ];
 
 /// Gives an empty file the schema `version`.

@@ -1,0 +1,275 @@
+//! What `replay` and `discard` share: acts on named notifications, and on all that match.
+
+use std::{
+    num::NonZeroU32,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    CommandError,
+    filter::FilterArgs,
+    list::{damaged, newer},
+    output::Output,
+    scan::ScanProgress,
+    settings::CommandSettings,
+    show::no_such,
+};
+use crate::{
+    acts::{ActProgress, ActReport, ActScope, Operator, RowAct, RowResult, Selection},
+    any_inbox::AnyInbox,
+};
+use pillarbox::{
+    domain::Key,
+    inbox::{AuditOutcome, OperatorInbox},
+};
+
+/// The options of an act on all that match.
+#[derive(Args)]
+pub(super) struct BulkArgs {
+    #[command(flatten)]
+    pub(super) filter: FilterArgs,
+    /// All that match, however many they are
+    #[arg(long)]
+    pub(super) yes: bool,
+    /// All that match, if they are exactly so many
+    #[arg(long, value_name = "N", conflicts_with = "yes")]
+    expect: Option<usize>,
+    /// At most so many a second
+    #[arg(long, value_name = "N")]
+    rate: Option<NonZeroU32>,
+    /// Only list and count what would be done
+    #[arg(long)]
+    pub(super) dry_run: bool,
+}
+
+/// A person at the configured inbox.
+pub(super) async fn operator(
+    settings: &CommandSettings,
+    dry_run: bool,
+) -> Result<Operator<AnyInbox>, CommandError> {
+    let (inbox, actor) = settings.open_as_person(dry_run).await?;
+    let retention = settings.config.retention;
+    Ok(Operator::new(Arc::new(inbox), actor, retention))
+}
+
+/// Acts on each of `keys`; returns how many were changed, or would be.
+pub(super) async fn act_on_keys(
+    operator: &Operator<AnyInbox>,
+    act: RowAct,
+    keys: &[Key],
+    dry_run: bool,
+    output: &mut Output,
+) -> Result<usize, CommandError> {
+    let mut done = 0;
+    for key in keys {
+        let result = if dry_run {
+            operator.would(act, key).await?
+        } else {
+            operator.act_on(act, key).await?
+        };
+        if dry_run && act == RowAct::Erase && matches!(result, RowResult::Done) {
+            name_copies(operator, key, output).await?;
+        }
+        done += usize::from(report(key, &result, output)?);
+    }
+    Ok(done)
+}
+
+/// Names every place that holds bytes of a notification.
+async fn name_copies(
+    operator: &Operator<AnyInbox>,
+    key: &Key,
+    output: &mut Output,
+) -> Result<(), CommandError> {
+    for copy in operator.inbox().body_copies(key).await? {
+        output.say(&format!("{key}: {} bytes in {}", copy.bytes, copy.place))?;
+    }
+    Ok(())
+}
+
+/// Prints how an act on one notification ended; returns whether it is done.
+fn report(key: &Key, result: &RowResult, output: &mut Output) -> std::io::Result<bool> {
+    match result {
+        RowResult::Done => output.data(key.as_str())?,
+        RowResult::Refused(why) => output.say(&format!("{key} is left alone: {why}"))?,
+        RowResult::Absent => output.error(&no_such(key))?,
+        RowResult::Unreadable(error) => output.error(&error.to_string())?,
+        RowResult::BytesLeft(copies) => {
+            for copy in copies {
+                output.error(&format!(
+                    "{key}: {} bytes are still in {}: run the command again",
+                    copy.bytes, copy.place
+                ))?;
+            }
+        }
+    }
+    Ok(matches!(result, RowResult::Done))
+}
+
+impl BulkArgs {
+    /// Acts on all of `scope`; returns how many were changed, or would be. `has_consent` if the
+    /// command line says already that all of them are meant.
+    ///
+    /// # Errors
+    /// [`CommandError::Wanting`] if not all were changed.
+    pub(super) async fn act_on_all(
+        &self,
+        scope: &ActScope,
+        has_consent: bool,
+        settings: &CommandSettings,
+        output: &mut Output,
+    ) -> Result<usize, CommandError> {
+        let (inbox, actor) = settings.open_as_person(self.dry_run).await?;
+        let listed = scope.listed_filters();
+        let (inbox, scan) = ScanProgress::of(inbox, &listed[0], output).await?;
+        let page = inbox.page(usize::MAX);
+        let operator = Operator::new(Arc::new(inbox), actor, settings.config.retention);
+        let selection = operator.select(scope, page).await?;
+        scan.end();
+        newer(&selection.newer, output)?;
+        damaged(&selection.damaged, output)?;
+        for (key, why) in &selection.refused {
+            output.say(&format!("{key} is left alone: {why}"))?;
+        }
+        if self.dry_run {
+            for key in &selection.keys {
+                if selection.act == RowAct::Erase {
+                    name_copies(&operator, key, output).await?;
+                }
+                output.data(key.as_str())?;
+            }
+            return Ok(selection.keys.len());
+        }
+        self.check_consent(&selection, has_consent)?;
+        let report = self.run(&operator, &selection, output).await?;
+        close(&selection, report, output)
+    }
+
+    /// Whether the person means so many.
+    fn check_consent(&self, selection: &Selection, given: bool) -> Result<(), CommandError> {
+        let (count, participle) = (selection.keys.len(), selection.act.participle());
+        match self.expect {
+            Some(expected) if expected != count => Err(CommandError::Failed(format!(
+                "{count} match, and not {expected}: nothing was {participle}"
+            ))),
+            None if !(given || self.yes || count == 0) => Err(CommandError::Usage(format!(
+                "{count} match, and nothing was {participle}: add --dry-run to list them, and \
+                 --yes or --expect {count} to have them {participle}"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Acts until all is done, or until Ctrl-C.
+    async fn run(
+        &self,
+        operator: &Operator<AnyInbox>,
+        selection: &Selection,
+        output: &mut Output,
+    ) -> Result<ActReport, CommandError> {
+        let (stop, bar) = (CancellationToken::new(), ActBar::new(selection.keys.len()));
+        let mut printed = Ok(());
+        let mut on_row = |key: &Key, result: &RowResult, progress: ActProgress| {
+            if printed.is_ok() {
+                printed = bar.above(|| report(key, result, output).map(drop));
+            }
+            if printed.is_err() {
+                stop.cancel(); // the reader of the output has closed it
+            }
+            bar.show(progress);
+        };
+        let report = {
+            let mut act = pin!(operator.act_on_all(selection, self.rate, &stop, &mut on_row));
+            tokio::select! {
+                report = &mut act => report,
+                _ = tokio::signal::ctrl_c() => { stop.cancel(); act.await }
+            }
+        };
+        bar.end();
+        let report = report?;
+        printed?;
+        Ok(report)
+    }
+}
+
+/// Says what remains of an act that did not reach its end.
+fn close(
+    selection: &Selection,
+    report: ActReport,
+    output: &mut Output,
+) -> Result<usize, CommandError> {
+    let ActProgress {
+        done, left_alone, ..
+    } = report.progress;
+    let remaining = report.progress.remaining();
+    let participle = selection.act.participle();
+    let so_far = format!("{done} {participle}, {left_alone} left alone, {remaining} remain");
+    match report.outcome {
+        AuditOutcome::Failed => {
+            let why = report.failure.map(|error| error.to_string());
+            let why = why.unwrap_or_default();
+            Err(CommandError::Failed(format!(
+                "{why}. {so_far}: run it again"
+            )))
+        }
+        AuditOutcome::Stopped => {
+            output.say(&format!("Stopped: {so_far}. Run it again for the rest."))?;
+            Err(CommandError::Wanting)
+        }
+        _ if left_alone > 0 || is_incomplete(selection) => {
+            output.say(&format!("{so_far}."))?;
+            Err(CommandError::Wanting)
+        }
+        _ => Ok(done),
+    }
+}
+
+/// Whether something that should have ended is still there. What cannot be replayed is only named.
+fn is_incomplete(selection: &Selection) -> bool {
+    let left = selection.refused.len() + selection.newer.len() + selection.damaged.len();
+    selection.act != RowAct::Replay && left > 0
+}
+
+/// How long an act may take without a progress bar.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// A progress bar on a terminal, after a second.
+struct ActBar {
+    bar: ProgressBar,
+    started: Instant,
+}
+
+impl ActBar {
+    fn new(total: usize) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::hidden());
+        let style = ProgressStyle::with_template("{wide_bar} {pos} of {len}, {eta} left");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Self {
+            bar,
+            started: Instant::now(),
+        }
+    }
+
+    fn show(&self, progress: ActProgress) {
+        if self.bar.is_hidden() && self.started.elapsed() >= QUIET && Output::may_move() {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        self.bar
+            .set_position((progress.done + progress.left_alone) as u64);
+    }
+
+    /// Prints something without the bar in its way.
+    fn above<T>(&self, print: impl FnOnce() -> T) -> T {
+        self.bar.suspend(print)
+    }
+
+    fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}
