@@ -12,13 +12,15 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::{ATTEMPT_TIMEOUT, BUDGET, FIRST_BACKOFF, LEASE_DURATION, RetryDecision, after_failure};
+use super::{
+    ATTEMPT_TIMEOUT, BUDGET, FIRST_BACKOFF, LEASE_DURATION, REFUSED, RetryDecision, after_failure,
+};
 use crate::{
-    destinations::{DeliveryError, Destination, Event, InFlightPermit},
+    destinations::{DeliveryError, DeliveryReport, Destination, Event, InFlightPermit},
     domain::{Clock, HeldReason, Key, Origin, SourceName, Timestamp},
     inbox::{
         Claim, DeliveryInbox, EventClaim, Fence, InboxError, Lease, LeaseId, Mark, Marked,
-        RetentionPolicy, Row,
+        PastAttempt, PastOutcome, RetentionPolicy, Row,
     },
 };
 
@@ -122,7 +124,8 @@ impl<I: DeliveryInbox, D: Destination> DeliveryWorker<I, D> {
     /// Fails only if the inbox does; whatever the destination does is an outcome.
     pub async fn process(&self, key: &Key) -> Result<ProcessedRow, InboxError> {
         // 1. Claim: counts the attempt and leases the row.
-        let Some((row, fence)) = self.inbox.claim(key, &self.new_claim()).await? else {
+        let claim = self.new_claim();
+        let Some((row, mut fence)) = self.inbox.claim(key, &claim).await? else {
             return Ok(ProcessedRow {
                 outcome: AttemptOutcome::NotOurs,
                 attempt: 0,
@@ -131,8 +134,11 @@ impl<I: DeliveryInbox, D: Destination> DeliveryWorker<I, D> {
         };
         self.record_last_received(&row).await?;
         // 2. Deliver, unless the row may no longer be delivered.
-        let mark = self.work(&row, &fence).await?;
+        let (mark, report) = DeliveryReport::collect(self.work(&row, &fence)).await;
+        let mark = mark?;
         // 3. Mark: written only if the claim is still valid.
+        let attempt = past_attempt(fence.attempt, claim.now, self.clock.now(), &mark, report);
+        fence.history.add_attempt(attempt);
         let marked = self.inbox.mark(&fence, &mark).await?;
         let outcome = AttemptOutcome::from(mark);
         let outcome = match marked {
@@ -261,6 +267,36 @@ impl<I: DeliveryInbox, D: Destination> DeliveryWorker<I, D> {
             last_received.insert(source.as_str().to_owned(), at);
         }
         is_new
+    }
+}
+
+/// The attempt as the history of its row keeps it.
+fn past_attempt(
+    number: u32,
+    began_at: Timestamp,
+    ended_at: Timestamp,
+    mark: &Mark,
+    report: DeliveryReport,
+) -> PastAttempt {
+    let (outcome, error) = match mark {
+        Mark::Delivered { .. } => (PastOutcome::Delivered, None),
+        Mark::Repeat { .. } => (PastOutcome::Repeat, None),
+        Mark::Retry { error, .. } => (PastOutcome::Failed, Some(error)),
+        Mark::Dead { reason, error, .. } if reason == REFUSED => {
+            (PastOutcome::Refused, Some(error))
+        }
+        Mark::Dead { error, .. } => (PastOutcome::Failed, Some(error)),
+        Mark::Held { .. } => (PastOutcome::Held, None),
+    };
+    PastAttempt {
+        number,
+        began_at,
+        duration: ended_at.since(began_at),
+        outcome,
+        destination: report.destination,
+        status: report.status,
+        error: error.filter(|_| report.status.is_none()).cloned(),
+        answer: report.answer,
     }
 }
 

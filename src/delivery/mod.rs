@@ -22,5 +22,5 @@ pub use attempt::{AttemptOutcome, DeliveryWorker, ProcessedRow};
 pub use attempt_counts::AttemptCounts;
 pub use circuit_breaker::CircuitBreaker;
 pub use limits::{ATTEMPT_TIMEOUT, DeliveryLimits, LEASE_DURATION, RunDeadline};
-pub use retry::{BUDGET, FIRST_BACKOFF, RetryDecision, after_failure};
+pub use retry::{BUDGET, FIRST_BACKOFF, REFUSED, RetryDecision, after_failure};
 pub use worker_pool::{AttemptError, AttemptResult};

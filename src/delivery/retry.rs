@@ -11,6 +11,9 @@ pub const BUDGET: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 /// The longest delay after the first failure. Each further failure doubles it.
 pub const FIRST_BACKOFF: Duration = Duration::from_secs(5);
 
+/// Why a row is dead whose destination refused its event for good.
+pub const REFUSED: &str = "refused";
+
 /// What follows a failed attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RetryDecision {
@@ -33,7 +36,7 @@ pub fn after_failure(
     random: u64,
 ) -> RetryDecision {
     match error {
-        DeliveryError::Refused(_) => RetryDecision::Dead("refused"),
+        DeliveryError::Refused(_) => RetryDecision::Dead(REFUSED),
         DeliveryError::Unsigned => RetryDecision::Held(HeldReason::Unsigned),
         DeliveryError::Unavailable(_) | DeliveryError::Busy { .. } if spent >= BUDGET => {
             RetryDecision::Dead("budget spent")

@@ -27,7 +27,7 @@ use super::{
 use crate::{
     destinations::Destination,
     domain::{Key, SourceName, Timestamp},
-    inbox::{DeliveryInbox, InboxError, PendingGauges, SourceFilter},
+    inbox::{DeliveryInbox, InboxError, PendingGauges, SourceFilter, SweepStatus},
     telemetry::{
         CONFLICT_ROWS, DEAD_ROWS, HELD_ROWS, MetricSample, OLDEST_OPEN_SECONDS, OPEN_ROWS,
         SILENCE_HOURS,
@@ -144,6 +144,11 @@ impl<I: DeliveryInbox, D: Destination> Sweep<I, D> {
                 self.left_out.insert(source);
             }
         }
+    }
+
+    /// The sources whose circuits are open.
+    pub fn open_circuits(&self) -> Vec<String> {
+        self.breaker.open_sources()
     }
 
     /// Waits for the next attempt to end; `None` when none runs. No result is lost if the wait is
@@ -318,6 +323,15 @@ impl<I: DeliveryInbox, D> DeliveryWorker<I, D> {
         let now = self.clock.now();
         self.inbox.settle_bodies(now, SETTLED_BODIES).await
     }
+
+    /// Stores that the inbox was swept now, and which circuits are open.
+    ///
+    /// # Errors
+    /// If the inbox fails.
+    pub async fn record_sweep(&self, open_circuits: Vec<String>) -> Result<(), InboxError> {
+        let status = SweepStatus::new(self.clock.now(), open_circuits);
+        self.inbox.record_sweep(&status, self.clock.random()).await
+    }
 }
 
 /// Runs single rounds with a deadline, and keeps the circuit breaker from one to the next.
@@ -386,11 +400,25 @@ impl<I: DeliveryInbox, D: Destination> Sweeper<I, D> {
         }
         match failure {
             Some(error) => Err(error),
-            None => Ok(SweepReport {
-                counts,
-                down: self.breaker.open_sources(),
-                is_cut_short: is_cancelled || !sweep.is_over(),
-            }),
+            None => {
+                let down = self.breaker.open_sources();
+                self.record_status(deadline, &down).await;
+                Ok(SweepReport {
+                    counts,
+                    down,
+                    is_cut_short: is_cancelled || !sweep.is_over(),
+                })
+            }
+        }
+    }
+
+    /// Stores the status of this round, while there is time. A round whose status cannot be stored
+    /// has delivered all the same.
+    async fn record_status(&self, deadline: RunDeadline, down: &[String]) {
+        let now = self.worker.clock.now();
+        let recorded = self.worker.record_sweep(down.to_vec());
+        if let Ok(Err(error)) = tokio::time::timeout(deadline.remaining(now), recorded).await {
+            tracing::warn!(reason = %error, "the status of the sweep could not be stored");
         }
     }
 

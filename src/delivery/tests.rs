@@ -12,12 +12,12 @@ use std::{
 
 use super::*;
 use crate::{
-    destinations::{DeliveryError, Destination, Event},
+    destinations::{DeliveryError, DeliveryReport, Destination, Event},
     domain::{Clock, HeldReason, Key, SourceName, State, Timestamp},
     inbox::{
         Claim, DeliveryInbox, DiscardRequest, Discarded, Lease, LeaseId, Mark, MemoryInbox,
-        OperatorInbox, PageRequest, ReadInbox, ReceiveInbox, ReconcileInbox, RetentionPolicy, Row,
-        RowFilter,
+        OperatorInbox, PageRequest, PastOutcome, ReadInbox, ReceiveInbox, ReconcileInbox,
+        RetentionPolicy, Row, RowFilter,
     },
     senders::{
         Entry,
@@ -226,6 +226,74 @@ async fn a_row_is_dead_after_three_days_of_failures_and_a_replay_has_three_more(
     );
     rig.clock.advance(Duration::from_secs(2));
     assert_eq!(rig.process(&key).await, AttemptOutcome::Delivered);
+}
+
+#[tokio::test]
+async fn every_attempt_is_kept_with_its_time_its_end_and_what_the_destination_said() {
+    struct SlowLedger(Arc<FixedRandomClock>, Mutex<VecDeque<u16>>);
+    impl Destination for SlowLedger {
+        async fn deliver(&self, _: &Key, _: &Event) -> Result<(), DeliveryError> {
+            let status = self.1.lock().unwrap().pop_front().unwrap();
+            DeliveryReport::set_destination("ledger");
+            if status > 0 {
+                DeliveryReport::set_status(status);
+                DeliveryReport::set_answer(b"{\n}");
+            }
+            self.0.advance(Duration::from_millis(35));
+            match status {
+                0 => Err(DeliveryError::Unavailable("https: no connection".into())),
+                200 => Ok(()),
+                422 => Err(DeliveryError::Refused("https: status 422".into())),
+                _ => down(),
+            }
+        }
+    }
+    let DeliveryRig { worker, clock, .. } = DeliveryRig::new([]);
+    let statuses = Mutex::new([0, 503, 422, 200].into());
+    let worker = DeliveryWorker::new(
+        Arc::clone(&worker.inbox),
+        SlowLedger(Arc::clone(&clock), statuses),
+        Arc::clone(&worker.clock),
+        worker.retention,
+    );
+    let entry = hmrc("n1", "{}");
+    worker.inbox.record(&entry).await.unwrap();
+    for _ in 0..4 {
+        worker.process(&entry.key).await.unwrap();
+        clock.advance(Duration::from_hours(1));
+        worker.inbox.replay(&entry.key, clock.now()).await.unwrap();
+    }
+    let row = worker.inbox.get(&entry.key).await.unwrap().unwrap();
+    let attempts: Vec<_> = row
+        .history
+        .attempts()
+        .map(|attempt| {
+            assert_eq!(attempt.duration, Duration::from_millis(35));
+            assert_eq!(attempt.destination.as_deref(), Some("ledger"));
+            (
+                attempt.outcome,
+                attempt.status,
+                attempt.error.as_deref(),
+                attempt.answer.as_deref(),
+            )
+        })
+        .collect();
+    let answer = Some("{ }");
+    assert_eq!(
+        attempts,
+        [
+            (
+                PastOutcome::Failed,
+                None,
+                Some("https: no connection"),
+                None
+            ),
+            (PastOutcome::Failed, Some(503), None, answer),
+            (PastOutcome::Refused, Some(422), None, answer),
+            (PastOutcome::Delivered, Some(200), None, answer),
+        ]
+    );
+    assert_eq!(row.history.replays, 4);
 }
 
 #[tokio::test]

@@ -224,7 +224,7 @@ impl RouteSettings {
         let named: HashMap<&str, _> = self
             .named
             .iter()
-            .map(|(name, settings)| (name.as_str(), build(name, settings)))
+            .map(|(name, settings)| (name.as_str(), build(name, settings).named(name)))
             .collect();
         let route = |destination: &LimitedDestination<_>, settings: &DestinationSettings| {
             DestinationRoute {

@@ -8,7 +8,7 @@
 use super::Event;
 use crate::{
     domain::State,
-    inbox::Row,
+    inbox::{DeliveryHistory, Row},
     senders::{
         Entry,
         example::{NOW, hmrc},
@@ -40,6 +40,7 @@ pub fn row(entry: &Entry) -> Row {
         last_error: None,
         due_at: None,
         expires_at: None,
+        history: DeliveryHistory::default(),
     }
 }
 

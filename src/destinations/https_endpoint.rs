@@ -15,7 +15,7 @@ use std::{
 use reqwest::{Client, RequestBuilder, Response, StatusCode, header::RETRY_AFTER};
 use url::Url;
 
-use super::{DeliveryError, DeliveryTrace};
+use super::{DeliveryError, DeliveryReport, DeliveryTrace, report::ANSWER_BYTES};
 use crate::{
     domain::{Clock, Timestamp},
     http_client::{
@@ -96,7 +96,8 @@ impl HttpsEndpoint {
         let answer = self.send(|client| complete(request(client)));
         let answer = answer.await.map_err(unavailable)?;
         let outcome = classify(&answer, self.clock.now());
-        drain(answer).await;
+        DeliveryReport::set_status(answer.status().as_u16());
+        DeliveryReport::set_answer(&drain(answer).await);
         outcome
     }
 
@@ -183,14 +184,18 @@ fn unavailable(error: RequestError) -> DeliveryError {
     DeliveryError::Unavailable(format!("https: {error}"))
 }
 
-async fn drain(mut answer: Response) {
-    let mut read = 0;
+/// Reads the rest of an answer, and returns its first bytes.
+async fn drain(mut answer: Response) -> Vec<u8> {
+    let (mut first, mut read) = (Vec::new(), 0);
     while let Ok(Some(chunk)) = answer.chunk().await {
+        let room = ANSWER_BYTES - first.len();
+        first.extend_from_slice(&chunk[..chunk.len().min(room)]);
         read += chunk.len();
         if read > LONGEST_ANSWER {
-            return; // the connection is closed instead of used again
+            break; // the connection is closed instead of used again
         }
     }
+    first
 }
 
 #[cfg(test)]

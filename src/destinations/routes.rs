@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use tokio::sync::Semaphore;
 
-use super::{DeliveryError, Destination, Event, InFlightPermit};
+use super::{DeliveryError, DeliveryReport, Destination, Event, InFlightPermit};
 use crate::domain::Key;
 
 /// One destination for all sources, except those that have another.
@@ -37,8 +37,9 @@ pub struct DestinationRoute<D> {
     pub pulled: Option<LimitedDestination<D>>,
 }
 
-/// A destination, and how many deliveries it takes at once.
+/// A destination, its name, and how many deliveries it takes at once.
 pub struct LimitedDestination<D> {
+    name: Option<Arc<str>>,
     destination: Arc<D>,
     places: Option<Arc<Semaphore>>,
 }
@@ -47,8 +48,17 @@ impl<D> LimitedDestination<D> {
     /// A destination that takes `in_flight` deliveries at once; any number if it is `None`.
     pub fn new(destination: Arc<D>, in_flight: Option<usize>) -> Self {
         Self {
+            name: None,
             destination,
             places: in_flight.map(|places| Arc::new(Semaphore::new(places))),
+        }
+    }
+
+    /// The same destination under a name, which its deliveries report.
+    pub fn named(self, name: &str) -> Self {
+        Self {
+            name: Some(name.into()),
+            ..self
         }
     }
 }
@@ -56,6 +66,7 @@ impl<D> LimitedDestination<D> {
 impl<D> Clone for LimitedDestination<D> {
     fn clone(&self) -> Self {
         Self {
+            name: self.name.clone(),
             destination: Arc::clone(&self.destination),
             places: self.places.clone(),
         }
@@ -123,6 +134,9 @@ impl<D: Destination> Destination for DestinationRoutes<D> {
             Some(pulled) if event.signed().is_none() => pulled,
             _ => &route.destination,
         };
+        if let Some(name) = &destination.name {
+            DeliveryReport::set_destination(name);
+        }
         destination.destination.deliver(key, event).await
     }
 

@@ -48,6 +48,11 @@ impl State {
         Self::ALL.into_iter().find(|state| state.as_str() == text)
     }
 
+    /// Whether nothing more happens to the row, unless a person decides it.
+    pub fn is_finished(self) -> bool {
+        self.index_partition().is_none()
+    }
+
     /// The partition of the pending index with rows in this state; `None` for finished rows.
     pub fn index_partition(self) -> Option<&'static str> {
         match self {
@@ -76,15 +81,18 @@ pub enum HeldReason {
     Stale,
     /// It was pulled, and its destination takes only what its sender signed.
     Unsigned,
+    /// It was open in the inbox that it was imported from.
+    Imported,
 }
 
 impl HeldReason {
     /// Every reason.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Unreadable,
         Self::Conflict,
         Self::Stale,
         Self::Unsigned,
+        Self::Imported,
     ];
 
     /// The name of the reason.
@@ -94,6 +102,7 @@ impl HeldReason {
             Self::Conflict => "conflict",
             Self::Stale => "stale",
             Self::Unsigned => "unsigned",
+            Self::Imported => "imported",
         }
     }
 }

@@ -11,9 +11,11 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 
 use super::{
-    AuditAction, AuditEntry, AuditOutcome, CasOutcome, Claim, DiscardRequest, Discarded,
-    EventClaim, Fence, Inbox, KvEntry, KvKey, Lease, LeaseId, MAX_BACKOFF, Mark, Marked,
-    PageRequest, PendingGauges, Recorded, Replayed, Row, RowFilter, SourceFilter,
+    AuditAction, AuditEntry, AuditOutcome, CasOutcome, Claim, DeliveryHistory, DiscardRequest,
+    Discarded, EventClaim, Fence, HistoryEntry, Imported, Inbox, KvEntry, KvKey, Lease, LeaseId,
+    MAX_BACKOFF, MAX_HISTORY_BYTES, MAX_HISTORY_ENTRIES, Mark, Marked, PageRequest, PastAttempt,
+    PastOutcome, PendingGauges, Recorded, Replayed, Row, RowFilter, SourceFilter, SummaryRequest,
+    SweepStatus, last_sweep,
 };
 use crate::{
     domain::{HeldReason, Key, Origin, SourceName, State, Timestamp},
@@ -52,6 +54,10 @@ macro_rules! inbox_contract {
             tells_two_refunds_of_one_instant_apart_by_their_amounts
             gives_an_event_to_the_first_key_that_claims_it
             replays_dead_delivered_and_held_rows_but_nothing_unreadable
+            keeps_every_attempt_and_replay_of_a_row_in_its_history
+            keeps_a_short_history_however_often_a_row_fails
+            forgets_the_last_error_once_a_row_is_delivered_or_replayed
+            erases_what_destinations_answered_with_the_bytes
             discards_rows_and_erases_only_on_request
             discards_no_row_while_an_attempt_is_under_way
             erases_rows_of_every_state_and_keeps_what_they_were
@@ -60,10 +66,13 @@ macro_rules! inbox_contract {
             keeps_the_latest_time_at_which_a_source_was_received
             remembers_since_when_a_source_that_was_never_received_is_silent
             measures_the_pending_rows_and_tells_conflicts_from_other_held_rows
+            sums_up_what_waits_and_says_when_there_is_more
+            keeps_the_status_of_the_last_sweep
             lists_the_claimed_events_of_a_subject
             lists_the_open_dead_and_held_events_of_subjects
             swaps_an_entry_only_for_the_expected_version
             lets_one_of_many_concurrent_swaps_succeed
+            imports_a_row_as_it_is_and_never_over_another
             lists_the_audit_trail_newest_first_with_the_last_outcome_of_each_act
         );
     };
@@ -821,6 +830,192 @@ async fn has_no_copy(inbox: &impl Inbox, key: &Key) {
     assert_eq!(inbox.body_copies(key).await.unwrap(), [], "{key}");
 }
 
+fn attempt(number: u32, began_at: Timestamp, outcome: PastOutcome) -> PastAttempt {
+    PastAttempt {
+        number,
+        began_at,
+        duration: Duration::from_millis(35),
+        outcome,
+        destination: Some("ledger".to_owned()),
+        status: Some(503),
+        error: Some("no connection".to_owned()),
+        answer: Some(format!("{number}: out of order – ✓")),
+    }
+}
+
+/// Makes one attempt at `now` that ends like this.
+async fn attempted(
+    inbox: &impl Inbox,
+    key: &Key,
+    now: Timestamp,
+    outcome: PastOutcome,
+    mark: &Mark,
+) -> PastAttempt {
+    let mut fence = claimed(inbox, key, now, 1).await;
+    let attempt = attempt(fence.attempt, now, outcome);
+    fence.history.add_attempt(attempt.clone());
+    assert_eq!(inbox.mark(&fence, mark).await.unwrap(), Marked::Done);
+    attempt
+}
+
+fn retry_at(due_at: Timestamp) -> Mark {
+    let error = "https: status 503".to_owned();
+    Mark::Retry { due_at, error }
+}
+
+fn delivered_until(seconds: u64) -> Mark {
+    let expires_at = expiry(seconds);
+    Mark::Delivered { expires_at }
+}
+
+pub async fn keeps_every_attempt_and_replay_of_a_row_in_its_history(inbox: &impl Inbox) {
+    let key = recorded(inbox, "m1").await;
+    assert_eq!(row(inbox, &key).await.history, DeliveryHistory::default());
+
+    let retry = retry_at(later(60));
+    let failed = attempted(inbox, &key, NOW, PastOutcome::Failed, &retry).await;
+    claimed(inbox, &key, later(60), 2).await; // and its process stops
+    let lapsed = row(inbox, &key).await;
+    assert_eq!(
+        lapsed.history.entries(),
+        [HistoryEntry::Attempt(failed.clone())],
+        "a claim keeps the history"
+    );
+    assert_eq!(
+        (
+            lapsed.full_history(later(61)).len(),
+            lapsed.full_history(later(300)).len()
+        ),
+        (1, 2),
+        "an attempt that is under way has not lapsed"
+    );
+    let refused = Mark::Dead {
+        reason: "refused".into(),
+        error: "https: status 422".into(),
+        at: later(300),
+    };
+    let refused = attempted(inbox, &key, later(300), PastOutcome::Refused, &refused).await;
+    inbox.replay(&key, later(400)).await.unwrap();
+    let until = delivered_until(1000);
+    let delivered = attempted(inbox, &key, later(401), PastOutcome::Delivered, &until).await;
+
+    let row = row(inbox, &key).await;
+    let replayed = HistoryEntry::Replayed {
+        at: later(400),
+        attempts: 3,
+    };
+    assert_eq!(
+        row.history.entries(),
+        [
+            HistoryEntry::Attempt(failed.clone()),
+            HistoryEntry::Attempt(refused.clone()),
+            replayed.clone(),
+            HistoryEntry::Attempt(delivered.clone()),
+        ]
+    );
+    assert_eq!(
+        row.full_history(later(500)),
+        [
+            HistoryEntry::Attempt(failed),
+            HistoryEntry::Lapsed { first: 2, last: 2 },
+            HistoryEntry::Attempt(refused),
+            replayed,
+            HistoryEntry::Attempt(delivered.clone()),
+        ]
+    );
+    let history = &row.history;
+    assert_eq!(
+        (
+            history.replays,
+            history.replayed_at(),
+            history.delivered_at()
+        ),
+        (1, Some(later(400)), Some(delivered.ended_at()))
+    );
+    let all = RowFilter::default();
+    let listed = inbox.list(&all, PageRequest::first(1)).await.unwrap();
+    assert_eq!(&listed.rows[0].history, history);
+
+    inbox.discard(&key, &discard_at(600, true)).await.unwrap();
+    let inbox_row = inbox.get(&key).await.unwrap().unwrap();
+    assert_eq!(
+        inbox_row.history.entries().last(),
+        Some(&HistoryEntry::Discarded {
+            at: later(600),
+            attempts: 1,
+            erased: true
+        })
+    );
+}
+
+pub async fn keeps_a_short_history_however_often_a_row_fails(inbox: &impl Inbox) {
+    let key = recorded(inbox, "m1").await;
+    let until = delivered_until(1000);
+    let delivered = attempted(inbox, &key, NOW, PastOutcome::Delivered, &until).await;
+    inbox.replay(&key, later(10)).await.unwrap();
+    let mut last = None;
+    for second in 100..150 {
+        let retry = retry_at(later(second + 1));
+        last = Some(attempted(inbox, &key, later(second), PastOutcome::Failed, &retry).await);
+    }
+    let row = row(inbox, &key).await;
+    assert_eq!(row.attempts, 50);
+    assert!(row.history.entries().len() <= MAX_HISTORY_ENTRIES);
+    assert!(row.history.encode().len() <= MAX_HISTORY_BYTES);
+    assert_eq!(row.history.attempts().next_back(), last.as_ref());
+    assert_eq!(
+        (row.history.replays, row.history.delivered_at()),
+        (1, Some(delivered.ended_at())),
+        "the last delivery and the last replay stay"
+    );
+}
+
+pub async fn forgets_the_last_error_once_a_row_is_delivered_or_replayed(inbox: &impl Inbox) {
+    let (done, repeat, replayed) = (
+        recorded(inbox, "done").await,
+        recorded(inbox, "repeat").await,
+        recorded(inbox, "replayed").await,
+    );
+    for key in [&done, &repeat, &replayed] {
+        attempted(inbox, key, NOW, PastOutcome::Failed, &retry_at(later(5))).await;
+        let error = row(inbox, key).await.last_error;
+        assert_eq!(error.as_deref(), Some("https: status 503"));
+    }
+    let until = delivered_until(1000);
+    attempted(inbox, &done, later(5), PastOutcome::Delivered, &until).await;
+    let of_done = Mark::Repeat {
+        of: done.clone(),
+        expires_at: expiry(1000),
+    };
+    attempted(inbox, &repeat, later(5), PastOutcome::Repeat, &of_done).await;
+    inbox.replay(&replayed, later(5)).await.unwrap();
+    for key in [&done, &repeat, &replayed] {
+        let row = row(inbox, key).await;
+        assert_eq!(row.last_error, None, "{key}");
+        assert_eq!(
+            row.history.attempts().next().map(|attempt| attempt.outcome),
+            Some(PastOutcome::Failed),
+            "the history keeps it"
+        );
+    }
+}
+
+pub async fn erases_what_destinations_answered_with_the_bytes(inbox: &impl Inbox) {
+    let key = recorded(inbox, "m1").await;
+    attempted(inbox, &key, NOW, PastOutcome::Failed, &retry_at(later(5))).await;
+    let answers = async || {
+        let history = row(inbox, &key).await.history;
+        history
+            .attempts()
+            .filter(|attempt| attempt.answer.is_some())
+            .count()
+    };
+    inbox.discard(&key, &discard_at(10, false)).await.unwrap();
+    assert_eq!(answers().await, 1);
+    inbox.discard(&key, &discard_at(20, true)).await.unwrap();
+    assert_eq!(answers().await, 0, "an answer may repeat what was erased");
+}
+
 pub async fn discards_rows_and_erases_only_on_request(inbox: &impl Inbox) {
     let open = recorded(inbox, "a").await;
     let keep = discard_at(0, false);
@@ -1176,6 +1371,71 @@ fn pay_source() -> SourceName {
     SourceName::new("pay").unwrap()
 }
 
+pub async fn sums_up_what_waits_and_says_when_there_is_more(inbox: &impl Inbox) {
+    let summary = async |limit| {
+        let request = SummaryRequest {
+            overdue_before: later(15),
+            expired_before: NOW,
+            limit,
+        };
+        inbox.summary(&request).await.unwrap()
+    };
+    let empty = summary(100).await;
+    assert!(empty.open.is_empty() && empty.dead.is_empty() && empty.held.is_empty());
+    for second in [20, 10, 5] {
+        let mut entry = paid(&format!("open{second}"));
+        entry.received_at = later(second);
+        inbox.record(&entry).await.unwrap();
+    }
+    let failed = recorded(inbox, "failed").await;
+    let fence = claimed(inbox, &failed, NOW, 1).await;
+    let mark = Mark::Retry {
+        due_at: later(1_000),
+        error: "503".into(),
+    };
+    inbox.mark(&fence, &mark).await.unwrap();
+    dead(inbox, &recorded(inbox, "dead").await).await;
+    let held = entry(SenderKind::GOVUK_PAY, "pay", Bytes::from_static(b"{}"));
+    inbox.record(&held).await.unwrap();
+    inbox.record(&hmrc("n1", "first")).await.unwrap();
+    inbox.record(&hmrc("n1", "other")).await.unwrap();
+
+    let all = summary(1_000).await;
+    assert_eq!((all.open.rows, all.dead.rows, all.held.rows), (5, 1, 2));
+    assert!(!all.open.has_more && !all.dead.has_more && !all.held.has_more);
+    assert_eq!((all.open.oldest, all.overdue), (Some(NOW), 4));
+    let retrying: Vec<_> = all.retrying.iter().map(|row| &row.key).collect();
+    assert_eq!(
+        retrying,
+        [&failed],
+        "rows without an attempt are not retried"
+    );
+    assert!(all.retrying[0].body.is_none());
+    let reasons = all
+        .held_reasons
+        .iter()
+        .map(|(reason, rows)| (reason.as_str(), *rows));
+    assert_eq!(
+        reasons.collect::<Vec<_>>(),
+        [("conflict", 1), ("unreadable", 1)]
+    );
+    assert_eq!(all.expired, None);
+
+    // A limit is shared by the shards, each of which counts at least one row.
+    let fewer = summary(1).await;
+    assert!(fewer.open.rows < 5 && fewer.open.has_more, "{fewer:?}");
+}
+
+pub async fn keeps_the_status_of_the_last_sweep(inbox: &impl Inbox) {
+    assert_eq!(last_sweep(inbox).await.unwrap(), None);
+    for (second, open) in [(1, &["pay", "hmrc"][..]), (2, &[])] {
+        let open = open.iter().map(|source| (*source).to_owned());
+        let status = SweepStatus::new(later(second), open.collect());
+        inbox.record_sweep(&status, second).await.unwrap();
+        assert_eq!(last_sweep(inbox).await.unwrap(), Some(status));
+    }
+}
+
 pub async fn lists_the_claimed_events_of_a_subject(inbox: &impl Inbox) {
     let entries = [
         pay("a", "p1", "card_payment_succeeded", NOW),
@@ -1396,4 +1656,91 @@ pub async fn lists_the_audit_trail_newest_first_with_the_last_outcome_of_each_ac
     );
     let gauges = inbox.pending_gauges(later(100), 10).await.unwrap();
     assert_eq!(gauges, PendingGauges::default(), "and waits for no one");
+}
+
+pub async fn imports_a_row_as_it_is_and_never_over_another(inbox: &impl Inbox) {
+    let recorded = recorded(inbox, "m1").await;
+    let original = row(inbox, &recorded).await;
+    let key = |id: &str| Key::parse(&format!("pay:{id}")).unwrap();
+    let mut number = 1_u64;
+    let long: Bytes = std::iter::repeat_with(|| {
+        number = number
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        number.to_be_bytes()
+    })
+    .take(100_000)
+    .flatten()
+    .collect();
+    let moved = |id: &str, state: State| Row {
+        key: key(id),
+        state,
+        due_at: state.index_partition().map(|_| later(60)),
+        expires_at: state.index_partition().is_none().then(|| expiry(600)),
+        attempts: 3,
+        last_error: Some("https: status 503".into()),
+        budget_from: later(30),
+        ..original.clone()
+    };
+    let rows = [
+        moved("open", State::Recorded),
+        Row {
+            reason: Some("refused".into()),
+            ..moved("dead", State::Dead)
+        },
+        Row {
+            body: Some(long.clone()),
+            ..moved("delivered", State::Delivered)
+        },
+        Row {
+            body: None,
+            ..moved("erased", State::Discarded)
+        },
+        Row {
+            body: Some(long.clone()),
+            signature: None,
+            key_label: None,
+            secret_fingerprint: None,
+            origin: Origin::Pull,
+            reason: Some("imported".into()),
+            ..moved("held", State::Held)
+        },
+    ];
+    for row in &rows {
+        assert_eq!(inbox.import(row).await.unwrap(), Imported::Stored);
+        assert_eq!(inbox.import(row).await.unwrap(), Imported::Duplicate);
+        let other = Row {
+            content_digest: [7; 32],
+            ..row.clone()
+        };
+        assert_eq!(inbox.import(&other).await.unwrap(), Imported::KeyTaken);
+    }
+    let without_partition = |row: Row| {
+        let index_partition = None;
+        format!(
+            "{:?}",
+            Row {
+                index_partition,
+                ..row
+            }
+        )
+    };
+    for expected in rows {
+        let stored = row(inbox, &expected.key).await;
+        assert_eq!(without_partition(stored), without_partition(expected));
+    }
+    let due = inbox.find_due(&SourceFilter::ALL, later(61), 10).await;
+    assert!(due.unwrap().contains(&key("open")), "it goes on as it was");
+    let replayed = inbox.replay(&key("delivered"), later(70)).await.unwrap();
+    assert_eq!(replayed, Replayed::Done);
+    let again = inbox
+        .claim(&key("delivered"), &claim_at(later(71), 5))
+        .await;
+    let (again, _) = again.unwrap().unwrap();
+    assert_eq!(again.body, Some(long), "its bytes are whole");
+    let other = Row {
+        content_digest: [7; 32],
+        ..original
+    };
+    assert_eq!(inbox.import(&other).await.unwrap(), Imported::KeyTaken);
 }

@@ -8,7 +8,7 @@
 
 use std::{fmt, time::Duration};
 
-use super::BodyParts;
+use super::{BodyParts, DeliveryHistory};
 use crate::domain::{HeldReason, Key, Timestamp};
 
 /// The random id of a claim, so that an attempt that outlived its lease cannot mark the row.
@@ -53,6 +53,8 @@ pub struct Fence {
     pub lease: LeaseId,
     /// The items of a body that is too long for its row: a mark sets their expiry.
     pub parts: Option<BodyParts>,
+    /// The history that the mark writes: that of the claimed row, and this attempt once it ended.
+    pub history: DeliveryHistory,
 }
 
 /// How an attempt ended.

@@ -11,11 +11,12 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded,
-    EventClaim, Fence, InboxError, KvEntry, KvKey, LedgerEntry, ListCursor, MAX_BACKOFF, Mark,
-    Marked, OperatorInbox, PageRequest, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox,
-    ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter, is_due,
-    silent_since,
+    AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryHistory, DeliveryInbox,
+    DiscardRequest, Discarded, EventClaim, Fence, Imported, InboxError, InboxSummary, KvEntry,
+    KvKey, LedgerEntry, ListCursor, MAX_BACKOFF, MAX_RETRYING_ROWS, Mark, Marked, OperatorInbox,
+    PageRequest, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded,
+    Replayed, Row, RowFilter, RowPage, SourceFilter, StateSummary, SummaryRequest, SweepStatus,
+    is_due, record_sweep, silent_since,
 };
 use crate::{
     domain::{Key, SourceName, State, Timestamp},
@@ -96,6 +97,7 @@ fn new_row(entry: &Entry) -> Row {
         last_error: None,
         due_at: Some(entry.received_at),
         expires_at: None,
+        history: DeliveryHistory::default(),
     }
 }
 
@@ -167,6 +169,7 @@ impl DeliveryInbox for MemoryInbox {
             attempt: row.attempts,
             lease: claim.lease.id,
             parts: None,
+            history: row.history.clone(),
         };
         Ok(Some((row.clone(), fence)))
     }
@@ -207,13 +210,16 @@ impl DeliveryInbox for MemoryInbox {
         };
         row.lease = None;
         row.due_at = None;
+        row.history = fence.history.clone();
         match mark.clone() {
             Mark::Delivered { expires_at } => {
                 row.state = State::Delivered;
+                row.last_error = None;
                 row.expires_at = Some(expires_at);
             }
             Mark::Repeat { of, expires_at } => {
                 row.state = State::Repeat;
+                row.last_error = None;
                 row.reason = Some(of.to_string());
                 row.expires_at = Some(expires_at);
             }
@@ -274,6 +280,10 @@ impl DeliveryInbox for MemoryInbox {
         now: Timestamp,
     ) -> Result<Timestamp, InboxError> {
         silent_since(self, source, now).await
+    }
+
+    async fn record_sweep(&self, status: &SweepStatus, version: u64) -> Result<(), InboxError> {
+        record_sweep(self, status, version).await
     }
 }
 
@@ -391,6 +401,45 @@ impl ReadInbox for MemoryInbox {
             ..RowPage::default()
         })
     }
+
+    async fn summary(&self, request: &SummaryRequest) -> Result<InboxSummary, InboxError> {
+        let tables = self.tables();
+        let in_state = |state| {
+            let mut rows: Vec<&Row> = tables
+                .rows
+                .values()
+                .filter(|row| row.state == state)
+                .collect();
+            rows.sort_by_key(|row| row.due_at);
+            rows
+        };
+        let summary = |rows: &[&Row]| {
+            StateSummary::of_times(rows.iter().map(|row| row.received_at), request.limit)
+        };
+        let (open, held) = (in_state(State::Recorded), in_state(State::Held));
+        let counted = open.iter().take(request.limit);
+        let is_overdue = |row: &&&Row| row.received_at < request.overdue_before;
+        let mut held_reasons = BTreeMap::<String, usize>::new();
+        for row in held.iter().take(request.limit) {
+            *held_reasons
+                .entry(row.reason.clone().unwrap_or_default())
+                .or_default() += 1;
+        }
+        let last = open.iter().rev().take(MAX_RETRYING_ROWS);
+        let retrying = last.filter(|row| row.attempts > 0).map(|&row| Row {
+            body: None,
+            ..row.clone()
+        });
+        Ok(InboxSummary {
+            open: summary(&open),
+            overdue: counted.filter(is_overdue).count(),
+            retrying: retrying.collect(),
+            dead: summary(&in_state(State::Dead)),
+            held: summary(&held),
+            held_reasons,
+            expired: None, // nothing is ever removed
+        })
+    }
 }
 
 impl OperatorInbox for MemoryInbox {
@@ -402,8 +451,10 @@ impl OperatorInbox for MemoryInbox {
         if let Err(why) = row.replayable(now) {
             return Ok(Replayed::Refused(why));
         }
+        row.history.add_replay(now, row.attempts);
         row.state = State::Recorded;
         row.reason = None;
+        row.last_error = None;
         row.attempts = 0;
         row.lease = None;
         row.budget_from = now;
@@ -423,6 +474,8 @@ impl OperatorInbox for MemoryInbox {
         if row.state == State::Delivered {
             row.reason = Some(State::Delivered.to_string());
         }
+        row.history
+            .add_discard(request.now, row.attempts, request.erase);
         row.state = State::Discarded;
         row.lease = None;
         row.due_at = None;
@@ -431,6 +484,20 @@ impl OperatorInbox for MemoryInbox {
             row.body = None;
         }
         Ok(Discarded::Done)
+    }
+
+    async fn import(&self, row: &Row) -> Result<Imported, InboxError> {
+        let mut tables = self.tables();
+        if let Some(stored) = tables.rows.get(&row.key) {
+            return Ok(Imported::of_stored(Some(stored.content_digest), row));
+        }
+        let imported = Row {
+            lease: None,
+            index_partition: None,
+            ..row.clone()
+        };
+        tables.rows.insert(row.key.clone(), imported);
+        Ok(Imported::Stored)
     }
 
     async fn body_copies(&self, key: &Key) -> Result<Vec<BodyCopy>, InboxError> {

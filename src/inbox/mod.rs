@@ -7,6 +7,7 @@ mod audit;
 mod body;
 mod due;
 mod error;
+mod history;
 mod kv;
 mod lease;
 mod ledger;
@@ -16,6 +17,8 @@ mod pending;
 mod roles;
 mod row;
 mod silence;
+mod summary;
+mod sweep_status;
 
 #[cfg(any(test, feature = "test-support"))]
 pub mod contract;
@@ -31,6 +34,10 @@ pub use audit::{AuditAction, AuditEntry, AuditOutcome};
 pub use body::{BodyCopy, BodyParts, StoredBody};
 pub use due::{DueRange, MAX_AHEAD, MAX_BACKOFF, due_ranges, is_due, is_leased};
 pub use error::InboxError;
+pub use history::{
+    DeliveryHistory, HistoryEntry, MAX_BYTES as MAX_HISTORY_BYTES,
+    MAX_ENTRIES as MAX_HISTORY_ENTRIES, MAX_TEXT_CHARS, PastAttempt, PastOutcome,
+};
 pub use kv::{CasOutcome, KvEntry, KvKey};
 pub use lease::{Claim, Fence, Lease, LeaseId, Mark, Marked};
 pub use ledger::{EventClaim, LedgerEntry};
@@ -38,12 +45,14 @@ pub use list::{ListCursor, PageRequest, RowFilter, RowPage, SourceFilter};
 pub use lock::{LockTerms, SharedLock, TryLock};
 #[cfg(any(test, feature = "test-support"))]
 pub use memory::MemoryInbox;
-pub use pending::{PendingCount, PendingEvent, PendingGauges};
+pub use pending::{PendingEvent, PendingGauges};
 pub use roles::{
     AuditInbox, DeliveryInbox, Inbox, OperatorInbox, ReadInbox, ReceiveInbox, ReconcileInbox,
 };
 pub use row::{ROW_VERSION, Row};
 pub use silence::silent_since;
+pub use summary::{InboxSummary, MAX_RETRYING_ROWS, StateSummary, SummaryRequest};
+pub use sweep_status::{SWEEP_STATUS_INTERVAL, SweepStatus, last_sweep, record_sweep};
 
 /// How recording ended. Each of these is answered 200: the notification is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +101,28 @@ pub enum Discarded {
 
 /// How much longer than rows their ledgers, the items of their bodies and the audit trail are kept.
 pub const KEPT_AFTER_ROWS: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// How the import of a row ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Imported {
+    /// Stored now.
+    Stored,
+    /// The notification is stored already. Nothing was changed.
+    Duplicate,
+    /// Another notification has the key. Nothing was changed.
+    KeyTaken,
+}
+
+impl Imported {
+    /// How the import of a row ends whose key is taken by a row with this content digest.
+    pub fn of_stored(content_digest: Option<[u8; 32]>, row: &Row) -> Self {
+        if content_digest == Some(row.content_digest) {
+            Self::Duplicate
+        } else {
+            Self::KeyTaken
+        }
+    }
+}
 
 /// How long finished rows, ledgers and the audit trail are kept.
 #[derive(Clone, Copy, Debug)]

@@ -21,17 +21,6 @@ pub struct PendingEvent {
     pub subject: String,
 }
 
-/// The size of one partition of the index.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PendingCount {
-    /// `open`, `dead` or `held`.
-    pub partition: String,
-    /// At least one.
-    pub rows: usize,
-    /// When the oldest of them was received.
-    pub oldest: Timestamp,
-}
-
 /// The state of the pending index, as far as one query of each shard shows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PendingGauges {

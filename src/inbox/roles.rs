@@ -11,8 +11,9 @@ use std::{collections::BTreeSet, future::Future};
 
 use super::{
     AuditEntry, BodyCopy, CasOutcome, Claim, DiscardRequest, Discarded, EventClaim, Fence,
-    InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked, PageRequest, PendingEvent,
-    PendingGauges, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter,
+    Imported, InboxError, InboxSummary, KvEntry, KvKey, LedgerEntry, Mark, Marked, PageRequest,
+    PendingEvent, PendingGauges, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter,
+    SummaryRequest, SweepStatus,
 };
 use crate::{
     domain::{Key, SourceName, Timestamp},
@@ -119,6 +120,18 @@ pub trait DeliveryInbox: Send + Sync + 'static {
         source: &SourceName,
         now: Timestamp,
     ) -> impl Future<Output = Result<Timestamp, InboxError>> + Send;
+
+    /// Stores when the inbox was swept and which circuits were open then, for other processes to
+    /// show. `version` is a new random number.
+    ///
+    /// An inbox that only one process sees need not store it.
+    fn record_sweep(
+        &self,
+        _status: &SweepStatus,
+        _version: u64,
+    ) -> impl Future<Output = Result<(), InboxError>> + Send {
+        async { Ok(()) }
+    }
 }
 
 /// For reconcile, which records what it pulls, and compares what the sender has with what was
@@ -184,6 +197,13 @@ pub trait ReadInbox: Send + Sync + 'static {
         filter: &RowFilter,
         page: PageRequest,
     ) -> impl Future<Output = Result<RowPage, InboxError>> + Send;
+
+    /// What waits for a person or a worker. Reads the pending index up to a limit, and scans
+    /// nothing.
+    fn summary(
+        &self,
+        request: &SummaryRequest,
+    ) -> impl Future<Output = Result<InboxSummary, InboxError>> + Send;
 }
 
 /// For the commands with which a person decides about a row.
@@ -209,6 +229,12 @@ pub trait OperatorInbox: Send + Sync + 'static {
         key: &Key,
         request: &DiscardRequest,
     ) -> impl Future<Output = Result<Discarded, InboxError>> + Send;
+
+    /// Stores a row of another inbox under its key, with its bytes, state and dates, but without
+    /// its lease. A row that is stored already is not changed.
+    ///
+    /// Also needs `dynamodb:PutItem` on rows, which no policy of the template has.
+    fn import(&self, row: &Row) -> impl Future<Output = Result<Imported, InboxError>> + Send;
 
     /// Every place that holds bytes of a notification: of its row, and of copies whose row was
     /// refused. Those are what [`discard`](Self::discard) erases.

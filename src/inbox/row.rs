@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::{InboxError, Lease, is_leased};
+use super::{DeliveryHistory, InboxError, Lease, is_leased};
 use crate::{
     domain::{HeldReason, Key, Origin, State, Timestamp},
     senders::{EventFacts, EventName, SecretFingerprint, SenderKind},
@@ -53,12 +53,14 @@ pub struct Row {
     pub lease: Option<Lease>,
     /// When the retry budget started.
     pub budget_from: Timestamp,
-    /// Why the last attempt failed.
+    /// Why the last attempt failed; `None` once the row is delivered or replayed.
     pub last_error: Option<String>,
     /// When the row is due; `None` unless it is open.
     pub due_at: Option<Timestamp>,
     /// When the row expires; `None` unless it is finished.
     pub expires_at: Option<Timestamp>,
+    /// Its last attempts, and what a person did; empty in rows from before it was stored.
+    pub history: DeliveryHistory,
 }
 
 impl Row {

@@ -1,4 +1,4 @@
-//! Tests that need more than Rust and a C compiler: Python, MiniStack, release builds.
+//! Tests that need more than Rust and a C compiler: Python, a browser, MiniStack, release builds.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,6 +7,7 @@
 
 mod artefact;
 mod as_sent;
+mod browser;
 mod consumer;
 mod ministack;
 mod proxies;

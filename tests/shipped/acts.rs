@@ -6,17 +6,13 @@ use std::{fs, path::Path};
 use rusqlite::Connection;
 use rustix::process::Signal;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use test_support::process::{BOTH_SOURCES, Folder, Ran, Serve, until};
 
-/// Everything is refused for good, so that it is dead at once.
-fn refusing() -> String {
-    format!("{BOTH_SOURCES}\n[destination]\nkind = \"log\"\n")
-}
-
 /// A folder with an inbox of `count` delivered notifications of Pay, and no running `serve`.
 fn delivered(count: usize) -> Folder {
-    let folder = Folder::with(&refusing());
+    let folder = Folder::with(BOTH_SOURCES);
     let mut serve = folder.serve();
     let (url, count) = (serve.url("pay").to_string(), count.to_string());
     let sent = folder.run(&["send", "pay", "--count", &count, "--to", &url]);
@@ -217,7 +213,7 @@ fn an_act_on_many_stops_at_ctrl_c_and_goes_on_when_it_is_run_again() {
         (done, remain)
     );
     let stopped = format!("replay --state delivered: {done} of 60 stopped");
-    assert_eq!(acts(&folder), [stopped.clone()]);
+    assert_eq!(acts(&folder), std::slice::from_ref(&stopped));
 
     let rest = folder.run(&["replay", "--state", "delivered", "--yes"]);
     assert_eq!(
@@ -241,7 +237,7 @@ fn an_act_whose_process_is_killed_leaves_an_entry_that_never_ended() {
 #[test]
 fn an_act_with_a_rate_takes_as_long_as_it_says() {
     let folder = delivered(5);
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     let ran: Ran = folder.run(&["replay", "--state", "delivered", "--rate", "5", "--yes"]);
     assert_eq!((ran.code, ran.stdout.lines().count()), (0, 5), "{ran:?}");
     assert!(

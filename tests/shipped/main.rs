@@ -14,6 +14,7 @@ mod check_command;
 mod cli;
 mod credentials;
 mod evidence;
+mod import;
 mod lambda;
 mod lambda_deaths;
 mod lambda_reconcile;

@@ -130,7 +130,7 @@ async fn a_scrape_and_doctor_show_what_is_stuck() {
     let first = doctor.stdout.lines().next();
     assert_eq!(
         first,
-        Some("wrong  Something is stuck: 1 notification is dead.")
+        Some("wrong  Something needs you: 1 notification is dead.")
     );
     assert_eq!(
         folder.run(&["discard", &format!("hmrc:{}", filed.id)]).code,
@@ -139,7 +139,7 @@ async fn a_scrape_and_doctor_show_what_is_stuck() {
     let doctor = folder.run(&["doctor"]);
     assert_eq!(doctor.code, 0, "{doctor:?}");
     let first = doctor.stdout.lines().next().unwrap();
-    assert!(first.starts_with(" fine  Nothing is stuck"), "{first}");
+    assert!(first.starts_with(" fine  Nothing needs you."), "{first}");
 }
 
 /// A thousand scrapers at once take no place of a sender, and slow none of them too much.

@@ -279,8 +279,8 @@ fn unreachable_aws_is_an_error_that_says_what_to_do() {
     let folder = Folder::with(BOTH_SOURCES);
     let list = ["list", "--state", "open", "--inbox", "dynamodb:anything"];
     let closed_port = ("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1".to_owned());
-    for (variables, said) in [
-        (vec![], "AWS_REGION is not set"),
+    for (variables, said, code) in [
+        (vec![], "error[PB008]: AWS_REGION is not set", 2),
         (
             table::variables()
                 .into_iter()
@@ -288,6 +288,7 @@ fn unreachable_aws_is_an_error_that_says_what_to_do() {
                 .chain([closed_port])
                 .collect(),
             "DynamoDB cannot be reached",
+            1,
         ),
     ] {
         // No profile of the machine's, and no question to a metadata service.
@@ -301,11 +302,11 @@ fn unreachable_aws_is_an_error_that_says_what_to_do() {
             Ran::of(command.envs(quiet).envs(variables.clone()))
         };
         let ran = run(&list);
-        assert_eq!(ran.code, 1, "{ran:?}");
+        assert_eq!(ran.code, code, "{ran:?}");
         assert!(ran.stderr.contains(said), "{said}: {}", ran.stderr);
         let doctor = run(&["doctor", "--inbox", "dynamodb:anything"]);
         let first = doctor.stdout.lines().next();
-        let sentence = "wrong  Something is stuck: the inbox cannot be read.";
+        let sentence = "wrong  Something needs you: the inbox cannot be read.";
         assert_eq!((first, doctor.code), (Some(sentence), 1), "{doctor:?}");
     }
 }

@@ -5,7 +5,7 @@ use pillarbox::senders::SenderKind;
 use pillarbox::{
     destinations::Event,
     domain::{Key, Origin, State, Timestamp},
-    inbox::Row,
+    inbox::{DeliveryHistory, Row},
 };
 use sha2::{Digest, Sha256};
 
@@ -58,6 +58,7 @@ fn event(key: &str, event_type: &str, subject: Option<&str>, body: &[u8]) -> (Ke
         last_error: None,
         due_at: None,
         expires_at: None,
+        history: DeliveryHistory::default(),
     };
     (key, Event::of(&row).unwrap())
 }

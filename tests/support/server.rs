@@ -18,6 +18,7 @@ use pillarbox::{
 };
 use pillarbox_cli::{
     metrics::ServeMetrics,
+    refusals::{CandidateSecrets, RefusalLog},
     server::{Server as Serving, SweepDuty},
     sqlite::SqliteInbox,
 };
@@ -146,6 +147,7 @@ impl Server {
             receiver,
             worker,
             metrics: Arc::clone(&metrics),
+            refusals: RefusalLog::new(CandidateSecrets::default(), Arc::new(FixedClock)),
             sources: None,
             duty: SweepDuty::always(),
         };

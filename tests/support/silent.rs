@@ -6,9 +6,10 @@ use pillarbox::{
     domain::{Key, SourceName, Timestamp},
     inbox::{
         AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest,
-        Discarded, EventClaim, Fence, InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked,
-        OperatorInbox, PageRequest, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox,
-        ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter,
+        Discarded, EventClaim, Fence, Imported, InboxError, InboxSummary, KvEntry, KvKey,
+        LedgerEntry, Mark, Marked, OperatorInbox, PageRequest, PendingEvent, PendingGauges,
+        ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage,
+        SourceFilter, SummaryRequest,
     },
     senders::{Entry, EventName},
 };
@@ -111,6 +112,10 @@ impl ReadInbox for Silent {
     async fn list(&self, _: &RowFilter, _: PageRequest) -> Result<RowPage, InboxError> {
         pending().await
     }
+
+    async fn summary(&self, _: &SummaryRequest) -> Result<InboxSummary, InboxError> {
+        pending().await
+    }
 }
 
 impl OperatorInbox for Silent {
@@ -119,6 +124,10 @@ impl OperatorInbox for Silent {
     }
 
     async fn discard(&self, _: &Key, _: &DiscardRequest) -> Result<Discarded, InboxError> {
+        pending().await
+    }
+
+    async fn import(&self, _: &Row) -> Result<Imported, InboxError> {
         pending().await
     }
 

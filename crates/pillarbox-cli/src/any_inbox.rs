@@ -9,9 +9,10 @@ use pillarbox::{
     domain::{Key, SourceName, Timestamp},
     inbox::{
         AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest,
-        Discarded, EventClaim, Fence, InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked,
-        OperatorInbox, PageRequest, PendingCount, PendingEvent, PendingGauges, ReadInbox,
-        ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter,
+        Discarded, EventClaim, Fence, Imported, InboxError, InboxSummary, KvEntry, KvKey,
+        LedgerEntry, Mark, Marked, OperatorInbox, PageRequest, PendingEvent, PendingGauges,
+        ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage,
+        SourceFilter, SummaryRequest, SweepStatus,
         dynamodb::{DynamoInbox, TableSettings},
     },
     secrets::SecretSources,
@@ -82,14 +83,6 @@ impl AnyInbox {
         match self {
             Self::Sqlite(_) => wanted.min(MAX_PAGE_ROWS),
             Self::DynamoDb(_) => wanted,
-        }
-    }
-
-    /// The size of each partition of the pending index that has rows.
-    pub async fn pending_counts(&self) -> Result<Vec<PendingCount>, InboxError> {
-        match self {
-            Self::Sqlite(inbox) => inbox.pending_counts().await,
-            Self::DynamoDb(inbox) => inbox.pending_counts().await,
         }
     }
 }
@@ -168,6 +161,10 @@ impl DeliveryInbox for AnyInbox {
     ) -> Result<Timestamp, InboxError> {
         either!(self, inbox => inbox.silent_since(source, now))
     }
+
+    async fn record_sweep(&self, status: &SweepStatus, version: u64) -> Result<(), InboxError> {
+        either!(self, inbox => inbox.record_sweep(status, version))
+    }
 }
 
 impl ReconcileInbox for AnyInbox {
@@ -213,6 +210,10 @@ impl ReadInbox for AnyInbox {
     async fn list(&self, filter: &RowFilter, page: PageRequest) -> Result<RowPage, InboxError> {
         either!(self, inbox => inbox.list(filter, page))
     }
+
+    async fn summary(&self, request: &SummaryRequest) -> Result<InboxSummary, InboxError> {
+        either!(self, inbox => inbox.summary(request))
+    }
 }
 
 impl OperatorInbox for AnyInbox {
@@ -222,6 +223,10 @@ impl OperatorInbox for AnyInbox {
 
     async fn discard(&self, key: &Key, request: &DiscardRequest) -> Result<Discarded, InboxError> {
         either!(self, inbox => inbox.discard(key, request))
+    }
+
+    async fn import(&self, row: &Row) -> Result<Imported, InboxError> {
+        either!(self, inbox => inbox.import(row))
     }
 
     async fn body_copies(&self, key: &Key) -> Result<Vec<BodyCopy>, InboxError> {

@@ -387,6 +387,7 @@ fn held_faults(row: &Row, derived: &DerivedFields) -> [(bool, &'static str); 3] 
             .event_at
             .is_some_and(|at| is_ahead(at) || is_old(at)),
         Some(HeldReason::Unsigned) => row.origin == Origin::Pull && derived.event_at.is_some(),
+        Some(HeldReason::Imported) => derived.event_at.is_some(),
         None => true,
     };
     let is_ended = matches!(row.state, State::Held | State::Discarded);

@@ -5,6 +5,8 @@ use jiff::tz::{Offset, TimeZone};
 use pillarbox::{
     config::DestinationConfig,
     domain::{HeldReason, State, Timestamp},
+    inbox::Row,
+    telemetry::visible,
 };
 
 /// The event in words, such as "Payment captured". An unknown type is shown unchanged.
@@ -51,6 +53,8 @@ pub(crate) fn held(reason: &str) -> Option<&'static str> {
         Some("Its date is too old, or too far ahead, to be accepted without a check.")
     } else if is(HeldReason::Unsigned) {
         Some("It was requested from its sender, which signs only what it posts.")
+    } else if is(HeldReason::Imported) {
+        Some("It was open in the inbox that it was imported from, which may deliver it, too.")
     } else {
         None
     }
@@ -72,6 +76,35 @@ pub(crate) fn refusal(reason: &str) -> &'static str {
         "broken_off" => "The request could not be read to its end.",
         "inbox" => "The body was genuine, and could not be stored.",
         _ => "The request was refused.",
+    }
+}
+
+/// A number with its thousands apart: `10,000`.
+pub(crate) fn number(number: usize) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (nth, digit) in digits.chars().enumerate() {
+        if nth > 0 && (digits.len() - nth).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// The state of a row in a list, with its reason or with its next attempt: "retrying (6), next
+/// 14:05, https 500".
+pub(crate) fn row_state(row: &Row, zone: &ListZone) -> String {
+    match (&row.last_error, &row.reason) {
+        (Some(error), _) if row.state == State::Recorded && row.attempts > 0 => {
+            let next = row
+                .due_at
+                .map_or(String::new(), |at| format!(", next {}", zone.time(at)));
+            let error = error.replace(": status ", " ");
+            format!("retrying ({}){next}, {}", row.attempts, visible(&error))
+        }
+        (_, Some(reason)) => format!("{} ({})", row.state, visible(reason)),
+        (_, None) => row.state.to_string(),
     }
 }
 
@@ -184,6 +217,18 @@ mod tests {
             );
         }
         assert_eq!(held("budget spent"), None);
+    }
+
+    #[test]
+    fn the_thousands_of_a_number_are_apart() {
+        for (given, expected) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(number(given), expected);
+        }
     }
 
     #[test]

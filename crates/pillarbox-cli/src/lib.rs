@@ -32,7 +32,9 @@ mod listener;
 pub mod metrics;
 mod payload;
 pub mod refusals;
+pub mod overview;
 pub mod server;
 pub mod sqlite;
+mod timeline;
 
 pub use commands::serve_to;

@@ -100,6 +100,7 @@ async fn claimed(
         attempt: read.row.attempts,
         lease: claim.lease.id,
         parts: read.parts,
+        history: read.row.history.clone(),
     };
     // Bytes that cannot be unpacked count as missing, so that the row ends dead as damaged.
     let body = stored_body(inbox, &read)
@@ -220,9 +221,11 @@ impl<'a> FinalState<'a> {
             )
             .set_or_remove("due_at", self.due_at.map(instant))
             .set_or_remove("expires_at", self.expires_at.map(expiry))
+            .set_or_remove("history", item::history(&fence.history))
             .remove("lease");
         match self.error {
             Some(error) => change.set("last_error", text(error)),
+            None if self.state.is_finished() => change.remove("last_error"),
             None => change,
         }
     }

@@ -6,7 +6,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::names::{PK, TableItem, binary, instant, number, text};
 use crate::{
     domain::{Key, Origin, State, Timestamp},
-    inbox::{BodyParts, InboxError, Lease, LeaseId, ROW_VERSION, Row, body::StoredBody},
+    inbox::{
+        BodyParts, DeliveryHistory, InboxError, Lease, LeaseId, ROW_VERSION, Row, body::StoredBody,
+    },
     senders::{Entry, SecretFingerprint, SenderKind},
 };
 
@@ -77,13 +79,18 @@ pub(super) fn new(
 }
 
 /// A signature's header value: as bytes if it is hex, which takes half the space.
-fn signature(header: &str) -> AttributeValue {
+pub(super) fn signature(header: &str) -> AttributeValue {
     hex::decode(header).map_or_else(|_| text(header), binary)
 }
 
 /// The id of a claim as it is stored.
 pub(super) fn lease_id(id: LeaseId) -> AttributeValue {
     binary(id.0.to_be_bytes())
+}
+
+/// A history as it is stored; `None` if it is empty.
+pub(super) fn history(history: &DeliveryHistory) -> Option<AttributeValue> {
+    history.stored().map(binary)
 }
 
 /// A lease as it is stored.
@@ -162,6 +169,9 @@ pub(super) fn read(item: &TableItem) -> Result<DecodedItem, InboxError> {
         due_at: instant_of(item, "due_at"),
         expires_at: number_of(item, "expires_at")
             .map(|seconds: i64| Timestamp::from_millis(seconds * 1000)),
+        history: bytes_of(item, "history")
+            .map(DeliveryHistory::decode)
+            .unwrap_or_default(),
         key: key.clone(),
     };
     let deflated = matches!(item.get("deflated"), Some(AttributeValue::Bool(true)));

@@ -11,7 +11,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::{
     DynamoInbox, client, item, ledger,
     names::{PK, TableItem, text},
-    query::{INDEX_PARTITIONS, PendingRow},
+    query::{CONCURRENCY, INDEX_PARTITIONS, PendingRow},
 };
 use crate::{
     domain::{Key, State, Timestamp},
@@ -20,10 +20,8 @@ use crate::{
 
 /// How many segments of the table are scanned at once.
 const SEGMENTS: i32 = 8;
-/// How many rows are read at once.
-const CONCURRENCY: usize = 16;
 /// Every attribute of a row except its body.
-const ATTRIBUTES: [&str; 23] = [
+const ATTRIBUTES: [&str; 24] = [
     "pk",
     "v",
     "digest",
@@ -47,6 +45,7 @@ const ATTRIBUTES: [&str; 23] = [
     "expires_at",
     "shelf",
     "deflated",
+    "history",
 ];
 
 /// How a list is read.
@@ -151,6 +150,13 @@ fn matching_keys(filter: &RowFilter, pending: Vec<PendingRow>) -> Vec<Key> {
         .filter(matches)
         .map(|row| row.key)
         .collect()
+}
+
+/// The rows of `keys` without their bytes, newest first. Unreadable ones are left out.
+pub(super) async fn rows_of(inbox: &DynamoInbox, keys: Vec<Key>) -> Result<Vec<Row>, InboxError> {
+    let newest = NewestRows::new(&PageRequest::first(keys.len()));
+    let page = fetch(inbox, &RowFilter::default(), keys, newest).await?;
+    Ok(page.rows)
 }
 
 /// Reads the rows of `keys`, which may be newer than the index.

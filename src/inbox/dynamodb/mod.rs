@@ -12,6 +12,7 @@ mod change;
 mod claim;
 mod client;
 mod error;
+mod import;
 mod intents;
 mod item;
 mod ledger;
@@ -23,6 +24,7 @@ mod operator;
 mod preflight;
 mod query;
 mod record;
+mod summary;
 pub mod table;
 
 #[cfg(test)]
@@ -35,9 +37,10 @@ use aws_types::SdkConfig;
 
 use super::{
     AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded,
-    EventClaim, Fence, InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked, OperatorInbox,
-    PageRequest, PendingCount, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox,
-    ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter,
+    EventClaim, Fence, Imported, InboxError, InboxSummary, KvEntry, KvKey, LedgerEntry, Mark,
+    Marked, OperatorInbox, PageRequest, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox,
+    ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter, SummaryRequest,
+    SweepStatus,
 };
 use crate::{
     domain::{Key, SourceName, Timestamp},
@@ -126,11 +129,6 @@ impl DynamoInbox {
         Ok(())
     }
 
-    /// The size of each partition of the pending index that has rows.
-    pub async fn pending_counts(&self) -> Result<Vec<PendingCount>, InboxError> {
-        query::pending_counts(self).await
-    }
-
     /// Which part of the table [`ReadInbox::list`] will read for `filter`.
     pub async fn list_strategy(&self, filter: &RowFilter) -> Result<ListStrategy, InboxError> {
         list::strategy(self, filter).await
@@ -202,6 +200,10 @@ impl DeliveryInbox for DynamoInbox {
     ) -> Result<Timestamp, InboxError> {
         super::silent_since(self, source, now).await
     }
+
+    async fn record_sweep(&self, status: &SweepStatus, version: u64) -> Result<(), InboxError> {
+        super::record_sweep(self, status, version).await
+    }
 }
 
 impl ReconcileInbox for DynamoInbox {
@@ -249,6 +251,10 @@ impl ReadInbox for DynamoInbox {
     async fn list(&self, filter: &RowFilter, page: PageRequest) -> Result<RowPage, InboxError> {
         list::list(self, filter, &page).await
     }
+
+    async fn summary(&self, request: &SummaryRequest) -> Result<InboxSummary, InboxError> {
+        summary::summary(self, request).await
+    }
 }
 
 impl OperatorInbox for DynamoInbox {
@@ -258,6 +264,10 @@ impl OperatorInbox for DynamoInbox {
 
     async fn discard(&self, key: &Key, request: &DiscardRequest) -> Result<Discarded, InboxError> {
         operator::discard(self, key, request).await
+    }
+
+    async fn import(&self, row: &Row) -> Result<Imported, InboxError> {
+        import::import(self, row).await
     }
 
     async fn body_copies(&self, key: &Key) -> Result<Vec<BodyCopy>, InboxError> {

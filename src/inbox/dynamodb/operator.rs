@@ -32,8 +32,11 @@ pub(super) async fn replay(
         intents::open(inbox, key, parts, now).await?;
         parts::remove_expiry(inbox, key, parts).await?; // before the row is open
     }
+    let mut history = read.row.history.clone();
+    history.add_replay(now, read.row.attempts);
     let update = if_unchanged(inbox, &read)
         .set("state", text(State::Recorded.as_str()))
+        .set_or_remove("history", item::history(&history))
         .set("attempts", number(0))
         .set("budget_from", instant(now))
         .set("due_at", instant(now))
@@ -42,6 +45,7 @@ pub(super) async fn replay(
             index_partition(State::Recorded, key, inbox.settings.shards).map(text),
         )
         .remove("reason")
+        .remove("last_error")
         .remove("lease")
         .remove("expires_at");
     Ok(match update.send(inbox).await? {
@@ -99,7 +103,10 @@ fn discarded(
     read: &DecodedItem,
     request: &DiscardRequest,
 ) -> UpdateExpression {
+    let mut history = read.row.history.clone();
+    history.add_discard(request.now, read.row.attempts, request.erase);
     let update = if_unchanged(inbox, read)
+        .set_or_remove("history", item::history(&history))
         .set("state", text(State::Discarded.as_str()))
         .set("expires_at", expiry(request.expires_at))
         .remove("shelf")

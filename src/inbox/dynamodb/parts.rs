@@ -17,7 +17,6 @@ use super::{
 use crate::{
     domain::{Key, Timestamp},
     inbox::{BodyCopy, BodyParts, InboxError, KEPT_AFTER_ROWS, body::StoredBody},
-    senders::Entry,
 };
 
 /// Longer stored bodies are split into parts, so that a row and every later write of it stay small.
@@ -27,14 +26,14 @@ const MAX_PART_BYTES: usize = 350 * 1024;
 /// How many requests run at once.
 const CONCURRENCY: usize = 16;
 
-/// The parts of the body of `entry`.
-pub(super) fn split(entry: &Entry, body: &StoredBody) -> BodyParts {
+/// The parts of the body of a notification that was received at `received_at`.
+pub(super) fn split(body: &StoredBody, received_at: Timestamp) -> BodyParts {
     let count =
         u32::try_from(body.bytes.chunks(MAX_PART_BYTES).len()).expect("a body has at most 8 MiB");
     BodyParts {
         digest: Sha256::digest(&body.bytes).into(),
         count,
-        received_at: entry.received_at,
+        received_at,
     }
 }
 

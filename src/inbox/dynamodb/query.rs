@@ -12,17 +12,14 @@ use super::{
 };
 use crate::{
     domain::{Key, SourceName, State, Timestamp},
-    inbox::{
-        DueRange, InboxError, PendingCount, PendingEvent, PendingGauges, Row, SourceFilter,
-        due_ranges,
-    },
+    inbox::{DueRange, InboxError, PendingEvent, PendingGauges, Row, SourceFilter, due_ranges},
 };
 
 /// The partitions of the pending index.
 pub(super) const INDEX_PARTITIONS: [&str; 3] = ["open", "dead", "held"];
 
 /// How many shards are queried at once.
-const CONCURRENCY: usize = 16;
+pub(super) const CONCURRENCY: usize = 16;
 
 /// A row as the index has it.
 #[derive(Clone, Debug)]
@@ -136,7 +133,11 @@ impl DynamoInbox {
     }
 
     /// The first rows of a shard, at most `limit`, in one query.
-    async fn first_rows(&self, shard: String, limit: usize) -> Result<Vec<PendingRow>, InboxError> {
+    pub(super) async fn first_rows(
+        &self,
+        shard: String,
+        limit: usize,
+    ) -> Result<Vec<PendingRow>, InboxError> {
         let query = self
             .client
             .query()
@@ -216,23 +217,6 @@ pub(super) async fn pending_events(
         }));
     }
     Ok(events)
-}
-
-/// The size of each partition that has rows.
-pub(super) async fn pending_counts(inbox: &DynamoInbox) -> Result<Vec<PendingCount>, InboxError> {
-    let mut counts = Vec::new();
-    for partition in INDEX_PARTITIONS {
-        let rows = inbox
-            .pending_rows(partition, None, usize::MAX, &SourceFilter::ALL)
-            .await?;
-        let oldest = rows.iter().map(|row| row.received_at).min();
-        counts.extend(oldest.map(|oldest| PendingCount {
-            partition: partition.to_owned(),
-            rows: rows.len(),
-            oldest,
-        }));
-    }
-    Ok(counts)
 }
 
 /// The state of the index, from the first rows of each shard.

@@ -65,7 +65,7 @@ async fn put(
     if !stored.is_empty() {
         return Ok(ConditionalWrite::ConditionFailed(stored));
     }
-    let parts = parts::split(entry, body);
+    let parts = parts::split(body, entry.received_at);
     intents::open(inbox, &entry.key, &parts, entry.received_at).await?;
     parts::write(inbox, &entry.key, &parts, body).await?;
     let location = BodyLocation::Parts {
@@ -79,7 +79,7 @@ async fn put(
 ///
 /// The receiver may write and not read, so it attempts a write whose condition holds for no item:
 /// the refusal returns the row.
-async fn stored_row(inbox: &DynamoInbox, key: &Key) -> Result<TableItem, InboxError> {
+pub(super) async fn stored_row(inbox: &DynamoInbox, key: &Key) -> Result<TableItem, InboxError> {
     let refused = inbox
         .put(TableItem::from([(PK.to_owned(), text(key.as_str()))]))
         .condition_expression("attribute_exists(pk) AND attribute_not_exists(pk)")

@@ -267,7 +267,7 @@ async fn settle(inbox: &DynamoInbox, days: u64) -> usize {
 /// Writes the parts of an entry and no row, as a process that ends in between.
 async fn write_parts_only(inbox: &DynamoInbox, entry: &Entry) {
     let body = crate::inbox::body::StoredBody::pack(&entry.body);
-    let parts = parts::split(entry, &body);
+    let parts = parts::split(&body, entry.received_at);
     intents::open(inbox, &entry.key, &parts, entry.received_at)
         .await
         .unwrap();

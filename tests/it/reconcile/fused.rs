@@ -14,9 +14,10 @@ use pillarbox::{
     domain::{Key, SourceName, Timestamp},
     inbox::{
         AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest,
-        Discarded, EventClaim, Fence, InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked,
-        OperatorInbox, PageRequest, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox,
-        ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter,
+        Discarded, EventClaim, Fence, Imported, InboxError, InboxSummary, KvEntry, KvKey,
+        LedgerEntry, Mark, Marked, OperatorInbox, PageRequest, PendingEvent, PendingGauges,
+        ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage,
+        SourceFilter, SummaryRequest,
     },
     senders::{Entry, EventName},
 };
@@ -200,6 +201,10 @@ impl ReadInbox for Fused {
     async fn list(&self, _: &RowFilter, _: PageRequest) -> Result<RowPage, InboxError> {
         unreachable!()
     }
+
+    async fn summary(&self, _: &SummaryRequest) -> Result<InboxSummary, InboxError> {
+        unreachable!()
+    }
 }
 
 impl OperatorInbox for Fused {
@@ -208,6 +213,10 @@ impl OperatorInbox for Fused {
     }
 
     async fn discard(&self, _: &Key, _: &DiscardRequest) -> Result<Discarded, InboxError> {
+        unreachable!()
+    }
+
+    async fn import(&self, _: &Row) -> Result<Imported, InboxError> {
         unreachable!()
     }
 

@@ -75,6 +75,8 @@ impl ActScope {
             ("type", filter.event_type.clone()),
             ("subject", filter.subject.clone()),
             ("since", filter.since.map(|since| since.to_string())),
+            ("until", filter.until.map(|until| until.to_string())),
+            ("kind", filter.kind.map(|kind| kind.as_str().to_owned())),
         ];
         let given = options
             .into_iter()

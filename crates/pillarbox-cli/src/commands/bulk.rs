@@ -1,18 +1,13 @@
 //! What `replay` and `discard` share: acts on named notifications, and on all that match.
 
-use std::{
-    num::NonZeroU32,
-    pin::pin,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{num::NonZeroU32, pin::pin, sync::Arc, time::Duration};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    CommandError,
+    CommandError, ErrorCode,
     filter::FilterArgs,
     list::{damaged, newer},
     output::Output,
@@ -99,13 +94,13 @@ fn report(key: &Key, result: &RowResult, output: &mut Output) -> std::io::Result
         RowResult::Done => output.data(key.as_str())?,
         RowResult::Refused(why) => output.say(&format!("{key} is left alone: {why}"))?,
         RowResult::Absent => output.error(&no_such(key))?,
-        RowResult::Unreadable(error) => output.error(&error.to_string())?,
+        RowResult::Unreadable(error) => output.error(&error.clone().into())?,
         RowResult::BytesLeft(copies) => {
             for copy in copies {
-                output.error(&format!(
+                output.error(&ErrorCode::BytesLeft.error(format!(
                     "{key}: {} bytes are still in {}: run the command again",
                     copy.bytes, copy.place
-                ))?;
+                )))?;
             }
         }
     }
@@ -240,36 +235,30 @@ fn is_incomplete(selection: &Selection) -> bool {
 const QUIET: Duration = Duration::from_secs(1);
 
 /// A progress bar on a terminal, after a second.
-struct ActBar {
-    bar: ProgressBar,
-    started: Instant,
-}
+pub(super) struct ActBar(ProgressBar);
 
 impl ActBar {
-    fn new(total: usize) -> Self {
+    pub(super) fn new(total: usize) -> Self {
         let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::hidden());
         let style = ProgressStyle::with_template("{wide_bar} {pos} of {len}, {eta} left");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Self {
-            bar,
-            started: Instant::now(),
-        }
+        Self(bar)
     }
 
-    fn show(&self, progress: ActProgress) {
-        if self.bar.is_hidden() && self.started.elapsed() >= QUIET && Output::may_move() {
-            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+    pub(super) fn show(&self, progress: ActProgress) {
+        if self.0.is_hidden() && self.0.elapsed() >= QUIET && Output::may_move() {
+            self.0.set_draw_target(ProgressDrawTarget::stderr());
         }
-        self.bar
+        self.0
             .set_position((progress.done + progress.left_alone) as u64);
     }
 
     /// Prints something without the bar in its way.
-    fn above<T>(&self, print: impl FnOnce() -> T) -> T {
-        self.bar.suspend(print)
+    pub(super) fn above<T>(&self, print: impl FnOnce() -> T) -> T {
+        self.0.suspend(print)
     }
 
-    fn end(&self) {
-        self.bar.finish_and_clear();
+    pub(super) fn end(&self) {
+        self.0.finish_and_clear();
     }
 }

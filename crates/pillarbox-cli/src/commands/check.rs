@@ -6,7 +6,7 @@ use clap::Args;
 use url::Url;
 
 use super::{
-    CommandError,
+    CommandError, ErrorCode,
     output::{BOLD, GREEN, Output, RED, YELLOW, paint},
     settings::fetch,
     test_data,
@@ -67,7 +67,7 @@ impl CheckArgs {
         let url = Url::parse(&self.url).map_err(|_| not_a_url())?;
         test_data::agreed(&url, self.yes_store_test_data)?;
         let reference = SecretRef::parse(&self.secret)
-            .map_err(|problem| CommandError::Usage(format!("--secret {problem}")))?;
+            .map_err(|problem| ErrorCode::Secret.error(format!("--secret {problem}")))?;
         let secret = fetch(&reference).await?;
         let is_document = self.json || self.markdown;
         let mut printed = Ok(());

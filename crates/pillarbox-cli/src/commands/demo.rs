@@ -2,7 +2,7 @@
 
 use std::{fs, io, io::Write, path::Path};
 
-use super::{CommandError, settings::DEMO};
+use super::{CommandError, ErrorCode, settings::DEMO};
 use pillarbox::{config::Config, domain::Clock, secrets::SecretRef, senders::SenderKind};
 
 /// Creates the folder and the missing secrets, readable only by their owner. Returns whether a
@@ -28,7 +28,7 @@ pub(super) fn make_folder(folder: &Path) -> Result<(), CommandError> {
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     let made = builder.create(folder);
     made.map_err(|error| {
-        CommandError::Failed(format!("cannot create {}: {error}", folder.display()))
+        ErrorCode::LocalFile.error(format!("cannot create {}: {error}", folder.display()))
     })
 }
 
@@ -52,9 +52,9 @@ fn make_secret(path: &Path, kind: SenderKind, clock: &impl Clock) -> Result<bool
         .and_then(|()| fs::hard_link(&draft, path));
     let _ = fs::remove_file(&draft);
     match made {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(CommandError::Failed(
-            format!("cannot write {}: {error}", path.display()),
-        )),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(ErrorCode::LocalFile.error(format!("cannot write {}: {error}", path.display())))
+        }
         made => Ok(made.is_ok()),
     }
 }

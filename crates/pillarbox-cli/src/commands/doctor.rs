@@ -1,11 +1,10 @@
-//! `pillarbox doctor`: says in one sentence whether anything is stuck, then checks the
+//! `pillarbox doctor`: says in one sentence whether anything needs a person, then checks the
 //! configuration, the inbox and the destinations. Each finding is fine, a warning or an error, and
 //! says what to do.
 
 mod inbox;
 mod listeners;
 mod reconcile;
-mod stuck;
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,7 +17,7 @@ use super::{
     row::json,
     settings::{CommandSettings, aws, outside, outside_with, vault},
 };
-use crate::labels;
+use crate::{labels, overview::sentence};
 use pillarbox::{
     aws::Aws,
     config::{Config, DestinationSecrets, Overrides, SourceConfig},
@@ -30,11 +29,11 @@ use pillarbox::{
     secrets::{FetchedSecrets, SecretError, SecretRef, SecretSources},
 };
 
-/// Says whether anything is stuck; checks the configuration, the inbox and the destinations,
+/// Says whether anything needs a person; checks the configuration, the inbox and the destinations,
 /// without a sender.
 #[derive(Args)]
 #[command(
-    after_help = "Exits with 1 if anything is stuck or wrong: dead, held or overdue notifications, \
+    after_help = "Exits with 1 if anything needs a person: dead, held or overdue notifications, \
                   a destination that cannot be reached, notifications that wait while serve does \
                   not run."
 )]
@@ -61,13 +60,13 @@ struct DoctorFinding {
     /// Whether it needs a person.
     #[serde(skip)]
     needs_person: bool,
-    /// What is stuck, as a clause of the first sentence.
+    /// Why, as a clause of the first sentence.
     #[serde(skip)]
     stuck: Option<String>,
 }
 
 impl DoctorFinding {
-    /// Something is stuck, which needs a person.
+    /// It needs a person, and is named in the first sentence.
     fn stuck(self, clause: impl Into<String>) -> Self {
         Self {
             stuck: Some(clause.into()),
@@ -94,14 +93,13 @@ impl DoctorArgs {
         let found_listeners = listeners::findings(config).await;
         let found_destinations = destinations(config).await;
         let opened = inbox::open(config).await;
-        let found_rows = inbox::rows(&opened, config).await;
+        let (found_rows, needed) = inbox::rows(&opened, config).await;
         // Printed before the rest is checked, which takes longer.
-        let first = stuck::answer(
-            [&found_listeners, &found_destinations, &found_rows]
-                .into_iter()
-                .flatten(),
-        );
-        self.print(&first, output)?;
+        let found = found_listeners.iter().chain(&found_destinations);
+        let mut clauses: Vec<String> = found.filter_map(|found| found.stuck.clone()).collect();
+        clauses.dedup();
+        clauses.extend(needed);
+        self.print(&first_sentence(&clauses), output)?;
 
         let mut findings = vec![fine("configuration", settings.place.clone())];
         findings.push(fine(
@@ -159,13 +157,25 @@ fn fine(what: impl Into<String>, found: impl Into<String>) -> DoctorFinding {
     finding(CheckHealth::Fine, what, found)
 }
 
+/// What the first finding is about.
+const FIRST: &str = "stuck";
+
+/// Whether anything needs a person, in one sentence. The other findings have the details.
+fn first_sentence(clauses: &[String]) -> DoctorFinding {
+    let health = match clauses {
+        [] => CheckHealth::Fine,
+        _ => CheckHealth::Wrong,
+    };
+    finding(health, FIRST, sentence(clauses))
+}
+
 fn line(finding: &DoctorFinding) -> String {
     let mark = match finding.health {
         CheckHealth::Fine => paint(" fine", GREEN),
         CheckHealth::Look => paint(" look", YELLOW),
         CheckHealth::Wrong => paint("wrong", RED),
     };
-    if finding.what == stuck::SUBJECT {
+    if finding.what == FIRST {
         return format!("{mark}  {}", finding.found);
     }
     format!("{mark}  {}: {}", finding.what, finding.found)
@@ -438,19 +448,19 @@ mod tests {
             (
                 &[][..],
                 "look  serve: does not run",
-                " fine  Nothing is stuck: no notification is dead, held or overdue.",
+                " fine  Nothing needs you.",
                 true,
             ),
             (
                 &[unreadable],
                 "1 held",
-                "wrong  Something is stuck: 1 notification is held.",
+                "wrong  Something needs you: 1 notification is held.",
                 false,
             ),
             (
                 &[overdue],
                 "1 open",
-                "wrong  Something is stuck: 1 notification waits for up to 1 h.",
+                "wrong  Something needs you: 1 notification waits for up to 1 h.",
                 false,
             ),
         ] {
@@ -472,7 +482,7 @@ mod tests {
 
     /// A backup has no lock file: nothing serves it, and that is no fault.
     #[tokio::test]
-    async fn what_waits_while_serve_does_not_run_is_stuck_at_once() {
+    async fn what_waits_while_serve_does_not_run_needs_a_person_at_once() {
         let mut entry = example::hmrc("n1", "{}");
         entry.received_at = SystemClock.now();
         let (folder, _inbox) = inbox_with(&[entry]).await;
@@ -483,32 +493,9 @@ mod tests {
         assert_eq!(
             (printed.lines().next(), is_well),
             (
-                Some("wrong  Something is stuck: 1 notification waits while serve does not run."),
+                Some("wrong  Something needs you: 1 notification waits while serve does not run."),
                 false
             )
-        );
-    }
-
-    #[tokio::test]
-    async fn the_first_sentence_names_everything_that_is_stuck() {
-        let gone = free().await;
-        let https = HttpsSettings {
-            url: format!("http://{gone}/").parse().unwrap(),
-            format: HttpsFormat::AsSent(None),
-            allow: Vec::new(),
-            ca: None,
-            in_flight: None,
-        };
-        let unreachable = reach("destination", &https, false).await;
-        let open = fine("inbox", "2 open").stuck(stuck::waiting(2, "for up to 3 h"));
-        let dead = fine("inbox", "1 dead").stuck(stuck::in_state(1, "dead"));
-        let other = fine("serve", "runs");
-        let clause = format!("the {} cannot be reached", unreachable.what);
-        let findings = [unreachable.stuck(clause), other, open, dead];
-        assert_eq!(
-            stuck::answer(findings.iter()).found,
-            "Something is stuck: the destination cannot be reached, 2 notifications wait \
-             for up to 3 h and 1 notification is dead."
         );
     }
 

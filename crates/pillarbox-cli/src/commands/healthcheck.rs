@@ -1,18 +1,13 @@
 //! `pillarbox healthcheck`: whether the running `serve` can store a notification, for a container.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    time::Duration,
-};
+use std::time::Duration;
 
 use clap::Args;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::timeout,
-};
+use tokio::time::timeout;
 
-use super::{CommandError, GlobalArgs, output::Output, settings::CommandSettings};
+use super::{
+    CommandError, ErrorCode, GlobalArgs, local_request, output::Output, settings::CommandSettings,
+};
 use pillarbox::{config::Overrides, telemetry::visible};
 
 /// Longer than `serve` takes to answer in any state.
@@ -44,9 +39,10 @@ impl HealthcheckArgs {
             ..Overrides::default()
         };
         let settings = CommandSettings::load(global, flags)?;
-        let address = reachable(settings.config.listen);
-        let failed = |reason: String| CommandError::Failed(format!("{address}: {reason}"));
-        let answer = timeout(TIMEOUT, ask(address)).await;
+        let address = local_request::reachable(settings.config.listen);
+        let failed = |reason: String| ErrorCode::NotReady.error(format!("{address}: {reason}"));
+        let asked = local_request::get(address, "/-/readyz", MAX_ANSWER_BYTES);
+        let answer = timeout(TIMEOUT, asked).await;
         let answer = answer
             .map_err(|_| failed(format!("no answer within {} s", TIMEOUT.as_secs())))?
             .map_err(|error| {
@@ -64,28 +60,6 @@ impl HealthcheckArgs {
     }
 }
 
-/// The address to connect to: where `serve` listens on every address, the one of this machine.
-fn reachable(listen: SocketAddr) -> SocketAddr {
-    let ip = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, listen.port())
-}
-
-async fn ask(address: SocketAddr) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect(address).await?;
-    let request = format!("GET /-/readyz HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = Vec::new();
-    stream
-        .take(MAX_ANSWER_BYTES)
-        .read_to_end(&mut answer)
-        .await?;
-    Ok(String::from_utf8_lossy(&answer).into_owned())
-}
-
 /// The status and the body of an answer.
 fn word(answer: &str) -> Option<(u16, &str)> {
     let status = answer.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
@@ -96,18 +70,6 @@ fn word(answer: &str) -> Option<(u16, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_address_is_reached_on_this_machine() {
-        for (listen, expected) in [
-            ("127.0.0.1:8080", "127.0.0.1:8080"),
-            ("0.0.0.0:80", "127.0.0.1:80"),
-            ("[::]:80", "[::1]:80"),
-            ("192.0.2.7:80", "192.0.2.7:80"),
-        ] {
-            assert_eq!(reachable(listen.parse().unwrap()).to_string(), expected);
-        }
-    }
 
     #[test]
     fn only_a_whole_answer_has_a_word() {

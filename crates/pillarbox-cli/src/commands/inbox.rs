@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 
 use super::{
-    CommandError, GlobalArgs, demo,
+    CommandError, ErrorCode, GlobalArgs, demo,
     output::Output,
     settings::{CommandSettings, outside},
 };
@@ -63,7 +63,7 @@ impl InboxCommand {
             (Self::Backup(backup), InboxConfig::Sqlite { path }) => backup.run(path, output).await,
             (Self::Restore(restore), InboxConfig::Sqlite { path }) => restore.run(path, output),
             (Self::Backup(_) | Self::Restore(_), InboxConfig::DynamoDb { table, .. }) => {
-                Err(CommandError::Usage(format!(
+                Err(ErrorCode::InboxKind.error(format!(
                     "inbox backup copies a local file, and restore puts one in place; {} names the \
                      table {table}: AWS backs that up (point-in-time recovery; docs/deploy.md)",
                     settings.place
@@ -87,8 +87,7 @@ impl BackupArgs {
 
 impl RestoreArgs {
     fn run(self, path: &Path, output: &mut Output) -> Result<(), CommandError> {
-        let restored = restore(&self.backup, path, self.keep_damaged)
-            .map_err(|error| CommandError::Failed(error.to_string()))?;
+        let restored = restore(&self.backup, path, self.keep_damaged)?;
         let path = path.display();
         output.say(&format!(
             "{path} has all {} notifications of {}.",
@@ -121,14 +120,12 @@ async fn init_table(
     shards: u32,
     output: &mut Output,
 ) -> Result<(), CommandError> {
-    let aws = crate::aws::from_environment(&outside())
-        .await
-        .map_err(|error| CommandError::Failed(error.to_string()))?;
+    let aws = crate::aws::from_environment(&outside()).await?;
     let inbox = table_inbox(&aws, table, shards, &settings.config);
     let was_there = inbox.init().await?;
     let faults = inbox.faults().await?;
     for fault in &faults {
-        output.error(&format!("table {table} {}", fault.0))?;
+        output.error(&ErrorCode::TableSetup.error(format!("table {table} {}", fault.0)))?;
     }
     if !faults.is_empty() {
         return Err(CommandError::Wanting);

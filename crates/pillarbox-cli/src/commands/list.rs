@@ -169,7 +169,7 @@ fn table(rows: &[Row], with_head: bool, width: usize, zone: &ListZone) -> Vec<St
             zone.day_and_time(row.received_at),
             row.key.to_string(),
             short_event(&row.event_type),
-            state(row, zone),
+            labels::row_state(row, zone),
         ];
         lines.extend(lay_out(&cells, columns, width, colour(row.state)));
     }
@@ -228,21 +228,6 @@ fn colour(state: State) -> Style {
         State::Delivered | State::Repeat => GREEN,
         State::Recorded | State::Held => YELLOW,
         State::Dead | State::Discarded => RED,
-    }
-}
-
-/// The state, with its reason or the next attempt.
-fn state(row: &Row, zone: &ListZone) -> String {
-    match (&row.last_error, &row.reason) {
-        (Some(error), _) if row.state == State::Recorded => {
-            let next = row
-                .due_at
-                .map_or(String::new(), |at| format!(", next {}", zone.time(at)));
-            let error = error.replace(": status ", " ");
-            format!("retrying ({}){next}, {}", row.attempts, visible(&error))
-        }
-        (_, Some(reason)) => format!("{} ({})", row.state, visible(reason)),
-        (_, None) => row.state.to_string(),
     }
 }
 

@@ -10,11 +10,14 @@ mod completions;
 mod demo;
 mod discard;
 mod doctor;
+mod error;
 mod export;
 mod filter;
 mod healthcheck;
+mod import;
 mod inbox;
 mod list;
+mod local_request;
 mod output;
 mod sender_access;
 mod reconcile;
@@ -29,6 +32,7 @@ mod simulate;
 mod simulated_sender;
 mod span;
 mod stats;
+mod status;
 mod tail;
 mod test_data;
 mod verify;
@@ -38,7 +42,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::acts::ActError;
+use error::{CommandError, ErrorCode};
 use output::Output;
 use pillarbox::{config::ConfigDocument, destinations::Destination};
 
@@ -83,6 +87,8 @@ enum Command {
     /// Simulate a sender with its retry schedule and injected faults, and report what the receiver
     /// does wrong
     Simulate(Box<simulate::SimulateArgs>),
+    /// Say whether anything needs a person, and what
+    Status(status::StatusArgs),
     /// List notifications, newest first
     List(list::ListArgs),
     /// Print notifications as they arrive, and again when their state changes
@@ -93,6 +99,8 @@ enum Command {
     Stats(stats::StatsArgs),
     /// Print notifications with their bytes and what they prove
     Export(export::ExportArgs),
+    /// Store notifications that export has printed
+    Import(import::ImportArgs),
     /// Show all details of one notification
     Show(show::ShowArgs),
     /// Deliver notifications again: dead, delivered, or held but not unreadable
@@ -118,54 +126,9 @@ enum Command {
     Completions(completions::CompletionsArgs),
 }
 
-/// The error of a command.
-#[derive(Debug)]
-enum CommandError {
-    /// The command line or the configuration is wrong: exit code 2.
-    Usage(String),
-    /// It failed: exit code 1.
-    Failed(String),
-    /// The result is negative and was printed: exit code 1.
-    Wanting,
-    /// The reader of the output has closed it.
-    Closed,
-}
-
-impl CommandError {
-    /// The message, for a command that continues after the error.
-    fn into_text(self) -> String {
-        match self {
-            Self::Usage(why) | Self::Failed(why) => why,
-            Self::Wanting | Self::Closed => String::new(),
-        }
-    }
-}
-
-impl From<std::io::Error> for CommandError {
-    fn from(error: std::io::Error) -> Self {
-        match error.kind() {
-            std::io::ErrorKind::BrokenPipe => Self::Closed,
-            _ => Self::Failed(format!("cannot write the output: {error}")),
-        }
-    }
-}
-
-impl From<ActError> for CommandError {
-    fn from(error: ActError) -> Self {
-        Self::Failed(error.to_string())
-    }
-}
-
-impl From<pillarbox::inbox::InboxError> for CommandError {
-    fn from(error: pillarbox::inbox::InboxError) -> Self {
-        Self::Failed(error.to_string())
-    }
-}
-
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse(); // a wrong command line ends here, with 2
-    to_its_end(|output| block_on(run(cli, output)))
+    to_its_end(|cli, output| block_on(run(cli, output)))
 }
 
 /// The arguments of a program with a custom destination: those of `serve`.
@@ -183,8 +146,7 @@ struct ServeToArgs {
 /// A configuration that names destinations is refused, because none of them would be used. The
 /// other commands, such as `pillarbox list`, work on the same inbox at the same time.
 pub fn serve_to(destination: impl Destination) -> ExitCode {
-    let ServeToArgs { global, serve } = ServeToArgs::parse();
-    to_its_end(|output| {
+    to_its_end(|ServeToArgs { global, serve }, output| {
         block_on(async {
             let global = settings::with_document(global).await?;
             serve.run_to(destination, &global, output).await
@@ -192,17 +154,25 @@ pub fn serve_to(destination: impl Destination) -> ExitCode {
     })
 }
 
-/// Runs a command, prints its error, and returns the exit code.
-fn to_its_end(command: impl FnOnce(&mut Output) -> Result<(), CommandError>) -> ExitCode {
+/// Parses the command line, runs the command, prints its error, and returns the exit code.
+fn to_its_end<A: Parser>(
+    command: impl FnOnce(A, &mut Output) -> Result<(), CommandError>,
+) -> ExitCode {
     let mut output = Output::new();
-    let (why, code) = match command(&mut output) {
-        Ok(()) | Err(CommandError::Closed) => return ExitCode::SUCCESS,
-        Err(CommandError::Wanting) => return ExitCode::from(1),
-        Err(CommandError::Failed(why)) => (why, 1),
-        Err(CommandError::Usage(why)) => (why, 2),
+    let arguments = match A::try_parse() {
+        Ok(arguments) => Ok(arguments),
+        Err(error) => match error.render().to_string().strip_prefix("error: ") {
+            Some(why) => Err(CommandError::Usage(why.trim_end().to_owned())),
+            None => error.exit(), // help or the version
+        },
     };
-    let _ = output.error(&why);
-    ExitCode::from(code)
+    match arguments.and_then(|arguments| command(arguments, &mut output)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = output.error(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
 }
 
 /// How long work that blocks its thread, such as a slow name server, may hold up the end.
@@ -232,11 +202,13 @@ async fn run(cli: Cli, output: &mut Output) -> Result<(), CommandError> {
         Command::Serve(command) => command.run(&global, output).await,
         Command::Send(command) => command.run(&global, output).await,
         Command::Simulate(command) => command.run(&global, output).await,
+        Command::Status(command) => command.run(&global, output).await,
         Command::List(command) => command.run(&global, output).await,
         Command::Tail(command) => command.run(&global, output).await,
         Command::Wait(command) => command.run(&global, output).await,
         Command::Stats(command) => command.run(&global, output).await,
         Command::Export(command) => command.run(&global, output).await,
+        Command::Import(command) => command.run(&global, output).await,
         Command::Show(command) => command.run(&global, output).await,
         Command::Replay(command) => command.run(&global, output).await,
         Command::Discard(command) => command.run(&global, output).await,

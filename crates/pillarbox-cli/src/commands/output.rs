@@ -11,7 +11,12 @@ use std::{
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
 
-use pillarbox::{config::variable, telemetry::LinePrinter, text::visible_styled};
+use super::error::CommandError;
+use pillarbox::{
+    config::variable,
+    telemetry::LinePrinter,
+    text::{visible_json, visible_styled},
+};
 
 pub(super) const RED: Style = AnsiColor::Red.on_default();
 pub(super) const YELLOW: Style = AnsiColor::Yellow.on_default();
@@ -24,6 +29,8 @@ pub(super) struct Output {
     data: Box<dyn Write + Send>,
     words: Box<dyn Write + Send>,
     program: String,
+    /// Whether errors are printed as JSON.
+    is_json: bool,
 }
 
 impl Output {
@@ -33,6 +40,8 @@ impl Output {
             data: Box::new(AutoStream::auto(io::stdout())),
             words: Box::new(AutoStream::auto(io::stderr())),
             program: program(std::env::args_os().next().as_deref(), is_from_cargo),
+            // A command line that cannot be parsed has an error, too.
+            is_json: std::env::args_os().any(|argument| argument == "--json"),
         }
     }
 
@@ -73,9 +82,18 @@ impl Output {
         self.say(&format!("{} {what}", paint("warning:", YELLOW)))
     }
 
-    /// Prints an error.
-    pub(super) fn error(&mut self, why: &str) -> io::Result<()> {
-        self.say(&format!("{} {why}", paint("error:", RED)))
+    /// Prints an error with its code: a sentence, or with `--json` one JSON object.
+    pub(super) fn error(&mut self, error: &CommandError) -> io::Result<()> {
+        let Some((code, why)) = error.printed() else {
+            return Ok(());
+        };
+        if self.is_json {
+            let object = serde_json::json!({
+                "code": code.to_string(), "error": why, "exit_code": code.exit_code(),
+            });
+            return writeln!(self.words, "{}", visible_json(&object.to_string()));
+        }
+        self.say(&format!("{} {why}", paint(&format!("error[{code}]:"), RED)))
     }
 
     /// Whether progress may be shown.
@@ -200,6 +218,7 @@ pub(super) mod tests {
                 data: Box::new(captured.clone()),
                 words: Box::new(captured.clone()),
                 program: "pillarbox".to_owned(),
+                is_json: false,
             };
             (output, captured)
         }
@@ -244,7 +263,9 @@ pub(super) mod tests {
         output.data(hostile).unwrap();
         output.say(hostile).unwrap();
         output.warning(hostile).unwrap();
-        output.error(hostile).unwrap();
+        output
+            .error(&CommandError::Failed(hostile.to_owned()))
+            .unwrap();
         assert!(printed.text().is_ascii(), "{}", printed.text());
     }
 

@@ -3,7 +3,11 @@
 use serde::Serialize;
 
 use super::CommandError;
-use pillarbox::{inbox::Row, text::visible_json};
+use pillarbox::{
+    domain::Timestamp,
+    inbox::{HistoryEntry, Row},
+    text::visible_json,
+};
 
 /// A row's fields, in the order they are printed. Their names are stable.
 #[derive(Serialize)]
@@ -22,6 +26,8 @@ pub(super) struct JsonRow {
     last_error: Option<String>,
     due_at: Option<String>,
     expires_at: Option<String>,
+    delivered_at: Option<String>,
+    replays: u32,
     key_label: Option<String>,
     digest: String,
 }
@@ -43,8 +49,76 @@ impl From<&Row> for JsonRow {
             last_error: row.last_error.clone(),
             due_at: row.due_at.map(|at| at.to_string()),
             expires_at: row.expires_at.map(|at| at.to_string()),
+            delivered_at: row.history.delivered_at().map(|at| at.to_string()),
+            replays: row.history.replays,
             key_label: row.key_label.clone(),
             digest: hex::encode(row.digest),
+        }
+    }
+}
+
+/// An entry of a row's history.
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(super) enum JsonHistoryEntry {
+    Attempt {
+        number: u32,
+        began_at: String,
+        duration_ms: u64,
+        outcome: &'static str,
+        destination: Option<String>,
+        status: Option<u16>,
+        error: Option<String>,
+        answer: Option<String>,
+    },
+    Lapsed {
+        first: u32,
+        last: u32,
+    },
+    Replayed {
+        at: String,
+        attempts: u32,
+    },
+    Discarded {
+        at: String,
+        attempts: u32,
+        erased: bool,
+    },
+}
+
+/// The history of a row at `now`, oldest first.
+pub(super) fn json_history(row: &Row, now: Timestamp) -> Vec<JsonHistoryEntry> {
+    let history = row.full_history(now).into_iter();
+    history.map(JsonHistoryEntry::from).collect()
+}
+
+impl From<HistoryEntry> for JsonHistoryEntry {
+    fn from(entry: HistoryEntry) -> Self {
+        match entry {
+            HistoryEntry::Attempt(attempt) => Self::Attempt {
+                number: attempt.number,
+                began_at: attempt.began_at.to_string(),
+                duration_ms: u64::try_from(attempt.duration.as_millis()).unwrap_or(u64::MAX),
+                outcome: attempt.outcome.as_str(),
+                destination: attempt.destination,
+                status: attempt.status,
+                error: attempt.error,
+                answer: attempt.answer,
+            },
+            HistoryEntry::Lapsed { first, last } => Self::Lapsed { first, last },
+            HistoryEntry::Replayed { at, attempts } => Self::Replayed {
+                at: at.to_string(),
+                attempts,
+            },
+            HistoryEntry::Discarded {
+                at,
+                attempts,
+                erased,
+            } => Self::Discarded {
+                at: at.to_string(),
+                attempts,
+                erased,
+            },
         }
     }
 }
@@ -62,7 +136,7 @@ pub(super) mod example {
 
     use pillarbox::{
         domain::{Key, Origin, State, Timestamp},
-        inbox::Row,
+        inbox::{DeliveryHistory, Row},
         senders::SenderKind,
     };
 
@@ -91,6 +165,7 @@ pub(super) mod example {
             last_error: None,
             due_at: None,
             expires_at: None,
+            history: DeliveryHistory::default(),
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::{
-    CommandError, GlobalArgs,
+    CommandError, ErrorCode, GlobalArgs,
     output::{GREEN, Output, RED, millis, paint},
     simulated_sender,
 };
@@ -129,7 +129,7 @@ impl SendArgs {
                 .map_err(|error: UnknownEventError| CommandError::Usage(error.to_string()));
         };
         let text = fs::read_to_string(path).map_err(|error| {
-            CommandError::Usage(format!("cannot read {} as text: {error}", path.display()))
+            ErrorCode::InputFile.error(format!("cannot read {} as text: {error}", path.display()))
         })?;
         let message = if self.xml {
             hmrc::HmrcMessage::xml(text)

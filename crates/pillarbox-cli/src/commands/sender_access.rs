@@ -1,7 +1,7 @@
 //! The access to a source's API, with its secrets read now.
 
 use super::{
-    CommandError,
+    CommandError, ErrorCode,
     settings::{outside_with, vault},
 };
 use pillarbox::{config::SourceConfig, reconcile::SenderAccess, secrets::FetchedSecrets};
@@ -9,7 +9,7 @@ use pillarbox::{config::SourceConfig, reconcile::SenderAccess, secrets::FetchedS
 /// The access to the API of `source`; `None` if it has no `pull`.
 pub(super) async fn access(source: &SourceConfig) -> Result<Option<SenderAccess>, CommandError> {
     let vault = vault(source.pull_references()).await?;
-    access_with(source, &vault).map_err(CommandError::Usage)
+    access_with(source, &vault).map_err(|why| ErrorCode::Secret.error(why))
 }
 
 fn access_with(

@@ -25,7 +25,7 @@ use tracing_subscriber::{
 use url::Url;
 
 use super::{
-    CommandError, GlobalArgs, demo,
+    CommandError, ErrorCode, GlobalArgs, demo,
     output::{BOLD, Output, paint},
     settings::{CommandSettings, aws, outside, outside_with, variable, wrong},
 };
@@ -111,7 +111,7 @@ impl ServeArgs {
         } = self.load(global).await?;
         let clock = Arc::new(SystemClock);
         let log = LogDestination::on_stdout().map_err(|error| {
-            CommandError::Failed(format!("standard output cannot be used: {error}"))
+            ErrorCode::Output.error(format!("standard output cannot be used: {error}"))
         })?;
         let routes = settings.config.route_settings(&secrets);
         let (destination, errors) = routes.build(&DestinationDeps {
@@ -121,7 +121,7 @@ impl ServeArgs {
             log: &|| Ok(log.clone()),
         });
         if let Some(error) = errors.first() {
-            return Err(CommandError::Usage(error.to_string()));
+            return Err(ErrorCode::Config.error(error));
         }
         let goes_to = destination_lines(&settings.config);
         let starting = Starting {
@@ -156,7 +156,7 @@ impl ServeArgs {
             ..
         } = self.load(global).await?;
         let checked = settings.config.check_own_destination();
-        checked.map_err(|error| CommandError::Usage(format!("{} {error}", settings.place)))?;
+        checked.map_err(|error| ErrorCode::Config.error(format!("{} {error}", settings.place)))?;
         let starting = Starting {
             settings,
             keyring,
@@ -248,8 +248,7 @@ async fn run<D: Destination>(
     raise_descriptor_limit();
     match starting.settings.config.inbox.clone() {
         InboxConfig::Sqlite { path } => {
-            let lock =
-                ServeLock::take(&path).map_err(|error| CommandError::Failed(error.to_string()))?;
+            let lock = ServeLock::take(&path)?;
             let inbox = Arc::new(SqliteInbox::create_locked(&path, lock)?);
             let alone = |_: &CancellationToken| (SweepDuty::always(), std::future::ready(()));
             let name = path.display().to_string();
@@ -295,7 +294,7 @@ impl<D: Destination> Starting<'_, D> {
         match inbox.preflight(self.clock.now(), self.clock.random()).await {
             Ok(()) => {}
             Err(error @ PreflightError::Misconfigured(_)) => {
-                return Err(CommandError::Usage(error.to_string()));
+                return Err(ErrorCode::TableSetup.error(error));
             }
             Err(PreflightError::Unreachable(reason)) => {
                 tracing::error!(%reason, "the inbox is out of reach; starting all the same");
@@ -452,7 +451,7 @@ fn reconciler<I: ServeInbox>(
 
 fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, CommandError> {
     listen(address).map_err(|error| {
-        CommandError::Failed(format!(
+        ErrorCode::Listen.error(format!(
             "cannot listen on {address} ({error}): stop the program that uses it, or choose \
              another with --{flag}"
         ))
@@ -621,9 +620,7 @@ fn log_to_stderr(metrics: &Arc<ServeMetrics>, output: &mut Output) -> Result<(),
     let level = match variable("PILLARBOX_LOG").as_deref() {
         None | Some("") => Level::INFO,
         Some(word) => word.parse().map_err(|_| {
-            CommandError::Usage(
-                "PILLARBOX_LOG must be one of error, warn, info, debug, trace".to_owned(),
-            )
+            ErrorCode::Config.error("PILLARBOX_LOG must be one of error, warn, info, debug, trace")
         })?,
     };
     let colour = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use super::{CommandError, GlobalArgs};
+use super::{CommandError, ErrorCode, GlobalArgs};
 use crate::{
     acts,
     any_inbox::{self, AnyInbox, InboxAccess},
@@ -89,11 +89,11 @@ impl CommandSettings {
     pub(super) async fn open_inbox(&self, access: InboxAccess) -> Result<AnyInbox, CommandError> {
         any_inbox::open_inbox(&self.config, access, &outside())
             .await
-            .map_err(|error| CommandError::Failed(error.to_string()))
+            .map_err(CommandError::from)
     }
 
-    /// Opens the inbox to change it, and names the person who runs this process. For a dry run, only
-    /// opens it to read.
+    /// Opens the inbox to change it, and names the person who runs this process. For a dry run, it
+    /// only opens the inbox to read.
     pub(super) async fn open_as_person(
         &self,
         dry_run: bool,
@@ -104,7 +104,7 @@ impl CommandSettings {
         }
         acts::open_as_person(&self.config, &outside())
             .await
-            .map_err(|error| CommandError::Failed(error.to_string()))
+            .map_err(CommandError::from)
     }
 
     /// Whether nothing is configured.
@@ -126,7 +126,7 @@ impl CommandSettings {
                 .iter()
                 .map(|source| source.name.as_str())
                 .collect();
-            CommandError::Usage(format!(
+            ErrorCode::UnknownSource.error(format!(
                 "there is no source `{name}` in {}; it has: {}",
                 self.place,
                 known.join(", ")
@@ -137,7 +137,7 @@ impl CommandSettings {
 
 /// All problems of the configuration, as the command's error.
 pub(super) fn wrong(problems: ConfigErrors) -> CommandError {
-    CommandError::Usage(problems.to_string())
+    problems.into()
 }
 
 /// The document and its name in messages; `None` is the demo.
@@ -168,7 +168,7 @@ fn document_reference() -> Result<Option<DocumentReference>, CommandError> {
     };
     let reference = DocumentReference::parse(VARIABLE, &value).map_err(wrong)?;
     if matches!(reference, DocumentReference::Inline { .. }) && is_path(&value) {
-        return Err(CommandError::Usage(format!(
+        return Err(ErrorCode::Config.error(format!(
             "{VARIABLE} takes the configuration document itself, or where it is: write file:{}, or \
              name the file with --config",
             visible(value.trim())
@@ -210,9 +210,10 @@ fn read(path: &Path) -> Result<(Option<String>, String), CommandError> {
     let place = path.display().to_string();
     match fs::read_to_string(path) {
         Ok(document) => Ok((Some(document), place)),
-        Err(error) => Err(CommandError::Usage(format!(
-            "cannot read {place} ({error}): check the path"
-        ))),
+        Err(error) => {
+            Err(ErrorCode::ConfigFile
+                .error(format!("cannot read {place} ({error}): check the path")))
+        }
     }
 }
 
@@ -234,7 +235,7 @@ pub(super) fn outside_with(vault: &FetchedSecrets) -> SecretSources<'_> {
 pub(super) async fn aws() -> Result<Aws, CommandError> {
     aws::from_environment(&outside())
         .await
-        .map_err(|problem| CommandError::Usage(problem.to_string()))
+        .map_err(CommandError::from)
 }
 
 /// The values of `references` in Secrets Manager, which is called only if one of them is there.
@@ -272,7 +273,7 @@ pub(super) async fn fetch_if_there(reference: &SecretRef) -> Result<Option<Secre
 }
 
 fn unusable(reference: &SecretRef, problem: SecretError) -> CommandError {
-    CommandError::Usage(format!("the secret {reference} {problem}"))
+    ErrorCode::Secret.error(format!("the secret {reference} {problem}"))
 }
 
 #[cfg(test)]

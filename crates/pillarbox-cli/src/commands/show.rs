@@ -5,15 +5,15 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{
-    CommandError, GlobalArgs,
+    CommandError, ErrorCode, GlobalArgs,
     output::{BOLD, Output, paint},
-    row::{JsonRow, json},
+    row::{JsonHistoryEntry, JsonRow, json, json_history},
     settings::CommandSettings,
 };
-use crate::{any_inbox::InboxAccess, labels};
+use crate::{any_inbox::InboxAccess, labels, timeline::timeline};
 use pillarbox::{
     config::Overrides,
-    domain::{Key, State},
+    domain::{Clock, Key, State, SystemClock},
     inbox::{ReadInbox, Row},
     telemetry::{visible, visible_lines},
 };
@@ -40,6 +40,7 @@ struct ShownRow {
     #[serde(flatten)]
     row: JsonRow,
     signature: Option<String>,
+    history: Vec<JsonHistoryEntry>,
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,10 +56,7 @@ impl ShowArgs {
         let settings = CommandSettings::load(global, Overrides::default())?;
         let key = parse_key(&self.key)?;
         let inbox = settings.open_inbox(InboxAccess::Read).await?;
-        let row = inbox
-            .get(&key)
-            .await?
-            .ok_or_else(|| CommandError::Failed(no_such(&key)))?;
+        let row = inbox.get(&key).await?.ok_or_else(|| no_such(&key))?;
         if self.raw {
             Ok(output.bytes(row.proven_body()?)?)
         } else if self.json {
@@ -77,12 +75,14 @@ pub(super) fn parse_key(text: &str) -> Result<Key, CommandError> {
             visible(text)
         )
     };
-    Key::parse(text).ok_or_else(|| CommandError::Usage(wrong()))
+    Key::parse(text).ok_or_else(|| ErrorCode::Key.error(wrong()))
 }
 
-/// The message for a key without a notification.
-pub(super) fn no_such(key: &Key) -> String {
-    format!("no notification has the key {key}: `pillarbox list` shows all keys")
+/// The error for a key without a notification.
+pub(super) fn no_such(key: &Key) -> CommandError {
+    ErrorCode::UnknownKey.error(format!(
+        "no notification has the key {key}: `pillarbox list` shows all keys"
+    ))
 }
 
 impl From<&Row> for ShownRow {
@@ -95,6 +95,7 @@ impl From<&Row> for ShownRow {
         Self {
             row: JsonRow::from(row),
             signature: row.signature.clone(),
+            history: json_history(row, SystemClock.now()),
             body: text.map(str::to_owned),
             body_base64: other.map(|body| BASE64_STANDARD.encode(body)),
         }
@@ -162,6 +163,14 @@ fn fields(row: &Row) -> [(&'static str, String); 16] {
 fn print(row: &Row, output: &mut Output) -> Result<(), CommandError> {
     for (name, value) in fields(row) {
         output.data(&format!("{} {value}", paint(&format!("{name:<12}"), BOLD)))?;
+    }
+    output.data("")?;
+    output.data(&paint("timeline", BOLD).to_string())?;
+    for step in timeline(row, SystemClock.now()) {
+        let at = step.at.map_or_else(String::new, labels::local_time);
+        let detail = step.detail.filter(|detail| !detail.is_empty());
+        let detail = detail.map_or_else(String::new, |detail| format!(": {detail}"));
+        output.data(&format!("  {at:<24} {}{detail}", step.title))?;
     }
     if let Some(body) = &row.body {
         output.data("")?;

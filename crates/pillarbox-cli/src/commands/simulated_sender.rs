@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::{
-    CommandError, GlobalArgs, demo,
+    CommandError, ErrorCode, GlobalArgs, demo,
     output::Output,
     settings::{CommandSettings, DEMO, fetch},
 };
@@ -73,7 +73,7 @@ pub(super) async fn secret(
         &source
             .secrets
             .first()
-            .ok_or_else(|| CommandError::Usage(none()))?
+            .ok_or_else(|| ErrorCode::Secret.error(none()))?
             .value,
     )
     .await
@@ -82,6 +82,6 @@ pub(super) async fn secret(
 /// The secret that a flag refers to.
 pub(super) async fn named(flag: &str, reference: &str) -> Result<Secret, CommandError> {
     let reference = SecretRef::parse(reference)
-        .map_err(|problem| CommandError::Usage(format!("{flag} {problem}")))?;
+        .map_err(|problem| ErrorCode::Secret.error(format!("{flag} {problem}")))?;
     fetch(&reference).await
 }

@@ -3,17 +3,17 @@
 
 use url::Url;
 
-use super::CommandError;
+use super::{CommandError, ErrorCode};
 use sender_simulator::{check_target, is_loopback};
 
 /// Refuses a URL that must not receive test data, and a receiver on another machine without the
 /// user's agreement to store test data there.
 pub(super) fn agreed(url: &Url, yes: bool) -> Result<(), CommandError> {
-    check_target(url).map_err(|error| CommandError::Usage(error.to_string()))?;
+    check_target(url).map_err(|error| ErrorCode::TestData.error(error))?;
     if yes || is_loopback(url) {
         return Ok(());
     }
-    Err(CommandError::Usage(format!(
+    Err(ErrorCode::TestData.error(format!(
         "this stores test data in whatever receives at {}: give it a source and a destination of \
          its own there \
          (docs/simulate.md), then add --yes-store-test-data",

@@ -10,7 +10,7 @@ use std::{fs, path::PathBuf};
 use clap::Args;
 
 use super::{
-    CommandError, GlobalArgs,
+    CommandError, ErrorCode, GlobalArgs,
     output::Output,
     settings::{CommandSettings, fetch_if_there},
 };
@@ -72,7 +72,7 @@ async fn one(
     let settings = CommandSettings::load(global, Overrides::default())?;
     let source = settings.source(source)?;
     let body = fs::read(body).map_err(|error| {
-        CommandError::Usage(format!(
+        ErrorCode::InputFile.error(format!(
             "cannot read {} ({error}): check --body",
             body.display()
         ))

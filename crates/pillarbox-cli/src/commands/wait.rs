@@ -6,7 +6,7 @@ use clap::Args;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    CommandError, GlobalArgs, filter::FilterArgs, list::print_rows, output::Output,
+    CommandError, ErrorCode, GlobalArgs, filter::FilterArgs, list::print_rows, output::Output,
     scan::ScanProgress, settings::CommandSettings, span,
 };
 use crate::any_inbox::AnyInbox;
@@ -54,7 +54,7 @@ impl WaitArgs {
                 return print_rows(&page.rows, true, self.json, output);
             }
             if Instant::now() >= deadline {
-                return Err(CommandError::Failed(format!(
+                return Err(ErrorCode::WaitTimeout.error(format!(
                     "{} of {count} matched within {} s",
                     page.rows.len(),
                     self.timeout.as_secs()

@@ -197,6 +197,32 @@ impl ServeMetrics {
     }
 }
 
+/// The metrics that count refused requests.
+const REFUSED: [&str; 5] = [
+    "InvalidSignature",
+    "NoSecret",
+    "TooLarge",
+    "InboxUnavailable",
+    "OtherRefused",
+];
+
+/// The requests that a process has refused, as its text for a scrape says; `None` if the text has
+/// no such counter.
+pub fn refused_requests(scraped: &str) -> Option<u64> {
+    let metrics = METRICS
+        .iter()
+        .filter(|metric| REFUSED.contains(&metric.name));
+    let names: Vec<String> = metrics
+        .map(|metric| format!("{}_total{{", registered_name(metric)))
+        .collect();
+    let values = scraped.lines().filter_map(|line| {
+        names.iter().find(|name| line.starts_with(name.as_str()))?;
+        let (_, value) = line.rsplit_once(' ')?;
+        value.parse::<u64>().ok()
+    });
+    values.reduce(|sum, value| sum.saturating_add(value))
+}
+
 fn labels(source: Option<&SourceName>) -> Labels {
     source
         .map(|source| vec![("source", source.as_str().to_owned())])

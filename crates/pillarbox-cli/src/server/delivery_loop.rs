@@ -9,7 +9,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{ServeInbox, SweepDuty};
+use super::{ServeInbox, SweepDuty, sweep_recorder::SweepRecorder};
 use crate::metrics::ServeMetrics;
 use pillarbox::{
     delivery::{AttemptResult, DeliveryLimits, DeliveryWorker, sweep::Sweep},
@@ -38,6 +38,7 @@ pub(super) async fn run<I: ServeInbox, D: Destination>(
     if let Some(sources) = sources {
         sweep = sweep.only_of(sources);
     }
+    let mut recorder = SweepRecorder::default();
     let mut sweep_tick = interval(I::SWEEP_INTERVAL);
     sweep_tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let maintaining = tokio::spawn(maintain(Arc::clone(&worker), duty.clone()));
@@ -51,6 +52,7 @@ pub(super) async fn run<I: ServeInbox, D: Destination>(
                     let begun = sweep.begin_round().await;
                     if begun.is_ok() {
                         metrics.add(None, &[MetricSample::SWEEP]);
+                        recorder.note(&worker, sweep.open_circuits());
                     }
                     log_failure(begun);
                 } else {

@@ -9,6 +9,7 @@ mod request;
 pub(crate) mod reconcile_loop;
 mod serve_inbox;
 pub(crate) mod sweep_lease;
+mod sweep_recorder;
 
 use std::{collections::BTreeSet, sync::Arc};
 

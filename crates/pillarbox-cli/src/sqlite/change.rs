@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, named_params, params};
 
 use super::{
     audit,
-    columns::{COLUMNS, PackedRow, packed_row},
+    columns::{COLUMNS, PackedRow, packed_row, row},
     connection::SqliteError,
     expiry::{BATCH_BYTES, PurgedBatch},
 };
@@ -14,13 +14,14 @@ use pillarbox::{
     domain::{Key, SourceName, State, Timestamp},
     inbox::{
         CasOutcome, Claim, DiscardRequest, Discarded, EventClaim, Fence, InboxError, KvEntry,
-        KvKey, MAX_AHEAD, MAX_BACKOFF, Mark, Marked, ROW_VERSION, Recorded, Replayed, StoredBody,
+        KvKey, MAX_AHEAD, MAX_BACKOFF, Mark, Marked, ROW_VERSION, Recorded, Replayed, Row,
+        StoredBody,
     },
     senders::{Entry, EventName, SecretFingerprint},
 };
 
 /// Longer stored bodies are in the table `body`.
-const MAX_INLINE_BYTES: usize = 8 * 1024;
+pub(super) const MAX_INLINE_BYTES: usize = 8 * 1024;
 /// The index partition of open rows. SQLite has one shard, since there is one machine.
 const OPEN_PARTITION: &str = "open:0";
 
@@ -121,7 +122,10 @@ fn insert_row(
     Ok(changed == 1)
 }
 
-fn content_digest(db: &Connection, key: &Key) -> Result<Option<[u8; 32]>, rusqlite::Error> {
+pub(super) fn content_digest(
+    db: &Connection,
+    key: &Key,
+) -> Result<Option<[u8; 32]>, rusqlite::Error> {
     let mut select = db.prepare_cached("SELECT content_digest FROM notification WHERE pk = ?1")?;
     select
         .query_row([key.as_str()], |row| row.get(0))
@@ -224,8 +228,9 @@ pub(super) fn mark(db: &Connection, fence: &Fence, mark: &Mark) -> Result<Marked
         Mark::Held { reason, at } => (State::Held, Some(reason.as_str()), None, Some(at), None),
     };
     let mut update = db.prepare_cached(
-        "UPDATE notification SET state = :state, reason = :reason, last_error = coalesce(:error, \
-         last_error),
+        "UPDATE notification SET state = :state, reason = :reason, last_error = iif(:finished, NULL, coalesce(:error, \
+         last_error)),
+             history = :history,
              shelf = :shelf, due_at = :due_at, expires_at = :expires_at, lease = NULL, \
               lease_until = NULL
          WHERE pk = :pk AND state = 'recorded' AND attempts = :attempt AND lease = :lease",
@@ -237,6 +242,8 @@ pub(super) fn mark(db: &Connection, fence: &Fence, mark: &Mark) -> Result<Marked
         ":state": state.as_str(),
         ":reason": reason,
         ":error": error,
+        ":finished": state.is_finished(),
+        ":history": fence.history.stored(),
         ":shelf": index_partition(state),
         ":due_at": due_at.map(|at| at.as_millis()),
         ":expires_at": expires_at.map(|at| at.as_millis()),
@@ -250,31 +257,26 @@ pub(super) fn mark(db: &Connection, fence: &Fence, mark: &Mark) -> Result<Marked
 
 /// Sets a row back to recorded.
 pub(super) fn replay(db: &Connection, key: &Key, now: Timestamp) -> Result<Replayed, SqliteError> {
+    let Some(mut row) = find(db, key)? else {
+        return Ok(Replayed::Absent);
+    };
+    if let Err(why) = row.replayable(now) {
+        return Ok(Replayed::Refused(why));
+    }
+    row.history.add_replay(now, row.attempts);
     let mut update = db.prepare_cached(
         "UPDATE notification SET state = 'recorded', reason = NULL, attempts = 0, lease = NULL, \
-         lease_until = NULL,
+         lease_until = NULL, last_error = NULL, history = :history,
              budget_from = :now, due_at = :now, shelf = :open, expires_at = NULL
-         WHERE pk = :pk AND v <= :v
-             AND (state IN ('dead', 'delivered') OR (state = 'held' AND reason <> 'unreadable')
-                 OR (state = 'recorded'
-                     AND (lease_until IS NULL OR lease_until <= :now OR lease_until > :ahead)))",
+         WHERE pk = :pk",
     )?;
-    let changed = update.execute(named_params! {
+    update.execute(named_params! {
         ":pk": key.as_str(),
-        ":v": ROW_VERSION,
+        ":history": row.history.stored(),
         ":now": now.as_millis(),
-        ":ahead": now.plus(MAX_AHEAD).as_millis(),
         ":open": OPEN_PARTITION,
     })?;
-    if changed == 1 {
-        return Ok(Replayed::Done);
-    }
-    let row = super::query::get(db, key)?
-        .map(PackedRow::unpack)
-        .transpose()?;
-    Ok(row.map_or(Replayed::Absent, |row| {
-        Replayed::Refused(row.replayable(now).err().unwrap_or("it just changed"))
-    }))
+    Ok(Replayed::Done)
 }
 
 /// Ends a row for good, and erases every copy of its bytes on request.
@@ -283,23 +285,27 @@ pub(super) fn discard(
     key: &Key,
     request: &DiscardRequest,
 ) -> Result<Discarded, SqliteError> {
-    let Some(columns) = super::query::get(db, key)? else {
+    let Some(mut row) = find(db, key)? else {
         return Ok(Discarded::Absent);
     };
-    if let Err(why) = columns.row().discardable(request.erase, request.now) {
+    if let Err(why) = row.discardable(request.erase, request.now) {
         return Ok(Discarded::Refused(why));
     }
+    row.history
+        .add_discard(request.now, row.attempts, request.erase);
     let mut update = db.prepare_cached(
         "UPDATE notification SET state = 'discarded', reason = iif(state = 'delivered', state, \
          reason),
              shelf = NULL, due_at = NULL, expires_at = :expires_at, lease = NULL, lease_until = \
               NULL,
-             body = iif(:erase, NULL, body)
+             history = :history, body = iif(:erase, NULL, body)
          WHERE pk = :pk",
     )?;
     update.execute(named_params! {
-        ":pk": key.as_str(), ":erase": request.erase,
-            ":expires_at": request.expires_at.as_millis(),
+        ":pk": key.as_str(),
+        ":erase": request.erase,
+        ":history": row.history.stored(),
+        ":expires_at": request.expires_at.as_millis(),
     })?;
     if request.erase {
         let mut delete = db.prepare_cached(
@@ -410,6 +416,14 @@ pub(super) fn purge(
     })
 }
 
+/// A row without its body, which may be damaged.
+fn find(db: &Connection, key: &Key) -> Result<Option<Row>, SqliteError> {
+    let mut select =
+        db.prepare_cached(&format!("SELECT {COLUMNS} FROM notification WHERE pk = ?1"))?;
+    let mut rows = select.query([key.as_str()])?;
+    rows.next()?.map(row).transpose()
+}
+
 /// The state of a row; a row of a later version is an error.
 fn state_of(db: &Connection, key: &Key) -> Result<Option<State>, SqliteError> {
     let mut select = db.prepare_cached("SELECT v, state FROM notification WHERE pk = ?1")?;
@@ -431,7 +445,7 @@ fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn index_partition(state: State) -> Option<String> {
+pub(super) fn index_partition(state: State) -> Option<String> {
     state
         .index_partition()
         .map(|partition| format!("{partition}:0"))

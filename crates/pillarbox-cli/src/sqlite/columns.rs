@@ -5,7 +5,7 @@ use rusqlite::types::Type;
 use super::connection::SqliteError;
 use pillarbox::{
     domain::{Key, Origin, State, Timestamp},
-    inbox::{InboxError, Lease, LeaseId, ROW_VERSION, Row, StoredBody},
+    inbox::{DeliveryHistory, InboxError, Lease, LeaseId, ROW_VERSION, Row, StoredBody},
     senders::{SecretFingerprint, SenderKind},
 };
 
@@ -14,7 +14,7 @@ pub(super) const COLUMNS: &str = "id, pk, v, state, reason, attempts, lease, lea
  budget_from, due_at, \
      expires_at, origin, event_type, subject, event_at, received_at, signature, key_label, \
       digest, content_digest, \
-     last_error, deflated, kind, secret_fingerprint, shelf";
+     last_error, deflated, kind, secret_fingerprint, shelf, history";
 
 /// Reads [`COLUMNS`]. The first column is the id, by which rows are in order of arrival.
 ///
@@ -59,6 +59,7 @@ fn row_of(key: &Key, columns: &rusqlite::Row<'_>) -> Result<Row, SqliteError> {
         (_, None) => None,
     };
     let fingerprint: Option<Vec<u8>> = columns.get(23)?;
+    let history: Option<Vec<u8>> = columns.get(25)?;
     Ok(Row {
         key: key.clone(),
         body: None,
@@ -82,6 +83,9 @@ fn row_of(key: &Key, columns: &rusqlite::Row<'_>) -> Result<Row, SqliteError> {
         last_error: columns.get(20)?,
         due_at: time(columns, 9)?,
         expires_at: time(columns, 10)?,
+        history: history.map_or_else(DeliveryHistory::default, |stored| {
+            DeliveryHistory::decode(&stored)
+        }),
     })
 }
 
@@ -92,11 +96,6 @@ pub(super) struct PackedRow {
 }
 
 impl PackedRow {
-    /// The row without its body.
-    pub(super) fn row(&self) -> &Row {
-        &self.row
-    }
-
     pub(super) fn unpack(self) -> Result<Row, InboxError> {
         let damaged = || InboxError::Damaged {
             key: self.row.key.clone(),
@@ -125,7 +124,7 @@ pub(super) fn packed_row(
     columns: &rusqlite::Row<'_>,
 ) -> Result<PackedRow, SqliteError> {
     let (id, row) = (columns.get(0)?, row(columns)?);
-    let inline: Option<Vec<u8>> = columns.get(25)?;
+    let inline: Option<Vec<u8>> = columns.get(26)?;
     let bytes = match inline {
         Some(bytes) => Some(bytes),
         None => separate_body(db, id)?,

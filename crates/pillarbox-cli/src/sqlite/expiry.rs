@@ -29,15 +29,6 @@ pub struct PurgedBatch {
     pub is_last: bool,
 }
 
-/// Rows that have expired and are still stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ExpiredRows {
-    /// At least one.
-    pub rows: usize,
-    /// When the first of them expired.
-    pub since: Timestamp,
-}
-
 impl SqliteInbox {
     /// Removes everything that had expired at `now`; returns the number of rows.
     pub async fn purge_all(&self, now: Timestamp) -> Result<usize, InboxError> {

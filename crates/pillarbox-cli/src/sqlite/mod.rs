@@ -11,12 +11,14 @@ mod checkpoint;
 mod columns;
 mod connection;
 mod expiry;
+mod import;
 mod lock;
 mod log;
 mod pair;
 mod query;
 mod restore;
 mod schema;
+mod summary;
 mod writer;
 
 #[cfg(test)]
@@ -37,16 +39,16 @@ use pillarbox::{
     domain::{Key, SourceName, Timestamp},
     inbox::{
         AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest,
-        Discarded, EventClaim, Fence, InboxError, KvEntry, KvKey, LedgerEntry, Mark, Marked,
-        OperatorInbox, PageRequest, PendingCount, PendingEvent, PendingGauges, ReadInbox,
-        ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter,
-        silent_since,
+        Discarded, EventClaim, Fence, Imported, InboxError, InboxSummary, KvEntry, KvKey,
+        LedgerEntry, Mark, Marked, OperatorInbox, PageRequest, PendingEvent, PendingGauges,
+        ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage,
+        SourceFilter, StoredBody, SummaryRequest, SweepStatus, record_sweep, silent_since,
     },
     senders::{Entry, EventName},
 };
 use writer::{CheckedConnection, SqliteWriter, WritePriority};
 
-pub use expiry::{ExpiredRows, PurgedBatch};
+pub use expiry::PurgedBatch;
 pub use lock::{LockError, ServeLock};
 pub use query::FileInspection;
 pub use restore::{RestoreError, RestoredInbox, restore};
@@ -139,11 +141,6 @@ impl SqliteInbox {
         .await
     }
 
-    /// The rows that had expired at `now` and are still stored, if there are any.
-    pub async fn expired_rows(&self, now: Timestamp) -> Result<Option<ExpiredRows>, InboxError> {
-        self.read(move |db| query::expired_rows(db, now)).await
-    }
-
     /// Copies the log into the file and empties it, so that erased bytes are in neither.
     async fn empty_log(&self) -> Result<(), InboxError> {
         if self.read(checkpoint::empty_log).await? {
@@ -154,11 +151,6 @@ impl SqliteInbox {
              process reads it: end that, and run the same command again",
             self.path.display()
         )))
-    }
-
-    /// The size of each partition of the pending index that has rows.
-    pub async fn pending_counts(&self) -> Result<Vec<PendingCount>, InboxError> {
-        self.read(query::pending_counts).await
     }
 
     /// Checks the whole file.
@@ -251,6 +243,7 @@ impl DeliveryInbox for SqliteInbox {
                 attempt: row.attempts,
                 lease: claim.lease.id,
                 parts: None,
+                history: row.history.clone(),
             };
             (row, fence)
         }))
@@ -304,6 +297,10 @@ impl DeliveryInbox for SqliteInbox {
         now: Timestamp,
     ) -> Result<Timestamp, InboxError> {
         silent_since(self, source, now).await
+    }
+
+    async fn record_sweep(&self, status: &SweepStatus, version: u64) -> Result<(), InboxError> {
+        record_sweep(self, status, version).await
     }
 }
 
@@ -366,6 +363,11 @@ impl ReadInbox for SqliteInbox {
         let filter = filter.clone();
         self.read(move |db| query::list(db, &filter, &page)).await
     }
+
+    async fn summary(&self, request: &SummaryRequest) -> Result<InboxSummary, InboxError> {
+        let request = *request;
+        self.read(move |db| summary::summary(db, &request)).await
+    }
 }
 
 impl OperatorInbox for SqliteInbox {
@@ -388,6 +390,14 @@ impl OperatorInbox for SqliteInbox {
             self.empty_log().await?;
         }
         Ok(discarded)
+    }
+
+    async fn import(&self, row: &Row) -> Result<Imported, InboxError> {
+        let (row, body) = (row.clone(), row.body.as_ref().map(StoredBody::pack));
+        self.change(WritePriority::Background, move |db| {
+            import::import(db, &row, body.as_ref())
+        })
+        .await
     }
 
     async fn body_copies(&self, key: &Key) -> Result<Vec<BodyCopy>, InboxError> {

@@ -7,15 +7,13 @@ use rusqlite::{Connection, OptionalExtension, named_params, params};
 use super::{
     columns::{COLUMNS, PackedRow, packed_row, row},
     connection::SqliteError,
-    expiry::ExpiredRows,
     schema,
 };
 use pillarbox::{
     domain::{Key, SourceName, State, Timestamp},
     inbox::{
         BodyCopy, InboxError, KvEntry, KvKey, LedgerEntry, ListCursor, MAX_AHEAD, PageRequest,
-        PendingCount, PendingEvent, PendingGauges, ROW_VERSION, RowFilter, RowPage, SourceFilter,
-        due_ranges,
+        PendingEvent, PendingGauges, ROW_VERSION, RowFilter, RowPage, SourceFilter, due_ranges,
     },
     senders::SenderKind,
 };
@@ -249,22 +247,6 @@ pub(super) fn kv_get(db: &Connection, key: &KvKey) -> Result<Option<KvEntry>, Sq
     Ok(select.query_row([key.as_str()], entry).optional()?)
 }
 
-/// The size of each partition of the pending index that has rows.
-pub(super) fn pending_counts(db: &Connection) -> Result<Vec<PendingCount>, SqliteError> {
-    let mut select = db.prepare_cached(
-        "SELECT substr(shelf, 1, instr(shelf, ':') - 1), count(*), min(received_at)
-         FROM notification WHERE shelf IS NOT NULL GROUP BY 1 ORDER BY 1",
-    )?;
-    let count = |row: &rusqlite::Row<'_>| {
-        Ok(PendingCount {
-            partition: row.get(0)?,
-            rows: row.get::<_, u32>(1)? as usize,
-            oldest: Timestamp::from_millis(row.get(2)?),
-        })
-    };
-    Ok(select.query_map([], count)?.collect::<Result<_, _>>()?)
-}
-
 /// The state of the pending index, from the first rows of each state.
 pub(super) fn pending_gauges(
     db: &Connection,
@@ -318,19 +300,4 @@ fn journal_mode(db: &Connection) -> Result<String, rusqlite::Error> {
         Some(Ok(())) if header[18..] == [2, 2] => Ok("wal".to_owned()),
         _ => Ok(mode),
     }
-}
-
-/// The rows that had expired at `now`.
-pub(super) fn expired_rows(
-    db: &Connection,
-    now: Timestamp,
-) -> Result<Option<ExpiredRows>, SqliteError> {
-    let count = "SELECT count(*), min(expires_at) FROM notification WHERE expires_at <= ?1";
-    let (rows, since): (u32, Option<i64>) = db.query_row(count, [now.as_millis()], |row| {
-        Ok((row.get(0)?, row.get(1)?))
-    })?;
-    Ok(since.map(|since| ExpiredRows {
-        rows: rows as usize,
-        since: Timestamp::from_millis(since),
-    }))
 }

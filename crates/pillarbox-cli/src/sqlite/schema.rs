@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::pair::raise_counter;
 
 /// Migration *n* turns schema *n* into *n + 1*; `user_version` is the schema of a file.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 7] = [
     // `id` is the order of arrival. The body is the last column, so that reading the others does
     // not read it. A body over 8 KB is in the table `body`, since every change rewrites the whole
     // row.
@@ -80,6 +80,12 @@ const MIGRATIONS: [&str; 5] = [
          PRIMARY KEY (at, id)
      ) STRICT, WITHOUT ROWID;
      CREATE INDEX audit_expiry ON audit (expires_at);",
+    // The index has what a summary shows, so that one reads no row.
+    "DROP INDEX notification_shelf;
+     CREATE INDEX notification_shelf ON notification (shelf, due_at, received_at, reason)
+         WHERE shelf IS NOT NULL;",
+    // What happened to a row after it was recorded. Rows of before have none.
+    "ALTER TABLE notification ADD COLUMN history BLOB;",
 ];
 
 /// Gives an empty file the schema `version`.

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use pillarbox::{
-    inbox::{DiscardRequest, SourceFilter},
+    inbox::{DeliveryHistory, DiscardRequest, SourceFilter},
     senders::example::{NOW, pay},
 };
 
@@ -47,6 +47,35 @@ fn paid(id: &str) -> Entry {
     pay(id, "payment", "card_payment_succeeded", NOW)
 }
 
+/// The summary at `now`, with counts up to 10,000.
+async fn summary(inbox: &SqliteInbox, now: Timestamp) -> InboxSummary {
+    let request = SummaryRequest {
+        overdue_before: now,
+        expired_before: now,
+        limit: 10_000,
+    };
+    inbox.summary(&request).await.unwrap()
+}
+
+/// An index that covers the query is read alone, however long the rows are.
+#[tokio::test]
+async fn a_summary_counts_rows_without_reading_them() {
+    let fresh = TempInbox::new();
+    let plans = fresh.read(|db| {
+        let plan = |sql: &str| {
+            let mut explain = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+            let mut steps = explain.raw_query(); // no parameter is bound
+            let step = steps.next()?.expect("a step of the plan");
+            step.get::<_, String>(3)
+        };
+        let states = summary::COUNTING.map(plan);
+        Ok(states.into_iter().collect::<Result<Vec<_>, _>>()?)
+    });
+    for plan in plans.await.unwrap() {
+        assert!(plan.contains("USING COVERING INDEX"), "{plan}");
+    }
+}
+
 #[tokio::test]
 async fn a_reopened_file_has_every_row_and_is_migrated_once() {
     let fresh = TempInbox::new();
@@ -70,7 +99,8 @@ async fn a_file_of_the_first_schema_keeps_its_rows_and_learns_to_keep_memos() {
     before
         .execute_batch(
             "DROP TABLE memo; ALTER TABLE notification DROP COLUMN kind; \
-             ALTER TABLE notification DROP COLUMN secret_fingerprint; PRAGMA user_version = 1",
+             ALTER TABLE notification DROP COLUMN secret_fingerprint; \
+             ALTER TABLE notification DROP COLUMN history; PRAGMA user_version = 1",
         )
         .unwrap();
     drop(before);
@@ -91,6 +121,35 @@ async fn a_file_of_the_first_schema_keeps_its_rows_and_learns_to_keep_memos() {
             .unwrap(),
         CasOutcome::Stored
     );
+}
+
+#[tokio::test]
+async fn rows_of_the_schema_before_histories_are_read_and_delivered_as_before() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("inbox.db");
+    let before = Connection::open(&file).unwrap();
+    schema::create_at(&before, 4).unwrap();
+    let digest = "x'0000000000000000000000000000000000000000000000000000000000000000'";
+    before
+        .execute_batch(&format!(
+            "INSERT INTO notification (pk, v, state, attempts, budget_from, shelf, due_at, origin, \
+             event_type, received_at, digest, content_digest, last_error, deflated, body)
+             VALUES ('pay:m1', 1, 'recorded', 6, 0, 'open:0', 0, 'push', 'unknown', 0, {digest}, \
+             {digest}, 'https: status 503', 0, x'7b7d')"
+        ))
+        .unwrap();
+    drop(before);
+
+    let inbox = SqliteInbox::open(&file).unwrap();
+    let key = Key::parse("pay:m1").unwrap();
+    let row = inbox.get(&key).await.unwrap().unwrap();
+    assert_eq!(row.history, DeliveryHistory::default());
+    assert_eq!((row.attempts, row.full_history(NOW)), (6, Vec::new()));
+    assert_eq!(row.last_error.as_deref(), Some("https: status 503"));
+
+    inbox.replay(&key, NOW).await.unwrap();
+    let row = inbox.get(&key).await.unwrap().unwrap();
+    assert_eq!((row.history.replays, row.attempts), (1, 0));
 }
 
 /// A copy of the file of an inbox with one row, in another folder.
@@ -121,7 +180,7 @@ async fn reading_a_copy_writes_neither_to_it_nor_beside_it() {
     let all = RowFilter::default();
     let listed = inbox.list(&all, PageRequest::first(9)).await.unwrap();
     assert_eq!(listed.rows.len(), 1);
-    assert_eq!(inbox.pending_counts().await.unwrap().len(), 1);
+    assert_eq!(summary(&inbox, NOW).await.open.rows, 1);
     let found = inbox.inspect().await.unwrap();
     assert_eq!(
         (found.faults.len(), found.journal_mode.as_str()),
@@ -860,8 +919,9 @@ async fn expired_rows_go_in_small_batches_and_senders_are_answered_meanwhile() {
     });
     fill.await.unwrap();
     let now = Timestamp::from_millis(3000);
-    let expired = fresh.expired_rows(now).await.unwrap().unwrap();
-    assert_eq!((expired.rows, expired.since.as_millis()), (3000, 1));
+    let expired = summary(&fresh, now).await.expired.unwrap();
+    let since = expired.oldest.unwrap().as_millis();
+    assert_eq!((expired.rows, since), (3000, 1));
     let first = fresh.purge(now, 250).await.unwrap();
     assert_eq!(
         (first.rows, first.is_last),
@@ -883,7 +943,7 @@ async fn expired_rows_go_in_small_batches_and_senders_are_answered_meanwhile() {
     }
     assert_eq!(purging.await.unwrap(), 2998, "everything that had expired");
     assert!(recorded > 2, "{recorded} recorded between the batches");
-    assert_eq!(fresh.expired_rows(now).await.unwrap(), None);
+    assert_eq!(summary(&fresh, now).await.expired, None);
     let count = fresh.read(|db| {
         Ok(db.query_row("SELECT count(*) FROM subject", [], |row| {
             row.get::<_, u32>(0)

@@ -2,33 +2,27 @@
 
 use std::time::Duration;
 
-use super::{CheckHealth, DoctorFinding, finding, fine, reconcile, stuck};
+use super::{CheckHealth, DoctorFinding, finding, fine, reconcile};
 use crate::{
     any_inbox::{AnyInbox, InboxAccess, open_inbox},
     commands::settings::outside,
-    sqlite::{ServeLock, SqliteInbox},
+    overview::{Age, Overview, OverviewScope, ServeProcess, SourceOverview, count},
+    sqlite::SqliteInbox,
 };
 use pillarbox::{
     config::{Config, InboxConfig},
-    delivery::CircuitBreaker,
     domain::{Clock, HeldReason, Origin, State, SystemClock},
-    inbox::{InboxError, PageRequest, PendingCount, ReadInbox, ReconcileInbox, RowFilter},
+    inbox::{InboxError, PageRequest, ReadInbox, ReconcileInbox, RowFilter, StateSummary},
 };
 
-/// An open row older than this means that nothing delivers rows.
-const OPEN_TOO_LONG: Duration = Duration::from_secs(15 * 60);
-
-/// Expired rows are removed within minutes.
-const EXPIRED_TOO_LONG: Duration = Duration::from_secs(15 * 60);
+/// What is wrong if the inbox cannot be opened or read, as a clause of the first sentence.
+const UNREADABLE: &str = "the inbox cannot be read";
 
 /// How far the clocks of two machines may differ.
 const CLOCK_DIFFERENCE: Duration = Duration::from_secs(5 * 60);
 
 /// So many notifications outside the acceptance window, all on one side, make the clock suspicious.
 const SUSPICIOUS: usize = 3;
-
-/// So many open notifications of a source are looked at.
-const MAX_FAILING: usize = 100;
 
 /// So many held notifications are looked at.
 const MAX_SUSPECTS: usize = 500;
@@ -55,7 +49,7 @@ fn name(config: &Config) -> String {
 }
 
 fn unreadable(name: String, why: String) -> DoctorFinding {
-    finding(CheckHealth::Wrong, name, why).stuck("the inbox cannot be read")
+    finding(CheckHealth::Wrong, name, why).stuck(UNREADABLE)
 }
 
 /// The storage and integrity of a local file, which takes as long as the file is large.
@@ -64,23 +58,27 @@ pub(super) async fn storage(opened: &Result<AnyInbox, DoctorFinding>) -> Vec<Doc
         return Vec::new();
     };
     let name = format!("inbox {}", inbox.path().display());
-    or_why(file_findings(inbox, &name).await, name)
+    file_findings(inbox, &name)
+        .await
+        .unwrap_or_else(|error| vec![unreadable(name, error.to_string())])
 }
 
-/// The rows that wait, and what is known of each source. Nothing is scanned.
+/// The rows that wait, and what is known of each source; and what of it needs a person, as clauses
+/// of the first sentence. Nothing is scanned.
 pub(super) async fn rows(
     opened: &Result<AnyInbox, DoctorFinding>,
     config: &Config,
-) -> Vec<DoctorFinding> {
-    let name = name(config);
+) -> (Vec<DoctorFinding>, Vec<String>) {
+    let unreadable = |finding: DoctorFinding| {
+        let clauses = finding.stuck.iter().cloned().collect();
+        (vec![finding], clauses)
+    };
     match opened {
-        Ok(inbox) => or_why(row_findings(inbox, &name, config).await, name),
-        Err(finding) => vec![finding.clone()],
+        Ok(inbox) => row_findings(inbox, &name(config), config)
+            .await
+            .unwrap_or_else(|error| unreadable(self::unreadable(name(config), error.to_string()))),
+        Err(finding) => unreadable(finding.clone()),
     }
-}
-
-fn or_why(findings: Result<Vec<DoctorFinding>, InboxError>, name: String) -> Vec<DoctorFinding> {
-    findings.unwrap_or_else(|error| vec![unreadable(name, error.to_string())])
 }
 
 async fn file_findings(inbox: &SqliteInbox, name: &str) -> Result<Vec<DoctorFinding>, InboxError> {
@@ -109,7 +107,6 @@ async fn file_findings(inbox: &SqliteInbox, name: &str) -> Result<Vec<DoctorFind
     if found.faults.is_empty() {
         findings.push(fine(name, "is sound (integrity_check)"));
     }
-    findings.extend(overdue(inbox, name).await?);
     Ok(findings)
 }
 
@@ -117,16 +114,15 @@ async fn row_findings(
     inbox: &AnyInbox,
     name: &str,
     config: &Config,
-) -> Result<Vec<DoctorFinding>, InboxError> {
+) -> Result<(Vec<DoctorFinding>, Vec<String>), InboxError> {
     let mut findings = Vec::new();
     let mut advice = "is serve running, and the destination up?";
     if let AnyInbox::DynamoDb(table) = inbox {
         let faults = table.faults().await?;
         if !faults.is_empty() {
             let faults = faults.into_iter();
-            return Ok(faults
-                .map(|fault| unreadable(name.to_owned(), fault.0.to_owned()))
-                .collect());
+            let findings = faults.map(|fault| unreadable(name.to_owned(), fault.0.to_owned()));
+            return Ok((findings.collect(), vec![UNREADABLE.to_owned()]));
         }
         findings.push(fine(
             name,
@@ -134,127 +130,81 @@ async fn row_findings(
         ));
         advice = "does the sweep run, and is the destination up?";
     }
-    let counts = inbox.pending_counts().await?;
-    let serve_is_down = config
-        .inbox
-        .file()
-        .is_some_and(|path| ServeLock::was_taken(path) && !ServeLock::is_held(path));
-    for count in &counts {
-        let found = pending(name, count, advice);
-        findings.push(match count.partition.as_str() {
-            "open" if serve_is_down => {
-                found.stuck(stuck::waiting(count.rows, "while serve does not run"))
-            }
-            _ => found,
-        });
-    }
-    findings.extend(failing(inbox, config).await?);
-    findings.extend(last_received(inbox, config).await?);
+    let overview = Overview::read(inbox, &OverviewScope::of(config), SystemClock.now()).await?;
+    findings.extend(pending(name, &overview, advice));
+    findings.extend(overview.sources.iter().filter_map(failing));
+    findings.extend(expiry(name, &overview));
+    findings.extend(overview.sources.iter().filter_map(last_received));
     findings.extend(clock_findings(inbox, config).await?);
-    findings.extend(reconcile::last_runs(inbox, config).await?);
-    Ok(findings)
+    findings.extend(reconcile::last_runs(&overview));
+    let needed = overview.needs_a_person().into_iter();
+    Ok((findings, needed.map(|one| one.clause).collect()))
 }
 
-/// The sources whose deliveries have failed so often that their circuit is open, or would be in a
-/// process that had made the attempts.
-async fn failing(
-    inbox: &impl ReadInbox,
-    config: &Config,
-) -> Result<Vec<DoctorFinding>, InboxError> {
-    let mut findings = Vec::new();
-    for source in &config.sources {
-        let filter = RowFilter {
-            source: Some(source.name.as_str().to_owned()),
-            state: Some(State::Recorded),
-            ..RowFilter::default()
-        };
-        let page = PageRequest::first(MAX_FAILING);
-        let open = inbox.list(&filter, page).await?.rows;
-        let failed = open.iter().filter(|row| row.last_error.is_some());
-        let attempts: u32 = failed.clone().map(|row| row.attempts).sum();
-        if attempts < CircuitBreaker::FAILURE_THRESHOLD {
-            continue;
+/// The deliveries of a source that fail.
+fn failing(source: &SourceOverview) -> Option<DoctorFinding> {
+    let found = match &source.failing {
+        Some(failing) => format!(
+            "{} attempts to deliver {} open notifications failed: {}",
+            failing.attempts, failing.rows, failing.error
+        ),
+        None if source.circuit_is_open => {
+            "the circuit breaker of its destination is open: one attempt a second is made"
+                .to_owned()
         }
-        let Some(why) = failed.clone().find_map(|row| row.last_error.as_deref()) else {
-            continue;
-        };
-        let rows = failed.count();
-        findings.push(
-            finding(
-                CheckHealth::Look,
-                format!("source {}", source.name),
-                format!("{attempts} attempts to deliver {rows} open notifications failed: {why}"),
-            )
-            .stuck(format!("the deliveries of {} fail", source.name)),
-        );
-    }
-    Ok(findings)
+        None => return None,
+    };
+    let name = format!("source {}", source.name);
+    Some(finding(CheckHealth::Look, name, found).for_a_person())
 }
 
 /// Rows that a running serve would have removed by now.
-async fn overdue(inbox: &SqliteInbox, name: &str) -> Result<Option<DoctorFinding>, InboxError> {
-    let now = SystemClock.now();
-    let expired = inbox.expired_rows(now.minus(EXPIRED_TOO_LONG)).await?;
-    Ok(expired.map(|expired| {
-        let found = format!(
-            "{} notifications have expired and are still stored, the first for {}: serve removes \
-             them; is it running?",
-            expired.rows,
-            span(now.since(expired.since))
-        );
-        finding(CheckHealth::Look, name, found).for_a_person()
-    }))
-}
-
-/// The finding about one partition of the pending index; `advice` is for rows open for too long.
-fn pending(name: &str, count: &PendingCount, advice: &str) -> DoctorFinding {
-    let age = SystemClock.now().since(count.oldest);
+fn expiry(name: &str, overview: &Overview) -> Option<DoctorFinding> {
+    let expired = overview.inbox.expired?;
     let found = format!(
-        "{} {}, the oldest received {} ago",
-        count.rows,
-        count.partition,
-        span(age)
+        "{} notifications have expired and are still stored, the first for {}: serve removes \
+         them; is it running?",
+        count(&expired),
+        overview.age(expired.oldest?)
     );
-    match count.partition.as_str() {
-        "open" if age > OPEN_TOO_LONG => {
-            finding(CheckHealth::Look, name, format!("{found}: {advice}")).stuck(stuck::waiting(
-                count.rows,
-                &format!("for up to {}", span(age)),
-            ))
-        }
-        "open" => fine(name, found),
-        other => finding(
-            CheckHealth::Look,
-            name,
-            format!("{found}: `pillarbox list --state {other}`, then replay or discard"),
-        )
-        .stuck(stuck::in_state(count.rows, other)),
-    }
+    Some(finding(CheckHealth::Look, name, found).for_a_person())
 }
 
-async fn last_received(
-    inbox: &impl ReconcileInbox,
-    config: &Config,
-) -> Result<Vec<DoctorFinding>, InboxError> {
-    let mut findings = Vec::new();
-    for source in &config.sources {
-        if let Some(at) = inbox.last_received(&source.name).await? {
-            let (name, now) = (format!("source {}", source.name), SystemClock.now());
-            findings.push(if at > now.plus(CLOCK_DIFFERENCE) {
-                let why = format!(
-                    "last heard at {at}, which is in the future: a clock was wrong. Until then, \
-                     this does not show whether it is heard"
-                );
-                finding(CheckHealth::Look, name, why)
-            } else {
-                fine(
-                    name,
-                    format!("last notification {} ago", span(now.since(at))),
-                )
-            });
-        }
+/// The findings about the open, dead and held rows; `advice` is for rows open for too long.
+fn pending(name: &str, overview: &Overview, advice: &str) -> Vec<DoctorFinding> {
+    let inbox = &overview.inbox;
+    let found = |summary: &StateSummary, word| {
+        let age = overview.age(summary.oldest?);
+        let rows = count(summary);
+        Some(format!("{rows} {word}, the oldest received {age} ago"))
+    };
+    let open = found(&inbox.open, "open").map(|found| match inbox.overdue {
+        _ if overview.serve == ServeProcess::Stopped => fine(name, found).for_a_person(),
+        0 => fine(name, found),
+        _ => finding(CheckHealth::Look, name, format!("{found}: {advice}")).for_a_person(),
+    });
+    let ended = [(&inbox.dead, "dead"), (&inbox.held, "held")].map(|(summary, word)| {
+        let found = found(summary, word)?;
+        let found = format!("{found}: `pillarbox list --state {word}`, then replay or discard");
+        Some(finding(CheckHealth::Look, name, found).for_a_person())
+    });
+    open.into_iter()
+        .chain(ended.into_iter().flatten())
+        .collect()
+}
+
+fn last_received(source: &SourceOverview) -> Option<DoctorFinding> {
+    let (at, now) = (source.last_received?, SystemClock.now());
+    let name = format!("source {}", source.name);
+    if at > now.plus(CLOCK_DIFFERENCE) {
+        let why = format!(
+            "last heard at {at}, which is in the future: a clock was wrong. Until then, this does \
+             not show whether it is heard"
+        );
+        return Some(finding(CheckHealth::Look, name, why));
     }
-    Ok(findings)
+    let age = Age(now.since(at));
+    Some(fine(name, format!("last notification {age} ago")))
 }
 
 /// The sources of which everything that was pushed of late is dated outside the acceptance window,
@@ -303,21 +253,11 @@ async fn clock_findings(
     Ok(findings)
 }
 
-/// A span in its largest unit.
-pub(super) fn span(duration: Duration) -> String {
-    match duration.as_secs() {
-        seconds @ 0..60 => format!("{seconds} s"),
-        seconds @ 60..3_600 => format!("{} min", seconds / 60),
-        seconds @ 3_600..172_800 => format!("{} h", seconds / 3_600),
-        seconds => format!("{} days", seconds / 86_400),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use pillarbox::{
-        domain::{Key, Timestamp},
-        inbox::{Claim, DeliveryInbox, Lease, LeaseId, Mark, MemoryInbox, ReceiveInbox},
+        domain::Timestamp,
+        inbox::{DeliveryInbox, MemoryInbox, ReceiveInbox},
         senders::example::{NOW, pay},
     };
 
@@ -356,44 +296,5 @@ mod tests {
             let found = clock_findings(&inbox, &config).await.unwrap();
             assert!(found.is_empty(), "a later push was within the window");
         }
-    }
-
-    /// The stored error is that of the last attempt; the attempts of several rows count together.
-    #[tokio::test]
-    async fn deliveries_that_fail_again_and_again_are_stuck_before_they_are_overdue() {
-        let document = "[sources.pay]\nkind = \"govuk-pay\"\nsecrets = []\n";
-        let config = Config::read(document, "test").unwrap();
-        for (attempts, stuck) in [(3, None), (4, Some("the deliveries of pay fail"))] {
-            let inbox = MemoryInbox::default();
-            for id in ["m1", "m2"] {
-                let entry = pay(id, "p1", "card_payment_captured", NOW);
-                inbox.record(&entry).await.unwrap();
-                for nth in 0..attempts {
-                    fail(&inbox, &entry.key, NOW.plus(Duration::from_secs(nth))).await;
-                }
-            }
-            let found = failing(&inbox, &config).await.unwrap();
-            let clause = found.first().and_then(|found| found.stuck.as_deref());
-            assert_eq!(clause, stuck, "{attempts} attempts each");
-        }
-    }
-
-    /// One attempt at `now` that fails.
-    async fn fail(inbox: &MemoryInbox, key: &Key, now: Timestamp) {
-        let until = now.plus(Duration::from_secs(1));
-        let claim = Claim {
-            now,
-            lease: Lease {
-                id: LeaseId(1),
-                until,
-            },
-            first_backoff: Duration::from_secs(1),
-        };
-        let (_, fence) = inbox.claim(key, &claim).await.unwrap().unwrap();
-        let mark = Mark::Retry {
-            due_at: until,
-            error: "https: status 503".to_owned(),
-        };
-        inbox.mark(&fence, &mark).await.unwrap();
     }
 }

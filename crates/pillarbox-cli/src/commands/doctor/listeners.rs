@@ -1,22 +1,20 @@
 //! The findings about `serve`: whether it runs, and whether its addresses are free.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    net::{SocketAddr, TcpListener},
     time::Duration,
 };
 
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::timeout,
-};
+use tokio::time::timeout;
 
 use super::{CheckHealth, DoctorFinding, finding, fine};
-use crate::sqlite::ServeLock;
+use crate::{commands::local_request, sqlite::ServeLock};
 use pillarbox::config::Config;
 
 /// How long an answer may take on this machine.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// The bytes of an answer that are read.
+const MAX_ANSWER_BYTES: u64 = 64 * 1024;
 
 /// The addresses of serve, and serve itself if its inbox is there.
 pub(super) async fn findings(config: &Config) -> Vec<DoctorFinding> {
@@ -72,26 +70,7 @@ async fn address(name: &str, address: SocketAddr, mark: &str, serve_runs: bool) 
 
 /// Whether a request for the root of `address` is answered with `mark`.
 async fn answers(address: SocketAddr, mark: &str) -> bool {
-    let ask = async {
-        let mut stream = TcpStream::connect(reachable(address)).await?;
-        let request = format!(
-            "GET / HTTP/1.1\r\nHost: localhost:{}\r\nConnection: close\r\n\r\n",
-            address.port()
-        );
-        stream.write_all(request.as_bytes()).await?;
-        let mut answer = Vec::new();
-        stream.take(64 * 1024).read_to_end(&mut answer).await?;
-        std::io::Result::Ok(String::from_utf8_lossy(&answer).contains(mark))
-    };
-    matches!(timeout(ANSWER_TIMEOUT, ask).await, Ok(Ok(true)))
-}
-
-/// An address to connect to: an unspecified one stands for this machine's.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
-    }
-    address
+    let asked = local_request::get(address, "/", MAX_ANSWER_BYTES);
+    let answer = timeout(ANSWER_TIMEOUT, asked).await;
+    matches!(answer, Ok(Ok(answer)) if answer.contains(mark))
 }

@@ -2,25 +2,25 @@
 
 use std::time::Duration;
 
-use super::{CheckHealth, DoctorFinding, finding, fine, inbox::span};
-use crate::commands::sender_access;
+use super::{CheckHealth, DoctorFinding, finding, fine};
+use crate::{
+    commands::sender_access,
+    overview::{Age, Overview, UNACKNOWLEDGED_AFTER},
+};
 use pillarbox::{
-    config::{Config, SourceConfig},
-    domain::{Clock, SystemClock},
-    inbox::{InboxError, ReconcileInbox},
-    reconcile::{LastRun, last_run},
+    config::Config,
+    domain::{Clock, SourceName, SystemClock},
+    reconcile::LastRun,
 };
 
 /// Runs start every five minutes. After this time without one, reconciling does not run.
 const SILENT: Duration = Duration::from_secs(60 * 60);
-/// HMRC gives up pushing after about six hours: what is older was certainly missed.
-const PUSHED: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// Whether the credentials of each source's API can be used. The API is not called.
 pub(super) async fn credentials(config: &Config) -> Vec<DoctorFinding> {
     let mut findings = Vec::new();
     for source in config.sources.iter().filter(|source| source.pull.is_some()) {
-        let name = name(source);
+        let name = name(&source.name);
         findings.push(match sender_access::access(source).await {
             Ok(_) => fine(
                 name,
@@ -33,35 +33,36 @@ pub(super) async fn credentials(config: &Config) -> Vec<DoctorFinding> {
 }
 
 /// How the last run of each source ended.
-pub(super) async fn last_runs(
-    inbox: &impl ReconcileInbox,
-    config: &Config,
-) -> Result<Vec<DoctorFinding>, InboxError> {
-    let mut findings = Vec::new();
-    for source in config.sources.iter().filter(|source| source.pull.is_some()) {
-        match last_run(inbox, &source.name).await? {
-            Some(last) => findings.extend(about(&name(source), &last)),
-            None => findings.push(finding(
+pub(super) fn last_runs(overview: &Overview) -> Vec<DoctorFinding> {
+    let sources = overview
+        .sources
+        .iter()
+        .filter(|source| source.is_reconciled);
+    let of_source = sources.map(|source| {
+        let name = name(&source.name);
+        match &source.last_run {
+            Some(last) => about(&name, last),
+            None => vec![finding(
                 CheckHealth::Look,
-                name(source),
+                name,
                 "its sender was never asked: serve does that, the reconcile function, or \
                  `pillarbox reconcile`",
-            )),
+            )],
         }
-    }
-    Ok(findings)
+    });
+    of_source.flatten().collect()
 }
 
-fn name(source: &SourceConfig) -> String {
-    format!("pull {}", source.name)
+fn name(source: &SourceName) -> String {
+    format!("pull {source}")
 }
 
 fn about(name: &str, last: &LastRun) -> Vec<DoctorFinding> {
     let now = SystemClock.now();
     let ago = now.since(last.at());
-    let ended = format!("last run {} ago: {}", span(ago), last.ended);
+    let ended = format!("last run {} ago: {}", Age(ago), last.ended);
     let mut findings = vec![if last.failed {
-        finding(CheckHealth::Wrong, name, ended).stuck(format!("the last run of {name} failed"))
+        finding(CheckHealth::Wrong, name, ended)
     } else if ago > SILENT {
         finding(
             CheckHealth::Look,
@@ -94,10 +95,9 @@ fn about(name: &str, last: &LastRun) -> Vec<DoctorFinding> {
     }
     if let Some(oldest) = last.oldest() {
         let age = now.since(oldest);
-        let found = format!("the oldest left unacknowledged is {} old", span(age));
-        findings.push(if age > PUSHED {
-            finding(CheckHealth::Look, name, found)
-                .stuck(format!("{name} leaves a notification in its box"))
+        let found = format!("the oldest left unacknowledged is {} old", Age(age));
+        findings.push(if age > UNACKNOWLEDGED_AFTER {
+            finding(CheckHealth::Look, name, found).for_a_person()
         } else {
             fine(name, found)
         });

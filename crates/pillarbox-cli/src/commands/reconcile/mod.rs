@@ -7,7 +7,7 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    CommandError, GlobalArgs, filter::since, output::Output, sender_access,
+    CommandError, ErrorCode, GlobalArgs, filter::since, output::Output, sender_access,
     settings::CommandSettings,
 };
 use crate::any_inbox::InboxAccess;
@@ -97,12 +97,12 @@ fn exit_result(outcome: RunOutcome) -> Result<(), CommandError> {
     match outcome.ended {
         RunEnd::Completed if stats.missing == 0 && stats.errors == 0 => Ok(()),
         RunEnd::Completed | RunEnd::Incomplete => Err(CommandError::Wanting),
-        other => Err(CommandError::Failed(other.to_string())),
+        other => Err(other.into()),
     }
 }
 
 fn not_configured(source: &str) -> CommandError {
-    CommandError::Usage(format!(
+    ErrorCode::NotReconciled.error(format!(
         "[sources.{source}] has no pull: add [sources.{source}.pull] with the API's credentials \
          (docs/reconcile.md)"
     ))

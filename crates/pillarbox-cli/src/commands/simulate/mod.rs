@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{
-    CommandError, GlobalArgs, output::Output, settings::CommandSettings, simulated_sender, span,
-    test_data,
+    CommandError, ErrorCode, GlobalArgs, output::Output, settings::CommandSettings,
+    simulated_sender, span, test_data,
 };
 use crate::any_inbox::InboxAccess;
 use fault_flags::FaultFlags;
@@ -247,7 +247,7 @@ impl SimulateArgs {
         }
         if let Some(folder) = &self.replay {
             plan.replay = capture::read_captures(folder, plan.sender)
-                .map_err(|error| CommandError::Usage(error.to_string()))?;
+                .map_err(|error| ErrorCode::InputFile.error(error))?;
         }
         Ok(())
     }
@@ -314,8 +314,9 @@ impl SimulateArgs {
 
     fn style(&self) -> Result<reporter::ReportStyle, CommandError> {
         let record = self.record.as_ref().map(|folder| {
-            let wrong =
-                |error| CommandError::Usage(format!("--record {}: {error}", folder.display()));
+            let wrong = |error| {
+                ErrorCode::InputFile.error(format!("--record {}: {error}", folder.display()))
+            };
             capture::ExchangeRecorder::create(folder).map_err(wrong)
         });
         Ok(reporter::ReportStyle {
@@ -331,7 +332,7 @@ async fn check_reachable(url: &Url, sender: Sender) -> Result<(), CommandError> 
     let opened = ReceiverConnection::open(url, sender.client_profile()).await;
     opened
         .map(|_| ())
-        .map_err(|error| CommandError::Failed(error.to_string()))
+        .map_err(|error| ErrorCode::Receiver.error(error))
 }
 
 #[cfg(test)]

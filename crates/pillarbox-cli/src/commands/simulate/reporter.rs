@@ -16,7 +16,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::super::{
-    CommandError,
+    CommandError, ErrorCode,
     output::{GREEN, Output, RED, millis, paint},
 };
 use sender_simulator::{
@@ -125,7 +125,7 @@ impl<'a> SimulationReporter<'a> {
         if let Some(recorder) = &self.style.record {
             let recorded = recorder.record(exchanged);
             recorded.map_err(|error| {
-                CommandError::Failed(format!("cannot record an exchange: {error}"))
+                ErrorCode::LocalFile.error(format!("cannot record an exchange: {error}"))
             })?;
         }
         if exchanged.kind.is_genuine() {
@@ -143,7 +143,7 @@ impl<'a> SimulationReporter<'a> {
             } => {
                 let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
                 if refused == MAX_REFUSED && !self.accepted.load(Ordering::Relaxed) {
-                    return Err(CommandError::Failed(format!(
+                    return Err(ErrorCode::Receiver.error(format!(
                         "the first {MAX_REFUSED} notifications were all refused as not authentic \
                          (400, 401 or 403): the receiver has another secret, its URL belongs to \
                          another source, or it rewrites the body; choose the secret with --secret \

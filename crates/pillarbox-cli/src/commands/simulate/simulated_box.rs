@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     super::{
-        CommandError,
+        CommandError, ErrorCode,
         output::{BOLD, Output, paint, shell_word},
         settings::CommandSettings,
     },
@@ -45,7 +45,7 @@ impl SimulatedBox {
         let server = Ppns::start(port, Arc::new(SystemClock))
             .await
             .map_err(|error| {
-                CommandError::Failed(format!(
+                ErrorCode::Listen.error(format!(
                     "cannot listen on port {port} ({error}): choose another with --serve-pull PORT"
                 ))
             })?;

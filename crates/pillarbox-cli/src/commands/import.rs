@@ -1,0 +1,265 @@
+//! `pillarbox import`: stores notifications that `export` has printed.
+//!
+//! Every line is proven as `verify --stored` proves a row, so neither damage nor a change of the
+//! file passes. What is stored already is a duplicate, so an import can be repeated. A notification
+//! that was open is held, because the inbox that it comes from may deliver it, too.
+
+mod exported_row;
+mod lines;
+
+use std::sync::Arc;
+
+use clap::Args;
+use futures_util::future::{join_all, try_join_all};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    CommandError, GlobalArgs, bulk::ActBar, output::Output, settings::CommandSettings,
+    verify::proof_context,
+};
+use crate::{
+    acts::{ActProgress, Operator},
+    any_inbox::AnyInbox,
+    evidence::{ProofContext, StoredProof},
+};
+use exported_row::{ImportError, row_of};
+use lines::ExportedLines;
+use pillarbox::{
+    config::Overrides,
+    domain::{Clock, HeldReason, Key, State, SystemClock, Timestamp},
+    inbox::{
+        AuditAction, AuditOutcome, DeliveryInbox, Imported, InboxError, OperatorInbox,
+        RetentionPolicy, Row,
+    },
+};
+
+/// How many notifications are stored together, if they are short.
+const BATCH_ROWS: usize = 64;
+/// A batch ends with the notification whose line passes this.
+const BATCH_BYTES: usize = 4 << 20;
+
+/// Stores notifications that `export` has printed, each once.
+#[derive(Args)]
+#[command(
+    after_help = "Notifications keep their keys, bytes, digests, dates and states. What was open \
+     is held, with the reason `imported`, until `replay`: the inbox that it comes from may deliver \
+     it, too.\n\nExit codes: 0 all are stored, 1 some are not.\n\nExamples:\n  pillarbox import \
+     pay.ndjson\n  pillarbox export --inbox dynamodb:OLD | pillarbox import - --inbox dynamodb:NEW"
+)]
+pub(super) struct ImportArgs {
+    /// What `export` has printed; - is standard input
+    #[arg(value_name = "FILE")]
+    file: String,
+    /// Deliver what was open, from where it was. The other inbox must not deliver it any more
+    #[arg(long)]
+    deliver: bool,
+}
+
+/// What became of the lines.
+#[derive(Debug, Default)]
+struct ImportCounts {
+    stored: usize,
+    duplicates: usize,
+    expired: usize,
+    refused: usize,
+}
+
+impl ImportCounts {
+    fn seen(&self) -> usize {
+        self.stored + self.duplicates + self.expired + self.refused
+    }
+}
+
+impl ImportArgs {
+    pub(super) async fn run(
+        self,
+        global: &GlobalArgs,
+        output: &mut Output,
+    ) -> Result<(), CommandError> {
+        let settings = CommandSettings::load_to_use(global, Overrides::default())?;
+        let lines = ExportedLines::open(&self.file)?;
+        let context = proof_context(&settings).await?;
+        let (inbox, actor) = settings.open_as_person(false).await?;
+        let retention = settings.config.retention;
+        let operator = Operator::new(Arc::new(inbox), actor, retention);
+        let mut import = ImportRun {
+            operator: &operator,
+            context: ProofContext {
+                shards: None,
+                ..context
+            },
+            deliver: self.deliver,
+            retention: RetentionPolicy { retention },
+            counts: ImportCounts::default(),
+        };
+        let planned = lines.len();
+        let entry = operator
+            .begin(AuditAction::Import, lines.name(), Some(planned as u64))
+            .await?;
+        let stop = CancellationToken::new();
+        let ended = {
+            let mut run = std::pin::pin!(import.store_all(lines, &stop, output));
+            tokio::select! {
+                ended = &mut run => ended,
+                _ = tokio::signal::ctrl_c() => { stop.cancel(); run.await }
+            }
+        };
+        let counts = import.counts;
+        let outcome = match &ended {
+            Err(_) => AuditOutcome::Failed,
+            Ok(()) if counts.seen() < planned => AuditOutcome::Stopped,
+            Ok(()) => AuditOutcome::Done,
+        };
+        operator.end(entry, counts.stored as u64, outcome).await?;
+        close(&counts, planned, output)?;
+        ended?;
+        if counts.refused == 0 && outcome == AuditOutcome::Done {
+            Ok(())
+        } else {
+            Err(CommandError::Wanting)
+        }
+    }
+}
+
+fn close(counts: &ImportCounts, planned: usize, output: &mut Output) -> std::io::Result<()> {
+    let ImportCounts {
+        stored,
+        duplicates,
+        expired,
+        refused,
+    } = counts;
+    let rest = match planned - counts.seen() {
+        0 => String::new(),
+        remain => format!("; {remain} remain, run it again for the rest"),
+    };
+    output.say(&format!(
+        "{stored} imported, {duplicates} stored before, {expired} expired, {refused} refused{rest}."
+    ))
+}
+
+/// One run of the command.
+struct ImportRun<'a> {
+    operator: &'a Operator<AnyInbox>,
+    context: ProofContext,
+    deliver: bool,
+    retention: RetentionPolicy,
+    counts: ImportCounts,
+}
+
+impl ImportRun<'_> {
+    /// Stores the lines, oldest first, until `stop`.
+    async fn store_all(
+        &mut self,
+        mut lines: ExportedLines,
+        stop: &CancellationToken,
+        output: &mut Output,
+    ) -> Result<(), CommandError> {
+        let total = lines.len();
+        let bar = ActBar::new(total);
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        while let Some((number, line)) = lines.next()? {
+            if stop.is_cancelled() {
+                break;
+            }
+            bytes += line.len();
+            match self.read(&line) {
+                Ok(Some(row)) => batch.push(row),
+                Ok(None) => self.counts.expired += 1,
+                Err(error) => {
+                    self.counts.refused += 1;
+                    bar.above(|| output.say(&format!("line {number} is left out: {error}")))?;
+                }
+            }
+            if batch.len() == BATCH_ROWS || bytes > BATCH_BYTES {
+                self.store(std::mem::take(&mut batch), &bar, output).await?;
+                bytes = 0;
+            }
+            bar.show(self.progress(total));
+        }
+        self.store(batch, &bar, output).await?;
+        bar.end();
+        Ok(())
+    }
+
+    fn progress(&self, total: usize) -> ActProgress {
+        let counts = &self.counts;
+        ActProgress {
+            total,
+            done: counts.stored,
+            left_alone: counts.seen() - counts.stored,
+        }
+    }
+
+    /// The row of a line as it is to be stored; `None` if it has expired.
+    fn read(&self, line: &str) -> Result<Option<Row>, ImportError> {
+        let row = row_of(line)?;
+        if let StoredProof::Broken(why) = self.context.prove(&row) {
+            return Err(ImportError::Broken(row.key, why));
+        }
+        let now = SystemClock.now();
+        if row.expires_at.is_some_and(|at| at <= now) {
+            return Ok(None);
+        }
+        if row.state == State::Recorded && !self.deliver {
+            return Ok(Some(held(row, now)));
+        }
+        Ok(Some(row))
+    }
+
+    /// Stores the rows together, in their order, so that they are listed in it.
+    async fn store(
+        &mut self,
+        rows: Vec<Row>,
+        bar: &ActBar,
+        output: &mut Output,
+    ) -> Result<(), CommandError> {
+        let inbox = self.operator.inbox();
+        try_join_all(rows.iter().map(|row| self.claim_event(row))).await?;
+        let imported = join_all(rows.iter().map(|row| inbox.import(row))).await;
+        for (row, imported) in rows.iter().zip(imported) {
+            match imported? {
+                Imported::Stored => {
+                    self.counts.stored += 1;
+                    bar.above(|| output.data(row.key.as_str()))?;
+                }
+                Imported::Duplicate => self.counts.duplicates += 1,
+                Imported::KeyTaken => {
+                    self.counts.refused += 1;
+                    let error = ImportError::KeyTaken(row.key.clone());
+                    bar.above(|| output.say(&format!("{error}")))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Enters the event of a delivered notification in the ledger of its payment, so that it is not
+    /// delivered once more under another id.
+    async fn claim_event(&self, row: &Row) -> Result<(), InboxError> {
+        if let Some(event) = row.event().filter(|_| was_delivered(row)) {
+            let expires_at = self.retention.ledger_expiry(SystemClock.now());
+            let inbox = self.operator.inbox();
+            inbox.claim_event(&event, &row.key, expires_at).await?;
+        }
+        Ok(())
+    }
+}
+
+fn was_delivered(row: &Row) -> bool {
+    let is_erased = row.state == State::Discarded;
+    let was = row.reason.as_deref() == Some(State::Delivered.as_str());
+    row.state == State::Delivered || is_erased && was
+}
+
+/// An open row as it is stored without `--deliver`: a person decides whether it is delivered here.
+fn held(row: Row, now: Timestamp) -> Row {
+    Row {
+        state: State::Held,
+        reason: Some(HeldReason::Imported.to_string()),
+        attempts: 0,
+        last_error: None,
+        due_at: Some(now),
+        ..row
+    }
+}
