@@ -29,7 +29,6 @@ mod seen;
 mod sender_schedule;
 mod sign_in;
 mod state;
-mod timeline;
 #[cfg(test)]
 mod tests;
 

@@ -23,9 +23,8 @@ use super::{
     list::ListLine,
     page::{PageError, page},
     query::LIST_ADDRESS,
-    seen,
+    seen, sender_schedule,
     state::{ConsoleState, SharedState},
-    timeline::{TimelineEntry, timeline},
 };
 use crate::{
     evidence::StoredProof,
@@ -33,9 +32,10 @@ use crate::{
     payload::{
         self, HEX_BYTES, JsonError, PayloadLine, PayloadPiece, PersonalField, PrettyPayload,
     },
+    timeline::{TimelineStep, timeline},
 };
 use pillarbox::{
-    domain::{Key, State, Timestamp},
+    domain::{Key, Origin, State, Timestamp},
     inbox::{PageRequest, ReadInbox, Row, RowFilter},
     senders::SenderKind,
     telemetry::visible,
@@ -68,7 +68,7 @@ struct NotificationPage {
     meaning: &'static str,
     reason: Option<StateReason>,
     acts: Vec<acts::OfferedAct>,
-    timeline: Vec<TimelineEntry>,
+    timeline: Vec<TimelineStep>,
     about: Vec<StoredAttribute>,
     signature: SignaturePanel,
     payload: PayloadPanel,
@@ -250,7 +250,7 @@ impl NotificationPage {
                 .as_deref()
                 .map(|reason| StateReason::of(row.state, reason)),
             acts: acts::offered(row, now),
-            timeline: timeline(row, now),
+            timeline: with_copies(row, now),
             about: about(row),
             signature: SignaturePanel::of(state.proof_context().prove(row), row),
             payload: PayloadPanel::of(row, asked),
@@ -365,6 +365,27 @@ impl AskedFields {
         let is_shown = self.outer.contains(&number);
         is_shown.then(|| serde_json::from_str(&text[outer[number].range.clone()]).ok())?
     }
+}
+
+/// What happened and what comes next, with the copies that its sender makes if our answer was lost.
+fn with_copies(row: &Row, now: Timestamp) -> Vec<TimelineStep> {
+    let mut steps = timeline(row, now);
+    let pushed = Some(row.received_at).filter(|_| row.origin == Origin::Push);
+    let to_come = pushed.and_then(|at| sender_schedule::remaining(row.kind, at, now));
+    if let Some(to_come) = to_come {
+        let sender = row.kind.title;
+        steps.push(TimelineStep {
+            at: Some(to_come.next),
+            title: format!("Next try of {sender}, only if our answer was lost"),
+            detail: Some(format!(
+                "What was answered 200 is not sent again. Otherwise {sender} tries until {}, and \
+                 then gives up; a copy changes nothing.",
+                to_come.last
+            )),
+        });
+        steps.sort_by_key(|step| step.at.filter(|at| *at > now));
+    }
+    steps
 }
 
 fn chosen<'a>(

@@ -1,11 +1,14 @@
 //! The page of one notification, attacked by what a sender may write.
 
+use std::{sync::Arc, time::Duration};
+
 use bytes::Bytes;
 
 use super::super::tests::{TestConsole, TestResponse, assert_tame, page_of, settings};
 use super::*;
-use crate::console::ConsoleAccess;
+use crate::console::{ConsoleAccess, ConsoleSettings};
 use pillarbox::{
+    domain::Clock,
     inbox::{AuditAction, AuditInbox, ReceiveInbox},
     senders::{
         Entry,
@@ -210,7 +213,7 @@ async fn a_body_that_is_damaged_or_no_text_is_shown_as_far_as_it_is_one() {
 async fn a_body_of_two_megabytes_makes_a_page_of_bounded_length() {
     let console = TestConsole::start_with(settings(ConsoleAccess::Changes)).await;
     let text = "x".repeat(2 * 1024 * 1024);
-    let rows = "[0],".repeat(500_000);
+    let rows = "[0],".repeat(200_000);
     for body in [
         format!("{{\"webhook_message_id\":\"m1\",\"a\":\"{text}\"}}"),
         format!("{{\"webhook_message_id\":\"m2\",\"metadata\":[{rows}0]}}"),
@@ -321,16 +324,39 @@ async fn notifications_about_the_same_payment_are_related() {
     assert!(page.shows(original), "{}", page.text());
 }
 
+struct ClockAt(Timestamp);
+
+impl Clock for ClockAt {
+    fn now(&self) -> Timestamp {
+        self.0
+    }
+
+    fn random(&self) -> u64 {
+        7
+    }
+}
+
 #[tokio::test]
-async fn the_page_says_what_happened_and_what_comes_next() {
-    let console = TestConsole::with(&[pay("m1", "p1", "card_payment_captured", NOW)]).await;
-    let page = console.get("/notifications/pay:m1").await;
-    for text in [
-        "What happened",
-        "Verified with",
-        "answered 200",
-        "Next attempt",
-    ] {
-        assert!(page.shows(text), "{text}");
+async fn the_page_says_what_happened_and_when_its_sender_would_send_it_again() {
+    let entry = pay("m1", "p1", "card_payment_captured", NOW);
+    for (seconds, says) in [(30, true), (7 * 24 * 60 * 60, false)] {
+        let now = NOW.plus(Duration::from_secs(seconds));
+        let console = TestConsole::start_with(ConsoleSettings {
+            clock: Arc::new(ClockAt(now)),
+            ..settings(ConsoleAccess::ReadOnly)
+        })
+        .await;
+        console.inbox.record(&entry).await.unwrap();
+        let page = console.get("/notifications/pay:m1").await;
+        for text in ["What happened", "Signed with 1:env:TEST", "Next attempt"] {
+            assert!(page.shows(text), "{text}");
+        }
+        for text in [
+            "Next try of GOV.UK Pay",
+            "2026-03-02T10:16:31.480Z",
+            "tries until 2026-03-05T11:21:31.480Z",
+        ] {
+            assert_eq!(page.shows(text), says, "{text} after {seconds} s");
+        }
     }
 }
