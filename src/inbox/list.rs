@@ -25,6 +25,32 @@ pub struct RowFilter {
     pub kind: Option<SenderKind>,
 }
 
+impl RowFilter {
+    /// Whether a row is wanted.
+    pub fn matches(&self, row: &Row) -> bool {
+        let Self {
+            source,
+            state,
+            event_type,
+            subject,
+            since,
+            until,
+            kind,
+        } = self;
+        source
+            .as_ref()
+            .is_none_or(|source| source == row.key.source())
+            && state.is_none_or(|state| state == row.state)
+            && event_type
+                .as_ref()
+                .is_none_or(|wanted| *wanted == row.event_type)
+            && (subject.is_none() || *subject == row.subject)
+            && since.is_none_or(|since| since <= row.received_at)
+            && until.is_none_or(|until| until > row.received_at)
+            && kind.is_none_or(|kind| kind == row.kind)
+    }
+}
+
 /// Which sources to find due rows of. A source whose destination is down must not hide the due rows
 /// of the others.
 #[derive(Clone, Debug, PartialEq, Eq)]

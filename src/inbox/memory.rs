@@ -356,28 +356,7 @@ impl ReadInbox for MemoryInbox {
 
     async fn list(&self, filter: &RowFilter, page: PageRequest) -> Result<RowPage, InboxError> {
         let tables = self.tables();
-        let is_wanted = |row: &&Row| {
-            let RowFilter {
-                source,
-                state,
-                event_type,
-                subject,
-                since,
-                until,
-                kind,
-            } = filter;
-            source
-                .as_ref()
-                .is_none_or(|source| source == row.key.source())
-                && state.is_none_or(|state| state == row.state)
-                && event_type
-                    .as_ref()
-                    .is_none_or(|wanted| *wanted == row.event_type)
-                && (subject.is_none() || *subject == row.subject)
-                && since.is_none_or(|since| since <= row.received_at)
-                && until.is_none_or(|until| until > row.received_at)
-                && kind.is_none_or(|kind| kind == row.kind)
-        };
+        let is_wanted = |row: &&Row| filter.matches(row);
         let mut rows: Vec<&Row> = tables.rows.values().filter(is_wanted).collect();
         rows.sort_by(|one, other| {
             (other.received_at, &other.key).cmp(&(one.received_at, &one.key))

@@ -151,6 +151,7 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
             "metrics",
             "overview",
             "refusals",
+            "overview",
         ],
     ),
     ("server", &["sqlite", "listener", "metrics", "refusals"]),

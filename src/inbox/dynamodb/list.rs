@@ -299,7 +299,7 @@ impl NewestRows {
             Err(error) => return Err(error),
         };
         let position = (row.received_at, row.key.clone());
-        if matches(filter, &row) && self.before.as_ref().is_none_or(|before| position < *before) {
+        if filter.matches(&row) && self.before.as_ref().is_none_or(|before| position < *before) {
             self.rows.insert(position, row);
             if self.rows.len() > self.limit {
                 self.rows.pop_first();
@@ -325,21 +325,6 @@ impl NewestRows {
             damaged,
         }
     }
-}
-
-fn matches(filter: &RowFilter, row: &Row) -> bool {
-    filter
-        .source
-        .as_ref()
-        .is_none_or(|source| row.key.source() == source)
-        && filter.state.is_none_or(|state| row.state == state)
-        && filter.kind.is_none_or(|kind| row.kind == kind)
-        && matches_index(
-            filter,
-            &row.event_type,
-            row.subject.as_ref(),
-            row.received_at,
-        )
 }
 
 /// Whether a row matches, by the attributes that the index has, too.

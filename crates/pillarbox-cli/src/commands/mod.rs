@@ -7,6 +7,7 @@ mod audit;
 mod bulk;
 mod check;
 mod completions;
+mod console;
 mod demo;
 mod discard;
 mod doctor;
@@ -118,6 +119,8 @@ enum Command {
     /// Make the inbox, back it up, or restore it
     #[command(subcommand)]
     Inbox(inbox::InboxCommand),
+    /// Open the operator's pages over an inbox, with your own credentials
+    Console(console::ConsoleArgs),
     /// Check the configuration, the inbox and the destinations
     Doctor(doctor::DoctorArgs),
     /// Ask the running serve whether it can store a notification, for a container
@@ -217,6 +220,7 @@ async fn run(cli: Cli, output: &mut Output) -> Result<(), CommandError> {
         Command::Verify(command) => command.run(&global, output).await,
         Command::Check(command) => command.run(output).await,
         Command::Inbox(command) => command.run(&global, output).await,
+        Command::Console(command) => command.run(&global, output).await,
         Command::Doctor(command) => command.run(&global, output).await,
         Command::Healthcheck(command) => command.run(&global, output).await,
         Command::Completions(command) => command.run(output),

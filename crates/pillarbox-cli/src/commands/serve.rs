@@ -406,7 +406,7 @@ fn samples(settings: &CommandSettings, bound: SocketAddr) -> Vec<SampleSource> {
 }
 
 /// The senders with the keys that `keyring` has at that moment.
-fn sender_lookup(keyring: &Arc<Keyring>) -> SenderLookup {
+pub(super) fn sender_lookup(keyring: &Arc<Keyring>) -> SenderLookup {
     let keyring = Arc::clone(keyring);
     Arc::new(move || {
         let keys = keyring.keys();
@@ -449,7 +449,7 @@ fn reconciler<I: ServeInbox>(
     Reconciler::new(config, Arc::clone(inbox), deps)
 }
 
-fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, CommandError> {
+pub(super) fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, CommandError> {
     listen(address).map_err(|error| {
         ErrorCode::Listen.error(format!(
             "cannot listen on {address} ({error}): stop the program that uses it, or choose \
@@ -594,7 +594,7 @@ fn invite(bound: SocketAddr, output: &mut Output) -> io::Result<()> {
 }
 
 /// Stops gracefully at the first SIGTERM or Ctrl-C, and at once at the second.
-fn stop_on_signals() -> io::Result<CancellationToken> {
+pub(super) fn stop_on_signals() -> io::Result<CancellationToken> {
     let (mut terminate, mut interrupt) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
@@ -616,7 +616,10 @@ fn stop_on_signals() -> io::Result<CancellationToken> {
 /// One line a request on standard error: readable on a terminal, JSON elsewhere. What `output` says
 /// to people joins these lines, so that a full disk or a reader that has stopped holds up neither
 /// the start nor the end.
-fn log_to_stderr(metrics: &Arc<ServeMetrics>, output: &mut Output) -> Result<(), CommandError> {
+pub(super) fn log_to_stderr(
+    metrics: &Arc<ServeMetrics>,
+    output: &mut Output,
+) -> Result<(), CommandError> {
     let level = match variable("PILLARBOX_LOG").as_deref() {
         None | Some("") => Level::INFO,
         Some(word) => word.parse().map_err(|_| {

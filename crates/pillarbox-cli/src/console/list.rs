@@ -113,7 +113,7 @@ impl ListPage {
         });
         let listed = listed.unwrap_or_default();
         let is_newest = asked.after.is_none() && whole_read.is_none();
-        let latest = listed.rows.first().map(live::event_id);
+        let latest = listed.rows.first();
         Self {
             frame,
             title: title(&asked, &listed),

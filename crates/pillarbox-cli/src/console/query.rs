@@ -58,6 +58,23 @@ impl ListQuery {
         Ok(asked)
     }
 
+    /// The query that asks for the rows of `filter`.
+    pub(super) fn of(filter: &RowFilter) -> Self {
+        let text = |given: &Option<String>| given.clone().unwrap_or_default();
+        let time = |given: Option<Timestamp>| given.map_or_else(String::new, |at| at.to_string());
+        Self {
+            source: text(&filter.source),
+            kind: filter.kind,
+            state: filter.state,
+            event_type: text(&filter.event_type),
+            subject: text(&filter.subject),
+            from: time(filter.since),
+            to: time(filter.until),
+            span: (filter.since, filter.until),
+            ..Self::default()
+        }
+    }
+
     /// The filter it asks for.
     pub(super) fn filter(&self) -> RowFilter {
         let given = |text: &String| (!text.is_empty()).then(|| text.clone());

@@ -5,7 +5,9 @@ use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use super::{bulk::BulkActs, guard::AllowedHosts, inbox::ConsoleInbox, samples::SampleSource};
+use super::{
+    bulk::BulkActs, guard::AllowedHosts, inbox::ConsoleInbox, live::LiveFeed, samples::SampleSource,
+};
 use crate::{acts::Operator, evidence::ProofContext, metrics::ServeMetrics, refusals::RefusalLog};
 use pillarbox::{
     config::{Config, InboxConfig},
@@ -67,6 +69,8 @@ pub(super) struct ConsoleState<I> {
     pub(super) csrf: ProcessToken,
     /// Proves that a browser has signed in to this process.
     pub(super) session: ProcessToken,
+    /// What arrives, for the lists that are open.
+    pub(super) live: LiveFeed,
     /// Cancelled when the console stops, so that no stream keeps it.
     pub(super) stop: CancellationToken,
 }
@@ -84,6 +88,7 @@ impl<I: ConsoleInbox> ConsoleState<I> {
             hosts: AllowedHosts::of(bound, &settings.hosts),
             csrf: ProcessToken::random(&*settings.clock),
             session: ProcessToken::random(&*settings.clock),
+            live: LiveFeed::new(),
             stop: CancellationToken::new(),
             settings,
         }

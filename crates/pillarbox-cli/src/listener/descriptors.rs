@@ -16,7 +16,7 @@ const RESERVED_DESCRIPTORS: usize = 192;
 /// The connections that senders may have at once.
 const MAX_CALLBACK_CONNECTIONS: usize = 512;
 /// The connections that browsers may have at once.
-const MAX_CONSOLE_CONNECTIONS: usize = 16;
+const MAX_CONSOLE_CONNECTIONS: usize = 40;
 /// How long a sender may leave its answer unread. It has given up long before.
 const CALLBACK_FLUSH: Duration = Duration::from_secs(10);
 /// How long a browser may take to read a page, which may hold 8 MiB.
@@ -77,10 +77,10 @@ mod tests {
     #[test]
     fn senders_get_most_of_the_descriptors_and_never_all() {
         for (descriptors, callback, console) in [
-            (usize::MAX, 512, 16),
-            (1_048_576, 512, 16),
-            (1024, 512, 16),
-            (512, 302, 16),
+            (usize::MAX, 512, 40),
+            (1_048_576, 512, 40),
+            (1024, 512, 40),
+            (512, 279, 39),
             (256, 111, 15),
             (64, 27, 3),
             (32, 12, 2),

@@ -5,6 +5,7 @@
 //! platform. Their only label is a configured source, by type, so that no text of a sender can
 //! become one. To count is an atomic addition, so neither counting nor a scrape holds up a request.
 
+mod answer_times;
 mod counted_failures;
 mod gauges;
 mod names;
@@ -22,6 +23,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
+pub use answer_times::AnswerTimes;
 pub(crate) use counted_failures::CountedFailures;
 use gauges::GaugeReader;
 pub use names::prometheus_name;
@@ -187,6 +189,11 @@ impl ServeMetrics {
             inbox.refresh(self).await;
         }
         self.expose()
+    }
+
+    /// How long the answers to each source's requests took, since the process started.
+    pub fn answer_times(&self) -> Vec<AnswerTimes> {
+        AnswerTimes::read(&self.expose().1)
     }
 
     fn expose(&self) -> (&'static str, String) {

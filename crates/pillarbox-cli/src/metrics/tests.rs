@@ -169,3 +169,35 @@ fn the_document_of_metrics_has_each_name_beside_that_of_cloudwatch() {
         .map(|metric| (metric.name.to_owned(), prometheus_name(metric)));
     assert_eq!(documented, names.collect());
 }
+
+#[test]
+fn answer_times_are_those_of_a_scrape() {
+    let metrics = ServeMetrics::new();
+    let source = SourceName::new("pay").unwrap();
+    metrics.declare(std::slice::from_ref(&source));
+    let times = [1, 4, 4, 40, 2_400, 9_000];
+    for millis in times {
+        let mut record = RequestRecord::default();
+        record.source = Some(source.clone());
+        record.took = Some(Duration::from_millis(millis));
+        metrics.count_request(&record);
+    }
+    let [pay] = &metrics.answer_times()[..] else {
+        panic!("one source");
+    };
+    assert_eq!((pay.source.as_str(), pay.answers()), ("pay", 6));
+    let counted = pay.steps.iter().filter(|(_, count)| *count > 0);
+    let counted: Vec<_> = counted
+        .map(|(bound, count)| (bound.as_str(), *count))
+        .collect();
+    assert_eq!(
+        counted,
+        [
+            ("0.001", 1),
+            ("0.005", 2),
+            ("0.05", 1),
+            ("2.5", 1),
+            ("+Inf", 1)
+        ]
+    );
+}

@@ -50,7 +50,7 @@ use writer::{CheckedConnection, SqliteWriter, WritePriority};
 
 pub use expiry::PurgedBatch;
 pub use lock::{LockError, ServeLock};
-pub use query::FileInspection;
+pub use query::{ArrivalCount, FileInspection};
 pub use restore::{RestoreError, RestoredInbox, restore};
 
 /// The inbox of one machine.
@@ -151,6 +151,11 @@ impl SqliteInbox {
              process reads it: end that, and run the same command again",
             self.path.display()
         )))
+    }
+
+    /// How many notifications arrived from each of `bounds`, in order, to the next.
+    pub async fn arrivals(&self, bounds: Vec<Timestamp>) -> Result<Vec<ArrivalCount>, InboxError> {
+        self.read(move |db| query::arrivals(db, &bounds)).await
     }
 
     /// Checks the whole file.

@@ -33,6 +33,22 @@ pub struct FileInspection {
     pub faults: Vec<String>,
 }
 
+/// The pending rows that [`arrivals`] reads at most; the rest count as finished.
+const MAX_CHARTED_PENDING: i64 = 100_000;
+
+/// What arrived in one span of time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ArrivalCount {
+    /// All notifications.
+    pub all: u64,
+    /// Those that are open now.
+    pub open: u64,
+    /// Those that are dead now.
+    pub dead: u64,
+    /// Those that are held now.
+    pub held: u64,
+}
+
 /// Open rows that are due and not leased.
 pub(super) fn find_due(
     db: &Connection,
@@ -269,6 +285,71 @@ pub(super) fn pending_gauges(
         }
     }
     Ok(gauges)
+}
+
+/// How many notifications arrived from each of `bounds` to the next, and the pending ones among
+/// them.
+///
+/// Rows have ids in the order of their arrival, so that a bound is found by bisection, and the
+/// number of ids between two bounds is the number of arrivals, those of removed rows among them.
+pub(super) fn arrivals(
+    db: &Connection,
+    bounds: &[Timestamp],
+) -> Result<Vec<ArrivalCount>, SqliteError> {
+    let first = bounds
+        .iter()
+        .map(|&bound| first_since(db, bound))
+        .collect::<Result<Vec<i64>, _>>()?;
+    let spans = first.windows(2).map(|ids| ArrivalCount {
+        all: (ids[1] - ids[0]).unsigned_abs(),
+        ..ArrivalCount::default()
+    });
+    let mut counts: Vec<ArrivalCount> = spans.collect();
+    // The index alone answers this: it ends with the ids.
+    let mut select = db.prepare_cached(
+        "SELECT shelf, id FROM notification
+         WHERE shelf IN ('open:0', 'dead:0', 'held:0') AND id >= ?1 LIMIT ?2",
+    )?;
+    let begin = first.first().copied().unwrap_or(i64::MAX);
+    let mut rows = select.query([begin, MAX_CHARTED_PENDING])?;
+    while let Some(row) = rows.next()? {
+        let (shelf, id): (String, i64) = (row.get(0)?, row.get(1)?);
+        let span = first.partition_point(|&first| first <= id) - 1;
+        let Some(count) = counts.get_mut(span) else {
+            continue; // it arrived after the last bound
+        };
+        *match shelf.as_str() {
+            "open:0" => &mut count.open,
+            "dead:0" => &mut count.dead,
+            _ => &mut count.held,
+        } += 1;
+    }
+    Ok(counts)
+}
+
+/// The id of the first row that arrived at or after `bound`; one more than the last if none did.
+fn first_since(db: &Connection, bound: Timestamp) -> Result<i64, SqliteError> {
+    let (mut low, last): (i64, i64) = db.query_row(
+        "SELECT coalesce((SELECT min(id) FROM notification), 1),
+             coalesce((SELECT max(id) FROM notification), 0)",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    let mut high = last + 1;
+    let mut select = db.prepare_cached(
+        "SELECT id, received_at FROM notification WHERE id >= ?1 ORDER BY id LIMIT 1",
+    )?;
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let (id, received_at): (i64, i64) =
+            select.query_row([middle], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        if received_at >= bound.as_millis() {
+            high = middle;
+        } else {
+            low = id + 1;
+        }
+    }
+    Ok(low)
 }
 
 /// Checks the whole file.

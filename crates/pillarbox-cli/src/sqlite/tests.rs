@@ -1198,3 +1198,34 @@ fn a_running_serve_is_seen_by_its_lock_and_looking_makes_and_takes_nothing() {
     assert!(!ServeLock::is_held(&file));
     ServeLock::take(&file).unwrap();
 }
+
+#[tokio::test]
+async fn arrivals_are_counted_between_bounds_although_rows_were_removed() {
+    let inbox = TempInbox::new();
+    let at = |second| NOW.plus(Duration::from_secs(second));
+    for second in 1..=20 {
+        let mut entry = pay(&format!("m{second}"), "p", "card_payment_captured", NOW);
+        entry.received_at = at(second);
+        inbox.record(&entry).await.unwrap();
+    }
+    let bounds = vec![at(0), at(5), at(5), at(15), at(30)];
+    let counted = |counts: Vec<ArrivalCount>| {
+        let counts = counts.iter().map(|count| (count.all, count.open));
+        counts.collect::<Vec<_>>()
+    };
+    let counts = inbox.arrivals(bounds.clone()).await.unwrap();
+    assert_eq!(counted(counts), [(4, 4), (0, 0), (10, 10), (6, 6)]);
+    inbox
+        .change(WritePriority::Background, |db| {
+            Ok(db.execute_batch("DELETE FROM notification WHERE id IN (3, 4, 5, 6, 20)")?)
+        })
+        .await
+        .unwrap();
+    let counts = inbox.arrivals(bounds.clone()).await.unwrap();
+    let open = counts.iter().map(|count| count.open).collect::<Vec<_>>();
+    assert_eq!(open, [2, 0, 8, 5]);
+    assert!(counts.iter().map(|count| count.all).sum::<u64>() >= 15);
+    let empty = TempInbox::new();
+    let counts = empty.arrivals(bounds).await.unwrap();
+    assert_eq!(counted(counts), [(0, 0); 4]);
+}
