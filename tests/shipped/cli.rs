@@ -240,6 +240,29 @@ fn send_repeats_the_same_bytes_and_counts_new_ones() {
 }
 
 #[test]
+fn what_send_prints_as_json_has_the_key_that_show_takes() {
+    let folder = Folder::with(BOTH_SOURCES);
+    let serve = folder.serve();
+    for (source, repeats) in [("pay", "0"), ("hmrc", "1")] {
+        let url = serve.url(source).to_string();
+        let ran = folder.run(&["send", source, "--json", "--repeat", repeats, "--to", &url]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        for (nth, line) in ran.stdout.lines().enumerate() {
+            let sent: Value = serde_json::from_str(line).unwrap();
+            assert_eq!(sent["status"], 200, "{sent}");
+            assert_eq!(sent["is_repeat"], nth > 0, "{sent}");
+            assert_eq!(sent["is_delivered"], true, "{sent}");
+            let shown = folder.run(&["show", sent["key"].as_str().unwrap()]);
+            assert_eq!(shown.code, 0, "{shown:?}");
+        }
+    }
+    let ran = folder.run(&["send", "pay", "--json", "--to", NOBODY]);
+    let sent: Value = serde_json::from_str(ran.stdout.trim()).unwrap();
+    assert_eq!((ran.code, &sent["status"]), (1, &Value::Null), "{ran:?}");
+    assert!(sent["error"].as_str().unwrap().contains("cannot connect"));
+}
+
+#[test]
 fn send_accepts_a_message_from_a_file_and_another_secret() {
     let folder = Folder::with(BOTH_SOURCES);
     folder.write("declaration.json", r#"{"duty": 1.10}"#);
@@ -517,6 +540,18 @@ fn healthcheck_ends_with_0_only_while_serve_is_ready() {
     let check = || folder.run(&["healthcheck", "--listen", &listen]);
     let ready = check();
     assert_eq!((ready.code, &*ready.stdout), (0, "ok\n"), "{ready:?}");
+    let json = folder.run(&["healthcheck", "--json", "--listen", &listen]);
+    let object: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(
+        (&object["ready"], &object["address"]),
+        (&true.into(), &listen.as_str().into())
+    );
+    let mut doctor = folder.command(&["doctor"]);
+    let doctor = Ran::of(doctor.env("PILLARBOX_LISTEN", &listen));
+    let answers = format!("the running serve answers at {listen}");
+    assert!(doctor.stdout.contains(&answers), "{doctor:?}");
+    let refused = serve.stderr.find("request refused");
+    assert_eq!(refused, None, "neither command is logged as a refusal");
     serve.stop(Signal::TERM);
     fails(&check(), 1, &["is `pillarbox serve` running?"]);
 }

@@ -21,6 +21,7 @@ mod lambda_reconcile;
 mod monitoring;
 mod own_destination;
 mod own_destination_lambda;
+mod privacy;
 mod process;
 mod read_commands;
 mod receive;

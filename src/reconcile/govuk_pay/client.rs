@@ -29,8 +29,8 @@ const LIMITS: ClientLimits = ClientLimits {
     total: Duration::from_secs(20),
 };
 
-/// Pay's code for a page past the end of a search.
-const NO_PAGE_CODE: &str = "P0402";
+/// Pay's codes for a page past the end of a search for payments, and for refunds.
+const NO_PAGE_CODES: [&str; 2] = ["P0402", "P1100"];
 /// Pay's codes for a payment, its events and its refunds that are not there.
 const NOT_FOUND_CODES: [&str; 3] = ["P0200", "P0300", "P0800"];
 
@@ -41,12 +41,21 @@ pub(super) struct PayClient<'a> {
     has_called: bool,
 }
 
-/// One page of payments.
+/// Everything that Pay says about one payment.
 #[derive(Debug)]
-pub(super) struct PaymentPage {
-    /// The payments that could be read, newest first.
-    pub(super) payments: Vec<Payment>,
-    /// The payments that could not be read.
+pub(super) struct WholePayment {
+    pub(super) payment: Payment,
+    pub(super) history: Vec<StateChange>,
+    /// How many refunds have succeeded.
+    pub(super) refunds: usize,
+}
+
+/// One page of a search.
+#[derive(Debug)]
+pub(super) struct ResultPage<T> {
+    /// The results that could be read, newest first.
+    pub(super) results: Vec<T>,
+    /// The number of those that could not be read.
     pub(super) unreadable: usize,
     /// The query of the next page.
     pub(super) next: Option<String>,
@@ -69,6 +78,11 @@ struct PageLinks {
 #[derive(Deserialize)]
 struct HalLink {
     href: String,
+}
+
+#[derive(Deserialize)]
+struct FoundRefund {
+    payment_id: String,
 }
 
 #[derive(Deserialize)]
@@ -117,47 +131,47 @@ impl<'a> PayClient<'a> {
         })
     }
 
-    /// One page of a search.
-    pub(super) async fn page(
+    /// One page of a search for payments.
+    pub(super) async fn payments_page(
         &mut self,
         run: &mut LockedRun<'_, impl ReconcileInbox>,
         query: &str,
-    ) -> Result<PaymentPage, RunEnd> {
-        let mut url = self.payments(&[]);
+    ) -> Result<ResultPage<Payment>, RunEnd> {
+        self.page(run, "payments", query, Payment::read).await
+    }
+
+    /// One page of a search for refunds: the payment of each.
+    pub(super) async fn refunds_page(
+        &mut self,
+        run: &mut LockedRun<'_, impl ReconcileInbox>,
+        query: &str,
+    ) -> Result<ResultPage<Id>, RunEnd> {
+        let payment = |json: &[u8]| {
+            let refund: FoundRefund = serde_json::from_slice(json).ok()?;
+            Id::new(&refund.payment_id)
+        };
+        self.page(run, "refunds", query, payment).await
+    }
+
+    async fn page<T>(
+        &mut self,
+        run: &mut LockedRun<'_, impl ReconcileInbox>,
+        what: &str,
+        query: &str,
+        read: impl Fn(&[u8]) -> Option<T>,
+    ) -> Result<ResultPage<T>, RunEnd> {
+        let mut url = http_client::under(&self.access.base_url, &["v1", what]);
         url.set_query(Some(query));
         let answer = self.get(run, &url).await?;
         match answer.status {
-            200 => self.read_page(&url, &answer.body).map_err(RunEnd::GovukPay),
-            404 if is_past_the_end(query, &answer) => Ok(PaymentPage {
-                payments: Vec::new(),
+            200 => read_page(&url, &answer.body, read).map_err(RunEnd::GovukPay),
+            404 if is_past_the_end(query, &answer) => Ok(ResultPage {
+                results: Vec::new(),
                 unreadable: 0,
                 next: None,
             }),
             _ => Err(RunEnd::GovukPay(PayError::of(&answer))),
         }
-    }
-
-    fn read_page(&self, url: &Url, body: &[u8]) -> Result<PaymentPage, PayError> {
-        let results: SearchResults<'_> =
-            serde_json::from_slice(body).map_err(|_| PayError::NotUnderstood)?;
-        let payments: Vec<_> = results
-            .results
-            .iter()
-            .filter_map(|raw| Payment::read(raw.get().as_bytes()))
-            .collect();
-        if results.count != results.results.len() {
-            return Err(PayError::NotUnderstood);
-        }
-        let next = results
-            .links
-            .next_page
-            .map(|link| next(url, &link.href))
-            .transpose()?;
-        Ok(PaymentPage {
-            unreadable: results.results.len() - payments.len(),
-            payments,
-            next,
-        })
     }
 
     /// The current payment and the whole response; `None` if the payment does not exist.
@@ -183,15 +197,7 @@ impl<'a> PayClient<'a> {
         let Some(body) = self.about(run, id, &["events"]).await? else {
             return Ok(Vec::new());
         };
-        let history: PaymentHistory = read(&body)?;
-        let change = |event: HistoryEvent| {
-            Some(StateChange {
-                at: Timestamp::parse(&event.updated)?,
-                status: event.state.status,
-                is_finished: event.state.finished == Some(true),
-            })
-        };
-        Ok(history.events.into_iter().filter_map(change).collect())
+        read_history(&body).map_err(RunEnd::GovukPay)
     }
 
     /// How many refunds of a payment have succeeded.
@@ -203,9 +209,7 @@ impl<'a> PayClient<'a> {
         let Some(body) = self.about(run, id, &["refunds"]).await? else {
             return Ok(0);
         };
-        let refunds: PaymentRefunds = read(&body)?;
-        let refunds = refunds.embedded.refunds.iter();
-        Ok(refunds.filter(|refund| refund.status == "success").count())
+        read_refunds(&body).map_err(RunEnd::GovukPay)
     }
 
     async fn about(
@@ -257,10 +261,7 @@ impl<'a> PayClient<'a> {
         }
         run.step().await?;
         self.has_called = true;
-        let request = self
-            .http
-            .get(url.clone())
-            .bearer_auth(self.access.api_key.expose());
+        let request = self.request(url);
         let request = match run.time_left() {
             Some(left) => request.timeout(left.min(LIMITS.total)),
             None => request,
@@ -270,13 +271,110 @@ impl<'a> PayClient<'a> {
             .map_err(PayError::from))
     }
 
+    fn request(&self, url: &Url) -> reqwest::RequestBuilder {
+        let request = self.http.get(url.clone());
+        request.bearer_auth(self.access.api_key.expose())
+    }
+
+    /// Sends one request for a person who waits for the answer, and tries it once.
+    async fn ask(&self, url: &Url) -> Result<ClientResponse, PayError> {
+        http_client::ask(self.request(url), MAX_RESPONSE_BYTES)
+            .await
+            .map_err(PayError::from)
+    }
+
+    /// What Pay says about one payment, or a part of it, for a person; `None` if Pay does not know
+    /// it.
+    async fn ask_about(&self, id: &Id, more: &[&str]) -> Result<Option<Bytes>, PayError> {
+        let answer = self
+            .ask(&self.payments(&[&[id.as_str()], more].concat()))
+            .await?;
+        match answer.status {
+            200 => Ok(Some(answer.body)),
+            404 if NOT_FOUND_CODES.contains(&error::code(&answer).as_str()) => Ok(None),
+            _ => Err(PayError::of(&answer)),
+        }
+    }
+
+    /// The payments with this reference, for a person: at most 20, the newest first.
+    pub(super) async fn ask_by_reference(&self, reference: &str) -> Result<Vec<Payment>, PayError> {
+        let mut url = self.payments(&[]);
+        url.query_pairs_mut()
+            .append_pair("reference", reference)
+            .append_pair("display_size", "20");
+        let answer = self.ask(&url).await?;
+        match answer.status {
+            200 => Ok(read_page(&url, &answer.body, Payment::read)?.results),
+            _ => Err(PayError::of(&answer)),
+        }
+    }
+
+    /// The payment as it is now, its history and its refunds, for a person.
+    pub(super) async fn ask_whole(&self, id: &Id) -> Result<Option<WholePayment>, PayError> {
+        let Some(body) = self.ask_about(id, &[]).await? else {
+            return Ok(None);
+        };
+        let payment = Payment::read(&body).ok_or(PayError::NotUnderstood)?;
+        let history = self.ask_about(id, &["events"]).await?;
+        let refunds = match payment.refunded {
+            0 => None,
+            _ => self.ask_about(id, &["refunds"]).await?,
+        };
+        Ok(Some(WholePayment {
+            history: history.map_or_else(|| Ok(Vec::new()), |body| read_history(&body))?,
+            refunds: refunds.map_or(Ok(0), |body| read_refunds(&body))?,
+            payment,
+        }))
+    }
+
     fn payments(&self, more: &[&str]) -> Url {
         http_client::under(&self.access.base_url, &[&["v1", "payments"], more].concat())
     }
 }
 
-fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, RunEnd> {
-    serde_json::from_slice(body).map_err(|_| RunEnd::GovukPay(PayError::NotUnderstood))
+fn read_history(body: &[u8]) -> Result<Vec<StateChange>, PayError> {
+    let history: PaymentHistory = read(body)?;
+    let change = |event: HistoryEvent| {
+        Some(StateChange {
+            at: Timestamp::parse(&event.updated)?,
+            status: event.state.status,
+            is_finished: event.state.finished == Some(true),
+        })
+    };
+    Ok(history.events.into_iter().filter_map(change).collect())
+}
+
+/// How many refunds have succeeded.
+fn read_refunds(body: &[u8]) -> Result<usize, PayError> {
+    let refunds: PaymentRefunds = read(body)?;
+    let refunds = refunds.embedded.refunds.iter();
+    Ok(refunds.filter(|refund| refund.status == "success").count())
+}
+
+fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, PayError> {
+    serde_json::from_slice(body).map_err(|_| PayError::NotUnderstood)
+}
+
+fn read_page<T>(
+    url: &Url,
+    body: &[u8],
+    read: impl Fn(&[u8]) -> Option<T>,
+) -> Result<ResultPage<T>, PayError> {
+    let page: SearchResults<'_> =
+        serde_json::from_slice(body).map_err(|_| PayError::NotUnderstood)?;
+    if page.count != page.results.len() {
+        return Err(PayError::NotUnderstood);
+    }
+    let raw = page.results.iter();
+    let results: Vec<T> = raw
+        .filter_map(|result| read(result.get().as_bytes()))
+        .collect();
+    let next = page.links.next_page.map(|link| next(url, &link.href));
+    Ok(ResultPage {
+        unreadable: page.results.len() - results.len(),
+        results,
+        next: next.transpose()?,
+    })
 }
 
 /// Whether Pay reports that the search has fewer pages, as it does when payments leave the window
@@ -285,7 +383,7 @@ fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, RunEnd> {
 fn is_past_the_end(query: &str, answer: &ClientResponse) -> bool {
     let page = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "page");
     let is_later = page.is_some_and(|(_, number)| number != "1");
-    is_later && error::code(answer) == NO_PAGE_CODE
+    is_later && NO_PAGE_CODES.contains(&error::code(answer).as_str())
 }
 
 /// The query of the next page. Its address must be that of this page, because the API key is sent

@@ -7,7 +7,8 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { SIZES, THEMES, check, launch, open } from './browser.mjs';
-import { INBOXES, Pillarbox, until } from './pillarbox.mjs';
+import { Consumer } from './consumer.mjs';
+import { INBOXES, Pillarbox, SOURCES, until } from './pillarbox.mjs';
 
 // Markup, an event handler, a closing of every element that a page could put it in, and characters
 // that reorder and hide text.
@@ -18,29 +19,43 @@ let browser;
 before(async () => { browser = await launch(); });
 after(() => browser.close());
 
+// Notifications in every state that a person meets: delivered, dead, held, discarded, and some that
+// are hostile. The destination refuses what comes first.
 async function filled(inbox) {
-  const pillarbox = await Pillarbox.start({ inbox });
+  const consumer = await Consumer.start(400);
+  const flags = ['--allow-changes'];
+  const pillarbox = await Pillarbox.start({ inbox, document: SOURCES + consumer.document, flags });
+  await pillarbox.send('pay', '--count', '2');
+  await until('both are dead', async () => (await pillarbox.rows('--state', 'dead')).length === 2);
+  consumer.status = 200;
   const message = join(pillarbox.folder, 'hostile.json');
-  await writeFile(message, JSON.stringify({ text: HOSTILE }));
-  await pillarbox.send('pay', '--count', '3');
+  await writeFile(message, JSON.stringify({ text: HOSTILE, name: HOSTILE }));
   await pillarbox.send('pay', '--event', 'refunded');
   await pillarbox.send('hmrc', '--xml');
   await pillarbox.send('hmrc', '--message', message);
-  const { length } = await pillarbox.rows();
-  assert.equal(length, 6);
-  return pillarbox;
+  await pillarbox.run('discard', (await pillarbox.rows('--state', 'dead'))[0].key);
+  const forged = ['--secret', 'env:LEDGER_WHSEC'];
+  await pillarbox.send('pay', ...forged);
+  await until('three are delivered', async () => (
+    (await pillarbox.rows('--state', 'delivered')).length === 3));
+  return { pillarbox, consumer };
 }
 
 const rowPath = (row) => `/notifications/${encodeURIComponent(row.key)}`;
 
 for (const inbox of Object.keys(INBOXES)) {
   describe(`the pages over ${inbox}`, () => {
+    let consumer;
     let full;
     let empty;
     before(async () => {
-      [full, empty] = [await filled(inbox), await Pillarbox.start({ inbox })];
+      ({ pillarbox: full, consumer } = await filled(inbox));
+      empty = await Pillarbox.start({ inbox });
     });
-    after(() => Promise.all([full?.end(), empty?.end()]));
+    after(async () => {
+      consumer?.end();
+      await Promise.all([full?.end(), empty?.end()]);
+    });
 
     for (const theme of THEMES) {
       for (const [size, options] of Object.entries(SIZES)) {
@@ -48,17 +63,16 @@ for (const inbox of Object.keys(INBOXES)) {
         if (inbox !== 'sqlite' && theme !== THEMES[0]) continue;
         it(`are accessible in ${theme} ${size}`, async () => {
           const rows = await full.rows();
+          const row = (source) => rowPath(rows.find((one) => one.source === source));
+          const dead = rowPath(rows.find((one) => one.state === 'dead'));
           const pages = [
-            [full, '/'],
-            [full, '/?source=pay&state=delivered'],
-            [full, '/?state=dead'],
-            [empty, '/'],
-            [full, '/nowhere'],
-            [full, '/notifications/pay:none'],
-            ...['pay', 'hmrc'].flatMap((source) => {
-              const row = rowPath(rows.find((one) => one.source === source));
-              return [[full, row], [full, `${row}?bytes=show`]];
-            }),
+            ...['/', '/notifications', '/search?q=', '/refusals', '/audit', '/charts', '/samples',
+            ].flatMap((path) => [[full, path], [empty, path]]),
+            ...['/notifications?source=pay&state=delivered', '/notifications?state=held',
+              `/search?q=${rows[0].key}`, '/search?q=nowhere', row('pay'), row('hmrc'), dead,
+              `${dead}/replay`, `${dead}/discard`, `${dead}/erase`, '/bulk?state=dead',
+              '/nowhere', '/notifications/pay:none', '/notifications?state=wrong',
+            ].map((path) => [full, path]),
           ];
           const { page, context, errors } = await open(browser, { ...options, colorScheme: theme });
           for (const [pillarbox, path] of pages) {
@@ -67,6 +81,10 @@ for (const inbox of Object.keys(INBOXES)) {
             assert.equal(await page.locator('html').getAttribute('lang'), 'en');
             await check(page, path);
           }
+          // The row page again, once everything on it is shown.
+          await page.goto(full.url(row('hmrc')));
+          await page.getByRole('button', { name: /^Show/ }).first().click();
+          await check(page, 'a shown field');
           assert.deepEqual(errors, []);
           await context.close();
         });
@@ -76,12 +94,13 @@ for (const inbox of Object.keys(INBOXES)) {
     it('show hostile text as text', async () => {
       const { page, context, errors } = await open(browser);
       for (const row of await full.rows('--source', 'hmrc')) {
-        for (const path of [rowPath(row), `${rowPath(row)}?bytes=show`]) {
-          await page.goto(full.url(path));
+        await page.goto(full.url(rowPath(row)));
+        for (const button of ['Show the exact bytes', 'Show them in hexadecimal', /^Show /]) {
+          await page.getByRole('button', { name: button }).first().click();
           const text = await page.locator('body').innerText();
-          assert.doesNotMatch(text, /[\u202e\u2066\u0000\u001b]/, path);
+          assert.doesNotMatch(text, /[\u202e\u2066\u0000\u001b]/, row.key);
           assert.notEqual(await page.title(), 'owned');
-          assert.equal(await page.locator('main script, main img').count(), 0, path);
+          assert.equal(await page.locator('main script, main img').count(), 0, row.key);
         }
       }
       assert.deepEqual(errors, []);
@@ -91,14 +110,16 @@ for (const inbox of Object.keys(INBOXES)) {
     it('work with scripts switched off', async () => {
       const { page, context } = await open(browser, { javaScriptEnabled: false });
       await page.goto(full.url('/'));
-      assert.equal(await page.locator('tbody tr').count(), 6);
-      await page.getByLabel('Source').fill('hmrc');
-      await page.getByRole('button', { name: 'Filter' }).click();
-      assert.equal(await page.locator('tbody tr').count(), 2);
-      assert.match(page.url(), /source=hmrc/);
-      await page.locator('tbody a').first().click();
-      assert.match(page.url(), /notifications/);
-      assert.ok(await page.getByText('SHA-256').count());
+      await page.getByRole('link', { name: 'dead' }).click();
+      assert.equal(await page.locator('#notifications tbody tr').count(), 1);
+      await page.locator('#notifications tbody a').click();
+      await page.getByRole('link', { name: 'Replay' }).click();
+      await page.getByRole('button', { name: 'Replay' }).click();
+      await until('it is delivered', async () => (
+        (await full.rows('--state', 'dead')).length === 0));
+      await page.getByLabel('Payment, reference').fill('nowhere');
+      await page.getByRole('button', { name: 'Find' }).click();
+      assert.match(page.url(), /search\?q=nowhere/);
       await context.close();
     });
   });

@@ -10,7 +10,7 @@ const BINARY = process.env.PILLARBOX_TEST_BINARY;
 export const HMRC_SECRET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
 export const PAY_SECRET = 'webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu';
 
-const SOURCES = `
+export const SOURCES = `
 [sources.hmrc]
 kind = "hmrc"
 secrets = ["env:HMRC_PUSH_SECRET"]
@@ -45,12 +45,13 @@ export class Pillarbox {
     this.env = {
       HMRC_PUSH_SECRET: HMRC_SECRET,
       PAY_SIGNING_SECRET: PAY_SECRET,
+      LEDGER_WHSEC: 'whsec_cGlsbGFyYm94LXRlc3Qtc2VjcmV0LTMyLWJ5dGVzISE=',
       PILLARBOX_INBOX: inbox,
       PILLARBOX_LOG: 'warn',
       AWS_REGION: 'eu-west-2',
       AWS_ACCESS_KEY_ID: 'local',
       AWS_SECRET_ACCESS_KEY: 'local',
-      AWS_ENDPOINT_URL_DYNAMODB: process.env.PILLARBOX_TEST_DYNAMODB ?? '',
+      AWS_ENDPOINT_URL_DYNAMODB: process.env.PILLARBOX_TEST_DYNAMODB ?? 'http://127.0.0.1:8000',
     };
   }
 

@@ -84,7 +84,7 @@ impl ConsoleArgs {
         };
         self.welcome(bound, &inbox_name, output)?;
         let senders = senders(&settings).await?;
-        let actor = match settings.config.inbox.is_on_aws() {
+        let actor = match settings.config.inbox.is_on_aws() && self.allow_changes {
             true => aws_actor(&aws().await?).await,
             false => local_actor(),
         };

@@ -13,6 +13,7 @@ use super::{
     scan::ScanProgress,
     settings::CommandSettings,
     verify::{StoredProof, proof_context},
+    work_line::WorkLine,
 };
 use pillarbox::{
     config::Overrides,
@@ -60,6 +61,7 @@ impl ExportArgs {
         let context = proof_context(&settings).await?;
         let (inbox, progress) = ScanProgress::of(inbox, &filter, output).await?;
         let (mut exported, mut left_out, mut broken) = (0_usize, 0, 0);
+        let line = WorkLine::counting("exported", true);
         let mut page = Some(PageRequest::first(inbox.page(usize::MAX)));
         while let Some(this) = page.take() {
             let listed = inbox.list(&filter, this).await?;
@@ -82,12 +84,14 @@ impl ExportArgs {
                 broken += usize::from(matches!(proof, StoredProof::Broken(_)));
                 exported += 1;
                 output.data(&json(&ExportedRow::of(&row, proof))?)?;
+                line.add_one();
             }
             page = listed.next.map(|next| PageRequest {
                 limit: inbox.page(usize::MAX),
                 after: Some(next),
             });
         }
+        drop(line);
         output.say(&format!(
             "{exported} exported, {broken} of them broken; {left_out} left out"
         ))?;

@@ -26,6 +26,9 @@ pub(super) struct HealthcheckArgs {
     /// configuration
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 impl HealthcheckArgs {
@@ -51,6 +54,10 @@ impl HealthcheckArgs {
                 ))
             })?;
         match word(&answer) {
+            Some((200, word)) if self.json => {
+                let ready = serde_json::json!({"address": address, "ready": true, "answer": word});
+                Ok(output.data(&ready.to_string())?)
+            }
             Some((200, word)) => Ok(output.data(word)?),
             Some((503, word)) => Err(failed(format!("not ready: {}", visible(word)))),
             _ => Err(failed(

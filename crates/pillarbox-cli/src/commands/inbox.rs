@@ -8,10 +8,11 @@ use super::{
     CommandError, ErrorCode, GlobalArgs, demo,
     output::Output,
     settings::{CommandSettings, outside},
+    work_line::WorkLine,
 };
 use crate::{
     any_inbox::table_inbox,
-    sqlite::{SqliteInbox, restore},
+    sqlite::{SqliteInbox, partial_path, restore},
 };
 use pillarbox::{
     config::{InboxConfig, Overrides},
@@ -76,7 +77,8 @@ impl InboxCommand {
 impl BackupArgs {
     async fn run(self, path: &Path, output: &mut Output) -> Result<(), CommandError> {
         let inbox = SqliteInbox::open_read_only(path)?;
-        let rows = inbox.backup(&self.target).await?;
+        let partial = partial_path(&self.target);
+        let rows = WorkLine::while_copying(path, partial, inbox.backup(&self.target)).await?;
         Ok(output.say(&format!(
             "{} has all {rows} notifications of {}.",
             self.target.display(),

@@ -1,20 +1,22 @@
 //! `pillarbox send`: sends signed test notifications as a sender would.
 
-use std::{ffi::OsStr, fs, path::PathBuf};
+use std::{borrow::Cow, ffi::OsStr, fs, io, path::PathBuf, time::Duration};
 
 use clap::{
     Arg, Args, Command,
     builder::{PossibleValue, StringValueParser, TypedValueParser},
 };
+use serde::Serialize;
 use tokio::time::Instant;
 use url::Url;
 
 use super::{
     CommandError, ErrorCode, GlobalArgs,
     output::{GREEN, Output, RED, millis, paint},
+    row::json,
     simulated_sender,
 };
-use pillarbox::telemetry::visible;
+use pillarbox::{config::SourceConfig, telemetry::visible};
 use sender_simulator::{
     Clock, DeliveryAttempt, MessageBody, NextAction, Sender, SenderRequest, SystemClock,
     UnknownEventError, decide, exchange, hmrc,
@@ -62,6 +64,22 @@ pub(super) struct SendArgs {
         value_parser = clap::value_parser!(u32).range(1..),
     )]
     count: u32,
+    /// Print one JSON object for each request
+    #[arg(long)]
+    json: bool,
+}
+
+/// What became of one request.
+#[derive(Serialize)]
+struct SentRequest<'a> {
+    key: &'a str,
+    status: Option<u16>,
+    answer: Option<Cow<'a, str>>,
+    error: Option<String>,
+    is_repeat: bool,
+    is_delivered: bool,
+    next: &'a str,
+    took_us: u64,
 }
 
 /// Accepts any name, because the source decides which exist, and has the events of both senders for
@@ -103,7 +121,8 @@ impl SendArgs {
         for _ in 0..self.count {
             let request = sender.request(&self.body(sender)?, secret.expose(), &url);
             for copy in 0..=self.repeat {
-                all_delivered &= post(sender, &request, &url, copy, output).await?;
+                let is_repeat = copy > 0;
+                all_delivered &= self.post(source, &request, &url, is_repeat, output).await?;
             }
         }
         if all_delivered {
@@ -138,46 +157,64 @@ impl SendArgs {
         };
         Ok(hmrc::body(&message, hmrc::SAMPLE_BOX, &SystemClock))
     }
-}
 
-/// Posts once, and prints the response and what the real sender would do next.
-async fn post(
-    sender: Sender,
-    request: &SenderRequest,
-    url: &Url,
-    copy: u32,
-    output: &mut Output,
-) -> Result<bool, CommandError> {
-    let began = Instant::now();
-    let answered = exchange(request, url, sender.client_profile()).await;
-    let took = millis(began.elapsed());
-    let (outcome, response) = match &answered {
-        Ok(answer) => {
-            let body = String::from_utf8_lossy(&answer.body);
-            (
-                answer.outcome(sender, SystemClock.now()),
-                format!("{} {}", answer.status, visible(body.trim())),
-            )
-        }
-        // A URL that the sender would never have tried is a mistake on the command line.
-        Err(error) => (
-            error
+    /// Posts once, and prints the response and what the real sender would do next.
+    async fn post(
+        &self,
+        source: &SourceConfig,
+        request: &SenderRequest,
+        url: &Url,
+        is_repeat: bool,
+        output: &mut Output,
+    ) -> Result<bool, CommandError> {
+        let sender = simulated_sender::sender(source.kind)?;
+        let began = Instant::now();
+        let answered = exchange(request, url, sender.client_profile()).await;
+        let took = began.elapsed();
+        let outcome = match &answered {
+            Ok(answer) => answer.outcome(sender, SystemClock.now()),
+            // A URL that the sender would never have tried is a mistake on the command line.
+            Err(error) => error
                 .outcome()
                 .ok_or_else(|| CommandError::Usage(error.to_string()))?,
-            error.to_string(),
-        ),
+        };
+        let decision = decide(sender, outcome, DeliveryAttempt::FIRST);
+        let sent = SentRequest {
+            // As `list` and `show` name it, if this source receives it.
+            key: &format!("{}:{}", source.name, request.id),
+            status: answered.as_ref().ok().map(|answer| answer.status),
+            answer: answered
+                .as_ref()
+                .ok()
+                .map(|answer| String::from_utf8_lossy(&answer.body)),
+            error: answered.as_ref().err().map(ToString::to_string),
+            is_repeat,
+            is_delivered: decision.next == NextAction::Acknowledged,
+            next: &decision.sentence,
+            took_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+        };
+        if self.json {
+            output.data(&json(&sent)?)?;
+        } else {
+            print(&sent, took, output)?;
+        }
+        Ok(sent.is_delivered)
+    }
+}
+
+fn print(sent: &SentRequest<'_>, took: Duration, output: &mut Output) -> io::Result<()> {
+    let response = match (sent.status, &sent.answer, &sent.error) {
+        (Some(status), Some(answer), _) => format!("{status} {}", visible(answer.trim())),
+        (_, _, error) => error.clone().unwrap_or_default(),
     };
-    let decision = decide(sender, outcome, DeliveryAttempt::FIRST);
-    let is_delivered = decision.next == NextAction::Acknowledged;
-    let again = if copy > 0 { ", again" } else { "" };
-    let response = paint(&response, if is_delivered { GREEN } else { RED });
+    let response = paint(&response, if sent.is_delivered { GREEN } else { RED });
+    let again = if sent.is_repeat { ", again" } else { "" };
     output.data(&format!(
-        "{} {}{again}: {response} in {took} ms",
-        sender.as_str(),
-        request.id
+        "{}{again}: {response} in {} ms",
+        sent.key,
+        millis(took)
     ))?;
-    output.data(&format!("  {}", decision.sentence))?;
-    Ok(is_delivered)
+    output.data(&format!("  {}", sent.next))
 }
 
 #[cfg(test)]

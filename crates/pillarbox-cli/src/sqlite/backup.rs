@@ -7,7 +7,7 @@
 use std::{
     fs::{self, File},
     io,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use rusqlite::Connection;
@@ -21,7 +21,7 @@ use pillarbox::inbox::InboxError;
 
 /// Writes the copy to `target`, which must not exist. Returns the number of rows in it.
 pub(super) fn backup(db: &Connection, target: &Path) -> Result<u64, SqliteError> {
-    let partial = beside(target, ".partial");
+    let partial = partial_path(target);
     create_private(target)?; // takes the name
     let copied = copy(db, &partial).and_then(|rows| {
         fs::rename(&partial, target)
@@ -34,6 +34,11 @@ pub(super) fn backup(db: &Connection, target: &Path) -> Result<u64, SqliteError>
         let _ = fs::remove_file(target);
     }
     copied
+}
+
+/// Where the copy is until it is whole.
+pub fn partial_path(target: &Path) -> PathBuf {
+    beside(target, ".partial")
 }
 
 /// Writes a checked and flushed copy to `partial`, in place of whatever has that name. Returns the

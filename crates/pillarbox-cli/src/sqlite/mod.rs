@@ -18,6 +18,7 @@ mod pair;
 mod query;
 mod restore;
 mod schema;
+mod search;
 mod summary;
 mod writer;
 
@@ -48,10 +49,12 @@ use pillarbox::{
 };
 use writer::{CheckedConnection, SqliteWriter, WritePriority};
 
+pub use backup::partial_path;
 pub use expiry::PurgedBatch;
 pub use lock::{LockError, ServeLock};
 pub use query::{ArrivalCount, FileInspection};
 pub use restore::{RestoreError, RestoredInbox, restore};
+pub use search::FoundInFile;
 
 /// The inbox of one machine.
 ///

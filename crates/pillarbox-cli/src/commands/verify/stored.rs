@@ -8,6 +8,7 @@ use crate::{
         output::Output,
         scan::ScanProgress,
         settings::{CommandSettings, outside_with, vault, wrong},
+        work_line::WorkLine,
     },
     evidence::{ProofContext, StoredProof},
 };
@@ -86,6 +87,7 @@ async fn prove_all(
     output: &mut Output,
 ) -> Result<ProofCounts, CommandError> {
     let mut counts = ProofCounts::default();
+    let line = WorkLine::counting("verified", false);
     let mut page = Some(PageRequest::first(inbox.page(usize::MAX)));
     while let Some(this) = page.take() {
         let listed = inbox.list(&RowFilter::default(), this).await?;
@@ -102,8 +104,9 @@ async fn prove_all(
                 Err(error) => return Err(error.into()),
             };
             counts.add(&proof);
+            line.add_one();
             if let StoredProof::OtherSecret(why) | StoredProof::Broken(why) = proof {
-                output.say(&why)?;
+                line.above(|| output.say(&why))?;
             }
         }
         page = listed.next.map(|next| PageRequest {
