@@ -133,6 +133,11 @@ impl ListPage {
         }
     }
 
+    /// The address that counts what matches, to replay it.
+    fn bulk_address(&self) -> String {
+        self.asked.address_at("/bulk", None)
+    }
+
     /// The states to choose from.
     fn states(&self) -> [State; 6] {
         State::ALL
