@@ -65,7 +65,9 @@ pub(super) async fn act_on_named(
 ) -> Result<usize, CommandError> {
     let mut keys = Vec::new();
     for text in texts {
-        match find_key(text, operator.inbox(), settings).await? {
+        // An act on a whole key is in the audit trail even if nothing has it.
+        let found = find_key(text, operator.inbox(), settings).await?;
+        match found.or_else(|| Key::parse(text)) {
             Some(key) => keys.push(key),
             None => output.error(&no_such(text))?,
         }
