@@ -75,7 +75,7 @@ describe('the live list', () => {
     await pillarbox.send('pay');
     const page = await openList();
     await isConnected(page);
-    await makeDead(0);
+    consumer.status = 200;
     await rows(page).getByText('delivered').waitFor({ timeout: 30_000 });
   });
 
