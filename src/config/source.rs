@@ -84,36 +84,24 @@ fn read_source(
     destinations: &[String],
     wanted: &mut Vec<RequiredSecret>,
 ) -> Option<SourceConfig> {
-    let name = SourceName::new(name);
-    if name.is_none() {
-        item.complain(
-            "is not a valid source name: begin with a-z, then up to 31 of a-z, 0-9 and -",
-        );
-    }
+    let name = source_name(name, &item);
     let mut table = item.table()?;
     let kind = kind(&mut table);
     let live = live(&mut table, kind);
-    let webhook = table
-        .take("webhook")
-        .map_or(Some(true), |item| item.flag())
-        .unwrap_or(true);
+    let webhook = table.take("webhook");
+    let webhook = webhook.is_none_or(|item| item.flag().unwrap_or(true));
     let secrets = if webhook {
         secrets(&mut table)
     } else {
         without_webhook(&mut table)
     };
     let events = kind.and_then(|kind| events(&mut table, kind, webhook));
-    wanted.extend(
-        secrets
-            .iter()
-            .flatten()
-            .cloned()
-            .map(|reference| RequiredSecret::Signing {
-                reference,
-                kind,
-                live,
-            }),
-    );
+    let signing = |reference: &Located<SecretRef>| RequiredSecret::Signing {
+        reference: reference.clone(),
+        kind,
+        live,
+    };
+    wanted.extend(secrets.iter().flatten().map(signing));
     let reader = table.reader();
     let destination = table
         .take("destination")
@@ -138,6 +126,16 @@ fn read_source(
         events: events?,
         pull,
     })
+}
+
+fn source_name(name: &str, item: &TomlItem<'_, '_>) -> Option<SourceName> {
+    let read = SourceName::new(name);
+    if read.is_none() {
+        item.complain(
+            "is not a valid source name: begin with a-z, then up to 31 of a-z, 0-9 and -",
+        );
+    }
+    read
 }
 
 /// A source without a webhook verifies nothing.

@@ -85,35 +85,28 @@ impl Event {
             dataref: None,
             data: None,
         };
-        let bare = serde_json::to_vec(&envelope).map_err(damaged)?;
+        let written = |event: &CloudEvent<'_>| serde_json::to_vec(event).map(Bytes::from);
+        let bare = written(&envelope).map_err(damaged)?;
         let envelope = CloudEvent {
             dataref: Some(row.key.as_str()),
             ..envelope
         };
-        let claim_check = serde_json::to_vec(&envelope).map_err(damaged)?;
+        let claim_check = written(&envelope).map_err(damaged)?;
         let envelope = CloudEvent {
             dataref: None,
-            ..envelope
-        };
-        let whole = serde_json::to_vec(&CloudEvent {
             data: embedded,
             ..envelope
-        })
-        .map_err(damaged)?;
+        };
+        let whole = written(&envelope).map_err(damaged)?;
         Ok(Self {
-            whole: whole.into(),
-            envelope: bare.into(),
-            claim_check: claim_check.into(),
+            whole,
+            envelope: bare,
+            claim_check,
             source: row.key.source().to_owned(),
             event_type: row.event_type.clone(),
             subject: row.subject.clone(),
             time: row.event_at,
-            signed: row.signature.clone().map(|signature| SignedMessage {
-                body: body.clone(),
-                content_type: row.kind.content_type,
-                signature_header: row.kind.signature.header,
-                signature,
-            }),
+            signed: signed(row, body),
         })
     }
 
@@ -160,6 +153,15 @@ impl Event {
     }
 }
 
+fn signed(row: &Row, body: &Bytes) -> Option<SignedMessage> {
+    row.signature.clone().map(|signature| SignedMessage {
+        body: body.clone(),
+        content_type: row.kind.content_type,
+        signature_header: row.kind.signature.header,
+        signature,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,22 +177,41 @@ mod tests {
         let event = Event::of(&row(&paid)).unwrap();
         assert_eq!(
             event.json(),
-            r#"{"specversion":"1.0","id":"pay:m1","source":"/pay","type":"uk.gov.payments.card_payment_succeeded","subject":"p1","time":"2026-03-02T10:15:31.480Z","datacontenttype":"application/json","data":{"amount":5000}}"#
+            concat!(
+                r#"{"specversion":"1.0","id":"pay:m1","source":"/pay","#,
+                r#""type":"uk.gov.payments.card_payment_succeeded","subject":"p1","#,
+                r#""time":"2026-03-02T10:15:31.480Z","datacontenttype":"application/json","#,
+                r#""data":{"amount":5000}}"#,
+            )
         );
         assert_eq!(
             event.envelope(),
-            r#"{"specversion":"1.0","id":"pay:m1","source":"/pay","type":"uk.gov.payments.card_payment_succeeded","subject":"p1","time":"2026-03-02T10:15:31.480Z","datacontenttype":"application/json"}"#
+            concat!(
+                r#"{"specversion":"1.0","id":"pay:m1","source":"/pay","#,
+                r#""type":"uk.gov.payments.card_payment_succeeded","subject":"p1","#,
+                r#""time":"2026-03-02T10:15:31.480Z","datacontenttype":"application/json"}"#,
+            )
         );
 
         assert_eq!(
             event.claim_check(),
-            r#"{"specversion":"1.0","id":"pay:m1","source":"/pay","type":"uk.gov.payments.card_payment_succeeded","subject":"p1","time":"2026-03-02T10:15:31.480Z","datacontenttype":"application/json","dataref":"pay:m1"}"#
+            concat!(
+                r#"{"specversion":"1.0","id":"pay:m1","source":"/pay","#,
+                r#""type":"uk.gov.payments.card_payment_succeeded","subject":"p1","#,
+                r#""time":"2026-03-02T10:15:31.480Z","datacontenttype":"application/json","#,
+                r#""dataref":"pay:m1"}"#,
+            )
         );
 
         let filed = hmrc("n1", r#"{"duty": 1.10, "n":1e400}"#);
         assert_eq!(
             Event::of(&row(&filed)).unwrap().json(),
-            r#"{"specversion":"1.0","id":"hmrc:n1","source":"/hmrc","type":"uk.gov.hmrc.ppns.notification","subject":"50dca3fc","time":"2026-03-02T10:15:31.480Z","datacontenttype":"application/json","data":{"duty": 1.10, "n":1e400}}"#
+            concat!(
+                r#"{"specversion":"1.0","id":"hmrc:n1","source":"/hmrc","#,
+                r#""type":"uk.gov.hmrc.ppns.notification","subject":"50dca3fc","#,
+                r#""time":"2026-03-02T10:15:31.480Z","datacontenttype":"application/json","#,
+                r#""data":{"duty": 1.10, "n":1e400}}"#,
+            )
         );
     }
 
@@ -213,7 +234,13 @@ mod tests {
         let event = Event::of(&row(&observed("p1"))).unwrap();
         assert_eq!(
             event.json(),
-            r#"{"specversion":"1.0","id":"pay:observed-p1-6b7143137ff55b56","source":"/pay","type":"uk.gov.payments.observed","subject":"p1","time":"2026-03-02T10:15:31.480Z","datacontenttype":"application/json","data":{"amount":5000,"state":{"status":"success","finished":true},"payment_id":"p1","created_date":"2016-03-02T10:15:31.480Z"}}"#
+            concat!(
+                r#"{"specversion":"1.0","id":"pay:observed-p1-6b7143137ff55b56","source":"/pay","#,
+                r#""type":"uk.gov.payments.observed","subject":"p1","#,
+                r#""time":"2026-03-02T10:15:31.480Z","datacontenttype":"application/json","#,
+                r#""data":{"amount":5000,"state":{"status":"success","finished":true},"#,
+                r#""payment_id":"p1","created_date":"2016-03-02T10:15:31.480Z"}}"#,
+            )
         );
     }
 

@@ -36,7 +36,7 @@ impl fmt::Display for SourceName {
 ///
 /// It need not be a UUID or have a fixed length: GOV.UK Pay's ids are unpadded, with 22 to 26
 /// characters.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Id(String);
 
 impl Id {

@@ -11,6 +11,7 @@ use miniz_oxide::{
     inflate::decompress_to_vec_with_limit,
 };
 
+use super::short_deflate;
 use crate::domain::Timestamp;
 
 /// No longer body is ever stored, so a longer result of decompression is damage.
@@ -46,8 +47,8 @@ pub struct BodyCopy {
 }
 
 thread_local! {
-    /// One for each thread, because creating a compressor costs more than using it on a body of one
-    /// kilobyte. So does a Huffman code for each body, which would make it a tenth smaller.
+    /// For long bodies. One for each thread, because creating a compressor costs more than using it.
+    /// So does a Huffman code for each body, which would make it a tenth smaller.
     static DEFLATE: RefCell<CompressorOxide> =
         RefCell::new(CompressorOxide::new(create_comp_flags_from_zip_params(1, 0,
             CompressionStrategy::Fixed as i32)));
@@ -80,9 +81,13 @@ impl StoredBody {
 
 /// `body` compressed, or `None` if that is not shorter.
 fn deflate(body: &[u8]) -> Option<Vec<u8>> {
+    if body.len() <= short_deflate::MAX_BYTES {
+        let smaller = short_deflate::deflate(body);
+        return (smaller.len() < body.len()).then_some(smaller);
+    }
     DEFLATE.with_borrow_mut(|deflate| {
         deflate.reset();
-        let mut smaller = vec![0; body.len().saturating_sub(1)];
+        let mut smaller = vec![0; body.len() - 1];
         let (status, _, length) = compress(deflate, body, &mut smaller, TDEFLFlush::Finish);
         smaller.truncate(length);
         (status == TDEFLStatus::Done).then_some(smaller)

@@ -217,7 +217,9 @@ pub async fn keeps_one_row_of_a_signed_request_in_any_spelling(inbox: &impl Inbo
     let noise = hex::encode(noise(40_000));
     let envelope = |id: &str, message: &str| {
         format!(
-            r#"{{"notificationId":"{id}","boxId":"50dca3fc","messageContentType":"application/json","message":{message},"createdDateTime":"2026-03-02T10:15:31.480+0000"}}"#
+            r#"{{"notificationId":"{id}","boxId":"50dca3fc","messageContentType":"application/json",
+                "message":{message},
+                "createdDateTime":"2026-03-02T10:15:31.480+0000"}}"#
         )
     };
     for text in [
@@ -821,7 +823,9 @@ fn discard_at(seconds: u64, erase: bool) -> DiscardRequest {
 fn long_hmrc(id: &str, status: &str) -> Entry {
     let noise = hex::encode(noise(40_000));
     let body = format!(
-        r#"{{"notificationId":"{id}","boxId":"50dca3fc","messageContentType":"application/json","message":"{noise}","status":"{status}","createdDateTime":"2026-03-02T10:15:31.480+0000"}}"#
+        r#"{{"notificationId":"{id}","boxId":"50dca3fc","messageContentType":"application/json",
+            "message":"{noise}","status":"{status}",
+            "createdDateTime":"2026-03-02T10:15:31.480+0000"}}"#
     );
     entry(SenderKind::HMRC, "hmrc", body.into())
 }

@@ -5,6 +5,7 @@
 
 mod audit;
 mod body;
+mod short_deflate;
 mod due;
 mod error;
 mod history;

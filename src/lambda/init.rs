@@ -126,12 +126,8 @@ pub(super) async fn build<D: Destination>(
         .then(|| keyring(&config, &outside, &manager));
     let vault = warm_up(role, &config, &inbox, keyring.as_deref(), &manager).await;
     let receiver = keyring.map(|keyring| {
-        Receiver::new(
-            keyring,
-            Arc::clone(&inbox),
-            config.acceptance,
-            clock.clone(),
-        )
+        let (inbox, clock) = (Arc::clone(&inbox), clock.clone());
+        Receiver::new(keyring, inbox, config.acceptance, clock)
     });
     let mut worker = None;
     if role.hands_on() {
@@ -245,6 +241,7 @@ fn reconciler(
         manager: Some(manager.clone()),
         clock: Arc::new(SystemClock),
         sleeper: Box::new(TokioSleeper),
+        reporter: Box::new(()), // the stream delivers what is recorded
         metrics: Some(MetricsWriter::new(
             function_metrics(env),
             Box::new(io::stdout()),

@@ -110,7 +110,8 @@ mod tests {
 
     fn insert(pk: &str, image: &str) -> String {
         format!(
-            r#"{{"eventName":"INSERT","eventSource":"aws:dynamodb","dynamodb":{{"SequenceNumber":"7","Keys":{{"pk":{pk}}}{image}}}}}"#
+            r#"{{"eventName":"INSERT","eventSource":"aws:dynamodb",
+                "dynamodb":{{"SequenceNumber":"7","Keys":{{"pk":{pk}}}{image}}}}}"#
         )
     }
 
@@ -146,7 +147,8 @@ mod tests {
         }
         for event in ["MODIFY", "REMOVE"] {
             let record = format!(
-                r#"{{"eventName":"{event}","dynamodb":{{"SequenceNumber":"1","Keys":{{"pk":{{"S":"pay:a"}}}}}}}}"#
+                r#"{{"eventName":"{event}",
+                    "dynamodb":{{"SequenceNumber":"1","Keys":{{"pk":{{"S":"pay:a"}}}}}}}}"#
             );
             assert_eq!(batch(&[&record]), Ok(vec![None]), "{event}");
         }

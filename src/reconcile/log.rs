@@ -16,13 +16,15 @@ use crate::{domain::SourceName, telemetry::ReconcileRecord};
 pub(super) struct ReconcileLogger<'a> {
     source: &'a str,
     request_id: Option<&'a str>,
+    /// Where events go besides the log.
+    next: &'a dyn RunReporter,
     newly_missing: AtomicUsize,
 }
 
 impl RunReporter for ReconcileLogger<'_> {
     fn on_event(&self, event: ProgressEvent<'_>) {
         let (source, request_id) = (self.source, self.request_id);
-        match event {
+        match &event {
             // An event that an earlier run found missing was logged then.
             ProgressEvent::Missing(missing) if missing.observed == ObservationStatus::First => {
                 self.newly_missing.fetch_add(1, Ordering::Relaxed);
@@ -43,14 +45,20 @@ impl RunReporter for ReconcileLogger<'_> {
             | ProgressEvent::Acknowledged { .. }
             | ProgressEvent::PaymentsChecked { .. } => {}
         }
+        self.next.on_event(event);
     }
 }
 
 impl<'a> ReconcileLogger<'a> {
-    pub(super) fn new(source: &'a SourceName, request_id: Option<&'a str>) -> Self {
+    pub(super) fn new(
+        source: &'a SourceName,
+        request_id: Option<&'a str>,
+        next: &'a dyn RunReporter,
+    ) -> Self {
         Self {
             source: source.as_str(),
             request_id,
+            next,
             newly_missing: AtomicUsize::new(0),
         }
     }

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    RunContext, RunOptions, Sleeper,
+    RunContext, RunOptions, RunReporter, Sleeper,
     credentials::{FetchedAccess, ReconcileCredentials},
     log::ReconcileLogger,
     record::{RunResult, record},
@@ -36,6 +36,8 @@ pub struct ReconcilerDeps {
     pub env: fn(&str) -> Option<String>,
     /// Reads secrets from AWS Secrets Manager; `None` where AWS is not used.
     pub manager: Option<SecretsManager>,
+    /// Where the events of runs go besides the log.
+    pub reporter: Box<dyn RunReporter>,
     /// Where metrics are written; `None` where nothing reads them.
     pub metrics: Option<MetricsWriter>,
 }
@@ -60,6 +62,7 @@ pub struct Reconciler<I> {
     credentials: ReconcileCredentials,
     clock: Arc<dyn Clock>,
     sleeper: Box<dyn Sleeper>,
+    reporter: Box<dyn RunReporter>,
     metrics: Option<MetricsWriter>,
 }
 
@@ -73,6 +76,7 @@ impl<I: ReconcileInbox> Reconciler<I> {
             credentials,
             clock: deps.clock,
             sleeper: deps.sleeper,
+            reporter: deps.reporter,
             metrics: deps.metrics,
         })
     }
@@ -115,7 +119,8 @@ impl<I: ReconcileInbox> Reconciler<I> {
         access: FetchedAccess,
         limits: &RunLimits,
     ) -> ReconcileRecord {
-        let logger = ReconcileLogger::new(&source.name, limits.request_id.as_deref());
+        let request_id = limits.request_id.as_deref();
+        let logger = ReconcileLogger::new(&source.name, request_id, &*self.reporter);
         let time_left = limits
             .cut_off
             .map_or(Duration::MAX, |cut_off| cut_off.since(self.clock.now()));

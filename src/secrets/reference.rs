@@ -196,7 +196,8 @@ mod tests {
     fn a_secret_of_secrets_manager_is_a_whole_arn_and_a_field() {
         for good in [
             "arn:aws:secretsmanager:eu-west-2:111122223333:secret:pay#current",
-            "arn:aws-us-gov:secretsmanager:us-gov-west-1:111122223333:secret:a/b_c+d=e.f@g-AbCdEf#previous",
+            "arn:aws-us-gov:secretsmanager:us-gov-west-1:111122223333:secret:\
+             a/b_c+d=e.f@g-AbCdEf#previous",
             "arn:aws-cn:secretsmanager:cn-north-1:111122223333:secret:pay#api_key",
         ] {
             let read = SecretRef::parse(&format!("secretsmanager:{good}")).unwrap();
@@ -216,9 +217,12 @@ mod tests {
             "arn:aws:secretsmanager::111122223333:secret:pay#current",
             "arn:aws:ssm:eu-west-2:111122223333:parameter:pay#current",
             "arn:azure:secretsmanager:eu-west-2:111122223333:secret:pay#current",
-            "arn:aws:secretsmanager:eu-west-2:111122223333:secret:pay#webhook_live_7mrp1d5lsa5pdfs2bvim2f9cdu",
-            "arn:aws:secretsmanager:eu-west-2:111122223333:secret:pay#ABCDEFGHIJKLMNOPQRSTUVWXYZ234567",
-            "arn:aws:secretsmanager:eu-west-2:111122223333:secret:webhook_live_7mrp1d5lsa5pdfs2bvim2f9cdu#current",
+            "arn:aws:secretsmanager:eu-west-2:111122223333:secret:pay#\
+             webhook_live_7mrp1d5lsa5pdfs2bvim2f9cdu",
+            "arn:aws:secretsmanager:eu-west-2:111122223333:secret:pay#\
+             ABCDEFGHIJKLMNOPQRSTUVWXYZ234567",
+            "arn:aws:secretsmanager:eu-west-2:111122223333:secret:\
+             webhook_live_7mrp1d5lsa5pdfs2bvim2f9cdu#current",
         ] {
             assert_eq!(
                 SecretRef::parse(&format!("secretsmanager:{bad}")),

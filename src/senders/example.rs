@@ -27,7 +27,8 @@ const SECRET: &str = "webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu";
 /// A Pay notification.
 pub fn pay(id: &str, payment: &str, event: &str, at: Timestamp) -> Entry {
     let body = format!(
-        r#"{{"webhook_message_id":"{id}","created_date":"{at}","resource_id":"{payment}","event_type":"{event}","resource":{{"amount":5000}}}}"#
+        r#"{{"webhook_message_id":"{id}","created_date":"{at}","resource_id":"{payment}",
+            "event_type":"{event}","resource":{{"amount":5000}}}}"#
     );
     entry(SenderKind::GOVUK_PAY, "pay", body.into())
 }
@@ -36,7 +37,9 @@ pub fn pay(id: &str, payment: &str, event: &str, at: Timestamp) -> Entry {
 pub fn pay_refund(id: &str, payment: &str, submitted: u32) -> Entry {
     let left = 5000 - submitted;
     let body = format!(
-        r#"{{"webhook_message_id":"{id}","created_date":"{NOW}","resource_id":"{payment}","event_type":"card_payment_refunded","resource":{{"amount":5000,"refund_summary":{{"amount_available":{left},"amount_submitted":{submitted}}}}}}}"#
+        r#"{{"webhook_message_id":"{id}","created_date":"{NOW}","resource_id":"{payment}",
+            "event_type":"card_payment_refunded","resource":{{"amount":5000,
+            "refund_summary":{{"amount_available":{left},"amount_submitted":{submitted}}}}}}}"#
     );
     entry(SenderKind::GOVUK_PAY, "pay", body.into())
 }
@@ -54,7 +57,9 @@ pub fn hmrc_pulled(id: &str, message: &str) -> Entry {
 fn envelope(id: &str, message: &str, status: &str) -> Bytes {
     let message = serde_json::to_string(message).unwrap();
     let body = format!(
-        r#"{{"notificationId":"{id}","boxId":"50dca3fc","messageContentType":"application/json","message":{message},"status":"{status}","createdDateTime":"2026-03-02T10:15:31.480+0000"}}"#
+        r#"{{"notificationId":"{id}","boxId":"50dca3fc","messageContentType":"application/json",
+            "message":{message},"status":"{status}",
+            "createdDateTime":"2026-03-02T10:15:31.480+0000"}}"#
     );
     body.into()
 }
@@ -62,7 +67,11 @@ fn envelope(id: &str, message: &str, status: &str) -> Bytes {
 /// A successful payment that the API returned.
 pub fn observed(payment: &str) -> Entry {
     let answer = format!(
-        r#"{{"amount":5000,"state":{{"status":"success","finished":true}},"payment_id":"{payment}","created_date":"2016-03-02T10:15:31.480Z"}}"#
+        concat!(
+            r#"{{"amount":5000,"state":{{"status":"success","finished":true}},"#,
+            r#""payment_id":"{}","created_date":"2016-03-02T10:15:31.480Z"}}"#,
+        ),
+        payment
     );
     given("pay", Pulled::payment(answer.into()))
 }

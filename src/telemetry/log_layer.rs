@@ -161,7 +161,11 @@ fn write_queue(out: impl Write, queue: &Receiver<SinkMessage>, dropped: &AtomicU
         if lost > 0 {
             let _ = writeln!(
                 text,
-                r#"{{"level":"WARN","message":"log lines dropped: the reader is too slow","lines":{lost}}}"#
+                concat!(
+                    r#"{{"level":"WARN","message":"log lines dropped: the reader is too slow","#,
+                    r#""lines":{}}}"#
+                ),
+                lost
             );
         }
         // A log that cannot be written has nowhere to report it.

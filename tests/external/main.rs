@@ -15,4 +15,5 @@ mod replicas;
 mod runbook;
 mod second_opinion;
 mod stack;
+mod task_role;
 mod translated;

@@ -266,7 +266,8 @@ async fn receiver(
     let pay = async move |id: &str, secret: &str| {
         let _ = &folder;
         let body = format!(
-            r#"{{"webhook_message_id":"{id}","created_date":"{}","resource_id":"{id}","event_type":"card_payment_captured","resource":{{}}}}"#,
+            r#"{{"webhook_message_id":"{id}","created_date":"{}","resource_id":"{id}",
+                "event_type":"card_payment_captured","resource":{{}}}}"#,
             SystemClock.now()
         );
         let signature = sign(Sender::GovukPay, secret, body.as_bytes());

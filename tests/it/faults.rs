@@ -45,7 +45,8 @@ async fn through(
 
 fn event(id: &str, padding: &str) -> String {
     format!(
-        r#"{{"webhook_message_id":"{id}","created_date":"{NOW}","resource_id":"p-{id}","event_type":"card_payment_succeeded","resource":{{"note":"{padding}"}}}}"#
+        r#"{{"webhook_message_id":"{id}","created_date":"{NOW}","resource_id":"p-{id}",
+            "event_type":"card_payment_succeeded","resource":{{"note":"{padding}"}}}}"#
     )
 }
 

@@ -546,6 +546,12 @@ fn healthcheck_ends_with_0_only_while_serve_is_ready() {
         (&object["ready"], &object["address"]),
         (&true.into(), &listen.as_str().into())
     );
+    let mut doctor = folder.command(&["doctor"]);
+    let doctor = Ran::of(doctor.env("PILLARBOX_LISTEN", &listen));
+    let answers = format!("the running serve answers at {listen}");
+    assert!(doctor.stdout.contains(&answers), "{doctor:?}");
+    let refused = serve.stderr.find("request refused");
+    assert_eq!(refused, None, "neither command is logged as a refusal");
     serve.stop(Signal::TERM);
     fails(&check(), 1, &["is `pillarbox serve` running?"]);
 }

@@ -154,7 +154,8 @@ async fn nothing_personal_or_secret_is_said_at_any_level() {
                 Sender::GovukPay => with(
                     &body,
                     "5000",
-                    r#"5000,"email":"kanarienvogel@example.com","cardholder_name":"kanarienvogel","metadata":{"kanarienvogel":1}"#,
+                    r#"5000,"email":"kanarienvogel@example.com",
+                        "cardholder_name":"kanarienvogel","metadata":{"kanarienvogel":1}"#,
                 ),
             }
         };

@@ -17,7 +17,10 @@ use pillarbox::{
     },
 };
 use rustix::process::Signal;
-use sender_simulator::apis::PayApi;
+use sender_simulator::apis::{
+    PayApi,
+    pay_api::{PaymentLifecycle, SimulatedPayment},
+};
 use serde_json::json;
 
 use test_support::{
@@ -253,6 +256,31 @@ async fn one_replica_at_a_time_asks_the_senders() {
     assert!(!has_asked(&second));
     assert!(first.stop(Signal::TERM).success());
     until("the second asks", || has_asked(&second));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_replica_that_asks_a_sender_delivers_what_it_records_at_once() {
+    let table = table::fresh("pulled").await;
+    let clock = Arc::new(sender_simulator::SystemClock);
+    let api = PayApi::start(0, clock.clone()).await.unwrap();
+    let key = "api_test_7mrp1d5lsa5pdfs2bvim2f9cdu";
+    let lifecycle = PaymentLifecycle::Captured;
+    let created = sender_simulator::Clock::now(&*clock).minus(Duration::from_secs(24 * 60 * 60));
+    api.with(|accounts| {
+        accounts.open(key);
+        accounts.add(key, [SimulatedPayment::new(lifecycle, created, &*clock)]);
+    });
+    let folder = Folder::with(&format!(
+        "[sources.mopup]\nkind = \"govuk-pay\"\nwebhook = false\n[sources.mopup.pull]\n\
+         base_url = \"{}\"\napi_key = \"file:key\"\n{}",
+        api.base_url(),
+        inbox(&table)
+    ));
+    folder.write("key", key);
+    let replica = replica(&folder);
+    within(AT_ONCE, "the payment is delivered", || {
+        !replica.stdout.all().is_empty()
+    });
 }
 
 /// What a table stand-in answers when nothing is wrong with it.

@@ -221,7 +221,8 @@ async fn all_rows(inbox: &DynamoInbox) -> BTreeMap<Key, Row> {
 
 fn event(id: usize, payment: usize) -> String {
     format!(
-        r#"{{"webhook_message_id":"m{id:05}","created_date":"{START}","resource_id":"p{payment}","event_type":"card_payment_succeeded","resource":{{"amount":5000}}}}"#
+        r#"{{"webhook_message_id":"m{id:05}","created_date":"{START}","resource_id":"p{payment}",
+            "event_type":"card_payment_succeeded","resource":{{"amount":5000}}}}"#
     )
 }
 
@@ -319,8 +320,7 @@ async fn ten_thousand_notifications_all_arrive_under_one_key_or_lie_among_the_de
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_under_a_second_id_is_delivered_even_if_its_owner_dies_between_ledger_and_delivery()
- {
+async fn an_event_under_a_second_id_is_delivered_if_its_owner_dies_between_ledger_and_delivery() {
     let (inbox, clock, ledger) = (
         table::fresh("second").await,
         Virtual::new(),

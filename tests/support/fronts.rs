@@ -267,7 +267,8 @@ pub fn record(index: usize, event: &str, pk: &str, state: &str) -> Value {
             "SizeBytes": 412,
             "StreamViewType": "NEW_IMAGE",
         },
-        "eventSourceARN": "arn:aws:dynamodb:eu-west-2:123456789012:table/pillarbox/stream/2026-03-02T10:00:00.000",
+        "eventSourceARN": "arn:aws:dynamodb:eu-west-2:123456789012:table/pillarbox/stream/\
+                           2026-03-02T10:00:00.000",
     })
 }
 

@@ -49,10 +49,14 @@ impl Source {
     pub fn message(&self, id: &str, at: Timestamp) -> String {
         match self.sender {
             Sender::Hmrc => format!(
-                r#"{{"notificationId":"{id}","boxId":"50dca3fc-c37c-4f03-b719-63571333624c","messageContentType":"application/json","message":"{{\"n\":1}}","status":"PENDING","createdDateTime":"{at}"}}"#
+                r#"{{"notificationId":"{id}","boxId":"50dca3fc-c37c-4f03-b719-63571333624c",
+                    "messageContentType":"application/json","message":"{{\"n\":1}}",
+                    "status":"PENDING","createdDateTime":"{at}"}}"#
             ),
             Sender::GovukPay => format!(
-                r#"{{"webhook_message_id":"{id}","created_date":"{at}","resource_id":"{}","api_version":1,"resource_type":"PAYMENT","event_type":"card_payment_captured","resource":{{"amount":5000}}}}"#,
+                r#"{{"webhook_message_id":"{id}","created_date":"{at}","resource_id":"{}",
+                    "api_version":1,"resource_type":"PAYMENT",
+                    "event_type":"card_payment_captured","resource":{{"amount":5000}}}}"#,
                 payment(id)
             ),
         }

@@ -19,7 +19,7 @@ use pillarbox::{
 use pillarbox_cli::{
     metrics::ServeMetrics,
     refusals::{CandidateSecrets, RefusalLog},
-    server::{Server as Serving, SweepDuty},
+    server::{NewRows, Server as Serving, SweepDuty},
     sqlite::SqliteInbox,
 };
 use tempfile::TempDir;
@@ -146,6 +146,7 @@ impl Server {
         let server = Serving {
             receiver,
             worker,
+            new_rows: NewRows::new(),
             metrics: Arc::clone(&metrics),
             refusals: RefusalLog::new(CandidateSecrets::default(), Arc::new(FixedClock)),
             sources: None,

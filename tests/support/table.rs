@@ -98,7 +98,8 @@ pub async fn store(
     now: Timestamp,
 ) -> Key {
     let body = format!(
-        r#"{{"webhook_message_id":"{id}","created_date":"{now}","resource_id":"{payment}","event_type":"{event}","resource":{{"amount":5000}}}}"#
+        r#"{{"webhook_message_id":"{id}","created_date":"{now}","resource_id":"{payment}",
+            "event_type":"{event}","resource":{{"amount":5000}}}}"#
     );
     let entry = entry(Sender::GovukPay, body, now);
     inbox.record(&entry).await.unwrap();

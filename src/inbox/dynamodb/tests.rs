@@ -119,7 +119,8 @@ fn long_paid(id: &str) -> Entry {
 fn long_noted(id: &str, event_type: &str) -> Entry {
     let noise = hex::encode(&long(7)[..300_000]);
     let body = format!(
-        r#"{{"webhook_message_id":"{id}","created_date":"{NOW}","resource_id":"p","event_type":"{event_type}","resource":"{noise}"}}"#
+        r#"{{"webhook_message_id":"{id}","created_date":"{NOW}","resource_id":"p",
+            "event_type":"{event_type}","resource":"{noise}"}}"#
     );
     entry(SenderKind::GOVUK_PAY, "pay", body.into())
 }

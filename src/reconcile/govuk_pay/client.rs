@@ -29,8 +29,8 @@ const LIMITS: ClientLimits = ClientLimits {
     total: Duration::from_secs(20),
 };
 
-/// Pay's code for a page past the end of a search.
-const NO_PAGE_CODE: &str = "P0402";
+/// Pay's codes for a page past the end of a search for payments, and for refunds.
+const NO_PAGE_CODES: [&str; 2] = ["P0402", "P1100"];
 /// Pay's codes for a payment, its events and its refunds that are not there.
 const NOT_FOUND_CODES: [&str; 3] = ["P0200", "P0300", "P0800"];
 
@@ -41,12 +41,12 @@ pub(super) struct PayClient<'a> {
     has_called: bool,
 }
 
-/// One page of payments.
+/// One page of a search.
 #[derive(Debug)]
-pub(super) struct PaymentPage {
-    /// The payments that could be read, newest first.
-    pub(super) payments: Vec<Payment>,
-    /// The payments that could not be read.
+pub(super) struct ResultPage<T> {
+    /// The results that could be read, newest first.
+    pub(super) results: Vec<T>,
+    /// The number of those that could not be read.
     pub(super) unreadable: usize,
     /// The query of the next page.
     pub(super) next: Option<String>,
@@ -69,6 +69,11 @@ struct PageLinks {
 #[derive(Deserialize)]
 struct HalLink {
     href: String,
+}
+
+#[derive(Deserialize)]
+struct FoundRefund {
+    payment_id: String,
 }
 
 #[derive(Deserialize)]
@@ -117,47 +122,47 @@ impl<'a> PayClient<'a> {
         })
     }
 
-    /// One page of a search.
-    pub(super) async fn page(
+    /// One page of a search for payments.
+    pub(super) async fn payments_page(
         &mut self,
         run: &mut LockedRun<'_, impl ReconcileInbox>,
         query: &str,
-    ) -> Result<PaymentPage, RunEnd> {
-        let mut url = self.payments(&[]);
+    ) -> Result<ResultPage<Payment>, RunEnd> {
+        self.page(run, "payments", query, Payment::read).await
+    }
+
+    /// One page of a search for refunds: the payment of each.
+    pub(super) async fn refunds_page(
+        &mut self,
+        run: &mut LockedRun<'_, impl ReconcileInbox>,
+        query: &str,
+    ) -> Result<ResultPage<Id>, RunEnd> {
+        let payment = |json: &[u8]| {
+            let refund: FoundRefund = serde_json::from_slice(json).ok()?;
+            Id::new(&refund.payment_id)
+        };
+        self.page(run, "refunds", query, payment).await
+    }
+
+    async fn page<T>(
+        &mut self,
+        run: &mut LockedRun<'_, impl ReconcileInbox>,
+        what: &str,
+        query: &str,
+        read: impl Fn(&[u8]) -> Option<T>,
+    ) -> Result<ResultPage<T>, RunEnd> {
+        let mut url = http_client::under(&self.access.base_url, &["v1", what]);
         url.set_query(Some(query));
         let answer = self.get(run, &url).await?;
         match answer.status {
-            200 => self.read_page(&url, &answer.body).map_err(RunEnd::GovukPay),
-            404 if is_past_the_end(query, &answer) => Ok(PaymentPage {
-                payments: Vec::new(),
+            200 => read_page(&url, &answer.body, read).map_err(RunEnd::GovukPay),
+            404 if is_past_the_end(query, &answer) => Ok(ResultPage {
+                results: Vec::new(),
                 unreadable: 0,
                 next: None,
             }),
             _ => Err(RunEnd::GovukPay(PayError::of(&answer))),
         }
-    }
-
-    fn read_page(&self, url: &Url, body: &[u8]) -> Result<PaymentPage, PayError> {
-        let results: SearchResults<'_> =
-            serde_json::from_slice(body).map_err(|_| PayError::NotUnderstood)?;
-        let payments: Vec<_> = results
-            .results
-            .iter()
-            .filter_map(|raw| Payment::read(raw.get().as_bytes()))
-            .collect();
-        if results.count != results.results.len() {
-            return Err(PayError::NotUnderstood);
-        }
-        let next = results
-            .links
-            .next_page
-            .map(|link| next(url, &link.href))
-            .transpose()?;
-        Ok(PaymentPage {
-            unreadable: results.results.len() - payments.len(),
-            payments,
-            next,
-        })
     }
 
     /// The current payment and the whole response; `None` if the payment does not exist.
@@ -279,13 +284,35 @@ fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, RunEnd> {
     serde_json::from_slice(body).map_err(|_| RunEnd::GovukPay(PayError::NotUnderstood))
 }
 
+fn read_page<T>(
+    url: &Url,
+    body: &[u8],
+    read: impl Fn(&[u8]) -> Option<T>,
+) -> Result<ResultPage<T>, PayError> {
+    let page: SearchResults<'_> =
+        serde_json::from_slice(body).map_err(|_| PayError::NotUnderstood)?;
+    if page.count != page.results.len() {
+        return Err(PayError::NotUnderstood);
+    }
+    let raw = page.results.iter();
+    let results: Vec<T> = raw
+        .filter_map(|result| read(result.get().as_bytes()))
+        .collect();
+    let next = page.links.next_page.map(|link| next(url, &link.href));
+    Ok(ResultPage {
+        unreadable: page.results.len() - results.len(),
+        results,
+        next: next.transpose()?,
+    })
+}
+
 /// Whether Pay reports that the search has fewer pages, as it does when payments leave the window
 /// between two calls. There is always a first page, and a 404 without Pay's code is from another
 /// server.
 fn is_past_the_end(query: &str, answer: &ClientResponse) -> bool {
     let page = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "page");
     let is_later = page.is_some_and(|(_, number)| number != "1");
-    is_later && error::code(answer) == NO_PAGE_CODE
+    is_later && NO_PAGE_CODES.contains(&error::code(answer).as_str())
 }
 
 /// The query of the next page. Its address must be that of this page, because the API key is sent

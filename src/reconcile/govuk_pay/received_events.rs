@@ -43,11 +43,8 @@ pub(super) struct ReceivedEventsReader {
 
 impl ReceivedEventsReader {
     /// A reader for `payments`. Nothing is read yet.
-    pub(super) fn of(payments: &[Payment]) -> Self {
-        let subjects = payments
-            .iter()
-            .map(|payment| payment.id.as_str().to_owned())
-            .collect();
+    pub(super) fn of<'p>(payments: impl Iterator<Item = &'p Id>) -> Self {
+        let subjects = payments.map(|id| id.as_str().to_owned()).collect();
         Self {
             subjects,
             pending: Vec::new(),

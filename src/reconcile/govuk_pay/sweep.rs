@@ -1,4 +1,9 @@
 //! A sweep over a window of payments, page by page, newest first.
+//!
+//! Of a source without a webhook the refunds follow, since a payment may be refunded long after its
+//! window: each refund made since the last sweep has its payment read.
+
+use std::collections::BTreeSet;
 
 use super::{
     ExpectedEvent, MissingEvent, ObservationStatus, PayAccess, PaymentsReport,
@@ -21,6 +26,8 @@ pub(super) struct PaymentSweep<'a> {
     position: SweepPosition,
     checkpoint: Checkpoint,
     kept: SweepCheckpoint,
+    /// The refunded payments among those that were checked, whose refunds need no second look.
+    refunded: BTreeSet<Id>,
 }
 
 impl<'a> PaymentSweep<'a> {
@@ -40,6 +47,7 @@ impl<'a> PaymentSweep<'a> {
             position,
             checkpoint,
             kept,
+            refunded: BTreeSet::new(),
         })
     }
 
@@ -63,21 +71,72 @@ impl<'a> PaymentSweep<'a> {
         run: &mut LockedRun<'_, impl ReconcileInbox>,
         report: &mut PaymentsReport,
     ) -> Result<(), RunEnd> {
+        if !self.position.is_of_refunds {
+            self.payment_pages(run, report).await?;
+            if self.expectation().is_some() {
+                return Ok(());
+            }
+            let from = self.kept.refunds_from(run.options, &self.position);
+            self.position.begin_refunds(from);
+            self.save_position(run).await?;
+        }
+        self.refund_pages(run, report).await
+    }
+
+    async fn payment_pages(
+        &mut self,
+        run: &mut LockedRun<'_, impl ReconcileInbox>,
+        report: &mut PaymentsReport,
+    ) -> Result<(), RunEnd> {
         loop {
-            let page = self.client.page(run, &self.position.query).await?;
+            let query = &self.position.query;
+            let page = self.client.payments_page(run, query).await?;
             report.unreadable += page.unreadable;
-            let passed = self.position.after.as_ref().and_then(|after| {
-                page.payments
-                    .iter()
-                    .position(|payment| payment.id.as_str() == after)
-            });
-            let left = &page.payments[passed.map_or(0, |index| index + 1)..];
+            let left = self.left(&page.results, |payment| &payment.id);
             self.payments(run, left, report).await?;
             let Some(next) = page.next else { return Ok(()) };
             self.position.next_page(next);
-            self.kept.set_under_way(&self.position);
-            self.save(run).await?;
+            self.save_position(run).await?;
         }
+    }
+
+    async fn refund_pages(
+        &mut self,
+        run: &mut LockedRun<'_, impl ReconcileInbox>,
+        report: &mut PaymentsReport,
+    ) -> Result<(), RunEnd> {
+        loop {
+            let query = &self.position.query;
+            let page = self.client.refunds_page(run, query).await?;
+            report.unreadable += page.unreadable;
+            let left = self.left(&page.results, |payment| payment);
+            let mut reader = ReceivedEventsReader::of(left.iter());
+            for payment in left {
+                if self.refunded.insert(payment.clone()) {
+                    let received = reader.received_events(run, payment).await?;
+                    self.record_current(run, payment, &received, report).await?;
+                }
+                self.position.mark_checked(payment);
+            }
+            let Some(next) = page.next else { return Ok(()) };
+            self.position.next_page(next);
+            self.save_position(run).await?;
+        }
+    }
+
+    /// The results of the page under way that come after the last payment that was checked.
+    fn left<'p, T>(&self, page: &'p [T], id: impl Fn(&T) -> &Id) -> &'p [T] {
+        let after = self.position.after.as_deref();
+        let passed = page.iter().position(|one| Some(id(one).as_str()) == after);
+        &page[passed.map_or(0, |index| index + 1)..]
+    }
+
+    async fn save_position(
+        &mut self,
+        run: &LockedRun<'_, impl ReconcileInbox>,
+    ) -> Result<(), RunEnd> {
+        self.kept.set_under_way(&self.position);
+        self.save(run).await
     }
 
     /// Saves the checkpoint. A run of a part, or a dry run, does not move the checkpoint that other
@@ -99,7 +158,7 @@ impl<'a> PaymentSweep<'a> {
         run.step().await?;
         let (ledgers, mut reader) = (
             ledgers(run, payments).await?,
-            ReceivedEventsReader::of(payments),
+            ReceivedEventsReader::of(payments.iter().map(|payment| &payment.id)),
         );
         for (payment, received) in payments.iter().zip(ledgers) {
             match self.expectation() {
@@ -111,6 +170,9 @@ impl<'a> PaymentSweep<'a> {
                     }
                 }
                 None if payment.is_settled() => {
+                    if payment.refunded > 0 {
+                        self.refunded.insert(payment.id.clone());
+                    }
                     self.record_state(run, payment, &received, &mut reader, report)
                         .await?;
                 }
@@ -158,13 +220,28 @@ impl<'a> PaymentSweep<'a> {
         if received.has_observation(&key) {
             return Ok(());
         }
-        // A search may be out of date; a single payment is not.
-        let Some((_, pulled)) = self.client.payment(run, &payment.id).await? else {
+        self.record_current(run, &payment.id, &received, report)
+            .await
+    }
+
+    /// Reads a payment by its id, since a search may be out of date, and records its state if it is
+    /// new.
+    async fn record_current(
+        &mut self,
+        run: &mut LockedRun<'_, impl ReconcileInbox>,
+        payment: &Id,
+        received: &ReceivedEvents,
+        report: &mut PaymentsReport,
+    ) -> Result<(), RunEnd> {
+        let Some((_, pulled)) = self.client.payment(run, payment).await? else {
             report.unreadable += 1;
             return Ok(());
         };
         run.step().await?;
         let entry = read(run.source, pulled, run.now(), run.context.window);
+        if received.has_observation(&entry.key) {
+            return Ok(());
+        }
         match record(run, &entry).await? {
             ObservationStatus::First | ObservationStatus::No => report.observed += 1,
             ObservationStatus::Before => {}

@@ -12,9 +12,11 @@ use crate::{
 
 /// The default length of the window.
 const WINDOW: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// How far the windows of refunds overlap, since a search may be out of date.
+const REFUNDS_OVERLAP: Duration = Duration::from_secs(60 * 60);
 /// The payments whose refunds are followed at once, so that the checkpoint stays small.
 const MAX_FOLLOWED: usize = 2_000;
-/// The payments of a page.
+/// The payments, or refunds, of a page.
 const PAGE: usize = 500;
 
 /// The checkpoint of a source.
@@ -37,25 +39,33 @@ pub(super) struct SweepCheckpoint {
 pub(super) struct SweepPosition {
     from: i64,
     to: i64,
+    /// Whether the page is one of refunds, which follow the payments.
+    #[serde(default)]
+    pub(super) is_of_refunds: bool,
     /// The query of the page.
     pub(super) query: String,
     /// The last payment of that page that was checked.
     pub(super) after: Option<String>,
 }
 
+/// The query of the first page of what was created in a window.
+fn first_page(from: Timestamp, to: Timestamp) -> String {
+    url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("from_date", &from.to_string())
+        .append_pair("to_date", &to.to_string())
+        .append_pair("page", "1")
+        .append_pair("display_size", &PAGE.to_string())
+        .finish()
+}
+
 impl SweepPosition {
     /// The start of a window from `from` to the youngest payments that are looked at.
     fn beginning(from: Timestamp, to: Timestamp) -> Self {
-        let query = url::form_urlencoded::Serializer::new(String::new())
-            .append_pair("from_date", &from.to_string())
-            .append_pair("to_date", &to.to_string())
-            .append_pair("page", "1")
-            .append_pair("display_size", &PAGE.to_string())
-            .finish();
         Self {
             from: from.as_millis(),
             to: to.as_millis(),
-            query,
+            is_of_refunds: false,
+            query: first_page(from, to),
             after: None,
         }
     }
@@ -71,6 +81,12 @@ impl SweepPosition {
     /// Moves to another page.
     pub(super) fn next_page(&mut self, query: String) {
         (self.query, self.after) = (query, None);
+    }
+
+    /// Moves to the first page of the refunds made since `from`.
+    pub(super) fn begin_refunds(&mut self, from: Timestamp) {
+        self.is_of_refunds = true;
+        self.next_page(first_page(from, self.window().1));
     }
 
     /// Notes that a payment of the page was checked.
@@ -109,6 +125,17 @@ impl SweepCheckpoint {
         match ended_at.map(|ended_at| ended_at.plus(access.every)) {
             Some(due_at) if due_at > now => Err(RunEnd::NotDue(due_at)),
             _ => Ok(anew()),
+        }
+    }
+
+    /// The time from which refunds are looked at: those before it are in an earlier sweep.
+    pub(super) fn refunds_from(&self, options: &RunOptions, position: &SweepPosition) -> Timestamp {
+        let (from, _) = position.window();
+        match self.swept_to {
+            Some(swept_to) if options.since.is_none() => {
+                from.max(Timestamp::from_millis(swept_to).minus(REFUNDS_OVERLAP))
+            }
+            _ => from,
         }
     }
 
@@ -210,7 +237,8 @@ mod tests {
         let mut position = first.begin(&RunOptions::default(), &access(), NOW).unwrap();
         assert_eq!(
             position.query,
-            "from_date=2026-01-31T10%3A15%3A31.480Z&to_date=2026-03-02T07%3A15%3A31.480Z&page=1&display_size=500"
+            "from_date=2026-01-31T10%3A15%3A31.480Z&to_date=2026-03-02T07%3A15%3A31.480Z&page=1\
+             &display_size=500"
         );
         position.next_page("page=2".to_owned());
         position.mark_checked(&Id::new("p7").unwrap());

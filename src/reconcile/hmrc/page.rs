@@ -77,7 +77,10 @@ mod tests {
 
     #[test]
     fn elements_are_taken_out_byte_for_byte() {
-        let odd = r#"{ "notificationId" : "1ED5F407-8096-40D1-87EF-9A2A103EEB85", "n": 1.10, "x":"\uD83D\uDE00é" }"#;
+        let odd = concat!(
+            r#"{ "notificationId" : "1ED5F407-8096-40D1-87EF-9A2A103EEB85", "#,
+            r#""n": 1.10, "x":"\uD83D\uDE00é" }"#,
+        );
         let list = Bytes::from(format!(
             " [ {odd},42 ,\n{{\"createdDateTime\":\"2020-06-01T10:20:23.160+0000\"}} ]"
         ));

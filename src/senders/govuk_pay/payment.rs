@@ -170,7 +170,9 @@ mod tests {
 
     fn payment(state: &str, settlement: &str, refunds: &str) -> String {
         format!(
-            r#"{{"amount":5000,"state":{state},"payment_id":"p1","created_date":"2026-03-02T10:14:02.117Z","refund_summary":{refunds},"settlement_summary":{settlement}}}"#
+            r#"{{"amount":5000,"state":{state},"payment_id":"p1",
+                "created_date":"2026-03-02T10:14:02.117Z",
+                "refund_summary":{refunds},"settlement_summary":{settlement}}}"#
         )
     }
 

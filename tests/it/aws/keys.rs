@@ -149,7 +149,8 @@ impl RotatingReceiver {
     /// What becomes of a payment signed with `secret`.
     async fn pay(&self, id: &str, secret: &str) -> Result<Receipt, Refusal> {
         let body = format!(
-            r#"{{"webhook_message_id":"{id}","created_date":"{AT}","resource_id":"{id}","event_type":"card_payment_captured","resource":{{}}}}"#
+            r#"{{"webhook_message_id":"{id}","created_date":"{AT}","resource_id":"{id}",
+                "event_type":"card_payment_captured","resource":{{}}}}"#
         );
         self.post(
             "pay",

@@ -387,7 +387,8 @@ async fn a_content_encoding_or_type_changes_nothing() {
             server.has(&source, &body, "recorded", &key).await;
         }
         // Nothing is ever inflated: what is really compressed is signed as it is, or not at all.
-        let gzip = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xab\xae\x05\x00\x43\xbf\xa6\xa3\x02\x00\x00\x00";
+        let gzip = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xab\xae\x05\x00\x43\xbf\xa6\xa3\
+            \x02\x00\x00\x00";
         let request = Request::post(&source, gzip).header("Content-Encoding", "gzip");
         assert_eq!(
             server.ask(&request.bytes()).await.body,

@@ -349,6 +349,62 @@ async fn of_ten_thousand_payments_without_a_webhook_each_final_state_is_recorded
 }
 
 #[tokio::test]
+async fn a_refund_long_after_the_window_of_its_payment_is_recorded_without_a_webhook() {
+    let mut rig = PayRig::new().await;
+    rig.events = None;
+    let paid = |ago: Duration, refunded_ago: Duration| {
+        let created = sender_time(rig.now()).minus(ago);
+        SimulatedPayment::new(PaymentLifecycle::Refunded, created, &*rig.clock)
+            .with_refund_delay(ago - refunded_ago - DAY)
+    };
+    let (year, before_the_window) = (365 * DAY, 31 * DAY);
+    let payments = [
+        paid(year, DAY),
+        paid(year, before_the_window),
+        paid(2 * DAY, DAY),
+        paid(year, Duration::ZERO), // an hour ago, which is too young
+    ];
+    let subjects = |nth: &[usize]| -> BTreeSet<String> {
+        nth.iter().map(|n| payments[*n].id().to_owned()).collect()
+    };
+    rig.api
+        .with(|accounts| accounts.add(API_KEY, payments.clone()));
+
+    let dry = RunOptions {
+        dry_run: true,
+        by_hand: true,
+        ..RunOptions::default()
+    };
+    assert_eq!(rig.run_as(&dry).await.1.observed, 2);
+    let (ended, report) = rig.run().await;
+    assert!(matches!(ended, RunEnd::Completed), "{ended}");
+    assert_eq!((report.observed, report.unreadable), (2, 0));
+    let observed: BTreeSet<_> = rig.observations().await.into_iter().collect();
+    assert_eq!(observed, subjects(&[0, 2]));
+
+    // The next sweep reads the payments of new refunds alone.
+    rig.clock.pass(minutes(6 * 60));
+    assert_eq!(rig.run_as(&dry).await.1.observed, 1);
+    let asked = rig.counts()[1];
+    let (ended, report) = rig.run().await;
+    assert!(matches!(ended, RunEnd::Completed), "{ended}");
+    assert_eq!((report.observed, rig.counts()[1]), (1, asked + 1));
+    let observed: BTreeSet<_> = rig.observations().await.into_iter().collect();
+    assert_eq!(observed, subjects(&[0, 2, 3]));
+    assert_eq!(rig.observations().await.len(), 3, "each once");
+    assert_eq!(rig.run_as(&dry).await.1.observed, 0);
+
+    // All that a person asks for, and nothing a second time.
+    let since = RunOptions {
+        since: Some(rig.now().minus(60 * DAY)),
+        ..RunOptions::default()
+    };
+    assert_eq!(rig.run_as(&since).await.1.observed, 1);
+    let observed: BTreeSet<_> = rig.observations().await.into_iter().collect();
+    assert_eq!(observed, subjects(&[0, 1, 2, 3]));
+}
+
+#[tokio::test]
 async fn a_webhook_for_captured_payments_alone_misses_nothing_else() {
     let mut rig = PayRig::new().await;
     rig.events = Some(vec!["card_payment_captured"]);

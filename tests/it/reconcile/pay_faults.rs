@@ -223,7 +223,8 @@ async fn a_payment_that_can_not_be_read_is_counted_and_the_others_are_looked_at(
         PayEndpoint::Search,
         [ScriptedStep::instead(ApiResponse::json(
             200,
-            r#"{"results":[{"payment_id":"p"},42,{"payment_id":"p","state":{}}],"count":3,"_links":{}}"#,
+            r#"{"results":[{"payment_id":"p"},42,{"payment_id":"p","state":{}}],
+                "count":3,"_links":{}}"#,
         ))],
     );
     let (ended, report) = rig.run().await;
@@ -239,7 +240,8 @@ async fn a_payment_that_is_gone_or_another_one_when_it_is_asked_for_is_not_named
     let whole = ApiResponse::json(
         200,
         format!(
-            r#"{{"payment_id":"{}","created_date":"2026-03-01T10:15:31.480Z","state":{{"status":"success"}}}}"#,
+            r#"{{"payment_id":"{}","created_date":"2026-03-01T10:15:31.480Z",
+                "state":{{"status":"success"}}}}"#,
             other.id()
         ),
     );

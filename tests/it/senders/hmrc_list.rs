@@ -39,7 +39,14 @@ async fn a_list_is_a_bare_array_of_what_a_push_carries() {
     let heard = hmrc.list("").await;
     assert_eq!(
         heard.text,
-        r#"[{"notificationId":"1ed5f407-8096-40d1-87ef-9a2a103eeb85","boxId":"50dca3fc-c37c-4f03-b719-63571333624c","messageContentType":"application/json","message":"{\"name\":\"smile \uD83D\uDE00 end\"}","status":"FAILED","createdDateTime":"2026-02-10T10:20:23.160+0000"}]"#
+        concat!(
+            r#"[{"notificationId":"1ed5f407-8096-40d1-87ef-9a2a103eeb85","#,
+            r#""boxId":"50dca3fc-c37c-4f03-b719-63571333624c","#,
+            r#""messageContentType":"application/json","#,
+            r#""message":"{\"name\":\"smile \uD83D\uDE00 end\"}","#,
+            r#""status":"FAILED","#,
+            r#""createdDateTime":"2026-02-10T10:20:23.160+0000"}]"#,
+        )
     );
     assert_eq!(
         heard.text,

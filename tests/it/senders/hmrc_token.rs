@@ -82,7 +82,8 @@ async fn a_request_for_a_token_is_refused_with_an_oauth_error() {
         ),
         (
             &format!(
-                "client_id=reader&client_secret=secret-3&grant_type=client_credentials&scope={WRITE_SCOPE}"
+                "client_id=reader&client_secret=secret-3&grant_type=client_credentials\
+                 &scope={WRITE_SCOPE}"
             ),
             (400, "invalid_scope"),
         ),

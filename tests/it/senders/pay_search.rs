@@ -1,4 +1,4 @@
-//! `GET /v1/payments`.
+//! `GET /v1/payments` and `GET /v1/refunds`.
 
 use std::time::Duration;
 
@@ -125,6 +125,38 @@ async fn ten_thousand_payments_are_found_page_by_page_through_the_links() {
         (pages, found),
         (20, expected.into_iter().map(str::to_owned).collect())
     );
+}
+
+#[tokio::test]
+async fn refunds_are_found_by_when_they_were_made_and_name_their_payments() {
+    let pay = Pay::start().await;
+    let twice = pay.add(PaymentLifecycle::RefundedTwice, 2 * DAY);
+    pay.add(PaymentLifecycle::Captured, 2 * DAY);
+    let page = pay.found("/v1/refunds?display_size=1").await;
+    assert_eq!((&page["total"], &page["count"]), (&json!(2), &json!(1)));
+    let newest = &page["results"][0];
+    assert_eq!(
+        (&newest["payment_id"], &newest["amount"], &newest["status"]),
+        (&json!(twice.id()), &json!(2500), &json!("success"))
+    );
+    let next = page["_links"]["next_page"]["href"].as_str().unwrap();
+    let oldest = &pay.found(next).await["results"][0];
+    assert_eq!(oldest["amount"], 1500);
+
+    let since = newest["created_date"].as_str().unwrap();
+    for (query, amounts) in [
+        (format!("?from_date={since}"), &[2500][..]),
+        (format!("?to_date={since}"), &[1500]),
+    ] {
+        let found = pay.found(&format!("/v1/refunds{query}")).await;
+        let results = found["results"].as_array().unwrap().iter();
+        let found: Vec<_> = results
+            .map(|refund| refund["amount"].as_u64().unwrap())
+            .collect();
+        assert_eq!(found, amounts, "{query}");
+    }
+    let past = pay.get("/v1/refunds?page=2").await;
+    assert_eq!((past.status, &past.json()["code"]), (404, &json!("P1100")));
 }
 
 #[tokio::test]

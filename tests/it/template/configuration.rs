@@ -8,6 +8,10 @@ use test_support::repository;
 
 use super::{BOX, PULLING, Stack, stacks};
 
+/// How every secret of a stack begins.
+const SECRET: &str =
+    "secretsmanager:arn:aws:secretsmanager:eu-west-2:123456789012:secret:pillarbox-";
+
 /// What Lambda allows all variables of a function together.
 const VARIABLES: usize = 4096;
 
@@ -51,21 +55,21 @@ shards = 16
 [sources.hmrc]
 kind = "hmrc"
 secrets = [
-    "secretsmanager:arn:aws:secretsmanager:eu-west-2:123456789012:secret:pillarbox-HmrcSecret-1ABCDEFGHIJKL-AbCdEf#current",
-    "secretsmanager:arn:aws:secretsmanager:eu-west-2:123456789012:secret:pillarbox-HmrcSecret-1ABCDEFGHIJKL-AbCdEf#previous",
+    "SECRET-HmrcSecret-1ABCDEFGHIJKL-AbCdEf#current",
+    "SECRET-HmrcSecret-1ABCDEFGHIJKL-AbCdEf#previous",
 ]
 [sources.pay]
 kind = "govuk-pay"
 live = false
 secrets = [
-    "secretsmanager:arn:aws:secretsmanager:eu-west-2:123456789012:secret:pillarbox-PaySecret-1ABCDEFGHIJKL-AbCdEf#current",
-    "secretsmanager:arn:aws:secretsmanager:eu-west-2:123456789012:secret:pillarbox-PaySecret-1ABCDEFGHIJKL-AbCdEf#previous",
+    "SECRET-PaySecret-1ABCDEFGHIJKL-AbCdEf#current",
+    "SECRET-PaySecret-1ABCDEFGHIJKL-AbCdEf#previous",
 ]
 [destination]
 kind = "eventbridge"
 bus = "pillarbox-notifications"
 "#;
-    check(&[], expected);
+    check(&[], &expected.replace("SECRET-", SECRET));
 }
 
 #[test]
@@ -78,11 +82,7 @@ fn pulls_name_their_boxes_and_their_credentials() {
         ("HmrcEnvironment", "production"),
     ];
     let document: toml::Table = toml::from_str(&document(&Stack::with(&given))).unwrap();
-    let secret = |id: &str| {
-        format!(
-            "secretsmanager:arn:aws:secretsmanager:eu-west-2:123456789012:secret:pillarbox-{id}-1ABCDEFGHIJKL-AbCdEf"
-        )
-    };
+    let secret = |id: &str| format!("{SECRET}{id}-1ABCDEFGHIJKL-AbCdEf");
     let expected = toml::toml! {
         environment = "production"
         boxes = ["50dca3fc-c37c-4f03-b719-63571333624c", "00000000-0000-4000-8000-000000000000"]

@@ -437,7 +437,7 @@ mod tests {
         address
     }
 
-    const CALLBACK: &str = "HTTP/1.1 404 Not Found\r\n\r\n{\"error\":\"not_found\"}";
+    const CALLBACK: &str = "HTTP/1.1 200 OK\r\n\r\nok";
 
     #[tokio::test]
     async fn what_waits_for_a_person_ends_with_1() {

@@ -14,6 +14,7 @@ use clap::Args;
 use tokio::{
     net::{TcpListener, TcpSocket},
     signal::unix::{SignalKind, signal},
+    task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::Level;
@@ -33,7 +34,7 @@ use crate::{
     listener::raise_descriptor_limit,
     metrics::{CountedFailures, ServeMetrics},
     refusals::{CandidateSecrets, RefusalLog},
-    server::{ServeInbox, Server, SweepDuty, reconcile_loop, sweep_lease},
+    server::{NewRowHints, NewRows, ServeInbox, Server, SweepDuty, reconcile_loop, sweep_lease},
     sqlite::{ServeLock, SqliteInbox},
 };
 use pillarbox::{
@@ -319,12 +320,7 @@ impl<D: Destination> Starting<'_, D> {
 
         let stop = stop_on_signals()?;
         let metrics = self.metrics;
-        let pushed = settings
-            .config
-            .sources
-            .iter()
-            .filter(|source| source.webhook);
-        let sources: Vec<SourceName> = pushed.map(|source| source.name.clone()).collect();
+        let sources = pushed_sources(&settings.config);
         metrics.declare(&sources);
         metrics.watch(&inbox, &sources, self.clock.clone());
         let console = ConsoleSettings {
@@ -343,12 +339,12 @@ impl<D: Destination> Starting<'_, D> {
         let addresses = (bound, console_bound);
         let shown = (self.goes_to, inbox_name.as_str());
         welcome(&settings, &keyring, addresses, shown, output)?;
-        let routes = settings
-            .config
-            .route_settings(&DestinationSecrets::default());
-        tokio::spawn(log_unreachable(routes));
+        let secrets = DestinationSecrets::default();
+        tokio::spawn(log_unreachable(settings.config.route_settings(&secrets)));
         let (duty, duty_ended) = take_duty(&stop);
-        let mut reconciling = reconciler(&settings.config, self.aws.as_ref(), &inbox)
+        let new_rows = NewRows::new();
+        let hints = new_rows.hints();
+        let reconciling = reconciler(&settings.config, self.aws.as_ref(), &inbox, hints)
             .map(|reconciler| reconcile_loop::start(reconciler, &metrics, &duty, &stop))
             .unwrap_or_default();
         let retention = RetentionPolicy {
@@ -358,25 +354,34 @@ impl<D: Destination> Starting<'_, D> {
         let server = Server {
             worker: DeliveryWorker::new(Arc::clone(&inbox), destination, clock.clone(), retention),
             receiver: Receiver::new(keyring, inbox, settings.config.acceptance, clock),
+            new_rows,
             metrics,
             refusals: self.refusals,
             sources: known_sources,
             duty,
         };
         server.run(listener, stop).await?;
-        // Each run ends between two steps; one that does not is continued by the next run.
-        let reconciled = async {
-            duty_ended.await;
-            while reconciling.join_next().await.is_some() {}
-        };
-        if tokio::time::timeout(RECONCILE_DRAIN, reconciled)
-            .await
-            .is_err()
-        {
-            tracing::warn!("a reconcile run did not end in time and was cut off");
-        }
+        end_runs(duty_ended, reconciling).await;
         output.say("Stopped. What was stored and not handed on goes out at the next start.")?;
         Ok(())
+    }
+}
+
+/// The sources whose sender pushes.
+fn pushed_sources(config: &Config) -> Vec<SourceName> {
+    let pushed = config.sources.iter().filter(|source| source.webhook);
+    pushed.map(|source| source.name.clone()).collect()
+}
+
+/// Waits for the reconcile runs. Each ends between two steps; one that does not is continued by the
+/// next run.
+async fn end_runs(duty_ended: impl Future<Output = ()>, mut runs: JoinSet<()>) {
+    let ended = async {
+        duty_ended.await;
+        while runs.join_next().await.is_some() {}
+    };
+    if tokio::time::timeout(RECONCILE_DRAIN, ended).await.is_err() {
+        tracing::warn!("a reconcile run did not end in time and was cut off");
     }
 }
 
@@ -401,10 +406,12 @@ fn reconciler<I: ServeInbox>(
     config: &Config,
     aws: Option<&Aws>,
     inbox: &Arc<I>,
+    hints: NewRowHints,
 ) -> Option<Reconciler<I>> {
     let deps = ReconcilerDeps {
         clock: Arc::new(SystemClock),
         sleeper: Box::new(TokioSleeper),
+        reporter: Box::new(hints),
         env: variable,
         manager: aws.map(SecretsManager::new),
         metrics: None,
@@ -447,31 +454,8 @@ fn welcome(
     ))?;
     output.say(&format!("  configuration  {}", settings.place))?;
     for source in &settings.config.sources {
-        if !source.webhook {
-            let (name, kind) = (&source.name, source.kind.as_str());
-            output.say(&format!("  reconciled     {name} ({kind}; no webhook)"))?;
-            continue;
-        }
-        let has_keys = keyring
-            .keys()
-            .sources()
-            .get(&source.name)
-            .is_some_and(|source| !source.keys.is_empty());
-        let pending = if !has_keys {
-            "; no secret yet, so POSTs are answered 503"
-        } else {
-            ""
-        };
-        output.say(&format!(
-            "  callback       http://{bound}/{} ({}{pending})",
-            source.name,
-            source.kind.as_str()
-        ))?;
-        if let (Some(pull), Some(keys)) = (&source.pull, &source.kind.config.pull) {
-            let minutes = pull.every.unwrap_or(keys.every).as_secs() / 60;
-            output.say(&format!(
-                "                 reconciled every {minutes} minutes"
-            ))?;
+        for line in source_lines(source, keyring, bound) {
+            output.say(&line)?;
         }
     }
     for line in goes_to {
@@ -484,6 +468,33 @@ fn welcome(
     }
     output.say("Ready. Ctrl-C finishes what is in flight and stops.")?;
     Ok(())
+}
+
+/// Where the sender of a source reaches it, and how often it is asked.
+fn source_lines(source: &SourceConfig, keyring: &Keyring, bound: SocketAddr) -> Vec<String> {
+    let (name, kind) = (&source.name, source.kind.as_str());
+    if !source.webhook {
+        return vec![format!("  reconciled     {name} ({kind}; no webhook)")];
+    }
+    let keys = keyring.keys();
+    let has_keys = keys
+        .sources()
+        .get(name)
+        .is_some_and(|source| !source.keys.is_empty());
+    let pending = if !has_keys {
+        "; no secret yet, so POSTs are answered 503"
+    } else {
+        ""
+    };
+    let callback = format!("  callback       http://{bound}/{name} ({kind}{pending})");
+    let mut lines = vec![callback];
+    if let (Some(pull), Some(keys)) = (&source.pull, &source.kind.config.pull) {
+        let minutes = pull.every.unwrap_or(keys.every).as_secs() / 60;
+        lines.push(format!(
+            "                 reconciled every {minutes} minutes"
+        ));
+    }
+    lines
 }
 
 /// Where events go: the default destination if a source uses it, and each named one with what

@@ -388,7 +388,8 @@ fn assert_tame(page: &TestResponse, what: &str) {
 #[tokio::test]
 async fn what_a_sender_wrote_is_text_and_never_markup() {
     let readable = format!(
-        r#"{{"webhook_message_id":"m1","created_date":"{NOW}","resource_id":"<b>\"'","event_type":"<script>","x":"{}"}}"#,
+        r#"{{"webhook_message_id":"m1","created_date":"{NOW}","resource_id":"<b>\"'",
+            "event_type":"<script>","x":"{}"}}"#,
         "<script>\u{202e}"
     );
     let readable = entry(SenderKind::GOVUK_PAY, "pay", readable.into());

@@ -9,8 +9,19 @@ use super::*;
 const HMRC_SECRET: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
 const HMRC_OTHER: &str = "KRSXG5CTMVRXEZLUKRSXG5CTMVRXEZLU";
 const PAY_SECRET: &str = "webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu";
-const HMRC_BODY: &str = r#"{"notificationId":"1ed5f407","boxId":"50dca3fc","messageContentType":"application/json","message":"{\"n\":1.10}","status":"PENDING","createdDateTime":"2020-06-01T10:20:23.160+0000"}"#;
-const PAY_BODY: &str = r#"{"webhook_message_id":"6l0p","created_date":"2026-03-02T11:40:09.300Z","resource_id":"4u0c","api_version":1,"resource_type":"PAYMENT","event_type":"card_payment_failed","resource":{"moto":false,"state":{"code":"P0010","status":"declined"},"amount":5000,"metadata":{},"reference":"café","created_date":"2026-03-02T11:38:50.921Z"}}"#;
+const HMRC_BODY: &str = concat!(
+    r#"{"notificationId":"1ed5f407","boxId":"50dca3fc","#,
+    r#""messageContentType":"application/json","message":"{\"n\":1.10}","#,
+    r#""status":"PENDING","createdDateTime":"2020-06-01T10:20:23.160+0000"}"#,
+);
+const PAY_BODY: &str = concat!(
+    r#"{"webhook_message_id":"6l0p","created_date":"2026-03-02T11:40:09.300Z","#,
+    r#""resource_id":"4u0c","api_version":1,"resource_type":"PAYMENT","#,
+    r#""event_type":"card_payment_failed","#,
+    r#""resource":{"moto":false,"state":{"code":"P0010","status":"declined"},"#,
+    r#""amount":5000,"metadata":{},"reference":"café","#,
+    r#""created_date":"2026-03-02T11:38:50.921Z"}}"#,
+);
 
 /// The hex signature of `kind` that `key` makes.
 fn sign(kind: SenderKind, key: impl AsRef<[u8]>, body: impl AsRef<[u8]>) -> String {

@@ -103,8 +103,12 @@ pub(crate) async fn listen<S: HttpService>(
         connections.spawn(keeper.keep(stream, slot));
     }
     drop(listener);
+    drain(connections, limits.drain).await;
+}
+
+async fn drain(mut connections: JoinSet<()>, timeout: Duration) {
     let ended = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(limits.drain, ended).await.is_err() {
+    if tokio::time::timeout(timeout, ended).await.is_err() {
         tracing::warn!(
             "some requests did not end in time and were cut off; their senders will try again"
         );

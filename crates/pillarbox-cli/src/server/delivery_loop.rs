@@ -3,18 +3,14 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use tokio::{
-    sync::mpsc,
-    time::{MissedTickBehavior, interval},
-};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::{ServeInbox, SweepDuty, sweep_recorder::SweepRecorder};
+use super::{NewRows, ServeInbox, SweepDuty, sweep_recorder::SweepRecorder};
 use crate::metrics::ServeMetrics;
 use pillarbox::{
     delivery::{AttemptResult, DeliveryLimits, DeliveryWorker, sweep::Sweep},
     destinations::Destination,
-    domain::Key,
     inbox::InboxError,
     telemetry::{MetricSample, PlatformFields},
 };
@@ -29,7 +25,7 @@ const CUT_OFF_TIMEOUT: Duration = Duration::from_secs(3);
 pub(super) async fn run<I: ServeInbox, D: Destination>(
     worker: Arc<DeliveryWorker<I, D>>,
     sources: Option<BTreeSet<String>>,
-    mut new_rows: mpsc::Receiver<Key>,
+    mut new_rows: NewRows,
     metrics: Arc<ServeMetrics>,
     duty: SweepDuty,
     stop: CancellationToken,
@@ -46,7 +42,7 @@ pub(super) async fn run<I: ServeInbox, D: Destination>(
         tokio::select! {
             () = stop.cancelled() => break,
             Some(attempt) = sweep.next_result() => note_attempt(&attempt, &metrics),
-            Some(key) = new_rows.recv(), if sweep.has_room() => sweep.start_unless_open(key),
+            Some(key) = new_rows.next(), if sweep.has_room() => sweep.start_unless_open(key),
             _ = sweep_tick.tick() => {
                 if duty.is_held() {
                     let begun = sweep.begin_round().await;
@@ -65,7 +61,7 @@ pub(super) async fn run<I: ServeInbox, D: Destination>(
     maintaining.abort(); // between two writes; the next start, or another replica, goes on
     // The last new rows are delivered, too, while there is room; the rest by the next sweep.
     while sweep.has_room()
-        && let Ok(key) = new_rows.try_recv()
+        && let Some(key) = new_rows.take()
     {
         sweep.start_unless_open(key);
     }

@@ -5,6 +5,7 @@
 
 mod body_memory;
 mod delivery_loop;
+mod new_rows;
 mod request;
 pub(crate) mod reconcile_loop;
 mod serve_inbox;
@@ -13,7 +14,7 @@ mod sweep_recorder;
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use tokio::{net::TcpListener, sync::mpsc};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -21,6 +22,7 @@ use crate::{
     metrics::ServeMetrics,
     refusals::RefusalLog,
 };
+pub use new_rows::{NewRowHints, NewRows};
 use pillarbox::{
     delivery::DeliveryWorker, destinations::Destination, inbox::InboxError, receive::Receiver,
 };
@@ -28,15 +30,14 @@ use request::RequestHandler;
 pub use serve_inbox::ServeInbox;
 pub use sweep_lease::SweepDuty;
 
-/// How many hints may wait. Rows beyond that are found by the next sweep.
-const MAX_HINTS: usize = 4096;
-
 /// A server before it starts.
 pub struct Server<I, D> {
     /// Receives and stores notifications.
     pub receiver: Receiver<I>,
     /// Delivers them.
     pub worker: DeliveryWorker<I, D>,
+    /// The keys of new rows, from the receiver and from reconciling.
+    pub new_rows: NewRows,
     /// Counts both.
     pub metrics: Arc<ServeMetrics>,
     /// Has the last requests that were refused.
@@ -59,19 +60,19 @@ impl<I: ServeInbox, D: Destination> Server<I, D> {
         stop: CancellationToken,
     ) -> Result<(), InboxError> {
         self.receiver.inbox.take_over().await?;
-        let (wake, new_rows) = mpsc::channel(MAX_HINTS);
+        let hints = self.new_rows.hints();
         // Delivery stops after the receiver, so that the last new rows are still delivered.
         let received_all = CancellationToken::new();
         let delivering = tokio::spawn(delivery_loop::run(
             Arc::new(self.worker),
             self.sources,
-            new_rows,
+            self.new_rows,
             Arc::clone(&self.metrics),
             self.duty,
             received_all.clone(),
         ));
         let counters = (self.metrics, self.refusals);
-        let handler = Arc::new(RequestHandler::new(self.receiver, wake, counters));
+        let handler = Arc::new(RequestHandler::new(self.receiver, hints, counters));
         let (limits, _) = connection_limits();
         listen(listener, handler, limits, stop).await;
         received_all.cancel();

@@ -18,7 +18,7 @@ use super::SweepDuty;
 const INTERVAL: Duration = Duration::from_secs(5 * 60);
 
 /// Starts one task for each source, which runs at once and then every five minutes. A run in
-/// progress when `stop` is cancelled ends between two steps. The sweep finds what it records.
+/// progress when `stop` is cancelled ends between two steps.
 pub(crate) fn start<I: Inbox>(
     reconciler: Reconciler<I>,
     metrics: &Arc<ServeMetrics>,

@@ -7,16 +7,18 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header, request};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::time::Instant;
 
-use super::body_memory::{BodyBuffer, BodyMemory};
+use super::{
+    NewRowHints,
+    body_memory::{BodyBuffer, BodyMemory},
+};
 use crate::{
     listener::{BodyFraming, ConnectionWatch, HttpService, Incoming},
     metrics::ServeMetrics,
     refusals::{RefusalLog, RefusedPost},
 };
 use pillarbox::{
-    domain::Key,
     inbox::Inbox,
     receive::{
         HttpAnswer, HttpRequest, MAX_BODY_BYTES, ReceiptStatus, Receiver, Refusal, RequestOutcome,
@@ -38,8 +40,7 @@ const LOGGED_PATH_CHARS: usize = 64;
 /// Answers requests, for all connections.
 pub(super) struct RequestHandler<I> {
     receiver: Receiver<I>,
-    /// Wakes the worker for a new row. If it is full, the next sweep finds the row.
-    wake: mpsc::Sender<Key>,
+    hints: NewRowHints,
     bodies: Arc<BodyMemory>,
     metrics: Arc<ServeMetrics>,
     refusals: Arc<RefusalLog>,
@@ -87,12 +88,12 @@ impl<I: Inbox> HttpService for RequestHandler<I> {
 impl<I: Inbox> RequestHandler<I> {
     pub(super) fn new(
         receiver: Receiver<I>,
-        wake: mpsc::Sender<Key>,
+        hints: NewRowHints,
         (metrics, refusals): (Arc<ServeMetrics>, Arc<RefusalLog>),
     ) -> Self {
         Self {
             receiver,
-            wake,
+            hints,
             bodies: BodyMemory::new(),
             metrics,
             refusals,
@@ -128,7 +129,7 @@ impl<I: Inbox> RequestHandler<I> {
         if let Ok(RequestOutcome::Stored(receipt)) = &result
             && receipt.stored == ReceiptStatus::Recorded
         {
-            let _ = self.wake.try_send(receipt.key.clone());
+            self.hints.add(&receipt.key);
         }
         result
     }

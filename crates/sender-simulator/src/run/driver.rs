@@ -101,6 +101,20 @@ enum AttemptEnd {
     Retry(Duration),
 }
 
+impl AttemptEnd {
+    /// The end of an attempt, of which a redirect may have led to the wrong place.
+    fn of(next: NextAction, is_lost_by_redirect: bool) -> Self {
+        Self::Settled(match next {
+            _ if is_lost_by_redirect => DeliveryOutcome::LostByRedirect,
+            NextAction::Acknowledged => DeliveryOutcome::Acknowledged,
+            NextAction::Retry(wait) | NextAction::Repost(wait) => return Self::Retry(wait),
+            NextAction::GiveUp | NextAction::FollowWithoutBody | NextAction::FollowWhole => {
+                DeliveryOutcome::Failed
+            }
+        })
+    }
+}
+
 impl<'a> RunDriver<'a> {
     pub(super) fn new(plan: &'a RunPlan, on_event: RunObserver<'a>) -> Self {
         let threads = plan.threads.max(1);
@@ -230,14 +244,7 @@ impl<'a> RunDriver<'a> {
     async fn deliver(&self, message: PlannedMessage) {
         let (mut attempt, mut requests) = (message.first, 0);
         loop {
-            // The job that repeats pushes also sends the backlog.
-            let is_retry = attempt.number > message.first.number;
-            let threads = if is_retry || self.is_backlog(message.n) {
-                &self.retries
-            } else {
-                &self.first_attempts
-            };
-            let thread = threads.acquire().await;
+            let thread = self.threads(message, attempt).acquire().await;
             let body = self.body(message);
             if requests == 0 {
                 self.stats().begin(&body.id, message.kind);
@@ -278,6 +285,16 @@ impl<'a> RunDriver<'a> {
                     };
                 }
             }
+        }
+    }
+
+    /// The threads that make this attempt. The job that repeats pushes also sends the backlog.
+    fn threads(&self, message: PlannedMessage, attempt: DeliveryAttempt) -> &Semaphore {
+        let is_retry = attempt.number > message.first.number;
+        if is_retry || self.is_backlog(message.n) {
+            &self.retries
+        } else {
+            &self.first_attempts
         }
     }
 
@@ -334,22 +351,10 @@ impl<'a> RunDriver<'a> {
                     }
                 }
             }
-            let is_get = request.method == "GET";
-            let end = match next {
-                _ if redirected == Redirected::Elsewhere => {
-                    AttemptEnd::Settled(DeliveryOutcome::LostByRedirect)
-                }
-                NextAction::Acknowledged if is_get => {
-                    AttemptEnd::Settled(DeliveryOutcome::LostByRedirect)
-                }
-                NextAction::Acknowledged => AttemptEnd::Settled(DeliveryOutcome::Acknowledged),
-                NextAction::Retry(wait) | NextAction::Repost(wait) => AttemptEnd::Retry(wait),
-                NextAction::GiveUp | NextAction::FollowWithoutBody | NextAction::FollowWhole => {
-                    AttemptEnd::Settled(DeliveryOutcome::Failed)
-                }
-            };
+            let is_lost = redirected == Redirected::Elsewhere
+                || next == NextAction::Acknowledged && request.method == "GET";
             return AttemptResult {
-                end,
+                end: AttemptEnd::of(next, is_lost),
                 attempt,
                 outcome,
                 response: result.ok(),

@@ -16,19 +16,18 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// The bytes of an answer that are read.
 const MAX_ANSWER_BYTES: u64 = 64 * 1024;
 
+/// A path of `serve`, and what is in its answer.
+type KnownAnswer = (&'static str, &'static str);
+
+const HEALTH: KnownAnswer = ("/-/healthz", "\r\n\r\nok");
+const FIRST_PAGE: KnownAnswer = ("/", "Pillarbox");
+
 /// The addresses of serve, and serve itself if its inbox is there.
 pub(super) async fn findings(config: &Config) -> Vec<DoctorFinding> {
     let serve_runs = config.inbox.file().is_some_and(ServeLock::is_held);
     let mut findings = vec![
-        // Nothing is served at the root of the callback address.
-        address(
-            "listen",
-            config.listen,
-            r#"{"error":"not_found"}"#,
-            serve_runs,
-        )
-        .await,
-        address("console", config.console, "Pillarbox", serve_runs).await,
+        address("listen", config.listen, HEALTH, serve_runs).await,
+        address("console", config.console, FIRST_PAGE, serve_runs).await,
     ];
     findings.extend(config.inbox.file().filter(|path| path.exists()).map(|_| {
         if serve_runs {
@@ -41,15 +40,20 @@ pub(super) async fn findings(config: &Config) -> Vec<DoctorFinding> {
     findings
 }
 
-/// Whether serve has `address`, or can have it. `mark` is in its answer there.
-async fn address(name: &str, address: SocketAddr, mark: &str, serve_runs: bool) -> DoctorFinding {
+/// Whether serve has `address`, or can have it.
+async fn address(
+    name: &str,
+    address: SocketAddr,
+    known: KnownAnswer,
+    serve_runs: bool,
+) -> DoctorFinding {
     let look = |found| finding(CheckHealth::Look, name, found);
     match (TcpListener::bind(address), serve_runs) {
         (Ok(_), false) => fine(name, format!("{address} is free")),
         (Ok(_), true) => look(format!(
             "{address} is free, and serve runs: it was started with another --{name}"
         )),
-        (Err(_), true) if answers(address, mark).await => {
+        (Err(_), true) if answers(address, known).await => {
             fine(name, format!("the running serve answers at {address}"))
         }
         (Err(_), true) => finding(
@@ -68,9 +72,9 @@ async fn address(name: &str, address: SocketAddr, mark: &str, serve_runs: bool) 
     }
 }
 
-/// Whether a request for the root of `address` is answered with `mark`.
-async fn answers(address: SocketAddr, mark: &str) -> bool {
-    let asked = local_request::get(address, "/", MAX_ANSWER_BYTES);
+/// Whether `address` answers as serve does.
+async fn answers(address: SocketAddr, (path, mark): KnownAnswer) -> bool {
+    let asked = local_request::get(address, path, MAX_ANSWER_BYTES);
     let answer = timeout(ANSWER_TIMEOUT, asked).await;
     matches!(answer, Ok(Ok(answer)) if answer.contains(mark))
 }

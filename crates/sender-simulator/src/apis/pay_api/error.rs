@@ -28,6 +28,8 @@ pub enum PayApiError {
     NotSimulated(String),
     /// The search has fewer pages.
     NoPage,
+    /// The search for refunds has fewer pages.
+    NoRefundPage,
     /// A service behind the API failed while it read a payment.
     Payment,
     /// A service behind the API failed during a search.
@@ -74,6 +76,7 @@ impl From<PayApiError> for ApiResponse {
                 framework(501, &format!("`{name}` is not simulated"))
             }
             PayApiError::NoPage => pay(404, "P0402", "Page not found"),
+            PayApiError::NoRefundPage => pay(404, "P1100", "Page not found"),
             PayApiError::Payment => pay(500, "P0298", "Downstream system error"),
             PayApiError::Search => pay(500, "P0498", "Downstream system error"),
             PayApiError::Unavailable => framework(503, "HTTP 503 Service Unavailable"),

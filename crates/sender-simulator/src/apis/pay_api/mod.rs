@@ -1,4 +1,4 @@
-//! GOV.UK Pay's API for reading payments: one by its id, or several by a search.
+//! GOV.UK Pay's API for reading payments: one by its id, or several by a search, and their refunds.
 //!
 //! The facts come from alphagov/pay-publicapi, pay-ledger and pay-connector. A payment is a
 //! function of time: its state follows from its lifecycle and its age. A search can lag behind, as
@@ -35,6 +35,8 @@ pub enum PayEndpoint {
     Events,
     /// `GET /v1/payments/{id}/refunds`.
     Refunds,
+    /// `GET /v1/refunds`.
+    RefundSearch,
 }
 
 impl ApiServer<PayAccounts> {
@@ -51,6 +53,7 @@ fn route(request: &ApiRequest) -> Result<(PayEndpoint, String), PayApiError> {
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     let (endpoint, id) = match segments[..] {
         ["v1", "payments"] => (PayEndpoint::Search, ""),
+        ["v1", "refunds"] => (PayEndpoint::RefundSearch, ""),
         ["v1", "payments", id] => (PayEndpoint::Payment, id),
         ["v1", "payments", id, "events"] => (PayEndpoint::Events, id),
         ["v1", "payments", id, "refunds"] => (PayEndpoint::Refunds, id),
@@ -86,6 +89,9 @@ impl PayAccounts {
         let lagging = now.minus(self.lag());
         let json = match endpoint {
             PayEndpoint::Search => search::search(self.payments(key, lagging), request, lagging)?,
+            PayEndpoint::RefundSearch => {
+                search::search_refunds(self.payments(key, lagging), request, lagging)?
+            }
             PayEndpoint::Payment => {
                 let payment = self.payment(key, &id, now).ok_or(PayApiError::NoPayment)?;
                 view::payment(payment, &request.origin, now).to_string()

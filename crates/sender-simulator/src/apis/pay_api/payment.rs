@@ -15,6 +15,8 @@ pub struct SimulatedPayment {
     pub(super) payment: govuk_pay::Payment,
     pub(super) lifecycle: PaymentLifecycle,
     pub(super) refund_ids: [String; 2],
+    /// How much later than usual it is refunded.
+    refund_delay: Duration,
 }
 
 /// A webhook of a payment.
@@ -36,6 +38,16 @@ impl SimulatedPayment {
             payment,
             lifecycle,
             refund_ids: [ids::pay_id(clock), ids::pay_id(clock)],
+            refund_delay: Duration::ZERO,
+        }
+    }
+
+    /// The same payment, refunded this much later than usual.
+    #[must_use]
+    pub fn with_refund_delay(self, refund_delay: Duration) -> Self {
+        Self {
+            refund_delay,
+            ..self
         }
     }
 
@@ -163,6 +175,12 @@ impl SimulatedPayment {
 
     /// The date of a step.
     pub(super) fn at(&self, step: PaymentStep) -> Timestamp {
-        self.created().plus(step.after())
+        let delay = match step {
+            PaymentStep::RefundSubmitted(_)
+            | PaymentStep::Refunded(_)
+            | PaymentStep::RefundFailed(_) => self.refund_delay,
+            _ => Duration::ZERO,
+        };
+        self.created().plus(step.after()).plus(delay)
     }
 }

@@ -1,4 +1,5 @@
-//! `GET /v1/payments`: the payments created in a period, in pages, the newest first.
+//! `GET /v1/payments` and `GET /v1/refunds`: what was created in a period, in pages, the newest
+//! first.
 
 use serde_json::{Value, json};
 
@@ -58,25 +59,54 @@ pub(super) fn search<'a>(
         .collect();
     found.reverse();
     found.sort_by_key(|payment| std::cmp::Reverse(payment.created()));
+    let show = |payment: &&SimulatedPayment| view::payment(payment, &request.origin, then);
+    let url = format!("{}/v1/payments", request.origin);
+    page(&found, show, &query, &parameters, &url).ok_or(PayApiError::NoPage)
+}
+
+/// One page of the refunds of these payments, in their state at `then`.
+pub(super) fn search_refunds<'a>(
+    payments: impl Iterator<Item = &'a SimulatedPayment>,
+    request: &ApiRequest,
+    then: Timestamp,
+) -> Result<String, PayApiError> {
+    let parameters = request.parameters();
+    let query = SearchQuery::read(&parameters)?;
+    let refunds = payments.flat_map(|payment| view::found_refunds(payment, &request.origin, then));
+    let mut found: Vec<(Timestamp, Value)> = refunds
+        .filter(|(created, _)| query.has_created(*created))
+        .collect();
+    found.sort_by_key(|(created, _)| std::cmp::Reverse(*created));
+    let show = |(_, refund): &(Timestamp, Value)| refund.clone();
+    let url = format!("{}/v1/refunds", request.origin);
+    page(&found, show, &query, &parameters, &url).ok_or(PayApiError::NoRefundPage)
+}
+
+/// The page of `found` that the query asks for, if there is one.
+fn page<T>(
+    found: &[T],
+    show: impl FnMut(&T) -> Value,
+    query: &SearchQuery,
+    parameters: &[(String, String)],
+    url: &str,
+) -> Option<String> {
     let last = found.len().div_ceil(query.size).max(1);
     if query.page > last {
-        return Err(PayApiError::NoPage);
+        return None;
     }
     let page = found
         .iter()
         .skip((query.page - 1) * query.size)
         .take(query.size);
-    let results: Vec<Value> = page
-        .map(|payment| view::payment(payment, &request.origin, then))
-        .collect();
+    let results: Vec<Value> = page.map(show).collect();
     let page = json!({
         "total": found.len(),
         "count": results.len(),
         "page": query.page,
         "results": results,
-        "_links": links(&parameters, &request.origin, &query, last),
+        "_links": links(parameters, url, query, last),
     });
-    Ok(page.to_string())
+    Some(page.to_string())
 }
 
 impl SearchQuery {
@@ -120,10 +150,12 @@ impl SearchQuery {
         }
     }
 
+    fn has_created(&self, created: Timestamp) -> bool {
+        self.from.is_none_or(|from| created >= from) && self.to.is_none_or(|to| created < to)
+    }
+
     fn matches(&self, payment: &SimulatedPayment, then: Timestamp) -> bool {
-        let created = payment.created();
-        self.from.is_none_or(|from| created >= from)
-            && self.to.is_none_or(|to| created < to)
+        self.has_created(payment.created())
             && self
                 .reference
                 .as_ref()
@@ -178,7 +210,7 @@ fn date(text: &str) -> Option<Timestamp> {
 }
 
 /// Absolute URLs of this page and its neighbours, with all parameters.
-fn links(parameters: &[(String, String)], origin: &str, query: &SearchQuery, last: usize) -> Value {
+fn links(parameters: &[(String, String)], url: &str, query: &SearchQuery, last: usize) -> Value {
     let link = |page: usize| {
         let mut encoded = url::form_urlencoded::Serializer::new(String::new());
         encoded.extend_pairs(
@@ -189,7 +221,7 @@ fn links(parameters: &[(String, String)], origin: &str, query: &SearchQuery, las
         encoded
             .append_pair("page", &page.to_string())
             .append_pair("display_size", &query.size.to_string());
-        json!({"href": format!("{origin}/v1/payments?{}", encoded.finish())})
+        json!({"href": format!("{url}?{}", encoded.finish())})
     };
     let mut links =
         json!({"self": link(query.page), "first_page": link(1), "last_page": link(last)});

@@ -59,6 +59,36 @@ pub(super) fn events(payment: &SimulatedPayment, origin: &str, now: Timestamp) -
 /// Its refunds with their current status.
 pub(super) fn refunds(payment: &SimulatedPayment, origin: &str, now: Timestamp) -> Value {
     let url = url(payment, origin);
+    let refunds: Vec<Value> = refund_list(payment, origin, now)
+        .into_iter()
+        .map(|(_, refund)| refund)
+        .collect();
+    json!({
+        "payment_id": payment.id(),
+        "_links": {"self": get(&format!("{url}/refunds")), "payment": get(&url)},
+        "_embedded": {"refunds": refunds},
+    })
+}
+
+/// Its refunds as a search for refunds shows them, and when each was made.
+pub(super) fn found_refunds(
+    payment: &SimulatedPayment,
+    origin: &str,
+    now: Timestamp,
+) -> Vec<(Timestamp, Value)> {
+    let mut refunds = refund_list(payment, origin, now);
+    for (_, refund) in &mut refunds {
+        refund["payment_id"] = json!(payment.id());
+    }
+    refunds
+}
+
+fn refund_list(
+    payment: &SimulatedPayment,
+    origin: &str,
+    now: Timestamp,
+) -> Vec<(Timestamp, Value)> {
+    let url = url(payment, origin);
     let refund = |step: PaymentStep| {
         let PaymentStep::RefundSubmitted(n) = step else {
             return None;
@@ -71,21 +101,18 @@ pub(super) fn refunds(payment: &SimulatedPayment, origin: &str, now: Timestamp) 
         } else {
             "submitted"
         };
-        Some(json!({
+        let at = payment.at(step);
+        let refund = json!({
             "refund_id": id,
-            "created_date": payment.at(step).to_string(),
+            "created_date": at.to_string(),
             "amount": REFUNDS[n],
             "status": status,
             "settlement_summary": {},
             "_links": {"self": get(&format!("{url}/refunds/{id}")), "payment": get(&url)},
-        }))
+        });
+        Some((at, refund))
     };
-    let refunds: Vec<Value> = payment.steps_by(now).filter_map(refund).collect();
-    json!({
-        "payment_id": payment.id(),
-        "_links": {"self": get(&format!("{url}/refunds")), "payment": get(&url)},
-        "_embedded": {"refunds": refunds},
-    })
+    payment.steps_by(now).filter_map(refund).collect()
 }
 
 /// A refund counts from its request on, and not after it failed.

@@ -1,0 +1,63 @@
+//! The keys of new rows, which need not wait for the next sweep: of those that this process
+//! received, and of those that its reconcile runs recorded.
+
+use tokio::sync::mpsc;
+
+use pillarbox::{
+    domain::Key,
+    reconcile::{ProgressEvent, RunReporter},
+};
+
+/// How many hints may wait. Rows beyond that are found by the next sweep.
+const MAX_HINTS: usize = 4096;
+
+/// The hints that the delivery loop has not used yet.
+pub struct NewRows {
+    hints: NewRowHints,
+    waiting: mpsc::Receiver<Key>,
+}
+
+/// Wakes the delivery loop.
+#[derive(Clone)]
+pub struct NewRowHints(mpsc::Sender<Key>);
+
+impl NewRows {
+    /// Without any hint.
+    pub fn new() -> Self {
+        let (hints, waiting) = mpsc::channel(MAX_HINTS);
+        Self {
+            hints: NewRowHints(hints),
+            waiting,
+        }
+    }
+
+    /// Wakes this delivery loop.
+    pub fn hints(&self) -> NewRowHints {
+        self.hints.clone()
+    }
+
+    /// Waits for the next new row.
+    pub(super) async fn next(&mut self) -> Option<Key> {
+        self.waiting.recv().await
+    }
+
+    /// The next new row, if there is one now.
+    pub(super) fn take(&mut self) -> Option<Key> {
+        self.waiting.try_recv().ok()
+    }
+}
+
+impl NewRowHints {
+    /// Hints at a new row. If too many wait, the next sweep finds the row.
+    pub(super) fn add(&self, key: &Key) {
+        let _ = self.0.try_send(key.clone());
+    }
+}
+
+impl RunReporter for NewRowHints {
+    fn on_event(&self, event: ProgressEvent<'_>) {
+        if let ProgressEvent::Recorded(key) = event {
+            self.add(key);
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! The role of an ECS task, by the address that ECS itself uses: 169.254.170.2, which exists only
+//! in a network namespace of the test.
+
+use test_support::{
+    binary,
+    process::{BOTH_SOURCES, Folder, Ran},
+    repository,
+};
+
+const NETWORK: &str = "ip link set lo up && ip addr add 169.254.170.2/32 dev lo && exec \"$@\"";
+
+#[test]
+fn the_role_of_an_ecs_task_is_found_at_the_agent_of_ecs() {
+    let folder = Folder::with(BOTH_SOURCES);
+    let script = repository("tests/external/task_role.py");
+    let program = binary("pillarbox-under-test");
+    let mut arguments = vec!["--map-root-user", "--net", "sh", "-c", NETWORK, "network"];
+    arguments.extend([
+        "python3",
+        script.to_str().unwrap(),
+        program.to_str().unwrap(),
+    ]);
+    arguments.extend(["list", "--state", "dead", "--inbox", "dynamodb:inbox"]);
+    let ran = Ran::of(
+        folder
+            .command_of("unshare", &arguments)
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("AWS_REGION", "eu-west-2")
+            .env("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:8000")
+            .env(
+                "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+                "/v2/credentials/a-task",
+            ),
+    );
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(
+        ran.stdout.lines().collect::<Vec<_>>(),
+        ["agent /v2/credentials/a-task", "table by AKIDTASK"]
+    );
+}
