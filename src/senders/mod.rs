@@ -20,7 +20,7 @@ mod verify;
 use crate::domain::SourceName;
 
 pub use entry::{Entry, EventName};
-pub use govuk_pay::{OBSERVED_EVENT_TYPE, Payment};
+pub use govuk_pay::{OBSERVED_EVENT_TYPE, Payment, PaymentFacts};
 pub use key::{KeyedMac, MacAlgorithm, SecretFingerprint, SigningKey};
 pub use protocol::{
     EnvelopeFormat, EventFacts, PullTable, SecretShape, SenderConfig, SenderKind, SenderProtocol,

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    govuk_pay, hmrc,
+    PaymentFacts, govuk_pay, hmrc,
     json::UnreadableError,
     key::MacAlgorithm,
     read::{EnvelopeFields, EventData},
@@ -83,6 +83,8 @@ pub struct EnvelopeFormat {
     pub cloud_event_type: fn(event_type: &str) -> String,
     /// The name of an event in its subject's ledger, if the sender may send it under several ids.
     pub ledger_event: fn(&EventFacts<'_>) -> Option<String>,
+    /// What a message of that event type says about its payment, if it is about one.
+    pub payment: fn(event_type: &str, body: &[u8]) -> Option<PaymentFacts>,
 }
 
 /// What a stored notification says about its event.

@@ -135,6 +135,8 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
     ("acts", &["aws", "any_inbox"]),
     ("listener", &[]),
     ("metrics", &[]),
+    ("payment", &[]),
+    ("search", &["sqlite", "any_inbox", "payment"]),
     ("refusals", &["diagnose"]),
     ("overview", &["labels", "sqlite"]),
     (
@@ -150,8 +152,9 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
             "listener",
             "metrics",
             "overview",
+            "payment",
             "refusals",
-            "overview",
+            "search",
         ],
     ),
     ("server", &["sqlite", "listener", "metrics", "refusals"]),
@@ -170,6 +173,8 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
             "metrics",
             "refusals",
             "overview",
+            "payment",
+            "search",
             "console",
             "server",
         ],
@@ -244,7 +249,8 @@ const RESERVED: &[(&str, &[&str])] = &[
             "crates/sender-simulator/src/clock.rs",
         ],
     ),
-    // Signatures are made in four places, each with a reason to disagree with the others.
+    // Signatures are made in four places, each with a reason to disagree with the others. The
+    // search makes digests of references.
     (
         "hmac::",
         &[
@@ -252,6 +258,7 @@ const RESERVED: &[(&str, &[&str])] = &[
             "src/destinations/webhook.rs",
             "crates/sender-simulator/src/signature.rs",
             "crates/pillarbox-cli/src/diagnose",
+            "crates/pillarbox-cli/src/sqlite/search.rs",
         ],
     ),
 ];

@@ -63,6 +63,25 @@ pub(crate) fn held(reason: &str) -> Option<&'static str> {
     }
 }
 
+/// Why a request was refused, for a person.
+pub(crate) fn refusal(reason: &str) -> &'static str {
+    match reason {
+        "missing" => "There was no signature header.",
+        "several" => "There was more than one signature header.",
+        "malformed" => "The signature was not written as its sender writes it.",
+        "wrong_length" => "The signature had too few or too many digits.",
+        "wrong_case" => "The signature was in upper-case digits.",
+        "wrong" => "No active secret of this source made the signature over these bytes.",
+        "expired" => "The signature was made too long ago, or too far ahead of this clock.",
+        "no_secret" => "The source has no secret that can be used.",
+        "too_large" => "The body was longer than 8 MiB.",
+        "slow" => "The body was not complete in time.",
+        "broken_off" => "The request could not be read to its end.",
+        "inbox" => "The body was genuine, and could not be stored.",
+        _ => "The request was refused.",
+    }
+}
+
 /// How long a sender waits for an answer; `None` of a sender that does not say.
 pub(crate) fn answer_limit(kind: SenderKind) -> Option<Duration> {
     if kind == SenderKind::GOVUK_PAY {
@@ -126,6 +145,11 @@ pub(crate) fn destination(kind: &DestinationConfig) -> String {
 /// An instant in this machine's time zone, which is named.
 pub(crate) fn local_time(at: Timestamp) -> String {
     in_zone(at, TimeZone::system(), "%Y-%m-%d %H:%M:%S %Z")
+}
+
+/// An instant in UTC, as a front of Lambda writes it: `25/Nov/2026:03:00:00 +0000`.
+pub(crate) fn request_time(at: Timestamp) -> String {
+    in_zone(at, TimeZone::UTC, "%d/%b/%Y:%H:%M:%S %z")
 }
 
 /// The zone of a list's times: this machine's, with today's offset, so that summer and winter times

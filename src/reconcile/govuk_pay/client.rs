@@ -41,6 +41,15 @@ pub(super) struct PayClient<'a> {
     has_called: bool,
 }
 
+/// Everything that Pay says about one payment.
+#[derive(Debug)]
+pub(super) struct WholePayment {
+    pub(super) payment: Payment,
+    pub(super) history: Vec<StateChange>,
+    /// How many refunds have succeeded.
+    pub(super) refunds: usize,
+}
+
 /// One page of a search.
 #[derive(Debug)]
 pub(super) struct ResultPage<T> {
@@ -188,15 +197,7 @@ impl<'a> PayClient<'a> {
         let Some(body) = self.about(run, id, &["events"]).await? else {
             return Ok(Vec::new());
         };
-        let history: PaymentHistory = read(&body)?;
-        let change = |event: HistoryEvent| {
-            Some(StateChange {
-                at: Timestamp::parse(&event.updated)?,
-                status: event.state.status,
-                is_finished: event.state.finished == Some(true),
-            })
-        };
-        Ok(history.events.into_iter().filter_map(change).collect())
+        read_history(&body).map_err(RunEnd::GovukPay)
     }
 
     /// How many refunds of a payment have succeeded.
@@ -208,9 +209,7 @@ impl<'a> PayClient<'a> {
         let Some(body) = self.about(run, id, &["refunds"]).await? else {
             return Ok(0);
         };
-        let refunds: PaymentRefunds = read(&body)?;
-        let refunds = refunds.embedded.refunds.iter();
-        Ok(refunds.filter(|refund| refund.status == "success").count())
+        read_refunds(&body).map_err(RunEnd::GovukPay)
     }
 
     async fn about(
@@ -262,10 +261,7 @@ impl<'a> PayClient<'a> {
         }
         run.step().await?;
         self.has_called = true;
-        let request = self
-            .http
-            .get(url.clone())
-            .bearer_auth(self.access.api_key.expose());
+        let request = self.request(url);
         let request = match run.time_left() {
             Some(left) => request.timeout(left.min(LIMITS.total)),
             None => request,
@@ -275,13 +271,88 @@ impl<'a> PayClient<'a> {
             .map_err(PayError::from))
     }
 
+    fn request(&self, url: &Url) -> reqwest::RequestBuilder {
+        let request = self.http.get(url.clone());
+        request.bearer_auth(self.access.api_key.expose())
+    }
+
+    /// Sends one request for a person who waits for the answer, and tries it once.
+    async fn ask(&self, url: &Url) -> Result<ClientResponse, PayError> {
+        http_client::ask(self.request(url), MAX_RESPONSE_BYTES)
+            .await
+            .map_err(PayError::from)
+    }
+
+    /// What Pay says about one payment, or a part of it, for a person; `None` if Pay does not know
+    /// it.
+    async fn ask_about(&self, id: &Id, more: &[&str]) -> Result<Option<Bytes>, PayError> {
+        let answer = self
+            .ask(&self.payments(&[&[id.as_str()], more].concat()))
+            .await?;
+        match answer.status {
+            200 => Ok(Some(answer.body)),
+            404 if NOT_FOUND_CODES.contains(&error::code(&answer).as_str()) => Ok(None),
+            _ => Err(PayError::of(&answer)),
+        }
+    }
+
+    /// The payments with this reference, for a person: at most 20, the newest first.
+    pub(super) async fn ask_by_reference(&self, reference: &str) -> Result<Vec<Payment>, PayError> {
+        let mut url = self.payments(&[]);
+        url.query_pairs_mut()
+            .append_pair("reference", reference)
+            .append_pair("display_size", "20");
+        let answer = self.ask(&url).await?;
+        match answer.status {
+            200 => Ok(read_page(&url, &answer.body, Payment::read)?.results),
+            _ => Err(PayError::of(&answer)),
+        }
+    }
+
+    /// The payment as it is now, its history and its refunds, for a person.
+    pub(super) async fn ask_whole(&self, id: &Id) -> Result<Option<WholePayment>, PayError> {
+        let Some(body) = self.ask_about(id, &[]).await? else {
+            return Ok(None);
+        };
+        let payment = Payment::read(&body).ok_or(PayError::NotUnderstood)?;
+        let history = self.ask_about(id, &["events"]).await?;
+        let refunds = match payment.refunded {
+            0 => None,
+            _ => self.ask_about(id, &["refunds"]).await?,
+        };
+        Ok(Some(WholePayment {
+            history: history.map_or_else(|| Ok(Vec::new()), |body| read_history(&body))?,
+            refunds: refunds.map_or(Ok(0), |body| read_refunds(&body))?,
+            payment,
+        }))
+    }
+
     fn payments(&self, more: &[&str]) -> Url {
         http_client::under(&self.access.base_url, &[&["v1", "payments"], more].concat())
     }
 }
 
-fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, RunEnd> {
-    serde_json::from_slice(body).map_err(|_| RunEnd::GovukPay(PayError::NotUnderstood))
+fn read_history(body: &[u8]) -> Result<Vec<StateChange>, PayError> {
+    let history: PaymentHistory = read(body)?;
+    let change = |event: HistoryEvent| {
+        Some(StateChange {
+            at: Timestamp::parse(&event.updated)?,
+            status: event.state.status,
+            is_finished: event.state.finished == Some(true),
+        })
+    };
+    Ok(history.events.into_iter().filter_map(change).collect())
+}
+
+/// How many refunds have succeeded.
+fn read_refunds(body: &[u8]) -> Result<usize, PayError> {
+    let refunds: PaymentRefunds = read(body)?;
+    let refunds = refunds.embedded.refunds.iter();
+    Ok(refunds.filter(|refund| refund.status == "success").count())
+}
+
+fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, PayError> {
+    serde_json::from_slice(body).map_err(|_| PayError::NotUnderstood)
 }
 
 fn read_page<T>(

@@ -167,9 +167,20 @@ impl WebhookExpectation<'_> {
         received: &ReceivedEvents,
         now: Timestamp,
     ) -> Vec<ExpectedEvent> {
-        let captured = captured_by(payment)
-            .filter(|at| self.is_overdue(*at, now))
-            .map(|_| ExpectedEvent::Captured);
+        let is_captured = captured_by(payment).is_some_and(|at| self.is_overdue(at, now));
+        let mut missing = self.awaited_events(payment, received);
+        missing.retain(|what| *what != ExpectedEvent::Captured || is_captured);
+        missing
+    }
+
+    /// The events of `payment` that were not received, whether Pay still has time or not, apart
+    /// from refunds.
+    pub(super) fn awaited_events(
+        self,
+        payment: &Payment,
+        received: &ReceivedEvents,
+    ) -> Vec<ExpectedEvent> {
+        let captured = captured_by(payment).map(|_| ExpectedEvent::Captured);
         state(payment)
             .into_iter()
             .chain(captured)

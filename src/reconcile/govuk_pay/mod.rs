@@ -8,6 +8,7 @@ mod received_events;
 mod client;
 mod error;
 mod judge;
+mod lookup;
 mod report;
 mod sweep;
 mod window;
@@ -22,6 +23,7 @@ use sweep::PaymentSweep;
 
 pub use error::PayError;
 pub use judge::ExpectedEvent;
+pub use lookup::{AwaitedEvent, PaymentAtPay, payment_at_pay, payments_by_reference};
 pub use report::{MissingEvent, ObservationStatus, PaymentsReport};
 
 /// The access to GOV.UK Pay's API.

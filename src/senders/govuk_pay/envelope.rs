@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{OBSERVED_EVENT_TYPE, REFUNDED_EVENT_TYPE, payment};
+use super::{OBSERVED_EVENT_TYPE, REFUNDED_EVENT_TYPE, facts, payment};
 use crate::{
     domain::{Id, Timestamp},
     senders::{
@@ -42,6 +42,7 @@ pub(super) const FORMAT: EnvelopeFormat = EnvelopeFormat {
     },
     cloud_event_type: |event_type| format!("uk.gov.payments.{event_type}"),
     ledger_event,
+    payment: facts::read,
 };
 
 /// Pay may send one event under several ids. Two refunds may share an instant, so the amounts

@@ -6,11 +6,13 @@
 mod api;
 mod config;
 mod envelope;
+mod facts;
 mod payment;
 mod signature;
 
 use super::SenderProtocol;
 
+pub use facts::PaymentFacts;
 pub use payment::Payment;
 
 /// The event type of a payment that was read from Pay's API: an event of it is missing, or its

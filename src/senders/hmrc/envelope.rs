@@ -30,6 +30,7 @@ pub(super) const FORMAT: EnvelopeFormat = EnvelopeFormat {
     data: |_, body| data(body),
     cloud_event_type: |_| "uk.gov.hmrc.ppns.notification".to_owned(),
     ledger_event: |_| None,
+    payment: |_, _| None,
 };
 
 /// The fields of the pushed envelope that we use; HMRC may add others.

@@ -24,6 +24,7 @@ pub(super) const FORMAT: EnvelopeFormat = EnvelopeFormat {
     },
     cloud_event_type: |event_type| format!("example.timestamped.{event_type}"),
     ledger_event: |event| Some(format!("{}|{}", event.event_type, event.event_at)),
+    payment: |_, _| None,
 };
 
 #[derive(Deserialize)]

@@ -71,9 +71,12 @@ impl<I: ReadInbox + OperatorInbox + AuditInbox> Operator<I> {
         let (mut failure, ending) = (None, stop.child_token());
         // Erasing empties the log of a file, which no other change may use meanwhile.
         let concurrency = if act == RowAct::Erase { 1 } else { CONCURRENCY };
-        let results = paced(&selection.keys, rate)
+        let results = paced(selection.keys.clone(), rate)
             .take_until(ending.cancelled())
-            .map(|key| async move { (key, self.change(act, key).await) })
+            .map(|key| async move {
+                let result = self.change(act, &key).await;
+                (key, result)
+            })
             .buffer_unordered(concurrency);
         let mut results = pin!(results);
         while let Some((key, result)) = results.next().await {
@@ -92,7 +95,7 @@ impl<I: ReadInbox + OperatorInbox + AuditInbox> Operator<I> {
                 RowResult::Done => progress.done += 1,
                 _ => progress.left_alone += 1,
             }
-            on_row(key, &result, progress);
+            on_row(&key, &result, progress);
         }
         let outcome = match failure {
             Some(_) => AuditOutcome::Failed,
@@ -109,9 +112,9 @@ impl<I: ReadInbox + OperatorInbox + AuditInbox> Operator<I> {
 }
 
 /// The keys in order, at most `rate` a second.
-fn paced(keys: &[Key], rate: Option<NonZeroU32>) -> impl Stream<Item = &Key> {
+fn paced(keys: Vec<Key>, rate: Option<NonZeroU32>) -> impl Stream<Item = Key> {
     stream::unfold(
-        (keys.iter(), rate.map(ticks)),
+        (keys.into_iter(), rate.map(ticks)),
         |(mut keys, mut ticks)| async move {
             let key = keys.next()?;
             if let Some(ticks) = &mut ticks {

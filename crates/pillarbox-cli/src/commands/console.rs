@@ -7,19 +7,20 @@ use clap::Args;
 use super::{
     CommandError, GlobalArgs,
     output::{BOLD, Output, paint},
-    serve::{bind, log_to_stderr, stop_on_signals},
-    settings::{CommandSettings, fetch},
+    serve::{bind, log_to_stderr, sender_lookup, stop_on_signals},
+    settings::{CommandSettings, aws, fetch, outside_with, vault},
 };
 use crate::{
+    acts::{aws_actor, local_actor},
     any_inbox::InboxAccess,
-    console::{Console, ConsoleAccess, ConsoleSettings},
+    console::{Console, ConsoleAccess, ConsoleSettings, SenderLookup},
     metrics::ServeMetrics,
 };
 use pillarbox::{
     config::{InboxConfig, Overrides},
     domain::{Clock, SystemClock},
     inbox::DeliveryInbox,
-    secrets::SecretRef,
+    secrets::{Keyring, SecretRef},
     telemetry::visible,
 };
 
@@ -82,6 +83,11 @@ impl ConsoleArgs {
             InboxConfig::DynamoDb { table, .. } => format!("table {table}"),
         };
         self.welcome(bound, &inbox_name, output)?;
+        let senders = senders(&settings).await?;
+        let actor = match settings.config.inbox.is_on_aws() && self.allow_changes {
+            true => aws_actor(&aws().await?).await,
+            false => local_actor(),
+        };
         let console = ConsoleSettings {
             config: Arc::new(settings.config),
             inbox_name,
@@ -90,6 +96,10 @@ impl ConsoleArgs {
             hosts: self.allow_host,
             token,
             metrics: None,
+            refusals: None,
+            senders,
+            actor,
+            samples: Vec::new(),
             clock: Arc::new(SystemClock),
         };
         let console = Console::new(inbox, console, bound);
@@ -146,6 +156,15 @@ impl ConsoleArgs {
         output.say("Ready. Ctrl-C stops it.")?;
         Ok(())
     }
+}
+
+/// The senders, with those of their secrets that this person can read.
+async fn senders(settings: &CommandSettings) -> Result<SenderLookup, CommandError> {
+    let vault = vault(settings.config.sender_references()).await?;
+    let secrets = settings.config.source_secrets();
+    let clock = Arc::new(SystemClock);
+    let keyring = Keyring::new(secrets, &outside_with(&vault), None, clock);
+    Ok(sender_lookup(&keyring))
 }
 
 /// Whether `text` is a host name or an address, and nothing more.

@@ -513,6 +513,10 @@ mod tests {
             hosts: Vec::new(),
             token: None,
             metrics: Some(ServeMetrics::new()),
+            refusals: None,
+            senders: Arc::new(std::collections::HashMap::new),
+            actor: "a test".to_owned(),
+            samples: Vec::new(),
             clock: Arc::new(SystemClock),
         };
         let console = Console::new(inbox, console, console_at);

@@ -14,6 +14,7 @@ mod doctor;
 mod error;
 mod export;
 mod filter;
+mod find;
 mod healthcheck;
 mod import;
 mod inbox;
@@ -91,6 +92,8 @@ enum Command {
     Simulate(Box<simulate::SimulateArgs>),
     /// Say whether anything needs a person, and what
     Status(status::StatusArgs),
+    /// Find a payment, a reference, a notification or a box
+    Find(find::FindArgs),
     /// List notifications, newest first
     List(list::ListArgs),
     /// Print notifications as they arrive, and again when their state changes
@@ -207,6 +210,7 @@ async fn run(cli: Cli, output: &mut Output) -> Result<(), CommandError> {
         Command::Send(command) => command.run(&global, output).await,
         Command::Simulate(command) => command.run(&global, output).await,
         Command::Status(command) => command.run(&global, output).await,
+        Command::Find(command) => command.run(&global, output).await,
         Command::List(command) => command.run(&global, output).await,
         Command::Tail(command) => command.run(&global, output).await,
         Command::Wait(command) => command.run(&global, output).await,

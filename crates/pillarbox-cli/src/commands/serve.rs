@@ -11,6 +11,7 @@ use std::{
 };
 
 use clap::Args;
+use sender_simulator::Sender;
 use tokio::{
     net::{TcpListener, TcpSocket},
     signal::unix::{SignalKind, signal},
@@ -22,6 +23,7 @@ use tracing_subscriber::{
     filter::{LevelFilter, Targets},
     prelude::*,
 };
+use url::Url;
 
 use super::{
     CommandError, ErrorCode, GlobalArgs, demo,
@@ -29,7 +31,8 @@ use super::{
     settings::{CommandSettings, aws, outside, outside_with, variable, wrong},
 };
 use crate::{
-    console::{Console, ConsoleAccess, ConsoleInbox, ConsoleSettings},
+    acts::{aws_actor, local_actor},
+    console::{Console, ConsoleAccess, ConsoleInbox, ConsoleSettings, SampleSource, SenderLookup},
     labels,
     listener::raise_descriptor_limit,
     metrics::{CountedFailures, ServeMetrics},
@@ -331,6 +334,19 @@ impl<D: Destination> Starting<'_, D> {
             hosts: Vec::new(),
             token: None,
             metrics: Some(Arc::clone(&metrics)),
+            refusals: Some(Arc::clone(&self.refusals)),
+            senders: sender_lookup(&keyring),
+            actor: match &self.aws {
+                // Only who may change something has to be asked for, which takes a request.
+                Some(aws)
+                    if settings.config.inbox.is_on_aws()
+                        && self.access == ConsoleAccess::Changes =>
+                {
+                    aws_actor(aws).await
+                }
+                _ => local_actor(),
+            },
+            samples: samples(&settings, bound),
             clock: self.clock.clone(),
         };
         let console = Console::new(Arc::clone(&inbox), console, console_bound);
@@ -365,6 +381,33 @@ impl<D: Destination> Starting<'_, D> {
         output.say("Stopped. What was stored and not handed on goes out at the next start.")?;
         Ok(())
     }
+}
+
+/// The demo's own sources, to which the console may send samples.
+fn samples(settings: &CommandSettings, bound: SocketAddr) -> Vec<SampleSource> {
+    let sources = settings.config.sources.iter();
+    let sources = sources.filter(|_| settings.is_demo() && bound.ip().is_loopback());
+    let sample = |source: &SourceConfig| {
+        Some(SampleSource {
+            source: source.name.to_string(),
+            sender: Sender::parse(source.kind.as_str())?,
+            url: Url::parse(&format!("http://{bound}/{}", source.name)).ok()?,
+            secret: source.secrets.first()?.value.fetch(&outside()).ok()?,
+        })
+    };
+    sources.filter_map(sample).collect()
+}
+
+/// The senders with the keys that `keyring` has at that moment.
+pub(super) fn sender_lookup(keyring: &Arc<Keyring>) -> SenderLookup {
+    let keyring = Arc::clone(keyring);
+    Arc::new(move || {
+        let keys = keyring.keys();
+        let sources = keys.sources().iter();
+        sources
+            .map(|(name, source)| (name.as_str().to_owned(), source.clone()))
+            .collect()
+    })
 }
 
 /// The sources whose sender pushes.

@@ -22,7 +22,6 @@ impl ConsoleForm {
     }
 
     /// Every field of this name.
-    #[expect(dead_code, reason = "for the acts on many rows")]
     pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         let named = self.0.iter().filter(move |(given, _)| given == name);
         named.map(|(_, value)| value.as_str())

@@ -45,6 +45,8 @@ pub(super) struct PageFrame {
     /// The inbox, as a person knows it.
     pub(super) inbox: String,
     pub(super) changes_allowed: bool,
+    /// Whether samples can be sent.
+    pub(super) has_samples: bool,
     /// Whether a sign-out makes sense.
     pub(super) has_sign_in: bool,
     /// What stands in the search box.
@@ -69,6 +71,7 @@ impl PageFrame {
             here: if is_read { here } else { "/" }.to_owned(),
             inbox: visible(&state.settings.inbox_name).into_owned(),
             changes_allowed: state.changes_allowed(),
+            has_samples: !state.settings.samples.is_empty(),
             has_sign_in: state.settings.token.is_some(),
             search: String::new(),
             is_admitted: true,

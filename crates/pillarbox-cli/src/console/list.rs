@@ -57,12 +57,12 @@ struct ListPage {
 pub(super) struct ListLine {
     pub(super) key: String,
     pub(super) address: String,
-    received_at: String,
+    pub(super) received_at: String,
     source: String,
-    event: String,
+    pub(super) event: String,
     subject: String,
     origin: &'static str,
-    state: &'static str,
+    pub(super) state: &'static str,
     reason: String,
     attempts: u32,
 }
@@ -128,6 +128,11 @@ impl ListPage {
             live_note: (cost == ListCost::Scan).then_some(live::TABLE_NOTE),
             asked,
         }
+    }
+
+    /// The address that counts what matches, to replay it.
+    fn bulk_address(&self) -> String {
+        self.asked.address_at("/bulk", None)
     }
 
     /// The states to choose from.

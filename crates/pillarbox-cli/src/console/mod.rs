@@ -8,7 +8,9 @@
 mod acts;
 mod assets;
 mod audit;
+mod bulk;
 mod charts;
+mod downloads;
 mod form;
 mod frame;
 mod guard;
@@ -21,7 +23,10 @@ mod preferences;
 mod query;
 mod refusals;
 mod row_page;
+mod samples;
 mod search;
+mod seen;
+mod sender_schedule;
 mod sign_in;
 mod state;
 #[cfg(test)]
@@ -52,7 +57,8 @@ use pillarbox::{
     receive::{HttpAnswer, Refusal, answer},
     telemetry::RequestRecord,
 };
-pub use state::{ConsoleAccess, ConsoleSettings};
+pub use samples::SampleSource;
+pub use state::{ConsoleAccess, ConsoleSettings, SenderLookup};
 use state::{ConsoleState, SharedState};
 
 /// The address of the style sheet, which every page needs, before signing in, too.
@@ -109,11 +115,18 @@ fn router<I: ConsoleInbox>(state: SharedState<I>) -> Router {
         .route("/", get(overview_page::show::<I>))
         .route("/notifications", get(list::show::<I>))
         .route("/notifications/{key}", get(row_page::show::<I>))
-        .route("/notifications/{key}/raw", get(row_page::raw::<I>))
+        .route(
+            "/notifications/{key}/show",
+            post(row_page::show_fields::<I>),
+        )
+        .route("/notifications/{key}/raw", post(downloads::raw::<I>))
+        .route("/notifications/{key}/event", post(downloads::event::<I>))
+        .route("/notifications/{key}/fixture", get(downloads::fixture::<I>))
         .route("/live", get(live::events::<I>))
         .route("/search", get(search::show::<I>))
         .route("/charts", get(charts::show::<I>))
         .route("/refusals", get(refusals::show::<I>))
+        .route("/refusals.json", get(refusals::json::<I>))
         .route("/audit", get(audit::show::<I>))
         .merge(acts::routes::<I>())
         .route(

@@ -7,6 +7,7 @@ use axum::{
 };
 
 use super::frame::PageFrame;
+use crate::acts::ActError;
 use pillarbox::{inbox::InboxError, telemetry::visible};
 
 /// Why a page cannot be shown, or a form not be acted on.
@@ -39,8 +40,11 @@ pub(super) enum PageError {
     /// The console was opened without permission to change anything.
     ReadOnly,
     /// What the form asks for cannot be done; the sentence says why.
-    #[expect(dead_code, reason = "for the acts")]
     Refused(String),
+    /// It is ended, and these places still hold bytes of it.
+    BytesLeft(String),
+    /// An act failed.
+    Act(ActError),
     /// The inbox cannot be read or changed.
     Inbox(InboxError),
 }
@@ -85,8 +89,8 @@ impl PageError {
             Self::Method | Self::NoForm => StatusCode::METHOD_NOT_ALLOWED,
             Self::Forged | Self::ReadOnly => StatusCode::FORBIDDEN,
             Self::FormSize => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Refused(_) => StatusCode::CONFLICT,
-            Self::Inbox(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Refused(_) | Self::BytesLeft(_) => StatusCode::CONFLICT,
+            Self::Act(_) | Self::Inbox(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -152,6 +156,22 @@ impl PageError {
                 "Nothing was changed. Start it with --allow-changes, or use the pillarbox command.",
             ),
             Self::Refused(_) => ("Nothing was changed", "The reason is:"),
+            Self::BytesLeft(_) => (
+                "Bytes are left",
+                "The notification is ended. Erase it once more for the copies that are left:",
+            ),
+            Self::Act(ActError::NotAudited(_)) => (
+                "Nothing was changed",
+                "A change has to be written to the audit trail first.",
+            ),
+            Self::Act(ActError::EndNotAudited(_)) => (
+                "The change was made",
+                "Its entry in the audit trail still says that it has started.",
+            ),
+            Self::Act(ActError::Inbox(_)) => (
+                "The inbox failed",
+                "Whether the change was made is on the page of the notification.",
+            ),
             Self::Inbox(_) => (
                 "The inbox cannot be read",
                 "Nothing has been lost or changed. Check that the inbox is there and can be \
@@ -169,7 +189,8 @@ impl IntoResponse for PageError {
         let (heading, advice) = self.words();
         let detail = match &self {
             Self::Inbox(error) => Some(visible(&error.to_string()).into_owned()),
-            Self::Refused(reason) => Some(visible(reason).into_owned()),
+            Self::Refused(reason) | Self::BytesLeft(reason) => Some(visible(reason).into_owned()),
+            Self::Act(error) => Some(visible(&error.to_string()).into_owned()),
             _ => None,
         };
         let text = ErrorText {
@@ -196,6 +217,12 @@ impl IntoResponse for PageError {
         }
         response.extensions_mut().insert(text);
         response
+    }
+}
+
+impl From<ActError> for PageError {
+    fn from(error: ActError) -> Self {
+        Self::Act(error)
     }
 }
 

@@ -1,13 +1,20 @@
 //! What every page of one console shares.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use super::{guard::AllowedHosts, inbox::ConsoleInbox, live::LiveFeed};
-use crate::metrics::ServeMetrics;
-use pillarbox::{config::Config, domain::Clock, secrets::Secret};
+use super::{
+    bulk::BulkActs, guard::AllowedHosts, inbox::ConsoleInbox, live::LiveFeed, samples::SampleSource,
+};
+use crate::{acts::Operator, evidence::ProofContext, metrics::ServeMetrics, refusals::RefusalLog};
+use pillarbox::{
+    config::{Config, InboxConfig},
+    domain::Clock,
+    secrets::Secret,
+    senders::Source,
+};
 
 /// What a person may do with a console.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +24,9 @@ pub enum ConsoleAccess {
     /// Replay, discard and erase, too.
     Changes,
 }
+
+/// Returns the senders with their keys of now, by name.
+pub type SenderLookup = Arc<dyn Fn() -> HashMap<String, Source> + Send + Sync>;
 
 /// How a console is set up.
 #[derive(Clone)]
@@ -35,6 +45,14 @@ pub struct ConsoleSettings {
     pub token: Option<Secret>,
     /// The metrics of the process, if it counts any.
     pub metrics: Option<Arc<ServeMetrics>>,
+    /// The requests that this process refused, if it receives any.
+    pub refusals: Option<Arc<RefusalLog>>,
+    /// The senders with their keys of now, by name.
+    pub senders: SenderLookup,
+    /// The person that the audit trail names.
+    pub actor: String,
+    /// The sources that samples can be sent to: those of the demo.
+    pub samples: Vec<SampleSource>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -42,6 +60,9 @@ pub struct ConsoleSettings {
 /// What the handlers of one console share.
 pub(super) struct ConsoleState<I> {
     pub(super) inbox: Arc<I>,
+    /// The person at the console, for every change.
+    pub(super) operator: Operator<I>,
+    pub(super) bulk: BulkActs,
     pub(super) settings: ConsoleSettings,
     pub(super) hosts: AllowedHosts,
     /// Proves that a form was made by this process.
@@ -59,7 +80,10 @@ pub(super) type SharedState<I> = Arc<ConsoleState<I>>;
 
 impl<I: ConsoleInbox> ConsoleState<I> {
     pub(super) fn new(inbox: Arc<I>, settings: ConsoleSettings, bound: SocketAddr) -> Self {
+        let retention = settings.config.retention;
         Self {
+            operator: Operator::new(Arc::clone(&inbox), settings.actor.clone(), retention),
+            bulk: BulkActs::default(),
             inbox,
             hosts: AllowedHosts::of(bound, &settings.hosts),
             csrf: ProcessToken::random(&*settings.clock),
@@ -72,6 +96,18 @@ impl<I: ConsoleInbox> ConsoleState<I> {
 }
 
 impl<I> ConsoleState<I> {
+    /// What stored rows are compared with.
+    pub(super) fn proof_context(&self) -> ProofContext {
+        ProofContext {
+            sources: (self.settings.senders)(),
+            shards: match self.settings.config.inbox {
+                InboxConfig::DynamoDb { .. } => None,
+                InboxConfig::Sqlite { .. } => Some(1),
+            },
+            now: self.settings.clock.now(),
+        }
+    }
+
     /// Whether a person may change something.
     pub(super) fn changes_allowed(&self) -> bool {
         self.settings.access == ConsoleAccess::Changes

@@ -79,6 +79,8 @@ const PATH_CHARS: usize = 80;
 pub(crate) struct PersonalField {
     /// Where it is, as `resource.email`; safe to show.
     pub(crate) path: String,
+    /// The same for the audit trail: names that a service chose, below `metadata`, are left out.
+    pub(crate) audit_name: String,
     /// The place of its value in the text.
     pub(crate) range: Range<usize>,
     /// Whether it is the message that HMRC carries.
@@ -131,6 +133,7 @@ pub(crate) fn fields(text: &str, has_message: bool) -> Vec<PersonalField> {
                 if has_value && (is_message || is_personal(&parents)) {
                     found.push(PersonalField {
                         path: path(&parents),
+                        audit_name: path(known_part(&parents)),
                         range: token.range,
                         is_message,
                     });
@@ -170,6 +173,15 @@ fn is_message(parents: &[JsonParent]) -> bool {
 
 fn plain(name: &str) -> String {
     name.replace(['_', '-'], "").to_lowercase()
+}
+
+/// The parents down to the first below which everything is personal.
+fn known_part(parents: &[JsonParent]) -> &[JsonParent] {
+    let is_parent = |parent: &JsonParent| matches!(parent, JsonParent::Object { .. });
+    let first = parents
+        .iter()
+        .position(|parent| is_parent(parent) && parent.makes_personal());
+    &parents[..first.map_or(parents.len(), |first| first + 1)]
 }
 
 fn path(parents: &[JsonParent]) -> String {
@@ -246,6 +258,17 @@ mod tests {
                 "resource.card_details.last_digits_card_number",
                 "resource.card_details.first_digits_card_number",
             ]
+        );
+    }
+
+    #[test]
+    fn the_audit_trail_gets_no_name_that_a_service_chose() {
+        let names = fields(PAY, false).into_iter().map(|field| field.audit_name);
+        let names: Vec<String> = names.collect();
+        assert_eq!(names[0], "resource.email");
+        assert_eq!(
+            (names[1].as_str(), names[2].as_str()),
+            ("resource.metadata", "resource.metadata")
         );
     }
 

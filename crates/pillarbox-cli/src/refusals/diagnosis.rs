@@ -4,13 +4,12 @@
 //! is short, the bodies are, too, and after each diagnosis the thread sleeps for long enough to use
 //! at most [`CPU_PERCENT`] of one core.
 
-use std::{
-    sync::Arc,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, thread, time::Duration};
 
-use tokio::sync::mpsc::{self, Permit, Receiver, Sender};
+use tokio::{
+    sync::mpsc::{self, Permit, Receiver, Sender},
+    time::Instant,
+};
 
 use super::{CandidateSecrets, RefusalEntries};
 use crate::diagnose::{Diagnosis, FailureCause, diagnose};

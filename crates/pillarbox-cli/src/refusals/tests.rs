@@ -1,9 +1,4 @@
-use std::{
-    collections::HashMap,
-    io,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, io, path::Path, time::Duration};
 
 use pillarbox::{
     config::Config,
@@ -12,6 +7,7 @@ use pillarbox::{
     senders::MacAlgorithm,
 };
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 
 use super::*;
 

@@ -9,6 +9,7 @@ use super::{
     columns::{COLUMNS, PackedRow, packed_row, row},
     connection::SqliteError,
     expiry::{BATCH_BYTES, PurgedBatch},
+    search,
 };
 use pillarbox::{
     domain::{Key, SourceName, State, Timestamp},
@@ -29,12 +30,16 @@ const OPEN_PARTITION: &str = "open:0";
 pub(super) struct PreparedInsert {
     entry: Entry,
     body: StoredBody,
+    /// The service's own reference, by which a person may look for it.
+    reference: Option<String>,
 }
 
 impl PreparedInsert {
     pub(super) fn new(entry: &Entry) -> Self {
         Self {
             body: StoredBody::pack(&entry.body),
+            reference: (entry.kind.envelope.payment)(&entry.event_type, &entry.body)
+                .and_then(|facts| facts.reference),
             entry: entry.clone(),
         }
     }
@@ -45,14 +50,14 @@ pub(super) fn record(
     db: &mut Connection,
     prepared: &PreparedInsert,
 ) -> Result<Recorded, SqliteError> {
-    if insert(db, &prepared.entry, &prepared.body)? {
+    if insert(db, &prepared.entry, prepared)? {
         return Ok(Recorded::First);
     }
     if content_digest(db, &prepared.entry.key)? == Some(prepared.entry.content_digest) {
         return Ok(Recorded::Duplicate);
     }
     let conflict = prepared.entry.as_conflict();
-    if insert(db, &conflict, &prepared.body)? {
+    if insert(db, &conflict, prepared)? {
         return Ok(Recorded::Conflict(conflict.key));
     }
     if content_digest(db, &conflict.key)? == Some(conflict.content_digest) {
@@ -62,12 +67,17 @@ pub(super) fn record(
 }
 
 /// Inserts a row, and a long body beside it; false if the key is taken.
-fn insert(db: &mut Connection, entry: &Entry, body: &StoredBody) -> Result<bool, SqliteError> {
+fn insert(
+    db: &mut Connection,
+    entry: &Entry,
+    prepared: &PreparedInsert,
+) -> Result<bool, SqliteError> {
+    let body = &prepared.body;
     if body.bytes.len() <= MAX_INLINE_BYTES {
-        return Ok(insert_row(db, entry, body, Some(&body.bytes))?);
+        return Ok(insert_row(db, entry, prepared, Some(&body.bytes))?);
     }
     let savepoint = db.savepoint()?; // never a row without its body
-    let first = insert_row(&savepoint, entry, body, None)?;
+    let first = insert_row(&savepoint, entry, prepared, None)?;
     if first {
         let mut insert = savepoint.prepare_cached(
             "INSERT INTO body (notification, bytes) VALUES (last_insert_rowid(), ?1)",
@@ -81,7 +91,7 @@ fn insert(db: &mut Connection, entry: &Entry, body: &StoredBody) -> Result<bool,
 fn insert_row(
     db: &Connection,
     entry: &Entry,
-    body: &StoredBody,
+    prepared: &PreparedInsert,
     inline: Option<&[u8]>,
 ) -> Result<bool, rusqlite::Error> {
     let state = if entry.held.is_some() {
@@ -89,14 +99,16 @@ fn insert_row(
     } else {
         State::Recorded
     };
+    let reference = prepared.reference.as_deref();
+    let reference = reference.map(|text| search::digest(db, text)).transpose()?;
     let mut insert = db.prepare_cached(
         "INSERT INTO notification (pk, v, state, reason, attempts, budget_from, shelf, due_at, \
          origin, kind,
              event_type, subject, event_at, received_at, signature, key_label, \
-              secret_fingerprint, digest, content_digest, deflated, body)
+              secret_fingerprint, digest, content_digest, deflated, reference, body)
          VALUES (:pk, :v, :state, :reason, 0, :at, :shelf, :at, :origin, :kind,
              :event_type, :subject, :event_at, :at, :signature, :key_label, \
-              :secret_fingerprint, :digest, :content_digest, :deflated, :body)
+              :secret_fingerprint, :digest, :content_digest, :deflated, :reference, :body)
          ON CONFLICT (pk) DO NOTHING",
     )?;
     let changed = insert.execute(named_params! {
@@ -116,7 +128,8 @@ fn insert_row(
         ":secret_fingerprint": entry.secret_fingerprint.as_ref().map(SecretFingerprint::as_bytes),
         ":digest": entry.digest,
         ":content_digest": entry.content_digest,
-        ":deflated": body.deflated,
+        ":deflated": prepared.body.deflated,
+        ":reference": reference,
         ":body": inline,
     })?;
     Ok(changed == 1)
@@ -308,6 +321,9 @@ pub(super) fn discard(
         ":expires_at": request.expires_at.as_millis(),
     })?;
     if request.erase {
+        let mut update =
+            db.prepare_cached("UPDATE notification SET reference = NULL WHERE pk = ?1")?;
+        update.execute([key.as_str()])?;
         let mut delete = db.prepare_cached(
             "DELETE FROM body WHERE notification = (SELECT id FROM notification WHERE pk = ?1)",
         )?;

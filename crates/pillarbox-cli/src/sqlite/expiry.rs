@@ -53,6 +53,9 @@ impl SqliteInbox {
                 Ok(rows) => tracing::info!(rows = rows as u64, "expired rows removed"),
                 Err(error) => tracing::error!(reason = %error, "expired rows could not be removed"),
             }
+            if let Err(error) = self.index_references().await {
+                tracing::error!(reason = %error, "references of older rows could not be indexed");
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use rusqlite::{Connection, named_params};
 use super::{
     change::{MAX_INLINE_BYTES, content_digest, index_partition},
     connection::SqliteError,
+    search,
 };
 use pillarbox::{
     domain::Timestamp,
@@ -33,6 +34,7 @@ pub(super) fn import(
         )?;
         insert.execute([&body.bytes[..]])?;
     }
+    search::set_reference(&savepoint, row)?;
     savepoint.commit()?;
     Ok(Imported::Stored)
 }

@@ -18,6 +18,7 @@ mod pair;
 mod query;
 mod restore;
 mod schema;
+mod search;
 mod summary;
 mod writer;
 
@@ -53,6 +54,7 @@ pub use expiry::PurgedBatch;
 pub use lock::{LockError, ServeLock};
 pub use query::{ArrivalCount, FileInspection};
 pub use restore::{RestoreError, RestoredInbox, restore};
+pub use search::FoundInFile;
 
 /// The inbox of one machine.
 ///

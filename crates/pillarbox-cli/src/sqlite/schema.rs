@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::pair::raise_counter;
 
 /// Migration *n* turns schema *n* into *n + 1*; `user_version` is the schema of a file.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     // `id` is the order of arrival. The body is the last column, so that reading the others does
     // not read it. A body over 8 KB is in the table `body`, since every change rewrites the whole
     // row.
@@ -86,6 +86,20 @@ const MIGRATIONS: [&str; 7] = [
          WHERE shelf IS NOT NULL;",
     // What happened to a row after it was recorded. Rows of before have none.
     "ALTER TABLE notification ADD COLUMN history BLOB;",
+    // What a person looks for. A reference may name a person, so it is kept as a keyed digest. Rows
+    // of before, whose id is less than `below`, get theirs from `serve`.
+    // Finished payments are in the ledger, so no index of random ids grows with every notification.
+    "CREATE INDEX notification_pending_subject ON notification (subject) WHERE shelf IS NOT NULL;
+     CREATE INDEX notification_box ON notification (subject) WHERE kind = 'hmrc';
+     ALTER TABLE notification ADD COLUMN reference BLOB;
+     CREATE INDEX notification_reference ON notification (reference) WHERE reference IS NOT NULL;
+     CREATE TABLE reference_key (
+         id             INTEGER PRIMARY KEY CHECK (id = 1),
+         secret         BLOB    NOT NULL,
+         below          INTEGER NOT NULL
+     ) STRICT;
+     INSERT INTO reference_key (id, secret, below)
+         SELECT 1, randomblob(32), coalesce(max(id), 0) + 1 FROM notification;",
 ];
 
 /// Gives an empty file the schema `version`.

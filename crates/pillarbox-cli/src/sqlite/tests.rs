@@ -8,7 +8,10 @@ use tempfile::TempDir;
 use super::*;
 use pillarbox::{
     inbox::{DeliveryHistory, DiscardRequest, SourceFilter},
-    senders::example::{NOW, pay},
+    senders::{
+        SenderKind,
+        example::{NOW, entry, hmrc, pay},
+    },
 };
 
 /// An inbox in a temporary folder.
@@ -57,6 +60,121 @@ async fn summary(inbox: &SqliteInbox, now: Timestamp) -> InboxSummary {
     inbox.summary(&request).await.unwrap()
 }
 
+/// A notification of a payment with a reference.
+fn of_reference(id: &str, payment: &str, reference: &str) -> Entry {
+    let body = format!(
+        "{{\"webhook_message_id\":\"{id}\",\"created_date\":\"{NOW}\",\"resource_id\":\"{payment}\",\
+         \"event_type\":\"card_payment_captured\",\"resource\":{{\"amount\":5000,\
+         \"reference\":\"{reference}\"}}}}"
+    );
+    entry(SenderKind::GOVUK_PAY, "pay", body.into())
+}
+
+/// The ids of the rows, and the payments.
+async fn found(inbox: &SqliteInbox, text: &str) -> (Vec<String>, Vec<String>) {
+    let sources = ["pay", "hmrc"].map(|name| SourceName::new(name).unwrap());
+    let found = inbox.find(text, &sources).await.unwrap();
+    let payments = found.payments.into_iter().map(|(_, payment)| payment);
+    let ids = found.keys.iter().map(|key| key.encoded_id().to_owned());
+    (ids.collect(), payments.collect())
+}
+
+#[tokio::test]
+async fn a_row_is_found_by_its_payment_its_reference_its_id_or_its_box() {
+    let fresh = TempInbox::new();
+    for entry in [
+        of_reference("m1", "payment-1", "ORDER 7"),
+        of_reference("m2", "payment-2", "order 8"),
+        hmrc("n1", "{}"),
+    ] {
+        fresh.record(&entry).await.unwrap();
+    }
+    for (text, ids, payments) in [
+        ("payment-1", &[][..], &["payment-1"][..]),
+        ("payment", &[], &["payment-1", "payment-2"]),
+        ("order 7", &["m1"], &[]),
+        (" Order 8 ", &["m2"], &[]),
+        ("order", &[], &[]),
+        ("m1", &["m1"], &[]),
+        ("n1", &["n1"], &[]),
+        ("50dca", &["n1"], &[]),
+        ("%", &[], &[]),
+        ("payment-1'", &[], &[]),
+    ] {
+        let (found_ids, found_payments) = found(&fresh, text).await;
+        assert_eq!(
+            (&found_ids[..], &found_payments[..]),
+            (ids_of(ids).as_slice(), ids_of(payments).as_slice()),
+            "{text}"
+        );
+    }
+    let pay = SourceName::new("pay").unwrap();
+    let keys = fresh.payment_keys(&pay, "payment-1").await.unwrap();
+    assert_eq!(keys, [of_reference("m1", "payment-1", "").key]);
+}
+
+fn ids_of(ids: &[&str]) -> Vec<String> {
+    ids.iter().map(|id| (*id).to_owned()).collect()
+}
+
+/// The reference is nowhere in the file in clear, since a body is compressed; and erasing a
+/// notification erases its digest.
+#[tokio::test]
+async fn a_reference_is_kept_as_a_digest_that_goes_with_the_bytes() {
+    let fresh = TempInbox::new();
+    let reference = "a reference that names a person";
+    let entry = of_reference("m1", "payment-1", reference);
+    fresh.record(&entry).await.unwrap();
+    assert_eq!(found(&fresh, reference).await.0, ["m1"]);
+    let discard = DiscardRequest {
+        erase: true,
+        now: NOW,
+        expires_at: NOW.plus(Duration::from_secs(1)),
+    };
+    fresh.discard(&entry.key, &discard).await.unwrap();
+    assert_eq!(found(&fresh, reference).await.0, [""; 0]);
+    let digests = fresh.read(|db| {
+        let sql = "SELECT count(reference) FROM notification";
+        Ok(db.query_row(sql, [], |row| row.get::<_, u32>(0))?)
+    });
+    assert_eq!(digests.await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn an_imported_row_is_found_by_its_reference() {
+    let (from, to) = (TempInbox::new(), TempInbox::new());
+    let entry = of_reference("m1", "payment-1", "order 7");
+    from.record(&entry).await.unwrap();
+    let row = from.get(&entry.key).await.unwrap().unwrap();
+    to.import(&row).await.unwrap();
+    assert_eq!(found(&to, "order 7").await.0, ["m1"]);
+}
+
+#[tokio::test]
+async fn rows_from_before_there_were_digests_get_theirs_newest_first() {
+    let fresh = TempInbox::new();
+    for nth in 0..600 {
+        let id = format!("m{nth}");
+        let entry = of_reference(&id, &format!("p{nth}"), &format!("order {nth}"));
+        fresh.record(&entry).await.unwrap();
+    }
+    let forget = fresh.change(WritePriority::Background, |db| {
+        db.execute_batch(
+            "UPDATE notification SET reference = NULL;
+             UPDATE reference_key SET below = (SELECT max(id) + 1 FROM notification);",
+        )?;
+        Ok(())
+    });
+    forget.await.unwrap();
+    let sources = [SourceName::new("pay").unwrap()];
+    let before = fresh.find("order 7", &sources).await.unwrap();
+    assert!(before.keys.is_empty() && before.is_incomplete, "{before:?}");
+    fresh.index_references().await.unwrap();
+    let after = fresh.find("order 7", &sources).await.unwrap();
+    assert_eq!(after.keys, [of_reference("m7", "", "").key]);
+    assert!(!after.is_incomplete);
+}
+
 /// An index that covers the query is read alone, however long the rows are.
 #[tokio::test]
 async fn a_summary_counts_rows_without_reading_them() {
@@ -98,7 +216,10 @@ async fn a_file_of_the_first_schema_keeps_its_rows_and_learns_to_keep_memos() {
     let before = Connection::open(&file).unwrap();
     before
         .execute_batch(
-            "DROP TABLE memo; ALTER TABLE notification DROP COLUMN kind; \
+            "DROP INDEX notification_pending_subject; DROP INDEX notification_box; \
+             DROP INDEX notification_reference; DROP TABLE reference_key; \
+             ALTER TABLE notification DROP COLUMN reference; \
+             DROP TABLE memo; ALTER TABLE notification DROP COLUMN kind; \
              ALTER TABLE notification DROP COLUMN secret_fingerprint; \
              ALTER TABLE notification DROP COLUMN history; PRAGMA user_version = 1",
         )
