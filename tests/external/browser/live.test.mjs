@@ -143,7 +143,8 @@ describe('a person on call', () => {
   it('reveals one field, and the audit trail says so', async () => {
     await pillarbox.send('pay');
     const [row] = await pillarbox.rows();
-    const page = await openList(`/notifications/${encodeURIComponent(row.key)}`);
+    const path = `/notifications/${encodeURIComponent(row.key)}`;
+    const page = await openList(path);
     const masked = page.locator('.masked');
     const hidden = await masked.count();
     assert.ok(hidden > 3, `${hidden} masked`);
@@ -155,7 +156,7 @@ describe('a person on call', () => {
     const audit = await pillarbox.run('audit', '--json');
     assert.match(audit, /"unmask"/);
     assert.ok(!audit.includes(email));
-    await page.goto(page.url());
+    await page.goto(pillarbox.url(path));
     assert.equal(await masked.count(), hidden, 'it is masked again');
   });
 
