@@ -8,7 +8,7 @@
 //! `docs/decisions/0008-circuit-breaker.md`.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -17,7 +17,7 @@ use super::{AttemptOutcome, AttemptResult};
 /// The failures in a row of each source's destination.
 #[derive(Debug, Default)]
 pub struct CircuitBreaker {
-    failures: Mutex<HashMap<String, u32>>,
+    failures: Mutex<BTreeMap<String, u32>>,
 }
 
 impl CircuitBreaker {
@@ -63,7 +63,7 @@ impl CircuitBreaker {
         }
     }
 
-    fn failures(&self) -> MutexGuard<'_, HashMap<String, u32>> {
+    fn failures(&self) -> MutexGuard<'_, BTreeMap<String, u32>> {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

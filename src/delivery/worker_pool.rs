@@ -6,7 +6,7 @@
 //! the same key.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     panic::AssertUnwindSafe,
     sync::Arc,
     time::Duration,
@@ -90,7 +90,7 @@ pub(super) struct WorkerPool<I, D> {
     running: JoinSet<AttemptResult>,
     started: usize,
     /// The rows of each source that wait for a place at its destination.
-    queues: HashMap<String, VecDeque<Key>>,
+    queues: BTreeMap<String, VecDeque<Key>>,
     /// The sources whose queues have emptied.
     drained: Vec<String>,
 }
@@ -102,7 +102,7 @@ impl<I: DeliveryInbox, D: Destination> WorkerPool<I, D> {
             limits,
             running: JoinSet::new(),
             started: 0,
-            queues: HashMap::new(),
+            queues: BTreeMap::new(),
             drained: Vec::new(),
         }
     }

@@ -9,12 +9,12 @@ mod tls;
 
 pub(crate) use address::AddressRule;
 pub use client::HttpClientError;
-pub(crate) use client::{
-    ClientLimits, OutboundNetwork, RequestError, client, fresh_client, resolve,
-};
+pub use client::RequestError;
+pub(crate) use client::{ClientLimits, OutboundNetwork, client, fresh_client, resolve};
 pub(crate) use endpoint::{EndpointError, endpoint, endpoint_within, under};
 pub(crate) use proxy::OutboundProxy;
 pub use proxy::OutboundProxyError;
-pub(crate) use response::{ClientResponse, ResponseError, ask};
+pub(crate) use response::ask;
+pub use response::{ClientResponse, ResponseError};
 pub(crate) use tls::TrustedRoots;
 pub use tls::TrustedRootsError;

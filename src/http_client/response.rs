@@ -7,7 +7,7 @@ use super::RequestError;
 
 /// A complete response.
 #[derive(Clone, Debug)]
-pub(crate) struct ClientResponse {
+pub struct ClientResponse {
     /// The status code.
     pub status: u16,
     /// The whole body.

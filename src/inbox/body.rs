@@ -47,8 +47,8 @@ pub struct BodyCopy {
 }
 
 thread_local! {
-    /// For long bodies. One for each thread, because creating a compressor costs more than using it.
-    /// So does a Huffman code for each body, which would make it a tenth smaller.
+    /// For long bodies. One for each thread, because creating a compressor costs more than using
+    /// it. So does a Huffman code for each body, which would make it a tenth smaller.
     static DEFLATE: RefCell<CompressorOxide> =
         RefCell::new(CompressorOxide::new(create_comp_flags_from_zip_params(1, 0,
             CompressionStrategy::Fixed as i32)));

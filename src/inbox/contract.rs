@@ -1676,6 +1676,8 @@ pub async fn imports_a_row_as_it_is_and_never_over_another(inbox: &impl Inbox) {
     .take(100_000)
     .flatten()
     .collect();
+    let mut history = original.history.clone();
+    history.add_replay(later(40), 3);
     let moved = |id: &str, state: State| Row {
         key: key(id),
         state,
@@ -1690,6 +1692,7 @@ pub async fn imports_a_row_as_it_is_and_never_over_another(inbox: &impl Inbox) {
         moved("open", State::Recorded),
         Row {
             reason: Some("refused".into()),
+            history,
             ..moved("dead", State::Dead)
         },
         Row {

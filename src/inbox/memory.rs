@@ -45,6 +45,20 @@ impl MemoryInbox {
         }
     }
 
+    /// Removes the rows whose expiry has passed, as a store does in its own time, and returns
+    /// them.
+    pub fn expire(&self, now: Timestamp) -> Vec<Row> {
+        let mut tables = self.tables();
+        let is_expired = |_: &Key, row: &mut Row| row.expires_at.is_some_and(|at| at <= now);
+        let expired = tables.rows.extract_if(.., is_expired);
+        expired.map(|(_, row)| row).collect()
+    }
+
+    /// Every row with its bytes, by key.
+    pub fn rows(&self) -> Vec<Row> {
+        self.tables().rows.values().cloned().collect()
+    }
+
     fn tables(&self) -> MutexGuard<'_, MemoryTables> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -19,6 +19,7 @@ mod record;
 mod run;
 mod schedule;
 mod sleeper;
+mod transport;
 
 #[cfg(test)]
 pub(crate) mod test_support;
@@ -35,6 +36,9 @@ use run::LockedRun;
 pub use run::RunContext;
 pub use schedule::{Reconciler, ReconcilerDeps, RunLimits};
 pub use sleeper::{Sleeper, TokioSleeper};
+pub use transport::{
+    ClientResponse, NetworkTransport, RequestError, ResponseError, SenderTransport,
+};
 
 /// The access to one sender's API, with its credentials.
 #[derive(Clone, Debug)]
@@ -100,7 +104,6 @@ mod tests {
     use super::{test_support::ReconcileRig, *};
     use crate::{
         domain::Clock,
-        http_client::RequestError,
         secrets::Secret,
         senders::{Acceptance, example::NOW},
     };
@@ -119,6 +122,7 @@ mod tests {
             inbox: &rig.inbox,
             clock: &rig.clock,
             sleeper: &rig.clock,
+            transport: &NetworkTransport,
             stop: &rig.stop,
             reporter: &(),
             window: Acceptance(Duration::from_secs(60 * 24 * 60 * 60)),

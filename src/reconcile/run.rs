@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{RunEnd, RunOptions, RunReporter, Sleeper};
+use super::{RunEnd, RunOptions, RunReporter, SenderTransport, Sleeper};
 use crate::{
     domain::{Clock, SourceName, Timestamp},
     inbox::{KvKey, LockTerms, ReconcileInbox, SharedLock, TryLock},
@@ -33,6 +33,8 @@ pub struct RunContext<'a, I> {
     pub clock: &'a dyn Clock,
     /// How the run waits.
     pub sleeper: &'a dyn Sleeper,
+    /// How the run's requests are sent.
+    pub transport: &'a dyn SenderTransport,
     /// Stops the run between two steps, or in the middle of a pause.
     pub stop: &'a CancellationToken,
     /// Called for everything that happens.

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    RunContext, RunOptions, RunReporter, Sleeper,
+    NetworkTransport, RunContext, RunOptions, RunReporter, Sleeper,
     credentials::{FetchedAccess, ReconcileCredentials},
     log::ReconcileLogger,
     record::{RunResult, record},
@@ -162,6 +162,7 @@ impl<I: ReconcileInbox> Reconciler<I> {
             inbox: &*self.inbox,
             clock: &*self.clock,
             sleeper: &*self.sleeper,
+            transport: &NetworkTransport,
             stop: &limits.stop,
             reporter: logger,
             window: self.window,

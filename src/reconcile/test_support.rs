@@ -8,7 +8,7 @@ use std::{
 use futures_util::future::{BoxFuture, FutureExt};
 use tokio_util::sync::CancellationToken;
 
-use super::{LockedRun, RunContext, RunOptions, Sleeper};
+use super::{LockedRun, NetworkTransport, RunContext, RunOptions, Sleeper};
 use crate::{
     domain::{Clock, SourceName, Timestamp},
     inbox::MemoryInbox,
@@ -95,6 +95,7 @@ impl ReconcileRig {
             inbox: &self.inbox,
             clock: &self.clock,
             sleeper: &self.clock,
+            transport: &NetworkTransport,
             stop: &self.stop,
             reporter: &(),
             window: Acceptance(Duration::from_secs(60 * 24 * 60 * 60)),

@@ -13,6 +13,7 @@ mod key;
 mod protocol;
 mod pulled;
 mod read;
+mod retry_schedule;
 #[cfg(test)]
 mod timestamped;
 mod verify;
@@ -28,6 +29,7 @@ pub use protocol::{
 };
 pub use pulled::Pulled;
 pub use read::{Acceptance, DerivedFields, EventData, ProvenBytes, data, derive, read};
+pub use retry_schedule::RetrySchedule;
 pub use verify::{SignatureError, Verified, verify};
 
 /// The event type of a notification without a readable one.

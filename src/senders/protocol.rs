@@ -14,6 +14,7 @@ use super::{
     json::UnreadableError,
     key::MacAlgorithm,
     read::{EnvelopeFields, EventData},
+    retry_schedule::RetrySchedule,
 };
 use crate::domain::Timestamp;
 
@@ -31,6 +32,8 @@ pub struct SenderProtocol {
     pub envelope: EnvelopeFormat,
     /// How its sources are configured.
     pub config: SenderConfig,
+    /// When it posts again what was not answered with 200.
+    pub retries: RetrySchedule,
     /// Whether it sends a challenge before it accepts a callback URL.
     pub sends_challenges: bool,
 }

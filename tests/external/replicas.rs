@@ -1,13 +1,15 @@
 //! Three `serve` on one table behind haproxy, under both simulated senders with injected faults,
 //! while a replica is killed or frozen every second.
 //!
-//! `PILLARBOX_TEST_REPLICA_NOTIFICATIONS` sets the number of notifications of each sender; the
-//! command of the long run is in docs/benchmarks.md.
+//! `PILLARBOX_TEST_REPLICA_NOTIFICATIONS` sets the number of notifications of each sender, and
+//! `PILLARBOX_TEST_PILLARBOX` names another build to measure; the commands are in
+//! docs/benchmarks.md.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     net::{SocketAddr, TcpListener},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -17,7 +19,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use sender_simulator::{Clock, SystemClock};
 use serde_json::Value;
 use test_support::{
-    process::{BOTH_SOURCES, Folder, Ran, Serve, until, within},
+    binary,
+    process::{BOTH_SOURCES, FREE_PORTS, Folder, Ran, Serve, until, within},
     table,
 };
 use tokio::time::Instant;
@@ -223,10 +226,13 @@ fn keys_of(folder: &Folder, state: &str) -> BTreeSet<String> {
     .collect()
 }
 
+/// The number of notifications of each sender.
+fn notifications() -> String {
+    variable("PILLARBOX_TEST_REPLICA_NOTIFICATIONS").unwrap_or_else(|| "300".to_owned())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn replicas_behind_haproxy_lose_nothing_while_one_is_killed_or_frozen_every_second() {
-    let count = variable("PILLARBOX_TEST_REPLICA_NOTIFICATIONS");
-    let count = count.map_or(300, |count| count.parse::<usize>().unwrap());
     let table = table::fresh("behind-haproxy").await;
     let name = table.table();
     let folder = Folder::with(&format!(
@@ -242,7 +248,7 @@ async fn replicas_behind_haproxy_lose_nothing_while_one_is_killed_or_frozen_ever
 
     let began = Instant::now();
     let (pay, hmrc) = (format!("http://{at}/pay"), format!("http://{at}/hmrc"));
-    let (count, inbox) = (count.to_string(), format!("dynamodb:{name}"));
+    let (count, inbox) = (notifications(), format!("dynamodb:{name}"));
     let simulate = [
         "simulate",
         "pay",
@@ -320,4 +326,47 @@ async fn replicas_behind_haproxy_lose_nothing_while_one_is_killed_or_frozen_ever
             .envs(table::variables()),
     );
     assert_eq!(proven.code, 0, "{proven:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_delivers_all_of_a_calm_run_as_one_process_on_a_file_does() {
+    let table = table::fresh("calm").await;
+    let count = notifications();
+    let build = variable("PILLARBOX_TEST_PILLARBOX");
+    let program = build.map_or_else(|| binary("pillarbox-under-test"), PathBuf::from);
+    let on_table = format!("kind = \"dynamodb\"\ntable = \"{}\"\n", table.table());
+    for (name, inbox) in [
+        ("file", "kind = \"sqlite\"\npath = \"inbox.db\"\n"),
+        ("table", &on_table),
+    ] {
+        let folder = Folder::with(&format!("{BOTH_SOURCES}[inbox]\n{inbox}"));
+        let command = |arguments: &[&str]| {
+            let mut command = folder.command_of(&program, arguments);
+            command
+                .envs(table::variables())
+                .env("PILLARBOX_LOG", "warn");
+            command
+        };
+        let out = fs::File::create(folder.path().join("delivered")).unwrap();
+        let mut serve = Serve::spawn_to(&mut command(&[&["serve"], FREE_PORTS].concat()), out);
+        serve.await_ready();
+        let idle = serve.processor_time();
+        let (to, began) = (serve.url("pay").to_string(), Instant::now());
+        let simulate = ["simulate", "pay", "--to", &to, "--count", &count, "--quiet"];
+        let ran = Ran::of(&mut command(&[&simulate[..], &["--limit", "60m"]].concat()));
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let keys = || delivered_keys(&folder, "delivered");
+        within(DRAINED, "everything is delivered", || {
+            std::thread::sleep(Duration::from_millis(250));
+            keys().len().to_string() == count
+        });
+        let (took, busy) = (began.elapsed(), serve.processor_time() - idle);
+        assert!(serve.stop(Signal::TERM).success());
+        assert_eq!(self::count(&keys()).len().to_string(), count);
+        println!(
+            "{name}: {count} in {} ms, {} ms of processor time",
+            took.as_millis(),
+            busy.as_millis()
+        );
+    }
 }

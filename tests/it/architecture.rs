@@ -19,7 +19,7 @@ struct Package {
     foreign: &'static [&'static str],
 }
 
-const PACKAGES: [Package; 3] = [
+const PACKAGES: [Package; 4] = [
     Package {
         folder: ".",
         arrows: LIBRARY,
@@ -49,6 +49,12 @@ const PACKAGES: [Package; 3] = [
         arrows: &[],
         // It must be able to disagree with the receiver, so it shares no code with it.
         foreign: &["pillarbox", "pillarbox-cli", "rusqlite", "clap", "axum"],
+    },
+    Package {
+        folder: "crates/proof",
+        arrows: PROOF,
+        // It judges histories and the library; a server's own code is not in its way.
+        foreign: &["pillarbox-cli", "rusqlite", "clap", "axum"],
     },
 ];
 
@@ -181,6 +187,15 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// The same for the proof: a command may use the checker, and the checker knows histories alone.
+const PROOF: &[(&str, &[&str])] = &[
+    ("arguments", &[]),
+    ("history", &[]),
+    ("checker", &["history"]),
+    ("simulate", &["arguments", "history", "checker"]),
+    ("planted", &["arguments"]),
+];
+
 /// What only some places may name.
 const RESERVED: &[(&str, &[&str])] = &[
     // HTTP servers, terminals and argument parsers belong to the edge, and to the senders' APIs.
@@ -201,6 +216,8 @@ const RESERVED: &[(&str, &[&str])] = &[
             "src/bin",
             "crates/pillarbox-cli/src/main.rs",
             "crates/pillarbox-cli/src/commands",
+            "crates/proof/src/main.rs",
+            "crates/proof/src/planted",
         ],
     ),
     ("lambda_http::", &["src/lambda/http_event.rs"]),

@@ -17,6 +17,7 @@ mod faults;
 mod https_destinations;
 mod lambda;
 mod limits;
+mod model_and_table;
 mod names;
 mod receive;
 mod reconcile;

@@ -10,10 +10,11 @@ use std::{
 use test_support::repository;
 
 /// The packages, each with its folders.
-const PACKAGES: [(&str, &[&str]); 4] = [
+const PACKAGES: [(&str, &[&str]); 5] = [
     ("pillarbox", &["src"]),
     ("pillarbox-cli", &["crates/pillarbox-cli/src"]),
     ("sender-simulator", &["crates/sender-simulator/src"]),
+    ("proof", &["crates/proof/src"]),
     (
         "pillarbox-tests",
         &[

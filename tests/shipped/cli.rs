@@ -454,9 +454,9 @@ fn what_does_not_exist_is_named_together_with_what_does() {
             &["no notification has the key pay:nobody", "pillarbox list"],
         );
         fails(
-            &folder.run(&[command, "nobody"]),
+            &folder.run(&[command, "café"]),
             2,
-            &["`nobody` is not a key", "SOURCE:ID"],
+            &["`café` is not a key", "SOURCE:ID"],
         );
     }
     fails(
@@ -507,7 +507,7 @@ fn an_error_has_a_stable_code_and_with_json_is_one_object() {
             "PB009",
             2,
         ),
-        (&["show", "pay"], "PB010", 2),
+        (&["show", "café"], "PB010", 2),
         (&["reconcile", "pay"], "PB012", 2),
         (&["list", "--inbox", "sqlite:other.db"], "PB101", 1),
         (&["show", "pay:none"], "PB109", 1),

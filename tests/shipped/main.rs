@@ -31,6 +31,7 @@ mod restore;
 mod routes;
 mod runbook;
 mod simulate_command;
+mod status_and_find;
 mod strangers;
 mod streams;
 mod table;

@@ -173,6 +173,52 @@ async fn a_422_makes_a_row_dead_and_a_replay_delivers_it() {
     until("it has arrived", || folder.count("delivered") == 1);
     assert_eq!(endpoint.attempts(&key).len(), 2);
     check_promises(&endpoint.heard());
+    shows_both_attempts_and_the_replay(&folder, &key);
+}
+
+/// Shows a row by its sender's id, as `send` prints it, and by how that begins.
+fn shows_both_attempts_and_the_replay(folder: &Folder, key: &str) {
+    let id = key.strip_prefix("pay:").unwrap();
+    let shown = folder.run(&["show", "--json", id]);
+    let row: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap();
+    assert_eq!(
+        (&row["key"], &row["replays"], &row["last_error"]),
+        (&key.into(), &1.into(), &serde_json::Value::Null)
+    );
+    let history = row["history"].as_array().unwrap();
+    let entry = |at: usize| {
+        let entry = &history[at];
+        (&entry["kind"], &entry["outcome"], &entry["status"])
+    };
+    let none = &serde_json::Value::Null;
+    assert_eq!(
+        entry(0),
+        (&"attempt".into(), &"refused".into(), &422.into())
+    );
+    assert_eq!(entry(1), (&"replayed".into(), none, none));
+    assert_eq!(
+        entry(2),
+        (&"attempt".into(), &"delivered".into(), &200.into())
+    );
+    assert!(row["delivered_at"].as_str() >= history[2]["began_at"].as_str());
+
+    let shown = folder.run(&["show", &id[..8]]).stdout;
+    let steps = [
+        "Received",
+        "Verified: Signed with",
+        "Recorded",
+        "Attempt 1 was refused for good",
+        "status 422",
+        "Replayed by a person: After 1 attempt.",
+        "Attempt 1 delivered it",
+    ];
+    let mut rest = shown.split_once("timeline").unwrap().1;
+    for step in steps {
+        let after = rest.split_once(step);
+        rest = after
+            .unwrap_or_else(|| panic!("{step} is not next in {rest}"))
+            .1;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

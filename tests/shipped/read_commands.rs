@@ -94,7 +94,7 @@ fn tail_prints_what_arrives_oldest_first() {
         tail.stdout
             .all()
             .iter()
-            .filter(|line| line.contains("delivered"))
+            .filter(|line| line.contains(r#""state":"delivered""#))
             .count()
     };
     until("their ends are printed", || delivered() == 3);

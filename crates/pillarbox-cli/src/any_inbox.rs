@@ -85,6 +85,19 @@ impl AnyInbox {
             Self::DynamoDb(_) => wanted,
         }
     }
+
+    /// The keys that begin with `prefix`, at most `limit`. A table finds only those of open, dead
+    /// and held rows, since its keys are in no order.
+    pub async fn keys_with_prefix(
+        &self,
+        prefix: &str,
+        limit: usize,
+    ) -> Result<Vec<Key>, InboxError> {
+        match self {
+            Self::Sqlite(inbox) => inbox.keys_with_prefix(prefix, limit).await,
+            Self::DynamoDb(inbox) => inbox.pending_keys_with_prefix(prefix, limit).await,
+        }
+    }
 }
 
 /// Forwards a call to the inbox that is open.

@@ -99,6 +99,7 @@ fn item_of(row: &Row, body: Option<&BodyLocation<'_>>, shards: u32) -> TableItem
     set_some("event_at", row.event_at.map(instant));
     set_some("reason", row.reason.as_deref().map(text));
     set_some("last_error", row.last_error.as_deref().map(text));
+    set_some("history", item::history(&row.history));
     set_some("due_at", row.due_at.map(instant));
     set_some("expires_at", row.expires_at.map(expiry));
     let deflated = match body {

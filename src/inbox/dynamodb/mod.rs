@@ -129,6 +129,15 @@ impl DynamoInbox {
         Ok(())
     }
 
+    /// The keys of open, dead and held rows that begin with `prefix`, at most `limit`.
+    pub async fn pending_keys_with_prefix(
+        &self,
+        prefix: &str,
+        limit: usize,
+    ) -> Result<Vec<Key>, InboxError> {
+        query::pending_keys_with_prefix(self, prefix, limit).await
+    }
+
     /// Which part of the table [`ReadInbox::list`] will read for `filter`.
     pub async fn list_strategy(&self, filter: &RowFilter) -> Result<ListStrategy, InboxError> {
         list::strategy(self, filter).await

@@ -219,6 +219,24 @@ pub(super) async fn pending_events(
     Ok(events)
 }
 
+/// The keys of pending rows that begin with `prefix`.
+pub(super) async fn pending_keys_with_prefix(
+    inbox: &DynamoInbox,
+    prefix: &str,
+    limit: usize,
+) -> Result<Vec<Key>, InboxError> {
+    let mut keys = Vec::new();
+    for partition in INDEX_PARTITIONS {
+        let rows = inbox
+            .pending_rows(partition, None, usize::MAX, &SourceFilter::ALL)
+            .await?;
+        let begins = |key: &Key| key.as_str().starts_with(prefix);
+        keys.extend(rows.into_iter().map(|row| row.key).filter(begins));
+    }
+    keys.truncate(limit);
+    Ok(keys)
+}
+
 /// The state of the index, from the first rows of each shard.
 pub(super) async fn pending_gauges(
     inbox: &DynamoInbox,

@@ -80,9 +80,18 @@ struct HalLink {
     href: String,
 }
 
+/// A refund as a search for refunds shows it.
+pub(super) struct FoundRefund {
+    /// The payment.
+    pub(super) payment: Id,
+    /// Whether it failed, and changed nothing.
+    pub(super) has_failed: bool,
+}
+
 #[derive(Deserialize)]
-struct FoundRefund {
+struct RefundResult {
     payment_id: String,
+    status: String,
 }
 
 #[derive(Deserialize)]
@@ -140,17 +149,20 @@ impl<'a> PayClient<'a> {
         self.page(run, "payments", query, Payment::read).await
     }
 
-    /// One page of a search for refunds: the payment of each.
+    /// One page of a search for refunds.
     pub(super) async fn refunds_page(
         &mut self,
         run: &mut LockedRun<'_, impl ReconcileInbox>,
         query: &str,
-    ) -> Result<ResultPage<Id>, RunEnd> {
-        let payment = |json: &[u8]| {
-            let refund: FoundRefund = serde_json::from_slice(json).ok()?;
-            Id::new(&refund.payment_id)
+    ) -> Result<ResultPage<FoundRefund>, RunEnd> {
+        let refund = |json: &[u8]| {
+            let refund: RefundResult = serde_json::from_slice(json).ok()?;
+            Some(FoundRefund {
+                payment: Id::new(&refund.payment_id)?,
+                has_failed: refund.status == "error",
+            })
         };
-        self.page(run, "refunds", query, payment).await
+        self.page(run, "refunds", query, refund).await
     }
 
     async fn page<T>(
@@ -266,7 +278,9 @@ impl<'a> PayClient<'a> {
             Some(left) => request.timeout(left.min(LIMITS.total)),
             None => request,
         };
-        Ok(http_client::ask(request, MAX_RESPONSE_BYTES)
+        let transport = run.context.transport;
+        Ok(transport
+            .ask(request, MAX_RESPONSE_BYTES)
             .await
             .map_err(PayError::from))
     }

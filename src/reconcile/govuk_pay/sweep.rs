@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::{
     ExpectedEvent, MissingEvent, ObservationStatus, PayAccess, PaymentsReport,
-    client::PayClient,
+    client::{FoundRefund, PayClient},
     judge::{ReceivedEvents, WebhookExpectation, captured_by, pushed_since},
     received_events::{ReceivedEventsReader, ledgers},
     window::{SweepCheckpoint, SweepPosition},
@@ -109,10 +109,14 @@ impl<'a> PaymentSweep<'a> {
             let query = &self.position.query;
             let page = self.client.refunds_page(run, query).await?;
             report.unreadable += page.unreadable;
-            let left = self.left(&page.results, |payment| payment);
-            let mut reader = ReceivedEventsReader::of(left.iter());
-            for payment in left {
-                if self.refunded.insert(payment.clone()) {
+            let left = self.left(&page.results, |refund| &refund.payment);
+            let mut reader = ReceivedEventsReader::of(left.iter().map(|refund| &refund.payment));
+            for FoundRefund {
+                payment,
+                has_failed,
+            } in left
+            {
+                if !has_failed && self.refunded.insert(payment.clone()) {
                     let received = reader.received_events(run, payment).await?;
                     self.record_current(run, payment, &received, report).await?;
                 }

@@ -258,7 +258,9 @@ async fn call(
         Some(left) => request.timeout(left.min(LIMITS.total)),
         None => request,
     };
-    Ok(http_client::ask(request, MAX_RESPONSE_BYTES)
+    let transport = run.context.transport;
+    Ok(transport
+        .ask(request, MAX_RESPONSE_BYTES)
         .await
         .map_err(HmrcError::from)?)
 }

@@ -8,6 +8,7 @@ mod config;
 mod envelope;
 mod facts;
 mod payment;
+mod retries;
 mod signature;
 
 use super::SenderProtocol;
@@ -29,5 +30,6 @@ pub(super) static PROTOCOL: SenderProtocol = SenderProtocol {
     signature: signature::SCHEME,
     envelope: envelope::FORMAT,
     config: config::CONFIG,
+    retries: retries::SCHEDULE,
     sends_challenges: false,
 };

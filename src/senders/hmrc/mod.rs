@@ -5,6 +5,7 @@
 mod api;
 mod config;
 mod envelope;
+mod retries;
 mod signature;
 
 use super::SenderProtocol;
@@ -16,5 +17,6 @@ pub(super) static PROTOCOL: SenderProtocol = SenderProtocol {
     signature: signature::SCHEME,
     envelope: envelope::FORMAT,
     config: config::CONFIG,
+    retries: retries::SCHEDULE,
     sends_challenges: true,
 };

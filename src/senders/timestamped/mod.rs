@@ -6,7 +6,7 @@ mod envelope;
 mod signature;
 mod tests;
 
-use super::SenderProtocol;
+use super::{RetrySchedule, SenderProtocol};
 
 pub(super) static PROTOCOL: SenderProtocol = SenderProtocol {
     name: "timestamped",
@@ -15,5 +15,6 @@ pub(super) static PROTOCOL: SenderProtocol = SenderProtocol {
     signature: signature::SCHEME,
     envelope: envelope::FORMAT,
     config: config::CONFIG,
+    retries: RetrySchedule::After(&[]),
     sends_challenges: false,
 };

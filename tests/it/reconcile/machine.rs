@@ -13,7 +13,8 @@ use pillarbox::{
     domain::{Clock, SourceName, Timestamp},
     inbox::{PageRequest, ReadInbox, Row, RowFilter},
     reconcile::{
-        ProgressEvent, RunContext, RunOptions, RunOutcome, RunReporter, SenderAccess, Sleeper, run,
+        NetworkTransport, ProgressEvent, RunContext, RunOptions, RunOutcome, RunReporter,
+        SenderAccess, Sleeper, run,
     },
     senders::Acceptance,
 };
@@ -93,6 +94,7 @@ impl Machine {
             inbox: &self.inbox,
             clock: &*self.local,
             sleeper,
+            transport: &NetworkTransport,
             stop: &self.stop,
             reporter: &self.told,
             window: Acceptance(Duration::from_secs(60 * 24 * 60 * 60)),

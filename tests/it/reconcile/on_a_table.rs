@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pillarbox::{
     inbox::{CasOutcome, KvEntry, KvKey, PageRequest, ReadInbox, ReconcileInbox, RowFilter},
-    reconcile::{RunContext, RunEnd, RunOptions, SenderAccess, run},
+    reconcile::{NetworkTransport, RunContext, RunEnd, RunOptions, SenderAccess, run},
     senders::Acceptance,
 };
 
@@ -86,6 +86,7 @@ async fn boxes_are_emptied_into_a_table_whose_answers_get_lost() {
         inbox: &inbox,
         clock: &*rig.local,
         sleeper: &*rig.clock,
+        transport: &NetworkTransport,
         stop: &rig.stop,
         reporter: &rig.told,
         window: Acceptance(Duration::from_secs(60 * 24 * 60 * 60)),

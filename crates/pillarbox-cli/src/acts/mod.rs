@@ -10,6 +10,9 @@ mod operator;
 mod row_act;
 mod selection;
 
+#[cfg(test)]
+mod tests;
+
 pub use actor::{aws_actor, local_actor};
 pub use bulk::{ActProgress, ActReport};
 pub use operator::{ActError, Operator, open_as_person};

@@ -9,11 +9,11 @@ use tokio_util::sync::CancellationToken;
 use super::{
     CommandError, ErrorCode,
     filter::FilterArgs,
+    key::{find_key, no_such},
     list::{damaged, newer},
     output::Output,
     scan::ScanProgress,
     settings::CommandSettings,
-    show::no_such,
 };
 use crate::{
     acts::{ActProgress, ActReport, ActScope, Operator, RowAct, RowResult, Selection},
@@ -53,16 +53,25 @@ pub(super) async fn operator(
     Ok(Operator::new(Arc::new(inbox), actor, retention))
 }
 
-/// Acts on each of `keys`; returns how many were changed, or would be.
-pub(super) async fn act_on_keys(
+/// Acts on each notification that `texts` name; returns how many were changed,
+/// or would be. Nothing is changed if one of them may mean several.
+pub(super) async fn act_on_named(
     operator: &Operator<AnyInbox>,
     act: RowAct,
-    keys: &[Key],
+    texts: &[String],
+    settings: &CommandSettings,
     dry_run: bool,
     output: &mut Output,
 ) -> Result<usize, CommandError> {
+    let mut keys = Vec::new();
+    for text in texts {
+        match find_key(text, operator.inbox(), settings).await? {
+            Some(key) => keys.push(key),
+            None => output.error(&no_such(text))?,
+        }
+    }
     let mut done = 0;
-    for key in keys {
+    for key in &keys {
         let result = if dry_run {
             operator.would(act, key).await?
         } else {
@@ -93,7 +102,7 @@ fn report(key: &Key, result: &RowResult, output: &mut Output) -> std::io::Result
     match result {
         RowResult::Done => output.data(key.as_str())?,
         RowResult::Refused(why) => output.say(&format!("{key} is left alone: {why}"))?,
-        RowResult::Absent => output.error(&no_such(key))?,
+        RowResult::Absent => output.error(&no_such(key.as_str()))?,
         RowResult::Unreadable(error) => output.error(&error.clone().into())?,
         RowResult::BytesLeft(copies) => {
             for copy in copies {

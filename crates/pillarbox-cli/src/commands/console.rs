@@ -148,7 +148,7 @@ impl ConsoleArgs {
             tracing::warn!(
                 address = %bound,
                 %hosts,
-                "the console is open beyond this machine: it shows personal data to whoever has \
+                "the console is open beyond this machine: it shows personal data to everyone with \
                  the token, and without TLS before it the token and the data are readable on the \
                  way"
             );

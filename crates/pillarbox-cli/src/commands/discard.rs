@@ -4,10 +4,9 @@ use clap::Args;
 
 use super::{
     CommandError, GlobalArgs,
-    bulk::{BulkArgs, act_on_keys, operator},
+    bulk::{BulkArgs, act_on_named, operator},
     output::Output,
     settings::CommandSettings,
-    show::parse_key,
 };
 use crate::acts::{ActScope, RowAct};
 use pillarbox::config::Overrides;
@@ -22,7 +21,7 @@ use pillarbox::config::Overrides;
                   pay --subject hu20sqlact5260q2nanm0q8u93 --yes"
 )]
 pub(super) struct DiscardArgs {
-    /// The keys, as `list` prints them
+    /// The keys, as `list` prints them; senders' identifiers, or the beginnings of either
     #[arg(
         value_name = "KEY",
         required_unless_present_any = ["source", "state", "event_type", "subject", "since"],
@@ -58,10 +57,9 @@ impl DiscardArgs {
             let discarded = discarded.await?;
             return self.close(act, discarded, true, output);
         }
-        let keys = self.keys.iter().map(|key| parse_key(key));
-        let keys = keys.collect::<Result<Vec<_>, _>>()?;
-        let operator = operator(&settings, self.bulk.dry_run).await?;
-        let discarded = act_on_keys(&operator, act, &keys, self.bulk.dry_run, output).await?;
+        let (keys, dry_run) = (&self.keys, self.bulk.dry_run);
+        let operator = operator(&settings, dry_run).await?;
+        let discarded = act_on_named(&operator, act, keys, &settings, dry_run, output).await?;
         self.close(act, discarded, false, output)?;
         if discarded == keys.len() {
             Ok(())

@@ -23,8 +23,9 @@ use pillarbox::{
 /// Prints notifications with their bytes, one JSON object per line.
 #[derive(Args)]
 #[command(
-    after_help = "Each line has the fields of `list --json`, and: kind, content_digest, budget_from, \
-     signature, secret_fingerprint, body_base64 (the exact bytes; null once erased), and verdict: signed, \
+    after_help = "Each line has the fields of `list --json`, and: kind, content_digest, \
+     budget_from, signature, secret_fingerprint, history_base64 (its attempts and replays), \
+     body_base64 (the exact bytes; null once erased), and verdict: signed, \
      pulled, erased, other_secret (signed with a secret that is not here) or broken, with the \
      reason in verdict_reason.\nThe lines hold personal data: keep them as you keep the \
      inbox.\n\nExit codes: 0 all were exported, 1 some are left out or broken.\n\n\
@@ -45,6 +46,7 @@ struct ExportedRow {
     budget_from: String,
     signature: Option<String>,
     secret_fingerprint: Option<String>,
+    history_base64: Option<String>,
     body_base64: Option<String>,
     verdict: &'static str,
     verdict_reason: Option<String>,
@@ -119,6 +121,10 @@ impl ExportedRow {
             budget_from: row.budget_from.to_string(),
             signature: row.signature.clone(),
             secret_fingerprint: row.secret_fingerprint.map(|print| print.to_string()),
+            history_base64: row
+                .history
+                .stored()
+                .map(|bytes| BASE64_STANDARD.encode(bytes)),
             body_base64: row.body.as_ref().map(|body| BASE64_STANDARD.encode(body)),
             verdict,
             verdict_reason,

@@ -4,10 +4,9 @@ use clap::Args;
 
 use super::{
     CommandError, GlobalArgs,
-    bulk::{BulkArgs, act_on_keys, operator},
+    bulk::{BulkArgs, act_on_named, operator},
     output::Output,
     settings::CommandSettings,
-    show::parse_key,
 };
 use crate::acts::{ActScope, RowAct};
 use pillarbox::{config::Overrides, domain::State};
@@ -22,7 +21,7 @@ use pillarbox::{config::Overrides, domain::State};
                   pillarbox replay --source pay --state delivered --since 2h --rate 20 --yes"
 )]
 pub(super) struct ReplayArgs {
-    /// The keys, as `list` prints them
+    /// The keys, as `list` prints them; senders' identifiers, or the beginnings of either
     #[arg(
         value_name = "KEY",
         required_unless_present_any = [
@@ -58,11 +57,10 @@ impl ReplayArgs {
             let replayed = replayed.await?;
             return self.close(replayed, output);
         }
-        let keys = self.keys.iter().map(|key| parse_key(key));
-        let keys = keys.collect::<Result<Vec<_>, _>>()?;
-        let operator = operator(&settings, self.bulk.dry_run).await?;
+        let (keys, dry_run) = (&self.keys, self.bulk.dry_run);
+        let operator = operator(&settings, dry_run).await?;
         let replayed =
-            act_on_keys(&operator, RowAct::Replay, &keys, self.bulk.dry_run, output).await?;
+            act_on_named(&operator, RowAct::Replay, keys, &settings, dry_run, output).await?;
         self.close(replayed, output)?;
         if replayed == keys.len() {
             Ok(())

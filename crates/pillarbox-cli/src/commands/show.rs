@@ -5,7 +5,8 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{
-    CommandError, ErrorCode, GlobalArgs,
+    CommandError, GlobalArgs,
+    key::{find_key, no_such},
     output::{BOLD, Output, paint},
     row::{JsonHistoryEntry, JsonRow, json, json_history},
     settings::CommandSettings,
@@ -13,7 +14,7 @@ use super::{
 use crate::{any_inbox::InboxAccess, labels, timeline::timeline};
 use pillarbox::{
     config::Overrides,
-    domain::{Clock, Key, State, SystemClock},
+    domain::{Clock, State, SystemClock},
     inbox::{ReadInbox, Row},
     telemetry::{visible, visible_lines},
 };
@@ -24,7 +25,7 @@ use pillarbox::{
     after_help = "Example:\n  pillarbox show pay:5s1k7c3g9v2m8a4e0q6i5o1u7t --raw > body.json"
 )]
 pub(super) struct ShowArgs {
-    /// The key, as `list` prints it
+    /// The key, as `list` prints it; the sender's identifier, or the beginning of either
     key: String,
     /// Print only the exact bytes received
     #[arg(long, conflicts_with = "json")]
@@ -54,9 +55,12 @@ impl ShowArgs {
         output: &mut Output,
     ) -> Result<(), CommandError> {
         let settings = CommandSettings::load(global, Overrides::default())?;
-        let key = parse_key(&self.key)?;
         let inbox = settings.open_inbox(InboxAccess::Read).await?;
-        let row = inbox.get(&key).await?.ok_or_else(|| no_such(&key))?;
+        let row = match find_key(&self.key, &inbox, &settings).await? {
+            Some(key) => inbox.get(&key).await?,
+            None => None,
+        };
+        let row = row.ok_or_else(|| no_such(&self.key))?;
         if self.raw {
             Ok(output.bytes(row.proven_body()?)?)
         } else if self.json {
@@ -65,24 +69,6 @@ impl ShowArgs {
             print(&row, output)
         }
     }
-}
-
-/// Reads a key from the command line.
-pub(super) fn parse_key(text: &str) -> Result<Key, CommandError> {
-    let wrong = || {
-        format!(
-            "`{}` is not a key: a key is SOURCE:ID, as `pillarbox list` prints it",
-            visible(text)
-        )
-    };
-    Key::parse(text).ok_or_else(|| ErrorCode::Key.error(wrong()))
-}
-
-/// The error for a key without a notification.
-pub(super) fn no_such(key: &Key) -> CommandError {
-    ErrorCode::UnknownKey.error(format!(
-        "no notification has the key {key}: `pillarbox list` shows all keys"
-    ))
 }
 
 impl From<&Row> for ShownRow {

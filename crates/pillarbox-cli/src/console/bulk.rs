@@ -2,7 +2,7 @@
 //! of its own.
 //!
 //! One act runs at a time, so that two people do not replay the same rows at twice the rate. A task
-//! ends with the process; what it changed is in the audit trail, and running it again does the rest.
+//! ends with the process; what it changed is in the audit trail, and another run does the rest.
 
 use std::{
     collections::BTreeMap,
@@ -129,8 +129,8 @@ impl BulkQuery {
         let asked = ListQuery::read(query)?;
         let act = act.unwrap_or(RowAct::Replay);
         if act == RowAct::Erase && asked.subject.is_empty() {
-            let why = "Everything of one payment or box can be erased at once, so name one. More can \
-                       be erased with pillarbox discard --erase.";
+            let why = "Everything of one payment or box can be erased at once, so name one. More \
+                       can be erased with pillarbox discard --erase.";
             return Err(PageError::Refused(why.to_owned()));
         }
         let text = query.to_owned();
@@ -154,8 +154,8 @@ impl BulkQuery {
                     .is_some_and(|state| state.index_partition().is_some())
             });
         if state.inbox.list_cost() == ListCost::Scan && !is_indexed && !self.asked.scan {
-            let why = "A table finds these only by a whole read, which AWS charges: choose the state \
-                       dead or held, or a source and a payment.";
+            let why = "A table finds these only by a whole read, which AWS charges: choose the \
+                       state dead or held, or a source and a payment.";
             return Err(PageError::Refused(why.to_owned()));
         }
         // One page of a table costs as much as all of them.

@@ -186,8 +186,8 @@ async fn read_form(parts: &Parts, body: Body) -> Result<ConsoleForm, PageError> 
 /// Whether a browser sent this from a page of the console, as far as its headers show.
 ///
 /// Pages have the referrer policy `no-referrer`, with which browsers send the origin `null` from
-/// them, too; then it is the browser's own word, `Sec-Fetch-Site`, that counts. A browser sends that
-/// to addresses that it trusts: to loopback names, and over TLS.
+/// them, too. Then the browser's `Sec-Fetch-Site` counts, which it sends to addresses that it
+/// trusts: to loopback names, and over TLS.
 fn is_same_origin(headers: &HeaderMap) -> bool {
     let only = |name: header::HeaderName| {
         let mut given = headers.get_all(name).iter();

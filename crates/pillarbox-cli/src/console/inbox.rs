@@ -7,12 +7,17 @@ use std::future::Future;
 
 use crate::{
     any_inbox::AnyInbox,
+    search::SearchInbox,
     sqlite::{ArrivalCount, SqliteInbox},
 };
 use pillarbox::{
     domain::Timestamp,
-    inbox::{Inbox, InboxError, dynamodb::DynamoInbox},
+    inbox::{Inbox, InboxError, PageRequest, RowFilter, RowPage, dynamodb::DynamoInbox},
 };
+
+/// The rows of a local file that one page looks at: deliveries read the same file, and soon have
+/// their turn.
+const EXAMINED_ROWS: u32 = 100_000;
 
 /// What it costs to read the newest rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,9 +29,18 @@ pub enum ListCost {
 }
 
 /// An inbox that a console can show.
-pub trait ConsoleInbox: Inbox {
+pub trait ConsoleInbox: Inbox + SearchInbox {
     /// What it costs to read the newest rows.
     fn list_cost(&self) -> ListCost;
+
+    /// One page of a list. It may end early, and have a next page all the same.
+    fn list_page(
+        &self,
+        filter: &RowFilter,
+        page: PageRequest,
+    ) -> impl Future<Output = Result<RowPage, InboxError>> + Send {
+        self.list(filter, page)
+    }
 
     /// How many notifications arrived from each of `bounds` to the next; `None` if only a read of
     /// everything would show that.
@@ -41,6 +55,14 @@ pub trait ConsoleInbox: Inbox {
 impl ConsoleInbox for SqliteInbox {
     fn list_cost(&self) -> ListCost {
         ListCost::Local
+    }
+
+    async fn list_page(
+        &self,
+        filter: &RowFilter,
+        page: PageRequest,
+    ) -> Result<RowPage, InboxError> {
+        self.list_within(filter, page, EXAMINED_ROWS).await
     }
 
     async fn arrivals(
@@ -62,6 +84,17 @@ impl ConsoleInbox for AnyInbox {
         match self {
             Self::Sqlite(inbox) => inbox.list_cost(),
             Self::DynamoDb(inbox) => inbox.list_cost(),
+        }
+    }
+
+    async fn list_page(
+        &self,
+        filter: &RowFilter,
+        page: PageRequest,
+    ) -> Result<RowPage, InboxError> {
+        match self {
+            Self::Sqlite(inbox) => inbox.list_page(filter, page).await,
+            Self::DynamoDb(inbox) => inbox.list_page(filter, page).await,
         }
     }
 

@@ -42,6 +42,8 @@ struct ListPage {
     lines: Vec<ListLine>,
     /// Why rows are left out.
     left_out: Vec<String>,
+    /// Whether the page ended before it was full, and older rows may match.
+    is_part: bool,
     older: Option<String>,
     newest: Option<String>,
     /// The address of the same list from a whole read of a table, if nothing less finds its rows.
@@ -85,7 +87,7 @@ pub(super) async fn show<I: ConsoleInbox>(
             limit: ROWS,
             after: asked.after.clone(),
         };
-        Some(state.inbox.list(&asked.filter(), part).await?)
+        Some(state.inbox.list_page(&asked.filter(), part).await?)
     } else {
         None
     };
@@ -121,6 +123,7 @@ impl ListPage {
             narrowed: asked.narrows(),
             lines: listed.rows.iter().map(ListLine::of).collect(),
             left_out: left_out(&listed),
+            is_part: listed.next.is_some() && listed.rows.len() < ROWS,
             older: listed.next.as_ref().map(|next| asked.address(Some(next))),
             newest: asked.after.is_some().then(|| asked.address(None)),
             whole_read,
@@ -186,7 +189,8 @@ fn title(asked: &ListQuery, listed: &RowPage) -> String {
     };
     match (&asked.after, &listed.next) {
         (Some(_), _) => format!("{count} older {state}{noun}"),
-        (None, Some(_)) => format!("Newest {count} {state}{noun}"),
+        (None, Some(_)) if count == ROWS => format!("Newest {count} {state}{noun}"),
+        (None, Some(_)) => format!("{count} {state}{noun} so far"),
         (None, None) => format!("{count} {state}{noun}"),
     }
 }

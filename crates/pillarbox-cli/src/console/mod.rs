@@ -19,6 +19,7 @@ mod list;
 mod live;
 mod overview_page;
 mod page;
+mod payment_page;
 mod preferences;
 mod query;
 mod refusals;
@@ -124,6 +125,7 @@ fn router<I: ConsoleInbox>(state: SharedState<I>) -> Router {
         .route("/notifications/{key}/fixture", get(downloads::fixture::<I>))
         .route("/live", get(live::events::<I>))
         .route("/search", get(search::show::<I>))
+        .route("/payments/{source}/{payment}", get(payment_page::show::<I>))
         .route("/charts", get(charts::show::<I>))
         .route("/refusals", get(refusals::show::<I>))
         .route("/refusals.json", get(refusals::json::<I>))

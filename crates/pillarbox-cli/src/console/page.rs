@@ -17,6 +17,8 @@ pub(super) enum PageError {
     NoPage,
     /// No notification has this key.
     NoNotification,
+    /// No notification is about this payment.
+    NoPayment,
     /// The notification is there; its bytes are not.
     Erased,
     /// The address names an unknown state.
@@ -82,7 +84,9 @@ impl PageError {
     fn status(&self) -> StatusCode {
         match self {
             // Erased bytes are as absent as any others; the page says why.
-            Self::NoPage | Self::NoNotification | Self::Erased => StatusCode::NOT_FOUND,
+            Self::NoPage | Self::NoNotification | Self::NoPayment | Self::Erased => {
+                StatusCode::NOT_FOUND
+            }
             Self::NoState | Self::NoDate => StatusCode::BAD_REQUEST,
             Self::Host => StatusCode::MISDIRECTED_REQUEST,
             Self::SignIn | Self::Token => StatusCode::UNAUTHORIZED,
@@ -106,6 +110,11 @@ impl PageError {
                 "The inbox has no notification with this key. Finished notifications are removed \
                  after the retention period.",
             ),
+            Self::NoPayment => (
+                "Payment not found",
+                "No notification here is about this payment. Finished notifications are removed \
+                 after the retention period.",
+            ),
             Self::Erased => (
                 "The bytes have been erased",
                 "Someone discarded this notification and erased its bytes. The rest of its record \
@@ -126,7 +135,8 @@ impl PageError {
             ),
             Self::SignIn => (
                 "Sign in",
-                "This console is open beyond one machine. Enter the token that it was started with.",
+                "This console is open beyond one machine. Enter the token that it was started \
+                 with.",
             ),
             Self::Token => (
                 "The token is not correct",

@@ -41,7 +41,7 @@ pub struct ConsoleSettings {
     pub is_demo: bool,
     /// The host names, beside loopback names, under which a browser may reach the console.
     pub hosts: Vec<String>,
-    /// The token that signs in; without it, whoever reaches the address may read.
+    /// The token that signs in; without it, everyone who reaches the address may read.
     pub token: Option<Secret>,
     /// The metrics of the process, if it counts any.
     pub metrics: Option<Arc<ServeMetrics>>,

@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::{metrics::ServeMetrics, sqlite::SqliteInbox};
+use crate::{any_inbox::AnyInbox, metrics::ServeMetrics, sqlite::SqliteInbox};
 use pillarbox::{
     config::Config,
     domain::{Clock, Key, SystemClock},
@@ -951,4 +951,82 @@ async fn the_first_page_says_that_nothing_needs_you_or_what_does_with_the_list_t
         assert!(needs.shows(text), "{text}");
     }
     assert_eq!(console.get("/notifications?state=dead").await.rows(), 1);
+}
+
+#[tokio::test]
+async fn the_search_box_leads_to_the_one_result_or_lists_several() {
+    let console = TestConsole::with(&[
+        paid("m1"),
+        pay("m2", "payment-m1", "card_payment_refunded", NOW),
+        paid("m11"),
+        hmrc("n1", "{}"),
+    ])
+    .await;
+    for (query, target) in [
+        ("payment-m11", "/payments/pay/payment%2Dm11"),
+        ("pay%3Am11", "/payments/pay/payment%2Dm11"),
+        ("hmrc:n1", "/notifications/hmrc%3An1"),
+    ] {
+        let found = console.get(&format!("/search?q={query}")).await;
+        assert_eq!(found.status, 303, "{query}");
+        let location = format!("location: {}\r\n", target.to_lowercase());
+        assert!(found.head.contains(&location), "{}", found.head);
+        assert_eq!(console.get(target).await.status, 200, "{target}");
+    }
+    let story = console.get("/payments/pay/payment-m1").await;
+    for text in [
+        "Payment captured",
+        "Payment refunded",
+        "/notifications/pay%3Am2",
+    ] {
+        assert!(story.shows(text), "{text}");
+    }
+    for (query, text) in [
+        ("x", "Enter at least 3 characters"),
+        ("", "Enter at least 3 characters"),
+        ("nothing-like-it", "Nothing here is"),
+        ("%3Cscript%3E%E2%80%AE", r"&#60;script&#62;\u{202e}"),
+    ] {
+        let page = console.get(&format!("/search?q={query}")).await;
+        assert_eq!((page.status, page.shows(text)), (200, true), "{query}");
+        assert_tame(&page, query);
+    }
+    let long = console.get(&format!("/search?q={}", "x".repeat(600))).await;
+    assert!(long.shows("Enter at most 500 characters"));
+    for target in [
+        "/payments/pay/none",
+        "/payments/P/none",
+        "/payments/pay/%ff",
+    ] {
+        assert_eq!(console.get(target).await.status, 404, "{target}");
+    }
+}
+
+#[tokio::test]
+async fn a_copy_that_nobody_may_write_is_shown_and_refuses_to_change() {
+    let made = TestConsole::with(&[paid("m1")]).await;
+    made.stop.send(()).unwrap();
+    made.served.await.unwrap();
+    let path = made.folder.path().join("inbox.db");
+    drop(made.inbox);
+    let inbox = AnyInbox::Sqlite(SqliteInbox::open_read_only(&path).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let console = Console::new(Arc::new(inbox), settings(ConsoleAccess::ReadOnly), at);
+    tokio::spawn(console.serve(listener, std::future::pending()));
+    for target in [
+        "/",
+        "/notifications",
+        "/charts",
+        "/search?q=payment-m1",
+        "/audit",
+    ] {
+        let mut stream = TcpStream::connect(at).await.unwrap();
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let is_found = answer.starts_with("HTTP/1.1 200") || answer.starts_with("HTTP/1.1 303");
+        assert!(is_found, "{target}: {answer}");
+    }
 }

@@ -1,9 +1,9 @@
 //! Which fields of a payload are personal data.
 //!
-//! Pay's fields are known. HMRC's producers choose their own, so a field counts by its name,
-//! whoever wrote it: names, addresses, numbers that stand for a person, card digits, and every value
-//! below `metadata`, which a service fills as it likes. A reference and a description are free
-//! text of a service, too. What HMRC carries, `message`, is one field: it is a text within a text,
+//! Pay's fields are known. HMRC's producers choose their own, so a field counts by its name
+//! alone: names, addresses, numbers that stand for a person, card digits, and every value below
+//! `metadata`, which a service fills as it likes. A reference and a description are free text of a
+//! service, too. What HMRC carries, `message`, is one field: it is a text within a text,
 //! and its own fields are found when it is read a second time.
 
 use std::ops::Range;

@@ -241,8 +241,8 @@ pub(super) fn mark(db: &Connection, fence: &Fence, mark: &Mark) -> Result<Marked
         Mark::Held { reason, at } => (State::Held, Some(reason.as_str()), None, Some(at), None),
     };
     let mut update = db.prepare_cached(
-        "UPDATE notification SET state = :state, reason = :reason, last_error = iif(:finished, NULL, coalesce(:error, \
-         last_error)),
+        "UPDATE notification SET state = :state, reason = :reason, \
+         last_error = iif(:finished, NULL, coalesce(:error, last_error)),
              history = :history,
              shelf = :shelf, due_at = :due_at, expires_at = :expires_at, lease = NULL, \
               lease_until = NULL

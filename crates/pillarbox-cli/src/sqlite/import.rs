@@ -49,11 +49,13 @@ fn insert(
         "INSERT INTO notification (pk, v, state, reason, attempts, budget_from, shelf, due_at, \
          expires_at, origin, kind,
              event_type, subject, event_at, received_at, signature, key_label, \
-              secret_fingerprint, digest, content_digest, last_error, deflated, body)
+              secret_fingerprint, digest, content_digest, last_error, history, \
+               deflated, body)
          VALUES (:pk, :v, :state, :reason, :attempts, :budget_from, :shelf, :due_at, \
               :expires_at, :origin, :kind,
              :event_type, :subject, :event_at, :received_at, :signature, :key_label, \
-              :secret_fingerprint, :digest, :content_digest, :last_error, :deflated, :body)
+              :secret_fingerprint, :digest, :content_digest, :last_error, :history, \
+               :deflated, :body)
          ON CONFLICT (pk) DO NOTHING",
     )?;
     let changed = insert.execute(named_params! {
@@ -78,6 +80,7 @@ fn insert(
         ":digest": row.digest,
         ":content_digest": row.content_digest,
         ":last_error": row.last_error,
+        ":history": row.history.stored(),
         ":deflated": is_deflated,
         ":body": inline.map(|body| &body.bytes[..]),
     })?;

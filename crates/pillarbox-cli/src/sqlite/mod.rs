@@ -156,6 +156,30 @@ impl SqliteInbox {
         )))
     }
 
+    /// One page of a list, which ends when `examined` rows have been looked at, so that other reads
+    /// soon have their turn. It may have fewer rows than its limit, and a next page all the same.
+    pub async fn list_within(
+        &self,
+        filter: &RowFilter,
+        page: PageRequest,
+        examined: u32,
+    ) -> Result<RowPage, InboxError> {
+        let filter = filter.clone();
+        self.read(move |db| query::list(db, &filter, &page, Some(examined)))
+            .await
+    }
+
+    /// The keys that begin with `prefix`, in order, at most `limit`.
+    pub async fn keys_with_prefix(
+        &self,
+        prefix: &str,
+        limit: usize,
+    ) -> Result<Vec<Key>, InboxError> {
+        let prefix = prefix.to_owned();
+        self.read(move |db| query::keys_with_prefix(db, &prefix, limit))
+            .await
+    }
+
     /// How many notifications arrived from each of `bounds`, in order, to the next.
     pub async fn arrivals(&self, bounds: Vec<Timestamp>) -> Result<Vec<ArrivalCount>, InboxError> {
         self.read(move |db| query::arrivals(db, &bounds)).await
@@ -369,7 +393,8 @@ impl ReadInbox for SqliteInbox {
 
     async fn list(&self, filter: &RowFilter, page: PageRequest) -> Result<RowPage, InboxError> {
         let filter = filter.clone();
-        self.read(move |db| query::list(db, &filter, &page)).await
+        self.read(move |db| query::list(db, &filter, &page, None))
+            .await
     }
 
     async fn summary(&self, request: &SummaryRequest) -> Result<InboxSummary, InboxError> {

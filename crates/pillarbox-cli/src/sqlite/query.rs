@@ -109,6 +109,24 @@ pub(super) fn get(db: &Connection, key: &Key) -> Result<Option<PackedRow>, Sqlit
         .transpose()
 }
 
+/// The keys that begin with `prefix`, in order.
+pub(super) fn keys_with_prefix(
+    db: &Connection,
+    prefix: &str,
+    limit: usize,
+) -> Result<Vec<Key>, SqliteError> {
+    // A key has printable ASCII characters, so this is the end of those that begin with the prefix.
+    let mut select = db.prepare_cached(
+        "SELECT pk FROM notification WHERE pk >= ?1 AND pk < ?1 || char(127) ORDER BY pk LIMIT ?2",
+    )?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut keys = Vec::new();
+    for key in select.query_map(params![prefix, limit], |row| row.get::<_, String>(0))? {
+        keys.extend(Key::parse(&key?));
+    }
+    Ok(keys)
+}
+
 /// Every place that holds bytes of a notification: its row, or a row of the table `body`.
 pub(super) fn body_copies(db: &Connection, key: &Key) -> Result<Vec<BodyCopy>, SqliteError> {
     let mut select = db.prepare_cached(
@@ -128,11 +146,13 @@ pub(super) fn body_copies(db: &Connection, key: &Key) -> Result<Vec<BodyCopy>, S
     Ok(copies.collect::<Result<_, _>>()?)
 }
 
-/// Rows without their bytes, newest first.
+/// Rows without their bytes, newest first. A page ends when `examined` rows have been looked at,
+/// unless the pending index finds them.
 pub(super) fn list(
     db: &Connection,
     filter: &RowFilter,
     page: &PageRequest,
+    examined: Option<u32>,
 ) -> Result<RowPage, SqliteError> {
     // An invalid cursor means the beginning.
     let before = page
@@ -150,9 +170,18 @@ pub(super) fn list(
     } else {
         ":shelf IS NULL"
     };
+    let (first, last): (Option<i64>, Option<i64>) = db.query_row(
+        "SELECT (SELECT min(id) FROM notification), (SELECT max(id) FROM notification)",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    let newest = before.min(last.unwrap_or(0).saturating_add(1));
+    let floor = examined
+        .filter(|_| partition.is_none())
+        .map_or(i64::MIN, |examined| newest - i64::from(examined));
     let mut select = db.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM notification
-         WHERE {by_partition} AND id < :before
+         WHERE {by_partition} AND id < :before AND id >= :floor
              AND (:source IS NULL OR pk >= :source || ':' AND pk < :source || ';')
              AND (:state IS NULL OR state = :state)
              AND (:event_type IS NULL OR event_type = :event_type)
@@ -165,6 +194,7 @@ pub(super) fn list(
     let mut rows = select.query(named_params! {
         ":shelf": partition,
         ":before": before,
+        ":floor": floor,
         ":source": filter.source,
         ":state": filter.state.map(|state| state.as_str()),
         ":event_type": filter.event_type,
@@ -185,6 +215,9 @@ pub(super) fn list(
         read += 1;
         let id: i64 = columns.get(0)?;
         listed.next = (read == page.limit).then(|| ListCursor(id.to_string()));
+    }
+    if listed.next.is_none() && first.is_some_and(|first| first < floor) {
+        listed.next = Some(ListCursor(floor.to_string()));
     }
     Ok(listed)
 }

@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use pillarbox::{
+    domain::State,
     inbox::{DeliveryHistory, DiscardRequest, SourceFilter},
     senders::{
         SenderKind,
@@ -175,6 +176,75 @@ async fn rows_from_before_there_were_digests_get_theirs_newest_first() {
     assert!(!after.is_incomplete);
 }
 
+/// Fills a file with as many rows as `PILLARBOX_TEST_ROWS` says, and prints how long a summary and
+/// each search take. `PILLARBOX_TEST_FILE` keeps the file, for the commands.
+#[tokio::test]
+async fn a_summary_and_a_search_read_a_bounded_part_of_a_file_of_any_length() {
+    let rows = std::env::var("PILLARBOX_TEST_ROWS").ok();
+    let rows: u32 = rows.map_or(20_000, |rows| rows.parse().unwrap());
+    let fresh = TempInbox::new();
+    let kept = std::env::var_os("PILLARBOX_TEST_FILE").map(PathBuf::from);
+    let inbox = match &kept {
+        Some(file) => SqliteInbox::create(file).unwrap(),
+        None => SqliteInbox::create(&fresh.file()).unwrap(),
+    };
+    let fill = inbox.change(WritePriority::Background, move |db| {
+        // Of a hundred rows one is dead, five are open, and two are of a box.
+        db.execute_batch(&format!(
+            "CREATE TEMP TABLE many AS WITH RECURSIVE n(n) AS
+                 (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {rows})
+                 SELECT n, lower(hex(randomblob(13))) AS id, lower(hex(randomblob(13))) AS payment \
+             FROM n;
+             INSERT INTO notification (pk, v, state, attempts, budget_from, shelf, due_at, \
+             expires_at, origin, event_type, subject, event_at, received_at, digest, \
+             content_digest, deflated, kind, reference, body)
+                 SELECT iif(n % 100 > 97, 'hmrc:', 'pay:') || id, 1,
+                     CASE WHEN n % 100 = 0 THEN 'dead' WHEN n % 100 < 6 THEN 'recorded' ELSE \
+             'delivered' END,
+                     1, n, CASE WHEN n % 100 = 0 THEN 'dead:0' WHEN n % 100 < 6 THEN 'open:0' END,
+                     iif(n % 100 < 6, n, NULL), iif(n % 100 < 6, NULL, 4000000000000 + n), 'push',
+                     'card_payment_captured', iif(n % 100 > 97, '50dca3fc', payment), n, n,
+                     zeroblob(32), zeroblob(32), 0, iif(n % 100 > 97, 'hmrc', 'govuk-pay'),
+                     iif(n % 100 > 97, NULL, randomblob(12)), randomblob(700) FROM many;
+             INSERT INTO subject SELECT 'pay', payment, 'card_payment_captured|' || n, 'pay:' || \
+             id, 4000000000000 + n FROM many WHERE n % 100 BETWEEN 6 AND 97;"
+        ))?;
+        let sql = "SELECT id, payment FROM many WHERE n % 100 = 50 ORDER BY n DESC LIMIT 1";
+        Ok(db.query_row(sql, [], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+        })?)
+    });
+    let (id, payment) = fill.await.unwrap();
+    inbox
+        .record(&of_reference("m1", "payment-1", "order 7"))
+        .await
+        .unwrap();
+
+    let begun = std::time::Instant::now();
+    let read = summary(&inbox, NOW).await;
+    println!("{rows} rows: a summary took {:?}", begun.elapsed());
+    assert_eq!(read.open.has_more, rows / 100 * 5 > 10_000);
+    for (text, ids, payments) in [
+        (payment.as_str(), vec![], vec![payment.as_str()]),
+        (&payment[..12], vec![], vec![&payment]),
+        (&id, vec![id.as_str()], vec![]),
+        ("order 7", vec!["m1"], vec![]),
+    ] {
+        let begun = std::time::Instant::now();
+        let (found_ids, found_payments) = found(&inbox, text).await;
+        println!("a search took {:?}", begun.elapsed());
+        assert_eq!(found_ids, ids_of(&ids));
+        assert_eq!(found_payments, ids_of(&payments));
+    }
+    let begun = std::time::Instant::now();
+    assert_eq!(
+        found(&inbox, "50dca").await.0.len(),
+        20,
+        "the newest of the box"
+    );
+    println!("a search of a box took {:?}", begun.elapsed());
+}
+
 /// An index that covers the query is read alone, however long the rows are.
 #[tokio::test]
 async fn a_summary_counts_rows_without_reading_them() {
@@ -207,25 +277,32 @@ async fn a_reopened_file_has_every_row_and_is_migrated_once() {
     }
 }
 
+/// A file of an older schema with the row of `entry`, which was attempted six times.
+fn file_of_schema(version: u32, entry: &Entry) -> (PathBuf, TempDir) {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("inbox.db");
+    let db = Connection::open(&file).unwrap();
+    schema::create_at(&db, version).unwrap();
+    db.execute(
+        "INSERT INTO notification (pk, v, state, attempts, budget_from, shelf, due_at, origin, \
+         event_type, received_at, digest, content_digest, last_error, deflated, body)
+         VALUES (?1, 1, 'recorded', 6, 0, 'open:0', 0, 'push', ?2, 0, ?3, ?4, \
+         'https: status 503', 0, ?5)",
+        rusqlite::params![
+            entry.key.as_str(),
+            entry.event_type,
+            entry.digest,
+            entry.content_digest,
+            &entry.body[..]
+        ],
+    )
+    .unwrap();
+    (file, folder)
+}
+
 #[tokio::test]
 async fn a_file_of_the_first_schema_keeps_its_rows_and_learns_to_keep_memos() {
-    let fresh = TempInbox::new();
-    fresh.record(&paid("m1")).await.unwrap();
-    let file = fresh.file();
-    drop(fresh.inbox);
-    let before = Connection::open(&file).unwrap();
-    before
-        .execute_batch(
-            "DROP INDEX notification_pending_subject; DROP INDEX notification_box; \
-             DROP INDEX notification_reference; DROP TABLE reference_key; \
-             ALTER TABLE notification DROP COLUMN reference; \
-             DROP TABLE memo; ALTER TABLE notification DROP COLUMN kind; \
-             ALTER TABLE notification DROP COLUMN secret_fingerprint; \
-             ALTER TABLE notification DROP COLUMN history; PRAGMA user_version = 1",
-        )
-        .unwrap();
-    drop(before);
-
+    let (file, _folder) = file_of_schema(1, &paid("m1"));
     let inbox = SqliteInbox::open(&file).unwrap();
     assert_eq!(
         inbox.record(&paid("m1")).await.unwrap(),
@@ -245,24 +322,11 @@ async fn a_file_of_the_first_schema_keeps_its_rows_and_learns_to_keep_memos() {
 }
 
 #[tokio::test]
-async fn rows_of_the_schema_before_histories_are_read_and_delivered_as_before() {
-    let folder = TempDir::new().unwrap();
-    let file = folder.path().join("inbox.db");
-    let before = Connection::open(&file).unwrap();
-    schema::create_at(&before, 4).unwrap();
-    let digest = "x'0000000000000000000000000000000000000000000000000000000000000000'";
-    before
-        .execute_batch(&format!(
-            "INSERT INTO notification (pk, v, state, attempts, budget_from, shelf, due_at, origin, \
-             event_type, received_at, digest, content_digest, last_error, deflated, body)
-             VALUES ('pay:m1', 1, 'recorded', 6, 0, 'open:0', 0, 'push', 'unknown', 0, {digest}, \
-             {digest}, 'https: status 503', 0, x'7b7d')"
-        ))
-        .unwrap();
-    drop(before);
-
+async fn rows_of_the_schema_before_histories_are_read_and_replayed() {
+    let entry = paid("m1");
+    let (file, _folder) = file_of_schema(4, &entry);
     let inbox = SqliteInbox::open(&file).unwrap();
-    let key = Key::parse("pay:m1").unwrap();
+    let key = entry.key;
     let row = inbox.get(&key).await.unwrap().unwrap();
     assert_eq!(row.history, DeliveryHistory::default());
     assert_eq!((row.attempts, row.full_history(NOW)), (6, Vec::new()));
@@ -271,6 +335,27 @@ async fn rows_of_the_schema_before_histories_are_read_and_delivered_as_before() 
     inbox.replay(&key, NOW).await.unwrap();
     let row = inbox.get(&key).await.unwrap().unwrap();
     assert_eq!((row.history.replays, row.attempts), (1, 0));
+}
+
+#[tokio::test]
+async fn keys_are_found_by_how_they_begin() {
+    let fresh = TempInbox::new();
+    for id in ["5s1k7c", "5s1k8d", "5s", "6~x"] {
+        fresh.record(&paid(id)).await.unwrap();
+    }
+    for (prefix, limit, expected) in [
+        ("pay:5s1k", 9, "pay:5s1k7c pay:5s1k8d"),
+        ("pay:5s1k7c", 9, "pay:5s1k7c"),
+        ("pay:5s", 2, "pay:5s pay:5s1k7c"),
+        ("pay:6%7E", 9, "pay:6%7Ex"),
+        ("pa", 9, "pay:5s pay:5s1k7c pay:5s1k8d pay:6%7Ex"),
+        ("pay:%", 9, ""),
+        ("hmrc:5s1k", 9, ""),
+    ] {
+        let found = fresh.keys_with_prefix(prefix, limit).await.unwrap();
+        let found: Vec<_> = found.iter().map(Key::as_str).collect();
+        assert_eq!(found.join(" "), expected, "{prefix}");
+    }
 }
 
 /// A copy of the file of an inbox with one row, in another folder.
@@ -1349,4 +1434,45 @@ async fn arrivals_are_counted_between_bounds_although_rows_were_removed() {
     let empty = TempInbox::new();
     let counts = empty.arrivals(bounds).await.unwrap();
     assert_eq!(counted(counts), [(0, 0); 4]);
+}
+
+#[tokio::test]
+async fn a_page_that_ends_early_has_a_next_page_and_none_is_missed() {
+    let inbox = TempInbox::new();
+    for nth in 0..25 {
+        let event_type = if nth % 12 == 0 { "rare" } else { "usual" };
+        let entry = pay(&format!("m{nth}"), "p", event_type, NOW);
+        inbox.record(&entry).await.unwrap();
+    }
+    let rare = RowFilter {
+        event_type: Some("rare".to_owned()),
+        ..RowFilter::default()
+    };
+    let (mut found, mut pages) = (Vec::new(), 0);
+    let mut page = PageRequest::first(2);
+    loop {
+        let listed = inbox.list_within(&rare, page, 5).await.unwrap();
+        found.extend(
+            listed
+                .rows
+                .iter()
+                .map(|row| row.key.encoded_id().to_owned()),
+        );
+        pages += 1;
+        let Some(next) = listed.next else { break };
+        page = PageRequest {
+            limit: 2,
+            after: Some(next),
+        };
+    }
+    assert_eq!((found.join(" ").as_str(), pages), ("m24 m12 m0", 5));
+    let open = RowFilter {
+        state: Some(State::Recorded),
+        ..rare
+    };
+    let listed = inbox
+        .list_within(&open, PageRequest::first(9), 5)
+        .await
+        .unwrap();
+    assert_eq!((listed.rows.len(), listed.next), (3, None), "by the index");
 }

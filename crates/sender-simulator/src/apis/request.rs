@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use hyper::{HeaderMap, header};
 use percent_encoding::percent_decode_str;
+#[cfg(any(test, feature = "test-apis"))]
+use url::Url;
 
 /// A request with its whole body.
 #[derive(Clone, Debug)]
@@ -31,6 +33,19 @@ pub(super) enum ApiCredentials<'a> {
 }
 
 impl ApiRequest {
+    /// A request that no server received, for an API that is called in its own process.
+    #[cfg(any(test, feature = "test-apis"))]
+    pub fn new(method: &str, url: &Url, headers: HeaderMap, body: Bytes) -> Self {
+        Self {
+            origin: url.origin().ascii_serialization(),
+            method: method.to_owned(),
+            path: url.path().to_owned(),
+            query: url.query().map(str::to_owned),
+            headers,
+            body,
+        }
+    }
+
     #[cfg(any(test, feature = "test-apis"))]
     /// Path and query, as in the request line.
     pub(super) fn target(&self) -> String {

@@ -46,6 +46,7 @@ struct ExportedFields {
     content_digest: String,
     signature: Option<String>,
     secret_fingerprint: Option<String>,
+    history_base64: Option<String>,
     body_base64: Option<String>,
 }
 
@@ -59,6 +60,11 @@ pub(super) fn row_of(line: &str) -> Result<Row, ImportError> {
     let body = fields.body_base64.as_deref().map(|text| {
         let bytes = BASE64_STANDARD.decode(text);
         bytes.map_err(|_| invalid("body_base64"))
+    });
+    let history = fields.history_base64.as_deref().map(|text| {
+        let bytes = BASE64_STANDARD.decode(text);
+        let bytes = bytes.map_err(|_| invalid("history_base64"))?;
+        Ok(DeliveryHistory::decode(&bytes))
     });
     let fingerprint = fields.secret_fingerprint.as_deref().map(|text| {
         let bytes = hex::decode(text).ok();
@@ -89,7 +95,7 @@ pub(super) fn row_of(line: &str) -> Result<Row, ImportError> {
         last_error: fields.last_error,
         due_at: some_time("due_at", fields.due_at.as_deref())?,
         expires_at: some_time("expires_at", fields.expires_at.as_deref())?,
-        history: DeliveryHistory::default(),
+        history: history.transpose()?.unwrap_or_default(),
     })
 }
 

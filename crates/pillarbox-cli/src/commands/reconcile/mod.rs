@@ -14,7 +14,7 @@ use crate::any_inbox::InboxAccess;
 use pillarbox::{
     config::Overrides,
     domain::{Clock, SystemClock},
-    reconcile::{self, RunContext, RunEnd, RunOptions, RunOutcome, TokioSleeper},
+    reconcile::{self, NetworkTransport, RunContext, RunEnd, RunOptions, RunOutcome, TokioSleeper},
 };
 use progress_line::ProgressLine;
 
@@ -65,6 +65,7 @@ impl ReconcileArgs {
             inbox: &inbox,
             clock: &SystemClock,
             sleeper: &TokioSleeper,
+            transport: &NetworkTransport,
             stop: &stop,
             reporter: &bar,
             window: settings.config.acceptance,

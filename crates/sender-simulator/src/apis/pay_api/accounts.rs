@@ -22,8 +22,15 @@ struct PayAccount {
     positions: HashMap<String, usize>,
 }
 
+impl Default for PayAccounts {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl PayAccounts {
-    pub(super) fn new() -> Self {
+    /// No accounts.
+    pub fn new() -> Self {
         Self {
             accounts: HashMap::new(),
             rate_limiter: RateLimiter::new(MAX_CALLS_PER_SECOND),

@@ -33,8 +33,15 @@ pub struct StatusCounts {
     pub failed: usize,
 }
 
+impl Default for PpnsBoxes {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl PpnsBoxes {
-    pub(super) fn new() -> Self {
+    /// No applications and no boxes.
+    pub fn new() -> Self {
         Self {
             tokens: TokenStore::default(),
             rate_limiter: RateLimiter::new(MAX_CALLS_PER_SECOND),

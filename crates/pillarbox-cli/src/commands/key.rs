@@ -1,0 +1,102 @@
+//! Which notification a person means: by its key, by its sender's id, or by how one of them begins.
+
+use super::{CommandError, error::ErrorCode, settings::CommandSettings};
+use crate::any_inbox::AnyInbox;
+use pillarbox::{
+    domain::{Id, Key},
+    inbox::{InboxError, ReadInbox},
+    telemetry::visible,
+};
+
+/// A shorter text is only a whole id: it would begin too many.
+const MIN_PREFIX_CHARS: usize = 4;
+/// How many keys an ambiguous beginning names.
+const NAMED_KEYS: usize = 5;
+
+/// The key of the one notification that `text` means; `None` if there is none.
+///
+/// # Errors
+/// If `text` cannot be a key or an identifier, or may mean several notifications.
+pub(super) async fn find_key(
+    text: &str,
+    inbox: &AnyInbox,
+    settings: &CommandSettings,
+) -> Result<Option<Key>, CommandError> {
+    let candidates = candidates(text, settings);
+    if candidates.is_empty() {
+        return Err(ErrorCode::Key.error(format!(
+            "`{}` is not a key: a key is SOURCE:ID, as `pillarbox list` prints it",
+            visible(text)
+        )));
+    }
+    let mut found = Vec::new();
+    for key in &candidates {
+        found.extend(exists(inbox, key).await?.then(|| key.clone()));
+    }
+    if found.is_empty() {
+        for key in candidates.iter().filter(|key| is_long_enough(key)) {
+            found.extend(inbox.keys_with_prefix(key.as_str(), NAMED_KEYS + 1).await?);
+        }
+    }
+    match &found[..] {
+        [] => Ok(None),
+        [key] => Ok(Some(key.clone())),
+        several => Err(ErrorCode::Key.error(ambiguous(text, several))),
+    }
+}
+
+/// The error for a key or an identifier without a notification.
+pub(super) fn no_such(text: &str) -> CommandError {
+    let kind = if Key::parse(text).is_some() {
+        "key"
+    } else {
+        "identifier"
+    };
+    ErrorCode::UnknownKey.error(format!(
+        "no notification has the {kind} {}: `pillarbox list` shows all keys",
+        visible(text)
+    ))
+}
+
+/// The keys that `text` is, as a key, or as the id of any configured source.
+fn candidates(text: &str, settings: &CommandSettings) -> Vec<Key> {
+    let sources = settings.config.sources.iter();
+    let key = Key::parse(text);
+    let names_a_source = |key: &Key| {
+        let mut sources = sources.clone();
+        sources.any(|source| source.name.as_str() == key.source())
+    };
+    if key.as_ref().is_some_and(names_a_source) {
+        return key.into_iter().collect();
+    }
+    let id = Id::new(text);
+    let by_id = sources.filter_map(|source| Some(Key::new(&source.name, id.as_ref()?)));
+    key.into_iter().chain(by_id).collect()
+}
+
+/// Whether there is such a row, even one that cannot be read.
+async fn exists(inbox: &AnyInbox, key: &Key) -> Result<bool, CommandError> {
+    match inbox.get(key).await {
+        Ok(row) => Ok(row.is_some()),
+        Err(InboxError::Damaged { .. } | InboxError::NewerRow { .. }) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn is_long_enough(key: &Key) -> bool {
+    key.encoded_id().chars().count() >= MIN_PREFIX_CHARS
+}
+
+fn ambiguous(text: &str, keys: &[Key]) -> String {
+    let named = keys.iter().take(NAMED_KEYS).map(Key::as_str);
+    let more = if keys.len() > NAMED_KEYS {
+        " and others"
+    } else {
+        ""
+    };
+    format!(
+        "`{}` may be any of {}{more}: write the whole key",
+        visible(text),
+        named.collect::<Vec<_>>().join(", ")
+    )
+}

@@ -1,0 +1,538 @@
+use super::*;
+
+const KEY: &str = "pay:m1";
+const DAY: i64 = 24 * 60 * 60 * 1000;
+
+fn created(id: &str) -> Happened {
+    Happened::Created {
+        source: "pay".to_owned(),
+        id: id.to_owned(),
+        payment: Some("p1".to_owned()),
+        content: 1,
+    }
+}
+
+fn posted(post: u32, id: &str, content: u64, genuine: Genuineness) -> Happened {
+    let digest = [u8::try_from(content).unwrap(); 32];
+    Happened::Posted {
+        post,
+        source: "pay".to_owned(),
+        id: id.to_owned(),
+        content,
+        digest,
+        genuine,
+    }
+}
+
+fn answered(post: u32, status: u16) -> Happened {
+    Happened::Answered {
+        post,
+        status,
+        took: Duration::from_millis(7),
+    }
+}
+
+fn ended(id: &str, acknowledged: bool) -> Happened {
+    Happened::Ended {
+        source: "pay".to_owned(),
+        id: id.to_owned(),
+        acknowledged,
+    }
+}
+
+fn stored(key: &str, content: u64, held: Option<&'static str>) -> Happened {
+    let digest = [u8::try_from(content).unwrap(); 32];
+    Happened::Stored {
+        key: key.to_owned(),
+        content,
+        digest,
+        held,
+    }
+}
+
+fn claimed(key: &str, attempt: u32, lease: u64) -> Happened {
+    Happened::Claimed {
+        key: key.to_owned(),
+        attempt,
+        lease,
+        until: 1_000_000_000_000,
+    }
+}
+
+fn delivering(key: &str, call: u32) -> Happened {
+    Happened::Delivering {
+        key: key.to_owned(),
+        call,
+    }
+}
+
+fn accepted(key: &str, call: u32, digest: u8) -> Happened {
+    Happened::Accepted {
+        key: key.to_owned(),
+        call,
+        digest: [digest; 32],
+    }
+}
+
+fn returned(key: &str, call: u32, refused: bool) -> Happened {
+    Happened::Returned {
+        key: key.to_owned(),
+        call,
+        refused,
+    }
+}
+
+fn marked(key: &str, attempt: u32, lease: u64, state: RowState, reason: &str) -> Happened {
+    let (key, reason) = (key.to_owned(), reason.to_owned());
+    Happened::Marked {
+        key,
+        attempt,
+        lease,
+        state,
+        reason,
+        done: true,
+    }
+}
+
+fn left(key: &str, state: RowState, content: u64) -> Happened {
+    let digest = Some([u8::try_from(content).unwrap(); 32]);
+    Happened::Left {
+        key: key.to_owned(),
+        state,
+        digest,
+    }
+}
+
+fn history(what: impl IntoIterator<Item = Happened>) -> History {
+    let mut history = History {
+        retention: Some(Duration::from_secs(90 * 86_400)),
+        ..History::default()
+    };
+    for (at, what) in what.into_iter().enumerate() {
+        history.push(i64::try_from(at).unwrap(), what);
+    }
+    history
+}
+
+/// One message that is received, delivered and left.
+fn good() -> Vec<Happened> {
+    vec![
+        created("m1"),
+        posted(1, "m1", 1, Genuineness::Proven),
+        stored(KEY, 1, None),
+        answered(1, 200),
+        ended("m1", true),
+        claimed(KEY, 1, 11),
+        delivering(KEY, 1),
+        accepted(KEY, 1, 9),
+        returned(KEY, 1, false),
+        marked(KEY, 1, 11, RowState::Delivered, ""),
+        left(KEY, RowState::Delivered, 1),
+    ]
+}
+
+/// The good history with the event number `at` replaced by others.
+fn with(at: usize, others: impl IntoIterator<Item = Happened>) -> History {
+    let mut what = good();
+    what.splice(at..=at, others);
+    history(what)
+}
+
+fn rules(history: &History) -> Vec<&'static str> {
+    check(history)
+        .iter()
+        .map(|violation| violation.rule)
+        .collect()
+}
+
+#[test]
+fn a_history_that_keeps_every_promise_breaks_no_rule() {
+    assert_eq!(check(&history(good())), []);
+    let disturbed = Happened::Disturbed {
+        key: Some(KEY.to_owned()),
+        fault: "lost-reply",
+    };
+    let again = [
+        marked(KEY, 1, 11, RowState::Open, "no answer"),
+        disturbed,
+        claimed(KEY, 2, 12),
+        delivering(KEY, 2),
+        accepted(KEY, 2, 9),
+        returned(KEY, 2, false),
+        marked(KEY, 2, 12, RowState::Delivered, ""),
+    ];
+    assert_eq!(check(&with(9, again)), [], "a copy that a fault explains");
+}
+
+#[test]
+fn a_history_that_is_wrong_in_one_way_breaks_the_rule_of_that_way() {
+    let nothing = [];
+    let cases: Vec<(&str, History, &str)> = vec![
+        (
+            "answered 200 before it is stored",
+            {
+                let mut what = good();
+                what.swap(2, 3);
+                history(what)
+            },
+            "I1",
+        ),
+        (
+            "answered 200 and never stored",
+            history(good()[..2].iter().cloned().chain([answered(1, 200)])),
+            "I1",
+        ),
+        (
+            "acknowledged and never stored",
+            history([created("m1"), ended("m1", true)]),
+            "I1",
+        ),
+        (
+            "answered too late",
+            with(
+                3,
+                [Happened::Answered {
+                    post: 1,
+                    status: 200,
+                    took: Duration::from_secs(3),
+                }],
+            ),
+            "I1b",
+        ),
+        (
+            "still open",
+            history(
+                good()[..5]
+                    .iter()
+                    .cloned()
+                    .chain([left(KEY, RowState::Open, 1)]),
+            ),
+            "I2",
+        ),
+        ("gone", with(10, nothing.clone()), "I2"),
+        ("finished by nothing", with(9, nothing.clone()), "I2"),
+        (
+            "marked delivered without a delivery",
+            {
+                let mut what = good();
+                what.drain(6..9);
+                history(what)
+            },
+            "I2",
+        ),
+        (
+            "claimed after its end",
+            with(10, [claimed(KEY, 2, 12), left(KEY, RowState::Delivered, 1)]),
+            "I2",
+        ),
+        (
+            "dead rows expire",
+            with(
+                9,
+                [
+                    returned(KEY, 1, true),
+                    marked(KEY, 1, 11, RowState::Dead, "refused"),
+                    Happened::Expired {
+                        key: KEY.to_owned(),
+                        state: RowState::Dead,
+                    },
+                ],
+            ),
+            "I2",
+        ),
+        (
+            "expires too early",
+            with(
+                10,
+                [Happened::Expired {
+                    key: KEY.to_owned(),
+                    state: RowState::Delivered,
+                }],
+            ),
+            "I8",
+        ),
+        (
+            "dead without a reason",
+            with(9, [marked(KEY, 1, 11, RowState::Dead, "budget spent")]),
+            "budget",
+        ),
+        (
+            "two bodies under one key",
+            with(
+                10,
+                [
+                    Happened::Replayed {
+                        key: KEY.to_owned(),
+                    },
+                    claimed(KEY, 1, 12),
+                    delivering(KEY, 2),
+                    accepted(KEY, 2, 8),
+                ],
+            ),
+            "I3",
+        ),
+        (
+            "a second copy that nothing explains",
+            with(
+                9,
+                [
+                    marked(KEY, 1, 11, RowState::Open, "no answer"),
+                    claimed(KEY, 2, 12),
+                    delivering(KEY, 2),
+                    accepted(KEY, 2, 9),
+                ],
+            ),
+            "I3b",
+        ),
+        (
+            "stored without a proof",
+            with(1, [posted(1, "m1", 1, Genuineness::Forged)]),
+            "I4",
+        ),
+        ("delivered without a row", with(2, nothing.clone()), "I4"),
+        (
+            "a forgery is answered 200",
+            with(
+                3,
+                [
+                    answered(1, 200),
+                    posted(2, "m2", 2, Genuineness::Forged),
+                    answered(2, 200),
+                ],
+            ),
+            "I9",
+        ),
+        (
+            "a genuine request is refused",
+            with(3, [answered(1, 401)]),
+            "I9",
+        ),
+        (
+            "a failure of storage is a client's error",
+            with(3, [answered(1, 409)]),
+            "I9",
+        ),
+        (
+            "other bytes at the end",
+            with(10, [left(KEY, RowState::Delivered, 2)]),
+            "I6",
+        ),
+        (
+            "bytes lost at the end",
+            with(
+                10,
+                [Happened::Left {
+                    key: KEY.to_owned(),
+                    state: RowState::Delivered,
+                    digest: None,
+                }],
+            ),
+            "I6",
+        ),
+        (
+            "stored twice",
+            with(3, [stored(KEY, 1, None), answered(1, 200)]),
+            "I7",
+        ),
+        (
+            "one content under two keys",
+            with(
+                3,
+                [stored("pay:m1~00000001", 1, Some("held")), answered(1, 200)],
+            ),
+            "I7",
+        ),
+        (
+            "a conflict that is not held",
+            with(
+                3,
+                [
+                    posted(2, "m1", 2, Genuineness::Proven),
+                    stored("pay:m1~00000002", 2, None),
+                    answered(1, 200),
+                ],
+            ),
+            "I7",
+        ),
+        (
+            "held and delivered",
+            with(2, [stored(KEY, 1, Some("held"))]),
+            "I8",
+        ),
+        (
+            "acknowledged at HMRC and not stored",
+            with(
+                4,
+                [Happened::PullAcknowledged {
+                    source: "hmrc".to_owned(),
+                    ids: vec!["n1".to_owned()],
+                }],
+            ),
+            "I11",
+        ),
+        (
+            "acknowledged twice in one call",
+            with(
+                4,
+                [Happened::PullAcknowledged {
+                    source: "pay".to_owned(),
+                    ids: vec!["m1".to_owned(), "m1".to_owned()],
+                }],
+            ),
+            "I11",
+        ),
+        (
+            "never acknowledged at HMRC",
+            with(
+                4,
+                [Happened::Unacknowledged {
+                    source: "hmrc".to_owned(),
+                    id: "n1".to_owned(),
+                }],
+            ),
+            "I11",
+        ),
+        (
+            "a stream's record that nothing touched",
+            with(
+                4,
+                [Happened::StreamAnswered {
+                    records: 2,
+                    untouched: vec![KEY.to_owned()],
+                }],
+            ),
+            "I12",
+        ),
+        (
+            "claimed while it is leased",
+            with(6, [claimed(KEY, 2, 12), delivering(KEY, 1)]),
+            "lease",
+        ),
+        (
+            "delivered twice at once",
+            with(
+                8,
+                [
+                    marked(KEY, 1, 11, RowState::Open, ""),
+                    claimed(KEY, 2, 12),
+                    delivering(KEY, 2),
+                ],
+            ),
+            "lease",
+        ),
+        (
+            "delivered without a claim",
+            with(5, nothing.clone()),
+            "attempts",
+        ),
+        (
+            "a claim that is not counted",
+            with(
+                9,
+                [marked(KEY, 1, 11, RowState::Open, ""), claimed(KEY, 1, 12)],
+            ),
+            "attempts",
+        ),
+        (
+            "marked under another claim",
+            with(9, [marked(KEY, 1, 10, RowState::Delivered, "")]),
+            "fence",
+        ),
+        (
+            "one event of a payment under two keys",
+            {
+                let mut what = good();
+                what.extend([
+                    posted(2, "m2", 1, Genuineness::Proven),
+                    stored("pay:m2", 1, None),
+                    claimed("pay:m2", 1, 21),
+                    delivering("pay:m2", 3),
+                    accepted("pay:m2", 3, 7),
+                ]);
+                history(what)
+            },
+            "ledger",
+        ),
+        (
+            "something that never ends",
+            with(
+                4,
+                [Happened::Stuck {
+                    what: "a sender".to_owned(),
+                }],
+            ),
+            "I2",
+        ),
+        (
+            "lost by its sender and never found missing",
+            {
+                let what = [created("m1"), ended("m1", false)];
+                History {
+                    is_reconciled: true,
+                    ..history(what)
+                }
+            },
+            "I10",
+        ),
+        (
+            "retried beyond its budget",
+            {
+                let mut what = history(good()[..9].iter().cloned().chain([
+                    marked(KEY, 1, 11, RowState::Open, "down"),
+                    claimed(KEY, 2, 12),
+                ]));
+                what.push(3 * DAY + 3, delivering(KEY, 2));
+                what
+            },
+            "budget",
+        ),
+    ];
+    for (name, history, rule) in cases {
+        let broken = rules(&history);
+        assert!(broken.contains(&rule), "{name}: {broken:?}");
+    }
+}
+
+#[test]
+fn a_clock_that_was_wrong_and_a_decision_explain_what_they_may() {
+    let jump = Happened::ClockSet { by: 3_600_000 };
+    let mut what = good();
+    what.insert(5, jump);
+    what.insert(7, claimed(KEY, 2, 12));
+    let broken = rules(&history(what));
+    assert!(!broken.contains(&"lease"), "{broken:?}");
+
+    let replayed = with(
+        10,
+        [
+            Happened::Replayed {
+                key: KEY.to_owned(),
+            },
+            claimed(KEY, 1, 12),
+            delivering(KEY, 2),
+            accepted(KEY, 2, 9),
+            returned(KEY, 2, false),
+            marked(KEY, 1, 12, RowState::Delivered, ""),
+            left(KEY, RowState::Delivered, 1),
+        ],
+    );
+    assert_eq!(check(&replayed), []);
+
+    let observed = [
+        created("m1"),
+        ended("m1", false),
+        Happened::Listed {
+            source: "pay".to_owned(),
+            digest: [3; 32],
+        },
+        stored("pay:observed-p1-0123456789abcdef", 3, Some("held")),
+        left("pay:observed-p1-0123456789abcdef", RowState::Held, 3),
+    ];
+    assert_eq!(
+        check(&History {
+            is_reconciled: true,
+            ..history(observed)
+        }),
+        []
+    );
+}

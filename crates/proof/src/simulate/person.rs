@@ -1,0 +1,53 @@
+//! A person who replays and discards rows, and time, which removes what has expired.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::FutureExt;
+use pillarbox::inbox::{DiscardRequest, Discarded, OperatorInbox, Replayed};
+
+use super::{random::Random, simulation::Simulation, table::state_of};
+use crate::history::Happened;
+
+/// Replays and discards some rows, at any time.
+pub(crate) async fn decide(simulation: Arc<Simulation>) {
+    let mut random = Random::of(simulation.plan.seed, 7);
+    for _ in 0..random.between(1, 6) {
+        tokio::time::sleep(Duration::from_millis(
+            random.below(simulation.plan.span * 500),
+        ))
+        .await;
+        let rows = simulation.table.rows();
+        let Some(row) = rows.get(usize::try_from(random.below(rows.len() as u64)).unwrap_or(0))
+        else {
+            continue;
+        };
+        let (now, key) = (simulation.now(), row.key.to_string());
+        if random.is(700) {
+            let replayed = simulation.table.replay(&row.key, now).now_or_never();
+            if matches!(replayed, Some(Ok(Replayed::Done))) {
+                simulation.note(Happened::Replayed { key });
+                simulation.changed.notify_waiters();
+            }
+        } else {
+            let request = DiscardRequest {
+                erase: random.is(500),
+                now,
+                expires_at: now.plus(simulation.plan.retention()),
+            };
+            let discarded = simulation.table.discard(&row.key, &request).now_or_never();
+            if matches!(discarded, Some(Ok(Discarded::Done))) {
+                simulation.note(Happened::Discarded { key });
+            }
+        }
+    }
+}
+
+/// Removes what has expired.
+pub(crate) fn expire(simulation: &Simulation) {
+    for row in simulation.table.expire(simulation.now()) {
+        simulation.note(Happened::Expired {
+            key: row.key.to_string(),
+            state: state_of(&row),
+        });
+    }
+}

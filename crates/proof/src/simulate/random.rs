@@ -1,0 +1,58 @@
+//! Chance that can be had again from a number.
+
+use std::sync::{Mutex, PoisonError};
+
+/// SplitMix64: small, fast, and good enough to choose faults.
+#[derive(Clone, Debug)]
+pub(crate) struct Random(u64);
+
+impl Random {
+    /// An independent stream for another part of the run, so that a change in one part leaves the
+    /// others as they are.
+    pub(crate) fn of(seed: u64, part: u64) -> Self {
+        Self(Self(seed ^ part.wrapping_mul(0xd134_2543_de82_ef95)).next())
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// One of `most` numbers from 0; 0 if there are none.
+    pub(crate) fn below(&mut self, most: u64) -> u64 {
+        self.next() % most.max(1)
+    }
+
+    /// From `least` to `most`, both included.
+    pub(crate) fn between(&mut self, least: u64, most: u64) -> u64 {
+        least + self.below(most.saturating_sub(least) + 1)
+    }
+
+    /// Whether something with so many thousandths of probability happens.
+    pub(crate) fn is(&mut self, permille: u64) -> bool {
+        self.below(1000) < permille
+    }
+
+    /// One of them.
+    pub(crate) fn pick<T: Copy>(&mut self, of: &[T]) -> Option<T> {
+        let index = usize::try_from(self.below(of.len() as u64)).ok()?;
+        of.get(index).copied()
+    }
+}
+
+/// The same, shared by the tasks of one process.
+#[derive(Debug)]
+pub(crate) struct SharedRandom(Mutex<Random>);
+
+impl SharedRandom {
+    pub(crate) fn new(random: Random) -> Self {
+        Self(Mutex::new(random))
+    }
+
+    pub(crate) fn draw<T>(&self, with: impl FnOnce(&mut Random) -> T) -> T {
+        with(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

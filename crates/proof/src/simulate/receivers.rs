@@ -1,0 +1,178 @@
+//! The receivers: replicas, or environments of a function, each a process that may end at any
+//! moment.
+
+use std::{
+    borrow::Cow,
+    sync::{Arc, Mutex, atomic::Ordering},
+};
+
+use bytes::Bytes;
+use pillarbox::{
+    domain::{Clock, SourceName},
+    receive::{HttpRequest, Receiver, Refusal, answer},
+    secrets::{Keyring, Secret},
+    senders::{Acceptance, SenderKind, SigningKey, Source},
+    telemetry::RequestRecord,
+};
+use sender_simulator::Sender;
+
+use super::{
+    plan::FaultKind,
+    process::Process,
+    random::Random,
+    simulation::{Simulation, lock},
+    table::SimulatedInbox,
+};
+
+/// A request on its way to a receiver.
+#[derive(Clone, Debug)]
+pub(crate) struct SimulatedRequest {
+    pub(crate) sender: Sender,
+    pub(crate) signatures: Vec<String>,
+    pub(crate) body: Bytes,
+}
+
+impl HttpRequest for SimulatedRequest {
+    fn method(&self) -> &str {
+        "POST"
+    }
+
+    fn path(&self) -> &str {
+        match self.sender {
+            Sender::Hmrc => "/hmrc",
+            Sender::GovukPay => "/pay",
+        }
+    }
+
+    fn query(&self) -> Cow<'_, str> {
+        Cow::Borrowed("")
+    }
+
+    fn header_values(&self, name: &str) -> Vec<&[u8]> {
+        let own = match self.sender {
+            Sender::Hmrc => "x-hub-signature",
+            Sender::GovukPay => "pay-signature",
+        };
+        let is_own = name.eq_ignore_ascii_case(own);
+        let values = self.signatures.iter().filter(|_| is_own);
+        values.map(String::as_bytes).collect()
+    }
+
+    async fn body(&mut self) -> Result<Bytes, Refusal> {
+        Ok(self.body.clone())
+    }
+}
+
+/// The secret of a sender after so many replacements.
+pub(crate) fn secret_of(sender: Sender, replaced: u64) -> String {
+    match sender {
+        Sender::Hmrc => format!("ABCDEFGHIJKLMNOPQRSTUVWXYZ23456{}", replaced % 8),
+        Sender::GovukPay => format!("webhook_test_7mrp1d5lsa5pdfs2bvim2f9c{replaced:02}"),
+    }
+}
+
+/// Its place in the lists of the simulation.
+pub(crate) fn index_of(sender: Sender) -> usize {
+    usize::from(sender == Sender::GovukPay)
+}
+
+fn configured(simulation: &Simulation, sender: Sender) -> Source {
+    let (name, kind) = match sender {
+        Sender::Hmrc => ("hmrc", SenderKind::HMRC),
+        Sender::GovukPay => ("pay", SenderKind::GOVUK_PAY),
+    };
+    let installed = simulation.installed[index_of(sender)].load(Ordering::Relaxed);
+    // The new secret first, and the one that it replaces.
+    let kept = installed.saturating_sub(1)..=installed;
+    let key = |replaced: u64| {
+        let secret = Secret::new(secret_of(sender, replaced));
+        SigningKey::new(kind, format!("{}:env:SIMULATED", replaced + 1), &secret)
+    };
+    Source {
+        name: SourceName::new(name).expect("a name"),
+        kind,
+        keys: kept.rev().map(key).collect(),
+    }
+}
+
+/// One receiver, and its process.
+pub(crate) struct Environment {
+    pub(crate) process: Arc<Process>,
+    receiver: Receiver<SimulatedInbox>,
+    /// The secrets it was started with.
+    installed: [u64; 2],
+}
+
+impl Environment {
+    fn start(simulation: &Arc<Simulation>, skew: i64) -> Arc<Self> {
+        let process = Process::start(simulation, skew);
+        let keyring = Keyring::fixed(Sender::ALL.map(|sender| configured(simulation, sender)));
+        let receiver = Receiver::new(
+            keyring,
+            Arc::new(SimulatedInbox(Arc::clone(&process))),
+            Acceptance(simulation.plan.acceptance()),
+            Arc::clone(&process) as Arc<dyn Clock>,
+        );
+        Arc::new(Self {
+            process,
+            receiver,
+            installed: installed(simulation),
+        })
+    }
+
+    /// Whether it accepts what the sender signs now.
+    pub(crate) fn knows(&self, sender: Sender, signed_with: u64) -> bool {
+        let installed = self.installed[index_of(sender)];
+        signed_with == installed || signed_with + 1 == installed
+    }
+
+    /// Receives one request; `None` if the process ended before it had an answer.
+    pub(crate) async fn receive(&self, mut request: SimulatedRequest) -> Option<u16> {
+        let mut record = RequestRecord::default();
+        let work = self.receiver.handle(&mut request, &mut record);
+        let result = self.process.run(work).await?;
+        Some(answer(&result, &mut record).status)
+    }
+}
+
+fn installed(simulation: &Simulation) -> [u64; 2] {
+    [0, 1].map(|index: usize| simulation.installed[index].load(Ordering::Relaxed))
+}
+
+/// The receivers behind one address.
+pub(crate) struct Front {
+    simulation: Arc<Simulation>,
+    environments: Mutex<Vec<Arc<Environment>>>,
+}
+
+impl Front {
+    pub(crate) fn new(simulation: &Arc<Simulation>) -> Self {
+        let environments =
+            (0..simulation.plan.receivers).map(|_| Environment::start(simulation, 0));
+        Self {
+            simulation: Arc::clone(simulation),
+            environments: Mutex::new(environments.collect()),
+        }
+    }
+
+    /// One of them, started again if it has ended, or if it knows old secrets only.
+    pub(crate) fn choose(&self, random: &mut Random) -> Arc<Environment> {
+        let simulation = &self.simulation;
+        let index = usize::try_from(random.below(simulation.plan.receivers)).unwrap_or(0);
+        let mut environments = lock(&self.environments);
+        let environment = &mut environments[index];
+        let is_old = environment.installed != installed(simulation);
+        if environment.process.has_ended() || is_old {
+            *environment = Environment::start(simulation, environment.process.skew());
+        }
+        let may_jump = !simulation.is_calm() && simulation.plan.faults.has(FaultKind::ClockJump);
+        if may_jump && random.is(100) {
+            let day = 24 * 60 * 60 * 1000;
+            let by = i64::try_from(random.below(2 * 24 * 60 * 60 * 1000)).unwrap_or(0) - day;
+            environment
+                .process
+                .set_clock(if random.is(300) { 0 } else { by });
+        }
+        Arc::clone(environment)
+    }
+}

@@ -1,0 +1,384 @@
+//! The senders: their messages, sent by their own timetables over a network that fails, and a
+//! stranger who has no secret.
+
+use std::{
+    sync::{Arc, Mutex, atomic::Ordering},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use sender_simulator::{
+    DeliveryAttempt, ExchangeOutcome, MessageBody, NextAction, Sender,
+    apis::{
+        pay_api::{PaymentLifecycle, SimulatedPayment},
+        ppns::{BoxNotification, NotificationStatus},
+    },
+    decide,
+    hmrc::{HmrcMessage, SAMPLE_BOX},
+    signature,
+};
+
+use super::{
+    content::{content_of, digest_of},
+    plan::FaultKind,
+    process::{Process, sender_time},
+    random::Random,
+    receivers::{Environment, Front, SimulatedRequest, index_of, secret_of},
+    simulation::{Simulation, lock},
+};
+use crate::history::{Genuineness, Happened};
+
+/// The API key of the account.
+pub(crate) const PAY_API_KEY: &str = "api_test_simulated_0123456789";
+
+/// A message, and when it is first sent.
+#[derive(Clone)]
+pub(crate) struct OutgoingMessage {
+    sender: Sender,
+    body: MessageBody,
+    payment: Option<String>,
+    at: Duration,
+}
+
+fn source_of(sender: Sender) -> &'static str {
+    match sender {
+        Sender::Hmrc => "hmrc",
+        Sender::GovukPay => "pay",
+    }
+}
+
+const LIFECYCLES: [PaymentLifecycle; 6] = [
+    PaymentLifecycle::Captured,
+    PaymentLifecycle::Succeeded,
+    PaymentLifecycle::Refunded,
+    PaymentLifecycle::RefundedTwice,
+    PaymentLifecycle::Failed,
+    PaymentLifecycle::Expired,
+];
+
+/// Every message of a run, made before it begins.
+pub(crate) fn messages(simulation: &Arc<Simulation>) -> Vec<OutgoingMessage> {
+    let clock = Process::start(simulation, 0);
+    let mut random = Random::of(simulation.plan.seed, 2);
+    let mut messages = Vec::new();
+    for _ in 0..simulation.plan.payments {
+        let lifecycle = random
+            .pick(&LIFECYCLES)
+            .unwrap_or(PaymentLifecycle::Captured);
+        let created = Duration::from_millis(random.below(simulation.plan.span * 500));
+        let payment = SimulatedPayment::new(
+            lifecycle,
+            sender_time(simulation.now().plus(created)),
+            &*clock,
+        );
+        for webhook in payment.webhooks(&*clock) {
+            messages.push(OutgoingMessage {
+                sender: Sender::GovukPay,
+                body: webhook.body,
+                payment: Some(payment.id().to_owned()),
+                at: webhook.at.since(sender_time(simulation.now())),
+            });
+        }
+        lock(&simulation.accounts).add(PAY_API_KEY, [payment]);
+    }
+    for _ in 0..simulation.plan.boxed {
+        let name = random
+            .pick(&["json", "xml", "astral", "unicode"])
+            .unwrap_or("json");
+        let message = HmrcMessage::named(name, &*clock).expect("it has that name");
+        let at = Duration::from_millis(random.below(simulation.plan.span * 500));
+        let notification = BoxNotification::new(SAMPLE_BOX, message, &*clock);
+        let notification = notification.created(sender_time(simulation.now().plus(at)));
+        messages.push(OutgoingMessage {
+            sender: Sender::Hmrc,
+            body: notification.body(),
+            payment: None,
+            at,
+        });
+        let id = notification.id.clone();
+        lock(&simulation.boxes).add(notification.with_status(NotificationStatus::Acknowledged));
+        lock(&simulation.acknowledged).insert(id, false);
+    }
+    let twins: Vec<_> = messages
+        .iter()
+        .filter(|message| message.sender == Sender::GovukPay && random.is(simulation.plan.twins))
+        .map(|message| message.twin(&*clock))
+        .collect();
+    messages.extend(twins);
+    for message in &messages {
+        simulation.note(Happened::Created {
+            source: source_of(message.sender).to_owned(),
+            id: message.body.id.clone(),
+            payment: message.payment.clone(),
+            content: content_of(message.body.wire.as_bytes()),
+        });
+    }
+    messages
+}
+
+impl OutgoingMessage {
+    /// The same event under another id.
+    fn twin(&self, clock: &dyn sender_simulator::Clock) -> Self {
+        let id = format!("{:026x}", u128::from(clock.random()) << 32 | 0xfeed);
+        let text = self.body.wire.replace(&self.body.id, &id);
+        Self {
+            body: MessageBody {
+                id,
+                signed: text.clone(),
+                wire: text,
+            },
+            at: self.at + Duration::from_millis(clock.random() % 120_000),
+            ..self.clone()
+        }
+    }
+
+    fn request(&self, secret: &str) -> SimulatedRequest {
+        SimulatedRequest {
+            sender: self.sender,
+            signatures: vec![signature::sign(
+                self.sender,
+                secret,
+                self.body.signed.as_bytes(),
+            )],
+            body: Bytes::copy_from_slice(self.body.wire.as_bytes()),
+        }
+    }
+
+    fn ended(&self, acknowledged: bool) -> Happened {
+        Happened::Ended {
+            source: source_of(self.sender).to_owned(),
+            id: self.body.id.clone(),
+            acknowledged,
+        }
+    }
+}
+
+/// What a stranger has seen of the senders' requests.
+pub(crate) type SeenRequests = Mutex<Vec<(SimulatedRequest, String)>>;
+
+/// The way to the receivers.
+pub(crate) struct Network {
+    pub(crate) simulation: Arc<Simulation>,
+    pub(crate) front: Front,
+    pub(crate) seen: SeenRequests,
+}
+
+impl Network {
+    /// Posts a request to a receiver, notes what is seen, and returns the status, if there is one.
+    async fn post(
+        &self,
+        environment: &Environment,
+        request: SimulatedRequest,
+        id: &str,
+        genuine: Genuineness,
+    ) -> Option<u16> {
+        let (simulation, post) = (&self.simulation, self.simulation.number());
+        simulation.note(Happened::Posted {
+            post,
+            source: source_of(request.sender).to_owned(),
+            id: id.to_owned(),
+            content: content_of(&request.body),
+            digest: digest_of(&request.body),
+            genuine,
+        });
+        let began = tokio::time::Instant::now();
+        let status = environment.receive(request).await?;
+        simulation.note(Happened::Answered {
+            post,
+            status,
+            took: began.elapsed(),
+        });
+        Some(status)
+    }
+
+    /// Sends one message until its sender ends.
+    pub(crate) async fn send(self: Arc<Self>, message: OutgoingMessage, number: u64) {
+        let simulation = Arc::clone(&self.simulation);
+        let mut random = Random::of(simulation.plan.seed, 0x300 + number);
+        tokio::time::sleep(message.at).await;
+        let (sender, id) = (message.sender, message.body.id.clone());
+        let set_status = |status| {
+            if sender == Sender::Hmrc {
+                lock(&simulation.boxes).set_status(&id, status);
+            }
+        };
+        set_status(NotificationStatus::Pending);
+        if random.is(simulation.plan.unpushed) {
+            // The callback URL is not set, or the webhook is switched off.
+            tokio::time::sleep(Duration::from_secs(6 * 60 * 60)).await;
+            let is_acknowledged = lock(&simulation.acknowledged).get(&id) == Some(&true);
+            if !is_acknowledged {
+                set_status(NotificationStatus::Failed);
+            }
+            return simulation.note(message.ended(is_acknowledged));
+        }
+        let mut attempt = DeliveryAttempt::FIRST;
+        loop {
+            if lock(&simulation.acknowledged)
+                .get(&id)
+                .is_some_and(|is| *is)
+            {
+                return simulation.note(message.ended(true)); // pulled meanwhile
+            }
+            let outcome = self.exchange(&message, &mut random).await;
+            let next = decide(sender, outcome, attempt).next;
+            match next {
+                NextAction::Acknowledged => {
+                    set_status(NotificationStatus::Acknowledged);
+                    if sender == Sender::Hmrc {
+                        lock(&simulation.acknowledged).insert(id.clone(), true);
+                    }
+                    return simulation.note(message.ended(true));
+                }
+                NextAction::Repost(wait) | NextAction::Retry(wait) => {
+                    let jitter = Duration::from_millis(random.below(900));
+                    tokio::time::sleep(wait + jitter).await;
+                }
+                NextAction::GiveUp => {
+                    if lock(&simulation.acknowledged).get(&id) == Some(&false) {
+                        set_status(NotificationStatus::Failed);
+                    }
+                    return simulation.note(message.ended(false));
+                }
+                NextAction::FollowWithoutBody | NextAction::FollowWhole => {
+                    let what = format!("a redirect of {id}");
+                    return simulation.note(Happened::Stuck { what });
+                }
+            }
+            attempt = attempt.following(next).unwrap_or(attempt);
+        }
+    }
+
+    /// One exchange, as the sender's client sees it.
+    async fn exchange(
+        self: &Arc<Self>,
+        message: &OutgoingMessage,
+        random: &mut Random,
+    ) -> ExchangeOutcome {
+        let (simulation, sender) = (&self.simulation, message.sender);
+        let meets = |kind, random: &mut Random| {
+            !simulation.is_calm()
+                && simulation.plan.faults.has(kind)
+                && random.is(2 * simulation.plan.rate)
+        };
+        if meets(FaultKind::RequestLost, random) {
+            let lost = [ExchangeOutcome::Unreachable, ExchangeOutcome::TimedOut];
+            return random.pick(&lost).unwrap_or(ExchangeOutcome::Unreachable);
+        }
+        let signed_with = simulation.signed_with[index_of(sender)].load(Ordering::Relaxed);
+        let request = message.request(&secret_of(sender, signed_with));
+        let environment = self.front.choose(random);
+        let genuine = if environment.knows(sender, signed_with) {
+            lock(&self.seen).push((request.clone(), message.body.id.clone()));
+            Genuineness::Proven
+        } else {
+            Genuineness::Unknown
+        };
+        if meets(FaultKind::RequestRepeated, random) {
+            let (network, copy) = (Arc::clone(self), request.clone());
+            let (environment, id) = (Arc::clone(&environment), message.body.id.clone());
+            tokio::spawn(async move { network.post(&environment, copy, &id, genuine).await });
+        }
+        let (network, id) = (Arc::clone(self), message.body.id.clone());
+        // A function goes on when its caller hangs up.
+        let posting =
+            tokio::spawn(async move { network.post(&environment, request, &id, genuine).await });
+        let patience = sender.client_profile().read_timeout;
+        match tokio::time::timeout(patience, posting).await {
+            Err(_) => ExchangeOutcome::TimedOut,
+            Ok(Ok(Some(_))) if meets(FaultKind::AnswerLost, random) => {
+                let lost = [
+                    ExchangeOutcome::Closed,
+                    ExchangeOutcome::Reset,
+                    ExchangeOutcome::BodyCutShort,
+                    ExchangeOutcome::TimedOut,
+                ];
+                random.pick(&lost).unwrap_or(ExchangeOutcome::Closed)
+            }
+            Ok(Ok(Some(status))) => ExchangeOutcome::status(status),
+            Ok(_) => ExchangeOutcome::Reset,
+        }
+    }
+
+    /// Posts what a stranger can: forgeries, and again what the senders once posted.
+    pub(crate) async fn attack(self: Arc<Self>) {
+        let simulation = Arc::clone(&self.simulation);
+        let mut random = Random::of(simulation.plan.seed, 3);
+        for _ in 0..random.between(1, 6) {
+            let wait = random.below(simulation.plan.span * 1000);
+            tokio::time::sleep(Duration::from_millis(wait)).await;
+            let seen = lock(&self.seen).clone();
+            let Some((request, id)) =
+                seen.get(usize::try_from(random.below(seen.len() as u64)).unwrap_or(0))
+            else {
+                continue;
+            };
+            let environment = self.front.choose(&mut random);
+            if random.is(300) {
+                // A replay of a request that was genuine: one whose secret is gone is not.
+                self.post(&environment, request.clone(), id, Genuineness::Unknown)
+                    .await;
+                continue;
+            }
+            let forged = forge(request, &mut random);
+            self.post(&environment, forged, id, Genuineness::Forged)
+                .await;
+        }
+    }
+
+    /// Posts once more what was captured at the beginning, long after its row has expired.
+    pub(crate) async fn replay_captured(&self) {
+        let mut random = Random::of(self.simulation.plan.seed, 4);
+        let seen = lock(&self.seen).clone();
+        for (request, id) in seen.iter().take(2) {
+            let environment = self.front.choose(&mut random);
+            self.post(&environment, request.clone(), id, Genuineness::Unknown)
+                .await;
+        }
+    }
+}
+
+/// A request that its sender did not sign.
+fn forge(request: &SimulatedRequest, random: &mut Random) -> SimulatedRequest {
+    let mut forged = request.clone();
+    let genuine = request.signatures.first().cloned().unwrap_or_default();
+    let other = signature::sign(request.sender, "a secret of a stranger", &request.body);
+    match random.below(9) {
+        0 => forged.signatures = vec![other],
+        1 => forged.signatures.clear(),
+        2 => forged.signatures = vec![String::new()],
+        3 => forged.signatures = vec![genuine[..genuine.len() - 1].to_owned()],
+        4 => forged.signatures = vec![genuine[..8].to_owned()],
+        5 => forged.signatures = vec![genuine.to_ascii_uppercase() + "A"],
+        6 => forged.signatures = vec![genuine.clone(), other],
+        7 => {
+            forged.sender = match request.sender {
+                Sender::Hmrc => Sender::GovukPay,
+                Sender::GovukPay => Sender::Hmrc,
+            };
+        }
+        _ => {
+            let mut body = request.body.to_vec();
+            body.push(b' ');
+            forged.body = body.into();
+        }
+    }
+    forged
+}
+
+/// Replaces the secret of a sender: it signs with the new one, and it is installed.
+pub(crate) async fn rotate(simulation: Arc<Simulation>) {
+    let mut random = Random::of(simulation.plan.seed, 5);
+    let index = usize::from(random.is(500));
+    let half = simulation.plan.span * 500;
+    tokio::time::sleep(Duration::from_millis(random.below(half))).await;
+    let lag = Duration::from_millis(random.below(half.min(60 * 60 * 1000)));
+    let (first, second) = if random.is(500) {
+        (&simulation.signed_with[index], &simulation.installed[index])
+    } else {
+        (&simulation.installed[index], &simulation.signed_with[index])
+    };
+    first.fetch_add(1, Ordering::Relaxed);
+    tokio::time::sleep(lag).await;
+    second.fetch_add(1, Ordering::Relaxed);
+}

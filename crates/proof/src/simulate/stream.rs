@@ -1,0 +1,166 @@
+//! The table's stream, as AWS runs it: shards, batches, redelivery, and loss.
+
+use std::{sync::Arc, time::Duration};
+
+use pillarbox::{
+    delivery::{
+        DeliveryWorker, RunDeadline,
+        stream_batch::{self, BatchOutcome, BatchRecord, SequenceNumber},
+    },
+    domain::{Key, State},
+};
+
+use super::{
+    delivery::start_worker,
+    plan::FaultKind,
+    process::Process,
+    random::Random,
+    simulation::{Simulation, lock},
+};
+use crate::history::Happened;
+
+const SHARDS: usize = 2;
+/// The records of a batch, at most.
+const BATCH: usize = 25;
+/// The retries of a batch.
+const RETRIES: u32 = 5;
+/// How long a stream keeps a record.
+const KEPT_MILLIS: i64 = 24 * 60 * 60 * 1000;
+
+/// The records that were not read yet.
+#[derive(Default)]
+pub(crate) struct StreamShards {
+    shards: [Vec<StreamRecord>; SHARDS],
+    written: u64,
+}
+
+#[derive(Clone)]
+struct StreamRecord {
+    sequence: u64,
+    key: Key,
+    at: i64,
+}
+
+impl StreamShards {
+    /// Adds the record of a new row.
+    pub(crate) fn push(&mut self, key: &Key, at: i64) {
+        self.written += 1;
+        let shard = usize::from(key.shard(2)) % SHARDS;
+        // Of very different lengths, since they are compared as numbers.
+        let sequence = self.written * self.written * 7;
+        self.shards[shard].push(StreamRecord {
+            sequence,
+            key: key.clone(),
+            at,
+        });
+    }
+
+    fn take(&mut self, shard: usize) -> Vec<StreamRecord> {
+        std::mem::take(&mut self.shards[shard])
+    }
+}
+
+/// Reads one shard for ever.
+pub(crate) async fn read_shard(simulation: Arc<Simulation>, shard: usize) {
+    let mut random = Random::of(simulation.plan.seed, 0x100 + shard as u64);
+    let mut process = Process::start(&simulation, 0);
+    loop {
+        let mut records = lock(&simulation.stream).take(shard);
+        if records.is_empty() {
+            simulation.changed.notified().await;
+            continue;
+        }
+        let meets = |kind, permille: u64, random: &mut Random| {
+            !simulation.is_calm() && simulation.plan.faults.has(kind) && random.is(permille)
+        };
+        let mut wait = random.between(50, 900);
+        if meets(FaultKind::StreamDelay, 200, &mut random) {
+            wait = random.between(1_000, 6 * 60 * 60_000);
+        }
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        records.retain(|record| {
+            let is_old = simulation.elapsed() - record.at > KEPT_MILLIS;
+            !is_old && !meets(FaultKind::StreamLoss, 200, &mut random)
+        });
+        for batch in records.chunks(BATCH) {
+            let repeats = 1 + u32::from(meets(FaultKind::StreamRepeat, 300, &mut random));
+            for _ in 0..repeats {
+                process_batch(&simulation, &mut process, batch.to_vec()).await;
+            }
+        }
+    }
+}
+
+/// Invokes the function with a batch until it is done, or given up.
+async fn process_batch(
+    simulation: &Arc<Simulation>,
+    process: &mut Arc<Process>,
+    batch: Vec<StreamRecord>,
+) {
+    let mut waiting = vec![(batch, 0)];
+    while let Some((batch, retries)) = waiting.pop() {
+        if process.has_ended() {
+            *process = Process::start(simulation, 0);
+        }
+        match invoke(process, &batch).await {
+            Some(BatchOutcome::Done) => {}
+            _ if retries == RETRIES => {} // the sweep finds the rows
+            Some(BatchOutcome::ResumeFrom(sequence)) => {
+                let from = batch.iter().position(|record| number(record) == sequence);
+                let from = from.unwrap_or(0);
+                let retries = if from == 0 { retries + 1 } else { retries };
+                waiting.push((batch[from..].to_vec(), retries));
+            }
+            None if batch.len() > 1 => {
+                let (first, second) = batch.split_at(batch.len() / 2);
+                waiting.push((second.to_vec(), retries));
+                waiting.push((first.to_vec(), retries));
+            }
+            None => waiting.push((batch, retries + 1)),
+        }
+        tokio::time::sleep(process.millis(10, 1_000)).await;
+    }
+}
+
+fn number(record: &StreamRecord) -> SequenceNumber {
+    SequenceNumber::parse(&record.sequence.to_string()).expect("a number is one")
+}
+
+async fn invoke(process: &Arc<Process>, batch: &[StreamRecord]) -> Option<BatchOutcome> {
+    let worker: Arc<DeliveryWorker<_, _>> = start_worker(process);
+    let records: Vec<BatchRecord> = batch
+        .iter()
+        .map(|record| BatchRecord {
+            sequence: number(record),
+            key: Some(record.key.clone()),
+        })
+        .collect();
+    let deadline = RunDeadline::before(worker.clock.now().plus(Duration::from_secs(60)));
+    let work = stream_batch::run(&worker, &records, deadline, |_| ());
+    let (outcome, _) = process.run(work).await?;
+    note_untouched(&process.simulation, batch, &outcome);
+    Some(outcome)
+}
+
+/// Notes which rows of the answered part of the batch no attempt has touched.
+fn note_untouched(simulation: &Simulation, batch: &[StreamRecord], outcome: &BatchOutcome) {
+    let rows = simulation.table.rows();
+    let untouched = batch
+        .iter()
+        .filter(|record| match outcome {
+            BatchOutcome::Done => true,
+            BatchOutcome::ResumeFrom(from) => number(record) < *from,
+        })
+        .filter(|record| {
+            let row = rows.iter().find(|row| row.key == record.key);
+            row.is_some_and(|row| {
+                let is_replayed = row.budget_from != row.received_at;
+                row.state == State::Recorded && row.attempts == 0 && !is_replayed
+            })
+        });
+    let untouched = untouched.map(|record| record.key.to_string()).collect();
+    simulation.note(Happened::StreamAnswered {
+        records: batch.len(),
+        untouched,
+    });
+}

@@ -1,0 +1,413 @@
+//! The inbox as one process reaches it: the model table behind a network that fails.
+//!
+//! A change takes effect at one instant, and is noted in the history at that instant. Between the
+//! call and that instant, and between that instant and the reply, anything may happen.
+
+use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
+
+use futures_util::FutureExt;
+use pillarbox::{
+    domain::{Key, SourceName, State, Timestamp},
+    inbox::{
+        CasOutcome, Claim, DeliveryInbox, EventClaim, Fence, InboxError, KvEntry, KvKey,
+        LedgerEntry, Mark, Marked, MemoryInbox, PendingEvent, PendingGauges, ReadInbox,
+        ReceiveInbox, ReconcileInbox, Recorded, Row, SourceFilter, SweepStatus,
+    },
+    senders::{Entry, EventName},
+};
+
+use super::{
+    content::content_of,
+    plan::FaultKind,
+    process::Process,
+    simulation::{BEGINNING, Simulation, lock},
+};
+use crate::history::{Happened, RowState};
+
+/// How long the product's client waits for the table.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The inbox of one process.
+pub(crate) struct SimulatedInbox(pub(crate) Arc<Process>);
+
+/// What goes wrong with one call.
+#[derive(Clone, Copy)]
+enum CallFault {
+    Refused,
+    LostReply,
+    LateBefore,
+    LateAfter,
+    Delayed,
+    Repeated,
+    CrashBefore,
+    CrashAfter,
+    FreezeBefore,
+    FreezeAfter,
+}
+
+impl CallFault {
+    fn kind(self) -> FaultKind {
+        match self {
+            Self::Refused => FaultKind::Refused,
+            Self::LostReply => FaultKind::LostReply,
+            Self::LateBefore | Self::LateAfter => FaultKind::Late,
+            Self::Delayed => FaultKind::Delayed,
+            Self::Repeated => FaultKind::Repeated,
+            Self::CrashBefore | Self::CrashAfter => FaultKind::Crash,
+            Self::FreezeBefore | Self::FreezeAfter => FaultKind::Freeze,
+        }
+    }
+}
+
+const CALL_FAULTS: [CallFault; 10] = [
+    CallFault::Refused,
+    CallFault::LostReply,
+    CallFault::LateBefore,
+    CallFault::LateAfter,
+    CallFault::Delayed,
+    CallFault::Repeated,
+    CallFault::CrashBefore,
+    CallFault::CrashAfter,
+    CallFault::FreezeBefore,
+    CallFault::FreezeAfter,
+];
+
+fn unavailable(why: &str) -> InboxError {
+    InboxError::Unavailable(format!("simulated: {why}"))
+}
+
+/// The model answers at once.
+fn at_once<T>(answer: impl Future<Output = T>) -> T {
+    answer.now_or_never().expect("the model never waits")
+}
+
+impl SimulatedInbox {
+    /// The fault that this call meets, if it meets one.
+    fn draw(&self, is_repeatable: bool) -> Option<CallFault> {
+        let plan = &self.0.simulation.plan;
+        if self.0.simulation.is_calm() {
+            return None;
+        }
+        self.0.random.draw(|random| {
+            let fault = random
+                .is(plan.rate)
+                .then(|| random.pick(&CALL_FAULTS))
+                .flatten()?;
+            let is_possible = is_repeatable || !matches!(fault, CallFault::Repeated);
+            (plan.faults.has(fault.kind()) && is_possible).then_some(fault)
+        })
+    }
+
+    /// Makes one call, whose effect is `effect`.
+    async fn call<T: Send + 'static>(
+        &self,
+        key: Option<&Key>,
+        is_repeatable: bool,
+        effect: impl Fn(&Simulation) -> Result<T, InboxError> + Send + 'static,
+    ) -> Result<T, InboxError> {
+        let (process, simulation) = (&self.0, &self.0.simulation);
+        let fault = self.draw(is_repeatable);
+        if let Some(fault) = fault
+            && fault.kind() != FaultKind::Crash
+        {
+            let key = key.map(|key| key.as_str().to_owned());
+            simulation.note(Happened::Disturbed {
+                key,
+                fault: fault.kind().as_str(),
+            });
+        }
+        match fault {
+            None => {
+                tokio::time::sleep(process.millis(0, 9)).await;
+                effect(simulation)
+            }
+            Some(CallFault::Refused) => {
+                tokio::time::sleep(process.millis(1, 200)).await;
+                Err(unavailable("throttled"))
+            }
+            Some(CallFault::LostReply) => {
+                let _ = effect(simulation);
+                tokio::time::sleep(process.millis(1, 2_000)).await;
+                Err(unavailable("no reply"))
+            }
+            Some(CallFault::LateBefore) => {
+                tokio::time::sleep(process.millis(500, 4_000)).await;
+                effect(simulation)
+            }
+            Some(CallFault::LateAfter) => {
+                let reply = effect(simulation);
+                tokio::time::sleep(process.millis(500, 4_000)).await;
+                reply
+            }
+            Some(CallFault::Delayed) => {
+                let (simulation, after) = (Arc::clone(simulation), process.millis(1, 5_000));
+                // On the wire already: it takes effect whatever becomes of the process.
+                tokio::spawn(async move {
+                    tokio::time::sleep(after).await;
+                    let _ = effect(&simulation);
+                });
+                tokio::time::sleep(CLIENT_TIMEOUT).await;
+                Err(unavailable("no reply in time"))
+            }
+            Some(CallFault::Repeated) => {
+                let _ = effect(simulation);
+                tokio::time::sleep(process.millis(30, 700)).await;
+                effect(simulation)
+            }
+            Some(CallFault::CrashBefore) => process.crash().await,
+            Some(CallFault::CrashAfter) => {
+                let _ = effect(simulation);
+                process.crash().await
+            }
+            Some(CallFault::FreezeBefore) => {
+                tokio::time::sleep(process.millis(60_000, 30 * 60_000)).await;
+                effect(simulation)
+            }
+            Some(CallFault::FreezeAfter) => {
+                let reply = effect(simulation);
+                tokio::time::sleep(process.millis(60_000, 30 * 60_000)).await;
+                reply
+            }
+        }
+    }
+
+    /// A call that changes no row.
+    async fn ask<T: Send + 'static>(
+        &self,
+        is_repeatable: bool,
+        effect: impl Fn(&MemoryInbox) -> Result<T, InboxError> + Send + 'static,
+    ) -> Result<T, InboxError> {
+        self.call(None, is_repeatable, move |simulation| {
+            effect(&simulation.table)
+        })
+        .await
+    }
+}
+
+fn row_of(simulation: &Simulation, key: &Key) -> Option<Row> {
+    at_once(simulation.table.get(key)).ok().flatten()
+}
+
+/// The state as the history has it.
+pub(crate) fn state_of(row: &Row) -> RowState {
+    match row.state {
+        State::Recorded => RowState::Open,
+        State::Delivered => RowState::Delivered,
+        State::Repeat => RowState::Repeat,
+        State::Dead => RowState::Dead,
+        State::Held => RowState::Held,
+        State::Discarded => RowState::Discarded,
+    }
+}
+
+fn note_stored(simulation: &Simulation, key: &Key) {
+    let Some(row) = row_of(simulation, key) else {
+        return;
+    };
+    let body = row.body.clone().unwrap_or_default();
+    simulation.note(Happened::Stored {
+        key: key.to_string(),
+        content: content_of(&body),
+        digest: row.digest,
+        held: (row.state == State::Held).then_some("held"),
+    });
+    if row.state == State::Recorded {
+        lock(&simulation.stream).push(key, simulation.elapsed());
+    }
+    simulation.changed.notify_waiters();
+}
+
+impl ReceiveInbox for SimulatedInbox {
+    async fn record(&self, entry: &Entry) -> Result<Recorded, InboxError> {
+        let (key, entry) = (entry.key.clone(), entry.clone());
+        let record = move |simulation: &Simulation| {
+            let recorded = at_once(simulation.table.record(&entry))?;
+            match &recorded {
+                Recorded::First => note_stored(simulation, &entry.key),
+                Recorded::Conflict(key) => note_stored(simulation, key),
+                Recorded::Duplicate => {}
+            }
+            Ok(recorded)
+        };
+        self.call(Some(&key), true, record).await
+    }
+
+    async fn probe(&self) -> Result<(), InboxError> {
+        self.ask(true, |_| Ok(())).await
+    }
+}
+
+impl DeliveryInbox for SimulatedInbox {
+    async fn find_due(
+        &self,
+        sources: &SourceFilter,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Key>, InboxError> {
+        let is_stale = self.0.meets(FaultKind::StaleIndex, 300);
+        let shown = self.0.random.draw(|random| random.next());
+        let sources = sources.clone();
+        self.ask(true, move |table| {
+            let mut keys = at_once(table.find_due(&sources, now, limit))?;
+            if is_stale {
+                // Behind the rows: some are not listed yet, some are listed still.
+                keys.retain(|_| shown & 1 == 0);
+                let rows = table.rows();
+                let others = rows.iter().filter(|row| sources.includes(row.key.source()));
+                keys.extend(others.map(|row| row.key.clone()).filter(|_| shown & 2 == 0));
+                keys.dedup();
+                keys.truncate(limit);
+            }
+            Ok(keys)
+        })
+        .await
+    }
+
+    async fn claim(&self, key: &Key, claim: &Claim) -> Result<Option<(Row, Fence)>, InboxError> {
+        let (claimed, claim) = (key.clone(), *claim);
+        // By the right clock, which the checker goes by.
+        let until = claim.lease.until.as_millis() - BEGINNING - self.0.skew();
+        self.call(Some(key), false, move |simulation| {
+            let taken = at_once(simulation.table.claim(&claimed, &claim))?;
+            if let Some((_, fence)) = &taken {
+                simulation.note(Happened::Claimed {
+                    key: claimed.to_string(),
+                    attempt: fence.attempt,
+                    lease: fence.lease.0,
+                    until,
+                });
+            }
+            Ok(taken)
+        })
+        .await
+    }
+
+    async fn claim_event(
+        &self,
+        event: &EventName,
+        key: &Key,
+        expires_at: Timestamp,
+    ) -> Result<EventClaim, InboxError> {
+        let (event, owner) = (event.clone(), key.clone());
+        self.call(Some(key), true, move |simulation| {
+            at_once(simulation.table.claim_event(&event, &owner, expires_at))
+        })
+        .await
+    }
+
+    async fn mark(&self, fence: &Fence, mark: &Mark) -> Result<Marked, InboxError> {
+        let (key, fence, mark) = (fence.key.clone(), fence.clone(), mark.clone());
+        self.call(Some(&key), false, move |simulation| {
+            let marked = at_once(simulation.table.mark(&fence, &mark))?;
+            let (state, reason) = match &mark {
+                Mark::Delivered { .. } => (RowState::Delivered, String::new()),
+                Mark::Repeat { of, .. } => (RowState::Repeat, of.to_string()),
+                Mark::Retry { error, .. } => (RowState::Open, error.clone()),
+                Mark::Dead { reason, .. } => (RowState::Dead, reason.clone()),
+                Mark::Held { reason, .. } => (RowState::Held, reason.to_string()),
+            };
+            simulation.note(Happened::Marked {
+                key: fence.key.to_string(),
+                attempt: fence.attempt,
+                lease: fence.lease.0,
+                state,
+                reason,
+                done: marked == Marked::Done,
+            });
+            Ok(marked)
+        })
+        .await
+    }
+
+    async fn record_last_received(
+        &self,
+        source: &SourceName,
+        at: Timestamp,
+    ) -> Result<(), InboxError> {
+        let source = source.clone();
+        self.ask(true, move |table| {
+            at_once(table.record_last_received(&source, at))
+        })
+        .await
+    }
+
+    async fn pending_gauges(
+        &self,
+        open_before: Timestamp,
+        limit: usize,
+    ) -> Result<PendingGauges, InboxError> {
+        self.ask(true, move |table| {
+            at_once(table.pending_gauges(open_before, limit))
+        })
+        .await
+    }
+
+    async fn record_sweep(&self, status: &SweepStatus, version: u64) -> Result<(), InboxError> {
+        let status = status.clone();
+        self.ask(true, move |table| {
+            at_once(table.record_sweep(&status, version))
+        })
+        .await
+    }
+
+    async fn silent_since(
+        &self,
+        source: &SourceName,
+        now: Timestamp,
+    ) -> Result<Timestamp, InboxError> {
+        let source = source.clone();
+        self.ask(true, move |table| at_once(table.silent_since(&source, now)))
+            .await
+    }
+}
+
+impl ReconcileInbox for SimulatedInbox {
+    async fn ledger_entries(
+        &self,
+        source: &SourceName,
+        subject: &str,
+    ) -> Result<Vec<LedgerEntry>, InboxError> {
+        let (source, subject) = (source.clone(), subject.to_owned());
+        self.ask(true, move |table| {
+            at_once(table.ledger_entries(&source, &subject))
+        })
+        .await
+    }
+
+    async fn pending_events(
+        &self,
+        source: &SourceName,
+        subjects: &BTreeSet<String>,
+    ) -> Result<Vec<PendingEvent>, InboxError> {
+        let (source, subjects) = (source.clone(), subjects.clone());
+        self.ask(true, move |table| {
+            at_once(table.pending_events(&source, &subjects))
+        })
+        .await
+    }
+
+    async fn last_received(&self, source: &SourceName) -> Result<Option<Timestamp>, InboxError> {
+        let source = source.clone();
+        self.ask(true, move |table| at_once(table.last_received(&source)))
+            .await
+    }
+
+    async fn kv_get(&self, key: &KvKey) -> Result<Option<KvEntry>, InboxError> {
+        let key = key.clone();
+        self.ask(true, move |table| at_once(table.kv_get(&key)))
+            .await
+    }
+
+    async fn compare_and_swap(
+        &self,
+        key: &KvKey,
+        expected_version: Option<u64>,
+        next: &KvEntry,
+    ) -> Result<CasOutcome, InboxError> {
+        let (key, next) = (key.clone(), next.clone());
+        self.ask(true, move |table| {
+            at_once(table.compare_and_swap(&key, expected_version, &next))
+        })
+        .await
+    }
+}

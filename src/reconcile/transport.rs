@@ -1,0 +1,33 @@
+//! How requests to a sender's API are sent, as an argument, like the clock: in a simulation the
+//! sender's rules answer them without a network.
+
+use futures_util::future::{BoxFuture, FutureExt};
+use reqwest::RequestBuilder;
+
+use crate::http_client;
+
+pub use crate::http_client::{ClientResponse, RequestError, ResponseError};
+
+/// Sends requests to a sender's API.
+pub trait SenderTransport: Send + Sync {
+    /// Sends a request and reads a response of at most `max_bytes`.
+    fn ask(
+        &self,
+        request: RequestBuilder,
+        max_bytes: usize,
+    ) -> BoxFuture<'_, Result<ClientResponse, ResponseError>>;
+}
+
+/// Sends requests over the network, within the limits of their client.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NetworkTransport;
+
+impl SenderTransport for NetworkTransport {
+    fn ask(
+        &self,
+        request: RequestBuilder,
+        max_bytes: usize,
+    ) -> BoxFuture<'_, Result<ClientResponse, ResponseError>> {
+        http_client::ask(request, max_bytes).boxed()
+    }
+}
