@@ -136,7 +136,8 @@ describe('a person on call', () => {
     const page = await openList('/');
     await page.getByLabel('Payment, reference').fill(body.resource.reference);
     await page.getByRole('button', { name: 'Find' }).click();
-    await page.locator('#found').getByRole('link', { name: row.key }).click();
+    await page.getByText(row.subject, { exact: true }).first().waitFor();
+    await page.locator('#events').getByRole('link').click();
     assert.equal(await page.locator('#key').innerText(), row.key);
   });
 
