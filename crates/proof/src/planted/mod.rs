@@ -7,7 +7,8 @@
 mod faults;
 
 use std::{
-    fs,
+    collections::BTreeMap,
+    fs, io,
     path::{Path, PathBuf},
     process::{Command, Output},
     time::Duration,
@@ -56,7 +57,7 @@ pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
     tree.build()?;
     println!("| fault | found by | cost |\n|---|---|---|");
     let mut missed = 0;
-    let chosen = FAULTS
+    let chosen = faults
         .iter()
         .enumerate()
         .filter(|(_, fault)| fault.name.contains(only));
@@ -93,57 +94,32 @@ impl PlantedTree {
             .arg(root)
             .args(["ls-files", "-z"]))?;
         let files = String::from_utf8_lossy(&listed.stdout).into_owned();
+        let edited = edited_files(root, faults)?;
         for file in files.split('\0').filter(|file| !file.is_empty()) {
-            let text = fs::read(root.join(file)).map_err(|error| format!("{file}: {error}"))?;
-            tree.write(file, &text)?;
+            let edited = edited.get(file).map(|text| text.as_bytes().to_owned());
+            let original = || fs::read(root.join(file));
+            let text = edited.map_or_else(original, Ok);
+            text.and_then(|text| tree.write(&root.join(file), file, &text))
+                .map_err(|error| format!("{file}: {error}"))?;
         }
         // The emulator that the tests start is built once, below the target folder.
         let link = tree.folder.join("target");
         if !link.exists() {
             std::os::unix::fs::symlink(target, link).map_err(|error| error.to_string())?;
         }
-        let mut edited: Vec<(&str, String)> = Vec::new();
-        for (number, fault) in faults.iter().enumerate() {
-            for edit in &fault.edits {
-                let place = edited.iter().position(|(file, _)| *file == edit.file);
-                let place = match place {
-                    Some(place) => place,
-                    None => {
-                        let text = fs::read_to_string(root.join(edit.file));
-                        let text = text.map_err(|error| format!("{}: {error}", edit.file))?;
-                        edited.push((edit.file, text));
-                        edited.len() - 1
-                    }
-                };
-                let text = &mut edited[place].1;
-                if text.matches(&edit.old).count() != 1 {
-                    let (name, file, old) = (fault.name, edit.file, &edit.old);
-                    return Err(format!("{name}: not once in {file}: {old}"));
-                }
-                let new = edit
-                    .new
-                    .replace(CHOSEN, &format!("crate::planted::is({number})"));
-                *text = text.replacen(&edit.old, &new, 1);
-            }
-        }
-        for (file, text) in edited {
-            tree.write(file, text.as_bytes())?;
-        }
-        let library = fs::read_to_string(root.join("src/lib.rs")).map_err(|e| e.to_string())?;
-        tree.write("src/lib.rs", (library + SWITCH).as_bytes())?;
         Ok(tree)
     }
 
-    /// Writes a file, unless it is the same already, so that no more than necessary is built.
-    fn write(&self, file: &str, text: &[u8]) -> Result<(), String> {
+    /// Writes a file with the permissions of the original, unless it is the same already, so that
+    /// no more than necessary is built.
+    fn write(&self, original: &Path, file: &str, text: &[u8]) -> io::Result<()> {
         let path = self.folder.join(file);
         if fs::read(&path).is_ok_and(|before| before == text) {
             return Ok(());
         }
-        let folder = path.parent().unwrap_or(&self.folder);
-        fs::create_dir_all(folder)
-            .and_then(|()| fs::write(&path, text))
-            .map_err(|error| format!("{file}: {error}"))
+        fs::create_dir_all(path.parent().unwrap_or(&self.folder))?;
+        fs::write(&path, text)?;
+        fs::set_permissions(&path, fs::metadata(original)?.permissions())
     }
 
     fn cargo(&self) -> Command {
@@ -222,6 +198,31 @@ impl PlantedTree {
             }
         }
     }
+}
+
+/// The files that faults change, with every fault in them.
+fn edited_files(root: &Path, faults: &[PlantedFault]) -> Result<BTreeMap<String, String>, String> {
+    let read = |file: &str| {
+        fs::read_to_string(root.join(file)).map_err(|error| format!("{file}: {error}"))
+    };
+    let mut files = BTreeMap::from([("src/lib.rs".to_owned(), read("src/lib.rs")? + SWITCH)]);
+    for (number, fault) in faults.iter().enumerate() {
+        for edit in &fault.edits {
+            if !files.contains_key(edit.file) {
+                files.insert(edit.file.to_owned(), read(edit.file)?);
+            }
+            let Some(text) = files.get_mut(edit.file) else {
+                continue;
+            };
+            if text.matches(&edit.old).count() != 1 {
+                let (name, file, old) = (fault.name, edit.file, &edit.old);
+                return Err(format!("{name}: not once in {file}: {old}"));
+            }
+            let chosen = format!("crate::planted::is({number})");
+            *text = text.replacen(&edit.old, &edit.new.replace(CHOSEN, &chosen), 1);
+        }
+    }
+    Ok(files)
 }
 
 fn run(command: &mut Command) -> Result<Output, String> {
