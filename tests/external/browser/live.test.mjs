@@ -187,7 +187,8 @@ describe('a person on call', () => {
     const page = await openList();
     await page.getByRole('button', { name: 'Turn keyboard shortcuts off' }).click();
     await page.keyboard.press('j');
-    assert.ok(!(await rows(page).locator('a').first().evaluate((a) => a === document.activeElement)));
+    const link = rows(page).locator('a').first();
+    assert.ok(!(await link.evaluate((a) => a === document.activeElement)));
   });
 
   it('replays many at a rate, and stops', async () => {
