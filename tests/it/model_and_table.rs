@@ -62,7 +62,7 @@ fn facts(row: Option<Row>) -> Option<String> {
         expires_at,
         ..
     } = row;
-    let expires_at = expires_at.map(Timestamp::as_seconds);
+    let expires_at = expires_at.map(|at| at.plus(Duration::from_millis(999)).as_seconds());
     let due_at = due_at.filter(|_| state.index_partition().is_some());
     Some(format!(
         "{key} {state} {reason:?} {attempts} {lease:?} {budget_from} {last_error:?} {due_at:?} \

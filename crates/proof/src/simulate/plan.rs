@@ -102,13 +102,16 @@ impl FaultSet {
     }
 }
 
+/// The most notifications of HMRC that are created each at a time of its own.
+pub(crate) const BURST: u64 = 4;
+
 /// The numbers of one history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
     pub(crate) seed: u64,
     /// Payments, each with one to four webhooks.
     pub(crate) payments: u64,
-    /// HMRC's notifications.
+    /// HMRC's notifications. More than [`BURST`] are created within one second.
     pub(crate) boxed: u64,
     /// Messages that repeat an event, or an id with another content, in thousandths.
     pub(crate) twins: u64,
@@ -139,10 +142,10 @@ impl Plan {
             85..=95 => random.between(day / 4, 2 * day),
             _ => random.between(3 * day, 5 * day),
         };
-        let outage = if random.is(150) {
-            random.between(minute, span)
-        } else {
-            0
+        let outage = match random.below(100) {
+            _ if span >= 3 * day && random.is(500) => span,
+            0..15 => random.between(minute, span),
+            _ => 0,
         };
         let mut faults = FaultSet::default();
         // Some histories have one kind of fault, some many, a few none.
@@ -155,7 +158,12 @@ impl Plan {
         Self {
             seed,
             payments: random.below(3),
-            boxed: random.below(4),
+            // A burst now and then, so that a batch of the stream has more than one record.
+            boxed: if random.is(60) {
+                random.between(8, 20)
+            } else {
+                random.below(4)
+            },
             twins: [0, 0, 200, 500][usize::try_from(random.below(4)).unwrap_or(0)],
             unpushed: [0, 0, 200, 600][usize::try_from(random.below(4)).unwrap_or(0)],
             span,

@@ -20,7 +20,7 @@ use sender_simulator::{
 
 use super::{
     content::{content_of, digest_of},
-    plan::FaultKind,
+    plan::{BURST, FaultKind},
     process::{Process, sender_time},
     random::Random,
     receivers::{Environment, Front, SimulatedRequest, index_of, secret_of},
@@ -81,12 +81,17 @@ pub(crate) fn messages(simulation: &Arc<Simulation>) -> Vec<OutgoingMessage> {
         }
         lock(&simulation.accounts).add(PAY_API_KEY, [payment]);
     }
+    let burst = random.below(simulation.plan.span * 500);
     for _ in 0..simulation.plan.boxed {
         let name = random
             .pick(&["json", "xml", "astral", "unicode"])
             .unwrap_or("json");
         let message = HmrcMessage::named(name, &*clock).expect("it has that name");
-        let at = Duration::from_millis(random.below(simulation.plan.span * 500));
+        let at = match simulation.plan.boxed {
+            ..=BURST => random.below(simulation.plan.span * 500),
+            _ => burst + random.below(1_000),
+        };
+        let at = Duration::from_millis(at);
         let notification = BoxNotification::new(SAMPLE_BOX, message, &*clock);
         let notification = notification.created(sender_time(simulation.now().plus(at)));
         messages.push(OutgoingMessage {
