@@ -358,7 +358,7 @@ impl<D: Destination> Starting<'_, D> {
         let secrets = DestinationSecrets::default();
         tokio::spawn(log_unreachable(settings.config.route_settings(&secrets)));
         let (duty, duty_ended) = take_duty(&stop);
-        let new_rows = NewRows::new();
+        let new_rows = NewRows::default();
         let hints = new_rows.hints();
         let reconciling = reconciler(&settings.config, self.aws.as_ref(), &inbox, hints)
             .map(|reconciler| reconcile_loop::start(reconciler, &metrics, &duty, &stop))
