@@ -64,9 +64,9 @@ async fn summary(inbox: &SqliteInbox, now: Timestamp) -> InboxSummary {
 /// A notification of a payment with a reference.
 fn of_reference(id: &str, payment: &str, reference: &str) -> Entry {
     let body = format!(
-        "{{\"webhook_message_id\":\"{id}\",\"created_date\":\"{NOW}\",\"resource_id\":\"{payment}\",\
-         \"event_type\":\"card_payment_captured\",\"resource\":{{\"amount\":5000,\
-         \"reference\":\"{reference}\"}}}}"
+        "{{\"webhook_message_id\":\"{id}\",\"created_date\":\"{NOW}\",\
+         \"resource_id\":\"{payment}\",\"event_type\":\"card_payment_captured\",\
+         \"resource\":{{\"amount\":5000,\"reference\":\"{reference}\"}}}}"
     );
     entry(SenderKind::GOVUK_PAY, "pay", body.into())
 }
