@@ -35,6 +35,7 @@ use crate::{
     console::{Console, ConsoleAccess, ConsoleInbox, ConsoleSettings, SampleSource, SenderLookup},
     labels,
     listener::raise_descriptor_limit,
+    lock_holder::LocalProcess,
     metrics::{CountedFailures, ServeMetrics},
     refusals::{CandidateSecrets, RefusalLog},
     server::{NewRowHints, NewRows, ServeInbox, Server, SweepDuty, reconcile_loop, sweep_lease},
@@ -454,6 +455,7 @@ fn reconciler<I: ServeInbox>(
     let deps = ReconcilerDeps {
         clock: Arc::new(SystemClock),
         sleeper: Box::new(TokioSleeper),
+        holder: Box::new(LocalProcess::new(&config.inbox)),
         reporter: Box::new(hints),
         env: variable,
         manager: aws.map(SecretsManager::new),
