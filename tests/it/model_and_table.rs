@@ -139,7 +139,7 @@ impl Pair {
                 (format!("claim {key}"), text(one), text(other))
             }
             5 | 6 if !self.fences.is_empty() => {
-                // Once: a table that sees a mark again takes it for one whose reply was lost.
+                // Once: a table takes the same mark again for its own, whose reply was lost.
                 let index = self.chance.below(self.fences.len() as u64);
                 let (one, other) = self.fences.remove(usize::try_from(index).unwrap());
                 let expires_at = self.now.plus(Duration::from_secs(7_776_000));

@@ -416,6 +416,7 @@ impl<'a> Checker<'a> {
         let held_claim = row.lease.map(|(attempt, lease, _)| (attempt, lease));
         let (was_accepted, refusals) = (row.accepted_since_claim, row.refusals);
         let spent = at - row.budget_from;
+        let stood_still = if row.stalls > 0 { 60 * 60 * 1000 } else { 0 };
         row.end(state, at);
         self.require(held_claim == Some(claim), "fence", || {
             format!("{key} was marked by claim {claim:?}, and {held_claim:?} holds it")
@@ -434,7 +435,8 @@ impl<'a> Checker<'a> {
         if state == RowState::Dead {
             let is_explained = match reason {
                 "refused" => refusals > 0,
-                "budget spent" => spent >= BUDGET_MILLIS || is_skewed,
+                // It counts from the receipt, and a process may stand still before it stores.
+                "budget spent" => spent + stood_still >= BUDGET_MILLIS || is_skewed,
                 _ => false,
             };
             self.require(is_explained, "budget", || {

@@ -143,7 +143,7 @@ impl Plan {
             _ => random.between(3 * day, 5 * day),
         };
         let outage = match random.below(100) {
-            _ if span >= 3 * day && random.is(500) => span,
+            _ if span >= 3 * day && random.is(250) => span,
             0..15 => random.between(minute, span),
             _ => 0,
         };

@@ -1,7 +1,16 @@
 use super::*;
 
-/// Every history whose seed broke a promise once.
-const REGRESSIONS: &[&str] = &[];
+/// Histories that the checker once judged wrongly, or that broke a promise.
+const REGRESSIONS: &[&str] = &[
+    // The budget counts from the receipt, and the process stood still before it stored.
+    "seed=7223783283761503343 payments=1 boxed=2 twins=0 unpushed=200 span=329272 rate=300 \
+     receivers=2 outage=329272 window=60 faults=late,repeated,stale-index,freeze,stream-loss,\
+     destination-refuses,destination-slow,destination-panics,answer-lost,request-repeated,\
+     api-fails,stranger",
+    // Two clocks differ by more than a lease, so each copy may be delivered twice.
+    "seed=6625941270800571855 payments=1 boxed=1 twins=0 unpushed=0 span=301 rate=0 receivers=1 \
+     outage=0 window=60 faults=clock-jump,stream-delay,request-lost,person",
+];
 
 fn assert_kept(plan: &Plan) {
     let violations = check(&run(plan));
