@@ -64,6 +64,18 @@ pub enum AwsService {
     SecurityToken,
 }
 
+/// Every service.
+const SERVICES: [AwsService; 5] = [
+    AwsService::DynamoDb,
+    AwsService::Sqs,
+    AwsService::EventBridge,
+    AwsService::SecretsManager,
+    AwsService::SecurityToken,
+];
+
+/// The variable of the endpoint of every service that has none of its own.
+const COMMON_ENDPOINT: &str = "AWS_ENDPOINT_URL";
+
 impl AwsService {
     fn variable(self) -> &'static str {
         match self {
@@ -98,6 +110,9 @@ pub enum AwsError {
     /// A source of credentials is configured and gives none.
     #[error("the AWS credentials cannot be loaded: {0}: check {1}")]
     CredentialsNotLoaded(&'static str, String),
+    /// The variable of an endpoint is empty.
+    #[error("{0} is empty: unset it, or set it to the URL of the service")]
+    EmptyEndpoint(&'static str),
     /// The configured roots cannot be read.
     #[error("AWS_CA_BUNDLE names {0}, which cannot be read ({1}): check the path")]
     Bundle(PathBuf, io::Error),
@@ -239,19 +254,20 @@ fn endpoints(environment: &impl Environment) -> Vec<(AwsService, String)> {
     let of = |service: AwsService| {
         Some((
             service,
-            set(service.variable()).or_else(|| set("AWS_ENDPOINT_URL"))?,
+            set(service.variable()).or_else(|| set(COMMON_ENDPOINT))?,
         ))
     };
-    [
-        AwsService::DynamoDb,
-        AwsService::Sqs,
-        AwsService::EventBridge,
-        AwsService::SecretsManager,
-        AwsService::SecurityToken,
-    ]
-    .into_iter()
-    .filter_map(of)
-    .collect()
+    SERVICES.into_iter().filter_map(of).collect()
+}
+
+/// Checks that no variable of an endpoint is empty, because the SDK panics on one.
+pub fn require_endpoints(environment: &impl Environment) -> Result<(), AwsError> {
+    let mut names = SERVICES
+        .into_iter()
+        .map(AwsService::variable)
+        .chain([COMMON_ENDPOINT]);
+    let empty = names.find(|name| environment.variable(name).is_some_and(|url| url.is_empty()));
+    empty.map_or(Ok(()), |name| Err(AwsError::EmptyEndpoint(name)))
 }
 
 /// The HTTP client of all AWS services. It trusts Amazon's roots and those of `AWS_CA_BUNDLE`.

@@ -6,7 +6,7 @@
 //! longer than its lease, so the lock only saves work: what its holders do must be safe for two at
 //! once.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use super::{CasOutcome, InboxError, KvEntry, KvKey, ReconcileInbox};
 use crate::domain::{Clock, Timestamp};
@@ -41,11 +41,52 @@ impl LockTerms {
     }
 }
 
+/// The name of a process in the locks that it holds.
+pub trait LockHolder: Send + Sync {
+    /// A process and its host, or a function. It has no personal data.
+    fn name(&self) -> String;
+
+    /// Whether the holder of that name is known to have died. In doubt it lives.
+    fn has_died(&self, name: &str) -> bool;
+}
+
+/// A process that knows nothing about other processes.
+impl<T: AsRef<str> + Send + Sync> LockHolder for T {
+    fn name(&self) -> String {
+        self.as_ref().to_owned()
+    }
+
+    fn has_died(&self, _name: &str) -> bool {
+        false
+    }
+}
+
+/// The lock of another process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeldLock {
+    /// The name of its holder, if the lock has one.
+    pub holder: Option<String>,
+    /// How long it is held if it is not renewed.
+    pub time_left: Duration,
+}
+
+impl fmt::Display for HeldLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let holder = self.holder.as_deref().unwrap_or("another process");
+        let seconds = self.time_left.as_millis().div_ceil(1000);
+        write!(
+            f,
+            "{holder} holds the lock, which ends in {seconds} s unless it is renewed"
+        )
+    }
+}
+
 /// A lock that this process holds.
 #[derive(Debug)]
 pub struct SharedLock {
     terms: LockTerms,
-    holder: u64,
+    id: u64,
+    holder: String,
     version: u64,
     renewed_at: Timestamp,
 }
@@ -56,7 +97,7 @@ pub enum TryLock {
     /// This process holds it.
     Acquired(SharedLock),
     /// Another process holds it.
-    Held,
+    Held(HeldLock),
     /// The lock ends later than any lock taken now could, so one of two clocks is wrong. If this
     /// version is unchanged after [`LockTerms::skew_watch`], its holder is gone.
     ClockSkew(u64),
@@ -70,34 +111,53 @@ fn held_until(entry: Option<&KvEntry>, now: Timestamp) -> Option<Timestamp> {
         .filter(|until| *until > now)
 }
 
+/// The name of the holder in `entry`. A lock of an older version has none.
+fn holder_in(entry: Option<&KvEntry>) -> Option<String> {
+    let (holder, _) = entry?.text.rsplit_once(" until ")?;
+    let (_, name) = holder.split_once(' ')?;
+    Some(name.replace(char::is_control, ""))
+}
+
 impl SharedLock {
-    /// Takes the lock. `watched` is a version that was watched for [`LockTerms::skew_watch`].
+    /// Takes the lock for `holder`, also from a holder that has died. `watched` is a version that was watched for [`LockTerms::skew_watch`].
     pub async fn try_lock(
         inbox: &impl ReconcileInbox,
         clock: &dyn Clock,
         terms: &LockTerms,
+        holder: &dyn LockHolder,
         watched: Option<u64>,
     ) -> Result<TryLock, InboxError> {
         let now = clock.now();
         let entry = inbox.kv_get(&terms.key).await?;
         let version = entry.as_ref().map(|entry| entry.version);
-        if let Some(until) = held_until(entry.as_ref(), now) {
+        let other = holder_in(entry.as_ref());
+        let has_died = other.as_deref().is_some_and(|name| holder.has_died(name));
+        if let Some(until) = held_until(entry.as_ref(), now).filter(|_| !has_died) {
             match (terms.is_skewed(until, now), watched, version) {
                 (true, None, Some(version)) => return Ok(TryLock::ClockSkew(version)),
                 (true, _, _) if watched == version => {}
-                _ => return Ok(TryLock::Held),
+                _ => {
+                    return Ok(TryLock::Held(HeldLock {
+                        holder: other,
+                        time_left: until.since(now).min(terms.lease),
+                    }));
+                }
             }
         }
         let mut lock = Self {
             terms: terms.clone(),
-            holder: clock.random(),
+            id: clock.random(),
+            holder: holder.name(),
             version: 0,
             renewed_at: now,
         };
         Ok(if lock.write(inbox, clock, version).await? {
             TryLock::Acquired(lock)
         } else {
-            TryLock::Held
+            TryLock::Held(HeldLock {
+                holder: None, // it was taken between the two calls
+                time_left: terms.lease,
+            })
         })
     }
 
@@ -129,7 +189,7 @@ impl SharedLock {
         let until = now.plus(self.terms.lease).as_millis();
         let next = KvEntry {
             version: clock.random(),
-            text: format!("{:016x} until {until}", self.holder),
+            text: format!("{:016x} {} until {until}", self.id, self.holder),
         };
         let outcome = inbox
             .compare_and_swap(&self.terms.key, expected_version, &next)
@@ -190,8 +250,66 @@ mod tests {
         assert_eq!(held_until(None, NOW), None);
     }
 
+    /// A process that knows that every other has died.
+    struct LastAlive;
+
+    impl LockHolder for LastAlive {
+        fn name(&self) -> String {
+            "process 2 on a-host".to_owned()
+        }
+
+        fn has_died(&self, name: &str) -> bool {
+            name != self.name()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_held_lock_says_whose_it_is_and_is_taken_at_once_from_a_holder_that_has_died() {
+        let rig = ReconcileRig::new();
+        let terms = terms();
+        let steal = async || {
+            SharedLock::try_lock(&rig.inbox, &rig.clock, &terms, &LastAlive, None)
+                .await
+                .unwrap()
+        };
+        acquire(&rig).await;
+        rig.clock.advance(Duration::from_millis(2_500));
+        let TryLock::Held(held) = take(&rig, None).await else {
+            panic!("its holder may live")
+        };
+        assert_eq!(
+            held.to_string(),
+            "a test holds the lock, which ends in 58 s unless it is renewed"
+        );
+        assert!(matches!(steal().await, TryLock::Acquired(_)));
+        assert!(matches!(steal().await, TryLock::Held(_)));
+    }
+
+    #[test]
+    fn the_holder_is_read_from_a_lock_of_every_version() {
+        for (text, holder) in [
+            ("00000000000000aa until 1772446531481", None),
+            (
+                "00000000000000aa process 7 on a-host until 1",
+                Some("process 7 on a-host"),
+            ),
+            (
+                "00000000000000aa a until b\u{1b} until 1",
+                Some("a until b"),
+            ),
+            ("free", None),
+            ("", None),
+        ] {
+            let entry = KvEntry {
+                version: 1,
+                text: text.to_owned(),
+            };
+            assert_eq!(holder_in(Some(&entry)).as_deref(), holder, "{text}");
+        }
+    }
+
     async fn take(rig: &ReconcileRig, watched: Option<u64>) -> TryLock {
-        SharedLock::try_lock(&rig.inbox, &rig.clock, &terms(), watched)
+        SharedLock::try_lock(&rig.inbox, &rig.clock, &terms(), &"a test", watched)
             .await
             .unwrap()
     }
@@ -207,7 +325,7 @@ mod tests {
     async fn one_process_at_a_time_holds_the_lock_and_a_released_lock_is_free_at_once() {
         let rig = ReconcileRig::new();
         let lock = acquire(&rig).await;
-        assert!(matches!(take(&rig, None).await, TryLock::Held));
+        assert!(matches!(take(&rig, None).await, TryLock::Held(_)));
         lock.release(&rig.inbox, &rig.clock).await;
         acquire(&rig).await;
     }
@@ -219,7 +337,7 @@ mod tests {
         for _ in 0..10 {
             rig.clock.advance(Duration::from_secs(20));
             assert!(lock.renew(&rig.inbox, &rig.clock).await.unwrap());
-            assert!(matches!(take(&rig, None).await, TryLock::Held));
+            assert!(matches!(take(&rig, None).await, TryLock::Held(_)));
         }
         assert!(!lock.has_lapsed(rig.clock.now()));
         rig.clock.advance(LEASE);
@@ -252,7 +370,7 @@ mod tests {
             ahead.renew(&rig.inbox, &rig.clock).await.unwrap(),
             "its holder lives and renews it"
         );
-        assert!(matches!(take(&rig, Some(version)).await, TryLock::Held));
+        assert!(matches!(take(&rig, Some(version)).await, TryLock::Held(_)));
 
         rig.clock.advance(Duration::from_secs(60 * 60));
         ahead.renew(&rig.inbox, &rig.clock).await.unwrap();

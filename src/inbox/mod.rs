@@ -43,7 +43,7 @@ pub use kv::{CasOutcome, KvEntry, KvKey};
 pub use lease::{Claim, Fence, Lease, LeaseId, Mark, Marked};
 pub use ledger::{EventClaim, LedgerEntry};
 pub use list::{ListCursor, PageRequest, RowFilter, RowPage, SourceFilter};
-pub use lock::{LockTerms, SharedLock, TryLock};
+pub use lock::{HeldLock, LockHolder, LockTerms, SharedLock, TryLock};
 #[cfg(any(test, feature = "test-support"))]
 pub use memory::MemoryInbox;
 pub use pending::{PendingEvent, PendingGauges};

@@ -241,6 +241,10 @@ fn reconciler(
         manager: Some(manager.clone()),
         clock: Arc::new(SystemClock),
         sleeper: Box::new(TokioSleeper),
+        holder: Box::new(format!(
+            "the function {}",
+            env(FUNCTION_NAME).unwrap_or_default()
+        )),
         reporter: Box::new(()), // the stream delivers what is recorded
         metrics: Some(MetricsWriter::new(
             function_metrics(env),

@@ -124,6 +124,7 @@ mod tests {
             sleeper: &rig.clock,
             transport: &NetworkTransport,
             stop: &rig.stop,
+            holder: &"a test",
             reporter: &(),
             window: Acceptance(Duration::from_secs(60 * 24 * 60 * 60)),
         };

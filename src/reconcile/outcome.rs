@@ -1,7 +1,10 @@
 //! The outcome of a run: why it ended, and its findings.
 
 use super::{SenderAccess, govuk_pay, hmrc};
-use crate::{domain::Timestamp, inbox::InboxError};
+use crate::{
+    domain::Timestamp,
+    inbox::{HeldLock, InboxError},
+};
 
 /// The outcome of one run.
 #[derive(Clone, Debug)]
@@ -34,8 +37,8 @@ pub enum RunEnd {
     #[error("the last run ended too recently: the next begins after {0}")]
     NotDue(Timestamp),
     /// Another run holds the lock.
-    #[error("another run is under way")]
-    AlreadyRunning,
+    #[error("another run is under way: {0}")]
+    AlreadyRunning(HeldLock),
     /// Another run took the lock, because this one did not renew it for a minute.
     #[error("another run has taken over")]
     LockLost,

@@ -74,7 +74,7 @@ fn word(result: &RunResult) -> &'static str {
         RunEnd::Completed => "completed",
         RunEnd::Incomplete => "incomplete",
         RunEnd::NotDue(_) => "not_due",
-        RunEnd::AlreadyRunning => "already_running",
+        RunEnd::AlreadyRunning(_) => "already_running",
         RunEnd::LockLost => "lock_lost",
         RunEnd::Deadline => "deadline",
         RunEnd::Stopped => "stopped",
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
     use crate::{
         config::Config,
-        inbox::InboxError,
+        inbox::{HeldLock, InboxError},
         reconcile::{
             govuk_pay,
             hmrc::{self, BoxReport},
@@ -171,7 +171,7 @@ mod tests {
             ),
             (RunEnd::Deadline, vec![boxed(None, None)], None),
             (RunEnd::Deadline, vec![boxed(Some(5), None)], Some(5)),
-            (RunEnd::AlreadyRunning, vec![], None),
+            (RunEnd::AlreadyRunning(HeldLock::default()), vec![], None),
         ] {
             let case = format!("{ended} {boxes:?}");
             assert_eq!(
@@ -201,7 +201,13 @@ mod tests {
                 false,
                 1,
             ),
-            (RunEnd::AlreadyRunning, vec![], "already_running", false, 0),
+            (
+                RunEnd::AlreadyRunning(HeldLock::default()),
+                vec![],
+                "already_running",
+                false,
+                0,
+            ),
             (RunEnd::NotDue(NOW), vec![], "not_due", false, 0),
             (RunEnd::LockLost, vec![], "lock_lost", false, 0),
             (RunEnd::Deadline, vec![], "deadline", false, 0),

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::{RunEnd, RunOptions, RunReporter, SenderTransport, Sleeper};
 use crate::{
     domain::{Clock, SourceName, Timestamp},
-    inbox::{KvKey, LockTerms, ReconcileInbox, SharedLock, TryLock},
+    inbox::{KvKey, LockHolder, LockTerms, ReconcileInbox, SharedLock, TryLock},
     senders::Acceptance,
 };
 
@@ -37,6 +37,8 @@ pub struct RunContext<'a, I> {
     pub transport: &'a dyn SenderTransport,
     /// Stops the run between two steps, or in the middle of a pause.
     pub stop: &'a CancellationToken,
+    /// Who holds the lock of the source during the run.
+    pub holder: &'a dyn LockHolder,
     /// Called for everything that happens.
     pub reporter: &'a dyn RunReporter,
     /// The acceptance window: how old a notification may be and still be delivered without a
@@ -61,7 +63,15 @@ impl<'a, I: ReconcileInbox> LockedRun<'a, I> {
     ) -> Result<Self, RunEnd> {
         let (terms, mut watched) = (lock_of(source), None);
         loop {
-            match SharedLock::try_lock(context.inbox, context.clock, &terms, watched).await? {
+            match SharedLock::try_lock(
+                context.inbox,
+                context.clock,
+                &terms,
+                context.holder,
+                watched,
+            )
+            .await?
+            {
                 TryLock::Acquired(lock) => {
                     return Ok(Self {
                         context,
@@ -70,7 +80,7 @@ impl<'a, I: ReconcileInbox> LockedRun<'a, I> {
                         lock,
                     });
                 }
-                TryLock::Held => return Err(RunEnd::AlreadyRunning),
+                TryLock::Held(held) => return Err(RunEnd::AlreadyRunning(held)),
                 TryLock::ClockSkew(version) => {
                     ensure_time(context, options, terms.skew_watch())?;
                     sleep(context, terms.skew_watch()).await?;

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     config::{Config, SourceConfig},
     domain::{Clock, Timestamp},
-    inbox::ReconcileInbox,
+    inbox::{LockHolder, ReconcileInbox},
     secrets::{SecretsManager, log_unusable_secrets},
     senders::Acceptance,
     telemetry::{MetricsWriter, ReconcileRecord},
@@ -36,6 +36,8 @@ pub struct ReconcilerDeps {
     pub env: fn(&str) -> Option<String>,
     /// Reads secrets from AWS Secrets Manager; `None` where AWS is not used.
     pub manager: Option<SecretsManager>,
+    /// Who holds the lock of a source during its runs.
+    pub holder: Box<dyn LockHolder>,
     /// Where the events of runs go besides the log.
     pub reporter: Box<dyn RunReporter>,
     /// Where metrics are written; `None` where nothing reads them.
@@ -62,6 +64,7 @@ pub struct Reconciler<I> {
     credentials: ReconcileCredentials,
     clock: Arc<dyn Clock>,
     sleeper: Box<dyn Sleeper>,
+    holder: Box<dyn LockHolder>,
     reporter: Box<dyn RunReporter>,
     metrics: Option<MetricsWriter>,
 }
@@ -76,6 +79,7 @@ impl<I: ReconcileInbox> Reconciler<I> {
             credentials,
             clock: deps.clock,
             sleeper: deps.sleeper,
+            holder: deps.holder,
             reporter: deps.reporter,
             metrics: deps.metrics,
         })
@@ -164,6 +168,7 @@ impl<I: ReconcileInbox> Reconciler<I> {
             sleeper: &*self.sleeper,
             transport: &NetworkTransport,
             stop: &limits.stop,
+            holder: &*self.holder,
             reporter: logger,
             window: self.window,
         };

@@ -97,6 +97,7 @@ impl ReconcileRig {
             sleeper: &self.clock,
             transport: &NetworkTransport,
             stop: &self.stop,
+            holder: &"a test",
             reporter: &(),
             window: Acceptance(Duration::from_secs(60 * 24 * 60 * 60)),
         };

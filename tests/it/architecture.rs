@@ -131,6 +131,7 @@ const LIBRARY: &[(&str, &[&str])] = &[
 /// The same for the command line.
 const COMMAND_LINE: &[(&str, &[&str])] = &[
     ("aws", &[]),
+    ("lock_holder", &[]),
     ("labels", &[]),
     ("timeline", &["labels"]),
     ("sqlite", &[]),
@@ -163,11 +164,15 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
             "search",
         ],
     ),
-    ("server", &["sqlite", "listener", "metrics", "refusals"]),
+    (
+        "server",
+        &["sqlite", "listener", "lock_holder", "metrics", "refusals"],
+    ),
     (
         "commands",
         &[
             "acts",
+            "lock_holder",
             "aws",
             "labels",
             "timeline",

@@ -92,6 +92,80 @@ fn every_change_of_a_person_is_in_the_audit_trail() {
 }
 
 #[test]
+fn an_act_prints_one_object_for_each_notification_done_or_left_alone() {
+    let folder = delivered(2);
+    let keys = keys(&folder);
+    let bulk = ["discard", "--source", "pay", "--erase"];
+    for (arguments, code, expected) in [
+        (
+            &["replay", &keys[0], "pay:unknown"][..],
+            1,
+            &[
+                (&*keys[0], "replay", false, None),
+                ("pay:unknown", "replay", false, Some("no notification has")),
+            ][..],
+        ),
+        (
+            &["discard", &keys[1]],
+            1,
+            &[(&keys[1], "discard", false, Some("it is finished"))],
+        ),
+        (
+            &["discard", "no-such-id"],
+            1,
+            &[("no-such-id", "discard", false, Some("no notification has"))],
+        ),
+        (
+            &[&bulk[..], &["--dry-run"]].concat(),
+            0,
+            &[
+                (&keys[1], "erase", true, None),
+                (&keys[0], "erase", true, None),
+            ],
+        ),
+        (
+            &[&bulk[..], &["--yes"]].concat(),
+            0,
+            &[
+                (&keys[1], "erase", false, None),
+                (&keys[0], "erase", false, None),
+            ],
+        ),
+        (
+            &["replay", "--state", "discarded", "--yes"],
+            0,
+            &[
+                (&keys[1], "replay", false, Some("it was discarded")),
+                (&keys[0], "replay", false, Some("it was discarded")),
+            ],
+        ),
+    ] {
+        let ran = folder.run(&[arguments, &["--json"]].concat());
+        assert_eq!(ran.code, code, "{ran:?}");
+        let mut objects: Vec<Value> = ran
+            .stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let position = |object: &Value| expected.iter().position(|(key, ..)| object["key"] == *key);
+        objects.sort_by_key(position); // several are under way at once
+        assert_eq!(objects.len(), expected.len(), "{ran:?}");
+        for (object, (key, action, dry_run, reason)) in objects.iter().zip(expected) {
+            assert_eq!(object["key"], *key, "{ran:?}");
+            assert_eq!(object["action"], *action, "{ran:?}");
+            assert_eq!(object["dry_run"], *dry_run, "{ran:?}");
+            assert_eq!(object["done"], reason.is_none(), "{ran:?}");
+            let why = object["reason"].as_str();
+            assert_eq!(why.is_some(), reason.is_some(), "{ran:?}");
+            assert!(
+                why.unwrap_or_default().contains(reason.unwrap_or_default()),
+                "{ran:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn nothing_is_changed_if_the_audit_trail_cannot_be_written() {
     let folder = delivered(1);
     let key = &keys(&folder)[0];

@@ -1063,6 +1063,63 @@ fn verify_proves_a_body_and_explains_what_is_wrong_with_another() {
 }
 
 #[test]
+fn verify_prints_its_diagnosis_and_its_findings_as_json() {
+    let folder = folder_after(&[&["pay"]]);
+    let key = only_key(&folder);
+    let raw = folder.run(&["show", "--raw", &key]);
+    let row: Value = serde_json::from_str(&folder.run(&["show", "--json", &key]).stdout).unwrap();
+    let signature = row["signature"].as_str().unwrap();
+    folder.write("body.json", &raw.bytes);
+    folder.write("saved.json", [&raw.bytes[..], b"\n"].concat());
+    let zeros = "0".repeat(64);
+    for (body, signature, code, verdict, has_label, cause) in [
+        ("body.json", signature, 0, "genuine", true, None),
+        ("saved.json", signature, 1, "refused", true, Some("newline")),
+        ("body.json", &*zeros, 1, "refused", false, Some("")),
+    ] {
+        let source = ["verify", "--source", "pay", "--json"];
+        let signed = ["--body", body, "--signature", signature];
+        let ran = folder.run(&[source, signed].concat());
+        assert_eq!(ran.code, code, "{ran:?}");
+        let found: Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!(found["source"], "pay", "{ran:?}");
+        assert_eq!(found["verdict"], verdict, "{ran:?}");
+        let label = found["key_label"].as_str();
+        assert_eq!(label.is_some(), has_label, "{ran:?}");
+        let first = found["causes"][0].as_str();
+        assert_eq!(first.is_some(), cause.is_some(), "{ran:?}");
+        let (first, cause) = (first.unwrap_or_default(), cause.unwrap_or_default());
+        assert!(first.contains(cause), "{ran:?}");
+    }
+
+    let stored = |secret: &str, damage: &str| {
+        let db = rusqlite::Connection::open(folder.path().join("pillarbox.db")).unwrap();
+        db.execute_batch(damage).unwrap();
+        drop(db);
+        let mut command = folder.command(&["verify", "--stored", "--json"]);
+        let ran = Ran::of(command.env("PAY_SIGNING_SECRET", secret));
+        let lines = ran.stdout.lines();
+        let objects = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
+        (ran.code, objects.collect::<Vec<_>>())
+    };
+    let other = "webhook_test_another0another0another0";
+    for (damage, code, verdict) in [
+        ("", 0, "other_secret"),
+        ("UPDATE notification SET subject = 'another'", 1, "broken"),
+    ] {
+        let (ended, objects) = stored(other, damage);
+        assert_eq!((ended, objects.len()), (code, 2), "{objects:?}");
+        assert_eq!(objects[0]["key"], *key);
+        assert_eq!(objects[0]["verdict"], verdict);
+        assert!(objects[0]["reason"].as_str().unwrap().contains(&key));
+        let counts = objects[1]["summary"].as_object().unwrap();
+        assert_eq!(counts[verdict], 1, "{counts:?}");
+        let sum = counts.values().filter_map(Value::as_u64).sum::<u64>();
+        assert_eq!((counts.len(), sum), (6, 1), "{counts:?}");
+    }
+}
+
+#[test]
 fn a_backup_of_a_running_serve_is_whole_and_another_user_can_read_it_where_nothing_is_writable() {
     let folder = Folder::with(BOTH_SOURCES);
     let mut serve = folder.serve();

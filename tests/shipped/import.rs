@@ -216,6 +216,49 @@ fn a_line_that_was_changed_is_named_and_the_others_are_stored() {
     }
 }
 
+#[test]
+fn an_import_prints_one_object_for_each_line_and_the_counts() {
+    let folder = folder();
+    let exported = export(&folder, &["--state", "delivered"]);
+    let rows = objects(&exported);
+    let mut broken = rows[0].clone();
+    broken["body_base64"] = Value::Null;
+    let good = &rows[1];
+    let lines = [
+        broken.to_string(),
+        "{".to_owned(),
+        good.to_string(),
+        good.to_string(),
+    ];
+    let ran = import(
+        &folder,
+        &lines.join("\n"),
+        &[&OTHER[..], &["--json"]].concat(),
+    );
+    assert_eq!(ran.code, 1, "{ran:?}");
+    let mut printed = objects(&ran.stdout);
+    let summary = json!({"summary": {"stored": 1, "duplicates": 1, "expired": 0, "refused": 2}});
+    assert_eq!(printed.pop(), Some(summary), "{ran:?}");
+    printed.sort_by_key(|object| object["line"].as_u64());
+    let key = &good["key"];
+    let expected = [
+        (&rows[0]["key"], "it was not erased"),
+        (&Value::Null, "not a line of `export`"),
+        (key, "it is stored already"),
+        (key, ""),
+    ];
+    assert_eq!(printed.len(), expected.len(), "{ran:?}");
+    for (number, (object, (key, why))) in printed.iter().zip(expected).enumerate() {
+        assert_eq!(object["line"], number + 1, "{ran:?}");
+        assert_eq!(object["key"], *key, "{ran:?}");
+        assert_eq!(object["action"], "import", "{ran:?}");
+        assert_eq!(object["done"], why.is_empty(), "{ran:?}");
+        assert_eq!(object["reason"].is_null(), why.is_empty(), "{ran:?}");
+        let reason = object["reason"].as_str().unwrap_or_default();
+        assert!(reason.contains(why), "{ran:?}");
+    }
+}
+
 /// By way of a table and back, with every expiry in whole seconds.
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_move_from_a_file_to_a_table_and_on_to_another() {

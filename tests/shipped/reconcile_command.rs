@@ -1,7 +1,7 @@
 //! `pillarbox reconcile`, and the clock of `serve` that does the same, against senders that are
 //! really asked.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, process::Stdio, sync::Arc, time::Duration};
 
 use rustix::process::Signal;
 use sender_simulator::{
@@ -16,7 +16,10 @@ use sender_simulator::{
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-use test_support::process::{BOTH_SOURCES, FREE_PORTS, Folder, Ran, Serve, until};
+use test_support::{
+    process::{BOTH_SOURCES, FREE_PORTS, Folder, Ran, Serve, until},
+    table,
+};
 
 const BOX: &str = "50dca3fc-c37c-4f03-b719-63571333624c";
 const CLIENT: [&str; 2] = ["a-client-id-of-hmrc-s", "a-client-secret-of-hmrc-s"];
@@ -133,6 +136,54 @@ fn what_hmrc_keeps_is_recorded_acknowledged_and_reported_in_words() {
             .all(|id| senders.ppns.with(|boxes| boxes.status(id))
                 == Some(NotificationStatus::Acknowledged))
     );
+}
+
+#[test]
+fn after_a_killed_run_the_next_goes_on_at_once_or_says_whose_lock_it_waits_for() {
+    let on_table = |table: &str| format!("--inbox=dynamodb:{table}");
+    for is_local in [true, false] {
+        let senders = Senders::start();
+        let folder = senders.folder();
+        let inbox = if is_local {
+            assert_eq!(run(&folder, &["inbox", "init"]).code, 0);
+            "--inbox=sqlite:pillarbox.db".to_owned()
+        } else {
+            on_table(senders.runtime.block_on(table::fresh("killed")).table())
+        };
+        let reconcile = || {
+            let mut command = folder.command(&["reconcile", "hmrc", &inbox]);
+            command.envs(VARIABLES).envs(table::variables());
+            command
+        };
+        let ids = senders.keep(3);
+        let acknowledged = |id: &String| {
+            senders.ppns.with(|boxes| boxes.status(id)) == Some(NotificationStatus::Acknowledged)
+        };
+        let mut killed = reconcile().stderr(Stdio::null()).spawn().unwrap();
+        until("a run waits for its second list", || {
+            ids.iter().all(acknowledged)
+        });
+        killed.kill().unwrap();
+        killed.wait().unwrap();
+
+        let next = Ran::of(&mut reconcile());
+        if is_local {
+            assert_eq!(next.code, 0, "{next:?}");
+            continue;
+        }
+        assert_eq!(next.code, 1, "{next:?}");
+        let holder = format!(
+            "error[PB112]: another run is under way: process {} on ",
+            killed.id()
+        );
+        for words in [
+            &holder,
+            " holds the lock, which ends in ",
+            " s unless it is renewed",
+        ] {
+            assert!(next.stderr.contains(words), "{words}: {next:?}");
+        }
+    }
 }
 
 #[test]

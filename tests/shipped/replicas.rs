@@ -555,8 +555,9 @@ async fn an_idle_replica_sends_few_requests_and_an_idle_sweeper_as_many_as_docum
         (3..=5).contains(&count(1, "GetItem")),
         "it looks whether the lease is free"
     );
-    assert_eq!(
-        count(1, "Query") + count(1, "UpdateItem") + count(0, "GetItem"),
-        0
+    assert!(
+        count(0, "GetItem") <= 1,
+        "it stores once a minute when it last swept"
     );
+    assert_eq!(count(1, "Query") + count(1, "UpdateItem"), 0);
 }

@@ -275,6 +275,21 @@ async fn doctor_reports_pending_rows_of_a_table_and_the_last_notification_of_eac
 }
 
 #[test]
+fn an_empty_endpoint_is_an_error_that_names_its_variable() {
+    let folder = Folder::with(BOTH_SOURCES);
+    for name in ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"] {
+        for command in [&["inbox", "init"][..], &["serve"]] {
+            let on_table = [command, &["--inbox", "dynamodb:anything"]].concat();
+            let mut command = folder.command(&on_table);
+            let ran = Ran::of(command.envs(table::variables()).env(name, ""));
+            assert_eq!(ran.code, 2, "{ran:?}");
+            let error = format!("error[PB008]: {name} is empty");
+            assert!(ran.stderr.contains(&error), "{ran:?}");
+        }
+    }
+}
+
+#[test]
 fn unreachable_aws_is_an_error_that_says_what_to_do() {
     let folder = Folder::with(BOTH_SOURCES);
     let list = ["list", "--state", "open", "--inbox", "dynamodb:anything"];

@@ -146,7 +146,7 @@ impl Server {
         let server = Serving {
             receiver,
             worker,
-            new_rows: NewRows::new(),
+            new_rows: NewRows::default(),
             metrics: Arc::clone(&metrics),
             refusals: RefusalLog::new(CandidateSecrets::default(), Arc::new(FixedClock)),
             sources: None,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aws_config::{BehaviorVersion, identity::IdentityCache};
 use pillarbox::{
-    aws::{Aws, AwsError, AwsLimits, AwsService, http_client},
+    aws::{Aws, AwsError, AwsLimits, AwsService, http_client, require_endpoints},
     secrets::SecretSources,
 };
 
@@ -20,6 +20,7 @@ const IDENTITY: AwsLimits = AwsLimits {
 /// Finds the region and credentials as every AWS tool does: variables, a profile or single sign-on,
 /// a web identity, the role of an ECS task or of an EKS pod, the role of an EC2 instance.
 pub(crate) async fn from_environment(sources: &SecretSources<'_>) -> Result<Aws, AwsError> {
+    require_endpoints(sources)?;
     let loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(http_client(sources)?)
         .identity_cache(IdentityCache::no_cache()); // `Aws` renews the credentials

@@ -46,6 +46,19 @@ pub(crate) enum StoredProof {
     Broken(String),
 }
 
+impl StoredProof {
+    /// The verdict as `--json` names it, and its reason.
+    pub(crate) fn verdict(&self) -> (&'static str, Option<&str>) {
+        match self {
+            Self::Signed => ("signed", None),
+            Self::Pulled => ("pulled", None),
+            Self::Erased => ("erased", None),
+            Self::OtherSecret(why) => ("other_secret", Some(why)),
+            Self::Broken(why) => ("broken", Some(why)),
+        }
+    }
+}
+
 /// What rows are compared with.
 pub(crate) struct ProofContext {
     /// The configured senders, by name.

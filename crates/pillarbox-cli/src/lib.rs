@@ -29,6 +29,7 @@ pub mod diagnose;
 mod evidence;
 mod labels;
 mod listener;
+mod lock_holder;
 pub mod metrics;
 pub mod overview;
 mod payload;

@@ -90,7 +90,8 @@ it('lets no other site read, frame or post', async () => {
   const csrf = await token();
   const page = `<iframe src="${pillarbox.url()}"></iframe>
 <form method="post" action="${pillarbox.url('/acts/discard')}">
-<input name="csrf" value="${csrf}"><input name="key" value="${row.key}"><button>Win</button></form>`;
+<input name="csrf" value="${csrf}"><input name="key" value="${row.key}">
+<button>Win</button></form>`;
   const evil = createServer((_, response) => {
     response.writeHead(200, { 'content-type': 'text/html' }).end(page);
   });

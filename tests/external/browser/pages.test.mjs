@@ -69,7 +69,8 @@ for (const inbox of Object.keys(INBOXES)) {
             ...['/', '/notifications', '/search?q=', '/refusals', '/audit', '/charts', '/samples',
             ].flatMap((path) => [[full, path], [empty, path]]),
             ...['/notifications?source=pay&state=delivered', '/notifications?state=held',
-              `/search?q=${rows[0].key}`, '/search?q=nowhere', row('pay'), row('hmrc'), dead,
+              ...['key', 'subject'].map((found) => `/search?q=${rows[0][found]}`),
+              '/search?q=nowhere', row('pay'), row('hmrc'), dead,
               `${dead}/replay`, `${dead}/discard`, `${dead}/erase`, '/bulk?state=dead',
               '/nowhere', '/notifications/pay:none', '/notifications?state=wrong',
             ].map((path) => [full, path]),
@@ -110,7 +111,7 @@ for (const inbox of Object.keys(INBOXES)) {
     it('work with scripts switched off', async () => {
       const { page, context } = await open(browser, { javaScriptEnabled: false });
       await page.goto(full.url('/'));
-      await page.getByRole('link', { name: 'dead' }).click();
+      await page.getByRole('link', { name: '1 notification is dead' }).click();
       assert.equal(await page.locator('#notifications tbody tr').count(), 1);
       await page.locator('#notifications tbody a').click();
       await page.getByRole('link', { name: 'Replay' }).click();

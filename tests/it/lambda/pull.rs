@@ -102,6 +102,7 @@ impl<I: Inbox> Reconciling<I> {
             manager: None,
             clock: Arc::clone(clock) as Arc<dyn Clock>,
             sleeper: Box::new(Passing(Arc::clone(clock))),
+            holder: Box::new("a test"),
             reporter: Box::new(()),
             metrics: Some(MetricsWriter::new(
                 FunctionMetrics::all("pillarbox-Reconciler-1"),

@@ -92,8 +92,8 @@ async fn of_two_runs_of_one_source_the_second_ends_at_once() {
     assert!(
         matches!(
             how,
-            (RunEnd::Completed, RunEnd::AlreadyRunning)
-                | (RunEnd::AlreadyRunning, RunEnd::Completed)
+            (RunEnd::Completed, RunEnd::AlreadyRunning(_))
+                | (RunEnd::AlreadyRunning(_), RunEnd::Completed)
         ),
         "{one}, {other}"
     );

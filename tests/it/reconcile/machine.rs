@@ -96,6 +96,7 @@ impl Machine {
             sleeper,
             transport: &NetworkTransport,
             stop: &self.stop,
+            holder: &"a test",
             reporter: &self.told,
             window: Acceptance(Duration::from_secs(60 * 24 * 60 * 60)),
         };

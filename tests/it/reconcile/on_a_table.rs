@@ -88,6 +88,7 @@ async fn boxes_are_emptied_into_a_table_whose_answers_get_lost() {
         sleeper: &*rig.clock,
         transport: &NetworkTransport,
         stop: &rig.stop,
+        holder: &"a test",
         reporter: &rig.told,
         window: Acceptance(Duration::from_secs(60 * 24 * 60 * 60)),
     };

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     CommandError, ErrorCode,
     filter::FilterArgs,
+    json_act::{JsonAct, unreadable},
     key::{find_key, no_such},
     list::{damaged, newer},
     output::Output,
@@ -41,48 +42,19 @@ pub(super) struct BulkArgs {
     /// Only list and count what would be done
     #[arg(long)]
     pub(super) dry_run: bool,
+    /// Print one JSON object for each notification
+    #[arg(long)]
+    json: bool,
 }
 
 /// A person at the configured inbox.
-pub(super) async fn operator(
+async fn operator(
     settings: &CommandSettings,
     dry_run: bool,
 ) -> Result<Operator<AnyInbox>, CommandError> {
     let (inbox, actor) = settings.open_as_person(dry_run).await?;
     let retention = settings.config.retention;
     Ok(Operator::new(Arc::new(inbox), actor, retention))
-}
-
-/// Acts on each notification that `texts` name; returns how many were changed,
-/// or would be. Nothing is changed if one of them may mean several.
-pub(super) async fn act_on_named(
-    operator: &Operator<AnyInbox>,
-    act: RowAct,
-    texts: &[String],
-    settings: &CommandSettings,
-    dry_run: bool,
-    output: &mut Output,
-) -> Result<usize, CommandError> {
-    let mut keys = Vec::new();
-    for text in texts {
-        match find_key(text, operator.inbox(), settings).await? {
-            Some(key) => keys.push(key),
-            None => output.error(&no_such(text))?,
-        }
-    }
-    let mut done = 0;
-    for key in &keys {
-        let result = if dry_run {
-            operator.would(act, key).await?
-        } else {
-            operator.act_on(act, key).await?
-        };
-        if dry_run && act == RowAct::Erase && matches!(result, RowResult::Done) {
-            name_copies(operator, key, output).await?;
-        }
-        done += usize::from(report(key, &result, output)?);
-    }
-    Ok(done)
 }
 
 /// Names every place that holds bytes of a notification.
@@ -97,26 +69,117 @@ async fn name_copies(
     Ok(())
 }
 
-/// Prints how an act on one notification ended; returns whether it is done.
-fn report(key: &Key, result: &RowResult, output: &mut Output) -> std::io::Result<bool> {
-    match result {
-        RowResult::Done => output.data(key.as_str())?,
-        RowResult::Refused(why) => output.say(&format!("{key} is left alone: {why}"))?,
-        RowResult::Absent => output.error(&no_such(key.as_str()))?,
-        RowResult::Unreadable(error) => output.error(&error.clone().into())?,
-        RowResult::BytesLeft(copies) => {
-            for copy in copies {
-                output.error(&ErrorCode::BytesLeft.error(format!(
-                    "{key}: {} bytes are still in {}: run the command again",
-                    copy.bytes, copy.place
-                )))?;
-            }
-        }
-    }
-    Ok(matches!(result, RowResult::Done))
+/// Prints an error of one notification; returns its sentence.
+fn report_error(error: CommandError, output: &mut Output) -> std::io::Result<String> {
+    output.error(&error)?;
+    Ok(error.into_text())
 }
 
 impl BulkArgs {
+    /// Acts on each notification that `texts` name; returns how many were changed,
+    /// or would be. Nothing is changed if one of them may mean several.
+    pub(super) async fn act_on_named(
+        &self,
+        act: RowAct,
+        texts: &[String],
+        settings: &CommandSettings,
+        output: &mut Output,
+    ) -> Result<usize, CommandError> {
+        let operator = operator(settings, self.dry_run).await?;
+        let mut keys = Vec::new();
+        for text in texts {
+            // An act on a whole key is in the audit trail even if nothing has it.
+            let found = find_key(text, operator.inbox(), settings).await?;
+            match found.or_else(|| Key::parse(text)) {
+                Some(key) => keys.push(key),
+                None => drop(self.report(act, text, &RowResult::Absent, output)?),
+            }
+        }
+        let mut done = 0;
+        for key in &keys {
+            let result = if self.dry_run {
+                operator.would(act, key).await?
+            } else {
+                operator.act_on(act, key).await?
+            };
+            if self.dry_run && act == RowAct::Erase && matches!(result, RowResult::Done) {
+                name_copies(&operator, key, output).await?;
+            }
+            done += usize::from(self.report(act, key.as_str(), &result, output)?);
+        }
+        Ok(done)
+    }
+
+    /// Prints how an act on one notification ended; returns whether it is done.
+    fn report(
+        &self,
+        act: RowAct,
+        key: &str,
+        result: &RowResult,
+        output: &mut Output,
+    ) -> Result<bool, CommandError> {
+        let reason = match result {
+            RowResult::Done => {
+                self.print_done(act, key, output)?;
+                return Ok(true);
+            }
+            RowResult::Refused(why) => {
+                output.say(&format!("{key} is left alone: {why}"))?;
+                (*why).to_owned()
+            }
+            RowResult::Absent => report_error(no_such(key), output)?,
+            RowResult::Unreadable(error) => report_error(error.clone().into(), output)?,
+            RowResult::BytesLeft(copies) => {
+                let mut errors = Vec::new();
+                for copy in copies {
+                    let error = ErrorCode::BytesLeft.error(format!(
+                        "{key}: {} bytes are still in {}: run the command again",
+                        copy.bytes, copy.place
+                    ));
+                    errors.push(report_error(error, output)?);
+                }
+                errors.join("; ")
+            }
+        };
+        self.print_left(act, Some(key), reason, output)?;
+        Ok(false)
+    }
+
+    fn print_done(&self, act: RowAct, key: &str, output: &mut Output) -> Result<(), CommandError> {
+        if self.json {
+            return self.print_json(act, Some(key), None, output);
+        }
+        Ok(output.data(key)?)
+    }
+
+    /// Prints what is left alone as JSON; the words for a person are printed already.
+    fn print_left(
+        &self,
+        act: RowAct,
+        key: Option<&str>,
+        reason: String,
+        output: &mut Output,
+    ) -> Result<(), CommandError> {
+        if self.json {
+            self.print_json(act, key, Some(reason), output)?;
+        }
+        Ok(())
+    }
+
+    fn print_json(
+        &self,
+        act: RowAct,
+        key: Option<&str>,
+        reason: Option<String>,
+        output: &mut Output,
+    ) -> Result<(), CommandError> {
+        let object = JsonAct {
+            dry_run: self.dry_run,
+            ..JsonAct::new(act.action(), key, reason)
+        };
+        object.print(output)
+    }
+
     /// Acts on all of `scope`; returns how many were changed, or would be. `has_consent` if the
     /// command line says already that all of them are meant.
     ///
@@ -138,15 +201,23 @@ impl BulkArgs {
         scan.end();
         newer(&selection.newer, output)?;
         damaged(&selection.damaged, output)?;
+        for (key, _, reason) in unreadable(&selection.newer, &selection.damaged) {
+            self.print_left(selection.act, key, reason, output)?;
+        }
         for (key, why) in &selection.refused {
-            output.say(&format!("{key} is left alone: {why}"))?;
+            self.report(
+                selection.act,
+                key.as_str(),
+                &RowResult::Refused(why),
+                output,
+            )?;
         }
         if self.dry_run {
             for key in &selection.keys {
                 if selection.act == RowAct::Erase {
                     name_copies(&operator, key, output).await?;
                 }
-                output.data(key.as_str())?;
+                self.print_done(selection.act, key.as_str(), output)?;
             }
             return Ok(selection.keys.len());
         }
@@ -178,10 +249,13 @@ impl BulkArgs {
         output: &mut Output,
     ) -> Result<ActReport, CommandError> {
         let (stop, bar) = (CancellationToken::new(), ActBar::new(selection.keys.len()));
-        let mut printed = Ok(());
+        let mut printed: Result<(), CommandError> = Ok(());
         let mut on_row = |key: &Key, result: &RowResult, progress: ActProgress| {
             if printed.is_ok() {
-                printed = bar.above(|| report(key, result, output).map(drop));
+                printed = bar.above(|| {
+                    let reported = self.report(selection.act, key.as_str(), result, output);
+                    reported.map(drop)
+                });
             }
             if printed.is_err() {
                 stop.cancel(); // the reader of the output has closed it

@@ -2,12 +2,7 @@
 
 use clap::Args;
 
-use super::{
-    CommandError, GlobalArgs,
-    bulk::{BulkArgs, act_on_named, operator},
-    output::Output,
-    settings::CommandSettings,
-};
+use super::{CommandError, GlobalArgs, bulk::BulkArgs, output::Output, settings::CommandSettings};
 use crate::acts::{ActScope, RowAct};
 use pillarbox::config::Overrides;
 
@@ -57,9 +52,8 @@ impl DiscardArgs {
             let discarded = discarded.await?;
             return self.close(act, discarded, true, output);
         }
-        let (keys, dry_run) = (&self.keys, self.bulk.dry_run);
-        let operator = operator(&settings, dry_run).await?;
-        let discarded = act_on_named(&operator, act, keys, &settings, dry_run, output).await?;
+        let keys = &self.keys;
+        let discarded = self.bulk.act_on_named(act, keys, &settings, output).await?;
         self.close(act, discarded, false, output)?;
         if discarded == keys.len() {
             Ok(())

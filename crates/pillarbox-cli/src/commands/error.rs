@@ -181,7 +181,13 @@ impl From<RunEnd> for CommandError {
     fn from(end: RunEnd) -> Self {
         match end {
             RunEnd::Inbox(error) => error.into(),
-            RunEnd::AlreadyRunning | RunEnd::LockLost => ErrorCode::ReconcileBusy.error(end),
+            RunEnd::AlreadyRunning(_) => ErrorCode::ReconcileBusy.error(format!(
+                "{end}: wait until the run has ended, and run the command again"
+            )),
+            RunEnd::LockLost => ErrorCode::ReconcileBusy.error(format!(
+                "{end}, here, in a `serve` or on Lambda: wait until it has ended, and run the \
+                 command again; the lock of a process that died ends within a minute"
+            )),
             end => ErrorCode::ReconcileFailed.error(end),
         }
     }

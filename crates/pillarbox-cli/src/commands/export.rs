@@ -85,7 +85,7 @@ impl ExportArgs {
                 let proof = context.prove(&row);
                 broken += usize::from(matches!(proof, StoredProof::Broken(_)));
                 exported += 1;
-                output.data(&json(&ExportedRow::of(&row, proof))?)?;
+                output.data(&json(&ExportedRow::of(&row, &proof))?)?;
                 line.add_one();
             }
             page = listed.next.map(|next| PageRequest {
@@ -106,14 +106,8 @@ impl ExportArgs {
 }
 
 impl ExportedRow {
-    fn of(row: &Row, proof: StoredProof) -> Self {
-        let (verdict, verdict_reason) = match proof {
-            StoredProof::Signed => ("signed", None),
-            StoredProof::Pulled => ("pulled", None),
-            StoredProof::Erased => ("erased", None),
-            StoredProof::OtherSecret(why) => ("other_secret", Some(why)),
-            StoredProof::Broken(why) => ("broken", Some(why)),
-        };
+    fn of(row: &Row, proof: &StoredProof) -> Self {
+        let (verdict, verdict_reason) = proof.verdict();
         Self {
             row: JsonRow::from(row),
             kind: row.kind.name,
@@ -127,7 +121,7 @@ impl ExportedRow {
                 .map(|bytes| BASE64_STANDARD.encode(bytes)),
             body_base64: row.body.as_ref().map(|body| BASE64_STANDARD.encode(body)),
             verdict,
-            verdict_reason,
+            verdict_reason: verdict_reason.map(str::to_owned),
         }
     }
 }

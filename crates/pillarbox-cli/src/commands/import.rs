@@ -11,11 +11,12 @@ use std::sync::Arc;
 
 use clap::Args;
 use futures_util::future::{join_all, try_join_all};
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    CommandError, GlobalArgs, bulk::ActBar, output::Output, settings::CommandSettings,
-    verify::proof_context,
+    CommandError, GlobalArgs, bulk::ActBar, json_act::JsonAct, output::Output,
+    settings::CommandSettings, verify::proof_context,
 };
 use crate::{
     acts::{ActProgress, Operator},
@@ -53,10 +54,13 @@ pub(super) struct ImportArgs {
     /// Deliver what was open, from where it was. The other inbox must not deliver it any more
     #[arg(long)]
     deliver: bool,
+    /// Print one JSON object for each line, and one with the counts
+    #[arg(long)]
+    json: bool,
 }
 
 /// What became of the lines.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 struct ImportCounts {
     stored: usize,
     duplicates: usize,
@@ -89,6 +93,7 @@ impl ImportArgs {
                 ..context
             },
             deliver: self.deliver,
+            as_json: self.json,
             retention: RetentionPolicy { retention },
             counts: ImportCounts::default(),
         };
@@ -111,6 +116,10 @@ impl ImportArgs {
             Ok(()) => AuditOutcome::Done,
         };
         operator.end(entry, counts.stored as u64, outcome).await?;
+        if self.json {
+            let summary = serde_json::json!({"summary": counts});
+            output.data(&summary.to_string())?;
+        }
         close(&counts, planned, output)?;
         ended?;
         if counts.refused == 0 && outcome == AuditOutcome::Done {
@@ -142,6 +151,7 @@ struct ImportRun<'a> {
     operator: &'a Operator<AnyInbox>,
     context: ProofContext,
     deliver: bool,
+    as_json: bool,
     retention: RetentionPolicy,
     counts: ImportCounts,
 }
@@ -164,11 +174,18 @@ impl ImportRun<'_> {
             }
             bytes += line.len();
             match self.read(&line) {
-                Ok(Some(row)) => batch.push(row),
-                Ok(None) => self.counts.expired += 1,
+                Ok(row) if has_expired(&row) => {
+                    self.counts.expired += 1;
+                    let reason = Some("it has expired".to_owned());
+                    bar.above(|| self.print_json(number, Some(&row.key), reason, output))?;
+                }
+                Ok(row) => batch.push((number, row)),
                 Err(error) => {
                     self.counts.refused += 1;
-                    bar.above(|| output.say(&format!("line {number} is left out: {error}")))?;
+                    bar.above(|| {
+                        output.say(&format!("line {number} is left out: {error}"))?;
+                        self.print_json(number, error.key(), Some(error.to_string()), output)
+                    })?;
                 }
             }
             if batch.len() == BATCH_ROWS || bytes > BATCH_BYTES {
@@ -191,45 +208,67 @@ impl ImportRun<'_> {
         }
     }
 
-    /// The row of a line as it is to be stored; `None` if it has expired.
-    fn read(&self, line: &str) -> Result<Option<Row>, ImportError> {
+    /// Prints what became of a line, with `--json`.
+    fn print_json(
+        &self,
+        line: usize,
+        key: Option<&Key>,
+        reason: Option<String>,
+        output: &mut Output,
+    ) -> Result<(), CommandError> {
+        if !self.as_json {
+            return Ok(());
+        }
+        let object = JsonAct {
+            line: Some(line),
+            ..JsonAct::new(AuditAction::Import, key.map(Key::as_str), reason)
+        };
+        object.print(output)
+    }
+
+    /// The row of a line as it is to be stored.
+    fn read(&self, line: &str) -> Result<Row, ImportError> {
         let row = row_of(line)?;
         if let StoredProof::Broken(why) = self.context.prove(&row) {
             return Err(ImportError::Broken(row.key, why));
         }
-        let now = SystemClock.now();
-        if row.expires_at.is_some_and(|at| at <= now) {
-            return Ok(None);
-        }
         if row.state == State::Recorded && !self.deliver {
-            return Ok(Some(held(row, now)));
+            return Ok(held(row, SystemClock.now()));
         }
-        Ok(Some(row))
+        Ok(row)
     }
 
     /// Stores the rows together, in their order, so that they are listed in it.
     async fn store(
         &mut self,
-        rows: Vec<Row>,
+        rows: Vec<(usize, Row)>,
         bar: &ActBar,
         output: &mut Output,
     ) -> Result<(), CommandError> {
         let inbox = self.operator.inbox();
-        try_join_all(rows.iter().map(|row| self.claim_event(row))).await?;
-        let imported = join_all(rows.iter().map(|row| inbox.import(row))).await;
-        for (row, imported) in rows.iter().zip(imported) {
-            match imported? {
+        try_join_all(rows.iter().map(|(_, row)| self.claim_event(row))).await?;
+        let imported = join_all(rows.iter().map(|(_, row)| inbox.import(row))).await;
+        for ((number, row), imported) in rows.iter().zip(imported) {
+            let reason = match imported? {
                 Imported::Stored => {
                     self.counts.stored += 1;
-                    bar.above(|| output.data(row.key.as_str()))?;
+                    if !self.as_json {
+                        bar.above(|| output.data(row.key.as_str()))?;
+                    }
+                    None
                 }
-                Imported::Duplicate => self.counts.duplicates += 1,
+                Imported::Duplicate => {
+                    self.counts.duplicates += 1;
+                    Some("it is stored already".to_owned())
+                }
                 Imported::KeyTaken => {
                     self.counts.refused += 1;
-                    let error = ImportError::KeyTaken(row.key.clone());
-                    bar.above(|| output.say(&format!("{error}")))?;
+                    let error = ImportError::KeyTaken(row.key.clone()).to_string();
+                    bar.above(|| output.say(&error))?;
+                    Some(error)
                 }
-            }
+            };
+            bar.above(|| self.print_json(*number, Some(&row.key), reason, output))?;
         }
         Ok(())
     }
@@ -244,6 +283,11 @@ impl ImportRun<'_> {
         }
         Ok(())
     }
+}
+
+fn has_expired(row: &Row) -> bool {
+    let now = SystemClock.now();
+    row.expires_at.is_some_and(|at| at <= now)
 }
 
 fn was_delivered(row: &Row) -> bool {

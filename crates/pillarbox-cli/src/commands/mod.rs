@@ -18,6 +18,7 @@ mod find;
 mod healthcheck;
 mod import;
 mod inbox;
+mod json_act;
 mod key;
 mod list;
 mod local_request;

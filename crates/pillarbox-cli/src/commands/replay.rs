@@ -2,12 +2,7 @@
 
 use clap::Args;
 
-use super::{
-    CommandError, GlobalArgs,
-    bulk::{BulkArgs, act_on_named, operator},
-    output::Output,
-    settings::CommandSettings,
-};
+use super::{CommandError, GlobalArgs, bulk::BulkArgs, output::Output, settings::CommandSettings};
 use crate::acts::{ActScope, RowAct};
 use pillarbox::{config::Overrides, domain::State};
 
@@ -57,10 +52,11 @@ impl ReplayArgs {
             let replayed = replayed.await?;
             return self.close(replayed, output);
         }
-        let (keys, dry_run) = (&self.keys, self.bulk.dry_run);
-        let operator = operator(&settings, dry_run).await?;
-        let replayed =
-            act_on_named(&operator, RowAct::Replay, keys, &settings, dry_run, output).await?;
+        let keys = &self.keys;
+        let replayed = self
+            .bulk
+            .act_on_named(RowAct::Replay, keys, &settings, output)
+            .await?;
         self.close(replayed, output)?;
         if replayed == keys.len() {
             Ok(())

@@ -35,6 +35,7 @@ use crate::{
     console::{Console, ConsoleAccess, ConsoleInbox, ConsoleSettings, SampleSource, SenderLookup},
     labels,
     listener::raise_descriptor_limit,
+    lock_holder::LocalProcess,
     metrics::{CountedFailures, ServeMetrics},
     refusals::{CandidateSecrets, RefusalLog},
     server::{NewRowHints, NewRows, ServeInbox, Server, SweepDuty, reconcile_loop, sweep_lease},
@@ -358,7 +359,7 @@ impl<D: Destination> Starting<'_, D> {
         let secrets = DestinationSecrets::default();
         tokio::spawn(log_unreachable(settings.config.route_settings(&secrets)));
         let (duty, duty_ended) = take_duty(&stop);
-        let new_rows = NewRows::new();
+        let new_rows = NewRows::default();
         let hints = new_rows.hints();
         let reconciling = reconciler(&settings.config, self.aws.as_ref(), &inbox, hints)
             .map(|reconciler| reconcile_loop::start(reconciler, &metrics, &duty, &stop))
@@ -454,6 +455,7 @@ fn reconciler<I: ServeInbox>(
     let deps = ReconcilerDeps {
         clock: Arc::new(SystemClock),
         sleeper: Box::new(TokioSleeper),
+        holder: Box::new(LocalProcess::new(&config.inbox)),
         reporter: Box::new(hints),
         env: variable,
         manager: aws.map(SecretsManager::new),

@@ -8,10 +8,12 @@ pub(super) use stored::proof_context;
 use std::{fs, path::PathBuf};
 
 use clap::Args;
+use serde::Serialize;
 
 use super::{
     CommandError, ErrorCode, GlobalArgs,
     output::Output,
+    row::json,
     settings::{CommandSettings, fetch_if_there},
 };
 use crate::diagnose::{Diagnosis, NamedSecret, diagnose};
@@ -44,6 +46,18 @@ pub(super) struct VerifyArgs {
     /// Every stored row: what it says, derived again from its bytes, and its signature
     #[arg(long, conflicts_with = "source")]
     stored: bool,
+    /// Print a JSON object; with --stored, one for each finding and one with the counts
+    #[arg(long)]
+    json: bool,
+}
+
+/// The diagnosis of one body and header. The names are stable.
+#[derive(Serialize)]
+struct JsonDiagnosis {
+    source: String,
+    verdict: &'static str,
+    key_label: Option<String>,
+    causes: Vec<String>,
 }
 
 impl VerifyArgs {
@@ -54,9 +68,9 @@ impl VerifyArgs {
     ) -> Result<(), CommandError> {
         match (self.source, self.body, self.signature) {
             (Some(source), Some(body), Some(signature)) => {
-                one(global, &source, &body, &signature, output).await
+                one(global, &source, &body, &signature, self.json, output).await
             }
-            _ => stored::run(global, output).await,
+            _ => stored::run(global, self.json, output).await,
         }
     }
 }
@@ -67,6 +81,7 @@ async fn one(
     source: &str,
     body: &PathBuf,
     signature: &str,
+    as_json: bool,
     output: &mut Output,
 ) -> Result<(), CommandError> {
     let settings = CommandSettings::load(global, Overrides::default())?;
@@ -97,13 +112,35 @@ async fn one(
         &body,
         SystemClock.now(),
     );
-    for sentence in diagnosis.sentences() {
-        output.data(&sentence)?;
+    let is_genuine = matches!(diagnosis, Diagnosis::Genuine { .. });
+    if as_json {
+        let name = source.name.to_string();
+        output.data(&json(&JsonDiagnosis::of(name, diagnosis))?)?;
+    } else {
+        for sentence in diagnosis.sentences() {
+            output.data(&sentence)?;
+        }
     }
-    if matches!(diagnosis, Diagnosis::Genuine { .. }) {
+    if is_genuine {
         Ok(())
     } else {
         Err(CommandError::Wanting)
+    }
+}
+
+impl JsonDiagnosis {
+    fn of(source: String, diagnosis: Diagnosis) -> Self {
+        let (verdict, key_label, causes) = match diagnosis {
+            Diagnosis::Genuine { key_label, .. } => ("genuine", Some(key_label), Vec::new()),
+            Diagnosis::Explained { key_label, causes } => ("refused", Some(key_label), causes),
+            Diagnosis::Unexplained(causes) => ("refused", None, causes),
+        };
+        Self {
+            source,
+            verdict,
+            key_label,
+            causes: causes.iter().map(ToString::to_string).collect(),
+        }
     }
 }
 

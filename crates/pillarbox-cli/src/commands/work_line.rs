@@ -24,8 +24,8 @@ pub(super) struct WorkLine {
 }
 
 impl WorkLine {
-    /// Counts pieces of work, which `done` names: `12,345 exported in 3s`. Data that scrolls past on a
-    /// terminal shows the progress already, so there is no line beside it.
+    /// Counts pieces of work, which `done` names: `12,345 exported in 3s`. Data that scrolls past
+    /// on a terminal shows the progress already, so there is no line beside it.
     pub(super) fn counting(done: &str, prints_data: bool) -> Self {
         let line = Self::new(
             None,

@@ -99,7 +99,7 @@ impl PageError {
     }
 
     /// What is wrong, and what to do about it.
-    fn words(&self) -> (&'static str, &'static str) {
+    fn sentences(&self) -> (&'static str, &'static str) {
         match self {
             Self::NoPage => (
                 "Page not found",
@@ -196,7 +196,7 @@ impl IntoResponse for PageError {
         if let Self::Inbox(error) = &self {
             tracing::error!(reason = %error, "the console could not read the inbox");
         }
-        let (heading, advice) = self.words();
+        let (heading, advice) = self.sentences();
         let detail = match &self {
             Self::Inbox(error) => Some(visible(&error.to_string()).into_owned()),
             Self::Refused(reason) | Self::BytesLeft(reason) => Some(visible(reason).into_owned()),

@@ -849,7 +849,8 @@ async fn a_stream_has_the_filter_of_its_list_and_nothing_hostile() {
     stream.until("heartbeat").await;
     console.inbox.record(&paid("m1")).await.unwrap();
     let hostile = format!(
-        r#"{{"webhook_message_id":"m2","created_date":"{NOW}","resource_id":"a\nevent: new","event_type":"x\u202e"}}"#
+        r#"{{"webhook_message_id":"m2","created_date":"{NOW}","resource_id":"a\nevent: new",
+        "event_type":"x\u202e"}}"#
     );
     console
         .inbox

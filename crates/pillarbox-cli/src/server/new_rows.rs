@@ -21,16 +21,17 @@ pub struct NewRows {
 #[derive(Clone)]
 pub struct NewRowHints(mpsc::Sender<Key>);
 
-impl NewRows {
-    /// Without any hint.
-    pub fn new() -> Self {
+impl Default for NewRows {
+    fn default() -> Self {
         let (hints, waiting) = mpsc::channel(MAX_HINTS);
         Self {
             hints: NewRowHints(hints),
             waiting,
         }
     }
+}
 
+impl NewRows {
     /// Wakes this delivery loop.
     pub fn hints(&self) -> NewRowHints {
         self.hints.clone()

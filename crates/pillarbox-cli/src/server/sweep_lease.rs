@@ -19,6 +19,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::lock_holder::LocalProcess;
 use pillarbox::{
     domain::Clock,
     inbox::{InboxError, KvKey, LockTerms, ReconcileInbox, SharedLock, TryLock},
@@ -79,6 +80,7 @@ pub(crate) fn compete<I: ReconcileInbox>(
         clock,
         terms,
         duty,
+        holder: LocalProcess::of_shared_inbox(),
         lock: None,
         skewed: None,
     };
@@ -97,6 +99,7 @@ struct SweepLease<I> {
     clock: Arc<dyn Clock>,
     terms: LockTerms,
     duty: watch::Sender<bool>,
+    holder: LocalProcess,
     lock: Option<SharedLock>,
     /// The version of a lock with an impossible date, and since when it is unchanged.
     skewed: Option<(u64, Instant)>,
@@ -153,13 +156,13 @@ impl<I: ReconcileInbox> SweepLease<I> {
             .filter(|(_, since)| since.elapsed() >= self.terms.skew_watch())
             .map(|(version, _)| version);
         let (inbox, clock) = (&*self.inbox, &*self.clock);
-        match SharedLock::try_lock(inbox, clock, &self.terms, watched).await? {
+        match SharedLock::try_lock(inbox, clock, &self.terms, &self.holder, watched).await? {
             TryLock::Acquired(lock) => {
                 tracing::info!("this replica sweeps now");
                 (self.lock, self.skewed) = (Some(lock), None);
                 self.duty.send_replace(true);
             }
-            TryLock::Held => self.skewed = None,
+            TryLock::Held(_) => self.skewed = None,
             TryLock::ClockSkew(version) => self.watch_skewed(version),
         }
         Ok(())

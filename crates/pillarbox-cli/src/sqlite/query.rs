@@ -346,12 +346,12 @@ pub(super) fn arrivals(
     let begin = first.first().copied().unwrap_or(i64::MAX);
     let mut rows = select.query([begin, MAX_CHARTED_PENDING])?;
     while let Some(row) = rows.next()? {
-        let (shelf, id): (String, i64) = (row.get(0)?, row.get(1)?);
+        let (partition, id): (String, i64) = (row.get(0)?, row.get(1)?);
         let span = first.partition_point(|&first| first <= id) - 1;
         let Some(count) = counts.get_mut(span) else {
             continue; // it arrived after the last bound
         };
-        *match shelf.as_str() {
+        *match partition.as_str() {
             "open:0" => &mut count.open,
             "dead:0" => &mut count.dead,
             _ => &mut count.held,

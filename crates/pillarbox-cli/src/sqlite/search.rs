@@ -42,8 +42,8 @@ pub struct FoundInFile {
 }
 
 impl SqliteInbox {
-    /// Finds `text` as a payment, a box or an id of `sources`, whole or its beginning, or as a whole
-    /// reference. Every look-up is bounded.
+    /// Finds `text` as a payment, a box or an id of `sources`, whole or its beginning, or as a
+    /// whole reference. Every look-up is bounded.
     ///
     /// # Errors
     /// If the file cannot be read.

@@ -64,9 +64,9 @@ async fn summary(inbox: &SqliteInbox, now: Timestamp) -> InboxSummary {
 /// A notification of a payment with a reference.
 fn of_reference(id: &str, payment: &str, reference: &str) -> Entry {
     let body = format!(
-        "{{\"webhook_message_id\":\"{id}\",\"created_date\":\"{NOW}\",\"resource_id\":\"{payment}\",\
-         \"event_type\":\"card_payment_captured\",\"resource\":{{\"amount\":5000,\
-         \"reference\":\"{reference}\"}}}}"
+        "{{\"webhook_message_id\":\"{id}\",\"created_date\":\"{NOW}\",\
+         \"resource_id\":\"{payment}\",\"event_type\":\"card_payment_captured\",\
+         \"resource\":{{\"amount\":5000,\"reference\":\"{reference}\"}}}}"
     );
     entry(SenderKind::GOVUK_PAY, "pay", body.into())
 }
@@ -178,6 +178,10 @@ async fn rows_from_before_there_were_digests_get_theirs_newest_first() {
 
 /// Fills a file with as many rows as `PILLARBOX_TEST_ROWS` says, and prints how long a summary and
 /// each search take. `PILLARBOX_TEST_FILE` keeps the file, for the commands.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the length of a measurement is given from outside, and it is timed by the wall clock"
+)]
 #[tokio::test]
 async fn a_summary_and_a_search_read_a_bounded_part_of_a_file_of_any_length() {
     let rows = std::env::var("PILLARBOX_TEST_ROWS").ok();

@@ -83,6 +83,7 @@ pub(crate) async fn run_once(process: &Arc<Process>, sender: Sender) -> Option<R
         sleeper: &TokioSleeper,
         transport: &transport,
         stop: &CancellationToken::new(),
+        holder: &"a simulated process",
         reporter: &(),
         window: Acceptance(process.simulation.plan.acceptance()),
     };

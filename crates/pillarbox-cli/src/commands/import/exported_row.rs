@@ -24,6 +24,16 @@ pub(super) enum ImportError {
     KeyTaken(Key),
 }
 
+impl ImportError {
+    /// The key of the line, if it can be read.
+    pub(super) fn key(&self) -> Option<&Key> {
+        match self {
+            Self::Line(_) => None,
+            Self::Broken(key, _) | Self::KeyTaken(key) => Some(key),
+        }
+    }
+}
+
 /// The fields that make a row. What else the line has is derived from them.
 #[derive(Deserialize)]
 struct ExportedFields {

@@ -10,7 +10,7 @@ use super::{
     CommandError, ErrorCode, GlobalArgs, filter::since, output::Output, sender_access,
     settings::CommandSettings,
 };
-use crate::any_inbox::InboxAccess;
+use crate::{any_inbox::InboxAccess, lock_holder::LocalProcess};
 use pillarbox::{
     config::Overrides,
     domain::{Clock, SystemClock},
@@ -67,6 +67,7 @@ impl ReconcileArgs {
             sleeper: &TokioSleeper,
             transport: &NetworkTransport,
             stop: &stop,
+            holder: &LocalProcess::new(&settings.config.inbox),
             reporter: &bar,
             window: settings.config.acceptance,
         };

@@ -1,11 +1,15 @@
 //! Verifies every stored row: its fields are derived again from its bytes, and their signature.
 
+use serde::Serialize;
+
 use crate::{
     any_inbox::{AnyInbox, InboxAccess},
     commands::{
         CommandError, GlobalArgs,
+        json_act::unreadable,
         list::{damaged, newer},
         output::Output,
+        row::json,
         scan::ScanProgress,
         settings::{CommandSettings, outside_with, vault, wrong},
         work_line::WorkLine,
@@ -18,7 +22,7 @@ use pillarbox::{
     inbox::{InboxError, PageRequest, ReadInbox, RowFilter},
 };
 
-#[derive(Default)]
+#[derive(Clone, Copy, Default, Serialize)]
 struct ProofCounts {
     signed: usize,
     pulled: usize,
@@ -26,10 +30,22 @@ struct ProofCounts {
     other_secret: usize,
     broken: usize,
     /// Rows that only a newer version could prove.
-    unread: usize,
+    newer: usize,
 }
 
-pub(super) async fn run(global: &GlobalArgs, output: &mut Output) -> Result<(), CommandError> {
+/// A row that is not proven. The names are stable.
+#[derive(Serialize)]
+struct JsonFinding<'a> {
+    key: Option<&'a str>,
+    verdict: &'static str,
+    reason: &'a str,
+}
+
+pub(super) async fn run(
+    global: &GlobalArgs,
+    as_json: bool,
+    output: &mut Output,
+) -> Result<(), CommandError> {
     let settings = CommandSettings::load_to_use(global, Overrides::default())?;
     let context = proof_context(&settings).await?;
     let (inbox, progress) = ScanProgress::of(
@@ -38,20 +54,25 @@ pub(super) async fn run(global: &GlobalArgs, output: &mut Output) -> Result<(), 
         output,
     )
     .await?;
-    let counts = prove_all(&inbox, &progress, &context, output).await?;
+    let counts = prove_all(&inbox, &progress, &context, as_json, output).await?;
     let ProofCounts {
         signed,
         pulled,
         erased,
         other_secret,
         broken,
-        unread,
+        newer,
     } = counts;
-    output.data(&format!(
-        "{signed} signed and proven, {pulled} pulled, {erased} erased, {other_secret} signed with \
-         a secret that is not here, {broken} broken"
-    ))?;
-    if broken + unread == 0 {
+    if as_json {
+        let summary = serde_json::json!({"summary": counts});
+        output.data(&summary.to_string())?;
+    } else {
+        output.data(&format!(
+            "{signed} signed and proven, {pulled} pulled, {erased} erased, {other_secret} signed \
+             with a secret that is not here, {broken} broken"
+        ))?;
+    }
+    if broken + newer == 0 {
         Ok(())
     } else {
         Err(CommandError::Wanting)
@@ -84,6 +105,7 @@ async fn prove_all(
     inbox: &AnyInbox,
     progress: &ScanProgress,
     context: &ProofContext,
+    as_json: bool,
     output: &mut Output,
 ) -> Result<ProofCounts, CommandError> {
     let mut counts = ProofCounts::default();
@@ -93,9 +115,14 @@ async fn prove_all(
         let listed = inbox.list(&RowFilter::default(), this).await?;
         progress.end();
         newer(&listed.newer, output)?;
-        counts.unread += listed.newer.len();
+        counts.newer += listed.newer.len();
         damaged(&listed.damaged, output)?;
         counts.broken += listed.damaged.len();
+        if as_json {
+            for (key, verdict, reason) in unreadable(&listed.newer, &listed.damaged) {
+                print_finding(key, verdict, &reason, output)?;
+            }
+        }
         for summary in &listed.rows {
             let proof = match inbox.get(&summary.key).await {
                 Ok(Some(row)) => context.prove(&row),
@@ -105,8 +132,13 @@ async fn prove_all(
             };
             counts.add(&proof);
             line.add_one();
-            if let StoredProof::OtherSecret(why) | StoredProof::Broken(why) = proof {
-                line.above(|| output.say(&why))?;
+            let (verdict, reason) = proof.verdict();
+            if let Some(reason) = reason {
+                line.above(|| output.say(reason))?;
+            }
+            if let Some(reason) = reason.filter(|_| as_json) {
+                let key = Some(summary.key.as_str());
+                line.above(|| print_finding(key, verdict, reason, output))?;
             }
         }
         page = listed.next.map(|next| PageRequest {
@@ -115,6 +147,20 @@ async fn prove_all(
         });
     }
     Ok(counts)
+}
+
+fn print_finding(
+    key: Option<&str>,
+    verdict: &'static str,
+    reason: &str,
+    output: &mut Output,
+) -> Result<(), CommandError> {
+    let finding = JsonFinding {
+        key,
+        verdict,
+        reason,
+    };
+    Ok(output.data(&json(&finding)?)?)
 }
 
 impl ProofCounts {
