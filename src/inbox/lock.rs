@@ -119,7 +119,8 @@ fn holder_in(entry: Option<&KvEntry>) -> Option<String> {
 }
 
 impl SharedLock {
-    /// Takes the lock for `holder`, also from a holder that has died. `watched` is a version that was watched for [`LockTerms::skew_watch`].
+    /// Takes the lock for `holder`, also from a holder that has died. `watched` is a version that
+    /// was watched for [`LockTerms::skew_watch`].
     pub async fn try_lock(
         inbox: &impl ReconcileInbox,
         clock: &dyn Clock,

@@ -70,7 +70,10 @@ fn namespace() -> Option<String> {
 fn process_in(name: &str) -> Option<Pid> {
     let (process, _) = name.strip_prefix("process ")?.split_once(' ')?;
     let process: i32 = process.parse().ok()?;
-    Pid::from_raw(process).filter(|_| process > 0 && name == name_of(process))
+    if process <= 0 || name != name_of(process) {
+        return None;
+    }
+    Pid::from_raw(process)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Whether anything needs a person, and the state of each part: the first question of the person on
 //! call, answered for the terminal and for the console's first page.
 //!
-//! An overview reads the pending index up to [`MAX_COUNTED_ROWS`] rows of each state, and a few
+//! An overview reads the pending index up to `MAX_COUNTED_ROWS` rows of each state, and a few
 //! entries of each source, so it takes as long with a million rows as with ten. What lives in the
 //! process that sweeps, such as a circuit breaker, is what that process stored last.
 

@@ -2,7 +2,7 @@
 //! them.
 //!
 //! Pages take the inbox's traits by role: those that show need `ReadInbox`, and only the forms of
-//! `acts` need `OperatorInbox`. The guard stands before all of them ([`guard`]). Every text of a
+//! `acts` need `OperatorInbox`. The guard stands before all of them (`guard`). Every text of a
 //! sender is escaped, and pages work without scripts.
 
 mod acts;

@@ -5,7 +5,7 @@
 //! and the first digits of a hash: no body, no signature, no secret and no personal data.
 //!
 //! Anyone can cause an entry, so none may cost much. To add one takes a lock and some bytes of
-//! memory. Causes are found on a thread of their own ([`diagnosis`]), which uses a small part of
+//! memory. Causes are found on a thread of their own (`diagnosis`), which uses a small part of
 //! one core at most, and from a copy of a short body that is dropped once they are found. While
 //! its queue is full, entries are added without causes.
 
