@@ -29,7 +29,7 @@ impl Emulator {
         clippy::disallowed_methods,
         reason = "a person who runs the tests says where it is"
     )]
-    fn start() -> Self {
+    pub fn start() -> Self {
         match std::env::var("PILLARBOX_TEST_DYNAMODB") {
             Ok(endpoint) => Self {
                 endpoint,
