@@ -73,7 +73,7 @@ const SERVICES: [AwsService; 5] = [
     AwsService::SecurityToken,
 ];
 
-/// The variable of the endpoint of every service that has none of its own.
+/// The variable of the endpoint of every service without a separate variable.
 const COMMON_ENDPOINT: &str = "AWS_ENDPOINT_URL";
 
 impl AwsService {

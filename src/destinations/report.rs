@@ -50,7 +50,7 @@ impl DeliveryReport {
     }
 
     fn change(change: impl FnOnce(&mut Self)) {
-        // Outside a delivery, as in a test of a destination, nobody needs the report.
+        // Outside a delivery, as in a test of a destination, no report is needed.
         let _ = CURRENT.try_with(|report| {
             change(&mut report.lock().unwrap_or_else(PoisonError::into_inner));
         });

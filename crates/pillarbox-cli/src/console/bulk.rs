@@ -1,5 +1,5 @@
-//! Acts on all notifications that match a filter: a count first, then a background task with a page
-//! of its own.
+//! Acts on all notifications that match a filter: a count first, then a background task, whose
+//! page shows its progress.
 //!
 //! One act runs at a time, so that two people do not replay the same rows at twice the rate. A task
 //! ends with the process; what it changed is in the audit trail, and another run does the rest.

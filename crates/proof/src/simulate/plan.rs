@@ -102,7 +102,7 @@ impl FaultSet {
     }
 }
 
-/// The most notifications of HMRC that are created each at a time of its own.
+/// The most notifications of HMRC that are created at different times.
 pub(crate) const BURST: u64 = 4;
 
 /// The numbers of one history.

@@ -1,4 +1,4 @@
-//! A process: it has a clock of its own, which may be wrong, and may end at any moment.
+//! A process: its clock may be wrong, and it may end at any moment.
 
 use std::{
     future::{Future, pending},
