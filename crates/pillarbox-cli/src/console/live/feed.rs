@@ -15,7 +15,7 @@ use pillarbox::inbox::{InboxError, PageRequest, Row, RowFilter};
 
 /// The rows that are followed: the newest of all.
 pub(super) const FOLLOWED_ROWS: usize = 100;
-/// The time between two readings of a local file, of about a millisecond each.
+/// The time between two readings of a local file (docs/benchmarks.md has their cost).
 const LOCAL_INTERVAL: Duration = Duration::from_millis(500);
 /// The time between two readings of a table, each of which is charged.
 const TABLE_INTERVAL: Duration = Duration::from_secs(30);
