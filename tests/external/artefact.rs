@@ -10,7 +10,7 @@ use std::{
 use test_support::repository;
 
 /// A little above its size, so that growth is noticed: a cold start loads all of it.
-const LARGEST: usize = 6_700_000;
+const LARGEST: usize = 6_735_000;
 /// What is uploaded.
 const LARGEST_ZIPPED: usize = 3_100_000;
 
