@@ -1,7 +1,7 @@
 //! What happened to a row after it was recorded: its last attempts, and what a person did.
 //!
 //! A mark writes the history together with the outcome of its attempt, and a replay or a discard
-//! with the new state, so it costs no write and no read of its own. It is bounded: at most
+//! with the new state, so it costs no further write and no read. It is bounded: at most
 //! [`MAX_ENTRIES`] entries in at most [`MAX_BYTES`] as stored, so that a row that fails for days
 //! stays small. A program that does not know it leaves it alone, and a row without one has an empty
 //! history.

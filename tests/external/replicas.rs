@@ -70,7 +70,7 @@ fn haproxy(folder: &Folder, at: SocketAddr, replicas: &[SocketAddr]) -> Child {
 }
 
 /// Replicas that are killed, frozen and started again. Each process writes what it delivers to a
-/// file of its own.
+/// separate file.
 struct Replicas<'a> {
     folder: &'a Folder,
     addresses: &'a [SocketAddr],

@@ -1,4 +1,4 @@
-//! The audit trail: an item for each entry, listed by a partition of its own in the index.
+//! The audit trail: an item for each entry, listed by a separate partition of the index.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 

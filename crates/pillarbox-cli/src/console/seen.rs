@@ -1,8 +1,8 @@
 //! What of a notification's personal data a person saw.
 //!
 //! A console that may change something writes it to the audit trail, and shows nothing that it
-//! could not write. One that only shows, such as one over a read-only copy, has the log of its own
-//! process: a person who may read the inbox can read it with other programs, too.
+//! could not write. One that only shows, such as one over a read-only copy, writes it to its own
+//! log: a person who may read the inbox can read it with other programs, too.
 
 use super::{inbox::ConsoleInbox, page::PageError, state::ConsoleState};
 use pillarbox::domain::Key;
