@@ -277,6 +277,20 @@ async fn respond<I: ReceiveInbox>(
     receive::answer(&result, record)
 }
 
+/// Answers a front's event over an inbox that can only record; `None` for any other event.
+#[cfg(any(test, feature = "test-support"))]
+pub async fn answer_event<I: ReceiveInbox>(
+    receiver: &Receiver<I>,
+    raw: &RawValue,
+    stopped_at: Timestamp,
+) -> Option<HttpAnswer> {
+    let EventShape::Http(payload) = shape(raw) else {
+        return None;
+    };
+    let event = HttpEvent::read(raw, payload, stopped_at);
+    Some(respond(receiver, event, &mut RequestRecord::default()).await)
+}
+
 async fn batch<I: DeliveryInbox, D: Destination>(
     worker: &Arc<DeliveryWorker<I, D>>,
     raw: &RawValue,

@@ -1,0 +1,197 @@
+//! The receiver under attack: its sources, and an inbox that counts what it is asked to store.
+
+/// AWS's fronts, simulated: they share no code with what reads their events.
+#[allow(
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "the tests' own simulation of the fronts"
+)]
+#[path = "../../../tests/support/fronts.rs"]
+pub mod fronts;
+
+use std::{
+    borrow::Cow,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use pillarbox::{
+    domain::{Clock, SourceName, Timestamp},
+    inbox::{InboxError, ReceiveInbox, Recorded},
+    receive::{HttpAnswer, HttpRequest, Receiver, Refusal, answer},
+    secrets::{Keyring, Secret},
+    senders::{Acceptance, Entry, SenderKind, SigningKey, Source},
+    telemetry::RequestRecord,
+};
+
+use crate::second_verifier::{InstalledSource, PlainRequest, SigningSender};
+
+/// The instant at which everything happens.
+pub const NOW: Timestamp = Timestamp::from_millis(1_772_446_531_480);
+
+/// Every source: two that share a secret, two of Pay that do not, and two without one.
+pub const SOURCES: [InstalledSource; 6] = [
+    InstalledSource {
+        name: "hmrc",
+        sender: SigningSender::Hmrc,
+        secrets: &[
+            "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567",
+            "234567ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+        ],
+    },
+    InstalledSource {
+        name: "hmrc-too",
+        sender: SigningSender::Hmrc,
+        secrets: &["ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"],
+    },
+    InstalledSource {
+        name: "pay",
+        sender: SigningSender::GovukPay,
+        secrets: &["webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu"],
+    },
+    InstalledSource {
+        name: "pay-too",
+        sender: SigningSender::GovukPay,
+        secrets: &[
+            "webhook_test_0qk4h8d2m6r1v5b9f3j7n0s4w8",
+            "webhook_test_1rl5i9e3n7s2w6c0g4k8o1t5x9",
+        ],
+    },
+    InstalledSource {
+        name: "hmrc-new",
+        sender: SigningSender::Hmrc,
+        secrets: &[],
+    },
+    InstalledSource {
+        name: "pay-new",
+        sender: SigningSender::GovukPay,
+        secrets: &[],
+    },
+];
+
+/// A clock that stands still.
+pub struct StoppedClock;
+
+impl Clock for StoppedClock {
+    fn now(&self) -> Timestamp {
+        NOW
+    }
+
+    fn random(&self) -> u64 {
+        0x0123_4567_89ab_cdef
+    }
+}
+
+/// An inbox that keeps no more than a count and the last entry.
+#[derive(Default)]
+pub struct CountingInbox {
+    calls: AtomicU64,
+    last: Mutex<Option<StoredNotification>>,
+}
+
+/// What the receiver asked the inbox to store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredNotification {
+    /// The name of its source.
+    pub source: String,
+    /// Its bytes.
+    pub body: Bytes,
+    /// Its signature.
+    pub signature: Option<String>,
+}
+
+impl CountingInbox {
+    /// How often it was asked to store something.
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    /// The last notification, taken out.
+    pub fn take_last(&self) -> Option<StoredNotification> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.take()
+    }
+}
+
+impl ReceiveInbox for CountingInbox {
+    async fn record(&self, entry: &Entry) -> Result<Recorded, InboxError> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let stored = StoredNotification {
+            source: entry.key.source().to_owned(),
+            body: entry.body.clone(),
+            signature: entry.signature.clone(),
+        };
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(stored);
+        Ok(Recorded::First)
+    }
+
+    async fn probe(&self) -> Result<(), InboxError> {
+        Ok(())
+    }
+}
+
+/// A receiver of every source.
+pub fn receiver<I: ReceiveInbox>(inbox: Arc<I>) -> Receiver<I> {
+    let keyring = Keyring::fixed(SOURCES.iter().map(installed));
+    let window = Acceptance(Duration::from_secs(60 * 24 * 60 * 60));
+    Receiver::new(keyring, inbox, window, Arc::new(StoppedClock))
+}
+
+/// The source as the receiver has it.
+fn installed(source: &InstalledSource) -> Source {
+    let kind = match source.sender {
+        SigningSender::Hmrc => SenderKind::HMRC,
+        SigningSender::GovukPay => SenderKind::GOVUK_PAY,
+    };
+    let secrets = source.secrets.iter();
+    let secrets = secrets.map(|secret| Secret::new((*secret).to_owned()));
+    Source {
+        name: SourceName::new(source.name).expect("the names above are names of sources"),
+        kind,
+        keys: secrets
+            .map(|secret| SigningKey::new(kind, "1:env:PROOF", &secret))
+            .collect(),
+    }
+}
+
+/// Answers one request, as `serve` does once it has parsed it.
+pub async fn receive<I: ReceiveInbox>(
+    receiver: &Receiver<I>,
+    request: &PlainRequest,
+) -> HttpAnswer {
+    let mut record = RequestRecord::default();
+    let result = receiver
+        .handle(&mut ParsedRequest(request), &mut record)
+        .await;
+    answer(&result, &mut record)
+}
+
+struct ParsedRequest<'a>(&'a PlainRequest);
+
+impl HttpRequest for ParsedRequest<'_> {
+    fn method(&self) -> &str {
+        &self.0.method
+    }
+
+    fn path(&self) -> &str {
+        &self.0.path
+    }
+
+    fn query(&self) -> Cow<'_, str> {
+        Cow::Borrowed(&self.0.query)
+    }
+
+    fn header_values(&self, name: &str) -> Vec<&[u8]> {
+        let headers = self.0.headers.iter();
+        let named = headers.filter(|(known, _)| known.eq_ignore_ascii_case(name));
+        named.map(|(_, value)| value.as_slice()).collect()
+    }
+
+    async fn body(&mut self) -> Result<Bytes, Refusal> {
+        Ok(self.0.body.clone())
+    }
+}

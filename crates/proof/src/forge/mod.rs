@@ -1,0 +1,297 @@
+//! Forgeries: `proof forge`.
+//!
+//! Genuine requests are changed in every way that a stranger could, and sent to the receiver
+//! directly and through each front of the Lambda. A second implementation, which shares no code
+//! with the product, decides which of them are still proven. The receiver must store those and no
+//! others, and must not call the inbox for any other. Then every hostile URL is given to the
+//! policy for outbound requests.
+
+mod destinations;
+mod front;
+mod genuine;
+mod heads;
+mod mutations;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+};
+
+use pillarbox::receive::{HttpAnswer, Receiver};
+use proof::{
+    attacked::{CountingInbox, SOURCES, receive, receiver},
+    second_verifier::{Judgement, PlainRequest, judge},
+};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::{arguments::Arguments, simulate::Random};
+use front::WayIn;
+use genuine::GenuineRequest;
+use mutations::MUTATIONS;
+
+/// How many disagreements end a run.
+const MAX_DISAGREEMENTS: usize = 20;
+
+/// A changed request, and how it arrives.
+pub(crate) struct ForgedCase {
+    mutations: Vec<usize>,
+    way_in: WayIn,
+    request: PlainRequest,
+}
+
+impl ForgedCase {
+    /// The case of that number, always the same.
+    fn of(seed: u64, number: u64) -> Self {
+        let mut random = Random::of(seed, number);
+        let mut genuine = GenuineRequest::any(&mut random);
+        // One change of four is followed by another.
+        let times = if random.is(250) { 2 } else { 1 };
+        let mutations: Vec<usize> = (0..times)
+            .map(|_| usize::try_from(random.below(MUTATIONS.len() as u64)).unwrap_or(0))
+            .collect();
+        for mutation in &mutations {
+            if genuine.request.headers.len() == 3 && !genuine.signature().is_empty() {
+                MUTATIONS[*mutation].1(&mut genuine, &mut random);
+            }
+        }
+        let way_in = WayIn::for_request(&genuine.request, &mut random);
+        Self {
+            mutations,
+            way_in,
+            request: genuine.request,
+        }
+    }
+}
+
+/// What the cases of one kind came to.
+#[derive(Clone, Copy, Default)]
+struct KindCounts {
+    cases: u64,
+    stored: u64,
+    challenges: u64,
+    refused: u64,
+}
+
+/// What all cases came to.
+#[derive(Default)]
+struct ForgeTotals {
+    kinds: BTreeMap<usize, KindCounts>,
+    ways: BTreeMap<&'static str, u64>,
+    forgeries_accepted: u64,
+    stores_of_forgeries: u64,
+    disagreements: Vec<(u64, String)>,
+}
+
+/// One receiver, and what it stores.
+pub(crate) struct AttackedReceiver {
+    inbox: Arc<CountingInbox>,
+    receiver: Receiver<CountingInbox>,
+    runtime: Runtime,
+}
+
+impl AttackedReceiver {
+    fn new() -> Self {
+        let inbox = Arc::new(CountingInbox::default());
+        Self {
+            receiver: receiver(Arc::clone(&inbox)),
+            inbox,
+            runtime: Builder::new_current_thread()
+                .enable_time()
+                .build()
+                .expect("a runtime of one thread needs nothing"),
+        }
+    }
+
+    fn answer(&self, case: &ForgedCase) -> HttpAnswer {
+        match case.way_in {
+            WayIn::Direct => self
+                .runtime
+                .block_on(receive(&self.receiver, &case.request)),
+            WayIn::Front(front) => {
+                self.runtime
+                    .block_on(front::answer(&self.receiver, front, &case.request))
+            }
+        }
+    }
+}
+
+impl ForgeTotals {
+    fn add(&mut self, number: u64, case: &ForgedCase, attacked: &AttackedReceiver) {
+        let expected = judge(&SOURCES, &case.request);
+        let before = attacked.inbox.calls();
+        let answer = attacked.answer(case);
+        let calls = attacked.inbox.calls() - before;
+        let is_proven = matches!(expected, Judgement::Proven(_));
+        let is_stored = calls > 0 || answer.body.contains(r#""status""#);
+        self.forgeries_accepted += u64::from(is_stored && !is_proven);
+        self.stores_of_forgeries += if is_proven { 0 } else { calls };
+        *self.ways.entry(case.way_in.as_str()).or_default() += 1;
+        for mutation in &case.mutations {
+            let counts = self.kinds.entry(*mutation).or_default();
+            counts.cases += 1;
+            match expected {
+                Judgement::Proven(_) => counts.stored += 1,
+                Judgement::Challenge(_) | Judgement::Monitor => counts.challenges += 1,
+                Judgement::Refused(_) => counts.refused += 1,
+            }
+        }
+        if let Err(problem) = agrees(&expected, case, &answer, calls, attacked) {
+            let problem = format!("{problem}: {}", describe(case));
+            self.disagreements.push((number, problem));
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        for (kind, more) in other.kinds {
+            let counts = self.kinds.entry(kind).or_default();
+            counts.cases += more.cases;
+            counts.stored += more.stored;
+            counts.challenges += more.challenges;
+            counts.refused += more.refused;
+        }
+        for (way, count) in other.ways {
+            *self.ways.entry(way).or_default() += count;
+        }
+        self.forgeries_accepted += other.forgeries_accepted;
+        self.stores_of_forgeries += other.stores_of_forgeries;
+        self.disagreements.extend(other.disagreements);
+    }
+
+    fn print(&self) {
+        println!(
+            "{:44} {:>9} {:>9} {:>9} {:>9}",
+            "change", "cases", "proven", "answered", "refused"
+        );
+        for (kind, counts) in &self.kinds {
+            println!(
+                "{:44} {:>9} {:>9} {:>9} {:>9}",
+                MUTATIONS[*kind].0, counts.cases, counts.stored, counts.challenges, counts.refused
+            );
+        }
+        let ways: Vec<String> = self
+            .ways
+            .iter()
+            .map(|(way, count)| format!("{way} {count}"))
+            .collect();
+        println!("by way in: {}", ways.join(", "));
+    }
+}
+
+/// Whether the receiver did what the second implementation requires.
+fn agrees(
+    expected: &Judgement,
+    case: &ForgedCase,
+    answer: &HttpAnswer,
+    calls: u64,
+    attacked: &AttackedReceiver,
+) -> Result<(), String> {
+    let must = |holds: bool, what: &str| match holds {
+        true => Ok(()),
+        false => Err(format!(
+            "expected {expected:?}, got {} {} after {calls} calls of the inbox: {what}",
+            answer.status, answer.body
+        )),
+    };
+    let stored = attacked.inbox.take_last();
+    match expected {
+        Judgement::Proven(source) => {
+            must(answer.status == 200 && calls == 1, "not stored once")?;
+            let stored = stored.ok_or("nothing stored")?;
+            let is_same = stored.body == case.request.body && stored.source == *source;
+            must(is_same, "other bytes or another source are stored")?;
+            must(stored.signature.is_some(), "stored without its signature")
+        }
+        Judgement::Challenge(value) => {
+            let body = format!(r#"{{"challenge":"{value}"}}"#);
+            must(
+                answer.status == 200 && answer.body == body && calls == 0,
+                "not given back",
+            )
+        }
+        Judgement::Monitor => must(answer.status == 200 && calls == 0, "not answered"),
+        Judgement::Refused(status) => {
+            must(calls == 0, "the inbox was called")?;
+            // A front's own checks come first.
+            let is_front = case.way_in != WayIn::Direct;
+            let is_refused = (400..600).contains(&answer.status);
+            must(
+                answer.status == *status || (is_front && is_refused),
+                "another status",
+            )
+        }
+    }
+}
+
+fn describe(case: &ForgedCase) -> String {
+    let names: Vec<&str> = case.mutations.iter().map(|kind| MUTATIONS[*kind].0).collect();
+    format!("{} through {}", names.join(" + "), case.way_in.as_str())
+}
+
+/// `proof forge`.
+pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
+    arguments.only(&["cases", "seed", "threads", "case"])?;
+    let seed: u64 = arguments.number("seed", 1)?;
+    if arguments.text("case").is_some() {
+        return Ok(one_case(seed, arguments.number("case", 0)?));
+    }
+    let cases: u64 = arguments.number("cases", 1_000_000)?;
+    let cores = thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+    let threads: u64 = arguments.number("threads", cores)?.max(1);
+    println!("proof forge --cases {cases} --seed {seed}");
+    let began = tokio::time::Instant::now();
+    let totals = forge(cases, seed, threads);
+    totals.print();
+    for (number, problem) in totals.disagreements.iter().take(MAX_DISAGREEMENTS) {
+        println!("DISAGREEMENT {problem}\n  proof forge --seed {seed} --case {number}");
+    }
+    println!(
+        "{cases} requests in {:.1} s on {threads} threads: {} forgeries accepted, {} calls of the \
+         inbox for forgeries, {} disagreements with the second implementation",
+        began.elapsed().as_secs_f64(),
+        totals.forgeries_accepted,
+        totals.stores_of_forgeries,
+        totals.disagreements.len()
+    );
+    Ok(destinations::check() && totals.disagreements.is_empty() && totals.forgeries_accepted == 0)
+}
+
+fn forge(cases: u64, seed: u64, threads: u64) -> ForgeTotals {
+    let (next, all) = (AtomicU64::new(0), Mutex::new(ForgeTotals::default()));
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                let (attacked, mut totals) = (AttackedReceiver::new(), ForgeTotals::default());
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= cases || totals.disagreements.len() >= MAX_DISAGREEMENTS {
+                        break;
+                    }
+                    totals.add(number, &ForgedCase::of(seed, number), &attacked);
+                }
+                let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+                all.merge(totals);
+            });
+        }
+    });
+    all.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One case again, shown whole.
+fn one_case(seed: u64, number: u64) -> bool {
+    let case = ForgedCase::of(seed, number);
+    let (attacked, mut totals) = (AttackedReceiver::new(), ForgeTotals::default());
+    println!("{}\n{:?}", describe(&case), case.request);
+    println!("{:?}", judge(&SOURCES, &case.request));
+    println!("{:?}", attacked.answer(&case));
+    totals.add(number, &case, &attacked);
+    for (_, problem) in &totals.disagreements {
+        println!("DISAGREEMENT {problem}");
+    }
+    totals.disagreements.is_empty()
+}

@@ -1,0 +1,23 @@
+use super::*;
+
+#[test]
+fn no_changed_request_is_stored_unless_the_second_implementation_calls_it_proven() {
+    let totals = forge(20_000, 7, 2);
+    assert_eq!(totals.disagreements, []);
+    assert_eq!((totals.forgeries_accepted, totals.stores_of_forgeries), (0, 0));
+    assert_eq!(totals.kinds.len(), MUTATIONS.len());
+    let sum = |of: fn(&KindCounts) -> u64| totals.kinds.values().map(of).sum::<u64>();
+    assert!(sum(|counts| counts.stored) > 500, "some stay genuine");
+    assert!(sum(|counts| counts.challenges) > 100, "some are challenges");
+    assert!(sum(|counts| counts.refused) > 10_000, "most are forgeries");
+    assert_eq!(totals.ways.len(), 4);
+}
+
+#[test]
+fn a_case_is_the_same_whenever_it_is_made() {
+    for number in 0..500 {
+        let [first, again] = [3, 3].map(|seed| ForgedCase::of(seed, number));
+        assert_eq!(first.request, again.request);
+        assert!(first.way_in == again.way_in);
+    }
+}

@@ -1,0 +1,302 @@
+//! A second implementation of what a receiver has to decide about a request: a plain reading of
+//! the senders' documents, RFC 2104 and this product's table of statuses.
+//!
+//! It shares no code with the receiver and none of its ways: a signature header is genuine if it is
+//! the text that the sender would have written. It is slow, and compares in no constant time.
+
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
+
+/// The longest body.
+const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
+/// The block of SHA-1 and of SHA-256.
+const BLOCK_BYTES: usize = 64;
+
+/// How a sender signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SigningSender {
+    /// HMAC-SHA1 in `X-Hub-Signature`; sends challenges.
+    Hmrc,
+    /// HMAC-SHA256 in `Pay-Signature`.
+    GovukPay,
+}
+
+/// A source as it is configured.
+#[derive(Clone, Copy, Debug)]
+pub struct InstalledSource {
+    /// Its path without the slash.
+    pub name: &'static str,
+    /// Its sender.
+    pub sender: SigningSender,
+    /// Its active secrets.
+    pub secrets: &'static [&'static str],
+}
+
+/// A request as its sender wrote it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PlainRequest {
+    /// The method.
+    pub method: String,
+    /// The path.
+    pub path: String,
+    /// The query without the question mark.
+    pub query: String,
+    /// The headers in order; a name may occur twice.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// The body.
+    pub body: bytes::Bytes,
+}
+
+/// What a receiver must do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// Give the challenge back.
+    Challenge(String),
+    /// Answer a monitor.
+    Monitor,
+    /// Store the body: one of the source's secrets signed it.
+    Proven(&'static str),
+    /// Refuse it with this status, and store nothing.
+    Refused(u16),
+}
+
+impl SigningSender {
+    /// The header that carries the signature.
+    pub fn header(self) -> &'static str {
+        match self {
+            Self::Hmrc => "X-Hub-Signature",
+            Self::GovukPay => "Pay-Signature",
+        }
+    }
+
+    /// The header that this sender writes over `body`, if it signs exactly these bytes.
+    pub fn sign(self, secret: &[u8], body: &[u8]) -> String {
+        match self {
+            Self::Hmrc => lower_hex(&hmac::<Sha1>(secret, body)),
+            Self::GovukPay => lower_hex(&hmac::<Sha256>(secret, body)),
+        }
+    }
+}
+
+/// Decides about a request.
+pub fn judge(sources: &[InstalledSource], request: &PlainRequest) -> Judgement {
+    let is_get = request.method == "GET";
+    if request.path == "/-/healthz" || request.path == "/-/readyz" {
+        return match is_get {
+            true => Judgement::Monitor,
+            false => Judgement::Refused(405),
+        };
+    }
+    let named = |source: &&InstalledSource| request.path == format!("/{}", source.name);
+    let Some(source) = sources.iter().find(named) else {
+        return Judgement::Refused(404);
+    };
+    if is_get {
+        let challenge = challenge(&request.query);
+        let challenge = challenge.filter(|_| source.sender == SigningSender::Hmrc);
+        return challenge.map_or(Judgement::Refused(400), Judgement::Challenge);
+    }
+    if request.method != "POST" {
+        return Judgement::Refused(405);
+    }
+    if request.body.len() > MAX_BODY_BYTES {
+        return Judgement::Refused(413);
+    }
+    if source.secrets.is_empty() {
+        return Judgement::Refused(503);
+    }
+    match is_genuine(source, request) {
+        true => Judgement::Proven(source.name),
+        false => Judgement::Refused(401),
+    }
+}
+
+/// Whether there is one signature header, and one of the secrets would have written it.
+fn is_genuine(source: &InstalledSource, request: &PlainRequest) -> bool {
+    let mut written = Vec::new();
+    for (name, value) in &request.headers {
+        if name.to_lowercase() == source.sender.header().to_lowercase() {
+            written.push(value);
+        }
+    }
+    if written.len() != 1 {
+        return false;
+    }
+    let mut forms = vec![request.body.to_vec()];
+    if source.sender == SigningSender::Hmrc {
+        forms.push(with_raw_astral_characters(&request.body));
+    }
+    forms.iter().any(|form| {
+        let signed = |secret: &&str| source.sender.sign(secret.as_bytes(), form);
+        source
+            .secrets
+            .iter()
+            .any(|secret| signed(secret).as_bytes() == written[0])
+    })
+}
+
+/// HMAC as RFC 2104 defines it.
+pub fn hmac<D: Digest>(key: &[u8], text: &[u8]) -> Vec<u8> {
+    let mut block = match key.len() > BLOCK_BYTES {
+        true => D::digest(key).to_vec(),
+        false => key.to_vec(),
+    };
+    block.resize(BLOCK_BYTES, 0);
+    let mut inner = D::new();
+    inner.update(block.iter().map(|byte| byte ^ 0x36).collect::<Vec<u8>>());
+    inner.update(text);
+    let mut outer = D::new();
+    outer.update(block.iter().map(|byte| byte ^ 0x5c).collect::<Vec<u8>>());
+    outer.update(inner.finalize());
+    outer.finalize().to_vec()
+}
+
+fn lower_hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(digit).collect()
+}
+
+/// The text that HMRC signed: every unescaped pair of surrogate escapes is one character in it.
+fn with_raw_astral_characters(body: &[u8]) -> Vec<u8> {
+    let mut written = Vec::with_capacity(body.len());
+    let mut rest = body;
+    while let [first, ..] = rest {
+        let high = escaped_unit(rest).filter(|unit| (0xd800..0xdc00).contains(unit));
+        let low = rest.get(6..).and_then(escaped_unit);
+        let low = low.filter(|unit| (0xdc00..0xe000).contains(unit));
+        if let (Some(high), Some(low)) = (high, low) {
+            let code = 0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00);
+            let character = char::from_u32(code).expect("a pair is a character");
+            written.extend_from_slice(character.to_string().as_bytes());
+            rest = &rest[12..];
+            continue;
+        }
+        // A backslash takes the next byte with it, whatever that is.
+        let taken = if *first == b'\\' { 2 } else { 1 }.min(rest.len());
+        written.extend_from_slice(&rest[..taken]);
+        rest = &rest[taken..];
+    }
+    written
+}
+
+/// The unit that `\uXXXX` at the start of `text` stands for.
+fn escaped_unit(text: &[u8]) -> Option<u32> {
+    let [b'\\', b'u', digits @ ..] = text else {
+        return None;
+    };
+    let mut unit = 0;
+    for digit in digits.get(..4)? {
+        unit = unit * 16 + char::from(*digit).to_digit(16)?;
+    }
+    Some(unit)
+}
+
+/// The only challenge of a query, if it is one that may be written into an answer.
+fn challenge(query: &str) -> Option<String> {
+    let mut found = Vec::new();
+    for pair in query.split('&') {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if decoded(name) == b"challenge" {
+            found.push(decoded(value));
+        }
+    }
+    let [value] = found.as_slice() else {
+        return None;
+    };
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
+    let is_challenge = (1..=128).contains(&value.len()) && value.iter().all(is_plain);
+    is_challenge.then(|| String::from_utf8_lossy(value).into_owned())
+}
+
+/// A name or a value of a query, decoded as a form is.
+fn decoded(text: &str) -> Vec<u8> {
+    let mut rest = text.as_bytes();
+    let mut decoded = Vec::new();
+    while let [first, after @ ..] = rest {
+        let value = |byte: &u8| char::from(*byte).to_digit(16);
+        let pair = after.first().and_then(value).zip(after.get(1).and_then(value));
+        match (first, pair) {
+            (b'%', Some((high, low))) => {
+                decoded.push(u8::try_from(high * 16 + low).expect("two digits are one byte"));
+                rest = &rest[3..];
+            }
+            (b'+', _) => {
+                decoded.push(b' ');
+                rest = after;
+            }
+            _ => {
+                decoded.push(*first);
+                rest = after;
+            }
+        }
+    }
+    decoded
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn the_known_answers_are_judged_as_they_are_marked() {
+        let vectors: Vec<Value> =
+            serde_json::from_str(include_str!("../../../tests/fixtures/vectors.json")).unwrap();
+        assert_eq!(vectors.len(), 11);
+        for vector in vectors {
+            let text = |name: &str| -> &'static str {
+                String::leak(vector[name].as_str().unwrap().to_owned())
+            };
+            let sender = match text("scheme") {
+                "hmrc-sha1" => SigningSender::Hmrc,
+                _ => SigningSender::GovukPay,
+            };
+            let secrets: &'static [&'static str] = Vec::leak(vec![text("secret")]);
+            let source = InstalledSource {
+                name: "source",
+                sender,
+                secrets,
+            };
+            let request = PlainRequest {
+                method: "POST".to_owned(),
+                path: "/source".to_owned(),
+                headers: vec![(sender.header().to_owned(), text("signature").into())],
+                body: STANDARD.decode(text("body_base64")).unwrap().into(),
+                ..PlainRequest::default()
+            };
+            let expected = match vector["valid"].as_bool().unwrap() {
+                true => Judgement::Proven("source"),
+                false => Judgement::Refused(401),
+            };
+            assert_eq!(judge(&[source], &request), expected, "{}", text("name"));
+        }
+    }
+
+    /// RFC 2202 and RFC 4231, and a key that is longer than a block.
+    #[test]
+    fn hmac_gives_the_answers_of_its_documents() {
+        let text = b"what do ya want for nothing?";
+        for (digest, known) in [
+            (
+                SigningSender::Hmrc.sign(b"Jefe", text),
+                "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79",
+            ),
+            (
+                SigningSender::GovukPay.sign(b"Jefe", text),
+                "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+            ),
+            (
+                SigningSender::GovukPay.sign(
+                    &[0xaa; 131],
+                    b"Test Using Larger Than Block-Size Key - Hash Key First",
+                ),
+                "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+            ),
+        ] {
+            assert_eq!(digest, known);
+        }
+    }
+}
