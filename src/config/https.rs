@@ -106,6 +106,13 @@ pub(super) fn read(
     })
 }
 
+/// The URL of a destination, if the networks `allow` and the public internet may be sent to.
+#[cfg(any(test, feature = "test-support"))]
+pub fn destination_url(text: &str, allow: &[IpNet]) -> Result<Url, String> {
+    let rule = AddressRule::allowing(allow);
+    endpoint_within(text, &rule).map_err(|error| error.to_string())
+}
+
 fn networks(item: &TomlItem<'_, '_>) -> Option<Vec<IpNet>> {
     let list = item.list("must be a list of networks: write [\"10.20.0.0/16\"]")?;
     all(list.iter().map(network))

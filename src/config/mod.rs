@@ -32,6 +32,8 @@ pub use destination::{DestinationConfig, NamedDestinationsError};
 pub use document_reference::{ConfigDocument, DocumentReference};
 pub use environment::variable;
 pub use error::{ConfigError, ConfigErrors, ConfigLocation, Located};
+#[cfg(any(test, feature = "test-support"))]
+pub use https::destination_url;
 pub use https::{HttpsConfig, HttpsFormatConfig};
 pub use inbox::{InboxConfig, InboxConfigError};
 pub use overrides::Overrides;

@@ -52,6 +52,8 @@ use invocation_log::InvocationLog;
 pub use role::{Role, RoleError};
 pub use run::{main, main_to};
 pub use stream::StreamRecordError;
+#[cfg(any(test, feature = "test-support"))]
+pub use stream::batch_for_tests;
 
 /// A function, with what its role needs.
 pub struct LambdaFunction<I, D> {

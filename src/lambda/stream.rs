@@ -65,6 +65,12 @@ pub(super) fn read(raw: &RawValue) -> Result<Vec<BatchRecord>, StreamRecordError
     batch.records.into_iter().map(record).collect()
 }
 
+/// The records of an event that may not be from a stream.
+#[cfg(any(test, feature = "test-support"))]
+pub fn batch_for_tests(raw: &RawValue) -> Result<Vec<BatchRecord>, StreamRecordError> {
+    read(raw)
+}
+
 fn record(streamed: StreamRecord) -> Result<BatchRecord, StreamRecordError> {
     let sequence = streamed
         .dynamodb

@@ -1,16 +1,6 @@
 //! The receiver under attack: its sources, and an inbox that counts what it is asked to store.
 
-/// AWS's fronts, simulated: they share no code with what reads their events.
-#[allow(
-    clippy::unwrap_used,
-    missing_docs,
-    reason = "the tests' own simulation of the fronts"
-)]
-#[path = "../../../tests/support/fronts.rs"]
-pub mod fronts;
-
 use std::{
-    borrow::Cow,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -22,13 +12,12 @@ use bytes::Bytes;
 use pillarbox::{
     domain::{Clock, SourceName, Timestamp},
     inbox::{InboxError, ReceiveInbox, Recorded},
-    receive::{HttpAnswer, HttpRequest, Receiver, Refusal, answer},
+    receive::Receiver,
     secrets::{Keyring, Secret},
     senders::{Acceptance, Entry, SenderKind, SigningKey, Source},
-    telemetry::RequestRecord,
 };
 
-use crate::second_verifier::{InstalledSource, PlainRequest, SigningSender};
+use crate::second_verifier::{InstalledSource, SigningSender};
 
 /// The instant at which everything happens.
 pub const NOW: Timestamp = Timestamp::from_millis(1_772_446_531_480);
@@ -155,43 +144,5 @@ fn installed(source: &InstalledSource) -> Source {
         keys: secrets
             .map(|secret| SigningKey::new(kind, "1:env:PROOF", &secret))
             .collect(),
-    }
-}
-
-/// Answers one request, as `serve` does once it has parsed it.
-pub async fn receive<I: ReceiveInbox>(
-    receiver: &Receiver<I>,
-    request: &PlainRequest,
-) -> HttpAnswer {
-    let mut record = RequestRecord::default();
-    let result = receiver
-        .handle(&mut ParsedRequest(request), &mut record)
-        .await;
-    answer(&result, &mut record)
-}
-
-struct ParsedRequest<'a>(&'a PlainRequest);
-
-impl HttpRequest for ParsedRequest<'_> {
-    fn method(&self) -> &str {
-        &self.0.method
-    }
-
-    fn path(&self) -> &str {
-        &self.0.path
-    }
-
-    fn query(&self) -> Cow<'_, str> {
-        Cow::Borrowed(&self.0.query)
-    }
-
-    fn header_values(&self, name: &str) -> Vec<&[u8]> {
-        let headers = self.0.headers.iter();
-        let named = headers.filter(|(known, _)| known.eq_ignore_ascii_case(name));
-        named.map(|(_, value)| value.as_slice()).collect()
-    }
-
-    async fn body(&mut self) -> Result<Bytes, Refusal> {
-        Ok(self.0.body.clone())
     }
 }

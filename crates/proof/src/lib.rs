@@ -1,4 +1,7 @@
 //! What the commands of `proof` and its fuzz targets share.
 
+pub mod attack;
 pub mod attacked;
+pub mod fuzz;
+pub mod second_policy;
 pub mod second_verifier;

@@ -119,19 +119,19 @@ fn is_genuine(source: &InstalledSource, request: &PlainRequest) -> bool {
             written.push(value);
         }
     }
-    if written.len() != 1 {
-        return false;
-    }
-    let mut forms = vec![request.body.to_vec()];
+    written.len() == 1 && is_signed(source, &request.body, written[0])
+}
+
+/// Whether one of the source's secrets would have written this header over the body.
+pub fn is_signed(source: &InstalledSource, body: &[u8], header: &[u8]) -> bool {
+    let mut forms = vec![body.to_vec()];
     if source.sender == SigningSender::Hmrc {
-        forms.push(with_raw_astral_characters(&request.body));
+        forms.push(with_raw_astral_characters(body));
     }
     forms.iter().any(|form| {
         let signed = |secret: &&str| source.sender.sign(secret.as_bytes(), form);
-        source
-            .secrets
-            .iter()
-            .any(|secret| signed(secret).as_bytes() == written[0])
+        let mut secrets = source.secrets.iter();
+        secrets.any(|secret| signed(secret).as_bytes() == header)
     })
 }
 
@@ -215,7 +215,10 @@ fn decoded(text: &str) -> Vec<u8> {
     let mut decoded = Vec::new();
     while let [first, after @ ..] = rest {
         let value = |byte: &u8| char::from(*byte).to_digit(16);
-        let pair = after.first().and_then(value).zip(after.get(1).and_then(value));
+        let pair = after
+            .first()
+            .and_then(value)
+            .zip(after.get(1).and_then(value));
         match (first, pair) {
             (b'%', Some((high, low))) => {
                 decoded.push(u8::try_from(high * 16 + low).expect("two digits are one byte"));

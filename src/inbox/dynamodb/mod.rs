@@ -26,6 +26,8 @@ mod query;
 mod record;
 mod summary;
 pub mod table;
+#[cfg(any(test, feature = "test-support"))]
+mod test_support;
 
 #[cfg(test)]
 mod tests;
@@ -47,6 +49,8 @@ use crate::{
     senders::{Entry, EventName},
 };
 
+#[cfg(any(test, feature = "test-support"))]
+pub use test_support::{AnyAttribute, read_any};
 pub use list::{ListStrategy, ScanPosition};
 pub use preflight::{MAX_CLOCK_DIFFERENCE, PreflightError};
 

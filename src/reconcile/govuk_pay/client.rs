@@ -391,6 +391,17 @@ fn read_page<T>(
     })
 }
 
+/// A page of a search for payments at `url`: the payments, how many could not be read, and the
+/// query of the next page.
+#[cfg(any(test, feature = "test-support"))]
+pub fn search_for_tests(
+    url: &Url,
+    body: &[u8],
+) -> Result<(Vec<Payment>, usize, Option<String>), PayError> {
+    let page = read_page(url, body, Payment::read)?;
+    Ok((page.results, page.unreadable, page.next))
+}
+
 /// Whether Pay reports that the search has fewer pages, as it does when payments leave the window
 /// between two calls. There is always a first page, and a 404 without Pay's code is from another
 /// server.

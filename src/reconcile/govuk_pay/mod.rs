@@ -21,6 +21,8 @@ use super::{LockedRun, RunEnd, RunFindings, RunOutcome};
 use crate::{inbox::ReconcileInbox, secrets::Secret};
 use sweep::PaymentSweep;
 
+#[cfg(any(test, feature = "test-support"))]
+pub use client::search_for_tests;
 pub use error::PayError;
 pub use judge::ExpectedEvent;
 pub use lookup::{AwaitedEvent, PaymentAtPay, payment_at_pay, payments_by_reference};

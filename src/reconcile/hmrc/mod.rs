@@ -27,6 +27,8 @@ use client::HmrcClient;
 use mailbox::Mailbox;
 
 pub use error::HmrcError;
+#[cfg(any(test, feature = "test-support"))]
+pub use page::list_for_tests;
 pub use report::{BoxPosition, BoxReport, stats};
 
 /// The access to HMRC's API.

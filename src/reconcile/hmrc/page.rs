@@ -58,6 +58,16 @@ pub(super) fn elements(list: &Bytes) -> Option<Vec<ListedNotification>> {
     Some(raw.into_iter().map(|raw| element(list, raw)).collect())
 }
 
+/// For each element of a list: the id to acknowledge, the date, and the bytes.
+#[cfg(any(test, feature = "test-support"))]
+pub fn list_for_tests(list: &Bytes) -> Option<Vec<(Option<String>, Option<Timestamp>, Pulled)>> {
+    let plain = |listed: ListedNotification| {
+        let id = listed.id.map(|id| id.as_str().to_owned());
+        (id, listed.created_at, listed.pulled)
+    };
+    Some(elements(list)?.into_iter().map(plain).collect())
+}
+
 fn element(list: &Bytes, raw: &RawValue) -> ListedNotification {
     // An unreadable element has no id and no date here, and is held when it is recorded.
     let envelope: ListedEnvelope<'_> = serde_json::from_str(raw.get()).unwrap_or_default();

@@ -6,7 +6,6 @@ use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
     time::{Instant, MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
@@ -14,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     HttpService,
     slots::ConnectionSlot,
-    wire::{ConnectionVerdict, ConnectionWatch, WatchedStream},
+    wire::{ConnectionVerdict, ConnectionWatch, PeerStream, WatchedStream},
 };
 use pillarbox::receive::Refusal;
 
@@ -51,7 +50,7 @@ enum AnswerState {
 
 impl<S: HttpService> ConnectionKeeper<S> {
     /// Keeps the connection until it ends or has to make room.
-    pub(super) async fn keep(self, stream: TcpStream, slot: ConnectionSlot) {
+    pub(super) async fn keep(self, stream: impl PeerStream, slot: ConnectionSlot) {
         tokio::select! {
             biased;
             () = slot.evicted() => {}
@@ -59,8 +58,8 @@ impl<S: HttpService> ConnectionKeeper<S> {
         }
     }
 
-    async fn serve(self, stream: TcpStream) {
-        let _ = stream.set_nodelay(true); // only delays the answer if it fails
+    pub(super) async fn serve(self, stream: impl PeerStream) {
+        stream.send_at_once();
         let (service, watch) = (Arc::clone(&self.service), self.watch.clone());
         let answer = service_fn(move |request| {
             let (service, watch) = (Arc::clone(&service), watch.clone());
@@ -99,7 +98,7 @@ impl<S: HttpService> ConnectionKeeper<S> {
         match end {
             ConnectionEnd::Close => {}
             // Otherwise the system would keep what is unread for minutes.
-            ConnectionEnd::Reset => drop(stream.set_zero_linger()),
+            ConnectionEnd::Reset => stream.reset_when_dropped(),
             ConnectionEnd::Refuse(refusal, state) => self.refuse(stream, refusal, state).await,
         }
     }
@@ -122,7 +121,7 @@ impl<S: HttpService> ConnectionKeeper<S> {
     }
 
     /// Refuses a request that never became one.
-    async fn refuse(&self, mut stream: TcpStream, refusal: Refusal, state: AnswerState) {
+    async fn refuse(&self, mut stream: impl PeerStream, refusal: Refusal, state: AnswerState) {
         let answer = self.service.refuse(refusal);
         if state == AnswerState::Already {
             return;
@@ -146,7 +145,7 @@ impl<S: HttpService> ConnectionKeeper<S> {
             .await
             .is_err()
         {
-            drop(stream.set_zero_linger());
+            stream.reset_when_dropped();
         }
     }
 }

@@ -106,6 +106,20 @@ pub(crate) async fn listen<S: HttpService>(
     drain(connections, limits.drain).await;
 }
 
+/// Serves one connection over memory, until its peer closes it.
+#[cfg(feature = "test-support")]
+pub(crate) async fn serve_in_memory<S: HttpService>(
+    service: Arc<S>,
+    stream: tokio::io::DuplexStream,
+) {
+    let keeper = ConnectionKeeper {
+        service,
+        watch: ConnectionWatch::new(Duration::from_secs(10)),
+        stop: CancellationToken::new(),
+    };
+    keeper.serve(stream).await;
+}
+
 async fn drain(mut connections: JoinSet<()>, timeout: Duration) {
     let ended = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(timeout, ended).await.is_err() {

@@ -265,23 +265,46 @@ fn see(head: &[u8]) -> Option<ParsedHead> {
     })
 }
 
-/// A TCP stream whose every byte is seen by its [`ConnectionWatch`].
-pub(super) struct WatchedStream {
-    stream: TcpStream,
+/// The transport of a connection: TCP, or memory in a test.
+pub(super) trait PeerStream: AsyncRead + AsyncWrite + Unpin + Send {
+    /// Has what is written sent at once.
+    fn send_at_once(&self) {}
+
+    /// Has the connection reset when it is dropped, so that what the peer has not read is gone.
+    fn reset_when_dropped(&self) {}
+}
+
+/// Only delays the answer, or its end, if the system refuses.
+impl PeerStream for TcpStream {
+    fn send_at_once(&self) {
+        drop(self.set_nodelay(true));
+    }
+
+    fn reset_when_dropped(&self) {
+        drop(self.set_zero_linger());
+    }
+}
+
+#[cfg(feature = "test-support")]
+impl PeerStream for tokio::io::DuplexStream {}
+
+/// A stream whose every byte is seen by its [`ConnectionWatch`].
+pub(super) struct WatchedStream<T> {
+    stream: T,
     watch: ConnectionWatch,
 }
 
-impl WatchedStream {
-    pub(super) fn new(stream: TcpStream, watch: ConnectionWatch) -> Self {
+impl<T> WatchedStream<T> {
+    pub(super) fn new(stream: T, watch: ConnectionWatch) -> Self {
         Self { stream, watch }
     }
 
-    pub(super) fn into_stream(self) -> TcpStream {
+    pub(super) fn into_stream(self) -> T {
         self.stream
     }
 }
 
-impl AsyncRead for WatchedStream {
+impl<T: PeerStream> AsyncRead for WatchedStream<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -298,7 +321,7 @@ impl AsyncRead for WatchedStream {
     }
 }
 
-impl AsyncWrite for WatchedStream {
+impl<T: PeerStream> AsyncWrite for WatchedStream<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

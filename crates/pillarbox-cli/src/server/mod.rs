@@ -5,6 +5,8 @@
 
 mod body_memory;
 mod delivery_loop;
+#[cfg(feature = "test-support")]
+mod in_memory;
 mod new_rows;
 mod request;
 pub(crate) mod reconcile_loop;
@@ -22,6 +24,8 @@ use crate::{
     metrics::ServeMetrics,
     refusals::RefusalLog,
 };
+#[cfg(feature = "test-support")]
+pub use in_memory::InMemoryServer;
 pub use new_rows::{NewRowHints, NewRows};
 use pillarbox::{
     delivery::DeliveryWorker, destinations::Destination, inbox::InboxError, receive::Receiver,

@@ -19,7 +19,7 @@ use crate::{
     refusals::{RefusalLog, RefusedPost},
 };
 use pillarbox::{
-    inbox::Inbox,
+    inbox::ReceiveInbox,
     receive::{
         HttpAnswer, HttpRequest, MAX_BODY_BYTES, ReceiptStatus, Receiver, Refusal, RequestOutcome,
         answer,
@@ -46,7 +46,7 @@ pub(super) struct RequestHandler<I> {
     refusals: Arc<RefusalLog>,
 }
 
-impl<I: Inbox> HttpService for RequestHandler<I> {
+impl<I: ReceiveInbox> HttpService for RequestHandler<I> {
     type Answer = Full<Bytes>;
 
     /// Answers one request. Never fails, since a refusal is an answer, too.
@@ -85,7 +85,7 @@ impl<I: Inbox> HttpService for RequestHandler<I> {
     }
 }
 
-impl<I: Inbox> RequestHandler<I> {
+impl<I: ReceiveInbox> RequestHandler<I> {
     pub(super) fn new(
         receiver: Receiver<I>,
         hints: NewRowHints,

@@ -20,6 +20,8 @@ mod restore;
 mod schema;
 mod search;
 mod summary;
+#[cfg(feature = "test-support")]
+mod test_support;
 mod writer;
 
 #[cfg(test)]
@@ -55,6 +57,8 @@ pub use lock::{LockError, ServeLock};
 pub use query::{ArrivalCount, FileInspection};
 pub use restore::{RestoreError, RestoredInbox, restore};
 pub use search::FoundInFile;
+#[cfg(feature = "test-support")]
+pub use test_support::{AnyColumn, ColumnReader};
 
 /// The inbox of one machine.
 ///

@@ -7,7 +7,6 @@
 //! policy for outbound requests.
 
 mod destinations;
-mod front;
 mod genuine;
 mod heads;
 mod mutations;
@@ -17,29 +16,34 @@ mod tests;
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     thread,
 };
 
-use pillarbox::receive::{HttpAnswer, Receiver};
 use proof::{
-    attacked::{CountingInbox, SOURCES, receive, receiver},
-    second_verifier::{Judgement, PlainRequest, judge},
+    attack::{AttackedReceiver, WayIn, fronts::Front},
+    second_verifier::{Judgement, PlainRequest},
 };
-use tokio::runtime::{Builder, Runtime};
 
 use crate::{arguments::Arguments, simulate::Random};
-use front::WayIn;
 use genuine::GenuineRequest;
 use mutations::MUTATIONS;
 
 /// How many disagreements end a run.
 const MAX_DISAGREEMENTS: usize = 20;
 
+/// How a request may arrive.
+const WAYS_IN: [WayIn; 4] = [
+    WayIn::Direct,
+    WayIn::Front(Front::HttpApi),
+    WayIn::Front(Front::FunctionUrl),
+    WayIn::Front(Front::Rest),
+];
+
 /// A changed request, and how it arrives.
-pub(crate) struct ForgedCase {
+struct ForgedCase {
     mutations: Vec<usize>,
     way_in: WayIn,
     request: PlainRequest,
@@ -60,11 +64,20 @@ impl ForgedCase {
                 MUTATIONS[*mutation].1(&mut genuine, &mut random);
             }
         }
-        let way_in = WayIn::for_request(&genuine.request, &mut random);
+        let way_in = random.pick(&WAYS_IN).unwrap_or(WayIn::Direct);
+        let is_carried = way_in.carries(&genuine.request);
         Self {
             mutations,
-            way_in,
+            way_in: if is_carried { way_in } else { WayIn::Direct },
             request: genuine.request,
+        }
+    }
+
+    /// The kind under which it is counted.
+    fn kind(&self) -> usize {
+        match self.mutations.as_slice() {
+            [one] => *one,
+            _ => MUTATIONS.len(),
         }
     }
 }
@@ -88,60 +101,22 @@ struct ForgeTotals {
     disagreements: Vec<(u64, String)>,
 }
 
-/// One receiver, and what it stores.
-pub(crate) struct AttackedReceiver {
-    inbox: Arc<CountingInbox>,
-    receiver: Receiver<CountingInbox>,
-    runtime: Runtime,
-}
-
-impl AttackedReceiver {
-    fn new() -> Self {
-        let inbox = Arc::new(CountingInbox::default());
-        Self {
-            receiver: receiver(Arc::clone(&inbox)),
-            inbox,
-            runtime: Builder::new_current_thread()
-                .enable_time()
-                .build()
-                .expect("a runtime of one thread needs nothing"),
-        }
-    }
-
-    fn answer(&self, case: &ForgedCase) -> HttpAnswer {
-        match case.way_in {
-            WayIn::Direct => self
-                .runtime
-                .block_on(receive(&self.receiver, &case.request)),
-            WayIn::Front(front) => {
-                self.runtime
-                    .block_on(front::answer(&self.receiver, front, &case.request))
-            }
-        }
-    }
-}
-
 impl ForgeTotals {
     fn add(&mut self, number: u64, case: &ForgedCase, attacked: &AttackedReceiver) {
-        let expected = judge(&SOURCES, &case.request);
-        let before = attacked.inbox.calls();
-        let answer = attacked.answer(case);
-        let calls = attacked.inbox.calls() - before;
-        let is_proven = matches!(expected, Judgement::Proven(_));
-        let is_stored = calls > 0 || answer.body.contains(r#""status""#);
-        self.forgeries_accepted += u64::from(is_stored && !is_proven);
-        self.stores_of_forgeries += if is_proven { 0 } else { calls };
-        *self.ways.entry(case.way_in.as_str()).or_default() += 1;
-        for mutation in &case.mutations {
-            let counts = self.kinds.entry(*mutation).or_default();
-            counts.cases += 1;
-            match expected {
-                Judgement::Proven(_) => counts.stored += 1,
-                Judgement::Challenge(_) | Judgement::Monitor => counts.challenges += 1,
-                Judgement::Refused(_) => counts.refused += 1,
-            }
+        let outcome = attacked.attack(&case.request, case.way_in);
+        self.forgeries_accepted += u64::from(outcome.is_forgery_accepted());
+        if !matches!(outcome.expected, Judgement::Proven(_)) {
+            self.stores_of_forgeries += outcome.calls;
         }
-        if let Err(problem) = agrees(&expected, case, &answer, calls, attacked) {
+        *self.ways.entry(case.way_in.as_str()).or_default() += 1;
+        let counts = self.kinds.entry(case.kind()).or_default();
+        counts.cases += 1;
+        match outcome.expected {
+            Judgement::Proven(_) => counts.stored += 1,
+            Judgement::Challenge(_) | Judgement::Monitor => counts.challenges += 1,
+            Judgement::Refused(_) => counts.refused += 1,
+        }
+        if let Err(problem) = outcome.check(&case.request, case.way_in) {
             let problem = format!("{problem}: {}", describe(case));
             self.disagreements.push((number, problem));
         }
@@ -171,7 +146,11 @@ impl ForgeTotals {
         for (kind, counts) in &self.kinds {
             println!(
                 "{:44} {:>9} {:>9} {:>9} {:>9}",
-                MUTATIONS[*kind].0, counts.cases, counts.stored, counts.challenges, counts.refused
+                name_of(*kind),
+                counts.cases,
+                counts.stored,
+                counts.challenges,
+                counts.refused
             );
         }
         let ways: Vec<String> = self
@@ -183,53 +162,14 @@ impl ForgeTotals {
     }
 }
 
-/// Whether the receiver did what the second implementation requires.
-fn agrees(
-    expected: &Judgement,
-    case: &ForgedCase,
-    answer: &HttpAnswer,
-    calls: u64,
-    attacked: &AttackedReceiver,
-) -> Result<(), String> {
-    let must = |holds: bool, what: &str| match holds {
-        true => Ok(()),
-        false => Err(format!(
-            "expected {expected:?}, got {} {} after {calls} calls of the inbox: {what}",
-            answer.status, answer.body
-        )),
-    };
-    let stored = attacked.inbox.take_last();
-    match expected {
-        Judgement::Proven(source) => {
-            must(answer.status == 200 && calls == 1, "not stored once")?;
-            let stored = stored.ok_or("nothing stored")?;
-            let is_same = stored.body == case.request.body && stored.source == *source;
-            must(is_same, "other bytes or another source are stored")?;
-            must(stored.signature.is_some(), "stored without its signature")
-        }
-        Judgement::Challenge(value) => {
-            let body = format!(r#"{{"challenge":"{value}"}}"#);
-            must(
-                answer.status == 200 && answer.body == body && calls == 0,
-                "not given back",
-            )
-        }
-        Judgement::Monitor => must(answer.status == 200 && calls == 0, "not answered"),
-        Judgement::Refused(status) => {
-            must(calls == 0, "the inbox was called")?;
-            // A front's own checks come first.
-            let is_front = case.way_in != WayIn::Direct;
-            let is_refused = (400..600).contains(&answer.status);
-            must(
-                answer.status == *status || (is_front && is_refused),
-                "another status",
-            )
-        }
-    }
+/// The name of a kind; after the last of them, two changes of any kinds.
+fn name_of(kind: usize) -> &'static str {
+    let of_one = MUTATIONS.get(kind).map(|(name, _)| *name);
+    of_one.unwrap_or("two of these")
 }
 
 fn describe(case: &ForgedCase) -> String {
-    let names: Vec<&str> = case.mutations.iter().map(|kind| MUTATIONS[*kind].0).collect();
+    let names: Vec<&str> = case.mutations.iter().map(|kind| name_of(*kind)).collect();
     format!("{} through {}", names.join(" + "), case.way_in.as_str())
 }
 
@@ -266,7 +206,7 @@ fn forge(cases: u64, seed: u64, threads: u64) -> ForgeTotals {
     thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                let (attacked, mut totals) = (AttackedReceiver::new(), ForgeTotals::default());
+                let (attacked, mut totals) = (AttackedReceiver::default(), ForgeTotals::default());
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     if number >= cases || totals.disagreements.len() >= MAX_DISAGREEMENTS {
@@ -285,10 +225,9 @@ fn forge(cases: u64, seed: u64, threads: u64) -> ForgeTotals {
 /// One case again, shown whole.
 fn one_case(seed: u64, number: u64) -> bool {
     let case = ForgedCase::of(seed, number);
-    let (attacked, mut totals) = (AttackedReceiver::new(), ForgeTotals::default());
+    let (attacked, mut totals) = (AttackedReceiver::default(), ForgeTotals::default());
     println!("{}\n{:?}", describe(&case), case.request);
-    println!("{:?}", judge(&SOURCES, &case.request));
-    println!("{:?}", attacked.answer(&case));
+    println!("{:?}", attacked.attack(&case.request, case.way_in));
     totals.add(number, &case, &attacked);
     for (_, problem) in &totals.disagreements {
         println!("DISAGREEMENT {problem}");

@@ -2,14 +2,17 @@ use super::*;
 
 #[test]
 fn no_changed_request_is_stored_unless_the_second_implementation_calls_it_proven() {
-    let totals = forge(20_000, 7, 2);
+    let totals = forge(3_000, 7, 2);
     assert_eq!(totals.disagreements, []);
-    assert_eq!((totals.forgeries_accepted, totals.stores_of_forgeries), (0, 0));
-    assert_eq!(totals.kinds.len(), MUTATIONS.len());
+    assert_eq!(
+        (totals.forgeries_accepted, totals.stores_of_forgeries),
+        (0, 0)
+    );
+    assert_eq!(totals.kinds.len(), MUTATIONS.len() + 1);
     let sum = |of: fn(&KindCounts) -> u64| totals.kinds.values().map(of).sum::<u64>();
-    assert!(sum(|counts| counts.stored) > 500, "some stay genuine");
-    assert!(sum(|counts| counts.challenges) > 100, "some are challenges");
-    assert!(sum(|counts| counts.refused) > 10_000, "most are forgeries");
+    assert!(sum(|counts| counts.stored) > 100, "some stay genuine");
+    assert!(sum(|counts| counts.challenges) > 20, "some are challenges");
+    assert!(sum(|counts| counts.refused) > 1_000, "most are forgeries");
     assert_eq!(totals.ways.len(), 4);
 }
 

@@ -1,0 +1,248 @@
+//! One request to the receiver, directly or through a front of the Lambda, judged by the second
+//! implementation.
+
+/// AWS's fronts, simulated: they share no code with what reads their events.
+#[allow(
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "the tests' own simulation of the fronts"
+)]
+#[path = "../../../tests/support/fronts.rs"]
+pub mod fronts;
+
+use std::{borrow::Cow, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use pillarbox::{
+    lambda::answer_event,
+    receive::{HttpAnswer, HttpRequest, Receiver, Refusal, answer},
+    telemetry::RequestRecord,
+};
+use serde_json::value::RawValue;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::{
+    attacked::{CountingInbox, NOW, SOURCES, StoredNotification, receiver},
+    second_verifier::{Judgement, PlainRequest, judge},
+};
+use fronts::{Front, FrontRequest};
+
+/// How a request arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WayIn {
+    /// At the receiver itself.
+    Direct,
+    /// As the event that a front makes of it.
+    Front(Front),
+}
+
+/// What became of a request.
+#[derive(Debug)]
+pub struct AttackOutcome {
+    /// What the second implementation requires.
+    pub expected: Judgement,
+    /// The answer.
+    pub answer: HttpAnswer,
+    /// How often the inbox was called.
+    pub calls: u64,
+    /// What the inbox was asked to store.
+    pub stored: Option<StoredNotification>,
+}
+
+/// One receiver, and what it stores.
+pub struct AttackedReceiver {
+    inbox: Arc<CountingInbox>,
+    receiver: Receiver<CountingInbox>,
+    runtime: Runtime,
+}
+
+impl WayIn {
+    /// The way in one word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Front(front) => front.as_str(),
+        }
+    }
+
+    /// Whether such a request can arrive this way: an event is text, and a REST API has paths of
+    /// one segment.
+    pub fn carries(self, request: &PlainRequest) -> bool {
+        let mut values = request.headers.iter().map(|(_, value)| value);
+        let is_text = values.all(|value| std::str::from_utf8(value).is_ok());
+        let is_one_segment = request.path.rfind('/') == Some(0);
+        match self {
+            Self::Direct => true,
+            Self::Front(Front::Rest) => is_text && is_one_segment,
+            Self::Front(_) => is_text,
+        }
+    }
+
+    /// Whether a front must refuse the request before anything else reads it.
+    fn must_refuse(self, request: &PlainRequest) -> bool {
+        let steers = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
+        let mut headers = request.headers.iter();
+        self != Self::Direct && headers.any(|(_, value)| value.iter().any(steers))
+    }
+}
+
+impl Default for AttackedReceiver {
+    fn default() -> Self {
+        let inbox = Arc::new(CountingInbox::default());
+        Self {
+            receiver: receiver(Arc::clone(&inbox)),
+            inbox,
+            runtime: Builder::new_current_thread()
+                .enable_time()
+                .build()
+                .expect("a runtime of one thread needs nothing"),
+        }
+    }
+}
+
+impl AttackedReceiver {
+    /// Sends a request, and notes what becomes of it.
+    pub fn attack(&self, request: &PlainRequest, way_in: WayIn) -> AttackOutcome {
+        let expected = match way_in.must_refuse(request) {
+            true => Judgement::Refused(400),
+            false => judge(&SOURCES, request),
+        };
+        self.observe(expected, || match way_in {
+            WayIn::Direct => self.runtime.block_on(self.receive(request)),
+            WayIn::Front(front) => self.answer_event(&event(front, request)),
+        })
+    }
+
+    /// Gives the receiver any event; `None` if it is not one of a front.
+    pub fn attack_with_event(&self, event: &RawValue) -> Option<AttackOutcome> {
+        let stopped_at = NOW.plus(Duration::from_secs(10));
+        let before = self.inbox.calls();
+        let answer = answer_event(&self.receiver, event, stopped_at);
+        let answer = self.runtime.block_on(answer)?;
+        Some(AttackOutcome {
+            expected: Judgement::Refused(answer.status),
+            answer,
+            calls: self.inbox.calls() - before,
+            stored: self.inbox.take_last(),
+        })
+    }
+
+    fn observe(&self, expected: Judgement, answer: impl FnOnce() -> HttpAnswer) -> AttackOutcome {
+        let before = self.inbox.calls();
+        let answer = answer();
+        AttackOutcome {
+            expected,
+            answer,
+            calls: self.inbox.calls() - before,
+            stored: self.inbox.take_last(),
+        }
+    }
+
+    async fn receive(&self, request: &PlainRequest) -> HttpAnswer {
+        let mut record = RequestRecord::default();
+        let mut parsed = ParsedRequest(request);
+        let result = self.receiver.handle(&mut parsed, &mut record).await;
+        answer(&result, &mut record)
+    }
+
+    fn answer_event(&self, event: &RawValue) -> HttpAnswer {
+        let stopped_at = NOW.plus(Duration::from_secs(10));
+        let answer = answer_event(&self.receiver, event, stopped_at);
+        let answer = self.runtime.block_on(answer);
+        answer.expect("a front's event is recognised")
+    }
+}
+
+/// The event that `front` makes of a request.
+pub fn event(front: Front, request: &PlainRequest) -> Box<RawValue> {
+    let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+    let headers = request.headers.iter();
+    let asked = FrontRequest {
+        method: request.method.clone(),
+        path: request.path.clone(),
+        query: request.query.clone(),
+        headers: headers
+            .map(|(name, value)| (name.clone(), text(value)))
+            .collect(),
+        body: request.body.to_vec(),
+        is_base64: false,
+    };
+    let event = front.invocation(&asked, NOW).to_string();
+    RawValue::from_string(event).expect("a front writes JSON")
+}
+
+impl AttackOutcome {
+    /// Whether something was stored that is not proven.
+    pub fn is_forgery_accepted(&self) -> bool {
+        let is_stored = self.calls > 0 || self.answer.body.contains(r#""status""#);
+        is_stored && !matches!(self.expected, Judgement::Proven(_))
+    }
+
+    /// Whether the receiver did what the second implementation requires.
+    pub fn check(&self, request: &PlainRequest, way_in: WayIn) -> Result<(), String> {
+        let status = self.answer.status;
+        let problem = match &self.expected {
+            Judgement::Proven(_) if status != 200 || self.calls != 1 => "not stored once",
+            Judgement::Proven(source) if !self.is_stored_as(request, source) => {
+                "stored with other bytes, under another source or without its signature"
+            }
+            Judgement::Challenge(_) | Judgement::Monitor | Judgement::Refused(_)
+                if self.calls > 0 =>
+            {
+                "the inbox was called"
+            }
+            Judgement::Challenge(value)
+                if status != 200 || self.answer.body != challenge_answer(value) =>
+            {
+                "the challenge was not given back"
+            }
+            Judgement::Monitor if status != 200 => "a monitor got no answer",
+            // A front's own checks come first.
+            Judgement::Refused(_) if way_in != WayIn::Direct && (400..600).contains(&status) => {
+                return Ok(());
+            }
+            Judgement::Refused(expected) if status != *expected => "another status",
+            _ => return Ok(()),
+        };
+        Err(format!(
+            "{problem}: expected {:?}, got {status} {} after {} calls of the inbox",
+            self.expected, self.answer.body, self.calls
+        ))
+    }
+
+    fn is_stored_as(&self, request: &PlainRequest, source: &str) -> bool {
+        self.stored.as_ref().is_some_and(|stored| {
+            stored.body == request.body && stored.source == source && stored.signature.is_some()
+        })
+    }
+}
+
+fn challenge_answer(value: &str) -> String {
+    format!(r#"{{"challenge":"{value}"}}"#)
+}
+
+struct ParsedRequest<'a>(&'a PlainRequest);
+
+impl HttpRequest for ParsedRequest<'_> {
+    fn method(&self) -> &str {
+        &self.0.method
+    }
+
+    fn path(&self) -> &str {
+        &self.0.path
+    }
+
+    fn query(&self) -> Cow<'_, str> {
+        Cow::Borrowed(&self.0.query)
+    }
+
+    fn header_values(&self, name: &str) -> Vec<&[u8]> {
+        let headers = self.0.headers.iter();
+        let named = headers.filter(|(known, _)| known.eq_ignore_ascii_case(name));
+        named.map(|(_, value)| value.as_slice()).collect()
+    }
+
+    async fn body(&mut self) -> Result<Bytes, Refusal> {
+        Ok(self.0.body.clone())
+    }
+}

@@ -1,0 +1,158 @@
+//! Events of the Lambda: of each front, of the stream, of schedules, and any other.
+
+use pillarbox::lambda::{EventShape, batch_for_tests, shape};
+use serde_json::{Value, json, value::RawValue};
+
+use super::{
+    input::FuzzInput,
+    requests::{attack, request, seed_requests, with_receiver},
+};
+use crate::{
+    attack::{
+        WayIn, event,
+        fronts::{Front, FrontRequest},
+    },
+    attacked::SOURCES,
+    second_verifier::is_signed,
+};
+
+/// The longest body whose base64 an HTTP API passes on, and its other fields.
+const MAX_STATUSES: [u16; 9] = [200, 400, 401, 404, 405, 408, 413, 431, 503];
+
+/// A request through an HTTP API: the same outcome as without it.
+pub(super) fn http_api(bytes: &[u8]) {
+    attack(
+        &request(&mut FuzzInput::new(bytes)),
+        WayIn::Front(Front::HttpApi),
+    );
+}
+
+/// A request to a Function URL: the same outcome as without it.
+pub(super) fn function_url(bytes: &[u8]) {
+    attack(
+        &request(&mut FuzzInput::new(bytes)),
+        WayIn::Front(Front::FunctionUrl),
+    );
+}
+
+/// A request through a REST API: the same outcome as without it.
+pub(super) fn rest_api(bytes: &[u8]) {
+    attack(
+        &request(&mut FuzzInput::new(bytes)),
+        WayIn::Front(Front::Rest),
+    );
+}
+
+/// Any JSON at all: what it is recognised as does not depend on how it is written, and nothing of
+/// it is stored that a sender has not signed.
+pub(super) fn any_event(bytes: &[u8]) {
+    let Some(raw) = raw(bytes) else { return };
+    let found = shape(&raw);
+    if let EventShape::Sweep | EventShape::Reconcile = found {
+        let text = raw.get();
+        assert!(text.contains("ro") || text.contains('\\') || text.contains("source"));
+    }
+    let outcome = with_receiver(|attacked| attacked.attack_with_event(&raw));
+    let is_http = matches!(found, EventShape::Http(_));
+    assert_eq!(outcome.is_some(), is_http, "{found:?}");
+    let Some(outcome) = outcome else { return };
+    let answer = &outcome.answer;
+    assert!(MAX_STATUSES.contains(&answer.status), "{answer:?}");
+    assert!(answer.body.len() < 300, "{answer:?}");
+    serde_json::from_str::<Value>(&answer.body)
+        .map(drop)
+        .unwrap_or_else(|_| assert_eq!(answer.content_type, "text/plain"));
+    assert!(outcome.calls <= 1);
+    if let Some(stored) = outcome.stored {
+        let mut sources = SOURCES.iter();
+        let source = sources.find(|source| source.name == stored.source);
+        let source = source.expect("it is stored under a source that there is");
+        let header = stored.signature.unwrap_or_default();
+        assert!(is_signed(source, &stored.body, header.as_bytes()));
+    }
+}
+
+/// Any batch: a record without a number or of another shape fails all of it, and only new recorded
+/// rows are delivered.
+pub(super) fn stream_batch(bytes: &[u8]) {
+    let Some(raw) = raw(bytes) else { return };
+    let Ok(records) = batch_for_tests(&raw) else {
+        return;
+    };
+    let Ok(value) = serde_json::from_str::<Value>(raw.get()) else {
+        return;
+    };
+    let Some(written) = value["Records"].as_array() else {
+        return; // written twice, or with half a surrogate pair
+    };
+    if written.len() != records.len() {
+        return;
+    }
+    for (record, written) in records.iter().zip(written) {
+        let number = &written["dynamodb"]["SequenceNumber"];
+        assert_eq!(Some(&*record.sequence.to_string()), number.as_str());
+        let Some(key) = &record.key else { continue };
+        assert_eq!(written["eventName"], "INSERT");
+        assert_eq!(written["dynamodb"]["Keys"]["pk"]["S"], key.as_str());
+        assert_eq!(written["dynamodb"]["NewImage"]["state"]["S"], "recorded");
+    }
+}
+
+fn raw(bytes: &[u8]) -> Option<Box<RawValue>> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    RawValue::from_string(text.to_owned()).ok()
+}
+
+/// Events of every kind.
+pub fn seed_events() -> Vec<Vec<u8>> {
+    let mut events = Vec::new();
+    for front in Front::ALL {
+        let requests = seed_requests();
+        events.extend(
+            requests
+                .iter()
+                .map(|request| event(front, request).get().to_owned()),
+        );
+        let challenge = FrontRequest::new("GET", "/hmrc?challenge=abc");
+        let at = crate::attacked::NOW;
+        events.push(front.invocation(&challenge, at).to_string());
+        let encoded = FrontRequest::new("POST", "/pay").body("{}").base64();
+        events.push(front.invocation(&encoded, at).to_string());
+    }
+    events.extend(
+        [
+            json!({"role": "sweep"}),
+            json!({"role": "reconcile"}),
+            json!({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}),
+            json!({"httpMethod": "GET", "path": "/", "requestContext": {"elb": {}}}),
+        ]
+        .map(|event| event.to_string()),
+    );
+    let batches = seed_batches();
+    events
+        .into_iter()
+        .map(String::into_bytes)
+        .chain(batches)
+        .collect()
+}
+
+/// Batches of a table's stream.
+pub(super) fn seed_batches() -> Vec<Vec<u8>> {
+    let record = |name: &str, number: &str, pk: &str, state: &str| {
+        json!({
+            "eventID": "1", "eventName": name, "eventSource": "aws:dynamodb", "awsRegion": "eu-west-2",
+            "dynamodb": {
+                "Keys": {"pk": {"S": pk}}, "SequenceNumber": number, "SizeBytes": 1,
+                "NewImage": {"pk": {"S": pk}, "state": {"S": state}, "v": {"N": "1"}},
+                "StreamViewType": "NEW_IMAGE",
+            },
+        })
+    };
+    let batch = json!({"Records": [
+        record("INSERT", "111", "pay:n1", "recorded"),
+        record("INSERT", "112", "hmrc:sha256-00", "held"),
+        record("MODIFY", "113", "pay:n1", "delivered"),
+        record("REMOVE", "114", "~source:pay", "x"),
+    ]});
+    vec![batch.to_string().into_bytes()]
+}
