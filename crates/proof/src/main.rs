@@ -18,6 +18,7 @@ mod forge;
 mod history;
 mod planted;
 mod simulate;
+mod timing;
 
 use std::process::ExitCode;
 
@@ -30,6 +31,8 @@ usage: proof COMMAND
   replay LINE        one of them again, with everything that happened
   forge [--cases N] [--seed S] [--threads T] [--case NUMBER]
                      genuine requests, changed: a second implementation decides on each
+  timing [--samples N] [--seed S]
+                     whether the time of verification shows where a signature is wrong: run alone
   planted [--only TEXT] [--histories N]
                      faults planted in copies of the sources, each of which a check must find";
 
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Some("simulate") => simulate::command(&arguments),
         Some("replay") => simulate::replay(&arguments),
         Some("forge") => forge::command(&arguments),
+        Some("timing") => timing::command(&arguments),
         Some("planted") => planted::command(&arguments),
         _ => Err(USAGE.to_owned()),
     };

@@ -6,6 +6,7 @@
 //! others, and must not call the inbox for any other. Then every hostile URL is given to the
 //! policy for outbound requests.
 
+mod connections;
 mod destinations;
 mod genuine;
 mod heads;

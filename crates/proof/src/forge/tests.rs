@@ -24,3 +24,11 @@ fn a_case_is_the_same_whenever_it_is_made() {
         assert!(first.way_in == again.way_in);
     }
 }
+
+#[test]
+fn every_hostile_destination_is_refused_and_every_control_is_accepted() {
+    let table = destinations::table();
+    assert!(table.iter().filter(|(_, must_pass)| *must_pass).count() > 100);
+    assert!(table.iter().filter(|(_, must_pass)| !must_pass).count() > 1_500);
+    assert!(destinations::check());
+}
