@@ -65,8 +65,8 @@ impl WayIn {
         }
     }
 
-    /// Whether such a request can arrive this way: an event is text, and a REST API has paths of
-    /// one segment.
+    /// Whether such a request can arrive this way: an event is text with a query as URLs have it,
+    /// and a REST API has paths of one segment.
     pub fn carries(self, request: &PlainRequest) -> bool {
         let mut values = request.headers.iter().map(|(_, value)| value);
         let is_text = values.all(|value| std::str::from_utf8(value).is_ok());
@@ -74,7 +74,7 @@ impl WayIn {
         match self {
             Self::Direct => true,
             Self::Front(Front::Rest) => is_text && is_one_segment,
-            Self::Front(_) => is_text,
+            Self::Front(_) => is_text && request.query.bytes().all(is_in_query),
         }
     }
 
@@ -84,6 +84,11 @@ impl WayIn {
         let mut headers = request.headers.iter();
         self != Self::Direct && headers.any(|(_, value)| value.iter().any(steers))
     }
+}
+
+/// What may stand in the query of a URL.
+fn is_in_query(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%[]".contains(&byte)
 }
 
 impl Default for AttackedReceiver {

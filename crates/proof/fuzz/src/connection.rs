@@ -76,7 +76,10 @@ fn raw(port: &Port, sent: &[u8]) {
     let stored = port.inbox.calls() - before;
     let statuses = statuses(&received);
     let answered = statuses.iter().filter(|status| **status == 200).count() as u64;
-    assert!(stored <= answered, "{stored} stored, {answered} answered with 200");
+    assert!(
+        stored <= answered,
+        "{stored} stored, {answered} answered with 200"
+    );
     check_stored(port);
 }
 
@@ -107,7 +110,10 @@ fn written(port: &Port, bytes: &[u8]) {
         Judgement::Challenge(_) | Judgement::Monitor => status == Some(200) && stored == 0,
         Judgement::Refused(expected) => status == Some(expected) && stored == 0,
     };
-    assert!(right, "{expected:?}, but {status:?} and {stored} stored: {request:?}");
+    assert!(
+        right,
+        "{expected:?}, but {status:?} and {stored} stored: {request:?}"
+    );
     if let Some(last) = port.inbox.take_last() {
         assert_eq!(last.body, request.body);
     }
@@ -118,7 +124,14 @@ fn is_plain(request: &PlainRequest) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
     let in_query = |byte: u8| plain(byte) || b"=&%+".contains(&byte);
     let in_value = |byte: &u8| (0x21..0x7f).contains(byte);
-    let steers = ["content-length", "transfer-encoding", "connection", "expect", "upgrade", "host"];
+    let steers = [
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "expect",
+        "upgrade",
+        "host",
+    ];
     let is_known = ["GET", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"].contains(&&*request.method);
     is_known
         && request.path.starts_with('/')
@@ -133,7 +146,10 @@ fn is_plain(request: &PlainRequest) -> bool {
 
 fn serialise(request: &PlainRequest, pieces: u8) -> Vec<u8> {
     let mark = if request.query.is_empty() { "" } else { "?" };
-    let line = format!("{} {}{mark}{} HTTP/1.1\r\n", request.method, request.path, request.query);
+    let line = format!(
+        "{} {}{mark}{} HTTP/1.1\r\n",
+        request.method, request.path, request.query
+    );
     let mut sent = format!("{line}Host: x\r\nConnection: close\r\n").into_bytes();
     for (name, value) in &request.headers {
         sent.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
@@ -196,7 +212,9 @@ pub fn seeds() -> Vec<Vec<u8>> {
         }
     }
     seeds.push(b"\0GET /hmrc?challenge=abc HTTP/1.1\r\nHost: x\r\n\r\n".to_vec());
-    seeds.push(b"\0POST /pay HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n{}".into());
+    seeds.push(
+        b"\0POST /pay HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n{}".into(),
+    );
     seeds.push(b"\0PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec());
     seeds
 }
