@@ -58,12 +58,12 @@ pub(super) fn elements(list: &Bytes) -> Option<Vec<ListedNotification>> {
     Some(raw.into_iter().map(|raw| element(list, raw)).collect())
 }
 
-/// For each element of a list: the id to acknowledge, the date, and the bytes.
+/// For each element of a list: the id to acknowledge, and the bytes.
 #[cfg(any(test, feature = "test-support"))]
-pub fn list_for_tests(list: &Bytes) -> Option<Vec<(Option<String>, Option<Timestamp>, Pulled)>> {
+pub fn list_for_tests(list: &Bytes) -> Option<Vec<(Option<String>, Pulled)>> {
     let plain = |listed: ListedNotification| {
         let id = listed.id.map(|id| id.as_str().to_owned());
-        (id, listed.created_at, listed.pulled)
+        (id, listed.pulled)
     };
     Some(elements(list)?.into_iter().map(plain).collect())
 }

@@ -18,7 +18,7 @@ pub(super) fn hmrc_list(bytes: &[u8]) {
     };
     let written = serde_json::from_slice::<Vec<Value>>(bytes).ok();
     let mut from = 0;
-    for (index, (id, _, pulled)) in elements.iter().enumerate() {
+    for (index, (id, pulled)) in elements.iter().enumerate() {
         let body = pulled.body();
         let offset = body.as_ptr().addr() - list.as_ptr().addr();
         assert!(offset >= from && offset + body.len() <= list.len());
