@@ -15,6 +15,7 @@
 mod arguments;
 mod checker;
 mod history;
+mod model;
 mod planted;
 mod simulate;
 
@@ -27,6 +28,8 @@ usage: proof COMMAND
   simulate [--histories N] [--seed S] [--threads T] [--class NAME]
                      random histories in virtual time, each checked
   replay LINE        one of them again, with everything that happened
+  model [--bounds short|long] [--only NAME] [--threads T] [--seconds N]
+                     every state of a few rows within bounds, each checked
   planted [--only TEXT] [--histories N]
                      faults planted in copies of the sources, each of which a check must find";
 
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
     let result = match command.as_deref() {
         Some("simulate") => simulate::command(&arguments),
         Some("replay") => simulate::replay(&arguments),
+        Some("model") => model::command(&arguments),
         Some("planted") => planted::command(&arguments),
         _ => Err(USAGE.to_owned()),
     };
