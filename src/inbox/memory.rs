@@ -54,6 +54,11 @@ impl MemoryInbox {
         expired.map(|(_, row)| row).collect()
     }
 
+    /// Stores a row as it is, whatever has its key: a search begins anywhere in a row's life.
+    pub fn put_row(&self, row: Row) {
+        self.tables().rows.insert(row.key.clone(), row);
+    }
+
     /// Every row with its bytes, by key.
     pub fn rows(&self) -> Vec<Row> {
         self.tables().rows.values().cloned().collect()

@@ -36,3 +36,28 @@ struct ReplyHeaders {
     #[serde(skip_serializing_if = "Option::is_none")]
     allow: Option<&'static str>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_has_no_header_that_a_sender_would_wait_for_or_send_back() {
+        let reply = HttpReply(HttpAnswer {
+            status: 503,
+            content_type: "application/json",
+            body: r#"{"error":"inbox"}"#.to_owned(),
+            allow: None,
+        });
+        let reply = serde_json::to_value(&reply).unwrap();
+        let headers = serde_json::json!({
+            "content-type": "application/json",
+            "x-content-type-options": "nosniff",
+            "cache-control": "no-store",
+        });
+        assert_eq!(
+            (&reply["statusCode"], &reply["headers"]),
+            (&503.into(), &headers)
+        );
+    }
+}

@@ -162,3 +162,27 @@ impl From<&Refusal> for HttpAnswer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_refusal_is_an_answer_that_a_sender_follows_or_counts() {
+        let inbox = InboxError::Unavailable("no answer".to_owned());
+        for (refusal, status) in [
+            (Refusal::NotFound, 404),
+            (Refusal::Challenge("none"), 400),
+            (Refusal::Method("GET, POST"), 405),
+            (Refusal::Malformed("two lengths"), 400),
+            (Refusal::TooLarge, 413),
+            (Refusal::HeadersTooLarge, 431),
+            (Refusal::Slow, 408),
+            (Refusal::NoSecret, 503),
+            (Refusal::Signature(SignatureError::Wrong), 401),
+            (Refusal::Inbox(inbox), 503),
+        ] {
+            assert_eq!(HttpAnswer::from(&refusal).status, status, "{refusal}");
+        }
+    }
+}

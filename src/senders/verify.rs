@@ -146,3 +146,48 @@ fn matching<'a>(
     keys.iter()
         .find(|key| key.matches(&value.preamble, body, signature))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Secret;
+
+    const BODY: &[u8] = b"{}";
+    const NOW: Timestamp = Timestamp::from_millis(0);
+    /// HMAC-SHA-256 of the body, keyed with the secret.
+    const SIGNATURE: &str = "c6ee77d08a50225b3f561a95844ce5fbe0c6f7a4a055bef358c372a09d32ac32";
+
+    fn verified(signature: &str) -> Result<(), SignatureError> {
+        let secret = Secret::new("webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu".to_owned());
+        let kind = SenderKind::GOVUK_PAY;
+        let keys = [SigningKey::new(kind, "1:env:TEST", &secret)];
+        let body = Bytes::from_static(BODY);
+        verify(kind, &keys, &[signature.as_bytes()], body, NOW).map(drop)
+    }
+
+    #[test]
+    fn every_digit_of_a_signature_counts() {
+        assert_eq!(verified(SIGNATURE), Ok(()));
+        for place in 0..SIGNATURE.len() {
+            let mut digits = SIGNATURE.as_bytes().to_vec();
+            digits[place] = if digits[place] == b'0' { b'1' } else { b'0' };
+            let changed = String::from_utf8(digits).unwrap();
+            assert_eq!(verified(&changed), Err(SignatureError::Wrong), "{place}");
+            let shorter = &SIGNATURE[..place];
+            assert_eq!(verified(shorter), Err(SignatureError::Malformed), "{place}");
+        }
+    }
+
+    #[test]
+    fn a_signature_in_other_digits_is_malformed() {
+        for other in [
+            SIGNATURE.to_uppercase(),
+            format!("{SIGNATURE}0"),
+            format!("{SIGNATURE}\n"),
+            format!("0x{}", &SIGNATURE[2..]),
+            format!("+{}", &SIGNATURE[1..]),
+        ] {
+            assert_eq!(verified(&other), Err(SignatureError::Malformed), "{other}");
+        }
+    }
+}

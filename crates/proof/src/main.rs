@@ -16,6 +16,7 @@ mod arguments;
 mod checker;
 mod forge;
 mod history;
+mod model;
 mod planted;
 mod simulate;
 mod timing;
@@ -33,6 +34,8 @@ usage: proof COMMAND
                      genuine requests, changed: a second implementation decides on each
   timing [--samples N] [--seed S]
                      whether the time of verification shows where a signature is wrong: run alone
+  model [--bounds short|long] [--only NAME] [--threads T] [--seconds N]
+                     every state of a few rows within bounds, each checked
   planted [--only TEXT] [--histories N]
                      faults planted in copies of the sources, each of which a check must find";
 
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Some("replay") => simulate::replay(&arguments),
         Some("forge") => forge::command(&arguments),
         Some("timing") => timing::command(&arguments),
+        Some("model") => model::command(&arguments),
         Some("planted") => planted::command(&arguments),
         _ => Err(USAGE.to_owned()),
     };

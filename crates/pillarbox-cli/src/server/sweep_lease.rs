@@ -182,3 +182,37 @@ impl<I: ReconcileInbox> SweepLease<I> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pillarbox::{domain::SystemClock, inbox::MemoryInbox};
+
+    #[tokio::test]
+    async fn one_of_two_replicas_has_the_duty_and_the_other_once_it_is_given_back() {
+        let inbox = Arc::new(MemoryInbox::default());
+        let sources = BTreeSet::from(["pay".to_owned()]);
+        let stops = [CancellationToken::new(), CancellationToken::new()];
+        let replica = |stop: &CancellationToken| {
+            compete(
+                Arc::clone(&inbox),
+                Arc::new(SystemClock),
+                &sources,
+                stop.clone(),
+            )
+        };
+        let (mut first, first_ended) = replica(&stops[0]);
+        first.held().await;
+        let (second, second_ended) = replica(&stops[1]);
+        tokio::task::yield_now().await;
+        assert!(first.is_held() && !second.is_held());
+        stops[0].cancel();
+        first_ended.await.unwrap();
+        assert!(!first.is_held());
+        let (mut third, third_ended) = replica(&stops[1]);
+        third.held().await;
+        stops[1].cancel();
+        second_ended.await.unwrap();
+        third_ended.await.unwrap();
+    }
+}

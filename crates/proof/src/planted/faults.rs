@@ -8,8 +8,13 @@ const LIST: &str = include_str!("faults.txt");
 pub(super) enum Catcher {
     /// `proof simulate`.
     Simulation,
-    /// The library's own tests whose names contain this.
-    Tests(&'static str),
+    /// `proof model`.
+    Model,
+    /// The tests of a package's library whose names contain a text.
+    Tests {
+        package: &'static str,
+        filter: &'static str,
+    },
 }
 
 /// One place that a fault changes.
@@ -47,7 +52,8 @@ pub(super) fn faults() -> Vec<PlantedFault> {
         if let Some(catcher) = line.strip_prefix("by: ") {
             fault.catcher = match catcher {
                 "simulate" => Catcher::Simulation,
-                tests => Catcher::Tests(tests),
+                "model" => Catcher::Model,
+                tests => tests_of(tests),
             };
         } else if let Some(file) = line.strip_prefix("in: ") {
             fault.edits.push(FaultEdit {
@@ -68,4 +74,10 @@ pub(super) fn faults() -> Vec<PlantedFault> {
         }
     }
     faults
+}
+
+/// The tests that a line names: a package and a text, or only a text for the library's own.
+fn tests_of(line: &'static str) -> Catcher {
+    let (package, filter) = line.split_once(' ').unwrap_or(("pillarbox", line));
+    Catcher::Tests { package, filter }
 }

@@ -22,6 +22,12 @@ const CHOSEN: &str = "PLANTED";
 /// The variable that chooses one.
 const VARIABLE: &str = "PILLARBOX_PLANTED";
 
+/// The packages that faults are planted in, and the root of each.
+const SWITCHED: [(&str, &str); 2] = [
+    ("pillarbox", "src/lib.rs"),
+    ("pillarbox-cli", "crates/pillarbox-cli/src/lib.rs"),
+];
+
 /// What the copy has besides: which fault is chosen.
 const SWITCH: &str = r#"
 pub(crate) mod planted {
@@ -60,7 +66,7 @@ pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
     let chosen = faults
         .iter()
         .enumerate()
-        .filter(|(_, fault)| fault.name.contains(only));
+        .filter(|(_, fault)| only.split('|').any(|text| fault.name.contains(text)));
     for (number, fault) in chosen {
         let began = tokio::time::Instant::now();
         let found = tree.find(number, fault, histories, seed)?;
@@ -135,11 +141,12 @@ impl PlantedTree {
             run(self
                 .cargo()
                 .args(["build", "--quiet", "--profile", "proof", "-p", "proof"]))?;
-        let tests =
-            run(self
-                .cargo()
-                .args(["test", "--quiet", "-p", "pillarbox", "--lib", "--no-run"]))?;
-        for output in [build, tests] {
+        let mut outputs = vec![build];
+        for package in SWITCHED.map(|(package, _)| package) {
+            let tests = ["test", "--quiet", "-p", package, "--lib", "--no-run"];
+            outputs.push(run(self.cargo().args(tests))?);
+        }
+        for output in outputs {
             if !output.status.success() {
                 return Err(String::from_utf8_lossy(&output.stderr).into_owned());
             }
@@ -180,15 +187,21 @@ impl PlantedTree {
                     format!("`simulate`, rule {rule}, after {after} histories")
                 }))
             }
-            Catcher::Tests(filter) => {
-                let output = run(self.cargo().env(VARIABLE, &number).args([
-                    "test",
-                    "--quiet",
-                    "-p",
-                    "pillarbox",
-                    "--lib",
-                    filter,
-                ]))?;
+            Catcher::Model => {
+                let program = self.target.join("proof/proof");
+                let searched = run(Command::new(program).env(VARIABLE, &number).arg("model"))?;
+                let text = String::from_utf8_lossy(&searched.stdout).into_owned();
+                let rule = text
+                    .lines()
+                    .find_map(|line| line.strip_prefix("VIOLATION "));
+                let rule = rule.and_then(|rule| rule.split_once(':'));
+                Ok(rule.map(|(rule, _)| format!("`model`, rule {rule}")))
+            }
+            Catcher::Tests { package, filter } => {
+                let output = run(self
+                    .cargo()
+                    .env(VARIABLE, &number)
+                    .args(["test", "--quiet", "-p", package, "--lib", filter]))?;
                 let text = String::from_utf8_lossy(&output.stdout).into_owned();
                 let failed = text
                     .lines()
@@ -205,7 +218,10 @@ fn edited_files(root: &Path, faults: &[PlantedFault]) -> Result<BTreeMap<String,
     let read = |file: &str| {
         fs::read_to_string(root.join(file)).map_err(|error| format!("{file}: {error}"))
     };
-    let mut files = BTreeMap::from([("src/lib.rs".to_owned(), read("src/lib.rs")? + SWITCH)]);
+    let mut files = BTreeMap::new();
+    for (_, root) in SWITCHED {
+        files.insert(root.to_owned(), read(root)? + SWITCH);
+    }
     for (number, fault) in faults.iter().enumerate() {
         for edit in &fault.edits {
             if !files.contains_key(edit.file) {

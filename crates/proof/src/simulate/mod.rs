@@ -6,21 +6,21 @@
 //! again, byte for byte. First faults happen; then they end, and everything must drain.
 
 mod api;
-mod content;
+pub(crate) mod content;
 mod delivery;
 mod one_history;
 mod person;
 mod plan;
-mod process;
+pub(crate) mod process;
 mod random;
-mod receivers;
-mod reconciler;
+pub(crate) mod receivers;
+pub(crate) mod reconciler;
 mod senders;
 mod stream;
-mod table;
+pub(crate) mod table;
 #[cfg(test)]
 mod tests;
-mod simulation;
+pub(crate) mod simulation;
 
 use std::{
     collections::BTreeMap,

@@ -3,6 +3,7 @@
 
 use std::{
     borrow::Cow,
+    ops::RangeInclusive,
     sync::{Arc, Mutex, atomic::Ordering},
 };
 
@@ -77,13 +78,17 @@ pub(crate) fn index_of(sender: Sender) -> usize {
 }
 
 fn configured(simulation: &Simulation, sender: Sender) -> Source {
+    let installed = simulation.installed[index_of(sender)].load(Ordering::Relaxed);
+    // The new secret first, and the one that it replaces.
+    source_with(sender, installed.saturating_sub(1)..=installed)
+}
+
+/// A sender with the secrets that it had after so many replacements, the newest first.
+pub(crate) fn source_with(sender: Sender, kept: RangeInclusive<u64>) -> Source {
     let (name, kind) = match sender {
         Sender::Hmrc => ("hmrc", SenderKind::HMRC),
         Sender::GovukPay => ("pay", SenderKind::GOVUK_PAY),
     };
-    let installed = simulation.installed[index_of(sender)].load(Ordering::Relaxed);
-    // The new secret first, and the one that it replaces.
-    let kept = installed.saturating_sub(1)..=installed;
     let key = |replaced: u64| {
         let secret = Secret::new(secret_of(sender, replaced));
         SigningKey::new(kind, format!("{}:env:SIMULATED", replaced + 1), &secret)

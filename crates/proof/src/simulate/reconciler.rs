@@ -11,7 +11,11 @@ use pillarbox::{
     secrets::Secret,
     senders::Acceptance,
 };
-use sender_simulator::{Sender, apis::ppns::PpnsApplication, hmrc::SAMPLE_BOX};
+use sender_simulator::{
+    Sender,
+    apis::ppns::{PpnsApplication, PpnsBoxes},
+    hmrc::SAMPLE_BOX,
+};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -38,13 +42,18 @@ const EVENTS: [&str; 5] = [
 
 /// Opens the box and the account.
 pub(crate) fn open(simulation: &Simulation) {
-    let mut boxes = lock(&simulation.boxes);
-    boxes.register(PpnsApplication::new(CLIENT_ID, CLIENT_SECRET));
-    boxes.open(SAMPLE_BOX, CLIENT_ID);
+    open_box(&mut lock(&simulation.boxes));
     lock(&simulation.accounts).open(PAY_API_KEY);
 }
 
-fn access(sender: Sender) -> (SourceName, SenderAccess) {
+/// Opens the box of the simulated application.
+pub(crate) fn open_box(boxes: &mut PpnsBoxes) {
+    boxes.register(PpnsApplication::new(CLIENT_ID, CLIENT_SECRET));
+    boxes.open(SAMPLE_BOX, CLIENT_ID);
+}
+
+/// How a run reaches a sender.
+pub(crate) fn access(sender: Sender) -> (SourceName, SenderAccess) {
     let base_url = Url::parse("http://127.0.0.1:1/").expect("a URL");
     let secret = |text: &str| Secret::new(text.to_owned());
     let (name, access) = match sender {

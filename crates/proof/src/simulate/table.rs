@@ -77,7 +77,7 @@ fn unavailable(why: &str) -> InboxError {
 }
 
 /// The model answers at once.
-fn at_once<T>(answer: impl Future<Output = T>) -> T {
+pub(crate) fn at_once<T>(answer: impl Future<Output = T>) -> T {
     answer.now_or_never().expect("the model never waits")
 }
 

@@ -1,0 +1,176 @@
+//! How large the searches are.
+
+use super::messages::{CONFLICT, HMRC, PAY, TWIN};
+
+/// The bounds of one search.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ModelBounds {
+    pub(super) name: &'static str,
+    /// The messages that are sent, any number of times.
+    pub(super) messages: &'static [usize],
+    /// How many processes attempt deliveries at once.
+    pub(super) workers: usize,
+    /// How often a row is claimed until it is replayed.
+    pub(super) attempts: u32,
+    /// How often the budget of every row ends.
+    pub(super) long_waits: u8,
+    /// How often a person replays a row.
+    pub(super) replays: u8,
+    /// Whether a person discards rows.
+    pub(super) discards: bool,
+    /// Whether reconcile pulls from HMRC.
+    pub(super) puller: bool,
+    /// How many calls are under way whose processes have given them up.
+    pub(super) wire: usize,
+}
+
+/// The searches of every change.
+pub(super) const SHORT: &[ModelBounds] = &[
+    ModelBounds {
+        name: "one notification, attempted often",
+        messages: &[PAY],
+        workers: 2,
+        attempts: 3,
+        long_waits: 1,
+        replays: 1,
+        discards: true,
+        puller: false,
+        wire: 0,
+    },
+    ModelBounds {
+        name: "one notification, with calls that are late",
+        messages: &[PAY],
+        workers: 2,
+        attempts: 2,
+        long_waits: 0,
+        replays: 1,
+        discards: false,
+        puller: false,
+        wire: 1,
+    },
+    ModelBounds {
+        name: "one event under two ids",
+        messages: &[PAY, TWIN],
+        workers: 2,
+        attempts: 2,
+        long_waits: 0,
+        replays: 0,
+        discards: true,
+        puller: false,
+        wire: 0,
+    },
+    ModelBounds {
+        name: "one id with two contents",
+        messages: &[PAY, CONFLICT],
+        workers: 2,
+        attempts: 2,
+        long_waits: 0,
+        replays: 1,
+        discards: false,
+        puller: false,
+        wire: 0,
+    },
+    ModelBounds {
+        name: "a notification that is pushed and pulled",
+        messages: &[HMRC],
+        workers: 2,
+        attempts: 2,
+        long_waits: 0,
+        replays: 1,
+        discards: true,
+        puller: true,
+        wire: 0,
+    },
+    ModelBounds {
+        name: "three notifications",
+        messages: &[PAY, TWIN, HMRC],
+        workers: 1,
+        attempts: 1,
+        long_waits: 0,
+        replays: 0,
+        discards: false,
+        puller: true,
+        wire: 0,
+    },
+];
+
+/// The searches of a long run.
+pub(super) const LONG: &[ModelBounds] = &[
+    ModelBounds {
+        name: "one notification, attempted often",
+        messages: &[PAY],
+        workers: 2,
+        attempts: 4,
+        long_waits: 1,
+        replays: 2,
+        discards: true,
+        puller: false,
+        wire: 0,
+    },
+    ModelBounds {
+        name: "one notification, with calls that are late",
+        messages: &[PAY],
+        workers: 2,
+        attempts: 3,
+        long_waits: 1,
+        replays: 1,
+        discards: true,
+        puller: false,
+        wire: 1,
+    },
+    ModelBounds {
+        name: "one event under two ids",
+        messages: &[PAY, TWIN],
+        workers: 2,
+        attempts: 2,
+        long_waits: 0,
+        replays: 1,
+        discards: true,
+        puller: false,
+        wire: 0,
+    },
+    ModelBounds {
+        name: "one id with two contents",
+        messages: &[PAY, CONFLICT],
+        workers: 2,
+        attempts: 2,
+        long_waits: 0,
+        replays: 1,
+        discards: true,
+        puller: false,
+        wire: 0,
+    },
+    ModelBounds {
+        name: "a notification that is pushed and pulled",
+        messages: &[HMRC],
+        workers: 2,
+        attempts: 3,
+        long_waits: 1,
+        replays: 1,
+        discards: true,
+        puller: true,
+        wire: 0,
+    },
+    ModelBounds {
+        name: "a notification that is pushed and pulled, with calls that are late",
+        messages: &[HMRC],
+        workers: 2,
+        attempts: 2,
+        long_waits: 0,
+        replays: 0,
+        discards: true,
+        puller: true,
+        wire: 1,
+    },
+    ModelBounds {
+        name: "three notifications",
+        messages: &[PAY, TWIN, HMRC],
+        workers: 2,
+        attempts: 1,
+        long_waits: 0,
+        replays: 0,
+        discards: true,
+        puller: true,
+        wire: 0,
+    },
+];

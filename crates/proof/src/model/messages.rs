@@ -1,0 +1,171 @@
+//! What the senders of the model send: two ids of one payment event, a notification of HMRC that is
+//! pushed and can be pulled, and other content under the first id.
+
+use pillarbox::{
+    destinations::Event,
+    domain::{Key, Timestamp},
+    inbox::{MemoryInbox, ReceiveInbox, Recorded, Row},
+    senders::EventName,
+};
+use sender_simulator::{
+    MessageBody, Sender,
+    apis::{
+        pay_api::{PaymentLifecycle, SimulatedPayment},
+        ppns::BoxNotification,
+    },
+    hmrc::{HmrcMessage, SAMPLE_BOX},
+    signature,
+};
+
+use super::{
+    routine::{Routine, RoutineStep, run},
+    script::{Script, ScriptedCall, digest_of_event},
+};
+use crate::simulate::{
+    process::sender_time,
+    receivers::{SimulatedRequest, secret_of},
+    simulation::BEGINNING,
+    table::at_once,
+};
+
+/// When the model begins.
+pub(super) const BEGIN: Timestamp = Timestamp::from_millis(BEGINNING);
+
+/// The messages, by number.
+pub(super) const PAY: usize = 0;
+pub(super) const TWIN: usize = 1;
+pub(super) const HMRC: usize = 2;
+pub(super) const CONFLICT: usize = 3;
+pub(super) const MESSAGES: usize = 4;
+
+/// The requests of the senders, and every row that can come of them.
+pub(super) struct ModelMessages {
+    pub(super) requests: Vec<SimulatedRequest>,
+    pub(super) boxed: BoxNotification,
+    /// What identifies the content of each message.
+    pub(super) contents: Vec<[u8; 32]>,
+    /// Every key that a row can have.
+    pub(super) keys: Vec<Key>,
+    /// Every row as it is stored first.
+    pub(super) rows: Vec<Row>,
+    /// The event of each of them, by number.
+    pub(super) row_events: Vec<Option<usize>>,
+    /// What the destination gets for each of them.
+    pub(super) row_digests: Vec<[u8; 32]>,
+    /// Every event of the ledger.
+    pub(super) events: Vec<EventName>,
+}
+
+impl ModelMessages {
+    pub(super) fn new() -> Self {
+        let clock = Script::new(BEGIN, 0, []);
+        let payment =
+            SimulatedPayment::new(PaymentLifecycle::Captured, sender_time(BEGIN), &*clock);
+        let mut webhooks = payment
+            .webhooks(&*clock)
+            .into_iter()
+            .map(|webhook| webhook.body);
+        let pay = webhooks.next().expect("a payment has events");
+        let other = webhooks.next().expect("a payment has events");
+        let twin = under_id(&pay, &"7".repeat(26));
+        let conflict = under_id(&other, &pay.id);
+        let message = HmrcMessage::named("json", &*clock).expect("it has that name");
+        let boxed = BoxNotification::new(SAMPLE_BOX, message, &*clock).created(sender_time(BEGIN));
+        let requests = vec![
+            request(Sender::GovukPay, &pay),
+            request(Sender::GovukPay, &twin),
+            request(Sender::Hmrc, &boxed.body()),
+            request(Sender::GovukPay, &conflict),
+        ];
+        let mut messages = Self {
+            requests,
+            boxed,
+            contents: Vec::new(),
+            keys: Vec::new(),
+            rows: Vec::new(),
+            row_events: Vec::new(),
+            row_digests: Vec::new(),
+            events: Vec::new(),
+        };
+        messages.read_rows();
+        messages
+    }
+
+    /// Has the product read every message, and stores each in every place that it can have.
+    fn read_rows(&mut self) {
+        let entry = |messages: &Self, routine| match run(messages, routine, &[]) {
+            RoutineStep::Calls(ScriptedCall::Record(entry)) => entry,
+            step => panic!("a message is recorded first: {step:?}"),
+        };
+        let pushed: Vec<_> = (0..MESSAGES)
+            .map(|message| entry(self, Routine::Receive { message, at: BEGIN }))
+            .collect();
+        let pulled = entry(self, Routine::Pull { at: BEGIN });
+        self.contents = pushed.iter().map(|entry| entry.content_digest).collect();
+        let (pay, conflict) = (&pushed[PAY], &pushed[CONFLICT]);
+        for entries in [
+            [pay, conflict],
+            [conflict, pay],
+            [&pushed[TWIN], &pushed[HMRC]],
+            [&pulled, &pulled],
+        ] {
+            let inbox = MemoryInbox::default();
+            for entry in entries {
+                let recorded: Recorded =
+                    at_once(inbox.record(entry)).expect("the model table stores it");
+                drop(recorded);
+            }
+            self.rows.extend(inbox.rows());
+        }
+        for row in &self.rows {
+            if !self.keys.contains(&row.key) {
+                self.keys.push(row.key.clone());
+            }
+            let event = row.event();
+            if let Some(event) = event.clone().filter(|event| !self.events.contains(event)) {
+                self.events.push(event);
+            }
+            let number = self
+                .events
+                .iter()
+                .position(|known| Some(known) == event.as_ref());
+            self.row_events.push(number);
+            let event = Event::of(row).expect("a new row is whole");
+            self.row_digests.push(digest_of_event(&event));
+        }
+    }
+
+    /// The number of a key.
+    pub(super) fn slot(&self, key: &Key) -> Option<usize> {
+        self.keys.iter().position(|known| known == key)
+    }
+
+    /// The number of the row that was stored first with these bytes.
+    pub(super) fn variant(&self, row: &Row) -> Option<usize> {
+        self.rows.iter().position(|known| {
+            (&known.key, known.digest, known.origin) == (&row.key, row.digest, row.origin)
+        })
+    }
+}
+
+/// The same text under another id.
+fn under_id(body: &MessageBody, id: &str) -> MessageBody {
+    let text = body.wire.replace(&body.id, id);
+    MessageBody {
+        id: id.to_owned(),
+        signed: text.clone(),
+        wire: text,
+    }
+}
+
+fn request(sender: Sender, body: &MessageBody) -> SimulatedRequest {
+    SimulatedRequest {
+        sender,
+        signatures: vec![signature::sign(
+            sender,
+            &secret_of(sender, 0),
+            body.signed.as_bytes(),
+        )],
+        body: bytes::Bytes::copy_from_slice(body.wire.as_bytes()),
+    }
+}

@@ -1,0 +1,249 @@
+//! The routines of the product, and how far each is after the replies that it has had.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::future::{BoxFuture, FutureExt};
+use pillarbox::{
+    delivery::{DeliveryWorker, LEASE_DURATION},
+    domain::{Clock, SourceName, Timestamp},
+    inbox::RetentionPolicy,
+    receive::{Receiver, answer},
+    reconcile::{
+        ClientResponse, RequestError, ResponseError, RunContext, RunOptions, SenderTransport,
+    },
+    secrets::Keyring,
+    senders::Acceptance,
+    telemetry::RequestRecord,
+};
+use reqwest::RequestBuilder;
+use sender_simulator::{
+    Sender,
+    apis::{ApiRequest, SenderApi, ppns::PpnsBoxes},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    effect::TableChange,
+    memo::Memo,
+    messages::{BEGIN, ModelMessages},
+    script::{Script, ScriptedCall, ScriptedDestination, ScriptedInbox, ScriptedReply},
+    state::{ModelProcess, hash_of},
+};
+use crate::simulate::{
+    process::sender_time,
+    receivers::source_with,
+    reconciler::{access, open_box},
+};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What a process runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Routine {
+    /// `Receiver::handle`, with one copy of a message.
+    Receive { message: usize, at: Timestamp },
+    /// `DeliveryWorker::process`, for one key, with the lease that it draws.
+    Attempt {
+        slot: usize,
+        at: Timestamp,
+        lease: u64,
+    },
+    /// `reconcile::run`, from its first list to the next.
+    Pull { at: Timestamp },
+}
+
+impl Routine {
+    /// When it began, once it is `now`. A claim that is on its way keeps its age, up to the length
+    /// of a lease; of anything else its replies have the time.
+    pub(super) fn pass(&mut self, now: Timestamp, is_claiming: bool) {
+        let (Self::Receive { at, .. } | Self::Attempt { at, .. } | Self::Pull { at }) = self;
+        let age = now.since(*at).min(LEASE_DURATION + Duration::from_secs(1));
+        *at = if is_claiming { BEGIN.minus(age) } else { BEGIN };
+    }
+}
+
+/// How far a routine is.
+#[derive(Clone, Debug)]
+pub(super) enum RoutineStep {
+    /// It makes a call.
+    Calls(ScriptedCall),
+    /// The sender gets this status.
+    Answers(u16),
+    /// It has ended, or does what changes nothing.
+    Ended,
+}
+
+/// What is known of routines and of the table. Each step is found once, by running the routine, and
+/// each change of rows once, by having the table make it.
+pub(super) struct Routines {
+    pub(super) messages: ModelMessages,
+    pub(super) changes: Memo<TableChange>,
+    steps: Memo<RoutineStep>,
+}
+
+impl Routines {
+    pub(super) fn new() -> Self {
+        Self {
+            messages: ModelMessages::new(),
+            changes: Memo::default(),
+            steps: Memo::default(),
+        }
+    }
+
+    /// How far a process is.
+    pub(super) fn step(&self, process: &ModelProcess) -> Arc<RoutineStep> {
+        self.steps.get(hash_of(process), || {
+            let (routine, replies) = process;
+            let replies: Vec<_> = (replies.iter())
+                .map(|(at, reply)| (*at, reply.scripted(&self.messages)))
+                .collect();
+            run(&self.messages, *routine, &replies)
+        })
+    }
+}
+
+/// Runs a routine with these replies, up to the call after them.
+pub(super) fn run(
+    messages: &ModelMessages,
+    routine: Routine,
+    replies: &[(Timestamp, ScriptedReply)],
+) -> RoutineStep {
+    // The product sets timers, which never run out here.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    let _entered = runtime.enter();
+    let script = |at, random| Script::new(at, random, replies.iter().cloned());
+    let (script, ended) = match routine {
+        Routine::Receive { message, at } => {
+            let script = script(at, 0);
+            let status = receive(&script, messages, message).now_or_never();
+            (script, status.map(RoutineStep::Answers))
+        }
+        Routine::Attempt { slot, at, lease } => {
+            let script = script(at, lease);
+            let attempt = attempt(&script, messages, slot).now_or_never();
+            (script, attempt.map(|()| RoutineStep::Ended))
+        }
+        Routine::Pull { at } => {
+            let script = script(at, 0);
+            let run = pull(&script, messages).now_or_never();
+            (script, run.map(|()| RoutineStep::Ended))
+        }
+    };
+    let next = script.next_call().map(RoutineStep::Calls);
+    ended.or(next).unwrap_or(RoutineStep::Ended)
+}
+
+async fn receive(script: &Arc<Script>, messages: &ModelMessages, message: usize) -> u16 {
+    let receiver = Receiver::new(
+        Keyring::fixed(Sender::ALL.map(|sender| source_with(sender, 0..=0))),
+        Arc::new(ScriptedInbox(Arc::clone(script))),
+        Acceptance(60 * DAY),
+        Arc::clone(script) as Arc<dyn Clock>,
+    );
+    let mut record = RequestRecord::default();
+    let mut request = messages.requests[message].clone();
+    let result = receiver.handle(&mut request, &mut record).await;
+    answer(&result, &mut record).status
+}
+
+async fn attempt(script: &Arc<Script>, messages: &ModelMessages, slot: usize) {
+    let worker = DeliveryWorker::new(
+        Arc::new(ScriptedInbox(Arc::clone(script))),
+        ScriptedDestination(Arc::clone(script)),
+        Arc::clone(script) as Arc<dyn Clock>,
+        RetentionPolicy {
+            retention: 90 * DAY,
+        },
+    );
+    drop(worker.process(&messages.keys[slot]).await);
+}
+
+async fn pull(script: &Arc<Script>, messages: &ModelMessages) {
+    let (source, access): (SourceName, _) = access(Sender::Hmrc);
+    let mut boxes = PpnsBoxes::new();
+    open_box(&mut boxes);
+    boxes.add(messages.boxed.clone());
+    let transport = ScriptedTransport {
+        script: Arc::clone(script),
+        boxes: std::sync::Mutex::new(boxes),
+        lists: std::sync::atomic::AtomicU32::new(0),
+    };
+    let context = RunContext {
+        inbox: &ScriptedInbox(Arc::clone(script)),
+        clock: &**script,
+        sleeper: &**script,
+        transport: &transport,
+        stop: &CancellationToken::new(),
+        holder: &"a process of the model",
+        reporter: &(),
+        window: Acceptance(60 * DAY),
+    };
+    let options = RunOptions::default();
+    pillarbox::reconcile::run(&source, &access, &options, &context).await;
+}
+
+/// HMRC's API: one list shows the notification, and what comes after the next is another run's.
+struct ScriptedTransport {
+    script: Arc<Script>,
+    boxes: std::sync::Mutex<PpnsBoxes>,
+    lists: std::sync::atomic::AtomicU32,
+}
+
+impl SenderTransport for ScriptedTransport {
+    fn ask(
+        &self,
+        request: RequestBuilder,
+        _: usize,
+    ) -> BoxFuture<'_, Result<ClientResponse, ResponseError>> {
+        let request = request.build().expect("the product's requests are whole");
+        self.exchange(request).boxed()
+    }
+}
+
+impl ScriptedTransport {
+    async fn exchange(&self, request: reqwest::Request) -> Result<ClientResponse, ResponseError> {
+        let body = request.body().and_then(reqwest::Body::as_bytes);
+        let body = Bytes::copy_from_slice(body.unwrap_or_default());
+        let url = request.url();
+        if url.path().ends_with("/acknowledge") {
+            return self.acknowledge(&body).await;
+        }
+        let is_list = url.path().ends_with("/notifications");
+        if is_list
+            && self
+                .lists
+                .fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+                > 0
+        {
+            return std::future::pending().await;
+        }
+        let method = request.method().as_str();
+        let asked = ApiRequest::new(method, url, request.headers().clone(), body);
+        let now = sender_time(Clock::now(&*self.script));
+        let mut boxes = crate::simulate::simulation::lock(&self.boxes);
+        let response = boxes.answer(&asked, now, &*self.script);
+        Ok(ClientResponse {
+            status: response.status,
+            body: response.body.into(),
+        })
+    }
+
+    async fn acknowledge(&self, body: &[u8]) -> Result<ClientResponse, ResponseError> {
+        let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+        let ids = body["notificationIds"].as_array().into_iter().flatten();
+        let ids = ids.filter_map(|id| id.as_str()).map(str::to_owned);
+        let call = ScriptedCall::Acknowledge(ids.collect());
+        match self.script.call(call).await {
+            ScriptedReply::Acknowledged => Ok(ClientResponse {
+                status: 204,
+                body: Bytes::new(),
+            }),
+            _ => Err(ResponseError::Unanswered(RequestError::Late)),
+        }
+    }
+}

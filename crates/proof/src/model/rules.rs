@@ -1,0 +1,192 @@
+//! The rules, and what decides whether a transition or a state keeps them. They look at rows before
+//! and after, and never at what the product thinks of it.
+
+use pillarbox::{
+    domain::State,
+    inbox::{Mark, is_leased},
+};
+use stateright::Property;
+
+use super::{
+    messages::{MESSAGES, ModelMessages},
+    search::RowModel,
+    state::{Acceptances, ModelRow, ModelState},
+};
+
+macro_rules! rules {
+    ($($name:ident = $text:literal;)*) => {
+        $(pub(super) const $name: &str = $text;)*
+
+        /// Each rule as a property that always holds.
+        pub(super) fn properties() -> Vec<Property<RowModel>> {
+            vec![$(Property::<RowModel>::always($text, |_, state| state.broken != Some($text))),*]
+        }
+    };
+}
+
+rules! {
+    STORED = "I1: what a sender counts as acknowledged is stored";
+    STATUS = "I9: a genuine request is answered 200 or 503";
+    DELIVERED = "I2: a row is marked delivered only if the destination has it";
+    ROWS = "I2: a row is open until a fenced mark or a person ends it, and stays as it ended";
+    EXPIRY = "I2: only a finished row expires, and an open row is due at some time";
+    DRAINS = "I2: from every state, without faults, every row ends or waits for a person";
+    ONE_KEY = "I3: every event of a row has its key and the same bytes";
+    BYTES = "I6: a row keeps its bytes until a person erases them";
+    COPIES = "I7: a copy changes nothing";
+    HELD = "I8: a held row is delivered only after a replay";
+    PULLED = "I11: HMRC is asked to acknowledge only what is stored, once";
+    COUNTED = "attempts: a claim counts one attempt, and changes only its row";
+    LEASE = "lease: one process works on a row, unless its lease has lapsed";
+    FENCE = "fence: a mark is written only by the claim that holds the row";
+    REPLAYED = "budget: a replay begins anew, and not during an attempt";
+    LEDGER = "ledger: an event is accepted under one key, and a repeat names its owner";
+}
+
+/// What changed the rows.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum ChangeCause<'a> {
+    Record,
+    Claim {
+        slot: usize,
+    },
+    ClaimEvent,
+    Mark {
+        slot: usize,
+        attempt: u32,
+        lease: u64,
+        mark: &'a Mark,
+    },
+    Replay {
+        slot: usize,
+    },
+    Discard {
+        slot: usize,
+    },
+}
+
+/// The rule that a change of rows breaks, if it breaks one.
+pub(super) fn broken_by(
+    cause: ChangeCause<'_>,
+    before: &ModelState,
+    after: &ModelState,
+) -> Option<&'static str> {
+    let rows = before.rows.iter().zip(&after.rows).enumerate();
+    let mut broken = rows.filter_map(|(slot, rows)| match rows {
+        (old, new) if old == new => None,
+        (None, _) => (!matches!(cause, ChangeCause::Record)).then_some(ROWS),
+        (Some(_), None) => Some(ROWS),
+        (Some(old), Some(new)) => broken_by_row(cause, slot, old, new, before),
+    });
+    broken.next()
+}
+
+fn broken_by_row(
+    cause: ChangeCause<'_>,
+    slot: usize,
+    old: &ModelRow,
+    new: &ModelRow,
+    before: &ModelState,
+) -> Option<&'static str> {
+    let is_leased = |(_, until)| is_leased(until, before.now);
+    let is_held = old.lease.is_some_and(is_leased);
+    let keeps_bytes = old.variant == new.variant
+        && (old.is_erased == new.is_erased || matches!(cause, ChangeCause::Discard { .. }));
+    if !keeps_bytes {
+        return Some(BYTES);
+    }
+    match cause {
+        ChangeCause::Record => Some(COPIES),
+        ChangeCause::ClaimEvent => Some(ROWS),
+        ChangeCause::Claim { slot: of } => {
+            let is_claim = of == slot
+                && old.is_open()
+                && new.is_open()
+                && new.attempts == old.attempts + 1
+                && new.lease.is_some();
+            match (is_claim, is_held) {
+                (false, _) => Some(COUNTED),
+                (true, true) => Some(LEASE),
+                (true, false) => None,
+            }
+        }
+        ChangeCause::Mark {
+            slot: of,
+            attempt,
+            lease,
+            mark,
+        } => {
+            let is_fenced = of == slot
+                && old.is_open()
+                && old.attempts == attempt
+                && old.lease.is_some_and(|(id, _)| id == lease);
+            let is_right = new.state == state_after(mark) && new.lease.is_none();
+            match (is_fenced, is_right) {
+                (false, _) => Some(FENCE),
+                (true, false) => Some(ROWS),
+                (true, true) => None,
+            }
+        }
+        ChangeCause::Replay { slot: of } => {
+            let is_new = of == slot
+                && !(old.is_open() && is_held)
+                && !matches!(old.state, State::Discarded | State::Repeat)
+                && new.is_open()
+                && (new.attempts, new.lease, new.budget_from) == (0, None, before.now);
+            (!is_new).then_some(REPLAYED)
+        }
+        ChangeCause::Discard { slot: of } => {
+            let is_right =
+                of == slot && !(old.is_open() && is_held) && new.state == State::Discarded;
+            (!is_right).then_some(ROWS)
+        }
+    }
+}
+
+fn state_after(mark: &Mark) -> State {
+    match mark {
+        Mark::Delivered { .. } => State::Delivered,
+        Mark::Repeat { .. } => State::Repeat,
+        Mark::Retry { .. } => State::Recorded,
+        Mark::Dead { .. } => State::Dead,
+        Mark::Held { .. } => State::Held,
+    }
+}
+
+/// Whether a message is stored, under whichever key.
+pub(super) fn is_stored(messages: &ModelMessages, state: &ModelState, message: usize) -> bool {
+    let content = messages.contents[message];
+    let mut rows = state.rows.iter().flatten();
+    rows.any(|row| messages.rows[row.variant].content_digest == content)
+}
+
+/// The rule that a state breaks, however it was reached.
+pub(super) fn broken_in(messages: &ModelMessages, state: &ModelState) -> Option<&'static str> {
+    let is_lost = |message| state.acknowledged[message] && !is_stored(messages, state, message);
+    if (0..MESSAGES).any(is_lost) {
+        return Some(STORED);
+    }
+    let is_finished = |row: &ModelRow| {
+        matches!(
+            row.state,
+            State::Delivered | State::Repeat | State::Discarded
+        )
+    };
+    let keeps_dates = |row: &ModelRow| {
+        row.expires_at.is_some() == is_finished(row) && (row.due_at.is_some() || !row.is_open())
+    };
+    if !state.rows.iter().flatten().all(keeps_dates) {
+        return Some(EXPIRY);
+    }
+    for event in 0..messages.events.len() {
+        let is_accepted = |(row, accepted): &(&Option<ModelRow>, Acceptances)| {
+            let event_of = |row: &ModelRow| messages.row_events[row.variant];
+            *accepted > Acceptances::Never && row.as_ref().and_then(event_of) == Some(event)
+        };
+        let rows = state.rows.iter().zip(state.accepted);
+        if rows.filter(is_accepted).count() > 1 {
+            return Some(LEDGER);
+        }
+    }
+    None
+}

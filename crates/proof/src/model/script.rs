@@ -1,0 +1,268 @@
+//! The product's own code, run against a script.
+//!
+//! A process is a routine of the product and the replies that it has had so far. Running the
+//! routine with those replies shows the call that it makes next, or how it ended. So the model
+//! decides nothing that the product decides: it only chooses what becomes of each call.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    future::pending,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::future::{BoxFuture, FutureExt};
+use pillarbox::{
+    destinations::{DeliveryError, Destination, Event},
+    domain::{Clock, Key, SourceName, Timestamp},
+    inbox::{
+        CasOutcome, Claim, DeliveryInbox, EventClaim, Fence, InboxError, KvEntry, KvKey,
+        LedgerEntry, Mark, Marked, MemoryInbox, PendingEvent, PendingGauges, ReceiveInbox,
+        ReconcileInbox, Recorded, Row, SourceFilter,
+    },
+    reconcile::Sleeper,
+    senders::{Entry, EventName},
+};
+
+use crate::{
+    simulate::content::digest_of, simulate::process::sender_time, simulate::simulation::lock,
+};
+
+/// A call that a routine makes, and whose effect is one instant.
+#[derive(Clone, Debug)]
+pub(super) enum ScriptedCall {
+    Record(Entry),
+    Claim(Key, Claim),
+    ClaimEvent(EventName, Key, Timestamp),
+    Deliver(Key, [u8; 32]),
+    Mark(Fence, Mark),
+    Acknowledge(Vec<String>),
+}
+
+/// What a routine gets for a call.
+#[derive(Clone, Debug)]
+pub(super) enum ScriptedReply {
+    Recorded(Recorded),
+    Claimed(Option<Box<(Row, Fence)>>),
+    Event(EventClaim),
+    Accepted,
+    Refused,
+    Marked(Marked),
+    Acknowledged,
+    /// No reply, or the reply of a failure.
+    Failed,
+}
+
+/// The replies that a routine gets, and the call after them.
+#[derive(Default)]
+pub(super) struct Script {
+    now: AtomicI64,
+    random: AtomicU64,
+    replies: Mutex<VecDeque<(Timestamp, ScriptedReply)>>,
+    next: Mutex<Option<ScriptedCall>>,
+    /// How many numbers the sender has drawn.
+    drawn: AtomicU64,
+    /// What reconcile keeps for itself: its lock, its rate limits, its checkpoint.
+    own: MemoryInbox,
+}
+
+impl Script {
+    /// A routine that begins at `now` and first draws `random`.
+    pub(super) fn new(
+        now: Timestamp,
+        random: u64,
+        replies: impl IntoIterator<Item = (Timestamp, ScriptedReply)>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            now: AtomicI64::new(now.as_millis()),
+            random: AtomicU64::new(random),
+            replies: Mutex::new(replies.into_iter().collect()),
+            ..Self::default()
+        })
+    }
+
+    /// The call that has no reply yet.
+    pub(super) fn next_call(&self) -> Option<ScriptedCall> {
+        lock(&self.next).clone()
+    }
+
+    /// Makes a call: its reply, or none for ever.
+    pub(super) async fn call(&self, call: ScriptedCall) -> ScriptedReply {
+        let reply = lock(&self.replies).pop_front();
+        match reply {
+            Some((at, reply)) => {
+                self.now.fetch_max(at.as_millis(), Ordering::Relaxed);
+                reply
+            }
+            None => {
+                lock(&self.next).get_or_insert(call);
+                pending().await
+            }
+        }
+    }
+}
+
+/// A reply of another kind can only be a failure.
+fn unanswered<T>() -> Result<T, InboxError> {
+    Err(InboxError::Unavailable("scripted: no reply".to_owned()))
+}
+
+impl Clock for Script {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.now.load(Ordering::Relaxed))
+    }
+
+    /// The number that the process was given; after it zero, the shortest delay.
+    fn random(&self) -> u64 {
+        self.random.swap(0, Ordering::Relaxed)
+    }
+}
+
+impl sender_simulator::Clock for Script {
+    fn now(&self) -> sender_simulator::Timestamp {
+        sender_time(Clock::now(self))
+    }
+
+    fn random(&self) -> u64 {
+        let drawn = self.drawn.fetch_add(1, Ordering::Relaxed) + 1;
+        drawn.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+}
+
+impl Sleeper for Script {
+    fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()> {
+        let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        self.now.fetch_add(millis, Ordering::Relaxed);
+        async {}.boxed()
+    }
+}
+
+/// The inbox as a routine reaches it.
+pub(super) struct ScriptedInbox(pub(super) Arc<Script>);
+
+impl ReceiveInbox for ScriptedInbox {
+    async fn record(&self, entry: &Entry) -> Result<Recorded, InboxError> {
+        match self.0.call(ScriptedCall::Record(entry.clone())).await {
+            ScriptedReply::Recorded(recorded) => Ok(recorded),
+            _ => unanswered(),
+        }
+    }
+
+    async fn probe(&self) -> Result<(), InboxError> {
+        Ok(())
+    }
+}
+
+impl DeliveryInbox for ScriptedInbox {
+    async fn find_due(
+        &self,
+        _: &SourceFilter,
+        _: Timestamp,
+        _: usize,
+    ) -> Result<Vec<Key>, InboxError> {
+        unanswered()
+    }
+
+    async fn claim(&self, key: &Key, claim: &Claim) -> Result<Option<(Row, Fence)>, InboxError> {
+        let call = ScriptedCall::Claim(key.clone(), *claim);
+        match self.0.call(call).await {
+            ScriptedReply::Claimed(claimed) => Ok(claimed.map(|claimed| *claimed)),
+            _ => unanswered(),
+        }
+    }
+
+    async fn claim_event(
+        &self,
+        event: &EventName,
+        key: &Key,
+        expires_at: Timestamp,
+    ) -> Result<EventClaim, InboxError> {
+        let call = ScriptedCall::ClaimEvent(event.clone(), key.clone(), expires_at);
+        match self.0.call(call).await {
+            ScriptedReply::Event(claim) => Ok(claim),
+            _ => unanswered(),
+        }
+    }
+
+    async fn mark(&self, fence: &Fence, mark: &Mark) -> Result<Marked, InboxError> {
+        let call = ScriptedCall::Mark(fence.clone(), mark.clone());
+        match self.0.call(call).await {
+            ScriptedReply::Marked(marked) => Ok(marked),
+            _ => unanswered(),
+        }
+    }
+
+    /// Touches no row. If it fails, the attempt ends as if its process had.
+    async fn record_last_received(&self, _: &SourceName, _: Timestamp) -> Result<(), InboxError> {
+        Ok(())
+    }
+
+    async fn pending_gauges(&self, _: Timestamp, _: usize) -> Result<PendingGauges, InboxError> {
+        Ok(PendingGauges::default())
+    }
+
+    async fn silent_since(&self, _: &SourceName, now: Timestamp) -> Result<Timestamp, InboxError> {
+        Ok(now)
+    }
+}
+
+impl ReconcileInbox for ScriptedInbox {
+    async fn ledger_entries(
+        &self,
+        source: &SourceName,
+        subject: &str,
+    ) -> Result<Vec<LedgerEntry>, InboxError> {
+        self.0.own.ledger_entries(source, subject).await
+    }
+
+    async fn pending_events(
+        &self,
+        source: &SourceName,
+        subjects: &BTreeSet<String>,
+    ) -> Result<Vec<PendingEvent>, InboxError> {
+        self.0.own.pending_events(source, subjects).await
+    }
+
+    async fn last_received(&self, source: &SourceName) -> Result<Option<Timestamp>, InboxError> {
+        self.0.own.last_received(source).await
+    }
+
+    async fn kv_get(&self, key: &KvKey) -> Result<Option<KvEntry>, InboxError> {
+        self.0.own.kv_get(key).await
+    }
+
+    async fn compare_and_swap(
+        &self,
+        key: &KvKey,
+        expected_version: Option<u64>,
+        next: &KvEntry,
+    ) -> Result<CasOutcome, InboxError> {
+        self.0
+            .own
+            .compare_and_swap(key, expected_version, next)
+            .await
+    }
+}
+
+/// The destination as a routine reaches it.
+pub(super) struct ScriptedDestination(pub(super) Arc<Script>);
+
+impl Destination for ScriptedDestination {
+    async fn deliver(&self, key: &Key, event: &Event) -> Result<(), DeliveryError> {
+        let call = ScriptedCall::Deliver(key.clone(), digest_of_event(event));
+        match self.0.call(call).await {
+            ScriptedReply::Accepted => Ok(()),
+            ScriptedReply::Refused => Err(DeliveryError::Refused("scripted".to_owned())),
+            _ => Err(DeliveryError::Unavailable("scripted".to_owned())),
+        }
+    }
+}
+
+/// What a destination gets, as a number.
+pub(super) fn digest_of_event(event: &Event) -> [u8; 32] {
+    let signed = event.signed().map_or(&b""[..], |signed| &signed.body);
+    digest_of(&[event.json(), signed].concat())
+}

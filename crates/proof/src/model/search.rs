@@ -1,0 +1,431 @@
+//! The model as `stateright` searches it: what can happen in a state, and what follows.
+
+use std::{sync::Arc, time::Duration};
+
+use pillarbox::{
+    delivery::{BUDGET, LEASE_DURATION},
+    domain::State,
+    inbox::{DeliveryInbox, MAX_AHEAD, SourceFilter},
+};
+use stateright::{Model, Property};
+
+use super::{
+    bounds::ModelBounds,
+    effect,
+    memo::Memo,
+    messages::{HMRC, MESSAGES},
+    routine::{Routine, RoutineStep, Routines},
+    rules,
+    script::ScriptedCall,
+    state::{Acceptances, ModelProcess, ModelReply, ModelRow, ModelState, SLOTS, hash_of},
+};
+use crate::simulate::table::at_once;
+
+/// What becomes of one call, and of the process that makes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CallFate {
+    /// It takes effect, and is answered.
+    Done,
+    /// It takes effect twice: the network, or the client, sends it again.
+    Repeated,
+    /// It takes effect, and the reply is lost.
+    ReplyLost,
+    /// It fails before it takes effect.
+    Fails,
+    /// The destination refuses the event for good.
+    RefusedForGood,
+    /// The process ends before it takes effect.
+    EndsBefore,
+    /// The process ends after it took effect.
+    EndsAfter,
+    /// The process gives up, and it may take effect later.
+    Late,
+}
+
+/// What happens next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ModelAction {
+    /// A sender posts a copy of a message, and this becomes of the receiver's call.
+    Post(usize, CallFate),
+    /// The stream or a sweep has a worker attempt a row, and this becomes of its claim.
+    Attempt(usize, CallFate),
+    /// Reconcile lists HMRC's box.
+    Pull,
+    /// The call of this process.
+    Call(usize, CallFate),
+    /// A call takes effect whose process has given it up.
+    TakesEffect(usize),
+    /// It never does.
+    NeverTakesEffect(usize),
+    /// A person.
+    Replay(usize),
+    Discard(usize, bool),
+    /// Every lease lapses, and every retry is due.
+    Wait,
+    /// The budget of a row ends.
+    WaitDays,
+}
+
+/// The model, with its bounds.
+pub(super) struct RowModel {
+    pub(super) bounds: ModelBounds,
+    pub(super) routines: Arc<Routines>,
+    /// Whether a state drains.
+    drained: Memo<bool>,
+}
+
+impl RowModel {
+    pub(super) fn new(bounds: ModelBounds, routines: Arc<Routines>) -> Self {
+        Self {
+            bounds,
+            routines,
+            drained: Memo::default(),
+        }
+    }
+
+    /// Adds what may become of the call that a process makes next.
+    fn offer_calls(
+        &self,
+        state: &ModelState,
+        process: &ModelProcess,
+        actions: &mut Vec<ModelAction>,
+        action: impl Fn(CallFate) -> ModelAction,
+    ) {
+        if let RoutineStep::Calls(call) = &*self.routines.step(process) {
+            actions.extend(fates(call).iter().copied().map(&action));
+            if state.wire.len() < self.bounds.wire {
+                actions.push(action(CallFate::Late));
+            }
+        }
+    }
+
+    /// Puts a process back that has had another reply, unless it has ended.
+    fn proceed(&self, state: &mut ModelState, mut process: ModelProcess, reply: ModelReply) {
+        process.1.push((state.now, reply));
+        match (&*self.routines.step(&process), process.0) {
+            (RoutineStep::Calls(_), _) => state.live.push(process),
+            (RoutineStep::Answers(200), Routine::Receive { message, .. }) => {
+                state.acknowledged[message] = true;
+            }
+            (RoutineStep::Answers(status), _) if *status != 503 => {
+                state.broken = Some(rules::STATUS);
+            }
+            _ => {}
+        }
+    }
+
+    /// The call that a process makes next, with its fate.
+    fn make_call(&self, state: &mut ModelState, process: ModelProcess, fate: CallFate) {
+        let step = self.routines.step(&process);
+        let RoutineStep::Calls(call) = &*step else {
+            return;
+        };
+        let take_effect =
+            |state: &mut ModelState| effect::take_effect(&self.routines, state, &process, call);
+        match fate {
+            CallFate::Done => {
+                let reply = take_effect(state);
+                self.proceed(state, process, reply);
+            }
+            CallFate::Repeated => {
+                take_effect(state);
+                let reply = take_effect(state);
+                self.proceed(state, process, reply);
+            }
+            CallFate::ReplyLost => {
+                take_effect(state);
+                self.proceed(state, process, ModelReply::Failed);
+            }
+            CallFate::Fails => self.proceed(state, process, ModelReply::Failed),
+            CallFate::RefusedForGood => self.proceed(state, process, ModelReply::Refused),
+            CallFate::EndsBefore => {}
+            CallFate::EndsAfter => drop(take_effect(state)),
+            CallFate::Late => {
+                state.wire.push(process.clone());
+                self.proceed(state, process, ModelReply::Failed);
+            }
+        }
+    }
+
+    /// Offers copies of a message. One that is stored is changed by none of them, so it makes no
+    /// difference what becomes of a copy, but for its answer; and once that was 200, not even that.
+    fn offer_copies(&self, state: &ModelState, message: usize, actions: &mut Vec<ModelAction>) {
+        let at = state.now;
+        let receiver = (Routine::Receive { message, at }, Vec::new());
+        let post = |fate| ModelAction::Post(message, fate);
+        let is_stored = rules::is_stored(&self.routines.messages, state, message);
+        match (is_stored, state.acknowledged[message]) {
+            (true, true) => actions.push(post(CallFate::Done)),
+            (true, false) => actions.extend([CallFate::Done, CallFate::Fails].map(post)),
+            (false, _) => self.offer_calls(state, &receiver, actions, post),
+        }
+    }
+
+    /// How many processes attempt a delivery.
+    fn workers(state: &ModelState) -> usize {
+        let is_attempt = |process: &&ModelProcess| matches!(process.0, Routine::Attempt { .. });
+        state.live.iter().filter(is_attempt).count()
+    }
+
+    /// A worker that is about to claim a row.
+    fn worker(state: &ModelState, slot: usize) -> ModelProcess {
+        let routine = Routine::Attempt {
+            slot,
+            at: state.now,
+            lease: state.unused_lease(slot),
+        };
+        (routine, Vec::new())
+    }
+
+    fn offer_attempts(&self, state: &ModelState, actions: &mut Vec<ModelAction>) {
+        if Self::workers(state) >= self.bounds.workers {
+            return;
+        }
+        for (slot, row) in state.rows.iter().enumerate() {
+            let is_within = |row: &ModelRow| row.attempts < self.bounds.attempts;
+            if !row.as_ref().is_some_and(is_within) {
+                continue;
+            }
+            let worker = Self::worker(state, slot);
+            self.offer_calls(state, &worker, actions, |fate| {
+                ModelAction::Attempt(slot, fate)
+            });
+        }
+    }
+
+    fn offer_person(&self, state: &ModelState, actions: &mut Vec<ModelAction>) {
+        let stored = (0..SLOTS).filter(|&slot| state.rows[slot].is_some());
+        for slot in stored {
+            if state.replays.iter().sum::<u8>() < self.bounds.replays {
+                actions.push(ModelAction::Replay(slot));
+            }
+            if self.bounds.discards {
+                actions.push(ModelAction::Discard(slot, false));
+                actions.push(ModelAction::Discard(slot, true));
+            }
+        }
+    }
+
+    /// Whether the state drains once the faults end: every process has ended, every call that is
+    /// under way is lost, the senders post again what they count as lost, and sweeps go on.
+    fn drains(&self, state: &ModelState) -> bool {
+        let known = hash_of(&(&state.rows, &state.ledger, &state.acknowledged));
+        *self.drained.get(known, || {
+            let mut state = state.clone();
+            state.live.clear();
+            state.wire.clear();
+            self.drain(&mut state)
+        })
+    }
+
+    fn drain(&self, state: &mut ModelState) -> bool {
+        let work = |state: &mut ModelState, routine| {
+            self.make_call(state, (routine, Vec::new()), CallFate::Done);
+            while let Some(process) = state.live.pop() {
+                self.make_call(state, process, CallFate::Done);
+            }
+        };
+        if self.bounds.messages.contains(&HMRC) && !state.acknowledged[HMRC] {
+            work(state, Routine::Pull { at: state.now });
+        }
+        let at = state.now;
+        for &message in self.bounds.messages {
+            if !state.acknowledged[message] {
+                work(state, Routine::Receive { message, at });
+            }
+        }
+        let is_acknowledged = |message: &usize| state.acknowledged[*message];
+        if !self.bounds.messages.iter().all(is_acknowledged) {
+            return false;
+        }
+        for _ in 0..SLOTS {
+            state.now = state.now.plus(MAX_AHEAD);
+            let messages = &self.routines.messages;
+            let table = state.table(messages);
+            let due = at_once(table.find_due(&SourceFilter::ALL, state.now, SLOTS));
+            for key in due.unwrap_or_default() {
+                let slot = messages.slot(&key).unwrap_or_default();
+                let worker = Self::worker(state, slot);
+                work(state, worker.0);
+            }
+            if state.is_drained() {
+                return state.broken.is_none();
+            }
+        }
+        false
+    }
+}
+
+impl Model for RowModel {
+    type State = ModelState;
+    type Action = ModelAction;
+
+    fn init_states(&self) -> Vec<ModelState> {
+        vec![ModelState::new()]
+    }
+
+    fn actions(&self, state: &ModelState, actions: &mut Vec<ModelAction>) {
+        if state.broken.is_some() {
+            return;
+        }
+        for &message in self.bounds.messages {
+            self.offer_copies(state, message, actions);
+        }
+        self.offer_attempts(state, actions);
+        let is_pulling = |process: &ModelProcess| matches!(process.0, Routine::Pull { .. });
+        let is_listed = self.bounds.messages.contains(&HMRC) && !state.acknowledged[HMRC];
+        if is_listed && self.bounds.puller && !state.live.iter().any(is_pulling) {
+            actions.push(ModelAction::Pull);
+        }
+        for (index, process) in state.live.iter().enumerate() {
+            self.offer_calls(state, process, actions, |fate| {
+                ModelAction::Call(index, fate)
+            });
+        }
+        for index in 0..state.wire.len() {
+            actions.push(ModelAction::TakesEffect(index));
+            actions.push(ModelAction::NeverTakesEffect(index));
+        }
+        self.offer_person(state, actions);
+        actions.push(ModelAction::Wait);
+        // A claim that is under way for longer than an hour takes the clock of the others for wrong.
+        if state.long_waits < self.bounds.long_waits && state.wire.is_empty() {
+            actions.push(ModelAction::WaitDays);
+        }
+    }
+
+    fn next_state(&self, before: &ModelState, action: ModelAction) -> Option<ModelState> {
+        let mut state = before.clone();
+        let messages = &self.routines.messages;
+        match action {
+            ModelAction::Post(message, fate) => {
+                let at = state.now;
+                let routine = Routine::Receive { message, at };
+                self.make_call(&mut state, (routine, Vec::new()), fate);
+            }
+            ModelAction::Attempt(slot, fate) => {
+                let worker = Self::worker(&state, slot);
+                self.make_call(&mut state, worker, fate);
+            }
+            ModelAction::Pull => {
+                let at = state.now;
+                state.live.push((Routine::Pull { at }, Vec::new()));
+            }
+            ModelAction::Call(index, fate) => {
+                let process = state.live.remove(index);
+                self.make_call(&mut state, process, fate);
+            }
+            ModelAction::TakesEffect(index) => {
+                let process = state.wire.remove(index);
+                if let RoutineStep::Calls(call) = &*self.routines.step(&process) {
+                    effect::take_effect(&self.routines, &mut state, &process, call);
+                }
+            }
+            ModelAction::NeverTakesEffect(index) => drop(state.wire.remove(index)),
+            ModelAction::Replay(slot) => effect::replay(&self.routines, &mut state, slot),
+            ModelAction::Discard(slot, erase) => {
+                effect::discard(&self.routines, &mut state, slot, erase);
+            }
+            ModelAction::Wait => {
+                state.pass(LEASE_DURATION + Duration::from_secs(1));
+            }
+            ModelAction::WaitDays => {
+                state.long_waits += 1;
+                state.pass(BUDGET);
+            }
+        }
+        state.pass(Duration::ZERO);
+        state.sort();
+        if state.broken.is_none() {
+            state.broken = rules::broken_in(messages, &state);
+        }
+        if state.broken.is_none() && !self.drains(&state) {
+            state.broken = Some(rules::DRAINS);
+        }
+        (state != *before).then_some(state)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        let mut properties = rules::properties();
+        properties.extend(reached());
+        properties
+    }
+}
+
+/// What may become of a call. Fates that no part of the model could tell apart are left out.
+fn fates(call: &ScriptedCall) -> &'static [CallFate] {
+    use CallFate::{Done, EndsAfter, EndsBefore, Fails, RefusedForGood, Repeated, ReplyLost};
+    match call {
+        ScriptedCall::Record(_) => &[Done, Repeated, ReplyLost, Fails, EndsAfter],
+        ScriptedCall::Claim(..) => &[Done, Repeated, ReplyLost, Fails],
+        ScriptedCall::ClaimEvent(..) | ScriptedCall::Mark(..) => {
+            &[Done, Repeated, ReplyLost, EndsBefore]
+        }
+        ScriptedCall::Deliver(..) => &[
+            Done,
+            ReplyLost,
+            Fails,
+            RefusedForGood,
+            EndsBefore,
+            EndsAfter,
+        ],
+        ScriptedCall::Acknowledge(_) => &[Done, ReplyLost, Fails, EndsBefore],
+    }
+}
+
+/// Whether a row of the state is so.
+fn any(state: &ModelState, is: impl Fn(&ModelRow) -> bool) -> bool {
+    state.rows.iter().flatten().any(is)
+}
+
+/// What the search has to reach: a model that forbids too much would keep every rule.
+fn reached() -> Vec<Property<RowModel>> {
+    let reached = Property::<RowModel>::sometimes;
+    vec![
+        reached(
+            "a row is delivered by its second attempt",
+            |model, state| {
+                model.bounds.attempts < 2
+                    || any(state, |row| {
+                        row.state == State::Delivered && row.attempts > 1
+                    })
+            },
+        ),
+        reached("a row is dead", |_, state| {
+            any(state, |row| row.state == State::Dead)
+        }),
+        reached("a row is discarded", |model, state| {
+            !model.bounds.discards || any(state, |row| row.state == State::Discarded)
+        }),
+        reached(
+            "everything is acknowledged and delivered, repeated or held",
+            |model, state| {
+                let messages = model.bounds.messages;
+                let rows = state.rows.iter().flatten();
+                let is_quiet = state.live.is_empty() && state.wire.is_empty();
+                messages.iter().all(|message| state.acknowledged[*message])
+                    && rows.clone().count() >= messages.len().min(MESSAGES)
+                    && rows.clone().all(|row| !row.is_open())
+                    && is_quiet
+            },
+        ),
+        reached(
+            "an event is accepted again after a replay",
+            |model, state| {
+                model.bounds.replays == 0
+                    || (0..SLOTS).any(|slot| {
+                        state.replays[slot] > 0 && state.accepted[slot] == Acceptances::Now
+                    })
+            },
+        ),
+        reached("two processes attempt one row", |model, state| {
+            let slot = |process: &ModelProcess| match process.0 {
+                Routine::Attempt { slot, .. } => Some(slot),
+                _ => None,
+            };
+            model.bounds.workers < 2
+                || model.bounds.attempts < 2
+                || matches!(&state.live[..], [one, two] if slot(one).is_some() && slot(one) == slot(two))
+        }),
+    ]
+}

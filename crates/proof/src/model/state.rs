@@ -1,0 +1,309 @@
+//! A state of the model: rows, ledger, processes, and what the outside has seen.
+//!
+//! A row keeps what decides something. Its history and the text of its last error decide nothing,
+//! and are left out: otherwise no two states would ever be the same.
+
+use std::{
+    collections::hash_map::DefaultHasher,
+    hash::{Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
+
+use pillarbox::{
+    delivery::BUDGET,
+    domain::{State, Timestamp},
+    inbox::{
+        DeliveryHistory, DeliveryInbox, EventClaim, Fence, Lease, LeaseId, Marked, MemoryInbox,
+        Recorded, Row,
+    },
+};
+
+use super::{
+    messages::{BEGIN, MESSAGES, ModelMessages},
+    routine::Routine,
+    script::ScriptedReply,
+};
+use crate::simulate::table::at_once;
+
+/// Any date in the past, for what is due or has lapsed.
+const LONG_AGO: Timestamp = Timestamp::from_millis(BEGIN.as_millis() - 60 * 60 * 1000);
+
+/// The keys that a row of the model can have: see [`ModelMessages`].
+pub(super) const SLOTS: usize = 5;
+
+/// The events that they may be of.
+pub(super) const EVENTS: usize = 3;
+
+/// A row, as far as it decides anything.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ModelRow {
+    /// The row as it was stored first.
+    pub(super) variant: usize,
+    pub(super) state: State,
+    pub(super) reason: Option<Arc<str>>,
+    pub(super) attempts: u32,
+    pub(super) lease: Option<(u64, Timestamp)>,
+    pub(super) budget_from: Timestamp,
+    pub(super) due_at: Option<Timestamp>,
+    pub(super) expires_at: Option<Timestamp>,
+    pub(super) is_erased: bool,
+}
+
+impl ModelRow {
+    pub(super) fn of(messages: &ModelMessages, row: &Row) -> Option<Self> {
+        Some(Self {
+            variant: messages.variant(row)?,
+            state: row.state,
+            reason: row.reason.as_deref().map(Arc::from),
+            attempts: row.attempts,
+            lease: row.lease.map(|lease| (lease.id.0, lease.until)),
+            budget_from: row.budget_from,
+            due_at: row.due_at,
+            expires_at: row.expires_at,
+            is_erased: row.body.is_none(),
+        })
+    }
+
+    pub(super) fn row(&self, messages: &ModelMessages) -> Row {
+        let first = messages.rows[self.variant].clone();
+        Row {
+            body: first.body.filter(|_| !self.is_erased),
+            state: self.state,
+            reason: self.reason.as_deref().map(str::to_owned),
+            attempts: self.attempts,
+            lease: self.lease.map(|(id, until)| Lease {
+                id: LeaseId(id),
+                until,
+            }),
+            budget_from: self.budget_from,
+            due_at: self.due_at,
+            expires_at: self.expires_at,
+            ..first
+        }
+    }
+
+    /// The row as it is once it is `now`.
+    fn pass(&mut self, now: Timestamp) {
+        self.budget_from = past(self.budget_from, now);
+        self.due_at = self.due_at.map(|at| moved(at, now));
+        self.lease = self.lease.map(|(id, until)| (id, moved(until, now)));
+        self.expires_at = self.expires_at.map(|_| BEGIN);
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.state == State::Recorded
+    }
+}
+
+/// A date in the past, by how often the budget has ended since.
+fn past(at: Timestamp, now: Timestamp) -> Timestamp {
+    let budgets = now.since(at).as_secs() / BUDGET.as_secs();
+    BEGIN.minus(Duration::from_secs(budgets * BUDGET.as_secs()))
+}
+
+/// A date that may be in the future, as far ahead of [`BEGIN`] as it is of `now`.
+fn moved(at: Timestamp, now: Timestamp) -> Timestamp {
+    if at > now {
+        BEGIN.plus(at.since(now))
+    } else {
+        LONG_AGO
+    }
+}
+
+/// A reply that a process has had.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum ModelReply {
+    First,
+    Duplicate,
+    Conflict(usize),
+    Claimed(Option<ModelRow>),
+    /// The owner of an event, if it is another.
+    EventOf(Option<usize>),
+    Accepted,
+    Refused,
+    Marked,
+    MarkLost,
+    MarkDiscarded,
+    Acknowledged,
+    Failed,
+}
+
+impl ModelReply {
+    /// The reply as the product gets it.
+    pub(super) fn scripted(&self, messages: &ModelMessages) -> ScriptedReply {
+        let key = |slot: &usize| messages.keys[*slot].clone();
+        match self {
+            Self::First => ScriptedReply::Recorded(Recorded::First),
+            Self::Duplicate => ScriptedReply::Recorded(Recorded::Duplicate),
+            Self::Conflict(slot) => ScriptedReply::Recorded(Recorded::Conflict(key(slot))),
+            Self::Claimed(row) => ScriptedReply::Claimed(row.as_ref().map(|row| {
+                let row = row.row(messages);
+                let fence = Fence {
+                    key: row.key.clone(),
+                    attempt: row.attempts,
+                    lease: row.lease.map_or(LeaseId(0), |lease| lease.id),
+                    parts: None,
+                    history: DeliveryHistory::default(),
+                };
+                Box::new((row, fence))
+            })),
+            Self::EventOf(None) => ScriptedReply::Event(EventClaim::Acquired),
+            Self::EventOf(Some(slot)) => ScriptedReply::Event(EventClaim::HeldBy(key(slot))),
+            Self::Accepted => ScriptedReply::Accepted,
+            Self::Refused => ScriptedReply::Refused,
+            Self::Marked => ScriptedReply::Marked(Marked::Done),
+            Self::MarkLost => ScriptedReply::Marked(Marked::Lost),
+            Self::MarkDiscarded => ScriptedReply::Marked(Marked::Discarded),
+            Self::Acknowledged => ScriptedReply::Acknowledged,
+            Self::Failed => ScriptedReply::Failed,
+        }
+    }
+}
+
+/// A process: its routine, and the replies that it has had.
+pub(super) type ModelProcess = (Routine, Vec<(Timestamp, ModelReply)>);
+
+/// What a destination has under a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Acceptances {
+    Never,
+    /// Only before the last replay.
+    Earlier,
+    /// Since the row was stored or last replayed.
+    Now,
+}
+
+/// A state.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ModelState {
+    /// The time. It stays the same: when time passes, every date moves into the past instead.
+    pub(super) now: Timestamp,
+    /// How often the budget of every row ended.
+    pub(super) long_waits: u8,
+    pub(super) rows: [Option<ModelRow>; SLOTS],
+    /// The owner of each event.
+    pub(super) ledger: [Option<usize>; EVENTS],
+    pub(super) replays: [u8; SLOTS],
+    pub(super) accepted: [Acceptances; SLOTS],
+    /// What each sender counts as acknowledged.
+    pub(super) acknowledged: [bool; MESSAGES],
+    /// The processes that run.
+    pub(super) live: Vec<ModelProcess>,
+    /// Calls whose processes got no reply, and which may take effect yet.
+    pub(super) wire: Vec<ModelProcess>,
+    /// The rule that the last transition broke.
+    pub(super) broken: Option<&'static str>,
+}
+
+impl ModelState {
+    pub(super) fn new() -> Self {
+        Self {
+            now: BEGIN,
+            long_waits: 0,
+            rows: [const { None }; SLOTS],
+            ledger: [None; EVENTS],
+            replays: [0; SLOTS],
+            accepted: [Acceptances::Never; SLOTS],
+            acknowledged: [false; MESSAGES],
+            live: Vec::new(),
+            wire: Vec::new(),
+            broken: None,
+        }
+    }
+
+    /// The model table in this state.
+    pub(super) fn table(&self, messages: &ModelMessages) -> MemoryInbox {
+        let table = MemoryInbox::default();
+        for row in self.rows.iter().flatten() {
+            table.put_row(row.row(messages));
+        }
+        for (event, owner) in messages.events.iter().zip(self.ledger) {
+            if let Some(owner) = owner {
+                let claimed = table.claim_event(event, &messages.keys[owner], self.now);
+                let _ = at_once(claimed);
+            }
+        }
+        table
+    }
+
+    /// Takes the rows of the table; the ledger changes with a reply.
+    pub(super) fn read_rows(&mut self, messages: &ModelMessages, table: &MemoryInbox) {
+        self.rows = [const { None }; SLOTS];
+        for row in table.rows() {
+            match messages.slot(&row.key).zip(ModelRow::of(messages, &row)) {
+                Some((slot, row)) => self.rows[slot] = Some(row),
+                None => self.broken = Some(super::rules::BYTES),
+            }
+        }
+    }
+
+    /// Lets time pass, and sets the clock back: every date is as far from now as it was. Of a date
+    /// in the past it is kept how often the budget has ended since, and nothing else: nothing else
+    /// of it decides anything.
+    pub(super) fn pass(&mut self, time: Duration) {
+        let now = self.now.plus(time);
+        for row in self.rows.iter_mut().flatten() {
+            row.pass(now);
+        }
+        for (routine, replies) in self.live.iter_mut().chain(&mut self.wire) {
+            let is_claiming = replies.is_empty();
+            routine.pass(now, is_claiming);
+            for (at, reply) in replies {
+                *at = past(*at, now);
+                if let ModelReply::Claimed(Some(row)) = reply {
+                    row.pass(now);
+                }
+            }
+        }
+    }
+
+    /// Forgets leases that have lapsed and that no process knows: no mark can name them.
+    fn forget_leases(&mut self) {
+        for (slot, row) in self.rows.iter_mut().enumerate() {
+            let Some(row) = row else { continue };
+            let is_known = |id: u64| {
+                self.live.iter().chain(&self.wire).any(|(routine, _)| {
+                    matches!(routine, Routine::Attempt { slot: of, lease, .. }
+                        if (*of, *lease) == (slot, id))
+                })
+            };
+            row.lease = row
+                .lease
+                .filter(|&(id, until)| until > self.now || is_known(id));
+        }
+    }
+
+    /// Puts processes in one order: which of two that are alike is first makes no difference.
+    pub(super) fn sort(&mut self) {
+        self.forget_leases();
+        self.live.sort_by_cached_key(hash_of);
+        self.wire.sort_by_cached_key(hash_of);
+    }
+
+    /// The smallest id of a lease that nothing knows of this row.
+    pub(super) fn unused_lease(&self, slot: usize) -> u64 {
+        let of_process = |process: &ModelProcess| match process.0 {
+            Routine::Attempt {
+                slot: of, lease, ..
+            } if of == slot => Some(lease),
+            _ => None,
+        };
+        let processes = self.live.iter().chain(&self.wire).filter_map(of_process);
+        let row = self.rows[slot].as_ref().and_then(|row| row.lease);
+        let used: Vec<u64> = processes.chain(row.map(|(id, _)| id)).collect();
+        (1..).find(|id| !used.contains(id)).unwrap_or(u64::MAX)
+    }
+
+    /// Whether everything that was stored has ended, or waits for a person.
+    pub(super) fn is_drained(&self) -> bool {
+        !self.rows.iter().flatten().any(ModelRow::is_open)
+    }
+}
+
+/// The same number for the same value, in every run.
+pub(super) fn hash_of(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
