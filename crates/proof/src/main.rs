@@ -16,6 +16,7 @@ mod arguments;
 mod checker;
 mod history;
 mod planted;
+mod power;
 mod simulate;
 
 use std::process::ExitCode;
@@ -27,6 +28,8 @@ usage: proof COMMAND
   simulate [--histories N] [--seed S] [--threads T] [--class NAME]
                      random histories in virtual time, each checked
   replay LINE        one of them again, with everything that happened
+  power [--times N] [--seed S] [--minutes M] [--threads T] [--lie KIND] [--pillarbox FILE]
+                     power losses of the shipped serve: what was not flushed is lost
   planted [--only TEXT] [--histories N]
                      faults planted in copies of the sources, each of which a check must find";
 
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
     let result = match command.as_deref() {
         Some("simulate") => simulate::command(&arguments),
         Some("replay") => simulate::replay(&arguments),
+        Some("power") => power::command(&arguments),
         Some("planted") => planted::command(&arguments),
         _ => Err(USAGE.to_owned()),
     };

@@ -41,6 +41,7 @@ use crate::{
 use delivery::PLANNED_PANIC;
 use one_history::run;
 use plan::Plan;
+pub(crate) use random::Random;
 
 /// How many violations end a run.
 const MAX_VIOLATIONS: usize = 5;

@@ -1,0 +1,1 @@
+//! What a disk keeps, and the interposer under a program other than Pillarbox.
