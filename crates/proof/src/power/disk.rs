@@ -11,16 +11,16 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, io,
     ops::Range,
     path::{Path, PathBuf},
 };
 
-use super::journal::{Journal, Operation};
+use super::{
+    folder_content::FolderContent,
+    journal::{Journal, Operation},
+    survival::Survival,
+};
 use crate::simulate::Random;
-
-/// The parts of a write that a disk keeps or loses.
-const SECTOR_BYTES: [u64; 2] = [512, 4096];
 
 /// What a disk does besides what it says, to show that the checks notice it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,122 +58,6 @@ impl DiskLie {
             Self::Log => ends_in("-wal"),
             Self::File => ends_in(".db"),
         }
-    }
-}
-
-/// Which of the changes that were not flushed a disk keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Survival {
-    Nothing,
-    Everything,
-    /// Those before this record, and the first sectors of this one.
-    Before(usize),
-    /// Each with so many thousandths of probability.
-    Some(u64),
-    /// Each sector of each, of this size, with so many thousandths of probability.
-    Torn(u64, u64),
-}
-
-impl Survival {
-    /// One of them at random, for a cut after record `cut`.
-    pub(super) fn draw(random: &mut Random, cut: usize) -> Self {
-        let share = [100, 500, 900][random.below(3) as usize];
-        match random.below(100) {
-            0..25 => Self::Nothing,
-            25..35 => Self::Everything,
-            35..55 => Self::Before(cut.saturating_sub(random.below(120) as usize)),
-            55..80 => Self::Some(share),
-            _ => Self::Torn(SECTOR_BYTES[random.below(2) as usize], share),
-        }
-    }
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Nothing => "nothing",
-            Self::Everything => "everything",
-            Self::Before(_) => "what came first",
-            Self::Some(_) => "any selection",
-            Self::Torn(..) => "any sectors",
-        }
-    }
-
-    /// Whether the change of a name by record `at` is kept.
-    fn keeps(self, at: usize, random: &mut Random) -> bool {
-        match self {
-            Self::Nothing => false,
-            Self::Everything => true,
-            Self::Before(end) => at < end,
-            Self::Some(share) | Self::Torn(_, share) => random.is(share),
-        }
-    }
-
-    /// The parts of the write of `bytes` at `offset` by record `at` that are kept.
-    fn kept_parts(
-        self,
-        at: usize,
-        offset: u64,
-        bytes: u64,
-        random: &mut Random,
-    ) -> Vec<Range<u64>> {
-        let whole = offset..offset + bytes;
-        let sectors = |size: u64| {
-            let first = offset / size;
-            (first..=(offset + bytes.saturating_sub(1)) / size).map(move |sector| {
-                (sector * size).max(offset)..((sector + 1) * size).min(whole.end)
-            })
-        };
-        match self {
-            Self::Before(end) if at == end => {
-                let sectors = sectors(SECTOR_BYTES[0]);
-                let kept = random.below(1 + bytes / SECTOR_BYTES[0]) as usize;
-                sectors.take(kept).collect()
-            }
-            Self::Torn(size, share) => sectors(size).filter(|_| random.is(share)).collect(),
-            _ if self.keeps(at, random) => vec![offset..offset + bytes],
-            _ => Vec::new(),
-        }
-    }
-}
-
-/// The content of a folder.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct FolderContent {
-    pub(super) files: BTreeMap<PathBuf, Vec<u8>>,
-    pub(super) folders: BTreeSet<PathBuf>,
-}
-
-impl FolderContent {
-    /// Reads a folder.
-    pub(super) fn read(folder: &Path) -> io::Result<Self> {
-        let mut content = Self::default();
-        content.add(folder, Path::new(""))?;
-        Ok(content)
-    }
-
-    fn add(&mut self, root: &Path, below: &Path) -> io::Result<()> {
-        for entry in fs::read_dir(root.join(below))? {
-            let entry = entry?;
-            let path = below.join(entry.file_name());
-            if entry.file_type()?.is_dir() {
-                self.folders.insert(path.clone());
-                self.add(root, &path)?;
-            } else {
-                self.files.insert(path, fs::read(entry.path())?);
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes it to a new folder.
-    pub(super) fn write(&self, folder: &Path) -> io::Result<()> {
-        fs::create_dir_all(folder)?;
-        for below in &self.folders {
-            fs::create_dir_all(folder.join(below))?;
-        }
-        for (path, content) in &self.files {
-            fs::write(folder.join(path), content)?;
-        }
-        Ok(())
     }
 }
 
@@ -436,11 +320,11 @@ impl<'a> RecordedDisk<'a> {
                 }
                 ContentChange::Write { offset, content } => {
                     let written = self.journal.content(content);
-                    let length = written.len() as u64;
+                    let whole = *offset..offset + written.len() as u64;
                     let parts = if is_durable {
-                        vec![*offset..offset + length]
+                        vec![whole]
                     } else {
-                        survival.kept_parts(change.at, *offset, length, random)
+                        survival.kept_parts(change.at, whole, random)
                     };
                     for part in parts {
                         let (start, end) = (place(part.start), place(part.end));

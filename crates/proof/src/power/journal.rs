@@ -168,13 +168,12 @@ fn number(bytes: &[u8], at: usize) -> u64 {
 }
 
 #[cfg(test)]
-pub(super) mod test_support {
-    use super::*;
-
-    /// A journal of these operations. Of a write, the content is the text at the same place.
-    pub(in super::super) fn journal_of(operations: Vec<(Operation, &[u8])>) -> Journal {
-        let mut journal = Journal::default();
-        for (mut operation, text) in operations {
+impl Journal {
+    /// A journal of these operations; a write or an output has the text beside it.
+    pub(super) fn of(operations: &[(Operation, &[u8])]) -> Self {
+        let mut journal = Self::default();
+        for (operation, text) in operations {
+            let mut operation = operation.clone();
             let range = journal.bytes.len()..journal.bytes.len() + text.len();
             journal.bytes.extend_from_slice(text);
             if let Operation::Write { content, .. } | Operation::Output { content } = &mut operation

@@ -21,6 +21,8 @@ use url::Url;
 use super::served::{HMRC_SECRET, PAY_SECRET};
 use crate::{history::Digest, simulate::Random};
 
+/// How many requests are under way at once.
+pub(super) const CONNECTIONS: usize = 6;
 /// Longer than any answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -226,13 +228,12 @@ pub(super) fn post_all(
     posts: u64,
     contents: &AtomicU64,
 ) -> (Vec<PostedMessage>, Vec<PostOutcome>) {
-    const CONNECTIONS: u64 = 6;
     let posted = Mutex::new((Vec::<PostedMessage>::new(), Vec::new()));
     let left = AtomicU64::new(posts);
     let lock = || posted.lock().unwrap_or_else(PoisonError::into_inner);
     std::thread::scope(|scope| {
         for connection in 0..CONNECTIONS {
-            let mut random = Random::of(random.next(), connection);
+            let mut random = Random::of(random.next(), connection as u64);
             let (left, lock) = (&left, &lock);
             scope.spawn(move || {
                 let Ok(mut connection) = SenderConnection::open(base) else {

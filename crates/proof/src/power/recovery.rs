@@ -5,7 +5,7 @@ use std::{fs, path::Path, thread, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    disk::FolderContent,
+    folder_content::FolderContent,
     messages::{PostOutcome, PostedMessage, SenderConnection},
     recording::CutStory,
     served::{PillarboxProgram, RunningServe, describe},

@@ -7,10 +7,8 @@ use std::{
 };
 
 use super::{
-    disk::{FolderContent, Survival},
-    journal::Operation,
-    recording::RecordedRun,
-    recovery::RecoveredInbox,
+    folder_content::FolderContent, journal::Operation, recording::RecordedRun,
+    recovery::RecoveredInbox, survival::Survival,
 };
 use crate::checker::Violation;
 
@@ -19,6 +17,7 @@ use crate::checker::Violation;
 pub(super) struct PowerTotals {
     counts: BTreeMap<&'static str, u64>,
     survivals: BTreeMap<&'static str, u64>,
+    commands: BTreeMap<&'static str, u64>,
     instants: BTreeSet<(u64, usize)>,
     images: HashSet<u64>,
     runs: u64,
@@ -82,6 +81,12 @@ impl PowerTotals {
         }
     }
 
+    /// The power was lost once in a command.
+    pub(super) fn add_command(&mut self, name: &'static str, is_kept: bool) {
+        *self.commands.entry(name).or_default() += 1;
+        self.violations += usize::from(!is_kept);
+    }
+
     /// Prints everything.
     pub(super) fn print(&self, took: Duration) {
         let count = |what: &str| self.counts.get(what).copied().unwrap_or(0);
@@ -120,6 +125,12 @@ impl PowerTotals {
             count("answers 503"),
             count("other answers"),
         );
+        if !self.commands.is_empty() {
+            println!(
+                "  power losses in commands, besides: {}",
+                list(&self.commands)
+            );
+        }
         println!(
             "  {} disks that lied, to test this test, and were found out",
             self.found_lies
