@@ -199,6 +199,7 @@ const PROOF: &[(&str, &[&str])] = &[
     ("checker", &["history"]),
     ("simulate", &["arguments", "history", "checker"]),
     ("planted", &["arguments"]),
+    ("power", &["arguments", "history", "checker", "simulate"]),
 ];
 
 /// What only some places may name.
@@ -223,6 +224,7 @@ const RESERVED: &[(&str, &[&str])] = &[
             "crates/pillarbox-cli/src/commands",
             "crates/proof/src/main.rs",
             "crates/proof/src/planted",
+            "crates/proof/src/power",
         ],
     ),
     ("lambda_http::", &["src/lambda/http_event.rs"]),

@@ -18,6 +18,7 @@ mod forge;
 mod history;
 mod model;
 mod planted;
+mod power;
 mod simulate;
 mod timing;
 
@@ -36,6 +37,8 @@ usage: proof COMMAND
                      whether the time of verification shows where a signature is wrong: run alone
   model [--bounds short|long] [--only NAME] [--threads T] [--seconds N]
                      every state of a few rows within bounds, each checked
+  power [--times N] [--seed S] [--minutes M] [--threads T] [--lie KIND] [--pillarbox FILE]
+                     power losses of the shipped serve: what was not flushed is lost
   planted [--only TEXT] [--histories N]
                      faults planted in copies of the sources, each of which a check must find";
 
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Some("forge") => forge::command(&arguments),
         Some("timing") => timing::command(&arguments),
         Some("model") => model::command(&arguments),
+        Some("power") => power::command(&arguments),
         Some("planted") => planted::command(&arguments),
         _ => Err(USAGE.to_owned()),
     };

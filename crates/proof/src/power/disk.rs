@@ -1,0 +1,405 @@
+//! What a disk may hold after the power is lost, from the journal of what a process did to it.
+//!
+//! A file's content and its name are separate: a flush of a file keeps its content, and a flush of
+//! its folder keeps the names in it. What was flushed before the cut is there. Of everything else,
+//! any part may be: nothing, all, what came first, any selection in any order, or the sectors of
+//! one write without the others. After a flush that failed, the same holds for what it should have
+//! kept, whatever is flushed later.
+//!
+//! Assumed, as SQLite does by default: a write changes no byte beside it, and a rename is made
+//! whole or not at all.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    folder_content::FolderContent,
+    journal::{Journal, Operation},
+    survival::Survival,
+};
+use crate::simulate::Random;
+
+/// What a disk does besides what it says, to show that the checks notice it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DiskLie {
+    /// It flushes what it says.
+    Honest,
+    /// It never flushes.
+    All,
+    /// It does not flush folders.
+    Folders,
+    /// It does not flush the write-ahead log.
+    Log,
+    /// It does not flush the inbox file, so that what left the log is lost.
+    File,
+}
+
+impl DiskLie {
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        Some(match name {
+            "all" => Self::All,
+            "folders" => Self::Folders,
+            "log" => Self::Log,
+            "file" => Self::File,
+            _ => return None,
+        })
+    }
+
+    /// Whether a flush of this path does nothing.
+    fn hides(self, path: &Path, is_folder: bool) -> bool {
+        let ends_in = |end: &str| path.to_string_lossy().ends_with(end);
+        match self {
+            Self::Honest => false,
+            Self::All => true,
+            Self::Folders => is_folder,
+            Self::Log => ends_in("-wal"),
+            Self::File => ends_in(".db"),
+        }
+    }
+}
+
+/// A change of a file's content, or of its name.
+struct DiskChange<K> {
+    /// Its record.
+    at: usize,
+    kind: K,
+    /// The record from which on the disk has it.
+    durable: Option<usize>,
+    /// A flush of it failed, so that no later one concerns it.
+    is_abandoned: bool,
+}
+
+impl<K> DiskChange<K> {
+    fn new(at: usize, kind: K) -> Self {
+        Self {
+            at,
+            kind,
+            durable: None,
+            is_abandoned: false,
+        }
+    }
+
+    /// The flush that began at record `began` and ended at `ended` concerns it.
+    fn flush(&mut self, began: usize, ended: usize, failed: bool) {
+        if self.at < began && self.durable.is_none() && !self.is_abandoned {
+            self.durable = (!failed).then_some(ended);
+            self.is_abandoned = failed;
+        }
+    }
+
+    fn is_durable(&self, cut: usize) -> bool {
+        self.durable.is_some_and(|durable| durable <= cut)
+    }
+}
+
+enum ContentChange {
+    Write { offset: u64, content: Range<usize> },
+    Truncate(u64),
+}
+
+enum NameChange {
+    Set(PathBuf, usize),
+    Rename(PathBuf, PathBuf, usize),
+    Remove(PathBuf),
+    Folder(PathBuf),
+}
+
+impl NameChange {
+    /// The folders that it changes.
+    fn folders(&self) -> Vec<&Path> {
+        let paths: &[&PathBuf] = match self {
+            Self::Rename(from, to, _) => &[from, to],
+            Self::Set(path, _) | Self::Remove(path) | Self::Folder(path) => &[path],
+        };
+        paths.iter().filter_map(|path| path.parent()).collect()
+    }
+}
+
+/// A file apart from its names.
+#[derive(Default)]
+struct DiskFile {
+    base: Vec<u8>,
+    changes: Vec<DiskChange<ContentChange>>,
+}
+
+/// Everything that was done to a folder, and when it was flushed.
+pub(super) struct RecordedDisk<'a> {
+    journal: &'a Journal,
+    base_names: BTreeMap<PathBuf, usize>,
+    base_folders: BTreeSet<PathBuf>,
+    files: Vec<DiskFile>,
+    names: Vec<DiskChange<NameChange>>,
+}
+
+/// What a number of the journal stands for.
+enum Opened {
+    File(usize, PathBuf),
+    Folder(PathBuf),
+}
+
+impl<'a> RecordedDisk<'a> {
+    /// The disk that held `base`, all of it flushed, when the journal began.
+    pub(super) fn new(
+        base: &FolderContent,
+        journal: &'a Journal,
+        lie: DiskLie,
+    ) -> Result<Self, String> {
+        let mut disk = Self {
+            journal,
+            base_names: BTreeMap::new(),
+            base_folders: base.folders.clone(),
+            files: Vec::new(),
+            names: Vec::new(),
+        };
+        for (path, content) in &base.files {
+            disk.base_names.insert(path.clone(), disk.files.len());
+            disk.files.push(DiskFile {
+                base: content.clone(),
+                changes: Vec::new(),
+            });
+        }
+        let mut live = disk.base_names.clone();
+        let mut opened = BTreeMap::new();
+        for (at, operation) in journal.operations.iter().enumerate() {
+            disk.replay(at, operation, &mut live, &mut opened, lie)?;
+        }
+        Ok(disk)
+    }
+
+    fn replay(
+        &mut self,
+        at: usize,
+        operation: &Operation,
+        live: &mut BTreeMap<PathBuf, usize>,
+        opened: &mut BTreeMap<u32, Opened>,
+        lie: DiskLie,
+    ) -> Result<(), String> {
+        match operation {
+            Operation::Existing { file, path } => {
+                let known = live
+                    .get(path)
+                    .map(|inode| Opened::File(*inode, path.clone()));
+                opened.insert(*file, known.unwrap_or_else(|| Opened::Folder(path.clone())));
+            }
+            Operation::Created { file, path } => {
+                let inode = self.files.len();
+                self.files.push(DiskFile::default());
+                opened.insert(*file, Opened::File(inode, path.clone()));
+                self.rename(at, NameChange::Set(path.clone(), inode), live);
+            }
+            Operation::Write {
+                file,
+                offset,
+                content,
+            } => {
+                let (offset, content) = (*offset, content.clone());
+                self.change(
+                    at,
+                    opened.get(file),
+                    ContentChange::Write { offset, content },
+                )?;
+            }
+            Operation::Truncate { file, length } => {
+                self.change(at, opened.get(file), ContentChange::Truncate(*length))?;
+            }
+            Operation::Flushed {
+                file,
+                began,
+                failed,
+            } => self.flush(opened.get(file), (*began, at, *failed), lie),
+            Operation::Link { from, to } => {
+                let inode = *live.get(from).ok_or_else(|| unknown(from))?;
+                self.rename(at, NameChange::Set(to.clone(), inode), live);
+            }
+            Operation::Rename { from, to } => {
+                let inode = *live.get(from).ok_or_else(|| unknown(from))?;
+                let change = NameChange::Rename(from.clone(), to.clone(), inode);
+                self.rename(at, change, live);
+            }
+            Operation::Unlink { path } => {
+                self.rename(at, NameChange::Remove(path.clone()), live);
+            }
+            Operation::Folder { path } => {
+                self.rename(at, NameChange::Folder(path.clone()), live);
+            }
+            Operation::Unsupported { call } => {
+                return Err(format!("the process calls {call}, which the journal lacks"));
+            }
+            Operation::Flush { .. } | Operation::Answer { .. } | Operation::Output { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn rename(&mut self, at: usize, change: NameChange, live: &mut BTreeMap<PathBuf, usize>) {
+        apply_name(&change, live, &mut BTreeSet::new());
+        self.names.push(DiskChange::new(at, change));
+    }
+
+    fn change(
+        &mut self,
+        at: usize,
+        opened: Option<&Opened>,
+        change: ContentChange,
+    ) -> Result<(), String> {
+        let Some(Opened::File(inode, _)) = opened else {
+            return Err("the journal changes a file that it did not open".to_owned());
+        };
+        self.files[*inode].changes.push(DiskChange::new(at, change));
+        Ok(())
+    }
+
+    fn flush(&mut self, opened: Option<&Opened>, flush: (usize, usize, bool), lie: DiskLie) {
+        let (began, ended, failed) = flush;
+        match opened {
+            Some(Opened::File(inode, path)) if !lie.hides(path, false) => {
+                for change in &mut self.files[*inode].changes {
+                    change.flush(began, ended, failed);
+                }
+            }
+            Some(Opened::Folder(path)) if !lie.hides(path, true) => {
+                for change in &mut self.names {
+                    if change.kind.folders().contains(&path.as_path()) {
+                        change.flush(began, ended, failed);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What the disk may hold if the power is lost after record `cut`.
+    pub(super) fn image(
+        &self,
+        cut: usize,
+        survival: Survival,
+        random: &mut Random,
+    ) -> FolderContent {
+        let (mut names, mut folders) = (self.base_names.clone(), self.base_folders.clone());
+        for change in self.names.iter().take_while(|change| change.at <= cut) {
+            if change.is_durable(cut) || survival.keeps(change.at, random) {
+                apply_name(&change.kind, &mut names, &mut folders);
+            }
+        }
+        let mut content = FolderContent {
+            files: BTreeMap::new(),
+            folders: folders.clone(),
+        };
+        for (path, inode) in names {
+            let has_folder = path
+                .ancestors()
+                .skip(1)
+                .filter(|folder| !folder.as_os_str().is_empty())
+                .all(|folder| folders.contains(folder));
+            if has_folder && !is_memory(&path) {
+                let bytes = self.content(&self.files[inode], cut, survival, random);
+                content.files.insert(path, bytes);
+            }
+        }
+        leave_memory(&mut content, random);
+        content
+    }
+
+    fn content(
+        &self,
+        file: &DiskFile,
+        cut: usize,
+        survival: Survival,
+        random: &mut Random,
+    ) -> Vec<u8> {
+        let mut bytes = file.base.clone();
+        for change in file.changes.iter().take_while(|change| change.at <= cut) {
+            let is_durable = change.is_durable(cut);
+            match &change.kind {
+                ContentChange::Truncate(length) => {
+                    if is_durable || survival.keeps(change.at, random) {
+                        bytes.resize(place(*length), 0);
+                    }
+                }
+                ContentChange::Write { offset, content } => {
+                    let written = self.journal.content(content);
+                    let whole = *offset..offset + written.len() as u64;
+                    let parts = if is_durable {
+                        vec![whole]
+                    } else {
+                        survival.kept_parts(change.at, whole, random)
+                    };
+                    for part in parts {
+                        let (start, end) = (place(part.start), place(part.end));
+                        if bytes.len() < end {
+                            bytes.resize(end, 0);
+                        }
+                        let from = start - place(*offset);
+                        bytes[start..end].copy_from_slice(&written[from..from + end - start]);
+                    }
+                }
+            }
+        }
+        bytes
+    }
+}
+
+/// A length or place in a file, all of which is in memory here.
+fn place(offset: u64) -> usize {
+    usize::try_from(offset).unwrap_or(usize::MAX)
+}
+
+fn unknown(path: &Path) -> String {
+    format!(
+        "the journal renames {}, which it does not know",
+        path.display()
+    )
+}
+
+/// Whether the file is a piece of memory that processes share: SQLite's index of the log.
+fn is_memory(path: &Path) -> bool {
+    path.to_string_lossy().ends_with("-shm")
+}
+
+/// What is left of shared memory is anything; SQLite must not read it.
+fn leave_memory(content: &mut FolderContent, random: &mut Random) {
+    let logs: Vec<PathBuf> = content
+        .files
+        .keys()
+        .filter(|path| path.to_string_lossy().ends_with("-wal"))
+        .cloned()
+        .collect();
+    for log in logs {
+        let name = log.to_string_lossy().replace("-wal", "-shm");
+        let bytes = match random.below(3) {
+            0 => continue,
+            1 => vec![0; 32 * 1024],
+            _ => (0..4096)
+                .flat_map(|_| random.next().to_le_bytes())
+                .collect(),
+        };
+        content.files.insert(PathBuf::from(name), bytes);
+    }
+}
+
+fn apply_name(
+    change: &NameChange,
+    names: &mut BTreeMap<PathBuf, usize>,
+    folders: &mut BTreeSet<PathBuf>,
+) {
+    match change {
+        NameChange::Set(path, inode) => {
+            names.insert(path.clone(), *inode);
+        }
+        NameChange::Rename(from, to, inode) => {
+            if names.get(from) == Some(inode) {
+                names.remove(from);
+            }
+            names.insert(to.clone(), *inode);
+        }
+        NameChange::Remove(path) => {
+            names.remove(path);
+            folders.remove(path);
+        }
+        NameChange::Folder(path) => {
+            folders.insert(path.clone());
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The interposer `unsynced.c`, compiled when it is needed, and how a command runs under it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// The source, so that the program needs no file beside it.
+const SOURCE: &str = include_str!("unsynced.c");
+
+/// The shared library.
+pub(super) struct Interposer {
+    library: PathBuf,
+}
+
+/// What the interposer does besides writing its journal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct DiskManner {
+    pub(super) seed: u64,
+    /// The longest that a flush takes.
+    pub(super) flush_micros: u64,
+    /// Of a thousand flushes, how many fail.
+    pub(super) failed_flushes: u64,
+    /// Of a thousand writes, how many find the disk full.
+    pub(super) full_writes: u64,
+}
+
+impl DiskManner {
+    /// Whether anything but the power fails.
+    pub(super) fn is_failing(self) -> bool {
+        self.failed_flushes + self.full_writes > 0
+    }
+}
+
+/// Where it works: Linux with 64 bits and the GNU C library, whose calls it replaces.
+pub(super) const IS_SUPPORTED: bool = cfg!(all(
+    target_os = "linux",
+    target_env = "gnu",
+    target_pointer_width = "64"
+));
+
+impl Interposer {
+    /// Compiles it into `folder` with the C compiler of this machine.
+    pub(super) fn build(folder: &Path) -> Result<Self, String> {
+        let fail = |error: std::io::Error| format!("cannot compile the interposer: {error}");
+        fs::create_dir_all(folder).map_err(fail)?;
+        let (source, library) = (folder.join("unsynced.c"), folder.join("unsynced.so"));
+        fs::write(&source, SOURCE).map_err(fail)?;
+        let mut compiler = Command::new("cc");
+        compiler
+            .args(["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror"])
+            .args(["-shared", "-fPIC", "-pthread", "-o"])
+            .args([&library, &source]);
+        let output = compiler.output().map_err(fail)?;
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+        }
+        Ok(Self { library })
+    }
+
+    /// Has `command` run under it. `folder` is an absolute path without links.
+    pub(super) fn attach(
+        &self,
+        command: &mut Command,
+        folder: &Path,
+        journal: &Path,
+        manner: DiskManner,
+    ) {
+        command
+            .env("LD_PRELOAD", &self.library)
+            .env("UNSYNCED_FOLDER", folder)
+            .env("UNSYNCED_JOURNAL", journal)
+            .env("UNSYNCED_SEED", manner.seed.to_string())
+            .env("UNSYNCED_MICROS", manner.flush_micros.to_string())
+            .env("UNSYNCED_EIO", manner.failed_flushes.to_string())
+            .env("UNSYNCED_ENOSPC", manner.full_writes.to_string());
+    }
+}

@@ -1,0 +1,187 @@
+//! The journal that `unsynced.c` writes: what a process did to one folder, in order.
+
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+/// The bytes of a record before its content.
+const RECORD_BYTES: usize = 32;
+
+/// One record. A `file` is a number that stands for one file for the whole journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Operation {
+    /// A file or folder that was there before is opened for the first time.
+    Existing {
+        file: u32,
+        path: PathBuf,
+    },
+    /// A file is created.
+    Created {
+        file: u32,
+        path: PathBuf,
+    },
+    /// The content is a range of the journal.
+    Write {
+        file: u32,
+        offset: u64,
+        content: Range<usize>,
+    },
+    Truncate {
+        file: u32,
+        length: u64,
+    },
+    /// A flush of a file or folder begins.
+    Flush {
+        file: u32,
+    },
+    /// It ends. `began` is the number of the record at which it began.
+    Flushed {
+        file: u32,
+        began: usize,
+        failed: bool,
+    },
+    Link {
+        from: PathBuf,
+        to: PathBuf,
+    },
+    Unlink {
+        path: PathBuf,
+    },
+    Rename {
+        from: PathBuf,
+        to: PathBuf,
+    },
+    Folder {
+        path: PathBuf,
+    },
+    /// The first bytes of an HTTP answer are sent to the client at this port.
+    Answer {
+        port: u16,
+        status: u16,
+    },
+    /// Standard output.
+    Output {
+        content: Range<usize>,
+    },
+    /// A call whose effect the journal cannot describe.
+    Unsupported {
+        call: String,
+    },
+}
+
+/// A journal that has been read.
+#[derive(Default)]
+pub(super) struct Journal {
+    bytes: Vec<u8>,
+    pub(super) operations: Vec<Operation>,
+}
+
+impl Journal {
+    /// Reads a journal, whose paths become relative to `folder`. A record that was cut off with its
+    /// process is left out.
+    pub(super) fn read(bytes: Vec<u8>, folder: &Path) -> Result<Self, String> {
+        let mut operations = Vec::new();
+        let mut at = 0;
+        while let Some(head) = bytes.get(at..at + RECORD_BYTES) {
+            let start = at + RECORD_BYTES;
+            let length = usize::try_from(number(head, 24)).map_err(|error| error.to_string())?;
+            let content = start..start + length;
+            let Some(text) = bytes.get(content.clone()) else {
+                break;
+            };
+            at = content.end;
+            operations.push(operation(head, text, content, folder)?);
+        }
+        Ok(Self { bytes, operations })
+    }
+
+    /// The content of a record.
+    pub(super) fn content(&self, range: &Range<usize>) -> &[u8] {
+        &self.bytes[range.clone()]
+    }
+}
+
+fn operation(
+    head: &[u8],
+    text: &[u8],
+    content: Range<usize>,
+    folder: &Path,
+) -> Result<Operation, String> {
+    let file = word(head, 4);
+    let (offset, length) = (number(head, 8), number(head, 16));
+    let text = || String::from_utf8_lossy(text).into_owned();
+    let relative = |path: &str| {
+        let path = Path::new(path);
+        path.strip_prefix(folder).unwrap_or(path).to_owned()
+    };
+    let path = || relative(text().trim_end_matches('\n'));
+    let paths = || {
+        let text = text();
+        let (from, to) = text.split_once('\n').unwrap_or((&text, ""));
+        (relative(from), relative(to))
+    };
+    Ok(match word(head, 0) {
+        1 => Operation::Existing { file, path: path() },
+        2 => Operation::Created { file, path: path() },
+        3 => Operation::Write {
+            file,
+            offset,
+            content,
+        },
+        4 => Operation::Truncate { file, length },
+        5 => Operation::Flush { file },
+        6 => Operation::Flushed {
+            file,
+            began: usize::try_from(offset).map_err(|error| error.to_string())?,
+            failed: length != 0,
+        },
+        7 => {
+            let (from, to) = paths();
+            Operation::Link { from, to }
+        }
+        8 => Operation::Unlink { path: path() },
+        9 => {
+            let (from, to) = paths();
+            Operation::Rename { from, to }
+        }
+        10 => Operation::Folder { path: path() },
+        11 => Operation::Answer {
+            port: u16::try_from(offset).map_err(|error| error.to_string())?,
+            status: u16::try_from(length).unwrap_or(0),
+        },
+        12 => Operation::Output { content },
+        13 => Operation::Unsupported { call: text() },
+        other => return Err(format!("the journal has a record of kind {other}")),
+    })
+}
+
+fn word(bytes: &[u8], at: usize) -> u32 {
+    bytes[at..at + 4]
+        .iter()
+        .rev()
+        .fold(0, |number, byte| number << 8 | u32::from(*byte))
+}
+
+fn number(bytes: &[u8], at: usize) -> u64 {
+    u64::from(word(bytes, at + 4)) << 32 | u64::from(word(bytes, at))
+}
+
+#[cfg(test)]
+impl Journal {
+    /// A journal of these operations; a write or an output has the text beside it.
+    pub(super) fn of(operations: &[(Operation, &[u8])]) -> Self {
+        let mut journal = Self::default();
+        for (operation, text) in operations {
+            let mut operation = operation.clone();
+            let range = journal.bytes.len()..journal.bytes.len() + text.len();
+            journal.bytes.extend_from_slice(text);
+            if let Operation::Write { content, .. } | Operation::Output { content } = &mut operation
+            {
+                *content = range;
+            }
+            journal.operations.push(operation);
+        }
+        journal
+    }
+}

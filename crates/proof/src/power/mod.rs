@@ -1,0 +1,121 @@
+//! Power losses: `proof power`.
+//!
+//! The shipped `serve` runs under an interposer that writes down every change of its folder, every
+//! flush and every answer, in order (`unsynced.c`). Any prefix of that journal is what had happened
+//! when the power was lost at some instant. From the prefix a disk is made that has what was
+//! flushed, and of the rest any part (`disk.rs`). Then the shipped `serve` starts on that disk,
+//! without the interposer, and the checker decides.
+
+mod campaign;
+mod commands;
+mod disk;
+mod folder_content;
+mod interposer;
+mod journal;
+mod messages;
+mod recording;
+mod recovery;
+mod served;
+mod story;
+mod survival;
+#[cfg(test)]
+mod tests;
+mod totals;
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{self, Command},
+    thread,
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::arguments::Arguments;
+use campaign::{Campaign, CampaignPart};
+use disk::DiskLie;
+use interposer::{IS_SUPPORTED, Interposer};
+use served::{PillarboxProgram, describe};
+
+/// `proof power`.
+pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
+    arguments.only(&[
+        "times",
+        "seed",
+        "only",
+        "minutes",
+        "threads",
+        "lie",
+        "pillarbox",
+        "folder",
+    ])?;
+    let times: u64 = arguments.number("times", 200)?;
+    let seed: u64 = arguments.number("seed", 1)?;
+    let minutes: u64 = arguments.number("minutes", 24 * 60)?;
+    let available = thread::available_parallelism().map_or(2, usize::from);
+    let threads: usize = arguments.number("threads", available)?;
+    let part = match arguments.text("only") {
+        None => CampaignPart::Everything,
+        Some("serve") => CampaignPart::Serve,
+        Some("commands") => CampaignPart::Commands,
+        Some(_) => return Err("--only takes serve or commands".to_owned()),
+    };
+    let lie = match arguments.text("lie") {
+        None => DiskLie::Honest,
+        Some(name) => DiskLie::parse(name).ok_or("--lie takes all, folders, log or file")?,
+    };
+    if !IS_SUPPORTED {
+        return Err("power is left out: it needs Linux with 64 bits and the GNU C library".into());
+    }
+    println!("proof power --times {times} --seed {seed}");
+    let folder = arguments.text("folder").map_or_else(
+        || env::temp_dir().join(format!("pillarbox-power-{}", process::id())),
+        PathBuf::from,
+    );
+    let interposer = Interposer::build(&folder.join("interposer"))?;
+    let mut campaign = Campaign::new(program(arguments)?, interposer, folder.clone());
+    campaign.lie = lie;
+    campaign.part = part;
+    campaign.threads = threads;
+    let began = Instant::now();
+    campaign.run(times, seed, began + Duration::from_secs(minutes * 60))?;
+    let totals = campaign.totals();
+    totals.print(began.elapsed());
+    if totals.violations == 0 {
+        fs::remove_dir_all(&folder).map_err(|error| describe(&folder, &error))?;
+    }
+    Ok(totals.violations == 0)
+}
+
+/// The program under attack: the one that was named, or the one that Cargo builds.
+fn program(arguments: &Arguments) -> Result<PillarboxProgram, String> {
+    if let Some(path) = arguments.text("pillarbox") {
+        let path = fs::canonicalize(path).map_err(|error| describe(Path::new(path), &error))?;
+        return Ok(PillarboxProgram(path));
+    }
+    let own = env::current_exe().map_err(|error| error.to_string())?;
+    let target = own
+        .ancestors()
+        .nth(2)
+        .ok_or("the target folder is not known")?;
+    let mut cargo = Command::new("cargo");
+    cargo
+        .args([
+            "build",
+            "--quiet",
+            "--package",
+            "pillarbox-cli",
+            "--bin",
+            "pillarbox",
+        ])
+        .arg("--manifest-path")
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.toml"))
+        .arg("--target-dir")
+        .arg(target);
+    let built = cargo.status().map_err(|error| error.to_string())?;
+    if !built.success() {
+        return Err("pillarbox is not built".to_owned());
+    }
+    Ok(PillarboxProgram(target.join("debug/pillarbox")))
+}

@@ -1,0 +1,238 @@
+//! One run of `serve` under the interposer, and the instants at which its power may be cut.
+
+use std::{collections::BTreeMap, fs, path::Path, sync::atomic::AtomicU64, time::Duration};
+
+use super::{
+    folder_content::FolderContent,
+    interposer::{DiskManner, Interposer},
+    journal::{Journal, Operation},
+    messages::{BodyLengths, CONNECTIONS, PostOutcome, PostedMessage, post_all},
+    served::{PillarboxProgram, RunningServe, describe},
+    story::PowerStory,
+};
+use crate::simulate::Random;
+
+/// What a run is like.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RunPlan {
+    pub(super) name: &'static str,
+    pub(super) lengths: BodyLengths,
+    pub(super) posts: u64,
+    pub(super) manner: DiskManner,
+    /// Whether `serve` stops in order at the end, so that a cut may hit that, too.
+    pub(super) stops: bool,
+}
+
+impl RunPlan {
+    /// The plan of the run with this number: every kind of disk in turn.
+    pub(super) fn draw(random: &mut Random, run: u64) -> Self {
+        let mut manner = DiskManner {
+            seed: random.next() >> 1,
+            flush_micros: [200, 1_000, 3_000][random.below(3) as usize],
+            ..DiskManner::default()
+        };
+        let (mut name, mut lengths, mut posts) = ("usual", BodyLengths::Usual, 150);
+        match run % 5 {
+            1 => (name, lengths, posts) = ("long bodies", BodyLengths::Long, 260),
+            2 => (name, manner.failed_flushes) = ("failing flushes", 40),
+            3 => (name, manner.full_writes) = ("full disk", 6),
+            _ => {}
+        }
+        Self {
+            name,
+            lengths,
+            posts,
+            manner,
+            stops: random.is(500),
+        }
+    }
+}
+
+/// A run that has ended.
+pub(super) struct RecordedRun {
+    pub(super) plan: RunPlan,
+    pub(super) base: FolderContent,
+    pub(super) journal: Journal,
+    /// What happened before it.
+    pub(super) before: PowerStory,
+    messages: Vec<PostedMessage>,
+    outcomes: Vec<PostOutcome>,
+}
+
+/// What of a run was before the cut.
+pub(super) struct CutStory {
+    /// Everything that was posted.
+    pub(super) story: PowerStory,
+    /// The requests that were answered, with the status and the time it took.
+    pub(super) answered: Vec<(u32, u16, Duration)>,
+    /// What the destination has.
+    pub(super) output: Vec<u8>,
+    /// What no sender has an answer 200 for.
+    pub(super) unacknowledged: Vec<PostedMessage>,
+    pub(super) acknowledged: usize,
+}
+
+impl RecordedRun {
+    /// Runs `serve` in `folder`, which holds `base` afterwards no more.
+    pub(super) fn make(
+        program: &PillarboxProgram,
+        interposer: &Interposer,
+        (folder, base, before): (&Path, FolderContent, PowerStory),
+        (plan, random, contents): (RunPlan, &mut Random, &AtomicU64),
+    ) -> Result<Self, String> {
+        base.write(folder)
+            .map_err(|error| describe(folder, &error))?;
+        let folder = fs::canonicalize(folder).map_err(|error| describe(folder, &error))?;
+        let (journal, output) = (
+            folder.with_extension("journal"),
+            folder.with_extension("run"),
+        );
+        let mut command = program.serve_command(&folder);
+        interposer.attach(&mut command, &folder, &journal, plan.manner);
+        let serve = RunningServe::start(&mut command, &output)?;
+        let url = serve.url("pay")?;
+        let (messages, outcomes) = post_all(&url, random, plan.lengths, plan.posts, contents);
+        if plan.stops {
+            let stopped = serve.stop();
+            // On a disk that fails, it may end with an error.
+            if !plan.manner.is_failing() {
+                stopped?;
+            }
+        } else {
+            drop(serve);
+        }
+        let bytes = fs::read(&journal).map_err(|error| describe(&journal, &error))?;
+        let journal = Journal::read(bytes, &folder)?;
+        let run = Self {
+            plan,
+            base,
+            journal,
+            before,
+            messages,
+            outcomes,
+        };
+        run.require_journal()?;
+        Ok(run)
+    }
+
+    /// Fails if the journal does not describe the run: a program whose calls are not replaced, such
+    /// as one that is linked statically, would prove nothing.
+    fn require_journal(&self) -> Result<(), String> {
+        let answered = self
+            .outcomes
+            .iter()
+            .filter(|outcome| outcome.status.is_some())
+            .count();
+        let recorded = self
+            .answers(usize::MAX)
+            .values()
+            .map(Vec::len)
+            .sum::<usize>();
+        let writes = self.journal.operations.iter();
+        let writes = writes
+            .filter(|operation| matches!(operation, Operation::Write { .. }))
+            .count();
+        if answered == 0 {
+            return Err("serve has answered no request".to_owned());
+        }
+        // A process that is killed may have sent an answer on each connection that it did not record.
+        if recorded + CONNECTIONS < answered || writes < answered / 64 {
+            return Err(format!(
+                "of {answered} answers the journal has {recorded}, and {writes} writes: the \
+                 program's calls of the C library are not seen. It may be linked statically"
+            ));
+        }
+        Ok(())
+    }
+
+    /// The statuses that were sent to each port up to record `cut`, in order.
+    fn answers(&self, cut: usize) -> BTreeMap<u16, Vec<u16>> {
+        let mut answers: BTreeMap<u16, Vec<u16>> = BTreeMap::new();
+        for operation in self.journal.operations.iter().take(cut.saturating_add(1)) {
+            if let Operation::Answer { port, status } = operation {
+                answers.entry(*port).or_default().push(*status);
+            }
+        }
+        answers
+    }
+
+    /// The record of a 200.
+    pub(super) fn draw_answer(&self, random: &mut Random) -> Option<usize> {
+        let is_acknowledgement =
+            |operation: &Operation| matches!(operation, Operation::Answer { status: 200, .. });
+        self.draw(random, is_acknowledgement)
+    }
+
+    fn draw(&self, random: &mut Random, wanted: impl Fn(&Operation) -> bool) -> Option<usize> {
+        let operations = self.journal.operations.iter().enumerate();
+        let wanted = operations.filter(|(_, operation)| wanted(operation));
+        let places: Vec<usize> = wanted.map(|(at, _)| at).collect();
+        random.pick(&places)
+    }
+
+    /// A record after which the power is cut: half of them that of a 200.
+    pub(super) fn draw_cut(&self, random: &mut Random) -> usize {
+        let all = self.journal.operations.len() as u64;
+        let is_flush = |operation: &Operation| matches!(operation, Operation::Flush { .. });
+        let chosen = match random.below(100) {
+            0..50 => self.draw_answer(random),
+            50..60 => Some(random.below(60.min(all)) as usize),
+            60..75 => self.draw(random, is_flush),
+            75..80 => self.draw(random, is_change_of_name),
+            _ => None,
+        };
+        chosen.unwrap_or_else(|| random.below(all) as usize)
+    }
+
+    /// What senders and destination knew at the cut.
+    pub(super) fn story(&self, cut: usize) -> CutStory {
+        let mut story = self.before.clone();
+        if self.plan.manner.is_failing() {
+            story.disturbed("failing disk");
+        }
+        self.messages
+            .iter()
+            .for_each(|message| story.created(message));
+        let answers = self.answers(cut);
+        let mut acknowledged = vec![false; self.messages.len()];
+        let mut answered = Vec::new();
+        for outcome in &self.outcomes {
+            let post = story.posted(&self.messages[outcome.message]);
+            let (port, number) = outcome.answer;
+            if let Some(status) = answers.get(&port).and_then(|sent| sent.get(number)) {
+                acknowledged[outcome.message] |= *status == 200;
+                answered.push((post, *status, outcome.took));
+            }
+        }
+        let output = self.journal.operations.iter().take(cut.saturating_add(1));
+        let output = output.filter_map(|operation| match operation {
+            Operation::Output { content } => Some(self.journal.content(content)),
+            _ => None,
+        });
+        let output: Vec<u8> = output.flatten().copied().collect();
+        let count = acknowledged
+            .iter()
+            .filter(|acknowledged| **acknowledged)
+            .count();
+        let unacknowledged = self.messages.iter().zip(acknowledged);
+        let unacknowledged = unacknowledged.filter(|(_, acknowledged)| !acknowledged);
+        CutStory {
+            unacknowledged: unacknowledged.map(|(message, _)| message.clone()).collect(),
+            story,
+            answered,
+            output,
+            acknowledged: count,
+        }
+    }
+}
+
+fn is_change_of_name(operation: &Operation) -> bool {
+    matches!(
+        operation,
+        Operation::Created { .. }
+            | Operation::Unlink { .. }
+            | Operation::Rename { .. }
+            | Operation::Link { .. }
+            | Operation::Folder { .. }
+    )
+}

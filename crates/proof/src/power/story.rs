@@ -1,0 +1,217 @@
+//! Writes the history of an inbox that lost its power, for the checker.
+//!
+//! From outside, nobody sees a row being stored or claimed. A row counts as stored once it is found
+//! after the cut, and an event on standard output as one attempt. So the checker decides here on
+//! what was acknowledged, stored, delivered and left, and not on leases, fences and budgets.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use super::messages::PostedMessage;
+use crate::history::{Digest, Genuineness, Happened, History, RowState};
+
+/// A row that `list` shows.
+pub(super) struct ListedRow {
+    pub(super) key: String,
+    pub(super) state: RowState,
+    digest: Digest,
+}
+
+impl ListedRow {
+    /// Reads a line of `list --json`.
+    pub(super) fn read(line: &Value) -> Option<Self> {
+        let state = match line["state"].as_str()? {
+            "recorded" => RowState::Open,
+            "delivered" => RowState::Delivered,
+            "repeat" => RowState::Repeat,
+            "dead" => RowState::Dead,
+            "held" => RowState::Held,
+            "discarded" => RowState::Discarded,
+            _ => return None,
+        };
+        let hex = line["digest"].as_str()?;
+        let mut digest = [0; 32];
+        for (byte, digits) in digest.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+        }
+        Some(Self {
+            key: line["key"].as_str()?.to_owned(),
+            state,
+            digest,
+        })
+    }
+}
+
+/// What is known of one row.
+#[derive(Clone, Copy, Default)]
+struct KnownRow {
+    content: u64,
+    is_stored: bool,
+    attempts: u32,
+    state: Option<RowState>,
+}
+
+/// A history in the making, over as many cuts as the inbox survives.
+#[derive(Clone, Default)]
+pub(super) struct PowerStory {
+    pub(super) history: History,
+    rows: BTreeMap<String, KnownRow>,
+    at: i64,
+    posts: u32,
+    calls: u32,
+}
+
+impl PowerStory {
+    fn push(&mut self, what: Happened) {
+        self.at += 1;
+        self.history.push(self.at, what);
+    }
+
+    /// A sender has a message.
+    pub(super) fn created(&mut self, message: &PostedMessage) {
+        let content = message.content;
+        let known = KnownRow {
+            content,
+            ..KnownRow::default()
+        };
+        self.rows.entry(message.key()).or_insert(known);
+        self.push(Happened::Created {
+            source: message.source().to_owned(),
+            id: message.id().to_owned(),
+            payment: None,
+            content,
+        });
+    }
+
+    /// It posts it. Returns the number of the request.
+    pub(super) fn posted(&mut self, message: &PostedMessage) -> u32 {
+        self.posts += 1;
+        self.push(Happened::Posted {
+            post: self.posts,
+            source: message.source().to_owned(),
+            id: message.id().to_owned(),
+            content: message.content,
+            digest: message.digest(),
+            genuine: Genuineness::Proven,
+        });
+        self.posts
+    }
+
+    pub(super) fn answered(&mut self, post: u32, status: u16, took: Duration) {
+        self.push(Happened::Answered { post, status, took });
+    }
+
+    /// A fault that may concern any row.
+    pub(super) fn disturbed(&mut self, fault: &'static str) {
+        self.push(Happened::Disturbed { key: None, fault });
+    }
+
+    /// These rows are in the inbox.
+    pub(super) fn found(&mut self, rows: &[ListedRow]) {
+        for row in rows {
+            let known = self.rows.entry(row.key.clone()).or_default();
+            if !known.is_stored {
+                known.is_stored = true;
+                known.state = Some(RowState::Open);
+                let content = known.content;
+                self.push(Happened::Stored {
+                    key: row.key.clone(),
+                    content,
+                    digest: row.digest,
+                    held: (row.state == RowState::Held).then_some("held"),
+                });
+            }
+        }
+    }
+
+    /// The destination has this text, each whole line of which is an event.
+    pub(super) fn delivered(&mut self, text: &[u8]) {
+        let whole = text
+            .iter()
+            .rposition(|&byte| byte == b'\n')
+            .map_or(0, |end| end + 1);
+        for line in text[..whole].split(|&byte| byte == b'\n') {
+            let event: Result<Value, _> = serde_json::from_slice(line);
+            let key = event
+                .ok()
+                .and_then(|event| event["id"].as_str().map(str::to_owned));
+            if let Some(key) = key {
+                self.attempted(&key, Sha256::digest(line).into());
+            } else if !line.is_empty() {
+                self.push(Happened::Stuck {
+                    what: "a line of the destination that is no event".to_owned(),
+                });
+            }
+        }
+    }
+
+    fn attempted(&mut self, key: &str, digest: Digest) {
+        let known = self.rows.entry(key.to_owned()).or_default();
+        known.attempts += 1;
+        let attempt = known.attempts;
+        self.calls += 1;
+        let (key, call) = (key.to_owned(), self.calls);
+        self.push(Happened::Claimed {
+            key: key.clone(),
+            attempt,
+            lease: u64::from(attempt),
+            until: self.at,
+        });
+        let delivering = Happened::Delivering {
+            key: key.clone(),
+            call,
+        };
+        self.push(delivering);
+        let accepted = Happened::Accepted {
+            key: key.clone(),
+            call,
+            digest,
+        };
+        self.push(accepted);
+        self.push(Happened::Returned {
+            key,
+            call,
+            refused: false,
+        });
+    }
+
+    /// These rows are finished now, as `list` shows them.
+    pub(super) fn finished(&mut self, rows: &[ListedRow]) {
+        for row in rows.iter().filter(|row| row.state.is_finished()) {
+            let known = self.rows.entry(row.key.clone()).or_default();
+            if known.state == Some(row.state) {
+                continue;
+            }
+            known.state = Some(row.state);
+            let attempt = known.attempts;
+            self.push(Happened::Marked {
+                key: row.key.clone(),
+                attempt,
+                lease: u64::from(attempt),
+                state: row.state,
+                reason: String::new(),
+                done: true,
+            });
+        }
+    }
+
+    /// The whole history, which ends with these rows.
+    pub(super) fn ended(&self, rows: &[ListedRow]) -> History {
+        let mut ended = self.clone();
+        for row in rows {
+            ended.push(Happened::Left {
+                key: row.key.clone(),
+                state: row.state,
+                digest: Some(row.digest),
+            });
+        }
+        ended.history
+    }
+
+    pub(super) fn stuck(&mut self, what: &str) {
+        let what = what.to_owned();
+        self.push(Happened::Stuck { what });
+    }
+}

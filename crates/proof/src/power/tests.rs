@@ -1,0 +1,282 @@
+//! What a disk keeps, and the interposer under a program other than Pillarbox.
+
+use std::{collections::BTreeSet, fs, process::Command};
+
+use super::{
+    disk::{DiskLie, RecordedDisk},
+    folder_content::FolderContent,
+    interposer::{DiskManner, IS_SUPPORTED, Interposer},
+    journal::{Journal, Operation},
+    survival::Survival,
+};
+use crate::simulate::Random;
+
+const FILE: u32 = 7;
+const FOLDER: u32 = 9;
+
+fn write(offset: u64) -> Operation {
+    Operation::Write {
+        file: FILE,
+        offset,
+        content: 0..0,
+    }
+}
+
+fn created(path: &str) -> Operation {
+    Operation::Created {
+        file: FILE,
+        path: path.into(),
+    }
+}
+
+fn existing(file: u32, path: &str) -> Operation {
+    Operation::Existing {
+        file,
+        path: path.into(),
+    }
+}
+
+fn flushed(file: u32, began: usize) -> Operation {
+    Operation::Flushed {
+        file,
+        began,
+        failed: false,
+    }
+}
+
+fn base(files: &[(&str, &str)]) -> FolderContent {
+    let files = files
+        .iter()
+        .map(|(path, text)| ((*path).into(), text.as_bytes().to_owned()));
+    FolderContent {
+        files: files.collect(),
+        folders: BTreeSet::new(),
+    }
+}
+
+/// What a disk has after all of `operations`.
+fn left(
+    start: &FolderContent,
+    operations: &[(Operation, &[u8])],
+    lie: DiskLie,
+    survival: Survival,
+) -> FolderContent {
+    let journal = Journal::of(operations);
+    let disk = RecordedDisk::new(start, &journal, lie).unwrap();
+    disk.image(operations.len(), survival, &mut Random::of(1, 1))
+}
+
+#[test]
+fn a_write_is_kept_from_the_end_of_a_flush_that_began_after_it() {
+    let start = base(&[("a", "....")]);
+    let operations: [(Operation, &[u8]); 5] = [
+        (existing(FILE, "a"), b""),
+        (write(0), b"1"),
+        (Operation::Flush { file: FILE }, b""),
+        (write(1), b"2"),
+        (flushed(FILE, 2), b""),
+    ];
+    let journal = Journal::of(&operations);
+    let disk = RecordedDisk::new(&start, &journal, DiskLie::Honest).unwrap();
+    let mut random = Random::of(1, 1);
+    let mut nothing = |cut| disk.image(cut, Survival::Nothing, &mut random);
+    assert_eq!(nothing(3), base(&[("a", "....")]));
+    assert_eq!(nothing(4), base(&[("a", "1...")]));
+    for (lie, text) in [
+        (DiskLie::All, "...."),
+        (DiskLie::Log, "1..."),
+        (DiskLie::File, "1..."),
+    ] {
+        assert_eq!(
+            left(&start, &operations, lie, Survival::Nothing),
+            base(&[("a", text)])
+        );
+    }
+    let everything = left(&start, &operations, DiskLie::All, Survival::Everything);
+    assert_eq!(everything, base(&[("a", "12..")]));
+}
+
+#[test]
+fn what_a_failed_flush_should_have_kept_is_not_kept_by_a_later_one() {
+    let failed = Operation::Flushed {
+        file: FILE,
+        began: 2,
+        failed: true,
+    };
+    let operations: [(Operation, &[u8]); 6] = [
+        (existing(FILE, "a"), b""),
+        (write(0), b"1"),
+        (failed, b""),
+        (write(1), b"2"),
+        (Operation::Flush { file: FILE }, b""),
+        (flushed(FILE, 4), b""),
+    ];
+    let kept = left(
+        &base(&[("a", "....")]),
+        &operations,
+        DiskLie::Honest,
+        Survival::Nothing,
+    );
+    assert_eq!(kept, base(&[("a", ".2..")]));
+}
+
+#[test]
+fn a_name_is_kept_by_a_flush_of_its_folder_and_by_no_other() {
+    let named: [(Operation, &[u8]); 5] = [
+        (created("new"), b""),
+        (write(0), b"1"),
+        (Operation::Flush { file: FILE }, b""),
+        (flushed(FILE, 2), b""),
+        (existing(FOLDER, ""), b""),
+    ];
+    let start = base(&[]);
+    assert_eq!(
+        left(&start, &named, DiskLie::Honest, Survival::Nothing),
+        start
+    );
+    let flushed_folder = [&named[..], &[(flushed(FOLDER, 5), &b""[..])]].concat();
+    let kept = left(&start, &flushed_folder, DiskLie::Honest, Survival::Nothing);
+    assert_eq!(kept, base(&[("new", "1")]));
+    assert_eq!(
+        left(&start, &flushed_folder, DiskLie::Folders, Survival::Nothing),
+        start
+    );
+}
+
+#[test]
+fn a_rename_is_lost_or_whole_and_its_content_is_apart() {
+    let start = base(&[("old", "before"), ("new", "")]);
+    let rename = Operation::Rename {
+        from: "old".into(),
+        to: "new".into(),
+    };
+    let operations: [(Operation, &[u8]); 3] = [
+        (existing(FILE, "old"), b""),
+        (write(0), b"after!"),
+        (rename, b""),
+    ];
+    let kept = |survival| left(&start, &operations, DiskLie::Honest, survival);
+    assert_eq!(kept(Survival::Nothing), start);
+    assert_eq!(kept(Survival::Everything), base(&[("new", "after!")]));
+    let mut found = BTreeSet::new();
+    let journal = Journal::of(&operations);
+    let disk = RecordedDisk::new(&start, &journal, DiskLie::Honest).unwrap();
+    for seed in 0..64 {
+        let image = disk.image(9, Survival::Some(500), &mut Random::of(seed, 1));
+        found.insert(format!("{:?}", image.files));
+    }
+    assert_eq!(found.len(), 4, "{found:?}");
+}
+
+#[test]
+fn a_torn_write_has_whole_sectors_in_any_order_and_changes_nothing_beside_them() {
+    let long = vec![b'x'; 1500];
+    let operations: [(Operation, &[u8]); 2] = [(created("a"), b""), (write(100), &long)];
+    let start = base(&[]);
+    let journal = Journal::of(&operations);
+    let disk = RecordedDisk::new(&start, &journal, DiskLie::Honest).unwrap();
+    let mut found = BTreeSet::new();
+    for seed in 0..200 {
+        let image = disk.image(9, Survival::Torn(512, 500), &mut Random::of(seed, 1));
+        let Some(bytes) = image.files.get(std::path::Path::new("a")) else {
+            continue; // its name was lost
+        };
+        let has = |at: usize| bytes.get(at) == Some(&b'x');
+        let sectors = [has(100), has(512), has(1024), has(1536)];
+        assert_eq!(sectors, [has(511), has(1023), has(1535), has(1599)]);
+        assert!(!has(99) && !has(1600));
+        found.insert(sectors);
+    }
+    assert_eq!(found.len(), 16);
+}
+
+#[test]
+fn the_interposer_records_every_change_of_another_program_in_order() {
+    if !IS_SUPPORTED {
+        return;
+    }
+    let folder = std::env::temp_dir().join(format!("pillarbox-unsynced-{}", std::process::id()));
+    fs::create_dir_all(folder.join("watched")).unwrap();
+    let folder = fs::canonicalize(folder).unwrap();
+    let (watched, journal, program) = (
+        folder.join("watched"),
+        folder.join("journal"),
+        folder.join("changes"),
+    );
+    fs::write(watched.join("old"), "old").unwrap();
+    fs::write(folder.join("changes.c"), include_str!("changes.c")).unwrap();
+    let mut compiler = Command::new("cc");
+    compiler
+        .arg("-o")
+        .arg(&program)
+        .arg(folder.join("changes.c"));
+    assert!(compiler.status().unwrap().success());
+    let interposer = Interposer::build(&folder).unwrap();
+    let mut changes = Command::new(&program);
+    interposer.attach(
+        changes.current_dir(&watched),
+        &watched,
+        &journal,
+        DiskManner::default(),
+    );
+    assert!(changes.output().unwrap().status.success());
+    let bytes = fs::read(&journal).unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+
+    let read = Journal::read(bytes, &watched).unwrap();
+    let recorded: Vec<String> = read
+        .operations
+        .iter()
+        .map(|one| words(&read, one))
+        .collect();
+    let expected = [
+        "created 2 a",
+        "write 2 0 one",
+        "write 2 8 two",
+        "truncate 2 9",
+        "flush 2",
+        "flushed 2 4",
+        "folder b",
+        "rename a b/c",
+        "link b/c d",
+        "unlink old",
+        "existing 3 b",
+        "write 2 9 !",
+        "flush 3",
+        "flushed 3 12",
+        "truncate 2 0",
+        "output said",
+    ];
+    assert_eq!(recorded, expected);
+    let disk = RecordedDisk::new(&base(&[("old", "old")]), &read, DiskLie::Honest).unwrap();
+    let image = |survival| disk.image(99, survival, &mut Random::of(1, 1)).files;
+    assert_eq!(
+        image(Survival::Everything),
+        base(&[("b/c", ""), ("d", "")]).files
+    );
+    assert_eq!(image(Survival::Nothing), base(&[("old", "old")]).files);
+}
+
+/// An operation in a few words.
+fn words(journal: &Journal, operation: &Operation) -> String {
+    let text = |content| String::from_utf8_lossy(journal.content(content)).into_owned();
+    match operation {
+        Operation::Existing { file, path } => format!("existing {file} {}", path.display()),
+        Operation::Created { file, path } => format!("created {file} {}", path.display()),
+        Operation::Write {
+            file,
+            offset,
+            content,
+        } => format!("write {file} {offset} {}", text(content)),
+        Operation::Truncate { file, length } => format!("truncate {file} {length}"),
+        Operation::Flush { file } => format!("flush {file}"),
+        Operation::Flushed { file, began, .. } => format!("flushed {file} {began}"),
+        Operation::Link { from, to } => format!("link {} {}", from.display(), to.display()),
+        Operation::Rename { from, to } => format!("rename {} {}", from.display(), to.display()),
+        Operation::Unlink { path } => format!("unlink {}", path.display()),
+        Operation::Folder { path } => format!("folder {}", path.display()),
+        Operation::Answer { port, status } => format!("answer {port} {status}"),
+        Operation::Output { content } => format!("output {}", text(content)),
+        Operation::Unsupported { call } => format!("unsupported {call}"),
+    }
+}

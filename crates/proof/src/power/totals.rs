@@ -1,0 +1,148 @@
+//! What many power losses did.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
+};
+
+use super::{
+    folder_content::FolderContent, journal::Operation, recording::RecordedRun,
+    recovery::RecoveredInbox, survival::Survival,
+};
+use crate::checker::Violation;
+
+/// The counts of one call.
+#[derive(Default)]
+pub(super) struct PowerTotals {
+    counts: BTreeMap<&'static str, u64>,
+    survivals: BTreeMap<&'static str, u64>,
+    commands: BTreeMap<&'static str, u64>,
+    instants: BTreeSet<(u64, usize)>,
+    images: HashSet<u64>,
+    runs: u64,
+    pub(super) found_lies: u64,
+    pub(super) violations: usize,
+}
+
+impl PowerTotals {
+    fn count(&mut self, what: &'static str, number: u64) {
+        *self.counts.entry(what).or_default() += number;
+    }
+
+    /// A run of `serve` has ended.
+    pub(super) fn add_run(&mut self, run: &RecordedRun) {
+        self.runs += 1;
+        self.count(run.plan.name, 1);
+        for operation in &run.journal.operations {
+            let what = match operation {
+                Operation::Write { .. } => "writes",
+                Operation::Flushed { failed: false, .. } => "flushes",
+                Operation::Flushed { failed: true, .. } => "flushes that failed",
+                Operation::Answer { status: 200, .. } => "answers 200",
+                Operation::Answer { status: 503, .. } => "answers 503",
+                Operation::Answer { .. } => "other answers",
+                _ => continue,
+            };
+            self.count(what, 1);
+        }
+    }
+
+    /// The power was lost once.
+    pub(super) fn add_cut(
+        &mut self,
+        run: &RecordedRun,
+        at: usize,
+        survival: Survival,
+        image: &FolderContent,
+        outcome: &Result<RecoveredInbox, Vec<Violation>>,
+    ) {
+        self.instants.insert((self.runs, at));
+        *self.survivals.entry(survival.name()).or_default() += 1;
+        let mut hasher = DefaultHasher::new();
+        for (path, content) in &image.files {
+            if !path.to_string_lossy().ends_with("-shm") {
+                (path, content).hash(&mut hasher);
+            }
+        }
+        self.images.insert(hasher.finish());
+        self.count("cuts", 1);
+        if let Some(Operation::Answer { status: 200, .. }) = run.journal.operations.get(at) {
+            self.count("cuts at a 200", 1);
+        }
+        match outcome {
+            Ok(recovered) => {
+                self.count("acknowledged", recovered.acknowledged as u64);
+                self.count("rows found", recovered.found as u64);
+                self.count("open rows delivered", recovered.open as u64);
+                self.count("sent again", recovered.sent_again as u64);
+            }
+            Err(violations) => self.violations += violations.len(),
+        }
+    }
+
+    /// The power was lost once in a command.
+    pub(super) fn add_command(&mut self, name: &'static str, is_kept: bool) {
+        *self.commands.entry(name).or_default() += 1;
+        self.violations += usize::from(!is_kept);
+    }
+
+    /// Prints everything.
+    pub(super) fn print(&self, took: Duration) {
+        let count = |what: &str| self.counts.get(what).copied().unwrap_or(0);
+        let seconds = took.as_secs_f64();
+        println!(
+            "{} power losses in {seconds:.1} s, at {} different instants, {} at that of a 200",
+            count("cuts"),
+            self.instants.len(),
+            count("cuts at a 200"),
+        );
+        println!(
+            "  {} different disks, each started by the shipped serve; of what was not flushed they \
+             kept {}",
+            self.images.len(),
+            list(&self.survivals)
+        );
+        println!(
+            "  {} acknowledged before a cut, {} rows found after one, {} of them open and then \
+             delivered, {} requests sent again",
+            count("acknowledged"),
+            count("rows found"),
+            count("open rows delivered"),
+            count("sent again"),
+        );
+        let runs = ["usual", "long bodies", "failing flushes", "full disk"];
+        let runs: BTreeMap<&str, u64> = runs.into_iter().map(|name| (name, count(name))).collect();
+        println!(
+            "  {} runs of serve ({}): {} writes, {} flushes and {} that failed, {} answers 200, {} \
+             answers 503, {} others",
+            self.runs,
+            list(&runs),
+            count("writes"),
+            count("flushes"),
+            count("flushes that failed"),
+            count("answers 200"),
+            count("answers 503"),
+            count("other answers"),
+        );
+        if !self.commands.is_empty() {
+            println!(
+                "  power losses in commands, besides: {}",
+                list(&self.commands)
+            );
+        }
+        println!(
+            "  {} disks that lied, to test this test, and were found out",
+            self.found_lies
+        );
+        println!("{} violations", self.violations);
+    }
+}
+
+fn list(counts: &BTreeMap<&str, u64>) -> String {
+    let counts: Vec<String> = counts
+        .iter()
+        .map(|(name, number)| format!("{name}: {number}"))
+        .collect();
+    counts.join(", ")
+}
