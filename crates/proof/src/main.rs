@@ -14,8 +14,14 @@
 
 mod arguments;
 mod checker;
+#[cfg(feature = "processes")]
+mod faults;
 mod history;
+#[cfg(feature = "processes")]
+mod kill;
 mod planted;
+#[cfg(feature = "processes")]
+mod processes;
 mod simulate;
 
 use std::process::ExitCode;
@@ -28,7 +34,12 @@ usage: proof COMMAND
                      random histories in virtual time, each checked
   replay LINE        one of them again, with everything that happened
   planted [--only TEXT] [--histories N]
-                     faults planted in copies of the sources, each of which a check must find";
+                     faults planted in copies of the sources, each of which a check must find
+with the feature `processes`:
+  kill [--times N] [--seed S] [--only LANE] [--binaries FOLDER]
+                     the binaries killed under load, at random and at named points
+  faults [--cases N] [--seed S] [--binaries FOLDER]
+                     every kind of fault of a network and a table, over sockets";
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::of_process();
@@ -37,6 +48,10 @@ fn main() -> ExitCode {
         Some("simulate") => simulate::command(&arguments),
         Some("replay") => simulate::replay(&arguments),
         Some("planted") => planted::command(&arguments),
+        #[cfg(feature = "processes")]
+        Some("kill") => kill::command(&arguments),
+        #[cfg(feature = "processes")]
+        Some("faults") => faults::command(&arguments),
         _ => Err(USAGE.to_owned()),
     };
     match result {

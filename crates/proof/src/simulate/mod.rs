@@ -6,13 +6,13 @@
 //! again, byte for byte. First faults happen; then they end, and everything must drain.
 
 mod api;
-mod content;
+pub(crate) mod content;
 mod delivery;
 mod one_history;
 mod person;
 mod plan;
 mod process;
-mod random;
+pub(crate) mod random;
 mod receivers;
 mod reconciler;
 mod senders;

@@ -1,0 +1,2 @@
+//! Stub.
+pub(crate) fn command(_: &crate::arguments::Arguments) -> Result<bool, String> { Ok(true) }

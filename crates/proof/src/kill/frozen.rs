@@ -1,0 +1,3 @@
+//! Stub.
+use super::Outcome;
+pub(crate) async fn lane(_: u64, _: u64) -> Outcome { Outcome::default() }

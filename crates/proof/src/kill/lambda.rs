@@ -1,0 +1,3 @@
+//! Stub.
+use super::{Outcome, Point};
+pub(crate) async fn lane(_: Vec<Point>, _: u64) -> Outcome { Outcome::default() }
