@@ -302,23 +302,41 @@ impl Proxy {
         if let Some(answer) = answer_before(fault, &connection).await {
             return answer;
         }
+        // What is forwarded is carried out and seen, even if the process gives up or is killed.
+        let (operation, body) = (operation.to_owned(), body.clone());
+        let repeated = fault == InjectedFault::RepeatedAfter;
+        let carried_out = tokio::spawn(async move {
+            let call = ProxiedCall {
+                operation: &operation,
+                number,
+                body: &body,
+            };
+            let reply = self.carry_out(&head, &call).await;
+            if repeated {
+                self.carry_out(&head, &call).await
+            } else {
+                reply
+            }
+        });
+        let (status, reply) = carried_out.await.map_err(|_| closed())?;
+        answer_after(fault, &connection, (status, reply)).await
+    }
+
+    /// Forwards a call, and has the observer see it.
+    async fn carry_out(&self, head: &Parts, call: &ProxiedCall<'_>) -> (u16, Bytes) {
         let is_counted = self.writes.lock().unwrap().is_some()
-            && matches!(operation, "PutItem" | "UpdateItem" | "DeleteItem");
-        let sent = if is_counted {
-            asking_for_costs(&body)
+            && matches!(call.operation, "PutItem" | "UpdateItem" | "DeleteItem");
+        let body = if is_counted {
+            asking_for_costs(call.body)
         } else {
-            body.clone()
+            call.body.clone()
         };
-        let (mut status, mut reply) = self.forward(&head, sent.clone()).await;
-        (self.observer)(&call, status, &reply);
-        if fault == InjectedFault::RepeatedAfter {
-            (status, reply) = self.forward(&head, sent).await;
-            (self.observer)(&call, status, &reply);
-        }
+        let (status, reply) = self.forward(head, body).await;
         if is_counted && let Some(writes) = self.writes.lock().unwrap().as_mut() {
             writes.extend(consumed(&reply));
         }
-        answer_after(fault, &connection, (status, reply)).await
+        (self.observer)(call, status, &reply);
+        (status, reply)
     }
 
     async fn forward(&self, head: &Parts, body: Bytes) -> (u16, Bytes) {

@@ -6,7 +6,6 @@
 //! has the checker judge the history.
 
 mod acknowledge;
-mod frozen;
 mod lambda;
 mod serve;
 
@@ -215,13 +214,10 @@ async fn run(times: u64, seed: u64, only: &str) -> Outcome {
     }
     if is_chosen("lambda") {
         let points = shuffled(LAMBDA, shares.lambda, &mut Random::of(seed, 5));
-        lanes.push(tokio::spawn(lambda::lane(points, part(6))));
+        lanes.push(tokio::spawn(lambda::lane(points, shares.freezes, part(6))));
     }
     if is_chosen("acknowledge") {
         lanes.push(tokio::spawn(acknowledge::lane(shares.acknowledge, part(7))));
-    }
-    if is_chosen("freeze") {
-        lanes.push(tokio::spawn(frozen::lane(shares.freezes, part(8))));
     }
     let mut outcome = Outcome::default();
     for lane in lanes {

@@ -13,9 +13,8 @@ use pillarbox::inbox::dynamodb::DynamoInbox;
 use rustix::process::{Resource, Rlimit, Signal, prlimit};
 use test_support::{
     binary,
-    dynamodb::EMULATOR,
     endpoint::Endpoint,
-    fault_proxy::{FaultProxy, InjectedFault},
+    fault_proxy::FaultProxy,
     process::{FREE_PORTS, Folder, Serve},
     sqlite_copy::SqliteCopy,
     table,
@@ -35,7 +34,7 @@ use crate::{
         recorder::Recorder,
         rows::{found_rows, open_keys, rows_left},
         senders::{Senders, Sending},
-        table_calls::TableCall,
+        table_calls::observed_table,
     },
     simulate::random::Random,
 };
@@ -114,7 +113,7 @@ impl SetUp {
             Kind::Sqlite => (None, "kind = \"sqlite\"\npath = \"inbox.db\"\n".to_owned()),
             Kind::Table => {
                 let inbox = table::fresh("kill").await;
-                let proxy = observed(&recorder, &trap, &process).await;
+                let proxy = observed_table(&recorder, &trap, &process).await;
                 let text = format!("kind = \"dynamodb\"\ntable = \"{}\"\n", inbox.table());
                 (Some((inbox, proxy)), text)
             }
@@ -152,7 +151,9 @@ impl SetUp {
             command.envs(table::variables());
             command.env("AWS_ENDPOINT_URL_DYNAMODB", &proxy.endpoint);
         }
-        Serve::spawn(&mut command)
+        let serve = Serve::spawn(&mut command);
+        self.trap.aim(Some(serve.pid()));
+        serve
     }
 
     /// Starts a process that receives.
@@ -175,6 +176,7 @@ impl SetUp {
         };
         let (is_reached, in_flight) = self.wait_for(point, &serve).await;
         self.receiver.send_replace(None);
+        self.trap.aim(None);
         block_in_place(|| serve.kill());
         sleep(SETTLED).await;
         self.recorder.killed(self.process.load(Ordering::SeqCst));
@@ -210,10 +212,9 @@ impl SetUp {
                 self.await_load().await && self.log_is_written().await
             }
             named => {
-                let pid = serve.pid();
                 sleep(below(&mut self.random, Duration::from_millis(200))).await;
                 let trap = Arc::clone(&self.trap);
-                if trap.spring(named, pid, POINT_LIMIT).await {
+                if trap.spring(named, POINT_LIMIT).await {
                     return (true, LEAST_IN_FLIGHT.max(trap.in_flight()));
                 }
                 false
@@ -270,6 +271,7 @@ impl SetUp {
                 sleep(Duration::from_millis(500)).await;
             }
         }
+        self.trap.aim(None);
         if !block_in_place(|| serve.stop(Signal::TERM)).success() {
             recorder.problem("serve does not end well".to_owned());
         }
@@ -285,33 +287,6 @@ impl SetUp {
         outcome.judge(&name, &recorder);
         outcome
     }
-}
-
-/// A proxy before the emulator that records what happens, and is a point of many.
-async fn observed(
-    recorder: &Arc<Recorder>,
-    trap: &Arc<Trap>,
-    process: &Arc<AtomicUsize>,
-) -> FaultProxy {
-    let (before, after) = (Arc::clone(trap), Arc::clone(trap));
-    let (recorder, process) = (Arc::clone(recorder), Arc::clone(process));
-    FaultProxy::observed(
-        &EMULATOR.endpoint,
-        move |call| match TableCall::of(call).points() {
-            Some((point, _)) if before.reached(point) => InjectedFault::ClosedBefore,
-            _ => InjectedFault::None,
-        },
-        move |call, status, reply| {
-            let call = TableCall::of(call);
-            call.record(&recorder, process.load(Ordering::SeqCst), status, reply);
-            if let Some((seen, done)) = call.points()
-                && seen != done
-            {
-                after.reached(done);
-            }
-        },
-    )
-    .await
 }
 
 /// Limits the length of the files that a process writes; `None` for no limit.

@@ -5,6 +5,7 @@
 //! checker judges. What no one outside sees is inferred in one place, [`recorder`].
 
 pub(crate) mod destination;
+pub(crate) mod environment;
 pub(crate) mod point;
 pub(crate) mod recorder;
 pub(crate) mod rows;

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -74,40 +74,72 @@ impl fmt::Display for Point {
 /// Kills a process when it reaches a point.
 #[derive(Default)]
 pub(crate) struct Trap {
-    armed: Mutex<Option<(Point, Pid)>>,
+    aim: Mutex<Aim>,
     sprung: Notify,
-    /// The requests that have no answer yet.
-    pub(crate) in_flight: AtomicUsize,
+    in_flight: Arc<AtomicUsize>,
+}
+
+#[derive(Default)]
+struct Aim {
+    /// The process that runs, until it is waited for.
+    target: Option<Pid>,
+    armed: Option<Point>,
 }
 
 impl Trap {
+    /// A trap of a process that shares its requests in flight with others.
+    pub(crate) fn sharing(in_flight: &Arc<AtomicUsize>) -> Self {
+        Self {
+            in_flight: Arc::clone(in_flight),
+            ..Self::default()
+        }
+    }
+
+    /// Names the process that runs now.
+    pub(crate) fn aim(&self, target: Option<Pid>) {
+        self.lock().target = target;
+    }
+
     /// Waits until the process is killed at `point`; `false` if it does not get there in time.
-    pub(crate) async fn spring(&self, point: Point, pid: Pid, limit: Duration) -> bool {
-        *self.lock() = Some((point, pid));
+    pub(crate) async fn spring(&self, point: Point, limit: Duration) -> bool {
+        self.lock().armed = Some(point);
         let sprung = tokio::time::timeout(limit, self.sprung.notified()).await;
-        self.lock().take();
+        self.lock().armed = None;
         sprung.is_ok()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<(Point, Pid)>> {
-        self.armed.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn is_armed(&self) -> bool {
+        self.lock().armed.is_some()
     }
 
+    fn lock(&self) -> MutexGuard<'_, Aim> {
+        self.aim.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The requests that have no answer yet.
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::SeqCst)
     }
 
-    /// Says that a process has reached `point`. Whether it was killed there.
+    pub(crate) fn request_begins(&self) {
+        self.in_flight.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn request_ends(&self) {
+        self.in_flight.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Says that the process has reached `point`. Whether it was killed there.
     pub(crate) fn reached(&self, point: Point) -> bool {
-        let mut armed = self.lock();
-        let Some((wanted, pid)) = *armed else {
-            return false;
-        };
-        if wanted != point || self.in_flight() < LEAST_IN_FLIGHT {
+        let mut aim = self.lock();
+        if aim.armed != Some(point) || self.in_flight() < LEAST_IN_FLIGHT {
             return false;
         }
-        *armed = None;
-        kill_process(pid, Signal::KILL).expect("a child that was not waited for");
+        let Some(target) = aim.target else {
+            return false;
+        };
+        aim.armed = None;
+        kill_process(target, Signal::KILL).expect("a child that was not waited for");
         self.sprung.notify_one();
         true
     }

@@ -7,7 +7,7 @@
 //! no `Stored` before it, which is what the checker looks for.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -47,6 +47,9 @@ struct KnownRow {
     /// Inferred, where claims are not seen.
     attempts: u32,
     was_accepted: bool,
+    was_claimed: bool,
+    /// Whether the reply to a write of it was seen.
+    was_written: bool,
 }
 
 #[derive(Default)]
@@ -56,6 +59,9 @@ struct Recording {
     /// Where the first request for these bytes since the last look is in the history.
     first_posts: HashMap<Digest, usize>,
     rows: BTreeMap<String, KnownRow>,
+    /// The leases of all claims and marks, each of which is recorded once.
+    claims: HashSet<u64>,
+    marks: HashSet<u64>,
     /// The calls of destinations that have not returned, with the process that makes them.
     calls: BTreeMap<u32, (String, usize)>,
     problems: Vec<String>,
@@ -165,8 +171,22 @@ impl Recorder {
         self.push(&mut self.lock(), what);
     }
 
-    pub(crate) fn stored(&self, key: &str, digest: Digest, held: Option<&'static str>) {
+    /// A row was stored; `is_new` unless it is only seen to be there.
+    pub(crate) fn stored(
+        &self,
+        key: &str,
+        digest: Digest,
+        held: Option<&'static str>,
+        is_new: bool,
+    ) {
         let recording = &mut *self.lock();
+        let row = recording.rows.entry(key.to_owned()).or_default();
+        let was_written = row.was_written;
+        row.was_written |= is_new;
+        // The reply of the write itself may be seen after what shows that the row is there.
+        if row.state.is_some() && !(is_new && was_written) {
+            return;
+        }
         let content = recording.contents.get(&digest).copied().unwrap_or_default();
         let state = held.map_or(RowState::Open, |_| RowState::Held);
         recording.rows.entry(key.to_owned()).or_default().state = Some(state);
@@ -184,12 +204,27 @@ impl Recorder {
 
     pub(crate) fn claimed(&self, key: &str, claim: HeldClaim, until: i64) {
         let recording = &mut *self.lock();
-        recording.rows.entry(key.to_owned()).or_default().claim = Some(claim);
+        if !recording.claims.insert(claim.lease) {
+            return;
+        }
+        let row = recording.rows.entry(key.to_owned()).or_default();
+        row.claim = Some(claim);
+        row.was_claimed = true;
         self.push(recording, claimed(key, claim, until));
+    }
+
+    /// Whether nothing was ever done about an open row.
+    pub(crate) fn is_untouched(&self, key: &str) -> bool {
+        let recording = self.lock();
+        let row = recording.rows.get(key);
+        row.is_some_and(|row| row.state == Some(RowState::Open) && !row.was_claimed)
     }
 
     pub(crate) fn marked(&self, key: &str, claim: (u32, u64), state: RowState, reason: &str) {
         let recording = &mut *self.lock();
+        if !recording.marks.insert(claim.1) {
+            return;
+        }
         let row = recording.rows.entry(key.to_owned()).or_default();
         row.claim = None;
         row.state = Some(state);
@@ -342,7 +377,12 @@ impl Recorder {
         self.push(&mut self.lock(), Happened::Stuck { what });
     }
 
-    /// HMRC took an acknowledgement.
+    /// The senders' APIs are asked, so that nothing may be missing at the end.
+    pub(crate) fn is_reconciled(&self) {
+        self.lock().history.is_reconciled = true;
+    }
+
+    /// Anything else that happened.
     pub(crate) fn push_event(&self, what: Happened) {
         self.push(&mut self.lock(), what);
     }

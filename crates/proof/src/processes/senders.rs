@@ -139,9 +139,9 @@ impl Sending {
         let url = root.join(source_of(sender)).ok()?;
         let known = (source_of(sender), request.id.as_str());
         let posted = self.recorder.posted(known, &request.body, genuine);
-        self.trap.in_flight.fetch_add(1, Ordering::SeqCst);
+        self.trap.request_begins();
         let answer = send(&url, request, line).await;
-        self.trap.in_flight.fetch_sub(1, Ordering::SeqCst);
+        self.trap.request_ends();
         let Some(answer) = answer else {
             *line = None;
             return None;

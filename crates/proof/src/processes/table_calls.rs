@@ -1,12 +1,20 @@
 //! Reads what a call to the table asks for, as the proxy before the table sees it.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use serde_json::Value;
-use test_support::fault_proxy::ProxiedCall;
+use test_support::{
+    dynamodb::EMULATOR,
+    fault_proxy::{FaultProxy, InjectedFault, ProxiedCall},
+};
 
 use super::{
-    point::Point,
+    point::{Point, Trap},
     recorder::{HeldClaim, Recorder},
 };
 use crate::history::RowState;
@@ -76,9 +84,34 @@ impl TableCall {
         matches!(self.operation, TableOperation::Claim | TableOperation::Mark)
     }
 
+    /// Whether the stored row shows that this very write was done before: its reply was lost, and
+    /// it may not have been recorded yet.
+    fn was_done(&self, reply: &Bytes) -> bool {
+        let reply: Value = serde_json::from_slice(reply).unwrap_or_default();
+        let Some(stored) = reply.get("Item") else {
+            return false;
+        };
+        match self.operation {
+            TableOperation::Put => stored.get("digest") == self.body.pointer("/Item/digest"),
+            TableOperation::Claim => {
+                let lease = set_value(&self.body, "lease");
+                lease.is_some() && stored.get("lease") == lease
+            }
+            TableOperation::Mark => {
+                let state = set_value(&self.body, "state");
+                let attempt = self.body.pointer("/ExpressionAttributeValues/:attempt");
+                stored.get("lease").is_none()
+                    && stored.get("state") == state
+                    && stored.get("attempts") == attempt
+            }
+            _ => false,
+        }
+    }
+
     /// Records what the call did.
-    pub(crate) fn record(&self, recorder: &Recorder, process: usize, status: u16, _reply: &Bytes) {
-        if status != 200 || self.key.starts_with('~') {
+    pub(crate) fn record(&self, recorder: &Recorder, process: usize, reply: (u16, &Bytes)) {
+        let is_new = reply.0 == 200;
+        if self.key.starts_with('~') || !is_new && !self.was_done(reply.1) {
             return;
         }
         match self.operation {
@@ -87,7 +120,7 @@ impl TableCall {
                 let digest = digest.and_then(|bytes| bytes.try_into().ok());
                 let held = self.body.pointer("/Item/state/S") == Some(&Value::from("held"));
                 let digest = digest.unwrap_or_default();
-                recorder.stored(&self.key, digest, held.then_some("held"));
+                recorder.stored(&self.key, digest, held.then_some("held"), is_new);
             }
             TableOperation::Claim => {
                 let lease = set_value(&self.body, "lease").cloned().unwrap_or_default();
@@ -113,6 +146,33 @@ impl TableCall {
             _ => {}
         }
     }
+}
+
+/// A proxy before the emulator that records what a process does, and is a point of many.
+pub(crate) async fn observed_table(
+    recorder: &Arc<Recorder>,
+    trap: &Arc<Trap>,
+    process: &Arc<AtomicUsize>,
+) -> FaultProxy {
+    let (before, after) = (Arc::clone(trap), Arc::clone(trap));
+    let (recorder, process) = (Arc::clone(recorder), Arc::clone(process));
+    FaultProxy::observed(
+        &EMULATOR.endpoint,
+        move |call| match TableCall::of(call).points() {
+            Some((point, _)) if before.reached(point) => InjectedFault::ClosedBefore,
+            _ => InjectedFault::None,
+        },
+        move |call, status, reply| {
+            let call = TableCall::of(call);
+            call.record(&recorder, process.load(Ordering::SeqCst), (status, reply));
+            if let Some((seen, done)) = call.points()
+                && seen != done
+            {
+                after.reached(done);
+            }
+        },
+    )
+    .await
 }
 
 /// A state's name in an inbox.
@@ -181,9 +241,9 @@ mod tests {
                 ":attempt": {"N": "1"}, ":id": {"B": "AAAAAAAAAAc="}, ":s0": {"S": "delivered"}},
         });
         let (recorder, reply) = (Recorder::new(true), Bytes::new());
-        call("UpdateItem", &claim).record(&recorder, 1, 200, &reply);
-        call("UpdateItem", &mark).record(&recorder, 1, 200, &reply);
-        call("UpdateItem", &mark).record(&recorder, 1, 400, &reply);
+        call("UpdateItem", &claim).record(&recorder, 1, (200, &reply));
+        call("UpdateItem", &mark).record(&recorder, 1, (200, &reply));
+        call("UpdateItem", &mark).record(&recorder, 1, (400, &reply));
         let moments = recorder.take().0.moments;
         let text = format!("{moments:?}");
         assert_eq!(moments.len(), 2, "{text}");
