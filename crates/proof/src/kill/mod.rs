@@ -13,14 +13,7 @@ use std::time::Duration;
 
 use crate::{
     arguments::Arguments,
-    checker::check,
-    history::Happened,
-    processes::{
-        choose_binaries,
-        point::{KillCounts, Point},
-        recorder::Recorder,
-        runtime,
-    },
+    processes::{choose_binaries, outcome::Outcome, point::Point, runtime},
     simulate::random::Random,
 };
 
@@ -71,67 +64,6 @@ const LAMBDA: &[Point] = &[
     Point::SweepQuery,
 ];
 
-/// What a lane did.
-#[derive(Default)]
-pub(crate) struct Outcome {
-    pub(crate) counts: KillCounts,
-    pub(crate) freezes: u64,
-    pub(crate) violations: Vec<String>,
-    messages: u64,
-    posts: u64,
-    unanswered: u64,
-    copies: u64,
-}
-
-impl Outcome {
-    /// Judges a history that has ended.
-    pub(crate) fn judge(&mut self, what: &str, recorder: &Recorder) {
-        let (history, problems) = recorder.take();
-        let (mut answers, mut accepted) = (0, std::collections::BTreeMap::new());
-        for moment in &history.moments {
-            match &moment.what {
-                Happened::Created { .. } => self.messages += 1,
-                Happened::Posted { .. } => self.posts += 1,
-                Happened::Answered { .. } => answers += 1,
-                Happened::Accepted { key, .. } => *accepted.entry(key).or_insert(0) += 1,
-                _ => {}
-            }
-        }
-        self.unanswered += history.moments.iter().filter(is_post).count() as u64 - answers;
-        self.copies += accepted.values().map(|times| times - 1).sum::<u64>();
-        let broken = check(&history);
-        let shown = broken.iter().map(ToString::to_string).chain(problems);
-        let shown: Vec<String> = shown.map(|text| format!("{what}: {text}")).collect();
-        if let Some(key) = broken.first().and_then(|violation| key_in(&violation.text)) {
-            let about = |moment: &&crate::history::Moment| moment.to_string().contains(key);
-            for moment in history.moments.iter().filter(about).take(60) {
-                println!("    {moment}");
-            }
-        }
-        self.violations.extend(shown);
-    }
-
-    fn merge(&mut self, other: Self) {
-        self.counts.merge(other.counts);
-        self.freezes += other.freezes;
-        self.violations.extend(other.violations);
-        self.messages += other.messages;
-        self.posts += other.posts;
-        self.unanswered += other.unanswered;
-        self.copies += other.copies;
-    }
-}
-
-fn is_post(moment: &&crate::history::Moment) -> bool {
-    matches!(moment.what, Happened::Posted { .. })
-}
-
-/// The id of the message that a violation is about.
-fn key_in(text: &str) -> Option<&str> {
-    let word = text.split(' ').find(|word| word.starts_with("hmrc:") || word.starts_with("pay:"))?;
-    word.split_once(':').map(|(_, id)| id.trim_end_matches([',', ':']))
-}
-
 /// The points of a lane, each as often as the others, in random order.
 fn shuffled(points: &[Point], count: u64, random: &mut Random) -> Vec<Point> {
     let mut chosen: Vec<Point> = points.iter().cycle().copied().take(count as usize).collect();
@@ -174,7 +106,8 @@ pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
     let seed: u64 = arguments.number("seed", 1)?;
     let only = arguments.text("only").unwrap_or_default();
     choose_binaries(arguments)?;
-    println!("proof kill --times {times} --seed {seed}");
+    let line = format!("proof kill --times {times} --seed {seed}");
+    println!("{line}");
     let began = tokio::time::Instant::now();
     let mut outcome = runtime()?.block_on(run(times, seed, only));
     outcome.counts.print();
@@ -190,13 +123,7 @@ pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
         outcome.copies,
         outcome.violations.len(),
     );
-    for violation in outcome.violations.iter().take(10) {
-        println!("VIOLATION {violation}");
-    }
-    if !outcome.violations.is_empty() {
-        println!("again: proof kill --times {times} --seed {seed}");
-    }
-    Ok(outcome.violations.is_empty())
+    Ok(outcome.report(&line))
 }
 
 async fn run(times: u64, seed: u64, only: &str) -> Outcome {

@@ -113,7 +113,7 @@ impl SetUp {
             Kind::Sqlite => (None, "kind = \"sqlite\"\npath = \"inbox.db\"\n".to_owned()),
             Kind::Table => {
                 let inbox = table::fresh("kill").await;
-                let proxy = observed_table(&recorder, &trap, &process).await;
+                let proxy = observed_table(&recorder, &trap, &process, &Arc::default()).await;
                 let text = format!("kind = \"dynamodb\"\ntable = \"{}\"\n", inbox.table());
                 (Some((inbox, proxy)), text)
             }

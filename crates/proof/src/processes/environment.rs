@@ -27,6 +27,7 @@ use tokio::{
 };
 
 use super::{
+    fault_plan::FaultPlan,
     point::{Point, Trap},
     recorder::Recorder,
     senders::source_of,
@@ -53,6 +54,7 @@ pub(crate) struct Environment {
     process: Arc<AtomicUsize>,
     /// After how many milliseconds the next processes are killed, plus one; 0 for none.
     pub(crate) start_kill: Arc<AtomicU64>,
+    pub(crate) plan: Arc<FaultPlan>,
     _proxy: FaultProxy,
     _queue: Cloud,
 }
@@ -66,7 +68,8 @@ impl Environment {
     ) -> Self {
         let trap = Arc::new(Trap::sharing(in_flight));
         let process = Arc::new(AtomicUsize::new(number * PROCESSES));
-        let proxy = observed_table(recorder, &trap, &process).await;
+        let plan = Arc::<FaultPlan>::default();
+        let proxy = observed_table(recorder, &trap, &process, &plan).await;
         let queue = queue(recorder, &trap, &process).await;
         Self {
             variables: variables(role, table, &proxy.endpoint, &queue),
@@ -75,6 +78,7 @@ impl Environment {
             trap,
             process,
             start_kill: Arc::default(),
+            plan,
             _proxy: proxy,
             _queue: queue,
         }

@@ -6,6 +6,9 @@
 
 pub(crate) mod destination;
 pub(crate) mod environment;
+pub(crate) mod fault_plan;
+pub(crate) mod lateness;
+pub(crate) mod outcome;
 pub(crate) mod point;
 pub(crate) mod recorder;
 pub(crate) mod rows;
@@ -42,5 +45,7 @@ pub(crate) fn choose_binaries(arguments: &Arguments) -> Result<(), String> {
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, String> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(4).enable_all().build();
-    runtime.map_err(|error| error.to_string())
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    runtime.spawn(lateness::measure());
+    Ok(runtime)
 }

@@ -17,6 +17,7 @@ use std::{
 
 use pillarbox::domain::{Clock, SystemClock, Timestamp};
 
+use super::lateness;
 use crate::{
     history::{Digest, Genuineness, Happened, History, Moment, RowState},
     simulate::content::{content_of, digest_of},
@@ -81,6 +82,7 @@ pub(crate) struct Recorder {
 pub(crate) struct PostedRequest {
     pub(crate) post: u32,
     began: tokio::time::Instant,
+    lateness: Duration,
 }
 
 impl Recorder {
@@ -151,15 +153,17 @@ impl Recorder {
         PostedRequest {
             post,
             began: tokio::time::Instant::now(),
+            lateness: lateness::total(),
         }
     }
 
-    pub(crate) fn answered(&self, request: &PostedRequest, status: u16) -> Duration {
-        let took = request.began.elapsed();
+    /// The time to the answer is less what this machine was late meanwhile.
+    pub(crate) fn answered(&self, request: &PostedRequest, status: u16) {
+        let late = lateness::total().saturating_sub(request.lateness);
+        let took = request.began.elapsed().saturating_sub(late);
         let post = request.post;
         let what = Happened::Answered { post, status, took };
         self.push(&mut self.lock(), what);
-        took
     }
 
     pub(crate) fn ended(&self, source: &str, id: &str, acknowledged: bool) {

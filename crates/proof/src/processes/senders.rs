@@ -120,11 +120,11 @@ pub(crate) struct Sending {
 }
 
 /// A sender's connection to the receiver that it was opened to.
-type Line = Option<(Url, ReceiverConnection)>;
+pub(crate) type Line = Option<(Url, ReceiverConnection)>;
 
 impl Sending {
     /// Posts once; `None` if there was no answer.
-    async fn post(
+    pub(crate) async fn post(
         &self,
         sender: Sender,
         request: &SenderRequest,
@@ -155,7 +155,7 @@ impl Sending {
     }
 
     /// Posts until it is acknowledged, and returns the word of that answer.
-    async fn deliver(&self, sender: Sender, request: &SenderRequest, line: &mut Line) -> String {
+    pub(crate) async fn deliver(&self, sender: Sender, request: &SenderRequest, line: &mut Line) -> String {
         loop {
             let word = self.post(sender, request, Genuineness::Proven, line).await;
             match word.as_deref() {

@@ -14,6 +14,7 @@ use test_support::{
 };
 
 use super::{
+    fault_plan::FaultPlan,
     point::{Point, Trap},
     recorder::{HeldClaim, Recorder},
 };
@@ -77,6 +78,11 @@ impl TableCall {
             TableOperation::Query => (Point::SweepQuery, Point::SweepQuery),
             TableOperation::Other => return None,
         })
+    }
+
+    /// Whether it stores, claims or marks a row.
+    pub(crate) fn writes_a_row(&self) -> bool {
+        self.operation == TableOperation::Put || self.is_of_attempt()
     }
 
     /// Whether it writes the outcome of an attempt, or claims one.
@@ -148,19 +154,25 @@ impl TableCall {
     }
 }
 
-/// A proxy before the emulator that records what a process does, and is a point of many.
+/// A proxy before the emulator that records what a process does, is a point of many, and does as
+/// planned.
 pub(crate) async fn observed_table(
     recorder: &Arc<Recorder>,
     trap: &Arc<Trap>,
     process: &Arc<AtomicUsize>,
+    plan: &Arc<FaultPlan>,
 ) -> FaultProxy {
     let (before, after) = (Arc::clone(trap), Arc::clone(trap));
     let (recorder, process) = (Arc::clone(recorder), Arc::clone(process));
+    let (plan, disturbed) = (Arc::clone(plan), Arc::clone(&recorder));
     FaultProxy::observed(
         &EMULATOR.endpoint,
-        move |call| match TableCall::of(call).points() {
-            Some((point, _)) if before.reached(point) => InjectedFault::ClosedBefore,
-            _ => InjectedFault::None,
+        move |call| {
+            let call = TableCall::of(call);
+            match call.points() {
+                Some((point, _)) if before.reached(point) => InjectedFault::ClosedBefore,
+                _ => plan.befalls(&call, &disturbed),
+            }
         },
         move |call, status, reply| {
             let call = TableCall::of(call);
