@@ -17,8 +17,6 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_dynamodb::{Client, types::AttributeValue};
-use pillarbox::aws::AwsService;
 use rustix::process::Signal;
 use sender_simulator::{Clock, SystemClock};
 use serde_json::Value;
@@ -92,22 +90,6 @@ fn rows(folder: &Folder, filters: &[&str]) -> HashMap<String, Value> {
     )
 }
 
-/// Has the leases of open rows lapse, as they do in time.
-async fn lapse_leases(client: &Client, table: &str, open: impl Iterator<Item = &String>) {
-    for key in open {
-        let update = client
-            .update_item()
-            .table_name(table)
-            .key("pk", AttributeValue::S(key.clone()))
-            .update_expression("SET #lease.#until = :past, due_at = :past")
-            .condition_expression("attribute_exists(#lease) AND attribute_exists(shelf)")
-            .expression_attribute_names("#lease", "lease")
-            .expression_attribute_names("#until", "until")
-            .expression_attribute_values(":past", AttributeValue::N("1".to_owned()));
-        let _ = update.send().await; // it has no lease, or is finished
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn replicas_that_are_killed_frozen_stopped_and_cut_off_lose_nothing() {
     let faults = number("PILLARBOX_TEST_REPLICA_FAULTS").unwrap_or(8);
@@ -179,13 +161,8 @@ async fn replicas_that_are_killed_frozen_stopped_and_cut_off_lose_nothing() {
     let acknowledged = clients.stop().await;
     if faults < LONG_RUN {
         tokio::time::sleep(PAUSE).await; // what is under way now ends
-        let client = Client::new(&table::aws(&table::variables()).config(AwsService::DynamoDb));
-        lapse_leases(
-            &client,
-            table.table(),
-            rows(&folder, &["--state", "open"]).keys(),
-        )
-        .await;
+        let open = rows(&folder, &["--state", "open"]).into_keys().collect::<Vec<_>>();
+        table::lapse_leases(table.table(), &open).await;
     }
     within(DRAINED, "everything is delivered", || {
         std::thread::sleep(Duration::from_millis(500));

@@ -38,12 +38,16 @@ pub mod runbook;
 pub mod runtime_api;
 pub mod server;
 pub mod shipped;
+pub mod sqlite_copy;
 pub mod silent;
 pub mod strangers;
 pub mod table;
 pub mod vectors;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
 /// A file or folder of this repository.
 #[must_use]
@@ -51,9 +55,20 @@ pub fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 
+/// Where the binaries are, if the program that runs is not a test.
+static BINARIES: OnceLock<PathBuf> = OnceLock::new();
+
+/// Has every process be one of the binaries in `folder`. Only the first call counts.
+pub fn use_binaries_in(folder: PathBuf) {
+    let _ = BINARIES.set(folder);
+}
+
 /// A binary of this package. Cargo builds them along with the tests, into the folder above theirs.
 #[must_use]
 pub fn binary(name: &str) -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    test.ancestors().nth(2).unwrap().join(name)
+    let above_test = || {
+        let test = std::env::current_exe().unwrap();
+        test.ancestors().nth(2).unwrap().to_owned()
+    };
+    BINARIES.get().cloned().unwrap_or_else(above_test).join(name)
 }

@@ -344,10 +344,13 @@ impl Serve {
             .for_each(|reader| reader.join().unwrap());
     }
 
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, signal).unwrap();
+        kill_process(self.pid(), signal).unwrap();
     }
 
     /// The processor time of all its threads so far, as Linux counts it.

@@ -202,8 +202,12 @@ impl Bootstrap {
         lines.get(first..).unwrap_or_default().to_vec()
     }
 
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
     pub fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        kill_process(self.pid(), signal).unwrap();
     }
 
     /// Whether it is still the same process.

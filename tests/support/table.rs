@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use bytes::Bytes;
 use pillarbox::{
     aws::{Aws, AwsService},
@@ -104,4 +105,25 @@ pub async fn store(
     let entry = entry(Sender::GovukPay, body, now);
     inbox.record(&entry).await.unwrap();
     entry.key
+}
+
+/// Has open rows be due now and their leases lapse, as both do in time. Returns the keys of the
+/// rows that were still open.
+pub async fn lapse_leases(table: &str, open: &[String]) -> Vec<String> {
+    let client = Client::new(&aws(&variables()).config(AwsService::DynamoDb));
+    let mut lapsed = Vec::new();
+    for key in open {
+        let due = client
+            .update_item()
+            .table_name(table)
+            .key("pk", AttributeValue::S(key.clone()))
+            .update_expression("SET due_at = :past REMOVE #lease")
+            .condition_expression("attribute_exists(shelf)")
+            .expression_attribute_names("#lease", "lease")
+            .expression_attribute_values(":past", AttributeValue::N("1".to_owned()));
+        if due.send().await.is_ok() {
+            lapsed.push(key.clone());
+        }
+    }
+    lapsed
 }

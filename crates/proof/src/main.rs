@@ -19,6 +19,14 @@ mod history;
 mod model;
 mod planted;
 mod power;
+#[cfg(feature = "processes")]
+mod faults;
+mod history;
+#[cfg(feature = "processes")]
+mod kill;
+mod planted;
+#[cfg(feature = "processes")]
+mod processes;
 mod simulate;
 mod timing;
 
@@ -40,7 +48,12 @@ usage: proof COMMAND
   power [--times N] [--seed S] [--minutes M] [--threads T] [--lie KIND] [--pillarbox FILE]
                      power losses of the shipped serve: what was not flushed is lost
   planted [--only TEXT] [--histories N]
-                     faults planted in copies of the sources, each of which a check must find";
+                     faults planted in copies of the sources, each of which a check must find
+with the feature `processes`:
+  kill [--times N] [--seed S] [--only LANE] [--binaries FOLDER]
+                     the binaries killed under load, at random and at named points
+  faults [--cases N] [--seed S] [--binaries FOLDER]
+                     every kind of fault of a network and a table, over sockets";
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::of_process();
@@ -53,6 +66,10 @@ fn main() -> ExitCode {
         Some("model") => model::command(&arguments),
         Some("power") => power::command(&arguments),
         Some("planted") => planted::command(&arguments),
+        #[cfg(feature = "processes")]
+        Some("kill") => kill::command(&arguments),
+        #[cfg(feature = "processes")]
+        Some("faults") => faults::command(&arguments),
         _ => Err(USAGE.to_owned()),
     };
     match result {

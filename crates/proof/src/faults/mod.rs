@@ -1,0 +1,110 @@
+//! Every kind of fault of a network and a table, over sockets: `proof faults`.
+//!
+//! Each case is a notification that a shipped binary is to store, or to deliver, while one kind of
+//! fault befalls its calls to the table. Every answer is checked: 200 only if the row is stored,
+//! otherwise 503, within 2.5 s. Then the faults of that row end, it is posted until its 200, and at
+//! the end everything must have been delivered.
+
+mod set_up;
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use crate::{
+    arguments::Arguments,
+    processes::{choose_binaries, outcome::Outcome, runtime},
+    simulate::random::Random,
+};
+use set_up::SetUp;
+
+/// Cases of one set-up.
+const CASES: u64 = 2_000;
+
+/// `proof faults`.
+pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
+    arguments.only(&["cases", "seed", "binaries"])?;
+    let cases: u64 = arguments.number("cases", 10_000)?;
+    let seed: u64 = arguments.number("seed", 1)?;
+    choose_binaries(arguments)?;
+    let line = format!("proof faults --cases {cases} --seed {seed}");
+    println!("{line}");
+    let began = tokio::time::Instant::now();
+    let (outcome, injected, answers) = runtime()?.block_on(run(cases, seed));
+    for (kind, count) in &injected {
+        println!("  {kind:<20} {count}");
+    }
+    println!(
+        "{cases} cases and {} faults of {} kinds in {:.1} s; {} requests; first answers {answers}; \
+         {} copies at destinations; {} violations",
+        injected.values().sum::<u64>(),
+        injected.len(),
+        began.elapsed().as_secs_f64(),
+        outcome.posts,
+        outcome.copies,
+        outcome.violations.len(),
+    );
+    Ok(outcome.report(&line))
+}
+
+/// The first answers to notifications whose storing a fault befell.
+#[derive(Default)]
+pub(crate) struct FirstAnswers {
+    recorded: AtomicU64,
+    duplicate: AtomicU64,
+    unavailable: AtomicU64,
+}
+
+impl FirstAnswers {
+    pub(crate) fn add(&self, word: &str) {
+        let count = match word {
+            "recorded" => &self.recorded,
+            "duplicate" => &self.duplicate,
+            _ => &self.unavailable,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn text(&self) -> String {
+        format!(
+            "{} recorded, {} duplicate, {} 503",
+            self.recorded.load(Ordering::Relaxed),
+            self.duplicate.load(Ordering::Relaxed),
+            self.unavailable.load(Ordering::Relaxed),
+        )
+    }
+}
+
+async fn run(cases: u64, seed: u64) -> (Outcome, BTreeMap<String, u64>, String) {
+    let (mut outcome, mut injected) = (Outcome::default(), BTreeMap::new());
+    let answers = Arc::<FirstAnswers>::default();
+    let mut draining = tokio::task::JoinSet::new();
+    let mut left = cases;
+    for number in 0.. {
+        let count = left.min(CASES);
+        left -= count;
+        if count == 0 {
+            break;
+        }
+        let seed = Random::of(seed, number).next();
+        let set_up = SetUp::start(number, seed, &answers).await;
+        set_up.run(count).await;
+        draining.spawn(set_up.drain());
+    }
+    while let Some(drained) = draining.join_next().await {
+        match drained {
+            Ok((drained, counts)) => {
+                outcome.merge(drained);
+                for (kind, count) in counts {
+                    *injected.entry(kind).or_insert(0) += count;
+                }
+            }
+            Err(error) => outcome.violations.push(format!("a set-up ended: {error}")),
+        }
+    }
+    (outcome, injected, answers.text())
+}

@@ -1,0 +1,201 @@
+//! A run of `reconcile` killed while HMRC takes an acknowledgement: before it has an effect, and
+//! before its answer comes.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use sender_simulator::{
+    SystemClock,
+    apis::{
+        Ppns,
+        ppns::{PpnsApplication, PpnsBoxes, PpnsEndpoint},
+        ScriptedStep,
+    },
+    hmrc::HmrcMessage,
+};
+use test_support::{
+    hmrc_box::{BOX, CLIENT, SECRET},
+    process::{Folder, Serve},
+    sqlite_copy::SqliteCopy,
+};
+use tokio::{
+    sync::Semaphore,
+    task::{JoinSet, block_in_place},
+    time::{Instant, sleep},
+};
+
+use super::{Outcome, Point, below};
+use crate::{
+    history::Happened,
+    processes::{
+        destination::EventSink,
+        point::Trap,
+        recorder::Recorder,
+        rows::{found_rows, rows_left},
+    },
+    simulate::random::Random,
+};
+
+/// Runs at once: each waits most of the time, because HMRC allows one list in ten seconds.
+const AT_ONCE: usize = 8;
+/// Notifications in the box; an acknowledgement has at most 100.
+const NOTIFICATIONS: u64 = 120;
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Kills so many runs.
+pub(crate) async fn lane(times: u64, seed: u64) -> Outcome {
+    let (mut outcome, mut running) = (Outcome::default(), JoinSet::new());
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    for number in 0..times {
+        let point = [Point::AcknowledgeSeen, Point::AcknowledgeDone][(number % 2) as usize];
+        let places = Arc::clone(&places);
+        running.spawn(async move {
+            let _place = places.acquire().await;
+            let killed = kill_at(point, &mut Random::of(seed, number)).await;
+            (killed, point, number)
+        });
+    }
+    while let Some(killed) = running.join_next().await {
+        match killed {
+            Ok((recorder, point, number)) => {
+                outcome.counts.add("pull", point, 0);
+                outcome.judge(&format!("pull {number}"), &recorder);
+            }
+            Err(error) => outcome.violations.push(format!("a run ended: {error}")),
+        }
+    }
+    outcome
+}
+
+/// HMRC with one box.
+async fn hmrc() -> Ppns {
+    let ppns = Ppns::start(0, Arc::new(SystemClock)).await.expect("a free port");
+    ppns.with(|boxes| {
+        boxes.register(PpnsApplication::new(CLIENT, SECRET));
+        boxes.open(BOX, CLIENT);
+    });
+    ppns
+}
+
+/// Kills one run at `point`; then another run ends, and everything is delivered.
+async fn kill_at(point: Point, random: &mut Random) -> Arc<Recorder> {
+    let recorder = Arc::new(Recorder::new(false));
+    recorder.is_reconciled();
+    let (trap, process) = (Arc::<Trap>::default(), Arc::new(AtomicUsize::new(1)));
+    let endpoint = EventSink::new(&recorder, &trap, &process, random.clone()).endpoint();
+    let ppns = hmrc().await;
+    let folder = Folder::with(&format!(
+        "{}[inbox]\nkind = \"sqlite\"\npath = \"inbox.db\"\n\
+         [sources.hmrc.pull]\nbase_url = \"{}\"\nboxes = [\"{BOX}\"]\n\
+         client_id = \"env:CLIENT_ID\"\nclient_secret = \"env:CLIENT_SECRET\"\n",
+        endpoint.configuration(),
+        ppns.base_url()
+    ));
+    assert_eq!(block_in_place(|| folder.run(&["inbox", "init"])).code, 0);
+    for number in 0..random.between(1, NOTIFICATIONS) {
+        let id = ppns.post(BOX, HmrcMessage::json(format!(r#"{{"n":{number}}}"#)));
+        recorder.created("hmrc", &id, b"");
+    }
+    let mut run = start(&folder);
+    let pid = Arc::new(Mutex::new(Some(run.pid())));
+    ppns.script(PpnsEndpoint::Acknowledge, [step(point, &pid)]);
+    if point == Point::AcknowledgeSeen {
+        until(|| called(&ppns) > 0).await;
+        sleep(below(random, Duration::from_millis(2))).await;
+        run.signal(Signal::KILL);
+    }
+    until(|| run.has_ended()).await;
+    pid.lock().unwrap_or_else(PoisonError::into_inner).take();
+    run.kill();
+    look(&folder, &recorder, &ppns, &mut 0).await;
+
+    process.fetch_add(1, Ordering::SeqCst);
+    let mut seen = called(&ppns);
+    let mut run = start(&folder);
+    until(|| run.has_ended()).await;
+    look(&folder, &recorder, &ppns, &mut seen).await;
+    deliver(&folder, &recorder).await;
+    for notification in ppns.with(|boxes| boxes.notifications().to_vec()) {
+        if !ppns.calls().acknowledged().contains(&notification.id) {
+            let (source, id) = ("hmrc".to_owned(), notification.id);
+            recorder.push_event(Happened::Unacknowledged { source, id });
+        }
+    }
+    recorder
+}
+
+/// A run of `reconcile`.
+fn start(folder: &Folder) -> Serve {
+    let mut command = folder.command(&["reconcile", "hmrc"]);
+    command.env("CLIENT_ID", CLIENT).env("CLIENT_SECRET", SECRET);
+    Serve::spawn(&mut command)
+}
+
+/// What happens to the first acknowledgement.
+fn step(point: Point, pid: &Arc<Mutex<Option<Pid>>>) -> ScriptedStep<PpnsBoxes> {
+    if point == Point::AcknowledgeSeen {
+        return ScriptedStep::Hang;
+    }
+    let pid = Arc::clone(pid);
+    ScriptedStep::then(move |_| {
+        if let Some(pid) = *pid.lock().unwrap_or_else(PoisonError::into_inner) {
+            kill_process(pid, Signal::KILL).expect("a child that was not waited for");
+        }
+    })
+}
+
+fn called(ppns: &Ppns) -> usize {
+    ppns.calls().to(PpnsEndpoint::Acknowledge).len()
+}
+
+async fn until(mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + LIMIT;
+    while !condition() {
+        assert!(Instant::now() < end, "a run of reconcile takes too long");
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Records what is stored, and what HMRC took an acknowledgement of.
+async fn look(folder: &Folder, recorder: &Recorder, ppns: &Ppns, seen: &mut usize) {
+    let Some(copy) = SqliteCopy::of(folder.path()) else {
+        return recorder.problem("there is no inbox".to_owned());
+    };
+    let rows = found_rows(copy.inbox()).await;
+    for row in &rows {
+        // Only HMRC can have told of an id that nobody pushed.
+        let (source, digest) = ("hmrc".to_owned(), row.digest);
+        recorder.push_event(Happened::Listed { source, digest });
+    }
+    recorder.look(&rows);
+    for call in ppns.calls().to(PpnsEndpoint::Acknowledge).iter().skip(*seen) {
+        let (source, ids) = ("hmrc".to_owned(), call.acknowledged());
+        if !ids.is_empty() {
+            recorder.push_event(Happened::PullAcknowledged { source, ids });
+        }
+    }
+    *seen = called(ppns);
+}
+
+/// Has `serve` deliver everything, and records what is left.
+async fn deliver(folder: &Folder, recorder: &Recorder) {
+    let mut command = folder.serve_command();
+    command.env("CLIENT_ID", CLIENT).env("CLIENT_SECRET", SECRET);
+    let mut serve = Serve::spawn(&mut command);
+    block_in_place(|| serve.await_ready());
+    let end = Instant::now() + LIMIT;
+    while block_in_place(|| folder.count("open")) > 0 && Instant::now() < end {
+        sleep(Duration::from_millis(500)).await;
+    }
+    block_in_place(|| serve.stop(Signal::TERM));
+    if let Some(copy) = SqliteCopy::of(folder.path()) {
+        recorder.look(&found_rows(copy.inbox()).await);
+        recorder.finish(rows_left(copy.inbox()).await);
+    }
+}

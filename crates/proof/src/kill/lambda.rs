@@ -1,0 +1,343 @@
+//! The function's environments, killed under load: many that receive, one that the stream invokes,
+//! one that sweeps.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use pillarbox::inbox::dynamodb::DynamoInbox;
+use sender_simulator::{Sender, SenderRequest};
+use serde_json::{Value, json};
+use test_support::{
+    dynamodb::EMULATOR,
+    pump::{Chance, Invoked, Pump},
+    runtime_api::RuntimeReport,
+    table,
+};
+use tokio::{
+    sync::Semaphore,
+    task::{JoinHandle, JoinSet, spawn_blocking},
+    time::{Instant, sleep},
+};
+
+use super::{Outcome, Point, below};
+use crate::{
+    history::{Genuineness, Happened},
+    processes::{
+        environment::Environment,
+        point::Trap,
+        recorder::Recorder,
+        rows::{open_keys, rows_left},
+        senders::{SeededClock, new_message, source_of},
+    },
+    simulate::random::{Random, SharedRandom},
+};
+
+/// Environments that receive. Each has one request at a time.
+const RECEIVERS: usize = 20;
+/// Of these and the one of the stream, as many may be frozen at once.
+const FROZEN: usize = 6;
+/// Kills of one set-up.
+const KILLS: usize = 24;
+const POINT_LIMIT: Duration = Duration::from_secs(8);
+const DRAINED: Duration = Duration::from_secs(120);
+/// Records lost and batches repeated, in hundredths.
+const STREAM_FAULTS: (u64, u64) = (2, 10);
+
+/// Kills environments at these points, set-up after set-up.
+pub(crate) async fn lane(points: Vec<Point>, freezes: u64, seed: u64) -> Outcome {
+    let mut outcome = Outcome::default();
+    let freezer = Arc::new(Freezer::new(freezes, Random::of(seed, u64::MAX)));
+    let mut draining = JoinSet::new();
+    for (number, points) in points.chunks(KILLS).enumerate() {
+        let mut random = Random::of(seed, number as u64);
+        let set_up = SetUp::start(&mut random, &freezer).await;
+        for &point in points {
+            let (point, in_flight) = set_up.kill_at(point, &mut random).await;
+            outcome.counts.add("lambda", point, in_flight);
+        }
+        draining.spawn(set_up.drain(format!("lambda {number}")));
+    }
+    while let Some(drained) = draining.join_next().await {
+        match drained {
+            Ok(drained) => outcome.merge(drained),
+            Err(error) => outcome.violations.push(format!("a set-up ended: {error}")),
+        }
+    }
+    outcome.freezes = freezes - freezer.left.load(Ordering::SeqCst);
+    outcome
+}
+
+/// Freezes environments once they have answered, so many times.
+struct Freezer {
+    left: AtomicU64,
+    places: Semaphore,
+    random: SharedRandom,
+}
+
+impl Freezer {
+    fn new(times: u64, random: Random) -> Self {
+        Self {
+            left: AtomicU64::new(times),
+            places: Semaphore::new(FROZEN),
+            random: SharedRandom::new(random),
+        }
+    }
+
+    /// Most freezes are short, and one in ten takes up to half a minute.
+    async fn freeze(&self, environment: &Environment) {
+        let (is_chosen, time) = self.random.draw(|random| {
+            let limit = if random.below(10) == 0 { 30 } else { 3 };
+            let time = below(random, Duration::from_secs(limit));
+            (random.is(50), time)
+        });
+        let Some(_place) = self.places.try_acquire().ok().filter(|_| is_chosen) else {
+            return;
+        };
+        let one_less = |left: u64| left.checked_sub(1);
+        let order = Ordering::SeqCst;
+        if self.left.fetch_update(order, order, one_less).is_ok() {
+            environment.freeze(time).await;
+        }
+    }
+}
+
+/// What kills one environment.
+#[derive(Clone)]
+struct Handle {
+    trap: Arc<Trap>,
+    start_kill: Arc<AtomicU64>,
+}
+
+/// A table and its function's environments at work.
+struct SetUp {
+    inbox: DynamoInbox,
+    recorder: Arc<Recorder>,
+    receivers: Vec<Handle>,
+    processor: Handle,
+    sweeper: Handle,
+    stop_sending: Arc<AtomicBool>,
+    stop: Arc<AtomicBool>,
+    sending: Vec<JoinHandle<()>>,
+    working: Vec<JoinHandle<()>>,
+}
+
+impl SetUp {
+    async fn start(random: &mut Random, freezer: &Arc<Freezer>) -> Self {
+        let inbox = table::fresh("kill-lambda").await;
+        let recorder = Arc::new(Recorder::new(true));
+        let in_flight = Arc::<AtomicUsize>::default();
+        let (stop_sending, stop) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+        let (mut receivers, mut sending) = (Vec::new(), Vec::new());
+        let new = async |number: usize, role: &str| {
+            let place = (number, role, inbox.table());
+            let environment = Environment::new(place, &recorder, &in_flight).await;
+            let handle = Handle {
+                trap: Arc::clone(&environment.trap),
+                start_kill: Arc::clone(&environment.start_kill),
+            };
+            (environment, handle)
+        };
+        for number in 1..=RECEIVERS {
+            let (environment, handle) = new(number, "receive").await;
+            receivers.push(handle);
+            let clock = SeededClock::new(Random::of(random.next(), 1));
+            let (recorder, stop) = (Arc::clone(&recorder), Arc::clone(&stop_sending));
+            let sender = OneSender {
+                environment,
+                clock,
+                recorder,
+                freezer: Arc::clone(freezer),
+            };
+            sending.push(tokio::spawn(sender.send_all(stop)));
+        }
+        let (environment, processor) = new(RECEIVERS + 1, "process").await;
+        let pump = Pump::at(&EMULATOR.endpoint, inbox.table()).await;
+        let stream = Stream {
+            environment,
+            pump,
+            chance: Chance::new(random.next()),
+            freezer: Arc::clone(freezer),
+            recorder: Arc::clone(&recorder),
+        };
+        let (sweeping, sweeper) = new(RECEIVERS + 2, "sweep").await;
+        let (runtime, stop_stream) = (tokio::runtime::Handle::current(), Arc::clone(&stop));
+        let working = vec![
+            spawn_blocking(move || runtime.block_on(stream.run(stop_stream))),
+            tokio::spawn(sweep_all(sweeping, Arc::clone(&stop))),
+        ];
+        Self {
+            inbox,
+            recorder,
+            receivers,
+            processor,
+            sweeper,
+            stop_sending,
+            stop,
+            sending,
+            working,
+        }
+    }
+
+    /// Kills an environment that gets to `point`.
+    async fn kill_at(&self, point: Point, random: &mut Random) -> (Point, usize) {
+        let any = random.below(self.receivers.len() as u64) as usize;
+        let victim = match point {
+            Point::Start | Point::PutSeen | Point::PutDone | Point::Answered => {
+                &self.receivers[any]
+            }
+            Point::SweepQuery => &self.sweeper,
+            _ => &self.processor,
+        };
+        sleep(Duration::from_millis(random.below(300))).await;
+        if point == Point::Start {
+            let after = random.below(80);
+            victim.start_kill.store(after + 1, Ordering::SeqCst);
+            let end = Instant::now() + POINT_LIMIT;
+            while victim.start_kill.load(Ordering::SeqCst) > 0 && Instant::now() < end {
+                sleep(Duration::from_millis(1)).await;
+            }
+            return (point, victim.trap.in_flight());
+        }
+        let is_reached = victim.trap.spring(point, POINT_LIMIT).await;
+        let in_flight = victim.trap.in_flight();
+        if !is_reached {
+            self.recorder.problem(format!("no function got to: {point}"));
+        }
+        (point, in_flight)
+    }
+
+    /// Lets everything end, and judges the history.
+    async fn drain(self, name: String) -> Outcome {
+        let mut outcome = Outcome::default();
+        self.stop_sending.store(true, Ordering::SeqCst);
+        join(self.sending, &self.recorder).await;
+        // The stream's last records, and every attempt that has begun.
+        sleep(Duration::from_secs(5)).await;
+        let open = open_keys(&self.inbox).await;
+        let lapsed = table::lapse_leases(self.inbox.table(), &open).await;
+        self.recorder.lapsed(&lapsed);
+        let end = Instant::now() + DRAINED;
+        while !open_keys(&self.inbox).await.is_empty() && Instant::now() < end {
+            sleep(Duration::from_millis(500)).await;
+        }
+        self.stop.store(true, Ordering::SeqCst);
+        join(self.working, &self.recorder).await;
+        self.recorder.finish(rows_left(&self.inbox).await);
+        outcome.judge(&name, &self.recorder);
+        outcome
+    }
+}
+
+async fn join(tasks: Vec<JoinHandle<()>>, recorder: &Recorder) {
+    for task in tasks {
+        match tokio::time::timeout(DRAINED, task).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => recorder.problem(error.to_string()),
+            Err(_) => recorder.stuck("an environment".to_owned()),
+        }
+    }
+}
+
+/// Plays a sender to one environment: each message is posted until its 200.
+struct OneSender {
+    environment: Environment,
+    clock: SeededClock,
+    recorder: Arc<Recorder>,
+    freezer: Arc<Freezer>,
+}
+
+impl OneSender {
+    async fn send_all(mut self, stop: Arc<AtomicBool>) {
+        while !stop.load(Ordering::SeqCst) {
+            let (sender, request) = new_message(&self.clock);
+            let source = source_of(sender);
+            self.recorder.created(source, &request.id, &request.body);
+            while self.post(sender, &request).await != Some(200) {}
+            self.recorder.ended(source, &request.id, true);
+        }
+    }
+
+    /// The status of the answer, if there is one.
+    async fn post(&mut self, sender: Sender, request: &SenderRequest) -> Option<u16> {
+        let known = (source_of(sender), request.id.as_str());
+        let posted = self
+            .recorder
+            .posted(known, &request.body, Genuineness::Proven);
+        self.environment.trap.request_begins();
+        let answer = self.environment.post(sender, request).await;
+        self.environment.trap.request_ends();
+        let status = answer?.status;
+        self.recorder.answered(&posted, status);
+        if status == 200 {
+            self.environment.trap.reached(Point::Answered);
+        }
+        self.freezer.freeze(&self.environment).await;
+        Some(status)
+    }
+}
+
+/// What AWS does with the table's stream.
+struct Stream {
+    environment: Environment,
+    pump: Pump,
+    chance: Chance,
+    recorder: Arc<Recorder>,
+    freezer: Arc<Freezer>,
+}
+
+impl Stream {
+    async fn run(mut self, stop: Arc<AtomicBool>) {
+        while !stop.load(Ordering::SeqCst) {
+            let Self {
+                environment,
+                pump,
+                chance,
+                recorder,
+                freezer,
+            } = &mut self;
+            let function = async |event: Value| match environment.invoke(&event).await {
+                Some(RuntimeReport::Reply(_, reply)) => {
+                    let invoked = Invoked::of(&reply);
+                    recorder.push_event(untouched(recorder, &event, &invoked));
+                    freezer.freeze(environment).await;
+                    invoked
+                }
+                _ => Invoked::Error,
+            };
+            pump.drain(chance, STREAM_FAULTS, function).await;
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// The rows of a batch that are answered as done and that no attempt has touched.
+fn untouched(recorder: &Recorder, event: &Value, invoked: &Invoked) -> Happened {
+    let records = event["Records"].as_array().cloned().unwrap_or_default();
+    let number = |record: &Value| record["dynamodb"]["SequenceNumber"].clone();
+    let end = match invoked {
+        Invoked::Done => records.len(),
+        Invoked::ResumeFrom(from) => {
+            let named = records.iter().position(|record| number(record) == **from);
+            named.unwrap_or_default()
+        }
+        Invoked::Error => 0,
+    };
+    let key = |record: &Value| record["dynamodb"]["Keys"]["pk"]["S"].as_str().map(str::to_owned);
+    let done = records[..end].iter().filter_map(key);
+    Happened::StreamAnswered {
+        records: records.len(),
+        untouched: done.filter(|key| recorder.is_untouched(key)).collect(),
+    }
+}
+
+async fn sweep_all(mut environment: Environment, stop: Arc<AtomicBool>) {
+    while !stop.load(Ordering::SeqCst) {
+        environment.invoke(&json!({"role": "sweep"})).await;
+        sleep(Duration::from_millis(200)).await;
+    }
+}

@@ -1,0 +1,162 @@
+//! Real processes killed, frozen and starved of disk: `proof kill`.
+//!
+//! The shipped binaries run under load and are killed with SIGKILL at random instants and at points
+//! that are visible from outside. The lanes run beside each other; each makes set-ups of an inbox,
+//! a destination and senders, kills the process in it again and again, lets everything drain, and
+//! has the checker judge the history.
+
+mod acknowledge;
+mod lambda;
+mod serve;
+
+use std::time::Duration;
+
+use crate::{
+    arguments::Arguments,
+    processes::{choose_binaries, outcome::Outcome, point::Point, runtime},
+    simulate::random::Random,
+};
+
+/// The points of a `serve` on an inbox file.
+const SQLITE: &[Point] = &[
+    Point::Random,
+    Point::Start,
+    Point::LogWritten,
+    Point::Answered,
+    Point::DestinationSeen,
+    Point::DestinationAnswered,
+    Point::Draining,
+    Point::DiskFull,
+];
+
+/// The points of a `serve` on a table.
+const TABLE: &[Point] = &[
+    Point::Random,
+    Point::Start,
+    Point::PutSeen,
+    Point::PutDone,
+    Point::Answered,
+    Point::ClaimSeen,
+    Point::ClaimDone,
+    Point::LedgerSeen,
+    Point::LedgerDone,
+    Point::DestinationSeen,
+    Point::DestinationAnswered,
+    Point::MarkSeen,
+    Point::MarkDone,
+    Point::SweepQuery,
+    Point::Draining,
+];
+
+/// The points of a function.
+const LAMBDA: &[Point] = &[
+    Point::Start,
+    Point::PutSeen,
+    Point::PutDone,
+    Point::Answered,
+    Point::ClaimSeen,
+    Point::ClaimDone,
+    Point::LedgerDone,
+    Point::DestinationSeen,
+    Point::DestinationAnswered,
+    Point::MarkSeen,
+    Point::MarkDone,
+    Point::SweepQuery,
+];
+
+/// The points of a lane, each as often as the others, in random order.
+fn shuffled(points: &[Point], count: u64, random: &mut Random) -> Vec<Point> {
+    let mut chosen: Vec<Point> = points.iter().cycle().copied().take(count as usize).collect();
+    for last in (1..chosen.len()).rev() {
+        let other = random.below(last as u64 + 1) as usize;
+        chosen.swap(last, other);
+    }
+    chosen
+}
+
+/// How many kills each lane makes, of the number that was asked for.
+struct Shares {
+    sqlite: u64,
+    table: u64,
+    lambda: u64,
+    acknowledge: u64,
+    freezes: u64,
+}
+
+impl Shares {
+    fn of(times: u64) -> Self {
+        let acknowledge = (times / 32).max(times.min(6));
+        let rest = times - acknowledge;
+        let table = rest * 3 / 10;
+        let lambda = rest * 2 / 10;
+        Self {
+            sqlite: rest - table - lambda,
+            table,
+            lambda,
+            acknowledge,
+            freezes: (times / 5).max(1),
+        }
+    }
+}
+
+/// `proof kill`.
+pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
+    arguments.only(&["times", "seed", "only", "binaries"])?;
+    let times: u64 = arguments.number("times", 200)?;
+    let seed: u64 = arguments.number("seed", 1)?;
+    let only = arguments.text("only").unwrap_or_default();
+    choose_binaries(arguments)?;
+    let line = format!("proof kill --times {times} --seed {seed}");
+    println!("{line}");
+    let began = tokio::time::Instant::now();
+    let mut outcome = runtime()?.block_on(run(times, seed, only));
+    outcome.counts.print();
+    println!(
+        "{} kills and {} freezes in {:.1} s; {} messages, {} requests, {} of them unanswered; {} \
+         copies at destinations; {} violations",
+        outcome.counts.kills(),
+        outcome.freezes,
+        began.elapsed().as_secs_f64(),
+        outcome.messages,
+        outcome.posts,
+        outcome.unanswered,
+        outcome.copies,
+        outcome.violations.len(),
+    );
+    Ok(outcome.report(&line))
+}
+
+async fn run(times: u64, seed: u64, only: &str) -> Outcome {
+    let shares = Shares::of(times);
+    let part = |number| Random::of(seed, number).next();
+    let is_chosen = |name: &str| name.contains(only);
+    let mut lanes = Vec::new();
+    if is_chosen("sqlite") {
+        let points = shuffled(SQLITE, shares.sqlite, &mut Random::of(seed, 1));
+        lanes.push(tokio::spawn(serve::lane(serve::Kind::Sqlite, points, part(2))));
+    }
+    if is_chosen("table") {
+        let points = shuffled(TABLE, shares.table, &mut Random::of(seed, 3));
+        lanes.push(tokio::spawn(serve::lane(serve::Kind::Table, points, part(4))));
+    }
+    if is_chosen("lambda") {
+        let points = shuffled(LAMBDA, shares.lambda, &mut Random::of(seed, 5));
+        lanes.push(tokio::spawn(lambda::lane(points, shares.freezes, part(6))));
+    }
+    if is_chosen("acknowledge") {
+        lanes.push(tokio::spawn(acknowledge::lane(shares.acknowledge, part(7))));
+    }
+    let mut outcome = Outcome::default();
+    for lane in lanes {
+        match lane.await {
+            Ok(lane) => outcome.merge(lane),
+            Err(error) => outcome.violations.push(format!("a lane ended: {error}")),
+        }
+    }
+    outcome
+}
+
+/// A random time below `limit`.
+pub(crate) fn below(random: &mut Random, limit: Duration) -> Duration {
+    Duration::from_micros(random.below(limit.as_micros() as u64))
+}

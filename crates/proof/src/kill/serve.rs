@@ -1,0 +1,299 @@
+//! `serve`, on an inbox file and on a table, killed under load.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use pillarbox::inbox::dynamodb::DynamoInbox;
+use rustix::process::{Resource, Rlimit, Signal, prlimit};
+use test_support::{
+    binary,
+    endpoint::Endpoint,
+    fault_proxy::FaultProxy,
+    process::{FREE_PORTS, Folder, Serve},
+    sqlite_copy::SqliteCopy,
+    table,
+};
+use tokio::{
+    sync::watch,
+    task::{JoinSet, block_in_place},
+    time::{Instant, sleep},
+};
+use url::Url;
+
+use super::{Outcome, below};
+use crate::{
+    processes::{
+        destination::EventSink,
+        point::{LEAST_IN_FLIGHT, Point, Trap},
+        recorder::Recorder,
+        rows::{found_rows, open_keys, rows_left},
+        senders::{Senders, Sending},
+        table_calls::observed_table,
+    },
+    simulate::random::Random,
+};
+
+/// Kills of one set-up: a row that several kills caught waits longer each time.
+const KILLS: usize = 15;
+const SENDERS: u64 = 24;
+/// Between two notifications of one sender.
+const PAUSE: Duration = Duration::from_millis(15);
+/// How long a process gets to a point; then it is killed wherever it is.
+const POINT_LIMIT: Duration = Duration::from_secs(8);
+/// Until the destination has read what a killed process had sent.
+const SETTLED: Duration = Duration::from_millis(50);
+/// What a living process has begun has ended by then.
+const UNDER_WAY: Duration = Duration::from_secs(5);
+/// The longest wait for the rest: several backoffs, one after the other.
+const DRAINED: Duration = Duration::from_secs(180);
+
+/// What a `serve` keeps its rows in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Sqlite,
+    Table,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Table => "table",
+        }
+    }
+}
+
+/// Kills processes at these points, set-up after set-up. A set-up drains while the next is at work.
+pub(crate) async fn lane(kind: Kind, points: Vec<Point>, seed: u64) -> Outcome {
+    let (mut outcome, mut draining) = (Outcome::default(), JoinSet::new());
+    for (number, points) in points.chunks(KILLS).enumerate() {
+        let mut set_up = SetUp::new(kind, seed ^ number as u64).await;
+        for &point in points {
+            let (point, in_flight) = set_up.kill_at(point).await;
+            outcome.counts.add(kind.name(), point, in_flight);
+        }
+        draining.spawn(set_up.drain(format!("{} {number}", kind.name())));
+    }
+    while let Some(drained) = draining.join_next().await {
+        match drained {
+            Ok(drained) => outcome.merge(drained),
+            Err(error) => outcome.violations.push(format!("a set-up ended: {error}")),
+        }
+    }
+    outcome
+}
+
+/// An inbox with a destination and senders, and one process after another between them.
+struct SetUp {
+    folder: Folder,
+    /// The table and the proxy before it, if the inbox is no file.
+    table: Option<(DynamoInbox, FaultProxy)>,
+    recorder: Arc<Recorder>,
+    trap: Arc<Trap>,
+    process: Arc<AtomicUsize>,
+    receiver: watch::Sender<Option<Url>>,
+    senders: Senders,
+    random: Random,
+    _endpoint: Endpoint,
+}
+
+impl SetUp {
+    async fn new(kind: Kind, seed: u64) -> Self {
+        let recorder = Arc::new(Recorder::new(kind == Kind::Table));
+        let (trap, process) = (Arc::<Trap>::default(), Arc::new(AtomicUsize::new(0)));
+        let sink = EventSink::new(&recorder, &trap, &process, Random::of(seed, 1));
+        let endpoint = sink.endpoint();
+        let (table, inbox) = match kind {
+            Kind::Sqlite => (None, "kind = \"sqlite\"\npath = \"inbox.db\"\n".to_owned()),
+            Kind::Table => {
+                let inbox = table::fresh("kill").await;
+                let proxy = observed_table(&recorder, &trap, &process, &Arc::default()).await;
+                let text = format!("kind = \"dynamodb\"\ntable = \"{}\"\n", inbox.table());
+                (Some((inbox, proxy)), text)
+            }
+        };
+        let folder = Folder::with(&format!("{}[inbox]\n{inbox}", endpoint.configuration()));
+        let (receiver, watched) = watch::channel(None);
+        let sending = Sending {
+            recorder: Arc::clone(&recorder),
+            trap: Arc::clone(&trap),
+            receiver: watched,
+            stop: AtomicBool::new(false),
+        };
+        let senders = Senders::start(sending, SENDERS, PAUSE, seed);
+        Self {
+            folder,
+            table,
+            recorder,
+            trap,
+            process,
+            receiver,
+            senders,
+            random: Random::of(seed, 2),
+            _endpoint: endpoint,
+        }
+    }
+
+    fn spawn(&self) -> Serve {
+        self.process.fetch_add(1, Ordering::SeqCst);
+        // A write that exceeds a limit is an error, not the end of the process.
+        let shell = ["-c", r#"trap "" XFSZ; exec "$0" "$@""#];
+        let mut command = self.folder.command_of("sh", &shell);
+        command.arg(binary("pillarbox-under-test")).arg("serve");
+        command.args(FREE_PORTS).env("PILLARBOX_LOG", "warn");
+        if let Some((_, proxy)) = &self.table {
+            command.envs(table::variables());
+            command.env("AWS_ENDPOINT_URL_DYNAMODB", &proxy.endpoint);
+        }
+        let serve = Serve::spawn(&mut command);
+        self.trap.aim(Some(serve.pid()));
+        serve
+    }
+
+    /// Starts a process that receives.
+    fn start(&self) -> Serve {
+        let mut serve = self.spawn();
+        block_in_place(|| serve.await_ready());
+        self.receiver.send_replace(Some(serve.url("pay")));
+        serve
+    }
+
+    /// Kills a process at `point`, or elsewhere if it does not get there. Where it was killed, and
+    /// how many requests were in flight.
+    async fn kill_at(&mut self, point: Point) -> (Point, usize) {
+        let mut serve = if point == Point::Start {
+            let serve = self.spawn();
+            sleep(below(&mut self.random, Duration::from_millis(150))).await;
+            serve
+        } else {
+            self.start()
+        };
+        let (is_reached, in_flight) = self.wait_for(point, &serve).await;
+        self.receiver.send_replace(None);
+        self.trap.aim(None);
+        block_in_place(|| serve.kill());
+        sleep(SETTLED).await;
+        self.recorder.killed(self.process.load(Ordering::SeqCst));
+        self.look().await;
+        (if is_reached { point } else { Point::Random }, in_flight)
+    }
+
+    async fn wait_for(&mut self, point: Point, serve: &Serve) -> (bool, usize) {
+        let is_reached = match point {
+            Point::Start => true,
+            Point::Random => {
+                sleep(below(&mut self.random, Duration::from_millis(300))).await;
+                self.await_load().await
+            }
+            Point::Draining => {
+                self.await_load().await;
+                let in_flight = self.trap.in_flight();
+                serve.signal(Signal::TERM);
+                sleep(below(&mut self.random, Duration::from_millis(20))).await;
+                return (true, in_flight);
+            }
+            Point::DiskFull => {
+                sleep(Duration::from_millis(100)).await;
+                limit_files(serve, Some(self.random.below(3) * 40_000));
+                sleep(below(&mut self.random, Duration::from_millis(400))).await;
+                if self.random.is(500) {
+                    limit_files(serve, None);
+                    sleep(below(&mut self.random, Duration::from_millis(300))).await;
+                }
+                self.await_load().await
+            }
+            Point::LogWritten => {
+                self.await_load().await && self.log_is_written().await
+            }
+            named => {
+                sleep(below(&mut self.random, Duration::from_millis(200))).await;
+                let trap = Arc::clone(&self.trap);
+                if trap.spring(named, POINT_LIMIT).await {
+                    return (true, LEAST_IN_FLIGHT.max(trap.in_flight()));
+                }
+                false
+            }
+        };
+        (is_reached, self.trap.in_flight())
+    }
+
+    /// Waits until enough requests are in flight.
+    async fn await_load(&self) -> bool {
+        let end = Instant::now() + POINT_LIMIT;
+        while self.trap.in_flight() < LEAST_IN_FLIGHT && Instant::now() < end {
+            tokio::task::yield_now().await;
+        }
+        Instant::now() < end
+    }
+
+    /// Waits for the next write to the log of the inbox file.
+    async fn log_is_written(&self) -> bool {
+        let log: PathBuf = self.folder.path().join("inbox.db-wal");
+        let written = || std::fs::metadata(&log).and_then(|found| found.modified()).ok();
+        let (before, end) = (written(), Instant::now() + POINT_LIMIT);
+        while written() == before && Instant::now() < end {
+            tokio::task::yield_now().await;
+        }
+        Instant::now() < end
+    }
+
+    /// Reads the inbox file, which no process has open.
+    async fn look(&self) {
+        if self.table.is_none()
+            && let Some(copy) = block_in_place(|| SqliteCopy::of(self.folder.path()))
+        {
+            self.recorder.look(&found_rows(copy.inbox()).await);
+        }
+    }
+
+    /// Lets everything end, and judges the history.
+    async fn drain(self, name: String) -> Outcome {
+        let mut outcome = Outcome::default();
+        let mut serve = self.start();
+        let recorder = Arc::clone(&self.recorder);
+        self.senders.stop(DRAINED).await;
+        let end = Instant::now() + DRAINED;
+        if let Some((inbox, _)) = &self.table {
+            sleep(UNDER_WAY).await;
+            let open = open_keys(inbox).await;
+            recorder.lapsed(&table::lapse_leases(inbox.table(), &open).await);
+            while !open_keys(inbox).await.is_empty() && Instant::now() < end {
+                sleep(Duration::from_millis(500)).await;
+            }
+        } else {
+            while block_in_place(|| self.folder.count("open")) > 0 && Instant::now() < end {
+                sleep(Duration::from_millis(500)).await;
+            }
+        }
+        self.trap.aim(None);
+        if !block_in_place(|| serve.stop(Signal::TERM)).success() {
+            recorder.problem("serve does not end well".to_owned());
+        }
+        match &self.table {
+            Some((inbox, _)) => recorder.finish(rows_left(inbox).await),
+            None => {
+                if let Some(copy) = SqliteCopy::of(self.folder.path()) {
+                    recorder.look(&found_rows(copy.inbox()).await);
+                    recorder.finish(rows_left(copy.inbox()).await);
+                }
+            }
+        }
+        outcome.judge(&name, &recorder);
+        outcome
+    }
+}
+
+/// Limits the length of the files that a process writes; `None` for no limit.
+fn limit_files(serve: &Serve, current: Option<u64>) {
+    let limit = Rlimit {
+        current,
+        maximum: None,
+    };
+    prlimit(Some(serve.pid()), Resource::Fsize, limit).expect("a child's limit can be set");
+}

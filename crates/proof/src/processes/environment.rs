@@ -1,0 +1,218 @@
+//! Lambda environments: the shipped `bootstrap` under the Runtime API, with a proxy before the
+//! table and a queue that notes each event. A killed one is replaced at the next invocation.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use pillarbox::domain::{Clock, SystemClock};
+use rustix::process::Signal;
+use sender_simulator::{Sender, SenderRequest};
+use serde_json::{Value, json};
+use test_support::{
+    client::CheckedResponse,
+    cloud::{Call, Cloud, CloudReply},
+    fault_proxy::FaultProxy,
+    fronts::{Front, FrontRequest},
+    function::answer_of,
+    runtime_api::{Bootstrap, RuntimeReport, deployed},
+};
+use tokio::{
+    task::block_in_place,
+    time::{Instant, sleep, timeout},
+};
+
+use super::{
+    fault_plan::FaultPlan,
+    point::{Point, Trap},
+    recorder::Recorder,
+    senders::source_of,
+    table_calls::observed_table,
+};
+
+/// How long an invocation may take.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// How often a process is looked after that has not answered.
+const LOOK: Duration = Duration::from_millis(5);
+/// Numbers of processes of one environment.
+const PROCESSES: usize = 1_000_000;
+/// Until the queue has read what a killed process had sent.
+const SETTLED: Duration = Duration::from_millis(30);
+/// How long after its answer a process is killed that is to be killed there.
+const ANSWER_TRAVELS: Duration = Duration::from_micros(500);
+
+/// A place for one `bootstrap` after another.
+pub(crate) struct Environment {
+    variables: Vec<(&'static str, String)>,
+    bootstrap: Option<Bootstrap>,
+    recorder: Arc<Recorder>,
+    pub(crate) trap: Arc<Trap>,
+    process: Arc<AtomicUsize>,
+    /// After how many milliseconds the next processes are killed, plus one; 0 for none.
+    pub(crate) start_kill: Arc<AtomicU64>,
+    pub(crate) plan: Arc<FaultPlan>,
+    _proxy: FaultProxy,
+    _queue: Cloud,
+}
+
+impl Environment {
+    /// The environment number `number` of a table.
+    pub(crate) async fn new(
+        (number, role, table): (usize, &str, &str),
+        recorder: &Arc<Recorder>,
+        in_flight: &Arc<AtomicUsize>,
+    ) -> Self {
+        let trap = Arc::new(Trap::sharing(in_flight));
+        let process = Arc::new(AtomicUsize::new(number * PROCESSES));
+        let plan = Arc::<FaultPlan>::default();
+        let proxy = observed_table(recorder, &trap, &process, &plan).await;
+        let queue = queue(recorder, &trap, &process).await;
+        Self {
+            variables: variables(role, table, &proxy.endpoint, &queue),
+            bootstrap: None,
+            recorder: Arc::clone(recorder),
+            trap,
+            process,
+            start_kill: Arc::default(),
+            plan,
+            _proxy: proxy,
+            _queue: queue,
+        }
+    }
+
+    async fn start(&mut self) {
+        self.process.fetch_add(1, Ordering::SeqCst);
+        let bootstrap = Bootstrap::start(&self.variables).await;
+        self.trap.aim(Some(bootstrap.pid()));
+        self.bootstrap = Some(bootstrap);
+    }
+
+    /// Ends the process at once.
+    async fn end(&mut self) {
+        self.trap.aim(None);
+        block_in_place(|| self.bootstrap = None);
+        sleep(SETTLED).await;
+        self.recorder.killed(self.process.load(Ordering::SeqCst));
+    }
+
+    /// Invokes it; `None` if it was killed before it answered.
+    pub(crate) async fn invoke(&mut self, event: &Value) -> Option<RuntimeReport> {
+        let start_kill = self.start_kill.swap(0, Ordering::SeqCst);
+        if start_kill > 0 {
+            self.end().await;
+            self.start().await;
+            sleep(Duration::from_millis(start_kill - 1)).await;
+            self.end().await;
+        }
+        if self.bootstrap.is_none() {
+            self.start().await;
+        }
+        let bootstrap = self.bootstrap.as_mut()?;
+        bootstrap.send(event.to_string(), TIMEOUT);
+        loop {
+            if let Ok(report) = timeout(LOOK, bootstrap.heard()).await {
+                return Some(report);
+            }
+            if !bootstrap.is_alive() {
+                self.end().await;
+                return None;
+            }
+        }
+    }
+
+    /// Posts a request through API Gateway; `None` if there was no answer.
+    pub(crate) async fn post(
+        &mut self,
+        sender: Sender,
+        request: &SenderRequest,
+    ) -> Option<CheckedResponse> {
+        let path = format!("/{}", source_of(sender));
+        let mut front = FrontRequest::new("POST", &path).body(&request.body);
+        for (name, value) in &request.headers {
+            front = front.header(name, value);
+        }
+        let event = Front::HttpApi.invocation(&front, SystemClock.now());
+        match self.invoke(&event).await? {
+            RuntimeReport::Reply(_, reply) => Some(answer_of(&reply)),
+            other => {
+                self.recorder.problem(format!("{other:?}"));
+                None
+            }
+        }
+    }
+
+    /// Freezes the process for `time`, as Lambda does once it has answered, and thaws it for the
+    /// next event; sooner if it is to be killed.
+    pub(crate) async fn freeze(&self, time: Duration) {
+        let Some(bootstrap) = &self.bootstrap else {
+            return;
+        };
+        bootstrap.signal(Signal::STOP);
+        let end = Instant::now() + time;
+        while Instant::now() < end && !self.trap.is_armed() {
+            sleep(LOOK).await;
+        }
+        bootstrap.signal(Signal::CONT);
+    }
+}
+
+/// The function's variables: its table behind the proxy, its destination a queue.
+fn variables(
+    role: &str,
+    table: &str,
+    endpoint: &str,
+    queue: &Cloud,
+) -> Vec<(&'static str, String)> {
+    let mut variables = deployed(role, table);
+    for (name, value) in &mut variables {
+        match *name {
+            "AWS_ENDPOINT_URL_DYNAMODB" => endpoint.clone_into(value),
+            "PILLARBOX_CONFIG" => {
+                let url = "https://sqs.eu-west-2.amazonaws.com/111122223333/ledger";
+                let sqs = format!("kind = \"sqs\"\nurl = \"{url}\"\n");
+                *value = value.replace("kind = \"log\"\n", &sqs);
+            }
+            _ => {}
+        }
+    }
+    variables.push(("AWS_ENDPOINT_URL_SQS", queue.url()));
+    variables
+}
+
+/// A queue that notes each event, and now and then fails before it has one.
+async fn queue(
+    recorder: &Arc<Recorder>,
+    trap: &Arc<Trap>,
+    process: &Arc<AtomicUsize>,
+) -> Cloud {
+    let (recorder, trap) = (Arc::clone(recorder), Arc::clone(trap));
+    let process = Arc::clone(process);
+    let calls = AtomicUsize::new(0);
+    Cloud::answering(move |call: &Call| {
+        if calls.fetch_add(1, Ordering::SeqCst) % 40 == 39 {
+            return CloudReply::Fault(503, "ServiceUnavailable", "injected");
+        }
+        let text = |path: &str| {
+            let value = call.body.pointer(path).and_then(Value::as_str);
+            value.unwrap_or_default().to_owned()
+        };
+        let key = text("/MessageAttributes/id/StringValue");
+        let number = recorder.delivering(process.load(Ordering::SeqCst), &key);
+        recorder.accepted(&key, number, text("/MessageBody").as_bytes());
+        if trap.reached(Point::DestinationSeen) {
+            return CloudReply::Silence;
+        }
+        recorder.returned(number);
+        let trap = Arc::clone(&trap);
+        tokio::spawn(async move {
+            sleep(ANSWER_TRAVELS).await;
+            trap.reached(Point::DestinationAnswered);
+        });
+        CloudReply::Done(json!({"MessageId": "1"}))
+    })
+    .await
+}

@@ -1,0 +1,262 @@
+//! Senders over sockets: each sends one notification after another, every one until it gets its
+//! 200, whatever becomes of the receiver meanwhile. Every answer is checked.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use sender_simulator::{
+    Clock, MessageBody, ReceiverConnection, ReceiverResponse, Sender, SenderRequest, SystemClock,
+    Timestamp,
+    hmrc::{self, HmrcMessage},
+};
+use test_support::process::{HMRC_SECRET, PAY_SECRET};
+use tokio::{sync::watch, task::JoinHandle};
+use url::Url;
+
+use super::{
+    point::{Point, Trap},
+    recorder::Recorder,
+};
+use crate::{
+    history::Genuineness,
+    simulate::random::{Random, SharedRandom},
+};
+
+/// How long a client waits for an answer; longer than any may take.
+pub(crate) const MAX_WAIT: Duration = Duration::from_secs(6);
+/// How long a sender waits before it tries again.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// Real time, and chance from a seed.
+pub(crate) struct SeededClock(SharedRandom);
+
+impl SeededClock {
+    pub(crate) fn new(random: Random) -> Self {
+        Self(SharedRandom::new(random))
+    }
+
+    pub(crate) fn below(&self, most: u64) -> u64 {
+        self.0.draw(|random| random.below(most))
+    }
+}
+
+impl Clock for SeededClock {
+    fn now(&self) -> Timestamp {
+        SystemClock.now()
+    }
+
+    fn random(&self) -> u64 {
+        self.0.draw(Random::next)
+    }
+}
+
+/// The name of a sender's source.
+pub(crate) fn source_of(sender: Sender) -> &'static str {
+    match sender {
+        Sender::Hmrc => "hmrc",
+        Sender::GovukPay => "pay",
+    }
+}
+
+/// A new message of either sender, and its request. One of HMRC's is now and then too long for a
+/// row.
+pub(crate) fn new_message(clock: &SeededClock) -> (Sender, SenderRequest) {
+    let any = Url::parse("http://127.0.0.1/").expect("a URL");
+    let sender = [Sender::Hmrc, Sender::GovukPay][usize::from(clock.below(2) == 1)];
+    let secret = match sender {
+        Sender::Hmrc => HMRC_SECRET,
+        Sender::GovukPay => PAY_SECRET,
+    };
+    let body = if sender == Sender::Hmrc && clock.below(8) == 0 {
+        long_body(clock)
+    } else {
+        let events = sender.events();
+        let index = usize::try_from(clock.below(events.len() as u64)).unwrap_or_default();
+        let body = sender.body(Some(events[index]), clock);
+        body.expect("a name from the list")
+    };
+    (sender, sender.request(&body, secret, &any))
+}
+
+/// A body that no compressor makes short enough for a row of a table.
+fn long_body(clock: &SeededClock) -> MessageBody {
+    let noise: String = (0..1_500)
+        .map(|_| format!("{:016x}", clock.random()))
+        .collect();
+    let message = HmrcMessage::json(format!(r#"{{"noise":"{noise}"}}"#));
+    hmrc::body(&message, hmrc::SAMPLE_BOX, clock)
+}
+
+/// The word of an answer, or what is wrong with it.
+pub(crate) fn judge(answer: &ReceiverResponse) -> Result<String, String> {
+    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    let words: &[(u16, &str, &str)] = &[
+        (200, r#"{"status":"recorded"}"#, "recorded"),
+        (200, r#"{"status":"duplicate"}"#, "duplicate"),
+        (401, r#"{"error":"signature"}"#, "signature"),
+        (503, r#"{"error":"inbox"}"#, "inbox"),
+    ];
+    let known = words
+        .iter()
+        .find(|(status, body, _)| (*status, *body) == (answer.status, text.as_str()));
+    match known {
+        Some((_, _, word)) => Ok((*word).to_owned()),
+        None => Err(format!("an answer that should not exist: {} {text}", answer.status)),
+    }
+}
+
+/// What all senders of a set-up share.
+pub(crate) struct Sending {
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) trap: Arc<Trap>,
+    /// Where the receiver is; nowhere while it is dead.
+    pub(crate) receiver: watch::Receiver<Option<Url>>,
+    pub(crate) stop: AtomicBool,
+}
+
+/// A sender's connection to the receiver that it was opened to.
+pub(crate) type Line = Option<(Url, ReceiverConnection)>;
+
+impl Sending {
+    /// Posts once; `None` if there was no answer.
+    pub(crate) async fn post(
+        &self,
+        sender: Sender,
+        request: &SenderRequest,
+        genuine: Genuineness,
+        line: &mut Line,
+    ) -> Option<String> {
+        let root = {
+            let mut receiver = self.receiver.clone();
+            let root = receiver.wait_for(Option::is_some).await.ok()?;
+            root.clone()?
+        };
+        let url = root.join(source_of(sender)).ok()?;
+        let known = (source_of(sender), request.id.as_str());
+        let posted = self.recorder.posted(known, &request.body, genuine);
+        self.trap.request_begins();
+        let answer = send(&url, request, line).await;
+        self.trap.request_ends();
+        let Some(answer) = answer else {
+            *line = None;
+            return None;
+        };
+        self.recorder.answered(&posted, answer.status);
+        if answer.status == 200 {
+            self.trap.reached(Point::Answered);
+        }
+        let judged = judge(&answer);
+        judged.map_err(|problem| self.recorder.problem(problem)).ok()
+    }
+
+    /// Posts until it is acknowledged, and returns the word of that answer.
+    pub(crate) async fn deliver(&self, sender: Sender, request: &SenderRequest, line: &mut Line) -> String {
+        loop {
+            let word = self.post(sender, request, Genuineness::Proven, line).await;
+            match word.as_deref() {
+                Some("recorded" | "duplicate") => return word.unwrap_or_default(),
+                _ => tokio::time::sleep(PAUSE).await,
+            }
+        }
+    }
+
+    /// One notification, now and then twice at once or once more.
+    async fn send_one(&self, clock: &SeededClock, lines: &mut [Line; 4]) {
+        let (sender, request) = new_message(clock);
+        let source = source_of(sender);
+        let [first, second, ..] = lines.split_at_mut(usize::from(sender == Sender::Hmrc) * 2).1
+        else {
+            return;
+        };
+        if clock.below(16) == 0 {
+            let forged = forged(&request);
+            self.post(sender, &forged, Genuineness::Forged, first).await;
+        }
+        self.recorder.created(source, &request.id, &request.body);
+        let words = if clock.below(4) == 0 {
+            let (one, other) = tokio::join!(
+                self.deliver(sender, &request, first),
+                self.deliver(sender, &request, second)
+            );
+            vec![one, other]
+        } else {
+            vec![self.deliver(sender, &request, first).await]
+        };
+        self.recorder.ended(source, &request.id, true);
+        if words.iter().filter(|word| *word == "recorded").count() > 1 {
+            self.recorder
+                .problem(format!("{source}:{} was recorded twice", request.id));
+        }
+        if clock.below(8) == 0 && self.deliver(sender, &request, first).await != "duplicate" {
+            let id = &request.id;
+            self.recorder
+                .problem(format!("{source}:{id} is acknowledged, and recorded again"));
+        }
+    }
+
+    /// Sends until stopped; the last notification is still brought to its 200.
+    async fn send_all(self: Arc<Self>, clock: SeededClock, pause: Duration) {
+        let mut lines: [Line; 4] = [None, None, None, None];
+        while !self.stop.load(Ordering::SeqCst) {
+            self.send_one(&clock, &mut lines).await;
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+async fn send(url: &Url, request: &SenderRequest, line: &mut Line) -> Option<ReceiverResponse> {
+    let is_usable = |(to, line): &(Url, ReceiverConnection)| to == url && line.is_open();
+    if !line.as_ref().is_some_and(is_usable) {
+        let opened = ReceiverConnection::open(url, MAX_WAIT).await.ok()?;
+        *line = Some((url.clone(), opened));
+    }
+    line.as_mut()?.1.send(request).await.ok()
+}
+
+/// The same request with a signature that no secret made.
+pub(crate) fn forged(request: &SenderRequest) -> SenderRequest {
+    let mut forged = request.clone();
+    for (name, value) in &mut forged.headers {
+        if name.to_ascii_lowercase().contains("signature") {
+            let last = if value.ends_with('0') { "1" } else { "0" };
+            value.replace_range(value.len() - 1.., last);
+        }
+    }
+    forged
+}
+
+/// Senders that send until they are stopped.
+pub(crate) struct Senders {
+    sending: Arc<Sending>,
+    running: Vec<JoinHandle<()>>,
+}
+
+impl Senders {
+    pub(crate) fn start(sending: Sending, count: u64, pause: Duration, seed: u64) -> Self {
+        let sending = Arc::new(sending);
+        let start = |part| {
+            let clock = SeededClock::new(Random::of(seed, part));
+            tokio::spawn(Arc::clone(&sending).send_all(clock, pause))
+        };
+        let running = (0..count).map(start).collect();
+        Self { sending, running }
+    }
+
+    /// Stops them once each has its 200, within `limit`.
+    pub(crate) async fn stop(self, limit: Duration) {
+        self.sending.stop.store(true, Ordering::SeqCst);
+        let deadline = tokio::time::Instant::now() + limit;
+        for sender in self.running {
+            match tokio::time::timeout_at(deadline, sender).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => self.sending.recorder.problem(error.to_string()),
+                Err(_) => self.sending.recorder.stuck("a sender".to_owned()),
+            }
+        }
+    }
+}
