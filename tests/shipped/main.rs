@@ -18,6 +18,7 @@ mod import;
 mod lambda;
 mod lambda_deaths;
 mod lambda_reconcile;
+mod leaks;
 mod monitoring;
 mod own_destination;
 mod own_destination_lambda;

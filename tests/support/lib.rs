@@ -12,12 +12,14 @@
     reason = "helpers of tests: a panic is a failed test, and a name that needs a comment has one"
 )]
 
+pub mod canaries;
 pub mod client;
 pub mod cloud;
 pub mod cloudformation;
 pub mod cloudwatch;
 pub mod dynamodb;
 pub mod documented_log;
+pub mod echo;
 pub mod endpoint;
 pub mod fault_proxy;
 pub mod faulty;

@@ -37,15 +37,23 @@ impl TimelineStep {
     }
 }
 
-/// Everything that is known to have happened to the row, and what comes next.
-pub(crate) fn timeline(row: &Row, now: Timestamp) -> Vec<TimelineStep> {
+/// What stands in the place of an answer that is left out.
+const HIDDEN_ANSWER: &str = "Its answer repeats personal data; `pillarbox show KEY` prints it.";
+
+/// Everything that is known to have happened to the row, and what comes next. `hides` decides which
+/// answers of destinations are left out.
+pub(crate) fn timeline(
+    row: &Row,
+    now: Timestamp,
+    hides: impl Fn(&str) -> bool,
+) -> Vec<TimelineStep> {
     let mut steps = receipt(row);
     let history = row.full_history(now);
     if history.is_empty() && row.attempts > 0 && !row.is_leased(now) {
         let attempts = counted(row.attempts, "attempt");
         steps.push(TimelineStep::new(None, attempts).with("How they ended was not kept."));
     }
-    steps.extend(history.iter().map(step));
+    steps.extend(history.iter().map(|entry| step(entry, &hides)));
     steps.extend(outlook(row, now));
     steps
 }
@@ -68,9 +76,9 @@ fn receipt(row: &Row) -> Vec<TimelineStep> {
     steps.into_iter().flatten().collect()
 }
 
-fn step(entry: &HistoryEntry) -> TimelineStep {
+fn step(entry: &HistoryEntry, hides: &impl Fn(&str) -> bool) -> TimelineStep {
     match entry {
-        HistoryEntry::Attempt(attempt) => of_attempt(attempt),
+        HistoryEntry::Attempt(attempt) => of_attempt(attempt, hides),
         HistoryEntry::Lapsed { first, last } => {
             let title = if first == last {
                 format!("Attempt {first} has no outcome")
@@ -95,7 +103,7 @@ fn step(entry: &HistoryEntry) -> TimelineStep {
     }
 }
 
-fn of_attempt(attempt: &PastAttempt) -> TimelineStep {
+fn of_attempt(attempt: &PastAttempt, hides: &impl Fn(&str) -> bool) -> TimelineStep {
     let outcome = match attempt.outcome {
         PastOutcome::Delivered => "delivered it",
         PastOutcome::Failed => "failed",
@@ -116,6 +124,7 @@ fn of_attempt(attempt: &PastAttempt) -> TimelineStep {
     ];
     let facts = facts.into_iter().flatten().collect::<Vec<_>>().join(", ");
     match &attempt.answer {
+        Some(answer) if hides(answer) => step.with(format!("{facts}. {HIDDEN_ANSWER}")),
         Some(answer) => step.with(format!("{facts}: {answer}")),
         None => step.with(facts),
     }
@@ -210,7 +219,10 @@ mod tests {
                 .map_or_else(String::new, |detail| format!(": {detail}"));
             format!("{seconds} {}{detail}", step.title)
         };
-        timeline(row, now).into_iter().map(line).collect()
+        timeline(row, now, |_| false)
+            .into_iter()
+            .map(line)
+            .collect()
     }
 
     #[test]

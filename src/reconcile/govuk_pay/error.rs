@@ -87,8 +87,10 @@ pub(super) fn code(answer: &ClientResponse) -> String {
     let code = serde_json::from_slice::<PayErrorBody>(&answer.body)
         .ok()
         .and_then(|body| body.code);
-    let is_plain =
-        |code: &String| code.len() <= 16 && code.bytes().all(|b| b.is_ascii_alphanumeric());
+    let is_plain = |code: &String| {
+        let digits = code.strip_prefix('P').unwrap_or_default();
+        (1..=6).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
+    };
     code.filter(is_plain).unwrap_or_else(|| "-".to_owned())
 }
 
@@ -117,6 +119,7 @@ mod tests {
             ),
             (302, "<html>", refused(302, "-")),
             (400, r#"{"code":"canary canary"}"#, refused(400, "-")),
+            (400, r#"{"code":"canary"}"#, refused(400, "-")),
             (429, r#"{"code":"P0900"}"#, PayError::Throttled),
             (500, r#"{"code":"P0498"}"#, PayError::Down(500)),
             (200, "<html>", PayError::NotUnderstood),

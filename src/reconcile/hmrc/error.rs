@@ -163,8 +163,14 @@ fn code(answer: &ClientResponse) -> String {
     let code = serde_json::from_slice::<HmrcErrorBody>(&answer.body)
         .ok()
         .and_then(|body| body.code);
+    // HMRC's codes have no digits, which most tokens have, and one case of letters.
+    let is_made_of = |code: &str, is_letter: fn(&u8) -> bool| {
+        code.bytes().all(|byte| is_letter(&byte) || byte == b'_')
+    };
     let is_plain = |code: &String| {
-        code.len() <= 64 && code.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        code.len() <= 64
+            && (is_made_of(code, u8::is_ascii_uppercase)
+                || is_made_of(code, u8::is_ascii_lowercase))
     };
     code.filter(is_plain).unwrap_or_else(|| "-".to_owned())
 }
@@ -257,6 +263,8 @@ mod tests {
             "",
             "<html>canary</html>",
             r#"{"code":"canary canary"}"#,
+            r#"{"code":"4ad0c1f7b2e94d3f8a6c5b7e9d0f1a2b"}"#,
+            r#"{"code":"Canary"}"#,
             r#"{"code":7,"message":"canary"}"#,
         ] {
             assert_eq!(

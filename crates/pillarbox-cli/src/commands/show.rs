@@ -152,7 +152,7 @@ fn print(row: &Row, output: &mut Output) -> Result<(), CommandError> {
     }
     output.data("")?;
     output.data(&paint("timeline", BOLD).to_string())?;
-    for step in timeline(row, SystemClock.now()) {
+    for step in timeline(row, SystemClock.now(), |_| false) {
         let at = step.at.map_or_else(String::new, labels::local_time);
         let detail = step.detail.filter(|detail| !detail.is_empty());
         let detail = detail.map_or_else(String::new, |detail| format!(": {detail}"));

@@ -369,7 +369,7 @@ impl AskedFields {
 
 /// What happened and what comes next, with the copies that its sender makes if our answer was lost.
 fn with_copies(row: &Row, now: Timestamp) -> Vec<TimelineStep> {
-    let mut steps = timeline(row, now);
+    let mut steps = timeline(row, now, |answer| repeats_personal(row, answer));
     let pushed = Some(row.received_at).filter(|_| row.origin == Origin::Push);
     let to_come = pushed.and_then(|at| sender_schedule::remaining(row.kind, at, now));
     if let Some(to_come) = to_come {
@@ -386,6 +386,15 @@ fn with_copies(row: &Row, now: Timestamp) -> Vec<TimelineStep> {
         steps.sort_by_key(|step| step.at.filter(|at| *at > now));
     }
     steps
+}
+
+/// Whether an answer of the destination repeats what is hidden on this page. What is not read as
+/// JSON can't be compared.
+fn repeats_personal(row: &Row, answer: &str) -> bool {
+    match json_text(row) {
+        Some(text) => payload::repeats_personal(answer, text, has_message(row)),
+        None => row.body.is_some(),
+    }
 }
 
 fn chosen<'a>(

@@ -10,7 +10,7 @@ mod pretty;
 mod tokens;
 
 pub(crate) use hex_dump::{HEX_BYTES, hex_dump};
-pub(crate) use personal::{PersonalField, fields, masked};
+pub(crate) use personal::{PersonalField, fields, masked, repeats_personal};
 pub(crate) use pretty::{JsonError, PayloadLine, PayloadPiece, PrettyPayload, json_error, pretty};
 
 use pillarbox::telemetry::visible_lines;

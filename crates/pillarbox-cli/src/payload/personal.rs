@@ -4,11 +4,12 @@
 //! alone: names, addresses, numbers that stand for a person, card digits, and every value below
 //! `metadata`, which a service fills as it likes. A reference and a description are free text of a
 //! service, too. What HMRC carries, `message`, is one field: it is a text within a text,
-//! and its own fields are found when it is read a second time.
+//! and its own fields are found when it is read a second time. In HMRC's envelope, whatever is not
+//! a field of the envelope counts, and so does a value that no field holds.
 
 use std::ops::Range;
 
-use super::tokens::{JsonTokens, TokenKind};
+use super::tokens::{JsonToken, JsonTokens, TokenKind};
 use pillarbox::telemetry::visible;
 
 /// Fields whose every value is personal, however deep.
@@ -24,7 +25,7 @@ const PERSONAL_PARENTS: [&str; 8] = [
 ];
 
 /// Fields that are personal, in lower case and without `_` and `-`.
-const PERSONAL_NAMES: [&str; 41] = [
+const PERSONAL_NAMES: [&str; 42] = [
     "accountname",
     "accountnumber",
     "addressline1",
@@ -61,6 +62,7 @@ const PERSONAL_NAMES: [&str; 41] = [
     "phonenumber",
     "postcode",
     "reference",
+    "returnurl",
     "sortcode",
     "surname",
     "telephone",
@@ -70,6 +72,19 @@ const PERSONAL_NAMES: [&str; 41] = [
 
 /// The field of HMRC's envelope that holds the producer's message.
 const MESSAGE: &str = "message";
+
+/// The other fields of HMRC's envelope.
+const ENVELOPE: [&str; 6] = [
+    "notificationId",
+    "boxId",
+    "messageContentType",
+    "status",
+    "createdDateTime",
+    "readDateTime",
+];
+
+/// The name of a value that no field holds.
+const NO_FIELD: &str = "everything";
 
 /// The characters of a field's path that the audit trail keeps.
 const PATH_CHARS: usize = 80;
@@ -130,7 +145,9 @@ pub(crate) fn fields(text: &str, has_message: bool) -> Vec<PersonalField> {
             TokenKind::Text | TokenKind::Scalar => {
                 let is_message = has_message && is_message(&parents);
                 let has_value = !matches!(token_text, "null" | "true" | "false" | "\"\"");
-                if has_value && (is_message || is_personal(&parents)) {
+                let is_of_envelope = has_message && is_of_envelope(&parents);
+                let is_hidden = is_personal(&parents) || (has_message && !is_of_envelope);
+                if has_value && is_hidden {
                     found.push(PersonalField {
                         path: path(&parents),
                         audit_name: path(known_part(&parents)),
@@ -164,11 +181,15 @@ fn is_personal(parents: &[JsonParent]) -> bool {
         JsonParent::Array { .. } => None,
     });
     parents.last().is_some_and(JsonParent::makes_personal)
-        || innermost_name.is_some_and(|name| PERSONAL_NAMES.contains(&name.as_str()))
+        || innermost_name.is_none_or(|name| PERSONAL_NAMES.contains(&name.as_str()))
 }
 
 fn is_message(parents: &[JsonParent]) -> bool {
     matches!(parents, [JsonParent::Object { name, .. }] if name == MESSAGE)
+}
+
+fn is_of_envelope(parents: &[JsonParent]) -> bool {
+    matches!(parents, [JsonParent::Object { name, .. }] if ENVELOPE.contains(&name.as_str()))
 }
 
 fn plain(name: &str) -> String {
@@ -190,6 +211,9 @@ fn path(parents: &[JsonParent]) -> String {
         JsonParent::Array { .. } => None,
     });
     let path = names.collect::<Vec<_>>().join(".");
+    if path.is_empty() {
+        return NO_FIELD.to_owned();
+    }
     let path: String = path.chars().take(PATH_CHARS).collect();
     visible(&path).into_owned()
 }
@@ -213,10 +237,79 @@ fn masked_value(value: &str, is_message: bool) -> String {
     };
     let is_json = || serde_json::from_str::<serde::de::IgnoredAny>(&inner).is_ok();
     let masked_inner = match is_message && is_json() {
-        true => masked(&inner, false),
+        true => all_masked(&inner),
         false => inner.chars().map(masked_character).collect(),
     };
     serde_json::Value::from(masked_inner).to_string()
+}
+
+/// A message of HMRC's producers with every value masked, since any may be personal.
+fn all_masked(text: &str) -> String {
+    let mut masked_text = String::with_capacity(text.len());
+    let mut position = 0;
+    for token in JsonTokens::of(text) {
+        let after = text[token.range.end..].trim_start();
+        let is_value = matches!(token.kind, TokenKind::Text | TokenKind::Scalar);
+        let value = &text[token.range.clone()];
+        if is_value && !after.starts_with(':') && !matches!(value, "null" | "true" | "false") {
+            masked_text.push_str(&text[position..token.range.start]);
+            masked_text.push_str(&masked_value(value, false));
+            position = token.range.end;
+        }
+    }
+    masked_text + &text[position..]
+}
+
+/// Whether `answer` repeats a personal value of the payload `text`, or the beginning of one at its
+/// end, where an answer is cut. A short value is in an answer by chance, and so hides it for
+/// nothing, which harms nobody.
+pub(crate) fn repeats_personal(answer: &str, text: &str, has_message: bool) -> bool {
+    let answer = comparable(answer);
+    personal_values(text, has_message)
+        .iter()
+        .any(|value| repeats(&answer, &comparable(value)))
+}
+
+/// The personal values of a payload, and every value of the message that HMRC carries.
+fn personal_values(text: &str, has_message: bool) -> Vec<String> {
+    let mut values = Vec::new();
+    for field in fields(text, has_message) {
+        let value = plain_value(&text[field.range]);
+        if field.is_message {
+            let is_value =
+                |token: &JsonToken| matches!(token.kind, TokenKind::Text | TokenKind::Scalar);
+            let tokens = JsonTokens::of(&value).filter(is_value);
+            values.extend(tokens.map(|token| plain_value(&value[token.range])));
+        }
+        values.push(value);
+    }
+    values
+}
+
+fn plain_value(token: &str) -> String {
+    serde_json::from_str(token).unwrap_or_else(|_| token.to_owned())
+}
+
+/// Without what an answer may escape or change.
+fn comparable(text: &str) -> Vec<char> {
+    let characters = text.chars().filter(|character| character.is_alphanumeric());
+    characters.flat_map(char::to_lowercase).collect()
+}
+
+/// Whether any run of `RUN` characters of `value` is in `answer`, the whole of a shorter one, or its
+/// beginning at the end.
+fn repeats(answer: &[char], value: &[char]) -> bool {
+    /// The fewest characters that are no coincidence.
+    const RUN: usize = 8;
+    const FEWEST: usize = 3;
+    if value.len() < FEWEST {
+        return false;
+    }
+    let run = value.len().min(RUN);
+    let is_in = value
+        .windows(run)
+        .any(|part| answer.windows(run).any(|found| found == part));
+    is_in || (FEWEST..run).any(|length| answer.ends_with(&value[..length]))
 }
 
 fn masked_character(character: char) -> char {
@@ -248,6 +341,7 @@ mod tests {
                 "resource.metadata.team",
                 "resource.metadata.case_id",
                 "resource.reference",
+                "resource.return_url",
                 "resource.description",
                 "resource.card_details.expiry_date",
                 "resource.card_details.billing_address.city",
@@ -283,6 +377,37 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_field_of_the_envelope_of_hmrc_is_hidden() {
+        let text = r#"{"notificationId":"n1","boxId":"b","x":{"message":"Jo","boxId":"Jo"}}"#;
+        assert_eq!(paths(text, true), ["x.message", "x.boxId"]);
+    }
+
+    #[test]
+    fn an_answer_repeats_personal_data_however_it_quotes_it() {
+        let hmrc = r#"{"message":"{\"eori\":\"GB123456789000\",\"n\":7}"}"#;
+        let pay =
+            r#"{"resource":{"reference":"REF 0042","description":"Fee \"A\"","email":"j@x.io"}}"#;
+        for (text, has_message, answer, expected) in [
+            (pay, false, "cannot read REF 0042", true),
+            (pay, false, r#"{"ref":"ref-0042"}"#, true),
+            (pay, false, r#"{\"description\":\"Fee \\"A\\"\"}"#, true),
+            (pay, false, "cannot read REF 0", true),
+            (pay, false, "j%40x.io is no address, and jx.io", true),
+            (pay, false, r#"{"error":"closed"}"#, false),
+            (pay, false, "", false),
+            (hmrc, true, "no such EORI: gb123456789000", true),
+            (hmrc, true, "no such EORI: GB12345678", true),
+            (hmrc, true, "status 503", false),
+        ] {
+            assert_eq!(
+                repeats_personal(answer, text, has_message),
+                expected,
+                "{answer}"
+            );
+        }
+    }
+
+    #[test]
     fn a_field_is_found_however_it_is_written() {
         for (text, expected) in [
             (r#"{"e\u006dail":"x"}"#, "email"),
@@ -293,16 +418,12 @@ mod tests {
             (r#"{"metadata":[["x"]]}"#, "metadata"),
             (r#"{ "a" : 1 , "name" : "x" "#, "name"),
             ("{\"\u{202e}\":{\"name\":\"x\"}}", r"\u{202e}.name"),
+            (r#""Jo Tester""#, NO_FIELD),
+            (r#"["Jo Tester"]"#, NO_FIELD),
         ] {
             assert_eq!(paths(text, false), [expected], "{text}");
         }
-        for text in [
-            "",
-            "x",
-            "{",
-            r#""name""#,
-            r#"{"name":null,"email":"","name":true}"#,
-        ] {
+        for text in ["", "{", r#"{"name":null,"email":"","name":true}"#] {
             assert_eq!(paths(text, false), [""; 0], "{text}");
         }
     }
@@ -342,7 +463,7 @@ mod tests {
         let parsed: serde_json::Value = serde_json::from_str(&fixture).unwrap();
         let message = parsed["message"].as_str().unwrap();
         assert!(
-            message.contains(r#""key":"value""#) && !message.contains("TEST"),
+            message.contains(r#""key":"xxxxx""#) && !message.contains("TEST"),
             "{message}"
         );
         let xml = r#"{"message":"<name>Jo 7</name>"}"#;

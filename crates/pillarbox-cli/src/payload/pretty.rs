@@ -208,7 +208,7 @@ mod tests {
     /// The lines as text; a masked field is its number in brackets.
     fn lines(text: &str, shown: &[usize]) -> Vec<String> {
         let shown = shown.iter().copied().collect();
-        let payload = pretty(text, &fields(text, true), &shown);
+        let payload = pretty(text, &fields(text, false), &shown);
         let piece = |piece: &PayloadPiece| match piece {
             PayloadPiece::Plain(text) | PayloadPiece::Shown(text) => text.clone(),
             PayloadPiece::Masked { number, chars, .. } => format!("[{number}: {chars}]"),

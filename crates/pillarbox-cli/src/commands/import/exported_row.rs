@@ -63,7 +63,7 @@ struct ExportedFields {
 /// The row of a line, before it is proven.
 pub(super) fn row_of(line: &str) -> Result<Row, ImportError> {
     let fields: ExportedFields =
-        serde_json::from_str(line).map_err(|error| ImportError::Line(error.to_string()))?;
+        serde_json::from_str(line).map_err(|error| ImportError::Line(what_is_wrong(&error)))?;
     let received_at = time("received_at", &fields.received_at)?;
     let budget_from = fields.budget_from.as_deref();
     let state = State::parse(&fields.state).ok_or_else(|| invalid("state"))?;
@@ -109,6 +109,16 @@ pub(super) fn row_of(line: &str) -> Result<Row, ImportError> {
     })
 }
 
+/// What is wrong with a line. The library's text about a value of another type quotes the value,
+/// which may be personal.
+fn what_is_wrong(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match error.is_data() && text.starts_with("invalid ") {
+        true => format!("a value of another type ends at column {}", error.column()),
+        false => text,
+    }
+}
+
 fn invalid(field: &'static str) -> ImportError {
     ImportError::Line(format!("invalid {field}"))
 }
@@ -148,7 +158,7 @@ mod tests {
             ("2026-03-02T10:00:00Z", "today", "invalid received_at"),
             ("\"push\"", "\"post\"", "invalid origin"),
             (&zeros, "00", "invalid digest"),
-            ("\"attempts\":0", "\"attempts\":-1", "integer `-1`"),
+            ("\"attempts\":0", "\"attempts\":-1", "another type"),
             (
                 "\"other\":1",
                 "\"body_base64\":\"?\"",

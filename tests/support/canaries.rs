@@ -1,0 +1,226 @@
+//! Canaries: a value of its own in every secret and every personal field, and the search for them
+//! in what a program writes.
+//!
+//! A value is found in any letter case, cut short at either end, escaped, and in hex, base64 or
+//! percent-encoding. So is the digest of a secret.
+
+use std::{borrow::Cow, fmt::Write as _};
+
+use base64::{
+    Engine,
+    prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD},
+};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+/// How many characters of a value are enough to find it.
+const ENOUGH: usize = 12;
+
+/// Digits and letters, without those that are hex digits: no digest can hold a canary.
+const ALPHABET: &[u8] = b"ghijkmnpqrstuvwxyz23456789";
+
+/// What a value is, which decides where it may appear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CanaryKind {
+    /// It appears nowhere, and neither does its digest.
+    Secret,
+    /// It appears where a notification is handed on, or printed for a person who asks for it.
+    Personal,
+    /// It appears where a row is printed whole for a person, and where a message is passed on as it
+    /// was sent.
+    Signature,
+    /// What a stranger sends, who has proven nothing: it appears nowhere.
+    Hostile,
+}
+
+/// Every kind.
+pub const ALL_KINDS: [CanaryKind; 4] = [
+    CanaryKind::Secret,
+    CanaryKind::Personal,
+    CanaryKind::Signature,
+    CanaryKind::Hostile,
+];
+
+/// A value that is not in any text by chance.
+#[derive(Clone, Debug)]
+pub struct Canary {
+    pub name: String,
+    pub kind: CanaryKind,
+    pub value: String,
+    forms: Vec<String>,
+}
+
+impl Canary {
+    /// A canary with a known value.
+    pub fn of(kind: CanaryKind, name: &str, value: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind,
+            value: value.to_owned(),
+            forms: forms(kind, value.as_bytes()),
+        }
+    }
+
+    fn is_in(&self, text: &str, lower_case: &str) -> bool {
+        let is_there = |form: &String| lower_case.contains(form) || text.contains(form);
+        self.forms.iter().any(is_there)
+    }
+}
+
+/// The value of a canary: the same for the same name.
+pub fn value(name: &str) -> String {
+    let letter = |byte: &u8| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()]);
+    Sha256::digest(name).iter().take(20).map(letter).collect()
+}
+
+/// How a value may be written. Texts without capital letters are found in any case.
+fn forms(kind: CanaryKind, value: &[u8]) -> Vec<String> {
+    let (start, end) = (
+        &value[..value.len().min(ENOUGH)],
+        &value[value.len().saturating_sub(ENOUGH)..],
+    );
+    let mut forms = Vec::new();
+    for part in [start, end] {
+        forms.push(String::from_utf8_lossy(part).to_lowercase());
+        forms.push(hex::encode(part));
+    }
+    // A value that begins at any of three places in its group of three bytes.
+    for skipped in 0..3 {
+        let padded = [&vec![b'.'; skipped][..], value].concat();
+        for engine in [BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD] {
+            let encoded = engine.encode(&padded);
+            forms.extend(encoded.get(4..4 + ENOUGH).map(str::to_owned));
+        }
+    }
+    if kind == CanaryKind::Secret {
+        forms.push(hex::encode(&Sha256::digest(value)[..ENOUGH / 2]));
+    }
+    forms
+}
+
+/// All canaries of a test.
+#[derive(Clone, Debug, Default)]
+pub struct Canaries(Vec<Canary>);
+
+impl Canaries {
+    /// A new canary under this name.
+    pub fn add(&mut self, kind: CanaryKind, name: &str) -> String {
+        let value = value(name);
+        self.0.push(Canary::of(kind, name, &value));
+        value
+    }
+
+    /// A value that is known already, such as a signature.
+    pub fn watch(&mut self, kind: CanaryKind, name: &str, value: &str) {
+        self.0.push(Canary::of(kind, name, value));
+    }
+
+    /// The names of the canaries of these kinds that `bytes` hold in any form.
+    pub fn found_in(&self, bytes: &[u8], kinds: &[CanaryKind]) -> Vec<&str> {
+        let views = views(bytes);
+        let is_found = |canary: &&Canary| {
+            kinds.contains(&canary.kind)
+                && views.iter().any(|(text, lower)| canary.is_in(text, lower))
+        };
+        self.0
+            .iter()
+            .filter(is_found)
+            .map(|canary| &*canary.name)
+            .collect()
+    }
+
+    /// Fails if `bytes` hold a canary.
+    #[track_caller]
+    pub fn assert_none(&self, sink: &str, bytes: impl AsRef<[u8]>) {
+        self.assert_no(&ALL_KINDS, sink, bytes);
+    }
+
+    /// Fails if `bytes` hold a canary of these kinds.
+    #[track_caller]
+    pub fn assert_no(&self, kinds: &[CanaryKind], sink: &str, bytes: impl AsRef<[u8]>) {
+        let leak = self.leak(kinds, sink, bytes);
+        assert_eq!(leak, None);
+    }
+
+    /// Which canaries of these kinds `bytes` hold, and the first lines that hold them.
+    pub fn leak(
+        &self,
+        kinds: &[CanaryKind],
+        sink: &str,
+        bytes: impl AsRef<[u8]>,
+    ) -> Option<String> {
+        let bytes = bytes.as_ref();
+        let found = self.found_in(bytes, kinds);
+        if found.is_empty() {
+            return None;
+        }
+        let lines = bytes.split(|byte| *byte == b'\n');
+        let leaking = lines.filter(|line| !self.found_in(line, kinds).is_empty());
+        let shown: Vec<_> = leaking.take(3).map(String::from_utf8_lossy).collect();
+        Some(format!("{sink} holds {found:?}: {}", shown.join("\n")))
+    }
+
+    /// Fails unless `bytes` hold every personal canary whose name begins so.
+    #[track_caller]
+    pub fn assert_all_personal(&self, prefix: &str, sink: &str, bytes: impl AsRef<[u8]>) {
+        let found = self.found_in(bytes.as_ref(), &[CanaryKind::Personal]);
+        let is_missing = |canary: &&Canary| {
+            canary.kind == CanaryKind::Personal
+                && canary.name.starts_with(prefix)
+                && !found.contains(&&*canary.name)
+        };
+        let missing: Vec<_> = self.0.iter().filter(is_missing).collect();
+        assert!(missing.is_empty(), "{sink} lacks {missing:?}");
+    }
+}
+
+/// What `bytes` say as they are, without escapes of URLs, of HTML, and as JSON with every text in
+/// it; each also in lower case.
+fn views(bytes: &[u8]) -> Vec<(String, String)> {
+    let text = String::from_utf8_lossy(bytes);
+    let mut decoded = String::new();
+    for line in text.lines() {
+        decode_json(line, &mut decoded);
+    }
+    let plain = percent_decoded(&text);
+    let html = text
+        .replace("&#34;", "\"")
+        .replace("&quot;", "\"")
+        .replace("&#38;", "&")
+        .replace("&amp;", "&")
+        .replace('\\', "");
+    [text.into_owned(), decoded, plain, html]
+        .map(|view| (view.clone(), view.to_lowercase()))
+        .into()
+}
+
+fn percent_decoded(text: &str) -> String {
+    let url = text.replace('+', " ");
+    let form = format!("x={}", url.replace(['&', '#'], "."));
+    let pairs = url::form_urlencoded::parse(form.as_bytes());
+    pairs.map(|(_, value)| Cow::into_owned(value)).collect()
+}
+
+/// Every name and text of the JSON in `text`, and of the JSON in those texts.
+fn decode_json(text: &str, decoded: &mut String) {
+    if let Ok(value @ (Value::Object(_) | Value::Array(_))) = serde_json::from_str(text) {
+        decode_value(&value, decoded);
+    }
+}
+
+fn decode_value(value: &Value, decoded: &mut String) {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                let _ = writeln!(decoded, "{name}");
+                decode_value(value, decoded);
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| decode_value(value, decoded)),
+        Value::String(text) => {
+            let _ = writeln!(decoded, "{text}");
+            decode_json(text, decoded);
+        }
+        _ => {}
+    }
+}
