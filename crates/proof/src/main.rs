@@ -14,17 +14,15 @@
 
 mod arguments;
 mod checker;
-mod forge;
-mod history;
-mod model;
-mod planted;
-mod power;
 #[cfg(feature = "processes")]
 mod faults;
+mod forge;
 mod history;
 #[cfg(feature = "processes")]
 mod kill;
+mod model;
 mod planted;
+mod power;
 #[cfg(feature = "processes")]
 mod processes;
 mod simulate;
