@@ -121,7 +121,8 @@ impl<'a> Replicas<'a> {
 
     fn kill(&mut self, victim: usize) {
         self.running[victim].kill();
-        self.unwritten.extend(unwritten(&self.running[victim]));
+        self.unwritten
+            .extend(self.running[victim].unwritten_outcomes());
         let (serve, file) = self.spawn(self.addresses[victim]);
         self.running[victim] = serve;
         self.killed
@@ -138,7 +139,7 @@ impl<'a> Replicas<'a> {
     fn stop(mut self) -> Deliveries {
         for serve in &mut self.running {
             assert!(serve.stop(Signal::TERM).success());
-            self.unwritten.extend(unwritten(serve));
+            self.unwritten.extend(serve.unwritten_outcomes());
         }
         let mut deliveries = Deliveries::default();
         for file in &self.killed {
@@ -190,18 +191,6 @@ fn count(keys: &[String]) -> BTreeMap<&str, usize> {
         *times.entry(key.as_str()).or_insert(0) += 1;
     }
     times
-}
-
-/// The keys of the attempts whose outcome this process could not write.
-fn unwritten(serve: &Serve) -> Vec<String> {
-    let key = |line: String| {
-        let line: Value = serde_json::from_str(&line).ok()?;
-        let message = line["message"].as_str()?;
-        let is_unwritten = message.starts_with("outcome not written")
-            || message == "claim ended before the outcome was written";
-        Some(line["key"].as_str().filter(|_| is_unwritten)?.to_owned())
-    };
-    serve.stderr.all().into_iter().filter_map(key).collect()
 }
 
 /// The keys in what one process delivered. A kill may tear the last line.

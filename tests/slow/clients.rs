@@ -244,14 +244,17 @@ pub(super) struct HandedOn {
 
 impl HandedOn {
     /// Adds what a process delivered. One that was killed, or cut off from its inbox, may have
-    /// delivered an event without noting it; no other delivers what another delivers, too.
+    /// delivered an event without noting it, and one that logs an unwritten outcome has; no other
+    /// delivers what another delivers, too.
     pub(super) fn add(&mut self, serve: &Serve, is_disturbed: bool) {
+        let unwritten = serve.unwritten_outcomes();
         for line in serve.stdout.all() {
             let event: Value = serde_json::from_str(&line).expect("every whole line is JSON");
             let key = event["id"].as_str().unwrap().to_owned();
             assert!(
-                is_disturbed || self.undisturbed.insert(key.clone()),
-                "{key} was delivered twice, and nothing had happened"
+                is_disturbed || unwritten.contains(&key) || self.undisturbed.insert(key.clone()),
+                "{key} was delivered twice, and nothing had happened: {:?}",
+                serve.stderr.find(&key)
             );
             if let Some(before) = self.lines.get(&key) {
                 assert_eq!(*before, line, "an event changed between two attempts");

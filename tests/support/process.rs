@@ -362,6 +362,19 @@ impl Serve {
         Duration::from_millis(ticks * 10)
     }
 
+    /// The keys of the attempts whose outcome it could not write, as its log says: each may be
+    /// delivered again.
+    pub fn unwritten_outcomes(&self) -> Vec<String> {
+        let key = |line: String| {
+            let line: Value = serde_json::from_str(&line).ok()?;
+            let message = line["message"].as_str()?;
+            let is_unwritten = message.starts_with("outcome not written")
+                || message == "claim ended before the outcome was written";
+            Some(line["key"].as_str().filter(|_| is_unwritten)?.to_owned())
+        };
+        self.stderr.all().into_iter().filter_map(key).collect()
+    }
+
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }
