@@ -199,6 +199,16 @@ const PROOF: &[(&str, &[&str])] = &[
     ("checker", &["history"]),
     ("simulate", &["arguments", "history", "checker"]),
     ("planted", &["arguments"]),
+    ("second_verifier", &[]),
+    ("second_policy", &[]),
+    ("attacked", &["second_verifier"]),
+    ("attack", &["attacked", "second_verifier"]),
+    (
+        "fuzz",
+        &["attack", "attacked", "second_policy", "second_verifier"],
+    ),
+    ("forge", &["arguments", "simulate"]),
+    ("timing", &["arguments", "simulate"]),
 ];
 
 /// What only some places may name.
