@@ -200,6 +200,16 @@ const PROOF: &[(&str, &[&str])] = &[
     ("simulate", &["arguments", "history", "checker"]),
     ("planted", &["arguments"]),
     ("power", &["arguments", "history", "checker", "simulate"]),
+    ("second_verifier", &[]),
+    ("second_policy", &[]),
+    ("attacked", &["second_verifier"]),
+    ("attack", &["attacked", "second_verifier"]),
+    (
+        "fuzz",
+        &["attack", "attacked", "second_policy", "second_verifier"],
+    ),
+    ("forge", &["arguments", "simulate"]),
+    ("timing", &["arguments", "simulate"]),
 ];
 
 /// What only some places may name.

@@ -112,7 +112,7 @@ impl AttackedReceiver {
             true => Judgement::Refused(400),
             false => judge(&SOURCES, request),
         };
-        self.observe(expected, || match way_in {
+        self.outcome_of(expected, || match way_in {
             WayIn::Direct => self.runtime.block_on(self.receive(request)),
             WayIn::Front(front) => self.answer_event(&event(front, request)),
         })
@@ -132,7 +132,11 @@ impl AttackedReceiver {
         })
     }
 
-    fn observe(&self, expected: Judgement, answer: impl FnOnce() -> HttpAnswer) -> AttackOutcome {
+    fn outcome_of(
+        &self,
+        expected: Judgement,
+        answer: impl FnOnce() -> HttpAnswer,
+    ) -> AttackOutcome {
         let before = self.inbox.calls();
         let answer = answer();
         AttackOutcome {

@@ -72,8 +72,8 @@ impl SigningSender {
     /// The header that this sender writes over `body`, if it signs exactly these bytes.
     pub fn sign(self, secret: &[u8], body: &[u8]) -> String {
         match self {
-            Self::Hmrc => lower_hex(&hmac::<Sha1>(secret, body)),
-            Self::GovukPay => lower_hex(&hmac::<Sha256>(secret, body)),
+            Self::Hmrc => lower_hex(&hmac_of::<Sha1>(secret, body)),
+            Self::GovukPay => lower_hex(&hmac_of::<Sha256>(secret, body)),
         }
     }
 }
@@ -136,7 +136,7 @@ pub fn is_signed(source: &InstalledSource, body: &[u8], header: &[u8]) -> bool {
 }
 
 /// HMAC as RFC 2104 defines it.
-pub fn hmac<D: Digest>(key: &[u8], text: &[u8]) -> Vec<u8> {
+fn hmac_of<D: Digest>(key: &[u8], text: &[u8]) -> Vec<u8> {
     let mut block = match key.len() > BLOCK_BYTES {
         true => D::digest(key).to_vec(),
         false => key.to_vec(),

@@ -23,17 +23,54 @@ const THRESHOLD: f64 = 4.5;
 const PARTS: [usize; 6] = [1000, 990, 950, 900, 750, 500];
 /// The requests before the first that is measured.
 const WARM_UP: u64 = 20_000;
-/// The headers of each class: so many that no class is one place in memory.
-const HEADERS: usize = 64;
+/// The messages of a measurement. Every sample takes one of them at random, so that the digits of a
+/// header are as random in one class as in the other, and the way in which they are read tells
+/// nothing.
+const MESSAGES: usize = 4096;
+/// The samples that are prepared at once.
+const BATCH: usize = 1000;
 const SECRETS: [&str; 2] = [
     "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567",
     "webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu",
 ];
 
-/// Two classes of headers, each wrong somewhere else.
-struct HeaderClasses {
+/// Two places in which a header may be wrong: these are compared.
+struct WrongPlaces {
     name: &'static str,
-    headers: [Vec<Vec<u8>>; 2],
+    places: [WrongPlace; 2],
+}
+
+/// Where a header is wrong.
+#[derive(Clone, Copy)]
+enum WrongPlace {
+    First,
+    Last,
+    Everywhere,
+}
+
+const COMPARISONS: [WrongPlaces; 2] = [
+    WrongPlaces {
+        name: "wrong in the first or in the last digit",
+        places: [WrongPlace::First, WrongPlace::Last],
+    },
+    WrongPlaces {
+        name: "wrong in the first digit or everywhere",
+        places: [WrongPlace::First, WrongPlace::Everywhere],
+    },
+];
+
+/// One call to be timed.
+struct TimedSample {
+    class: usize,
+    /// The number of its message.
+    at: usize,
+    header: [u8; 64],
+}
+
+/// Messages of one length, and the header that is right for each.
+struct SignedMessages {
+    bodies: Vec<Bytes>,
+    right: Vec<Vec<u8>>,
 }
 
 /// The times of one measurement, by class.
@@ -51,17 +88,23 @@ pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
         (SenderKind::HMRC, Sender::Hmrc, SECRETS[0]),
         (SenderKind::GOVUK_PAY, Sender::GovukPay, SECRETS[1]),
     ] {
-        let body = Bytes::from_static(b"{\"n\":1}");
-        let right = sign(sender, secret, &body).into_bytes();
+        let messages = SignedMessages::of(sender, secret, &mut random);
         let keys = [SigningKey::new(kind, "1", &Secret::new(secret.to_owned()))];
-        for classes in classes(&right, &mut random) {
-            let times = measure(&classes, samples, &mut random, |header| {
-                let headers: [&[u8]; 1] = [header];
-                black_box(verify(kind, &keys, &headers, body.clone(), NOW).is_ok());
-            });
+        for comparison in COMPARISONS {
+            let times = measure(
+                &comparison,
+                &messages,
+                samples,
+                &mut random,
+                |at, header| {
+                    let headers: [&[u8]; 1] = [header];
+                    let body = messages.bodies[at].clone();
+                    black_box(verify(kind, &keys, &headers, body, NOW).is_ok());
+                },
+            );
             let t = largest_t(&times);
             is_constant &= t.abs() < THRESHOLD;
-            println!("{:10} {:44} t = {t:6.2}", kind.as_str(), classes.name);
+            println!("{:10} {:44} t = {t:6.2}", kind.as_str(), comparison.name);
         }
     }
     let (t, name) = planted_leak(samples, &mut random);
@@ -73,10 +116,9 @@ pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
 
 /// The same measurement of a comparison that stops where the texts differ.
 fn planted_leak(samples: u64, random: &mut Random) -> (f64, &'static str) {
-    let right = sign(Sender::GovukPay, SECRETS[1], b"{}").into_bytes();
-    let [first_or_last, ..] = classes(&right, random);
-    let times = measure(&first_or_last, samples, random, |header| {
-        let mut digits = header.iter().zip(&right);
+    let messages = SignedMessages::of(Sender::GovukPay, SECRETS[1], random);
+    let times = measure(&COMPARISONS[0], &messages, samples, random, |at, header| {
+        let mut digits = header.iter().zip(&messages.right[at]);
         black_box(digits.all(|(one, other)| black_box(one) == black_box(other)));
     });
     (
@@ -85,34 +127,33 @@ fn planted_leak(samples: u64, random: &mut Random) -> (f64, &'static str) {
     )
 }
 
-/// Wrong in the first byte or in the last; in the first byte or everywhere.
-fn classes(right: &[u8], random: &mut Random) -> [HeaderClasses; 2] {
-    let last = right.len() - 1;
-    let mut wrong_at = |at: usize| {
-        let mut header = right.to_vec();
-        // Another digit of the same kind, so that reading the digits takes no other path.
+impl SignedMessages {
+    fn of(sender: Sender, secret: &str, random: &mut Random) -> Self {
+        let body = |_| Bytes::from(format!("{{\"n\":\"{:016x}\"}}", random.next()));
+        let bodies: Vec<Bytes> = (0..MESSAGES).map(body).collect();
+        let right = bodies
+            .iter()
+            .map(|body| sign(sender, secret, body).into_bytes());
+        Self {
+            right: right.collect(),
+            bodies,
+        }
+    }
+}
+
+/// The right header, made wrong there.
+fn wrong(right: &[u8], place: WrongPlace, random: &mut Random, header: &mut [u8]) {
+    header.copy_from_slice(right);
+    let at = match place {
+        WrongPlace::First => 0..1,
+        WrongPlace::Last => right.len() - 1..right.len(),
+        WrongPlace::Everywhere => 0..right.len(),
+    };
+    for at in at {
         while header[at] == right[at] {
             header[at] = random.pick(b"0123456789abcdef").unwrap_or(b'0');
         }
-        header
-    };
-    let first = (0..HEADERS).map(|_| wrong_at(0)).collect::<Vec<_>>();
-    let in_last = (0..HEADERS).map(|_| wrong_at(last)).collect();
-    let any = (0..HEADERS).map(|_| {
-        let digits = (0..right.len()).map(|_| random.pick(b"0123456789abcdef"));
-        digits.map(|digit| digit.unwrap_or(b'0')).collect()
-    });
-    let any = any.collect();
-    [
-        HeaderClasses {
-            name: "wrong in the first or in the last digit",
-            headers: [first.clone(), in_last],
-        },
-        HeaderClasses {
-            name: "wrong in the first digit or everywhere",
-            headers: [first, any],
-        },
-    ]
+    }
 }
 
 #[expect(
@@ -120,27 +161,44 @@ fn classes(right: &[u8], random: &mut Random) -> [HeaderClasses; 2] {
     reason = "the time of each call is what is measured"
 )]
 fn measure(
-    classes: &HeaderClasses,
+    comparison: &WrongPlaces,
+    messages: &SignedMessages,
     samples: u64,
     random: &mut Random,
-    mut call: impl FnMut(&[u8]),
+    mut call: impl FnMut(usize, &[u8]),
 ) -> ClassTimes {
     let mut times = [Vec::new(), Vec::new()];
-    for number in 0..WARM_UP + samples {
-        let class = usize::from(random.is(500));
-        let at = usize::try_from(random.below(HEADERS as u64)).unwrap_or(0);
-        // Copied to the same place, so that no class has memory of its own.
-        let mut header = [0; 64];
-        let length = classes.headers[class][at].len();
-        header[..length].copy_from_slice(&classes.headers[class][at]);
-        let began = Instant::now();
-        call(&header[..length]);
-        let took = began.elapsed();
-        if number >= WARM_UP {
-            times[class].push(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+    let mut number = 0;
+    while number < WARM_UP + samples {
+        // Prepared before the first is measured, so that making one leaves no trace in its time.
+        for sample in prepare(comparison, messages, random) {
+            let header = &sample.header[..messages.right[sample.at].len()];
+            let began = Instant::now();
+            call(sample.at, header);
+            let took = began.elapsed();
+            if number >= WARM_UP {
+                times[sample.class].push(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+            }
+            number += 1;
         }
     }
     times
+}
+
+fn prepare(
+    comparison: &WrongPlaces,
+    messages: &SignedMessages,
+    random: &mut Random,
+) -> Vec<TimedSample> {
+    let mut one = || {
+        let class = usize::from(random.is(500));
+        let at = usize::try_from(random.below(MESSAGES as u64)).unwrap_or(0);
+        let (mut header, right) = ([0; 64], &messages.right[at]);
+        let place = comparison.places[class];
+        wrong(right, place, random, &mut header[..right.len()]);
+        TimedSample { class, at, header }
+    };
+    (0..BATCH).map(|_| one()).collect()
 }
 
 /// The t with the largest absolute value over all parts of the times.
@@ -184,19 +242,14 @@ mod tests {
     }
 
     #[test]
-    fn the_classes_are_wrong_where_they_say() {
-        let right = vec![b'a'; 64];
-        let [first_or_last, first_or_any] = classes(&right, &mut Random::of(1, 1));
-        for header in &first_or_last.headers[0] {
-            assert!(header[0] != b'a' && header[1..] == right[1..]);
-        }
-        for header in &first_or_last.headers[1] {
-            assert!(header[63] != b'a' && header[..63] == right[..63]);
-        }
-        assert!(
-            first_or_any.headers[1]
-                .iter()
-                .all(|header| header.len() == 64)
-        );
+    fn a_header_is_wrong_where_its_place_says() {
+        let (right, mut random) = (vec![b'a'; 40], Random::of(1, 1));
+        let mut header = vec![0; 40];
+        wrong(&right, WrongPlace::First, &mut random, &mut header);
+        assert!(header[0] != b'a' && header[1..] == right[1..]);
+        wrong(&right, WrongPlace::Last, &mut random, &mut header);
+        assert!(header[39] != b'a' && header[..39] == right[..39]);
+        wrong(&right, WrongPlace::Everywhere, &mut random, &mut header);
+        assert!(!header.contains(&b'a'));
     }
 }

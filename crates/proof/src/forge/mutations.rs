@@ -2,10 +2,7 @@
 //! the algorithm that signed it, and the rest of its head.
 
 use bytes::Bytes;
-use proof::{
-    attacked::SOURCES,
-    second_verifier::{SigningSender, hmac},
-};
+use proof::{attacked::SOURCES, second_verifier::SigningSender};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
@@ -309,8 +306,8 @@ fn other_algorithm(genuine: &mut GenuineRequest, random: &mut Random) {
         2 => hex(Sha1::digest(&body).to_vec()),
         3 => hex(Sha256::digest([key, &body].concat()).to_vec()),
         4 => genuine.source.sender.sign(&body, key),
-        5 => hex(hmac::<Sha1>(key, &body)).repeat(2),
-        6 => hex(hmac::<Sha256>(key, genuine.signature())),
+        5 => SigningSender::Hmrc.sign(key, &body).repeat(2),
+        6 => SigningSender::GovukPay.sign(key, genuine.signature()),
         _ => genuine.source.sender.sign(key, b""),
     };
     *genuine.signature() = signature.into_bytes();

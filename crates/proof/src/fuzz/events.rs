@@ -16,8 +16,8 @@ use crate::{
     second_verifier::is_signed,
 };
 
-/// The longest body whose base64 an HTTP API passes on, and its other fields.
-const MAX_STATUSES: [u16; 9] = [200, 400, 401, 404, 405, 408, 413, 431, 503];
+/// Every status that an answer may have.
+const STATUSES: [u16; 9] = [200, 400, 401, 404, 405, 408, 413, 431, 503];
 
 /// A request through an HTTP API: the same outcome as without it.
 pub(super) fn http_api(bytes: &[u8]) {
@@ -57,7 +57,7 @@ pub(super) fn any_event(bytes: &[u8]) {
     assert_eq!(outcome.is_some(), is_http, "{found:?}");
     let Some(outcome) = outcome else { return };
     let answer = &outcome.answer;
-    assert!(MAX_STATUSES.contains(&answer.status), "{answer:?}");
+    assert!(STATUSES.contains(&answer.status), "{answer:?}");
     assert!(answer.body.len() < 300, "{answer:?}");
     serde_json::from_str::<Value>(&answer.body)
         .map(drop)
@@ -140,7 +140,7 @@ pub fn seed_events() -> Vec<Vec<u8>> {
 pub(super) fn seed_batches() -> Vec<Vec<u8>> {
     let record = |name: &str, number: &str, pk: &str, state: &str| {
         json!({
-            "eventID": "1", "eventName": name, "eventSource": "aws:dynamodb", "awsRegion": "eu-west-2",
+            "eventID": "1", "eventName": name, "eventSource": "aws:dynamodb",
             "dynamodb": {
                 "Keys": {"pk": {"S": pk}}, "SequenceNumber": number, "SizeBytes": 1,
                 "NewImage": {"pk": {"S": pk}, "state": {"S": state}, "v": {"N": "1"}},
