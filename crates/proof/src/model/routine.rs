@@ -24,8 +24,8 @@ use sender_simulator::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    answer_cache::AnswerCache,
     effect::TableChange,
-    memo::Memo,
     messages::{BEGIN, ModelMessages},
     script::{Script, ScriptedCall, ScriptedDestination, ScriptedInbox, ScriptedReply},
     state::{ModelProcess, hash_of},
@@ -78,16 +78,16 @@ pub(super) enum RoutineStep {
 /// each change of rows once, by having the table make it.
 pub(super) struct Routines {
     pub(super) messages: ModelMessages,
-    pub(super) changes: Memo<TableChange>,
-    steps: Memo<RoutineStep>,
+    pub(super) changes: AnswerCache<TableChange>,
+    steps: AnswerCache<RoutineStep>,
 }
 
 impl Routines {
     pub(super) fn new() -> Self {
         Self {
             messages: ModelMessages::new(),
-            changes: Memo::default(),
-            steps: Memo::default(),
+            changes: AnswerCache::default(),
+            steps: AnswerCache::default(),
         }
     }
 
