@@ -67,7 +67,7 @@ impl Routine {
 #[derive(Clone, Debug)]
 pub(super) enum RoutineStep {
     /// It makes a call.
-    Calls(ScriptedCall),
+    Calls(Box<ScriptedCall>),
     /// The sender gets this status.
     Answers(u16),
     /// It has ended, or does what changes nothing.
@@ -134,7 +134,9 @@ pub(super) fn run(
             (script, run.map(|()| RoutineStep::Ended))
         }
     };
-    let next = script.next_call().map(RoutineStep::Calls);
+    let next = script
+        .next_call()
+        .map(|call| RoutineStep::Calls(Box::new(call)));
     ended.or(next).unwrap_or(RoutineStep::Ended)
 }
 
