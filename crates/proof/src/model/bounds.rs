@@ -1,5 +1,7 @@
 //! How large the searches are.
 
+use std::fmt;
+
 use super::messages::{CONFLICT, HMRC, PAY, TWIN};
 
 /// The bounds of one search.
@@ -22,6 +24,28 @@ pub(super) struct ModelBounds {
     pub(super) puller: bool,
     /// How many calls are under way whose processes have given them up.
     pub(super) wire: usize,
+}
+
+impl fmt::Display for ModelBounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            name,
+            messages,
+            workers,
+            attempts,
+            long_waits,
+            replays,
+            discards,
+            puller,
+            wire,
+        } = self;
+        write!(
+            f,
+            "{name}: messages={} workers={workers} attempts={attempts} budgets={long_waits} \
+             replays={replays} discards={discards} puller={puller} late={wire}",
+            messages.len()
+        )
+    }
 }
 
 /// The searches of every change.

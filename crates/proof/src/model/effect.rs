@@ -217,8 +217,9 @@ fn accept(messages: &ModelMessages, state: &mut ModelState, slot: usize, digest:
     if messages.row_digests[row.variant] != *digest {
         state.broken = Some(rules::ONE_KEY);
     }
-    let was_held = messages.rows[row.variant].reason.is_some();
-    if was_held && state.replays[slot] == 0 {
+    // The key of a conflict says what it is, whatever the product makes of its row.
+    let is_conflict = messages.keys[slot].as_str().contains('~');
+    if is_conflict && state.replays[slot] == 0 {
         state.broken = Some(rules::HELD);
     }
     state.accepted[slot] = Acceptances::Now;

@@ -94,7 +94,10 @@ impl ModelMessages {
     /// Has the product read every message, and stores each in every place that it can have.
     fn read_rows(&mut self) {
         let entry = |messages: &Self, routine| match run(messages, routine, &[]) {
-            RoutineStep::Calls(ScriptedCall::Record(entry)) => entry,
+            RoutineStep::Calls(call) => match *call {
+                ScriptedCall::Record(entry) => entry,
+                other => panic!("a message is recorded first: {other:?}"),
+            },
             step => panic!("a message is recorded first: {step:?}"),
         };
         let pushed: Vec<_> = (0..MESSAGES)

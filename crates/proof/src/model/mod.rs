@@ -7,17 +7,21 @@
 
 mod bounds;
 mod effect;
-mod memo;
+mod goals;
+mod answer_cache;
 mod messages;
 mod routine;
 mod rules;
 mod script;
 mod search;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::{sync::Arc, time::Duration};
 
-use stateright::{Checker, HasDiscoveries, Model};
+use stateright::{Checker, Expectation, HasDiscoveries, Model, Property};
+use tokio::time::Instant;
 
 use crate::arguments::Arguments;
 use bounds::{LONG, ModelBounds, SHORT};
@@ -30,6 +34,7 @@ pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
     let threads: usize = arguments.number("threads", 2)?;
     let seconds: u64 = arguments.number("seconds", 3600)?;
     let only = arguments.text("only").unwrap_or_default();
+    let seconds = Duration::from_secs(seconds);
     let searches = match arguments.text("bounds").unwrap_or("short") {
         "short" => SHORT,
         "long" => LONG,
@@ -38,8 +43,7 @@ pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
     let routines = Arc::new(Routines::new());
     let mut is_kept = true;
     for bounds in searches.iter().filter(|bounds| bounds.name.contains(only)) {
-        let timeout = Duration::from_secs(seconds);
-        is_kept &= search(*bounds, &routines, threads, timeout);
+        is_kept &= search(*bounds, &routines, threads, seconds);
     }
     Ok(is_kept)
 }
@@ -51,40 +55,52 @@ fn search(
     threads: usize,
     timeout: Duration,
 ) -> bool {
-    println!("{bounds:?}");
-    let began = tokio::time::Instant::now();
-    let model = RowModel::new(bounds, Arc::clone(routines));
-    let checker = model
+    println!("{bounds}");
+    let began = Instant::now();
+    let checker = RowModel::new(bounds, Arc::clone(routines))
         .checker()
         .threads(threads)
         .timeout(timeout)
         .finish_when(HasDiscoveries::AnyFailures)
         .spawn_bfs()
         .join();
+    let took = began.elapsed();
     println!(
-        "  states {}, unique {}, depth {}, {:.1} s",
+        "  {} states, {} of them different, {} steps deep, {:.1} s",
         checker.state_count(),
         checker.unique_state_count(),
         checker.max_depth(),
-        began.elapsed().as_secs_f64(),
+        took.as_secs_f64(),
     );
-    let mut is_kept = true;
-    for property in checker.model().properties() {
+    let is_complete = took < timeout;
+    if !is_complete {
+        println!("NOT COMPLETE after {} s", timeout.as_secs());
+    }
+    let failures = failures(&checker);
+    for failure in &failures {
+        println!("{failure}");
+    }
+    is_complete && failures.is_empty()
+}
+
+/// The rules that were broken, with the steps to there, and what was not reached.
+fn failures(checker: &impl Checker<RowModel>) -> Vec<String> {
+    let failure = |property: Property<RowModel>| {
         let found = checker.discovery(property.name);
         match (property.expectation, found) {
-            (stateright::Expectation::Sometimes, None) => {
-                println!("NOT REACHED {}", property.name);
-                is_kept = false;
+            (Expectation::Sometimes, None) => Some(format!("NOT REACHED {}", property.name)),
+            (Expectation::Always, Some(path)) => {
+                let steps = path.into_actions();
+                let steps = steps.iter().map(|step| format!("\n  {step:?}"));
+                Some(format!(
+                    "VIOLATION {}{}",
+                    property.name,
+                    steps.collect::<String>()
+                ))
             }
-            (stateright::Expectation::Always, Some(path)) => {
-                println!("VIOLATION {}", property.name);
-                for action in path.into_actions() {
-                    println!("  {action:?}");
-                }
-                is_kept = false;
-            }
-            _ => {}
+            _ => None,
         }
-    }
-    is_kept
+    };
+    let properties = checker.model().properties();
+    properties.into_iter().filter_map(failure).collect()
 }

@@ -24,8 +24,8 @@ use sender_simulator::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    answer_cache::AnswerCache,
     effect::TableChange,
-    memo::Memo,
     messages::{BEGIN, ModelMessages},
     script::{Script, ScriptedCall, ScriptedDestination, ScriptedInbox, ScriptedReply},
     state::{ModelProcess, hash_of},
@@ -67,7 +67,7 @@ impl Routine {
 #[derive(Clone, Debug)]
 pub(super) enum RoutineStep {
     /// It makes a call.
-    Calls(ScriptedCall),
+    Calls(Box<ScriptedCall>),
     /// The sender gets this status.
     Answers(u16),
     /// It has ended, or does what changes nothing.
@@ -78,16 +78,16 @@ pub(super) enum RoutineStep {
 /// each change of rows once, by having the table make it.
 pub(super) struct Routines {
     pub(super) messages: ModelMessages,
-    pub(super) changes: Memo<TableChange>,
-    steps: Memo<RoutineStep>,
+    pub(super) changes: AnswerCache<TableChange>,
+    steps: AnswerCache<RoutineStep>,
 }
 
 impl Routines {
     pub(super) fn new() -> Self {
         Self {
             messages: ModelMessages::new(),
-            changes: Memo::default(),
-            steps: Memo::default(),
+            changes: AnswerCache::default(),
+            steps: AnswerCache::default(),
         }
     }
 
@@ -134,7 +134,9 @@ pub(super) fn run(
             (script, run.map(|()| RoutineStep::Ended))
         }
     };
-    let next = script.next_call().map(RoutineStep::Calls);
+    let next = script
+        .next_call()
+        .map(|call| RoutineStep::Calls(Box::new(call)));
     ended.or(next).unwrap_or(RoutineStep::Ended)
 }
 

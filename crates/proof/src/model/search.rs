@@ -4,20 +4,19 @@ use std::{sync::Arc, time::Duration};
 
 use pillarbox::{
     delivery::{BUDGET, LEASE_DURATION},
-    domain::State,
     inbox::{DeliveryInbox, MAX_AHEAD, SourceFilter},
 };
 use stateright::{Model, Property};
 
 use super::{
+    answer_cache::AnswerCache,
     bounds::ModelBounds,
-    effect,
-    memo::Memo,
-    messages::{HMRC, MESSAGES},
+    effect, goals,
+    messages::HMRC,
     routine::{Routine, RoutineStep, Routines},
     rules,
     script::ScriptedCall,
-    state::{Acceptances, ModelProcess, ModelReply, ModelRow, ModelState, SLOTS, hash_of},
+    state::{ModelProcess, ModelReply, ModelRow, ModelState, SLOTS, hash_of},
 };
 use crate::simulate::table::at_once;
 
@@ -70,8 +69,11 @@ pub(super) enum ModelAction {
 pub(super) struct RowModel {
     pub(super) bounds: ModelBounds,
     pub(super) routines: Arc<Routines>,
+    /// What a test plants in the transitions: it changes the state that an action leads to.
+    #[cfg(test)]
+    pub(super) plant: fn(ModelAction, &mut ModelState),
     /// Whether a state drains.
-    drained: Memo<bool>,
+    drained: AnswerCache<bool>,
 }
 
 impl RowModel {
@@ -79,7 +81,9 @@ impl RowModel {
         Self {
             bounds,
             routines,
-            drained: Memo::default(),
+            #[cfg(test)]
+            plant: |_, _| {},
+            drained: AnswerCache::default(),
         }
     }
 
@@ -334,6 +338,8 @@ impl Model for RowModel {
                 state.pass(BUDGET);
             }
         }
+        #[cfg(test)]
+        (self.plant)(action, &mut state);
         state.pass(Duration::ZERO);
         state.sort();
         if state.broken.is_none() {
@@ -347,7 +353,7 @@ impl Model for RowModel {
 
     fn properties(&self) -> Vec<Property<Self>> {
         let mut properties = rules::properties();
-        properties.extend(reached());
+        properties.extend(goals::reached());
         properties
     }
 }
@@ -371,61 +377,4 @@ fn fates(call: &ScriptedCall) -> &'static [CallFate] {
         ],
         ScriptedCall::Acknowledge(_) => &[Done, ReplyLost, Fails, EndsBefore],
     }
-}
-
-/// Whether a row of the state is so.
-fn any(state: &ModelState, is: impl Fn(&ModelRow) -> bool) -> bool {
-    state.rows.iter().flatten().any(is)
-}
-
-/// What the search has to reach: a model that forbids too much would keep every rule.
-fn reached() -> Vec<Property<RowModel>> {
-    let reached = Property::<RowModel>::sometimes;
-    vec![
-        reached(
-            "a row is delivered by its second attempt",
-            |model, state| {
-                model.bounds.attempts < 2
-                    || any(state, |row| {
-                        row.state == State::Delivered && row.attempts > 1
-                    })
-            },
-        ),
-        reached("a row is dead", |_, state| {
-            any(state, |row| row.state == State::Dead)
-        }),
-        reached("a row is discarded", |model, state| {
-            !model.bounds.discards || any(state, |row| row.state == State::Discarded)
-        }),
-        reached(
-            "everything is acknowledged and delivered, repeated or held",
-            |model, state| {
-                let messages = model.bounds.messages;
-                let rows = state.rows.iter().flatten();
-                let is_quiet = state.live.is_empty() && state.wire.is_empty();
-                messages.iter().all(|message| state.acknowledged[*message])
-                    && rows.clone().count() >= messages.len().min(MESSAGES)
-                    && rows.clone().all(|row| !row.is_open())
-                    && is_quiet
-            },
-        ),
-        reached(
-            "an event is accepted again after a replay",
-            |model, state| {
-                model.bounds.replays == 0
-                    || (0..SLOTS).any(|slot| {
-                        state.replays[slot] > 0 && state.accepted[slot] == Acceptances::Now
-                    })
-            },
-        ),
-        reached("two processes attempt one row", |model, state| {
-            let slot = |process: &ModelProcess| match process.0 {
-                Routine::Attempt { slot, .. } => Some(slot),
-                _ => None,
-            };
-            model.bounds.workers < 2
-                || model.bounds.attempts < 2
-                || matches!(&state.live[..], [one, two] if slot(one).is_some() && slot(one) == slot(two))
-        }),
-    ]
 }

@@ -10,7 +10,7 @@ pub(super) enum Catcher {
     Simulation,
     /// `proof model`.
     Model,
-    /// The tests of a package's library whose names contain a text.
+    /// The tests of a package whose names contain a text.
     Tests {
         package: &'static str,
         filter: &'static str,

@@ -7,7 +7,7 @@
 mod faults;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -22,11 +22,8 @@ const CHOSEN: &str = "PLANTED";
 /// The variable that chooses one.
 const VARIABLE: &str = "PILLARBOX_PLANTED";
 
-/// The packages that faults are planted in, and the root of each.
-const SWITCHED: [(&str, &str); 2] = [
-    ("pillarbox", "src/lib.rs"),
-    ("pillarbox-cli", "crates/pillarbox-cli/src/lib.rs"),
-];
+/// The roots of the packages that faults are planted in.
+const SWITCHED: [&str; 2] = ["src/lib.rs", "crates/pillarbox-cli/src/lib.rs"];
 
 /// What the copy has besides: which fault is chosen.
 const SWITCH: &str = r#"
@@ -60,13 +57,18 @@ pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
     println!("proof planted --histories {histories} --seed {seed}");
     let faults = faults();
     let tree = PlantedTree::plant(&root, &target, &faults)?;
-    tree.build()?;
-    println!("| fault | found by | cost |\n|---|---|---|");
-    let mut missed = 0;
-    let chosen = faults
+    let chosen: Vec<_> = faults
         .iter()
         .enumerate()
-        .filter(|(_, fault)| only.split('|').any(|text| fault.name.contains(text)));
+        .filter(|(_, fault)| only.split('|').any(|text| fault.name.contains(text)))
+        .collect();
+    let packages = chosen.iter().filter_map(|(_, fault)| match fault.catcher {
+        Catcher::Tests { package, .. } => Some(package),
+        Catcher::Simulation | Catcher::Model => None,
+    });
+    tree.build(packages.collect())?;
+    println!("| fault | found by | cost |\n|---|---|---|");
+    let mut missed = 0;
     for (number, fault) in chosen {
         let began = tokio::time::Instant::now();
         let found = tree.find(number, fault, histories, seed)?;
@@ -136,15 +138,27 @@ impl PlantedTree {
         cargo
     }
 
-    fn build(&self) -> Result<(), String> {
+    /// The tests of a package: those of its library, or of the package of tests those in process.
+    fn tests(&self, package: &str) -> Command {
+        let mut tests = self.cargo();
+        tests.args(["test", "--quiet", "-p", package]);
+        match package {
+            "pillarbox-tests" => tests.args(["--test", "it"]),
+            _ => tests.arg("--lib"),
+        };
+        tests
+    }
+
+    /// Builds what finds faults, with the tests of these packages.
+    fn build(&self, packages: BTreeSet<&str>) -> Result<(), String> {
         let build =
             run(self
                 .cargo()
                 .args(["build", "--quiet", "--profile", "proof", "-p", "proof"]))?;
         let mut outputs = vec![build];
-        for package in SWITCHED.map(|(package, _)| package) {
-            let tests = ["test", "--quiet", "-p", package, "--lib", "--no-run"];
-            outputs.push(run(self.cargo().args(tests))?);
+        for package in packages {
+            let tests = self.tests(package).arg("--no-run").output();
+            outputs.push(tests.map_err(|error| error.to_string())?);
         }
         for output in outputs {
             if !output.status.success() {
@@ -198,10 +212,8 @@ impl PlantedTree {
                 Ok(rule.map(|(rule, _)| format!("`model`, rule {rule}")))
             }
             Catcher::Tests { package, filter } => {
-                let output = run(self
-                    .cargo()
-                    .env(VARIABLE, &number)
-                    .args(["test", "--quiet", "-p", package, "--lib", filter]))?;
+                let mut tests = self.tests(package);
+                let output = run(tests.env(VARIABLE, &number).args(["--", filter]))?;
                 let text = String::from_utf8_lossy(&output.stdout).into_owned();
                 let failed = text
                     .lines()
@@ -219,8 +231,8 @@ fn edited_files(root: &Path, faults: &[PlantedFault]) -> Result<BTreeMap<String,
         fs::read_to_string(root.join(file)).map_err(|error| format!("{file}: {error}"))
     };
     let mut files = BTreeMap::new();
-    for (_, root) in SWITCHED {
-        files.insert(root.to_owned(), read(root)? + SWITCH);
+    for file in SWITCHED {
+        files.insert(file.to_owned(), read(file)? + SWITCH);
     }
     for (number, fault) in faults.iter().enumerate() {
         for edit in &fault.edits {

@@ -6,15 +6,15 @@ use std::{
 };
 
 /// Answers by the hash of their question.
-pub(super) struct Memo<T>(RwLock<HashMap<u64, Arc<T>>>);
+pub(super) struct AnswerCache<T>(RwLock<HashMap<u64, Arc<T>>>);
 
-impl<T> Default for Memo<T> {
+impl<T> Default for AnswerCache<T> {
     fn default() -> Self {
         Self(RwLock::default())
     }
 }
 
-impl<T> Memo<T> {
+impl<T> AnswerCache<T> {
     /// The answer to `question`, found by `answer` if it is new. Two threads may both find it.
     pub(super) fn get(&self, question: u64, answer: impl FnOnce() -> T) -> Arc<T> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
