@@ -28,8 +28,9 @@ usage: proof COMMAND
   simulate [--histories N] [--seed S] [--threads T] [--class NAME]
                      random histories in virtual time, each checked
   replay LINE        one of them again, with everything that happened
-  power [--times N] [--seed S] [--minutes M] [--threads T] [--lie KIND] [--pillarbox FILE]
-                     power losses of the shipped serve: what was not flushed is lost
+  power [--times N] [--seed S] [--minutes M] [--threads T] [--only serve|commands]
+        [--lie all|folders|log|file] [--pillarbox FILE] [--folder FOLDER]
+                     power losses of the shipped serve: what was not flushed may be lost
   planted [--only TEXT] [--histories N]
                      faults planted in copies of the sources, each of which a check must find";
 

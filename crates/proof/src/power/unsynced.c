@@ -1,9 +1,10 @@
 /* Records, in order, what a process does to the files of one folder, and when it answers.
  *
  * It is loaded before the C library (LD_PRELOAD), and writes a journal of every write, truncation,
- * flush and change of a name, with the beginning of every HTTP answer and all output between them. Each record is made under the lock under which the call is made, so any prefix of
- * the journal is what the process had done at some instant. A flush is two records, its beginning
- * and its end, because writes go on meanwhile.
+ * flush and change of a name, with the beginning of every HTTP answer and all output between them.
+ * Each record is made under the lock under which the call is made, so any prefix of the journal is
+ * what the process had done at some instant. A flush is two records, its beginning and its end,
+ * because writes go on meanwhile.
  *
  * A flush is not passed on to the disk. It takes a random time instead, so that a run neither
  * depends on this machine's disk nor wears it; the journal decides what a disk would have kept.
@@ -354,7 +355,8 @@ static ssize_t write_parts(int fd, const struct iovec *parts, int count, off_t o
         error = errno;
         if (written > 0 && status) note_answer(fd, status);
         if (written > 0 && file != NOTHING)
-            note(file == STANDARD_OUTPUT ? OUTPUT : REPORT, 0, 0, 0, parts, count, (size_t)written);
+            note(file == STANDARD_OUTPUT ? OUTPUT : REPORT, 0, 0, 0, parts, count,
+                 (size_t)written);
     }
     pthread_mutex_unlock(&lock);
     errno = error;
