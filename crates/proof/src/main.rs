@@ -45,6 +45,9 @@ usage: proof COMMAND
                      every state of a few rows within bounds, each checked
   power [--times N] [--seed S] [--minutes M] [--threads T] [--lie KIND] [--pillarbox FILE]
                      power losses of the shipped serve: what was not flushed is lost
+  power [--times N] [--seed S] [--minutes M] [--threads T] [--only serve|commands]
+        [--lie all|folders|log|file] [--pillarbox FILE] [--folder FOLDER]
+                     power losses of the shipped serve: what was not flushed may be lost
   planted [--only TEXT] [--histories N]
                      faults planted in copies of the sources, each of which a check must find
 with the feature `processes`:

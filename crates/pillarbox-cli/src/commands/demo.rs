@@ -3,6 +3,7 @@
 use std::{fs, io, io::Write, path::Path};
 
 use super::{CommandError, ErrorCode, settings::DEMO};
+use crate::sqlite::sync_folder;
 use pillarbox::{config::Config, domain::Clock, secrets::SecretRef, senders::SenderKind};
 
 /// Creates the folder and the missing secrets, readable only by their owner. Returns whether a
@@ -20,13 +21,14 @@ pub(super) fn prepare(config: &Config, clock: &impl Clock) -> Result<bool, Comma
     Ok(is_new)
 }
 
-/// Creates the demo's folder, accessible only to its owner, if it does not exist.
+/// Creates the demo's folder, accessible only to its owner, if it does not exist. Its name is
+/// flushed: without it, a power cut would lose everything in it.
 pub(super) fn make_folder(folder: &Path) -> Result<(), CommandError> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    let made = builder.create(folder);
+    let made = builder.create(folder).and_then(|()| sync_folder(folder));
     made.map_err(|error| {
         ErrorCode::LocalFile.error(format!("cannot create {}: {error}", folder.display()))
     })
@@ -49,7 +51,8 @@ fn make_secret(path: &Path, kind: SenderKind, clock: &impl Clock) -> Result<bool
             file.write_all(random_secret(kind, clock).as_bytes())
                 .and_then(|()| file.sync_all())
         })
-        .and_then(|()| fs::hard_link(&draft, path));
+        .and_then(|()| fs::hard_link(&draft, path))
+        .and_then(|()| sync_folder(path));
     let _ = fs::remove_file(&draft);
     match made {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {

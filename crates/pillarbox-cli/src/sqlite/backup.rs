@@ -87,8 +87,8 @@ fn create_private(path: &Path) -> Result<(), InboxError> {
     connection::new_private_file(path).map_err(|error| file_error(path, &error))
 }
 
-/// Flushes the folder, so that the name survives a power cut.
-pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
+/// Flushes the folder that has `path` in it, so that the name survives a power cut.
+pub fn sync_folder(path: &Path) -> io::Result<()> {
     let absolute = std::path::absolute(path)?;
     absolute
         .parent()

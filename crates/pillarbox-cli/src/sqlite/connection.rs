@@ -84,6 +84,27 @@ pub(super) fn begin_file(path: &Path) -> Result<(), InboxError> {
     begun.map_err(|error| unavailable_at(path, &error))
 }
 
+/// Undoes what a process was writing to the file without a log when it ended: before there is a
+/// log, SQLite keeps what it overwrites in a rollback journal.
+///
+/// SQLite does this at the first read. Until then the first page may have a counter that was never
+/// committed, and nothing may be concluded from it. A log beside it may be another file's, and is
+/// checked first.
+pub(super) fn roll_back(path: &Path) -> Result<(), InboxError> {
+    if !beside(path, "-journal").exists() || has_log(path) {
+        return Ok(());
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let rolled_back = Connection::open_with_flags(path, flags).and_then(|connection| {
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        schema::version(&connection)
+    });
+    match rolled_back {
+        Ok(_) => Ok(()),
+        Err(error) => Err(unavailable_at(path, &error)),
+    }
+}
+
 /// Keys are scattered, so each row changes another page of the index: small pages flush faster.
 fn set_page_size(db: &Connection) -> Result<(), rusqlite::Error> {
     db.pragma_update(None, "page_size", 2048)

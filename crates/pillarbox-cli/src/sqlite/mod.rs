@@ -51,7 +51,7 @@ use pillarbox::{
 };
 use writer::{CheckedConnection, SqliteWriter, WritePriority};
 
-pub use backup::partial_path;
+pub use backup::{partial_path, sync_folder};
 pub use expiry::PurgedBatch;
 pub use lock::{LockError, ServeLock};
 pub use query::{ArrivalCount, FileInspection};
@@ -78,6 +78,7 @@ impl SqliteInbox {
     /// Fails if the log beside it belongs to another file.
     pub fn create(path: &Path) -> Result<Self, InboxError> {
         connection::create_private(path)?;
+        connection::roll_back(path)?;
         if FilePair::open(path)?.is_empty() {
             connection::begin_file(path)?;
         }

@@ -662,6 +662,30 @@ async fn a_full_disk_refuses_and_recovers_when_there_is_room() {
     assert_eq!(fresh.record(&bulky).await.unwrap(), Recorded::First);
 }
 
+/// What a power cut leaves that hits SQLite between the first page of a new file and its commit:
+/// the page, and a rollback journal that says that the file was empty.
+#[tokio::test]
+async fn a_file_whose_beginning_was_interrupted_is_begun_again() {
+    const JOURNAL_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("inbox.db");
+    connection::create_private(&file).unwrap();
+    connection::begin_file(&file).unwrap();
+    let mut journal = vec![0; 512];
+    journal[..8].copy_from_slice(&JOURNAL_MAGIC);
+    journal[20..24].copy_from_slice(&512u32.to_be_bytes());
+    journal[24..28].copy_from_slice(&2048u32.to_be_bytes());
+    std::fs::write(connection::beside(&file, "-journal"), journal).unwrap();
+
+    let inbox = SqliteInbox::create(&file).unwrap();
+    inbox.record(&paid("m1")).await.unwrap();
+    inbox.record(&paid("m2")).await.unwrap();
+    drop(inbox);
+    assert!(!connection::beside(&file, "-journal").exists());
+    let inbox = SqliteInbox::open(&file).unwrap();
+    assert!(inbox.get(&paid("m1").key).await.unwrap().is_some());
+}
+
 #[tokio::test]
 async fn a_file_that_was_deleted_or_replaced_is_not_written_to() {
     let fresh = TempInbox::new();

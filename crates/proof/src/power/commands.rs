@@ -1,6 +1,6 @@
 //! Power losses of the commands that copy, replace or change the inbox, and of the demo.
 
-use std::{collections::BTreeSet, fs, path::Path, sync::atomic::AtomicU64};
+use std::{collections::BTreeSet, fs, path::Path, process::Command, sync::atomic::AtomicU64};
 
 use serde_json::Value;
 
@@ -92,36 +92,46 @@ impl RecordedCommand {
             ..DiskManner::default()
         };
         let journal = folder.with_extension("journal");
-        let attach = |command: &mut _| interposer.attach(command, folder, &journal, manner);
-        match command {
-            AttackedCommand::Demo => {
-                let mut serve = program.serve_command(folder);
-                attach(&mut serve);
-                let serve = RunningServe::start(&mut serve, &folder.with_extension("run"))?;
-                let url = serve.url("pay")?;
-                require(program, folder, &["send", "pay", "--to", url.as_str()])?;
-                recorded.new = keys(program, folder, &[])?;
-                drop(serve);
-            }
-            _ => {
-                let old = recorded.old.clone();
-                let mut attacked = program.command(folder, &arguments(command, &old));
-                attach(&mut attacked);
-                let run = finish(&mut attacked)?;
-                if run.code != 0 {
-                    return Err(format!("{}: {}", command.name(), run.stderr));
-                }
-            }
-        }
+        let attach = |command: &mut Command| interposer.attach(command, folder, &journal, manner);
+        recorded.run(program, folder, attach)?;
         let bytes = fs::read(&journal).map_err(|error| describe(&journal, &error))?;
         recorded.journal = Journal::read(bytes, folder)?;
         let is_report = |operation: &Operation| match command {
             AttackedCommand::Demo => matches!(operation, Operation::Answer { status: 200, .. }),
-            _ => matches!(operation, Operation::Output { .. }),
+            _ => matches!(operation, Operation::Output { .. } | Operation::Report),
         };
         let done = recorded.journal.operations.iter().rposition(is_report);
         recorded.done = done.ok_or_else(|| format!("{} reports nothing", command.name()))?;
         Ok(recorded)
+    }
+
+    /// Runs the command to its end, and the demo until it has acknowledged one notification.
+    fn run(
+        &mut self,
+        program: &PillarboxProgram,
+        folder: &Path,
+        attach: impl Fn(&mut Command),
+    ) -> Result<(), String> {
+        if self.command == AttackedCommand::Demo {
+            let mut serve = program.serve_command(folder);
+            attach(&mut serve);
+            let serve = RunningServe::start(&mut serve, &folder.with_extension("run"))?;
+            let url = serve.url("pay")?;
+            require(program, folder, &["send", "pay", "--to", url.as_str()])?;
+            self.new = keys(program, folder, &[])?;
+            return Ok(());
+        }
+        let mut attacked = program.command(folder, &arguments(self.command, &self.old));
+        attach(&mut attacked);
+        let run = finish(&mut attacked)?;
+        match run.code {
+            0 => Ok(()),
+            code => Err(format!(
+                "{} ended with {code}: {}",
+                self.command.name(),
+                run.stderr
+            )),
+        }
     }
 
     /// An inbox, a backup of it, and what came after that.

@@ -210,25 +210,20 @@ impl<'a> RecordedDisk<'a> {
                 began,
                 failed,
             } => self.flush(opened.get(file), (*began, at, *failed), lie),
-            Operation::Link { from, to } => {
-                let inode = *live.get(from).ok_or_else(|| unknown(from))?;
-                self.rename(at, NameChange::Set(to.clone(), inode), live);
-            }
-            Operation::Rename { from, to } => {
-                let inode = *live.get(from).ok_or_else(|| unknown(from))?;
-                let change = NameChange::Rename(from.clone(), to.clone(), inode);
+            Operation::Link { .. }
+            | Operation::Rename { .. }
+            | Operation::Unlink { .. }
+            | Operation::Folder { .. } => {
+                let change = name_change(operation, live)?;
                 self.rename(at, change, live);
-            }
-            Operation::Unlink { path } => {
-                self.rename(at, NameChange::Remove(path.clone()), live);
-            }
-            Operation::Folder { path } => {
-                self.rename(at, NameChange::Folder(path.clone()), live);
             }
             Operation::Unsupported { call } => {
                 return Err(format!("the process calls {call}, which the journal lacks"));
             }
-            Operation::Flush { .. } | Operation::Answer { .. } | Operation::Output { .. } => {}
+            Operation::Flush { .. }
+            | Operation::Answer { .. }
+            | Operation::Output { .. }
+            | Operation::Report => {}
         }
         Ok(())
     }
@@ -339,6 +334,23 @@ impl<'a> RecordedDisk<'a> {
         }
         bytes
     }
+}
+
+/// The change of a name, where names stand for the files of `live`.
+fn name_change(
+    operation: &Operation,
+    live: &BTreeMap<PathBuf, usize>,
+) -> Result<NameChange, String> {
+    let inode = |path: &Path| live.get(path).copied().ok_or_else(|| unknown(path));
+    Ok(match operation {
+        Operation::Link { from, to } => NameChange::Set(to.clone(), inode(from)?),
+        Operation::Rename { from, to } => {
+            NameChange::Rename(from.clone(), to.clone(), inode(from)?)
+        }
+        Operation::Unlink { path } => NameChange::Remove(path.clone()),
+        Operation::Folder { path } => NameChange::Folder(path.clone()),
+        other => return Err(format!("{other:?} changes no name")),
+    })
 }
 
 /// A length or place in a file, all of which is in memory here.

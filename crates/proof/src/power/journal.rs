@@ -64,6 +64,8 @@ pub(super) enum Operation {
     Output {
         content: Range<usize>,
     },
+    /// Standard error.
+    Report,
     /// A call whose effect the journal cannot describe.
     Unsupported {
         call: String,
@@ -136,15 +138,14 @@ fn operation(
             began: usize::try_from(offset).map_err(|error| error.to_string())?,
             failed: length != 0,
         },
-        7 => {
+        kind @ (7 | 9) => {
             let (from, to) = paths();
-            Operation::Link { from, to }
+            match kind {
+                7 => Operation::Link { from, to },
+                _ => Operation::Rename { from, to },
+            }
         }
         8 => Operation::Unlink { path: path() },
-        9 => {
-            let (from, to) = paths();
-            Operation::Rename { from, to }
-        }
         10 => Operation::Folder { path: path() },
         11 => Operation::Answer {
             port: u16::try_from(offset).map_err(|error| error.to_string())?,
@@ -152,6 +153,7 @@ fn operation(
         },
         12 => Operation::Output { content },
         13 => Operation::Unsupported { call: text() },
+        14 => Operation::Report,
         other => return Err(format!("the journal has a record of kind {other}")),
     })
 }

@@ -69,7 +69,7 @@ impl PostedMessage {
             let event = random.pick(sender.events());
             sender
                 .body(event, &clock)
-                .unwrap_or_else(|_| unreachable!("an event of its own"))
+                .unwrap_or_else(|_| unreachable!("an event of this sender"))
         };
         Self {
             sender,

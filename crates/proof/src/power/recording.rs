@@ -135,7 +135,7 @@ impl RecordedRun {
         if answered == 0 {
             return Err("serve has answered no request".to_owned());
         }
-        // A process that is killed may have sent an answer on each connection that it did not record.
+        // A process that is killed may have sent one answer a connection that it did not record.
         if recorded + CONNECTIONS < answered || writes < answered / 64 {
             return Err(format!(
                 "of {answered} answers the journal has {recorded}, and {writes} writes: the \

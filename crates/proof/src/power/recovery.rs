@@ -82,20 +82,30 @@ pub(super) fn recover(
     }
     let after = fs::read(output.with_extension("stdout")).unwrap_or_default();
     story.delivered(&after);
-    story.finished(&left);
-    let mut violations = check(&story.ended(&left));
-    violations.extend(judge_file(program, folder));
-    if violations.is_empty() {
-        Ok(RecoveredInbox {
-            story,
-            acknowledged,
-            found: rows.len(),
-            open: rows.iter().filter(|row| !row.state.is_finished()).count(),
-            sent_again: sent_again.len(),
-        })
-    } else {
-        Err(violations)
+    let violations = judge(program, folder, &mut story, &left);
+    if !violations.is_empty() {
+        return Err(violations);
     }
+    Ok(RecoveredInbox {
+        story,
+        acknowledged,
+        found: rows.len(),
+        open: rows.iter().filter(|row| !row.state.is_finished()).count(),
+        sent_again: sent_again.len(),
+    })
+}
+
+/// Checks the history, which ends with the rows that are left, and the file.
+fn judge(
+    program: &PillarboxProgram,
+    folder: &Path,
+    story: &mut PowerStory,
+    left: &[ListedRow],
+) -> Vec<Violation> {
+    story.finished(left);
+    let mut violations = check(&story.ended(left));
+    violations.extend(judge_file(program, folder));
+    violations
 }
 
 /// Sends what got no answer again, as its sender would.

@@ -30,7 +30,7 @@ secrets = ["env:PAY_SIGNING_SECRET"]
 "#;
 
 /// Longer than `serve` ever needs to start or to stop.
-const PATIENCE_FOR_START: Duration = Duration::from_secs(30);
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The program, wherever it is.
 pub(super) struct PillarboxProgram(pub(super) PathBuf);
@@ -107,7 +107,7 @@ impl RunningServe {
             .stderr(open(&stderr)?);
         let child = command.spawn().map_err(|error| error.to_string())?;
         let mut serve = Self { child, stderr };
-        let deadline = Instant::now() + PATIENCE_FOR_START;
+        let deadline = Instant::now() + START_TIMEOUT;
         while !serve.log().contains("Ready.") {
             if let Some(status) = serve.ended()? {
                 return Err(format!("serve ended with {status}: {}", serve.log()));
@@ -142,7 +142,7 @@ impl RunningServe {
     pub(super) fn stop(mut self) -> Result<(), String> {
         kill_process(Pid::from_child(&self.child), Signal::TERM)
             .map_err(|error| error.to_string())?;
-        let deadline = Instant::now() + PATIENCE_FOR_START;
+        let deadline = Instant::now() + START_TIMEOUT;
         while Instant::now() < deadline {
             match self.ended()? {
                 Some(status) if status.success() => return Ok(()),

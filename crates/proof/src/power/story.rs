@@ -1,8 +1,8 @@
 //! Writes the history of an inbox that lost its power, for the checker.
 //!
-//! From outside, nobody sees a row being stored or claimed. A row counts as stored once it is found
-//! after the cut, and an event on standard output as one attempt. So the checker decides here on
-//! what was acknowledged, stored, delivered and left, and not on leases, fences and budgets.
+//! From outside, it is not visible when a row is stored or claimed. A row counts as stored once it
+//! is found after the cut, and an event on standard output as one attempt. So the checker decides
+//! on what was acknowledged, stored, delivered and left, and not on leases, fences and budgets.
 
 use std::{collections::BTreeMap, time::Duration};
 

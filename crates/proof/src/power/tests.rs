@@ -230,21 +230,21 @@ fn the_interposer_records_every_change_of_another_program_in_order() {
         .map(|one| words(&read, one))
         .collect();
     let expected = [
-        "created 2 a",
-        "write 2 0 one",
-        "write 2 8 two",
-        "truncate 2 9",
-        "flush 2",
-        "flushed 2 4",
+        "created 3 a",
+        "write 3 0 one",
+        "write 3 8 two",
+        "truncate 3 9",
+        "flush 3",
+        "flushed 3 4",
         "folder b",
         "rename a b/c",
         "link b/c d",
         "unlink old",
-        "existing 3 b",
-        "write 2 9 !",
-        "flush 3",
-        "flushed 3 12",
-        "truncate 2 0",
+        "existing 4 b",
+        "write 3 9 !",
+        "flush 4",
+        "flushed 4 12",
+        "truncate 3 0",
         "output said",
     ];
     assert_eq!(recorded, expected);
@@ -277,6 +277,7 @@ fn words(journal: &Journal, operation: &Operation) -> String {
         Operation::Folder { path } => format!("folder {}", path.display()),
         Operation::Answer { port, status } => format!("answer {port} {status}"),
         Operation::Output { content } => format!("output {}", text(content)),
+        Operation::Report => "report".to_owned(),
         Operation::Unsupported { call } => format!("unsupported {call}"),
     }
 }

@@ -111,6 +111,22 @@ impl PowerTotals {
             count("open rows delivered"),
             count("sent again"),
         );
+        self.print_runs();
+        if !self.commands.is_empty() {
+            println!(
+                "  power losses in commands, besides: {}",
+                list(&self.commands)
+            );
+        }
+        println!(
+            "  {} disks that lied, to test this test, and were found out",
+            self.found_lies
+        );
+        println!("{} violations", self.violations);
+    }
+
+    fn print_runs(&self) {
+        let count = |what: &str| self.counts.get(what).copied().unwrap_or(0);
         let runs = ["usual", "long bodies", "failing flushes", "full disk"];
         let runs: BTreeMap<&str, u64> = runs.into_iter().map(|name| (name, count(name))).collect();
         println!(
@@ -125,17 +141,6 @@ impl PowerTotals {
             count("answers 503"),
             count("other answers"),
         );
-        if !self.commands.is_empty() {
-            println!(
-                "  power losses in commands, besides: {}",
-                list(&self.commands)
-            );
-        }
-        println!(
-            "  {} disks that lied, to test this test, and were found out",
-            self.found_lies
-        );
-        println!("{} violations", self.violations);
     }
 }
 

@@ -1,10 +1,10 @@
 /* Records, in order, what a process does to the files of one folder, and when it answers.
  *
  * It is loaded before the C library (LD_PRELOAD), and writes a journal of every write, truncation,
- * flush and change of a name, with the first bytes of every HTTP answer and of standard output
- * between them. Each record is made under the lock under which the call is made, so any prefix of
- * the journal is what the process had done at some instant. A flush is two records, its beginning
- * and its end, because writes go on meanwhile.
+ * flush and change of a name, with the beginning of every HTTP answer and all output between them.
+ * Each record is made under the lock under which the call is made, so any prefix of the journal is
+ * what the process had done at some instant. A flush is two records, its beginning and its end,
+ * because writes go on meanwhile.
  *
  * A flush is not passed on to the disk. It takes a random time instead, so that a run neither
  * depends on this machine's disk nor wears it; the journal decides what a disk would have kept.
@@ -42,7 +42,7 @@
 /* The kinds of records; journal.rs has the same. */
 enum {
     EXISTING = 1, CREATED = 2, WRITE = 3, TRUNCATE = 4, FLUSH = 5, FLUSHED = 6, LINK = 7,
-    UNLINK = 8, RENAME = 9, FOLDER = 10, ANSWER = 11, OUTPUT = 12, UNSUPPORTED = 13
+    UNLINK = 8, RENAME = 9, FOLDER = 10, ANSWER = 11, OUTPUT = 12, UNSUPPORTED = 13, REPORT = 14
 };
 
 /* One record, followed by `bytes` of content. */
@@ -54,8 +54,11 @@ struct record {
     uint64_t bytes;
 };
 
-/* What a descriptor stands for: nothing, standard output, or a file by its number. */
-enum { MAX_FD = 65536, MAX_FILES = 4096, NOTHING = 0, STANDARD_OUTPUT = 1, FIRST_FILE = 2 };
+/* What a descriptor stands for: nothing, an output, or a file by its number. */
+enum {
+    MAX_FD = 65536, MAX_FILES = 4096,
+    NOTHING = 0, STANDARD_OUTPUT = 1, STANDARD_ERROR = 2, FIRST_FILE = 3
+};
 
 struct file {
     dev_t device;
@@ -89,6 +92,7 @@ __attribute__((constructor)) static void begin(void) {
     eio = (uint64_t)number("UNSYNCED_EIO");
     enospc = (uint64_t)number("UNSYNCED_ENOSPC");
     descriptors[1] = STANDARD_OUTPUT;
+    descriptors[2] = STANDARD_ERROR;
     int flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC;
     journal = (int)syscall(SYS_openat, AT_FDCWD, path, flags, 0600);
 }
@@ -350,8 +354,9 @@ static ssize_t write_parts(int fd, const struct iovec *parts, int count, off_t o
                                         : syscall(SYS_pwritev, fd, parts, count, offset, 0);
         error = errno;
         if (written > 0 && status) note_answer(fd, status);
-        if (written > 0 && file == STANDARD_OUTPUT)
-            note(OUTPUT, 0, 0, 0, parts, count, (size_t)written);
+        if (written > 0 && file != NOTHING)
+            note(file == STANDARD_OUTPUT ? OUTPUT : REPORT, 0, 0, 0, parts, count,
+                 (size_t)written);
     }
     pthread_mutex_unlock(&lock);
     errno = error;
