@@ -199,6 +199,13 @@ const PROOF: &[(&str, &[&str])] = &[
     ("checker", &["history"]),
     ("simulate", &["arguments", "history", "checker"]),
     ("planted", &["arguments"]),
+    // The tests' servers, proxies and processes are a crate of their own.
+    (
+        "processes",
+        &["arguments", "history", "checker", "simulate"],
+    ),
+    ("kill", &["arguments", "history", "processes", "simulate"]),
+    ("faults", &["arguments", "history", "processes", "simulate"]),
 ];
 
 /// What only some places may name.

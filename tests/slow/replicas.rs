@@ -161,7 +161,9 @@ async fn replicas_that_are_killed_frozen_stopped_and_cut_off_lose_nothing() {
     let acknowledged = clients.stop().await;
     if faults < LONG_RUN {
         tokio::time::sleep(PAUSE).await; // what is under way now ends
-        let open = rows(&folder, &["--state", "open"]).into_keys().collect::<Vec<_>>();
+        let open = rows(&folder, &["--state", "open"])
+            .into_keys()
+            .collect::<Vec<_>>();
         table::lapse_leases(table.table(), &open).await;
     }
     within(DRAINED, "everything is delivered", || {

@@ -29,13 +29,13 @@ use crate::{
     history::Genuineness,
     processes::{
         destination::EventSink,
-        environment::Environment,
+        environment::LambdaEnvironment,
         fault_plan::{FaultPlan, PlannedFault},
-        outcome::Outcome,
-        point::Trap,
-        recorder::Recorder,
+        outcome::LaneOutcome,
+        point::KillTrap,
+        recorder::HistoryRecorder,
         rows::{open_keys, rows_left},
-        senders::{Line, SeededClock, Sending, new_message, source_of},
+        senders::{SeededClock, SenderConnection, SenderContext, new_message, source_of},
         table_calls::observed_table,
     },
     simulate::random::Random,
@@ -45,31 +45,29 @@ use crate::{
 const SENDERS: u64 = 96;
 /// Functions that receive, each of which has one case at a time.
 const FUNCTIONS: usize = 16;
-/// What has begun has ended by then: the table's calls give up after 2 s.
-const UNDER_WAY: Duration = Duration::from_secs(6);
 const DRAINED: Duration = Duration::from_secs(240);
 
 /// One table with what runs on it.
-pub(super) struct SetUp {
+pub(super) struct FaultSetUp {
     number: u64,
     seed: u64,
     inbox: DynamoInbox,
-    recorder: Arc<Recorder>,
+    recorder: Arc<HistoryRecorder>,
     plan: Arc<FaultPlan>,
-    sending: Arc<Sending>,
+    sending: Arc<SenderContext>,
     answers: Arc<FirstAnswers>,
-    environments: tokio::sync::Mutex<Vec<Environment>>,
+    environments: tokio::sync::Mutex<Vec<LambdaEnvironment>>,
     serve: Serve,
     _proxy: FaultProxy,
     _endpoint: Endpoint,
     _receiver: watch::Sender<Option<url::Url>>,
 }
 
-impl SetUp {
+impl FaultSetUp {
     pub(super) async fn start(number: u64, seed: u64, answers: &Arc<FirstAnswers>) -> Self {
         let inbox = table::fresh("faults").await;
-        let recorder = Arc::new(Recorder::new(true));
-        let (trap, process) = (Arc::<Trap>::default(), Arc::new(AtomicUsize::new(1)));
+        let recorder = Arc::new(HistoryRecorder::new(true));
+        let (trap, process) = (Arc::<KillTrap>::default(), Arc::new(AtomicUsize::new(1)));
         let sink = EventSink::new(&recorder, &trap, &process, Random::of(seed, 1));
         let (endpoint, plan) = (sink.endpoint(), Arc::<FaultPlan>::default());
         let proxy = observed_table(&recorder, &trap, &process, &plan).await;
@@ -79,12 +77,14 @@ impl SetUp {
             inbox.table()
         ));
         let mut command = folder.command(&[&["serve"], FREE_PORTS].concat());
-        command.envs(table::variables()).env("PILLARBOX_LOG", "error");
+        command
+            .envs(table::variables())
+            .env("PILLARBOX_LOG", "error");
         command.env("AWS_ENDPOINT_URL_DYNAMODB", &proxy.endpoint);
         let mut serve = Serve::spawn(&mut command);
         block_in_place(|| serve.await_ready());
         let (receiver, watched) = watch::channel(Some(serve.url("pay")));
-        let sending = Arc::new(Sending {
+        let sending = Arc::new(SenderContext {
             recorder: Arc::clone(&recorder),
             trap,
             receiver: watched,
@@ -94,7 +94,7 @@ impl SetUp {
         let mut environments = Vec::new();
         for number in 1..=FUNCTIONS {
             let place = (number, "receive", inbox.table());
-            environments.push(Environment::new(place, &recorder, &in_flight).await);
+            environments.push(LambdaEnvironment::new(place, &recorder, &in_flight).await);
         }
         Self {
             number,
@@ -139,8 +139,8 @@ impl SetUp {
         }
     }
 
-    fn cases(&self, left: &Arc<AtomicU64>, sender: u64) -> Cases {
-        Cases {
+    fn cases(&self, left: &Arc<AtomicU64>, sender: u64) -> CaseRunner {
+        CaseRunner {
             left: Arc::clone(left),
             clock: SeededClock::new(Random::of(self.seed, 100 + sender)),
             recorder: Arc::clone(&self.recorder),
@@ -150,9 +150,10 @@ impl SetUp {
     }
 
     /// Lets everything be delivered, and judges the history.
-    pub(super) async fn drain(mut self) -> (Outcome, BTreeMap<String, u64>) {
-        let mut outcome = Outcome::default();
-        sleep(UNDER_WAY).await;
+    pub(super) async fn drain(mut self) -> (LaneOutcome, BTreeMap<String, u64>) {
+        let mut outcome = LaneOutcome::default();
+        self.plan.end();
+        self.recorder.is_quiet(DRAINED).await;
         let open = open_keys(&self.inbox).await;
         let lapsed = table::lapse_leases(self.inbox.table(), &open).await;
         self.recorder.lapsed(&lapsed);
@@ -176,15 +177,15 @@ impl SetUp {
 }
 
 /// Cases, one after the other.
-struct Cases {
+struct CaseRunner {
     left: Arc<AtomicU64>,
     clock: SeededClock,
-    recorder: Arc<Recorder>,
+    recorder: Arc<HistoryRecorder>,
     plan: Arc<FaultPlan>,
     answers: Arc<FirstAnswers>,
 }
 
-impl Cases {
+impl CaseRunner {
     /// A new notification with a fault before it.
     fn next(&self, may_be_of_attempt: bool) -> Option<(Sender, SenderRequest, String, bool)> {
         let one_less = |left: u64| left.checked_sub(1);
@@ -212,8 +213,8 @@ impl Cases {
         }
     }
 
-    async fn run_on_serve(self, sending: Arc<Sending>) -> Option<Environment> {
-        let mut line: Line = None;
+    async fn run_on_serve(self, sending: Arc<SenderContext>) -> Option<LambdaEnvironment> {
+        let mut line: SenderConnection = None;
         while let Some((sender, request, key, is_of_attempt)) = self.next(true) {
             let proven = Genuineness::Proven;
             let word = sending.post(sender, &request, proven, &mut line).await;
@@ -231,7 +232,7 @@ impl Cases {
         None
     }
 
-    async fn run_on(self, mut environment: Environment) -> Option<Environment> {
+    async fn run_on(self, mut environment: LambdaEnvironment) -> Option<LambdaEnvironment> {
         while let Some((sender, request, key, _)) = self.next(false) {
             for post in 0.. {
                 let known = (source_of(sender), request.id.as_str());

@@ -44,9 +44,7 @@ pub(crate) async fn open_keys(inbox: &impl ReadInbox) -> Vec<String> {
 }
 
 /// Every row at the end, with the digest of the bytes that it really has.
-pub(crate) async fn rows_left(
-    inbox: &impl ReadInbox,
-) -> Vec<(String, RowState, Option<Digest>)> {
+pub(crate) async fn rows_left(inbox: &impl ReadInbox) -> Vec<(String, RowState, Option<Digest>)> {
     let mut left = Vec::new();
     for row in rows(inbox).await {
         let whole = inbox.get(&row.key).await.expect("the inbox can be read");
