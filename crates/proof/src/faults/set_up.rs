@@ -21,7 +21,6 @@ use test_support::{
 use tokio::{
     sync::watch,
     task::{JoinSet, block_in_place},
-    time::{Instant, sleep},
 };
 
 use super::FirstAnswers;
@@ -34,7 +33,7 @@ use crate::{
         outcome::LaneOutcome,
         point::KillTrap,
         recorder::HistoryRecorder,
-        rows::{open_keys, rows_left},
+        rows::{drain_table, rows_left},
         senders::{SeededClock, SenderConnection, SenderContext, new_message, source_of},
         table_calls::observed_table,
     },
@@ -45,7 +44,7 @@ use crate::{
 const SENDERS: u64 = 96;
 /// Functions that receive, each of which has one case at a time.
 const FUNCTIONS: usize = 16;
-const DRAINED: Duration = Duration::from_secs(240);
+const DRAINED: Duration = Duration::from_secs(400);
 
 /// One table with what runs on it.
 pub(super) struct FaultSetUp {
@@ -153,14 +152,7 @@ impl FaultSetUp {
     pub(super) async fn drain(mut self) -> (LaneOutcome, BTreeMap<String, u64>) {
         let mut outcome = LaneOutcome::default();
         self.plan.end();
-        self.recorder.is_quiet(DRAINED).await;
-        let open = open_keys(&self.inbox).await;
-        let lapsed = table::lapse_leases(self.inbox.table(), &open).await;
-        self.recorder.lapsed(&lapsed);
-        let end = Instant::now() + DRAINED;
-        while !open_keys(&self.inbox).await.is_empty() && Instant::now() < end {
-            sleep(Duration::from_millis(500)).await;
-        }
+        drain_table(&self.inbox, &self.recorder, DRAINED).await;
         if !block_in_place(|| self.serve.stop(Signal::TERM)).success() {
             self.recorder.problem("serve does not end well".to_owned());
         }

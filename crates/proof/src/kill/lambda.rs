@@ -31,7 +31,7 @@ use crate::{
         environment::LambdaEnvironment,
         point::KillTrap,
         recorder::HistoryRecorder,
-        rows::{open_keys, rows_left},
+        rows::{drain_table, rows_left},
         senders::{SeededClock, new_message, source_of},
     },
     simulate::random::{Random, SharedRandom},
@@ -44,7 +44,7 @@ const FROZEN: usize = 6;
 /// Kills of one set-up.
 const KILLS: usize = 24;
 const POINT_LIMIT: Duration = Duration::from_secs(8);
-const DRAINED: Duration = Duration::from_secs(120);
+const DRAINED: Duration = Duration::from_secs(400);
 /// Records lost and batches repeated, in hundredths.
 const STREAM_FAULTS: (u64, u64) = (2, 10);
 
@@ -217,15 +217,7 @@ impl FunctionSetUp {
         let mut outcome = LaneOutcome::default();
         self.stop_sending.store(true, Ordering::SeqCst);
         join(self.sending, &self.recorder).await;
-        // The stream's last records, and every attempt that has begun.
-        self.recorder.is_quiet(DRAINED).await;
-        let open = open_keys(&self.inbox).await;
-        let lapsed = table::lapse_leases(self.inbox.table(), &open).await;
-        self.recorder.lapsed(&lapsed);
-        let end = Instant::now() + DRAINED;
-        while !open_keys(&self.inbox).await.is_empty() && Instant::now() < end {
-            sleep(Duration::from_millis(500)).await;
-        }
+        drain_table(&self.inbox, &self.recorder, DRAINED).await;
         self.stop.store(true, Ordering::SeqCst);
         join(self.working, &self.recorder).await;
         self.recorder.finish(rows_left(&self.inbox).await);

@@ -32,7 +32,7 @@ use crate::{
         destination::EventSink,
         point::{KillPoint, KillTrap, LEAST_IN_FLIGHT},
         recorder::HistoryRecorder,
-        rows::{found_rows, open_keys, rows_left},
+        rows::{drain_table, found_rows, rows_left},
         senders::{RunningSenders, SenderContext},
         table_calls::observed_table,
     },
@@ -49,7 +49,7 @@ const POINT_LIMIT: Duration = Duration::from_secs(8);
 /// Until the destination has read what a killed process had sent.
 const SETTLED: Duration = Duration::from_millis(50);
 /// The longest wait for the rest: several backoffs, one after the other.
-const DRAINED: Duration = Duration::from_secs(180);
+const DRAINED: Duration = Duration::from_secs(400);
 
 /// What a `serve` keeps its rows in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -263,12 +263,7 @@ impl ServeSetUp {
         self.senders.stop(DRAINED).await;
         let end = Instant::now() + DRAINED;
         if let Some((inbox, _)) = &self.table {
-            recorder.is_quiet(DRAINED).await;
-            let open = open_keys(inbox).await;
-            recorder.lapsed(&table::lapse_leases(inbox.table(), &open).await);
-            while !open_keys(inbox).await.is_empty() && Instant::now() < end {
-                sleep(Duration::from_millis(500)).await;
-            }
+            drain_table(inbox, &recorder, DRAINED).await;
         } else {
             while block_in_place(|| self.folder.count("open")) > 0 && Instant::now() < end {
                 sleep(Duration::from_millis(500)).await;
