@@ -374,9 +374,9 @@ impl HistoryRecorder {
     }
 
     /// The rows whose claim the harness ended, because nothing lives that holds it.
-    pub(crate) fn lapsed(&self, keys: &[String]) {
+    pub(crate) fn lapsed(&self, rows: &[(String, u32)]) {
         let recording = &mut *self.lock();
-        for key in keys {
+        for (key, _) in rows {
             let row = recording.rows.entry(key.clone()).or_default();
             if let Some(claim) = row.claim.take() {
                 let claim = (claim.attempt, claim.lease);

@@ -61,11 +61,11 @@ pub(crate) async fn found_rows(inbox: &impl ReadInbox) -> Vec<FoundRow> {
     found.collect()
 }
 
-/// The keys of the rows that are open.
-async fn open_keys(inbox: &impl ReadInbox) -> Vec<String> {
-    let open = found_rows(inbox).await.into_iter();
-    open.filter(|row| row.state == RowState::Open)
-        .map(|row| row.key)
+/// The keys and attempts of the rows that are open.
+async fn open_rows(inbox: &impl ReadInbox) -> Vec<(String, u32)> {
+    let open = rows(inbox).await.into_iter();
+    open.filter(|row| row.state == State::Recorded)
+        .map(|row| (row.key.as_str().to_owned(), row.attempts))
         .collect()
 }
 
@@ -75,7 +75,7 @@ pub(crate) async fn drain_table(inbox: &DynamoInbox, recorder: &HistoryRecorder,
     let end = Instant::now() + limit;
     while Instant::now() < end {
         recorder.is_quiet(limit).await;
-        let open = open_keys(inbox).await;
+        let open = open_rows(inbox).await;
         if open.is_empty() {
             return;
         }
