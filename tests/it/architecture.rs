@@ -210,6 +210,13 @@ const PROOF: &[(&str, &[&str])] = &[
     ),
     ("forge", &["arguments", "simulate"]),
     ("timing", &["arguments", "simulate"]),
+    // The tests' servers, proxies and processes are a crate of their own.
+    (
+        "processes",
+        &["arguments", "history", "checker", "simulate"],
+    ),
+    ("kill", &["arguments", "history", "processes", "simulate"]),
+    ("faults", &["arguments", "history", "processes", "simulate"]),
 ];
 
 /// What only some places may name.

@@ -161,7 +161,12 @@ async fn replicas_that_are_killed_frozen_stopped_and_cut_off_lose_nothing() {
     let acknowledged = clients.stop().await;
     if faults < LONG_RUN {
         tokio::time::sleep(PAUSE).await; // what is under way now ends
-        let open = rows(&folder, &["--state", "open"]).into_keys().collect::<Vec<_>>();
+        let open = rows(&folder, &["--state", "open"]);
+        let attempts = |row: &Value| u32::try_from(row["attempts"].as_u64().unwrap()).unwrap();
+        let open: Vec<(String, u32)> = open
+            .into_iter()
+            .map(|(key, row)| (key, attempts(&row)))
+            .collect();
         table::lapse_leases(table.table(), &open).await;
     }
     within(DRAINED, "everything is delivered", || {

@@ -393,9 +393,8 @@ fn reset(connection: &OwnedFd) -> io::Error {
 
 /// An error of the service, as DynamoDB words it.
 fn refused(status: u16, error: &str) -> ProxyResponse {
-    let text = format!(
-        r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{error}","message":"injected"}}"#
-    );
+    let text =
+        format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{error}","message":"injected"}}"#);
     whole(status, text.into())
 }
 

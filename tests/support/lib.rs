@@ -72,5 +72,9 @@ pub fn binary(name: &str) -> PathBuf {
         let test = std::env::current_exe().unwrap();
         test.ancestors().nth(2).unwrap().to_owned()
     };
-    BINARIES.get().cloned().unwrap_or_else(above_test).join(name)
+    BINARIES
+        .get()
+        .cloned()
+        .unwrap_or_else(above_test)
+        .join(name)
 }

@@ -1,5 +1,5 @@
-//! What an inbox file holds, read from a copy, so that reading changes nothing that the next process
-//! finds.
+//! What an inbox file holds, read from a copy, so that reading changes nothing that the next
+//! process finds.
 
 use std::{fs, io, path::Path};
 

@@ -107,23 +107,20 @@ pub async fn store(
     entry.key
 }
 
-/// Has open rows be due now and their leases lapse, as both do in time. Returns the keys of the
-/// rows that were still open.
-pub async fn lapse_leases(table: &str, open: &[String]) -> Vec<String> {
+/// Has open rows be due now and their leases lapse, as both do in time. A row with more attempts
+/// than it had when it was found is at work, and left alone.
+pub async fn lapse_leases(table: &str, open: &[(String, u32)]) {
     let client = Client::new(&aws(&variables()).config(AwsService::DynamoDb));
-    let mut lapsed = Vec::new();
-    for key in open {
+    for (key, attempts) in open {
         let due = client
             .update_item()
             .table_name(table)
             .key("pk", AttributeValue::S(key.clone()))
             .update_expression("SET due_at = :past REMOVE #lease")
-            .condition_expression("attribute_exists(shelf)")
+            .condition_expression("attribute_exists(shelf) AND attempts = :attempts")
             .expression_attribute_names("#lease", "lease")
+            .expression_attribute_values(":attempts", AttributeValue::N(attempts.to_string()))
             .expression_attribute_values(":past", AttributeValue::N("1".to_owned()));
-        if due.send().await.is_ok() {
-            lapsed.push(key.clone());
-        }
+        let _ = due.send().await; // it is finished, or at work
     }
-    lapsed
 }

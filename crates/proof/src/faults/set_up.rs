@@ -21,7 +21,6 @@ use test_support::{
 use tokio::{
     sync::watch,
     task::{JoinSet, block_in_place},
-    time::{Instant, sleep},
 };
 
 use super::FirstAnswers;
@@ -29,13 +28,13 @@ use crate::{
     history::Genuineness,
     processes::{
         destination::EventSink,
-        environment::Environment,
+        environment::LambdaEnvironment,
         fault_plan::{FaultPlan, PlannedFault},
-        outcome::Outcome,
-        point::Trap,
-        recorder::Recorder,
-        rows::{open_keys, rows_left},
-        senders::{Line, SeededClock, Sending, new_message, source_of},
+        outcome::LaneOutcome,
+        point::KillTrap,
+        recorder::HistoryRecorder,
+        rows::{drain_table, rows_left},
+        senders::{SeededClock, SenderConnection, SenderContext, new_message, source_of},
         table_calls::observed_table,
     },
     simulate::random::Random,
@@ -45,31 +44,29 @@ use crate::{
 const SENDERS: u64 = 96;
 /// Functions that receive, each of which has one case at a time.
 const FUNCTIONS: usize = 16;
-/// What has begun has ended by then: the table's calls give up after 2 s.
-const UNDER_WAY: Duration = Duration::from_secs(6);
-const DRAINED: Duration = Duration::from_secs(240);
+const DRAINED: Duration = Duration::from_secs(400);
 
 /// One table with what runs on it.
-pub(super) struct SetUp {
+pub(super) struct FaultSetUp {
     number: u64,
     seed: u64,
     inbox: DynamoInbox,
-    recorder: Arc<Recorder>,
+    recorder: Arc<HistoryRecorder>,
     plan: Arc<FaultPlan>,
-    sending: Arc<Sending>,
+    sending: Arc<SenderContext>,
     answers: Arc<FirstAnswers>,
-    environments: tokio::sync::Mutex<Vec<Environment>>,
+    environments: tokio::sync::Mutex<Vec<LambdaEnvironment>>,
     serve: Serve,
     _proxy: FaultProxy,
     _endpoint: Endpoint,
     _receiver: watch::Sender<Option<url::Url>>,
 }
 
-impl SetUp {
+impl FaultSetUp {
     pub(super) async fn start(number: u64, seed: u64, answers: &Arc<FirstAnswers>) -> Self {
         let inbox = table::fresh("faults").await;
-        let recorder = Arc::new(Recorder::new(true));
-        let (trap, process) = (Arc::<Trap>::default(), Arc::new(AtomicUsize::new(1)));
+        let recorder = Arc::new(HistoryRecorder::new(true));
+        let (trap, process) = (Arc::<KillTrap>::default(), Arc::new(AtomicUsize::new(1)));
         let sink = EventSink::new(&recorder, &trap, &process, Random::of(seed, 1));
         let (endpoint, plan) = (sink.endpoint(), Arc::<FaultPlan>::default());
         let proxy = observed_table(&recorder, &trap, &process, &plan).await;
@@ -79,12 +76,14 @@ impl SetUp {
             inbox.table()
         ));
         let mut command = folder.command(&[&["serve"], FREE_PORTS].concat());
-        command.envs(table::variables()).env("PILLARBOX_LOG", "error");
+        command
+            .envs(table::variables())
+            .env("PILLARBOX_LOG", "error");
         command.env("AWS_ENDPOINT_URL_DYNAMODB", &proxy.endpoint);
         let mut serve = Serve::spawn(&mut command);
         block_in_place(|| serve.await_ready());
         let (receiver, watched) = watch::channel(Some(serve.url("pay")));
-        let sending = Arc::new(Sending {
+        let sending = Arc::new(SenderContext {
             recorder: Arc::clone(&recorder),
             trap,
             receiver: watched,
@@ -94,7 +93,7 @@ impl SetUp {
         let mut environments = Vec::new();
         for number in 1..=FUNCTIONS {
             let place = (number, "receive", inbox.table());
-            environments.push(Environment::new(place, &recorder, &in_flight).await);
+            environments.push(LambdaEnvironment::new(place, &recorder, &in_flight).await);
         }
         Self {
             number,
@@ -139,8 +138,8 @@ impl SetUp {
         }
     }
 
-    fn cases(&self, left: &Arc<AtomicU64>, sender: u64) -> Cases {
-        Cases {
+    fn cases(&self, left: &Arc<AtomicU64>, sender: u64) -> CaseRunner {
+        CaseRunner {
             left: Arc::clone(left),
             clock: SeededClock::new(Random::of(self.seed, 100 + sender)),
             recorder: Arc::clone(&self.recorder),
@@ -150,16 +149,10 @@ impl SetUp {
     }
 
     /// Lets everything be delivered, and judges the history.
-    pub(super) async fn drain(mut self) -> (Outcome, BTreeMap<String, u64>) {
-        let mut outcome = Outcome::default();
-        sleep(UNDER_WAY).await;
-        let open = open_keys(&self.inbox).await;
-        let lapsed = table::lapse_leases(self.inbox.table(), &open).await;
-        self.recorder.lapsed(&lapsed);
-        let end = Instant::now() + DRAINED;
-        while !open_keys(&self.inbox).await.is_empty() && Instant::now() < end {
-            sleep(Duration::from_millis(500)).await;
-        }
+    pub(super) async fn drain(mut self) -> (LaneOutcome, BTreeMap<String, u64>) {
+        let mut outcome = LaneOutcome::default();
+        self.plan.end();
+        drain_table(&self.inbox, &self.recorder, DRAINED).await;
         if !block_in_place(|| self.serve.stop(Signal::TERM)).success() {
             self.recorder.problem("serve does not end well".to_owned());
         }
@@ -176,15 +169,15 @@ impl SetUp {
 }
 
 /// Cases, one after the other.
-struct Cases {
+struct CaseRunner {
     left: Arc<AtomicU64>,
     clock: SeededClock,
-    recorder: Arc<Recorder>,
+    recorder: Arc<HistoryRecorder>,
     plan: Arc<FaultPlan>,
     answers: Arc<FirstAnswers>,
 }
 
-impl Cases {
+impl CaseRunner {
     /// A new notification with a fault before it.
     fn next(&self, may_be_of_attempt: bool) -> Option<(Sender, SenderRequest, String, bool)> {
         let one_less = |left: u64| left.checked_sub(1);
@@ -212,8 +205,8 @@ impl Cases {
         }
     }
 
-    async fn run_on_serve(self, sending: Arc<Sending>) -> Option<Environment> {
-        let mut line: Line = None;
+    async fn run_on_serve(self, sending: Arc<SenderContext>) -> Option<LambdaEnvironment> {
+        let mut line: SenderConnection = None;
         while let Some((sender, request, key, is_of_attempt)) = self.next(true) {
             let proven = Genuineness::Proven;
             let word = sending.post(sender, &request, proven, &mut line).await;
@@ -231,7 +224,7 @@ impl Cases {
         None
     }
 
-    async fn run_on(self, mut environment: Environment) -> Option<Environment> {
+    async fn run_on(self, mut environment: LambdaEnvironment) -> Option<LambdaEnvironment> {
         while let Some((sender, request, key, _)) = self.next(false) {
             for post in 0.. {
                 let known = (source_of(sender), request.id.as_str());

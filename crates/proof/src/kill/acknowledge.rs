@@ -13,9 +13,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use sender_simulator::{
     SystemClock,
     apis::{
-        Ppns,
+        Ppns, ScriptedStep,
         ppns::{PpnsApplication, PpnsBoxes, PpnsEndpoint},
-        ScriptedStep,
     },
     hmrc::HmrcMessage,
 };
@@ -30,13 +29,13 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{Outcome, Point, below};
+use super::{KillPoint, LaneOutcome, below};
 use crate::{
     history::Happened,
     processes::{
         destination::EventSink,
-        point::Trap,
-        recorder::Recorder,
+        point::KillTrap,
+        recorder::HistoryRecorder,
         rows::{found_rows, rows_left},
     },
     simulate::random::Random,
@@ -49,11 +48,11 @@ const NOTIFICATIONS: u64 = 120;
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Kills so many runs.
-pub(crate) async fn lane(times: u64, seed: u64) -> Outcome {
-    let (mut outcome, mut running) = (Outcome::default(), JoinSet::new());
+pub(crate) async fn lane(times: u64, seed: u64) -> LaneOutcome {
+    let (mut outcome, mut running) = (LaneOutcome::default(), JoinSet::new());
     let places = Arc::new(Semaphore::new(AT_ONCE));
     for number in 0..times {
-        let point = [Point::AcknowledgeSeen, Point::AcknowledgeDone][(number % 2) as usize];
+        let point = [KillPoint::AcknowledgeSeen, KillPoint::AcknowledgeDone][(number % 2) as usize];
         let places = Arc::clone(&places);
         running.spawn(async move {
             let _place = places.acquire().await;
@@ -75,7 +74,9 @@ pub(crate) async fn lane(times: u64, seed: u64) -> Outcome {
 
 /// HMRC with one box.
 async fn hmrc() -> Ppns {
-    let ppns = Ppns::start(0, Arc::new(SystemClock)).await.expect("a free port");
+    let ppns = Ppns::start(0, Arc::new(SystemClock))
+        .await
+        .expect("a free port");
     ppns.with(|boxes| {
         boxes.register(PpnsApplication::new(CLIENT, SECRET));
         boxes.open(BOX, CLIENT);
@@ -84,10 +85,10 @@ async fn hmrc() -> Ppns {
 }
 
 /// Kills one run at `point`; then another run ends, and everything is delivered.
-async fn kill_at(point: Point, random: &mut Random) -> Arc<Recorder> {
-    let recorder = Arc::new(Recorder::new(false));
+async fn kill_at(point: KillPoint, random: &mut Random) -> Arc<HistoryRecorder> {
+    let recorder = Arc::new(HistoryRecorder::new(false));
     recorder.is_reconciled();
-    let (trap, process) = (Arc::<Trap>::default(), Arc::new(AtomicUsize::new(1)));
+    let (trap, process) = (Arc::<KillTrap>::default(), Arc::new(AtomicUsize::new(1)));
     let endpoint = EventSink::new(&recorder, &trap, &process, random.clone()).endpoint();
     let ppns = hmrc().await;
     let folder = Folder::with(&format!(
@@ -105,7 +106,7 @@ async fn kill_at(point: Point, random: &mut Random) -> Arc<Recorder> {
     let mut run = start(&folder);
     let pid = Arc::new(Mutex::new(Some(run.pid())));
     ppns.script(PpnsEndpoint::Acknowledge, [step(point, &pid)]);
-    if point == Point::AcknowledgeSeen {
+    if point == KillPoint::AcknowledgeSeen {
         until(|| called(&ppns) > 0).await;
         sleep(below(random, Duration::from_millis(2))).await;
         run.signal(Signal::KILL);
@@ -113,13 +114,13 @@ async fn kill_at(point: Point, random: &mut Random) -> Arc<Recorder> {
     until(|| run.has_ended()).await;
     pid.lock().unwrap_or_else(PoisonError::into_inner).take();
     run.kill();
-    look(&folder, &recorder, &ppns, &mut 0).await;
+    record_found(&folder, &recorder, &ppns, &mut 0).await;
 
     process.fetch_add(1, Ordering::SeqCst);
     let mut seen = called(&ppns);
     let mut run = start(&folder);
     until(|| run.has_ended()).await;
-    look(&folder, &recorder, &ppns, &mut seen).await;
+    record_found(&folder, &recorder, &ppns, &mut seen).await;
     deliver(&folder, &recorder).await;
     for notification in ppns.with(|boxes| boxes.notifications().to_vec()) {
         if !ppns.calls().acknowledged().contains(&notification.id) {
@@ -133,13 +134,15 @@ async fn kill_at(point: Point, random: &mut Random) -> Arc<Recorder> {
 /// A run of `reconcile`.
 fn start(folder: &Folder) -> Serve {
     let mut command = folder.command(&["reconcile", "hmrc"]);
-    command.env("CLIENT_ID", CLIENT).env("CLIENT_SECRET", SECRET);
+    command
+        .env("CLIENT_ID", CLIENT)
+        .env("CLIENT_SECRET", SECRET);
     Serve::spawn(&mut command)
 }
 
 /// What happens to the first acknowledgement.
-fn step(point: Point, pid: &Arc<Mutex<Option<Pid>>>) -> ScriptedStep<PpnsBoxes> {
-    if point == Point::AcknowledgeSeen {
+fn step(point: KillPoint, pid: &Arc<Mutex<Option<Pid>>>) -> ScriptedStep<PpnsBoxes> {
+    if point == KillPoint::AcknowledgeSeen {
         return ScriptedStep::Hang;
     }
     let pid = Arc::clone(pid);
@@ -163,7 +166,7 @@ async fn until(mut condition: impl FnMut() -> bool) {
 }
 
 /// Records what is stored, and what HMRC took an acknowledgement of.
-async fn look(folder: &Folder, recorder: &Recorder, ppns: &Ppns, seen: &mut usize) {
+async fn record_found(folder: &Folder, recorder: &HistoryRecorder, ppns: &Ppns, seen: &mut usize) {
     let Some(copy) = SqliteCopy::of(folder.path()) else {
         return recorder.problem("there is no inbox".to_owned());
     };
@@ -173,8 +176,13 @@ async fn look(folder: &Folder, recorder: &Recorder, ppns: &Ppns, seen: &mut usiz
         let (source, digest) = ("hmrc".to_owned(), row.digest);
         recorder.push_event(Happened::Listed { source, digest });
     }
-    recorder.look(&rows);
-    for call in ppns.calls().to(PpnsEndpoint::Acknowledge).iter().skip(*seen) {
+    recorder.found(&rows);
+    for call in ppns
+        .calls()
+        .to(PpnsEndpoint::Acknowledge)
+        .iter()
+        .skip(*seen)
+    {
         let (source, ids) = ("hmrc".to_owned(), call.acknowledged());
         if !ids.is_empty() {
             recorder.push_event(Happened::PullAcknowledged { source, ids });
@@ -184,9 +192,11 @@ async fn look(folder: &Folder, recorder: &Recorder, ppns: &Ppns, seen: &mut usiz
 }
 
 /// Has `serve` deliver everything, and records what is left.
-async fn deliver(folder: &Folder, recorder: &Recorder) {
+async fn deliver(folder: &Folder, recorder: &HistoryRecorder) {
     let mut command = folder.serve_command();
-    command.env("CLIENT_ID", CLIENT).env("CLIENT_SECRET", SECRET);
+    command
+        .env("CLIENT_ID", CLIENT)
+        .env("CLIENT_SECRET", SECRET);
     let mut serve = Serve::spawn(&mut command);
     block_in_place(|| serve.await_ready());
     let end = Instant::now() + LIMIT;
@@ -195,7 +205,7 @@ async fn deliver(folder: &Folder, recorder: &Recorder) {
     }
     block_in_place(|| serve.stop(Signal::TERM));
     if let Some(copy) = SqliteCopy::of(folder.path()) {
-        recorder.look(&found_rows(copy.inbox()).await);
+        recorder.found(&found_rows(copy.inbox()).await);
         recorder.finish(rows_left(copy.inbox()).await);
     }
 }

@@ -24,14 +24,14 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{Outcome, Point, below};
+use super::{KillPoint, LaneOutcome, below};
 use crate::{
     history::{Genuineness, Happened},
     processes::{
-        environment::Environment,
-        point::Trap,
-        recorder::Recorder,
-        rows::{open_keys, rows_left},
+        environment::LambdaEnvironment,
+        point::KillTrap,
+        recorder::HistoryRecorder,
+        rows::{drain_table, rows_left},
         senders::{SeededClock, new_message, source_of},
     },
     simulate::random::{Random, SharedRandom},
@@ -44,18 +44,18 @@ const FROZEN: usize = 6;
 /// Kills of one set-up.
 const KILLS: usize = 24;
 const POINT_LIMIT: Duration = Duration::from_secs(8);
-const DRAINED: Duration = Duration::from_secs(120);
+const DRAINED: Duration = Duration::from_secs(400);
 /// Records lost and batches repeated, in hundredths.
 const STREAM_FAULTS: (u64, u64) = (2, 10);
 
 /// Kills environments at these points, set-up after set-up.
-pub(crate) async fn lane(points: Vec<Point>, freezes: u64, seed: u64) -> Outcome {
-    let mut outcome = Outcome::default();
+pub(crate) async fn lane(points: Vec<KillPoint>, freezes: u64, seed: u64) -> LaneOutcome {
+    let mut outcome = LaneOutcome::default();
     let freezer = Arc::new(Freezer::new(freezes, Random::of(seed, u64::MAX)));
     let mut draining = JoinSet::new();
     for (number, points) in points.chunks(KILLS).enumerate() {
         let mut random = Random::of(seed, number as u64);
-        let set_up = SetUp::start(&mut random, &freezer).await;
+        let set_up = FunctionSetUp::start(&mut random, &freezer).await;
         for &point in points {
             let (point, in_flight) = set_up.kill_at(point, &mut random).await;
             outcome.counts.add("lambda", point, in_flight);
@@ -89,7 +89,7 @@ impl Freezer {
     }
 
     /// Most freezes are short, and one in ten takes up to half a minute.
-    async fn freeze(&self, environment: &Environment) {
+    async fn freeze(&self, environment: &LambdaEnvironment) {
         let (is_chosen, time) = self.random.draw(|random| {
             let limit = if random.below(10) == 0 { 30 } else { 3 };
             let time = below(random, Duration::from_secs(limit));
@@ -108,35 +108,35 @@ impl Freezer {
 
 /// What kills one environment.
 #[derive(Clone)]
-struct Handle {
-    trap: Arc<Trap>,
+struct KillHandle {
+    trap: Arc<KillTrap>,
     start_kill: Arc<AtomicU64>,
 }
 
 /// A table and its function's environments at work.
-struct SetUp {
+struct FunctionSetUp {
     inbox: DynamoInbox,
-    recorder: Arc<Recorder>,
-    receivers: Vec<Handle>,
-    processor: Handle,
-    sweeper: Handle,
+    recorder: Arc<HistoryRecorder>,
+    receivers: Vec<KillHandle>,
+    processor: KillHandle,
+    sweeper: KillHandle,
     stop_sending: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
     sending: Vec<JoinHandle<()>>,
     working: Vec<JoinHandle<()>>,
 }
 
-impl SetUp {
+impl FunctionSetUp {
     async fn start(random: &mut Random, freezer: &Arc<Freezer>) -> Self {
         let inbox = table::fresh("kill-lambda").await;
-        let recorder = Arc::new(Recorder::new(true));
+        let recorder = Arc::new(HistoryRecorder::new(true));
         let in_flight = Arc::<AtomicUsize>::default();
         let (stop_sending, stop) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
         let (mut receivers, mut sending) = (Vec::new(), Vec::new());
         let new = async |number: usize, role: &str| {
             let place = (number, role, inbox.table());
-            let environment = Environment::new(place, &recorder, &in_flight).await;
-            let handle = Handle {
+            let environment = LambdaEnvironment::new(place, &recorder, &in_flight).await;
+            let handle = KillHandle {
                 trap: Arc::clone(&environment.trap),
                 start_kill: Arc::clone(&environment.start_kill),
             };
@@ -157,7 +157,7 @@ impl SetUp {
         }
         let (environment, processor) = new(RECEIVERS + 1, "process").await;
         let pump = Pump::at(&EMULATOR.endpoint, inbox.table()).await;
-        let stream = Stream {
+        let stream = StreamReader {
             environment,
             pump,
             chance: Chance::new(random.next()),
@@ -184,17 +184,17 @@ impl SetUp {
     }
 
     /// Kills an environment that gets to `point`.
-    async fn kill_at(&self, point: Point, random: &mut Random) -> (Point, usize) {
+    async fn kill_at(&self, point: KillPoint, random: &mut Random) -> (KillPoint, usize) {
         let any = random.below(self.receivers.len() as u64) as usize;
         let victim = match point {
-            Point::Start | Point::PutSeen | Point::PutDone | Point::Answered => {
+            KillPoint::Start | KillPoint::PutSeen | KillPoint::PutDone | KillPoint::Answered => {
                 &self.receivers[any]
             }
-            Point::SweepQuery => &self.sweeper,
+            KillPoint::SweepQuery => &self.sweeper,
             _ => &self.processor,
         };
         sleep(Duration::from_millis(random.below(300))).await;
-        if point == Point::Start {
+        if point == KillPoint::Start {
             let after = random.below(80);
             victim.start_kill.store(after + 1, Ordering::SeqCst);
             let end = Instant::now() + POINT_LIMIT;
@@ -206,25 +206,18 @@ impl SetUp {
         let is_reached = victim.trap.spring(point, POINT_LIMIT).await;
         let in_flight = victim.trap.in_flight();
         if !is_reached {
-            self.recorder.problem(format!("no function got to: {point}"));
+            self.recorder
+                .problem(format!("no function got to: {point}"));
         }
         (point, in_flight)
     }
 
     /// Lets everything end, and judges the history.
-    async fn drain(self, name: String) -> Outcome {
-        let mut outcome = Outcome::default();
+    async fn drain(self, name: String) -> LaneOutcome {
+        let mut outcome = LaneOutcome::default();
         self.stop_sending.store(true, Ordering::SeqCst);
         join(self.sending, &self.recorder).await;
-        // The stream's last records, and every attempt that has begun.
-        sleep(Duration::from_secs(5)).await;
-        let open = open_keys(&self.inbox).await;
-        let lapsed = table::lapse_leases(self.inbox.table(), &open).await;
-        self.recorder.lapsed(&lapsed);
-        let end = Instant::now() + DRAINED;
-        while !open_keys(&self.inbox).await.is_empty() && Instant::now() < end {
-            sleep(Duration::from_millis(500)).await;
-        }
+        drain_table(&self.inbox, &self.recorder, DRAINED).await;
         self.stop.store(true, Ordering::SeqCst);
         join(self.working, &self.recorder).await;
         self.recorder.finish(rows_left(&self.inbox).await);
@@ -233,7 +226,7 @@ impl SetUp {
     }
 }
 
-async fn join(tasks: Vec<JoinHandle<()>>, recorder: &Recorder) {
+async fn join(tasks: Vec<JoinHandle<()>>, recorder: &HistoryRecorder) {
     for task in tasks {
         match tokio::time::timeout(DRAINED, task).await {
             Ok(Ok(())) => {}
@@ -245,9 +238,9 @@ async fn join(tasks: Vec<JoinHandle<()>>, recorder: &Recorder) {
 
 /// Plays a sender to one environment: each message is posted until its 200.
 struct OneSender {
-    environment: Environment,
+    environment: LambdaEnvironment,
     clock: SeededClock,
-    recorder: Arc<Recorder>,
+    recorder: Arc<HistoryRecorder>,
     freezer: Arc<Freezer>,
 }
 
@@ -274,7 +267,7 @@ impl OneSender {
         let status = answer?.status;
         self.recorder.answered(&posted, status);
         if status == 200 {
-            self.environment.trap.reached(Point::Answered);
+            self.environment.trap.reached(KillPoint::Answered);
         }
         self.freezer.freeze(&self.environment).await;
         Some(status)
@@ -282,15 +275,15 @@ impl OneSender {
 }
 
 /// What AWS does with the table's stream.
-struct Stream {
-    environment: Environment,
+struct StreamReader {
+    environment: LambdaEnvironment,
     pump: Pump,
     chance: Chance,
-    recorder: Arc<Recorder>,
+    recorder: Arc<HistoryRecorder>,
     freezer: Arc<Freezer>,
 }
 
-impl Stream {
+impl StreamReader {
     async fn run(mut self, stop: Arc<AtomicBool>) {
         while !stop.load(Ordering::SeqCst) {
             let Self {
@@ -316,7 +309,7 @@ impl Stream {
 }
 
 /// The rows of a batch that are answered as done and that no attempt has touched.
-fn untouched(recorder: &Recorder, event: &Value, invoked: &Invoked) -> Happened {
+fn untouched(recorder: &HistoryRecorder, event: &Value, invoked: &Invoked) -> Happened {
     let records = event["Records"].as_array().cloned().unwrap_or_default();
     let number = |record: &Value| record["dynamodb"]["SequenceNumber"].clone();
     let end = match invoked {
@@ -327,7 +320,11 @@ fn untouched(recorder: &Recorder, event: &Value, invoked: &Invoked) -> Happened 
         }
         Invoked::Error => 0,
     };
-    let key = |record: &Value| record["dynamodb"]["Keys"]["pk"]["S"].as_str().map(str::to_owned);
+    let key = |record: &Value| {
+        record["dynamodb"]["Keys"]["pk"]["S"]
+            .as_str()
+            .map(str::to_owned)
+    };
     let done = records[..end].iter().filter_map(key);
     Happened::StreamAnswered {
         records: records.len(),
@@ -335,7 +332,7 @@ fn untouched(recorder: &Recorder, event: &Value, invoked: &Invoked) -> Happened 
     }
 }
 
-async fn sweep_all(mut environment: Environment, stop: Arc<AtomicBool>) {
+async fn sweep_all(mut environment: LambdaEnvironment, stop: Arc<AtomicBool>) {
     while !stop.load(Ordering::SeqCst) {
         environment.invoke(&json!({"role": "sweep"})).await;
         sleep(Duration::from_millis(200)).await;

@@ -13,60 +13,65 @@ use std::time::Duration;
 
 use crate::{
     arguments::Arguments,
-    processes::{choose_binaries, outcome::Outcome, point::Point, runtime},
+    processes::{choose_binaries, outcome::LaneOutcome, point::KillPoint, runtime},
     simulate::random::Random,
 };
 
 /// The points of a `serve` on an inbox file.
-const SQLITE: &[Point] = &[
-    Point::Random,
-    Point::Start,
-    Point::LogWritten,
-    Point::Answered,
-    Point::DestinationSeen,
-    Point::DestinationAnswered,
-    Point::Draining,
-    Point::DiskFull,
+const SQLITE: &[KillPoint] = &[
+    KillPoint::Random,
+    KillPoint::Start,
+    KillPoint::LogWritten,
+    KillPoint::Answered,
+    KillPoint::DestinationSeen,
+    KillPoint::DestinationAnswered,
+    KillPoint::Draining,
+    KillPoint::DiskFull,
 ];
 
 /// The points of a `serve` on a table.
-const TABLE: &[Point] = &[
-    Point::Random,
-    Point::Start,
-    Point::PutSeen,
-    Point::PutDone,
-    Point::Answered,
-    Point::ClaimSeen,
-    Point::ClaimDone,
-    Point::LedgerSeen,
-    Point::LedgerDone,
-    Point::DestinationSeen,
-    Point::DestinationAnswered,
-    Point::MarkSeen,
-    Point::MarkDone,
-    Point::SweepQuery,
-    Point::Draining,
+const TABLE: &[KillPoint] = &[
+    KillPoint::Random,
+    KillPoint::Start,
+    KillPoint::PutSeen,
+    KillPoint::PutDone,
+    KillPoint::Answered,
+    KillPoint::ClaimSeen,
+    KillPoint::ClaimDone,
+    KillPoint::LedgerSeen,
+    KillPoint::LedgerDone,
+    KillPoint::DestinationSeen,
+    KillPoint::DestinationAnswered,
+    KillPoint::MarkSeen,
+    KillPoint::MarkDone,
+    KillPoint::SweepQuery,
+    KillPoint::Draining,
 ];
 
 /// The points of a function.
-const LAMBDA: &[Point] = &[
-    Point::Start,
-    Point::PutSeen,
-    Point::PutDone,
-    Point::Answered,
-    Point::ClaimSeen,
-    Point::ClaimDone,
-    Point::LedgerDone,
-    Point::DestinationSeen,
-    Point::DestinationAnswered,
-    Point::MarkSeen,
-    Point::MarkDone,
-    Point::SweepQuery,
+const LAMBDA: &[KillPoint] = &[
+    KillPoint::Start,
+    KillPoint::PutSeen,
+    KillPoint::PutDone,
+    KillPoint::Answered,
+    KillPoint::ClaimSeen,
+    KillPoint::ClaimDone,
+    KillPoint::LedgerDone,
+    KillPoint::DestinationSeen,
+    KillPoint::DestinationAnswered,
+    KillPoint::MarkSeen,
+    KillPoint::MarkDone,
+    KillPoint::SweepQuery,
 ];
 
 /// The points of a lane, each as often as the others, in random order.
-fn shuffled(points: &[Point], count: u64, random: &mut Random) -> Vec<Point> {
-    let mut chosen: Vec<Point> = points.iter().cycle().copied().take(count as usize).collect();
+fn shuffled(points: &[KillPoint], count: u64, random: &mut Random) -> Vec<KillPoint> {
+    let mut chosen: Vec<KillPoint> = points
+        .iter()
+        .cycle()
+        .copied()
+        .take(count as usize)
+        .collect();
     for last in (1..chosen.len()).rev() {
         let other = random.below(last as u64 + 1) as usize;
         chosen.swap(last, other);
@@ -75,7 +80,7 @@ fn shuffled(points: &[Point], count: u64, random: &mut Random) -> Vec<Point> {
 }
 
 /// How many kills each lane makes, of the number that was asked for.
-struct Shares {
+struct LaneShares {
     sqlite: u64,
     table: u64,
     lambda: u64,
@@ -83,7 +88,7 @@ struct Shares {
     freezes: u64,
 }
 
-impl Shares {
+impl LaneShares {
     fn of(times: u64) -> Self {
         let acknowledge = (times / 32).max(times.min(6));
         let rest = times - acknowledge;
@@ -113,7 +118,7 @@ pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
     outcome.counts.print();
     println!(
         "{} kills and {} freezes in {:.1} s; {} messages, {} requests, {} of them unanswered; {} \
-         copies at destinations; {} violations",
+         copies at destinations; {} answers after 2.5 s of a shared machine; {} violations",
         outcome.counts.kills(),
         outcome.freezes,
         began.elapsed().as_secs_f64(),
@@ -121,23 +126,32 @@ pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
         outcome.posts,
         outcome.unanswered,
         outcome.copies,
+        outcome.slow,
         outcome.violations.len(),
     );
     Ok(outcome.report(&line))
 }
 
-async fn run(times: u64, seed: u64, only: &str) -> Outcome {
-    let shares = Shares::of(times);
+async fn run(times: u64, seed: u64, only: &str) -> LaneOutcome {
+    let shares = LaneShares::of(times);
     let part = |number| Random::of(seed, number).next();
     let is_chosen = |name: &str| name.contains(only);
     let mut lanes = Vec::new();
     if is_chosen("sqlite") {
         let points = shuffled(SQLITE, shares.sqlite, &mut Random::of(seed, 1));
-        lanes.push(tokio::spawn(serve::lane(serve::Kind::Sqlite, points, part(2))));
+        lanes.push(tokio::spawn(serve::lane(
+            serve::InboxKind::Sqlite,
+            points,
+            part(2),
+        )));
     }
     if is_chosen("table") {
         let points = shuffled(TABLE, shares.table, &mut Random::of(seed, 3));
-        lanes.push(tokio::spawn(serve::lane(serve::Kind::Table, points, part(4))));
+        lanes.push(tokio::spawn(serve::lane(
+            serve::InboxKind::Table,
+            points,
+            part(4),
+        )));
     }
     if is_chosen("lambda") {
         let points = shuffled(LAMBDA, shares.lambda, &mut Random::of(seed, 5));
@@ -146,7 +160,7 @@ async fn run(times: u64, seed: u64, only: &str) -> Outcome {
     if is_chosen("acknowledge") {
         lanes.push(tokio::spawn(acknowledge::lane(shares.acknowledge, part(7))));
     }
-    let mut outcome = Outcome::default();
+    let mut outcome = LaneOutcome::default();
     for lane in lanes {
         match lane.await {
             Ok(lane) => outcome.merge(lane),

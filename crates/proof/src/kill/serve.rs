@@ -26,14 +26,14 @@ use tokio::{
 };
 use url::Url;
 
-use super::{Outcome, below};
+use super::{LaneOutcome, below};
 use crate::{
     processes::{
         destination::EventSink,
-        point::{LEAST_IN_FLIGHT, Point, Trap},
-        recorder::Recorder,
-        rows::{found_rows, open_keys, rows_left},
-        senders::{Senders, Sending},
+        point::{KillPoint, KillTrap, LEAST_IN_FLIGHT},
+        recorder::HistoryRecorder,
+        rows::{drain_table, found_rows, rows_left},
+        senders::{RunningSenders, SenderContext},
         table_calls::observed_table,
     },
     simulate::random::Random,
@@ -48,19 +48,17 @@ const PAUSE: Duration = Duration::from_millis(15);
 const POINT_LIMIT: Duration = Duration::from_secs(8);
 /// Until the destination has read what a killed process had sent.
 const SETTLED: Duration = Duration::from_millis(50);
-/// What a living process has begun has ended by then.
-const UNDER_WAY: Duration = Duration::from_secs(5);
 /// The longest wait for the rest: several backoffs, one after the other.
-const DRAINED: Duration = Duration::from_secs(180);
+const DRAINED: Duration = Duration::from_secs(400);
 
 /// What a `serve` keeps its rows in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum InboxKind {
     Sqlite,
     Table,
 }
 
-impl Kind {
+impl InboxKind {
     fn name(self) -> &'static str {
         match self {
             Self::Sqlite => "sqlite",
@@ -70,10 +68,10 @@ impl Kind {
 }
 
 /// Kills processes at these points, set-up after set-up. A set-up drains while the next is at work.
-pub(crate) async fn lane(kind: Kind, points: Vec<Point>, seed: u64) -> Outcome {
-    let (mut outcome, mut draining) = (Outcome::default(), JoinSet::new());
+pub(crate) async fn lane(kind: InboxKind, points: Vec<KillPoint>, seed: u64) -> LaneOutcome {
+    let (mut outcome, mut draining) = (LaneOutcome::default(), JoinSet::new());
     for (number, points) in points.chunks(KILLS).enumerate() {
-        let mut set_up = SetUp::new(kind, seed ^ number as u64).await;
+        let mut set_up = ServeSetUp::new(kind, seed ^ number as u64).await;
         for &point in points {
             let (point, in_flight) = set_up.kill_at(point).await;
             outcome.counts.add(kind.name(), point, in_flight);
@@ -90,28 +88,28 @@ pub(crate) async fn lane(kind: Kind, points: Vec<Point>, seed: u64) -> Outcome {
 }
 
 /// An inbox with a destination and senders, and one process after another between them.
-struct SetUp {
+struct ServeSetUp {
     folder: Folder,
     /// The table and the proxy before it, if the inbox is no file.
     table: Option<(DynamoInbox, FaultProxy)>,
-    recorder: Arc<Recorder>,
-    trap: Arc<Trap>,
+    recorder: Arc<HistoryRecorder>,
+    trap: Arc<KillTrap>,
     process: Arc<AtomicUsize>,
     receiver: watch::Sender<Option<Url>>,
-    senders: Senders,
+    senders: RunningSenders,
     random: Random,
     _endpoint: Endpoint,
 }
 
-impl SetUp {
-    async fn new(kind: Kind, seed: u64) -> Self {
-        let recorder = Arc::new(Recorder::new(kind == Kind::Table));
-        let (trap, process) = (Arc::<Trap>::default(), Arc::new(AtomicUsize::new(0)));
+impl ServeSetUp {
+    async fn new(kind: InboxKind, seed: u64) -> Self {
+        let recorder = Arc::new(HistoryRecorder::new(kind == InboxKind::Table));
+        let (trap, process) = (Arc::<KillTrap>::default(), Arc::new(AtomicUsize::new(0)));
         let sink = EventSink::new(&recorder, &trap, &process, Random::of(seed, 1));
         let endpoint = sink.endpoint();
         let (table, inbox) = match kind {
-            Kind::Sqlite => (None, "kind = \"sqlite\"\npath = \"inbox.db\"\n".to_owned()),
-            Kind::Table => {
+            InboxKind::Sqlite => (None, "kind = \"sqlite\"\npath = \"inbox.db\"\n".to_owned()),
+            InboxKind::Table => {
                 let inbox = table::fresh("kill").await;
                 let proxy = observed_table(&recorder, &trap, &process, &Arc::default()).await;
                 let text = format!("kind = \"dynamodb\"\ntable = \"{}\"\n", inbox.table());
@@ -120,13 +118,13 @@ impl SetUp {
         };
         let folder = Folder::with(&format!("{}[inbox]\n{inbox}", endpoint.configuration()));
         let (receiver, watched) = watch::channel(None);
-        let sending = Sending {
+        let sending = SenderContext {
             recorder: Arc::clone(&recorder),
             trap: Arc::clone(&trap),
             receiver: watched,
             stop: AtomicBool::new(false),
         };
-        let senders = Senders::start(sending, SENDERS, PAUSE, seed);
+        let senders = RunningSenders::start(sending, SENDERS, PAUSE, seed);
         Self {
             folder,
             table,
@@ -166,8 +164,8 @@ impl SetUp {
 
     /// Kills a process at `point`, or elsewhere if it does not get there. Where it was killed, and
     /// how many requests were in flight.
-    async fn kill_at(&mut self, point: Point) -> (Point, usize) {
-        let mut serve = if point == Point::Start {
+    async fn kill_at(&mut self, point: KillPoint) -> (KillPoint, usize) {
+        let mut serve = if point == KillPoint::Start {
             let serve = self.spawn();
             sleep(below(&mut self.random, Duration::from_millis(150))).await;
             serve
@@ -180,25 +178,28 @@ impl SetUp {
         block_in_place(|| serve.kill());
         sleep(SETTLED).await;
         self.recorder.killed(self.process.load(Ordering::SeqCst));
-        self.look().await;
-        (if is_reached { point } else { Point::Random }, in_flight)
+        self.read_file().await;
+        (
+            if is_reached { point } else { KillPoint::Random },
+            in_flight,
+        )
     }
 
-    async fn wait_for(&mut self, point: Point, serve: &Serve) -> (bool, usize) {
+    async fn wait_for(&mut self, point: KillPoint, serve: &Serve) -> (bool, usize) {
         let is_reached = match point {
-            Point::Start => true,
-            Point::Random => {
+            KillPoint::Start => true,
+            KillPoint::Random => {
                 sleep(below(&mut self.random, Duration::from_millis(300))).await;
                 self.await_load().await
             }
-            Point::Draining => {
+            KillPoint::Draining => {
                 self.await_load().await;
                 let in_flight = self.trap.in_flight();
                 serve.signal(Signal::TERM);
                 sleep(below(&mut self.random, Duration::from_millis(20))).await;
                 return (true, in_flight);
             }
-            Point::DiskFull => {
+            KillPoint::DiskFull => {
                 sleep(Duration::from_millis(100)).await;
                 limit_files(serve, Some(self.random.below(3) * 40_000));
                 sleep(below(&mut self.random, Duration::from_millis(400))).await;
@@ -208,9 +209,7 @@ impl SetUp {
                 }
                 self.await_load().await
             }
-            Point::LogWritten => {
-                self.await_load().await && self.log_is_written().await
-            }
+            KillPoint::LogWritten => self.await_load().await && self.log_is_written().await,
             named => {
                 sleep(below(&mut self.random, Duration::from_millis(200))).await;
                 let trap = Arc::clone(&self.trap);
@@ -235,7 +234,11 @@ impl SetUp {
     /// Waits for the next write to the log of the inbox file.
     async fn log_is_written(&self) -> bool {
         let log: PathBuf = self.folder.path().join("inbox.db-wal");
-        let written = || std::fs::metadata(&log).and_then(|found| found.modified()).ok();
+        let written = || {
+            std::fs::metadata(&log)
+                .and_then(|found| found.modified())
+                .ok()
+        };
         let (before, end) = (written(), Instant::now() + POINT_LIMIT);
         while written() == before && Instant::now() < end {
             tokio::task::yield_now().await;
@@ -244,28 +247,23 @@ impl SetUp {
     }
 
     /// Reads the inbox file, which no process has open.
-    async fn look(&self) {
+    async fn read_file(&self) {
         if self.table.is_none()
             && let Some(copy) = block_in_place(|| SqliteCopy::of(self.folder.path()))
         {
-            self.recorder.look(&found_rows(copy.inbox()).await);
+            self.recorder.found(&found_rows(copy.inbox()).await);
         }
     }
 
     /// Lets everything end, and judges the history.
-    async fn drain(self, name: String) -> Outcome {
-        let mut outcome = Outcome::default();
+    async fn drain(self, name: String) -> LaneOutcome {
+        let mut outcome = LaneOutcome::default();
         let mut serve = self.start();
         let recorder = Arc::clone(&self.recorder);
         self.senders.stop(DRAINED).await;
         let end = Instant::now() + DRAINED;
         if let Some((inbox, _)) = &self.table {
-            sleep(UNDER_WAY).await;
-            let open = open_keys(inbox).await;
-            recorder.lapsed(&table::lapse_leases(inbox.table(), &open).await);
-            while !open_keys(inbox).await.is_empty() && Instant::now() < end {
-                sleep(Duration::from_millis(500)).await;
-            }
+            drain_table(inbox, &recorder, DRAINED).await;
         } else {
             while block_in_place(|| self.folder.count("open")) > 0 && Instant::now() < end {
                 sleep(Duration::from_millis(500)).await;
@@ -279,7 +277,7 @@ impl SetUp {
             Some((inbox, _)) => recorder.finish(rows_left(inbox).await),
             None => {
                 if let Some(copy) = SqliteCopy::of(self.folder.path()) {
-                    recorder.look(&found_rows(copy.inbox()).await);
+                    recorder.found(&found_rows(copy.inbox()).await);
                     recorder.finish(rows_left(copy.inbox()).await);
                 }
             }

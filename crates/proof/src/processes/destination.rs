@@ -12,8 +12,8 @@ use std::{
 use test_support::endpoint::{Endpoint, EndpointReply, ReceivedDelivery};
 
 use super::{
-    point::{Point, Trap},
-    recorder::Recorder,
+    point::{KillPoint, KillTrap},
+    recorder::HistoryRecorder,
 };
 use crate::simulate::random::{Random, SharedRandom};
 
@@ -22,8 +22,8 @@ const ANSWER_TRAVELS: Duration = Duration::from_micros(500);
 
 /// What calls of a destination need to know.
 pub(crate) struct EventSink {
-    pub(crate) recorder: Arc<Recorder>,
-    pub(crate) trap: Arc<Trap>,
+    pub(crate) recorder: Arc<HistoryRecorder>,
+    pub(crate) trap: Arc<KillTrap>,
     /// The process that calls.
     pub(crate) process: Arc<AtomicUsize>,
     pub(crate) random: SharedRandom,
@@ -31,8 +31,8 @@ pub(crate) struct EventSink {
 
 impl EventSink {
     pub(crate) fn new(
-        recorder: &Arc<Recorder>,
-        trap: &Arc<Trap>,
+        recorder: &Arc<HistoryRecorder>,
+        trap: &Arc<KillTrap>,
         process: &Arc<AtomicUsize>,
         random: Random,
     ) -> Arc<Self> {
@@ -63,7 +63,7 @@ impl EventSink {
             return EndpointReply::Status(503);
         }
         self.recorder.accepted(key, call, &delivery.body);
-        if self.trap.reached(Point::DestinationSeen) {
+        if self.trap.reached(KillPoint::DestinationSeen) {
             return EndpointReply::Silence;
         }
         self.recorder.returned(call);
@@ -79,7 +79,7 @@ impl EventSink {
         let trap = Arc::clone(&self.trap);
         tokio::spawn(async move {
             tokio::time::sleep(ANSWER_TRAVELS).await;
-            trap.reached(Point::DestinationAnswered);
+            trap.reached(KillPoint::DestinationAnswered);
         });
     }
 }

@@ -28,8 +28,8 @@ use tokio::{
 
 use super::{
     fault_plan::FaultPlan,
-    point::{Point, Trap},
-    recorder::Recorder,
+    point::{KillPoint, KillTrap},
+    recorder::HistoryRecorder,
     senders::source_of,
     table_calls::observed_table,
 };
@@ -46,11 +46,11 @@ const SETTLED: Duration = Duration::from_millis(30);
 const ANSWER_TRAVELS: Duration = Duration::from_micros(500);
 
 /// A place for one `bootstrap` after another.
-pub(crate) struct Environment {
+pub(crate) struct LambdaEnvironment {
     variables: Vec<(&'static str, String)>,
     bootstrap: Option<Bootstrap>,
-    recorder: Arc<Recorder>,
-    pub(crate) trap: Arc<Trap>,
+    recorder: Arc<HistoryRecorder>,
+    pub(crate) trap: Arc<KillTrap>,
     process: Arc<AtomicUsize>,
     /// After how many milliseconds the next processes are killed, plus one; 0 for none.
     pub(crate) start_kill: Arc<AtomicU64>,
@@ -59,14 +59,14 @@ pub(crate) struct Environment {
     _queue: Cloud,
 }
 
-impl Environment {
+impl LambdaEnvironment {
     /// The environment number `number` of a table.
     pub(crate) async fn new(
         (number, role, table): (usize, &str, &str),
-        recorder: &Arc<Recorder>,
+        recorder: &Arc<HistoryRecorder>,
         in_flight: &Arc<AtomicUsize>,
     ) -> Self {
-        let trap = Arc::new(Trap::sharing(in_flight));
+        let trap = Arc::new(KillTrap::sharing(in_flight));
         let process = Arc::new(AtomicUsize::new(number * PROCESSES));
         let plan = Arc::<FaultPlan>::default();
         let proxy = observed_table(recorder, &trap, &process, &plan).await;
@@ -185,8 +185,8 @@ fn variables(
 
 /// A queue that notes each event, and now and then fails before it has one.
 async fn queue(
-    recorder: &Arc<Recorder>,
-    trap: &Arc<Trap>,
+    recorder: &Arc<HistoryRecorder>,
+    trap: &Arc<KillTrap>,
     process: &Arc<AtomicUsize>,
 ) -> Cloud {
     let (recorder, trap) = (Arc::clone(recorder), Arc::clone(trap));
@@ -203,14 +203,14 @@ async fn queue(
         let key = text("/MessageAttributes/id/StringValue");
         let number = recorder.delivering(process.load(Ordering::SeqCst), &key);
         recorder.accepted(&key, number, text("/MessageBody").as_bytes());
-        if trap.reached(Point::DestinationSeen) {
+        if trap.reached(KillPoint::DestinationSeen) {
             return CloudReply::Silence;
         }
         recorder.returned(number);
         let trap = Arc::clone(&trap);
         tokio::spawn(async move {
             sleep(ANSWER_TRAVELS).await;
-            trap.reached(Point::DestinationAnswered);
+            trap.reached(KillPoint::DestinationAnswered);
         });
         CloudReply::Done(json!({"MessageId": "1"}))
     })

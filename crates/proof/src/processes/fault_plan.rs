@@ -7,7 +7,7 @@ use std::{
 
 use test_support::fault_proxy::InjectedFault;
 
-use super::{recorder::Recorder, table_calls::TableCall};
+use super::{recorder::HistoryRecorder, table_calls::TableCall};
 
 /// The faults of the rows that have any.
 #[derive(Default)]
@@ -37,8 +37,14 @@ impl FaultPlan {
         all.remove(key);
     }
 
+    /// From now on nothing befalls any call.
+    pub(crate) fn end(&self) {
+        let mut all = self.planned.lock().unwrap_or_else(PoisonError::into_inner);
+        all.clear();
+    }
+
     /// What befalls this call.
-    pub(crate) fn befalls(&self, call: &TableCall, recorder: &Recorder) -> InjectedFault {
+    pub(crate) fn fault_of(&self, call: &TableCall, recorder: &HistoryRecorder) -> InjectedFault {
         let fault = {
             let mut all = self.planned.lock().unwrap_or_else(PoisonError::into_inner);
             let planned = all.get_mut(call.row_key());

@@ -18,7 +18,9 @@ pub(crate) async fn measure() {
         let before = Instant::now();
         sleep(BEAT).await;
         // The timer itself rounds up by a millisecond.
-        let late = before.elapsed().saturating_sub(BEAT + Duration::from_millis(2));
+        let late = before
+            .elapsed()
+            .saturating_sub(BEAT + Duration::from_millis(2));
         let micros = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
         LATE_MICROS.fetch_add(micros, Ordering::Relaxed);
     }

@@ -1,8 +1,8 @@
 //! What lanes did, and whether their histories kept the promise.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::atomic::Ordering};
 
-use super::{point::KillCounts, recorder::Recorder};
+use super::{point::KillCounts, recorder::HistoryRecorder};
 use crate::{
     checker::check,
     history::{Happened, Moment},
@@ -10,7 +10,7 @@ use crate::{
 
 /// What a lane did.
 #[derive(Default)]
-pub(crate) struct Outcome {
+pub(crate) struct LaneOutcome {
     pub(crate) counts: KillCounts,
     pub(crate) freezes: u64,
     pub(crate) violations: Vec<String>,
@@ -18,11 +18,13 @@ pub(crate) struct Outcome {
     pub(crate) posts: u64,
     pub(crate) unanswered: u64,
     pub(crate) copies: u64,
+    /// Answers after more than 2.5 s by the clock.
+    pub(crate) slow: u64,
 }
 
-impl Outcome {
+impl LaneOutcome {
     /// Judges a history that has ended.
-    pub(crate) fn judge(&mut self, what: &str, recorder: &Recorder) {
+    pub(crate) fn judge(&mut self, what: &str, recorder: &HistoryRecorder) {
         let (history, problems) = recorder.take();
         let (mut answers, mut accepted) = (0, BTreeMap::new());
         for moment in &history.moments {
@@ -35,10 +37,12 @@ impl Outcome {
             }
         }
         self.unanswered += history.moments.iter().filter(is_post).count() as u64 - answers;
+        self.slow += recorder.slow.load(Ordering::Relaxed);
         self.copies += accepted.values().map(|times| times - 1).sum::<u64>();
         let broken = check(&history);
         let shown = broken.iter().map(ToString::to_string).chain(problems);
-        self.violations.extend(shown.map(|text| format!("{what}: {text}")));
+        self.violations
+            .extend(shown.map(|text| format!("{what}: {text}")));
         if let Some(key) = broken.first().and_then(|violation| key_in(&violation.text)) {
             println!("what happened to the first that {what} broke a rule with:");
             let about = |moment: &&Moment| moment.to_string().contains(key);
@@ -56,6 +60,7 @@ impl Outcome {
         self.posts += other.posts;
         self.unanswered += other.unanswered;
         self.copies += other.copies;
+        self.slow += other.slow;
     }
 }
 
@@ -65,12 +70,14 @@ fn is_post(moment: &&Moment) -> bool {
 
 /// The id of the message that a violation is about.
 fn key_in(text: &str) -> Option<&str> {
-    let word = text.split(' ').find(|word| word.starts_with("hmrc:") || word.starts_with("pay:"))?;
-    word.split_once(':').map(|(_, id)| id.trim_end_matches([',', ':']))
+    let word = text
+        .split(' ')
+        .find(|word| word.starts_with("hmrc:") || word.starts_with("pay:"))?;
+    word.split_once(':')
+        .map(|(_, id)| id.trim_end_matches([',', ':']))
 }
 
-
-impl Outcome {
+impl LaneOutcome {
     /// Prints what went wrong, and how to do it again. Whether nothing did.
     pub(crate) fn report(&self, line: &str) -> bool {
         for violation in self.violations.iter().take(20) {

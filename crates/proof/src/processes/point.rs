@@ -18,7 +18,7 @@ pub(crate) const LEAST_IN_FLIGHT: usize = 10;
 
 /// Where a process is when it is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Point {
+pub(crate) enum KillPoint {
     /// Before it listens.
     Start,
     /// Anywhere.
@@ -59,7 +59,7 @@ pub(crate) enum Point {
     AcknowledgeDone,
 }
 
-impl fmt::Display for Point {
+impl fmt::Display for KillPoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, letter) in format!("{self:?}").char_indices() {
             if index > 0 && letter.is_uppercase() {
@@ -73,20 +73,20 @@ impl fmt::Display for Point {
 
 /// Kills a process when it reaches a point.
 #[derive(Default)]
-pub(crate) struct Trap {
-    aim: Mutex<Aim>,
+pub(crate) struct KillTrap {
+    aim: Mutex<TrapState>,
     sprung: Notify,
     in_flight: Arc<AtomicUsize>,
 }
 
 #[derive(Default)]
-struct Aim {
+struct TrapState {
     /// The process that runs, until it is waited for.
     target: Option<Pid>,
-    armed: Option<Point>,
+    armed: Option<KillPoint>,
 }
 
-impl Trap {
+impl KillTrap {
     /// A trap of a process that shares its requests in flight with others.
     pub(crate) fn sharing(in_flight: &Arc<AtomicUsize>) -> Self {
         Self {
@@ -101,7 +101,7 @@ impl Trap {
     }
 
     /// Waits until the process is killed at `point`; `false` if it does not get there in time.
-    pub(crate) async fn spring(&self, point: Point, limit: Duration) -> bool {
+    pub(crate) async fn spring(&self, point: KillPoint, limit: Duration) -> bool {
         self.lock().armed = Some(point);
         let sprung = tokio::time::timeout(limit, self.sprung.notified()).await;
         self.lock().armed = None;
@@ -112,7 +112,7 @@ impl Trap {
         self.lock().armed.is_some()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Aim> {
+    fn lock(&self) -> MutexGuard<'_, TrapState> {
         self.aim.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -130,7 +130,7 @@ impl Trap {
     }
 
     /// Says that the process has reached `point`. Whether it was killed there.
-    pub(crate) fn reached(&self, point: Point) -> bool {
+    pub(crate) fn reached(&self, point: KillPoint) -> bool {
         let mut aim = self.lock();
         if aim.armed != Some(point) || self.in_flight() < LEAST_IN_FLIGHT {
             return false;
@@ -148,12 +148,12 @@ impl Trap {
 /// What kills did.
 #[derive(Default)]
 pub(crate) struct KillCounts {
-    points: BTreeMap<(&'static str, Point), u64>,
+    points: BTreeMap<(&'static str, KillPoint), u64>,
     in_flight: Vec<usize>,
 }
 
 impl KillCounts {
-    pub(crate) fn add(&mut self, lane: &'static str, point: Point, in_flight: usize) {
+    pub(crate) fn add(&mut self, lane: &'static str, point: KillPoint, in_flight: usize) {
         *self.points.entry((lane, point)).or_default() += 1;
         self.in_flight.push(in_flight);
     }
@@ -174,7 +174,9 @@ impl KillCounts {
             println!("  {lane:<8} {point:<22} {count}");
         }
         self.in_flight.sort_unstable();
-        let busy = self.in_flight.partition_point(|&count| count < LEAST_IN_FLIGHT);
+        let busy = self
+            .in_flight
+            .partition_point(|&count| count < LEAST_IN_FLIGHT);
         println!(
             "  requests in flight: {LEAST_IN_FLIGHT} or more at {} of {} kills, median {}",
             self.in_flight.len() - busy,

@@ -10,7 +10,7 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -22,6 +22,11 @@ use crate::{
     history::{Digest, Genuineness, Happened, History, Moment, RowState},
     simulate::content::{content_of, digest_of},
 };
+
+/// What a machine that many processes share may add to the 2.5 s: Pay waits for 3 s.
+const ALLOWANCE: Duration = Duration::from_millis(500);
+/// Longer than any call of a process to a table takes.
+const QUIET: Duration = Duration::from_secs(5);
 
 /// A row in an inbox, as it was found.
 pub(crate) struct FoundRow {
@@ -54,7 +59,7 @@ struct KnownRow {
 }
 
 #[derive(Default)]
-struct Recording {
+struct RecorderState {
     history: History,
     contents: HashMap<Digest, u64>,
     /// Where the first request for these bytes since the last look is in the history.
@@ -69,13 +74,15 @@ struct Recording {
 }
 
 /// The history of one set-up, while it is written.
-pub(crate) struct Recorder {
+pub(crate) struct HistoryRecorder {
     began: Timestamp,
     /// Whether a proxy sees what the inbox does.
     sees_inbox: bool,
-    recording: Mutex<Recording>,
+    recording: Mutex<RecorderState>,
     posts: AtomicU32,
     calls: AtomicU32,
+    /// The answers that took longer than 2.5 s by the clock.
+    pub(crate) slow: AtomicU64,
 }
 
 /// A request that was recorded.
@@ -85,7 +92,7 @@ pub(crate) struct PostedRequest {
     lateness: Duration,
 }
 
-impl Recorder {
+impl HistoryRecorder {
     pub(crate) fn new(sees_inbox: bool) -> Self {
         Self {
             began: SystemClock.now(),
@@ -93,10 +100,11 @@ impl Recorder {
             recording: Mutex::default(),
             posts: AtomicU32::new(1),
             calls: AtomicU32::new(1),
+            slow: AtomicU64::new(0),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Recording> {
+    fn lock(&self) -> MutexGuard<'_, RecorderState> {
         self.recording
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -107,7 +115,7 @@ impl Recorder {
         instant - self.began.as_millis()
     }
 
-    fn push(&self, recording: &mut Recording, what: Happened) {
+    fn push(&self, recording: &mut RecorderState, what: Happened) {
         let at = self.at(SystemClock.now().as_millis());
         recording.history.push(at, what);
     }
@@ -157,10 +165,13 @@ impl Recorder {
         }
     }
 
-    /// The time to the answer is less what this machine was late meanwhile.
+    /// The time to the answer is less what the machine was late meanwhile, and an allowance.
     pub(crate) fn answered(&self, request: &PostedRequest, status: u16) {
         let late = lateness::total().saturating_sub(request.lateness);
-        let took = request.began.elapsed().saturating_sub(late);
+        let took = request.began.elapsed();
+        self.slow
+            .fetch_add(u64::from(took > ALLOWANCE * 5), Ordering::Relaxed);
+        let took = took.saturating_sub(late + ALLOWANCE);
         let post = request.post;
         let what = Happened::Answered { post, status, took };
         self.push(&mut self.lock(), what);
@@ -302,17 +313,23 @@ impl Recorder {
     }
 
     /// The rows that an ended process left in an inbox that no proxy sees.
-    pub(crate) fn look(&self, rows: &[FoundRow]) {
+    pub(crate) fn found(&self, rows: &[FoundRow]) {
         let recording = &mut *self.lock();
         let first_posts = std::mem::take(&mut recording.first_posts);
         let mut stored: BTreeMap<usize, Vec<Happened>> = BTreeMap::new();
         for found in rows {
-            if recording.rows.get(&found.key).is_some_and(|row| row.state.is_some()) {
+            if recording
+                .rows
+                .get(&found.key)
+                .is_some_and(|row| row.state.is_some())
+            {
                 continue;
             }
             let end = recording.history.moments.len();
             // Bytes that no sender posted break a rule wherever the row is put.
-            let place = first_posts.get(&found.digest).map_or(end, |place| place + 1);
+            let place = first_posts
+                .get(&found.digest)
+                .map_or(end, |place| place + 1);
             let content = recording.contents.get(&found.digest);
             let held = (found.state == RowState::Held).then_some("held");
             stored.entry(place).or_default().push(Happened::Stored {
@@ -331,7 +348,7 @@ impl Recorder {
     }
 
     /// Infers what became of a row since the last look.
-    fn compare(&self, recording: &mut Recording, found: &FoundRow) {
+    fn compare(&self, recording: &mut RecorderState, found: &FoundRow) {
         let call = self.calls.fetch_add(1, Ordering::Relaxed);
         let row = recording.rows.entry(found.key.clone()).or_default();
         if row.state == Some(found.state) {
@@ -357,14 +374,27 @@ impl Recorder {
     }
 
     /// The rows whose claim the harness ended, because nothing lives that holds it.
-    pub(crate) fn lapsed(&self, keys: &[String]) {
+    pub(crate) fn lapsed(&self, rows: &[(String, u32)]) {
         let recording = &mut *self.lock();
-        for key in keys {
+        for (key, _) in rows {
             let row = recording.rows.entry(key.clone()).or_default();
             if let Some(claim) = row.claim.take() {
                 let claim = (claim.attempt, claim.lease);
                 self.push(recording, marked(key, claim, RowState::Open, "lapsed"));
             }
+        }
+    }
+
+    /// Waits until nothing has happened for so long that nothing is under way.
+    pub(crate) async fn is_quiet(&self, limit: Duration) {
+        let end = tokio::time::Instant::now() + limit;
+        let quiet = i64::try_from(QUIET.as_millis()).unwrap_or(i64::MAX);
+        while tokio::time::Instant::now() < end {
+            let last = self.lock().history.moments.last().map_or(0, |last| last.at);
+            if self.at(SystemClock.now().as_millis()) - last > quiet {
+                return;
+            }
+            tokio::time::sleep(QUIET / 20).await;
         }
     }
 

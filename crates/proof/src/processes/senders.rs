@@ -19,8 +19,8 @@ use tokio::{sync::watch, task::JoinHandle};
 use url::Url;
 
 use super::{
-    point::{Point, Trap},
-    recorder::Recorder,
+    point::{KillPoint, KillTrap},
+    recorder::HistoryRecorder,
 };
 use crate::{
     history::Genuineness,
@@ -106,30 +106,33 @@ pub(crate) fn judge(answer: &ReceiverResponse) -> Result<String, String> {
         .find(|(status, body, _)| (*status, *body) == (answer.status, text.as_str()));
     match known {
         Some((_, _, word)) => Ok((*word).to_owned()),
-        None => Err(format!("an answer that should not exist: {} {text}", answer.status)),
+        None => Err(format!(
+            "an answer that should not exist: {} {text}",
+            answer.status
+        )),
     }
 }
 
 /// What all senders of a set-up share.
-pub(crate) struct Sending {
-    pub(crate) recorder: Arc<Recorder>,
-    pub(crate) trap: Arc<Trap>,
+pub(crate) struct SenderContext {
+    pub(crate) recorder: Arc<HistoryRecorder>,
+    pub(crate) trap: Arc<KillTrap>,
     /// Where the receiver is; nowhere while it is dead.
     pub(crate) receiver: watch::Receiver<Option<Url>>,
     pub(crate) stop: AtomicBool,
 }
 
 /// A sender's connection to the receiver that it was opened to.
-pub(crate) type Line = Option<(Url, ReceiverConnection)>;
+pub(crate) type SenderConnection = Option<(Url, ReceiverConnection)>;
 
-impl Sending {
+impl SenderContext {
     /// Posts once; `None` if there was no answer.
     pub(crate) async fn post(
         &self,
         sender: Sender,
         request: &SenderRequest,
         genuine: Genuineness,
-        line: &mut Line,
+        line: &mut SenderConnection,
     ) -> Option<String> {
         let root = {
             let mut receiver = self.receiver.clone();
@@ -148,14 +151,21 @@ impl Sending {
         };
         self.recorder.answered(&posted, answer.status);
         if answer.status == 200 {
-            self.trap.reached(Point::Answered);
+            self.trap.reached(KillPoint::Answered);
         }
         let judged = judge(&answer);
-        judged.map_err(|problem| self.recorder.problem(problem)).ok()
+        judged
+            .map_err(|problem| self.recorder.problem(problem))
+            .ok()
     }
 
     /// Posts until it is acknowledged, and returns the word of that answer.
-    pub(crate) async fn deliver(&self, sender: Sender, request: &SenderRequest, line: &mut Line) -> String {
+    pub(crate) async fn deliver(
+        &self,
+        sender: Sender,
+        request: &SenderRequest,
+        line: &mut SenderConnection,
+    ) -> String {
         loop {
             let word = self.post(sender, request, Genuineness::Proven, line).await;
             match word.as_deref() {
@@ -166,10 +176,12 @@ impl Sending {
     }
 
     /// One notification, now and then twice at once or once more.
-    async fn send_one(&self, clock: &SeededClock, lines: &mut [Line; 4]) {
+    async fn send_one(&self, clock: &SeededClock, lines: &mut [SenderConnection; 4]) {
         let (sender, request) = new_message(clock);
         let source = source_of(sender);
-        let [first, second, ..] = lines.split_at_mut(usize::from(sender == Sender::Hmrc) * 2).1
+        let [first, second, ..] = lines
+            .split_at_mut(usize::from(sender == Sender::Hmrc) * 2)
+            .1
         else {
             return;
         };
@@ -201,7 +213,7 @@ impl Sending {
 
     /// Sends until stopped; the last notification is still brought to its 200.
     async fn send_all(self: Arc<Self>, clock: SeededClock, pause: Duration) {
-        let mut lines: [Line; 4] = [None, None, None, None];
+        let mut lines: [SenderConnection; 4] = [None, None, None, None];
         while !self.stop.load(Ordering::SeqCst) {
             self.send_one(&clock, &mut lines).await;
             tokio::time::sleep(pause).await;
@@ -209,7 +221,11 @@ impl Sending {
     }
 }
 
-async fn send(url: &Url, request: &SenderRequest, line: &mut Line) -> Option<ReceiverResponse> {
+async fn send(
+    url: &Url,
+    request: &SenderRequest,
+    line: &mut SenderConnection,
+) -> Option<ReceiverResponse> {
     let is_usable = |(to, line): &(Url, ReceiverConnection)| to == url && line.is_open();
     if !line.as_ref().is_some_and(is_usable) {
         let opened = ReceiverConnection::open(url, MAX_WAIT).await.ok()?;
@@ -231,13 +247,13 @@ pub(crate) fn forged(request: &SenderRequest) -> SenderRequest {
 }
 
 /// Senders that send until they are stopped.
-pub(crate) struct Senders {
-    sending: Arc<Sending>,
+pub(crate) struct RunningSenders {
+    sending: Arc<SenderContext>,
     running: Vec<JoinHandle<()>>,
 }
 
-impl Senders {
-    pub(crate) fn start(sending: Sending, count: u64, pause: Duration, seed: u64) -> Self {
+impl RunningSenders {
+    pub(crate) fn start(sending: SenderContext, count: u64, pause: Duration, seed: u64) -> Self {
         let sending = Arc::new(sending);
         let start = |part| {
             let clock = SeededClock::new(Random::of(seed, part));

@@ -15,8 +15,8 @@ use test_support::{
 
 use super::{
     fault_plan::FaultPlan,
-    point::{Point, Trap},
-    recorder::{HeldClaim, Recorder},
+    point::{KillPoint, KillTrap},
+    recorder::{HeldClaim, HistoryRecorder},
 };
 use crate::history::RowState;
 
@@ -69,13 +69,13 @@ impl TableCall {
     }
 
     /// The points that this call is before it is carried out, and after.
-    pub(crate) fn points(&self) -> Option<(Point, Point)> {
+    pub(crate) fn points(&self) -> Option<(KillPoint, KillPoint)> {
         Some(match self.operation {
-            TableOperation::Put => (Point::PutSeen, Point::PutDone),
-            TableOperation::Claim => (Point::ClaimSeen, Point::ClaimDone),
-            TableOperation::Ledger => (Point::LedgerSeen, Point::LedgerDone),
-            TableOperation::Mark => (Point::MarkSeen, Point::MarkDone),
-            TableOperation::Query => (Point::SweepQuery, Point::SweepQuery),
+            TableOperation::Put => (KillPoint::PutSeen, KillPoint::PutDone),
+            TableOperation::Claim => (KillPoint::ClaimSeen, KillPoint::ClaimDone),
+            TableOperation::Ledger => (KillPoint::LedgerSeen, KillPoint::LedgerDone),
+            TableOperation::Mark => (KillPoint::MarkSeen, KillPoint::MarkDone),
+            TableOperation::Query => (KillPoint::SweepQuery, KillPoint::SweepQuery),
             TableOperation::Other => return None,
         })
     }
@@ -115,7 +115,7 @@ impl TableCall {
     }
 
     /// Records what the call did.
-    pub(crate) fn record(&self, recorder: &Recorder, process: usize, reply: (u16, &Bytes)) {
+    pub(crate) fn record(&self, recorder: &HistoryRecorder, process: usize, reply: (u16, &Bytes)) {
         let is_new = reply.0 == 200;
         if self.key.starts_with('~') || !is_new && !self.was_done(reply.1) {
             return;
@@ -139,7 +139,10 @@ impl TableCall {
                 recorder.claimed(&self.key, claim, recorder.at(until));
             }
             TableOperation::Mark => {
-                let value = |name: &str| self.body.pointer(&format!("/ExpressionAttributeValues/{name}"));
+                let value = |name: &str| {
+                    self.body
+                        .pointer(&format!("/ExpressionAttributeValues/{name}"))
+                };
                 let attempt: u32 = number(value(":attempt"));
                 let lease = value(":id").map_or(0, lease_id);
                 let text = |name: &str| {
@@ -157,8 +160,8 @@ impl TableCall {
 /// A proxy before the emulator that records what a process does, is a point of many, and does as
 /// planned.
 pub(crate) async fn observed_table(
-    recorder: &Arc<Recorder>,
-    trap: &Arc<Trap>,
+    recorder: &Arc<HistoryRecorder>,
+    trap: &Arc<KillTrap>,
     process: &Arc<AtomicUsize>,
     plan: &Arc<FaultPlan>,
 ) -> FaultProxy {
@@ -171,7 +174,7 @@ pub(crate) async fn observed_table(
             let call = TableCall::of(call);
             match call.points() {
                 Some((point, _)) if before.reached(point) => InjectedFault::ClosedBefore,
-                _ => plan.befalls(&call, &disturbed),
+                _ => plan.fault_of(&call, &disturbed),
             }
         },
         move |call, status, reply| {
@@ -203,7 +206,9 @@ pub(crate) fn state_of(name: &str) -> RowState {
 fn set_value<'a>(body: &'a Value, name: &str) -> Option<&'a Value> {
     let names = body.get("ExpressionAttributeNames")?.as_object()?;
     let is_set = |word: &&String| word.starts_with("#s") && word[2..].parse::<u32>().is_ok();
-    let known = names.iter().find(|(word, known)| is_set(word) && *known == name);
+    let known = names
+        .iter()
+        .find(|(word, known)| is_set(word) && *known == name);
     let value = known?.0.replacen('#', ":", 1);
     body.get("ExpressionAttributeValues")?.get(&value)
 }
@@ -252,7 +257,7 @@ mod tests {
             "ExpressionAttributeValues": {
                 ":attempt": {"N": "1"}, ":id": {"B": "AAAAAAAAAAc="}, ":s0": {"S": "delivered"}},
         });
-        let (recorder, reply) = (Recorder::new(true), Bytes::new());
+        let (recorder, reply) = (HistoryRecorder::new(true), Bytes::new());
         call("UpdateItem", &claim).record(&recorder, 1, (200, &reply));
         call("UpdateItem", &mark).record(&recorder, 1, (200, &reply));
         call("UpdateItem", &mark).record(&recorder, 1, (400, &reply));
@@ -260,7 +265,10 @@ mod tests {
         let text = format!("{moments:?}");
         assert_eq!(moments.len(), 2, "{text}");
         assert!(text.contains("attempt: 1, lease: 7, until:"), "{text}");
-        assert!(text.contains("attempt: 1, lease: 7, state: Delivered"), "{text}");
+        assert!(
+            text.contains("attempt: 1, lease: 7, state: Delivered"),
+            "{text}"
+        );
     }
 
     #[test]
