@@ -162,3 +162,15 @@ impl From<&Refusal> for HttpAnswer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_answer_to_a_wrong_method_names_those_that_are_allowed() {
+        let allow = |refusal| HttpAnswer::from(&refusal).allow;
+        assert_eq!(allow(Refusal::Method("GET, POST")), Some("GET, POST"));
+        assert_eq!(allow(Refusal::NotFound), None);
+    }
+}
