@@ -164,6 +164,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn to_ask_for_the_time_takes_no_call_and_shortens_none() {
+        let rig = ReconcileRig::new();
+        let (run, mut limiter) = (rig.run().await, limiter());
+        for (is_taken, expected) in [(false, Duration::ZERO), (true, INTERVAL)] {
+            if is_taken {
+                assert_eq!(limiter.try_acquire(&run).await.unwrap(), None);
+            }
+            for _ in 0..2 {
+                assert_eq!(limiter.time_until_next(&run).await.unwrap(), expected);
+            }
+        }
+    }
+
+    #[tokio::test]
     async fn of_two_concurrent_callers_one_waits() {
         let rig = ReconcileRig::new();
         let (run, mut one, mut other) = (rig.run().await, limiter(), limiter());

@@ -188,6 +188,21 @@ mod tests {
             format!("+{}", &SIGNATURE[1..]),
         ] {
             assert_eq!(verified(&other), Err(SignatureError::Malformed), "{other}");
+    use crate::senders::example::NOW;
+
+    #[test]
+    fn a_refused_signature_has_a_word_that_says_why() {
+        let wrong = "0".repeat(40);
+        let form = "0".repeat(41);
+        for (signatures, word) in [
+            (&[][..], "missing"),
+            (&[wrong.as_bytes(), wrong.as_bytes()], "several"),
+            (&[form.as_bytes()], "malformed"),
+            (&[b"\xff"], "malformed"),
+            (&[wrong.as_bytes()], "wrong"),
+        ] {
+            let refused = verify(SenderKind::HMRC, &[], signatures, Bytes::new(), NOW);
+            assert_eq!(refused.unwrap_err().as_str(), word);
         }
     }
 }

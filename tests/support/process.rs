@@ -31,6 +31,33 @@ const VARIABLES: [(&str, &str); 3] = [
     ("LEDGER_WHSEC", WHSEC),
 ];
 
+/// Personal data of the messages that the tests send.
+const PERSONAL: [&str; 4] = [
+    "a.tester@example.com",
+    "A Tester",
+    "1 High Street",
+    "LS1 1AA",
+];
+
+/// Fails if a log or an error holds a secret of the tests, or personal data of their messages.
+#[track_caller]
+pub fn assert_discreet(what: &str, text: &str) {
+    let secrets = VARIABLES.map(|(_, value)| value);
+    for value in secrets.into_iter().chain(PERSONAL) {
+        assert!(!text.contains(value), "{what} holds {value}: {text}");
+    }
+}
+
+/// The level of `serve`'s log: quiet, since some tests make a lot of it, unless a person who runs
+/// them wants all of it searched.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a person who runs the tests says how much is logged"
+)]
+fn log_level() -> String {
+    std::env::var("PILLARBOX_TEST_LOG").unwrap_or_else(|_| "warn".to_owned())
+}
+
 /// Both senders, and everything to a log.
 pub const BOTH_SOURCES: &str = r#"
 [sources.hmrc]
@@ -147,10 +174,10 @@ impl Folder {
         serve
     }
 
-    /// `serve` on a free port; the log is quiet, since some tests make a lot of it.
+    /// `serve` on a free port.
     pub fn serve_command(&self) -> Command {
         let mut command = self.command(&[&["serve"], FREE_PORTS].concat());
-        command.env("PILLARBOX_LOG", "warn");
+        command.env("PILLARBOX_LOG", log_level());
         command
     }
 }
@@ -185,6 +212,7 @@ impl Ran {
     /// No command ever prints the value of a secret, and none panics.
     #[track_caller]
     fn keeps_secrets(&self, command: &Command) {
+        assert_discreet(&format!("{command:?}"), &self.stderr);
         for text in [&self.stdout, &self.stderr] {
             for (name, value) in VARIABLES {
                 assert!(!text.contains(value), "{command:?} prints {name}: {text}");
@@ -384,6 +412,9 @@ impl Drop for Serve {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if !std::thread::panicking() {
+            assert_discreet("the log of serve", &self.stderr.all().join("\n"));
+        }
     }
 }
 

@@ -25,6 +25,7 @@ use super::{
     client::{CheckedResponse, DEADLINE},
     function::{TRACE_HEADER, answer_of},
     message::{hmrc, pay},
+    process::assert_discreet,
     table,
 };
 
@@ -229,6 +230,9 @@ impl Drop for Bootstrap {
     fn drop(&mut self) {
         let _ = self.child.kill(); // it waits for an invocation that never comes
         let _ = self.child.wait();
+        if !std::thread::panicking() {
+            assert_discreet("the log of the function", &self.lines().join("\n"));
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use super::{
     binary,
     client::{Client, DEADLINE},
     message::{Source, hmrc, pay},
+    process::assert_discreet,
 };
 
 /// `pillarbox serve` in a new folder, with the sources `hmrc` and `pay`.
@@ -154,7 +155,8 @@ impl Process {
     pub fn end(mut self) -> ExitedProcess {
         let status = self.child.wait().unwrap();
         let stdout = self.stdout.take().unwrap().join().unwrap();
-        let stderr = self.lines.iter().collect();
+        let stderr: Vec<String> = self.lines.iter().collect();
+        assert_discreet("the log of serve", &stderr.join("\n"));
         let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
         ExitedProcess {
             status,

@@ -178,7 +178,7 @@ impl CanarySources {
             format!("GET {path}?challenge={query}_&x={query} HTTP/1.1"),
             format!("POST {path}?token={query} HTTP/1.1"),
             format!("PUT {path}?token={query} HTTP/1.1"),
-            format!("POST /nobody?token={query} HTTP/1.1"),
+            format!("POST /none?token={query} HTTP/1.1"),
             format!("POST {path}/../%0d%0a?{query} HTTP/1.1"),
             format!("GET {query} HTTP/1.1"),
             query.clone(),

@@ -261,8 +261,8 @@ fn all_masked(text: &str) -> String {
 }
 
 /// Whether `answer` repeats a personal value of the payload `text`, or the beginning of one at its
-/// end, where an answer is cut. A short value is in an answer by chance, and so hides it for
-/// nothing, which harms nobody.
+/// end, where an answer is cut. A short value may be in an answer by chance, which hides it for
+/// nothing and does no harm.
 pub(crate) fn repeats_personal(answer: &str, text: &str, has_message: bool) -> bool {
     let answer = comparable(answer);
     personal_values(text, has_message)
