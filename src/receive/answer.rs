@@ -184,6 +184,9 @@ mod tests {
         ] {
             assert_eq!(HttpAnswer::from(&refusal).status, status, "{refusal}");
         }
+    }
+
+    #[test]
     fn only_the_answer_to_a_wrong_method_names_those_that_are_allowed() {
         let allow = |refusal| HttpAnswer::from(&refusal).allow;
         assert_eq!(allow(Refusal::Method("GET, POST")), Some("GET, POST"));

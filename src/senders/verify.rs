@@ -150,10 +150,9 @@ fn matching<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Secret;
+    use crate::{domain::Secret, senders::example::NOW};
 
     const BODY: &[u8] = b"{}";
-    const NOW: Timestamp = Timestamp::from_millis(0);
     /// HMAC-SHA-256 of the body, keyed with the secret.
     const SIGNATURE: &str = "c6ee77d08a50225b3f561a95844ce5fbe0c6f7a4a055bef358c372a09d32ac32";
 
@@ -188,7 +187,8 @@ mod tests {
             format!("+{}", &SIGNATURE[1..]),
         ] {
             assert_eq!(verified(&other), Err(SignatureError::Malformed), "{other}");
-    use crate::senders::example::NOW;
+        }
+    }
 
     #[test]
     fn a_refused_signature_has_a_word_that_says_why() {
