@@ -41,11 +41,12 @@ pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
         other => return Err(format!("--bounds takes short or long, not `{other}`")),
     };
     let routines = Arc::new(Routines::new());
-    let mut is_kept = true;
     for bounds in searches.iter().filter(|bounds| bounds.name.contains(only)) {
-        is_kept &= search(*bounds, &routines, threads, seconds);
+        if !search(*bounds, &routines, threads, seconds) {
+            return Ok(false);
+        }
     }
-    Ok(is_kept)
+    Ok(true)
 }
 
 /// One search; whether it was complete and every rule held.
