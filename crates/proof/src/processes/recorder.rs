@@ -54,6 +54,7 @@ struct KnownRow {
     attempts: u32,
     was_accepted: bool,
     was_claimed: bool,
+    claimed_at: i64,
     /// Whether the reply to a write of it was seen.
     was_written: bool,
 }
@@ -225,6 +226,7 @@ impl HistoryRecorder {
         let row = recording.rows.entry(key.to_owned()).or_default();
         row.claim = Some(claim);
         row.was_claimed = true;
+        row.claimed_at = self.at(SystemClock.now().as_millis());
         self.push(recording, claimed(key, claim, until));
     }
 
@@ -371,6 +373,15 @@ impl HistoryRecorder {
         let claim = (claim.attempt, claim.lease);
         let what = marked(&found.key, claim, found.state, &found.reason);
         self.push(recording, what);
+    }
+
+    /// Whether no attempt at a row can be under way: it is not claimed, or was so long ago.
+    pub(crate) fn is_at_rest(&self, key: &str) -> bool {
+        let quiet = i64::try_from(QUIET.as_millis()).unwrap_or(i64::MAX);
+        let now = self.at(SystemClock.now().as_millis());
+        let recording = self.lock();
+        let row = recording.rows.get(key);
+        row.is_none_or(|row| row.claim.is_none() || now - row.claimed_at > quiet)
     }
 
     /// The rows whose claim the harness ended, because nothing lives that holds it.

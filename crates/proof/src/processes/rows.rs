@@ -75,10 +75,11 @@ pub(crate) async fn drain_table(inbox: &DynamoInbox, recorder: &HistoryRecorder,
     let end = Instant::now() + limit;
     while Instant::now() < end {
         recorder.is_quiet(limit).await;
-        let open = open_rows(inbox).await;
+        let mut open = open_rows(inbox).await;
         if open.is_empty() {
             return;
         }
+        open.retain(|(key, _)| recorder.is_at_rest(key));
         recorder.lapsed(&open);
         table::lapse_leases(inbox.table(), &open).await;
     }
