@@ -296,8 +296,8 @@ fn comparable(text: &str) -> Vec<char> {
     characters.flat_map(char::to_lowercase).collect()
 }
 
-/// Whether any run of `RUN` characters of `value` is in `answer`, the whole of a shorter one, or its
-/// beginning at the end.
+/// Whether any run of `RUN` characters of `value` is in `answer`, the whole of a shorter one, or
+/// its beginning at the end.
 fn repeats(answer: &[char], value: &[char]) -> bool {
     /// The fewest characters that are no coincidence.
     const RUN: usize = 8;
