@@ -49,10 +49,10 @@ use crate::{
     senders::{Entry, EventName},
 };
 
-#[cfg(any(test, feature = "test-support"))]
-pub use test_support::{AnyAttribute, read_any};
 pub use list::{ListStrategy, ScanPosition};
 pub use preflight::{MAX_CLOCK_DIFFERENCE, PreflightError};
+#[cfg(any(test, feature = "test-support"))]
+pub use test_support::{AnyAttribute, read_any};
 
 /// The stream delivers a new row within seconds; after this time the sweep may.
 const FIRST_DUE: Duration = Duration::from_secs(2 * 60);
