@@ -205,10 +205,15 @@ fn shortened(token: &str) -> String {
 mod tests {
     use super::{super::fields, *};
 
-    /// The lines as text; a masked field is its number in brackets.
+    /// The lines of a payload without a message.
     fn lines(text: &str, shown: &[usize]) -> Vec<String> {
+        lines_with(text, &fields(text, false), shown)
+    }
+
+    /// The lines as text; a masked field is its number in brackets.
+    fn lines_with(text: &str, fields: &[PersonalField], shown: &[usize]) -> Vec<String> {
         let shown = shown.iter().copied().collect();
-        let payload = pretty(text, &fields(text, false), &shown);
+        let payload = pretty(text, fields, &shown);
         let piece = |piece: &PayloadPiece| match piece {
             PayloadPiece::Plain(text) | PayloadPiece::Shown(text) => text.clone(),
             PayloadPiece::Masked { number, chars, .. } => format!("[{number}: {chars}]"),
@@ -242,8 +247,9 @@ mod tests {
             (one[6].as_str(), one[7].as_str()),
             (masked[6], "  \"email\": \"x\",")
         );
+        let with_message = r#"{"message":"{}"}"#;
         assert_eq!(
-            lines(r#"{"message":"{}"}"#, &[0])[1],
+            lines_with(with_message, &fields(with_message, true), &[0])[1],
             "  \"message\": (below)"
         );
     }
@@ -264,7 +270,7 @@ mod tests {
             ("{\"a\":1,}", "{ \"a\": 1, }", 1, 8),
             ("{\n\"a\":\u{1}}", "{ \"a\": ", 2, 5),
             ("{\"a\":\"x", "{ \"a\": ", 1, 7),
-            ("no JSON", "noJSON", 1, 2),
+            ("no JSON", "[0: 2][1: 4]", 1, 2),
             ("", "", 1, 0),
         ] {
             let lines = lines(text, &[]);

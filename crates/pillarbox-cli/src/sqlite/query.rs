@@ -27,8 +27,6 @@ pub struct FileInspection {
     pub schema: u32,
     /// The journal mode, which must be `wal`.
     pub journal_mode: String,
-    /// Whether every commit is flushed to disk.
-    pub flushes_every_commit: bool,
     /// The damage that was found.
     pub faults: Vec<String>,
 }
@@ -387,7 +385,6 @@ fn first_since(db: &Connection, bound: Timestamp) -> Result<i64, SqliteError> {
 
 /// Checks the whole file.
 pub(super) fn inspect(db: &Connection) -> Result<FileInspection, SqliteError> {
-    let synchronous: i64 = db.pragma_query_value(None, "synchronous", |row| row.get(0))?;
     let mut check = db.prepare("PRAGMA integrity_check")?;
     let faults: Vec<String> = check
         .query_map([], |row| row.get(0))?
@@ -396,7 +393,6 @@ pub(super) fn inspect(db: &Connection) -> Result<FileInspection, SqliteError> {
         sqlite: rusqlite::version().to_owned(),
         schema: schema::version(db)?,
         journal_mode: journal_mode(db)?,
-        flushes_every_commit: synchronous >= 2,
         faults: faults.into_iter().filter(|fault| fault != "ok").collect(),
     })
 }

@@ -554,11 +554,13 @@ async fn a_failed_backup_leaves_no_file() {
 
 #[tokio::test]
 async fn the_file_is_kept_so_that_a_commit_survives_a_power_cut() {
-    let found = TempInbox::new().inspect().await.unwrap();
-    assert_eq!(
-        (found.journal_mode.as_str(), found.flushes_every_commit),
-        ("wal", true)
-    );
+    const FULL: i64 = 2;
+    let fresh = TempInbox::new();
+    let writes = connection::open(&fresh.file()).unwrap();
+    let flushes = writes.pragma_query_value(None, "synchronous", |row| row.get(0));
+    assert_eq!(flushes, Ok(FULL));
+    let found = fresh.inspect().await.unwrap();
+    assert_eq!(found.journal_mode, "wal");
     assert_eq!((found.schema, found.faults.len()), (schema::LATEST, 0));
     let version: Vec<u32> = found
         .sqlite

@@ -88,9 +88,10 @@ async fn file_findings(inbox: &SqliteInbox, name: &str) -> Result<Vec<DoctorFind
         format!("SQLite {}, schema {}", found.sqlite, found.schema),
     )];
     findings.push(match found.journal_mode.as_str() {
-        "wal" if found.flushes_every_commit => {
-            fine(name, "WAL, every commit flushed to disk (synchronous=FULL)")
-        }
+        "wal" => fine(
+            name,
+            "WAL; serve flushes every commit to disk (synchronous=FULL)",
+        ),
         mode => finding(
             CheckHealth::Wrong,
             name,
