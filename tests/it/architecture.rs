@@ -198,6 +198,7 @@ const PROOF: &[(&str, &[&str])] = &[
     ("history", &[]),
     ("checker", &["history"]),
     ("simulate", &["arguments", "history", "checker"]),
+    ("model", &["arguments", "simulate"]),
     ("planted", &["arguments"]),
     ("power", &["arguments", "history", "checker", "simulate"]),
     ("second_verifier", &[]),

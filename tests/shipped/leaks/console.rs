@@ -30,14 +30,14 @@ const ADDRESSES: [&str; 10] = [
 /// More pages than there are.
 const MOST_PAGES: usize = 400;
 /// How long a page may stay open; `/live` never ends.
-const PATIENCE: Duration = Duration::from_secs(3);
+const LIVE_FOR: Duration = Duration::from_secs(3);
 
 async fn get(address: SocketAddr, target: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+    let _ = timeout(LIVE_FOR, stream.read_to_end(&mut answer)).await;
     String::from_utf8_lossy(&answer).into_owned()
 }
 

@@ -60,9 +60,11 @@ pub(super) fn reached() -> Vec<Property<RowModel>> {
                 Routine::Attempt { slot, .. } => Some(slot),
                 _ => None,
             };
-            model.bounds.workers < 2
-                || model.bounds.attempts < 2
-                || matches!(&state.live[..], [one, two] if slot(one).is_some() && slot(one) == slot(two))
+            let is_one_row = match &state.live[..] {
+                [one, two] => slot(one).is_some() && slot(one) == slot(two),
+                _ => false,
+            };
+            model.bounds.workers < 2 || model.bounds.attempts < 2 || is_one_row
         }),
     ]
 }

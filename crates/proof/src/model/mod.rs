@@ -2,8 +2,8 @@
 //!
 //! The transitions are the product's decisions. A worker, a receiver and a run of reconcile are the
 //! product's own functions, which [`script`] runs up to their next call; the effect of each call is
-//! that of the model table, which passes the contract of every inbox. The model chooses what becomes
-//! of each call, which process is next, and when time passes.
+//! that of the model table, which passes the contract of every inbox. The model chooses what
+//! happens to each call, which process is next, and when time passes.
 
 mod bounds;
 mod effect;

@@ -96,7 +96,7 @@ impl Routines {
         self.steps.get(hash_of(process), || {
             let (routine, replies) = process;
             let replies: Vec<_> = (replies.iter())
-                .map(|(at, reply)| (*at, reply.scripted(&self.messages)))
+                .map(|(at, reply)| (*at, reply.in_script(&self.messages)))
                 .collect();
             run(&self.messages, *routine, &replies)
         })

@@ -292,7 +292,7 @@ impl Model for RowModel {
         }
         self.offer_person(state, actions);
         actions.push(ModelAction::Wait);
-        // A claim that is under way for longer than an hour takes the clock of the others for wrong.
+        // A claim under way for longer than an hour takes the clock of the others for wrong.
         if state.long_waits < self.bounds.long_waits && state.wire.is_empty() {
             actions.push(ModelAction::WaitDays);
         }

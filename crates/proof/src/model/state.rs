@@ -131,7 +131,7 @@ pub(super) enum ModelReply {
 
 impl ModelReply {
     /// The reply as the product gets it.
-    pub(super) fn scripted(&self, messages: &ModelMessages) -> ScriptedReply {
+    pub(super) fn in_script(&self, messages: &ModelMessages) -> ScriptedReply {
         let key = |slot: &usize| messages.keys[*slot].clone();
         match self {
             Self::First => ScriptedReply::Recorded(Recorded::First),

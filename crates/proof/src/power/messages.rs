@@ -156,14 +156,14 @@ pub(super) struct PostOutcome {
 }
 
 /// A connection that sends one request after another.
-pub(super) struct SenderConnection<'a> {
+pub(super) struct PostConnection<'a> {
     base: &'a Url,
     stream: TcpStream,
     port: u16,
     sent: usize,
 }
 
-impl<'a> SenderConnection<'a> {
+impl<'a> PostConnection<'a> {
     pub(super) fn open(base: &'a Url) -> io::Result<Self> {
         let address = base.socket_addrs(|| None)?;
         let stream = TcpStream::connect(&*address)?;
@@ -236,7 +236,7 @@ pub(super) fn post_all(
             let mut random = Random::of(random.next(), connection as u64);
             let (left, lock) = (&left, &lock);
             scope.spawn(move || {
-                let Ok(mut connection) = SenderConnection::open(base) else {
+                let Ok(mut connection) = PostConnection::open(base) else {
                     return;
                 };
                 let take = |left: u64| left.checked_sub(1);

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     folder_content::FolderContent,
-    messages::{PostOutcome, PostedMessage, SenderConnection},
+    messages::{PostConnection, PostOutcome, PostedMessage},
     recording::CutStory,
     served::{PillarboxProgram, RunningServe, describe},
     story::{ListedRow, PowerStory},
@@ -115,7 +115,7 @@ fn send_again(
     story: &mut PowerStory,
 ) -> Result<Vec<(u32, PostOutcome)>, String> {
     let url = serve.url("pay")?;
-    let mut connection = SenderConnection::open(&url).map_err(|error| error.to_string())?;
+    let mut connection = PostConnection::open(&url).map_err(|error| error.to_string())?;
     let again = messages.iter().enumerate().take(MOST_SENT_AGAIN);
     let posted = again.map(|(index, message)| {
         let post = story.posted(message);

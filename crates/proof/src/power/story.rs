@@ -46,7 +46,7 @@ impl ListedRow {
 
 /// What is known of one row.
 #[derive(Clone, Copy, Default)]
-struct KnownRow {
+struct RowSoFar {
     content: u64,
     is_stored: bool,
     attempts: u32,
@@ -57,7 +57,7 @@ struct KnownRow {
 #[derive(Clone, Default)]
 pub(super) struct PowerStory {
     pub(super) history: History,
-    rows: BTreeMap<String, KnownRow>,
+    rows: BTreeMap<String, RowSoFar>,
     at: i64,
     posts: u32,
     calls: u32,
@@ -72,9 +72,9 @@ impl PowerStory {
     /// A sender has a message.
     pub(super) fn created(&mut self, message: &PostedMessage) {
         let content = message.content;
-        let known = KnownRow {
+        let known = RowSoFar {
             content,
-            ..KnownRow::default()
+            ..RowSoFar::default()
         };
         self.rows.entry(message.key()).or_insert(known);
         self.push(Happened::Created {

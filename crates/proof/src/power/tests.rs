@@ -227,7 +227,7 @@ fn the_interposer_records_every_change_of_another_program_in_order() {
     let recorded: Vec<String> = read
         .operations
         .iter()
-        .map(|one| words(&read, one))
+        .map(|one| described(&read, one))
         .collect();
     let expected = [
         "created 3 a",
@@ -258,7 +258,7 @@ fn the_interposer_records_every_change_of_another_program_in_order() {
 }
 
 /// An operation in a few words.
-fn words(journal: &Journal, operation: &Operation) -> String {
+fn described(journal: &Journal, operation: &Operation) -> String {
     let text = |content| String::from_utf8_lossy(journal.content(content)).into_owned();
     match operation {
         Operation::Existing { file, path } => format!("existing {file} {}", path.display()),
