@@ -23,10 +23,6 @@ const THRESHOLD: f64 = 4.5;
 const PARTS: [usize; 6] = [1000, 990, 950, 900, 750, 500];
 /// The requests before the first that is measured.
 const WARM_UP: u64 = 20_000;
-/// The messages of a measurement. Every sample takes one of them at random, so that the digits of a
-/// header are as random in one class as in the other, and the way in which they are read tells
-/// nothing.
-const MESSAGES: usize = 4096;
 /// The samples that are prepared at once.
 const BATCH: usize = 1000;
 const SECRETS: [&str; 2] = [
@@ -59,18 +55,20 @@ const COMPARISONS: [WrongPlaces; 2] = [
     },
 ];
 
-/// One call to be timed.
+/// One call to be timed. Its message is used once: digits that a processor has seen before are read
+/// faster, and more of them would be in the one class than in the other. A sender of forgeries knows
+/// the digits of a header, and learns nothing from that.
 struct TimedSample {
     class: usize,
-    /// The number of its message.
-    at: usize,
-    header: [u8; 64],
+    body: Bytes,
+    right: Vec<u8>,
+    header: Vec<u8>,
 }
 
-/// Messages of one length, and the header that is right for each.
-struct SignedMessages {
-    bodies: Vec<Bytes>,
-    right: Vec<Vec<u8>>,
+/// Who signs the messages.
+struct MessageSigner {
+    sender: Sender,
+    secret: &'static str,
 }
 
 /// The times of one measurement, by class.
@@ -88,20 +86,14 @@ pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
         (SenderKind::HMRC, Sender::Hmrc, SECRETS[0]),
         (SenderKind::GOVUK_PAY, Sender::GovukPay, SECRETS[1]),
     ] {
-        let messages = SignedMessages::of(sender, secret, &mut random);
+        let signer = MessageSigner { sender, secret };
         let keys = [SigningKey::new(kind, "1", &Secret::new(secret.to_owned()))];
         for comparison in COMPARISONS {
-            let times = measure(
-                &comparison,
-                &messages,
-                samples,
-                &mut random,
-                |at, header| {
-                    let headers: [&[u8]; 1] = [header];
-                    let body = messages.bodies[at].clone();
-                    black_box(verify(kind, &keys, &headers, body, NOW).is_ok());
-                },
-            );
+            let times = measure(&comparison, &signer, samples, &mut random, |sample| {
+                let headers: [&[u8]; 1] = [&sample.header];
+                let body = sample.body.clone();
+                black_box(verify(kind, &keys, &headers, body, NOW).is_ok());
+            });
             let t = largest_t(&times);
             is_constant &= t.abs() < THRESHOLD;
             println!("{:10} {:44} t = {t:6.2}", kind.as_str(), comparison.name);
@@ -116,29 +108,18 @@ pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
 
 /// The same measurement of a comparison that stops where the texts differ.
 fn planted_leak(samples: u64, random: &mut Random) -> (f64, &'static str) {
-    let messages = SignedMessages::of(Sender::GovukPay, SECRETS[1], random);
-    let times = measure(&COMPARISONS[0], &messages, samples, random, |at, header| {
-        let mut digits = header.iter().zip(&messages.right[at]);
+    let signer = MessageSigner {
+        sender: Sender::GovukPay,
+        secret: SECRETS[1],
+    };
+    let times = measure(&COMPARISONS[0], &signer, samples, random, |sample| {
+        let mut digits = sample.header.iter().zip(&sample.right);
         black_box(digits.all(|(one, other)| black_box(one) == black_box(other)));
     });
     (
         largest_t(&times),
         "a comparison that ends at the first difference",
     )
-}
-
-impl SignedMessages {
-    fn of(sender: Sender, secret: &str, random: &mut Random) -> Self {
-        let body = |_| Bytes::from(format!("{{\"n\":\"{:016x}\"}}", random.next()));
-        let bodies: Vec<Bytes> = (0..MESSAGES).map(body).collect();
-        let right = bodies
-            .iter()
-            .map(|body| sign(sender, secret, body).into_bytes());
-        Self {
-            right: right.collect(),
-            bodies,
-        }
-    }
 }
 
 /// The right header, made wrong there.
@@ -162,19 +143,18 @@ fn wrong(right: &[u8], place: WrongPlace, random: &mut Random, header: &mut [u8]
 )]
 fn measure(
     comparison: &WrongPlaces,
-    messages: &SignedMessages,
+    signer: &MessageSigner,
     samples: u64,
     random: &mut Random,
-    mut call: impl FnMut(usize, &[u8]),
+    mut call: impl FnMut(&TimedSample),
 ) -> ClassTimes {
     let mut times = [Vec::new(), Vec::new()];
     let mut number = 0;
     while number < WARM_UP + samples {
         // Prepared before the first is measured, so that making one leaves no trace in its time.
-        for sample in prepare(comparison, messages, random) {
-            let header = &sample.header[..messages.right[sample.at].len()];
+        for sample in prepare(comparison, signer, random) {
             let began = Instant::now();
-            call(sample.at, header);
+            call(&sample);
             let took = began.elapsed();
             if number >= WARM_UP {
                 times[sample.class].push(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
@@ -187,16 +167,21 @@ fn measure(
 
 fn prepare(
     comparison: &WrongPlaces,
-    messages: &SignedMessages,
+    signer: &MessageSigner,
     random: &mut Random,
 ) -> Vec<TimedSample> {
     let mut one = || {
         let class = usize::from(random.is(500));
-        let at = usize::try_from(random.below(MESSAGES as u64)).unwrap_or(0);
-        let (mut header, right) = ([0; 64], &messages.right[at]);
-        let place = comparison.places[class];
-        wrong(right, place, random, &mut header[..right.len()]);
-        TimedSample { class, at, header }
+        let body = Bytes::from(format!("{{\"n\":\"{:016x}\"}}", random.next()));
+        let right = sign(signer.sender, signer.secret, &body).into_bytes();
+        let mut header = right.clone();
+        wrong(&right, comparison.places[class], random, &mut header);
+        TimedSample {
+            class,
+            body,
+            right,
+            header,
+        }
     };
     (0..BATCH).map(|_| one()).collect()
 }

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{DeliveryHistory, HistoryEntry, PastAttempt, PastOutcome};
+use super::{DeliveryHistory, HistoryEntry, MAX_ENTRIES, PastAttempt, PastOutcome};
 use crate::domain::Timestamp;
 
 /// The format that this program writes. Another one reads as an empty history.
@@ -55,8 +55,8 @@ impl DeliveryHistory {
         (*self != Self::default()).then(|| self.encode())
     }
 
-    /// Reads a stored history. One that this program cannot read is empty: a row is worth more than
-    /// its history.
+    /// Reads a stored history. One that this program cannot read, or that has more entries than are
+    /// kept, is empty: a row is worth more than its history.
     pub fn decode(stored: &[u8]) -> Self {
         HistoryReader::read(stored).unwrap_or_default()
     }
@@ -150,6 +150,9 @@ impl<'a> HistoryReader<'a> {
         let mut entries = Vec::new();
         while !reader.bytes.is_empty() {
             entries.push(reader.entry()?);
+            if entries.len() > MAX_ENTRIES {
+                return None; // no version has written it
+            }
         }
         Some(DeliveryHistory { replays, entries })
     }

@@ -110,6 +110,19 @@ fn what_is_stored_is_read_for_ever_and_takes_few_bytes() {
 }
 
 #[test]
+fn more_entries_than_are_kept_read_as_none() {
+    let entry = || HistoryEntry::Attempt(attempt(1, PastOutcome::Failed));
+    for (entries, kept) in [(MAX_ENTRIES, MAX_ENTRIES), (MAX_ENTRIES + 1, 0)] {
+        let history = DeliveryHistory {
+            replays: 0,
+            entries: (0..entries).map(|_| entry()).collect(),
+        };
+        let read = DeliveryHistory::decode(&history.encode());
+        assert_eq!(read.entries().len(), kept, "{entries}");
+    }
+}
+
+#[test]
 fn an_answer_that_repeats_takes_one_byte() {
     let mut history = DeliveryHistory::default();
     let length = |number, history: &mut DeliveryHistory| {
