@@ -56,8 +56,8 @@ const COMPARISONS: [WrongPlaces; 2] = [
 ];
 
 /// One call to be timed. Its message is used once: digits that a processor has seen before are read
-/// faster, and more of them would be in the one class than in the other. A sender of forgeries knows
-/// the digits of a header, and learns nothing from that.
+/// faster, and more of them would be in the one class than in the other. A sender of forgeries
+/// knows the digits of a header, and learns nothing from that.
 struct TimedSample {
     class: usize,
     body: Bytes,
