@@ -1,4 +1,4 @@
-//! Canaries: a value of its own in every secret and every personal field, and the search for them
+//! Canaries: a distinct value in every secret and every personal field, and the search for them
 //! in what a program writes.
 //!
 //! A value is found in any letter case, cut short at either end, escaped, and in hex, base64 or

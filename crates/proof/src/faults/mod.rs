@@ -1,7 +1,7 @@
 //! Every kind of fault of a network and a table, over sockets: `proof faults`.
 //!
 //! Each case is a notification that a shipped binary is to store, or to deliver, while one kind of
-//! fault befalls its calls to the table. Every answer is checked: 200 only if the row is stored,
+//! fault affects its calls to the table. Every answer is checked: 200 only if the row is stored,
 //! otherwise 503, within 2.5 s. Then the faults of that row end, it is posted until its 200, and at
 //! the end everything must have been delivered.
 

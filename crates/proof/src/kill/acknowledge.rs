@@ -172,7 +172,7 @@ async fn record_found(folder: &Folder, recorder: &HistoryRecorder, ppns: &Ppns, 
     };
     let rows = found_rows(copy.inbox()).await;
     for row in &rows {
-        // Only HMRC can have told of an id that nobody pushed.
+        // An id that was never pushed can only be from HMRC's list.
         let (source, digest) = ("hmrc".to_owned(), row.digest);
         recorder.push_event(Happened::Listed { source, digest });
     }

@@ -1,4 +1,4 @@
-//! Which calls to the table a fault befalls: those that write one row.
+//! Which calls to the table a fault affects: those that write one row.
 
 use std::{
     collections::{BTreeMap, HashMap},
