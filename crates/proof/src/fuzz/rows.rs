@@ -11,7 +11,7 @@ use pillarbox::{
         dynamodb::{AnyAttribute, read_any},
     },
 };
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 use super::{
     input::{FuzzInput, SeedWriter},
@@ -103,11 +103,10 @@ pub fn check_row(row: &Row) {
     let _ = (row.id(), row.event(), row.is_leased(NOW));
     let _ = (row.replayable(NOW), row.discardable(true, NOW));
     let Ok(event) = Event::of(row) else { return };
-    let whole: Value = serde_json::from_slice(event.json()).unwrap_or_else(|error| {
-        // A string with half a surrogate pair is JSON that no text can hold.
-        assert!(contains(event.json(), b"\\u"), "{error}");
-        Value::Null
-    });
+    serde_json::from_slice::<&RawValue>(event.json()).expect("it is JSON");
+    // A sender's text stands in it as it was written. No `Value` holds half a surrogate pair, a
+    // number beyond any double or a depth beyond its parser's.
+    let whole = serde_json::from_slice(event.json()).unwrap_or(Value::Null);
     if let Some(id) = whole["id"].as_str() {
         assert_eq!(id, row.key.as_str());
         assert_eq!(
@@ -121,10 +120,6 @@ pub fn check_row(row: &Row) {
     if let Some(signed) = event.signed() {
         assert_eq!(Some(&signed.body), row.body.as_ref());
     }
-}
-
-fn contains(bytes: &[u8], part: &[u8]) -> bool {
-    bytes.windows(part.len()).any(|window| window == part)
 }
 
 /// Any stored history: what is read is written again as something that reads the same.
