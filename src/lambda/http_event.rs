@@ -178,7 +178,7 @@ impl<'a> HttpEvent<'a> {
         {
             return Err(Refusal::HeadersTooLarge);
         }
-        let steers = |text: &str| text.chars().any(|c| c.is_control() && c != '\t');
+        let steers = |text: &str| text.chars().any(|c| c.is_ascii_control() && c != '\t');
         match self
             .headers()
             .any(|(name, value)| steers(name) || steers(value))

@@ -170,7 +170,7 @@ async fn a_header_that_can_not_have_been_sent_is_refused() {
             ("X-Other", "\0", 400),
             ("X-Other", "\u{1b}[31m", 400),
             ("X-Other", "\u{7f}", 400),
-            ("X-Other", "\u{85}", 400),
+            ("X-Other", "\u{85}é", 200),
             ("X-Other", "a\tb", 200),
             ("X-Other", "", 200),
             ("X Other", "a", 400),
