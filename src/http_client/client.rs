@@ -1,6 +1,12 @@
 //! An HTTP client that follows no redirects, and connects to permitted addresses only.
 
-use std::{error::Error, io, net::SocketAddr, str::FromStr, time::Duration};
+use std::{
+    error::Error,
+    io,
+    net::{IpAddr, SocketAddr},
+    str::FromStr,
+    time::Duration,
+};
 
 use reqwest::{
     Client, ClientBuilder,
@@ -237,14 +243,23 @@ impl Resolve for PermittedResolver {
         let is_proxy = self.proxy.as_deref() == Some(name.as_str());
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let permitted: Vec<SocketAddr> = found
-                .filter(|address| is_proxy || rule.permits(address.ip()))
-                .collect();
-            if permitted.is_empty() {
-                return Err(PrivateAddressError.into());
-            }
+            let permitted = permitted(found, |ip| is_proxy || rule.permits(ip))?;
             Ok(Box::new(permitted.into_iter()) as Addrs)
         })
+    }
+}
+
+/// The addresses that may be connected to, of one answer to one question: the client asks again for
+/// each connection and connects to nothing else, so an answer that changes in between is checked,
+/// too.
+fn permitted(
+    found: impl Iterator<Item = SocketAddr>,
+    permits: impl Fn(IpAddr) -> bool,
+) -> Result<Vec<SocketAddr>, PrivateAddressError> {
+    let permitted: Vec<SocketAddr> = found.filter(|address| permits(address.ip())).collect();
+    match permitted.is_empty() {
+        true => Err(PrivateAddressError),
+        false => Ok(permitted),
     }
 }
 
@@ -263,5 +278,31 @@ mod tests {
             Ok(_) => panic!("localhost has no public address"),
         };
         assert!(error.is::<PrivateAddressError>());
+    }
+
+    #[test]
+    fn private_addresses_among_public_ones_are_left_out() {
+        for (answer, left) in [
+            (&["93.184.215.14:0"][..], &["93.184.215.14:0"][..]),
+            (
+                &["127.0.0.1:0", "93.184.215.14:0", "[::1]:0"],
+                &["93.184.215.14:0"],
+            ),
+            (
+                &["[2606:2800:21f::1]:0", "[::ffff:10.0.0.1]:0"],
+                &["[2606:2800:21f::1]:0"],
+            ),
+            (&["169.254.169.254:0", "10.0.0.1:0"], &[]),
+            (&[], &[]),
+        ] {
+            let found = answer.iter().map(|address| address.parse().unwrap());
+            let rule = AddressRule::default();
+            let permitted = permitted(found, |ip| rule.permits(ip)).unwrap_or_default();
+            let left: Vec<SocketAddr> = left
+                .iter()
+                .map(|address| address.parse().unwrap())
+                .collect();
+            assert_eq!(permitted, left, "{answer:?}");
+        }
     }
 }
