@@ -168,7 +168,7 @@ pub(super) fn read(item: &TableItem) -> Result<DecodedItem, InboxError> {
         last_error: text_of(item, "last_error").map(str::to_owned),
         due_at: instant_of(item, "due_at"),
         expires_at: number_of(item, "expires_at")
-            .map(|seconds: i64| Timestamp::from_millis(seconds * 1000)),
+            .map(|seconds: i64| Timestamp::from_millis(seconds.saturating_mul(1000))),
         history: bytes_of(item, "history")
             .map(DeliveryHistory::decode)
             .unwrap_or_default(),
