@@ -1,7 +1,6 @@
 //! The list of notifications.
 
 use super::{TestConsole, paid};
-use crate::console::*;
 use pillarbox::{
     inbox::ReceiveInbox,
     senders::{
