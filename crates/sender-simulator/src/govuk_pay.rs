@@ -3,7 +3,7 @@
 //! The facts come from alphagov/pay-webhooks and from real messages in the public tests of
 //! receiving services.
 
-mod event;
+pub(crate) mod event;
 mod payment;
 
 use std::time::Duration;
@@ -14,8 +14,6 @@ use super::{Clock, MessageBody, Sender, SenderRequest, UnknownEventError, signat
 
 pub use event::{PaymentEvent, PaymentKind};
 pub use payment::Payment;
-
-pub(super) use event::FailureReason;
 
 /// The names of the messages that can be requested: first the events of an ordinary card payment,
 /// by their short names, then the other kinds of payment, each with its first event.
@@ -82,7 +80,7 @@ pub(super) fn webhook_request(body: &MessageBody, secret: &str, url: &Url) -> Se
 mod tests {
     use serde_json::{Value, json};
 
-    use super::*;
+    use super::{event::FailureReason, *};
     use crate::{Timestamp, tests::TestClock};
 
     #[test]
