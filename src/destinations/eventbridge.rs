@@ -182,10 +182,7 @@ fn failed(
 ) -> DeliveryError {
     let (class, advice) = classify(code, message);
     let why = format!("eventbridge: {}: {code}: {advice}", bus.name());
-    match class {
-        ErrorClass::Refusal => DeliveryError::Refused(why),
-        ErrorClass::Transient | ErrorClass::Configuration => DeliveryError::Unavailable(why),
-    }
+    DeliveryError::of_aws(class, why)
 }
 
 #[cfg(test)]

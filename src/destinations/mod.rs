@@ -22,7 +22,7 @@ use std::{future::Future, time::Duration};
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::domain::Key;
+use crate::{aws::sdk_error::ErrorClass, domain::Key};
 
 pub use crate::http_client::{HttpClientError, OutboundProxyError, TrustedRootsError};
 pub use any::{
@@ -99,6 +99,16 @@ pub enum DeliveryError {
     /// held, until a person replays it.
     #[error("it was pulled, so its sender did not sign it")]
     Unsigned,
+}
+
+impl DeliveryError {
+    /// What an error of AWS's means for the event.
+    fn of_aws(class: ErrorClass, why: String) -> Self {
+        match class {
+            ErrorClass::Refusal => Self::Refused(why),
+            ErrorClass::Transient | ErrorClass::Configuration => Self::Unavailable(why),
+        }
+    }
 }
 
 /// What can be seen of a destination on AWS without sending anything to it.

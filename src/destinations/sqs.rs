@@ -203,10 +203,7 @@ fn failed(code: &str, message: &str, queue: &SqsQueue) -> DeliveryError {
     let code = code.rsplit('.').next().unwrap_or(code);
     let (class, advice) = classify(code, message);
     let why = format!("sqs: {}: {code}: {advice}", queue.name());
-    match class {
-        ErrorClass::Refusal => DeliveryError::Refused(why),
-        ErrorClass::Transient | ErrorClass::Configuration => DeliveryError::Unavailable(why),
-    }
+    DeliveryError::of_aws(class, why)
 }
 
 #[cfg(test)]

@@ -131,17 +131,9 @@ mod tests {
 
     fn boxed(oldest: Option<u64>, error: Option<hmrc::HmrcError>) -> BoxReport {
         BoxReport {
-            box_id: "b".to_owned(),
-            listed: 0,
-            missed: 0,
-            duplicates: 0,
-            held: 0,
-            acknowledged: 0,
-            stuck: 0,
             oldest: oldest.map(|age| NOW.minus(Duration::from_secs(age))),
-            refused: None,
             error,
-            position: None,
+            ..BoxReport::new("b")
         }
     }
 

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use reqwest::RequestBuilder;
 use tokio_util::sync::CancellationToken;
 
-use super::{RunEnd, RunOptions, RunReporter, SenderTransport, Sleeper};
+use super::{
+    ClientResponse, ResponseError, RunEnd, RunOptions, RunReporter, SenderTransport, Sleeper,
+    transport::CALL_LIMITS,
+};
 use crate::{
     domain::{Clock, SourceName, Timestamp},
     inbox::{KvKey, LockHolder, LockTerms, ReconcileInbox, SharedLock, TryLock},
@@ -119,6 +123,20 @@ impl<'a, I: ReconcileInbox> LockedRun<'a, I> {
         } else {
             Err(RunEnd::LockLost)
         }
+    }
+
+    /// Sends a request as the next step, within the time that is left.
+    pub(super) async fn ask(
+        &mut self,
+        request: RequestBuilder,
+        max_bytes: usize,
+    ) -> Result<Result<ClientResponse, ResponseError>, RunEnd> {
+        self.step().await?;
+        let request = match self.time_left() {
+            Some(left) => request.timeout(left.min(CALL_LIMITS.total)),
+            None => request,
+        };
+        Ok(self.context.transport.ask(request, max_bytes).await)
     }
 
     /// Waits and keeps the lock meanwhile. A wait that cannot end in time ends the run at once.

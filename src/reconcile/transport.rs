@@ -1,12 +1,20 @@
 //! How requests to a sender's API are sent, as an argument, like the clock: in a simulation the
 //! sender's rules answer them without a network.
 
+use std::time::Duration;
+
 use futures_util::future::{BoxFuture, FutureExt};
 use reqwest::RequestBuilder;
 
-use crate::http_client;
+use crate::http_client::{self, ClientLimits};
 
 pub use crate::http_client::{ClientResponse, RequestError, ResponseError};
+
+/// The limits of one call of a sender's API.
+pub(super) const CALL_LIMITS: ClientLimits = ClientLimits {
+    connect: Duration::from_secs(5),
+    total: Duration::from_secs(20),
+};
 
 /// Sends requests to a sender's API.
 pub trait SenderTransport: Send + Sync {

@@ -9,8 +9,8 @@ use std::{
 
 use test_support::repository;
 
-/// Files that only tests are compiled with.
-const TEST_FILES: [&str; 4] = ["tests.rs", "example.rs", "contract.rs", "test_support.rs"];
+/// Modules that only tests are compiled with, each a file or a folder.
+const TEST_MODULES: [&str; 4] = ["tests", "example", "contract", "test_support"];
 
 /// One package: its sources, its modules with those each may use, and the crates it may not name.
 struct Package {
@@ -406,8 +406,13 @@ fn sources(package: &Package) -> Vec<(String, String)> {
     files
         .iter()
         .map(read)
-        .filter(|(file, _)| !TEST_FILES.iter().any(|name| file.ends_with(name)))
+        .filter(|(file, _)| !is_of_tests(file))
         .collect()
+}
+
+fn is_of_tests(file: &str) -> bool {
+    let mut parts = file.trim_end_matches(".rs").split('/');
+    parts.any(|part| TEST_MODULES.contains(&part))
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {

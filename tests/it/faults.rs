@@ -7,10 +7,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use pillarbox::{
     domain::{Key, SourceName, State, Timestamp},
-    inbox::{
-        Claim, DeliveryInbox, Lease, LeaseId, Mark, Marked, PageRequest, ReadInbox, RowFilter,
-        dynamodb::DynamoInbox,
-    },
+    inbox::{Claim, DeliveryInbox, Lease, LeaseId, Mark, Marked, ReadInbox, dynamodb::DynamoInbox},
     receive::{Receipt, ReceiptStatus, Refusal},
     secrets::{Keyring, Secret},
     senders::{SenderKind, SigningKey, Source},
@@ -71,11 +68,8 @@ async fn post(inbox: &DynamoInbox, body: &str) -> (Result<Receipt, Refusal>, Dur
 }
 
 async fn rows(inbox: &DynamoInbox) -> Vec<Key> {
-    let listed = inbox
-        .list(&RowFilter::default(), PageRequest::first(usize::MAX))
-        .await
-        .unwrap();
-    listed.rows.into_iter().map(|row| row.key).collect()
+    let rows = table::rows(inbox).await.into_iter();
+    rows.map(|row| row.key).collect()
 }
 
 #[tokio::test]

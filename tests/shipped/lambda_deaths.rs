@@ -7,7 +7,7 @@ use pillarbox::{
     delivery::{DeliveryWorker, RunDeadline, sweep::Sweeper},
     destinations::{DeliveryError, Destination, Event},
     domain::{Clock, Key, State, SystemClock, Timestamp},
-    inbox::{PageRequest, ReadInbox, RetentionPolicy, RowFilter, dynamodb::DynamoInbox},
+    inbox::{ReadInbox, RetentionPolicy, dynamodb::DynamoInbox},
 };
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -46,15 +46,8 @@ fn through(endpoint: &str, variables: &[(&'static str, String)]) -> Vec<(&'stati
 }
 
 async fn states(inbox: &DynamoInbox) -> Vec<(Key, State)> {
-    let listed = inbox
-        .list(&RowFilter::default(), PageRequest::first(usize::MAX))
-        .await
-        .unwrap();
-    listed
-        .rows
-        .into_iter()
-        .map(|row| (row.key, row.state))
-        .collect()
+    let rows = table::rows(inbox).await.into_iter();
+    rows.map(|row| (row.key, row.state)).collect()
 }
 
 #[tokio::test]

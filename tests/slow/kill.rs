@@ -1,5 +1,9 @@
 //! `serve` is killed again and again under load, and keeps its promise.
 //!
+//! `proof kill` kills more kinds of processes at more points. This is the part of it that the test
+//! command runs, and it covers what `proof kill` does not: events on standard output, and
+//! `verify --stored` over the rows that killed processes wrote.
+//!
 //! `PILLARBOX_TEST_KILLS` sets the number of kills, `PILLARBOX_TEST_SEED` the chance. The long run:
 //! `PILLARBOX_TEST_KILLS=200 cargo test -p pillarbox-tests --test slow --release -- --nocapture`.
 

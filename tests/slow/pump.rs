@@ -20,8 +20,8 @@ use pillarbox::{
     destinations::{DeliveryError, Destination, Event},
     domain::{Clock, Key, State, Timestamp},
     inbox::{
-        DeliveryInbox, PageRequest, ReadInbox, ReceiveInbox, Recorded, RetentionPolicy, Row,
-        RowFilter, SourceFilter, dynamodb::DynamoInbox,
+        DeliveryInbox, ReadInbox, ReceiveInbox, Recorded, RetentionPolicy, Row, SourceFilter,
+        dynamodb::DynamoInbox,
     },
 };
 use sender_simulator::Sender;
@@ -208,15 +208,8 @@ async fn sweep_until_drained(inbox: &DynamoInbox, worker: &Arc<Hand>, clock: &Vi
 }
 
 async fn all_rows(inbox: &DynamoInbox) -> BTreeMap<Key, Row> {
-    let listed = inbox
-        .list(&RowFilter::default(), PageRequest::first(usize::MAX))
-        .await
-        .unwrap();
-    listed
-        .rows
-        .into_iter()
-        .map(|row| (row.key.clone(), row))
-        .collect()
+    let rows = table::rows(inbox).await.into_iter();
+    rows.map(|row| (row.key.clone(), row)).collect()
 }
 
 fn event(id: usize, payment: usize) -> String {

@@ -11,7 +11,7 @@ use pillarbox::{
     aws::{Aws, AwsService},
     domain::{Key, SourceName, Timestamp},
     inbox::{
-        ReceiveInbox,
+        PageRequest, ReadInbox, ReceiveInbox, Row, RowFilter,
         dynamodb::{DynamoInbox, TableSettings},
     },
     secrets::{FetchedSecrets, Secret, SecretSources},
@@ -51,6 +51,12 @@ pub fn aws(variables: &[(&str, String)]) -> Aws {
 pub fn unique(name: &str) -> String {
     static TABLES: AtomicU32 = AtomicU32::new(0);
     format!("{name}-{}", TABLES.fetch_add(1, Ordering::Relaxed))
+}
+
+/// All rows of an inbox, without their bytes.
+pub async fn rows(inbox: &DynamoInbox) -> Vec<Row> {
+    let all = PageRequest::first(usize::MAX);
+    inbox.list(&RowFilter::default(), all).await.unwrap().rows
 }
 
 /// The inbox in `table` at the emulator, which need not be there.

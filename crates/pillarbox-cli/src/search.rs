@@ -43,6 +43,20 @@ impl SearchResult {
         self.payments.is_empty() && self.rows.is_empty()
     }
 
+    /// Adds the rows that are there of these.
+    async fn add_rows(
+        &mut self,
+        inbox: &impl ReadInbox,
+        keys: BTreeSet<Key>,
+    ) -> Result<(), InboxError> {
+        for key in keys {
+            if let Some(row) = inbox.get(&key).await? {
+                self.add(row);
+            }
+        }
+        Ok(())
+    }
+
     /// Takes a row: as its payment, if it is about one.
     fn add(&mut self, row: Row) {
         let source = SourceName::new(row.key.source());
@@ -103,11 +117,7 @@ impl SearchInbox for SqliteInbox {
         let found = self.find(text, &names).await?;
         let mut result = SearchResult::default();
         let keys = found.keys.into_iter().chain(Key::parse(text));
-        for key in keys.collect::<BTreeSet<_>>() {
-            if let Some(row) = self.get(&key).await? {
-                result.add(row);
-            }
-        }
+        result.add_rows(self, keys.collect()).await?;
         result.payments.extend(found.payments);
         if found.is_incomplete {
             result.notes.push(
@@ -138,11 +148,7 @@ impl SearchInbox for DynamoInbox {
         let of_source =
             |(source, _): &(SourceName, SenderKind)| Some(Key::new(source, id.as_ref()?));
         let keys = sources.iter().filter_map(of_source).chain(Key::parse(text));
-        for key in keys.collect::<BTreeSet<_>>() {
-            if let Some(row) = self.get(&key).await? {
-                result.add(row);
-            }
-        }
+        result.add_rows(self, keys.collect()).await?;
         for (source, kind) in sources {
             let keys = self.payment_keys(source, text).await?;
             if keys.is_empty() {

@@ -10,11 +10,12 @@ use url::Url;
 use super::{PayAccess, PayError, error, judge::StateChange};
 use crate::{
     domain::{Id, Timestamp},
-    http_client::{self, ClientLimits, ClientResponse, OutboundNetwork, RequestError},
+    http_client::{self, ClientResponse, OutboundNetwork, RequestError},
     inbox::ReconcileInbox,
     reconcile::{
         LockedRun, ProgressEvent, RunEnd,
         backoff::{MAX_ATTEMPTS, backoff},
+        transport::CALL_LIMITS,
     },
     senders::{Payment, Pulled},
 };
@@ -24,10 +25,6 @@ use crate::{
 const CALL_INTERVAL: Duration = Duration::from_millis(200);
 /// The limit on a response. 500 payments are two megabytes.
 const MAX_RESPONSE_BYTES: usize = 16 * 1024 * 1024;
-const LIMITS: ClientLimits = ClientLimits {
-    connect: Duration::from_secs(5),
-    total: Duration::from_secs(20),
-};
 
 /// Pay's codes for a page past the end of a search for payments, and for refunds.
 const NO_PAGE_CODES: [&str; 2] = ["P0402", "P1100"];
@@ -131,7 +128,7 @@ impl<'a> PayClient<'a> {
     /// A client of the account's API.
     pub(super) fn new(access: &'a PayAccess) -> Result<Self, PayError> {
         let no_client = |_| PayError::Unanswered(RequestError::NoConnection);
-        let http = http_client::client(&access.base_url, LIMITS, &OutboundNetwork::default())
+        let http = http_client::client(&access.base_url, CALL_LIMITS, &OutboundNetwork::default())
             .map_err(no_client)?;
         Ok(Self {
             http,
@@ -271,18 +268,9 @@ impl<'a> PayClient<'a> {
         if self.has_called {
             run.pause(CALL_INTERVAL).await?;
         }
-        run.step().await?;
         self.has_called = true;
-        let request = self.request(url);
-        let request = match run.time_left() {
-            Some(left) => request.timeout(left.min(LIMITS.total)),
-            None => request,
-        };
-        let transport = run.context.transport;
-        Ok(transport
-            .ask(request, MAX_RESPONSE_BYTES)
-            .await
-            .map_err(PayError::from))
+        let asked = run.ask(self.request(url), MAX_RESPONSE_BYTES).await?;
+        Ok(asked.map_err(PayError::from))
     }
 
     fn request(&self, url: &Url) -> reqwest::RequestBuilder {

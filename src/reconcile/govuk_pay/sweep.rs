@@ -94,9 +94,9 @@ impl<'a> PaymentSweep<'a> {
             report.unreadable += page.unreadable;
             let left = self.left(&page.results, |payment| &payment.id);
             self.payments(run, left, report).await?;
-            let Some(next) = page.next else { return Ok(()) };
-            self.position.next_page(next);
-            self.save_position(run).await?;
+            if !self.turn_page(run, page.next).await? {
+                return Ok(());
+            }
         }
     }
 
@@ -122,10 +122,22 @@ impl<'a> PaymentSweep<'a> {
                 }
                 self.position.mark_checked(payment);
             }
-            let Some(next) = page.next else { return Ok(()) };
-            self.position.next_page(next);
-            self.save_position(run).await?;
+            if !self.turn_page(run, page.next).await? {
+                return Ok(());
+            }
         }
+    }
+
+    /// Goes on with the next page, and saves that; `false` if there is none.
+    async fn turn_page(
+        &mut self,
+        run: &LockedRun<'_, impl ReconcileInbox>,
+        next: Option<String>,
+    ) -> Result<bool, RunEnd> {
+        let Some(next) = next else { return Ok(false) };
+        self.position.next_page(next);
+        self.save_position(run).await?;
+        Ok(true)
     }
 
     /// The results of the page under way that come after the last payment that was checked.

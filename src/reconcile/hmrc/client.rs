@@ -15,9 +15,9 @@ use super::{
 };
 use crate::{
     domain::Timestamp,
-    http_client::{self, ClientLimits, ClientResponse, OutboundNetwork, RequestError},
+    http_client::{self, ClientResponse, OutboundNetwork, RequestError},
     inbox::{KvKey, ReconcileInbox},
-    reconcile::{LockedRun, RunEnd, rate_limiter::RateLimiter},
+    reconcile::{LockedRun, RunEnd, rate_limiter::RateLimiter, transport::CALL_LIMITS},
     secrets::Secret,
 };
 
@@ -25,10 +25,6 @@ use crate::{
 const CALL_INTERVAL: Duration = Duration::from_millis(400);
 /// The limit on a response. A hundred notifications are ten megabytes at most, as far as is known.
 const MAX_RESPONSE_BYTES: usize = 32 * 1024 * 1024;
-const LIMITS: ClientLimits = ClientLimits {
-    connect: Duration::from_secs(5),
-    total: Duration::from_secs(20),
-};
 /// How long before its expiry a token is replaced.
 const TOKEN_MARGIN: Duration = Duration::from_secs(5 * 60);
 /// HMRC accepts exactly this value, without alternatives or weights.
@@ -94,7 +90,7 @@ impl<'a> HmrcClient<'a> {
     /// A client without a token.
     pub(super) fn new(access: &'a HmrcAccess) -> Result<Self, HmrcError> {
         let no_client = |_| HmrcError::Unanswered(RequestError::NoConnection);
-        let http = http_client::client(&access.base_url, LIMITS, &OutboundNetwork::default())
+        let http = http_client::client(&access.base_url, CALL_LIMITS, &OutboundNetwork::default())
             .map_err(no_client)?;
         // All callers for one application share its rate limiter. The key holds a digest, so that
         // it does not reveal the client id.
@@ -142,7 +138,8 @@ impl<'a> HmrcClient<'a> {
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(body);
         self.calls.acquire(run).await?;
-        let answer = call(run, request).await?;
+        let asked = run.ask(request, MAX_RESPONSE_BYTES).await?;
+        let answer = asked.map_err(HmrcError::from)?;
         if answer.status != 200 {
             return Err(HmrcError::from_token(&answer).into());
         }
@@ -219,7 +216,8 @@ impl<'a> HmrcClient<'a> {
             Some(token) => request.bearer_auth(token.value.expose()),
             None => request,
         };
-        let answer = call(run, request).await?;
+        let asked = run.ask(request, MAX_RESPONSE_BYTES).await?;
+        let answer = asked.map_err(HmrcError::from)?;
         self.renewed &= answer.status == 401;
         Ok(answer)
     }
@@ -247,20 +245,4 @@ impl<'a> HmrcClient<'a> {
         ];
         http_client::under(&self.access.base_url, &[&path, more].concat())
     }
-}
-
-async fn call(
-    run: &mut LockedRun<'_, impl ReconcileInbox>,
-    request: RequestBuilder,
-) -> Result<ClientResponse, HmrcCallError> {
-    run.step().await?;
-    let request = match run.time_left() {
-        Some(left) => request.timeout(left.min(LIMITS.total)),
-        None => request,
-    };
-    let transport = run.context.transport;
-    Ok(transport
-        .ask(request, MAX_RESPONSE_BYTES)
-        .await
-        .map_err(HmrcError::from)?)
 }

@@ -42,7 +42,7 @@ pub struct BoxPosition {
 }
 
 impl BoxReport {
-    pub(super) fn new(box_id: &str) -> Self {
+    pub(in crate::reconcile) fn new(box_id: &str) -> Self {
         Self {
             box_id: box_id.to_owned(),
             listed: 0,

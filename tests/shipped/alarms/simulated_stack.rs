@@ -257,10 +257,8 @@ impl SimulatedStack {
 
     /// How many rows are in each state.
     pub(crate) async fn count_by_state(&self) -> Vec<(State, usize)> {
-        let page = PageRequest::first(usize::MAX);
-        let rows = self.inbox.list(&RowFilter::default(), page).await;
         let mut counts: Vec<(State, usize)> = Vec::new();
-        for row in rows.unwrap().rows {
+        for row in table::rows(&self.inbox).await {
             match counts.iter_mut().find(|(state, _)| *state == row.state) {
                 Some((_, count)) => *count += 1,
                 None => counts.push((row.state, 1)),

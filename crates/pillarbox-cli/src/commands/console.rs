@@ -6,9 +6,12 @@ use clap::Args;
 
 use super::{
     CommandError, GlobalArgs,
+    listen::bind,
     output::{BOLD, Output, paint},
-    serve::{bind, log_to_stderr, sender_lookup, stop_on_signals},
+    serve::sender_lookup,
     settings::{CommandSettings, aws, fetch, outside_with, vault},
+    signals::stop_on_signals,
+    stderr_log::log_to_stderr,
 };
 use crate::{
     acts::{aws_actor, local_actor},

@@ -38,24 +38,24 @@ pub(super) struct CommandSettings {
 impl CommandSettings {
     /// Reads the configuration; flags and variables override it.
     pub(super) fn load(global: &GlobalArgs, flags: Overrides) -> Result<Self, CommandError> {
-        let (document, place) = find(global)?;
-        let config = match &document {
-            Some(document) => Config::read(document, &place).map_err(wrong)?,
-            None => Config::demo(Path::new(DEMO)),
-        };
-        Self {
-            config,
-            place,
-            document,
-        }
-        .beaten_by(flags, global)
+        Self::read(global, flags, Config::read)
     }
 
     /// The same, for a command that fetches secrets next: the problems of both come in one list.
     pub(super) fn load_to_use(global: &GlobalArgs, flags: Overrides) -> Result<Self, CommandError> {
+        Self::read(global, flags, |document, place| {
+            Config::read_to_use(document, place, &outside())
+        })
+    }
+
+    fn read(
+        global: &GlobalArgs,
+        flags: Overrides,
+        read: impl FnOnce(&str, &str) -> Result<Config, ConfigErrors>,
+    ) -> Result<Self, CommandError> {
         let (document, place) = find(global)?;
         let config = match &document {
-            Some(document) => Config::read_to_use(document, &place, &outside()).map_err(wrong)?,
+            Some(document) => read(document, &place).map_err(wrong)?,
             None => Config::demo(Path::new(DEMO)),
         };
         Self {

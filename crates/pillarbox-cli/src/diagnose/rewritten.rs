@@ -28,68 +28,38 @@ struct JsonLayout {
     colon: &'static str,
     /// One level of indentation, for writers that begin lines.
     indent: Option<&'static str>,
-    end: &'static str,
 }
 
 /// The layouts of the senders, and of tools that sign test bodies.
-const LAYOUTS: [JsonLayout; 8] = [
+const LAYOUTS: [JsonLayout; 4] = [
     JsonLayout {
         name: "compact",
         comma: ",",
         colon: ":",
         indent: None,
-        end: "",
-    },
-    JsonLayout {
-        name: "compact",
-        comma: ",",
-        colon: ":",
-        indent: None,
-        end: "\n",
     },
     JsonLayout {
         name: "with a space after each comma and colon",
         comma: ", ",
         colon: ": ",
         indent: None,
-        end: "",
-    },
-    JsonLayout {
-        name: "with a space after each comma and colon",
-        comma: ", ",
-        colon: ": ",
-        indent: None,
-        end: "\n",
     },
     JsonLayout {
         name: "pretty-printed",
         comma: ",",
         colon: ": ",
         indent: Some("  "),
-        end: "",
-    },
-    JsonLayout {
-        name: "pretty-printed",
-        comma: ",",
-        colon: ": ",
-        indent: Some("  "),
-        end: "\n",
     },
     JsonLayout {
         name: "pretty-printed",
         comma: ",",
         colon: ": ",
         indent: Some("    "),
-        end: "",
-    },
-    JsonLayout {
-        name: "pretty-printed",
-        comma: ",",
-        colon: ": ",
-        indent: Some("    "),
-        end: "\n",
     },
 ];
+
+/// How a text ends: most writers add no line end, files have one.
+const ENDS: [&str; 2] = ["", "\n"];
 
 /// In which order members are written.
 #[derive(Clone, Copy)]
@@ -116,9 +86,10 @@ pub(super) fn forms(kind: SenderKind, body: &[u8]) -> impl Iterator<Item = (Stri
             tree.reorder(order);
         }
         let written = tree.iter().flat_map(|tree| {
-            LAYOUTS
-                .iter()
-                .map(|layout| (layout.write(tree), order.name(layout)))
+            LAYOUTS.iter().flat_map(|layout| {
+                let text = layout.write(tree);
+                ENDS.map(|end| (format!("{text}{end}"), order.name(layout)))
+            })
         });
         written.collect::<Vec<_>>()
     })
@@ -210,7 +181,7 @@ impl JsonLayout {
     fn write(&self, tree: &JsonTree<'_>) -> String {
         let mut out = String::new();
         self.value(&mut out, tree, 0);
-        out + self.end
+        out
     }
 
     fn value(&self, out: &mut String, tree: &JsonTree<'_>, depth: usize) {

@@ -137,21 +137,15 @@ async fn run(times: u64, seed: u64, only: &str) -> LaneOutcome {
     let part = |number| Random::of(seed, number).next();
     let is_chosen = |name: &str| name.contains(only);
     let mut lanes = Vec::new();
-    if is_chosen("sqlite") {
-        let points = shuffled(SQLITE, shares.sqlite, &mut Random::of(seed, 1));
-        lanes.push(tokio::spawn(serve::lane(
-            serve::InboxKind::Sqlite,
-            points,
-            part(2),
-        )));
-    }
-    if is_chosen("table") {
-        let points = shuffled(TABLE, shares.table, &mut Random::of(seed, 3));
-        lanes.push(tokio::spawn(serve::lane(
-            serve::InboxKind::Table,
-            points,
-            part(4),
-        )));
+    let serving = [
+        ("sqlite", serve::InboxKind::Sqlite, SQLITE, shares.sqlite),
+        ("table", serve::InboxKind::Table, TABLE, shares.table),
+    ];
+    for ((name, kind, points, kills), number) in serving.into_iter().zip([1, 3]) {
+        if is_chosen(name) {
+            let points = shuffled(points, kills, &mut Random::of(seed, number));
+            lanes.push(tokio::spawn(serve::lane(kind, points, part(number + 1))));
+        }
     }
     if is_chosen("lambda") {
         let points = shuffled(LAMBDA, shares.lambda, &mut Random::of(seed, 5));

@@ -48,73 +48,62 @@ impl fmt::Display for ModelBounds {
     }
 }
 
+/// What most searches have; each names what differs.
+const BASE: ModelBounds = ModelBounds {
+    name: "",
+    messages: &[PAY],
+    workers: 2,
+    attempts: 2,
+    long_waits: 0,
+    replays: 0,
+    discards: false,
+    puller: false,
+    wire: 0,
+};
+
 /// The searches of every change.
 pub(super) const SHORT: &[ModelBounds] = &[
     ModelBounds {
         name: "one notification, attempted often",
-        messages: &[PAY],
-        workers: 2,
         attempts: 3,
         long_waits: 1,
         replays: 1,
         discards: true,
-        puller: false,
-        wire: 0,
+        ..BASE
     },
     ModelBounds {
         name: "one notification, with calls that are late",
-        messages: &[PAY],
-        workers: 2,
-        attempts: 2,
-        long_waits: 0,
         replays: 1,
-        discards: false,
-        puller: false,
         wire: 1,
+        ..BASE
     },
     ModelBounds {
         name: "one event under two ids",
         messages: &[PAY, TWIN],
-        workers: 2,
-        attempts: 2,
-        long_waits: 0,
-        replays: 0,
         discards: true,
-        puller: false,
-        wire: 0,
+        ..BASE
     },
     ModelBounds {
         name: "one id with two contents",
         messages: &[PAY, CONFLICT],
-        workers: 2,
-        attempts: 2,
-        long_waits: 0,
         replays: 1,
-        discards: false,
-        puller: false,
-        wire: 0,
+        ..BASE
     },
     ModelBounds {
         name: "a notification that is pushed and pulled",
         messages: &[HMRC],
-        workers: 2,
-        attempts: 2,
-        long_waits: 0,
         replays: 1,
         discards: true,
         puller: true,
-        wire: 0,
+        ..BASE
     },
     ModelBounds {
         name: "three notifications",
         messages: &[PAY, TWIN, HMRC],
         workers: 1,
         attempts: 1,
-        long_waits: 0,
-        replays: 0,
-        discards: false,
         puller: true,
-        wire: 0,
+        ..BASE
     },
 ];
 
@@ -122,79 +111,59 @@ pub(super) const SHORT: &[ModelBounds] = &[
 pub(super) const LONG: &[ModelBounds] = &[
     ModelBounds {
         name: "one notification, attempted often",
-        messages: &[PAY],
-        workers: 2,
         attempts: 4,
         long_waits: 1,
         replays: 2,
         discards: true,
-        puller: false,
-        wire: 0,
+        ..BASE
     },
     ModelBounds {
         name: "one notification, with calls that are late",
-        messages: &[PAY],
-        workers: 2,
         attempts: 3,
         long_waits: 1,
         replays: 1,
         discards: true,
-        puller: false,
         wire: 1,
+        ..BASE
     },
     ModelBounds {
         name: "one event under two ids",
         messages: &[PAY, TWIN],
-        workers: 2,
-        attempts: 2,
-        long_waits: 0,
         replays: 1,
         discards: true,
-        puller: false,
-        wire: 0,
+        ..BASE
     },
     ModelBounds {
         name: "one id with two contents",
         messages: &[PAY, CONFLICT],
-        workers: 2,
-        attempts: 2,
-        long_waits: 0,
         replays: 1,
         discards: true,
-        puller: false,
-        wire: 0,
+        ..BASE
     },
     ModelBounds {
         name: "a notification that is pushed and pulled",
         messages: &[HMRC],
-        workers: 2,
         attempts: 3,
         long_waits: 1,
         replays: 1,
         discards: true,
         puller: true,
-        wire: 0,
+        ..BASE
     },
     ModelBounds {
         name: "a notification that is pushed and pulled, with calls that are late",
         messages: &[HMRC],
-        workers: 2,
-        attempts: 2,
-        long_waits: 0,
-        replays: 0,
         discards: true,
         puller: true,
         wire: 1,
+        ..BASE
     },
     ModelBounds {
         name: "three notifications",
         messages: &[PAY, TWIN, HMRC],
-        workers: 2,
         attempts: 1,
-        long_waits: 0,
-        replays: 0,
         discards: true,
         puller: true,
-        wire: 0,
+        ..BASE
     },
 ];

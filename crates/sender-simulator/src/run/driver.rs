@@ -1,5 +1,9 @@
 //! Runs a plan: sends each message until its sender stops sending it.
 
+mod delivery;
+mod exchange;
+mod extra_requests;
+
 use std::{
     sync::{
         Mutex, MutexGuard, PoisonError,
@@ -9,37 +13,30 @@ use std::{
 };
 
 use futures_util::{StreamExt, future::join, stream};
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::sync::Semaphore;
 use url::Url;
 
 use super::{
     DeliveryOutcome, ExchangeRecord, MessageKind, REORDER_WINDOW, RunEvent, RunPlan, RunStats,
     SettledMessage,
-    capture::CapturedRequest,
     connection_pool::ConnectionPool,
-    injected_faults::{DisconnectPoint, InjectedFaults},
-    messages,
+    injected_faults::InjectedFaults,
     scaled_clock::ScaledClock,
     seeded_rng::{RngStream, SeededRng},
 };
 use crate::{
     Clock, DeliveryAttempt, ExchangeError, ExchangeOutcome, MessageBody, NextAction,
-    ReceiverConnection, ReceiverResponse, Sender, SenderRequest, SystemClock,
-    cookies::CookieStore,
-    decide, exchange, hmrc,
-    redirect::{self, RedirectChain, RedirectStep},
+    ReceiverResponse, Sender, SenderRequest, SystemClock, cookies::CookieStore,
 };
 
 /// The number of messages that may be in progress, most of them waiting for their next attempt.
 const MAX_OPEN_MESSAGES: usize = 10_000;
+
 /// The number of connections in a burst. The machine's ports and file descriptors are limited.
 const MAX_BURST_CONNECTIONS: usize = 500;
+
 /// The number of retries that HMRC makes at once.
 const HMRC_RETRIES: usize = 10;
-/// The number of pieces of a slow body.
-const SLOW_PIECES: usize = 10;
-/// The pause between two pieces of a slow body.
-const SLOW_PAUSE: Duration = Duration::from_millis(100);
 
 /// A callback for each event.
 pub(super) type RunObserver<'a> = &'a (dyn Fn(RunEvent<'_>) + Sync);
@@ -238,294 +235,6 @@ impl<'a> RunDriver<'a> {
         if faults.truncate {
             self.truncate(n).await;
         }
-    }
-
-    /// Sends a message on the sender's schedule until it is settled.
-    async fn deliver(&self, message: PlannedMessage) {
-        let (mut attempt, mut requests) = (message.first, 0);
-        loop {
-            let thread = self.threads(message, attempt).acquire().await;
-            let body = self.body(message);
-            if requests == 0 {
-                self.stats().begin(&body.id, message.kind);
-            }
-            let request = self.signed(&body);
-            let result = self
-                .attempt(
-                    message,
-                    attempt,
-                    request,
-                    self.plan.url.clone(),
-                    &mut requests,
-                )
-                .await;
-            drop((thread, body));
-            attempt = result.attempt;
-            match result.end {
-                AttemptEnd::Settled(outcome) => {
-                    return self.settle(SettledMessage {
-                        sender: self.plan.sender,
-                        id: self.body(message).id,
-                        kind: message.kind,
-                        outcome,
-                        attempts: attempt.number - message.first.number + 1,
-                        requests,
-                        last_exchange: result.outcome,
-                        took: result.took,
-                    });
-                }
-                AttemptEnd::Retry(wait) => {
-                    self.stats().summary.retries += 1;
-                    (self.on_event)(RunEvent::WaitBegan);
-                    self.clock.sleep(wait).await;
-                    (self.on_event)(RunEvent::WaitEnded);
-                    attempt = DeliveryAttempt {
-                        number: attempt.number + 1,
-                        copy: 1,
-                    };
-                }
-            }
-        }
-    }
-
-    /// The threads that make this attempt. The job that repeats pushes also sends the backlog.
-    fn threads(&self, message: PlannedMessage, attempt: DeliveryAttempt) -> &Semaphore {
-        let is_retry = attempt.number > message.first.number;
-        if is_retry || self.is_backlog(message.n) {
-            &self.retries
-        } else {
-            &self.first_attempts
-        }
-    }
-
-    /// Makes one attempt as the sender's client does: repeats some requests at once, and follows
-    /// redirects.
-    ///
-    /// The message is lost if a GET succeeds, because it has no body, or if a redirect leads to a
-    /// URL that must not receive test data.
-    async fn attempt(
-        &self,
-        message: PlannedMessage,
-        mut attempt: DeliveryAttempt,
-        mut request: SenderRequest,
-        mut url: Url,
-        requests: &mut u32,
-    ) -> AttemptResult {
-        let sender = self.plan.sender;
-        let mut redirects = RedirectChain::new(sender);
-        loop {
-            *requests += 1;
-            let (result, took) = self.exchange(message, attempt, &url, &request).await;
-            let mut outcome = self.outcome(&result);
-            let mut next = decide(sender, outcome, attempt).next;
-            let mut redirected = if redirects.has_followed() {
-                Redirected::ToResponse
-            } else {
-                Redirected::Nowhere
-            };
-            if let NextAction::Repost(wait) = next {
-                self.stats().summary.reposts += 1;
-                self.clock.sleep(wait).await;
-                attempt.copy += 1;
-                continue;
-            }
-            if matches!(
-                next,
-                NextAction::FollowWithoutBody | NextAction::FollowWhole
-            ) {
-                let location = result.as_ref().ok();
-                let location = location.and_then(|response| response.header("location"));
-                let whole = next == NextAction::FollowWhole;
-                match redirects.follow(&url, &request, whole, location.unwrap_or_default()) {
-                    RedirectStep::Follow(following, target) => {
-                        (request, url) = (following, target);
-                        if sender == Sender::GovukPay {
-                            attempt.copy = 1; // Pay's client may repeat each request once
-                        }
-                        continue;
-                    }
-                    RedirectStep::Elsewhere => redirected = Redirected::Elsewhere,
-                    RedirectStep::TooMany => {
-                        outcome = ExchangeOutcome::TooManyRedirects;
-                        next = decide(sender, outcome, attempt).next;
-                    }
-                }
-            }
-            let is_lost = redirected == Redirected::Elsewhere
-                || next == NextAction::Acknowledged && request.method == "GET";
-            return AttemptResult {
-                end: AttemptEnd::of(next, is_lost),
-                attempt,
-                outcome,
-                response: result.ok(),
-                redirected,
-                took,
-            };
-        }
-    }
-
-    fn body(&self, message: PlannedMessage) -> MessageBody {
-        match message.kind {
-            MessageKind::SecondId => messages::with_second_id(self.plan, message.n),
-            _ => messages::body(self.plan, message.n),
-        }
-    }
-
-    async fn exchange(
-        &self,
-        message: PlannedMessage,
-        attempt: DeliveryAttempt,
-        url: &Url,
-        request: &SenderRequest,
-    ) -> (ExchangeResult, Duration) {
-        let (began, profile) = (Instant::now(), self.plan.sender.client_profile());
-        let request = &self.with_cookies(message.kind, url, request);
-        let result = if self.clock.elapsed() < self.plan.fault_rates.outage {
-            Err(ExchangeOutcome::Unreachable)
-        } else if url == &self.plan.url {
-            let exchange = self.exchange_pooled(request, message.slow);
-            let result = tokio::time::timeout(profile.total_timeout, exchange).await;
-            result
-                .unwrap_or(Err(ExchangeError::TimedOut))
-                .map_err(outcome_of)
-        } else {
-            exchange(request, url, profile).await.map_err(outcome_of)
-        };
-        let took = began.elapsed();
-        if let Ok(response) = &result {
-            self.cookies().store(url, response, SystemClock.now());
-        }
-        self.report_exchange(message.kind, attempt, url, request, &result, took);
-        (result, took)
-    }
-
-    /// The request with the receiver's cookies, in Pay's last header. A forged message has none.
-    fn with_cookies(&self, kind: MessageKind, url: &Url, request: &SenderRequest) -> SenderRequest {
-        let mut request = request.clone();
-        if self.plan.sender == Sender::GovukPay && kind.is_genuine() {
-            let cookies = self.cookies().header(url, SystemClock.now());
-            let header = cookies.map(|cookies| ("Cookie".to_owned(), cookies));
-            request.headers.extend(header);
-        }
-        request
-    }
-
-    async fn exchange_pooled(
-        &self,
-        request: &SenderRequest,
-        slow: bool,
-    ) -> Result<ReceiverResponse, ExchangeError> {
-        let mut connection = self.pool.take(&self.plan.url).await?;
-        let response = if slow {
-            connection
-                .send_in_pieces(SLOW_PIECES, SLOW_PAUSE, request)
-                .await
-        } else {
-            connection.send(request).await
-        };
-        self.pool.put(connection);
-        response
-    }
-
-    /// Sends a part of a request and disconnects.
-    async fn abandon(&self, message: PlannedMessage, point: DisconnectPoint) {
-        let _thread = self.first_attempts.acquire().await;
-        let request = self.signed(&self.body(message));
-        let bytes = match point {
-            DisconnectPoint::InBody => request.body.len() / 2,
-            DisconnectPoint::BeforeResponse => request.body.len(),
-        };
-        self.stats().summary.abandoned += 1;
-        let profile = self.plan.sender.client_profile();
-        if let Ok(connection) = ReceiverConnection::open(&self.plan.url, profile).await {
-            connection.abandon(&request, bytes).await;
-        }
-    }
-
-    /// Sends a forged message, signed with a key that is not the receiver's.
-    async fn forge(&self, n: u64) {
-        let (body, wrong_key) = (
-            messages::unrelated(self.plan, n),
-            format!("not-{}", self.secret()),
-        );
-        let request = self.plan.sender.request(&body, &wrong_key, &self.plan.url);
-        self.post_once(MessageKind::Forged, &request).await;
-    }
-
-    /// Sends a message whose second half was removed after signing. Its length header matches.
-    async fn truncate(&self, n: u64) {
-        let mut request = self.signed(&messages::unrelated(self.plan, n ^ (1 << 63)));
-        request.body.truncate(request.body.len() / 2);
-        request.set_header("content-length", &request.body.len().to_string());
-        self.post_once(MessageKind::Truncated, &request).await;
-    }
-
-    /// Sends a captured request of an earlier run. Its signature is still valid.
-    async fn replay(&self, capture: &CapturedRequest) {
-        let request = redirect::readdress(capture.request.clone(), &self.plan.url);
-        self.post_once(MessageKind::Replayed, &request).await;
-    }
-
-    /// Sends a request that has no retry schedule.
-    async fn post_once(&self, kind: MessageKind, request: &SenderRequest) {
-        self.stats().begin(&request.id, kind);
-        let _thread = self.first_attempts.acquire().await;
-        let first = DeliveryAttempt::FIRST;
-        let message = PlannedMessage {
-            kind,
-            n: 0,
-            first,
-            slow: false,
-        };
-        let (result, took) = self.exchange(message, first, &self.plan.url, request).await;
-        let last_exchange = self.outcome(&result);
-        let is_accepted = matches!(
-            last_exchange,
-            ExchangeOutcome::Answered {
-                status: 200..300,
-                ..
-            }
-        );
-        let outcome = if is_accepted {
-            DeliveryOutcome::Acknowledged
-        } else {
-            DeliveryOutcome::Refused
-        };
-        self.settle(SettledMessage {
-            sender: self.plan.sender,
-            id: request.id.clone(),
-            kind,
-            outcome,
-            attempts: 1,
-            requests: 1,
-            last_exchange,
-            took,
-        });
-    }
-
-    /// Sends the challenge that HMRC sends before it accepts a callback URL.
-    async fn challenge(&self) -> bool {
-        let rng = SeededRng::new(self.plan.seed, RngStream::Challenge, 0, self.plan.start);
-        let (request, url) = hmrc::challenge(&self.plan.url, &rng);
-        let id = request.id.clone();
-        let first = DeliveryAttempt::FIRST;
-        let message = PlannedMessage {
-            kind: MessageKind::Challenge,
-            n: 0,
-            first,
-            slow: false,
-        };
-        let result = self.attempt(message, first, request, url, &mut 0).await;
-        let echoed = result
-            .response
-            .is_some_and(|response| hmrc::is_echo(&id, response.status, &response.body));
-        match (result.redirected, echoed) {
-            (Redirected::Nowhere, true) => {}
-            (Redirected::ToResponse, true) => self.stats().accept_redirected_challenge(&id),
-            (Redirected::Elsewhere, _) => self.stats().lose_challenge(&id),
-            (_, false) => self.stats().refuse_challenge(&id),
-        }
-        echoed
     }
 
     fn signed(&self, body: &MessageBody) -> SenderRequest {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::lifecycle::{PaymentLifecycle, PaymentState, PaymentStep};
 use crate::{
     Clock, MessageBody, Timestamp,
-    govuk_pay::{self, FailureReason, PaymentEvent, PaymentKind},
+    govuk_pay::{self, PaymentEvent, PaymentKind, event::FailureReason},
     ids,
 };
 

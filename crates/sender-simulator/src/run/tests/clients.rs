@@ -1,8 +1,11 @@
 //! Each sender's HTTP client, against receivers that close, reset, stall, redirect and set cookies.
 
-use std::fmt::Display;
+use std::{fmt::Display, sync::Mutex, time::Duration};
 
-use super::*;
+use super::{
+    receiver::{Reaction, TestReceiver, echo, status},
+    *,
+};
 
 /// The outcome of one message, and the number of attempts and requests that it took, if the
 /// receiver reacts with one reaction after the other, and with the last one from then on.

@@ -1,0 +1,75 @@
+//! The console of `serve`: what it may do, and what it knows of this process.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use sender_simulator::Sender;
+use url::Url;
+
+use super::start::Starting;
+use crate::{
+    acts::{aws_actor, local_actor},
+    commands::settings::{CommandSettings, outside},
+    console::{ConsoleAccess, ConsoleSettings, SampleSource, SenderLookup},
+};
+use pillarbox::{config::SourceConfig, secrets::Keyring};
+
+impl<D> Starting<'_, D> {
+    /// The settings of the console beside senders' listener at `bound`.
+    pub(super) async fn console_settings(
+        &self,
+        inbox_name: &str,
+        bound: SocketAddr,
+    ) -> ConsoleSettings {
+        let settings = &self.settings;
+        ConsoleSettings {
+            config: Arc::new(settings.config.clone()),
+            inbox_name: inbox_name.to_owned(),
+            access: self.access,
+            is_demo: settings.is_demo(),
+            hosts: Vec::new(),
+            token: None,
+            metrics: Some(Arc::clone(&self.metrics)),
+            refusals: Some(Arc::clone(&self.refusals)),
+            senders: sender_lookup(&self.keyring),
+            actor: match &self.aws {
+                // Only who may change something has to be asked for, which takes a request.
+                Some(aws)
+                    if settings.config.inbox.is_on_aws()
+                        && self.access == ConsoleAccess::Changes =>
+                {
+                    aws_actor(aws).await
+                }
+                _ => local_actor(),
+            },
+            samples: samples(settings, bound),
+            clock: self.clock.clone(),
+        }
+    }
+}
+
+/// The demo's own sources, to which the console may send samples.
+fn samples(settings: &CommandSettings, bound: SocketAddr) -> Vec<SampleSource> {
+    let sources = settings.config.sources.iter();
+    let sources = sources.filter(|_| settings.is_demo() && bound.ip().is_loopback());
+    let sample = |source: &SourceConfig| {
+        Some(SampleSource {
+            source: source.name.to_string(),
+            sender: Sender::parse(source.kind.as_str())?,
+            url: Url::parse(&format!("http://{bound}/{}", source.name)).ok()?,
+            secret: source.secrets.first()?.value.fetch(&outside()).ok()?,
+        })
+    };
+    sources.filter_map(sample).collect()
+}
+
+/// The senders with the keys that `keyring` has at that moment.
+pub(in crate::commands) fn sender_lookup(keyring: &Arc<Keyring>) -> SenderLookup {
+    let keyring = Arc::clone(keyring);
+    Arc::new(move || {
+        let keys = keyring.keys();
+        let sources = keys.sources().iter();
+        sources
+            .map(|(name, source)| (name.as_str().to_owned(), source.clone()))
+            .collect()
+    })
+}

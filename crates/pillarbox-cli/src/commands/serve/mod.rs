@@ -1,0 +1,183 @@
+//! `pillarbox serve`: runs the receiver, the deliveries, reconciling and the console in one
+//! process.
+
+mod banner;
+mod console;
+mod reachable;
+mod start;
+
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::{
+    CommandError, ErrorCode, GlobalArgs, demo,
+    output::Output,
+    settings::{CommandSettings, aws, outside, outside_with, wrong},
+    stderr_log::log_to_stderr,
+};
+use crate::{
+    console::ConsoleAccess,
+    metrics::ServeMetrics,
+    refusals::{CandidateSecrets, RefusalLog},
+};
+use banner::destination_lines;
+use pillarbox::{
+    aws::Aws,
+    config::{DestinationSecrets, Overrides},
+    destinations::{Destination, DestinationDeps, LogDestination},
+    domain::SystemClock,
+    secrets::{FetchedSecrets, Keyring, SecretsCaller, SecretsManager, arns},
+};
+use start::Starting;
+
+pub(super) use console::sender_lookup;
+
+/// Receives notifications, stores them, and hands them on.
+#[derive(Args, Default)]
+pub(super) struct ServeArgs {
+    /// The address for senders [default: 127.0.0.1:8080]; overrides PILLARBOX_LISTEN and the
+    /// configuration
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// The address of the console [default: 127.0.0.1:8081]; overrides PILLARBOX_CONSOLE and the
+    /// configuration
+    #[arg(long, value_name = "ADDR")]
+    console: Option<String>,
+    /// Let the console replay, discard and erase; the demo's always may
+    #[arg(long)]
+    allow_changes: bool,
+}
+
+/// What `serve` needs, before anything is opened.
+struct LoadedServe {
+    settings: CommandSettings,
+    keyring: Arc<Keyring>,
+    secrets: DestinationSecrets,
+    refusals: Arc<RefusalLog>,
+    aws: Option<Aws>,
+    access: ConsoleAccess,
+    metrics: Arc<ServeMetrics>,
+    clock: Arc<SystemClock>,
+}
+
+impl ServeArgs {
+    pub(super) async fn run(
+        self,
+        global: &GlobalArgs,
+        output: &mut Output,
+    ) -> Result<(), CommandError> {
+        let loaded = self.load(global, output).await?;
+        let log = LogDestination::on_stdout().map_err(|error| {
+            ErrorCode::Output.error(format!("standard output cannot be used: {error}"))
+        })?;
+        let config = &loaded.settings.config;
+        let routes = config.route_settings(&loaded.secrets);
+        let (destination, errors) = routes.build(&DestinationDeps {
+            aws: loaded.aws.as_ref(),
+            clock: loaded.clock.clone(),
+            outside: &outside(),
+            log: &|| Ok(log.clone()),
+        });
+        if let Some(error) = errors.first() {
+            return Err(ErrorCode::Config.error(error));
+        }
+        let goes_to = destination_lines(config);
+        loaded.deliver_to(destination, &goes_to).run(output).await
+    }
+
+    /// The same with a custom destination, which no configuration names.
+    pub(super) async fn run_to(
+        self,
+        destination: impl Destination,
+        global: &GlobalArgs,
+        output: &mut Output,
+    ) -> Result<(), CommandError> {
+        let loaded = self.load(global, output).await?;
+        let (config, place) = (&loaded.settings.config, &loaded.settings.place);
+        let checked = config.check_own_destination();
+        checked.map_err(|error| ErrorCode::Config.error(format!("{place} {error}")))?;
+        let goes_to = ["of this program".to_owned()];
+        loaded.deliver_to(destination, &goes_to).run(output).await
+    }
+
+    /// Opens the log, and reads the configuration and the secrets; creates the demo's secrets
+    /// first.
+    async fn load(
+        self,
+        global: &GlobalArgs,
+        output: &mut Output,
+    ) -> Result<LoadedServe, CommandError> {
+        let metrics = ServeMetrics::new();
+        log_to_stderr(&metrics, output)?;
+        let allow_changes = self.allow_changes;
+        let flags = Overrides {
+            listen: self.listen,
+            console: self.console,
+            inbox: None,
+        };
+        let settings = CommandSettings::load(global, flags.clone());
+        if let Ok(settings) = &settings
+            && settings.is_demo()
+        {
+            demo::prepare(&settings.config, &SystemClock)?;
+        }
+        let settings = CommandSettings::load_to_use(global, flags)?;
+        let access = if allow_changes || settings.is_demo() {
+            ConsoleAccess::Changes
+        } else {
+            ConsoleAccess::ReadOnly
+        };
+        let config = &settings.config;
+        let aws = if config.is_on_aws() || config.inbox.is_on_aws() {
+            Some(aws().await?)
+        } else {
+            None
+        };
+        let manager = aws.as_ref().map(SecretsManager::new);
+        let vault = match &manager {
+            Some(manager) => {
+                manager
+                    .read(&arns(config.references()), SecretsCaller::Background)
+                    .await
+            }
+            None => FetchedSecrets::default(),
+        };
+        let outside = outside_with(&vault);
+        let secrets = config.secrets(&outside).map_err(wrong)?;
+        let candidates = CandidateSecrets::read(&config.sources, &outside);
+        let keyring = Keyring::new(
+            config.source_secrets(),
+            &outside,
+            manager,
+            Arc::new(SystemClock),
+        );
+        Ok(LoadedServe {
+            settings,
+            keyring,
+            secrets: secrets.destinations,
+            refusals: RefusalLog::new(candidates, Arc::new(SystemClock)),
+            aws,
+            access,
+            metrics,
+            clock: Arc::new(SystemClock),
+        })
+    }
+}
+
+impl LoadedServe {
+    /// `goes_to` describes the destination for a person.
+    fn deliver_to<D>(self, destination: D, goes_to: &[String]) -> Starting<'_, D> {
+        Starting {
+            settings: self.settings,
+            keyring: self.keyring,
+            aws: self.aws,
+            access: self.access,
+            destination,
+            goes_to,
+            metrics: self.metrics,
+            refusals: self.refusals,
+            clock: self.clock,
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The signals that stop a process.
+
+use std::io;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// Stops gracefully at the first SIGTERM or Ctrl-C, and at once at the second.
+pub(super) fn stop_on_signals() -> io::Result<CancellationToken> {
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    let stop = CancellationToken::new();
+    let stopping = stop.clone();
+    tokio::spawn(async move {
+        for is_last in [false, true] {
+            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+            if is_last {
+                std::process::exit(1); // what was acknowledged is stored, so this loses nothing
+            }
+            stopping.cancel();
+        }
+    });
+    Ok(stop)
+}

@@ -1,0 +1,52 @@
+//! The log of `serve` and of the console, on standard error.
+
+use std::{
+    io::{self, IsTerminal},
+    sync::Arc,
+};
+
+use tracing::Level;
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    prelude::*,
+};
+
+use super::{CommandError, ErrorCode, output::Output, settings::variable};
+use crate::metrics::{CountedFailures, ServeMetrics};
+use pillarbox::{
+    domain::SystemClock,
+    telemetry::{LogFormat, LogLayer, log_panics},
+};
+
+/// One line a request on standard error: readable on a terminal, JSON elsewhere. What `output` says
+/// to people joins these lines, so that a full disk or a reader that has stopped holds up neither
+/// the start nor the end.
+pub(super) fn log_to_stderr(
+    metrics: &Arc<ServeMetrics>,
+    output: &mut Output,
+) -> Result<(), CommandError> {
+    let level = match variable("PILLARBOX_LOG").as_deref() {
+        None | Some("") => Level::INFO,
+        Some(word) => word.parse().map_err(|_| {
+            ErrorCode::Config.error("PILLARBOX_LOG must be one of error, warn, info, debug, trace")
+        })?,
+    };
+    let colour = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
+    let format = if io::stderr().is_terminal() {
+        LogFormat::Readable { colour }
+    } else {
+        LogFormat::Json
+    };
+    let (lines, printer) = LogLayer::new(io::stderr(), format, Arc::new(SystemClock))?;
+    // Libraries may say what they carry at their finer levels, so they are never asked for those.
+    let which = Targets::new()
+        .with_target("pillarbox", level)
+        .with_default(Level::WARN);
+    tracing_subscriber::registry()
+        .with(lines.with_filter(which))
+        .with(CountedFailures(Arc::clone(metrics)).with_filter(LevelFilter::ERROR))
+        .init();
+    log_panics();
+    output.print_words_with(printer, colour);
+    Ok(())
+}

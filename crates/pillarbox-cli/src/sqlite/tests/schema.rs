@@ -1,0 +1,167 @@
+//! Files and rows of an older schema, and of a newer one.
+
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::{TempInbox, paid};
+use crate::sqlite::*;
+use pillarbox::{
+    inbox::{DeliveryHistory, SourceFilter},
+    senders::example::NOW,
+};
+
+#[tokio::test]
+async fn a_reopened_file_has_every_row_and_is_migrated_once() {
+    let fresh = TempInbox::new();
+    fresh.record(&paid("m1")).await.unwrap();
+    for _ in 0..2 {
+        let again = SqliteInbox::open(&fresh.file()).unwrap();
+        assert_eq!(
+            again.record(&paid("m1")).await.unwrap(),
+            Recorded::Duplicate
+        );
+    }
+}
+
+/// A file of an older schema with the row of `entry`, which was attempted six times.
+fn file_of_schema(version: u32, entry: &Entry) -> (PathBuf, TempDir) {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("inbox.db");
+    let db = Connection::open(&file).unwrap();
+    schema::create_at(&db, version).unwrap();
+    db.execute(
+        "INSERT INTO notification (pk, v, state, attempts, budget_from, shelf, due_at, origin, \
+         event_type, received_at, digest, content_digest, last_error, deflated, body)
+         VALUES (?1, 1, 'recorded', 6, 0, 'open:0', 0, 'push', ?2, 0, ?3, ?4, \
+         'https: status 503', 0, ?5)",
+        rusqlite::params![
+            entry.key.as_str(),
+            entry.event_type,
+            entry.digest,
+            entry.content_digest,
+            &entry.body[..]
+        ],
+    )
+    .unwrap();
+    (file, folder)
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_schema_keeps_its_rows_and_learns_to_keep_memos() {
+    let (file, _folder) = file_of_schema(1, &paid("m1"));
+    let inbox = SqliteInbox::open(&file).unwrap();
+    assert_eq!(
+        inbox.record(&paid("m1")).await.unwrap(),
+        Recorded::Duplicate
+    );
+    let entry = KvEntry {
+        version: 1,
+        text: "kept".into(),
+    };
+    assert_eq!(
+        inbox
+            .compare_and_swap(&KvKey::new("lock", "pay"), None, &entry)
+            .await
+            .unwrap(),
+        CasOutcome::Stored
+    );
+}
+
+#[tokio::test]
+async fn rows_of_the_schema_before_histories_are_read_and_replayed() {
+    let entry = paid("m1");
+    let (file, _folder) = file_of_schema(4, &entry);
+    let inbox = SqliteInbox::open(&file).unwrap();
+    let key = entry.key;
+    let row = inbox.get(&key).await.unwrap().unwrap();
+    assert_eq!(row.history, DeliveryHistory::default());
+    assert_eq!((row.attempts, row.full_history(NOW)), (6, Vec::new()));
+    assert_eq!(row.last_error.as_deref(), Some("https: status 503"));
+
+    inbox.replay(&key, NOW).await.unwrap();
+    let row = inbox.get(&key).await.unwrap().unwrap();
+    assert_eq!((row.history.replays, row.attempts), (1, 0));
+}
+
+#[tokio::test]
+async fn a_file_of_a_later_schema_is_refused_and_left_alone() {
+    let fresh = TempInbox::new();
+    let file = fresh.file();
+    drop(fresh.inbox);
+    Connection::open(&file)
+        .unwrap()
+        .pragma_update(None, "user_version", 99)
+        .unwrap();
+    let error = SqliteInbox::open(&file).err().unwrap().to_string();
+    assert!(
+        error.contains("schema 99") && error.contains("newer Pillarbox"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_row_of_a_later_version_is_refused_and_left_alone() {
+    let fresh = TempInbox::new();
+    let entry = paid("m1");
+    fresh.record(&entry).await.unwrap();
+    Connection::open(fresh.file())
+        .unwrap()
+        .execute("UPDATE notification SET v = 2", [])
+        .unwrap();
+
+    let error = fresh.get(&entry.key).await.unwrap_err();
+    assert!(
+        matches!(error, InboxError::NewerRow { found: 2, .. }),
+        "{error}"
+    );
+    assert_eq!(
+        fresh
+            .find_due(&SourceFilter::ALL, NOW.plus(Duration::from_secs(60)), 10)
+            .await
+            .unwrap(),
+        []
+    );
+    let error = fresh.replay(&entry.key, NOW).await.unwrap_err();
+    assert!(
+        matches!(error, InboxError::NewerRow { found: 2, .. }),
+        "{error}"
+    );
+    assert_eq!(
+        fresh.record(&entry).await.unwrap(),
+        Recorded::Duplicate,
+        "it is stored, whoever stored it"
+    );
+}
+
+#[tokio::test]
+async fn a_row_that_only_a_newer_version_can_read_is_named_and_hides_no_other() {
+    let fresh = TempInbox::new();
+    for id in ["m1", "m2", "m3", "m4"] {
+        fresh.record(&paid(id)).await.unwrap();
+    }
+    let newer = "UPDATE notification SET v = 2 WHERE pk IN ('pay:m2', 'pay:m3')";
+    Connection::open(fresh.file())
+        .unwrap()
+        .execute(newer, [])
+        .unwrap();
+    for limit in [1, 2, 3, 10] {
+        let (mut rows, mut unread, mut page) = (vec![], vec![], PageRequest::first(limit));
+        loop {
+            let listed = fresh.list(&RowFilter::default(), page).await.unwrap();
+            rows.extend(listed.rows.iter().map(|row| row.key.as_str().to_owned()));
+            unread.extend(listed.newer.iter().map(|key| key.as_str().to_owned()));
+            let Some(next) = listed.next else { break };
+            page = PageRequest {
+                limit,
+                after: Some(next),
+            };
+        }
+        assert_eq!(
+            (rows.join(" "), unread.join(" ")),
+            ("pay:m4 pay:m1".into(), "pay:m3 pay:m2".into()),
+            "{limit}"
+        );
+    }
+}

@@ -1,0 +1,72 @@
+//! What senders are answered, and what is acknowledged at HMRC.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use super::{Checker, OpenPost, row::RowLife};
+use crate::history::Genuineness;
+
+/// The longest time to an answer.
+const ANSWER_LIMIT: Duration = Duration::from_millis(2_500);
+
+/// The most ids of one acknowledgement.
+const MAX_ACKNOWLEDGED: usize = 100;
+
+impl Checker<'_> {
+    pub(super) fn answered(&mut self, post: u32, status: u16, took: Duration) {
+        let Some(OpenPost {
+            source,
+            id,
+            content,
+            genuine,
+        }) = self.posts.remove(&post)
+        else {
+            return self.report(
+                "I1",
+                format!("request {post} was answered and never posted"),
+            );
+        };
+        let allowed: &[u16] = match genuine {
+            Genuineness::Proven => &[200, 503],
+            // A secret may be installed while the request is under way.
+            Genuineness::Unknown => &[200, 401, 503],
+            Genuineness::Forged => &[401, 503],
+        };
+        self.require(allowed.contains(&status), "I9", || {
+            format!("a {genuine:?} request for {source}:{id} was answered {status}")
+        });
+        self.require(took <= ANSWER_LIMIT, "I1b", || {
+            format!("{source}:{id} was answered after {took:?}")
+        });
+        if status == 200 && genuine != Genuineness::Forged {
+            let is_stored = self.is_stored(source, id, content);
+            self.require(is_stored, "I1", || {
+                format!("{source}:{id} was answered 200 and its content is not stored")
+            });
+        }
+    }
+
+    /// Whether this content is stored under its sender's id, or once was and has expired.
+    fn is_stored(&self, source: &str, id: &str, content: u64) -> bool {
+        let key = format!("{source}:{id}");
+        self.contents.contains_key(&(key.as_str(), content))
+    }
+
+    pub(super) fn pull_acknowledged(&mut self, source: &str, ids: &[String]) {
+        let distinct: BTreeSet<&String> = ids.iter().collect();
+        let is_well_formed = distinct.len() == ids.len() && ids.len() <= MAX_ACKNOWLEDGED;
+        self.require(is_well_formed, "I11", || {
+            format!(
+                "an acknowledgement has {} ids, {} of them distinct",
+                ids.len(),
+                distinct.len()
+            )
+        });
+        for id in ids {
+            let key = format!("{source}:{id}");
+            let is_stored = self.rows.get(key.as_str()).is_some_and(RowLife::was_stored);
+            self.require(is_stored, "I11", || {
+                format!("{key} was acknowledged and is not stored")
+            });
+        }
+    }
+}

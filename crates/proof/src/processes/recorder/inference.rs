@@ -1,0 +1,94 @@
+//! What is inferred from the rows that an ended process left.
+
+use std::{collections::BTreeMap, sync::atomic::Ordering};
+
+use super::{HeldClaim, HistoryRecorder, RecorderState, claimed, marked};
+use crate::history::{Digest, Happened, History, Moment, RowState};
+
+/// A row in an inbox, as it was found.
+pub(crate) struct FoundRow {
+    pub(crate) key: String,
+    pub(crate) state: RowState,
+    pub(crate) reason: String,
+    pub(crate) digest: Digest,
+}
+
+impl HistoryRecorder {
+    /// The rows that an ended process left in an inbox that no proxy sees.
+    pub(crate) fn found(&self, rows: &[FoundRow]) {
+        let recording = &mut *self.lock();
+        let first_posts = std::mem::take(&mut recording.first_posts);
+        let mut stored: BTreeMap<usize, Vec<Happened>> = BTreeMap::new();
+        for found in rows {
+            if recording
+                .rows
+                .get(&found.key)
+                .is_some_and(|row| row.state.is_some())
+            {
+                continue;
+            }
+            let end = recording.history.moments.len();
+            // Bytes that no sender posted break a rule wherever the row is put.
+            let place = first_posts
+                .get(&found.digest)
+                .map_or(end, |place| place + 1);
+            let content = recording.contents.get(&found.digest);
+            let held = (found.state == RowState::Held).then_some("held");
+            stored.entry(place).or_default().push(Happened::Stored {
+                key: found.key.clone(),
+                content: content.copied().unwrap_or_default(),
+                digest: found.digest,
+                held,
+            });
+            let state = held.map_or(RowState::Open, |_| RowState::Held);
+            recording.rows.entry(found.key.clone()).or_default().state = Some(state);
+        }
+        insert(&mut recording.history, stored);
+        for found in rows {
+            self.compare(recording, found);
+        }
+    }
+
+    /// Infers what became of a row since the last look.
+    fn compare(&self, recording: &mut RecorderState, found: &FoundRow) {
+        let call = self.calls.fetch_add(1, Ordering::Relaxed);
+        let row = recording.rows.entry(found.key.clone()).or_default();
+        if row.state == Some(found.state) {
+            if found.state == RowState::Open && row.was_accepted {
+                let (key, fault) = (Some(found.key.clone()), "kill");
+                self.push(recording, Happened::Disturbed { key, fault });
+            }
+            return;
+        }
+        row.state = Some(found.state);
+        let seen = row.claim.take();
+        let claim = seen.unwrap_or(HeldClaim {
+            attempt: row.attempts + 1,
+            lease: u64::from(call),
+            process: 0,
+        });
+        if seen.is_none() {
+            self.push(recording, claimed(&found.key, claim, 0));
+        }
+        let claim = (claim.attempt, claim.lease);
+        let what = marked(&found.key, claim, found.state, &found.reason);
+        self.push(recording, what);
+    }
+}
+
+/// Puts events at these places, each at the time of the event before it.
+fn insert(history: &mut History, mut at: BTreeMap<usize, Vec<Happened>>) {
+    let old = std::mem::take(&mut history.moments);
+    let (mut time, end) = (0, old.len());
+    let mut put = |place: usize, time: i64, moments: &mut Vec<Moment>| {
+        for what in at.remove(&place).into_iter().flatten() {
+            moments.push(Moment { at: time, what });
+        }
+    };
+    for (place, moment) in old.into_iter().enumerate() {
+        put(place, time, &mut history.moments);
+        time = moment.at;
+        history.moments.push(moment);
+    }
+    put(end, time, &mut history.moments);
+}

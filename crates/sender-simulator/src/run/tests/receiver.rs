@@ -1,0 +1,184 @@
+//! A receiver that answers as a test says.
+
+use std::{
+    future::pending,
+    sync::{Arc, Mutex},
+};
+
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+use url::Url;
+
+use crate::{Sender, signature};
+
+pub(super) const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+
+/// A request as the receiver gets it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ReceivedRequest {
+    pub(super) line: String,
+    pub(super) signature: Option<String>,
+    pub(super) cookie: Option<String>,
+    pub(super) body: String,
+}
+
+impl ReceivedRequest {
+    pub(super) fn id(&self) -> String {
+        let value: Value = serde_json::from_str(&self.body).unwrap_or_default();
+        let id = value
+            .get("webhook_message_id")
+            .or_else(|| value.get("notificationId"));
+        id.and_then(Value::as_str).unwrap_or_default().to_owned()
+    }
+
+    pub(super) fn is_signed_with(&self, sender: Sender, secret: &str) -> bool {
+        self.signature.as_deref() == Some(&signature::sign(sender, secret, self.body.as_bytes()))
+    }
+}
+
+/// What the receiver does with a request.
+#[derive(Clone, Debug)]
+pub(super) enum Reaction {
+    Answer(String),
+    /// It closes the connection after these bytes, in an orderly way.
+    CloseAfter(String),
+    /// It resets the connection after these bytes.
+    ResetAfter(String),
+    /// It keeps the connection open after these bytes, and sends nothing more.
+    StallAfter(String),
+}
+
+/// A response, or `None` to close the connection.
+impl From<Option<String>> for Reaction {
+    fn from(answer: Option<String>) -> Self {
+        answer.map_or_else(|| Self::CloseAfter(String::new()), Self::Answer)
+    }
+}
+
+type ReactionFn = Arc<dyn Fn(usize, &ReceivedRequest) -> Reaction + Send + Sync>;
+
+/// A receiver and its complete requests, in order.
+pub(super) struct TestReceiver {
+    pub(super) url: Url,
+    pub(super) received: Arc<Mutex<Vec<ReceivedRequest>>>,
+    pub(super) broken_off: Arc<Mutex<usize>>,
+}
+
+impl TestReceiver {
+    pub(super) async fn new<R: Into<Reaction>>(
+        respond: impl Fn(usize, &ReceivedRequest) -> R + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = Url::parse(&format!("http://{}/try", listener.local_addr().unwrap())).unwrap();
+        let respond: ReactionFn =
+            Arc::new(move |number, received| respond(number, received).into());
+        let (received, broken_off) = (Arc::default(), Arc::default());
+        let receiver = Self {
+            url,
+            received: Arc::clone(&received),
+            broken_off: Arc::clone(&broken_off),
+        };
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (received, broken, respond) = (
+                    Arc::clone(&received),
+                    Arc::clone(&broken_off),
+                    Arc::clone(&respond),
+                );
+                tokio::spawn(async move { serve(stream, &received, &broken, &respond).await });
+            }
+        });
+        receiver
+    }
+
+    /// A receiver that answers every request with `answer`.
+    pub(super) async fn answering(answer: &'static str) -> Self {
+        Self::new(move |_, _| Some(answer.to_owned())).await
+    }
+
+    pub(super) fn received(&self) -> Vec<ReceivedRequest> {
+        self.received.lock().unwrap().clone()
+    }
+
+    pub(super) fn posts(&self) -> Vec<ReceivedRequest> {
+        self.received()
+            .into_iter()
+            .filter(|received| received.line.starts_with("POST"))
+            .collect()
+    }
+}
+
+async fn serve(
+    mut stream: TcpStream,
+    received: &Mutex<Vec<ReceivedRequest>>,
+    broken_off: &Mutex<usize>,
+    respond: &ReactionFn,
+) {
+    let mut bytes = Vec::new();
+    loop {
+        let whole = loop {
+            if let Some(whole) = whole(&bytes) {
+                break whole;
+            }
+            if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
+                *broken_off.lock().unwrap() += usize::from(!bytes.is_empty());
+                return;
+            }
+        };
+        bytes.clear();
+        let number = {
+            let mut received = received.lock().unwrap();
+            received.push(whole.clone());
+            received.len()
+        };
+        let reaction = respond(number, &whole);
+        let (Reaction::Answer(answer)
+        | Reaction::CloseAfter(answer)
+        | Reaction::ResetAfter(answer)
+        | Reaction::StallAfter(answer)) = &reaction;
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        match reaction {
+            Reaction::Answer(_) => {}
+            Reaction::CloseAfter(_) => return,
+            Reaction::ResetAfter(_) => return stream.set_zero_linger().unwrap(),
+            Reaction::StallAfter(_) => pending().await,
+        }
+    }
+}
+
+/// A request, once its body is complete.
+pub(super) fn whole(bytes: &[u8]) -> Option<ReceivedRequest> {
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
+    let head = std::str::from_utf8(&bytes[..end]).unwrap();
+    let header = |wanted: &str| {
+        let mut pairs = head
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_once(": "));
+        pairs
+            .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
+            .map(|(_, value)| value.to_owned())
+    };
+    let length: usize = header("content-length").map_or(0, |length| length.parse().unwrap());
+    let body = bytes.get(end + 4..end + 4 + length)?;
+    Some(ReceivedRequest {
+        line: head.lines().next().unwrap().to_owned(),
+        signature: header("pay-signature").or_else(|| header("x-hub-signature")),
+        cookie: header("cookie"),
+        body: String::from_utf8_lossy(body).into_owned(),
+    })
+}
+
+pub(super) fn status(status: u16, headers: &str) -> String {
+    format!("HTTP/1.1 {status} X\r\n{headers}content-length: 0\r\n\r\n")
+}
+
+/// The response to a challenge that HMRC accepts.
+pub(super) fn echo(received: &ReceivedRequest) -> String {
+    let (_, rest) = received.line.split_once("challenge=").unwrap();
+    let challenge = &rest[..36];
+    format!("HTTP/1.1 200 OK\r\ncontent-length: 52\r\n\r\n{{\"challenge\":\"{challenge}\"}}")
+}

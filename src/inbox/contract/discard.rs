@@ -1,0 +1,185 @@
+//! Discarding: a person ends a row, and erases its bytes only on request.
+
+use super::{claimed, dead, discard_at, expiry, later, noise, paid, recorded, row};
+use crate::{
+    domain::{Key, State},
+    inbox::{Discarded, EventClaim, Inbox, Mark, Marked, Recorded, Replayed},
+    senders::{
+        Entry, SenderKind,
+        example::{NOW, entry, hmrc},
+    },
+};
+
+/// An ordinary notification that is too long for its row, with any status.
+fn long_hmrc(id: &str, status: &str) -> Entry {
+    let noise = hex::encode(noise(40_000));
+    let body = format!(
+        r#"{{"notificationId":"{id}","boxId":"50dca3fc","messageContentType":"application/json",
+            "message":"{noise}","status":"{status}",
+            "createdDateTime":"2026-03-02T10:15:31.480+0000"}}"#
+    );
+    entry(SenderKind::HMRC, "hmrc", body.into())
+}
+
+async fn has_no_copy(inbox: &impl Inbox, key: &Key) {
+    assert_eq!(inbox.body_copies(key).await.unwrap(), [], "{key}");
+}
+
+pub async fn discards_rows_and_erases_only_on_request(inbox: &impl Inbox) {
+    let open = recorded(inbox, "a").await;
+    let keep = discard_at(0, false);
+    assert_eq!(inbox.discard(&open, &keep).await.unwrap(), Discarded::Done);
+    let kept = row(inbox, &open).await;
+    assert_eq!(
+        (kept.state, kept.expires_at, kept.body.is_some()),
+        (State::Discarded, Some(expiry(90)), true)
+    );
+    assert_eq!(inbox.body_copies(&open).await.unwrap().len(), 1);
+    assert!(matches!(
+        inbox.discard(&open, &keep).await.unwrap(),
+        Discarded::Refused(_)
+    ));
+    for _ in 0..2 {
+        let erase = discard_at(0, true);
+        assert_eq!(inbox.discard(&open, &erase).await.unwrap(), Discarded::Done);
+        let erased = row(inbox, &open).await;
+        assert_eq!((erased.state, erased.body), (State::Discarded, None));
+        has_no_copy(inbox, &open).await;
+    }
+    let unknown = paid("nobody").key;
+    assert_eq!(
+        inbox.discard(&unknown, &discard_at(0, true)).await.unwrap(),
+        Discarded::Absent
+    );
+    has_no_copy(inbox, &unknown).await;
+}
+
+pub async fn discards_no_row_while_an_attempt_is_under_way(inbox: &impl Inbox) {
+    let delivered = Mark::Delivered {
+        expires_at: expiry(90),
+    };
+    let (first, second) = (recorded(inbox, "a").await, recorded(inbox, "b").await);
+    for erase in [false, true] {
+        let key = if erase { &first } else { &second };
+        let fence = claimed(inbox, key, NOW, 1).await;
+        for seconds in [0, 149] {
+            let discarded = inbox.discard(key, &discard_at(seconds, erase)).await;
+            assert!(
+                matches!(discarded.unwrap(), Discarded::Refused(why) if why.contains("attempt"))
+            );
+            assert_eq!(row(inbox, key).await.state, State::Recorded);
+        }
+        let lapsed = discard_at(150, erase);
+        assert_eq!(inbox.discard(key, &lapsed).await.unwrap(), Discarded::Done);
+        assert_eq!(
+            inbox.mark(&fence, &delivered).await.unwrap(),
+            Marked::Discarded,
+            "a late mark learns what became of its row"
+        );
+        assert_eq!(row(inbox, key).await.state, State::Discarded);
+    }
+
+    let ahead = recorded(inbox, "c").await;
+    claimed(inbox, &ahead, later(86_400), 1).await;
+    assert_eq!(
+        inbox.discard(&ahead, &discard_at(0, false)).await.unwrap(),
+        Discarded::Done,
+        "a lease of a wrong clock does not keep a person waiting for a day"
+    );
+}
+
+pub async fn erases_rows_of_every_state_and_keeps_what_they_were(inbox: &impl Inbox) {
+    let delivered = Mark::Delivered {
+        expires_at: expiry(90),
+    };
+    let (done, repeat, died) = (
+        recorded(inbox, "done").await,
+        recorded(inbox, "repeat").await,
+        recorded(inbox, "dead").await,
+    );
+    let event = row(inbox, &done).await.event().unwrap();
+    inbox.claim_event(&event, &done, later(97)).await.unwrap();
+    let fence = claimed(inbox, &done, NOW, 1).await;
+    inbox.mark(&fence, &delivered).await.unwrap();
+    let fence = claimed(inbox, &repeat, NOW, 2).await;
+    let mark = Mark::Repeat {
+        of: done.clone(),
+        expires_at: expiry(90),
+    };
+    inbox.mark(&fence, &mark).await.unwrap();
+    dead(inbox, &died).await;
+    let long = long_hmrc("long", "PENDING");
+    inbox.record(&long).await.unwrap();
+    let fence = claimed(inbox, &long.key, NOW, 3).await;
+    inbox.mark(&fence, &delivered).await.unwrap();
+    let held = entry(SenderKind::GOVUK_PAY, "pay", noise(400_000));
+    inbox.record(&held).await.unwrap();
+
+    for key in [&done, &repeat, &long.key] {
+        assert!(matches!(
+            inbox.discard(key, &discard_at(0, false)).await.unwrap(),
+            Discarded::Refused(why) if why.contains("--erase")
+        ));
+    }
+    for (key, reason) in [
+        (&done, "delivered"),
+        (&repeat, "pay:done"),
+        (&died, "refused"),
+        (&long.key, "delivered"),
+        (&held.key, "unreadable"),
+    ] {
+        let before = row(inbox, key).await;
+        let erase = discard_at(0, true);
+        assert_eq!(inbox.discard(key, &erase).await.unwrap(), Discarded::Done);
+        has_no_copy(inbox, key).await;
+        let after = row(inbox, key).await;
+        assert_eq!(
+            (after.state, after.reason.as_deref(), after.body),
+            (State::Discarded, Some(reason), None)
+        );
+        assert_eq!(
+            (after.digest, after.content_digest, after.signature),
+            (before.digest, before.content_digest, before.signature)
+        );
+        assert!(matches!(
+            inbox.replay(key, NOW).await.unwrap(),
+            Replayed::Refused(_)
+        ));
+    }
+    for copy in [paid("done"), long, long_hmrc("long", "FAILED"), held] {
+        assert_eq!(inbox.record(&copy).await.unwrap(), Recorded::Duplicate);
+        assert_eq!(row(inbox, &copy.key).await.body, None);
+        has_no_copy(inbox, &copy.key).await;
+    }
+    assert_eq!(
+        inbox.claim_event(&event, &repeat, later(97)).await.unwrap(),
+        EventClaim::HeldBy(done),
+        "the ledger stays"
+    );
+}
+
+pub async fn erases_a_conflict_and_the_first_row_apart(inbox: &impl Inbox) {
+    for length in [10, 40_000] {
+        let message = hex::encode(noise(length));
+        let id = format!("n{length}");
+        let first = hmrc(&id, &format!("first {message}"));
+        let other = hmrc(&id, &format!("other {message}"));
+        inbox.record(&first).await.unwrap();
+        let Recorded::Conflict(beside) = inbox.record(&other).await.unwrap() else {
+            panic!("other content is a conflict");
+        };
+        let erase = discard_at(0, true);
+        inbox.discard(&beside, &erase).await.unwrap();
+        has_no_copy(inbox, &beside).await;
+        assert_eq!(
+            inbox.body_copies(&first.key).await.unwrap().len(),
+            1,
+            "a refused copy leaves nothing under the first row's key"
+        );
+        assert_eq!(inbox.record(&other).await.unwrap(), Recorded::Duplicate);
+        has_no_copy(inbox, &beside).await;
+        inbox.discard(&first.key, &erase).await.unwrap();
+        assert_eq!(inbox.record(&first).await.unwrap(), Recorded::Duplicate);
+        has_no_copy(inbox, &first.key).await;
+    }
+}

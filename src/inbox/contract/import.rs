@@ -1,0 +1,99 @@
+//! Importing: a row of another inbox, as it was.
+
+use bytes::Bytes;
+
+use super::{claim_at, expiry, later, recorded, row};
+use crate::{
+    domain::{Key, Origin, State},
+    inbox::{Imported, Inbox, Replayed, Row, SourceFilter},
+};
+
+pub async fn imports_a_row_as_it_is_and_never_over_another(inbox: &impl Inbox) {
+    let recorded = recorded(inbox, "m1").await;
+    let original = row(inbox, &recorded).await;
+    let key = |id: &str| Key::parse(&format!("pay:{id}")).unwrap();
+    let mut number = 1_u64;
+    let long: Bytes = std::iter::repeat_with(|| {
+        number = number
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        number.to_be_bytes()
+    })
+    .take(100_000)
+    .flatten()
+    .collect();
+    let mut history = original.history.clone();
+    history.add_replay(later(40), 3);
+    let moved = |id: &str, state: State| Row {
+        key: key(id),
+        state,
+        due_at: state.index_partition().map(|_| later(60)),
+        expires_at: state.index_partition().is_none().then(|| expiry(600)),
+        attempts: 3,
+        last_error: Some("https: status 503".into()),
+        budget_from: later(30),
+        ..original.clone()
+    };
+    let rows = [
+        moved("open", State::Recorded),
+        Row {
+            reason: Some("refused".into()),
+            history,
+            ..moved("dead", State::Dead)
+        },
+        Row {
+            body: Some(long.clone()),
+            ..moved("delivered", State::Delivered)
+        },
+        Row {
+            body: None,
+            ..moved("erased", State::Discarded)
+        },
+        Row {
+            body: Some(long.clone()),
+            signature: None,
+            key_label: None,
+            secret_fingerprint: None,
+            origin: Origin::Pull,
+            reason: Some("imported".into()),
+            ..moved("held", State::Held)
+        },
+    ];
+    for row in &rows {
+        assert_eq!(inbox.import(row).await.unwrap(), Imported::Stored);
+        assert_eq!(inbox.import(row).await.unwrap(), Imported::Duplicate);
+        let other = Row {
+            content_digest: [7; 32],
+            ..row.clone()
+        };
+        assert_eq!(inbox.import(&other).await.unwrap(), Imported::KeyTaken);
+    }
+    let without_partition = |row: Row| {
+        let index_partition = None;
+        format!(
+            "{:?}",
+            Row {
+                index_partition,
+                ..row
+            }
+        )
+    };
+    for expected in rows {
+        let stored = row(inbox, &expected.key).await;
+        assert_eq!(without_partition(stored), without_partition(expected));
+    }
+    let due = inbox.find_due(&SourceFilter::ALL, later(61), 10).await;
+    assert!(due.unwrap().contains(&key("open")), "it goes on as it was");
+    let replayed = inbox.replay(&key("delivered"), later(70)).await.unwrap();
+    assert_eq!(replayed, Replayed::Done);
+    let again = inbox
+        .claim(&key("delivered"), &claim_at(later(71), 5))
+        .await;
+    let (again, _) = again.unwrap().unwrap();
+    assert_eq!(again.body, Some(long), "its bytes are whole");
+    let other = Row {
+        content_digest: [7; 32],
+        ..original
+    };
+    assert_eq!(inbox.import(&other).await.unwrap(), Imported::KeyTaken);
+}

@@ -1,0 +1,196 @@
+//! Recording: one row a key, whatever is sent again, and every byte of it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{claimed, later, noise, paid, recorded, row};
+use crate::{
+    domain::{Origin, State},
+    inbox::{Inbox, Mark, PageRequest, Recorded, RowFilter},
+    senders::{
+        SenderKind,
+        example::{NOW, entry, hmrc, hmrc_pulled, spellings},
+    },
+};
+
+pub async fn records_each_key_once(inbox: &impl Inbox) {
+    let entry = paid("m1");
+    assert_eq!(inbox.record(&entry).await.unwrap(), Recorded::First);
+    assert_eq!(inbox.record(&entry).await.unwrap(), Recorded::Duplicate);
+
+    let row = row(inbox, &entry.key).await;
+    assert_eq!(row.proven_body().unwrap(), &entry.body);
+    assert_eq!(
+        (row.state, row.attempts, row.due_at),
+        (State::Recorded, 0, Some(NOW))
+    );
+    assert_eq!(
+        (row.signature, row.key_label),
+        (entry.signature, entry.key_label)
+    );
+    assert_eq!(
+        (row.event_type.as_str(), row.subject.as_deref()),
+        ("card_payment_succeeded", Some("payment"))
+    );
+    assert_eq!(
+        (row.event_at, row.received_at, row.budget_from),
+        (Some(NOW), NOW, NOW)
+    );
+}
+
+pub async fn knows_whose_a_row_is_that_could_not_be_read(inbox: &impl Inbox) {
+    for (kind, source) in [(SenderKind::HMRC, "hmrc"), (SenderKind::GOVUK_PAY, "pay")] {
+        let unreadable = entry(kind, source, Bytes::from_static(b"{}"));
+        assert_eq!(inbox.record(&unreadable).await.unwrap(), Recorded::First);
+        assert_eq!(row(inbox, &unreadable.key).await.kind, kind);
+    }
+}
+
+pub async fn holds_other_content_under_a_taken_key_beside_the_first(inbox: &impl Inbox) {
+    let (first, other) = (hmrc("n1", "[1]"), hmrc("n1", "[2]"));
+    assert_eq!(inbox.record(&first).await.unwrap(), Recorded::First);
+
+    let beside = other.as_conflict().key;
+    assert_eq!(
+        inbox.record(&other).await.unwrap(),
+        Recorded::Conflict(beside.clone())
+    );
+    assert_eq!(
+        inbox.record(&other).await.unwrap(),
+        Recorded::Duplicate,
+        "a conflict is stored once, too"
+    );
+
+    let (first_row, beside) = (row(inbox, &first.key).await, row(inbox, &beside).await);
+    assert_eq!(
+        (first_row.state, first_row.body),
+        (State::Recorded, Some(first.body))
+    );
+    assert_eq!(
+        (beside.state, beside.reason.as_deref()),
+        (State::Held, Some("conflict"))
+    );
+    assert_eq!(beside.body, Some(other.body));
+}
+
+pub async fn keeps_one_row_of_a_notification_that_was_pushed_and_pulled(inbox: &impl Inbox) {
+    let (pushed, pulled) = (hmrc("n1", "[1]"), hmrc_pulled("n1", "[1]"));
+    assert_eq!(inbox.record(&pulled).await.unwrap(), Recorded::First);
+    assert_eq!(inbox.record(&pushed).await.unwrap(), Recorded::Duplicate);
+    let row = row(inbox, &pulled.key).await;
+    assert_eq!(row.proven_body().unwrap(), &pulled.body, "as it was pulled");
+    assert_eq!(
+        (row.origin, row.signature, row.key_label),
+        (Origin::Pull, None, None)
+    );
+}
+
+pub async fn keeps_one_row_of_a_signed_request_in_any_spelling(inbox: &impl Inbox) {
+    let noise = hex::encode(noise(40_000));
+    let envelope = |id: &str, message: &str| {
+        format!(
+            r#"{{"notificationId":"{id}","boxId":"50dca3fc","messageContentType":"application/json",
+                "message":{message},
+                "createdDateTime":"2026-03-02T10:15:31.480+0000"}}"#
+        )
+    };
+    for text in [
+        envelope("short", r#""paid 😀""#),
+        envelope("long", &format!(r#""paid 😀 {noise}""#)),
+        envelope("object", &format!(r#"{{"paid":"😀","for":"{noise}"}}"#)),
+        "unreadable 😀".to_owned(),
+        format!("unreadable and long 😀 {noise}"),
+    ] {
+        let copies = spellings(&text);
+        let first = &copies[0];
+        assert_eq!(inbox.record(first).await.unwrap(), Recorded::First);
+        for copy in &copies[1..] {
+            assert_eq!(inbox.record(copy).await.unwrap(), Recorded::Duplicate);
+            assert_eq!(copy.key, first.key);
+            assert_ne!(copy.digest, first.digest);
+        }
+        let row = row(inbox, &first.key).await;
+        assert_eq!(row.proven_body().unwrap(), &first.body);
+    }
+    let listed = inbox
+        .list(&RowFilter::default(), PageRequest::first(100))
+        .await;
+    assert_eq!(listed.unwrap().rows.len(), 5);
+}
+
+pub async fn returns_every_byte_of_a_body_of_any_length(inbox: &impl Inbox) {
+    for length in [
+        1,
+        100,
+        8 * 1024 - 1,
+        8 * 1024,
+        8 * 1024 + 1,
+        350 * 1024,
+        350 * 1024 + 1,
+        2_100_000,
+        8 << 20,
+    ] {
+        let entry = entry(SenderKind::GOVUK_PAY, "pay", noise(length));
+        assert_eq!(
+            inbox.record(&entry).await.unwrap(),
+            Recorded::First,
+            "{length}"
+        );
+        assert_eq!(
+            inbox.record(&entry).await.unwrap(),
+            Recorded::Duplicate,
+            "{length}"
+        );
+        let row = row(inbox, &entry.key).await;
+        assert!(
+            row.proven_body().unwrap() == &entry.body,
+            "{length} bytes come back"
+        );
+        assert_eq!((row.state, row.is_unreadable()), (State::Held, true));
+    }
+}
+
+pub async fn records_one_of_many_concurrent_copies_as_the_first(inbox: &impl Inbox) {
+    let entry = Arc::new(paid("m1"));
+    let copies = (0..64).map(|_| inbox.record(&entry));
+    let mut outcomes = Vec::new();
+    for outcome in futures_util::future::join_all(copies).await {
+        outcomes.push(outcome.unwrap());
+    }
+    assert_eq!(
+        outcomes
+            .iter()
+            .filter(|outcome| **outcome == Recorded::First)
+            .count(),
+        1
+    );
+    assert_eq!(
+        outcomes
+            .iter()
+            .filter(|outcome| **outcome == Recorded::Duplicate)
+            .count(),
+        63
+    );
+}
+
+pub async fn changes_nothing_when_a_duplicate_is_recorded(inbox: &impl Inbox) {
+    let key = recorded(inbox, "m1").await;
+    let fence = claimed(inbox, &key, NOW, 1).await;
+    let retry = Mark::Retry {
+        due_at: later(60),
+        error: "503".into(),
+    };
+    inbox.mark(&fence, &retry).await.unwrap();
+    let before = format!("{:?}", row(inbox, &key).await);
+
+    assert_eq!(
+        inbox.record(&paid("m1")).await.unwrap(),
+        Recorded::Duplicate
+    );
+    assert_eq!(
+        format!("{:?}", row(inbox, &key).await),
+        before,
+        "an open row stays open"
+    );
+}

@@ -1,0 +1,120 @@
+//! What may befall a request.
+
+/// What befalls a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum InjectedFault {
+    /// Nothing.
+    None,
+    /// It is throttled, and not carried out.
+    Throttled,
+    /// The service fails before it carries it out.
+    FailsBefore,
+    /// The connection is closed before it is carried out.
+    ClosedBefore,
+    /// It is not forwarded and has no response.
+    HangsBefore,
+    /// It is carried out, and the connection is closed.
+    ClosedAfter,
+    /// It is carried out, and the service says that it failed.
+    FailsAfter,
+    /// It is carried out, and half of the answer comes.
+    CutAfter,
+    /// It is forwarded and its response is lost.
+    HangsAfter,
+    /// It is carried out, and the answer comes a second late.
+    LateAfter,
+    /// It is throttled by the table's capacity, and not carried out.
+    ThroughputExceeded,
+    /// The service is unavailable before it carries it out.
+    UnavailableBefore,
+    /// A gateway answers with a page, and it is not carried out.
+    PageBefore,
+    /// The credentials have expired, and it is not carried out.
+    ExpiredBefore,
+    /// The connection is reset before it is carried out.
+    ResetBefore,
+    /// It is forwarded a second late.
+    LateBefore,
+    /// It is carried out, and the connection is reset.
+    ResetAfter,
+    /// It is carried out, and the service says that it throttled it.
+    ThrottledAfter,
+    /// It is carried out, and the service says that it is unavailable.
+    UnavailableAfter,
+    /// It is carried out, and a gateway answers with a page.
+    PageAfter,
+    /// It is carried out, and the answer has no body.
+    EmptyAfter,
+    /// It is carried out, and a byte of the answer is another, so that it is no JSON.
+    AlteredAfter,
+    /// It is carried out, and the answer is JSON of another shape.
+    OtherAfter,
+    /// It is carried out, half of the answer comes, and the connection stays open.
+    StalledAfter,
+    /// It is carried out, and the answer comes byte by byte.
+    TrickledAfter,
+    /// It is carried out twice, as after a retry in the network, and the second answer comes.
+    RepeatedAfter,
+}
+
+impl InjectedFault {
+    /// One of each effect.
+    pub const ALL: [Self; 9] = [
+        Self::Throttled,
+        Self::FailsBefore,
+        Self::ClosedBefore,
+        Self::HangsBefore,
+        Self::ClosedAfter,
+        Self::FailsAfter,
+        Self::CutAfter,
+        Self::HangsAfter,
+        Self::LateAfter,
+    ];
+
+    /// Every one that is one.
+    pub const EVERY: [Self; 25] = [
+        Self::Throttled,
+        Self::FailsBefore,
+        Self::ClosedBefore,
+        Self::HangsBefore,
+        Self::ClosedAfter,
+        Self::FailsAfter,
+        Self::CutAfter,
+        Self::HangsAfter,
+        Self::LateAfter,
+        Self::ThroughputExceeded,
+        Self::UnavailableBefore,
+        Self::PageBefore,
+        Self::ExpiredBefore,
+        Self::ResetBefore,
+        Self::LateBefore,
+        Self::ResetAfter,
+        Self::ThrottledAfter,
+        Self::UnavailableAfter,
+        Self::PageAfter,
+        Self::EmptyAfter,
+        Self::AlteredAfter,
+        Self::OtherAfter,
+        Self::StalledAfter,
+        Self::TrickledAfter,
+        Self::RepeatedAfter,
+    ];
+
+    /// Whether what was asked for is done nevertheless.
+    pub fn is_after(self) -> bool {
+        !matches!(
+            self,
+            Self::None
+                | Self::Throttled
+                | Self::ThroughputExceeded
+                | Self::FailsBefore
+                | Self::UnavailableBefore
+                | Self::PageBefore
+                | Self::ExpiredBefore
+                | Self::ClosedBefore
+                | Self::ResetBefore
+                | Self::HangsBefore
+                | Self::LateBefore
+        )
+    }
+}
