@@ -125,7 +125,7 @@ impl RunningServe {
         Ok(serve)
     }
 
-    fn ended(&mut self) -> Result<Option<std::process::ExitStatus>, String> {
+    pub(super) fn ended(&mut self) -> Result<Option<std::process::ExitStatus>, String> {
         self.child.try_wait().map_err(|error| error.to_string())
     }
 
