@@ -200,7 +200,10 @@ const PROOF: &[(&str, &[&str])] = &[
     ("simulate", &["arguments", "history", "checker"]),
     ("model", &["arguments", "simulate"]),
     ("planted", &["arguments"]),
-    ("power", &["arguments", "history", "checker", "simulate"]),
+    (
+        "power",
+        &["arguments", "history", "checker", "planted", "simulate"],
+    ),
     ("second_verifier", &[]),
     ("second_policy", &[]),
     ("attacked", &["second_verifier"]),

@@ -48,14 +48,14 @@ pub fn assert_discreet(what: &str, text: &str) {
     }
 }
 
-/// The level of `serve`'s log: quiet, since some tests make a lot of it, unless a person who runs
-/// them wants all of it searched.
+/// The level at which every program that is started logs, if a person who runs the tests wants all
+/// of it searched.
 #[expect(
     clippy::disallowed_methods,
     reason = "a person who runs the tests says how much is logged"
 )]
-fn log_level() -> String {
-    std::env::var("PILLARBOX_TEST_LOG").unwrap_or_else(|_| "warn".to_owned())
+pub fn searched_log_level() -> Option<String> {
+    std::env::var("PILLARBOX_TEST_LOG").ok()
 }
 
 /// Both senders, and everything to a log.
@@ -177,7 +177,9 @@ impl Folder {
     /// `serve` on a free port.
     pub fn serve_command(&self) -> Command {
         let mut command = self.command(&[&["serve"], FREE_PORTS].concat());
-        command.env("PILLARBOX_LOG", log_level());
+        // Some tests make a lot of it.
+        let level = searched_log_level().unwrap_or_else(|| "warn".to_owned());
+        command.env("PILLARBOX_LOG", level);
         command
     }
 }

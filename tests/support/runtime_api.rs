@@ -25,7 +25,7 @@ use super::{
     client::{CheckedResponse, DEADLINE},
     function::{TRACE_HEADER, answer_of},
     message::{hmrc, pay},
-    process::assert_discreet,
+    process::{assert_discreet, searched_log_level},
     table,
 };
 
@@ -126,6 +126,7 @@ impl Bootstrap {
             .env("AWS_LAMBDA_FUNCTION_NAME", "pillarbox")
             .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST");
         command.env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256");
+        command.envs(searched_log_level().map(|level| ("PILLARBOX_LOG", level)));
         command.envs(
             variables
                 .iter()

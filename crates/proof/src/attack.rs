@@ -43,8 +43,10 @@ pub struct AttackOutcome {
     pub expected: Judgement,
     /// The answer.
     pub answer: HttpAnswer,
-    /// How often the inbox was called.
+    /// How often the inbox was asked to store something.
     pub calls: u64,
+    /// How often the inbox was probed, which a monitor alone may cause.
+    pub probes: u64,
     /// What the inbox was asked to store.
     pub stored: Option<StoredNotification>,
 }
@@ -121,15 +123,11 @@ impl AttackedReceiver {
     /// Gives the receiver any event; `None` if it is not one of a front.
     pub fn attack_with_event(&self, event: &RawValue) -> Option<AttackOutcome> {
         let stopped_at = NOW.plus(Duration::from_secs(10));
-        let before = self.inbox.calls();
+        let before = (self.inbox.calls(), self.inbox.probes());
         let answer = answer_event(&self.receiver, event, stopped_at);
         let answer = self.runtime.block_on(answer)?;
-        Some(AttackOutcome {
-            expected: Judgement::Refused(answer.status),
-            answer,
-            calls: self.inbox.calls() - before,
-            stored: self.inbox.take_last(),
-        })
+        let expected = Judgement::Refused(answer.status);
+        Some(self.outcome_since(before, expected, answer))
     }
 
     fn outcome_of(
@@ -137,12 +135,22 @@ impl AttackedReceiver {
         expected: Judgement,
         answer: impl FnOnce() -> HttpAnswer,
     ) -> AttackOutcome {
-        let before = self.inbox.calls();
+        let before = (self.inbox.calls(), self.inbox.probes());
         let answer = answer();
+        self.outcome_since(before, expected, answer)
+    }
+
+    fn outcome_since(
+        &self,
+        (calls, probes): (u64, u64),
+        expected: Judgement,
+        answer: HttpAnswer,
+    ) -> AttackOutcome {
         AttackOutcome {
             expected,
             answer,
-            calls: self.inbox.calls() - before,
+            calls: self.inbox.calls() - calls,
+            probes: self.inbox.probes() - probes,
             stored: self.inbox.take_last(),
         }
     }
@@ -199,6 +207,11 @@ impl AttackOutcome {
                 if self.calls > 0 =>
             {
                 "the inbox was called"
+            }
+            Judgement::Proven(_) | Judgement::Challenge(_) | Judgement::Refused(_)
+                if self.probes > 0 =>
+            {
+                "the inbox was probed"
             }
             Judgement::Challenge(value)
                 if status != 200 || self.answer.body != challenge_answer(value) =>

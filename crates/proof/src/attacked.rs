@@ -75,10 +75,11 @@ impl Clock for StoppedClock {
     }
 }
 
-/// An inbox that keeps no more than a count and the last entry.
+/// An inbox that keeps no more than counts and the last entry.
 #[derive(Default)]
 pub struct CountingInbox {
     calls: AtomicU64,
+    probes: AtomicU64,
     last: Mutex<Option<StoredNotification>>,
 }
 
@@ -97,6 +98,11 @@ impl CountingInbox {
     /// How often it was asked to store something.
     pub fn calls(&self) -> u64 {
         self.calls.load(Ordering::Relaxed)
+    }
+
+    /// How often it was probed.
+    pub fn probes(&self) -> u64 {
+        self.probes.load(Ordering::Relaxed)
     }
 
     /// The last notification, taken out.
@@ -119,6 +125,7 @@ impl ReceiveInbox for CountingInbox {
     }
 
     async fn probe(&self) -> Result<(), InboxError> {
+        self.probes.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 }

@@ -5,6 +5,9 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use super::{DynamoInbox, names::INDEX};
 use crate::inbox::InboxError;
 
+/// No code of DynamoDB is longer.
+const MAX_CODE_BYTES: usize = 64;
+
 impl DynamoInbox {
     /// The error of a failed `operation`. It repeats no message of the service, which may quote an
     /// item.
@@ -65,11 +68,19 @@ pub(super) fn describe<E: ProvideErrorMetadata, R>(
     }
 }
 
+/// The code, if it has the form of DynamoDB's: letters alone. Another server may answer, and repeat
+/// what it was sent in place of a code.
+fn code(error: &impl ProvideErrorMetadata) -> Option<&str> {
+    let is_code = |code: &&str| {
+        (1..=MAX_CODE_BYTES).contains(&code.len())
+            && code.bytes().all(|byte| byte.is_ascii_alphabetic())
+    };
+    error.code().filter(is_code)
+}
+
 fn service_error(operation: &str, table: &str, error: &impl ProvideErrorMetadata) -> String {
-    let (code, message) = (
-        error.code().unwrap_or("an unnamed error"),
-        error.message().unwrap_or_default(),
-    );
+    let code = code(error).unwrap_or("an unnamed error");
+    let message = error.message().unwrap_or_default();
     let advice = match code {
         "ResourceNotFoundException" => {
             "there is no such table here: check its name, the region and the account, or create \
@@ -186,6 +197,22 @@ mod tests {
                 text.starts_with("table inbox: PutItem: ") && text.contains(expected),
                 "{code}: {text}"
             );
+        }
+    }
+
+    #[test]
+    fn a_code_is_shown_only_if_it_has_the_form_of_one() {
+        let long = "a".repeat(65);
+        for code in [
+            "",
+            "FwoGZXIvYXdzE0canary",
+            "pay:canary",
+            "two words\n",
+            &long,
+        ] {
+            let text = description(code, "");
+            let expected = "table inbox: PutItem: an unnamed error: the service failed";
+            assert_eq!(text, expected, "{code}");
         }
     }
 

@@ -134,6 +134,9 @@ pub(super) fn check() -> bool {
     for url in &wrong {
         println!("WRONG {url} be sent to");
     }
+    if opened.connections > 0 {
+        println!("WRONG a name or a redirect led to this machine");
+    }
     wrong.is_empty() && opened.connections == 0
 }
 

@@ -98,7 +98,7 @@ struct ForgeTotals {
     kinds: BTreeMap<usize, KindCounts>,
     ways: BTreeMap<&'static str, u64>,
     forgeries_accepted: u64,
-    stores_of_forgeries: u64,
+    calls_for_forgeries: u64,
     disagreements: Vec<(u64, String)>,
 }
 
@@ -106,8 +106,12 @@ impl ForgeTotals {
     fn add(&mut self, number: u64, case: &ForgedCase, attacked: &AttackedReceiver) {
         let outcome = attacked.attack(&case.request, case.way_in);
         self.forgeries_accepted += u64::from(outcome.is_forgery_accepted());
-        if !matches!(outcome.expected, Judgement::Proven(_)) {
-            self.stores_of_forgeries += outcome.calls;
+        match outcome.expected {
+            Judgement::Proven(_) => {}
+            Judgement::Monitor => self.calls_for_forgeries += outcome.calls,
+            Judgement::Challenge(_) | Judgement::Refused(_) => {
+                self.calls_for_forgeries += outcome.calls + outcome.probes;
+            }
         }
         *self.ways.entry(case.way_in.as_str()).or_default() += 1;
         let counts = self.kinds.entry(case.kind()).or_default();
@@ -135,7 +139,7 @@ impl ForgeTotals {
             *self.ways.entry(way).or_default() += count;
         }
         self.forgeries_accepted += other.forgeries_accepted;
-        self.stores_of_forgeries += other.stores_of_forgeries;
+        self.calls_for_forgeries += other.calls_for_forgeries;
         self.disagreements.extend(other.disagreements);
     }
 
@@ -196,7 +200,7 @@ pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
          inbox for forgeries, {} disagreements with the second implementation",
         began.elapsed().as_secs_f64(),
         totals.forgeries_accepted,
-        totals.stores_of_forgeries,
+        totals.calls_for_forgeries,
         totals.disagreements.len()
     );
     Ok(destinations::check() && totals.disagreements.is_empty() && totals.forgeries_accepted == 0)

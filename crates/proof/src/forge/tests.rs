@@ -5,7 +5,7 @@ fn no_changed_request_is_stored_unless_the_second_implementation_calls_it_proven
     let totals = forge(3_000, 7, 2);
     assert_eq!(totals.disagreements, []);
     assert_eq!(
-        (totals.forgeries_accepted, totals.stores_of_forgeries),
+        (totals.forgeries_accepted, totals.calls_for_forgeries),
         (0, 0)
     );
     assert_eq!(totals.kinds.len(), MUTATIONS.len() + 1);

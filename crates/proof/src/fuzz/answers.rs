@@ -77,6 +77,7 @@ pub(super) fn list_seeds() -> Vec<Vec<u8>> {
         format!("[{all}]"),
         "[]".to_owned(),
         "[42,null,{}]".to_owned(),
+        r#"[{"notificationId":"n1"}]"#.to_owned(),
     ]
     .map(String::into_bytes)
     .into()
@@ -95,7 +96,8 @@ pub(super) fn search_seeds() -> Vec<Vec<u8>> {
         "next_page":{{"href":"https://publicapi.payments.service.gov.uk/v1/payments?page=3"}}}}}}"#
     );
     let last = r#"{"count":0,"results":[],"_links":{}}"#;
-    vec![page.into_bytes(), last.into()]
+    let for_ever = page.replace("page=3", "page=2");
+    vec![page.into_bytes(), for_ever.into_bytes(), last.into()]
 }
 
 /// Seeds of [`date`].

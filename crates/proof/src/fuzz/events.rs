@@ -85,9 +85,7 @@ pub(super) fn stream_batch(bytes: &[u8]) {
     let Some(written) = value["Records"].as_array() else {
         return; // written twice, or with half a surrogate pair
     };
-    if written.len() != records.len() {
-        return;
-    }
+    assert_eq!(written.len(), records.len(), "a record is left out");
     for (record, written) in records.iter().zip(written) {
         let number = &written["dynamodb"]["SequenceNumber"];
         assert_eq!(Some(&*record.sequence.to_string()), number.as_str());
@@ -154,5 +152,6 @@ pub(super) fn seed_batches() -> Vec<Vec<u8>> {
         record("MODIFY", "113", "pay:n1", "delivered"),
         record("REMOVE", "114", "~source:pay", "x"),
     ]});
-    vec![batch.to_string().into_bytes()]
+    let unnamed = batch.to_string().replace(r#""SequenceNumber":"112","#, "");
+    vec![batch.to_string().into_bytes(), unnamed.into_bytes()]
 }

@@ -136,6 +136,7 @@ destination = "queue"
         format!("{least}{table}").into_bytes(),
         pasted.into_bytes(),
         https.into_bytes(),
+        format!("retention_days = 60\nacceptance_days = 60\n{least}").into_bytes(),
     ]
 }
 

@@ -1,21 +1,9 @@
 //! The list of faults: what each changes, and what has to find it.
 
+use super::catchers::Catcher;
+
 /// The list, which says how it is written.
 const LIST: &str = include_str!("faults.txt");
-
-/// What has to find a fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Catcher {
-    /// `proof simulate`.
-    Simulation,
-    /// `proof model`.
-    Model,
-    /// The tests of a package whose names contain a text.
-    Tests {
-        package: &'static str,
-        filter: &'static str,
-    },
-}
 
 /// One place that a fault changes.
 #[derive(Debug)]
@@ -29,7 +17,8 @@ pub(super) struct FaultEdit {
 #[derive(Debug)]
 pub(super) struct PlantedFault {
     pub(super) name: &'static str,
-    pub(super) catcher: Catcher,
+    /// Each of these has to find it.
+    pub(super) catchers: Vec<Catcher>,
     pub(super) edits: Vec<FaultEdit>,
 }
 
@@ -38,10 +27,9 @@ pub(super) fn faults() -> Vec<PlantedFault> {
     let mut faults: Vec<PlantedFault> = Vec::new();
     for line in LIST.lines() {
         if let Some(name) = line.strip_prefix("== ") {
-            let catcher = Catcher::Simulation;
             faults.push(PlantedFault {
                 name,
-                catcher,
+                catchers: Vec::new(),
                 edits: Vec::new(),
             });
             continue;
@@ -50,11 +38,7 @@ pub(super) fn faults() -> Vec<PlantedFault> {
             continue;
         };
         if let Some(catcher) = line.strip_prefix("by: ") {
-            fault.catcher = match catcher {
-                "simulate" => Catcher::Simulation,
-                "model" => Catcher::Model,
-                tests => tests_of(tests),
-            };
+            fault.catchers.push(Catcher::parse(catcher));
         } else if let Some(file) = line.strip_prefix("in: ") {
             fault.edits.push(FaultEdit {
                 file,
@@ -74,10 +58,4 @@ pub(super) fn faults() -> Vec<PlantedFault> {
         }
     }
     faults
-}
-
-/// The tests that a line names: a package and a text, or only a text for the library's own.
-fn tests_of(line: &'static str) -> Catcher {
-    let (package, filter) = line.split_once(' ').unwrap_or(("pillarbox", line));
-    Catcher::Tests { package, filter }
 }

@@ -4,6 +4,7 @@
 //! check runs. A fault that no check finds is a hole in the checks. The sources themselves have no
 //! such branch.
 
+mod catchers;
 mod faults;
 
 use std::{
@@ -15,12 +16,14 @@ use std::{
 };
 
 use crate::arguments::Arguments;
-use faults::{Catcher, PlantedFault, faults};
+use catchers::SearchLimits;
+use faults::{PlantedFault, faults};
 
 /// How a replacement says "if this fault is chosen".
 const CHOSEN: &str = "PLANTED";
-/// The variable that chooses one.
-const VARIABLE: &str = "PILLARBOX_PLANTED";
+/// The variable that chooses one. A command that empties the environment of the binaries it attacks
+/// passes it on.
+pub(crate) const VARIABLE: &str = "PILLARBOX_PLANTED";
 
 /// The roots of the packages that faults are planted in.
 const SWITCHED: [&str; 2] = ["src/lib.rs", "crates/pillarbox-cli/src/lib.rs"];
@@ -62,22 +65,24 @@ pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
         .enumerate()
         .filter(|(_, fault)| only.split('|').any(|text| fault.name.contains(text)))
         .collect();
-    let packages = chosen.iter().filter_map(|(_, fault)| match fault.catcher {
-        Catcher::Tests { package, .. } => Some(package),
-        Catcher::Simulation | Catcher::Model => None,
-    });
-    tree.build(packages.collect())?;
+    let count = chosen.len();
+    let catchers = chosen.iter().flat_map(|(_, fault)| &fault.catchers);
+    tree.build(catchers.filter_map(|catcher| catcher.package()).collect())?;
     println!("| fault | found by | cost |\n|---|---|---|");
-    let mut missed = 0;
+    let limits = SearchLimits { histories, seed };
+    let (mut rows, mut missed) = (0, 0);
     for (number, fault) in chosen {
-        let began = tokio::time::Instant::now();
-        let found = tree.find(number, fault, histories, seed)?;
-        let cost = describe(began.elapsed());
-        let by = found.as_deref().unwrap_or("**nothing**");
-        println!("| {} | {by} | {cost} |", fault.name);
-        missed += usize::from(found.is_none());
+        for catcher in &fault.catchers {
+            let began = tokio::time::Instant::now();
+            let found = catcher.find(&tree, number, limits)?;
+            let cost = describe(began.elapsed());
+            let by = found.as_deref().unwrap_or("**nothing**");
+            println!("| {} | {by} | {cost} |", fault.name);
+            rows += 1;
+            missed += usize::from(found.is_none());
+        }
     }
-    println!("{missed} faults were not found");
+    println!("{rows} searches for {count} faults; {missed} found nothing");
     Ok(missed == 0)
 }
 
@@ -167,62 +172,6 @@ impl PlantedTree {
         }
         Ok(())
     }
-
-    /// What finds the fault, with the number of histories or tests; `None` if nothing does.
-    fn find(
-        &self,
-        number: usize,
-        fault: &PlantedFault,
-        histories: u64,
-        seed: u64,
-    ) -> Result<Option<String>, String> {
-        let number = number.to_string();
-        match fault.catcher {
-            Catcher::Simulation => {
-                let program = self.target.join("proof/proof");
-                let output = run(Command::new(program).env(VARIABLE, &number).args([
-                    "simulate",
-                    "--histories",
-                    &histories.to_string(),
-                    "--seed",
-                    &seed.to_string(),
-                    "--first",
-                    "true",
-                ]))?;
-                let text = String::from_utf8_lossy(&output.stdout).into_owned();
-                let after = text
-                    .lines()
-                    .find_map(|line| line.split_once(" histories in"));
-                let rule = text
-                    .lines()
-                    .find_map(|line| line.strip_prefix("VIOLATION "));
-                let rule = rule.and_then(|rule| rule.split_once(':'));
-                Ok(rule.zip(after).map(|((rule, _), (after, _))| {
-                    format!("`simulate`, rule {rule}, after {after} histories")
-                }))
-            }
-            Catcher::Model => {
-                let program = self.target.join("proof/proof");
-                let searched = run(Command::new(program).env(VARIABLE, &number).arg("model"))?;
-                let text = String::from_utf8_lossy(&searched.stdout).into_owned();
-                let rule = text
-                    .lines()
-                    .find_map(|line| line.strip_prefix("VIOLATION "));
-                let rule = rule.and_then(|rule| rule.split_once(':'));
-                Ok(rule.map(|(rule, _)| format!("`model`, rule {rule}")))
-            }
-            Catcher::Tests { package, filter } => {
-                let mut tests = self.tests(package);
-                let output = run(tests.env(VARIABLE, &number).args(["--", filter]))?;
-                let text = String::from_utf8_lossy(&output.stdout).into_owned();
-                let failed = text
-                    .lines()
-                    .find_map(|line| line.strip_suffix(" stdout ----"));
-                let failed = failed.and_then(|line| line.strip_prefix("---- "));
-                Ok(failed.map(|test| format!("`{test}`")))
-            }
-        }
-    }
 }
 
 /// The files that faults change, with every fault in them.
@@ -277,6 +226,7 @@ mod tests {
                     fault.name
                 );
             }
+            assert!(!fault.catchers.is_empty(), "{}", fault.name);
         }
     }
 }

@@ -15,6 +15,8 @@ use crate::checker::{Violation, check};
 
 /// How long the open rows may take; an attempt that the cut interrupted is made again at once.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a process that refuses connections may take to end.
+const END_TIMEOUT: Duration = Duration::from_secs(2);
 /// How many of those without an answer are sent again.
 const MOST_SENT_AGAIN: usize = 4;
 
@@ -42,7 +44,7 @@ pub(super) fn recover(
         .map_err(|error| vec![rig(describe(folder, &error))])?;
     let output = folder.with_extension("recovered");
     let started = RunningServe::start(&mut program.serve_command(folder), &output);
-    let serve = started.map_err(|text| vec![violation("start", text)])?;
+    let mut serve = started.map_err(|text| vec![violation("start", text)])?;
     let list = |filters: &[&str]| -> Result<Vec<ListedRow>, Vec<Violation>> {
         let lines = program
             .list(folder, filters)
@@ -64,8 +66,8 @@ pub(super) fn recover(
     }
     story.delivered(&before);
     story.disturbed("power cut");
-    let sent_again =
-        send_again(&serve, &unacknowledged, &mut story).map_err(|text| vec![rig(text)])?;
+    let sent_again = send_again(&serve, &unacknowledged, &mut story)
+        .map_err(|text| vec![unanswered(&mut serve, text)])?;
     let deadline = Instant::now() + DRAIN_TIMEOUT;
     while !list(&["--state", "open"])?.is_empty() && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(10));
@@ -122,6 +124,19 @@ fn send_again(
         (post, connection.post(index, message))
     });
     Ok(posted.collect())
+}
+
+/// What it means that a request could not be sent: that `serve` has ended, or that the rig has
+/// failed.
+fn unanswered(serve: &mut RunningServe, text: String) -> Violation {
+    let deadline = Instant::now() + END_TIMEOUT;
+    while Instant::now() < deadline {
+        if let Ok(Some(status)) = serve.ended() {
+            return violation("end", format!("serve ended with {status}: {}", serve.log()));
+        }
+        thread::sleep(Duration::from_millis(4));
+    }
+    rig(text)
 }
 
 /// The file is sound, and every row is what its bytes and its signature say.

@@ -1,6 +1,7 @@
 //! The shipped `pillarbox`, as a process in a folder.
 
 use std::{
+    env,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
@@ -13,6 +14,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
+
+use crate::planted::VARIABLE;
 
 /// The secrets of both sources, and the variables that hold them.
 pub(super) const HMRC_SECRET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
@@ -43,7 +46,8 @@ pub(super) struct CommandRun {
 }
 
 impl PillarboxProgram {
-    /// A command in `folder`, with the secrets in its environment and nothing else.
+    /// A command in `folder`, with the secrets in its environment and nothing else, unless the
+    /// program has faults planted in it.
     pub(super) fn command(&self, folder: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.0);
         command
@@ -53,6 +57,7 @@ impl PillarboxProgram {
             .env("HMRC_PUSH_SECRET", HMRC_SECRET)
             .env("PAY_SIGNING_SECRET", PAY_SECRET)
             .env("PILLARBOX_LOG", "warn")
+            .envs(env::vars_os().filter(|(name, _)| name == VARIABLE))
             .stdin(Stdio::null());
         command
     }
@@ -120,7 +125,7 @@ impl RunningServe {
         Ok(serve)
     }
 
-    fn ended(&mut self) -> Result<Option<std::process::ExitStatus>, String> {
+    pub(super) fn ended(&mut self) -> Result<Option<std::process::ExitStatus>, String> {
         self.child.try_wait().map_err(|error| error.to_string())
     }
 

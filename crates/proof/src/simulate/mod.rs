@@ -8,6 +8,7 @@
 mod api;
 pub(crate) mod content;
 mod delivery;
+mod leaks;
 mod one_history;
 mod person;
 mod plan;
@@ -81,7 +82,9 @@ impl Totals {
             };
             *self.counts.entry(what).or_default() += 1;
         }
-        if let Some(violation) = check(history).into_iter().next() {
+        let (lines, violations) = judge(history);
+        *self.counts.entry("lines logged").or_default() += lines;
+        if let Some(violation) = violations.into_iter().next() {
             self.violated.push((plan.clone(), violation));
         }
     }
@@ -156,7 +159,15 @@ pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
     Ok(totals.violated.is_empty() && panics == 0)
 }
 
+/// What the history that has just run on this thread broke, and how many lines it logged.
+fn judge(history: &History) -> (u64, Vec<Violation>) {
+    let (lines, leaked) = leaks::take();
+    let violations = check(history).into_iter().chain(leaked);
+    (lines, violations.collect())
+}
+
 fn simulate(histories: u64, seed: u64, threads: u64, most: usize) -> Totals {
+    leaks::watch();
     let (next, all) = (AtomicU64::new(0), Mutex::new(Totals::default()));
     let violated = AtomicU64::new(0);
     thread::scope(|scope| {
@@ -188,7 +199,7 @@ fn shrink(plan: Plan, violation: Violation) -> (Plan, Violation) {
     let (mut plan, mut violation) = (plan, violation);
     'smaller: loop {
         for smaller in plan.smaller() {
-            let found = check(&run(&smaller));
+            let (_, found) = judge(&run(&smaller));
             if let Some(same) = found.into_iter().find(|found| found.rule == violation.rule) {
                 (plan, violation) = (smaller, same);
                 continue 'smaller;
@@ -202,11 +213,12 @@ fn shrink(plan: Plan, violation: Violation) -> (Plan, Violation) {
 pub(crate) fn replay(arguments: &Arguments) -> Result<bool, String> {
     let plan: Plan = arguments.line().parse()?;
     hide_planned_panics();
+    leaks::watch();
     let history = run(&plan);
     for moment in &history.moments {
         println!("{moment}");
     }
-    let violations = check(&history);
+    let (_, violations) = judge(&history);
     for violation in &violations {
         println!("VIOLATION {violation}");
     }

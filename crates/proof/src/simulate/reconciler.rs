@@ -30,7 +30,7 @@ use super::{
 };
 
 const CLIENT_ID: &str = "simulated-client";
-const CLIENT_SECRET: &str = "a secret of the simulated application";
+pub(super) const CLIENT_SECRET: &str = "a secret of the simulated application";
 /// The events that the webhook subscribes to.
 const EVENTS: [&str; 5] = [
     "card_payment_succeeded",

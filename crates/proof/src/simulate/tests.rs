@@ -13,7 +13,8 @@ const REGRESSIONS: &[&str] = &[
 ];
 
 fn assert_kept(plan: &Plan) {
-    let violations = check(&run(plan));
+    leaks::watch();
+    let (_, violations) = judge(&run(plan));
     assert_eq!(violations, [], "proof replay {plan}");
 }
 

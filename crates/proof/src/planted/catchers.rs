@@ -1,0 +1,194 @@
+//! What has to find a fault, and how it says that it did.
+
+use std::process::Command;
+
+use super::{PlantedTree, VARIABLE, run};
+
+/// How many forgeries are made: each kind of change comes to hundreds.
+const FORGERIES: &str = "20000";
+/// How many power losses `serve` has: three runs, one of them with long bodies.
+const SERVE_LOSSES: &str = "60";
+/// How many the commands have: one run of each.
+const COMMAND_LOSSES: &str = "100";
+
+/// What has to find a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Catcher {
+    /// `proof simulate`.
+    Simulation,
+    /// `proof model`.
+    Model,
+    /// `proof forge`.
+    Forgeries,
+    /// `proof power`, of `serve` or of the commands.
+    PowerLoss { part: &'static str },
+    /// The tests of a package whose names contain a text.
+    Tests {
+        package: &'static str,
+        filter: &'static str,
+    },
+}
+
+/// How far a catcher goes that can go on for ever.
+#[derive(Clone, Copy)]
+pub(super) struct SearchLimits {
+    pub(super) histories: u64,
+    pub(super) seed: u64,
+}
+
+impl Catcher {
+    /// Reads a catcher as the list has it.
+    pub(super) fn parse(text: &'static str) -> Self {
+        match text {
+            "simulate" => Self::Simulation,
+            "model" => Self::Model,
+            "forge" => Self::Forgeries,
+            "fuzz" => Self::Tests {
+                package: "proof",
+                filter: "fuzz::tests::every_target",
+            },
+            _ => match text.split_once(' ') {
+                Some(("power", part)) => Self::PowerLoss { part },
+                Some((package, filter)) => Self::Tests { package, filter },
+                None => Self::Tests {
+                    package: "pillarbox",
+                    filter: text,
+                },
+            },
+        }
+    }
+
+    /// The package whose tests it runs.
+    pub(super) fn package(self) -> Option<&'static str> {
+        match self {
+            Self::Tests { package, .. } => Some(package),
+            Self::Simulation | Self::Model | Self::Forgeries | Self::PowerLoss { .. } => None,
+        }
+    }
+
+    /// What it finds in the copy with the fault of that number; `None` if it finds nothing.
+    pub(super) fn find(
+        self,
+        tree: &PlantedTree,
+        number: usize,
+        limits: SearchLimits,
+    ) -> Result<Option<String>, String> {
+        let (histories, seed) = (limits.histories.to_string(), limits.seed.to_string());
+        let seed = ["--seed", seed.as_str()];
+        let program = |arguments: &[&[&str]]| {
+            let mut command = Command::new(tree.target.join("proof/proof"));
+            command.args(arguments.concat());
+            output(&mut command, number)
+        };
+        Ok(match self {
+            Self::Simulation => {
+                let most = ["simulate", "--first", "true", "--histories", &histories];
+                let text = program(&[&most, &seed])?;
+                let counts = text
+                    .lines()
+                    .find_map(|line| line.split_once(" histories in"));
+                let found = violation(&text).zip(counts);
+                found.map(|(rule, (after, _))| {
+                    format!("`simulate`, rule {rule}, after {after} histories")
+                })
+            }
+            Self::Model => {
+                let text = program(&[&["model"]])?;
+                violation(&text).map(|rule| format!("`model`, rule {rule}"))
+            }
+            Self::Forgeries => {
+                let text = program(&[&["forge", "--cases", FORGERIES], &seed])?;
+                let disagreement = first(&text, "DISAGREEMENT ");
+                let disagreement = disagreement.and_then(|line| line.split(": ").next());
+                let found = disagreement.or_else(|| first(&text, "WRONG "));
+                found.map(|problem| format!("`forge`: {problem}"))
+            }
+            Self::PowerLoss { part } => {
+                let times = if part == "serve" {
+                    SERVE_LOSSES
+                } else {
+                    COMMAND_LOSSES
+                };
+                let text = program(&[&["power", "--only", part, "--times", times], &seed])?;
+                violation(&text).map(|rule| format!("`power`, rule {rule}"))
+            }
+            Self::Tests { package, filter } => {
+                let text = output(tree.tests(package).args(["--", filter]), number)?;
+                found_by_test(tree, package, &text)?
+            }
+        })
+    }
+}
+
+/// The first test that failed and that passes without a fault: on a machine that is busy, a test
+/// may fail for want of time.
+fn found_by_test(tree: &PlantedTree, package: &str, text: &str) -> Result<Option<String>, String> {
+    for test in failed_tests(text) {
+        let alone = run(tree.tests(package).args(["--", "--exact", test]))?;
+        if alone.status.success() {
+            return Ok(Some(format!("`{test}`")));
+        }
+        eprintln!("{test} fails without a fault, too, and is not counted");
+    }
+    Ok(None)
+}
+
+/// What a command prints while the fault of that number is chosen.
+fn output(command: &mut Command, number: usize) -> Result<String, String> {
+    let output = run(command.env(VARIABLE, number.to_string()))?;
+    // A command that could not do its work has found nothing, and says why.
+    if output.status.code() == Some(2) {
+        eprint!("{}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// What follows the first of these words at the beginning of a line.
+fn first<'a>(text: &'a str, word: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| line.strip_prefix(word))
+}
+
+/// The rule of the first violation.
+fn violation(text: &str) -> Option<&str> {
+    first(text, "VIOLATION ")?.split(':').next()
+}
+
+/// The names of the tests that failed.
+fn failed_tests(text: &str) -> impl Iterator<Item = &str> {
+    let failed = text
+        .lines()
+        .filter_map(|line| line.strip_suffix(" stdout ----"));
+    failed.filter_map(|line| line.strip_prefix("---- "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_of_the_list_stands_for_what_finds_the_fault() {
+        for (text, package) in [
+            ("simulate", None),
+            ("model", None),
+            ("forge", None),
+            ("power serve", None),
+            ("fuzz", Some("proof")),
+            ("receive::tests", Some("pillarbox")),
+            ("pillarbox-cli sqlite", Some("pillarbox-cli")),
+        ] {
+            assert_eq!(Catcher::parse(text).package(), package, "{text}");
+        }
+        let commands = Catcher::PowerLoss { part: "commands" };
+        assert_eq!(Catcher::parse("power commands"), commands);
+    }
+
+    #[test]
+    fn what_a_catcher_prints_says_what_it_found() {
+        assert_eq!(violation("seed 1\nVIOLATION I1: lost\n"), Some("I1"));
+        assert_eq!(violation("0 violations\n"), None);
+        let tests = "failures:\n\n---- a::b stdout ----\n\nthread panicked\n---- c stdout ----\n";
+        assert!(failed_tests(tests).eq(["a::b", "c"]));
+        assert_eq!(failed_tests("test result: ok.\n").count(), 0);
+        assert_eq!(first("WRONG x must pass\n", "WRONG "), Some("x must pass"));
+    }
+}
