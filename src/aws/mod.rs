@@ -4,6 +4,7 @@
 //! Amazon, because loading the system's roots takes longer in a cold start than the first call to
 //! DynamoDB.
 
+mod connector;
 pub mod sdk_error;
 mod limits;
 mod renewed_credentials;
@@ -12,6 +13,7 @@ mod request_id;
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use aws_credential_types::{
@@ -22,23 +24,24 @@ use aws_smithy_async::{
     rt::sleep::{SharedAsyncSleep, TokioSleep},
     time::{SharedTimeSource, SystemTimeSource},
 };
-use aws_smithy_http_client::{
-    Builder,
-    tls::{self, TlsContext, TrustStore, rustls_provider::CryptoMode},
-};
 use aws_smithy_runtime_api::client::{
     behavior_version::BehaviorVersion, stalled_stream_protection::StalledStreamProtectionConfig,
 };
 use aws_types::{SdkConfig, region::Region, sdk_config::SharedHttpClient};
-use rustls::pki_types::{CertificateDer, pem::PemObject};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, pem::PemObject},
+};
 
+use connector::PooledHttpClient;
 pub use limits::AwsLimits;
 use renewed_credentials::RenewedCredentials;
 pub use request_id::NotAwsError;
 use request_id::require_request_id;
 
 /// The roots of Amazon Trust Services, which certifies every AWS endpoint.
-const ROOTS: &[u8] = include_bytes!("roots.pem");
+const ROOTS: &str = include_str!("roots.pem");
 
 /// Reads the variables and files that configure access to AWS.
 pub trait Environment {
@@ -272,7 +275,8 @@ pub fn require_endpoints(environment: &impl Environment) -> Result<(), AwsError>
 
 /// The HTTP client of all AWS services. It trusts Amazon's roots and those of `AWS_CA_BUNDLE`.
 pub fn http_client(environment: &impl Environment) -> Result<SharedHttpClient, AwsError> {
-    let mut roots = TrustStore::empty().with_pem_certificate(ROOTS);
+    let mut roots = RootCertStore::empty();
+    add_certificates(&mut roots, ROOTS)?;
     if let Some(path) = environment
         .variable("AWS_CA_BUNDLE")
         .filter(|path| !path.is_empty())
@@ -281,29 +285,26 @@ pub fn http_client(environment: &impl Environment) -> Result<SharedHttpClient, A
         let bundle = environment
             .read_file(&path)
             .map_err(|error| AwsError::Bundle(path, error))?;
-        check(&bundle)?;
-        roots = roots.with_pem_certificate(bundle);
+        add_certificates(&mut roots, &bundle)?;
     }
-    let context = TlsContext::builder()
-        .with_trust_store(roots)
-        .build()
-        .map_err(|error| AwsError::Tls(error.to_string()))?;
-    Ok(Builder::new()
-        .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
-        .tls_context(context)
-        .build_https())
+    let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| AwsError::Tls(error.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(SharedHttpClient::new(PooledHttpClient::new(tls)))
 }
 
-/// Checks the certificates of a bundle, because the HTTP client panics on an invalid one.
-fn check(bundle: &str) -> Result<(), AwsError> {
-    let mut roots = rustls::RootCertStore::empty();
+/// Adds the certificates of a bundle. A bundle without any is not one.
+fn add_certificates(roots: &mut RootCertStore, bundle: &str) -> Result<(), AwsError> {
+    let before = roots.len();
     for certificate in CertificateDer::pem_slice_iter(bundle.as_bytes()) {
         let certificate = certificate.map_err(|error| AwsError::Tls(error.to_string()))?;
         roots
             .add(certificate)
             .map_err(|error| AwsError::Tls(error.to_string()))?;
     }
-    if roots.is_empty() {
+    if roots.len() == before {
         Err(AwsError::Tls("the file holds no certificate".to_owned()))
     } else {
         Ok(())
@@ -372,8 +373,7 @@ mod tests {
     fn a_bundle_must_hold_certificates() {
         let mut set = KEYS.to_vec();
         set.push(("AWS_CA_BUNDLE", "/etc/ssl/own.pem"));
-        let own = std::str::from_utf8(ROOTS).unwrap();
-        assert!(aws(&set, own).is_ok());
+        assert!(aws(&set, ROOTS).is_ok());
         for invalid in [
             "",
             "hello",

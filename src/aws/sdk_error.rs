@@ -43,7 +43,8 @@ pub fn tidy(code: &str) -> String {
         .collect()
 }
 
-fn is_caused_by<E: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
+/// Whether the error, or an error that caused it, is of the type `E`.
+pub(super) fn is_caused_by<E: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
     error.is::<E>() || error.source().is_some_and(is_caused_by::<E>)
 }
 

@@ -13,7 +13,7 @@ pub(super) const MAX_BYTES: usize = 8 * 1024;
 const HASH_BITS: u32 = 12;
 /// The longest repetition that one code refers to.
 const MAX_LENGTH: usize = 258;
-const END_OF_BLOCK: u32 = 256;
+const END_OF_BLOCK: usize = 256;
 
 /// Compresses a body of at most [`MAX_BYTES`].
 pub(super) fn deflate(body: &[u8]) -> Vec<u8> {
@@ -34,21 +34,39 @@ pub(super) fn deflate(body: &[u8]) -> Vec<u8> {
             }
         }
         if length >= 4 {
-            block.repetition(length as u32, distance as u32);
+            block.repetition(length, distance);
             at += length;
         } else {
-            block.symbol(u32::from(*byte));
+            block.symbol(usize::from(*byte));
             at += 1;
         }
     }
     block.end()
 }
 
+/// The fixed codes of bytes, the end of the block and lengths, by symbol, each with its number of
+/// bits. Codes begin with their highest bit, and numbers with their lowest, so codes are reversed.
+const CODES: [(u16, u8); 286] = {
+    let mut codes = [(0, 0); 286];
+    let mut symbol: u16 = 0;
+    while symbol < 286 {
+        let (code, count) = match symbol {
+            0..144 => (0x30 + symbol, 8),
+            144..256 => (0x190 + symbol - 144, 9),
+            256..280 => (symbol - 256, 7),
+            _ => (0xc0 + symbol - 280, 8),
+        };
+        codes[symbol as usize] = (code.reverse_bits() >> (u16::BITS - count), count as u8);
+        symbol += 1;
+    }
+    codes
+};
+
 /// The last block of a stream, with the fixed codes.
 struct BlockWriter {
     out: Vec<u8>,
-    /// Bits that do not fill a byte yet, the first of them lowest.
-    bits: u32,
+    /// Bits that do not fill a word of 32 yet, the first of them lowest.
+    bits: u64,
     count: u32,
 }
 
@@ -64,51 +82,46 @@ impl BlockWriter {
     }
 
     fn put(&mut self, value: u32, count: u32) {
-        self.bits |= value << self.count;
+        self.bits |= u64::from(value) << self.count;
         self.count += count;
-        while self.count >= 8 {
-            self.out.push(self.bits as u8);
-            self.bits >>= 8;
-            self.count -= 8;
+        if self.count >= u32::BITS {
+            self.out
+                .extend_from_slice(&(self.bits as u32).to_le_bytes());
+            self.bits >>= u32::BITS;
+            self.count -= u32::BITS;
         }
-    }
-
-    /// Codes begin with their highest bit, and numbers with their lowest.
-    fn code(&mut self, code: u32, count: u32) {
-        self.put(code.reverse_bits() >> (32 - count), count);
     }
 
     /// A byte, the end of the block, or the symbol of a length.
-    fn symbol(&mut self, symbol: u32) {
-        match symbol {
-            0..144 => self.code(0x30 + symbol, 8),
-            144..256 => self.code(0x190 + symbol - 144, 9),
-            256..280 => self.code(symbol - 256, 7),
-            _ => self.code(0xc0 + symbol - 280, 8),
-        }
+    fn symbol(&mut self, symbol: usize) {
+        let (code, count) = CODES[symbol];
+        self.put(u32::from(code), u32::from(count));
     }
 
     /// The `length` bytes that begin `distance` back. Of both, the symbol gives the range, which
     /// doubles after every fourth length and every second distance, and further bits the place in
     /// it.
-    fn repetition(&mut self, length: u32, distance: u32) {
-        if length as usize == MAX_LENGTH {
+    fn repetition(&mut self, length: usize, distance: usize) {
+        if length == MAX_LENGTH {
             self.symbol(285);
         } else {
             let value = length - 3;
             let extra = value.checked_ilog2().unwrap_or(0).saturating_sub(2);
-            self.symbol(257 + 4 * extra + (value >> extra));
-            self.put(value & ((1 << extra) - 1), extra);
+            self.symbol(257 + 4 * extra as usize + (value >> extra));
+            self.put(value as u32 & ((1 << extra) - 1), extra);
         }
-        let value = distance - 1;
+        let value = distance as u32 - 1;
         let extra = value.checked_ilog2().unwrap_or(0).saturating_sub(1);
-        self.code(2 * extra + (value >> extra), 5);
+        let code = 2 * extra + (value >> extra);
+        self.put(code.reverse_bits() >> (u32::BITS - 5), 5);
         self.put(value & ((1 << extra) - 1), extra);
     }
 
     fn end(mut self) -> Vec<u8> {
         self.symbol(END_OF_BLOCK);
-        self.put(0, 7); // the last byte
+        let bytes = self.count.div_ceil(u8::BITS) as usize;
+        self.out
+            .extend_from_slice(&self.bits.to_le_bytes()[..bytes]);
         self.out
     }
 }

@@ -4,9 +4,9 @@
 //! No decoder is tried in turn, so an event is never read as another kind. No message repeats the
 //! content of an event.
 
-use std::collections::HashMap;
-
 use serde_json::value::RawValue;
+
+use super::fields::RawFields;
 
 const SEVERAL: &str = "an ambiguous object";
 
@@ -48,45 +48,50 @@ impl EventShape {
     }
 }
 
-type EventFields<'a> = HashMap<String, &'a RawValue>;
-
 /// Recognises an invocation.
 pub fn shape(raw: &RawValue) -> EventShape {
-    let Some(top) = object(raw) else {
-        return EventShape::Foreign("not a JSON object");
+    read(raw).0
+}
+
+/// Recognises an invocation, and returns its fields with its shape.
+pub(super) fn read(raw: &RawValue) -> (EventShape, RawFields<'_>) {
+    let Some(top) = RawFields::read(raw) else {
+        let shape = EventShape::Foreign("not a JSON object");
+        return (shape, RawFields::default());
     };
     let clues = [http(&top), records(&top), schedule(&top)];
     let mut found = clues.into_iter().flatten();
-    match (found.next(), found.next()) {
+    let shape = match (found.next(), found.next()) {
         (Some(shape), None) => shape,
         (Some(_), Some(_)) => EventShape::Foreign(SEVERAL),
         (None, _) => EventShape::Foreign("an object of an unknown shape"),
-    }
+    };
+    (shape, top)
 }
 
-fn http(top: &EventFields<'_>) -> Option<EventShape> {
-    let context = object(top.get("requestContext")?)?;
-    if context.contains_key("elb") {
+fn http(top: &RawFields<'_>) -> Option<EventShape> {
+    let context = RawFields::read(top.get("requestContext")?)?;
+    if context.contains("elb") {
         return Some(EventShape::Foreign("a request of a load balancer"));
     }
-    let has_place = top.contains_key("resource") || top.contains_key("path");
-    let is_v1 = top.contains_key("httpMethod") && has_place;
-    let is_v2 = text(top, "version").as_deref() == Some("2.0") && context.contains_key("http");
+    let has_place = top.contains("resource") || top.contains("path");
+    let is_v1 = top.contains("httpMethod") && has_place;
+    let is_v2 = top.text("version").as_deref() == Some("2.0") && context.contains("http");
     match (is_v1, is_v2) {
         // Another decoder might read it as the other format.
-        (true, _) if context.contains_key("http") => Some(EventShape::Foreign(SEVERAL)),
-        (_, true) if top.contains_key("httpMethod") => Some(EventShape::Foreign(SEVERAL)),
+        (true, _) if context.contains("http") => Some(EventShape::Foreign(SEVERAL)),
+        (_, true) if top.contains("httpMethod") => Some(EventShape::Foreign(SEVERAL)),
         (true, false) => Some(EventShape::Http(PayloadVersion::V1)),
         (false, true) => Some(EventShape::Http(PayloadVersion::V2)),
         _ => None,
     }
 }
 
-fn records(top: &EventFields<'_>) -> Option<EventShape> {
+fn records(top: &RawFields<'_>) -> Option<EventShape> {
     let records: Vec<&RawValue> = serde_json::from_str(top.get("Records")?.get()).ok()?;
     let is_streamed = |record: &&RawValue| {
-        object(record)
-            .is_some_and(|record| text(&record, "eventSource").as_deref() == Some("aws:dynamodb"))
+        RawFields::read(record)
+            .is_some_and(|record| record.text("eventSource").as_deref() == Some("aws:dynamodb"))
     };
     Some(match records.is_empty() {
         true => EventShape::Foreign("a batch without a record"),
@@ -96,31 +101,21 @@ fn records(top: &EventFields<'_>) -> Option<EventShape> {
 }
 
 /// The template's schedules name their role; a plain EventBridge schedule names none.
-fn schedule(top: &EventFields<'_>) -> Option<EventShape> {
-    match text(top, "role").as_deref() {
+fn schedule(top: &RawFields<'_>) -> Option<EventShape> {
+    match top.text("role").as_deref() {
         Some("sweep") => return Some(EventShape::Sweep),
         Some("reconcile") => return Some(EventShape::Reconcile),
         Some(_) => return Some(EventShape::Foreign("a schedule of another role")),
         None => {}
     }
-    let source = text(top, "source")?;
-    let is_timed = text(top, "detail-type").as_deref() == Some("Scheduled Event");
+    let source = top.text("source")?;
+    let is_timed = top.text("detail-type").as_deref() == Some("Scheduled Event");
     match source.as_str() {
         "aws.events" | "aws.scheduler" if is_timed => Some(EventShape::Sweep),
         _ => Some(EventShape::Foreign(
             "an EventBridge event that is not a schedule",
         )),
     }
-}
-
-/// The fields of a JSON object; `None` for other values. Some decoders accept an array in place of
-/// an object.
-fn object(raw: &RawValue) -> Option<EventFields<'_>> {
-    serde_json::from_str(raw.get()).ok()
-}
-
-fn text(fields: &EventFields<'_>, name: &str) -> Option<String> {
-    serde_json::from_str(fields.get(name)?.get()).ok()
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! The maps of an HTTP event, in order and with every entry. A standard map would keep only one of
-//! two signature headers, and a request with two must be refused.
+//! The objects of an event, in order and with every entry. A standard map would keep only one of two
+//! signature headers, and a request with two must be refused.
 
 use std::fmt;
 
@@ -7,6 +7,12 @@ use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
 };
+use serde_json::value::RawValue;
+
+/// `{"name": …}`, whose values are decoded when they are asked for. Of two with the same name, the
+/// last counts.
+#[derive(Debug, Default)]
+pub(super) struct RawFields<'a>(Vec<(String, &'a RawValue)>);
 
 /// `{"name": "value"}`, or null.
 #[derive(Debug, Default)]
@@ -15,6 +21,36 @@ pub(super) struct StringPairs(Vec<(String, String)>);
 /// `{"name": ["value", …]}`, or null.
 #[derive(Debug, Default)]
 pub(super) struct StringLists(Vec<(String, Vec<String>)>);
+
+impl<'a> RawFields<'a> {
+    /// The fields of a JSON object; `None` for other values. Some decoders accept an array in place
+    /// of an object.
+    pub(super) fn read(raw: &'a RawValue) -> Option<Self> {
+        let entries: MapEntries<&'a RawValue> = serde_json::from_str(raw.get()).ok()?;
+        Some(Self(entries.0))
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&'a RawValue> {
+        let mut last_first = self.0.iter().rev();
+        let found = last_first.find(|(known, _)| known == name);
+        found.map(|(_, value)| *value)
+    }
+
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// The text of a field; `None` if it is missing or another value.
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        serde_json::from_str(self.get(name)?.get()).ok()
+    }
+
+    /// The value of a field, or the default if it is missing.
+    pub(super) fn decode<T: Deserialize<'a> + Default>(&self, name: &str) -> serde_json::Result<T> {
+        self.get(name)
+            .map_or_else(|| Ok(T::default()), |raw| serde_json::from_str(raw.get()))
+    }
+}
 
 impl StringPairs {
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {

@@ -1,20 +1,21 @@
 //! A front's invocation -> the request in it, checked field by field before anything decodes it.
 //!
-//! `lambda_http` builds the request, and panics on values that no front should pass on but a
-//! stranger can send: a `Host` that is not a host, a query that is not a query, a body that is not
-//! the base64 that it claims to be. Such an invocation is refused first. What decides (path, query,
-//! signatures) is read from the fields themselves, because a URL normalises a path and a map keeps
-//! only one of two headers.
+//! What decides (path, query, signatures) is read from the fields themselves, because a URL
+//! normalises a path and a map keeps only one of two headers. `lambda_http` decodes the body, and
+//! panics if it is not the base64 that it claims to be, so that is checked first. A stranger can
+//! send what no front should pass on: a `Host` that is not a host, a query that is not a query. Such
+//! an invocation is refused.
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeSet, HashMap},
     time::Duration,
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
-use lambda_http::request::LambdaRequest;
+use http::HeaderName;
+use lambda_http::Body;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use url::Url;
@@ -22,7 +23,7 @@ use url::Url;
 use super::{
     deadline,
     event::PayloadVersion,
-    fields::{StringLists, StringPairs},
+    fields::{RawFields, StringLists, StringPairs},
 };
 use crate::{
     domain::Timestamp,
@@ -36,21 +37,16 @@ const MAX_NAME_BYTES: usize = 300;
 /// The longest query; with host and path it stays under the 64 KB that a URL may have.
 const MAX_QUERY_BYTES: usize = 8 * 1024;
 
-const FORWARDED_PROTOCOL: &str = "x-forwarded-proto";
-const UNREADABLE: Refusal = Refusal::Malformed("the invocation cannot be read as a request");
-
 /// A request as its front passed it on, all of its fields checked.
 #[derive(Debug)]
 pub(super) struct HttpEvent<'a> {
-    raw: &'a RawValue,
     payload: PayloadVersion,
     /// When the platform stops the function.
     stopped_at: Timestamp,
     fields: HttpEventFields<'a>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
 struct HttpEventFields<'a> {
     http_method: Option<String>,
     raw_path: Option<String>,
@@ -58,21 +54,16 @@ struct HttpEventFields<'a> {
     resource: Option<String>,
     path_parameters: Option<HashMap<String, String>>,
     raw_query_string: Option<String>,
-    #[serde(default)]
     query_string_parameters: StringPairs,
-    #[serde(default)]
     multi_value_query_string_parameters: StringLists,
-    #[serde(default)]
     headers: StringPairs,
-    #[serde(default)]
     multi_value_headers: StringLists,
-    #[serde(borrow)]
     body: Option<&'a RawValue>,
     is_base64_encoded: Option<bool>,
     request_context: RequestContext,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RequestContext {
     http: Option<HttpContext>,
@@ -87,20 +78,40 @@ struct HttpContext {
     method: String,
 }
 
+impl<'a> HttpEventFields<'a> {
+    fn read(fields: &RawFields<'a>) -> serde_json::Result<Self> {
+        Ok(Self {
+            http_method: fields.decode("httpMethod")?,
+            raw_path: fields.decode("rawPath")?,
+            path: fields.decode("path")?,
+            resource: fields.decode("resource")?,
+            path_parameters: fields.decode("pathParameters")?,
+            raw_query_string: fields.decode("rawQueryString")?,
+            query_string_parameters: fields.decode("queryStringParameters")?,
+            multi_value_query_string_parameters: fields
+                .decode("multiValueQueryStringParameters")?,
+            headers: fields.decode("headers")?,
+            multi_value_headers: fields.decode("multiValueHeaders")?,
+            body: fields.get("body").filter(|body| body.get() != "null"),
+            is_base64_encoded: fields.decode("isBase64Encoded")?,
+            request_context: fields.decode("requestContext")?,
+        })
+    }
+}
+
 impl<'a> HttpEvent<'a> {
     /// Reads a request, and refuses one that no front can have received from a sender.
     pub(super) fn read(
-        raw: &'a RawValue,
+        fields: &RawFields<'a>,
         payload: PayloadVersion,
         stopped_at: Timestamp,
     ) -> Result<Self, Refusal> {
-        let fields: HttpEventFields<'a> = serde_json::from_str(raw.get()).map_err(|_| {
+        let fields = HttpEventFields::read(fields).map_err(|_| {
             Refusal::Malformed(
                 "the invocation lacks the fields of a request, or has others in their place",
             )
         })?;
         let event = Self {
-            raw,
             payload,
             stopped_at,
             fields,
@@ -123,42 +134,26 @@ impl<'a> HttpEvent<'a> {
 
     /// The exact bytes that were sent.
     fn read_body(&self) -> Result<Bytes, Refusal> {
-        self.check_base64()?;
-        let event = self.without_protocol().map_err(|_| UNREADABLE)?;
-        // `lambda_http` would try one payload after the other; the version is known.
-        let request = match self.payload {
-            PayloadVersion::V1 => serde_json::from_str(&event).map(LambdaRequest::ApiGatewayV1),
-            PayloadVersion::V2 => serde_json::from_str(&event).map(LambdaRequest::ApiGatewayV2),
+        let is_name = |name: &str| HeaderName::from_bytes(name.as_bytes()).is_ok();
+        if !self.headers().all(|(name, _)| is_name(name)) {
+            return Err(Refusal::Malformed("a header has an invalid name"));
+        }
+        let Some(body) = self.fields.body else {
+            return Ok(Bytes::new());
         };
-        let request: lambda_http::Request = request.map_err(|_| UNREADABLE)?.into();
-        Ok(match request.into_body() {
-            lambda_http::Body::Text(text) => text.into(),
-            lambda_http::Body::Binary(bytes) => bytes.into(),
+        let text: String = serde_json::from_str(body.get())
+            .map_err(|_| Refusal::Malformed("the body is not text"))?;
+        let is_encoded = self.fields.is_base64_encoded == Some(true);
+        if is_encoded && BASE64_STANDARD.decode(&text).is_err() {
+            return Err(Refusal::Malformed(
+                "the body is not base64, though it claims to be",
+            ));
+        }
+        Ok(match Body::from_maybe_encoded(is_encoded, &text) {
+            Body::Text(text) => text.into(),
+            Body::Binary(bytes) => bytes.into(),
             _ => Bytes::new(),
         })
-    }
-
-    /// The invocation for `lambda_http`, which makes a URL of the forwarded protocol. A chain of
-    /// proxies forwards a list, such as `https,https`, so any other value than one protocol is left
-    /// out.
-    fn without_protocol(&self) -> Result<Cow<'a, str>, serde_json::Error> {
-        let is_protocol = |value: &str| matches!(value, "http" | "https");
-        if self.named(FORWARDED_PROTOCOL).all(is_protocol) {
-            return Ok(Cow::Borrowed(self.raw.get()));
-        }
-        let mut event: BTreeMap<String, Box<RawValue>> = serde_json::from_str(self.raw.get())?;
-        for name in ["headers", "multiValueHeaders"] {
-            let Some(headers) = event.get_mut(name) else {
-                continue;
-            };
-            let mut others: Option<BTreeMap<String, Box<RawValue>>> =
-                serde_json::from_str(headers.get())?;
-            if let Some(others) = &mut others {
-                others.retain(|name, _| !name.eq_ignore_ascii_case(FORWARDED_PROTOCOL));
-            }
-            *headers = serde_json::value::to_raw_value(&others)?;
-        }
-        serde_json::to_string(&event).map(Cow::Owned)
     }
 
     fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
@@ -178,7 +173,7 @@ impl<'a> HttpEvent<'a> {
         {
             return Err(Refusal::HeadersTooLarge);
         }
-        let steers = |text: &str| text.chars().any(|c| c.is_ascii_control() && c != '\t');
+        let steers = |text: &str| text.bytes().any(|b| b.is_ascii_control() && b != b'\t');
         match self
             .headers()
             .any(|(name, value)| steers(name) || steers(value))
@@ -188,10 +183,11 @@ impl<'a> HttpEvent<'a> {
         }
     }
 
-    /// `lambda_http` makes a URL of host and path, and panics if it is not one.
+    /// No sender sends a host that cannot be part of a URL.
     fn check_addresses(&self) -> Result<(), Refusal> {
         let context = &self.fields.request_context;
         let hosts = self.named("host").chain(context.domain_name.as_deref());
+        let hosts: BTreeSet<&str> = hosts.collect(); // a front names one host twice
         if !hosts.into_iter().all(is_host) {
             return Err(Refusal::Malformed("invalid host"));
         }
@@ -219,25 +215,6 @@ impl<'a> HttpEvent<'a> {
             Ok(())
         } else {
             Err(Refusal::Malformed("invalid query"))
-        }
-    }
-
-    fn check_base64(&self) -> Result<(), Refusal> {
-        let Some(body) = self
-            .fields
-            .body
-            .filter(|_| self.fields.is_base64_encoded == Some(true))
-        else {
-            return Ok(());
-        };
-        let decoded = serde_json::from_str::<Cow<'_, str>>(body.get())
-            .ok()
-            .map(|text| BASE64_STANDARD.decode(&*text));
-        match decoded {
-            Some(Ok(_)) => Ok(()),
-            _ => Err(Refusal::Malformed(
-                "the body is not base64, though it claims to be",
-            )),
         }
     }
 }
@@ -377,7 +354,8 @@ mod tests {
     }
 
     fn read(raw: &RawValue, payload: PayloadVersion) -> Result<HttpEvent<'_>, Refusal> {
-        HttpEvent::read(raw, payload, Timestamp::from_millis(0))
+        let fields = RawFields::read(raw).unwrap();
+        HttpEvent::read(&fields, payload, Timestamp::from_millis(0))
     }
 
     #[test]

@@ -208,7 +208,7 @@ impl<I: Inbox, D: Destination> LambdaFunction<I, D> {
         invocation: &Invocation,
         line: &mut InvocationLog,
     ) -> Result<InvocationReply, InvocationError> {
-        let shape = shape(raw);
+        let (shape, fields) = event::read(raw);
         let foreign = || InvocationError::Foreign {
             role: self.role,
             what: shape.as_str(),
@@ -216,7 +216,7 @@ impl<I: Inbox, D: Destination> LambdaFunction<I, D> {
         match shape {
             EventShape::Http(payload) => {
                 let receiver = self.receiver.as_ref().ok_or_else(foreign)?;
-                let event = HttpEvent::read(raw, payload, invocation.deadline);
+                let event = HttpEvent::read(&fields, payload, invocation.deadline);
                 let answer = Box::pin(respond(receiver, event, line.request())).await;
                 Ok(InvocationReply::Http(HttpReply(answer)))
             }
@@ -286,10 +286,10 @@ pub async fn answer_event<I: ReceiveInbox>(
     raw: &RawValue,
     stopped_at: Timestamp,
 ) -> Option<HttpAnswer> {
-    let EventShape::Http(payload) = shape(raw) else {
+    let (EventShape::Http(payload), fields) = event::read(raw) else {
         return None;
     };
-    let event = HttpEvent::read(raw, payload, stopped_at);
+    let event = HttpEvent::read(&fields, payload, stopped_at);
     Some(respond(receiver, event, &mut RequestRecord::default()).await)
 }
 

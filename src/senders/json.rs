@@ -43,6 +43,10 @@ pub fn is_json(text: &str) -> bool {
 
 /// Counts brackets outside strings; the parser skips unknown fields without counting them itself.
 fn is_deeper_than(limit: usize, body: &[u8]) -> bool {
+    let is_opening = |byte: &&u8| matches!(byte, b'{' | b'[');
+    if body.iter().filter(is_opening).count() <= limit {
+        return false; // as most bodies
+    }
     let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
     for byte in body {
         match byte {

@@ -24,7 +24,7 @@ use tracing_subscriber::{Layer, layer::Context};
 use super::metrics::{self, FunctionMetrics};
 use crate::{
     domain::{Clock, Timestamp},
-    text::{LineWriter, visible, visible_json},
+    text::{LineWriter, push_json, visible},
 };
 
 /// The lines that may wait for a slow reader before further ones are dropped and counted.
@@ -316,13 +316,6 @@ impl Visit for LineFormatter<'_> {
 
     fn record_bool(&mut self, field: &Field, value: bool) {
         self.plain(field, value);
-    }
-}
-
-fn push_json(out: &mut String, text: &str) {
-    match serde_json::to_string(text) {
-        Ok(json) => out.push_str(&visible_json(&json)),
-        Err(_) => out.push_str("null"),
     }
 }
 

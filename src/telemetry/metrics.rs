@@ -7,16 +7,18 @@
 //! by type, so that no text of a sender can become one: each set of them has a price.
 
 use std::{
+    fmt::{Display, Write as _},
     io::Write,
     sync::{Mutex, PoisonError},
 };
 
-use serde_json::{Map, Value, json};
-
 use MetricFrequency::{Continuous, Occasional};
 
 use super::ReconcileRecord;
-use crate::domain::{SourceName, Timestamp};
+use crate::{
+    domain::{SourceName, Timestamp},
+    text::push_json,
+};
 
 /// The namespace of every metric.
 pub const NAMESPACE: &str = "Pillarbox";
@@ -173,10 +175,12 @@ metrics! {
     PULL_FAILURES = "PullFailures", "Count", BY_SOURCE, SUM, RECONCILE_RARELY, All;
 }
 
-/// The metrics of one line.
+/// The metrics of one line, written as JSON.
 pub(crate) struct EmbeddedMetrics {
-    members: Map<String, Value>,
-    named: Vec<Value>,
+    /// The dimensions and the values: members of the line.
+    members: String,
+    /// The names and the units.
+    named: String,
     dimensions: &'static [&'static str],
     set: MetricSet,
 }
@@ -184,11 +188,11 @@ pub(crate) struct EmbeddedMetrics {
 impl EmbeddedMetrics {
     /// Metrics of a function.
     pub(crate) fn of_function(of: &FunctionMetrics) -> Self {
-        let mut members = Map::new();
-        members.insert("FunctionName".to_owned(), of.function.as_str().into());
+        let mut members = String::from(r#""FunctionName":"#);
+        push_json(&mut members, &of.function);
         Self {
             members,
-            named: Vec::new(),
+            named: String::new(),
             dimensions: BY_FUNCTION,
             set: of.set,
         }
@@ -197,15 +201,15 @@ impl EmbeddedMetrics {
     /// Metrics of a source in a function.
     pub(crate) fn of_source(function: &FunctionMetrics, source: &SourceName) -> Self {
         let mut metrics = Self::of_function(function);
-        let members = &mut metrics.members;
-        members.insert("Source".to_owned(), source.as_str().into());
+        metrics.members.push_str(r#","Source":"#);
+        push_json(&mut metrics.members, source.as_str());
         metrics.dimensions = BY_SOURCE;
         metrics
     }
 
     /// Adds one value. A metric with other dimensions, or of a larger set, is left out.
     pub(crate) fn add(&mut self, metric: &Metric, value: u64) {
-        self.insert(metric, value.into());
+        self.insert(metric, value);
     }
 
     /// Adds one value unless it is zero: a metric costs for each hour in which it has a value.
@@ -217,31 +221,46 @@ impl EmbeddedMetrics {
 
     /// Adds the values of several events, as many as a line may hold.
     pub(crate) fn add_all(&mut self, metric: &Metric, values: &[u64]) {
-        let values = &values[..values.len().min(MAX_VALUES)];
-        self.insert(metric, values.into());
+        let values = values.iter().take(MAX_VALUES).map(u64::to_string);
+        self.insert(
+            metric,
+            format_args!("[{}]", values.collect::<Vec<_>>().join(",")),
+        );
     }
 
-    fn insert(&mut self, metric: &Metric, value: Value) {
+    fn insert(&mut self, metric: &Metric, value: impl Display) {
         debug_assert_eq!(metric.dimensions, self.dimensions, "{}", metric.name);
         if metric.dimensions == self.dimensions && metric.set <= self.set {
-            let name = json!({"Name": metric.name, "Unit": metric.unit});
-            self.named.push(name);
-            self.members.insert(metric.name.to_owned(), value);
+            let separator = if self.named.is_empty() { "" } else { "," };
+            let Metric { name, unit, .. } = metric;
+            // Writing to a string cannot fail.
+            let _ = write!(self.members, r#","{name}":{value}"#);
+            let _ = write!(
+                self.named,
+                r#"{separator}{{"Name":"{name}","Unit":"{unit}"}}"#
+            );
         }
     }
 
     /// The members of a JSON object, up to the timestamp, which [`close`] adds; `None` if there is
     /// no metric.
     pub(crate) fn open_members(self) -> Option<String> {
-        if self.named.is_empty() {
+        let Self {
+            members,
+            named,
+            dimensions,
+            ..
+        } = self;
+        if named.is_empty() {
             return None;
         }
-        let directive = json!([{"Namespace": NAMESPACE, "Dimensions": [self.dimensions],
-            "Metrics": self.named}]);
-        let members = Value::Object(self.members).to_string();
-        let members = members.strip_prefix('{')?.strip_suffix('}')?;
+        let dimensions = dimensions.join(r#"",""#);
         Some(format!(
-            r#"{members},"_aws":{{"CloudWatchMetrics":{directive},"Timestamp":"#
+            concat!(
+                r#"{},"_aws":{{"CloudWatchMetrics":[{{"Namespace":"{}","#,
+                r#""Dimensions":[["{}"]],"Metrics":[{}]}}],"Timestamp":"#
+            ),
+            members, NAMESPACE, dimensions, named
         ))
     }
 }
@@ -346,19 +365,19 @@ mod tests {
         };
         let expected = concat!(
             r#"{"timestamp":"2026-03-02T10:15:31.480Z","level":"INFO","message":"metrics","#,
-            r#""FunctionName":"pillarbox-Reconciler-1","OldestUnacknowledgedSeconds":61,"#,
-            r#""PulledMissed":3,"Source":"hmrc","_aws":{"CloudWatchMetrics":["#,
-            r#"{"Dimensions":[["FunctionName","Source"]],"#,
+            r#""FunctionName":"pillarbox-Reconciler-1","Source":"hmrc","PulledMissed":3,"#,
+            r#""OldestUnacknowledgedSeconds":61,"_aws":{"CloudWatchMetrics":["#,
+            r#"{"Namespace":"Pillarbox","Dimensions":[["FunctionName","Source"]],"#,
             r#""Metrics":[{"Name":"PulledMissed","Unit":"Count"},"#,
-            r#"{"Name":"OldestUnacknowledgedSeconds","Unit":"Seconds"}],"#,
-            r#""Namespace":"Pillarbox"}],"Timestamp":1772446531480}}"#,
+            r#"{"Name":"OldestUnacknowledgedSeconds","Unit":"Seconds"}]}],"#,
+            r#""Timestamp":1772446531480}}"#,
             "\n",
             r#"{"timestamp":"2026-03-02T10:15:31.480Z","level":"INFO","message":"metrics","#,
-            r#""FunctionName":"pillarbox-Reconciler-1","MissingEvents":2,"PullFailures":1,"#,
-            r#""Source":"pay","_aws":{"CloudWatchMetrics":["#,
-            r#"{"Dimensions":[["FunctionName","Source"]],"#,
+            r#""FunctionName":"pillarbox-Reconciler-1","Source":"pay","MissingEvents":2,"#,
+            r#""PullFailures":1,"_aws":{"CloudWatchMetrics":["#,
+            r#"{"Namespace":"Pillarbox","Dimensions":[["FunctionName","Source"]],"#,
             r#""Metrics":[{"Name":"MissingEvents","Unit":"Count"},"#,
-            r#"{"Name":"PullFailures","Unit":"Count"}],"Namespace":"Pillarbox"}],"#,
+            r#"{"Name":"PullFailures","Unit":"Count"}]}],"#,
             r#""Timestamp":1772446531480}}"#,
             "\n",
         );
@@ -373,7 +392,7 @@ mod tests {
         let source = SourceName::new("pay").unwrap();
         for (set, written) in [
             (MetricSet::All, r#""Received":1,"Recorded":1"#),
-            (MetricSet::Minimal, r#""Received":1,"Source""#),
+            (MetricSet::Minimal, r#""Received":1,"_aws""#),
         ] {
             let function = FunctionMetrics {
                 function: "f".to_owned(),

@@ -45,6 +45,22 @@ pub fn visible_json(json: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// Whether `text` is ASCII that every display shows as it is. Most text is, and this is far quicker
+/// to find out than the kind of each character.
+fn is_printable_ascii(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
+/// Appends `text` as a JSON string, with such characters escaped.
+pub(crate) fn push_json(out: &mut String, text: &str) {
+    if is_printable_ascii(text) && !text.contains(['"', '\\']) {
+        out.extend(["\"", text, "\""]);
+    } else {
+        let json = serde_json::Value::from(text).to_string();
+        out.push_str(&visible_json(&json));
+    }
+}
+
 fn escape(text: &str, unsafe_to_show: impl Fn(char) -> bool) -> Cow<'_, str> {
     if !text.contains(&unsafe_to_show) {
         return Cow::Borrowed(text);
@@ -109,6 +125,9 @@ mod tests {
         ] {
             let document = serde_json::to_string(text).unwrap();
             assert_eq!(visible_json(&document), json);
+            let mut pushed = String::from(",");
+            push_json(&mut pushed, text);
+            assert_eq!(pushed, format!(",{json}"));
             assert_eq!(serde_json::from_str::<String>(json).unwrap(), text);
         }
         let document = "{\n\t\"a\": \"\u{202e}\"\r\n}";

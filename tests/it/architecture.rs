@@ -254,7 +254,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("rusqlite::", &["crates/pillarbox-cli/src/sqlite"]),
     ("aws_sdk_dynamodb::", &["src/inbox/dynamodb"]),
     // How AWS is reached is decided in one place; a person's credentials in another.
-    ("aws_smithy_http_client::", &["src/aws"]),
+    ("hyper_rustls::", &["src/aws"]),
     ("aws_config::", &["crates/pillarbox-cli/src/aws.rs"]),
     ("aws_sdk_sts::", &["crates/pillarbox-cli/src/aws.rs"]),
     (

@@ -17,6 +17,7 @@ mod dynamodb;
 mod event;
 mod figures;
 mod http;
+mod instructions;
 mod machine;
 mod measure;
 mod process;
@@ -55,18 +56,29 @@ struct Options {
     /// Another build of Pillarbox's Lambda to measure beside the others
     #[arg(long, value_name = "NAME=PATH", value_parser = named)]
     also: Vec<(String, String)>,
+    /// Measure only this program of those above; may be repeated
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
     /// Measure what was built before
     #[arg(long)]
     no_build: bool,
     /// Hold programs to a small function's share by signals even where control groups can be made
     #[arg(long)]
     signals: bool,
+    /// Count the instructions of so many warm invocations, and measure nothing else: needs valgrind
+    #[arg(long, value_name = "INVOCATIONS")]
+    instructions: Option<u32>,
 }
 
 fn main() {
     let options = Options::parse();
     let programs = programs(&options);
     let mut bench = Bench::new(Throttle::choose(options.signals));
+    if let Some(count) = options.instructions {
+        println!("{}, {}.\n", machine::describe(), command());
+        print!("{}", instructions::table(&mut bench, &programs, count));
+        return;
+    }
     let usage = Usage::now();
     let measured = measure(&mut bench, &programs, &options);
     let others = usage.of_others();
@@ -105,6 +117,9 @@ fn programs(options: &Options) -> Vec<Program> {
     );
     if options.python {
         programs.push(programs::python(build));
+    }
+    if !options.only.is_empty() {
+        programs.retain(|program| options.only.contains(&program.name));
     }
     programs
 }

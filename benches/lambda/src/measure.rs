@@ -135,6 +135,21 @@ impl Bench {
         }
     }
 
+    /// Answers `count` invocations in a process that can then end in its own time.
+    pub(crate) fn serve(&mut self, program: &Program, count: u32) {
+        let mut run = Run::prepare(self, program).start(self);
+        for _ in 0..count {
+            run.heard(run.api.asked());
+            let event = self.sender.next();
+            let exchange = run.invoke(&event);
+            run.check(&exchange, &event, &self.dynamodb.take_calls());
+        }
+        run.heard(run.api.asked());
+        if let Some(process) = run.process.take() {
+            process.end();
+        }
+    }
+
     /// The variables of every program; each reads those that it knows.
     fn variables(&self) -> Vec<(&'static str, String)> {
         let authority = self

@@ -9,6 +9,7 @@ use std::{
 };
 
 use nix::{
+    sys::signal::{Signal, kill},
     time::{ClockId, clock_getcpuclockid},
     unistd::Pid,
 };
@@ -78,6 +79,12 @@ impl Process {
         let kilobytes =
             line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
         kilobytes.expect("the kernel tells a living child's memory") * 1024
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn end(mut self) {
+        kill(self.pid(), Signal::SIGTERM).expect("a child that was not waited for can be asked");
+        self.child.wait().expect("a child can be waited for");
     }
 
     /// The end of its output, for a failure.

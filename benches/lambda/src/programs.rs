@@ -52,6 +52,22 @@ impl Program {
         }
     }
 
+    /// The same under valgrind, which counts its instructions by function in `file`.
+    pub(crate) fn under_valgrind(&self, file: &Path) -> Self {
+        let valgrind = [
+            "--tool=callgrind".to_owned(),
+            format!("--callgrind-out-file={}", file.display()),
+            self.path.display().to_string(),
+        ];
+        Self {
+            name: self.name.clone(),
+            what: self.what.clone(),
+            path: "valgrind".into(),
+            arguments: valgrind.into_iter().chain(self.arguments.clone()).collect(),
+            stores: self.stores,
+        }
+    }
+
     /// `None` unless it is a single file.
     pub(crate) fn size(&self) -> Option<Size> {
         if !self.arguments.is_empty() {
