@@ -1,16 +1,15 @@
-//! The objects of an event, in order and with every entry. A standard map would keep only one of two
-//! signature headers, and a request with two must be refused.
+//! The objects of an event, in order and with every entry. A standard map would keep only one of
+//! two signature headers, and a request with two must be refused.
 
 use std::fmt;
 
 use serde::{
     Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
+    de::{Error as _, MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
-/// `{"name": …}`, whose values are decoded when they are asked for. Of two with the same name, the
-/// last counts.
+/// `{"name": …}`, whose values are decoded when they are asked for.
 #[derive(Debug, Default)]
 pub(super) struct RawFields<'a>(Vec<(String, &'a RawValue)>);
 
@@ -30,6 +29,7 @@ impl<'a> RawFields<'a> {
         Some(Self(entries.0))
     }
 
+    /// A field; of two with the same name, the last.
     pub(super) fn get(&self, name: &str) -> Option<&'a RawValue> {
         let mut last_first = self.0.iter().rev();
         let found = last_first.find(|(known, _)| known == name);
@@ -45,8 +45,15 @@ impl<'a> RawFields<'a> {
         serde_json::from_str(self.get(name)?.get()).ok()
     }
 
-    /// The value of a field, or the default if it is missing.
-    pub(super) fn decode<T: Deserialize<'a> + Default>(&self, name: &str) -> serde_json::Result<T> {
+    /// The value of a field, or the default if it is missing. Fails if the object has two of them,
+    /// because another decoder might take the other.
+    pub(super) fn decode<T: Deserialize<'a> + Default>(
+        &self,
+        name: &'static str,
+    ) -> serde_json::Result<T> {
+        if self.0.iter().filter(|(known, _)| known == name).count() > 1 {
+            return Err(serde_json::Error::duplicate_field(name));
+        }
         self.get(name)
             .map_or_else(|| Ok(T::default()), |raw| serde_json::from_str(raw.get()))
     }

@@ -3,8 +3,8 @@
 //! What decides (path, query, signatures) is read from the fields themselves, because a URL
 //! normalises a path and a map keeps only one of two headers. `lambda_http` decodes the body, and
 //! panics if it is not the base64 that it claims to be, so that is checked first. A stranger can
-//! send what no front should pass on: a `Host` that is not a host, a query that is not a query. Such
-//! an invocation is refused.
+//! send what no front should pass on: a `Host` that is not a host, a query that is not a query.
+//! Such an invocation is refused.
 
 use std::{
     borrow::Cow,
@@ -92,7 +92,7 @@ impl<'a> HttpEventFields<'a> {
                 .decode("multiValueQueryStringParameters")?,
             headers: fields.decode("headers")?,
             multi_value_headers: fields.decode("multiValueHeaders")?,
-            body: fields.get("body").filter(|body| body.get() != "null"),
+            body: fields.decode("body")?,
             is_base64_encoded: fields.decode("isBase64Encoded")?,
             request_context: fields.decode("requestContext")?,
         })
@@ -393,6 +393,18 @@ mod tests {
                 assert_eq!(body.as_deref(), Ok(&b"{}"[..]), "{protocol} {payload:?}");
                 assert_eq!(event.header_values("pay-signature"), [b"00"]);
             }
+        }
+    }
+
+    #[test]
+    fn an_event_with_two_fields_of_one_name_is_refused() {
+        for name in ["body", "headers", "isBase64Encoded", "requestContext"] {
+            let v1 = format!(
+                r#"{{"httpMethod":"POST","path":"/pay","requestContext":{{}},"{name}":null,"{name}":null}}"#
+            );
+            let v1 = RawValue::from_string(v1).unwrap();
+            let refusal = read(&v1, PayloadVersion::V1).unwrap_err();
+            assert_eq!(refusal.status(), 400, "{name}");
         }
     }
 

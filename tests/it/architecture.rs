@@ -30,7 +30,6 @@ const PACKAGES: [Package; 4] = [
             "sender-simulator",
             "rusqlite",
             "hyper",
-            "hyper-util",
             "axum",
             "askama",
             "clap",
