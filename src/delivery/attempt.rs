@@ -314,3 +314,32 @@ impl From<Mark> for AttemptOutcome {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::senders::example::NOW;
+
+    #[test]
+    fn the_history_says_how_an_attempt_ended() {
+        let dead = |reason: &str| Mark::Dead {
+            reason: reason.to_owned(),
+            error: "no answer".to_owned(),
+            at: NOW,
+        };
+        let held = Mark::Held {
+            reason: HeldReason::Unsigned,
+            at: NOW,
+        };
+        for (mark, outcome, error) in [
+            (dead(REFUSED), PastOutcome::Refused, Some("no answer")),
+            (dead("budget spent"), PastOutcome::Failed, Some("no answer")),
+            (dead("damaged"), PastOutcome::Failed, Some("no answer")),
+            (held, PastOutcome::Held, None),
+        ] {
+            let past = past_attempt(2, NOW, NOW, &mark, DeliveryReport::default());
+            let ended = (past.outcome, past.error.as_deref());
+            assert_eq!(ended, (outcome, error), "{mark:?}");
+        }
+    }
+}

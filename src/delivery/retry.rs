@@ -118,6 +118,7 @@ mod tests {
 
     #[test]
     fn a_failure_is_dead_when_the_budget_is_spent_and_a_refusal_at_once() {
+        assert_eq!(BUDGET.as_secs(), 259_200, "three days");
         let just_before = BUDGET - Duration::from_millis(1);
         assert!(matches!(
             after_failure(&down(), 80, just_before, 7),

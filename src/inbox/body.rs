@@ -116,17 +116,22 @@ mod tests {
 
     #[test]
     fn text_shrinks_and_noise_is_kept_as_it_is() {
-        let text = Bytes::from("the same words again and again, ".repeat(100));
-        let stored = StoredBody::pack(&text);
-        assert!(stored.deflated && stored.bytes.len() < text.len() / 10);
-        assert_eq!(stored.unpack().unwrap(), text);
+        // Below and above the length at which the compressor changes.
+        for times in [1, 100] {
+            let text = Bytes::from("the same words again and again, ".repeat(100 * times));
+            let stored = StoredBody::pack(&text);
+            assert!(stored.deflated && stored.bytes.len() < text.len() / 10);
+            assert_eq!(stored.unpack().unwrap(), text);
 
-        let noise = Bytes::from(
-            (0u32..500)
-                .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
-                .collect::<Vec<_>>(),
-        );
-        assert!(!StoredBody::pack(&noise).deflated);
+            let noise = Bytes::from(
+                (0..500 * u32::try_from(times).unwrap())
+                    .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
+                    .collect::<Vec<_>>(),
+            );
+            let stored = StoredBody::pack(&noise);
+            assert!(!stored.deflated);
+            assert_eq!(stored.unpack().unwrap(), noise);
+        }
     }
 
     #[test]
@@ -139,6 +144,14 @@ mod tests {
                     "{length} bytes of {pattern}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn no_body_becomes_longer_than_the_longest_that_is_stored() {
+        for (length, is_read) in [(MAX_BYTES, true), (MAX_BYTES + 1, false)] {
+            let deflated = deflate(&vec![b'a'; length]).expect("it shrinks");
+            assert_eq!(inflate(&deflated).is_ok(), is_read, "{length}");
         }
     }
 

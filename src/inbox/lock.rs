@@ -356,6 +356,43 @@ mod tests {
         );
     }
 
+    async fn entry(rig: &ReconcileRig) -> Option<KvEntry> {
+        rig.inbox.kv_get(&terms().key).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_lock_is_renewed_at_a_quarter_of_its_lease_and_not_before() {
+        let rig = ReconcileRig::new();
+        let mut lock = acquire(&rig).await;
+        let taken = entry(&rig).await;
+        assert_eq!(terms().renew_after(), LEASE / 4);
+        rig.clock.advance(LEASE / 4 - Duration::from_millis(1));
+        assert!(lock.renew(&rig.inbox, &rig.clock).await.unwrap());
+        assert_eq!(entry(&rig).await, taken);
+        rig.clock.advance(Duration::from_millis(1));
+        assert!(lock.renew(&rig.inbox, &rig.clock).await.unwrap());
+        assert_ne!(entry(&rig).await, taken);
+    }
+
+    #[tokio::test]
+    async fn a_lock_dated_an_hour_ahead_that_was_renewed_meanwhile_is_not_taken() {
+        let rig = ReconcileRig::new();
+        let hour = Duration::from_secs(60 * 60);
+        rig.clock.advance(hour);
+        let mut ahead = acquire(&rig).await;
+        rig.clock.set_back(hour);
+        let TryLock::ClockSkew(version) = take(&rig, None).await else {
+            panic!("the date is impossible")
+        };
+        // Longer than its holder goes without renewing it, and shorter than it is held.
+        assert_eq!(terms().skew_watch(), Duration::from_secs(50));
+        rig.clock.advance(hour + terms().skew_watch());
+        assert!(ahead.renew(&rig.inbox, &rig.clock).await.unwrap());
+        rig.clock.set_back(hour);
+        let renewed = take(&rig, Some(version)).await;
+        assert!(matches!(renewed, TryLock::Held(_)), "{renewed:?}");
+    }
+
     #[tokio::test]
     async fn a_lock_dated_an_hour_ahead_is_taken_once_it_is_not_renewed() {
         let rig = ReconcileRig::new();

@@ -129,6 +129,20 @@ async fn a_notification_is_stored_before_it_is_answered_and_the_record_says_wher
 }
 
 #[tokio::test]
+async fn other_content_under_a_key_is_held_and_the_record_says_why() {
+    let receiver = receiver();
+    for (created, outcome, reason) in [
+        (NOW, "recorded", None),
+        (NOW.plus(Duration::from_secs(1)), "held", Some("conflict")),
+    ] {
+        let request = FakeRequest::pay_dated("m1", created);
+        let (answer, record) = receive(&receiver, request).await;
+        assert_eq!((answer.status, record.outcome), (200, outcome));
+        assert_eq!(record.reason.as_deref(), reason);
+    }
+}
+
+#[tokio::test]
 async fn the_path_decides_before_the_body_is_read() {
     let receiver = receiver();
     for (method, path, status, outcome) in [
@@ -159,6 +173,10 @@ async fn what_is_not_proven_is_not_stored_and_only_a_refused_signature_has_its_d
         body: Ok(Bytes::from_static(b"x")),
         ..FakeRequest::pay("m1")
     };
+    let longest = FakeRequest {
+        body: Ok(vec![0; MAX_BODY_BYTES].into()),
+        ..FakeRequest::pay("m1")
+    };
     let too_long = FakeRequest {
         body: Ok(vec![0; MAX_BODY_BYTES + 1].into()),
         ..FakeRequest::pay("m1")
@@ -170,6 +188,7 @@ async fn what_is_not_proven_is_not_stored_and_only_a_refused_signature_has_its_d
     for (request, status, digest) in [
         (unsigned(), 401, true),
         (forged, 401, true),
+        (longest, 401, true),
         (too_long, 413, false),
         (no_secret, 503, false),
     ] {

@@ -67,25 +67,20 @@ impl BodyIntent {
             .value(":due_at", instant(self.due_at))
     }
 
-    /// Looks again at `due_at`. `None` if the intent was replaced or closed meanwhile.
+    /// Looks again at `due_at`. False if the intent was replaced or closed meanwhile.
     async fn postpone(
         &self,
         inbox: &DynamoInbox,
         due_at: Timestamp,
         is_suspected: bool,
-    ) -> Result<Option<Self>, InboxError> {
+    ) -> Result<bool, InboxError> {
         let suspected = is_suspected.then_some(AttributeValue::Bool(true));
         let postponed = self
             .update(inbox)
             .set("due_at", instant(due_at))
             .set_or_remove("suspected", suspected);
         let postponed = postponed.send(inbox).await?;
-        let next = Self {
-            due_at,
-            is_suspected,
-            ..self.clone()
-        };
-        Ok(matches!(postponed, ConditionalWrite::Written(_)).then_some(next))
+        Ok(matches!(postponed, ConditionalWrite::Written(_)))
     }
 }
 
@@ -238,9 +233,9 @@ pub(super) async fn erase_orphan(
     let written = parts::written(inbox, &intent.key, &intent.parts).await?;
     // After this a writer that comes back changes the parts, too, and not only the intent.
     let again = now.plus(SETTLE_AFTER);
-    let Some(intent) = intent.postpone(inbox, again, intent.is_suspected).await? else {
+    if !intent.postpone(inbox, again, intent.is_suspected).await? {
         return Ok(false);
-    };
+    }
     parts::erase_written(inbox, &intent.key, &intent.parts, written, now).await?;
     close(inbox, &intent.key, &intent.parts).await?;
     Ok(true)

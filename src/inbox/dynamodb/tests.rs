@@ -3,6 +3,8 @@
 #[path = "../../../tests/support/dynamodb.rs"]
 #[allow(unreachable_pub, reason = "the tests share it as a library")]
 mod dynamodb;
+mod bodies;
+mod claims;
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},

@@ -78,6 +78,7 @@ mod tests {
             (r#"{"a":"\\ud83d\\ude00"}"#, None),
             (r#"{"a":"\uD83D alone"}"#, None),
             (r#"{"a":"\uDE00\uD83D"}"#, None),
+            (r#"{"a":"\uFFFF\uFFFF"}"#, None),
             (r#"{"a":"\uD83D\\uDE00"}"#, None),
             (r#"{"a":"é\u20AC"}"#, None),
             (r#"{"a":"\uD83D\uDE0"#, None),
