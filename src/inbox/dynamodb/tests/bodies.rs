@@ -44,7 +44,7 @@ async fn the_copies_of_a_body_are_those_of_its_key_alone() {
     for entry in &entries {
         let intents = intents::of_key(&inbox, &entry.key).await.unwrap();
         let keys: Vec<_> = intents.into_iter().map(|intent| intent.key).collect();
-        assert_eq!(keys, [entry.key.clone()]);
+        assert_eq!(keys, std::slice::from_ref(&entry.key));
     }
 }
 
