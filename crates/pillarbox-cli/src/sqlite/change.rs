@@ -1,5 +1,8 @@
 //! The changes of the file: each is one or a few statements inside the writer's transaction.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, named_params, params};

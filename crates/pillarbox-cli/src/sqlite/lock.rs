@@ -125,3 +125,39 @@ pub(super) fn real_path(path: &Path) -> PathBuf {
         })
         .unwrap_or_else(|_| path.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn a_path_leads_through_links_as_far_as_it_exists() {
+        let temporary = TempDir::new().unwrap();
+        let root = fs::canonicalize(temporary.path()).unwrap();
+        fs::create_dir(root.join("folder")).unwrap();
+        std::os::unix::fs::symlink(root.join("folder"), root.join("link")).unwrap();
+        let file = root.join("folder/inbox.db");
+        for _ in ["missing", "present"] {
+            assert_eq!(real_path(&root.join("link/inbox.db")), file);
+            fs::write(&file, "").unwrap();
+        }
+        let here = fs::canonicalize(".").unwrap();
+        assert_eq!(
+            real_path(Path::new("no-such-inbox.db")),
+            here.join("no-such-inbox.db")
+        );
+        let nowhere = root.join("nowhere/inbox.db");
+        assert_eq!(real_path(&nowhere), nowhere);
+    }
+
+    #[test]
+    fn a_lock_leaves_a_trace_that_a_serve_has_run() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("inbox.db");
+        assert!(!ServeLock::was_taken(&path));
+        drop(ServeLock::take(&path).unwrap());
+        assert!(ServeLock::was_taken(&path) && !ServeLock::is_held(&path));
+    }
+}

@@ -385,3 +385,79 @@ fn make_changes(
     }
     Ok(db.execute_batch("COMMIT")?)
 }
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::sqlite::SqliteInbox;
+
+    fn new_file() -> (CheckedConnection, TempDir) {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("inbox.db");
+        drop(SqliteInbox::create(&path).unwrap());
+        let pair = Arc::new(FilePair::open(&path).unwrap());
+        (CheckedConnection::open(pair).unwrap(), folder)
+    }
+
+    /// Queues a row of the key-value store; its result is received if the row is stored.
+    fn queued(
+        queue: &SharedQueue,
+        name: &'static str,
+    ) -> oneshot::Receiver<Result<usize, InboxError>> {
+        let work = move |db: &mut Connection| {
+            let insert = "INSERT INTO memo (name, version, text) VALUES (?1, 1, '')";
+            Ok(db.execute(insert, [name])?)
+        };
+        let (reply, answer) = oneshot::channel();
+        let change = QueuedChange {
+            work: Some(work),
+            done: None,
+            reply,
+        };
+        queue.push(WritePriority::Interactive, Box::new(change));
+        answer
+    }
+
+    fn names(connection: &mut CheckedConnection) -> Vec<String> {
+        let read = connection.read(|db| {
+            let mut select = db.prepare("SELECT name FROM memo ORDER BY name")?;
+            let names = select.query_map([], |row| row.get(0))?;
+            Ok(names.collect::<Result<_, _>>()?)
+        });
+        read.unwrap_or_else(|error| panic!("{}", InboxError::from(error)))
+    }
+
+    #[test]
+    fn a_queued_change_whose_caller_has_gone_is_not_made() {
+        let (connection, folder) = new_file();
+        let queue = SharedQueue::default();
+        let mut kept = queued(&queue, "a-kept");
+        drop(queued(&queue, "b-abandoned"));
+        queue.close();
+        run_writer(&queue, connection);
+        assert!(matches!(kept.try_recv(), Ok(Ok(1))));
+        let pair = Arc::new(FilePair::open(&folder.path().join("inbox.db")).unwrap());
+        let mut connection = CheckedConnection::open(pair).unwrap();
+        let stored = names(&mut connection);
+        assert!(stored.contains(&"a-kept".to_owned()), "{stored:?}");
+        assert!(!stored.contains(&"b-abandoned".to_owned()), "{stored:?}");
+    }
+
+    #[test]
+    fn a_commit_is_reported_once_and_a_requested_checkpoint_is_made_after_it() {
+        let (connection, _folder) = new_file();
+        let queue = SharedQueue::default();
+        assert!(!queue.has_committed());
+        let mut stored = queued(&queue, "a-row");
+        queue.request_checkpoint();
+        assert!(queue.checkpoint_requested.load(Ordering::Relaxed));
+        queue.close();
+        run_writer(&queue, connection);
+        assert!(matches!(stored.try_recv(), Ok(Ok(1))));
+        assert!(!queue.checkpoint_requested.load(Ordering::Relaxed));
+        assert!(queue.has_committed());
+        assert!(!queue.has_committed());
+    }
+}
