@@ -220,10 +220,20 @@ impl Bootstrap {
     /// Waits for it to end, and returns how it ended and what it wrote.
     pub fn end(mut self) -> (ExitStatus, Vec<String>) {
         let status = self.child.wait().unwrap();
-        self.readers
-            .drain(..)
-            .for_each(|reader| reader.join().unwrap());
+        self.read_to_the_end();
         (status, self.lines())
+    }
+
+    /// Ends it, and returns what it wrote until then.
+    pub fn kill(mut self) -> Vec<String> {
+        self.child.kill().unwrap();
+        self.end().1
+    }
+
+    fn read_to_the_end(&mut self) {
+        for reader in self.readers.drain(..) {
+            reader.join().unwrap();
+        }
     }
 }
 
@@ -232,6 +242,7 @@ impl Drop for Bootstrap {
         let _ = self.child.kill(); // it waits for an invocation that never comes
         let _ = self.child.wait();
         if !std::thread::panicking() {
+            self.read_to_the_end();
             assert_discreet("the log of the function", &self.lines().join("\n"));
         }
     }

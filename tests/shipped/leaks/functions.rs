@@ -122,16 +122,21 @@ async fn search(sources: &CanarySources, variables: &[(&'static str, String)], e
         .unwrap()
         .1;
     let mut bootstrap = Bootstrap::start(variables).await;
+    let mut can_begin = true;
     for event in events {
         let report = bootstrap.invoke_for(event, TIME).await;
         sources
             .canaries
             .assert_none(&format!("what {role} tells"), told(&report));
         if matches!(report, RuntimeReport::CanNotBegin(_)) {
+            can_begin = false;
             break;
         }
     }
-    let lines = bootstrap.lines();
+    let lines = match can_begin {
+        true => bootstrap.kill(),
+        false => bootstrap.end().1,
+    };
     assert!(!lines.is_empty(), "{role}");
     sources
         .canaries
