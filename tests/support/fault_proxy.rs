@@ -44,7 +44,7 @@ pub struct ConsumedWrite {
     pub index: u32,
 }
 
-/// Decides what befalls a request.
+/// Decides the fault of a request.
 pub type Plan = dyn Fn(&ProxiedCall<'_>) -> InjectedFault + Send + Sync;
 
 /// Sees what a request did, before its answer goes back.

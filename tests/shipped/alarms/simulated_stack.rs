@@ -184,7 +184,7 @@ impl SimulatedStack {
         self.runs.clear();
     }
 
-    /// What befalls every call of this operation of DynamoDB from now on.
+    /// Puts a fault on every call of this operation of DynamoDB from now on.
     pub(crate) fn inject(&mut self, operation: &'static str, fault: InjectedFault) {
         *self.faults.lock().unwrap() = (operation, fault);
         self.restart();

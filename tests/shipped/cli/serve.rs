@@ -38,7 +38,7 @@ fn healthcheck_ends_with_0_only_while_serve_is_ready() {
 
 #[test]
 fn a_wrong_configuration_ends_serve_with_everything_that_is_wrong_before_it_listens() {
-    // Somebody has the port: had `serve` tried to listen first, it would say so instead.
+    // The port is taken: had `serve` tried to listen first, it would say so instead.
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let document = format!(
         "listen = \"{}\"\nretention_days = 30\n{BOTH_SOURCES}\n[sources.third]\nkind \

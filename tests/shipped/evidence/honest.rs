@@ -1,4 +1,4 @@
-//! Rows that nobody changed.
+//! Unchanged rows.
 
 use futures_util::future::join_all;
 use pillarbox_cli::sqlite::SqliteInbox;

@@ -1,6 +1,6 @@
-//! What may befall a request.
+//! The faults of a request.
 
-/// What befalls a request.
+/// A fault of a request, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum InjectedFault {
     /// Nothing.
@@ -71,7 +71,7 @@ impl InjectedFault {
         Self::LateAfter,
     ];
 
-    /// Every one that is one.
+    /// All that are faults.
     pub const EVERY: [Self; 25] = [
         Self::Throttled,
         Self::FailsBefore,

@@ -20,7 +20,7 @@ pub(crate) struct FaultPlan {
 #[derive(Clone, Copy)]
 pub(crate) struct PlannedFault {
     pub(crate) fault: InjectedFault,
-    /// How many calls it befalls.
+    /// How many calls get it.
     pub(crate) times: u32,
     /// Whether those of attempts, and not those that store.
     pub(crate) is_of_attempt: bool,
@@ -37,13 +37,13 @@ impl FaultPlan {
         all.remove(key);
     }
 
-    /// From now on nothing befalls any call.
+    /// Lets every call through from now on.
     pub(crate) fn end(&self) {
         let mut all = self.planned.lock().unwrap_or_else(PoisonError::into_inner);
         all.clear();
     }
 
-    /// What befalls this call.
+    /// The fault of this call.
     pub(crate) fn fault_of(&self, call: &TableCall, recorder: &HistoryRecorder) -> InjectedFault {
         let fault = {
             let mut all = self.planned.lock().unwrap_or_else(PoisonError::into_inner);
